@@ -1,0 +1,64 @@
+"""The contract between the harness and its plug-ins: value types only, no behaviour of the harness.
+
+A method's file needs `Method`, `MethodCard`, `Split` and `Context`; a dataset's file needs
+`DatasetLoader`, `DatasetCard` and the cards it is made of.
+"""
+
+from bench.contract.cards import (
+    Character,
+    DatasetCard,
+    Fact,
+    FileCard,
+    MethodCard,
+    ModalityCard,
+    Pairs,
+    Role,
+    Status,
+)
+from bench.contract.context import Context, Progress, Trace
+from bench.contract.data import Array, DataKind, Dataset, Modality, Pairing, Split, sealed_test
+from bench.contract.errors import (
+    BenchError,
+    DataError,
+    DeadlineExceeded,
+    PluginError,
+    RefusedEmbeddings,
+    SealedTestError,
+    Unsupported,
+    UsageError,
+)
+from bench.contract.loader import DatasetLoader
+from bench.contract.method import Checkpoint, Method
+
+__all__ = [
+    "Array",
+    "BenchError",
+    "Character",
+    "Checkpoint",
+    "Context",
+    "DataError",
+    "DataKind",
+    "Dataset",
+    "DatasetCard",
+    "DatasetLoader",
+    "DeadlineExceeded",
+    "Fact",
+    "FileCard",
+    "Method",
+    "MethodCard",
+    "Modality",
+    "ModalityCard",
+    "Pairing",
+    "Pairs",
+    "PluginError",
+    "Progress",
+    "RefusedEmbeddings",
+    "Role",
+    "SealedTestError",
+    "Split",
+    "Status",
+    "Trace",
+    "Unsupported",
+    "UsageError",
+    "sealed_test",
+]

@@ -1,0 +1,151 @@
+"""Cards: what is known about a method or a dataset, as plain data with its source."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Generic, Literal, TypeVar
+
+T = TypeVar("T")
+
+Status = Literal["confirmed", "inferred", "doubtful"]
+"""``confirmed``: read in a released file, loader or paper; ``inferred``: reasoned; ``doubtful``: remembered."""
+
+Pairs = Literal["needed", "labels", "unused"]
+"""``needed``: instance pairs; ``labels``: joint batches, but only labels must be known; ``unused``: neither."""
+
+Role = Literal["proposed", "baseline", "reference", "extra"]
+"""``baseline`` and ``proposed`` make up the roster (``all``); the others are asked for by name or group."""
+
+Character = Literal["sparse", "counts", "topics", "dense"]
+"""How a look-alike's features behave: ReLU activations, word counts, topic shares, dense descriptors."""
+
+
+@dataclass(frozen=True)
+class Fact(Generic[T]):
+    """A value and how surely it is known."""
+
+    value: T
+    status: Status
+
+
+@dataclass(frozen=True)
+class MethodCard:
+    """What a method is, what it asks for, and where it departs from its sources.
+
+    Attributes:
+        name: registry name, as typed on the command line.
+        title: name as printed in tables.
+        authors: as cited.
+        year: of the publication that is followed.
+        venue: where it appeared.
+        family: such as ``linear unsupervised``.
+        role: see `Role`.
+        deep: whether it is trained by gradient descent (group ``deep``; otherwise ``linear``).
+        pairs: see `Pairs`.
+        any_modalities: takes two or more modalities at once; otherwise exactly two.
+        multi_label: takes 0/1 label matrices.
+        selects_by: what `best` means: ``map`` = mean validation mAP over directions, ``loss`` = each
+            modality's own validation loss, ``none`` = nothing to select (closed form).
+        from_paper: departures from the paper.
+        from_release: departures from the authors' released code.
+        citation: key in ``methods/references.bib``.
+        code: address of the released code.
+        position: place in the roster's tables.
+    """
+
+    name: str
+    title: str
+    authors: str
+    year: int
+    venue: str
+    family: str
+    role: Role = "extra"
+    deep: bool = True
+    pairs: Pairs = "needed"
+    any_modalities: bool = False
+    multi_label: bool = False
+    selects_by: Literal["map", "loss", "none"] = "map"
+    from_paper: tuple[str, ...] = ()
+    from_release: tuple[str, ...] = ()
+    citation: str = ""
+    code: str = ""
+    position: int = 1000
+
+
+@dataclass(frozen=True)
+class ModalityCard:
+    """What a modality's features are.
+
+    Attributes:
+        name: such as ``image``.
+        feature: how the features were made.
+        dimension: width of the vectors; None where it is not public.
+        rows: train, validation and test counts; None where not public.
+        character: how a look-alike of it behaves.
+    """
+
+    name: str
+    feature: Fact[str]
+    dimension: Fact[int | None]
+    rows: Fact[tuple[int, int, int] | None]
+    character: Character
+
+
+@dataclass(frozen=True)
+class FileCard:
+    """A file that a dataset is read from.
+
+    Attributes:
+        name: file name to put into the data folder.
+        origin: in words, where it comes from.
+        urls: public addresses to download it from, tried in this order; empty where there is none.
+        sha256: checksum in hexadecimal; None where not known.
+        size: in bytes; None where not known.
+        git_blob: git's object name of the file, where that is what its publisher states.
+        member: path inside the downloaded archive, where the address gives a zip file.
+    """
+
+    name: str
+    origin: str
+    urls: tuple[str, ...] = ()
+    sha256: str | None = None
+    size: int | None = None
+    git_blob: str | None = None
+    member: str | None = None
+
+
+@dataclass(frozen=True)
+class DatasetCard:
+    """What a dataset is: shapes, source, licence, files.
+
+    Attributes:
+        name: registry name.
+        title: name as printed in tables.
+        modalities: in the order of the tables.
+        n_classes: number of classes.
+        licence: what may be done with the files.
+        source: publication or project that the data comes from.
+        files: what the loader reads; all are needed. Empty for embedded data.
+        multi_label: whether samples may have several classes.
+        paired: whether rows correspond over the modalities.
+        in_all: whether ``--datasets all`` includes it.
+        split: name of the partition used.
+        citation: key in ``methods/references.bib``.
+        notes: what a user must know before comparing numbers.
+        has_look_alike: whether a look-alike stands in where the files are absent.
+    """
+
+    name: str
+    title: str
+    modalities: tuple[ModalityCard, ...]
+    n_classes: Fact[int]
+    licence: str
+    source: str
+    files: tuple[FileCard, ...] = ()
+    multi_label: bool = False
+    paired: Fact[bool] = field(default_factory=lambda: Fact(True, "confirmed"))
+    in_all: bool = False
+    split: str = "standard"
+    citation: str = ""
+    notes: tuple[str, ...] = ()
+    has_look_alike: bool = False

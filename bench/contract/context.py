@@ -1,0 +1,92 @@
+"""What a method is given besides data: seed, device, progress, deadline, generators, trace."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from bench.contract.errors import DeadlineExceeded
+
+if TYPE_CHECKING:
+    from bench.contract.method import Method
+
+Value = str | int | float | None
+
+
+class Progress(Protocol):
+    """Told about every finished epoch; anything callable with these arguments will do."""
+
+    def __call__(self, stage: str, epoch: int, epochs: int, values: dict[str, Value]) -> None:
+        """Take note of an epoch."""
+
+
+class Trace:
+    """The story of one training: a row per stage and epoch, columns as they come.
+
+    Attributes:
+        rows: dictionaries with at least ``stage`` and ``epoch`` (from 1).
+    """
+
+    def __init__(self) -> None:
+        """Start empty."""
+        self.rows: list[dict[str, Value]] = []
+
+    def add(self, stage: str, epoch: int, **values: Value) -> None:
+        """Append a row."""
+        self.rows.append({"stage": stage, "epoch": epoch, **values})
+
+    def column(self, name: str, stage: str | None = None) -> list[Value]:
+        """Return a column's values in order, of one stage or of all."""
+        return [row.get(name) for row in self.rows if stage is None or row["stage"] == stage]
+
+
+@dataclass(frozen=True)
+class Context:
+    """The circumstances of one fit.
+
+    Attributes:
+        seed: seed index of the run: 0, 1, 2, ...
+        device: torch name of the device: ``cpu``, ``cuda:0``.
+        scope: what the streams depend on besides the seed: dataset and modalities, never the method.
+        threads: CPU threads that the fit may use; None leaves the process as it is.
+        deadline: `time.monotonic` value after which work should end; None for no limit.
+        progress: told about every finished epoch.
+        trace: where a method leaves its per-epoch values.
+        oracle: on request only: mean test mAP of the method as it stands, for the labelled oracle trace.
+    """
+
+    seed: int = 0
+    device: str = "cpu"
+    scope: tuple[str, ...] = ()
+    threads: int | None = None
+    deadline: float | None = None
+    progress: Progress | None = None
+    trace: Trace = field(default_factory=Trace)
+    oracle: Callable[[Method], float] | None = None
+
+    def stream_seed(self, stream: str) -> int:
+        """Return a 63-bit seed that depends on scope, seed and stream alone.
+
+        Two methods that ask for the same stream get the same draws, and a new method or a new
+        stream changes nobody's numbers.
+        """
+        text = "\x1f".join((*self.scope, str(self.seed), stream))
+        return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
+
+    def generator(self, stream: str) -> np.random.Generator:
+        """Return a fresh NumPy generator for ``stream``, such as ``batches/image``."""
+        return np.random.default_rng(self.stream_seed(stream))
+
+    def check_deadline(self) -> None:
+        """Stop here if the time is over.
+
+        Raises:
+            DeadlineExceeded: after the deadline.
+        """
+        if self.deadline is not None and time.monotonic() > self.deadline:
+            raise DeadlineExceeded("the time given to this cell is over")

@@ -1,0 +1,221 @@
+"""Data as a plug-in author meets it: modalities, splits, datasets and the seal on test data.
+
+Features are matrices with one row per sample. Labels are either class numbers ``(n,)`` counted from 0,
+or 0/1 matrices ``(n, C)`` where a sample may belong to several classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.contract.cards import DatasetCard
+from bench.contract.errors import DataError, SealedTestError
+
+Array = NDArray[Any]
+Pairing = Literal["none", "natural", "class-matched"]
+DataKind = Literal["real", "look-alike"]
+
+
+@dataclass(frozen=True, eq=False)
+class Modality:
+    """The samples of one modality.
+
+    Attributes:
+        features: ``(n, d)`` floating point.
+        labels: ``(n,)`` integers from 0, or ``(n, C)`` 0/1 for multi-label data.
+    """
+
+    features: Array
+    labels: Array
+
+    def __post_init__(self) -> None:
+        """Refuse shapes that no later step could work with."""
+        if self.features.ndim != 2:
+            raise DataError(f"features must be a matrix (n, d), not of shape {self.features.shape}")
+        if self.labels.ndim not in (1, 2):
+            raise DataError(f"labels must be (n,) or (n, C), not of shape {self.labels.shape}")
+        if len(self.features) != len(self.labels):
+            raise DataError(f"{len(self.features)} feature rows but {len(self.labels)} label rows")
+
+    def __len__(self) -> int:
+        """Return the number of samples."""
+        return len(self.features)
+
+    @property
+    def dimension(self) -> int:
+        """Width of the feature vectors."""
+        return int(self.features.shape[1])
+
+    @property
+    def multi_label(self) -> bool:
+        """Whether labels are a 0/1 matrix."""
+        return self.labels.ndim == 2
+
+    def take(self, rows: Array) -> Modality:
+        """Return the samples at ``rows`` (indices or a mask), in that order."""
+        return Modality(self.features[rows], self.labels[rows])
+
+
+@dataclass(frozen=True, eq=False)
+class Split(Mapping[str, Modality]):
+    """A named part of a dataset: modality name -> samples.
+
+    Attributes:
+        modalities: in the dataset's order.
+        n_classes: number of classes C of the whole dataset, also where a split misses some.
+        pairing: ``natural`` where row i of every modality shows the same thing, ``class-matched``
+            where rows were put together by class only, ``none`` otherwise.
+    """
+
+    modalities: Mapping[str, Modality]
+    n_classes: int
+    pairing: Pairing = "none"
+
+    def __post_init__(self) -> None:
+        """Check that the rows can be pairs where they are said to be."""
+        if not self.modalities:
+            raise DataError("a split needs at least one modality")
+        counts = {name: len(modality) for name, modality in self.modalities.items()}
+        if self.paired and len(set(counts.values())) != 1:
+            raise DataError(f"paired modalities must have equally many rows, not {counts}")
+
+    def __getitem__(self, name: str) -> Modality:
+        """Return the modality called ``name``."""
+        return self.modalities[name]
+
+    def __iter__(self) -> Iterator[str]:
+        """Iterate over the modalities' names."""
+        return iter(self.modalities)
+
+    def __len__(self) -> int:
+        """Return the number of modalities."""
+        return len(self.modalities)
+
+    @property
+    def paired(self) -> bool:
+        """Whether row i means the same sample, or the same class, in every modality."""
+        return self.pairing != "none"
+
+    @property
+    def multi_label(self) -> bool:
+        """Whether samples may belong to several classes."""
+        return next(iter(self.modalities.values())).multi_label
+
+    def targets(self, name: str) -> NDArray[np.float32]:
+        """Return the labels of a modality as a 0/1 matrix ``(n, n_classes)``, float32."""
+        labels = self.modalities[name].labels
+        if labels.ndim == 2:
+            return labels.astype(np.float32)
+        rows = np.zeros((len(labels), self.n_classes), dtype=np.float32)
+        rows[np.arange(len(labels)), labels] = 1.0
+        return rows
+
+    def select(self, names: tuple[str, ...]) -> Split:
+        """Return the same rows with only the modalities ``names``, in that order."""
+        return Split({name: self.modalities[name] for name in names}, self.n_classes, self.pairing)
+
+    def take(self, rows: Mapping[str, Array]) -> Split:
+        """Return chosen rows of each modality; pairs stay pairs only if all indices are equal."""
+        chosen = {name: modality.take(rows[name]) for name, modality in self.modalities.items()}
+        first = next(iter(rows.values()))
+        together = all(np.array_equal(first, other) for other in rows.values())
+        return Split(chosen, self.n_classes, self.pairing if together else "none")
+
+
+class _Seal:
+    """Whether test data may be opened in this process, and whether somebody tried."""
+
+    def __init__(self) -> None:
+        self.closed = False
+        self.attempts = 0
+
+    def check(self, what: str) -> None:
+        if self.closed:
+            self.attempts += 1
+            raise SealedTestError(
+                f"the test split of {what} was asked for during fit; a method sees train and validation only"
+            )
+
+
+_SEAL = _Seal()
+
+
+@contextmanager
+def sealed_test() -> Iterator[None]:
+    """Close every test split of this process while the body runs.
+
+    Raises:
+        SealedTestError: at the access, and again at the end of the body if an access was swallowed.
+    """
+    before, attempts = _SEAL.closed, _SEAL.attempts
+    _SEAL.closed = True
+    try:
+        yield
+    finally:
+        _SEAL.closed = before
+    if _SEAL.attempts > attempts:
+        raise SealedTestError("the method asked for test data during fit and hid the refusal")
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """A dataset ready for use: a name, a card and three splits.
+
+    Attributes:
+        name: registry name, or the stem of a feature bundle's file name.
+        card: what is known about the dataset.
+        train: rows to fit on.
+        validation: rows to select on.
+        kind: ``real``, or ``look-alike`` for generated stand-ins.
+        fingerprint: digest of the content (real) or of the generating rule (look-alike).
+        split: which partition this is, where several are in use.
+        open_test: gives the test split; use the attribute ``test``, which obeys the seal.
+    """
+
+    name: str
+    card: DatasetCard
+    train: Split
+    validation: Split
+    kind: DataKind
+    fingerprint: str
+    split: str
+    open_test: Callable[[], Split] = field(repr=False)
+
+    @property
+    def test(self) -> Split:
+        """The test split.
+
+        Raises:
+            SealedTestError: while a method is being fitted by the harness.
+        """
+        _SEAL.check(self.name)
+        return self.open_test()
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """Names of the modalities, in the dataset's order."""
+        return tuple(self.train)
+
+    @property
+    def n_classes(self) -> int:
+        """Number of classes C."""
+        return self.train.n_classes
+
+    def select(self, names: tuple[str, ...]) -> Dataset:
+        """Return the dataset with only the modalities ``names``."""
+        return Dataset(
+            self.name,
+            self.card,
+            self.train.select(names),
+            self.validation.select(names),
+            self.kind,
+            self.fingerprint,
+            self.split,
+            lambda: self.open_test().select(names),
+        )

@@ -1,0 +1,45 @@
+"""What can go wrong, as types: each knows the exit status of the command that meets it."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class BenchError(Exception):
+    """A problem that the user can act on: its message says what, where and what to do next."""
+
+    exit_status: ClassVar[int] = 1
+
+
+class UsageError(BenchError):
+    """A command or a library call was given something that does not exist or does not fit."""
+
+    exit_status: ClassVar[int] = 2
+
+
+class DataError(BenchError):
+    """A data file is missing, damaged or not what its dataset's card says."""
+
+    exit_status: ClassVar[int] = 2
+
+
+class PluginError(BenchError):
+    """A method's or dataset's file cannot be imported or breaks the contract."""
+
+    exit_status: ClassVar[int] = 2
+
+
+class Unsupported(BenchError):
+    """A method declares that it cannot take this data: the cell is skipped with this reason."""
+
+
+class RefusedEmbeddings(BenchError):
+    """Embeddings that cannot be ranked: NaN, infinite, of zero norm, or all rows equal."""
+
+
+class SealedTestError(BenchError):
+    """Test data was asked for while a method was being fitted."""
+
+
+class DeadlineExceeded(BenchError):
+    """A method noticed that its time is over."""

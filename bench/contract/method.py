@@ -1,0 +1,99 @@
+"""What a retrieval method must offer to be run, compared and reported.
+
+A new method is one file in ``methods/``: a `MethodCard`, a frozen dataclass of settings, `fit` and
+`embed`. Everything else has a default.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from bench.contract.cards import MethodCard
+from bench.contract.context import Context
+from bench.contract.data import Array, Split
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A state of a trained method that can be restored.
+
+    Attributes:
+        rule: selection rule that chose it: ``best``, ``last`` or ``oracle``.
+        epoch: epoch chosen, from 1; one per modality where modalities select alone.
+        value: the criterion at that epoch; None for ``last``.
+        criterion: what was compared, such as ``validation mAP@all``.
+    """
+
+    rule: str
+    epoch: int | dict[str, int]
+    value: float | dict[str, float] | None
+    criterion: str
+
+
+class Method(ABC):
+    """A cross-modal retrieval method.
+
+    Attributes:
+        card: what the method is and what it asks for.
+        Settings: frozen dataclass of its settings; each field's default is the published value.
+        variants: named changes of settings, such as ablations; ``full`` is the method itself.
+        settings: the settings of this instance.
+    """
+
+    card: ClassVar[MethodCard]
+    Settings: ClassVar[type]
+    variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+
+    def __init__(self, settings: Any = None) -> None:
+        """Keep the settings; None means the published ones."""
+        self.settings: Any = self.Settings() if settings is None else settings
+
+    @abstractmethod
+    def fit(self, train: Split, validation: Split, context: Context) -> None:
+        """Learn from ``train``; ``validation`` is for selection only.
+
+        Raises:
+            Unsupported: if this data is outside what the method can take.
+        """
+
+    @abstractmethod
+    def embed(self, modality: str, features: Array) -> Array:
+        """Map the features ``(n, d_v)`` of a modality to the common space ``(n, d)``."""
+
+    def similarity(self, query_modality: str, queries: Array, gallery_modality: str, gallery: Array) -> Array:
+        """Return similarities ``(n_queries, n_gallery)`` of raw features; higher is nearer.
+
+        The default is the cosine of the embeddings. A method that overrides it is asked for a few
+        hundred queries at a time.
+        """
+        left = _unit_rows(self.embed(query_modality, queries))
+        right = _unit_rows(self.embed(gallery_modality, gallery))
+        return np.asarray(left @ right.T)
+
+    def checkpoints(self) -> Mapping[str, Checkpoint]:
+        """Return the states that `restore` can bring back, by selection rule.
+
+        Methods without epochs have none: they are what `fit` left.
+        """
+        return {}
+
+    def restore(self, rule: str) -> None:
+        """Bring back the state that ``rule`` selected.
+
+        Raises:
+            KeyError: if there is no such state.
+        """
+        raise KeyError(rule)
+
+    def notes(self) -> Mapping[str, Any]:
+        """Return facts of this fit for the record: numbers, strings, lists and dictionaries."""
+        return {}
+
+
+def _unit_rows(rows: Array) -> Array:
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
