@@ -8,10 +8,10 @@ from typing import Generic, Literal, TypeVar
 T = TypeVar("T")
 
 Status = Literal["confirmed", "inferred", "doubtful"]
-"""``confirmed``: read in a released file, loader or paper; ``inferred``: reasoned; ``doubtful``: remembered."""
+"""``confirmed``: read in a released file, loader or paper; ``inferred``: reasoned; ``doubtful``: recalled."""
 
 Pairs = Literal["needed", "labels", "unused"]
-"""``needed``: instance pairs; ``labels``: joint batches, but only labels must be known; ``unused``: neither."""
+"""``needed``: instance pairs; ``labels``: joint batches, of which only the labels are known; ``unused``."""
 
 Role = Literal["proposed", "baseline", "reference", "extra"]
 """``baseline`` and ``proposed`` make up the roster (``all``); the others are asked for by name or group."""
