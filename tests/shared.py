@@ -9,6 +9,7 @@ import pytest
 
 _ROOT = Path(__file__).resolve().parent.parent
 _PLACES = (
+    _ROOT / "tests",  # golden/ is committed
     Path(os.environ["BENCH_TEST_MATERIAL"]) if "BENCH_TEST_MATERIAL" in os.environ else None,
     _ROOT / "tests" / "material",
     _ROOT.parent / "shared",
