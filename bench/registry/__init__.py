@@ -1,0 +1,41 @@
+"""The registry: names -> plug-ins, found in folders, entry points and files; loaded only when used."""
+
+from bench.registry.descriptions import (
+    DatasetDescription,
+    MethodDescription,
+    Problem,
+    dataset,
+    dataset_loader,
+    dataset_names,
+    method,
+    method_class,
+    method_names,
+    plain,
+    registered,
+)
+from bench.registry.names import suggestion, unknown
+from bench.registry.settings import PROFILES, create_method, instantiate, resolve_settings
+from bench.registry.sources import add_plugin, folder_of, plugins
+
+__all__ = [
+    "PROFILES",
+    "DatasetDescription",
+    "MethodDescription",
+    "Problem",
+    "add_plugin",
+    "create_method",
+    "dataset",
+    "dataset_loader",
+    "dataset_names",
+    "folder_of",
+    "instantiate",
+    "method",
+    "method_class",
+    "method_names",
+    "plain",
+    "plugins",
+    "registered",
+    "resolve_settings",
+    "suggestion",
+    "unknown",
+]

@@ -1,0 +1,112 @@
+"""Which settings a method runs with: published defaults, per-dataset values, profile, variant, overrides."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+import yaml
+
+from bench.contract import Method, PluginError, UsageError
+from bench.registry.descriptions import MethodDescription, method, method_class, plain
+from bench.registry.names import suggestion, unknown
+from bench.registry.sources import folder_of
+
+Profile = Literal["quick", "paper"]
+PROFILES: tuple[Profile, ...] = ("quick", "paper")
+
+
+def resolve_settings(
+    description: MethodDescription,
+    *,
+    profile: str = "quick",
+    dataset: str | None = None,
+    variant: str = "full",
+    overrides: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Return the complete settings of a run as JSON values.
+
+    Later layers win: the class's defaults (published values); in the paper profile the values for this
+    dataset from ``methods/settings/<method>.yaml``, in the quick profile ``methods/settings/quick.yaml``;
+    the variant; the overrides.
+
+    Raises:
+        UsageError: if profile, variant or a setting's name is unknown.
+    """
+    name = description.card.name
+    if profile not in PROFILES:
+        raise unknown("profile", profile, PROFILES)
+    settings = dict(description.defaults)
+    layer = _quick(description) if profile == "quick" else _per_dataset(name, dataset)
+    _apply(settings, layer, f"the settings file of {name}")
+    if variant != "full":
+        if variant not in description.variants:
+            raise unknown(f"variant of {name}", variant, ["full", *description.variants])
+        _apply(settings, description.variants[variant], f"variant {variant} of {name}")
+    _apply(settings, overrides or {}, name)
+    return settings
+
+
+def instantiate(name: str, settings: Mapping[str, Any]) -> Method:
+    """Create a method with complete settings, checking every value's type.
+
+    Raises:
+        UsageError: if a value does not fit its setting.
+    """
+    cls = method_class(name)
+    try:
+        return cls(msgspec.convert(dict(settings), cls.Settings))
+    except (msgspec.ValidationError, TypeError, ValueError) as error:
+        raise UsageError(f"settings of {name}: {error}") from error
+
+
+def create_method(
+    name: str, *, profile: str = "quick", dataset: str | None = None, variant: str = "full", **settings: Any
+) -> Method:
+    """Create a method by name: ``create_method("drcl", epochs=20)``.
+
+    Raises:
+        UsageError: if the name, a setting or a value is unknown or does not fit.
+    """
+    values = resolve_settings(
+        method(name), profile=profile, dataset=dataset, variant=variant, overrides=plain(settings)
+    )
+    return instantiate(name, values)
+
+
+def _apply(settings: dict[str, Any], layer: Mapping[str, Any], where: str) -> None:
+    for key, value in layer.items():
+        if key not in settings:
+            near = suggestion(key, settings)
+            raise UsageError(f"{where}: no setting {key!r}{near}; there are: {', '.join(sorted(settings))}")
+        settings[key] = value
+
+
+def _quick(description: MethodDescription) -> dict[str, Any]:
+    """Return the quick profile's values: shared ones where the method has such a setting, then its own."""
+    content = _yaml(folder_of("methods") / "settings" / "quick.yaml")
+    shared = content.get("defaults", {}) if description.card.deep else {}
+    layer = {key: value for key, value in shared.items() if key in description.defaults}
+    return {**layer, **content.get("methods", {}).get(description.card.name, {})}
+
+
+def _per_dataset(name: str, dataset: str | None) -> dict[str, Any]:
+    entry = _yaml(folder_of("methods") / "settings" / f"{name}.yaml").get(dataset or "", {})
+    values: dict[str, Any] = entry.get("settings", {})
+    return values
+
+
+@lru_cache(maxsize=64)
+def _yaml(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        return {}
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise PluginError(f"{path} is not valid YAML: {error}") from error
+    if not isinstance(content, dict):
+        raise PluginError(f"{path} must be a YAML mapping")
+    return content

@@ -1,0 +1,175 @@
+"""Where plug-ins come from: the folders `methods/` and `datasets/`, entry points, and files named by hand."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.util
+import inspect
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from types import ModuleType
+from typing import Literal
+
+from bench.contract import DatasetLoader, Method, PluginError
+
+Kind = Literal["methods", "datasets"]
+BASE: dict[Kind, type] = {"methods": Method, "datasets": DatasetLoader}
+
+
+@dataclass(frozen=True)
+class Source:
+    """One place that may define plug-ins.
+
+    Attributes:
+        kind: what it is searched for.
+        where: path of the file, or the entry point in words.
+        stem: the likely name of the plug-in, to be tried first.
+        key: changes whenever the content changes.
+        import_module: imports it.
+    """
+
+    kind: Kind
+    where: str
+    stem: str
+    key: str
+    import_module: Callable[[], ModuleType]
+
+    def classes(self) -> list[type]:
+        """Import the source and return the plug-in classes that it defines.
+
+        Raises:
+            PluginError: if the import fails or finds nothing; says where.
+        """
+        try:
+            module = self.import_module()
+        except Exception as error:
+            frame = error.__traceback__
+            while frame is not None and frame.tb_next is not None:
+                frame = frame.tb_next
+            line = f", line {frame.tb_lineno}" if frame is not None else ""
+            name = type(error).__name__
+            raise PluginError(f"{self.where} cannot be imported{line}: {name}: {error}") from error
+        return [
+            value
+            for value in vars(module).values()
+            if inspect.isclass(value)
+            and issubclass(value, BASE[self.kind])
+            and value.__module__ == module.__name__
+            and hasattr(value, "card")
+            and not inspect.isabstract(value)
+        ]
+
+
+def sources(kind: Kind) -> Iterator[Source]:
+    """Yield all sources of ``kind``: folder first, then entry points, then files named by hand."""
+    folder, package = _home(kind)
+    for path in sorted(folder.glob("*.py")):
+        if not path.name.startswith("_"):
+            yield _file_source(kind, path, f"{package}.{path.stem}")
+    for point in sorted(entry_points(group=f"bench.{kind}"), key=lambda item: item.name):
+        yield _entry_source(kind, point)
+    for path in _PLUGINS:
+        yield _file_source(kind, path, f"bench_plugin_{path.stem}_{_digest(str(path).encode())[:8]}")
+
+
+def folder_of(kind: Kind) -> Path:
+    """Return the folder that holds the project's own plug-ins of ``kind``."""
+    return _home(kind)[0]
+
+
+def add_plugin(path: str | Path) -> None:
+    """Let the file ``path`` take part in discovery; it may define methods, datasets or both.
+
+    Raises:
+        PluginError: if there is no such Python file.
+    """
+    file = Path(path).expanduser().resolve()
+    if file.suffix != ".py" or not file.is_file():
+        raise PluginError(f"plug-in {file} is not a Python file; give the path of a .py file")
+    if file not in _PLUGINS:
+        _PLUGINS.append(file)
+
+
+def plugins() -> tuple[str, ...]:
+    """Return the files named by hand, in order."""
+    return tuple(str(path) for path in _PLUGINS)
+
+
+def is_plugin(where: str) -> bool:
+    """Whether a source was named by hand."""
+    return Path(where) in _PLUGINS
+
+
+_PLUGINS: list[Path] = []
+
+
+def _home(kind: Kind) -> tuple[Path, str]:
+    """Return the folder and the package name under which its files are imported.
+
+    An installed copy holds them inside ``bench``. In a clone they lie at the top, where another package
+    of the same name may come first on the path: then they are imported under a name of their own.
+    """
+    bench = Path(__file__).resolve().parent.parent
+    inside = bench / f"installed_{kind}"
+    if inside.is_dir():
+        return inside, f"bench.installed_{kind}"
+    folder = bench.parent / kind
+    if _resolves_to(kind, folder):
+        return folder, kind
+    alias = f"bench_{kind}"
+    if alias not in sys.modules:
+        _load(alias, folder / "__init__.py", package=folder)
+    return folder, alias
+
+
+def _resolves_to(name: str, folder: Path) -> bool:
+    try:
+        spec = importlib.util.find_spec(name)
+    except (ImportError, ValueError):
+        return False
+    return spec is not None and spec.origin is not None and Path(spec.origin).resolve().parent == folder
+
+
+def _load(name: str, path: Path, package: Path | None = None) -> ModuleType:
+    locations = None if package is None else [str(package)]
+    spec = importlib.util.spec_from_file_location(name, path, submodule_search_locations=locations)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"no loader for {path}")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+def _file_source(kind: Kind, path: Path, name: str) -> Source:
+    def import_module() -> ModuleType:
+        if name in sys.modules:
+            return sys.modules[name]
+        return _load(name, path) if name.startswith("bench_plugin_") else importlib.import_module(name)
+
+    return Source(kind, str(path), path.stem, _digest(path.read_bytes()), import_module)
+
+
+def _entry_source(kind: Kind, point: EntryPoint) -> Source:
+    version = point.dist.version if point.dist is not None else ""
+
+    def import_module() -> ModuleType:
+        loaded = point.load()
+        if isinstance(loaded, ModuleType):
+            return loaded
+        return importlib.import_module(loaded.__module__)
+
+    where = f"entry point {point.name} = {point.value}"
+    return Source(kind, where, point.name, _digest(f"{point.value} {version}".encode()), import_module)
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
