@@ -19,9 +19,9 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from bench.contract import DatasetCard, DatasetLoader, Method, MethodCard, PluginError, UsageError
+from bench.contract import DatasetCard, DatasetLoader, Method, MethodCard, PluginError
 from bench.registry.names import unknown
-from bench.registry.sources import Kind, Source, is_plugin, plugins, sources
+from bench.registry.sources import BASE, Kind, Source, is_plugin, plugins, sources
 
 FORMAT = 1
 """Version of the cache file; raise it when a description changes its shape."""
@@ -185,8 +185,9 @@ def _registered(_plugins: tuple[str, ...]) -> Registered:
     methods = _collect("methods", list[MethodDescription], cache, problems)
     datasets = _collect("datasets", list[DatasetDescription], cache, problems)
     cache.save()
-    unique = tuple(dict.fromkeys(problems))
-    return Registered(methods, datasets, unique)
+    if not problems:
+        problems = _useless_plugins()
+    return Registered(methods, datasets, tuple(dict.fromkeys(problems)))
 
 
 def _collect(kind: Kind, shape: type[list[D]], cache: _Cache, problems: list[Problem]) -> dict[str, D]:
@@ -204,21 +205,14 @@ def _collect(kind: Kind, shape: type[list[D]], cache: _Cache, problems: list[Pro
                 problems.append(Problem(source.where, reason))
             else:
                 found[name] = item
-    if kind == "methods":
-        _check_plugins_useful(problems)
     return found
 
 
-def _check_plugins_useful(problems: list[Problem]) -> None:
-    known_bad = {problem.where for problem in problems}
-    for where in plugins():
-        if where not in known_bad and not any(
-            source.classes() for kind in _KINDS for source in sources(kind) if source.where == where
-        ):
-            problems.append(Problem(where, f"{where} defines neither a Method nor a DatasetLoader"))
-
-
-_KINDS: tuple[Kind, ...] = ("methods", "datasets")
+def _useless_plugins() -> list[Problem]:
+    named = [source for kind in BASE for source in sources(kind) if is_plugin(source.where)]
+    useful = {source.where for source in named if source.classes()}
+    idle = dict.fromkeys(source.where for source in named if source.where not in useful)
+    return [Problem(where, f"{where} defines neither a Method nor a DatasetLoader") for where in idle]
 
 
 def _class(kind: Kind, where: str, name: str) -> Any:

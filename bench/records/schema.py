@@ -1,0 +1,190 @@
+"""What a record holds. Every field is typed and checked on reading; unknown fields are refused.
+
+`Identity` says which cell it is; its digest names the record's folder. `Result` depends on the identity
+alone: two runs on the same machine give the same bytes. What differs from run to run (times, host, memory)
+stands apart in `Circumstances`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any, Literal
+
+import msgspec
+
+SCHEMA = 1
+"""Version of the record's layout; raised with every change that a reader must know of."""
+
+Status = Literal["done", "failed", "timeout", "out-of-memory", "refused", "skipped"]
+STATUSES: tuple[Status, ...] = ("done", "failed", "timeout", "out-of-memory", "refused", "skipped")
+
+
+class Identity(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Which cell: everything that its numbers depend on, and nothing else.
+
+    Attributes:
+        method: registry name.
+        variant: ``full`` or the name of an ablation.
+        dataset: registry name, or a feature bundle's stem.
+        data_kind: ``real`` or ``look-alike``.
+        fingerprint: digest of the data.
+        modalities: in the dataset's order.
+        seed: seed index.
+        profile: ``quick`` or ``paper``.
+        threads: CPU threads of the fit; results are reproducible for a fixed number only.
+        settings: the method's complete settings.
+    """
+
+    method: str
+    variant: str
+    dataset: str
+    data_kind: Literal["real", "look-alike"]
+    fingerprint: str
+    modalities: tuple[str, ...]
+    seed: int
+    profile: str
+    threads: int
+    settings: dict[str, Any]
+
+    @property
+    def digest(self) -> str:
+        """Return the 20 hexadecimal digits that name the record's folder."""
+        content = msgspec.json.encode(self, order="sorted")
+        return hashlib.sha256(content).hexdigest()[:20]
+
+    @property
+    def title(self) -> str:
+        """Return the cell in one line, for people."""
+        variant = "" if self.variant == "full" else f"/{self.variant}"
+        return f"{self.method}{variant} on {self.dataset} ({'+'.join(self.modalities)}), seed {self.seed}"
+
+
+class Metric(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One number: a direction's mean average precision under one protocol and selection rule.
+
+    Attributes:
+        query: modality of the queries.
+        gallery: modality of the gallery.
+        protocol: id of the evaluation rule, such as ``map@all``.
+        selection: rule that chose the state: ``best``, ``last``, ``oracle``; ``none`` in closed form.
+        value: between 0 and 1.
+        queries: number of queries.
+        items: size of the gallery.
+    """
+
+    query: str
+    gallery: str
+    protocol: str
+    selection: str
+    value: float
+    queries: int
+    items: int
+
+
+class Selected(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What a selection rule chose before test data was opened."""
+
+    rule: str
+    criterion: str
+    epoch: int | dict[str, int]
+    value: float | dict[str, float] | None
+
+
+class Rows(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Sample counts of one modality, and its feature width."""
+
+    train: int
+    validation: int
+    test: int
+    dimension: int
+
+
+class Result(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What came out; depends on the identity alone.
+
+    Attributes:
+        selection: the rule whose numbers the tables print: ``best``, or ``none`` in closed form.
+        selected: what each rule chose.
+        audit: says when the test split was opened, and after what.
+        pairing: how training rows corresponded: ``natural``, ``class-matched`` or ``none``.
+        split: name of the dataset's partition.
+        rows: sizes by modality.
+        metrics: all numbers.
+        notes: facts that the method reports about its fit.
+    """
+
+    selection: str
+    selected: list[Selected]
+    audit: str
+    pairing: str
+    split: str
+    rows: dict[str, Rows]
+    metrics: list[Metric]
+    notes: dict[str, Any]
+
+
+class Failure(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Why there is no result.
+
+    Attributes:
+        reason: one sentence.
+        kind: exception's name, ``exit``, ``signal``, ``timeout``, ``memory``, ``declared``.
+        traceback: text; empty where there is none.
+    """
+
+    reason: str
+    kind: str
+    traceback: str = ""
+
+
+class Circumstances(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Everything that may differ between two runs of the same cell.
+
+    Attributes:
+        started: UTC time, ISO 8601.
+        seconds: wall-clock time of the parts: ``load``, ``fit``, ``evaluate``, ``total``.
+        peak_memory: largest resident size of the worker, bytes; None where unknown.
+        peak_device_memory: largest allocation on the GPU, bytes; None without one.
+        device: name of the device, such as ``cpu`` or ``cuda:0``.
+        host: machine: name, platform, processor, cores.
+        versions: of Python and the libraries that numbers depend on.
+        commit: of the harness's checkout; empty outside one.
+        dirty: whether the checkout had uncommitted changes.
+        source: digest of the method's source file.
+        command: what makes this record again.
+    """
+
+    started: str
+    seconds: dict[str, float]
+    peak_memory: int | None
+    peak_device_memory: int | None
+    device: str
+    host: dict[str, str]
+    versions: dict[str, str]
+    commit: str
+    dirty: bool
+    source: str
+    command: str
+
+
+class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Everything known about a finished or failed cell."""
+
+    schema: Literal[1] = SCHEMA
+    identity: Identity
+    status: Status
+    result: Result | None
+    failure: Failure | None
+    circumstances: Circumstances
+
+    def __post_init__(self) -> None:
+        """Refuse records that contradict themselves."""
+        if (self.status == "done") != (self.result is not None):
+            raise ValueError("a record has a result exactly when its status is done")
+        if (self.status == "done") != (self.failure is None):
+            raise ValueError("a record has a failure exactly when its status is not done")
+
+    @property
+    def digest(self) -> str:
+        """Return the digest of the identity."""
+        return self.identity.digest
