@@ -8,11 +8,11 @@ stands apart in `Circumstances`.
 from __future__ import annotations
 
 import hashlib
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 
-SCHEMA = 1
+SCHEMA: Final = 1
 """Version of the record's layout; raised with every change that a reader must know of."""
 
 Status = Literal["done", "failed", "timeout", "out-of-memory", "refused", "skipped"]
