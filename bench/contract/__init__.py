@@ -27,6 +27,7 @@ from bench.contract.errors import (
     Unsupported,
     UsageError,
 )
+from bench.contract.limits import unsuitable
 from bench.contract.loader import DatasetLoader
 from bench.contract.method import Checkpoint, Method
 
@@ -61,4 +62,5 @@ __all__ = [
     "Unsupported",
     "UsageError",
     "sealed_test",
+    "unsuitable",
 ]
