@@ -1,0 +1,49 @@
+# Two commands do everything on a fresh machine: `make run` and `make test`.
+PYTHON ?= python3
+VENV ?= .venv
+PIP_ARGS ?=
+BIN := $(VENV)/bin
+JOBS ?= 2
+
+.PHONY: run test test-all lint bench clean help
+
+help:
+	@echo "make run       set up, run all methods on all datasets, write the reports"
+	@echo "make test      set up, lint, type-check, run the tests with coverage"
+	@echo "make test-all  the same with the long tests"
+	@echo "make lint      ruff and mypy"
+	@echo "make bench     speed and memory benchmarks"
+	@echo "make clean     remove what was built (records and reports stay)"
+
+$(VENV)/.run-ready: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -c constraints.txt -e .
+	touch $@
+
+$(VENV)/.dev-ready: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -c constraints.txt -e '.[dev]'
+	touch $@ $(VENV)/.run-ready
+
+run: $(VENV)/.run-ready
+	$(BIN)/python -m bench run --methods all --datasets all
+	$(BIN)/python -m bench report
+	@echo "Tables: reports/tables.md; records: results/runs; one row per number: $(BIN)/python -m bench results"
+
+lint: $(VENV)/.dev-ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+test: lint
+	$(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal --cov --cov-report=term --cov-fail-under=92
+
+test-all: lint
+	$(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal -m "slow or not slow"
+
+bench: $(VENV)/.dev-ready
+	$(BIN)/python -m pytest -q tests/benchmarks -m "slow or not slow" --benchmark-only --benchmark-columns=min,median,max,rounds
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks .coverage .coverage.*
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,74 @@
+"""Records as flat rows: one per cell, direction and protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from bench.records.schema import Record
+
+COLUMNS = (
+    "method",
+    "variant",
+    "dataset",
+    "data_kind",
+    "modalities",
+    "seed",
+    "profile",
+    "query",
+    "gallery",
+    "protocol",
+    "selection",
+    "value",
+    "status",
+    "record",
+)
+
+
+def rows_of(records: Iterable[Record], selection: str | None = None) -> list[dict[str, Any]]:
+    """Return rows with the keys `COLUMNS`, sorted; a cell without result has one row without value.
+
+    Args:
+        records: of any status.
+        selection: ``best``, ``last`` or ``oracle`` (closed-form methods, which select nothing, always
+            take part), ``every`` for all; None for each record's own rule.
+    """
+    rows = [row for record in records for row in _rows(record, selection)]
+    return sorted(rows, key=lambda row: tuple(str(row[column]) for column in COLUMNS))
+
+
+def _rows(record: Record, selection: str | None) -> list[dict[str, Any]]:
+    identity = record.identity
+    common: dict[str, Any] = {
+        "method": identity.method,
+        "variant": identity.variant,
+        "dataset": identity.dataset,
+        "data_kind": identity.data_kind,
+        "modalities": "+".join(identity.modalities),
+        "seed": identity.seed,
+        "profile": identity.profile,
+        "status": record.status,
+        "record": record.digest,
+    }
+    if record.result is None:
+        nothing = dict.fromkeys(("query", "gallery", "protocol", "selection", "value"), "")
+        return [_ordered({**common, **nothing})]
+    wanted = {"none", selection or record.result.selection}
+    return [
+        _ordered(
+            {
+                **common,
+                "query": metric.query,
+                "gallery": metric.gallery,
+                "protocol": metric.protocol,
+                "selection": metric.selection,
+                "value": metric.value,
+            }
+        )
+        for metric in record.result.metrics
+        if selection == "every" or metric.selection in wanted
+    ]
+
+
+def _ordered(row: dict[str, Any]) -> dict[str, Any]:
+    return {column: row[column] for column in COLUMNS}

@@ -1,0 +1,96 @@
+"""The command line: one module per command, imported only when it is called."""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module
+from typing import Any
+
+import click
+
+import bench
+
+_COMMANDS = {
+    "run": "Run methods on datasets; only what is missing.",
+    "report": "Write the tables into the reports folder.",
+    "list": "List methods, datasets, profiles and protocols.",
+    "status": "Say what is done, failed and missing.",
+    "results": "Print one row per cell, direction and protocol.",
+    "check": "Run the conformance suite on methods.",
+    "data": "Find, check and fetch the datasets' files.",
+    "new": "Write a working file to start a method from.",
+}
+
+_EPILOG = """
+Exit status: 0 every requested cell is done (or skipped for a declared reason); 1 a cell, a check or a
+record failed; 2 wrong usage or bad input files; 130 interrupted.
+"""
+
+
+class _Lazy(click.Group):
+    """A group that imports a command's module when the command is called, and suggests near misses."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        command: click.Command = import_module(f"bench.commands.{cmd_name}").command
+        return command
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        if args and args[0] not in _COMMANDS and not args[0].startswith("-"):
+            from bench.registry.names import unknown
+
+            raise unknown("command", args[0], _COMMANDS)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(_COMMANDS.items()))
+
+
+@click.group(cls=_Lazy, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(bench.__version__, prog_name="bench")
+def cli() -> None:
+    r"""Benchmark for supervised cross-modal retrieval: DRCL and its baselines under one protocol.
+
+    \b
+    The main job:  python -m bench run --methods all --datasets all
+    Then:          python -m bench report
+    """
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and end the process with the documented exit status."""
+    sys.exit(invoke(arguments))
+
+
+def invoke(arguments: list[str] | None = None) -> int:
+    """Run the command line and return its exit status."""
+    try:
+        status = cli.main(arguments, prog_name="python -m bench", standalone_mode=False)
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("interrupted; run the same command again to go on", err=True)
+        return 130
+    except BrokenPipeError:  # the reader of our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except Exception as error:
+        return _explain(error)
+    return status if isinstance(status, int) else 0
+
+
+def _explain(error: Exception) -> int:
+    """Print a problem that the user can act on; let a fault of our own be seen as what it is."""
+    from bench.contract.errors import BenchError
+
+    if not isinstance(error, BenchError):
+        raise error
+    click.echo(f"error: {error}", err=True)
+    return error.exit_status

@@ -1,0 +1,153 @@
+"""From a request to cells: methods x variants x datasets x modality pairs x seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+from bench import registry
+from bench.contract import DataKind, UsageError
+from bench.records.schema import Identity
+
+
+@dataclass(frozen=True)
+class Request:
+    """What somebody wants to know.
+
+    Attributes:
+        methods: names, expanded.
+        datasets: names or bundle paths, expanded.
+        seeds: seed indices.
+        variants: ``full`` and names of ablations; a method without a variant is left out of it.
+        profile: ``quick`` or ``paper``.
+        threads: CPU threads per cell.
+        overrides: settings by method; ``*`` for every method that has the setting.
+    """
+
+    methods: Sequence[str]
+    datasets: Sequence[str]
+    seeds: Sequence[int] = (0,)
+    variants: Sequence[str] = ("full",)
+    profile: str = "quick"
+    threads: int = 1
+    overrides: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class DataSource:
+    """A dataset as planning needs it, known without loading it."""
+
+    given: str
+    name: str
+    kind: DataKind
+    fingerprint: str
+    modalities: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One fit and its evaluation.
+
+    Attributes:
+        identity: what its numbers depend on.
+        source: dataset name or bundle path to load.
+    """
+
+    identity: Identity
+    source: str
+
+
+def plan(request: Request, data: Mapping[str, DataSource]) -> list[Cell]:
+    """Return all cells of a request, datasets outermost; ``data`` describes every dataset in it.
+
+    Raises:
+        UsageError: for unknown variants or settings, or when nothing is asked for.
+    """
+    _check_variants(request)
+    cells = [
+        Cell(_identity(request, method, variant, data[given], pair, seed, settings), given)
+        for given in request.datasets
+        for method in request.methods
+        for variant, settings in _variants(request, method, data[given])
+        for pair in _modalities(method, data[given].modalities)
+        for seed in request.seeds
+    ]
+    if not cells:
+        raise UsageError("nothing to run: no method and dataset match; see `python -m bench list`")
+    return cells
+
+
+def _identity(
+    request: Request,
+    method: str,
+    variant: str,
+    data: DataSource,
+    pair: tuple[str, ...],
+    seed: int,
+    settings: dict[str, Any],
+) -> Identity:
+    return Identity(
+        method=method,
+        variant=variant,
+        dataset=data.name,
+        data_kind=data.kind,
+        fingerprint=data.fingerprint,
+        modalities=pair,
+        seed=seed,
+        profile=request.profile,
+        threads=request.threads,
+        settings=settings,
+    )
+
+
+def _modalities(method: str, modalities: tuple[str, ...]) -> list[tuple[str, ...]]:
+    if registry.method(method).card.any_modalities or len(modalities) == 2:
+        return [modalities]
+    return list(combinations(modalities, 2))
+
+
+def _variants(request: Request, method: str, data: DataSource) -> list[tuple[str, dict[str, Any]]]:
+    description = registry.method(method)
+    overrides = _overrides(request, method)
+    return [
+        (
+            variant,
+            registry.resolve_settings(
+                description, profile=request.profile, dataset=data.name, variant=variant, overrides=overrides
+            ),
+        )
+        for variant in request.variants
+        if variant == "full" or variant in description.variants
+    ]
+
+
+def _overrides(request: Request, method: str) -> dict[str, Any]:
+    known = registry.method(method).defaults
+    everywhere = {key: value for key, value in request.overrides.get("*", {}).items() if key in known}
+    return {**everywhere, **request.overrides.get(method, {})}
+
+
+def _check_variants(request: Request) -> None:
+    offered = {name for method in request.methods for name in registry.method(method).variants}
+    for variant in request.variants:
+        if variant != "full" and variant not in offered:
+            raise registry.unknown("variant", variant, ["full", *offered])
+
+
+def describe_data(given: str, data_dir: Path | None, profile: str, cache: Path | None) -> DataSource:
+    """Return what planning must know of a dataset.
+
+    Raises:
+        UsageError: if there is no such dataset.
+        DataError: if its files are absent and nothing stands in, or if a bundle cannot be read.
+    """
+    from bench.data import bundle_modalities, fingerprint_of
+
+    kind, fingerprint = fingerprint_of(given, data_dir, profile, cache=cache)
+    if given.endswith(".npz"):
+        return DataSource(given, Path(given).stem, kind, fingerprint, bundle_modalities(Path(given)))
+    card = registry.dataset(given).card
+    return DataSource(given, card.name, kind, fingerprint, tuple(m.name for m in card.modalities))

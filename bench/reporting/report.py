@@ -1,0 +1,116 @@
+"""Writes the reports folder: a table per dataset, protocol and profile, and one page with all of them."""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from bench import registry
+from bench.analysis.naming import registry_naming
+from bench.analysis.tables import Table, tables_of
+from bench.records.schema import Record
+from bench.reporting import text
+
+PROTOCOLS = ("map@all", "map@50/hits")
+
+ROSTER_NOTE = (
+    "The 15 baselines are this project's roster: the DRCL paper's own list of baselines "
+    "is not public in the sources used."
+)
+
+
+def write_report(
+    records: Sequence[Record],
+    folder: Path,
+    *,
+    protocols: Sequence[str] = PROTOCOLS,
+    selection: str = "best",
+    problems: Sequence[tuple[str, str]] = (),
+) -> list[Path]:
+    """Write all tables for ``records`` into ``folder`` and return the files, the overview first.
+
+    Files of tables whose records are gone are removed, so that the folder always shows the records as
+    they are.
+
+    Args:
+        records: of any status.
+        folder: created where absent.
+        protocols: ids of the protocols to tabulate.
+        selection: selection rule to print.
+        problems: damaged records (folder, sentence), to be named in the overview.
+    """
+    tables = tables_of(records, registry_naming(), protocols, selection)
+    files = {
+        folder / "tables" / f"{_stem(table)}{ending}": render(table)
+        for table in tables
+        for ending, render in ((".md", text.markdown), (".tex", text.latex), (".csv", text.csv_text))
+    }
+    overview = folder / "tables.md"
+    files[overview] = _overview(tables, records, problems)
+    for old in (folder / "tables").glob("*.*"):
+        if old not in files:
+            old.unlink()
+    for path, content in files.items():
+        _write(path, content)
+    return [overview, *(path for path in files if path != overview)]
+
+
+def _overview(tables: Sequence[Table], records: Sequence[Record], problems: Sequence[tuple[str, str]]) -> str:
+    done = sum(record.status == "done" for record in records)
+    parts = [
+        "# mAP tables",
+        f"{done} of {len(records)} recorded cells are done. {ROSTER_NOTE}",
+        "Mean and sample standard deviation over seeds; best bold, second underlined; reference points "
+        "(chance, semantic matching) do not compete. Selection uses validation data only unless a table "
+        "says oracle. Look-alikes are generated data that only have a benchmark's shape: their numbers "
+        "say nothing about the benchmark.",
+    ]
+    for kind, title in (("real", "## Real data"), ("look-alike", "## Look-alikes")):
+        chosen = [text.markdown(table) for table in tables if table.kind == kind]
+        if chosen:
+            parts += [title, *chosen]
+    parts += _without_result(records)
+    parts += _departures({record.identity.method for record in records})
+    if problems:
+        lines = "\n".join(f"- `{where}`: {reason}" for where, reason in problems)
+        parts.append(f"## Records left out\n\n{lines}")
+    return "\n\n".join(part.strip() for part in parts) + "\n"
+
+
+def _without_result(records: Sequence[Record]) -> list[str]:
+    lines = [
+        f"- {text.escape_markdown(record.identity.title)}: {record.status}: "
+        f"{text.escape_markdown(record.failure.reason.splitlines()[0])} (record {record.digest})"
+        for record in sorted(records, key=lambda record: record.identity.title)
+        if record.failure is not None
+    ]
+    return ["## Cells without a result", "\n".join(lines)] if lines else []
+
+
+def _departures(methods: set[str]) -> list[str]:
+    """Return where each method departs from its paper and from its released code, by its card."""
+    found = registry.registered().methods
+    lines = []
+    for name in sorted(methods & found.keys(), key=lambda name: (found[name].card.position, name)):
+        card = found[name].card
+        lines += [f"- **{card.title}**, from the paper: {item}" for item in card.from_paper]
+        lines += [f"- **{card.title}**, from the released code: {item}" for item in card.from_release]
+    return ["## Where the methods depart from their sources", "\n".join(lines)] if lines else []
+
+
+def _stem(table: Table) -> str:
+    parts = [table.dataset, table.kind, table.profile, table.protocol, table.selection, table.fingerprint[:8]]
+    return re.sub(r"[^A-Za-z0-9.@_-]+", "-", "_".join(parts))
+
+
+def _write(path: Path, content: str) -> None:
+    """Write a file whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".tmp-")
+    with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
+        file.write(content)
+    Path(temporary).chmod(0o644)
+    Path(temporary).replace(path)
