@@ -19,5 +19,7 @@ def unsuitable(card: MethodCard, train: Split) -> str | None:
     if train.multi_label and not card.multi_label:
         return f"{card.title} takes one class per sample, and these samples may have several"
     if card.pairs == "needed" and not train.paired:
-        return f"{card.title} needs rows that correspond, and these do not; pair them with class_matched first"
+        return (
+            f"{card.title} needs rows that correspond, and these do not; pair them with class_matched first"
+        )
     return None

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import ClassVar
 
 from bench.contract.cards import DatasetCard
@@ -15,16 +17,21 @@ class DatasetLoader(ABC):
 
     The harness finds the files, checks what `read` returns against the card (shapes, finite values,
     label range) and adds the fingerprint; a loader only knows the layout.
+
+    Attributes:
+        card: what is known about the dataset.
+        embedded: files that come with the loader, by name; they are never looked for elsewhere.
     """
 
     card: ClassVar[DatasetCard]
+    embedded: ClassVar[Mapping[str, Path]] = MappingProxyType({})
 
     @abstractmethod
     def read(self, files: dict[str, Path]) -> dict[str, Split]:
         """Return the splits ``train``, ``validation`` and ``test``.
 
         Args:
-            files: path of every file of the card, by the card's name for it.
+            files: path of every file of the card and of every embedded one, by name.
 
         Raises:
             DataError: if a file is damaged or laid out otherwise.

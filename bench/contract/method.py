@@ -96,4 +96,4 @@ class Method(ABC):
 
 
 def _unit_rows(rows: Array) -> Array:
-    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True))

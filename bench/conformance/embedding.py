@@ -1,0 +1,56 @@
+"""Promises about `embed` and `similarity`: rows are embedded one by one, whatever stands beside them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bench.conformance.outcomes import Broken, promise
+from bench.conformance.subject import Subject
+
+TOLERANCE = 1e-3
+"""Relative to the largest entry: matrix products of other shapes round in other places."""
+
+
+@promise("embeds a single row", "features have shape (1, d_v) then; keep the row axis")
+def single_row(subject: Subject) -> None:
+    """One query is the usual case outside of benchmarks."""
+    fitted = subject.fitted()
+    for name, modality in fitted.train.items():
+        rows = fitted.embed(name, modality.features[:1])
+        if rows.ndim != 2 or len(rows) != 1:
+            raise Broken(f"embed({name!r}) of one row has shape {rows.shape}, not (1, d)")
+
+
+@promise("embeds every row by itself", "no batch statistics in embed: switch networks to eval()")
+def row_by_row(subject: Subject) -> None:
+    """A row's embedding does not depend on the other rows of the call, nor on their order."""
+    fitted = subject.fitted()
+    for name, modality in fitted.train.items():
+        features = modality.features
+        whole = fitted.embed(name, features)
+        part = fitted.embed(name, features[5::-1])
+        apart = float(np.abs(whole[5::-1] - part).max()) if whole[5::-1].shape == part.shape else np.inf
+        if not apart <= TOLERANCE * float(np.abs(whole).max()):
+            raise Broken(f"rows of {name} embed differently beside other rows, by up to {apart:.3g}")
+
+
+@promise("keeps samples apart", "an embedding with all rows equal, or of length zero, cannot be ranked")
+def not_collapsed(subject: Subject) -> None:
+    """The harness refuses such embeddings."""
+    for name, rows in subject.fitted().embeddings().items():
+        if not np.linalg.norm(rows, axis=1).all():
+            raise Broken(f"some rows of {name} are embedded at length zero")
+        if np.ptp(rows, axis=0).max() == 0:
+            raise Broken(f"all rows of {name} are embedded at the same place")
+
+
+@promise("ranks by finite similarities", "similarity returns finite floats (n_queries, n_gallery)")
+def similarities(subject: Subject) -> None:
+    """Also where a method ranks by something else than the cosine."""
+    fitted = subject.fitted()
+    matrix = fitted.similarities()
+    expected = tuple(len(modality) for modality in list(fitted.train.values())[:2])
+    if matrix.shape != expected:
+        raise Broken(f"similarity has shape {matrix.shape}, not {expected}")
+    if not np.isfinite(matrix).all():
+        raise Broken("similarity holds values that are not finite")

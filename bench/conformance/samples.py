@@ -1,0 +1,118 @@
+"""Tiny data on which every promise can be tried in a fraction of a second."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from bench.contract import (
+    Array,
+    Dataset,
+    DatasetCard,
+    Fact,
+    Modality,
+    ModalityCard,
+    Pairing,
+    Split,
+)
+
+CLASSES = 4
+WIDTHS: Mapping[str, int] = {"image": 12, "text": 9, "audio": 7, "shape": 6, "video": 10}
+PAIR = ("image", "text")
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A recipe for a tiny dataset.
+
+    Attributes:
+        modalities: names, out of `WIDTHS`.
+        rows: training rows of each modality.
+        multi_label: whether rows may have several classes.
+        pairing: of the training rows.
+        without: a class that no validation row has.
+        widen: factor on every feature width.
+        constant: how many feature columns have one value throughout.
+        dtype: of the features.
+    """
+
+    modalities: tuple[str, ...] = PAIR
+    rows: tuple[int, ...] = (24, 24)
+    multi_label: bool = False
+    pairing: Pairing = "natural"
+    without: int | None = None
+    widen: int = 1
+    constant: int = 0
+    dtype: str = "float32"
+
+    def dataset(self) -> Dataset:
+        """Return the dataset; the same recipe gives the same bytes."""
+        train = self._split("train", self.rows)
+        even = (12,) * len(self.modalities)
+        validation = self._split("validation", even, self.without)
+        return Dataset(
+            name="conformance",
+            card=self._card(train),
+            train=train,
+            validation=replace(validation, pairing="natural"),
+            kind="look-alike",
+            fingerprint=hashlib.sha256(repr(self).encode()).hexdigest(),
+            split="tiny",
+            open_test=lambda: self._split("test", even),
+        )
+
+    def _split(self, part: str, rows: tuple[int, ...], without: int | None = None) -> Split:
+        modalities = {
+            name: self._modality(name, part, count, without)
+            for name, count in zip(self.modalities, rows, strict=True)
+        }
+        return Split(modalities, CLASSES, self.pairing)
+
+    def _modality(self, name: str, part: str, count: int, without: int | None) -> Modality:
+        width = WIDTHS[name] * self.widen
+        centres = _generator("centres", name).normal(size=(CLASSES, width))
+        present = [label for label in range(CLASSES) if label != without]
+        labels = np.resize(np.array(present), count)
+        noise = _generator(part, name).normal(size=(count, width))
+        features = centres[labels] + 0.5 * noise
+        features[:, : self.constant] = 1.0
+        # Sixteen bits hold these values exactly, so any float type carries the same data.
+        features = features.astype(np.float16).astype(self.dtype)
+        return Modality(features, _several(labels) if self.multi_label else labels)
+
+    def _card(self, train: Split) -> DatasetCard:
+        cards = tuple(
+            ModalityCard(
+                name,
+                Fact("generated", "confirmed"),
+                Fact(modality.dimension, "confirmed"),
+                Fact(None, "confirmed"),
+                "dense",
+            )
+            for name, modality in train.items()
+        )
+        return DatasetCard(
+            name="conformance",
+            title="Conformance sample",
+            modalities=cards,
+            n_classes=Fact(CLASSES, "confirmed"),
+            licence="none needed",
+            source="generated for the conformance suite",
+            multi_label=self.multi_label,
+        )
+
+
+def _several(labels: Array) -> Array:
+    """Return a 0/1 matrix: each row its own class, every third row the next class as well."""
+    matrix = np.eye(CLASSES, dtype=np.int64)[labels]
+    third = np.arange(0, len(labels), 3)
+    matrix[third, (labels[third] + 1) % CLASSES] = 1
+    return matrix
+
+
+def _generator(*words: str) -> np.random.Generator:
+    digest = hashlib.sha256(" ".join(words).encode()).digest()
+    return np.random.default_rng(int.from_bytes(digest[:8], "big"))

@@ -1,0 +1,200 @@
+"""The method under examination: how it is made small, fitted and asked, with every fit kept for reuse."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from bench import registry
+from bench.conformance.outcomes import Broken, NotApplicable
+from bench.conformance.samples import Sample
+from bench.contract import (
+    Array,
+    BenchError,
+    Context,
+    Dataset,
+    Method,
+    MethodCard,
+    Split,
+    Unsupported,
+    unsuitable,
+)
+
+PLAIN = Sample()
+_WIDTH_WORDS = ("hidden", "dimension", "dim", "width", "latent", "embedding")
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A method after `fit`, with what it was given."""
+
+    method: Method
+    dataset: Dataset
+    train: Split
+    context: Context
+
+    def embeddings(self) -> dict[str, Array]:
+        """Return the embedding of every modality's training rows."""
+        return {name: self.embed(name, modality.features) for name, modality in self.train.items()}
+
+    def embed(self, name: str, features: Array) -> Array:
+        """Return the embedding of a modality's rows.
+
+        Raises:
+            Broken: if the method raises anything, or returns no array.
+        """
+        try:
+            rows = self.method.embed(name, features)
+        except Exception as error:
+            shape = f"{features.dtype} features {features.shape}"
+            raise Broken(f"embed({name!r}, {shape}) raised {told(error, type(self.method))}") from error
+        if not isinstance(rows, np.ndarray):
+            raise Broken(f"embed({name!r}) returned {type(rows).__name__}, not a NumPy array")
+        return rows
+
+    def similarities(self) -> Array:
+        """Return the similarities of the first two modalities' training rows."""
+        (query, left), (gallery, right) = list(self.train.items())[:2]
+        try:
+            return np.asarray(self.method.similarity(query, left.features, gallery, right.features))
+        except Exception as error:
+            raise Broken(f"similarity raised {told(error, type(self.method))}") from error
+
+
+class Subject:
+    """A method's class with small settings, and the fits made so far.
+
+    Attributes:
+        cls: the class.
+        card: its card.
+        settings: complete settings as JSON values.
+        device: torch name of the device.
+    """
+
+    def __init__(
+        self, cls: type[Method], settings: Mapping[str, Any] | None = None, device: str = "cpu"
+    ) -> None:
+        """Examine ``cls``; ``settings`` win over the small ones.
+
+        Raises:
+            UsageError: if ``settings`` name something unknown.
+            PluginError: if the class breaks the contract so badly that it could not be registered.
+        """
+        self.cls = cls
+        self.device = device
+        described = registry.describe_method(cls, cls.__module__, "")
+        self.card: MethodCard = described.card
+        quick = registry.resolve_settings(described)
+        self.settings = registry.resolve_settings(described, overrides={**shrunk(quick), **(settings or {})})
+        self._fits: dict[Any, Fitted | Exception] = {}
+
+    def setting(self, word: str) -> str | None:
+        """Return the name of the first setting that has ``word`` in it and holds a positive number."""
+        for name, value in self.settings.items():
+            if word in name and isinstance(value, int) and value > 0:
+                return name
+        return None
+
+    def fitted(self, sample: Sample = PLAIN, **changes: Any) -> Fitted:
+        """Return the method fitted on ``sample`` with changed settings; fits are made once.
+
+        Raises:
+            NotApplicable: if the card or the method declares that it cannot take this data.
+            Broken: if `fit` raises anything else.
+        """
+        key = (sample, tuple(sorted(changes.items())))
+        if key not in self._fits:
+            try:
+                self._fits[key] = self.fit(sample, **changes)
+            except (Broken, NotApplicable) as error:
+                self._fits[key] = error
+        found = self._fits[key]
+        if isinstance(found, Fitted):
+            return found
+        raise found.with_traceback(None)
+
+    def fit(self, sample: Sample = PLAIN, seed: int = 0, **changes: Any) -> Fitted:
+        """Return the method fitted anew; raises as `fitted` does."""
+        prepared = self.prepare(sample, Context(seed=seed, device=self.device, threads=1), **changes)
+        try:
+            prepared.method.fit(prepared.train, prepared.dataset.validation, prepared.context)
+        except Unsupported as error:
+            raise NotApplicable(f"fit declined: {error}") from error
+        except Exception as error:
+            raise Broken(f"fit raised {told(error, self.cls)}") from error
+        return prepared
+
+    def prepare(self, sample: Sample, context: Context, **changes: Any) -> Fitted:
+        """Return a new instance and its data, ready for `fit`, as the harness would prepare them.
+
+        Raises:
+            NotApplicable: if the card declares that the method cannot take this data.
+            Broken: if an instance cannot be made from the settings.
+        """
+        dataset = sample.dataset()
+        train = dataset.train
+        if self.card.pairs == "needed" and not train.paired:
+            from bench.data import class_matched
+
+            train = class_matched(train, context.generator("pseudo-pairs"))
+        reason = unsuitable(self.card, train)
+        if reason is not None:
+            raise NotApplicable(reason)
+        return Fitted(self.instance(**changes), dataset, train, context)
+
+    def instance(self, **changes: Any) -> Method:
+        """Return a new instance.
+
+        Raises:
+            Broken: if the settings do not convert to the class's own.
+        """
+        values = {**self.settings, **changes}
+        try:
+            return self.cls(msgspec.convert(values, self.cls.Settings))
+        except (msgspec.ValidationError, TypeError, ValueError, BenchError) as error:
+            raise Broken(f"settings {values} were refused: {error}") from error
+
+
+def subject(name: str, settings: Mapping[str, Any] | None = None, device: str = "cpu") -> Subject:
+    """Return the registered method ``name`` for examination.
+
+    Raises:
+        UsageError: if the name or a setting is unknown.
+    """
+    return Subject(registry.method_class(name), settings, device)
+
+
+def shrunk(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings that decide how long a fit takes, made small: epochs, widths, batch size."""
+    return {name: small for name, value in settings.items() if (small := _small(name, value)) is not None}
+
+
+def told(error: Exception, cls: type[Method]) -> str:
+    """Return an error in one line, with the place in the method's own file where it came up."""
+    file = getattr(sys.modules.get(cls.__module__), "__file__", None)
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
+    place = f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""
+    return f"{type(error).__name__}: {error}{place}"
+
+
+def _small(name: str, value: Any) -> Any:
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, (list, tuple)) and value and all(type(item) is int for item in value):
+        return [16] * len(value) if any(word in name for word in _WIDTH_WORDS) else None
+    if not isinstance(value, int) or value <= 0:
+        return None
+    if "epochs" in name:
+        return min(value, 2)
+    if "batch" in name:
+        return 8
+    if any(word in name for word in _WIDTH_WORDS):
+        return min(value, 16)
+    return None
