@@ -21,6 +21,9 @@ class GMLDASettings(LinearSettings):
         components: dimensions of the common space; None for the number of classes minus one (ours).
         alignment: what ties the modalities together: ``means`` = class means (the release's mode 2, which
             needs no pairs; ours), ``pairs`` = all rows in order (mode 1).
+        weigh_means: let a class mean count as many times as the class has rows (the geometric mean over the
+            two modalities). Ours: the release counts it once, so that with its alpha the alignment fades as
+            the rows per class grow; false gives the release. No effect on ``pairs``.
         alpha: weight of the alignment.
         mu: weight of each modality's within-class scatter, in the order of the modalities; None for ones.
         equalise: scale each mu so that the weighted within-class scatters have the trace of the first
@@ -31,6 +34,7 @@ class GMLDASettings(LinearSettings):
     pca_energy: float = 0.95
     components: int | None = None
     alignment: Literal["means", "pairs"] = "means"
+    weigh_means: bool = True
     alpha: float = 10.0
     mu: tuple[float, ...] | None = None
     equalise: bool = False
@@ -71,6 +75,9 @@ class GMLDA(LinearMethod):
             "As many components as asked for are kept; one released copy keeps 6 whatever is asked.",
             "Alignment by cluster centres or by random pairs of a class (modes 3 and 4) is not offered.",
             "Components default to the number of classes minus one.",
+            "Class means are weighted by the rows behind them: once each, with alpha 10, they lose all "
+            "influence beside within-class scatters that grow with the rows (mAP .31 instead of .69 on the "
+            "compact emoji features); `weigh_means` set to false gives the release.",
         ),
         citation="sharma2012gma",
         position=2,
@@ -120,7 +127,11 @@ class GMLDA(LinearMethod):
         common = moments.common_classes()
         if not len(common):
             raise Unsupported("gmlda aligns class means, and no class occurs in every modality")
-        return np.asarray(moments.class_means(u)[common].T @ moments.class_means(v)[common])
+        left, right = moments.class_means(u)[common], moments.class_means(v)[common]
+        if self.settings.weigh_means:
+            rows = np.sqrt(moments.counts[u][common] * moments.counts[v][common])
+            left = left * rows[:, None]
+        return np.asarray(left.T @ right)
 
     def _mu(self, within: list[Matrix]) -> list[float]:
         given = list(self.settings.mu or [1.0] * len(within))

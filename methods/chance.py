@@ -1,0 +1,95 @@
+"""Chance: random directions, the floor that every table stands on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import permutations
+from typing import Any
+
+import numpy as np
+
+from bench.contract import Array, Context, Method, MethodCard, Split, UsageError
+from bench.evaluation.chance import expected_random_ap
+
+_QUERIES_AT_ONCE = 512
+
+
+@dataclass(frozen=True)
+class ChanceSettings:
+    """Settings of the floor.
+
+    Attributes:
+        dimension: of the random directions. Ours; the expectation does not depend on it.
+    """
+
+    dimension: int = 64
+
+    def __post_init__(self) -> None:
+        """Refuse values out of range."""
+        if self.dimension < 2:
+            raise ValueError(f"dimension must be at least 2, not {self.dimension}")
+
+
+class Chance(Method):
+    """A ranking that never looks at the features: simulated in `embed`, analytic in `notes`."""
+
+    card = MethodCard(
+        name="chance",
+        title="Chance",
+        authors="analytic expectation: Bestgen",
+        year=2015,
+        venue="PBML",
+        family="no learning",
+        role="reference",
+        deep=False,
+        pairs="unused",
+        any_modalities=True,
+        multi_label=True,
+        selects_by="none",
+        citation="bestgen2015random",
+        position=2000,
+    )
+    Settings = ChanceSettings
+    settings: ChanceSettings
+
+    def fit(self, train: Split, validation: Split, context: Context) -> None:
+        """Draw a seed per modality and work out the expected mAP@all of the validation split."""
+        self._seeds = {name: context.stream_seed(f"chance/{name}") for name in train}
+        self._floor = {
+            f"{query}->{gallery}": float(np.mean(_expected_ap(validation, query, gallery)))
+            for query, gallery in permutations(validation, 2)
+        }
+
+    def embed(self, modality: str, features: Array) -> Array:
+        """Return random unit rows ``(n, dimension)``, float32; row i of any call gets the i-th draw.
+
+        Raises:
+            UsageError: if there is no such modality.
+        """
+        seeds = getattr(self, "_seeds", {})
+        if modality not in seeds:
+            fitted = f"it knows {', '.join(seeds)}" if seeds else "call fit first"
+            raise UsageError(f"chance was not fitted on a modality {modality!r}; {fitted}")
+        draws = np.random.default_rng(seeds[modality]).standard_normal(
+            (len(features), self.settings.dimension)
+        )
+        return np.asarray(draws / np.linalg.norm(draws, axis=1, keepdims=True), dtype=np.float32)
+
+    def notes(self) -> Mapping[str, Any]:
+        """Return the exact expectation of mAP@all per direction, for the classes of the validation split."""
+        return {"expected_map_at_all": dict(getattr(self, "_floor", {})), "prior": "validation split"}
+
+
+def _expected_ap(split: Split, query: str, gallery: str) -> Array:
+    """Expected AP of every query of a direction."""
+    relevant = _relevant(split.targets(query), split.targets(gallery))
+    return np.asarray(expected_random_ap(relevant, len(split[gallery])))
+
+
+def _relevant(queries: Array, gallery: Array) -> Array:
+    """Count the gallery rows that share a label with each query, some queries at a time."""
+    starts = range(0, len(queries), _QUERIES_AT_ONCE)
+    return np.concatenate(
+        [np.sum(queries[start : start + _QUERIES_AT_ONCE] @ gallery.T > 0, axis=1) for start in starts]
+    )
