@@ -1,0 +1,150 @@
+"""Collects what may differ between two runs of the same cell: machine, versions, commit, memory, time."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import datetime, timezone
+from functools import lru_cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from bench.records.schema import Circumstances
+
+LIBRARIES: Final = ("numpy", "scipy", "torch", "scikit-learn")
+"""Distributions that numbers depend on; their versions are looked up without importing them."""
+
+_PROCESS: Final = Path("/proc/self")
+
+
+class Checkout(NamedTuple):
+    """The git checkout that the harness runs from; ``commit`` is empty outside one."""
+
+    commit: str
+    dirty: bool
+
+
+def collect(
+    started: str,
+    seconds: Mapping[str, float],
+    device: str,
+    source: str,
+    command: str,
+    peak_device_memory: int | None = None,
+) -> Circumstances:
+    """Return the circumstances of the run that ends now, in this process.
+
+    Args:
+        started: from `utc_now`, at its start.
+        seconds: wall-clock time of its parts.
+        device: torch name of the device.
+        source: digest of the method's source file.
+        command: what makes the record again.
+        peak_device_memory: largest allocation on the GPU, bytes; None without one.
+    """
+    checkout = find_checkout()
+    return Circumstances(
+        started=started,
+        seconds=dict(seconds),
+        peak_memory=peak_memory(),
+        peak_device_memory=peak_device_memory,
+        device=device,
+        host=dict(describe_host()),
+        versions=dict(describe_versions()),
+        commit=checkout.commit,
+        dirty=checkout.dirty,
+        source=source,
+        command=command,
+    )
+
+
+def utc_now() -> str:
+    """Return the time now in UTC, ISO 8601 to the millisecond."""
+    return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+
+
+@lru_cache(maxsize=1)
+def describe_host() -> Mapping[str, str]:
+    """Return name, platform, processor and number of cores of this machine."""
+    return {
+        "name": platform.node(),
+        "platform": platform.platform(),
+        "processor": _processor(),
+        "cores": str(os.cpu_count() or 0),
+    }
+
+
+@lru_cache(maxsize=1)
+def describe_versions() -> Mapping[str, str]:
+    """Return the versions of Python and of `LIBRARIES`; those not installed are left out."""
+    versions = {"python": platform.python_version()}
+    for name in LIBRARIES:
+        with suppress(PackageNotFoundError):
+            versions[name] = version(name)
+    return versions
+
+
+@lru_cache(maxsize=1)
+def find_checkout() -> Checkout:
+    """Return commit and state of the checkout that holds this file, asked of git once per process."""
+    here = Path(__file__).resolve()
+    # A copy installed into a virtual environment may lie inside somebody else's repository.
+    if _git(here.parent, "ls-files", "--error-unmatch", here.name) is None:
+        return Checkout("", False)
+    commit = _git(here.parent, "rev-parse", "HEAD")
+    changes = _git(here.parent.parent.parent, "status", "--porcelain")
+    return Checkout((commit or "").strip(), bool(changes))
+
+
+def peak_memory() -> int | None:
+    """Return the largest resident size of this process in bytes, since `reset_peak_memory` where it works.
+
+    On Linux it is read from the kernel's own account of the process: `getrusage` would also count the memory
+    of the parent at the moment of the fork.
+    """
+    with suppress(OSError):
+        for line in (_PROCESS / "status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    try:
+        import resource
+    except ImportError:  # pragma: no cover (Windows)
+        return None
+    largest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return int(largest) if sys.platform == "darwin" else int(largest) * 1024
+
+
+def reset_peak_memory() -> None:
+    """Start counting `peak_memory` anew, so that one worker's cells have each their own; Linux only."""
+    with suppress(OSError):
+        (_PROCESS / "clear_refs").write_text("5")
+
+
+def _processor() -> str:
+    with suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()
+
+
+def _git(folder: Path, *arguments: str) -> str | None:
+    """Return what git prints, or None if it fails or is not installed."""
+    try:
+        done = subprocess.run(  # noqa: S603
+            ["git", "-C", str(folder), *arguments],  # noqa: S607
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+            # Without optional locks `git status` cannot disturb a git command of the user.
+            env={**os.environ, "GIT_OPTIONAL_LOCKS": "0"},
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout

@@ -1,0 +1,228 @@
+"""The bytes of a record's files: the same content always gives the same bytes.
+
+Nothing here is ever unpickled. Numbers survive exactly: JSON and CSV hold the shortest text that reads back
+to the same double, the arrays are stored as they are.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import zipfile
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any, Final, NamedTuple
+from urllib.parse import quote, unquote
+
+import msgspec
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from bench.records.schema import SCHEMA, Record
+
+RECORD: Final = "record.json"
+PER_QUERY: Final = "per_query.npz"
+TRACE: Final = "trace.csv"
+LOG: Final = "log.txt"
+SUMS: Final = "sha256sums.txt"
+FILES: Final = (LOG, PER_QUERY, RECORD, TRACE)
+
+Value = str | int | float | None
+_EPOCH_OF_ZIP: Final = (1980, 1, 1, 0, 0, 0)
+_FIRST_COLUMNS: Final = ("stage", "epoch")
+
+
+class Series(NamedTuple):
+    """Names one array of average precisions: which state was evaluated, how, and in which direction."""
+
+    selection: str
+    protocol: str
+    query: str
+    gallery: str
+
+
+class Damaged(ValueError):
+    """A record's file is not what its writer left; the message is one sentence without the path."""
+
+
+class _Head(msgspec.Struct):
+    schema: int
+    status: str
+
+
+_RECORDS = msgspec.json.Decoder(Record)
+_HEADS = msgspec.json.Decoder(_Head)
+
+
+def encode_record(record: Record) -> bytes:
+    """Return a record as indented JSON with sorted keys; NumPy numbers and arrays become plain ones.
+
+    JSON has no word for NaN and infinity: in free notes they become null.
+
+    Raises:
+        ValueError: if what was written could not be read back, as with a metric that is NaN.
+    """
+    try:
+        text = msgspec.json.encode(record, order="sorted", enc_hook=_plain)
+        _RECORDS.decode(text)
+    except (msgspec.MsgspecError, TypeError, ValueError) as error:
+        raise ValueError(f"the record of {record.identity.title} cannot be written: {error}") from error
+    return msgspec.json.format(text, indent=2) + b"\n"
+
+
+def decode_record(content: bytes) -> Record:
+    """Return the record that ``content`` holds, with every field checked.
+
+    Raises:
+        Damaged: if it is not JSON, of another schema, or contradicts itself.
+    """
+    try:
+        return _RECORDS.decode(content)
+    except msgspec.MsgspecError as error:
+        reason = str(error)
+    try:
+        schema = _HEADS.decode(content).schema
+    except msgspec.MsgspecError:
+        schema = SCHEMA
+    if schema != SCHEMA:
+        raise Damaged(f"{RECORD} has layout version {schema}, but this program reads version {SCHEMA}")
+    raise Damaged(f"{RECORD} does not fit the schema: {reason}")
+
+
+def peek(content: bytes) -> tuple[int, str]:
+    """Return the schema's version and the status without checking the rest.
+
+    Raises:
+        Damaged: if even these cannot be read.
+    """
+    try:
+        head = _HEADS.decode(content)
+    except msgspec.MsgspecError as error:
+        raise Damaged(f"{RECORD} does not fit the schema: {error}") from error
+    return head.schema, head.status
+
+
+def encode_per_query(per_query: Mapping[tuple[str, str, str, str], ArrayLike]) -> bytes:
+    """Return the arrays ``(n_queries,)`` as an uncompressed .npz, float64, in the order of their keys.
+
+    Raises:
+        ValueError: if an array is not a vector of finite numbers.
+    """
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
+        for series in sorted(per_query):
+            values = np.asarray(per_query[series], dtype=np.float64)
+            if values.ndim != 1 or not np.isfinite(values).all():
+                raise ValueError(f"average precisions of {series} must be a vector of finite numbers")
+            # A fixed date and system keep the bytes from depending on when and where they were written.
+            entry = zipfile.ZipInfo(_key(series) + ".npy", _EPOCH_OF_ZIP)
+            entry.create_system = 3
+            member = io.BytesIO()
+            np.save(member, np.ascontiguousarray(values), allow_pickle=False)
+            archive.writestr(entry, member.getvalue())
+    return buffer.getvalue()
+
+
+def decode_per_query(content: bytes) -> dict[Series, NDArray[np.float64]]:
+    """Return the arrays of `encode_per_query`.
+
+    Raises:
+        Damaged: if this is no such archive, or one that would need pickle.
+    """
+    try:
+        with np.load(io.BytesIO(content), allow_pickle=False) as archive:
+            return {_series(key): np.asarray(archive[key], dtype=np.float64) for key in archive.files}
+    except (ValueError, TypeError, OSError, EOFError, zipfile.BadZipFile) as error:
+        raise Damaged(f"{PER_QUERY} cannot be read: {error}") from error
+
+
+def _key(series: tuple[str, str, str, str]) -> str:
+    # Ids of protocols contain slashes and a user's modalities may contain anything: each part is quoted.
+    return "/".join(quote(part, safe="@") for part in series)
+
+
+def _series(key: str) -> Series:
+    return Series(*(unquote(part) for part in key.split("/")))
+
+
+def encode_trace(rows: Iterable[Mapping[str, Value]]) -> bytes:
+    """Return the rows of a trace as CSV: `stage` and `epoch` first, then columns as they first appear."""
+    rows = list(rows)
+    seen = dict.fromkeys(column for row in rows for column in row)
+    columns: list[str] = [column for column in _FIRST_COLUMNS if column in seen]
+    columns += [column for column in seen if column not in _FIRST_COLUMNS]
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    if columns:
+        writer.writerow(columns)
+        writer.writerows([_cell(row.get(column)) for column in columns] for row in rows)
+    return buffer.getvalue().encode("utf-8", "backslashreplace")
+
+
+def decode_trace(content: bytes) -> list[dict[str, Value]]:
+    """Return the rows of `encode_trace`; empty cells are left out, text that is a number reads as one.
+
+    Raises:
+        Damaged: if this is not such a table.
+    """
+    try:
+        lines = list(csv.reader(io.StringIO(content.decode("utf-8"), newline=""), strict=True))
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise Damaged(f"{TRACE} cannot be read: {error}") from error
+    columns = lines[0] if lines else []
+    if any(len(line) != len(columns) for line in lines):
+        raise Damaged(f"{TRACE} has rows of different lengths")
+    return [
+        {column: _value(text) for column, text in zip(columns, line, strict=True) if text}
+        for line in lines[1:]
+    ]
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, bool):
+        value = int(value)
+    return repr(value) if isinstance(value, int | float) else str(value)
+
+
+def _value(text: str) -> Value:
+    with suppress(ValueError):
+        return int(text)
+    with suppress(ValueError):
+        return float(text)
+    return text
+
+
+def encode_sums(files: Mapping[str, bytes]) -> bytes:
+    """Return the checksums of ``files`` in the format of ``sha256sum``."""
+    lines = (f"{hashlib.sha256(files[name]).hexdigest()}  {name}\n" for name in sorted(files))
+    return "".join(lines).encode()
+
+
+def decode_sums(content: bytes) -> dict[str, str]:
+    """Return file name -> checksum.
+
+    Raises:
+        Damaged: if the list is not of exactly a record's files.
+    """
+    lines = [line.split("  ", 1) for line in content.decode("utf-8", "replace").splitlines()]
+    sums = {line[1]: line[0] for line in lines if len(line) == 2}
+    if tuple(sorted(sums)) != FILES:
+        raise Damaged(f"{SUMS} does not list exactly {_listed(FILES)}")
+    return sums
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:-1]) + " and " + names[-1]
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    raise TypeError(f"a {type(value).__name__} is neither text, number, list nor dictionary")

@@ -1,0 +1,180 @@
+"""Puts a record's folder in place so that it is whole or absent, whoever else writes or dies meanwhile.
+
+A folder is built under a hidden name beside its place, flushed to the disk, and renamed. POSIX and network
+file systems rename a folder in one step, but never onto a full one; so an old record is first moved aside
+(`.old-...`) and removed when the new one stands. A process that dies between the two steps leaves the old
+record aside, and `tidy` puts it back. There is no lock, so nothing can be left locked.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import secrets
+import shutil
+import socket
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final
+
+from bench.contract.errors import BenchError
+
+_HIDDEN = re.compile(r"\.(?P<what>tmp|old)-(?P<digest>[0-9a-f]+)-(?P<host>.+)-(?P<pid>\d+)-[0-9a-f]+")
+_STALE_SECONDS: Final = 86_400.0
+_TAKEN: Final = {errno.ENOTEMPTY, errno.EEXIST}
+_ADVICE: Final = {
+    errno.ENOSPC: "the disk is full; free some space and run again",
+    errno.EDQUOT: "the disk quota is used up; free some space and run again",
+    errno.EROFS: "it is mounted read-only; choose another folder with --results",
+    errno.EACCES: "this user may not write there; change its permissions or choose another with --results",
+    errno.EPERM: "this user may not write there; change its permissions or choose another with --results",
+    errno.ENOTDIR: "part of that path is a file; move it away or choose another folder with --results",
+}
+
+Rank = Callable[[Path], int]
+"""How much a record's folder is worth keeping; a lower one never replaces a higher one."""
+
+
+class StoreError(BenchError):
+    """The results folder cannot be written: full, protected, or not a folder."""
+
+
+def explain(error: OSError, folder: Path) -> StoreError:
+    """Return the error to raise for ``error``, with what to do about it."""
+    advice = _ADVICE.get(error.errno or 0, f"{error.strerror or error}; check the disk and run again")
+    return StoreError(f"cannot write results to {folder}: {advice}")
+
+
+def make_root(runs: Path) -> None:
+    """Create the folder of all records and prove that it can be written.
+
+    Raises:
+        StoreError: if not.
+    """
+    try:
+        runs.mkdir(parents=True, exist_ok=True)
+        probe = runs / _hidden_name("tmp", "0")
+        probe.mkdir()
+        probe.rmdir()
+    except OSError as error:
+        raise explain(error, runs) from error
+
+
+def publish(place: Path, files: Mapping[str, bytes], rank: Rank) -> bool:
+    """Make ``place`` a folder with these files, unless one of higher rank is there already.
+
+    Returns:
+        Whether the new folder is the one that stands.
+
+    Raises:
+        StoreError: if the disk is full or refuses; what was there before is still there then.
+    """
+    fresh = place.parent / _hidden_name("tmp", place.name)
+    try:
+        _build(fresh, files)
+        return _install(fresh, place, rank)
+    except OSError as error:
+        raise explain(error, place.parent) from error
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+
+
+def tidy(runs: Path) -> None:
+    """Remove what dead writers left, and put back a record that one of them had moved aside."""
+    for leftover in [entry for entry in runs.iterdir() if entry.name.startswith((".tmp-", ".old-"))]:
+        match = _HIDDEN.fullmatch(leftover.name)
+        if match is None or not _abandoned(leftover, match["host"], int(match["pid"])):
+            continue
+        if match["what"] == "old":
+            try:
+                leftover.rename(runs / match["digest"])
+                continue
+            except OSError:  # its successor stands, or another process was quicker
+                pass
+        shutil.rmtree(leftover, ignore_errors=True)
+
+
+def _build(folder: Path, files: Mapping[str, bytes]) -> None:
+    folder.mkdir()
+    for name in sorted(files):
+        with (folder / name).open("wb") as file:
+            file.write(files[name])
+            file.flush()
+            os.fsync(file.fileno())
+    _sync(folder)
+
+
+def _install(fresh: Path, place: Path, rank: Rank) -> bool:
+    worth = rank(fresh)
+    while not _renamed(fresh, place):
+        if rank(place) > worth:
+            return False
+        aside = place.parent / _hidden_name("old", place.name)
+        try:
+            place.rename(aside)
+        except FileNotFoundError:  # another writer has just moved it aside
+            continue
+        try:
+            # Another writer may have finished a better one since the rank was read: then that one goes back.
+            if rank(aside) > worth:
+                _install(aside, place, rank)
+                return False
+            if _renamed(fresh, place):
+                break
+        except BaseException:
+            _renamed(aside, place)
+            raise
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
+    _sync(place.parent)
+    return True
+
+
+def _renamed(folder: Path, place: Path) -> bool:
+    try:
+        folder.rename(place)
+    except OSError as error:
+        if error.errno not in _TAKEN:
+            raise
+        return False
+    return True
+
+
+def _sync(folder: Path) -> None:
+    if os.name == "nt":  # pragma: no cover (Windows keeps its directories by itself)
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        # Some network file systems cannot flush a directory; they order the rename themselves.
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
+    finally:
+        os.close(handle)
+
+
+def _hidden_name(what: str, digest: str) -> str:
+    host = re.sub(r"[^A-Za-z0-9.]", "_", socket.gethostname()) or "_"
+    return f".{what}-{digest}-{host}-{os.getpid()}-{secrets.token_hex(4)}"
+
+
+def _abandoned(folder: Path, host: str, pid: int) -> bool:
+    try:
+        age = time.time() - folder.stat().st_mtime
+    except FileNotFoundError:
+        return False
+    here = _hidden_name("tmp", "0").split("-")[2]
+    return age > _STALE_SECONDS or (host == here and not _alive(pid))
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # alive, of another user
+        return True
+    return True

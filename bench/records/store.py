@@ -1,0 +1,246 @@
+"""The results store: one folder per cell below ``<root>/runs``, named by the digest of its identity."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Final, NamedTuple, TypeVar, cast
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from bench.contract.errors import DataError
+from bench.records import encoding, folders
+from bench.records.encoding import Damaged, Series, Value
+from bench.records.schema import SCHEMA, STATUSES, Record, Status
+
+T = TypeVar("T")
+
+_DIGEST: Final = re.compile(r"[0-9a-f]{20}")
+
+
+class Problem(NamedTuple):
+    """A folder that is not a sound record, and why in one sentence."""
+
+    folder: Path
+    sentence: str
+
+
+class Store:
+    """Writes, finds and reads records.
+
+    Every file of a record is checked against ``sha256sums.txt`` before it is believed: a truncated or edited
+    record counts as absent, is named in `problems`, and the next run makes it again.
+
+    Attributes:
+        root: the results folder; it need not exist for reading.
+        runs: the folder of the records.
+        problems: what the last `statuses` or `records` left out, and why.
+    """
+
+    def __init__(self, root: Path | str) -> None:
+        """Look at ``root``; nothing is created or changed."""
+        self.root = Path(root)
+        self.runs = self.root / "runs"
+        self.problems: list[Problem] = []
+
+    def prepare(self) -> None:
+        """Make the results folder ready for writing and clear what dead writers left in it.
+
+        Raises:
+            StoreError: if it cannot be written.
+        """
+        folders.make_root(self.runs)
+        folders.tidy(self.runs)
+
+    def write(
+        self,
+        record: Record,
+        per_query: Mapping[tuple[str, str, str, str], ArrayLike],
+        trace: Iterable[Mapping[str, Value]],
+        log: str,
+    ) -> bool:
+        """Write a record; it is on disk when this returns.
+
+        A record of the same cell is replaced, but never a finished one by a failure. At every moment the
+        folder holds one whole record or is absent; several processes may write the same cell at once.
+
+        Args:
+            record: what is known about the cell.
+            per_query: (selection, protocol, query, gallery) -> average precisions ``(n_queries,)``.
+            trace: rows of the training's trace.
+            log: what the cell printed.
+
+        Returns:
+            False if a finished record was there and this failure was dropped.
+
+        Raises:
+            StoreError: if the folder cannot be written or the disk is full; nothing is lost then.
+            ValueError: if the content cannot be stored faithfully.
+        """
+        files = {
+            encoding.RECORD: encoding.encode_record(record),
+            encoding.PER_QUERY: encoding.encode_per_query(per_query),
+            encoding.TRACE: encoding.encode_trace(trace),
+            encoding.LOG: log.encode("utf-8", "backslashreplace"),
+        }
+        files[encoding.SUMS] = encoding.encode_sums(files)
+        if not self.runs.is_dir():
+            folders.make_root(self.runs)
+        return folders.publish(self.runs / record.digest, files, _rank)
+
+    def has(self, digest: str) -> bool:
+        """Return whether there is a sound record of this cell, whatever its status."""
+        return self.status(digest) is not None
+
+    def status(self, digest: str) -> Status | None:
+        """Return a record's status; None where there is none or it is damaged."""
+        try:
+            return _status(_load(self.runs / digest))
+        except (Damaged, FileNotFoundError):
+            return None
+
+    def statuses(self) -> dict[str, Status]:
+        """Return digest -> status of all sound records; `problems` names the others."""
+        return dict(self._sound(lambda folder, files: (folder.name, _status(files))))
+
+    def records(self) -> Iterator[Record]:
+        """Iterate over all sound records in the order of their digests; `problems` names the others."""
+        return self._sound(_decode)
+
+    def read(self, digest: str) -> Record:
+        """Return one record.
+
+        Raises:
+            DataError: if there is none or it is damaged.
+        """
+        folder, files = self._one(digest)
+        try:
+            return _decode(folder, files)
+        except Damaged as error:
+            raise DataError(_sentence(folder, error)) from error
+
+    def per_query(self, digest: str) -> dict[Series, NDArray[np.float64]]:
+        """Return the average precision of every query ``(n_queries,)``, by what was evaluated.
+
+        Raises:
+            DataError: if there is no such record or it is damaged.
+        """
+        folder, files = self._one(digest)
+        try:
+            return encoding.decode_per_query(files[encoding.PER_QUERY])
+        except Damaged as error:
+            raise DataError(_sentence(folder, error)) from error
+
+    def trace(self, digest: str) -> list[dict[str, Value]]:
+        """Return the rows of the training's trace, empty cells left out.
+
+        Raises:
+            DataError: if there is no such record or it is damaged.
+        """
+        folder, files = self._one(digest)
+        try:
+            return encoding.decode_trace(files[encoding.TRACE])
+        except Damaged as error:
+            raise DataError(_sentence(folder, error)) from error
+
+    def log(self, digest: str) -> str:
+        """Return what the cell printed.
+
+        Raises:
+            DataError: if there is no such record or it is damaged.
+        """
+        return self._one(digest)[1][encoding.LOG].decode("utf-8", "replace")
+
+    def _sound(self, interpret: Callable[[Path, dict[str, bytes]], T]) -> Iterator[T]:
+        """Interpret every folder whose files agree with their checksums; note the others."""
+        self.problems = []
+        try:
+            places = sorted(entry for entry in self.runs.iterdir() if entry.is_dir())
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        for folder in places:
+            if folder.name.startswith("."):
+                continue
+            try:
+                found = interpret(folder, _load(folder))
+            except FileNotFoundError:  # replaced just now, or removed
+                continue
+            except Damaged as error:
+                self.problems.append(Problem(folder, _sentence(folder, error)))
+                continue
+            yield found
+
+    def _one(self, digest: str) -> tuple[Path, dict[str, bytes]]:
+        folder = self.runs / digest
+        try:
+            return folder, _load(folder)
+        except FileNotFoundError as error:
+            raise DataError(f"there is no record {digest} in {self.runs}") from error
+        except Damaged as error:
+            raise DataError(_sentence(folder, error)) from error
+
+
+def _load(folder: Path) -> dict[str, bytes]:
+    """Return a record's files, each equal to its checksum.
+
+    Raises:
+        FileNotFoundError: if there is no such folder.
+        Damaged: if a file is missing or changed.
+    """
+    try:
+        return _read_checked(folder)
+    except Damaged:
+        # It may have been replaced between two reads; a second look tells.
+        return _read_checked(folder)
+
+
+def _read_checked(folder: Path) -> dict[str, bytes]:
+    if _DIGEST.fullmatch(folder.name) is None and not folder.name.startswith("."):
+        raise Damaged("its name is not the 20 hexadecimal digits of a cell")
+    files = {}
+    for name in (encoding.SUMS, *encoding.FILES):
+        try:
+            files[name] = (folder / name).read_bytes()
+        except FileNotFoundError as error:
+            if not folder.is_dir():
+                raise
+            raise Damaged(f"{name} is missing") from error
+        except OSError as error:
+            raise Damaged(f"{name} cannot be read: {error.strerror}") from error
+    sums = encoding.decode_sums(files.pop(encoding.SUMS))
+    for name, content in files.items():
+        if hashlib.sha256(content).hexdigest() != sums[name]:
+            raise Damaged(f"{name} was truncated or edited: it differs from its checksum")
+    return files
+
+
+def _decode(folder: Path, files: dict[str, bytes]) -> Record:
+    record = encoding.decode_record(files[encoding.RECORD])
+    if record.digest != folder.name:
+        raise Damaged(f"{encoding.RECORD} belongs to the cell {record.digest}, not to this folder")
+    return record
+
+
+def _status(files: dict[str, bytes]) -> Status:
+    schema, status = encoding.peek(files[encoding.RECORD])
+    if schema != SCHEMA or status not in STATUSES:
+        encoding.decode_record(files[encoding.RECORD])
+    return cast("Status", status)
+
+
+def _rank(folder: Path) -> int:
+    """Return how much a folder is worth keeping: finished, otherwise sound, or damaged."""
+    try:
+        schema, status = encoding.peek(_load(folder)[encoding.RECORD])
+    except (Damaged, FileNotFoundError):
+        return 0
+    if schema > SCHEMA:  # of a newer version of this program: not ours to throw away
+        return 3
+    return 2 if status == "done" else 1
+
+
+def _sentence(folder: Path, error: Damaged) -> str:
+    return f"{folder}: {error}; remove the folder, or run the cell again, which replaces it"
