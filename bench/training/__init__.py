@@ -1,0 +1,59 @@
+"""The one training loop and its toolkit: what a deep method is made of.
+
+A deep method derives from `DeepMethod` and hands over `Stage`s of `Track`s: modules, a batch plan,
+`Step`s with their losses and optimisers. It writes no loop of its own.
+"""
+
+from bench.training.batches import AlignedPairs, ClassCovering, GivenOrder, Independent, Plan, Rows
+from bench.training.data import Batch, DeviceSplit, Scaling
+from bench.training.encoders import Prototypes, built, mlp, row_norm, unit
+from bench.training.losses import class_log_probability, cosines, distance, gce, pair_nll
+from bench.training.method import DeepMethod
+from bench.training.optimisers import adam
+from bench.training.seeding import generator, reproducible, seeded
+from bench.training.selection import BY_LOSS, BY_MAP, BY_ORACLE, LAST, Best, Last, Rule
+from bench.training.settings import DeepSettings, FaithfulTo, PerModality, per_modality
+from bench.training.track import Clock, Loss, Stage, Step, Track
+
+__all__ = [
+    "BY_LOSS",
+    "BY_MAP",
+    "BY_ORACLE",
+    "LAST",
+    "AlignedPairs",
+    "Batch",
+    "Best",
+    "ClassCovering",
+    "Clock",
+    "DeepMethod",
+    "DeepSettings",
+    "DeviceSplit",
+    "FaithfulTo",
+    "GivenOrder",
+    "Independent",
+    "Last",
+    "Loss",
+    "PerModality",
+    "Plan",
+    "Prototypes",
+    "Rows",
+    "Rule",
+    "Scaling",
+    "Stage",
+    "Step",
+    "Track",
+    "adam",
+    "built",
+    "class_log_probability",
+    "cosines",
+    "distance",
+    "gce",
+    "generator",
+    "mlp",
+    "pair_nll",
+    "per_modality",
+    "reproducible",
+    "row_norm",
+    "seeded",
+    "unit",
+]

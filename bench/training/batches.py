@@ -1,0 +1,201 @@
+"""Which rows make up the batches of an epoch: shared plans that a method chooses from.
+
+A plan only declares; its draws come from streams of the context, so that every method with the same
+plan meets the same batches, and no method's draws depend on another's.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain, islice
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.contract import Context, Split
+
+Rows = Mapping[str, NDArray[np.int64]]
+"""Row numbers in the training split, per modality."""
+
+
+class Plan(ABC):
+    """How the rows of the training split are put into batches."""
+
+    @abstractmethod
+    def epochs(self, train: Split, context: Context, stream: str) -> Iterator[list[Rows]]:
+        """Yield the batches of one epoch after the other, without end.
+
+        Every epoch must have the same number of batches.
+
+        Args:
+            train: training split, of which sizes and labels count.
+            context: source of the generators.
+            stream: prefix of the streams to draw from.
+        """
+
+
+@dataclass(frozen=True)
+class AlignedPairs(Plan):
+    """The same rows in every modality: row i of each shows the same sample.
+
+    Attributes:
+        batch_size: pairs per batch; more than there are means one batch of all.
+        minimum: a last batch with fewer rows joins the one before.
+        shuffle: whether each epoch has an order of its own.
+        keep_rest: whether rows that do not fill the last batch are used.
+    """
+
+    batch_size: int
+    minimum: int = 1
+    shuffle: bool = True
+    keep_rest: bool = True
+
+    def epochs(self, train: Split, context: Context, stream: str) -> Iterator[list[Rows]]:
+        """Yield batches whose rows are equal in all modalities."""
+        count = len(next(iter(train.values())))
+        for order in _orders(count, context, f"{stream}/pairs", self.shuffle):
+            parts = cut(order, self.batch_size, self.minimum, self.keep_rest)
+            yield [dict.fromkeys(train, part) for part in parts]
+
+
+@dataclass(frozen=True)
+class Independent(Plan):
+    """Every modality in an order of its own; rows of a batch have nothing to do with each other.
+
+    Attributes:
+        batch_size: rows per modality and batch.
+        modalities: those that take part; None for all.
+        minimum: a last batch with fewer rows joins the one before.
+        keep_rest: whether rows that do not fill the last batch are used.
+        length: an epoch ends with the ``shortest`` modality, or goes on to the end of the ``longest``,
+            where the others start over in a new order.
+    """
+
+    batch_size: int
+    modalities: tuple[str, ...] | None = None
+    minimum: int = 1
+    keep_rest: bool = True
+    length: Literal["shortest", "longest"] = "longest"
+
+    def epochs(self, train: Split, context: Context, stream: str) -> Iterator[list[Rows]]:
+        """Yield batches drawn from each modality alone."""
+        names = self.modalities or tuple(train)
+        orders = {name: _orders(len(train[name]), context, f"{stream}/{name}") for name in names}
+        counts = [
+            len(cut(np.arange(len(train[name])), self.batch_size, self.minimum, self.keep_rest))
+            for name in names
+        ]
+        count = max(counts) if self.length == "longest" else min(counts)
+        while True:
+            drawn = {name: list(islice(self._passes(orders[name]), count)) for name in names}
+            yield [{name: drawn[name][i] for name in names} for i in range(count)]
+
+    def _passes(self, orders: Iterator[NDArray[np.int64]]) -> Iterator[NDArray[np.int64]]:
+        return chain.from_iterable(
+            cut(order, self.batch_size, self.minimum, self.keep_rest) for order in orders
+        )
+
+
+@dataclass(frozen=True)
+class ClassCovering(Plan):
+    """Batches in which every class occurs, for losses that break down where one is missing.
+
+    The rows of each class are dealt out evenly over the batches of an epoch. A class with fewer rows
+    than there are batches is topped up with rows drawn again, so batches may be a little larger than
+    asked for. Every row is visited at least once per epoch.
+
+    Attributes:
+        batch_size: rows per modality and batch, roughly.
+        least: how often each class occurs in each batch at least.
+        aligned: whether the same rows are taken in every modality.
+    """
+
+    batch_size: int
+    least: int = 1
+    aligned: bool = False
+
+    def epochs(self, train: Split, context: Context, stream: str) -> Iterator[list[Rows]]:
+        """Yield batches that hold every class that the modality has."""
+        names = tuple(train)
+        count = max(1, max(len(train[name]) for name in names) // self.batch_size)
+        leaders = names[:1] if self.aligned else names
+        targets = {name: train.targets(name) for name in leaders}
+        generators = {
+            name: context.generator(f"{stream}/{'pairs' if self.aligned else name}") for name in leaders
+        }
+        while True:
+            dealt = {name: self._deal(targets[name], count, generators[name]) for name in leaders}
+            yield [
+                {name: dealt[names[0] if self.aligned else name][i] for name in names} for i in range(count)
+            ]
+
+    def _deal(
+        self, targets: NDArray[np.float32], count: int, generator: np.random.Generator
+    ) -> list[NDArray[np.int64]]:
+        order = generator.permutation(len(targets))
+        # A row with several classes is dealt out as one of its rarest class, which has least to spare.
+        rarity = np.where(targets > 0, targets.sum(axis=0), np.inf).argmin(axis=1)
+        order = order[np.argsort(rarity[order], kind="stable")]
+        return [self._top_up(order[start::count], targets, generator) for start in range(count)]
+
+    def _top_up(
+        self, rows: NDArray[np.int64], targets: NDArray[np.float32], generator: np.random.Generator
+    ) -> NDArray[np.int64]:
+        for label in np.flatnonzero(targets.any(axis=0)):
+            missing = self.least - int(targets[rows, label].sum())
+            if missing > 0:
+                rows = np.concatenate([rows, generator.choice(np.flatnonzero(targets[:, label]), missing)])
+        return generator.permutation(rows)
+
+
+@dataclass(frozen=True)
+class GivenOrder(Plan):
+    """Orders written down beforehand, to follow another program's run row by row.
+
+    Attributes:
+        orders: per epoch, the rows in the order of their visit.
+        batch_size: rows per batch.
+        modalities: whose rows these are; None for all.
+        keep_rest: whether rows that do not fill the last batch are used.
+    """
+
+    orders: Sequence[Sequence[int]]
+    batch_size: int
+    modalities: tuple[str, ...] | None = None
+    keep_rest: bool = True
+
+    def epochs(self, train: Split, context: Context, stream: str) -> Iterator[list[Rows]]:
+        """Yield the given orders, cut into batches."""
+        names = self.modalities or tuple(train)
+        for order in self.orders:
+            parts = cut(np.asarray(order, dtype=np.int64), self.batch_size, keep_rest=self.keep_rest)
+            yield [dict.fromkeys(names, part) for part in parts]
+
+
+def cut(
+    order: NDArray[np.int64], batch_size: int, minimum: int = 1, keep_rest: bool = True
+) -> list[NDArray[np.int64]]:
+    """Cut an order of rows into batches; there is always at least one.
+
+    Args:
+        order: row numbers ``(n,)``.
+        batch_size: rows per batch.
+        minimum: a rest with fewer rows joins the batch before it.
+        keep_rest: whether a rest is used at all.
+    """
+    full, rest = divmod(len(order), batch_size)
+    if full == 0:
+        return [order]
+    if rest == 0 or not keep_rest:
+        return np.split(order[: full * batch_size], full)
+    ends = np.arange(1, full + 1) * batch_size
+    return np.split(order, ends if rest >= minimum else ends[:-1])
+
+
+def _orders(count: int, context: Context, stream: str, shuffle: bool = True) -> Iterator[NDArray[np.int64]]:
+    generator = context.generator(stream)
+    while True:
+        yield generator.permutation(count) if shuffle else np.arange(count)

@@ -1,0 +1,105 @@
+"""States of a stage's modules, kept in memory as the selection rules choose them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from bench.contract import Checkpoint
+from bench.contract.context import Value
+from bench.training.selection import LAST, Rule
+from bench.training.track import Stage
+
+State = list[dict[str, Tensor]]
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What a finished stage leaves behind.
+
+    Attributes:
+        stage: its name.
+        epochs: that it ran.
+        modules: per track.
+        states: per rule and track.
+        checkpoints: per rule, what was chosen and by what.
+    """
+
+    stage: str
+    epochs: int
+    modules: Mapping[str, Sequence[nn.Module]]
+    states: Mapping[str, Mapping[str, State]]
+    checkpoints: Mapping[str, Checkpoint]
+
+    def restore(self, rule: str) -> None:
+        """Load the states that ``rule`` chose into the modules."""
+        for track, state in self.states[rule].items():
+            for module, entries in zip(self.modules[track], state, strict=True):
+                module.load_state_dict(entries)
+
+
+class Keeper:
+    """Follows a stage's trace and copies states at the epochs that its rules choose."""
+
+    def __init__(self, stage: Stage, rules: Mapping[str, Rule]) -> None:
+        """Start with no epoch seen."""
+        self._stage = stage
+        self._rules = rules if stage.kept else {stage.then: rules[stage.then]}
+        self._best = rules["best"]
+        self._modules = {track.name: track.modules for track in stage.tracks}
+        self._rows: list[Mapping[str, Value]] = []
+        self._states: dict[str, dict[str, State]] = {rule: {} for rule in self._rules}
+
+    def note(self, row: Mapping[str, Value]) -> None:
+        """Take note of an epoch's row and copy what has just become the choice of a rule."""
+        self._rows.append(row)
+        for name, rule in self._rules.items():
+            if rule is not LAST:
+                for track, epoch in rule.choose(self._rows, tuple(self._modules)).items():
+                    if epoch == len(self._rows):
+                        held = self._states[name].get(track)
+                        self._states[name][track] = _copy(self._modules[track], held)
+
+    def stalled(self) -> bool:
+        """Whether the best state is older than the stage's patience."""
+        if self._stage.patience is None:
+            return False
+        chosen = self._best.choose(self._rows, tuple(self._modules))
+        return len(self._rows) - max(chosen.values()) >= self._stage.patience
+
+    def finish(self) -> Kept:
+        """Copy the last state, load the one the stage ends with, and hand everything over."""
+        for name, rule in self._rules.items():
+            if rule is LAST:
+                self._states[name] = {track: self._last(track) for track in self._modules}
+        checkpoints = {name: self._checkpoint(name, rule) for name, rule in self._rules.items()}
+        kept = Kept(self._stage.name, len(self._rows), self._modules, self._states, checkpoints)
+        kept.restore(self._stage.then)
+        return kept
+
+    def _last(self, track: str) -> State:
+        for name, rule in self._rules.items():
+            if rule is not LAST and rule.choose(self._rows, (track,))[track] == len(self._rows):
+                return self._states[name][track]
+        return _copy(self._modules[track], None)
+
+    def _checkpoint(self, name: str, rule: Rule) -> Checkpoint:
+        tracks = tuple(self._modules)
+        epochs, values = rule.choose(self._rows, tracks), rule.values(self._rows, tracks)
+        if rule.per_track:
+            return Checkpoint(name, epochs, values, rule.criterion)
+        value = None if values is None else values[tracks[0]]
+        return Checkpoint(name, epochs[tracks[0]], value, rule.criterion)
+
+
+def _copy(modules: Sequence[nn.Module], held: State | None) -> State:
+    """Return copies of the modules' states, in the memory of ``held`` where there is some."""
+    states = [module.state_dict() for module in modules]
+    if held is None:
+        return [{key: value.detach().clone() for key, value in state.items()} for state in states]
+    for old, state in zip(held, states, strict=True):
+        for key, value in state.items():
+            old[key].copy_(value)
+    return held

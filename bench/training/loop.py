@@ -1,0 +1,195 @@
+"""The one training loop: epochs over tracks, a traced row per epoch, states kept by selection rules."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import chain
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bench.contract import Context, Method, PluginError, RefusedEmbeddings, Split
+from bench.contract.context import Value
+from bench.training.checkpoints import Keeper, Kept
+from bench.training.data import Batch, DeviceSplit
+from bench.training.seeding import Noise
+from bench.training.selection import BY_LOSS, BY_MAP, BY_ORACLE, LAST, Rule
+from bench.training.track import Clock, Loss, Stage, Step, Track
+
+VALIDATION_ROWS = 8192
+"""Validation losses are taken over blocks of at most this many rows, to bound their memory."""
+
+
+@dataclass(frozen=True)
+class Material:
+    """The data of a fit: training rows on the device, validation rows there and as they came."""
+
+    train: DeviceSplit
+    validation: DeviceSplit
+    validation_split: Split
+
+
+def train_stage(method: Method, stage: Stage, material: Material, context: Context) -> Kept:
+    """Run a stage and return the states that its rules chose; modules are left as ``stage.then`` says.
+
+    Every epoch adds a row to ``context.trace``: ``<step>_loss/<track>``, named parts of losses,
+    ``validation_loss/<track>``, what the tracks measure, and in scored stages ``validation_map``
+    (mean), ``validation_map/<query>><gallery>`` and, where asked for, ``oracle_map``.
+
+    Raises:
+        DeadlineExceeded: between two batches, when the time is over.
+        PluginError: if the stage is to be selected by validation losses that its tracks do not have.
+    """
+    rules = _rules(method, stage, context)
+    runs = [_TrackRun(track, stage, material, context) for track in stage.tracks]
+    keeper = Keeper(stage, rules)
+    for epoch in range(1, stage.epochs + 1):
+        row: dict[str, Value] = {}
+        for run in runs:
+            row.update(run.train_epoch(epoch))
+        for run in runs:
+            row.update(run.measure())
+        if stage.scored:
+            row.update(_scores(method, material.validation_split, context))
+        context.trace.add(stage.name, epoch, **row)
+        keeper.note(row)
+        if context.progress is not None:
+            context.progress(stage.name, epoch, stage.epochs, row)
+        if keeper.stalled():
+            break
+    for step in chain.from_iterable(track.steps for track in stage.tracks):
+        step.optimiser.zero_grad(set_to_none=True)  # gradients of wide networks need not outlive the stage
+    return keeper.finish()
+
+
+def _rules(method: Method, stage: Stage, context: Context) -> dict[str, Rule]:
+    declared: dict[str, Rule] = {"map": BY_MAP, "loss": BY_LOSS, "none": LAST}
+    best = stage.rule or declared[method.card.selects_by]
+    if best is BY_LOSS and any(track.validation_loss is None for track in stage.tracks):
+        raise PluginError(
+            f"stage {stage.name!r} of {method.card.name} is selected by validation loss, "
+            "but not every track has one; give each Track a validation_loss or the Stage another rule"
+        )
+    rules: dict[str, Rule] = {"best": best, "last": LAST}
+    if context.oracle is not None and stage.scored and stage.kept:
+        rules["oracle"] = BY_ORACLE
+    return rules
+
+
+def _scores(method: Method, validation: Split, context: Context) -> Iterator[tuple[str, Value]]:
+    from bench.evaluation import validation_map
+
+    try:
+        maps = validation_map(method, validation)
+    except RefusedEmbeddings:
+        # A network may collapse for an epoch and recover; if it does not, its cell fails at the end.
+        yield "validation_map", None
+        return
+    yield "validation_map", math.fsum(maps.values()) / len(maps)
+    yield from ((f"validation_map/{direction}", value) for direction, value in maps.items())
+    if context.oracle is not None:
+        yield "oracle_map", context.oracle(method)
+
+
+class _TrackRun:
+    """A track on its way through a stage."""
+
+    def __init__(self, track: Track, stage: Stage, material: Material, context: Context) -> None:
+        self.track = track
+        self._epochs = stage.epochs
+        self._material = material
+        self._context = context
+        self._noise = Noise(context, f"noise/{stage.name}/{track.name}")
+        batches = track.plan.epochs(material.train.split, context, f"batches/{stage.name}")
+        first = next(batches)
+        self._batches = chain([first], batches)
+        self._per_epoch = len(first)
+        self._rates = [[group["lr"] for group in step.optimiser.param_groups] for step in track.steps]
+        self._clock = Clock(1, stage.epochs, 0, stage.epochs * self._per_epoch)
+
+    def train_epoch(self, epoch: int) -> dict[str, Value]:
+        """Take all steps of an epoch; return the means of their losses, weighted by rows."""
+        for module in self.track.modules:
+            module.train()
+        sums = _Sums()
+        with self._noise.active():
+            for position, rows in enumerate(next(self._batches)):
+                self._context.check_deadline()
+                batch = self._material.train.take(rows)
+                iteration = (epoch - 1) * self._per_epoch + position
+                self._clock = Clock(epoch, self._epochs, iteration, self._epochs * self._per_epoch)
+                for step, rates in zip(self.track.steps, self._rates, strict=True):
+                    sums.add(step.name, take_step(step, batch, self._clock, rates), len(batch))
+        return sums.means(self.track.name)
+
+    def measure(self) -> dict[str, Value]:
+        """Return the track's own measures and its validation loss after an epoch."""
+        for module in self.track.modules:
+            module.eval()
+        row: dict[str, Value] = {}
+        with torch.no_grad(), self._noise.active():
+            if self.track.after_epoch is not None:
+                measures = self.track.after_epoch(self._clock)
+                row.update({f"{key}/{self.track.name}": value for key, value in measures.items()})
+            if self.track.validation_loss is not None:
+                row.update(self._validate(self.track.validation_loss))
+        return row
+
+    def _validate(self, loss: Callable[[Batch, Clock], Loss]) -> dict[str, Value]:
+        sums = _Sums()
+        for block in self._material.validation.blocks(VALIDATION_ROWS):
+            sums.add("validation", {"loss": _parts(loss(block, self._clock))["loss"]}, len(block))
+        return sums.means(self.track.name)
+
+
+class _Sums:
+    """Losses of an epoch, left on the device until the epoch is over."""
+
+    def __init__(self) -> None:
+        self._values: dict[str, list[Tensor]] = {}
+        self._weights: dict[str, list[int]] = {}
+
+    def add(self, step: str, parts: Mapping[str, Tensor], rows: int) -> None:
+        for part, value in parts.items():
+            column = f"{step}_loss" if part == "loss" else part
+            self._values.setdefault(column, []).append(value.detach())
+            self._weights.setdefault(column, []).append(rows)
+
+    def means(self, track: str) -> dict[str, Value]:
+        return {
+            f"{column}/{track}": float(
+                np.average(torch.stack(values).tolist(), weights=self._weights[column])
+            )
+            for column, values in self._values.items()
+        }
+
+
+def take_step(step: Step, batch: Batch, clock: Clock, rates: list[float]) -> Mapping[str, Tensor]:
+    """Update a step's parameters on a batch and return its losses.
+
+    Args:
+        step: what to minimise and with which optimiser.
+        batch: rows to do it on.
+        clock: the time.
+        rates: learning rate of each parameter group before any schedule.
+    """
+    if step.before is not None:
+        step.before(batch, clock)
+    if step.schedule is not None:
+        factor = step.schedule(clock)
+        for group, rate in zip(step.optimiser.param_groups, rates, strict=True):
+            group["lr"] = rate * factor
+    parts = _parts(step.loss(batch, clock))
+    step.optimiser.zero_grad(set_to_none=True)
+    parts["loss"].backward()  # type: ignore[no-untyped-call]
+    step.optimiser.step()
+    if step.after is not None:
+        step.after(batch, clock)
+    return parts
+
+
+def _parts(loss: Loss) -> Mapping[str, Tensor]:
+    return {"loss": loss} if isinstance(loss, Tensor) else loss

@@ -1,0 +1,52 @@
+"""Pieces of losses that several methods of the family share."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn.functional import log_softmax, softplus
+
+from bench.training.encoders import row_norm, unit
+
+
+def cosines(left: Tensor, right: Tensor) -> Tensor:
+    """Return the cosine ``(n, m)`` of each row of ``left`` with each row of ``right``."""
+    return unit(left) @ unit(right).T
+
+
+def pair_nll(t: Tensor, s: Tensor) -> Tensor:
+    """Return the mean over pairs of ``softplus(t_ij) - s_ij t_ij``.
+
+    It is the negative log likelihood of the label similarities ``s`` under logits ``t``, both ``(n, m)``.
+    """
+    return (softplus(t) - s * t).mean()
+
+
+def distance(left: Tensor, right: Tensor) -> Tensor:
+    """Return the mean Euclidean distance of corresponding rows."""
+    return row_norm(left - right).mean()
+
+
+def class_log_probability(logits: Tensor, targets: Tensor) -> Tensor:
+    """Return ``log sum_c y_c softmax(logits)_c`` per row.
+
+    A row without any class gets the logarithm of the smallest number, with gradient 0.
+    """
+    weights = targets.clamp_min(torch.finfo(targets.dtype).tiny).log()
+    return torch.logsumexp(log_softmax(logits, dim=1) + weights, dim=1)
+
+
+def gce(logits: Tensor, targets: Tensor, q: float) -> Tensor:
+    """Return the generalised cross-entropy ``mean_i (1 - p_i^q) / q``; at q = 0 its limit ``-log p``.
+
+    Args:
+        logits: ``(n, C)``.
+        targets: ``(n, C)``, one-hot, multi-hot or mixed; ``p = sum_c y_c softmax(logits)_c``.
+        q: in [0, 1]; 1 is the mean absolute error.
+
+    Source: Zhang and Sabuncu, Generalized Cross Entropy Loss, NeurIPS 2018, eq. 6.
+    """
+    log_p = class_log_probability(logits, targets)
+    if q == 0:
+        return -log_p.mean()
+    return -(torch.expm1(q * log_p) / q).mean()

@@ -1,0 +1,87 @@
+"""Randomness and numeric circumstances of a fit: everything follows from the context alone."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+
+from bench.contract import Context
+
+_memory: Any = torch.utils.deterministic  # torch does not type this module
+
+
+@contextmanager
+def seeded(context: Context, stream: str) -> Iterator[None]:
+    """Let torch's global generators start from ``stream`` in the body, and put them back after it.
+
+    Weights should be drawn on the CPU in such a body and moved to the device afterwards: then a
+    method starts from the same weights on every device.
+    """
+    with Noise(context, stream).active():
+        yield
+
+
+def generator(context: Context, stream: str) -> torch.Generator:
+    """Return a fresh CPU generator of torch for ``stream``."""
+    return torch.Generator().manual_seed(context.stream_seed(stream))
+
+
+class Noise:
+    """A stream of torch's global random numbers that can be left and taken up again.
+
+    Dropout, sampling and the like draw from global generators. With a stream of its own, what a track
+    draws does not depend on the tracks that train beside it.
+    """
+
+    def __init__(self, context: Context, stream: str) -> None:
+        """Start the stream; nothing global changes."""
+        device = torch.device(context.device)
+        self._cuda = [torch.device("cuda", device.index or 0)] if device.type == "cuda" else []
+        with torch.random.fork_rng(self._cuda):
+            torch.manual_seed(context.stream_seed(stream))
+            self._states = self._read()
+
+    @contextmanager
+    def active(self) -> Iterator[None]:
+        """Draw from this stream in the body."""
+        with torch.random.fork_rng(self._cuda):
+            cpu, *cuda = self._states
+            torch.set_rng_state(cpu)
+            for device, state in zip(self._cuda, cuda, strict=True):
+                torch.cuda.set_rng_state(state, device)
+            try:
+                yield
+            finally:
+                self._states = self._read()
+
+    def _read(self) -> list[torch.Tensor]:
+        return [torch.get_rng_state(), *(torch.cuda.get_rng_state(device) for device in self._cuda)]
+
+
+@contextmanager
+def reproducible(threads: int | None) -> Iterator[None]:
+    """Compute the same bytes every time: deterministic algorithms and a fixed number of CPU threads.
+
+    Args:
+        threads: CPU threads for torch in the body; None leaves the number as it is.
+    """
+    # cuBLAS reads this when its handle is made; without it CUDA matrix products refuse to be deterministic.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    deterministic = torch.are_deterministic_algorithms_enabled()
+    filling = _memory.fill_uninitialized_memory
+    before = torch.get_num_threads()
+    torch.use_deterministic_algorithms(True)
+    # Only reads of uninitialised memory would need this, and it costs a pass over every new tensor.
+    _memory.fill_uninitialized_memory = False
+    if threads is not None:
+        torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+        _memory.fill_uninitialized_memory = filling
+        torch.use_deterministic_algorithms(deterministic)

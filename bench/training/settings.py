@@ -1,0 +1,51 @@
+"""Settings that all deep methods share, and values that differ between modalities."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, TypeVar
+
+from bench.contract import UsageError
+from bench.training.data import Scaling
+
+T = TypeVar("T", int, float)
+
+PerModality = float | Mapping[str, float]
+"""One value for all modalities, or modality -> value, where ``default`` stands for those not named."""
+
+FaithfulTo = Literal["paper", "release"]
+"""Whom to follow where the two differ: the publication, or the released code with its quirks."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeepSettings:
+    """What every deep method can be set to.
+
+    Methods add their own fields and use these names where they have such a thing: ``epochs``,
+    ``batch_size``, ``hidden`` (widths of hidden layers), ``dim`` (width of the embedding), ``lr``.
+
+    Attributes:
+        scaling: what is done to the features first; the releases do nothing.
+        patience: epochs without a better validation value after which training ends; None for never.
+    """
+
+    scaling: Scaling = field(default="none")
+    patience: int | None = None
+
+
+def per_modality(value: T | Mapping[str, T], name: str) -> T:
+    """Return the value for the modality ``name``.
+
+    Raises:
+        UsageError: if a mapping has neither the modality nor ``default``.
+    """
+    if not isinstance(value, Mapping):
+        return value
+    if name in value:
+        return value[name]
+    if "default" in value:
+        return value["default"]
+    raise UsageError(
+        f"no value for modality {name!r} among {dict(value)}; add it, or a 'default' for the rest"
+    )

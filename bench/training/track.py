@@ -1,0 +1,110 @@
+"""What a method hands to the training loop: clocks, steps, tracks and stages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from bench.training.batches import Plan
+from bench.training.data import Batch
+from bench.training.selection import Rule
+
+Loss = Tensor | Mapping[str, Tensor]
+"""A scalar to minimise, or named scalars: ``loss`` is minimised, the others are only traced."""
+
+
+@dataclass(frozen=True)
+class Clock:
+    """Where a stage stands.
+
+    Attributes:
+        epoch: from 1.
+        epochs: planned.
+        iteration: batches of this track before the present one.
+        iterations: planned.
+    """
+
+    epoch: int
+    epochs: int
+    iteration: int
+    iterations: int
+
+    @property
+    def done(self) -> float:
+        """Share of the stage that lies behind, in [0, 1]."""
+        return self.iteration / self.iterations
+
+
+@dataclass
+class Step:
+    """One update of some parameters per batch.
+
+    Attributes:
+        loss: of the batch; see `Loss`.
+        optimiser: holds the parameters that this step changes; groups may have their own rates.
+        schedule: factor on every group's learning rate at a time; None keeps the rates.
+        before: called before the loss, as for centres that are re-normalised.
+        after: called after the update, as for averaged weights.
+        name: first part of the traced column, ``<name>_loss/<track>``; differs between a track's steps.
+    """
+
+    loss: Callable[[Batch, Clock], Loss]
+    optimiser: Optimizer
+    schedule: Callable[[Clock], float] | None = None
+    before: Callable[[Batch, Clock], None] | None = None
+    after: Callable[[Batch, Clock], None] | None = None
+    name: str = "train"
+
+
+@dataclass
+class Track:
+    """Parameters that are optimised apart from all other tracks, on batches of their own.
+
+    A joint method has one track; a method that trains each modality alone has one per modality.
+
+    Attributes:
+        name: such as ``image``, or ``joint``.
+        modules: all whose state belongs to a checkpoint, buffers included.
+        steps: taken one after the other on every batch; two or more where adversaries alternate.
+        plan: which rows make up a batch.
+        validation_loss: of a block of validation rows, in evaluation mode; None for none.
+        after_epoch: called in evaluation mode when an epoch's steps are done and before anything is
+            scored; what it returns is traced as ``<key>/<track>``. What depends on the weights of the
+            whole training split, as a closing CCA, is refitted here.
+    """
+
+    name: str
+    modules: Sequence[nn.Module]
+    steps: Sequence[Step]
+    plan: Plan
+    validation_loss: Callable[[Batch, Clock], Loss] | None = None
+    after_epoch: Callable[[Clock], Mapping[str, float]] | None = None
+
+
+@dataclass
+class Stage:
+    """A part of the training in which the same tracks run for a number of epochs.
+
+    Attributes:
+        tracks: run epoch by epoch in lockstep.
+        epochs: passes over the training split.
+        name: as traced, and part of the streams of random numbers.
+        rule: chooses the stage's best state; None means what the method's card says.
+        scored: whether validation mAP is traced: the method can embed all modalities by now.
+        kept: whether the states belong to the method's checkpoints; otherwise they serve later stages only.
+        then: the state in which the stage leaves its modules.
+        patience: the stage ends when its best state is this many epochs old; None for never.
+    """
+
+    tracks: Sequence[Track]
+    epochs: int
+    name: str = "train"
+    rule: Rule | None = None
+    scored: bool = True
+    kept: bool = True
+    then: Literal["best", "last"] = "best"
+    patience: int | None = field(default=None)
