@@ -1,0 +1,42 @@
+"""Datasets: reading, checking, finding, fetching, bundles, pairing and look-alikes."""
+
+from bench.data.caps import CAPS, QUICK, Caps, caps_of
+from bench.data.checks import (
+    checked_modality,
+    class_numbers,
+    cut_block,
+    feature_matrix,
+    label_matrix,
+    read_modality,
+)
+from bench.data.containers import ArrayFile, open_arrays
+from bench.data.fingerprint import fingerprint_of
+from bench.data.loading import card_of, load_dataset, load_from
+from bench.data.look_alike import look_alike
+from bench.data.pairing import class_matched
+from bench.data.partition import fixed_generator, stratified_validation
+from bench.data.source import data_folder
+
+__all__ = [
+    "CAPS",
+    "QUICK",
+    "ArrayFile",
+    "Caps",
+    "caps_of",
+    "card_of",
+    "checked_modality",
+    "class_matched",
+    "class_numbers",
+    "cut_block",
+    "data_folder",
+    "feature_matrix",
+    "fingerprint_of",
+    "fixed_generator",
+    "label_matrix",
+    "load_dataset",
+    "load_from",
+    "look_alike",
+    "open_arrays",
+    "read_modality",
+    "stratified_validation",
+]

@@ -1,0 +1,65 @@
+"""How much of a dataset a profile takes: all of it, or capped row counts and look-alike widths."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from difflib import get_close_matches
+from types import MappingProxyType
+
+from bench.contract import UsageError
+
+PARTS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class Caps:
+    """Upper limits on rows per modality, and on the width of generated features.
+
+    Real features keep their width: a method's settings depend on it.
+
+    Attributes:
+        train: rows of a modality in the training split.
+        validation: rows of a modality in the validation split.
+        test: rows of a modality in the test split.
+        dimension: width of a look-alike's features.
+    """
+
+    train: int
+    validation: int
+    test: int
+    dimension: int
+
+    def rows(self, n_classes: int) -> dict[str, int]:
+        """Return the row limit of each part, widened so that many classes still fit.
+
+        With hundreds of classes a fixed limit would leave some without a row: at least five rows per
+        class to train on, two to select on and three to test on may always be kept.
+        """
+        return {
+            "train": max(self.train, 5 * n_classes),
+            "validation": max(self.validation, 2 * n_classes),
+            "test": max(self.test, 3 * n_classes),
+        }
+
+    def described(self) -> dict[str, int]:
+        """Return the limits as plain data."""
+        return asdict(self)
+
+
+QUICK = Caps(train=1000, validation=300, test=500, dimension=256)
+
+CAPS = MappingProxyType({"quick": QUICK, "paper": None})
+"""Limits of each profile; None takes everything."""
+
+
+def caps_of(profile: str) -> Caps | None:
+    """Return a profile's limits.
+
+    Raises:
+        UsageError: if there is no such profile.
+    """
+    if profile not in CAPS:
+        near = get_close_matches(profile, CAPS, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise UsageError(f"there is no profile {profile!r}, only {', '.join(CAPS)}{hint}")
+    return CAPS[profile]

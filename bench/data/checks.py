@@ -1,0 +1,272 @@
+"""Checks what was read: each bad array gets one sentence that names file, key, finding and expectation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.contract import Array, DataError, DatasetCard, Modality, ModalityCard, Split
+from bench.data.caps import PARTS
+from bench.data.containers import ArrayFile
+
+_BLOCK = 4096
+
+
+def feature_matrix(values: Array, where: str) -> NDArray[np.float32]:
+    """Return features as a float32 matrix ``(n, d)`` in C order.
+
+    Args:
+        values: as read from a file.
+        where: file and key, for messages.
+
+    Raises:
+        DataError: if it is no matrix of finite real numbers with at least one row and column.
+    """
+    if values.dtype.kind not in "biuf":
+        raise DataError(f"{where}: features must be real numbers, found values of type {values.dtype}")
+    if values.ndim != 2:
+        raise DataError(f"{where}: features must be a matrix (n, d), found shape {values.shape}")
+    if 0 in values.shape:
+        raise DataError(f"{where}: the matrix is empty, its shape is {values.shape}")
+    with np.errstate(over="ignore"):
+        matrix = np.ascontiguousarray(values, dtype=np.float32)
+    for start in range(0, len(matrix), _BLOCK):
+        finite = np.isfinite(matrix[start : start + _BLOCK])
+        if not finite.all():
+            row, column = np.argwhere(~finite)[0]
+            value = values[start + row, column]
+            raise DataError(
+                f"{where}: row {start + row}, column {column} is {value}; all features must be finite "
+                "in float32"
+            )
+    return matrix
+
+
+def class_numbers(
+    values: Array, where: str, n_classes: int, first: int | Literal["file"] = 0, *, whole_floats: bool = True
+) -> NDArray[np.int64]:
+    """Return labels as class numbers ``(n,)`` counted from 0, int64.
+
+    Args:
+        values: ``(n,)``, ``(n, 1)`` or ``(1, n)`` as read from a file.
+        where: file and key, for messages.
+        n_classes: number of classes C.
+        first: number of the first class in the file: 0 or 1, or ``file`` where that is not known: then
+            labels that reach C count from 1.
+        whole_floats: whether floating-point numbers without a fraction will do, as MATLAB writes them.
+
+    Raises:
+        DataError: if they are no whole numbers, or outside ``first .. first + C - 1``.
+    """
+    if values.size == 0:
+        raise DataError(f"{where}: there are no labels, the shape is {values.shape}")
+    if values.ndim > 2 or (values.ndim == 2 and 1 not in values.shape) or values.ndim == 0:
+        raise DataError(f"{where}: labels must be one number per row, found shape {values.shape}")
+    numbers = _whole(values.reshape(-1), where, whole_floats)
+    low, high = int(numbers.min()), int(numbers.max())
+    start = (1 if high == n_classes and low >= 1 else 0) if first == "file" else first
+    if low < start or high > start + n_classes - 1:
+        hint = ""
+        if start == 0 and low >= 1 and high == n_classes:
+            hint = "; they seem to be counted from 1, subtract 1"
+        elif start == 1 and low == 0 and high <= n_classes - 1:
+            hint = "; they seem to be counted from 0"
+        raise DataError(
+            f"{where}: labels reach from {low} to {high}, expected {start} to {start + n_classes - 1}{hint}"
+        )
+    return numbers - start
+
+
+def label_matrix(values: Array, where: str) -> NDArray[np.uint8]:
+    """Return multi-label targets as a 0/1 matrix ``(n, C)``, uint8.
+
+    Raises:
+        DataError: if anything but 0 and 1 is in it, or a row has no class.
+    """
+    if values.ndim != 2 or 0 in values.shape:
+        raise DataError(f"{where}: multi-label targets must be a matrix (n, C), found shape {values.shape}")
+    if values.dtype.kind not in "biuf" or not ((values == 0) | (values == 1)).all():
+        raise DataError(f"{where}: multi-label targets must be 0 or 1 only")
+    matrix = np.ascontiguousarray(values, dtype=np.uint8)
+    empty = np.flatnonzero(~matrix.any(axis=1))
+    if len(empty):
+        raise DataError(f"{where}: row {empty[0]} belongs to no class ({len(empty)} such rows)")
+    return matrix
+
+
+def read_modality(
+    source: ArrayFile,
+    card: DatasetCard,
+    name: str,
+    features: str,
+    labels: str,
+    *,
+    first: int | Literal["file"] = 0,
+) -> Modality:
+    """Read and check one modality's features and class numbers.
+
+    Args:
+        source: the open file.
+        card: says the number of classes and the features' width.
+        name: which of the card's modalities this is.
+        features: key of the features.
+        labels: key of the labels.
+        first: number of the first class in the file, see `class_numbers`.
+
+    Raises:
+        DataError: if either is missing, unreadable or not what the card is sure of.
+    """
+    return checked_modality(
+        card,
+        name,
+        source.array(features),
+        source.where(features),
+        source.array(labels),
+        source.where(labels),
+        first,
+    )
+
+
+def checked_modality(
+    card: DatasetCard,
+    name: str,
+    features: Array,
+    features_where: str,
+    labels: Array,
+    labels_where: str,
+    first: int | Literal["file"] = 0,
+) -> Modality:
+    """Check one modality's features and class numbers as read; arguments as for `read_modality`.
+
+    Raises:
+        DataError: if they are not what the card is sure of, or their rows differ in number.
+    """
+    numbers = class_numbers(labels, labels_where, card.n_classes.value, first)
+    expected = _card_of(card, name).dimension
+    if (
+        features.ndim == 2
+        and expected.status == "confirmed"
+        and expected.value not in (None, features.shape[1])
+    ):
+        turned = "; it seems to be transposed" if features.shape == (expected.value, len(numbers)) else ""
+        raise DataError(
+            f"{features_where}: rows are {features.shape[1]} wide, expected {expected.value}{turned}"
+        )
+    matrix = feature_matrix(features, features_where)
+    if len(matrix) != len(numbers):
+        raise DataError(
+            f"{features_where}: {len(matrix)} rows, but {len(numbers)} labels in {labels_where}; "
+            "both must have one entry per sample"
+        )
+    return Modality(matrix, numbers)
+
+
+def cut_block(
+    block: Mapping[str, Modality], first_rows: Mapping[str, int], path: Path
+) -> tuple[dict[str, Modality], dict[str, Modality]]:
+    """Cut a block of rows in two, as publishers do who release validation and test rows together.
+
+    Args:
+        block: the rows of each modality.
+        first_rows: how many rows of each modality go to the first piece.
+        path: the file, for messages.
+
+    Returns:
+        The first rows and the rest.
+
+    Raises:
+        DataError: if nothing would be left for the second piece.
+    """
+    for name, modality in block.items():
+        if len(modality) <= first_rows[name]:
+            raise DataError(
+                f"{path}: the test block has {len(modality)} {name} rows; it must have more than "
+                f"{first_rows[name]} to be cut into validation and test"
+            )
+    first = {name: modality.take(np.arange(first_rows[name])) for name, modality in block.items()}
+    rest = {
+        name: modality.take(np.arange(first_rows[name], len(modality))) for name, modality in block.items()
+    }
+    return first, rest
+
+
+def check_splits(card: DatasetCard, splits: Mapping[str, Split], where: str) -> tuple[str, ...]:
+    """Compare the splits that a loader returned with its card.
+
+    Args:
+        card: what is known, and how surely.
+        splits: train, validation and test.
+        where: the file or files, for messages.
+
+    Returns:
+        A sentence for every count or width that differs from what the card only supposes.
+
+    Raises:
+        DataError: if one differs from what the card is sure of, or the splits do not fit together.
+    """
+    if set(splits) != set(PARTS):
+        raise DataError(f"{where}: the loader must return {', '.join(PARTS)}, not {', '.join(splits)}")
+    names = tuple(modality.name for modality in card.modalities)
+    notes: list[str] = []
+    for part in PARTS:
+        split = splits[part]
+        if tuple(split) != names:
+            raise DataError(f"{where}: {part} has the modalities {tuple(split)}, the card says {names}")
+        if split.pairing == "natural":
+            require_equal_labels(split, f"{where}, {part}")
+    for modality in card.modalities:
+        widths = {part: splits[part][modality.name].dimension for part in PARTS}
+        if len(set(widths.values())) != 1:
+            raise DataError(f"{where}: {modality.name} features have different widths: {widths}")
+        width, supposed = widths["train"], modality.dimension.value
+        if supposed is not None and width != supposed:
+            notes.append(f"{modality.name} features are {width} wide; the card supposes {supposed}")
+        counts = tuple(len(splits[part][modality.name]) for part in PARTS)
+        if modality.rows.value is not None and counts != modality.rows.value:
+            finding = f"{modality.name} has {_counts(counts)} rows"
+            if modality.rows.status == "confirmed":
+                raise DataError(
+                    f"{where}: {finding} (train/validation/test), expected {_counts(modality.rows.value)}; "
+                    "this is not the published partition. Bring other data as a feature bundle"
+                )
+            notes.append(f"{finding}; the card supposes {_counts(modality.rows.value)}")
+    return tuple(notes)
+
+
+def require_equal_labels(split: Split, where: str) -> None:
+    """Check that paired rows carry the same labels in all modalities.
+
+    Raises:
+        DataError: naming the first row that does not.
+    """
+    (first, reference), *others = split.items()
+    for name, modality in others:
+        different = modality.labels != reference.labels
+        rows = np.flatnonzero(different if different.ndim == 1 else different.any(axis=1))
+        if len(rows):
+            raise DataError(
+                f"{where}: row {rows[0]} is class {reference.labels[rows[0]]} as {first} but "
+                f"{modality.labels[rows[0]]} as {name}; the rows are not pairs"
+            )
+
+
+def _whole(values: Array, where: str, whole_floats: bool) -> NDArray[np.int64]:
+    if values.dtype.kind == "f" and whole_floats:
+        if not np.isfinite(values).all() or (values != np.floor(values)).any():
+            strange = values[~np.isfinite(values) | (values != np.floor(values))][0]
+            raise DataError(f"{where}: labels must be whole numbers, found {strange}")
+    elif values.dtype.kind not in "iu":
+        raise DataError(f"{where}: labels must be integers, found values of type {values.dtype}")
+    return values.astype(np.int64)
+
+
+def _card_of(card: DatasetCard, name: str) -> ModalityCard:
+    return next(modality for modality in card.modalities if modality.name == name)
+
+
+def _counts(counts: tuple[int, ...]) -> str:
+    return "/".join(str(count) for count in counts)

@@ -1,0 +1,113 @@
+"""Fingerprints: a digest of what decides a dataset's bytes, found without loading an array."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from bench.contract import DataError, DataKind
+from bench.data import partition
+from bench.data.caps import Caps, caps_of
+from bench.data.look_alike import rule_digest
+from bench.data.source import Source, source_of
+
+
+def fingerprint_of(
+    name_or_path: str | Path,
+    data_dir: str | Path | None = None,
+    profile: str = "quick",
+    cache: Path | None = None,
+) -> tuple[DataKind, str]:
+    """Return a dataset's kind and fingerprint, the same as `load_dataset` gives it.
+
+    Args:
+        name_or_path: registry name or path of a feature bundle.
+        data_dir: data folder; None for the default one.
+        profile: ``quick`` or ``paper``; its row limits are part of the fingerprint.
+        cache: JSON file that remembers the digests of unchanged files.
+
+    Raises:
+        UsageError: if there is no such dataset, bundle or profile.
+        DataError: if files are missing and nothing stands in, or one cannot be read.
+    """
+    source = source_of(name_or_path, data_dir)
+    return source.kind, fingerprint(source, caps_of(profile), cache)
+
+
+def fingerprint(source: Source, caps: Caps | None, cache: Path | None = None) -> str:
+    """Return the SHA-256 of the files' contents and the row limits, or of a look-alike's rule.
+
+    Raises:
+        DataError: if a file cannot be read.
+    """
+    if source.kind == "look-alike" and source.loader is not None:
+        return rule_digest(source.loader.card, caps)
+    limits = (
+        None
+        if caps is None
+        else {part: limit for part, limit in caps.described().items() if part != "dimension"}
+    )
+    facts = {
+        "name": None if source.loader is None else source.loader.card.name,
+        "split": None if source.loader is None else source.loader.card.split,
+        "files": file_digests(source.files, cache),
+        "rows": limits,
+        "partition": partition.VERSION,
+    }
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def file_digests(files: Mapping[str, Path], cache: Path | None = None) -> dict[str, str]:
+    """Return each file's SHA-256, remembered by path, size and time of change where a cache is given."""
+    known = _remembered(cache)
+    digests: dict[str, str] = {}
+    fresh: dict[str, str] = {}
+    for name, path in files.items():
+        try:
+            state = path.stat()
+            entry = f"{path.resolve()}|{state.st_size}|{state.st_mtime_ns}"
+            digests[name] = known.get(entry) or sha256_of(path)
+        except OSError as error:
+            raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
+        if entry not in known:
+            fresh[entry] = digests[name]
+    if cache is not None and fresh:
+        _remember(cache, fresh)
+    return digests
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file's content in hexadecimal."""
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _remembered(cache: Path | None) -> dict[str, str]:
+    if cache is None:
+        return {}
+    try:
+        known = json.loads(cache.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}  # a lost or damaged cache only costs the time to digest again
+    if not isinstance(known, dict):
+        return {}
+    return {key: value for key, value in known.items() if isinstance(value, str)}
+
+
+def _remember(cache: Path, fresh: Mapping[str, str]) -> None:
+    """Add entries and replace the file at once; a process that does the same loses at most entries."""
+    text = json.dumps({**_remembered(cache), **fresh}, indent=0, sort_keys=True)
+    with suppress(OSError):
+        cache.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=cache.parent, prefix=cache.name)
+        with os.fdopen(handle, "w", encoding="utf-8") as stream:
+            stream.write(text)
+        Path(name).replace(cache)

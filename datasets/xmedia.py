@@ -1,0 +1,93 @@
+"""XMedia: 20 classes, five modalities with different sample counts and no pairs over all of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar
+
+from bench.contract import (
+    Character,
+    DatasetCard,
+    DatasetLoader,
+    Fact,
+    FileCard,
+    Modality,
+    ModalityCard,
+    Split,
+    Status,
+)
+from bench.data import cut_block, open_arrays, read_modality
+
+# modality -> training features, test features, training labels, test labels
+_KEYS = {
+    "image": ("I_tr_CNN", "I_te_CNN", "trImgCat", "teImgCat"),
+    "text": ("T_tr_BOW", "T_te_BOW", "trTxtCat", "teTxtCat"),
+    "audio": ("A_tr", "A_te", "trAudCat", "teAudCat"),
+    "3d": ("d3_tr", "d3_te", "tr3dCat", "te3dCat"),
+    "video": ("V_tr_CNN", "V_te_CNN", "trVidCat", "teVidCat"),
+}
+
+
+def _modality(
+    name: str, feature: str, width: int, known: Status, rows: tuple[int, int, int], character: Character
+) -> ModalityCard:
+    """State one modality; of the counts only those of the test rows are confirmed, so all are inferred."""
+    return ModalityCard(name, Fact(feature, known), Fact(width, known), Fact(rows, "inferred"), character)
+
+
+class XMedia(DatasetLoader):
+    """Reads `XMediaFeatures.mat`; labels count from 1.
+
+    Test rows are the first of each test block, validation rows the rest (split ``test-first``).
+    """
+
+    card: ClassVar[DatasetCard] = DatasetCard(
+        name="xmedia",
+        title="XMedia",
+        modalities=(
+            _modality("image", "CNN", 4096, "doubtful", (4000, 500, 500), "sparse"),
+            _modality("text", "bag of words", 3000, "doubtful", (4000, 500, 500), "counts"),
+            _modality("audio", "MFCC", 29, "inferred", (800, 100, 100), "dense"),
+            _modality("3d", "LightField", 4700, "inferred", (400, 50, 50), "dense"),
+            _modality("video", "CNN of frames", 4096, "doubtful", (969, 87, 87), "sparse"),
+        ),
+        n_classes=Fact(20, "confirmed"),
+        licence="for research, from the publisher on request; not redistributed here",
+        source="Zhai et al., Learning Cross-Media Joint Representation with Sparse and Semisupervised "
+        "Regularization, IEEE TCSVT 2014",
+        files=(
+            FileCard(
+                name="XMediaFeatures.mat",
+                origin="PKU's XMedia page, http://www.icst.pku.edu.cn/mipl/XMedia/, or xmedia.zip of the "
+                "Hugging Face dataset xinxin713/hashing-benchmark-datasets",
+                urls=(
+                    "https://huggingface.co/datasets/xinxin713/hashing-benchmark-datasets/resolve/main/data/"
+                    "xmedia.zip",
+                ),
+                member="XMediaFeatures.mat",
+            ),
+        ),
+        paired=Fact(False, "confirmed"),
+        in_all=True,
+        citation="zhai2014xmedia",
+        split="test-first",
+        notes=(
+            "The first 500/500/100/50/87 rows of each test block are the test set (DRCL, MARS, SDML); "
+            "another lab's paper takes them for validation and tests on the rest ('test-last').",
+            "The archive's inner layout is not published: the file is looked for by its name.",
+        ),
+        has_look_alike=True,
+    )
+
+    def read(self, files: dict[str, Path]) -> dict[str, Split]:
+        """Return the splits."""
+        train: dict[str, Modality] = {}
+        block: dict[str, Modality] = {}
+        with open_arrays(files["XMediaFeatures.mat"]) as source:
+            for name, (train_key, test_key, train_labels, test_labels) in _KEYS.items():
+                train[name] = read_modality(source, self.card, name, train_key, train_labels, first=1)
+                block[name] = read_modality(source, self.card, name, test_key, test_labels, first=1)
+            rows = {card.name: (card.rows.value or (0, 0, 0))[2] for card in self.card.modalities}
+            test, validation = cut_block(block, rows, source.path)
+        parts = {"train": train, "validation": validation, "test": test}
+        return {part: Split(found, self.card.n_classes.value, "none") for part, found in parts.items()}
