@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from bench.contract import Array, Context, Method, Split, Unsupported, UsageError
+from bench.contract import Array, Context, Method, Split, Unsupported, UsageError, unsuitable
 from bench.data.scaling import Scaling
 from bench.subspace.eigen import Eigenpairs, split
 from bench.subspace.moments import Moments
@@ -68,16 +68,13 @@ class LinearMethod(Method):
         Raises:
             Unsupported: with the reason, and what to do about it.
         """
-        name = self.card.name
-        if len(train) < 2:
-            raise Unsupported(f"{name} needs at least two modalities, not only {', '.join(train)}")
+        if (reason := unsuitable(self.card, train)) is not None:
+            raise Unsupported(reason)
         if self.needs_pairs() and not train.paired:
             raise Unsupported(
-                f"{name} needs instance pairs and these rows are none; "
-                "bench.class_matched(train, ...) puts rows of the same class together"
+                f"{self.card.title} with these settings needs rows that correspond, and these do not; "
+                "pair them with class_matched first"
             )
-        if train.multi_label and not self.card.multi_label:
-            raise Unsupported(f"{name} is defined for one class per sample; these samples have several")
 
     def fit(self, train: Split, validation: Split, context: Context) -> None:
         """Solve in closed form; nothing is selected, so ``validation`` is not used.
