@@ -1,0 +1,81 @@
+"""An order of rows that depends on their content alone, so that the caller's order cannot matter.
+
+Equal similarities must come out as equal numbers, yet a matrix product rounds an entry differently
+depending on where in the matrix it stands. So rows are put into an order given by label and content, and
+a row that occurs several times takes part in the product once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from hashlib import blake2b
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.contract import Array
+from bench.evaluation.arrays import Indices
+from bench.evaluation.relevance import LabelSets
+
+
+@dataclass(frozen=True, eq=False)
+class Arrangement:
+    """The places of n items, sorted by label set and, within one, by content.
+
+    Attributes:
+        labels: label sets; place order follows their codes.
+        order: ``(n,)`` original row of every place.
+        starts: ``(g + 1,)`` first place of every label set, and n.
+        distinct: ``(m,)`` an original row for each distinct content.
+        member: ``(n,)`` which distinct content stands at each place; None where place i holds content i.
+    """
+
+    labels: LabelSets
+    order: Indices
+    starts: Indices
+    distinct: Indices
+    member: Indices | None
+
+    def __len__(self) -> int:
+        """Return the number of items."""
+        return len(self.order)
+
+    def members(self, places: Indices) -> Indices:
+        """Return the distinct content at ``places``."""
+        return places if self.member is None else self.member[places]
+
+
+def arrange(rows: Array, labels: LabelSets) -> Arrangement:
+    """Sort rows ``(n, d)`` by label set and content and find those that are equal bit by bit."""
+    high, low = _digests(rows)
+    by_content = np.lexsort((low, high))
+    order = by_content[np.argsort(labels.codes[by_content], kind="stable")]
+    starts = np.searchsorted(labels.codes[order], np.arange(len(labels.sets) + 1))
+    fresh = np.ones(len(rows), dtype=bool)
+    for half in (high[by_content], low[by_content]):
+        fresh[1:] &= half[1:] == half[:-1]
+    fresh[1:] = ~fresh[1:]
+    if fresh.all():
+        return Arrangement(labels, order, starts, order, None)
+    content = np.empty(len(rows), dtype=np.intp)
+    content[by_content] = np.cumsum(fresh) - 1
+    _, first, member = np.unique(content[order], return_index=True, return_inverse=True)
+    # Number the contents by their first place, which the caller's order has no part in.
+    rank = np.empty(len(first), dtype=np.intp)
+    rank[np.argsort(first)] = np.arange(len(first))
+    return Arrangement(labels, order, starts, order[np.sort(first)], rank[member.reshape(-1)])
+
+
+def arrange_by_labels(labels: LabelSets) -> Arrangement:
+    """Sort items by label set only, where their similarities are given and cannot round differently."""
+    order = np.argsort(labels.codes, kind="stable")
+    starts = np.searchsorted(labels.codes[order], np.arange(len(labels.sets) + 1))
+    return Arrangement(labels, order, starts, order, None)
+
+
+def _digests(rows: Array) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+    """Return a 128-bit cryptographic digest per row: equal digests mean equal rows."""
+    rows = np.ascontiguousarray(rows)
+    digests = b"".join([blake2b(row.data, digest_size=16).digest() for row in rows])
+    halves = np.frombuffer(digests, dtype="<u8").reshape(-1, 2)
+    return halves[:, 0], halves[:, 1]

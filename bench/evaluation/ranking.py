@@ -1,0 +1,155 @@
+"""The kernel: one pass over the similarities gives every relevant item's place in the ranking.
+
+Per query, all similarities are sorted, and the relevant ones among them are found by bisection. Any
+number of measures is then computed from the places, so that four protocols cost one ranking.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.contract import Array
+from bench.evaluation.arrangement import Arrangement
+from bench.evaluation.arrays import Indices, Matrix
+from bench.evaluation.similarity import Similarities
+from bench.evaluation.threads import run_blocks
+
+Counts = NDArray[np.int64]
+Columns = slice | Indices
+
+_BLOCK_ITEMS = 1 << 21  # similarities held at a time, per thread
+_BLOCK_ROWS = 256
+_RELEVANT_ITEMS = 1 << 18  # places of relevant items held at a time, per thread
+
+
+class Ranks(NamedTuple):
+    """Where the R relevant items of b queries stand, best first.
+
+    Attributes:
+        above: ``(b, R)`` how many gallery items are strictly more similar; never falls along a row.
+        tied: ``(b, R)`` how many items, itself included, are exactly as similar; None if all are 1.
+        n_gallery: number of gallery items n.
+    """
+
+    above: Counts
+    tied: Counts | None
+    n_gallery: int
+
+
+Measure = Callable[[Ranks], Matrix]
+"""Turns ranks into numbers: ``(b, width)``."""
+
+RankBlock = Callable[[Any, Columns], Ranks]
+"""Ranks the relevant ``Columns`` of a block of similarities ``(b, n)``, which it may overwrite."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Queries:
+    """Queries that differ in content or label; others share their result.
+
+    Attributes:
+        places: ``(u,)`` place of each.
+        codes: ``(u,)`` label set of each, ascending.
+        which: ``(n,)`` for every original row, whose result it takes.
+    """
+
+    places: Indices
+    codes: Indices
+    which: Indices
+
+
+def measure_rankings(
+    similarities: Similarities,
+    queries: Arrangement,
+    gallery: Arrangement,
+    measures: Sequence[Measure],
+    *,
+    rank: RankBlock | None = None,
+    threads: int | None = None,
+) -> list[Matrix]:
+    """Rank the gallery for every query and apply each measure.
+
+    Returns:
+        Per measure, ``(n_queries, width)`` in the caller's order of queries.
+    """
+    distinct = _distinct_queries(queries)
+    sizes = np.diff(gallery.starts)
+    n_queries, n_gallery = len(distinct.places), len(gallery)
+    step = min(_BLOCK_ROWS, max(8, _BLOCK_ITEMS // n_gallery))
+    blocks = [slice(start, min(start + step, n_queries)) for start in range(0, n_queries, step)]
+    results: list[list[Matrix]] = [[] for _ in blocks]
+    rank_block = rank or rank_numpy
+
+    def work(block: slice) -> None:
+        values = similarities.block(distinct.places[block])
+        parts: list[list[Matrix]] = []
+        for code, rows in _runs(distinct.codes[block]):
+            columns = _columns(gallery.labels.relevant_to(queries.labels.sets[code]), gallery.starts, sizes)
+            for chunk in _chunks(rows, _width(columns)):
+                ranks = rank_block(values[chunk], columns)
+                parts.append([measure(ranks) for measure in measures])
+        results[block.start // step] = [np.concatenate(column) for column in zip(*parts, strict=True)]
+
+    run_blocks(work, blocks, threads)
+    return [np.concatenate(column)[distinct.which] for column in zip(*results, strict=True)]
+
+
+def rank_numpy(block: Array, columns: Columns) -> Ranks:
+    """Rank on the CPU; sorts the rows of ``block`` ``(b, n)`` in place."""
+    relevant = np.sort(block[:, columns], axis=1)
+    block.sort(axis=1)
+    n_gallery = block.shape[1]
+    end = np.empty(relevant.shape, dtype=np.int64)
+    for row in range(len(block)):
+        end[row] = block[row].searchsorted(relevant[row], side="right")
+    above = n_gallery - end[:, ::-1]
+    # The item before the last one that is as similar tells whether there are several.
+    if not relevant.size or not bool((np.take_along_axis(block, end - 2, axis=1) == relevant).any()):
+        return Ranks(above, None, n_gallery)
+    for row in range(len(block)):
+        end[row] -= block[row].searchsorted(relevant[row], side="left")
+    return Ranks(above, end[:, ::-1], n_gallery)
+
+
+def _distinct_queries(queries: Arrangement) -> _Queries:
+    codes = queries.labels.codes[queries.order]
+    fresh = np.ones(len(codes), dtype=bool)
+    if queries.member is not None:  # equal contents of one label set stand side by side
+        fresh[1:] = (codes[1:] != codes[:-1]) | (queries.member[1:] != queries.member[:-1])
+    which = np.empty(len(codes), dtype=np.intp)
+    which[queries.order] = np.cumsum(fresh) - 1
+    places = np.flatnonzero(fresh)
+    return _Queries(places, codes[places], which)
+
+
+def _runs(codes: Indices) -> Iterator[tuple[int, slice]]:
+    """Yield each label set and the rows that have it."""
+    bounds = [0, *(np.flatnonzero(np.diff(codes)) + 1).tolist(), len(codes)]
+    for start, stop in pairwise(bounds):
+        yield int(codes[start]), slice(start, stop)
+
+
+def _chunks(rows: slice, width: int) -> Iterator[slice]:
+    step = max(1, _RELEVANT_ITEMS // max(width, 1))
+    for start in range(rows.start, rows.stop, step):
+        yield slice(start, min(start + step, rows.stop))
+
+
+def _columns(relevant: NDArray[np.bool_], starts: Indices, sizes: Indices) -> Columns:
+    """Return the gallery places of the relevant label sets, as a slice where they are neighbours."""
+    chosen = np.flatnonzero(relevant)
+    if len(chosen) == 0:
+        return slice(0, 0)
+    if chosen[-1] - chosen[0] + 1 == len(chosen):
+        return slice(int(starts[chosen[0]]), int(starts[chosen[-1] + 1]))
+    return np.flatnonzero(np.repeat(relevant, sizes))
+
+
+def _width(columns: Columns) -> int:
+    return columns.stop - columns.start if isinstance(columns, slice) else len(columns)

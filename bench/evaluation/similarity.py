@@ -1,0 +1,166 @@
+"""Similarities of a block of queries with the whole gallery: cosine, or what a method has learned."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from bench.contract import Array, RefusedEmbeddings
+from bench.evaluation.arrangement import Arrangement, arrange
+from bench.evaluation.arrays import Indices, Precision, check_rankable, to_array
+from bench.evaluation.relevance import LabelSets
+
+_STEP = 1024  # rows at a time, where a pass needs float64 scratch space
+
+
+@dataclass(frozen=True, eq=False)
+class Side:
+    """One side of a comparison: its items in their arrangement, each distinct row once.
+
+    Attributes:
+        arrangement: places of the items.
+        rows: ``(m, d)`` the distinct rows; embeddings are scaled by powers of two.
+        squares: ``(m,)`` squared norms of the rows; empty where cosine is not wanted.
+    """
+
+    arrangement: Arrangement
+    rows: Array
+    squares: Array
+
+
+def embedded_side(embeddings: Array, labels: LabelSets, precision: Precision, what: str) -> Side:
+    """Arrange embeddings ``(n, d)`` for cosine similarity.
+
+    Raises:
+        RefusedEmbeddings: for NaN, infinite or zero-norm rows.
+    """
+    check_rankable(embeddings, what)
+    scaled = np.empty(embeddings.shape, dtype=precision)
+    for start in range(0, len(scaled), _STEP):
+        part = slice(start, start + _STEP)
+        scaled[part] = _scaled(embeddings[part])
+    arrangement = arrange(scaled, labels)
+    rows = scaled[arrangement.distinct]
+    squares = np.empty(len(rows), dtype=precision)
+    for start in range(0, len(rows), _STEP):
+        part = slice(start, start + _STEP)
+        squares[part] = np.square(rows[part], dtype=np.float64).sum(axis=1)
+    return Side(arrangement, rows, squares)
+
+
+def raw_side(features: Array, labels: LabelSets) -> Side:
+    """Arrange raw features ``(n, d)`` for a similarity that a method has learned."""
+    arrangement = arrange(features, labels)
+    return Side(arrangement, features[arrangement.distinct], np.empty(0))
+
+
+def _scaled(rows: Array) -> Array:
+    """Scale each row by a power of two to a largest magnitude in [1/2, 1): exact, and safe to square."""
+    wide = rows.astype(np.float64)
+    _, exponent = np.frexp(np.abs(wide).max(axis=1, keepdims=True))
+    # Adding zero turns -0.0 into 0.0, which are equal but not bit by bit.
+    return np.asarray(np.ldexp(wide, -exponent) + 0.0)
+
+
+class Similarities(ABC):
+    """Gives similarities with the gallery, block by block."""
+
+    @abstractmethod
+    def block(self, places: Indices) -> Any:
+        """Return the similarities of the queries at ``places`` with all n gallery places, ``(b, n)``.
+
+        The caller may write to the result.
+        """
+
+
+class CosineSimilarities(Similarities):
+    """The cosine, squared with its sign kept: the same ranking, and ties come out exact.
+
+    The inner product of two rows divided by a norm would round; for whole-numbered embeddings such as
+    codes of -1 and 1 the inner product, its square and the squared norm are exact, so that equal
+    cosines are equal numbers. The query's norm changes no ranking and is left out.
+    """
+
+    def __init__(self, queries: Side, gallery: Side) -> None:
+        """Compare two sides of one width."""
+        self._queries = queries
+        self._gallery = gallery
+        self._lift = lift_for(queries.rows)
+
+    def block(self, places: Indices) -> Array:
+        """Return signed squared cosines ``(b, n)``, up to a positive factor per query."""
+        gallery = self._gallery
+        queries = self._queries.rows[self._queries.arrangement.members(places)] * self._lift
+        block: Array = queries @ gallery.rows.T
+        for row in block:  # row by row, so that all passes but the first hit the cache
+            row *= np.abs(row)
+            row /= gallery.squares
+        member = gallery.arrangement.member
+        return block if member is None else block[:, member]
+
+
+class LearnedSimilarities(Similarities):
+    """What a method's own similarity says, asked for a block of queries at a time."""
+
+    def __init__(self, queries: Side, gallery: Side, similarity: Callable[[Array, Array], Any]) -> None:
+        """Compare raw features by ``similarity(queries, gallery) -> (b, m)``."""
+        self._queries = queries
+        self._gallery = gallery
+        self._similarity = similarity
+
+    def block(self, places: Indices) -> Array:
+        """Return learned similarities ``(b, n)``.
+
+        Raises:
+            RefusedEmbeddings: for a wrong shape, or NaN.
+        """
+        rows = self._queries.rows[self._queries.arrangement.members(places)]
+        values = check_similarities(
+            self._similarity(rows, self._gallery.rows), (len(rows), len(self._gallery.rows))
+        )
+        member = self._gallery.arrangement.member
+        return values.copy() if member is None else values[:, member]
+
+
+class GivenSimilarities(Similarities):
+    """A matrix that the caller has."""
+
+    def __init__(self, values: Array, queries: Arrangement, gallery: Arrangement) -> None:
+        """Use ``values`` ``(n_queries, n_gallery)`` in the caller's order."""
+        self._values = values
+        self._queries = queries
+        self._gallery = gallery
+
+    def block(self, places: Indices) -> Array:
+        """Return the given similarities in place order."""
+        return self._values[np.ix_(self._queries.order[places], self._gallery.order)]
+
+
+def lift_for(rows: Array) -> Any:
+    """Return a power of two that puts inner products with ``rows`` below 2**60.
+
+    Their squares then stay below the overflow of float32, and small ones do not vanish.
+    """
+    return rows.dtype.type(2.0 ** (60 - rows.shape[1].bit_length()))
+
+
+def check_similarities(values: Any, shape: tuple[int, int]) -> Array:
+    """Return similarities as a floating-point matrix of the expected shape.
+
+    Raises:
+        RefusedEmbeddings: if the shape is another, or a value is NaN.
+    """
+    matrix = to_array(values)
+    if matrix.shape != shape or matrix.dtype.kind not in "fiub":
+        raise RefusedEmbeddings(
+            f"similarities are {matrix.dtype} of shape {matrix.shape}; expected numbers {shape}"
+        )
+    if matrix.dtype.kind != "f" or matrix.dtype.itemsize < 4:
+        matrix = matrix.astype(np.float64)
+    if np.isnan(matrix).any():
+        raise RefusedEmbeddings("similarities contain NaN; they cannot be ranked")
+    return matrix

@@ -1,0 +1,104 @@
+"""Sums of precision over tied items: expected over all orders, and the best and the worst order.
+
+A group of t tied items, r of them relevant, comes after p items with h hits. Of its first m items, x are
+relevant. The three sums below run over the hits among those m items and add the precision at each.
+The expectation over orders follows McSherry and Najork (ECIR 2008); the closed form with harmonic
+numbers H is: x/m * ((h+1) D + (x-1)/(m-1) * (m - (p+1) D)) with D = H(p+m) - H(p).
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.evaluation.arrays import Vector
+
+TieRule = Literal["expected", "optimistic", "pessimistic"]
+Counts = NDArray[np.int64]
+
+_FIXED_POINT = 58  # fractional bits; H(n) stays below 2**5 for any n that fits into memory
+
+
+class TieGroups(NamedTuple):
+    """Groups of equally similar items that hold relevant ones; a lone item is a group of one.
+
+    Attributes:
+        row: ``(g,)`` query, ascending.
+        before: ``(g,)`` items that stand before the group, p.
+        hits: ``(g,)`` relevant items among those, h.
+        size: ``(g,)`` items in the group, t.
+        relevant: ``(g,)`` relevant items in the group, r.
+    """
+
+    row: Counts
+    before: Counts
+    hits: Counts
+    size: Counts
+    relevant: Counts
+
+
+def tie_groups(above: Counts, tied: Counts) -> TieGroups:
+    """Collect the tie groups of ``(b, R)`` ranks, R >= 1."""
+    first = np.ones(above.shape, dtype=bool)
+    first[:, 1:] = above[:, 1:] != above[:, :-1]
+    row, hits = np.nonzero(first)
+    flat = row * above.shape[1] + hits
+    relevant = np.diff(flat, append=above.size)
+    return TieGroups(row, above[first], hits, tied[first], relevant)
+
+
+def precision_sum(rule: TieRule, p: Any, h: Any, m: Any, x: Any) -> Vector:
+    """Return the sum of precisions at the x hits among m places that follow p items with h hits.
+
+    Args:
+        rule: which order of the m items: all with equal chance, hits first, or hits last.
+        p: items before; integers that broadcast, as are the others.
+        h: hits before.
+        m: places, at least 1.
+        x: hits among them, at most m.
+    """
+    if rule == "optimistic":  # sum of (h+i)/(p+i), i = 1..x
+        return np.asarray(x + (h - p) * _harmonic_difference(p, p + x))
+    if rule == "pessimistic":
+        start = p + m - x
+        return np.asarray(x + (h - start) * _harmonic_difference(start, p + m))
+    spread = np.where(np.equal(m, 1), 1.0 / (p + 1.0), _harmonic_difference(p, p + m))
+    others = (x - 1.0) / np.maximum(m - 1, 1)
+    return np.asarray(
+        x / m * ((h + 1.0) * spread + others * np.where(np.equal(m, 1), 0.0, m - (p + 1.0) * spread))
+    )
+
+
+@lru_cache(maxsize=4096)
+def hits_inside(size: int, relevant: int, places: int) -> tuple[Counts, Vector]:
+    """Return how many of ``relevant`` among ``size`` items can fall into ``places``, and how likely.
+
+    The hypergeometric probabilities are built outwards from the most likely value by ratios of
+    neighbours, which keeps them exact to a few units in the last place.
+    """
+    counts = np.arange(max(0, places - (size - relevant)), min(relevant, places) + 1)
+    x = counts[:-1].astype(np.float64)
+    ratios = (relevant - x) * (places - x) / ((x + 1.0) * (size - relevant - places + x + 1.0))
+    mode = int(np.searchsorted(-ratios, -1.0, side="right"))
+    upwards = np.cumprod(ratios[mode:])
+    downwards = np.cumprod(1.0 / ratios[:mode][::-1])[::-1]
+    weights = np.concatenate([downwards, [1.0], upwards])
+    return counts, weights / weights.sum()
+
+
+def _harmonic_difference(low: Any, high: Any) -> Vector:
+    """Return H(high) - H(low) without the rounding that differences of large sums would have."""
+    table = _harmonic(int(np.max(high)).bit_length())
+    return np.asarray(np.ldexp((table[high] - table[low]).astype(np.float64), -_FIXED_POINT))
+
+
+@lru_cache(maxsize=2)
+def _harmonic(bits: int) -> Counts:
+    """Return H(0), ..., H(2**bits - 1) in fixed point: sums and differences of integers are exact."""
+    numbers = np.arange(1, 1 << bits, dtype=np.int64)
+    table = np.zeros(1 << bits, dtype=np.int64)
+    np.cumsum(((1 << _FIXED_POINT) + numbers // 2) // numbers, out=table[1:])
+    return table
