@@ -13,6 +13,7 @@ from bench.registry.descriptions import (
     method_names,
     plain,
     registered,
+    rescan,
 )
 from bench.registry.names import suggestion, unknown
 from bench.registry.settings import PROFILES, create_method, instantiate, resolve_settings
@@ -37,6 +38,7 @@ __all__ = [
     "plain",
     "plugins",
     "registered",
+    "rescan",
     "resolve_settings",
     "suggestion",
     "unknown",

@@ -1,30 +1,22 @@
-"""What is registered, as plain data: known without importing the plug-ins again, and so without torch.
-
-Importing all methods takes seconds because they bring torch. Their cards and settings are therefore kept
-in a cache file, one entry per source, valid as long as the source's content is the same.
-"""
+"""What is registered, as plain data: known without importing the plug-ins again, and so without torch."""
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
+import importlib
 import json
-import os
-import tempfile
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 from typing import Any, TypeVar
 
-import msgspec
+import numpy as np
 
 from bench.contract import DatasetCard, DatasetLoader, Method, MethodCard, PluginError
+from bench.registry.cache import DescriptionCache
 from bench.registry.names import unknown
 from bench.registry.sources import BASE, Kind, Source, is_plugin, plugins, sources
-
-FORMAT = 1
-"""Version of the cache file; raise it when a description changes its shape."""
 
 
 @dataclass(frozen=True)
@@ -143,17 +135,21 @@ def describe_method(cls: type[Method], where: str, key: str) -> MethodDescriptio
     """
     if not isinstance(cls.card, MethodCard):
         raise PluginError(f"{where}: {cls.__name__}.card must be a MethodCard")
+    _check_name(cls.card.name, where)
     settings = getattr(cls, "Settings", None)
-    if not (isinstance(settings, type) and dataclasses.is_dataclass(settings)):
+    parameters = getattr(settings, "__dataclass_params__", None)
+    if not (isinstance(settings, type) and parameters is not None and parameters.frozen):
         raise PluginError(f"{where}: {cls.__name__}.Settings must be a frozen dataclass")
     try:
         defaults = plain(dataclasses.asdict(settings()))
         variants = {name: plain(dict(change)) for name, change in cls.variants.items()}
-    except TypeError as error:
+    except (TypeError, ValueError) as error:
         raise PluginError(f"{where}: every setting needs a default that JSON can hold: {error}") from error
     stray = {field for change in variants.values() for field in change if field not in defaults}
     if stray:
         raise PluginError(f"{where}: variants change unknown settings {sorted(stray)}")
+    if "full" in variants:
+        raise PluginError(f"{where}: variant 'full' is the method itself; give the change another name")
     return MethodDescription(cls.card, defaults, variants, where, key)
 
 
@@ -162,54 +158,86 @@ def plain(value: Any) -> Any:
     return json.loads(json.dumps(value, default=_as_plain))
 
 
+def rescan() -> None:
+    """Forget what was found, so that files written since then are found too."""
+    importlib.invalidate_caches()
+    _registered.cache_clear()
+
+
 def _as_plain(value: object) -> object:
     if isinstance(value, Mapping):
         return dict(value)
+    if isinstance(value, (np.generic, np.ndarray)):
+        return value.tolist()
     raise TypeError(f"{type(value).__name__} is not a JSON value")
 
 
+def _check_name(name: object, where: str) -> None:
+    # Names become folders, columns and words of the command line, where globs and commas have a meaning.
+    if not (isinstance(name, str) and re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name)):
+        raise PluginError(f"{where}: {name!r} cannot be a name; use letters, digits, '_', '-' and '.'")
+
+
 def _describe(source: Source) -> list[MethodDescription] | list[DatasetDescription]:
-    classes = source.classes()
-    if source.kind == "methods":
-        return [describe_method(cls, source.where, source.key) for cls in classes]
-    for cls in classes:
-        if not isinstance(cls.__dict__.get("card"), DatasetCard):
-            raise PluginError(f"{source.where}: {cls.__name__}.card must be a DatasetCard")
-    return [DatasetDescription(cls.card, source.where, source.key) for cls in classes]  # type: ignore[attr-defined]
+    try:
+        if source.kind == "methods":
+            return [describe_method(cls, source.where, source.key) for cls in source.classes()]
+        return [_describe_dataset(cls, source) for cls in source.classes()]
+    except PluginError:
+        raise
+    except Exception as error:  # whatever a plug-in's class does wrong must not hinder the others
+        name = type(error).__name__
+        raise PluginError(f"{source.where} cannot be described: {name}: {error}") from error
+
+
+def _describe_dataset(cls: type, source: Source) -> DatasetDescription:
+    card = cls.__dict__.get("card")
+    if not isinstance(card, DatasetCard):
+        raise PluginError(f"{source.where}: {cls.__name__}.card must be a DatasetCard")
+    _check_name(card.name, source.where)
+    return DatasetDescription(card, source.where, source.key)
 
 
 @lru_cache(maxsize=4)
 def _registered(_plugins: tuple[str, ...]) -> Registered:
-    cache = _Cache(_cache_path())
+    cache = DescriptionCache()
     problems: list[Problem] = []
     methods = _collect("methods", list[MethodDescription], cache, problems)
     datasets = _collect("datasets", list[DatasetDescription], cache, problems)
     cache.save()
-    if not problems:
-        problems = _useless_plugins()
+    problems += _useless_plugins({problem.where for problem in problems})
     return Registered(methods, datasets, tuple(dict.fromkeys(problems)))
 
 
-def _collect(kind: Kind, shape: type[list[D]], cache: _Cache, problems: list[Problem]) -> dict[str, D]:
+def _collect(
+    kind: Kind, shape: type[list[D]], cache: DescriptionCache, problems: list[Problem]
+) -> dict[str, D]:
     found: dict[str, D] = {}
     for source in sources(kind):
         try:
-            described = cache.get(source, shape)
+            described = cache.get(source, shape, _describe)
         except PluginError as error:
             problems.append(Problem(source.where, str(error)))
             continue
+        if not described and source.promised:
+            problems.append(Problem(source.where, f"{source.where} leads to no {BASE[kind].__name__}"))
         for item in described:
             name = item.card.name
             if name in found:
-                reason = f"{kind[:-1]} {name!r} is already defined by {found[name].where}; rename one of them"
-                problems.append(Problem(source.where, reason))
+                reason = f"{kind[:-1]} {name!r} of {source.where} is already defined by {found[name].where}"
+                problems.append(Problem(source.where, f"{reason}; rename one of them"))
             else:
                 found[name] = item
     return found
 
 
-def _useless_plugins() -> list[Problem]:
-    named = [source for kind in BASE for source in sources(kind) if is_plugin(source.where)]
+def _useless_plugins(broken: set[str]) -> list[Problem]:
+    named = [
+        source
+        for kind in BASE
+        for source in sources(kind)
+        if is_plugin(source.where) and source.where not in broken
+    ]
     useful = {source.where for source in named if source.classes()}
     idle = dict.fromkeys(source.where for source in named if source.where not in useful)
     return [Problem(where, f"{where} defines neither a Method nor a DatasetLoader") for where in idle]
@@ -222,42 +250,3 @@ def _class(kind: Kind, where: str, name: str) -> Any:
 
 def _reasons(found: Registered) -> str:
     return "".join(f"\n  left out: {problem.reason}" for problem in found.problems)
-
-
-class _Cache:
-    """Descriptions by source, in a file that may be missing, stale or unwritable without harm."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.changed = False
-        self.entries: dict[str, Any] = {}
-        with contextlib.suppress(OSError, ValueError):
-            content = json.loads(path.read_text(encoding="utf-8"))
-            if content.get("format") == FORMAT:
-                self.entries = content["entries"]
-
-    def get(self, source: Source, shape: type[list[D]]) -> list[D]:
-        name = f"{source.kind} {source.where}"
-        entry = self.entries.get(name)
-        if entry is not None and entry["key"] == source.key and not is_plugin(source.where):
-            with contextlib.suppress(msgspec.ValidationError):
-                return msgspec.convert(entry["value"], shape)
-        value = _describe(source)
-        self.entries[name] = {"key": source.key, "value": msgspec.to_builtins(value)}
-        self.changed = True
-        return value  # type: ignore[return-value]
-
-    def save(self) -> None:
-        if not self.changed:
-            return
-        with contextlib.suppress(OSError):  # a cache that cannot be written costs time, nothing else
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            handle, temporary = tempfile.mkstemp(dir=self.path.parent)
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                json.dump({"format": FORMAT, "entries": self.entries}, file)
-            Path(temporary).replace(self.path)
-
-
-def _cache_path() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(base) / "cross-modal-bench" / "catalogue.json"

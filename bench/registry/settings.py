@@ -71,8 +71,12 @@ def create_method(
     Raises:
         UsageError: if the name, a setting or a value is unknown or does not fit.
     """
+    try:
+        overrides = plain(settings)
+    except TypeError as error:
+        raise UsageError(f"settings of {name}: {error}") from error
     values = resolve_settings(
-        method(name), profile=profile, dataset=dataset, variant=variant, overrides=plain(settings)
+        method(name), profile=profile, dataset=dataset, variant=variant, overrides=overrides
     )
     return instantiate(name, values)
 
@@ -87,16 +91,26 @@ def _apply(settings: dict[str, Any], layer: Mapping[str, Any], where: str) -> No
 
 def _quick(description: MethodDescription) -> dict[str, Any]:
     """Return the quick profile's values: shared ones where the method has such a setting, then its own."""
-    content = _yaml(folder_of("methods") / "settings" / "quick.yaml")
-    shared = content.get("defaults", {}) if description.card.deep else {}
+    path = folder_of("methods") / "settings" / "quick.yaml"
+    shared = _part(path, "defaults") if description.card.deep else {}
     layer = {key: value for key, value in shared.items() if key in description.defaults}
-    return {**layer, **content.get("methods", {}).get(description.card.name, {})}
+    return {**layer, **_part(path, "methods", description.card.name)}
 
 
 def _per_dataset(name: str, dataset: str | None) -> dict[str, Any]:
-    entry = _yaml(folder_of("methods") / "settings" / f"{name}.yaml").get(dataset or "", {})
-    values: dict[str, Any] = entry.get("settings", {})
-    return values
+    return _part(folder_of("methods") / "settings" / f"{name}.yaml", dataset or "", "settings")
+
+
+def _part(path: Path, *keys: str) -> dict[str, Any]:
+    """Return the mapping under ``keys`` in a settings file; empty where there is none."""
+    content: Any = _yaml(path)
+    for key in keys:
+        content = content.get(key)
+        if content is None:
+            return {}
+        if not isinstance(content, dict):
+            raise PluginError(f"{path}: {' > '.join(keys)} must be a mapping")
+    return dict(content)
 
 
 @lru_cache(maxsize=64)

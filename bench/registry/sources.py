@@ -9,6 +9,7 @@ import inspect
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from importlib.machinery import PathFinder
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
@@ -27,25 +28,25 @@ class Source:
     Attributes:
         kind: what it is searched for.
         where: path of the file, or the entry point in words.
-        stem: the likely name of the plug-in, to be tried first.
         key: changes whenever the content changes.
-        import_module: imports it.
+        load: imports it; returns the module, or the one class that is meant.
+        promised: whether somebody said that there is a plug-in of this kind.
     """
 
     kind: Kind
     where: str
-    stem: str
     key: str
-    import_module: Callable[[], ModuleType]
+    load: Callable[[], object]
+    promised: bool = False
 
     def classes(self) -> list[type]:
         """Import the source and return the plug-in classes that it defines.
 
         Raises:
-            PluginError: if the import fails or finds nothing; says where.
+            PluginError: if the import fails, or a class is not finished; says where.
         """
         try:
-            module = self.import_module()
+            loaded = self.load()
         except Exception as error:
             frame = error.__traceback__
             while frame is not None and frame.tb_next is not None:
@@ -53,15 +54,25 @@ class Source:
             line = f", line {frame.tb_lineno}" if frame is not None else ""
             name = type(error).__name__
             raise PluginError(f"{self.where} cannot be imported{line}: {name}: {error}") from error
-        return [
-            value
-            for value in vars(module).values()
-            if inspect.isclass(value)
-            and issubclass(value, BASE[self.kind])
-            and value.__module__ == module.__name__
-            and hasattr(value, "card")
-            and not inspect.isabstract(value)
-        ]
+        if not isinstance(loaded, ModuleType):
+            return [loaded] if inspect.isclass(loaded) and self._is_meant(loaded) else []
+        own = (
+            value for value in vars(loaded).values() if getattr(value, "__module__", "") == loaded.__name__
+        )
+        return list(dict.fromkeys(value for value in own if inspect.isclass(value) and self._is_meant(value)))
+
+    def _is_meant(self, cls: type) -> bool:
+        """Whether a class is a plug-in; one that is nearly so is a slip, better told than ignored."""
+        if not issubclass(cls, BASE[self.kind]) or cls.__name__.startswith("_"):
+            return False
+        lacking = sorted(getattr(cls, "__abstractmethods__", ()))
+        if "card" not in cls.__dict__:
+            if lacking or hasattr(cls, "card"):
+                return False  # a base for others, or a relative of one that has a card
+            raise PluginError(f"{self.where}: {cls.__name__} has no card")
+        if lacking:
+            raise PluginError(f"{self.where}: {cls.__name__} does not define {', '.join(lacking)}")
+        return True
 
 
 def sources(kind: Kind) -> Iterator[Source]:
@@ -150,25 +161,37 @@ def _load(name: str, path: Path, package: Path | None = None) -> ModuleType:
 
 
 def _file_source(kind: Kind, path: Path, name: str) -> Source:
-    def import_module() -> ModuleType:
+    def load() -> ModuleType:
         if name in sys.modules:
             return sys.modules[name]
         return _load(name, path) if name.startswith("bench_plugin_") else importlib.import_module(name)
 
-    return Source(kind, str(path), path.stem, _digest(path.read_bytes()), import_module)
+    return Source(kind, str(path), _digest(path.read_bytes()), load)
 
 
 def _entry_source(kind: Kind, point: EntryPoint) -> Source:
     version = point.dist.version if point.dist is not None else ""
-
-    def import_module() -> ModuleType:
-        loaded = point.load()
-        if isinstance(loaded, ModuleType):
-            return loaded
-        return importlib.import_module(loaded.__module__)
-
     where = f"entry point {point.name} = {point.value}"
-    return Source(kind, where, point.name, _digest(f"{point.value} {version}".encode()), import_module)
+    key = _digest(f"{point.value} {version} ".encode() + _content_of(point.module))
+    return Source(kind, where, key, point.load, promised=True)
+
+
+def _content_of(module: str) -> bytes:
+    """Return a module's file without importing it; empty where it has none that can be found.
+
+    A version number alone would hide the edits of a package that is installed in place.
+    """
+    first, *rest = module.split(".")
+    try:
+        spec = importlib.util.find_spec(first)
+        for depth, _ in enumerate(rest, start=2):
+            if spec is None:
+                break
+            name = ".".join(module.split(".")[:depth])
+            spec = PathFinder.find_spec(name, spec.submodule_search_locations)
+        return Path(spec.origin).read_bytes() if spec is not None and spec.origin else b""
+    except (ImportError, ValueError, OSError):
+        return b""
 
 
 def _digest(content: bytes) -> str:
