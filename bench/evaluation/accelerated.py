@@ -14,6 +14,7 @@ import torch
 from bench.evaluation.arrays import Indices
 from bench.evaluation.ranking import Columns, Counts, Ranks
 from bench.evaluation.similarity import Side, Similarities, lift_for
+from bench.evaluation.ties import tie_groups
 
 
 class DeviceCosineSimilarities(Similarities):
@@ -45,9 +46,11 @@ def rank_torch(block: torch.Tensor, columns: Columns) -> Ranks:
     n_gallery = block.shape[1]
     end = torch.searchsorted(everything, relevant, right=True)
     start = torch.searchsorted(everything, relevant, right=False)
-    above = _counts((n_gallery - end).flip(1))
-    tied = _counts((end - start).flip(1))
-    return Ranks(above, tied if bool((tied > 1).any()) else None, n_gallery)
+    above = (n_gallery - end).flip(1)
+    size = (end - start).flip(1)
+    row, column = torch.nonzero(size > 1, as_tuple=True)
+    tied = (row, column, above[row, column], size[row, column])
+    return Ranks(_counts(above), tie_groups(*map(_counts, tied)), n_gallery)
 
 
 def _counts(values: torch.Tensor) -> Counts:

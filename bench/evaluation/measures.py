@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bench.evaluation.arrays import Matrix, Vector
 from bench.evaluation.protocol import EmptyRule, Protocol
 from bench.evaluation.ranking import Counts, Measure, Ranks
-from bench.evaluation.ties import TieGroups, hits_inside, precision_sum, tie_groups
+from bench.evaluation.ties import TieGroups, hits_inside, precision_sum
 
 
 def average_precision_measure(protocol: Protocol) -> Measure:
@@ -20,10 +22,7 @@ def average_precision_measure(protocol: Protocol) -> Measure:
         if n_relevant == 0:
             return np.full((b, 1), _nothing(protocol.empty))
         k = ranks.n_gallery if protocol.k is None else min(protocol.k, ranks.n_gallery)
-        if ranks.tied is None:
-            values = _strict(ranks.above, k, protocol)
-        else:
-            values = _with_ties(tie_groups(ranks.above, ranks.tied), b, n_relevant, k, protocol)
+        values = _average_precision(ranks, k, protocol)
         if protocol.empty == "skip" and protocol.denominator == "hits":
             values[ranks.above[:, 0] >= k] = np.nan  # no order brings a hit into the top k
         return values[:, None]
@@ -37,9 +36,13 @@ def precision_at_measure(ks: Sequence[int], empty: EmptyRule = "zero") -> Measur
     def measure(ranks: Ranks) -> Matrix:
         if ranks.above.shape[1] == 0:
             return np.full((len(ranks.above), len(ks)), _nothing(empty))
-        tied = 1 if ranks.tied is None else ranks.tied
-        inside = [(np.clip(k - ranks.above, 0, tied) / tied).sum(axis=1) / k for k in ks]
-        return np.stack(inside, axis=1)
+        found = np.stack([(ranks.above < k).sum(axis=1) for k in ks], axis=1).astype(np.float64)
+        ties = ranks.ties
+        for column, k in enumerate(ks):
+            g = np.flatnonzero((ties.before < k) & (k < ties.before + ties.size))  # at most one per query
+            outside = (ties.before + ties.size - k)[g] / ties.size[g]
+            found[ties.row[g], column] -= ties.relevant[g] * outside
+        return found / np.asarray(ks)
 
     return measure
 
@@ -56,16 +59,15 @@ def interpolated_precision_measure(levels: Sequence[float], empty: EmptyRule = "
         b, n_relevant = ranks.above.shape
         if n_relevant == 0:
             return np.full((b, len(levels)), _nothing(empty))
-        tied = np.ones_like(ranks.above) if ranks.tied is None else ranks.tied
-        hits, found = _group_bounds(ranks.above)
-        at_end = found / (ranks.above + tied)
+        hits, found, size = _tie_spans(ranks)
+        at_end = found / (ranks.above + size)
         from_here = np.maximum.accumulate(at_end[:, ::-1], axis=1)[:, ::-1]
         columns = []
         for level in levels:
             needed = level * n_relevant - 1e-9  # .7 * 10 is a little more than 7
             j = max(int(np.ceil(needed)) - 1, 0)
-            p, t, h = ranks.above[:, j], tied[:, j], hits[:, j]
-            share = (found[:, j] - h) / t
+            p, h = ranks.above[:, j], hits[:, j]
+            share = (found[:, j] - h) / size[:, j]
             step = np.maximum(np.ceil((needed - h) / share - 1e-9), 1.0)
             columns.append(np.maximum((h + step * share) / (p + step), from_here[:, j]))
         return np.stack(columns, axis=1)
@@ -77,34 +79,54 @@ def _nothing(empty: EmptyRule) -> float:
     return np.nan if empty == "skip" else 0.0
 
 
-def _strict(above: Counts, k: int, protocol: Protocol) -> Vector:
-    """Average precision where no relevant item is tied with another item."""
-    n_relevant = above.shape[1]
-    ranks = above[:, :k] + 1  # the j-th relevant item cannot stand above rank j
-    precision = np.arange(1, ranks.shape[1] + 1) / ranks
-    if protocol.k is None:
-        return np.asarray(precision.sum(axis=1) / n_relevant)
-    inside = ranks <= k
-    total = np.where(inside, precision, 0.0).sum(axis=1)
-    return np.asarray(total / _denominator(inside.sum(axis=1), n_relevant, k, protocol))
-
-
-def _with_ties(groups: TieGroups, b: int, n_relevant: int, k: int, protocol: Protocol) -> Vector:
-    """Average precision over tie groups; at most one group per query straddles the cut-off."""
-    places = np.clip(k - groups.before, 0, groups.size)
-    whole = places == groups.size
-    sums = np.zeros(len(whole))
-    sums[whole] = precision_sum(
-        protocol.ties, groups.before[whole], groups.hits[whole], groups.size[whole], groups.relevant[whole]
-    )
-    starts = np.searchsorted(groups.row, np.arange(b))
-    total = np.add.reduceat(sums, starts)
-    found = np.add.reduceat(np.where(whole, groups.relevant, 0), starts)
+def _average_precision(ranks: Ranks, k: int, protocol: Protocol) -> Vector:
+    """Sum the precision at every hit inside the cut-off; tie groups give their sums as a whole."""
+    n_relevant = ranks.above.shape[1]
+    above = ranks.above[:, :k]  # the relevant item in column j has at least j items above
+    precision = np.arange(1, above.shape[1] + 1) / (above + 1)
+    inside = above < k
+    crossing = _put_tie_sums(precision, inside, ranks.ties, k, protocol) if len(ranks.ties.row) else ()
+    total = precision.sum(axis=1, where=inside)
+    found = inside.sum(axis=1)
     values = np.asarray(total / _denominator(found, n_relevant, k, protocol))
-    for g in np.flatnonzero((places > 0) & ~whole):
-        row = groups.row[g]
-        values[row] = _straddling(groups, int(g), float(total[row]), n_relevant, k, protocol)
+    for g in crossing:
+        row = ranks.ties.row[g]
+        values[row] = _straddling(ranks.ties, int(g), float(total[row]), n_relevant, k, protocol)
     return values
+
+
+def _put_tie_sums(
+    precision: Matrix, inside: NDArray[np.bool_], ties: TieGroups, k: int, protocol: Protocol
+) -> NDArray[np.intp]:
+    """Put the sum of each tie group that lies before the cut-off into its first column, in place.
+
+    Returns:
+        The groups that straddle the cut-off, at most one per query; their columns are blanked.
+    """
+    places = np.clip(k - ties.before, 0, ties.size)
+    whole = np.flatnonzero(places == ties.size)
+    crossing = np.flatnonzero((places > 0) & (places < ties.size))
+    _blank(precision, ties, whole)
+    _blank(inside, ties, crossing)
+    groups = TieGroups(*(column[whole] for column in ties))
+    precision[groups.row, groups.hits] = precision_sum(
+        protocol.ties, groups.before, groups.hits, groups.size, groups.relevant
+    )
+    return crossing
+
+
+def _blank(matrix: NDArray[Any], ties: TieGroups, chosen: NDArray[np.intp]) -> None:
+    """Set the columns of the relevant items of the chosen groups to zero, in place."""
+    rows, columns = _items(TieGroups(*(column[chosen] for column in ties)))
+    kept = columns < matrix.shape[1]
+    matrix[rows[kept], columns[kept]] = 0
+
+
+def _items(ties: TieGroups) -> tuple[Counts, Counts]:
+    """Return query and column of every relevant item of every tie group."""
+    starts = np.cumsum(ties.relevant) - ties.relevant
+    offsets = np.arange(int(ties.relevant.sum())) - np.repeat(starts, ties.relevant)
+    return np.repeat(ties.row, ties.relevant), np.repeat(ties.hits, ties.relevant) + offsets
 
 
 def _straddling(
@@ -131,13 +153,12 @@ def _denominator(found: Counts, n_relevant: int, k: int, protocol: Protocol) -> 
     return min(n_relevant, k) if protocol.denominator == "min" else n_relevant
 
 
-def _group_bounds(above: Counts) -> tuple[Counts, Counts]:
-    """Return, per relevant item, the relevant items before its tie group and up to its end."""
-    n_relevant = above.shape[1]
-    places = np.broadcast_to(np.arange(n_relevant), above.shape)
-    changes = above[:, 1:] != above[:, :-1]
-    first = np.concatenate([np.ones((len(above), 1), dtype=bool), changes], axis=1)
-    last = np.concatenate([changes, np.ones((len(above), 1), dtype=bool)], axis=1)
-    hits = np.maximum.accumulate(np.where(first, places, 0), axis=1)
-    ends = np.where(last, places + 1, n_relevant)
-    return hits, np.minimum.accumulate(ends[:, ::-1], axis=1)[:, ::-1]
+def _tie_spans(ranks: Ranks) -> tuple[Counts, Counts, Counts]:
+    """Return, per relevant item: hits before its tie group, hits up to the group's end, the group's size."""
+    hits = np.tile(np.arange(ranks.above.shape[1]), (len(ranks.above), 1))
+    found, size = hits + 1, np.ones_like(hits)
+    ties, items = ranks.ties, _items(ranks.ties)
+    hits[items] = np.repeat(ties.hits, ties.relevant)
+    found[items] = np.repeat(ties.hits + ties.relevant, ties.relevant)
+    size[items] = np.repeat(ties.size, ties.relevant)
+    return hits, found, size

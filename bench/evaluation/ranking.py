@@ -19,6 +19,7 @@ from bench.evaluation.arrangement import Arrangement
 from bench.evaluation.arrays import Indices, Matrix
 from bench.evaluation.similarity import Similarities
 from bench.evaluation.threads import run_blocks
+from bench.evaluation.ties import NO_TIES, TieGroups, tie_groups
 
 Counts = NDArray[np.int64]
 Columns = slice | Indices
@@ -33,12 +34,12 @@ class Ranks(NamedTuple):
 
     Attributes:
         above: ``(b, R)`` how many gallery items are strictly more similar; never falls along a row.
-        tied: ``(b, R)`` how many items, itself included, are exactly as similar; None if all are 1.
+        ties: groups of equally similar items among which there are relevant ones.
         n_gallery: number of gallery items n.
     """
 
     above: Counts
-    tied: Counts | None
+    ties: TieGroups
     n_gallery: int
 
 
@@ -104,17 +105,23 @@ def rank_numpy(block: Array, columns: Columns) -> Ranks:
     """Rank on the CPU; sorts the rows of ``block`` ``(b, n)`` in place."""
     relevant = np.sort(block[:, columns], axis=1)
     block.sort(axis=1)
-    n_gallery = block.shape[1]
+    n_gallery, n_relevant = block.shape[1], relevant.shape[1]
     end = np.empty(relevant.shape, dtype=np.int64)
     for row in range(len(block)):
         end[row] = block[row].searchsorted(relevant[row], side="right")
     above = n_gallery - end[:, ::-1]
     # The item before the last one that is as similar tells whether there are several.
-    if not relevant.size or not bool((np.take_along_axis(block, end - 2, axis=1) == relevant).any()):
-        return Ranks(above, None, n_gallery)
-    for row in range(len(block)):
-        end[row] -= block[row].searchsorted(relevant[row], side="left")
-    return Ranks(above, end[:, ::-1], n_gallery)
+    tied = (np.take_along_axis(block, end - 2, axis=1) == relevant)[:, ::-1]
+    rows, columns_tied = np.nonzero(tied)
+    if len(rows) == 0:
+        return Ranks(above, NO_TIES, n_gallery)
+    begin = np.empty(len(rows), dtype=np.int64)
+    bounds = np.searchsorted(rows, np.arange(len(block) + 1))
+    for row in np.unique(rows):
+        part = slice(bounds[row], bounds[row + 1])
+        begin[part] = block[row].searchsorted(relevant[row, n_relevant - 1 - columns_tied[part]], side="left")
+    places = above[rows, columns_tied]
+    return Ranks(above, tie_groups(rows, columns_tied, places, n_gallery - places - begin), n_gallery)
 
 
 def _distinct_queries(queries: Arrangement) -> _Queries:

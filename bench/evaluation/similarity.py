@@ -14,7 +14,9 @@ from bench.evaluation.arrangement import Arrangement, arrange
 from bench.evaluation.arrays import Indices, Precision, check_rankable, to_array
 from bench.evaluation.relevance import LabelSets
 
-_STEP = 1024  # rows at a time, where a pass needs float64 scratch space
+_STEP_ITEMS = (
+    1 << 16
+)  # numbers at a time, where a pass needs float64 scratch space: small enough for the cache
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,16 +42,14 @@ def embedded_side(embeddings: Array, labels: LabelSets, precision: Precision, wh
     """
     check_rankable(embeddings, what)
     scaled = np.empty(embeddings.shape, dtype=precision)
-    for start in range(0, len(scaled), _STEP):
-        part = slice(start, start + _STEP)
+    squares = np.empty(len(scaled), dtype=precision)
+    step = max(1, _STEP_ITEMS // embeddings.shape[1])
+    for start in range(0, len(scaled), step):
+        part = slice(start, start + step)
         scaled[part] = _scaled(embeddings[part])
+        squares[part] = np.square(scaled[part], dtype=np.float64).sum(axis=1)
     arrangement = arrange(scaled, labels)
-    rows = scaled[arrangement.distinct]
-    squares = np.empty(len(rows), dtype=precision)
-    for start in range(0, len(rows), _STEP):
-        part = slice(start, start + _STEP)
-        squares[part] = np.square(rows[part], dtype=np.float64).sum(axis=1)
-    return Side(arrangement, rows, squares)
+    return Side(arrangement, scaled[arrangement.distinct], squares[arrangement.distinct])
 
 
 def raw_side(features: Array, labels: LabelSets) -> Side:
@@ -62,8 +62,11 @@ def _scaled(rows: Array) -> Array:
     """Scale each row by a power of two to a largest magnitude in [1/2, 1): exact, and safe to square."""
     wide = rows.astype(np.float64)
     _, exponent = np.frexp(np.abs(wide).max(axis=1, keepdims=True))
-    # Adding zero turns -0.0 into 0.0, which are equal but not bit by bit.
-    return np.asarray(np.ldexp(wide, -exponent) + 0.0)
+    half = -exponent // 2  # in two steps, since a power of two can overflow where the product does not
+    wide *= np.ldexp(1.0, half)
+    wide *= np.ldexp(1.0, -exponent - half)
+    wide += 0.0  # turns -0.0 into 0.0: they are equal, but not bit by bit
+    return wide
 
 
 class Similarities(ABC):

@@ -23,31 +23,39 @@ _FIXED_POINT = 58  # fractional bits; H(n) stays below 2**5 for any n that fits 
 
 
 class TieGroups(NamedTuple):
-    """Groups of equally similar items that hold relevant ones; a lone item is a group of one.
+    """Groups of two or more equally similar items of which at least one is relevant.
 
     Attributes:
         row: ``(g,)`` query, ascending.
-        before: ``(g,)`` items that stand before the group, p.
-        hits: ``(g,)`` relevant items among those, h.
-        size: ``(g,)`` items in the group, t.
+        hits: ``(g,)`` relevant items that stand before the group, h; also its first column in the ranks.
         relevant: ``(g,)`` relevant items in the group, r.
+        before: ``(g,)`` items that stand before the group, p.
+        size: ``(g,)`` items in the group, t.
     """
 
     row: Counts
-    before: Counts
     hits: Counts
-    size: Counts
     relevant: Counts
+    before: Counts
+    size: Counts
 
 
-def tie_groups(above: Counts, tied: Counts) -> TieGroups:
-    """Collect the tie groups of ``(b, R)`` ranks, R >= 1."""
-    first = np.ones(above.shape, dtype=bool)
-    first[:, 1:] = above[:, 1:] != above[:, :-1]
-    row, hits = np.nonzero(first)
-    flat = row * above.shape[1] + hits
-    relevant = np.diff(flat, append=above.size)
-    return TieGroups(row, above[first], hits, tied[first], relevant)
+NO_TIES = TieGroups(*(np.empty(0, dtype=np.int64) for _ in TieGroups._fields))
+
+
+def tie_groups(row: Counts, column: Counts, above: Counts, size: Counts) -> TieGroups:
+    """Collect tie groups from the relevant items that are tied with another item.
+
+    Args:
+        row: ``(s,)`` query of each such item, ascending.
+        column: ``(s,)`` relevant items ranked before it, ascending within a query.
+        above: ``(s,)`` items that are strictly more similar.
+        size: ``(s,)`` items that are exactly as similar, itself included.
+    """
+    first = np.ones(len(row), dtype=bool)
+    first[1:] = (row[1:] != row[:-1]) | (above[1:] != above[:-1])
+    relevant = np.diff(np.flatnonzero(first), append=len(row))
+    return TieGroups(row[first], column[first], relevant, above[first], size[first])
 
 
 def precision_sum(rule: TieRule, p: Any, h: Any, m: Any, x: Any) -> Vector:
@@ -91,7 +99,7 @@ def hits_inside(size: int, relevant: int, places: int) -> tuple[Counts, Vector]:
 
 def _harmonic_difference(low: Any, high: Any) -> Vector:
     """Return H(high) - H(low) without the rounding that differences of large sums would have."""
-    table = _harmonic(int(np.max(high)).bit_length())
+    table = _harmonic(int(np.max(high, initial=0)).bit_length())
     return np.asarray(np.ldexp((table[high] - table[low]).astype(np.float64), -_FIXED_POINT))
 
 
