@@ -1,5 +1,6 @@
 """Datasets: reading, checking, finding, fetching, bundles, pairing and look-alikes."""
 
+from bench.data.bundle import bundle_modalities
 from bench.data.caps import CAPS, QUICK, Caps, caps_of
 from bench.data.checks import (
     checked_modality,
@@ -10,6 +11,9 @@ from bench.data.checks import (
     read_modality,
 )
 from bench.data.containers import ArrayFile, open_arrays
+from bench.data.download import Patience
+from bench.data.examining import Finding, examine
+from bench.data.fetching import fetch
 from bench.data.fingerprint import fingerprint_of
 from bench.data.loading import card_of, load_dataset, load_from
 from bench.data.look_alike import look_alike
@@ -22,6 +26,9 @@ __all__ = [
     "QUICK",
     "ArrayFile",
     "Caps",
+    "Finding",
+    "Patience",
+    "bundle_modalities",
     "caps_of",
     "card_of",
     "checked_modality",
@@ -29,7 +36,9 @@ __all__ = [
     "class_numbers",
     "cut_block",
     "data_folder",
+    "examine",
     "feature_matrix",
+    "fetch",
     "fingerprint_of",
     "fixed_generator",
     "label_matrix",

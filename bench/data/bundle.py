@@ -68,6 +68,16 @@ def bundle_card(path: Path) -> DatasetCard:
     return _card(path, splits, widths)
 
 
+def bundle_modalities(path: Path) -> tuple[str, ...]:
+    """Return the names of a bundle's modalities, in the file's order.
+
+    Raises:
+        DataError: if its keys are not as described above.
+    """
+    with _opened(path) as bundle:
+        return tuple(_layout(bundle)["train"])
+
+
 def _opened(path: Path) -> _Closing:
     if container_of(path) != "npz":
         raise DataError(f"{path}: a feature bundle must be an .npz file, as numpy.savez writes it")
