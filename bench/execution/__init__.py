@@ -1,0 +1,38 @@
+"""Where tasks run: in worker processes of this machine, or in the caller's own process.
+
+Every way of execution is a function that takes tasks and a module-level work function and yields one
+`Outcome` per task as they end, telling an event handler what goes on meanwhile.
+"""
+
+from bench.execution.inline import run_inline
+from bench.execution.local import run_local
+from bench.execution.slots import local_slots, worker_environment
+from bench.execution.tasks import (
+    Event,
+    Loss,
+    LossKind,
+    OnEvent,
+    Outcome,
+    Progress,
+    Slot,
+    Started,
+    Task,
+)
+from bench.execution.worker import report
+
+__all__ = [
+    "Event",
+    "Loss",
+    "LossKind",
+    "OnEvent",
+    "Outcome",
+    "Progress",
+    "Slot",
+    "Started",
+    "Task",
+    "local_slots",
+    "report",
+    "run_inline",
+    "run_local",
+    "worker_environment",
+]

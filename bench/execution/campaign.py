@@ -1,0 +1,186 @@
+"""A list of cells against a results folder: what is missing is run, and everything is recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.contract import DataError
+from bench.data import load_dataset
+from bench.execution.local import run_inline, run_local
+from bench.execution.slots import local_slots
+from bench.execution.tasks import Event, Loss, Outcome, Task
+from bench.execution.worker import report
+from bench.experiment.cell import Finished, Workplace, lost, run_cell
+from bench.experiment.cost import estimate
+from bench.experiment.grid import Cell, DataSource, describe_data
+from bench.records.schema import STATUSES, Failure, Status
+from bench.records.store import Store
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Datasets asked for: those that are at hand, and what is wrong with the others."""
+
+    usable: dict[str, DataSource]
+    damaged: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A cell that has just been recorded."""
+
+    cell: Cell
+    status: Status
+    reason: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class _Payload:
+    """What a worker needs to run a cell and to record it."""
+
+    cell: Cell
+    place: Workplace
+    results: Path
+
+
+def describe_sources(given: Sequence[str], data_dir: Path, profile: str, cache: Path) -> Sources:
+    """Describe the datasets without loading them."""
+    usable: dict[str, DataSource] = {}
+    damaged: dict[str, str] = {}
+    for name in given:
+        try:
+            usable[name] = describe_data(name, data_dir, profile, cache)
+        except DataError as error:
+            damaged[name] = str(error)
+    return Sources(usable, damaged)
+
+
+def open_once(cells: Sequence[Cell], data_dir: Path, profile: str) -> dict[str, str]:
+    """Open every real dataset of the cells, so that a bad file is named once and before any training."""
+    damaged = {}
+    for source in dict.fromkeys(cell.source for cell in cells if cell.identity.data_kind == "real"):
+        try:
+            load_dataset(source, data_dir, profile=profile)
+        except DataError as error:
+            damaged[source] = str(error)
+    return damaged
+
+
+def remaining(
+    cells: Sequence[Cell], store: Store, retry: Sequence[str] = (), *, trace_test: bool = False
+) -> list[Cell]:
+    """Return the cells that have no record yet, or one that is to be made again.
+
+    Args:
+        cells: all that are wanted.
+        store: where records are.
+        retry: statuses to run again; ``all`` for every one but ``done`` and ``skipped``.
+        trace_test: a finished cell without an oracle trace counts as missing.
+    """
+    again = set(STATUSES) - {"done", "skipped"} if "all" in retry else set(retry)
+    statuses = store.statuses()
+
+    def missing(digest: str) -> bool:
+        status = statuses.get(digest)
+        if status == "done":
+            return trace_test and not _has_oracle(store, digest)
+        return status is None or status in again
+
+    return [cell for cell in cells if missing(cell.identity.digest)]
+
+
+def run_cells(
+    cells: Sequence[Cell],
+    store: Store,
+    place: Workplace,
+    *,
+    jobs: int,
+    on_event: Callable[[Event | Ended], None],
+) -> int:
+    """Run cells and record each as it ends; returns how many ended.
+
+    A cell that fails, hangs or takes its process with it is recorded as such and costs no other cell.
+
+    Args:
+        cells: to run; the longest start first.
+        store: where to record.
+        place: device, data folder, time limit.
+        jobs: worker processes; 0 runs in this process.
+        on_event: told of starts, progress and ends.
+
+    Raises:
+        StoreError: if records cannot be written; workers are stopped.
+    """
+    if not cells:
+        return 0
+    store.prepare()
+    by_digest = {cell.identity.digest: cell for cell in cells}
+    costs = estimate(cells, store)
+    tasks = [
+        Task(digest, cell.identity.title, _Payload(cell, place, store.root.resolve()), costs[digest])
+        for digest, cell in by_digest.items()
+    ]
+    ended = 0
+    for outcome in _outcomes(tasks, cells[0].identity.threads, place, jobs, on_event):
+        on_event(_record(by_digest[outcome.task.key], outcome, place, store))
+        ended += 1
+    return ended
+
+
+def count_statuses(cells: Sequence[Cell], store: Store) -> dict[str, int]:
+    """Return how many of the cells have each status, and how many have none (``missing``)."""
+    statuses = store.statuses()
+    found = [statuses.get(cell.identity.digest, "missing") for cell in cells]
+    return {status: found.count(status) for status in (*STATUSES, "missing")}
+
+
+def work(payload: _Payload) -> tuple[Status, str]:
+    """Run a cell and record it; returns its status and, where it has no result, why."""
+
+    def progress(stage: str, epoch: int, epochs: int, values: dict[str, Any]) -> None:
+        report(stage=stage, epoch=epoch, epochs=epochs, validation_map=values.get("validation_map"))
+
+    finished = run_cell(payload.cell, payload.place, progress)
+    _write(finished, Store(payload.results))
+    failure = finished.record.failure
+    return finished.record.status, "" if failure is None else failure.reason
+
+
+def _outcomes(
+    tasks: list[Task], threads: int, place: Workplace, jobs: int, on_event: Callable[[Event | Ended], None]
+) -> Iterator[Outcome[tuple[Status, str]]]:
+    if jobs == 0:
+        return run_inline(tasks, work, on_event=on_event)
+    slots = local_slots(jobs, threads, place.device)
+    return run_local(tasks, work, slots, timeout=place.seconds, on_event=on_event)
+
+
+def _record(cell: Cell, outcome: Outcome[tuple[Status, str]], place: Workplace, store: Store) -> Ended:
+    if outcome.value is not None:
+        status, reason = outcome.value
+    else:
+        assert outcome.lost is not None
+        status, reason = _status_of(outcome.lost), outcome.lost.reason
+        failure = Failure(reason=reason, kind=outcome.lost.kind, traceback=outcome.lost.traceback)
+        _write(lost(cell, place, status, failure, outcome.seconds, outcome.output), store)
+    return Ended(cell, status, reason, outcome.seconds)
+
+
+def _status_of(loss: Loss) -> Status:
+    ends: dict[str, Status] = {"timeout": "timeout", "memory": "out-of-memory"}
+    return ends.get(loss.kind, "failed")
+
+
+def _write(finished: Finished, store: Store) -> None:
+    store.write(finished.record, finished.per_query, finished.trace, finished.log)
+
+
+def _has_oracle(store: Store, digest: str) -> bool:
+    result = store.read(digest).result
+    if result is None:
+        return False
+    return result.selection == "none" or any(item.rule == "oracle" for item in result.selected)

@@ -1,0 +1,133 @@
+"""What every way of execution shares: tasks go in, events and outcomes come out.
+
+A way of execution is a function of tasks, a module-level work function and an event handler that yields one
+`Outcome` per task, in the order in which they end. Nothing here knows what a task is about.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Generic, Literal, TypeVar
+
+W = TypeVar("W")
+
+LossKind = Literal["exception", "memory", "exit", "signal", "timeout", "worker"]
+"""Why a task gave no value: its own error, a lack of memory that it noticed, the end of its process by
+itself or by a signal, the time limit, or a worker that could not be started (not the task's fault)."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """A piece of work.
+
+    Attributes:
+        key: unique among the tasks.
+        title: in one line, for people.
+        payload: what the work function is called with; must be picklable.
+        cost: expected seconds, or anything proportional: the longest tasks start first.
+    """
+
+    key: str
+    title: str
+    payload: Any
+    cost: float = 1.0
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A place where one task runs at a time.
+
+    Attributes:
+        name: unique, such as ``cpu/0`` or ``cuda:1/0``.
+        device: torch name of the device as seen inside the slot.
+        threads: CPU threads of the slot.
+        environment: variables that its process starts with, before any library is loaded.
+    """
+
+    name: str
+    device: str
+    threads: int
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Started:
+    """A task has begun to run."""
+
+    task: Task
+    slot: Slot
+
+
+@dataclass(frozen=True)
+class Progress:
+    """A running task has something to tell: what its work function gave to `report`."""
+
+    task: Task
+    slot: Slot
+    values: Mapping[str, Any]
+
+
+Event = Started | Progress
+OnEvent = Callable[[Event], None]
+
+
+def ignore(event: Event) -> None:
+    """Do nothing about an event."""
+
+
+@dataclass(frozen=True)
+class Loss:
+    """Why a task gave no value.
+
+    Attributes:
+        kind: see `LossKind`.
+        reason: one sentence.
+        exception: name of the exception's type; empty where there was none.
+        traceback: text, of Python or of the crashed process; empty where there is none.
+    """
+
+    kind: LossKind
+    reason: str
+    exception: str = ""
+    traceback: str = ""
+
+
+@dataclass(frozen=True)
+class Outcome(Generic[W]):
+    """How a task ended.
+
+    Attributes:
+        task: the task.
+        slot: where it ran.
+        value: what the work function returned; None where it was lost.
+        lost: why there is no value; None where there is one.
+        seconds: wall-clock time from its start to its end.
+        output: the end of what the work printed in its worker process.
+    """
+
+    task: Task
+    slot: Slot
+    value: W | None
+    lost: Loss | None
+    seconds: float
+    output: str = ""
+
+
+def loss_of(error: BaseException, traceback: str) -> Loss:
+    """Return the loss that an exception of the work function means."""
+    name = type(error).__name__
+    reason = f"{name}: {error}" if str(error) else name
+    if isinstance(error, SystemExit):
+        return Loss("exit", f"the work asked its process to exit with status {error.code}", name, traceback)
+    kind: LossKind = "memory" if _lacks_memory(error) else "exception"
+    return Loss(kind, reason, name, traceback)
+
+
+def _lacks_memory(error: BaseException) -> bool:
+    # PyTorch is not imported here; its type for a full GPU is known by name, its CPU allocator by its words.
+    names = {parent.__name__ for parent in type(error).__mro__}
+    words = str(error)
+    return bool(names & {"MemoryError", "OutOfMemoryError"}) or (
+        isinstance(error, RuntimeError) and ("DefaultCPUAllocator" in words or "out of memory" in words)
+    )

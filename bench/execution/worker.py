@@ -1,0 +1,158 @@
+"""The worker's side: what runs inside the process of a slot."""
+
+from __future__ import annotations
+
+import ctypes
+import faulthandler
+import os
+import pickle
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing import parent_process
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from typing import Any, Final
+
+from bench.execution.tasks import Loss, loss_of
+
+_PAUSE: Final = 0.1
+"""Seconds between two progress messages; those in between are dropped."""
+
+_ATOMIC: Final = 4000
+_PR_SET_PDEATHSIG: Final = 1
+
+STARTED: Final[dict[str, Any]] = {}
+"""The message that a task has begun."""
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What a worker sends back: plain bytes and text, which always survive the way."""
+
+    value: bytes | None
+    lost: Loss | None
+    seconds: float
+
+
+class Reporter:
+    """Where `report` sends to: a pipe in a worker, a function in the caller's own process, or nowhere."""
+
+    def __init__(self) -> None:
+        """Send nowhere."""
+        self._send: Callable[[dict[str, Any]], None] | None = None
+        self._next = 0.0
+
+    def connect(self, send: Callable[[dict[str, Any]], None] | None) -> None:
+        """Send to ``send`` from now on; None for nowhere."""
+        self._send = send
+        self._next = 0.0
+
+    def __call__(self, values: dict[str, Any]) -> None:
+        """Send ``values`` unless something was sent just now."""
+        now = time.monotonic()
+        if self._send is not None and now >= self._next:
+            self._next = now + _PAUSE
+            self._send(values)
+
+
+REPORTER = Reporter()
+_parent: Connection | None = None
+
+
+def report(**values: Any) -> None:
+    """Tell the parent how far the task is; cheap enough to call in every epoch.
+
+    At most ten messages a second are sent, the others are dropped. Outside a task nothing happens.
+    """
+    REPORTER(values)
+
+
+def prepare(output: Path, parent: Connection, work: bytes) -> None:
+    """Make this process a worker: on its own, silent, mortal, and with its libraries loaded.
+
+    Args:
+        output: file for whatever is printed, also by C code and by a crash.
+        parent: takes the messages of `perform` and `report`.
+        work: the pickled work function; unpickling it imports what it needs, before any clock runs.
+    """
+    global _parent
+    _parent = parent
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    if hasattr(os, "setsid"):
+        with suppress(OSError):
+            os.setsid()
+    _redirect(output)
+    faulthandler.enable()
+    _die_with_parent()
+    pickle.loads(work)  # noqa: S301 (comes from our own parent)
+
+
+def perform(work: bytes, payload: bytes) -> Finished:
+    """Run one task, after a message that it starts; whatever it raises becomes a `Loss`.
+
+    Args:
+        work: the pickled work function.
+        payload: its pickled argument.
+    """
+    with suppress(OSError):
+        os.ftruncate(1, 0)
+    REPORTER.connect(_tell)
+    _tell(STARTED)
+    begin = time.monotonic()
+    value, lost = None, None
+    try:
+        function, argument = pickle.loads(work), pickle.loads(payload)  # noqa: S301 (from our own parent)
+        value = pickle.dumps(function(argument), protocol=pickle.HIGHEST_PROTOCOL)
+    except BaseException as error:
+        lost = loss_of(error, traceback.format_exc())
+    seconds = time.monotonic() - begin
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    return Finished(value, lost, seconds)
+
+
+def _tell(values: dict[str, Any]) -> None:
+    message = pickle.dumps(values)
+    # A pipe takes a message of this size whole or not at all, even if this process is killed meanwhile.
+    if _parent is not None and len(message) <= _ATOMIC:
+        with suppress(OSError):
+            _parent.send_bytes(message)
+
+
+def _redirect(output: Path) -> None:
+    """Send all that is printed to a file, and give the process an empty standard input."""
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    file = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    for source, target in ((nothing, 0), (file, 1), (file, 2)):
+        os.dup2(source, target)
+    os.close(nothing)
+    os.close(file)
+    sys.stdout, sys.stderr = (
+        open(number, "w", encoding="utf-8", errors="backslashreplace", buffering=1, closefd=False)
+        for number in (1, 2)
+    )
+
+
+def _die_with_parent() -> None:
+    """End when the parent ends, however that was: nobody would collect the results."""
+    if sys.platform == "linux":
+        # The kernel does it, even while C code holds the interpreter.
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    parent = parent_process()
+    if parent is None:
+        return
+    sentinel = parent.sentinel
+
+    def watch() -> None:
+        wait([sentinel])
+        os._exit(1)
+
+    threading.Thread(target=watch, name="parent-watch", daemon=True).start()
