@@ -14,7 +14,7 @@ from bench.contract import Array, Split
 from bench.training.batches import Rows
 
 Scaling = Literal["none", "standard", "unit"]
-"""``none``: as they are; ``standard``: training mean 0, deviation 1 per column; ``unit``: rows of length 1."""
+"""``none``: nothing is done; ``standard``: columns of mean 0, deviation 1; ``unit``: rows of length 1."""
 
 
 @dataclass(frozen=True)

@@ -83,15 +83,16 @@ def _scores(method: Method, validation: Split, context: Context) -> Iterator[tup
     from bench.evaluation import validation_map
 
     try:
-        maps = validation_map(method, validation)
+        maps = validation_map(method, validation, threads=context.threads)
+        oracle = None if context.oracle is None else context.oracle(method)
     except RefusedEmbeddings:
         # A network may collapse for an epoch and recover; if it does not, its cell fails at the end.
         yield "validation_map", None
         return
     yield "validation_map", math.fsum(maps.values()) / len(maps)
     yield from ((f"validation_map/{direction}", value) for direction, value in maps.items())
-    if context.oracle is not None:
-        yield "oracle_map", context.oracle(method)
+    if oracle is not None:
+        yield "oracle_map", oracle
 
 
 class _TrackRun:

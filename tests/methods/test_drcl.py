@@ -1,0 +1,280 @@
+"""DRCL: its losses and its whole procedure equal the released code's; its parts can be switched off."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.testing import assert_allclose
+from torch import Tensor, nn
+
+from bench.contract import Context, Modality, Split, UsageError
+from bench.evaluation import validation_map
+from bench.training import Clock, DeviceSplit, GivenOrder, Plan, Prototypes, Stage, gce
+from methods.drcl import DRCL, DRCLSettings, class_loss, drcl_encoder, drcl_loss, generalisation
+from tests.methods.small_splits import separable
+from tests.shared import shared
+
+Golden = dict[str, Any]
+KINDS = ("onehot", "mixed", "multihot", "multihot_mixed")
+SMALL = DRCLSettings(epochs=3, batch_size=16, hidden=(8,), dim=5, lr=1e-2, spl_lr=1e-2)
+ROWS = {"image": 30, "text": 30}
+
+
+@pytest.fixture(scope="module")
+def golden() -> Golden:
+    with np.load(shared("golden/drcl.npz")) as file:
+        return dict(file)
+
+
+@pytest.fixture(scope="module")
+def story() -> Golden:
+    with np.load(shared("golden/drcl_train.npz")) as file:
+        return dict(file)
+
+
+def leaf(array: Any) -> Tensor:
+    return torch.tensor(array, requires_grad=True)
+
+
+def gradient(leaf: Tensor) -> Tensor:
+    assert leaf.grad is not None
+    return leaf.grad
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_gce_and_its_gradient_equal_the_releases(golden: Golden, kind: str) -> None:
+    y = torch.tensor(golden[f"gce_{kind}"])
+    for place, q in enumerate(golden["gce_q"]):
+        logits = leaf(golden["gce_logits"])
+        value = gce(logits, y, float(q))
+        value.backward()  # type: ignore[no-untyped-call]
+        # Mixed labels were rounded to float32 on the way.
+        assert_allclose(value.item(), golden[f"gce_value_{kind}"][place], rtol=1e-7)
+        assert_allclose(gradient(logits), golden[f"gce_grad_{kind}"][place], rtol=1e-5, atol=1e-10)
+
+
+@pytest.mark.parametrize("kind", ["raw", "unit"])
+def test_parts_of_the_reversible_loss_equal_the_releases(golden: Golden, kind: str) -> None:
+    # With W = I recast labels are the labels themselves, so the stored label features can be put in.
+    r, z = torch.tensor(golden["disc_label_features"]), leaf(golden[f"disc_{kind}_features"])
+    eye = torch.eye(r.shape[1], dtype=r.dtype)
+    parts = {
+        "intra": drcl_loss(z, r, eye, eye, 1.0, DRCLSettings(inter=0.0))["J_D"],
+        "inter": drcl_loss(z, r, eye, eye, 1.0, DRCLSettings(intra=0.0))["J_D"],
+        "mse": drcl_loss(z, r, eye, eye, 1.0, DRCLSettings())["J_MSE"],
+        "total": drcl_loss(z, r, eye, eye, 1.0, DRCLSettings(eta=0.0))["loss"],
+    }
+    for name, value in parts.items():
+        assert_allclose(value.item(), golden[f"disc_{kind}_{name}"], rtol=1e-8)
+    parts["total"].backward()  # type: ignore[no-untyped-call]
+    assert_allclose(gradient(z), golden[f"disc_{kind}_grad_features"], rtol=1e-7, atol=1e-12)
+
+
+@pytest.mark.parametrize("matrix", ["randW", "orthW"])
+@pytest.mark.parametrize("kind", ["onehot", "mixed", "multihot_mixed"])
+def test_full_loss_and_its_gradient_equal_the_releases(golden: Golden, matrix: str, kind: str) -> None:
+    w, y = torch.tensor(golden[f"full_{matrix}"]), torch.tensor(golden[f"full_labels_{kind}"])
+    inverse = torch.linalg.pinv(w)
+    assert_allclose(inverse, golden[f"full_{matrix}_pinv"], atol=1e-12)
+    assert_allclose(y @ inverse, golden[f"recast_{matrix}_{kind}"], rtol=1e-6, atol=1e-7)
+    for place, epoch in enumerate(golden["full_epochs"]):
+        z = leaf(golden["full_features"])
+        value = drcl_loss(z, y, w, inverse, generalisation(int(epoch)), DRCLSettings())["loss"]
+        value.backward()  # type: ignore[no-untyped-call]
+        assert_allclose(value.item(), golden[f"full_{matrix}_{kind}_value"][place], rtol=1e-7)
+        assert_allclose(gradient(z), golden[f"full_{matrix}_{kind}_grad"][place], rtol=1e-5, atol=1e-10)
+
+
+@pytest.mark.parametrize("matrix", ["randW", "orthW"])
+def test_weights_of_the_terms_enter_as_released(golden: Golden, matrix: str) -> None:
+    w, z = torch.tensor(golden[f"full_{matrix}"]), torch.tensor(golden["full_features"])
+    y = torch.tensor(golden["full_labels_onehot"])
+    settings = DRCLSettings(alpha=0.3, beta=0.7, eta=2.0)
+    value = drcl_loss(z, y, w, torch.linalg.pinv(w), generalisation(20), settings)["loss"]
+    assert_allclose(value.item(), golden[f"full_{matrix}_onehot_a03_b07_eta2_epoch20"], rtol=1e-8)
+
+
+def test_cross_entropy_of_mixed_labels_is_linear_in_them() -> None:
+    logits, y = torch.randn(5, 3), torch.eye(3)[[0, 1, 2, 0, 1]]
+    other = y.roll(1, dims=0)
+    mixed = class_loss(logits, 0.9 * y + 0.1 * other, 0.5, "ce")
+    parts = 0.9 * class_loss(logits, y, 0.5, "ce") + 0.1 * class_loss(logits, other, 0.5, "ce")
+    assert_allclose(mixed, parts, rtol=1e-5)
+
+
+def test_encoder_has_no_last_bias_and_starts_in_the_releases_range() -> None:
+    encoder = drcl_encoder(16, (32, 32), 64)
+    last = encoder[-1]
+    assert isinstance(last, nn.Linear)
+    assert "bias" not in dict(last.named_parameters())
+    assert 0.2 < last.weight.abs().max().item() <= 0.25
+
+
+class Replayed(DRCL):
+    """The released run: its weights, its orders of rows, its partners; every batch's loss written down."""
+
+    story: Golden
+    losses: dict[tuple[str, str], list[float]]
+    priors: dict[str, list[Tensor]]
+
+    def stages(self, train: DeviceSplit, context: Context) -> Iterator[Stage]:
+        self.losses, self.priors = {}, {}
+        for stage in super().stages(train, context):
+            for track in stage.tracks:
+                self._listen(stage.name, track)
+            yield stage
+
+    def draw_prior(self, train: DeviceSplit, context: Context) -> Prototypes:
+        prior = super().draw_prior(train, context)
+        prior.weight.data.copy_(torch.tensor(self.story["W_init"]))
+        return prior
+
+    def build(self, stage: str, name: str, width: int, context: Context) -> nn.Sequential:
+        encoder = super().build(stage, name, width, context)
+        encoder.load_state_dict(weights(self.story, f"{stage}_init_v{name}"))
+        return encoder
+
+    def plan(self, stage: str, name: str) -> Plan:
+        return GivenOrder(self.story[f"{stage}_order_v{name}"], 16, (name,), keep_rest=False)
+
+    def partners(self, name: str, clock: Clock, count: int) -> Tensor:
+        return torch.tensor(self.story[f"rsc_aug_perm_v{name}"][clock.epoch - 1, clock.iteration % 3])
+
+    def _listen(self, stage: str, track: Any) -> None:
+        step, losses = track.steps[0], self.losses.setdefault((stage, track.name), [])
+        loss = step.loss
+
+        def heard(batch: Any, clock: Clock) -> Any:
+            value = loss(batch, clock)
+            losses.append((value["loss"] if isinstance(value, dict) else value).item())
+            return value
+
+        step.loss = heard
+        if stage == "spl":
+            quality, seen = track.after_epoch, self.priors.setdefault(track.name, [])
+
+            def noted(clock: Clock) -> Any:
+                seen.append(track.modules[1].weight.detach().clone())
+                return quality(clock)
+
+            track.after_epoch = noted
+
+
+def weights(story: Golden, prefix: str) -> dict[str, Tensor]:
+    """Return an encoder's state from the stored layers ``fc1``, ``fc2``, ``fc3``."""
+    places = {"fc1_weight": "0.weight", "fc1_bias": "0.bias", "fc2_weight": "2.weight", "fc2_bias": "2.bias"}
+    places["fc3_weight"] = "4.weight"
+    return {place: torch.tensor(story[f"{prefix}_{key}"]) for key, place in places.items()}
+
+
+def part(story: Golden, name: str) -> Split:
+    labels = story[f"{name}_label"]
+    modalities = {v: Modality(story[f"{name}_x{v}"], labels) for v in ("0", "1")}
+    return Split(modalities, n_classes=5, pairing="natural")
+
+
+@pytest.fixture(scope="module")
+def replayed(story: Golden) -> Replayed:
+    settings = DRCLSettings(
+        epochs=4,
+        batch_size=16,
+        hidden=(24, 24),
+        dim=16,
+        lr=dict(zip("01", story["lr_rsc"].tolist(), strict=True)),
+        spl_lr=float(story["lr_spl"]),
+        faithful_to="release",
+    )
+    method = Replayed(settings)
+    method.story = story
+    method.context = Context()  # type: ignore[attr-defined]
+    method.fit(part(story, "train"), part(story, "val"), method.context)  # type: ignore[attr-defined]
+    return method
+
+
+@pytest.mark.parametrize("v", ["0", "1"])
+class TestReleasedProcedureIsFollowedStepByStep:
+    """Every stored number of the released run, for each of its two modalities."""
+
+    def test_priors_and_losses_of_spl(self, replayed: Replayed, story: Golden, v: str) -> None:
+        assert_allclose(replayed.priors[v][0], story["W_init"], rtol=0, atol=0)
+        assert_allclose(torch.stack(replayed.priors[v]), story[f"spl_W_after_epoch_v{v}"], atol=2e-5)
+        assert_allclose(replayed.losses["spl", v][3:], story["spl_loss"][int(v)].ravel(), rtol=1e-4)
+
+    def test_quality_and_choice(self, replayed: Replayed, story: Golden, v: str) -> None:
+        quality = replayed.context.trace.column(f"quality/{v}", "spl")  # type: ignore[attr-defined]
+        assert_allclose(np.array(quality, float), story[f"spl_quality_train_v{v}"], rtol=1e-4)
+        assert replayed.notes()["prior"] == str(story["spl_chosen_view"])
+        assert_allclose(replayed.prior.weight, story["spl_W_returned"], atol=2e-5)
+
+    def test_losses_of_rsc(self, replayed: Replayed, story: Golden, v: str) -> None:
+        trace = replayed.context.trace  # type: ignore[attr-defined]
+        assert_allclose(replayed.losses["rsc", v], story[f"rsc_train_loss_v{v}"].ravel(), rtol=1e-4)
+        values = np.array(trace.column(f"validation_loss/{v}", "rsc"), float)
+        assert_allclose(values, story[f"rsc_val_loss_v{v}"], rtol=1e-4)
+        epochs = replayed.checkpoints()["best"].epoch
+        assert isinstance(epochs, dict)
+        assert epochs[v] == story[f"rsc_best_epoch_v{v}"]
+
+    def test_final_weights_and_test_features(self, replayed: Replayed, story: Golden, v: str) -> None:
+        for key, value in weights(story, f"rsc_final_v{v}").items():
+            assert_allclose(replayed.encoders[v].state_dict()[key], value, rtol=1e-3, atol=2e-5)
+        z = replayed.embed(v, story[f"test_x{v}"])
+        assert_allclose(z, story[f"rsc_test_features_v{v}"], rtol=1e-3, atol=1e-4)
+        posterior = (torch.tensor(z) @ replayed.prior.weight).softmax(dim=1)
+        assert_allclose(posterior, story[f"rsc_test_posterior_v{v}"], rtol=1e-3)
+
+
+def test_released_test_map_is_met(replayed: Replayed, story: Golden) -> None:
+    found = validation_map(replayed, part(story, "test"))
+    assert_allclose([found["0>1"], found["1>0"]], story["rsc_map_all"][[0, 1], [1, 0]], atol=1e-4)
+
+
+def fitted(settings: DRCLSettings, rows: dict[str, int] | None = None, **options: Any) -> DRCL:
+    method = DRCL(settings)
+    context = Context(scope=("small",))
+    method.fit(
+        separable(rows or ROWS, **options), separable({"image": 9, "text": 9}, seed=1, **options), context
+    )
+    return method
+
+
+def test_the_prior_is_the_one_of_highest_quality() -> None:
+    notes = fitted(SMALL).notes()
+    assert set(notes["quality"]) == {"image", "text"}
+    assert notes["prior"] == max(notes["quality"], key=notes["quality"].__getitem__)
+
+
+def test_a_prior_can_be_demanded_of_one_modality_or_be_random() -> None:
+    assert fitted(replace(SMALL, prior="text")).notes()["prior"] == "text"
+    random = fitted(replace(SMALL, prior="orthogonal"))
+    assert random.notes()["quality"] == {}
+    assert_allclose(random.prior.weight.T @ random.prior.weight, np.eye(3), atol=1e-5)
+    with pytest.raises(UsageError, match="image, text"):
+        fitted(replace(SMALL, prior="audio"))
+
+
+@pytest.mark.parametrize("variant", [name for name in DRCL.variants if name != "prior_audio"])
+def test_every_variant_changes_what_is_learned(variant: str) -> None:
+    reference = fitted(SMALL)
+    changed = fitted(replace(SMALL, **DRCL.variants[variant]))
+    probe = separable(ROWS)["text"].features
+    same = np.allclose(reference.embed("text", probe), changed.embed("text", probe), atol=1e-6)
+    # The variant that names the modality which is selected anyway is the method itself.
+    assert same == (variant == f"prior_{reference.notes()['prior']}")
+
+
+def test_unequal_counts_several_labels_and_a_batch_larger_than_the_data_train() -> None:
+    settings = replace(SMALL, batch_size=1024, faithful_to="release")
+    method = fitted(settings, {"image": 31, "text": 17}, multi_label=True)
+    assert np.isfinite(method.embed("image", np.ones((1, 6)))).all()
+
+
+def test_paper_and_release_differ() -> None:
+    probe = separable(ROWS)["text"].features
+    paper, release = fitted(SMALL), fitted(replace(SMALL, faithful_to="release"))
+    assert not np.allclose(paper.embed("text", probe), release.embed("text", probe))

@@ -1,0 +1,86 @@
+"""With the settings of the released code's runs on real data, each method reaches what they reached."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import replace
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bench.contract import Context, Method, Modality, Split
+from bench.evaluation import validation_map
+from bench.training import DeepMethod
+from methods.drcl import DRCL
+from methods.dscmr import DSCMR
+from methods.sdml import SDML
+from tests.shared import shared
+
+pytestmark = pytest.mark.slow
+
+WIKIPEDIA = {"epochs": 30, "faithful_to": "release"}
+RUNS: dict[str, tuple[type[DeepMethod], dict[str, Any]]] = {
+    "SDML": (SDML, {"epochs": 60, "faithful_to": "release"}),
+    "DSCMR": (DSCMR, {"epochs": 60, "faithful_to": "release"}),
+    "DRCL": (DRCL, WIKIPEDIA),
+    "DRCL_b256": (DRCL, WIKIPEDIA | {"batch_size": 256}),
+    "DRCL_b100_lr1e-4": (
+        DRCL,
+        {"epochs": 20, "batch_size": 100, "lr": 1e-4, "spl_lr": 1e-4, "faithful_to": "release"},
+    ),
+}
+
+
+def compact_emoji() -> dict[str, Split]:
+    """Return the splits that the released code was run on."""
+    with np.load(shared("data/emoji/emoji_compact_pca256_pca128.npz")) as file:
+        image, text, label, test = (file[key] for key in ("img", "txt", "lab", "test"))
+    given = np.flatnonzero(~test)
+    order = np.random.RandomState(0).permutation(len(given))
+    held = round(0.15 * len(given))
+    rows = {
+        "train": given[order[:-held]],
+        "validation": given[order[-held:]],
+        "test": np.flatnonzero(test),
+    }
+    labels = label.astype(np.int64)
+    return {
+        name: Split(
+            {
+                "image": Modality(image[chosen].astype(np.float32), labels[chosen]),
+                "text": Modality(text[chosen].astype(np.float32), labels[chosen]),
+            },
+            n_classes=9,
+            pairing="natural",
+        )
+        for name, chosen in rows.items()
+    }
+
+
+def released(method: str, selection: str) -> float:
+    """Return the mean test mAP of the released code over its seeds and both directions."""
+    with shared("golden/reference_runs.csv").open(encoding="utf-8") as file:
+        rows = [
+            row
+            for row in csv.DictReader(file)
+            if (row["method"], row["dataset"], row["selection"]) == (method, "emoji", selection)
+        ]
+    return fmean(float(row["mean"]) for row in rows)
+
+
+def score(method: Method, test: Split, rule: str) -> float:
+    method.restore(rule)
+    return fmean(validation_map(method, test).values())
+
+
+@pytest.mark.parametrize("run", RUNS)
+def test_the_released_codes_score_is_met_within_two_points(run: str) -> None:
+    cls, values = RUNS[run]
+    splits = compact_emoji()
+    method = cls(replace(cls.Settings(), **values))
+    method.fit(splits["train"], splits["validation"], Context(scope=("reference",)))
+    best = "official" if cls.card.selects_by == "loss" else "best_val_map"
+    assert score(method, splits["test"], "last") == pytest.approx(released(run, "last"), abs=0.02)
+    assert score(method, splits["test"], "best") == pytest.approx(released(run, best), abs=0.02)

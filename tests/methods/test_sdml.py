@@ -1,0 +1,143 @@
+"""SDML: its network, losses, gradients and steps equal the released code's."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.testing import assert_allclose
+from torch import Tensor, nn
+
+from bench.contract import Context, Modality, Split
+from bench.training import DeviceSplit, GivenOrder, Plan, Prototypes, mlp, unit
+from methods.sdml import SDML, SDMLSettings, label_distance, sdml_loss
+from tests.methods.small_splits import separable
+from tests.shared import shared
+
+SMALL = SDMLSettings(epochs=4, batch_size=10, hidden=(8,), dim=5, lr=1e-2)
+
+
+@pytest.fixture(scope="module")
+def golden() -> dict[str, Any]:
+    with np.load(shared("golden/sdml.npz")) as file:
+        return dict(file)
+
+
+def state(golden: dict[str, Any], prefix: str) -> dict[str, Tensor]:
+    """Return a perceptron's state from the stored layers ``fc1``, ``fc2``, ``fc3``."""
+    return {
+        f"{2 * place}.{kind}": torch.tensor(golden[f"{prefix}_fc{place + 1}_{kind}"])
+        for place in range(3)
+        for kind in ("weight", "bias")
+    }
+
+
+def test_network_losses_and_gradient_equal_the_releases(golden: dict[str, Any]) -> None:
+    x, w = torch.tensor(golden["x"]), torch.tensor(golden["W"])
+    y = torch.tensor(golden["labels_with_unlabeled"], dtype=torch.float32)
+    encoder, decoder = mlp((15, 18, 18, 16)), mlp((16, 18, 18, 15))
+    encoder.load_state_dict(state(golden, "enc_init"))
+    decoder.load_state_dict(state(golden, "dec_init"))
+    z = unit(encoder(x))
+    z.retain_grad()
+    reconstruction, prediction = unit(decoder(z)), z @ w
+    for name, value in (("z", z), ("reconstruction", reconstruction), ("prediction", prediction)):
+        assert_allclose(value.detach(), golden[name], rtol=1e-4, atol=1e-6)
+    parts = sdml_loss(x, reconstruction, prediction, y, 0.5)
+    assert_allclose(parts["J_ae"].item(), golden["ae_loss_unweighted"], rtol=1e-5)
+    assert_allclose(parts["J_label"].item(), golden["label_loss_unweighted"], rtol=1e-5)
+    for alpha, name in ((0.1, "total_alpha01"), (0.5, "total"), (0.9, "total_alpha09")):
+        total = sdml_loss(x, reconstruction, prediction, y, alpha)["loss"]
+        assert_allclose(total.item(), golden[name], rtol=1e-5)
+    multihot = torch.tensor(golden["labels_multihot"], dtype=torch.float32)
+    assert_allclose(label_distance(prediction, multihot).item(), golden["label_loss_multihot"], rtol=1e-5)
+    parts["loss"].backward()  # type: ignore[no-untyped-call]
+    assert z.grad is not None
+    assert_allclose(z.grad, golden["grad_z"], rtol=1e-4, atol=1e-7)
+
+
+class Replayed(SDML):
+    """The released run of three steps on one batch."""
+
+    golden: dict[str, Any]
+
+    def draw_prior(self, train: DeviceSplit, context: Context) -> Prototypes:
+        prior = super().draw_prior(train, context)
+        prior.weight.data.copy_(torch.tensor(self.golden["W"]))
+        return prior
+
+    def build(self, name: str, width: int, context: Context) -> nn.ModuleDict:
+        nets = super().build(name, width, context)
+        if width == self.golden["x"].shape[1]:
+            nets["encoder"].load_state_dict(state(self.golden, "enc_init"))
+            nets["decoder"].load_state_dict(state(self.golden, "dec_init"))
+        return nets
+
+    def plan(self, name: str) -> Plan:
+        return GivenOrder([np.arange(28).tolist()] * 3, 28, (name,))
+
+
+def test_adam_steps_in_the_loop_equal_the_releases(golden: dict[str, Any]) -> None:
+    labels = golden["labels_with_unlabeled"].astype(np.int64)
+    other = Modality(np.ones((28, 2), np.float32), labels)
+    split = Split({"view": Modality(golden["x"], labels), "other": other}, n_classes=6)
+    method = Replayed(SDMLSettings(epochs=3, hidden=(18, 18), dim=16, lr=float(golden["adam_lr"])))
+    method.golden = golden
+    context = Context()
+    method.fit(split, split, context)
+    method.restore("last")
+    losses = np.array(context.trace.column("train_loss/view"), float)
+    assert_allclose(losses, golden["adam_losses"], rtol=1e-4)
+    for key, value in state(golden, "enc_final").items():
+        assert_allclose(method.encoders["view"].state_dict()[key], value, rtol=1e-3, atol=2e-5)
+
+
+def fitted(settings: SDMLSettings, rows: dict[str, int]) -> SDML:
+    method = SDML(settings)
+    method.fit(separable(rows), separable(dict.fromkeys(rows, 9), seed=1), Context(scope=("small",)))
+    return method
+
+
+def test_a_modality_learns_the_same_beside_any_others() -> None:
+    probe = separable({"image": 9})["image"].features
+    two = fitted(SMALL, {"image": 25, "text": 31})
+    three = fitted(SMALL, {"image": 25, "text": 12, "audio": 40})
+    assert_allclose(two.embed("image", probe), three.embed("image", probe), rtol=0, atol=0)
+
+
+def test_the_best_epoch_of_each_modality_has_its_least_validation_label_loss() -> None:
+    context = Context(scope=("small",))
+    method = SDML(replace(SMALL, lr=0.3, epochs=6))
+    method.fit(separable({"image": 25, "text": 25}), separable({"image": 9, "text": 9}, seed=1), context)
+    best = method.checkpoints()["best"]
+    assert isinstance(best.epoch, dict)
+    assert isinstance(best.value, dict)
+    for name in ("image", "text"):
+        losses = np.array(context.trace.column(f"validation_loss/{name}"), float)
+        assert best.epoch[name] == losses.argmin() + 1
+        assert best.value[name] == losses.min()
+
+
+def test_release_drops_the_rows_that_do_not_fill_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[int] = []
+    take = DeviceSplit.take
+
+    def counted(self: DeviceSplit, rows: Any) -> Any:
+        seen.extend(len(chosen) for chosen in rows.values())
+        return take(self, rows)
+
+    monkeypatch.setattr(DeviceSplit, "take", counted)
+    fitted(replace(SMALL, epochs=1, faithful_to="release"), {"image": 25, "text": 25})
+    assert 5 not in seen
+    fitted(replace(SMALL, epochs=1), {"image": 25, "text": 25})
+    assert seen.count(5) == 2
+
+
+def test_rows_without_a_class_enter_the_reconstruction_only() -> None:
+    y = torch.tensor([[0.0, 0.0], [0.0, 1.0]])
+    prediction = torch.tensor([[5.0, 5.0], [0.0, 0.0]])
+    assert label_distance(prediction, y).item() == 1.0
+    assert label_distance(prediction, torch.zeros(2, 2)).item() == 0.0
