@@ -9,7 +9,8 @@ from typing import Any
 
 from bench.contract import DataError
 from bench.data import load_dataset
-from bench.execution.local import run_inline, run_local
+from bench.execution.inline import run_inline
+from bench.execution.local import run_local
 from bench.execution.slots import local_slots
 from bench.execution.tasks import Event, Loss, Outcome, Task
 from bench.execution.worker import report

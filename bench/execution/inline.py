@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from typing import Any, Final
 
 from bench.execution.tasks import Loss, OnEvent, Outcome, Progress, Slot, Started, Task, W, ignore, loss_of
@@ -15,7 +15,7 @@ HERE: Final = Slot("inline", "cpu", 1)
 
 def run_inline(
     tasks: Iterable[Task], work: Callable[[Any], W], slot: Slot = HERE, *, on_event: OnEvent = ignore
-) -> Iterator[Outcome[W]]:
+) -> Generator[Outcome[W], None, None]:
     """Run the tasks here, the longest first, and yield the outcomes as they come.
 
     An exception costs its own task only. There is no time limit, no protection against crashes, and the

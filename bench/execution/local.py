@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from pathlib import Path
 from queue import SimpleQueue
 from tempfile import TemporaryDirectory
@@ -38,7 +38,7 @@ def run_local(
     *,
     timeout: float | None = None,
     on_event: OnEvent = ignore,
-) -> Iterator[Outcome[W]]:
+) -> Generator[Outcome[W], None, None]:
     """Run every task in the first free slot, the longest first, and yield the outcomes as they come.
 
     Each slot has one process, started in the slot's environment and used for one task after another. A task
@@ -64,7 +64,7 @@ def run_local(
 
 def _iterate(
     queue: deque[Task], work: bytes, slots: Sequence[Slot], timeout: float | None, on_event: OnEvent
-) -> Iterator[Outcome[Any]]:
+) -> Generator[Outcome[Any], None, None]:
     awaited = len(queue)
     inbox: SimpleQueue[Event | Outcome[Any] | BaseException] = SimpleQueue()
     with TemporaryDirectory(prefix="bench-workers-", ignore_cleanup_errors=True) as folder:

@@ -1,4 +1,4 @@
-"""Starts the process of a slot: in its own environment, deaf to Ctrl-C, and killed at once when it must go."""
+"""Starts the process of a slot: in its own environment, deaf to Ctrl-C, killed at once if it must go."""
 
 from __future__ import annotations
 

@@ -103,7 +103,7 @@ class SlotWorker:
         if crew is not None:
             if crew.context.process is not None:
                 crew.context.process.terminate()
-            crew.pool.stop()
+            crew.pool.stop()  # type: ignore[no-untyped-call]
             crew.pool.join()
             crew.messages.close()
             crew.sender.close()

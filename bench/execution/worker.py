@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from multiprocessing import parent_process
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TextIO
 
 from bench.execution.tasks import Loss, loss_of
 
@@ -135,10 +135,11 @@ def _redirect(output: Path) -> None:
         os.dup2(source, target)
     os.close(nothing)
     os.close(file)
-    sys.stdout, sys.stderr = (
-        open(number, "w", encoding="utf-8", errors="backslashreplace", buffering=1, closefd=False)
-        for number in (1, 2)
-    )
+    sys.stdout, sys.stderr = _stream(1), _stream(2)
+
+
+def _stream(number: int) -> TextIO:
+    return os.fdopen(number, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)
 
 
 def _die_with_parent() -> None:
