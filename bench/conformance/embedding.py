@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from bench.conformance.fitting import basics
 from bench.conformance.outcomes import Broken, promise
 from bench.conformance.subject import Subject
 
@@ -11,7 +12,7 @@ TOLERANCE = 1e-3
 """Relative to the largest entry: matrix products of other shapes round in other places."""
 
 
-@promise("embeds a single row", "features have shape (1, d_v) then; keep the row axis")
+@promise("embeds a single row", "features have shape (1, d_v) then; keep the row axis", basics)
 def single_row(subject: Subject) -> None:
     """One query is the usual case outside of benchmarks."""
     fitted = subject.fitted()
@@ -21,7 +22,7 @@ def single_row(subject: Subject) -> None:
             raise Broken(f"embed({name!r}) of one row has shape {rows.shape}, not (1, d)")
 
 
-@promise("embeds every row by itself", "no batch statistics in embed: switch networks to eval()")
+@promise("embeds every row by itself", "no batch statistics in embed: switch networks to eval()", basics)
 def row_by_row(subject: Subject) -> None:
     """A row's embedding does not depend on the other rows of the call, nor on their order."""
     fitted = subject.fitted()
@@ -34,7 +35,9 @@ def row_by_row(subject: Subject) -> None:
             raise Broken(f"rows of {name} embed differently beside other rows, by up to {apart:.3g}")
 
 
-@promise("keeps samples apart", "an embedding with all rows equal, or of length zero, cannot be ranked")
+@promise(
+    "keeps samples apart", "an embedding with all rows equal, or of length zero, cannot be ranked", basics
+)
 def not_collapsed(subject: Subject) -> None:
     """The harness refuses such embeddings."""
     for name, rows in subject.fitted().embeddings().items():
@@ -44,7 +47,7 @@ def not_collapsed(subject: Subject) -> None:
             raise Broken(f"all rows of {name} are embedded at the same place")
 
 
-@promise("ranks by finite similarities", "similarity returns finite floats (n_queries, n_gallery)")
+@promise("ranks by finite similarities", "similarity returns finite floats (n_queries, n_gallery)", basics)
 def similarities(subject: Subject) -> None:
     """Also where a method ranks by something else than the cosine."""
     fitted = subject.fitted()

@@ -28,11 +28,13 @@ class Check:
         name: the promise in words, completing "the method ...".
         hint: what to look at when it is broken.
         function: raises `Broken` or `NotApplicable`; returns where the promise is kept.
+        after: a promise without which this one says nothing; None for none.
     """
 
     name: str
     hint: str
     function: Callable[[Subject], None]
+    after: Check | None = None
 
 
 @dataclass(frozen=True)
@@ -50,10 +52,10 @@ class Outcome:
     reason: str = ""
 
 
-def promise(name: str, hint: str) -> Callable[[Callable[[Subject], None]], Check]:
+def promise(name: str, hint: str, after: Check | None = None) -> Callable[[Callable[[Subject], None]], Check]:
     """Make a check of a function, as a decorator."""
 
     def decorate(function: Callable[[Subject], None]) -> Check:
-        return Check(name, hint, function)
+        return Check(name, hint, function, after)
 
     return decorate

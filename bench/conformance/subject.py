@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 
 from bench import registry
-from bench.conformance.outcomes import Broken, NotApplicable
+from bench.conformance.outcomes import Broken, Check, NotApplicable, Outcome
 from bench.conformance.samples import Sample
 from bench.contract import (
     Array,
@@ -76,6 +76,7 @@ class Subject:
         card: its card.
         settings: complete settings as JSON values.
         device: torch name of the device.
+        known: outcomes so far.
     """
 
     def __init__(
@@ -93,6 +94,7 @@ class Subject:
         self.card: MethodCard = described.card
         quick = registry.resolve_settings(described)
         self.settings = registry.resolve_settings(described, overrides={**shrunk(quick), **(settings or {})})
+        self.known: dict[Check, Outcome] = {}
         self._fits: dict[Any, Fitted | Exception] = {}
 
     def setting(self, word: str) -> str | None:

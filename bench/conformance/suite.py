@@ -11,14 +11,16 @@ from bench.conformance.outcomes import Broken, Check, NotApplicable, Outcome
 from bench.conformance.subject import Subject, subject, told
 from bench.contract import Method
 
-_STATIC = (declaring.complete_card, declaring.plain_settings)
-_AFTER_BASICS = (
+_CHECKS = (
+    declaring.complete_card,
+    declaring.valid_variants,
+    fitting.basics,
     embedding.single_row,
     embedding.row_by_row,
     embedding.not_collapsed,
     embedding.similarities,
-    fitting.float_types,
     fitting.deterministic,
+    fitting.float_types,
     fitting.sealed,
     fitting.no_change,
     fitting.unequal,
@@ -39,16 +41,20 @@ _AFTER_BASICS = (
 
 def checks() -> list[Check]:
     """Return all promises, in the order in which they are examined."""
-    return [*_STATIC, fitting.basics, *_AFTER_BASICS]
+    return list(_CHECKS)
 
 
 def examine(check: Check, method: Subject) -> Outcome:
-    """Examine one promise; what rests on a broken basic one is skipped, so that the cause stands alone."""
-    if check in _AFTER_BASICS:
-        basic = _outcome(fitting.basics, method)
-        if basic.status == "failed":
-            return Outcome(check, "skipped", f"waits until it {fitting.basics.name}")
-    return _outcome(check, method)
+    """Examine one promise; what rests on a broken one waits for it, so that the cause stands alone."""
+    if check not in method.known:
+        method.known[check] = _waiting(check, method) or _outcome(check, method)
+    return method.known[check]
+
+
+def _waiting(check: Check, method: Subject) -> Outcome | None:
+    if check.after is None or examine(check.after, method).status == "passed":
+        return None
+    return Outcome(check, "skipped", f"waits until the method {check.after.name}")
 
 
 def check_method(

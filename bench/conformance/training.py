@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 
+from bench.conformance.fitting import basics, deterministic
 from bench.conformance.outcomes import Broken, NotApplicable, promise
 from bench.conformance.subject import PLAIN, Fitted, Subject, told
 from bench.contract import Context, DeadlineExceeded
 
 
-@promise("leaves a trace", "call context.trace.add(stage, epoch, ...) in every epoch")
+@promise("leaves a trace", "call context.trace.add(stage, epoch, ...) in every epoch", basics)
 def trace(subject: Subject) -> None:
     """Selection, curves and the oracle column all come from the trace."""
     _needs_epochs(subject)
@@ -20,7 +21,7 @@ def trace(subject: Subject) -> None:
         raise Broken("a row of the trace names its epoch and nothing else")
 
 
-@promise("stops at the deadline", "call context.check_deadline() in every epoch")
+@promise("stops at the deadline", "call context.check_deadline() in every epoch", basics)
 def deadline(subject: Subject) -> None:
     """A cell whose time is over ends by itself, before it has to be killed."""
     _needs_epochs(subject)
@@ -35,7 +36,11 @@ def deadline(subject: Subject) -> None:
     raise Broken("fit went on to its end although its time was over")
 
 
-@promise("brings back what a selection rule chose", "restore(rule) loads copied weights, not the live ones")
+@promise(
+    "brings back what a selection rule chose",
+    "restore(rule) loads copied weights, not the live ones",
+    deterministic,
+)
 def restoring(subject: Subject) -> None:
     """Every state listed by `checkpoints` comes back byte by byte, in any order."""
     fitted = subject.fit()
