@@ -70,6 +70,8 @@ class GMLDA(LinearMethod):
         from_paper=(
             "Modalities are tied by class means unless `alignment` is set to pairs.",
             "Classes that a modality lacks are left out of the alignment, not refused.",
+            "On the emoji features it stays .05 to .07 mAP below semantic matching: no ridge up to 3000, no "
+            "scaling and no alpha lifts its validation mAP by more than .01.",
         ),
         from_release=(
             "As many components as asked for are kept; one released copy keeps 6 whatever is asked.",
@@ -111,13 +113,16 @@ class GMLDA(LinearMethod):
         for i, j in combinations(range(len(names)), 2):
             numerator[i, j] = own.alpha * self._alignment(moments, names[i], names[j])
         within = [moments.within(name) for name in names]
-        weighted = {(i, i): mu * within[i] for i, mu in enumerate(self._mu(within))}
+        weights = self._mu(within)
+        weighted = {(i, i): mu * within[i] for i, mu in enumerate(weights)}
+        total = [mu * moments.axes[name].spectrum for mu, name in zip(weights, names, strict=True)]
         wanted = own.components or max(1, len(moments.counts[names[0]]) - 1)
         return top_eigenpairs(
             assemble(numerator, moments.sizes),
             assemble(weighted, moments.sizes),
             min(wanted, *moments.sizes),
             own.ridge,
+            np.concatenate(total),
         )
 
     def _alignment(self, moments: Moments, u: str, v: str) -> Matrix:

@@ -25,33 +25,37 @@ class Eigenpairs:
     vectors: Matrix
 
 
-def top_eigenpairs(numerator: Matrix, denominator: Matrix, count: int, ridge: float = 0.0) -> Eigenpairs:
+def top_eigenpairs(
+    numerator: Matrix, denominator: Matrix, count: int, ridge: float = 0.0, size: Matrix | None = None
+) -> Eigenpairs:
     """Solve ``A w = lambda (B + ridge I) w`` for the largest eigenvalues.
 
-    The problem is first brought to a unit diagonal of B, so that modalities of very different scales meet
-    on equal terms. There, ten times the rounding error of a Cholesky factorisation (size times machine
-    epsilon) is added to B: too little to be seen in a well-posed result, enough for a B that is singular
-    where the ridge is nought.
+    The coordinates are first divided by their size, so that modalities of very different scales meet on
+    equal terms. There, ten times the rounding error of a Cholesky factorisation (D times machine epsilon)
+    is added to the diagonal of B: too little to be seen in a well-posed result, enough for a B that is
+    singular where the ridge is nought.
 
     Args:
         numerator: A, symmetric ``(D, D)``.
         denominator: B, symmetric positive semi-definite ``(D, D)``, or its diagonal ``(D,)``.
         count: how many eigenpairs; at most D are returned.
         ridge: added to the diagonal of B, in the units of B.
+        size: ``(D,)``, what counts as large in each coordinate of B, such as the total scatter where B is
+            the rest of a subtraction and may vanish; the diagonal of B if None.
     """
-    size = len(numerator)
-    count = min(count, size)
-    diagonal = (denominator if denominator.ndim == 1 else np.diagonal(denominator)) + ridge
-    smallest = float(np.finfo(np.float64).eps) * max(float(diagonal.max()), float(np.finfo(np.float64).tiny))
-    shrink = 1.0 / np.sqrt(np.maximum(diagonal, smallest))
-    floor = 10.0 * size * float(np.finfo(np.float64).eps)
+    count = min(count, len(numerator))
+    diagonal = denominator if denominator.ndim == 1 else np.diagonal(denominator)
+    sized = (diagonal if size is None else size) + ridge
+    shrink = 1.0 / np.sqrt(np.where(sized > 0.0, sized, max(float(sized.max()), 0.0) or 1.0))
+    floor = 10.0 * len(numerator) * float(np.finfo(np.float64).eps)
     scaled = numerator * shrink[:, None] * shrink
     if denominator.ndim == 1:
-        values, vectors = _largest(scaled / (1.0 + floor), count)
-        vectors = vectors / np.sqrt(1.0 + floor)
+        whiten = 1.0 / np.sqrt((diagonal + ridge) * shrink**2 + floor)
+        values, vectors = _largest(scaled * whiten[:, None] * whiten, count)
+        vectors = vectors * whiten[:, None]
     else:
         bottom = denominator * shrink[:, None] * shrink
-        bottom[np.diag_indices(size)] = 1.0 + floor
+        bottom[np.diag_indices(len(bottom))] += ridge * shrink**2 + floor
         lower = linalg.cholesky(bottom, lower=True, overwrite_a=True, check_finite=False)
         values, whitened = _largest(_whiten(scaled, lower), count)
         vectors = linalg.solve_triangular(lower, whitened, lower=True, trans="T", check_finite=False)

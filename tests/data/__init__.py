@@ -1,0 +1,1 @@
+"""Tests of the data toolkit: reading, checking, finding, fetching, bundles, pairing, look-alikes."""
