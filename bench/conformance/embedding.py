@@ -47,7 +47,7 @@ def not_collapsed(subject: Subject) -> None:
             raise Broken(f"all rows of {name} are embedded at the same place")
 
 
-@promise("ranks by finite similarities", "similarity returns finite floats (n_queries, n_gallery)", basics)
+@promise("ranks by finite similarities", "return finite floats (n_queries, n_gallery)", not_collapsed)
 def similarities(subject: Subject) -> None:
     """Also where a method ranks by something else than the cosine."""
     fitted = subject.fitted()

@@ -1,0 +1,195 @@
+"""The suite passes what is right and fails what is wrong, for exactly the reason that is wrong."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+
+from bench import registry
+from bench.conformance import (
+    Check,
+    check_class,
+    check_method,
+    checks,
+    declaring,
+    embedding,
+    fitting,
+    training,
+)
+from bench.conformance.samples import Sample
+from bench.conformance.subject import Subject, shrunk
+from bench.contract import Context, Method, PluginError, Split, Unsupported, UsageError
+from tests.conformance import toys
+
+BROKEN: dict[type[Method], Check] = {
+    toys.Nameless: declaring.complete_card,
+    toys.Timeless: declaring.complete_card,
+    toys.WrongVariant: declaring.valid_variants,
+    toys.Crashing: fitting.basics,
+    toys.NotANumber: fitting.basics,
+    toys.Transposed: fitting.basics,
+    toys.Whole: fitting.basics,
+    toys.Wider: fitting.basics,
+    toys.AsList: fitting.basics,
+    toys.Squeezed: embedding.single_row,
+    toys.BatchStatistics: embedding.row_by_row,
+    toys.Collapsed: embedding.not_collapsed,
+    toys.ZeroLength: embedding.not_collapsed,
+    toys.GalleryFirst: embedding.similarities,
+    toys.Infinite: embedding.similarities,
+    toys.GlobalDraws: fitting.deterministic,
+    toys.Counting: fitting.deterministic,
+    toys.NoHalf: fitting.float_types,
+    toys.OtherHalf: fitting.float_types,
+    toys.Peeking: fitting.sealed,
+    toys.HiddenPeeking: fitting.sealed,
+    toys.SealCrash: fitting.sealed,
+    toys.InPlaceFeatures: fitting.no_change,
+    toys.InPlaceLabels: fitting.no_change,
+    toys.EqualSizes: fitting.unequal,
+    toys.AllClassesInBatch: fitting.missing_from_batch,
+    toys.AllClassesInValidation: fitting.missing_from_validation,
+    toys.DropsRest: fitting.large_batch,
+    toys.BatchVariance: fitting.one_row_batch,
+    toys.Inverting: fitting.wide,
+    toys.Standardising: fitting.constant_columns,
+    toys.Untraced: training.trace,
+    toys.EmptyTrace: training.trace,
+    toys.Tireless: training.deadline,
+    toys.Impatient: training.deadline,
+    toys.Aliased: training.restoring,
+    toys.AnyRule: training.restoring,
+    toys.Forgetful: training.restoring,
+    toys.SetNotes: declaring.plain_notes,
+    toys.CrashingNotes: declaring.plain_notes,
+    toys.OneLabelOnly: declaring.multi_label,
+    toys.FirstTwo: declaring.five_modalities,
+}
+
+
+@pytest.mark.parametrize("cls", BROKEN, ids=lambda cls: cls.__name__)
+def test_a_broken_promise_fails_its_own_check_and_no_other(cls: type[Method]) -> None:
+    failed = {outcome.check: outcome.reason for outcome in check_class(cls) if outcome.status == "failed"}
+    assert list(failed) == [BROKEN[cls]], failed
+    assert failed[BROKEN[cls]]
+
+
+def test_every_check_can_fail() -> None:
+    assert set(BROKEN.values()) == set(checks())
+
+
+def test_a_method_that_keeps_every_promise_passes_all() -> None:
+    assert {outcome.status for outcome in check_class(toys.Toy)} == {"passed"}
+
+
+def test_declared_limits_are_skipped_with_the_reason() -> None:
+    reasons = {
+        outcome.check: outcome.reason for outcome in check_class(toys.Modest) if outcome.status != "passed"
+    }
+    assert set(reasons) == {declaring.multi_label, declaring.five_modalities}
+    assert "one class per sample" in reasons[declaring.multi_label]
+    assert "exactly two modalities, not 5" in reasons[declaring.five_modalities]
+
+
+def test_a_closed_form_without_batches_is_asked_for_no_trace() -> None:
+    outcomes = check_class(toys.ClosedForm)
+    assert {outcome.status for outcome in outcomes} == {"passed", "skipped"}
+    skipped = {outcome.check for outcome in outcomes if outcome.status == "skipped"}
+    assert {training.trace, training.deadline, training.restoring, fitting.large_batch} <= skipped
+    assert all(outcome.reason for outcome in outcomes if outcome.status == "skipped")
+
+
+def test_nothing_is_said_about_a_method_that_does_not_fit_plain_data() -> None:
+    waiting = [outcome for outcome in check_class(toys.Crashing) if outcome.status == "skipped"]
+    assert len(waiting) == len(checks()) - 3
+    assert all(outcome.reason.startswith("waits until the method ") for outcome in waiting)
+
+
+def test_a_failure_names_the_error_and_the_line_of_the_methods_file() -> None:
+    reason = next(outcome.reason for outcome in check_class(toys.Crashing) if outcome.status == "failed")
+    assert "ZeroDivisionError: nothing to divide by (toys.py, line " in reason
+
+
+def test_data_that_a_method_declines_is_skipped_but_plain_data_must_be_taken() -> None:
+    class Choosy(toys.Toy):
+        def fit(self, train: Split, validation: Split, context: Context) -> None:
+            if train["image"].dimension > 40:
+                raise Unsupported("more than 40 features")
+            super().fit(train, validation, context)
+
+    class Refusing(toys.Toy):
+        def fit(self, train: Split, validation: Split, context: Context) -> None:
+            raise Unsupported("I would rather not")
+
+    choosy = {outcome.check: outcome for outcome in check_class(Choosy)}
+    assert choosy[fitting.wide].status == "skipped"
+    assert "more than 40 features" in choosy[fitting.wide].reason
+    refusing = {outcome.check: outcome for outcome in check_class(Refusing)}
+    assert refusing[fitting.basics].status == "failed"
+    assert "I would rather not" in refusing[fitting.basics].reason
+
+
+def test_settings_given_by_hand_win_over_the_small_ones() -> None:
+    assert Subject(toys.Toy).instance().settings == toys.ToySettings(epochs=2, batch_size=8)
+    assert Subject(toys.Toy, {"epochs": 5}).instance().settings.epochs == 5
+    with pytest.raises(UsageError, match="did you mean 'epochs'"):
+        Subject(toys.Toy, {"epoch": 5})
+
+
+def test_settings_that_the_class_refuses_fail_every_fit() -> None:
+    failed = [
+        outcome for outcome in check_class(toys.Toy, settings={"lr": "fast"}) if outcome.status == "failed"
+    ]
+    assert {outcome.check for outcome in failed} == {declaring.valid_variants, fitting.basics}
+    assert all("were refused" in outcome.reason for outcome in failed)
+
+
+def test_only_sizes_and_durations_are_made_small() -> None:
+    published = {
+        "epochs": 200,
+        "prior_epochs": 1,
+        "hidden": [4096, 4096],
+        "dim": 8,
+        "batch_size": 1024,
+        "lr": 1,
+        "learned": True,
+        "patience": None,
+        "thresholds": [1, 2],
+    }
+    small = {"epochs": 2, "prior_epochs": 1, "hidden": [16, 16], "dim": 8, "batch_size": 8}
+    assert shrunk(published) == small
+
+
+def test_settings_that_are_not_frozen_are_refused_before_anything_is_tried() -> None:
+    class Mutable(toys.Toy):
+        Settings: ClassVar[type] = dataclasses.make_dataclass("Settings", [("epochs", int, 1)])
+
+    with pytest.raises(PluginError, match="frozen dataclass"):
+        check_class(Mutable)
+
+
+def test_a_registered_method_is_checked_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from bench.registry import sources
+
+    monkeypatch.setattr(sources, "_PLUGINS", [])
+    file = tmp_path / "bare.py"
+    file.write_text(
+        "from tests.conformance import toys\nfrom dataclasses import replace\n\n\n"
+        "class Bare(toys.Toy):\n    card = replace(toys.Toy.card, name='bare_toy')\n"
+    )
+    registry.add_plugin(file)
+    assert {outcome.status for outcome in check_method("bare_toy")} == {"passed"}
+    with pytest.raises(UsageError, match="did you mean 'bare_toy'"):
+        check_method("bare_to")
+
+
+def test_the_same_sample_has_the_same_bytes_and_fits_in_half_precision() -> None:
+    one, other = Sample(rows=(7, 9), pairing="none").dataset(), Sample(rows=(7, 9), pairing="none").dataset()
+    for name in one.train:
+        features = one.train[name].features
+        assert features.tobytes() == other.train[name].features.tobytes()
+        assert (features.astype("float16").astype("float32") == features).all()
+    assert not (one.train["text"].features[:7] == one.test["text"].features[:7]).all()

@@ -1,0 +1,367 @@
+"""A toy method that keeps every promise, and one toy for every way to break exactly one."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+import numpy as np
+
+from bench.conformance.samples import Sample
+from bench.contract import Array, Checkpoint, Context, Method, MethodCard, SealedTestError, Split
+
+
+@dataclass(frozen=True)
+class ToySettings:
+    """Few of them."""
+
+    epochs: int = 3
+    batch_size: int = 16
+    lr: float = 0.01
+
+
+class Toy(Method):
+    """Linear regression onto the classes by gradient steps: trains in epochs, without torch."""
+
+    card = MethodCard(
+        name="toy",
+        title="Toy",
+        authors="nobody",
+        year=2025,
+        venue="nowhere",
+        family="linear supervised",
+        pairs="unused",
+        any_modalities=True,
+        multi_label=True,
+    )
+    Settings: ClassVar[type] = ToySettings
+    settings: ToySettings
+    weights: dict[str, Array]
+    states: dict[str, dict[str, Array]]
+
+    def fit(self, train: Split, validation: Split, context: Context) -> None:
+        self.weights, self.states = self.start(train, context), {}
+        targets = {name: train.targets(name) for name in train}
+        for epoch in range(1, self.settings.epochs + 1):
+            context.check_deadline()
+            loss = sum(self.epoch(name, part.features, targets[name]) for name, part in train.items())
+            context.trace.add("train", epoch, loss=float(loss))
+            self.states.setdefault("best", self.copied())
+        self.states["last"] = self.copied()
+
+    def start(self, train: Split, context: Context) -> dict[str, Array]:
+        return {
+            name: context.generator(f"init/{name}").normal(size=(part.dimension, train.n_classes))
+            for name, part in train.items()
+        }
+
+    def epoch(self, name: str, features: Array, targets: Array) -> float:
+        size, loss = self.settings.batch_size, 0.0
+        for first in range(0, len(features), size):
+            x, y = features[first : first + size].astype(np.float64), targets[first : first + size]
+            error = x @ self.weights[name] - y
+            self.weights[name] -= self.settings.lr * x.T @ error / len(x)
+            loss += float(np.square(error).mean())
+        return loss
+
+    def copied(self) -> dict[str, Array]:
+        return {name: weights.copy() for name, weights in self.weights.items()}
+
+    def embed(self, modality: str, features: Array) -> Array:
+        return np.asarray(features.astype(np.float64) @ self.weights[modality])
+
+    def checkpoints(self) -> Mapping[str, Checkpoint]:
+        return {rule: Checkpoint(rule, 1, None, "none") for rule in self.states}
+
+    def restore(self, rule: str) -> None:
+        self.weights = {name: weights.copy() for name, weights in self.states[rule].items()}
+
+    def notes(self) -> Mapping[str, Any]:
+        return {"epochs": self.settings.epochs}
+
+
+class Modest(Toy):
+    """Promises as little as a method can."""
+
+    card = replace(Toy.card, pairs="needed", any_modalities=False, multi_label=False)
+
+
+class ClosedForm(Method):
+    """Nothing but what the contract asks for: no epochs, no batches, no notes."""
+
+    card = replace(Toy.card, deep=False, selects_by="none")
+
+    @dataclass(frozen=True)
+    class Settings:
+        """None."""
+
+    def fit(self, train: Split, validation: Split, context: Context) -> None:
+        self.weights = {name: np.eye(part.dimension, 5) for name, part in train.items()}
+
+    def embed(self, modality: str, features: Array) -> Array:
+        return np.asarray(features.astype(np.float32) @ self.weights[modality])
+
+
+class Nameless(Toy):
+    card = replace(Toy.card, venue=" ", authors="")
+
+
+class Timeless(Toy):
+    card = replace(Toy.card, year=25)
+
+
+class WrongVariant(Toy):
+    variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {"longer": {"epochs": "many"}}
+
+
+class Crashing(Toy):
+    def fit(self, train: Split, validation: Split, context: Context) -> None:
+        raise ZeroDivisionError("nothing to divide by")
+
+
+class NotANumber(Toy):
+    def embed(self, modality: str, features: Array) -> Array:
+        return super().embed(modality, features) * np.nan
+
+
+class Transposed(Toy):
+    def embed(self, modality: str, features: Array) -> Array:
+        return super().embed(modality, features).T
+
+
+class Whole(Toy):
+    def embed(self, modality: str, features: Array) -> Array:
+        return np.rint(super().embed(modality, features)).astype(np.int64)
+
+
+class Wider(Toy):
+    def embed(self, modality: str, features: Array) -> Array:
+        rows = super().embed(modality, features)
+        return np.hstack([rows, rows]) if modality == "text" else rows
+
+
+class AsList(Toy):
+    def embed(self, modality: str, features: Array) -> Array:
+        return super().embed(modality, features).tolist()  # type: ignore[no-any-return]
+
+
+class Squeezed(Toy):
+    def embed(self, modality: str, features: Array) -> Array:
+        return super().embed(modality, features).squeeze()
+
+
+class BatchStatistics(Toy):
+    def embed(self, modality: str, features: Array) -> Array:
+        rows = super().embed(modality, features)
+        return np.asarray(rows - rows.mean(axis=0)) if len(rows) > 1 else rows
+
+
+class Collapsed(Toy):
+    def embed(self, modality: str, features: Array) -> Array:
+        return np.ones_like(super().embed(modality, features))
+
+
+class ZeroLength(Toy):
+    def embed(self, modality: str, features: Array) -> Array:
+        rows = super().embed(modality, features)
+        return rows * (rows[:, :1] > 0)
+
+
+class GalleryFirst(Toy):
+    def similarity(self, query_modality: str, queries: Array, gallery_modality: str, gallery: Array) -> Array:
+        return super().similarity(query_modality, queries, gallery_modality, gallery)[:, :3]
+
+
+class Infinite(Toy):
+    def similarity(self, query_modality: str, queries: Array, gallery_modality: str, gallery: Array) -> Array:
+        return super().similarity(query_modality, queries, gallery_modality, gallery) * np.inf
+
+
+class GlobalDraws(Toy):
+    def start(self, train: Split, context: Context) -> dict[str, Array]:
+        return {
+            name: np.random.normal(size=(part.dimension, train.n_classes)) for name, part in train.items()
+        }
+
+
+class Counting(Toy):
+    """Keeps state on the class, so that the second fit starts elsewhere."""
+
+    fits = 0
+
+    def start(self, train: Split, context: Context) -> dict[str, Array]:
+        Counting.fits += 1
+        return {name: weights + self.fits for name, weights in super().start(train, context).items()}
+
+
+class NoHalf(Toy):
+    def embed(self, modality: str, features: Array) -> Array:
+        if features.dtype == np.float16:
+            raise TypeError("half precision is not implemented")
+        return super().embed(modality, features)
+
+
+class OtherHalf(Toy):
+    def fit(self, train: Split, validation: Split, context: Context) -> None:
+        super().fit(train, validation, context)
+        if next(iter(train.values())).features.dtype == np.float64:
+            self.weights = {name: weights[:, ::-1] ** 2 for name, weights in self.weights.items()}
+
+
+LEAK = Sample().dataset()
+
+
+class Peeking(Toy):
+    def fit(self, train: Split, validation: Split, context: Context) -> None:
+        super().fit(train, LEAK.test, context)
+
+
+class HiddenPeeking(Toy):
+    def fit(self, train: Split, validation: Split, context: Context) -> None:
+        with contextlib.suppress(SealedTestError):
+            validation = LEAK.test
+        super().fit(train, validation, context)
+
+
+class SealCrash(Toy):
+    """Takes the seal for a problem of another kind."""
+
+    def fit(self, train: Split, validation: Split, context: Context) -> None:
+        try:
+            LEAK.test  # noqa: B018
+        except SealedTestError as error:
+            raise RuntimeError("something else") from error
+        super().fit(train, validation, context)
+
+
+class InPlaceFeatures(Toy):
+    def fit(self, train: Split, validation: Split, context: Context) -> None:
+        super().fit(train, validation, context)
+        train["image"].features[0] *= 0.5
+
+
+class InPlaceLabels(Toy):
+    def fit(self, train: Split, validation: Split, context: Context) -> None:
+        super().fit(train, validation, context)
+        validation["text"].labels[:] = 0
+
+
+class EqualSizes(Toy):
+    def fit(self, train: Split, validation: Split, context: Context) -> None:
+        np.stack([train.targets(name) for name in train])
+        super().fit(train, validation, context)
+
+
+class AllClassesInBatch(Toy):
+    def fit(self, train: Split, validation: Split, context: Context) -> None:
+        super().fit(train, validation, context)
+        if self.settings.batch_size < train.n_classes:
+            self.weights = {name: weights * np.nan for name, weights in self.weights.items()}
+
+
+class AllClassesInValidation(Toy):
+    def fit(self, train: Split, validation: Split, context: Context) -> None:
+        for name in validation:
+            if not validation.targets(name).any(axis=0).all():
+                raise IndexError("index 4 is out of bounds")
+        super().fit(train, validation, context)
+
+
+class DropsRest(Toy):
+    def epoch(self, name: str, features: Array, targets: Array) -> float:
+        size = self.settings.batch_size
+        return super().epoch(name, features, targets) / (len(features) // size)
+
+
+class BatchVariance(Toy):
+    def epoch(self, name: str, features: Array, targets: Array) -> float:
+        if len(features) % self.settings.batch_size == 1:
+            raise ValueError("expected more than 1 value per channel")
+        return super().epoch(name, features, targets)
+
+
+class Inverting(Toy):
+    def fit(self, train: Split, validation: Split, context: Context) -> None:
+        for part in train.values():
+            if part.dimension > len(part):
+                raise np.linalg.LinAlgError("singular matrix")
+        super().fit(train, validation, context)
+
+
+class Standardising(Toy):
+    def fit(self, train: Split, validation: Split, context: Context) -> None:
+        super().fit(train, validation, context)
+        with np.errstate(divide="ignore"):
+            self.weights = {
+                name: weights / train[name].features.astype(np.float64).std(axis=0)[:, None]
+                for name, weights in self.weights.items()
+            }
+
+
+class Untraced(Toy):
+    def fit(self, train: Split, validation: Split, context: Context) -> None:
+        super().fit(train, validation, context)
+        context.trace.rows.clear()
+
+
+class EmptyTrace(Toy):
+    def fit(self, train: Split, validation: Split, context: Context) -> None:
+        super().fit(train, validation, context)
+        context.trace.rows[:] = [{"stage": "train", "epoch": 1}]
+
+
+class Tireless(Toy):
+    def fit(self, train: Split, validation: Split, context: Context) -> None:
+        super().fit(train, validation, replace(context, deadline=None))
+
+
+class Impatient(Toy):
+    def fit(self, train: Split, validation: Split, context: Context) -> None:
+        if context.deadline is not None and context.deadline < time.monotonic():
+            raise TimeoutError("too late")
+        super().fit(train, validation, context)
+
+
+class Aliased(Toy):
+    """Loads a state into arrays that another state shares."""
+
+    def restore(self, rule: str) -> None:
+        state = self.states[rule]
+        for name, weights in self.states["best"].items():
+            weights[...] = state[name]
+        self.weights = self.states["best"]
+
+
+class AnyRule(Toy):
+    def restore(self, rule: str) -> None:
+        super().restore(rule if rule in self.states else "last")
+
+
+class Forgetful(Toy):
+    def checkpoints(self) -> Mapping[str, Checkpoint]:
+        return {**super().checkpoints(), "oracle": Checkpoint("oracle", 1, None, "none")}
+
+
+class SetNotes(Toy):
+    def notes(self) -> Mapping[str, Any]:
+        return {"classes": {1, 2}}
+
+
+class CrashingNotes(Toy):
+    def notes(self) -> Mapping[str, Any]:
+        raise AttributeError("no attribute 'history'")
+
+
+class OneLabelOnly(Toy):
+    def fit(self, train: Split, validation: Split, context: Context) -> None:
+        for part in train.values():
+            np.eye(train.n_classes)[part.labels].reshape(len(part), train.n_classes)
+        super().fit(train, validation, context)
+
+
+class FirstTwo(Toy):
+    def fit(self, train: Split, validation: Split, context: Context) -> None:
+        super().fit(train.select(tuple(train)[:2]), validation, context)
