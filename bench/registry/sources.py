@@ -7,6 +7,7 @@ import importlib
 import importlib.util
 import inspect
 import sys
+import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.machinery import PathFinder
@@ -48,12 +49,8 @@ class Source:
         try:
             loaded = self.load()
         except Exception as error:
-            frame = error.__traceback__
-            while frame is not None and frame.tb_next is not None:
-                frame = frame.tb_next
-            line = f", line {frame.tb_lineno}" if frame is not None else ""
-            name = type(error).__name__
-            raise PluginError(f"{self.where} cannot be imported{line}: {name}: {error}") from error
+            reason = f"{type(error).__name__}: {error}{_place(error)}"
+            raise PluginError(f"{self.where} cannot be imported: {reason}") from error
         if not isinstance(loaded, ModuleType):
             return [loaded] if inspect.isclass(loaded) and self._is_meant(loaded) else []
         own = (
@@ -174,6 +171,17 @@ def _entry_source(kind: Kind, point: EntryPoint) -> Source:
     where = f"entry point {point.name} = {point.value}"
     key = _digest(f"{point.value} {version} ".encode() + _content_of(point.module))
     return Source(kind, where, key, point.load, promised=True)
+
+
+def _place(error: Exception) -> str:
+    """Return where an import stumbled; a syntax error says so itself."""
+    frames = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if frame.filename != __file__ and not frame.filename.startswith("<frozen")
+    ]
+    ours = frames and "importlib" not in frames[-1].filename and not isinstance(error, SyntaxError)
+    return f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if ours else ""
 
 
 def _content_of(module: str) -> bytes:

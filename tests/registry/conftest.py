@@ -1,0 +1,81 @@
+"""A registry of its own for every test: empty plug-in folders, no remembered descriptions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from importlib.metadata import EntryPoint
+from pathlib import Path
+
+import pytest
+
+from bench import registry
+from bench.registry import settings, sources
+
+METHOD = """
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from bench.contract import Method, MethodCard
+
+
+@dataclass(frozen=True)
+class {cls}Settings:
+    epochs: int = {epochs}
+    lr: float = 0.5
+    hidden: tuple[int, ...] = (4, 4)
+    rates: dict[str, float] = field(default_factory=lambda: {{"image": 0.1}})
+
+
+class {cls}(Method):
+    card = MethodCard("{name}", "T", "A", 2025, "V", "F", position={position})
+    Settings = {cls}Settings
+    variants = {{"short": {{"epochs": 1}}}}
+
+    def fit(self, train, validation, context):
+        pass
+
+    def embed(self, modality, features):
+        return np.asarray(features)
+"""
+
+Writer = Callable[..., Path]
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Folders ``methods`` and ``datasets`` that belong to the test alone."""
+    root = tmp_path / "house"
+    for kind in ("methods", "datasets"):
+        (root / kind).mkdir(parents=True)
+        (root / kind / "__init__.py").touch()
+    (root / "methods" / "settings").mkdir()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(sources, "_PLUGINS", [])
+    monkeypatch.setattr(sources, "_home", lambda kind: (root / kind, f"bench_plugin_{tmp_path.name}_{kind}"))
+    monkeypatch.setattr(sources, "entry_points", lambda group: [])
+    registry.rescan()
+    settings._yaml.cache_clear()
+    yield root
+    registry.rescan()
+    settings._yaml.cache_clear()
+
+
+@pytest.fixture
+def write(home: Path) -> Writer:
+    """Write a method's file into the folder, or elsewhere."""
+
+    def writer(
+        name: str, folder: Path | None = None, text: str = METHOD, epochs: int = 20, position: int = 1
+    ) -> Path:
+        path = (folder or home / "methods") / f"{name}.py"
+        path.write_text(text.format(cls=name.capitalize(), name=name, epochs=epochs, position=position))
+        registry.rescan()
+        return path
+
+    return writer
+
+
+def entry_point(name: str, value: str, kind: str = "methods") -> EntryPoint:
+    """Return an entry point as an installed package would declare it."""
+    return EntryPoint(name=name, value=value, group=f"bench.{kind}")

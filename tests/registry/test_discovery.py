@@ -1,0 +1,267 @@
+"""Plug-ins are found in folders, entry points and files; a broken one is told and hinders nobody."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib.metadata import EntryPoint
+from pathlib import Path
+
+import pytest
+
+from bench import registry
+from bench.contract import DatasetLoader, Method, PluginError, UsageError
+from bench.registry import sources
+from tests.registry.conftest import METHOD, Writer, entry_point
+
+DATASET = """
+from bench.contract import DatasetCard, DatasetLoader, Fact, ModalityCard
+
+FEATURE = Fact("means of colours", "inferred")
+
+
+class Pets(DatasetLoader):
+    card = DatasetCard(
+        name="pets",
+        title="Pets",
+        modalities=(
+            ModalityCard("image", FEATURE, Fact(4, "confirmed"), Fact((3, 2, 1), "doubtful"), "dense"),
+            ModalityCard("text", FEATURE, Fact(None, "doubtful"), Fact(None, "doubtful"), "topics"),
+        ),
+        n_classes=Fact(3, "confirmed"),
+        licence="MIT",
+        source="nowhere",
+        notes=("a", "b"),
+    )
+
+    def read(self, files):
+        return {}
+"""
+
+ROOT = Path(registry.__file__).parents[2]
+
+
+def _problems() -> list[str]:
+    return [problem.reason for problem in registry.registered().problems]
+
+
+def test_a_file_in_the_folder_is_a_method(write: Writer) -> None:
+    write("alpha")
+    assert registry.method_names() == ["alpha"]
+    cls = registry.method_class("alpha")
+    assert issubclass(cls, Method)
+    assert cls.card.name == "alpha"
+
+
+def test_methods_come_in_the_order_of_the_roster(write: Writer) -> None:
+    write("beta", position=3)
+    write("gamma", position=2)
+    write("alpha", position=3)
+    assert registry.method_names() == ["gamma", "alpha", "beta"]
+
+
+def test_a_file_that_starts_with_an_underscore_is_no_plug_in(write: Writer) -> None:
+    write("_hidden")
+    assert registry.method_names() == []
+
+
+def test_an_unknown_name_brings_near_misses_and_the_reasons_why_files_were_left_out(write: Writer) -> None:
+    write("alpha")
+    write("omega", text="import no_such_module\n")
+    with pytest.raises(UsageError) as caught:
+        registry.method("alhpa")
+    assert "did you mean 'alpha'" in str(caught.value)
+    assert "no_such_module" in str(caught.value)
+    with pytest.raises(UsageError, match="unknown dataset 'x'; there are: none"):
+        registry.dataset("x")
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("import no_such_module\n", "No module named 'no_such_module' (broken.py, line 1)"),
+        ("x = = 1\n", "SyntaxError: invalid syntax (broken.py, line 1)"),
+        ("raise SystemError('stop')\n", "SystemError: stop"),
+        ("1 / 0\n", "ZeroDivisionError: division by zero (broken.py, line 1)"),
+        (METHOD.replace("    Settings = {cls}Settings\n", ""), "Settings must be a frozen dataclass"),
+        (METHOD.replace("@dataclass(frozen=True)", "@dataclass"), "Settings must be a frozen dataclass"),
+        (METHOD.replace("lr: float = 0.5", "lr: object = object()"), "default that JSON can hold"),
+        (
+            METHOD.replace("lr: float = 0.5", "lr: float = field(kw_only=True)"),
+            "every setting needs a default",
+        ),
+        (METHOD.replace('"epochs": 1', '"eopchs": 1'), "variants change unknown settings ['eopchs']"),
+        (METHOD.replace('"short"', '"full"'), "'full' is the method itself"),
+        (METHOD.replace('variants = {{"short": {{"epochs": 1}}}}', "variants = 3"), "cannot be described"),
+        (METHOD.replace('"{name}", "T"', '"a,b", "T"'), "'a,b' cannot be a name"),
+        (METHOD.replace("def embed", "def embedding"), "does not define embed"),
+        (METHOD.replace("    card =", "    cart ="), "Broken has no card"),
+        (METHOD.replace("    card =", "    card = 3  #"), "card must be a MethodCard"),
+    ],
+)
+def test_a_broken_plug_in_is_told_and_the_others_stay(write: Writer, text: str, reason: str) -> None:
+    write("alpha")
+    broken = write("broken", text=text)
+    assert registry.method_names() == ["alpha"]
+    (problem,) = registry.registered().problems
+    assert reason in problem.reason
+    assert problem.where == str(broken)
+
+
+def test_bases_and_private_classes_are_no_plug_ins(write: Writer) -> None:
+    base = (
+        "from bench.contract import Method\n\n\nclass Base(Method):\n    def fit(self, *a): ...\n\n\n"
+        "class _Inner(Base):\n    def embed(self, *a): ...\n"
+    )
+    write("base", text=base)
+    assert registry.method_names() == []
+    assert _problems() == []
+
+
+def test_a_second_name_for_a_class_is_not_a_second_method(write: Writer) -> None:
+    write("alpha", text=METHOD + "\n\nAlias = {cls}\n")
+    assert registry.method_names() == ["alpha"]
+    assert _problems() == []
+
+
+def test_of_two_methods_with_one_name_the_second_is_left_out(write: Writer, tmp_path: Path) -> None:
+    first = write("alpha")
+    second = write("alpha", folder=tmp_path)
+    registry.add_plugin(second)
+    assert registry.method("alpha").where == str(first)
+    assert _problems() == [
+        f"method 'alpha' of {second} is already defined by {first}; rename one of them",
+    ]
+
+
+def test_a_plug_in_file_may_define_methods_and_datasets(write: Writer, tmp_path: Path) -> None:
+    file = write("alpha", folder=tmp_path, text=METHOD + DATASET.replace("{", "{{").replace("}", "}}"))
+    registry.add_plugin(file)
+    registry.add_plugin(str(file))
+    assert registry.plugins() == (str(file),)
+    assert registry.method_names() == ["alpha"]
+    assert registry.dataset_names() == ["pets"]
+    assert issubclass(registry.dataset_loader("pets"), DatasetLoader)
+    assert _problems() == []
+
+
+def test_a_plug_in_file_without_plug_ins_is_told(tmp_path: Path, write: Writer) -> None:
+    write("broken", text="x = = 1\n")
+    file = tmp_path / "empty.py"
+    file.write_text("x = 1\n")
+    registry.add_plugin(file)
+    assert any("defines neither a Method nor a DatasetLoader" in reason for reason in _problems())
+
+
+@pytest.mark.parametrize("name", ["absent.py", "notes.txt"])
+def test_a_plug_in_must_be_a_python_file(tmp_path: Path, name: str) -> None:
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(PluginError, match="is not a Python file"):
+        registry.add_plugin(tmp_path / name)
+
+
+def test_a_dataset_without_a_card_of_its_own_is_told(home: Path) -> None:
+    (home / "datasets" / "pets.py").write_text(DATASET.replace("card = DatasetCard(", "card = dict("))
+    registry.rescan()
+    assert registry.dataset_names() == []
+    assert "card must be a DatasetCard" in _problems()[0]
+
+
+class TestEntryPoints:
+    """Plug-ins of installed packages."""
+
+    @pytest.fixture
+    def install(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+    ) -> tuple[Path, list[EntryPoint]]:
+        folder = tmp_path / "site"
+        folder.mkdir()
+        points: list[EntryPoint] = []
+        monkeypatch.syspath_prepend(str(folder))
+        monkeypatch.setattr(
+            sources, "entry_points", lambda group: [point for point in points if point.group == group]
+        )
+        return folder, points
+
+    def test_a_class_or_a_module_may_be_named(
+        self, install: tuple[Path, list[EntryPoint]], write: Writer
+    ) -> None:
+        folder, points = install
+        for name in ("one_class", "whole_module"):
+            write(name, folder=folder)
+        points += [entry_point("a", "one_class:One_class"), entry_point("b", "whole_module")]
+        registry.rescan()
+        assert registry.method_names() == ["one_class", "whole_module"]
+        assert registry.method("one_class").where == "entry point a = one_class:One_class"
+        assert registry.method_class("whole_module").__name__ == "Whole_module"
+        assert _problems() == []
+
+    def test_two_classes_of_one_module_do_not_get_in_each_others_way(
+        self, install: tuple[Path, list[EntryPoint]], write: Writer
+    ) -> None:
+        folder, points = install
+        text = METHOD + METHOD.replace("{cls}", "{cls}Two").replace('"{name}"', '"{name}_two"')
+        write("pair_of", folder=folder, text=text)
+        points += [entry_point("a", "pair_of:Pair_of"), entry_point("b", "pair_of:Pair_ofTwo")]
+        registry.rescan()
+        assert registry.method_names() == ["pair_of", "pair_of_two"]
+        assert _problems() == []
+
+    def test_a_class_that_lives_in_another_module_is_found(
+        self, install: tuple[Path, list[EntryPoint]], write: Writer
+    ) -> None:
+        folder, points = install
+        package = folder / "zoo_of_methods"
+        package.mkdir()
+        (package / "__init__.py").write_text("from zoo_of_methods.lion import Lion\n")
+        write("lion", folder=package)
+        points.append(entry_point("lion", "zoo_of_methods:Lion"))
+        registry.rescan()
+        assert registry.method_names() == ["lion"]
+
+    def test_what_leads_nowhere_is_told(self, install: tuple[Path, list[EntryPoint]]) -> None:
+        folder, points = install
+        (folder / "bare_module.py").write_text("number = 3\n")
+        points += [entry_point("a", "bare_module"), entry_point("b", "bare_module:number")]
+        points += [entry_point("c", "no_such.module"), entry_point("d", "bare_module:nothing")]
+        registry.rescan()
+        reasons = _problems()
+        assert len(reasons) == 4
+        assert sum("leads to no Method" in reason for reason in reasons) == 2
+        assert sum("cannot be imported" in reason for reason in reasons) == 2
+
+    def test_editing_an_installed_file_is_noticed(
+        self, install: tuple[Path, list[EntryPoint]], write: Writer
+    ) -> None:
+        folder, points = install
+        package = folder / "edited_package"
+        package.mkdir()
+        (package / "__init__.py").touch()
+        file = write("puma", folder=package)
+        points.append(entry_point("puma", "edited_package.puma"))
+        registry.rescan()
+        before = registry.method("puma").key
+        file.write_text(file.read_text().replace("= 20", "= 30"))
+        registry.rescan()
+        assert registry.method("puma").key != before
+
+
+def test_a_foreign_package_called_datasets_is_neither_used_nor_hidden(tmp_path: Path) -> None:
+    foreign = tmp_path / "datasets"
+    foreign.mkdir()
+    (foreign / "__init__.py").write_text("def load_dataset(name):\n    return name\n")
+    program = (
+        f"import sys; sys.path[:0] = [{str(tmp_path)!r}, {str(ROOT)!r}]\n"
+        "from bench.registry import sources\n"
+        "folder, package = sources._home('datasets')\n"
+        "assert package == 'bench_datasets', package\n"
+        "assert sources._home('datasets') == (folder, package)\n"
+        "assert sources._home('methods')[1] == 'methods'\n"
+        "import datasets, bench_datasets\n"
+        "assert datasets.load_dataset('x') == 'x'\n"
+        "print(folder)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", program], capture_output=True, text=True, check=True, cwd=tmp_path
+    )
+    assert done.stdout.strip() == str(ROOT / "datasets")

@@ -1,0 +1,121 @@
+"""Cards and settings are remembered between processes, and never longer than they are true."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench import registry
+from bench.registry import cache, descriptions
+from bench.registry.sources import Source
+from tests.registry.conftest import Writer
+
+
+@pytest.fixture
+def described(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return the list of sources that had to be imported, as it grows."""
+    seen: list[str] = []
+    original = descriptions._describe
+
+    def describe(source: Source) -> Any:
+        seen.append(source.where)
+        return original(source)
+
+    monkeypatch.setattr(descriptions, "_describe", describe)
+    return seen
+
+
+def _catalogue(tmp_path: Path) -> Path:
+    return tmp_path / "cache" / "cross-modal-bench" / "catalogue.json"
+
+
+def test_a_known_file_is_not_imported_again(write: Writer, described: list[str]) -> None:
+    file = write("alpha")
+    first = registry.method("alpha")
+    registry.rescan()
+    assert registry.method("alpha") == first
+    assert described == [str(file)]
+
+
+def test_a_changed_file_is_described_anew(write: Writer, described: list[str]) -> None:
+    write("alpha", epochs=20)
+    registry.registered()
+    write("alpha", epochs=300)
+    registry.registered()
+    assert len(described) == 2
+
+
+def test_a_change_in_another_file_of_the_house_counts_too(
+    write: Writer, described: list[str], home: Path
+) -> None:
+    """Settings may be inherited from a base class that lives elsewhere."""
+    write("alpha")
+    registry.registered()
+    (home / "methods" / "_base.py").write_text("epochs = 3\n")
+    registry.rescan()
+    registry.registered()
+    assert len(described) == 2
+
+
+def test_files_named_by_hand_are_always_imported(write: Writer, described: list[str], tmp_path: Path) -> None:
+    file = write("alpha", folder=tmp_path)
+    registry.add_plugin(file)
+    registry.registered()
+    registry.rescan()
+    registry.registered()
+    assert described.count(str(file)) == 4  # as methods and as datasets, twice
+    assert str(file) not in (_catalogue(tmp_path).read_text() if _catalogue(tmp_path).exists() else "")
+
+
+@pytest.mark.parametrize("content", ["", "{", "[1]", '{"a": 1}', "null"])
+def test_a_damaged_catalogue_does_no_harm(write: Writer, tmp_path: Path, content: str) -> None:
+    write("alpha")
+    registry.registered()
+    _catalogue(tmp_path).write_text(content)
+    registry.rescan()
+    assert registry.method_names() == ["alpha"]
+
+
+def test_an_entry_of_another_shape_is_described_anew(
+    write: Writer, tmp_path: Path, described: list[str]
+) -> None:
+    write("alpha")
+    registry.registered()
+    entries = json.loads(_catalogue(tmp_path).read_text())
+    for entry in entries.values():
+        entry["value"] = [{"name": 3}]
+    _catalogue(tmp_path).write_text(json.dumps(entries))
+    registry.rescan()
+    assert registry.method_names() == ["alpha"]
+    assert len(described) == 2
+
+
+def test_a_catalogue_that_cannot_be_written_does_no_harm(
+    write: Writer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    write("alpha")
+    assert registry.method_names() == ["alpha"]
+
+
+def test_the_catalogue_lies_in_the_users_cache_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setenv("HOME", os.sep + "home-of-nobody")
+    assert cache._path() == Path("/home-of-nobody/.cache/cross-modal-bench/catalogue.json")
+
+
+def test_descriptions_survive_the_file_unchanged(home: Path, tmp_path: Path) -> None:
+    from tests.registry.test_discovery import DATASET
+
+    (home / "datasets" / "pets.py").write_text(DATASET)
+    registry.rescan()
+    first = registry.dataset("pets").card
+    registry.rescan()
+    assert registry.dataset("pets").card == first
+    assert first.modalities[0].rows.value == (3, 2, 1)
+    assert _catalogue(tmp_path).is_file()

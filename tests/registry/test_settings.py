@@ -1,0 +1,116 @@
+"""Settings come in layers, later ones win, and every value is checked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bench import registry
+from bench.contract import PluginError, UsageError
+from tests.registry.conftest import Writer
+
+QUICK = """
+defaults: {epochs: 8, dim: 32}
+methods:
+  beta: {lr: 0.25}
+"""
+ALPHA = """
+pets:
+  settings: {epochs: 70, rates: {image: 0.3, text: 0.4}}
+  source: the paper's table 2
+empty:
+"""
+
+
+@pytest.fixture(autouse=True)
+def files(home: Path, write: Writer) -> None:
+    """Two methods with settings files."""
+    write("alpha")
+    write("beta")
+    folder = home / "methods" / "settings"
+    (folder / "quick.yaml").write_text(QUICK)
+    (folder / "alpha.yaml").write_text(ALPHA)
+
+
+def test_the_paper_profile_starts_from_the_published_defaults() -> None:
+    settings = registry.resolve_settings(registry.method("alpha"), profile="paper")
+    assert settings == {"epochs": 20, "lr": 0.5, "hidden": [4, 4], "rates": {"image": 0.1}}
+
+
+def test_the_paper_profile_knows_the_values_for_a_dataset() -> None:
+    description = registry.method("alpha")
+    settings = registry.resolve_settings(description, profile="paper", dataset="pets")
+    assert settings["epochs"] == 70
+    assert settings["rates"] == {"image": 0.3, "text": 0.4}
+    for other in ("empty", "unheard-of", None):
+        assert registry.resolve_settings(description, profile="paper", dataset=other)["epochs"] == 20
+
+
+def test_the_quick_profile_has_shared_values_and_a_methods_own() -> None:
+    assert registry.resolve_settings(registry.method("beta")) == {
+        "epochs": 8,
+        "lr": 0.25,
+        "hidden": [4, 4],
+        "rates": {"image": 0.1},
+    }
+    assert registry.resolve_settings(registry.method("alpha"), dataset="pets")["epochs"] == 8
+
+
+def test_a_variant_wins_over_the_profile_and_an_override_over_all() -> None:
+    description = registry.method("alpha")
+    assert registry.resolve_settings(description, variant="short")["epochs"] == 1
+    changed = registry.resolve_settings(description, variant="short", overrides={"epochs": 3})
+    assert changed["epochs"] == 3
+    assert description.defaults["epochs"] == 20
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"profile": "papre"}, "unknown profile 'papre' .did you mean 'paper'"),
+        ({"variant": "shrot"}, "unknown variant of alpha 'shrot' .did you mean 'short'"),
+        ({"overrides": {"epoch": 3}}, "alpha: no setting 'epoch' .did you mean 'epochs'"),
+    ],
+)
+def test_unknown_words_are_refused_with_a_suggestion(arguments: dict[str, object], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        registry.resolve_settings(registry.method("alpha"), **arguments)  # type: ignore[arg-type]
+
+
+def test_values_arrive_as_the_types_that_the_settings_declare() -> None:
+    method = registry.create_method("alpha", epochs=np.int64(5), hidden=[8, 2], lr=1, rates={"text": 2})
+    settings = method.settings
+    assert (settings.epochs, settings.hidden, settings.lr) == (5, (8, 2), 1.0)
+    assert settings.rates == {"text": 2.0}
+    assert isinstance(settings.lr, float)
+    assert registry.create_method("alpha", hidden=np.array([3])).settings.hidden == (3,)
+
+
+@pytest.mark.parametrize("value", ["many", 2.5, None, object(), [1]])
+def test_a_value_of_the_wrong_type_is_refused(value: object) -> None:
+    with pytest.raises(UsageError, match="settings of alpha"):
+        registry.create_method("alpha", epochs=value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a: [1", "is not valid YAML"),
+        ("- 1", "must be a YAML mapping"),
+        ("defaults: 3", "defaults must be a mapping"),
+        ("methods: {alpha: [1]}", "methods > alpha must be a mapping"),
+    ],
+)
+def test_a_damaged_settings_file_is_named(home: Path, text: str, message: str) -> None:
+    (home / "methods" / "settings" / "quick.yaml").write_text(text)
+    with pytest.raises(PluginError, match=message) as caught:
+        registry.create_method("alpha")
+    assert "quick.yaml" in str(caught.value)
+
+
+def test_a_setting_that_the_file_invents_is_refused(home: Path) -> None:
+    (home / "methods" / "settings" / "quick.yaml").write_text("methods: {alpha: {epoch: 1}}")
+    with pytest.raises(UsageError, match="the settings file of alpha: no setting 'epoch'"):
+        registry.create_method("alpha")
