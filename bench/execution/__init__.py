@@ -6,6 +6,7 @@ Every way of execution is a function that takes tasks and a module-level work fu
 
 from bench.execution.inline import run_inline
 from bench.execution.local import run_local
+from bench.execution.slot_worker import WorkerError
 from bench.execution.slots import local_slots, worker_environment
 from bench.execution.tasks import (
     Event,
@@ -30,6 +31,7 @@ __all__ = [
     "Slot",
     "Started",
     "Task",
+    "WorkerError",
     "local_slots",
     "report",
     "run_inline",

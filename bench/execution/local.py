@@ -55,6 +55,7 @@ def run_local(
 
     Raises:
         UsageError: if there is no slot.
+        WorkerError: if the system does not let a worker start; the tasks are not to blame.
     """
     if not slots:
         raise UsageError("there is no slot to run in; ask for at least one")

@@ -6,7 +6,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing.context import SpawnContext, SpawnProcess
 from typing import Any
 
@@ -30,13 +30,15 @@ class SlotProcess(SpawnProcess):
         A polite signal would be in vain: its handler cannot run while C code holds the interpreter, and
         there is nothing to save, since results count only once they are complete.
         """
-        if os.name != "nt" and self.pid is not None and self.is_alive():
-            try:
-                os.killpg(self.pid, signal.SIGKILL)
-            except ProcessLookupError:  # it has not come so far as to lead a group
-                self.kill()
-        elif self.pid is not None:
+        if self.pid is not None and self.is_alive():
+            self.sweep()
             self.kill()
+
+    def sweep(self) -> None:
+        """Kill what the process has started; for use while its number can be nobody else's."""
+        if hasattr(os, "killpg") and self.pid is not None:
+            with suppress(ProcessLookupError):  # no group: nothing left, or not come so far as to lead one
+                os.killpg(self.pid, signal.SIGKILL)
 
 
 class SlotContext(SpawnContext):

@@ -14,14 +14,21 @@ from typing import Any, Final, NamedTuple
 
 from pebble import ProcessFuture, ProcessPool
 
+from bench.contract.errors import BenchError
 from bench.execution.process import SlotContext
 from bench.execution.tasks import Loss, Slot
 from bench.execution.worker import STARTED, Finished, perform, prepare
 
-_ATTEMPTS: Final = 3
+_PAUSES: Final = (0.0, 0.2, 1.0)
+"""Seconds to wait before each attempt to start a worker."""
+
 _TAIL: Final = 65_536
 
 OnMessage = Callable[[dict[str, Any]], None]
+
+
+class WorkerError(BenchError):
+    """The system does not let a worker process start."""
 
 
 class _Crew(NamedTuple):
@@ -54,32 +61,53 @@ class SlotWorker:
         """Run one task to its end, whatever that is.
 
         A worker that ends before the task has begun is no fault of the task's: another one is tried.
+
+        Raises:
+            WorkerError: if none can be started.
         """
-        for _ in range(_ATTEMPTS):
-            crew = self._crew or self._open()
-            started: list[float] = []
+        reason = ""
+        for pause in _PAUSES:
+            time.sleep(0.0 if self._stopped else pause)
+            finished, reason = self._attempt(payload, timeout, on_message)
+            if finished is not None:
+                return finished
+        raise WorkerError(
+            f"no worker process could be started for slot {self._slot.name}: {reason}; "
+            "what is finished is recorded, so run again when that is solved"
+        )
 
-            def note(message: dict[str, Any], started: list[float] = started) -> None:
-                if message == STARTED:
-                    started.append(time.monotonic())
-                on_message(message)
+    def _attempt(
+        self, payload: bytes, timeout: float | None, on_message: OnMessage
+    ) -> tuple[Finished | None, str]:
+        """Run the task if the worker is able to; otherwise say why not."""
+        crew = self._crew or self._open()
+        begun: list[float] = []
 
-            try:
-                future = crew.pool.schedule(perform, (self._work, payload), timeout=timeout)
-            except RuntimeError:  # it died while it had nothing to do
-                self.close()
-                continue
-            _follow(future, crew.messages, note)
-            try:
-                return future.result()
-            except FutureTimeout:
-                lost = Loss("timeout", f"it was stopped after the time limit of {timeout:g} s")
-            except (OSError, RuntimeError):
-                lost = self._death(crew)
+        def note(message: dict[str, Any]) -> None:
+            if message == STARTED:
+                begun.append(time.monotonic())
+            on_message(message)
+
+        try:
+            future = crew.pool.schedule(perform, (self._work, payload), timeout=timeout)
+        except RuntimeError as error:  # it died while it had nothing to do, or the system gives no process
             self.close()
-            if started or self._stopped:
-                return Finished(None, lost, time.monotonic() - started[0] if started else 0.0)
-        return Finished(None, self._no_worker(), 0.0)
+            return None, str(error.__cause__ or error)
+        if self._stopped:  # while it was starting
+            self.stop()
+        _follow(future, crew.messages, note)
+        try:
+            return future.result(), ""
+        except FutureTimeout:
+            lost = Loss("timeout", f"it was stopped after the time limit of {timeout:g} s")
+        except (OSError, RuntimeError):
+            lost = self._death(crew)
+        self.close()
+        if begun:
+            return Finished(None, lost, time.monotonic() - begun[0]), ""
+        if self._stopped:
+            return Finished(None, lost, 0.0), ""
+        return None, self._last_words() or lost.reason
 
     def printed(self) -> str:
         """Return the end of what the last task has printed."""
@@ -118,9 +146,11 @@ class SlotWorker:
 
     def _death(self, crew: _Crew) -> Loss:
         process = crew.context.process
+        status = None
         if process is not None:
             process.join(1.0)
-        status = None if process is None else process.exitcode
+            status = process.exitcode
+            process.sweep()
         printed = self.printed()
         crash = printed[printed.find("Fatal Python error") :] if "Fatal Python error" in printed else ""
         if status is None:
@@ -129,12 +159,9 @@ class SlotWorker:
             return Loss("exit", f"its process ended by itself with status {status}", traceback=crash)
         return Loss("signal", _by_signal(-status), traceback=crash)
 
-    def _no_worker(self) -> Loss:
-        printed = self.printed().strip()
-        last = printed.splitlines()[-1] if printed else "it printed nothing"
-        return Loss(
-            "worker", f"no worker could be started in {_ATTEMPTS} attempts: {last}", traceback=printed
-        )
+    def _last_words(self) -> str:
+        lines = self.printed().strip().splitlines()
+        return lines[-1] if lines else ""
 
 
 def _follow(future: ProcessFuture[Finished], messages: Connection, on_message: OnMessage) -> None:

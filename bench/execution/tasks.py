@@ -14,7 +14,7 @@ W = TypeVar("W")
 
 LossKind = Literal["exception", "memory", "exit", "signal", "timeout", "worker"]
 """Why a task gave no value: its own error, a lack of memory that it noticed, the end of its process by
-itself or by a signal, the time limit, or a worker that could not be started (not the task's fault)."""
+itself or by a signal, the time limit, or a connection that broke (not the task's fault)."""
 
 
 @dataclass(frozen=True)

@@ -113,6 +113,7 @@ def perform(work: bytes, payload: bytes) -> Finished:
     except BaseException as error:
         lost = loss_of(error, traceback.format_exc())
     seconds = time.monotonic() - begin
+    REPORTER.connect(None)
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):
             stream.flush()

@@ -200,21 +200,23 @@ def _load(folder: Path) -> dict[str, bytes]:
 def _read_checked(folder: Path) -> dict[str, bytes]:
     if _DIGEST.fullmatch(folder.name) is None and not folder.name.startswith("."):
         raise Damaged("its name is not the 20 hexadecimal digits of a cell")
-    files = {}
-    for name in (encoding.SUMS, *encoding.FILES):
-        try:
-            files[name] = (folder / name).read_bytes()
-        except FileNotFoundError as error:
-            if not folder.is_dir():
-                raise
-            raise Damaged(f"{name} is missing") from error
-        except OSError as error:
-            raise Damaged(f"{name} cannot be read: {error.strerror}") from error
+    files = {name: _read_file(folder, name) for name in (encoding.SUMS, *encoding.FILES)}
     sums = encoding.decode_sums(files.pop(encoding.SUMS))
     for name, content in files.items():
         if hashlib.sha256(content).hexdigest() != sums[name]:
             raise Damaged(f"{name} was truncated or edited: it differs from its checksum")
     return files
+
+
+def _read_file(folder: Path, name: str) -> bytes:
+    try:
+        return (folder / name).read_bytes()
+    except FileNotFoundError as error:
+        if not folder.is_dir():
+            raise
+        raise Damaged(f"{name} is missing") from error
+    except OSError as error:
+        raise Damaged(f"{name} cannot be read: {error.strerror}") from error
 
 
 def _decode(folder: Path, files: dict[str, bytes]) -> Record:

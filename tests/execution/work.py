@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import ctypes
+import itertools
 import os
+import pickle
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
 from bench.execution import report
-
-IMPORTED_IN = os.getpid()
+from bench.execution.worker import perform, prepare
 
 
 def echo(payload: Any) -> Any:
@@ -21,7 +25,7 @@ def echo(payload: Any) -> Any:
 
 def fault(kind: str) -> Any:
     """Do what the payload names."""
-    return _FAULTS[kind]()
+    return FAULTS[kind]()
 
 
 def nap(seconds: float) -> float:
@@ -50,18 +54,65 @@ def count(steps: int) -> int:
     return steps
 
 
-def begin_and_nap(path: str) -> None:
+def tell_pid_and_nap(payload: Any) -> None:
+    report(pid=os.getpid())
+    time.sleep(60)
+
+
+def begin_and_nap(path: str | None) -> None:
     """Say who works here in a file, then sleep for long."""
-    with open(path, "a", encoding="ascii") as file:
+    assert path is not None
+    with Path(path).open("a", encoding="ascii") as file:
         file.write(f"{os.getpid()}\n")
     time.sleep(60)
 
 
 def nap_with_child(path: str) -> None:
     child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
-    with open(path, "w", encoding="ascii") as file:
-        file.write(f"{child.pid}\n")
+    Path(path).write_text(f"{child.pid}\n", encoding="ascii")
     time.sleep(60)
+
+
+def threads_of_numpy(payload: Any) -> set[int]:
+    """Return how many threads each numerical library of this process uses."""
+    import numpy  # noqa: F401
+    from threadpoolctl import threadpool_info
+
+    return {library["num_threads"] for library in threadpool_info()}
+
+
+class Unloadable:
+    """A work function that cannot be loaded in any other process."""
+
+    def __reduce__(self) -> tuple[Callable[[int], Unloadable], tuple[int]]:
+        return _load_only_in, (os.getpid(),)
+
+    def __call__(self, payload: Any) -> Any:
+        return payload
+
+
+def _load_only_in(home: int) -> Unloadable:
+    if os.getpid() != home:
+        raise RuntimeError("this work cannot be loaded here")
+    return Unloadable()
+
+
+class Unreadable:
+    """A value that can be sent but not received."""
+
+    def __reduce__(self) -> tuple[Callable[[int], Unloadable], tuple[int]]:
+        return _load_only_in, (os.getpid(),)
+
+
+def unreadable(payload: Any) -> Unreadable:
+    return Unreadable()
+
+
+def prepare_then_perform(output: Path, parent: Connection) -> None:
+    """Be a worker for one task and leave in the ordinary way."""
+    prepare(output, parent, pickle.dumps(speak))
+    finished = perform(pickle.dumps(speak), pickle.dumps("here"))
+    parent.send_bytes(pickle.dumps((finished, os.getpgid(0) == os.getpid())))
 
 
 def _raise() -> None:
@@ -69,10 +120,7 @@ def _raise() -> None:
 
 
 def _endless_c_loop() -> None:
-    # sum() over a C iterator never gives the interpreter back to Python code.
-    import itertools
-
-    ctypes.pythonapi.PyObject_Length  # noqa: B018
+    # Summing a C iterator never gives the interpreter back, not even to a signal's handler.
     sum(itertools.repeat(0))
 
 
@@ -90,7 +138,7 @@ def _segfault() -> None:
     ctypes.string_at(0)
 
 
-_FAULTS = {
+FAULTS: dict[str, Callable[[], Any]] = {
     "ok": lambda: "ok",
     "raise": _raise,
     "memory": lambda: bytearray(1 << 60),

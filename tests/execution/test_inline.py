@@ -1,0 +1,81 @@
+"""Running in the caller's own process keeps the same promises as far as one process can."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import pytest
+
+from bench.execution import Event, Progress, Started, Task, report, run_inline
+from bench.execution.tasks import ignore, loss_of
+from tests.execution import work
+
+
+def test_outcomes_are_those_of_workers_in_this_process() -> None:
+    (outcome,) = run_inline([Task("a", "", None)], work.pid)
+    assert outcome.value == os.getpid()
+    assert outcome.lost is None
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind"), [("raise", "exception"), ("memory", "memory"), ("sys.exit", "exit")]
+)
+def test_an_exception_costs_its_own_task_only(fault: str, kind: str) -> None:
+    bad, good = run_inline([Task("a", "", fault), Task("b", "", "ok")], work.fault)
+    assert bad.lost is not None
+    assert bad.lost.kind == kind
+    assert "Traceback" in bad.lost.traceback
+    assert good.value == "ok"
+
+
+def test_ctrl_c_passes_through() -> None:
+    def interrupted(payload: Any) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        list(run_inline([Task("a", "", None)], interrupted))
+
+
+def test_events_come_while_the_task_runs_and_not_after() -> None:
+    events: list[Event] = []
+
+    def work_and_report(payload: Any) -> int:
+        report(epoch=1)
+        report(epoch=2)  # too soon after the first: dropped
+        return len(events)
+
+    (outcome,) = run_inline([Task("a", "", None)], work_and_report, on_event=events.append)
+    report(epoch=3)
+    assert outcome.value == 2
+    assert isinstance(events[0], Started)
+    assert isinstance(events[1], Progress)
+    assert events[1].values == {"epoch": 1}
+    assert len(events) == 2
+
+
+def test_the_longest_task_comes_first() -> None:
+    tasks = [Task(str(cost), "", cost, float(cost)) for cost in (1, 3, 2)]
+    assert [outcome.value for outcome in run_inline(tasks, work.echo)] == [3, 2, 1]
+
+
+class OutOfMemoryError(RuntimeError):
+    """Named as PyTorch names its own."""
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (MemoryError(), "memory"),
+        (OutOfMemoryError("CUDA out of memory"), "memory"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory"), "memory"),
+        (RuntimeError("shapes do not fit"), "exception"),
+        (ValueError("out of memory"), "exception"),
+    ],
+)
+def test_a_lack_of_memory_is_told_from_other_errors(error: Exception, kind: str) -> None:
+    assert loss_of(error, "").kind == kind
+
+
+def test_events_may_be_ignored() -> None:
+    ignore(Started(Task("a", "", None), next(run_inline([Task("a", "", None)], work.echo)).slot))

@@ -1,0 +1,261 @@
+"""The promises of running in worker processes: nothing is lost but the task that is to blame."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from multiprocessing import Pipe, get_context
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from bench.contract import UsageError
+from bench.execution import (
+    Event,
+    Outcome,
+    Progress,
+    Slot,
+    Started,
+    Task,
+    WorkerError,
+    local_slots,
+    run_local,
+)
+from bench.execution.slot_worker import SlotWorker
+from bench.execution.worker import STARTED, Finished
+from tests.execution import work
+from tests.execution.watching import gone
+
+
+def tasks_of(payloads: Sequence[Any]) -> list[Task]:
+    return [Task(str(number), f"task {number}", payload) for number, payload in enumerate(payloads)]
+
+
+def run(
+    function: Callable[[Any], Any], payloads: Sequence[Any], slots: int = 1, **options: Any
+) -> list[Outcome[Any]]:
+    return list(run_local(tasks_of(payloads), function, local_slots(slots, 1), **options))
+
+
+@pytest.fixture(scope="module")
+def drill() -> dict[str, Outcome[Any]]:
+    """Every fault once, with a sound task after each, in two slots."""
+    payloads = [kind for fault in work.FAULTS for kind in (fault, "ok")]
+    outcomes = run(work.fault, payloads, slots=2, timeout=0.6)
+    assert len(outcomes) == len(payloads)
+    sound = [outcome for outcome in outcomes if outcome.task.payload == "ok"]
+    assert all(outcome.value == "ok" and outcome.lost is None for outcome in sound)
+    return {outcome.task.payload: outcome for outcome in outcomes}
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind", "words"),
+    [
+        ("raise", "exception", "ValueError: a wrong value"),
+        ("memory", "memory", "MemoryError"),
+        ("exit 0", "exit", "status 0"),
+        ("exit 3", "exit", "status 3"),
+        ("sys.exit", "exit", "status 4"),
+        ("SIGKILL", "signal", "SIGKILL"),
+        ("SIGTERM", "signal", "SIGTERM"),
+        ("segfault", "signal", "SIGSEGV"),
+        ("c loop", "timeout", "time limit of 0.6 s"),
+        ("python loop", "timeout", "time limit of 0.6 s"),
+        ("deaf", "timeout", "time limit of 0.6 s"),
+        ("unpicklable", "exception", "pickle"),
+    ],
+)
+def test_a_fault_costs_its_own_task_only_and_is_named(
+    drill: dict[str, Outcome[Any]], fault: str, kind: str, words: str
+) -> None:
+    outcome = drill[fault]
+    assert outcome.value is None
+    assert outcome.lost is not None
+    assert outcome.lost.kind == kind
+    assert words in outcome.lost.reason
+
+
+def test_an_error_keeps_its_traceback(drill: dict[str, Outcome[Any]]) -> None:
+    lost = drill["raise"].lost
+    assert lost is not None
+    assert lost.exception == "ValueError"
+    assert "in _raise" in lost.traceback
+
+
+def test_a_crash_in_c_code_says_where_python_was(drill: dict[str, Outcome[Any]]) -> None:
+    lost = drill["segfault"].lost
+    assert lost is not None
+    assert "_segfault" in lost.traceback
+
+
+@pytest.mark.parametrize("fault", ["c loop", "python loop", "deaf"])
+def test_the_time_limit_holds_within_a_second(drill: dict[str, Outcome[Any]], fault: str) -> None:
+    assert 0.6 <= drill[fault].seconds < 1.6
+
+
+def test_one_process_per_slot_does_all_its_tasks() -> None:
+    outcomes = run(work.pid, [None] * 6)
+    assert len({outcome.value for outcome in outcomes}) == 1
+    assert outcomes[0].value != os.getpid()
+
+
+def test_two_slots_work_at_the_same_time() -> None:
+    begin = time.monotonic()
+    seen = [(o.slot.name, o.value) for o in run(work.nap, [0.6, 0.6], slots=2)]
+    assert sorted(seen) == [("cpu/0", 0.6), ("cpu/1", 0.6)]
+    assert time.monotonic() - begin < 2 * 0.6 + 1.5
+
+
+def test_the_longest_task_starts_first_and_equal_ones_as_given() -> None:
+    tasks = [Task(key, key, key, cost) for key, cost in zip("abcde", (1, 3, 2, 3, 1), strict=True)]
+    outcomes = run_local(tasks, work.echo, local_slots(1, 1))
+    assert "".join(outcome.task.key for outcome in outcomes) == "bdcae"
+
+
+def test_the_environment_is_there_before_libraries_load() -> None:
+    slot = Slot("s", "cpu", 1, {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "BENCH_TEST_MARK": "x"})
+    two = Slot("t", "cpu", 2, {"OMP_NUM_THREADS": "2", "OPENBLAS_NUM_THREADS": "2"})
+    before = dict(os.environ)
+    assert next(run_local(tasks_of([None]), work.threads_of_numpy, [slot])).value == {1}
+    assert next(run_local(tasks_of([None]), work.threads_of_numpy, [two])).value == {
+        min(2, os.cpu_count() or 1)
+    }
+    marks = run_local(tasks_of([["BENCH_TEST_MARK"]]), work.environment, [slot])
+    assert next(marks).value == {"BENCH_TEST_MARK": "x"}
+    assert dict(os.environ) == before
+
+
+def test_events_tell_of_start_and_progress_in_the_thread_that_iterates() -> None:
+    events: list[Event] = []
+    threads = set()
+
+    def note(event: Event) -> None:
+        events.append(event)
+        threads.add(threading.get_ident())
+
+    outcomes = run(work.count, [3], on_event=note)
+    assert isinstance(events[0], Started)
+    told = [event.values["step"] for event in events if isinstance(event, Progress)]
+    assert told == sorted(set(told))
+    assert told[0] == 0
+    assert threads == {threading.get_ident()}
+    assert events[0].task is outcomes[0].task
+
+
+def test_what_a_task_prints_is_kept_with_it_and_away_from_the_terminal(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    first, second = run(work.speak, ["one", "two"])
+    assert capfd.readouterr() == ("", "")
+    assert "to stdout one" in first.output
+    assert "to stderr" in first.output
+    assert "from C" in first.output
+    assert "to stdout two" in second.output
+    assert "one" not in second.output
+
+
+def test_a_payload_that_cannot_be_sent_costs_its_own_task_only() -> None:
+    bad, good = run(work.echo, [lambda: None, 1])
+    assert bad.lost is not None
+    assert "payload" in bad.lost.reason
+    assert good.value == 1
+
+
+def test_a_value_that_cannot_be_received_costs_its_own_task_only() -> None:
+    first, second = run(work.unreadable, [1, 2])
+    for outcome in (first, second):
+        assert outcome.lost is not None
+        assert "its value cannot be sent between processes: RuntimeError" in outcome.lost.reason
+
+
+def test_nothing_to_do_starts_nothing() -> None:
+    assert run(work.echo, []) == []
+
+
+def test_no_slot_is_refused() -> None:
+    with pytest.raises(UsageError, match="no slot"):
+        run_local(tasks_of([1]), work.echo, [])
+
+
+def test_a_worker_that_cannot_start_is_no_fault_of_the_tasks() -> None:
+    with pytest.raises(WorkerError, match=r"slot cpu/0.*cannot be loaded here"):
+        list(run_local(tasks_of([1]), work.Unloadable(), local_slots(1, 1)))
+
+
+def test_a_worker_that_dies_idle_costs_nothing(tmp_path: Path) -> None:
+    worker = SlotWorker(Slot("s", "cpu", 1), pickle.dumps(work.pid), tmp_path / "out")
+    first = worker.run(pickle.dumps(None), None, lambda message: None)
+    assert first.value is not None
+    pid = pickle.loads(first.value)
+    os.kill(pid, signal.SIGKILL)
+    assert gone(pid)
+    second = worker.run(pickle.dumps(None), None, lambda message: None)
+    worker.close()
+    assert second.value is not None
+    assert pickle.loads(second.value) != pid
+
+
+def test_leaving_early_kills_the_workers(tmp_path: Path) -> None:
+    place = tmp_path / "pids"
+    tasks = [Task("nap", "", str(place), 2.0), Task("bad", "", None, 1.0)]
+    with closing(run_local(tasks, work.begin_and_nap, local_slots(2, 1))) as outcomes:
+        assert next(outcomes).lost is not None
+        while not place.exists():
+            time.sleep(0.02)
+        begin = time.monotonic()
+    assert time.monotonic() - begin < 2.0
+    assert all(gone(int(line)) for line in place.read_text().split())
+
+
+def test_what_a_task_has_started_dies_with_it(tmp_path: Path) -> None:
+    place = tmp_path / "pid"
+    (outcome,) = run(work.nap_with_child, [str(place)], timeout=1.0)
+    assert outcome.lost is not None
+    assert gone(int(place.read_text()))
+
+
+def test_a_failing_event_handler_stops_the_workers() -> None:
+    def fail(event: Event) -> None:
+        raise RuntimeError("cannot draw")
+
+    before = {child.pid for child in psutil.Process().children()}
+    with pytest.raises(RuntimeError, match="cannot draw"):
+        run(work.nap, [60.0], on_event=fail)
+    assert all(
+        gone(child.pid) for child in psutil.Process().children() if child.pid not in before | _trackers()
+    )
+
+
+def _trackers() -> set[int]:
+    # multiprocessing keeps one process of its own, which tracks shared resources.
+    return {c.pid for c in psutil.Process().children() if "resource_tracker" in " ".join(c.cmdline())}
+
+
+def test_a_worker_is_a_group_of_its_own_and_answers_through_its_pipe(tmp_path: Path) -> None:
+    receiver, sender = Pipe(duplex=False)
+    process = get_context("spawn").Process(target=work.prepare_then_perform, args=(tmp_path / "out", sender))
+    process.start()
+    assert pickle.loads(receiver.recv_bytes()) == STARTED
+    finished, own_group = pickle.loads(receiver.recv_bytes())
+    process.join()
+    assert isinstance(finished, Finished)
+    assert finished.lost is None
+    assert own_group
+    assert (tmp_path / "out").read_text() == "to stdout here\nto stderr\nfrom C\n"
+
+
+def test_a_stopped_worker_is_reported_by_its_signal() -> None:
+    def shoot(event: Event) -> None:
+        if isinstance(event, Progress):
+            os.kill(event.values["pid"], signal.SIGKILL)
+
+    (outcome,) = run(work.tell_pid_and_nap, [None], on_event=shoot)
+    assert outcome.lost is not None
+    assert outcome.lost.kind == "signal"
