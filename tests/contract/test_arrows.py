@@ -1,0 +1,94 @@
+"""The house's arrows point one way, and what must be quick to import never brings torch."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+FORBIDDEN = {
+    "bench/contract": {"bench.registry", "bench.data", "bench.evaluation", "bench.training", "bench.records"},
+    "bench/data": {"bench.experiment", "bench.execution", "bench.records", "bench.reporting"},
+    "bench/evaluation": {"bench.experiment", "bench.execution", "bench.records", "bench.training"},
+    "bench/training": {"bench.experiment", "bench.execution", "bench.records", "bench.registry"},
+    "bench/subspace": {"bench.experiment", "bench.execution", "bench.records", "bench.registry"},
+    "bench/records": {"bench.experiment", "bench.execution", "bench.reporting", "bench.evaluation"},
+    "bench/registry": {"bench.experiment", "bench.execution", "bench.records", "bench.training"},
+}
+TOOLKITS = {"bench.contract", "bench.training", "bench.subspace", "bench.data", "bench.evaluation"}
+WITHOUT_TORCH = (
+    "bench",
+    "bench.analysis",
+    "bench.commands",
+    "bench.commands.check",
+    "bench.commands.new",
+    "bench.conformance",
+    "bench.conformance.scaffold",
+    "bench.contract",
+    "bench.data",
+    "bench.evaluation",
+    "bench.records",
+    "bench.registry",
+    "bench.reporting",
+)
+
+
+def _files(folder: str) -> list[Path]:
+    return sorted((ROOT / folder).rglob("*.py"))
+
+
+def _imports(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield "." * node.level + (node.module or "")
+
+
+def _room(module: str) -> str:
+    return ".".join(module.split(".")[:2])
+
+
+def test_the_harness_imports_no_method_and_no_dataset_by_name() -> None:
+    for path in _files("bench"):
+        named = {name for name in _imports(path) if name.split(".")[0] in ("methods", "datasets")}
+        assert not named, f"{path} imports {named}"
+
+
+def test_nothing_imports_the_commands() -> None:
+    for path in _files("bench"):
+        if "commands" not in path.parts and path.name != "__main__.py":
+            assert "bench.commands" not in {_room(name) for name in _imports(path)}, path
+
+
+@pytest.mark.parametrize("folder", FORBIDDEN)
+def test_a_room_does_not_know_those_that_stand_on_it(folder: str) -> None:
+    for path in _files(folder):
+        assert not FORBIDDEN[folder] & {_room(name) for name in _imports(path)}, path
+
+
+@pytest.mark.parametrize("folder", ["methods", "datasets"])
+def test_plug_ins_import_the_contract_the_toolkits_and_each_other_relatively(folder: str) -> None:
+    for path in _files(folder):
+        for name in _imports(path):
+            assert name.split(".")[0] not in ("methods", "datasets"), f"{path} imports {name}"
+            assert not name.startswith("bench") or _room(name) in TOOLKITS, f"{path} imports {name}"
+
+
+def test_quick_modules_never_bring_torch() -> None:
+    program = (
+        "import sys, importlib\n"
+        "for name in sys.argv[1:]:\n"
+        "    importlib.import_module(name)\n"
+        "    assert 'torch' not in sys.modules, name\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, *WITHOUT_TORCH], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
