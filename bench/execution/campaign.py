@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -126,9 +127,11 @@ def run_cells(
         for digest, cell in by_digest.items()
     ]
     ended = 0
-    for outcome in _outcomes(tasks, cells[0].identity.threads, place, jobs, on_event):
-        on_event(_record(by_digest[outcome.task.key], outcome, place, store))
-        ended += 1
+    outcomes = _outcomes(tasks, cells[0].identity.threads, place, jobs, on_event)
+    with closing(outcomes):  # Ctrl-C stops the workers here, not when the iterator is collected
+        for outcome in outcomes:
+            on_event(_record(by_digest[outcome.task.key], outcome, place, store))
+            ended += 1
     return ended
 
 
@@ -153,7 +156,7 @@ def work(payload: _Payload) -> tuple[Status, str]:
 
 def _outcomes(
     tasks: list[Task], threads: int, place: Workplace, jobs: int, on_event: Callable[[Event | Ended], None]
-) -> Iterator[Outcome[tuple[Status, str]]]:
+) -> Generator[Outcome[tuple[Status, str]], None, None]:
     if jobs == 0:
         return run_inline(tasks, work, on_event=on_event)
     slots = local_slots(jobs, threads, place.device)

@@ -36,7 +36,7 @@ from bench.contract.limits import unsuitable
 from bench.data import class_matched, load_dataset
 from bench.evaluation import Evaluation, Protocol, evaluate
 from bench.experiment.grid import Cell
-from bench.records import circumstances as around
+from bench.records.circumstances import collect, reset_peak_memory, utc_now
 from bench.records.schema import (
     Circumstances,
     Failure,
@@ -89,7 +89,8 @@ def run_cell(cell: Cell, place: Workplace, progress: Progress | None = None) -> 
     status: Status = "done"
     result: Result | None = None
     failure: Failure | None = None
-    started = around.now()
+    started = utc_now()
+    reset_peak_memory()
     with _captured(log), threadpool_limits(cell.identity.threads):
         try:
             result = _run(cell, place, progress, clock, story)
@@ -103,19 +104,20 @@ def run_cell(cell: Cell, place: Workplace, progress: Progress | None = None) -> 
     return Finished(record, story.per_query, story.context.trace.rows, log.getvalue())
 
 
-def lost(cell: Cell, place: Workplace, status: Status, kind: str, reason: str, seconds: float) -> Finished:
+def lost(
+    cell: Cell, place: Workplace, status: Status, failure: Failure, seconds: float, output: str
+) -> Finished:
     """Return the record of a cell whose worker was lost, for the process that noticed."""
     clock = _Clock()
     clock.seconds["total"] = round(seconds, 6)
-    failure = Failure(reason=reason, kind=kind)
     record = Record(
         identity=cell.identity,
         status=status,
         result=None,
         failure=failure,
-        circumstances=_circumstances(cell, place, around.now(), clock),
+        circumstances=_circumstances(cell, place, utc_now(), clock),
     )
-    return Finished(record, {}, [], f"{status}: {reason}\n")
+    return Finished(record, {}, [], f"{output}\n{status}: {failure.reason}\n")
 
 
 @dataclass
@@ -207,7 +209,7 @@ def _evaluate(
 ) -> list[Metric]:
     metrics: list[Metric] = []
     known: dict[str, Evaluation] = {}
-    for rule in checkpoints or {"none": None}:
+    for rule in checkpoints or ("none",):
         state = str(checkpoints[rule].epoch) if checkpoints else ""
         if state not in known:
             if checkpoints:
@@ -274,18 +276,13 @@ def _circumstances(cell: Cell, place: Workplace, started: str, clock: _Clock) ->
         source = registry.method(cell.identity.method).key
     except Exception:  # the plug-in itself may be what is broken
         source = ""
-    return Circumstances(
-        started=started,
-        seconds=clock.seconds,
-        peak_memory=around.peak_memory(),
-        peak_device_memory=_peak_device_memory(place.device),
-        device=place.device,
-        host=around.host(),
-        versions=around.versions(),
-        commit=around.commit(),
-        dirty=around.dirty(),
-        source=source,
-        command=command_for(cell, place),
+    return collect(
+        started,
+        clock.seconds,
+        place.device,
+        source,
+        command_for(cell, place),
+        _peak_device_memory(place.device),
     )
 
 

@@ -144,10 +144,8 @@ def describe_data(given: str, data_dir: Path | None, profile: str, cache: Path |
         UsageError: if there is no such dataset.
         DataError: if its files are absent and nothing stands in, or if a bundle cannot be read.
     """
-    from bench.data import bundle_modalities, fingerprint_of
+    from bench.data import card_of, fingerprint_of
 
     kind, fingerprint = fingerprint_of(given, data_dir, profile, cache=cache)
-    if given.endswith(".npz"):
-        return DataSource(given, Path(given).stem, kind, fingerprint, bundle_modalities(Path(given)))
-    card = registry.dataset(given).card
+    card = card_of(given)
     return DataSource(given, card.name, kind, fingerprint, tuple(m.name for m in card.modalities))
