@@ -82,20 +82,16 @@ def class_numbers(
 
 
 def label_matrix(values: Array, where: str) -> NDArray[np.uint8]:
-    """Return multi-label targets as a 0/1 matrix ``(n, C)``, uint8.
+    """Return multi-label targets as a 0/1 matrix ``(n, C)``, uint8; a row may have no class.
 
     Raises:
-        DataError: if anything but 0 and 1 is in it, or a row has no class.
+        DataError: if anything but 0 and 1 is in it.
     """
     if values.ndim != 2 or 0 in values.shape:
         raise DataError(f"{where}: multi-label targets must be a matrix (n, C), found shape {values.shape}")
     if values.dtype.kind not in "biuf" or not ((values == 0) | (values == 1)).all():
         raise DataError(f"{where}: multi-label targets must be 0 or 1 only")
-    matrix = np.ascontiguousarray(values, dtype=np.uint8)
-    empty = np.flatnonzero(~matrix.any(axis=1))
-    if len(empty):
-        raise DataError(f"{where}: row {empty[0]} belongs to no class ({len(empty)} such rows)")
-    return matrix
+    return np.ascontiguousarray(values, dtype=np.uint8)
 
 
 def read_modality(

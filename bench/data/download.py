@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import requests
 
-_CHUNK = 1 << 18
+_CHUNK = 1 << 14  # what a broken connection can cost
 _MOST_REQUESTS = 200
 _LONGEST_PAUSE = 30.0
 _RANGE = re.compile(r"bytes (\d+)-\d+/(\d+)")

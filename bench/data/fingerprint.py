@@ -17,6 +17,9 @@ from bench.data.look_alike import rule_digest
 from bench.data.source import Source, source_of
 
 
+_DIGESTS: dict[str, str] = {}  # of files digested by this process: a worker opens the same data many times
+
+
 def fingerprint_of(
     name_or_path: str | Path,
     data_dir: str | Path | None = None,
@@ -71,9 +74,10 @@ def file_digests(files: Mapping[str, Path], cache: Path | None = None) -> dict[s
         try:
             state = path.stat()
             entry = f"{path.resolve()}|{state.st_size}|{state.st_mtime_ns}"
-            digests[name] = known.get(entry) or sha256_of(path)
+            digests[name] = known.get(entry) or _DIGESTS.get(entry) or sha256_of(path)
         except OSError as error:
             raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
+        _DIGESTS[entry] = digests[name]
         if entry not in known:
             fresh[entry] = digests[name]
     if cache is not None and fresh:

@@ -1,0 +1,59 @@
+"""Writes small files in the containers that datasets are released in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from scipy.io import savemat
+
+Values = Mapping[str, "np.ndarray[Any, Any] | list[np.ndarray[Any, Any]]"]
+
+
+def write_mat5(path: Path, values: Values, *, compress: bool = False) -> Path:
+    """Write MAT v5; a list becomes a 1 x n cell array."""
+    savemat(path, {key: _cells(value) if isinstance(value, list) else value for key, value in values.items()},
+            do_compression=compress)  # fmt: skip
+    return path
+
+
+def write_mat73(path: Path, values: Values) -> Path:
+    """Write what MATLAB 7.3 writes: HDF5 behind a 512-byte text, transposed matrices, cells by reference."""
+    with h5py.File(path, "w", userblock_size=512) as file:
+        cells = file.create_group("#refs#")
+        for key, value in values.items():
+            if isinstance(value, list):
+                node = file.create_dataset(key, (len(value), 1), dtype=h5py.ref_dtype)
+                for index, cell in enumerate(value):
+                    node[index, 0] = _matlab(cells, f"{key}{index}", cell).ref
+                node.attrs["MATLAB_class"] = np.bytes_("cell")
+            else:
+                _matlab(file, key, value)
+    text = b"MATLAB 7.3 MAT-file, Platform: GLNXA64".ljust(124) + b"\x00\x02IM"
+    with path.open("r+b") as stream:
+        stream.write(text)
+    return path
+
+
+def write_hdf5(path: Path, values: Mapping[str, np.ndarray[Any, Any]]) -> Path:
+    """Write plain HDF5, as Python programs do."""
+    with h5py.File(path, "w") as file:
+        for key, value in values.items():
+            file.create_dataset(key, data=value)
+    return path
+
+
+def _cells(values: list[np.ndarray[Any, Any]]) -> np.ndarray[Any, Any]:
+    cells = np.empty((1, len(values)), dtype=object)
+    for index, value in enumerate(values):
+        cells[0, index] = value
+    return cells
+
+
+def _matlab(group: Any, name: str, value: np.ndarray[Any, Any]) -> Any:
+    node = group.create_dataset(name, data=np.atleast_2d(value).T)
+    node.attrs["MATLAB_class"] = np.bytes_("double")
+    return node

@@ -1,0 +1,188 @@
+"""One door to all data: real where the files are, a named look-alike where they are not, never in between."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import pytest
+
+from bench.contract import DataError, DatasetCard, DatasetLoader, Fact, FileCard, Modality, Split, UsageError
+from bench.contract import ModalityCard as Card
+from bench.data import QUICK, card_of, data_folder, fingerprint_of, load_dataset, load_from, open_arrays
+from bench.data.fingerprint import file_digests
+from bench.data.look_alike import rule_digest
+
+
+class Tiny(DatasetLoader):
+    """Two files, of which the second is only there."""
+
+    card: ClassVar[DatasetCard] = DatasetCard(
+        "tiny",
+        "Tiny",
+        tuple(
+            Card(name, Fact("f", "confirmed"), Fact(3, "confirmed"), Fact((8, 4, 4), "doubtful"), "dense")
+            for name in ("image", "text")
+        ),
+        Fact(2, "confirmed"),
+        "none",
+        "none",
+        files=(FileCard("x.npz", "the author"), FileCard("y.list", "the author")),
+        has_look_alike=True,
+    )
+
+    def read(self, files: dict[str, Path]) -> dict[str, Split]:
+        with open_arrays(files["x.npz"]) as source:
+            rows = Modality(source.array("X").astype(np.float32), source.array("y"))
+        return {
+            part: Split({"image": rows, "text": rows}, 2, "natural")
+            for part in ("train", "validation", "test")
+        }
+
+
+def put(folder: Path, rows: int = 8) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    np.savez(folder / "x.npz", X=np.arange(rows * 3.0).reshape(rows, 3), y=np.arange(rows) % 2)
+    (folder / "y.list").write_text("1\n")
+    return folder
+
+
+def test_absent_files_give_a_look_alike_that_says_so(tmp_path: Path) -> None:
+    data = load_from(Tiny, tmp_path)
+    assert data.kind == "look-alike"
+    assert data.fingerprint == rule_digest(Tiny.card, QUICK)
+    assert len(data.test["image"]) == 4
+
+
+@pytest.mark.parametrize("place", ["", "tiny"])
+def test_files_are_found_in_the_dataset_s_folder_and_in_the_data_folder(tmp_path: Path, place: str) -> None:
+    put(tmp_path / place)
+    data = load_from(Tiny, tmp_path)
+    assert data.kind == "real"
+    np.testing.assert_array_equal(data.train["image"].features, np.arange(24.0).reshape(8, 3))
+
+
+def test_some_files_without_the_others_are_an_error_not_a_look_alike(tmp_path: Path) -> None:
+    (put(tmp_path) / "y.list").unlink()
+    with pytest.raises(
+        DataError, match=r"tiny needs y.list, .*comes from the author: get it by hand and put it"
+    ):
+        load_from(Tiny, tmp_path)
+
+
+def test_a_damaged_file_is_an_error_not_a_look_alike(tmp_path: Path) -> None:
+    (put(tmp_path) / "x.npz").write_bytes(b"PK\x03\x04 broken")
+    with pytest.raises(DataError, match=r"x.npz: cannot be read"):
+        load_from(Tiny, tmp_path)
+
+
+def test_without_a_look_alike_absent_files_are_an_error(tmp_path: Path) -> None:
+    class Strict(Tiny):
+        card = replace(Tiny.card, has_look_alike=False)
+
+    with pytest.raises(DataError, match="put it at") as caught:
+        load_from(Strict, tmp_path)
+    assert str(tmp_path / "tiny" / "x.npz") in str(caught.value)
+
+
+def test_a_loader_without_any_data_is_refused() -> None:
+    class Empty(Tiny):
+        card = replace(Tiny.card, files=())
+
+    with pytest.raises(DataError, match="neither files nor embedded data"):
+        load_from(Empty)
+
+
+def test_what_departs_from_the_card_s_suppositions_is_noted_on_the_dataset(tmp_path: Path) -> None:
+    notes = load_from(Tiny, put(tmp_path)).card.notes
+    assert notes[0] == "image has 8/8/8 rows; the card supposes 8/4/4"
+    assert Tiny.card.notes == ()
+
+
+def test_the_data_folder_is_given_or_the_variable_s_or_the_working_folder_s(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("BENCH_DATA", raising=False)
+    assert data_folder() == Path.cwd() / "data"
+    monkeypatch.setenv("BENCH_DATA", "/elsewhere")
+    assert data_folder() == Path("/elsewhere")
+    assert data_folder("here") == Path("here")
+
+
+def test_the_fingerprint_follows_content_limits_and_name_and_nothing_else(tmp_path: Path) -> None:
+    first = load_from(Tiny, put(tmp_path / "a"))
+    assert load_from(Tiny, put(tmp_path / "b")).fingerprint == first.fingerprint
+    assert load_from(Tiny, tmp_path / "a", "paper").fingerprint != first.fingerprint
+    assert load_from(Tiny, put(tmp_path / "c", rows=10)).fingerprint != first.fingerprint
+
+    class Other(Tiny):
+        card = replace(Tiny.card, name="other")
+
+    assert load_from(Other, tmp_path / "a").fingerprint != first.fingerprint
+
+
+def test_digests_are_remembered_until_a_file_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache, path = tmp_path / "made" / "cache.json", tmp_path / "x"
+    path.write_text("one")
+    first = file_digests({"x": path}, cache)
+    assert cache.is_file()
+
+    def must_not_be_called(_: Path) -> str:
+        raise AssertionError("digested again")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("bench.data.fingerprint.sha256_of", must_not_be_called)
+        patched.setattr("bench.data.fingerprint._DIGESTS", {})
+        assert file_digests({"x": path}, cache) == first
+    path.write_text("two!")
+    assert file_digests({"x": path}, cache) != first
+    for damage in ("{", "[1]"):
+        cache.write_text(damage)
+        assert file_digests({"x": path}, cache) == file_digests({"x": path})
+
+
+def test_an_embedded_file_that_is_gone_is_told(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="cannot be read: No such file"):
+        file_digests({"x": tmp_path / "none"})
+
+
+def test_names_profiles_and_paths_that_do_not_exist_are_usage_errors(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="emoji"):
+        load_dataset("emojy", tmp_path)
+    with pytest.raises(UsageError, match="quick"):
+        load_dataset("emoji", tmp_path, profile="qick")
+    with pytest.raises(UsageError, match="no feature bundle"):
+        fingerprint_of("some/where", tmp_path)
+
+
+def test_finding_a_fingerprint_loads_neither_arrays_nor_torch_and_takes_no_time() -> None:
+    code = (
+        "import sys, bench.data, bench.registry; bench.data.fingerprint_of('emoji'); "
+        "print([name for name in ('torch', 'scipy', 'h5py', 'requests') if name in sys.modules])"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ
+    )
+    assert told.stdout.strip() == "[]"
+    fingerprint_of("emoji")
+    start = time.perf_counter()
+    fingerprint_of("emoji")
+    assert time.perf_counter() - start < 0.05
+
+
+def test_all_quick_look_alikes_together_take_less_than_three_seconds(tmp_path: Path) -> None:
+    start = time.process_time()
+    for name in ("wikipedia", "nus_wide", "inria_websearch", "xmedia", "xmedianet"):
+        assert load_dataset(name, tmp_path).kind == "look-alike"
+    assert time.process_time() - start < 3
+
+
+def test_a_card_is_had_by_name_without_any_data() -> None:
+    assert card_of("wikipedia").modalities[0].dimension.value == 4096

@@ -1,0 +1,177 @@
+"""Look-alikes: the card's shapes, classes everywhere, reproducible bytes, a plausible difficulty."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from bench.contract import Character, DatasetCard, Fact, ModalityCard, Split
+from bench.data import QUICK, Caps, look_alike
+from bench.data.look_alike import _draw_classes, rule_digest
+from datasets.inria_websearch import InriaWebsearch
+from datasets.nus_wide import NusWide
+from datasets.wikipedia import Wikipedia
+from datasets.xmedia import XMedia
+from datasets.xmedianet import XMediaNet
+
+BENCHMARKS = [Wikipedia.card, NusWide.card, InriaWebsearch.card, XMedia.card, XMediaNet.card]
+
+
+def card(classes: int = 6, *, paired: bool = True, multi_label: bool = False, rows: int = 400) -> DatasetCard:
+    characters: tuple[Character, ...] = ("sparse", "counts", "topics", "dense")
+    modalities = tuple(
+        ModalityCard(
+            f"{character}",
+            Fact("made up", "confirmed"),
+            Fact(40, "confirmed"),
+            Fact((rows, 60, 120), "confirmed"),
+            character,
+        )
+        for character in characters
+    )
+    return DatasetCard(
+        name="tiny",
+        title="Tiny",
+        modalities=modalities,
+        n_classes=Fact(classes, "confirmed"),
+        licence="none",
+        source="none",
+        paired=Fact(paired, "confirmed"),
+        multi_label=multi_label,
+        has_look_alike=True,
+    )
+
+
+def nearest_mean_accuracy(train: Split, test: Split, name: str) -> float:
+    x, y = train[name].features, train[name].labels
+    scale = x.std(axis=0) + 1e-6
+    present = np.unique(y)
+    means = np.stack([x[y == number].mean(axis=0) for number in present]) / scale
+    rows = test[name].features / scale
+    distance = (means**2).sum(axis=1) - 2 * rows @ means.T
+    return float((present[distance.argmin(axis=1)] == test[name].labels).mean())
+
+
+def digest(splits: dict[str, Split]) -> str:
+    content = hashlib.sha256()
+    for split in splits.values():
+        for modality in split.values():
+            content.update(modality.features.tobytes())
+            content.update(modality.labels.tobytes())
+    return content.hexdigest()
+
+
+@pytest.mark.parametrize("benchmark_card", BENCHMARKS, ids=lambda found: found.name)
+def test_quick_look_alikes_have_the_card_s_modalities_every_class_and_a_plausible_difficulty(
+    benchmark_card: DatasetCard,
+) -> None:
+    splits = look_alike(benchmark_card, QUICK)
+    classes = benchmark_card.n_classes.value
+    limits = QUICK.rows(classes)
+    for index, part in enumerate(("train", "validation", "test")):
+        split = splits[part]
+        assert tuple(split) == tuple(modality.name for modality in benchmark_card.modalities)
+        assert split.paired == benchmark_card.paired.value
+        for modality in benchmark_card.modalities:
+            found = split[modality.name]
+            assert modality.rows.value is not None
+            assert len(found) == min(modality.rows.value[index], limits[part])
+            assert found.dimension == min(modality.dimension.value or 512, QUICK.dimension)
+            assert found.features.dtype == np.float32
+            assert found.features.flags.c_contiguous
+            assert np.isfinite(found.features).all()
+            assert found.features.any(axis=1).all()
+            assert set(found.labels) == set(range(classes))
+    for modality in benchmark_card.modalities:
+        accuracy = nearest_mean_accuracy(splits["train"], splits["test"], modality.name)
+        assert 4 / classes < accuracy < 0.95
+
+
+def test_without_caps_the_card_s_own_sizes_are_generated() -> None:
+    splits = look_alike(card())
+    assert len(splits["train"]["sparse"]) == 400
+    assert splits["test"]["dense"].dimension == 40
+
+
+def test_the_same_rule_gives_the_same_bytes() -> None:
+    """A change of this digest needs a new VERSION: records tell look-alikes apart by it."""
+    found = digest(look_alike(card(), Caps(50, 20, 30, 16)))
+    assert found == digest(look_alike(card(), Caps(50, 20, 30, 16)))
+    assert found == "5b1c1f4404a99424f0da128efb9c54f984bc7a63173d34f3b3158c6fdabe706f"
+
+
+def test_the_rule_s_digest_changes_with_whatever_decides_the_bytes() -> None:
+    digests = [
+        rule_digest(card()),
+        rule_digest(card(), QUICK),
+        rule_digest(card(), replace(QUICK, test=499)),
+        rule_digest(card(7)),
+        rule_digest(card(paired=False)),
+        rule_digest(card(multi_label=True)),
+        rule_digest(card(rows=401)),
+        rule_digest(replace(card(), name="other")),
+    ]
+    assert len(set(digests)) == len(digests)
+    assert rule_digest(card()) == rule_digest(replace(card(), title="words change no byte"))
+
+
+def test_features_have_the_character_of_their_kind() -> None:
+    train = look_alike(card())["train"]
+    sparse, counts, topics = (train[name].features for name in ("sparse", "counts", "topics"))
+    assert sparse.min() == 0
+    assert 0.1 < (sparse > 0).mean() < 0.6
+    np.testing.assert_array_equal(counts, np.floor(counts))
+    assert counts.min() == 0
+    np.testing.assert_allclose(topics.sum(axis=1), 1, rtol=1e-5)
+    assert topics.min() > 0
+    assert train["dense"].features.min() < 0
+
+
+def residual_agreement(train: Split) -> float:
+    """Share of one modality's variation within a class that another modality explains."""
+    within = []
+    for name in ("dense", "sparse"):
+        features, labels = train[name].features.astype(float), train[name].labels
+        within.append(
+            np.concatenate([features[labels == c] - features[labels == c].mean(0) for c in range(6)])
+        )
+    half = len(within[0]) // 2
+    order = np.random.default_rng(0).permutation(len(within[0]))
+    left, right = within[0][order], within[1][order]
+    weights = np.linalg.lstsq(left[:half], right[:half], rcond=None)[0]
+    residual = right[half:] - left[half:] @ weights
+    return float(1 - (residual**2).sum() / (right[half:] ** 2).sum())
+
+
+def test_paired_rows_show_the_same_instance_and_unpaired_rows_do_not() -> None:
+    assert residual_agreement(look_alike(card(rows=3000))["train"]) > 0.1
+    unpaired = look_alike(card(paired=False, rows=3000))["train"]
+    assert unpaired.pairing == "none"
+    assert not np.array_equal(unpaired["dense"].labels, unpaired["sparse"].labels)
+    sorted_rows = {name: np.argsort(unpaired[name].labels, kind="stable") for name in unpaired}
+    assert residual_agreement(unpaired.take(sorted_rows)) < 0.02
+
+
+def test_classes_of_one_super_class_lie_nearer_to_each_other() -> None:
+    classes = _draw_classes(card(60))
+    distance = np.linalg.norm(classes.centres[:, None] - classes.centres[None], axis=2)
+    same = classes.super_class[:, None] == classes.super_class[None]
+    np.fill_diagonal(same, False)
+    off = ~np.eye(60, dtype=bool)
+    assert distance[same].mean() < 0.9 * distance[~same & off].mean()
+
+
+def test_multi_label_look_alikes_have_one_or_two_classes_per_row() -> None:
+    train = look_alike(card(multi_label=True))["train"]
+    assert train.multi_label
+    assert set(train["dense"].labels.sum(axis=1)) == {1, 2}
+    assert train["dense"].labels.any(axis=0).all()
+
+
+def test_a_benchmark_without_public_sizes_gets_stated_ones() -> None:
+    unknown = replace(card().modalities[0], dimension=Fact(None, "doubtful"), rows=Fact(None, "doubtful"))
+    train = look_alike(replace(card(), modalities=(unknown,)))["train"]
+    assert train["sparse"].features.shape == (1000, 512)
