@@ -25,11 +25,23 @@ from bench.commands.options import plugin_option, reports_option, results_option
     show_default=True,
     help="Selection rule to print.",
 )
+@click.option(
+    "--fill",
+    "documents",
+    multiple=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="A document of yours whose marked places (<!-- table: DATASET PROTOCOL -->) get their tables.",
+)
 @results_option
 @reports_option
 @plugin_option
 def command(
-    protocols: Sequence[str], selection: str, results: Path, reports: Path, plugin_files: Sequence[Path]
+    protocols: Sequence[str],
+    selection: str,
+    documents: Sequence[Path],
+    results: Path,
+    reports: Path,
+    plugin_files: Sequence[Path],
 ) -> int:
     """Write mAP tables in Markdown, LaTeX and CSV; the same records give the same bytes."""
     from bench.commands.options import load_plugins
@@ -40,6 +52,8 @@ def command(
     load_plugins(plugin_files)
     records, problems = read_records(results)
     ids = [Protocol.parse(word).id for word in protocols]
-    files = write_report(records, reports, protocols=ids, selection=selection, problems=problems)
+    files = write_report(
+        records, reports, protocols=ids, selection=selection, problems=problems, documents=documents
+    )
     click.echo(f"{len(files)} files from {len(records)} records; read {files[0]}")
     return int(bool(problems))

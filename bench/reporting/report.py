@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +11,8 @@ from bench.analysis.naming import registry_naming
 from bench.analysis.tables import Table, tables_of
 from bench.records.schema import Record
 from bench.reporting import text
+from bench.reporting.files import write_text
+from bench.reporting.fill import fill
 
 PROTOCOLS = ("map@all", "map@50/hits")
 
@@ -29,6 +29,7 @@ def write_report(
     protocols: Sequence[str] = PROTOCOLS,
     selection: str = "best",
     problems: Sequence[tuple[str, str]] = (),
+    documents: Sequence[Path] = (),
 ) -> list[Path]:
     """Write all tables for ``records`` into ``folder`` and return the files, the overview first.
 
@@ -41,6 +42,7 @@ def write_report(
         protocols: ids of the protocols to tabulate.
         selection: selection rule to print.
         problems: damaged records (folder, sentence), to be named in the overview.
+        documents: files whose marked places are filled with tables, see `bench.reporting.fill`.
     """
     tables = tables_of(records, registry_naming(), protocols, selection)
     files = {
@@ -54,7 +56,9 @@ def write_report(
         if old not in files:
             old.unlink()
     for path, content in files.items():
-        _write(path, content)
+        write_text(path, content)
+    for document in documents:
+        fill(document, tables)
     return [overview, *(path for path in files if path != overview)]
 
 
@@ -104,13 +108,3 @@ def _departures(methods: set[str]) -> list[str]:
 def _stem(table: Table) -> str:
     parts = [table.dataset, table.kind, table.profile, table.protocol, table.selection, table.fingerprint[:8]]
     return re.sub(r"[^A-Za-z0-9.@_-]+", "-", "_".join(parts))
-
-
-def _write(path: Path, content: str) -> None:
-    """Write a file whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".tmp-")
-    with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-        file.write(content)
-    Path(temporary).chmod(0o644)
-    Path(temporary).replace(path)
