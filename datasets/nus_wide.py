@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from bench.contract import DatasetCard, DatasetLoader, Fact, FileCard, ModalityCard, Split
-from bench.data import open_arrays, read_modality
+from bench.data import first_class, open_arrays, read_modality
 
 ROWS = Fact[tuple[int, int, int] | None]((8000, 1000, 1000), "doubtful")
 FILE = "nus_wide_deep_doc2vec-corr-ae.h5py"
@@ -50,14 +50,16 @@ class NusWide(DatasetLoader):
     def read(self, files: dict[str, Path]) -> dict[str, Split]:
         """Return the file's own three splits; one list of labels serves both modalities."""
         splits: dict[str, Split] = {}
+        n_classes = self.card.n_classes.value
         with open_arrays(files[FILE]) as source:
+            first = first_class(source, [f"{prefix}_imgs_labels" for prefix in _PARTS.values()], n_classes)
             for part, prefix in _PARTS.items():
                 labels = f"{prefix}_imgs_labels"
                 modalities = {
                     "image": read_modality(
-                        source, self.card, "image", f"{prefix}_imgs_deep", labels, first="file"
+                        source, self.card, "image", f"{prefix}_imgs_deep", labels, first=first
                     ),
-                    "text": read_modality(source, self.card, "text", f"{prefix}_texts", labels, first="file"),
+                    "text": read_modality(source, self.card, "text", f"{prefix}_texts", labels, first=first),
                 }
-                splits[part] = Split(modalities, self.card.n_classes.value, "natural")
+                splits[part] = Split(modalities, n_classes, "natural")
         return splits

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from bench.contract import DatasetCard, DatasetLoader, Fact, FileCard, Modality, ModalityCard, Split
-from bench.data import ArrayFile, cut_block, open_arrays, read_modality
+from bench.data import ArrayFile, cut_block, first_class, open_arrays, read_modality
 
 ROWS = Fact[tuple[int, int, int] | None]((42941, 5000, 23661), "inferred")
 FILE = "nus_wide_deep_doc2vec_data_42941.h5py"
@@ -42,9 +42,11 @@ class NusWide42941(DatasetLoader):
     def read(self, files: dict[str, Path]) -> dict[str, Split]:
         """Return the splits."""
         with open_arrays(files[FILE]) as source:
-            train, test = self._block(source, "train"), self._block(source, "test")
+            labels = [key for key in source.keys() if key.endswith("_labels")]  # noqa: SIM118
+            first = first_class(source, labels, self.card.n_classes.value)
+            train, test = self._block(source, "train", first), self._block(source, "test", first)
             if "valid_imgs_deep" in source:
-                validation = self._block(source, "valid")
+                validation = self._block(source, "valid", first)
             else:
                 rows = {card.name: (card.rows.value or (0, 0, 0))[1] for card in self.card.modalities}
                 validation, test = cut_block(test, rows, source.path)
@@ -52,7 +54,7 @@ class NusWide42941(DatasetLoader):
         parts = {"train": train, "validation": validation, "test": test}
         return {part: Split(modalities, n_classes, "natural") for part, modalities in parts.items()}
 
-    def _block(self, source: ArrayFile, prefix: str) -> dict[str, Modality]:
+    def _block(self, source: ArrayFile, prefix: str, first: int) -> dict[str, Modality]:
         text = f"{prefix}_texts" if f"{prefix}_texts" in source else f"{prefix}_text"
         image_labels = f"{prefix}_imgs_labels"
         text_labels = f"{prefix}_texts_labels"
@@ -60,7 +62,7 @@ class NusWide42941(DatasetLoader):
             text_labels = image_labels
         return {
             "image": read_modality(
-                source, self.card, "image", f"{prefix}_imgs_deep", image_labels, first="file"
+                source, self.card, "image", f"{prefix}_imgs_deep", image_labels, first=first
             ),
-            "text": read_modality(source, self.card, "text", text, text_labels, first="file"),
+            "text": read_modality(source, self.card, "text", text, text_labels, first=first),
         }

@@ -7,6 +7,7 @@ from bench.data.checks import (
     class_numbers,
     cut_block,
     feature_matrix,
+    first_class,
     label_matrix,
     read_modality,
 )
@@ -40,6 +41,7 @@ __all__ = [
     "feature_matrix",
     "fetch",
     "fingerprint_of",
+    "first_class",
     "fixed_generator",
     "label_matrix",
     "load_dataset",

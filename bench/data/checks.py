@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,7 +46,7 @@ def feature_matrix(values: Array, where: str) -> NDArray[np.float32]:
 
 
 def class_numbers(
-    values: Array, where: str, n_classes: int, first: int | Literal["file"] = 0, *, whole_floats: bool = True
+    values: Array, where: str, n_classes: int, first: int = 0, *, whole_floats: bool = True
 ) -> NDArray[np.int64]:
     """Return labels as class numbers ``(n,)`` counted from 0, int64.
 
@@ -55,8 +54,7 @@ def class_numbers(
         values: ``(n,)``, ``(n, 1)`` or ``(1, n)`` as read from a file.
         where: file and key, for messages.
         n_classes: number of classes C.
-        first: number of the first class in the file: 0 or 1, or ``file`` where that is not known: then
-            labels that reach C count from 1.
+        first: number of the first class in the file: 0 or 1.
         whole_floats: whether floating-point numbers without a fraction will do, as MATLAB writes them.
 
     Raises:
@@ -68,17 +66,32 @@ def class_numbers(
         raise DataError(f"{where}: labels must be one number per row, found shape {values.shape}")
     numbers = _whole(values.reshape(-1), where, whole_floats)
     low, high = int(numbers.min()), int(numbers.max())
-    start = (1 if high == n_classes and low >= 1 else 0) if first == "file" else first
-    if low < start or high > start + n_classes - 1:
+    if low < first or high > first + n_classes - 1:
         hint = ""
-        if start == 0 and low >= 1 and high == n_classes:
+        if first == 0 and low >= 1 and high == n_classes:
             hint = "; they seem to be counted from 1, subtract 1"
-        elif start == 1 and low == 0 and high <= n_classes - 1:
+        elif first == 1 and low == 0 and high <= n_classes - 1:
             hint = "; they seem to be counted from 0"
         raise DataError(
-            f"{where}: labels reach from {low} to {high}, expected {start} to {start + n_classes - 1}{hint}"
+            f"{where}: labels reach from {low} to {high}, expected {first} to {first + n_classes - 1}{hint}"
         )
-    return numbers - start
+    return numbers - first
+
+
+def first_class(source: ArrayFile, keys: Iterable[str], n_classes: int) -> int:
+    """Return whether a file's labels count from 0 or from 1, where its publisher does not say.
+
+    All its lists of labels decide together: they count from 1 where none is 0 and one is ``n_classes``.
+
+    Raises:
+        DataError: if a list is missing or unreadable.
+    """
+    lists = [source.array(key) for key in keys]
+    filled = [labels for labels in lists if labels.size and labels.dtype.kind in "iuf"]
+    if not filled:
+        return 0
+    low, high = min(labels.min() for labels in filled), max(labels.max() for labels in filled)
+    return int(low >= 1 and high == n_classes)
 
 
 def label_matrix(values: Array, where: str) -> NDArray[np.uint8]:
@@ -101,7 +114,7 @@ def read_modality(
     features: str,
     labels: str,
     *,
-    first: int | Literal["file"] = 0,
+    first: int = 0,
 ) -> Modality:
     """Read and check one modality's features and class numbers.
 
@@ -134,7 +147,7 @@ def checked_modality(
     features_where: str,
     labels: Array,
     labels_where: str,
-    first: int | Literal["file"] = 0,
+    first: int = 0,
 ) -> Modality:
     """Check one modality's features and class numbers as read; arguments as for `read_modality`.
 

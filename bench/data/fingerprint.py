@@ -16,7 +16,6 @@ from bench.data.caps import Caps, caps_of
 from bench.data.look_alike import rule_digest
 from bench.data.source import Source, source_of
 
-
 _DIGESTS: dict[str, str] = {}  # of files digested by this process: a worker opens the same data many times
 
 

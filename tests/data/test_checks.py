@@ -9,7 +9,15 @@ import numpy as np
 import pytest
 
 from bench.contract import DataError, DatasetCard, Fact, Modality, ModalityCard, Split
-from bench.data import class_numbers, cut_block, feature_matrix, label_matrix, open_arrays, read_modality
+from bench.data import (
+    class_numbers,
+    cut_block,
+    feature_matrix,
+    first_class,
+    label_matrix,
+    open_arrays,
+    read_modality,
+)
 from bench.data.checks import check_splits, require_equal_labels
 from tests.data.released import write_mat5
 
@@ -105,8 +113,13 @@ def test_floating_point_labels_are_refused_where_the_format_promises_integers() 
 
 
 @pytest.mark.parametrize("start", [0, 1])
-def test_where_the_first_class_is_unknown_the_file_tells(start: int) -> None:
-    np.testing.assert_array_equal(class_numbers(np.arange(3) + start, WHERE, 3, "file"), [0, 1, 2])
+def test_where_the_first_class_is_unknown_all_lists_of_the_file_tell_together(
+    tmp_path: Path, start: int
+) -> None:
+    values = {"a": np.arange(3) + start, "b": np.array([1 + start, start]), "c": np.array(["x"])}
+    with open_arrays(write_mat5(tmp_path / "x.mat", values)) as source:
+        assert first_class(source, ["a", "b", "c"], 3) == start
+        assert first_class(source, ["c"], 3) == 0
 
 
 @pytest.mark.parametrize(

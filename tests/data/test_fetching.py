@@ -221,7 +221,7 @@ def test_embedded_data_needs_no_fetching(tmp_path: Path) -> None:
 def archive(*names: str, content: bytes = BYTES) -> bytes:
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w") as packed:
-        packed.mkdir("folder")
+        packed.writestr("folder/", "")
         for name in names:
             packed.writestr(name, content)
     return stream.getvalue()

@@ -172,9 +172,12 @@ def test_finding_a_fingerprint_loads_neither_arrays_nor_torch_and_takes_no_time(
     )
     assert told.stdout.strip() == "[]"
     fingerprint_of("emoji")
-    start = time.perf_counter()
-    fingerprint_of("emoji")
-    assert time.perf_counter() - start < 0.05
+    times = []
+    for _ in range(3):  # the quickest: other processes may hold the machine for a while
+        start = time.perf_counter()
+        fingerprint_of("emoji")
+        times.append(time.perf_counter() - start)
+    assert min(times) < 0.05
 
 
 def test_all_quick_look_alikes_together_take_less_than_three_seconds(tmp_path: Path) -> None:

@@ -167,6 +167,14 @@ def test_nus_wide_reads_whatever_sizes_its_three_splits_have(tmp_path: Path, sta
     assert "image has 12/4/10 rows; the card supposes 7/7/7" in data.card.notes
 
 
+def test_a_part_without_the_last_class_does_not_shift_its_labels(tmp_path: Path) -> None:
+    loader = small(NusWide, {"*": (12, 4, 10)}, {"image": 5, "text": 3}, 4)
+    values = nus(1)
+    values["valid_imgs_labels"] = np.array([1, 2, 3, 1])
+    write_hdf5(tmp_path / "nus_wide_deep_doc2vec-corr-ae.h5py", values)
+    np.testing.assert_array_equal(load(loader, tmp_path).validation["image"].labels, [0, 1, 2, 0])
+
+
 @pytest.mark.parametrize("text", ["text", "texts"])
 @pytest.mark.parametrize("parts", [("train", "test"), ("train", "valid", "test")])
 def test_the_larger_nus_wide_is_read_with_or_without_a_validation_block(
