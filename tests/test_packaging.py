@@ -1,0 +1,57 @@
+"""An installed copy works on its own and shadows nobody's package."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("wheel")
+    source = folder / "source"
+    subprocess.run(["git", "clone", "-q", str(ROOT), str(source)], check=True)
+    command = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", str(folder), str(source)]
+    subprocess.run(command, check=True)
+    return next(folder.glob("*.whl"))
+
+
+@pytest.mark.slow
+def test_a_wheel_has_bench_alone_at_its_top(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        tops = {name.split("/")[0] for name in archive.namelist()}
+    assert {top for top in tops if not top.endswith(".dist-info")} == {"bench"}
+
+
+@pytest.mark.slow
+def test_an_installed_copy_finds_its_methods_datasets_and_embedded_data(wheel: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(tmp_path / "site")
+    # A package called `datasets` of somebody else, first on the path, must stay what it is.
+    (tmp_path / "site" / "datasets").mkdir()
+    (tmp_path / "site" / "datasets" / "__init__.py").write_text("MINE = True\n")
+    script = (
+        "import datasets; assert datasets.MINE\n"
+        "import bench, bench.registry as registry\n"
+        "assert 'drcl' in registry.method_names() and 'wikipedia' in registry.dataset_names()\n"
+        "assert not registry.registered().problems, registry.registered().problems\n"
+        "assert 'installed_methods' in registry.method('drcl').where\n"
+        "assert len(bench.load_dataset('emoji').train['image']) > 500\n"
+        "print(bench.create_method('sdml').settings)\n"
+    )
+    environment = {"PYTHONPATH": str(tmp_path / "site"), "XDG_CACHE_HOME": str(tmp_path), "PATH": ""}
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
