@@ -152,12 +152,10 @@ def encode_trace(rows: Iterable[Mapping[str, Value]]) -> bytes:
     seen = dict.fromkeys(column for row in rows for column in row)
     columns: list[str] = [column for column in _FIRST_COLUMNS if column in seen]
     columns += [column for column in seen if column not in _FIRST_COLUMNS]
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    if columns:
-        writer.writerow(columns)
-        writer.writerows([_cell(row.get(column)) for column in columns] for row in rows)
-    return buffer.getvalue().encode("utf-8", "backslashreplace")
+    lines = [columns, *([_cell(row.get(column)) for column in columns] for row in rows)] if columns else []
+    # A row of nothing is written as one empty text: a blank line would be no row at all.
+    text = "".join((",".join(map(_quoted, line)) or '""') + "\n" for line in lines)
+    return text.encode("utf-8", "backslashreplace")
 
 
 def decode_trace(content: bytes) -> list[dict[str, Value]]:
@@ -187,6 +185,13 @@ def _cell(value: object) -> str:
     if isinstance(value, bool):
         value = int(value)
     return repr(value) if isinstance(value, int | float) else str(value)
+
+
+def _quoted(text: str) -> str:
+    # The writer of the standard library leaves a lone carriage return bare; its reader ends the line there.
+    if not any(mark in text for mark in ',"\r\n\0'):
+        return text
+    return '"' + text.replace("\0", "\\0").replace('"', '""') + '"'
 
 
 def _value(text: str) -> Value:

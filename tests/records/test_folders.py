@@ -1,0 +1,240 @@
+"""A record's folder is whole or absent, whoever writes, dies or runs out of disk meanwhile."""
+
+from __future__ import annotations
+
+import errno
+import os
+import random
+import re
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+from bench.records import Store, StoreError
+from bench.records.folders import publish
+from tests.records import making
+
+ROOT = Path(__file__).resolve().parents[2]
+DEAD = 2**22 + 1  # above the largest process number of Linux
+DIGEST = making.record().digest
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    store = Store(tmp_path / "results")
+    store.prepare()
+    return store
+
+
+def write(store: Store, status: str = "done") -> bool:
+    record = making.record(status="done" if status == "done" else "failed")
+    return store.write(record, making.per_query(), making.TRACE, status)
+
+
+def hidden(store: Store, what: str, host: str | None = None, pid: int = DEAD) -> Path:
+    host = re.sub("[^A-Za-z0-9.]", "_", socket.gethostname()) if host is None else host
+    return store.runs / f".{what}-{DIGEST}-{host}-{pid}-0123abcd"
+
+
+def age(folder: Path, days: float) -> None:
+    then = time.time() - days * 86_400
+    os.utime(folder, (then, then))
+
+
+def test_what_a_dead_writer_left_half_written_is_removed(store: Store) -> None:
+    hidden(store, "tmp").mkdir()
+    (hidden(store, "tmp") / "record.json").write_text("{")
+    assert store.statuses() == {}
+    assert store.problems == []
+    store.prepare()
+    assert list(store.runs.iterdir()) == []
+
+
+def test_the_folder_of_a_living_writer_is_left_alone(store: Store) -> None:
+    for folder in (hidden(store, "tmp", pid=os.getpid()), hidden(store, "tmp", pid=1)):
+        folder.mkdir()
+        store.prepare()
+        assert folder.exists()
+
+
+def test_the_folder_of_a_writer_elsewhere_goes_only_when_it_is_old(store: Store) -> None:
+    folder = hidden(store, "tmp", host="another-host.example.org")
+    folder.mkdir()
+    store.prepare()
+    assert folder.exists()
+    age(folder, 1.5)
+    store.prepare()
+    assert not folder.exists()
+
+
+def test_hidden_folders_of_other_programs_are_left_alone(store: Store) -> None:
+    other = store.runs / ".tmp-something"
+    other.mkdir()
+    age(other, 9)
+    store.prepare()
+    assert other.exists()
+
+
+def test_a_record_that_a_dead_writer_had_moved_aside_is_put_back(store: Store) -> None:
+    write(store)
+    (store.runs / DIGEST).rename(hidden(store, "old"))
+    assert not store.has(DIGEST)
+    store.prepare()
+    assert store.status(DIGEST) == "done"
+    assert len(list(store.runs.iterdir())) == 1
+
+
+def test_a_record_that_has_a_successor_is_not_put_back(store: Store) -> None:
+    write(store, "failed")
+    (store.runs / DIGEST).rename(hidden(store, "old"))
+    write(store)
+    store.prepare()
+    assert store.status(DIGEST) == "done"
+    assert len(list(store.runs.iterdir())) == 1
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        (errno.ENOSPC, "the disk is full"),
+        (errno.EDQUOT, "quota"),
+        (errno.EROFS, "read-only"),
+        (errno.EACCES, "may not write"),
+        (errno.EIO, "check the disk"),
+    ],
+)
+def test_a_disk_that_refuses_is_explained_and_costs_nothing(
+    store: Store, monkeypatch: pytest.MonkeyPatch, number: int, words: str
+) -> None:
+    write(store, "failed")
+
+    def refuse(handle: int) -> NoReturn:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("os.fsync", refuse)
+    with pytest.raises(StoreError, match=words) as caught:
+        write(store)
+    assert str(store.runs) in str(caught.value)
+    assert store.status(DIGEST) == "failed"
+    assert len(list(store.runs.iterdir())) == 1
+
+
+def test_a_results_folder_that_is_a_file_is_explained(tmp_path: Path) -> None:
+    (tmp_path / "results").write_text("a file")
+    with pytest.raises(StoreError, match=r"results.runs.*part of that path is a file"):
+        Store(tmp_path / "results").prepare()
+    with pytest.raises(StoreError, match="part of that path is a file"):
+        write(Store(tmp_path / "results"))
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="the superuser may write everywhere")
+def test_a_protected_results_folder_is_explained(store: Store) -> None:
+    store.runs.chmod(0o500)
+    with pytest.raises(StoreError, match="may not write"):
+        store.prepare()
+    store.runs.chmod(0o700)
+
+
+def test_a_file_in_the_records_place_is_explained(store: Store) -> None:
+    (store.runs / DIGEST).write_text("mine")
+    with pytest.raises(StoreError, match="part of that path is a file"):
+        write(store)
+    assert (store.runs / DIGEST).read_text() == "mine"
+
+
+def test_an_interrupted_write_leaves_the_old_record(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(store, "failed")
+    rename = Path.rename
+
+    def interrupted(self: Path, target: Path) -> Path:
+        # Interrupt just when the old record is aside and the new one is about to take its place.
+        if self.name.startswith(".tmp") and not target.exists():
+            raise KeyboardInterrupt
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write(store)
+    monkeypatch.undo()
+    assert store.status(DIGEST) == "failed"
+    assert len(list(store.runs.iterdir())) == 1
+
+
+def _content(folder: Path) -> int:
+    try:
+        return int((folder / "rank").read_text())
+    except OSError:
+        return 0
+
+
+@pytest.mark.parametrize(("other", "stands"), [(9, 9), (1, 5)])
+def test_a_writer_that_was_overtaken_keeps_the_better_record(tmp_path: Path, other: int, stands: int) -> None:
+    place = tmp_path / DIGEST
+    publish(place, {"rank": b"3"}, _content)
+    overtaken: list[bool] = []
+
+    def rank(folder: Path) -> int:
+        found = _content(folder)
+        if folder == place and not overtaken:  # another writer finishes just after this one has looked
+            overtaken.append(True)
+            publish(place, {"rank": str(other).encode()}, lambda folder: 0)
+        return found
+
+    assert publish(place, {"rank": b"5"}, rank) is (stands == 5)
+    assert _content(place) == stands
+    assert list(tmp_path.iterdir()) == [place]
+
+
+def test_a_writer_that_finds_the_place_emptied_takes_it(tmp_path: Path) -> None:
+    place = tmp_path / DIGEST
+    publish(place, {"rank": b"3"}, _content)
+    emptied: list[Path] = []
+
+    def rank(folder: Path) -> int:
+        found = _content(folder)
+        if folder == place and not emptied:  # another writer moves it aside just now
+            emptied.append(place.rename(tmp_path / "elsewhere"))
+        return found
+
+    assert publish(place, {"rank": b"5"}, rank)
+    assert _content(place) == 5
+
+
+def writer(root: Path, first: str, rounds: int) -> subprocess.Popen[str]:
+    program = [sys.executable, "-m", "tests.records.writer", str(root), first, str(rounds)]
+    process = subprocess.Popen(program, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
+def test_processes_writing_one_cell_at_once_do_no_harm(store: Store) -> None:
+    processes = [writer(store.root, first, 40) for first in ("done", "failed", "done")]
+    finished = False
+    while any(process.poll() is None for process in processes):
+        assert set(store.statuses().values()) <= {"done", "failed"}
+        assert store.problems == []
+        finished = finished or store.status(DIGEST) == "done"
+    assert [process.communicate()[0] for process in processes] == ["", "", ""]
+    assert [process.returncode for process in processes] == [0, 0, 0]
+    assert store.statuses() == {DIGEST: "done"}
+    assert len(list(store.runs.iterdir())) == 1
+
+
+def test_a_writer_killed_at_any_moment_leaves_a_whole_record(store: Store) -> None:
+    write(store)
+    moments = random.Random(0)
+    for _ in range(6):
+        process = writer(store.root, "done", -1)
+        time.sleep(moments.uniform(0.0, 0.05))
+        process.kill()
+        process.communicate()
+        store.prepare()
+        assert store.statuses() == {DIGEST: "done"}
+        assert store.problems == []
+        assert [path.name for path in store.runs.iterdir()] == [DIGEST]
