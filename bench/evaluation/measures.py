@@ -42,7 +42,7 @@ def precision_at_measure(ks: Sequence[int], empty: EmptyRule = "zero") -> Measur
             g = np.flatnonzero((ties.before < k) & (k < ties.before + ties.size))  # at most one per query
             outside = (ties.before + ties.size - k)[g] / ties.size[g]
             found[ties.row[g], column] -= ties.relevant[g] * outside
-        return found / np.asarray(ks)
+        return np.asarray(found / np.asarray(ks))
 
     return measure
 

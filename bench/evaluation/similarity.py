@@ -14,9 +14,7 @@ from bench.evaluation.arrangement import Arrangement, arrange
 from bench.evaluation.arrays import Indices, Precision, check_rankable, to_array
 from bench.evaluation.relevance import LabelSets
 
-_STEP_ITEMS = (
-    1 << 16
-)  # numbers at a time, where a pass needs float64 scratch space: small enough for the cache
+_STEP_ITEMS = 1 << 16  # numbers at a time where a pass needs float64 scratch space, to stay in the cache
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,0 +1,88 @@
+"""How long the evaluator takes; the limits are those promised for two free cores."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bench.evaluation import STANDARD_PROTOCOLS, mean_average_precision
+from bench.evaluation.measures import average_precision_measure
+from bench.evaluation.metrics import rank_sides
+from bench.evaluation.relevance import label_sets
+from bench.evaluation.similarity import Side, embedded_side
+
+
+def _arguments(n_queries: int, n_gallery: int, d: int) -> tuple[Any, ...]:
+    rng = np.random.default_rng(0)
+    rows = [rng.standard_normal((n, d), dtype=np.float32) for n in (n_queries, n_gallery)]
+    return (*rows, rng.integers(0, 10, n_queries), rng.integers(0, 10, n_gallery))
+
+
+def _fastest(benchmark: Any, work: Callable[[], Any], rounds: int) -> float:
+    benchmark.pedantic(work, rounds=rounds, warmup_rounds=1)
+    return float(benchmark.stats.stats.min) if benchmark.stats else 0.0
+
+
+def test_validation_of_one_direction_takes_a_fraction_of_an_epoch(benchmark: Any) -> None:
+    arguments = _arguments(231, 231, 2048)
+    _fastest(benchmark, lambda: mean_average_precision(*arguments), rounds=5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("n_queries", "n_gallery", "d", "limit"), [(2000, 10000, 128, 0.6), (4000, 4000, 2048, 1.6)]
+)
+def test_promised_sizes_stay_within_the_promised_time(
+    benchmark: Any, n_queries: int, n_gallery: int, d: int, limit: float
+) -> None:
+    arguments = _arguments(n_queries, n_gallery, d)
+    assert _fastest(benchmark, lambda: mean_average_precision(*arguments), rounds=5) <= limit
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("n", [1000, 2000, 4000, 8000, 16000, 32000])
+def test_growth_with_the_number_of_items(benchmark: Any, n: int) -> None:
+    arguments = _arguments(n, n, 128)
+    _fastest(benchmark, lambda: mean_average_precision(*arguments), rounds=1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("protocols", [1, 4])
+def test_four_protocols_cost_little_more_than_one(benchmark: Any, protocols: int) -> None:
+    queries, gallery, wanted, offered = _arguments(2000, 10000, 128)
+    sides = _side(queries, wanted), _side(gallery, offered)
+    measures = [average_precision_measure(rule) for rule in STANDARD_PROTOCOLS[:protocols]]
+    _fastest(benchmark, lambda: rank_sides(*sides, measures), rounds=3)
+
+
+@pytest.mark.slow
+def test_heavily_tied_codes(benchmark: Any) -> None:
+    queries, gallery, wanted, offered = _arguments(2000, 10000, 16)
+    arguments = np.sign(queries), np.sign(gallery), wanted, offered
+    _fastest(benchmark, lambda: mean_average_precision(*arguments, 50), rounds=2)
+
+
+@pytest.mark.slow
+def test_resident_memory_of_two_thousand_by_ten_thousand() -> None:
+    script = """
+import resource, numpy as np
+from bench.evaluation import mean_average_precision
+rng = np.random.default_rng(0)
+queries, gallery = rng.standard_normal((2000, 128), np.float32), rng.standard_normal((10000, 128), np.float32)
+labels = rng.integers(0, 10, 10000)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+mean_average_precision(queries, gallery, labels[:2000], labels)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+    done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
+    unit = 1 if sys.platform == "darwin" else 1024
+    assert int(done.stdout) * unit <= 300e6
+
+
+def _side(rows: Any, labels: Any) -> Side:
+    return embedded_side(rows, label_sets(labels, len(rows), "labels"), "float32", "rows")

@@ -1,0 +1,165 @@
+"""`evaluate`: every direction, every protocol, one embedding per modality."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bench.contract import Array, Context, Method, MethodCard, Modality, RefusedEmbeddings, Split, UsageError
+from bench.evaluation import Protocol, average_precision, evaluate, validation_map
+
+DIMENSIONS = {"image": 7, "text": 5, "audio": 6}
+
+
+def _split(
+    seed: int = 0, *, multi: bool = False, names: tuple[str, ...] = ("image", "text", "audio")
+) -> Split:
+    rng = np.random.default_rng(seed)
+    modalities = {}
+    for count, name in enumerate(names):
+        n = 60 + 300 * count
+        labels = rng.integers(0, 2, (n, 4)) if multi else rng.integers(0, 4, n)
+        modalities[name] = Modality(rng.standard_normal((n, DIMENSIONS[name])), labels)
+    return Split(modalities, 4)
+
+
+class _Projection(Method):
+    """Maps every modality to its first five columns and counts the calls."""
+
+    card = MethodCard("projection", "Projection", "nobody", 2000, "nowhere", "test")
+    Settings = dict
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: Counter[str] = Counter()
+        self.spoil: Any = None
+
+    def fit(self, train: Split, validation: Split, context: Context) -> None:
+        """Nothing to learn."""
+
+    def embed(self, modality: str, features: Array) -> Array:
+        self.calls[modality] += 1
+        rows = features[:, :5].copy()
+        return self.spoil(modality, rows) if self.spoil else rows
+
+
+class _Distance(_Projection):
+    """Has a similarity of its own: minus the squared distance."""
+
+    def similarity(self, query_modality: str, queries: Array, gallery_modality: str, gallery: Array) -> Array:
+        assert len(queries) <= 256
+        self.calls[f"{query_modality}>{gallery_modality}"] += len(queries)
+        left, right = self.embed(query_modality, queries), self.embed(gallery_modality, gallery)
+        if self.spoil:
+            return left
+        return np.asarray(2 * left @ right.T - (left**2).sum(1)[:, None] - (right**2).sum(1))
+
+
+@pytest.mark.parametrize("multi", [False, True])
+def test_every_direction_and_protocol_equals_the_single_call(multi: bool) -> None:
+    split, method = _split(multi=multi), _Projection()
+    rules = [Protocol(), Protocol(50, "min"), Protocol(5, "hits", empty="skip")]
+    result = evaluate(method, split, [rules[0], rules[1].id, rules[2]])
+    assert result.protocols == ("map@all", "map@50/min", "map@5/hits/skip")
+    assert [direction.name for direction in result.directions] == [
+        "image>text", "image>audio", "text>image", "text>audio", "audio>image", "audio>text"
+    ]  # fmt: skip
+    for direction in result.directions:
+        left, right = split[direction.query], split[direction.gallery]
+        for rule in rules:
+            rows = left.features[:, :5], right.features[:, :5], left.labels, right.labels
+            single = average_precision(*rows, rule.k, rule.denominator, empty=rule.empty)
+            np.testing.assert_array_equal(direction.ap[rule.id], single)
+    assert method.calls == dict.fromkeys(split, 1)
+
+
+def test_map_is_the_mean_over_queries_and_mean_the_mean_over_directions() -> None:
+    result = evaluate(_Projection(), _split(names=("image", "text")))
+    there, back = result["image", "text"], result["text", "image"]
+    assert there.map() == pytest.approx(there.ap["map@all"].mean(), abs=1e-15)
+    assert result.mean() == pytest.approx((there.map() + back.map()) / 2, abs=1e-15)
+    assert validation_map(_Projection(), _split(names=("image", "text"))) == {
+        "image>text": there.map(), "text>image": back.map()
+    }  # fmt: skip
+
+
+def test_the_table_shows_every_direction_and_protocol() -> None:
+    result = evaluate(_Projection(), _split())
+    table = str(result)
+    for direction in result.directions:
+        assert f"{direction.name} " in table
+        assert f"{direction.map('map@50/min'):.4f}" in table
+    assert "map@50/relevant" in table
+    assert f"{result.mean():.4f}" in table.splitlines()[-1]
+    assert repr(result) == table
+
+
+def test_unknown_directions_and_protocols_are_named() -> None:
+    result = evaluate(_Projection(), _split(names=("image", "text")), ["map@all"])
+    with pytest.raises(KeyError, match="image>text, text>image"):
+        result["image", "audio"]
+    with pytest.raises(UsageError, match="available are map@all"):
+        result.mean("map@50/hits")
+    with pytest.raises(UsageError, match="two modalities"):
+        evaluate(_Projection(), _split(names=("image",)))
+    with pytest.raises(UsageError, match="needs a protocol"):
+        evaluate(_Projection(), _split(), [])
+
+
+def test_a_learned_similarity_is_asked_for_in_blocks_and_ranked_as_it_is() -> None:
+    split, method = _split(), _Distance()
+    result = evaluate(method, split)
+    assert method.calls["audio>text"] == len(split["audio"])
+    left, right = split["audio"], split["text"]
+    nearest = ((left.features[:, None, :5] - right.features[None, :, :5]) ** 2).sum(2).argsort(axis=1)
+    hits = right.labels[nearest] == left.labels[:, None]
+    precision = np.cumsum(hits, axis=1) / np.arange(1, hits.shape[1] + 1)
+    exact = (precision * hits).sum(1) / hits.sum(1)
+    np.testing.assert_allclose(result["audio", "text"].ap["map@all"], exact, atol=1e-12, rtol=0)
+
+
+def test_rows_that_occur_twice_are_tied_under_a_learned_similarity() -> None:
+    split = _split(names=("image", "text"))
+    twice = {name: modality.take(np.tile(np.arange(len(modality)), 2)) for name, modality in split.items()}
+    result = evaluate(_Distance(), Split(twice, 4))["image", "text"].ap["map@all"]
+    np.testing.assert_array_equal(result[:60], result[60:])
+
+
+def _set(value: float) -> Any:
+    def spoil(modality: str, rows: Array) -> Array:
+        if modality == "text":
+            rows[3] = value
+        return rows
+
+    return spoil
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (_set(np.nan), "'text' contain NaN"),
+        (_set(-np.inf), "'text' contain infinite"),
+        (_set(0.0), "'text' have zero norm"),
+        (lambda modality, rows: rows[:-1], "59 rows, but 60"),
+        (lambda modality, rows: np.ones_like(rows), "'image' are collapsed"),
+        (
+            lambda modality, rows: rows[:, :4] if modality == "text" else rows,
+            "different widths",
+        ),
+    ],
+)
+def test_embeddings_that_cannot_be_ranked_are_refused(spoil: Any, message: str) -> None:
+    method = _Projection()
+    method.spoil = spoil
+    with pytest.raises(RefusedEmbeddings, match=message):
+        evaluate(method, _split())
+
+
+def test_similarities_that_cannot_be_ranked_are_refused() -> None:
+    method = _Distance()
+    method.spoil = lambda modality, rows: rows
+    with pytest.raises(RefusedEmbeddings, match="expected numbers"):
+        evaluate(method, _split())
