@@ -1,7 +1,7 @@
 """Datasets: reading, checking, finding, fetching, bundles, pairing and look-alikes."""
 
 from bench.data.bundle import bundle_modalities
-from bench.data.caps import CAPS, QUICK, Caps, caps_of
+from bench.data.caps import CAPS, QUICK, QUICK_LOOK_ALIKE, Caps, caps_of
 from bench.data.checks import (
     checked_modality,
     class_numbers,
@@ -25,6 +25,7 @@ from bench.data.source import data_folder
 __all__ = [
     "CAPS",
     "QUICK",
+    "QUICK_LOOK_ALIKE",
     "ArrayFile",
     "Caps",
     "Finding",

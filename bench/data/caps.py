@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from difflib import get_close_matches
 from types import MappingProxyType
 
-from bench.contract import UsageError
+from bench.contract import DataKind, UsageError
 
 PARTS = ("train", "validation", "test")
 
@@ -46,14 +46,18 @@ class Caps:
         return asdict(self)
 
 
-QUICK = Caps(train=1000, validation=300, test=500, dimension=256)
+QUICK = Caps(train=2500, validation=500, test=1000, dimension=256)
+"""Limits of the quick profile on real data: emoji and Wikipedia stay whole."""
+
+QUICK_LOOK_ALIKE = Caps(train=1000, validation=300, test=500, dimension=256)
+"""Limits of the quick profile on look-alikes, whose numbers mean nothing: no more than a trial needs."""
 
 CAPS = MappingProxyType({"quick": QUICK, "paper": None})
-"""Limits of each profile; None takes everything."""
+"""Limits of each profile on real data; None takes everything."""
 
 
-def caps_of(profile: str) -> Caps | None:
-    """Return a profile's limits.
+def caps_of(profile: str, kind: DataKind = "real") -> Caps | None:
+    """Return a profile's limits for real data or for look-alikes.
 
     Raises:
         UsageError: if there is no such profile.
@@ -62,4 +66,5 @@ def caps_of(profile: str) -> Caps | None:
         near = get_close_matches(profile, CAPS, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise UsageError(f"there is no profile {profile!r}, only {', '.join(CAPS)}{hint}")
-    return CAPS[profile]
+    caps = CAPS[profile]
+    return QUICK_LOOK_ALIKE if caps is not None and kind == "look-alike" else caps

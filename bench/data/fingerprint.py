@@ -38,7 +38,7 @@ def fingerprint_of(
         DataError: if files are missing and nothing stands in, or one cannot be read.
     """
     source = source_of(name_or_path, data_dir)
-    return source.kind, fingerprint(source, caps_of(profile), cache)
+    return source.kind, fingerprint(source, caps_of(profile, source.kind), cache)
 
 
 def fingerprint(source: Source, caps: Caps | None, cache: Path | None = None) -> str:

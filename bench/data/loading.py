@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bench.contract import Dataset, DatasetCard, DatasetLoader, Split
 from bench.data.bundle import bundle_card, read_bundle
-from bench.data.caps import PARTS, Caps, caps_of
+from bench.data.caps import PARTS, caps_of
 from bench.data.checks import check_splits
 from bench.data.fingerprint import fingerprint
 from bench.data.look_alike import look_alike
@@ -34,14 +34,14 @@ def load_dataset(
         UsageError: if there is no such dataset, bundle or profile.
         DataError: if a file is missing with nothing to stand in, or is damaged.
     """
-    return _load(source_of(name_or_path, data_dir), caps_of(profile))
+    return _load(source_of(name_or_path, data_dir), profile)
 
 
 def load_from(
     loader: type[DatasetLoader], data_dir: str | Path | None = None, profile: str = "quick"
 ) -> Dataset:
     """Load a dataset by its loader's class; everything else as in `load_dataset`."""
-    return _load(source_of_loader(loader, data_dir), caps_of(profile))
+    return _load(source_of_loader(loader, data_dir), profile)
 
 
 def card_of(name_or_path: str | Path) -> DatasetCard:
@@ -75,7 +75,8 @@ def read_source(source: Source) -> tuple[DatasetCard, dict[str, Split]]:
     return replace(card, notes=card.notes + notes), splits
 
 
-def _load(source: Source, caps: Caps | None) -> Dataset:
+def _load(source: Source, profile: str) -> Dataset:
+    caps = caps_of(profile, source.kind)
     digest = fingerprint(source, caps)
     if source.kind == "look-alike" and source.loader is not None:
         card: DatasetCard = source.loader.card

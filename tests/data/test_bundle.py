@@ -85,16 +85,16 @@ def test_multi_label_targets_are_supported(tmp_path: Path) -> None:
 
 
 def test_row_limits_apply_to_bundles_and_pairs_survive_them(tmp_path: Path) -> None:
-    labels = np.arange(1500) % 3
+    labels = np.arange(4000) % 3
     changes: Arrays = {}
     for name in ("image", "text"):
-        changes[f"train_{name}"] = np.arange(1500.0)[:, None] * np.ones(6 if name == "image" else 4)
+        changes[f"train_{name}"] = np.arange(4000.0)[:, None] * np.ones(6 if name == "image" else 4)
         changes[f"train_{name}_labels"] = labels
     path = save(tmp_path / "big.npz", arrays(**changes))
     train = load_dataset(path).train
-    assert len(train["image"]) == 1000
+    assert len(train["image"]) == 2500
     np.testing.assert_array_equal(train["image"].features[:, 0], train["text"].features[:, 0])
-    assert len(load_dataset(path, profile="paper").train["image"]) == 1500
+    assert len(load_dataset(path, profile="paper").train["image"]) == 4000
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,15 @@ import pytest
 
 from bench.contract import DataError, DatasetCard, DatasetLoader, Fact, FileCard, Modality, Split, UsageError
 from bench.contract import ModalityCard as Card
-from bench.data import QUICK, card_of, data_folder, fingerprint_of, load_dataset, load_from, open_arrays
+from bench.data import (
+    QUICK_LOOK_ALIKE,
+    card_of,
+    data_folder,
+    fingerprint_of,
+    load_dataset,
+    load_from,
+    open_arrays,
+)
 from bench.data.fingerprint import file_digests
 from bench.data.look_alike import rule_digest
 
@@ -56,7 +64,7 @@ def put(folder: Path, rows: int = 8) -> Path:
 def test_absent_files_give_a_look_alike_that_says_so(tmp_path: Path) -> None:
     data = load_from(Tiny, tmp_path)
     assert data.kind == "look-alike"
-    assert data.fingerprint == rule_digest(Tiny.card, QUICK)
+    assert data.fingerprint == rule_digest(Tiny.card, QUICK_LOOK_ALIKE)
     assert len(data.test["image"]) == 4
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from bench.contract import Character, DatasetCard, Fact, ModalityCard, Split
-from bench.data import QUICK, Caps, look_alike
+from bench.data import QUICK_LOOK_ALIKE, Caps, look_alike
 from bench.data.look_alike import _draw_classes, rule_digest
 from datasets.inria_websearch import InriaWebsearch
 from datasets.nus_wide import NusWide
@@ -68,9 +68,9 @@ def digest(splits: dict[str, Split]) -> str:
 def test_quick_look_alikes_have_the_card_s_modalities_every_class_and_a_plausible_difficulty(
     benchmark_card: DatasetCard,
 ) -> None:
-    splits = look_alike(benchmark_card, QUICK)
+    splits = look_alike(benchmark_card, QUICK_LOOK_ALIKE)
     classes = benchmark_card.n_classes.value
-    limits = QUICK.rows(classes)
+    limits = QUICK_LOOK_ALIKE.rows(classes)
     for index, part in enumerate(("train", "validation", "test")):
         split = splits[part]
         assert tuple(split) == tuple(modality.name for modality in benchmark_card.modalities)
@@ -79,7 +79,7 @@ def test_quick_look_alikes_have_the_card_s_modalities_every_class_and_a_plausibl
             found = split[modality.name]
             assert modality.rows.value is not None
             assert len(found) == min(modality.rows.value[index], limits[part])
-            assert found.dimension == min(modality.dimension.value or 512, QUICK.dimension)
+            assert found.dimension == min(modality.dimension.value or 512, QUICK_LOOK_ALIKE.dimension)
             assert found.features.dtype == np.float32
             assert found.features.flags.c_contiguous
             assert np.isfinite(found.features).all()
@@ -106,8 +106,8 @@ def test_the_same_rule_gives_the_same_bytes() -> None:
 def test_the_rule_s_digest_changes_with_whatever_decides_the_bytes() -> None:
     digests = [
         rule_digest(card()),
-        rule_digest(card(), QUICK),
-        rule_digest(card(), replace(QUICK, test=499)),
+        rule_digest(card(), QUICK_LOOK_ALIKE),
+        rule_digest(card(), replace(QUICK_LOOK_ALIKE, test=499)),
         rule_digest(card(7)),
         rule_digest(card(paired=False)),
         rule_digest(card(multi_label=True)),

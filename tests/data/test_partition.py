@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.contract import DataError, Modality, Split, UsageError
-from bench.data import QUICK, caps_of, stratified_validation
+from bench.data import QUICK, QUICK_LOOK_ALIKE, caps_of, stratified_validation
 from bench.data.partition import apportion, capped, fixed_generator, strata_of, stratified_rows
 
 counts = st.lists(st.integers(0, 60), min_size=1, max_size=12).map(
@@ -124,12 +124,14 @@ def test_spare_rows_are_never_drawn() -> None:
 
 
 def test_row_limits_leave_room_for_many_classes() -> None:
-    assert QUICK.rows(10) == {"train": 1000, "validation": 300, "test": 500}
-    assert QUICK.rows(400) == {"train": 2000, "validation": 800, "test": 1200}
+    assert QUICK_LOOK_ALIKE.rows(10) == {"train": 1000, "validation": 300, "test": 500}
+    assert QUICK_LOOK_ALIKE.rows(400) == {"train": 2000, "validation": 800, "test": 1200}
 
 
 def test_profiles_are_known_by_name() -> None:
     assert caps_of("quick") is QUICK
+    assert caps_of("quick", "look-alike") is QUICK_LOOK_ALIKE
+    assert caps_of("paper", "look-alike") is None
     assert caps_of("paper") is None
     with pytest.raises(UsageError, match="did you mean 'quick'"):
         caps_of("quik")

@@ -289,14 +289,14 @@ def test_the_quick_profile_caps_rows_of_real_data_and_keeps_its_width(tmp_path: 
     loader = small(NusWide, {"*": (7, 7, 7)}, {"image": 5, "text": 3}, 4)
     values = nus(0)
     for key, width in (("train_imgs_deep", 300), ("train_texts", 3)):
-        values[key] = features(1500, width, 0)
-    values["train_imgs_labels"] = np.arange(1500) % 4
+        values[key] = features(3200, width, 0)
+    values["train_imgs_labels"] = np.arange(3200) % 4
     values["valid_imgs_deep"], values["test_imgs_deep"] = features(4, 300, 0), features(10, 300, 0)
     write_hdf5(tmp_path / "nus_wide_deep_doc2vec-corr-ae.h5py", values)
     card = loader.card
     wide = replace(card.modalities[0], dimension=Fact(300, "confirmed"))
     loader.card = replace(card, modalities=(wide, card.modalities[1]))
     data = load(loader, tmp_path, "quick")
-    assert data.train["image"].features.shape == (1000, 300)
-    np.testing.assert_array_equal(np.bincount(data.train["text"].labels), [250] * 4)
+    assert data.train["image"].features.shape == (2500, 300)
+    np.testing.assert_array_equal(np.bincount(data.train["text"].labels), [625] * 4)
     assert data.train.pairing == "natural"
