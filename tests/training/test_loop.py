@@ -1,0 +1,369 @@
+"""The training loop: what it traces, keeps and restores, and that tracks know nothing of each other."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.testing import assert_array_equal
+from torch import Tensor
+
+from bench.contract import Context, DeadlineExceeded, Method, MethodCard, PluginError, Split
+from bench.evaluation import validation_map
+from bench.training import (
+    AlignedPairs,
+    Batch,
+    Best,
+    Clock,
+    DeepMethod,
+    DeepSettings,
+    DeviceSplit,
+    Independent,
+    Stage,
+    Step,
+    Track,
+    adam,
+    built,
+    distance,
+    mlp,
+)
+from tests.methods.small_splits import separable
+
+ROWS = {"image": 24, "text": 24}
+TRAIN = separable(ROWS, pairing="natural")
+VALIDATION = separable({"image": 9, "text": 9}, pairing="natural", seed=1)
+CONTEXT = Context(scope=("small",))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ToySettings(DeepSettings):
+    epochs: int = 4
+    lr: float = 1e-2
+    dropout: float = 0.0
+
+
+class Classifier(DeepMethod):
+    """Each modality learns its classes alone; the posteriors are the embedding."""
+
+    card = MethodCard("toy", "Toy", "", 2000, "", "", pairs="unused", any_modalities=True)
+    Settings = ToySettings
+    settings: ToySettings
+
+    def stages(self, train: DeviceSplit, context: Context) -> Iterator[Stage]:
+        self.nets = {
+            name: built(
+                lambda name=name: mlp(  # type: ignore[misc]
+                    (train.dimension(name), 8, train.n_classes), dropout=self.settings.dropout
+                ),
+                context,
+                name,
+            )
+            for name in train
+        }
+        tracks = [self.track(name) for name in train]
+        yield Stage(tracks, self.settings.epochs, patience=self.settings.patience)
+
+    def track(self, name: str) -> Track:
+        net = self.nets[name]
+
+        def loss(batch: Batch, _: Clock) -> dict[str, Tensor]:
+            error = distance(net(batch.features[name]), batch.targets[name])
+            return {"loss": error, "J": 2 * error}
+
+        step = Step(loss, adam(net.parameters(), self.settings.lr))
+        return Track(name, [net], [step], Independent(7, (name,)), validation_loss=loss)
+
+    def encode(self, modality: str, x: Tensor) -> Tensor:
+        embedding: Tensor = self.nets[modality](x)
+        return embedding
+
+
+class ByLoss(Classifier):
+    """The same, where each modality selects by its own validation loss."""
+
+    card = replace(Classifier.card, selects_by="loss")
+
+
+def fit(method: DeepMethod, context: Context | None = None, train: Split = TRAIN) -> Context:
+    context = context or Context(scope=("small",))
+    method.fit(train, separable(dict.fromkeys(train, 9), pairing="natural", seed=1), context)
+    return context
+
+
+def everything(method: Method) -> np.ndarray[Any, Any]:
+    return np.concatenate([method.embed(name, VALIDATION[name].features) for name in VALIDATION])
+
+
+def test_every_epoch_traces_losses_their_parts_and_validation_map() -> None:
+    told: list[tuple[str, int, int]] = []
+    context = Context(progress=lambda stage, epoch, epochs, values: told.append((stage, epoch, epochs)))
+    method = Classifier()
+    fit(method, context)
+    assert told == [("train", epoch, 4) for epoch in (1, 2, 3, 4)]
+    directions = {"validation_map/image>text", "validation_map/text>image"}
+    for row in context.trace.rows:
+        assert set(row) == {"stage", "epoch", "validation_map"} | directions | {
+            f"{key}/{name}" for key in ("train_loss", "J", "validation_loss") for name in ROWS
+        }
+        assert row["J/image"] == pytest.approx(2 * float(row["train_loss/image"] or 0))
+        assert row["validation_map"] == pytest.approx(np.mean([float(row[key] or 0) for key in directions]))
+    assert context.trace.rows[-1]["train_loss/image"] < context.trace.rows[0]["train_loss/image"]  # type: ignore[operator]
+
+
+def test_best_is_the_epoch_of_highest_validation_map_and_is_what_fit_leaves() -> None:
+    method = Classifier(ToySettings(epochs=8, lr=0.3))
+    context = fit(method)
+    best, last = method.checkpoints()["best"], method.checkpoints()["last"]
+    maps = [float(value or 0) for value in context.trace.column("validation_map")]
+    assert (best.value, last.epoch, last.value) == (max(maps), 8, None)
+    assert isinstance(best.epoch, int)
+    assert maps[best.epoch - 1] == best.value
+    left = everything(method)
+    for rule, epoch in (("last", 8), ("best", best.epoch)):
+        method.restore(rule)
+        assert np.mean(list(validation_map(method, VALIDATION).values())) == pytest.approx(maps[epoch - 1])
+    assert_array_equal(everything(method), left)
+    with pytest.raises(KeyError):
+        method.restore("oracle")
+
+
+def test_restoring_the_best_epoch_is_stopping_there() -> None:
+    method = Classifier(ToySettings(epochs=8, lr=0.3))
+    fit(method)
+    epoch = method.checkpoints()["best"].epoch
+    assert isinstance(epoch, int)
+    stopped = Classifier(ToySettings(epochs=epoch, lr=0.3))
+    fit(stopped)
+    stopped.restore("last")
+    assert_array_equal(everything(method), everything(stopped))
+
+
+def test_the_oracle_is_traced_and_kept_only_on_request() -> None:
+    values = iter([0.1, 0.9, 0.3, 0.2])
+    method = Classifier()
+    context = fit(method, Context(oracle=lambda _: next(values)))
+    assert context.trace.column("oracle_map") == [0.1, 0.9, 0.3, 0.2]
+    oracle = method.checkpoints()["oracle"]
+    assert (oracle.epoch, oracle.value) == (2, 0.9)
+    assert "TEST" in oracle.criterion
+    method.restore("oracle")
+    stopped = Classifier(ToySettings(epochs=2))
+    fit(stopped, Context())
+    stopped.restore("last")
+    assert_array_equal(everything(method), everything(stopped))
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.5])
+def test_a_track_learns_the_same_alone_and_beside_others(dropout: float) -> None:
+    settings = ToySettings(dropout=dropout)
+    two, three = ByLoss(settings), ByLoss(settings)
+    fit(two)
+    fit(three, train=separable({"image": 24, "text": 13, "audio": 31}))
+    probe = VALIDATION["image"].features
+    assert_array_equal(two.embed("image", probe), three.embed("image", probe))
+    assert not np.allclose(two.embed("image", probe), two.embed("text", probe))
+
+
+def test_the_same_cell_gives_the_same_bytes_whatever_ran_before() -> None:
+    settings = ToySettings(dropout=0.5)
+    one, two = Classifier(settings), Classifier(settings)
+    fit(one)
+    torch.rand(7)
+    np.random.default_rng().random(3)
+    fit(Classifier(), Context(seed=5))
+    fit(two)
+    assert_array_equal(everything(one), everything(two))
+    other = Classifier(settings)
+    fit(other, Context(seed=1, scope=("small",)))
+    assert not np.allclose(everything(one), everything(other))
+
+
+def test_the_deadline_is_respected() -> None:
+    with pytest.raises(DeadlineExceeded):
+        fit(Classifier(), Context(deadline=time.monotonic() - 1))
+
+
+def test_patience_ends_a_stage_whose_best_epoch_is_old() -> None:
+    method = ByLoss(ToySettings(epochs=60, lr=1.0, patience=2))
+    fit(method)
+    best, run = method.checkpoints()["best"].epoch, method.notes()["epochs_run"]["train"]
+    assert isinstance(best, dict)
+    assert run == max(best.values()) + 2 < 60
+
+
+def test_embedding_takes_any_float_and_one_row_and_gives_float32() -> None:
+    method = Classifier()
+    fit(method)
+    rows = VALIDATION["image"].features
+    for dtype in (np.float64, np.float32, np.float16):
+        z = method.embed("image", rows.astype(dtype))
+        assert (z.dtype, z.shape) == (np.dtype(np.float32), (9, 3))
+    np.testing.assert_allclose(method.embed("image", rows[:1]), method.embed("image", rows)[:1], atol=1e-5)
+
+
+def test_long_inputs_are_embedded_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    method = Classifier()
+    fit(method)
+    whole = everything(method)
+    monkeypatch.setattr("bench.training.method.EMBEDDED_ROWS", 4)
+    np.testing.assert_allclose(everything(method), whole, atol=1e-5)
+
+
+def test_selection_by_a_loss_that_no_track_has_is_refused() -> None:
+    class Forgetful(ByLoss):
+        def track(self, name: str) -> Track:
+            track = super().track(name)
+            track.validation_loss = None
+            return track
+
+    with pytest.raises(PluginError, match="validation_loss"):
+        fit(Forgetful())
+
+
+def test_an_epoch_of_collapsed_embeddings_is_traced_without_a_score() -> None:
+    class Collapsing(Classifier):
+        def encode(self, modality: str, x: Tensor) -> Tensor:
+            return 0 * super().encode(modality, x)
+
+    context = fit(Collapsing())
+    assert context.trace.column("validation_map") == [None] * 4
+
+
+class Adversarial(DeepMethod):
+    """One joint track with two steps per batch, rates per group, a schedule, hooks and a buffer."""
+
+    card = MethodCard("toy", "Toy", "", 2000, "", "", pairs="needed")
+    Settings = ToySettings
+    settings: ToySettings
+
+    def stages(self, train: DeviceSplit, context: Context) -> Iterator[Stage]:
+        self.net = built(lambda: mlp((train.dimension("image"), 4)), context, "net")
+        self.critic = built(lambda: mlp((4, 1)), context, "critic")
+        self.weight, self.bias = self.net.parameters()
+        self.net.register_buffer("mean", torch.zeros(4))
+        self.events: list[str] = []
+        self.clocks: list[Clock] = []
+        self.seen: list[Batch] = []
+
+        def critic_loss(batch: Batch, _: Clock) -> Tensor:
+            self.events.append("critic")
+            value: Tensor = self.critic(self.net(batch.features["image"]).detach()).mean()
+            return value
+
+        def loss(batch: Batch, clock: Clock) -> Tensor:
+            self.events.append("net")
+            self.clocks.append(clock)
+            self.seen.append(batch)
+            value: Tensor = -self.critic(self.net(batch.features["image"])).mean()
+            return value
+
+        def mark(event: str) -> Callable[[Batch, Clock], None]:
+            return lambda batch, clock: self.events.append(event)
+
+        def measure(clock: Clock) -> dict[str, float]:
+            self.net.get_buffer("mean").fill_(clock.epoch)
+            return {"norm": 1.5}
+
+        groups = [
+            {"params": [self.weight], "lr": 1.0},
+            {"params": [self.bias], "lr": 0.1},
+        ]
+        self.optimiser = torch.optim.SGD(groups)
+        steps = [
+            Step(critic_loss, adam(self.critic.parameters(), 1e-3), name="critic", before=mark("before")),
+            Step(loss, self.optimiser, schedule=lambda clock: 1 - clock.done, after=mark("after")),
+        ]
+        yield Stage(
+            [Track("joint", [self.net, self.critic], steps, AlignedPairs(12), after_epoch=measure)],
+            self.settings.epochs,
+            rule=Best("norm", "norm", per_track=True),
+        )
+
+    def encode(self, modality: str, x: Tensor) -> Tensor:
+        embedding: Tensor = self.net(x)
+        return embedding
+
+
+@pytest.fixture(scope="module")
+def adversarial() -> tuple[Adversarial, Context]:
+    method = Adversarial(ToySettings(epochs=2))
+    return method, fit(method)
+
+
+def test_steps_alternate_on_every_batch_with_their_hooks(adversarial: tuple[Adversarial, Context]) -> None:
+    method, context = adversarial
+    assert method.events == ["before", "critic", "net", "after"] * 4
+    assert {"critic_loss/joint", "train_loss/joint", "norm/joint"} <= set(context.trace.rows[0])
+
+
+def test_clocks_count_epochs_and_batches(adversarial: tuple[Adversarial, Context]) -> None:
+    assert adversarial[0].clocks == [Clock(1 + i // 2, 2, i, 4) for i in range(4)]
+
+
+def test_schedules_scale_every_groups_own_rate(adversarial: tuple[Adversarial, Context]) -> None:
+    rates = [group["lr"] for group in adversarial[0].optimiser.param_groups]
+    assert rates == pytest.approx([0.25, 0.025])
+
+
+def test_batches_tell_their_rows(adversarial: tuple[Adversarial, Context]) -> None:
+    for batch in adversarial[0].seen:
+        for name in ROWS:
+            rows = batch.rows[name].numpy()
+            assert_array_equal(batch.features[name], TRAIN[name].features[rows])
+            assert_array_equal(batch.targets[name].argmax(dim=1), TRAIN[name].labels[rows])
+
+
+def test_buffers_belong_to_the_state_and_gradients_do_not_outlive_training(
+    adversarial: tuple[Adversarial, Context],
+) -> None:
+    method, _ = adversarial
+    for rule, epoch in (("last", 2.0), ("best", 1.0)):
+        method.restore(rule)
+        assert method.net.get_buffer("mean").tolist() == [epoch] * 4
+    assert all(value.grad is None for value in method.critic.parameters())
+
+
+class Staged(Classifier):
+    """Images first, then texts; a first, unkept stage whose last state counts."""
+
+    def stages(self, train: DeviceSplit, context: Context) -> Iterator[Stage]:
+        epochs = self.settings.epochs
+        self.nets = {name: built(lambda: mlp((6, 3)), context, name) for name in ("image", "text", "aside")}
+        aside = Track("aside", [self.nets["aside"]], self._steps("aside"), Independent(7, ("image",)))
+        rule = Best("train_loss", "loss", highest=True, per_track=True)
+        yield Stage([aside], epochs, "aside", rule=rule, scored=False, kept=False, then="last")
+        self.after_aside = {key: value.clone() for key, value in self.nets["aside"].state_dict().items()}
+        by_loss = Best("train_loss", "training loss", highest=False, per_track=True)
+        yield Stage([self.track("image")], epochs, "first", rule=by_loss, scored=False)
+        yield Stage([self.track("text")], epochs, "second")
+
+    def _steps(self, name: str) -> list[Step]:
+        net = self.nets[name]
+
+        def loss(batch: Batch, _: Clock) -> Tensor:
+            return distance(net(batch.features["image"]), batch.targets["image"])
+
+        return [Step(loss, adam(net.parameters(), 0.1))]
+
+
+def test_stages_follow_each_other_and_their_checkpoints_are_one() -> None:
+    method = Staged(ToySettings(epochs=3))
+    context = fit(method, Context(oracle=lambda _: 0.5))
+    assert [row["stage"] for row in context.trace.rows] == ["aside"] * 3 + ["first"] * 3 + ["second"] * 3
+    assert [row.get("validation_map") is None for row in context.trace.rows] == [True] * 6 + [False] * 3
+    assert set(method.checkpoints()) == {"best", "last", "oracle"}
+    assert method.checkpoints()["last"].epoch == {"first/image": 3, "second/text": 3}
+    assert method.checkpoints()["oracle"].epoch == {"first/image": 3, "second/text": 1}
+    method.restore("oracle")
+    for key, value in method.nets["aside"].state_dict().items():
+        assert torch.equal(value, method.after_aside[key])
+    assert set(method.notes()["epochs_run"]) == {"first", "second"}
+
+
+def test_an_unfitted_method_has_no_checkpoints() -> None:
+    assert Classifier().checkpoints() == {}
