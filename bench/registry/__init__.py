@@ -1,20 +1,17 @@
 """The registry: names -> plug-ins, found in folders, entry points and files; loaded only when used."""
 
-from bench.registry.descriptions import (
-    DatasetDescription,
-    MethodDescription,
+from bench.registry.catalogue import (
     Problem,
     dataset,
     dataset_loader,
     dataset_names,
-    describe_method,
     method,
     method_class,
     method_names,
-    plain,
     registered,
     rescan,
 )
+from bench.registry.descriptions import DatasetDescription, MethodDescription, describe_method, plain
 from bench.registry.names import suggestion, unknown
 from bench.registry.settings import PROFILES, create_method, instantiate, resolve_settings
 from bench.registry.sources import add_plugin, folder_of, plugins

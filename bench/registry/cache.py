@@ -12,69 +12,83 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Callable
-from functools import cached_property
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 
+from bench.registry.describing import Answer, describe_apart, describe_here
+from bench.registry.descriptions import SHAPES
 from bench.registry.sources import Source, folder_of, is_plugin
 
-L = TypeVar("L")
+
+def answers(found: Sequence[Source]) -> list[Answer]:
+    """Describe all sources, from memory where they are known.
+
+    Files named by hand are described anew every time: importing them shows that they work.
+    """
+    by_hand = {source: describe_here(source) for source in found if is_plugin(source.where)}
+    others = [source for source in found if source not in by_hand]
+    entries, house = _read(), _house()
+    known = {source: entries[_name(source)] for source in others if _is_valid(entries, source, house)}
+    missing = [source for source in others if source not in known]
+    made = dict(zip(missing, describe_apart(missing), strict=True))
+    fresh = {source: answer.value for source, answer in made.items() if not answer.problem}
+    if fresh:
+        _write({**entries, **{_name(source): _entry(source, house, fresh[source]) for source in fresh}})
+    return [
+        by_hand.get(source) or made.get(source) or Answer(value=known[source]["value"]) for source in found
+    ]
 
 
-class DescriptionCache:
-    """Descriptions by source, in a file that may be missing, stale, damaged or unwritable without harm."""
+def _name(source: Source) -> str:
+    return f"{source.kind} {source.where}"
 
-    def __init__(self) -> None:
-        """Read what is there."""
-        self._changed = False
-        self._entries: dict[str, Any] = {}
-        with contextlib.suppress(OSError, ValueError, RuntimeError):
-            content = json.loads(_path().read_text(encoding="utf-8"))
-            self._entries = content if isinstance(content, dict) else {}
 
-    def get(self, source: Source, shape: type[L], describe: Callable[[Source], Any]) -> L:
-        """Return the description of ``source``, remembered or made by ``describe``.
+def _entry(source: Source, house: str, value: list[Any]) -> dict[str, Any]:
+    return {"key": source.key, "house": house, "value": value}
 
-        Files named by hand are described anew every time: importing them shows that they work.
-        """
-        if is_plugin(source.where):
-            made: L = describe(source)
-            return made
-        name, key = f"{source.kind} {source.where}", f"{source.key} {self._house}"
-        entry = self._entries.get(name)
-        if isinstance(entry, dict) and entry.get("key") == key:
-            with contextlib.suppress(msgspec.ValidationError):
-                return msgspec.convert(entry.get("value"), shape)
-        value: L = describe(source)
-        self._entries[name] = {"key": key, "value": msgspec.to_builtins(value)}
-        self._changed = True
-        return value
 
-    def save(self) -> None:
-        """Write what was added; a cache that cannot be written costs time, nothing else."""
-        if not self._changed:
-            return
-        with contextlib.suppress(OSError, RuntimeError):
-            path = _path()
-            path.parent.mkdir(parents=True, exist_ok=True)
-            handle, temporary = tempfile.mkstemp(dir=path.parent)
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                json.dump(self._entries, file)
-            Path(temporary).replace(path)
+def _is_valid(entries: dict[str, Any], source: Source, house: str) -> bool:
+    entry = entries.get(_name(source))
+    if not isinstance(entry, dict) or (entry.get("key"), entry.get("house")) != (source.key, house):
+        return False
+    try:
+        msgspec.convert(entry.get("value"), SHAPES[source.kind])
+    except msgspec.ValidationError:
+        return False
+    return True
 
-    @cached_property
-    def _house(self) -> str:
-        """Digest of all files that a description may depend on: names, sizes and times of change."""
-        folders = {Path(__file__).resolve().parent.parent, folder_of("methods"), folder_of("datasets")}
-        digest = hashlib.sha256()
-        for path in sorted(file for folder in folders for file in folder.rglob("*.py")):
-            with contextlib.suppress(OSError):  # a file may vanish while we look
-                state = path.stat()
-                digest.update(f"{path} {state.st_size} {state.st_mtime_ns}\n".encode())
-        return digest.hexdigest()[:16]
+
+def _house() -> str:
+    """Digest of all files that a description may depend on: names, sizes and times of change."""
+    folders = {Path(__file__).resolve().parent.parent, folder_of("methods"), folder_of("datasets")}
+    digest = hashlib.sha256()
+    for path in sorted(file for folder in folders for file in folder.rglob("*.py")):
+        with contextlib.suppress(OSError):  # a file may vanish while we look
+            state = path.stat()
+            digest.update(f"{path} {state.st_size} {state.st_mtime_ns}\n".encode())
+    return digest.hexdigest()[:16]
+
+
+def _read() -> dict[str, Any]:
+    with contextlib.suppress(OSError, ValueError, RuntimeError):
+        content = json.loads(_path().read_text(encoding="utf-8"))
+        if isinstance(content, dict):
+            return content
+    return {}
+
+
+def _write(entries: dict[str, Any]) -> None:
+    """Write the file whole; one that cannot be written costs time, nothing else."""
+    with contextlib.suppress(OSError, RuntimeError):
+        path = _path()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent)
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            json.dump(entries, file)
+        Path(temporary).replace(path)
 
 
 def _path() -> Path:

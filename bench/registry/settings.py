@@ -11,7 +11,8 @@ import msgspec
 import yaml
 
 from bench.contract import Method, PluginError, UsageError
-from bench.registry.descriptions import MethodDescription, method, method_class, plain
+from bench.registry.catalogue import method, method_class
+from bench.registry.descriptions import MethodDescription, plain
 from bench.registry.names import suggestion, unknown
 from bench.registry.sources import folder_of
 

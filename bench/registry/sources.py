@@ -8,7 +8,7 @@ import importlib.util
 import inspect
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.machinery import PathFinder
 from importlib.metadata import EntryPoint, entry_points
@@ -30,15 +30,26 @@ class Source:
         kind: what it is searched for.
         where: path of the file, or the entry point in words.
         key: changes whenever the content changes.
-        load: imports it; returns the module, or the one class that is meant.
-        promised: whether somebody said that there is a plug-in of this kind.
+        module: name to import a file under; empty for an entry point.
+        entry: what an entry point refers to; empty for a file.
     """
 
     kind: Kind
     where: str
     key: str
-    load: Callable[[], object]
-    promised: bool = False
+    module: str = ""
+    entry: str = ""
+
+    def load(self) -> object:
+        """Import the source; return the module, or whatever an entry point refers to."""
+        if self.entry:
+            return EntryPoint(name=self.where, value=self.entry, group=f"bench.{self.kind}").load()
+        if self.module in sys.modules:
+            return sys.modules[self.module]
+        if self.module.startswith(_BY_HAND):
+            return _load(self.module, Path(self.where))
+        _home(self.kind)  # makes the package that the module is part of
+        return importlib.import_module(self.module)
 
     def classes(self) -> list[type]:
         """Import the source and return the plug-in classes that it defines.
@@ -77,11 +88,12 @@ def sources(kind: Kind) -> Iterator[Source]:
     folder, package = _home(kind)
     for path in sorted(folder.glob("*.py")):
         if not path.name.startswith("_"):
-            yield _file_source(kind, path, f"{package}.{path.stem}")
+            yield Source(kind, str(path), _digest(path.read_bytes()), f"{package}.{path.stem}")
     for point in sorted(entry_points(group=f"bench.{kind}"), key=lambda item: item.name):
         yield _entry_source(kind, point)
     for path in _PLUGINS:
-        yield _file_source(kind, path, f"bench_plugin_{path.stem}_{_digest(str(path).encode())[:8]}")
+        name = f"{_BY_HAND}{path.stem}_{_digest(str(path).encode())[:8]}"
+        yield Source(kind, str(path), _digest(path.read_bytes()), name)
 
 
 def folder_of(kind: Kind) -> Path:
@@ -113,6 +125,7 @@ def is_plugin(where: str) -> bool:
 
 
 _PLUGINS: list[Path] = []
+_BY_HAND = "bench_plugin_"
 
 
 def _home(kind: Kind) -> tuple[Path, str]:
@@ -157,20 +170,10 @@ def _load(name: str, path: Path, package: Path | None = None) -> ModuleType:
     return module
 
 
-def _file_source(kind: Kind, path: Path, name: str) -> Source:
-    def load() -> ModuleType:
-        if name in sys.modules:
-            return sys.modules[name]
-        return _load(name, path) if name.startswith("bench_plugin_") else importlib.import_module(name)
-
-    return Source(kind, str(path), _digest(path.read_bytes()), load)
-
-
 def _entry_source(kind: Kind, point: EntryPoint) -> Source:
     version = point.dist.version if point.dist is not None else ""
-    where = f"entry point {point.name} = {point.value}"
     key = _digest(f"{point.value} {version} ".encode() + _content_of(point.module))
-    return Source(kind, where, key, point.load, promised=True)
+    return Source(kind, f"entry point {point.name} = {point.value}", key, entry=point.value)
 
 
 def _place(error: Exception) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bench import registry
-from bench.registry import settings, sources
+from bench.registry import describing, settings, sources
 
 METHOD = """
 from dataclasses import dataclass, field
@@ -40,6 +40,7 @@ class {cls}(Method):
 """
 
 Writer = Callable[..., Path]
+ASK = describing._ask
 
 
 @pytest.fixture(autouse=True)
@@ -54,6 +55,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setattr(sources, "_PLUGINS", [])
     monkeypatch.setattr(sources, "_home", lambda kind: (root / kind, f"bench_plugin_{tmp_path.name}_{kind}"))
     monkeypatch.setattr(sources, "entry_points", lambda group: [])
+    monkeypatch.setattr(describing, "_ask", lambda sources: None)  # another process is slow
     registry.rescan()
     settings._yaml.cache_clear()
     yield root

@@ -150,7 +150,7 @@ def test_a_plug_in_file_without_plug_ins_is_told(tmp_path: Path, write: Writer) 
     file = tmp_path / "empty.py"
     file.write_text("x = 1\n")
     registry.add_plugin(file)
-    assert any("defines neither a Method nor a DatasetLoader" in reason for reason in _problems())
+    assert any("does not define a Method or DatasetLoader" in reason for reason in _problems())
 
 
 @pytest.mark.parametrize("name", ["absent.py", "notes.txt"])
@@ -227,7 +227,7 @@ class TestEntryPoints:
         registry.rescan()
         reasons = _problems()
         assert len(reasons) == 4
-        assert sum("leads to no Method" in reason for reason in reasons) == 2
+        assert sum("does not define Method" in reason for reason in reasons) == 2
         assert sum("cannot be imported" in reason for reason in reasons) == 2
 
     def test_editing_an_installed_file_is_noticed(

@@ -4,28 +4,29 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bench import registry
-from bench.registry import cache, descriptions
+from bench.registry import cache, describing, descriptions
 from bench.registry.sources import Source
-from tests.registry.conftest import Writer
+from tests.registry.conftest import ASK, METHOD, Writer
 
 
 @pytest.fixture
 def described(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Return the list of sources that had to be imported, as it grows."""
     seen: list[str] = []
-    original = descriptions._describe
+    original = descriptions.describe
 
     def describe(source: Source) -> Any:
         seen.append(source.where)
         return original(source)
 
-    monkeypatch.setattr(descriptions, "_describe", describe)
+    monkeypatch.setattr(describing, "describe", describe)
     return seen
 
 
@@ -119,3 +120,43 @@ def test_descriptions_survive_the_file_unchanged(home: Path, tmp_path: Path) -> 
     assert registry.dataset("pets").card == first
     assert first.modalities[0].rows.value == (3, 2, 1)
     assert _catalogue(tmp_path).is_file()
+
+
+class TestInAnotherProcess:
+    """Plug-ins are described where their imports do no harm."""
+
+    @pytest.fixture(autouse=True)
+    def apart(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        """Let another process do it, also where torch is loaded in this one."""
+        monkeypatch.setattr(describing, "_ask", ASK)
+        monkeypatch.delitem(sys.modules, "torch", raising=False)
+        monkeypatch.syspath_prepend(str(tmp_path))
+
+    def test_what_plug_ins_import_and_print_stays_there(
+        self, write: Writer, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        (tmp_path / "this_is_heavy.py").write_text("")
+        write("alpha", text="import this_is_heavy\nprint('noise')\n" + METHOD)
+        write("broken", text="raise RuntimeError('no')\n")
+        assert registry.method_names() == ["alpha"]
+        assert registry.method("alpha").defaults["hidden"] == [4, 4]
+        assert "RuntimeError: no (broken.py, line 1)" in registry.registered().problems[0].reason
+        assert "this_is_heavy" not in sys.modules
+        assert "noise" not in capfd.readouterr().out
+        registry.method_class("alpha")
+        assert "this_is_heavy" in sys.modules
+
+    @pytest.mark.parametrize("executable", ["", "/no/such/python", "/bin/false"])
+    def test_without_another_process_it_is_done_here(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, executable: str
+    ) -> None:
+        file = tmp_path / "alpha.py"
+        file.write_text(METHOD.format(cls="Alpha", name="alpha", epochs=20, position=1))
+        monkeypatch.setattr(sys, "executable", executable)
+        source = Source("methods", str(file), "k", f"bench_plugin_here_{len(executable)}")
+        (answer,) = describing.describe_apart([source])
+        assert answer.value[0]["card"]["name"] == "alpha"
+
+    def test_nothing_is_started_for_nothing(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(sys, "executable", "/no/such/python")
+        assert describing.describe_apart([]) == []
