@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal, TypeVar
 
 from bench.contract import UsageError
@@ -30,8 +30,19 @@ class DeepSettings:
         patience: epochs without a better validation value after which training ends; None for never.
     """
 
-    scaling: Scaling = field(default="none")
+    scaling: Scaling = "none"
     patience: int | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse counts and widths below 1, under the names that methods share."""
+        for name in ("epochs", "batch_size", "dim", "patience"):
+            value = getattr(self, name, None)
+            if value is not None and value < 1:
+                raise ValueError(f"{name} must be at least 1, not {value}")
+        if any(width < 1 for width in getattr(self, "hidden", ())):
+            raise ValueError(
+                f"hidden must hold widths of at least 1, not {getattr(self, 'hidden', ())}"
+            )
 
 
 def per_modality(value: T | Mapping[str, T], name: str) -> T:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from torch import nn
 
 from bench.contract import Context, Modality, Split, UsageError
 from bench.training import (
+    DeepSettings,
     DeviceSplit,
     Prototypes,
     adam,
@@ -176,3 +178,16 @@ def test_blocks_cover_every_row_of_every_modality_together() -> None:
     for name, count in (("a", 10), ("b", 4)):
         assert torch.cat([block.rows[name] for block in blocks]).tolist() == list(range(count))
         assert all(name in block.features for block in blocks)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Widths(DeepSettings):
+    epochs: int = 1
+    hidden: tuple[int, ...] = (4,)
+
+
+def test_settings_refuse_counts_and_widths_below_one() -> None:
+    for wrong in ({"epochs": 0}, {"hidden": (3, 0)}, {"patience": 0}):
+        with pytest.raises(ValueError, match=next(iter(wrong))):
+            Widths(**wrong)
+    assert Widths().patience is None

@@ -1,0 +1,38 @@
+"""The settings files of the deep methods: every value fits its setting, in both profiles."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+import methods
+from bench import registry
+
+FOLDER = Path(methods.__file__).parent / "settings"
+DEEP = [name for name in registry.method_names() if registry.method(name).card.deep]
+
+
+@pytest.mark.parametrize("name", DEEP)
+def test_every_dataset_of_a_settings_file_gives_a_method_and_names_its_source(name: str) -> None:
+    path = FOLDER / f"{name}.yaml"
+    entries = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    for dataset, entry in entries.items():
+        assert dataset in registry.dataset_names()
+        assert entry["source"]
+        settings = registry.create_method(name, profile="paper", dataset=dataset).settings
+        assert all(hasattr(settings, key) for key in entry["settings"])
+
+
+@pytest.mark.parametrize("name", DEEP)
+def test_the_quick_profile_is_smaller_than_the_published_settings(name: str) -> None:
+    quick = registry.create_method(name, profile="quick").settings
+    paper = registry.create_method(name, profile="paper").settings
+    assert quick.epochs <= paper.epochs
+    assert max(quick.hidden) <= max(paper.hidden)
+
+
+def test_modalities_named_by_learning_rates_exist() -> None:
+    rates = yaml.safe_load((FOLDER / "drcl.yaml").read_text(encoding="utf-8"))["xmedia"]["settings"]["lr"]
+    assert list(rates) == [modality.name for modality in registry.dataset("xmedia").card.modalities]
