@@ -40,9 +40,7 @@ class DeepSettings:
             if value is not None and value < 1:
                 raise ValueError(f"{name} must be at least 1, not {value}")
         if any(width < 1 for width in getattr(self, "hidden", ())):
-            raise ValueError(
-                f"hidden must hold widths of at least 1, not {getattr(self, 'hidden', ())}"
-            )
+            raise ValueError(f"hidden must hold widths of at least 1, not {getattr(self, 'hidden', ())}")
 
 
 def per_modality(value: T | Mapping[str, T], name: str) -> T:
