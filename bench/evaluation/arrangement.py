@@ -47,14 +47,11 @@ class Arrangement:
 
 def arrange(rows: Array, labels: LabelSets) -> Arrangement:
     """Sort rows ``(n, d)`` by label set and content and find those that are equal bit by bit."""
-    high, low = _digests(rows)
-    by_content = np.lexsort((low, high))
+    keys = _content_keys(np.ascontiguousarray(rows))
+    by_content = np.lexsort((keys[:, 1], keys[:, 0]))
     order = by_content[np.argsort(labels.codes[by_content], kind="stable")]
     starts = np.searchsorted(labels.codes[order], np.arange(len(labels.sets) + 1))
-    fresh = np.ones(len(rows), dtype=bool)
-    for half in (high[by_content], low[by_content]):
-        fresh[1:] &= half[1:] == half[:-1]
-    fresh[1:] = ~fresh[1:]
+    fresh = ~_as_previous(keys[by_content])
     if fresh.all():
         return Arrangement(labels, order, starts, order, None)
     content = np.empty(len(rows), dtype=np.intp)
@@ -73,9 +70,28 @@ def arrange_by_labels(labels: LabelSets) -> Arrangement:
     return Arrangement(labels, order, starts, order, None)
 
 
-def _digests(rows: Array) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
-    """Return a 128-bit cryptographic digest per row: equal digests mean equal rows."""
-    rows = np.ascontiguousarray(rows)
-    digests = b"".join([blake2b(row.data, digest_size=16).digest() for row in rows])
-    halves = np.frombuffer(digests, dtype="<u8").reshape(-1, 2)
-    return halves[:, 0], halves[:, 1]
+def _content_keys(rows: Array) -> NDArray[np.uint64]:
+    """Return 128 bits per row, ``(n, 2)``, that are equal where rows are equal and nowhere else.
+
+    The first 16 bytes of a row tell most embeddings apart. Rows that share them get a cryptographic
+    digest of the whole row instead.
+    """
+    raw = rows.view(np.uint8)
+    width = min(16, raw.shape[1])
+    keys = np.zeros((len(rows), 16), dtype=np.uint8)
+    keys[:, :width] = raw[:, :width]
+    halves = keys.view("<u8")
+    by_start = np.lexsort((halves[:, 1], halves[:, 0]))
+    repeated = _as_previous(halves[by_start])
+    repeated[:-1] |= repeated[1:]
+    shared = by_start[repeated]
+    digests = b"".join([blake2b(raw[row].data, digest_size=16).digest() for row in shared])
+    halves[shared] = np.frombuffer(digests, dtype="<u8").reshape(-1, 2)
+    return halves.astype(np.uint64)
+
+
+def _as_previous(keys: NDArray[np.uint64]) -> NDArray[np.bool_]:
+    """Return which keys equal the key before them."""
+    same = np.zeros(len(keys), dtype=bool)
+    same[1:] = (keys[1:] == keys[:-1]).all(axis=1)
+    return same

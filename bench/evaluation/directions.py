@@ -126,7 +126,7 @@ def evaluate(
         )
     measures = [average_precision_measure(rule) for rule in rules]
     learned = type(method).similarity is not Method.similarity
-    sides = _raw_sides(split) if learned else _embedded_sides(method, split, dtype)
+    sides = _raw_sides(split) if learned else _embedded_sides(method, split, dtype, threads)
     directions = []
     for query, gallery in permutations(split, 2):
         pair = sides[query], sides[gallery]
@@ -150,13 +150,15 @@ def validation_map(method: Method, split: Split, *, threads: int | None = None) 
     return {direction.name: direction.map() for direction in result.directions}
 
 
-def _embedded_sides(method: Method, split: Split, dtype: Precision) -> dict[str, Side]:
+def _embedded_sides(method: Method, split: Split, dtype: Precision, threads: int | None) -> dict[str, Side]:
     embeddings: dict[str, Array] = {}
     for name, modality in split.items():
         embeddings[name] = check_embeddings(name, method.embed(name, modality.features), len(modality))
     check_same_width(embeddings)
     return {
-        name: embedded_side(rows, _labels(split, name), dtype, f"the embeddings of modality {name!r}")
+        name: embedded_side(
+            rows, _labels(split, name), dtype, f"the embeddings of modality {name!r}", threads
+        )
         for name, rows in embeddings.items()
     }
 

@@ -261,7 +261,10 @@ def _cosine(
             f"queries have {left.shape[1]} columns and the gallery {right.shape[1]}; they must agree"
         )
     wanted, offered = _labels(query_labels, gallery_labels, len(left), len(right))
-    sides = embedded_side(left, wanted, dtype, "queries"), embedded_side(right, offered, dtype, "gallery")
+    sides = (
+        embedded_side(left, wanted, dtype, "queries", threads),
+        embedded_side(right, offered, dtype, "gallery", threads),
+    )
     return rank_sides(*sides, [measure], device=accelerator_of(queries, gallery), threads=threads)[0]
 
 

@@ -24,10 +24,6 @@ class LabelSets:
     sets: Array
     codes: Indices
 
-    def __len__(self) -> int:
-        """Return the number of items."""
-        return len(self.codes)
-
     def relevant_to(self, labels: Array) -> NDArray[np.bool_]:
         """Return which of the sets ``(g,)`` share a label with the set ``labels`` of a query."""
         if self.sets.ndim == 1:

@@ -11,10 +11,12 @@ import numpy as np
 
 from bench.contract import Array, RefusedEmbeddings
 from bench.evaluation.arrangement import Arrangement, arrange
-from bench.evaluation.arrays import Indices, Precision, check_rankable, to_array
+from bench.evaluation.arrays import Indices, Precision, Vector, check_rankable, to_array
 from bench.evaluation.relevance import LabelSets
+from bench.evaluation.threads import run_blocks
 
-_STEP_ITEMS = 1 << 16  # numbers at a time where a pass needs float64 scratch space, to stay in the cache
+_STEP_ITEMS = 1 << 17  # numbers at a time where a pass needs float64 scratch space, to stay in the cache
+_WORTH_THREADS = 16  # parts; fewer are done before threads have started
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,20 +34,28 @@ class Side:
     squares: Array
 
 
-def embedded_side(embeddings: Array, labels: LabelSets, precision: Precision, what: str) -> Side:
+def embedded_side(
+    embeddings: Array, labels: LabelSets, precision: Precision, what: str, threads: int | None = None
+) -> Side:
     """Arrange embeddings ``(n, d)`` for cosine similarity.
 
     Raises:
         RefusedEmbeddings: for NaN, infinite or zero-norm rows.
     """
-    check_rankable(embeddings, what)
     scaled = np.empty(embeddings.shape, dtype=precision)
     squares = np.empty(len(scaled), dtype=precision)
-    step = max(1, _STEP_ITEMS // embeddings.shape[1])
-    for start in range(0, len(scaled), step):
-        part = slice(start, start + step)
-        scaled[part] = _scaled(embeddings[part])
+
+    def scale(part: slice) -> None:
+        wide = embeddings[part].astype(np.float64)
+        largest = np.abs(wide).max(axis=1)
+        if not bool(((largest > 0) & np.isfinite(largest)).all()):
+            check_rankable(embeddings, what)
+        scaled[part] = _scaled(wide, largest)
         squares[part] = np.square(scaled[part], dtype=np.float64).sum(axis=1)
+
+    step = max(1, _STEP_ITEMS // embeddings.shape[1])
+    parts = [slice(start, start + step) for start in range(0, len(scaled), step)]
+    run_blocks(scale, parts, threads if len(parts) >= _WORTH_THREADS else 1)
     arrangement = arrange(scaled, labels)
     return Side(arrangement, scaled[arrangement.distinct], squares[arrangement.distinct])
 
@@ -56,15 +66,17 @@ def raw_side(features: Array, labels: LabelSets) -> Side:
     return Side(arrangement, features[arrangement.distinct], np.empty(0))
 
 
-def _scaled(rows: Array) -> Array:
-    """Scale each row by a power of two to a largest magnitude in [1/2, 1): exact, and safe to square."""
-    wide = rows.astype(np.float64)
-    _, exponent = np.frexp(np.abs(wide).max(axis=1, keepdims=True))
+def _scaled(rows: Array, largest: Vector) -> Array:
+    """Scale float64 rows, in place, by powers of two to a largest magnitude in [1/2, 1).
+
+    That is exact, and makes them safe to multiply and to square.
+    """
+    _, exponent = np.frexp(largest[:, None])
     half = -exponent // 2  # in two steps, since a power of two can overflow where the product does not
-    wide *= np.ldexp(1.0, half)
-    wide *= np.ldexp(1.0, -exponent - half)
-    wide += 0.0  # turns -0.0 into 0.0: they are equal, but not bit by bit
-    return wide
+    rows *= np.ldexp(1.0, half)
+    rows *= np.ldexp(1.0, -exponent - half)
+    rows += 0.0  # turns -0.0 into 0.0: they are equal, but not bit by bit
+    return rows
 
 
 class Similarities(ABC):

@@ -16,6 +16,7 @@ from bench.contract import UsageError
 
 @lru_cache(maxsize=1)
 def _blas() -> ThreadpoolController:
+    """Return control of the BLAS that is loaded with NumPy."""
     return ThreadpoolController().select(user_api="blas")
 
 

@@ -121,10 +121,12 @@ def test_a_learned_similarity_is_asked_for_in_blocks_and_ranked_as_it_is() -> No
     np.testing.assert_allclose(result["audio", "text"].ap["map@all"], exact, atol=1e-12, rtol=0)
 
 
-def test_rows_that_occur_twice_are_tied_under_a_learned_similarity() -> None:
+def test_rows_that_occur_twice_are_compared_once_and_tied_under_a_learned_similarity() -> None:
     split = _split(names=("image", "text"))
     twice = {name: modality.take(np.tile(np.arange(len(modality)), 2)) for name, modality in split.items()}
-    result = evaluate(_Distance(), Split(twice, 4))["image", "text"].ap["map@all"]
+    method = _Distance()
+    result = evaluate(method, Split(twice, 4))["image", "text"].ap["map@all"]
+    assert method.calls["image>text"] == len(split["image"])
     np.testing.assert_array_equal(result[:60], result[60:])
 
 

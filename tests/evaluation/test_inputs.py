@@ -19,7 +19,6 @@ from bench.evaluation import (
     precision_at_k,
     precision_recall,
 )
-from bench.evaluation.threads import allowed_threads
 
 RNG = np.random.default_rng(0)
 QUERIES, GALLERY = RNG.standard_normal((6, 5)), RNG.standard_normal((40, 5))
@@ -184,13 +183,3 @@ def test_embeddings_of_a_method_are_refused_with_the_modality_named(rows: Any, m
 
 def test_one_row_cannot_be_collapsed() -> None:
     assert check_embeddings("text", [[1.0, 2.0]], 1).shape == (1, 2)
-
-
-def test_thread_count_respects_the_limit_that_torch_was_given() -> None:
-    before = torch.get_num_threads()
-    try:
-        torch.set_num_threads(1)
-        assert allowed_threads() == 1
-    finally:
-        torch.set_num_threads(before)
-    assert allowed_threads() >= 1

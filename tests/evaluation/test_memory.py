@@ -31,9 +31,9 @@ def test_two_thousand_by_ten_thousand_stays_far_below_300_mb() -> None:
 
 
 def test_more_queries_need_no_more_memory_than_their_embeddings() -> None:
-    few, many = _peak(500, 6000, 16), _peak(4000, 6000, 16)
-    assert many - few <= 3 * 3500 * 16 * 4 + 2 * MIB
-    assert many < 4000 * 6000 * 4
+    few, many = _peak(4000, 1500, 16), _peak(16000, 1500, 16)
+    assert many - few <= 3 * 12000 * 16 * 4 + 2 * MIB
+    assert many < 16000 * 1500 * 4 / 2
 
 
 def test_ties_and_large_classes_do_not_break_the_bound() -> None:

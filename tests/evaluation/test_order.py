@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from bench.evaluation import average_precision, precision_at_k, precision_recall
 from bench.evaluation.arrays import Precision
+from bench.evaluation.relevance import label_sets
+from bench.evaluation.similarity import embedded_side
 
 
 @st.composite
@@ -24,8 +26,9 @@ def sizes(draw: st.DrawFn) -> tuple[int, int, int, int]:
 def _data(shape: tuple[int, int, int, int], precision: Precision) -> tuple[NDArray[Any], ...]:
     n_queries, n_gallery, d, seed = shape
     rng = np.random.default_rng(seed)
-    queries = rng.standard_normal((n_queries, d)).astype(precision)
-    gallery = rng.standard_normal((n_gallery, d)).astype(precision)
+    spread = 1.0 if seed % 2 else 2 * np.finfo(precision).eps  # so close that rounding decides the ranking
+    queries = (1 + spread * rng.standard_normal((n_queries, d))).astype(precision)
+    gallery = (1 + spread * rng.standard_normal((n_gallery, d))).astype(precision)
     queries = queries[rng.integers(0, n_queries, n_queries)]  # many rows several times
     gallery = gallery[rng.integers(0, n_gallery, n_gallery)]
     return queries, gallery, rng.integers(0, 3, n_queries), rng.integers(0, 3, n_gallery)
@@ -77,6 +80,13 @@ def test_number_of_threads_changes_no_bit() -> None:
         average_precision(queries, gallery, wanted, offered, threads=n).tobytes() for n in (1, 2, 3, None)
     }
     assert len(results) == 1
+
+
+def test_rows_of_one_direction_take_part_once() -> None:
+    rows = np.array([[0.0, 3.0, 1.0], [-0.0, 3.0, 1.0], [0.0, 12.0, 4.0], [0.0, 3.0, 1.5]])
+    for labels in ([0, 0, 0, 0], [1, 0, 2, 0]):
+        side = embedded_side(rows, label_sets(labels, 4, "labels"), "float32", "rows")
+        assert len(side.rows) == 2
 
 
 def test_equal_rows_are_tied_wherever_they_stand() -> None:

@@ -1,0 +1,65 @@
+"""Threads: within the limits of the process, which are left as they were."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from threadpoolctl import threadpool_limits
+
+from bench.evaluation.threads import _blas, allowed_threads, run_blocks
+
+BLOCKS = [slice(start, start + 1) for start in range(6)]
+
+
+def _blas_limits() -> set[int]:
+    """Return the limits of the BLAS that NumPy uses; SciPy may have brought one of its own."""
+    return {library["num_threads"] for library in _blas().info()}
+
+
+def test_torch_limit_is_respected() -> None:
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        assert allowed_threads() == 1
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_blas_limit_is_respected() -> None:
+    with threadpool_limits(1, user_api="blas"):
+        assert allowed_threads() == 1
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_matrix_products_keep_to_their_thread_and_the_limit_comes_back(threads: int) -> None:
+    seen: list[set[int]] = []
+    with threadpool_limits(2, user_api="blas"):
+        before, allowed = _blas_limits(), allowed_threads()
+
+        def work(block: slice) -> None:
+            seen.append(_blas_limits())
+            assert allowed_threads() == allowed  # asked from inside, it still tells the outer limit
+            if block.start == 0:
+                run_blocks(lambda inner: None, BLOCKS, threads)
+
+        run_blocks(work, BLOCKS, threads)
+        assert _blas_limits() == before
+    assert seen == [{1}] * len(BLOCKS)
+
+
+def _fail(block: slice) -> None:
+    raise RuntimeError(f"block {block.start}")
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_failure_in_a_block_reaches_the_caller_and_lifts_the_limit(threads: int) -> None:
+    before = _blas_limits()
+    with pytest.raises(RuntimeError, match="block 0"):
+        run_blocks(_fail, BLOCKS, threads)
+    assert _blas_limits() == before
+
+
+def test_every_block_is_worked_on_once() -> None:
+    done: list[int] = []
+    run_blocks(lambda block: done.append(block.start), BLOCKS, 4)
+    assert sorted(done) == list(range(6))
