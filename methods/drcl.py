@@ -64,7 +64,8 @@ class DRCLSettings(DeepSettings):
         intra: weight inside J_D of the structure within labels and within data, 1.
         inter: weight inside J_D of the structure between them, 1.
         mix: lambda of feature augmentation (FA), .9; 1 switches it off.
-        mix_beta: draw lambda from Beta(a, a) per batch instead; None for the constant.
+        mix_beta: draw lambda from Beta(a, a) per batch instead; None for the constant. The ablation
+            takes a = 1 (ours).
         loss: of the classes, ``gce`` or plain cross-entropy (``ce``).
         prior: ``selected`` by quality, ``orthogonal`` (random, no SPL), or the name of a modality.
         faithful_to: ``release`` repeats what the released code does: SPL counts its epochs from 0 and

@@ -68,6 +68,8 @@ def train_stage(method: Method, stage: Stage, material: Material, context: Conte
 def _rules(method: Method, stage: Stage, context: Context) -> dict[str, Rule]:
     declared: dict[str, Rule] = {"map": BY_MAP, "loss": BY_LOSS, "none": LAST}
     best = stage.rule or declared[method.card.selects_by]
+    if best is BY_MAP and not stage.scored:
+        best = LAST
     if best is BY_LOSS and any(track.validation_loss is None for track in stage.tracks):
         raise PluginError(
             f"stage {stage.name!r} of {method.card.name} is selected by validation loss, "

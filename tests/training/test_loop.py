@@ -24,6 +24,7 @@ from bench.training import (
     DeepSettings,
     DeviceSplit,
     Independent,
+    Rule,
     Stage,
     Step,
     Track,
@@ -331,6 +332,8 @@ def test_buffers_belong_to_the_state_and_gradients_do_not_outlive_training(
 class Staged(Classifier):
     """Images first, then texts; a first, unkept stage whose last state counts."""
 
+    first_rule: Rule | None = Best("train_loss", "training loss", highest=False, per_track=True)
+
     def stages(self, train: DeviceSplit, context: Context) -> Iterator[Stage]:
         epochs = self.settings.epochs
         self.nets = {name: built(lambda: mlp((6, 3)), context, name) for name in ("image", "text", "aside")}
@@ -338,8 +341,7 @@ class Staged(Classifier):
         rule = Best("train_loss", "loss", highest=True, per_track=True)
         yield Stage([aside], epochs, "aside", rule=rule, scored=False, kept=False, then="last")
         self.after_aside = {key: value.clone() for key, value in self.nets["aside"].state_dict().items()}
-        by_loss = Best("train_loss", "training loss", highest=False, per_track=True)
-        yield Stage([self.track("image")], epochs, "first", rule=by_loss, scored=False)
+        yield Stage([self.track("image")], epochs, "first", rule=self.first_rule, scored=False)
         yield Stage([self.track("text")], epochs, "second")
 
     def _steps(self, name: str) -> list[Step]:
@@ -363,6 +365,17 @@ def test_stages_follow_each_other_and_their_checkpoints_are_one() -> None:
     for key, value in method.nets["aside"].state_dict().items():
         assert torch.equal(value, method.after_aside[key])
     assert set(method.notes()["epochs_run"]) == {"first", "second"}
+
+
+def test_a_stage_without_scores_and_without_a_rule_of_its_own_counts_at_its_end() -> None:
+    class Unruled(Staged):
+        first_rule = None
+
+    method = Unruled(ToySettings(epochs=3))
+    fit(method)
+    epochs = method.checkpoints()["best"].epoch
+    assert isinstance(epochs, dict)
+    assert epochs["first/image"] == 3
 
 
 def test_an_unfitted_method_has_no_checkpoints() -> None:
