@@ -42,6 +42,9 @@ def embedded_side(
     Raises:
         RefusedEmbeddings: for NaN, infinite or zero-norm rows.
     """
+    if embeddings.dtype.itemsize > 8:  # extended precision: what exceeds float64 must be seen as infinite
+        with np.errstate(over="ignore"):
+            embeddings = embeddings.astype(np.float64)
     scaled = np.empty(embeddings.shape, dtype=precision)
     squares = np.empty(len(scaled), dtype=precision)
 

@@ -50,6 +50,13 @@ def test_any_precision_is_taken(dtype: Any) -> None:
     np.testing.assert_allclose(rows, PLAIN, atol=1e-2)
 
 
+def test_extended_precision_beyond_float64_is_infinite() -> None:
+    rows = GALLERY.astype(np.longdouble)
+    rows[3, 1] = np.longdouble(1e300) * 1e300
+    with pytest.raises(RefusedEmbeddings, match="infinite values, first in row 3"):
+        average_precision(QUERIES, rows, WANTED, OFFERED)
+
+
 def test_bfloat16_tensors_are_taken() -> None:
     low = average_precision(
         torch.tensor(QUERIES).bfloat16(), torch.tensor(GALLERY).bfloat16(), WANTED, OFFERED
