@@ -61,9 +61,9 @@ def render(name: str, kind: Kind = "deep") -> str:
 
 
 def _check_name(name: str) -> None:
-    if not re.fullmatch(r"[a-z][a-z0-9_]{0,39}", name) or keyword.iskeyword(name):
+    if not re.fullmatch(r"[a-z][a-z0-9_]{0,29}", name) or keyword.iskeyword(name):
         raise UsageError(
-            f"{name!r} cannot name a method: use up to 40 lower-case letters, digits and underscores, "
+            f"{name!r} cannot name a method: use up to 30 lower-case letters, digits and underscores, "
             "a letter first, and no word of the Python language"
         )
     if name in METHOD_GROUPS:
