@@ -17,10 +17,13 @@ from pebble import ProcessFuture, ProcessPool
 from bench.contract.errors import BenchError
 from bench.execution.process import SlotContext
 from bench.execution.tasks import Loss, Slot
-from bench.execution.worker import STARTED, Finished, perform, prepare
+from bench.execution.worker import STARTED, Desk, Finished, perform, prepare
 
 _PAUSES: Final = (0.0, 0.2, 1.0)
 """Seconds to wait before each attempt to start a worker."""
+
+_PATIENCE: Final = 3
+"""Seconds that a pool may take to say how a task ended after it has stopped working."""
 
 _TAIL: Final = 65_536
 
@@ -43,17 +46,18 @@ class _Crew(NamedTuple):
 class SlotWorker:
     """Runs tasks in the slot's process, and starts another process whenever that has ended."""
 
-    def __init__(self, slot: Slot, work: bytes, output: Path) -> None:
+    def __init__(self, slot: Slot, work: bytes, folder: Path) -> None:
         """Describe the worker; the process starts with the first task.
 
         Args:
             slot: its environment.
             work: the pickled work function.
-            output: file that catches what the process prints.
+            folder: for what parent and process exchange; it is created.
         """
+        folder.mkdir()
         self._slot = slot
         self._work = work
-        self._output = output
+        self._desk = Desk(folder)
         self._crew: _Crew | None = None
         self._stopped = False
 
@@ -63,12 +67,19 @@ class SlotWorker:
         A worker that ends before the task has begun is no fault of the task's: another one is tried.
 
         Raises:
-            WorkerError: if none can be started.
+            WorkerError: if none can be started or the temporary folder cannot be written.
         """
         reason = ""
+        try:
+            self._desk.task.write_bytes(payload)
+        except OSError as error:
+            raise WorkerError(
+                f"cannot write to {self._desk.task.parent}: {error.strerror}; "
+                "free some space there, or name another folder with the variable TMPDIR, and run again"
+            ) from error
         for pause in _PAUSES:
             time.sleep(0.0 if self._stopped else pause)
-            finished, reason = self._attempt(payload, timeout, on_message)
+            finished, reason = self._attempt(timeout, on_message)
             if finished is not None:
                 return finished
         raise WorkerError(
@@ -76,9 +87,7 @@ class SlotWorker:
             "what is finished is recorded, so run again when that is solved"
         )
 
-    def _attempt(
-        self, payload: bytes, timeout: float | None, on_message: OnMessage
-    ) -> tuple[Finished | None, str]:
+    def _attempt(self, timeout: float | None, on_message: OnMessage) -> tuple[Finished | None, str]:
         """Run the task if the worker is able to; otherwise say why not."""
         crew = self._crew or self._open()
         begun: list[float] = []
@@ -89,31 +98,38 @@ class SlotWorker:
             on_message(message)
 
         try:
-            future = crew.pool.schedule(perform, (self._work, payload), timeout=timeout)
+            future = crew.pool.schedule(perform, (self._desk.task, self._desk.answer), timeout=timeout)
         except RuntimeError as error:  # it died while it had nothing to do, or the system gives no process
             self.close()
             return None, str(error.__cause__ or error)
         if self._stopped:  # while it was starting
             self.stop()
-        _follow(future, crew.messages, note)
-        try:
-            return future.result(), ""
-        except FutureTimeout:
-            lost = Loss("timeout", f"it was stopped after the time limit of {timeout:g} s")
-        except (OSError, RuntimeError):
-            lost = self._death(crew)
+        lost = self._end(crew, future, note)
+        if lost is None:
+            finished: Finished = pickle.loads(self._desk.answer.read_bytes())  # noqa: S301 (from our own worker)
+            return finished, ""
         self.close()
-        if begun:
-            return Finished(None, lost, time.monotonic() - begun[0]), ""
-        if self._stopped:
-            return Finished(None, lost, 0.0), ""
+        if begun or self._stopped:
+            return Finished(None, lost, time.monotonic() - begun[0] if begun else 0.0), ""
         return None, self._last_words() or lost.reason
+
+    def _end(self, crew: _Crew, future: ProcessFuture[None], on_message: OnMessage) -> Loss | None:
+        """Wait for the end of a task and say what went wrong, if anything did."""
+        if not _follow(crew.pool, future, crew.messages, on_message):
+            return self._death(crew, "its pool has stopped working")
+        try:
+            future.result()
+        except FutureTimeout as error:
+            return Loss("timeout", f"it was stopped after the time limit of {error.args[1]:g} s")
+        except (OSError, RuntimeError) as error:
+            return self._death(crew, str(error))
+        return None
 
     def printed(self) -> str:
         """Return the end of what the last task has printed."""
         try:
-            with self._output.open("rb") as file:
-                file.seek(max(0, self._output.stat().st_size - _TAIL))
+            with self._desk.printed.open("rb") as file:
+                file.seek(max(0, self._desk.printed.stat().st_size - _TAIL))
                 return file.read().decode("utf-8", "replace")
         except FileNotFoundError:
             return ""
@@ -137,14 +153,14 @@ class SlotWorker:
             crew.sender.close()
 
     def _open(self) -> _Crew:
-        self._output.unlink(missing_ok=True)
+        self._desk.printed.unlink(missing_ok=True)
         messages, sender = Pipe(duplex=False)
         context = SlotContext(self._slot.environment)
-        pool = ProcessPool(1, 0, prepare, (self._output, sender, self._work), context)
+        pool = ProcessPool(1, 0, prepare, (self._desk.printed, sender, self._work), context)
         self._crew = _Crew(pool, context, messages, sender)
         return self._crew
 
-    def _death(self, crew: _Crew) -> Loss:
+    def _death(self, crew: _Crew, otherwise: str) -> Loss:
         process = crew.context.process
         status = None
         if process is not None:
@@ -154,7 +170,7 @@ class SlotWorker:
         printed = self.printed()
         crash = printed[printed.find("Fatal Python error") :] if "Fatal Python error" in printed else ""
         if status is None:
-            return Loss("worker", "the connection to its process was lost", traceback=crash)
+            return Loss("worker", f"its process no longer answered: {otherwise}", traceback=crash)
         if status >= 0:
             return Loss("exit", f"its process ended by itself with status {status}", traceback=crash)
         return Loss("signal", _by_signal(-status), traceback=crash)
@@ -164,17 +180,24 @@ class SlotWorker:
         return lines[-1] if lines else ""
 
 
-def _follow(future: ProcessFuture[Finished], messages: Connection, on_message: OnMessage) -> None:
-    """Pass on the messages of a running task until it has ended."""
+def _follow(
+    pool: ProcessPool, future: ProcessFuture[None], messages: Connection, on_message: OnMessage
+) -> bool:
+    """Pass on the messages of a running task until it has ended; False if the pool gave up without a word."""
     bell, ringer = Pipe(duplex=False)
     with bell, ringer:
         future.add_done_callback(lambda _: ringer.send_bytes(b"."))
-        while True:
-            ready = wait([messages, bell])
+        patience = _PATIENCE
+        while patience:
+            ready = wait([messages, bell], timeout=1.0)
             if messages in ready:
                 on_message(pickle.loads(messages.recv_bytes()))  # noqa: S301 (from our own worker)
             elif bell in ready:
-                return
+                return True
+            elif not pool.active:
+                patience -= 1
+        future.cancel()  # type: ignore[no-untyped-call]
+        return False
 
 
 def _by_signal(number: int) -> str:

@@ -31,9 +31,28 @@ STARTED: Final[dict[str, Any]] = {}
 """The message that a task has begun."""
 
 
+class Desk:
+    """The folder through which parent and worker exchange what may be large.
+
+    What goes through the pool's pipes stays small enough to arrive whole or not at all: a worker that is
+    killed while it writes a long message would leave the reader in the middle of it.
+
+    Attributes:
+        printed: catches what the worker prints.
+        task: pickled argument of the work function.
+        answer: pickled `Finished`.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Use ``folder``, which exists."""
+        self.printed = folder / "printed"
+        self.task = folder / "task"
+        self.answer = folder / "answer"
+
+
 @dataclass(frozen=True)
 class Finished:
-    """What a worker sends back: plain bytes and text, which always survive the way."""
+    """What a worker answers: plain bytes and text, which always survive the way."""
 
     value: bytes | None
     lost: Loss | None
@@ -63,6 +82,7 @@ class Reporter:
 
 REPORTER = Reporter()
 _parent: Connection | None = None
+_work: Callable[[Any], Any] | None = None
 
 
 def report(**values: Any) -> None:
@@ -73,33 +93,33 @@ def report(**values: Any) -> None:
     REPORTER(values)
 
 
-def prepare(output: Path, parent: Connection, work: bytes) -> None:
+def prepare(printed: Path, parent: Connection, work: bytes) -> None:
     """Make this process a worker: on its own, silent, mortal, and with its libraries loaded.
 
     Args:
-        output: file for whatever is printed, also by C code and by a crash.
+        printed: file for whatever is printed, also by C code and by a crash.
         parent: takes the messages of `perform` and `report`.
         work: the pickled work function; unpickling it imports what it needs, before any clock runs.
     """
-    global _parent
+    global _parent, _work
     _parent = parent
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     if hasattr(os, "setsid"):
         with suppress(OSError):
             os.setsid()
-    _redirect(output)
+    _redirect(printed)
     faulthandler.enable()
     _die_with_parent()
-    pickle.loads(work)  # noqa: S301 (comes from our own parent)
+    _work = pickle.loads(work)  # noqa: S301 (comes from our own parent)
 
 
-def perform(work: bytes, payload: bytes) -> Finished:
+def perform(task: Path, answer: Path) -> None:
     """Run one task, after a message that it starts; whatever it raises becomes a `Loss`.
 
     Args:
-        work: the pickled work function.
-        payload: its pickled argument.
+        task: holds the pickled argument of the work function.
+        answer: takes the pickled `Finished`.
     """
     with suppress(OSError):
         os.ftruncate(1, 0)
@@ -108,8 +128,9 @@ def perform(work: bytes, payload: bytes) -> Finished:
     begin = time.monotonic()
     value, lost = None, None
     try:
-        function, argument = pickle.loads(work), pickle.loads(payload)  # noqa: S301 (from our own parent)
-        value = pickle.dumps(function(argument), protocol=pickle.HIGHEST_PROTOCOL)
+        assert _work is not None
+        argument = pickle.loads(task.read_bytes())  # noqa: S301 (from our own parent)
+        value = pickle.dumps(_work(argument), protocol=pickle.HIGHEST_PROTOCOL)
     except BaseException as error:
         lost = loss_of(error, traceback.format_exc())
     seconds = time.monotonic() - begin
@@ -117,7 +138,7 @@ def perform(work: bytes, payload: bytes) -> Finished:
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):
             stream.flush()
-    return Finished(value, lost, seconds)
+    answer.write_bytes(pickle.dumps(Finished(value, lost, seconds)))
 
 
 def _tell(values: dict[str, Any]) -> None:

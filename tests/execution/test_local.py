@@ -24,12 +24,10 @@ from bench.execution import (
     Slot,
     Started,
     Task,
-    WorkerError,
     local_slots,
     run_local,
 )
-from bench.execution.slot_worker import SlotWorker
-from bench.execution.worker import STARTED, Finished
+from bench.execution.worker import STARTED, Desk, Finished
 from tests.execution import work
 from tests.execution.watching import gone
 
@@ -184,24 +182,6 @@ def test_no_slot_is_refused() -> None:
         run_local(tasks_of([1]), work.echo, [])
 
 
-def test_a_worker_that_cannot_start_is_no_fault_of_the_tasks() -> None:
-    with pytest.raises(WorkerError, match=r"slot cpu/0.*cannot be loaded here"):
-        list(run_local(tasks_of([1]), work.Unloadable(), local_slots(1, 1)))
-
-
-def test_a_worker_that_dies_idle_costs_nothing(tmp_path: Path) -> None:
-    worker = SlotWorker(Slot("s", "cpu", 1), pickle.dumps(work.pid), tmp_path / "out")
-    first = worker.run(pickle.dumps(None), None, lambda message: None)
-    assert first.value is not None
-    pid = pickle.loads(first.value)
-    os.kill(pid, signal.SIGKILL)
-    assert gone(pid)
-    second = worker.run(pickle.dumps(None), None, lambda message: None)
-    worker.close()
-    assert second.value is not None
-    assert pickle.loads(second.value) != pid
-
-
 def test_leaving_early_kills_the_workers(tmp_path: Path) -> None:
     place = tmp_path / "pids"
     tasks = [Task("nap", "", str(place), 2.0), Task("bad", "", None, 1.0)]
@@ -238,17 +218,26 @@ def _trackers() -> set[int]:
     return {c.pid for c in psutil.Process().children() if "resource_tracker" in " ".join(c.cmdline())}
 
 
-def test_a_worker_is_a_group_of_its_own_and_answers_through_its_pipe(tmp_path: Path) -> None:
+def test_a_worker_is_a_group_of_its_own_and_answers_through_its_desk(tmp_path: Path) -> None:
     receiver, sender = Pipe(duplex=False)
-    process = get_context("spawn").Process(target=work.prepare_then_perform, args=(tmp_path / "out", sender))
+    process = get_context("spawn").Process(target=work.prepare_then_perform, args=(tmp_path, sender))
     process.start()
     assert pickle.loads(receiver.recv_bytes()) == STARTED
-    finished, own_group = pickle.loads(receiver.recv_bytes())
+    own_group = pickle.loads(receiver.recv_bytes())
     process.join()
+    desk = Desk(tmp_path)
+    finished = pickle.loads(desk.answer.read_bytes())
     assert isinstance(finished, Finished)
     assert finished.lost is None
     assert own_group
-    assert (tmp_path / "out").read_text() == "to stdout here\nto stderr\nfrom C\n"
+    assert desk.printed.read_text().startswith("to stdout here\nto stderr\nfrom C\n")
+
+
+def test_a_worker_killed_while_it_answers_costs_its_own_task_only() -> None:
+    killed, sound = run(work.large, ["killed", "sound"])
+    assert killed.lost is not None
+    assert killed.lost.kind == "signal"
+    assert sound.value == bytes(5_000_000)
 
 
 def test_a_stopped_worker_is_reported_by_its_signal() -> None:

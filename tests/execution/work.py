@@ -9,6 +9,7 @@ import pickle
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.execution import report
-from bench.execution.worker import perform, prepare
+from bench.execution.worker import Desk, perform, prepare
 
 
 def echo(payload: Any) -> Any:
@@ -108,11 +109,21 @@ def unreadable(payload: Any) -> Unreadable:
     return Unreadable()
 
 
-def prepare_then_perform(output: Path, parent: Connection) -> None:
+def prepare_then_perform(folder: Path, parent: Connection) -> None:
     """Be a worker for one task and leave in the ordinary way."""
-    prepare(output, parent, pickle.dumps(speak))
-    finished = perform(pickle.dumps(speak), pickle.dumps("here"))
-    parent.send_bytes(pickle.dumps((finished, os.getpgid(0) == os.getpid())))
+    desk = Desk(folder)
+    prepare(desk.printed, parent, pickle.dumps(speak))
+    desk.task.write_bytes(pickle.dumps("here"))
+    perform(desk.task, desk.answer)
+    parent.send_bytes(pickle.dumps(os.getpgid(0) == os.getpid()))
+
+
+def large(kind: str) -> bytes:
+    """Return much, or be killed while doing so."""
+    if kind == "killed":
+        threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGKILL)).start()
+        return bytes(400_000_000)
+    return bytes(5_000_000)
 
 
 def _raise() -> None:

@@ -7,6 +7,7 @@ import os
 import random
 import re
 import socket
+import stat
 import subprocess
 import sys
 import time
@@ -122,6 +123,21 @@ def test_a_disk_that_refuses_is_explained_and_costs_nothing(
     assert str(store.runs) in str(caught.value)
     assert store.status(DIGEST) == "failed"
     assert len(list(store.runs.iterdir())) == 1
+
+
+def test_a_file_system_that_cannot_flush_directories_will_do(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flush = os.fsync
+
+    def files_only(handle: int) -> None:
+        if stat.S_ISDIR(os.fstat(handle).st_mode):
+            raise OSError(errno.EINVAL, "Invalid argument")
+        flush(handle)
+
+    monkeypatch.setattr("os.fsync", files_only)
+    assert write(store)
+    assert store.has(DIGEST)
 
 
 def test_a_results_folder_that_is_a_file_is_explained(tmp_path: Path) -> None:
