@@ -75,7 +75,7 @@ def command(
     from bench import registry
     from bench.commands.display import Display
     from bench.execution.campaign import count_statuses, describe_sources, open_once, remaining, run_cells
-    from bench.experiment.cell import Workplace
+    from bench.experiment.workplace import Workplace
     from bench.experiment.grid import Request, plan
     from bench.experiment.selection import parse_seeds, select_datasets, select_methods
     from bench.records.store import Store

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,12 @@ from bench.data import load_dataset
 from bench.execution.inline import run_inline
 from bench.execution.local import run_local
 from bench.execution.slots import local_slots
-from bench.execution.tasks import Event, Loss, Outcome, Task
+from bench.execution.tasks import Event, Loss, Outcome, Slot, Task
 from bench.execution.worker import report
-from bench.experiment.cell import Finished, Workplace, lost, run_cell
+from bench.experiment.cell import Finished, lost, run_cell
 from bench.experiment.cost import estimate
 from bench.experiment.grid import Cell, DataSource, describe_data
+from bench.experiment.workplace import Workplace
 from bench.records.schema import STATUSES, Failure, Status
 from bench.records.store import Store
 
@@ -49,8 +50,8 @@ class _Payload:
     results: Path
 
 
-def describe_sources(given: Sequence[str], data_dir: Path, profile: str, cache: Path) -> Sources:
-    """Describe the datasets without loading them."""
+def describe_sources(given: Sequence[str], data_dir: Path, profile: str, cache: Path | None) -> Sources:
+    """Describe the datasets without loading them; ``cache`` remembers the digests of unchanged files."""
     usable: dict[str, DataSource] = {}
     damaged: dict[str, str] = {}
     for name in given:
@@ -122,12 +123,14 @@ def run_cells(
     store.prepare()
     by_digest = {cell.identity.digest: cell for cell in cells}
     costs = estimate(cells, store)
+    slots = local_slots(jobs, cells[0].identity.threads, place.device) if jobs else []
+    inside = replace(place, device=slots[0].device) if slots else place  # a worker sees its own GPU only
     tasks = [
-        Task(digest, cell.identity.title, _Payload(cell, place, store.root.resolve()), costs[digest])
+        Task(digest, cell.identity.title, _Payload(cell, inside, store.root.resolve()), costs[digest])
         for digest, cell in by_digest.items()
     ]
     ended = 0
-    outcomes = _outcomes(tasks, cells[0].identity.threads, place, jobs, on_event)
+    outcomes = _outcomes(tasks, slots, place.seconds, on_event)
     with closing(outcomes):  # Ctrl-C stops the workers here, not when the iterator is collected
         for outcome in outcomes:
             on_event(_record(by_digest[outcome.task.key], outcome, place, store))
@@ -155,12 +158,19 @@ def work(payload: _Payload) -> tuple[Status, str]:
 
 
 def _outcomes(
-    tasks: list[Task], threads: int, place: Workplace, jobs: int, on_event: Callable[[Event | Ended], None]
+    tasks: list[Task], slots: list[Slot], seconds: float | None, on_event: Callable[[Event | Ended], None]
 ) -> Generator[Outcome[tuple[Status, str]], None, None]:
-    if jobs == 0:
+    if not slots:
         return run_inline(tasks, work, on_event=on_event)
-    slots = local_slots(jobs, threads, place.device)
-    return run_local(tasks, work, slots, timeout=place.seconds, on_event=on_event)
+    return run_local(tasks, work, slots, timeout=_hard_limit(seconds), on_event=on_event)
+
+
+def _hard_limit(seconds: float | None) -> float | None:
+    """Return when a worker is killed: a moment after the time in which a method can stop by itself.
+
+    A method that watches its deadline leaves its trace and its log; a killed one leaves nothing.
+    """
+    return None if seconds is None else 1.05 * seconds + 1.0
 
 
 def _record(cell: Cell, outcome: Outcome[tuple[Status, str]], place: Workplace, store: Store) -> Ended:
@@ -168,10 +178,16 @@ def _record(cell: Cell, outcome: Outcome[tuple[Status, str]], place: Workplace, 
         status, reason = outcome.value
     else:
         assert outcome.lost is not None
-        status, reason = _status_of(outcome.lost), outcome.lost.reason
+        status, reason = _status_of(outcome.lost), _reason_of(outcome.lost, place)
         failure = Failure(reason=reason, kind=outcome.lost.kind, traceback=outcome.lost.traceback)
         _write(lost(cell, place, status, failure, outcome.seconds, outcome.output), store)
     return Ended(cell, status, reason, outcome.seconds)
+
+
+def _reason_of(loss: Loss, place: Workplace) -> str:
+    if loss.kind == "timeout" and place.seconds is not None:
+        return f"it went on after its time limit of {place.seconds:g} s and was stopped"
+    return loss.reason
 
 
 def _status_of(loss: Loss) -> Status:

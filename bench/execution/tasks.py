@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, TypeVar
 
+from bench.contract.errors import lacks_memory
+
 W = TypeVar("W")
 
 LossKind = Literal["exception", "memory", "exit", "signal", "timeout", "worker"]
@@ -120,14 +122,5 @@ def loss_of(error: BaseException, traceback: str) -> Loss:
     reason = f"{name}: {error}" if str(error) else name
     if isinstance(error, SystemExit):
         return Loss("exit", f"the work asked its process to exit with status {error.code}", name, traceback)
-    kind: LossKind = "memory" if _lacks_memory(error) else "exception"
+    kind: LossKind = "memory" if lacks_memory(error) else "exception"
     return Loss(kind, reason, name, traceback)
-
-
-def _lacks_memory(error: BaseException) -> bool:
-    # PyTorch is not imported here; its type for a full GPU is known by name, its CPU allocator by its words.
-    names = {parent.__name__ for parent in type(error).__mro__}
-    words = str(error)
-    return bool(names & {"MemoryError", "OutOfMemoryError"}) or (
-        isinstance(error, RuntimeError) and ("DefaultCPUAllocator" in words or "out of memory" in words)
-    )

@@ -3,31 +3,29 @@
 from __future__ import annotations
 
 import io
-import json
-import shlex
 import sys
 import time
-import traceback
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
-from pathlib import Path
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
+import msgspec
 import numpy as np
 from threadpoolctl import threadpool_limits
 
 from bench import registry
 from bench.contract import (
-    BenchError,
     Checkpoint,
     Context,
+    DataError,
     Dataset,
-    DeadlineExceeded,
     Method,
-    RefusedEmbeddings,
+    PluginError,
     Split,
+    Trace,
     Unsupported,
     sealed_test,
 )
@@ -35,40 +33,16 @@ from bench.contract.context import Progress, Value
 from bench.contract.limits import unsuitable
 from bench.data import class_matched, load_dataset
 from bench.evaluation import Evaluation, Protocol, evaluate
+from bench.experiment.failures import failure_of
 from bench.experiment.grid import Cell
+from bench.experiment.workplace import Workplace, command_for
 from bench.records.circumstances import collect, reset_peak_memory, utc_now
-from bench.records.schema import (
-    Circumstances,
-    Failure,
-    Metric,
-    Record,
-    Result,
-    Rows,
-    Selected,
-    Status,
-)
+from bench.records.schema import Circumstances, Failure, Metric, Record, Result, Rows, Selected, Status
 from bench.registry import plain
 
 MAP_ALL = Protocol.parse("map@all")
 
-
-@dataclass(frozen=True)
-class Workplace:
-    """Where a cell runs: nothing here may change its numbers.
-
-    Attributes:
-        data_dir: folder of the data files; None for the default.
-        device: torch name of the device.
-        plugins: files to load before looking names up.
-        seconds: time after which a method that watches its deadline stops by itself.
-        trace_test: whether to trace the test oracle as well.
-    """
-
-    data_dir: Path | None = None
-    device: str = "cpu"
-    plugins: tuple[str, ...] = ()
-    seconds: float | None = None
-    trace_test: bool = False
+PerQuery = dict[tuple[str, str, str, str], Any]
 
 
 @dataclass(frozen=True)
@@ -76,125 +50,47 @@ class Finished:
     """A cell's record and the files that go with it."""
 
     record: Record
-    per_query: dict[tuple[str, str, str, str], Any]
+    per_query: PerQuery
     trace: list[dict[str, Value]]
     log: str
 
 
 def run_cell(cell: Cell, place: Workplace, progress: Progress | None = None) -> Finished:
     """Run a cell and return its record, whatever happens inside: only the process's end is not caught."""
-    clock = _Clock()
-    log = io.StringIO()
-    story = _Story(Context(seed=cell.identity.seed), {}, log)
+    run = _Run(cell, place, progress)
     status: Status = "done"
     result: Result | None = None
     failure: Failure | None = None
     started = utc_now()
     reset_peak_memory()
-    with _captured(log), threadpool_limits(cell.identity.threads):
+    _reset_device_peak(place.device)
+    with _captured(run.log):
         try:
-            result = _run(cell, place, progress, clock, story)
+            result = run.result()
         except Exception as error:
-            status, failure = _failure(error)
-            print(f"{status}: {failure.reason}", failure.traceback, sep="\n", file=log)
-    circumstances = _circumstances(cell, place, started, clock)
+            status, failure = failure_of(error)
+            print(f"{status}: {failure.reason}", failure.traceback, sep="\n", file=run.log)
+    circumstances = _circumstances(cell, place, started, run.clock.total())
     record = Record(
         identity=cell.identity, status=status, result=result, failure=failure, circumstances=circumstances
     )
-    return Finished(record, story.per_query, story.context.trace.rows, log.getvalue())
+    return Finished(record, run.per_query, run.trace.rows, run.log.getvalue())
 
 
 def lost(
     cell: Cell, place: Workplace, status: Status, failure: Failure, seconds: float, output: str
 ) -> Finished:
     """Return the record of a cell whose worker was lost, for the process that noticed."""
-    clock = _Clock()
-    clock.seconds["total"] = round(seconds, 6)
+    started = datetime.now(timezone.utc) - timedelta(seconds=seconds)
+    circumstances = _circumstances(
+        cell, place, started.isoformat(timespec="milliseconds"), {"total": round(seconds, 6)}
+    )
+    # The memory that can be measured here is not that of the process that is gone.
+    circumstances = msgspec.structs.replace(circumstances, peak_memory=None, peak_device_memory=None)
     record = Record(
-        identity=cell.identity,
-        status=status,
-        result=None,
-        failure=failure,
-        circumstances=_circumstances(cell, place, utc_now(), clock),
+        identity=cell.identity, status=status, result=None, failure=failure, circumstances=circumstances
     )
     return Finished(record, {}, [], f"{output}\n{status}: {failure.reason}\n")
-
-
-@dataclass
-class _Story:
-    """What a running cell leaves behind even if it fails half-way."""
-
-    context: Context
-    per_query: dict[tuple[str, str, str, str], Any]
-    log: io.StringIO
-
-
-class _Clock:
-    """Wall-clock seconds by part."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-        self.start = time.perf_counter()
-
-    @contextmanager
-    def part(self, name: str) -> Iterator[None]:
-        begin = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.seconds[name] = round(time.perf_counter() - begin, 6)
-
-
-def _run(cell: Cell, place: Workplace, progress: Progress | None, clock: _Clock, story: _Story) -> Result:
-    for plugin in place.plugins:
-        registry.add_plugin(plugin)
-    with clock.part("load"):
-        dataset = load_dataset(cell.source, place.data_dir, profile=cell.identity.profile)
-        dataset = dataset.select(cell.identity.modalities)
-    method = registry.instantiate(cell.identity.method, cell.identity.settings)
-    context = story.context = _context(cell, place, progress, dataset)
-    train = paired_if_needed(method, dataset.train, context)
-    reason = unsuitable(method.card, train)
-    if reason is not None:
-        raise Unsupported(reason)
-    with clock.part("fit"), sealed_test():
-        method.fit(train, dataset.validation, context)
-    checkpoints = dict(method.checkpoints())
-    selected = [_selected(point) for point in checkpoints.values()]
-    audit = _audit(selected)
-    print(audit, file=story.log)
-    with clock.part("evaluate"):
-        metrics = _evaluate(method, dataset.test, checkpoints, cell.identity.threads, story)
-    return Result(
-        selection="best" if "best" in checkpoints else "none",
-        selected=selected,
-        audit=audit,
-        pairing=train.pairing,
-        split=dataset.split,
-        rows={name: _rows(dataset, train, name) for name in dataset.modalities},
-        metrics=metrics,
-        notes=plain(dict(method.notes())),
-    )
-
-
-def _context(cell: Cell, place: Workplace, progress: Progress | None, dataset: Dataset) -> Context:
-    identity = cell.identity
-    oracle: Callable[[Method], float] | None = None
-    if place.trace_test:
-        test = dataset.open_test()
-
-        def oracle(method: Method) -> float:
-            return evaluate(method, test, [MAP_ALL], threads=identity.threads).mean("map@all")
-
-    return Context(
-        seed=identity.seed,
-        device=place.device,
-        scope=(identity.dataset, "+".join(identity.modalities)),
-        threads=identity.threads,
-        deadline=None if place.seconds is None else time.monotonic() + place.seconds,
-        progress=progress,
-        oracle=oracle,
-    )
 
 
 def paired_if_needed(method: Method, train: Split, context: Context) -> Split:
@@ -204,32 +100,133 @@ def paired_if_needed(method: Method, train: Split, context: Context) -> Split:
     return train
 
 
-def _evaluate(
-    method: Method, test: Split, checkpoints: dict[str, Checkpoint], threads: int, story: _Story
-) -> list[Metric]:
-    metrics: list[Metric] = []
-    known: dict[str, Evaluation] = {}
-    for rule in checkpoints or ("none",):
-        state = str(checkpoints[rule].epoch) if checkpoints else ""
-        if state not in known:
-            if checkpoints:
-                method.restore(rule)
-            known[state] = evaluate(method, test, threads=threads)
-        for direction in known[state].directions:
-            for protocol, ap in direction.ap.items():
-                story.per_query[rule, protocol, direction.query, direction.gallery] = ap
-                metrics.append(
-                    Metric(
-                        query=direction.query,
-                        gallery=direction.gallery,
-                        protocol=protocol,
-                        selection=rule,
-                        value=direction.map(protocol),
-                        queries=len(test[direction.query]),
-                        items=len(test[direction.gallery]),
+class _Clock:
+    """Wall-clock seconds by part."""
+
+    def __init__(self) -> None:
+        self.start = time.monotonic()
+        self._seconds: dict[str, float] = {}
+
+    @contextmanager
+    def part(self, name: str) -> Iterator[None]:
+        begin = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._seconds[name] = round(time.perf_counter() - begin, 6)
+
+    def total(self) -> dict[str, float]:
+        """Return the parts and the ``total`` until now."""
+        return {**self._seconds, "total": round(time.monotonic() - self.start, 6)}
+
+
+class _Run:
+    """A cell on its way; its attributes hold what it leaves behind, even if it fails half-way."""
+
+    def __init__(self, cell: Cell, place: Workplace, progress: Progress | None) -> None:
+        self.clock = _Clock()
+        self.trace = Trace()
+        self.per_query: PerQuery = {}
+        self.log = io.StringIO()
+        self._cell = cell
+        self._place = place
+        self._progress = progress
+
+    def result(self) -> Result:
+        """Take the cell from its data to its numbers."""
+        identity = self._cell.identity
+        dataset = self._load()
+        method = registry.instantiate(identity.method, identity.settings)
+        context = self._context(dataset)
+        train = paired_if_needed(method, dataset.train, context)
+        reason = unsuitable(method.card, train)
+        if reason is not None:
+            raise Unsupported(reason)
+        with self.clock.part("fit"), threadpool_limits(identity.threads), sealed_test():
+            method.fit(train, dataset.validation, context)
+        checkpoints = _checkpoints(method)
+        selected = [_selected(point) for point in checkpoints.values()]
+        notes = plain(dict(method.notes()))
+        audit = _audit(selected)
+        print(audit, file=self.log)
+        with self.clock.part("evaluate"), threadpool_limits(identity.threads):
+            metrics = self._evaluate(method, dataset.test, checkpoints)
+        return Result(
+            selection="best" if checkpoints else "none",
+            selected=selected,
+            audit=audit,
+            pairing=train.pairing,
+            split=dataset.split,
+            rows={name: _rows(dataset, train, name) for name in dataset.modalities},
+            metrics=metrics,
+            notes=notes,
+        )
+
+    def _load(self) -> Dataset:
+        identity = self._cell.identity
+        for plugin in self._place.plugins:
+            registry.add_plugin(plugin)
+        with self.clock.part("load"):
+            dataset = load_dataset(self._cell.source, self._place.data_dir, profile=identity.profile)
+        if (dataset.kind, dataset.fingerprint) != (identity.data_kind, identity.fingerprint):
+            raise DataError(f"the data of {identity.dataset} changed after this cell was planned; run again")
+        return dataset.select(identity.modalities)
+
+    def _context(self, dataset: Dataset) -> Context:
+        identity, seconds = self._cell.identity, self._place.seconds
+        return Context(
+            seed=identity.seed,
+            device=self._place.device,
+            scope=(identity.dataset, "+".join(identity.modalities)),
+            threads=identity.threads,
+            deadline=None if seconds is None else self.clock.start + seconds,
+            progress=self._progress,
+            trace=self.trace,
+            oracle=_oracle(dataset.test, identity.threads) if self._place.trace_test else None,
+        )
+
+    def _evaluate(self, method: Method, test: Split, checkpoints: Mapping[str, Checkpoint]) -> list[Metric]:
+        """Evaluate every selected state, each once even if several rules chose it."""
+        metrics: list[Metric] = []
+        known: dict[str, Evaluation] = {}
+        for rule in checkpoints or ("none",):
+            state = str(checkpoints[rule].epoch) if checkpoints else ""
+            if state not in known:
+                if checkpoints:
+                    method.restore(rule)
+                known[state] = evaluate(method, test, threads=self._cell.identity.threads)
+            for direction in known[state].directions:
+                for protocol, ap in direction.ap.items():
+                    self.per_query[rule, protocol, direction.query, direction.gallery] = ap
+                    metrics.append(
+                        Metric(
+                            query=direction.query,
+                            gallery=direction.gallery,
+                            protocol=protocol,
+                            selection=rule,
+                            value=direction.map(protocol),
+                            queries=len(test[direction.query]),
+                            items=len(test[direction.gallery]),
+                        )
                     )
-                )
-    return metrics
+        return metrics
+
+
+def _oracle(test: Split, threads: int) -> Callable[[Method], float]:
+    def mean_test_map(method: Method) -> float:
+        return evaluate(method, test, [MAP_ALL], threads=threads).mean(MAP_ALL.id)
+
+    return mean_test_map
+
+
+def _checkpoints(method: Method) -> dict[str, Checkpoint]:
+    checkpoints = dict(method.checkpoints())
+    if checkpoints and "best" not in checkpoints:
+        raise PluginError(
+            f"checkpoints() of {method.card.name} has {', '.join(checkpoints)}, but not 'best', "
+            "by which results are selected"
+        )
+    return checkpoints
 
 
 def _selected(point: Checkpoint) -> Selected:
@@ -255,71 +252,25 @@ def _rows(dataset: Dataset, train: Split, name: str) -> Rows:
     )
 
 
-def _failure(error: Exception) -> tuple[Status, Failure]:
-    kind = type(error).__name__
-    reason = f"{error}" or kind
-    text = "".join(traceback.format_exception(error))
-    if isinstance(error, Unsupported):
-        return "skipped", Failure(reason=reason, kind="declared")
-    if isinstance(error, RefusedEmbeddings):
-        return "refused", Failure(reason=reason, kind=kind)
-    if isinstance(error, DeadlineExceeded):
-        return "timeout", Failure(reason=reason, kind="timeout")
-    if isinstance(error, MemoryError) or kind == "OutOfMemoryError":
-        return "out-of-memory", Failure(reason=f"{kind}: {reason}", kind="memory", traceback=text)
-    return "failed", Failure(reason=f"{kind}: {reason}", kind=kind, traceback=text)
-
-
-def _circumstances(cell: Cell, place: Workplace, started: str, clock: _Clock) -> Circumstances:
-    clock.seconds.setdefault("total", round(time.perf_counter() - clock.start, 6))
+def _circumstances(cell: Cell, place: Workplace, started: str, seconds: dict[str, float]) -> Circumstances:
     try:
         source = registry.method(cell.identity.method).key
     except Exception:  # the plug-in itself may be what is broken
         source = ""
-    return collect(
-        started,
-        clock.seconds,
-        place.device,
-        source,
-        command_for(cell, place),
-        _peak_device_memory(place.device),
-    )
+    command = command_for(cell, place)
+    return collect(started, seconds, place.device, source, command, _device_peak(place.device))
 
 
-def command_for(cell: Cell, place: Workplace) -> str:
-    """Return the command line that makes this record again."""
-    identity = cell.identity
-    words = ["python -m bench run", f"--methods {identity.method}", f"--datasets {cell.source}"]
-    words += [f"--seeds {identity.seed}-{identity.seed}", f"--profile {identity.profile}"]
-    words += [f"--threads {identity.threads}"]
-    if identity.variant != "full":
-        words.append(f"--variants {identity.variant}")
-    words += [f"--plugin {plugin}" for plugin in place.plugins]
-    for key, value in _changed(cell).items():
-        words.append("--set " + shlex.quote(f"{identity.method}.{key}={json.dumps(value)}"))
-    return " ".join(words)
+def _reset_device_peak(device: str) -> None:
+    torch = sys.modules.get("torch")
+    if torch is not None and device.startswith("cuda") and torch.cuda.is_initialized():
+        torch.cuda.reset_peak_memory_stats(device)
 
 
-def _changed(cell: Cell) -> dict[str, Any]:
-    """Return the settings that somebody overrode."""
-    identity = cell.identity
-    try:
-        usual = registry.resolve_settings(
-            registry.method(identity.method),
-            profile=identity.profile,
-            dataset=identity.dataset,
-            variant=identity.variant,
-        )
-    except BenchError:  # a method that is gone has no usual settings
-        return dict(identity.settings)
-    return {key: value for key, value in identity.settings.items() if usual.get(key) != value}
-
-
-def _peak_device_memory(device: str) -> int | None:
-    if not device.startswith("cuda") or "torch" not in sys.modules:
+def _device_peak(device: str) -> int | None:
+    torch = sys.modules.get("torch")
+    if torch is None or not device.startswith("cuda") or not torch.cuda.is_initialized():
         return None
-    import torch
-
     return int(torch.cuda.max_memory_allocated(device))
 
 

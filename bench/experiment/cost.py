@@ -25,7 +25,7 @@ def estimate(cells: Sequence[Cell], store: Store) -> dict[str, float]:
     for record in store.records():
         if record.status == "done":
             for key in _keys(record.identity):
-                near[key].append(record.circumstances.seconds["total"])
+                near[key].append(record.circumstances.seconds.get("total", 0.0))
     return {cell.identity.digest: _expected(cell.identity, near) for cell in cells}
 
 

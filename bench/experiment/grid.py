@@ -61,12 +61,14 @@ class Cell:
 
 
 def plan(request: Request, data: Mapping[str, DataSource]) -> list[Cell]:
-    """Return all cells of a request, datasets outermost; ``data`` describes every dataset in it.
+    """Return all cells of a request, each once, datasets outermost; ``data`` describes every dataset in it.
 
     Raises:
-        UsageError: for unknown variants or settings, or when nothing is asked for.
+        UsageError: for variants or settings that are unknown, do not fit or concern no method of the
+            request, or when nothing is asked for.
     """
     _check_variants(request)
+    _check_overrides(request)
     cells = [
         Cell(_identity(request, method, variant, data[given], pair, seed, settings), given)
         for given in request.datasets
@@ -76,8 +78,8 @@ def plan(request: Request, data: Mapping[str, DataSource]) -> list[Cell]:
         for seed in request.seeds
     ]
     if not cells:
-        raise UsageError("nothing to run: no method and dataset match; see `python -m bench list`")
-    return cells
+        raise UsageError("nothing to run: no method has such a variant; see `python -m bench list methods`")
+    return list({cell.identity.digest: cell for cell in cells}.values())
 
 
 def _identity(
@@ -110,24 +112,50 @@ def _modalities(method: str, modalities: tuple[str, ...]) -> list[tuple[str, ...
 
 
 def _variants(request: Request, method: str, data: DataSource) -> list[tuple[str, dict[str, Any]]]:
-    description = registry.method(method)
-    overrides = _overrides(request, method)
+    offered = registry.method(method).variants
     return [
-        (
-            variant,
-            registry.resolve_settings(
-                description, profile=request.profile, dataset=data.name, variant=variant, overrides=overrides
-            ),
-        )
+        (variant, _settings(request, method, variant, data))
         for variant in request.variants
-        if variant == "full" or variant in description.variants
+        if variant == "full" or variant in offered
     ]
+
+
+def _settings(request: Request, method: str, variant: str, data: DataSource) -> dict[str, Any]:
+    """Return a method's settings; those that were overridden are checked and spelled as the method does.
+
+    Checking needs the method's class, which may take seconds to import: usual settings are left alone.
+    """
+    overrides = _overrides(request, method)
+    description = registry.method(method)
+    usual = registry.resolve_settings(
+        description, profile=request.profile, dataset=data.name, variant=variant
+    )
+    if not overrides:
+        return usual
+    checked = registry.checked_settings(method, {**usual, **overrides})
+    changed = {key: checked[key] for key in overrides if checked[key] != usual[key]}
+    return {**usual, **changed}
 
 
 def _overrides(request: Request, method: str) -> dict[str, Any]:
     known = registry.method(method).defaults
     everywhere = {key: value for key, value in request.overrides.get("*", {}).items() if key in known}
     return {**everywhere, **request.overrides.get(method, {})}
+
+
+def _check_overrides(request: Request) -> None:
+    """Refuse settings that would change nothing, and names that no method knows."""
+    for method in sorted(request.overrides.keys() - {"*", *request.methods}):
+        raise UsageError(
+            f"settings are given for {method}, which is not among the methods asked for: "
+            f"{', '.join(request.methods)}"
+        )
+    everybodys = {key for method in request.methods for key in registry.method(method).defaults}
+    for method, changes in request.overrides.items():
+        known = everybodys if method == "*" else set(registry.method(method).defaults)
+        for key in sorted(changes.keys() - known):
+            owner = "any of the methods" if method == "*" else method
+            raise registry.unknown(f"setting of {owner}", key, known)
 
 
 def _check_variants(request: Request) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import fnmatch
+import os
+import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
@@ -20,6 +22,7 @@ _METHOD_GROUPS: dict[str, Callable[[MethodCard], bool]] = {
 }
 METHOD_GROUPS = tuple(_METHOD_GROUPS)
 DATASET_GROUPS = ("all", "real", "every")
+MOST_SEEDS = 1000
 
 
 def select_methods(words: Sequence[str]) -> list[str]:
@@ -31,7 +34,7 @@ def select_methods(words: Sequence[str]) -> list[str]:
     known = registry.method_names()
     cards = {name: registry.method(name).card for name in known}
     chosen: set[str] = set()
-    for word in _words(words):
+    for word in split_words(words):
         if word in _METHOD_GROUPS:
             chosen.update(name for name in known if _METHOD_GROUPS[word](cards[name]))
         elif matched := fnmatch.filter(known, word):
@@ -53,7 +56,7 @@ def select_datasets(words: Sequence[str], is_real: Callable[[str], bool]) -> lis
     """
     known = registry.dataset_names()
     chosen: dict[str, None] = {}
-    for word in _words(words):
+    for word in _dataset_words(words):
         if word == "all":
             chosen.update(dict.fromkeys(name for name in known if registry.dataset(name).card.in_all))
         elif word == "real":
@@ -62,7 +65,7 @@ def select_datasets(words: Sequence[str], is_real: Callable[[str], bool]) -> lis
             chosen.update(dict.fromkeys(known))
         elif matched := fnmatch.filter(known, word):
             chosen.update(dict.fromkeys(matched))
-        elif word.endswith(".npz") or "/" in word:
+        elif _is_path(word):
             chosen[_bundle(word)] = None
         else:
             raise registry.unknown("dataset", word, [*known, *DATASET_GROUPS], _left_out())
@@ -73,33 +76,52 @@ def parse_seeds(text: str) -> list[int]:
     """Return seed indices: ``3`` means 0, 1, 2; ``0,4`` and ``2-5`` name them.
 
     Raises:
-        UsageError: if the text is neither.
+        UsageError: if the text is neither, or means more than `MOST_SEEDS`.
     """
-    try:
-        if text.isdigit():
-            seeds = list(range(int(text)))
-        else:
-            seeds = sorted({seed for part in text.split(",") for seed in _range(part)})
-    except ValueError:
-        seeds = []
-    if not seeds:
+    ranges = _ranges(text)
+    if not ranges or any(not part for part in ranges):
         raise UsageError(f"--seeds {text!r} is neither a number of seeds (3) nor a list (0,4 or 2-5)")
-    return seeds
+    if sum(map(len, ranges)) > MOST_SEEDS:
+        raise UsageError(
+            f"--seeds {text!r} means {sum(map(len, ranges)):,} runs of every cell; "
+            "to name one seed write it twice, as in 42-42"
+        )
+    return sorted({seed for part in ranges for seed in part})
 
 
-def _range(part: str) -> range:
-    first, _, last = part.partition("-")
-    return range(int(first), int(last or first) + 1)
-
-
-def _words(words: Iterable[str]) -> list[str]:
+def split_words(words: Iterable[str]) -> list[str]:
+    """Return the parts of options that may be repeated or hold several words with commas between them."""
     return [part.strip() for word in words for part in word.split(",") if part.strip()]
+
+
+def _ranges(text: str) -> list[range]:
+    if re.fullmatch(r"\s*\d{1,9}\s*", text, re.ASCII):
+        return [range(int(text))]
+    parts = [re.fullmatch(r"\s*(\d{1,9})(?:-(\d{1,9}))?\s*", part, re.ASCII) for part in text.split(",")]
+    return [range(int(part[1]), int(part[2] or part[1]) + 1) if part else range(0) for part in parts]
+
+
+def _dataset_words(words: Iterable[str]) -> list[str]:
+    """Split at commas, but for the path of a file whose name has one."""
+    return [part for word in words for part in ([word] if _is_file(Path(word)) else split_words([word]))]
+
+
+def _is_path(word: str) -> bool:
+    return word.endswith(".npz") or "/" in word or os.sep in word
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # as for a name that is too long for the system
+        return False
 
 
 def _bundle(word: str) -> str:
     path = Path(word).expanduser()
-    if not path.is_file():
-        raise UsageError(f"there is no feature bundle {path}; give the path of an .npz file")
+    if not _is_file(path):
+        near = registry.suggestion(path.name, [file.name for file in path.parent.glob("*.npz")])
+        raise UsageError(f"there is no feature bundle {path}{near}; give the path of an .npz file")
     return str(path.resolve())
 
 

@@ -46,6 +46,10 @@ class Damaged(ValueError):
     """A record's file is not what its writer left; the message is one sentence without the path."""
 
 
+class Newer(Damaged):
+    """A record's file is of a layout that a later version of this program made."""
+
+
 class _Head(msgspec.Struct):
     schema: int
     status: str
@@ -75,7 +79,7 @@ def decode_record(content: bytes) -> Record:
     """Return the record that ``content`` holds, with every field checked.
 
     Raises:
-        Damaged: if it is not JSON, of another schema, or contradicts itself.
+        Damaged: if it is not JSON, of another schema (`Newer` for a later one), or contradicts itself.
     """
     try:
         return _RECORDS.decode(content)
@@ -86,7 +90,8 @@ def decode_record(content: bytes) -> Record:
     except msgspec.MsgspecError:
         schema = SCHEMA
     if schema != SCHEMA:
-        raise Damaged(f"{RECORD} has layout version {schema}, but this program reads version {SCHEMA}")
+        kind = Newer if schema > SCHEMA else Damaged
+        raise kind(f"{RECORD} has layout version {schema}, but this program reads version {SCHEMA}")
     raise Damaged(f"{RECORD} does not fit the schema: {reason}")
 
 

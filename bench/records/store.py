@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from bench.contract.errors import DataError
 from bench.records import encoding, folders
-from bench.records.encoding import Damaged, Series, Value
+from bench.records.encoding import Damaged, Newer, Series, Value
 from bench.records.schema import SCHEMA, STATUSES, Record, Status
 
 T = TypeVar("T")
@@ -22,10 +22,17 @@ _DIGEST: Final = re.compile(r"[0-9a-f]{20}")
 
 
 class Problem(NamedTuple):
-    """A folder that is not a sound record, and why in one sentence."""
+    """A folder that is not a sound record.
+
+    Attributes:
+        folder: of the record.
+        sentence: why, and what to do about it.
+        kept: whether `Store.write` keeps it, because a later version of this program made it.
+    """
 
     folder: Path
     sentence: str
+    kept: bool = False
 
 
 class Store:
@@ -74,7 +81,8 @@ class Store:
             log: what the cell printed.
 
         Returns:
-            False if a finished record was there and this failure was dropped.
+            False if this record was dropped: a failure where a finished one was there, or any where one
+            of a later version of this program is.
 
         Raises:
             StoreError: if the folder cannot be written or the disk is full; nothing is lost then.
@@ -169,7 +177,7 @@ class Store:
             except FileNotFoundError:  # replaced just now, or removed
                 continue
             except Damaged as error:
-                self.problems.append(Problem(folder, _sentence(folder, error)))
+                self.problems.append(Problem(folder, _sentence(folder, error), isinstance(error, Newer)))
                 continue
             yield found
 
@@ -245,4 +253,7 @@ def _rank(folder: Path) -> int:
 
 
 def _sentence(folder: Path, error: Damaged) -> str:
-    return f"{folder}: {error}; remove the folder, or run the cell again, which replaces it"
+    advice = "remove the folder, or run the cell again, which replaces it"
+    if isinstance(error, Newer):
+        advice = "use the version that made it, or another results folder"
+    return f"{folder}: {error}; {advice}"

@@ -11,9 +11,16 @@ from bench.registry.catalogue import (
     registered,
     rescan,
 )
+from bench.registry.describing import importing
 from bench.registry.descriptions import DatasetDescription, MethodDescription, describe_method, plain
 from bench.registry.names import suggestion, unknown
-from bench.registry.settings import PROFILES, create_method, instantiate, resolve_settings
+from bench.registry.settings import (
+    PROFILES,
+    checked_settings,
+    create_method,
+    instantiate,
+    resolve_settings,
+)
 from bench.registry.sources import add_plugin, folder_of, plugins
 
 __all__ = [
@@ -22,12 +29,14 @@ __all__ = [
     "MethodDescription",
     "Problem",
     "add_plugin",
+    "checked_settings",
     "create_method",
     "dataset",
     "dataset_loader",
     "dataset_names",
     "describe_method",
     "folder_of",
+    "importing",
     "instantiate",
     "method",
     "method_class",

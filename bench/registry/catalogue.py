@@ -11,6 +11,7 @@ import msgspec
 
 from bench.contract import DatasetLoader, Method
 from bench.registry.cache import answers
+from bench.registry.describing import importing
 from bench.registry.descriptions import DatasetDescription, MethodDescription
 from bench.registry.names import unknown
 from bench.registry.sources import BASE, Kind, Source, is_plugin, plugins, sources
@@ -71,7 +72,8 @@ def method_class(name: str) -> type[Method]:
     Raises:
         UsageError: if there is none of that name.
     """
-    cls: type[Method] = _class("methods", method(name).where, name)
+    with importing():
+        cls: type[Method] = _class("methods", method(name).where, name)
     return cls
 
 

@@ -6,7 +6,9 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,19 @@ sys.path[:] = json.loads(sys.argv[2])
 from bench.registry.describing import main
 main()
 """
+
+
+_HERE: ContextVar[bool] = ContextVar("here", default=False)
+
+
+@contextmanager
+def importing() -> Iterator[None]:
+    """Let plug-ins be imported in this process while the body runs: it is about to use them anyway."""
+    before = _HERE.set(True)
+    try:
+        yield
+    finally:
+        _HERE.reset(before)
 
 
 @dataclass(frozen=True)
@@ -42,13 +57,13 @@ def describe_here(source: Source) -> Answer:
 
 
 def describe_apart(sources: Sequence[Source]) -> list[Answer]:
-    """Describe sources in another process; in this one if torch is here anyway.
+    """Describe sources in another process; in this one under `importing`, or if torch is here anyway.
 
     A plug-in that kills the other process is described here as well, where its crash is seen.
     """
     if not sources:
         return []
-    told = None if "torch" in sys.modules else _ask(sources)
+    told = None if _HERE.get() or "torch" in sys.modules else _ask(sources)
     return [describe_here(source) for source in sources] if told is None else told
 
 

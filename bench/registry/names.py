@@ -9,8 +9,9 @@ from bench.contract import UsageError
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:
-    """Return `` (did you mean 'x'?)`` for the nearest known names, or an empty string."""
-    near = difflib.get_close_matches(name, list(known), n=3, cutoff=0.6)
+    """Return `` (did you mean 'x'?)`` for the nearest known names in any case, or an empty string."""
+    by_lower = {item.lower(): item for item in known}
+    near = [by_lower[word] for word in difflib.get_close_matches(name.lower(), by_lower, n=3, cutoff=0.6)]
     return f" (did you mean {' or '.join(repr(item) for item in near)}?)" if near else ""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -12,8 +13,10 @@ import yaml
 
 from bench.contract import Method, PluginError, UsageError
 from bench.registry.catalogue import method, method_class
+from bench.registry.describing import importing
 from bench.registry.descriptions import MethodDescription, plain
 from bench.registry.names import suggestion, unknown
+from bench.registry.notation import parse_yaml
 from bench.registry.sources import folder_of
 
 Profile = Literal["quick", "paper"]
@@ -58,10 +61,26 @@ def instantiate(name: str, settings: Mapping[str, Any]) -> Method:
         UsageError: if a value does not fit its setting.
     """
     cls = method_class(name)
+    return cls(_converted(name, cls, settings))
+
+
+def checked_settings(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return complete settings as the method itself spells them, so that 1 for a float reads 1.0.
+
+    Raises:
+        UsageError: if a value does not fit its setting.
+    """
+    values: dict[str, Any] = plain(dataclasses.asdict(_converted(name, method_class(name), settings)))
+    return values
+
+
+def _converted(name: str, cls: type[Method], settings: Mapping[str, Any]) -> Any:
     try:
-        return cls(msgspec.convert(dict(settings), cls.Settings))
+        return msgspec.convert(dict(settings), cls.Settings)
     except (msgspec.ValidationError, TypeError, ValueError) as error:
-        raise UsageError(f"settings of {name}: {error}") from error
+        reason, _, place = str(error).partition(" - at `$")
+        where = f"{place.strip('`.')}: " if place else ""
+        raise UsageError(f"settings of {name}: {where}{reason.replace('`', '')}") from error
 
 
 def create_method(
@@ -76,8 +95,10 @@ def create_method(
         overrides = plain(settings)
     except TypeError as error:
         raise UsageError(f"settings of {name}: {error}") from error
+    with importing():
+        description = method(name)
     values = resolve_settings(
-        method(name), profile=profile, dataset=dataset, variant=variant, overrides=overrides
+        description, profile=profile, dataset=dataset, variant=variant, overrides=overrides
     )
     return instantiate(name, values)
 
@@ -119,7 +140,7 @@ def _yaml(path: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = parse_yaml(path.read_text(encoding="utf-8"))
     except yaml.YAMLError as error:
         raise PluginError(f"{path} is not valid YAML: {error}") from error
     if not isinstance(content, dict):

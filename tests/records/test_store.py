@@ -158,9 +158,10 @@ def test_a_damaged_record_is_named_and_left_out(
         write(store, record)
     damage(store.runs / bad.digest)
     assert list(store.records()) == [good]
-    ((folder, sentence),) = store.problems
-    assert folder == store.runs / bad.digest
-    assert words in sentence
+    (problem,) = store.problems
+    assert problem.folder == store.runs / bad.digest
+    assert words in problem.sentence
+    assert problem.kept == ("layout version 2" in words)
     assert store.statuses() == {good.digest: "done"}
     assert len(store.problems) == 1
     assert not store.has(bad.digest)

@@ -1,0 +1,37 @@
+"""From an exception to what a record says about it: a status, one sentence, a traceback."""
+
+from __future__ import annotations
+
+import traceback
+
+from bench.contract import DeadlineExceeded, RefusedEmbeddings, Unsupported
+from bench.contract.errors import lacks_memory
+from bench.records.schema import Failure, Status
+
+
+def failure_of(error: Exception) -> tuple[Status, Failure]:
+    """Return how a cell ended that raised ``error``.
+
+    Only real failures carry a traceback: a declared limit, a refusal and a deadline explain themselves.
+    """
+    kind, reason = type(error).__name__, sentence_of(error)
+    if isinstance(error, Unsupported):
+        return "skipped", Failure(reason=reason, kind="declared")
+    if isinstance(error, RefusedEmbeddings):
+        return "refused", Failure(reason=reason, kind=kind)
+    if isinstance(error, DeadlineExceeded):
+        return "timeout", Failure(reason=reason, kind="timeout")
+    story = "".join(traceback.format_exception(error))
+    named = reason if reason == kind else f"{kind}: {reason}"
+    if lacks_memory(error):
+        return "out-of-memory", Failure(reason=named, kind="memory", traceback=story)
+    return "failed", Failure(reason=named, kind=kind, traceback=story)
+
+
+def sentence_of(error: Exception) -> str:
+    """Return an exception's message without further lines; the type's name where it has none."""
+    try:
+        lines = str(error).strip().splitlines()
+    except Exception:  # a plug-in's exception may not even be able to say what it is
+        lines = []
+    return lines[0] if lines else type(error).__name__

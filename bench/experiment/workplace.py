@@ -1,0 +1,71 @@
+"""Where a cell runs, and the command line that runs it again."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench import registry
+from bench.contract import BenchError
+from bench.experiment.grid import Cell
+from bench.records.schema import Identity
+
+
+@dataclass(frozen=True)
+class Workplace:
+    """Where a cell runs: nothing here may change its numbers, but for the kind of device.
+
+    Attributes:
+        data_dir: folder of the data files; None for the default.
+        device: torch name of the device, as the running process sees it.
+        plugins: files to load before looking names up.
+        seconds: time after which a method that watches its deadline stops by itself.
+        trace_test: whether to trace the test oracle as well.
+    """
+
+    data_dir: Path | None = None
+    device: str = "cpu"
+    plugins: tuple[str, ...] = ()
+    seconds: float | None = None
+    trace_test: bool = False
+
+
+def command_for(cell: Cell, place: Workplace) -> str:
+    """Return the command line that makes this cell's record again."""
+    identity = cell.identity
+    words = ["python", "-m", "bench", "run", "--methods", identity.method, "--datasets", cell.source]
+    words += ["--seeds", f"{identity.seed}-{identity.seed}", "--profile", identity.profile]
+    words += ["--threads", str(identity.threads)]
+    if identity.variant != "full":
+        words += ["--variants", identity.variant]
+    for key, value in _changed(identity).items():
+        words += ["--set", f"{identity.method}.{key}={json.dumps(value)}"]
+    return shlex.join([*words, *_surroundings(place)])
+
+
+def _surroundings(place: Workplace) -> list[str]:
+    words = [word for plugin in place.plugins for word in ("--plugin", plugin)]
+    if place.data_dir is not None and place.data_dir.resolve() != Path("data").resolve():
+        words += ["--data", str(place.data_dir)]
+    if place.device != "cpu":
+        words += ["--device", place.device.partition(":")[0]]
+    if place.seconds is not None:
+        words += ["--timeout", f"{place.seconds:g}"]
+    return [*words, "--trace-test"] if place.trace_test else words
+
+
+def _changed(identity: Identity) -> dict[str, Any]:
+    """Return the settings that somebody overrode."""
+    try:
+        usual = registry.resolve_settings(
+            registry.method(identity.method),
+            profile=identity.profile,
+            dataset=identity.dataset,
+            variant=identity.variant,
+        )
+    except BenchError:  # a method that is gone has no usual settings
+        return dict(identity.settings)
+    return {key: value for key, value in identity.settings.items() if usual.get(key) != value}
