@@ -29,7 +29,8 @@ def command(names: Sequence[str], device: str, words: Sequence[str], plugin_file
     from bench import registry
     from bench.experiment.selection import select_methods
 
-    load_plugins(plugin_files)
+    with registry.importing():
+        load_plugins(plugin_files)
     overrides = parse_overrides(words)
     broken = 0
     for name in select_methods(names):

@@ -146,6 +146,14 @@ class TestInAnotherProcess:
         registry.method_class("alpha")
         assert "this_is_heavy" in sys.modules
 
+    def test_who_uses_a_method_imports_it_once_and_here(
+        self, write: Writer, monkeypatch: pytest.MonkeyPatch, described: list[str]
+    ) -> None:
+        file = write("alpha")
+        monkeypatch.setattr(describing, "_ask", lambda sources: pytest.fail("another process was started"))
+        assert registry.create_method("alpha").settings.epochs == 20
+        assert described == [str(file)]
+
     @pytest.mark.parametrize("executable", ["", "/no/such/python", "/bin/false"])
     def test_without_another_process_it_is_done_here(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, executable: str
