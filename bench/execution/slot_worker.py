@@ -104,23 +104,26 @@ class SlotWorker:
             return None, str(error.__cause__ or error)
         if self._stopped:  # while it was starting
             self.stop()
-        lost = self._end(crew, future, note)
+        lost = self._end(crew, future, timeout, note)
         if lost is None:
             finished: Finished = pickle.loads(self._desk.answer.read_bytes())  # noqa: S301 (from our own worker)
             return finished, ""
+        seconds = time.monotonic() - begun[0] if begun else 0.0
         self.close()
         if begun or self._stopped:
-            return Finished(None, lost, time.monotonic() - begun[0] if begun else 0.0), ""
+            return Finished(None, lost, seconds), ""
         return None, self._last_words() or lost.reason
 
-    def _end(self, crew: _Crew, future: ProcessFuture[None], on_message: OnMessage) -> Loss | None:
+    def _end(
+        self, crew: _Crew, future: ProcessFuture[None], timeout: float | None, on_message: OnMessage
+    ) -> Loss | None:
         """Wait for the end of a task and say what went wrong, if anything did."""
         if not _follow(crew.pool, future, crew.messages, on_message):
             return self._death(crew, "its pool has stopped working")
         try:
             future.result()
-        except FutureTimeout as error:
-            return Loss("timeout", f"it was stopped after the time limit of {error.args[1]:g} s")
+        except FutureTimeout:
+            return Loss("timeout", f"it was stopped after the time limit of {timeout:g} s")
         except (OSError, RuntimeError) as error:
             return self._death(crew, str(error))
         return None

@@ -68,7 +68,7 @@ def test_ctrl_c_stops_the_workers_quickly_and_is_raised(
     begin = time.monotonic()
     os.killpg(parent.pid, signal.SIGINT)
     printed, errors = parent.communicate(timeout=10)
-    assert time.monotonic() - begin < 3.0
+    assert time.monotonic() - begin < 5.0
     assert (parent.returncode, printed, errors) == (130, "interrupted\n", "")
     assert all(gone(pid) for pid in pids)
     assert not list(tmp_path.glob("bench-workers-*"))

@@ -104,11 +104,10 @@ def test_one_process_per_slot_does_all_its_tasks() -> None:
     assert outcomes[0].value != os.getpid()
 
 
-def test_two_slots_work_at_the_same_time() -> None:
-    begin = time.monotonic()
-    seen = [(o.slot.name, o.value) for o in run(work.nap, [0.6, 0.6], slots=2)]
-    assert sorted(seen) == [("cpu/0", 0.6), ("cpu/1", 0.6)]
-    assert time.monotonic() - begin < 2 * 0.6 + 1.5
+def test_two_slots_work_at_the_same_time(tmp_path: Path) -> None:
+    meetings = [(str(tmp_path), "a", "b"), (str(tmp_path), "b", "a")]
+    seen = [(outcome.slot.name, outcome.value) for outcome in run(work.meet, meetings, slots=2)]
+    assert sorted(seen) == [("cpu/0", True), ("cpu/1", True)]
 
 
 def test_the_longest_task_starts_first_and_equal_ones_as_given() -> None:
@@ -190,7 +189,7 @@ def test_leaving_early_kills_the_workers(tmp_path: Path) -> None:
         while not place.exists():
             time.sleep(0.02)
         begin = time.monotonic()
-    assert time.monotonic() - begin < 2.0
+    assert time.monotonic() - begin < 5.0
     assert all(gone(int(line)) for line in place.read_text().split())
 
 

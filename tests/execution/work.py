@@ -34,6 +34,16 @@ def nap(seconds: float) -> float:
     return seconds
 
 
+def meet(payload: tuple[str, str, str]) -> bool:
+    """Return whether the other task runs at the same time."""
+    folder, mine, other = payload
+    (Path(folder) / mine).touch()
+    end = time.monotonic() + 20
+    while not (Path(folder) / other).exists() and time.monotonic() < end:
+        time.sleep(0.01)
+    return (Path(folder) / other).exists()
+
+
 def pid(payload: Any) -> int:
     return os.getpid()
 
