@@ -30,7 +30,7 @@ def write_method(name: str, folder: Path | None = None, kind: Kind = "deep") -> 
         UsageError: if the name cannot be used or is taken, or if the file is there already.
     """
     _check_name(name)
-    folder = registry.folder_of("methods") if folder is None else folder
+    folder = _home() if folder is None else folder
     path = folder / f"{name}.py"
     text = render(name, kind)
     try:
@@ -58,6 +58,13 @@ def render(name: str, kind: Kind = "deep") -> str:
         class_name="".join(word.capitalize() for word in words),
         year=datetime.datetime.now(tz=datetime.timezone.utc).year,
     )
+
+
+def _home() -> Path:
+    folder = registry.folder_of("methods")
+    if folder.name != "methods":  # inside an installed package, where nobody would look for it
+        raise UsageError("this is an installed copy without a methods/ folder; say where with --folder DIR")
+    return folder
 
 
 def _check_name(name: str) -> None:

@@ -97,6 +97,12 @@ def test_a_name_that_cannot_be_used_is_refused(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_an_installed_copy_wants_to_know_where(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "folder_of", lambda kind: tmp_path / f"installed_{kind}")
+    with pytest.raises(UsageError, match="say where with --folder DIR"):
+        scaffold.write_method("mine")
+
+
 def test_a_file_is_never_overwritten(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text("precious\n")
     with pytest.raises(UsageError, match=r"mine\.py exists already; choose another name"):

@@ -38,7 +38,7 @@ def _copy_of_the_project(folder: Path) -> Path:
     """Copy it without the methods that the tutorial does not use: describing them takes seconds."""
     for name in ("bench", "datasets"):
         shutil.copytree(ROOT / name, folder / name)
-    (folder / "methods").mkdir()
+    shutil.copytree(ROOT / "methods" / "settings", folder / "methods" / "settings")
     for name in ("__init__", "chance", "sm"):
         shutil.copy2(ROOT / "methods" / f"{name}.py", folder / "methods")
     return folder
