@@ -1,14 +1,39 @@
-"""How records' methods are named: titles from the registry, with whatever sets a record apart."""
+"""How records' rows are named: titles from the registry, with whatever sets a row apart from the usual."""
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from bench import registry
-from bench.analysis.tables import Naming
 from bench.contract import BenchError, MethodCard
-from bench.records.schema import Record
+from bench.records.schema import Identity
+
+Kin = tuple[str, str, int, int, str]
+"""What the records of one row share: method, variant, threads, modalities at once, settings as JSON."""
+
+
+@dataclass(frozen=True)
+class Naming:
+    """What is known about methods and datasets besides their records.
+
+    Attributes:
+        title: what to print for a method's name.
+        order: sort key of a method's name.
+        role: role of a method.
+        usual: settings that a cell of this kind would have today; None where that cannot be known.
+        modalities: modalities of a dataset in its order; empty where unknown.
+    """
+
+    title: Callable[[str], str]
+    order: Callable[[str], tuple[int, str]]
+    role: Callable[[str], str]
+    usual: Callable[[Identity], Mapping[str, Any] | None]
+    modalities: Callable[[str], Sequence[str]]
 
 
 def registry_naming() -> Naming:
@@ -17,6 +42,10 @@ def registry_naming() -> Naming:
 
     def card(method: str) -> MethodCard | None:
         return found.methods[method].card if method in found.methods else None
+
+    def title(method: str) -> str:
+        known = card(method)
+        return method if known is None else known.title
 
     def order(method: str) -> tuple[int, str]:
         known = card(method)
@@ -31,35 +60,63 @@ def registry_naming() -> Naming:
             return ()
         return [modality.name for modality in found.datasets[dataset].card.modalities]
 
-    return Naming(_label, order, role, modalities)
+    return Naming(title, order, role, _usual, modalities)
 
 
-def _label(record: Record) -> str:
-    identity = record.identity
-    found = registry.registered().methods.get(identity.method)
-    title = identity.method if found is None else found.card.title
-    differences = _differences(record)
+def kin_of(identity: Identity) -> Kin:
+    """Return what two records must share to stand in one row; their seeds and modality pairs may differ."""
+    settings = json.dumps(identity.settings, sort_keys=True)
+    return (identity.method, identity.variant, identity.threads, len(identity.modalities), settings)
+
+
+def labels_of(members: Mapping[Kin, Identity], naming: Naming) -> dict[Kin, str]:
+    """Return a label of its own for every row: title, variant, and what differs from the usual settings.
+
+    Args:
+        members: one record's identity per row of a table.
+        naming: titles and usual settings.
+    """
+    labels = {kin: _label(identity, list(members.values()), naming) for kin, identity in members.items()}
+    counts = Counter(labels.values())
+    methods = {label: {kin[0] for kin in labels if labels[kin] == label} for label in counts}
+    for kin, label in labels.items():
+        if len(methods[label]) > 1:
+            labels[kin] = f"{label} ({kin[0]})"
+        elif counts[label] > 1:
+            labels[kin] = f"{label} #{hashlib.sha256(repr(kin).encode()).hexdigest()[:6]}"
+    return labels
+
+
+def _label(identity: Identity, members: Sequence[Identity], naming: Naming) -> str:
+    kin = [other for other in members if _same_variant(other, identity)]
+    usual = naming.usual(identity)
+    peers = [other.settings for other in kin] if usual is None else [usual]
+    differences = [
+        f"{key}={json.dumps(identity.settings.get(key))}"
+        for key in sorted({key for settings in (identity.settings, *peers) for key in settings})
+        if any(settings.get(key) != identity.settings.get(key) for settings in peers)
+    ]
     if identity.threads != 1:
         differences.append(f"threads={identity.threads}")
+    if len({len(other.modalities) for other in kin}) > 1:
+        differences.append(f"{len(identity.modalities)} modalities at once")
     variant = "" if identity.variant == "full" else f" {identity.variant}"
-    return f"{title}{variant}" + (f" [{', '.join(differences)}]" if differences else "")
+    return f"{naming.title(identity.method)}{variant}" + (
+        f" [{', '.join(differences)}]" if differences else ""
+    )
 
 
-def _differences(record: Record) -> list[str]:
-    """Return settings that are not what this method would be run with today."""
-    identity = record.identity
+def _same_variant(one: Identity, other: Identity) -> bool:
+    return (one.method, one.variant) == (other.method, other.variant)
+
+
+def _usual(identity: Identity) -> dict[str, Any] | None:
     try:
-        usual = registry.resolve_settings(
+        return registry.resolve_settings(
             registry.method(identity.method),
             profile=identity.profile,
             dataset=identity.dataset,
             variant=identity.variant,
         )
     except BenchError:  # the method or the variant is gone: nothing to compare with
-        return []
-    keys = sorted(usual.keys() | identity.settings.keys())
-    return [
-        f"{key}={json.dumps(identity.settings.get(key))}"
-        for key in keys
-        if usual.get(key) != identity.settings.get(key)
-    ]
+        return None

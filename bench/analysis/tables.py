@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import permutations
+from typing import NamedTuple
 
+from bench.analysis.naming import Kin, Naming, kin_of, labels_of
 from bench.records.schema import Record
 
 AVERAGE = ("average", "")
@@ -48,6 +50,7 @@ class Row:
         pairing: ``class-matched`` where pseudo-pairs were used.
         role: of the method's card, such as ``reference``.
         entries: one per column.
+        lacking: what befell the cells without a result, in words.
     """
 
     method: str
@@ -55,6 +58,7 @@ class Row:
     pairing: str
     role: str
     entries: dict[Direction, Entry]
+    lacking: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -82,29 +86,12 @@ class Table:
     rows: tuple[Row, ...]
 
 
-@dataclass(frozen=True)
-class Naming:
-    """How methods are named and ordered; given by the registry, so that records alone decide the rest.
-
-    Attributes:
-        label: the label of a record's row.
-        order: sort key of a method's name.
-        role: role of a method.
-        direction_order: modalities of a dataset in its order.
-    """
-
-    label: Callable[[Record], str]
-    order: Callable[[str], tuple[int, str]]
-    role: Callable[[str], str]
-    modalities: Callable[[str], Sequence[str]]
-
-
 def tables_of(
     records: Iterable[Record], naming: Naming, protocols: Sequence[str], selection: str = "best"
 ) -> list[Table]:
     """Return the tables for all records, sorted by kind, profile, dataset and protocol."""
     groups: dict[tuple[str, str, str, str], list[Record]] = defaultdict(list)
-    for record in records:
+    for record in sorted(records, key=lambda record: record.digest):
         identity = record.identity
         groups[identity.data_kind, identity.profile, identity.dataset, identity.fingerprint].append(record)
     return [
@@ -118,66 +105,113 @@ def _table(
     records: list[Record], key: tuple[str, str, str, str], protocol: str, selection: str, naming: Naming
 ) -> Table:
     kind, profile, dataset, fingerprint = key
-    columns = _columns(records, naming.modalities(dataset))
-    by_label: dict[tuple[tuple[int, str], str], list[Record]] = defaultdict(list)
+    directions = _directions(records, naming.modalities(dataset))
+    rows: dict[Kin, list[Record]] = defaultdict(list)
     for record in records:
-        by_label[naming.order(record.identity.method), naming.label(record)].append(record)
-    rows = tuple(
-        _row(label, members, columns, protocol, selection, naming)
-        for (_, label), members in sorted(by_label.items(), key=lambda item: item[0])
+        rows[kin_of(record.identity)].append(record)
+    labels = labels_of({kin: members[0].identity for kin, members in rows.items()}, naming)
+    ordered = sorted(rows, key=lambda kin: (naming.order(kin[0]), kin[1] != "full", labels[kin]))
+    return Table(
+        dataset,
+        kind,
+        profile,
+        fingerprint,
+        protocol,
+        selection,
+        (*directions, AVERAGE),
+        tuple(
+            _row(labels[kin], naming.role(kin[0]), _Cells(rows[kin], protocol, selection), directions)
+            for kin in ordered
+        ),
     )
-    return Table(dataset, kind, profile, fingerprint, protocol, selection, columns, rows)
 
 
-def _columns(records: list[Record], order: Sequence[str]) -> tuple[Direction, ...]:
+def _directions(records: list[Record], order: Sequence[str]) -> list[Direction]:
     present = {name for record in records for name in record.identity.modalities}
     known = [name for name in order if name in present]
-    names = [*known, *sorted(present - set(known))]
-    return (*permutations(names, 2), AVERAGE)
+    return list(permutations([*known, *sorted(present - set(known))], 2))
 
 
-def _row(
-    label: str,
-    records: list[Record],
-    columns: tuple[Direction, ...],
-    protocol: str,
-    selection: str,
-    naming: Naming,
-) -> Row:
-    values: dict[Direction, dict[int, float]] = defaultdict(dict)
-    sources: dict[Direction, list[str]] = defaultdict(list)
-    for record in records:
-        for metric in record.result.metrics if record.result is not None else ():
-            if metric.protocol == protocol and metric.selection in (selection, "none"):
-                values[metric.query, metric.gallery][record.identity.seed] = metric.value
-                sources[metric.query, metric.gallery].append(record.digest)
-    directions = columns[:-1]
-    complete = [seed for seed in sorted(values[directions[0]]) if all(seed in values[d] for d in directions)]
-    values[AVERAGE] = {seed: statistics.fmean(values[d][seed] for d in directions) for seed in complete}
-    sources[AVERAGE] = sorted({digest for d in directions for digest in sources[d]})
-    reason = _reason(records)
-    pairings = {record.result.pairing for record in records if record.result is not None}
+class _Value(NamedTuple):
+    number: float
+    records: tuple[str, ...]
+
+
+class _Cells:
+    """The records of one row under one protocol and selection rule."""
+
+    def __init__(self, records: list[Record], protocol: str, selection: str) -> None:
+        self.records = records
+        self._protocol = protocol
+        self._selection = selection
+        self._found: dict[Direction, dict[int, _Value]] = defaultdict(dict)
+        for record in records:
+            for metric in record.result.metrics if record.result is not None else ():
+                if metric.protocol == protocol and metric.selection in (selection, "none"):
+                    value = _Value(metric.value, (record.digest,))
+                    self._found[metric.query, metric.gallery][record.identity.seed] = value
+
+    def entry(self, direction: Direction) -> Entry:
+        """Return a direction's number, or why there is none."""
+        values = self._found[direction]
+        return _entry(values) if values else Entry(None, reason=self._reason(direction))
+
+    def average(self, directions: Sequence[Direction]) -> Entry:
+        """Return the mean over directions, from the seeds that have all of them."""
+        by_direction = [self._found[direction] for direction in directions]
+        seeds = set.intersection(*(set(values) for values in by_direction))
+        if not seeds:
+            reasons = [self._reason(direction) for direction in directions if not self._found[direction]]
+            return Entry(None, reason=reasons[0] if reasons else "no seed has all directions")
+        means = {}
+        for seed in seeds:
+            values = [found[seed] for found in by_direction]
+            digests = tuple(digest for value in values for digest in value.records)
+            means[seed] = _Value(statistics.fmean(value.number for value in values), digests)
+        return _entry(means)
+
+    def lacking(self) -> tuple[str, ...]:
+        """Say what befell the cells without a result."""
+        counts = Counter(_failure(record) for record in self.records if record.failure is not None)
+        total = len(self.records)
+        return tuple(
+            reason if number == total else f"{number} of {total} cells {reason}"
+            for reason, number in sorted(counts.items())
+        )
+
+    def _reason(self, direction: Direction) -> str:
+        concerned = [record for record in self.records if set(direction) <= set(record.identity.modalities)]
+        for record in concerned:
+            if record.failure is not None:
+                return _failure(record)
+        if not concerned:
+            return "not run"
+        metrics = [metric for record in concerned if record.result for metric in record.result.metrics]
+        if all(metric.protocol != self._protocol for metric in metrics):
+            return f"not evaluated under {self._protocol}"
+        return f"nothing was selected by the rule {self._selection}"
+
+
+def _row(label: str, role: str, cells: _Cells, directions: list[Direction]) -> Row:
+    pairings = {record.result.pairing for record in cells.records if record.result is not None}
+    entries = {direction: cells.entry(direction) for direction in directions}
     return Row(
-        method=records[0].identity.method,
+        method=cells.records[0].identity.method,
         label=label,
         pairing="class-matched" if "class-matched" in pairings else "",
-        role=naming.role(records[0].identity.method),
-        entries={column: _entry(values[column], sources[column], reason) for column in columns},
+        role=role,
+        entries={**entries, AVERAGE: cells.average(directions)},
+        lacking=cells.lacking(),
     )
 
 
-def _entry(values: dict[int, float], records: Sequence[str], reason: str) -> Entry:
-    if not values:
-        return Entry(None, reason=reason)
-    numbers = [values[seed] for seed in sorted(values)]
+def _entry(values: dict[int, _Value]) -> Entry:
+    numbers = [values[seed].number for seed in sorted(values)]
     deviation = statistics.stdev(numbers) if len(numbers) > 1 else None
-    mean = math.fsum(numbers) / len(numbers)
-    return Entry(mean, deviation, len(numbers), tuple(sorted(set(records))))
+    records = sorted({digest for value in values.values() for digest in value.records})
+    return Entry(math.fsum(numbers) / len(numbers), deviation, len(numbers), tuple(records))
 
 
-def _reason(records: list[Record]) -> str:
-    failures = [(record.status, record.failure.reason) for record in records if record.failure is not None]
-    if not failures:
-        return "not run"
-    status, reason = failures[0]
-    return f"{status}: {reason.splitlines()[0]}"
+def _failure(record: Record) -> str:
+    reason = "" if record.failure is None else record.failure.reason
+    return f"{record.status}: {reason.splitlines()[0] if reason else 'no reason given'}"

@@ -15,7 +15,7 @@ _COMMANDS = {
     "run": "Run methods on datasets; only what is missing.",
     "report": "Write the tables into the reports folder.",
     "list": "List methods, datasets, profiles and protocols.",
-    "status": "Say what is done, failed and missing.",
+    "status": "Say what is recorded, and why cells have no result.",
     "results": "Print one row per cell, direction and protocol.",
     "check": "Run the conformance suite on methods.",
     "data": "Find, check and fetch the datasets' files.",
@@ -24,7 +24,8 @@ _COMMANDS = {
 
 _EPILOG = """
 Exit status: 0 every requested cell is done (or skipped for a declared reason); 1 a cell, a check or a
-record failed; 2 wrong usage or bad input files; 130 interrupted.
+record failed; 2 wrong usage or bad input; 130 interrupted, or
+the reader of the output has gone.
 """
 
 
@@ -52,15 +53,19 @@ class _Lazy(click.Group):
             formatter.write_dl(list(_COMMANDS.items()))
 
 
-@click.group(cls=_Lazy, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+_HELP = """
+Benchmark for supervised cross-modal retrieval: DRCL and its baselines under one protocol.
+
+\b
+The main job:  python -m bench run --methods all --datasets all
+Then:          python -m bench report
+"""
+
+
+@click.group(cls=_Lazy, help=_HELP, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(bench.__version__, prog_name="bench")
 def cli() -> None:
-    r"""Benchmark for supervised cross-modal retrieval: DRCL and its baselines under one protocol.
-
-    \b
-    The main job:  python -m bench run --methods all --datasets all
-    Then:          python -m bench report
-    """
+    """Take the options before a command."""
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -70,20 +75,38 @@ def main(arguments: list[str] | None = None) -> None:
 
 def invoke(arguments: list[str] | None = None) -> int:
     """Run the command line and return its exit status."""
+    words = sys.argv[1:] if arguments is None else list(arguments)
     try:
-        status = cli.main(arguments, prog_name="python -m bench", standalone_mode=False)
-    except (KeyboardInterrupt, click.Abort):
-        click.echo("interrupted; run the same command again to go on", err=True)
-        return 130
-    except BrokenPipeError:  # the reader of our output has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        # Not `cli.main`: it would turn a broken pipe into a failure.
+        with cli.make_context("python -m bench", words) as context:
+            status = cli.invoke(context)
+        sys.stdout.flush()
+    except click.exceptions.Exit as error:
+        return error.exit_code
     except click.ClickException as error:
         error.show()
         return error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        _discard_output()
+        click.echo("interrupted; run the same command again to go on", err=True)
+        return 130
+    except BrokenPipeError:
+        _discard_output()
+        return 130
     except Exception as error:
         return _explain(error)
     return status if isinstance(status, int) else 0
+
+
+def _discard_output() -> None:
+    """Send what is still to be printed nowhere if the reader of our output has gone, as after `| head`.
+
+    Otherwise Python would stumble over the closed pipe once more while it ends.
+    """
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _explain(error: Exception) -> int:

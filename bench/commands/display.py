@@ -7,14 +7,15 @@ import sys
 import time
 from types import TracebackType
 
-import click
-
 from bench.execution.campaign import Ended
 from bench.execution.tasks import Event, Progress
 
 
 class Display:
     """Receives the events of a run.
+
+    It writes to the standard output of the moment it is made: a cell that runs in this process sends
+    what is printed meanwhile to its own log.
 
     Attributes:
         seconds: since it was opened.
@@ -26,7 +27,8 @@ class Display:
         self._ended = recorded
         self._start = time.monotonic()
         self._running: dict[str, str] = {}
-        self._live = sys.stdout.isatty()
+        self._out = sys.stdout
+        self._live = self._out.isatty()
 
     @property
     def seconds(self) -> float:
@@ -61,14 +63,23 @@ class Display:
         self._clear()
         reason = f": {event.reason.splitlines()[0]}" if event.reason else ""
         place = f"[{self._ended:>{len(str(self._total))}}/{self._total}]"
-        click.echo(f"{place} {event.status:<7} {event.seconds:6.1f} s  {event.cell.identity.title}{reason}")
+        line = f"{place} {event.status:<7} {event.seconds:6.1f} s  {event.cell.identity.title}{reason}"
+        self._write(f"{line}\n")
 
     def _draw(self) -> None:
         if self._live and self._running:
             columns = shutil.get_terminal_size().columns
             text = f"{self.seconds:.0f} s, running: " + "; ".join(self._running.values())
-            click.echo(f"\r\x1b[2K{text[: columns - 1]}", nl=False)
+            self._write(f"\r\x1b[2K{text[: columns - 1]}")
 
     def _clear(self) -> None:
         if self._live:
-            click.echo("\r\x1b[2K", nl=False)
+            self._write("\r\x1b[2K")
+
+    def _write(self, text: str) -> None:
+        try:
+            self._out.write(text)
+            self._out.flush()
+        except BrokenPipeError:
+            # Nobody reads on, as after `| head`: that ends the run like Ctrl-C, with what is recorded.
+            raise KeyboardInterrupt from None

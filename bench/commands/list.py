@@ -15,7 +15,7 @@ from bench.commands.options import load_plugins, plugin_option, warn_of_problems
 _KINDS = ("methods", "datasets", "profiles", "protocols")
 
 
-@click.command("list")
+@click.command("list", context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("kind", type=click.Choice(_KINDS), required=False)
 @click.option("--format", "form", type=click.Choice(("table", "json")), default="table", show_default=True)
 @plugin_option
@@ -29,7 +29,8 @@ def command(kind: str | None, form: str, plugin_files: Sequence[Path]) -> None:
         from tabulate import tabulate
 
         for name, rows in tables.items():
-            click.echo(f"{name.capitalize()}\n{tabulate([_short(row) for row in rows], headers='keys')}\n")
+            shown = tabulate([_short(row) for row in rows], headers="keys", disable_numparse=True)
+            click.echo(f"{name.capitalize()}\n{shown}\n")
     warn_of_problems()
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,9 +16,32 @@ from bench.contract.errors import PluginError, UsageError
 F = TypeVar("F", bound=Callable[..., Any])
 
 
+def grouped(kind: type[Any], name: str, *options: Callable[[F], F]) -> Callable[[F], F]:
+    """Add options and give their values to the command as one object.
+
+    Args:
+        kind: dataclass with a field per option.
+        name: of the command's parameter that takes the object.
+        options: as click makes them, in the order of the help.
+    """
+    names = [field.name for field in fields(kind)]
+
+    def decorate(function: F) -> F:
+        @functools.wraps(function)
+        def gather(**values: Any) -> Any:
+            group = kind(**{key: values.pop(key) for key in names})
+            return function(**values, **{name: group})
+
+        for option in reversed(options):
+            gather = option(gather)
+        return gather  # type: ignore[return-value]
+
+    return decorate
+
+
 def results_option(function: F) -> F:
     """Add ``--results DIR``."""
-    default = os.environ.get("BENCH_RESULTS", "results")
+    default = os.environ.get("BENCH_RESULTS") or "results"
     return click.option(
         "--results",
         type=click.Path(file_okay=False, path_type=Path),
@@ -32,7 +57,7 @@ def data_option(function: F) -> F:
         "--data",
         "data_dir",
         type=click.Path(file_okay=False, path_type=Path),
-        default=os.environ.get("BENCH_DATA", "data"),
+        default=os.environ.get("BENCH_DATA") or "data",
         show_default=True,
         help="Folder of the datasets' files.",
     )(function)
@@ -89,20 +114,33 @@ def parse_overrides(words: Sequence[str]) -> dict[str, dict[str, Any]]:
     Raises:
         UsageError: for a word of another form, or a method or setting that does not exist.
     """
-    import yaml
-
     from bench import registry
 
     overrides: dict[str, dict[str, Any]] = {}
     for word in words:
         place, equals, text = word.partition("=")
-        name, dot, key = place.partition(".")
+        name, dot, key = place.strip().rpartition(".")
         if not (equals and dot and name and key):
             raise UsageError(f"--set {word!r} is not of the form METHOD.PARAM=VALUE, such as drcl.epochs=20")
         if name != "*" and key not in registry.method(name).defaults:
             raise registry.unknown(f"setting of {name}", key, registry.method(name).defaults)
-        try:
-            overrides.setdefault(name, {})[key] = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise UsageError(f"--set {word!r}: the value is not valid YAML") from error
+        overrides.setdefault(name, {})[key] = _value(word, text)
     return overrides
+
+
+def _value(word: str, text: str) -> Any:
+    import json
+
+    import yaml
+
+    from bench import registry
+    from bench.registry.notation import parse_yaml
+
+    try:
+        value = registry.plain(parse_yaml(text))
+        json.dumps(value, allow_nan=False)
+    except yaml.YAMLError as error:
+        raise UsageError(f"--set {word!r}: the value is not valid YAML") from error
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"--set {word!r}: the value is neither text, finite number, list nor map") from error
+    return value

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from fnmatch import fnmatch
+from collections.abc import Iterable, Sequence
+from fnmatch import filter as filter_names
 from pathlib import Path
 
 import click
 
-from bench.contract.errors import UsageError
+from bench.contract.errors import BenchError, UsageError
 from bench.records.schema import Record
 from bench.records.store import Store
+from bench.registry.names import unknown
+
+
+class RecordsError(BenchError):
+    """No record of a results folder is sound."""
 
 
 def read_records(results: Path) -> tuple[list[Record], list[tuple[str, str]]]:
@@ -18,18 +23,34 @@ def read_records(results: Path) -> tuple[list[Record], list[tuple[str, str]]]:
 
     Raises:
         UsageError: if there is no record at all.
+        RecordsError: if there are some, but none is sound.
     """
     store = Store(results)
     records = list(store.records())
     problems = [(str(problem.folder), problem.sentence) for problem in store.problems]
-    for folder, reason in problems:
-        click.echo(f"warning: record {folder} is left out: {reason}", err=True)
+    for _, reason in problems:
+        click.echo(f"warning: left out: {reason}", err=True)
+    if problems and not records:
+        raise RecordsError(f"none of the {len(problems)} records in {results} can be read")
     if not records:
         raise UsageError(f"no records in {results}; make some with: python -m bench run --results {results}")
     return records, problems
 
 
-def matches(name: str, patterns: Sequence[str]) -> bool:
-    """Whether a name fits one of the globs; no globs fit everything."""
-    words = [word for pattern in patterns for word in pattern.split(",") if word]
-    return not words or any(fnmatch(name, word) for word in words)
+def chosen(what: str, known: Iterable[str], patterns: Sequence[str]) -> set[str]:
+    """Return the names that one of the globs fits; no globs fit everything.
+
+    Args:
+        what: kind of name, for the error.
+        known: names that occur in the records.
+        patterns: as typed; commas separate.
+
+    Raises:
+        UsageError: for a glob or name that fits none; suggests near misses.
+    """
+    names = set(known)
+    words = [word.strip() for pattern in patterns for word in pattern.split(",") if word.strip()]
+    for word in words:
+        if not filter_names(names, word):
+            raise unknown(f"{what} in these records", word, names)
+    return {name for word in words for name in filter_names(names, word)} if words else names

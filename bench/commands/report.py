@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from bench.commands.options import plugin_option, reports_option, results_option
+from bench.commands.options import load_plugins, plugin_option, reports_option, results_option
+from bench.contract.errors import UsageError
+
+if TYPE_CHECKING:
+    from bench.records.schema import Metric, Record
 
 
-@click.command("report")
+@click.command("report", context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
     "--protocols",
     multiple=True,
@@ -43,17 +48,45 @@ def command(
     reports: Path,
     plugin_files: Sequence[Path],
 ) -> int:
-    """Write mAP tables in Markdown, LaTeX and CSV; the same records give the same bytes."""
-    from bench.commands.options import load_plugins
+    """Write mAP tables in Markdown, LaTeX and CSV; the same records give the same bytes.
+
+    Exit status 0; 1 if a record is damaged; 2 for wrong usage or no records.
+    """
     from bench.commands.reading import read_records
-    from bench.evaluation import Protocol
     from bench.reporting import write_report
 
     load_plugins(plugin_files)
     records, problems = read_records(results)
-    ids = [Protocol.parse(word).id for word in protocols]
+    ids = _evaluated(protocols, records)
+    if selection == "oracle" and not any(metric.selection == "oracle" for metric in _metrics(records)):
+        raise UsageError(
+            "no record has a test-oracle trace; make some with: python -m bench run --trace-test"
+        )
     files = write_report(
         records, reports, protocols=ids, selection=selection, problems=problems, documents=documents
     )
     click.echo(f"{len(files)} files from {len(records)} records; read {files[0]}")
     return int(bool(problems))
+
+
+def _evaluated(words: Sequence[str], records: Sequence[Record]) -> list[str]:
+    """Return the protocols' ids, each once.
+
+    Raises:
+        UsageError: for an id that is none, or that no record has numbers for.
+    """
+    from bench.evaluation import Protocol
+    from bench.registry.names import unknown
+
+    known = {metric.protocol for metric in _metrics(records)}
+    ids = [Protocol.parse(part).id for word in words for part in word.split(",") if part.strip()]
+    for protocol in ids:
+        if known and protocol not in known:
+            raise unknown("protocol in these records", protocol, known)
+    return list(dict.fromkeys(ids))
+
+
+def _metrics(records: Sequence[Record]) -> Iterator[Metric]:
+    for record in records:
+        if record.result is not None:
+            yield from record.result.metrics

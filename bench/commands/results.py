@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -15,8 +16,10 @@ from bench.commands.options import results_option
 _SELECTIONS = ("own", "best", "last", "oracle", "every")
 
 
-@click.command("results")
-@click.option("--format", "form", type=click.Choice(("table", "csv", "json")), default="table")
+@click.command("results", context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--format", "form", type=click.Choice(("table", "csv", "json")), default="table", show_default=True
+)
 @click.option("--methods", multiple=True, help="Only these; names or globs.")
 @click.option("--datasets", multiple=True, help="Only these; names or globs.")
 @click.option("--protocols", multiple=True, help="Only these; ids or globs, such as 'map@50*'.")
@@ -36,18 +39,26 @@ def command(
     selection: str,
     results: Path,
 ) -> int:
-    """Print one row per cell, direction and protocol."""
-    from bench.analysis import COLUMNS, rows_of
-    from bench.commands.reading import matches, read_records
+    """Print one row per cell, direction and protocol.
+
+    A cell without a result has one row without numbers. Exit status 0; 1 if a record is damaged; 2 for
+    wrong usage or no records.
+    """
+    from bench.analysis.rows import rows_of
+    from bench.commands.reading import chosen, read_records
 
     records, problems = read_records(results)
-    rows = [
-        row
-        for row in rows_of(records, None if selection == "own" else selection)
-        if matches(row["method"], methods)
-        and matches(row["dataset"], datasets)
-        and (matches(row["protocol"], protocols) or row["status"] != "done")
-    ]
+    rows = rows_of(records, None if selection == "own" else selection)
+    for column, patterns in (("method", methods), ("dataset", datasets), ("protocol", protocols)):
+        names = chosen(column, {row[column] for row in rows if row[column]}, patterns)
+        rows = [row for row in rows if row[column] in names or not row[column]]
+    _print(rows, form)
+    return int(bool(problems))
+
+
+def _print(rows: list[dict[str, Any]], form: str) -> None:
+    from bench.analysis.rows import COLUMNS
+
     if form == "csv":
         writer = csv.DictWriter(sys.stdout, COLUMNS, lineterminator="\n")
         writer.writeheader()
@@ -57,5 +68,6 @@ def command(
     else:
         from tabulate import tabulate
 
-        click.echo(tabulate(rows, headers="keys", floatfmt=".4f"))
-    return int(bool(problems))
+        # A digest or a name may look like a number; only the last step decides how numbers look.
+        shown = [{**row, "value": f"{row['value']:.4f}" if row["value"] != "" else ""} for row in rows]
+        click.echo(tabulate(shown, headers="keys", disable_numparse=True))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,116 +11,193 @@ import click
 
 from bench.commands.options import (
     data_option,
+    grouped,
     load_plugins,
     parse_overrides,
     plugin_option,
     results_option,
     warn_of_problems,
 )
+from bench.contract.errors import UsageError
 
 if TYPE_CHECKING:
     from bench.execution.campaign import Sources
     from bench.experiment.grid import Cell
+    from bench.records.store import Store
 
-_RETRY = ("failed", "timeout", "out-of-memory", "refused", "all")
+_RETRY = ("failed", "timeout", "out-of-memory", "refused", "skipped", "all")
 
 
-@click.command("run")
-@click.option("--methods", multiple=True, default=("all",), show_default="all", help="Names, globs, groups.")
-@click.option(
-    "--datasets", multiple=True, default=("all",), show_default="all", help="Names, globs, groups, bundles."
+@dataclass(frozen=True)
+class Wanted:
+    """What to run, as typed."""
+
+    methods: Sequence[str]
+    datasets: Sequence[str]
+    seeds: str
+    profile: str
+    variants: Sequence[str]
+    changes: Sequence[str]
+    threads: int
+
+
+@dataclass(frozen=True)
+class Way:
+    """How to run it, as typed."""
+
+    jobs: int | None
+    device: str
+    timeout: float | None
+    retry: Sequence[str]
+    trace_test: bool
+    dry_run: bool
+
+
+@click.command("run", context_settings={"help_option_names": ["-h", "--help"]})
+@grouped(
+    Wanted,
+    "wanted",
+    click.option(
+        "--methods", multiple=True, default=("all",), show_default="all", help="Names, globs, groups."
+    ),
+    click.option(
+        "--datasets",
+        multiple=True,
+        default=("all",),
+        show_default="all",
+        help="Names, globs, groups, paths of feature bundles.",
+    ),
+    click.option("--seeds", default="1", show_default=True, help="How many (3), or which (0,4 or 2-5)."),
+    click.option("--profile", default="quick", show_default=True, help="quick or paper."),
+    click.option(
+        "--variants",
+        multiple=True,
+        default=("full",),
+        show_default="full",
+        help="full and names of ablations; a method without such a variant is left out of it.",
+    ),
+    click.option("--set", "changes", multiple=True, metavar="METHOD.PARAM=VALUE", help="* for every method."),
+    click.option(
+        "--threads", default=1, show_default=True, type=click.IntRange(1), help="CPU threads per cell."
+    ),
 )
-@click.option("--seeds", default="1", show_default=True, help="How many (3), or which (0,4 or 2-5).")
-@click.option("--profile", default="quick", show_default=True, help="quick or paper.")
-@click.option("--variants", default="full", show_default=True, help="full and names of ablations.")
-@click.option("--set", "changes", multiple=True, help="METHOD.PARAM=VALUE; * for every method.")
-@click.option("--threads", default=1, show_default=True, type=click.IntRange(1), help="CPU threads per cell.")
-@click.option(
-    "--jobs",
-    default=None,
-    type=click.IntRange(0),
-    help="Worker processes; 0 runs in this process. Default: processors / threads.",
+@grouped(
+    Way,
+    "way",
+    click.option(
+        "--jobs",
+        default=None,
+        type=click.IntRange(0),
+        help="Worker processes; 0 runs in this process.  [default: processors / threads; 1 on a GPU]",
+    ),
+    click.option("--device", default="cpu", show_default=True, help="cpu, cuda or cuda:N."),
+    click.option(
+        "--timeout", default=None, type=click.FloatRange(0, min_open=True), help="Seconds per cell."
+    ),
+    click.option("--retry", multiple=True, type=click.Choice(_RETRY), help="Run recorded failures again."),
+    click.option("--trace-test", is_flag=True, help="Trace test mAP per epoch too (labelled oracle)."),
+    click.option("--dry-run", is_flag=True, help="Print what would run."),
 )
-@click.option("--device", default="cpu", show_default=True, help="cpu, cuda or cuda:N.")
-@click.option("--timeout", default=None, type=click.FloatRange(0, min_open=True), help="Seconds per cell.")
-@click.option("--retry", multiple=True, type=click.Choice(_RETRY), help="Run recorded failures again.")
-@click.option("--trace-test", is_flag=True, help="Trace test mAP per epoch too (labelled oracle).")
-@click.option("--dry-run", is_flag=True, help="Print what would run.")
 @results_option
 @data_option
 @plugin_option
-def command(
-    methods: Sequence[str],
-    datasets: Sequence[str],
-    seeds: str,
-    profile: str,
-    variants: str,
-    changes: Sequence[str],
-    threads: int,
-    jobs: int | None,
-    device: str,
-    timeout: float | None,
-    retry: Sequence[str],
-    trace_test: bool,
-    dry_run: bool,
-    results: Path,
-    data_dir: Path,
-    plugin_files: Sequence[Path],
-) -> int:
+def command(wanted: Wanted, way: Way, results: Path, data_dir: Path, plugin_files: Sequence[Path]) -> int:
     """Run methods on datasets; what is already recorded is not run again.
 
     Groups of methods: all (roster and references), roster, baselines, linear, deep, references, extras.
     Groups of datasets: all (the five benchmarks and emoji), real (files at hand), every.
+
+    Exit status 0: every cell is done, or skipped for a declared reason; 1: a cell failed; 2: wrong usage
+    or a bad data file; 130: interrupted.
     """
-    from bench import registry
-    from bench.commands.display import Display
-    from bench.execution.campaign import count_statuses, describe_sources, open_once, remaining, run_cells
-    from bench.experiment.workplace import Workplace
-    from bench.experiment.grid import Request, plan
-    from bench.experiment.selection import parse_seeds, select_datasets, select_methods
+    from bench.execution.campaign import remaining
     from bench.records.store import Store
 
     load_plugins(plugin_files)
     warn_of_problems()
-    given = select_datasets(datasets, lambda name: _is_real(name, data_dir, profile))
-    sources = describe_sources(given, data_dir, profile, results / "fingerprints.json")
-    request = Request(
-        methods=select_methods(methods),
-        datasets=list(sources.usable),
-        seeds=parse_seeds(seeds),
-        variants=[word.strip() for word in variants.split(",")],
-        profile=profile,
-        threads=threads,
-        overrides=parse_overrides(changes),
-    )
-    cells = plan(request, sources.usable) if sources.usable else []
+    sources, cells = _plan(wanted, results, data_dir, way)
     store = Store(results)
-    todo = remaining(cells, store, retry, trace_test=trace_test)
+    todo = remaining(cells, store, way.retry, trace_test=way.trace_test)
     _announce(sources)
-    if dry_run:
-        return _show(cells, todo)
-    damaged = {**sources.damaged, **open_once(todo, data_dir, profile)}
-    for name, reason in damaged.items():
+    _warn_of_records(store, cells)
+    for name, reason in sources.damaged.items():
         click.echo(f"error: {name} is left out: {reason}", err=True)
-    todo = [cell for cell in todo if cell.source not in damaged]
-    place = Workplace(data_dir.resolve(), _device(device), registry.plugins(), timeout, trace_test)
-    with Display(len(cells), len(cells) - len(todo)) as display:
-        ran = run_cells(todo, store, place, jobs=_jobs(jobs, threads, len(todo)), on_event=display)
-    counts = count_statuses(cells, store)
-    return _conclude(counts, ran, display.seconds, results, damaged=bool(damaged))
+    if way.dry_run:
+        return _show(cells, todo, damaged=bool(sources.damaged))
+    return _run(cells, todo, store, wanted, way, data_dir, damaged=bool(sources.damaged))
 
 
-def _jobs(jobs: int | None, threads: int, cells: int) -> int:
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(max(1, usable // threads) if jobs is None else jobs, max(cells, 1))
+def _plan(wanted: Wanted, results: Path, data_dir: Path, way: Way) -> tuple[Sources, list[Cell]]:
+    """Turn words into cells; every word is checked before any data is looked at."""
+    from bench.execution.campaign import describe_sources
+    from bench.experiment.grid import Request, plan
+    from bench.experiment.selection import parse_seeds, select_datasets, select_methods, split_words
+
+    if data_dir != Path("data") and not data_dir.is_dir():
+        raise UsageError(f"there is no data folder {data_dir}")
+    methods, seeds, overrides = (
+        select_methods(wanted.methods),
+        parse_seeds(wanted.seeds),
+        parse_overrides(wanted.changes),
+    )
+    given = select_datasets(wanted.datasets, lambda name: _is_real(name, data_dir))
+    cache = None if way.dry_run and not results.is_dir() else results / "fingerprints.json"
+    sources = describe_sources(given, data_dir, wanted.profile, cache)
+    request = Request(
+        methods=methods,
+        datasets=list(sources.usable),
+        seeds=seeds,
+        variants=list(dict.fromkeys(split_words(wanted.variants))),
+        profile=wanted.profile,
+        threads=wanted.threads,
+        overrides=overrides,
+    )
+    return sources, plan(request, sources.usable) if sources.usable else []
 
 
-def _is_real(name: str, data_dir: Path, profile: str) -> bool:
-    from bench.contract import DataError
-    from bench.data import fingerprint_of
+def _run(
+    cells: list[Cell], todo: list[Cell], store: Store, wanted: Wanted, way: Way, data_dir: Path, damaged: bool
+) -> int:
+    from bench import registry
+    from bench.commands.display import Display
+    from bench.execution.campaign import count_statuses, open_once, run_cells
+    from bench.experiment.workplace import Workplace
+    from bench.records.folders import StoreError
 
     try:
-        return fingerprint_of(name, data_dir, profile)[0] == "real"
+        store.prepare()
+    except StoreError as error:
+        raise UsageError(str(error)) from error
+    place = Workplace(
+        data_dir.resolve(), _device(way.device), registry.plugins(), way.timeout, way.trace_test
+    )
+    unusable = open_once(todo, data_dir, wanted.profile)
+    for name, reason in unusable.items():
+        click.echo(f"error: {name} is left out: {reason}", err=True)
+    ready = [cell for cell in todo if cell.source not in unusable]
+    recorded = len(cells) - len(todo)
+    with Display(recorded + len(ready), recorded) as display:
+        ran = run_cells(ready, store, place, jobs=_jobs(way, wanted.threads, len(ready)), on_event=display)
+    counts = count_statuses(cells, store)
+    return _conclude(counts, ran, display.seconds, store.root, damaged=damaged or bool(unusable))
+
+
+def _jobs(way: Way, threads: int, cells: int) -> int:
+    if way.jobs is not None:
+        return min(way.jobs, max(cells, 1))
+    if way.device != "cpu":
+        return 1
+    from joblib import cpu_count  # knows the limits of containers, too
+
+    return min(max(1, int(cpu_count()) // threads), max(cells, 1))
+
+
+def _is_real(name: str, data_dir: Path) -> bool:
+    from bench.contract import DataError
+    from bench.data.source import source_of
+
+    try:
+        return source_of(name, data_dir).kind == "real"
     except DataError:
         return False
 
@@ -131,16 +208,13 @@ def _device(word: str) -> str:
     Raises:
         UsageError: if there is no such device here.
     """
-    from bench.contract import UsageError
-
     if word == "cpu":
         return word
     import torch
 
-    count = torch.cuda.device_count()
-    known = ["cpu", "cuda", *(f"cuda:{index}" for index in range(count))]
-    if word not in known or (word == "cuda" and count == 0):
-        raise UsageError(f"no device {word!r} here; there are: cpu" + "".join(f", {n}" for n in known[2:]))
+    known = [f"cuda:{index}" for index in range(torch.cuda.device_count())]
+    if word not in known and not (word == "cuda" and known):
+        raise UsageError(f"there is no device {word!r} here; there are: {', '.join(['cpu', *known])}")
     return "cuda:0" if word == "cuda" else word
 
 
@@ -153,13 +227,22 @@ def _announce(sources: Sources) -> None:
         )
 
 
-def _show(cells: Sequence[Cell], todo: Sequence[Cell]) -> int:
+def _warn_of_records(store: Store, cells: Sequence[Cell]) -> None:
+    """Name the records that cannot be read: they are made again, or left to the version that made them."""
+    asked = {cell.identity.digest for cell in cells}
+    for problem in store.problems:
+        if problem.folder.name in asked:
+            fate = "cell left out" if problem.kept else "cell to be run again"
+            click.echo(f"warning: {fate}: {problem.sentence}", err=True)
+
+
+def _show(cells: Sequence[Cell], todo: Sequence[Cell], damaged: bool) -> int:
     waiting = {cell.identity.digest for cell in todo}
     for cell in cells:
         state = "to run  " if cell.identity.digest in waiting else "recorded"
         click.echo(f"{state} {cell.identity.digest} {cell.identity.title}")
     click.echo(f"{len(cells)} cells, {len(todo)} to run")
-    return 0
+    return 2 if damaged else 0
 
 
 def _conclude(counts: dict[str, int], ran: int, seconds: float, results: Path, damaged: bool) -> int:
@@ -168,6 +251,6 @@ def _conclude(counts: dict[str, int], ran: int, seconds: float, results: Path, d
     bad = sum(counts.values()) - counts["done"] - counts["skipped"]
     if bad:
         click.echo(f"why: python -m bench status --results {results}; to try again: add --retry all")
-    else:
+    elif counts["done"]:
         click.echo(f"next: python -m bench report --results {results}")
     return 2 if damaged else int(bool(bad))

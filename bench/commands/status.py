@@ -15,12 +15,18 @@ from bench.commands.options import results_option
 if TYPE_CHECKING:
     from bench.records.schema import Record
 
+_KEYS = ("dataset", "data", "profile", "method", "variant")
 
-@click.command("status")
+
+@click.command("status", context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--format", "form", type=click.Choice(("table", "json")), default="table", show_default=True)
 @results_option
 def command(form: str, results: Path) -> int:
-    """Say what is done and what failed, with the reasons."""
+    """Say what is recorded, and why cells have no result.
+
+    What a request still lacks: python -m bench run ... --dry-run. Exit status 0; 1 if a record is damaged;
+    2 for wrong usage or no records.
+    """
     from bench.commands.reading import read_records
 
     records, problems = read_records(results)
@@ -32,7 +38,7 @@ def command(form: str, results: Path) -> int:
             "status": record.status,
             "reason": _reason(record),
         }
-        for record in sorted(records, key=lambda record: record.identity.title)
+        for record in sorted(records, key=lambda record: (record.identity.title, record.digest))
         if record.failure is not None
     ]
     if form == "json":
@@ -40,7 +46,7 @@ def command(form: str, results: Path) -> int:
         return int(bool(problems))
     from tabulate import tabulate
 
-    click.echo(tabulate(rows, headers="keys"))
+    click.echo(tabulate(rows, headers="keys", disable_numparse=list(range(len(_KEYS)))))
     for item in failures:
         click.echo(f"{item['status']}: {item['cell']}: {item['reason']} (record {item['record']})")
     counts = Counter(record.status for record in records)
@@ -65,12 +71,14 @@ def _rows(records: Sequence[Record]) -> list[dict[str, Any]]:
         counts = Counter(record.status for record in members)
         rows.append(
             {
-                **dict(zip(("dataset", "data", "profile", "method", "variant"), key, strict=True)),
+                **dict(zip(_KEYS, key, strict=True)),
                 "cells": len(members),
                 "done": counts["done"],
                 "skipped": counts["skipped"],
                 "failed": len(members) - counts["done"] - counts["skipped"],
-                "seconds": round(sum(record.circumstances.seconds["total"] for record in members), 1),
+                "seconds": round(
+                    sum(record.circumstances.seconds.get("total", 0.0) for record in members), 1
+                ),
             }
         )
     return rows

@@ -78,6 +78,9 @@ def remaining(
 ) -> list[Cell]:
     """Return the cells that have no record yet, or one that is to be made again.
 
+    A damaged record counts as none; one of a later version of this program is not ours to replace, so
+    its cell is left out. `Store.problems` names both.
+
     Args:
         cells: all that are wanted.
         store: where records are.
@@ -86,12 +89,13 @@ def remaining(
     """
     again = set(STATUSES) - {"done", "skipped"} if "all" in retry else set(retry)
     statuses = store.statuses()
+    kept = {problem.folder.name for problem in store.problems if problem.kept}
 
     def missing(digest: str) -> bool:
         status = statuses.get(digest)
         if status == "done":
             return trace_test and not _has_oracle(store, digest)
-        return status is None or status in again
+        return status in again or (status is None and digest not in kept)
 
     return [cell for cell in cells if missing(cell.identity.digest)]
 
@@ -113,7 +117,7 @@ def run_cells(
         store: where to record.
         place: device, data folder, time limit.
         jobs: worker processes; 0 runs in this process.
-        on_event: told of starts, progress and ends.
+        on_event: told of starts, progress and ends; what it raises stops the run.
 
     Raises:
         StoreError: if records cannot be written; workers are stopped.

@@ -4,14 +4,63 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
+
+from bench.contract import UsageError
+
+LIST: Final = ".generated"
+"""Names what the last report wrote into a folder, so that the next one removes that and nothing else."""
 
 
 def write_text(path: Path, content: str) -> None:
-    """Write a text file under a temporary name, then rename it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".tmp-")
-    with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-        file.write(content)
-    Path(temporary).chmod(0o644)
-    Path(temporary).replace(path)
+    """Write a text file under a temporary name, then rename it; an existing file keeps its permissions.
+
+    Raises:
+        UsageError: if it cannot be written there.
+    """
+    path = path.resolve()  # a link stays a link to the same file
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        mode = path.stat().st_mode & 0o777 if path.exists() else 0o644
+        _replace(path, content, mode)
+    except OSError as error:
+        raise UsageError(f"cannot write {path}: {error.strerror or error}; choose another place") from error
+
+
+def fill_folder(folder: Path, files: Mapping[str, str]) -> None:
+    """Write files into a folder and remove those that an earlier call wrote and this one does not.
+
+    Whatever else is in the folder stays: it belongs to the user.
+
+    Raises:
+        UsageError: if it cannot be written.
+    """
+    written = _listed(folder)
+    for name, content in files.items():
+        write_text(folder / name, content)
+    for name in written - files.keys():
+        (folder / name).unlink(missing_ok=True)
+    write_text(folder / LIST, "".join(f"{name}\n" for name in sorted(files)))
+
+
+def _listed(folder: Path) -> set[str]:
+    try:
+        names = (folder / LIST).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return set()
+    return {name for name in names if Path(name).name == name}
+
+
+def _replace(path: Path, content: str, mode: int) -> None:
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".tmp-")
+    temporary = Path(name)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
+            file.write(content)
+        temporary.chmod(mode)
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise

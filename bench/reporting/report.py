@@ -11,7 +11,7 @@ from bench.analysis.naming import registry_naming
 from bench.analysis.tables import Table, tables_of
 from bench.records.schema import Record
 from bench.reporting import text
-from bench.reporting.files import write_text
+from bench.reporting.files import fill_folder, write_text
 from bench.reporting.fill import fill
 
 PROTOCOLS = ("map@all", "map@50/hits")
@@ -33,8 +33,8 @@ def write_report(
 ) -> list[Path]:
     """Write all tables for ``records`` into ``folder`` and return the files, the overview first.
 
-    Files of tables whose records are gone are removed, so that the folder always shows the records as
-    they are.
+    Files that an earlier report wrote for tables whose records are gone are removed, so that the folder
+    shows the records as they are.
 
     Args:
         records: of any status.
@@ -46,20 +46,16 @@ def write_report(
     """
     tables = tables_of(records, registry_naming(), protocols, selection)
     files = {
-        folder / "tables" / f"{_stem(table)}{ending}": render(table)
+        f"{_stem(table)}{ending}": render(table)
         for table in tables
         for ending, render in ((".md", text.markdown), (".tex", text.latex), (".csv", text.csv_text))
     }
     overview = folder / "tables.md"
-    files[overview] = _overview(tables, records, problems)
-    for old in (folder / "tables").glob("*.*"):
-        if old not in files:
-            old.unlink()
-    for path, content in files.items():
-        write_text(path, content)
+    write_text(overview, _overview(tables, records, problems))
+    fill_folder(folder / "tables", files)
     for document in documents:
         fill(document, tables)
-    return [overview, *(path for path in files if path != overview)]
+    return [overview, *(folder / "tables" / name for name in files)]
 
 
 def _overview(tables: Sequence[Table], records: Sequence[Record], problems: Sequence[tuple[str, str]]) -> str:
@@ -79,7 +75,7 @@ def _overview(tables: Sequence[Table], records: Sequence[Record], problems: Sequ
     parts += _without_result(records)
     parts += _departures({record.identity.method for record in records})
     if problems:
-        lines = "\n".join(f"- `{where}`: {reason}" for where, reason in problems)
+        lines = "\n".join(f"- {text.escape_markdown(reason)}" for _, reason in problems)
         parts.append(f"## Records left out\n\n{lines}")
     return "\n\n".join(part.strip() for part in parts) + "\n"
 
@@ -87,8 +83,8 @@ def _overview(tables: Sequence[Table], records: Sequence[Record], problems: Sequ
 def _without_result(records: Sequence[Record]) -> list[str]:
     lines = [
         f"- {text.escape_markdown(record.identity.title)}: {record.status}: "
-        f"{text.escape_markdown(record.failure.reason.splitlines()[0])} (record {record.digest})"
-        for record in sorted(records, key=lambda record: record.identity.title)
+        f"{text.escape_markdown(record.failure.reason)} (record {record.digest})"
+        for record in sorted(records, key=lambda record: (record.identity.title, record.digest))
         if record.failure is not None
     ]
     return ["## Cells without a result", "\n".join(lines)] if lines else []
@@ -100,11 +96,12 @@ def _departures(methods: set[str]) -> list[str]:
     lines = []
     for name in sorted(methods & found.keys(), key=lambda name: (found[name].card.position, name)):
         card = found[name].card
-        lines += [f"- **{card.title}**, from the paper: {item}" for item in card.from_paper]
-        lines += [f"- **{card.title}**, from the released code: {item}" for item in card.from_release]
+        for origin, items in (("the paper", card.from_paper), ("the released code", card.from_release)):
+            head = f"- **{text.escape_markdown(card.title)}**, from {origin}: "
+            lines += [head + text.escape_markdown(item) for item in items]
     return ["## Where the methods depart from their sources", "\n".join(lines)] if lines else []
 
 
 def _stem(table: Table) -> str:
     parts = [table.dataset, table.kind, table.profile, table.protocol, table.selection, table.fingerprint[:8]]
-    return re.sub(r"[^A-Za-z0-9.@_-]+", "-", "_".join(parts))
+    return re.sub(r"[^A-Za-z0-9.@_-]+", "-", "_".join(parts)).lstrip(".-")

@@ -11,7 +11,8 @@ from bench.analysis.tables import AVERAGE, Direction, Entry, Row, Table
 
 PSEUDO_PAIRS = "†"
 _FIELDS = (
-    *("dataset", "data_kind", "profile", "protocol", "selection", "method", "label", "pairing"),
+    *("dataset", "data_kind", "profile", "fingerprint", "protocol", "selection"),
+    *("method", "label", "pairing"),
     *("query", "gallery", "mean", "deviation", "seeds", "reason", "records"),
 )
 _LATEX = {
@@ -27,6 +28,10 @@ _LATEX = {
     "\\": r"\textbackslash{}",
     "<": r"\textless{}",
     ">": r"\textgreater{}",
+    # These have a meaning right after the end of a row.
+    "[": "{[}",
+    "]": "{]}",
+    "*": "{*}",
     PSEUDO_PAIRS: r"\textdagger{}",
     "±": r"$\pm$",
     "→": r"$\rightarrow$",
@@ -87,6 +92,7 @@ def csv_text(table: Table) -> str:
                     table.dataset,
                     table.kind,
                     table.profile,
+                    table.fingerprint,
                     table.protocol,
                     table.selection,
                     row.method,
@@ -106,7 +112,10 @@ def csv_text(table: Table) -> str:
 def caption(table: Table) -> str:
     """Return what a table shows, in one line."""
     kind = "" if table.kind == "real" else " — LOOK-ALIKE, generated data, not the benchmark"
-    return f"{table.dataset}{kind} — {table.protocol}, {table.profile} profile, selection {table.selection}"
+    return (
+        f"{table.dataset}{kind} — {table.protocol}, {table.profile} profile, selection {table.selection}, "
+        f"data {table.fingerprint[:8]}"
+    )
 
 
 def _heading(column: Direction) -> str:
@@ -161,17 +170,20 @@ def _notes(table: Table) -> str:
     if any(row.pairing for row in table.rows):
         notes.append(f"{PSEUDO_PAIRS} trained on class-matched pseudo-pairs, since the data has no pairs.")
     for row in table.rows:
+        known = " ".join(row.lacking)
         reasons = {entry.reason for entry in row.entries.values() if entry.reason}
-        notes += [f"{escape_markdown(row.label)}: {escape_markdown(reason)}" for reason in sorted(reasons)]
+        said = [*row.lacking, *sorted(reason for reason in reasons if reason not in known)]
+        notes += [f"{escape_markdown(row.label)}: {escape_markdown(reason)}" for reason in said]
     return "".join(f"\n{note}\n" for note in notes)
 
 
 def escape_markdown(text: str) -> str:
-    """Escape what Markdown or HTML would read as markup."""
-    for character in "\\`*_[]|#":
+    """Return text in one line with everything escaped that Markdown or HTML would read as markup."""
+    text = " ".join(text.split())
+    for character in "\\`*_[]|#~$":
         text = text.replace(character, f"\\{character}")
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def _latex(text: str) -> str:
-    return "".join(_LATEX.get(character, character) for character in text)
+    return "".join(_LATEX.get(character, character) for character in " ".join(text.split()))
