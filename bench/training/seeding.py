@@ -71,10 +71,11 @@ def reproducible(threads: int | None) -> Iterator[None]:
     """
     # cuBLAS reads this when its handle is made; without it CUDA matrix products refuse to be deterministic.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    deterministic = torch.are_deterministic_algorithms_enabled()
+    mode = torch.get_deterministic_debug_mode()
     filling = _memory.fill_uninitialized_memory
     before = torch.get_num_threads()
-    torch.use_deterministic_algorithms(True)
+    # The same as use_deterministic_algorithms(True), which would import torch's compiler first.
+    torch.set_deterministic_debug_mode("error")
     # Only reads of uninitialised memory would need this, and it costs a pass over every new tensor.
     _memory.fill_uninitialized_memory = False
     if threads is not None:
@@ -84,4 +85,4 @@ def reproducible(threads: int | None) -> Iterator[None]:
     finally:
         torch.set_num_threads(before)
         _memory.fill_uninitialized_memory = filling
-        torch.use_deterministic_algorithms(deterministic)
+        torch.set_deterministic_debug_mode(mode)
