@@ -48,6 +48,8 @@ class MethodCard:
             modality's own validation loss, ``none`` = nothing to select (closed form).
         from_paper: departures from the paper.
         from_release: departures from the authors' released code.
+        parity: what tests compare with numbers of somebody else's code, and whose, such as
+            ``loss, gradients, network: released code``; ``none: <why>`` where there is nothing to compare.
         citation: key in ``methods/references.bib``.
         code: address of the released code.
         position: place in the roster's tables.
@@ -67,6 +69,7 @@ class MethodCard:
     selects_by: Literal["map", "loss", "none"] = "map"
     from_paper: tuple[str, ...] = ()
     from_release: tuple[str, ...] = ()
+    parity: str = ""
     citation: str = ""
     code: str = ""
     position: int = 1000
