@@ -4,6 +4,7 @@ A deep method derives from `DeepMethod` and hands over `Stage`s of `Track`s: mod
 `Step`s with their losses and optimisers. It writes no loop of its own.
 """
 
+from bench.training.adversarial import gradual, modality_cross_entropy, reverse_gradient
 from bench.training.batches import AlignedPairs, ClassCovering, GivenOrder, Independent, Plan, Rows
 from bench.training.data import Batch, DeviceSplit, Scaling
 from bench.training.encoders import Prototypes, built, mlp, row_norm, unit
@@ -49,10 +50,13 @@ __all__ = [
     "distance",
     "gce",
     "generator",
+    "gradual",
     "mlp",
+    "modality_cross_entropy",
     "pair_nll",
     "per_modality",
     "reproducible",
+    "reverse_gradient",
     "row_norm",
     "seeded",
     "unit",
