@@ -164,13 +164,13 @@ def _run(
     from bench.experiment.workplace import Workplace
     from bench.records.folders import StoreError
 
+    place = Workplace(
+        data_dir.resolve(), _device(way.device), registry.plugins(), way.timeout, way.trace_test
+    )
     try:
         store.prepare()
     except StoreError as error:
         raise UsageError(str(error)) from error
-    place = Workplace(
-        data_dir.resolve(), _device(way.device), registry.plugins(), way.timeout, way.trace_test
-    )
     unusable = open_once(todo, data_dir, wanted.profile)
     for name, reason in unusable.items():
         click.echo(f"error: {name} is left out: {reason}", err=True)

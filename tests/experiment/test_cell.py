@@ -1,0 +1,212 @@
+"""One cell: what its record says when it works, and when it fails in any way short of the process's end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.contract import Dataset, Split
+from bench.data import load_dataset
+from bench.experiment.cell import Finished, lost, run_cell
+from bench.experiment.workplace import Workplace
+from bench.records import Failure
+from tests.grid import FAULTS, cells_of, only_plugins, write_bundle
+
+PLACE = Workplace(plugins=(str(FAULTS),))
+
+
+@pytest.fixture(autouse=True, scope="module")
+def faults() -> Iterator[None]:
+    with only_plugins(FAULTS):
+        yield
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_bundle(tmp_path_factory.mktemp("cell") / "small.npz")
+
+
+def run(method: str, bundle: Path, place: Workplace = PLACE, seed: int = 0, **overrides: Any) -> Finished:
+    (cell,) = cells_of([method], bundle, seeds=[seed], **overrides)
+    return run_cell(cell, place)
+
+
+def test_a_finished_cell_says_everything_about_itself(small: Path) -> None:
+    finished = run("plain", small)
+    record, result = finished.record, finished.record.result
+    assert record.status == "done"
+    assert result is not None
+    assert (result.selection, result.selected, result.pairing) == ("none", [], "natural")
+    assert result.rows["image"].train == 60
+    assert result.rows["text"].dimension == 8
+    protocols = {metric.protocol for metric in result.metrics}
+    assert protocols == {"map@all", "map@50/hits", "map@50/min", "map@50/relevant"}
+    assert {(metric.query, metric.gallery) for metric in result.metrics} == {
+        ("image", "text"),
+        ("text", "image"),
+    }
+    assert result.audit == (
+        "test split opened after fit had ended and the selection was written down (closed form)"
+    )
+    seconds = record.circumstances.seconds
+    assert seconds["total"] >= seconds["load"] + seconds["fit"] + seconds["evaluate"] - 1e-5
+    assert result.notes["word"] == "a"
+
+
+def test_average_precision_per_query_stands_behind_every_metric(small: Path) -> None:
+    finished = run("plain", small)
+    assert finished.record.result is not None
+    for metric in finished.record.result.metrics:
+        ap = finished.per_query[metric.selection, metric.protocol, metric.query, metric.gallery]
+        assert len(ap) == metric.queries == 30
+        assert float(ap.mean()) == pytest.approx(metric.value, abs=1e-12)
+
+
+def test_the_log_holds_what_was_printed_and_warned_of_and_nothing_escapes(
+    small: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    log = run("plain", small).log
+    assert "a word from fit\n" in log
+    assert "RuntimeWarning: divide by zero" in log
+    assert "test split opened after fit had ended" in log
+    assert capfd.readouterr() == ("", "")
+
+
+def test_two_methods_meet_the_same_draws_and_other_seeds_meet_others(small: Path) -> None:
+    def draws(method: str, seed: int) -> Any:
+        result = run(method, small, seed=seed).record.result
+        assert result is not None
+        return result.notes["draws"]
+
+    assert draws("plain", 0) == draws("twin", 0)
+    assert draws("plain", 1) == draws("twin", 1) != draws("plain", 0)
+
+
+@pytest.mark.parametrize(
+    ("method", "status", "kind", "reason"),
+    [
+        ("raises", "failed", "ValueError", "ValueError: the matrix is singular"),
+        ("nan", "refused", "RefusedEmbeddings", "contain NaN"),
+        ("peeks", "failed", "SealedTestError", "the test split of emoji was asked for during fit"),
+        ("sneaks", "failed", "SealedTestError", "asked for test data during fit and hid the refusal"),
+        ("hungry", "out-of-memory", "memory", "MemoryError"),
+        ("mute", "failed", "_MuteError", "_MuteError"),
+        ("unwritable", "failed", "TypeError", "object is not a JSON value"),
+        ("only_last", "failed", "PluginError", "has last, but not 'best'"),
+    ],
+)
+def test_a_cell_that_fails_says_why_in_one_sentence(
+    small: Path, method: str, status: str, kind: str, reason: str
+) -> None:
+    finished = run(method, small)
+    failure = finished.record.failure
+    assert finished.record.status == status
+    assert finished.record.result is None
+    assert failure is not None
+    assert failure.kind == kind
+    assert reason in failure.reason
+    assert "\n" not in failure.reason
+    assert bool(failure.traceback) == (status in ("failed", "out-of-memory"))
+    assert f"{status}: {failure.reason}" in finished.log
+
+
+def test_a_declared_limit_is_a_skip_with_its_reason(tmp_path: Path) -> None:
+    multi = write_bundle(tmp_path / "multi.npz", multi_label=True)
+    record = run("single", multi).record
+    assert record.status == "skipped"
+    assert record.failure == Failure(
+        reason="Single takes one class per sample, and these samples may have several", kind="declared"
+    )
+
+
+def test_what_was_traced_before_a_failure_is_kept(small: Path) -> None:
+    assert run("raises", small).trace == [{"stage": "fit", "epoch": 1, "loss": 1.0}]
+
+
+def test_pairs_that_are_missing_are_made_by_class_and_recorded(tmp_path: Path) -> None:
+    unpaired = write_bundle(tmp_path / "unpaired.npz", paired=False)
+    paired, plain = run("paired", unpaired).record.result, run("plain", unpaired).record.result
+    assert paired is not None
+    assert plain is not None
+    assert (paired.pairing, plain.pairing) == ("class-matched", "none")
+
+
+def test_a_method_that_watches_its_deadline_stops_by_itself(small: Path) -> None:
+    finished = run("watches", small, Workplace(plugins=PLACE.plugins, seconds=0.3))
+    assert finished.record.status == "timeout"
+    assert finished.trace
+    assert finished.record.circumstances.seconds["total"] < 2.0
+
+
+def test_data_that_changed_after_planning_is_not_taken_for_the_planned(tmp_path: Path) -> None:
+    bundle = write_bundle(tmp_path / "mine.npz")
+    (cell,) = cells_of(["plain"], bundle)
+    write_bundle(bundle, seed=1)
+    record = run_cell(cell, PLACE).record
+    assert record.failure is not None
+    assert "the data of mine changed after this cell was planned" in record.failure.reason
+
+
+def test_the_oracle_is_traced_on_request_only_and_changes_nothing_else(small: Path) -> None:
+    usual = run("sdml", small, epochs=3)
+    traced = run("sdml", small, Workplace(trace_test=True), epochs=3)
+    assert usual.record.result is not None
+    assert traced.record.result is not None
+    rules = {metric.selection for metric in traced.record.result.metrics}
+    assert rules == {"best", "last", "oracle"}
+    assert [m for m in traced.record.result.metrics if m.selection != "oracle"] == (
+        usual.record.result.metrics
+    )
+    assert "except by the oracle trace that was asked for" in traced.record.result.audit
+    assert "oracle" not in usual.record.result.audit
+    without = [{key: value for key, value in row.items() if key != "oracle_map"} for row in traced.trace]
+    assert without == usual.trace
+    assert all("oracle_map" in row for row in traced.trace)
+    (oracle,) = (point for point in traced.record.result.selected if point.rule == "oracle")
+    values = [row["oracle_map"] for row in traced.trace]
+    assert oracle.value == max(values, key=lambda value: float(value or 0))
+
+
+def test_the_test_split_is_opened_only_after_the_selection_is_written_down(
+    small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    story: list[str] = []
+
+    def load(*arguments: Any, **more: Any) -> Dataset:
+        dataset = load_dataset(*arguments, **more)
+
+        def open_test() -> Split:
+            story.append("test opened")
+            return dataset.open_test()
+
+        return replace(dataset, open_test=open_test)
+
+    def audit(*_: Any) -> str:
+        story.append("selection written")
+        return "audit"
+
+    monkeypatch.setattr("bench.experiment.cell.load_dataset", load)
+    monkeypatch.setattr("bench.experiment.cell._audit", audit)
+    assert run("plain", small).record.status == "done"
+    assert story[:2] == ["selection written", "test opened"]
+
+
+def test_a_lost_cell_is_recorded_with_what_is_known_of_it(small: Path) -> None:
+    (cell,) = cells_of(["plain"], small)
+    finished = lost(cell, PLACE, "failed", Failure(reason="it was killed", kind="signal"), 12.5, "last words")
+    assert finished.record.identity == cell.identity
+    assert finished.record.circumstances.seconds == {"total": 12.5}
+    assert finished.record.circumstances.peak_memory is None
+    assert finished.log == "last words\nfailed: it was killed\n"
+
+
+def test_threads_are_part_of_the_settings_and_change_no_other_thread_count(small: Path) -> None:
+    from threadpoolctl import threadpool_info
+
+    before = [library["num_threads"] for library in threadpool_info()]
+    run("mcca", small)
+    assert [library["num_threads"] for library in threadpool_info()][: len(before)] == before

@@ -1,0 +1,148 @@
+"""A request's cells: one per method, variant, dataset, modalities and seed, and none twice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bench import registry
+from bench.contract import UsageError
+from bench.experiment.grid import Cell, DataSource, Request, describe_data, plan
+from tests.grid import FAULTS, only_plugins, write_bundle
+
+TWO = DataSource("two", "two", "real", "f" * 64, ("image", "text"))
+FIVE = DataSource("five", "five", "look-alike", "e" * 64, ("image", "text", "audio", "3d", "video"))
+DATA = {"two": TWO, "five": FIVE}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def faults() -> Iterator[None]:
+    with only_plugins(FAULTS):
+        yield
+
+
+def planned(methods: list[str], datasets: list[str], **more: Any) -> list[Cell]:
+    return plan(Request(methods, datasets, **more), DATA)
+
+
+def test_a_method_for_any_number_gets_all_modalities_at_once_one_for_two_gets_every_pair() -> None:
+    assert [cell.identity.modalities for cell in planned(["mcca"], ["five"])] == [FIVE.modalities]
+    pairs = [cell.identity.modalities for cell in planned(["pairwise"], ["five"])]
+    assert len(pairs) == len(set(pairs)) == 10
+    assert all(FIVE.modalities.index(a) < FIVE.modalities.index(b) for a, b in pairs)
+    assert [cell.identity.modalities for cell in planned(["pairwise"], ["two"])] == [TWO.modalities]
+
+
+METHODS = ("mcca", "sm", "plain", "pairwise", "drcl")
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.lists(st.sampled_from(METHODS), min_size=1, unique=True),
+    st.lists(st.sampled_from(METHODS), unique=True),
+    st.lists(st.sampled_from(["two", "five"]), min_size=1, unique=True),
+    st.sets(st.integers(0, 5), min_size=1),
+)
+def test_more_methods_more_datasets_and_more_seeds_never_change_a_cell(
+    methods: list[str], others: list[str], datasets: list[str], seeds: set[int]
+) -> None:
+    few = planned(methods, datasets[:1], seeds=sorted(seeds)[:1])
+    many = planned(list(dict.fromkeys([*others, *methods])), datasets, seeds=sorted(seeds))
+    digests = [cell.identity.digest for cell in many]
+    assert len(set(digests)) == len(digests)
+    assert {cell.identity.digest for cell in few} <= set(digests)
+
+
+def test_what_is_asked_for_twice_is_planned_once() -> None:
+    assert len(planned(["mcca", "mcca"], ["two", "two"], seeds=[0, 0], variants=["full", "full"])) == 1
+
+
+def test_a_method_without_a_variant_is_left_out_of_it() -> None:
+    cells = planned(["plain", "sm"], ["two"], variants=["full", "loud"])
+    found = [(cell.identity.method, cell.identity.variant) for cell in cells]
+    assert found == [("plain", "full"), ("plain", "loud"), ("sm", "full")]
+    assert cells[1].identity.settings["word"] == "b"
+
+
+def test_an_unknown_variant_names_the_near_ones() -> None:
+    with pytest.raises(UsageError, match=r"unknown variant 'lout'.*did you mean 'loud'"):
+        planned(["plain"], ["two"], variants=["lout"])
+
+
+def test_a_variant_that_nobody_has_here_is_nothing_to_run() -> None:
+    with pytest.raises(UsageError, match="nothing to run"):
+        planned([], ["two"])
+
+
+def test_a_setting_for_all_reaches_those_that_have_it_and_one_for_a_method_wins() -> None:
+    overrides = {"*": {"seconds": 2.0, "word": "c"}, "twin": {"word": "d"}}
+    cells = planned(["plain", "twin", "mcca"], ["two"], overrides=overrides)
+    words = [cell.identity.settings.get("word") for cell in cells]
+    assert words == ["c", "d", None]
+    assert "seconds" not in cells[2].identity.settings
+
+
+@pytest.mark.parametrize(
+    ("given_", "plain"),
+    [
+        ({"seconds": 30}, {}),  # the usual value in another spelling is the usual cell
+        ({"seconds": 5}, {"seconds": 5.0}),
+        ({"widths": [4]}, {"widths": [4]}),
+        ({"rates": {"image": 1}}, {"rates": {"image": 1.0}}),
+        ({"rates": None}, {}),
+    ],
+)
+def test_a_setting_is_spelled_as_the_method_spells_it(given_: dict[str, Any], plain: dict[str, Any]) -> None:
+    (usual,) = planned(["plain"], ["two"])
+    (cell,) = planned(["plain"], ["two"], overrides={"plain": given_})
+    assert repr(cell.identity.settings) == repr({**usual.identity.settings, **plain})
+    assert (cell.identity.digest == usual.identity.digest) == (not plain)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "sentence"),
+    [
+        ({"plain": {"seconds": "abc"}}, "settings of plain: seconds: Expected float, got str"),
+        ({"plain": {"widths": [1, "x"]}}, r"settings of plain: widths\[1\]: Expected int"),
+        ({"plain": {"secons": 1}}, "unknown setting of plain 'secons'.*did you mean 'seconds'"),
+        ({"*": {"epoch": 1}}, "unknown setting of any of the methods 'epoch'"),
+        ({"twin": {"seconds": 1}}, "settings are given for twin, which is not among the methods"),
+    ],
+)
+def test_a_wrong_setting_is_refused_before_anything_runs(
+    overrides: dict[str, dict[str, Any]], sentence: str
+) -> None:
+    with pytest.raises(UsageError, match=sentence):
+        planned(["plain", "sm"], ["two"], overrides=overrides)
+
+
+def test_usual_settings_are_planned_without_importing_the_method(monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(*_: object) -> None:
+        raise AssertionError("the class was imported")
+
+    monkeypatch.setattr(registry, "checked_settings", never)
+    assert planned(["plain"], ["two"])
+
+
+def test_profiles_datasets_and_data_versions_are_different_cells() -> None:
+    other = DataSource("two", "two", "real", "0" * 64, ("image", "text"))
+    cells = [
+        *planned(["mcca"], ["two", "five"]),
+        *planned(["mcca"], ["two"], profile="paper"),
+        *planned(["mcca"], ["two"], threads=2),
+        *plan(Request(["mcca"], ["two"]), {"two": other}),
+    ]
+    assert len({cell.identity.digest for cell in cells}) == 5
+
+
+def test_a_bundle_is_described_by_what_is_in_it(tmp_path: Path) -> None:
+    path = write_bundle(tmp_path / "mine.npz", ("image", "text", "audio"))
+    source = describe_data(str(path), None, "quick", None)
+    assert (source.name, source.kind, source.modalities) == ("mine", "real", ("image", "text", "audio"))
+    changed = write_bundle(tmp_path / "mine.npz", ("image", "text", "audio"), seed=1)
+    assert describe_data(str(changed), None, "quick", None).fingerprint != source.fingerprint

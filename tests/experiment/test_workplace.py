@@ -1,0 +1,99 @@
+"""The command in a record makes the same cell again: its digest comes out, whatever was asked for."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.experiment.workplace import Workplace, command_for
+from bench.records import Store
+from tests.grid import FAULTS, Grid, cells_of, only_plugins, say, write_bundle
+
+
+def planned_again(command: str, tmp_path: Path) -> tuple[int, str]:
+    """Return what the command would run, without running it."""
+    words = shlex.split(command)
+    assert words[:3] == ["python", "-m", "bench"]
+    said = say(*words[3:], "--dry-run", "--results", tmp_path / "nothing")
+    assert not (tmp_path / "nothing").exists()
+    return said.status, said.out
+
+
+def test_every_record_of_a_grid_can_be_made_again_by_its_command(grid: Grid, tmp_path: Path) -> None:
+    seen = set()
+    for record in grid.store.records():
+        if (record.identity.method, record.identity.dataset) not in seen:
+            status, out = planned_again(record.circumstances.command, tmp_path)
+            assert status == 0
+            assert out.splitlines()[0].split()[:3] == ["to", "run", record.digest]
+            assert "1 cells, 1 to run" in out
+            seen.add((record.identity.method, record.identity.dataset))
+
+
+CHANGES: list[dict[str, Any]] = [
+    {"seconds": 1e-05},
+    {"seconds": 3.0, "widths": [7, 8, 9]},
+    {"rates": {"image": 0.0001, "a b": 2.0}},
+    {"rates": None, "word": 'it\'s "quoted" & $HOME; `x`'},
+    {"word": "1e-5"},
+    {"word": "null"},
+    {"word": "{a: b}"},
+    {"word": "é 中文"},
+]
+
+
+@pytest.mark.parametrize("changes", CHANGES)
+@pytest.mark.parametrize("name", ["my own, data.npz"])
+def test_settings_of_every_kind_survive_the_way_through_a_shell(
+    tmp_path: Path, changes: dict[str, Any], name: str
+) -> None:
+    bundle = write_bundle(tmp_path / name)
+    with only_plugins(FAULTS):
+        (cell,) = cells_of(["plain"], bundle, seeds=[3], **changes)
+        command = command_for(cell, Workplace(plugins=(str(FAULTS),)))
+    status, out = planned_again(command, tmp_path)
+    assert status == 0
+    assert f"to run   {cell.identity.digest} " in out
+
+
+def test_a_variant_of_a_built_in_method_and_its_threads_are_named(tmp_path: Path) -> None:
+    said = say("run", "--methods", "drcl", "--datasets", "emoji", "--variants", "without_mrr", "--dry-run",
+               "--threads", 2, "--results", tmp_path / "r")  # fmt: skip
+    digest = said.out.split()[2]
+    from bench.experiment.grid import Request, describe_data, plan
+
+    source = describe_data("emoji", None, "quick", None)
+    request = Request(["drcl"], ["emoji"], variants=["without_mrr"], threads=2)
+    (cell,) = plan(request, {"emoji": source})
+    assert cell.identity.digest == digest
+    command = command_for(cell, Workplace())
+    assert "--variants without_mrr" in command
+    assert digest in planned_again(command, tmp_path)[1]
+
+
+def test_surroundings_are_told_where_they_are_not_the_usual(tmp_path: Path) -> None:
+    with only_plugins(FAULTS):
+        (cell,) = cells_of(["plain"], write_bundle(tmp_path / "a.npz"))
+        usual = command_for(cell, Workplace(Path("data").resolve()))
+        place = Workplace(tmp_path, "cuda:1", (str(FAULTS),), 2.5, trace_test=True)
+        unusual = command_for(cell, place)
+    assert "--data " not in usual
+    assert "--device" not in usual
+    words = shlex.split(unusual)[len(shlex.split(usual)) :]
+    assert words == [
+        *("--plugin", str(FAULTS), "--data", str(tmp_path), "--device", "cuda"),
+        *("--timeout", "2.5", "--trace-test"),
+    ]
+
+
+def test_a_method_that_is_gone_tells_all_its_settings(grid: Grid) -> None:
+    record = next(r for r in Store(grid.results).records() if r.identity.method == "plain")
+    from bench.experiment.grid import Cell
+
+    with only_plugins():
+        words = shlex.split(command_for(Cell(record.identity, "x.npz"), Workplace()))
+    changed = {word.partition("=")[0] for word in words if word.startswith("plain.")}
+    assert changed == {f"plain.{key}" for key in record.identity.settings}
