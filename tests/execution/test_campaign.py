@@ -1,0 +1,287 @@
+"""A grid against a folder: all is recorded, nothing runs twice, the same cell gives the same bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from bench.execution.campaign import (
+    Ended,
+    count_statuses,
+    describe_sources,
+    open_once,
+    remaining,
+    run_cells,
+)
+from bench.execution.tasks import Event, Progress, Started
+from bench.experiment.grid import Cell
+from bench.experiment.workplace import Workplace
+from bench.records import Store, StoreError
+from bench.records.encoding import FILES, encode_sums
+from tests.grid import FAULTS, Grid, bytes_of, cells_of, only_plugins, write_bundle
+
+PLACE = Workplace(plugins=(str(FAULTS),))
+
+
+@pytest.fixture(autouse=True, scope="module")
+def faults() -> Iterator[None]:
+    with only_plugins(FAULTS):
+        yield
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_bundle(tmp_path_factory.mktemp("campaign") / "small.npz")
+
+
+def run(cells: Sequence[Cell], results: Path, place: Workplace = PLACE, jobs: int = 0) -> list[Event | Ended]:
+    events: list[Event | Ended] = []
+    ended = run_cells(cells, Store(results), place, jobs=jobs, on_event=events.append)
+    assert ended == len([event for event in events if isinstance(event, Ended)]) == len(cells)
+    return events
+
+
+def ends(events: Sequence[Event | Ended]) -> list[Ended]:
+    return [event for event in events if isinstance(event, Ended)]
+
+
+@pytest.mark.parametrize(
+    ("method", "dataset", "status", "reason"),
+    [
+        ("plain", "small", "done", ""),
+        ("drcl", "multi", "done", ""),
+        ("raises", "small", "failed", "ValueError: the matrix is singular"),
+        ("leaves", "small", "failed", "its process ended by itself with status 7"),
+        ("nan", "small", "refused", "contain NaN"),
+        ("peeks", "small", "failed", "a method sees train and validation only"),
+        ("sneaks", "small", "failed", "hid the refusal"),
+        ("single", "small", "done", ""),
+        ("single", "multi", "skipped", "Single takes one class per sample"),
+    ],
+)
+def test_every_cell_of_a_grid_is_recorded_whatever_the_others_do(
+    grid: Grid, method: str, dataset: str, status: str, reason: str
+) -> None:
+    record = grid.record(method, dataset)
+    assert record["status"] == status
+    assert reason in (record["failure"] or {"reason": ""})["reason"]
+
+
+def test_a_grid_with_failures_is_otherwise_complete(grid: Grid) -> None:
+    assert len(grid.store.statuses()) == 41
+    assert grid.said.status == 1
+    assert "40 cells: 22 done, 12 failed, 4 refused, 2 skipped; 40 run now" in grid.said.out
+    assert "to the real output" in grid.store.log(_digest(grid, "leaves"))
+
+
+def _digest(grid: Grid, method: str) -> str:
+    return next(record.digest for record in grid.store.records() if record.identity.method == method)
+
+
+def test_the_same_cells_give_the_same_bytes_in_any_process_company_and_order(
+    grid: Grid, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The grid ran in two workers; here the same cells run backwards in one, and then in this process."""
+    methods = ("mcca", "sm", "sdml", "drcl", "plain", "raises")
+    small = {record.digest: record.identity.method for record in grid.store.records()}
+    expected = {key: value for key, value in bytes_of(grid.results).items() if small[key] in methods}
+    cells = [
+        cell
+        for method in methods
+        for cell in cells_of([method], grid.small, grid.multi, seeds=(0, 1), **_changes(method))
+    ]
+    assert {cell.identity.digest for cell in cells} == expected.keys()
+
+    def backwards(cells: Sequence[Cell], store: Store) -> dict[str, float]:
+        digests = [cell.identity.digest for cell in cells]
+        return {digest: float(number) for number, digest in enumerate(digests)}
+
+    monkeypatch.setattr("bench.execution.campaign.estimate", backwards)
+    run(cells, tmp_path / "one", jobs=1)
+    assert bytes_of(tmp_path / "one") == expected
+
+    # A process that was used for other things, with other settings of torch, has no influence either.
+    torch.manual_seed(12345)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        run(cells[::-1], tmp_path / "here")
+    finally:
+        torch.set_num_threads(threads)
+    assert bytes_of(tmp_path / "here") == expected
+
+
+def _changes(method: str) -> dict[str, Any]:
+    changes = {"drcl": {"epochs": 2, "spl_epochs": 2}, "sdml": {"epochs": 2}}
+    return changes.get(method, {})
+
+
+def test_running_again_does_only_what_is_missing(small: Path, tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    few = cells_of(["plain", "raises"], small)
+    assert remaining(few, store) == few
+    run(few, tmp_path)
+    before = bytes_of(tmp_path)
+    many = cells_of(["plain", "raises", "twin"], small, seeds=(0, 1))
+    todo = remaining(many, store)
+    assert {cell.identity.title for cell in many} - {cell.identity.title for cell in todo} == {
+        cell.identity.title for cell in few
+    }
+    run(todo, tmp_path)
+    assert remaining(many, store) == []
+    assert before.items() <= bytes_of(tmp_path).items()
+
+
+@pytest.fixture(scope="module")
+def ended(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Cell], Store]:
+    """Cells that ended in different ways, and where they are recorded."""
+    folder = tmp_path_factory.mktemp("ended")
+    multi = write_bundle(folder / "multi.npz", multi_label=True)
+    with only_plugins(FAULTS):
+        cells = cells_of(["plain", "raises", "nan", "single"], multi)
+        run(cells, folder)
+    return cells, Store(folder)
+
+
+@pytest.mark.parametrize(
+    ("retry", "again"),
+    [
+        ([], set()),
+        (["failed"], {"raises"}),
+        (["refused"], {"nan"}),
+        (["refused", "failed"], {"raises", "nan"}),
+        (["skipped"], {"single"}),
+        (["all"], {"raises", "nan"}),
+        (["timeout"], set()),
+    ],
+)
+def test_recorded_failures_are_run_again_on_request_only(
+    ended: tuple[list[Cell], Store], retry: list[str], again: set[str]
+) -> None:
+    cells, store = ended
+    assert {cell.identity.method for cell in remaining(cells, store, retry)} == again
+
+
+def test_a_finished_cell_without_oracle_is_missing_when_the_oracle_is_asked_for(
+    small: Path, tmp_path: Path
+) -> None:
+    cells = cells_of(["plain", "sdml"], small, epochs=2)
+    run(cells, tmp_path)
+    store = Store(tmp_path)
+    todo = remaining(cells, store, trace_test=True)
+    assert [cell.identity.method for cell in todo] == ["sdml"]  # a closed form has nothing to trace
+    run(todo, tmp_path, Workplace(plugins=PLACE.plugins, trace_test=True))
+    assert remaining(cells, store, trace_test=True) == []
+    assert remaining(cells, store) == []
+
+
+@pytest.mark.parametrize("damage", ["truncate", "remove"])
+def test_a_damaged_record_is_run_again(small: Path, tmp_path: Path, damage: str) -> None:
+    cells = cells_of(["plain"], small)
+    run(cells, tmp_path)
+    before = bytes_of(tmp_path)
+    file = tmp_path / "runs" / cells[0].identity.digest / "record.json"
+    file.unlink() if damage == "remove" else file.write_bytes(file.read_bytes()[:40])
+    store = Store(tmp_path)
+    assert remaining(cells, store) == cells
+    assert [problem.kept for problem in store.problems] == [False]
+    run(cells, tmp_path)
+    assert bytes_of(tmp_path) == before
+
+
+def test_a_record_of_a_later_version_is_left_to_that_version(small: Path, tmp_path: Path) -> None:
+    cells = cells_of(["plain"], small)
+    run(cells, tmp_path)
+    make_newer(tmp_path / "runs" / cells[0].identity.digest)
+    store = Store(tmp_path)
+    assert remaining(cells, store, ["all"]) == []
+    assert [problem.kept for problem in store.problems] == [True]
+    assert count_statuses(cells, store)["missing"] == 1
+
+
+def make_newer(folder: Path) -> None:
+    """Let a record look as if a later version of the program had written it."""
+    files = {name: (folder / name).read_bytes() for name in FILES}
+    files["record.json"] = files["record.json"].replace(b'"schema": 1', b'"schema": 99')
+    (folder / "record.json").write_bytes(files["record.json"])
+    (folder / "sha256sums.txt").write_bytes(encode_sums(files))
+
+
+def test_events_tell_of_starts_and_ends_in_order(small: Path, tmp_path: Path) -> None:
+    events = run(cells_of(["plain", "raises"], small), tmp_path)
+    assert [type(event) for event in events] == [Started, Ended, Started, Ended]
+    assert {(end.cell.identity.method, end.status, end.reason) for end in ends(events)} == {
+        ("plain", "done", ""),
+        ("raises", "failed", "ValueError: the matrix is singular"),
+    }
+
+
+def test_a_deep_method_reports_its_epochs(small: Path, tmp_path: Path) -> None:
+    events = run(cells_of(["sdml"], small, epochs=2), tmp_path)
+    (progress, *_) = [event for event in events if isinstance(event, Progress)]
+    assert (progress.values["stage"], progress.values["epoch"], progress.values["epochs"]) == ("train", 1, 2)
+
+
+def test_a_cell_that_ignores_its_time_limit_is_stopped_and_says_so(small: Path, tmp_path: Path) -> None:
+    cells = cells_of(["sleeps", "plain"], small)
+    place = Workplace(plugins=PLACE.plugins, seconds=1.0)
+    found = {end.cell.identity.method: end for end in ends(run(cells, tmp_path, place, jobs=1))}
+    assert (found["sleeps"].status, found["plain"].status) == ("timeout", "done")
+    assert found["sleeps"].reason == "it went on after its time limit of 1 s and was stopped"
+    assert Store(tmp_path).status(found["sleeps"].cell.identity.digest) == "timeout"
+
+
+def test_nothing_to_do_touches_nothing(tmp_path: Path) -> None:
+    assert run_cells([], Store(tmp_path / "none"), PLACE, jobs=2, on_event=print) == 0
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_folder_that_cannot_be_written_stops_the_run_before_it_starts(small: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(StoreError, match="part of that path is a file"):
+        run_cells(cells_of(["plain"], small), Store(tmp_path / "file"), PLACE, jobs=0, on_event=print)
+
+
+def test_what_the_listener_raises_stops_the_run_and_keeps_what_is_done(small: Path, tmp_path: Path) -> None:
+    def stop(event: Event | Ended) -> None:
+        if isinstance(event, Ended):
+            raise KeyboardInterrupt
+
+    cells = cells_of(["plain", "twin"], small)
+    with pytest.raises(KeyboardInterrupt):
+        run_cells(cells, Store(tmp_path), PLACE, jobs=0, on_event=stop)
+    assert len(remaining(cells, Store(tmp_path))) == 1
+
+
+def test_counts_are_of_the_cells_asked_for(grid: Grid) -> None:
+    cells = cells_of(["plain", "raises", "pairwise"], grid.small, seeds=(0, 1))
+    counts = count_statuses(cells, grid.store)
+    assert {status: number for status, number in counts.items() if number} == {
+        "done": 2,
+        "failed": 2,
+        "missing": 2,
+    }
+
+
+def test_a_damaged_dataset_is_named_and_costs_the_others_nothing(tmp_path: Path, small: Path) -> None:
+    (tmp_path / "bad.npz").write_bytes(b"PK\x03\x04 nonsense")
+    sources = describe_sources([str(tmp_path / "bad.npz"), str(small)], Path("data"), "quick", None)
+    assert list(sources.usable) == [str(small)]
+    assert "bad.npz" in sources.damaged[str(tmp_path / "bad.npz")]
+
+
+def test_features_that_turn_out_bad_are_named_before_any_training(tmp_path: Path, small: Path) -> None:
+    bundle = write_bundle(tmp_path / "nan.npz")
+    with np.load(bundle) as content:
+        arrays: dict[str, Any] = dict(content)
+    arrays["train_image"][3, 2] = np.nan
+    np.savez(bundle, **arrays)
+    cells = cells_of(["plain", "sm"], bundle, small)
+    damaged = open_once(cells, Path("data"), "quick")
+    assert list(damaged) == [str(bundle)]
+    assert "row 3, column 2 is nan" in damaged[str(bundle)]
