@@ -50,14 +50,21 @@ def execute(block: Block, clone: Path) -> str:
         (clone / block.title).write_text(block.text, encoding="utf-8")
         return ""
     program = {"bash": ["bash", "-euc"], "python": [sys.executable, "-c"]}[block.language]
+    return run([*program, block.text], clone, environment_of(clone))
+
+
+def environment_of(clone: Path) -> dict[str, str]:
+    """Return the environment of somebody who works in ``clone`` with our libraries."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    done = subprocess.run(
-        [*program, block.text],
-        cwd=clone,
-        env={**os.environ, "PATH": path, "PYTHONPATH": "", "XDG_CACHE_HOME": str(clone / "cache")},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, f"{block.text}\n{done.stdout}\n{done.stderr}"
+    return {**os.environ, "PATH": path, "PYTHONPATH": "", "XDG_CACHE_HOME": str(clone / "cache")}
+
+
+def run(words: list[str], folder: Path, environment: dict[str, str]) -> str:
+    """Run a program in a folder and return what it printed.
+
+    Raises:
+        AssertionError: if it fails; with what it printed.
+    """
+    done = subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{words}\n{done.stdout}\n{done.stderr}"
     return done.stdout
