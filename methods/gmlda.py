@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -86,6 +87,11 @@ class GMLDA(LinearMethod):
     )
     Settings = GMLDASettings
     settings: GMLDASettings
+    search: ClassVar[Mapping[str, Sequence[Any]]] = {
+        "alpha": (0.1, 1.0, 10.0, 100.0),
+        "pca_energy": (0.7, 0.8, 0.9, 0.95),
+        "ridge": (1e-6, 1e-3, 1e-1, 1.0),
+    }
 
     def needs_pairs(self) -> bool:
         """Tell whether rows are aligned one by one."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -65,6 +67,11 @@ class MCCA(LinearMethod):
     )
     Settings = MCCASettings
     settings: MCCASettings
+    search: ClassVar[Mapping[str, Sequence[Any]]] = {
+        "components": (5, 10, 20, 50, None),
+        "pca_limit": (50, 100, 200, None),
+        "shrinkage": (0.0, 0.01, 0.1, 0.5, 1.0),
+    }
 
     def solve(self, moments: Moments) -> Eigenpairs:
         """Solve ``A w = lambda B w``: A has the covariances between modalities, B the shrunk ones within.

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
@@ -62,6 +62,9 @@ class SM(Method):
         position=2001,
     )
     Settings = SMSettings
+    search: ClassVar[Mapping[str, Sequence[Any]]] = {
+        "strength": (0.001, 0.003, 0.01, 0.02, 0.05, 0.1, 0.3, 1.0)
+    }
     settings: SMSettings
 
     def fit(self, train: Split, validation: Split, context: Context) -> None:

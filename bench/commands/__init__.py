@@ -15,6 +15,7 @@ _COMMANDS = {
     "run": "Run methods on datasets; only what is missing.",
     "report": "Write the tables into the reports folder.",
     "list": "List methods, datasets, profiles and protocols.",
+    "tune": "Choose settings on validation data, with equal budgets.",
     "status": "Say what is recorded, and why cells have no result.",
     "results": "Print one row per cell, direction and protocol.",
     "check": "Run the conformance suite on methods.",

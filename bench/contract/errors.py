@@ -47,7 +47,7 @@ class DeadlineExceeded(BenchError):
 
 def lacks_memory(error: BaseException) -> bool:
     """Whether an exception says that memory ran out, on the CPU or on a GPU."""
-    # PyTorch is not imported for this: its type for a full GPU is known by name, its CPU allocator by its words.
+    # PyTorch is not imported for this: its type for a full GPU is known by name, its CPU allocator by words.
     names = {parent.__name__ for parent in type(error).__mro__}
     return bool(names & {"MemoryError", "OutOfMemoryError"}) or (
         isinstance(error, RuntimeError)

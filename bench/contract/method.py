@@ -7,7 +7,7 @@ A new method is one file in ``methods/``: a `MethodCard`, a frozen dataclass of 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -42,12 +42,14 @@ class Method(ABC):
         card: what the method is and what it asks for.
         Settings: frozen dataclass of its settings; each field's default is the published value.
         variants: named changes of settings, such as ablations; ``full`` is the method itself.
+        search: values that ``tune`` may try, by setting.
         settings: the settings of this instance.
     """
 
     card: ClassVar[MethodCard]
     Settings: ClassVar[type]
     variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    search: ClassVar[Mapping[str, Sequence[Any]]] = {}
 
     def __init__(self, settings: Any = None) -> None:
         """Keep the settings; None means the published ones."""

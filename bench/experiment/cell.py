@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -57,7 +57,7 @@ class Finished:
 
 def run_cell(cell: Cell, place: Workplace, progress: Progress | None = None) -> Finished:
     """Run a cell and return its record, whatever happens inside: only the process's end is not caught."""
-    run = _Run(cell, place, progress)
+    run = CellRun(cell, place, progress)
     status: Status = "done"
     result: Result | None = None
     failure: Failure | None = None
@@ -120,7 +120,15 @@ class _Clock:
         return {**self._seconds, "total": round(time.monotonic() - self.start, 6)}
 
 
-class _Run:
+class Fitted(NamedTuple):
+    """A fitted method, its dataset, and the training rows as it got them."""
+
+    method: Method
+    dataset: Dataset
+    train: Split
+
+
+class CellRun:
     """A cell on its way; its attributes hold what it leaves behind, even if it fails half-way."""
 
     def __init__(self, cell: Cell, place: Workplace, progress: Progress | None) -> None:
@@ -132,8 +140,12 @@ class _Run:
         self._place = place
         self._progress = progress
 
-    def result(self) -> Result:
-        """Take the cell from its data to its numbers."""
+    def fitted(self) -> Fitted:
+        """Load the data and fit the method, with the test split sealed.
+
+        Raises:
+            Unsupported: if the method's card declares that it cannot take this data.
+        """
         identity = self._cell.identity
         dataset = self._load()
         method = registry.instantiate(identity.method, identity.settings)
@@ -144,6 +156,12 @@ class _Run:
             raise Unsupported(reason)
         with self.clock.part("fit"), threadpool_limits(identity.threads), sealed_test():
             method.fit(train, dataset.validation, context)
+        return Fitted(method, dataset, train)
+
+    def result(self) -> Result:
+        """Take the cell from its data to its numbers."""
+        identity = self._cell.identity
+        method, dataset, train = self.fitted()
         checkpoints = _checkpoints(method)
         selected = [_selected(point) for point in checkpoints.values()]
         notes = plain(dict(method.notes()))

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -51,6 +51,10 @@ class LinearMethod(Method):
         projections: after `fit`, the map of each modality, in float64.
     """
 
+    search: ClassVar[Mapping[str, Sequence[Any]]] = {
+        "pca_energy": (0.8, 0.9, 0.95, 0.99),
+        "scaling": ("none", "standard", "unit"),
+    }
     projections: Mapping[str, Projection]
     _notes: Mapping[str, Any]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -29,6 +29,11 @@ class DeepMethod(Method):
     """
 
     Settings = DeepSettings
+    search: ClassVar[Mapping[str, Sequence[Any]]] = {
+        "batch_size": (50, 100, 200),
+        "lr": (1e-4, 3e-4, 1e-3, 3e-3),
+        "scaling": ("none", "standard", "unit"),
+    }
 
     def __init__(self, settings: Any = None) -> None:
         """Keep the settings; None means the published ones."""

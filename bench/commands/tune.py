@@ -1,0 +1,99 @@
+"""``tune``: settings chosen on validation data, with the same number of trials for every method."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from bench.commands.options import data_option, load_plugins, plugin_option, results_option
+
+if TYPE_CHECKING:
+    from bench.execution.tasks import Event
+    from bench.experiment.grid import Cell
+    from bench.experiment.tuning import Trial
+
+
+@click.command("tune", context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--methods", multiple=True, default=("roster",), show_default="roster", help="Names, groups.")
+@click.option("--datasets", multiple=True, default=("emoji",), show_default="emoji", help="Names, bundles.")
+@click.option("--trials", default=8, show_default=True, type=click.IntRange(1), help="Per method.")
+@click.option("--profile", default="quick", show_default=True, help="quick or paper.")
+@click.option("--seeds", default="1", show_default=True, help="Seeds that a trial is averaged over.")
+@click.option("--threads", default=1, show_default=True, type=click.IntRange(1), help="CPU threads per cell.")
+@click.option("--jobs", default=2, show_default=True, type=click.IntRange(1), help="Worker processes.")
+@click.option("--device", default="cpu", show_default=True, help="cpu, cuda or cuda:N.")
+@click.option("--timeout", default=None, type=click.FloatRange(0, min_open=True), help="Seconds per cell.")
+@results_option
+@data_option
+@plugin_option
+def command(
+    methods: Sequence[str],
+    datasets: Sequence[str],
+    trials: int,
+    profile: str,
+    seeds: str,
+    threads: int,
+    jobs: int,
+    device: str,
+    timeout: float | None,
+    results: Path,
+    data_dir: Path,
+    plugin_files: Sequence[Path],
+) -> int:
+    """Try settings of each method's search space and print the best by validation mAP.
+
+    The first trial is the usual settings, so that the best is never worse; the others are drawn at random
+    with a fixed seed. The test split stays sealed throughout. Trials are kept in RESULTS/trials and not
+    run again; write the values that you take over into methods/settings/.
+    """
+    from bench import registry
+    from bench.execution.trials import run_trials
+    from bench.experiment.grid import Request, describe_data, plan
+    from bench.experiment.selection import parse_seeds, select_datasets, select_methods
+    from bench.experiment.tuning import best_changes, draw_changes, trial_cells
+    from bench.experiment.workplace import Workplace
+
+    load_plugins(plugin_files)
+    names, given = select_methods(methods), select_datasets(datasets, lambda _: False)
+    data = {name: describe_data(name, data_dir, profile, results / "fingerprints.json") for name in given}
+    place = Workplace(data_dir.resolve(), device, registry.plugins(), timeout)
+    failed = False
+    for dataset in given:
+        wanted: dict[str, list[tuple[Cell, dict[str, Any]]]] = {}
+        for name in names:
+            cells = plan(Request([name], [dataset], parse_seeds(seeds), ("full",), profile, threads), data)
+            usual = cells[0].identity.settings
+            wanted[name] = [
+                (cell, change)
+                for change in draw_changes(registry.method_class(name), usual, trials, seed=0)
+                for cell in trial_cells(cells, change)
+            ]
+        everything = [item for items in wanted.values() for item in items]
+        ended = iter(run_trials(everything, results, place, jobs=jobs, on_event=_show))
+        for name, items in wanted.items():
+            tried = [next(ended) for _ in items]
+            count = len({json.dumps(trial.changes, sort_keys=True) for trial in tried})
+            best = best_changes(tried)
+            failed |= best is None
+            click.echo(f"{name} on {dataset}: {_verdict(best, tried, count)}")
+    return int(failed)
+
+
+def _show(event: Event | Trial) -> None:
+    from bench.experiment.tuning import Trial
+
+    if isinstance(event, Trial):
+        value = event.reason if event.validation_map is None else f"validation mAP {event.validation_map:.4f}"
+        click.echo(f"{event.identity.title}, {json.dumps(event.changes)}: {value}, {event.seconds:.1f} s")
+
+
+def _verdict(best: tuple[dict[str, Any], float] | None, tried: list[Trial], count: int) -> str:
+    if best is None:
+        return f"no trial of {count} succeeded: {tried[0].status}: {tried[0].reason}"
+    change, value = best
+    what = json.dumps(change) if change else "the usual settings"
+    return f"best of {count} trials: {what}, validation mAP {value:.4f}"

@@ -1,0 +1,99 @@
+"""Trials of `tune` against a results folder: what is missing is run, and every trial is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from bench.atomic import write_whole
+from bench.execution.local import run_local
+from bench.execution.slots import local_slots
+from bench.execution.tasks import Event, Task
+from bench.experiment.grid import Cell
+from bench.experiment.tuning import Trial, run_trial
+from bench.experiment.workplace import Workplace
+
+
+class TrialStore:
+    """Trials as JSON files in ``<results>/trials``, one per cell and setting."""
+
+    def __init__(self, results: Path) -> None:
+        """Look at a results folder; nothing is created."""
+        self.folder = results / "trials"
+
+    def write(self, trial: Trial) -> None:
+        """Write a trial, whole or not at all."""
+        content = msgspec.json.format(msgspec.json.encode(trial, order="sorted"), indent=1)
+        write_whole(self.folder / f"{trial.identity.digest}.json", content + b"\n")
+
+    def read(self) -> Iterator[Trial]:
+        """Iterate over all readable trials, in the order of their digests."""
+        for path in sorted(self.folder.glob("*.json")):
+            try:
+                yield msgspec.json.decode(path.read_bytes(), type=Trial)
+            except msgspec.DecodeError:  # run again: a trial is cheap, and nothing is built on it unread
+                continue
+
+
+@dataclass(frozen=True)
+class _Payload:
+    cell: Cell
+    changes: Mapping[str, Any]
+    place: Workplace
+
+
+def run_trials(
+    wanted: Sequence[tuple[Cell, Mapping[str, Any]]],
+    results: Path,
+    place: Workplace,
+    *,
+    jobs: int,
+    on_event: Callable[[Event | Trial], None],
+) -> list[Trial]:
+    """Return the trials of all cells with their changes; run and keep those that are missing.
+
+    Args:
+        wanted: cells with the trial's settings, and what was changed.
+        results: folder that keeps the trials.
+        place: device, data folder, time limit.
+        jobs: worker processes.
+        on_event: told of starts, progress and ended trials.
+    """
+    store = TrialStore(results)
+    known = {trial.identity.digest: trial for trial in store.read()}
+    missing = [item for item in wanted if item[0].identity.digest not in known]
+    slots = local_slots(jobs, wanted[0][0].identity.threads, place.device)
+    inside = replace(place, device=slots[0].device)
+    tasks = [
+        Task(cell.identity.digest, cell.identity.title, _Payload(cell, changes, inside))
+        for cell, changes in missing
+    ]
+    payloads = {cell.identity.digest: (cell, changes) for cell, changes in missing}
+    with closing(run_local(tasks, work, slots, timeout=place.seconds, on_event=on_event)) as outcomes:
+        for outcome in outcomes:
+            trial = outcome.value
+            if trial is None:
+                assert outcome.lost is not None
+                cell, changes = payloads[outcome.task.key]
+                trial = Trial(
+                    identity=cell.identity,
+                    changes=dict(changes),
+                    status="timeout" if outcome.lost.kind == "timeout" else "failed",
+                    reason=outcome.lost.reason,
+                    validation_map=None,
+                    seconds=outcome.seconds,
+                )
+            store.write(trial)
+            known[outcome.task.key] = trial
+            on_event(trial)
+    return [known[cell.identity.digest] for cell, _ in wanted]
+
+
+def work(payload: _Payload) -> Trial:
+    """Run a trial in a worker."""
+    return run_trial(payload.cell, payload.changes, payload.place)

@@ -1,0 +1,124 @@
+"""Choosing settings on validation data: the same number of trials for every method, never a look at test."""
+
+from __future__ import annotations
+
+import statistics
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+
+from bench import registry
+from bench.contract import Method, Unsupported, sealed_test
+from bench.evaluation import validation_map
+from bench.experiment.cell import CellRun
+from bench.experiment.failures import failure_of
+from bench.experiment.grid import Cell
+from bench.experiment.workplace import Workplace
+from bench.records.schema import Identity, Status
+
+
+class Trial(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One setting of one method on one selection of modalities, judged on validation data.
+
+    Attributes:
+        schema: version of this layout.
+        identity: the cell, with the settings that were tried.
+        changes: what the trial changed of the usual settings.
+        status: ``done``, or why there is no value.
+        reason: one sentence; empty where it is done.
+        validation_map: mean validation mAP@all over directions of the selected state; None without one.
+        seconds: of loading and fitting.
+    """
+
+    schema: int = 1
+    identity: Identity
+    changes: dict[str, Any]
+    status: Status
+    reason: str
+    validation_map: float | None
+    seconds: float
+
+
+def draw_changes(
+    method: type[Method], defaults: Mapping[str, Any], trials: int, seed: int
+) -> list[dict[str, Any]]:
+    """Return the changes of settings to try: none at first, then a random choice of the search space.
+
+    The space is `Method.search`; fields that the method does not have, and values that are usual already,
+    are left out. A small space may give fewer trials than asked for.
+    """
+    from sklearn.model_selection import ParameterSampler
+
+    space = {
+        key: [registry.plain(value) for value in values]
+        for key, values in sorted(method.search.items())
+        if key in defaults
+    }
+    drawn: list[dict[str, Any]] = [{}]
+    if space:
+        with warnings.catch_warnings():  # the sampler warns where the whole space is smaller than asked
+            warnings.simplefilter("ignore", UserWarning)
+            sampler = ParameterSampler(space, n_iter=2 * trials, random_state=seed)
+            points = list(sampler)
+        for point in points:
+            change = {key: value for key, value in sorted(point.items()) if defaults[key] != value}
+            if change not in drawn:
+                drawn.append(change)
+    return drawn[:trials]
+
+
+def trial_cells(cells: Sequence[Cell], changes: Mapping[str, Any]) -> list[Cell]:
+    """Return the cells with changed settings."""
+    return [
+        replace(
+            cell,
+            identity=msgspec.structs.replace(cell.identity, settings={**cell.identity.settings, **changes}),
+        )
+        for cell in cells
+    ]
+
+
+def run_trial(cell: Cell, changes: Mapping[str, Any], place: Workplace) -> Trial:
+    """Fit with changed settings and judge the selected state on validation data; test stays sealed."""
+    run = CellRun(cell, replace(place, trace_test=False), None)
+    status: Status = "done"
+    reason, value = "", None
+    try:
+        with sealed_test():
+            method, dataset, _ = run.fitted()
+            maps = validation_map(method, dataset.validation, threads=cell.identity.threads)
+        value = statistics.fmean(maps.values())
+    except Unsupported as error:
+        status, reason = "skipped", str(error)
+    except Exception as error:
+        status, failure = failure_of(error)
+        reason = failure.reason
+    return Trial(
+        identity=cell.identity,
+        changes=dict(changes),
+        status=status,
+        reason=reason,
+        validation_map=value,
+        seconds=run.clock.total()["total"],
+    )
+
+
+def best_changes(trials: Sequence[Trial]) -> tuple[dict[str, Any], float] | None:
+    """Return the changes with the highest mean validation mAP over the cells that all changes share.
+
+    Changes of which a cell failed cannot win. Of equals, the first tried wins; None if nothing was done.
+    """
+    groups: dict[str, list[Trial]] = {}
+    for trial in trials:
+        groups.setdefault(msgspec.json.encode(trial.changes, order="sorted").decode(), []).append(trial)
+    best: tuple[dict[str, Any], float] | None = None
+    for members in groups.values():
+        values = [trial.validation_map for trial in members if trial.validation_map is not None]
+        if len(values) == len(members):
+            mean = statistics.fmean(values)
+            if best is None or mean > best[1]:
+                best = members[0].changes, mean
+    return best
