@@ -14,6 +14,7 @@ from bench.training.optimisers import adam
 from bench.training.seeding import generator, reproducible, seeded
 from bench.training.selection import BY_LOSS, BY_MAP, BY_ORACLE, LAST, Best, Last, Rule
 from bench.training.settings import DeepSettings, FaithfulTo, PerModality, per_modality
+from bench.training.spectral import canonical_correlations, covariance, whitened
 from bench.training.track import Clock, Loss, Stage, Step, Track
 
 __all__ = [
@@ -45,8 +46,10 @@ __all__ = [
     "Track",
     "adam",
     "built",
+    "canonical_correlations",
     "class_log_probability",
     "cosines",
+    "covariance",
     "distance",
     "gce",
     "generator",
@@ -60,4 +63,5 @@ __all__ = [
     "row_norm",
     "seeded",
     "unit",
+    "whitened",
 ]

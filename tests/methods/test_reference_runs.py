@@ -15,6 +15,7 @@ from bench.evaluation import validation_map
 from bench.training import DeepMethod
 from methods.drcl import DRCL
 from methods.dscmr import DSCMR
+from methods.man import MAN
 from methods.sdml import SDML
 from tests.shared import shared
 
@@ -24,6 +25,7 @@ WIKIPEDIA = {"epochs": 30, "faithful_to": "release"}
 RUNS: dict[str, tuple[type[DeepMethod], dict[str, Any]]] = {
     "SDML": (SDML, {"epochs": 60, "faithful_to": "release"}),
     "DSCMR": (DSCMR, {"epochs": 60, "faithful_to": "release"}),
+    "MAN": (MAN, {"epochs": 60, "faithful_to": "release"}),
     "DRCL": (DRCL, WIKIPEDIA),
     "DRCL_b256": (DRCL, WIKIPEDIA | {"batch_size": 256}),
     "DRCL_b100_lr1e-4": (
