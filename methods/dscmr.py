@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from itertools import combinations_with_replacement
 from typing import Any, ClassVar
 
-import torch
 from torch import Tensor, nn
 
 from bench.contract import Context, MethodCard
@@ -24,9 +22,8 @@ from bench.training import (
     Track,
     adam,
     built,
-    cosines,
     distance,
-    pair_nll,
+    similarity_nll,
 )
 
 
@@ -153,9 +150,7 @@ def dscmr_loss(
     ``J1 = mean ||p1 - y|| + mean ||p2 - y||``, ``J2 = sum over (1,1), (1,2), (2,2) of NLL(cos / 2, S)``,
     ``J3 = mean ||z1 - z2||``.
     """
-    s = y @ y.T if settings.faithful_to == "release" else (y @ y.T > 0).to(y.dtype)
     j1 = distance(p1, y) + distance(p2, y)
-    pairs = combinations_with_replacement((z1, z2), 2)
-    j2 = torch.stack([pair_nll(cosines(a, b) / 2, s) for a, b in pairs]).sum()
+    j2 = similarity_nll((z1, z2), (y, y), counted=settings.faithful_to == "release")
     j3 = distance(z1, z2)
     return {"loss": j1 + settings.alpha * j2 + settings.beta * j3, "J1": j1, "J2": j2, "J3": j3}

@@ -5,16 +5,22 @@ A deep method derives from `DeepMethod` and hands over `Stage`s of `Track`s: mod
 """
 
 from bench.training.adversarial import gradual, modality_cross_entropy, reverse_gradient
-from bench.training.batches import AlignedPairs, ClassCovering, GivenOrder, Independent, Plan, Rows
+from bench.training.batches import AlignedPairs, ClassCovering, GivenOrder, Independent, Joint, Plan, Rows
 from bench.training.data import Batch, DeviceSplit, Scaling
 from bench.training.encoders import Prototypes, built, mlp, row_norm, unit
-from bench.training.losses import class_log_probability, cosines, distance, gce, pair_nll
+from bench.training.label_graph import (
+    LabelNetwork,
+    cooccurrence,
+    correlations,
+    label_scores,
+    normalised,
+)
+from bench.training.losses import class_log_probability, cosines, distance, gce, pair_nll, similarity_nll
 from bench.training.method import DeepMethod
 from bench.training.optimisers import adam
 from bench.training.seeding import generator, reproducible, seeded
 from bench.training.selection import BY_LOSS, BY_MAP, BY_ORACLE, LAST, Best, Last, Rule
 from bench.training.settings import DeepSettings, FaithfulTo, PerModality, per_modality
-from bench.training.spectral import canonical_correlations, covariance, whitened
 from bench.training.track import Clock, Loss, Stage, Step, Track
 
 __all__ = [
@@ -33,6 +39,8 @@ __all__ = [
     "FaithfulTo",
     "GivenOrder",
     "Independent",
+    "Joint",
+    "LabelNetwork",
     "Last",
     "Loss",
     "PerModality",
@@ -46,22 +54,24 @@ __all__ = [
     "Track",
     "adam",
     "built",
-    "canonical_correlations",
     "class_log_probability",
+    "cooccurrence",
+    "correlations",
     "cosines",
-    "covariance",
     "distance",
     "gce",
     "generator",
     "gradual",
+    "label_scores",
     "mlp",
     "modality_cross_entropy",
+    "normalised",
     "pair_nll",
     "per_modality",
     "reproducible",
     "reverse_gradient",
     "row_norm",
     "seeded",
+    "similarity_nll",
     "unit",
-    "whitened",
 ]

@@ -100,6 +100,26 @@ class Independent(Plan):
 
 
 @dataclass(frozen=True)
+class Joint(Plan):
+    """Pairs where the data has them, else every modality in an order of its own.
+
+    For losses that relate the rows of a batch through their labels and need no pairs.
+
+    Attributes:
+        batch_size: rows per modality and batch.
+        minimum: a last batch with fewer rows joins the one before.
+    """
+
+    batch_size: int
+    minimum: int = 1
+
+    def epochs(self, train: Split, context: Context, stream: str) -> Iterator[list[Rows]]:
+        """Yield batches of pairs, or of rows that have nothing to do with each other."""
+        plan = AlignedPairs if train.paired else Independent
+        return plan(self.batch_size, minimum=self.minimum).epochs(train, context, stream)
+
+
+@dataclass(frozen=True)
 class ClassCovering(Plan):
     """Batches in which every class occurs, for losses that break down where one is missing.
 

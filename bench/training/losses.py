@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import combinations_with_replacement
+
 import torch
 from torch import Tensor
 from torch.nn.functional import log_softmax, softplus
@@ -20,6 +23,21 @@ def pair_nll(t: Tensor, s: Tensor) -> Tensor:
     It is the negative log likelihood of the label similarities ``s`` under logits ``t``, both ``(n, m)``.
     """
     return (softplus(t) - s * t).mean()
+
+
+def similarity_nll(z: Sequence[Tensor], y: Sequence[Tensor], *, counted: bool = False) -> Tensor:
+    """Return the sum of `pair_nll` under logits ``cos / 2``, over all modalities and pairs of them.
+
+    Args:
+        z: embeddings ``(n_v, d)`` per modality.
+        y: their targets ``(n_v, C)``.
+        counted: label similarities count the shared classes; otherwise they are 1 where there is any.
+    """
+    terms = []
+    for (a, y_a), (b, y_b) in combinations_with_replacement(zip(z, y, strict=True), 2):
+        shared = y_a @ y_b.T
+        terms.append(pair_nll(cosines(a, b) / 2, shared if counted else (shared > 0).to(shared.dtype)))
+    return torch.stack(terms).sum()
 
 
 def distance(left: Tensor, right: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.contract import Context, Modality, Split
-from bench.training import AlignedPairs, ClassCovering, GivenOrder, Independent, Plan, Rows
+from bench.training import AlignedPairs, ClassCovering, GivenOrder, Independent, Joint, Plan, Rows
 from bench.training.batches import cut
 
 
@@ -113,3 +113,17 @@ def test_draws_depend_on_scope_seed_and_stream_alone() -> None:
     assert drawn(plan, train)[0][0]["image"].tolist() == order
     assert drawn(plan, train, seed=1)[0][0]["image"].tolist() != order
     assert drawn(plan, train, scope="other")[0][0]["image"].tolist() != order
+
+
+def test_joint_batches_are_pairs_where_there_are_pairs_and_independent_elsewhere() -> None:
+    plan, loose = Joint(4, minimum=2), split(image=9, text=9)
+    paired = Split(loose.modalities, 3, "natural")
+    assert_same(drawn(plan, paired), drawn(AlignedPairs(4, minimum=2), paired))
+    assert_same(drawn(plan, loose), drawn(Independent(4, minimum=2), loose))
+
+
+def assert_same(one: list[list[Rows]], other: list[list[Rows]]) -> None:
+    for left, right in zip(one[0], other[0], strict=True):
+        assert {name: rows.tolist() for name, rows in left.items()} == {
+            name: rows.tolist() for name, rows in right.items()
+        }
