@@ -11,20 +11,22 @@ from pathlib import Path
 def write_whole(path: Path, content: bytes | str) -> None:
     """Write under a temporary name beside ``path``, flush to the disk, rename.
 
-    A reader sees the old file or the new one, also after a crash; text becomes UTF-8 as it stands.
+    A reader sees the old file or the new one, also after a crash. Text becomes UTF-8 as it stands; an
+    existing file keeps its permissions.
 
     Raises:
         OSError: if the folder cannot be written or the disk is full; the old file is still there then.
     """
     data = content.encode("utf-8") if isinstance(content, str) else content
     path.parent.mkdir(parents=True, exist_ok=True)
+    mode = path.stat().st_mode & 0o777 if path.exists() else 0o644
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        Path(temporary).chmod(0o644)
+        Path(temporary).chmod(mode)
         Path(temporary).replace(path)
     except BaseException:
         with contextlib.suppress(OSError):

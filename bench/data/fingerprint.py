@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from bench.atomic import write_whole
 from bench.contract import DataError, DataKind
 from bench.data import partition
 from bench.data.caps import Caps, caps_of
@@ -109,8 +108,4 @@ def _remember(cache: Path, fresh: Mapping[str, str]) -> None:
     """Add entries and replace the file at once; a process that does the same loses at most entries."""
     text = json.dumps({**_remembered(cache), **fresh}, indent=0, sort_keys=True)
     with suppress(OSError):
-        cache.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=cache.parent, prefix=cache.name)
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            stream.write(text)
-        Path(name).replace(cache)
+        write_whole(cache, text)

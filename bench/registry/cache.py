@@ -11,13 +11,13 @@ import contextlib
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from bench.atomic import write_whole
 from bench.registry.describing import Answer, describe_apart, describe_here
 from bench.registry.descriptions import SHAPES
 from bench.registry.sources import Source, folder_of, is_plugin
@@ -83,12 +83,7 @@ def _read() -> dict[str, Any]:
 def _write(entries: dict[str, Any]) -> None:
     """Write the file whole; one that cannot be written costs time, nothing else."""
     with contextlib.suppress(OSError, RuntimeError):
-        path = _path()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent)
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(entries, file)
-        Path(temporary).replace(path)
+        write_whole(_path(), json.dumps(entries))
 
 
 def _path() -> Path:

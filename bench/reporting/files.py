@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from bench.atomic import write_whole
 from bench.contract import UsageError
 
 LIST: Final = ".generated"
@@ -20,11 +19,8 @@ def write_text(path: Path, content: str) -> None:
     Raises:
         UsageError: if it cannot be written there.
     """
-    path = path.resolve()  # a link stays a link to the same file
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        mode = path.stat().st_mode & 0o777 if path.exists() else 0o644
-        _replace(path, content, mode)
+        write_whole(path.resolve(), content)  # a link stays a link to the same file
     except OSError as error:
         raise UsageError(f"cannot write {path}: {error.strerror or error}; choose another place") from error
 
@@ -51,16 +47,3 @@ def _listed(folder: Path) -> set[str]:
     except (OSError, UnicodeDecodeError):
         return set()
     return {name for name in names if Path(name).name == name}
-
-
-def _replace(path: Path, content: str, mode: int) -> None:
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".tmp-")
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
-            file.write(content)
-        temporary.chmod(mode)
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise

@@ -1,0 +1,111 @@
+"""Tuning tries the usual settings first, the same number for every method, and never opens the test split."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bench import registry
+from bench.commands import invoke
+from bench.execution.trials import TrialStore, run_trials
+from bench.experiment.grid import Cell, Request, describe_data, plan
+from bench.experiment.tuning import Trial, best_changes, draw_changes, run_trial, trial_cells
+from bench.experiment.workplace import Workplace
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    rng = np.random.default_rng(0)
+    arrays: dict[str, Any] = {}
+    for part, count in (("train", 60), ("test", 12)):
+        labels = np.arange(count) % 3
+        for name, width in (("image", 6), ("text", 5)):
+            means = np.random.default_rng(width).normal(size=(3, width))
+            arrays[f"{part}_{name}"] = means[labels] + 0.3 * rng.normal(size=(count, width))
+            arrays[f"{part}_{name}_labels"] = labels
+    path = tmp_path_factory.mktemp("data") / "small.npz"
+    np.savez(path, **arrays)
+    return path
+
+
+def cells_of(method: str, bundle: Path) -> list[Cell]:
+    data = {str(bundle): describe_data(str(bundle), None, "quick", None)}
+    return plan(Request([method], [str(bundle)]), data)
+
+
+def test_the_first_trial_is_the_usual_one_and_none_comes_twice() -> None:
+    usual = registry.resolve_settings(registry.method("gmlda"))
+    drawn = draw_changes(registry.method_class("gmlda"), usual, 8, seed=0)
+    assert drawn[0] == {}
+    assert len(drawn) == 8
+    assert len({str(change) for change in drawn}) == 8
+    assert drawn == draw_changes(registry.method_class("gmlda"), usual, 8, seed=0)
+    assert all(usual[key] != value for change in drawn for key, value in change.items())
+
+
+def test_a_method_without_a_search_space_has_one_trial() -> None:
+    usual = registry.resolve_settings(registry.method("chance"))
+    assert draw_changes(registry.method_class("chance"), usual, 8, seed=0) == [{}]
+
+
+def test_every_search_space_names_settings_of_its_method_with_values_that_fit() -> None:
+    for name in registry.method_names():
+        usual = registry.resolve_settings(registry.method(name))
+        for change in draw_changes(registry.method_class(name), usual, 40, seed=1):
+            registry.instantiate(name, {**usual, **change})
+
+
+def test_a_trial_is_judged_on_validation_with_the_test_split_sealed(bundle: Path) -> None:
+    (cell,) = trial_cells(cells_of("gmlda", bundle), {"alpha": 1.0})
+    trial = run_trial(cell, {"alpha": 1.0}, Workplace())
+    assert trial.status == "done"
+    assert trial.validation_map is not None
+    assert 0.5 < trial.validation_map <= 1
+    assert trial.identity.settings["alpha"] == 1.0
+
+
+def test_a_failed_trial_says_why_and_cannot_win(bundle: Path) -> None:
+    (cell,) = cells_of("gmlda", bundle)
+    good = run_trial(cell, {}, Workplace())
+    (wrong,) = trial_cells([cell], {"alpha": -1.0})
+    failed = run_trial(wrong, {"alpha": -1.0}, Workplace())
+    assert failed.status == "failed"
+    assert "alpha" in failed.reason
+    assert best_changes([good, failed]) == ({}, good.validation_map)
+    assert best_changes([failed]) is None
+
+
+def test_trials_are_kept_and_not_run_again(bundle: Path, tmp_path: Path) -> None:
+    (cell,) = cells_of("sm", bundle)
+    wanted = [
+        (trial_cells([cell], change)[0], change) for change in ({}, {"strength": 0.5}, {"strength": 2.0})
+    ]
+    seen: list[object] = []
+    first = run_trials(wanted, tmp_path, Workplace(), jobs=1, on_event=seen.append)
+    assert [trial.changes for trial in first] == [{}, {"strength": 0.5}, {"strength": 2.0}]
+    assert len(list(TrialStore(tmp_path).read())) == 3
+    (tmp_path / "trials" / f"{wanted[0][0].identity.digest}.json").write_text("{broken")
+    ended: list[Trial] = []
+    again = run_trials(
+        wanted,
+        tmp_path,
+        Workplace(),
+        jobs=1,
+        on_event=lambda event: ended.append(event) if isinstance(event, Trial) else None,
+    )
+    assert [trial.identity for trial in ended] == [wanted[0][0].identity]
+    assert [trial.validation_map for trial in again] == [trial.validation_map for trial in first]
+
+
+def test_the_command_prints_the_best_of_equal_budgets(
+    bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words: Sequence[str] = ["tune", "--methods", "mcca,sm", "--datasets", str(bundle), "--trials", "3"]
+    assert invoke([*words, "--results", str(tmp_path), "--jobs", "1"]) == 0
+    printed = capsys.readouterr().out
+    assert f"mcca on {bundle}: best of 3 trials" in printed
+    assert printed.count("best of 3 trials") == 2
