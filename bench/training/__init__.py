@@ -21,6 +21,7 @@ from bench.training.optimisers import adam
 from bench.training.seeding import generator, reproducible, seeded
 from bench.training.selection import BY_LOSS, BY_MAP, BY_ORACLE, LAST, Best, Last, Rule
 from bench.training.settings import DeepSettings, FaithfulTo, PerModality, per_modality
+from bench.training.spectral import canonical_correlations, covariance, whitened
 from bench.training.track import Clock, Loss, Stage, Step, Track
 
 __all__ = [
@@ -54,10 +55,12 @@ __all__ = [
     "Track",
     "adam",
     "built",
+    "canonical_correlations",
     "class_log_probability",
     "cooccurrence",
     "correlations",
     "cosines",
+    "covariance",
     "distance",
     "gce",
     "generator",
@@ -74,4 +77,5 @@ __all__ = [
     "seeded",
     "similarity_nll",
     "unit",
+    "whitened",
 ]
