@@ -6,6 +6,7 @@ A deep method derives from `DeepMethod` and hands over `Stage`s of `Track`s: mod
 
 from bench.training.adversarial import gradual, modality_cross_entropy, reverse_gradient
 from bench.training.batches import AlignedPairs, ClassCovering, GivenOrder, Independent, Joint, Plan, Rows
+from bench.training.contrastive import multimodal_contrast, neighbour_logits, robust_clustering
 from bench.training.data import Batch, DeviceSplit, Scaling
 from bench.training.encoders import Prototypes, built, mlp, row_norm, unit
 from bench.training.label_graph import (
@@ -17,7 +18,7 @@ from bench.training.label_graph import (
 )
 from bench.training.losses import class_log_probability, cosines, distance, gce, pair_nll, similarity_nll
 from bench.training.method import DeepMethod
-from bench.training.optimisers import adam
+from bench.training.optimisers import adam, cosine_decay
 from bench.training.seeding import generator, reproducible, seeded
 from bench.training.selection import BY_LOSS, BY_MAP, BY_ORACLE, LAST, Best, Last, Rule
 from bench.training.settings import DeepSettings, FaithfulTo, PerModality, per_modality
@@ -59,6 +60,7 @@ __all__ = [
     "class_log_probability",
     "cooccurrence",
     "correlations",
+    "cosine_decay",
     "cosines",
     "covariance",
     "distance",
@@ -68,11 +70,14 @@ __all__ = [
     "label_scores",
     "mlp",
     "modality_cross_entropy",
+    "multimodal_contrast",
+    "neighbour_logits",
     "normalised",
     "pair_nll",
     "per_modality",
     "reproducible",
     "reverse_gradient",
+    "robust_clustering",
     "row_norm",
     "seeded",
     "similarity_nll",

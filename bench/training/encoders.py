@@ -82,6 +82,11 @@ class Prototypes(nn.Module):
         """Return logits ``(n, C)`` of embeddings ``(n, d)``."""
         return embeddings @ self.weight
 
+    @torch.no_grad()
+    def renormalise(self) -> None:
+        """Bring the columns back to length 1, which updates change."""
+        self.weight.div_(self.weight.norm(dim=0))
+
 
 def built(make: Callable[[], M], context: Context, stream: str) -> M:
     """Return the module that ``make`` builds, its weights drawn from ``init/<stream>``, on the device."""

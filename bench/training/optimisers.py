@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
 from torch import nn
+
+from bench.training.track import Clock
 
 Parameters = Iterable[nn.Parameter] | Iterable[dict[str, Any]]
 
@@ -26,3 +29,8 @@ def adam(
         weight_decay: L2 penalty, added to the gradient.
     """
     return torch.optim.Adam(parameters, lr=lr, betas=betas, weight_decay=weight_decay, fused=True)
+
+
+def cosine_decay(epochs: int) -> Callable[[Clock], float]:
+    """Return a schedule that falls along half a cosine from 1 in the first epoch to 0 after ``epochs``."""
+    return lambda clock: (1 + math.cos(math.pi * min(1.0, (clock.epoch - 1) / epochs))) / 2

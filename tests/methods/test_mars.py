@@ -1,0 +1,122 @@
+"""MARS: its network, losses and gradients equal the released code's; its two stages are what they say."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from numpy.testing import assert_allclose
+
+from bench.contract import Context, UsageError
+from methods.mars import MARS, DataNet, MARSSettings, mars_loss, pair_loss
+from tests.methods.golden import Golden, golden, gradients, leaves, state
+from tests.methods.small_splits import separable
+
+SMALL = MARSSettings(epochs=3, batch_size=9, hidden=(8,), label_hidden=(8,), dim=5, lr=1e-2)
+INPUTS = ("label_features", "shared", "exclusive")
+
+
+@pytest.fixture(scope="module")
+def numbers() -> Golden:
+    return golden("mars")
+
+
+@pytest.mark.parametrize("kind", ["onehot", "multihot"])
+@pytest.mark.parametrize("view", ["view0", "view_gt0"])
+def test_losses_and_gradients_equal_the_releases(numbers: Golden, kind: str, view: str) -> None:
+    inputs = leaves(numbers, *INPUTS)
+    label, shared, exclusive = inputs
+    y_label, y = (torch.tensor(numbers[f"{batch}_batch_{kind}"]) for batch in ("label", "data"))
+    directions = torch.tensor(numbers["W"])
+    first = view == "view0"
+    parts = mars_loss(label, y_label, shared, exclusive, y, directions, MARSSettings(), learns_labels=first)
+    pairs = [numbers[f"{kind}_P_{pair}"] for pair in ("label_shared", "shared_shared", "label_label")]
+    assert_allclose(pair_loss(label, shared, y_label, y).item(), pairs[0], rtol=1e-8)
+    assert_allclose(parts["P"].item(), sum(pairs if first else pairs[:2]), rtol=1e-8)
+    assert_allclose(parts["CE"].item(), numbers[f"{kind}_CE_shared"], rtol=1e-8)
+    assert_allclose(parts["H"].item(), numbers[f"{kind}_entropy_exclusive"], rtol=1e-8)
+    assert_allclose(parts["loss"].item(), numbers[f"{kind}_total_{view}"], rtol=1e-8)
+    names = INPUTS if first else INPUTS[1:]
+    found = gradients(parts["loss"], inputs if first else inputs[1:])
+    for name, value in zip(names, found, strict=True):
+        assert_allclose(value, numbers[f"{kind}_grad_{view}_{name}"], rtol=1e-7, atol=1e-12)
+
+
+def test_published_weights_are_the_releases(numbers: Golden) -> None:
+    own = MARSSettings()
+    assert own.alpha == numbers["alpha1"] == numbers["alpha2"]
+    assert (own.beta, own.beta_others) == (numbers["beta1"], numbers["beta2"])
+
+
+def test_cross_entropy_of_label_features_is_in_no_total(numbers: Golden) -> None:
+    label, y = (torch.tensor(numbers[key]) for key in ("label_features", "label_batch_onehot"))
+    unused = torch.nn.functional.cross_entropy(label @ torch.tensor(numbers["W"]), y)
+    assert_allclose(unused, numbers["onehot_CE_label_unused"], rtol=1e-8)
+
+
+def test_network_equals_the_releases(numbers: Golden) -> None:
+    net = DataNet(13, (20, 14), 16)
+    layers = {"trunk.0": "fc1", "trunk.2": "fc2"}
+    names = {
+        f"{ours}.{kind}": f"datanet_{theirs}_{kind}"
+        for ours, theirs in layers.items()
+        for kind in ("weight", "bias")
+    }
+    heads = {"heads.0.weight": "datanet_fc3s_weight", "heads.1.weight": "datanet_fc3e_weight"}
+    net.load_state_dict(state(numbers, names | heads))
+    for value, name in zip(net(torch.tensor(numbers["datanet_x"])), ("shared", "exclusive"), strict=True):
+        assert_allclose(value.detach(), numbers[f"datanet_out_{name}"], rtol=1e-5, atol=1e-6)
+
+
+def fitted(settings: MARSSettings, names: tuple[str, ...]) -> tuple[MARS, Context]:
+    context = Context(scope=("small",))
+    method = MARS(settings)
+    train, validation = (separable(dict.fromkeys(names, n), seed=n) for n in (22, 9))
+    method.fit(train, validation, context)
+    return method, context
+
+
+def test_label_network_stands_still_while_the_other_modalities_learn() -> None:
+    method, _ = fitted(SMALL, ("image", "text", "audio"))
+    assert not any(weight.requires_grad for weight in method.labels.parameters())
+    alone, _ = fitted(replace(SMALL, epochs=3), ("image", "text"))
+    for ours, theirs in zip(method.labels.parameters(), alone.labels.parameters(), strict=True):
+        assert torch.equal(ours, theirs)
+
+
+def test_a_modality_learns_the_same_beside_any_others() -> None:
+    probe = separable({"text": 9})["text"].features
+    two, three = (fitted(SMALL, names)[0] for names in (("image", "text"), ("image", "text", "audio")))
+    assert_allclose(two.embed("text", probe), three.embed("text", probe), rtol=0, atol=0)
+
+
+def test_the_best_epoch_of_each_modality_has_its_least_validation_loss() -> None:
+    method, context = fitted(replace(SMALL, lr=0.2, epochs=6), ("image", "text"))
+    best = method.checkpoints()["best"]
+    assert isinstance(best.epoch, dict)
+    for stage, name in (("labels", "image"), ("others", "text")):
+        losses = np.array(context.trace.column(f"validation_loss/{name}", stage), float)
+        assert best.epoch[f"{stage}/{name}"] == losses.argmin() + 1
+
+
+def test_others_meet_the_best_label_network_and_in_the_release_the_last() -> None:
+    uneven = replace(SMALL, lr=0.1, epochs=8, batch_size=11)
+    (paper, _), (release, _) = (
+        fitted(replace(uneven, faithful_to=whom), ("image", "text")) for whom in ("paper", "release")
+    )
+    best = paper.checkpoints()["best"].epoch
+    assert isinstance(best, dict)
+    assert best["labels/image"] < 8  # otherwise best and last are one
+    paper.restore("last")
+    release.restore("last")
+    for ours, theirs in zip(paper.labels.parameters(), release.labels.parameters(), strict=True):
+        assert torch.equal(ours, theirs)
+    probe = separable({"text": 9})["text"].features
+    assert not np.allclose(paper.embed("text", probe), release.embed("text", probe))
+
+
+def test_too_many_classes_for_the_width_are_refused_with_what_to_do() -> None:
+    with pytest.raises(UsageError, match="raise dim"):
+        fitted(replace(SMALL, dim=2), ("image", "text"))
