@@ -48,6 +48,7 @@ class Chance(Method):
         any_modalities=True,
         multi_label=True,
         selects_by="none",
+        parity="none: closed form",
         citation="bestgen2015random",
         position=2000,
     )

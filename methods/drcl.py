@@ -127,6 +127,7 @@ class DRCL(DeepMethod):
             "The rows that do not fill the last batch are used; the release drops them.",
             "RSC starts from weights of its own, and the seed reaches the start of W.",
         ),
+        parity="losses, gradients, whole training, evaluation: released code",
         citation="pu2025drcl",
         code="https://github.com/perquisite/DRCL",
         position=0,

@@ -79,6 +79,7 @@ class DSCMR(DeepMethod):
             "Classes are counted from 0; the release's one-hot coding adds a dead class to labels from 1.",
             "A distance of exactly 0 has gradient 0; in the release it is NaN.",
         ),
+        parity="loss, gradients, network, Adam steps: released code",
         citation="zhen2019dscmr",
         code="https://github.com/penghu-cs/DSCMR",
         position=6,

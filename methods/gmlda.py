@@ -82,6 +82,7 @@ class GMLDA(LinearMethod):
             "influence beside within-class scatters that grow with the rows (mAP .31 instead of .69 on the "
             "compact emoji features); `weigh_means` set to false gives the release.",
         ),
+        parity="matrices, eigenvalues, weights: released code",
         citation="sharma2012gma",
         position=2,
     )

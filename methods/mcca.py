@@ -62,6 +62,7 @@ class MCCA(LinearMethod):
         from_release=(
             "No release is followed; weights equal those of cca-zoo 4.0.1 (linear.MCCA) up to sign.",
         ),
+        parity="weights, scores, correlations: cca-zoo 4.0.1",
         citation="rupnik2010mcca",
         position=1,
     )

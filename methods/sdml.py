@@ -77,6 +77,7 @@ class SDML(DeepMethod):
             "Unlabelled rows (without any class) are supported as released, but no dataset here has some.",
             "As released, the decoder gives rows of length 1 while its target keeps its length.",
         ),
+        parity="loss, gradients, network, Adam steps: released code",
         citation="hu2019sdml",
         code="https://github.com/penghu-cs/SDML",
         position=8,

@@ -58,6 +58,7 @@ class SM(Method):
             "Posteriors are compared by the cosine; the paper compares several measures.",
             "Several labels per sample: one sigmoid posterior per class.",
         ),
+        parity="none: nothing was released",
         citation="rasiwasia2010sm",
         position=2001,
     )
