@@ -37,12 +37,12 @@ def test_groups_are_made_of_the_cards_alone() -> None:
 
 
 def test_methods_come_in_the_rosters_order_each_once_however_they_are_asked_for() -> None:
-    assert select_methods(["sm,mcca", "drcl", "m*", "references"]) == ["drcl", "mcca", "chance", "sm"]
+    assert select_methods(["sm,mcca", "drcl", "mcca", "references"]) == ["drcl", "mcca", "chance", "sm"]
+    names = registry.method_names()
+    assert select_methods(["m*"]) == [name for name in names if name.startswith("m")]
 
 
-@pytest.mark.parametrize(
-    ("word", "near"), [("drlc", "'drcl'"), ("DRCL", "'drcl'"), ("lineer", "'linear'"), ("mca", "'mcca'")]
-)
+@pytest.mark.parametrize(("word", "near"), [("drlc", "'drcl'"), ("DRCL", "'drcl'"), ("lineer", "'linear'")])
 def test_a_word_that_fits_no_method_names_the_near_ones(word: str, near: str) -> None:
     with pytest.raises(UsageError, match=f"unknown method '{word}'.*did you mean.*{near}"):
         select_methods([word])
