@@ -26,6 +26,7 @@ from bench.training import (
     adam,
     built,
     mlp,
+    perceptrons,
     reproducible,
 )
 
@@ -96,7 +97,9 @@ class DRSL(DeepMethod):
     def stages(self, train: DeviceSplit, context: Context) -> Iterator[Stage]:
         """One stage with one joint track."""
         own = self.settings
-        self.encoders = {name: self.build(name, train.dimension(name), context) for name in train}
+        self.encoders = perceptrons(
+            train, own.hidden, own.dim, context, norm=nn.BatchNorm1d, activate_last=True
+        )
         self.scorer = built(lambda: PairScorer(own.dim, own.scorer_hidden), context, "scorer")
         first, second = train
 
@@ -137,11 +140,6 @@ class DRSL(DeepMethod):
             else:
                 scores = self.scorer.blockwise(right, left).T
             return np.asarray(scores.cpu().numpy())
-
-    def build(self, name: str, width: int, context: Context) -> nn.Sequential:
-        """Return a modality's encoder; its last layer is normalised and rectified, too."""
-        widths = (width, *self.settings.hidden, self.settings.dim)
-        return built(lambda: mlp(widths, norm=nn.BatchNorm1d, activate_last=True), context, name)
 
 
 class PairScorer(nn.Module):

@@ -27,9 +27,9 @@ from bench.training import (
     adam,
     built,
     cosine_decay,
-    mlp,
     multimodal_contrast,
     neighbour_logits,
+    perceptrons,
     robust_clustering,
     unit,
 )
@@ -122,7 +122,7 @@ class ELRCMR(DeepMethod):
     def stages(self, train: DeviceSplit, context: Context) -> Iterator[Stage]:
         """One stage with one joint track."""
         own = self.settings
-        nets = nn.ModuleList(self.build(name, train.dimension(name), context) for name in train)
+        nets = nn.ModuleList(perceptrons(train, own.hidden, own.dim, context).values())
         averages = deepcopy(nets).requires_grad_(False) if own.faithful_to == "paper" else nets
         self.encoders = dict(zip(train, averages, strict=True))
         centres = built(lambda: Prototypes(own.dim, train.n_classes), context, "centres")
@@ -161,10 +161,6 @@ class ELRCMR(DeepMethod):
     def encode(self, modality: str, x: Tensor) -> Tensor:
         """Return unit rows ``z``."""
         return unit(self.encoders[modality](x))
-
-    def build(self, name: str, width: int, context: Context) -> nn.Sequential:
-        """Return a modality's encoder."""
-        return built(lambda: mlp((width, *self.settings.hidden, self.settings.dim)), context, name)
 
 
 def elrcmr_loss(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from bench.contract import Context, MethodCard
 from bench.training import (
@@ -24,8 +24,8 @@ from bench.training import (
     adam,
     built,
     cosine_decay,
-    mlp,
     multimodal_contrast,
+    perceptrons,
     robust_clustering,
     unit,
 )
@@ -93,9 +93,7 @@ class MRL(DeepMethod):
     def stages(self, train: DeviceSplit, context: Context) -> Iterator[Stage]:
         """One stage with one joint track."""
         own = self.settings
-        self.encoders: dict[str, nn.Module] = {
-            name: self.build(name, train.dimension(name), context) for name in train
-        }
+        self.encoders = perceptrons(train, own.hidden, own.dim, context)
         centres = built(lambda: Prototypes(own.dim, train.n_classes), context, "centres")
 
         def loss(batch: Batch, _: Clock) -> dict[str, Tensor]:
@@ -118,10 +116,6 @@ class MRL(DeepMethod):
     def encode(self, modality: str, x: Tensor) -> Tensor:
         """Return unit rows ``z``."""
         return unit(self.encoders[modality](x))
-
-    def build(self, name: str, width: int, context: Context) -> nn.Sequential:
-        """Return a modality's encoder."""
-        return built(lambda: mlp((width, *self.settings.hidden, self.settings.dim)), context, name)
 
 
 def mrl_loss(

@@ -27,6 +27,7 @@ from bench.training import (
     mlp,
     multimodal_contrast,
     per_modality,
+    perceptrons,
     unit,
 )
 
@@ -109,9 +110,7 @@ class RONO(DeepMethod):
     def stages(self, train: DeviceSplit, context: Context) -> Iterator[Stage]:
         """One stage with one joint track."""
         own = self.settings
-        self.encoders: dict[str, nn.Module] = {
-            name: self.build(name, train.dimension(name), context) for name in train
-        }
+        self.encoders = perceptrons(train, own.hidden, own.dim, context)
         head = built(lambda: mlp((own.dim, *own.head_hidden, train.n_classes)), context, "head")
         centres = built(lambda: Centres(train.n_classes, own.dim), context, "centres")
 
@@ -135,10 +134,6 @@ class RONO(DeepMethod):
     def encode(self, modality: str, x: Tensor) -> Tensor:
         """Return ``z`` as the contrast sees it, unit rows."""
         return unit(self.encoders[modality](x))
-
-    def build(self, name: str, width: int, context: Context) -> nn.Sequential:
-        """Return a modality's encoder."""
-        return built(lambda: mlp((width, *self.settings.hidden, self.settings.dim)), context, name)
 
 
 class Centres(nn.Module):

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import pairwise
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from bench.contract import Context, UsageError
+from bench.training.data import DeviceSplit
 from bench.training.seeding import seeded
 
 M = TypeVar("M", bound=nn.Module)
@@ -45,6 +47,24 @@ def mlp(
             if dropout:
                 layers.append(nn.Dropout(dropout))
     return nn.Sequential(*layers)
+
+
+def perceptrons(
+    train: DeviceSplit, hidden: Sequence[int], dim: int, context: Context, **options: Any
+) -> dict[str, nn.Module]:
+    """Return a perceptron ``d_v - hidden - dim`` for each modality, on the device.
+
+    Args:
+        train: gives the modalities and the widths of their features.
+        hidden: widths of the hidden layers.
+        dim: width of the output.
+        context: source of the weights.
+        options: of `mlp`.
+    """
+    return {
+        name: built(partial(mlp, (train.dimension(name), *hidden, dim), **options), context, name)
+        for name in train
+    }
 
 
 def row_norm(rows: Tensor, eps: float = 1e-8) -> Tensor:
