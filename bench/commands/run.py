@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from bench.experiment.grid import Cell
     from bench.records.store import Store
 
-_RETRY = ("failed", "timeout", "out-of-memory", "refused", "skipped", "all")
+_RETRY = ("failed", "timeout", "out-of-memory", "refused", "skipped", "stale", "all")
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,12 @@ class Way:
     click.option(
         "--timeout", default=None, type=click.FloatRange(0, min_open=True), help="Seconds per cell."
     ),
-    click.option("--retry", multiple=True, type=click.Choice(_RETRY), help="Run recorded failures again."),
+    click.option(
+        "--retry",
+        multiple=True,
+        type=click.Choice(_RETRY),
+        help="Run recorded failures again; stale: what an earlier version of a method's file made.",
+    ),
     click.option("--trace-test", is_flag=True, help="Trace test mAP per epoch too (labelled oracle)."),
     click.option("--dry-run", is_flag=True, help="Print what would run."),
 )
@@ -110,7 +115,7 @@ def command(wanted: Wanted, way: Way, results: Path, data_dir: Path, plugin_file
     Exit status 0: every cell is done, or skipped for a declared reason; 1: a cell failed; 2: wrong usage
     or a bad data file; 130: interrupted.
     """
-    from bench.execution.campaign import remaining
+    from bench.execution.campaign import remaining, stale
     from bench.records.store import Store
 
     load_plugins(plugin_files)
@@ -120,6 +125,7 @@ def command(wanted: Wanted, way: Way, results: Path, data_dir: Path, plugin_file
     todo = remaining(cells, store, way.retry, trace_test=way.trace_test)
     _announce(sources)
     _warn_of_records(store, cells)
+    _warn_of_old_versions(stale(cells, store) - {cell.identity.digest for cell in todo}, cells)
     for name, reason in sources.damaged.items():
         click.echo(f"error: {name} is left out: {reason}", err=True)
     if way.dry_run:
@@ -234,6 +240,15 @@ def _warn_of_records(store: Store, cells: Sequence[Cell]) -> None:
         if problem.folder.name in asked:
             fate = "cell left out" if problem.kept else "cell to be run again"
             click.echo(f"warning: {fate}: {problem.sentence}", err=True)
+
+
+def _warn_of_old_versions(old: set[str], cells: Sequence[Cell]) -> None:
+    if old:
+        methods = sorted({cell.identity.method for cell in cells if cell.identity.digest in old})
+        click.echo(
+            f"note: {len(old)} recorded cells were made by another version of {', '.join(methods)}; "
+            "--retry stale runs them again"
+        )
 
 
 def _show(cells: Sequence[Cell], todo: Sequence[Cell], damaged: bool) -> int:

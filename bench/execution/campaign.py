@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from bench import registry
 from bench.contract import DataError
 from bench.data import load_dataset
 from bench.execution.inline import run_inline
@@ -84,20 +85,34 @@ def remaining(
     Args:
         cells: all that are wanted.
         store: where records are.
-        retry: statuses to run again; ``all`` for every one but ``done`` and ``skipped``.
+        retry: statuses to run again; ``all`` for every one but ``done`` and ``skipped``, ``stale`` for
+            whatever an earlier version of a method's file made.
         trace_test: a finished cell without an oracle trace counts as missing.
     """
     again = set(STATUSES) - {"done", "skipped"} if "all" in retry else set(retry)
+    old = stale(cells, store) if "stale" in retry else set()
     statuses = store.statuses()
     kept = {problem.folder.name for problem in store.problems if problem.kept}
 
     def missing(digest: str) -> bool:
         status = statuses.get(digest)
+        if digest in old:
+            return True
         if status == "done":
             return trace_test and not _has_oracle(store, digest)
         return status in again or (status is None and digest not in kept)
 
     return [cell for cell in cells if missing(cell.identity.digest)]
+
+
+def stale(cells: Sequence[Cell], store: Store) -> set[str]:
+    """Return the digests of cells whose record was made by another version of the method's file."""
+    sources = {cell.identity.digest: registry.method(cell.identity.method).key for cell in cells}
+    return {
+        record.digest
+        for record in store.records()
+        if record.digest in sources and record.circumstances.source not in ("", sources[record.digest])
+    }
 
 
 def run_cells(

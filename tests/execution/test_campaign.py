@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 import torch
@@ -17,6 +18,7 @@ from bench.execution.campaign import (
     open_once,
     remaining,
     run_cells,
+    stale,
 )
 from bench.execution.tasks import Event, Progress, Started
 from bench.experiment.grid import Cell
@@ -178,6 +180,23 @@ def test_a_finished_cell_without_oracle_is_missing_when_the_oracle_is_asked_for(
     run(todo, tmp_path, Workplace(plugins=PLACE.plugins, trace_test=True))
     assert remaining(cells, store, trace_test=True) == []
     assert remaining(cells, store) == []
+
+
+def test_what_another_version_of_a_method_made_is_named_and_run_again_on_request(
+    small: Path, tmp_path: Path
+) -> None:
+    cells = cells_of(["plain", "sm"], small)
+    run(cells, tmp_path)
+    store = Store(tmp_path)
+    assert stale(cells, store) == set()
+    old = store.read(cells[0].identity.digest)
+    source = msgspec.structs.replace(old.circumstances, source="0" * 64)
+    store.write(msgspec.structs.replace(old, circumstances=source), {}, [], "")
+    assert stale(cells, store) == {old.digest}
+    assert remaining(cells, store) == []
+    assert remaining(cells, store, ["stale"]) == [cells[0]]
+    run([cells[0]], tmp_path)
+    assert stale(cells, store) == set()
 
 
 @pytest.mark.parametrize("damage", ["truncate", "remove"])

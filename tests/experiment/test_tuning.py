@@ -4,37 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
 
 from bench import registry
 from bench.commands import invoke
 from bench.execution.trials import TrialStore, run_trials
-from bench.experiment.grid import Cell, Request, describe_data, plan
 from bench.experiment.tuning import Trial, best_changes, draw_changes, run_trial, trial_cells
 from bench.experiment.workplace import Workplace
+from tests.grid import cells_of, write_bundle
 
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    rng = np.random.default_rng(0)
-    arrays: dict[str, Any] = {}
-    for part, count in (("train", 60), ("test", 12)):
-        labels = np.arange(count) % 3
-        for name, width in (("image", 6), ("text", 5)):
-            means = np.random.default_rng(width).normal(size=(3, width))
-            arrays[f"{part}_{name}"] = means[labels] + 0.3 * rng.normal(size=(count, width))
-            arrays[f"{part}_{name}_labels"] = labels
-    path = tmp_path_factory.mktemp("data") / "small.npz"
-    np.savez(path, **arrays)
-    return path
-
-
-def cells_of(method: str, bundle: Path) -> list[Cell]:
-    data = {str(bundle): describe_data(str(bundle), None, "quick", None)}
-    return plan(Request([method], [str(bundle)]), data)
+    return write_bundle(tmp_path_factory.mktemp("data") / "small.npz")
 
 
 def test_the_first_trial_is_the_usual_one_and_none_comes_twice() -> None:
@@ -60,7 +43,7 @@ def test_every_search_space_names_settings_of_its_method_with_values_that_fit() 
 
 
 def test_a_trial_is_judged_on_validation_with_the_test_split_sealed(bundle: Path) -> None:
-    (cell,) = trial_cells(cells_of("gmlda", bundle), {"alpha": 1.0})
+    (cell,) = trial_cells(cells_of(["gmlda"], bundle), {"alpha": 1.0})
     trial = run_trial(cell, {"alpha": 1.0}, Workplace())
     assert trial.status == "done"
     assert trial.validation_map is not None
@@ -69,7 +52,7 @@ def test_a_trial_is_judged_on_validation_with_the_test_split_sealed(bundle: Path
 
 
 def test_a_failed_trial_says_why_and_cannot_win(bundle: Path) -> None:
-    (cell,) = cells_of("gmlda", bundle)
+    (cell,) = cells_of(["gmlda"], bundle)
     good = run_trial(cell, {}, Workplace())
     (wrong,) = trial_cells([cell], {"alpha": -1.0})
     failed = run_trial(wrong, {"alpha": -1.0}, Workplace())
@@ -80,7 +63,7 @@ def test_a_failed_trial_says_why_and_cannot_win(bundle: Path) -> None:
 
 
 def test_trials_are_kept_and_not_run_again(bundle: Path, tmp_path: Path) -> None:
-    (cell,) = cells_of("sm", bundle)
+    (cell,) = cells_of(["sm"], bundle)
     wanted = [
         (trial_cells([cell], change)[0], change) for change in ({}, {"strength": 0.5}, {"strength": 2.0})
     ]
