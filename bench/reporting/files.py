@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -37,7 +38,8 @@ def fill_folder(folder: Path, files: Mapping[str, str]) -> None:
     for name, content in files.items():
         write_text(folder / name, content)
     for name in written - files.keys():
-        (folder / name).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # gone already, or made something else by the user
+            (folder / name).unlink()
     write_text(folder / LIST, "".join(f"{name}\n" for name in sorted(files)))
 
 
@@ -46,4 +48,4 @@ def _listed(folder: Path) -> set[str]:
         names = (folder / LIST).read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError):
         return set()
-    return {name for name in names if Path(name).name == name}
+    return {name for name in names if Path(name).name == name and not name.startswith(".")}

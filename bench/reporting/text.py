@@ -52,14 +52,16 @@ def markdown(table: Table) -> str:
         for row in table.rows
     ]
     text = tabulate(body, headers=header, tablefmt="github", disable_numparse=True)
-    return f"### {escape_markdown(caption(table))}\n\n{text}\n{_notes(table)}"
+    notes = "".join(f"\n{escape_markdown(note)}\n" for note in _notes(table))
+    return f"### {escape_markdown(caption(table))}\n\n{text}\n{notes}"
 
 
 def latex(table: Table) -> str:
-    """Return the table as a LaTeX ``tabular`` that needs the packages booktabs and textcomp."""
+    """Return the table as a LaTeX ``tabular`` that needs the package booktabs; notes stand in comments."""
     ranks = _ranks(table)
     lines = [
         f"% {_latex(caption(table))}",
+        *(f"% {_latex(note)}" for note in _notes(table)),
         r"\begin{tabular}{l" + "r" * (len(table.columns) + 1) + "}",
         r"\toprule",
         " & ".join(["Method", *(_latex(_heading(c)) for c in table.columns), "seeds"]) + r" \\",
@@ -165,7 +167,7 @@ def _latex_entry(entry: Entry, ranks: list[str], row: Row) -> str:
     return {0: rf"\textbf{{{text}}}", 1: rf"\underline{{{text}}}"}.get(-1 if place is None else place, text)
 
 
-def _notes(table: Table) -> str:
+def _notes(table: Table) -> list[str]:
     notes = []
     if any(row.pairing for row in table.rows):
         notes.append(f"{PSEUDO_PAIRS} trained on class-matched pseudo-pairs, since the data has no pairs.")
@@ -173,8 +175,8 @@ def _notes(table: Table) -> str:
         known = " ".join(row.lacking)
         reasons = {entry.reason for entry in row.entries.values() if entry.reason}
         said = [*row.lacking, *sorted(reason for reason in reasons if reason not in known)]
-        notes += [f"{escape_markdown(row.label)}: {escape_markdown(reason)}" for reason in said]
-    return "".join(f"\n{note}\n" for note in notes)
+        notes += [f"{row.label}: {reason}" for reason in said]
+    return notes
 
 
 def escape_markdown(text: str) -> str:
