@@ -7,6 +7,7 @@ import sys
 import time
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -128,12 +129,14 @@ class Paired(_Faulty):
 
 
 class Sleeps(_Faulty):
-    """Watches no deadline."""
+    """Watches no deadline; wakes up when the file exists that its setting ``word`` names."""
 
     card = card("sleeps")
 
     def fit(self, train: Split, validation: Split, context: Context) -> None:
-        time.sleep(self.settings.seconds)
+        end = time.monotonic() + self.settings.seconds
+        while time.monotonic() < end and not Path(self.settings.word).exists():
+            time.sleep(0.02)
 
 
 class Watches(_Faulty):

@@ -17,6 +17,7 @@ from bench.commands import invoke
 from bench.execution.campaign import describe_sources
 from bench.experiment.grid import Cell, Request, plan
 from bench.records import Store
+from bench.records.encoding import FILES, encode_sums
 
 FAULTS = Path(__file__).with_name("faults.py")
 WIDTHS = {"image": 12, "text": 8, "audio": 6}
@@ -160,3 +161,11 @@ def bytes_of(results: Path) -> dict[str, tuple[str, bytes, bytes]]:
             (folder / "trace.csv").read_bytes(),
         )
     return found
+
+
+def make_newer(folder: Path) -> None:
+    """Let a record look as if a later version of the program had written it."""
+    files = {name: (folder / name).read_bytes() for name in FILES}
+    files["record.json"] = files["record.json"].replace(b'"schema": 1', b'"schema": 99')
+    (folder / "record.json").write_bytes(files["record.json"])
+    (folder / "sha256sums.txt").write_bytes(encode_sums(files))

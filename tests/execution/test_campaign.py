@@ -24,8 +24,7 @@ from bench.execution.tasks import Event, Progress, Started
 from bench.experiment.grid import Cell
 from bench.experiment.workplace import Workplace
 from bench.records import Store, StoreError
-from bench.records.encoding import FILES, encode_sums
-from tests.grid import FAULTS, Grid, bytes_of, cells_of, only_plugins, write_bundle
+from tests.grid import FAULTS, Grid, bytes_of, cells_of, make_newer, only_plugins, write_bundle
 
 PLACE = Workplace(plugins=(str(FAULTS),))
 
@@ -221,14 +220,6 @@ def test_a_record_of_a_later_version_is_left_to_that_version(small: Path, tmp_pa
     assert remaining(cells, store, ["all"]) == []
     assert [problem.kept for problem in store.problems] == [True]
     assert count_statuses(cells, store)["missing"] == 1
-
-
-def make_newer(folder: Path) -> None:
-    """Let a record look as if a later version of the program had written it."""
-    files = {name: (folder / name).read_bytes() for name in FILES}
-    files["record.json"] = files["record.json"].replace(b'"schema": 1', b'"schema": 99')
-    (folder / "record.json").write_bytes(files["record.json"])
-    (folder / "sha256sums.txt").write_bytes(encode_sums(files))
 
 
 def test_events_tell_of_starts_and_ends_in_order(small: Path, tmp_path: Path) -> None:

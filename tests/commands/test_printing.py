@@ -1,0 +1,213 @@
+"""``results``, ``status``, ``report``, ``list``: what is recorded and what there is, in forms to rely on."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.grid import FAULTS, Grid, make_newer, say
+from tests.records import making
+from tests.records.making import per_query
+
+
+def test_csv_has_a_row_per_cell_direction_and_protocol(grid: Grid) -> None:
+    said = say("results", "--format", "csv", "--results", grid.results)
+    assert said.status == 0
+    lines = said.out.splitlines()
+    assert lines[0] == (
+        "method,variant,dataset,data_kind,modalities,seed,profile,query,gallery,protocol,selection,value,"
+        "status,record"
+    )
+    rows = list(csv.DictReader(io.StringIO(said.out)))
+    assert len(rows) == 22 * 8 + 19
+    keys = {(row["record"], row["query"], row["gallery"], row["protocol"]) for row in rows}
+    assert len(keys) == len(rows)
+    stored = {record.digest: record for record in grid.store.records()}
+    for row in rows:
+        record = stored[row["record"]]
+        assert row["status"] == record.status
+        values = [
+            metric.value
+            for metric in (record.result.metrics if record.result else [])
+            if (metric.query, metric.gallery, metric.protocol, metric.selection)
+            == (row["query"], row["gallery"], row["protocol"], row["selection"])
+        ]
+        assert ([float(row["value"])] if row["value"] else []) == values
+
+
+def test_json_and_csv_hold_the_same_rows_and_the_table_shows_them(grid: Grid) -> None:
+    rows = json.loads(say("results", "--format", "json", "--results", grid.results).out)
+    lines = list(
+        csv.DictReader(io.StringIO(say("results", "--format", "csv", "--results", grid.results).out))
+    )
+    assert [{key: str(value) for key, value in row.items()} for row in rows] == lines
+    table = say("results", "--results", grid.results).out.splitlines()
+    assert len(table) == len(rows) + 2
+    assert table[0].split() == list(rows[0])
+
+
+def test_rows_can_be_chosen_by_name_and_glob(grid: Grid) -> None:
+    said = say(
+        *("results", "--format", "json", "--results", grid.results, "--methods", "s*,mcca"),
+        *("--datasets", "small", "--protocols", "map@50*"),
+    )
+    rows = json.loads(said.out)
+    assert {row["method"] for row in rows} == {"sm", "sdml", "mcca", "single", "sneaks"}
+    assert {row["dataset"] for row in rows} == {"small"}
+    assert {row["protocol"] for row in rows} == {"map@50/hits", "map@50/min", "map@50/relevant", ""}
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--methods", "mcac"], "unknown method in these records 'mcac' (did you mean 'mcca'?)"),
+        (["--datasets", "smal"], "unknown dataset in these records 'smal' (did you mean 'small'?)"),
+        (["--protocols", "map@10/hits"], "unknown protocol in these records 'map@10/hits'"),
+    ],
+)
+def test_a_name_that_no_record_has_is_an_error_not_an_empty_table(
+    grid: Grid, words: list[str], sentence: str
+) -> None:
+    said = say("results", "--results", grid.results, *words)
+    assert (said.status, said.out) == (2, "")
+    assert sentence in said.err
+
+
+def test_status_counts_and_gives_every_reason(grid: Grid) -> None:
+    said = say("status", "--results", grid.results)
+    assert said.status == 0
+    assert said.out.splitlines()[-1] == "41 records: 22 done, 13 failed, 4 refused, 2 skipped"
+    for record in grid.store.records():
+        if record.failure is not None:
+            assert f"{record.status}: {record.identity.title}: {record.failure.reason} " in said.out
+    answer = json.loads(say("status", "--results", grid.results, "--format", "json").out)
+    assert sum(cell["cells"] for cell in answer["cells"]) == 41
+    assert len(answer["failures"]) == 19
+    assert answer["damaged"] == []
+
+
+def test_a_name_made_of_digits_is_not_shown_as_a_number(tmp_path: Path) -> None:
+    from bench.records import Store
+
+    Store(tmp_path).write(making.record(dataset="007"), per_query(), [], "")
+    assert "007 " in say("status", "--results", tmp_path).out
+    assert " 007 " in say("results", "--results", tmp_path).out
+
+
+def test_a_report_is_written_and_says_where(grid: Grid, tmp_path: Path) -> None:
+    said = say("report", "--results", grid.results, "--reports", tmp_path / "reports", "--plugin", FAULTS)
+    assert said.status == 0
+    assert said.out == f"13 files from 41 records; read {tmp_path / 'reports' / 'tables.md'}\n"
+    other = say(
+        *("report", "--results", grid.results, "--reports", tmp_path / "reports"),
+        *("--protocols", "map@all,map@50/min", "--protocols", "map@all", "--selection", "last"),
+    )
+    assert other.status == 0
+    names = {path.name for path in (tmp_path / "reports" / "tables").glob("small*.csv")}
+    assert {"_".join(name.split("_")[3:5]) for name in names} == {"map@all_last", "map@50-min_last"}
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--protocols", "map@10"], "does not say what to divide by"),
+        (["--protocols", "map@10/hits"], "unknown protocol in these records 'map@10/hits'"),
+        (["--selection", "oracle"], "no record has a test-oracle trace; make some with"),
+        (["--fill", "absent.md"], "cannot fill absent.md"),
+        (["--reports", "README.md"], "README.md"),
+        (["--reports", "README.md/below"], "cannot write README.md/below/tables.md"),
+    ],
+)
+def test_a_report_that_cannot_be_is_one_sentence(
+    grid: Grid, tmp_path: Path, words: list[str], sentence: str
+) -> None:
+    said = say("report", "--results", grid.results, "--reports", tmp_path, *words)
+    assert said.status == 2
+    assert sentence in said.err
+    assert "Traceback" not in said.err
+
+
+PRINTING = [["results"], ["status"], ["report"]]
+
+
+@pytest.mark.parametrize("words", PRINTING)
+def test_without_records_the_way_to_some_is_told(tmp_path: Path, words: list[str]) -> None:
+    said = say(*words, "--results", tmp_path / "none")
+    assert (said.status, said.out) == (2, "")
+    assert f"no records in {tmp_path / 'none'}; make some with: python -m bench run" in said.err
+
+
+def damage(folder: Path, how: str) -> None:
+    if how == "truncated":
+        (folder / "record.json").write_bytes((folder / "record.json").read_bytes()[:30])
+    elif how == "empty":
+        shutil.rmtree(folder)
+        folder.mkdir()
+    else:
+        make_newer(folder)
+
+
+@pytest.mark.parametrize("how", ["truncated", "empty", "newer"])
+def test_a_damaged_record_is_named_left_out_and_gives_status_1(grid: Grid, tmp_path: Path, how: str) -> None:
+    results = tmp_path / "results"
+    shutil.copytree(grid.results, results)
+    folder = next(folder for folder in sorted((results / "runs").iterdir()))
+    damage(folder, how)
+    for words in (["results", "--format", "csv"], ["status"], ["report", "--reports", tmp_path / "reports"]):
+        said = say(*words, "--results", results)
+        assert said.status == 1, words
+        assert said.out
+        assert folder.name not in said.out
+        (warning,) = said.err.splitlines()
+        assert warning.startswith(f"warning: left out: {folder}: ")
+        assert ("layout version 99" in warning) == (how == "newer")
+    assert folder.name in (tmp_path / "reports" / "tables.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("words", PRINTING)
+def test_nothing_but_damage_is_a_failure_not_an_absence(grid: Grid, tmp_path: Path, words: list[str]) -> None:
+    folder = sorted((grid.results / "runs").iterdir())[0]
+    copy = tmp_path / "runs" / folder.name
+    shutil.copytree(folder, copy)
+    damage(copy, "truncated")
+    said = say(*words, "--results", tmp_path)
+    assert said.status == 1
+    assert f"none of the 1 records in {tmp_path} can be read" in said.err
+
+
+def test_list_tells_all_there_is_and_where_it_comes_from() -> None:
+    said = say("list", "--format", "json", "--plugin", FAULTS)
+    assert said.status == 0
+    everything = json.loads(said.out)
+    assert set(everything) == {"methods", "datasets", "profiles", "protocols"}
+    methods = {row["name"]: row for row in everything["methods"]}
+    assert methods["plain"]["where"] == str(FAULTS)
+    assert methods["plain"]["variants"] == ["loud"]
+    assert methods["plain"]["settings"]["widths"] == [3, 2]
+    assert methods["drcl"]["card"]["title"] == "DRCL"
+    assert {row["id"] for row in everything["protocols"]} == {
+        "map@all",
+        "map@50/hits",
+        "map@50/min",
+        "map@50/relevant",
+    }
+    only = json.loads(say("list", "datasets", "--format", "json").out)
+    assert only == everything["datasets"]
+
+
+def test_list_as_a_table_has_a_line_per_method() -> None:
+    said = say("list", "methods")
+    assert said.status == 0
+    assert said.out.startswith("Methods\n")
+    assert {"drcl", "mcca", "sm"} <= {line.split()[0] for line in said.out.splitlines() if line}
+
+
+def test_an_unknown_command_names_the_near_one() -> None:
+    said = say("reprot")
+    assert said.status == 2
+    assert "unknown command 'reprot' (did you mean 'report'" in said.err

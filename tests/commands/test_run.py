@@ -1,0 +1,227 @@
+"""``run`` on the command line: wrong words cost nothing, bad data costs itself, the status says the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bench.records import Store
+from tests.grid import FAULTS, Grid, Said, bytes_of, make_newer, only_plugins, say, write_bundle
+
+
+@pytest.fixture(autouse=True)
+def no_plugins() -> Iterator[None]:
+    with only_plugins():
+        yield
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Path:
+    return write_bundle(tmp_path / "small.npz")
+
+
+def run(results: Path, *words: object, methods: str = "plain") -> Said:
+    usual = ["run", "--results", results, "--plugin", FAULTS, "--jobs", 0, "--methods", methods]
+    return say(*usual, *words)
+
+
+WRONG = [
+    (["--methods", "plian"], "unknown method 'plian' (did you mean 'plain'"),
+    (["--methods", "Deep"], "unknown method 'Deep' (did you mean 'deep'"),
+    (["--datasets", "wikipedai"], "unknown dataset 'wikipedai' (did you mean 'wikipedia'"),
+    (["--datasets", "missing.npz"], "there is no feature bundle missing.npz"),
+    (["--profile", "papr"], "did you mean 'paper'"),
+    (["--variants", "lout"], "unknown variant 'lout' (did you mean 'loud'?)"),
+    (["--seeds", "three"], "--seeds 'three' is neither a number of seeds (3) nor a list"),
+    (["--seeds", "20240101"], "to name one seed write it twice"),
+    (["--set", "plain.seconds"], "is not of the form METHOD.PARAM=VALUE"),
+    (["--set", "seconds=3"], "is not of the form METHOD.PARAM=VALUE"),
+    (["--set", "plain.=3"], "is not of the form METHOD.PARAM=VALUE"),
+    (["--set", "plian.seconds=3"], "unknown method 'plian' (did you mean 'plain'"),
+    (["--set", "plain.second=3"], "unknown setting of plain 'second' (did you mean 'seconds'?)"),
+    (["--set", "*.epochs=3"], "unknown setting of any of the methods 'epochs'"),
+    (["--set", "drcl.epochs=3"], "settings are given for drcl, which is not among the methods asked for"),
+    (["--set", "plain.seconds=abc"], "settings of plain: seconds: Expected float, got str"),
+    (["--set", "plain.seconds="], "settings of plain: seconds: Expected float, got null"),
+    (["--set", "plain.seconds=[1"], "the value is not valid YAML"),
+    (["--set", "plain.seconds=.nan"], "neither text, finite number, list nor map"),
+    (["--set", "plain.seconds=2020-01-01"], "neither text, finite number, list nor map"),
+    (["--set", "plain.widths=[1, two]"], "settings of plain: widths[1]: Expected int, got str"),
+    (["--data", "/no/such/folder"], "there is no data folder /no/such/folder"),
+    (["--device", "gpu"], "there is no device 'gpu' here; there are: cpu"),
+    (["--plugin", "/no/file.py"], "plug-in /no/file.py is not a Python file"),
+]
+
+
+@pytest.mark.parametrize(("words", "sentence"), WRONG, ids=[" ".join(words) for words, _ in WRONG])
+def test_a_wrong_word_is_one_sentence_and_status_2_before_any_cell_runs(
+    tmp_path: Path, words: list[str], sentence: str
+) -> None:
+    said = run(tmp_path / "results", "--datasets", "emoji", *words)
+    assert said.status == 2
+    assert said.out == ""
+    assert said.err.startswith("error: ")
+    assert sentence in said.err
+    assert not list((tmp_path / "results").glob("runs/*"))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["--jobs", "-1"], ["--threads", "0"], ["--timeout", "0"], ["--retry", "x"], ["--nonsense"], ["x"]],
+)
+def test_wrong_options_are_named_with_status_2(tmp_path: Path, words: list[str]) -> None:
+    said = run(tmp_path / "results", *words)
+    assert (said.status, said.out) == (2, "")
+    assert words[0] in said.err or words[-1] in said.err
+
+
+def test_a_broken_plug_in_is_named_with_its_line(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text("x = 1\nimport nothing_like_this\n")
+    said = say("run", "--plugin", tmp_path / "mine.py", "--results", tmp_path / "r")
+    assert said.status == 2
+    assert "mine.py cannot be imported: ModuleNotFoundError" in said.err
+    assert "line 2" in said.err
+    assert not (tmp_path / "r").exists()
+
+
+@pytest.mark.parametrize("place", ["file", "file/below"])
+def test_a_results_folder_that_cannot_be_is_named(tmp_path: Path, small: Path, place: str) -> None:
+    (tmp_path / "file").touch()
+    said = run(tmp_path / place, "--datasets", small)
+    assert said.status == 2
+    assert "is a file" in said.err
+
+
+def test_a_dry_run_shows_the_cells_and_leaves_no_trace(tmp_path: Path, small: Path) -> None:
+    said = run(tmp_path / "r", "--datasets", small, "--seeds", 2, "--dry-run", methods="plain,twin")
+    assert said.status == 0
+    assert "4 cells, 4 to run" in said.out
+    assert not (tmp_path / "r").exists()
+
+
+def test_a_finished_run_says_what_comes_next_and_running_again_does_nothing(
+    tmp_path: Path, small: Path
+) -> None:
+    first = run(tmp_path / "r", "--datasets", small)
+    assert first.status == 0
+    assert "[1/1] done" in first.out
+    assert "1 cells: 1 done; 1 run now" in first.out
+    assert f"next: python -m bench report --results {tmp_path / 'r'}" in first.out
+    before = bytes_of(tmp_path / "r")
+    again = run(tmp_path / "r", "--datasets", small)
+    assert again.status == 0
+    assert "1 cells: 1 done; 0 run now" in again.out
+    assert bytes_of(tmp_path / "r") == before
+
+
+def test_a_skip_that_was_declared_is_no_failure(tmp_path: Path) -> None:
+    multi = write_bundle(tmp_path / "multi.npz", multi_label=True)
+    said = run(tmp_path / "r", "--datasets", multi, methods="single")
+    assert said.status == 0
+    assert "Single takes one class per sample" in said.out
+
+
+def test_a_failure_gives_status_1_names_the_reason_and_the_way_to_try_again(
+    tmp_path: Path, small: Path
+) -> None:
+    said = run(tmp_path / "r", "--datasets", small, methods="raises,plain")
+    assert said.status == 1
+    assert "seed 0: ValueError: the matrix is singular\n" in said.out
+    assert "2 cells: 1 done, 1 failed" in said.out
+    assert "add --retry all" in said.out
+    quiet = run(tmp_path / "r", "--datasets", small, methods="raises,plain")
+    assert (quiet.status, "0 run now" in quiet.out) == (1, True)
+    again = run(tmp_path / "r", "--datasets", small, "--retry", "failed", methods="raises,plain")
+    assert (again.status, "1 run now" in again.out) == (1, True)
+
+
+def test_a_damaged_bundle_costs_itself_only(tmp_path: Path, small: Path) -> None:
+    bad = tmp_path / "bad.npz"
+    bad.write_bytes(small.read_bytes()[:2000])
+    said = run(tmp_path / "r", "--datasets", f"{bad},{small}")
+    assert said.status == 2
+    assert len([line for line in said.err.splitlines() if line.startswith("error: ")]) == 1
+    assert f"error: {bad} is left out: " in said.err
+    assert "1 cells: 1 done; 1 run now" in said.out
+    alone = run(tmp_path / "r", "--datasets", bad)
+    assert (alone.status, "0 cells: none" in alone.out) == (2, True)
+
+
+def test_a_damaged_record_is_named_and_made_again(tmp_path: Path, small: Path) -> None:
+    run(tmp_path / "r", "--datasets", small)
+    (record,) = (tmp_path / "r" / "runs").glob("*/record.json")
+    record.write_text("{}")
+    said = run(tmp_path / "r", "--datasets", small)
+    assert said.status == 0
+    assert f"warning: cell to be run again: {record.parent}: record.json was truncated or edited" in said.err
+    assert "1 run now" in said.out
+
+
+def test_a_record_of_a_later_version_is_neither_read_nor_replaced(tmp_path: Path, small: Path) -> None:
+    run(tmp_path / "r", "--datasets", small)
+    (record,) = (tmp_path / "r" / "runs").glob("*/record.json")
+    make_newer(record.parent)
+    before = record.read_bytes()
+    said = run(tmp_path / "r", "--datasets", small)
+    assert said.status == 1
+    assert "warning: cell left out: " in said.err
+    assert "layout version 99, but this program reads version 1; use the version that made it" in said.err
+    assert "1 cells: 1 missing; 0 run now" in said.out
+    assert record.read_bytes() == before
+
+
+def test_look_alikes_are_announced_by_name(tmp_path: Path) -> None:
+    said = run(tmp_path / "r", "--datasets", "wikipedia,emoji", "--dry-run", "--data", tmp_path)
+    assert "LOOK-ALIKES stand in for wikipedia, whose files are absent" in said.out
+
+
+def test_real_means_what_has_its_files(tmp_path: Path) -> None:
+    said = run(tmp_path / "r", "--datasets", "real", "--dry-run", "--data", tmp_path)
+    assert said.status == 0
+    assert "on emoji " in said.out
+    assert "LOOK-ALIKE" not in said.out
+
+
+def test_values_are_read_as_people_write_them(tmp_path: Path, small: Path) -> None:
+    said = run(
+        *(tmp_path / "r", "--datasets", small, "--set", "plain.seconds=1e-5"),
+        *("--set", "plain.rates={image: 1e-4, text: .5}", "--set", "plain.widths=[5]"),
+        *("--set", "*.word=yes it is"),
+    )
+    assert said.status == 0
+    (record,) = Store(tmp_path / "r").records()
+    assert record.identity.settings == {
+        "seconds": 1e-5,
+        "rates": {"image": 1e-4, "text": 0.5},
+        "widths": [5],
+        "word": "yes it is",
+    }
+
+
+def test_the_oracle_is_added_to_a_finished_cell_and_its_other_numbers_stay(
+    tmp_path: Path, small: Path
+) -> None:
+    words = ("--datasets", small, "--set", "*.epochs=2")
+    run(tmp_path / "r", *words, methods="sdml")
+    (before,) = Store(tmp_path / "r").records()
+    said = run(tmp_path / "r", *words, "--trace-test", methods="sdml")
+    assert "1 run now" in said.out
+    (after,) = Store(tmp_path / "r").records()
+    assert before.result is not None
+    assert after.result is not None
+    assert [
+        metric for metric in after.result.metrics if metric.selection != "oracle"
+    ] == before.result.metrics
+    assert len(after.result.metrics) == len(before.result.metrics) * 3 // 2
+    assert "0 run now" in run(tmp_path / "r", *words, "--trace-test", methods="sdml").out
+
+
+def test_a_method_more_leaves_every_number_as_it_was(grid: Grid, tmp_path: Path) -> None:
+    said = run(tmp_path / "r", "--datasets", grid.small, methods="twin,plain,mcca")
+    assert said.status == 0
+    alone = bytes_of(tmp_path / "r")
+    expected = bytes_of(grid.results)
+    shared = {record.digest for record in Store(tmp_path / "r").records() if record.identity.method != "twin"}
+    assert {key: alone[key] for key in shared} == {key: expected[key] for key in shared}

@@ -1,0 +1,76 @@
+"""Commands that only print start at once: they never wait for torch."""
+
+from __future__ import annotations
+
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+from bench import commands
+from tests.grid import FAULTS, Grid, say
+
+ROOT = Path(__file__).resolve().parents[2]
+
+WITHOUT_TORCH = """
+import sys
+sys.modules["torch"] = None  # whoever imports it now fails
+from bench.commands import invoke
+for line in sys.argv[1:]:
+    status = invoke(line.split())
+    assert status == 0, (line, status)
+assert "sklearn" not in sys.modules
+"""
+
+
+def python(*words: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *map(str, words)], cwd=ROOT, capture_output=True, text=True, check=False, timeout=60
+    )
+
+
+def test_importing_the_harness_brings_neither_numpy_nor_torch() -> None:
+    done = python("-c", "import sys, bench; assert not {'numpy', 'torch', 'click'} & set(sys.modules)")
+    assert done.returncode == 0, done.stderr
+
+
+def test_every_public_name_leads_to_something() -> None:
+    import bench
+
+    assert all(getattr(bench, name) is not None for name in bench.__all__)
+    assert set(bench.__all__) <= set(dir(bench))
+
+
+def test_help_and_whatever_reads_records_work_without_torch(grid: Grid, tmp_path: Path) -> None:
+    say("list")  # descriptions are made by another process where they are not remembered
+    lines = [f"{name} --help" for name in commands._COMMANDS]
+    lines += ["--help", "-h", "--version", "list", "list methods --format json"]
+    lines += [f"{name} --results {grid.results}" for name in ("status", "results", "results --format csv")]
+    lines += [f"report --results {grid.results} --reports {tmp_path}"]
+    lines += [f"run --datasets {grid.small} --methods all --dry-run --results {tmp_path}"]
+    done = python("-c", WITHOUT_TORCH, *lines)
+    assert done.returncode == 0, done.stderr
+    for name in commands._COMMANDS:
+        assert f"Usage: python -m bench {name}" in done.stdout
+
+
+def test_help_costs_less_than_three_tenths_of_a_second() -> None:
+    def seconds() -> float:
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        assert python("-m", "bench", "--help").returncode == 0
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return (after.ru_utime - before.ru_utime) + (after.ru_stime - before.ru_stime)
+
+    assert min(seconds() for _ in range(3)) < 0.3
+
+
+def test_help_names_the_exit_statuses_and_breaks_no_line() -> None:
+    said = say("--help")
+    assert said.status == 0
+    assert "Exit status: 0 every requested cell is done" in said.out
+    assert "The main job:  python -m bench run --methods all --datasets all\n  Then:" in said.out
+
+
+def test_a_plug_in_is_imported_for_a_list_and_needs_no_torch_of_its_own() -> None:
+    done = python("-c", WITHOUT_TORCH, f"list methods --plugin {FAULTS}")
+    assert done.returncode == 0, done.stderr
