@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 from scipy import linalg
@@ -55,6 +57,10 @@ class PLS(LinearMethod):
     )
     Settings = PLSSettings
     settings: PLSSettings
+    search: ClassVar[Mapping[str, Sequence[Any]]] = {
+        "components": (5, 10, 20, 50, None),
+        "scaling": ("none", "standard", "unit"),
+    }
 
     def solve(self, moments: Moments) -> Eigenpairs:
         """Return the leading singular vectors of ``X_1^T X_2 / (n - 1)``, and its singular values."""

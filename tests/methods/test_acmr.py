@@ -1,0 +1,138 @@
+"""ACMR: triplets pick the right items, the label classifier learns, the adversary reaches the projectors."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from bench.contract import Context, Split, Unsupported
+from bench.training import Clock, DeviceSplit, Step
+from bench.training.data import Scaler
+from methods.acmr import ACMR, ACMRSettings, label_loss, most_similar_stranger, triplet_loss
+from tests.methods.small_splits import separable
+
+SMALL = ACMRSettings(epochs=3, batch_size=10, hidden=(8,), dim=5, adversary_hidden=(4,), lr=1e-2)
+PAIR = {"image": 30, "text": 30}
+LATE = Clock(epoch=1, epochs=1, iteration=1, iterations=2)
+
+
+def fitted(settings: ACMRSettings, split: Split, context: Context | None = None) -> ACMR:
+    method = ACMR(settings)
+    method.fit(split, split, context or Context(scope=("small",)))
+    return method
+
+
+def prepared(settings: ACMRSettings, **kinds: Any) -> tuple[Step, nn.ModuleList, DeviceSplit]:
+    """Return the only step, its projectors, label classifier and adversary, and the training rows."""
+    split = separable(PAIR, pairing="natural", **kinds)
+    train = DeviceSplit(split, "cpu", Scaler("none", split))
+    stage = next(ACMR(settings).stages(train, Context(scope=("small",))))
+    modules = stage.tracks[0].modules[0]
+    assert isinstance(modules, nn.ModuleList)
+    return stage.tracks[0].steps[0], modules, train
+
+
+def parts_of(step: Step, train: DeviceSplit, clock: Clock = LATE) -> Any:
+    return step.loss(train.take({name: np.arange(30) for name in train}), clock)
+
+
+def slopes(loss: Tensor, module: nn.Module) -> Tensor:
+    found = torch.autograd.grad(loss, list(module.parameters()), retain_graph=True, allow_unused=True)
+    return torch.cat([torch.zeros(0) if slope is None else slope.flatten() for slope in found])
+
+
+def test_the_stranger_is_the_most_similar_row_of_another_class() -> None:
+    x = torch.tensor([[1.0, 0.0], [1.0, 0.01], [1.0, 0.2], [0.0, 1.0]])
+    y = torch.eye(2)[torch.tensor([0, 0, 1, 1])]
+    assert most_similar_stranger(x, y).tolist() == [2, 2, 1, 1]
+
+
+def test_sharing_one_of_several_classes_is_enough_to_be_no_stranger() -> None:
+    x = torch.tensor([[1.0, 0.0], [1.0, 0.01], [0.0, 1.0]])
+    y = torch.tensor([[1.0, 1.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
+    assert most_similar_stranger(x, y).tolist() == [2, 2, 1]
+
+
+def test_every_triplet_has_its_own_hinge() -> None:
+    v, t = torch.tensor([[0.0], [10.0]]), torch.tensor([[1.0], [10.0]])
+    y, settings = torch.eye(2), ACMRSettings(repulsion=2.0, margin=12.0)
+    # Pairs lie 1 and 0 apart, strangers 10 and 9: hinges of 2 and 3.
+    loss = triplet_loss(v, t, torch.tensor([1, 0]), y, settings)
+    assert loss.item() == pytest.approx(0.5 + 2.0 * 2.5)
+    # With a margin between the two distances only one of them counts; a hinge of the mean would be 0.25.
+    loss = triplet_loss(v, t, torch.tensor([1, 0]), y, replace(settings, margin=9.75))
+    assert loss.item() == pytest.approx(0.5 + 2.0 * 0.375)
+
+
+def test_a_batch_of_one_class_has_no_strangers_and_no_hinge() -> None:
+    v, t = torch.zeros(3, 2), torch.ones(3, 2)
+    y = torch.tensor([[1.0, 0.0]] * 3)
+    loss = triplet_loss(v, t, most_similar_stranger(t, y), y, ACMRSettings(margin=100.0))
+    assert loss.item() == pytest.approx(math.sqrt(2.0))
+
+
+def test_the_label_loss_aims_at_equal_shares_of_a_rows_classes() -> None:
+    y = torch.tensor([[1.0, 1.0, 0.0], [0.0, 0.0, 1.0], [0.0, 0.0, 0.0]])
+    logits = torch.tensor([[50.0, 50.0, 0.0], [0.0, 0.0, 50.0], [1.0, 2.0, 3.0]])
+    assert label_loss(logits, y).item() == pytest.approx(math.log(2.0) / 3)
+
+
+def test_total_is_the_weighted_sum_of_its_parts() -> None:
+    step, _, train = prepared(replace(SMALL, alpha=3.0, beta=0.5))
+    parts = parts_of(step, train)
+    expected = 3.0 * parts["L_label"] + 0.5 * parts["L_triplet"] + parts["L_adv"]
+    torch.testing.assert_close(parts["loss"], expected)
+
+
+def test_one_optimiser_holds_projectors_label_classifier_and_adversary() -> None:
+    step, modules, _ = prepared(SMALL)
+    held = {id(value) for group in step.optimiser.param_groups for value in group["params"]}
+    assert len(modules) == 3
+    assert held == {id(value) for value in modules.parameters()}
+
+
+def test_the_adversary_reaches_the_projectors_with_the_sign_reversed_and_more_from_epoch_to_epoch() -> None:
+    step, (projectors, labels, adversary), train = prepared(SMALL)
+    found = []
+    for iteration in (0, 1, 2):
+        l_adv = parts_of(step, train, Clock(1, 1, iteration, 2))["L_adv"]
+        found.append(slopes(l_adv, projectors))
+        assert slopes(l_adv, adversary).abs().max() > 0
+        assert not slopes(l_adv, labels).any()
+    plain = found[2] / -math.tanh(5.0)
+    assert not found[0].any()
+    torch.testing.assert_close(found[1], -math.tanh(2.5) * plain)
+    # A step along the projectors' gradient of L_adv makes the adversary's task harder, not easier.
+    before = parts_of(step, train)["L_adv"]
+    with torch.no_grad():
+        start = 0
+        for value in projectors.parameters():
+            value.sub_(1e-2 * found[1][start : start + value.numel()].view_as(value))
+            start += value.numel()
+    assert parts_of(step, train)["L_adv"] > before
+
+
+def test_without_weight_the_adversary_leaves_the_projectors_alone() -> None:
+    step, (projectors, _, _), train = prepared(replace(SMALL, adversary=0.0))
+    assert not slopes(parts_of(step, train)["L_adv"], projectors).any()
+
+
+def test_classes_come_apart() -> None:
+    split = separable(PAIR, pairing="natural")
+    context = Context(scope=("small",))
+    fitted(replace(SMALL, epochs=10), split, context)
+    label = [float(value or 0.0) for value in context.trace.column("L_label/joint")]
+    maps = [float(value or 0.0) for value in context.trace.column("validation_map")]
+    assert label[-1] < 0.5 * label[0]
+    assert maps[-1] > 0.95
+
+
+def test_data_without_pairs_is_refused_with_a_reason() -> None:
+    with pytest.raises(Unsupported, match="correspond"):
+        fitted(SMALL, separable(PAIR))
