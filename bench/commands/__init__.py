@@ -23,10 +23,12 @@ _COMMANDS = {
     "new": "Write a working file to start a method from.",
 }
 
+_WORKING = {"run", "tune", "check", "data"}
+"""Commands that print while they work: their work is not done when nobody reads on."""
+
 _EPILOG = """
 Exit status: 0 every requested cell is done (or skipped for a declared reason); 1 a cell, a check or a
-record failed; 2 wrong usage or bad input; 130 interrupted, or
-the reader of the output has gone.
+record failed; 2 wrong usage or bad input; 130 interrupted.
 """
 
 
@@ -79,7 +81,7 @@ def invoke(arguments: list[str] | None = None) -> int:
     words = sys.argv[1:] if arguments is None else [*arguments]
     try:
         # Not `cli.main`: it would turn a broken pipe into a failure.
-        with cli.make_context("python -m bench", words) as context:
+        with cli.make_context("python -m bench", [*words]) as context:
             status = cli.invoke(context)
         sys.stdout.flush()
     except click.exceptions.Exit as error:
@@ -93,7 +95,7 @@ def invoke(arguments: list[str] | None = None) -> int:
         return 130
     except BrokenPipeError:
         _discard_output()
-        return 130
+        return 130 if _WORKING.intersection(words) else 0
     except Exception as error:
         return _explain(error)
     return status if isinstance(status, int) else 0
