@@ -164,10 +164,13 @@ class ClassCovering(Plan):
     def _top_up(
         self, rows: NDArray[np.int64], targets: NDArray[np.float32], generator: np.random.Generator
     ) -> NDArray[np.int64]:
-        for label in np.flatnonzero(targets.any(axis=0)):
-            missing = self.least - int(targets[rows, label].sum())
+        held = targets[rows].sum(axis=0)
+        for label in np.flatnonzero((held < self.least) & targets.any(axis=0)):
+            missing = self.least - int(held[label])
             if missing > 0:
-                rows = np.concatenate([rows, generator.choice(np.flatnonzero(targets[:, label]), missing)])
+                drawn = generator.choice(np.flatnonzero(targets[:, label]), missing)
+                held += targets[drawn].sum(axis=0)
+                rows = np.concatenate([rows, drawn])
         return generator.permutation(rows)
 
 
