@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, ClassVar
 
 import torch
@@ -161,6 +162,15 @@ class ELRCMR(DeepMethod):
     def encode(self, modality: str, x: Tensor) -> Tensor:
         """Return unit rows ``z``."""
         return unit(self.encoders[modality](x))
+
+    def notes(self) -> Mapping[str, Any]:
+        """Count the averages of weights as no weights of their own."""
+        notes = dict(super().notes())
+        averages = chain.from_iterable(net.parameters() for net in self.encoders.values())
+        return {
+            **notes,
+            "parameters": notes["parameters"] - sum(w.numel() for w in averages if not w.requires_grad),
+        }
 
 
 def elrcmr_loss(

@@ -104,6 +104,16 @@ def test_averaged_weights_embed_unless_averaging_is_off() -> None:
     assert not np.allclose(fitted(SMALL), fitted(replace(SMALL, average=0.0)))
 
 
+def test_averages_are_no_parameters_of_their_own() -> None:
+    split = separable({"image": 25, "text": 25}, pairing="natural")
+    counts = set()
+    for whom in ("paper", "release"):
+        method = ELRCMR(replace(SMALL, epochs=1, faithful_to=whom))
+        method.fit(split, split, Context(scope=("small",)))
+        counts.add(method.notes()["parameters"])
+    assert counts == {2 * (6 * 8 + 8 + 8 * 5 + 5) + 5 * 3}
+
+
 def test_release_shrinks_its_weights_at_every_step() -> None:
     def length(settings: ELRCMRSettings) -> float:
         split = separable({"image": 25, "text": 25}, pairing="natural")
