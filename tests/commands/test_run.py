@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from bench.records import Store
@@ -147,6 +149,55 @@ def test_a_damaged_bundle_costs_itself_only(tmp_path: Path, small: Path) -> None
     assert "1 cells: 1 done; 1 run now" in said.out
     alone = run(tmp_path / "r", "--datasets", bad)
     assert (alone.status, "0 cells: none" in alone.out) == (2, True)
+
+
+def test_features_that_turn_out_bad_are_named_before_anything_is_fitted(tmp_path: Path, small: Path) -> None:
+    bad = write_bundle(tmp_path / "bad.npz")
+    with np.load(bad) as content:
+        arrays = dict(content)
+    arrays["test_text"][0, 0] = np.inf
+    np.savez(bad, **arrays)
+    said = run(tmp_path / "r", "--datasets", f"{bad},{small}")
+    assert said.status == 2
+    assert f"error: {bad} is left out: " in said.err
+    assert "row 0, column 0 is inf" in said.err
+    assert "[1/1] done" in said.out
+    assert "2 cells: 1 done, 1 missing; 1 run now" in said.out
+
+
+def test_ctrl_c_in_this_process_ends_with_130(
+    tmp_path: Path, small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("bench.execution.campaign.run_cell", interrupt)
+    said = run(tmp_path / "r", "--datasets", small)
+    assert said.status == 130
+    assert said.err == "interrupted; run the same command again to go on\n"
+
+
+def test_a_fault_of_our_own_is_not_dressed_up_as_the_users(
+    tmp_path: Path, small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stumble(*_: object, **__: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("bench.execution.campaign.estimate", stumble)
+    with pytest.raises(ZeroDivisionError):
+        run(tmp_path / "r", "--datasets", small)
+
+
+def test_as_many_workers_as_processors_unless_asked_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    from bench.commands.run import Way, _jobs
+
+    monkeypatch.setattr("joblib.cpu_count", lambda: 8)
+    way = Way(None, "cpu", None, (), False, False)
+    assert [_jobs(way, threads, 100) for threads in (1, 3, 16)] == [8, 2, 1]
+    assert _jobs(way, 1, 5) == 5
+    assert _jobs(replace(way, device="cuda"), 1, 100) == 1
+    assert _jobs(replace(way, jobs=4), 1, 100) == 4
+    assert _jobs(replace(way, jobs=0), 1, 100) == 0
 
 
 def test_a_damaged_record_is_named_and_made_again(tmp_path: Path, small: Path) -> None:
