@@ -127,8 +127,10 @@ def _table(
 
 
 def _directions(records: list[Record], order: Sequence[str]) -> list[Direction]:
+    """Return all directions, in the dataset's order of modalities or else in that of the widest record."""
     present = {name for record in records for name in record.identity.modalities}
-    known = [name for name in order if name in present]
+    widest = max((record.identity.modalities for record in records), key=len)
+    known = [name for name in order or widest if name in present]
     return list(permutations([*known, *sorted(present - set(known))], 2))
 
 

@@ -120,8 +120,13 @@ def _is_file(path: Path) -> bool:
 def _bundle(word: str) -> str:
     path = Path(word).expanduser()
     if not _is_file(path):
-        near = registry.suggestion(path.name, [file.name for file in path.parent.glob("*.npz")])
+        near = registry.suggestion(
+            path.name, [file.name for file in path.parent.glob("*.npz") if _is_file(file)]
+        )
         raise UsageError(f"there is no feature bundle {path}{near}; give the path of an .npz file")
+    if path.stem in registry.dataset_names():
+        # Its tables would pass for the dataset's, and a look-alike's for real ones.
+        raise UsageError(f"the feature bundle {path} has the name of a dataset; give the file another name")
     return str(path.resolve())
 
 

@@ -222,6 +222,18 @@ def test_real_data_come_first_and_rows_in_the_rosters_order() -> None:
     assert tables[1].rows[0].role == "reference"
 
 
+def test_columns_follow_the_datasets_order_or_that_of_the_widest_record() -> None:
+    joint = done({("b", "a"): 0.1}, modalities=("b", "c", "a"))
+    pair = done({("a", "b"): 0.1}, modalities=("a", "b"))
+    unknown = replace(NAMING, modalities=lambda _: ())
+    known = replace(NAMING, modalities=lambda _: ("c", "a", "b"))
+    for naming, first in ((unknown, ("b", "c")), (known, ("c", "a"))):
+        (found,) = tables_of([pair, joint], naming, ["map@all"])
+        assert found.columns[0] == first
+        assert found.columns[-1] == AVERAGE
+        assert len(found.columns) == 7
+
+
 def test_pseudo_pairs_mark_the_whole_row() -> None:
     assert row([done(pairing="natural"), done(pairing="class-matched", seed=1)]).pairing == "class-matched"
     assert row([done(pairing="none")]).pairing == ""

@@ -81,6 +81,12 @@ def test_a_path_without_a_file_is_refused(tmp_path: Path, name: str) -> None:
     assert ("did you mean 'mine.npz'" in str(caught.value)) == (len(name) < 300)
 
 
+def test_a_bundle_may_not_pass_for_a_dataset(tmp_path: Path) -> None:
+    path = write_bundle(tmp_path / "wikipedia.npz")
+    with pytest.raises(UsageError, match="has the name of a dataset; give the file another name"):
+        select_datasets([str(path)], nothing_real)
+
+
 @given(SEEDS)
 def test_named_seeds_read_back_sorted_and_each_once(seeds: list[int]) -> None:
     assert parse_seeds(",".join([*(f"{seed}-{seed}" for seed in seeds)])) == sorted(set(seeds))
