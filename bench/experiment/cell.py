@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -36,7 +35,7 @@ from bench.evaluation import Evaluation, Protocol, evaluate
 from bench.experiment.failures import failure_of
 from bench.experiment.grid import Cell
 from bench.experiment.workplace import Workplace, command_for
-from bench.records.circumstances import collect, reset_peak_memory, utc_now
+from bench.records.circumstances import collect, device_peak_memory, reset_peak_memory, utc_now
 from bench.records.schema import Circumstances, Failure, Metric, Record, Result, Rows, Selected, Status
 from bench.registry import plain
 
@@ -62,8 +61,7 @@ def run_cell(cell: Cell, place: Workplace, progress: Progress | None = None) -> 
     result: Result | None = None
     failure: Failure | None = None
     started = utc_now()
-    reset_peak_memory()
-    _reset_device_peak(place.device)
+    reset_peak_memory(place.device)
     with _captured(run.log):
         try:
             result = run.result()
@@ -276,20 +274,7 @@ def _circumstances(cell: Cell, place: Workplace, started: str, seconds: dict[str
     except Exception:  # the plug-in itself may be what is broken
         source = ""
     command = command_for(cell, place)
-    return collect(started, seconds, place.device, source, command, _device_peak(place.device))
-
-
-def _reset_device_peak(device: str) -> None:
-    torch = sys.modules.get("torch")
-    if torch is not None and device.startswith("cuda") and torch.cuda.is_initialized():
-        torch.cuda.reset_peak_memory_stats(device)
-
-
-def _device_peak(device: str) -> int | None:
-    torch = sys.modules.get("torch")
-    if torch is None or not device.startswith("cuda") or not torch.cuda.is_initialized():
-        return None
-    return int(torch.cuda.max_memory_allocated(device))
+    return collect(started, seconds, place.device, source, command, device_peak_memory(place.device))
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from datetime import datetime, timezone
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from types import ModuleType
 from typing import Final, NamedTuple
 
 from bench.records.schema import Circumstances
@@ -119,10 +120,27 @@ def peak_memory() -> int | None:
     return int(largest) if sys.platform == "darwin" else int(largest) * 1024
 
 
-def reset_peak_memory() -> None:
-    """Start counting `peak_memory` anew, so that one worker's cells have each their own; Linux only."""
+def device_peak_memory(device: str) -> int | None:
+    """Return the largest allocation on a GPU in bytes, since `reset_peak_memory`; None without one."""
+    torch = _initialised_torch(device)
+    return None if torch is None else int(torch.cuda.max_memory_allocated(device))
+
+
+def reset_peak_memory(device: str = "cpu") -> None:
+    """Start counting anew, so that one worker's cells have each their own peak; of the process on Linux only."""
     with suppress(OSError):
         (_PROCESS / "clear_refs").write_text("5")
+    torch = _initialised_torch(device)
+    if torch is not None:
+        torch.cuda.reset_peak_memory_stats(device)
+
+
+def _initialised_torch(device: str) -> ModuleType | None:
+    """Return torch if this process has used a GPU with it; asking must never be what loads or starts it."""
+    torch = sys.modules.get("torch")
+    if torch is None or not device.startswith("cuda") or not torch.cuda.is_initialized():
+        return None
+    return torch
 
 
 def _processor() -> str:

@@ -20,7 +20,7 @@ from bench.execution.campaign import (
     run_cells,
     stale,
 )
-from bench.execution.tasks import Event, Progress, Started
+from bench.execution.tasks import Event, Progress, Slot, Started, Task
 from bench.experiment.grid import Cell
 from bench.experiment.workplace import Workplace
 from bench.records import Store, StoreError
@@ -243,6 +243,24 @@ def test_a_cell_that_ignores_its_time_limit_is_stopped_and_says_so(small: Path, 
     assert end.status == "timeout"
     assert end.reason == "it went on after its time limit of 0.5 s and was stopped"
     assert Store(tmp_path).status(cell.identity.digest) == "timeout"
+
+
+def test_a_worker_is_told_of_its_gpu_under_the_only_name_that_it_sees(
+    small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[str, str]] = []
+
+    def watch(tasks: list[Task], work: Any, slots: list[Slot], **_: Any) -> Iterator[Any]:
+        visible = slots[0].environment["CUDA_VISIBLE_DEVICES"]
+        seen.extend((task.payload.place.device, visible) for task in tasks)
+        yield from ()
+
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    # `run_cells` closes what it iterates over, as only a generator can be.
+    monkeypatch.setattr("bench.execution.campaign.run_local", watch)
+    place = Workplace(device="cuda:1")
+    run_cells(cells_of(["plain"], small), Store(tmp_path), place, jobs=1, on_event=print)
+    assert seen == [("cuda:0", "1")]
 
 
 def test_nothing_to_do_touches_nothing(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import subprocess
 import sys
 from datetime import datetime, timedelta
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
@@ -118,3 +118,36 @@ def test_without_git_there_is_no_commit(monkeypatch: pytest.MonkeyPatch, tmp_pat
     circumstances.find_checkout.cache_clear()
     assert circumstances.find_checkout() == ("", False)
     circumstances.find_checkout.cache_clear()
+
+
+class _Cuda:
+    """Of a torch that has seen a GPU."""
+
+    def __init__(self, used: bool) -> None:
+        self.used = used
+        self.peak = 123
+
+    def is_initialized(self) -> bool:
+        return self.used
+
+    def max_memory_allocated(self, device: str) -> int:
+        return self.peak
+
+    def reset_peak_memory_stats(self, device: str) -> None:
+        self.peak = 0
+
+
+@pytest.mark.parametrize(
+    ("device", "used", "peak"), [("cpu", True, None), ("cuda:0", False, None), ("cuda:0", True, 0)]
+)
+def test_the_peak_of_a_gpu_is_of_one_cell_and_asking_starts_no_gpu(
+    monkeypatch: pytest.MonkeyPatch, device: str, used: bool, peak: int | None
+) -> None:
+    torch = SimpleNamespace(cuda=_Cuda(used))
+    monkeypatch.setitem(sys.modules, "torch", torch)
+    assert circumstances.device_peak_memory(device) == (None if peak is None else 123)
+    circumstances.reset_peak_memory(device)
+    assert circumstances.device_peak_memory(device) == peak
+    monkeypatch.delitem(sys.modules, "torch")
+    assert circumstances.device_peak_memory(device) is None
+    assert "torch" not in sys.modules
