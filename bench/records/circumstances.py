@@ -127,7 +127,7 @@ def device_peak_memory(device: str) -> int | None:
 
 
 def reset_peak_memory(device: str = "cpu") -> None:
-    """Start counting anew, so that one worker's cells have each their own peak; of the process on Linux only."""
+    """Start counting anew, so that one worker's cells have each their own; of the process on Linux only."""
     with suppress(OSError):
         (_PROCESS / "clear_refs").write_text("5")
     torch = _initialised_torch(device)

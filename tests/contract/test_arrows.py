@@ -20,6 +20,10 @@ FORBIDDEN = {
     "bench/subspace": {"bench.experiment", "bench.execution", "bench.records", "bench.registry"},
     "bench/records": {"bench.experiment", "bench.execution", "bench.reporting", "bench.evaluation"},
     "bench/registry": {"bench.experiment", "bench.execution", "bench.records", "bench.training"},
+    "bench/experiment": {"bench.execution", "bench.analysis", "bench.reporting", "bench.training"},
+    "bench/execution": {"bench.analysis", "bench.reporting", "bench.training"},
+    "bench/analysis": {"bench.experiment", "bench.execution", "bench.reporting", "bench.evaluation"},
+    "bench/reporting": {"bench.experiment", "bench.execution", "bench.evaluation", "bench.data"},
 }
 TOOLKITS = {"bench.contract", "bench.training", "bench.subspace", "bench.data", "bench.evaluation"}
 WITHOUT_TORCH = (
