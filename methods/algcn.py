@@ -31,6 +31,7 @@ from bench.training import (
     label_scores,
     mlp,
     normalised,
+    placed,
     similarity_nll,
 )
 
@@ -88,6 +89,7 @@ class ALGCN(DeepMethod):
         from_paper=(
             "Classes have no word vectors here: their inputs are learned, as in the release without them.",
             "Where every sample has one class the given graph is diagonal; only its learned part links them.",
+            "A row that no rectified unit answers to has no direction; it is ranked as the row of ones.",
             "Settings of single-label datasets are not public; those of MIRFlickr are used throughout.",
         ),
         from_release=(
@@ -97,6 +99,8 @@ class ALGCN(DeepMethod):
             "only the normalisation differs.",
             "S_ij is 1 for pairs with a shared label; the release counts the labels that are shared.",
             "Data without pairs is taken in independent batches; the release knows pairs only.",
+            "A last batch of one row joins the batch before: alone it costs .09 mAP on the compact emoji "
+            "features, in the released code as here.",
             "Random neighbours are drawn in training only; the release draws them in evaluation, too.",
         ),
         parity="loss, gradients, network, graph: released code",
@@ -139,13 +143,12 @@ class ALGCN(DeepMethod):
             {"params": [graph.learned], "lr": own.lr * own.lr_factor},
         ]
         step = Step(loss, adam(groups, own.lr))
-        track = Track("joint", [*modules, graph], [step], Joint(own.batch_size))
+        track = Track("joint", [*modules, graph], [step], Joint(own.batch_size, minimum=2))
         yield Stage([track], own.epochs, patience=own.patience)
 
     def encode(self, modality: str, x: Tensor) -> Tensor:
         """Return ``z``, which has no negative entries."""
-        embedding: Tensor = self.encoders[modality](x)
-        return embedding
+        return placed(self.encoders[modality](x))
 
     def build(self, name: str, width: int, context: Context) -> nn.Module:
         """Return a modality's encoder, one layer."""

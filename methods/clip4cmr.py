@@ -77,7 +77,8 @@ class CLIP4CMR(DeepMethod):
             "The loss is a mean over the batch; the release divides the mean by the batch once more.",
             "The epoch is chosen, and training stopped, on validation mAP; the release uses the test set.",
             "Ranked by the cosine, which orders unit rows as the Euclidean distance of the release does.",
-            "Modalities are taken in independent batches, since no term relates their rows.",
+            "Modalities are taken in independent batches, since no term relates their rows; a last batch of "
+            "one row joins the batch before.",
         ),
         parity="none: the released training script does not compile",
         citation="zeng2022clip4cmr",
@@ -107,7 +108,7 @@ class CLIP4CMR(DeepMethod):
 
         modules = [*self.encoders.values(), prototypes]
         step = Step(loss, adam([value for module in modules for value in module.parameters()], own.lr))
-        track = Track("joint", modules, [step], Independent(own.batch_size))
+        track = Track("joint", modules, [step], Independent(own.batch_size, minimum=2))
         yield Stage([track], own.epochs, patience=own.patience)
 
     def encode(self, modality: str, x: Tensor) -> Tensor:

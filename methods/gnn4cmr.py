@@ -35,6 +35,7 @@ from bench.training import (
     mlp,
     normalised,
     per_modality,
+    placed,
     reverse_gradient,
 )
 
@@ -98,6 +99,7 @@ class GNN4CMR(DeepMethod):
             "Classes have no word vectors here: their inputs are learned, as in the release without them.",
             "Where every sample has one class the graph is diagonal and links no classes.",
             "The logarithm of the contrast has 1.06 times the similarities, as released.",
+            "A row that no rectified unit answers to has no direction; it is ranked as the row of ones.",
             "Settings of single-label datasets are not public; those of MIRFlickr are used throughout.",
         ),
         from_release=(
@@ -149,8 +151,7 @@ class GNN4CMR(DeepMethod):
 
     def encode(self, modality: str, x: Tensor) -> Tensor:
         """Return ``z``, which has no negative entries."""
-        embedding: Tensor = self.encoders[modality](x)
-        return embedding
+        return placed(self.encoders[modality](x))
 
     def build(self, name: str, width: int, context: Context) -> nn.Module:
         """Return a modality's encoder: batch statistics and one layer."""

@@ -8,7 +8,7 @@ from bench.training.adversarial import gradual, modality_cross_entropy, reverse_
 from bench.training.batches import AlignedPairs, ClassCovering, GivenOrder, Independent, Joint, Plan, Rows
 from bench.training.contrastive import multimodal_contrast, neighbour_logits, robust_clustering
 from bench.training.data import Batch, DeviceSplit, Scaling
-from bench.training.encoders import Prototypes, built, mlp, perceptrons, row_norm, unit
+from bench.training.encoders import Prototypes, built, mlp, perceptrons, placed, row_norm, unit
 from bench.training.label_graph import (
     LabelNetwork,
     cooccurrence,
@@ -76,6 +76,7 @@ __all__ = [
     "pair_nll",
     "per_modality",
     "perceptrons",
+    "placed",
     "reproducible",
     "reverse_gradient",
     "robust_clustering",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
@@ -30,7 +31,9 @@ def test_the_quick_profile_is_smaller_than_the_published_settings(name: str) -> 
     quick = registry.create_method(name, profile="quick").settings
     paper = registry.create_method(name, profile="paper").settings
     assert quick.epochs <= paper.epochs
-    assert max(quick.hidden) <= max(paper.hidden)
+    for width in ("hidden", "dim"):
+        if hasattr(quick, width):
+            assert np.max(getattr(quick, width)) <= np.max(getattr(paper, width))
 
 
 def test_modalities_named_by_learning_rates_exist() -> None:

@@ -44,6 +44,9 @@ RUNS: dict[str, tuple[type[DeepMethod], dict[str, Any]]] = {
     ),
 }
 
+SEEDS = {"GNN4CMR_P-GNN-CON": 2}
+"""Seeds to average over, where a run ends so early that its start decides: .34 to .39 here."""
+
 
 def compact_emoji() -> dict[str, Split]:
     """Return the splits that the released code was run on."""
@@ -91,8 +94,12 @@ def score(method: Method, test: Split, rule: str) -> float:
 def test_the_released_codes_score_is_met_within_two_points(run: str) -> None:
     cls, values = RUNS[run]
     splits = compact_emoji()
-    method = cls(replace(cls.Settings(), **values))
-    method.fit(splits["train"], splits["validation"], Context(scope=("reference",)))
+    reached: dict[str, list[float]] = {"last": [], "best": []}
+    for seed in range(SEEDS.get(run, 1)):
+        method = cls(replace(cls.Settings(), **values))
+        method.fit(splits["train"], splits["validation"], Context(seed=seed, scope=("reference",)))
+        for rule, scores in reached.items():
+            scores.append(score(method, splits["test"], rule))
     best = "official" if cls.card.selects_by == "loss" else "best_val_map"
-    assert score(method, splits["test"], "last") == pytest.approx(released(run, "last"), abs=0.02)
-    assert score(method, splits["test"], "best") == pytest.approx(released(run, best), abs=0.02)
+    assert fmean(reached["last"]) == pytest.approx(released(run, "last"), abs=0.02)
+    assert fmean(reached["best"]) == pytest.approx(released(run, best), abs=0.02)
