@@ -76,6 +76,8 @@ class MAN(DeepMethod):
         from_release=(
             "Batches hold all classes, and eigenvalues within rounding of nought are left out; in the "
             "release, where a batch misses classes, they pass for positive and rule the loss.",
+            "A single row left over joins the batch before it, also with `faithful_to: release`: alone it has "
+            "no scatter, and the step that follows from its rounding derails adversary and generators.",
             "An epoch visits every row of the largest modality; the release ends with the smallest.",
             "Modalities are shuffled apart; the release shuffles those of equal size together.",
             "The epoch is chosen on validation mAP; the release validates on test data for XMedia.",
@@ -135,8 +137,8 @@ class MAN(DeepMethod):
         if own.faithful_to == "paper":
             return ClassCovering(own.batch_size)
         if len({len(rows) for rows in train.features.values()}) == 1:
-            return AlignedPairs(own.batch_size)
-        return Independent(own.batch_size, length="shortest")
+            return AlignedPairs(own.batch_size, minimum=2)
+        return Independent(own.batch_size, minimum=2, length="shortest")
 
 
 def man_critic(width: int, hidden: tuple[int, ...], modalities: int) -> nn.Sequential:

@@ -144,8 +144,8 @@ def plan_of(settings: MANSettings, counts: dict[str, int]) -> Any:
 def test_batches_cover_the_classes_unless_the_release_is_followed() -> None:
     release = replace(SMALL, faithful_to="release")
     assert isinstance(plan_of(SMALL, {"image": 20, "text": 20}), ClassCovering)
-    assert isinstance(plan_of(release, {"image": 20, "text": 20}), AlignedPairs)
-    assert plan_of(release, {"image": 20, "text": 30}) == Independent(9, length="shortest")
+    assert plan_of(release, {"image": 20, "text": 20}) == AlignedPairs(9, minimum=2)
+    assert plan_of(release, {"image": 20, "text": 30}) == Independent(9, minimum=2, length="shortest")
 
 
 def test_more_classes_than_a_batch_has_rows() -> None:
