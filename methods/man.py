@@ -76,8 +76,8 @@ class MAN(DeepMethod):
         from_release=(
             "Batches hold all classes, and eigenvalues within rounding of nought are left out; in the "
             "release, where a batch misses classes, they pass for positive and rule the loss.",
-            "A single row left over joins the batch before it, also with `faithful_to: release`: alone it has "
-            "no scatter, and the step that follows from its rounding derails adversary and generators.",
+            "A single row left over joins the batch before it, also with `faithful_to: release`: alone it "
+            "has no scatter, and the step that follows from its rounding derails adversary and generators.",
             "An epoch visits every row of the largest modality; the release ends with the smallest.",
             "Modalities are shuffled apart; the release shuffles those of equal size together.",
             "The epoch is chosen on validation mAP; the release validates on test data for XMedia.",
