@@ -175,7 +175,7 @@ class Dataset:
         kind: ``real``, or ``look-alike`` for generated stand-ins.
         fingerprint: digest of the content (real) or of the generating rule (look-alike).
         split: which partition this is, where several are in use.
-        open_test: gives the test split; use the attribute ``test``, which obeys the seal.
+        open_test: gives the test split, where the seal allows it; the attribute ``test`` calls it.
     """
 
     name: str
@@ -187,6 +187,16 @@ class Dataset:
     split: str
     open_test: Callable[[], Split] = field(repr=False)
 
+    def __post_init__(self) -> None:
+        """Put the seal on the only way to the test split."""
+        opened = self.open_test
+
+        def open_if_allowed() -> Split:
+            _SEAL.check(self.name)
+            return opened()
+
+        object.__setattr__(self, "open_test", open_if_allowed)
+
     @property
     def test(self) -> Split:
         """The test split.
@@ -194,7 +204,6 @@ class Dataset:
         Raises:
             SealedTestError: while a method is being fitted by the harness.
         """
-        _SEAL.check(self.name)
         return self.open_test()
 
     @property

@@ -57,3 +57,8 @@ def test_seals_nest_and_open_with_the_outermost(dataset: Dataset) -> None:
 
         assert _SEAL.closed
     assert dataset.test
+
+
+def test_there_is_no_way_around_the_attribute(dataset: Dataset) -> None:
+    with pytest.raises(SealedTestError, match="test split of conformance was asked for"), sealed_test():
+        dataset.open_test()
