@@ -51,6 +51,8 @@ def _methods() -> list[dict[str, Any]]:
                 "pairs": card.pairs,
                 "modalities": "any" if card.any_modalities else "two",
                 "multi-label": "yes" if card.multi_label else "no",
+                "parity": card.parity.partition(":")[0],
+                "departures": len(card.from_paper) + len(card.from_release),
                 "variants": list(description.variants),
                 "card": asdict(card),
                 "settings": description.defaults,

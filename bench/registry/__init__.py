@@ -18,6 +18,7 @@ from bench.registry.settings import (
     PROFILES,
     checked_settings,
     create_method,
+    dataset_settings,
     instantiate,
     resolve_settings,
 )
@@ -34,6 +35,7 @@ __all__ = [
     "dataset",
     "dataset_loader",
     "dataset_names",
+    "dataset_settings",
     "describe_method",
     "folder_of",
     "importing",

@@ -6,12 +6,13 @@ import dataclasses
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from bench.contract import DatasetCard, Method, MethodCard, PluginError
+from bench.registry.docstrings import about, meanings
 from bench.registry.sources import Kind, Source
 
 
@@ -25,6 +26,8 @@ class MethodDescription:
         variants: named changes of settings.
         where: file or entry point that defines it.
         key: digest of the source.
+        about: what its file says of it in its first words.
+        meanings: what each setting is, as far as the docstring of its settings says.
     """
 
     card: MethodCard
@@ -32,6 +35,8 @@ class MethodDescription:
     variants: dict[str, dict[str, Any]]
     where: str
     key: str
+    about: str = ""
+    meanings: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -82,12 +87,13 @@ def describe_method(cls: type[Method], where: str, key: str) -> MethodDescriptio
         variants = {name: plain(dict(change)) for name, change in cls.variants.items()}
     except (TypeError, ValueError) as error:
         raise PluginError(f"{where}: every setting needs a default that JSON can hold: {error}") from error
-    stray = {field for change in variants.values() for field in change if field not in defaults}
+    stray = {name for change in variants.values() for name in change if name not in defaults}
     if stray:
         raise PluginError(f"{where}: variants change unknown settings {sorted(stray)}")
     if "full" in variants:
         raise PluginError(f"{where}: variant 'full' is the method itself; give the change another name")
-    return MethodDescription(cls.card, defaults, variants, where, key)
+    told = {name: text for name, text in meanings(settings).items() if name in defaults}
+    return MethodDescription(cls.card, defaults, variants, where, key, about(cls), told)
 
 
 def plain(value: Any) -> Any:

@@ -103,6 +103,12 @@ def create_method(
     return instantiate(name, values)
 
 
+def dataset_settings(name: str) -> dict[str, dict[str, Any]]:
+    """Return a method's published values per dataset, each with ``settings`` and ``source``."""
+    path = folder_of("methods") / "settings" / f"{name}.yaml"
+    return {dataset: _part(path, dataset) for dataset in _yaml(path)}
+
+
 def _apply(settings: dict[str, Any], layer: Mapping[str, Any], where: str) -> None:
     for key, value in layer.items():
         if key not in settings:

@@ -1,4 +1,4 @@
-"""What cards promise about their sources is so: parity is tested, citations exist."""
+"""What methods say of themselves is so: parity is tested, references exist, settings are explained."""
 
 from __future__ import annotations
 
@@ -28,3 +28,10 @@ def test_a_method_has_a_reference(name: str) -> None:
     assert key
     bibliography = (registry.folder_of("methods") / "references.bib").read_text(encoding="utf-8")
     assert f"{{{key},\n" in bibliography
+
+
+@pytest.mark.parametrize("name", registry.method_names())
+def test_every_setting_is_explained(name: str) -> None:
+    description = registry.method(name)
+    assert description.about
+    assert set(description.meanings) == set(description.defaults)

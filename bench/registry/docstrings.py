@@ -1,0 +1,40 @@
+"""What is said of a class in its docstring and its module's, as plain text."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import sys
+
+_FIELD = re.compile(r"^(?P<indent> *)(?P<name>\w+): +(?P<text>\S.*)$")
+
+
+def about(cls: type) -> str:
+    """Return what the module that defines a class says of itself; without such words, the class's own."""
+    module = sys.modules.get(cls.__module__)
+    return inspect.cleandoc(getattr(module, "__doc__", None) or vars(cls).get("__doc__") or "").strip()
+
+
+def meanings(cls: type) -> dict[str, str]:
+    """Return what ``Attributes`` of a class and its bases say, by name; a class wins over its bases."""
+    found: dict[str, str] = {}
+    for owner in reversed(cls.__mro__):
+        found.update(_attributes(inspect.cleandoc(vars(owner).get("__doc__") or "")))
+    return found
+
+
+def _attributes(text: str) -> dict[str, str]:
+    """Return the entries of a docstring's section ``Attributes``, each in one line."""
+    _, _, section = text.partition("\nAttributes:\n")
+    entries: dict[str, list[str]] = {}
+    name, depth = "", None
+    for line in section.splitlines():
+        if line and not line.startswith(" "):
+            break  # the next section
+        field = _FIELD.match(line)
+        if field and depth in (None, len(field["indent"])):
+            name, depth = field["name"], len(field["indent"])
+            entries[name] = [field["text"]]
+        elif name and line.strip():
+            entries[name].append(line.strip())
+    return {name: " ".join(lines) for name, lines in entries.items()}
