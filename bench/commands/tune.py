@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from bench.commands.options import data_option, load_plugins, plugin_option, results_option
+from bench.commands.options import data_option, grouped, load_plugins, plugin_option, results_option
 
 if TYPE_CHECKING:
     from bench.execution.tasks import Event
@@ -17,13 +18,35 @@ if TYPE_CHECKING:
     from bench.experiment.tuning import Trial
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """What to tune, as typed."""
+
+    methods: Sequence[str]
+    datasets: Sequence[str]
+    trials: int
+    profile: str
+    seeds: str
+    threads: int
+
+
 @click.command("tune", context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--methods", multiple=True, default=("roster",), show_default="roster", help="Names, groups.")
-@click.option("--datasets", multiple=True, default=("emoji",), show_default="emoji", help="Names, bundles.")
-@click.option("--trials", default=8, show_default=True, type=click.IntRange(1), help="Per method.")
-@click.option("--profile", default="quick", show_default=True, help="quick or paper.")
-@click.option("--seeds", default="1", show_default=True, help="Seeds that a trial is averaged over.")
-@click.option("--threads", default=1, show_default=True, type=click.IntRange(1), help="CPU threads per cell.")
+@grouped(
+    Wanted,
+    "wanted",
+    click.option(
+        "--methods", multiple=True, default=("roster",), show_default="roster", help="Names, groups."
+    ),
+    click.option(
+        "--datasets", multiple=True, default=("emoji",), show_default="emoji", help="Names, bundles."
+    ),
+    click.option("--trials", default=8, show_default=True, type=click.IntRange(1), help="Per method."),
+    click.option("--profile", default="quick", show_default=True, help="quick or paper."),
+    click.option("--seeds", default="1", show_default=True, help="Seeds that a trial is averaged over."),
+    click.option(
+        "--threads", default=1, show_default=True, type=click.IntRange(1), help="CPU threads per cell."
+    ),
+)
 @click.option("--jobs", default=2, show_default=True, type=click.IntRange(1), help="Worker processes.")
 @click.option("--device", default="cpu", show_default=True, help="cpu, cuda or cuda:N.")
 @click.option("--timeout", default=None, type=click.FloatRange(0, min_open=True), help="Seconds per cell.")
@@ -31,12 +54,7 @@ if TYPE_CHECKING:
 @data_option
 @plugin_option
 def command(
-    methods: Sequence[str],
-    datasets: Sequence[str],
-    trials: int,
-    profile: str,
-    seeds: str,
-    threads: int,
+    wanted: Wanted,
     jobs: int,
     device: str,
     timeout: float | None,
@@ -52,35 +70,41 @@ def command(
     """
     from bench import registry
     from bench.execution.trials import run_trials
-    from bench.experiment.grid import Request, describe_data, plan
-    from bench.experiment.selection import parse_seeds, select_datasets, select_methods
-    from bench.experiment.tuning import best_changes, draw_changes, trial_cells
+    from bench.experiment.selection import select_datasets
     from bench.experiment.workplace import Workplace
 
     load_plugins(plugin_files)
-    names, given = select_methods(methods), select_datasets(datasets, lambda _: False)
-    data = {name: describe_data(name, data_dir, profile, results / "fingerprints.json") for name in given}
     place = Workplace(data_dir.resolve(), device, registry.plugins(), timeout)
     failed = False
-    for dataset in given:
-        wanted: dict[str, list[tuple[Cell, dict[str, Any]]]] = {}
-        for name in names:
-            cells = plan(Request([name], [dataset], parse_seeds(seeds), ("full",), profile, threads), data)
-            usual = cells[0].identity.settings
-            wanted[name] = [
-                (cell, change)
-                for change in draw_changes(registry.method_class(name), usual, trials, seed=0)
-                for cell in trial_cells(cells, change)
-            ]
-        everything = [item for items in wanted.values() for item in items]
+    for dataset in select_datasets(wanted.datasets, lambda _: False):
+        plans = _plans(wanted, dataset, data_dir, results)
+        everything = [item for items in plans.values() for item in items]
         ended = iter(run_trials(everything, results, place, jobs=jobs, on_event=_show))
-        for name, items in wanted.items():
-            tried = [next(ended) for _ in items]
-            count = len({json.dumps(trial.changes, sort_keys=True) for trial in tried})
-            best = best_changes(tried)
+        for name, items in plans.items():
+            best, words = _verdict([next(ended) for _ in items])
             failed |= best is None
-            click.echo(f"{name} on {dataset}: {_verdict(best, tried, count)}")
+            click.echo(f"{name} on {dataset}: {words}")
     return int(failed)
+
+
+def _plans(
+    wanted: Wanted, dataset: str, data_dir: Path, results: Path
+) -> dict[str, list[tuple[Cell, dict[str, Any]]]]:
+    """Return, for every method, the cells of its trials and what each trial changes."""
+    from bench import registry
+    from bench.experiment.grid import Request, describe_data, plan
+    from bench.experiment.selection import parse_seeds, select_methods
+    from bench.experiment.tuning import draw_changes, trial_cells
+
+    data = {dataset: describe_data(dataset, data_dir, wanted.profile, results / "fingerprints.json")}
+    seeds = parse_seeds(wanted.seeds)
+    plans = {}
+    for name in select_methods(wanted.methods):
+        cells = plan(Request([name], [dataset], seeds, ("full",), wanted.profile, wanted.threads), data)
+        usual = cells[0].identity.settings
+        changes = draw_changes(registry.method_class(name), usual, wanted.trials, seed=0)
+        plans[name] = [(cell, change) for change in changes for cell in trial_cells(cells, change)]
+    return plans
 
 
 def _show(event: Event | Trial) -> None:
@@ -91,9 +115,14 @@ def _show(event: Event | Trial) -> None:
         click.echo(f"{event.identity.title}, {json.dumps(event.changes)}: {value}, {event.seconds:.1f} s")
 
 
-def _verdict(best: tuple[dict[str, Any], float] | None, tried: list[Trial], count: int) -> str:
+def _verdict(tried: list[Trial]) -> tuple[tuple[dict[str, Any], float] | None, str]:
+    """Return the best changes and a sentence about them."""
+    from bench.experiment.tuning import best_changes
+
+    best = best_changes(tried)
+    count = len({json.dumps(trial.changes, sort_keys=True) for trial in tried})
     if best is None:
-        return f"no trial of {count} succeeded: {tried[0].status}: {tried[0].reason}"
+        return None, f"no trial of {count} succeeded: {tried[0].status}: {tried[0].reason}"
     change, value = best
     what = json.dumps(change) if change else "the usual settings"
-    return f"best of {count} trials: {what}, validation mAP {value:.4f}"
+    return best, f"best of {count} trials: {what}, validation mAP {value:.4f}"

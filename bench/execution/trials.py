@@ -13,7 +13,7 @@ import msgspec
 from bench.atomic import write_whole
 from bench.execution.local import run_local
 from bench.execution.slots import local_slots
-from bench.execution.tasks import Event, Task
+from bench.execution.tasks import Event, Outcome, Task
 from bench.experiment.grid import Cell
 from bench.experiment.tuning import Trial, run_trial
 from bench.experiment.workplace import Workplace
@@ -76,22 +76,24 @@ def run_trials(
     payloads = {cell.identity.digest: (cell, changes) for cell, changes in missing}
     with closing(run_local(tasks, work, slots, timeout=place.seconds, on_event=on_event)) as outcomes:
         for outcome in outcomes:
-            trial = outcome.value
-            if trial is None:
-                assert outcome.lost is not None
-                cell, changes = payloads[outcome.task.key]
-                trial = Trial(
-                    identity=cell.identity,
-                    changes=dict(changes),
-                    status="timeout" if outcome.lost.kind == "timeout" else "failed",
-                    reason=outcome.lost.reason,
-                    validation_map=None,
-                    seconds=outcome.seconds,
-                )
+            trial = outcome.value or _lost(outcome, *payloads[outcome.task.key])
             store.write(trial)
             known[outcome.task.key] = trial
             on_event(trial)
     return [known[cell.identity.digest] for cell, _ in wanted]
+
+
+def _lost(outcome: Outcome[Trial], cell: Cell, changes: Mapping[str, Any]) -> Trial:
+    """Return the trial whose worker was lost."""
+    assert outcome.lost is not None
+    return Trial(
+        identity=cell.identity,
+        changes=dict(changes),
+        status="timeout" if outcome.lost.kind == "timeout" else "failed",
+        reason=outcome.lost.reason,
+        validation_map=None,
+        seconds=outcome.seconds,
+    )
 
 
 def work(payload: _Payload) -> Trial:
