@@ -29,11 +29,14 @@ def test_every_dataset_of_a_settings_file_gives_a_method_and_names_its_source(na
 @pytest.mark.parametrize("name", DEEP)
 def test_the_quick_profile_is_smaller_than_the_published_settings(name: str) -> None:
     quick = registry.create_method(name, profile="quick").settings
-    paper = registry.create_method(name, profile="paper").settings
-    assert quick.epochs <= paper.epochs
+    datasets = [None, *registry.dataset_names()]
+    papers = [registry.create_method(name, profile="paper", dataset=each).settings for each in datasets]
+    assert quick.epochs <= papers[0].epochs
     for width in ("hidden", "dim"):
         if hasattr(quick, width):
-            assert np.max(getattr(quick, width)) <= np.max(getattr(paper, width))
+            # Many classes need wide spaces: the quick width serves all datasets, a published one may not.
+            published = max(np.max(getattr(paper, width)) for paper in papers)
+            assert np.max(getattr(quick, width)) <= published
 
 
 def test_modalities_named_by_learning_rates_exist() -> None:
