@@ -90,6 +90,8 @@ class ALGCN(DeepMethod):
             "Classes have no word vectors here: their inputs are learned, as in the release without them.",
             "Where every sample has one class the given graph is diagonal; only its learned part links them.",
             "A row that no rectified unit answers to has no direction; it is ranked as the row of ones.",
+            "With many classes and few rows of each, training stays long where all scores are 0 (J_c = 2): "
+            "on generated data of 100 classes with 10 rows each, 100 epochs hardly leave it.",
             "Settings of single-label datasets are not public; those of MIRFlickr are used throughout.",
         ),
         from_release=(
