@@ -29,8 +29,8 @@ from bench.training import (
     correlations,
     distance,
     label_scores,
-    mlp,
     normalised,
+    perceptrons,
     placed,
     similarity_nll,
 )
@@ -122,7 +122,7 @@ class ALGCN(DeepMethod):
         """One stage with one joint track."""
         own = self.settings
         first, second = train
-        self.encoders = {name: self.build(name, train.dimension(name), context) for name in train}
+        self.encoders = perceptrons(train, (), own.dim, context, activate_last=True)
         labels = built(
             lambda: LabelNetwork(train.n_classes, own.label_width, own.dim, LAYERS), context, "labels"
         )
@@ -151,10 +151,6 @@ class ALGCN(DeepMethod):
     def encode(self, modality: str, x: Tensor) -> Tensor:
         """Return ``z``, which has no negative entries."""
         return placed(self.encoders[modality](x))
-
-    def build(self, name: str, width: int, context: Context) -> nn.Module:
-        """Return a modality's encoder, one layer."""
-        return built(lambda: mlp((width, self.settings.dim), activate_last=True), context, name)
 
 
 class Graph(nn.Module):

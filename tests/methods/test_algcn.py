@@ -11,7 +11,7 @@ from numpy.testing import assert_allclose
 from torch import Tensor, nn
 
 from bench.contract import Context
-from bench.training import DeviceSplit, LabelNetwork, correlations, label_scores
+from bench.training import DeviceSplit, LabelNetwork, correlations, label_scores, mlp
 from bench.training.data import Scaler
 from methods.algcn import ALGCN, ALGCNSettings, Graph, algcn_loss, supervision
 from tests.methods.golden import Golden, golden, gradients, leaves, state
@@ -51,7 +51,7 @@ def released_graph(numbers: Golden) -> Graph:
 def released_network(numbers: Golden) -> tuple[list[nn.Module], LabelNetwork]:
     encoders = []
     for name, width in (("img", 14), ("text", 11)):
-        encoder = ALGCN(RELEASE).build(name, width, Context())
+        encoder = mlp((width, 8), activate_last=True)
         encoder.load_state_dict(
             state(numbers, {f"0.{kind}": f"net_{name}_net_denseL1_{kind}" for kind in ("weight", "bias")})
         )
