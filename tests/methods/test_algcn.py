@@ -49,7 +49,7 @@ def released_graph(numbers: Golden) -> Graph:
 
 
 def released_network(numbers: Golden) -> tuple[list[nn.Module], LabelNetwork]:
-    encoders = []
+    encoders: list[nn.Module] = []
     for name, width in (("img", 14), ("text", 11)):
         encoder = mlp((width, 8), activate_last=True)
         encoder.load_state_dict(
