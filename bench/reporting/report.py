@@ -1,4 +1,7 @@
-"""Writes the reports folder: a table per dataset, protocol and profile, and one page with all of them."""
+"""Writes the reports folder: a table per dataset, protocol and profile, and one page with all of them.
+
+Beside them stand a page per registered method and the references of what the tables use.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +14,10 @@ from bench.analysis.naming import registry_naming
 from bench.analysis.tables import Table, tables_of
 from bench.records.schema import Record
 from bench.reporting import text
+from bench.reporting.citations import citations
 from bench.reporting.files import fill_folder, write_text
 from bench.reporting.fill import fill
+from bench.reporting.method_pages import method_pages
 
 PROTOCOLS = ("map@all", "map@50/hits")
 
@@ -31,7 +36,7 @@ def write_report(
     problems: Sequence[tuple[str, str]] = (),
     documents: Sequence[Path] = (),
 ) -> list[Path]:
-    """Write all tables for ``records`` into ``folder`` and return the files, the overview first.
+    """Write all tables for ``records`` into ``folder`` and return their files, the overview first.
 
     Files that an earlier report wrote for tables whose records are gone are removed, so that the folder
     shows the records as they are.
@@ -52,7 +57,9 @@ def write_report(
     }
     overview = folder / "tables.md"
     write_text(overview, _overview(tables, records, problems))
+    write_text(folder / "citations.bib", citations(records))
     fill_folder(folder / "tables", files)
+    fill_folder(folder / "methods", method_pages())
     for document in documents:
         fill(document, tables)
     return [overview, *(folder / "tables" / name for name in files)]
@@ -67,6 +74,8 @@ def _overview(tables: Sequence[Table], records: Sequence[Record], problems: Sequ
         "(chance, semantic matching) do not compete. Selection uses validation data only unless a table "
         "says oracle. Look-alikes are generated data that only have a benchmark's shape: their numbers "
         "say nothing about the benchmark.",
+        "What each method is and is set to: [methods/index.md](methods/index.md). What to cite: "
+        "[citations.bib](citations.bib).",
     ]
     for kind, title in (("real", "## Real data"), ("look-alike", "## Look-alikes")):
         chosen = [text.markdown(table) for table in tables if table.kind == kind]
