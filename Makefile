@@ -5,7 +5,7 @@ PIP_ARGS ?=
 BIN := $(VENV)/bin
 JOBS ?= 2
 
-.PHONY: run test test-all lint bench clean help
+.PHONY: run test test-all lint bench docs clean help
 
 help:
 	@echo "make run       set up, run all methods on all datasets, write the reports"
@@ -13,6 +13,7 @@ help:
 	@echo "make test-all  the same with the long tests"
 	@echo "make lint      ruff and mypy"
 	@echo "make bench     speed and memory benchmarks"
+	@echo "make docs      the pages of docs/ as a site in build/site"
 	@echo "make clean     remove what was built (records and reports stay)"
 
 $(VENV)/.run-ready: pyproject.toml constraints.txt
@@ -43,6 +44,10 @@ test-all: lint
 
 bench: $(VENV)/.dev-ready
 	$(BIN)/python -m pytest -q tests/benchmarks -m "slow or not slow" --benchmark-only --benchmark-columns=min,median,max,rounds
+
+docs: $(VENV)/.run-ready
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -c constraints.txt -e '.[docs]'
+	$(BIN)/mkdocs build --strict --quiet --site-dir build/site
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks .coverage .coverage.*

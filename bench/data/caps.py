@@ -32,13 +32,13 @@ class Caps:
     def rows(self, n_classes: int) -> dict[str, int]:
         """Return the row limit of each part, widened so that many classes still fit.
 
-        With hundreds of classes a fixed limit would leave some without a row: at least five rows per
-        class to train on, two to select on and three to test on may always be kept.
+        With hundreds of classes a fixed limit would leave some without a row: at least four rows per
+        class to train on, and two to select on and to test on may always be kept.
         """
         return {
-            "train": max(self.train, 5 * n_classes),
+            "train": max(self.train, 4 * n_classes),
             "validation": max(self.validation, 2 * n_classes),
-            "test": max(self.test, 3 * n_classes),
+            "test": max(self.test, 2 * n_classes),
         }
 
     def described(self) -> dict[str, int]:
@@ -49,7 +49,7 @@ class Caps:
 QUICK = Caps(train=2500, validation=500, test=1000, dimension=256)
 """Limits of the quick profile on real data: emoji and Wikipedia stay whole."""
 
-QUICK_LOOK_ALIKE = Caps(train=1000, validation=300, test=500, dimension=256)
+QUICK_LOOK_ALIKE = Caps(train=800, validation=250, test=400, dimension=128)
 """Limits of the quick profile on look-alikes, whose numbers mean nothing: no more than a trial needs."""
 
 CAPS = MappingProxyType({"quick": QUICK, "paper": None})
