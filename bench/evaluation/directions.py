@@ -15,7 +15,14 @@ from bench.evaluation.metrics import mean_of_queries, rank_sides
 from bench.evaluation.protocol import STANDARD_PROTOCOLS, Protocol
 from bench.evaluation.ranking import Measure, measure_rankings
 from bench.evaluation.relevance import LabelSets, label_sets
-from bench.evaluation.similarity import LearnedSimilarities, Side, embedded_side, raw_side
+from bench.evaluation.similarity import (
+    ArgsortOrder,
+    LearnedSimilarities,
+    Side,
+    Similarities,
+    embedded_side,
+    raw_side,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,19 +131,21 @@ def evaluate(
         raise UsageError(
             f"evaluation needs a protocol and two modalities; given {len(rules)} and {', '.join(split)}"
         )
-    measures = [average_precision_measure(rule) for rule in rules]
     learned = type(method).similarity is not Method.similarity
     sides = _raw_sides(split) if learned else _embedded_sides(method, split, dtype, threads)
     directions = []
     for query, gallery in permutations(split, 2):
         pair = sides[query], sides[gallery]
         sides[query].arrangement.labels.check_comparable(sides[gallery].arrangement.labels)
-        if learned:
-            values = _rank_learned(method, query, gallery, *pair, measures)
-        else:
-            values = rank_sides(*pair, measures, threads=threads)
-        ap = {rule.id: value[:, 0] for rule, value in zip(rules, values, strict=True)}
-        directions.append(Direction(query, gallery, ap))
+        ap: dict[str, Vector] = {}
+        for by_argsort, chosen in _by_ranking(rules).items():
+            measures = [average_precision_measure(rule) for rule in chosen]
+            if learned:
+                values = _rank_learned(method, query, gallery, *pair, measures, by_argsort)
+            else:
+                values = rank_sides(*pair, measures, threads=threads, by_argsort=by_argsort)
+            ap |= {rule.id: value[:, 0] for rule, value in zip(chosen, values, strict=True)}
+        directions.append(Direction(query, gallery, {rule.id: ap[rule.id] for rule in rules}))
     return Evaluation(tuple(directions))
 
 
@@ -148,6 +157,14 @@ def validation_map(method: Method, split: Split, *, threads: int | None = None) 
     """
     result = evaluate(method, split, STANDARD_PROTOCOLS[:1], threads=threads)
     return {direction.name: direction.map() for direction in result.directions}
+
+
+def _by_ranking(rules: Sequence[Protocol]) -> dict[bool, list[Protocol]]:
+    """Return the rules that share a ranking: all but those that want ties in a sort's order."""
+    shared: dict[bool, list[Protocol]] = {}
+    for rule in rules:
+        shared.setdefault(rule.ties == "argsort", []).append(rule)
+    return shared
 
 
 def _embedded_sides(method: Method, split: Split, dtype: Precision, threads: int | None) -> dict[str, Side]:
@@ -172,12 +189,20 @@ def _labels(split: Split, name: str) -> LabelSets:
 
 
 def _rank_learned(
-    method: Method, query: str, gallery: str, left: Side, right: Side, measures: Sequence[Measure]
+    method: Method,
+    query: str,
+    gallery: str,
+    left: Side,
+    right: Side,
+    measures: Sequence[Measure],
+    by_argsort: bool,
 ) -> list[Matrix]:
     """Rank by the method's own similarity; one thread, since a method need not be thread-safe."""
 
     def similarity(queries: Array, items: Array) -> Array:
         return method.similarity(query, queries, gallery, items)
 
-    learned = LearnedSimilarities(left, right, similarity)
+    learned: Similarities = LearnedSimilarities(left, right, similarity)
+    if by_argsort:
+        learned = ArgsortOrder(learned, right.arrangement)
     return measure_rankings(learned, left.arrangement, right.arrangement, measures, threads=1)

@@ -19,9 +19,12 @@ from bench.evaluation.protocol import Denominator, EmptyRule, Protocol, check_cu
 from bench.evaluation.ranking import Measure, measure_rankings
 from bench.evaluation.relevance import LabelSets, label_sets
 from bench.evaluation.similarity import (
+    ArgsortOrder,
+    CdistCosineSimilarities,
     CosineSimilarities,
     GivenSimilarities,
     Side,
+    Similarities,
     check_similarities,
     embedded_side,
 )
@@ -57,7 +60,10 @@ def average_precision(
         gallery_labels: the same for the gallery.
         k: cut-off, a rank of the gallery; None for the full ranking.
         denominator: ``hits`` found in the top k, ``min`` (min(R, k)) or ``relevant`` (R, all relevant items).
-        ties: ``expected``, or the bounds ``optimistic`` and ``pessimistic``: the best and worst order.
+        ties: ``expected``, or the bounds ``optimistic`` and ``pessimistic``: the best and worst order. To
+            meet a printed number, ``argsort``: the order in which NumPy's unstable sort of SciPy's cosine
+            distances leaves tied items, as in the field's released evaluators. Under that rule alone the
+            gallery's order and the processor have a part in the result.
         dtype: precision of the similarities; results are float64 in any case.
         empty: ``zero``: a query without relevant items has 0; ``skip``: NaN, and with ``hits`` also if
             no order brings a relevant item into the top k.
@@ -70,7 +76,8 @@ def average_precision(
     Reference: McSherry and Najork, ECIR 2008, for the expectation under ties.
     """
     measure = average_precision_measure(Protocol(k, denominator, ties, empty))
-    return _cosine(queries, gallery, query_labels, gallery_labels, measure, dtype, threads)[:, 0]
+    labels = query_labels, gallery_labels
+    return _cosine(queries, gallery, *labels, measure, dtype, threads, by_argsort=ties == "argsort")[:, 0]
 
 
 def mean_average_precision(
@@ -141,7 +148,9 @@ def average_precision_of_similarities(
     wanted, offered = _labels(query_labels, gallery_labels, shape[0], shape[1])
     queries, gallery = arrange_by_labels(wanted), arrange_by_labels(offered)
     measure = average_precision_measure(Protocol(k, denominator, ties, empty))
-    given = GivenSimilarities(values, queries, gallery)
+    given: Similarities = GivenSimilarities(values, queries, gallery)
+    if ties == "argsort":
+        given = ArgsortOrder(given, gallery)
     return measure_rankings(given, queries, gallery, [measure], threads=threads)[0][:, 0]
 
 
@@ -232,9 +241,16 @@ def rank_sides(
     *,
     device: str | None = None,
     threads: int | None = None,
+    by_argsort: bool = False,
 ) -> list[Matrix]:
-    """Apply measures to the cosine rankings of two arranged sides, on the CPU or a torch device."""
+    """Apply measures to the cosine rankings of two arranged sides, on the CPU or a torch device.
+
+    The order of ties that a sort gives, ``by_argsort``, is found on the CPU in any case.
+    """
     left, right = queries.arrangement, gallery.arrangement
+    if by_argsort:
+        in_order = ArgsortOrder(CdistCosineSimilarities(queries, gallery), right)
+        return measure_rankings(in_order, left, right, measures, threads=threads)
     if device is None:
         cosines = CosineSimilarities(queries, gallery)
         return measure_rankings(cosines, left, right, measures, threads=threads)
@@ -252,6 +268,7 @@ def _cosine(
     measure: Measure,
     dtype: Precision,
     threads: int | None,
+    by_argsort: bool = False,
 ) -> Matrix:
     if dtype not in ("float32", "float64"):
         raise UsageError(f"dtype must be 'float32' or 'float64', not {dtype!r}")
@@ -265,7 +282,8 @@ def _cosine(
         embedded_side(left, wanted, dtype, "queries", threads),
         embedded_side(right, offered, dtype, "gallery", threads),
     )
-    return rank_sides(*sides, [measure], device=accelerator_of(queries, gallery), threads=threads)[0]
+    device = accelerator_of(queries, gallery)
+    return rank_sides(*sides, [measure], device=device, threads=threads, by_argsort=by_argsort)[0]
 
 
 def _labels(

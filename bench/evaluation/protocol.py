@@ -17,7 +17,7 @@ EmptyRule = Literal["zero", "skip"]
 
 _GRAMMAR = (
     "map@all or map@K, then /hits, /min or /relevant for map@K, "
-    "then optionally /skip, /optimistic or /pessimistic"
+    "then optionally /skip, and one of /optimistic, /pessimistic or /argsort"
 )
 
 
@@ -38,7 +38,7 @@ class Protocol:
     Attributes:
         k: cut-off, a rank of the gallery; None for the full ranking.
         denominator: what the sum of precisions is divided by; all three are one without cut-off.
-        ties: expectation over all orders of tied items, or the best or worst order.
+        ties: expectation over all orders of tied items, the best, the worst, or a sort's order.
         empty: what becomes of a query without hits.
 
     Raises:

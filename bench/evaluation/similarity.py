@@ -156,6 +156,49 @@ class GivenSimilarities(Similarities):
         return self._values[np.ix_(self._queries.order[places], self._gallery.order)]
 
 
+class CdistCosineSimilarities(Similarities):
+    """Cosine as the field's released evaluators compute it: 1 minus SciPy's distance, in float64.
+
+    SciPy goes through the pairs one by one, so that equal rows come out as equal numbers.
+    """
+
+    def __init__(self, queries: Side, gallery: Side) -> None:
+        """Compare two sides of one width."""
+        self._queries = queries
+        self._gallery = gallery
+
+    def block(self, places: Indices) -> Array:
+        """Return negated cosine distances ``(b, n)``."""
+        from scipy.spatial.distance import cdist  # here, since it takes as long as all else to import
+
+        rows = self._queries.rows[self._queries.arrangement.members(places)]
+        distances = cdist(rows, self._gallery.rows, "cosine")
+        member = self._gallery.arrangement.member
+        return np.negative(distances if member is None else distances[:, member])
+
+
+class ArgsortOrder(Similarities):
+    """Other similarities, with tied items put into the order that NumPy's default sort gives them.
+
+    That order depends on the gallery's order and, the sort being unstable, on the machine's processor.
+    """
+
+    def __init__(self, similarities: Similarities, gallery: Arrangement) -> None:
+        """Sort what ``similarities`` says in the caller's order of the gallery."""
+        self._similarities = similarities
+        self._order = gallery.order
+
+    def block(self, places: Indices) -> Array:
+        """Return negated ranks ``(b, n)``, no two in a row equal."""
+        values = self._similarities.block(places)
+        distances = np.empty_like(values)
+        distances[:, self._order] = -values
+        ranking = distances.argsort(axis=1)
+        ranks = np.empty(values.shape)
+        np.put_along_axis(ranks, ranking, -np.arange(values.shape[1], dtype=np.float64)[None], axis=1)
+        return np.asarray(ranks[:, self._order])
+
+
 def lift_for(rows: Array) -> Any:
     """Return a power of two that puts inner products with ``rows`` below 2**60.
 

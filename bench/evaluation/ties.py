@@ -16,7 +16,11 @@ from numpy.typing import NDArray
 
 from bench.evaluation.arrays import Vector
 
-TieRule = Literal["expected", "optimistic", "pessimistic"]
+TieRule = Literal["expected", "optimistic", "pessimistic", "argsort"]
+"""``expected``: over all orders of tied items; ``optimistic``, ``pessimistic``: the best and the worst
+order; ``argsort``: the one that NumPy's unstable sort happens to give, as in the field's released
+evaluators. The last depends on the gallery's order and on the machine: it is for printed numbers only."""
+
 Counts = NDArray[np.int64]
 
 _FIXED_POINT = 58  # fractional bits; H(n) stays below 2**5 for any n that fits into memory
@@ -62,7 +66,8 @@ def precision_sum(rule: TieRule, p: Any, h: Any, m: Any, x: Any) -> Vector:
     """Return the sum of precisions at the x hits among m places that follow p items with h hits.
 
     Args:
-        rule: which order of the m items: all with equal chance, hits first, or hits last.
+        rule: which order of the m items: all with equal chance, hits first, or hits last. Under
+            ``argsort`` nothing is left tied, and nothing to sum.
         p: items before; integers that broadcast, as are the others.
         h: hits before.
         m: places, at least 1.

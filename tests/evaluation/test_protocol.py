@@ -15,7 +15,7 @@ PROTOCOLS = st.builds(
     Protocol,
     k=st.none() | st.integers(1, 10**6),
     denominator=st.sampled_from(["hits", "min", "relevant"]),
-    ties=st.sampled_from(["expected", "optimistic", "pessimistic"]),
+    ties=st.sampled_from(["expected", "optimistic", "pessimistic", "argsort"]),
     empty=st.sampled_from(["zero", "skip"]),
 )
 

@@ -1,0 +1,98 @@
+"""Ties in the order that a sort gives them: how the field's released evaluators come to their numbers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy.spatial.distance import cdist
+
+from bench.contract import Array, Context, Method, MethodCard, Modality, Split
+from bench.evaluation import (
+    Denominator,
+    Protocol,
+    average_precision,
+    average_precision_of_similarities,
+    evaluate,
+)
+
+Ints = NDArray[np.int64]
+
+
+def _coarse(seed: int, n: int) -> tuple[NDArray[Any], Ints]:
+    """Return rows of which most occur several times, and labels."""
+    rng = np.random.default_rng(seed)
+    return rng.integers(0, 2, (n, 4)) + np.array([1.0, 0, 0, 0]), rng.integers(0, 3, n)
+
+
+def _naive(distances: Array, wanted: Ints, offered: Ints, k: int, denominator: str) -> list[float]:
+    """Score row by row, as a released evaluator does."""
+    scores = []
+    for row, ranking in enumerate(distances.argsort(axis=1)):
+        hits = offered[ranking] == wanted[row]
+        precisions = (np.cumsum(hits) / np.arange(1, len(hits) + 1))[:k][hits[:k]]
+        divisor = {"hits": hits[:k].sum(), "min": min(k, hits.sum()), "relevant": hits.sum()}[denominator]
+        scores.append(float(precisions.sum() / divisor) if divisor else 0.0)
+    return scores
+
+
+class _Learned(Method):
+    card = MethodCard("learned", "Learned", "nobody", 2000, "nowhere", "test")
+    Settings = dict
+
+    def fit(self, train: Split, validation: Split, context: Context) -> None:
+        """Nothing to learn."""
+
+    def embed(self, modality: str, features: Array) -> Array:
+        return features
+
+    def similarity(self, query_modality: str, queries: Array, gallery_modality: str, gallery: Array) -> Array:
+        return np.asarray(queries @ gallery.T)
+
+
+@pytest.mark.parametrize("k", [5, 300])
+@pytest.mark.parametrize("denominator", ["hits", "min", "relevant"])
+def test_ties_stand_as_a_plain_sort_of_the_distances_leaves_them(k: int, denominator: Denominator) -> None:
+    (queries, wanted), (gallery, offered) = _coarse(0, 40), _coarse(1, 300)
+    distances = cdist(queries, gallery, "cosine")
+    naive = _naive(distances, wanted, offered, k, denominator)
+    ours = average_precision(queries, gallery, wanted, offered, k, denominator, "argsort", dtype="float64")
+    given = average_precision_of_similarities(-distances, wanted, offered, k, denominator, "argsort")
+    np.testing.assert_allclose(ours, naive, rtol=1e-12, atol=0)
+    np.testing.assert_allclose(given, naive, rtol=1e-12, atol=0)
+    expected = average_precision(queries, gallery, wanted, offered, k, denominator, dtype="float64")
+    assert (np.abs(ours - expected) > 1e-3).any()
+
+
+def test_without_ties_it_is_the_usual_result() -> None:
+    rng = np.random.default_rng(0)
+    queries, gallery = rng.standard_normal((300, 9)), rng.standard_normal((400, 9))
+    labels = rng.integers(0, 5, 300), rng.integers(0, 5, 400)
+    for k in (None, 50):
+        usual = average_precision(queries, gallery, *labels, k, dtype="float64")
+        np.testing.assert_array_equal(
+            average_precision(queries, gallery, *labels, k, ties="argsort", dtype="float64"), usual
+        )
+
+
+@pytest.mark.parametrize("learned", [False, True])
+def test_evaluate_takes_the_rule_beside_others(learned: bool) -> None:
+    modalities = {name: Modality(*_coarse(seed, 60)) for seed, name in enumerate(("image", "text"))}
+    method = _Learned() if learned else _without_similarity()
+    result = evaluate(method, Split(modalities, 3), ["map@10/hits/argsort", Protocol()], dtype="float64")
+    assert result.protocols == ("map@10/hits/argsort", "map@all")
+    left, right = modalities["image"], modalities["text"]
+    distances = (
+        -(left.features @ right.features.T) if learned else cdist(left.features, right.features, "cosine")
+    )
+    naive = _naive(distances, left.labels, right.labels, 10, "hits")
+    np.testing.assert_allclose(result["image", "text"].ap["map@10/hits/argsort"], naive, rtol=1e-12, atol=0)
+
+
+def _without_similarity() -> Method:
+    class Plain(_Learned):
+        similarity = Method.similarity
+
+    return Plain()
