@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from torch import Tensor, nn
-from torch.nn.functional import log_softmax
 
 from bench.contract import Context, MethodCard
 from bench.training import (
@@ -27,8 +26,10 @@ from bench.training import (
     gradual,
     mlp,
     modality_cross_entropy,
+    perceptrons,
     reverse_gradient,
     row_norm,
+    shared_cross_entropy,
 )
 
 
@@ -123,15 +124,18 @@ class ACMR(DeepMethod):
         """One stage with one joint track."""
         own = self.settings
         first, second = train
-        self.projectors = {name: self._projector(name, train, context) for name in train}
+        self.projectors = perceptrons(
+            train, own.hidden, own.dim, context, "projector/", activation=nn.Tanh, activate_last=True
+        )
         projectors = nn.ModuleList(self.projectors.values())
         labels = built(lambda: nn.Linear(own.dim, train.n_classes), context, "labels")
         adversary = built(lambda: mlp((own.dim, *own.adversary_hidden, 2)), context, "adversary")
 
         def loss(batch: Batch, clock: Clock) -> dict[str, Tensor]:
+            """Add up labels, triplets from either side, and an adversary whose weight rises."""
             x1, x2, y = batch.features[first], batch.features[second], batch.targets[first]
             v, t = self.encode(first, x1), self.encode(second, x2)
-            l_label = label_loss(labels(v), y) + label_loss(labels(t), y)
+            l_label = shared_cross_entropy(labels(v), y) + shared_cross_entropy(labels(t), y)
             l_triplet = triplet_loss(v, t, most_similar_stranger(x2, y), y, own)
             l_triplet = l_triplet + triplet_loss(t, v, most_similar_stranger(x1, y), y, own)
             weight = own.adversary * gradual(clock.done)
@@ -149,18 +153,6 @@ class ACMR(DeepMethod):
         """Return the projector's output, between -1 and 1."""
         embedding: Tensor = self.projectors[modality](x)
         return embedding
-
-    def _projector(self, name: str, train: DeviceSplit, context: Context) -> nn.Sequential:
-        widths = (train.dimension(name), *self.settings.hidden, self.settings.dim)
-        return built(
-            lambda: mlp(widths, activation=nn.Tanh, activate_last=True), context, f"projector/{name}"
-        )
-
-
-def label_loss(logits: Tensor, y: Tensor) -> Tensor:
-    """Return the mean cross-entropy with the classes of each row in equal shares."""
-    shares = y / y.sum(dim=1, keepdim=True).clamp_min(1)
-    return -(shares * log_softmax(logits, dim=1)).sum(dim=1).mean()
 
 
 def most_similar_stranger(x: Tensor, y: Tensor) -> Tensor:

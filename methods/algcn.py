@@ -19,7 +19,6 @@ from bench.training import (
     DeviceSplit,
     FaithfulTo,
     Joint,
-    LabelNetwork,
     Stage,
     Step,
     Track,
@@ -28,8 +27,10 @@ from bench.training import (
     cooccurrence,
     correlations,
     distance,
+    label_network,
     label_scores,
     normalised,
+    parameters_of,
     perceptrons,
     placed,
     similarity_nll,
@@ -123,13 +124,12 @@ class ALGCN(DeepMethod):
         own = self.settings
         first, second = train
         self.encoders = perceptrons(train, (), own.dim, context, activate_last=True)
-        labels = built(
-            lambda: LabelNetwork(train.n_classes, own.label_width, own.dim, LAYERS), context, "labels"
-        )
+        labels = label_network(train, own.label_width, own.dim, LAYERS, context)
         given = correlations(cooccurrence(train), own.threshold, own.faithful_to)
         graph = built(lambda: Graph(given, own), context, "graph")
 
         def loss(batch: Batch, _: Clock) -> dict[str, Tensor]:
+            """Score both modalities against the vectors of the classes, as the graph now has them."""
             z = [self.encoders[name](batch.features[name]) for name in (first, second)]
             y = [batch.targets[name] for name in (first, second)]
             adjacency = graph()
@@ -139,9 +139,8 @@ class ALGCN(DeepMethod):
             return algcn_loss(z, p, y, held, own)
 
         modules = [*self.encoders.values(), labels]
-        weights = [value for module in modules for value in module.parameters()]
         groups: list[dict[str, Any]] = [
-            {"params": weights},
+            {"params": parameters_of(modules)},
             {"params": [graph.learned], "lr": own.lr * own.lr_factor},
         ]
         step = Step(loss, adam(groups, own.lr))

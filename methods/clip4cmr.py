@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import log_softmax
 
 from bench.contract import Context, MethodCard
 from bench.training import (
@@ -24,6 +23,8 @@ from bench.training import (
     adam,
     built,
     mlp,
+    parameters_of,
+    shared_cross_entropy,
     unit,
 )
 
@@ -99,6 +100,7 @@ class CLIP4CMR(DeepMethod):
         )
 
         def loss(batch: Batch, _: Clock) -> Tensor:
+            """Add up what every modality's rows lack to their prototypes."""
             terms = [
                 prototype_contrast(unit(self.encoders[name](x)), prototypes(), batch.targets[name])
                 / (len(x) if own.faithful_to == "release" else 1)
@@ -107,7 +109,7 @@ class CLIP4CMR(DeepMethod):
             return torch.stack(terms).sum()
 
         modules = [*self.encoders.values(), prototypes]
-        step = Step(loss, adam([value for module in modules for value in module.parameters()], own.lr))
+        step = Step(loss, adam(parameters_of(modules), own.lr))
         track = Track("joint", modules, [step], Independent(own.batch_size, minimum=2))
         yield Stage([track], own.epochs, patience=own.patience)
 
@@ -150,5 +152,4 @@ def prototype_contrast(z: Tensor, c: Tensor, y: Tensor) -> Tensor:
         y: targets ``(n, C)``; several classes of a row have equal parts.
     """
     squares = z.square().sum(dim=1, keepdim=True) - 2 * z @ c.T + c.square().sum(dim=1)
-    parts = y / y.sum(dim=1, keepdim=True).clamp_min(1)
-    return -(parts * log_softmax(-squares, dim=1)).sum(dim=1).mean()
+    return shared_cross_entropy(-squares, y)

@@ -115,6 +115,7 @@ class DCCAE(DeepMethod):
         self.closing = ClosingCCA((first, second), own.dim, own.closing_ridge).to(train.device)
 
         def loss(batch: Batch, _: Clock) -> dict[str, Tensor]:
+            """Take correlations from the outputs and, unless switched off, errors from their decoding."""
             x = batch.features
             z = {name: self.branches[name]["encoder"](x[name]) for name in x}
             correlation = canonical_correlations(z[first], z[second], own.ridge).sum()
@@ -125,6 +126,7 @@ class DCCAE(DeepMethod):
             return {"loss": total, "correlation": correlation, "reconstruction": error.sum()}
 
         def refit(_: Clock) -> Mapping[str, float]:
+            """Fit the closing CCA to all training pairs as they are embedded now."""
             parts = [
                 [self.branches[name]["encoder"](x) for name, x in block.features.items()]
                 for block in train.blocks(BLOCK)

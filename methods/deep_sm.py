@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from bench.contract import Context, MethodCard
@@ -21,9 +21,8 @@ from bench.training import (
     Step,
     Track,
     adam,
-    built,
-    mlp,
     per_modality,
+    perceptrons,
 )
 
 
@@ -75,19 +74,18 @@ class DeepSM(DeepMethod):
     def stages(self, train: DeviceSplit, context: Context) -> Iterator[Stage]:
         """One stage; each modality in a track of its own."""
         self._several = train.split.multi_label
-        self.classifiers: dict[str, nn.Module] = {}
-        tracks = [self._track(name, train, context) for name in train]
-        yield Stage(tracks, self.settings.epochs, patience=self.settings.patience)
+        own = self.settings
+        self.classifiers = perceptrons(train, own.hidden, train.n_classes, context)
+        yield Stage([self._track(name) for name in train], own.epochs, patience=own.patience)
 
     def encode(self, modality: str, x: Tensor) -> Tensor:
         """Return class posteriors ``(n, C)``."""
         logits: Tensor = self.classifiers[modality](x)
         return logits.sigmoid() if self._several else logits.softmax(dim=1)
 
-    def _track(self, name: str, train: DeviceSplit, context: Context) -> Track:
+    def _track(self, name: str) -> Track:
         own = self.settings
-        widths = (train.dimension(name), *own.hidden, train.n_classes)
-        self.classifiers[name] = classifier = built(lambda: mlp(widths), context, name)
+        classifier = self.classifiers[name]
 
         def loss(batch: Batch, _: Clock) -> Tensor:
             logits, y = classifier(batch.features[name]), batch.targets[name]

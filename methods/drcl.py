@@ -37,6 +37,7 @@ from bench.training import (
     gce,
     mlp,
     per_modality,
+    prototypes,
     unit,
 )
 
@@ -189,7 +190,7 @@ class DRCL(DeepMethod):
         """Return W at its start: C orthonormal columns, the same for every modality."""
         if self.settings.faithful_to == "release":
             context = Context(RELEASED_PRIOR_SEED, context.device)
-        return built(lambda: Prototypes(self.settings.dim, train.n_classes), context, "prior")
+        return prototypes(train, self.settings.dim, context, "prior")
 
     def build(self, stage: str, name: str, width: int, context: Context) -> nn.Sequential:
         """Return a modality's encoder at the start of a stage."""
@@ -227,6 +228,7 @@ class DRCL(DeepMethod):
             return j_l if q > 0 else 0.0 * j_l
 
         def quality(_: Clock) -> dict[str, float]:
+            """Return S_k, the mean probability of the true classes over all training rows."""
             parts = -(-len(train.features[name]) // BLOCK)
             blocks = (torch.tensor_split(rows[name], parts) for rows in (train.features, train.targets))
             posteriors = [(prior(unit(encoder(x))).softmax(dim=1), y) for x, y in zip(*blocks, strict=True)]
@@ -249,6 +251,7 @@ class DRCL(DeepMethod):
             return drcl_loss(z, y, self.prior.weight, self.recast, generalisation(clock.epoch), own)
 
         def validation_loss(batch: Batch, clock: Clock) -> dict[str, Tensor]:
+            """Take rows and labels as they are, without augmentation."""
             z, y = unit(encoder(batch.features[name])), batch.targets[name]
             return drcl_loss(z, y, self.prior.weight, self.recast, generalisation(clock.epoch), own)
 

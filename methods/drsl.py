@@ -26,6 +26,7 @@ from bench.training import (
     adam,
     built,
     mlp,
+    parameters_of,
     perceptrons,
     reproducible,
 )
@@ -113,7 +114,7 @@ class DRSL(DeepMethod):
         step = Step(
             loss,
             adam(
-                [weight for module in modules for weight in module.parameters()],
+                parameters_of(modules),
                 own.lr,
                 betas=(0.5, 0.99),
                 weight_decay=own.weight_decay,

@@ -23,6 +23,7 @@ from bench.training import (
     adam,
     built,
     distance,
+    mlp,
     similarity_nll,
 )
 
@@ -125,14 +126,7 @@ class Network(nn.Module):
         # Numbered, because a module's name may not hold every character that a modality's may.
         self._index = {name: place for place, name in enumerate(dimensions)}
         self.own = nn.ModuleList(
-            nn.Sequential(
-                *(
-                    layer
-                    for before, after in zip((width, *settings.hidden), settings.hidden, strict=False)
-                    for layer in (nn.Linear(before, after), nn.ReLU())
-                )
-            )
-            for width in dimensions.values()
+            mlp((width, *settings.hidden), activate_last=True) for width in dimensions.values()
         )
         self.shared = nn.Linear(settings.hidden[-1], settings.dim)
         self.classifier = nn.Linear(settings.dim, n_classes)

@@ -21,16 +21,15 @@ from bench.training import (
     DeepSettings,
     DeviceSplit,
     FaithfulTo,
-    Prototypes,
     Stage,
     Step,
     Track,
     adam,
-    built,
     cosine_decay,
     multimodal_contrast,
     neighbour_logits,
     perceptrons,
+    prototypes,
     robust_clustering,
     unit,
 )
@@ -126,10 +125,11 @@ class ELRCMR(DeepMethod):
         nets = nn.ModuleList(perceptrons(train, own.hidden, own.dim, context).values())
         averages = deepcopy(nets).requires_grad_(False) if own.faithful_to == "paper" else nets
         self.encoders = dict(zip(train, averages, strict=True))
-        centres = built(lambda: Prototypes(own.dim, train.n_classes), context, "centres")
+        centres = prototypes(train, own.dim, context, "centres")
         memories = {name: torch.zeros_like(y) for name, y in train.targets.items()}
 
         def loss(batch: Batch, clock: Clock) -> dict[str, Tensor]:
+            """Cluster, remember and contrast with the trained weights; the averages only embed."""
             views = [unit(net(x)) for net, x in zip(nets, batch.features.values(), strict=True)]
             logits = dict(zip(train, (z @ centres.weight / own.tau for z in views), strict=True))
             rc = [robust_clustering(logits[name], y) for name, y in batch.targets.items()]
@@ -142,6 +142,7 @@ class ELRCMR(DeepMethod):
             return elrcmr_loss(torch.stack(rc).sum(), torch.stack(elr).sum(), *contrast, beta, own)
 
         def average(_: Batch, clock: Clock) -> None:
+            """Let the averages follow the weights, or do what the release does in their place."""
             keep = own.average * fading(clock.iteration, own.average_iterations)
             if own.faithful_to == "release":
                 shrink(nets, keep * (2 - keep))

@@ -20,7 +20,6 @@ from bench.training import (
     DeviceSplit,
     FaithfulTo,
     Joint,
-    LabelNetwork,
     PerModality,
     Stage,
     Step,
@@ -31,9 +30,11 @@ from bench.training import (
     correlations,
     cosines,
     distance,
+    label_network,
     label_scores,
     mlp,
     normalised,
+    parameters_of,
     per_modality,
     placed,
     reverse_gradient,
@@ -132,9 +133,7 @@ class GNN4CMR(DeepMethod):
         widths = {name: train.dimension(name) for name in train}
         self.encoders = {name: self.build(name, width, context) for name, width in widths.items()}
         graph = normalised(correlations(cooccurrence(train), own.threshold, own.faithful_to), own.faithful_to)
-        labels = built(
-            lambda: LabelNetwork(train.n_classes, own.label_width, own.dim, own.layers), context, "labels"
-        )
+        labels = label_network(train, own.label_width, own.dim, own.layers, context)
         imitation = built(lambda: Imitation(widths, own), context, "imitation")
 
         def loss(batch: Batch, _: Clock) -> dict[str, Tensor]:
@@ -145,7 +144,7 @@ class GNN4CMR(DeepMethod):
             return gnn4cmr_loss(z, p, y, imitation(x, z), own)
 
         modules = [*self.encoders.values(), labels, imitation]
-        step = Step(loss, adam([value for module in modules for value in module.parameters()], own.lr))
+        step = Step(loss, adam(parameters_of(modules), own.lr))
         track = Track("joint", modules, [step], Joint(own.batch_size, minimum=2))
         yield Stage([track], own.epochs, patience=own.patience)
 

@@ -27,6 +27,7 @@ from bench.training import (
     adam,
     built,
     mlp,
+    perceptrons,
     whitened,
 )
 
@@ -95,18 +96,20 @@ class MAN(DeepMethod):
     def stages(self, train: DeviceSplit, context: Context) -> Iterator[Stage]:
         """One stage; on every batch the classifier of modalities learns first, then the generators."""
         own = self.settings
-        self.generators = {name: self.build(name, train, context) for name in train}
+        self.generators = perceptrons(train, own.hidden, train.n_classes, context, "generator/")
         generators = nn.ModuleList(self.generators.values())
         critic = built(
             lambda: man_critic(train.n_classes, own.critic_hidden, len(self.generators)), context, "critic"
         )
 
         def critic_step(batch: Batch, _: Clock) -> Tensor:
+            """Tell modalities apart by embeddings that get no gradient."""
             with torch.no_grad():
                 z = [self.encode(name, x) for name, x in batch.features.items()]
             return critic_loss([critic(rows) for rows in z])
 
         def generator_step(batch: Batch, _: Clock) -> dict[str, Tensor]:
+            """Mislead the classifier of modalities, and lay the classes of all modalities apart."""
             z = [self.encode(name, x) for name, x in batch.features.items()]
             adversarial = generator_loss([critic(rows) for rows in z])
             y = torch.cat([batch.targets[name] for name in batch.features])
@@ -125,11 +128,6 @@ class MAN(DeepMethod):
         """Return the generator's output ``(n, C)``, of any length."""
         embedding: Tensor = self.generators[modality](x)
         return embedding
-
-    def build(self, name: str, train: DeviceSplit, context: Context) -> nn.Sequential:
-        """Return a modality's generator at its start."""
-        widths = (train.dimension(name), *self.settings.hidden, train.n_classes)
-        return built(lambda: mlp(widths), context, f"generator/{name}")
 
     def plan(self, train: DeviceSplit) -> Plan:
         """Return how rows are put into batches."""

@@ -20,7 +20,6 @@ from bench.training import (
     FaithfulTo,
     Independent,
     PerModality,
-    Prototypes,
     Stage,
     Step,
     Track,
@@ -29,7 +28,9 @@ from bench.training import (
     cosines,
     mlp,
     pair_nll,
+    parameters_of,
     per_modality,
+    prototypes,
     unit,
 )
 
@@ -104,7 +105,7 @@ class MARS(DeepMethod):
         """Yield the first modality with the label network, then all others in tracks of their own."""
         own = self.settings
         first, *others = train
-        prior = built(lambda: Prototypes(own.dim, train.n_classes, trained=False), context, "prior")
+        prior = prototypes(train, own.dim, context, "prior", trained=False)
         self.directions = prior.weight
         widths = (train.n_classes, *own.label_hidden, own.dim)
         self.labels = built(lambda: mlp(widths), context, "labels")
@@ -134,6 +135,7 @@ class MARS(DeepMethod):
         net = self.nets[name] = built(lambda: DataNet(width, own.hidden, own.dim), context, name)
 
         def loss(batch: Batch, _: Clock) -> dict[str, Tensor]:
+            """Hold a batch against the labels of other rows, drawn from the whole training split."""
             targets = train.targets[name]
             y_label = targets[torch.randperm(len(targets))[: len(batch)].to(targets.device)]
             shared, exclusive = net(batch.features[name])
@@ -149,9 +151,9 @@ class MARS(DeepMethod):
             )
 
         modules = [net, self.labels] if learns_labels else [net]
-        parameters = [weight for module in modules for weight in module.parameters()]
+        step = Step(loss, adam(parameters_of(modules), per_modality(own.lr, name)))
         plan = Independent(own.batch_size, (name,), keep_rest=own.faithful_to == "paper")
-        return Track(name, modules, [Step(loss, adam(parameters, per_modality(own.lr, name)))], plan)
+        return Track(name, modules, [step], plan)
 
 
 class DataNet(nn.Module):

@@ -17,15 +17,15 @@ from bench.training import (
     DeepMethod,
     DeepSettings,
     DeviceSplit,
-    Prototypes,
     Stage,
     Step,
     Track,
     adam,
-    built,
     cosine_decay,
     multimodal_contrast,
+    parameters_of,
     perceptrons,
+    prototypes,
     robust_clustering,
     unit,
 )
@@ -94,7 +94,7 @@ class MRL(DeepMethod):
         """One stage with one joint track."""
         own = self.settings
         self.encoders = perceptrons(train, own.hidden, own.dim, context)
-        centres = built(lambda: Prototypes(own.dim, train.n_classes), context, "centres")
+        centres = prototypes(train, own.dim, context, "centres")
 
         def loss(batch: Batch, _: Clock) -> dict[str, Tensor]:
             views = [self.encode(name, x) for name, x in batch.features.items()]
@@ -103,7 +103,7 @@ class MRL(DeepMethod):
         modules = [*self.encoders.values(), centres]
         step = Step(
             loss,
-            adam([weight for module in modules for weight in module.parameters()], own.lr),
+            adam(parameters_of(modules), own.lr),
             schedule=cosine_decay(own.epochs),
             before=lambda *_: centres.renormalise(),
         )

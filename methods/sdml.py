@@ -27,6 +27,7 @@ from bench.training import (
     built,
     mlp,
     per_modality,
+    prototypes,
     row_norm,
     unit,
 )
@@ -99,7 +100,7 @@ class SDML(DeepMethod):
 
     def draw_prior(self, train: DeviceSplit, context: Context) -> Prototypes:
         """Return the fixed W, ``(d, C)`` with orthonormal columns."""
-        return built(lambda: Prototypes(self.settings.dim, train.n_classes, trained=False), context, "prior")
+        return prototypes(train, self.settings.dim, context, "prior", trained=False)
 
     def build(self, name: str, width: int, context: Context) -> nn.ModuleDict:
         """Return a modality's encoder and decoder."""
@@ -123,6 +124,7 @@ class SDML(DeepMethod):
             return sdml_loss(x, unit(decoder(z)), self.prior(z), y, self.settings.alpha)
 
         def label_loss(batch: Batch, _: Clock) -> Tensor:
+            """Leave the reconstruction out: validation selects by the labels alone."""
             return label_distance(self.prior(unit(encoder(batch.features[name]))), batch.targets[name])
 
         step = Step(loss, adam(nets.parameters(), per_modality(self.settings.lr, name)))

@@ -8,17 +8,26 @@ from bench.training.adversarial import gradual, modality_cross_entropy, reverse_
 from bench.training.batches import AlignedPairs, ClassCovering, GivenOrder, Independent, Joint, Plan, Rows
 from bench.training.contrastive import multimodal_contrast, neighbour_logits, robust_clustering
 from bench.training.data import Batch, DeviceSplit, Scaling
-from bench.training.encoders import Prototypes, built, mlp, perceptrons, placed, row_norm, unit
+from bench.training.encoders import Prototypes, built, mlp, perceptrons, placed, prototypes, row_norm, unit
 from bench.training.label_graph import (
     LabelNetwork,
     cooccurrence,
     correlations,
+    label_network,
     label_scores,
     normalised,
 )
-from bench.training.losses import class_log_probability, cosines, distance, gce, pair_nll, similarity_nll
+from bench.training.losses import (
+    class_log_probability,
+    cosines,
+    distance,
+    gce,
+    pair_nll,
+    shared_cross_entropy,
+    similarity_nll,
+)
 from bench.training.method import DeepMethod
-from bench.training.optimisers import adam, cosine_decay
+from bench.training.optimisers import adam, cosine_decay, parameters_of
 from bench.training.seeding import generator, reproducible, seeded
 from bench.training.selection import BY_LOSS, BY_MAP, BY_ORACLE, LAST, Best, Last, Rule
 from bench.training.settings import DeepSettings, FaithfulTo, PerModality, per_modality
@@ -67,6 +76,7 @@ __all__ = [
     "gce",
     "generator",
     "gradual",
+    "label_network",
     "label_scores",
     "mlp",
     "modality_cross_entropy",
@@ -74,14 +84,17 @@ __all__ = [
     "neighbour_logits",
     "normalised",
     "pair_nll",
+    "parameters_of",
     "per_modality",
     "perceptrons",
     "placed",
+    "prototypes",
     "reproducible",
     "reverse_gradient",
     "robust_clustering",
     "row_norm",
     "seeded",
+    "shared_cross_entropy",
     "similarity_nll",
     "unit",
     "whitened",

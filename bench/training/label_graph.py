@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu
 
+from bench.contract import Context
 from bench.training.data import DeviceSplit
-from bench.training.encoders import row_norm
+from bench.training.encoders import built, row_norm
 from bench.training.settings import FaithfulTo
 
 
@@ -81,6 +82,19 @@ class LabelNetwork(nn.Module):
             outputs.append(h)
         vectors: Tensor = self.head(torch.cat(outputs, dim=1))
         return vectors
+
+
+def label_network(train: DeviceSplit, width: int, dim: int, layers: int, context: Context) -> LabelNetwork:
+    """Return a network for the classes of the data, drawn from ``init/labels``, on the device.
+
+    Args:
+        train: gives the number of classes C.
+        width: of the classes' learned inputs.
+        dim: of the layers and of the classes' vectors.
+        layers: number of graph convolutions.
+        context: source of the weights.
+    """
+    return built(lambda: LabelNetwork(train.n_classes, width, dim, layers), context, "labels")
 
 
 def label_scores(embeddings: Tensor, vectors: Tensor) -> Tensor:

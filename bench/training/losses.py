@@ -45,6 +45,15 @@ def distance(left: Tensor, right: Tensor) -> Tensor:
     return row_norm(left - right).mean()
 
 
+def shared_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
+    """Return the mean cross-entropy with the classes of each row in equal shares; both are ``(n, C)``.
+
+    A row without any class adds nothing.
+    """
+    shares = targets / targets.sum(dim=1, keepdim=True).clamp_min(1)
+    return -(shares * log_softmax(logits, dim=1)).sum(dim=1).mean()
+
+
 def class_log_probability(logits: Tensor, targets: Tensor) -> Tensor:
     """Return ``log sum_c y_c softmax(logits)_c`` per row.
 

@@ -31,6 +31,11 @@ def adam(
     return torch.optim.Adam(parameters, lr=lr, betas=betas, weight_decay=weight_decay, fused=True)
 
 
+def parameters_of(modules: Iterable[nn.Module]) -> list[nn.Parameter]:
+    """Return the parameters of all modules, in order."""
+    return [parameter for module in modules for parameter in module.parameters()]
+
+
 def cosine_decay(epochs: int) -> Callable[[Clock], float]:
     """Return a schedule that falls along half a cosine from 1 in the first epoch to 0 after ``epochs``."""
     return lambda clock: (1 + math.cos(math.pi * min(1.0, (clock.epoch - 1) / epochs))) / 2

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from bench.contract import Context, Split, Unsupported
 from bench.training import Clock, DeviceSplit, Step
 from bench.training.data import Scaler
-from methods.acmr import ACMR, ACMRSettings, label_loss, most_similar_stranger, triplet_loss
+from methods.acmr import ACMR, ACMRSettings, most_similar_stranger, triplet_loss
 from tests.methods.small_splits import separable
 
 SMALL = ACMRSettings(epochs=3, batch_size=10, hidden=(8,), dim=5, adversary_hidden=(4,), lr=1e-2)
@@ -75,12 +75,6 @@ def test_a_batch_of_one_class_has_no_strangers_and_no_hinge() -> None:
     y = torch.tensor([[1.0, 0.0]] * 3)
     loss = triplet_loss(v, t, most_similar_stranger(t, y), y, ACMRSettings(margin=100.0))
     assert loss.item() == pytest.approx(math.sqrt(2.0))
-
-
-def test_the_label_loss_aims_at_equal_shares_of_a_rows_classes() -> None:
-    y = torch.tensor([[1.0, 1.0, 0.0], [0.0, 0.0, 1.0], [0.0, 0.0, 0.0]])
-    logits = torch.tensor([[50.0, 50.0, 0.0], [0.0, 0.0, 50.0], [1.0, 2.0, 3.0]])
-    assert label_loss(logits, y).item() == pytest.approx(math.log(2.0) / 3)
 
 
 def test_total_is_the_weighted_sum_of_its_parts() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -30,6 +31,7 @@ from bench.training import (
     reproducible,
     row_norm,
     seeded,
+    shared_cross_entropy,
     unit,
 )
 from bench.training.data import Scaler
@@ -60,6 +62,12 @@ def test_cosines_are_those_of_the_definition() -> None:
 def test_pair_nll_is_the_binary_cross_entropy_of_hard_labels() -> None:
     t, s = torch.randn(4, 6), torch.randint(0, 2, (4, 6)).float()
     assert_allclose(pair_nll(t, s), nn.functional.binary_cross_entropy_with_logits(t, s), rtol=1e-5)
+
+
+def test_the_shared_cross_entropy_aims_at_equal_shares_of_a_rows_classes() -> None:
+    y = torch.tensor([[1.0, 1.0, 0.0], [0.0, 0.0, 1.0], [0.0, 0.0, 0.0]])
+    logits = torch.tensor([[50.0, 50.0, 0.0], [0.0, 0.0, 50.0], [1.0, 2.0, 3.0]])
+    assert shared_cross_entropy(logits, y).item() == pytest.approx(math.log(2.0) / 3)
 
 
 def test_gce_runs_from_the_cross_entropy_to_the_mean_absolute_error() -> None:
