@@ -53,6 +53,7 @@ def command(
     Exit status 0; 1 if a record is damaged; 2 for wrong usage or no records.
     """
     from bench.commands.reading import read_records
+    from bench.records.trials import TrialStore
     from bench.reporting import write_report
 
     load_plugins(plugin_files)
@@ -63,7 +64,13 @@ def command(
             "no record has a test-oracle trace; make some with: python -m bench run --trace-test"
         )
     files = write_report(
-        records, reports, protocols=ids, selection=selection, problems=problems, documents=documents
+        records,
+        reports,
+        protocols=ids,
+        selection=selection,
+        problems=problems,
+        documents=documents,
+        trials=list(TrialStore(results).read()),
     )
     click.echo(f"{len(files)} files from {len(records)} records; read {files[0]}")
     return int(bool(problems))

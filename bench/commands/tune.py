@@ -13,9 +13,10 @@ import click
 from bench.commands.options import data_option, grouped, load_plugins, plugin_option, results_option
 
 if TYPE_CHECKING:
+    from bench.analysis.trials import Tuning
     from bench.execution.tasks import Event
     from bench.experiment.grid import Cell
-    from bench.experiment.tuning import Trial
+    from bench.records.trials import Trial
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,9 @@ class Wanted:
 @click.option("--jobs", default=2, show_default=True, type=click.IntRange(1), help="Worker processes.")
 @click.option("--device", default="cpu", show_default=True, help="cpu, cuda or cuda:N.")
 @click.option("--timeout", default=None, type=click.FloatRange(0, min_open=True), help="Seconds per cell.")
+@click.option(
+    "--table", default=None, type=click.Path(dir_okay=False, path_type=Path), help="Write all trials as CSV."
+)
 @results_option
 @data_option
 @plugin_option
@@ -61,14 +65,18 @@ def command(
     results: Path,
     data_dir: Path,
     plugin_files: Sequence[Path],
+    table: Path | None,
 ) -> int:
     """Try settings of each method's search space and print the best by validation mAP.
 
-    The first trial is the usual settings, so that the best is never worse; the others are drawn at random
-    with a fixed seed. The test split stays sealed throughout. Trials are kept in RESULTS/trials and not
-    run again; write the values that you take over into methods/settings/.
+    The first trial is what trials start from: the usual settings, in the quick profile without what
+    earlier trials chose. The others are drawn at random with a fixed seed. The test split stays sealed
+    throughout. Trials are kept in RESULTS/trials and not run again; `report` shows them. Write the values
+    that you take over into methods/settings/.
     """
     from bench import registry
+    from bench.analysis.trials import trials_csv, tunings_of
+    from bench.atomic import write_whole
     from bench.execution.trials import run_trials
     from bench.experiment.selection import select_datasets
     from bench.experiment.workplace import Workplace
@@ -76,14 +84,18 @@ def command(
     load_plugins(plugin_files)
     place = Workplace(data_dir.resolve(), device, registry.plugins(), timeout)
     failed = False
+    everything: list[Trial] = []
     for dataset in select_datasets(wanted.datasets, lambda _: False):
         plans = _plans(wanted, dataset, data_dir, results)
-        everything = [item for items in plans.values() for item in items]
-        ended = iter(run_trials(everything, results, place, jobs=jobs, on_event=_show))
-        for name, items in plans.items():
-            best, words = _verdict([next(ended) for _ in items])
-            failed |= best is None
-            click.echo(f"{name} on {dataset}: {words}")
+        items = [item for items in plans.values() for item in items]
+        ended = run_trials(items, results, place, jobs=jobs, on_event=_show)
+        everything += ended
+        for tuning in tunings_of(ended):
+            failed |= tuning.best is None
+            click.echo(f"{tuning.method} on {dataset}: {_verdict(tuning, ended)}")
+    if table is not None:
+        write_whole(table.resolve(), trials_csv(tunings_of(everything)))
+        click.echo(f"all trials: {table}")
     return int(failed)
 
 
@@ -100,7 +112,8 @@ def _plans(
     seeds = parse_seeds(wanted.seeds)
     plans = {}
     for name in select_methods(wanted.methods):
-        cells = plan(Request([name], [dataset], seeds, ("full",), wanted.profile, wanted.threads), data)
+        request = Request([name], [dataset], seeds, ("full",), wanted.profile, wanted.threads, tuned=False)
+        cells = plan(request, data)
         usual = cells[0].identity.settings
         changes = draw_changes(registry.method_class(name), usual, wanted.trials, seed=0)
         plans[name] = [(cell, change) for change in changes for cell in trial_cells(cells, change)]
@@ -108,21 +121,19 @@ def _plans(
 
 
 def _show(event: Event | Trial) -> None:
-    from bench.experiment.tuning import Trial
+    from bench.records.trials import Trial
 
     if isinstance(event, Trial):
         value = event.reason if event.validation_map is None else f"validation mAP {event.validation_map:.4f}"
         click.echo(f"{event.identity.title}, {json.dumps(event.changes)}: {value}, {event.seconds:.1f} s")
 
 
-def _verdict(tried: list[Trial]) -> tuple[tuple[dict[str, Any], float] | None, str]:
-    """Return the best changes and a sentence about them."""
-    from bench.experiment.tuning import best_changes
-
-    best = best_changes(tried)
-    count = len({json.dumps(trial.changes, sort_keys=True) for trial in tried})
-    if best is None:
-        return None, f"no trial of {count} succeeded: {tried[0].status}: {tried[0].reason}"
-    change, value = best
-    what = json.dumps(change) if change else "the usual settings"
-    return best, f"best of {count} trials: {what}, validation mAP {value:.4f}"
+def _verdict(tuning: Tuning, trials: Sequence[Trial]) -> str:
+    """Say which changes are best, or why none is."""
+    count = len(tuning.attempts)
+    if tuning.best is None:
+        mine = [trial for trial in trials if trial.identity.method == tuning.method]
+        first = next(trial for trial in mine if trial.validation_map is None)
+        return f"no trial of {count} succeeded: {first.status}: {first.reason}"
+    what = json.dumps(tuning.best.changes) if tuning.best.changes else "the settings that trials start from"
+    return f"best of {count} trials: {what}, validation mAP {tuning.best.value:.4f}"

@@ -2,42 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
-from bench.atomic import write_whole
 from bench.execution.local import run_local
 from bench.execution.slots import local_slots
 from bench.execution.tasks import Event, Outcome, Task
 from bench.experiment.grid import Cell
-from bench.experiment.tuning import Trial, run_trial
+from bench.experiment.tuning import run_trial
 from bench.experiment.workplace import Workplace
-
-
-class TrialStore:
-    """Trials as JSON files in ``<results>/trials``, one per cell and setting."""
-
-    def __init__(self, results: Path) -> None:
-        """Look at a results folder; nothing is created."""
-        self.folder = results / "trials"
-
-    def write(self, trial: Trial) -> None:
-        """Write a trial, whole or not at all."""
-        content = msgspec.json.format(msgspec.json.encode(trial, order="sorted"), indent=1)
-        write_whole(self.folder / f"{trial.identity.digest}.json", content + b"\n")
-
-    def read(self) -> Iterator[Trial]:
-        """Iterate over all readable trials, in the order of their digests."""
-        for path in sorted(self.folder.glob("*.json")):
-            try:
-                yield msgspec.json.decode(path.read_bytes(), type=Trial)
-            except msgspec.DecodeError:  # run again: a trial is cheap, and nothing is built on it unread
-                continue
+from bench.records.trials import Trial, TrialStore
 
 
 @dataclass(frozen=True)

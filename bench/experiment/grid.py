@@ -25,6 +25,7 @@ class Request:
         profile: ``quick`` or ``paper``.
         threads: CPU threads per cell.
         overrides: settings by method; ``*`` for every method that has the setting.
+        tuned: false for the quick profile without what trials have chosen.
     """
 
     methods: Sequence[str]
@@ -34,6 +35,7 @@ class Request:
     profile: str = "quick"
     threads: int = 1
     overrides: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    tuned: bool = True
 
 
 @dataclass(frozen=True)
@@ -128,7 +130,11 @@ def _settings(request: Request, method: str, variant: str, data: DataSource) -> 
     overrides = _overrides(request, method)
     description = registry.method(method)
     usual = registry.resolve_settings(
-        description, profile=request.profile, dataset=data.name, variant=variant
+        description,
+        profile=request.profile,
+        dataset=data.name,
+        variant=variant,
+        tuned=request.tuned,
     )
     if not overrides:
         return usual

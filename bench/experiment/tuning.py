@@ -17,29 +17,8 @@ from bench.experiment.cell import CellRun
 from bench.experiment.failures import failure_of
 from bench.experiment.grid import Cell
 from bench.experiment.workplace import Workplace
-from bench.records.schema import Identity, Status
-
-
-class Trial(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One setting of one method on one selection of modalities, judged on validation data.
-
-    Attributes:
-        schema: version of this layout.
-        identity: the cell, with the settings that were tried.
-        changes: what the trial changed of the usual settings.
-        status: ``done``, or why there is no value.
-        reason: one sentence; empty where it is done.
-        validation_map: mean validation mAP@all over directions of the selected state; None without one.
-        seconds: of loading and fitting.
-    """
-
-    schema: int = 1
-    identity: Identity
-    changes: dict[str, Any]
-    status: Status
-    reason: str
-    validation_map: float | None
-    seconds: float
+from bench.records.schema import Status
+from bench.records.trials import Trial
 
 
 def draw_changes(
@@ -47,7 +26,7 @@ def draw_changes(
 ) -> list[dict[str, Any]]:
     """Return the changes of settings to try: none at first, then a random choice of the search space.
 
-    The space is `Method.search`; fields that the method does not have, and values that are usual already,
+    The space is `Method.search`; fields that the method does not have, and values that are there already,
     are left out. A small space may give fewer trials than asked for.
     """
     from sklearn.model_selection import ParameterSampler
@@ -104,21 +83,3 @@ def run_trial(cell: Cell, changes: Mapping[str, Any], place: Workplace) -> Trial
         validation_map=value,
         seconds=run.clock.total()["total"],
     )
-
-
-def best_changes(trials: Sequence[Trial]) -> tuple[dict[str, Any], float] | None:
-    """Return the changes with the highest mean validation mAP over the cells that all changes share.
-
-    Changes of which a cell failed cannot win. Of equals, the first tried wins; None if nothing was done.
-    """
-    groups: dict[str, list[Trial]] = {}
-    for trial in trials:
-        groups.setdefault(msgspec.json.encode(trial.changes, order="sorted").decode(), []).append(trial)
-    best: tuple[dict[str, Any], float] | None = None
-    for members in groups.values():
-        values = [trial.validation_map for trial in members if trial.validation_map is not None]
-        if len(values) == len(members):
-            mean = statistics.fmean(values)
-            if best is None or mean > best[1]:
-                best = members[0].changes, mean
-    return best

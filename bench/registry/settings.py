@@ -30,12 +30,14 @@ def resolve_settings(
     dataset: str | None = None,
     variant: str = "full",
     overrides: Mapping[str, Any] | None = None,
+    tuned: bool = True,
 ) -> dict[str, Any]:
     """Return the complete settings of a run as JSON values.
 
     Later layers win: the class's defaults (published values); in the paper profile the values for this
     dataset from ``methods/settings/<method>.yaml``, in the quick profile ``methods/settings/quick.yaml``;
-    the variant; the overrides.
+    the variant; the overrides. Without ``tuned``, what trials have chosen is left out of the quick
+    profile: that is what trials start from.
 
     Raises:
         UsageError: if profile, variant or a setting's name is unknown.
@@ -44,7 +46,7 @@ def resolve_settings(
     if profile not in PROFILES:
         raise unknown("profile", profile, PROFILES)
     settings = dict(description.defaults)
-    layer = _quick(description) if profile == "quick" else _per_dataset(name, dataset)
+    layer = _quick(description, tuned) if profile == "quick" else _per_dataset(name, dataset)
     _apply(settings, layer, f"the settings file of {name}")
     if variant != "full":
         if variant not in description.variants:
@@ -117,12 +119,17 @@ def _apply(settings: dict[str, Any], layer: Mapping[str, Any], where: str) -> No
         settings[key] = value
 
 
-def _quick(description: MethodDescription) -> dict[str, Any]:
-    """Return the quick profile's values: shared ones where the method has such a setting, then its own."""
+def _quick(description: MethodDescription, tuned: bool) -> dict[str, Any]:
+    """Return the quick profile's values.
+
+    Shared ones where the method has such a setting, then what the method needs, then what its trials chose.
+    """
     path = folder_of("methods") / "settings" / "quick.yaml"
     shared = _part(path, "defaults") if description.card.deep else {}
     layer = {key: value for key, value in shared.items() if key in description.defaults}
-    return {**layer, **_part(path, "methods", description.card.name)}
+    name = description.card.name
+    chosen = _part(path, "tuned", name) if tuned else {}
+    return {**layer, **_part(path, "needed", name), **chosen}
 
 
 def _per_dataset(name: str, dataset: str | None) -> dict[str, Any]:

@@ -29,12 +29,14 @@ def write_text(path: Path, content: str) -> None:
 def fill_folder(folder: Path, files: Mapping[str, str]) -> None:
     """Write files into a folder and remove those that an earlier call wrote and this one does not.
 
-    Whatever else is in the folder stays: it belongs to the user.
+    Whatever else is in the folder stays: it belongs to the user. No folder is made for no files.
 
     Raises:
         UsageError: if it cannot be written.
     """
     written = _listed(folder)
+    if not files and not written:
+        return
     for name, content in files.items():
         write_text(folder / name, content)
     for name in written - files.keys():

@@ -12,12 +12,15 @@ from pathlib import Path
 from bench import registry
 from bench.analysis.naming import registry_naming
 from bench.analysis.tables import Table, tables_of
+from bench.analysis.trials import trials_csv, tunings_of
 from bench.records.schema import Record
+from bench.records.trials import Trial
 from bench.reporting import text
 from bench.reporting.citations import citations
 from bench.reporting.files import fill_folder, write_text
 from bench.reporting.fill import fill
 from bench.reporting.method_pages import method_pages
+from bench.reporting.tuning import tuning_page
 
 PROTOCOLS = ("map@all", "map@50/hits")
 
@@ -35,6 +38,7 @@ def write_report(
     selection: str = "best",
     problems: Sequence[tuple[str, str]] = (),
     documents: Sequence[Path] = (),
+    trials: Sequence[Trial] = (),
 ) -> list[Path]:
     """Write all tables for ``records`` into ``folder`` and return their files, the overview first.
 
@@ -48,24 +52,33 @@ def write_report(
         selection: selection rule to print.
         problems: damaged records (folder, sentence), to be named in the overview.
         documents: files whose marked places are filled with tables, see `bench.reporting.fill`.
+        trials: of `tune`, for a page of their own.
     """
-    tables = tables_of(records, registry_naming(), protocols, selection)
+    naming = registry_naming()
+    tables = tables_of(records, naming, protocols, selection)
     files = {
         f"{_stem(table)}{ending}": render(table)
         for table in tables
         for ending, render in ((".md", text.markdown), (".tex", text.latex), (".csv", text.csv_text))
     }
+    tunings = tunings_of(trials)
     overview = folder / "tables.md"
-    write_text(overview, _overview(tables, records, problems))
+    write_text(overview, _overview(tables, records, problems, bool(tunings)))
     write_text(folder / "citations.bib", citations(records))
     fill_folder(folder / "tables", files)
     fill_folder(folder / "methods", method_pages())
+    fill_folder(
+        folder / "tuning",
+        {"trials.md": tuning_page(tunings, naming), "trials.csv": trials_csv(tunings)} if tunings else {},
+    )
     for document in documents:
         fill(document, tables)
     return [overview, *(folder / "tables" / name for name in files)]
 
 
-def _overview(tables: Sequence[Table], records: Sequence[Record], problems: Sequence[tuple[str, str]]) -> str:
+def _overview(
+    tables: Sequence[Table], records: Sequence[Record], problems: Sequence[tuple[str, str]], tuned: bool
+) -> str:
     done = sum(record.status == "done" for record in records)
     parts = [
         "# mAP tables",
@@ -75,7 +88,8 @@ def _overview(tables: Sequence[Table], records: Sequence[Record], problems: Sequ
         "says oracle. Look-alikes are generated data that only have a benchmark's shape: their numbers "
         "say nothing about the benchmark.",
         "What each method is and is set to: [methods/index.md](methods/index.md). What to cite: "
-        "[citations.bib](citations.bib).",
+        "[citations.bib](citations.bib)."
+        + (" What `tune` tried: [tuning/trials.md](tuning/trials.md)." if tuned else ""),
     ]
     for kind, title in (("real", "## Real data"), ("look-alike", "## Look-alikes")):
         chosen = [text.markdown(table) for table in tables if table.kind == kind]

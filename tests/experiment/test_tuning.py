@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from bench import registry
+from bench.analysis.trials import tunings_of
 from bench.commands import invoke
-from bench.execution.trials import TrialStore, run_trials
-from bench.experiment.tuning import Trial, best_changes, draw_changes, run_trial, trial_cells
+from bench.execution.trials import run_trials
+from bench.experiment.tuning import draw_changes, run_trial, trial_cells
 from bench.experiment.workplace import Workplace
+from bench.records.trials import Trial, TrialStore
 from tests.grid import cells_of, write_bundle
 
 
@@ -58,8 +62,11 @@ def test_a_failed_trial_says_why_and_cannot_win(bundle: Path) -> None:
     failed = run_trial(wrong, {"alpha": -1.0}, Workplace())
     assert failed.status == "failed"
     assert "alpha" in failed.reason
-    assert best_changes([good, failed]) == ({}, good.validation_map)
-    assert best_changes([failed]) is None
+    (tuning,) = tunings_of([failed, good])
+    assert tuning.best is not None
+    assert (tuning.best.changes, tuning.best.value) == ({}, good.validation_map)
+    assert [attempt.status for attempt in tuning.attempts] == ["done", "failed"]
+    assert tunings_of([failed])[0].best is None
 
 
 def test_trials_are_kept_and_not_run_again(bundle: Path, tmp_path: Path) -> None:
@@ -84,11 +91,45 @@ def test_trials_are_kept_and_not_run_again(bundle: Path, tmp_path: Path) -> None
     assert [trial.validation_map for trial in again] == [trial.validation_map for trial in first]
 
 
-def test_the_command_prints_the_best_of_equal_budgets(
+def test_settings_that_were_not_tried_on_every_seed_do_not_compete(bundle: Path) -> None:
+    cells = cells_of(["gmlda"], bundle, seeds=(0, 1))
+    everywhere = [run_trial(cell, {}, Workplace()) for cell in cells]
+    (lucky,) = trial_cells(cells[:1], {"alpha": 1.0})
+    once = structs.replace(run_trial(lucky, {"alpha": 1.0}, Workplace()), validation_map=1.0)
+    (tuning,) = tunings_of([once, *everywhere])
+    assert tuning.seeds == (0, 1)
+    assert [attempt.changes for attempt in tuning.attempts] == [{}]
+
+
+def test_the_command_prints_the_best_of_equal_budgets_and_report_shows_them(
     bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words: Sequence[str] = ["tune", "--methods", "mcca,sm", "--datasets", str(bundle), "--trials", "3"]
-    assert invoke([*words, "--results", str(tmp_path), "--jobs", "1"]) == 0
+    places = ["--results", str(tmp_path)]
+    table = tmp_path / "all.csv"
+    assert invoke([*words, *places, "--jobs", "1", "--table", str(table)]) == 0
     printed = capsys.readouterr().out
     assert f"mcca on {bundle}: best of 3 trials" in printed
     assert printed.count("best of 3 trials") == 2
+    with table.open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["method"] for row in rows] == ["mcca"] * 3 + ["sm"] * 3
+    assert [row["chosen"] for row in rows] == ["best", "", ""] * 2
+    values = [float(row["validation_map"]) for row in rows[:3]]
+    assert values == sorted(values, reverse=True)
+
+    assert invoke(["run", "--methods", "mcca", "--datasets", str(bundle), *places, "--jobs", "1"]) == 0
+    assert invoke(["report", *places, "--reports", str(tmp_path / "reports")]) == 0
+    page = (tmp_path / "reports" / "tuning" / "trials.md").read_text(encoding="utf-8")
+    assert "| MCCA " in page
+    assert f"{values[0]:.4f}" in page
+    assert (tmp_path / "reports" / "tuning" / "trials.csv").read_text() == table.read_text()
+    assert "tuning/trials.md" in (tmp_path / "reports" / "tables.md").read_text(encoding="utf-8")
+
+
+def test_without_a_trial_that_succeeds_the_command_says_why(
+    bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["tune", "--methods", "dccae", "--datasets", str(bundle), "--trials", "1", "--timeout", "0.001"]
+    assert invoke([*words, "--results", str(tmp_path), "--jobs", "1"]) == 1
+    assert "no trial of 1 succeeded: timeout" in capsys.readouterr().out

@@ -13,8 +13,10 @@ from tests.registry.conftest import Writer
 
 QUICK = """
 defaults: {epochs: 8, dim: 32}
-methods:
-  beta: {lr: 0.25}
+needed:
+  beta: {lr: 0.25, hidden: [2]}
+tuned:
+  beta: {hidden: [3]}
 """
 ALPHA = """
 pets:
@@ -52,10 +54,14 @@ def test_the_quick_profile_has_shared_values_and_a_methods_own() -> None:
     assert registry.resolve_settings(registry.method("beta")) == {
         "epochs": 8,
         "lr": 0.25,
-        "hidden": [4, 4],
+        "hidden": [3],
         "rates": {"image": 0.1},
     }
     assert registry.resolve_settings(registry.method("alpha"), dataset="pets")["epochs"] == 8
+
+
+def test_what_trials_chose_is_left_out_on_request() -> None:
+    assert registry.resolve_settings(registry.method("beta"), tuned=False)["hidden"] == [2]
 
 
 def test_a_variant_wins_over_the_profile_and_an_override_over_all() -> None:
@@ -100,7 +106,7 @@ def test_a_value_of_the_wrong_type_is_refused(value: object) -> None:
         ("a: [1", "is not valid YAML"),
         ("- 1", "must be a YAML mapping"),
         ("defaults: 3", "defaults must be a mapping"),
-        ("methods: {alpha: [1]}", "methods > alpha must be a mapping"),
+        ("needed: {alpha: [1]}", "needed > alpha must be a mapping"),
     ],
 )
 def test_a_damaged_settings_file_is_named(home: Path, text: str, message: str) -> None:
@@ -111,6 +117,6 @@ def test_a_damaged_settings_file_is_named(home: Path, text: str, message: str) -
 
 
 def test_a_setting_that_the_file_invents_is_refused(home: Path) -> None:
-    (home / "methods" / "settings" / "quick.yaml").write_text("methods: {alpha: {epoch: 1}}")
+    (home / "methods" / "settings" / "quick.yaml").write_text("tuned: {alpha: {epoch: 1}}")
     with pytest.raises(UsageError, match="the settings file of alpha: no setting 'epoch'"):
         registry.create_method("alpha")

@@ -1,0 +1,134 @@
+"""What `tune` tried: trials gathered per method, and which one is best on validation data."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import statistics
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bench.records.trials import Trial
+
+FIELDS = (
+    *("dataset", "data_kind", "fingerprint", "profile", "method", "seeds"),
+    *("changes", "validation_map", "seconds", "status", "chosen"),
+)
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One setting, over all seeds and pairs of modalities that it was tried on.
+
+    Attributes:
+        changes: of the settings that the trials started from; empty for those themselves.
+        value: mean validation mAP@all; None if a cell has none.
+        seconds: of all its cells.
+        status: ``done``, or what became of the first cell without a value.
+    """
+
+    changes: dict[str, Any]
+    value: float | None
+    seconds: float
+    status: str
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """The trials of one method on one dataset.
+
+    Attributes:
+        dataset: its name.
+        kind: ``real`` or ``look-alike``.
+        fingerprint: of the data.
+        profile: ``quick`` or ``paper``.
+        method: its name.
+        seeds: seed indices that every attempt was averaged over.
+        attempts: best first; those without a value last.
+    """
+
+    dataset: str
+    kind: str
+    fingerprint: str
+    profile: str
+    method: str
+    seeds: tuple[int, ...]
+    attempts: tuple[Attempt, ...]
+
+    @property
+    def best(self) -> Attempt | None:
+        """The attempt with the highest value; of equals the one that changes least; None without a value."""
+        first = self.attempts[0]
+        return None if first.value is None else first
+
+    @property
+    def start(self) -> Attempt | None:
+        """The attempt without changes."""
+        return next((attempt for attempt in self.attempts if not attempt.changes), None)
+
+
+def tunings_of(trials: Iterable[Trial]) -> list[Tuning]:
+    """Gather trials; settings that were not tried on all of a method's cells are left out, for fairness."""
+    groups: dict[tuple[str, str, str, str, str, int], list[Trial]] = {}
+    for trial in trials:
+        who = trial.identity
+        key = (who.dataset, who.data_kind, who.fingerprint, who.profile, who.method, who.threads)
+        groups.setdefault(key, []).append(trial)
+    return [_tuning(key[:5], members) for key, members in sorted(groups.items())]
+
+
+def trials_csv(tunings: Sequence[Tuning]) -> str:
+    """Return every attempt as a line, numbers in full precision but for seconds."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(FIELDS)
+    for tuning in tunings:
+        for attempt in tuning.attempts:
+            writer.writerow(
+                [
+                    tuning.dataset,
+                    tuning.kind,
+                    tuning.fingerprint,
+                    tuning.profile,
+                    tuning.method,
+                    " ".join(map(str, tuning.seeds)),
+                    json.dumps(attempt.changes, sort_keys=True),
+                    "" if attempt.value is None else repr(attempt.value),
+                    f"{attempt.seconds:.1f}",
+                    attempt.status,
+                    "best" if attempt is tuning.best else "",
+                ]
+            )
+    return out.getvalue()
+
+
+def _tuning(key: tuple[str, str, str, str, str], trials: Sequence[Trial]) -> Tuning:
+    by_changes: dict[str, list[Trial]] = {}
+    for trial in trials:
+        by_changes.setdefault(json.dumps(trial.changes, sort_keys=True), []).append(trial)
+    cells = {changes: {_cell(trial) for trial in members} for changes, members in by_changes.items()}
+    everywhere = max(cells.values(), key=len)
+    attempts = [_attempt(members) for changes, members in by_changes.items() if cells[changes] == everywhere]
+    attempts.sort(key=_rank)
+    return Tuning(*key, tuple(sorted({seed for _, seed in everywhere})), tuple(attempts))
+
+
+def _cell(trial: Trial) -> tuple[tuple[str, ...], int]:
+    return trial.identity.modalities, trial.identity.seed
+
+
+def _attempt(members: Sequence[Trial]) -> Attempt:
+    values = [trial.validation_map for trial in members if trial.validation_map is not None]
+    return Attempt(
+        members[0].changes,
+        statistics.fmean(values) if len(values) == len(members) else None,
+        sum(trial.seconds for trial in members),
+        next((trial.status for trial in members if trial.validation_map is None), "done"),
+    )
+
+
+def _rank(attempt: Attempt) -> tuple[float, int, str]:
+    worth = 1.0 if attempt.value is None else -attempt.value
+    return worth, len(attempt.changes), json.dumps(attempt.changes, sort_keys=True)
