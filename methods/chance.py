@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.contract import Array, Context, Method, MethodCard, Split, UsageError
+from bench.contract import Array, Context, Method, MethodCard, Split, fitted_part
 from bench.evaluation.chance import expected_random_ap
 
 _QUERIES_AT_ONCE = 512
@@ -72,13 +72,11 @@ class Chance(Method):
         Raises:
             UsageError: if there is no such modality.
         """
-        seeds = getattr(self, "_seeds", {})
-        if modality not in seeds:
-            fitted = f"it knows {', '.join(seeds)}" if seeds else "call fit first"
-            raise UsageError(f"chance was not fitted on a modality {modality!r}; {fitted}")
+        known: Mapping[str, int] = getattr(self, "_seeds", {})
+        seed = fitted_part(known, modality, "chance")
         draws = np.empty((len(features), self.settings.dimension))
         for row, values in zip(draws, features, strict=True):
-            row[:] = _named(values, seeds[modality]).standard_normal(len(row))
+            row[:] = _named(values, seed).standard_normal(len(row))
         return np.asarray(draws / np.linalg.norm(draws, axis=1, keepdims=True), dtype=np.float32)
 
     def notes(self) -> Mapping[str, Any]:

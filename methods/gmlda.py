@@ -44,8 +44,6 @@ class GMLDASettings(LinearSettings):
     def __post_init__(self) -> None:
         """Refuse values out of range."""
         super().__post_init__()
-        if self.components is not None and self.components < 1:
-            raise ValueError(f"components must be at least 1, not {self.components}")
         if self.alpha < 0.0 or self.ridge < 0.0:
             raise ValueError(f"alpha and ridge must not be negative: {self.alpha}, {self.ridge}")
         if self.mu is not None and min(self.mu, default=0.0) <= 0.0:

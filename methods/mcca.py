@@ -31,8 +31,6 @@ class MCCASettings(LinearSettings):
     def __post_init__(self) -> None:
         """Refuse values out of range."""
         super().__post_init__()
-        if self.components is not None and self.components < 1:
-            raise ValueError(f"components must be at least 1, not {self.components}")
         if not 0.0 <= self.shrinkage <= 1.0:
             raise ValueError(f"shrinkage must lie in [0, 1], not {self.shrinkage}")
         if self.eigenvalue_power < 0.0:

@@ -38,8 +38,6 @@ class MvDAVCSettings(LinearSettings):
     def __post_init__(self) -> None:
         """Refuse values out of range."""
         super().__post_init__()
-        if self.components is not None and self.components < 1:
-            raise ValueError(f"components must be at least 1, not {self.components}")
         if self.consistency < 0.0 or self.ridge < 0.0:
             raise ValueError(f"consistency and ridge must not be negative: {self.consistency}, {self.ridge}")
         if self.consistency_ridge <= 0.0:

@@ -23,12 +23,6 @@ class PLSSettings(LinearSettings):
 
     components: int | None = None
 
-    def __post_init__(self) -> None:
-        """Refuse values out of range."""
-        super().__post_init__()
-        if self.components is not None and self.components < 1:
-            raise ValueError(f"components must be at least 1, not {self.components}")
-
 
 class PLS(LinearMethod):
     """Partial least squares between two modalities, the symmetric (SVD) form."""

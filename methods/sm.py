@@ -11,7 +11,7 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
-from bench.contract import Array, Context, Method, MethodCard, Modality, Split, Unsupported, UsageError
+from bench.contract import Array, Context, Method, MethodCard, Modality, Split, Unsupported, fitted_part
 from bench.data.scaling import Scaler, Scaling
 
 
@@ -93,11 +93,9 @@ class SM(Method):
         Raises:
             UsageError: if there is no such modality.
         """
-        known = getattr(self, "_classifiers", {})
-        if modality not in known:
-            fitted = f"it knows {', '.join(known)}" if known else "call fit first"
-            raise UsageError(f"sm was not fitted on a modality {modality!r}; {fitted}")
-        return np.asarray(known[modality].posteriors(features), dtype=np.float32)
+        known: Mapping[str, _Classifier] = getattr(self, "_classifiers", {})
+        classifier = fitted_part(known, modality, "sm")
+        return np.asarray(classifier.posteriors(features), dtype=np.float32)
 
     def notes(self) -> Mapping[str, Any]:
         """Return solver iterations (the most over classes) and whether all converged, per modality."""
@@ -128,6 +126,7 @@ class _Classifier:
         self.converged = self.used < settings.iterations
 
     def posteriors(self, features: Array) -> Array:
+        """Return class posteriors ``(n, C)`` of features ``(n, d)``, float64."""
         rows = self.scaler(features)
         result = np.tile(self.constant, (len(rows), 1))
         for column, model in self.columns:

@@ -29,7 +29,7 @@ from bench.contract.errors import (
 )
 from bench.contract.limits import unsuitable
 from bench.contract.loader import DatasetLoader
-from bench.contract.method import Checkpoint, Method
+from bench.contract.method import Checkpoint, Method, fitted_part
 
 __all__ = [
     "Array",
@@ -61,6 +61,7 @@ __all__ = [
     "Trace",
     "Unsupported",
     "UsageError",
+    "fitted_part",
     "sealed_test",
     "unsuitable",
 ]

@@ -9,13 +9,16 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
 from bench.contract.cards import MethodCard
 from bench.contract.context import Context
 from bench.contract.data import Array, Split
+from bench.contract.errors import UsageError
+
+P = TypeVar("P")
 
 
 @dataclass(frozen=True)
@@ -95,6 +98,23 @@ class Method(ABC):
     def notes(self) -> Mapping[str, Any]:
         """Return facts of this fit for the record: numbers, strings, lists and dictionaries."""
         return {}
+
+
+def fitted_part(parts: Mapping[str, P], modality: str, method: str) -> P:
+    """Return what a method learned for a modality.
+
+    Args:
+        parts: per modality; empty before `Method.fit`.
+        modality: the one that is asked for.
+        method: name of the method, for the message.
+
+    Raises:
+        UsageError: if there is no such modality.
+    """
+    if modality not in parts:
+        fitted = f"it knows {', '.join(parts)}" if parts else "call fit first"
+        raise UsageError(f"{method} was not fitted on a modality {modality!r}; {fitted}")
+    return parts[modality]
 
 
 def _unit_rows(rows: Array) -> Array:

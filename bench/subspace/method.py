@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from bench.contract import Array, Context, Method, Split, Unsupported, UsageError, unsuitable
+from bench.contract import Array, Context, Method, Split, Unsupported, fitted_part, unsuitable
 from bench.data.scaling import Scaling
 from bench.subspace.eigen import Eigenpairs, split
 from bench.subspace.moments import Moments
@@ -22,6 +22,9 @@ from bench.subspace.rows import CentredRows
 @dataclass(frozen=True)
 class LinearSettings:
     """Settings that every linear method has.
+
+    Methods add their own fields; the dimension of the common space is called ``components``, None for one
+    less than there are classes.
 
     Attributes:
         scaling: see `bench.data.scaling.Scaling`. Default as in the literature: features as stored, centred.
@@ -35,11 +38,13 @@ class LinearSettings:
     pca_limit: int | None = None
 
     def __post_init__(self) -> None:
-        """Refuse values out of range."""
+        """Refuse values out of range, ``components`` included where a method has it."""
         if not 0.0 < self.pca_energy <= 1.0:
             raise ValueError(f"pca_energy must lie in (0, 1], not {self.pca_energy}")
-        if self.pca_limit is not None and self.pca_limit < 1:
-            raise ValueError(f"pca_limit must be at least 1, not {self.pca_limit}")
+        for name in ("pca_limit", "components"):
+            value = getattr(self, name, None)
+            if value is not None and value < 1:
+                raise ValueError(f"{name} must be at least 1, not {value}")
 
 
 class LinearMethod(Method):
@@ -122,11 +127,9 @@ class LinearMethod(Method):
         Raises:
             UsageError: if there is no such modality, or its features have another width.
         """
-        known = getattr(self, "projections", {})
-        if modality not in known:
-            fitted = f"it knows {', '.join(known)}" if known else "call fit first"
-            raise UsageError(f"{self.card.name} was not fitted on a modality {modality!r}; {fitted}")
-        return np.asarray(known[modality](features), dtype=np.float32)
+        known: Mapping[str, Projection] = getattr(self, "projections", {})
+        projection = fitted_part(known, modality, self.card.name)
+        return np.asarray(projection(features), dtype=np.float32)
 
     def notes(self) -> Mapping[str, Any]:
         """Return the number of components, their eigenvalues, and the principal axes kept."""
