@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from bench.contract import DatasetCard, DatasetLoader, Fact, FileCard, Modality, ModalityCard, Split
-from bench.data import ArrayFile, cut_block, first_class, open_arrays, read_modality
+from bench.data import ArrayFile, cut_block, first_class, open_arrays, read_modality, stated_rows
 
 ROWS = Fact[tuple[int, int, int] | None]((42941, 5000, 23661), "inferred")
 FILE = "nus_wide_deep_doc2vec_data_42941.h5py"
@@ -48,8 +48,7 @@ class NusWide42941(DatasetLoader):
             if "valid_imgs_deep" in source:
                 validation = self._block(source, "valid", first)
             else:
-                rows = {card.name: (card.rows.value or (0, 0, 0))[1] for card in self.card.modalities}
-                validation, test = cut_block(test, rows, source.path)
+                validation, test = cut_block(test, stated_rows(self.card, "validation"), source.path)
         n_classes = self.card.n_classes.value
         parts = {"train": train, "validation": validation, "test": test}
         return {part: Split(modalities, n_classes, "natural") for part, modalities in parts.items()}

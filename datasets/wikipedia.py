@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from bench.contract import DatasetCard, DatasetLoader, Fact, FileCard, ModalityCard, Split
-from bench.data import cut_block, open_arrays, read_modality
+from bench.data import cut_block, open_arrays, read_modality, stated_rows
 
 ROWS = Fact[tuple[int, int, int] | None]((2173, 231, 462), "confirmed")
 
@@ -57,12 +57,9 @@ class Wikipedia(DatasetLoader):
                 "image": read_modality(source, self.card, "image", "test_imgs_deep", "test_imgs_labels"),
                 "text": read_modality(source, self.card, "text", "test_texts_doc", text_labels),
             }
-            validation, test = cut_block(block, self._validation_rows(), source.path)
+            validation, test = cut_block(block, stated_rows(self.card, "validation"), source.path)
         return {
             "train": Split(train, n_classes, "natural"),
             "validation": Split(validation, n_classes, "natural"),
             "test": Split(test, n_classes, "natural"),
         }
-
-    def _validation_rows(self) -> dict[str, int]:
-        return {card.name: card.rows.value[1] for card in self.card.modalities if card.rows.value is not None}

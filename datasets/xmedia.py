@@ -16,7 +16,7 @@ from bench.contract import (
     Split,
     Status,
 )
-from bench.data import cut_block, open_arrays, read_modality
+from bench.data import cut_block, open_arrays, read_modality, stated_rows
 
 # modality -> training features, test features, training labels, test labels
 _KEYS = {
@@ -87,7 +87,6 @@ class XMedia(DatasetLoader):
             for name, (train_key, test_key, train_labels, test_labels) in _KEYS.items():
                 train[name] = read_modality(source, self.card, name, train_key, train_labels, first=1)
                 block[name] = read_modality(source, self.card, name, test_key, test_labels, first=1)
-            rows = {card.name: (card.rows.value or (0, 0, 0))[2] for card in self.card.modalities}
-            test, validation = cut_block(block, rows, source.path)
+            test, validation = cut_block(block, stated_rows(self.card, "test"), source.path)
         parts = {"train": train, "validation": validation, "test": test}
         return {part: Split(found, self.card.n_classes.value, "none") for part, found in parts.items()}

@@ -27,6 +27,8 @@ def grouped(kind: type[Any], name: str, *options: Callable[[F], F]) -> Callable[
     names = [field.name for field in fields(kind)]
 
     def decorate(function: F) -> F:
+        """Put a function that takes the options one by one before one that takes them as an object."""
+
         @functools.wraps(function)
         def gather(**values: Any) -> Any:
             group = kind(**{key: values.pop(key) for key in names})
@@ -42,36 +44,20 @@ def grouped(kind: type[Any], name: str, *options: Callable[[F], F]) -> Callable[
 def results_option(function: F) -> F:
     """Add ``--results DIR``."""
     default = os.environ.get("BENCH_RESULTS") or "results"
-    return click.option(
-        "--results",
-        type=click.Path(file_okay=False, path_type=Path),
-        default=default,
-        show_default=True,
-        help="Folder of the records.",
-    )(function)
+    return _folder_option(function, "--results", default=default, text="Folder of the records.")
 
 
 def data_option(function: F) -> F:
     """Add ``--data DIR``."""
-    return click.option(
-        "--data",
-        "data_dir",
-        type=click.Path(file_okay=False, path_type=Path),
-        default=os.environ.get("BENCH_DATA") or "data",
-        show_default=True,
-        help="Folder of the datasets' files.",
-    )(function)
+    default = os.environ.get("BENCH_DATA") or "data"
+    return _folder_option(
+        function, "--data", "data_dir", default=default, text="Folder of the datasets' files."
+    )
 
 
 def reports_option(function: F) -> F:
     """Add ``--reports DIR``."""
-    return click.option(
-        "--reports",
-        type=click.Path(file_okay=False, path_type=Path),
-        default="reports",
-        show_default=True,
-        help="Folder to write into.",
-    )(function)
+    return _folder_option(function, "--reports", default="reports", text="Folder to write into.")
 
 
 def plugin_option(function: F) -> F:
@@ -126,6 +112,11 @@ def parse_overrides(words: Sequence[str]) -> dict[str, dict[str, Any]]:
             raise registry.unknown(f"setting of {name}", key, registry.method(name).defaults)
         overrides.setdefault(name, {})[key] = _value(word, text)
     return overrides
+
+
+def _folder_option(function: F, *names: str, default: str, text: str) -> F:
+    kind = click.Path(file_okay=False, path_type=Path)
+    return click.option(*names, type=kind, default=default, show_default=True, help=text)(function)
 
 
 def _value(word: str, text: str) -> Any:

@@ -10,6 +10,7 @@ from bench.data.checks import (
     first_class,
     label_matrix,
     read_modality,
+    stated_rows,
 )
 from bench.data.containers import ArrayFile, open_arrays
 from bench.data.download import Patience
@@ -50,5 +51,6 @@ __all__ = [
     "look_alike",
     "open_arrays",
     "read_modality",
+    "stated_rows",
     "stratified_validation",
 ]

@@ -174,6 +174,12 @@ def checked_modality(
     return Modality(matrix, numbers)
 
 
+def stated_rows(card: DatasetCard, part: str) -> dict[str, int]:
+    """Return how many rows of each modality the card gives to ``part``; 0 where it does not know."""
+    place = PARTS.index(part)
+    return {modality.name: (modality.rows.value or (0, 0, 0))[place] for modality in card.modalities}
+
+
 def cut_block(
     block: Mapping[str, Modality], first_rows: Mapping[str, int], path: Path
 ) -> tuple[dict[str, Modality], dict[str, Modality]]:

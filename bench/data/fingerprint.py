@@ -85,7 +85,11 @@ def file_digests(files: Mapping[str, Path], cache: Path | None = None) -> dict[s
 
 def sha256_of(path: Path) -> str:
     """Return the SHA-256 of a file's content in hexadecimal."""
-    digest = hashlib.sha256()
+    return hex_digest(path, hashlib.sha256())
+
+
+def hex_digest(path: Path, digest: hashlib._Hash) -> str:
+    """Return a digest in hexadecimal after it has taken in a file's content, a block at a time."""
     with path.open("rb") as stream:
         while block := stream.read(1 << 20):
             digest.update(block)

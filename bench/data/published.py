@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bench.contract import DataError, FileCard
 from bench.data.containers import require_readable
-from bench.data.fingerprint import sha256_of
+from bench.data.fingerprint import hex_digest, sha256_of
 
 _ARRAYS = (".mat", ".npz", ".h5", ".h5py", ".hdf5")
 
@@ -45,8 +45,5 @@ def unreadable(file: FileCard, path: Path) -> str | None:
 
 def git_blob_of(path: Path) -> str:
     """Return git's object name of a file's content."""
-    digest = hashlib.sha1(f"blob {path.stat().st_size}\0".encode(), usedforsecurity=False)
-    with path.open("rb") as stream:
-        while block := stream.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
+    header = f"blob {path.stat().st_size}\0".encode()
+    return hex_digest(path, hashlib.sha1(header, usedforsecurity=False))

@@ -124,11 +124,7 @@ class Store:
         Raises:
             DataError: if there is none or it is damaged.
         """
-        folder, files = self._one(digest)
-        try:
-            return _decode(folder, files)
-        except Damaged as error:
-            raise DataError(_sentence(folder, error)) from error
+        return self._one(digest, _decode)
 
     def per_query(self, digest: str) -> dict[Series, NDArray[np.float64]]:
         """Return the average precision of every query ``(n_queries,)``, by what was evaluated.
@@ -136,11 +132,7 @@ class Store:
         Raises:
             DataError: if there is no such record or it is damaged.
         """
-        folder, files = self._one(digest)
-        try:
-            return encoding.decode_per_query(files[encoding.PER_QUERY])
-        except Damaged as error:
-            raise DataError(_sentence(folder, error)) from error
+        return self._one(digest, lambda _, files: encoding.decode_per_query(files[encoding.PER_QUERY]))
 
     def trace(self, digest: str) -> list[dict[str, Value]]:
         """Return the rows of the training's trace, empty cells left out.
@@ -148,11 +140,7 @@ class Store:
         Raises:
             DataError: if there is no such record or it is damaged.
         """
-        folder, files = self._one(digest)
-        try:
-            return encoding.decode_trace(files[encoding.TRACE])
-        except Damaged as error:
-            raise DataError(_sentence(folder, error)) from error
+        return self._one(digest, lambda _, files: encoding.decode_trace(files[encoding.TRACE]))
 
     def log(self, digest: str) -> str:
         """Return what the cell printed.
@@ -160,7 +148,7 @@ class Store:
         Raises:
             DataError: if there is no such record or it is damaged.
         """
-        return self._one(digest)[1][encoding.LOG].decode("utf-8", "replace")
+        return self._one(digest, lambda _, files: files[encoding.LOG].decode("utf-8", "replace"))
 
     def _sound(self, interpret: Callable[[Path, dict[str, bytes]], T]) -> Iterator[T]:
         """Interpret every folder whose files agree with their checksums; note the others."""
@@ -181,10 +169,15 @@ class Store:
                 continue
             yield found
 
-    def _one(self, digest: str) -> tuple[Path, dict[str, bytes]]:
+    def _one(self, digest: str, interpret: Callable[[Path, dict[str, bytes]], T]) -> T:
+        """Interpret the files of one record, which agree with their checksums.
+
+        Raises:
+            DataError: if there is none or it is damaged.
+        """
         folder = self.runs / digest
         try:
-            return folder, _load(folder)
+            return interpret(folder, _load(folder))
         except FileNotFoundError as error:
             raise DataError(f"there is no record {digest} in {self.runs}") from error
         except Damaged as error:
