@@ -10,11 +10,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench import registry
-from bench.contract import BenchError, MethodCard
+from bench.contract import BenchError
 from bench.records.schema import Identity
 
 Kin = tuple[str, str, int, int, str]
 """What the records of one row share: method, variant, threads, modalities at once, settings as JSON."""
+
+_LAST = 10_000
+"""Where methods stand that are not registered any more: after all cards' positions."""
 
 
 @dataclass(frozen=True)
@@ -39,28 +42,18 @@ class Naming:
 def registry_naming() -> Naming:
     """Return names and order by the registered cards; methods that are gone keep their registry name."""
     found = registry.registered()
-
-    def card(method: str) -> MethodCard | None:
-        return found.methods[method].card if method in found.methods else None
-
-    def title(method: str) -> str:
-        known = card(method)
-        return method if known is None else known.title
-
-    def order(method: str) -> tuple[int, str]:
-        known = card(method)
-        return (10_000 if known is None else known.position, method)
-
-    def role(method: str) -> str:
-        known = card(method)
-        return "extra" if known is None else known.role
-
-    def modalities(dataset: str) -> Sequence[str]:
-        if dataset not in found.datasets:
-            return ()
-        return [modality.name for modality in found.datasets[dataset].card.modalities]
-
-    return Naming(title, order, role, _usual, modalities)
+    cards = {name: method.card for name, method in found.methods.items()}
+    modalities = {
+        name: [modality.name for modality in dataset.card.modalities]
+        for name, dataset in found.datasets.items()
+    }
+    return Naming(
+        title=lambda method: cards[method].title if method in cards else method,
+        order=lambda method: (cards[method].position if method in cards else _LAST, method),
+        role=lambda method: cards[method].role if method in cards else "extra",
+        usual=_usual,
+        modalities=lambda dataset: modalities.get(dataset, ()),
+    )
 
 
 def kin_of(identity: Identity) -> Kin:
