@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from itertools import permutations
 from typing import NamedTuple
 
-from bench.analysis.naming import Kin, Naming, kin_of, labels_of
+from bench.analysis.groups import Data, by_data, lines_of
+from bench.analysis.naming import Naming
 from bench.records.schema import Record
 
 AVERAGE = ("average", "")
@@ -90,38 +91,26 @@ def tables_of(
     records: Iterable[Record], naming: Naming, protocols: Sequence[str], selection: str = "best"
 ) -> list[Table]:
     """Return the tables for all records, sorted by kind, profile, dataset and protocol."""
-    groups: dict[tuple[str, str, str, str], list[Record]] = defaultdict(list)
-    for record in sorted(records, key=lambda record: record.digest):
-        identity = record.identity
-        groups[identity.data_kind, identity.profile, identity.dataset, identity.fingerprint].append(record)
     return [
-        _table(groups[key], key, protocol, selection, naming)
-        for key in sorted(groups, key=lambda key: (key[0] != "real", *key[1:]))
+        _table(members, data, protocol, selection, naming)
+        for data, members in by_data(records).items()
         for protocol in protocols
     ]
 
 
-def _table(
-    records: list[Record], key: tuple[str, str, str, str], protocol: str, selection: str, naming: Naming
-) -> Table:
-    kind, profile, dataset, fingerprint = key
-    directions = _directions(records, naming.modalities(dataset))
-    rows: dict[Kin, list[Record]] = defaultdict(list)
-    for record in records:
-        rows[kin_of(record.identity)].append(record)
-    labels = labels_of({kin: members[0].identity for kin, members in rows.items()}, naming)
-    ordered = sorted(rows, key=lambda kin: (naming.order(kin[0]), kin[1] != "full", labels[kin]))
+def _table(records: list[Record], data: Data, protocol: str, selection: str, naming: Naming) -> Table:
+    directions = _directions(records, naming.modalities(data.dataset))
     return Table(
-        dataset,
-        kind,
-        profile,
-        fingerprint,
+        data.dataset,
+        data.kind,
+        data.profile,
+        data.fingerprint,
         protocol,
         selection,
         (*directions, AVERAGE),
         tuple(
-            _row(labels[kin], naming.role(kin[0]), _Cells(rows[kin], protocol, selection), directions)
-            for kin in ordered
+            _row(line.label, naming, _Cells(line.records, protocol, selection), directions)
+            for line in lines_of(records, naming)
         ),
     )
 
@@ -194,14 +183,15 @@ class _Cells:
         return f"nothing was selected by the rule {self._selection}"
 
 
-def _row(label: str, role: str, cells: _Cells, directions: list[Direction]) -> Row:
+def _row(label: str, naming: Naming, cells: _Cells, directions: list[Direction]) -> Row:
+    method = cells.records[0].identity.method
     pairings = {record.result.pairing for record in cells.records if record.result is not None}
     entries = {direction: cells.entry(direction) for direction in directions}
     return Row(
-        method=cells.records[0].identity.method,
+        method=method,
         label=label,
         pairing="class-matched" if "class-matched" in pairings else "",
-        role=role,
+        role=naming.role(method),
         entries={**entries, AVERAGE: cells.average(directions)},
         lacking=cells.lacking(),
     )
