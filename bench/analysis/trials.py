@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from bench.analysis.groups import Data
 from bench.records.trials import Trial
 
 FIELDS = (
@@ -40,19 +41,13 @@ class Tuning:
     """The trials of one method on one dataset.
 
     Attributes:
-        dataset: its name.
-        kind: ``real`` or ``look-alike``.
-        fingerprint: of the data.
-        profile: ``quick`` or ``paper``.
+        data: dataset and profile.
         method: its name.
         seeds: seed indices that every attempt was averaged over.
         attempts: best first; those without a value last.
     """
 
-    dataset: str
-    kind: str
-    fingerprint: str
-    profile: str
+    data: Data
     method: str
     seeds: tuple[int, ...]
     attempts: tuple[Attempt, ...]
@@ -71,12 +66,12 @@ class Tuning:
 
 def tunings_of(trials: Iterable[Trial]) -> list[Tuning]:
     """Gather trials; settings that were not tried on all of a method's cells are left out, for fairness."""
-    groups: dict[tuple[str, str, str, str, str, int], list[Trial]] = {}
+    groups: dict[tuple[Data, str, int], list[Trial]] = {}
     for trial in trials:
         who = trial.identity
-        key = (who.dataset, who.data_kind, who.fingerprint, who.profile, who.method, who.threads)
-        groups.setdefault(key, []).append(trial)
-    return [_tuning(key[:5], members) for key, members in sorted(groups.items())]
+        data = Data(who.data_kind, who.profile, who.dataset, who.fingerprint)
+        groups.setdefault((data, who.method, who.threads), []).append(trial)
+    return [_tuning(data, method, members) for (data, method, _), members in sorted(groups.items())]
 
 
 def trials_csv(tunings: Sequence[Tuning]) -> str:
@@ -88,10 +83,10 @@ def trials_csv(tunings: Sequence[Tuning]) -> str:
         for attempt in tuning.attempts:
             writer.writerow(
                 [
-                    tuning.dataset,
-                    tuning.kind,
-                    tuning.fingerprint,
-                    tuning.profile,
+                    tuning.data.dataset,
+                    tuning.data.kind,
+                    tuning.data.fingerprint,
+                    tuning.data.profile,
                     tuning.method,
                     " ".join(map(str, tuning.seeds)),
                     json.dumps(attempt.changes, sort_keys=True),
@@ -104,7 +99,7 @@ def trials_csv(tunings: Sequence[Tuning]) -> str:
     return out.getvalue()
 
 
-def _tuning(key: tuple[str, str, str, str, str], trials: Sequence[Trial]) -> Tuning:
+def _tuning(data: Data, method: str, trials: Sequence[Trial]) -> Tuning:
     by_changes: dict[str, list[Trial]] = {}
     for trial in trials:
         by_changes.setdefault(json.dumps(trial.changes, sort_keys=True), []).append(trial)
@@ -112,7 +107,7 @@ def _tuning(key: tuple[str, str, str, str, str], trials: Sequence[Trial]) -> Tun
     everywhere = max(cells.values(), key=len)
     attempts = [_attempt(members) for changes, members in by_changes.items() if cells[changes] == everywhere]
     attempts.sort(key=_rank)
-    return Tuning(*key, tuple(sorted({seed for _, seed in everywhere})), tuple(attempts))
+    return Tuning(data, method, tuple(sorted({seed for _, seed in everywhere})), tuple(attempts))
 
 
 def _cell(trial: Trial) -> tuple[tuple[str, ...], int]:

@@ -53,6 +53,7 @@ def command(
     Exit status 0; 1 if a record is damaged; 2 for wrong usage or no records.
     """
     from bench.commands.reading import read_records
+    from bench.records import Store
     from bench.records.trials import TrialStore
     from bench.reporting import write_report
 
@@ -71,6 +72,7 @@ def command(
         problems=problems,
         documents=documents,
         trials=list(TrialStore(results).read()),
+        trace=Store(results).trace,
     )
     click.echo(f"{len(files)} files from {len(records)} records; read {files[0]}")
     return int(bool(problems))

@@ -6,10 +6,11 @@ Beside them stand a page per registered method and the references of what the ta
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from bench import registry
+from bench.analysis.convergence import Trace, curves_of
 from bench.analysis.naming import registry_naming
 from bench.analysis.tables import Table, tables_of
 from bench.analysis.trials import trials_csv, tunings_of
@@ -17,6 +18,8 @@ from bench.records.schema import Record
 from bench.records.trials import Trial
 from bench.reporting import text
 from bench.reporting.citations import citations
+from bench.reporting.convergence import convergence_page
+from bench.reporting.costs import costs_page
 from bench.reporting.files import fill_folder, write_text
 from bench.reporting.fill import fill
 from bench.reporting.method_pages import method_pages
@@ -39,6 +42,7 @@ def write_report(
     problems: Sequence[tuple[str, str]] = (),
     documents: Sequence[Path] = (),
     trials: Sequence[Trial] = (),
+    trace: Callable[[str], Trace] = lambda _: (),
 ) -> list[Path]:
     """Write all tables for ``records`` into ``folder`` and return their files, the overview first.
 
@@ -53,6 +57,7 @@ def write_report(
         problems: damaged records (folder, sentence), to be named in the overview.
         documents: files whose marked places are filled with tables, see `bench.reporting.fill`.
         trials: of `tune`, for a page of their own.
+        trace: gives a record's trace by its digest, for the page about convergence.
     """
     naming = registry_naming()
     tables = tables_of(records, naming, protocols, selection)
@@ -65,6 +70,8 @@ def write_report(
     overview = folder / "tables.md"
     write_text(overview, _overview(tables, records, problems, bool(tunings)))
     write_text(folder / "citations.bib", citations(records))
+    write_text(folder / "costs.md", costs_page(records, naming))
+    write_text(folder / "convergence.md", convergence_page(curves_of(records, naming, trace)))
     fill_folder(folder / "tables", files)
     fill_folder(folder / "methods", method_pages())
     fill_folder(
@@ -87,8 +94,9 @@ def _overview(
         "(chance, semantic matching) do not compete. Selection uses validation data only unless a table "
         "says oracle. Look-alikes are generated data that only have a benchmark's shape: their numbers "
         "say nothing about the benchmark.",
-        "What each method is and is set to: [methods/index.md](methods/index.md). What to cite: "
-        "[citations.bib](citations.bib)."
+        "What each method is and is set to: [methods/index.md](methods/index.md). Time and memory: "
+        "[costs.md](costs.md). Whether training had come to rest: [convergence.md](convergence.md). "
+        "What to cite: [citations.bib](citations.bib)."
         + (" What `tune` tried: [tuning/trials.md](tuning/trials.md)." if tuned else ""),
     ]
     for kind, title in (("real", "## Real data"), ("look-alike", "## Look-alikes")):

@@ -7,6 +7,7 @@ import io
 
 from tabulate import tabulate
 
+from bench.analysis.groups import Data
 from bench.analysis.tables import AVERAGE, Direction, Entry, Row, Table
 
 PSEUDO_PAIRS = "†"
@@ -177,6 +178,12 @@ def _notes(table: Table) -> list[str]:
         said = [*row.lacking, *sorted(reason for reason in reasons if reason not in known)]
         notes += [f"{row.label}: {reason}" for reason in said]
     return notes
+
+
+def data_heading(data: Data) -> str:
+    """Return what data a section of a page is about, as Markdown."""
+    kind = "" if data.kind == "real" else " — LOOK-ALIKE, generated data, not the benchmark"
+    return f"{escape_markdown(data.dataset)}{kind} — {data.profile} profile, data {data.fingerprint[:8]}"
 
 
 def escape_markdown(text: str) -> str:

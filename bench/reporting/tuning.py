@@ -10,7 +10,7 @@ from tabulate import tabulate
 
 from bench.analysis.naming import Naming
 from bench.analysis.trials import Attempt, Tuning
-from bench.reporting.text import escape_markdown
+from bench.reporting.text import data_heading, escape_markdown
 
 HEADINGS = ("Method", "trials", "seeds", "start", "best", "changes of the best", "seconds")
 
@@ -23,10 +23,8 @@ def tuning_page(tunings: Sequence[Tuning], naming: Naming) -> str:
         "seed; the test split was sealed throughout. *start* is what the trials started from, *best* the "
         "highest.",
     ]
-    for key, members in groupby(tunings, lambda t: (t.dataset, t.kind, t.fingerprint, t.profile)):
-        dataset, kind, fingerprint, profile = key
-        note = "" if kind == "real" else " — LOOK-ALIKE, generated data"
-        parts.append(f"## {escape_markdown(dataset)}{note} — {profile} profile, data {fingerprint[:8]}")
+    for data, members in groupby(tunings, lambda tuning: tuning.data):
+        parts.append(f"## {data_heading(data)}")
         rows = [_row(tuning, naming) for tuning in sorted(members, key=lambda t: naming.order(t.method))]
         parts.append(tabulate(rows, headers=HEADINGS, tablefmt="github", disable_numparse=True))
     return "\n\n".join(parts) + "\n"
