@@ -45,56 +45,73 @@ class Behaviour:
         return f'W/"{digest}"' if self.validator == "weak" else f'"{digest}"'
 
 
-@contextmanager
-def serve(behaviour: Behaviour) -> Iterator[str]:  # noqa: C901 - the handler's methods count as its own
-    """Serve on a free local port; gives the address of the file."""
+class _Server(ThreadingHTTPServer):
+    """A server on a free local port."""
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            behaviour.requests.append(dict(self.headers))
-            if behaviour.statuses:
-                self.send_response(behaviour.statuses.pop(0))
-                self.send_header("Content-Length", "0")
-                self.send_header("Retry-After", "0")
-                self.end_headers()
-                return
-            self._body(self._head())
+    def __init__(self, behaviour: Behaviour) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.behaviour = behaviour
 
-        def _head(self) -> bytes:
-            content, start = behaviour.content, 0
-            asked = self.headers.get("Range")
-            if asked and behaviour.ranges and self.headers.get("If-Range") == behaviour.tag:
-                start = int(asked.removeprefix("bytes=").rstrip("-"))
-            if start and start >= len(content):
-                self.send_response(416)
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-                return b""
-            self.send_response(206 if start else 200)
-            if start:
-                first = start - 1 if behaviour.wrong_range else start
-                self.send_header("Content-Range", f"bytes {first}-{len(content) - 1}/{len(content)}")
-            if behaviour.validator in ("etag", "weak"):
-                self.send_header("ETag", behaviour.tag)
-            elif behaviour.validator == "date":
-                self.send_header("Last-Modified", behaviour.tag)
-            if not behaviour.chunked:
-                length = len(content) - start if behaviour.announced is None else behaviour.announced - start
-                self.send_header("Content-Length", str(length))
+
+class _Handler(BaseHTTPRequestHandler):
+    """Answers one request as the server's behaviour says."""
+
+    @property
+    def behaviour(self) -> Behaviour:
+        assert isinstance(self.server, _Server)
+        return self.server.behaviour
+
+    def do_GET(self) -> None:
+        behaviour = self.behaviour
+        behaviour.requests.append(dict(self.headers))
+        if behaviour.statuses:
+            self.send_response(behaviour.statuses.pop(0))
+            self.send_header("Content-Length", "0")
+            self.send_header("Retry-After", "0")
             self.end_headers()
-            return content[start:]
+            return
+        self._body(self._head())
 
-        def _body(self, body: bytes) -> None:
-            if behaviour.drop_after:
-                body = body[: behaviour.drop_after.pop(0)]
-            self.wfile.write(body)
-            self.close_connection = True
+    def _head(self) -> bytes:
+        """Send status and headers, and return the content from the byte on that was asked for."""
+        behaviour = self.behaviour
+        content, start = behaviour.content, 0
+        asked = self.headers.get("Range")
+        if asked and behaviour.ranges and self.headers.get("If-Range") == behaviour.tag:
+            start = int(asked.removeprefix("bytes=").rstrip("-"))
+        if start and start >= len(content):
+            self.send_response(416)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return b""
+        self.send_response(206 if start else 200)
+        if start:
+            first = start - 1 if behaviour.wrong_range else start
+            self.send_header("Content-Range", f"bytes {first}-{len(content) - 1}/{len(content)}")
+        if behaviour.validator in ("etag", "weak"):
+            self.send_header("ETag", behaviour.tag)
+        elif behaviour.validator == "date":
+            self.send_header("Last-Modified", behaviour.tag)
+        if not behaviour.chunked:
+            length = len(content) - start if behaviour.announced is None else behaviour.announced - start
+            self.send_header("Content-Length", str(length))
+        self.end_headers()
+        return content[start:]
 
-        def log_message(self, *_: object) -> None:
-            pass
+    def _body(self, body: bytes) -> None:
+        if self.behaviour.drop_after:
+            body = body[: self.behaviour.drop_after.pop(0)]
+        self.wfile.write(body)
+        self.close_connection = True
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@contextmanager
+def serve(behaviour: Behaviour) -> Iterator[str]:
+    """Serve on a free local port; gives the address of the file."""
+    server = _Server(behaviour)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:

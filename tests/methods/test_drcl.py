@@ -16,52 +16,41 @@ from bench.contract import Context, Modality, Split, UsageError
 from bench.evaluation import validation_map
 from bench.training import Clock, DeviceSplit, GivenOrder, Plan, Prototypes, Stage, gce
 from methods.drcl import DRCL, DRCLSettings, class_loss, drcl_encoder, drcl_loss, generalisation
+from tests.methods.golden import Golden, golden, gradients, leaves
 from tests.methods.small_splits import separable
-from tests.shared import shared
 
-Golden = dict[str, Any]
 KINDS = ("onehot", "mixed", "multihot", "multihot_mixed")
 SMALL = DRCLSettings(epochs=3, batch_size=16, hidden=(8,), dim=5, lr=1e-2, spl_lr=1e-2)
 ROWS = {"image": 30, "text": 30}
 
 
 @pytest.fixture(scope="module")
-def golden() -> Golden:
-    with np.load(shared("golden/drcl.npz")) as file:
-        return dict(file)
+def numbers() -> Golden:
+    return golden("drcl")
 
 
 @pytest.fixture(scope="module")
 def story() -> Golden:
-    with np.load(shared("golden/drcl_train.npz")) as file:
-        return dict(file)
-
-
-def leaf(array: Any) -> Tensor:
-    return torch.tensor(array, requires_grad=True)
-
-
-def gradient(leaf: Tensor) -> Tensor:
-    assert leaf.grad is not None
-    return leaf.grad
+    return golden("drcl_train")
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_gce_and_its_gradient_equal_the_releases(golden: Golden, kind: str) -> None:
-    y = torch.tensor(golden[f"gce_{kind}"])
-    for place, q in enumerate(golden["gce_q"]):
-        logits = leaf(golden["gce_logits"])
+def test_gce_and_its_gradient_equal_the_releases(numbers: Golden, kind: str) -> None:
+    y = torch.tensor(numbers[f"gce_{kind}"])
+    for place, q in enumerate(numbers["gce_q"]):
+        (logits,) = leaves(numbers, "gce_logits")
         value = gce(logits, y, float(q))
-        value.backward()  # type: ignore[no-untyped-call]
+        (slope,) = gradients(value, [logits])
         # Mixed labels were rounded to float32 on the way.
-        assert_allclose(value.item(), golden[f"gce_value_{kind}"][place], rtol=1e-7)
-        assert_allclose(gradient(logits), golden[f"gce_grad_{kind}"][place], rtol=1e-5, atol=1e-10)
+        assert_allclose(value.item(), numbers[f"gce_value_{kind}"][place], rtol=1e-7)
+        assert_allclose(slope, numbers[f"gce_grad_{kind}"][place], rtol=1e-5, atol=1e-10)
 
 
 @pytest.mark.parametrize("kind", ["raw", "unit"])
-def test_parts_of_the_reversible_loss_equal_the_releases(golden: Golden, kind: str) -> None:
+def test_parts_of_the_reversible_loss_equal_the_releases(numbers: Golden, kind: str) -> None:
     # With W = I recast labels are the labels themselves, so the stored label features can be put in.
-    r, z = torch.tensor(golden["disc_label_features"]), leaf(golden[f"disc_{kind}_features"])
+    r = torch.tensor(numbers["disc_label_features"])
+    (z,) = leaves(numbers, f"disc_{kind}_features")
     eye = torch.eye(r.shape[1], dtype=r.dtype)
     parts = {
         "intra": drcl_loss(z, r, eye, eye, 1.0, DRCLSettings(inter=0.0))["J_D"],
@@ -70,33 +59,33 @@ def test_parts_of_the_reversible_loss_equal_the_releases(golden: Golden, kind: s
         "total": drcl_loss(z, r, eye, eye, 1.0, DRCLSettings(eta=0.0))["loss"],
     }
     for name, value in parts.items():
-        assert_allclose(value.item(), golden[f"disc_{kind}_{name}"], rtol=1e-8)
-    parts["total"].backward()  # type: ignore[no-untyped-call]
-    assert_allclose(gradient(z), golden[f"disc_{kind}_grad_features"], rtol=1e-7, atol=1e-12)
+        assert_allclose(value.item(), numbers[f"disc_{kind}_{name}"], rtol=1e-8)
+    (slope,) = gradients(parts["total"], [z])
+    assert_allclose(slope, numbers[f"disc_{kind}_grad_features"], rtol=1e-7, atol=1e-12)
 
 
 @pytest.mark.parametrize("matrix", ["randW", "orthW"])
 @pytest.mark.parametrize("kind", ["onehot", "mixed", "multihot_mixed"])
-def test_full_loss_and_its_gradient_equal_the_releases(golden: Golden, matrix: str, kind: str) -> None:
-    w, y = torch.tensor(golden[f"full_{matrix}"]), torch.tensor(golden[f"full_labels_{kind}"])
+def test_full_loss_and_its_gradient_equal_the_releases(numbers: Golden, matrix: str, kind: str) -> None:
+    w, y = torch.tensor(numbers[f"full_{matrix}"]), torch.tensor(numbers[f"full_labels_{kind}"])
     inverse = torch.linalg.pinv(w)
-    assert_allclose(inverse, golden[f"full_{matrix}_pinv"], atol=1e-12)
-    assert_allclose(y @ inverse, golden[f"recast_{matrix}_{kind}"], rtol=1e-6, atol=1e-7)
-    for place, epoch in enumerate(golden["full_epochs"]):
-        z = leaf(golden["full_features"])
+    assert_allclose(inverse, numbers[f"full_{matrix}_pinv"], atol=1e-12)
+    assert_allclose(y @ inverse, numbers[f"recast_{matrix}_{kind}"], rtol=1e-6, atol=1e-7)
+    for place, epoch in enumerate(numbers["full_epochs"]):
+        (z,) = leaves(numbers, "full_features")
         value = drcl_loss(z, y, w, inverse, generalisation(int(epoch)), DRCLSettings())["loss"]
-        value.backward()  # type: ignore[no-untyped-call]
-        assert_allclose(value.item(), golden[f"full_{matrix}_{kind}_value"][place], rtol=1e-7)
-        assert_allclose(gradient(z), golden[f"full_{matrix}_{kind}_grad"][place], rtol=1e-5, atol=1e-10)
+        (slope,) = gradients(value, [z])
+        assert_allclose(value.item(), numbers[f"full_{matrix}_{kind}_value"][place], rtol=1e-7)
+        assert_allclose(slope, numbers[f"full_{matrix}_{kind}_grad"][place], rtol=1e-5, atol=1e-10)
 
 
 @pytest.mark.parametrize("matrix", ["randW", "orthW"])
-def test_weights_of_the_terms_enter_as_released(golden: Golden, matrix: str) -> None:
-    w, z = torch.tensor(golden[f"full_{matrix}"]), torch.tensor(golden["full_features"])
-    y = torch.tensor(golden["full_labels_onehot"])
+def test_weights_of_the_terms_enter_as_released(numbers: Golden, matrix: str) -> None:
+    w, z = torch.tensor(numbers[f"full_{matrix}"]), torch.tensor(numbers["full_features"])
+    y = torch.tensor(numbers["full_labels_onehot"])
     settings = DRCLSettings(alpha=0.3, beta=0.7, eta=2.0)
     value = drcl_loss(z, y, w, torch.linalg.pinv(w), generalisation(20), settings)["loss"]
-    assert_allclose(value.item(), golden[f"full_{matrix}_onehot_a03_b07_eta2_epoch20"], rtol=1e-8)
+    assert_allclose(value.item(), numbers[f"full_{matrix}_onehot_a03_b07_eta2_epoch20"], rtol=1e-8)
 
 
 def test_cross_entropy_of_mixed_labels_is_linear_in_them() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pytest
@@ -14,8 +13,8 @@ from torch import Tensor
 from bench.contract import Context, Split, Unsupported
 from bench.training import adam
 from methods.dscmr import DSCMR, DSCMRSettings, Network, dscmr_loss
+from tests.methods.golden import Golden, golden, gradients, leaves
 from tests.methods.small_splits import separable
-from tests.shared import shared
 
 RELEASE = DSCMRSettings(faithful_to="release")
 SMALL = DSCMRSettings(epochs=2, batch_size=7, hidden=(8,), dim=5, lr=1e-2)
@@ -28,35 +27,28 @@ PLACES = {
 
 
 @pytest.fixture(scope="module")
-def golden() -> dict[str, Any]:
-    with np.load(shared("golden/dscmr.npz")) as file:
-        return dict(file)
+def numbers() -> Golden:
+    return golden("dscmr")
 
 
-def state(golden: dict[str, Any], prefix: str) -> dict[str, Tensor]:
+def state(numbers: Golden, prefix: str) -> dict[str, Tensor]:
     return {
-        f"{place}.{kind}": torch.tensor(golden[f"{prefix}_{layer}_{kind}"])
+        f"{place}.{kind}": torch.tensor(numbers[f"{prefix}_{layer}_{kind}"])
         for layer, place in PLACES.items()
         for kind in ("weight", "bias")
     }
 
 
-def gradient(leaf: Tensor) -> Tensor:
-    assert leaf.grad is not None
-    return leaf.grad
-
-
 @pytest.mark.parametrize("kind", ["onehot", "multihot"])
-def test_loss_its_parts_and_gradients_equal_the_releases(golden: dict[str, Any], kind: str) -> None:
+def test_loss_its_parts_and_gradients_equal_the_releases(numbers: Golden, kind: str) -> None:
     names = ("z1", "z2", "pred1", "pred2")
-    leaves = [torch.tensor(golden[name], requires_grad=True) for name in names]
-    z1, z2, p1, p2 = leaves
-    parts = dscmr_loss(z1, z2, p1, p2, torch.tensor(golden[f"labels_{kind}"]), RELEASE)
+    inputs = leaves(numbers, *names)
+    z1, z2, p1, p2 = inputs
+    parts = dscmr_loss(z1, z2, p1, p2, torch.tensor(numbers[f"labels_{kind}"]), RELEASE)
     for part, key in (("loss", "total"), ("J1", "J1"), ("J2", "J2"), ("J3", "J3")):
-        assert_allclose(parts[part].item(), golden[f"{kind}_{key}"], rtol=1e-8)
-    parts["loss"].backward()  # type: ignore[no-untyped-call]
-    for name, value in zip(names, leaves, strict=True):
-        assert_allclose(gradient(value), golden[f"{kind}_grad_{name}"], rtol=1e-7, atol=1e-12)
+        assert_allclose(parts[part].item(), numbers[f"{kind}_{key}"], rtol=1e-8)
+    for name, value in zip(names, gradients(parts["loss"], inputs), strict=True):
+        assert_allclose(value, numbers[f"{kind}_grad_{name}"], rtol=1e-7, atol=1e-12)
 
 
 def test_shared_labels_count_once_unless_the_release_is_followed() -> None:
@@ -70,30 +62,29 @@ def test_shared_labels_count_once_unless_the_release_is_followed() -> None:
 
 def test_equal_pairs_have_a_finite_gradient() -> None:
     z, p, y = torch.ones(2, 3, requires_grad=True), torch.eye(2, requires_grad=True), torch.eye(2)
-    dscmr_loss(z, z.clone(), p, p, y, DSCMRSettings())["loss"].backward()  # type: ignore[no-untyped-call]
-    assert torch.isfinite(gradient(z)).all()
-    assert torch.isfinite(gradient(p)).all()
+    loss = dscmr_loss(z, z.clone(), p, p, y, DSCMRSettings())["loss"]
+    assert all(torch.isfinite(slope).all() for slope in gradients(loss, [z, p]))
 
 
-def test_network_and_adam_steps_equal_the_releases(golden: dict[str, Any]) -> None:
+def test_network_and_adam_steps_equal_the_releases(numbers: Golden) -> None:
     settings = replace(RELEASE, hidden=(12,), dim=8)
     net = Network({"image": 14, "text": 10}, 6, settings)
-    net.load_state_dict(state(golden, "net_init"))
-    x1, x2 = torch.tensor(golden["net_x1"]), torch.tensor(golden["net_x2"])
-    y = torch.tensor(golden["labels_onehot"], dtype=torch.float32)
-    optimiser = adam(net.parameters(), float(golden["net_adam_lr"]))
+    net.load_state_dict(state(numbers, "net_init"))
+    x1, x2 = torch.tensor(numbers["net_x1"]), torch.tensor(numbers["net_x2"])
+    y = torch.tensor(numbers["labels_onehot"], dtype=torch.float32)
+    optimiser = adam(net.parameters(), float(numbers["net_adam_lr"]))
     for step in range(3):
         z1, z2 = net("image", x1), net("text", x2)
         p1, p2 = net.classifier(z1), net.classifier(z2)
         if step == 0:
             for name, value in zip(("z1", "z2", "pred1", "pred2"), (z1, z2, p1, p2), strict=True):
-                assert_allclose(value.detach(), golden[f"net_out_{name}"], rtol=1e-4, atol=1e-5)
+                assert_allclose(value.detach(), numbers[f"net_out_{name}"], rtol=1e-4, atol=1e-5)
         loss = dscmr_loss(z1, z2, p1, p2, y, settings)["loss"]
-        assert_allclose(loss.item(), golden["net_adam_losses"][step], rtol=1e-4)
+        assert_allclose(loss.item(), numbers["net_adam_losses"][step], rtol=1e-4)
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
-    for key, value in state(golden, "net_final").items():
+    for key, value in state(numbers, "net_final").items():
         assert_allclose(net.state_dict()[key], value, rtol=1e-3, atol=2e-5)
 
 

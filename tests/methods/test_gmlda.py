@@ -7,26 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.contract import Array, Context, Modality, Pairing, Split, Unsupported
+from bench.contract import Context, Modality, Split, Unsupported
 from methods.gmlda import GMLDA, GMLDASettings
+from tests.methods.linear_splits import random_split, split_of
 from tests.methods.real_splits import COMPACT, emoji, reached
 from tests.shared import shared
-
-
-def _split(views: list[Array], labels: list[Array], n_classes: int, pairing: Pairing = "none") -> Split:
-    parts = {f"v{i}": Modality(x, y) for i, (x, y) in enumerate(zip(views, labels, strict=True))}
-    return Split(parts, n_classes, pairing)
-
-
-def _random(counts: tuple[int, ...] = (60, 45), n_classes: int = 4) -> Split:
-    generator = np.random.default_rng(0)
-    labels = [np.arange(count) % n_classes for count in counts]
-    centres = generator.normal(size=(n_classes, 3)) * 2
-    views = [
-        centres[y] @ generator.normal(size=(3, 6 + i)) + generator.normal(size=(len(y), 6 + i)) + 4
-        for i, y in enumerate(labels)
-    ]
-    return _split(views, labels, n_classes)
 
 
 def _fitted(train: Split, **settings: Any) -> GMLDA:
@@ -40,7 +25,7 @@ def _fitted(train: Split, **settings: Any) -> GMLDA:
 def test_weights_and_eigenvalues_are_those_of_the_release(alignment: Any, equalise: bool) -> None:
     golden = np.load(shared("golden/gmlda.npz"))
     order = golden["pair_order_for_mode1"] if alignment == "pairs" else np.arange(45)
-    train = _split(
+    train = split_of(
         [golden["x0"], golden["x1"][order]],
         [golden["label0"], golden["label1"][order]],
         int(golden["label0"].max()) + 1,
@@ -60,7 +45,7 @@ def test_weights_and_eigenvalues_are_those_of_the_release(alignment: Any, equali
 
 
 def test_class_means_need_no_order_of_rows() -> None:
-    train = _random()
+    train = random_split()
     order = np.random.default_rng(1).permutation(45)
     mixed = Split({"v0": train["v0"], "v1": train["v1"].take(order)}, 4)
     one, other = _fitted(train), _fitted(mixed)
@@ -68,14 +53,14 @@ def test_class_means_need_no_order_of_rows() -> None:
 
 
 def test_weighted_means_are_alpha_times_the_rows_of_a_class() -> None:
-    train = _random((40, 40))
+    train = random_split((40, 40))
     weighted = _fitted(train, alpha=2.0)
     plain = _fitted(train, alpha=20.0, weigh_means=False)
     np.testing.assert_allclose(weighted.projections["v1"].weights, plain.projections["v1"].weights, rtol=1e-8)
 
 
 def test_alignment_brings_the_class_means_together() -> None:
-    train = _random()
+    train = random_split()
     nearness = []
     for alpha in (0.0, 10.0):
         method = _fitted(train, alpha=alpha)
@@ -92,14 +77,14 @@ def test_alignment_brings_the_class_means_together() -> None:
 
 
 def test_a_class_missing_in_one_modality_is_left_out_of_the_alignment() -> None:
-    train = _random()
+    train = random_split()
     kept = train["v1"].take(train["v1"].labels != 2)
     method = _fitted(Split({"v0": train["v0"], "v1": kept}, 4))
     assert np.isfinite(method.embed("v0", train["v0"].features)).all()
 
 
 def test_modalities_without_a_common_class_are_refused() -> None:
-    train = _random()
+    train = random_split()
     parts = {
         name: train[name].take(np.isin(train[name].labels, own))
         for name, own in (("v0", [0, 1]), ("v1", [2, 3]))
@@ -110,17 +95,17 @@ def test_modalities_without_a_common_class_are_refused() -> None:
 
 def test_aligned_rows_must_be_pairs() -> None:
     with pytest.raises(Unsupported, match="class_matched"):
-        _fitted(_random((40, 40)), alignment="pairs")
+        _fitted(random_split((40, 40)), alignment="pairs")
 
 
 def test_one_mu_per_modality() -> None:
     with pytest.raises(Unsupported, match="3 values of mu for 2 modalities"):
-        _fitted(_random(), mu=(1.0, 1.0, 1.0))
+        _fitted(random_split(), mu=(1.0, 1.0, 1.0))
 
 
 @pytest.mark.parametrize("scale", [1e-9, 1e9])
 def test_scales_apart_by_many_orders_still_give_an_answer(scale: float) -> None:
-    train = _random()
+    train = random_split()
     stretched = Split(
         {"v0": Modality(train["v0"].features * scale, train["v0"].labels), "v1": train["v1"]}, 4
     )
@@ -131,7 +116,7 @@ def test_scales_apart_by_many_orders_still_give_an_answer(scale: float) -> None:
 
 @pytest.mark.parametrize("ridge", [0.0, 1e-6])
 def test_classes_of_one_row_still_give_an_answer(ridge: float) -> None:
-    train = _random((4, 8))
+    train = random_split((4, 8))
     assert np.isfinite(_fitted(train, ridge=ridge).embed("v0", train["v0"].features)).all()
 
 

@@ -16,33 +16,32 @@ from bench.contract import Context, Split
 from bench.training import AlignedPairs, ClassCovering, DeviceSplit, Independent, whitened
 from bench.training.data import Scaler
 from methods.man import MAN, MANSettings, critic_loss, fisher_loss, generator_loss, man_critic, scatters
+from tests.methods.golden import Golden, golden, gradients
 from tests.methods.small_splits import separable
-from tests.shared import shared
 
 SMALL = MANSettings(epochs=3, batch_size=9, hidden=(8,), critic_hidden=(6,), lr=1e-2)
 
 
 @pytest.fixture(scope="module")
-def golden() -> dict[str, Any]:
-    with np.load(shared("golden/man.npz")) as file:
-        return dict(file)
+def numbers() -> Golden:
+    return golden("man")
 
 
-def views(golden: dict[str, Any], count: int = 3, dtype: Any = torch.float32) -> list[Tensor]:
-    return [torch.tensor(golden[f"view{v}"], dtype=dtype, requires_grad=True) for v in range(count)]
+def views(numbers: Golden, count: int = 3, dtype: Any = torch.float32) -> list[Tensor]:
+    return [torch.tensor(numbers[f"view{v}"], dtype=dtype, requires_grad=True) for v in range(count)]
 
 
-def onehot(golden: dict[str, Any], count: int = 3, dtype: Any = torch.float32) -> Tensor:
-    labels = np.concatenate([golden[f"label{v}"] for v in range(count)])
+def onehot(numbers: Golden, count: int = 3, dtype: Any = torch.float32) -> Tensor:
+    labels = np.concatenate([numbers[f"label{v}"] for v in range(count)])
     return torch.eye(6, dtype=dtype)[torch.tensor(labels)]
 
 
-def critic(golden: dict[str, Any]) -> nn.Sequential:
+def critic(numbers: Golden) -> nn.Sequential:
     net = man_critic(6, (128,), 3)
     layers = {"0": "fc1", "2": "fc2"}
     net.load_state_dict(
         {
-            f"{place}.{kind}": torch.tensor(golden[f"disc_{layer}_{kind}"])
+            f"{place}.{kind}": torch.tensor(numbers[f"disc_{layer}_{kind}"])
             for place, layer in layers.items()
             for kind in ("weight", "bias")
         }
@@ -50,50 +49,46 @@ def critic(golden: dict[str, Any]) -> nn.Sequential:
     return net
 
 
-def gradients(loss: Tensor, leaves: list[Tensor]) -> list[Tensor]:
-    return list(torch.autograd.grad(loss, leaves))
-
-
 def close(ours: Tensor, theirs: Any, rtol: float = 1e-5) -> None:
     """Compare what was computed in single precision, small entries by the scale of the whole."""
     assert_allclose(ours.detach(), theirs, rtol=rtol, atol=rtol * float(np.abs(theirs).max()))
 
 
-def test_the_classifier_of_modalities_and_both_its_losses_equal_the_releases(golden: dict[str, Any]) -> None:
-    z, net = views(golden), critic(golden)
+def test_the_classifier_of_modalities_and_both_its_losses_equal_the_releases(numbers: Golden) -> None:
+    z, net = views(numbers), critic(numbers)
     outputs = [net(rows) for rows in z]
     for v, rows in enumerate(outputs):
-        close(rows, golden[f"disc_out_v{v}"])
-    assert_allclose(critic_loss(outputs).item(), golden["d_loss"], rtol=1e-5)
-    assert_allclose(generator_loss(outputs).item(), golden["g_adv_loss"], rtol=1e-5)
+        close(rows, numbers[f"disc_out_v{v}"])
+    assert_allclose(critic_loss(outputs).item(), numbers["d_loss"], rtol=1e-5)
+    assert_allclose(generator_loss(outputs).item(), numbers["g_adv_loss"], rtol=1e-5)
     for v, slope in enumerate(gradients(critic_loss([net(rows) for rows in z]), z)):
-        close(slope, golden[f"grad_d_loss_v{v}"])
+        close(slope, numbers[f"grad_d_loss_v{v}"])
 
 
-def test_fisher_loss_scatters_eigenvalues_and_gradients_equal_the_releases(golden: dict[str, Any]) -> None:
-    z, y, eta = views(golden), onehot(golden), float(golden["eta"])
+def test_fisher_loss_scatters_eigenvalues_and_gradients_equal_the_releases(numbers: Golden) -> None:
+    z, y, eta = views(numbers), onehot(numbers), float(numbers["eta"])
     s_b, s_w = scatters(torch.cat(z), y, eta)
-    close(s_b, golden["fisher_S_b"])
-    close(s_w, golden["fisher_S_w_with_ridge"])
+    close(s_b, numbers["fisher_S_b"])
+    close(s_w, numbers["fisher_S_w_with_ridge"])
     # The release's smallest eigenvalue is rounding alone.
     values = torch.linalg.eigvalsh(whitened(s_b, s_w))
-    close(values[1:], golden["fisher_eigenvalues_ascending"][1:])
+    close(values[1:], numbers["fisher_eigenvalues_ascending"][1:])
     for strict in (True, False):
         loss = fisher_loss(torch.cat(z), y, eta, strict)
-        assert_allclose(loss.item(), golden["fisher_loss"], rtol=1e-5)
+        assert_allclose(loss.item(), numbers["fisher_loss"], rtol=1e-5)
         for v, slope in enumerate(gradients(loss, z)):
-            close(slope, golden[f"grad_fisher_v{v}"])
-    two = fisher_loss(torch.cat(z[:2]), onehot(golden, 2), eta)
-    assert_allclose(two.item(), golden["fisher_loss_two_views"], rtol=1e-5)
+            close(slope, numbers[f"grad_fisher_v{v}"])
+    two = fisher_loss(torch.cat(z[:2]), onehot(numbers, 2), eta)
+    assert_allclose(two.item(), numbers["fisher_loss_two_views"], rtol=1e-5)
 
 
-def test_total_and_its_gradients_equal_the_releases(golden: dict[str, Any]) -> None:
-    z, net = views(golden), critic(golden)
-    fisher = fisher_loss(torch.cat(z), onehot(golden), float(golden["eta"]))
-    total = generator_loss([net(rows) for rows in z]) + float(golden["fisher_beta"]) * fisher
-    assert_allclose(total.item(), golden["g_total"], rtol=1e-5)
+def test_total_and_its_gradients_equal_the_releases(numbers: Golden) -> None:
+    z, net = views(numbers), critic(numbers)
+    fisher = fisher_loss(torch.cat(z), onehot(numbers), float(numbers["eta"]))
+    total = generator_loss([net(rows) for rows in z]) + float(numbers["fisher_beta"]) * fisher
+    assert_allclose(total.item(), numbers["g_total"], rtol=1e-5)
     for v, slope in enumerate(gradients(total, z)):
-        close(slope, golden[f"grad_total_v{v}"])
+        close(slope, numbers[f"grad_total_v{v}"])
 
 
 def rows_of(classes: list[int], dimension: int = 6, each: int = 20) -> tuple[Tensor, Tensor]:

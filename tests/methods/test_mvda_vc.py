@@ -8,26 +8,22 @@ import numpy as np
 import pytest
 from numpy.lib.npyio import NpzFile
 
-from bench.contract import Array, Context, Modality, Pairing, Split
+from bench.contract import Context, Modality, Pairing, Split
 from bench.data.scaling import Scaler
 from bench.subspace import CentredRows, Matrix, Moments, top_eigenpairs
 from methods.mvda_vc import MvDAVC, MvDAVCSettings, discriminant_scatters, view_consistency
+from tests.methods.linear_splits import random_split, split_of
 from tests.methods.real_splits import COMPACT, emoji, reached
 from tests.shared import shared
 
 PLAIN = {"pca_energy": 1.0, "ridge": 0.0}
 
 
-def _split(views: list[Array], labels: list[Array], n_classes: int, pairing: Pairing = "none") -> Split:
-    parts = {f"v{i}": Modality(x, y) for i, (x, y) in enumerate(zip(views, labels, strict=True))}
-    return Split(parts, n_classes, pairing)
-
-
 def _golden(name: str) -> tuple[NpzFile, Split]:
     golden = np.load(shared(f"golden/{name}.npz"))
     labels = golden["label"]
     views = [golden[f"x{i}"] for i in range(3)]
-    return golden, _split(views, [labels] * 3, int(labels.max()) + 1, "natural")
+    return golden, split_of(views, [labels] * 3, int(labels.max()) + 1, "natural")
 
 
 def _as_given(train: Split) -> tuple[Moments, Matrix]:
@@ -91,7 +87,7 @@ def test_a_small_ridge_gives_the_subspace_of_the_second_release(prefix: str) -> 
     golden, train = _golden("mvda")
     if prefix:
         views, labels = ([golden[f"unpaired_{what}{i}"] for i in range(3)] for what in ("x", "label"))
-        train = _split(views, labels, train.n_classes)
+        train = split_of(views, labels, train.n_classes)
     moments, back = _as_given(train)
     within, between = discriminant_scatters(moments)
     if prefix:
@@ -130,20 +126,9 @@ def test_subspace_with_view_consistency_is_that_of_the_released_matrices(case: s
     assert method.notes()["view_consistency"] is True
 
 
-def _random(counts: tuple[int, ...], n_classes: int = 4) -> Split:
-    generator = np.random.default_rng(0)
-    labels = [np.arange(count) % n_classes for count in counts]
-    centres = generator.normal(size=(n_classes, 3)) * 2
-    views = [
-        centres[y] @ generator.normal(size=(3, 6 + i)) + generator.normal(size=(len(y), 6 + i)) + 4
-        for i, y in enumerate(labels)
-    ]
-    return _split(views, labels, n_classes)
-
-
 @pytest.mark.parametrize("pairing", ["none", "class-matched"])
 def test_rows_that_are_not_natural_pairs_switch_view_consistency_off(pairing: Pairing) -> None:
-    train = Split(_random((40, 40)).modalities, 4, pairing)
+    train = Split(random_split((40, 40)).modalities, 4, pairing)
     off = _fitted(train, consistency=5.0)
     assert off.notes()["view_consistency"] is False
     np.testing.assert_array_equal(_weights(off), _weights(_fitted(train, consistency=0.0)))
@@ -152,9 +137,10 @@ def test_rows_that_are_not_natural_pairs_switch_view_consistency_off(pairing: Pa
 
 
 def test_view_consistency_brings_the_row_weights_together() -> None:
-    train = Split(_random((40, 40)).modalities, 4, "natural")
+    train = Split(random_split((40, 40)).modalities, 4, "natural")
 
     def apart(consistency: float) -> float:
+        """Return how far the two modalities' weights of the training rows lie apart, in [0, 1]."""
         method = _fitted(train, consistency=consistency, **PLAIN)
         beta = []
         for name, part in train.items():
@@ -170,7 +156,7 @@ def test_view_consistency_brings_the_row_weights_together() -> None:
 
 
 def test_the_balanced_weight_does_not_depend_on_the_scale_of_the_data() -> None:
-    train = Split(_random((40, 40)).modalities, 4, "natural")
+    train = Split(random_split((40, 40)).modalities, 4, "natural")
     large = Split(
         {name: Modality(part.features * 1e3, part.labels) for name, part in train.items()}, 4, "natural"
     )
@@ -179,14 +165,14 @@ def test_the_balanced_weight_does_not_depend_on_the_scale_of_the_data() -> None:
 
 
 def test_classes_without_rows_give_no_components() -> None:
-    train = _random((40, 33))
+    train = random_split((40, 33))
     wider = Split(train.modalities, 9)
     assert _fitted(wider).notes()["components"] == _fitted(train).notes()["components"] == 3
 
 
 @pytest.mark.parametrize("scale", [1e-9, 1e9])
 def test_scales_apart_by_many_orders_change_nothing(scale: float) -> None:
-    train = _random((40, 33))
+    train = random_split((40, 33))
     stretched = Split(
         {"v0": Modality(train["v0"].features * scale, train["v0"].labels), "v1": train["v1"]}, 4
     )

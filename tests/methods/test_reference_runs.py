@@ -7,10 +7,9 @@ from dataclasses import replace
 from statistics import fmean
 from typing import Any
 
-import numpy as np
 import pytest
 
-from bench.contract import Context, Method, Modality, Split
+from bench.contract import Context, Method, Split
 from bench.evaluation import validation_map
 from bench.training import DeepMethod
 from methods.algcn import ALGCN
@@ -22,6 +21,7 @@ from methods.man import MAN
 from methods.mars import MARS
 from methods.mrl import MRL
 from methods.sdml import SDML
+from tests.methods.real_splits import COMPACT, emoji
 from tests.shared import shared
 
 pytestmark = pytest.mark.slow
@@ -48,32 +48,6 @@ SEEDS = {"GNN4CMR_P-GNN-CON": 2}
 """Seeds to average over, where a run ends so early that its start decides: .34 to .39 here."""
 
 
-def compact_emoji() -> dict[str, Split]:
-    """Return the splits that the released code was run on."""
-    with np.load(shared("data/emoji/emoji_compact_pca256_pca128.npz")) as file:
-        image, text, label, test = (file[key] for key in ("img", "txt", "lab", "test"))
-    given = np.flatnonzero(~test)
-    order = np.random.RandomState(0).permutation(len(given))
-    held = round(0.15 * len(given))
-    rows = {
-        "train": given[order[:-held]],
-        "validation": given[order[-held:]],
-        "test": np.flatnonzero(test),
-    }
-    labels = label.astype(np.int64)
-    return {
-        name: Split(
-            {
-                "image": Modality(image[chosen].astype(np.float32), labels[chosen]),
-                "text": Modality(text[chosen].astype(np.float32), labels[chosen]),
-            },
-            n_classes=9,
-            pairing="natural",
-        )
-        for name, chosen in rows.items()
-    }
-
-
 def released(method: str, selection: str) -> float:
     """Return the mean test mAP of the released code over its seeds and both directions."""
     with shared("golden/reference_runs.csv").open(encoding="utf-8") as file:
@@ -93,13 +67,13 @@ def score(method: Method, test: Split, rule: str) -> float:
 @pytest.mark.parametrize("run", RUNS)
 def test_the_released_codes_score_is_met_within_two_points(run: str) -> None:
     cls, values = RUNS[run]
-    splits = compact_emoji()
+    train, validation, test = emoji(COMPACT)
     reached: dict[str, list[float]] = {"last": [], "best": []}
     for seed in range(SEEDS.get(run, 1)):
         method = cls(replace(cls.Settings(), **values))
-        method.fit(splits["train"], splits["validation"], Context(seed=seed, scope=("reference",)))
+        method.fit(train, validation, Context(seed=seed, scope=("reference",)))
         for rule, scores in reached.items():
-            scores.append(score(method, splits["test"], rule))
+            scores.append(score(method, test, rule))
     best = "official" if cls.card.selects_by == "loss" else "best_val_map"
     assert fmean(reached["last"]) == pytest.approx(released(run, "last"), abs=0.02)
     assert fmean(reached["best"]) == pytest.approx(released(run, best), abs=0.02)

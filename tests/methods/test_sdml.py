@@ -14,84 +14,83 @@ from torch import Tensor, nn
 from bench.contract import Context, Modality, Split
 from bench.training import DeviceSplit, GivenOrder, Plan, Prototypes, mlp, unit
 from methods.sdml import SDML, SDMLSettings, label_distance, sdml_loss
+from tests.methods.golden import Golden, golden
 from tests.methods.small_splits import separable
-from tests.shared import shared
 
 SMALL = SDMLSettings(epochs=4, batch_size=10, hidden=(8,), dim=5, lr=1e-2)
 
 
 @pytest.fixture(scope="module")
-def golden() -> dict[str, Any]:
-    with np.load(shared("golden/sdml.npz")) as file:
-        return dict(file)
+def numbers() -> Golden:
+    return golden("sdml")
 
 
-def state(golden: dict[str, Any], prefix: str) -> dict[str, Tensor]:
+def state(numbers: Golden, prefix: str) -> dict[str, Tensor]:
     """Return a perceptron's state from the stored layers ``fc1``, ``fc2``, ``fc3``."""
     return {
-        f"{2 * place}.{kind}": torch.tensor(golden[f"{prefix}_fc{place + 1}_{kind}"])
+        f"{2 * place}.{kind}": torch.tensor(numbers[f"{prefix}_fc{place + 1}_{kind}"])
         for place in range(3)
         for kind in ("weight", "bias")
     }
 
 
-def test_network_losses_and_gradient_equal_the_releases(golden: dict[str, Any]) -> None:
-    x, w = torch.tensor(golden["x"]), torch.tensor(golden["W"])
-    y = torch.tensor(golden["labels_with_unlabeled"], dtype=torch.float32)
+def test_network_losses_and_gradient_equal_the_releases(numbers: Golden) -> None:
+    x, w = torch.tensor(numbers["x"]), torch.tensor(numbers["W"])
+    y = torch.tensor(numbers["labels_with_unlabeled"], dtype=torch.float32)
     encoder, decoder = mlp((15, 18, 18, 16)), mlp((16, 18, 18, 15))
-    encoder.load_state_dict(state(golden, "enc_init"))
-    decoder.load_state_dict(state(golden, "dec_init"))
+    encoder.load_state_dict(state(numbers, "enc_init"))
+    decoder.load_state_dict(state(numbers, "dec_init"))
     z = unit(encoder(x))
     z.retain_grad()
     reconstruction, prediction = unit(decoder(z)), z @ w
     for name, value in (("z", z), ("reconstruction", reconstruction), ("prediction", prediction)):
-        assert_allclose(value.detach(), golden[name], rtol=1e-4, atol=1e-6)
+        assert_allclose(value.detach(), numbers[name], rtol=1e-4, atol=1e-6)
     parts = sdml_loss(x, reconstruction, prediction, y, 0.5)
-    assert_allclose(parts["J_ae"].item(), golden["ae_loss_unweighted"], rtol=1e-5)
-    assert_allclose(parts["J_label"].item(), golden["label_loss_unweighted"], rtol=1e-5)
+    assert_allclose(parts["J_ae"].item(), numbers["ae_loss_unweighted"], rtol=1e-5)
+    assert_allclose(parts["J_label"].item(), numbers["label_loss_unweighted"], rtol=1e-5)
     for alpha, name in ((0.1, "total_alpha01"), (0.5, "total"), (0.9, "total_alpha09")):
         total = sdml_loss(x, reconstruction, prediction, y, alpha)["loss"]
-        assert_allclose(total.item(), golden[name], rtol=1e-5)
-    multihot = torch.tensor(golden["labels_multihot"], dtype=torch.float32)
-    assert_allclose(label_distance(prediction, multihot).item(), golden["label_loss_multihot"], rtol=1e-5)
+        assert_allclose(total.item(), numbers[name], rtol=1e-5)
+    multihot = torch.tensor(numbers["labels_multihot"], dtype=torch.float32)
+    assert_allclose(label_distance(prediction, multihot).item(), numbers["label_loss_multihot"], rtol=1e-5)
     parts["loss"].backward()  # type: ignore[no-untyped-call]
     assert z.grad is not None
-    assert_allclose(z.grad, golden["grad_z"], rtol=1e-4, atol=1e-7)
+    assert_allclose(z.grad, numbers["grad_z"], rtol=1e-4, atol=1e-7)
 
 
 class Replayed(SDML):
     """The released run of three steps on one batch."""
 
-    golden: dict[str, Any]
+    numbers: Golden
 
     def draw_prior(self, train: DeviceSplit, context: Context) -> Prototypes:
         prior = super().draw_prior(train, context)
-        prior.weight.data.copy_(torch.tensor(self.golden["W"]))
+        prior.weight.data.copy_(torch.tensor(self.numbers["W"]))
         return prior
 
     def build(self, name: str, width: int, context: Context) -> nn.ModuleDict:
         nets = super().build(name, width, context)
-        if width == self.golden["x"].shape[1]:
-            nets["encoder"].load_state_dict(state(self.golden, "enc_init"))
-            nets["decoder"].load_state_dict(state(self.golden, "dec_init"))
+        if width == self.numbers["x"].shape[1]:
+            nets["encoder"].load_state_dict(state(self.numbers, "enc_init"))
+            nets["decoder"].load_state_dict(state(self.numbers, "dec_init"))
         return nets
 
     def plan(self, name: str) -> Plan:
         return GivenOrder([np.arange(28).tolist()] * 3, 28, (name,))
 
 
-def test_adam_steps_in_the_loop_equal_the_releases(golden: dict[str, Any]) -> None:
-    labels = golden["labels_with_unlabeled"].astype(np.int64)
+def test_adam_steps_in_the_loop_equal_the_releases(numbers: Golden) -> None:
+    labels = numbers["labels_with_unlabeled"].astype(np.int64)
     other = Modality(np.ones((28, 2), np.float32), labels)
-    split = Split({"view": Modality(golden["x"], labels), "other": other}, n_classes=6)
-    method = Replayed(SDMLSettings(epochs=3, hidden=(18, 18), dim=16, lr=float(golden["adam_lr"])))
-    method.golden = golden
+    split = Split({"view": Modality(numbers["x"], labels), "other": other}, n_classes=6)
+    method = Replayed(SDMLSettings(epochs=3, hidden=(18, 18), dim=16, lr=float(numbers["adam_lr"])))
+    method.numbers = numbers
     context = Context()
     method.fit(split, split, context)
     method.restore("last")
     losses = np.array(context.trace.column("train_loss/view"), float)
-    assert_allclose(losses, golden["adam_losses"], rtol=1e-4)
-    for key, value in state(golden, "enc_final").items():
+    assert_allclose(losses, numbers["adam_losses"], rtol=1e-4)
+    for key, value in state(numbers, "enc_final").items():
         assert_allclose(method.encoders["view"].state_dict()[key], value, rtol=1e-3, atol=2e-5)
 
 
