@@ -84,6 +84,7 @@ class DeepSM(DeepMethod):
         return logits.sigmoid() if self._several else logits.softmax(dim=1)
 
     def _track(self, name: str) -> Track:
+        """Train a modality's classifier by the cross-entropy of its classes."""
         own = self.settings
         classifier = self.classifiers[name]
 

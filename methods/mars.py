@@ -130,6 +130,7 @@ class MARS(DeepMethod):
         return shared
 
     def _track(self, name: str, train: DeviceSplit, context: Context, learns_labels: bool = False) -> Track:
+        """Train a modality's network towards the label network, and the latter too where it learns."""
         own = self.settings
         width = train.dimension(name)
         net = self.nets[name] = built(lambda: DataNet(width, own.hidden, own.dim), context, name)

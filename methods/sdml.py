@@ -114,6 +114,7 @@ class SDML(DeepMethod):
         return Independent(self.settings.batch_size, (name,), keep_rest=self.settings.faithful_to == "paper")
 
     def _track(self, name: str, train: DeviceSplit, context: Context) -> Track:
+        """Train a modality's encoder and decoder towards W; its validation loss is that of the labels."""
         nets = self.build(name, train.dimension(name), context)
         encoder, decoder = nets["encoder"], nets["decoder"]
         self.encoders[name] = encoder

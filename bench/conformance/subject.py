@@ -60,7 +60,11 @@ class Fitted:
         return rows
 
     def similarities(self) -> Array:
-        """Return the similarities of the first two modalities' training rows."""
+        """Return the similarities ``(n, n)`` of the first two modalities' training rows.
+
+        Raises:
+            Broken: if the method raises anything.
+        """
         (query, left), (gallery, right) = list(self.train.items())[:2]
         try:
             return np.asarray(self.method.similarity(query, left.features, gallery, right.features))

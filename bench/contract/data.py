@@ -192,6 +192,7 @@ class Dataset:
         opened = self.open_test
 
         def open_if_allowed() -> Split:
+            """Open the test split unless a method is being fitted."""
             _SEAL.check(self.name)
             return opened()
 

@@ -85,6 +85,8 @@ def _opened(path: Path) -> _Closing:
 
 
 class _Closing(Npz):
+    """An open bundle that closes at the end of a ``with`` block."""
+
     def __enter__(self) -> _Closing:
         return self
 

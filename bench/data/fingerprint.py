@@ -64,7 +64,11 @@ def fingerprint(source: Source, caps: Caps | None, cache: Path | None = None) ->
 
 
 def file_digests(files: Mapping[str, Path], cache: Path | None = None) -> dict[str, str]:
-    """Return each file's SHA-256, remembered by path, size and time of change where a cache is given."""
+    """Return each file's SHA-256, remembered by path, size and time of change where a cache is given.
+
+    Raises:
+        DataError: if a file cannot be read.
+    """
     known = _remembered(cache)
     digests: dict[str, str] = {}
     fresh: dict[str, str] = {}

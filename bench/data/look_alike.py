@@ -54,6 +54,8 @@ _BLOCK = 256
 
 @dataclass(frozen=True, eq=False)
 class _Classes:
+    """What the classes of a look-alike are drawn with, before any of their samples."""
+
     centres: Floats
     super_class: NDArray[np.int64]
     weights: NDArray[np.int64]

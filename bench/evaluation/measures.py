@@ -18,6 +18,7 @@ def average_precision_measure(protocol: Protocol) -> Measure:
     """Return the measure ``(b, 1)`` of a protocol."""
 
     def measure(ranks: Ranks) -> Matrix:
+        """Return ``(b, 1)``, or NaN where the protocol skips a query."""
         b, n_relevant = ranks.above.shape
         if n_relevant == 0:
             return np.full((b, 1), _nothing(protocol.empty))
@@ -34,6 +35,7 @@ def precision_at_measure(ks: Sequence[int], empty: EmptyRule = "zero") -> Measur
     """Return the measure ``(b, len(ks))``: expected hits in the top k, divided by k."""
 
     def measure(ranks: Ranks) -> Matrix:
+        """Count the certain hits, then take off those that ties may push out of the top k."""
         if ranks.above.shape[1] == 0:
             return np.full((len(ranks.above), len(ks)), _nothing(empty))
         found = np.stack([(ranks.above < k).sum(axis=1) for k in ks], axis=1).astype(np.float64)
@@ -56,6 +58,7 @@ def interpolated_precision_measure(levels: Sequence[float], empty: EmptyRule = "
     """
 
     def measure(ranks: Ranks) -> Matrix:
+        """Look, per level, at the first admissible rank and at the ends of all tie groups from there on."""
         b, n_relevant = ranks.above.shape
         if n_relevant == 0:
             return np.full((b, len(levels)), _nothing(empty))

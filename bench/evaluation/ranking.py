@@ -88,6 +88,7 @@ def measure_rankings(
     rank_block = rank or rank_numpy
 
     def work(block: slice) -> None:
+        """Rank one block of queries, those with equal labels together, and keep what is measured."""
         values = similarities.block(distinct.places[block])
         parts: list[list[Matrix]] = []
         for code, rows in _runs(distinct.codes[block]):

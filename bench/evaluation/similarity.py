@@ -49,6 +49,7 @@ def embedded_side(
     squares = np.empty(len(scaled), dtype=precision)
 
     def scale(part: slice) -> None:
+        """Fill in some scaled rows and their squared norms; refuse them if they cannot be ranked."""
         wide = embeddings[part].astype(np.float64)
         largest = np.abs(wide).max(axis=1)
         if not bool(((largest > 0) & np.isfinite(largest)).all()):

@@ -95,6 +95,7 @@ def remaining(
     kept = {problem.folder.name for problem in store.problems if problem.kept}
 
     def missing(digest: str) -> bool:
+        """Tell whether a cell has no record, or one that is to be made again."""
         status = statuses.get(digest)
         if digest in old:
             return True

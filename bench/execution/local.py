@@ -129,6 +129,7 @@ class _SlotThread(threading.Thread):
 
     def _outcome(self, task: Task) -> Outcome[Any]:
         def pass_on(message: dict[str, Any]) -> None:
+            """Turn a worker's message into an event."""
             event = Started(task, self._slot) if message == STARTED else Progress(task, self._slot, message)
             self._inbox.put(event)
 

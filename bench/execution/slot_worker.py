@@ -93,6 +93,7 @@ class SlotWorker:
         begun: list[float] = []
 
         def note(message: dict[str, Any]) -> None:
+            """Write down when the task began, and pass the message on."""
             if message == STARTED:
                 begun.append(time.monotonic())
             on_message(message)

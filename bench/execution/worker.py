@@ -175,6 +175,7 @@ def _die_with_parent() -> None:
     sentinel = parent.sentinel
 
     def watch() -> None:
+        """Wait for the parent's end, and end without any clean-up."""
         wait([sentinel])
         os._exit(1)
 

@@ -51,6 +51,8 @@ class Newer(Damaged):
 
 
 class _Head(msgspec.Struct):
+    """What can be read of a record whatever its layout."""
+
     schema: int
     status: str
 

@@ -45,6 +45,8 @@ def modality_cross_entropy(logits: Sequence[Tensor]) -> Tensor:
 
 
 class _Reversal(torch.autograd.Function):
+    """The identity, whose gradient is multiplied by ``-weight``."""
+
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: float) -> Tensor:
         ctx.weight = weight

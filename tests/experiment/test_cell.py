@@ -177,6 +177,7 @@ def test_the_test_split_is_opened_only_after_the_selection_is_written_down(
     story: list[str] = []
 
     def load(*arguments: Any, **more: Any) -> Dataset:
+        """Load a dataset that tells when its test split is opened."""
         dataset = load_dataset(*arguments, **more)
 
         def open_test() -> Split:

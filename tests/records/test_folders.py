@@ -168,7 +168,7 @@ def test_an_interrupted_write_leaves_the_old_record(store: Store, monkeypatch: p
     rename = Path.rename
 
     def interrupted(self: Path, target: Path) -> Path:
-        # Interrupt just when the old record is aside and the new one is about to take its place.
+        """Interrupt just when the old record is aside and the new one is about to take its place."""
         if self.name.startswith(".tmp") and not target.exists():
             raise KeyboardInterrupt
         return rename(self, target)
@@ -195,8 +195,9 @@ def test_a_writer_that_was_overtaken_keeps_the_better_record(tmp_path: Path, oth
     overtaken: list[bool] = []
 
     def rank(folder: Path) -> int:
+        """Let another writer finish just after this one has looked."""
         found = _content(folder)
-        if folder == place and not overtaken:  # another writer finishes just after this one has looked
+        if folder == place and not overtaken:
             overtaken.append(True)
             publish(place, {"rank": str(other).encode()}, lambda folder: 0)
         return found
@@ -212,8 +213,9 @@ def test_a_writer_that_finds_the_place_emptied_takes_it(tmp_path: Path) -> None:
     emptied: list[Path] = []
 
     def rank(folder: Path) -> int:
+        """Let another writer move the old record aside just after this one has looked."""
         found = _content(folder)
-        if folder == place and not emptied:  # another writer moves it aside just now
+        if folder == place and not emptied:
             emptied.append(place.rename(tmp_path / "elsewhere"))
         return found
 
