@@ -13,11 +13,11 @@ from bench.commands.options import (
     data_option,
     grouped,
     load_plugins,
-    parse_overrides,
     plugin_option,
     results_option,
     warn_of_problems,
 )
+from bench.commands.request import Wanted, cells_of, wanted_options
 from bench.contract.errors import UsageError
 
 if TYPE_CHECKING:
@@ -26,19 +26,6 @@ if TYPE_CHECKING:
     from bench.records.store import Store
 
 _RETRY = ("failed", "timeout", "out-of-memory", "refused", "skipped", "stale", "all")
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """What to run, as typed."""
-
-    methods: Sequence[str]
-    datasets: Sequence[str]
-    seeds: str
-    profile: str
-    variants: Sequence[str]
-    changes: Sequence[str]
-    threads: int
 
 
 @dataclass(frozen=True)
@@ -54,33 +41,7 @@ class Way:
 
 
 @click.command("run", context_settings={"help_option_names": ["-h", "--help"]})
-@grouped(
-    Wanted,
-    "wanted",
-    click.option(
-        "--methods", multiple=True, default=("all",), show_default="all", help="Names, globs, groups."
-    ),
-    click.option(
-        "--datasets",
-        multiple=True,
-        default=("all",),
-        show_default="all",
-        help="Names, globs, groups, paths of feature bundles.",
-    ),
-    click.option("--seeds", default="1", show_default=True, help="How many (3), or which (0,4 or 2-5)."),
-    click.option("--profile", default="quick", show_default=True, help="quick or paper."),
-    click.option(
-        "--variants",
-        multiple=True,
-        default=("full",),
-        show_default="full",
-        help="full and names of ablations; a method without such a variant is left out of it.",
-    ),
-    click.option("--set", "changes", multiple=True, metavar="METHOD.PARAM=VALUE", help="* for every method."),
-    click.option(
-        "--threads", default=1, show_default=True, type=click.IntRange(1), help="CPU threads per cell."
-    ),
-)
+@wanted_options
 @grouped(
     Way,
     "way",
@@ -120,7 +81,7 @@ def command(wanted: Wanted, way: Way, results: Path, data_dir: Path, plugin_file
 
     load_plugins(plugin_files)
     warn_of_problems()
-    sources, cells = _plan(wanted, results, data_dir, way)
+    sources, cells = cells_of(wanted, results, data_dir, keep_fingerprints=not way.dry_run)
     store = Store(results)
     todo = remaining(cells, store, way.retry, trace_test=way.trace_test)
     _announce(sources)
@@ -131,34 +92,6 @@ def command(wanted: Wanted, way: Way, results: Path, data_dir: Path, plugin_file
     if way.dry_run:
         return _show(cells, todo, damaged=bool(sources.damaged))
     return _run(cells, todo, store, wanted, way, data_dir, damaged=bool(sources.damaged))
-
-
-def _plan(wanted: Wanted, results: Path, data_dir: Path, way: Way) -> tuple[Sources, list[Cell]]:
-    """Turn words into cells; every word is checked before any data is looked at."""
-    from bench.execution.campaign import describe_sources
-    from bench.experiment.grid import Request, plan
-    from bench.experiment.selection import parse_seeds, select_datasets, select_methods, split_words
-
-    if data_dir != Path("data") and not data_dir.is_dir():
-        raise UsageError(f"there is no data folder {data_dir}")
-    methods, seeds, overrides = (
-        select_methods(wanted.methods),
-        parse_seeds(wanted.seeds),
-        parse_overrides(wanted.changes),
-    )
-    given = select_datasets(wanted.datasets, lambda name: _is_real(name, data_dir))
-    cache = None if way.dry_run and not results.is_dir() else results / "fingerprints.json"
-    sources = describe_sources(given, data_dir, wanted.profile, cache)
-    request = Request(
-        methods=methods,
-        datasets=list(sources.usable),
-        seeds=seeds,
-        variants=list(dict.fromkeys(split_words(wanted.variants))),
-        profile=wanted.profile,
-        threads=wanted.threads,
-        overrides=overrides,
-    )
-    return sources, plan(request, sources.usable) if sources.usable else []
 
 
 def _run(
@@ -196,16 +129,6 @@ def _jobs(way: Way, threads: int, cells: int) -> int:
     from joblib import cpu_count  # knows the limits of containers, too
 
     return min(max(1, int(cpu_count()) // threads), max(cells, 1))
-
-
-def _is_real(name: str, data_dir: Path) -> bool:
-    from bench.contract import DataError
-    from bench.data.source import source_of
-
-    try:
-        return source_of(name, data_dir).kind == "real"
-    except DataError:
-        return False
 
 
 def _device(word: str) -> str:
