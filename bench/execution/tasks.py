@@ -28,12 +28,14 @@ class Task:
         title: in one line, for people.
         payload: what the work function is called with; must be picklable.
         cost: expected seconds, or anything proportional: the longest tasks start first.
+        memory: bytes of device memory that it will need; None where unknown.
     """
 
     key: str
     title: str
     payload: Any
     cost: float = 1.0
+    memory: int | None = None
 
 
 @dataclass(frozen=True)
@@ -45,12 +47,16 @@ class Slot:
         device: torch name of the device as seen inside the slot.
         threads: CPU threads of the slot.
         environment: variables that its process starts with, before any library is loaded.
+        place: the device as the machine counts it, such as ``cuda:1``, which slots may share.
+        memory: bytes of memory of that device, for all its slots together; None where there is no such limit.
     """
 
     name: str
     device: str
     threads: int
     environment: Mapping[str, str] = field(default_factory=dict)
+    place: str = "cpu"
+    memory: int | None = None
 
 
 @dataclass(frozen=True)
