@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -21,6 +21,7 @@ from bench.commands.request import Wanted, cells_of, wanted_options
 from bench.contract.errors import UsageError
 
 if TYPE_CHECKING:
+    from bench.execution import Executor
     from bench.execution.campaign import Sources
     from bench.experiment.grid import Cell
     from bench.records.store import Store
@@ -103,9 +104,6 @@ def _run(
     from bench.experiment.workplace import Workplace
     from bench.records.folders import StoreError
 
-    place = Workplace(
-        data_dir.resolve(), _device(way.device), registry.plugins(), way.timeout, way.trace_test
-    )
     try:
         store.prepare()
     except StoreError as error:
@@ -115,10 +113,24 @@ def _run(
         click.echo(f"error: {name} is left out: {reason}", err=True)
     ready = [cell for cell in todo if cell.source not in unusable]
     recorded = len(cells) - len(todo)
+    execute, device = _executor(way, wanted.threads, len(ready))
+    place = Workplace(data_dir.resolve(), device, registry.plugins(), way.timeout, way.trace_test)
     with Display(recorded + len(ready), recorded) as display:
-        ran = run_cells(ready, store, place, jobs=_jobs(way, wanted.threads, len(ready)), on_event=display)
+        ran = run_cells(ready, store, place, execute=execute, on_event=display)
     counts = count_statuses(cells, store)
     return _conclude(counts, ran, display.seconds, store.root, damaged=damaged or bool(unusable))
+
+
+def _executor(way: Way, threads: int, cells: int) -> tuple[Executor[Any], str]:
+    """Return where cells run, and the device as it is called there: a worker sees its own GPU only."""
+    from bench.execution import inline_executor, local_executor, local_slots
+    from bench.execution.campaign import hard_limit
+
+    device, jobs = _device(way.device), _jobs(way, threads, cells)
+    if not jobs:
+        return inline_executor, device
+    slots = local_slots(jobs, threads, device)
+    return local_executor(slots, timeout=hard_limit(way.timeout)), slots[0].device
 
 
 def _jobs(way: Way, threads: int, cells: int) -> int:

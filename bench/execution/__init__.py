@@ -4,12 +4,13 @@ Every way of execution is a function that takes tasks and a module-level work fu
 `Outcome` per task as they end, telling an event handler what goes on meanwhile.
 """
 
-from bench.execution.inline import run_inline
-from bench.execution.local import run_local
+from bench.execution.inline import inline_executor, run_inline
+from bench.execution.local import local_executor, run_local
 from bench.execution.slot_worker import WorkerError
 from bench.execution.slots import local_slots, worker_environment
 from bench.execution.tasks import (
     Event,
+    Executor,
     Loss,
     LossKind,
     OnEvent,
@@ -23,6 +24,7 @@ from bench.execution.worker import report
 
 __all__ = [
     "Event",
+    "Executor",
     "Loss",
     "LossKind",
     "OnEvent",
@@ -32,6 +34,8 @@ __all__ = [
     "Started",
     "Task",
     "WorkerError",
+    "inline_executor",
+    "local_executor",
     "local_slots",
     "report",
     "run_inline",

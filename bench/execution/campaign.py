@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from bench import registry
 from bench.contract import DataError
 from bench.data import load_dataset
-from bench.execution.inline import run_inline
-from bench.execution.local import run_local
-from bench.execution.slots import local_slots
-from bench.execution.tasks import Event, Loss, Outcome, Slot, Task
+from bench.execution.tasks import Event, Executor, Loss, Outcome, Task
 from bench.execution.worker import report
 from bench.experiment.cell import Finished, lost, run_cell
 from bench.experiment.cost import estimate
@@ -121,7 +118,7 @@ def run_cells(
     store: Store,
     place: Workplace,
     *,
-    jobs: int,
+    execute: Executor[tuple[Status, str]],
     on_event: Callable[[Event | Ended], None],
 ) -> int:
     """Run cells and record each as it ends; returns how many ended.
@@ -131,8 +128,8 @@ def run_cells(
     Args:
         cells: to run; the longest start first.
         store: where to record.
-        place: device, data folder, time limit.
-        jobs: worker processes; 0 runs in this process.
+        place: data folder, time limit, and the device as the process sees it that runs a cell.
+        execute: where the cells run; `hard_limit` says when it must stop one.
         on_event: told of starts, progress and ends; what it raises stops the run.
 
     Raises:
@@ -143,15 +140,13 @@ def run_cells(
     store.prepare()
     by_digest = {cell.identity.digest: cell for cell in cells}
     costs = estimate(cells, store)
-    slots = local_slots(jobs, cells[0].identity.threads, place.device) if jobs else []
-    inside = replace(place, device=slots[0].device) if slots else place  # a worker sees its own GPU only
     tasks = [
-        Task(digest, cell.identity.title, _Payload(cell, inside, store.root.resolve()), costs[digest])
+        Task(digest, cell.identity.title, _Payload(cell, place, store.root.resolve()), costs[digest])
         for digest, cell in by_digest.items()
     ]
     ended = 0
-    outcomes = _outcomes(tasks, slots, place.seconds, on_event)
-    with closing(outcomes):  # Ctrl-C stops the workers here, not when the iterator is collected
+    # Ctrl-C stops the workers here, not when the iterator is collected.
+    with closing(execute(tasks, work, on_event)) as outcomes:
         for outcome in outcomes:
             on_event(_record(by_digest[outcome.task.key], outcome, place, store))
             ended += 1
@@ -177,15 +172,7 @@ def work(payload: _Payload) -> tuple[Status, str]:
     return finished.record.status, "" if failure is None else failure.reason
 
 
-def _outcomes(
-    tasks: list[Task], slots: list[Slot], seconds: float | None, on_event: Callable[[Event | Ended], None]
-) -> Generator[Outcome[tuple[Status, str]], None, None]:
-    if not slots:
-        return run_inline(tasks, work, on_event=on_event)
-    return run_local(tasks, work, slots, timeout=_hard_limit(seconds), on_event=on_event)
-
-
-def _hard_limit(seconds: float | None) -> float | None:
+def hard_limit(seconds: float | None) -> float | None:
     """Return when a worker is killed: a moment after the time in which a method can stop by itself.
 
     A method that watches its deadline leaves its trace and its log; a killed one leaves nothing.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Sequence
 from typing import Any, Final
 
 from bench.execution.tasks import Loss, OnEvent, Outcome, Progress, Slot, Started, Task, W, ignore, loss_of
@@ -29,6 +29,13 @@ def run_inline(
     """
     for task in sorted(tasks, key=lambda task: -task.cost):
         yield _outcome(task, work, slot, on_event)
+
+
+def inline_executor(
+    tasks: Sequence[Task], work: Callable[[Any], W], on_event: OnEvent
+) -> Generator[Outcome[W], None, None]:
+    """Run the tasks here; `run_inline` as an `Executor`."""
+    return run_inline(tasks, work, on_event=on_event)
 
 
 def _outcome(task: Task, work: Callable[[Any], W], slot: Slot, on_event: OnEvent) -> Outcome[W]:

@@ -15,6 +15,7 @@ from bench.contract.errors import UsageError
 from bench.execution.slot_worker import SlotWorker
 from bench.execution.tasks import (
     Event,
+    Executor,
     Loss,
     OnEvent,
     Outcome,
@@ -61,6 +62,18 @@ def run_local(
         raise UsageError("there is no slot to run in; ask for at least one")
     queue = deque(sorted(tasks, key=lambda task: -task.cost))
     return _iterate(queue, pickle.dumps(work), slots, timeout, on_event)
+
+
+def local_executor(slots: Sequence[Slot], *, timeout: float | None = None) -> Executor[Any]:
+    """Return `run_local` with its slots and time limit chosen."""
+
+    def execute(
+        tasks: Sequence[Task], work: Callable[[Any], Any], on_event: OnEvent
+    ) -> Generator[Outcome[Any], None, None]:
+        """Run the tasks in the slots."""
+        return run_local(tasks, work, slots, timeout=timeout, on_event=on_event)
+
+    return execute
 
 
 def _iterate(

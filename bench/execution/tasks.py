@@ -6,7 +6,7 @@ A way of execution is a function of tasks, a module-level work function and an e
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, TypeVar
 
@@ -120,6 +120,11 @@ class Outcome(Generic[W]):
     lost: Loss | None
     seconds: float
     output: str = ""
+
+
+Executor = Callable[[Sequence[Task], Callable[[Any], W], OnEvent], Generator[Outcome[W], None, None]]
+"""A way of execution with everything chosen: it takes tasks, a module-level work function and an event
+handler, and yields one outcome per task as they end. Closing the generator stops what is running."""
 
 
 def loss_of(error: BaseException, traceback: str) -> Loss:

@@ -11,16 +11,18 @@ import numpy as np
 import pytest
 import torch
 
+from bench.execution import inline_executor, local_executor, local_slots
 from bench.execution.campaign import (
     Ended,
     count_statuses,
     describe_sources,
+    hard_limit,
     open_once,
     remaining,
     run_cells,
     stale,
 )
-from bench.execution.tasks import Event, Progress, Slot, Started, Task
+from bench.execution.tasks import Event, Progress, Started
 from bench.experiment.grid import Cell
 from bench.experiment.workplace import Workplace
 from bench.records import Store, StoreError
@@ -42,7 +44,10 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run(cells: Sequence[Cell], results: Path, place: Workplace = PLACE, jobs: int = 0) -> list[Event | Ended]:
     events: list[Event | Ended] = []
-    ended = run_cells(cells, Store(results), place, jobs=jobs, on_event=events.append)
+    execute = (
+        local_executor(local_slots(jobs, 1), timeout=hard_limit(place.seconds)) if jobs else inline_executor
+    )
+    ended = run_cells(cells, Store(results), place, execute=execute, on_event=events.append)
     assert ended == len([event for event in events if isinstance(event, Ended)]) == len(cells)
     return events
 
@@ -245,33 +250,21 @@ def test_a_cell_that_ignores_its_time_limit_is_stopped_and_says_so(small: Path, 
     assert Store(tmp_path).status(cell.identity.digest) == "timeout"
 
 
-def test_a_worker_is_told_of_its_gpu_under_the_only_name_that_it_sees(
-    small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    seen: list[tuple[str, str]] = []
-
-    def watch(tasks: list[Task], work: Any, slots: list[Slot], **_: Any) -> Iterator[Any]:
-        visible = slots[0].environment["CUDA_VISIBLE_DEVICES"]
-        seen.extend((task.payload.place.device, visible) for task in tasks)
-        yield from ()
-
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    # `run_cells` closes what it iterates over, as only a generator can be.
-    monkeypatch.setattr("bench.execution.campaign.run_local", watch)
-    place = Workplace(device="cuda:1")
-    run_cells(cells_of(["plain"], small), Store(tmp_path), place, jobs=1, on_event=print)
-    assert seen == [("cuda:0", "1")]
-
-
 def test_nothing_to_do_touches_nothing(tmp_path: Path) -> None:
-    assert run_cells([], Store(tmp_path / "none"), PLACE, jobs=2, on_event=print) == 0
+    assert run_cells([], Store(tmp_path / "none"), PLACE, execute=inline_executor, on_event=print) == 0
     assert not (tmp_path / "none").exists()
 
 
 def test_a_folder_that_cannot_be_written_stops_the_run_before_it_starts(small: Path, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(StoreError, match="part of that path is a file"):
-        run_cells(cells_of(["plain"], small), Store(tmp_path / "file"), PLACE, jobs=0, on_event=print)
+        run_cells(
+            cells_of(["plain"], small),
+            Store(tmp_path / "file"),
+            PLACE,
+            execute=inline_executor,
+            on_event=print,
+        )
 
 
 def test_what_the_listener_raises_stops_the_run_and_keeps_what_is_done(small: Path, tmp_path: Path) -> None:
@@ -281,7 +274,7 @@ def test_what_the_listener_raises_stops_the_run_and_keeps_what_is_done(small: Pa
 
     cells = cells_of(["plain", "twin"], small)
     with pytest.raises(KeyboardInterrupt):
-        run_cells(cells, Store(tmp_path), PLACE, jobs=0, on_event=stop)
+        run_cells(cells, Store(tmp_path), PLACE, execute=inline_executor, on_event=stop)
     assert len(remaining(cells, Store(tmp_path))) == 1
 
 
