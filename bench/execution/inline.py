@@ -7,7 +7,19 @@ import traceback
 from collections.abc import Callable, Generator, Iterable, Sequence
 from typing import Any, Final
 
-from bench.execution.tasks import Loss, OnEvent, Outcome, Progress, Slot, Started, Task, W, ignore, loss_of
+from bench.execution.tasks import (
+    Loss,
+    OnEvent,
+    Outcome,
+    Progress,
+    Slot,
+    Started,
+    Task,
+    W,
+    ignore,
+    loss_of,
+    put_aside,
+)
 from bench.execution.worker import REPORTER
 
 HERE: Final = Slot("inline", "cpu", 1)
@@ -28,7 +40,7 @@ def run_inline(
         on_event: called while a task runs.
     """
     for task in sorted(tasks, key=lambda task: -task.cost):
-        yield _outcome(task, work, slot, on_event)
+        yield _outcome(task, work, slot, on_event) if task.admit() else put_aside(task, slot)
 
 
 def inline_executor(

@@ -26,6 +26,7 @@ from bench.execution.tasks import (
     W,
     ignore,
     loss_of,
+    put_aside,
 )
 from bench.execution.worker import STARTED, Finished
 
@@ -134,7 +135,7 @@ class _SlotThread(threading.Thread):
                     task = self._queue.popleft()
                 except IndexError:
                     break
-                self._inbox.put(self._outcome(task))
+                self._inbox.put(self._outcome(task) if task.admit() else put_aside(task, self._slot))
         except BaseException as error:
             self._inbox.put(error)
         finally:

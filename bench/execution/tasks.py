@@ -19,6 +19,11 @@ LossKind = Literal["exception", "memory", "exit", "signal", "timeout", "worker"]
 itself or by a signal, the time limit, or a connection that broke (not the task's fault)."""
 
 
+def always() -> bool:
+    """Let a task start."""
+    return True
+
+
 @dataclass(frozen=True)
 class Task:
     """A piece of work.
@@ -29,6 +34,8 @@ class Task:
         payload: what the work function is called with; must be picklable.
         cost: expected seconds, or anything proportional: the longest tasks start first.
         memory: bytes of device memory that it will need; None where unknown.
+        admit: asked in the caller's process, from any of its threads, right before the task would start;
+            where it says no, the task is not run and its outcome is marked as put aside.
     """
 
     key: str
@@ -36,6 +43,7 @@ class Task:
     payload: Any
     cost: float = 1.0
     memory: int | None = None
+    admit: Callable[[], bool] = always
 
 
 @dataclass(frozen=True)
@@ -112,6 +120,7 @@ class Outcome(Generic[W]):
         lost: why there is no value; None where there is one.
         seconds: wall-clock time from its start to its end.
         output: the end of what the work printed in its worker process.
+        aside: whether the task was not admitted: then it never started and has neither value nor loss.
     """
 
     task: Task
@@ -120,11 +129,18 @@ class Outcome(Generic[W]):
     lost: Loss | None
     seconds: float
     output: str = ""
+    aside: bool = False
+
+
+def put_aside(task: Task, slot: Slot) -> Outcome[Any]:
+    """Return the outcome of a task that was not admitted."""
+    return Outcome(task, slot, None, None, 0.0, aside=True)
 
 
 Executor = Callable[[Sequence[Task], Callable[[Any], W], OnEvent], Generator[Outcome[W], None, None]]
 """A way of execution with everything chosen: it takes tasks, a module-level work function and an event
-handler, and yields one outcome per task as they end. Closing the generator stops what is running."""
+handler, and yields one outcome per task as they end. It asks `Task.admit` right before it starts one. Closing
+the generator stops what is running."""
 
 
 def loss_of(error: BaseException, traceback: str) -> Loss:
