@@ -71,8 +71,8 @@ def command(
 
     The first trial is what trials start from: the usual settings, in the quick profile without what
     earlier trials chose. The others are drawn at random with a fixed seed. The test split stays sealed
-    throughout. Trials are kept in RESULTS/trials and not run again; `report` shows them. Write the values
-    that you take over into methods/settings/.
+    throughout. Trials are kept in RESULTS/trials and not run again; `report` shows them. The best are
+    printed as YAML too, to be taken over into methods/settings/.
     """
     from bench import registry
     from bench.analysis.trials import trials_csv, tunings_of
@@ -90,9 +90,11 @@ def command(
         items = [item for items in plans.values() for item in items]
         ended = run_trials(items, results, place, jobs=jobs, on_event=_show)
         everything += ended
-        for tuning in tunings_of(ended):
+        tunings = tunings_of(ended)
+        for tuning in tunings:
             failed |= tuning.best is None
             click.echo(f"{tuning.method} on {dataset}: {_verdict(tuning, ended)}")
+        click.echo("\n".join(["as YAML for methods/settings/:", *_yaml(tunings)]))
     if table is not None:
         write_whole(table.resolve(), trials_csv(tunings_of(everything)))
         click.echo(f"all trials: {table}")
@@ -137,3 +139,9 @@ def _verdict(tuning: Tuning, trials: Sequence[Trial]) -> str:
         return f"no trial of {count} succeeded: {first.status}: {first.reason}"
     what = json.dumps(tuning.best.changes) if tuning.best.changes else "the settings that trials start from"
     return f"best of {count} trials: {what}, validation mAP {tuning.best.value:.4f}"
+
+
+def _yaml(tunings: Sequence[Tuning]) -> list[str]:
+    """Return a line for every method whose best trial changes something."""
+    best = {tuning.method: tuning.best.changes for tuning in tunings if tuning.best and tuning.best.changes}
+    return [f"  {method}: {json.dumps(changes)}" for method, changes in best.items()] or ["  {}"]

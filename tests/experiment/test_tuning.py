@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import csv
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+import yaml
 from msgspec import structs
 
 from bench import registry
@@ -111,10 +113,15 @@ def test_the_command_prints_the_best_of_equal_budgets_and_report_shows_them(
     printed = capsys.readouterr().out
     assert f"mcca on {bundle}: best of 3 trials" in printed
     assert printed.count("best of 3 trials") == 2
+    offered = yaml.safe_load(
+        printed.partition("as YAML for methods/settings/:")[2].partition("all trials")[0]
+    )
     with table.open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert [row["method"] for row in rows] == ["mcca"] * 3 + ["sm"] * 3
     assert [row["chosen"] for row in rows] == ["best", "", ""] * 2
+    chosen = {row["method"]: json.loads(row["changes"]) for row in rows if row["chosen"]}
+    assert offered == {method: changes for method, changes in chosen.items() if changes}
     values = [float(row["validation_map"]) for row in rows[:3]]
     assert values == sorted(values, reverse=True)
 
