@@ -12,9 +12,10 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from pebble import ProcessFuture, ProcessPool
+from pebble import ProcessExpired, ProcessFuture, ProcessPool
 
 from bench.contract.errors import BenchError
+from bench.execution.memory import resident, words_of_limit
 from bench.execution.process import SlotContext
 from bench.execution.tasks import Loss, Slot
 from bench.execution.worker import STARTED, Desk, Finished, perform, prepare
@@ -25,7 +26,13 @@ _PAUSES: Final = (0.0, 0.2, 1.0)
 _PATIENCE: Final = 3
 """Seconds that a pool may take to say how a task ended after it has stopped working."""
 
+_LOOK: Final = 0.2
+"""Seconds between two looks at the memory of a worker that has a limit."""
+
 _TAIL: Final = 65_536
+
+_OUTSIDE: Final = (signal.SIGKILL, signal.SIGTERM)
+"""Signals that come from outside; the others are what a process does to itself."""
 
 OnMessage = Callable[[dict[str, Any]], None]
 
@@ -46,18 +53,21 @@ class _Crew(NamedTuple):
 class SlotWorker:
     """Runs tasks in the slot's process, and starts another process whenever that has ended."""
 
-    def __init__(self, slot: Slot, work: bytes, folder: Path) -> None:
+    def __init__(self, slot: Slot, work: bytes, folder: Path, max_memory: int | None = None) -> None:
         """Describe the worker; the process starts with the first task.
 
         Args:
             slot: its environment.
             work: the pickled work function.
             folder: for what parent and process exchange; it is created.
+            max_memory: bytes that a task may take beyond what the process holds once libraries are loaded.
         """
         folder.mkdir()
         self._slot = slot
         self._work = work
+        self._folder = folder
         self._desk = Desk(folder)
+        self._max_memory = max_memory
         self._crew: _Crew | None = None
         self._stopped = False
 
@@ -73,10 +83,7 @@ class SlotWorker:
         try:
             self._desk.task.write_bytes(payload)
         except OSError as error:
-            raise WorkerError(
-                f"cannot write to {self._desk.task.parent}: {error.strerror}; "
-                "free some space there, or name another folder with the variable TMPDIR, and run again"
-            ) from error
+            raise self._no_space(error) from error
         for pause in _PAUSES:
             time.sleep(0.0 if self._stopped else pause)
             finished, reason = self._attempt(timeout, on_message)
@@ -108,6 +115,8 @@ class SlotWorker:
         lost = self._end(crew, future, timeout, note)
         if lost is None:
             finished: Finished = pickle.loads(self._desk.answer.read_bytes())  # noqa: S301 (from our own worker)
+            if finished.worn:
+                self.close()
             return finished, ""
         seconds = time.monotonic() - begun[0] if begun else 0.0
         self.close()
@@ -119,15 +128,24 @@ class SlotWorker:
         self, crew: _Crew, future: ProcessFuture[None], timeout: float | None, on_message: OnMessage
     ) -> Loss | None:
         """Wait for the end of a task and say what went wrong, if anything did."""
-        if not _follow(crew.pool, future, crew.messages, on_message):
+        guard = _Guard(crew, self._desk, self._max_memory)
+        if not _follow(crew.pool, future, crew.messages, on_message, guard):
             return self._death(crew, "its pool has stopped working")
         try:
             future.result()
         except FutureTimeout:
             return Loss("timeout", f"it was stopped after the time limit of {timeout:g} s")
-        except (OSError, RuntimeError) as error:
-            return self._death(crew, str(error))
+        except (ProcessExpired, RuntimeError) as error:
+            return guard.verdict or self._death(crew, str(error))
+        except OSError as error:
+            raise self._no_space(error) from error
         return None
+
+    def _no_space(self, error: OSError) -> WorkerError:
+        return WorkerError(
+            f"cannot write to {self._folder}: {error.strerror}; "
+            "free some space there, or name another folder with the variable TMPDIR, and run again"
+        )
 
     def printed(self) -> str:
         """Return the end of what the last task has printed."""
@@ -157,10 +175,11 @@ class SlotWorker:
             crew.sender.close()
 
     def _open(self) -> _Crew:
-        self._desk.printed.unlink(missing_ok=True)
+        for leftover in (self._desk.printed, self._desk.resident):
+            leftover.unlink(missing_ok=True)
         messages, sender = Pipe(duplex=False)
         context = SlotContext(self._slot.environment)
-        pool = ProcessPool(1, 0, prepare, (self._desk.printed, sender, self._work), context)
+        pool = ProcessPool(1, 0, prepare, (self._folder, sender, self._work, self._max_memory), context)
         self._crew = _Crew(pool, context, messages, sender)
         return self._crew
 
@@ -174,32 +193,70 @@ class SlotWorker:
         printed = self.printed()
         crash = printed[printed.find("Fatal Python error") :] if "Fatal Python error" in printed else ""
         if status is None:
-            return Loss("worker", f"its process no longer answered: {otherwise}", traceback=crash)
+            reason = f"its process no longer answered: {otherwise}"
+            return Loss("worker", reason, traceback=crash, outside=True)
         if status >= 0:
             return Loss("exit", f"its process ended by itself with status {status}", traceback=crash)
-        return Loss("signal", _by_signal(-status), traceback=crash)
+        return Loss("signal", _by_signal(-status), traceback=crash, outside=-status in _OUTSIDE)
 
     def _last_words(self) -> str:
         lines = self.printed().strip().splitlines()
         return lines[-1] if lines else ""
 
 
+class _Guard:
+    """Kills a worker that holds more memory than it may, whatever its code makes of the system's refusals.
+
+    Attributes:
+        pause: seconds after which it wants to look again.
+        verdict: what it did; None as long as it did nothing.
+    """
+
+    def __init__(self, crew: _Crew, desk: Desk, limit: int | None) -> None:
+        self.pause = 1.0 if limit is None else _LOOK
+        self.verdict: Loss | None = None
+        self._process = crew.context.process
+        self._desk = desk
+        self._limit = limit
+        self._next = 0.0
+
+    def look(self) -> None:
+        """Measure the worker if it is time to."""
+        now = time.monotonic()
+        process = self._process
+        if self._limit is None or now < self._next or process is None or process.pid is None:
+            return
+        self._next = now + _LOOK
+        try:
+            before = int(self._desk.resident.read_text(encoding="ascii"))
+        except (FileNotFoundError, ValueError):  # it is still loading its libraries
+            return
+        if self.verdict is None and resident(process.pid) - before > self._limit:
+            self.verdict = Loss("memory", f"it took more memory than it may: {words_of_limit(self._limit)}")
+            process.terminate()
+
+
 def _follow(
-    pool: ProcessPool, future: ProcessFuture[None], messages: Connection, on_message: OnMessage
+    pool: ProcessPool,
+    future: ProcessFuture[None],
+    messages: Connection,
+    on_message: OnMessage,
+    guard: _Guard,
 ) -> bool:
     """Pass on the messages of a running task until it has ended; False if the pool gave up without a word."""
     bell, ringer = Pipe(duplex=False)
     with bell, ringer:
         future.add_done_callback(lambda _: ringer.send_bytes(b"."))
-        patience = _PATIENCE
-        while patience:
-            ready = wait([messages, bell], timeout=1.0)
+        patience = float(_PATIENCE)
+        while patience > 0:
+            ready = wait([messages, bell], timeout=guard.pause)
+            guard.look()
             if messages in ready:
                 on_message(pickle.loads(messages.recv_bytes()))  # noqa: S301 (from our own worker)
             elif bell in ready:
                 return True
             elif not pool.active:
-                patience -= 1
+                patience -= guard.pause
         future.cancel()  # type: ignore[no-untyped-call]
         return False
 

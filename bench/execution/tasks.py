@@ -68,6 +68,26 @@ class Slot:
 
 
 @dataclass(frozen=True)
+class Loss:
+    """Why a task gave no value.
+
+    Attributes:
+        kind: see `LossKind`.
+        reason: one sentence.
+        exception: name of the exception's type; empty where there was none.
+        traceback: text, of Python or of the crashed process; empty where there is none.
+        outside: whether the worker was lost by no fault of the task, as far as can be seen: killed from
+            outside, or its connection broke.
+    """
+
+    kind: LossKind
+    reason: str
+    exception: str = ""
+    traceback: str = ""
+    outside: bool = False
+
+
+@dataclass(frozen=True)
 class Started:
     """A task has begun to run."""
 
@@ -84,29 +104,31 @@ class Progress:
     values: Mapping[str, Any]
 
 
-Event = Started | Progress
+@dataclass(frozen=True)
+class Retried:
+    """A task's worker was lost by no fault of the task, which therefore runs again.
+
+    Attributes:
+        task: the task.
+        slot: where the worker was.
+        lost: what happened to it.
+        attempt: number of the attempt that follows, from 2.
+        attempts: how many there will be at most.
+    """
+
+    task: Task
+    slot: Slot
+    lost: Loss
+    attempt: int
+    attempts: int
+
+
+Event = Started | Progress | Retried
 OnEvent = Callable[[Event], None]
 
 
 def ignore(event: Event) -> None:
     """Do nothing about an event."""
-
-
-@dataclass(frozen=True)
-class Loss:
-    """Why a task gave no value.
-
-    Attributes:
-        kind: see `LossKind`.
-        reason: one sentence.
-        exception: name of the exception's type; empty where there was none.
-        traceback: text, of Python or of the crashed process; empty where there is none.
-    """
-
-    kind: LossKind
-    reason: str
-    exception: str = ""
-    traceback: str = ""
 
 
 @dataclass(frozen=True)

@@ -12,13 +12,14 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import dataclass
+from contextlib import nullcontext, suppress
+from dataclasses import dataclass, replace
 from multiprocessing import parent_process
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any, Final, TextIO
 
+from bench.execution.memory import Allowance, words_of_limit
 from bench.execution.tasks import Loss, loss_of
 
 _PAUSE: Final = 0.1
@@ -41,6 +42,7 @@ class Desk:
         printed: catches what the worker prints.
         task: pickled argument of the work function.
         answer: pickled `Finished`.
+        resident: in digits, the bytes that the worker holds before its first task, where memory is limited.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -48,15 +50,20 @@ class Desk:
         self.printed = folder / "printed"
         self.task = folder / "task"
         self.answer = folder / "answer"
+        self.resident = folder / "resident"
 
 
 @dataclass(frozen=True)
 class Finished:
-    """What a worker answers: plain bytes and text, which always survive the way."""
+    """What a worker answers: plain bytes and text, which always survive the way.
+
+    ``worn`` says that the task left too much behind for another one under the same memory limit.
+    """
 
     value: bytes | None
     lost: Loss | None
     seconds: float
+    worn: bool = False
 
 
 class Reporter:
@@ -83,6 +90,7 @@ class Reporter:
 REPORTER = Reporter()
 _parent: Connection | None = None
 _work: Callable[[Any], Any] | None = None
+_allowance: Allowance | None = None
 
 
 def report(**values: Any) -> None:
@@ -93,25 +101,29 @@ def report(**values: Any) -> None:
     REPORTER(values)
 
 
-def prepare(printed: Path, parent: Connection, work: bytes) -> None:
+def prepare(desk: Path, parent: Connection, work: bytes, max_memory: int | None = None) -> None:
     """Make this process a worker: on its own, silent, mortal, and with its libraries loaded.
 
     Args:
-        printed: file for whatever is printed, also by C code and by a crash.
+        desk: folder of the `Desk`.
         parent: takes the messages of `perform` and `report`.
         work: the pickled work function; unpickling it imports what it needs, before any clock runs.
+        max_memory: bytes that a task may take beyond what is held after that; None for no limit.
     """
-    global _parent, _work
+    global _parent, _work, _allowance
     _parent = parent
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     if hasattr(os, "setsid"):
         with suppress(OSError):
             os.setsid()
-    _redirect(printed)
+    _redirect(Desk(desk).printed)
     faulthandler.enable()
     _die_with_parent()
     _work = pickle.loads(work)  # noqa: S301 (comes from our own parent)
+    if max_memory is not None:
+        _allowance = Allowance(max_memory, on_gpu=bool(os.environ.get("CUDA_VISIBLE_DEVICES")))
+        Desk(desk).resident.write_text(str(_allowance.resident), encoding="ascii")
 
 
 def perform(task: Path, answer: Path) -> None:
@@ -130,15 +142,19 @@ def perform(task: Path, answer: Path) -> None:
     try:
         assert _work is not None
         argument = pickle.loads(task.read_bytes())  # noqa: S301 (from our own parent)
-        value = pickle.dumps(_work(argument), protocol=pickle.HIGHEST_PROTOCOL)
+        with nullcontext() if _allowance is None else _allowance.enforced():
+            value = pickle.dumps(_work(argument), protocol=pickle.HIGHEST_PROTOCOL)
     except BaseException as error:
         lost = loss_of(error, traceback.format_exc())
+        if lost.kind == "memory" and _allowance is not None:
+            lost = replace(lost, reason=f"{lost.reason}; {words_of_limit(_allowance.limit)}")
     seconds = time.monotonic() - begin
     REPORTER.connect(None)
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):
             stream.flush()
-    answer.write_bytes(pickle.dumps(Finished(value, lost, seconds)))
+    worn = _allowance is not None and _allowance.worn()
+    answer.write_bytes(pickle.dumps(Finished(value, lost, seconds, worn)))
 
 
 def _tell(values: dict[str, Any]) -> None:

@@ -122,7 +122,7 @@ def unreadable(payload: Any) -> Unreadable:
 def prepare_then_perform(folder: Path, parent: Connection) -> None:
     """Be a worker for one task and leave in the ordinary way."""
     desk = Desk(folder)
-    prepare(desk.printed, parent, pickle.dumps(speak))
+    prepare(folder, parent, pickle.dumps(speak))
     desk.task.write_bytes(pickle.dumps("here"))
     perform(desk.task, desk.answer)
     parent.send_bytes(pickle.dumps(os.getpgid(0) == os.getpid()))
