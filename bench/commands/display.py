@@ -1,39 +1,33 @@
-"""What a user sees while cells run: a live line on a terminal, one plain line per finished cell."""
+"""What a user sees while cells run: one plain line per event; on a terminal a live view below them."""
 
 from __future__ import annotations
 
-import shutil
+import os
 import sys
-import time
 from types import TracebackType
+from typing import Final
 
-from bench.execution.campaign import Ended
-from bench.execution.tasks import Event, Progress
+from bench.execution.campaign import CampaignEvent, Ended, Waiting
+from bench.execution.tally import Tally
+
+_STDERR: Final = 2
 
 
 class Display:
-    """Receives the events of a run.
+    """Receives the events of a run, keeps its tally, and writes a plain line per event worth one.
 
     It writes to the standard output of the moment it is made: a cell that runs in this process sends
     what is printed meanwhile to its own log.
 
     Attributes:
-        seconds: since it was opened.
+        unread: whether the reader of the output has gone away.
     """
 
-    def __init__(self, total: int, recorded: int) -> None:
-        """Show ``total`` cells of which ``recorded`` need not run."""
-        self._total = total
-        self._ended = recorded
-        self._start = time.monotonic()
-        self._running: dict[str, str] = {}
+    def __init__(self, tally: Tally) -> None:
+        """Show what ``tally`` counts; it is told of every event."""
+        self.unread = False
+        self._tally = tally
         self._out = sys.stdout
-        self._live = self._out.isatty()
-
-    @property
-    def seconds(self) -> float:
-        """Seconds since the run began."""
-        return time.monotonic() - self._start
 
     def __enter__(self) -> Display:
         """Start."""
@@ -42,44 +36,71 @@ class Display:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Clear the live line."""
-        self._clear()
+        """End."""
 
-    def __call__(self, event: Event | Ended) -> None:
-        """Take note of an event and show it."""
-        if isinstance(event, Ended):
-            self._end(event)
-        elif isinstance(event, Progress):
-            values = event.values
-            epoch = f"{values.get('stage')} epoch {values.get('epoch')}/{values.get('epochs')}"
-            self._running[event.task.key] = f"{event.task.title}, {epoch}"
-        else:
-            self._running[event.task.key] = event.task.title
-        self._draw()
+    def __call__(self, event: CampaignEvent) -> None:
+        """Take note of an event and show it.
 
-    def _end(self, event: Ended) -> None:
-        self._running.pop(event.cell.identity.digest, None)
-        self._ended += 1
-        self._clear()
-        reason = f": {event.reason.splitlines()[0]}" if event.reason else ""
-        place = f"[{self._ended:>{len(str(self._total))}}/{self._total}]"
-        line = f"{place} {event.status:<7} {event.seconds:6.1f} s  {event.cell.identity.title}{reason}"
-        self._write(f"{line}\n")
+        Raises:
+            KeyboardInterrupt: if nobody reads on, as after ``| head``: that ends the run like Ctrl-C, with
+                what is recorded.
+        """
+        self._tally(event)
+        line = line_of(event, self._tally)
+        if line:
+            try:
+                self.say(line, event)
+            except BrokenPipeError:
+                self.unread = True
+                raise KeyboardInterrupt from None
 
-    def _draw(self) -> None:
-        if self._live and self._running:
-            columns = shutil.get_terminal_size().columns
-            text = f"{self.seconds:.0f} s, running: " + "; ".join(self._running.values())
-            self._write(f"\r\x1b[2K{text[: columns - 1]}")
+    def say(self, line: str, event: CampaignEvent) -> None:
+        """Write the line of an event."""
+        self._out.write(f"{line}\n")
+        self._out.flush()
 
-    def _clear(self) -> None:
-        if self._live:
-            self._write("\r\x1b[2K")
+    def stop(self) -> None:
+        """Say that no cell starts any more; for a signal's handler, which may not use Python's streams."""
+        running = self._tally.stop()
+        os.write(_STDERR, f"{stopping(running)}\n".encode())
 
-    def _write(self, text: str) -> None:
-        try:
-            self._out.write(text)
-            self._out.flush()
-        except BrokenPipeError:
-            # Nobody reads on, as after `| head`: that ends the run like Ctrl-C, with what is recorded.
-            raise KeyboardInterrupt from None
+
+def display_for(tally: Tally) -> Display:
+    """Return the display that suits the standard output; only a terminal pays for loading the live one."""
+    if not sys.stdout.isatty():
+        return Display(tally)
+    from bench.commands.live import LiveDisplay
+
+    return LiveDisplay(tally)
+
+
+def line_of(event: CampaignEvent, tally: Tally) -> str:
+    """Return what a log says of an event; empty for one that it does not mention."""
+    if isinstance(event, Ended):
+        state = tally.state()
+        place = f"[{state.ended:>{len(str(state.total))}}/{state.total}]"
+        by = ", by another run" if event.elsewhere else ""
+        title = printable(event.cell.identity.title)
+        return f"{place} {event.status:<7} {event.seconds:6.1f} s  {title}{by}{_because(event.reason)}"
+    if isinstance(event, Waiting) and event.cells:
+        first, *others = (printable(cell.identity.title) for cell in event.cells)
+        return f"waiting for another run on this folder: {first}" + (
+            f" and {len(others)} more" if others else ""
+        )
+    return ""
+
+
+def stopping(running: int) -> str:
+    """Return what is said after the first Ctrl-C."""
+    cells = "1 cell that runs" if running == 1 else f"{running} cells that run"
+    may = f"; the {cells} may finish: Ctrl-C again to abandon {'it' if running == 1 else 'them'}"
+    return f"stopping: no cell starts any more{may if running else ''}"
+
+
+def printable(text: str) -> str:
+    """Return a name in one line, without anything that would steer a terminal."""
+    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
+
+
+def _because(reason: str) -> str:
+    return f": {printable(reason.splitlines()[0])}" if reason else ""

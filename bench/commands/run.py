@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,8 +100,9 @@ def _run(
     cells: list[Cell], todo: list[Cell], store: Store, wanted: Wanted, way: Way, data_dir: Path, damaged: bool
 ) -> int:
     from bench import registry
-    from bench.commands.display import Display
+    from bench.commands.display import display_for
     from bench.execution.campaign import count_statuses, open_once, run_cells
+    from bench.execution.tally import Tally
     from bench.experiment.workplace import Workplace
     from bench.records.folders import StoreError
 
@@ -115,10 +117,12 @@ def _run(
     recorded = len(cells) - len(todo)
     execute, device = _executor(way, wanted.threads, len(ready))
     place = Workplace(data_dir.resolve(), device, registry.plugins(), way.timeout, way.trace_test)
-    with Display(recorded + len(ready), recorded) as display:
+    tally, begin = Tally(recorded + len(ready), recorded), time.monotonic()
+    with display_for(tally) as display:
         ran = run_cells(ready, store, place, execute=execute, on_event=display)
     counts = count_statuses(cells, store)
-    return _conclude(counts, ran, display.seconds, store.root, damaged=damaged or bool(unusable))
+    seconds = time.monotonic() - begin
+    return _conclude(counts, ran, seconds, store.root, damaged=damaged or bool(unusable))
 
 
 def _executor(way: Way, threads: int, cells: int) -> tuple[Executor[Any], str]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from bench.experiment.cell import Finished, lost, run_cell
 from bench.experiment.cost import estimate
 from bench.experiment.grid import Cell, DataSource, describe_data
 from bench.experiment.workplace import Workplace
+from bench.records.claims import Claims
 from bench.records.schema import STATUSES, Failure, Status
 from bench.records.store import Store
 
@@ -37,6 +40,33 @@ class Ended:
     status: Status
     reason: str
     seconds: float
+    elsewhere: bool = False
+    """Whether another run on the same folder did it."""
+
+
+@dataclass(frozen=True)
+class Planned:
+    """Cells are about to be run; ``costs`` holds the expected seconds of each, by digest."""
+
+    costs: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """All that is left are cells that other runs on the same folder are running."""
+
+    cells: Sequence[Cell]
+
+
+CampaignEvent = Event | Planned | Waiting | Ended
+
+_PAUSE = 0.3
+"""Seconds between two looks at cells that other runs are running."""
+
+
+def never() -> bool:
+    """Do not stop."""
+    return False
 
 
 @dataclass(frozen=True)
@@ -119,11 +149,15 @@ def run_cells(
     place: Workplace,
     *,
     execute: Executor[tuple[Status, str]],
-    on_event: Callable[[Event | Ended], None],
+    on_event: Callable[[CampaignEvent], None],
+    claims: Claims | None = None,
+    stop: Callable[[], bool] = never,
 ) -> int:
-    """Run cells and record each as it ends; returns how many ended.
+    """Run cells and record each as it ends; returns how many ended here.
 
-    A cell that fails, hangs or takes its process with it is recorded as such and costs no other cell.
+    A cell that fails, hangs or takes its process with it is recorded as such and costs no other cell. One
+    that another run on the same folder is running is put aside, and looked at again when nothing else is
+    left to do: it is run here only if it has become free without a record.
 
     Args:
         cells: to run; the longest start first.
@@ -131,6 +165,9 @@ def run_cells(
         place: data folder, time limit, and the device as the process sees it that runs a cell.
         execute: where the cells run; `hard_limit` says when it must stop one.
         on_event: told of starts, progress and ends; what it raises stops the run.
+        claims: made before it was looked up what is missing; None to make them now.
+        stop: asked often, from any thread; once it says yes, no cell starts any more, and this returns
+            when those that run have ended.
 
     Raises:
         StoreError: if records cannot be written; workers are stopped.
@@ -140,17 +177,75 @@ def run_cells(
     store.prepare()
     by_digest = {cell.identity.digest: cell for cell in cells}
     costs = estimate(cells, store)
-    tasks = [
-        Task(digest, cell.identity.title, _Payload(cell, place, store.root.resolve()), costs[digest])
-        for digest, cell in by_digest.items()
-    ]
     ended = 0
-    # Ctrl-C stops the workers here, not when the iterator is collected.
-    with closing(execute(tasks, work, on_event)) as outcomes:
-        for outcome in outcomes:
-            on_event(_record(by_digest[outcome.task.key], outcome, place, store))
-            ended += 1
+    with claims or Claims(store) as held:
+        tasks = [
+            Task(
+                digest,
+                cell.identity.title,
+                _Payload(cell, place, store.root.resolve()),
+                costs[digest],
+                admit=partial(_admit, digest, held, stop),
+            )
+            for digest, cell in by_digest.items()
+        ]
+        on_event(Planned(costs))
+        while tasks:
+            aside = []
+            # Ctrl-C stops the workers here, not when the iterator is collected.
+            with closing(execute(tasks, work, on_event)) as outcomes:
+                for outcome in outcomes:
+                    key = outcome.task.key
+                    if not outcome.aside:
+                        event = _record(by_digest[key], outcome, place, store)
+                        held.release(key)
+                        on_event(event)
+                        ended += 1
+                    elif held.recorded(key):
+                        on_event(_recorded_elsewhere(by_digest[key], store))
+                    else:
+                        aside.append(outcome.task)
+            tasks = _wait_for_others(aside, by_digest, store, held, on_event, stop)
     return ended
+
+
+def _admit(digest: str, claims: Claims, stop: Callable[[], bool]) -> bool:
+    return not stop() and claims.take(digest) == "mine"
+
+
+def _wait_for_others(
+    aside: list[Task],
+    cells: Mapping[str, Cell],
+    store: Store,
+    claims: Claims,
+    on_event: Callable[[CampaignEvent], None],
+    stop: Callable[[], bool],
+) -> list[Task]:
+    """Wait while other runs have all cells that are left; returns what is left once some are free."""
+    told = 0
+    while aside and not stop():
+        standings = {task.key: claims.take(task.key) for task in aside}
+        for task in aside:
+            if standings[task.key] == "recorded":
+                on_event(_recorded_elsewhere(cells[task.key], store))
+        aside = [task for task in aside if standings[task.key] != "recorded"]
+        if "mine" in standings.values():
+            return aside
+        if len(aside) != told:
+            told = len(aside)
+            on_event(Waiting([cells[task.key] for task in aside]))
+        if aside:
+            time.sleep(_PAUSE)
+    return []
+
+
+def _recorded_elsewhere(cell: Cell, store: Store) -> Ended:
+    try:
+        record = store.read(cell.identity.digest)
+    except DataError:  # removed or damaged just now: the next run sees to that
+        return Ended(cell, "failed", "another run recorded it, but its record is gone or damaged", 0.0, True)
+    reason = "" if record.failure is None else record.failure.reason
+    return Ended(cell, record.status, reason, record.circumstances.seconds.get("total", 0.0), True)
 
 
 def count_statuses(cells: Sequence[Cell], store: Store) -> dict[str, int]:

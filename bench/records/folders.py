@@ -156,9 +156,13 @@ def _sync(folder: Path) -> None:
         os.close(handle)
 
 
+def here() -> str:
+    """Return this machine's name as it stands in names of files."""
+    return re.sub(r"[^A-Za-z0-9.]", "_", socket.gethostname()) or "_"
+
+
 def _hidden_name(what: str, digest: str) -> str:
-    host = re.sub(r"[^A-Za-z0-9.]", "_", socket.gethostname()) or "_"
-    return f".{what}-{digest}-{host}-{os.getpid()}-{secrets.token_hex(4)}"
+    return f".{what}-{digest}-{here()}-{os.getpid()}-{secrets.token_hex(4)}"
 
 
 def _abandoned(folder: Path, host: str, pid: int) -> bool:
@@ -166,11 +170,11 @@ def _abandoned(folder: Path, host: str, pid: int) -> bool:
         age = time.time() - folder.stat().st_mtime
     except FileNotFoundError:
         return False
-    here = _hidden_name("tmp", "0").split("-")[2]
-    return age > _STALE_SECONDS or (host == here and not _alive(pid))
+    return age > _STALE_SECONDS or (host == here() and not alive(pid))
 
 
-def _alive(pid: int) -> bool:
+def alive(pid: int) -> bool:
+    """Return whether this machine has a process with this number."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

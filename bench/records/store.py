@@ -18,6 +18,9 @@ from bench.records.schema import SCHEMA, STATUSES, Record, Status
 
 T = TypeVar("T")
 
+Stamp = tuple[int, int]
+"""Of a record's folder: the number of its directory, and when that changed last."""
+
 _DIGEST: Final = re.compile(r"[0-9a-f]{20}")
 
 
@@ -109,6 +112,23 @@ class Store:
             return _status(_load(self.runs / digest))
         except (Damaged, FileNotFoundError):
             return None
+
+    def stamps(self) -> dict[str, Stamp]:
+        """Return digest -> stamp of whatever is there; cheap, nothing is read."""
+        try:
+            names = [entry.name for entry in self.runs.iterdir() if entry.name[0] != "."]
+        except (FileNotFoundError, NotADirectoryError):
+            return {}
+        found = {name: self.stamp(name) for name in names}
+        return {name: stamp for name, stamp in found.items() if stamp is not None}
+
+    def stamp(self, digest: str) -> Stamp | None:
+        """Return what changes whenever a record is put in place; None where there is none."""
+        try:
+            status = (self.runs / digest).stat()
+        except OSError:
+            return None
+        return status.st_ino, status.st_mtime_ns
 
     def statuses(self) -> dict[str, Status]:
         """Return digest -> status of all sound records; `problems` names the others."""

@@ -1,25 +1,28 @@
-"""What is shown while cells run: a live line on a terminal, one plain line per finished cell in a log."""
+"""What is shown while cells run: a live view on a terminal, one plain line per finished cell in a log."""
 
 from __future__ import annotations
 
 import contextlib
 import io
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from bench.commands import invoke
-from bench.commands.display import Display
-from bench.execution.campaign import Ended
+from bench.commands.display import display_for, stopping
+from bench.execution.campaign import CampaignEvent, Ended, Planned, Waiting
+from bench.execution.tally import Tally
 from bench.execution.tasks import Progress, Slot, Started, Task
 from bench.experiment.grid import Cell
 from tests.grid import write_bundle
 from tests.records import making
 
+ROOT = Path(__file__).resolve().parents[2]
 CELL = Cell(making.identity(), "emoji")
-TASK = Task(CELL.identity.digest, CELL.identity.title, None)
+NASTY = Cell(making.identity(method="[red]x[/]", dataset="long" * 60), "emoji")
 SLOT = Slot("cpu/0", "cpu", 1)
-CLEAR = "\r\x1b[2K"
 
 
 class Terminal(io.StringIO):
@@ -29,28 +32,124 @@ class Terminal(io.StringIO):
         return True
 
 
-def show(out: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> str:
+def task(cell: Cell) -> Task:
+    return Task(cell.identity.digest, cell.identity.title, None)
+
+
+def progress(cell: Cell) -> Progress:
+    return Progress(task(cell), SLOT, {"stage": "train", "epoch": 2, "epochs": 9})
+
+
+def show(out: io.StringIO, monkeypatch: pytest.MonkeyPatch, *events: CampaignEvent) -> str:
     monkeypatch.setattr("sys.stdout", out)
-    with Display(3, 1) as display:
-        display(Started(TASK, SLOT))
-        display(Progress(TASK, SLOT, {"stage": "train", "epoch": 2, "epochs": 9}))
-        display(Ended(CELL, "failed", "a reason\nand more", 1.26))
-        assert display.seconds >= 0
+    with display_for(Tally(3, 1)) as display:
+        for event in events:
+            display(event)
     return out.getvalue()
 
 
+def screen(monkeypatch: pytest.MonkeyPatch, tally: Tally, width: int, height: int = 12) -> list[str]:
+    """Draw the view once and return its lines."""
+    from rich.console import Console
+
+    from bench.commands.live import View
+
+    console = Console(file=Terminal(), width=width, height=height, color_system=None)
+    with console.capture() as drawn:
+        console.print(View(tally))
+    return drawn.get().splitlines()
+
+
 def test_a_log_gets_one_plain_line_per_finished_cell(monkeypatch: pytest.MonkeyPatch) -> None:
-    shown = show(io.StringIO(), monkeypatch)
+    shown = show(
+        io.StringIO(),
+        monkeypatch,
+        Started(task(CELL), SLOT),
+        progress(CELL),
+        Ended(CELL, "failed", "a reason\nand more", 1.26),
+    )
     assert shown == "[2/3] failed     1.3 s  drcl on emoji (image+text), seed 0: a reason\n"
 
 
-def test_a_terminal_gets_a_live_line_that_is_cleared(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", "60")
-    shown = show(Terminal(), monkeypatch)
-    started, running, *rest = shown.removeprefix(CLEAR).split(CLEAR)
-    assert started == "0 s, running: drcl on emoji (image+text), seed 0"
-    assert running == "0 s, running: drcl on emoji (image+text), seed 0, train epoch 2/9"[:59]
-    assert "".join(rest) == "[2/3] failed     1.3 s  drcl on emoji (image+text), seed 0: a reason\n"
+def test_a_log_says_what_other_runs_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    waiting, done = Waiting([CELL, NASTY]), Ended(CELL, "done", "", 2.0, elsewhere=True)
+    first, second = show(io.StringIO(), monkeypatch, waiting, done).splitlines()
+    assert first == "waiting for another run on this folder: drcl on emoji (image+text), seed 0 and 1 more"
+    assert second == "[2/3] done       2.0 s  drcl on emoji (image+text), seed 0, by another run"
+
+
+def test_a_terminal_gets_the_same_lines_and_a_view_that_is_cleared(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("NO_COLOR", "1")
+    shown = show(Terminal(), monkeypatch, Started(task(CELL), SLOT), Ended(CELL, "failed", "why", 1.26))
+    assert "[2/3] failed     1.3 s  drcl on emoji (image+text), seed 0: why\n" in shown
+    assert "1/3 cells" in shown  # the view, before the cell ended
+    assert shown.endswith("\x1b[2K")  # its last act: the view's lines are erased
+
+
+@pytest.mark.parametrize("width", [30, 60, 100])
+def test_no_line_of_the_view_is_wider_than_the_screen_and_names_stay_as_they_are(
+    monkeypatch: pytest.MonkeyPatch, width: int
+) -> None:
+    tally = Tally(3, 1)
+    for cell in (CELL, NASTY):
+        tally(Started(task(cell), SLOT))
+        tally(progress(cell))
+    lines = screen(monkeypatch, tally, width)
+    assert len(lines) == 4
+    assert all(len(line) <= width for line in lines)
+    assert "[red]" in lines[3]
+    assert width < 60 or "train 2/9     cpu/0  0:00:0" in lines[2]
+
+
+def test_a_long_title_does_not_wrap_a_finished_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "50")
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("NO_COLOR", "1")
+    shown = show(Terminal(), monkeypatch, Ended(NASTY, "done", "", 1.0))
+    (line,) = [line for line in shown.replace("\r", "\n").splitlines() if "done" in line]
+    assert "[red]x[/] on long" in line
+    assert len(line.rpartition("\x1b[2K")[2].removeprefix("\x1b[?25l")) == 50
+
+
+def test_more_running_cells_than_lines_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    tally = Tally(9, 0)
+    for seed in range(8):
+        tally(Started(task(Cell(making.identity(seed=seed), "emoji")), SLOT))
+    lines = screen(monkeypatch, tally, 80, height=8)
+    assert len(lines) <= 7
+    assert lines[-1] == "  and 5 more"
+
+
+def test_a_terminal_is_told_what_ctrl_c_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    tally = Tally(3, 1)
+    tally(Started(task(CELL), SLOT))
+    assert tally.stop() == 1
+    assert screen(monkeypatch, tally, 120)[-1] == stopping(1)
+    assert "Ctrl-C again" in stopping(1)
+    assert stopping(0) == "stopping: no cell starts any more"
+
+
+def test_the_time_left_comes_from_the_costs_and_is_corrected_by_what_was_measured() -> None:
+    now = [1000.0]
+    tally = Tally(8, 0, clock=lambda: now[0])
+    cells = [Cell(making.identity(seed=seed), "emoji") for seed in range(8)]
+    assert tally.state().left is None
+    tally(Planned({cell.identity.digest: 10.0 for cell in cells}))
+    assert tally.state().left == 80.0
+    for cell in cells[:2]:
+        tally(Started(task(cell), SLOT))
+    assert tally.state().left == 40.0  # two at once
+    now[0] += 5
+    assert tally.state().left == 35.0
+    for cell in cells[:3]:
+        tally(Ended(cell, "done", "", 20.0))
+    assert tally.state().left == 50.0  # five cells that take twice as long as was thought
+    for cell in cells[3:]:
+        tally(Ended(cell, "done", "", 20.0, elsewhere=True))
+    state = tally.state()
+    assert (state.ended, state.elsewhere, state.left) == (8, 5, None)
 
 
 def test_a_reader_that_goes_away_is_an_interruption(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -59,8 +158,16 @@ def test_a_reader_that_goes_away_is_an_interruption(monkeypatch: pytest.MonkeyPa
             raise BrokenPipeError
 
     monkeypatch.setattr("sys.stdout", Closed())
+    display = display_for(Tally(1, 0))
     with pytest.raises(KeyboardInterrupt):
-        Display(1, 0)(Ended(CELL, "done", "", 1.0))
+        display(Ended(CELL, "done", "", 1.0))
+    assert display.unread
+
+
+def test_names_cannot_steer_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    cell = Cell(making.identity(dataset="a\x1b[2Jb"), "emoji")
+    shown = show(io.StringIO(), monkeypatch, Ended(cell, "done", "", 1.0))
+    assert "drcl on a\N{REPLACEMENT CHARACTER}[2Jb (image+text)" in shown
 
 
 def test_a_cell_in_this_process_does_not_take_the_display_into_its_log(tmp_path: Path) -> None:
@@ -68,6 +175,12 @@ def test_a_cell_in_this_process_does_not_take_the_display_into_its_log(tmp_path:
     words = ["run", "--results", tmp_path / "r", "--jobs", 0, "--methods", "sdml", "--datasets", bundle]
     with contextlib.redirect_stdout(Terminal()) as out:
         assert invoke([*map(str, words), "--set", "*.epochs=2"]) == 0
-    assert "train epoch 1/2" in out.getvalue()
+    assert "0/1 cells" in out.getvalue()
     (log,) = (tmp_path / "r").glob("runs/*/log.txt")
-    assert "epoch 1/2" not in log.read_text()
+    assert "cells" not in log.read_text()
+
+
+def test_a_pipe_does_not_pay_for_the_live_view() -> None:
+    code = "import sys, bench.commands.run, bench.commands.display; print('rich' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"

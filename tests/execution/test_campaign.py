@@ -13,7 +13,9 @@ import torch
 
 from bench.execution import inline_executor, local_executor, local_slots
 from bench.execution.campaign import (
+    CampaignEvent,
     Ended,
+    Planned,
     count_statuses,
     describe_sources,
     hard_limit,
@@ -22,7 +24,7 @@ from bench.execution.campaign import (
     run_cells,
     stale,
 )
-from bench.execution.tasks import Event, Progress, Started
+from bench.execution.tasks import Progress, Started
 from bench.experiment.grid import Cell
 from bench.experiment.workplace import Workplace
 from bench.records import Store, StoreError
@@ -42,8 +44,8 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_bundle(tmp_path_factory.mktemp("campaign") / "small.npz")
 
 
-def run(cells: Sequence[Cell], results: Path, place: Workplace = PLACE, jobs: int = 0) -> list[Event | Ended]:
-    events: list[Event | Ended] = []
+def run(cells: Sequence[Cell], results: Path, place: Workplace = PLACE, jobs: int = 0) -> list[CampaignEvent]:
+    events: list[CampaignEvent] = []
     execute = (
         local_executor(local_slots(jobs, 1), timeout=hard_limit(place.seconds)) if jobs else inline_executor
     )
@@ -52,7 +54,7 @@ def run(cells: Sequence[Cell], results: Path, place: Workplace = PLACE, jobs: in
     return events
 
 
-def ends(events: Sequence[Event | Ended]) -> list[Ended]:
+def ends(events: Sequence[CampaignEvent]) -> list[Ended]:
     return [event for event in events if isinstance(event, Ended)]
 
 
@@ -229,7 +231,7 @@ def test_a_record_of_a_later_version_is_left_to_that_version(small: Path, tmp_pa
 
 def test_events_tell_of_starts_and_ends_in_order(small: Path, tmp_path: Path) -> None:
     events = run(cells_of(["plain", "raises"], small), tmp_path)
-    assert [type(event) for event in events] == [Started, Ended, Started, Ended]
+    assert [type(event) for event in events] == [Planned, Started, Ended, Started, Ended]
     assert {(end.cell.identity.method, end.status, end.reason) for end in ends(events)} == {
         ("plain", "done", ""),
         ("raises", "failed", "ValueError: the matrix is singular"),
@@ -268,7 +270,7 @@ def test_a_folder_that_cannot_be_written_stops_the_run_before_it_starts(small: P
 
 
 def test_what_the_listener_raises_stops_the_run_and_keeps_what_is_done(small: Path, tmp_path: Path) -> None:
-    def stop(event: Event | Ended) -> None:
+    def stop(event: CampaignEvent) -> None:
         if isinstance(event, Ended):
             raise KeyboardInterrupt
 

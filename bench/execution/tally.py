@@ -1,0 +1,129 @@
+"""Where a run stands: a listener to its events that others may ask at any time, from any thread."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+
+import msgspec
+
+from bench.execution.campaign import CampaignEvent, Ended, Planned, Waiting
+from bench.execution.tasks import Progress, Started
+from bench.records.running import Running, RunState
+
+_TRUSTED = 3
+"""So many cells must have ended before their times correct the estimates of those that are left."""
+
+
+class Tally:
+    """Counts what has ended and knows what is running."""
+
+    def __init__(
+        self, total: int, recorded: int, what: str = "", clock: Callable[[], float] = time.time
+    ) -> None:
+        """Begin to count.
+
+        Args:
+            total: cells asked for.
+            recorded: of these, how many need not run.
+            what: part of the grid, such as ``shard 1/4``; empty for all of it.
+            clock: seconds since 1970.
+        """
+        self._total, self._recorded, self._what, self._clock = total, recorded, what, clock
+        self._began = clock()
+        self._lock = threading.Lock()
+        self._costs: dict[str, float] = {}
+        self._running: dict[str, Running] = {}
+        self._statuses: Counter[str] = Counter()
+        self._elsewhere = 0
+        self._waiting = 0
+        self._slots = 1
+        self._times: list[tuple[float, float]] = []
+        self._stopping = False
+
+    def __call__(self, event: CampaignEvent) -> None:
+        """Take note of an event."""
+        with self._lock:
+            if isinstance(event, Planned):
+                self._costs = dict(event.costs)
+            elif isinstance(event, Waiting):
+                self._waiting = len(event.cells)
+            elif isinstance(event, Ended):
+                self._end(event)
+            elif isinstance(event, Started):
+                self._start(event)
+            elif isinstance(event, Progress):
+                self._go_on(event)
+
+    def stop(self) -> int:
+        """Take note that no cell starts any more and return how many are running.
+
+        For use by a signal's handler: it waits for no lock.
+        """
+        self._stopping = True
+        return len(self._running)
+
+    def state(self) -> RunState:
+        """Return where the run stands."""
+        with self._lock:
+            now = self._clock()
+            return RunState(
+                began=self._began,
+                written=now,
+                what=self._what,
+                total=self._total,
+                recorded=self._recorded,
+                statuses=dict(self._statuses),
+                elsewhere=self._elsewhere,
+                waiting=self._waiting,
+                running=[*self._running.values()],
+                left=self._left(now),
+                stopping=self._stopping,
+            )
+
+    def _start(self, event: Started) -> None:
+        self._running[event.task.key] = Running(
+            digest=event.task.key, title=event.task.title, slot=event.slot.name, began=self._clock()
+        )
+        self._slots = max(self._slots, len(self._running))
+
+    def _go_on(self, event: Progress) -> None:
+        running = self._running.get(event.task.key)
+        if running is not None:
+            known = {key: event.values.get(key) for key in ("stage", "epoch", "epochs")}
+            self._running[event.task.key] = msgspec.structs.replace(
+                running, **{key: value for key, value in known.items() if value is not None}
+            )
+
+    def _end(self, event: Ended) -> None:
+        digest = event.cell.identity.digest
+        self._running.pop(digest, None)
+        cost = self._costs.pop(digest, None)
+        self._statuses[event.status] += 1
+        self._waiting = 0
+        if event.elsewhere:
+            self._elsewhere += 1
+        elif cost is not None:
+            self._times.append((cost, event.seconds))
+
+    def _left(self, now: float) -> float | None:
+        """Return the expected seconds until all has ended; None where nothing is known.
+
+        The slots are as many as ran at once so far. Once some cells have ended, the others are expected to
+        miss their estimates by the same factor.
+        """
+        if not self._costs:
+            return None
+        expected, spent = (
+            (sum(column) for column in zip(*self._times, strict=True)) if self._times else (0.0, 0.0)
+        )
+        factor = spent / expected if len(self._times) >= _TRUSTED and expected > 0 else 1.0
+        rests = [
+            max(0.0, factor * cost - (now - self._running[key].began))
+            if key in self._running
+            else factor * cost
+            for key, cost in self._costs.items()
+        ]
+        return max(sum(rests) / self._slots, max(rests))

@@ -1,0 +1,195 @@
+"""What runs at the moment: a small file per `run`, ``<results>/running/<host>-<pid>.json``, for `status`.
+
+It is a courtesy: a run never fails because of it, and nothing is decided by it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Final
+
+import msgspec
+
+from bench.records.folders import alive, here
+
+_PAUSE: Final = 1.0
+"""Seconds between two looks at whether there is something new to write."""
+
+_SIGN_OF_LIFE: Final = 10.0
+"""Seconds after which the file is written even if nothing has changed."""
+
+_SILENT: Final = 120.0
+"""Seconds of silence after which a run counts as dead: it may be on a machine that is gone."""
+
+_FORGOTTEN: Final = 86_400.0
+"""Seconds after which the file of a run on another machine is removed."""
+
+
+class Running(msgspec.Struct, frozen=True, kw_only=True):
+    """A cell on its way.
+
+    Attributes:
+        digest: of the cell.
+        title: of the cell.
+        slot: where it runs.
+        began: seconds since 1970.
+        stage: of the fit; empty before the first report.
+        epoch: of the stage; 0 before the first report.
+        epochs: how many the stage has at most; 0 where unknown.
+    """
+
+    digest: str
+    title: str
+    slot: str
+    began: float
+    stage: str = ""
+    epoch: int = 0
+    epochs: int = 0
+
+
+class RunState(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a run stands.
+
+    Attributes:
+        began: seconds since 1970.
+        written: the same, of this state.
+        what: part of the grid, such as ``shard 1/4``; empty for all of it.
+        total: cells asked for.
+        recorded: of these, how many were recorded before.
+        statuses: how many ended since, by status.
+        elsewhere: of those, how many another run did.
+        waiting: how many are left that other runs are running, once all else is done.
+        running: cells on their way.
+        left: expected seconds until all has ended; None where nothing is known.
+        stopping: whether no cell starts any more, because of Ctrl-C.
+    """
+
+    began: float
+    written: float
+    what: str
+    total: int
+    recorded: int
+    statuses: dict[str, int]
+    elsewhere: int
+    waiting: int
+    running: list[Running]
+    left: float | None
+    stopping: bool
+
+    @property
+    def ended(self) -> int:
+        """Return how many cells need not run any more."""
+        return self.recorded + sum(self.statuses.values())
+
+    @property
+    def failed(self) -> int:
+        """Return how many of the cells that ended have no result, for no declared reason."""
+        return sum(number for status, number in self.statuses.items() if status not in ("done", "skipped"))
+
+
+def stage(running: Running) -> str:
+    """Return how far a cell is, such as ``train 3/20``; empty before its first report."""
+    if not running.stage:
+        return ""
+    of = f"/{running.epochs}" if running.epochs else ""
+    return f"{running.stage} {running.epoch}{of}"
+
+
+def clock(seconds: float) -> str:
+    """Return a duration as ``0:01:23``, hours first."""
+    whole = max(0, round(seconds))
+    return f"{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}"
+
+
+class Heartbeat:
+    """Keeps the file of this run up to date while it is open, from a thread of its own."""
+
+    def __init__(self, results: Path, state: Callable[[], RunState], pause: float = _PAUSE) -> None:
+        """Tell of a run.
+
+        Args:
+            results: its folder.
+            state: asked where the run stands, from another thread.
+            pause: seconds between two looks; the file is written once per look at most.
+        """
+        self._folder = results / "running"
+        self._path = self._folder / f"{here()}-{os.getpid()}.json"
+        self._state = state
+        self._pause = pause
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
+
+    def __enter__(self) -> Heartbeat:
+        """Remove what dead runs have left, and start."""
+        with contextlib.suppress(OSError):
+            self._folder.mkdir(exist_ok=True)
+            _tidy(self._folder)
+            self._write(self._state())
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop and remove the file."""
+        self._over.set()
+        self._thread.join()
+        with contextlib.suppress(OSError):
+            self._path.unlink(missing_ok=True)
+            self._folder.rmdir()  # unless other runs have files there
+
+    def _beat(self) -> None:
+        last = self._state()
+        while not self._over.wait(self._pause):
+            state = self._state()
+            same = msgspec.structs.replace(state, written=last.written, left=last.left) == last
+            if same and state.written - last.written < _SIGN_OF_LIFE:
+                continue
+            with contextlib.suppress(OSError):
+                self._write(state)
+            last = state
+
+    def _write(self, state: RunState) -> None:
+        # Not flushed to the disk: after a crash of the machine the file means nothing anyway.
+        temporary = self._path.with_suffix(".tmp")
+        temporary.write_bytes(msgspec.json.encode(state))
+        temporary.replace(self._path)
+
+
+def running_now(results: Path) -> list[tuple[str, RunState]]:
+    """Return (name, state) of the runs that are at work in a results folder; the name is ``<host>-<pid>``."""
+    return [(path.stem, state) for path, state in _files(results / "running") if state is not None]
+
+
+def _tidy(folder: Path) -> None:
+    for path, state in _files(folder):
+        name, age = path.stem, time.time() - path.stat().st_mtime
+        if state is None and (_is_ours(name) or age > _FORGOTTEN):
+            path.unlink(missing_ok=True)
+            path.with_suffix(".tmp").unlink(missing_ok=True)
+
+
+def _files(folder: Path) -> Iterator[tuple[Path, RunState | None]]:
+    """Iterate over the files of runs, with None for those that are dead or cannot be read."""
+    for path in sorted(folder.glob("*.json")):
+        try:
+            silence = time.time() - path.stat().st_mtime
+            state = msgspec.json.decode(path.read_bytes(), type=RunState)
+        except FileNotFoundError:  # it has just ended
+            continue
+        except (OSError, msgspec.DecodeError):
+            yield path, None
+            continue
+        pid = path.stem.rpartition("-")[2]
+        dead = _is_ours(path.stem) and not (pid.isdecimal() and alive(int(pid)))
+        yield path, None if dead or silence > _SILENT else state
+
+
+def _is_ours(name: str) -> bool:
+    return name.rpartition("-")[0] == here()
