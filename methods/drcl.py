@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import log_softmax
 
-from bench.contract import Context, MethodCard, UsageError
+from bench.contract import Context, MethodCard, Unsupported
 from bench.training import (
     Batch,
     Best,
@@ -137,8 +137,7 @@ class DRCL(DeepMethod):
     settings: DRCLSettings
     variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "without_spl": {"prior": "orthogonal"},
-        "prior_image": {"prior": "image"},
-        "prior_text": {"prior": "text"},
+        **{f"prior_{name}": {"prior": name} for name in ("image", "text", "audio", "3d", "video")},
         "without_mrr": {"alpha": 0.0, "beta": 0.0},
         "without_jl": {"eta": 0.0},
         "without_jd": {"alpha": 0.0},
@@ -209,7 +208,7 @@ class DRCL(DeepMethod):
         if self.settings.prior == "selected":
             return list(train)
         if self.settings.prior not in train:
-            raise UsageError(
+            raise Unsupported(
                 f"drcl.prior is {self.settings.prior!r}, but the modalities are {', '.join(train)}; "
                 "take one of these, 'selected' or 'orthogonal'"
             )
