@@ -31,9 +31,10 @@ def command(names: Sequence[str], device: str, words: Sequence[str], plugin_file
 
     with registry.importing():
         load_plugins(plugin_files)
-    overrides = parse_overrides(words)
+        overrides = parse_overrides(words)
+        chosen = select_methods(names)
     broken = 0
-    for name in select_methods(names):
+    for name in chosen:
         known = registry.method(name).defaults
         for_all = {key: value for key, value in overrides.get("*", {}).items() if key in known}
         settings = {**for_all, **overrides.get(name, {})}
