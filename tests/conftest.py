@@ -2,12 +2,33 @@
 
 from __future__ import annotations
 
+import os
+import pickle
+
 import pytest
+from filelock import FileLock
 
 from tests.grid import Grid, run_grid
+
+_LONG = ("test_readme.py", "test_tutorial.py")
+"""They take longest: started last, one of them would keep one worker busy while the others wait."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let the longest tests begin first; the others stay in their order."""
+    items.sort(key=lambda item: item.path.name not in _LONG)
 
 
 @pytest.fixture(scope="session")
 def grid(tmp_path_factory: pytest.TempPathFactory) -> Grid:
     """A results folder with every kind of record in it, made once; to be read only."""
-    return run_grid(tmp_path_factory.mktemp("grid"))
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        return run_grid(tmp_path_factory.mktemp("grid"))
+    shared = tmp_path_factory.getbasetemp().parent  # of all workers
+    made = shared / "grid.pickle"
+    with FileLock(shared / "grid.lock"):
+        if not made.exists():
+            (shared / "grid").mkdir()
+            made.write_bytes(pickle.dumps(run_grid(shared / "grid")))
+    grid: Grid = pickle.loads(made.read_bytes())
+    return grid

@@ -13,6 +13,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 _FENCE = re.compile(r'^```(?P<language>\w+)(?: title="(?P<title>[^"]+)")?\n(?P<text>.*?)^```$', re.M | re.S)
+UNFINISHED = shutil.ignore_patterns("*.pyc.*")
+"""Compiled files are copied too, for compiling takes seconds; but not those that are just being written."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ def blocks(document: Path) -> Iterator[Block]:
 def copy_of_the_project(folder: Path) -> Path:
     """Copy what a clone has and its commands use; results, reports and data start empty."""
     for name in ("bench", "methods", "datasets", "docs"):
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(ROOT / name, folder / name, ignore=UNFINISHED)
     for name in ("README.md", "pyproject.toml", "Makefile", "constraints.txt"):
         shutil.copy(ROOT / name, folder / name)
     return folder
