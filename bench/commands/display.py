@@ -7,8 +7,12 @@ import sys
 from types import TracebackType
 from typing import Final
 
-from bench.execution.campaign import CampaignEvent, Ended, Waiting
+from bench.execution.campaign import CampaignEvent, Ended, Planned, Waiting
 from bench.execution.tally import Tally
+from bench.execution.tasks import Retried
+
+STOPPING: Final = "stopping: no cell starts any more, those that run may finish; Ctrl-C again to abandon them"
+"""What is said after the first Ctrl-C."""
 
 _STDERR: Final = 2
 
@@ -61,8 +65,8 @@ class Display:
 
     def stop(self) -> None:
         """Say that no cell starts any more; for a signal's handler, which may not use Python's streams."""
-        running = self._tally.stop()
-        os.write(_STDERR, f"{stopping(running)}\n".encode())
+        self._tally.stop()
+        os.write(_STDERR, f"{STOPPING}\n".encode())
 
 
 def display_for(tally: Tally) -> Display:
@@ -82,19 +86,20 @@ def line_of(event: CampaignEvent, tally: Tally) -> str:
         by = ", by another run" if event.elsewhere else ""
         title = printable(event.cell.identity.title)
         return f"{place} {event.status:<7} {event.seconds:6.1f} s  {title}{by}{_because(event.reason)}"
+    if isinstance(event, Retried):
+        again = f"attempt {event.attempt} of {event.attempts}"
+        return f"again, {again}: {printable(event.task.title)}{_because(event.lost.reason)}"
     if isinstance(event, Waiting) and event.cells:
         first, *others = (printable(cell.identity.title) for cell in event.cells)
         return f"waiting for another run on this folder: {first}" + (
             f" and {len(others)} more" if others else ""
         )
+    if isinstance(event, Planned) and event.unclaimed:
+        return (
+            f"note: there are no file locks on the results folder ({event.unclaimed}): "
+            "a second run on it may do cells twice"
+        )
     return ""
-
-
-def stopping(running: int) -> str:
-    """Return what is said after the first Ctrl-C."""
-    cells = "1 cell that runs" if running == 1 else f"{running} cells that run"
-    may = f"; the {cells} may finish: Ctrl-C again to abandon {'it' if running == 1 else 'them'}"
-    return f"stopping: no cell starts any more{may if running else ''}"
 
 
 def printable(text: str) -> str:

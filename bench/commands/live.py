@@ -12,7 +12,7 @@ from rich.progress_bar import ProgressBar
 from rich.segment import Segment
 from rich.text import Text
 
-from bench.commands.display import Display, printable, stopping
+from bench.commands.display import STOPPING, Display, printable
 from bench.execution.campaign import CampaignEvent, Ended
 from bench.execution.tally import Tally
 from bench.records.running import Running, RunState, clock, stage
@@ -91,7 +91,7 @@ class View:
         if len(shown) < len(state.running):
             yield _line(f"  and {len(state.running) - len(shown)} more")
         if state.stopping:
-            yield _line(stopping(len(state.running)), "bold yellow")
+            yield _line(STOPPING, "bold yellow")
         elif state.waiting:
             yield _line(f"waiting for {state.waiting} cells of another run on this folder")
 

@@ -46,9 +46,15 @@ class Ended:
 
 @dataclass(frozen=True)
 class Planned:
-    """Cells are about to be run; ``costs`` holds the expected seconds of each, by digest."""
+    """Cells are about to be run.
+
+    Attributes:
+        costs: expected seconds of each, by digest.
+        unclaimed: why cells cannot be claimed here; empty where they can.
+    """
 
     costs: Mapping[str, float]
+    unclaimed: str = ""
 
 
 @dataclass(frozen=True)
@@ -189,7 +195,7 @@ def run_cells(
             )
             for digest, cell in by_digest.items()
         ]
-        on_event(Planned(costs))
+        on_event(Planned(costs, held.unavailable))
         while tasks:
             aside = []
             # Ctrl-C stops the workers here, not when the iterator is collected.

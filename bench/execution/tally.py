@@ -18,7 +18,11 @@ _TRUSTED = 3
 
 
 class Tally:
-    """Counts what has ended and knows what is running."""
+    """Counts what has ended and knows what is running.
+
+    Attributes:
+        ran: how many cells ended in this run.
+    """
 
     def __init__(
         self, total: int, recorded: int, what: str = "", clock: Callable[[], float] = time.time
@@ -37,6 +41,7 @@ class Tally:
         self._costs: dict[str, float] = {}
         self._running: dict[str, Running] = {}
         self._statuses: Counter[str] = Counter()
+        self.ran = 0
         self._elsewhere = 0
         self._waiting = 0
         self._slots = 1
@@ -57,13 +62,9 @@ class Tally:
             elif isinstance(event, Progress):
                 self._go_on(event)
 
-    def stop(self) -> int:
-        """Take note that no cell starts any more and return how many are running.
-
-        For use by a signal's handler: it waits for no lock.
-        """
+    def stop(self) -> None:
+        """Take note that no cell starts any more; for a signal's handler, so it waits for no lock."""
         self._stopping = True
-        return len(self._running)
 
     def state(self) -> RunState:
         """Return where the run stands."""
@@ -105,7 +106,9 @@ class Tally:
         self._waiting = 0
         if event.elsewhere:
             self._elsewhere += 1
-        elif cost is not None:
+            return
+        self.ran += 1
+        if cost is not None:
             self._times.append((cost, event.seconds))
 
     def _left(self, now: float) -> float | None:

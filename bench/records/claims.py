@@ -40,6 +40,7 @@ class Claims:
     POSIX locks belong to a process: use one object at a time per results folder.
 
     Attributes:
+        store: of the records.
         unavailable: why there are no claims here, in a few words; empty where there are.
     """
 
@@ -50,7 +51,7 @@ class Claims:
             store: its records tell whether another run has finished a cell in the meantime.
         """
         self.unavailable = "" if fcntl is not None else "this system has none"
-        self._store = store
+        self.store = store
         self._path: Path = store.root / ".claims"
         self._seen = store.stamps()
         self._file: int | None = None
@@ -97,7 +98,7 @@ class Claims:
 
     def recorded(self, digest: str) -> bool:
         """Return whether another run has recorded this cell since the claims were made."""
-        return self._store.stamp(digest) != self._seen.get(digest) and self._store.has(digest)
+        return self.store.stamp(digest) != self._seen.get(digest) and self.store.has(digest)
 
     def release(self, digest: str) -> None:
         """Give a claim back: the cell is recorded."""

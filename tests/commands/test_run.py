@@ -52,7 +52,12 @@ WRONG = [
     (["--set", "plain.seconds=2020-01-01"], "neither text, finite number, list nor map"),
     (["--set", "plain.widths=[1, two]"], "settings of plain: widths[1]: Expected int, got str"),
     (["--data", "/no/such/folder"], "there is no data folder /no/such/folder"),
-    (["--device", "gpu"], "there is no device 'gpu' here; there are: cpu"),
+    (["--devices", "gpu"], "there is no device 'gpu' here; there are: cpu"),
+    (["--devices", "cpu,cuda:0"], "there is no device 'cuda:0' here; there are: cpu"),
+    (["--devices", ""], "there is no device '' here"),
+    (["--jobs-per-device", "2"], "--jobs-per-device is for GPUs; --jobs says how many"),
+    (["--max-memory", "lots"], "'lots' is not an amount of memory; write a number and a unit, such as 500M"),
+    (["--max-memory", "1G"], "--max-memory needs a worker process that can be stopped; leave --jobs 0 out"),
     (["--plugin", "/no/file.py"], "plug-in /no/file.py is not a Python file"),
 ]
 
@@ -183,21 +188,19 @@ def test_a_fault_of_our_own_is_not_dressed_up_as_the_users(
     def stumble(*_: object, **__: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("bench.execution.campaign.estimate", stumble)
+    monkeypatch.setattr("bench.execution.campaign.expect", stumble)
     with pytest.raises(ZeroDivisionError):
         run(tmp_path / "r", "--datasets", small)
 
 
 def test_as_many_workers_as_processors_unless_asked_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
-    from bench.commands.run import Way, _jobs
+    from bench.commands.places import Places, survey
 
     monkeypatch.setattr("joblib.cpu_count", lambda: 8)
-    way = Way(None, "cpu", None, (), False, False)
-    assert [_jobs(way, threads, 100) for threads in (1, 3, 16)] == [8, 2, 1]
-    assert _jobs(way, 1, 5) == 5
-    assert _jobs(replace(way, device="cuda"), 1, 100) == 1
-    assert _jobs(replace(way, jobs=4), 1, 100) == 4
-    assert _jobs(replace(way, jobs=0), 1, 100) == 0
+    usual = Places("cpu", None, None, None, None, 1)
+    assert [len(survey(usual, threads).slots) for threads in (1, 3, 16)] == [8, 2, 1]
+    assert len(survey(replace(usual, jobs=4), 1).slots) == 4
+    assert survey(replace(usual, jobs=0), 1).slots == []
 
 
 def test_a_damaged_record_is_named_and_made_again(tmp_path: Path, small: Path) -> None:
