@@ -5,14 +5,15 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression
 
 from bench.contract import Array, Context, Method, MethodCard, Modality, Split, Unsupported, fitted_part
 from bench.data.scaling import Scaler, Scaling
+
+if TYPE_CHECKING:
+    from sklearn.linear_model import LogisticRegression
 
 
 @dataclass(frozen=True)
@@ -136,6 +137,10 @@ class _Classifier:
 
 
 def _regression(rows: Array, labels: Array, settings: SMSettings) -> LogisticRegression:
+    # Here, since it takes seconds to import: whoever lists the methods should not wait for it.
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
+
     model = LogisticRegression(C=settings.strength, max_iter=settings.iterations)
     with warnings.catch_warnings():
         # Said once per modality by `SM.fit`, in words that name the setting.

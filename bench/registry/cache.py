@@ -1,8 +1,8 @@
 """Descriptions remembered from one process to the next.
 
 Importing all methods takes seconds because they bring torch. Their cards and settings are therefore kept
-in a cache file, one entry per source. An entry is valid as long as neither the source nor any other file
-of the house has changed: a class inherits settings and card fields from elsewhere.
+in a cache file, one entry per source. An entry is valid as long as neither the source, nor a file beside it
+that it imports, nor the harness has changed: a class inherits settings and card fields from elsewhere.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,11 @@ import msgspec
 from bench.atomic import write_whole
 from bench.registry.describing import Answer, describe_apart, describe_here
 from bench.registry.descriptions import SHAPES
-from bench.registry.sources import Source, folder_of, is_plugin
+from bench.registry.sources import BASE, Source, folder_of, is_plugin
+
+_IMPORT = re.compile(r"^[ \t]*(?:from|import)\b[^\n(]*(?:\([^)]*\))?", re.MULTILINE)
+_NAME = re.compile(r"\w+")
+_UNCLEAR = ("import_module", "__import__", "import *")
 
 
 def answers(found: Sequence[Source]) -> list[Answer]:
@@ -30,13 +35,18 @@ def answers(found: Sequence[Source]) -> list[Answer]:
     """
     by_hand = {source: describe_here(source) for source in found if is_plugin(source.where)}
     others = [source for source in found if source not in by_hand]
-    entries, house = _read(), _house()
-    known = {source: entries[_name(source)] for source in others if _is_valid(entries, source, house)}
+    entries, harness = _read(), _digest(Path(__file__).resolve().parent.parent.rglob("*.py"))
+    houses = {source: f"{harness} {_digest(_beside(source))}" for source in others}
+    known = {
+        source: entries[_name(source)] for source in others if _is_valid(entries, source, houses[source])
+    }
     missing = [source for source in others if source not in known]
     made = dict(zip(missing, describe_apart(missing), strict=True))
     fresh = {source: answer.value for source, answer in made.items() if not answer.problem}
     if fresh:
-        _write({**entries, **{_name(source): _entry(source, house, fresh[source]) for source in fresh}})
+        _write(
+            {**entries, **{_name(source): _entry(source, houses[source], fresh[source]) for source in fresh}}
+        )
     return [
         by_hand.get(source) or made.get(source) or Answer(value=known[source]["value"]) for source in found
     ]
@@ -61,11 +71,32 @@ def _is_valid(entries: dict[str, Any], source: Source, house: str) -> bool:
     return True
 
 
-def _house() -> str:
-    """Digest of all files that a description may depend on: names, sizes and times of change."""
-    folders = {Path(__file__).resolve().parent.parent, folder_of("methods"), folder_of("datasets")}
+def _beside(source: Source) -> set[Path]:
+    """Return the files beside the source that its imports name, and those that they name; all if unsure."""
+    start = Path(source.where)
+    if not start.is_file():  # an entry point may lead anywhere
+        return {path for kind in BASE for path in folder_of(kind).glob("*.py")}
+    everything = {path.stem: path for path in start.parent.glob("*.py")}
+    found: set[Path] = set()
+    waiting = [start]
+    while waiting:
+        path = waiting.pop()
+        found.add(path)
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError):
+            return set(everything.values())
+        if any(word in text for word in _UNCLEAR):
+            return set(everything.values())
+        names = {name for match in _IMPORT.finditer(text) for name in _NAME.findall(match[0])}
+        waiting += [everything[name] for name in names & everything.keys() if everything[name] not in found]
+    return found
+
+
+def _digest(paths: Iterable[Path]) -> str:
+    """Digest names, sizes and times of change."""
     digest = hashlib.sha256()
-    for path in sorted(file for folder in folders for file in folder.rglob("*.py")):
+    for path in sorted(paths):
         with contextlib.suppress(OSError):  # a file may vanish while we look
             state = path.stat()
             digest.update(f"{path} {state.st_size} {state.st_mtime_ns}\n".encode())

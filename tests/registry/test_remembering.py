@@ -50,16 +50,44 @@ def test_a_changed_file_is_described_anew(write: Writer, described: list[str]) -
     assert len(described) == 2
 
 
-def test_a_change_in_another_file_of_the_house_counts_too(
-    write: Writer, described: list[str], home: Path
+IMPORTS = (
+    "from ._base import epochs",
+    "from . import _base",
+    "from . import (\n    _base,\n)",
+    "import methods._base",
+    "from ._middle import epochs",
+    "import importlib\nbase = importlib.import_module('._ba' + 'se', __package__)",
+)
+
+
+@pytest.mark.parametrize("line", IMPORTS)
+def test_a_change_in_a_file_that_it_imports_counts_too(
+    write: Writer, described: list[str], home: Path, line: str
 ) -> None:
     """Settings may be inherited from a base class that lives elsewhere."""
-    write("alpha")
+    base = home / "methods" / "_base.py"
+    base.write_text("epochs = 3\n")
+    (home / "methods" / "_middle.py").write_text("from ._base import epochs\n")
+    file = write("alpha")
+    file.write_text(
+        file.read_text() + f"\n\ndef later() -> None:\n    {line.replace(chr(10), chr(10) + '    ')}\n"
+    )
     registry.registered()
-    (home / "methods" / "_base.py").write_text("epochs = 3\n")
+    base.write_text("epochs = 300\n")
     registry.rescan()
     registry.registered()
     assert len(described) == 2
+
+
+def test_a_change_in_a_file_that_has_nothing_to_do_with_it_does_not_count(
+    write: Writer, described: list[str]
+) -> None:
+    write("alpha")
+    registry.registered()
+    beta = write("beta")
+    registry.rescan()
+    registry.registered()
+    assert described[1:] == [str(beta)]
 
 
 def test_files_named_by_hand_are_always_imported(write: Writer, described: list[str], tmp_path: Path) -> None:
