@@ -1,0 +1,1 @@
+"""Drills: what a run survives. Users can run them, too: `make drill`."""

@@ -1,0 +1,155 @@
+"""Methods that break in one way each, and some that work; NumPy alone, so that a worker starts quickly.
+
+Given to the harness with ``--plugin``. Each notes its start in the file that the variable DRILL_LOG names;
+``waits`` goes on once the file exists that DRILL_GATE names. Neither is part of a cell's identity, so the
+records of two folders can be compared.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import itertools
+import os
+import signal
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+
+from bench.contract import Array, Context, Method, Split
+from tests.faults import card
+
+
+@dataclass(frozen=True)
+class DrillSettings:
+    """What can be asked of them.
+
+    Attributes:
+        seconds: how long the fit of `steady` takes.
+        megabytes: how much `hog` takes.
+    """
+
+    seconds: float = 0.0
+    megabytes: int = 4000
+
+
+class _Drill(Method):
+    Settings: ClassVar[type] = DrillSettings
+    settings: DrillSettings
+
+    def fit(self, train: Split, validation: Split, context: Context) -> None:
+        note(f"{self.card.name} {context.scope[0]} {context.seed}")
+        print(f"{self.card.name} begins with seed {context.seed}")
+        context.trace.add("fit", 1, loss=float(context.generator("trace").random()))
+        generator = context.generator("projection")
+        self._weights = {name: generator.normal(size=(train[name].dimension, 4)) for name in train.modalities}
+        self.act(train)
+
+    def act(self, train: Split) -> None:
+        """Do what the method is for."""
+
+    def embed(self, modality: str, features: Array) -> Array:
+        return np.asarray(features @ self._weights[modality])
+
+
+class Steady(_Drill):
+    card = card("steady")
+
+    def act(self, train: Split) -> None:
+        time.sleep(self.settings.seconds)
+
+
+class Waits(_Drill):
+    card = card("waits")
+
+    def act(self, train: Split) -> None:
+        gate, end = Path(os.environ["DRILL_GATE"]), time.monotonic() + 60
+        while not gate.exists() and time.monotonic() < end:
+            time.sleep(0.01)
+
+
+class Raises(_Drill):
+    card = card("raises")
+
+    def act(self, train: Split) -> None:
+        raise ValueError("the matrix is singular")
+
+
+class Exits(_Drill):
+    card = card("exits")
+
+    def act(self, train: Split) -> None:
+        os._exit(3)
+
+
+class Killed(_Drill):
+    card = card("killed")
+
+    def act(self, train: Split) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Segfaults(_Drill):
+    card = card("segfaults")
+
+    def act(self, train: Split) -> None:
+        ctypes.string_at(0)
+
+
+class CLoop(_Drill):
+    card = card("c_loop")
+
+    def act(self, train: Split) -> None:
+        # Summing a C iterator never gives the interpreter back, not even to a signal's handler.
+        sum(itertools.repeat(0))
+
+
+class PythonLoop(_Drill):
+    card = card("python_loop")
+
+    def act(self, train: Split) -> None:
+        while True:
+            pass
+
+
+class Hog(_Drill):
+    """Takes more and more memory, and uses it."""
+
+    card = card("hog")
+
+    def act(self, train: Split) -> None:
+        self._taken = [bytearray(b"x") * 2**20 for _ in range(self.settings.megabytes)]
+
+
+class NanEmbeddings(_Drill):
+    card = card("nan_embeddings")
+
+    def embed(self, modality: str, features: Array) -> Array:
+        return np.full((len(features), 4), np.nan)
+
+
+class WrongShape(_Drill):
+    card = card("wrong_shape")
+
+    def embed(self, modality: str, features: Array) -> Array:
+        return super().embed(modality, features)[:-1]
+
+
+class DiskFull(_Drill):
+    """Writes a file of its own to a disk that is full."""
+
+    card = card("disk_full")
+
+    def act(self, train: Split) -> None:
+        Path("/dev/full").write_bytes(bytes(100_000))
+
+
+def note(line: str) -> None:
+    """Add a line to the drill's log; whole, whoever else writes at the same time."""
+    log = os.environ.get("DRILL_LOG")
+    if log:
+        handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        os.write(handle, f"{line}\n".encode())
+        os.close(handle)

@@ -1,0 +1,84 @@
+"""Starts real `run` commands for the drills, in sessions of their own, and looks at what they leave."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from bench.records import Store
+
+ROOT = Path(__file__).resolve().parents[2]
+BREAKING = Path(__file__).with_name("breaking.py")
+
+
+class Drill:
+    """A folder with what the runs of one drill share.
+
+    Attributes:
+        folder: for bundles, logs, gates.
+        gate: the file that `waits` waits for.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.gate = folder / "gate"
+        self._log = folder / "log"
+
+    def start(self, *words: object) -> subprocess.Popen[str]:
+        """Start `run` in a process group of its own, as a terminal does."""
+        variables = {"DRILL_LOG": str(self._log), "DRILL_GATE": str(self.gate), "PYTHONPATH": str(ROOT)}
+        return subprocess.Popen(
+            [sys.executable, "-m", "bench", "run", "--plugin", str(BREAKING), *map(str, words)],
+            cwd=ROOT,
+            env={**os.environ, **variables},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    def run(self, *words: object, seconds: float = 120) -> tuple[int, str, str]:
+        """Run to the end; returns exit status and what was printed."""
+        process = self.start(*words)
+        out, err = process.communicate(timeout=seconds)
+        return process.returncode, out, err
+
+    def starts(self) -> Counter[str]:
+        """Return how often each cell was started so far."""
+        return Counter(self._log.read_text().splitlines()) if self._log.exists() else Counter()
+
+    def wait_for(self, count: int, seconds: float = 60) -> None:
+        """Wait until so many cells have started in all."""
+        end = time.monotonic() + seconds
+        while self.starts().total() < count:
+            assert time.monotonic() < end, f"only {self.starts().total()} of {count} cells have started"
+            time.sleep(0.01)
+
+
+def kill_group(process: subprocess.Popen[str]) -> None:
+    """Kill a run with all that is in its process group, at once."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+
+
+def fixed_bytes(results: Path) -> dict[str, Any]:
+    """Return what must not depend on circumstances, by digest, for records that are all sound."""
+    store = Store(results)
+    found: dict[str, Any] = {}
+    for record in store.records():
+        folder = store.runs / record.digest
+        content = json.loads((folder / "record.json").read_bytes())
+        del content["circumstances"]
+        files = {name: (folder / name).read_bytes() for name in ("per_query.npz", "trace.csv", "log.txt")}
+        found[record.digest] = (json.dumps(content, sort_keys=True), files)
+    assert store.problems == []
+    return found

@@ -1,0 +1,71 @@
+"""Two runs on one results folder at once: they share the work, and neither waits for a dead one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bench.records import Store
+from tests.drill.running import Drill, kill_group
+from tests.grid import write_bundle
+
+
+@pytest.fixture
+def drill(tmp_path: Path) -> Drill:
+    write_bundle(tmp_path / "small.npz")
+    return Drill(tmp_path)
+
+
+def words(drill: Drill, methods: str, seeds: int = 1) -> list[object]:
+    return [
+        *("--results", drill.folder / "r", "--datasets", drill.folder / "small.npz"),
+        *("--methods", methods, "--seeds", seeds, "--jobs", 1),
+    ]
+
+
+def test_two_runs_share_a_grid_and_do_every_cell_once(drill: Drill) -> None:
+    both = [drill.start(*words(drill, "waits,steady,exits", 4)) for _ in range(2)]
+    drill.wait_for(2)
+    drill.gate.touch()
+    ended = [process.communicate(timeout=60) for process in both]
+    assert [err for _, err in ended] == ["", ""]
+    assert [process.returncode for process in both] == [1, 1]  # `exits` fails in both views
+    assert len(drill.starts()) == 12
+    assert set(drill.starts().values()) == {1}
+    assert all("12 cells: 8 done, 4 failed; " in out for out, _ in ended)
+    ran = [int(out.partition(" run now")[0].rpartition("; ")[2]) for out, _ in ended]
+    assert sum(ran) == 12
+    assert Store(drill.folder / "r").problems == []
+    assert not (drill.folder / "r" / "running").exists()
+
+
+def test_a_run_takes_over_what_a_killed_one_leaves(drill: Drill) -> None:
+    first = drill.start(*words(drill, "waits"))
+    drill.wait_for(1)
+    second = drill.start(*words(drill, "waits,steady"))
+    assert second.stdout is not None
+    assert "steady on small" in second.stdout.readline()
+    said = second.stdout.readline()
+    assert said == "waiting for another run on this folder: waits on small (image+text), seed 0\n"
+    kill_group(first)
+    drill.gate.touch()
+    out, err = second.communicate(timeout=60)
+    assert (second.returncode, err) == (0, "")
+    assert "2 cells: 2 done; 2 run now" in out
+    assert drill.starts() == {"waits small 0": 2, "steady small 0": 1}
+
+
+def test_a_run_waits_for_what_another_is_finishing(drill: Drill) -> None:
+    first = drill.start(*words(drill, "waits"))
+    drill.wait_for(1)
+    second = drill.start(*words(drill, "waits,steady"))
+    assert second.stdout is not None
+    assert "steady on small" in second.stdout.readline()
+    assert "waiting for another run" in second.stdout.readline()
+    drill.gate.touch()
+    ended = [process.communicate(timeout=60) for process in (first, second)]
+    assert [process.returncode for process in (first, second)] == [0, 0]
+    assert "waits on small (image+text), seed 0, by another run" in ended[1][0]
+    assert "2 cells: 2 done; 1 run now" in ended[1][0]
+    assert set(drill.starts().values()) == {1}
