@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bench.commands.options import data_option, grouped, load_plugins, plugin_option, results_option
+from bench.commands.places import Places, executor_for, place_options, survey
 
 if TYPE_CHECKING:
     from bench.analysis.trials import Tuning
@@ -48,9 +49,7 @@ class Wanted:
         "--threads", default=1, show_default=True, type=click.IntRange(1), help="CPU threads per cell."
     ),
 )
-@click.option("--jobs", default=2, show_default=True, type=click.IntRange(1), help="Worker processes.")
-@click.option("--device", default="cpu", show_default=True, help="cpu, cuda or cuda:N.")
-@click.option("--timeout", default=None, type=click.FloatRange(0, min_open=True), help="Seconds per cell.")
+@place_options
 @click.option(
     "--table", default=None, type=click.Path(dir_okay=False, path_type=Path), help="Write all trials as CSV."
 )
@@ -59,9 +58,7 @@ class Wanted:
 @plugin_option
 def command(
     wanted: Wanted,
-    jobs: int,
-    device: str,
-    timeout: float | None,
+    places: Places,
     results: Path,
     data_dir: Path,
     plugin_files: Sequence[Path],
@@ -82,13 +79,16 @@ def command(
     from bench.experiment.workplace import Workplace
 
     load_plugins(plugin_files)
-    place = Workplace(data_dir.resolve(), device, registry.plugins(), timeout)
+    site = survey(places, wanted.threads)
+    place = Workplace(
+        data_dir.resolve(), site.device, registry.plugins(), places.timeout, max_memory=places.max_memory
+    )
     failed = False
     everything: list[Trial] = []
     for dataset in select_datasets(wanted.datasets, lambda _: False):
         plans = _plans(wanted, dataset, data_dir, results)
         items = [item for items in plans.values() for item in items]
-        ended = run_trials(items, results, place, jobs=jobs, on_event=_show)
+        ended = run_trials(items, results, place, execute=executor_for(site, places), on_event=_show)
         everything += ended
         tunings = tunings_of(ended)
         for tuning in tunings:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from typing import ClassVar
 
 
@@ -49,7 +50,9 @@ def lacks_memory(error: BaseException) -> bool:
     """Whether an exception says that memory ran out, on the CPU or on a GPU."""
     # PyTorch is not imported for this: its type for a full GPU is known by name, its CPU allocator by words.
     names = {parent.__name__ for parent in type(error).__mro__}
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
     return bool(names & {"MemoryError", "OutOfMemoryError"}) or (
         isinstance(error, RuntimeError)
-        and any(words in str(error) for words in ("DefaultCPUAllocator", "out of memory"))
+        and any(words in str(error) for words in ("DefaultCPUAllocator", "out of memory", "bad_alloc"))
     )

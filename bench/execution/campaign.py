@@ -16,10 +16,11 @@ from bench.data import load_dataset
 from bench.execution.tasks import Event, Executor, Loss, Outcome, Task
 from bench.execution.worker import report
 from bench.experiment.cell import Finished, lost, run_cell
-from bench.experiment.cost import estimate
+from bench.experiment.cost import expect
 from bench.experiment.grid import Cell, DataSource, describe_data
 from bench.experiment.workplace import Workplace
 from bench.records.claims import Claims
+from bench.records.folders import StoreError
 from bench.records.schema import STATUSES, Failure, Status
 from bench.records.store import Store
 
@@ -65,6 +66,9 @@ class Waiting:
 
 
 CampaignEvent = Event | Planned | Waiting | Ended
+
+_GRACE = 0.5
+"""Seconds that a method which has noticed its time limit gets to end by itself."""
 
 _PAUSE = 0.3
 """Seconds between two looks at cells that other runs are running."""
@@ -182,7 +186,8 @@ def run_cells(
         return 0
     store.prepare()
     by_digest = {cell.identity.digest: cell for cell in cells}
-    costs = estimate(cells, store)
+    expected = expect(cells, store)
+    on_gpu = place.device != "cpu"
     ended = 0
     with claims or Claims(store) as held:
         tasks = [
@@ -190,12 +195,13 @@ def run_cells(
                 digest,
                 cell.identity.title,
                 _Payload(cell, place, store.root.resolve()),
-                costs[digest],
+                expected[digest].seconds,
+                expected[digest].memory if on_gpu else None,
                 admit=partial(_admit, digest, held, stop),
             )
             for digest, cell in by_digest.items()
         ]
-        on_event(Planned(costs, held.unavailable))
+        on_event(Planned({task.key: task.cost for task in tasks}, held.unavailable))
         while tasks:
             aside = []
             # Ctrl-C stops the workers here, not when the iterator is collected.
@@ -278,7 +284,7 @@ def hard_limit(seconds: float | None) -> float | None:
 
     A method that watches its deadline leaves its trace and its log; a killed one leaves nothing.
     """
-    return None if seconds is None else 1.05 * seconds + 1.0
+    return None if seconds is None else seconds + _GRACE
 
 
 def _record(cell: Cell, outcome: Outcome[tuple[Status, str]], place: Workplace, store: Store) -> Ended:
@@ -286,6 +292,9 @@ def _record(cell: Cell, outcome: Outcome[tuple[Status, str]], place: Workplace, 
         status, reason = outcome.value
     else:
         assert outcome.lost is not None
+        if outcome.lost.exception == StoreError.__name__:
+            # The worker could not write: not the cell's fault, so it gets no record and runs again next time.
+            raise StoreError(outcome.lost.reason.removeprefix(f"{StoreError.__name__}: "))
         status, reason = _status_of(outcome.lost), _reason_of(outcome.lost, place)
         failure = Failure(reason=reason, kind=outcome.lost.kind, traceback=outcome.lost.traceback)
         _write(lost(cell, place, status, failure, outcome.seconds, outcome.output), store)

@@ -20,8 +20,6 @@ from typing import Final
 
 import psutil
 
-from bench.experiment.sizes import describe_size
-
 _LIBRARIES: Final = ("torch",)
 """What methods import that is large: a worker with a limit loads it first, so that no cell pays for it."""
 
@@ -69,11 +67,6 @@ class Allowance:
             return False
         gc.collect()
         return _private() - self._base > _WORN * self.limit
-
-
-def words_of_limit(limit: int) -> str:
-    """Return what a reason says about a limit that was met."""
-    return f"its worker may take {describe_size(limit)} beyond its libraries (--max-memory)"
 
 
 def resident(pid: int) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 import signal
 import time
 from collections.abc import Callable
@@ -15,10 +16,11 @@ from typing import Any, Final, NamedTuple
 from pebble import ProcessExpired, ProcessFuture, ProcessPool
 
 from bench.contract.errors import BenchError
-from bench.execution.memory import resident, words_of_limit
+from bench.execution.memory import resident
 from bench.execution.process import SlotContext
 from bench.execution.tasks import Loss, Slot
 from bench.execution.worker import STARTED, Desk, Finished, perform, prepare
+from bench.experiment.sizes import words_of_limit
 
 _PAUSES: Final = (0.0, 0.2, 1.0)
 """Seconds to wait before each attempt to start a worker."""
@@ -30,6 +32,9 @@ _LOOK: Final = 0.2
 """Seconds between two looks at the memory of a worker that has a limit."""
 
 _TAIL: Final = 65_536
+
+_REFUSED: Final = re.compile("bad_alloc|cannot allocate memory|memory allocation|memoryerror", re.IGNORECASE)
+"""What code prints that gives up because it was refused memory."""
 
 _OUTSIDE: Final = (signal.SIGKILL, signal.SIGTERM)
 """Signals that come from outside; the others are what a process does to itself."""
@@ -195,9 +200,12 @@ class SlotWorker:
         if status is None:
             reason = f"its process no longer answered: {otherwise}"
             return Loss("worker", reason, traceback=crash, outside=True)
+        how = _by_signal(-status) if status < 0 else f"its process ended by itself with status {status}"
+        if self._max_memory is not None and _REFUSED.search(printed):
+            return Loss("memory", f"{how}; {words_of_limit(self._max_memory)}", traceback=crash)
         if status >= 0:
-            return Loss("exit", f"its process ended by itself with status {status}", traceback=crash)
-        return Loss("signal", _by_signal(-status), traceback=crash, outside=-status in _OUTSIDE)
+            return Loss("exit", how, traceback=crash)
+        return Loss("signal", how, traceback=crash, outside=-status in _OUTSIDE)
 
     def _last_words(self) -> str:
         lines = self.printed().strip().splitlines()

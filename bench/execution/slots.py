@@ -27,7 +27,7 @@ _SAME_BYTES: Final = {
 }
 
 
-def local_slots(n_slots: int, threads: int, device: str = "cpu") -> list[Slot]:
+def local_slots(n_slots: int, threads: int, device: str = "cpu", memory: int | None = None) -> list[Slot]:
     """Return slots on one device of this machine.
 
     Args:
@@ -35,6 +35,7 @@ def local_slots(n_slots: int, threads: int, device: str = "cpu") -> list[Slot]:
         threads: CPU threads of each.
         device: ``cpu``, ``cuda`` or ``cuda:N``, counted as the user sees them; inside its worker a GPU is
             always ``cuda:0``, because it sees no other.
+        memory: of the device, in bytes; None where tasks need not fit.
 
     Raises:
         UsageError: if a number is below 1 or the device is of another kind.
@@ -43,7 +44,9 @@ def local_slots(n_slots: int, threads: int, device: str = "cpu") -> list[Slot]:
         raise UsageError(f"{n_slots} slots with {threads} threads: both must be at least 1")
     environment = worker_environment(threads, device)
     inside = "cpu" if device == "cpu" else "cuda:0"
-    return [Slot(f"{device}/{number}", inside, threads, environment) for number in range(n_slots)]
+    return [
+        Slot(f"{device}/{number}", inside, threads, environment, device, memory) for number in range(n_slots)
+    ]
 
 
 def worker_environment(threads: int, device: str) -> dict[str, str]:

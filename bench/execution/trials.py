@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.execution.local import run_local
-from bench.execution.slots import local_slots
-from bench.execution.tasks import Event, Outcome, Task
+from bench.execution.tasks import Event, Executor, Outcome, Task
 from bench.experiment.grid import Cell
 from bench.experiment.tuning import run_trial
 from bench.experiment.workplace import Workplace
@@ -29,7 +27,7 @@ def run_trials(
     results: Path,
     place: Workplace,
     *,
-    jobs: int,
+    execute: Executor[Trial],
     on_event: Callable[[Event | Trial], None],
 ) -> list[Trial]:
     """Return the trials of all cells with their changes; run and keep those that are missing.
@@ -37,21 +35,19 @@ def run_trials(
     Args:
         wanted: cells with the trial's settings, and what was changed.
         results: folder that keeps the trials.
-        place: device, data folder, time limit.
-        jobs: worker processes.
+        place: data folder, time limit, and the device as the process sees it that runs a trial.
+        execute: where the trials run.
         on_event: told of starts, progress and ended trials.
     """
     store = TrialStore(results)
     known = {trial.identity.digest: trial for trial in store.read()}
     missing = [item for item in wanted if item[0].identity.digest not in known]
-    slots = local_slots(jobs, wanted[0][0].identity.threads, place.device)
-    inside = replace(place, device=slots[0].device)
     tasks = [
-        Task(cell.identity.digest, cell.identity.title, _Payload(cell, changes, inside))
+        Task(cell.identity.digest, cell.identity.title, _Payload(cell, changes, place))
         for cell, changes in missing
     ]
     payloads = {cell.identity.digest: (cell, changes) for cell, changes in missing}
-    with closing(run_local(tasks, work, slots, timeout=place.seconds, on_event=on_event)) as outcomes:
+    with closing(execute(tasks, work, on_event)) as outcomes:
         for outcome in outcomes:
             trial = outcome.value or _lost(outcome, *payloads[outcome.task.key])
             store.write(trial)

@@ -19,8 +19,9 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any, Final, TextIO
 
-from bench.execution.memory import Allowance, words_of_limit
+from bench.execution.memory import Allowance
 from bench.execution.tasks import Loss, loss_of
+from bench.experiment.sizes import words_of_limit
 
 _PAUSE: Final = 0.1
 """Seconds between two progress messages; those in between are dropped."""

@@ -66,7 +66,7 @@ def run_cell(cell: Cell, place: Workplace, progress: Progress | None = None) -> 
         try:
             result = run.result()
         except Exception as error:
-            status, failure = failure_of(error)
+            status, failure = failure_of(error, place.max_memory)
             print(f"{status}: {failure.reason}", failure.traceback, sep="\n", file=run.log)
     circumstances = _circumstances(cell, place, started, run.clock.total())
     record = Record(

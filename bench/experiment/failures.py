@@ -6,13 +6,19 @@ import traceback
 
 from bench.contract import DeadlineExceeded, RefusedEmbeddings, Unsupported
 from bench.contract.errors import lacks_memory
+from bench.experiment.sizes import words_of_limit
 from bench.records.schema import Failure, Status
 
 
-def failure_of(error: Exception) -> tuple[Status, Failure]:
+def failure_of(error: Exception, max_memory: int | None = None) -> tuple[Status, Failure]:
     """Return how a cell ended that raised ``error``.
 
     Only real failures carry a traceback: a declared limit, a refusal and a deadline explain themselves.
+
+    Args:
+        error: what was raised.
+        max_memory: the limit of the process, in bytes; None where there is none. It is named where it was
+            met, which is not where a GPU was full.
     """
     kind, reason = type(error).__name__, sentence_of(error)
     if isinstance(error, Unsupported):
@@ -24,6 +30,8 @@ def failure_of(error: Exception) -> tuple[Status, Failure]:
     story = "".join(traceback.format_exception(error))
     named = reason if reason == kind else f"{kind}: {reason}"
     if lacks_memory(error):
+        if max_memory is not None and "CUDA" not in named:
+            named = f"{named}; {words_of_limit(max_memory)}"
         return "out-of-memory", Failure(reason=named, kind="memory", traceback=story)
     return "failed", Failure(reason=named, kind=kind, traceback=story)
 

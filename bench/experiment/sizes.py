@@ -34,3 +34,8 @@ def describe_size(size: int) -> str:
     """
     unit = next((name for name in "TGM" if size >= _UNITS[name]), "K")
     return f"{size / _UNITS[unit]:.4g}{unit}"
+
+
+def words_of_limit(limit: int) -> str:
+    """Return what a reason says about a memory limit that was met."""
+    return f"its worker may take {describe_size(limit)} beyond its libraries (--max-memory)"

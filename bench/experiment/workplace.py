@@ -11,6 +11,7 @@ from typing import Any
 from bench import registry
 from bench.contract import BenchError
 from bench.experiment.grid import Cell
+from bench.experiment.sizes import describe_size
 from bench.records.schema import Identity
 
 
@@ -24,6 +25,7 @@ class Workplace:
         plugins: files to load before looking names up.
         seconds: time after which a method that watches its deadline stops by itself.
         trace_test: whether to trace the test oracle as well.
+        max_memory: bytes that a cell may take in its worker beyond the libraries; None for no limit.
     """
 
     data_dir: Path | None = None
@@ -31,6 +33,7 @@ class Workplace:
     plugins: tuple[str, ...] = ()
     seconds: float | None = None
     trace_test: bool = False
+    max_memory: int | None = None
 
 
 def command_for(cell: Cell, place: Workplace) -> str:
@@ -51,9 +54,11 @@ def _surroundings(place: Workplace) -> list[str]:
     if place.data_dir is not None and place.data_dir.resolve() != Path("data").resolve():
         words += ["--data", str(place.data_dir)]
     if place.device != "cpu":
-        words += ["--device", place.device.partition(":")[0]]
+        words += ["--devices", place.device.partition(":")[0]]
     if place.seconds is not None:
         words += ["--timeout", f"{place.seconds:g}"]
+    if place.max_memory is not None:
+        words += ["--max-memory", describe_size(place.max_memory)]
     return [*words, "--trace-test"] if place.trace_test else words
 
 

@@ -25,6 +25,7 @@ from bench.execution.campaign import (
     stale,
 )
 from bench.execution.tasks import Progress, Started
+from bench.experiment.cost import Expectation
 from bench.experiment.grid import Cell
 from bench.experiment.workplace import Workplace
 from bench.records import Store, StoreError
@@ -105,11 +106,11 @@ def test_the_same_cells_give_the_same_bytes_in_any_process_company_and_order(
     ]
     assert {cell.identity.digest for cell in cells} == expected.keys()
 
-    def backwards(cells: Sequence[Cell], store: Store) -> dict[str, float]:
+    def backwards(cells: Sequence[Cell], store: Store) -> dict[str, Expectation]:
         digests = [cell.identity.digest for cell in cells]
-        return {digest: float(number) for number, digest in enumerate(digests)}
+        return {digest: Expectation(float(number), None, "prior") for number, digest in enumerate(digests)}
 
-    monkeypatch.setattr("bench.execution.campaign.estimate", backwards)
+    monkeypatch.setattr("bench.execution.campaign.expect", backwards)
     run(cells, tmp_path / "one", jobs=1)
     assert bytes_of(tmp_path / "one") == expected
 

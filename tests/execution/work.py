@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import itertools
+import mmap
 import os
 import pickle
 import signal
@@ -173,4 +174,61 @@ FAULTS: dict[str, Callable[[], Any]] = {
     "python loop": _endless_python_loop,
     "deaf": _deaf,
     "unpicklable": lambda: lambda: None,
+}
+
+
+def memory_fault(kind: str) -> Any:
+    """Use memory as the payload names it; return the process otherwise."""
+    return MEMORY_FAULTS[kind]()
+
+
+def _small_pieces() -> None:
+    pieces: list[str] = []
+    while True:
+        pieces.append(str(len(pieces)))
+
+
+def _at_once() -> None:
+    import numpy as np
+
+    np.ones(1 << 30)
+
+
+def _by_torch() -> None:
+    import torch
+
+    torch.ones(1 << 30)
+
+
+def _shared() -> None:
+    """Take what the system's limit does not count, as code does that shares memory."""
+    with mmap.mmap(-1, 4 << 30) as pages:
+        for place in range(0, len(pages), 1 << 20):
+            pages[place : place + (1 << 20)] = bytes(1 << 20)
+            time.sleep(0.001)
+        time.sleep(60)
+
+
+def _by_child() -> None:
+    program = "import time; x = bytearray(180 << 20); time.sleep(60)"
+    for _ in range(3):
+        subprocess.Popen([sys.executable, "-c", program])
+    time.sleep(60)
+
+
+def _leave_behind() -> int:
+    LEFT.append(bytearray(100 << 20))
+    return os.getpid()
+
+
+LEFT: list[bytearray] = []
+
+MEMORY_FAULTS: dict[str, Callable[[], Any]] = {
+    "ok": os.getpid,
+    "small pieces": _small_pieces,
+    "at once": _at_once,
+    "by torch": _by_torch,
+    "shared": _shared,
+    "by child": _by_child,
+    "left behind": _leave_behind,
 }

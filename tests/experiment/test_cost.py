@@ -8,9 +8,15 @@ from typing import Any
 import msgspec
 import pytest
 
-from bench.experiment.cost import PRIOR_SECONDS, estimate
+from bench.experiment.cost import (
+    MEMORY_BESIDES,
+    MEMORY_FACTOR,
+    PRIOR_SECONDS,
+    Expectation,
+    expect,
+)
 from bench.experiment.grid import Cell
-from bench.records import Store
+from bench.records import Rows, Store
 from tests.records import making
 
 
@@ -18,33 +24,82 @@ def cell(**changes: Any) -> Cell:
     return Cell(making.identity(**changes), "x")
 
 
-def write(store: Store, seconds: dict[str, float], **changes: Any) -> None:
+def write(
+    store: Store, total: float | None, *, rows: int = 10, peak: int | None = None, **changes: Any
+) -> None:
+    """Record a cell: its seconds, its training rows in each modality, and its peak on the GPU."""
     record = making.record(**changes)
-    circumstances = msgspec.structs.replace(record.circumstances, seconds=seconds)
-    store.write(msgspec.structs.replace(record, circumstances=circumstances), {}, [], "")
+    seconds = {} if total is None else {"total": total}
+    circumstances = msgspec.structs.replace(record.circumstances, seconds=seconds, peak_device_memory=peak)
+    result = record.result
+    if result is not None:
+        sizes = Rows(train=rows, validation=1, test=1, dimension=1)
+        result = msgspec.structs.replace(result, rows=dict.fromkeys(record.identity.modalities, sizes))
+    store.write(msgspec.structs.replace(record, circumstances=circumstances, result=result), {}, [], "")
+
+
+def expected(store: Store, **changes: Any) -> Expectation:
+    one = cell(**changes)
+    return expect([one], store)[one.identity.digest]
 
 
 def test_the_median_of_the_nearest_kin_counts(tmp_path: Path) -> None:
     store = Store(tmp_path)
     for seed, total in enumerate((1.0, 2.0, 9.0)):
-        write(store, {"total": total}, seed=seed)
-    write(store, {"total": 50.0}, dataset="xmedia")
-    write(store, {"total": 70.0}, status="failed", seed=9)
-    near, other = cell(seed=4), cell(seed=4, dataset="nus_wide")
-    costs = estimate([near, other], store)
-    assert costs[near.identity.digest] == 2.0
-    assert costs[other.identity.digest] == pytest.approx(5.5)
+        write(store, total, seed=seed)
+    write(store, 50.0, dataset="xmedia")
+    write(store, 70.0, status="failed", seed=9)
+    write(store, 80.0, seed=9, profile="paper")
+    write(store, 90.0, modalities=("image", "text", "audio"))
+    assert expected(store, seed=4) == Expectation(2.0, None, "kin")
+
+
+def test_other_data_counts_in_proportion_to_its_training_rows(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    write(store, 2.0, rows=100)
+    write(store, 9.0, rows=300, dataset="xmedia")
+    write(store, 0.1, rows=1000, dataset="nus_wide", method="mcca")  # any method knows a dataset's rows
+    near = expected(store, dataset="nus_wide")
+    assert near.seconds == pytest.approx(25.0)
+    assert near.basis == "rows"
+    # More modalities have more rows.
+    write(store, 0.1, rows=1000, dataset="xmedianet", method="mcca", modalities=("image", "text", "audio"))
+    three = expected(store, dataset="xmedianet", modalities=("image", "text", "audio"))
+    assert three.seconds == pytest.approx(37.5)
+
+
+def test_without_rows_the_same_method_elsewhere_counts_as_it_is(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    write(store, 2.0, rows=100)
+    write(store, 9.0, rows=300, dataset="xmedia")
+    assert expected(store, dataset="nus_wide") == Expectation(5.5, None, "method")
 
 
 def test_without_records_deep_methods_and_more_modalities_cost_more(tmp_path: Path) -> None:
-    deep, linear = cell(), cell(method="mcca", modalities=("image", "text", "audio"))
-    costs = estimate([deep, linear], Store(tmp_path))
-    assert costs[deep.identity.digest] == 2 * PRIOR_SECONDS[True]
-    assert costs[linear.identity.digest] == 3 * PRIOR_SECONDS[False]
+    store = Store(tmp_path)
+    assert expected(store) == Expectation(2 * PRIOR_SECONDS[True], None, "prior")
+    linear = expected(store, method="mcca", modalities=("image", "text", "audio"))
+    assert linear == Expectation(3 * PRIOR_SECONDS[False], None, "prior")
 
 
 def test_a_record_without_a_total_is_no_obstacle(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    write(store, {}, seed=1)
-    near = cell()
-    assert estimate([near], store)[near.identity.digest] == 0.0
+    write(store, None, seed=1)
+    assert expected(store).seconds == 0.0
+
+
+def test_the_largest_peak_seen_counts_with_a_margin(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    for seed, peak in enumerate((4 << 30, 5 << 30, None)):
+        write(store, 1.0, seed=seed, peak=peak)
+    write(store, 1.0, peak=50 << 30, dataset="xmedia")
+    write(store, 1.0, peak=60 << 30, profile="paper")
+    assert expected(store, seed=7).memory == int(MEMORY_FACTOR * (5 << 30)) + MEMORY_BESIDES
+    assert expected(store, seed=7, method="mcca").memory is None
+
+
+def test_memory_is_unknown_where_it_once_ran_out(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    write(store, 1.0, peak=4 << 30)
+    write(store, 1.0, peak=70 << 30, seed=1, status="out-of-memory")
+    assert expected(store, seed=7).memory is None

@@ -14,6 +14,7 @@ from msgspec import structs
 from bench import registry
 from bench.analysis.trials import tunings_of
 from bench.commands import invoke
+from bench.execution import local_executor, local_slots
 from bench.execution.trials import run_trials
 from bench.experiment.tuning import draw_changes, run_trial, trial_cells
 from bench.experiment.workplace import Workplace
@@ -77,7 +78,9 @@ def test_trials_are_kept_and_not_run_again(bundle: Path, tmp_path: Path) -> None
         (trial_cells([cell], change)[0], change) for change in ({}, {"strength": 0.5}, {"strength": 2.0})
     ]
     seen: list[object] = []
-    first = run_trials(wanted, tmp_path, Workplace(), jobs=1, on_event=seen.append)
+    first = run_trials(
+        wanted, tmp_path, Workplace(), execute=local_executor(local_slots(1, 1)), on_event=seen.append
+    )
     assert [trial.changes for trial in first] == [{}, {"strength": 0.5}, {"strength": 2.0}]
     assert len(list(TrialStore(tmp_path).read())) == 3
     (tmp_path / "trials" / f"{wanted[0][0].identity.digest}.json").write_text("{broken")
@@ -86,7 +89,7 @@ def test_trials_are_kept_and_not_run_again(bundle: Path, tmp_path: Path) -> None
         wanted,
         tmp_path,
         Workplace(),
-        jobs=1,
+        execute=local_executor(local_slots(1, 1)),
         on_event=lambda event: ended.append(event) if isinstance(event, Trial) else None,
     )
     assert [trial.identity for trial in ended] == [wanted[0][0].identity]

@@ -78,14 +78,14 @@ def test_surroundings_are_told_where_they_are_not_the_usual(tmp_path: Path) -> N
     with only_plugins(FAULTS):
         (cell,) = cells_of(["plain"], write_bundle(tmp_path / "a.npz"))
         usual = command_for(cell, Workplace(Path("data").resolve()))
-        place = Workplace(tmp_path, "cuda:1", (str(FAULTS),), 2.5, trace_test=True)
+        place = Workplace(tmp_path, "cuda:1", (str(FAULTS),), 2.5, trace_test=True, max_memory=3 << 29)
         unusual = command_for(cell, place)
     assert "--data " not in usual
-    assert "--device" not in usual
+    assert "--devices" not in usual
     words = shlex.split(unusual)[len(shlex.split(usual)) :]
     assert words == [
-        *("--plugin", str(FAULTS), "--data", str(tmp_path), "--device", "cuda"),
-        *("--timeout", "2.5", "--trace-test"),
+        *("--plugin", str(FAULTS), "--data", str(tmp_path), "--devices", "cuda"),
+        *("--timeout", "2.5", "--max-memory", "1.5G", "--trace-test"),
     ]
 
 

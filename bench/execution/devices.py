@@ -1,0 +1,151 @@
+"""What a machine has to run cells on, and the slots that this makes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from typing import Final
+
+from bench.contract.errors import BenchError, UsageError
+from bench.execution.slots import local_slots
+from bench.execution.tasks import Slot
+
+_LIST: Final = """
+import json, torch
+found = [torch.cuda.get_device_properties(index) for index in range(torch.cuda.device_count())]
+print(json.dumps([[one.name, one.total_memory] for one in found]))
+"""
+_PATIENCE: Final = 120.0
+_LAST_WORDS: Final = 300
+
+
+class DeviceError(BenchError):
+    """The GPUs of this machine cannot be listed."""
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """A GPU: its number as this process counts it, its name, and its memory in bytes."""
+
+    index: int
+    name: str
+    memory: int
+
+    @property
+    def place(self) -> str:
+        """Return what users call it."""
+        return f"cuda:{self.index}"
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """What there is: processors that this process may use, and GPUs."""
+
+    cpus: int
+    gpus: tuple[Gpu, ...] = ()
+
+    @property
+    def places(self) -> list[str]:
+        """Return the names of all devices."""
+        return ["cpu", *(gpu.place for gpu in self.gpus)]
+
+
+def take_inventory(*, gpus: bool) -> Inventory:
+    """Look at this machine, within what a container and ``CUDA_VISIBLE_DEVICES`` allow.
+
+    Args:
+        gpus: whether to look for GPUs too. A process of its own asks PyTorch for them, because its answer is
+            what will hold in the workers, whatever the driver's own tools say; that takes some seconds.
+
+    Raises:
+        DeviceError: if PyTorch cannot be asked.
+    """
+    from joblib import cpu_count  # knows the limits of containers, too
+
+    return Inventory(max(1, int(cpu_count())), _find_gpus() if gpus else ())
+
+
+def wants_gpus(words: str) -> bool:
+    """Tell whether it takes a look for GPUs to understand ``--devices``."""
+    return any(word != "cpu" for word in _split(words))
+
+
+def choose_devices(words: str, inventory: Inventory) -> list[str]:
+    """Return the places that a text such as ``cuda:0,cuda:2`` means, each once.
+
+    Args:
+        words: ``cpu``; names of GPUs, separated by commas; ``cuda`` for all GPUs; ``auto`` for all GPUs, or
+            the CPU where there is none.
+        inventory: what there is.
+
+    Raises:
+        UsageError: if there is no such device, or CPU and GPUs are mixed.
+    """
+    every = [gpu.place for gpu in inventory.gpus]
+    meaning = {"auto": every or ["cpu"], "cuda": every, **{place: [place] for place in inventory.places}}
+    chosen: list[str] = []
+    for word in _split(words):
+        if not meaning.get(word):
+            known = ", ".join(inventory.places)
+            raise UsageError(f"there is no device {word!r} here; there are: {known}")
+        chosen += meaning[word]
+    if "cpu" in chosen and len(set(chosen)) > 1:
+        raise UsageError(
+            f"--devices {words}: a run is either on the CPU or on GPUs, because a cell's last digits depend "
+            "on which; leave one out"
+        )
+    return list(dict.fromkeys(chosen))
+
+
+def device_slots(
+    devices: Sequence[str], inventory: Inventory, *, jobs: int, jobs_per_device: int, threads: int
+) -> list[Slot]:
+    """Return the slots on some devices; those of different devices alternate, so that a few cells spread.
+
+    Args:
+        devices: from `choose_devices`.
+        inventory: what there is.
+        jobs: slots, if the device is the CPU.
+        jobs_per_device: slots of each GPU.
+        threads: CPU threads of each slot.
+    """
+    if list(devices) == ["cpu"]:
+        return local_slots(jobs, threads)
+    memories = {gpu.place: gpu.memory for gpu in inventory.gpus}
+    each = [local_slots(jobs_per_device, threads, device, memories[device]) for device in devices]
+    return [slot for row in zip(*each, strict=True) for slot in row]
+
+
+def _split(words: str) -> list[str]:
+    return [word.strip() for word in words.split(",")]
+
+
+def _find_gpus() -> tuple[Gpu, ...]:
+    try:
+        if version("torch").endswith("+cpu"):  # built without any GPU: no need to ask
+            return ()
+    except PackageNotFoundError:
+        return ()
+    environment = {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", **os.environ}  # as in the workers
+    try:
+        done = subprocess.run(  # noqa: S603
+            [sys.executable, "-c", _LIST],
+            capture_output=True,
+            text=True,
+            timeout=_PATIENCE,
+            check=True,
+            env=environment,
+        )
+        found = json.loads(done.stdout.splitlines()[-1])
+        return tuple(Gpu(index, name, memory) for index, (name, memory) in enumerate(found))
+    except (OSError, subprocess.SubprocessError, ValueError, IndexError) as error:
+        said = str(getattr(error, "stderr", None) or error).strip().splitlines() or [""]
+        raise DeviceError(
+            f"PyTorch cannot list the GPUs of this machine: {said[-1][:_LAST_WORDS]}; "
+            "repair its installation, or use --devices cpu"
+        ) from error
