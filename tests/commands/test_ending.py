@@ -1,4 +1,4 @@
-"""However a run ends - Ctrl-C, a reader that goes away, another run beside it - what is recorded is sound."""
+"""However a run ends - Ctrl-C, a reader that goes away - what is recorded is sound."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import psutil
 import pytest
 
+from bench.commands.display import STOPPING
 from bench.records import Store
+from tests.drill.running import Drill
 from tests.execution.watching import gone
 from tests.grid import FAULTS, Grid, bytes_of, write_bundle
 
@@ -36,53 +37,65 @@ def small(tmp_path: Path) -> Path:
     return write_bundle(tmp_path / "small.npz")
 
 
-def test_ctrl_c_keeps_what_is_done_leaves_no_process_and_the_next_run_goes_on(
-    tmp_path: Path, small: Path
-) -> None:
-    results, go = tmp_path / "results", tmp_path / "go"
+def test_ctrl_c_lets_running_cells_finish_and_the_next_run_goes_on(tmp_path: Path) -> None:
+    drill = Drill(tmp_path)
+    write_bundle(tmp_path / "small.npz")
     words = [
-        *("run", "--results", results, "--plugin", FAULTS, "--datasets", small, "--jobs", 2),
-        *("--methods", "plain,sleeps", "--set", f"sleeps.word={go}"),
+        *("--results", tmp_path / "r", "--datasets", tmp_path / "small.npz"),
+        *("--methods", "waits", "--seeds", 4, "--jobs", 2),
     ]
-    process = start(*words)
+    process = drill.start(*words)
+    drill.wait_for(2)
+    os.killpg(process.pid, signal.SIGINT)
+    assert process.stderr is not None
+    assert process.stderr.readline() == f"{STOPPING}\n"
+    drill.gate.touch()
+    out, err = process.communicate(timeout=30)
+    assert (process.returncode, err) == (130, "")
+    assert out.splitlines()[2:] == [
+        f"4 cells: 2 done, 2 missing; 2 run now in {out.rpartition(' run now in ')[2].partition(' s')[0]} s",
+        "  2 missing: waits on small (image+text), seed 2 and 1 more: not run before the run was stopped",
+        "next: the same command again; it runs only what is missing",
+    ]
+    assert drill.starts().total() == 2
+    before = bytes_of(tmp_path / "r")
+    status, out, err = drill.run(*words)
+    assert (status, err) == (0, "")
+    assert "4 cells: 4 done; 2 run now" in out
+    assert set(drill.starts().values()) == {1}
+    assert before.items() <= bytes_of(tmp_path / "r").items()
+
+
+def test_ctrl_c_twice_stops_at_once_leaves_no_process_and_the_next_run_goes_on(tmp_path: Path) -> None:
+    drill = Drill(tmp_path)
+    write_bundle(tmp_path / "small.npz")
+    words = [
+        *("--results", tmp_path / "r", "--datasets", tmp_path / "small.npz"),
+        *("--methods", "steady,waits", "--jobs", 2),
+    ]
+    process = drill.start(*words)
     assert process.stdout is not None
+    assert process.stderr is not None
     assert "done" in process.stdout.readline()
+    drill.wait_for(2)
     workers = psutil.Process(process.pid).children(recursive=True)
     assert workers
-    begin = time.monotonic()
     os.killpg(process.pid, signal.SIGINT)
-    out, err = process.communicate(timeout=15)
-    assert time.monotonic() - begin < 5
-    assert (process.returncode, out) == (130, "")
-    assert err == "interrupted; run the same command again to go on\n"
+    assert process.stderr.readline() == f"{STOPPING}\n"
+    os.killpg(process.pid, signal.SIGINT)
+    out, err = process.communicate(timeout=15)  # `waits` would wait for a minute
+    assert (process.returncode, err) == (130, "")
+    assert "2 cells: 1 done, 1 missing; 1 run now" in out
+    assert out.endswith("next: the same command again; it runs only what is missing\n")
     assert all(gone(worker.pid) for worker in workers)
-    assert [record.identity.method for record in Store(results).records()] == ["plain"]
-    before = bytes_of(results)
+    assert Store(tmp_path / "r").problems == []
+    assert [record.identity.method for record in Store(tmp_path / "r").records()] == ["steady"]
 
-    go.touch()
-    again = start(*words)
-    out, err = again.communicate(timeout=30)
-    assert (again.returncode, err) == (0, "")
+    drill.gate.touch()
+    status, out, err = drill.run(*words)
+    assert (status, err) == (0, "")
     assert "2 cells: 2 done; 1 run now" in out
-    assert before.items() <= bytes_of(results).items()
-
-
-def test_two_runs_at_once_on_one_folder_do_no_harm(tmp_path: Path, small: Path) -> None:
-    results = tmp_path / "results"
-    words = [
-        *("run", "--results", results, "--plugin", FAULTS, "--datasets", small, "--jobs", 1),
-        *("--methods", "plain,twin,mcca,raises", "--seeds", 3),
-    ]
-    both = [start(*words), start(*words)]
-    ended = [process.communicate(timeout=60) for process in both]
-    assert [process.returncode for process in both] == [1, 1]
-    for out, err in ended:
-        assert err == ""
-        assert "12 cells: 9 done, 3 failed" in out
-    store = Store(results)
-    assert len(list(store.records())) == 12
-    assert store.problems == []
-    assert {entry.name[0] for entry in store.runs.iterdir()} <= set("0123456789abcdef")
+    assert drill.starts() == {"steady small 0": 1, "waits small 0": 2}
 
 
 @pytest.mark.parametrize("words", [("results",), ("results", "--format", "csv"), ("status",)])
