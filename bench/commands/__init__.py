@@ -18,12 +18,13 @@ _COMMANDS = {
     "tune": "Choose settings on validation data, with equal budgets.",
     "status": "Say what is recorded, and why cells have no result.",
     "results": "Print one row per cell, direction and protocol.",
+    "merge": "Copy what another machine has recorded into this folder.",
     "check": "Run the conformance suite on methods.",
     "data": "Find, check and fetch the datasets' files.",
     "new": "Write a working file to start a method from.",
 }
 
-_WORKING = {"run", "tune", "check", "data"}
+_WORKING = {"run", "tune", "merge", "check", "data"}
 """Commands that print while they work: their work is not done when nobody reads on."""
 
 _EPILOG = """

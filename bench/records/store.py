@@ -91,16 +91,27 @@ class Store:
             StoreError: if the folder cannot be written or the disk is full; nothing is lost then.
             ValueError: if the content cannot be stored faithfully.
         """
-        files = {
-            encoding.RECORD: encoding.encode_record(record),
-            encoding.PER_QUERY: encoding.encode_per_query(per_query),
-            encoding.TRACE: encoding.encode_trace(trace),
-            encoding.LOG: log.encode("utf-8", "backslashreplace"),
-        }
-        files[encoding.SUMS] = encoding.encode_sums(files)
+        return self.put(record.digest, record_files(record, per_query, trace, log))
+
+    def put(self, digest: str, files: Mapping[str, bytes]) -> bool:
+        """Write a record whose files were made elsewhere by `record_files`; see `write`."""
         if not self.runs.is_dir():
             folders.make_root(self.runs)
-        return folders.publish(self.runs / record.digest, files, _rank)
+        return folders.publish(self.runs / digest, files, _rank)
+
+    def adopt(self, other: Store, digest: str) -> bool:
+        """Copy a sound record of another store byte for byte, under the rules of `write`.
+
+        Returns:
+            False if it was dropped, because what is here is worth more.
+
+        Raises:
+            DataError: if there is no such record there, or it is damaged.
+            StoreError: if the folder cannot be written or the disk is full; nothing is lost then.
+        """
+        files = other._one(digest, _verified)
+        files[encoding.SUMS] = encoding.encode_sums(files)
+        return folders.publish(self.runs / digest, files, _rank)
 
     def has(self, digest: str) -> bool:
         """Return whether there is a sound record of this cell, whatever its status."""
@@ -204,6 +215,26 @@ class Store:
             raise DataError(_sentence(folder, error)) from error
 
 
+def record_files(
+    record: Record,
+    per_query: Mapping[tuple[str, str, str, str], ArrayLike],
+    trace: Iterable[Mapping[str, Value]],
+    log: str,
+) -> dict[str, bytes]:
+    """Return the files of a record by name, their checksums among them; arguments as for `Store.write`.
+
+    Raises:
+        ValueError: if the content cannot be stored faithfully.
+    """
+    files = {
+        encoding.RECORD: encoding.encode_record(record),
+        encoding.PER_QUERY: encoding.encode_per_query(per_query),
+        encoding.TRACE: encoding.encode_trace(trace),
+        encoding.LOG: log.encode("utf-8", "backslashreplace"),
+    }
+    return {**files, encoding.SUMS: encoding.encode_sums(files)}
+
+
 def _load(folder: Path) -> dict[str, bytes]:
     """Return a record's files, each equal to its checksum.
 
@@ -245,6 +276,14 @@ def _decode(folder: Path, files: dict[str, bytes]) -> Record:
     if record.digest != folder.name:
         raise Damaged(f"{encoding.RECORD} belongs to the cell {record.digest}, not to this folder")
     return record
+
+
+def _verified(folder: Path, files: dict[str, bytes]) -> dict[str, bytes]:
+    """Return a record's files after a look into each of them."""
+    _decode(folder, files)
+    encoding.decode_per_query(files[encoding.PER_QUERY])
+    encoding.decode_trace(files[encoding.TRACE])
+    return files
 
 
 def _status(files: dict[str, bytes]) -> Status:
