@@ -10,6 +10,8 @@ from pathlib import Path
 from bench.contract import DataError, DataKind, DatasetCard, DatasetLoader, FileCard, UsageError
 
 DATA_VARIABLE = "BENCH_DATA"
+WORKER_DATA_VARIABLE = "BENCH_WORKER_DATA"
+"""Set for a worker process where its machine keeps the data elsewhere than the one that planned the cells."""
 
 
 @dataclass(frozen=True)

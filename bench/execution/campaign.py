@@ -8,19 +8,18 @@ from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from bench import registry
 from bench.contract import DataError
 from bench.data import load_dataset
+from bench.execution.cell_work import Payload, Worked, work
 from bench.execution.tasks import Event, Executor, Loss, Outcome, Task
-from bench.execution.worker import report
-from bench.experiment.cell import Finished, lost, run_cell
+from bench.experiment.cell import Finished, lost
 from bench.experiment.cost import expect
 from bench.experiment.grid import Cell, DataSource, describe_data
 from bench.experiment.workplace import Workplace
 from bench.records.claims import Claims
-from bench.records.folders import StoreError
+from bench.records.folders import StoreError, marked
 from bench.records.schema import STATUSES, Failure, Status
 from bench.records.store import Store
 
@@ -77,15 +76,6 @@ _PAUSE = 0.3
 def never() -> bool:
     """Do not stop."""
     return False
-
-
-@dataclass(frozen=True)
-class _Payload:
-    """What a worker needs to run a cell and to record it."""
-
-    cell: Cell
-    place: Workplace
-    results: Path
 
 
 def describe_sources(given: Sequence[str], data_dir: Path, profile: str, cache: Path | None) -> Sources:
@@ -158,7 +148,7 @@ def run_cells(
     store: Store,
     place: Workplace,
     *,
-    execute: Executor[tuple[Status, str]],
+    execute: Executor[Worked],
     on_event: Callable[[CampaignEvent], None],
     claims: Claims | None = None,
     stop: Callable[[], bool] = never,
@@ -189,12 +179,13 @@ def run_cells(
     expected = expect(cells, store)
     on_gpu = place.device != "cpu"
     ended = 0
-    with claims or Claims(store) as held:
+    root = store.root.resolve()
+    with claims or Claims(store) as held, marked(store.runs) as token:
         tasks = [
             Task(
                 digest,
                 cell.identity.title,
-                _Payload(cell, place, store.root.resolve()),
+                Payload(cell, place, root, token, registry.method(cell.identity.method).key),
                 expected[digest].seconds,
                 expected[digest].memory if on_gpu else None,
                 admit=partial(_admit, digest, held, stop),
@@ -267,18 +258,6 @@ def count_statuses(cells: Sequence[Cell], store: Store) -> dict[str, int]:
     return {status: found.count(status) for status in (*STATUSES, "missing")}
 
 
-def work(payload: _Payload) -> tuple[Status, str]:
-    """Run a cell and record it; returns its status and, where it has no result, why."""
-
-    def progress(stage: str, epoch: int, epochs: int, values: dict[str, Any]) -> None:
-        report(stage=stage, epoch=epoch, epochs=epochs, validation_map=values.get("validation_map"))
-
-    finished = run_cell(payload.cell, payload.place, progress)
-    _write(finished, Store(payload.results))
-    failure = finished.record.failure
-    return finished.record.status, "" if failure is None else failure.reason
-
-
 def hard_limit(seconds: float | None) -> float | None:
     """Return when a worker is killed: a moment after the time in which a method can stop by itself.
 
@@ -287,9 +266,11 @@ def hard_limit(seconds: float | None) -> float | None:
     return None if seconds is None else seconds + _GRACE
 
 
-def _record(cell: Cell, outcome: Outcome[tuple[Status, str]], place: Workplace, store: Store) -> Ended:
+def _record(cell: Cell, outcome: Outcome[Worked], place: Workplace, store: Store) -> Ended:
     if outcome.value is not None:
-        status, reason = outcome.value
+        status, reason = outcome.value.status, outcome.value.reason
+        if outcome.value.files is not None:
+            store.put(cell.identity.digest, outcome.value.files)
     else:
         assert outcome.lost is not None
         if outcome.lost.exception == StoreError.__name__:

@@ -213,9 +213,9 @@ class _SlotThread(threading.Thread):
         try:
             payload = pickle.dumps(task.payload, protocol=pickle.HIGHEST_PROTOCOL)
         except Exception as error:
-            return Outcome(task, self._slot, None, _unsendable("payload", error), 0.0)
+            return Outcome(task, self._slot, None, unsendable("payload", error), 0.0)
         finished = self._finish(task, payload)
-        value, lost = _received(finished)
+        value, lost = received(finished)
         return Outcome(task, self._slot, value, lost, finished.seconds, self._worker.printed())
 
     def _finish(self, task: Task, payload: bytes) -> Finished:
@@ -239,15 +239,17 @@ class _SlotThread(threading.Thread):
         return finished
 
 
-def _received(finished: Finished) -> tuple[Any, Loss | None]:
+def received(finished: Finished) -> tuple[Any, Loss | None]:
+    """Return the value that a worker answers, or why there is none."""
     if finished.value is None:
         return None, finished.lost
     try:
         return pickle.loads(finished.value), None  # noqa: S301 (comes from our own worker)
     except Exception as error:
-        return None, _unsendable("value", error)
+        return None, unsendable("value", error)
 
 
-def _unsendable(what: str, error: Exception) -> Loss:
+def unsendable(what: str, error: Exception) -> Loss:
+    """Return the loss of a task whose payload or value cannot be pickled."""
     lost = loss_of(error, "")
     return Loss("exception", f"its {what} cannot be sent between processes: {lost.reason}", lost.exception)

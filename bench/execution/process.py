@@ -7,6 +7,7 @@ import signal
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from multiprocessing import current_process
 from multiprocessing.context import SpawnContext, SpawnProcess
 from typing import Any
 
@@ -21,7 +22,7 @@ class SlotProcess(SpawnProcess):
 
     def start(self) -> None:
         """Start in the slot's environment: libraries read it when they are loaded, not later."""
-        with _STARTING, _environment(self.environment), _interrupts_blocked():
+        with _STARTING, _environment(self.environment), _interrupts_blocked(), _children_allowed():
             super().start()
 
     def terminate(self) -> None:
@@ -96,3 +97,21 @@ def _interrupts_blocked() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def _children_allowed() -> Iterator[None]:
+    """Let a daemonic process have a child, as the worker of a Dask nanny must.
+
+    multiprocessing forbids it since such children could outlive the process. Ours cannot: they end with it.
+    """
+    current = current_process()
+    daemonic = current.daemon
+    if not daemonic:
+        yield
+        return
+    current.daemon = False
+    try:
+        yield
+    finally:
+        current.daemon = True

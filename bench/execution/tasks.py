@@ -10,13 +10,20 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, TypeVar
 
-from bench.contract.errors import lacks_memory
+from bench.contract.errors import BenchError, lacks_memory
 
 W = TypeVar("W")
 
 LossKind = Literal["exception", "memory", "exit", "signal", "timeout", "worker"]
 """Why a task gave no value: its own error, a lack of memory that it noticed, the end of its process by
 itself or by a signal, the time limit, or a connection that broke (not the task's fault)."""
+
+
+class Misplaced(BenchError):
+    """A task cannot run on this machine, as it lacks a file; raised before the task has begun.
+
+    A way of execution that has several machines runs it on another one.
+    """
 
 
 def always() -> bool:
@@ -123,7 +130,14 @@ class Retried:
     attempts: int
 
 
-Event = Started | Progress | Retried
+@dataclass(frozen=True)
+class Notice:
+    """Something about the place where tasks run that people should know, in one sentence."""
+
+    sentence: str
+
+
+Event = Started | Progress | Retried | Notice
 OnEvent = Callable[[Event], None]
 
 

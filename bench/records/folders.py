@@ -15,7 +15,8 @@ import secrets
 import shutil
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -79,6 +80,26 @@ def publish(place: Path, files: Mapping[str, bytes], rank: Rank) -> bool:
         raise explain(error, place.parent) from error
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
+
+
+@contextmanager
+def marked(runs: Path) -> Iterator[str]:
+    """Mark the folder of the records for a time; who finds the name in it sees this very folder.
+
+    The mark is a hidden folder, which `tidy` removes if its maker dies.
+
+    Yields:
+        Its name.
+    """
+    name = _hidden_name("tmp", "0")
+    try:
+        (runs / name).mkdir()
+    except OSError as error:
+        raise explain(error, runs) from error
+    try:
+        yield name
+    finally:
+        shutil.rmtree(runs / name, ignore_errors=True)
 
 
 def tidy(runs: Path) -> None:

@@ -176,7 +176,7 @@ def test_ctrl_c_in_this_process_ends_with_130(
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("bench.execution.campaign.run_cell", interrupt)
+    monkeypatch.setattr("bench.execution.cell_work.run_cell", interrupt)
     said = run(tmp_path / "r", "--datasets", small)
     assert said.status == 130
     assert said.err == "interrupted; run the same command again to go on\n"

@@ -1,0 +1,105 @@
+"""The work on a cell, as a worker does it: run it and record it, or hand the record back where it cannot."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from bench import registry
+from bench.contract import BenchError
+from bench.data.source import WORKER_DATA_VARIABLE, source_of
+from bench.execution.tasks import Misplaced
+from bench.execution.worker import report
+from bench.experiment.cell import run_cell
+from bench.experiment.grid import Cell
+from bench.experiment.workplace import Workplace
+from bench.records.schema import Status
+from bench.records.store import Store, record_files
+
+
+@dataclass(frozen=True)
+class Payload:
+    """What a worker needs to run a cell and to record it.
+
+    Attributes:
+        cell: to run.
+        place: device, data folder, limits.
+        results: the results folder, where this path leads to it.
+        token: name of what marks that folder among the records; see `folders.marked`.
+        source: key of the method's file in the process that planned the cell.
+    """
+
+    cell: Cell
+    place: Workplace
+    results: Path
+    token: str
+    source: str
+
+
+@dataclass(frozen=True)
+class Worked:
+    """How a cell ended.
+
+    Attributes:
+        status: of its record.
+        reason: why it has no result; empty where it has one.
+        files: the record, where the worker does not see the results folder; None where it is recorded.
+    """
+
+    status: Status
+    reason: str
+    files: Mapping[str, bytes] | None
+
+
+def work(payload: Payload) -> Worked:
+    """Run a cell and record it, or return its record's files.
+
+    Raises:
+        Misplaced: if this machine lacks the data or the method that the cell was planned with.
+        StoreError: if the results folder is here but cannot be written.
+    """
+    place = _place_here(payload)
+
+    def progress(stage: str, epoch: int, epochs: int, values: dict[str, Any]) -> None:
+        report(stage=stage, epoch=epoch, epochs=epochs, validation_map=values.get("validation_map"))
+
+    finished = run_cell(payload.cell, place, progress)
+    record = finished.record
+    files = record_files(record, finished.per_query, finished.trace, finished.log)
+    store = Store(payload.results)
+    # The path may exist on another machine and be another folder there: only the token tells.
+    shared = (store.runs / payload.token).is_dir()
+    if shared:
+        store.put(record.digest, files)
+    reason = "" if record.failure is None else record.failure.reason
+    return Worked(record.status, reason, None if shared else files)
+
+
+def _place_here(payload: Payload) -> Workplace:
+    """Return the workplace as it is on this machine.
+
+    Raises:
+        Misplaced: see `work`.
+    """
+    identity, place = payload.cell.identity, payload.place
+    elsewhere = os.environ.get(WORKER_DATA_VARIABLE)
+    if elsewhere is not None:
+        place = replace(place, data_dir=Path(elsewhere))
+    try:
+        for plugin in place.plugins:
+            registry.add_plugin(plugin)
+        same_code = registry.method(identity.method).key == payload.source
+        kind = source_of(payload.cell.source, place.data_dir).kind
+    except BenchError as error:
+        raise Misplaced(f"this machine cannot run {identity.title}: {error}") from error
+    if not same_code:
+        raise Misplaced(f"the file of method {identity.method} differs on this machine")
+    if kind != identity.data_kind:
+        raise Misplaced(
+            f"the data of {identity.dataset} is {kind} on this machine but {identity.data_kind} where the "
+            "run was started; put its files where the worker finds them, or tell it where by BENCH_DATA"
+        )
+    return place

@@ -1,0 +1,126 @@
+"""A real Dask scheduler and real workers on the loopback address, as processes that tests may kill."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import psutil
+
+ROOT = Path(__file__).resolve().parents[2]
+_PATIENCE = 60.0
+
+
+class DaskProcesses:
+    """A scheduler, and workers started one by one; all end with the `with` block of `dask_processes`."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._processes: list[subprocess.Popen[bytes]] = []
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        self.address = f"tcp://127.0.0.1:{port}"
+        words = ("--host", "127.0.0.1", "--port", port, "--no-dashboard", "--no-show")
+        self.scheduler = self._start("scheduler", "dask_scheduler", *words)
+        _await(lambda: _open(port), self.scheduler)
+
+    def worker(
+        self,
+        name: str,
+        *words: str,
+        nanny: bool = False,
+        environment: Mapping[str, str] | None = None,
+        cwd: Path = ROOT,
+    ) -> subprocess.Popen[bytes]:
+        """Start a worker; without a nanny, the process returned is the worker itself."""
+        scratch = self._folder / f"scratch-{name}"
+        usual = ("--host", "127.0.0.1", "--no-dashboard", "--nthreads", "1", "--local-directory", scratch)
+        return self._start(
+            name,
+            "dask_worker",
+            *(self.address, "--name", name, "--nanny" if nanny else "--no-nanny", *usual, *words),
+            environment=environment,
+            cwd=cwd,
+        )
+
+    def log(self, name: str) -> str:
+        """Return what a process has printed."""
+        return (self._folder / f"{name}.log").read_text(encoding="utf-8", errors="replace")
+
+    def stop(self) -> None:
+        """Kill all processes and what they have started."""
+        for process in self._processes:
+            if process.poll() is None:
+                for child in [*psutil.Process(process.pid).children(recursive=True)]:
+                    _kill(child)
+                process.kill()
+            process.wait()
+
+    def _start(
+        self,
+        name: str,
+        module: str,
+        *words: object,
+        environment: Mapping[str, str] | None = None,
+        cwd: Path = ROOT,
+    ) -> subprocess.Popen[bytes]:
+        settings = {
+            "PYTHONPATH": str(ROOT),
+            "OMP_NUM_THREADS": "1",
+            "DASK_LOGGING__DISTRIBUTED": "info",
+            **(environment or {}),
+        }
+        with (self._folder / f"{name}.log").open("ab") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", f"distributed.cli.{module}", *map(str, words)],
+                cwd=cwd,
+                env={**os.environ, **settings},
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        self._processes.append(process)
+        return process
+
+
+@contextmanager
+def dask_processes(folder: Path, workers: Sequence[str] = ()) -> Iterator[DaskProcesses]:
+    """Run a scheduler with these workers; what they print lies in ``folder``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    processes = DaskProcesses(folder)
+    try:
+        for name in workers:
+            processes.worker(name)
+        yield processes
+    finally:
+        processes.stop()
+
+
+def _open(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1.0).close()
+    except OSError:
+        return False
+    return True
+
+
+def _await(ready: object, process: subprocess.Popen[bytes]) -> None:
+    assert callable(ready)
+    end = time.monotonic() + _PATIENCE
+    while not ready():
+        assert process.poll() is None, "it has ended"
+        assert time.monotonic() < end, "it took too long"
+        time.sleep(0.05)
+
+
+def _kill(process: psutil.Process) -> None:
+    with suppress(psutil.NoSuchProcess):
+        process.kill()
