@@ -7,6 +7,7 @@ import sys
 from types import TracebackType
 from typing import Final
 
+from bench.commands.phrases import printable
 from bench.execution.campaign import CampaignEvent, Ended, Planned, Waiting
 from bench.execution.tally import Tally
 from bench.execution.tasks import Retried
@@ -100,11 +101,6 @@ def line_of(event: CampaignEvent, tally: Tally) -> str:
             "a second run on it may do cells twice"
         )
     return ""
-
-
-def printable(text: str) -> str:
-    """Return a name in one line, without anything that would steer a terminal."""
-    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
 
 
 def _because(reason: str) -> str:

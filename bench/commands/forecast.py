@@ -73,6 +73,6 @@ def _in_all(stays: Sequence[Stay], expected: dict[str, Expectation]) -> list[str
 
 
 def _time(seconds: float) -> str:
-    from bench.records.running import clock
+    from bench.commands.phrases import clock
 
     return f"{seconds:.1f} s" if seconds < 60.0 else clock(seconds)

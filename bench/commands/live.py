@@ -12,10 +12,11 @@ from rich.progress_bar import ProgressBar
 from rich.segment import Segment
 from rich.text import Text
 
-from bench.commands.display import STOPPING, Display, printable
+from bench.commands.display import STOPPING, Display
+from bench.commands.phrases import clock, headline, printable, stage
 from bench.execution.campaign import CampaignEvent, Ended
 from bench.execution.tally import Tally
-from bench.records.running import Running, RunState, clock, stage
+from bench.records.running import Running
 
 _COLOURS: Final = {"done": "green", "skipped": "yellow"}
 _REFRESHES: Final = 4
@@ -80,32 +81,23 @@ class View:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Draw: a head and one row per running cell, each in one line of the screen."""
         state, width = self._tally.state(), options.max_width
-        yield _line(_head(state), "bold")
+        now = time.time()
+        yield _line(headline(state, now), "bold")
         yield ProgressBar(total=max(1, state.total), completed=state.ended, width=min(width, _BAR))
         yield Segment.line()
         room = max(1, console.height - _OTHER_ROWS)
         shown = state.running if len(state.running) <= room else state.running[: room - 1]
-        now = time.time()
         for cell in shown:
             yield _row(cell, now, width)
         if len(shown) < len(state.running):
             yield _line(f"  and {len(state.running) - len(shown)} more")
         if state.stopping:
             yield _line(STOPPING, "bold yellow")
-        elif state.waiting:
-            yield _line(f"waiting for {state.waiting} cells of another run on this folder")
-
-
-def _head(state: RunState) -> str:
-    left = "" if state.left is None else f", about {clock(state.left)} left"
-    part = f" of {state.what}" if state.what else ""
-    ended = f"{state.ended}/{state.total} cells{part}, {state.failed} failed"
-    return f"{ended}, {clock(time.time() - state.began)}{left}"
 
 
 def _row(cell: Running, now: float, width: int) -> Text:
     """Return a cell's title, cut so that the rest of the row fits."""
-    rest = f"  {printable(stage(cell)):<{_STAGE}}  {cell.slot}  {clock(now - cell.began)}"
+    rest = f"  {stage(cell):<{_STAGE}}  {cell.slot}  {clock(now - cell.began)}"
     # A `Text` shows brackets as they are; a bare string would be read as markup.
     row = Text(f"  {printable(cell.title)}", no_wrap=True, overflow="ellipsis")
     row.truncate(max(_TITLE, width - len(rest)), overflow="ellipsis", pad=True)

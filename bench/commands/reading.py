@@ -18,11 +18,11 @@ class RecordsError(BenchError):
     """No record of a results folder is sound."""
 
 
-def read_records(results: Path) -> tuple[list[Record], list[tuple[str, str]]]:
+def read_records(results: Path, *, may_be_none: bool = False) -> tuple[list[Record], list[tuple[str, str]]]:
     """Return all readable records, and (folder, sentence) for those left out, which are also printed.
 
     Raises:
-        UsageError: if there is no record at all.
+        UsageError: if there is no record at all, unless there ``may_be_none``.
         RecordsError: if there are some, but none is sound.
     """
     store = Store(results)
@@ -32,7 +32,7 @@ def read_records(results: Path) -> tuple[list[Record], list[tuple[str, str]]]:
         click.echo(f"warning: left out: {reason}", err=True)
     if problems and not records:
         raise RecordsError(f"none of the {len(problems)} records in {results} can be read")
-    if not records:
+    if not records and not may_be_none:
         raise UsageError(f"no records in {results}; make some with: python -m bench run --results {results}")
     return records, problems
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import time
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+import msgspec
 
 from bench.commands.options import results_option
 
 if TYPE_CHECKING:
+    from bench.records.running import RunState
     from bench.records.schema import Record
 
 _KEYS = ("dataset", "data", "profile", "method", "variant")
@@ -22,14 +25,16 @@ _KEYS = ("dataset", "data", "profile", "method", "variant")
 @click.option("--format", "form", type=click.Choice(("table", "json")), default="table", show_default=True)
 @results_option
 def command(form: str, results: Path) -> int:
-    """Say what is recorded, and why cells have no result.
+    """Say what is recorded, why cells have no result, and what runs at the moment.
 
     What a request still lacks: python -m bench run ... --dry-run. Exit status 0; 1 if a record is damaged;
     2 for wrong usage or no records.
     """
     from bench.commands.reading import read_records
+    from bench.records.running import running_now
 
-    records, problems = read_records(results)
+    runs = running_now(results)
+    records, problems = read_records(results, may_be_none=bool(runs))
     rows = _rows(records)
     failures = [
         {
@@ -42,15 +47,21 @@ def command(form: str, results: Path) -> int:
         if record.failure is not None
     ]
     if form == "json":
-        click.echo(json.dumps({"cells": rows, "failures": failures, "damaged": problems}, indent=1))
+        running = [{"run": name, **msgspec.to_builtins(state)} for name, state in runs]
+        answer = {"cells": rows, "failures": failures, "damaged": problems, "running": running}
+        click.echo(json.dumps(answer, indent=1))
         return int(bool(problems))
     from tabulate import tabulate
 
-    click.echo(tabulate(rows, headers="keys", disable_numparse=list(range(len(_KEYS)))))
+    if rows:
+        click.echo(tabulate(rows, headers="keys", disable_numparse=list(range(len(_KEYS)))))
     for item in failures:
         click.echo(f"{item['status']}: {item['cell']}: {item['reason']} (record {item['record']})")
     counts = Counter(record.status for record in records)
-    click.echo(f"{len(records)} records: " + ", ".join(f"{n} {name}" for name, n in sorted(counts.items())))
+    total = ", ".join(f"{n} {name}" for name, n in sorted(counts.items()))
+    click.echo(f"{len(records)} records: {total or 'none'}")
+    for line in _running_lines(runs):
+        click.echo(line)
     return int(bool(problems))
 
 
@@ -82,6 +93,21 @@ def _rows(records: Sequence[Record]) -> list[dict[str, Any]]:
             }
         )
     return rows
+
+
+def _running_lines(runs: Sequence[tuple[str, RunState]]) -> list[str]:
+    """Return a line per run at work, and one per cell that it is running."""
+    from bench.commands.phrases import clock, headline, printable, stage
+
+    lines = []
+    now = time.time()
+    for name, state in runs:
+        stopping = ", stopping" if state.stopping else ""
+        lines.append(f"running now ({name}): {headline(state, now)}{stopping}")
+        for cell in state.running:
+            words = [printable(cell.title), stage(cell), cell.slot, clock(now - cell.began)]
+            lines.append("  " + ", ".join(word for word in words if word))
+    return lines
 
 
 def _reason(record: Record) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from bench.commands.display import printable
+from bench.commands.phrases import printable
 from bench.contract.errors import DataError
 from bench.execution.campaign import count_statuses
 from bench.experiment.grid import Cell

@@ -93,20 +93,6 @@ class RunState(msgspec.Struct, frozen=True, kw_only=True):
         return sum(number for status, number in self.statuses.items() if status not in ("done", "skipped"))
 
 
-def stage(running: Running) -> str:
-    """Return how far a cell is, such as ``train 3/20``; empty before its first report."""
-    if not running.stage:
-        return ""
-    of = f"/{running.epochs}" if running.epochs else ""
-    return f"{running.stage} {running.epoch}{of}"
-
-
-def clock(seconds: float) -> str:
-    """Return a duration as ``0:01:23``, hours first."""
-    whole = max(0, round(seconds))
-    return f"{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}"
-
-
 class Heartbeat:
     """Keeps the file of this run up to date while it is open, from a thread of its own."""
 

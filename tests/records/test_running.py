@@ -1,0 +1,110 @@
+"""The file by which `status` knows what runs: there while a run lives, never in its way."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from bench.records.folders import here
+from bench.records.running import Heartbeat, Running, RunState, running_now
+
+
+def state(done: int = 0) -> RunState:
+    return RunState(
+        began=1.0,
+        written=2.0,
+        what="",
+        total=9,
+        recorded=1,
+        statuses={"done": done, "failed": 1, "skipped": 1},
+        elsewhere=0,
+        waiting=0,
+        running=[Running(digest="d", title="t", slot="cpu/0", began=1.5)],
+        left=None,
+        stopping=False,
+    )
+
+
+@pytest.fixture
+def dead() -> int:
+    """Return the number of a process that has ended."""
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return process.pid
+
+
+def leave(results: Path, name: str, age: float = 0.0) -> Path:
+    path = results / "running" / f"{name}.json"
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(msgspec.json.encode(state()))
+    os.utime(path, (time.time() - age, time.time() - age))
+    return path
+
+
+def test_a_run_is_seen_while_it_lives_and_leaves_nothing(tmp_path: Path) -> None:
+    with Heartbeat(tmp_path, state):
+        ((name, seen),) = running_now(tmp_path)
+        assert name == f"{here()}-{os.getpid()}"
+        assert seen == state()
+        assert (seen.ended, seen.failed) == (3, 1)
+    assert running_now(tmp_path) == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_changes_is_written_and_what_does_not_is_not(tmp_path: Path) -> None:
+    asked = threading.Semaphore(0)
+    done = [0]
+
+    def tell() -> RunState:
+        asked.release()
+        return state(done[0])
+
+    with Heartbeat(tmp_path, tell, pause=0.01):
+        (file,) = (tmp_path / "running").iterdir()
+        before = file.stat().st_mtime_ns
+        for _ in range(5):
+            asked.acquire()
+        assert file.stat().st_mtime_ns == before
+        done[0] = 5
+        end = time.monotonic() + 20
+        while running_now(tmp_path)[0][1].statuses["done"] != 5 and time.monotonic() < end:
+            time.sleep(0.01)
+        assert running_now(tmp_path)[0][1].statuses["done"] == 5
+
+
+def test_a_dead_run_is_ignored_and_its_file_removed_by_the_next(tmp_path: Path, dead: int) -> None:
+    path = leave(tmp_path, f"{here()}-{dead}")
+    assert running_now(tmp_path) == []
+    assert path.exists()  # whoever only looks changes nothing
+    with Heartbeat(tmp_path, state):
+        assert not path.exists()
+
+
+def test_a_run_on_another_machine_is_believed_while_it_gives_signs_of_life(tmp_path: Path) -> None:
+    alive = leave(tmp_path, "elsewhere-1")
+    silent = leave(tmp_path, "elsewhere-2", age=1000)
+    forgotten = leave(tmp_path, "elsewhere-3", age=100_000)
+    assert [name for name, _ in running_now(tmp_path)] == ["elsewhere-1"]
+    with Heartbeat(tmp_path, state):
+        assert (alive.exists(), silent.exists(), forgotten.exists()) == (True, True, False)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b'{"began": "x"}'])
+def test_a_file_that_cannot_be_read_is_ignored(tmp_path: Path, content: bytes) -> None:
+    leave(tmp_path, f"{here()}-{os.getpid()}").write_bytes(content)
+    (tmp_path / "running" / "noise.json").write_bytes(content)
+    assert running_now(tmp_path) == []
+
+
+def test_a_run_goes_on_without_the_file_where_it_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "running").write_text("in the way")
+    with Heartbeat(tmp_path, state):
+        assert running_now(tmp_path) == []
+    assert (tmp_path / "running").read_text() == "in the way"
