@@ -51,6 +51,8 @@ WRONG = [
     (["--set", "plain.seconds=.nan"], "neither text, finite number, list nor map"),
     (["--set", "plain.seconds=2020-01-01"], "neither text, finite number, list nor map"),
     (["--set", "plain.widths=[1, two]"], "settings of plain: widths[1]: Expected int, got str"),
+    (["--shard", "5/3"], "--shard '5/3' is not one of n parts of the grid; write i/n with i from 1 to n"),
+    (["--shard", "a/b"], "--shard 'a/b' is not one of n parts of the grid"),
     (["--data", "/no/such/folder"], "there is no data folder /no/such/folder"),
     (["--devices", "gpu"], "there is no device 'gpu' here; there are: cpu"),
     (["--devices", "cpu,cuda:0"], "there is no device 'cuda:0' here; there are: cpu"),
@@ -236,6 +238,22 @@ def test_real_means_what_has_its_files(tmp_path: Path) -> None:
     assert said.status == 0
     assert "on emoji " in said.out
     assert "LOOK-ALIKE" not in said.out
+
+
+def test_shards_make_the_grid_together_and_the_summary_speaks_of_its_shard(
+    tmp_path: Path, small: Path
+) -> None:
+    words = ("--datasets", small, "--seeds", 3)
+    one = run(tmp_path / "1", *words, "--shard", "1/2", methods="plain,twin")
+    two = run(tmp_path / "2", *words, "--shard", "2/2", methods="plain,twin")
+    assert (one.status, two.status) == (0, 0)
+    assert "3 cells of shard 1/2: 3 done; 3 run now" in one.out
+    assert f"merge OTHER_RESULTS --results {tmp_path / '2'}" in two.out
+    assert say("merge", tmp_path / "1", "--results", tmp_path / "2").status == 0
+    again = run(tmp_path / "2", *words, methods="plain,twin")
+    assert (again.status, "6 cells: 6 done; 0 run now" in again.out) == (0, True)
+    planned = run(tmp_path / "2", *words, "--shard", "1/2", "--dry-run", methods="plain,twin")
+    assert "3 cells, 0 to run" in planned.out
 
 
 def test_values_are_read_as_people_write_them(tmp_path: Path, small: Path) -> None:
