@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import time
@@ -159,6 +160,38 @@ class Hungry(_Faulty):
 
     def fit(self, train: Split, validation: Split, context: Context) -> None:
         raise MemoryError
+
+
+class Hoards(_Faulty):
+    """Wants more memory than any limit of a test allows."""
+
+    card = card("hoards")
+
+    def fit(self, train: Split, validation: Split, context: Context) -> None:
+        np.ones(1 << 30)
+
+
+class Fills(_Faulty):
+    """Leaves a worker in which every disk is full."""
+
+    card = card("fills")
+
+    def fit(self, train: Split, validation: Split, context: Context) -> None:
+        def full(fd: Any) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        os.fsync = full
+
+
+class Pinned(_Faulty):
+    """Says which devices it sees and when it was at work."""
+
+    card = card("pinned")
+
+    def fit(self, train: Split, validation: Split, context: Context) -> None:
+        begin = time.monotonic()
+        time.sleep(self.settings.seconds)
+        print("saw", repr(os.environ["CUDA_VISIBLE_DEVICES"]), context.device, begin, time.monotonic())
 
 
 class Mute(_Faulty):

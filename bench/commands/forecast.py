@@ -53,7 +53,7 @@ def _by_place(stays: Sequence[Stay]) -> list[str]:
         slots = len({stay.slot.name for stay in here})
         work, end = sum(stay.task.cost for stay in here), max(stay.end for stay in here)
         lines.append(
-            f"{place}: {len(here)} cells in {slots} slots, {_time(work)} of work, until {_time(end)}"
+            f"{place}: {len(here)} cells in {slots} slots, {_time(work)} of work, done after about {_time(end)}"
         )
     return lines
 

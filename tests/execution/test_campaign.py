@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from bench.execution.campaign import (
     run_cells,
     stale,
 )
-from bench.execution.tasks import Progress, Started
+from bench.execution.tasks import OnEvent, Outcome, Progress, Started, Task
 from bench.experiment.cost import Expectation
 from bench.experiment.grid import Cell
 from bench.experiment.workplace import Workplace
@@ -251,6 +251,57 @@ def test_a_cell_that_ignores_its_time_limit_is_stopped_and_says_so(small: Path, 
     assert end.status == "timeout"
     assert end.reason == "it went on after its time limit of 0.5 s and was stopped"
     assert Store(tmp_path).status(cell.identity.digest) == "timeout"
+
+
+def test_a_disk_that_is_full_for_a_worker_stops_the_run_and_charges_no_cell(
+    small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was recorded before stays; the cell that could not be is missing, not failed."""
+    cells = cells_of(["plain", "fills"], small)
+    costs = {"plain": 2.0, "fills": 1.0}
+    expected = {
+        cell.identity.digest: Expectation(costs[cell.identity.method], None, "prior") for cell in cells
+    }
+    monkeypatch.setattr("bench.execution.campaign.expect", lambda cells, store: expected)
+    with pytest.raises(StoreError, match=r"the disk is full; free some space and run again$"):
+        run(cells, tmp_path, jobs=1)
+    store = Store(tmp_path)
+    assert [record.identity.method for record in store.records()] == ["plain"]
+    assert [cell.identity.method for cell in remaining(cells, store)] == ["fills"]
+    assert store.problems == []
+
+
+def test_a_cell_over_its_memory_limit_is_recorded_with_the_limit(small: Path, tmp_path: Path) -> None:
+    cells = cells_of(["hoards", "plain"], small)
+    place = Workplace(plugins=PLACE.plugins, max_memory=400 << 20)
+    execute = local_executor(local_slots(1, 1), max_memory=place.max_memory)
+    run_cells(cells, Store(tmp_path), place, execute=execute, on_event=lambda event: None)
+    records = {record.identity.method: record for record in Store(tmp_path).records()}
+    assert records["plain"].status == "done"
+    failure = records["hoards"].failure
+    assert records["hoards"].status == "out-of-memory"
+    assert failure is not None
+    assert failure.reason.endswith("its worker may take 400M beyond its libraries (--max-memory)")
+    assert "--max-memory 400M" in records["hoards"].circumstances.command
+
+
+@pytest.mark.parametrize(("device", "memory"), [("cpu", None), ("cuda:0", 5 << 30)])
+def test_a_task_states_its_memory_where_it_runs_on_a_gpu(
+    small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, device: str, memory: int | None
+) -> None:
+    seen: list[Task] = []
+
+    def watch(
+        tasks: Sequence[Task], work: Callable[[Any], Any], on_event: OnEvent
+    ) -> Generator[Outcome[Any], None, None]:
+        seen.extend(tasks)
+        yield from ()
+
+    cells = cells_of(["plain"], small)
+    expected = {cell.identity.digest: Expectation(7.0, 5 << 30, "kin") for cell in cells}
+    monkeypatch.setattr("bench.execution.campaign.expect", lambda cells, store: expected)
+    run_cells(cells, Store(tmp_path), Workplace(device=device), execute=watch, on_event=lambda event: None)
+    assert [(task.cost, task.memory) for task in seen] == [(7.0, memory)]
 
 
 def test_nothing_to_do_touches_nothing(tmp_path: Path) -> None:

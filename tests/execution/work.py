@@ -7,6 +7,7 @@ import itertools
 import mmap
 import os
 import pickle
+import shutil
 import signal
 import subprocess
 import sys
@@ -83,6 +84,39 @@ def nap_with_child(path: str) -> None:
     child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
     Path(path).write_text(f"{child.pid}\n", encoding="ascii")
     time.sleep(60)
+
+
+def at_work(names: list[str]) -> tuple[dict[str, str | None], float, float]:
+    """Return variables of this process, and from when to when it was at work here."""
+    begin = time.monotonic()
+    time.sleep(0.05)
+    return environment(names), begin, time.monotonic()
+
+
+def rendezvous(payload: tuple[str, str, int]) -> tuple[str | None, bool]:
+    """Return which GPU is seen here, and whether so many tasks were at work at once."""
+    folder, mine, wanted = payload
+    (Path(folder) / mine).touch()
+    end = time.monotonic() + 30
+    while len(list(Path(folder).iterdir())) < wanted and time.monotonic() < end:
+        time.sleep(0.02)
+    return os.environ.get("CUDA_VISIBLE_DEVICES"), len(list(Path(folder).iterdir())) >= wanted
+
+
+def fault_and_note(payload: tuple[str, str]) -> Any:
+    """Note an attempt in a file, then do what the payload names; ``once ...`` does it the first time only."""
+    path, kind = payload
+    with Path(path).open("a", encoding="ascii") as file:
+        file.write("x")
+    if kind.startswith("once "):
+        first = Path(path).read_text(encoding="ascii") == "x"
+        return fault(kind.removeprefix("once ")) if first else "ok"
+    return fault(kind)
+
+
+def lose_desk(payload: Any) -> None:
+    """Remove the folder of temporary files under the feet of this worker."""
+    shutil.rmtree(Path("/proc/self/fd/1").readlink().parent)
 
 
 def threads_of_numpy(payload: Any) -> set[int]:
@@ -224,7 +258,8 @@ def _leave_behind() -> int:
 LEFT: list[bytearray] = []
 
 MEMORY_FAULTS: dict[str, Callable[[], Any]] = {
-    "ok": os.getpid,
+    "sound": os.getpid,
+    "last": os.getpid,
     "small pieces": _small_pieces,
     "at once": _at_once,
     "by torch": _by_torch,

@@ -1,0 +1,257 @@
+"""With a pretended inventory: which device a task gets, what its process sees, and who works beside it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.contract import UsageError
+from bench.execution import Outcome, Started, Task, run_local
+from bench.execution import devices as module
+from bench.execution.devices import (
+    DeviceError,
+    Gpu,
+    Inventory,
+    choose_devices,
+    device_slots,
+    take_inventory,
+    wants_gpus,
+)
+from bench.records import Store
+from tests.execution import work
+from tests.grid import FAULTS, say, write_bundle
+
+GB = 1 << 30
+FOUR = Inventory(8, tuple(Gpu(index, "Pretended", 10 * GB) for index in range(4)))
+NONE = Inventory(8)
+
+
+@pytest.fixture(autouse=True)
+def all_visible(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+
+
+@pytest.mark.parametrize(
+    ("words", "inventory", "devices"),
+    [
+        ("cpu", FOUR, ["cpu"]),
+        ("auto", FOUR, ["cuda:0", "cuda:1", "cuda:2", "cuda:3"]),
+        ("cuda", FOUR, ["cuda:0", "cuda:1", "cuda:2", "cuda:3"]),
+        ("auto", NONE, ["cpu"]),
+        ("cuda:3, cuda:1", FOUR, ["cuda:3", "cuda:1"]),
+        ("cuda:1,cuda:1,cuda", FOUR, ["cuda:1", "cuda:0", "cuda:2", "cuda:3"]),
+    ],
+)
+def test_words_mean_devices_each_once(words: str, inventory: Inventory, devices: list[str]) -> None:
+    assert choose_devices(words, inventory) == devices
+
+
+@pytest.mark.parametrize("word", ["gpu", "cuda:4", "cuda:x", "cuda:-1", "cuda:00", "CPU", ""])
+def test_an_unknown_device_is_refused_with_those_that_are_known(word: str) -> None:
+    known = "there are: cpu, cuda:0, cuda:1, cuda:2, cuda:3$"
+    with pytest.raises(UsageError, match=f"there is no device '{word}' here; {known}"):
+        choose_devices(f"cuda:0,{word}", FOUR)
+    with pytest.raises(UsageError, match=r"there is no device 'cuda' here; there are: cpu$"):
+        choose_devices("cuda", NONE)
+
+
+def test_cpu_and_gpus_are_not_mixed() -> None:
+    with pytest.raises(UsageError, match="either on the CPU or on GPUs"):
+        choose_devices("cpu,cuda:0", FOUR)
+
+
+def test_slots_of_different_devices_alternate_and_know_their_memory() -> None:
+    slots = device_slots(["cuda:2", "cuda:0"], FOUR, jobs=9, jobs_per_device=2, threads=3)
+    assert [slot.name for slot in slots] == ["cuda:2/0", "cuda:0/0", "cuda:2/1", "cuda:0/1"]
+    assert {(slot.place, slot.memory, slot.threads) for slot in slots} == {
+        ("cuda:2", 10 * GB, 3),
+        ("cuda:0", 10 * GB, 3),
+    }
+    cpu = device_slots(["cpu"], FOUR, jobs=2, jobs_per_device=5, threads=1)
+    assert [(slot.name, slot.place, slot.memory) for slot in cpu] == [
+        ("cpu/0", "cpu", None),
+        ("cpu/1", "cpu", None),
+    ]
+
+
+def run(payloads: Sequence[Any], function: Any, per_device: int, **task: Any) -> list[Outcome[Any]]:
+    slots = device_slots(choose_devices("auto", FOUR), FOUR, jobs=1, jobs_per_device=per_device, threads=1)
+    tasks = [Task(str(number), "", payload, **task) for number, payload in enumerate(payloads)]
+    return list(run_local(tasks, function, slots))
+
+
+def test_four_gpus_work_at_once_and_every_process_sees_its_own_only(tmp_path: Path) -> None:
+    payloads = [(str(tmp_path), str(number), 4) for number in range(4)]
+    outcomes = run(payloads, work.rendezvous, 1)
+    assert sorted((outcome.slot.place, outcome.value) for outcome in outcomes) == [
+        (f"cuda:{index}", (str(index), True)) for index in range(4)
+    ]
+
+
+def test_no_gpu_ever_has_more_tasks_than_it_may_or_than_its_memory_holds() -> None:
+    """Two slots for each GPU: 4 of 10 GB fit twice; 7 of 10 GB, or what is unknown, has it alone."""
+    names = ["CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS"]
+    slots = device_slots(["cuda:1", "cuda:3"], FOUR, jobs=1, jobs_per_device=2, threads=1)
+    memories = [4 * GB, 7 * GB, None, 4 * GB] * 4
+    tasks = [Task(str(number), "", names, 1.0, memory) for number, memory in enumerate(memories)]
+    events: list[Any] = []
+    outcomes = list(run_local(tasks, work.at_work, slots, on_event=events.append))
+    assert len(outcomes) == 16
+    began = {event.task.key: event.slot.name for event in events if isinstance(event, Started)}
+    stays = []
+    for outcome in outcomes:
+        assert outcome.value is not None
+        environment, begin, end = outcome.value
+        assert environment == {"CUDA_VISIBLE_DEVICES": outcome.slot.place[-1], "OMP_NUM_THREADS": "1"}
+        assert began[outcome.task.key] == outcome.slot.name
+        stays.append((outcome.slot, outcome.task.memory, begin, end))
+    assert {slot.place for slot, *_ in stays} == {"cuda:1", "cuda:3"}
+    for (slot, memory, begin, end), (slot_too, memory_too, begin_too, end_too) in combinations(stays, 2):
+        if slot.place == slot_too.place and begin < end_too and begin_too < end:
+            assert slot.name != slot_too.name
+            assert (memory, memory_too) == (4 * GB, 4 * GB)
+
+
+def test_two_that_fit_share_a_gpu_at_once(tmp_path: Path) -> None:
+    slots = device_slots(["cuda:2"], FOUR, jobs=1, jobs_per_device=2, threads=1)
+    tasks = [Task(name, "", (str(tmp_path), name, 2), 1.0, 5 * GB) for name in ("a", "b")]
+    outcomes = list(run_local(tasks, work.rendezvous, slots))
+    assert [outcome.value for outcome in outcomes] == [("2", True)] * 2
+
+
+def test_a_run_on_pretended_gpus_pins_each_cell_and_records_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[bool] = []
+
+    def pretend(*, gpus: bool) -> Inventory:
+        asked.append(gpus)
+        return FOUR
+
+    monkeypatch.setattr(module, "take_inventory", pretend)
+    small = write_bundle(tmp_path / "small.npz")
+    words = [
+        "run",
+        "--results",
+        tmp_path / "r",
+        "--plugin",
+        FAULTS,
+        "--datasets",
+        small,
+        "--methods",
+        "pinned",
+    ]
+    words += ["--set", "pinned.seconds=0.05", "--seeds", 4, "--devices", "cuda:3,cuda:1"]
+    forecast = say(*words, "--dry-run")
+    assert "cuda:1: 2 cells in 1 slots" in forecast.out
+    assert "cuda:3: 2 cells in 1 slots" in forecast.out
+    said = say(*words)
+    assert (said.status, said.err) == (0, "")
+    store = Store(tmp_path / "r")
+    seen: dict[str, list[tuple[float, float]]] = {}
+    for record in store.records():
+        assert record.circumstances.device == "cuda:0"
+        assert "--devices cuda" in record.circumstances.command
+        _, visible, device, begin, end = store.log(record.digest).splitlines()[0].split()
+        assert device == "cuda:0"
+        seen.setdefault(visible, []).append((float(begin), float(end)))
+    assert seen.keys() == {"'1'", "'3'"}
+    for stays in seen.values():
+        assert all(a[1] <= b[0] or b[1] <= a[0] for a, b in combinations(stays, 2))
+    assert say(*words).status == 0
+    assert asked == [True, True]  # a finished grid has no need of a look at the machine
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--devices", "cuda:7"], "there is no device 'cuda:7' here; there are: cpu, cuda:0, cuda:1"),
+        (["--devices", "cuda", "--jobs", "2"], "--jobs is for the CPU; --jobs-per-device says"),
+        (["--devices", "cuda", "--jobs", "0"], "name one of cuda:0, cuda:1, cuda:2, cuda:3 with --devices"),
+        (["--devices", "auto", "--jobs", "0", "--max-memory", "1G"], "on one device"),
+    ],
+)
+def test_what_contradicts_itself_on_gpus_is_one_sentence_and_status_2(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], sentence: str
+) -> None:
+    monkeypatch.setattr(module, "take_inventory", lambda *, gpus: FOUR)
+    small = write_bundle(tmp_path / "small.npz")
+    said = say(
+        "run",
+        "--results",
+        tmp_path / "r",
+        "--plugin",
+        FAULTS,
+        "--datasets",
+        small,
+        "--methods",
+        "plain",
+        *words,
+    )
+    assert (said.status, said.out) == (2, "")
+    assert sentence in said.err
+    assert len(said.err.splitlines()) == 1
+    assert not (tmp_path / "r" / "runs").exists()
+
+
+def test_one_gpu_can_be_used_in_this_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from bench.commands.places import Places, survey
+
+    monkeypatch.setattr(module, "take_inventory", lambda *, gpus: FOUR)
+    site = survey(Places("cuda:2", 0, None, None, None, 1), 1)
+    assert (site.slots, site.device) == ([], "cuda:2")
+
+
+def test_only_gpus_take_a_look_for_gpus() -> None:
+    assert not wants_gpus("cpu")
+    assert all(wants_gpus(words) for words in ("auto", "cuda", "cuda:1", "cpu,cuda:0", "gpu"))
+
+
+def test_the_inventory_of_the_cpu_is_within_the_containers_limits_and_needs_no_torch(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("joblib.cpu_count", lambda: 3)
+    monkeypatch.setattr(subprocess, "run", None)
+    assert take_inventory(gpus=False) == Inventory(3)
+
+
+def test_gpus_are_what_pytorch_lists_in_a_process_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A torch that pretends stands in for one with CUDA; the process is a real one."""
+    monkeypatch.setattr(module, "version", lambda name: "2.9.0")
+    pretended = """
+import json
+print("a greeting of some library")
+print(json.dumps([["A100", 42949672960], ["A100", 42949672960]]))
+"""
+    monkeypatch.setattr(module, "_LIST", pretended)
+    found = take_inventory(gpus=True)
+    assert found.gpus == (Gpu(0, "A100", 40 * GB), Gpu(1, "A100", 40 * GB))
+    assert found.places == ["cpu", "cuda:0", "cuda:1"]
+    monkeypatch.setattr(module, "_LIST", "raise SystemExit('no driver that suits')")
+    with pytest.raises(DeviceError, match="no driver that suits; repair its installation, or use"):
+        take_inventory(gpus=True)
+
+
+def test_a_pytorch_that_is_built_for_the_cpu_or_absent_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    def absent(name: str) -> str:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr(subprocess, "run", None)
+    monkeypatch.setattr(module, "version", lambda name: "2.9.0+cpu")
+    assert take_inventory(gpus=True).gpus == ()
+    monkeypatch.setattr(module, "version", absent)
+    assert take_inventory(gpus=True).gpus == ()
+
+
+@pytest.mark.slow
+def test_the_question_to_pytorch_is_understood() -> None:
+    """The program that asks, with the real PyTorch: it answers with a list, empty without a GPU."""
+    done = subprocess.run([sys.executable, "-c", module._LIST], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1].startswith("[")

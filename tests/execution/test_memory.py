@@ -1,0 +1,87 @@
+"""A memory limit costs the task that exceeds it, by whatever means, and nothing else."""
+
+from __future__ import annotations
+
+import errno
+
+import psutil
+import pytest
+
+from bench.contract.errors import lacks_memory
+from bench.execution import Outcome, Task, local_slots, run_local
+from bench.execution.memory import Allowance, resident
+from tests.execution import work
+
+LIMIT = 200 << 20
+
+
+def run(*kinds: str) -> list[Outcome[object]]:
+    tasks = [Task(str(number), kind, kind) for number, kind in enumerate(kinds)]
+    return list(run_local(tasks, work.memory_fault, local_slots(1, 1), max_memory=LIMIT))
+
+
+@pytest.fixture(scope="module")
+def drill() -> dict[str, Outcome[object]]:
+    """Each way of taking memory once, in one slot; the last task is a sound one."""
+    kinds = ["shared", "small pieces", "at once", "sound", "left behind", "last"]
+    return dict(zip(kinds, run(*kinds), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [("shared", "it took more memory"), ("small pieces", "MemoryError"), ("at once", "Unable to allocate")],
+)
+def test_whoever_takes_too_much_is_stopped_and_the_limit_is_named(
+    drill: dict[str, Outcome[object]], kind: str, words: str
+) -> None:
+    lost = drill[kind].lost
+    assert lost is not None
+    assert lost.kind == "memory"
+    assert words in lost.reason
+    assert lost.reason.endswith("its worker may take 200M beyond its libraries (--max-memory)")
+    assert not lost.outside
+
+
+def test_the_next_task_has_a_healthy_worker(drill: dict[str, Outcome[object]]) -> None:
+    assert drill["sound"].lost is None
+    assert drill["last"].lost is None
+
+
+def test_what_a_task_leaves_behind_is_not_charged_to_the_next(drill: dict[str, Outcome[object]]) -> None:
+    """A worker that still holds half of the limit is replaced."""
+    assert drill["left behind"].value == drill["sound"].value
+    assert drill["last"].value != drill["left behind"].value
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["by torch", "by child"])
+def test_memory_of_torch_and_of_child_processes_counts(kind: str) -> None:
+    bad, good = run(kind, "sound")
+    assert bad.lost is not None
+    assert bad.lost.kind == "memory"
+    assert good.lost is None
+
+
+def test_on_a_gpu_the_system_enforces_nothing_as_the_driver_maps_more_than_it_uses() -> None:
+    import resource
+
+    before = resource.getrlimit(resource.RLIMIT_DATA)
+    with Allowance(LIMIT, on_gpu=True).enforced():
+        assert resource.getrlimit(resource.RLIMIT_DATA) == before
+    allowance = Allowance(8 << 30, on_gpu=False)
+    with allowance.enforced():
+        assert resource.getrlimit(resource.RLIMIT_DATA)[0] > 8 << 30
+    assert resource.getrlimit(resource.RLIMIT_DATA) == before
+    assert not allowance.worn()
+
+
+def test_resident_memory_is_that_of_a_process_and_nothing_of_one_that_is_gone() -> None:
+    assert resident(psutil.Process().pid) >= psutil.Process().memory_info().rss // 2
+    assert resident(2**22 + 1) == 0
+
+
+def test_a_lack_of_memory_is_known_in_every_form() -> None:
+    assert lacks_memory(OSError(errno.ENOMEM, "Cannot allocate memory"))
+    assert not lacks_memory(OSError(errno.ENOSPC, "No space left on device"))
+    assert lacks_memory(RuntimeError("std::bad_alloc"))
+    assert not lacks_memory(RuntimeError("bad luck"))
