@@ -10,7 +10,7 @@ from typing import Final
 from bench.commands.phrases import printable
 from bench.execution.campaign import CampaignEvent, Ended, Planned, Waiting
 from bench.execution.tally import Tally
-from bench.execution.tasks import Retried
+from bench.execution.tasks import Notice, Retried
 
 STOPPING: Final = "stopping: no cell starts any more, those that run may finish; Ctrl-C again to abandon them"
 """What is said after the first Ctrl-C."""
@@ -90,6 +90,8 @@ def line_of(event: CampaignEvent, tally: Tally) -> str:
     if isinstance(event, Retried):
         again = f"attempt {event.attempt} of {event.attempts}"
         return f"again, {again}: {printable(event.task.title)}{_because(event.lost.reason)}"
+    if isinstance(event, Notice):
+        return f"note: {printable(event.sentence)}"
     if isinstance(event, Waiting) and event.cells:
         first, *others = (printable(cell.identity.title) for cell in event.cells)
         return f"waiting for another run on this folder: {first}" + (

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bench.commands.cluster import Remote, opened, remote_options, require_consistent
 from bench.commands.options import (
     data_option,
     grouped,
@@ -18,7 +19,7 @@ from bench.commands.options import (
     results_option,
     warn_of_problems,
 )
-from bench.commands.places import Places, Site, executor_for, place_options, survey
+from bench.commands.places import Places, place_options
 from bench.commands.request import Wanted, cells_of, wanted_options
 from bench.contract.errors import UsageError
 
@@ -46,6 +47,7 @@ class Way:
 @click.command("run", context_settings={"help_option_names": ["-h", "--help"]})
 @wanted_options
 @place_options
+@remote_options
 @grouped(
     Way,
     "way",
@@ -65,6 +67,7 @@ class Way:
 def command(
     wanted: Wanted,
     places: Places,
+    remote: Remote,
     way: Way,
     results: Path,
     data_dir: Path,
@@ -87,6 +90,7 @@ def command(
     from bench.records.store import Store
 
     shard = None if way.shard is None else parse_shard(way.shard)
+    require_consistent(remote, places)
     load_plugins(plugin_files)
     warn_of_problems()
     sources, cells = cells_of(wanted, results, data_dir, keep_fingerprints=not way.dry_run)
@@ -99,21 +103,20 @@ def command(
     _warn_of_old_versions(stale(cells, store) - {cell.identity.digest for cell in todo}, cells)
     for name, reason in sources.damaged.items():
         click.echo(f"error: {name} is left out: {reason}", err=True)
-    # A finished grid needs no place: then nobody waits for a look at the machine.
-    site = survey(places, wanted.threads) if todo else Site([], "cpu")
-    if way.dry_run:
-        show_forecast(cells, todo, store, site)
-        return 2 if sources.damaged else 0
-    place = Workplace(
-        data_dir.resolve(),
-        site.device,
-        registry.plugins(),
-        places.timeout,
-        way.trace_test,
-        places.max_memory,
-    )
-    plan = _Plan(cells, todo, wanted.profile, way.shard, damaged=bool(sources.damaged))
-    return _run(plan, claims, place, executor_for(site, places))
+    with opened(remote, places, wanted.threads, needed=bool(todo)) as (site, execute):
+        if way.dry_run:
+            show_forecast(cells, todo, store, site)
+            return 2 if sources.damaged else 0
+        place = Workplace(
+            data_dir.resolve(),
+            site.device,
+            registry.plugins(),
+            places.timeout,
+            way.trace_test,
+            places.max_memory,
+        )
+        plan = _Plan(cells, todo, wanted.profile, way.shard, damaged=bool(sources.damaged))
+        return _run(plan, claims, place, execute)
 
 
 @dataclass(frozen=True)

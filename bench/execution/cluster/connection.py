@@ -7,7 +7,7 @@ import logging
 import threading
 import time
 import warnings
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -16,6 +16,7 @@ from typing import Any, Final, TypeVar
 from bench.contract.errors import UsageError
 from bench.execution.cluster.survey import Device, Facts, choose_resource, describe, problem, shared_device
 from bench.execution.slot_worker import WorkerError
+from bench.execution.tasks import Slot
 
 T = TypeVar("T")
 
@@ -41,6 +42,7 @@ class Cluster:
         device: kind of device that cells run on, ``cpu`` or ``cuda``.
         resource: worker resource that is a slot; None where each thread of a worker is one.
         patience: seconds to wait while there is no worker.
+        workers: that were there when the connection was made.
     """
 
     address: str
@@ -49,6 +51,16 @@ class Cluster:
     device: Device
     resource: str | None
     patience: float
+    workers: Sequence[Facts]
+
+    def slots(self, threads: int) -> list[Slot]:
+        """Return the slots of these workers, each for ``threads`` CPU threads; more may come."""
+        device = "cpu" if self.device == "cpu" else "cuda:0"
+        return [
+            Slot(f"{facts.address}/{number}", device, threads, place=facts.address)
+            for facts in self.workers
+            for number in range(facts.slots(self.resource))
+        ]
 
     def begin(self, coroutine: Coroutine[Any, Any, T]) -> Future[T]:
         """Start a coroutine in the cluster's loop."""
@@ -81,8 +93,8 @@ def open_cluster(
     """
     if device not in ("auto", "cpu", "cuda"):
         raise UsageError(
-            f"--device {device} names a GPU of this machine, but with --executor dask the workers' resources "
-            "say what there is; use auto, cpu or cuda"
+            f"--devices {device} names devices of this machine, but with --executor dask each worker has its "
+            "own; use cpu, cuda or auto"
         )
     _require_dask()
     with _quiet(), _running_loop() as loop:
@@ -93,7 +105,7 @@ def open_cluster(
             )
             kind, resource = choose_resource(device, workers)
             _require_slots(workers, resource)
-            yield Cluster(address, client, loop, kind, resource, patience)
+            yield Cluster(address, client, loop, kind, resource, patience, workers)
         finally:
             with suppress(Exception):
                 asyncio.run_coroutine_threadsafe(_close(client), loop).result(ANSWER_SECONDS)
@@ -206,7 +218,7 @@ def _require_slots(workers: list[Facts], resource: str | None) -> None:
     if not any(facts.slots(resource) for facts in workers):
         raise UsageError(
             f"none of the {len(workers)} Dask workers declares the resource {resource}; "
-            f'start them with --resources "{resource}=1", or use --device cpu'
+            f'start them with --resources "{resource}=1", or use --devices cpu'
         )
 
 
