@@ -5,12 +5,13 @@ PIP_ARGS ?=
 BIN := $(VENV)/bin
 JOBS ?= 2
 
-.PHONY: run test test-all lint bench docs clean help
+.PHONY: run test test-all drill lint bench docs clean help
 
 help:
 	@echo "make run       set up, run all methods on all datasets, write the reports"
 	@echo "make test      set up, lint, type-check, run the tests with coverage"
 	@echo "make test-all  the same with the long tests"
+	@echo "make drill     break workers and runs in every way, and see that only that is lost"
 	@echo "make lint      ruff and mypy"
 	@echo "make bench     speed and memory benchmarks"
 	@echo "make docs      the pages of docs/ as a site in build/site"
@@ -41,6 +42,9 @@ test: lint
 
 test-all: lint
 	$(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal -m "slow or not slow"
+
+drill: $(VENV)/.dev-ready
+	$(BIN)/python -m pytest -q tests/drill -m "drill or not drill"
 
 bench: $(VENV)/.dev-ready
 	$(BIN)/python -m pytest -q tests/benchmarks -m "slow or not slow" --benchmark-only --benchmark-columns=min,median,max,rounds

@@ -12,7 +12,7 @@ from bench.execution.campaign import count_statuses
 from bench.experiment.grid import Cell
 from bench.records.store import Store
 
-_LINES: Final = 8
+_LINES: Final = 9
 """Reasons that are printed; the others are counted."""
 
 _LENGTH: Final = 200

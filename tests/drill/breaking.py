@@ -8,6 +8,7 @@ records of two folders can be compared.
 from __future__ import annotations
 
 import ctypes
+import errno
 import itertools
 import os
 import signal
@@ -19,6 +20,7 @@ from typing import ClassVar
 import numpy as np
 
 from bench.contract import Array, Context, Method, Split
+from bench.records import folders
 from tests.faults import card
 
 
@@ -144,6 +146,19 @@ class DiskFull(_Drill):
 
     def act(self, train: Split) -> None:
         Path("/dev/full").write_bytes(bytes(100_000))
+
+
+class FillsDisk(_Drill):
+    """Lets the disk of the results be full from now on, as far as this worker can see."""
+
+    card = card("fills_disk")
+
+    def act(self, train: Split) -> None:
+        folders._sync = _refuse
+
+
+def _refuse(folder: Path) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def note(line: str) -> None:
