@@ -159,19 +159,25 @@ class ClassCovering(Plan):
         # A row with several classes is dealt out as one of its rarest class, which has least to spare.
         rarity = np.where(targets > 0, targets.sum(axis=0), np.inf).argmin(axis=1)
         order = order[np.argsort(rarity[order], kind="stable")]
-        return [self._top_up(order[start::count], targets, generator) for start in range(count)]
+        members = [np.flatnonzero(column) for column in targets.T]
+        return [self._top_up(order[start::count], targets, members, generator) for start in range(count)]
 
     def _top_up(
-        self, rows: NDArray[np.int64], targets: NDArray[np.float32], generator: np.random.Generator
+        self,
+        rows: NDArray[np.int64],
+        targets: NDArray[np.float32],
+        members: Sequence[NDArray[np.int64]],
+        generator: np.random.Generator,
     ) -> NDArray[np.int64]:
         held = targets[rows].sum(axis=0)
-        for label in np.flatnonzero((held < self.least) & targets.any(axis=0)):
+        parts = [rows]
+        for label in np.flatnonzero(held < self.least):
             missing = self.least - int(held[label])
-            if missing > 0:
-                drawn = generator.choice(np.flatnonzero(targets[:, label]), missing)
+            if missing > 0 and len(members[label]):
+                drawn = members[label][generator.integers(len(members[label]), size=missing)]
                 held += targets[drawn].sum(axis=0)
-                rows = np.concatenate([rows, drawn])
-        return generator.permutation(rows)
+                parts.append(drawn)
+        return generator.permutation(np.concatenate(parts))
 
 
 @dataclass(frozen=True)

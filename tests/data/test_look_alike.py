@@ -87,7 +87,7 @@ def test_quick_look_alikes_have_the_card_s_modalities_every_class_and_a_plausibl
             assert set(found.labels) == set(range(classes))
     for modality in benchmark_card.modalities:
         accuracy = nearest_mean_accuracy(splits["train"], splits["test"], modality.name)
-        assert 4 / classes < accuracy < 0.95
+        assert 0.5 < accuracy < 0.9
 
 
 def test_without_caps_the_card_s_own_sizes_are_generated() -> None:
@@ -100,7 +100,7 @@ def test_the_same_rule_gives_the_same_bytes() -> None:
     """A change of this digest needs a new VERSION: records tell look-alikes apart by it."""
     found = digest(look_alike(card(), Caps(50, 20, 30, 16)))
     assert found == digest(look_alike(card(), Caps(50, 20, 30, 16)))
-    assert found == "5b1c1f4404a99424f0da128efb9c54f984bc7a63173d34f3b3158c6fdabe706f"
+    assert found == "e4a5c43750580a9b021493b52161b4a04b6e8ddd61520d1b4babf05f4dba1e0f"
 
 
 def test_the_rule_s_digest_changes_with_whatever_decides_the_bytes() -> None:
