@@ -85,8 +85,6 @@ class ACMR(DeepMethod):
             "The paper was followed from memory and from descriptions: widths are recalled, not read.",
             "Both projectors have the hidden layer of the paper's image projector; its text one is narrower.",
             "Projectors and adversary take one step together on every batch, through the reversed gradient.",
-            "On the emoji features it stays .05 mAP below semantic matching, and .01 below DSCMR: no weight "
-            "of triplets or adversary lifts its validation mAP by more than .01.",
             "The L2 penalty on the weights is left out, as its weight is not known.",
             "Several labels per sample: the label loss aims at equal shares, and another class is one "
             "without any shared label.",

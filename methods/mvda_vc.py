@@ -63,7 +63,7 @@ class MvDAVC(LinearMethod):
         from_paper=(
             "View consistency is left out, and the record's notes say so, where rows are not natural pairs.",
             "The VC matrix is brought to the trace of S_w before lambda weighs it (`balanced`).",
-            "On the emoji features it stays .05 mAP below semantic matching, with view consistency or "
+            "On the emoji features it stays .04 mAP below semantic matching, with view consistency or "
             "without: no ridge from 1e-6 to 10 and no reduction beforehand lifts it by more than .01.",
             "Each modality is centred and turned to its principal axes beforehand; all of them are kept.",
         ),
