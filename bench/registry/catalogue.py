@@ -14,7 +14,7 @@ from bench.registry.cache import answers
 from bench.registry.describing import importing
 from bench.registry.descriptions import DatasetDescription, MethodDescription
 from bench.registry.names import unknown
-from bench.registry.sources import BASE, Kind, Source, is_plugin, plugins, sources
+from bench.registry.sources import BASE, Kind, Source, is_plugin, plugins, source_at, sources
 
 
 @dataclass(frozen=True)
@@ -143,8 +143,7 @@ def _idle(values: dict[Source, list[Any]]) -> list[Problem]:
 
 
 def _class(kind: Kind, where: str, name: str) -> Any:
-    source = next(source for source in sources(kind) if source.where == where)
-    return next(cls for cls in source.classes() if cls.card.name == name)  # type: ignore[attr-defined]
+    return next(cls for cls in source_at(kind, where).classes() if cls.card.name == name)  # type: ignore[attr-defined]
 
 
 def _reasons(found: Registered) -> str:

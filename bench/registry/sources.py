@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.machinery import PathFinder
 from importlib.metadata import EntryPoint, entry_points
+from itertools import chain
 from pathlib import Path
 from types import ModuleType
 from typing import Literal
@@ -85,12 +86,33 @@ class Source:
 
 def sources(kind: Kind) -> Iterator[Source]:
     """Yield all sources of ``kind``: folder first, then entry points, then files named by hand."""
+    yield from _in_folder(kind)
+    yield from _entries(kind)
+    yield from _by_hand(kind)
+
+
+def source_at(kind: Kind, where: str) -> Source:
+    """Return the source of ``kind`` at a place that `sources` gave.
+
+    Entry points come last here: to look for them takes longer than many a cell.
+    """
+    every = chain(_in_folder(kind), _by_hand(kind), _entries(kind))
+    return next(source for source in every if source.where == where)
+
+
+def _in_folder(kind: Kind) -> Iterator[Source]:
     folder, package = _home(kind)
     for path in sorted(folder.glob("*.py")):
         if not path.name.startswith("_"):
             yield Source(kind, str(path), _digest(path.read_bytes()), f"{package}.{path.stem}")
+
+
+def _entries(kind: Kind) -> Iterator[Source]:
     for point in sorted(entry_points(group=f"bench.{kind}"), key=lambda item: item.name):
         yield _entry_source(kind, point)
+
+
+def _by_hand(kind: Kind) -> Iterator[Source]:
     for path in _PLUGINS:
         name = f"{_BY_HAND}{path.stem}_{_digest(str(path).encode())[:8]}"
         yield Source(kind, str(path), _digest(path.read_bytes()), name)
