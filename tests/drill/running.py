@@ -13,7 +13,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from bench.records import Store
+from tests.execution.watching import gone
 
 ROOT = Path(__file__).resolve().parents[2]
 BREAKING = Path(__file__).with_name("breaking.py")
@@ -64,10 +67,14 @@ class Drill:
 
 
 def kill_group(process: subprocess.Popen[str]) -> None:
-    """Kill a run with all that is in its process group, at once."""
+    """Kill a run with all that is in its process group, at once, and wait until its workers are gone, too."""
+    family = []
+    with suppress(psutil.NoSuchProcess):
+        family = psutil.Process(process.pid).children(recursive=True)
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
+    assert all(gone(child.pid, 20.0) for child in family), "workers outlive their run"
 
 
 def fixed_bytes(results: Path) -> dict[str, Any]:
