@@ -78,6 +78,14 @@ def test_a_log_says_what_other_runs_do(monkeypatch: pytest.MonkeyPatch) -> None:
     assert second == "[2/3] done       2.0 s  drcl on emoji (image+text), seed 0, by another run"
 
 
+def test_a_folder_without_locks_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    (line,) = show(io.StringIO(), monkeypatch, Planned({}), Planned({}, "this system has none")).splitlines()
+    assert line == (
+        "note: there are no file locks on the results folder (this system has none): "
+        "a second run on it may do cells twice"
+    )
+
+
 def test_a_terminal_gets_the_same_lines_and_a_view_that_is_cleared(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "100")
     monkeypatch.setenv("TERM", "xterm")
