@@ -14,7 +14,7 @@ from bench.commands import invoke
 from bench.commands.display import STOPPING, display_for
 from bench.execution.campaign import CampaignEvent, Ended, Planned, Waiting
 from bench.execution.tally import Tally
-from bench.execution.tasks import Progress, Slot, Started, Task
+from bench.execution.tasks import Loss, Progress, Retried, Slot, Started, Task
 from bench.experiment.grid import Cell
 from tests.grid import write_bundle
 from tests.records import making
@@ -58,6 +58,13 @@ def screen(monkeypatch: pytest.MonkeyPatch, tally: Tally, width: int, height: in
     with console.capture() as drawn:
         console.print(View(tally))
     return drawn.get().splitlines()
+
+
+def test_every_further_attempt_is_announced_with_its_cause(monkeypatch: pytest.MonkeyPatch) -> None:
+    killed = Loss("signal", "its process was killed by SIGKILL", outside=True)
+    event = Retried(task(CELL), SLOT, killed, 2, 3)
+    shown = show(io.StringIO(), monkeypatch, Started(task(CELL), SLOT), event)
+    assert shown == f"again, attempt 2 of 3: {CELL.identity.title}: its process was killed by SIGKILL\n"
 
 
 def test_a_log_gets_one_plain_line_per_finished_cell(monkeypatch: pytest.MonkeyPatch) -> None:
