@@ -195,11 +195,21 @@ def _abandoned(folder: Path, host: str, pid: int) -> bool:
 
 
 def alive(pid: int) -> bool:
-    """Return whether this machine has a process with this number."""
+    """Return whether this machine has a process with this number that has not ended.
+
+    One that has ended keeps its number until its parent asks for its status, which some containers never do.
+    """
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
     except OSError:  # alive, of another user
         return True
-    return True
+    import psutil  # only here: a folder without leftovers need not wait for it
+
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+    except psutil.AccessDenied:
+        return True

@@ -17,7 +17,7 @@ from typing import NoReturn
 import pytest
 
 from bench.records import Store, StoreError
-from bench.records.folders import publish
+from bench.records.folders import alive, publish
 from tests.records import making
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -256,3 +256,13 @@ def test_a_writer_killed_at_any_moment_leaves_a_whole_record(store: Store) -> No
         assert store.statuses() == {DIGEST: "done"}
         assert store.problems == []
         assert [path.name for path in store.runs.iterdir()] == [DIGEST]
+
+
+def test_a_process_that_has_ended_is_dead_also_while_nobody_has_asked_how() -> None:
+    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    assert alive(process.pid)
+    process.kill()
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # it has ended, and keeps its number
+    assert not alive(process.pid)
+    process.communicate()
+    assert not alive(process.pid)
