@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -23,6 +23,7 @@ class DaskProcesses:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._processes: list[subprocess.Popen[bytes]] = []
+        self.workers: dict[str, subprocess.Popen[bytes]] = {}
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
@@ -42,13 +43,32 @@ class DaskProcesses:
         """Start a worker; without a nanny, the process returned is the worker itself."""
         scratch = self._folder / f"scratch-{name}"
         usual = ("--host", "127.0.0.1", "--no-dashboard", "--nthreads", "1", "--local-directory", scratch)
-        return self._start(
+        self.workers[name] = self._start(
             name,
             "dask_worker",
             *(self.address, "--name", name, "--nanny" if nanny else "--no-nanny", *usual, *words),
             environment=environment,
             cwd=cwd,
         )
+        return self.workers[name]
+
+    def keep(self, count: int) -> None:
+        """Start workers until so many are alive, and wait until the scheduler knows all."""
+        while sum(process.poll() is None for process in self.workers.values()) < count:
+            self.worker(f"worker{len(self.workers)}")
+        end = time.monotonic() + _PATIENCE
+        while self.log("scheduler").count("Register worker") < len(self.workers):
+            assert time.monotonic() < end, "the workers took too long"
+            time.sleep(0.05)
+
+    def drop(self, name: str) -> None:
+        """Kill a worker and what it has started, and wait until the scheduler knows."""
+        before = self.log("scheduler").count("Remove worker")
+        _kill_all(self.workers[name])
+        end = time.monotonic() + _PATIENCE
+        while self.log("scheduler").count("Remove worker") == before:
+            assert time.monotonic() < end, "the worker is still known"
+            time.sleep(0.05)
 
     def log(self, name: str) -> str:
         """Return what a process has printed."""
@@ -57,11 +77,7 @@ class DaskProcesses:
     def stop(self) -> None:
         """Kill all processes and what they have started."""
         for process in self._processes:
-            if process.poll() is None:
-                for child in [*psutil.Process(process.pid).children(recursive=True)]:
-                    _kill(child)
-                process.kill()
-            process.wait()
+            _kill_all(process)
 
     def _start(
         self,
@@ -92,13 +108,12 @@ class DaskProcesses:
 
 
 @contextmanager
-def dask_processes(folder: Path, workers: Sequence[str] = ()) -> Iterator[DaskProcesses]:
-    """Run a scheduler with these workers; what they print lies in ``folder``."""
+def dask_processes(folder: Path, workers: int = 0) -> Iterator[DaskProcesses]:
+    """Run a scheduler with so many workers; what they print lies in ``folder``."""
     folder.mkdir(parents=True, exist_ok=True)
     processes = DaskProcesses(folder)
     try:
-        for name in workers:
-            processes.worker(name)
+        processes.keep(workers)
         yield processes
     finally:
         processes.stop()
@@ -121,6 +136,10 @@ def _await(ready: object, process: subprocess.Popen[bytes]) -> None:
         time.sleep(0.05)
 
 
-def _kill(process: psutil.Process) -> None:
-    with suppress(psutil.NoSuchProcess):
+def _kill_all(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is None:
+        for child in psutil.Process(process.pid).children(recursive=True):
+            with suppress(psutil.NoSuchProcess):
+                child.kill()
         process.kill()
+    process.wait()

@@ -1,0 +1,177 @@
+"""Cells on a Dask cluster: the same records as here, whether the workers see the results folder or not."""
+
+from __future__ import annotations
+
+import socket
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from bench.execution.slot_worker import WorkerError
+from bench.records import Store
+from tests.execution.dask_processes import DaskProcesses, dask_processes
+from tests.grid import FAULTS, Grid, Said, bytes_of, say
+
+pytest.importorskip("distributed", reason="Dask is not installed: pip install -e '.[dask]'")
+
+
+@pytest.fixture(scope="module")
+def processes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaskProcesses]:
+    with dask_processes(tmp_path_factory.mktemp("dask"), 2) as running:
+        yield running
+
+
+@pytest.fixture
+def sent(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Digests of the records that this process wrote although a worker made them."""
+    digests: list[str] = []
+    put = Store.put
+
+    def note(store: Store, digest: str, files: Mapping[str, bytes]) -> bool:
+        """Write down which record is put."""
+        digests.append(digest)
+        return put(store, digest, files)
+
+    monkeypatch.setattr(Store, "put", note)
+    return digests
+
+
+def run(results: Path, address: str, *words: object, methods: str = "mcca,sm,plain,nan,raises") -> Said:
+    usual = ("run", "--results", results, "--plugin", FAULTS, "--methods", methods)
+    return say(*usual, "--executor", "dask", "--scheduler", address, *words)
+
+
+def local(grid: Grid, methods: str) -> dict[str, tuple[str, bytes, bytes]]:
+    """Return the bytes that two workers of this machine recorded of these methods on the small bundle."""
+    wanted = {
+        record.digest
+        for record in grid.store.records()
+        if record.identity.method in methods.split(",") and record.identity.dataset == "small"
+    }
+    return {digest: content for digest, content in bytes_of(grid.results).items() if digest in wanted}
+
+
+def test_a_shared_folder_gets_the_same_records_from_dask_workers(
+    grid: Grid, processes: DaskProcesses, tmp_path: Path, sent: list[str]
+) -> None:
+    methods = "mcca,sdml,plain,nan,raises"
+    said = run(tmp_path, processes.address, "--datasets", grid.small, "--seeds", 2, *QUICK, methods=methods)
+    assert (said.status, said.err) == (1, "")
+    assert "10 cells: 6 done, 2 failed, 2 refused" in said.out
+    assert bytes_of(tmp_path) == local(grid, methods)
+    assert sent == []
+    assert [entry.name for entry in (tmp_path / "runs").iterdir() if entry.name.startswith(".")] == []
+
+
+QUICK = ("--set", "*.epochs=2")
+
+
+def test_where_the_folder_is_not_shared_records_are_sent_back_and_written_here(
+    grid: Grid, processes: DaskProcesses, tmp_path: Path, sent: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @contextmanager
+    def elsewhere(runs: Path) -> Iterator[str]:
+        """Mark no folder: this is what a worker finds whose path of that name is another folder."""
+        yield ".tmp-of-another-folder"
+
+    monkeypatch.setattr("bench.execution.campaign.marked", elsewhere)
+    methods = "plain,nan"
+    said = run(tmp_path, processes.address, "--datasets", grid.small, "--seeds", 2, methods=methods)
+    assert (said.status, said.err) == (1, "")
+    assert bytes_of(tmp_path) == local(grid, methods)
+    assert sorted(sent) == sorted(bytes_of(tmp_path))
+    again = run(tmp_path, "tcp://127.0.0.1:1", "--datasets", grid.small, "--seeds", 2, methods=methods)
+    assert "0 run now" in again.out  # and for a finished grid nobody asks a scheduler
+
+
+def test_a_dry_run_foresees_the_time_on_the_workers(
+    grid: Grid, processes: DaskProcesses, tmp_path: Path
+) -> None:
+    said = run(tmp_path, processes.address, "--datasets", grid.small, "--dry-run", methods="plain,mcca")
+    assert said.status == 0
+    assert "2 cells, 2 to run" in said.out
+    assert len([line for line in said.out.splitlines() if line.startswith("tcp://127.0.0.1:")]) == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--executor", "dask"], "--executor dask needs --scheduler ADDRESS"),
+        (["--scheduler", "tcp://h:1"], "--scheduler is of no use without --executor dask"),
+        (["--patience", "3"], "--patience is of no use without --executor dask"),
+        (["--executor", "dask", "--scheduler", "tcp://h:1", "--jobs", "2"], "--jobs is for this machine"),
+        (
+            ["--executor", "dask", "--scheduler", "tcp://h:1", "--devices", "cuda:1"],
+            "--devices cuda:1 names devices of this machine",
+        ),
+        (["--executor", "dask", "--scheduler", "nonsense"], "no Dask scheduler answers at 'nonsense'"),
+    ],
+)
+def test_wrong_words_are_one_sentence_and_status_2(
+    grid: Grid, tmp_path: Path, words: list[str], sentence: str
+) -> None:
+    said = say("run", "--results", tmp_path, "--methods", "mcca", "--datasets", grid.small, *words)
+    assert (said.status, said.out) == (2, "")
+    assert said.err.startswith(f"error: {sentence}")
+    assert said.err.count("\n") == 1
+
+
+@pytest.fixture
+def mute() -> Iterator[str]:
+    """The address of something that takes connections and never says a word."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"tcp://127.0.0.1:{server.getsockname()[1]}"
+
+
+def test_a_scheduler_that_does_not_answer_is_named(
+    grid: Grid, tmp_path: Path, mute: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bench.execution.cluster.connection._CONNECT_SECONDS", 0.5)
+    said = run(tmp_path, mute, "--datasets", grid.small)
+    assert said.status == 2
+    assert said.err.startswith(f"error: no Dask scheduler answers at '{mute}' (waited 0.5 s); ")
+    assert not list(tmp_path.glob("runs/*"))
+
+
+def test_a_cluster_without_workers_is_waited_for_and_named(
+    grid: Grid, tmp_path: Path, processes: DaskProcesses, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def nobody(self: object) -> dict[str, int]:
+        return {}
+
+    monkeypatch.setattr("distributed.Client.nthreads", nobody)
+    said = run(tmp_path, processes.address, "--datasets", grid.small, "--patience", 0.01)
+    assert said.status == WorkerError.exit_status == 1
+    note, error = said.err.splitlines()
+    assert note.startswith(
+        f"note: there is no Dask worker at {processes.address}; waiting up to 0.01 s for one"
+    )
+    assert error.startswith(f"error: there was no Dask worker to use at {processes.address} for 0.01 s; ")
+    assert "run again" in error
+
+
+def test_without_dask_the_message_names_the_command(
+    grid: Grid, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    said = run(tmp_path, "tcp://127.0.0.1:1", "--datasets", grid.small)
+    assert said.status == 2
+    assert said.err.startswith("error: --executor dask needs Dask, ")
+    assert "pip install -e '.[dask]'" in said.err
+
+
+@pytest.mark.slow
+def test_a_worker_without_this_project_is_named(grid: Grid, tmp_path: Path) -> None:
+    other = tmp_path / "other" / "bench"
+    other.mkdir(parents=True)
+    (other / "__init__.py").write_text("", encoding="utf-8")
+    with dask_processes(tmp_path / "dask") as processes:
+        processes.worker("a", environment={"PYTHONPATH": str(other.parent)}, cwd=other.parent)
+        processes.keep(1)
+        said = run(tmp_path / "r", processes.address, "--datasets", grid.small)
+    assert said.status == 2
+    assert "cannot load this project" in said.err
+    assert "pip install -e '.[dask]'" in said.err
