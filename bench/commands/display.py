@@ -12,7 +12,7 @@ from bench.execution.campaign import CampaignEvent, Ended, Planned, Waiting
 from bench.execution.tally import Tally
 from bench.execution.tasks import Notice, Retried
 
-STOPPING: Final = "stopping: no cell starts any more, those that run may finish; Ctrl-C again to abandon them"
+STOPPING: Final = "stopping: cells that run may finish; Ctrl-C again abandons them"
 """What is said after the first Ctrl-C."""
 
 _STDERR: Final = 2

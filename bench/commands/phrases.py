@@ -28,7 +28,7 @@ def headline(state: RunState, now: float) -> str:
     """Return where a run stands, in one line; ``now`` in seconds since 1970."""
     part = f" of {state.what}" if state.what else ""
     words = [f"{state.ended}/{state.total} cells{part}", f"{state.failed} failed", clock(now - state.began)]
-    if state.left is not None:
+    if state.left is not None and state.left >= 1.0:
         words.append(f"about {clock(state.left)} left")
     if state.waiting:
         words.append(f"waiting for {state.waiting} cells of another run on this folder")
