@@ -46,6 +46,7 @@ class Drill:
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,
+            preexec_fn=_hear_ctrl_c,
         )
 
     def run(self, *words: object, seconds: float = 120) -> tuple[int, str, str]:
@@ -64,6 +65,11 @@ class Drill:
         while self.starts().total() < count:
             assert time.monotonic() < end, f"only {self.starts().total()} of {count} cells have started"
             time.sleep(0.01)
+
+
+def _hear_ctrl_c() -> None:
+    """Undo what a shell does to commands that it runs in the background."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def kill_group(process: subprocess.Popen[str]) -> None:
