@@ -104,6 +104,8 @@ def test_two_workers_may_not_use_the_same_gpu() -> None:
     assert "would both use GPU 0; start one worker per GPU" in str(shared_device([one], other))
     assert shared_device([replace(one, visible="1")], replace(other, visible="2")) is None
     assert shared_device([one], replace(other, host="elsewhere")) is None
+    # A batch system that shuts each job in with its own GPU calls it 0 in every job.
+    assert shared_device([replace(one, job="1")], replace(other, job="2")) is None
     assert shared_device([one], one) is None
 
 

@@ -20,7 +20,7 @@ from bench.execution.tasks import Slot
 
 T = TypeVar("T")
 
-_CONNECT_SECONDS: Final = 6.0
+_CONNECT_SECONDS: Final = 5.0
 """Time for the scheduler to answer: with the start of the command it stays below 10 s."""
 
 ANSWER_SECONDS: Final = 30.0

@@ -19,6 +19,9 @@ GPU: Final = "GPU"
 CELL: Final = "cell"
 """Names of the worker resources that are slots."""
 
+_JOBS: Final = ("SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID", "JOB_ID", "OAR_JOB_ID")
+"""Variables of batch systems, which may number the GPUs of each job anew: then equal names mean nothing."""
+
 _CODE: Final = {".py", ".yaml"}
 _HOUSE: Final = Path(__file__).resolve().parents[2]
 
@@ -37,6 +40,7 @@ class Facts:
         threads: of the worker: how many tasks it runs at once.
         resources: declared when it was started.
         visible: its ``CUDA_VISIBLE_DEVICES``; None where it is not set.
+        job: of the batch system that started it; empty for none.
     """
 
     address: str
@@ -48,6 +52,7 @@ class Facts:
     threads: int
     resources: Mapping[str, float]
     visible: str | None
+    job: str
 
     def slots(self, resource: str | None) -> int:
         """Return how many tasks it runs at once if each takes one of ``resource`` (None: one thread)."""
@@ -73,6 +78,7 @@ def describe(dask_worker: Any) -> dict[str, Any]:
         "threads": int(dask_worker.state.nthreads),
         "resources": dict(dask_worker.state.total_resources),
         "visible": os.environ.get("CUDA_VISIBLE_DEVICES"),
+        "job": next((os.environ[name] for name in _JOBS if os.environ.get(name)), ""),
     }
 
 
@@ -108,7 +114,8 @@ def shared_device(known: Iterable[Facts], new: Facts) -> str | None:
     """Say in one sentence that two workers would run on the same GPU; None if they do not."""
     for other in known:
         common = set(other.devices()) & set(new.devices())
-        if other.host == new.host and other.address != new.address and common:
+        same_machine = (other.host, other.job) == (new.host, new.job)
+        if same_machine and other.address != new.address and common:
             return (
                 f"the Dask workers {other.address} and {new.address} on {new.host} would both use GPU "
                 f"{min(common)}; start one worker per GPU, each with its own CUDA_VISIBLE_DEVICES"
