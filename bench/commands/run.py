@@ -138,7 +138,6 @@ def _run(plan: _Plan, claims: Claims, place: Workplace, execute: Executor[Any]) 
     from bench.records.folders import StoreError
 
     store = claims.store
-
     try:
         store.prepare()
     except StoreError as error:
@@ -149,13 +148,17 @@ def _run(plan: _Plan, claims: Claims, place: Workplace, execute: Executor[Any]) 
     ready = [cell for cell in plan.todo if cell.source not in unusable]
     recorded = len(plan.cells) - len(plan.todo)
     what = f"shard {plan.shard}" if plan.shard else ""
-    tally, begin = Tally(recorded + len(ready), recorded, what), time.monotonic()
-    with attended(tally, store.root) as (display, interrupts):
-        run_cells(ready, store, place, execute=execute, on_event=display, claims=claims, stop=interrupts.stop)
-    ran = Ran(tally.ran, time.monotonic() - begin, interrupts.asked, what, unusable)
+    tally, begin, stopped = Tally(recorded + len(ready), recorded, what), time.monotonic(), False
+    if ready:
+        with attended(tally, store.root) as (display, interrupts):
+            run_cells(
+                ready, store, place, execute=execute, on_event=display, claims=claims, stop=interrupts.stop
+            )
+        stopped = interrupts.asked
+    ran = Ran(tally.ran, time.monotonic() - begin, stopped, what, unusable)
     lines, complete = summarise(plan.cells, store, ran)
     click.echo("\n".join(lines))
-    if interrupts.asked:
+    if stopped:
         return 130
     return 2 if plan.damaged or unusable else int(not complete)
 
