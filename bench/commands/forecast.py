@@ -52,9 +52,8 @@ def _by_place(stays: Sequence[Stay]) -> list[str]:
         here = [stay for stay in stays if stay.slot.place == place]
         slots = len({stay.slot.name for stay in here})
         work, end = sum(stay.task.cost for stay in here), max(stay.end for stay in here)
-        lines.append(
-            f"{place}: {len(here)} cells in {slots} slots, {_time(work)} of work, done after about {_time(end)}"
-        )
+        times = f"{_time(work)} of work, done after about {_time(end)}"
+        lines.append(f"{place}: {len(here)} cells in {slots} slots, {times}")
     return lines
 
 
