@@ -136,12 +136,14 @@ def _run(plan: _Plan, claims: Claims, place: Workplace, execute: Executor[Any]) 
     from bench.execution.campaign import open_once, run_cells
     from bench.execution.tally import Tally
     from bench.records.folders import StoreError
+    from bench.records.running import forget_dead_runs
 
     store = claims.store
     try:
         store.prepare()
     except StoreError as error:
         raise UsageError(str(error)) from error
+    forget_dead_runs(store.root)
     unusable = open_once(plan.todo, place.data_dir or Path("data"), plan.profile)
     for name, reason in unusable.items():
         click.echo(f"error: {name} is left out: {reason}", err=True)

@@ -113,9 +113,9 @@ class Heartbeat:
 
     def __enter__(self) -> Heartbeat:
         """Remove what dead runs have left, and start."""
+        forget_dead_runs(self._folder.parent)
         with contextlib.suppress(OSError):
             self._folder.mkdir(exist_ok=True)
-            _tidy(self._folder)
             self._write(self._state())
         self._thread.start()
         return self
@@ -153,12 +153,16 @@ def running_now(results: Path) -> list[tuple[str, RunState]]:
     return [(path.stem, state) for path, state in _files(results / "running") if state is not None]
 
 
-def _tidy(folder: Path) -> None:
-    for path, state in _files(folder):
-        name, age = path.stem, time.time() - path.stat().st_mtime
-        if state is None and (_is_ours(name) or age > _FORGOTTEN):
-            path.unlink(missing_ok=True)
-            path.with_suffix(".tmp").unlink(missing_ok=True)
+def forget_dead_runs(results: Path) -> None:
+    """Remove the files that dead runs have left."""
+    folder = results / "running"
+    with contextlib.suppress(OSError):
+        for path, state in _files(folder):
+            age = time.time() - path.stat().st_mtime
+            if state is None and (_is_ours(path.stem) or age > _FORGOTTEN):
+                path.unlink(missing_ok=True)
+                path.with_suffix(".tmp").unlink(missing_ok=True)
+        folder.rmdir()  # unless runs are at work
 
 
 def _files(folder: Path) -> Iterator[tuple[Path, RunState | None]]:

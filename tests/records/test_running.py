@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from bench.records.folders import here
-from bench.records.running import Heartbeat, Running, RunState, running_now
+from bench.records.running import Heartbeat, Running, RunState, forget_dead_runs, running_now
 
 
 def state(done: int = 0) -> RunState:
@@ -85,6 +85,9 @@ def test_a_dead_run_is_ignored_and_its_file_removed_by_the_next(tmp_path: Path, 
     assert path.exists()  # whoever only looks changes nothing
     with Heartbeat(tmp_path, state):
         assert not path.exists()
+    leave(tmp_path, f"{here()}-{dead}")
+    forget_dead_runs(tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_run_on_another_machine_is_believed_while_it_gives_signs_of_life(tmp_path: Path) -> None:
