@@ -122,6 +122,7 @@ def small_run(drill: Drill, *words: object) -> tuple[int, str, str]:
     )
 
 
+@pytest.mark.drill
 def test_damaged_and_half_written_records_are_named_and_made_again_and_the_others_stay(
     tmp_path: Path,
 ) -> None:
@@ -150,6 +151,7 @@ def test_damaged_and_half_written_records_are_named_and_made_again_and_the_other
     assert not half.exists()
 
 
+@pytest.mark.drill
 def test_a_full_disk_under_the_results_stops_the_run_in_one_sentence_and_loses_nothing(
     tmp_path: Path,
 ) -> None:
