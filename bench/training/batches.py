@@ -171,7 +171,7 @@ class ClassCovering(Plan):
     ) -> NDArray[np.int64]:
         held = targets[rows].sum(axis=0)
         parts = [rows]
-        for label in np.flatnonzero(held < self.least):
+        for label in np.flatnonzero(held < self.least).tolist():
             missing = self.least - int(held[label])
             if missing > 0 and len(members[label]):
                 drawn = members[label][generator.integers(len(members[label]), size=missing)]
