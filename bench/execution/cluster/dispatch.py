@@ -158,7 +158,9 @@ class _Attempt:
     worker: _Worker
     began: float
     job: asyncio.Task[None] | None = None
+    future: Any = None
     slot: Slot | None = None
+    abandoned: bool = False
 
 
 class _Dispatcher:
@@ -206,10 +208,10 @@ class _Dispatcher:
 
     async def leave(self) -> None:
         """Cancel what runs, end the children of this run in all workers, and stop listening."""
-        for attempt in self._attempts.values():
-            if attempt.job is not None:
-                attempt.job.cancel()
-        self._attempts.clear()
+        jobs = [attempt.job for attempt in self._attempts.values() if attempt.job is not None]
+        await self._abandon([*self._attempts.values()])
+        if jobs:
+            await asyncio.wait(jobs, timeout=_POLL)
         with suppress(Exception):
             self._client.unsubscribe_topic(self._pattern.run)
             await asyncio.wait_for(
@@ -232,7 +234,7 @@ class _Dispatcher:
         try:
             present = await asyncio.wait_for(self._client.nthreads(), ANSWER_SECONDS)
             for address in self._workers.keys() - present.keys():
-                self._dismiss(address)
+                await self._dismiss(address)
             self._unfit = {address: why for address, why in self._unfit.items() if address in present}
             new = sorted(present.keys() - self._workers.keys() - self._unfit.keys())
             found = await self._cluster.survey(new) if new else {}
@@ -255,12 +257,20 @@ class _Dispatcher:
         self._unfit[address] = reason
         self._put(Notice(f"left out: {reason}"))
 
-    def _dismiss(self, address: str) -> None:
+    async def _dismiss(self, address: str) -> None:
         """Take back what a lost worker had."""
-        for attempt in self._workers.pop(address).attempts.values():
-            if attempt.job is not None:
-                attempt.job.cancel()
+        attempts = [*self._workers.pop(address).attempts.values()]
+        await self._abandon(attempts)
+        for attempt in attempts:
             self._take_back(attempt, _death(address))
+
+    async def _abandon(self, attempts: Sequence[_Attempt]) -> None:
+        """Cancel attempts; however they end from now on, nobody wants to know."""
+        for attempt in attempts:
+            self._attempts.pop(attempt.number, None)
+            attempt.abandoned = True
+        with suppress(Exception):
+            await self._client.cancel([attempt.future for attempt in attempts if attempt.future], force=True)
 
     def _take_back(
         self, attempt: _Attempt, lost: Loss, seconds: float | None = None, output: str = ""
@@ -307,24 +317,22 @@ class _Dispatcher:
         """See an attempt through to its end, whatever that is."""
         cluster, address = self._cluster, attempt.worker.facts.address
         assignment = replace(self._pattern, number=attempt.number, payload=attempt.entry.payload)
-        future = self._client.submit(
-            perform,
-            assignment,
-            key=f"{assignment.run}-{attempt.number}",
-            workers=[address],
-            resources=None if cluster.resource is None else {cluster.resource: 1},
-            pure=False,
-        )
         try:
-            answer = await self._client.gather(future)
-        except asyncio.CancelledError:
-            with suppress(Exception):
-                await self._client.cancel([future], force=True)
-            raise
+            attempt.future = self._client.submit(
+                perform,
+                assignment,
+                key=f"{assignment.run}-{attempt.number}",
+                workers=[address],
+                resources=None if cluster.resource is None else {cluster.resource: 1},
+                pure=False,
+            )
+            answer = await self._client.gather(attempt.future)
         except Exception as error:
-            self._failed(attempt, error)
+            if not attempt.abandoned:
+                self._failed(attempt, error)
         else:
-            self._ended(attempt, answer)
+            if not attempt.abandoned:
+                self._ended(attempt, answer)
         finally:
             attempt.worker.attempts.pop(attempt.number, None)
             self._changed.set()
