@@ -30,6 +30,7 @@ class Naming:
         role: role of a method.
         usual: settings that a cell of this kind would have today; None where that cannot be known.
         modalities: modalities of a dataset in its order; empty where unknown.
+        reference: name of the method that the others are compared with; empty where there is none.
     """
 
     title: Callable[[str], str]
@@ -37,6 +38,7 @@ class Naming:
     role: Callable[[str], str]
     usual: Callable[[Identity], Mapping[str, Any] | None]
     modalities: Callable[[str], Sequence[str]]
+    reference: str = ""
 
 
 def registry_naming() -> Naming:
@@ -53,7 +55,14 @@ def registry_naming() -> Naming:
         role=lambda method: cards[method].role if method in cards else "extra",
         usual=_usual,
         modalities=lambda dataset: modalities.get(dataset, ()),
+        reference=min(cards, key=lambda method: (cards[method].position, method), default=""),
     )
+
+
+def is_usual(label: str, method: str, naming: Naming) -> bool:
+    """Return whether a row's label names a method as it is usually set: no variant, no other settings."""
+    title = naming.title(method)
+    return label in (title, f"{title} ({method})")
 
 
 def kin_of(identity: Identity) -> Kin:

@@ -15,7 +15,7 @@ from itertools import permutations
 from typing import NamedTuple
 
 from bench.analysis.groups import Data, by_data, lines_of
-from bench.analysis.naming import Naming
+from bench.analysis.naming import Naming, is_usual
 from bench.records.schema import Record
 
 AVERAGE = ("average", "")
@@ -32,6 +32,7 @@ class Entry:
         seeds: how many seeds it rests on.
         records: digests of the records behind it.
         reason: why there is no number; empty where there is one.
+        mark: ``a`` or ``b`` where it differs from the table's reference, see `bench.analysis.marks`.
     """
 
     mean: float | None
@@ -39,6 +40,7 @@ class Entry:
     seeds: int = 0
     records: tuple[str, ...] = ()
     reason: str = ""
+    mark: str = ""
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,7 @@ class Row:
         role: of the method's card, such as ``reference``.
         entries: one per column.
         lacking: what befell the cells without a result, in words.
+        usual: whether this is the method itself with its usual settings.
     """
 
     method: str
@@ -60,6 +63,7 @@ class Row:
     role: str
     entries: dict[Direction, Entry]
     lacking: tuple[str, ...] = ()
+    usual: bool = True
 
 
 @dataclass(frozen=True)
@@ -75,6 +79,7 @@ class Table:
         selection: rule that chose the state.
         columns: directions, then the average.
         rows: in the roster's order.
+        reference: label of the row that marks refer to; empty where nothing was tested.
     """
 
     dataset: str
@@ -85,6 +90,7 @@ class Table:
     selection: str
     columns: tuple[Direction, ...]
     rows: tuple[Row, ...]
+    reference: str = ""
 
 
 def tables_of(
@@ -194,6 +200,7 @@ def _row(label: str, naming: Naming, cells: _Cells, directions: list[Direction])
         role=naming.role(method),
         entries={**entries, AVERAGE: cells.average(directions)},
         lacking=cells.lacking(),
+        usual=is_usual(label, method, naming),
     )
 
 

@@ -37,6 +37,12 @@ if TYPE_CHECKING:
     type=click.Path(dir_okay=False, path_type=Path),
     help="A document of yours whose marked places (<!-- table: DATASET PROTOCOL -->) get their tables.",
 )
+@click.option(
+    "--all-pairs",
+    "every_pair",
+    is_flag=True,
+    help="Test every pair of rows, not only the first method of the roster against each.",
+)
 @results_option
 @reports_option
 @plugin_option
@@ -44,6 +50,7 @@ def command(
     protocols: Sequence[str],
     selection: str,
     documents: Sequence[Path],
+    every_pair: bool,
     results: Path,
     reports: Path,
     plugin_files: Sequence[Path],
@@ -58,6 +65,7 @@ def command(
     from bench.reporting import write_report
 
     load_plugins(plugin_files)
+    store = Store(results)
     records, problems = read_records(results)
     ids = _evaluated(protocols, records)
     if selection == "oracle" and not any(metric.selection == "oracle" for metric in _metrics(records)):
@@ -72,7 +80,9 @@ def command(
         problems=problems,
         documents=documents,
         trials=list(TrialStore(results).read()),
-        trace=Store(results).trace,
+        trace=store.trace,
+        per_query=store.per_query,
+        every_pair=every_pair,
     )
     click.echo(f"{len(files)} files from {len(records)} records; read {files[0]}")
     return int(bool(problems))

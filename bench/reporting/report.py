@@ -10,8 +10,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from bench import registry
+from bench.analysis.across import blocks_of
 from bench.analysis.convergence import Trace, curves_of
+from bench.analysis.marks import marked
 from bench.analysis.naming import registry_naming
+from bench.analysis.paired import against_reference, all_pairs
+from bench.analysis.queries import PerQuery, fields_of
+from bench.analysis.standing import standing_of
 from bench.analysis.tables import Table, tables_of
 from bench.analysis.trials import trials_csv, tunings_of
 from bench.records.schema import Record
@@ -23,6 +28,8 @@ from bench.reporting.costs import costs_page
 from bench.reporting.files import fill_folder, write_text
 from bench.reporting.fill import fill
 from bench.reporting.method_pages import method_pages
+from bench.reporting.statistics import statistics_page
+from bench.reporting.statistics_files import statistics_files
 from bench.reporting.tuning import tuning_page
 
 PROTOCOLS = ("map@all", "map@50/hits")
@@ -43,6 +50,8 @@ def write_report(
     documents: Sequence[Path] = (),
     trials: Sequence[Trial] = (),
     trace: Callable[[str], Trace] = lambda _: (),
+    per_query: PerQuery = lambda _: {},
+    every_pair: bool = False,
 ) -> list[Path]:
     """Write all tables for ``records`` into ``folder`` and return their files, the overview first.
 
@@ -58,9 +67,16 @@ def write_report(
         documents: files whose marked places are filled with tables, see `bench.reporting.fill`.
         trials: of `tune`, for a page of their own.
         trace: gives a record's trace by its digest, for the page about convergence.
+        per_query: gives a record's average precisions per query by its digest, for the tests.
+        every_pair: whether every row is compared with every other, and not with the reference alone; the
+            marks in the tables stay those of the reference.
     """
     naming = registry_naming()
-    tables = tables_of(records, naming, protocols, selection)
+    fields = list(fields_of(records, naming, protocols, selection, per_query))
+    families = [against_reference(field, naming.reference) for field in fields]
+    plain = tables_of(records, naming, protocols, selection)
+    tables = marked(plain, families)
+    standings = [(block, standing_of(block)) for block in blocks_of(plain, naming.reference)]
     files = {
         f"{_stem(table)}{ending}": render(table)
         for table in tables
@@ -74,6 +90,10 @@ def write_report(
     write_text(folder / "convergence.md", convergence_page(curves_of(records, naming, trace)))
     fill_folder(folder / "tables", files)
     fill_folder(folder / "methods", method_pages())
+    shown = [all_pairs(field) for field in fields] if every_pair else families
+    write_text(folder / "statistics.md", statistics_page(shown, standings))
+    possible = [standing for _, standing in standings if standing is not None]
+    fill_folder(folder / "statistics", statistics_files(shown, possible))
     fill_folder(
         folder / "tuning",
         {"trials.md": tuning_page(tunings, naming), "trials.csv": trials_csv(tunings)} if tunings else {},
@@ -96,6 +116,7 @@ def _overview(
         "say nothing about the benchmark.",
         "What each method is and is set to: [methods/index.md](methods/index.md). Time and memory: "
         "[costs.md](costs.md). Whether training had come to rest: [convergence.md](convergence.md). "
+        "What differs, and what cannot be shown: [statistics.md](statistics.md). "
         "What to cite: [citations.bib](citations.bib)."
         + (" What `tune` tried: [tuning/trials.md](tuning/trials.md)." if tuned else ""),
     ]

@@ -8,13 +8,14 @@ import io
 from tabulate import tabulate
 
 from bench.analysis.groups import Data
+from bench.analysis.marks import marks_note
 from bench.analysis.tables import AVERAGE, Direction, Entry, Row, Table
 
 PSEUDO_PAIRS = "†"
 _FIELDS = (
     *("dataset", "data_kind", "profile", "fingerprint", "protocol", "selection"),
     *("method", "label", "pairing"),
-    *("query", "gallery", "mean", "deviation", "seeds", "reason", "records"),
+    *("query", "gallery", "mean", "deviation", "seeds", "significance", "reason", "records"),
 )
 _LATEX = {
     "&": r"\&",
@@ -105,6 +106,7 @@ def csv_text(table: Table) -> str:
                     "" if entry.mean is None else repr(entry.mean),
                     "" if entry.deviation is None else repr(entry.deviation),
                     entry.seeds,
+                    entry.mark,
                     entry.reason,
                     " ".join(entry.records),
                 ]
@@ -158,20 +160,24 @@ def _markdown_entry(entry: Entry, ranks: list[str], row: Row) -> str:
     if entry.mean is None:
         return "—"
     text, place = _number(entry), _place(entry, ranks, row)
-    return {0: f"**{text}**", 1: f"<u>{text}</u>"}.get(-1 if place is None else place, text)
+    shown = {0: f"**{text}**", 1: f"<u>{text}</u>"}.get(-1 if place is None else place, text)
+    return f"{shown}<sup>{escape_markdown(entry.mark)}</sup>" if entry.mark else shown
 
 
 def _latex_entry(entry: Entry, ranks: list[str], row: Row) -> str:
     if entry.mean is None:
         return "---"
     text, place = _latex(_number(entry)), _place(entry, ranks, row)
-    return {0: rf"\textbf{{{text}}}", 1: rf"\underline{{{text}}}"}.get(-1 if place is None else place, text)
+    shown = {0: rf"\textbf{{{text}}}", 1: rf"\underline{{{text}}}"}.get(-1 if place is None else place, text)
+    return rf"{shown}\textsuperscript{{{_latex(entry.mark)}}}" if entry.mark else shown
 
 
 def _notes(table: Table) -> list[str]:
     notes = []
     if any(row.pairing for row in table.rows):
         notes.append(f"{PSEUDO_PAIRS} trained on class-matched pseudo-pairs, since the data has no pairs.")
+    if table.reference:
+        notes.append(marks_note(table))
     for row in table.rows:
         known = " ".join(row.lacking)
         reasons = {entry.reason for entry in row.entries.values() if entry.reason}

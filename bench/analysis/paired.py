@@ -1,0 +1,197 @@
+"""Two methods on the same queries: does the one rank better than the other, and by how much?"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+from typing import Final, TypeVar
+
+import numpy as np
+
+from bench.analysis.intervals import Interval, two_level_intervals
+from bench.analysis.queries import Array, Direction, Field, Member
+from bench.analysis.randomization import PERMUTATIONS, holm, is_exact, sign_flip_p
+
+T = TypeVar("T")
+
+ALPHA: Final = 0.05
+"""Level of all tests, after adjustment."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One method against another in one direction.
+
+    Attributes:
+        first: label of the method that is compared.
+        second: label of what it is compared with.
+        direction: query and gallery.
+        queries: how many both ranked.
+        seeds: those that both have; average precisions are means over them.
+        difference: mean average precision of the first minus that of the second.
+        effect: the same in standard deviations of the per-query differences (Cohen's d for pairs); None
+            where these do not vary.
+        p: of the two-sided randomization test over queries.
+        adjusted: after Holm over the family.
+        exact: whether every deal of signs was counted.
+        interval: of the difference.
+    """
+
+    first: str
+    second: str
+    direction: Direction
+    queries: int
+    seeds: tuple[int, ...]
+    difference: float
+    effect: float | None
+    p: float
+    adjusted: float
+    exact: bool
+    interval: Interval
+
+    @property
+    def differs(self) -> bool:
+        """Whether the trained models differ over queries, at `ALPHA` after Holm."""
+        return self.adjusted <= ALPHA
+
+    @property
+    def holds(self) -> bool:
+        """Whether they also differ beyond what seeds vary; of one seed's models only that they differ."""
+        return self.differs and not self.interval.holds_zero
+
+
+@dataclass(frozen=True)
+class Pair:
+    """What a comparison needs: ``differences`` is ``(seeds, queries)``, the first minus the second."""
+
+    first: str
+    second: str
+    direction: Direction
+    seeds: tuple[int, ...]
+    differences: Array
+
+
+@dataclass(frozen=True)
+class Family:
+    """Comparisons that answer one question; Holm's adjustment is over those of one direction.
+
+    Attributes:
+        field: the rows that they are among.
+        reference: label of the row that all others are compared with; empty for all pairs.
+        comparisons: by direction, then in the tables' order.
+        omitted: what could not be compared, and why.
+    """
+
+    field: Field
+    reference: str
+    comparisons: tuple[Comparison, ...]
+    omitted: tuple[str, ...]
+
+
+def reference_of(members: Iterable[Member], method: str) -> Member | None:
+    """Return the row of a method as it is usually set; None if there is none."""
+    own = [member for member in members if member.method == method and member.variant == "full"]
+    return next((member for member in own if member.usual), own[0] if own else None)
+
+
+def against_reference(field: Field, method: str, permutations: int = PERMUTATIONS) -> Family:
+    """Compare every other row with that of ``method``."""
+    reference = reference_of(field.members, method)
+    if reference is None:
+        return Family(field, "", (), (f"{method or 'the reference'} has no result here to compare with",))
+    others = [member for member in field.members if member is not reference]
+    return _family(field, reference.label, [(reference, other) for other in others], permutations)
+
+
+def all_pairs(field: Field, permutations: int = PERMUTATIONS) -> Family:
+    """Compare every row with every other."""
+    return _family(field, "", list(combinations(field.members, 2)), permutations)
+
+
+def compare(pairs: Sequence[Pair], permutations: int = PERMUTATIONS) -> list[Comparison]:
+    """Test all pairs, which are one family in each direction; in their order."""
+    p_values = _by_queries(pairs, lambda group: _p_values(group, permutations))
+    intervals = _by_queries(pairs, lambda group: two_level_intervals([pair.differences for pair in group]))
+    found = [
+        _comparison(pair, p, interval, permutations)
+        for pair, p, interval in zip(pairs, p_values, intervals, strict=True)
+    ]
+    adjusted = _adjusted(found)
+    return [replace(one, adjusted=value) for one, value in zip(found, adjusted, strict=True)]
+
+
+def pair_of(first: Member, second: Member, direction: Direction) -> Pair | str:
+    """Return what two rows share in a direction, or why they cannot be compared."""
+    one, other = (member.values.get(direction, {}) for member in (first, second))
+    seeds = sorted(one.keys() & other.keys())
+    where = f"{direction[0]}→{direction[1]}: {first.label} and {second.label}"
+    if not seeds:
+        return f"{where} have no seed in common"
+    lengths = {len(values[seed]) for values in (one, other) for seed in seeds}
+    if len(lengths) > 1 or 0 in lengths:
+        return f"{where} were not asked the same queries ({', '.join(map(str, sorted(lengths)))})"
+    differences = np.stack([one[seed] - other[seed] for seed in seeds])
+    return Pair(first.label, second.label, direction, tuple(seeds), differences)
+
+
+def _family(
+    field: Field, reference: str, couples: Sequence[tuple[Member, Member]], permutations: int
+) -> Family:
+    tried = [
+        pair_of(*couple, direction)
+        for direction in field.directions
+        for couple in couples
+        if any(direction in member.values for member in couple)
+    ]
+    pairs = [pair for pair in tried if isinstance(pair, Pair)]
+    omitted = tuple(pair for pair in tried if isinstance(pair, str))
+    return Family(field, reference, tuple(compare(pairs, permutations)), omitted)
+
+
+def _by_queries(pairs: Sequence[Pair], test: Callable[[list[Pair]], Iterable[T]]) -> list[T]:
+    """Test pairs of equally many queries at once, for they share signs and draws; in the pairs' order."""
+    groups: dict[int, list[int]] = defaultdict(list)
+    for place, pair in enumerate(pairs):
+        groups[pair.differences.shape[1]].append(place)
+    results: dict[int, T] = {}
+    for places in groups.values():
+        results.update(zip(places, test([pairs[place] for place in places]), strict=True))
+    return [results[place] for place in range(len(pairs))]
+
+
+def _p_values(pairs: list[Pair], permutations: int) -> list[float]:
+    columns = np.stack([pair.differences.mean(axis=0) for pair in pairs], axis=1)
+    return [float(p) for p in sign_flip_p(columns, permutations)]
+
+
+def _comparison(pair: Pair, p: float, interval: Interval, permutations: int) -> Comparison:
+    by_query = pair.differences.mean(axis=0)
+    deviation = float(by_query.std(ddof=1)) if len(by_query) > 1 else 0.0
+    mean = float(by_query.mean())
+    return Comparison(
+        first=pair.first,
+        second=pair.second,
+        direction=pair.direction,
+        queries=len(by_query),
+        seeds=pair.seeds,
+        difference=mean,
+        effect=mean / deviation if deviation > 0 else None,
+        p=p,
+        adjusted=p,
+        exact=is_exact(len(by_query), permutations),
+        interval=interval,
+    )
+
+
+def _adjusted(comparisons: Sequence[Comparison]) -> list[float]:
+    families: Mapping[Direction, list[int]] = defaultdict(list)
+    for place, comparison in enumerate(comparisons):
+        families[comparison.direction].append(place)
+    adjusted = [0.0] * len(comparisons)
+    for places in families.values():
+        values = holm(np.array([comparisons[place].p for place in places]))
+        for place, value in zip(places, values, strict=True):
+            adjusted[place] = float(value)
+    return adjusted

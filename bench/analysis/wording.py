@@ -1,0 +1,158 @@
+"""What comparisons show and what they cannot, in sentences; plain text, for whoever prints it to escape."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from bench.analysis.across import Block
+from bench.analysis.paired import ALPHA, Comparison, Family
+from bench.analysis.queries import Direction
+from bench.analysis.ranking import smallest_wilcoxon_p
+from bench.analysis.standing import Standing
+
+
+def verdict(comparison: Comparison) -> str:
+    """Return what one comparison shows."""
+    one = comparison
+    words = f"{one.first} and {one.second}, {_arrow(one.direction)}: "
+    if one.difference == 0 and one.effect is None:
+        return words + "their average precisions are the same on every query"
+    lies = f"{one.first} is {'above' if one.difference > 0 else 'below'} by {abs(one.difference):.4f} mAP"
+    if one.holds:
+        return words + lies + ("" if len(one.seeds) > 1 else ", as far as one seed's models go")
+    if one.differs:
+        return (
+            f"{words}{lies} with these trained models, but the interval over seeds and queries holds zero: "
+            "it may not come back with other seeds"
+        )
+    return (
+        f"{words}not told apart (adjusted p = {one.adjusted:.3g} > {ALPHA}); that is no proof of equality: "
+        f"the interval goes from {one.interval.low:+.4f} to {one.interval.high:+.4f}"
+    )
+
+
+def findings(family: Family) -> list[str]:
+    """Return a sentence per direction: what the reference is above, below and not told apart from.
+
+    Without a reference: how many of all pairs are told apart.
+    """
+    sentences = []
+    for direction in dict.fromkeys(one.direction for one in family.comparisons):
+        own = [one for one in family.comparisons if one.direction == direction]
+        if not family.reference:
+            holding, differing = (
+                sum(values) for values in zip(*((one.holds, one.differs) for one in own), strict=True)
+            )
+            sentences.append(
+                f"{_arrow(direction)}: of {len(own)} pairs {differing} differ with these models, {holding} of "
+                "them also beyond what the interval leaves open."
+            )
+            continue
+        parts = [
+            _named("above", own, lambda one: one.holds and one.difference > 0),
+            _named("below", own, lambda one: one.holds and one.difference < 0),
+            _named(
+                "different with these models, but not beyond what seeds vary, from",
+                own,
+                lambda one: one.differs and not one.holds,
+            ),
+            _named("not told apart from", own, lambda one: not one.differs),
+        ]
+        said = "; ".join(part for part in parts if part)
+        sentences.append(f"{_arrow(direction)}: {family.reference} is {said}.")
+    return sentences
+
+
+def limits_of_seeds(comparisons: Sequence[Comparison]) -> list[str]:
+    """Return what the number of seeds and queries leaves open."""
+    if not comparisons:
+        return []
+    counts = sorted({len(one.seeds) for one in comparisons})
+    sentences = []
+    if counts[0] == 1:
+        which = "All" if counts[-1] == 1 else "Some"
+        sentences.append(
+            f"{which} of these comparisons rest on one seed: their intervals lack the variation over seeds, "
+            "and they are about these trained models, not about the methods. "
+            "Run more seeds, such as --seeds 5."
+        )
+    if counts[-1] > 1:
+        few = next(count for count in counts if count > 1)
+        sentences.append(
+            f"The p-values are over queries, with the {_range(counts)} trained models as they are; the "
+            "intervals also vary the seeds"
+            + (
+                f", but {few} seeds tell little about their spread: where seeds vary more than queries, "
+                "fewer than 95 % of such intervals hold the truth."
+                if few < 5
+                else "."
+            )
+        )
+    return sentences
+
+
+def limits_of_datasets(block: Block, standing: Standing | None) -> list[str]:
+    """Return what the number of datasets leaves open; ``standing`` is that of the block, if it has one."""
+    methods, datasets = len(block.methods), len(block.datasets)
+    if methods < 2:
+        return ["Fewer than two methods have a number on every dataset: there is nothing to compare."]
+    if standing is None:
+        return [
+            "One dataset: no test over datasets is possible, and nothing here says how methods do on others."
+        ]
+    smallest = smallest_wilcoxon_p(datasets)
+    sentences = []
+    if smallest > ALPHA:
+        sentences.append(
+            f"With {datasets} datasets the smallest two-sided p of Wilcoxon's test is {smallest:.4g}: it "
+            f"cannot fall below {ALPHA}, however large the differences are; six datasets are needed."
+        )
+    elif smallest * (methods - 1) > ALPHA:
+        sentences.append(
+            f"With {datasets} datasets the smallest two-sided p of Wilcoxon's test is {smallest:.4g}; "
+            f"after Holm over {methods - 1} comparisons none can fall below {ALPHA} first."
+        )
+    sentences.append(_nemenyi_limit(standing))
+    if block.seeds[0] == 1:
+        sentences.append("Some scores rest on one seed: another seed may change ranks that are close.")
+    if block.kind != "real":
+        sentences.append("These are look-alikes: no rank here says anything about the benchmarks themselves.")
+    return sentences
+
+
+def ranking_findings(standing: Standing) -> list[str]:
+    """Return what the tests over all methods at once show; nothing for two methods."""
+    tested = standing.omnibus
+    if tested is None:
+        return []
+    differ = "some methods differ" if tested.iman_davenport_p <= ALPHA else "no difference is shown"
+    return [
+        f"Friedman: chi-squared = {tested.friedman:.4g}, p = {tested.friedman_p:.3g}; Iman and Davenport: "
+        f"F = {tested.iman_davenport:.4g}, p = {tested.iman_davenport_p:.3g}: {differ}."
+    ]
+
+
+def _nemenyi_limit(standing: Standing) -> str:
+    methods, datasets = standing.block.scores.shape
+    difference, average = standing.critical_difference, standing.average_ranks
+    apart = np.abs(average[:, None] - average)[np.triu_indices(methods, 1)]
+    return (
+        f"Nemenyi: {methods} methods on {datasets} datasets must differ by a critical difference of "
+        f"{difference:.3g} in average rank, of {methods - 1} at most; "
+        f"{int((apart > difference).sum())} of {len(apart)} pairs do."
+    )
+
+
+def _named(words: str, members: Sequence[Comparison], chosen: Callable[[Comparison], bool]) -> str:
+    names = [one.second for one in members if chosen(one)]
+    return f"{words} {', '.join(names)}" if names else ""
+
+
+def _arrow(direction: Direction) -> str:
+    return f"{direction[0]}→{direction[1]}"
+
+
+def _range(counts: Sequence[int]) -> str:
+    return str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
