@@ -172,6 +172,7 @@ with open_cluster(sys.argv[1]) as cluster:
 """
 
 
+@pytest.mark.slow
 def test_a_killed_client_leaves_no_child_behind(processes: DaskProcesses, tmp_path: Path) -> None:
     words = [sys.executable, "-c", PROGRAM, processes.address, str(tmp_path / "file")]
     client = subprocess.Popen(words, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)})
@@ -223,6 +224,7 @@ def test_a_worker_that_is_killed_in_mid_cell_costs_nothing(
     assert all(gone(pid, 10.0) for pid in await_pids(tmp_path, 4))
 
 
+@pytest.mark.slow
 def test_a_task_that_kills_its_workers_is_given_up_and_the_others_wait_for_new_ones(
     processes: DaskProcesses, cluster: Cluster
 ) -> None:
