@@ -39,9 +39,9 @@ def cluster(processes: DaskProcesses) -> Iterator[Cluster]:
 
 
 @contextmanager
-def connected(processes: DaskProcesses, workers: int, **options: Any) -> Iterator[Cluster]:
+def connected(processes: DaskProcesses, workers: int, patience: float = 60.0) -> Iterator[Cluster]:
     processes.keep(workers)
-    with open_cluster(processes.address, say=lambda _: None, **options) as cluster:
+    with open_cluster(processes.address, say=lambda _: None, patience=patience) as cluster:
         yield cluster
 
 
@@ -241,7 +241,7 @@ def test_a_task_that_kills_its_workers_is_given_up_and_the_others_wait_for_new_o
     poison = [outcome.lost for outcome in outcomes if outcome.lost is not None]
     assert [(lost.kind, "its Dask worker" in lost.reason) for lost in poison] == [("worker", True)] * 2
     assert "there is no Dask worker at" in notices[0]
-    assert "waiting up to 300 s" in notices[0]
+    assert "waiting up to 60 s" in notices[0]
 
 
 @pytest.mark.slow
