@@ -30,7 +30,8 @@ class Comparison:
         direction: query and gallery.
         queries: how many both ranked.
         seeds: those that both have; average precisions are means over them.
-        difference: mean average precision of the first minus that of the second.
+        means: mAP of the first and of the second, over these seeds.
+        difference: the first mean minus the second.
         effect: the same in standard deviations of the per-query differences (Cohen's d for pairs); None
             where these do not vary.
         p: of the two-sided randomization test over queries.
@@ -44,6 +45,7 @@ class Comparison:
     direction: Direction
     queries: int
     seeds: tuple[int, ...]
+    means: tuple[float, float]
     difference: float
     effect: float | None
     p: float
@@ -64,12 +66,13 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Pair:
-    """What a comparison needs: ``differences`` is ``(seeds, queries)``, the first minus the second."""
+    """What a comparison needs; ``differences`` is ``(seeds, queries)``, the first minus the second."""
 
     first: str
     second: str
     direction: Direction
     seeds: tuple[int, ...]
+    means: tuple[float, float]
     differences: Array
 
 
@@ -132,8 +135,9 @@ def pair_of(first: Member, second: Member, direction: Direction) -> Pair | str:
     lengths = {len(values[seed]) for values in (one, other) for seed in seeds}
     if len(lengths) > 1 or 0 in lengths:
         return f"{where} were not asked the same queries ({', '.join(map(str, sorted(lengths)))})"
-    differences = np.stack([one[seed] - other[seed] for seed in seeds])
-    return Pair(first.label, second.label, direction, tuple(seeds), differences)
+    values = [np.stack([by_seed[seed] for seed in seeds]) for by_seed in (one, other)]
+    means = float(values[0].mean()), float(values[1].mean())
+    return Pair(first.label, second.label, direction, tuple(seeds), means, values[0] - values[1])
 
 
 def _family(
@@ -176,6 +180,7 @@ def _comparison(pair: Pair, p: float, interval: Interval, permutations: int) -> 
         direction=pair.direction,
         queries=len(by_query),
         seeds=pair.seeds,
+        means=pair.means,
         difference=mean,
         effect=mean / deviation if deviation > 0 else None,
         p=p,

@@ -42,12 +42,10 @@ def findings(family: Family) -> list[str]:
     for direction in dict.fromkeys(one.direction for one in family.comparisons):
         own = [one for one in family.comparisons if one.direction == direction]
         if not family.reference:
-            holding, differing = (
-                sum(values) for values in zip(*((one.holds, one.differs) for one in own), strict=True)
-            )
+            differing, holding = sum(one.differs for one in own), sum(one.holds for one in own)
             sentences.append(
-                f"{_arrow(direction)}: of {len(own)} pairs {differing} differ with these models, {holding} of "
-                "them also beyond what the interval leaves open."
+                f"{_arrow(direction)}: of {len(own)} pairs {differing} differ with these models, {holding} "
+                "of them also beyond what the interval leaves open."
             )
             continue
         parts = [

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import filter as filter_names
 from pathlib import Path
 
 import click
 
 from bench.contract.errors import BenchError, UsageError
-from bench.records.schema import Record
+from bench.records.schema import Metric, Record
 from bench.records.store import Store
 from bench.registry.names import unknown
 
@@ -54,3 +54,26 @@ def chosen(what: str, known: Iterable[str], patterns: Sequence[str]) -> set[str]
         if not filter_names(names, word):
             raise unknown(f"{what} in these records", word, names)
     return {name for word in words for name in filter_names(names, word)} if words else names
+
+
+def evaluated(words: Sequence[str], records: Sequence[Record]) -> list[str]:
+    """Return the protocols' ids, each once.
+
+    Raises:
+        UsageError: for an id that is none, or that no record has numbers for.
+    """
+    from bench.evaluation import Protocol
+
+    known = {metric.protocol for metric in metrics_of(records)}
+    ids = [Protocol.parse(part).id for word in words for part in word.split(",") if part.strip()]
+    for protocol in ids:
+        if known and protocol not in known:
+            raise unknown("protocol in these records", protocol, known)
+    return list(dict.fromkeys(ids))
+
+
+def metrics_of(records: Sequence[Record]) -> Iterator[Metric]:
+    """Iterate over the numbers of all records that have a result."""
+    for record in records:
+        if record.result is not None:
+            yield from record.result.metrics

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from bench.commands.options import load_plugins, plugin_option, reports_option, results_option
 from bench.contract.errors import UsageError
-
-if TYPE_CHECKING:
-    from bench.records.schema import Metric, Record
 
 
 @click.command("report", context_settings={"help_option_names": ["-h", "--help"]})
@@ -59,7 +55,7 @@ def command(
 
     Exit status 0; 1 if a record is damaged; 2 for wrong usage or no records.
     """
-    from bench.commands.reading import read_records
+    from bench.commands.reading import evaluated, metrics_of, read_records
     from bench.records import Store
     from bench.records.trials import TrialStore
     from bench.reporting import write_report
@@ -67,8 +63,8 @@ def command(
     load_plugins(plugin_files)
     store = Store(results)
     records, problems = read_records(results)
-    ids = _evaluated(protocols, records)
-    if selection == "oracle" and not any(metric.selection == "oracle" for metric in _metrics(records)):
+    ids = evaluated(protocols, records)
+    if selection == "oracle" and not any(metric.selection == "oracle" for metric in metrics_of(records)):
         raise UsageError(
             "no record has a test-oracle trace; make some with: python -m bench run --trace-test"
         )
@@ -86,26 +82,3 @@ def command(
     )
     click.echo(f"{len(files)} files from {len(records)} records; read {files[0]}")
     return int(bool(problems))
-
-
-def _evaluated(words: Sequence[str], records: Sequence[Record]) -> list[str]:
-    """Return the protocols' ids, each once.
-
-    Raises:
-        UsageError: for an id that is none, or that no record has numbers for.
-    """
-    from bench.evaluation import Protocol
-    from bench.registry.names import unknown
-
-    known = {metric.protocol for metric in _metrics(records)}
-    ids = [Protocol.parse(part).id for word in words for part in word.split(",") if part.strip()]
-    for protocol in ids:
-        if known and protocol not in known:
-            raise unknown("protocol in these records", protocol, known)
-    return list(dict.fromkeys(ids))
-
-
-def _metrics(records: Sequence[Record]) -> Iterator[Metric]:
-    for record in records:
-        if record.result is not None:
-            yield from record.result.metrics

@@ -15,7 +15,8 @@ _TABLE = ("dataset", "data_kind", "profile", "fingerprint", "protocol", "selecti
 _BLOCK = ("data_kind", "profile", "protocol", "selection", "datasets")
 PAIRED = (
     *_TABLE,
-    *("query", "gallery", "first", "second", "queries", "seeds", "difference", "low", "high"),
+    *("query", "gallery", "first", "second", "queries", "seeds"),
+    *("first_mean", "second_mean", "difference", "low", "high"),
     *("effect", "p", "p_holm", "exact", "degrees_of_freedom"),
 )
 RANKS = (
@@ -43,7 +44,7 @@ def _paired(families: Sequence[Family]) -> Iterator[list[object]]:
             yield [
                 *(data.dataset, data.kind, data.profile, data.fingerprint, field.protocol, field.selection),
                 *(*one.direction, one.first, one.second, one.queries, " ".join(map(str, one.seeds))),
-                *(one.difference, one.interval.low, one.interval.high, one.effect),
+                *(*one.means, one.difference, one.interval.low, one.interval.high, one.effect),
                 *(one.p, one.adjusted, "yes" if one.exact else "no", one.interval.freedom),
             ]
 
