@@ -28,6 +28,7 @@ class Wanted:
     variants: Sequence[str]
     changes: Sequence[str]
     threads: int
+    modalities: Sequence[str]
 
 
 wanted_options = grouped(
@@ -55,6 +56,11 @@ wanted_options = grouped(
     click.option("--set", "changes", multiple=True, metavar="METHOD.PARAM=VALUE", help="* for every method."),
     click.option(
         "--threads", default=1, show_default=True, type=click.IntRange(1), help="CPU threads per cell."
+    ),
+    click.option(
+        "--modalities",
+        multiple=True,
+        help="Confine the datasets to these, such as image,text.  [default: all]",
     ),
 )
 """Adds the options of `Wanted`; the command gets them as ``wanted``."""
@@ -96,6 +102,7 @@ def cells_of(
         profile=wanted.profile,
         threads=wanted.threads,
         overrides=overrides,
+        modalities=split_words(wanted.modalities),
     )
     return sources, plan(request, sources.usable) if sources.usable else []
 

@@ -26,6 +26,7 @@ class Request:
         threads: CPU threads per cell.
         overrides: settings by method; ``*`` for every method that has the setting.
         tuned: false for the quick profile without what trials have chosen.
+        modalities: to which the datasets are confined; none for all that they have.
     """
 
     methods: Sequence[str]
@@ -36,6 +37,7 @@ class Request:
     threads: int = 1
     overrides: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     tuned: bool = True
+    modalities: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -66,9 +68,10 @@ def plan(request: Request, data: Mapping[str, DataSource]) -> list[Cell]:
     """Return all cells of a request, each once, datasets outermost; ``data`` describes every dataset in it.
 
     Raises:
-        UsageError: for variants or settings that are unknown, do not fit or concern no method of the
-            request, or when nothing is asked for.
+        UsageError: for variants, settings or modalities that are unknown, do not fit or concern no method of
+            the request, or when nothing is asked for.
     """
+    _check_modalities(request, data)
     _check_variants(request)
     _check_overrides(request)
     cells = [
@@ -76,7 +79,7 @@ def plan(request: Request, data: Mapping[str, DataSource]) -> list[Cell]:
         for given in request.datasets
         for method in request.methods
         for variant, settings in _variants(request, method, data[given])
-        for pair in _modalities(method, data[given].modalities)
+        for pair in _modalities(method, _admitted(request, data[given]))
         for seed in request.seeds
     ]
     if not cells:
@@ -105,6 +108,17 @@ def _identity(
         threads=request.threads,
         settings=settings,
     )
+
+
+def _admitted(request: Request, data: DataSource) -> tuple[str, ...]:
+    """Return the modalities of a dataset that the request admits, in the dataset's order."""
+    admitted = tuple(name for name in data.modalities if name in (request.modalities or data.modalities))
+    if len(admitted) < 2:
+        raise UsageError(
+            f"{data.name} has {', '.join(data.modalities)}, of {', '.join(request.modalities)} fewer than "
+            "the two that retrieval needs; name other modalities, or leave this dataset out"
+        )
+    return admitted
 
 
 def _modalities(method: str, modalities: tuple[str, ...]) -> list[tuple[str, ...]]:
@@ -162,6 +176,13 @@ def _check_overrides(request: Request) -> None:
         for key in sorted(changes.keys() - known):
             owner = "any of the methods" if method == "*" else method
             raise registry.unknown(f"setting of {owner}", key, known)
+
+
+def _check_modalities(request: Request, data: Mapping[str, DataSource]) -> None:
+    offered = {name for given in request.datasets for name in data[given].modalities}
+    for name in request.modalities:
+        if name not in offered:
+            raise registry.unknown("modality of these datasets", name, offered)
 
 
 def _check_variants(request: Request) -> None:

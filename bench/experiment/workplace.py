@@ -42,11 +42,19 @@ def command_for(cell: Cell, place: Workplace) -> str:
     words = ["python", "-m", "bench", "run", "--methods", identity.method, "--datasets", cell.source]
     words += ["--seeds", f"{identity.seed}-{identity.seed}", "--profile", identity.profile]
     words += ["--threads", str(identity.threads)]
+    if identity.modalities != _all_modalities(identity.dataset):
+        words += ["--modalities", ",".join(identity.modalities)]
     if identity.variant != "full":
         words += ["--variants", identity.variant]
     for key, value in _changed(identity).items():
         words += ["--set", f"{identity.method}.{key}={json.dumps(value)}"]
     return shlex.join([*words, *_surroundings(place)])
+
+
+def _all_modalities(dataset: str) -> tuple[str, ...]:
+    """Return the modalities of a registered dataset; none of any other, such as a bundle."""
+    known = registry.registered().datasets.get(dataset)
+    return () if known is None else tuple(modality.name for modality in known.card.modalities)
 
 
 def _surroundings(place: Workplace) -> list[str]:

@@ -38,6 +38,22 @@ def test_a_method_for_any_number_gets_all_modalities_at_once_one_for_two_gets_ev
     assert [cell.identity.modalities for cell in planned(["pairwise"], ["two"])] == [TWO.modalities]
 
 
+def test_datasets_can_be_confined_to_some_modalities_in_their_own_order() -> None:
+    chosen = ["audio", "image", "text"]
+    (joint,) = planned(["mcca"], ["five"], modalities=chosen)
+    assert joint.identity.modalities == ("image", "text", "audio")
+    pairs = [cell.identity.modalities for cell in planned(["pairwise"], ["five"], modalities=chosen)]
+    assert pairs == [("image", "text"), ("image", "audio"), ("text", "audio")]
+    assert set(pairs) < {cell.identity.modalities for cell in planned(["pairwise"], ["five"])}
+
+
+def test_modalities_that_a_dataset_lacks_are_named() -> None:
+    with pytest.raises(UsageError, match=r"unknown modality of these datasets 'vidoe' .did you mean 'video'"):
+        planned(["mcca"], ["five"], modalities=["image", "vidoe"])
+    with pytest.raises(UsageError, match="two has image, text, of image, audio fewer than the two"):
+        planned(["mcca"], ["five", "two"], modalities=["image", "audio"])
+
+
 METHODS = ("mcca", "sm", "plain", "pairwise", "drcl")
 
 

@@ -74,6 +74,22 @@ def test_a_variant_of_a_built_in_method_and_its_threads_are_named(tmp_path: Path
     assert digest in planned_again(command, tmp_path)[1]
 
 
+def test_a_pair_of_modalities_is_named_so_that_the_command_makes_one_cell(tmp_path: Path) -> None:
+    said = say("run", "--methods", "dscmr", "--datasets", "xmedia", "--dry-run", "--results", tmp_path / "r",
+               "--modalities", "video,image")  # fmt: skip
+    assert "1 cells, 1 to run" in said.out
+    digest = said.out.split("to run   ")[1].split()[0]
+    from bench.experiment.grid import Request, describe_data, plan
+
+    source = describe_data("xmedia", None, "quick", None)
+    cells = plan(Request(["dscmr"], ["xmedia"]), {"xmedia": source})
+    (cell,) = [cell for cell in cells if cell.identity.modalities == ("image", "video")]
+    assert cell.identity.digest == digest
+    out = planned_again(command_for(cell, Workplace()), tmp_path)[1]
+    assert digest in out
+    assert "1 cells, 1 to run" in out
+
+
 def test_surroundings_are_told_where_they_are_not_the_usual(tmp_path: Path) -> None:
     with only_plugins(FAULTS):
         (cell,) = cells_of(["plain"], write_bundle(tmp_path / "a.npz"))
