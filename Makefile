@@ -27,6 +27,10 @@ $(VENV)/.dev-ready: pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -c constraints.txt -e '.[dev]'
 	touch $@ $(VENV)/.run-ready
 
+$(VENV)/.slow-oracles-ready: $(VENV)/.dev-ready
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -c constraints.txt -e '.[slow-oracles]'
+	touch $@
+
 run: $(VENV)/.run-ready
 	$(BIN)/python -m bench run --methods all --datasets all
 	$(BIN)/python -m bench report
@@ -40,7 +44,7 @@ lint: $(VENV)/.dev-ready
 test: lint
 	$(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal --cov --cov-report=term --cov-fail-under=92
 
-test-all: lint
+test-all: lint $(VENV)/.slow-oracles-ready
 	$(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal -m "slow or not slow"
 
 drill: $(VENV)/.dev-ready

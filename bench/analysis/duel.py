@@ -17,9 +17,9 @@ class Duel:
 
     Attributes:
         field: what they were compared in.
-        first: label of the one.
+        first: label of the one, which says how it was set.
         second: label of the other.
-        comparisons: one per direction; a family of their own.
+        comparisons: in the words that the rows were asked for with; one per direction; Holm's adjustment is over them.
         omitted: directions that could not be compared, and why.
     """
 
@@ -47,7 +47,8 @@ def duels(first: tuple[str, str, Sequence[Field]], second: tuple[str, str, Seque
             f"{first[0]}{first[1]} and {second[0]}{second[1]} have no result on the same data: "
             f"{_places(first)} against {_places(second)}; run both with the same profile on the same data"
         )
-    return [_duel(field, ours[_key(field)], theirs[_key(field)]) for field in shared]
+    names = first[0] + first[1], second[0] + second[1]
+    return [_duel(field, names, ours[_key(field)], theirs[_key(field)]) for field in shared]
 
 
 def member_named(name: str, members: Sequence[Member]) -> Member | None:
@@ -76,17 +77,20 @@ def _found(name: str, suffix: str, fields: Sequence[Field]) -> Iterator[tuple[tu
     for field in fields:
         member = member_named(name, field.members)
         if member is not None:
-            yield _key(field), replace(member, label=member.label + suffix)
+            yield _key(field), member
 
 
-def _duel(field: Field, one: Member, other: Member) -> Duel:
-    if one.label == other.label:
-        raise UsageError(f"{one.label} would be compared with itself; name two methods, or --other-results")
+def _duel(field: Field, names: tuple[str, str], one: Member, other: Member) -> Duel:
+    if one is other:
+        raise UsageError(f"{names[0]} would be compared with itself; name two methods, or --other-results")
     directions = sorted(one.values.keys() | other.values.keys())
-    tried = [pair_of(one, other, direction) for direction in directions]
+    tried = [
+        pair_of(replace(one, label=names[0]), replace(other, label=names[1]), direction)
+        for direction in directions
+    ]
     pairs = [pair for pair in tried if isinstance(pair, Pair)]
     omitted = tuple(pair for pair in tried if isinstance(pair, str))
-    return Duel(field, one.label, other.label, tuple(compare(pairs)), omitted)
+    return Duel(field, one.label, other.label, tuple(compare(pairs, one_family=True)), omitted)
 
 
 def _short(member: Member) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Final, TypeVar
@@ -113,15 +113,17 @@ def all_pairs(field: Field, permutations: int = PERMUTATIONS) -> Family:
     return _family(field, "", list(combinations(field.members, 2)), permutations)
 
 
-def compare(pairs: Sequence[Pair], permutations: int = PERMUTATIONS) -> list[Comparison]:
-    """Test all pairs, which are one family in each direction; in their order."""
+def compare(
+    pairs: Sequence[Pair], permutations: int = PERMUTATIONS, *, one_family: bool = False
+) -> list[Comparison]:
+    """Test all pairs, in their order; Holm's adjustment is over those of one direction, or over all."""
     p_values = _by_queries(pairs, lambda group: _p_values(group, permutations))
     intervals = _by_queries(pairs, lambda group: two_level_intervals([pair.differences for pair in group]))
     found = [
         _comparison(pair, p, interval, permutations)
         for pair, p, interval in zip(pairs, p_values, intervals, strict=True)
     ]
-    adjusted = _adjusted(found)
+    adjusted = _adjusted(found, one_family)
     return [replace(one, adjusted=value) for one, value in zip(found, adjusted, strict=True)]
 
 
@@ -190,10 +192,10 @@ def _comparison(pair: Pair, p: float, interval: Interval, permutations: int) -> 
     )
 
 
-def _adjusted(comparisons: Sequence[Comparison]) -> list[float]:
-    families: Mapping[Direction, list[int]] = defaultdict(list)
+def _adjusted(comparisons: Sequence[Comparison], one_family: bool) -> list[float]:
+    families: dict[Direction | None, list[int]] = defaultdict(list)
     for place, comparison in enumerate(comparisons):
-        families[comparison.direction].append(place)
+        families[None if one_family else comparison.direction].append(place)
     adjusted = [0.0] * len(comparisons)
     for places in families.values():
         values = holm(np.array([comparisons[place].p for place in places]))

@@ -146,8 +146,8 @@ def _shown(duel: Duel) -> str:
         printable(f"A: {duel.first}"),
         printable(f"B: {duel.second}"),
         printable(
-            f"{data.dataset} ({kind}), {data.profile} profile, data {data.fingerprint[:8]}, {field.protocol}, "
-            f"selection {field.selection}"
+            f"{data.dataset} ({kind}), {data.profile} profile, data {data.fingerprint[:8]}, "
+            f"{field.protocol}, selection {field.selection}"
         ),
         *(["", tabulate(rows, headers=headings, disable_numparse=True)] if rows else []),
         "",

@@ -1,0 +1,69 @@
+"""Records with average precisions per query, and the fields that they make."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from bench.analysis.queries import Member
+from bench.records import Metric, Record, Series
+from tests.records import making
+
+IT, TI = ("image", "text"), ("text", "image")
+Values = Mapping[tuple[str, str], ArrayLike]
+
+
+@dataclass
+class Shelf:
+    """Records and their arrays, as a store gives them."""
+
+    records: list[Record] = field(default_factory=list)
+    arrays: dict[str, dict[Series, NDArray[np.float64]]] = field(default_factory=dict)
+
+    def add(
+        self, values: Values, *, selection: str = "best", protocol: str = "map@all", **changes: Any
+    ) -> Record:
+        """Add the record of a finished cell; ``changes`` are fields of its identity."""
+        record = making.record(**changes)
+        assert record.result is not None
+        arrays = {
+            Series(selection, protocol, *direction): np.asarray(numbers, dtype=np.float64)
+            for direction, numbers in values.items()
+        }
+        metrics = [
+            Metric(
+                query=series.query,
+                gallery=series.gallery,
+                protocol=protocol,
+                selection=selection,
+                value=float(numbers.mean()),
+                queries=len(numbers),
+                items=4,
+            )
+            for series, numbers in arrays.items()
+        ]
+        result = msgspec.structs.replace(record.result, metrics=metrics)
+        record = msgspec.structs.replace(record, result=result)
+        self.records.append(record)
+        self.arrays[record.digest] = arrays
+        return record
+
+    @property
+    def per_query(self) -> Callable[[str], Mapping[Series, NDArray[np.float64]]]:
+        """Return what gives a record's arrays by its digest."""
+        return lambda digest: self.arrays.get(digest, {})
+
+
+def member(label: str, values: Mapping[tuple[str, str], Mapping[int, ArrayLike]], **more: Any) -> Member:
+    """Return a row: direction -> seed -> average precisions."""
+    fields: dict[str, Any] = {"method": label.lower(), "variant": "full", "usual": True}
+    arrays = {
+        direction: {seed: np.asarray(numbers, dtype=np.float64) for seed, numbers in by_seed.items()}
+        for direction, by_seed in values.items()
+    }
+    return Member(label=label, values=arrays, **(fields | more))

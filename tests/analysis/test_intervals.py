@@ -1,0 +1,115 @@
+"""Intervals: as often right as they say, wider with fewer seeds, and the same whichever method is first."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from bench.analysis.intervals import two_level_intervals
+from tests.analysis.simulated import differences
+
+
+def of(rows: np.ndarray, **more: int) -> tuple[float, float]:
+    (interval,) = two_level_intervals([rows], **more)
+    return interval.low, interval.high
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.integers(0, 10_000), st.integers(1, 4))
+def test_swapping_the_methods_swaps_and_negates_the_ends(number: int, seeds: int) -> None:
+    rows = differences(np.random.default_rng(number), seeds=seeds, queries=30)
+    low, high = of(rows, resamples=200)
+    assert low < rows.mean() < high
+    assert of(-rows, resamples=200) == pytest.approx((-high, -low), abs=1e-12)
+
+
+def test_the_order_of_comparisons_and_their_company_do_not_matter_for_equal_seeds() -> None:
+    random = np.random.default_rng(0)
+    rows = [differences(random, seeds=3, queries=50) for _ in range(4)]
+    together = two_level_intervals(rows)
+    backwards = two_level_intervals(rows[::-1])[::-1]
+    assert [one.low for one in together] == pytest.approx([one.low for one in backwards], abs=1e-12)
+    assert two_level_intervals([]) == []
+
+
+def test_with_one_seed_it_is_nearly_students_interval_over_queries() -> None:
+    rows = np.random.default_rng(1).normal(0.02, 0.2, (1, 400))
+    (interval,) = two_level_intervals([rows])
+    expected = stats.t.interval(0.95, 399, rows.mean(), stats.sem(rows[0]))
+    length = expected[1] - expected[0]
+    assert interval.high - interval.low == pytest.approx(length, rel=1e-9)
+    assert interval.low == pytest.approx(expected[0], abs=0.05 * length)
+    assert interval.freedom == 399
+    assert interval.seeds == 1
+
+
+def test_the_length_is_that_of_the_crossed_design_by_the_analysis_of_variance() -> None:
+    rows = differences(np.random.default_rng(2), seeds=4, queries=60, seed_spread=0.3)
+    seeds, queries = rows.shape
+    grand, by_seed, by_query = rows.mean(), rows.mean(axis=1), rows.mean(axis=0)
+    of_seeds = queries * ((by_seed - grand) ** 2).sum() / (seeds - 1)
+    of_queries = seeds * ((by_query - grand) ** 2).sum() / (queries - 1)
+    rest = ((rows - by_seed[:, None] - by_query + grand) ** 2).sum() / ((seeds - 1) * (queries - 1))
+    (interval,) = two_level_intervals([rows])
+    half = stats.t.ppf(0.975, interval.freedom) * np.sqrt((of_seeds + of_queries - rest) / rows.size)
+    assert interval.high - interval.low == pytest.approx(2 * half, rel=1e-9)
+    assert seeds - 1 <= interval.freedom < queries
+
+
+def test_seeds_that_vary_make_it_wider() -> None:
+    calm = differences(np.random.default_rng(3), seeds=3, queries=200, seed_spread=0.0)
+    restless = calm + np.array([[-0.05], [0.0], [0.05]])
+    (near,), (far,) = two_level_intervals([calm]), two_level_intervals([restless])
+    assert far.high - far.low > 2 * (near.high - near.low)
+
+
+def test_differences_that_do_not_vary_leave_nothing_open() -> None:
+    assert of(np.zeros((2, 10))) == (0, 0)
+    assert of(np.full((3, 10), 0.25)) == (0.25, 0.25)
+    assert of(np.full((1, 1), 0.25)) == (0.25, 0.25)
+
+
+def test_an_interval_stays_where_differences_can_be() -> None:
+    rows = np.array([[1.0, 0.9, 0.2], [-1.0, 0.8, 0.9]])
+    assert of(rows)[0] == -1
+    assert of(rows)[1] == 1
+
+
+def test_nothing_to_resample_is_refused() -> None:
+    for shape in ((0, 5), (2, 0)):
+        with pytest.raises(ValueError, match="at least one query and one seed"):
+            two_level_intervals([np.empty(shape)])
+
+
+def coverage(simulations: int, **design: float) -> float:
+    random = np.random.default_rng(11)
+    inside = 0
+    for _ in range(simulations):
+        (interval,) = two_level_intervals([differences(random, **design)], resamples=400)  # type: ignore[arg-type]
+        inside += interval.holds_zero
+    return inside / simulations
+
+
+LONG = pytest.mark.slow
+
+
+@pytest.mark.parametrize(
+    "design",
+    [
+        {"seeds": 5, "queries": 300},
+        pytest.param({"seeds": 3, "queries": 300}, marks=LONG),
+        pytest.param({"seeds": 10, "queries": 200, "seed_spread": 0.15}, marks=LONG),
+        pytest.param({"seeds": 5, "queries": 60, "seed_spread": 0.0}, marks=LONG),
+        pytest.param({"seeds": 1, "queries": 300, "seed_spread": 0.0}, marks=LONG),
+    ],
+)
+def test_coverage_is_between_93_and_97_percent(design: dict[str, float]) -> None:
+    assert 0.93 <= coverage(1_000, **design) <= 0.97
+
+
+@LONG
+def test_few_seeds_that_vary_much_more_than_queries_cover_less_as_the_page_says() -> None:
+    assert 0.85 <= coverage(600, seeds=3, queries=200, seed_spread=0.3, query_spread=0.2) < 0.95

@@ -1,0 +1,169 @@
+"""Comparisons paired by query: like with like, shared seeds only, and reasons for what is left out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bench.analysis.groups import Data
+from bench.analysis.paired import (
+    Comparison,
+    Pair,
+    against_reference,
+    all_pairs,
+    compare,
+    pair_of,
+    reference_of,
+)
+from bench.analysis.queries import Field, Member, fields_of
+from bench.analysis.randomization import holm
+from tests.analysis.making import IT, TI, Shelf, member
+from tests.analysis.simulated import differences
+from tests.analysis.test_tables import NAMING
+
+DATA = Data("real", "quick", "emoji", "f" * 16)
+
+
+def field_of(*members: Member) -> Field:
+    return Field(DATA, "map@all", "best", members)
+
+
+def pair(rows: np.ndarray, direction: tuple[str, str] = IT, name: str = "B") -> Pair:
+    return Pair("A", name, direction, tuple(range(len(rows))), (0.5, 0.5 - float(rows.mean())), rows)
+
+
+def noise(number: int, shift: float = 0.0, seeds: int = 3, queries: int = 60) -> np.ndarray:
+    return shift + differences(np.random.default_rng(number), seeds=seeds, queries=queries)
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 10_000), st.floats(-0.1, 0.1))
+def test_swapping_the_methods_flips_the_sign_and_nothing_else(number: int, shift: float) -> None:
+    rows = noise(number, shift)
+    there, back = compare([pair(rows)], 500)[0], compare([pair(-rows)], 500)[0]
+    assert (there.difference, there.p, there.adjusted) == (-back.difference, back.p, back.adjusted)
+    assert there.effect == pytest.approx(-(back.effect or 0))
+    assert there.interval.low == pytest.approx(-back.interval.high, abs=1e-12)
+
+
+def test_effect_and_difference_are_of_the_means_over_seeds() -> None:
+    rows = noise(1, 0.05)
+    (found,) = compare([pair(rows)])
+    by_query = rows.mean(axis=0)
+    assert found.difference == pytest.approx(rows.mean())
+    assert found.effect == pytest.approx(by_query.mean() / by_query.std(ddof=1))
+    assert (found.queries, found.seeds) == (60, (0, 1, 2))
+
+
+def test_differences_that_do_not_vary_have_no_standardised_effect() -> None:
+    assert compare([pair(np.zeros((2, 20)))])[0].effect is None
+    assert compare([pair(np.zeros((1, 1)))])[0].effect is None
+
+
+def test_holm_is_over_the_comparisons_of_a_direction_or_over_all() -> None:
+    pairs = [pair(noise(n, 0.02 * n), direction) for n in range(3) for direction in (IT, TI)]
+    found = compare(pairs)
+    for direction in (IT, TI):
+        own = [one for one in found if one.direction == direction]
+        assert [one.adjusted for one in own] == pytest.approx(holm(np.array([one.p for one in own])))
+    together = compare(pairs, one_family=True)
+    assert [one.adjusted for one in together] == pytest.approx(holm(np.array([one.p for one in found])))
+
+
+def test_pairs_of_different_numbers_of_queries_keep_their_places() -> None:
+    sizes = [40, 7, 40, 12, 7]
+    pairs = [pair(noise(n, 0.03, queries=size), name=str(n)) for n, size in enumerate(sizes)]
+    together = compare(pairs)
+    assert [one.second for one in together] == list("01234")
+    assert [one.queries for one in together] == sizes
+    assert [one.exact for one in together] == [False, True, False, True, True]
+    assert [one.p for one in together] == pytest.approx([compare([one])[0].p for one in pairs], abs=1e-12)
+
+
+def test_only_shared_seeds_are_compared() -> None:
+    one = member("A", {IT: {0: [0.1, 0.2], 1: [0.3, 0.4], 2: [0.9, 0.9]}})
+    other = member("B", {IT: {1: [0.1, 0.1], 2: [0.5, 0.9], 3: [0, 0]}})
+    found = pair_of(one, other, IT)
+    assert isinstance(found, Pair)
+    assert found.seeds == (1, 2)
+    assert found.differences == pytest.approx(np.array([[0.2, 0.3], [0.4, 0.0]]))
+    assert found.means == pytest.approx((0.625, 0.4))
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        ({IT: {5: [0.1, 0.2]}}, "image→text: A and B have no seed in common"),
+        ({TI: {0: [0.1, 0.2]}}, "image→text: A and B have no seed in common"),
+        ({IT: {0: [0.1, 0.2, 0.3]}}, r"image→text: A and B were not asked the same queries (2, 3)"),
+        ({IT: {0: []}}, r"image→text: A and B were not asked the same queries (0, 2)"),
+    ],
+)
+def test_what_cannot_be_compared_is_named(values: Any, reason: str) -> None:
+    family = against_reference(field_of(member("A", {IT: {0: [0.1, 0.2]}}), member("B", values)), "a")
+    assert reason in family.omitted
+    assert family.comparisons == ()
+
+
+def test_the_reference_is_compared_with_every_other_row_and_all_pairs_on_request() -> None:
+    members = [member(name, {IT: {0: noise(n, 0.4)[0]}}) for n, name in enumerate("ABCD")]
+    family = against_reference(field_of(*members), "c")
+    assert [(one.first, one.second) for one in family.comparisons] == [("C", "A"), ("C", "B"), ("C", "D")]
+    assert family.reference == "C"
+    assert len(all_pairs(field_of(*members)).comparisons) == 6
+    absent = against_reference(field_of(*members), "zeta")
+    assert absent.omitted == ("zeta has no result here to compare with",)
+
+
+def test_the_reference_is_the_method_itself_and_no_ablation_of_it() -> None:
+    rows = [
+        member("DRCL without", {}, method="drcl", variant="without", usual=False),
+        member("DRCL [epochs=1]", {}, method="drcl", usual=False),
+        member("DRCL", {}, method="drcl"),
+    ]
+    assert reference_of(rows, "drcl") is rows[2]
+    assert reference_of(rows[:2], "drcl") is rows[1]
+    assert reference_of(rows[:1], "drcl") is None
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"data_kind": "look-alike"},
+        {"profile": "paper"},
+        {"fingerprint": "0" * 16},
+        {"dataset": "wikipedia"},
+    ],
+)
+def test_what_must_not_be_mixed_is_never_compared(change: dict[str, Any]) -> None:
+    shelf = Shelf()
+    shelf.add({IT: [0.1, 0.2]})
+    shelf.add({IT: [0.3, 0.4]}, method="sm", **change)
+    fields = list(fields_of(shelf.records, NAMING, ["map@all"], "best", shelf.per_query))
+    assert len(fields) == 2
+    assert all(against_reference(field, "drcl").comparisons == () for field in fields)
+
+
+def test_a_field_takes_its_protocol_and_selection_and_closed_forms() -> None:
+    shelf = Shelf()
+    shelf.add({IT: [0.1]})
+    shelf.add({IT: [0.2]}, seed=1, selection="last")
+    shelf.add({IT: [0.3]}, method="sm", selection="none")
+    shelf.add({IT: [0.4]}, method="deep", protocol="map@50/hits")
+    best, other = fields_of(shelf.records, NAMING, ["map@all", "map@50/hits"], "best", shelf.per_query)
+    assert [one.label for one in best.members] == ["SM", "DRCL"]
+    assert {seed: list(v) for seed, v in best.members[1].values[IT].items()} == {0: [0.1]}
+    assert [one.label for one in other.members] == ["DEEP"]
+
+
+def test_seeds_that_disagree_keep_a_difference_from_holding() -> None:
+    calm = noise(1, 0.1, queries=300)
+    torn = calm + np.array([[-0.3], [0.0], [0.3]])
+    steady, shaky = compare([pair(calm)])[0], compare([pair(torn)])[0]
+    assert isinstance(steady, Comparison)
+    assert (steady.differs, steady.holds) == (True, True)
+    assert (shaky.differs, shaky.holds) == (True, False)

@@ -1,0 +1,163 @@
+"""Ranks over datasets: the values that other tools give, and the limits of few datasets."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from scipy import stats
+
+from bench.analysis.practical import signed_rank_beliefs
+from bench.analysis.ranking import (
+    cliques,
+    critical_difference,
+    nemenyi,
+    omnibus,
+    ranks,
+    smallest_wilcoxon_p,
+    wilcoxon,
+    wilcoxon_against,
+)
+
+SCORES = arrays(
+    np.float64,
+    st.tuples(st.integers(3, 8), st.integers(2, 8)),
+    elements=st.integers(0, 20).map(lambda value: value / 20),
+)
+
+
+def random_scores(methods: int, datasets: int, number: int = 0) -> np.ndarray:
+    random = np.random.default_rng(number)
+    return random.normal(0.5, 0.1, datasets) + random.normal(0, 0.03, (methods, datasets))
+
+
+@given(SCORES)
+def test_the_highest_score_has_rank_one_and_ties_share(scores: np.ndarray) -> None:
+    placed = ranks(scores)
+    assert placed.sum(axis=0) == pytest.approx(len(scores) * (len(scores) + 1) / 2)
+    assert np.array_equal(placed, stats.rankdata(-scores, axis=0))
+
+
+def test_rounding_makes_no_ranks() -> None:
+    assert ranks(np.array([[0.3], [0.1 + 0.2], [0.2]]))[:, 0].tolist() == [1.5, 1.5, 3]
+
+
+@given(SCORES)
+def test_friedman_is_that_of_scipy_with_ties(scores: np.ndarray) -> None:
+    found = omnibus(scores)
+    assert found is not None
+    if (scores == scores[0]).all():
+        assert (found.friedman, found.friedman_p, found.iman_davenport_p) == (0, 1, 1)
+        return
+    expected = stats.friedmanchisquare(*scores)
+    assert found.friedman == pytest.approx(expected.statistic, abs=1e-9)
+    assert found.friedman_p == pytest.approx(expected.pvalue, abs=1e-9)
+
+
+def test_iman_and_davenport_as_in_demsars_example() -> None:
+    # Demšar (2006), section 3.2.2: chi-squared 9.28 with four methods on fourteen datasets gives F = 3.69.
+    scores = random_scores(4, 14, 5)
+    found = omnibus(scores)
+    assert found is not None
+    ratio = 13 * found.friedman / (14 * 3 - found.friedman)
+    assert found.iman_davenport == pytest.approx(ratio)
+    assert found.iman_davenport_p == pytest.approx(stats.f.sf(ratio, 3, 39), abs=1e-12)
+    assert pytest.approx(3.69, abs=0.005) == 13 * 9.28 / (14 * 3 - 9.28)
+
+
+def test_datasets_that_agree_on_every_rank_leave_no_doubt_for_iman_and_davenport() -> None:
+    found = omnibus(np.array([[0.9] * 4, [0.5] * 4, [0.1] * 4]))
+    assert found is not None
+    assert found.iman_davenport == np.inf
+    assert found.iman_davenport_p == 0
+
+
+@pytest.mark.parametrize("shape", [(2, 5), (3, 1), (1, 1)])
+def test_too_few_methods_or_datasets_have_no_omnibus_test(shape: tuple[int, int]) -> None:
+    assert omnibus(random_scores(*shape)) is None
+
+
+@pytest.mark.parametrize(
+    ("methods", "quantile"), [(2, 1.960), (5, 2.728), (10, 3.164), (3, 2.343), (4, 2.569)]
+)
+def test_the_critical_difference_has_demsars_quantiles(methods: int, quantile: float) -> None:
+    expected = quantile * np.sqrt(methods * (methods + 1) / (6 * 14))
+    assert critical_difference(methods, 14) == pytest.approx(expected, rel=3e-4)
+
+
+def test_sixteen_methods_on_five_datasets_must_be_ten_ranks_apart() -> None:
+    assert critical_difference(16, 5) == pytest.approx(10.31, abs=0.01)
+
+
+def test_nemenyis_p_is_at_the_level_where_ranks_are_apart_by_the_critical_difference() -> None:
+    scores = random_scores(6, 8, 1)
+    average, p_values = ranks(scores).mean(axis=1), nemenyi(scores)
+    apart = np.abs(average[:, None] - average)
+    assert np.array_equal(apart > critical_difference(6, 8), p_values < 0.05)
+    assert np.array_equal(p_values, p_values.T)
+    assert (np.diag(p_values) == 1).all()
+
+
+def test_cliques_join_what_is_not_apart_and_no_clique_is_part_of_another() -> None:
+    assert cliques(np.array([1.0, 2.0, 3.0, 6.0]), 1.5) == [(0, 1), (1, 2)]
+    assert cliques(np.array([3.0, 1.0, 2.0]), 5.0) == [(1, 2, 0)]
+    assert cliques(np.array([1.0, 9.0]), 2.0) == []
+
+
+@settings(max_examples=40)
+@given(arrays(np.float64, st.integers(1, 10), elements=st.integers(1, 10_000).map(float), unique=True))
+def test_wilcoxon_is_scipys_exact_one(sizes: np.ndarray) -> None:
+    differences = np.where(sizes % 3 == 0, -sizes, sizes) / 10_000
+    expected = stats.wilcoxon(differences, method="exact").pvalue
+    assert wilcoxon(differences, np.zeros(len(sizes))) == pytest.approx(expected, abs=1e-9)
+
+
+def test_wilcoxon_with_ties_is_exact_too_and_of_many_datasets_scipys() -> None:
+    # Three of four up with equal sizes: 2 * (1 + 4) of 16 deals are as extreme.
+    assert wilcoxon(np.array([0.1, 0.1, 0.1, -0.1]), np.zeros(4)) == 10 / 16
+    assert wilcoxon(np.array([0.3, 0.2]), np.array([0.3, 0.2])) == 1
+    many = np.random.default_rng(3).normal(0.02, 0.05, 20)
+    assert wilcoxon(many, np.zeros(20)) == pytest.approx(
+        stats.wilcoxon(many, method="exact").pvalue, abs=1e-9
+    )
+    rounded = np.round(many, 2)
+    rounded = rounded[rounded != 0]
+    expected = stats.permutation_test(
+        (np.sign(rounded) * stats.rankdata(np.abs(rounded)),), np.sum, permutation_type="samples", rng=1
+    )
+    assert wilcoxon(rounded, np.zeros(len(rounded))) == pytest.approx(expected.pvalue, abs=0.02)
+
+
+@pytest.mark.parametrize("datasets", range(1, 9))
+def test_the_smallest_p_of_wilcoxon_is_that_of_all_datasets_agreeing(datasets: int) -> None:
+    gains = np.arange(1, datasets + 1) / 100
+    assert wilcoxon(gains, np.zeros(datasets)) == pytest.approx(smallest_wilcoxon_p(datasets))
+
+
+def test_five_datasets_cannot_reach_the_level() -> None:
+    assert smallest_wilcoxon_p(5) == 0.0625
+
+
+def test_the_reference_is_compared_with_every_other_method_after_holm() -> None:
+    scores = random_scores(4, 7, 2)
+    p_values, adjusted = wilcoxon_against(scores, 1)
+    assert p_values == pytest.approx([wilcoxon(scores[1], scores[other]) for other in (0, 2, 3)])
+    assert adjusted.max() <= 1
+    assert (adjusted >= p_values).all()
+
+
+def test_beliefs_sum_to_one_and_swap_with_the_methods() -> None:
+    scores = random_scores(3, 6, 4)
+    for one, other in ((0, 1), (1, 2)):
+        (found,) = signed_rank_beliefs(scores[one], scores[[other]])
+        (back,) = signed_rank_beliefs(scores[other], scores[[one]])
+        assert found.better + found.equivalent + found.worse == pytest.approx(1)
+        assert (found.better, found.worse) == (back.worse, back.better)
+
+
+def test_beliefs_follow_the_region_of_practical_equivalence() -> None:
+    ours, theirs = np.full(6, 0.505), np.full((1, 6), 0.5)
+    assert signed_rank_beliefs(ours, theirs)[0].equivalent == 1
+    assert signed_rank_beliefs(ours, theirs, region=0.001)[0].better > 0.95

@@ -1,0 +1,43 @@
+"""How long the statistics take; promised: 120 pairs in two directions within ten seconds on two cores."""
+
+from __future__ import annotations
+
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+
+from bench.analysis.groups import Data
+from bench.analysis.paired import all_pairs
+from bench.analysis.queries import Field, Member
+from bench.analysis.randomization import sign_flip_p
+
+QUERIES, METHODS, PERMUTATIONS = 500, 16, 10_000
+DIRECTIONS = (("image", "text"), ("text", "image"))
+
+
+def _members(seeds: int) -> tuple[Member, ...]:
+    random = np.random.default_rng(0)
+    return tuple(
+        Member(
+            f"m{number}",
+            f"m{number}",
+            "full",
+            True,
+            {way: {seed: random.beta(2, 3, QUERIES) for seed in range(seeds)} for way in DIRECTIONS},
+        )
+        for number in range(METHODS)
+    )
+
+
+def test_p_values_of_all_pairs_in_two_directions(benchmark: Any) -> None:
+    scores = np.random.default_rng(0).beta(2, 3, (2, METHODS, QUERIES))
+    pairs = [way[one] - way[other] for way in scores for one, other in combinations(range(METHODS), 2)]
+    columns = np.stack(pairs, axis=1)
+    assert columns.shape == (QUERIES, 240)
+    benchmark.pedantic(lambda: sign_flip_p(columns, PERMUTATIONS), rounds=3)
+
+
+def test_all_pairs_with_intervals_of_five_seeds(benchmark: Any) -> None:
+    field = Field(Data("real", "quick", "d", "f"), "map@all", "best", _members(5))
+    benchmark.pedantic(lambda: all_pairs(field), rounds=2)
