@@ -19,7 +19,7 @@ class Duel:
         field: what they were compared in.
         first: label of the one, which says how it was set.
         second: label of the other.
-        comparisons: in the words that the rows were asked for with; one per direction; Holm's adjustment is over them.
+        comparisons: one per direction, with the names that were asked for; Holm is over all of them.
         omitted: directions that could not be compared, and why.
     """
 

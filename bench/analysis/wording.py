@@ -12,6 +12,9 @@ from bench.analysis.queries import Direction
 from bench.analysis.ranking import smallest_wilcoxon_p
 from bench.analysis.standing import Standing
 
+_MANY = 10
+"""Datasets from which the tests over all methods are taken at their word (Demšar 2006)."""
+
 
 def verdict(comparison: Comparison) -> str:
     """Return what one comparison shows."""
@@ -113,6 +116,11 @@ def limits_of_datasets(block: Block, standing: Standing | None) -> list[str]:
             f"after Holm over {methods - 1} comparisons none can fall below {ALPHA} first."
         )
     sentences.append(_nemenyi_limit(standing))
+    if datasets < _MANY:
+        sentences.append(
+            "The p-values of Friedman's, Iman and Davenport's and Nemenyi's tests are approximations that "
+            f"{datasets} datasets are few for, and the Bayesian test sounds surer than so few can be."
+        )
     if block.seeds[0] == 1:
         sentences.append("Some scores rest on one seed: another seed may change ranks that are close.")
     if block.kind != "real":

@@ -116,6 +116,8 @@ def test_the_words_name_what_few_datasets_cannot_show() -> None:
     eight = said(block(16, 8))
     assert "after Holm over 15 comparisons none can fall below 0.05 first" in eight
     assert "smallest two-sided" not in said(block(3, 8))
+    assert "approximations that 5 datasets are few for" in five
+    assert "approximations" not in said(block(3, 10))
     assert "one seed" in said(block(3, 8, seeds=1))
     assert "look-alikes" in said(block(3, 8, kind="look-alike"))
 
