@@ -13,12 +13,12 @@ from bench import registry
 from bench.analysis.across import blocks_of
 from bench.analysis.convergence import Trace, curves_of
 from bench.analysis.marks import marked
-from bench.analysis.naming import registry_naming
-from bench.analysis.paired import against_reference, all_pairs
+from bench.analysis.naming import Naming, registry_naming
+from bench.analysis.paired import Family, against_reference, all_pairs
 from bench.analysis.queries import PerQuery, fields_of
 from bench.analysis.standing import standing_of
 from bench.analysis.tables import Table, tables_of
-from bench.analysis.trials import trials_csv, tunings_of
+from bench.analysis.trials import Tuning, trials_csv, tunings_of
 from bench.records.schema import Record
 from bench.records.trials import Trial
 from bench.reporting import text
@@ -76,7 +76,6 @@ def write_report(
     families = [against_reference(field, naming.reference) for field in fields]
     plain = tables_of(records, naming, protocols, selection)
     tables = marked(plain, families)
-    standings = [(block, standing_of(block)) for block in blocks_of(plain, naming.reference)]
     files = {
         f"{_stem(table)}{ending}": render(table)
         for table in tables
@@ -85,22 +84,37 @@ def write_report(
     tunings = tunings_of(trials)
     overview = folder / "tables.md"
     write_text(overview, _overview(tables, records, problems, bool(tunings)))
-    write_text(folder / "citations.bib", citations(records))
-    write_text(folder / "costs.md", costs_page(records, naming))
-    write_text(folder / "convergence.md", convergence_page(curves_of(records, naming, trace)))
     fill_folder(folder / "tables", files)
-    fill_folder(folder / "methods", method_pages())
+    _write_pages(folder, records, naming, trace)
+    _write_trials(folder / "tuning", tunings, naming)
     shown = [all_pairs(field) for field in fields] if every_pair else families
-    write_text(folder / "statistics.md", statistics_page(shown, standings))
-    possible = [standing for _, standing in standings if standing is not None]
-    fill_folder(folder / "statistics", statistics_files(shown, possible))
-    fill_folder(
-        folder / "tuning",
-        {"trials.md": tuning_page(tunings, naming), "trials.csv": trials_csv(tunings)} if tunings else {},
-    )
+    _write_statistics(folder, shown, plain, naming)
     for document in documents:
         fill(document, tables)
     return [overview, *(folder / "tables" / name for name in files)]
+
+
+def _write_pages(
+    folder: Path, records: Sequence[Record], naming: Naming, trace: Callable[[str], Trace]
+) -> None:
+    write_text(folder / "citations.bib", citations(records))
+    write_text(folder / "costs.md", costs_page(records, naming))
+    write_text(folder / "convergence.md", convergence_page(curves_of(records, naming, trace)))
+    fill_folder(folder / "methods", method_pages())
+
+
+def _write_trials(folder: Path, tunings: Sequence[Tuning], naming: Naming) -> None:
+    pages = {"trials.md": tuning_page(tunings, naming), "trials.csv": trials_csv(tunings)}
+    fill_folder(folder, pages if tunings else {})
+
+
+def _write_statistics(
+    folder: Path, families: Sequence[Family], tables: Sequence[Table], naming: Naming
+) -> None:
+    standings = [(block, standing_of(block)) for block in blocks_of(tables, naming.reference)]
+    write_text(folder / "statistics.md", statistics_page(families, standings))
+    possible = [standing for _, standing in standings if standing is not None]
+    fill_folder(folder / "statistics", statistics_files(families, possible))
 
 
 def _overview(
