@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,14 +22,19 @@ class Curve:
     """Validation mAP@all of one row of a table, mean over its cells.
 
     Attributes:
+        method: registry name.
         label: the method, as in the tables.
         cells: how many curves it is the mean of.
         values: ``(epochs,)`` after every epoch.
+        losses: ``(epochs,)`` training loss, summed over what is trained side by side; empty where some
+            epoch has none.
     """
 
+    method: str
     label: str
     cells: int
     values: tuple[float, ...]
+    losses: tuple[float, ...] = ()
 
     def best_within(self, share: float) -> float:
         """Return the highest value within the first ``share`` of the epochs, at least one of them."""
@@ -60,17 +66,40 @@ def curves_of(
     for data, members in by_data(done).items():
         curves = []
         for line in lines_of(members, naming):
-            traced = [values for record in line.records if (values := _values(trace(record.digest)))]
+            traced = [epochs for record in line.records if (epochs := _epochs(trace(record.digest)))]
             if traced:
-                # Cells of one row have the same settings, and so the same epochs, unless one was cut short.
-                length = min(map(len, traced))
-                mean = [statistics.fmean(values[epoch] for values in traced) for epoch in range(length)]
-                curves.append(Curve(line.label, len(traced), tuple(mean)))
+                curves.append(
+                    Curve(
+                        line.records[0].identity.method,
+                        line.label,
+                        len(traced),
+                        _mean([[_value(row) for row in epochs] for epochs in traced]),
+                        _mean([_losses(epochs) for epochs in traced]),
+                    )
+                )
         if curves:
             tables[data] = curves
     return tables
 
 
-def _values(trace: Trace) -> list[float]:
-    """Return validation mAP of the epochs that have one, in order."""
-    return [float(value) for row in trace if isinstance(value := row.get("validation_map"), (int, float))]
+def _epochs(trace: Trace) -> Trace:
+    """Return the epochs after which validation mAP was taken, in order."""
+    return [row for row in trace if isinstance(row.get("validation_map"), int | float)]
+
+
+def _value(row: Mapping[str, object]) -> float:
+    value = row["validation_map"]
+    assert isinstance(value, int | float)
+    return float(value)
+
+
+def _losses(epochs: Trace) -> list[float]:
+    rows = [[value for key, value in row.items() if key.startswith("train_loss")] for row in epochs]
+    numbers = [[value for value in row if isinstance(value, int | float)] for row in rows]
+    return [math.fsum(row) for row in numbers] if all(numbers) else []
+
+
+def _mean(series: Sequence[Sequence[float]]) -> tuple[float, ...]:
+    # Cells of one row have the same settings, and so the same epochs, unless one was cut short.
+    length = min(map(len, series))
+    return tuple(statistics.fmean(values[epoch] for values in series) for epoch in range(length))

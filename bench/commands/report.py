@@ -1,14 +1,18 @@
-"""``report``: the tables, from the records alone."""
+"""``report``: tables, statistics, figures and the page, from the records alone."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from bench.commands.options import load_plugins, plugin_option, reports_option, results_option
 from bench.contract.errors import UsageError
+
+if TYPE_CHECKING:
+    from bench.reporting import Part
 
 
 @click.command("report", context_settings={"help_option_names": ["-h", "--help"]})
@@ -39,6 +43,13 @@ from bench.contract.errors import UsageError
     is_flag=True,
     help="Test every pair of rows, not only the first method of the roster against each.",
 )
+@click.option(
+    "--only",
+    "parts",
+    multiple=True,
+    type=click.Choice(("tables", "statistics", "figures", "page")),
+    help="Write only this part; may be given several times.  [default: all]",
+)
 @results_option
 @reports_option
 @plugin_option
@@ -47,18 +58,19 @@ def command(
     selection: str,
     documents: Sequence[Path],
     every_pair: bool,
+    parts: Sequence[Part],
     results: Path,
     reports: Path,
     plugin_files: Sequence[Path],
 ) -> int:
-    """Write mAP tables in Markdown, LaTeX and CSV; the same records give the same bytes.
+    """Write tables, statistics, figures and the page from the records; the same records give the same bytes.
 
     Exit status 0; 1 if a record is damaged; 2 for wrong usage or no records.
     """
     from bench.commands.reading import evaluated, metrics_of, read_records
     from bench.records import Store
     from bench.records.trials import TrialStore
-    from bench.reporting import write_report
+    from bench.reporting import PARTS, Material, write_report
 
     load_plugins(plugin_files)
     store = Store(results)
@@ -68,17 +80,16 @@ def command(
         raise UsageError(
             "no record has a test-oracle trace; make some with: python -m bench run --trace-test"
         )
-    files = write_report(
+    material = Material(
         records,
-        reports,
         protocols=ids,
         selection=selection,
         problems=problems,
-        documents=documents,
         trials=list(TrialStore(results).read()),
         trace=store.trace,
         per_query=store.per_query,
         every_pair=every_pair,
     )
+    files = write_report(material, reports, parts=parts or PARTS, documents=documents)
     click.echo(f"{len(files)} files from {len(records)} records; read {files[0]}")
     return int(bool(problems))

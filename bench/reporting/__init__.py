@@ -1,5 +1,6 @@
-"""From tables to files: Markdown, LaTeX and CSV, from the records alone and without torch."""
+"""From records to files: tables, statistics, figures and pages, from the records alone and without torch."""
 
-from bench.reporting.report import write_report
+from bench.reporting.material import Material
+from bench.reporting.report import PARTS, Part, write_report
 
-__all__ = ["write_report"]
+__all__ = ["PARTS", "Material", "Part", "write_report"]

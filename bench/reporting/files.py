@@ -14,8 +14,8 @@ LIST: Final = ".generated"
 """Names what the last report wrote into a folder, so that the next one removes that and nothing else."""
 
 
-def write_text(path: Path, content: str) -> None:
-    """Write a text file under a temporary name, then rename it; an existing file keeps its permissions.
+def write_file(path: Path, content: str | bytes) -> None:
+    """Write a file under a temporary name, then rename it; an existing file keeps its permissions.
 
     Raises:
         UsageError: if it cannot be written there.
@@ -26,7 +26,7 @@ def write_text(path: Path, content: str) -> None:
         raise UsageError(f"cannot write {path}: {error.strerror or error}; choose another place") from error
 
 
-def fill_folder(folder: Path, files: Mapping[str, str]) -> None:
+def fill_folder(folder: Path, files: Mapping[str, str | bytes]) -> None:
     """Write files into a folder and remove those that an earlier call wrote and this one does not.
 
     Whatever else is in the folder stays: it belongs to the user. No folder is made for no files.
@@ -38,11 +38,11 @@ def fill_folder(folder: Path, files: Mapping[str, str]) -> None:
     if not files and not written:
         return
     for name, content in files.items():
-        write_text(folder / name, content)
+        write_file(folder / name, content)
     for name in written - files.keys():
         with contextlib.suppress(OSError):  # gone already, or made something else by the user
             (folder / name).unlink()
-    write_text(folder / LIST, "".join(f"{name}\n" for name in sorted(files)))
+    write_file(folder / LIST, "".join(f"{name}\n" for name in sorted(files)))
 
 
 def _listed(folder: Path) -> set[str]:

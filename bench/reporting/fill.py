@@ -14,7 +14,7 @@ from pathlib import Path
 
 from bench.analysis.tables import Table
 from bench.contract import UsageError
-from bench.reporting.files import write_text
+from bench.reporting.files import write_file
 from bench.reporting.text import caption, markdown
 
 _PLACE = re.compile(
@@ -43,7 +43,7 @@ def fill(document: Path, tables: Sequence[Table]) -> int:
             f"{document} has no place to fill; mark one with <!-- table: DATASET PROTOCOL --> and "
             "<!-- end of table --> on lines of their own"
         )
-    write_text(document, content if plain == text else content.replace("\n", "\r\n"))
+    write_file(document, content if plain == text else content.replace("\n", "\r\n"))
     return count
 
 

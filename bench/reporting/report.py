@@ -1,38 +1,33 @@
-"""Writes the reports folder: a table per dataset, protocol and profile, and one page with all of them.
+"""Writes the reports folder from the records alone: tables, statistics, figures, pages.
 
-Beside them stand a page per registered method and the references of what the tables use.
+Beside the tables stand a page per registered method and the references of what the tables use.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
+from typing import Final, Literal
 
 from bench import registry
-from bench.analysis.across import blocks_of
-from bench.analysis.convergence import Trace, curves_of
-from bench.analysis.marks import marked
-from bench.analysis.naming import Naming, registry_naming
-from bench.analysis.paired import Family, against_reference, all_pairs
-from bench.analysis.queries import PerQuery, fields_of
-from bench.analysis.standing import standing_of
-from bench.analysis.tables import Table, tables_of
-from bench.analysis.trials import Tuning, trials_csv, tunings_of
+from bench.analysis.convergence import curves_of
+from bench.analysis.tables import Table
+from bench.analysis.trials import trials_csv
 from bench.records.schema import Record
-from bench.records.trials import Trial
 from bench.reporting import text
 from bench.reporting.citations import citations
 from bench.reporting.convergence import convergence_page
 from bench.reporting.costs import costs_page
-from bench.reporting.files import fill_folder, write_text
+from bench.reporting.files import fill_folder, write_file
 from bench.reporting.fill import fill
+from bench.reporting.material import Material
 from bench.reporting.method_pages import method_pages
 from bench.reporting.statistics import statistics_page
 from bench.reporting.statistics_files import statistics_files
 from bench.reporting.tuning import tuning_page
 
-PROTOCOLS = ("map@all", "map@50/hits")
+Part = Literal["tables", "statistics", "figures", "page"]
+PARTS: Final[tuple[Part, ...]] = ("tables", "statistics", "figures", "page")
 
 ROSTER_NOTE = (
     "The 15 baselines are this project's roster: the DRCL paper's own list of baselines "
@@ -41,85 +36,83 @@ ROSTER_NOTE = (
 
 
 def write_report(
-    records: Sequence[Record],
+    material: Material,
     folder: Path,
     *,
-    protocols: Sequence[str] = PROTOCOLS,
-    selection: str = "best",
-    problems: Sequence[tuple[str, str]] = (),
+    parts: Collection[Part] = PARTS,
     documents: Sequence[Path] = (),
-    trials: Sequence[Trial] = (),
-    trace: Callable[[str], Trace] = lambda _: (),
-    per_query: PerQuery = lambda _: {},
-    every_pair: bool = False,
 ) -> list[Path]:
-    """Write all tables for ``records`` into ``folder`` and return their files, the overview first.
+    """Write the parts of a report into ``folder`` and return their files, each part's overview first.
 
-    Files that an earlier report wrote for tables whose records are gone are removed, so that the folder
-    shows the records as they are.
+    Files that an earlier report wrote for records that are gone are removed, so that the folder shows the
+    records as they are; parts that are not asked for stay as they were.
 
     Args:
-        records: of any status.
+        material: what to report.
         folder: created where absent.
-        protocols: ids of the protocols to tabulate.
-        selection: selection rule to print.
-        problems: damaged records (folder, sentence), to be named in the overview.
+        parts: which parts.
         documents: files whose marked places are filled with tables, see `bench.reporting.fill`.
-        trials: of `tune`, for a page of their own.
-        trace: gives a record's trace by its digest, for the page about convergence.
-        per_query: gives a record's average precisions per query by its digest, for the tests.
-        every_pair: whether every row is compared with every other, and not with the reference alone; the
-            marks in the tables stay those of the reference.
     """
-    naming = registry_naming()
-    fields = list(fields_of(records, naming, protocols, selection, per_query))
-    families = [against_reference(field, naming.reference) for field in fields]
-    plain = tables_of(records, naming, protocols, selection)
-    tables = marked(plain, families)
+    written: list[Path] = []
+    if "tables" in parts:
+        written += _write_tables(material, folder)
+        _write_pages(material, folder)
+        _write_trials(material, folder / "tuning")
+    if "statistics" in parts:
+        written += _write_statistics(material, folder)
+    if "figures" in parts:
+        written += _write_figures(material, folder / "figures")
+    for document in documents:
+        fill(document, material.tables)
+    return written
+
+
+def _write_tables(material: Material, folder: Path) -> list[Path]:
     files = {
         f"{_stem(table)}{ending}": render(table)
-        for table in tables
+        for table in material.tables
         for ending, render in ((".md", text.markdown), (".tex", text.latex), (".csv", text.csv_text))
     }
-    tunings = tunings_of(trials)
     overview = folder / "tables.md"
-    write_text(overview, _overview(tables, records, problems, bool(tunings)))
+    write_file(overview, _overview(material))
     fill_folder(folder / "tables", files)
-    _write_pages(folder, records, naming, trace)
-    _write_trials(folder / "tuning", tunings, naming)
-    shown = [all_pairs(field) for field in fields] if every_pair else families
-    _write_statistics(folder, shown, plain, naming)
-    for document in documents:
-        fill(document, tables)
     return [overview, *(folder / "tables" / name for name in files)]
 
 
-def _write_pages(
-    folder: Path, records: Sequence[Record], naming: Naming, trace: Callable[[str], Trace]
-) -> None:
-    write_text(folder / "citations.bib", citations(records))
-    write_text(folder / "costs.md", costs_page(records, naming))
-    write_text(folder / "convergence.md", convergence_page(curves_of(records, naming, trace)))
+def _write_pages(material: Material, folder: Path) -> None:
+    records, naming = material.records, material.naming
+    write_file(folder / "citations.bib", citations(records))
+    write_file(folder / "costs.md", costs_page(records, naming))
+    write_file(folder / "convergence.md", convergence_page(curves_of(records, naming, material.trace)))
     fill_folder(folder / "methods", method_pages())
 
 
-def _write_trials(folder: Path, tunings: Sequence[Tuning], naming: Naming) -> None:
-    pages = {"trials.md": tuning_page(tunings, naming), "trials.csv": trials_csv(tunings)}
+def _write_trials(material: Material, folder: Path) -> None:
+    tunings = material.tunings
+    pages = {"trials.md": tuning_page(tunings, material.naming), "trials.csv": trials_csv(tunings)}
     fill_folder(folder, pages if tunings else {})
 
 
-def _write_statistics(
-    folder: Path, families: Sequence[Family], tables: Sequence[Table], naming: Naming
-) -> None:
-    standings = [(block, standing_of(block)) for block in blocks_of(tables, naming.reference)]
-    write_text(folder / "statistics.md", statistics_page(families, standings))
-    possible = [standing for _, standing in standings if standing is not None]
-    fill_folder(folder / "statistics", statistics_files(families, possible))
+def _write_statistics(material: Material, folder: Path) -> list[Path]:
+    page = folder / "statistics.md"
+    write_file(page, statistics_page(material.shown_families, material.standings))
+    possible = [standing for _, standing in material.standings if standing is not None]
+    files = statistics_files(material.shown_families, possible)
+    fill_folder(folder / "statistics", files)
+    return [page, *(folder / "statistics" / name for name in files)]
 
 
-def _overview(
-    tables: Sequence[Table], records: Sequence[Record], problems: Sequence[tuple[str, str]], tuned: bool
-) -> str:
+def _write_figures(material: Material, folder: Path) -> list[Path]:
+    from bench.reporting.figures import pictures_of
+    from bench.reporting.figures.saving import rendered
+
+    files = rendered(pictures_of(material))
+    fill_folder(folder, files)
+    return [folder / name for name in files]
+
+
+def _overview(material: Material) -> str:
+    tables, records, problems = material.tables, material.records, material.problems
     done = sum(record.status == "done" for record in records)
     parts = [
         "# mAP tables",
@@ -132,7 +125,7 @@ def _overview(
         "[costs.md](costs.md). Whether training had come to rest: [convergence.md](convergence.md). "
         "What differs, and what cannot be shown: [statistics.md](statistics.md). "
         "What to cite: [citations.bib](citations.bib)."
-        + (" What `tune` tried: [tuning/trials.md](tuning/trials.md)." if tuned else ""),
+        + (" What `tune` tried: [tuning/trials.md](tuning/trials.md)." if material.tunings else ""),
     ]
     for kind, title in (("real", "## Real data"), ("look-alike", "## Look-alikes")):
         chosen = [text.markdown(table) for table in tables if table.kind == kind]
@@ -169,5 +162,6 @@ def _departures(methods: set[str]) -> list[str]:
 
 
 def _stem(table: Table) -> str:
-    parts = [table.dataset, table.kind, table.profile, table.protocol, table.selection, table.fingerprint[:8]]
-    return re.sub(r"[^A-Za-z0-9.@_-]+", "-", "_".join(parts)).lstrip(".-")
+    return text.file_stem(
+        *(table.dataset, table.kind, table.profile, table.protocol, table.selection, table.fingerprint[:8])
+    )

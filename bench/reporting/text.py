@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 
 from tabulate import tabulate
 
@@ -188,8 +189,23 @@ def _notes(table: Table) -> list[str]:
 
 def data_heading(data: Data) -> str:
     """Return what data a section of a page is about, as Markdown."""
+    return escape_markdown(data_name(data))
+
+
+def data_name(data: Data) -> str:
+    """Return what data something is about, in one line of plain text."""
     kind = "" if data.kind == "real" else " — LOOK-ALIKE, generated data, not the benchmark"
-    return f"{escape_markdown(data.dataset)}{kind} — {data.profile} profile, data {data.fingerprint[:8]}"
+    return f"{data.dataset}{kind} — {data.profile} profile, data {data.fingerprint[:8]}"
+
+
+def stem_of(data: Data) -> str:
+    """Return the name of a file about data, without an ending."""
+    return file_stem(data.dataset, data.kind, data.profile, data.fingerprint[:8])
+
+
+def file_stem(*parts: str) -> str:
+    """Return the name of a file, without an ending, from any texts."""
+    return re.sub(r"[^A-Za-z0-9.@_-]+", "-", "_".join(parts)).lstrip(".-")
 
 
 def escape_markdown(text: str) -> str:

@@ -48,7 +48,7 @@ def test_a_curve_is_the_mean_over_cells_and_says_what_the_last_quarter_added() -
 
 
 def test_a_single_epoch_is_a_curve_that_gains_nothing() -> None:
-    assert Curve("one", 1, (0.5,)).late_gain == 0
+    assert Curve("one", "One", 1, (0.5,)).late_gain == 0
 
 
 def test_the_page_tells_flat_curves_from_rising_ones() -> None:

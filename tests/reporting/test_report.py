@@ -6,20 +6,26 @@ import csv
 import random
 import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
 from bench.contract import UsageError
 from bench.records import Record
-from bench.reporting import write_report
+from bench.reporting import Material, write_report
 from tests.grid import FAULTS, Grid, only_plugins
 from tests.records import making
 
 
 def content(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def write_tables(records: Sequence[Record], folder: Path, **more: Any) -> list[Path]:
+    return write_report(Material(records, **more), folder, parts=["tables"])
 
 
 @pytest.fixture(scope="module")
@@ -29,14 +35,13 @@ def records(grid: Grid) -> list[Record]:
 
 def test_the_same_records_give_the_same_bytes_in_any_order(records: list[Record], tmp_path: Path) -> None:
     with only_plugins(FAULTS):
-        files = write_report(records, tmp_path / "one")
-        write_report(records, tmp_path / "two")
-        write_report(records, tmp_path / "two")
-        write_report(random.Random(0).sample(records, len(records)), tmp_path / "three")
+        files = write_tables(records, tmp_path / "one")
+        write_tables(records, tmp_path / "two")
+        write_tables(records, tmp_path / "two")
+        write_tables(random.Random(0).sample(records, len(records)), tmp_path / "three")
     first = content(tmp_path / "one")
     assert first == content(tmp_path / "two") == content(tmp_path / "three")
-    pages = {"citations.bib", "convergence.md", "costs.md", "statistics.md", "tables/.generated"}
-    pages |= {f"statistics/{name}" for name in ("paired.csv", "ranks.csv", "nemenyi.csv", ".generated")}
+    pages = {"citations.bib", "convergence.md", "costs.md", "tables/.generated"}
     beside = {name for name in first if name.startswith("methods/")} | pages
     assert {str(path.relative_to(tmp_path / "one")) for path in files} | beside == set(first)
     assert {"methods/index.md", "methods/drcl.md"} <= set(first)
@@ -48,7 +53,7 @@ def test_the_overview_holds_every_table_every_failure_and_every_departure(
     records: list[Record], tmp_path: Path
 ) -> None:
     with only_plugins(FAULTS):
-        overview, *files = write_report(records, tmp_path)
+        overview, *files = write_tables(records, tmp_path)
     text = overview.read_text(encoding="utf-8")
     for path in files:
         if path.suffix == ".md":
@@ -63,11 +68,11 @@ def test_the_overview_holds_every_table_every_failure_and_every_departure(
 
 
 def test_only_what_a_report_wrote_is_removed_by_the_next(tmp_path: Path) -> None:
-    write_report([making.record(), making.record(dataset="wikipedia")], tmp_path)
+    write_tables([making.record(), making.record(dataset="wikipedia")], tmp_path)
     (tmp_path / "tables" / "thesis.tex").write_text("mine")
     (tmp_path / "notes.md").write_text("mine")
     assert len(list(tmp_path.glob("tables/wikipedia*"))) == 6
-    write_report([making.record()], tmp_path)
+    write_tables([making.record()], tmp_path)
     assert not list(tmp_path.glob("tables/wikipedia*"))
     assert len(list(tmp_path.glob("tables/emoji*"))) == 6
     assert (tmp_path / "tables" / "thesis.tex").read_text() == "mine"
@@ -76,10 +81,10 @@ def test_only_what_a_report_wrote_is_removed_by_the_next(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("listing", ["../notes.md\n..\n.\n\n.generated\n/etc/hostname\n", "\xff\xfe"])
 def test_a_forged_list_of_files_removes_nothing_elsewhere(tmp_path: Path, listing: str) -> None:
-    write_report([making.record()], tmp_path)
+    write_tables([making.record()], tmp_path)
     (tmp_path / "notes.md").write_text("mine")
     (tmp_path / "tables" / ".generated").write_text(listing, encoding="latin-1")
-    write_report([making.record()], tmp_path)
+    write_tables([making.record()], tmp_path)
     assert (tmp_path / "notes.md").read_text() == "mine"
     assert len(list(tmp_path.glob("tables/emoji*"))) == 6
 
@@ -91,7 +96,7 @@ def test_real_and_look_alike_profiles_and_data_versions_never_share_a_file(tmp_p
         making.record(seed=2, profile="paper"),
         making.record(seed=3, fingerprint="0" * 16),
     ]
-    files = write_report(records, tmp_path, protocols=["map@all"])
+    files = write_tables(records, tmp_path, protocols=["map@all"])
     tables = [path for path in files if path.suffix == ".csv"]
     assert len(tables) == 4
     for path in tables:
@@ -106,7 +111,7 @@ def test_real_and_look_alike_profiles_and_data_versions_never_share_a_file(tmp_p
 
 
 def test_damaged_records_are_named_in_the_overview(tmp_path: Path) -> None:
-    overview, *_ = write_report([making.record()], tmp_path, problems=[("x", "runs/ab_c: *damaged*")])
+    overview, *_ = write_tables([making.record()], tmp_path, problems=[("x", "runs/ab_c: *damaged*")])
     assert r"## Records left out" in overview.read_text(encoding="utf-8")
     assert r"runs/ab\_c: \*damaged\*" in overview.read_text(encoding="utf-8")
 
@@ -114,12 +119,12 @@ def test_damaged_records_are_named_in_the_overview(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(UsageError, match=r"cannot write .*file.tables\.md: .*; choose another place"):
-        write_report([making.record()], tmp_path / "file")
+        write_tables([making.record()], tmp_path / "file")
 
 
 def test_files_have_names_that_every_system_takes(tmp_path: Path) -> None:
     hostile = making.record(dataset="../my: données*?", variant="a/b", method="x|y")
-    files = write_report([hostile], tmp_path)
+    files = write_tables([hostile], tmp_path)
     for path in files[1:]:
         assert path.parent == tmp_path / "tables"
         assert path.name.isascii()
@@ -129,7 +134,7 @@ def test_files_have_names_that_every_system_takes(tmp_path: Path) -> None:
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="LaTeX is not installed")
 def test_latex_compiles(tmp_path: Path) -> None:
     reasons = msgspec.structs.replace(making.record(seed=1, status="failed", reason="a_b & 50% $"))
-    files = write_report([making.record(dataset="a_b#1"), reasons], tmp_path)
+    files = write_tables([making.record(dataset="a_b#1"), reasons], tmp_path)
     body = "\n".join(f"\\input{{{path}}}" for path in files if path.suffix == ".tex")
     document = f"\\documentclass{{article}}\\usepackage{{booktabs}}\\begin{{document}}{body}\\end{{document}}"
     (tmp_path / "all.tex").write_text(document)

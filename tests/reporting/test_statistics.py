@@ -14,7 +14,7 @@ from bench.analysis.paired import against_reference
 from bench.analysis.queries import fields_of
 from bench.analysis.tables import Table, tables_of
 from bench.analysis.wording import findings, limits_of_seeds, verdict
-from bench.reporting import text, write_report
+from bench.reporting import Material, text, write_report
 from tests.analysis.making import IT, TI, Shelf
 from tests.analysis.simulated import differences
 from tests.analysis.test_tables import NAMING
@@ -45,7 +45,8 @@ def table_of(shelf: Shelf) -> Table:
 
 
 def write(shelf: Shelf, folder: Path, **more: Any) -> str:
-    write_report(shelf.records, folder, protocols=["map@all"], per_query=shelf.per_query, **more)
+    material = Material(shelf.records, protocols=["map@all"], per_query=shelf.per_query, **more)
+    write_report(material, folder, parts=("tables", "statistics"))
     return (folder / "statistics.md").read_text(encoding="utf-8")
 
 

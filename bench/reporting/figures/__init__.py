@@ -1,0 +1,17 @@
+"""Figures of the report: one module per kind, each with a function ``pictures``."""
+
+from __future__ import annotations
+
+from bench.reporting.figures import convergence
+from bench.reporting.figures.picture import Picture
+from bench.reporting.material import Material
+
+KINDS = (convergence,)
+"""In the order of the page's sections."""
+
+__all__ = ["KINDS", "Picture", "pictures_of"]
+
+
+def pictures_of(material: Material) -> list[Picture]:
+    """Return all figures that the records can give, not drawn yet."""
+    return [picture for kind in KINDS for picture in kind.pictures(material)]

@@ -1,0 +1,84 @@
+"""What a report is made of: the records, and what is computed from them once for all its parts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from bench.analysis.across import Block, blocks_of
+from bench.analysis.convergence import Trace
+from bench.analysis.marks import marked
+from bench.analysis.naming import Naming, registry_naming
+from bench.analysis.paired import Family, against_reference, all_pairs
+from bench.analysis.queries import Field, PerQuery, fields_of
+from bench.analysis.standing import Standing, standing_of
+from bench.analysis.tables import Table, tables_of
+from bench.analysis.trials import Tuning, tunings_of
+from bench.records.schema import Record
+from bench.records.trials import Trial
+
+PROTOCOLS = ("map@all", "map@50/hits")
+
+
+@dataclass(frozen=True)
+class Material:
+    """Records and how to look at them; whatever several parts of a report need is computed once.
+
+    Attributes:
+        records: of any status.
+        naming: titles, order and modalities of methods and datasets.
+        protocols: ids of the protocols to tabulate, the first of which the figures show.
+        selection: selection rule to print.
+        problems: damaged records (folder, sentence), to be named.
+        trials: of `tune`.
+        trace: gives a record's trace by its digest.
+        per_query: gives a record's average precisions per query by its digest.
+        every_pair: whether every row is compared with every other, and not with the reference alone; the
+            marks in the tables stay those of the reference.
+    """
+
+    records: Sequence[Record]
+    naming: Naming = field(default_factory=registry_naming)
+    protocols: Sequence[str] = PROTOCOLS
+    selection: str = "best"
+    problems: Sequence[tuple[str, str]] = ()
+    trials: Sequence[Trial] = ()
+    trace: Callable[[str], Trace] = lambda _: ()
+    per_query: PerQuery = lambda _: {}
+    every_pair: bool = False
+
+    @cached_property
+    def fields(self) -> list[Field]:
+        """Return the average precisions per query of every table."""
+        return list(fields_of(self.records, self.naming, self.protocols, self.selection, self.per_query))
+
+    @cached_property
+    def families(self) -> list[Family]:
+        """Return the tests of the reference against each other row, for every table."""
+        return [against_reference(one, self.naming.reference) for one in self.fields]
+
+    @cached_property
+    def shown_families(self) -> list[Family]:
+        """Return the tests to report: those against the reference, or of all pairs on request."""
+        return [all_pairs(one) for one in self.fields] if self.every_pair else self.families
+
+    @cached_property
+    def plain_tables(self) -> list[Table]:
+        """Return the tables without marks of significance."""
+        return tables_of(self.records, self.naming, self.protocols, self.selection)
+
+    @cached_property
+    def tables(self) -> list[Table]:
+        """Return the tables as they are printed."""
+        return marked(self.plain_tables, self.families)
+
+    @cached_property
+    def standings(self) -> list[tuple[Block, Standing | None]]:
+        """Return how methods stand over datasets, with None where too little is there for a test."""
+        return [(block, standing_of(block)) for block in blocks_of(self.plain_tables, self.naming.reference)]
+
+    @cached_property
+    def tunings(self) -> list[Tuning]:
+        """Return what the trials of `tune` found."""
+        return tunings_of(self.trials)
