@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import permutations
+from types import MappingProxyType
 
 import numpy as np
 
@@ -24,6 +26,9 @@ from bench.evaluation.similarity import (
     raw_side,
 )
 
+Rank = Callable[..., list[Matrix]]
+"""Applies measures to the ranking of one direction: ``rank(measures, by_argsort=False)``."""
+
 
 @dataclass(frozen=True, eq=False)
 class Direction:
@@ -33,11 +38,13 @@ class Direction:
         query: modality of the queries.
         gallery: modality of the gallery.
         ap: protocol id -> average precision per query, ``(n_queries,)``; NaN where skipped.
+        measured: what else was asked for, by its name: ``(n_queries, width)``.
     """
 
     query: str
     gallery: str
     ap: Mapping[str, Vector] = field(repr=False)
+    measured: Mapping[str, Matrix] = field(default_factory=dict, repr=False)
 
     @property
     def name(self) -> str:
@@ -61,9 +68,11 @@ class Evaluation:
 
     Attributes:
         directions: in the order of the split's modalities.
+        embeddings: modality -> rows ``(n, d)`` that were ranked; empty under a method's own similarity.
     """
 
     directions: tuple[Direction, ...]
+    embeddings: Mapping[str, Array] = field(default_factory=dict)
 
     def __getitem__(self, pair: tuple[str, str]) -> Direction:
         """Return the direction ``(query modality, gallery modality)``.
@@ -107,6 +116,7 @@ def evaluate(
     split: Split,
     protocols: Sequence[Protocol | str] = STANDARD_PROTOCOLS,
     *,
+    measures: Mapping[str, Measure] = MappingProxyType({}),
     dtype: Precision = "float32",
     threads: int | None = None,
 ) -> Evaluation:
@@ -119,6 +129,7 @@ def evaluate(
         method: fitted.
         split: at least two modalities.
         protocols: rules, or their ids.
+        measures: what else to compute from the same rankings, by a name of the caller's choice.
         dtype: precision of the cosine similarities.
         threads: CPU threads for ranking; the result does not depend on it.
 
@@ -132,21 +143,17 @@ def evaluate(
             f"evaluation needs a protocol and two modalities; given {len(rules)} and {', '.join(split)}"
         )
     learned = type(method).similarity is not Method.similarity
-    sides = _raw_sides(split) if learned else _embedded_sides(method, split, dtype, threads)
+    embeddings = {} if learned else _embeddings(method, split)
+    sides = _raw_sides(split) if learned else _embedded_sides(embeddings, split, dtype, threads)
     directions = []
     for query, gallery in permutations(split, 2):
         pair = sides[query], sides[gallery]
         sides[query].arrangement.labels.check_comparable(sides[gallery].arrangement.labels)
-        ap: dict[str, Vector] = {}
-        for by_argsort, chosen in _by_ranking(rules).items():
-            measures = [average_precision_measure(rule) for rule in chosen]
-            if learned:
-                values = _rank_learned(method, query, gallery, *pair, measures, by_argsort)
-            else:
-                values = rank_sides(*pair, measures, threads=threads, by_argsort=by_argsort)
-            ap |= {rule.id: value[:, 0] for rule, value in zip(chosen, values, strict=True)}
-        directions.append(Direction(query, gallery, {rule.id: ap[rule.id] for rule in rules}))
-    return Evaluation(tuple(directions))
+        rank: Rank = partial(rank_sides, *pair, threads=threads)
+        if learned:
+            rank = partial(_rank_learned, method, query, gallery, *pair)
+        directions.append(_measured(query, gallery, rules, measures, rank))
+    return Evaluation(tuple(directions), embeddings)
 
 
 def validation_map(method: Method, split: Split, *, threads: int | None = None) -> dict[str, float]:
@@ -159,19 +166,44 @@ def validation_map(method: Method, split: Split, *, threads: int | None = None) 
     return {direction.name: direction.map() for direction in result.directions}
 
 
-def _by_ranking(rules: Sequence[Protocol]) -> dict[bool, list[Protocol]]:
-    """Return the rules that share a ranking: all but those that want ties in a sort's order."""
-    shared: dict[bool, list[Protocol]] = {}
+def _measured(
+    query: str, gallery: str, rules: Sequence[Protocol], more: Mapping[str, Measure], rank: Rank
+) -> Direction:
+    """Rank one direction, once for all that share a ranking, and measure it."""
+    ap: dict[str, Vector] = {}
+    measured: dict[str, Matrix] = {}
+    for by_argsort, chosen in _by_ranking(rules, bool(more)).items():
+        extra = {} if by_argsort else more
+        values = rank([*map(average_precision_measure, chosen), *extra.values()], by_argsort=by_argsort)
+        ap |= {rule.id: value[:, 0] for rule, value in zip(chosen, values, strict=False)}
+        measured |= dict(zip(extra, values[len(chosen) :], strict=True))
+    return Direction(query, gallery, {rule.id: ap[rule.id] for rule in rules}, measured)
+
+
+def _by_ranking(rules: Sequence[Protocol], usual: bool) -> dict[bool, list[Protocol]]:
+    """Return the rules that share a ranking: all but those that want ties in a sort's order.
+
+    Args:
+        rules: to share out.
+        usual: whether the usual ranking is wanted even if no rule asks for it.
+    """
+    shared: dict[bool, list[Protocol]] = {False: []} if usual else {}
     for rule in rules:
         shared.setdefault(rule.ties == "argsort", []).append(rule)
     return shared
 
 
-def _embedded_sides(method: Method, split: Split, dtype: Precision, threads: int | None) -> dict[str, Side]:
+def _embeddings(method: Method, split: Split) -> dict[str, Array]:
     embeddings: dict[str, Array] = {}
     for name, modality in split.items():
         embeddings[name] = check_embeddings(name, method.embed(name, modality.features), len(modality))
     check_same_width(embeddings)
+    return embeddings
+
+
+def _embedded_sides(
+    embeddings: Mapping[str, Array], split: Split, dtype: Precision, threads: int | None
+) -> dict[str, Side]:
     return {
         name: embedded_side(
             rows, _labels(split, name), dtype, f"the embeddings of modality {name!r}", threads

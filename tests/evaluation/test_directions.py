@@ -9,7 +9,15 @@ import numpy as np
 import pytest
 
 from bench.contract import Array, Context, Method, MethodCard, Modality, RefusedEmbeddings, Split, UsageError
-from bench.evaluation import Protocol, average_precision, evaluate, validation_map
+from bench.evaluation import (
+    Protocol,
+    average_precision,
+    evaluate,
+    precision_at_k,
+    precision_recall,
+    validation_map,
+)
+from bench.evaluation.measures import interpolated_precision_measure, precision_at_measure
 
 DIMENSIONS = {"image": 7, "text": 5, "audio": 6}
 
@@ -74,6 +82,33 @@ def test_every_direction_and_protocol_equals_the_single_call(multi: bool) -> Non
             single = average_precision(*rows, rule.k, rule.denominator, empty=rule.empty)
             np.testing.assert_array_equal(direction.ap[rule.id], single)
     assert method.calls == dict.fromkeys(split, 1)
+
+
+@pytest.mark.parametrize("rules", [["map@all"], ["map@all/argsort"]])
+def test_further_measures_come_from_the_same_ranking(rules: list[str]) -> None:
+    split, method = _split(names=("image", "text")), _Projection()
+    more = {"p": precision_at_measure([1, 7]), "r": interpolated_precision_measure([0.0, 0.5])}
+    result = evaluate(method, split, rules, measures=more)
+    for direction in result.directions:
+        left, right = split[direction.query], split[direction.gallery]
+        rows = left.features[:, :5], right.features[:, :5], left.labels, right.labels
+        np.testing.assert_array_equal(direction.measured["p"], precision_at_k(*rows, [1, 7]))
+        np.testing.assert_array_equal(direction.measured["r"], precision_recall(*rows, [0.0, 0.5]))
+        assert list(direction.ap) == rules
+    assert method.calls == dict.fromkeys(split, 1)
+
+
+def test_an_evaluation_holds_what_was_ranked_unless_a_method_has_its_own_similarity() -> None:
+    split = _split(names=("image", "text"))
+    result = evaluate(_Projection(), split)
+    assert {name: rows.shape for name, rows in result.embeddings.items()} == {
+        "image": (60, 5),
+        "text": (360, 5),
+    }
+    np.testing.assert_array_equal(result.embeddings["text"], split["text"].features[:, :5])
+    learned = evaluate(_Distance(), split, measures={"p": precision_at_measure([1])})
+    assert learned.embeddings == {}
+    assert learned["text", "image"].measured["p"].shape == (360, 1)
 
 
 def test_map_is_the_mean_over_queries_and_mean_the_mean_over_directions() -> None:
