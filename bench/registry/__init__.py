@@ -16,17 +16,20 @@ from bench.registry.descriptions import DatasetDescription, MethodDescription, d
 from bench.registry.names import suggestion, unknown
 from bench.registry.settings import (
     PROFILES,
+    Layer,
     checked_settings,
     create_method,
     dataset_settings,
     instantiate,
     resolve_settings,
+    settings_layers,
 )
 from bench.registry.sources import add_plugin, folder_of, plugins
 
 __all__ = [
     "PROFILES",
     "DatasetDescription",
+    "Layer",
     "MethodDescription",
     "Problem",
     "add_plugin",
@@ -48,6 +51,7 @@ __all__ = [
     "registered",
     "rescan",
     "resolve_settings",
+    "settings_layers",
     "suggestion",
     "unknown",
 ]

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from bench.contract import DatasetCard, Method, MethodCard, PluginError
-from bench.registry.docstrings import about, meanings
+from bench.registry.docstrings import about, meanings, provenance
 from bench.registry.sources import Kind, Source
 
 
@@ -28,6 +28,7 @@ class MethodDescription:
         key: digest of the source.
         about: what its file says of it in its first words.
         meanings: what each setting is, as far as the docstring of its settings says.
+        provenance: where its defaults come from: the first words of that docstring.
     """
 
     card: MethodCard
@@ -37,6 +38,7 @@ class MethodDescription:
     key: str
     about: str = ""
     meanings: dict[str, str] = field(default_factory=dict)
+    provenance: str = ""
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,7 @@ def describe_method(cls: type[Method], where: str, key: str) -> MethodDescriptio
     if "full" in variants:
         raise PluginError(f"{where}: variant 'full' is the method itself; give the change another name")
     told = {name: text for name, text in meanings(settings).items() if name in defaults}
-    return MethodDescription(cls.card, defaults, variants, where, key, about(cls), told)
+    return MethodDescription(cls.card, defaults, variants, where, key, about(cls), told, provenance(settings))
 
 
 def plain(value: Any) -> Any:

@@ -15,6 +15,15 @@ def about(cls: type) -> str:
     return inspect.cleandoc(getattr(module, "__doc__", None) or vars(cls).get("__doc__") or "").strip()
 
 
+def provenance(cls: type) -> str:
+    """Return the first paragraph of a class's own docstring in one line; empty if it has none.
+
+    The docstring that a dataclass gives itself says nothing and counts as none.
+    """
+    text = inspect.cleandoc(vars(cls).get("__doc__") or "")
+    return "" if text.startswith(f"{cls.__name__}(") else " ".join(text.partition("\n\n")[0].split())
+
+
 def meanings(cls: type) -> dict[str, str]:
     """Return what ``Attributes`` of a class and its bases say, by name; a class wins over its bases."""
     found: dict[str, str] = {}

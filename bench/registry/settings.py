@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 import yaml
@@ -21,6 +21,21 @@ from bench.registry.sources import folder_of
 
 Profile = Literal["quick", "paper"]
 PROFILES: tuple[Profile, ...] = ("quick", "paper")
+
+
+class Layer(NamedTuple):
+    """Settings that come from one place.
+
+    Attributes:
+        origin: ``default`` (of the method's class), ``dataset`` (published for one dataset), ``quick`` (shared
+            by the quick profile), ``needed`` (by this method in it), ``tuned`` (by trials), or ``variant``.
+        where: which file or variant, for people.
+        values: by setting; a later layer wins.
+    """
+
+    origin: Literal["default", "dataset", "quick", "needed", "tuned", "variant"]
+    where: str
+    values: dict[str, Any]
 
 
 def resolve_settings(
@@ -43,17 +58,39 @@ def resolve_settings(
         UsageError: if profile, variant or a setting's name is unknown.
     """
     name = description.card.name
+    first, *later = settings_layers(
+        description, profile=profile, dataset=dataset, variant=variant, tuned=tuned
+    )
+    settings = first.values
+    for layer in later:
+        _apply(settings, layer.values, layer.where)
+    _apply(settings, overrides or {}, name)
+    return settings
+
+
+def settings_layers(
+    description: MethodDescription,
+    *,
+    profile: str = "quick",
+    dataset: str | None = None,
+    variant: str = "full",
+    tuned: bool = True,
+) -> list[Layer]:
+    """Return the layers that `resolve_settings` puts on each other, the first to be covered by the others.
+
+    Raises:
+        UsageError: if profile or variant is unknown.
+    """
+    name = description.card.name
     if profile not in PROFILES:
         raise unknown("profile", profile, PROFILES)
-    settings = dict(description.defaults)
-    layer = _quick(description, tuned) if profile == "quick" else _per_dataset(name, dataset)
-    _apply(settings, layer, f"the settings file of {name}")
+    layers = [Layer("default", f"the defaults of {name}", dict(description.defaults))]
+    layers += _quick(description, tuned) if profile == "quick" else _per_dataset(name, dataset)
     if variant != "full":
         if variant not in description.variants:
             raise unknown(f"variant of {name}", variant, ["full", *description.variants])
-        _apply(settings, description.variants[variant], f"variant {variant} of {name}")
-    _apply(settings, overrides or {}, name)
-    return settings
+        layers.append(Layer("variant", f"variant {variant} of {name}", dict(description.variants[variant])))
+    return layers
 
 
 def instantiate(name: str, settings: Mapping[str, Any]) -> Method:
@@ -119,21 +156,25 @@ def _apply(settings: dict[str, Any], layer: Mapping[str, Any], where: str) -> No
         settings[key] = value
 
 
-def _quick(description: MethodDescription, tuned: bool) -> dict[str, Any]:
+def _quick(description: MethodDescription, tuned: bool) -> list[Layer]:
     """Return the quick profile's values.
 
     Shared ones where the method has such a setting, then what the method needs, then what its trials chose.
     """
     path = folder_of("methods") / "settings" / "quick.yaml"
-    shared = _part(path, "defaults") if description.card.deep else {}
-    layer = {key: value for key, value in shared.items() if key in description.defaults}
     name = description.card.name
-    chosen = _part(path, "tuned", name) if tuned else {}
-    return {**layer, **_part(path, "needed", name), **chosen}
+    shared = _part(path, "defaults") if description.card.deep else {}
+    where = f"the settings file of {name}"
+    return [
+        Layer("quick", where, {key: value for key, value in shared.items() if key in description.defaults}),
+        Layer("needed", where, _part(path, "needed", name)),
+        Layer("tuned", where, _part(path, "tuned", name) if tuned else {}),
+    ]
 
 
-def _per_dataset(name: str, dataset: str | None) -> dict[str, Any]:
-    return _part(folder_of("methods") / "settings" / f"{name}.yaml", dataset or "", "settings")
+def _per_dataset(name: str, dataset: str | None) -> list[Layer]:
+    path = folder_of("methods") / "settings" / f"{name}.yaml"
+    return [Layer("dataset", f"the settings file of {name}", _part(path, dataset or "", "settings"))]
 
 
 def _part(path: Path, *keys: str) -> dict[str, Any]:
