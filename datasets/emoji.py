@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
-from bench.contract import Array, DatasetCard, DatasetLoader, Fact, ModalityCard, Split
+from bench.contract import Array, DatasetCard, DatasetLoader, Fact, Items, ModalityCard, Shown, Split
 from bench.data import ArrayFile, checked_modality, open_arrays, stratified_validation
 
 FILE = "emoji_noto_effl0_minilm.npz"
@@ -67,18 +66,24 @@ class Emoji(DatasetLoader):
         train, validation = stratified_validation(blocks["train"])
         return {"train": train, "validation": validation, "test": blocks["test"]}
 
-    @classmethod
-    def test_items(cls) -> tuple[list[str], NDArray[np.uint8]]:
-        """Return the texts and the pictures ``(n, 32, 32, 3)`` of the test rows, for galleries."""
-        with open_arrays(cls.embedded[FILE]) as source:
+    def items(self, files: dict[str, Path]) -> Items:
+        """Return the texts and the pictures ``(n, 32, 32, 3)`` of the test rows."""
+        with open_arrays(files[FILE]) as source:
             is_test = source.array("test")
-            rows = is_test & (cls._labels(source, is_test) >= 0)
-            return [str(text) for text in source.array("text")[rows]], source.array("pixels32")[rows]
+            rows = is_test & (self._labels(source, is_test) >= 0)
+            texts = [str(text) for text in source.array("text")[rows]]
+            shown: dict[str, Shown] = {"image": source.array("pixels32")[rows], "text": texts}
+            return Items(shown, self._class_names(source, is_test))
 
     @staticmethod
     def _labels(source: ArrayFile, _is_test: Array) -> Array:
         """Return the class of every row, -1 for rows that are left out."""
         return source.array("lab")
+
+    @staticmethod
+    def _class_names(source: ArrayFile, _is_test: Array) -> list[str]:
+        """Return the names of the classes in the order of their numbers."""
+        return [str(name) for name in source.array("categories")]
 
     def _split(self, source: ArrayFile, features: Mapping[str, Array], labels: Array, rows: Array) -> Split:
         keys = {"image": "img", "text": "txt"}
@@ -120,10 +125,20 @@ class EmojiFine(Emoji):
 
     @staticmethod
     def _labels(source: ArrayFile, is_test: Array) -> Array:
-        names, number = np.unique(source.array("subcategory"), return_inverse=True)
-        number = number.reshape(-1)
-        in_test = np.bincount(number[is_test], minlength=len(names))
-        in_train = np.bincount(number[~is_test], minlength=len(names))
-        kept = (in_train >= LEAST_TRAIN) & (in_test >= LEAST_TEST)
+        _, number, kept = _subcategories(source, is_test)
         renumbered = np.where(kept, np.cumsum(kept) - 1, -1)
         return renumbered[number]
+
+    @staticmethod
+    def _class_names(source: ArrayFile, is_test: Array) -> list[str]:
+        names, _, kept = _subcategories(source, is_test)
+        return [str(name) for name in names[kept]]
+
+
+def _subcategories(source: ArrayFile, is_test: Array) -> tuple[Array, Array, Array]:
+    """Return the subcategories' names, the number ``(n,)`` of every row's, and which have enough rows."""
+    names, number = np.unique(source.array("subcategory"), return_inverse=True)
+    number = number.reshape(-1)
+    in_test = np.bincount(number[is_test], minlength=len(names))
+    in_train = np.bincount(number[~is_test], minlength=len(names))
+    return names, number, (in_train >= LEAST_TRAIN) & (in_test >= LEAST_TEST)

@@ -27,6 +27,7 @@ from bench.contract.errors import (
     Unsupported,
     UsageError,
 )
+from bench.contract.items import Items, Shown
 from bench.contract.limits import unsuitable
 from bench.contract.loader import DatasetLoader
 from bench.contract.method import Checkpoint, Method, fitted_part
@@ -45,6 +46,7 @@ __all__ = [
     "DeadlineExceeded",
     "Fact",
     "FileCard",
+    "Items",
     "Method",
     "MethodCard",
     "Modality",
@@ -56,6 +58,7 @@ __all__ = [
     "RefusedEmbeddings",
     "Role",
     "SealedTestError",
+    "Shown",
     "Split",
     "Status",
     "Trace",

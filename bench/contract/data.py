@@ -9,17 +9,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.contract.cards import DatasetCard
 from bench.contract.errors import DataError, SealedTestError
+from bench.contract.items import Items
 
 Array = NDArray[Any]
 Pairing = Literal["none", "natural", "class-matched"]
 DataKind = Literal["real", "look-alike"]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,6 +178,7 @@ class Dataset:
         fingerprint: digest of the content (real) or of the generating rule (look-alike).
         split: which partition this is, where several are in use.
         open_test: gives the test split, where the seal allows it; the attribute ``test`` calls it.
+        open_items: gives what the test rows look like to people, under the same seal; see ``items``.
     """
 
     name: str
@@ -186,17 +189,20 @@ class Dataset:
     fingerprint: str
     split: str
     open_test: Callable[[], Split] = field(repr=False)
+    open_items: Callable[[], Items] = field(default=Items, repr=False)
 
     def __post_init__(self) -> None:
-        """Put the seal on the only way to the test split."""
-        opened = self.open_test
+        """Put the seal on the only ways to the test split."""
+        object.__setattr__(self, "open_test", self._sealed(self.open_test))
+        object.__setattr__(self, "open_items", self._sealed(self.open_items))
 
-        def open_if_allowed() -> Split:
+    def _sealed(self, opened: Callable[[], T]) -> Callable[[], T]:
+        def open_if_allowed() -> T:
             """Open the test split unless a method is being fitted."""
             _SEAL.check(self.name)
             return opened()
 
-        object.__setattr__(self, "open_test", open_if_allowed)
+        return open_if_allowed
 
     @property
     def test(self) -> Split:
@@ -206,6 +212,16 @@ class Dataset:
             SealedTestError: while a method is being fitted by the harness.
         """
         return self.open_test()
+
+    @property
+    def items(self) -> Items:
+        """What the rows of the test split look like to people; empty where the dataset does not tell.
+
+        Raises:
+            SealedTestError: while a method is being fitted by the harness.
+            PluginError: if the dataset's file gives items that are not of its test rows.
+        """
+        return self.open_items()
 
     @property
     def modalities(self) -> tuple[str, ...]:
@@ -228,4 +244,5 @@ class Dataset:
             self.fingerprint,
             self.split,
             lambda: self.open_test().select(names),
+            lambda: self.open_items().select(names),
         )

@@ -10,6 +10,7 @@ from typing import ClassVar
 
 from bench.contract.cards import DatasetCard
 from bench.contract.data import Split
+from bench.contract.items import Items
 
 
 class DatasetLoader(ABC):
@@ -36,3 +37,14 @@ class DatasetLoader(ABC):
         Raises:
             DataError: if a file is damaged or laid out otherwise.
         """
+
+    def items(self, files: dict[str, Path]) -> Items:
+        """Return what the rows of the test split look like to people, in the order of `read`.
+
+        A loader may leave this out. What it gives is shown in galleries of results and has no part in any
+        number; it is asked for after the evaluation, and not for look-alikes.
+
+        Args:
+            files: as for `read`.
+        """
+        return Items()

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
-from bench.contract import Dataset, DatasetCard, DatasetLoader, Split
+from bench.contract import Array, Dataset, DatasetCard, DatasetLoader, Items, Split
 from bench.data.bundle import bundle_card, read_bundle
 from bench.data.caps import PARTS, caps_of
 from bench.data.checks import check_splits
 from bench.data.fingerprint import fingerprint
 from bench.data.look_alike import look_alike
-from bench.data.partition import capped
+from bench.data.partition import capped, capped_rows
 from bench.data.source import Source, is_bundle, source_of, source_of_loader
 
 
@@ -78,14 +79,19 @@ def read_source(source: Source) -> tuple[DatasetCard, dict[str, Split]]:
 def _load(source: Source, profile: str) -> Dataset:
     caps = caps_of(profile, source.kind)
     digest = fingerprint(source, caps)
+    open_items: Callable[[], Items] = Items
     if source.kind == "look-alike" and source.loader is not None:
         card: DatasetCard = source.loader.card
         splits: Mapping[str, Split] = look_alike(card, caps)
     else:
         card, splits = read_source(source)
+        whole, kept = splits["test"], None
         if caps is not None:
             limits = caps.rows(card.n_classes.value)
+            kept = capped_rows(whole, "test", limits["test"])
             splits = {part: capped(splits[part], part, limits[part]) for part in PARTS}
+        counts = {name: len(modality) for name, modality in whole.items()}
+        open_items = partial(_items, source, counts, whole.n_classes, kept)
     test = splits["test"]
     return Dataset(
         name=source.name,
@@ -96,4 +102,26 @@ def _load(source: Source, profile: str) -> Dataset:
         fingerprint=digest,
         split=card.split,
         open_test=lambda: test,
+        open_items=open_items,
     )
+
+
+def _items(
+    source: Source, counts: Mapping[str, int], n_classes: int, kept: Mapping[str, Array] | None
+) -> Items:
+    """Return what a dataset shows of its test rows.
+
+    Args:
+        source: real files.
+        counts: test rows by modality, before any limit.
+        n_classes: number of classes.
+        kept: the rows that a limit left of each modality; None for all.
+
+    Raises:
+        PluginError: if they are not of these rows.
+    """
+    if source.loader is None:
+        return Items()
+    items = source.loader().items(dict(source.files))
+    items.check(counts, n_classes)
+    return items if kept is None else items.take(kept)

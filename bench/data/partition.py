@@ -116,7 +116,7 @@ def stratified_validation(split: Split, share: float = VALIDATION_SHARE) -> tupl
             )
         drawn[name] = rows
         kept[name] = np.setdiff1d(np.arange(len(modality)), rows)
-    return _take(split, kept), _take(split, drawn)
+    return take_rows(split, kept), take_rows(split, drawn)
 
 
 def capped(split: Split, part: str, limit: int) -> Split:
@@ -127,15 +127,22 @@ def capped(split: Split, part: str, limit: int) -> Split:
         part: ``train``, ``validation`` or ``test``: each has a stream of its own.
         limit: most rows to keep.
     """
+    rows = capped_rows(split, part, limit)
+    return split if rows is None else take_rows(split, rows)
+
+
+def capped_rows(split: Split, part: str, limit: int) -> dict[str, Array] | None:
+    """Return the rows that `capped` keeps of each modality, None where it keeps all."""
     if all(len(modality) <= limit for modality in split.values()):
-        return split
+        return None
     rows: dict[str, Array] = {}
     for name, modality in split.items():
         generator = fixed_generator("cap", part, "pairs" if split.paired else name)
         rows[name] = stratified_rows(modality.labels, limit, generator)
-    return _take(split, rows)
+    return rows
 
 
-def _take(split: Split, rows: Mapping[str, Array]) -> Split:
+def take_rows(split: Split, rows: Mapping[str, Array]) -> Split:
+    """Return chosen rows of each modality, with the split's pairing as it was."""
     chosen = {name: modality.take(rows[name]) for name, modality in split.items()}
     return Split(chosen, split.n_classes, split.pairing)

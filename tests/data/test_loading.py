@@ -13,10 +13,22 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
-from bench.contract import DataError, DatasetCard, DatasetLoader, Fact, FileCard, Modality, Split, UsageError
+from bench.contract import (
+    DataError,
+    DatasetCard,
+    DatasetLoader,
+    Fact,
+    FileCard,
+    Items,
+    Modality,
+    PluginError,
+    Split,
+    UsageError,
+)
 from bench.contract import ModalityCard as Card
 from bench.data import (
     QUICK_LOOK_ALIKE,
+    Caps,
     card_of,
     data_folder,
     fingerprint_of,
@@ -30,6 +42,8 @@ from bench.data.look_alike import rule_digest
 
 class Tiny(DatasetLoader):
     """Two files, of which the second is only there."""
+
+    names: ClassVar[list[str]] = [f"row {row}" for row in range(8)]
 
     card: ClassVar[DatasetCard] = DatasetCard(
         "tiny",
@@ -53,6 +67,10 @@ class Tiny(DatasetLoader):
             for part in ("train", "validation", "test")
         }
 
+    def items(self, files: dict[str, Path]) -> Items:
+        assert files["x.npz"].is_file()
+        return Items({"text": self.names})
+
 
 def put(folder: Path, rows: int = 8) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
@@ -66,6 +84,26 @@ def test_absent_files_give_a_look_alike_that_says_so(tmp_path: Path) -> None:
     assert data.kind == "look-alike"
     assert data.fingerprint == rule_digest(Tiny.card, QUICK_LOOK_ALIKE)
     assert len(data.test["image"]) == 4
+
+
+def test_real_data_shows_its_test_rows_and_a_look_alike_has_nothing_to_show(tmp_path: Path) -> None:
+    assert not load_from(Tiny, tmp_path).items.shown
+    assert load_from(Tiny, put(tmp_path)).items.shown == {"text": Tiny.names}
+
+
+def test_items_follow_the_rows_that_a_limit_leaves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bench.data.loading.caps_of", lambda *_: Caps(8, 8, 4, 3))
+    data = load_from(Tiny, put(tmp_path))
+    kept = data.test["text"].features[:, 0] // 3  # the features count on from row to row
+    assert len(kept) == 4
+    assert data.items.shown["text"] == [f"row {row:g}" for row in kept]
+
+
+def test_items_of_other_rows_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Tiny, "names", ["one"])
+    data = load_from(Tiny, put(tmp_path))
+    with pytest.raises(PluginError, match="1 items of 'text' for 8 test rows"):
+        _ = data.items
 
 
 @pytest.mark.parametrize("place", ["", "tiny"])

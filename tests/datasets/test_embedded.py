@@ -69,10 +69,17 @@ def test_emoji_fine_keeps_the_subcategories_with_enough_rows(raw: dict[str, np.n
 def test_the_items_of_a_gallery_belong_to_the_test_rows(
     loader: type[Emoji], raw: dict[str, np.ndarray]
 ) -> None:
-    texts, pictures = loader.test_items()
-    features = load_from(loader).test["text"].features
+    data = load_from(loader)
+    texts, pictures = data.items.shown["text"], data.items.shown["image"]
+    features = data.test["text"].features
     assert len(texts) == len(pictures) == len(features)
-    assert pictures.shape[1:] == (32, 32, 3)
     row = int(np.flatnonzero(raw["text"] == texts[7])[0])
     np.testing.assert_array_equal(features[7], raw["txt"][row].astype(np.float32))
     np.testing.assert_array_equal(pictures[7], raw["pixels32"][row])
+
+
+def test_the_classes_of_emoji_are_called_as_unicode_calls_them(raw: dict[str, np.ndarray]) -> None:
+    coarse, fine = load_from(Emoji), load_from(EmojiFine)
+    assert coarse.items.classes[int(raw["lab"][0])] == raw["categories"][raw["lab"][0]] == "Symbols"
+    row = int(np.flatnonzero(raw["text"] == fine.items.shown["text"][7])[0])
+    assert fine.items.classes[fine.test["text"].labels[7]] == raw["subcategory"][row]
