@@ -2,32 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from itertools import permutations
-from types import MappingProxyType
 
 import numpy as np
 
 from bench.contract import Array, Method, Split, UsageError
-from bench.evaluation.arrays import Matrix, Precision, Vector, check_embeddings, check_same_width
-from bench.evaluation.measures import average_precision_measure
-from bench.evaluation.metrics import mean_of_queries, rank_sides
+from bench.evaluation.arrays import Matrix, Precision, Vector
+from bench.evaluation.metrics import mean_of_queries
 from bench.evaluation.protocol import STANDARD_PROTOCOLS, Protocol
-from bench.evaluation.ranking import Measure, measure_rankings
-from bench.evaluation.relevance import LabelSets, label_sets
-from bench.evaluation.similarity import (
-    ArgsortOrder,
-    LearnedSimilarities,
-    Side,
-    Similarities,
-    embedded_side,
-    raw_side,
-)
-
-Rank = Callable[..., list[Matrix]]
-"""Applies measures to the ranking of one direction: ``rank(measures, by_argsort=False)``."""
+from bench.evaluation.ranking import Measure
+from bench.evaluation.retrieval import NOTHING_ELSE, Retrieval
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,7 +102,7 @@ def evaluate(
     split: Split,
     protocols: Sequence[Protocol | str] = STANDARD_PROTOCOLS,
     *,
-    measures: Mapping[str, Measure] = MappingProxyType({}),
+    measures: Mapping[str, Measure] = NOTHING_ELSE,
     dtype: Precision = "float32",
     threads: int | None = None,
 ) -> Evaluation:
@@ -142,18 +128,12 @@ def evaluate(
         raise UsageError(
             f"evaluation needs a protocol and two modalities; given {len(rules)} and {', '.join(split)}"
         )
-    learned = type(method).similarity is not Method.similarity
-    embeddings = {} if learned else _embeddings(method, split)
-    sides = _raw_sides(split) if learned else _embedded_sides(embeddings, split, dtype, threads)
-    directions = []
-    for query, gallery in permutations(split, 2):
-        pair = sides[query], sides[gallery]
-        sides[query].arrangement.labels.check_comparable(sides[gallery].arrangement.labels)
-        rank: Rank = partial(rank_sides, *pair, threads=threads)
-        if learned:
-            rank = partial(_rank_learned, method, query, gallery, *pair)
-        directions.append(_measured(query, gallery, rules, measures, rank))
-    return Evaluation(tuple(directions), embeddings)
+    retrieval = Retrieval.of_method(method, split, dtype, threads)
+    directions = [
+        Direction(query, gallery, *retrieval.rank(query, gallery, rules, measures))
+        for query, gallery in permutations(split, 2)
+    ]
+    return Evaluation(tuple(directions), retrieval.embeddings)
 
 
 def validation_map(method: Method, split: Split, *, threads: int | None = None) -> dict[str, float]:
@@ -164,77 +144,3 @@ def validation_map(method: Method, split: Split, *, threads: int | None = None) 
     """
     result = evaluate(method, split, STANDARD_PROTOCOLS[:1], threads=threads)
     return {direction.name: direction.map() for direction in result.directions}
-
-
-def _measured(
-    query: str, gallery: str, rules: Sequence[Protocol], more: Mapping[str, Measure], rank: Rank
-) -> Direction:
-    """Rank one direction, once for all that share a ranking, and measure it."""
-    ap: dict[str, Vector] = {}
-    measured: dict[str, Matrix] = {}
-    for by_argsort, chosen in _by_ranking(rules, bool(more)).items():
-        extra = {} if by_argsort else more
-        values = rank([*map(average_precision_measure, chosen), *extra.values()], by_argsort=by_argsort)
-        ap |= {rule.id: value[:, 0] for rule, value in zip(chosen, values, strict=False)}
-        measured |= dict(zip(extra, values[len(chosen) :], strict=True))
-    return Direction(query, gallery, {rule.id: ap[rule.id] for rule in rules}, measured)
-
-
-def _by_ranking(rules: Sequence[Protocol], usual: bool) -> dict[bool, list[Protocol]]:
-    """Return the rules that share a ranking: all but those that want ties in a sort's order.
-
-    Args:
-        rules: to share out.
-        usual: whether the usual ranking is wanted even if no rule asks for it.
-    """
-    shared: dict[bool, list[Protocol]] = {False: []} if usual else {}
-    for rule in rules:
-        shared.setdefault(rule.ties == "argsort", []).append(rule)
-    return shared
-
-
-def _embeddings(method: Method, split: Split) -> dict[str, Array]:
-    embeddings: dict[str, Array] = {}
-    for name, modality in split.items():
-        embeddings[name] = check_embeddings(name, method.embed(name, modality.features), len(modality))
-    check_same_width(embeddings)
-    return embeddings
-
-
-def _embedded_sides(
-    embeddings: Mapping[str, Array], split: Split, dtype: Precision, threads: int | None
-) -> dict[str, Side]:
-    return {
-        name: embedded_side(
-            rows, _labels(split, name), dtype, f"the embeddings of modality {name!r}", threads
-        )
-        for name, rows in embeddings.items()
-    }
-
-
-def _raw_sides(split: Split) -> dict[str, Side]:
-    return {name: raw_side(modality.features, _labels(split, name)) for name, modality in split.items()}
-
-
-def _labels(split: Split, name: str) -> LabelSets:
-    return label_sets(split[name].labels, len(split[name]), f"labels of modality {name!r}")
-
-
-def _rank_learned(
-    method: Method,
-    query: str,
-    gallery: str,
-    left: Side,
-    right: Side,
-    measures: Sequence[Measure],
-    by_argsort: bool,
-) -> list[Matrix]:
-    """Rank by the method's own similarity; one thread, since a method need not be thread-safe."""
-
-    def similarity(queries: Array, items: Array) -> Array:
-        return method.similarity(query, queries, gallery, items)
-
-    learned: Similarities = LearnedSimilarities(left, right, similarity)
-    if by_argsort:
-        learned = ArgsortOrder(learned, right.arrangement)
-    return measure_rankings(learned, left.arrangement, right.arrangement, measures, threads=1)

@@ -27,8 +27,9 @@ class Layer(NamedTuple):
     """Settings that come from one place.
 
     Attributes:
-        origin: ``default`` (of the method's class), ``dataset`` (published for one dataset), ``quick`` (shared
-            by the quick profile), ``needed`` (by this method in it), ``tuned`` (by trials), or ``variant``.
+        origin: ``default`` (of the method's class), ``dataset`` (published for one dataset), ``quick``
+            (shared by the quick profile), ``needed`` (by this method in it), ``tuned`` (by trials), or
+            ``variant``.
         where: which file or variant, for people.
         values: by setting; a later layer wins.
     """
