@@ -62,7 +62,7 @@ def run_cell(cell: Cell, place: Workplace, progress: Progress | None = None) -> 
     failure: Failure | None = None
     started = utc_now()
     reset_peak_memory(place.device)
-    with _captured(run.log):
+    with captured(run.log):
         try:
             result = run.result()
         except Exception as error:
@@ -126,6 +126,24 @@ class Fitted(NamedTuple):
     train: Split
 
 
+class Decided(NamedTuple):
+    """A fitted cell whose selection is written down.
+
+    Attributes:
+        fitted: the method, its data, and the training rows.
+        checkpoints: states that can be restored, by selection rule; none in closed form.
+        selected: what each rule chose.
+        notes: facts that the method reports about its fit.
+        audit: says what was selected before the test split is opened.
+    """
+
+    fitted: Fitted
+    checkpoints: Mapping[str, Checkpoint]
+    selected: list[Selected]
+    notes: dict[str, Any]
+    audit: str
+
+
 class CellRun:
     """A cell on its way; its attributes hold what it leaves behind, even if it fails half-way."""
 
@@ -156,15 +174,24 @@ class CellRun:
             method.fit(train, dataset.validation, context)
         return Fitted(method, dataset, train)
 
+    def decided(self) -> Decided:
+        """Fit the method and write down what each rule selected: from here on the test split may be opened.
+
+        Raises:
+            Unsupported: as `fitted`.
+        """
+        fitted = self.fitted()
+        checkpoints = _checkpoints(fitted.method)
+        selected = [_selected(point) for point in checkpoints.values()]
+        notes = plain(dict(fitted.method.notes()))
+        audit = _audit(selected)
+        print(audit, file=self.log)
+        return Decided(fitted, checkpoints, selected, notes, audit)
+
     def result(self) -> Result:
         """Take the cell from its data to its numbers."""
         identity = self._cell.identity
-        method, dataset, train = self.fitted()
-        checkpoints = _checkpoints(method)
-        selected = [_selected(point) for point in checkpoints.values()]
-        notes = plain(dict(method.notes()))
-        audit = _audit(selected)
-        print(audit, file=self.log)
+        (method, dataset, train), checkpoints, selected, notes, audit = self.decided()
         with self.clock.part("evaluate"), threadpool_limits(identity.threads):
             metrics = self._evaluate(method, dataset.test, checkpoints)
         return Result(
@@ -278,7 +305,7 @@ def _circumstances(cell: Cell, place: Workplace, started: str, seconds: dict[str
 
 
 @contextmanager
-def _captured(log: io.StringIO) -> Iterator[None]:
+def captured(log: io.StringIO) -> Iterator[None]:
     """Send what a method prints, and its warnings, to the record's log."""
 
     def show(message: Any, category: Any, *_: Any) -> None:

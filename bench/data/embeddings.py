@@ -1,0 +1,120 @@
+"""Embeddings that somebody has already: from one file for all modalities, or a file and two keys for each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from bench.contract import Array, DataError, UsageError
+from bench.data.checks import label_matrix
+from bench.data.containers import ArrayFile, open_arrays
+
+_SUFFIXES: Final = ("_labels", "_label")
+_FORM: Final = "FILE, or MODALITY=FILE:KEY_OF_EMBEDDINGS:KEY_OF_LABELS for each modality"
+
+
+class Embedded(NamedTuple):
+    """One modality's items.
+
+    Attributes:
+        rows: ``(n, d)`` embeddings, as stored.
+        labels: ``(n,)`` class numbers, or ``(n, C)`` 0/1.
+    """
+
+    rows: Array
+    labels: Array
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a modality's embeddings lie."""
+
+    modality: str
+    path: Path
+    rows: str
+    labels: str
+
+
+def read_embeddings(words: Sequence[str]) -> dict[str, Embedded]:
+    """Read embeddings and labels of at least two modalities from MAT, HDF5 or .npz files; no pickle is loaded.
+
+    A file alone holds ``{modality}`` ``(n, d)`` and ``{modality}_labels`` (or ``_label``) for each modality;
+    its other arrays are left alone.
+
+    Args:
+        words: a file's path, or ``image=file.mat:features:labels`` for each modality.
+
+    Raises:
+        UsageError: for words of another form, or fewer than two modalities.
+        DataError: if a file or an array is not as described.
+    """
+    found: dict[str, Embedded] = {}
+    for word in words:
+        for place in _places(word):
+            if place.modality in found:
+                raise UsageError(
+                    f"the embeddings of {place.modality!r} are given twice; give each modality one file"
+                )
+            found[place.modality] = _read(place)
+    if len(found) < 2:
+        raise UsageError(
+            f"embeddings of {', '.join(found) or 'no modality'} were found, and retrieval across modalities "
+            f"needs two; write {_FORM}"
+        )
+    return found
+
+
+def _places(word: str) -> Iterator[Place]:
+    modality, equals, rest = word.partition("=")
+    if not equals or Path(word).is_file():
+        yield from _in_one_file(Path(word).expanduser())
+        return
+    path, *keys = rest.rsplit(":", 2)
+    if not modality or len(keys) != 2 or not all((path, *keys)):
+        raise UsageError(f"--embeddings {word!r} is neither a file nor of the form {_FORM}")
+    yield Place(modality, Path(path).expanduser(), *keys)
+
+
+def _in_one_file(path: Path) -> Iterator[Place]:
+    with open_arrays(path) as source:
+        keys = source.keys()
+    labelled = [(key, key + suffix) for key in keys for suffix in _SUFFIXES if key + suffix in keys]
+    if len(labelled) < 2:
+        raise DataError(
+            f"{path}: of its arrays {', '.join(keys) or '(none)'}, fewer than two have labels beside them, "
+            f"such as 'image' and 'image_labels'; rename them, or write {_FORM}"
+        )
+    for rows, labels in dict(labelled).items():
+        yield Place(rows, path, rows, labels)
+
+
+def _read(place: Place) -> Embedded:
+    with open_arrays(place.path) as source:
+        rows = source.array(place.rows)
+        labels = _labels(source, place.labels)
+        where = source.where(place.rows)
+    if rows.ndim != 2 or 0 in rows.shape or rows.dtype.kind not in "biuf":
+        raise DataError(f"{where}: embeddings must be numbers (n, d), found {rows.dtype} of {rows.shape}")
+    if len(rows) != len(labels):
+        raise DataError(f"{where}: {len(rows)} rows, but {len(labels)} labels in {place.labels!r}")
+    return Embedded(rows, labels)
+
+
+def _labels(source: ArrayFile, key: str) -> Array:
+    """Return class numbers ``(n,)``, also where they lie in one row or column, or a 0/1 matrix."""
+    values = source.array(key)
+    if values.ndim == 2 and 1 not in values.shape:
+        return label_matrix(values, source.where(key))
+    whole = values.dtype.kind in "iub" or (
+        values.dtype.kind == "f" and bool((values == np.floor(values)).all())
+    )
+    if values.ndim not in (1, 2) or not whole:
+        raise DataError(
+            f"{source.where(key)}: labels must be whole numbers (n,) or a 0/1 matrix (n, C), found "
+            f"{values.dtype} of {values.shape}"
+        )
+    return np.asarray(values.reshape(-1))

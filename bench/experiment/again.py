@@ -1,0 +1,142 @@
+"""From a record back to its cell: planned again, and fitted again in this process."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+from threadpoolctl import threadpool_limits
+
+from bench import registry
+from bench.contract import BenchError, DataError, UsageError
+from bench.contract.context import Progress
+from bench.evaluation.retrieval import Retrieval
+from bench.experiment.cell import CellRun, captured
+from bench.experiment.failures import failure_of
+from bench.experiment.grid import Cell, describe_data
+from bench.experiment.workplace import Workplace
+from bench.records.schema import Identity, Record
+
+
+class NotAgain(BenchError):
+    """A recorded cell cannot be run again, or fails now."""
+
+
+@dataclass(frozen=True)
+class Refit:
+    """A cell that was fitted again.
+
+    Attributes:
+        retrieval: the test split as the selected state embeds it.
+        audit: what was selected before that split was opened.
+    """
+
+    retrieval: Retrieval
+    audit: str
+
+
+def cell_of(record: Record, data_dir: Path | None, cache: Path | None = None) -> Cell:
+    """Return the cell of a record, if everything that its numbers depend on is still there.
+
+    Args:
+        record: of any status.
+        data_dir: folder of the data files; None for the default.
+        cache: JSON file that remembers the digests of unchanged files.
+
+    Raises:
+        BenchError: if the method or its data is gone or another, or the settings do not fit any more; in one
+            sentence.
+    """
+    identity = record.identity
+    _require_settings(identity)
+    source = source_of_record(record)
+    data = describe_data(source, data_dir, identity.profile, cache)
+    if (data.kind, data.fingerprint) != (identity.data_kind, identity.fingerprint):
+        raise DataError(
+            f"the data of {identity.dataset} is not what the record was made with: {data.kind} "
+            f"{data.fingerprint[:8]} here, {identity.data_kind} {identity.fingerprint[:8]} there; "
+            "say with --data where that is, or run the cell on what is here"
+        )
+    gone = [name for name in identity.modalities if name not in data.modalities]
+    if gone:
+        raise DataError(
+            f"{identity.dataset} has no modality {gone[0]!r} any more; run the cell on what is there"
+        )
+    return Cell(identity, source)
+
+
+def source_of_record(record: Record) -> str:
+    """Return what to load: the dataset's name, or the path of the feature bundle that was used.
+
+    Raises:
+        UsageError: if neither is known.
+    """
+    name = record.identity.dataset
+    if name in registry.registered().datasets:
+        return name
+    for path in map(Path, _words_after("--datasets", record.circumstances.command)):
+        if path.suffix == ".npz" and path.stem == name:
+            return str(path)
+    raise registry.unknown("dataset", name, registry.dataset_names())
+
+
+def refit(cell: Cell, place: Workplace, rule: str, progress: Progress | None = None) -> Refit:
+    """Fit a cell in this process, as `run_cell` does, and embed its test split with the selected state.
+
+    The test split is opened once the selection is written down.
+
+    Args:
+        cell: to fit.
+        place: data folder and device.
+        rule: selection rule whose state is wanted; ``none`` in closed form.
+        progress: told of every epoch.
+
+    Raises:
+        NotAgain: if it fails.
+    """
+    run = CellRun(cell, place, progress)
+    threads = cell.identity.threads
+    with captured(run.log):
+        try:
+            (method, dataset, _), checkpoints, _, _, audit = run.decided()
+            if checkpoints:
+                method.restore(rule)
+            with threadpool_limits(threads):
+                return Refit(Retrieval.of_method(method, dataset.test, threads=threads), audit)
+        except Exception as error:
+            status, failure = failure_of(error)
+            raise NotAgain(f"{cell.identity.title}: {status} now: {failure.reason}") from error
+
+
+def _require_settings(identity: Identity) -> None:
+    """Refuse settings that the method would not take, or would take as others.
+
+    Raises:
+        UsageError: if the method is gone, or its settings are others by now.
+    """
+    known = registry.method(identity.method).defaults
+    for names, what in (
+        (identity.settings.keys() - known.keys(), "has no setting"),
+        (known.keys() - identity.settings.keys(), "has by now a setting"),
+    ):
+        if names:
+            raise UsageError(
+                f"{identity.method} {what} {min(names)!r}, unlike when the record was made; run the cell anew"
+            )
+    if registry.checked_settings(identity.method, identity.settings) != identity.settings:
+        raise UsageError(
+            f"{identity.method} reads the record's settings in another way by now; run the cell anew"
+        )
+
+
+def _words_after(option: str, command: str) -> Iterator[str]:
+    try:
+        words = shlex.split(command)
+    except ValueError:  # written by hand, or by another program
+        return
+    for one, other in pairwise(words):
+        if one == option:
+            yield other
