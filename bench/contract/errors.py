@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import errno
-from typing import ClassVar
+import re
+from typing import ClassVar, Final
 
 
 class BenchError(Exception):
@@ -56,3 +57,36 @@ def lacks_memory(error: BaseException) -> bool:
         isinstance(error, RuntimeError)
         and any(words in str(error) for words in ("DefaultCPUAllocator", "out of memory", "bad_alloc"))
     )
+
+
+_FULL: Final = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
+
+_FULL_WORDS: Final = re.compile(
+    r"No space left on device|Disk quota exceeded|disk is full|^\d+ requested and \d+ written$", re.IGNORECASE
+)
+"""Of the system, of SQLite, and of NumPy, which keeps no number of the error."""
+
+
+def lacks_room(error: BaseException) -> bool:
+    """Whether an exception, or one that it was raised from, says that a disk is full or a quota used up."""
+    seen: set[int] = set()  # whoever raises an error from itself makes a circle
+    one: BaseException | None = error
+    while one is not None and id(one) not in seen:
+        if _says_full(one):
+            return True
+        seen.add(id(one))
+        one = one.__cause__
+    return False
+
+
+def _says_full(error: BaseException) -> bool:
+    if isinstance(error, OSError) and error.errno is not None:
+        return error.errno in _FULL
+    return _FULL_WORDS.search(_words(error)) is not None
+
+
+def _words(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:  # a plug-in's exception may not even be able to say what it is
+        return ""

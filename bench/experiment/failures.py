@@ -5,7 +5,7 @@ from __future__ import annotations
 import traceback
 
 from bench.contract import DeadlineExceeded, RefusedEmbeddings, Unsupported
-from bench.contract.errors import lacks_memory
+from bench.contract.errors import lacks_memory, lacks_room
 from bench.experiment.sizes import words_of_limit
 from bench.records.schema import Failure, Status
 
@@ -33,6 +33,8 @@ def failure_of(error: Exception, max_memory: int | None = None) -> tuple[Status,
         if max_memory is not None and "CUDA" not in named:
             named = f"{named}; {words_of_limit(max_memory)}"
         return "out-of-memory", Failure(reason=named, kind="memory", traceback=story)
+    if lacks_room(error):
+        return "disk-full", Failure(reason=named, kind="disk", traceback=story)
     return "failed", Failure(reason=named, kind=kind, traceback=story)
 
 

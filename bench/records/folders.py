@@ -16,11 +16,11 @@ import shutil
 import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final
 
-from bench.contract.errors import BenchError
+from bench.contract.errors import BenchError, lacks_room
 
 _HIDDEN = re.compile(r"\.(?P<what>tmp|old)-(?P<digest>[0-9a-f]+)-(?P<host>.+)-(?P<pid>\d+)-[0-9a-f]+")
 _STALE_SECONDS: Final = 86_400.0
@@ -42,10 +42,30 @@ class StoreError(BenchError):
     """The results folder cannot be written: full, protected, or not a folder."""
 
 
+class DiskFull(StoreError):
+    """The disk of the results is full, or this user's part of it: what is smaller may find room, or later."""
+
+
 def explain(error: OSError, folder: Path) -> StoreError:
     """Return the error to raise for ``error``, with what to do about it."""
     advice = _ADVICE.get(error.errno or 0, f"{error.strerror or error}; check the disk and run again")
-    return StoreError(f"cannot write results to {folder}: {advice}")
+    kind = DiskFull if lacks_room(error) else StoreError
+    return kind(f"cannot write results to {folder}: {advice}")
+
+
+def has_room(runs: Path, size: int) -> bool:
+    """Tell whether a file of so many bytes can be written there now, whatever the system says is free.
+
+    Free blocks say nothing of a quota; so it is tried, and removed again.
+    """
+    trial = runs / _hidden_name("tmp", "0")
+    try:
+        _build(trial, {"room": os.urandom(size)})
+    except OSError:
+        return False
+    finally:
+        shutil.rmtree(trial, ignore_errors=True)
+    return True
 
 
 def make_root(runs: Path) -> None:
@@ -119,17 +139,22 @@ def tidy(runs: Path) -> None:
 
 def _build(folder: Path, files: Mapping[str, bytes]) -> None:
     folder.mkdir()
-    for name in sorted(files):
-        with (folder / name).open("wb") as file:
+    with ExitStack() as stack:
+        written = []
+        for name in sorted(files):
+            file = stack.enter_context((folder / name).open("wb"))
             file.write(files[name])
             file.flush()
+            written.append(file)
+        # Flushed after all are written: the journal of most file systems then takes them together.
+        for file in written:
             os.fsync(file.fileno())
     _sync(folder)
 
 
 def _install(fresh: Path, place: Path, rank: Rank) -> bool:
-    worth = rank(fresh)
     while not _renamed(fresh, place):
+        worth = rank(fresh)
         if rank(place) > worth:
             return False
         aside = place.parent / _hidden_name("old", place.name)

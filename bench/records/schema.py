@@ -8,15 +8,36 @@ stands apart in `Circumstances`.
 from __future__ import annotations
 
 import hashlib
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 
 import msgspec
 
 SCHEMA: Final = 1
 """Version of the record's layout; raised with every change that a reader must know of."""
 
-Status = Literal["done", "failed", "timeout", "out-of-memory", "refused", "skipped"]
-STATUSES: tuple[Status, ...] = ("done", "failed", "timeout", "out-of-memory", "refused", "skipped")
+Status = Literal[
+    "done",
+    "failed",
+    "exited",
+    "killed",
+    "lost",
+    "timeout",
+    "out-of-memory",
+    "disk-full",
+    "refused",
+    "skipped",
+]
+"""How a cell ended:
+
+done: it has a result; failed: an exception; exited: its process ended by itself; killed: its process died of
+a signal; lost: what ran it was lost; timeout: the time limit; out-of-memory: too little memory, on the machine
+or the GPU; disk-full: no room for its files; refused: embeddings that cannot be ranked; skipped: data that the
+method's card says it cannot take.
+
+Records from before these were told apart say `failed` for exited, killed, lost and disk-full, too.
+"""
+
+STATUSES: Final[tuple[Status, ...]] = get_args(Status)
 
 
 class Identity(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -128,7 +149,8 @@ class Failure(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
 
     Attributes:
         reason: one sentence.
-        kind: exception's name, ``exit``, ``signal``, ``timeout``, ``memory``, ``declared``.
+        kind: exception's name, ``exit``, ``signal``, ``worker``, ``timeout``, ``memory``, ``disk``, or
+            ``declared``.
         traceback: text; empty where there is none.
     """
 

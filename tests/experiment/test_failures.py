@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import sqlite3
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,6 +18,13 @@ class OutOfMemoryError(RuntimeError):
     """As PyTorch names it."""
 
 
+def raised_from(cause: Exception | None) -> ValueError:
+    """Return an error with a cause; without one, it is its own."""
+    error = ValueError("the cache cannot be kept")
+    error.__cause__ = error if cause is None else cause
+    return error
+
+
 @pytest.mark.parametrize(
     ("error", "status", "kind"),
     [
@@ -24,6 +34,13 @@ class OutOfMemoryError(RuntimeError):
         (MemoryError(), "out-of-memory", "memory"),
         (OutOfMemoryError("CUDA out of memory"), "out-of-memory", "memory"),
         (RuntimeError("[enforce fail] DefaultCPUAllocator: not enough"), "out-of-memory", "memory"),
+        (OSError(errno.ENOSPC, "No space left on device"), "disk-full", "disk"),
+        (OSError(errno.EDQUOT, "Disk quota exceeded"), "disk-full", "disk"),
+        (OSError("262144 requested and 65520 written"), "disk-full", "disk"),
+        (sqlite3.OperationalError("database or disk is full"), "disk-full", "disk"),
+        (raised_from(OSError(errno.ENOSPC, "No space left on device")), "disk-full", "disk"),
+        (OSError(errno.EACCES, "Permission denied"), "failed", "PermissionError"),
+        (raised_from(None), "failed", "ValueError"),
         (RuntimeError("shapes"), "failed", "RuntimeError"),
     ],
 )
