@@ -13,6 +13,8 @@ import bench
 
 _COMMANDS = {
     "run": "Run methods on datasets; only what is missing.",
+    "ablate": "Run methods and all their variants.",
+    "sweep": "Run a method under all combinations of some settings.",
     "report": "Write the tables into the reports folder.",
     "list": "List methods, datasets, profiles and protocols.",
     "tune": "Choose settings on validation data, with equal budgets.",
@@ -25,7 +27,7 @@ _COMMANDS = {
     "new": "Write a working file to start a method from.",
 }
 
-_WORKING = {"run", "tune", "merge", "check", "data"}
+_WORKING = {"run", "ablate", "sweep", "tune", "merge", "check", "data"}
 """Commands that print while they work: their work is not done when nobody reads on."""
 
 _EPILOG = """

@@ -85,7 +85,7 @@ def line_of(event: CampaignEvent, tally: Tally) -> str:
         state = tally.state()
         place = f"[{state.ended:>{len(str(state.total))}}/{state.total}]"
         by = ", by another run" if event.elsewhere else ""
-        title = printable(event.cell.identity.title)
+        title = printable(event.cell.title)
         return f"{place} {event.status:<7} {event.seconds:6.1f} s  {title}{by}{_because(event.reason)}"
     if isinstance(event, Retried):
         again = f"attempt {event.attempt} of {event.attempts}"
@@ -93,7 +93,7 @@ def line_of(event: CampaignEvent, tally: Tally) -> str:
     if isinstance(event, Notice):
         return f"note: {printable(event.sentence)}"
     if isinstance(event, Waiting) and event.cells:
-        first, *others = (printable(cell.identity.title) for cell in event.cells)
+        first, *others = (printable(cell.title) for cell in event.cells)
         return f"waiting for another run on this folder: {first}" + (
             f" and {len(others)} more" if others else ""
         )

@@ -39,11 +39,10 @@ def show_forecast(cells: Sequence[Cell], todo: Sequence[Cell], store: Store, sit
 
 def _line(cell: Cell, expected: Expectation | None) -> str:
     """Return the line of a cell; None means that it is recorded."""
-    identity = cell.identity
     if expected is None:
-        return f"recorded {identity.digest} {identity.title}"
+        return f"recorded {cell.identity.digest} {cell.title}"
     rests = " (prior)" if expected.basis == "prior" else ""
-    return f"to run   {identity.digest} {identity.title}: about {expected.seconds:.1f} s{rests}"
+    return f"to run   {cell.identity.digest} {cell.title}: about {expected.seconds:.1f} s{rests}"
 
 
 def _by_place(stays: Sequence[Stay]) -> list[str]:

@@ -110,8 +110,31 @@ def parse_overrides(words: Sequence[str]) -> dict[str, dict[str, Any]]:
             raise UsageError(f"--set {word!r} is not of the form METHOD.PARAM=VALUE, such as drcl.epochs=20")
         if name != "*" and key not in registry.method(name).defaults:
             raise registry.unknown(f"setting of {name}", key, registry.method(name).defaults)
-        overrides.setdefault(name, {})[key] = _value(word, text)
+        overrides.setdefault(name, {})[key] = _value(f"--set {word!r}", text)
     return overrides
+
+
+def parse_grid(method: str, words: Sequence[str]) -> dict[str, list[Any]]:
+    """Return the values of each setting from words such as ``alpha=0.1,1,10``, written as for ``--set``.
+
+    Raises:
+        UsageError: for a word of another form, a setting that does not exist or is there twice, or no values.
+    """
+    from bench import registry
+
+    grid: dict[str, list[Any]] = {}
+    for word in words:
+        key, equals, text = (part.strip() for part in word.partition("="))
+        if not (equals and key):
+            raise UsageError(f"--param {word!r} is not of the form PARAM=VALUE,VALUE, such as alpha=0.1,1,10")
+        if key not in registry.method(method).defaults:
+            raise registry.unknown(f"setting of {method}", key, registry.method(method).defaults)
+        if key in grid:
+            raise UsageError(f"--param {key} is given twice; name all its values once, as in {word},...")
+        grid[key] = _value(f"--param {word!r}", f"[{text}]")
+        if not grid[key]:
+            raise UsageError(f"--param {word!r} has no values; write them with commas, as in {key}=1,2")
+    return grid
 
 
 def _folder_option(function: F, *names: str, default: str, text: str) -> F:
@@ -119,7 +142,7 @@ def _folder_option(function: F, *names: str, default: str, text: str) -> F:
     return click.option(*names, type=kind, default=default, show_default=True, help=text)(function)
 
 
-def _value(word: str, text: str) -> Any:
+def _value(place: str, text: str) -> Any:
     import json
 
     import yaml
@@ -131,7 +154,7 @@ def _value(word: str, text: str) -> Any:
         value = registry.plain(parse_yaml(text))
         json.dumps(value, allow_nan=False)
     except yaml.YAMLError as error:
-        raise UsageError(f"--set {word!r}: the value is not valid YAML") from error
+        raise UsageError(f"{place}: the value is not valid YAML") from error
     except (TypeError, ValueError) as error:
-        raise UsageError(f"--set {word!r}: the value is neither text, finite number, list nor map") from error
+        raise UsageError(f"{place}: the value is neither text, finite number, list nor map") from error
     return value

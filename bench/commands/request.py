@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -31,6 +31,20 @@ class Wanted:
     modalities: Sequence[str]
 
 
+_SEEDS = click.option("--seeds", default="1", show_default=True, help="How many (3), or which (0,4 or 2-5).")
+_PROFILE = click.option("--profile", default="quick", show_default=True, help="quick or paper.")
+_CHANGES = click.option(
+    "--set", "changes", multiple=True, metavar="METHOD.PARAM=VALUE", help="* for every method."
+)
+_THREADS = click.option(
+    "--threads", default=1, show_default=True, type=click.IntRange(1), help="CPU threads per cell."
+)
+_MODALITIES = click.option(
+    "--modalities",
+    multiple=True,
+    help="Confine the datasets to these, such as image,text.  [default: all]",
+)
+
 wanted_options = grouped(
     Wanted,
     "wanted",
@@ -44,30 +58,62 @@ wanted_options = grouped(
         show_default="all",
         help="Names, globs, groups, paths of feature bundles.",
     ),
-    click.option("--seeds", default="1", show_default=True, help="How many (3), or which (0,4 or 2-5)."),
-    click.option("--profile", default="quick", show_default=True, help="quick or paper."),
+    _SEEDS,
+    _PROFILE,
     click.option(
         "--variants",
         multiple=True,
         default=("full",),
         show_default="full",
-        help="full and names of ablations; a method without such a variant is left out of it.",
+        help="full and names of ablations, or all; a method without such a variant is left out of it.",
     ),
-    click.option("--set", "changes", multiple=True, metavar="METHOD.PARAM=VALUE", help="* for every method."),
-    click.option(
-        "--threads", default=1, show_default=True, type=click.IntRange(1), help="CPU threads per cell."
-    ),
-    click.option(
-        "--modalities",
-        multiple=True,
-        help="Confine the datasets to these, such as image,text.  [default: all]",
-    ),
+    _CHANGES,
+    _THREADS,
+    _MODALITIES,
 )
 """Adds the options of `Wanted`; the command gets them as ``wanted``."""
 
 
+@dataclass(frozen=True)
+class Study:
+    """On what a method is studied, as typed."""
+
+    datasets: Sequence[str]
+    seeds: str
+    profile: str
+    changes: Sequence[str]
+    threads: int
+    modalities: Sequence[str]
+
+    def wanted(self, methods: Sequence[str], variants: Sequence[str] = ("full",)) -> Wanted:
+        """Return what to run of some methods."""
+        return Wanted(
+            methods, variants=variants, **{name.name: getattr(self, name.name) for name in fields(self)}
+        )
+
+
+study_options = grouped(
+    Study,
+    "study",
+    click.option(
+        "--datasets", multiple=True, required=True, help="Names, globs, groups, paths of feature bundles."
+    ),
+    _SEEDS,
+    _PROFILE,
+    _CHANGES,
+    _THREADS,
+    _MODALITIES,
+)
+"""Adds the options of `Study`; the command gets them as ``study``."""
+
+
 def cells_of(
-    wanted: Wanted, results: Path, data_dir: Path, *, keep_fingerprints: bool
+    wanted: Wanted,
+    results: Path,
+    data_dir: Path,
+    *,
+    keep_fingerprints: bool,
+    grid: Sequence[Mapping[str, Mapping[str, Any]]] = ({},),
 ) -> tuple[Sources, list[Cell]]:
     """Turn words into cells; every word is checked before any data is looked at.
 
@@ -76,6 +122,7 @@ def cells_of(
         results: folder of the records, which keeps the digests of data files.
         data_dir: folder of the data files.
         keep_fingerprints: whether that folder may be made for them.
+        grid: settings by method on top of those that are wanted; the cells of every entry are returned.
 
     Raises:
         UsageError: for names that do not exist, settings that do not fit, or an absent data folder.
@@ -104,7 +151,20 @@ def cells_of(
         overrides=overrides,
         modalities=split_words(wanted.modalities),
     )
-    return sources, plan(request, sources.usable) if sources.usable else []
+    if not sources.usable:
+        return sources, []
+    plans = [
+        plan(replace(request, overrides=_on_top(overrides, changes)), sources.usable) for changes in grid
+    ]
+    return sources, list({cell.identity.digest: cell for cells in plans for cell in cells}.values())
+
+
+def _on_top(
+    overrides: Mapping[str, Mapping[str, Any]], changes: Mapping[str, Mapping[str, Any]]
+) -> dict[str, dict[str, Any]]:
+    return {
+        method: {**overrides.get(method, {}), **changes.get(method, {})} for method in (*overrides, *changes)
+    }
 
 
 def _is_real(name: str, data_dir: Path) -> bool:

@@ -66,7 +66,7 @@ def _reasons(cells: Sequence[Cell], store: Store, ran: Ran) -> list[str]:
         status = statuses.get(cell.identity.digest, "missing")
         if status != "done":
             key = (status, _reason(cell, store) if status != "missing" else _absence(cell, store, ran))
-            groups.setdefault(key, []).append(cell.identity.title)
+            groups.setdefault(key, []).append(cell.title)
     ordered = sorted(groups.items(), key=lambda item: (-len(item[1]), item[0]))
     lines = [_line(*key, titles) for key, titles in ordered[:_LINES]]
     if len(ordered) > _LINES:

@@ -44,7 +44,9 @@ class Method(ABC):
     Attributes:
         card: what the method is and what it asks for.
         Settings: frozen dataclass of its settings; each field's default is the published value.
-        variants: named changes of settings, such as ablations; ``full`` is the method itself.
+        variants: named changes of settings, such as ablations; ``full`` is the method itself, ``all`` stands
+            for every variant. One that sets something to a modality's name is for data that has this
+            modality; reports set these variants beside each other.
         search: values that ``tune`` may try, by setting.
         settings: the settings of this instance.
     """
@@ -96,7 +98,11 @@ class Method(ABC):
         raise KeyError(rule)
 
     def notes(self) -> Mapping[str, Any]:
-        """Return facts of this fit for the record: numbers, strings, lists and dictionaries."""
+        """Return facts of this fit for the record: numbers, strings, lists and dictionaries.
+
+        ``quality``, a number by modality, is by what the method chose among its modalities: reports show it
+        beside the variants that fix this choice.
+        """
         return {}
 
 

@@ -184,7 +184,7 @@ def run_cells(
         tasks = [
             Task(
                 digest,
-                cell.identity.title,
+                cell.title,
                 Payload(cell, place, root, token, registry.method(cell.identity.method).key),
                 expected[digest].seconds,
                 expected[digest].memory if on_gpu else None,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from bench import registry
 from bench.contract import DataKind, UsageError
@@ -21,7 +22,8 @@ class Request:
         methods: names, expanded.
         datasets: names or bundle paths, expanded.
         seeds: seed indices.
-        variants: ``full`` and names of ablations; a method without a variant is left out of it.
+        variants: ``full`` and names of ablations; a method without a variant is left out of it. ``all``
+            means every variant that the data's modalities admit.
         profile: ``quick`` or ``paper``.
         threads: CPU threads per cell.
         overrides: settings by method; ``*`` for every method that has the setting.
@@ -58,10 +60,22 @@ class Cell:
     Attributes:
         identity: what its numbers depend on.
         source: dataset name or bundle path to load.
+        changes: settings that the request changed, by which people tell the cells of a sweep apart.
     """
 
     identity: Identity
     source: str
+    changes: Mapping[str, Any] = field(default_factory=dict, compare=False)
+
+    @property
+    def title(self) -> str:
+        """Return the cell in one line, for people."""
+        words = ", ".join(f"{key}={json.dumps(value)}" for key, value in sorted(self.changes.items()))
+        return f"{self.identity.title} [{words}]" if words else self.identity.title
+
+
+EVERY_VARIANT: Final = "all"
+"""Stands for ``full`` and all variants that make sense for the data."""
 
 
 def plan(request: Request, data: Mapping[str, DataSource]) -> list[Cell]:
@@ -69,17 +83,20 @@ def plan(request: Request, data: Mapping[str, DataSource]) -> list[Cell]:
 
     Raises:
         UsageError: for variants, settings or modalities that are unknown, do not fit or concern no method of
-            the request, or when nothing is asked for.
+            the request, for settings that would undo a variant, or when nothing is asked for.
     """
     _check_modalities(request, data)
     _check_variants(request)
     _check_overrides(request)
     cells = [
-        Cell(_identity(request, method, variant, data[given], pair, seed, settings), given)
+        Cell(
+            _identity(request, method, variant, data[given], pair, seed, {**usual, **changes}), given, changes
+        )
         for given in request.datasets
         for method in request.methods
-        for variant, settings in _variants(request, method, data[given])
+        for variant, usual, changes in _variants(request, method, data[given])
         for pair in _modalities(method, _admitted(request, data[given]))
+        if variant in request.variants or _concerns(registry.method(method).variants.get(variant, {}), pair)
         for seed in request.seeds
     ]
     if not cells:
@@ -127,17 +144,35 @@ def _modalities(method: str, modalities: tuple[str, ...]) -> list[tuple[str, ...
     return list(combinations(modalities, 2))
 
 
-def _variants(request: Request, method: str, data: DataSource) -> list[tuple[str, dict[str, Any]]]:
+def _variants(
+    request: Request, method: str, data: DataSource
+) -> list[tuple[str, dict[str, Any], dict[str, Any]]]:
+    """Return the name of each variant, its settings, and what of these the request changes."""
     offered = registry.method(method).variants
-    return [
-        (variant, _settings(request, method, variant, data))
-        for variant in request.variants
-        if variant == "full" or variant in offered
+    asked = [
+        name
+        for word in request.variants
+        for name in (["full", *offered] if word == EVERY_VARIANT else [word])
+        if name == "full" or name in offered
     ]
+    return [(variant, *_settings(request, method, variant, data)) for variant in dict.fromkeys(asked)]
 
 
-def _settings(request: Request, method: str, variant: str, data: DataSource) -> dict[str, Any]:
-    """Return a method's settings; those that were overridden are checked and spelled as the method does.
+def _concerns(changes: Mapping[str, Any], modalities: tuple[str, ...]) -> bool:
+    """Return whether a variant makes sense here: it sets nothing to a modality that is not among these."""
+    known = {
+        modality.name
+        for dataset in registry.registered().datasets.values()
+        for modality in dataset.card.modalities
+    }
+    named = {value for value in changes.values() if isinstance(value, str)}
+    return named & known <= set(modalities)
+
+
+def _settings(
+    request: Request, method: str, variant: str, data: DataSource
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return a method's settings, and those of them that were overridden, spelled as the method does.
 
     Checking needs the method's class, which may take seconds to import: usual settings are left alone.
     """
@@ -151,10 +186,15 @@ def _settings(request: Request, method: str, variant: str, data: DataSource) -> 
         tuned=request.tuned,
     )
     if not overrides:
-        return usual
+        return usual, {}
     checked = registry.checked_settings(method, {**usual, **overrides})
     changed = {key: checked[key] for key in overrides if checked[key] != usual[key]}
-    return {**usual, **changed}
+    for key in sorted(changed.keys() & description.variants.get(variant, {}).keys()):
+        raise UsageError(
+            f"{method}.{key}={json.dumps(changed[key])} would undo the variant {variant}, which sets {key} "
+            "itself; leave one of them out"
+        )
+    return usual, changed
 
 
 def _overrides(request: Request, method: str) -> dict[str, Any]:
@@ -188,8 +228,8 @@ def _check_modalities(request: Request, data: Mapping[str, DataSource]) -> None:
 def _check_variants(request: Request) -> None:
     offered = {name for method in request.methods for name in registry.method(method).variants}
     for variant in request.variants:
-        if variant != "full" and variant not in offered:
-            raise registry.unknown("variant", variant, ["full", *offered])
+        if variant not in ("full", EVERY_VARIANT, *offered):
+            raise registry.unknown("variant", variant, ["full", EVERY_VARIANT, *offered])
 
 
 def describe_data(given: str, data_dir: Path | None, profile: str, cache: Path | None) -> DataSource:

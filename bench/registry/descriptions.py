@@ -92,8 +92,9 @@ def describe_method(cls: type[Method], where: str, key: str) -> MethodDescriptio
     stray = {name for change in variants.values() for name in change if name not in defaults}
     if stray:
         raise PluginError(f"{where}: variants change unknown settings {sorted(stray)}")
-    if "full" in variants:
-        raise PluginError(f"{where}: variant 'full' is the method itself; give the change another name")
+    for name in sorted({"full", "all"} & variants.keys()):
+        meaning = "is the method itself" if name == "full" else "stands for every variant"
+        raise PluginError(f"{where}: variant {name!r} {meaning}; give the change another name")
     told = {name: text for name, text in meanings(settings).items() if name in defaults}
     return MethodDescription(cls.card, defaults, variants, where, key, about(cls), told, provenance(settings))
 

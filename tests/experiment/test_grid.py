@@ -162,3 +162,39 @@ def test_a_bundle_is_described_by_what_is_in_it(tmp_path: Path) -> None:
     assert (source.name, source.kind, source.modalities) == ("mine", "real", ("image", "text", "audio"))
     changed = write_bundle(tmp_path / "mine.npz", ("image", "text", "audio"), seed=1)
     assert describe_data(str(changed), None, "quick", None).fingerprint != source.fingerprint
+
+
+def studied(datasets: list[str], **more: Any) -> list[tuple[str, tuple[str, ...]]]:
+    """Return variants and modalities of all variants of a method of which some are for one modality."""
+    return [
+        (cell.identity.variant, cell.identity.modalities)
+        for cell in planned(["drcl"], datasets, variants=["all"], **more)
+    ]
+
+
+def test_all_variants_are_those_that_the_modalities_of_the_data_admit() -> None:
+    everything = ["full", *registry.method("drcl").variants]
+    assert [variant for variant, _ in studied(["five"])] == everything
+    elsewhere = {"prior_audio", "prior_3d", "prior_video"}
+    assert [variant for variant, _ in studied(["two"])] == [v for v in everything if v not in elsewhere]
+    confined = [variant for variant, _ in studied(["five"], modalities=["text", "video"])]
+    assert {v for v in confined if v.startswith("prior_")} == {"prior_text", "prior_video"}
+    # Who names a variant gets it: the cell's record says why it cannot be.
+    assert planned(["drcl"], ["two"], variants=["prior_audio"])
+
+
+def test_a_setting_that_would_undo_a_variant_is_refused() -> None:
+    overrides = {"*": {"word": "c"}}
+    with pytest.raises(UsageError, match=r'plain.word="c" would undo the variant loud, which sets word'):
+        planned(["plain"], ["two"], variants=["full", "loud"], overrides=overrides)
+    same, other = {"plain": {"word": "b"}}, {"plain": {"seconds": 3}}
+    assert len(planned(["plain"], ["two"], variants=["loud"], overrides=same)) == 1
+    assert len(planned(["plain"], ["two"], variants=["all"], overrides=other)) == 2
+
+
+def test_cells_of_a_sweep_are_told_apart_by_what_was_changed() -> None:
+    (usual,) = planned(["plain"], ["two"], overrides={"plain": {"seconds": 30}})
+    (changed,) = planned(["plain"], ["two"], overrides={"plain": {"word": "c", "seconds": 3}})
+    assert usual.title == usual.identity.title
+    assert changed.title == f'{usual.identity.title} [seconds=3.0, word="c"]'
+    assert changed == Cell(changed.identity, changed.source)  # the same cell, whatever was typed

@@ -92,6 +92,7 @@ def test_an_unknown_name_brings_near_misses_and_the_reasons_why_files_were_left_
         ),
         (METHOD.replace('"epochs": 1', '"eopchs": 1'), "variants change unknown settings ['eopchs']"),
         (METHOD.replace('"short"', '"full"'), "'full' is the method itself"),
+        (METHOD.replace('"short"', '"all"'), "'all' stands for every variant"),
         (METHOD.replace('variants = {{"short": {{"epochs": 1}}}}', "variants = 3"), "cannot be described"),
         (METHOD.replace('"{name}", "T"', '"a,b", "T"'), "'a,b' cannot be a name"),
         (METHOD.replace("def embed", "def embedding"), "does not define embed"),

@@ -1,0 +1,145 @@
+"""``ablate`` and ``sweep``: the right cells, each once, beside those of ``run``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bench.records import Store
+from tests.grid import FAULTS, Said, only_plugins, say, write_bundle
+
+
+@pytest.fixture(autouse=True)
+def no_plugins() -> Iterator[None]:
+    with only_plugins():
+        yield
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Path:
+    return write_bundle(tmp_path / "small.npz")
+
+
+def study(tmp_path: Path, *words: object) -> Said:
+    return say(*words, "--results", tmp_path / "r", "--plugin", FAULTS, "--jobs", 0)
+
+
+def settings_of(tmp_path: Path) -> list[tuple[str, float, str]]:
+    """Return variant, seconds and word of every record, sorted."""
+    found = [record.identity for record in Store(tmp_path / "r").records()]
+    return sorted((who.variant, who.settings["seconds"], who.settings["word"]) for who in found)
+
+
+def test_ablate_runs_the_method_and_all_its_variants_and_shares_its_cells_with_run(
+    tmp_path: Path, small: Path
+) -> None:
+    assert study(tmp_path, "run", "--methods", "plain", "--datasets", small).status == 0
+    said = study(tmp_path, "ablate", "plain", "raises", "--datasets", small, "--seeds", 2)
+    assert said.status == 1  # of `raises`, which has no variants and fails itself
+    assert "note: without variants: raises" in said.out
+    assert "6 cells: 4 done, 2 failed; 5 run now" in said.out
+    variants = [
+        (record.identity.method, record.identity.variant, record.identity.seed)
+        for record in Store(tmp_path / "r").records()
+    ]
+    expected = [("plain", variant, seed) for variant in ("full", "loud") for seed in (0, 1)]
+    assert sorted(variants) == [*expected, ("raises", "full", 0), ("raises", "full", 1)]
+    assert (
+        "6 cells: 4 done, 2 failed; 0 run now"
+        in study(tmp_path, "ablate", "plain", "raises", "--datasets", small, "--seeds", 2).out
+    )
+
+
+def test_ablate_names_the_variants_that_are_for_modalities_of_other_data(tmp_path: Path) -> None:
+    said = study(tmp_path, "ablate", "drcl", "--datasets", "emoji", "--dry-run")
+    assert said.status == 0
+    assert "emoji lacks the modality that these are for: drcl prior_audio, prior_3d, prior_video" in said.out
+    assert "drcl/prior_text on emoji" in said.out
+    assert "drcl/prior_audio on emoji" not in said.out
+
+
+def test_sweep_runs_every_combination_and_the_usual_settings(tmp_path: Path, small: Path) -> None:
+    words = ("sweep", "plain", "--datasets", small, "--param", "seconds=1,2", "--param", "word=a,z")
+    said = study(tmp_path, *words)
+    assert said.status == 0
+    assert "5 cells: 5 done; 5 run now" in said.out
+    assert '[seconds=2.0, word="z"]' in said.out
+    assert settings_of(tmp_path) == [
+        ("full", 1.0, "a"),
+        ("full", 1.0, "z"),
+        ("full", 2.0, "a"),
+        ("full", 2.0, "z"),
+        ("full", 30.0, "a"),
+    ]
+    assert "5 done; 0 run now" in study(tmp_path, *words).out
+
+
+def test_other_settings_hold_for_all_cells_of_a_sweep_also_for_the_usual_one(
+    tmp_path: Path, small: Path
+) -> None:
+    said = study(
+        tmp_path,
+        *("sweep", "plain", "--datasets", small, "--param", "seconds=1,1.0,30", "--set", "*.word=q"),
+    )
+    assert said.status == 0
+    assert settings_of(tmp_path) == [("full", 1.0, "q"), ("full", 30.0, "q")]
+
+
+def test_values_of_a_sweep_may_be_lists_and_maps(tmp_path: Path, small: Path) -> None:
+    values = "widths=[4],[5, 6]", "rates={image: 1e-3},null"
+    words = [word for value in values for word in ("--param", value)]
+    said = study(tmp_path, "sweep", "plain", "--datasets", small, *words, "--dry-run")
+    assert said.status == 0
+    assert "5 cells, 5 to run" in said.out
+    assert '[rates={"image": 0.001}, widths=[5, 6]]' in said.out
+    assert not (tmp_path / "r").exists()
+
+
+WRONG = [
+    (["ablate", "raises"], "raises: no variants to run; Method.variants in a method's file names them"),
+    (["ablate", "plian"], "unknown method 'plian' (did you mean 'plain'"),
+    (["ablate", "plain", "--set", "plain.word=c"], "would undo the variant loud"),
+    (["sweep", "plian", "--param", "word=a"], "unknown method 'plian' (did you mean 'plain'"),
+    (["sweep", "plain", "--param", "wrod=a"], "unknown setting of plain 'wrod' (did you mean 'word'?)"),
+    (["sweep", "plain", "--param", "word"], "is not of the form PARAM=VALUE,VALUE"),
+    (["sweep", "plain", "--param", "=1"], "is not of the form PARAM=VALUE,VALUE"),
+    (["sweep", "plain", "--param", "seconds="], "'seconds=' has no values"),
+    (["sweep", "plain", "--param", "seconds=1,[2"], "the value is not valid YAML"),
+    (["sweep", "plain", "--param", "seconds=1,.inf"], "neither text, finite number, list nor map"),
+    (["sweep", "plain", "--param", "seconds=1,soon"], "settings of plain: seconds: Expected float, got str"),
+    (["sweep", "plain", "--param", "word=a", "--param", "word=b"], "--param word is given twice"),
+    (["sweep", "plain", "--param", "word=a", "--set", "*.word=b"], "contradict each other; leave one out"),
+    (
+        [
+            "sweep",
+            "plain",
+            "--param",
+            f"seconds={','.join(map(str, range(1, 102)))}",
+            "--param",
+            f"word={','.join(map(str, range(100)))}",
+        ],
+        "these values make 10,100 combinations, more than 10,000",
+    ),
+]
+
+
+@pytest.mark.parametrize(("words", "sentence"), WRONG, ids=[sentence for _, sentence in WRONG])
+def test_a_wrong_word_is_one_sentence_and_status_2_before_any_cell_runs(
+    tmp_path: Path, words: list[str], sentence: str
+) -> None:
+    said = study(tmp_path, *words, "--datasets", "emoji")
+    assert (said.status, said.out) == (2, "")
+    assert said.err.startswith("error: ")
+    assert sentence in said.err
+    assert not (tmp_path / "r" / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    "words", [["ablate", "plain"], ["sweep", "plain", "--datasets", "emoji"], ["ablate"]]
+)
+def test_what_is_missing_on_the_command_line_is_named(tmp_path: Path, words: list[str]) -> None:
+    said = study(tmp_path, *words)
+    assert (said.status, said.out) == (2, "")
+    assert "Missing" in said.err
