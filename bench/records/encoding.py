@@ -9,7 +9,6 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
-import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final, NamedTuple
@@ -19,6 +18,7 @@ import msgspec
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from bench.records.archives import pack, unpack
 from bench.records.schema import SCHEMA, Record
 
 RECORD: Final = "record.json"
@@ -26,10 +26,11 @@ PER_QUERY: Final = "per_query.npz"
 TRACE: Final = "trace.csv"
 LOG: Final = "log.txt"
 SUMS: Final = "sha256sums.txt"
+VIEW: Final = "view.npz"
 FILES: Final = (LOG, PER_QUERY, RECORD, TRACE)
+"""What every record has; a finished one of this version has a `VIEW`, too."""
 
 Value = str | int | float | None
-_EPOCH_OF_ZIP: Final = (1980, 1, 1, 0, 0, 0)
 _FIRST_COLUMNS: Final = ("stage", "epoch")
 
 
@@ -116,19 +117,13 @@ def encode_per_query(per_query: Mapping[tuple[str, str, str, str], ArrayLike]) -
     Raises:
         ValueError: if an array is not a vector of finite numbers.
     """
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
-        for series in sorted(per_query):
-            values = np.asarray(per_query[series], dtype=np.float64)
-            if values.ndim != 1 or not np.isfinite(values).all():
-                raise ValueError(f"average precisions of {series} must be a vector of finite numbers")
-            # A fixed date and system keep the bytes from depending on when and where they were written.
-            entry = zipfile.ZipInfo(_key(series) + ".npy", _EPOCH_OF_ZIP)
-            entry.create_system = 3
-            member = io.BytesIO()
-            np.save(member, np.ascontiguousarray(values), allow_pickle=False)
-            archive.writestr(entry, member.getvalue())
-    return buffer.getvalue()
+    arrays: dict[str, NDArray[np.float64]] = {}
+    for series in sorted(per_query):
+        values = np.asarray(per_query[series], dtype=np.float64)
+        if values.ndim != 1 or not np.isfinite(values).all():
+            raise ValueError(f"average precisions of {series} must be a vector of finite numbers")
+        arrays[_key(series)] = values
+    return pack(arrays, compressed=False)
 
 
 def decode_per_query(content: bytes) -> dict[Series, NDArray[np.float64]]:
@@ -138,9 +133,8 @@ def decode_per_query(content: bytes) -> dict[Series, NDArray[np.float64]]:
         Damaged: if this is no such archive, or one that would need pickle.
     """
     try:
-        with np.load(io.BytesIO(content), allow_pickle=False) as archive:
-            return {_series(key): np.asarray(archive[key], dtype=np.float64) for key in archive.files}
-    except (ValueError, TypeError, OSError, EOFError, zipfile.BadZipFile) as error:
+        return {_series(key): np.asarray(values, np.float64) for key, values in unpack(content).items()}
+    except (ValueError, TypeError) as error:
         raise Damaged(f"{PER_QUERY} cannot be read: {error}") from error
 
 
@@ -219,11 +213,11 @@ def decode_sums(content: bytes) -> dict[str, str]:
     """Return file name -> checksum.
 
     Raises:
-        Damaged: if the list is not of exactly a record's files.
+        Damaged: if the list is not of exactly a record's files, with or without a view.
     """
     lines = [line.split("  ", 1) for line in content.decode("utf-8", "replace").splitlines()]
     sums = {line[1]: line[0] for line in lines if len(line) == 2}
-    if tuple(sorted(sums)) != FILES:
+    if tuple(sorted(sums.keys() - {VIEW})) != FILES:
         raise Damaged(f"{SUMS} does not list exactly {_listed(FILES)}")
     return sums
 

@@ -15,6 +15,8 @@ from bench.contract.errors import DataError
 from bench.records import encoding, folders
 from bench.records.encoding import Damaged, Newer, Series, Value
 from bench.records.schema import SCHEMA, STATUSES, Record, Status
+from bench.records.view import View
+from bench.records.view_bytes import decode_view, encode_view
 
 T = TypeVar("T")
 
@@ -71,6 +73,7 @@ class Store:
         per_query: Mapping[tuple[str, str, str, str], ArrayLike],
         trace: Iterable[Mapping[str, Value]],
         log: str,
+        view: View | None = None,
     ) -> bool:
         """Write a record; it is on disk when this returns.
 
@@ -82,6 +85,7 @@ class Store:
             per_query: (selection, protocol, query, gallery) -> average precisions ``(n_queries,)``.
             trace: rows of the training's trace.
             log: what the cell printed.
+            view: what a report draws of the cell; None for nothing.
 
         Returns:
             False if this record was dropped: a failure where a finished one was there, or any where one
@@ -91,7 +95,7 @@ class Store:
             StoreError: if the folder cannot be written or the disk is full; nothing is lost then.
             ValueError: if the content cannot be stored faithfully.
         """
-        return self.put(record.digest, record_files(record, per_query, trace, log))
+        return self.put(record.digest, record_files(record, per_query, trace, log, view))
 
     def put(self, digest: str, files: Mapping[str, bytes]) -> bool:
         """Write a record whose files were made elsewhere by `record_files`; see `write`."""
@@ -173,6 +177,18 @@ class Store:
         """
         return self._one(digest, lambda _, files: encoding.decode_trace(files[encoding.TRACE]))
 
+    def view(self, digest: str) -> View | None:
+        """Return what is drawn of the cell; None where the record has nothing of the kind.
+
+        Raises:
+            DataError: if there is no such record or it is damaged.
+        """
+
+        def read(_: Path, files: dict[str, bytes]) -> View | None:
+            return decode_view(files[encoding.VIEW]) if encoding.VIEW in files else None
+
+        return self._one(digest, read)
+
     def log(self, digest: str) -> str:
         """Return what the cell printed.
 
@@ -220,6 +236,7 @@ def record_files(
     per_query: Mapping[tuple[str, str, str, str], ArrayLike],
     trace: Iterable[Mapping[str, Value]],
     log: str,
+    view: View | None = None,
 ) -> dict[str, bytes]:
     """Return the files of a record by name, their checksums among them; arguments as for `Store.write`.
 
@@ -232,6 +249,8 @@ def record_files(
         encoding.TRACE: encoding.encode_trace(trace),
         encoding.LOG: log.encode("utf-8", "backslashreplace"),
     }
+    if view is not None:
+        files[encoding.VIEW] = encode_view(view)
     return {**files, encoding.SUMS: encoding.encode_sums(files)}
 
 
@@ -252,8 +271,8 @@ def _load(folder: Path) -> dict[str, bytes]:
 def _read_checked(folder: Path) -> dict[str, bytes]:
     if _DIGEST.fullmatch(folder.name) is None and not folder.name.startswith("."):
         raise Damaged("its name is not the 20 hexadecimal digits of a cell")
-    files = {name: _read_file(folder, name) for name in (encoding.SUMS, *encoding.FILES)}
-    sums = encoding.decode_sums(files.pop(encoding.SUMS))
+    sums = encoding.decode_sums(_read_file(folder, encoding.SUMS))
+    files = {name: _read_file(folder, name) for name in sums}
     for name, content in files.items():
         if hashlib.sha256(content).hexdigest() != sums[name]:
             raise Damaged(f"{name} was truncated or edited: it differs from its checksum")
@@ -283,6 +302,8 @@ def _verified(folder: Path, files: dict[str, bytes]) -> dict[str, bytes]:
     _decode(folder, files)
     encoding.decode_per_query(files[encoding.PER_QUERY])
     encoding.decode_trace(files[encoding.TRACE])
+    if encoding.VIEW in files:
+        decode_view(files[encoding.VIEW])
     return files
 
 

@@ -1,0 +1,246 @@
+"""What a report draws of a cell beyond its numbers: curves, a sample of the common space, first results.
+
+All of it belongs to the selected state and to test rows, and is small: a sample where the data is large. Each
+part refuses values that contradict each other, so that whoever draws need not check.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Vector = NDArray[np.float64]
+Rows = NDArray[np.int32]
+
+
+@dataclass(frozen=True, eq=False)
+class Curves:
+    """Precision along the ranking and along recall in one direction, as means over its queries.
+
+    Attributes:
+        query: modality of the queries.
+        gallery: modality of the gallery.
+        ranks: ``(k,)`` ascending, within the gallery.
+        precision: ``(k,)`` mean precision among the first so many items.
+        levels: ``(l,)`` of recall, ascending from 0 to 1.
+        interpolated: ``(l,)`` mean interpolated precision there.
+    """
+
+    query: str
+    gallery: str
+    ranks: Rows
+    precision: Vector
+    levels: Vector
+    interpolated: Vector
+
+    def __post_init__(self) -> None:
+        """Refuse values that are no curves.
+
+        Raises:
+            ValueError: if shapes or values do not fit.
+        """
+        what = f"the curves of {self.query} -> {self.gallery}"
+        _require(len(self.ranks) > 0 and len(self.levels) > 0, f"{what} are empty")
+        _require(self.ranks.shape == self.precision.shape, f"{what} have no precision for each rank")
+        _require(self.levels.shape == self.interpolated.shape, f"{what} have none for each level of recall")
+        _require(self.ranks[0] >= 1 and _ascends(self.ranks), f"{what} have ranks that do not ascend from 1")
+        _require(_ascends(self.levels), f"{what} have levels of recall that do not ascend")
+        for values in (self.precision, self.levels, self.interpolated):
+            _require(_are_shares(values), f"{what} hold values outside of 0 to 1")
+
+
+@dataclass(frozen=True, eq=False)
+class Space:
+    """A sample of test rows in the common space, at most 32 dimensions of it.
+
+    Directions of unit length are kept, since that is what the cosine compares: distances between points are
+    those between the directions, as far as the kept dimensions hold them.
+
+    Attributes:
+        rows: by modality ``(m,)``, of the test split.
+        classes: by modality ``(m,)``, the class of each row, the rarest where it has several.
+        points: by modality ``(m, d)`` float32.
+        held: share of the sample's variance that the d dimensions hold.
+    """
+
+    rows: Mapping[str, Rows]
+    classes: Mapping[str, Rows]
+    points: Mapping[str, NDArray[np.float32]]
+    held: float
+
+    def __post_init__(self) -> None:
+        """Refuse a sample that is none.
+
+        Raises:
+            ValueError: if shapes or values do not fit.
+        """
+        what = "the sample of the common space"
+        _require(list(self.rows) == list(self.classes) == list(self.points), f"{what} mixes up modalities")
+        for name, points in self.points.items():
+            fits = points.ndim == 2 and points.shape[0] == len(self.rows[name]) == len(self.classes[name])
+            _require(fits and points.shape[0] > 0, f"{what} has no point for each row of {name}")
+            _require(bool(np.isfinite(points).all()), f"{what} has points of {name} that are not finite")
+        widths = {points.shape[1] for points in self.points.values()}
+        _require(len(widths) == 1 and 1 <= min(widths) <= 32, f"{what} has no common width of 1 to 32")
+        _require(0.0 <= self.held <= 1.0, f"{what} holds a share of variance outside of 0 to 1")
+
+
+@dataclass(frozen=True, eq=False)
+class Gallery:
+    """Some queries of one direction with their first results.
+
+    Attributes:
+        query: modality of the queries.
+        gallery: modality of the gallery.
+        rows: ``(q,)`` of the queries, of the test split.
+        ap: ``(q,)`` average precision of each over the whole gallery, `map@all`.
+        results: ``(q, r)`` rows of the first results, best first.
+        relevant: ``(q, r)`` whether a result shares a class with the query.
+    """
+
+    query: str
+    gallery: str
+    rows: Rows
+    ap: Vector
+    results: Rows
+    relevant: NDArray[np.bool_]
+
+    def __post_init__(self) -> None:
+        """Refuse values that are no gallery.
+
+        Raises:
+            ValueError: if shapes or values do not fit.
+        """
+        what = f"the gallery of {self.query} -> {self.gallery}"
+        _require(self.rows.ndim == 1 and self.rows.shape == self.ap.shape, f"{what} has no AP for each query")
+        fits = self.results.ndim == 2 and self.results.shape == self.relevant.shape
+        _require(fits and len(self.results) == len(self.rows), f"{what} has no results for each query")
+        _require(_are_shares(self.ap), f"{what} holds average precisions outside of 0 to 1")
+        _require(all(map(_are_distinct, self.results)), f"{what} names a result twice")
+
+
+@dataclass(frozen=True, eq=False)
+class Exhibits:
+    """What is known of the rows that occur in galleries.
+
+    Attributes:
+        rows: ``(m,)`` of the test split.
+        classes: ``(m,)`` the class of each, the rarest where it has several.
+        texts: one for each row; None where the dataset shows none.
+        pixels: ``(m, height, width)`` uint8, numbers of colours; None where it shows no pictures.
+        palette: ``(c, 3)`` uint8, the colours of the pictures; None without pictures.
+    """
+
+    rows: Rows
+    classes: Rows
+    texts: tuple[str, ...] | None = None
+    pixels: NDArray[np.uint8] | None = None
+    palette: NDArray[np.uint8] | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse values that are not of these rows.
+
+        Raises:
+            ValueError: if shapes or values do not fit.
+        """
+        _require(self.rows.shape == self.classes.shape, "the gallery's rows have no class each")
+        _require(_are_distinct(self.rows), "the gallery's rows are listed twice")
+        _require(self.texts is None or len(self.texts) == len(self.rows), "its rows have no text each")
+        _require((self.pixels is None) == (self.palette is None), "pictures need a palette")
+        if self.pixels is not None and self.palette is not None:
+            fits = self.pixels.ndim == 3 and len(self.pixels) == len(self.rows) and 0 not in self.pixels.shape
+            _require(
+                fits and self.pixels.dtype == self.palette.dtype == np.uint8, "its rows have no picture each"
+            )
+            _require(self.palette.ndim == 2 and self.palette.shape[1] == 3, "a palette is (c, 3)")
+            _require(int(self.pixels.max(initial=0)) < len(self.palette), "its pictures have unknown colours")
+
+    def picture(self, place: int) -> NDArray[np.uint8] | None:
+        """Return the picture ``(height, width, 3)`` at a place in ``rows``; None where there are none."""
+        if self.pixels is None or self.palette is None:
+            return None
+        return np.asarray(self.palette[self.pixels[place]])
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """What is drawn of one cell.
+
+    Attributes:
+        sizes: test rows by modality.
+        n_classes: number of classes.
+        class_names: by number; empty where the dataset does not tell.
+        curves: one for each direction.
+        space: a sample of the common space; None without one.
+        no_space: why there is none, in one sentence; else empty.
+        galleries: one for each direction.
+        exhibits: by modality, the rows that occur in galleries.
+    """
+
+    sizes: Mapping[str, int]
+    n_classes: int
+    class_names: tuple[str, ...]
+    curves: tuple[Curves, ...]
+    space: Space | None
+    no_space: str
+    galleries: tuple[Gallery, ...]
+    exhibits: Mapping[str, Exhibits]
+
+    def __post_init__(self) -> None:
+        """Refuse parts that do not belong together.
+
+        Raises:
+            ValueError: if a row, a class or a modality is named that the test split does not have.
+        """
+        _require(len(self.class_names) in (0, self.n_classes), "there is no name for each class")
+        _require((self.space is None) == bool(self.no_space), "a missing sample needs its reason")
+        directions = [(one.query, one.gallery) for one in self.curves]
+        directions += [(one.query, one.gallery) for one in self.galleries]
+        _require({*chain(*directions)} <= self.sizes.keys(), "a direction has unknown modalities")
+        for curves in self.curves:
+            _require(int(curves.ranks[-1]) <= self.sizes[curves.gallery], "a rank lies beyond its gallery")
+        if self.space is not None:
+            _require(self.space.rows.keys() <= self.sizes.keys(), "the sample has unknown modalities")
+            for name, rows in self.space.rows.items():
+                self._check_rows(name, rows, self.space.classes[name])
+        for name, exhibits in self.exhibits.items():
+            _require(name in self.sizes, "the gallery's rows are of unknown modalities")
+            self._check_rows(name, exhibits.rows, exhibits.classes)
+        for gallery in self.galleries:
+            self._check_shown(gallery.query, gallery.rows)
+            self._check_shown(gallery.gallery, gallery.results.reshape(-1))
+
+    def _check_rows(self, name: str, rows: Rows, classes: Rows) -> None:
+        inside = _are_below(rows, self.sizes[name]) and _are_below(classes, self.n_classes)
+        _require(inside, f"a row of {name} or its class is beyond those of the test split")
+
+    def _check_shown(self, name: str, rows: Rows) -> None:
+        known = self.exhibits[name].rows if name in self.exhibits else np.empty(0, np.int32)
+        _require(bool(np.isin(rows, known).all()), f"a gallery has a row of {name} of which nothing is known")
+
+
+def _require(holds: Any, sentence: str) -> None:
+    if not holds:
+        raise ValueError(sentence)
+
+
+def _are_below(values: Rows, limit: int) -> bool:
+    return values.ndim == 1 and bool(((values >= 0) & (values < limit)).all())
+
+
+def _are_shares(values: Vector) -> bool:
+    return values.ndim == 1 and bool(((values >= 0.0) & (values <= 1.0)).all())  # NaN is neither
+
+
+def _are_distinct(values: Iterable[Any]) -> bool:
+    listed = list(np.asarray(values).tolist())
+    return len(set(listed)) == len(listed)
+
+
+def _ascends(values: NDArray[Any]) -> bool:
+    return values.ndim == 1 and bool((np.diff(values) > 0).all())
