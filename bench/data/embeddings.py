@@ -40,10 +40,10 @@ class Place:
 
 
 def read_embeddings(words: Sequence[str]) -> dict[str, Embedded]:
-    """Read embeddings and labels of at least two modalities from MAT, HDF5 or .npz files; no pickle is loaded.
+    """Read embeddings and labels of at least two modalities from MAT, HDF5 or .npz files.
 
-    A file alone holds ``{modality}`` ``(n, d)`` and ``{modality}_labels`` (or ``_label``) for each modality;
-    its other arrays are left alone.
+    No pickle is ever loaded. A file alone holds ``{modality}`` ``(n, d)`` and ``{modality}_labels`` (or
+    ``_label``) for each modality; its other arrays are left alone.
 
     Args:
         words: a file's path, or ``image=file.mat:features:labels`` for each modality.
@@ -82,14 +82,14 @@ def _places(word: str) -> Iterator[Place]:
 def _in_one_file(path: Path) -> Iterator[Place]:
     with open_arrays(path) as source:
         keys = source.keys()
-    labelled = [(key, key + suffix) for key in keys for suffix in _SUFFIXES if key + suffix in keys]
+    labelled = {key: key + suffix for suffix in reversed(_SUFFIXES) for key in keys if key + suffix in keys}
     if len(labelled) < 2:
         raise DataError(
             f"{path}: of its arrays {', '.join(keys) or '(none)'}, fewer than two have labels beside them, "
             f"such as 'image' and 'image_labels'; rename them, or write {_FORM}"
         )
-    for rows, labels in dict(labelled).items():
-        yield Place(rows, path, rows, labels)
+    for rows in [key for key in keys if key in labelled]:
+        yield Place(rows, path, rows, labelled[rows])
 
 
 def _read(place: Place) -> Embedded:

@@ -36,7 +36,8 @@ class Reading:
         gallery: modality of the gallery; empty for the mean over directions.
         protocol: cut-off, denominator, ties, and queries without hits.
         share: part of the gallery that was ranked.
-        items: how many items that is; None for the mean over directions.
+        queries: how many there are; None for the mean over directions.
+        items: size of what was ranked; None for the mean over directions.
         value: mean average precision, over draws where a part was ranked; None if all queries were skipped.
         low: least value of a draw.
         high: largest value of a draw.
@@ -47,6 +48,7 @@ class Reading:
     gallery: str
     protocol: Protocol
     share: Fraction
+    queries: int | None
     items: int | None
     value: float | None
     low: float | None
@@ -123,11 +125,11 @@ def _readings(
         rules = [rule for rule in rules if rule.ties == "expected"]
         parts = [_part(size, share, draw) for draw in range(draws)]
     ranked = [retrieval.rank(*direction, rules, items=part)[0] for part in parts]
-    items = size if parts[0] is None else len(parts[0])
+    sizes = retrieval.size(direction[0]), size if parts[0] is None else len(parts[0])
     for rule in rules:
         values = [mean_of_queries(ap[rule.id]) for ap in ranked]
         skipped = max(int(np.isnan(ap[rule.id]).sum()) for ap in ranked)
-        yield Reading(*direction, rule, share, items, *_summary(values), skipped)
+        yield Reading(*direction, rule, share, *sizes, *_summary(values), skipped)
 
 
 def _part(size: int, share: Fraction, draw: int) -> Indices:
@@ -142,7 +144,8 @@ def _averages(found: Sequence[Reading]) -> Iterator[Reading]:
     for (protocol, share), members in groups.items():
         values = [math.nan if one.value is None else one.value for one in members]
         mean, _, _ = _summary(values)
-        yield Reading(*AVERAGE, protocol, share, None, mean, mean, mean, sum(one.skipped for one in members))
+        skipped = sum(one.skipped for one in members)
+        yield Reading(*AVERAGE, protocol, share, None, None, mean, mean, mean, skipped)
 
 
 def _summary(values: Sequence[float]) -> tuple[float | None, float | None, float | None]:

@@ -14,11 +14,12 @@ from bench import registry
 from bench.contract import BenchError, DataError, UsageError
 from bench.contract.context import Progress
 from bench.evaluation.retrieval import Retrieval
-from bench.experiment.cell import CellRun, captured
+from bench.experiment.cell import CellRun, captured, circumstances_of
 from bench.experiment.failures import failure_of
 from bench.experiment.grid import Cell, describe_data
 from bench.experiment.workplace import Workplace
-from bench.records.schema import Identity, Record
+from bench.records.circumstances import utc_now
+from bench.records.schema import Circumstances, Identity, Record
 
 
 class NotAgain(BenchError):
@@ -32,10 +33,12 @@ class Refit:
     Attributes:
         retrieval: the test split as the selected state embeds it.
         audit: what was selected before that split was opened.
+        circumstances: where and with what.
     """
 
     retrieval: Retrieval
     audit: str
+    circumstances: Circumstances
 
 
 def cell_of(record: Record, data_dir: Path | None, cache: Path | None = None) -> Cell:
@@ -97,7 +100,7 @@ def refit(cell: Cell, place: Workplace, rule: str, progress: Progress | None = N
     Raises:
         NotAgain: if it fails.
     """
-    run = CellRun(cell, place, progress)
+    started, run = utc_now(), CellRun(cell, place, progress)
     threads = cell.identity.threads
     with captured(run.log):
         try:
@@ -105,10 +108,11 @@ def refit(cell: Cell, place: Workplace, rule: str, progress: Progress | None = N
             if checkpoints:
                 method.restore(rule)
             with threadpool_limits(threads):
-                return Refit(Retrieval.of_method(method, dataset.test, threads=threads), audit)
+                retrieval = Retrieval.of_method(method, dataset.test, threads=threads)
         except Exception as error:
             status, failure = failure_of(error)
             raise NotAgain(f"{cell.identity.title}: {status} now: {failure.reason}") from error
+    return Refit(retrieval, audit, circumstances_of(cell, place, started, run.clock.total()))
 
 
 def _require_settings(identity: Identity) -> None:

@@ -68,7 +68,7 @@ def run_cell(cell: Cell, place: Workplace, progress: Progress | None = None) -> 
         except Exception as error:
             status, failure = failure_of(error, place.max_memory)
             print(f"{status}: {failure.reason}", failure.traceback, sep="\n", file=run.log)
-    circumstances = _circumstances(cell, place, started, run.clock.total())
+    circumstances = circumstances_of(cell, place, started, run.clock.total())
     record = Record(
         identity=cell.identity, status=status, result=result, failure=failure, circumstances=circumstances
     )
@@ -80,7 +80,7 @@ def lost(
 ) -> Finished:
     """Return the record of a cell whose worker was lost, for the process that noticed."""
     started = datetime.now(timezone.utc) - timedelta(seconds=seconds)
-    circumstances = _circumstances(
+    circumstances = circumstances_of(
         cell, place, started.isoformat(timespec="milliseconds"), {"total": round(seconds, 6)}
     )
     # The memory that can be measured here is not that of the process that is gone.
@@ -295,7 +295,8 @@ def _rows(dataset: Dataset, train: Split, name: str) -> Rows:
     )
 
 
-def _circumstances(cell: Cell, place: Workplace, started: str, seconds: dict[str, float]) -> Circumstances:
+def circumstances_of(cell: Cell, place: Workplace, started: str, seconds: dict[str, float]) -> Circumstances:
+    """Return the circumstances of a cell that ends now, in this process."""
     try:
         source = registry.method(cell.identity.method).key
     except Exception:  # the plug-in itself may be what is broken

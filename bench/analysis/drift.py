@@ -1,0 +1,141 @@
+"""The same cell twice: do its numbers agree, and if not, what else was different?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.records.encoding import Series
+from bench.records.schema import Circumstances, Metric, Record, Result
+
+ELSEWHERE: Final = 0.01
+"""What numbers may differ by where versions, machine or device are others: as between published and ours."""
+
+_MACHINE: Final = ("platform", "processor")
+
+
+class Recorded(NamedTuple):
+    """A record with its average precisions per query."""
+
+    record: Record
+    per_query: Mapping[Series, NDArray[np.float64]]
+
+
+@dataclass(frozen=True)
+class Drift:
+    """How far two records of one cell are apart.
+
+    Attributes:
+        numbers: how many both have.
+        largest: largest difference between two of them, without sign.
+        place: which number that is; empty where none differs.
+        per_query: largest difference between two average precisions of one query.
+        lacking: numbers that only one of them has.
+        otherwise: parts of the result whose bytes differ, such as ``metrics`` and ``selected``.
+        comparable: whether versions, machine and device are the same, so that the bytes must be.
+    """
+
+    numbers: int
+    largest: float
+    place: str
+    per_query: float
+    lacking: tuple[str, ...]
+    otherwise: tuple[str, ...]
+    comparable: bool
+
+    @property
+    def identical(self) -> bool:
+        """Whether the results and the average precisions per query are the same bytes."""
+        return not (self.largest or self.per_query or self.lacking or self.otherwise)
+
+    def tolerance(self, wanted: float | None) -> float:
+        """Return what the numbers may differ by: what is wanted, else nothing or `ELSEWHERE`."""
+        return (0.0 if self.comparable else ELSEWHERE) if wanted is None else wanted
+
+    def agrees(self, wanted: float | None = None) -> bool:
+        """Whether the numbers agree within the tolerance; within none, the bytes must be the same."""
+        tolerance = self.tolerance(wanted)
+        return self.identical or (tolerance > 0 and self.largest <= tolerance and not self.lacking)
+
+
+def drift_of(old: Recorded, new: Recorded) -> Drift:
+    """Compare two finished records of one cell."""
+    one, other = old.record.result, new.record.result
+    assert one is not None
+    assert other is not None
+    before, after = _numbers(one), _numbers(other)
+    gaps = {name: abs(after[name] - before[name]) for name in before if name in after}
+    place = max(gaps, key=lambda name: gaps[name], default="")
+    largest = gaps.get(place, 0.0)
+    return Drift(
+        numbers=len(gaps),
+        largest=largest,
+        place=place if largest else "",
+        per_query=_per_query(old.per_query, new.per_query),
+        lacking=tuple(sorted(before.keys() ^ after.keys())),
+        otherwise=tuple(_otherwise(one, other)),
+        comparable=comparable(old.record.circumstances, new.record.circumstances),
+    )
+
+
+def comparable(old: Circumstances, new: Circumstances) -> bool:
+    """Return whether the same code gives the same bytes in both: same versions, machine, kind of device."""
+    return (old.versions, _machine(old), _kind(old)) == (new.versions, _machine(new), _kind(new))
+
+
+def changes(old: Circumstances, new: Circumstances) -> list[str]:
+    """Return in words what was different: versions, machine, device, commit and the method's own file."""
+    names = sorted(old.versions.keys() | new.versions.keys())
+    pairs = [(name, old.versions.get(name, "absent"), new.versions.get(name, "absent")) for name in names]
+    pairs += [(name, old.host.get(name, ""), new.host.get(name, "")) for name in ("name", *_MACHINE)]
+    pairs += [("device", _kind(old), _kind(new)), ("commit", _commit(old), _commit(new))]
+    words = [f"{name} {was or 'unknown'} → {now or 'unknown'}" for name, was, now in pairs if was != now]
+    if old.source != new.source:
+        words.append("the method's file has changed")
+    return words
+
+
+def name_of(metric: Metric) -> str:
+    """Return which number a metric is, in words."""
+    return f"{metric.query}→{metric.gallery} {metric.protocol} ({metric.selection})"
+
+
+def _numbers(result: Result) -> dict[str, float]:
+    return {name_of(metric): metric.value for metric in result.metrics}
+
+
+def _per_query(old: Mapping[Series, NDArray[np.float64]], new: Mapping[Series, NDArray[np.float64]]) -> float:
+    """Return the largest difference; infinite where other queries were asked."""
+    if old.keys() != new.keys():
+        return float("inf")
+    largest = 0.0
+    for series in old:
+        if old[series].shape != new[series].shape:
+            return float("inf")
+        largest = max(largest, float(np.abs(new[series] - old[series]).max(initial=0.0)))
+    return largest
+
+
+def _otherwise(old: Result, new: Result) -> Iterator[str]:
+    for name in old.__struct_fields__:
+        parts = (getattr(old, name), getattr(new, name))
+        encoded = [msgspec.json.encode(part, order="sorted") for part in parts]
+        if encoded[0] != encoded[1]:
+            yield name
+
+
+def _machine(circumstances: Circumstances) -> tuple[str, ...]:
+    return tuple(circumstances.host.get(name, "") for name in _MACHINE)
+
+
+def _kind(circumstances: Circumstances) -> str:
+    return circumstances.device.partition(":")[0]
+
+
+def _commit(circumstances: Circumstances) -> str:
+    return circumstances.commit[:8] + (" with uncommitted changes" if circumstances.dirty else "")
