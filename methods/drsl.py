@@ -93,6 +93,7 @@ class DRSL(DeepMethod):
         position=10,
     )
     Settings = DRSLSettings
+    mutual = True
     settings: DRSLSettings
 
     def stages(self, train: DeviceSplit, context: Context) -> Iterator[Stage]:

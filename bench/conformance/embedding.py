@@ -57,3 +57,7 @@ def similarities(subject: Subject) -> None:
         raise Broken(f"similarity has shape {matrix.shape}, not {expected}")
     if not np.isfinite(matrix).all():
         raise Broken("similarity holds values that are not finite")
+    if subject.cls.mutual:
+        apart = float(np.abs(matrix - fitted.similarities(backwards=True).T).max())
+        if not apart <= TOLERANCE * float(np.abs(matrix).max()):
+            raise Broken(f"similarity is declared mutual, but differs by up to {apart:.3g}")

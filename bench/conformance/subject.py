@@ -59,13 +59,17 @@ class Fitted:
             raise Broken(f"embed({name!r}) returned {type(rows).__name__}, not a NumPy array")
         return rows
 
-    def similarities(self) -> Array:
+    def similarities(self, *, backwards: bool = False) -> Array:
         """Return the similarities ``(n, n)`` of the first two modalities' training rows.
+
+        Args:
+            backwards: whether the second modality asks.
 
         Raises:
             Broken: if the method raises anything.
         """
-        (query, left), (gallery, right) = list(self.train.items())[:2]
+        pair = list(self.train.items())[:2]
+        (query, left), (gallery, right) = reversed(pair) if backwards else pair
         try:
             return np.asarray(self.method.similarity(query, left.features, gallery, right.features))
         except Exception as error:

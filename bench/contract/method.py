@@ -48,6 +48,7 @@ class Method(ABC):
             for every variant. One that sets something to a modality's name is for data that has this
             modality; reports set these variants beside each other.
         search: values that ``tune`` may try, by setting.
+        mutual: whether `similarity` is the same from either side, so that a pair need be scored only once.
         settings: the settings of this instance.
     """
 
@@ -55,6 +56,7 @@ class Method(ABC):
     Settings: ClassVar[type]
     variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     search: ClassVar[Mapping[str, Sequence[Any]]] = {}
+    mutual: ClassVar[bool] = False
 
     def __init__(self, settings: Any = None) -> None:
         """Keep the settings; None means the published ones."""

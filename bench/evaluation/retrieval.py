@@ -18,6 +18,7 @@ from bench.evaluation.ranking import Measure, measure_rankings
 from bench.evaluation.relevance import LabelSets, label_sets
 from bench.evaluation.similarity import (
     ArgsortOrder,
+    KeptSimilarities,
     LearnedSimilarities,
     Side,
     Similarities,
@@ -26,6 +27,9 @@ from bench.evaluation.similarity import (
 )
 
 NOTHING_ELSE: Mapping[str, Measure] = MappingProxyType({})
+
+_KEPT_NUMBERS = 1 << 26
+"""Learned similarities of at most this many pairs are kept for the other direction, 256 MB."""
 
 _Rank = Callable[..., list[Matrix]]
 """Applies measures to the ranking of one direction: ``rank(measures, by_argsort=False)``."""
@@ -58,6 +62,7 @@ class Retrieval:
         self._sides = sides
         self._method = method
         self._threads = threads
+        self._kept: dict[tuple[str, str], Array] = {}
 
     @classmethod
     def of_method(
@@ -143,8 +148,34 @@ class Retrieval:
             right = _confined(right, items)
         rank: _Rank = partial(rank_sides, left, right, threads=self._threads)
         if self._method is not None:
-            rank = partial(_rank_learned, self._method, query, gallery, left, right)
+            learned = self._learned(self._method, query, gallery, left, right, whole=items is None)
+            rank = partial(_rank_learned, learned, left, right)
         return _measured(rules, measures, rank)
+
+    def _learned(
+        self, method: Method, query: str, gallery: str, left: Side, right: Side, *, whole: bool
+    ) -> Similarities:
+        """Return a method's own similarities; those that hold from either side are asked for once.
+
+        Args:
+            method: whose similarity it is.
+            query: modality of the queries.
+            gallery: modality of the gallery.
+            left: the queries.
+            right: the gallery.
+            whole: whether these are all items of the gallery's modality.
+        """
+
+        def similarity(queries: Array, items: Array) -> Array:
+            return method.similarity(query, queries, gallery, items)
+
+        learned = LearnedSimilarities(left, right, similarity)
+        if not (method.mutual and whole and len(left.rows) * len(right.rows) <= _KEPT_NUMBERS):
+            return learned
+        if (gallery, query) in self._kept:
+            return KeptSimilarities(left, right, self._kept[gallery, query].T)
+        self._kept[query, gallery] = learned.of_all_rows()
+        return KeptSimilarities(left, right, self._kept[query, gallery])
 
 
 def _measured(
@@ -190,20 +221,9 @@ def _confined(side: Side, items: Indices) -> Side:
 
 
 def _rank_learned(
-    method: Method,
-    query: str,
-    gallery: str,
-    left: Side,
-    right: Side,
-    measures: Sequence[Measure],
-    by_argsort: bool,
+    learned: Similarities, left: Side, right: Side, measures: Sequence[Measure], by_argsort: bool
 ) -> list[Matrix]:
     """Rank by the method's own similarity; one thread, since a method need not be thread-safe."""
-
-    def similarity(queries: Array, items: Array) -> Array:
-        return method.similarity(query, queries, gallery, items)
-
-    learned: Similarities = LearnedSimilarities(left, right, similarity)
     if by_argsort:
         learned = ArgsortOrder(learned, right.arrangement)
     return measure_rankings(learned, left.arrangement, right.arrangement, measures, threads=1)

@@ -16,6 +16,7 @@ from bench.evaluation.relevance import LabelSets
 from bench.evaluation.threads import run_blocks
 
 _STEP_ITEMS = 1 << 17  # numbers at a time where a pass needs float64 scratch space, to stay in the cache
+_ASKED_ROWS = 256  # queries at a time where a method scores pairs itself
 _WORTH_THREADS = 16  # parts; fewer are done before threads have started
 
 
@@ -129,18 +130,45 @@ class LearnedSimilarities(Similarities):
         self._gallery = gallery
         self._similarity = similarity
 
+    def of_all_rows(self) -> Array:
+        """Return learned similarities of the sides' distinct rows, ``(m_queries, m_gallery)``.
+
+        Raises:
+            RefusedEmbeddings: for a wrong shape, or NaN.
+        """
+        rows = self._queries.rows
+        blocks = [rows[start : start + _ASKED_ROWS] for start in range(0, len(rows), _ASKED_ROWS)]
+        return np.concatenate([self._asked(block) for block in blocks])
+
+    def _asked(self, rows: Array) -> Array:
+        expected = (len(rows), len(self._gallery.rows))
+        return check_similarities(self._similarity(rows, self._gallery.rows), expected)
+
     def block(self, places: Indices) -> Array:
         """Return learned similarities ``(b, n)``.
 
         Raises:
             RefusedEmbeddings: for a wrong shape, or NaN.
         """
-        rows = self._queries.rows[self._queries.arrangement.members(places)]
-        values = check_similarities(
-            self._similarity(rows, self._gallery.rows), (len(rows), len(self._gallery.rows))
-        )
+        values = self._asked(self._queries.rows[self._queries.arrangement.members(places)])
         member = self._gallery.arrangement.member
         return values.copy() if member is None else values[:, member]
+
+
+class KeptSimilarities(Similarities):
+    """Learned similarities of two sides' distinct rows, all at hand."""
+
+    def __init__(self, queries: Side, gallery: Side, values: Array) -> None:
+        """Use ``values`` ``(m_queries, m_gallery)``, in the order of the sides' rows."""
+        self._queries = queries
+        self._gallery = gallery
+        self._values = values
+
+    def block(self, places: Indices) -> Array:
+        """Return kept similarities ``(b, n)``."""
+        values = self._values[self._queries.arrangement.members(places)]
+        member = self._gallery.arrangement.member
+        return values if member is None else values[:, member]
 
 
 class GivenSimilarities(Similarities):

@@ -40,6 +40,7 @@ BROKEN: dict[type[Method], Check] = {
     toys.ZeroLength: embedding.not_collapsed,
     toys.GalleryFirst: embedding.similarities,
     toys.Infinite: embedding.similarities,
+    toys.OneSided: embedding.similarities,
     toys.GlobalDraws: fitting.deterministic,
     toys.Counting: fitting.deterministic,
     toys.NoHalf: fitting.float_types,

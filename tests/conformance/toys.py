@@ -175,6 +175,16 @@ class GalleryFirst(Toy):
         return super().similarity(query_modality, queries, gallery_modality, gallery)[:, :3]
 
 
+class OneSided(Toy):
+    """Says that a pair's similarity is the same from either side, but it is not."""
+
+    mutual = True
+
+    def similarity(self, query_modality: str, queries: Array, gallery_modality: str, gallery: Array) -> Array:
+        cosine = super().similarity(query_modality, queries, gallery_modality, gallery)
+        return cosine + (0.5 if query_modality > gallery_modality else 0.0)
+
+
 class Infinite(Toy):
     def similarity(self, query_modality: str, queries: Array, gallery_modality: str, gallery: Array) -> Array:
         return super().similarity(query_modality, queries, gallery_modality, gallery) * np.inf

@@ -156,6 +156,26 @@ def test_a_learned_similarity_is_asked_for_in_blocks_and_ranked_as_it_is() -> No
     np.testing.assert_allclose(result["audio", "text"].ap["map@all"], exact, atol=1e-12, rtol=0)
 
 
+class _Mutual(_Distance):
+    mutual = True
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_similarity_that_holds_from_either_side_is_asked_for_once_where_memory_allows(
+    monkeypatch: pytest.MonkeyPatch, kept: bool
+) -> None:
+    if not kept:
+        monkeypatch.setattr("bench.evaluation.retrieval._KEPT_NUMBERS", 10)
+    split, method = _split(), _Mutual()
+    twice = {name: modality.take(np.tile(np.arange(len(modality)), 2)) for name, modality in split.items()}
+    result, expected = evaluate(method, Split(twice, 4)), evaluate(_Distance(), Split(twice, 4))
+    assert method.calls["image>text"] == len(split["image"])
+    assert method.calls["text>image"] == (0 if kept else len(split["text"]))
+    for found, other in zip(result.directions, expected.directions, strict=True):
+        for protocol, ap in other.ap.items():
+            np.testing.assert_allclose(found.ap[protocol], ap, atol=1e-12, rtol=0)
+
+
 def test_rows_that_occur_twice_are_compared_once_and_tied_under_a_learned_similarity() -> None:
     split = _split(names=("image", "text"))
     twice = {name: modality.take(np.tile(np.arange(len(modality)), 2)) for name, modality in split.items()}
