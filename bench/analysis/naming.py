@@ -31,6 +31,7 @@ class Naming:
         usual: settings that a cell of this kind would have today; None where that cannot be known.
         modalities: modalities of a dataset in its order; empty where unknown.
         reference: name of the method that the others are compared with; empty where there is none.
+        variants: what each variant of a method sets; empty for a method without any.
     """
 
     title: Callable[[str], str]
@@ -39,6 +40,7 @@ class Naming:
     usual: Callable[[Identity], Mapping[str, Any] | None]
     modalities: Callable[[str], Sequence[str]]
     reference: str = ""
+    variants: Callable[[str], Mapping[str, Mapping[str, Any]]] = lambda _: {}
 
 
 def registry_naming() -> Naming:
@@ -56,6 +58,7 @@ def registry_naming() -> Naming:
         usual=_usual,
         modalities=lambda dataset: modalities.get(dataset, ()),
         reference=min(cards, key=lambda method: (cards[method].position, method), default=""),
+        variants=lambda method: found.methods[method].variants if method in found.methods else {},
     )
 
 

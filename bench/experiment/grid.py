@@ -96,7 +96,8 @@ def plan(request: Request, data: Mapping[str, DataSource]) -> list[Cell]:
         for method in request.methods
         for variant, usual, changes in _variants(request, method, data[given])
         for pair in _modalities(method, _admitted(request, data[given]))
-        if variant in request.variants or _concerns(registry.method(method).variants.get(variant, {}), pair)
+        if variant in request.variants
+        or registry.concerns(registry.method(method).variants.get(variant, {}), pair)
         for seed in request.seeds
     ]
     if not cells:
@@ -156,17 +157,6 @@ def _variants(
         if name == "full" or name in offered
     ]
     return [(variant, *_settings(request, method, variant, data)) for variant in dict.fromkeys(asked)]
-
-
-def _concerns(changes: Mapping[str, Any], modalities: tuple[str, ...]) -> bool:
-    """Return whether a variant makes sense here: it sets nothing to a modality that is not among these."""
-    known = {
-        modality.name
-        for dataset in registry.registered().datasets.values()
-        for modality in dataset.card.modalities
-    }
-    named = {value for value in changes.values() if isinstance(value, str)}
-    return named & known <= set(modalities)
 
 
 def _settings(

@@ -25,6 +25,7 @@ from bench.registry.settings import (
     settings_layers,
 )
 from bench.registry.sources import add_plugin, folder_of, plugins
+from bench.registry.variants import concerns
 
 __all__ = [
     "PROFILES",
@@ -34,6 +35,7 @@ __all__ = [
     "Problem",
     "add_plugin",
     "checked_settings",
+    "concerns",
     "create_method",
     "dataset",
     "dataset_loader",
