@@ -20,6 +20,8 @@ _COMMANDS = {
     "tune": "Choose settings on validation data, with equal budgets.",
     "status": "Say what is recorded, and why cells have no result.",
     "results": "Print one row per cell, direction and protocol.",
+    "why": "Tell the whole story of a cell.",
+    "explain": "Show embeddings under every convention of mAP.",
     "compare": "Test whether two methods differ on a dataset.",
     "merge": "Copy what another machine has recorded into this folder.",
     "check": "Run the conformance suite on methods.",

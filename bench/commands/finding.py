@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -74,7 +74,7 @@ def find(records: Sequence[Record], method: str, dataset: str, which: Which, res
 
 def narrowing(one: Record, others: Sequence[Record]) -> str:
     """Return the options that single one record out among others, such as ``--seed 0 --profile quick``."""
-    columns = {
+    columns: dict[str, Callable[[Identity], str]] = {
         "--variant": lambda who: who.variant,
         "--profile": lambda who: who.profile,
         "--modalities": lambda who: ",".join(who.modalities),
