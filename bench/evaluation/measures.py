@@ -38,9 +38,9 @@ def precision_at_measure(ks: Sequence[int], empty: EmptyRule = "zero") -> Measur
         """Count the certain hits, then take off those that ties may push out of the top k."""
         if ranks.above.shape[1] == 0:
             return np.full((len(ranks.above), len(ks)), _nothing(empty))
-        found = np.stack([(ranks.above < k).sum(axis=1) for k in ks], axis=1).astype(np.float64)
+        found = _hits_before(ranks.above, ks).astype(np.float64)
         ties = ranks.ties
-        for column, k in enumerate(ks):
+        for column, k in enumerate(ks if len(ties.row) else ()):
             g = np.flatnonzero((ties.before < k) & (k < ties.before + ties.size))  # at most one per query
             outside = (ties.before + ties.size - k)[g] / ties.size[g]
             found[ties.row[g], column] -= ties.relevant[g] * outside
@@ -65,15 +65,12 @@ def interpolated_precision_measure(levels: Sequence[float], empty: EmptyRule = "
         hits, found, size = _tie_spans(ranks)
         at_end = found / (ranks.above + size)
         from_here = np.maximum.accumulate(at_end[:, ::-1], axis=1)[:, ::-1]
-        columns = []
-        for level in levels:
-            needed = level * n_relevant - 1e-9  # .7 * 10 is a little more than 7
-            j = max(int(np.ceil(needed)) - 1, 0)
-            p, h = ranks.above[:, j], hits[:, j]
-            share = (found[:, j] - h) / size[:, j]
-            step = np.maximum(np.ceil((needed - h) / share - 1e-9), 1.0)
-            columns.append(np.maximum((h + step * share) / (p + step), from_here[:, j]))
-        return np.stack(columns, axis=1)
+        needed = np.asarray(levels) * n_relevant - 1e-9  # .7 * 10 is a little more than 7
+        j = np.maximum(np.ceil(needed).astype(np.intp) - 1, 0)
+        p, h = ranks.above[:, j], hits[:, j]
+        share = (found[:, j] - h) / size[:, j]
+        step = np.maximum(np.ceil((needed - h) / share - 1e-9), 1.0)
+        return np.asarray(np.maximum((h + step * share) / (p + step), from_here[:, j]))
 
     return measure
 
@@ -156,11 +153,26 @@ def _denominator(found: Counts, n_relevant: int, k: int, protocol: Protocol) -> 
     return min(n_relevant, k) if protocol.denominator == "min" else n_relevant
 
 
+def _hits_before(above: Counts, ks: Sequence[int]) -> Counts:
+    """Return how many relevant items have fewer than k items above them, ``(b, len(ks))``, in one pass."""
+    order = np.argsort(ks)
+    bins = len(ks) + 1
+    reached = np.searchsorted(np.asarray(ks)[order], above, side="right")  # cut-offs that an item misses
+    reached += np.arange(len(above))[:, None] * bins
+    counts = np.bincount(reached.reshape(-1), minlength=len(above) * bins).reshape(len(above), bins)
+    hits = np.empty((len(above), len(ks)), dtype=np.int64)
+    hits[:, order] = counts.cumsum(axis=1)[:, :-1]
+    return hits
+
+
 def _tie_spans(ranks: Ranks) -> tuple[Counts, Counts, Counts]:
     """Return, per relevant item: hits before its tie group, hits up to the group's end, the group's size."""
     hits = np.tile(np.arange(ranks.above.shape[1]), (len(ranks.above), 1))
     found, size = hits + 1, np.ones_like(hits)
-    ties, items = ranks.ties, _items(ranks.ties)
+    ties = ranks.ties
+    if len(ties.row) == 0:
+        return hits, found, size
+    items = _items(ties)
     hits[items] = np.repeat(ties.hits, ties.relevant)
     found[items] = np.repeat(ties.hits + ties.relevant, ties.relevant)
     size[items] = np.repeat(ties.size, ties.relevant)

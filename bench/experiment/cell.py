@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import time
+import traceback
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
@@ -32,26 +33,28 @@ from bench.contract.context import Progress, Value
 from bench.contract.limits import unsuitable
 from bench.data import class_matched, load_dataset
 from bench.evaluation import Evaluation, Protocol, evaluate
+from bench.experiment.evaluating import PerQuery, evaluate_states
 from bench.experiment.failures import failure_of
 from bench.experiment.grid import Cell
+from bench.experiment.viewing import view_of
 from bench.experiment.workplace import Workplace, command_for
 from bench.records.circumstances import collect, device_peak_memory, reset_peak_memory, utc_now
-from bench.records.schema import Circumstances, Failure, Metric, Record, Result, Rows, Selected, Status
+from bench.records.schema import Circumstances, Failure, Record, Result, Rows, Selected, Status
+from bench.records.view import View
 from bench.registry import plain
 
 MAP_ALL = Protocol.parse("map@all")
 
-PerQuery = dict[tuple[str, str, str, str], Any]
-
 
 @dataclass(frozen=True)
 class Finished:
-    """A cell's record and the files that go with it."""
+    """A cell's record and the files that go with it; there is a view where it is done."""
 
     record: Record
     per_query: PerQuery
     trace: list[dict[str, Value]]
     log: str
+    view: View | None = None
 
 
 def run_cell(cell: Cell, place: Workplace, progress: Progress | None = None) -> Finished:
@@ -72,7 +75,7 @@ def run_cell(cell: Cell, place: Workplace, progress: Progress | None = None) -> 
     record = Record(
         identity=cell.identity, status=status, result=result, failure=failure, circumstances=circumstances
     )
-    return Finished(record, run.per_query, run.trace.rows, run.log.getvalue())
+    return Finished(record, run.per_query, run.trace.rows, run.log.getvalue(), run.view)
 
 
 def lost(
@@ -151,6 +154,7 @@ class CellRun:
         self.clock = _Clock()
         self.trace = Trace()
         self.per_query: PerQuery = {}
+        self.view: View | None = None
         self.log = io.StringIO()
         self._cell = cell
         self._place = place
@@ -192,10 +196,15 @@ class CellRun:
         """Take the cell from its data to its numbers."""
         identity = self._cell.identity
         (method, dataset, train), checkpoints, selected, notes, audit = self.decided()
+        selection = "best" if checkpoints else "none"
         with self.clock.part("evaluate"), threadpool_limits(identity.threads):
-            metrics = self._evaluate(method, dataset.test, checkpoints)
+            metrics, self.per_query, shown = evaluate_states(
+                method, dataset.test, checkpoints, selection, identity.threads
+            )
+        with self.clock.part("view"), threadpool_limits(identity.threads):
+            self.view = self._view(method, dataset, checkpoints, shown)
         return Result(
-            selection="best" if checkpoints else "none",
+            selection=selection,
             selected=selected,
             audit=audit,
             pairing=train.pairing,
@@ -228,31 +237,21 @@ class CellRun:
             oracle=_oracle(dataset.test, identity.threads) if self._place.trace_test else None,
         )
 
-    def _evaluate(self, method: Method, test: Split, checkpoints: Mapping[str, Checkpoint]) -> list[Metric]:
-        """Evaluate every selected state, each once even if several rules chose it."""
-        metrics: list[Metric] = []
-        known: dict[str, Evaluation] = {}
-        for rule in checkpoints or ("none",):
-            state = str(checkpoints[rule].epoch) if checkpoints else ""
-            if state not in known:
-                if checkpoints:
-                    method.restore(rule)
-                known[state] = evaluate(method, test, threads=self._cell.identity.threads)
-            for direction in known[state].directions:
-                for protocol, ap in direction.ap.items():
-                    self.per_query[rule, protocol, direction.query, direction.gallery] = ap
-                    metrics.append(
-                        Metric(
-                            query=direction.query,
-                            gallery=direction.gallery,
-                            protocol=protocol,
-                            selection=rule,
-                            value=direction.map(protocol),
-                            queries=len(test[direction.query]),
-                            items=len(test[direction.gallery]),
-                        )
-                    )
-        return metrics
+    def _view(
+        self,
+        method: Method,
+        dataset: Dataset,
+        checkpoints: Mapping[str, Checkpoint],
+        shown: Evaluation,
+    ) -> View | None:
+        """Return what is drawn of the cell; its numbers are not lost where that cannot be made."""
+        try:
+            if checkpoints:
+                method.restore("best")
+            return view_of(method, dataset, shown)
+        except Exception:
+            print("nothing can be drawn of this cell:", traceback.format_exc(), sep="\n", file=self.log)
+            return None
 
 
 def _oracle(test: Split, threads: int) -> Callable[[Method], float]:

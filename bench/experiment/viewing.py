@@ -1,0 +1,218 @@
+"""What a report draws of a cell, taken from its evaluation: curves, a sample of the space, galleries.
+
+Which rows are shown depends on the data alone, so that methods can be compared on them, and so does the size
+of what is kept: it is bounded, however large the test split.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
+from types import MappingProxyType
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.contract import Array, Dataset, Method, Shown, Split
+from bench.data.partition import fixed_generator, stratified_rows
+from bench.evaluation import Direction, Evaluation
+from bench.evaluation.measures import interpolated_precision_measure, precision_at_measure
+from bench.evaluation.ranking import Measure
+from bench.experiment.pictures import with_palette
+from bench.records.view import Curves, Exhibits, Gallery, Space, View
+
+RANKS: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
+LEVELS: Final = tuple(level / 20 for level in range(21))
+MEASURES: Final[Mapping[str, Measure]] = MappingProxyType(
+    {"precision": precision_at_measure(RANKS), "interpolated": interpolated_precision_measure(LEVELS)}
+)
+"""What `evaluate` has to compute, besides its protocols, for a view."""
+
+CLASSES: Final = 10
+POINTS: Final = 600
+"""Rows of the sample of the common space, over all modalities; half of them at most are of one."""
+DIMENSIONS: Final = 16
+RESULTS: Final = 10
+TEXT: Final = 120
+"""Characters of an item's text."""
+
+_Rows = NDArray[np.int64]
+
+
+def view_of(method: Method, dataset: Dataset, evaluation: Evaluation) -> View:
+    """Return what is drawn of a fitted method.
+
+    Args:
+        method: in the state that was evaluated.
+        dataset: the test split of which was evaluated.
+        evaluation: with `MEASURES` and ``map@all``.
+    """
+    test = dataset.test
+    classes = {name: classes_of(modality.labels) for name, modality in test.items()}
+    queries = {name: _query_rows(dataset, test, name, classes[name]) for name in test}
+    galleries = tuple(
+        _gallery(method, test, evaluation, direction, queries[direction.query])
+        for direction in evaluation.directions
+    )
+    items = dataset.items
+    shown = ((name, _rows_in(name, galleries)) for name in test)
+    space = _space(dataset, test, evaluation.embeddings, classes) if evaluation.embeddings else None
+    return View(
+        sizes={name: len(modality) for name, modality in test.items()},
+        n_classes=test.n_classes,
+        class_names=tuple(items.classes),
+        curves=tuple(_curves(direction, len(test[direction.gallery])) for direction in evaluation.directions),
+        space=space,
+        no_space=""
+        if space
+        else f"{method.card.title} compares by a similarity that it has learned, and not in a common space",
+        galleries=galleries,
+        exhibits={name: _exhibits(rows, classes[name], items.shown.get(name)) for name, rows in shown},
+    )
+
+
+def classes_of(labels: Array) -> _Rows:
+    """Return the class ``(n,)`` of every row: of several the rarest, of none class 0.
+
+    Args:
+        labels: ``(n,)``, or ``(n, C)`` 0/1.
+    """
+    if labels.ndim == 1:
+        return labels.astype(np.int64)
+    has = labels == 1
+    rarity = np.empty(has.shape[1], dtype=np.int64)
+    rarity[np.argsort(has.sum(axis=0), kind="stable")] = np.arange(has.shape[1])[::-1]
+    return np.asarray(np.where(has, rarity + 1, 0).argmax(axis=1))
+
+
+def _curves(direction: Direction, size: int) -> Curves:
+    ranks = np.asarray([rank for rank in RANKS if rank <= size], dtype=np.int32)
+    precision = direction.measured["precision"].mean(axis=0)[: len(ranks)]
+    interpolated = direction.measured["interpolated"].mean(axis=0)
+    # A mean of ones may come out a rounding above one.
+    shares = (np.clip(values, 0.0, 1.0) for values in (precision, interpolated))
+    return Curves(direction.query, direction.gallery, ranks, next(shares), np.asarray(LEVELS), next(shares))
+
+
+def _query_rows(dataset: Dataset, test: Split, name: str, classes: _Rows) -> _Rows:
+    """Return the queries of a modality that a gallery shows: classes in turn, the largest first.
+
+    Where rows are pairs, they are the same in every modality.
+    """
+    generator = _generator("gallery", dataset, test, name)
+    counts = np.bincount(classes)
+    order = generator.permutation(len(classes))
+    turn = np.empty(len(classes), dtype=np.int64)  # how many of a row's class come before it
+    for number in np.flatnonzero(counts):
+        own = order[classes[order] == number]
+        turn[own] = np.arange(len(own))
+    ranked = np.lexsort((classes, -counts[classes], turn))
+    return np.asarray(ranked[: 12 if len(test) == 2 else 6])
+
+
+def _gallery(
+    method: Method, test: Split, evaluation: Evaluation, direction: Direction, rows: _Rows
+) -> Gallery:
+    """Return the first results of some queries; equally similar items are in the order of their rows."""
+    query, gallery = direction.query, direction.gallery
+    if evaluation.embeddings:
+        left, right = evaluation.embeddings[query][rows], evaluation.embeddings[gallery]
+        similarity = (_unit(left) @ _unit(right).T).round(12)
+    else:
+        left, right = test[query].features[rows], test[gallery].features
+        similarity = np.asarray(method.similarity(query, left, gallery, right))
+    results = np.argsort(-similarity, axis=1, kind="stable")[:, :RESULTS]
+    wanted, found = test[query].labels[rows], test[gallery].labels[results]
+    relevant = wanted[:, None] == found
+    if relevant.ndim == 3:
+        relevant = ((wanted[:, None] == 1) & (found == 1)).any(axis=2)
+    return Gallery(
+        query,
+        gallery,
+        rows.astype(np.int32),
+        direction.ap["map@all"][rows],
+        results.astype(np.int32),
+        relevant,
+    )
+
+
+def _rows_in(name: str, galleries: Sequence[Gallery]) -> _Rows:
+    """Return the rows of a modality that occur in galleries, ascending."""
+
+    def parts() -> Iterator[Any]:
+        for gallery in galleries:
+            if gallery.query == name:
+                yield gallery.rows
+            if gallery.gallery == name:
+                yield gallery.results.reshape(-1)
+
+    return np.unique(np.fromiter(chain.from_iterable(parts()), dtype=np.int64))
+
+
+def _exhibits(rows: _Rows, classes: _Rows, shown: Shown | None) -> Exhibits:
+    """Return class and item of some rows."""
+    own = rows.astype(np.int32), classes[rows].astype(np.int32)
+    if shown is None:
+        return Exhibits(*own)
+    if isinstance(shown, np.ndarray):
+        pixels, palette = with_palette(shown[rows])
+        return Exhibits(*own, pixels=pixels, palette=palette)
+    texts = (shown[int(row)] for row in rows)
+    return Exhibits(
+        *own, texts=tuple(text if len(text) <= TEXT else text[: TEXT - 1] + "…" for text in texts)
+    )
+
+
+def _space(
+    dataset: Dataset, test: Split, embeddings: Mapping[str, Array], classes: Mapping[str, _Rows]
+) -> Space:
+    """Return a sample of the largest classes, in the principal directions of all modalities together."""
+    counts = sum(np.bincount(own, minlength=test.n_classes) for own in classes.values())
+    chosen = np.argsort(-np.asarray(counts), kind="stable")[:CLASSES]
+    limit = POINTS // len(test)
+    rows: dict[str, _Rows] = {}
+    for name, own in classes.items():
+        rows[name] = np.flatnonzero(np.isin(own, chosen))
+        if len(rows[name]) > limit:
+            generator = _generator("space", dataset, test, name)
+            rows[name] = rows[name][stratified_rows(own[rows[name]], limit, generator)]
+    rows = {name: own for name, own in rows.items() if len(own)}
+    stacked = np.concatenate([_unit(embeddings[name][own]) for name, own in rows.items()])
+    points, held = _principal(stacked)
+    ends = np.cumsum([len(own) for own in rows.values()])[:-1]
+    return Space(
+        {name: own.astype(np.int32) for name, own in rows.items()},
+        {name: classes[name][own].astype(np.int32) for name, own in rows.items()},
+        dict(zip(rows, np.split(points, ends), strict=True)),
+        held,
+    )
+
+
+def _principal(rows: NDArray[np.float64]) -> tuple[NDArray[np.float32], float]:
+    """Return rows ``(n, d)`` in their first principal directions, and the share of the variance in these."""
+    from scipy.linalg import eigh  # here, since whoever plans cells need not wait for it
+
+    centred = rows - rows.mean(axis=0)
+    wide = centred.shape[1] > centred.shape[0]
+    gram = centred @ centred.T if wide else centred.T @ centred
+    size = len(gram)
+    values, vectors = eigh(gram, subset_by_index=[max(0, size - DIMENSIONS), size - 1])
+    values, vectors = np.maximum(values[::-1], 0.0), vectors[:, ::-1]
+    points = vectors * np.sqrt(values) if wide else centred @ vectors
+    # An eigenvector's sign means nothing; it is fixed so that the same rows give the same bytes.
+    largest = np.abs(points).argmax(axis=0)
+    points *= np.where(points[largest, np.arange(points.shape[1])] < 0, -1.0, 1.0)
+    total = float(np.trace(gram))
+    return points.astype(np.float32), min(1.0, float(values.sum()) / total) if total > 0 else 1.0
+
+
+def _generator(what: str, dataset: Dataset, test: Split, name: str) -> np.random.Generator:
+    return fixed_generator(what, dataset.name, "pairs" if test.paired else name)
+
+
+def _unit(rows: Array) -> NDArray[np.float64]:
+    """Scale rows to unit length; in two steps, so that no square overflows or vanishes."""
+    wide = rows.astype(np.float64)
+    wide = wide / np.abs(wide).max(axis=1, keepdims=True)
+    return np.asarray(wide / np.linalg.norm(wide, axis=1, keepdims=True))
