@@ -1,0 +1,279 @@
+"""What a method's parts are worth: each variant against the method itself, paired by seed and by query."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from bench import registry
+from bench.analysis.choices import chosen_of, quality_of
+from bench.analysis.excerpts import Spread, by_seed, excerpt_of, spread_of
+from bench.analysis.groups import Data, Line, by_data, lines_of
+from bench.analysis.naming import Naming, is_usual
+from bench.analysis.paired import Comparison, Pair, compare, pair_of
+from bench.analysis.queries import Field
+from bench.analysis.tables import Direction, Row
+from bench.records.schema import Identity, Record
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A variant minus the method itself in one direction or on average.
+
+    Attributes:
+        spread: of the differences by seed, from the seeds that both have.
+        comparison: the test over queries; None where none was made, as of averages.
+    """
+
+    spread: Spread
+    comparison: Comparison | None = None
+
+
+@dataclass(frozen=True)
+class Component:
+    """One variant of a method.
+
+    Attributes:
+        variant: its name.
+        label: of its row in the tables.
+        changes: the settings in which it differs from the method itself; empty where it is the same here.
+        modality: the modality that its only change names; empty where there is none.
+        row: its numbers.
+        differences: by column; without those for which no seed is shared.
+    """
+
+    variant: str
+    label: str
+    changes: dict[str, Any]
+    modality: str
+    row: Row
+    differences: dict[Direction, Difference]
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """A method and its variants on one data, with otherwise the same settings.
+
+    Attributes:
+        data: on which.
+        protocol: id of the evaluation rule.
+        selection: rule that chose the state.
+        method: registry name.
+        label: of the method's own row in the tables.
+        columns: directions, then the average.
+        full: numbers of the method itself.
+        components: variants in the order in which the method's file names them.
+        chosen: how many fits of the method itself chose which modality, where variants fix this choice.
+        quality: S_k, what the method went by when it chose, by modality: mean over its fits.
+        missing: variants that this data admits and that are not recorded.
+        omitted: what could not be compared, and why.
+    """
+
+    data: Data
+    protocol: str
+    selection: str
+    method: str
+    label: str
+    columns: tuple[Direction, ...]
+    full: Row
+    components: tuple[Component, ...]
+    chosen: dict[str, int] = field(default_factory=dict)
+    quality: dict[str, Spread] = field(default_factory=dict)
+    missing: tuple[str, ...] = ()
+    omitted: tuple[str, ...] = ()
+
+    @property
+    def choices(self) -> tuple[Component, ...]:
+        """Return the variants that fix a choice among modalities."""
+        return tuple(component for component in self.components if component.modality)
+
+
+def ablations_of(
+    records: Iterable[Record], naming: Naming, protocols: Sequence[str], selection: str = "best"
+) -> list[Ablation]:
+    """Return an ablation per data, method with recorded variants, and protocol; nothing is tested yet."""
+    return [
+        _ablation(data, line, members, naming, protocol, selection)
+        for data, group in by_data(records).items()
+        for line, members in _families(lines_of(group, naming), naming)
+        for protocol in protocols
+    ]
+
+
+def with_tests(ablation: Ablation, fields: Sequence[Field]) -> Ablation:
+    """Return the ablation with tests over queries; Holm's adjustment is over the variants of a direction.
+
+    Args:
+        ablation: as `ablations_of` made it.
+        fields: average precisions per query; without the one of this data there are no tests.
+    """
+    key = (ablation.data, ablation.protocol, ablation.selection)
+    members = {
+        member.label: member
+        for one in fields
+        if (one.data, one.protocol, one.selection) == key
+        for member in one.members
+    }
+    full = members.get(ablation.label)
+    if full is None:
+        return ablation
+    tried = [
+        pair_of(members[component.label], full, direction)
+        for component in ablation.components
+        if component.label in members
+        for direction in ablation.columns
+        if direction in component.differences and direction in full.values
+    ]
+    compared = {
+        (one.first, one.direction): one for one in compare([pair for pair in tried if isinstance(pair, Pair)])
+    }
+    components = tuple(_marked(component, compared) for component in ablation.components)
+    omitted = (*ablation.omitted, *(reason for reason in tried if isinstance(reason, str)))
+    return replace(ablation, components=components, omitted=omitted)
+
+
+def unablated(records: Iterable[Record], naming: Naming) -> dict[str, list[Data]]:
+    """Return, by method that has variants, the data on which it was run and none of them was."""
+    found: dict[str, list[Data]] = defaultdict(list)
+    for data, group in by_data(records).items():
+        variants: dict[str, set[str]] = defaultdict(set)
+        for record in group:
+            variants[record.identity.method].add(record.identity.variant)
+        for method in sorted(variants, key=naming.order):
+            if naming.variants(method) and variants[method] == {"full"}:
+                found[method].append(data)
+    return {method: found[method] for method in sorted(found, key=naming.order)}
+
+
+def _marked(component: Component, compared: Mapping[tuple[str, Direction], Comparison]) -> Component:
+    differences = {
+        direction: replace(one, comparison=compared.get((component.label, direction)))
+        for direction, one in component.differences.items()
+    }
+    return replace(component, differences=differences)
+
+
+def _families(lines: Sequence[Line], naming: Naming) -> list[tuple[Line, list[Line]]]:
+    """Return each line of a method itself that has variants, with these.
+
+    A variant belongs to the line that it differs from only by what it changes. Where that fits several, as
+    after a sweep of a setting that it changes, the one with the usual settings has it, or else the nearest
+    one, or else the one that most variants fit.
+    """
+    fulls = [line for line in lines if _who(line).variant == "full"]
+    fitting = {
+        place: [number for number, full in enumerate(fulls) if _differs_by_variant(line, full, naming)]
+        for place, line in enumerate(lines)
+        if _who(line).variant != "full"
+    }
+    support = Counter(number for numbers in fitting.values() for number in numbers)
+    families: dict[int, list[Line]] = defaultdict(list)
+    for place, numbers in fitting.items():
+        one = _who(lines[place])
+        ranked = [
+            (
+                not _is_usual(fulls[number], naming),
+                len(_changes(one, _who(fulls[number]))),
+                -support[number],
+                number,
+            )
+            for number in numbers
+        ]
+        if ranked:
+            families[min(ranked)[-1]].append(lines[place])
+    return [(fulls[number], families[number]) for number in sorted(families)]
+
+
+def _differs_by_variant(line: Line, full: Line, naming: Naming) -> bool:
+    one, other = _who(line), _who(full)
+    if (one.method, one.threads, len(one.modalities)) != (other.method, other.threads, len(other.modalities)):
+        return False
+    changed = naming.variants(one.method).get(one.variant)
+    # What a variant that is registered no more changed cannot be known: what differs is shown.
+    return changed is None or _changes(one, other).keys() <= changed.keys()
+
+
+def _changes(one: Identity, other: Identity) -> dict[str, Any]:
+    """Return the settings of the one in which it differs from the other."""
+    keys = sorted(one.settings.keys() | other.settings.keys())
+    return {
+        key: one.settings.get(key)
+        for key in keys
+        if key not in one.settings or key not in other.settings or one.settings[key] != other.settings[key]
+    }
+
+
+def _ablation(
+    data: Data, line: Line, members: Sequence[Line], naming: Naming, protocol: str, selection: str
+) -> Ablation:
+    who = _who(line)
+    offered = [*naming.variants(who.method)]
+    order = {variant: place for place, variant in enumerate(offered)}
+    ordered = sorted(members, key=lambda one: (order.get(_who(one).variant, len(order)), one.label))
+    excerpt = excerpt_of([line, *ordered], naming, protocol, selection)
+    own = by_seed(line.records, excerpt.columns, protocol, selection)
+    components = [
+        _component(
+            one, row, who, excerpt.columns, by_seed(one.records, excerpt.columns, protocol, selection), own
+        )
+        for one, row in zip(ordered, excerpt.rows[1:], strict=True)
+    ]
+    keys = {key for component in components if component.modality for key in component.changes}
+    recorded = {component.variant for component in components}
+    return Ablation(
+        data=data,
+        protocol=protocol,
+        selection=selection,
+        method=who.method,
+        label=line.label,
+        columns=excerpt.columns,
+        full=excerpt.rows[0],
+        components=tuple(components),
+        chosen=chosen_of(line.records, keys),
+        quality=quality_of(line.records),
+        missing=tuple(
+            variant
+            for variant, changes in naming.variants(who.method).items()
+            if variant not in recorded and registry.concerns(changes, _modalities(line.records))
+        ),
+    )
+
+
+def _component(
+    line: Line,
+    row: Row,
+    full: Identity,
+    columns: Sequence[Direction],
+    values: Mapping[Direction, Mapping[int, float]],
+    own: Mapping[Direction, Mapping[int, float]],
+) -> Component:
+    differences = {}
+    for column in columns:
+        seeds = sorted(values.get(column, {}).keys() & own.get(column, {}).keys())
+        spread = spread_of([values[column][seed] - own[column][seed] for seed in seeds])
+        if spread is not None:
+            differences[column] = Difference(spread)
+    changes = _changes(_who(line), full)
+    named = [value for value in changes.values() if value in _modalities(line.records)]
+    return Component(
+        variant=_who(line).variant,
+        label=line.label,
+        changes=changes,
+        modality=named[0] if named and len(changes) == 1 else "",
+        row=row,
+        differences=differences,
+    )
+
+
+def _modalities(records: Sequence[Record]) -> list[str]:
+    return list(dict.fromkeys(name for record in records for name in record.identity.modalities))
+
+
+def _is_usual(line: Line, naming: Naming) -> bool:
+    return is_usual(line.label, _who(line).method, naming)
+
+
+def _who(line: Line) -> Identity:
+    return line.records[0].identity

@@ -1,0 +1,52 @@
+"""Records of one method under many settings and variants."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from bench.analysis.naming import Naming
+from bench.records import Record
+from tests.analysis.making import IT, TI, Shelf
+
+USUAL: dict[str, Any] = {"alpha": 0.1, "beta": 1.0, "mix": 0.5, "prior": "selected"}
+VARIANTS: dict[str, dict[str, Any]] = {
+    "without_both": {"alpha": 0.0, "beta": 0.0},
+    "without_alpha": {"alpha": 0.0},
+    "random": {"prior": "random"},
+    **{f"prior_{name}": {"prior": name} for name in ("image", "text", "audio")},
+}
+NAMING = Naming(
+    title=str.upper,
+    order=lambda method: (0, method),
+    role=lambda _: "proposed",
+    usual=lambda who: {**USUAL, **VARIANTS.get(who.variant, {})},
+    modalities=lambda _: (),
+    variants=lambda method: VARIANTS if method == "ours" else {},
+)
+
+
+def add(
+    shelf: Shelf,
+    value: float = 0.5,
+    variant: str = "full",
+    seed: int = 0,
+    notes: Mapping[str, Any] | None = None,
+    spread: float = 0.01,
+    **more: Any,
+) -> Record:
+    """Add a record whose mAP is ``value``; ``more`` are settings, or fields of the identity."""
+    fields = {key: more.pop(key) for key in [*more] if key not in USUAL}
+    settings = {**USUAL, **VARIANTS.get(variant, {}), **more}
+    settings = fields.pop("settings", settings)
+    queries = [value - spread, value, value + spread]
+    fields = {"method": "ours", **fields}
+    record = shelf.add({IT: queries, TI: queries}, variant=variant, seed=seed, settings=settings, **fields)
+    if notes is None:
+        return record
+    assert record.result is not None
+    noted = msgspec.structs.replace(record, result=msgspec.structs.replace(record.result, notes=dict(notes)))
+    shelf.records[-1] = noted
+    return noted
