@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Final
 
 from bench.commands.phrases import printable
-from bench.execution.campaign import CampaignEvent, Ended, Planned, Waiting
+from bench.execution.events import CampaignEvent, Ended, Held, Planned, Unstarted, Waiting
 from bench.execution.tally import Tally
 from bench.execution.tasks import Notice, Retried
+from bench.experiment.grid import Cell
 
 STOPPING: Final = "stopping: cells that run may finish; Ctrl-C again abandons them"
 """What is said after the first Ctrl-C."""
@@ -92,17 +94,23 @@ def line_of(event: CampaignEvent, tally: Tally) -> str:
         return f"again, {again}: {printable(event.task.title)}{_because(event.lost.reason)}"
     if isinstance(event, Notice):
         return f"note: {printable(event.sentence)}"
+    if isinstance(event, Held):
+        return f"not on disk yet, to be tried again: {printable(event.cell.title)}{_because(event.reason)}"
+    if isinstance(event, Unstarted):
+        return f"not started, because the disk of the results is full: {_first(event.cells)}"
     if isinstance(event, Waiting) and event.cells:
-        first, *others = (printable(cell.title) for cell in event.cells)
-        return f"waiting for another run on this folder: {first}" + (
-            f" and {len(others)} more" if others else ""
-        )
+        return f"waiting for another run on this folder: {_first(event.cells)}"
     if isinstance(event, Planned) and event.unclaimed:
         return (
             f"note: there are no file locks on the results folder ({event.unclaimed}): "
             "a second run on it may do cells twice"
         )
     return ""
+
+
+def _first(cells: Sequence[Cell]) -> str:
+    others = f" and {len(cells) - 1} more" if len(cells) > 1 else ""
+    return f"{printable(cells[0].title)}{others}"
 
 
 def _because(reason: str) -> str:

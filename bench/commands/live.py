@@ -14,7 +14,7 @@ from rich.text import Text
 
 from bench.commands.display import STOPPING, Display
 from bench.commands.phrases import clock, headline, printable, stage
-from bench.execution.campaign import CampaignEvent, Ended
+from bench.execution.events import CampaignEvent, Ended
 from bench.execution.tally import Tally
 from bench.records.running import Running
 

@@ -30,6 +30,8 @@ def headline(state: RunState, now: float) -> str:
     words = [f"{state.ended}/{state.total} cells{part}", f"{state.failed} failed", clock(now - state.began)]
     if state.left is not None and state.left >= 1.0:
         words.append(f"about {clock(state.left)} left")
+    if state.held:
+        words.append(f"{state.held} not on disk yet, which is full")
     if state.waiting:
         words.append(f"waiting for {state.waiting} cells of another run on this folder")
     return ", ".join(words)

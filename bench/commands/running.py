@@ -30,7 +30,10 @@ if TYPE_CHECKING:
     from bench.records.claims import Claims
     from bench.records.store import Store
 
-_RETRY = ("failed", "timeout", "out-of-memory", "refused", "skipped", "stale", "all")
+_RETRY = (
+    *("failed", "exited", "killed", "lost", "disk-full", "timeout", "out-of-memory", "refused", "skipped"),
+    *("stale", "all"),
+)
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,8 @@ job_options = grouped(
             "--retry",
             multiple=True,
             type=click.Choice(_RETRY),
-            help="Run recorded failures again; stale: what an earlier version of a method's file made.",
+            help="Run again what ended so; failed: also exited, killed, lost, disk-full; all: what is not "
+            "done or skipped; stale: what an earlier version of a method's file made.",
         ),
         click.option("--trace-test", is_flag=True, help="Trace test mAP per epoch too (labelled oracle)."),
         click.option("--shard", default=None, metavar="I/N", help="Run only part I of N of the grid."),
@@ -166,7 +170,15 @@ def _run(plan: _Plan, claims: Claims, place: Workplace, execute: Executor[Any]) 
                 ready, store, place, execute=execute, on_event=display, claims=claims, stop=interrupts.stop
             )
         stopped = interrupts.asked
-    ran = Ran(tally.ran, time.monotonic() - begin, stopped, what, unusable)
+    ran = Ran(
+        tally.ran,
+        time.monotonic() - begin,
+        stopped,
+        what,
+        left_out=unusable,
+        unwritten=tally.unwritten,
+        unstarted=tally.unstarted,
+    )
     lines, complete = summarise(plan.cells, store, ran)
     click.echo("\n".join(lines))
     if stopped:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 from bench.commands.phrases import printable
 from bench.contract.errors import DataError
-from bench.execution.campaign import count_statuses
+from bench.execution.campaign import standings
 from bench.experiment.grid import Cell
+from bench.records.schema import STATUSES
 from bench.records.store import Store
 
 _LINES: Final = 9
@@ -17,6 +19,8 @@ _LINES: Final = 9
 
 _LENGTH: Final = 200
 """Letters of a reason."""
+
+_ORDER: Final[tuple[str, ...]] = (*STATUSES, "missing")
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,8 @@ class Ran:
         stopped: whether Ctrl-C ended it.
         what: part of the grid, such as ``shard 1/4``; empty for all of it.
         left_out: why cells of a dataset were not run, by the dataset as given.
+        unwritten: why cells that ended in it have no record, by digest: the disk was full.
+        unstarted: digests of cells that were not started because of that.
     """
 
     cells: int
@@ -36,19 +42,27 @@ class Ran:
     stopped: bool
     what: str
     left_out: Mapping[str, str]
+    unwritten: Mapping[str, str] = field(default_factory=dict)
+    unstarted: Collection[str] = ()
 
 
 def summarise(cells: Sequence[Cell], store: Store, ran: Ran) -> tuple[list[str], bool]:
     """Return the lines to print, and whether every cell is done or skipped for a declared reason."""
-    counts = count_statuses(cells, store)
-    total = ", ".join(f"{number} {status}" for status, number in counts.items() if number)
+    found = standings(cells, store, ran.unwritten)
+    counts = Counter(found.values())
+    ordered = sorted(counts.items(), key=lambda item: _ORDER.index(item[0]))
+    total = ", ".join(f"{number} {status}" for status, number in ordered)
     part = f" of {ran.what}" if ran.what else ""
     lines = [f"{len(cells)} cells{part}: {total or 'none'}; {ran.cells} run now in {ran.seconds:.1f} s"]
     if counts["done"] < len(cells):
-        lines += _reasons(cells, store, ran)
+        lines += _reasons(cells, found, store, ran)
     bad = len(cells) - counts["done"] - counts["skipped"]
     if ran.stopped and counts["missing"]:
         lines.append("next: the same command again; it runs only what is missing")
+    elif ran.unwritten or ran.unstarted:
+        lines.append(
+            f"next: free some space for {store.root}, then the same command; it runs only what is missing"
+        )
     elif bad:
         lines.append(f"why: python -m bench status --results {store.root}; to try again: add --retry all")
     elif counts["done"]:
@@ -58,14 +72,13 @@ def summarise(cells: Sequence[Cell], store: Store, ran: Ran) -> tuple[list[str],
     return lines, not bad
 
 
-def _reasons(cells: Sequence[Cell], store: Store, ran: Ran) -> list[str]:
+def _reasons(cells: Sequence[Cell], found: Mapping[str, str], store: Store, ran: Ran) -> list[str]:
     """Return a line per status and reason, the most frequent first."""
-    statuses = store.statuses()
     groups: dict[tuple[str, str], list[str]] = {}
     for cell in cells:
-        status = statuses.get(cell.identity.digest, "missing")
+        status = found[cell.identity.digest]
         if status != "done":
-            key = (status, _reason(cell, store) if status != "missing" else _absence(cell, store, ran))
+            key = (status, _reason(cell, store, ran) if status != "missing" else _absence(cell, store, ran))
             groups.setdefault(key, []).append(cell.title)
     ordered = sorted(groups.items(), key=lambda item: (-len(item[1]), item[0]))
     lines = [_line(*key, titles) for key, titles in ordered[:_LINES]]
@@ -76,12 +89,16 @@ def _reasons(cells: Sequence[Cell], store: Store, ran: Ran) -> list[str]:
 
 
 def _line(status: str, reason: str, titles: Sequence[str]) -> str:
-    others = f" and {len(titles) - 1} more" if len(titles) > 1 else ""
+    named = len(titles) if status == "disk-full" else 1  # of these there may be no other trace
+    shown = titles[: min(named, _LINES)]
+    others = f" and {len(titles) - len(shown)} more" if len(titles) > len(shown) else ""
     first = reason if len(reason) <= _LENGTH else reason[: _LENGTH - 3] + "..."
-    return f"  {len(titles)} {status}: {printable(titles[0])}{others}: {printable(first)}"
+    return f"  {len(titles)} {status}: {printable('; '.join(shown))}{others}: {printable(first)}"
 
 
-def _reason(cell: Cell, store: Store) -> str:
+def _reason(cell: Cell, store: Store, ran: Ran) -> str:
+    if cell.identity.digest in ran.unwritten:
+        return ran.unwritten[cell.identity.digest]
     try:
         failure = store.read(cell.identity.digest).failure
     except DataError as error:
@@ -94,4 +111,6 @@ def _absence(cell: Cell, store: Store, ran: Ran) -> str:
         return "its data is left out, as said above"
     if any(problem.folder.name == cell.identity.digest for problem in store.problems):
         return "its record cannot be read, as said above"
+    if cell.identity.digest in ran.unstarted:
+        return "not started, because the disk of the results is full"
     return "not run before the run was stopped" if ran.stopped else "not recorded"

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Final, Literal
 
 from bench import registry
 from bench.contract import DataError
 from bench.data import load_dataset
 from bench.execution.cell_work import Payload, Worked, work
-from bench.execution.tasks import Event, Executor, Loss, Outcome, Task
-from bench.experiment.cell import Finished, lost
+from bench.execution.events import CampaignEvent, Planned, Unstarted, Waiting
+from bench.execution.recording import Recorder
+from bench.execution.tasks import Executor, Task
 from bench.experiment.cost import expect
 from bench.experiment.grid import Cell, DataSource, describe_data
 from bench.experiment.workplace import Workplace
 from bench.records.claims import Claims
-from bench.records.folders import StoreError, marked
-from bench.records.schema import STATUSES, Failure, Status
+from bench.records.folders import marked
+from bench.records.schema import STATUSES, Status
 from bench.records.store import Store
 
 
@@ -32,45 +34,17 @@ class Sources:
     damaged: dict[str, str]
 
 
-@dataclass(frozen=True)
-class Ended:
-    """A cell that has just been recorded."""
-
-    cell: Cell
-    status: Status
-    reason: str
-    seconds: float
-    elsewhere: bool = False
-    """Whether another run on the same folder did it."""
-
-
-@dataclass(frozen=True)
-class Planned:
-    """Cells are about to be run.
-
-    Attributes:
-        costs: expected seconds of each, by digest.
-        unclaimed: why cells cannot be claimed here; empty where they can.
-    """
-
-    costs: Mapping[str, float]
-    unclaimed: str = ""
-
-
-@dataclass(frozen=True)
-class Waiting:
-    """All that is left are cells that other runs on the same folder are running."""
-
-    cells: Sequence[Cell]
-
-
-CampaignEvent = Event | Planned | Waiting | Ended
-
 _GRACE = 0.5
 """Seconds that a method which has noticed its time limit gets to end by itself."""
 
 _PAUSE = 0.3
 """Seconds between two looks at cells that other runs are running."""
+
+_AGAIN: Final[dict[str, set[Status]]] = {
+    "all": set(STATUSES) - {"done", "skipped"},
+    "failed": {"failed", "exited", "killed", "lost", "disk-full"},
+}
+"""Words of ``--retry`` that mean several statuses; each status is a word for itself, too."""
 
 
 def never() -> bool:
@@ -112,11 +86,12 @@ def remaining(
     Args:
         cells: all that are wanted.
         store: where records are.
-        retry: statuses to run again; ``all`` for every one but ``done`` and ``skipped``, ``stale`` for
-            whatever an earlier version of a method's file made.
+        retry: statuses to run again; ``failed`` also for the other ends that are no limit's and no refusal's
+            (exited, killed, lost, disk-full), ``all`` for every one but ``done`` and ``skipped``, ``stale``
+            for whatever an earlier version of a method's file made.
         trace_test: a finished cell without an oracle trace counts as missing.
     """
-    again = set(STATUSES) - {"done", "skipped"} if "all" in retry else set(retry)
+    again = {status for word in retry for status in _AGAIN.get(word, {word})}
     old = stale(cells, store) if "stale" in retry else set()
     statuses = store.statuses()
     kept = {problem.folder.name for problem in store.problems if problem.kept}
@@ -155,9 +130,10 @@ def run_cells(
 ) -> int:
     """Run cells and record each as it ends; returns how many ended here.
 
-    A cell that fails, hangs or takes its process with it is recorded as such and costs no other cell. One
-    that another run on the same folder is running is put aside, and looked at again when nothing else is
-    left to do: it is run here only if it has become free without a record.
+    A cell that fails, hangs or takes its process with it is recorded as such and costs no other cell; nor
+    does one whose record finds no room on the disk, see `Recorder`. One that another run on the same folder
+    is running is put aside, and looked at again when nothing else is left to do: it is run here only if it
+    has become free without a record.
 
     Args:
         cells: to run; the longest start first.
@@ -170,92 +146,122 @@ def run_cells(
             when those that run have ended.
 
     Raises:
-        StoreError: if records cannot be written; workers are stopped.
+        StoreError: if records cannot be written, for another reason than a full disk, or from the start;
+            workers are stopped.
     """
     if not cells:
         return 0
     store.prepare()
-    by_digest = {cell.identity.digest: cell for cell in cells}
-    expected = expect(cells, store)
-    on_gpu = place.device != "cpu"
-    ended = 0
-    root = store.root.resolve()
     with claims or Claims(store) as held, marked(store.runs) as token:
-        tasks = [
+        run = _Run(cells, store, place, held, on_event, stop)
+        tasks = run.tasks(token)
+        on_event(Planned({task.key: task.cost for task in tasks}, held.unavailable))
+        try:
+            run.carry_out(tasks, execute)
+        finally:
+            run.recorder.settle()
+    return run.recorder.ended
+
+
+class _Run:
+    """Cells on their way into a results folder."""
+
+    def __init__(
+        self,
+        cells: Sequence[Cell],
+        store: Store,
+        place: Workplace,
+        claims: Claims,
+        on_event: Callable[[CampaignEvent], None],
+        stop: Callable[[], bool],
+    ) -> None:
+        self._cells = {cell.identity.digest: cell for cell in cells}
+        self._store, self._place, self._claims = store, place, claims
+        self._on_event, self._stop = on_event, stop
+        self.recorder = Recorder(self._cells, store, place, claims, on_event)
+
+    def tasks(self, token: str) -> list[Task]:
+        """Return a task per cell; ``token`` marks the folder of the records."""
+        expected = expect([*self._cells.values()], self._store)
+        root, on_gpu = self._store.root.resolve(), self._place.device != "cpu"
+        return [
             Task(
                 digest,
                 cell.title,
-                Payload(cell, place, root, token, registry.method(cell.identity.method).key),
+                Payload(cell, self._place, root, token, registry.method(cell.identity.method).key),
                 expected[digest].seconds,
                 expected[digest].memory if on_gpu else None,
-                admit=partial(_admit, digest, held, stop),
+                admit=partial(self._admit, digest),
             )
-            for digest, cell in by_digest.items()
+            for digest, cell in self._cells.items()
         ]
-        on_event(Planned({task.key: task.cost for task in tasks}, held.unavailable))
+
+    def carry_out(self, tasks: list[Task], execute: Executor[Worked]) -> None:
+        """Run tasks until none is left that may be started."""
         while tasks:
-            aside = []
-            # Ctrl-C stops the workers here, not when the iterator is collected.
-            with closing(execute(tasks, work, on_event)) as outcomes:
-                for outcome in outcomes:
-                    key = outcome.task.key
-                    if not outcome.aside:
-                        event = _record(by_digest[key], outcome, place, store)
-                        held.release(key)
-                        on_event(event)
-                        ended += 1
-                    elif held.recorded(key):
-                        on_event(_recorded_elsewhere(by_digest[key], store))
-                    else:
-                        aside.append(outcome.task)
-            tasks = _wait_for_others(aside, by_digest, store, held, on_event, stop)
-    return ended
+            aside = self._execute(tasks, execute)
+            self.recorder.try_again()
+            if not self.recorder.has_room():
+                self._leave(aside)
+                return
+            tasks = self._wait_for_others(aside)
+
+    def _admit(self, digest: str) -> bool:
+        return not self._stop() and self.recorder.has_room() and self._claims.take(digest) == "mine"
+
+    def _execute(self, tasks: list[Task], execute: Executor[Worked]) -> list[Task]:
+        """Run tasks, record what ends, and return what was put aside."""
+        aside = []
+        # Ctrl-C stops the workers here, not when the iterator is collected.
+        with closing(execute(tasks, work, self._on_event)) as outcomes:
+            for outcome in outcomes:
+                if not outcome.aside:
+                    self.recorder.take(outcome)
+                elif self._claims.recorded(outcome.task.key):
+                    self.recorder.tell_of_another_run(self._cells[outcome.task.key])
+                else:
+                    aside.append(outcome.task)
+        return aside
+
+    def _wait_for_others(self, aside: list[Task]) -> list[Task]:
+        """Wait while other runs have all cells that are left; returns what is left once some are free."""
+        told = 0
+        while aside and not self._stop():
+            standings = {task.key: self._claims.take(task.key) for task in aside}
+            for task in aside:
+                if standings[task.key] == "recorded":
+                    self.recorder.tell_of_another_run(self._cells[task.key])
+            aside = [task for task in aside if standings[task.key] != "recorded"]
+            if "mine" in standings.values():
+                return aside
+            if len(aside) != told:
+                told = len(aside)
+                self._on_event(Waiting([self._cells[task.key] for task in aside]))
+            if aside:
+                time.sleep(_PAUSE)
+        return []
+
+    def _leave(self, aside: list[Task]) -> None:
+        """Say which cells are not started because of the disk."""
+        if aside and not self._stop():
+            self._on_event(Unstarted([self._cells[task.key] for task in aside]))
 
 
-def _admit(digest: str, claims: Claims, stop: Callable[[], bool]) -> bool:
-    return not stop() and claims.take(digest) == "mine"
+def standings(
+    cells: Sequence[Cell], store: Store, unwritten: Collection[str] = ()
+) -> dict[str, Status | Literal["missing"]]:
+    """Return the status of each of the cells, by digest; ``missing`` where there is no record.
 
-
-def _wait_for_others(
-    aside: list[Task],
-    cells: Mapping[str, Cell],
-    store: Store,
-    claims: Claims,
-    on_event: Callable[[CampaignEvent], None],
-    stop: Callable[[], bool],
-) -> list[Task]:
-    """Wait while other runs have all cells that are left; returns what is left once some are free."""
-    told = 0
-    while aside and not stop():
-        standings = {task.key: claims.take(task.key) for task in aside}
-        for task in aside:
-            if standings[task.key] == "recorded":
-                on_event(_recorded_elsewhere(cells[task.key], store))
-        aside = [task for task in aside if standings[task.key] != "recorded"]
-        if "mine" in standings.values():
-            return aside
-        if len(aside) != told:
-            told = len(aside)
-            on_event(Waiting([cells[task.key] for task in aside]))
-        if aside:
-            time.sleep(_PAUSE)
-    return []
-
-
-def _recorded_elsewhere(cell: Cell, store: Store) -> Ended:
-    try:
-        record = store.read(cell.identity.digest)
-    except DataError:  # removed or damaged just now: the next run sees to that
-        return Ended(cell, "failed", "another run recorded it, but its record is gone or damaged", 0.0, True)
-    reason = "" if record.failure is None else record.failure.reason
-    return Ended(cell, record.status, reason, record.circumstances.seconds.get("total", 0.0), True)
-
-
-def count_statuses(cells: Sequence[Cell], store: Store) -> dict[str, int]:
-    """Return how many of the cells have each status, and how many have none (``missing``)."""
-    statuses = store.statuses()
-    found = [statuses.get(cell.identity.digest, "missing") for cell in cells]
-    return {status: found.count(status) for status in (*STATUSES, "missing")}
+    Args:
+        cells: that are asked for.
+        store: where records are.
+        unwritten: digests of cells that ended without room for their records: these are ``disk-full``.
+    """
+    recorded = store.statuses()
+    digests = [cell.identity.digest for cell in cells]
+    return {
+        digest: "disk-full" if digest in unwritten else recorded.get(digest, "missing") for digest in digests
+    }
 
 
 def hard_limit(seconds: float | None) -> float | None:
@@ -264,37 +270,6 @@ def hard_limit(seconds: float | None) -> float | None:
     A method that watches its deadline leaves its trace and its log; a killed one leaves nothing.
     """
     return None if seconds is None else seconds + _GRACE
-
-
-def _record(cell: Cell, outcome: Outcome[Worked], place: Workplace, store: Store) -> Ended:
-    if outcome.value is not None:
-        status, reason = outcome.value.status, outcome.value.reason
-        if outcome.value.files is not None:
-            store.put(cell.identity.digest, outcome.value.files)
-    else:
-        assert outcome.lost is not None
-        if outcome.lost.exception == StoreError.__name__:
-            # The worker could not write: not the cell's fault, so it gets no record and runs again next time.
-            raise StoreError(outcome.lost.reason.removeprefix(f"{StoreError.__name__}: "))
-        status, reason = _status_of(outcome.lost), _reason_of(outcome.lost, place)
-        failure = Failure(reason=reason, kind=outcome.lost.kind, traceback=outcome.lost.traceback)
-        _write(lost(cell, place, status, failure, outcome.seconds, outcome.output), store)
-    return Ended(cell, status, reason, outcome.seconds)
-
-
-def _reason_of(loss: Loss, place: Workplace) -> str:
-    if loss.kind == "timeout" and place.seconds is not None:
-        return f"it went on after its time limit of {place.seconds:g} s and was stopped"
-    return loss.reason
-
-
-def _status_of(loss: Loss) -> Status:
-    ends: dict[str, Status] = {"timeout": "timeout", "memory": "out-of-memory"}
-    return ends.get(loss.kind, "failed")
-
-
-def _write(finished: Finished, store: Store) -> None:
-    store.write(finished.record, finished.per_query, finished.trace, finished.log)
 
 
 def _has_oracle(store: Store, digest: str) -> bool:

@@ -16,6 +16,7 @@ from bench.execution.worker import report
 from bench.experiment.cell import run_cell
 from bench.experiment.grid import Cell
 from bench.experiment.workplace import Workplace
+from bench.records.folders import DiskFull
 from bench.records.schema import Status
 from bench.records.store import Store, record_files
 
@@ -46,7 +47,8 @@ class Worked:
     Attributes:
         status: of its record.
         reason: why it has no result; empty where it has one.
-        files: the record, where the worker does not see the results folder; None where it is recorded.
+        files: the record, where the worker does not see the results folder or found no room in it; None
+            where it is recorded.
     """
 
     status: Status
@@ -59,7 +61,7 @@ def work(payload: Payload) -> Worked:
 
     Raises:
         Misplaced: if this machine lacks the data or the method that the cell was planned with.
-        StoreError: if the results folder is here but cannot be written.
+        StoreError: if the results folder is here but cannot be written, for another reason than a full disk.
     """
     place = _place_here(payload)
 
@@ -68,14 +70,21 @@ def work(payload: Payload) -> Worked:
 
     finished = run_cell(payload.cell, place, progress)
     record = finished.record
-    files = record_files(record, finished.per_query, finished.trace, finished.log)
+    files = record_files(record, finished.per_query, finished.trace, finished.log, finished.view)
     store = Store(payload.results)
     # The path may exist on another machine and be another folder there: only the token tells.
-    shared = (store.runs / payload.token).is_dir()
-    if shared:
-        store.put(record.digest, files)
+    recorded = (store.runs / payload.token).is_dir() and _put(record.digest, files, store)
     reason = "" if record.failure is None else record.failure.reason
-    return Worked(record.status, reason, None if shared else files)
+    return Worked(record.status, reason, None if recorded else files)
+
+
+def _put(digest: str, files: Mapping[str, bytes], store: Store) -> bool:
+    """Write a record; False if the disk has no room for it, which is for the run to deal with."""
+    try:
+        store.put(digest, files)
+    except DiskFull:
+        return False
+    return True
 
 
 def _place_here(payload: Payload) -> Workplace:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pickle
 import threading
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from queue import SimpleQueue
@@ -12,7 +13,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 from bench.execution.board import Board
-from bench.execution.slot_worker import SlotWorker
+from bench.execution.slot_worker import SlotWorker, WorkerError
 from bench.execution.tasks import (
     Event,
     Executor,
@@ -147,9 +148,9 @@ def _iterate(
     if not awaited:
         return
     inbox: _Inbox = SimpleQueue()
-    with TemporaryDirectory(prefix="bench-workers-", ignore_cleanup_errors=True) as folder:
+    with _temporary_folder() as folder:
         workers = [
-            SlotWorker(slot, work, Path(folder) / str(number), limits.max_memory)
+            SlotWorker(slot, work, folder / str(number), limits.max_memory)
             for number, slot in enumerate(slots)
         ]
         threads = [
@@ -174,6 +175,19 @@ def _iterate(
                 thread.stop()
             for thread in threads:
                 thread.join(_PATIENCE)
+
+
+@contextmanager
+def _temporary_folder() -> Iterator[Path]:
+    try:
+        folder = TemporaryDirectory(prefix="bench-workers-", ignore_cleanup_errors=True)
+    except OSError as error:
+        raise WorkerError(
+            f"there is no folder for temporary files ({error.strerror or error}): "
+            "free some space, or name another with the variable TMPDIR, and run again"
+        ) from error
+    with folder as name:
+        yield Path(name)
 
 
 class _SlotThread(threading.Thread):

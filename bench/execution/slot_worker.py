@@ -15,11 +15,11 @@ from typing import Any, Final, NamedTuple
 
 from pebble import ProcessExpired, ProcessFuture, ProcessPool
 
-from bench.contract.errors import BenchError
+from bench.contract.errors import BenchError, lacks_room
 from bench.execution.memory import resident
 from bench.execution.process import SlotContext
 from bench.execution.tasks import Loss, Slot
-from bench.execution.worker import STARTED, Desk, Finished, perform, prepare
+from bench.execution.worker import SHORT, STARTED, Desk, Finished, perform, prepare
 from bench.experiment.sizes import words_of_limit
 
 _PAUSES: Final = (0.0, 0.2, 1.0)
@@ -66,8 +66,10 @@ class SlotWorker:
             work: the pickled work function.
             folder: for what parent and process exchange; it is created.
             max_memory: bytes that a task may take beyond what the process holds once libraries are loaded.
+
+        Raises:
+            WorkerError: if the folder cannot be created.
         """
-        folder.mkdir()
         self._slot = slot
         self._work = work
         self._folder = folder
@@ -75,6 +77,10 @@ class SlotWorker:
         self._max_memory = max_memory
         self._crew: _Crew | None = None
         self._stopped = False
+        try:
+            folder.mkdir()
+        except OSError as error:
+            raise self._no_space(error) from error
 
     def run(self, payload: bytes, timeout: float | None, on_message: OnMessage) -> Finished:
         """Run one task to its end, whatever that is.
@@ -85,13 +91,10 @@ class SlotWorker:
             WorkerError: if none can be started or the temporary folder cannot be written.
         """
         reason = ""
-        try:
-            self._desk.task.write_bytes(payload)
-        except OSError as error:
-            raise self._no_space(error) from error
+        task = self._laid_out(payload)
         for pause in _PAUSES:
             time.sleep(0.0 if self._stopped else pause)
-            finished, reason = self._attempt(timeout, on_message)
+            finished, reason = self._attempt(task, timeout, on_message)
             if finished is not None:
                 return finished
         raise WorkerError(
@@ -99,7 +102,19 @@ class SlotWorker:
             "what is finished is recorded, so run again when that is solved"
         )
 
-    def _attempt(self, timeout: float | None, on_message: OnMessage) -> tuple[Finished | None, str]:
+    def _laid_out(self, payload: bytes) -> Path | bytes:
+        """Return a task's argument as the worker takes it: itself where it is short, else a file."""
+        if len(payload) <= SHORT:
+            return payload
+        try:
+            self._desk.task.write_bytes(payload)
+        except OSError as error:
+            raise self._no_space(error) from error
+        return self._desk.task
+
+    def _attempt(
+        self, task: Path | bytes, timeout: float | None, on_message: OnMessage
+    ) -> tuple[Finished | None, str]:
         """Run the task if the worker is able to; otherwise say why not."""
         crew = self._crew or self._open()
         begun: list[float] = []
@@ -111,7 +126,7 @@ class SlotWorker:
             on_message(message)
 
         try:
-            future = crew.pool.schedule(perform, (self._desk.task, self._desk.answer), timeout=timeout)
+            future = crew.pool.schedule(perform, (task, self._desk.answer), timeout=timeout)
         except RuntimeError as error:  # it died while it had nothing to do, or the system gives no process
             self.close()
             return None, str(error.__cause__ or error)
@@ -119,7 +134,8 @@ class SlotWorker:
             self.stop()
         lost = self._end(crew, future, timeout, note)
         if lost is None:
-            finished: Finished = pickle.loads(self._desk.answer.read_bytes())  # noqa: S301 (from our own worker)
+            answer = future.result() or self._desk.answer.read_bytes()
+            finished: Finished = pickle.loads(answer)  # noqa: S301 (from our own worker)
             if finished.worn:
                 self.close()
             return finished, ""
@@ -130,7 +146,7 @@ class SlotWorker:
         return None, self._last_words() or lost.reason
 
     def _end(
-        self, crew: _Crew, future: ProcessFuture[None], timeout: float | None, on_message: OnMessage
+        self, crew: _Crew, future: ProcessFuture[bytes | None], timeout: float | None, on_message: OnMessage
     ) -> Loss | None:
         """Wait for the end of a task and say what went wrong, if anything did."""
         guard = _Guard(crew, self._desk, self._max_memory)
@@ -143,6 +159,8 @@ class SlotWorker:
         except (ProcessExpired, RuntimeError) as error:
             return guard.verdict or self._death(crew, str(error))
         except OSError as error:
+            if lacks_room(error):  # for its answer only: what it did may be recorded already
+                return Loss("disk", str(self._no_space(error)))
             raise self._no_space(error) from error
         return None
 
@@ -182,6 +200,10 @@ class SlotWorker:
     def _open(self) -> _Crew:
         for leftover in (self._desk.printed, self._desk.resident):
             leftover.unlink(missing_ok=True)
+        try:
+            self._desk.printed.touch()  # a worker that cannot could not say so
+        except OSError as error:
+            raise self._no_space(error) from error
         messages, sender = Pipe(duplex=False)
         context = SlotContext(self._slot.environment)
         pool = ProcessPool(1, 0, prepare, (self._folder, sender, self._work, self._max_memory), context)
@@ -246,7 +268,7 @@ class _Guard:
 
 def _follow(
     pool: ProcessPool,
-    future: ProcessFuture[None],
+    future: ProcessFuture[bytes | None],
     messages: Connection,
     on_message: OnMessage,
     guard: _Guard,

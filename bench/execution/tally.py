@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from bench.execution.campaign import CampaignEvent, Ended, Planned, Waiting
+from bench.execution.events import CampaignEvent, Ended, Held, Planned, Unstarted, Waiting
 from bench.execution.tasks import Progress, Started
 from bench.records.running import Running, RunState
 
@@ -22,6 +22,8 @@ class Tally:
 
     Attributes:
         ran: how many cells ended in this run.
+        unwritten: why, by digest, cells that ended in this run have no record.
+        unstarted: digests of the cells for which the disk of the results had no room.
     """
 
     def __init__(
@@ -42,6 +44,9 @@ class Tally:
         self._running: dict[str, Running] = {}
         self._statuses: Counter[str] = Counter()
         self.ran = 0
+        self.unwritten: dict[str, str] = {}
+        self.unstarted: set[str] = set()
+        self._held: set[str] = set()
         self._elsewhere = 0
         self._waiting = 0
         self._slots = 1
@@ -55,6 +60,10 @@ class Tally:
                 self._costs = dict(event.costs)
             elif isinstance(event, Waiting):
                 self._waiting = len(event.cells)
+            elif isinstance(event, Held):
+                self._hold(event.cell.identity.digest)
+            elif isinstance(event, Unstarted):
+                self.unstarted.update(cell.identity.digest for cell in event.cells)
             elif isinstance(event, Ended):
                 self._end(event)
             elif isinstance(event, Started):
@@ -79,6 +88,7 @@ class Tally:
                 statuses=dict(self._statuses),
                 elsewhere=self._elsewhere,
                 waiting=self._waiting,
+                held=len(self._held),
                 running=[*self._running.values()],
                 left=self._left(now),
                 stopping=self._stopping,
@@ -98,9 +108,18 @@ class Tally:
                 running, **{key: value for key, value in known.items() if value is not None}
             )
 
+    def _hold(self, digest: str) -> None:
+        """Note that a cell has left its slot, and waits for room on the disk."""
+        self._held.add(digest)
+        self._running.pop(digest, None)
+        self._costs.pop(digest, None)
+
     def _end(self, event: Ended) -> None:
         digest = event.cell.identity.digest
+        self._held.discard(digest)
         self._running.pop(digest, None)
+        if not event.on_disk:
+            self.unwritten[digest] = event.reason
         cost = self._costs.pop(digest, None)
         self._statuses[event.status] += 1
         self._waiting = 0

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bench.execution.ends import reason_of, status_of
 from bench.execution.tasks import Event, Executor, Outcome, Task
 from bench.experiment.grid import Cell
 from bench.experiment.tuning import run_trial
@@ -38,6 +39,9 @@ def run_trials(
         place: data folder, time limit, and the device as the process sees it that runs a trial.
         execute: where the trials run.
         on_event: told of starts, progress and ended trials.
+
+    Raises:
+        StoreError: if trials cannot be written; those before it are kept.
     """
     store = TrialStore(results)
     known = {trial.identity.digest: trial for trial in store.read()}
@@ -49,21 +53,21 @@ def run_trials(
     payloads = {cell.identity.digest: (cell, changes) for cell, changes in missing}
     with closing(execute(tasks, work, on_event)) as outcomes:
         for outcome in outcomes:
-            trial = outcome.value or _lost(outcome, *payloads[outcome.task.key])
+            trial = outcome.value or _lost(outcome, place.seconds, *payloads[outcome.task.key])
             store.write(trial)
             known[outcome.task.key] = trial
             on_event(trial)
     return [known[cell.identity.digest] for cell, _ in wanted]
 
 
-def _lost(outcome: Outcome[Trial], cell: Cell, changes: Mapping[str, Any]) -> Trial:
-    """Return the trial whose worker was lost."""
+def _lost(outcome: Outcome[Trial], seconds: float | None, cell: Cell, changes: Mapping[str, Any]) -> Trial:
+    """Return the trial whose worker was lost; ``seconds`` is the time limit."""
     assert outcome.lost is not None
     return Trial(
         identity=cell.identity,
         changes=dict(changes),
-        status="timeout" if outcome.lost.kind == "timeout" else "failed",
-        reason=outcome.lost.reason,
+        status=status_of(outcome.lost),
+        reason=reason_of(outcome.lost, seconds),
         validation_map=None,
         seconds=outcome.seconds,
     )

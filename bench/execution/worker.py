@@ -27,6 +27,10 @@ _PAUSE: Final = 0.1
 """Seconds between two progress messages; those in between are dropped."""
 
 _ATOMIC: Final = 4000
+
+SHORT: Final = 3000
+"""Bytes that arrive whole or not at all through a pipe of the pool, with what the pool adds to them."""
+
 _PR_SET_PDEATHSIG: Final = 1
 
 STARTED: Final[dict[str, Any]] = {}
@@ -41,8 +45,8 @@ class Desk:
 
     Attributes:
         printed: catches what the worker prints.
-        task: pickled argument of the work function.
-        answer: pickled `Finished`.
+        task: pickled argument of the work function, where that is long.
+        answer: pickled `Finished`, where that is long.
         resident: in digits, the bytes that the worker holds before its first task, where memory is limited.
     """
 
@@ -127,12 +131,15 @@ def prepare(desk: Path, parent: Connection, work: bytes, max_memory: int | None 
         Desk(desk).resident.write_text(str(_allowance.resident), encoding="ascii")
 
 
-def perform(task: Path, answer: Path) -> None:
+def perform(task: Path | bytes, answer: Path) -> bytes | None:
     """Run one task, after a message that it starts; whatever it raises becomes a `Loss`.
 
     Args:
-        task: holds the pickled argument of the work function.
-        answer: takes the pickled `Finished`.
+        task: the pickled argument of the work function, or the file that holds it.
+        answer: takes the pickled `Finished` where that is long.
+
+    Returns:
+        The pickled `Finished` where it is short: so most tasks need no room on the disk of temporary files.
     """
     with suppress(OSError):
         os.ftruncate(1, 0)
@@ -142,7 +149,8 @@ def perform(task: Path, answer: Path) -> None:
     value, lost = None, None
     try:
         assert _work is not None
-        argument = pickle.loads(task.read_bytes())  # noqa: S301 (from our own parent)
+        content = task if isinstance(task, bytes) else task.read_bytes()
+        argument = pickle.loads(content)  # noqa: S301 (from our own parent)
         with nullcontext() if _allowance is None else _allowance.enforced():
             value = pickle.dumps(_work(argument), protocol=pickle.HIGHEST_PROTOCOL)
     except BaseException as error:
@@ -155,7 +163,11 @@ def perform(task: Path, answer: Path) -> None:
         with suppress(OSError, ValueError):
             stream.flush()
     worn = _allowance is not None and _allowance.worn()
-    answer.write_bytes(pickle.dumps(Finished(value, lost, seconds, worn)))
+    finished = pickle.dumps(Finished(value, lost, seconds, worn))
+    if len(finished) <= SHORT:
+        return finished
+    answer.write_bytes(finished)
+    return None
 
 
 def _tell(values: dict[str, Any]) -> None:

@@ -73,7 +73,7 @@ def run_trial(cell: Cell, changes: Mapping[str, Any], place: Workplace) -> Trial
     except Unsupported as error:
         status, reason = "skipped", str(error)
     except Exception as error:
-        status, failure = failure_of(error)
+        status, failure = failure_of(error, place.max_memory)
         reason = failure.reason
     return Trial(
         identity=cell.identity,

@@ -65,6 +65,7 @@ class RunState(msgspec.Struct, frozen=True, kw_only=True):
         statuses: how many ended since, by status.
         elsewhere: of those, how many another run did.
         waiting: how many are left that other runs are running, once all else is done.
+        held: how many are over, but wait for room on the disk.
         running: cells on their way.
         left: expected seconds until all has ended; None where nothing is known.
         stopping: whether no cell starts any more, because of Ctrl-C.
@@ -81,6 +82,7 @@ class RunState(msgspec.Struct, frozen=True, kw_only=True):
     running: list[Running]
     left: float | None
     stopping: bool
+    held: int = 0
 
     @property
     def ended(self) -> int:

@@ -30,9 +30,9 @@ Status = Literal[
 """How a cell ended:
 
 done: it has a result; failed: an exception; exited: its process ended by itself; killed: its process died of
-a signal; lost: what ran it was lost; timeout: the time limit; out-of-memory: too little memory, on the machine
-or the GPU; disk-full: no room for its files; refused: embeddings that cannot be ranked; skipped: data that the
-method's card says it cannot take.
+a signal; lost: what ran it was lost; timeout: the time limit; out-of-memory: too little memory, on the
+machine or the GPU; disk-full: no room for its files; refused: embeddings that cannot be ranked; skipped: data
+that the method's card says it cannot take.
 
 Records from before these were told apart say `failed` for exited, killed, lost and disk-full, too.
 """

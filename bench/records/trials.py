@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from bench.atomic import write_whole
+from bench.records.folders import explain
 from bench.records.schema import Identity, Status
 
 
@@ -42,9 +43,16 @@ class TrialStore:
         self.folder = results / "trials"
 
     def write(self, trial: Trial) -> None:
-        """Write a trial, whole or not at all."""
+        """Write a trial, whole or not at all.
+
+        Raises:
+            StoreError: if the folder cannot be written or the disk is full.
+        """
         content = msgspec.json.format(msgspec.json.encode(trial, order="sorted"), indent=1)
-        write_whole(self.folder / f"{trial.identity.digest}.json", content + b"\n")
+        try:
+            write_whole(self.folder / f"{trial.identity.digest}.json", content + b"\n")
+        except OSError as error:
+            raise explain(error, self.folder) from error
 
     def read(self) -> Iterator[Trial]:
         """Iterate over all readable trials, in the order of their digests."""

@@ -20,7 +20,8 @@ import pytest
 
 from bench import registry
 from bench.execution import Task, local_executor, local_slots, run_local
-from bench.execution.campaign import CampaignEvent, Ended, hard_limit, run_cells
+from bench.execution.campaign import hard_limit, run_cells
+from bench.execution.events import CampaignEvent, Ended
 from bench.experiment.grid import Cell
 from bench.experiment.workplace import Workplace
 from bench.records import Store

@@ -12,7 +12,7 @@ import pytest
 
 from bench.commands import invoke
 from bench.commands.display import STOPPING, display_for
-from bench.execution.campaign import CampaignEvent, Ended, Planned, Waiting
+from bench.execution.events import CampaignEvent, Ended, Planned, Waiting
 from bench.execution.tally import Tally
 from bench.execution.tasks import Loss, Progress, Retried, Slot, Started, Task
 from bench.experiment.grid import Cell

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,17 +14,15 @@ import torch
 
 from bench.execution import inline_executor, local_executor, local_slots
 from bench.execution.campaign import (
-    CampaignEvent,
-    Ended,
-    Planned,
-    count_statuses,
     describe_sources,
     hard_limit,
     open_once,
     remaining,
     run_cells,
     stale,
+    standings,
 )
+from bench.execution.events import CampaignEvent, Ended, Planned
 from bench.execution.tasks import OnEvent, Outcome, Progress, Started, Task
 from bench.experiment.cost import Expectation
 from bench.experiment.grid import Cell
@@ -65,7 +64,7 @@ def ends(events: Sequence[CampaignEvent]) -> list[Ended]:
         ("plain", "small", "done", ""),
         ("drcl", "multi", "done", ""),
         ("raises", "small", "failed", "ValueError: the matrix is singular"),
-        ("leaves", "small", "failed", "its process ended by itself with status 7"),
+        ("leaves", "small", "exited", "its process ended by itself with status 7"),
         ("nan", "small", "refused", "contain NaN"),
         ("peeks", "small", "failed", "a method sees train and validation only"),
         ("sneaks", "small", "failed", "hid the refusal"),
@@ -227,7 +226,7 @@ def test_a_record_of_a_later_version_is_left_to_that_version(small: Path, tmp_pa
     store = Store(tmp_path)
     assert remaining(cells, store, ["all"]) == []
     assert [problem.kept for problem in store.problems] == [True]
-    assert count_statuses(cells, store)["missing"] == 1
+    assert [*standings(cells, store).values()] == ["missing"]
 
 
 def test_events_tell_of_starts_and_ends_in_order(small: Path, tmp_path: Path) -> None:
@@ -251,24 +250,6 @@ def test_a_cell_that_ignores_its_time_limit_is_stopped_and_says_so(small: Path, 
     assert end.status == "timeout"
     assert end.reason == "it went on after its time limit of 0.5 s and was stopped"
     assert Store(tmp_path).status(cell.identity.digest) == "timeout"
-
-
-def test_a_disk_that_is_full_for_a_worker_stops_the_run_and_charges_no_cell(
-    small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What was recorded before stays; the cell that could not be is missing, not failed."""
-    cells = cells_of(["plain", "fills"], small)
-    costs = {"plain": 2.0, "fills": 1.0}
-    expected = {
-        cell.identity.digest: Expectation(costs[cell.identity.method], None, "prior") for cell in cells
-    }
-    monkeypatch.setattr("bench.execution.campaign.expect", lambda cells, store: expected)
-    with pytest.raises(StoreError, match=r"the disk is full; free some space and run again$"):
-        run(cells, tmp_path, jobs=1)
-    store = Store(tmp_path)
-    assert [record.identity.method for record in store.records()] == ["plain"]
-    assert [cell.identity.method for cell in remaining(cells, store)] == ["fills"]
-    assert store.problems == []
 
 
 def test_a_cell_over_its_memory_limit_is_recorded_with_the_limit(small: Path, tmp_path: Path) -> None:
@@ -334,12 +315,11 @@ def test_what_the_listener_raises_stops_the_run_and_keeps_what_is_done(small: Pa
 
 def test_counts_are_of_the_cells_asked_for(grid: Grid) -> None:
     cells = cells_of(["plain", "raises", "pairwise"], grid.small, seeds=(0, 1))
-    counts = count_statuses(cells, grid.store)
-    assert {status: number for status, number in counts.items() if number} == {
-        "done": 2,
-        "failed": 2,
-        "missing": 2,
-    }
+    counts = Counter(standings(cells, grid.store).values())
+    assert counts == {"done": 2, "failed": 2, "missing": 2}
+    unwritten = {cells[0].identity.digest, cells[-1].identity.digest}
+    counts = Counter(standings(cells, grid.store, unwritten).values())
+    assert counts == {"done": 1, "failed": 2, "missing": 1, "disk-full": 2}
 
 
 def test_a_damaged_dataset_is_named_and_costs_the_others_nothing(tmp_path: Path, small: Path) -> None:

@@ -217,15 +217,15 @@ def _trackers() -> set[int]:
     return {c.pid for c in psutil.Process().children() if "resource_tracker" in " ".join(c.cmdline())}
 
 
-def test_a_worker_is_a_group_of_its_own_and_answers_through_its_desk(tmp_path: Path) -> None:
+def test_a_worker_is_a_group_of_its_own_and_answers(tmp_path: Path) -> None:
     receiver, sender = Pipe(duplex=False)
     process = get_context("spawn").Process(target=work.prepare_then_perform, args=(tmp_path, sender))
     process.start()
     assert pickle.loads(receiver.recv_bytes()) == STARTED
-    own_group = pickle.loads(receiver.recv_bytes())
+    own_group, answer = pickle.loads(receiver.recv_bytes())
     process.join()
     desk = Desk(tmp_path)
-    finished = pickle.loads(desk.answer.read_bytes())
+    finished = pickle.loads(answer)
     assert isinstance(finished, Finished)
     assert finished.lost is None
     assert own_group

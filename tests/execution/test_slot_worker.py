@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import pickle
 import signal
@@ -86,6 +87,30 @@ def test_a_full_disk_for_temporary_files_is_named(tmp_path: Path) -> None:
     (tmp_path / "desk").rmdir()
     with pytest.raises(WorkerError, match="TMPDIR"):
         worker.run(pickle.dumps(0.0), None, ignore)
+
+
+def test_no_folder_for_temporary_files_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> NoReturn:
+        raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found in ['/tmp']")
+
+    monkeypatch.setattr("bench.execution.local.TemporaryDirectory", full)
+    with pytest.raises(WorkerError, match=r"No usable temporary directory .*TMPDIR, and run again$"):
+        list(run_local([Task("a", "", 1)], work.echo, local_slots(1, 1)))
+
+
+def test_short_tasks_and_answers_need_no_room_on_the_disk_of_temporary_files(tmp_path: Path) -> None:
+    """Everything that is written there is refused as by a full disk; only a long answer notices."""
+    worker = SlotWorker(Slot("s", "cpu", 1), pickle.dumps(work.large_or_small), tmp_path / "desk")
+    for name in ("task", "answer"):
+        (tmp_path / "desk" / name).symlink_to("/dev/full")
+    assert worker.run(pickle.dumps(10), None, ignore).value is not None
+    full = worker.run(pickle.dumps(100_000), None, ignore)
+    assert full.lost is not None
+    assert (full.lost.kind, full.lost.outside) == ("disk", False)
+    assert "No space left on device" in full.lost.reason
+    assert "TMPDIR" in full.lost.reason
+    assert worker.run(pickle.dumps(10), None, ignore).value is not None
+    worker.close()
 
 
 def test_a_context_makes_one_process_in_its_life() -> None:

@@ -1,0 +1,174 @@
+"""Records cells as they end. A full disk costs the cells whose records find no room, and no others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Final
+
+from bench.contract.errors import DataError
+from bench.execution.cell_work import Worked
+from bench.execution.ends import reason_of, status_of
+from bench.execution.events import CampaignEvent, Ended, Held
+from bench.execution.tasks import Loss, Outcome
+from bench.experiment.cell import lost as record_of_lost
+from bench.experiment.grid import Cell
+from bench.experiment.workplace import Workplace
+from bench.records.claims import Claims
+from bench.records.folders import DiskFull, StoreError, has_room
+from bench.records.schema import Failure
+from bench.records.store import Store, record_files
+
+_IN_A_ROW: Final = 3
+"""So many records in a row that found no room: then no cell starts any more."""
+
+_ROOM: Final = 64 << 10
+"""Bytes of a small record: with less room no cell starts after one that found none."""
+
+
+@dataclass(frozen=True)
+class _Unwritten:
+    """What would be told of a cell, and its record's files, for which there was no room."""
+
+    ended: Ended
+    files: Mapping[str, bytes]
+    refusal: str
+
+
+class Recorder:
+    """Writes the records of one run, in the thread that runs it.
+
+    A record that finds no room stays in memory. It is tried again after every other record and at the end of
+    the run; then its cell is given up, as `disk-full`, and nothing of it is on the disk: the next run makes
+    it again.
+
+    Attributes:
+        ended: how many cells have come to their end.
+    """
+
+    def __init__(
+        self,
+        cells: Mapping[str, Cell],
+        store: Store,
+        place: Workplace,
+        claims: Claims,
+        on_event: Callable[[CampaignEvent], None],
+    ) -> None:
+        """Record into ``store`` what becomes of ``cells``, given by their digests."""
+        self.ended = 0
+        self._cells = cells
+        self._store = store
+        self._place = place
+        self._claims = claims
+        self._on_event = on_event
+        self._unwritten: list[_Unwritten] = []
+        self._refused = 0
+
+    def take(self, outcome: Outcome[Worked]) -> None:
+        """Record a cell whose task has ended.
+
+        Raises:
+            StoreError: if the folder cannot be written for any reason but a full disk.
+        """
+        ended, files = self._judge(outcome)
+        if not ended.on_disk:
+            self._refused += 1
+            self._tell(ended)
+        elif files is None:
+            self._written(ended)
+        else:
+            self._write(_Unwritten(ended, files, ""))
+
+    def tell_of_another_run(self, cell: Cell) -> None:
+        """Tell of a cell that another run has recorded."""
+        self._tell(replace(self._recorded(cell), elsewhere=True))
+
+    def has_room(self) -> bool:
+        """Tell whether a cell may start, as far as the disk is concerned; from any thread.
+
+        Hours of work are not worth starting if nothing of them can be kept: once a record was refused, a
+        small one must find room first, and after some in a row no cell starts.
+        """
+        if self._refused == 0:
+            return True
+        return self._refused < _IN_A_ROW and has_room(self._store.runs, _ROOM)
+
+    def try_again(self) -> None:
+        """Write what found no room before and does now."""
+        waiting, self._unwritten = self._unwritten, []
+        for item in waiting:
+            refusal = self._put(item)
+            if refusal:
+                self._unwritten.append(replace(item, refusal=refusal))
+            else:
+                self._refused = 0
+                self._tell(item.ended)
+
+    def settle(self) -> None:
+        """Try a last time, and give up what finds no room."""
+        self.try_again()
+        given_up, self._unwritten = self._unwritten, []
+        for item in given_up:
+            how = "it was done" if item.ended.status == "done" else f"it ended as {item.ended.status}"
+            reason = f"{how}, but not recorded: {item.refusal}"
+            self._tell(replace(item.ended, status="disk-full", reason=reason, on_disk=False))
+
+    def _write(self, item: _Unwritten) -> None:
+        refusal = self._put(item)
+        if refusal:
+            self._refused += 1
+            self._unwritten.append(replace(item, refusal=refusal))
+            self._on_event(Held(item.ended.cell, refusal))
+        else:
+            self._written(item.ended)
+
+    def _put(self, item: _Unwritten) -> str:
+        """Return why there was no room; empty if it is written."""
+        try:
+            self._store.put(item.ended.cell.identity.digest, item.files)
+        except DiskFull as error:
+            return str(error)
+        return ""
+
+    def _written(self, ended: Ended) -> None:
+        self._refused = 0
+        self._tell(ended)
+        self.try_again()
+
+    def _tell(self, ended: Ended) -> None:
+        self._claims.release(ended.cell.identity.digest)
+        self.ended += not ended.elsewhere
+        self._on_event(ended)
+
+    def _judge(self, outcome: Outcome[Worked]) -> tuple[Ended, Mapping[str, bytes] | None]:
+        """Return how a cell ended, and the files of its record where that is not written yet."""
+        cell, worked, loss = self._cells[outcome.task.key], outcome.value, outcome.lost
+        if worked is not None:
+            return Ended(cell, worked.status, worked.reason, outcome.seconds), worked.files
+        assert loss is not None
+        if loss.exception == StoreError.__name__:
+            # The worker could not write: not the cell's fault, so it gets no record and runs again next time.
+            raise StoreError(loss.reason.removeprefix(f"{StoreError.__name__}: "))
+        if self._claims.recorded(outcome.task.key):  # the worker was lost between its record and its answer
+            return self._recorded(cell), None
+        status, reason = status_of(loss), reason_of(loss, self._place.seconds)
+        if loss.kind == "disk":
+            return Ended(cell, status, reason, outcome.seconds, on_disk=False), None
+        return Ended(cell, status, reason, outcome.seconds), self._files(cell, loss, outcome)
+
+    def _files(self, cell: Cell, loss: Loss, outcome: Outcome[Worked]) -> Mapping[str, bytes]:
+        """Return the files of the record of a cell whose worker was lost."""
+        reason = reason_of(loss, self._place.seconds)
+        failure = Failure(reason=reason, kind=loss.kind, traceback=loss.traceback)
+        finished = record_of_lost(
+            cell, self._place, status_of(loss), failure, outcome.seconds, outcome.output
+        )
+        return record_files(finished.record, finished.per_query, finished.trace, finished.log)
+
+    def _recorded(self, cell: Cell) -> Ended:
+        try:
+            record = self._store.read(cell.identity.digest)
+        except DataError:  # removed or damaged just now: the next run sees to that
+            return Ended(cell, "lost", "it was recorded, but its record is gone or damaged", 0.0)
+        reason = "" if record.failure is None else record.failure.reason
+        return Ended(cell, record.status, reason, record.circumstances.seconds.get("total", 0.0))

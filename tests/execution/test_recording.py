@@ -1,0 +1,271 @@
+"""A full disk costs the cells whose records find no room, and nothing else; what finds room later is kept."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable, Generator, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from bench.execution import Loss, Outcome, local_executor, local_slots
+from bench.execution.campaign import remaining, run_cells
+from bench.execution.cell_work import Worked
+from bench.execution.events import CampaignEvent, Ended, Held, Unstarted
+from bench.execution.tasks import Executor, OnEvent, Task
+from bench.experiment.grid import Cell
+from bench.experiment.workplace import Workplace
+from bench.records import Store, StoreError, folders
+from tests.execution.full_disk import HERE, PROBE, FullDisk, at_once
+from tests.grid import FAULTS, cells_of, only_plugins, write_bundle
+
+PLACE = Workplace(plugins=(str(FAULTS),))
+
+
+@pytest.fixture(autouse=True, scope="module")
+def faults() -> Iterator[None]:
+    with only_plugins(FAULTS):
+        yield
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_bundle(tmp_path_factory.mktemp("recording") / "small.npz")
+
+
+@pytest.fixture(scope="module")
+def six(small: Path) -> list[Cell]:
+    return cells_of(["plain"], small, seeds=range(6))
+
+
+class Heard:
+    """What a run told."""
+
+    def __init__(self, cells: Sequence[Cell], results: Path, execute: Executor[Any] | None = None) -> None:
+        """Run the cells, by default at once and without any work."""
+        self.events: list[CampaignEvent] = []
+        self.store = Store(results)
+        self.count = run_cells(
+            cells, self.store, PLACE, execute=execute or at_once(cells), on_event=self.events.append
+        )
+
+    @property
+    def ends(self) -> dict[int, Ended]:
+        """Return the ends by seed; there is one per cell."""
+        ends = [event for event in self.events if isinstance(event, Ended)]
+        found = {end.cell.identity.seed: end for end in ends}
+        assert len(found) == len(ends) == self.count
+        return found
+
+    @property
+    def unstarted(self) -> list[int]:
+        events = [event for event in self.events if isinstance(event, Unstarted)]
+        return [cell.identity.seed for event in events for cell in event.cells]
+
+    @property
+    def held(self) -> list[int]:
+        return [event.cell.identity.seed for event in self.events if isinstance(event, Held)]
+
+
+def digests(cells: Sequence[Cell]) -> list[str]:
+    return [cell.identity.digest for cell in cells]
+
+
+def test_a_record_without_room_costs_its_own_cell_and_all_others_are_recorded(
+    six: list[Cell], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unlucky = six[2].identity.digest
+    disk = FullDisk(monkeypatch, lambda name: name == unlucky)
+    heard = Heard(six, tmp_path)
+    assert (heard.held, heard.unstarted) == ([2], [])
+    assert {seed: end.status for seed, end in heard.ends.items()} == {
+        seed: "disk-full" if seed == 2 else "done" for seed in range(6)
+    }
+    end = heard.ends[2]
+    assert not end.on_disk
+    assert end.reason == (
+        f"it was done, but not recorded: cannot write results to {tmp_path / 'runs'}: "
+        "the disk is full; free some space and run again"
+    )
+    assert heard.events[-1] is end  # it was given up when all else was over
+    assert len(disk.refused) > 2
+    assert [entry.name for entry in (tmp_path / "runs").iterdir() if entry.name.startswith(".")] == []
+    assert remaining(six, heard.store) == [six[2]]
+
+
+def test_a_record_that_finds_room_later_is_written_then_and_its_cell_is_not_run_again(
+    six: list[Cell], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, begun = six[0].identity.digest, []
+
+    def refuses(name: str) -> bool:
+        begun.append(name)
+        return name == first and begun.count(first) < 3
+
+    FullDisk(monkeypatch, refuses)
+    heard = Heard(six, tmp_path)
+    assert heard.held == [0]
+    assert {end.status for end in heard.ends.values()} == {"done"}
+    assert all(end.on_disk for end in heard.ends.values())
+    assert list(heard.ends) == [1, 2, 0, 3, 4, 5]  # tried after each other record
+    assert remaining(six, heard.store) == []
+
+
+def test_without_room_for_a_small_record_no_cell_starts(
+    six: list[Cell], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full = [False]
+
+    def refuses(name: str) -> bool:
+        full[0] = full[0] or name == six[1].identity.digest
+        return full[0]
+
+    FullDisk(monkeypatch, refuses)
+    heard = Heard(six, tmp_path)
+    assert {seed: end.status for seed, end in heard.ends.items()} == {0: "done", 1: "disk-full"}
+    assert heard.unstarted == [2, 3, 4, 5]
+    assert remaining(six, heard.store) == six[1:]
+
+
+def test_after_three_records_in_a_row_without_room_no_cell_starts_though_a_small_one_fits(
+    six: list[Cell], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    FullDisk(monkeypatch, lambda name: name in digests(six[1:]))
+    heard = Heard(six, tmp_path)
+    assert heard.held == [1, 2, 3]
+    assert heard.unstarted == [4, 5]
+    assert {seed for seed, end in heard.ends.items() if not end.on_disk} == {1, 2, 3}
+
+
+def test_two_in_a_row_and_then_another_that_fits_let_the_run_go_on(
+    six: list[Cell], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    FullDisk(monkeypatch, lambda name: name in digests([*six[:2], *six[3:5]]))
+    heard = Heard(six, tmp_path)
+    assert (heard.held, heard.unstarted) == ([0, 1, 3, 4], [])
+    assert {seed for seed, end in heard.ends.items() if end.on_disk} == {2, 5}
+
+
+def test_what_was_not_started_is_started_once_there_is_room_again(
+    six: list[Cell], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk takes nothing until the last cell was turned away."""
+    asked: list[str] = []
+
+    def refuses(name: str) -> bool:
+        asked.append(name)
+        return asked.count(PROBE) < 6
+
+    FullDisk(monkeypatch, refuses)
+    heard = Heard(six, tmp_path)
+    assert (heard.held, heard.unstarted) == ([0], [])
+    assert [end.status for end in heard.ends.values()] == ["done"] * 6
+
+
+def test_another_fault_of_the_folder_stops_the_run(
+    six: list[Cell], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read_only(folder: Path, files: Any) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(folders, "_build", read_only)
+    with pytest.raises(StoreError, match="mounted read-only"):
+        Heard(six, tmp_path)
+
+
+def test_what_stops_the_run_lets_a_record_that_waits_for_room_be_tried_once_more(
+    six: list[Cell], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[str] = []
+
+    def refuses(name: str) -> bool:
+        begun.append(name)
+        return len(begun) == 1
+
+    def stop(event: CampaignEvent) -> None:
+        if isinstance(event, Held):
+            raise KeyboardInterrupt
+
+    FullDisk(monkeypatch, refuses)
+    with pytest.raises(KeyboardInterrupt):
+        run_cells(six, Store(tmp_path), PLACE, execute=at_once(six), on_event=stop)
+    assert remaining(six, Store(tmp_path)) == six[1:]
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(moods=st.lists(st.booleans(), max_size=30))
+def test_whenever_the_disk_is_full_every_cell_ends_once_and_what_is_told_is_true(
+    six: list[Cell], tmp_path_factory: pytest.TempPathFactory, moods: list[bool]
+) -> None:
+    """The disk is full or not at every single attempt, as ``moods`` says; after that it is not."""
+    attempts = iter(moods)
+    results = tmp_path_factory.mktemp("moods")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda handle: None)  # the order of writes matters here, not the disk
+        FullDisk(patch, lambda name: next(attempts, False))
+        heard = Heard(six, results)
+    written = {seed for seed, end in heard.ends.items() if end.on_disk}
+    assert {record.identity.seed for record in heard.store.records()} == written
+    assert heard.store.problems == []
+    assert sorted([*heard.ends, *heard.unstarted]) == [*range(6)]
+    assert all(end.status == ("done" if end.on_disk else "disk-full") for end in heard.ends.values())
+    assert [entry for entry in (results / "runs").iterdir() if entry.name.startswith(".")] == []
+
+
+def losing(outcome: Callable[[Task], Outcome[Worked]]) -> Executor[Worked]:
+    """Return an executor in which every task ends as given."""
+
+    def execute(
+        tasks: Sequence[Task], work: Callable[[Any], Any], on_event: OnEvent
+    ) -> Generator[Outcome[Worked], None, None]:
+        yield from (outcome(task) for task in tasks)
+
+    return execute
+
+
+def test_a_worker_that_is_lost_between_its_record_and_its_answer_costs_nothing(
+    six: list[Cell], tmp_path: Path
+) -> None:
+    def record_and_vanish(task: Task) -> Outcome[Worked]:
+        (done,) = at_once(six)([task], print, print)
+        Store(tmp_path).put(task.key, done.value.files)
+        return Outcome(task, HERE, None, Loss("signal", "its process was killed"), 0.1)
+
+    heard = Heard(six[:1], tmp_path, losing(record_and_vanish))
+    assert (heard.ends[0].status, heard.ends[0].reason) == ("done", "")
+
+
+def test_a_worker_whose_answer_found_no_room_costs_its_cell_which_runs_again_next_time(
+    six: list[Cell], tmp_path: Path
+) -> None:
+    heard = Heard(
+        six[:1],
+        tmp_path,
+        losing(lambda task: Outcome(task, HERE, None, Loss("disk", "cannot write to /tmp"), 0.1)),
+    )
+    end = heard.ends[0]
+    assert (end.status, end.reason, end.on_disk) == ("disk-full", "cannot write to /tmp", False)
+    assert remaining(six[:1], heard.store) == six[:1]
+
+
+def test_a_record_that_a_worker_finds_no_room_for_is_written_by_the_run(small: Path, tmp_path: Path) -> None:
+    """The method `fills` leaves a worker for which every disk is full; the run itself still has room."""
+    cells = cells_of(["fills"], small)
+    heard = Heard(cells, tmp_path, local_executor(local_slots(1, 1)))
+    assert [end.status for end in heard.ends.values()] == ["done"]
+    assert [record.identity.method for record in heard.store.records()] == ["fills"]
+
+
+def test_the_record_of_a_cell_that_lost_its_worker_may_find_no_room_either(
+    small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cells = cells_of(["leaves"], small)
+    FullDisk(monkeypatch, lambda name: True)
+    heard = Heard(cells, tmp_path, local_executor(local_slots(1, 1)))
+    (end,) = heard.ends.values()
+    assert (end.status, end.on_disk) == ("disk-full", False)
+    assert end.reason.startswith("it ended as exited, but not recorded: cannot write results")
