@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -63,6 +64,15 @@ class Drift:
         return self.identical or (tolerance > 0 and self.largest <= tolerance and not self.lacking)
 
 
+def drawn(records: Sequence[Record], cells: int, seed: int) -> list[Record]:
+    """Return finished records drawn at random, the same for the same records and seed, in the order drawn.
+
+    Another record more or less changes at most one of those drawn.
+    """
+    done = [record for record in records if record.status == "done"]
+    return sorted(done, key=lambda record: _lot(record.digest, seed))[:cells]
+
+
 def drift_of(old: Recorded, new: Recorded) -> Drift:
     """Compare two finished records of one cell."""
     one, other = old.record.result, new.record.result
@@ -103,6 +113,10 @@ def changes(old: Circumstances, new: Circumstances) -> list[str]:
 def name_of(metric: Metric) -> str:
     """Return which number a metric is, in words."""
     return f"{metric.query}→{metric.gallery} {metric.protocol} ({metric.selection})"
+
+
+def _lot(digest: str, seed: int) -> str:
+    return hashlib.sha256(f"{seed} {digest}".encode()).hexdigest()
 
 
 def _numbers(result: Result) -> dict[str, float]:

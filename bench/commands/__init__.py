@@ -22,6 +22,7 @@ _COMMANDS = {
     "results": "Print one row per cell, direction and protocol.",
     "why": "Tell the whole story of a cell.",
     "explain": "Show embeddings under every convention of mAP.",
+    "verify": "Run random recorded cells again and report drift.",
     "compare": "Test whether two methods differ on a dataset.",
     "merge": "Copy what another machine has recorded into this folder.",
     "check": "Run the conformance suite on methods.",
@@ -29,7 +30,7 @@ _COMMANDS = {
     "new": "Write a working file to start a method from.",
 }
 
-_WORKING = {"run", "ablate", "sweep", "tune", "merge", "check", "data"}
+_WORKING = {"run", "ablate", "sweep", "tune", "verify", "merge", "check", "data"}
 """Commands that print while they work: their work is not done when nobody reads on."""
 
 _EPILOG = """

@@ -177,12 +177,11 @@ def _span(own: Sequence[Reading]) -> Iterator[str]:
 
 
 def _extremes(what: str, members: Sequence[Reading]) -> Iterator[str]:
-    known = sorted(
-        (reading.value, place) for place, reading in enumerate(members) if reading.value is not None
-    )
+    known = [(reading.value, reading) for reading in members if reading.value is not None]
     if known:
-        (low, first), (high, last) = known[0], known[-1]
-        yield f"{what}: from {low:.4f} ({_words(members[first])}) to {high:.4f} ({_words(members[last])})"
+        # Of equal numbers the first is named: the usual rule comes before its variations.
+        (low, first), (high, last) = (pick(known, key=lambda pair: pair[0]) for pick in (min, max))
+        yield f"{what}: from {low:.4f} ({_words(first)}) to {high:.4f} ({_words(last)})"
 
 
 def _words(reading: Reading) -> str:

@@ -41,13 +41,12 @@ class Refit:
     circumstances: Circumstances
 
 
-def cell_of(record: Record, data_dir: Path | None, cache: Path | None = None) -> Cell:
+def cell_of(record: Record, data_dir: Path | None) -> Cell:
     """Return the cell of a record, if everything that its numbers depend on is still there.
 
     Args:
         record: of any status.
         data_dir: folder of the data files; None for the default.
-        cache: JSON file that remembers the digests of unchanged files.
 
     Raises:
         BenchError: if the method or its data is gone or another, or the settings do not fit any more; in one
@@ -56,12 +55,12 @@ def cell_of(record: Record, data_dir: Path | None, cache: Path | None = None) ->
     identity = record.identity
     _require_settings(identity)
     source = source_of_record(record)
-    data = describe_data(source, data_dir, identity.profile, cache)
+    data = describe_data(source, data_dir, identity.profile, None)
     if (data.kind, data.fingerprint) != (identity.data_kind, identity.fingerprint):
         raise DataError(
             f"the data of {identity.dataset} is not what the record was made with: {data.kind} "
             f"{data.fingerprint[:8]} here, {identity.data_kind} {identity.fingerprint[:8]} there; "
-            "say with --data where that is, or run the cell on what is here"
+            "put that back (--data names its folder), or run the cell on what is here"
         )
     gone = [name for name in identity.modalities if name not in data.modalities]
     if gone:
