@@ -148,18 +148,15 @@ def run_grid(folder: Path) -> Grid:
     return Grid(results, small, multi, Said(max(said.status, last.status), said.out + last.out, said.err))
 
 
-def bytes_of(results: Path) -> dict[str, tuple[str, bytes, bytes]]:
-    """Return what must not depend on circumstances, by digest: the record, average precisions, the trace."""
+def bytes_of(results: Path) -> dict[str, tuple[str, list[bytes]]]:
+    """Return what must not depend on circumstances, by digest: the record, and the content of its files."""
     found = {}
     for folder in sorted((results / "runs").iterdir()):
         record = json.loads((folder / "record.json").read_text(encoding="utf-8"))
         del record["circumstances"]
         fixed = json.dumps(record, sort_keys=True)
-        found[folder.name] = (
-            fixed,
-            (folder / "per_query.npz").read_bytes(),
-            (folder / "trace.csv").read_bytes(),
-        )
+        names = ["per_query.npz", "trace.csv", *(["view.npz"] if record["status"] == "done" else [])]
+        found[folder.name] = fixed, [(folder / name).read_bytes() for name in names]
     return found
 
 

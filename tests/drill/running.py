@@ -91,7 +91,8 @@ def fixed_bytes(results: Path) -> dict[str, Any]:
         folder = store.runs / record.digest
         content = json.loads((folder / "record.json").read_bytes())
         del content["circumstances"]
-        files = {name: (folder / name).read_bytes() for name in ("per_query.npz", "trace.csv", "log.txt")}
+        names = ["per_query.npz", "trace.csv", "log.txt", *(["view.npz"] if record.status == "done" else [])]
+        files = {name: (folder / name).read_bytes() for name in names}
         found[record.digest] = (json.dumps(content, sort_keys=True), files)
     assert store.problems == []
     return found

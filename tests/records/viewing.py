@@ -1,0 +1,71 @@
+"""Makes views for the tests."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from bench.records.view import Curves, Exhibits, Gallery, Space, View
+
+
+def curves(query: str = "image", gallery: str = "text", **changes: Any) -> Curves:
+    plain = Curves(
+        query,
+        gallery,
+        np.array([1, 2, 5], np.int32),
+        np.array([0.9, 0.7, 1 / 3]),
+        np.array([0.0, 0.5, 1.0]),
+        np.array([1.0, 0.5, 0.25]),
+    )
+    return replace(plain, **changes)
+
+
+def space(**changes: Any) -> Space:
+    random = np.random.default_rng(0)
+    plain = Space(
+        {"image": np.array([0, 2, 4], np.int32), "text": np.array([1, 2], np.int32)},
+        {"image": np.array([0, 1, 2], np.int32), "text": np.array([1, 1], np.int32)},
+        {name: random.random((count, 2), dtype=np.float32) for name, count in (("image", 3), ("text", 2))},
+        0.75,
+    )
+    return replace(plain, **changes)
+
+
+def gallery(query: str = "image", shown: str = "text", **changes: Any) -> Gallery:
+    plain = Gallery(
+        query,
+        shown,
+        np.array([0, 3], np.int32),
+        np.array([1.0, 0.25]),
+        np.array([[0, 1, 2], [4, 0, 1]], np.int32),
+        np.array([[True, False, True], [False, False, True]]),
+    )
+    return replace(plain, **changes)
+
+
+def exhibits(**changes: Any) -> Exhibits:
+    plain = Exhibits(np.array([0, 1, 2, 3, 4], np.int32), np.array([0, 0, 1, 1, 2], np.int32))
+    return replace(plain, **changes)
+
+
+def pictures() -> Exhibits:
+    palette = np.array([[255, 0, 0], [0, 255, 0]], np.uint8)
+    pixels = (np.arange(5 * 2 * 3) % 2).astype(np.uint8).reshape(5, 2, 3)
+    return exhibits(pixels=pixels, palette=palette)
+
+
+def view(**changes: Any) -> View:
+    """Return a view of five test rows of two modalities, in three classes."""
+    plain = View(
+        {"image": 5, "text": 5},
+        3,
+        ("a", "b", "c"),
+        (curves(), curves("text", "image")),
+        space(),
+        "",
+        (gallery(), gallery("text", "image")),
+        {"image": pictures(), "text": exhibits(texts=("one", "two", "", "<b>", "…"))},
+    )
+    return replace(plain, **changes)
