@@ -65,7 +65,9 @@ class Ablation:
         columns: directions, then the average.
         full: numbers of the method itself.
         components: variants in the order in which the method's file names them.
-        chosen: how many fits of the method itself chose which modality, where variants fix this choice.
+        choice: the setting by which variants fix a choice among modalities, and its value in the method
+            itself; empty where there are no such variants.
+        chosen: how many fits of the method itself chose which modality.
         quality: S_k, what the method went by when it chose, by modality: mean over its fits.
         missing: variants that this data admits and that are not recorded.
         omitted: what could not be compared, and why.
@@ -79,6 +81,7 @@ class Ablation:
     columns: tuple[Direction, ...]
     full: Row
     components: tuple[Component, ...]
+    choice: tuple[str, Any] = ("", None)
     chosen: dict[str, int] = field(default_factory=dict)
     quality: dict[str, Spread] = field(default_factory=dict)
     missing: tuple[str, ...] = ()
@@ -86,8 +89,8 @@ class Ablation:
 
     @property
     def choices(self) -> tuple[Component, ...]:
-        """Return the variants that fix a choice among modalities."""
-        return tuple(component for component in self.components if component.modality)
+        """Return the variants that fix the choice among modalities."""
+        return tuple(one for one in self.components if one.modality and self.choice[0] in one.changes)
 
 
 def ablations_of(
@@ -220,7 +223,7 @@ def _ablation(
         )
         for one, row in zip(ordered, excerpt.rows[1:], strict=True)
     ]
-    keys = {key for component in components if component.modality for key in component.changes}
+    fixing = sorted({key for component in components if component.modality for key in component.changes})
     recorded = {component.variant for component in components}
     return Ablation(
         data=data,
@@ -231,7 +234,8 @@ def _ablation(
         columns=excerpt.columns,
         full=excerpt.rows[0],
         components=tuple(components),
-        chosen=chosen_of(line.records, keys),
+        choice=(fixing[0], who.settings.get(fixing[0])) if fixing else ("", None),
+        chosen=chosen_of(line.records, fixing[:1]),
         quality=quality_of(line.records),
         missing=tuple(
             variant
