@@ -59,7 +59,7 @@ def blocks_of(tables: Sequence[Table], reference: str) -> list[Block]:
 
 
 def _block(tables: list[Table], reference: str) -> Block:
-    chosen, omitted = _one_version_each(tables)
+    chosen, omitted = one_version_each(tables)
     found = {table.dataset: {row.label: row for row in table.rows if _takes_part(row)} for table in chosen}
     labels = list(dict.fromkeys(label for rows in found.values() for label in rows))
     having = {
@@ -99,7 +99,7 @@ def _block(tables: list[Table], reference: str) -> Block:
     )
 
 
-def _one_version_each(tables: list[Table]) -> tuple[list[Table], list[str]]:
+def one_version_each(tables: list[Table]) -> tuple[list[Table], list[str]]:
     """Return one table per dataset: two versions of the same data are not two independent datasets."""
     versions: dict[str, list[Table]] = defaultdict(list)
     for table in tables:

@@ -40,9 +40,10 @@ def ranks(scores: Array) -> Array:
     Args:
         scores: ``(methods, datasets)``.
     """
-    from scipy.stats import rankdata
-
-    return np.asarray(rankdata(-np.round(scores / _SAME) * _SAME, axis=0), dtype=np.float64)
+    steps = np.round(scores / _SAME)
+    one, other = steps[:, None], steps[None]
+    higher, tied = (other > one).sum(axis=1), (other == one).sum(axis=1)
+    return np.asarray(higher + (tied + 1) / 2, dtype=np.float64)
 
 
 def omnibus(scores: Array) -> Omnibus | None:

@@ -21,6 +21,9 @@ from bench.records.schema import Record
 AVERAGE = ("average", "")
 Direction = tuple[str, str]
 
+_BRIEF = {"timeout": "time limit"}
+"""Of the statuses that do not read as words by themselves."""
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -33,6 +36,7 @@ class Entry:
         records: digests of the records behind it.
         reason: why there is no number; empty where there is one.
         mark: ``a`` or ``b`` where it differs from the table's reference, see `bench.analysis.marks`.
+        brief: the reason in two or three words, for the place where the number would stand.
     """
 
     mean: float | None
@@ -41,6 +45,7 @@ class Entry:
     records: tuple[str, ...] = ()
     reason: str = ""
     mark: str = ""
+    brief: str = ""
 
 
 @dataclass(frozen=True)
@@ -134,6 +139,13 @@ class _Value(NamedTuple):
     records: tuple[str, ...]
 
 
+class _Lack(NamedTuple):
+    """Why there is no number: a sentence without its full stop, and two or three words."""
+
+    reason: str
+    brief: str
+
+
 class _Cells:
     """The records of one row under one protocol and selection rule."""
 
@@ -151,15 +163,15 @@ class _Cells:
     def entry(self, direction: Direction) -> Entry:
         """Return a direction's number, or why there is none."""
         values = self._found[direction]
-        return _entry(values) if values else Entry(None, reason=self._reason(direction))
+        return _entry(values) if values else _absent(self._lack(direction))
 
     def average(self, directions: Sequence[Direction]) -> Entry:
         """Return the mean over directions, from the seeds that have all of them."""
         by_direction = [self._found[direction] for direction in directions]
         seeds = set.intersection(*(set(values) for values in by_direction))
         if not seeds:
-            reasons = [self._reason(direction) for direction in directions if not self._found[direction]]
-            return Entry(None, reason=reasons[0] if reasons else "no seed has all directions")
+            lacks = [self._lack(direction) for direction in directions if not self._found[direction]]
+            return _absent(lacks[0] if lacks else _Lack("no seed has all directions", "incomplete"))
         means = {}
         for seed in seeds:
             values = [found[seed] for found in by_direction]
@@ -176,17 +188,17 @@ class _Cells:
             for reason, number in sorted(counts.items())
         )
 
-    def _reason(self, direction: Direction) -> str:
+    def _lack(self, direction: Direction) -> _Lack:
         concerned = [record for record in self.records if set(direction) <= set(record.identity.modalities)]
         for record in concerned:
             if record.failure is not None:
-                return _failure(record)
+                return _Lack(_failure(record), _BRIEF.get(record.status, record.status.replace("-", " ")))
         if not concerned:
-            return "not run"
+            return _Lack("not run", "not run")
         metrics = [metric for record in concerned if record.result for metric in record.result.metrics]
         if all(metric.protocol != self._protocol for metric in metrics):
-            return f"not evaluated under {self._protocol}"
-        return f"nothing was selected by the rule {self._selection}"
+            return _Lack(f"not evaluated under {self._protocol}", "not evaluated")
+        return _Lack(f"nothing was selected by the rule {self._selection}", "not selected")
 
 
 def _row(label: str, naming: Naming, cells: _Cells, directions: list[Direction]) -> Row:
@@ -202,6 +214,10 @@ def _row(label: str, naming: Naming, cells: _Cells, directions: list[Direction])
         lacking=cells.lacking(),
         usual=is_usual(label, method, naming),
     )
+
+
+def _absent(lack: _Lack) -> Entry:
+    return Entry(None, reason=lack.reason, brief=lack.brief)
 
 
 def _entry(values: dict[int, _Value]) -> Entry:

@@ -15,7 +15,8 @@ from pathlib import Path
 from bench.analysis.tables import Table
 from bench.contract import UsageError
 from bench.reporting.files import write_file
-from bench.reporting.text import caption, markdown
+from bench.reporting.tables import markdown, sheet_of
+from bench.reporting.text import caption
 
 _PLACE = re.compile(
     r"(?P<start><!-- table: (?P<dataset>\S+) (?P<protocol>\S+)(?: (?P<profile>(?!--)\S+))? -->\n)"
@@ -59,4 +60,4 @@ def _filled(place: re.Match[str], tables: Sequence[Table]) -> str:
     if len(fitting) > 1:
         found = "; ".join(caption(table) for table in fitting)
         raise UsageError(f"{len(fitting)} tables fit {dataset} {protocol}, one is needed: {found}")
-    return f"{place['start']}\n{markdown(fitting[0]).strip()}\n\n{place['end']}"
+    return f"{place['start']}\n{markdown(sheet_of(fitting[0])).strip()}\n\n{place['end']}"

@@ -6,12 +6,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from bench.analysis.ablations import Ablation, ablations_of, with_tests
 from bench.analysis.across import Block, blocks_of
 from bench.analysis.convergence import Trace
 from bench.analysis.marks import marked
 from bench.analysis.naming import Naming, registry_naming
+from bench.analysis.overall import Overall, overalls_of
 from bench.analysis.paired import Family, against_reference, all_pairs
 from bench.analysis.queries import Field, PerQuery, fields_of
+from bench.analysis.sensitivity import Sensitivity, sensitivities_of
 from bench.analysis.standing import Standing, standing_of
 from bench.analysis.tables import Table, tables_of
 from bench.analysis.trials import Tuning, tunings_of
@@ -74,11 +77,36 @@ class Material:
         return marked(self.plain_tables, self.families)
 
     @cached_property
+    def blocks(self) -> list[Block]:
+        """Return what can be compared over datasets, of every kind, profile and protocol."""
+        return blocks_of(self.plain_tables, self.naming.reference)
+
+    @cached_property
+    def overalls(self) -> list[Overall]:
+        """Return all datasets of a kind at a glance, with average ranks, wherever there are several."""
+        return overalls_of(self.plain_tables, self.blocks)
+
+    @cached_property
     def standings(self) -> list[tuple[Block, Standing | None]]:
         """Return how methods stand over datasets, with None where too little is there for a test."""
-        return [(block, standing_of(block)) for block in blocks_of(self.plain_tables, self.naming.reference)]
+        return [(block, standing_of(block)) for block in self.blocks]
 
     @cached_property
     def tunings(self) -> list[Tuning]:
         """Return what the trials of `tune` found."""
         return tunings_of(self.trials)
+
+    @cached_property
+    def plain_ablations(self) -> list[Ablation]:
+        """Return every method's variants against the method itself, without tests."""
+        return ablations_of(self.records, self.naming, self.protocols, self.selection)
+
+    @cached_property
+    def ablations(self) -> list[Ablation]:
+        """Return every method's variants against the method itself, tested over queries."""
+        return [with_tests(one, self.fields) for one in self.plain_ablations]
+
+    @cached_property
+    def sensitivities(self) -> list[Sensitivity]:
+        """Return the records that differ in one or two settings alone."""
+        return sensitivities_of(self.records, self.naming, self.protocols, self.selection, self.trace)

@@ -11,7 +11,6 @@ from typing import Final, Literal
 
 from bench import registry
 from bench.analysis.convergence import curves_of
-from bench.analysis.tables import Table
 from bench.analysis.trials import trials_csv
 from bench.records.schema import Record
 from bench.reporting import text
@@ -24,6 +23,7 @@ from bench.reporting.material import Material
 from bench.reporting.method_pages import method_pages
 from bench.reporting.statistics import statistics_page
 from bench.reporting.statistics_files import statistics_files
+from bench.reporting.tables import markdown, shown_tables, table_files
 from bench.reporting.tuning import tuning_page
 
 Part = Literal["tables", "statistics", "figures", "page"]
@@ -68,11 +68,7 @@ def write_report(
 
 
 def _write_tables(material: Material, folder: Path) -> list[Path]:
-    files = {
-        f"{_stem(table)}{ending}": render(table)
-        for table in material.tables
-        for ending, render in ((".md", text.markdown), (".tex", text.latex), (".csv", text.csv_text))
-    }
+    files = table_files(material)
     overview = folder / "tables.md"
     write_file(overview, _overview(material))
     fill_folder(folder / "tables", files)
@@ -112,7 +108,7 @@ def _write_figures(material: Material, folder: Path) -> list[Path]:
 
 
 def _overview(material: Material) -> str:
-    tables, records, problems = material.tables, material.records, material.problems
+    records, problems = material.records, material.problems
     done = sum(record.status == "done" for record in records)
     parts = [
         "# mAP tables",
@@ -128,7 +124,7 @@ def _overview(material: Material) -> str:
         + (" What `tune` tried: [tuning/trials.md](tuning/trials.md)." if material.tunings else ""),
     ]
     for kind, title in (("real", "## Real data"), ("look-alike", "## Look-alikes")):
-        chosen = [text.markdown(table) for table in tables if table.kind == kind]
+        chosen = [markdown(table.sheet) for table in shown_tables(material) if table.kind == kind]
         if chosen:
             parts += [title, *chosen]
     parts += _without_result(records)
@@ -159,9 +155,3 @@ def _departures(methods: set[str]) -> list[str]:
             head = f"- **{text.escape_markdown(card.title)}**, from {origin}: "
             lines += [head + text.escape_markdown(item) for item in items]
     return ["## Where the methods depart from their sources", "\n".join(lines)] if lines else []
-
-
-def _stem(table: Table) -> str:
-    return text.file_stem(
-        *(table.dataset, table.kind, table.profile, table.protocol, table.selection, table.fingerprint[:8])
-    )

@@ -8,7 +8,7 @@ import pytest
 
 from bench.contract import UsageError
 from bench.reporting.fill import fill
-from bench.reporting.text import markdown
+from bench.reporting.tables import markdown, sheet_of
 from tests.reporting.making import row, table
 
 EMOJI = table(row("A", 0.5, 0.4, 0.45))
@@ -25,7 +25,7 @@ def test_a_place_is_filled_again_and_again_and_nothing_else_changes(tmp_path: Pa
     document = write(tmp_path / "a.md", f"# Before\n\n{START}old\n{END}\n\nafter  \n")
     for _ in range(2):
         assert fill(document, [EMOJI]) == 1
-        expected = f"# Before\n\n{START}\n{markdown(EMOJI).strip()}\n\n{END}\n\nafter  \n"
+        expected = f"# Before\n\n{START}\n{markdown(sheet_of(EMOJI)).strip()}\n\n{END}\n\nafter  \n"
         assert document.read_text(encoding="utf-8") == expected
 
 

@@ -46,7 +46,7 @@ def test_the_same_records_give_the_same_bytes_in_any_order(records: list[Record]
     assert {str(path.relative_to(tmp_path / "one")) for path in files} | beside == set(first)
     assert {"methods/index.md", "methods/drcl.md"} <= set(first)
     assert b"@article{pu2025drcl" in first["citations.bib"]
-    assert len(files) == 1 + 2 * 2 * 3
+    assert len(files) == 1 + (2 + 1) * 2 * 4  # two datasets and all of them, two protocols, four formats
 
 
 def test_the_overview_holds_every_table_every_failure_and_every_departure(
@@ -71,10 +71,10 @@ def test_only_what_a_report_wrote_is_removed_by_the_next(tmp_path: Path) -> None
     write_tables([making.record(), making.record(dataset="wikipedia")], tmp_path)
     (tmp_path / "tables" / "thesis.tex").write_text("mine")
     (tmp_path / "notes.md").write_text("mine")
-    assert len(list(tmp_path.glob("tables/wikipedia*"))) == 6
+    assert len(list(tmp_path.glob("tables/wikipedia*"))) == 8
     write_tables([making.record()], tmp_path)
     assert not list(tmp_path.glob("tables/wikipedia*"))
-    assert len(list(tmp_path.glob("tables/emoji*"))) == 6
+    assert len(list(tmp_path.glob("tables/emoji*"))) == 8
     assert (tmp_path / "tables" / "thesis.tex").read_text() == "mine"
     assert (tmp_path / "notes.md").read_text() == "mine"
 
@@ -86,7 +86,7 @@ def test_a_forged_list_of_files_removes_nothing_elsewhere(tmp_path: Path, listin
     (tmp_path / "tables" / ".generated").write_text(listing, encoding="latin-1")
     write_tables([making.record()], tmp_path)
     assert (tmp_path / "notes.md").read_text() == "mine"
-    assert len(list(tmp_path.glob("tables/emoji*"))) == 6
+    assert len(list(tmp_path.glob("tables/emoji*"))) == 8
 
 
 def test_real_and_look_alike_profiles_and_data_versions_never_share_a_file(tmp_path: Path) -> None:
@@ -136,7 +136,8 @@ def test_latex_compiles(tmp_path: Path) -> None:
     reasons = msgspec.structs.replace(making.record(seed=1, status="failed", reason="a_b & 50% $"))
     files = write_tables([making.record(dataset="a_b#1"), reasons], tmp_path)
     body = "\n".join(f"\\input{{{path}}}" for path in files if path.suffix == ".tex")
-    document = f"\\documentclass{{article}}\\usepackage{{booktabs}}\\begin{{document}}{body}\\end{{document}}"
+    head = "\\documentclass{article}\\usepackage{booktabs,graphicx}"
+    document = f"{head}\\begin{{document}}{body}\\end{{document}}"
     (tmp_path / "all.tex").write_text(document)
     subprocess.run(
         ["pdflatex", "-halt-on-error", "-interaction=nonstopmode", "all.tex"], cwd=tmp_path, check=True

@@ -14,7 +14,8 @@ from bench.analysis.paired import against_reference
 from bench.analysis.queries import fields_of
 from bench.analysis.tables import Table, tables_of
 from bench.analysis.wording import findings, limits_of_seeds, verdict
-from bench.reporting import Material, text, write_report
+from bench.reporting import Material, write_report
+from bench.reporting.tables import latex, markdown, sheet_of, table_csv
 from tests.analysis.making import IT, TI, Shelf
 from tests.analysis.simulated import differences
 from tests.analysis.test_tables import NAMING
@@ -65,11 +66,11 @@ def test_a_mark_says_what_differs_and_whether_it_holds_over_seeds() -> None:
 
 def test_marks_stand_in_every_form_of_a_table_and_are_explained() -> None:
     table = table_of(shelf_of())
-    shown = text.markdown(table)
+    shown = markdown(sheet_of(table))
     assert "<sup>a</sup>" in shown
     assert "differs from DRCL in this direction" in shown
-    assert r"\textsuperscript{a}" in text.latex(table)
-    rows = list(csv.DictReader(text.csv_text(table).splitlines()))
+    assert r"\textsuperscript{a}" in latex(sheet_of(table))
+    rows = list(csv.DictReader(table_csv(table).splitlines()))
     assert {row["significance"] for row in rows if row["method"] == "better"} == {"a", ""}
     assert "With one seed" not in marks_note(table)
     assert "With one seed" in marks_note(table_of(shelf_of(seeds=1)))
@@ -78,7 +79,7 @@ def test_marks_stand_in_every_form_of_a_table_and_are_explained() -> None:
 def test_a_table_that_nothing_was_tested_in_has_no_marks_and_no_note() -> None:
     shelf = shelf_of()
     (plain,) = tables_of(shelf.records, NAMING, ["map@all"])
-    shown = text.markdown(plain)
+    shown = markdown(sheet_of(plain))
     assert "<sup>" not in shown
     assert "differs from" not in shown
 

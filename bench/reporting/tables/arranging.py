@@ -1,0 +1,128 @@
+"""From a table of numbers to a sheet: headings, what stands out, marks, reasons and notes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from bench.analysis.marks import marks_note
+from bench.analysis.tables import AVERAGE, Direction, Entry, Row, Table
+from bench.reporting.tables.abbreviating import abbreviations
+from bench.reporting.tables.sheet import Cell, Column, Line, Place, Sheet
+from bench.reporting.text import caption, file_stem
+
+PSEUDO_PAIRS = "†"
+PSEUDO_PAIRS_NOTE = f"{PSEUDO_PAIRS} trained on class-matched pseudo-pairs, since the data has no pairs."
+ONE_SEED_NOTE = (
+    "A number from one seed has no deviation: how much it varies from seed to seed is not known; "
+    "run more with: python -m bench run --seeds 5"
+)
+REFERENCE_NOTE = "Reference points do not compete with the methods: {}."
+_FEW = 2
+"""Directions that can be written out; more are abbreviated and grouped by the modality of the queries."""
+
+
+def sheet_of(table: Table) -> Sheet:
+    """Return how a table of mAP is shown: its directions, their average, and the number of seeds.
+
+    The best number of a column stands out, and the second; what is printed alike is ranked alike, and
+    reference points do not compete.
+    """
+    tops = {column: top_two(_competing(table.rows, column)) for column in table.columns}
+    lines = tuple(
+        Line(
+            row.label + (f" {PSEUDO_PAIRS}" if row.pairing else ""),
+            (*(_cell(row, column, tops[column]) for column in table.columns), Cell(_seeds(row))),
+        )
+        for row in table.rows
+    )
+    return Sheet(
+        name=stem(table),
+        caption=caption(table),
+        corner="Method",
+        columns=(*_columns(table.columns), Column("seeds")),
+        lines=lines,
+        notes=tuple(_notes(table)),
+    )
+
+
+def stem(table: Table) -> str:
+    """Return the name of a table's files, without an ending."""
+    return file_stem(
+        *(table.dataset, table.kind, table.profile, table.protocol, table.selection, table.fingerprint[:8])
+    )
+
+
+def top_two(entries: Iterable[Entry]) -> list[str]:
+    """Return the two highest means as they are printed."""
+    means = {f"{entry.mean:.3f}" for entry in entries if entry.mean is not None}
+    return sorted(means, reverse=True)[:2]
+
+
+def cell_of(entry: Entry, tops: Sequence[str], mark: str = "") -> Cell:
+    """Return an entry's cell; ``tops`` are the means that stand out, none for a row that does not compete."""
+    if entry.mean is None:
+        return Cell(entry.brief or "no result", missing=True)
+    mean = f"{entry.mean:.3f}"
+    places: tuple[Place, ...] = ("best", "second")
+    place = places[tops.index(mean)] if mean in tops else ""
+    spread = "" if entry.deviation is None else f"{entry.deviation:.3f}"
+    return Cell(mean, place, mark, number=entry.mean, records=entry.records, spread=spread)
+
+
+def _cell(row: Row, column: Direction, tops: Sequence[str]) -> Cell:
+    entry = row.entries[column]
+    return cell_of(entry, () if row.role == "reference" else tops, entry.mark)
+
+
+def _competing(rows: Iterable[Row], column: Direction) -> list[Entry]:
+    return [row.entries[column] for row in rows if row.role != "reference"]
+
+
+def _columns(directions: Sequence[Direction]) -> list[Column]:
+    if sum(direction != AVERAGE for direction in directions) <= _FEW:
+        return [Column(_name(direction)) for direction in directions]
+    short = abbreviations(_modalities(directions))
+    return [
+        Column("average")
+        if direction == AVERAGE
+        else Column(
+            f"{short[direction[0]]}→{short[direction[1]]}", _name(direction), f"{direction[0]} queries"
+        )
+        for direction in directions
+    ]
+
+
+def _modalities(directions: Sequence[Direction]) -> list[str]:
+    return list(dict.fromkeys(query for query, gallery in directions if (query, gallery) != AVERAGE))
+
+
+def _name(direction: Direction) -> str:
+    return "average" if direction == AVERAGE else f"{direction[0]}→{direction[1]}"
+
+
+def _seeds(row: Row) -> str:
+    counts = sorted({entry.seeds for entry in row.entries.values()})
+    return str(counts[0]) if len(counts) == 1 else f"{counts[0]}-{counts[-1]}"
+
+
+def _notes(table: Table) -> list[str]:
+    notes = []
+    if len(table.columns) > _FEW + 1:
+        short = abbreviations(_modalities(table.columns))
+        named = ", ".join(f"{letters} {name}" for name, letters in short.items())
+        notes.append(f"Columns are query→gallery: {named}; the average is over all {len(table.columns) - 1}.")
+    if any(row.pairing for row in table.rows):
+        notes.append(PSEUDO_PAIRS_NOTE)
+    points = [row.label for row in table.rows if row.role == "reference"]
+    if points:
+        notes.append(REFERENCE_NOTE.format(", ".join(points)))
+    if table.reference:
+        notes.append(marks_note(table))
+    if any(entry.seeds == 1 for row in table.rows for entry in row.entries.values()):
+        notes.append(ONE_SEED_NOTE)
+    for row in table.rows:
+        known = " ".join(row.lacking)
+        reasons = {entry.reason for entry in row.entries.values() if entry.reason}
+        said = [*row.lacking, *sorted(reason for reason in reasons if reason not in known)]
+        notes += [f"{row.label}: {reason}" for reason in said]
+    return notes

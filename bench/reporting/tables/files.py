@@ -1,0 +1,43 @@
+"""Every table of a report in every format."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from bench.reporting.material import Material
+from bench.reporting.tables.arranging import sheet_of
+from bench.reporting.tables.at_a_glance import overall_sheet
+from bench.reporting.tables.html import document
+from bench.reporting.tables.latex import latex
+from bench.reporting.tables.markdown import markdown
+from bench.reporting.tables.sheet import Sheet
+from bench.reporting.tables.values import overall_csv, table_csv
+
+
+class Shown(NamedTuple):
+    """A table of the report.
+
+    Attributes:
+        kind: ``real`` or ``look-alike``.
+        sheet: for people.
+        values: as CSV.
+    """
+
+    kind: str
+    sheet: Sheet
+    values: str
+
+
+def shown_tables(material: Material) -> list[Shown]:
+    """Return the tables over all datasets, then those of one dataset each, in the tables' order."""
+    shown = [Shown(one.kind, overall_sheet(one), overall_csv(one)) for one in material.overalls]
+    return shown + [Shown(table.kind, sheet_of(table), table_csv(table)) for table in material.tables]
+
+
+def table_files(material: Material) -> dict[str, str]:
+    """Return file name -> content: Markdown, LaTeX, HTML and CSV of every table."""
+    files: dict[str, str] = {}
+    for _, sheet, values in shown_tables(material):
+        forms = {".md": markdown(sheet), ".tex": latex(sheet), ".html": document(sheet), ".csv": values}
+        files |= {f"{sheet.name}{ending}": form for ending, form in forms.items()}
+    return files
