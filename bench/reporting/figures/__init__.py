@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from bench.reporting.figures import convergence
+from bench.reporting.figures import comparison, convergence, costs, critical, overview
 from bench.reporting.figures.picture import Picture
 from bench.reporting.material import Material
 
-KINDS = (convergence,)
+KINDS = (overview, comparison, critical, convergence, costs)
 """In the order of the page's sections."""
 
 __all__ = ["KINDS", "Picture", "pictures_of"]

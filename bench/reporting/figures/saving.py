@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from bench.reporting.figures.lettering import literal
 from bench.reporting.figures.picture import Picture
-from bench.reporting.figures.style import RC
+from bench.reporting.figures.style import RC, warn
+from bench.reporting.figures.vector import compact
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -39,9 +42,24 @@ def render(picture: Picture) -> dict[str, bytes]:
     """Draw one figure; returns ``STEM.svg``, ``STEM.pdf`` and ``STEM.png``."""
     import matplotlib
 
-    with matplotlib.rc_context({**RC, "svg.hashsalt": picture.stem}):
+    with matplotlib.rc_context({**RC, "svg.hashsalt": picture.stem}), warnings.catch_warnings():
+        # Letters that the font lacks are boxes in PDF and PNG, and themselves in the SVG.
+        warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)
         figure = picture.draw()
-        return {f"{picture.stem}.{ending}": _saved(figure, ending) for ending in _UNDATED}
+        if picture.data is not None:
+            warn(figure, picture.data.kind, picture.data.profile)
+        _settle(figure)
+        # It would lay out again what was drawn without any layout.
+        matplotlib.rcParams["figure.constrained_layout.use"] = False
+        files = {f"{picture.stem}.{ending}": _saved(figure, ending) for ending in _UNDATED}
+    small = compact(files[f"{picture.stem}.svg"].decode("utf-8"), literal(picture.alt))
+    return {**files, f"{picture.stem}.svg": small.encode("utf-8")}
+
+
+def _settle(figure: Figure) -> None:
+    """Lay the figure out once, and not again for every format."""
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
 
 
 def _saved(figure: Figure, ending: str) -> bytes:

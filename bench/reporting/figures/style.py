@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from bench.analysis.naming import Naming
@@ -14,30 +14,62 @@ if TYPE_CHECKING:
 
 Dash = str | tuple[float, tuple[float, ...]]
 
-_COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#7A5195", "#4D4D4D")
-"""Okabe and Ito's palette, its yellow and black replaced: lines in yellow do not show on white."""
-_MARKERS: Final = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "h", "p", "*")
-_DASHES: Final[tuple[Dash, ...]] = ("-", (0, (5, 1.5)), (0, (1.2, 1.2)), (0, (5, 1.2, 1.2, 1.2)))
-_HATCHES: Final = ("", "//", "..", "xx", "\\\\", "++", "--", "oo")
-_GREY: Final = "#8C8C8C"
+ONE_COLUMN: Final = 3.4
+TWO_COLUMNS: Final = 7.0
+"""Widths of figures in inches: of one column of a two-column page, and of both."""
+SMALL: Final = 6.0
+BODY: Final = 7.0
+LARGE: Final = 8.0
+"""Sizes of letters in points: numbers in cells and remarks; ticks and legends; axes and headings."""
+GREY: Final = "#7F7F7F"
+INK: Final = "#222222"
+FAINT: Final = "#DDDDDD"
+MUTED: Final = "#666666"
+"""Of lines and letters; the last for letters that stand back."""
+
+COLOURS: Final = (
+    *("#0055AA", "#CC1100", "#009966", "#DD9944"),
+    *("#551155", "#9988EE", "#881133", "#996688"),
+)
+"""Searched for: far apart with normal sight and with each kind of colour-blindness, every one of another
+lightness, and none too light on white."""
+_MARKERS: Final = ("o", "s", "^", "D", "v", "P", "X", "*")
+_EXTRA_MARKERS: Final = ("<", "p", ">", "h", "d")
+_SIZES: Final = {"*": 6.5, "P": 5.2, "X": 5.2, "D": 4.0, "d": 5.2, "^": 4.8, "v": 4.8, "<": 4.8, ">": 4.8}
+"""Sizes of markers, in points, at which they cover about the same."""
+_CROSSES: Final = ("x", "+", "1", "2")
+_DASHES: Final[tuple[Dash, ...]] = ("-", (0, (4, 1.5)), (0, (1.2, 1.2)), (0, (5, 1.2, 1.2, 1.2)))
+_HATCHES: Final = ("", "////", "....", "xxxx", "\\\\\\\\", "++++", "----", "oooo")
 
 RC: Final[Mapping[Any, Any]] = {
     "font.family": "DejaVu Sans",  # comes with matplotlib: the same letters on every machine
-    "font.size": 8,
-    "axes.titlesize": 9,
-    "axes.labelsize": 8,
+    "font.size": BODY,
+    "text.parse_math": False,  # names may hold dollars
+    "text.color": INK,
+    "axes.titlesize": BODY,
+    "axes.labelsize": LARGE,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": INK,
+    "axes.linewidth": 0.6,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.axisbelow": True,
     "axes.grid": True,
-    "grid.color": "#DDDDDD",
-    "grid.linewidth": 0.6,
-    "legend.fontsize": 7,
+    "grid.color": FAINT,
+    "grid.linewidth": 0.5,
+    "legend.fontsize": BODY,
     "legend.frameon": False,
-    "lines.linewidth": 1.3,
-    "lines.markersize": 4,
-    "xtick.labelsize": 7,
-    "ytick.labelsize": 7,
+    "lines.linewidth": 1.2,
+    "lines.markersize": 4.5,
+    "lines.markeredgewidth": 0.9,
+    "xtick.labelsize": BODY,
+    "ytick.labelsize": BODY,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "xtick.major.size": 2.5,
+    "ytick.major.size": 2.5,
     "hatch.linewidth": 0.6,
     "figure.constrained_layout.use": True,
     "svg.hashsalt": "bench",  # ids of an SVG are random without it
@@ -55,38 +87,67 @@ class Look(NamedTuple):
         marker: matplotlib's name.
         dash: line style.
         hatch: of bars.
+        filled: whether the marker is; else it is white inside.
     """
 
     colour: str
     marker: str
     dash: Dash
     hatch: str
+    filled: bool = True
+
+    @property
+    def points(self) -> dict[str, Any]:
+        """Return matplotlib's settings of a line's markers."""
+        face = self.colour if self.filled else "white"
+        return {
+            "marker": self.marker,
+            "markersize": _SIZES.get(self.marker, 4.5),
+            "markerfacecolor": face,
+            "markeredgecolor": self.colour,
+        }
+
+    @property
+    def line(self) -> dict[str, Any]:
+        """Return matplotlib's settings of a line with markers."""
+        return {"color": self.colour, "linestyle": self.dash, **self.points}
 
 
 def look(method: str, naming: Naming) -> Look:
-    """Return how a method is drawn in every figure; no two of the first 24 in the roster look alike.
+    """Return how a method is drawn in every figure.
 
-    Methods of a user's own, and reference points, do not change the look of the roster.
+    The roster's first 16 differ in marker and filling (without any colour), in colour and marker, and in
+    colour and filling. Methods of a user's own, and reference points, do not change the look of the roster.
     """
     position, _ = naming.order(method)
     if naming.role(method) == "reference":
-        return Look(_GREY, "_", _DASHES[position % len(_DASHES)], "")
-    # a plug-in's position may be any number, and one that is gone has none: its name decides then
-    place = (
-        position
-        if 0 <= position < 100
-        else int.from_bytes(hashlib.sha256(method.encode()).digest()[:4], "big")
-    )
-    return look_number(place)
+        return Look(
+            GREY, _CROSSES[position % len(_CROSSES)], _DASHES[position % len(_DASHES)], "", filled=False
+        )
+    if 0 <= position < _ROSTER:
+        return look_number(position)
+    # a plug-in's position may be any number, and one that is gone has none: its name decides
+    number = int.from_bytes(hashlib.sha256(method.encode()).digest()[:4], "big")
+    return look_number(_ROSTER + number % (len(COLOURS) * len(_EXTRA_MARKERS) * 2))
+
+
+_ROSTER: Final = 2 * len(COLOURS)
 
 
 def look_number(place: int) -> Look:
     """Return the look of what stands at a place of a series, such as a class or a variant."""
+    turn, hue = divmod(place, len(COLOURS))
+    turned = hue + 3 * turn  # so that what shares a colour does not share the marker
+    if place < _ROSTER:
+        marker = _MARKERS[turned % len(_MARKERS)]
+    else:
+        marker = _EXTRA_MARKERS[(place // 2) % len(_EXTRA_MARKERS)]
     return Look(
-        _COLOURS[place % len(_COLOURS)],
-        _MARKERS[place % len(_MARKERS)],
-        _DASHES[place // len(_COLOURS) % len(_DASHES)],
-        _HATCHES[place % len(_HATCHES)],
+        COLOURS[hue],
+        marker,
+        _DASHES[turn % len(_DASHES)],
+        _HATCHES[turned % len(_HATCHES)],
+        filled=turn % 2 == 0,
     )
 
 
@@ -100,3 +161,109 @@ def panels(columns: int, rows: int = 1, width: float = 3.4, height: float = 2.6)
     figure = Figure(figsize=(width * columns, height * rows))
     axes = figure.subplots(rows, columns, squeeze=False)
     return figure, [axis for row in axes for axis in row]
+
+
+def width_of(text: str, size: float = BODY) -> float:
+    """Return how wide a text in one line is, in inches."""
+    from matplotlib.font_manager import FontProperties
+    from matplotlib.textpath import text_to_path
+
+    width, _, _ = text_to_path.get_text_width_height_descent(text, FontProperties(size=size), ismath=False)
+    return float(width) / 72
+
+
+def widest(texts: Iterable[str], size: float = BODY) -> float:
+    """Return the width of the widest text, in inches."""
+    return max((width_of(text, size) for text in texts), default=0.0)
+
+
+def tiles(count: int, below: float, height: float = 1.12) -> tuple[Figure, list[Axes]]:
+    """Return a figure of ``count`` small axes in rows, ticks labelled on the outer ones alone.
+
+    Args:
+        count: how many.
+        below: inches to keep free at the bottom, for what is said of all of them.
+        height: of one with its title, in inches.
+    """
+    from matplotlib.figure import Figure
+
+    # As few places as possible stay empty.
+    columns = count if count < 5 else min((5, 4, 3), key=lambda number: -count % number)
+    width = TWO_COLUMNS if columns > 2 else ONE_COLUMN
+    rows = -(-count // columns)
+    whole = rows * height + below + _HEAD
+    figure = Figure(figsize=(width, whole), layout="none")  # the places are known: nothing to lay out
+    top, bottom = 1 - _HEAD / whole, (below + 0.18) / whole
+    edges = {"left": 0.5 / width, "right": 1 - 0.06 / width, "top": top - 0.16 / whole, "bottom": bottom}
+    grid = figure.add_gridspec(rows, columns, **edges, wspace=0.1, hspace=0.42)
+    axes = [figure.add_subplot(grid[divmod(place, columns)]) for place in range(count)]
+    for place, axis in enumerate(axes):
+        outer = place % columns == 0, place + columns >= count
+        axis.tick_params(labelleft=outer[0], labelbottom=outer[1])
+    return figure, axes
+
+
+_HEAD: Final = 0.2
+"""Inches at the top of a figure for `warn`."""
+
+
+def legend(
+    figure: Figure, entries: Sequence[tuple[str, Look]], columns: int = 1, *, lines: bool = True
+) -> None:
+    """Put a legend outside: in one column to the right, in several below; entries row by row in order.
+
+    Args:
+        figure: of `panels`.
+        entries: label and look of each.
+        columns: how many.
+        lines: whether to show the methods' lines, or markers alone.
+    """
+    from matplotlib.lines import Line2D
+
+    rows = -(-len(entries) // columns)
+    # matplotlib fills columns; readers read rows
+    ordered = [
+        entries[row * columns + column]
+        for column in range(columns)
+        for row in range(rows)
+        if row * columns + column < len(entries)
+    ]
+    handles = [
+        Line2D([], [], **(way.line if lines else {"linestyle": "", **way.points})) for _, way in ordered
+    ]
+    figure.legend(
+        handles,
+        [label for label, _ in ordered],
+        loc="outside right upper" if columns == 1 else "outside lower center",
+        ncols=columns,
+        handlelength=2.4 if lines else 1.0,
+        columnspacing=1.2,
+        labelspacing=0.35,
+        borderpad=0.1,
+        borderaxespad=0.4,
+    )
+
+
+def warn(figure: Figure, kind: str, profile: str) -> None:
+    """Let the figure itself say what its numbers are not, unless they are those of a paper; once."""
+    said = [
+        *(["LOOK-ALIKE: generated data, not the benchmark"] if kind != "real" else []),
+        *(["quick profile: small networks, few epochs"] if profile == "quick" else []),
+    ]
+    if said and not figure.get_suptitle():
+        figure.suptitle(" · ".join(said), fontsize=SMALL, color=MUTED, x=0.99, ha="right")
+
+
+def number_ticks(axis: Any) -> None:
+    """Label a logarithmic axis with plain numbers, as few as keep apart."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
+
+    low, high = axis.get_view_interval()
+    wide = high / low > 30
+    if high / low < 4:
+        axis.set_major_locator(MaxNLocator(4, steps=(1, 2, 5, 10)))
+    else:
+        axis.set_major_locator(LogLocator(subs=(1.0,) if wide else (1.0, 2.0, 5.0), numticks=8))
+    axis.set_minor_locator(LogLocator(subs=(2.0, 5.0), numticks=20) if wide else NullLocator())
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.12g}"))
+    axis.set_minor_formatter(NullFormatter())

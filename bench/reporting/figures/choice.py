@@ -1,0 +1,46 @@
+"""What a figure of methods shows of the rows of a table: one of each method."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Protocol, TypeVar
+
+from bench.analysis.naming import Naming, is_usual
+
+
+class Named(Protocol):
+    """A row of a method."""
+
+    @property
+    def method(self) -> str:
+        """Return the registry name."""
+
+    @property
+    def label(self) -> str:
+        """Return the method as the tables print it."""
+
+
+Some = TypeVar("Some", bound=Named)
+
+
+def one_each(rows: Iterable[Some], naming: Naming, *, reference_points: bool = True) -> list[Some]:
+    """Return one row per method: as it is usually set, or else the first; in the order of the rows.
+
+    Ablations and rows with other settings have figures of their own, and look the same as their method.
+
+    Args:
+        rows: in the roster's order.
+        naming: titles and roles.
+        reference_points: whether to keep methods of the role ``reference``, such as chance.
+    """
+    chosen: dict[str, Some] = {}
+    for row in rows:
+        if naming.role(row.method) == "reference" and not reference_points:
+            continue
+        if row.method not in chosen or (_usual(row, naming) and not _usual(chosen[row.method], naming)):
+            chosen[row.method] = row
+    return list(chosen.values())
+
+
+def _usual(row: Named, naming: Naming) -> bool:
+    return is_usual(row.label, row.method, naming)

@@ -1,0 +1,200 @@
+"""The reference against each other method, with intervals: a dot for each, or a grid for many directions."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from bench.analysis.intervals import LEVEL
+from bench.analysis.paired import ALPHA, Comparison, Family
+from bench.analysis.queries import Direction
+from bench.reporting.figures.choice import one_each
+from bench.reporting.figures.heat import Cell, Heat, draw_heat
+from bench.reporting.figures.lettering import apart, shortened
+from bench.reporting.figures.picture import Picture
+from bench.reporting.figures.style import COLOURS, GREY, INK, MUTED, SMALL, TWO_COLUMNS, widest
+from bench.reporting.material import Material
+from bench.reporting.text import data_name, stem_of
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_FEW: Final = 6
+"""Directions up to which every interval is drawn."""
+_ABOVE, _BELOW = COLOURS[0], COLOURS[1]
+_ROW: Final = 0.165
+_FAR: Final = 5.0
+"""Differences are off the axis beyond this many times the median of how far intervals reach."""
+_TEST: Final = f"(randomization test over queries, p <= {ALPHA} after Holm)"
+_DOTS: Final = (
+    f"with {LEVEL:.0%} intervals over seeds and queries. Filled: differs {_TEST} and the interval leaves out "
+    "zero; grey filling: differs with these models alone; empty: not told apart. Arrows: beyond the axis"
+)
+_CELLS: Final = (
+    f"Shaded and bold: differs {_TEST} and the {LEVEL:.0%} interval over seeds and queries leaves out zero, "
+    "blue above and red below; black: differs with these models alone; grey: not told apart"
+)
+
+
+def pictures(material: Material) -> list[Picture]:
+    """Return a figure per data on which the reference can be compared with another method."""
+    found = []
+    for family in material.families:
+        members = one_each(family.field.members, material.naming, reference_points=False)
+        others = [member.label for member in members if member.label != family.reference]
+        ours = [one for one in family.comparisons if one.second in others]
+        if ours and family.field.protocol == material.protocols[0]:
+            found.append(_picture(family, ours, others, _directions(ours, family, material)))
+    return found
+
+
+def _directions(comparisons: Sequence[Comparison], family: Family, material: Material) -> list[Direction]:
+    """Return the directions that were compared, in the order of the table."""
+    data = family.field.data
+    key = (data.kind, data.profile, data.dataset, data.fingerprint)
+    columns = [
+        table.columns
+        for table in material.plain_tables
+        if (table.kind, table.profile, table.dataset, table.fingerprint) == key
+    ]
+    compared = {one.direction for one in comparisons}
+    return [direction for direction in columns[0] if direction in compared]
+
+
+def _picture(
+    family: Family, comparisons: list[Comparison], others: list[str], directions: list[Direction]
+) -> Picture:
+    field = family.field
+    few = len(directions) <= _FEW
+    shown = [label for label in others if any(one.second == label for one in comparisons)]
+    above = sum(one.holds and one.difference > 0 for one in comparisons)
+    below = sum(one.holds and one.difference < 0 for one in comparisons)
+    seeds = sorted({len(one.seeds) for one in comparisons})
+    limit = "; intervals of one seed lack what seeds vary" if seeds[0] == 1 else ""
+    return Picture(
+        stem=f"differences_{stem_of(field.data)}",
+        section="Differences",
+        title=f"{family.reference} against each method: {data_name(field.data)}",
+        caption=(
+            f"{data_name(field.data)}. {field.protocol} of {family.reference} minus that of each other "
+            f"method on the same queries{', ' if few else '. '}{_DOTS if few else _CELLS}. Selection "
+            f"{field.selection}; seeds: {' to '.join(map(str, sorted({seeds[0], seeds[-1]})))}{limit}."
+        ),
+        alt=(
+            f"Of {len(comparisons)} differences between {family.reference} and another method, {above} hold "
+            f"above zero and {below} below; {len(comparisons) - above - below} do not hold."
+        ),
+        data=field.data,
+        draw=partial(_draw_dots, family.reference, comparisons, shown, directions)
+        if few
+        else partial(_draw_grid, comparisons, shown, directions),
+    )
+
+
+def _draw_grid(comparisons: list[Comparison], others: list[str], directions: list[Direction]) -> Figure:
+    found = {(one.second, one.direction): one for one in comparisons}
+    most = max((abs(one.difference) for one in comparisons if one.holds), default=1.0)
+    cells = [[_cell(found.get((other, direction)), most) for direction in directions] for other in others]
+    return draw_heat(Heat(others, [("", _arrow(direction)) for direction in directions], cells))
+
+
+def _cell(one: Comparison | None, most: float) -> Cell:
+    if one is None:
+        return Cell("—", None, pale=True)
+    shade = one.difference / most if one.holds else 0.0
+    return Cell(_signed(one.difference), shade, bold=one.holds, pale=not one.differs)
+
+
+def _draw_dots(
+    reference: str, comparisons: list[Comparison], others: list[str], directions: list[Direction]
+) -> Figure:
+    from matplotlib.figure import Figure
+
+    names = apart(others)
+    columns = len(directions) if len(directions) < 3 else -(-len(directions) // 2)
+    left, numbers = 0.15 + widest(names), 1.12 if columns < 3 else 0.0
+    across = (TWO_COLUMNS - left - 0.05) / columns
+    height, between = _ROW * (len(others) + 0.2), 0.58
+    whole = 0.2 + (height + between) * -(-len(directions) // columns)
+    figure = Figure(figsize=(TWO_COLUMNS, whole), layout="none")
+    limits = _limits(comparisons)
+    for place, direction in enumerate(directions):
+        row, column = divmod(place, columns)
+        bottom = whole - 0.4 - height - row * (height + between)
+        box = left + column * across, bottom, across - numbers - 0.12, height
+        axis = figure.add_axes([box[side] / (whole if side % 2 else TWO_COLUMNS) for side in range(4)])
+        own = {one.second: one for one in comparisons if one.direction == direction}
+        _dots(axis, [own.get(other) for other in others], limits)
+        axis.set(yticks=range(len(others)), ylim=(len(others) - 0.4, -0.6))
+        axis.set_yticklabels(names if column == 0 else [])
+        axis.set_title(shortened(_arrow(direction), 40), loc="left", pad=3)
+        axis.set_xlabel(f"mAP of {shortened(reference, 20)} minus mAP of the other", labelpad=2, fontsize=7)
+        if numbers:
+            _numbers(axis, [own.get(other) for other in others])
+    return figure
+
+
+def _dots(axis: Axes, found: Sequence[Comparison | None], limits: tuple[float, float]) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    low, high = limits
+    axis.set_xlim(low, high)
+    axis.xaxis.set_major_locator(MaxNLocator(5))
+    axis.axvline(0.0, color=INK, linewidth=0.7)
+    axis.grid(visible=False, axis="y")
+    axis.tick_params(axis="y", length=0)
+    for place, one in enumerate(found):
+        if one is None:
+            continue
+        colour = (_ABOVE if one.difference > 0 else _BELOW) if one.holds else GREY
+        if not low <= one.difference <= high:
+            edge, marker = (high, ">") if one.difference > 0 else (low, "<")
+            axis.plot(edge, place, marker=marker, color=colour, clip_on=False)
+            continue
+        ends = max(one.interval.low, low), min(one.interval.high, high)
+        axis.plot(ends, [place] * 2, color=colour, linewidth=1.1, solid_capstyle="butt")
+        face = colour if one.holds else "#C8C8C8" if one.differs else "white"
+        axis.plot(one.difference, place, marker="o", color=colour, markerfacecolor=face)
+
+
+def _limits(found: Sequence[Comparison]) -> tuple[float, float]:
+    """Return the ends of the axis: all intervals are on it but those that would squeeze the others."""
+    ends = [(one.interval.low, one.interval.high) for one in found]
+    reach = [max(abs(low), abs(high)) for low, high in ends]
+    far = _FAR * statistics.median(reach)
+    near = [end for end, size in zip(ends, reach, strict=True) if size <= far]
+    low, high = min(0.0, *(end[0] for end in near)), max(0.0, *(end[1] for end in near))
+    room = 0.05 * (high - low) or 0.01
+    return low - room, high + room
+
+
+def _numbers(axis: Axes, found: Sequence[Comparison | None]) -> None:
+    """Write each difference and its interval to the right of its row."""
+    for place, one in enumerate(found):
+        if one is not None:
+            said = f"{_signed(one.difference)} [{_signed(one.interval.low)}, {_signed(one.interval.high)}]"
+            axis.annotate(
+                said,
+                (1.0, place),
+                xycoords=("axes fraction", "data"),
+                xytext=(8, 0),
+                textcoords="offset points",
+                va="center_baseline",
+                fontsize=SMALL,
+                fontweight="bold" if one.holds else "normal",
+                color=INK if one.differs else MUTED,
+            )
+
+
+def _arrow(direction: Direction) -> str:
+    return f"{direction[0]}→{direction[1]}"
+
+
+def _signed(number: float) -> str:
+    """Return a number below one with its sign and three decimals."""
+    digits = f"{abs(number):.3f}".removeprefix("0")
+    sign = "" if digits == ".000" else "+" if number > 0 else "\N{MINUS SIGN}"
+    return f"{sign}{digits}"
