@@ -13,7 +13,8 @@ _XLINK: Final = "http://www.w3.org/1999/xlink"
 _FONTS: Final = "'DejaVu Sans', Verdana, 'Bitstream Vera Sans', Geneva, sans-serif"
 """Widths of letters were taken from the first; the others are as wide or narrower."""
 _NOT_IN_XML: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-_NUMBER: Final = re.compile(r"-?\d+\.\d+(?:e-?\d+)?|-?\d+(?:\.\d+)?e-?\d+")
+_NUMBER: Final = re.compile(r"#[0-9A-Fa-f]+|-?\d+\.\d+(?:e-?\d+)?|-?\d+(?:\.\d+)?e-?\d+")
+"""Also takes colours, for them to stay as they are: ``9e6`` in ``#d9e6f2`` is no number."""
 _REFERENCE: Final = re.compile(r"#([\w.-]+)")
 _IDLE_TURN: Final = re.compile(r"^rotate\(-?0(?:\.0+)? [^)]*\)$")
 _MEASURES: Final = ("d", "x", "y", "width", "height", "transform", "style", "points", "viewBox")
@@ -85,6 +86,8 @@ def _path(steps: str) -> str:
 
 
 def _rounded(match: re.Match[str]) -> str:
+    if match.group().startswith("#"):
+        return match.group()
     shown = f"{float(match.group()):.2f}".rstrip("0").rstrip(".")
     return "0" if shown == "-0" else shown
 
