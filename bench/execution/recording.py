@@ -15,7 +15,7 @@ from bench.experiment.cell import lost as record_of_lost
 from bench.experiment.grid import Cell
 from bench.experiment.workplace import Workplace
 from bench.records.claims import Claims
-from bench.records.folders import DiskFull, StoreError, has_room
+from bench.records.folders import DiskFull, StoreError, has_room, seems_free
 from bench.records.schema import Failure
 from bench.records.store import Store, record_files
 
@@ -23,7 +23,7 @@ _IN_A_ROW: Final = 3
 """So many records in a row that found no room: then no cell starts any more."""
 
 _ROOM: Final = 64 << 10
-"""Bytes of a small record: with less room no cell starts after one that found none."""
+"""Bytes of a small record: with less room no cell starts."""
 
 
 @dataclass(frozen=True)
@@ -86,10 +86,10 @@ class Recorder:
     def has_room(self) -> bool:
         """Tell whether a cell may start, as far as the disk is concerned; from any thread.
 
-        Hours of work are not worth starting if nothing of them can be kept: once a record was refused, a
-        small one must find room first, and after some in a row no cell starts.
+        Hours of work are not worth starting if nothing of them can be kept: where little is free, or a record
+        was refused, a small one must find room first, and after some refusals in a row no cell starts.
         """
-        if self._refused == 0:
+        if self._refused == 0 and seems_free(self._store.runs) >= _ROOM:
             return True
         return self._refused < _IN_A_ROW and has_room(self._store.runs, _ROOM)
 

@@ -53,6 +53,14 @@ def explain(error: OSError, folder: Path) -> StoreError:
     return kind(f"cannot write results to {folder}: {advice}")
 
 
+def seems_free(runs: Path) -> int:
+    """Return how many bytes the system says are free there; it knows nothing of quotas."""
+    try:
+        return shutil.disk_usage(runs).free
+    except OSError:  # somebody moved the folder away: whoever writes there says so
+        return 0
+
+
 def has_room(runs: Path, size: int) -> bool:
     """Tell whether a file of so many bytes can be written there now, whatever the system says is free.
 

@@ -1,8 +1,8 @@
 """Methods that break in one way each, and some that work; NumPy alone, so that a worker starts quickly.
 
 Given to the harness with ``--plugin``. Each notes its start in the file that the variable DRILL_LOG names;
-``waits`` goes on once the file exists that DRILL_GATE names. Neither is part of a cell's identity, so the
-records of two folders can be compared.
+``waits`` goes on once the file exists that DRILL_GATE names; DRILL_FULL names a method and a seed for whose
+record the disk has no room. None is part of a cell's identity, so the records of two folders can be compared.
 """
 
 from __future__ import annotations
@@ -10,9 +10,11 @@ from __future__ import annotations
 import ctypes
 import errno
 import itertools
+import json
 import os
 import signal
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -30,7 +32,7 @@ class DrillSettings:
 
     Attributes:
         seconds: how long the fit of `steady` takes.
-        megabytes: how much `hog` takes.
+        megabytes: how much `hog` takes, and `chatty` prints.
     """
 
     seconds: float = 0.0
@@ -148,17 +150,34 @@ class DiskFull(_Drill):
         Path("/dev/full").write_bytes(bytes(100_000))
 
 
-class FillsDisk(_Drill):
-    """Lets the disk of the results be full from now on, as far as this worker can see."""
+class Chatty(_Drill):
+    """Prints much, which makes its record large."""
 
-    card = card("fills_disk")
+    card = card("chatty")
 
     def act(self, train: Split) -> None:
-        folders._sync = _refuse
+        print("a word " * (self.settings.megabytes * 2**20 // 7))
 
 
-def _refuse(folder: Path) -> None:
-    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+def _refuse_record(words: str) -> None:
+    """Let the disk of the results have no room for the record of one cell, whichever process writes it."""
+    method, _, seed = words.rpartition(" ")
+    build = folders._build
+
+    def write(folder: Path, files: Mapping[str, bytes]) -> None:
+        if "record.json" in files:
+            identity = json.loads(files["record.json"])["identity"]
+            if (identity["method"], str(identity["seed"])) == (method, seed):
+                folder.mkdir()
+                (folder / "record.json").write_bytes(b"{")  # a part of it fits
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        build(folder, files)
+
+    folders._build = write
+
+
+if os.environ.get("DRILL_FULL"):
+    _refuse_record(os.environ["DRILL_FULL"])
 
 
 def note(line: str) -> None:

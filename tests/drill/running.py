@@ -28,16 +28,19 @@ class Drill:
     Attributes:
         folder: for bundles, logs, gates.
         gate: the file that `waits` waits for.
+        full: the cell, as method and seed, for whose record the disk has no room; empty for none.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.gate = folder / "gate"
+        self.full = ""
         self._log = folder / "log"
 
     def start(self, *words: object) -> subprocess.Popen[str]:
         """Start `run` in a process group of its own, as a terminal does."""
-        variables = {"DRILL_LOG": str(self._log), "DRILL_GATE": str(self.gate), "PYTHONPATH": str(ROOT)}
+        variables = {"DRILL_LOG": str(self._log), "DRILL_GATE": str(self.gate), "DRILL_FULL": self.full}
+        variables["PYTHONPATH"] = str(ROOT)
         return subprocess.Popen(
             [sys.executable, "-m", "bench", "run", "--plugin", str(BREAKING), *map(str, words)],
             cwd=ROOT,

@@ -8,7 +8,11 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,9 +26,9 @@ from tests.grid import write_bundle
 
 CAUSES = {
     "raises": ("failed", "ValueError: the matrix is singular"),
-    "exits": ("failed", "its process ended by itself with status 3"),
-    "killed": ("failed", "its process was killed by SIGKILL, from outside"),
-    "segfaults": ("failed", "its process was killed by SIGSEGV: C code touched memory that is not its own"),
+    "exits": ("exited", "its process ended by itself with status 3"),
+    "killed": ("killed", "its process was killed by SIGKILL, from outside"),
+    "segfaults": ("killed", "its process was killed by SIGSEGV: C code touched memory that is not its own"),
     "c_loop": ("timeout", "it went on after its time limit of 2 s and was stopped"),
     "python_loop": ("timeout", "it went on after its time limit of 2 s and was stopped"),
     "hog": (
@@ -33,7 +37,7 @@ CAUSES = {
     ),
     "nan_embeddings": ("refused", "NaN"),
     "wrong_shape": ("refused", "rows"),
-    "disk_full": ("failed", "No space left on device"),
+    "disk_full": ("disk-full", "No space left on device"),
 }
 """What each method of `breaking` ends with: status, and words of the reason."""
 
@@ -89,7 +93,10 @@ def test_a_fault_costs_its_own_cell_and_its_cause_is_named(drilled: Drilled, met
 def test_all_other_cells_finish_and_the_summary_counts(drilled: Drilled) -> None:
     assert (drilled.status, drilled.err) == (1, "")
     assert [drilled.record(method)["status"] for method in SOUND] == ["done", "done"]
-    total = "12 cells: 2 done, 5 failed, 2 timeout, 1 out-of-memory, 2 refused; 12 run now"
+    total = (
+        "12 cells: 2 done, 1 failed, 1 exited, 2 killed, 2 timeout, 1 out-of-memory, 1 disk-full, 2 refused; "
+        "12 run now"
+    )
     assert total in drilled.out
     summary = drilled.out[drilled.out.index(total) :].splitlines()
     assert len(summary) <= 1 + 10 + 1
@@ -152,22 +159,92 @@ def test_damaged_and_half_written_records_are_named_and_made_again_and_the_other
 
 
 @pytest.mark.drill
-def test_a_full_disk_under_the_results_stops_the_run_in_one_sentence_and_loses_nothing(
+def test_a_disk_without_room_for_one_record_costs_that_cell_alone_and_the_next_run_makes_it(
     tmp_path: Path,
 ) -> None:
     drill = Drill(tmp_path)
     write_bundle(tmp_path / "small.npz")
-    assert small_run(drill)[0] == 0
+    drill.full = "steady 1"
+    status, out, err = small_run(drill, "--seeds", 4, "--jobs", 2)
+    assert (status, err) == (1, "")
+    lost = "steady on small (image+text), seed 1"
+    full = (
+        f"cannot write results to {tmp_path / 'r' / 'runs'}: the disk is full; free some space and run again"
+    )
+    assert f"not on disk yet, to be tried again: {lost}: {full}" in out
+    summary = out[out.index("4 cells: 3 done, 1 disk-full; 4 run now") :].splitlines()
+    assert summary[1].startswith(
+        f"  1 disk-full: {lost}: it was done, but not recorded: cannot write results"
+    )
+    assert summary[2] == (
+        f"next: free some space for {tmp_path / 'r'}, then the same command; it runs only what is missing"
+    )
     before = fixed_bytes(tmp_path / "r")
-    status, out, err = small_run(drill, "--methods", "fills_disk,steady", "--seeds", 4)
-    assert (status, err.count("\n")) == (1, 1)
-    assert "error: cannot write results to " in err
-    assert "the disk is full; free some space and run again" in err
-    assert before.items() <= fixed_bytes(tmp_path / "r").items()
-    assert not [entry for entry in (tmp_path / "r" / "runs").iterdir() if entry.name.startswith(".")]
+    assert len(before) == 3
+    assert {entry.name for entry in (tmp_path / "r" / "runs").iterdir()} == set(before)
+
+    drill.full = ""
     status, out, _ = small_run(drill, "--seeds", 4)
     assert status == 0
-    assert "4 cells: 4 done; " in out
+    assert "4 cells: 4 done; 1 run now" in out
+    assert drill.starts() == {f"steady small {seed}": 1 + (seed == 1) for seed in range(4)}
+    assert before.items() <= fixed_bytes(tmp_path / "r").items()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 1 MB, at the results folder of the drill."""
+    place = tmp_path / "r"
+    place.mkdir()
+    mounted = shutil.which("mount") is not None and not subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(place)], capture_output=True
+    ).returncode  # fmt: skip
+    if not mounted:
+        pytest.skip("a small disk can be mounted by root on Linux only")
+    yield place
+    subprocess.run(["umount", str(place)], check=True)
+
+
+@pytest.mark.drill
+def test_a_small_disk_takes_every_record_but_the_one_that_is_too_large(
+    tmp_path: Path, small_disk: Path
+) -> None:
+    drill = Drill(tmp_path)
+    write_bundle(tmp_path / "small.npz")
+    words = ("--methods", "chatty,steady", "--set", "chatty.megabytes=2", "--seeds", 2)
+    status, out, err = small_run(drill, *words)
+    assert (status, err) == (1, "")
+    assert "4 cells: 2 done, 2 disk-full; 4 run now" in out
+    first, second = (f"chatty on small (image+text), seed {seed} [megabytes=2]" for seed in range(2))
+    assert f"  2 disk-full: {first}; {second}: it was done, but not recorded: " in out
+    assert len(fixed_bytes(small_disk)) == 2
+    assert [entry for entry in (small_disk / "runs").iterdir() if entry.name.startswith(".")] == []
+
+
+@pytest.mark.drill
+def test_a_disk_that_is_full_lets_no_more_cells_start_and_the_next_run_makes_up_for_it(
+    tmp_path: Path, small_disk: Path
+) -> None:
+    drill = Drill(tmp_path)
+    write_bundle(tmp_path / "small.npz")
+    assert small_run(drill, "--seeds", 1)[0] == 0
+    before = fixed_bytes(small_disk)
+    with (small_disk / "something else").open("wb", buffering=0) as file, suppress(OSError):
+        while True:
+            file.write(bytes(4096))
+    status, out, err = small_run(drill, "--seeds", 5)
+    assert (status, err) == (1, "")
+    assert "not started, because the disk of the results is full: steady on small " in out
+    assert "5 cells: 1 done, 4 missing; 0 run now" in out
+    assert f"next: free some space for {small_disk}, then the same command" in out
+    assert drill.starts().total() == 1
+    assert fixed_bytes(small_disk) == before
+
+    (small_disk / "something else").unlink()
+    status, out, _ = small_run(drill, "--seeds", 5)
+    assert status == 0
+    assert "5 cells: 5 done; 4 run now" in out
+    assert before.items() <= fixed_bytes(small_disk).items()
 
 
 @pytest.mark.drill

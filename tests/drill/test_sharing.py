@@ -33,7 +33,7 @@ def test_two_runs_share_a_grid_and_do_every_cell_once(drill: Drill) -> None:
     assert [process.returncode for process in both] == [1, 1]  # `exits` fails in both views
     assert len(drill.starts()) == 12
     assert set(drill.starts().values()) == {1}
-    assert all("12 cells: 8 done, 4 failed; " in out for out, _ in ended)
+    assert all("12 cells: 8 done, 4 exited; " in out for out, _ in ended)
     ran = [int(out.partition(" run now")[0].rpartition("; ")[2]) for out, _ in ended]
     assert sum(ran) == 12
     assert Store(drill.folder / "r").problems == []
