@@ -32,7 +32,7 @@ MEASURES: Final[Mapping[str, Measure]] = MappingProxyType(
 CLASSES: Final = 10
 POINTS: Final = 600
 """Rows of the sample of the common space, over all modalities; half of them at most are of one."""
-DIMENSIONS: Final = 16
+DIMENSIONS: Final = 24
 RESULTS: Final = 10
 TEXT: Final = 120
 """Characters of an item's text."""
