@@ -32,7 +32,7 @@ class Placing:
 def row_of(table: Table, digest: str) -> Row | None:
     """Return the row that a record's numbers are part of; None if it has none in this table."""
     for row in table.rows:
-        if any(digest in entry.records for entry in row.entries.values()):
+        if any(entry.mean is not None and digest in entry.records for entry in row.entries.values()):
             return row
     return None
 

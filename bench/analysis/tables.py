@@ -33,7 +33,7 @@ class Entry:
         mean: over seeds; None where there is no result.
         deviation: sample standard deviation over seeds; None with fewer than two.
         seeds: how many seeds it rests on.
-        records: digests of the records behind it.
+        records: digests of the records behind it, or of those that say why there is none.
         reason: why there is no number; empty where there is one.
         mark: ``a`` or ``b`` where it differs from the table's reference, see `bench.analysis.marks`.
         brief: the reason in two or three words, for the place where the number would stand.
@@ -140,10 +140,11 @@ class _Value(NamedTuple):
 
 
 class _Lack(NamedTuple):
-    """Why there is no number: a sentence without its full stop, and two or three words."""
+    """Why there is no number: a sentence without its full stop, two or three words, digests that show it."""
 
     reason: str
     brief: str
+    records: tuple[str, ...] = ()
 
 
 class _Cells:
@@ -190,15 +191,22 @@ class _Cells:
 
     def _lack(self, direction: Direction) -> _Lack:
         concerned = [record for record in self.records if set(direction) <= set(record.identity.modalities)]
-        for record in concerned:
-            if record.failure is not None:
-                return _Lack(_failure(record), _BRIEF.get(record.status, record.status.replace("-", " ")))
+        failed = [record for record in concerned if record.failure is not None]
+        if failed:
+            status = failed[0].status
+            brief = _BRIEF.get(status, status.replace("-", " "))
+            return _Lack(_failure(failed[0]), brief, _digests(failed))
         if not concerned:
             return _Lack("not run", "not run")
         metrics = [metric for record in concerned if record.result for metric in record.result.metrics]
         if all(metric.protocol != self._protocol for metric in metrics):
-            return _Lack(f"not evaluated under {self._protocol}", "not evaluated")
-        return _Lack(f"nothing was selected by the rule {self._selection}", "not selected")
+            return _Lack(f"not evaluated under {self._protocol}", "not evaluated", _digests(concerned))
+        reason = f"nothing was selected by the rule {self._selection}"
+        return _Lack(reason, "not selected", _digests(concerned))
+
+
+def _digests(records: Sequence[Record]) -> tuple[str, ...]:
+    return tuple(sorted(record.digest for record in records))
 
 
 def _row(label: str, naming: Naming, cells: _Cells, directions: list[Direction]) -> Row:
@@ -217,7 +225,7 @@ def _row(label: str, naming: Naming, cells: _Cells, directions: list[Direction])
 
 
 def _absent(lack: _Lack) -> Entry:
-    return Entry(None, reason=lack.reason, brief=lack.brief)
+    return Entry(None, records=lack.records, reason=lack.reason, brief=lack.brief)
 
 
 def _entry(values: dict[int, _Value]) -> Entry:

@@ -237,3 +237,12 @@ def test_columns_follow_the_datasets_order_or_that_of_the_widest_record() -> Non
 def test_pseudo_pairs_mark_the_whole_row() -> None:
     assert row([done(pairing="natural"), done(pairing="class-matched", seed=1)]).pairing == "class-matched"
     assert row([done(pairing="none")]).pairing == ""
+
+
+def test_a_missing_number_names_the_records_that_say_why() -> None:
+    failed, other = making.record(status="failed", method="bad"), done(method="good")
+    rows = {row.method: row for row in table([failed, other]).rows}
+    assert {entry.records for entry in rows["bad"].entries.values()} == {(failed.digest,)}
+    unselected = row([done(selection="last")])
+    assert all(entry.records for entry in unselected.entries.values())
+    assert all(entry.mean is None for entry in unselected.entries.values())

@@ -61,7 +61,7 @@ def top_two(entries: Iterable[Entry]) -> list[str]:
 def cell_of(entry: Entry, tops: Sequence[str], mark: str = "") -> Cell:
     """Return an entry's cell; ``tops`` are the means that stand out, none for a row that does not compete."""
     if entry.mean is None:
-        return Cell(entry.brief or "no result", missing=True)
+        return Cell(entry.brief or "no result", missing=True, records=entry.records)
     mean = f"{entry.mean:.3f}"
     places: tuple[Place, ...] = ("best", "second")
     place = places[tops.index(mean)] if mean in tops else ""

@@ -34,7 +34,7 @@ class Cell:
         mark: set above the text: a letter of significance or a sign that a note explains.
         missing: whether the text says why there is no number.
         number: the same in full precision, to sort by; None where there is none.
-        records: digests of the records behind it.
+        records: digests of the records behind it, or of those that say why there is no number.
         spread: the deviation over seeds; empty where there is none.
     """
 
