@@ -88,6 +88,7 @@ def command(
         trials=list(TrialStore(results).read()),
         trace=store.trace,
         per_query=store.per_query,
+        view=store.view,
         every_pair=every_pair,
     )
     files = write_report(material, reports, parts=parts or PARTS, documents=documents)

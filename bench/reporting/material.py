@@ -18,8 +18,10 @@ from bench.analysis.sensitivity import Sensitivity, sensitivities_of
 from bench.analysis.standing import Standing, standing_of
 from bench.analysis.tables import Table, tables_of
 from bench.analysis.trials import Tuning, tunings_of
+from bench.analysis.views import Views
 from bench.records.schema import Record
 from bench.records.trials import Trial
+from bench.records.view import View
 
 PROTOCOLS = ("map@all", "map@50/hits")
 
@@ -37,6 +39,7 @@ class Material:
         trials: of `tune`.
         trace: gives a record's trace by its digest.
         per_query: gives a record's average precisions per query by its digest.
+        view: gives what is drawn of a record by its digest; None where it has nothing of the kind.
         every_pair: whether every row is compared with every other, and not with the reference alone; the
             marks in the tables stay those of the reference.
     """
@@ -49,7 +52,13 @@ class Material:
     trials: Sequence[Trial] = ()
     trace: Callable[[str], Trace] = lambda _: ()
     per_query: PerQuery = lambda _: {}
+    view: Callable[[str], View | None] = lambda _: None
     every_pair: bool = False
+
+    @cached_property
+    def views(self) -> Views:
+        """Return what is drawn of records, each read once; one that cannot be read takes no other with it."""
+        return Views(self.view)
 
     @cached_property
     def fields(self) -> list[Field]:
