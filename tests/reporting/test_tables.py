@@ -28,7 +28,7 @@ from bench.reporting.tables import (
     table_csv,
     table_element,
 )
-from bench.reporting.tables.abbreviating import abbreviations
+from bench.analysis.abbreviations import abbreviations
 from bench.reporting.tables.latex_text import escape_latex
 from tests.reporting.making import HOSTILE, IT, entry, row, table
 
