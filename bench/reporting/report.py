@@ -61,7 +61,7 @@ def write_report(
     if "statistics" in parts:
         written += _write_statistics(material, folder)
     if "figures" in parts:
-        written += _write_figures(material, folder / "figures")
+        written += _write_figures(material, folder)
     for document in documents:
         fill(document, material.tables)
     return written
@@ -99,12 +99,15 @@ def _write_statistics(material: Material, folder: Path) -> list[Path]:
 
 
 def _write_figures(material: Material, folder: Path) -> list[Path]:
-    from bench.reporting.figures import pictures_of
+    from bench.reporting.figures import figures_page, pictures_of
     from bench.reporting.figures.saving import rendered
 
-    files = rendered(pictures_of(material))
-    fill_folder(folder, files)
-    return [folder / name for name in files]
+    pictures = pictures_of(material)
+    page = folder / "figures.md"
+    write_file(page, figures_page(pictures))
+    files = rendered(pictures)
+    fill_folder(folder / "figures", files)
+    return [page, *(folder / "figures" / name for name in files)]
 
 
 def _overview(material: Material) -> str:

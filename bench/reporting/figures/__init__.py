@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from bench.reporting.figures import comparison, convergence, costs, critical, overview
+from bench.reporting.figures.index import figures_page
 from bench.reporting.figures.picture import Picture
 from bench.reporting.material import Material
 
 KINDS = (overview, comparison, critical, convergence, costs)
 """In the order of the page's sections."""
 
-__all__ = ["KINDS", "Picture", "pictures_of"]
+__all__ = ["KINDS", "Picture", "figures_page", "pictures_of"]
 
 
 def pictures_of(material: Material) -> list[Picture]:

@@ -26,7 +26,7 @@ _FEW: Final = 6
 """Directions up to which every interval is drawn."""
 _ABOVE, _BELOW = COLOURS[0], COLOURS[1]
 _ROW: Final = 0.165
-_FAR: Final = 5.0
+_FAR: Final = 3.0
 """Differences are off the axis beyond this many times the median of how far intervals reach."""
 _TEST: Final = f"(randomization test over queries, p <= {ALPHA} after Holm)"
 _DOTS: Final = (
@@ -142,7 +142,7 @@ def _dots(axis: Axes, found: Sequence[Comparison | None], limits: tuple[float, f
 
     low, high = limits
     axis.set_xlim(low, high)
-    axis.xaxis.set_major_locator(MaxNLocator(5))
+    axis.xaxis.set_major_locator(MaxNLocator(5, steps=(1, 2, 5, 10)))
     axis.axvline(0.0, color=INK, linewidth=0.7)
     axis.grid(visible=False, axis="y")
     axis.tick_params(axis="y", length=0)

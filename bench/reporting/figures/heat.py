@@ -19,8 +19,6 @@ _BLUE: Final = (0x00, 0x55, 0xAA)
 _RED: Final = (0xCC, 0x11, 0x00)
 _STEPS: Final = 12
 """Shades on each side of white: so few that cells of one shade are one shape, which makes small files."""
-_DARK: Final = 0.8
-"""Shade from which white letters are easier to read."""
 _ROW: Final = 0.165
 _WIDEST: Final = 0.42
 _GAP: Final = 0.06
@@ -107,7 +105,7 @@ def _shade(axis: Axes, heat: Heat) -> None:
 def _print(axis: Axes, heat: Heat, size: float) -> None:
     cells = [(row, column, cell) for row, cells in enumerate(heat.cells) for column, cell in enumerate(cells)]
     # Those that look alike one after another: their style is then said once in a file.
-    for row, column, cell in sorted(cells, key=lambda one: (_ink(one[2]), one[2].bold)):
+    for row, column, cell in sorted(cells, key=lambda one: (one[2].pale, one[2].bold)):
         axis.text(
             column + 0.5,
             row + 0.5,
@@ -116,14 +114,8 @@ def _print(axis: Axes, heat: Heat, size: float) -> None:
             va="center_baseline",
             fontsize=size,
             fontweight="bold" if cell.bold else "normal",
-            color=_ink(cell),
+            color=MUTED if cell.pale else INK,
         )
-
-
-def _ink(cell: Cell) -> str:
-    if cell.shade is not None and abs(cell.shade) > _DARK:
-        return "white"
-    return MUTED if cell.pale else INK
 
 
 def _head_groups(axis: Axes, heat: Heat, over: float, cell: float) -> None:
@@ -147,4 +139,5 @@ def _fitting(text: str, inches: float) -> str:
 
 def _colour(shade: float) -> tuple[float, ...]:
     full = _BLUE if shade >= 0 else _RED
-    return tuple(1 - 0.9 * abs(shade) * (1 - part / 255) for part in full)
+    # never so dark that black letters are hard to read
+    return tuple(1 - 0.65 * abs(shade) * (1 - part / 255) for part in full)

@@ -23,7 +23,8 @@ class Picture:
         caption: what it shows, of which data, seeds and selection; plain text.
         alt: what a reader who cannot see it needs to know; plain text.
         data: the only data whose records it shows; None where it spans several of one kind and profile.
-        draw: draws it; called at most once, and only if figures are wanted.
+        draw: draws it; called at most once, and only if figures are wanted. It may be called in another
+            process: let it hold what it draws and no more, not the whole material.
     """
 
     stem: str
