@@ -12,7 +12,8 @@ import pytest
 
 from bench.commands import invoke
 from bench.commands.display import STOPPING, display_for
-from bench.execution.events import CampaignEvent, Ended, Planned, Waiting
+from bench.commands.phrases import headline
+from bench.execution.events import CampaignEvent, Ended, Held, Planned, Unstarted, Waiting
 from bench.execution.tally import Tally
 from bench.execution.tasks import Loss, Progress, Retried, Slot, Started, Task
 from bench.experiment.grid import Cell
@@ -83,6 +84,33 @@ def test_a_log_says_what_other_runs_do(monkeypatch: pytest.MonkeyPatch) -> None:
     first, second = show(io.StringIO(), monkeypatch, waiting, done).splitlines()
     assert first == "waiting for another run on this folder: drcl on emoji (image+text), seed 0 and 1 more"
     assert second == "[2/3] done       2.0 s  drcl on emoji (image+text), seed 0, by another run"
+
+
+def test_a_log_says_what_found_no_room_on_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    title = "drcl on emoji (image+text), seed 0"
+    given_up = Ended(CELL, "disk-full", "it was done, but", 1.0, on_disk=False)
+    held, unstarted, end = show(
+        io.StringIO(), monkeypatch, Held(CELL, "it is full"), Unstarted([CELL, NASTY]), given_up
+    ).splitlines()
+    assert held == f"not on disk yet, to be tried again: {title}: it is full"
+    assert unstarted == f"not started, because the disk of the results is full: {title} and 1 more"
+    assert end == f"[2/3] disk-full    1.0 s  {title}: it was done, but"
+
+
+def test_a_cell_that_waits_for_room_has_left_its_slot_and_is_counted_apart() -> None:
+    tally = Tally(3, 1)
+    tally(Planned({CELL.identity.digest: 5.0}))
+    tally(Started(task(CELL), SLOT))
+    tally(Held(CELL, "it is full"))
+    state = tally.state()
+    assert (state.running, state.held, state.ended, state.left) == ([], 1, 1, None)
+    assert "1 not on disk yet, which is full" in headline(state, state.written)
+    tally(Ended(CELL, "done", "", 1.0))
+    assert (tally.state().held, tally.state().failed, tally.unwritten) == (0, 0, {})
+    tally(Ended(CELL, "disk-full", "why", 1.0, on_disk=False))
+    assert (tally.state().failed, tally.unwritten) == (1, {CELL.identity.digest: "why"})
+    tally(Unstarted([CELL, NASTY]))
+    assert tally.unstarted == {CELL.identity.digest, NASTY.identity.digest}
 
 
 def test_a_folder_without_locks_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,8 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.records import Store
-from tests.grid import FAULTS, Grid, Said, bytes_of, make_newer, only_plugins, say, write_bundle
+from bench.commands.running import _RETRY
+from bench.records import STATUSES, Store
+from tests.execution.full_disk import FullDisk
+from tests.grid import FAULTS, Grid, Said, bytes_of, cells_of, make_newer, only_plugins, say, write_bundle
 
 
 @pytest.fixture(autouse=True)
@@ -144,6 +146,44 @@ def test_a_failure_gives_status_1_names_the_reason_and_the_way_to_try_again(
     assert (quiet.status, "0 run now" in quiet.out) == (1, True)
     again = run(tmp_path / "r", "--datasets", small, "--retry", "failed", methods="raises,plain")
     assert (again.status, "1 run now" in again.out) == (1, True)
+
+
+def test_a_record_without_room_is_named_with_what_to_do_and_the_status_is_1(
+    tmp_path: Path, small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = (tmp_path / "r", "--datasets", small, "--seeds", 3)
+    with only_plugins(FAULTS):
+        unlucky = cells_of(["plain"], small, seeds=range(3))[1]
+    with monkeypatch.context() as patch:
+        FullDisk(patch, lambda name: name == unlucky.identity.digest)
+        said = run(*words)
+    assert (said.status, said.err) == (1, "")
+    total, why, then = said.out.splitlines()[-3:]
+    assert total.startswith("3 cells: 2 done, 1 disk-full; 3 run now")
+    assert why.startswith(
+        f"  1 disk-full: {unlucky.title}: it was done, but not recorded: cannot write results"
+    )
+    assert then == (
+        f"next: free some space for {tmp_path / 'r'}, then the same command; it runs only what is missing"
+    )
+    again = run(*words)
+    assert (again.status, "3 cells: 3 done; 1 run now" in again.out) == (0, True)
+
+
+def test_cells_that_are_not_started_for_a_full_disk_are_missing_with_that_reason(
+    tmp_path: Path, small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    FullDisk(monkeypatch, lambda name: True)
+    monkeypatch.setattr("bench.execution.recording.seems_free", lambda runs: 0)
+    said = run(tmp_path / "r", "--datasets", small, "--seeds", 3)
+    assert (said.status, said.err) == (1, "")
+    assert "3 cells: 3 missing; 0 run now" in said.out
+    assert "seed 0 and 2 more: not started, because the disk of the results is full" in said.out
+    assert "next: free some space for " in said.out
+
+
+def test_every_way_to_end_without_a_result_can_be_named_to_retry() -> None:
+    assert {*_RETRY} == {*STATUSES, "stale", "all"} - {"done"}
 
 
 def test_a_damaged_bundle_costs_itself_only(tmp_path: Path, small: Path) -> None:

@@ -27,8 +27,9 @@ from bench.execution.tasks import OnEvent, Outcome, Progress, Started, Task
 from bench.experiment.cost import Expectation
 from bench.experiment.grid import Cell
 from bench.experiment.workplace import Workplace
-from bench.records import Store, StoreError
+from bench.records import STATUSES, Failure, Store, StoreError
 from tests.grid import FAULTS, Grid, bytes_of, cells_of, make_newer, only_plugins, write_bundle
+from tests.records import making
 
 PLACE = Workplace(plugins=(str(FAULTS),))
 
@@ -173,6 +174,55 @@ def test_recorded_failures_are_run_again_on_request_only(
 ) -> None:
     cells, store = ended
     assert {cell.identity.method for cell in remaining(cells, store, retry)} == again
+
+
+@pytest.fixture(scope="module")
+def every_end(small: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Cell], Store]:
+    """A cell for every status there is, recorded with it, in the order of `STATUSES`."""
+    store = Store(tmp_path_factory.mktemp("every"))
+    with only_plugins(FAULTS):
+        cells = cells_of(["plain"], small, seeds=range(len(STATUSES)))
+    for cell, status in zip(cells, STATUSES, strict=True):
+        record = msgspec.structs.replace(making.record(status=status), identity=cell.identity)
+        store.write(record, {}, [], "")
+    return cells, store
+
+
+FAILED = {"failed", "exited", "killed", "lost", "disk-full"}
+
+
+@pytest.mark.parametrize(
+    ("retry", "again"),
+    [
+        *(([status], {status}) for status in STATUSES if status not in ("done", "failed")),
+        (["failed"], FAILED),
+        (["exited", "timeout"], {"exited", "timeout"}),
+        (["failed", "timeout"], {*FAILED, "timeout"}),
+        (["all"], {*FAILED, "timeout", "out-of-memory", "refused"}),
+        (["all", "skipped"], {*STATUSES} - {"done"}),
+    ],
+)
+def test_every_status_is_a_word_of_retry_and_failed_and_all_mean_several(
+    every_end: tuple[list[Cell], Store], retry: list[str], again: set[str]
+) -> None:
+    cells, store = every_end
+    found = standings(cells, store)
+    assert {found[cell.identity.digest] for cell in remaining(cells, store, retry)} == again
+
+
+@pytest.mark.parametrize("kind", ["exit", "signal", "worker", "OSError"])
+def test_records_from_before_each_end_had_its_status_are_read_and_run_again_as_failed(
+    small: Path, tmp_path: Path, kind: str
+) -> None:
+    (cell,) = cells_of(["plain"], small)
+    old = msgspec.structs.replace(
+        making.record(status="failed"), identity=cell.identity, failure=Failure(reason="why", kind=kind)
+    )
+    store = Store(tmp_path)
+    store.write(old, {}, [], "")
+    assert [*store.records()] == [old]
+    assert remaining([cell], store) == []
+    assert remaining([cell], store, ["failed"]) == remaining([cell], store, ["all"]) == [cell]
 
 
 def test_a_finished_cell_without_oracle_is_missing_when_the_oracle_is_asked_for(

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -14,10 +17,14 @@ from msgspec import structs
 from bench import registry
 from bench.analysis.trials import tunings_of
 from bench.commands import invoke
-from bench.execution import local_executor, local_slots
+from bench.execution import Loss, Outcome, Task, inline_executor, local_executor, local_slots
+from bench.execution.inline import HERE
+from bench.execution.tasks import OnEvent
 from bench.execution.trials import run_trials
+from bench.experiment.grid import Cell
 from bench.experiment.tuning import draw_changes, run_trial, trial_cells
 from bench.experiment.workplace import Workplace
+from bench.records import StoreError
 from bench.records.trials import Trial, TrialStore
 from tests.grid import cells_of, write_bundle
 
@@ -94,6 +101,46 @@ def test_trials_are_kept_and_not_run_again(bundle: Path, tmp_path: Path) -> None
     )
     assert [trial.identity for trial in ended] == [wanted[0][0].identity]
     assert [trial.validation_map for trial in again] == [trial.validation_map for trial in first]
+
+
+@pytest.mark.parametrize(
+    ("loss", "status", "reason"),
+    [
+        (
+            Loss("memory", "it took more memory than it may"),
+            "out-of-memory",
+            "it took more memory than it may",
+        ),
+        (Loss("timeout", "stopped"), "timeout", "it went on after its time limit of 5 s and was stopped"),
+        (Loss("exit", "its process ended"), "exited", "its process ended"),
+        (Loss("signal", "its process was killed"), "killed", "its process was killed"),
+    ],
+)
+def test_a_trial_that_lost_its_worker_says_how(
+    bundle: Path, tmp_path: Path, loss: Loss, status: str, reason: str
+) -> None:
+    def lose(
+        tasks: Sequence[Task], work: Callable[[Any], Any], on_event: OnEvent
+    ) -> Generator[Outcome[Trial], None, None]:
+        yield from (Outcome(task, HERE, None, loss, 1.0) for task in tasks)
+
+    wanted: list[tuple[Cell, dict[str, Any]]] = [(cell, {}) for cell in cells_of(["sm"], bundle)]
+    (trial,) = run_trials(wanted, tmp_path, Workplace(seconds=5.0), execute=lose, on_event=print)
+    assert (trial.status, trial.reason, trial.validation_map) == (status, reason, None)
+    assert [*TrialStore(tmp_path).read()] == [trial]
+
+
+def test_a_full_disk_under_the_trials_is_one_sentence(
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(handle: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("os.fsync", full)
+    wanted: list[tuple[Cell, dict[str, Any]]] = [(cell, {}) for cell in cells_of(["sm"], bundle)]
+    with pytest.raises(StoreError, match=r"trials: the disk is full; free some space and run again$"):
+        run_trials(wanted, tmp_path, Workplace(), execute=inline_executor, on_event=print)
+    assert list((tmp_path / "trials").iterdir()) == []
 
 
 def test_settings_that_were_not_tried_on_every_seed_do_not_compete(bundle: Path) -> None:

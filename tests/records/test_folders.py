@@ -17,7 +17,7 @@ from typing import NoReturn
 import pytest
 
 from bench.records import Store, StoreError
-from bench.records.folders import alive, publish
+from bench.records.folders import DiskFull, alive, has_room, publish, seems_free
 from tests.records import making
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -121,8 +121,21 @@ def test_a_disk_that_refuses_is_explained_and_costs_nothing(
     with pytest.raises(StoreError, match=words) as caught:
         write(store)
     assert str(store.runs) in str(caught.value)
+    # A full disk may have room for what is smaller, or later; nothing else gets better by itself.
+    assert isinstance(caught.value, DiskFull) == (number in (errno.ENOSPC, errno.EDQUOT))
     assert store.status(DIGEST) == "failed"
     assert len(list(store.runs.iterdir())) == 1
+
+
+def test_room_is_found_by_trying_and_nothing_stays(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert has_room(store.runs, 1000)
+    assert seems_free(store.runs) > 0
+    assert list(store.runs.iterdir()) == []
+    monkeypatch.setattr("os.fsync", lambda handle: os.write(os.open("/dev/full", os.O_WRONLY), b"x"))
+    assert not has_room(store.runs, 1000)
+    assert list(store.runs.iterdir()) == []
+    assert not has_room(store.root / "gone", 1000)
+    assert seems_free(store.root / "gone") == 0
 
 
 def test_a_file_system_that_cannot_flush_directories_will_do(
