@@ -14,6 +14,7 @@ from bench.analysis.convergence import curves_of
 from bench.analysis.trials import trials_csv
 from bench.records.schema import Record
 from bench.reporting import text
+from bench.reporting.ablations import ablation_files, ablations_page
 from bench.reporting.citations import citations
 from bench.reporting.convergence import convergence_page
 from bench.reporting.costs import costs_page
@@ -80,6 +81,8 @@ def _write_pages(material: Material, folder: Path) -> None:
     write_file(folder / "citations.bib", citations(records))
     write_file(folder / "costs.md", costs_page(records, naming))
     write_file(folder / "convergence.md", convergence_page(curves_of(records, naming, material.trace)))
+    write_file(folder / "ablations.md", ablations_page(material))
+    fill_folder(folder / "ablations", ablation_files(material))
     fill_folder(folder / "methods", method_pages())
 
 
@@ -123,6 +126,7 @@ def _overview(material: Material) -> str:
         "What each method is and is set to: [methods/index.md](methods/index.md). Time and memory: "
         "[costs.md](costs.md). Whether training had come to rest: [convergence.md](convergence.md). "
         "What differs, and what cannot be shown: [statistics.md](statistics.md). "
+        "What parts and settings of methods matter: [ablations.md](ablations.md). "
         "What to cite: [citations.bib](citations.bib)."
         + (" What `tune` tried: [tuning/trials.md](tuning/trials.md)." if material.tunings else ""),
     ]

@@ -41,7 +41,7 @@ def test_the_same_records_give_the_same_bytes_in_any_order(records: list[Record]
         write_tables(random.Random(0).sample(records, len(records)), tmp_path / "three")
     first = content(tmp_path / "one")
     assert first == content(tmp_path / "two") == content(tmp_path / "three")
-    pages = {"citations.bib", "convergence.md", "costs.md", "tables/.generated"}
+    pages = {"ablations.md", "citations.bib", "convergence.md", "costs.md", "tables/.generated"}
     beside = {name for name in first if name.startswith("methods/")} | pages
     assert {str(path.relative_to(tmp_path / "one")) for path in files} | beside == set(first)
     assert {"methods/index.md", "methods/drcl.md"} <= set(first)
