@@ -13,6 +13,7 @@ import pytest
 from bench.execution.slot_worker import WorkerError
 from bench.records import Store
 from tests.execution.dask_processes import DaskProcesses, dask_processes
+from tests.execution.full_disk import FullDisk
 from tests.grid import FAULTS, Grid, Said, bytes_of, say
 
 pytest.importorskip("distributed", reason="Dask is not installed: pip install -e '.[dask]'")
@@ -70,15 +71,22 @@ def test_a_shared_folder_gets_the_same_records_from_dask_workers(
 QUICK = ("--set", "*.epochs=2")
 
 
-def test_where_the_folder_is_not_shared_records_are_sent_back_and_written_here(
-    grid: Grid, processes: DaskProcesses, tmp_path: Path, sent: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def unshared(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let workers not see the folder of the records."""
+
     @contextmanager
     def elsewhere(runs: Path) -> Iterator[str]:
         """Mark no folder: this is what a worker finds whose path of that name is another folder."""
         yield ".tmp-of-another-folder"
 
     monkeypatch.setattr("bench.execution.campaign.marked", elsewhere)
+
+
+@pytest.mark.usefixtures("unshared")
+def test_where_the_folder_is_not_shared_records_are_sent_back_and_written_here(
+    grid: Grid, processes: DaskProcesses, tmp_path: Path, sent: list[str]
+) -> None:
     methods = "plain,nan"
     said = run(tmp_path, processes.address, "--datasets", grid.small, methods=methods)
     assert (said.status, said.err) == (1, "")
@@ -86,6 +94,23 @@ def test_where_the_folder_is_not_shared_records_are_sent_back_and_written_here(
     assert sorted(sent) == sorted(bytes_of(tmp_path))
     again = run(tmp_path, "tcp://127.0.0.1:1", "--datasets", grid.small, methods=methods)
     assert "0 run now" in again.out  # and for a finished grid nobody asks a scheduler
+
+
+@pytest.mark.usefixtures("unshared")
+def test_a_record_that_finds_no_room_here_costs_its_own_cell_and_the_others_are_recorded(
+    grid: Grid, processes: DaskProcesses, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    methods = "mcca,plain,nan"
+    expected = local(grid, methods)
+    unlucky = next(record.digest for record in grid.store.records() if record.digest in expected)
+    with monkeypatch.context() as patch:
+        FullDisk(patch, lambda name: name == unlucky)
+        said = run(tmp_path, processes.address, "--datasets", grid.small, methods=methods)
+    assert (said.status, said.err) == (1, "")
+    assert "1 disk-full" in said.out
+    assert bytes_of(tmp_path) == {key: value for key, value in expected.items() if key != unlucky}
+    assert "1 run now" in run(tmp_path, processes.address, "--datasets", grid.small, methods=methods).out
+    assert bytes_of(tmp_path) == expected
 
 
 def test_a_dry_run_foresees_the_time_on_the_workers(
