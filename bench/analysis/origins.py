@@ -58,10 +58,14 @@ def origins_of(record: Record) -> Origins:
     try:
         description = registry.method(who.method)
         layers = registry.settings_layers(
-            description, profile=who.profile, dataset=who.dataset, variant=who.variant
+            description,
+            profile=who.profile,
+            dataset=who.dataset,
+            kind=who.data_kind,
+            variant=who.variant,
         )
     except BenchError as error:
-        unknown = f"unknown: {error}".partition(";")[0]
+        unknown = str(error).partition(";")[0]
         return Origins("", tuple(Origin(key, value, unknown) for key, value in sorted(who.settings.items())))
     order = [key for key in description.defaults if key in who.settings]
     order += sorted(who.settings.keys() - set(order))

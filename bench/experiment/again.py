@@ -82,7 +82,10 @@ def source_of_record(record: Record) -> str:
     for path in map(Path, _words_after("--datasets", record.circumstances.command)):
         if path.suffix == ".npz" and path.stem == name:
             return str(path)
-    raise registry.unknown("dataset", name, registry.dataset_names())
+    raise UsageError(
+        f"the record does not say where the data of {name} is, and no dataset of that name is registered; "
+        "run the cell again from its feature bundle"
+    )
 
 
 def refit(cell: Cell, place: Workplace, rule: str, progress: Progress | None = None) -> Refit:

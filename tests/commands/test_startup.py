@@ -53,6 +53,8 @@ def test_help_and_whatever_reads_records_work_without_torch(grid: Grid, tmp_path
     lines = [f"{name} --help" for name in commands._COMMANDS]
     lines += ["--help", "-h", "--version", "list", "list methods --format json"]
     lines += [f"{name} --results {grid.results}" for name in ("status", "results", "results --format csv")]
+    lines += [f"why mcca small --seed 0 --results {grid.results}"]
+    lines += [f"explain --embeddings {ROOT}/tests/golden/drcl_eval.npz"]
     lines += [f"report --results {grid.results} --reports {tmp_path}"]
     lines += [f"run --datasets {grid.small} --methods all --dry-run --results {tmp_path}"]
     done = python("-c", WITHOUT_TORCH, *lines)

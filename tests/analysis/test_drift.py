@@ -1,0 +1,119 @@
+"""Two records of one cell: identical, within a tolerance, or adrift, and what else was different."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+
+from bench.analysis.drift import ELSEWHERE, Recorded, changes, drawn, drift_of
+from bench.records import Record, Series
+from tests.records import making
+
+SERIES = Series("best", "map@all", "image", "text")
+
+
+def recorded(value: float = 0.5, *, ap: float = 0.5, **more: Any) -> Recorded:
+    """Return a record whose circumstances have ``more`` fields."""
+    record = msgspec.structs.replace(
+        making.record(), result=making.result(value), circumstances=making.circumstances(**more)
+    )
+    return Recorded(record, {SERIES: np.array([ap, 0.25, 0.75])})
+
+
+def test_what_varies_from_run_to_run_is_no_drift() -> None:
+    drift = drift_of(recorded(), recorded(started="later", seconds={"total": 9.0}, peak_memory=1))
+    assert drift.identical
+    assert drift.agrees()
+    assert drift.agrees(0.0)
+    assert (drift.numbers, drift.largest, drift.place) == (1, 0.0, "")
+
+
+def test_a_number_that_moved_is_named_with_its_size() -> None:
+    drift = drift_of(recorded(), recorded(0.504, ap=0.512))
+    assert drift.largest == pytest.approx(0.004)
+    assert drift.per_query == pytest.approx(0.012)
+    assert drift.place == "image→text map@all (best)"
+    assert drift.otherwise == ("metrics",)
+    assert not drift.agrees()
+    assert drift.agrees(0.005)
+    assert not drift.agrees(0.003)
+
+
+def test_without_a_tolerance_the_bytes_must_be_the_same() -> None:
+    noted = recorded()
+    result = msgspec.structs.replace(making.result(), notes={"prior": "text"})
+    other = Recorded(msgspec.structs.replace(noted.record, result=result), noted.per_query)
+    drift = drift_of(noted, other)
+    assert (drift.largest, drift.otherwise) == (0.0, ("notes",))
+    assert not drift.agrees()
+    assert drift.agrees(1e-9)
+
+
+def test_a_query_that_moved_without_its_mean_is_drift() -> None:
+    drift = drift_of(recorded(), recorded(ap=0.6))
+    assert (drift.largest, drift.identical) == (0.0, False)
+    assert drift.per_query == pytest.approx(0.1)
+
+
+def test_numbers_that_only_one_has_never_agree() -> None:
+    one = recorded()
+    result = making.result()
+    (metric,) = result.metrics
+    last = msgspec.structs.replace(metric, selection="last")
+    more = msgspec.structs.replace(result, metrics=[metric, last])
+    other = Recorded(msgspec.structs.replace(one.record, result=more), one.per_query)
+    drift = drift_of(one, other)
+    assert drift.lacking == ("image→text map@all (last)",)
+    assert not drift.agrees(1.0)
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ({"versions": {"python": "3.12"}}, ["python 3.11 → 3.12"]),
+        ({"host": {"name": "here", "processor": "x"}}, ["processor unknown → x"]),
+        ({"device": "cuda:1"}, ["device cpu → cuda"]),
+    ],
+)
+def test_elsewhere_numbers_may_differ_a_little(more: dict[str, Any], words: list[str]) -> None:
+    old, new = recorded(), recorded(0.5 + 0.9 * ELSEWHERE, **more)
+    drift = drift_of(old, new)
+    assert not drift.comparable
+    assert drift.agrees()
+    assert not drift.agrees(0.0)
+    assert changes(old.record.circumstances, new.record.circumstances) == words
+    assert not drift_of(old, recorded(0.5 + 1.1 * ELSEWHERE, **more)).agrees()
+
+
+def test_another_commit_is_named_but_excuses_nothing() -> None:
+    old, new = recorded(commit="a" * 40), recorded(0.505, commit="b" * 40, dirty=True, source="t" * 16)
+    assert drift_of(old, new).comparable
+    assert not drift_of(old, new).agrees()
+    assert changes(old.record.circumstances, new.record.circumstances) == [
+        "commit aaaaaaaa → bbbbbbbb with uncommitted changes",
+        "the method's file has changed",
+    ]
+
+
+def _records(count: int) -> list[Record]:
+    return [making.record(seed) for seed in range(count)]
+
+
+def test_a_draw_can_be_repeated_and_takes_finished_cells_only() -> None:
+    records = [*_records(30), making.record(99, "failed")]
+    first = drawn(records, 5, 0)
+    assert len(first) == 5
+    assert drawn(list(reversed(records)), 5, 0) == first
+    assert drawn(records, 5, 1) != first
+    assert len(drawn(records, 99, 0)) == 30
+    everything = {record.identity.seed for record in drawn(records, 99, 3)}
+    assert 99 not in everything
+
+
+def test_a_draw_changes_little_with_the_records() -> None:
+    before = {record.digest for record in drawn(_records(30), 5, 0)}
+    after = {record.digest for record in drawn(_records(31), 5, 0)}
+    assert len(before & after) >= 4

@@ -1,0 +1,148 @@
+"""What a cell's story is told from: origins of settings, epochs in short, the place in a table."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from bench import registry
+from bench.analysis.epochs import brief_of
+from bench.analysis.origins import origins_of
+from bench.analysis.placing import placings, references, row_of
+from bench.analysis.tables import AVERAGE, Entry, Row, Table
+from bench.records import Record, Selected
+from tests.records import making
+
+
+def of_method(
+    name: str, command: str = "", profile: str = "quick", variant: str = "full", **changes: Any
+) -> Record:
+    """Return a record with a registered method's settings on emoji, some of them changed."""
+    settings = registry.resolve_settings(
+        registry.method(name), profile=profile, dataset="emoji", variant=variant
+    )
+    record = making.record(
+        method=name, profile=profile, variant=variant, settings={**settings, **changes}, dataset="emoji"
+    )
+    return msgspec.structs.replace(record, circumstances=making.circumstances(command=command))
+
+
+def words_of(record: Record) -> dict[str, str]:
+    return {origin.setting: origin.words for origin in origins_of(record).settings}
+
+
+def test_every_setting_says_where_its_value_is_from() -> None:
+    words = words_of(of_method("drcl", "python -m bench run --set 'drcl.eta=2.0'", eta=2.0, lr=0.5))
+    assert words["epochs"] == "quick profile, shared by all deep methods"
+    assert words["spl_epochs"] == "quick profile, what this method needs"
+    assert words["batch_size"].startswith("tuned: chosen by trials on validation data")
+    assert words["alpha"] == "default: weight of J_D, .1."
+    assert words["eta"] == "typed (--set); without it: 1.0"
+    assert words["lr"] == "of an earlier settings file, or typed; today it would be 0.001"
+    assert list(words) == list(registry.method("drcl").defaults)
+
+
+def test_published_values_and_variants_are_named() -> None:
+    assert words_of(of_method("drcl", profile="paper"))["epochs"] == "published for emoji: ours"
+    variant, changed = next(
+        (name, change) for name, change in registry.method("drcl").variants.items() if "mix" in change
+    )
+    words = words_of(of_method("drcl", variant=variant))
+    assert {words[key] for key in changed} == {f"variant {variant}"}
+
+
+def test_the_defaults_provenance_comes_from_the_methods_file() -> None:
+    assert "released code" in origins_of(of_method("drcl")).defaults
+
+
+def test_settings_of_a_method_that_is_gone_are_shown_unexplained() -> None:
+    record = making.record(method="gone")
+    origins = origins_of(record)
+    assert {origin.setting for origin in origins.settings} == set(record.identity.settings)
+    assert {origin.words for origin in origins.settings} == {"unknown method 'gone'"}
+
+
+def test_a_setting_that_the_method_has_lost_is_said_to_be_lost() -> None:
+    assert words_of(of_method("drcl", zeal=1))["zeal"] == "unknown: the method has no such setting any more"
+
+
+def prior(epoch: int) -> dict[str, object]:
+    return {"stage": "prior", "epoch": epoch, "train_loss/a": 1.0 / epoch}
+
+
+def fit(epoch: int) -> dict[str, object]:
+    return {
+        "stage": "fit",
+        "epoch": epoch,
+        "train_loss/a": 0.1,
+        "J_L/a": 7.0,
+        "validation_map": 0.1 * epoch,
+    }
+
+
+TRACE = [*map(prior, (1, 2, 3)), *map(fit, (1, 2, 3, 4))]
+
+
+def test_a_trace_in_short_has_first_last_and_selected_epochs() -> None:
+    chosen = Selected(rule="best", criterion="c", epoch={"a": 2, "b": 4}, value=None)
+    last = Selected(rule="last", criterion="l", epoch=4, value=None)
+    result = msgspec.structs.replace(making.result(), selected=[chosen, last])
+    brief = brief_of(TRACE, result)
+    shown = [(why, row["stage"], row["epoch"]) for why, row in brief.rows]
+    assert shown == [
+        ("first", "prior", 1),
+        ("last", "prior", 3),
+        ("first", "fit", 1),
+        ("best of a", "fit", 2),
+        ("last, best of b", "fit", 4),
+    ]
+    assert brief.columns == ("stage", "epoch", "train_loss/a", "validation_map")
+    assert (brief.epochs, brief.left_out) == (7, ("J_L/a",))
+
+
+def test_an_empty_trace_is_no_trouble() -> None:
+    assert brief_of([], None).rows == ()
+
+
+IT = ("image", "text")
+
+
+def row(label: str, mean: float | None, role: str = "baseline") -> Row:
+    entry = (
+        Entry(mean, None, 1, (f"digest of {label}",)) if mean is not None else Entry(None, reason="failed")
+    )
+    return Row(label.lower(), label, "", role, {IT: entry, AVERAGE: entry})
+
+
+@pytest.fixture
+def table() -> Table:
+    rows = (
+        row("A", 0.5),
+        row("B", 0.7),
+        row("C", 0.5),
+        row("D", None),
+        row("Floor", 0.9, role="reference"),
+    )
+    return Table("emoji", "real", "quick", "f", "map@all", "best", (IT, AVERAGE), rows)
+
+
+def test_a_row_is_found_by_any_of_its_records(table: Table) -> None:
+    found = row_of(table, "digest of B")
+    assert found is not None
+    assert found.label == "B"
+    assert row_of(table, "digest of D") is None
+
+
+def test_reference_points_and_missing_numbers_do_not_compete(table: Table) -> None:
+    ranks = {
+        own.label: [(place.rank, place.of, place.best) for place in placings(table, own)]
+        for own in table.rows
+    }
+    assert ranks["B"] == [(1, 3, "A")] * 2
+    assert ranks["A"] == ranks["C"] == [(2, 3, "B")] * 2
+    assert ranks["D"] == []
+    assert ranks["Floor"] == [(1, 4, "B")] * 2
+    assert references(table, table.rows[0], IT) == {"Floor": 0.9}
+    assert references(table, table.rows[-1], IT) == {}

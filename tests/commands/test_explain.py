@@ -1,0 +1,252 @@
+"""`explain`: one set of embeddings under every convention, of files and of recorded cells."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy.io import loadmat
+from scipy.spatial.distance import cdist
+
+from bench.records import Store
+from tests.grid import FAULTS, Grid, Said, say
+from tests.records import making
+from tests.shared import shared
+
+QUERY = ("query", "gallery")
+IT, TI = ("image", "text"), ("text", "image")
+
+
+def told(*words: object) -> dict[str, Any]:
+    said = say("explain", *words, "--format", "json")
+    assert (said.status, said.err) == (0, "")
+    answer: dict[str, Any] = json.loads(said.out)
+    return answer
+
+
+def value(answer: dict[str, Any], direction: tuple[str, str], protocol: str) -> float:
+    """Return what a convention says of the whole gallery."""
+    (found,) = [
+        row["value"]
+        for row in answer["readings"]
+        if (row["query"], row["gallery"], row["protocol"], row["share"]) == (*direction, protocol, "1")
+    ]
+    return float(found)
+
+
+@pytest.fixture(scope="module")
+def golden() -> dict[str, Any]:
+    with np.load(shared("golden/drcl_eval.npz")) as file:
+        return dict(file)
+
+
+def test_the_numbers_of_the_released_evaluator_are_among_the_readings(golden: dict[str, Any]) -> None:
+    answer = told("--embeddings", shared("golden/drcl_eval.npz"), "--cutoffs", "1,5,50")
+    for key, protocol in (
+        ("map_all", "map@all/argsort"),
+        ("map_at50", "map@50/hits/argsort"),
+        ("map_at5", "map@5/hits/argsort"),
+        ("map_at1", "map@1/hits/argsort"),
+    ):
+        assert value(answer, QUERY, protocol) == pytest.approx(float(golden[key]), abs=1e-6)
+
+
+def test_those_for_several_labels_leave_out_queries_without_hits(golden: dict[str, Any]) -> None:
+    file = shared("golden/drcl_eval.npz")
+    answer = told(
+        *("--embeddings", f"query={file}:query:query_multihot"),
+        *("--embeddings", f"gallery={file}:gallery:gallery_multihot", "--cutoffs", "5,33,50"),
+    )
+    for key, protocol in (
+        ("ml_map_all", "map@all/skip"),
+        ("ml_map_at50", "map@50/hits/skip"),
+        ("ml_map_at5", "map@5/hits/skip"),
+        ("ml_map_default_k", "map@33/hits/skip"),
+    ):
+        assert value(answer, QUERY, protocol) == pytest.approx(float(golden[key]), abs=1e-6)
+
+
+# mAP@all and mAP@50 that the authors' evaluator gives on the embeddings that they released.
+ORACLE = {
+    IT: {"map@all": 0.561887, "map@50/hits": 0.55988},
+    TI: {"map@all": 0.537576, "map@50/hits": 0.68476},
+}
+
+
+@pytest.fixture(scope="module")
+def released() -> list[Path]:
+    return [shared(f"data/drcl_wikipedia_outputs/wiki_{view}.mat") for view in (0, 1)]
+
+
+def naive(views: list[dict[str, Any]], denominator: str) -> float:
+    """Return mAP@50 row by row, as the released evaluator does, but with another denominator."""
+    distances = cdist(views[0]["test_fea"], views[1]["test_fea"], "cosine")
+    wanted, offered = (view["test_lab"].ravel() for view in views)
+    scores = []
+    for row, ranking in enumerate(distances.argsort(axis=1)):
+        hits: NDArray[np.bool_] = offered[ranking] == wanted[row]
+        precisions = (np.cumsum(hits) / np.arange(1, len(hits) + 1))[:50][hits[:50]]
+        scores.append(precisions.sum() / {"min": min(50, hits.sum()), "relevant": hits.sum()}[denominator])
+    return float(np.mean(scores))
+
+
+def test_the_released_oracle_shows_its_published_numbers(released: list[Path]) -> None:
+    words = [
+        word
+        for name, file in zip(("image", "text"), released, strict=True)
+        for word in ("--embeddings", f"{name}={file}:test_fea:test_lab")
+    ]
+    answer = told(*words, "--galleries", "1")
+    for direction, numbers in ORACLE.items():
+        for protocol, published in numbers.items():
+            assert value(answer, direction, f"{protocol}/argsort") == pytest.approx(published, abs=2e-5)
+    views = [loadmat(file) for file in released]
+    for direction, pair in ((IT, views), (TI, views[::-1])):
+        for denominator in ("min", "relevant"):
+            ours = value(answer, direction, f"map@50/{denominator}/argsort")
+            assert ours == pytest.approx(naive(pair, denominator), abs=1e-9)
+    shown = say("explain", *words, "--galleries", "1", "--printed", ".538").out
+    assert "0.561887" in shown
+    assert "0.537576" in shown
+    assert [line.split()[:2] for line in shown.splitlines() if "+0.000" in line or "-0.000" in line] == [
+        ["text→image", "map@all"]
+    ]
+
+
+def test_a_recorded_cell_is_fitted_again_and_held_against_its_record(grid: Grid) -> None:
+    where = "--results", grid.results, "--plugin", FAULTS
+    answer = told("plain", "small", *where)
+    source = answer["source"]
+    assert source["cell"] == "plain on small (image+text), seed 0"  # the lowest of two seeds
+    assert source["audit"].startswith("test split opened after fit had ended")
+    assert [one["difference"] for one in source["drift"]] == [0.0, 0.0]
+    # Somebody may commit while the tests run.
+    assert [words for words in source["changes"] if not words.startswith("commit")] == []
+    metrics = grid.record("plain")["result"]["metrics"]
+    assert len(metrics) == 8
+    for metric in metrics:
+        assert value(answer, (metric["query"], metric["gallery"]), metric["protocol"]) == metric["value"]
+    table = say("explain", "plain", "small", "--seed", 1, *where)
+    assert table.status == 0
+    assert "plain on small (image+text), seed 1" in table.out
+    assert "mAP@all of the record and now: the same numbers" in table.out
+    assert "by convention alone: from" in table.out
+
+
+def test_drift_from_the_record_is_reported_with_what_was_different(grid: Grid, tmp_path: Path) -> None:
+    (record,) = [
+        one
+        for one in grid.store.records()
+        if (one.identity.method, one.identity.dataset, one.identity.seed) == ("plain", "small", 0)
+    ]
+    assert record.result is not None
+    moved = [msgspec.structs.replace(one, value=0.25) for one in record.result.metrics]
+    versions = {**record.circumstances.versions, "numpy": "0.1"}
+    Store(tmp_path).write(
+        msgspec.structs.replace(
+            record,
+            result=msgspec.structs.replace(record.result, metrics=moved),
+            circumstances=msgspec.structs.replace(record.circumstances, versions=versions),
+        ),
+        {},
+        [],
+        "",
+    )
+    said = say("explain", "plain", "small", "--results", tmp_path, "--plugin", FAULTS)
+    assert said.status == 0
+    values = [one.value for one in record.result.metrics if one.protocol == "map@all"]
+    assert f"DRIFT, at most {max(abs(value - 0.25) for value in values):.2g}; different: " in said.out
+    assert f"numpy 0.1 → {np.__version__}" in said.out
+    assert "image→text: 0.250000 and" in said.out
+
+
+def embeddings(path: Path, names: tuple[str, ...] = ("image", "text"), **more: Any) -> Path:
+    random = np.random.default_rng(0)
+    arrays: dict[str, Any] = {}
+    for name in names:
+        arrays[name] = random.normal(size=(12, 4))
+        arrays[f"{name}_labels"] = np.arange(12) % 3
+    np.savez(path, **(arrays | more))
+    return path
+
+
+def test_csv_has_a_row_per_reading_in_full_precision(tmp_path: Path) -> None:
+    file = embeddings(tmp_path / "a.npz")
+    said = say("explain", "--embeddings", file, "--format", "csv", "--galleries", "1/2,1")
+    rows = list(csv.DictReader(io.StringIO(said.out)))
+    assert len(rows) == 3 * (4 * 2 * 4 + 4 * 2)
+    answer = told("--embeddings", file, "--galleries", ".5")
+    assert [
+        {key: "" if item is None else str(item) for key, item in row.items()} for row in answer["readings"]
+    ] == rows
+
+
+def test_directions_can_be_chosen_and_many_are_averaged(tmp_path: Path) -> None:
+    file = embeddings(tmp_path / "a.npz", ("image", "text", "audio", "video"))
+    said = say("explain", "--embeddings", file)
+    assert said.out.startswith("12 directions: here their average")
+    assert "→" not in said.out.partition("average over all directions")[2].replace("by", "")
+    one = say("explain", "--embeddings", file, "--query", "audio", "--gallery", "video")
+    assert "audio→video: 12 queries, a gallery of 12" in one.out
+    assert "average" not in one.out
+
+
+def test_a_printed_number_that_no_convention_gives_is_said_to_be_none(tmp_path: Path) -> None:
+    said = say("explain", "--embeddings", embeddings(tmp_path / "a.npz"), "--printed", "99.99")
+    assert "99.99: no convention gives a number within 0.0005 of it" in said.out
+
+
+WRONG = [
+    ([], "explain takes METHOD and DATASET of a recorded cell, or --embeddings FILE"),
+    (["drcl"], "explain takes METHOD and DATASET"),
+    (["drcl", "emoji", "--embeddings", "FILE"], "explain takes METHOD and DATASET"),
+    (["--embeddings", "absent.npz"], "absent.npz: the file is not there"),
+    (["--embeddings", "FILE", "--cutoffs", "ten"], "--cutoffs 'ten' is not a list of ranks"),
+    (["--embeddings", "FILE", "--cutoffs", "0"], "k must be a rank of at least 1"),
+    (["--embeddings", "FILE", "--galleries", "half"], "--galleries 'half' is not a list of parts"),
+    (["--embeddings", "FILE", "--galleries", "1/0"], "--galleries '1/0' is not a list of parts"),
+    (["--embeddings", "FILE", "--galleries", "2"], "a part of the gallery is above 0 and at most 1"),
+    (["--embeddings", "FILE", "--query", "smell"], "unknown modality of these embeddings 'smell'"),
+    (["--embeddings", "NAN"], "contain NaN"),
+    (["--embeddings", "WIDE"], "embedded in different widths"),
+]
+
+
+@pytest.mark.parametrize(("words", "sentence"), WRONG)
+def test_a_wrong_word_or_file_is_one_sentence(tmp_path: Path, words: list[str], sentence: str) -> None:
+    files = {
+        "FILE": embeddings(tmp_path / "good.npz"),
+        "NAN": embeddings(tmp_path / "nan.npz", text=np.full((12, 4), np.nan)),
+        "WIDE": embeddings(tmp_path / "wide.npz", text=np.ones((12, 5)) + np.eye(12, 5)),
+    }
+    said = say("explain", *(files.get(word, word) for word in words), "--results", tmp_path / "none")
+    assert (said.status, said.out) == (2, "")
+    assert sentence in said.err
+    assert said.err.startswith("error: ")
+    assert said.err.count("\n") == 1
+
+
+def explain(results: Path, *words: object) -> Said:
+    return say("explain", *words, "--results", results, "--plugin", FAULTS)
+
+
+def test_a_cell_without_embeddings_or_not_one_cell_is_one_sentence(grid: Grid, tmp_path: Path) -> None:
+    failed = explain(grid.results, "raises", "small")
+    assert failed.status == 2
+    assert "raises on small (image+text), seed 0 has no embeddings: failed: ValueError" in failed.err
+    store = Store(tmp_path)
+    for variant in ("full", "without_fa"):
+        store.write(making.record(variant=variant), making.per_query(), making.TRACE, "")
+    several = explain(tmp_path, "drcl", "emoji")
+    assert several.status == 2
+    assert "2 cells fit; say which, such as: --variant full; or --variant without_fa" in several.err
+    changed = explain(tmp_path, "drcl", "emoji", "--variant", "full")
+    assert changed.status == 2
+    assert "drcl has" in changed.err  # the settings of these made-up records are not the method's

@@ -1,0 +1,170 @@
+"""`verify`: recorded cells are run again, and every way in which they can disagree is said."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from bench.records import Record, Store
+from tests.grid import FAULTS, Grid, Said, bytes_of, say, write_bundle
+from tests.records import making
+
+
+def verify(results: Path, *words: object) -> Said:
+    return say("verify", "--results", results, "--plugin", FAULTS, "--jobs", 0, *words)
+
+
+def test_cells_run_again_give_the_same_bytes_and_touch_nothing(grid: Grid) -> None:
+    before = bytes_of(grid.results)
+    said = verify(grid.results, "--methods", "plain,mcca,sm", "--cells", 4)
+    assert (said.status, said.err) == (0, "")
+    assert said.out.startswith("4 of 12 finished cells, drawn with seed 0\n")
+    assert said.out.count("the same bytes") == 4
+    assert said.out.endswith("4 of 4 agree\n")
+    assert bytes_of(grid.results) == before
+    assert {path.name for path in grid.results.iterdir()} <= {
+        "runs",
+        ".claims",
+        "fingerprints.json",
+        "running",
+    }
+
+
+def test_the_same_seed_draws_the_same_cells(grid: Grid) -> None:
+    def cells(seed: int) -> list[str]:
+        said = verify(grid.results, "--methods", "plain", "--cells", 2, "--seed", seed)
+        return [line for line in said.out.splitlines() if "the same bytes" in line]
+
+    assert cells(3) == cells(3)
+    assert len({tuple(cells(seed)) for seed in range(4)}) > 1
+
+
+@pytest.fixture
+def shelf(grid: Grid, tmp_path: Path) -> Callable[[Callable[[Record], Record]], Path]:
+    """Return what makes a results folder with one changed record of the grid and one as it was."""
+
+    def make(change: Callable[[Record], Record]) -> Path:
+        results = tmp_path / "results"
+        for record in grid.store.records():
+            who = record.identity
+            if (who.method, who.dataset) == ("plain", "small"):
+                kept = change(record) if who.seed == 0 else record
+                arrays = {(*series,): ap for series, ap in grid.store.per_query(record.digest).items()}
+                Store(results).write(kept, arrays, [], "")
+        return results
+
+    return make
+
+
+def moved(record: Record) -> Record:
+    """Return a record of an earlier commit whose first number was .004 higher."""
+    assert record.result is not None
+    first, *others = record.result.metrics
+    metrics = [msgspec.structs.replace(first, value=first.value + 0.004), *others]
+    return msgspec.structs.replace(
+        record,
+        result=msgspec.structs.replace(record.result, metrics=metrics),
+        circumstances=msgspec.structs.replace(record.circumstances, commit="a" * 40),
+    )
+
+
+def test_drift_is_measured_and_what_was_different_is_named(
+    shelf: Callable[[Callable[[Record], Record]], Path],
+) -> None:
+    results = shelf(moved)
+    said = verify(results)
+    assert said.status == 1
+    assert said.out.endswith("1 of 2 agree\n")
+    (line,) = [line for line in said.out.splitlines() if line.endswith("DRIFT")]
+    assert line.split()[-5:] == ["8", "0.004", "0", "0", "DRIFT"]
+    assert "plain on small (image+text), seed 0 differs: image→text map@all (none) by 0.004" in said.out
+    assert "Different meanwhile: commit aaaaaaaa" in said.out
+    assert verify(results, "--tolerance", 0.005).status == 0
+    assert verify(results, "--tolerance", 0.003).status == 1
+
+
+def test_other_versions_have_a_tolerance_of_their_own(
+    shelf: Callable[[Callable[[Record], Record]], Path],
+) -> None:
+    def older(record: Record) -> Record:
+        versions = {**record.circumstances.versions, "numpy": "0.1"}
+        circumstances = msgspec.structs.replace(record.circumstances, versions=versions)
+        return msgspec.structs.replace(moved(record), circumstances=circumstances)
+
+    results = shelf(older)
+    said = verify(results)
+    assert said.status == 0
+    assert " 0.01 " in said.out
+    assert "numpy 0.1 → " in said.out
+    assert verify(results, "--tolerance", 0).status == 1
+
+
+def test_what_cannot_be_checked_is_one_sentence_each_and_the_others_go_on(grid: Grid, tmp_path: Path) -> None:
+    results, bundle = tmp_path / "results", write_bundle(tmp_path / "mine.npz", seed=5)
+    run = ("run", "--results", results, "--plugin", FAULTS, "--jobs", 0)
+    assert say(*run, "--methods", "plain", "--datasets", f"{grid.small},{bundle}").status == 0
+    write_bundle(bundle, seed=6)
+    for name in ("gone", "raises"):
+        record = making.record(method=name)
+        if name == "raises":
+            recorded = grid.record("raises")["identity"]
+            who = msgspec.convert(recorded, type(record.identity))
+            circumstances = making.circumstances(command=f"run --datasets {grid.small}")
+            record = msgspec.structs.replace(record, identity=who, circumstances=circumstances)
+        Store(results).write(record, {}, [], "")
+    said = verify(results, "--cells", 9)
+    assert said.status == 1
+    assert "not checked: gone on emoji (image+text), seed 0: unknown method 'gone'" in said.out
+    assert "not checked: plain on mine (image+text), seed 0: the data of mine is not what" in said.out
+    assert "not checked: raises on small (image+text), seed 0: failed now: ValueError" in said.out
+    assert said.out.count("the same bytes") == 1
+    assert said.out.endswith("1 of 4 agree\n")
+
+
+def test_new_records_can_be_kept_for_a_comparison(grid: Grid, tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+    words = ("--methods", "plain", "--datasets", "small", "--keep", kept)
+    assert verify(grid.results, *words).status == 0
+    assert {
+        digest: files for digest, files in bytes_of(grid.results).items() if digest in bytes_of(kept)
+    } == (bytes_of(kept))
+    again = verify(grid.results, *words)
+    assert again.status == 2
+    assert "holds records already; name a new folder" in again.err
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--methods", "raises"], "records that are asked for is of a finished cell"),
+        (["--methods", "plian"], "unknown method in these records 'plian' (did you mean 'plain'?)"),
+        (["--datasets", "smal"], "unknown dataset in these records 'smal' (did you mean 'small'?)"),
+    ],
+)
+def test_nothing_to_check_is_one_sentence(grid: Grid, words: list[str], sentence: str) -> None:
+    said = verify(grid.results, *words)
+    assert (said.status, said.out) == (2, "")
+    assert sentence in said.err
+
+
+def test_without_records_the_way_to_some_is_told(tmp_path: Path) -> None:
+    said = verify(tmp_path / "none")
+    assert said.status == 2
+    assert "no records in" in said.err
+
+
+def test_a_damaged_record_is_named_and_the_others_checked(
+    shelf: Callable[[Callable[[Record], Record]], Path],
+) -> None:
+    results = shelf(lambda record: record)
+    first = sorted((results / "runs").iterdir())[0]
+    shutil.rmtree(first)
+    first.mkdir()
+    said = verify(results)
+    assert said.status == 1
+    assert "left out" in said.err
+    assert said.out.endswith("1 of 1 agree\n")

@@ -1,0 +1,179 @@
+"""`why`: the whole story of a cell from its record, whatever its status, or which cells there are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from bench.records import Store
+from tests.grid import FAULTS, Grid, Said, say
+from tests.records import making
+
+
+def why(results: Path, *words: object) -> Said:
+    return say("why", *words, "--results", results)
+
+
+def sections(said: Said) -> dict[str, str]:
+    """Return the text of every section by its title."""
+    parts = said.out.split("\n\n")
+    return {part.partition("\n")[0]: part.partition("\n")[2] for part in parts}
+
+
+TITLES = (
+    "Cell",
+    "Data",
+    "Settings",
+    "Selection",
+    "Training",
+    "Result",
+    "Among the others",
+    "What the method noted",
+    "Made",
+    "The log's end",
+    "To make it again",
+)
+
+
+def test_a_finished_cell_tells_everything(grid: Grid) -> None:
+    said = why(grid.results, "drcl", "small", "--seed", 0)
+    assert (said.status, said.err) == (0, "")
+    told = sections(said)
+    assert tuple(told) == TITLES
+    record = grid.record("drcl")
+    assert "drcl on small (image+text), seed 0: done" in told["Cell"]
+    assert record["identity"]["fingerprint"][:16] in told["Data"]
+    assert "typed (--set)" in told["Settings"]
+    assert "tuned: chosen by trials" in told["Settings"]
+    assert "by validation loss of each track" in told["Selection"]
+    assert " ".join(record["result"]["audit"].split()) in " ".join(told["Selection"].split())
+    assert "train_loss/image" in told["Training"]
+    own = [one for one in record["result"]["metrics"] if one["selection"] == "best"]
+    assert len(own) == 8
+    assert all(f"{one['value']:.4f}" in told["Result"] for one in own)
+    assert "selection last instead, average: map@all" in told["Result"]
+    assert "SM 0." in told["Among the others"]  # a reference point beside it
+    assert record["circumstances"]["commit"] in told["Made"]
+    assert told["To make it again"].strip() == record["circumstances"]["command"]
+
+
+def test_the_rank_is_that_of_the_table(grid: Grid) -> None:
+    told = sections(why(grid.results, "sdml", "small", "--seed", 1))["Among the others"]
+    (line,) = [line for line in told.splitlines() if line.strip().startswith("average")]
+    means: dict[str, list[float]] = {}
+    for record in grid.store.records():
+        who, result = record.identity, record.result
+        if who.dataset == "small" and result is not None and who.method != "sm":
+            values = [
+                metric.value
+                for metric in result.metrics
+                if (metric.protocol, metric.selection) == ("map@all", result.selection)
+            ]
+            means.setdefault(who.method, []).append(sum(values) / 2)
+    ordered = sorted(means, key=lambda method: -sum(means[method]) / len(means[method]))
+    assert f" {ordered.index('sdml') + 1} of {len(ordered)} " in line
+    assert f" {sum(means['sdml']) / 2:.4f} ± " in line
+
+
+def test_a_failed_cell_tells_its_reason_its_traceback_and_its_last_words(grid: Grid) -> None:
+    told = sections(why(grid.results, "raises", "small", "--seed", 0))
+    assert "failed (ValueError): ValueError: the matrix is singular" in told["Why there is no result"]
+    assert 'raise ValueError("the matrix is singular' in told["Why there is no result"]
+    assert "the matrix is singular" in told["The log's end"]
+    assert "shown as" in told["Training"]
+    assert "Result" not in told
+    skipped = why(grid.results, "single", "multi", "--seed", 0)
+    assert skipped.status == 0
+    assert "skipped (declared): Single takes one class per sample" in skipped.out
+
+
+def test_a_closed_form_has_nothing_to_select(grid: Grid) -> None:
+    told = sections(why(grid.results, "mcca", "small", "--seed", 0))
+    assert "in closed form: there was nothing to select" in told["Selection"]
+
+
+def test_several_seeds_have_a_line_each_and_the_way_to_one(grid: Grid) -> None:
+    said = why(grid.results, "sdml", "small")
+    assert said.status == 0
+    assert said.out.startswith("2 cells fit; for the whole story of one, add what stands in its last column")
+    assert [line.split()[-2:] for line in said.out.splitlines()[3:5]] == [["--seed", "0"], ["--seed", "1"]]
+    assert "SDML [epochs=2] (image+text), real, quick profile" in said.out
+    assert "over 2 seeds" in said.out
+    failed = why(grid.results, "raises", "small")
+    assert failed.out.count("ValueError: the matrix is singular") == 2
+
+
+def test_cells_that_no_option_tells_apart_are_told_apart_by_their_digests(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    for epochs in (1, 2):
+        settings = {**making.identity().settings, "epochs": epochs}
+        store.write(making.record(settings=settings), making.per_query(), making.TRACE, "")
+    said = why(tmp_path, "drcl", "emoji")
+    digests = sorted(record.digest for record in store.records())
+    for digest in digests:
+        assert f"--record {digest[:8]}" in said.out
+    one = why(tmp_path, "drcl", "emoji", "--record", digests[0][:8])
+    assert f"record {digests[0]} in" in one.out
+
+
+def test_an_ablation_is_named_with_a_slash(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    for variant in ("full", "without_fa"):
+        store.write(making.record(variant=variant), making.per_query(), making.TRACE, "")
+    said = why(tmp_path, "drcl/without_fa", "emoji")
+    assert "drcl/without_fa on emoji (image+text), seed 0: done" in said.out
+    assert "--variant without_fa" in why(tmp_path, "drcl", "emoji").out
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("drcl", "small", "--seed", 7), "fits; there are: full, quick profile, image+text, seed 0 ("),
+        (("drcl", "small", "--seed", 7), "run --methods drcl --datasets small --seeds 7-7 --results"),
+        (("drcl", "small", "--profile", "paper"), "--datasets small --profile paper"),
+        (("drcl", "small", "--modalities", "image,audio"), "--modalities image,audio"),
+        (("man", "small"), "no record of man on small in"),
+        (("man", "emoji"), "to make it: python -m bench run --methods man --datasets emoji"),
+        (("drlc", "small"), "unknown method 'drlc' (did you mean "),
+        (("drcl", "smal"), "unknown dataset 'smal' (did you mean 'small'?)"),
+    ],
+)
+def test_where_no_cell_fits_the_way_to_one_is_told(
+    grid: Grid, words: tuple[object, ...], sentence: str
+) -> None:
+    said = why(grid.results, *words)
+    assert (said.status, said.out) == (2, "")
+    assert sentence in said.err
+    assert said.err.startswith("error: ")
+    assert said.err.count("\n") == 1
+
+
+def test_text_of_a_record_cannot_steer_the_terminal(tmp_path: Path) -> None:
+    record = making.record(status="failed", reason="\x1b[31mred\x1b[0m")
+    assert record.failure is not None
+    failure = msgspec.structs.replace(record.failure, traceback="one\n\x1b]0;title\x07\ntwo")
+    record = msgspec.structs.replace(record, failure=failure)
+    Store(tmp_path).write(record, {}, [], "log \x1b[2J\nend\n")
+    said = why(tmp_path, "drcl", "emoji")
+    assert said.status == 0
+    assert "\x1b" not in said.out
+    assert "\x07" not in said.out
+    assert "red" in said.out
+
+
+def test_a_damaged_record_is_named_and_the_story_told(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    for seed in (0, 1):
+        store.write(making.record(seed), making.per_query(), making.TRACE, "")
+    (tmp_path / "runs" / making.identity(1).digest / "log.txt").write_text("edited")
+    said = why(tmp_path, "drcl", "emoji")
+    assert said.status == 1
+    assert "left out" in said.err
+    assert "drcl on emoji (image+text), seed 0: done" in said.out
+
+
+def test_a_method_of_ones_own_keeps_its_title(grid: Grid) -> None:
+    said = why(grid.results, "plain", "small", "--seed", 0, "--plugin", FAULTS)
+    assert r"Plain & 100% $x_1$ <b>|*a*| [1]" in said.out
