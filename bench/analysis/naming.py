@@ -121,6 +121,7 @@ def _usual(identity: Identity) -> dict[str, Any] | None:
             registry.method(identity.method),
             profile=identity.profile,
             dataset=identity.dataset,
+            kind=identity.data_kind,
             variant=identity.variant,
         )
     except BenchError:  # the method or the variant is gone: nothing to compare with

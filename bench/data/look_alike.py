@@ -70,12 +70,13 @@ def look_alike(card: DatasetCard, caps: Caps | None = None) -> dict[str, Split]:
 
     Args:
         card: modalities, classes, label type and pairing to imitate.
-        caps: limits on rows and width; they are never generated beyond.
+        caps: limits on rows, classes and width; they are never generated beyond.
 
     Returns:
         ``train``, ``validation`` and ``test``; the same bytes for the same version, card and caps.
     """
-    classes = _draw_classes(card)
+    count = card.n_classes.value if caps is None else min(card.n_classes.value, caps.classes)
+    classes = _draw_classes(card, count)
     return {part: _draw_split(card, classes, part, caps) for part in PARTS}
 
 
@@ -96,8 +97,7 @@ def rule_digest(card: DatasetCard, caps: Caps | None = None) -> str:
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
-def _draw_classes(card: DatasetCard) -> _Classes:
-    count = card.n_classes.value
+def _draw_classes(card: DatasetCard, count: int) -> _Classes:
     generator = fixed_generator("look-alike", VERSION, card.name, "classes")
     n_super = max(2, isqrt(count))
     super_class = generator.permutation(count) % n_super
@@ -128,7 +128,7 @@ def _draw_split(card: DatasetCard, classes: _Classes, part: str, caps: Caps | No
         dimension = modality.dimension.value or UNKNOWN_DIMENSION
         width = dimension if caps is None else min(dimension, caps.dimension)
         modalities[modality.name] = Modality(_observe(card, modality, part, width, latent), labels)
-    return Split(modalities, card.n_classes.value, "natural" if paired else "none")
+    return Split(modalities, len(classes.weights), "natural" if paired else "none")
 
 
 def separation_of(n_classes: int) -> float:

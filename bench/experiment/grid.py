@@ -172,6 +172,7 @@ def _settings(
         description,
         profile=request.profile,
         dataset=data.name,
+        kind=data.kind,
         variant=variant,
         tuned=request.tuned,
     )

@@ -77,6 +77,7 @@ def _changed(identity: Identity) -> dict[str, Any]:
             registry.method(identity.method),
             profile=identity.profile,
             dataset=identity.dataset,
+            kind=identity.data_kind,
             variant=identity.variant,
         )
     except BenchError:  # a method that is gone has no usual settings

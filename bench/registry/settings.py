@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 import yaml
 
-from bench.contract import Method, PluginError, UsageError
+from bench.contract import DataKind, Method, PluginError, UsageError
 from bench.registry.catalogue import method, method_class
 from bench.registry.describing import importing
 from bench.registry.descriptions import MethodDescription, plain
@@ -44,6 +44,7 @@ def resolve_settings(
     *,
     profile: str = "quick",
     dataset: str | None = None,
+    kind: DataKind = "real",
     variant: str = "full",
     overrides: Mapping[str, Any] | None = None,
     tuned: bool = True,
@@ -51,16 +52,16 @@ def resolve_settings(
     """Return the complete settings of a run as JSON values.
 
     Later layers win: the class's defaults (published values); in the paper profile the values for this
-    dataset from ``methods/settings/<method>.yaml``, in the quick profile ``methods/settings/quick.yaml``;
-    the variant; the overrides. Without ``tuned``, what trials have chosen is left out of the quick
-    profile: that is what trials start from.
+    dataset from ``methods/settings/<method>.yaml``, in the quick profile ``methods/settings/quick.yaml``,
+    which has values of its own for look-alikes; the variant; the overrides. Without ``tuned``, what trials
+    have chosen is left out of the quick profile: that is what trials start from.
 
     Raises:
         UsageError: if profile, variant or a setting's name is unknown.
     """
     name = description.card.name
     first, *later = settings_layers(
-        description, profile=profile, dataset=dataset, variant=variant, tuned=tuned
+        description, profile=profile, dataset=dataset, kind=kind, variant=variant, tuned=tuned
     )
     settings = first.values
     for layer in later:
@@ -74,6 +75,7 @@ def settings_layers(
     *,
     profile: str = "quick",
     dataset: str | None = None,
+    kind: DataKind = "real",
     variant: str = "full",
     tuned: bool = True,
 ) -> list[Layer]:
@@ -86,7 +88,7 @@ def settings_layers(
     if profile not in PROFILES:
         raise unknown("profile", profile, PROFILES)
     layers = [Layer("default", f"the defaults of {name}", dict(description.defaults))]
-    layers += _quick(description, tuned) if profile == "quick" else _per_dataset(name, dataset)
+    layers += _quick(description, kind, tuned) if profile == "quick" else _per_dataset(name, dataset)
     if variant != "full":
         if variant not in description.variants:
             raise unknown(f"variant of {name}", variant, ["full", *description.variants])
@@ -157,19 +159,28 @@ def _apply(settings: dict[str, Any], layer: Mapping[str, Any], where: str) -> No
         settings[key] = value
 
 
-def _quick(description: MethodDescription, tuned: bool) -> list[Layer]:
+def _quick(description: MethodDescription, kind: DataKind, tuned: bool) -> list[Layer]:
     """Return the quick profile's values.
 
     Shared ones where the method has such a setting, then what the method needs, then what its trials chose.
+    Look-alikes have trials of their own, and their own shared and needed values before real data's.
     """
     path = folder_of("methods") / "settings" / "quick.yaml"
     name = description.card.name
-    shared = _part(path, "defaults") if description.card.deep else {}
+    special = ("look_alikes",) if kind == "look-alike" else ()
+    places = [(), special] if special else [()]
+    shared, needed = (
+        {key: value for place in places for key, value in _part(path, *place, *what).items()}
+        for what in (("defaults",), ("needed", name))
+    )
+    chosen = _part(path, *special, "tuned", name) if tuned else {}
+    if not description.card.deep:
+        shared = {}
     where = f"the settings file of {name}"
     return [
         Layer("quick", where, {key: value for key, value in shared.items() if key in description.defaults}),
-        Layer("needed", where, _part(path, "needed", name)),
-        Layer("tuned", where, _part(path, "tuned", name) if tuned else {}),
+        Layer("needed", where, needed),
+        Layer("tuned", where, chosen),
     ]
 
 

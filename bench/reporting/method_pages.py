@@ -92,11 +92,13 @@ def _facts(card: MethodCard) -> str:
 
 def _settings(description: MethodDescription) -> str:
     quick = registry.resolve_settings(description, profile="quick")
+    stand_in = registry.resolve_settings(description, profile="quick", kind="look-alike")
     rows = [
         {
             "setting": f"`{name}`",
             "default": _value(default),
             "quick profile": "" if quick[name] == default else _value(quick[name]),
+            "its look-alikes": "" if stand_in[name] == quick[name] else _value(stand_in[name]),
             "meaning": _prose(description.meanings.get(name, "")),
         }
         for name, default in description.defaults.items()

@@ -17,6 +17,12 @@ needed:
   beta: {lr: 0.25, hidden: [2]}
 tuned:
   beta: {hidden: [3]}
+look_alikes:
+  defaults: {epochs: 12, lr: 0.75}
+  needed:
+    beta: {rates: {image: 0.9}}
+  tuned:
+    alpha: {hidden: [7]}
 """
 ALPHA = """
 pets:
@@ -58,6 +64,15 @@ def test_the_quick_profile_has_shared_values_and_a_methods_own() -> None:
         "rates": {"image": 0.1},
     }
     assert registry.resolve_settings(registry.method("alpha"), dataset="pets")["epochs"] == 8
+
+
+def test_look_alikes_have_values_of_their_own_over_the_shared_and_needed_ones() -> None:
+    beta = registry.resolve_settings(registry.method("beta"), kind="look-alike")
+    assert beta == {"epochs": 12, "lr": 0.25, "hidden": [2], "rates": {"image": 0.9}}
+    alpha = registry.method("alpha")
+    assert registry.resolve_settings(alpha, kind="look-alike")["hidden"] == [7]
+    assert registry.resolve_settings(alpha, kind="look-alike", tuned=False)["hidden"] == [4, 4]
+    assert registry.resolve_settings(alpha, kind="look-alike", profile="paper")["epochs"] == 20
 
 
 def test_what_trials_chose_is_left_out_on_request() -> None:
