@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bench.commands.phrases import printable
 from bench.contract.errors import DataError, RefusedEmbeddings, UsageError
 
 if TYPE_CHECKING:
@@ -139,7 +140,7 @@ def from_cell(found: Sequence[Record], device: str, data_dir: Path) -> FromCell:
     if record.result is None:
         assert record.failure is not None
         raise UsageError(
-            f"{record.identity.title} has no embeddings: {record.status}: {record.failure.reason}"
+            printable(f"{record.identity.title} has no embeddings: {record.status}: {record.failure.reason}")
         )
     cell = cell_of(record, data_dir)
     place = Workplace(data_dir.resolve(), device, registry.plugins())

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from bench.commands.options import grouped
+from bench.commands.phrases import printable
 from bench.contract.errors import UsageError
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ def _listed(records: Sequence[Record]) -> str:
         for one in ordered[:_LISTED]
     ]
     more = f" and {len(records) - _LISTED} more" if len(records) > _LISTED else ""
-    return "; ".join(names) + more
+    return printable("; ".join(names)) + more
 
 
 def _require_names(records: Sequence[Record], method: str, dataset: str) -> None:
