@@ -11,7 +11,7 @@ import click
 from click.core import ParameterSource
 
 from bench.commands.options import grouped
-from bench.commands.places import Places, Site, executor_for, survey
+from bench.commands.places import Places, Site, executor_for, require_possible, survey
 from bench.contract.errors import UsageError
 
 if TYPE_CHECKING:
@@ -84,12 +84,14 @@ def opened(
         remote: as typed.
         places: as typed.
         threads: CPU threads of a cell.
-        needed: False where no cell is to run: then nobody waits for a look at any machine.
+        needed: False where no cell is to run: then nobody waits for a long look at any machine.
 
     Raises:
         UsageError: if a device, the scheduler or fitting workers are not there.
         WorkerError: if no Dask worker comes within the patience.
     """
+    if remote.executor == "local" and not needed:
+        require_possible(places)
     if not needed or remote.executor == "local":
         site = survey(places, threads) if needed else Site([], "cpu")
         yield site, executor_for(site, places)

@@ -119,6 +119,17 @@ def survey(places: Places, threads: int) -> Site:
     return Site(slots, slots[0].device)
 
 
+def require_possible(places: Places) -> None:
+    """Check that there can be such devices, without a look at the machine that takes time.
+
+    Raises:
+        UsageError: if there cannot.
+    """
+    from bench.execution.devices import choose_devices, glance
+
+    choose_devices(places.devices, glance(places.devices))
+
+
 def executor_for(site: Site, places: Places) -> Executor[Any]:
     """Return what runs cells there."""
     from bench.execution import inline_executor, local_executor

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Final
 
 from bench.contract.errors import BenchError, UsageError
@@ -17,9 +18,23 @@ from bench.execution.tasks import Slot
 
 _LIST: Final = """
 import json, torch
-found = [torch.cuda.get_device_properties(index) for index in range(torch.cuda.device_count())]
-print(json.dumps([[one.name, one.total_memory] for one in found]))
+found = []
+for index in range(torch.cuda.device_count()):
+    one = torch.cuda.get_device_properties(index)
+    free = one.total_memory
+    try:
+        free = torch.cuda.mem_get_info(index)[0]
+    except RuntimeError:  # somebody has it to himself: nothing can be said of what he leaves
+        pass
+    found.append([one.name, free])
+print(json.dumps(found))
 """
+_DRIVERS: Final = ("/proc/driver/nvidia/gpus", "/dev/kfd", "/dev/dxg")
+"""Where Linux shows NVIDIA's GPUs, one entry for each, and that there are others: AMD's, a Windows host's."""
+
+_DIGITS: Final = 4
+"""No machine has so many GPUs that their numbers have so many digits."""
+
 _PATIENCE: Final = 120.0
 _LAST_WORDS: Final = 300
 
@@ -30,7 +45,10 @@ class DeviceError(BenchError):
 
 @dataclass(frozen=True)
 class Gpu:
-    """A GPU: its number as this process counts it, its name, and its memory in bytes."""
+    """A GPU: its number as this process counts it, its name, and the bytes of its memory that are free.
+
+    What other programs hold while the run begins is not for cells to share.
+    """
 
     index: int
     name: str
@@ -68,6 +86,20 @@ def take_inventory(*, gpus: bool) -> Inventory:
     from joblib import cpu_count  # knows the limits of containers, too
 
     return Inventory(max(1, int(cpu_count())), _find_gpus() if gpus else ())
+
+
+def glance(words: str) -> Inventory:
+    """Return what there can be at most, as far as the system's files tell; PyTorch is not asked.
+
+    Args:
+        words: of ``--devices``; where nothing tells how many GPUs there are, it may name any.
+    """
+    most = _most_gpus()
+    if most is None:
+        named = [word.partition(":")[2] for word in _split(words) if word.startswith("cuda:")]
+        numbers = [int(number) for number in named if number.isdecimal() and len(number) < _DIGITS]
+        most = 1 + max(numbers, default=0)
+    return Inventory(1, tuple(Gpu(index, "", 0) for index in range(most)))
 
 
 def wants_gpus(words: str) -> bool:
@@ -125,11 +157,31 @@ def _split(words: str) -> list[str]:
     return [word.strip() for word in words.split(",")]
 
 
-def _find_gpus() -> tuple[Gpu, ...]:
+def _torch_has_gpus() -> bool:
+    """Tell whether PyTorch is there and was built for some kind of GPU."""
     try:
-        if version("torch").endswith("+cpu"):  # built without any GPU: no need to ask
-            return ()
+        return not version("torch").endswith("+cpu")
     except PackageNotFoundError:
+        return False
+
+
+def _most_gpus() -> int | None:
+    """Return how many GPUs there can be; None where nothing tells."""
+    if not _torch_has_gpus():
+        return 0
+    if sys.platform != "linux":
+        return None
+    nvidia, *others = (Path(path) for path in _DRIVERS)
+    if any(path.exists() for path in others):
+        return None
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        return len([name for name in visible.split(",") if name.strip()])
+    return len(list(nvidia.iterdir())) if nvidia.is_dir() else 0
+
+
+def _find_gpus() -> tuple[Gpu, ...]:
+    if not _torch_has_gpus():  # no need to ask
         return ()
     environment = {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", **os.environ}  # as in the workers
     try:

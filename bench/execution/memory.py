@@ -6,6 +6,9 @@ MemoryError. What is not counted there (shared memory, memory of child processes
 refusal, and systems without such a limit are seen to from outside: the parent looks at the resident size of
 the worker with its children, and kills a worker that is over its limit. On a GPU the parent alone enforces
 it, since the driver maps far more addresses than it uses.
+
+Of a GPU's memory no share is enforced. What a task took there is given back after it, so that slots which
+share the GPU find what the packing promised them.
 """
 
 from __future__ import annotations
@@ -40,10 +43,12 @@ class Allowance:
         for name in _LIBRARIES:
             if importlib.util.find_spec(name) is not None:
                 importlib.import_module(name)
+        if on_gpu:
+            _start_gpu()
         self.limit = limit
         self.resident = psutil.Process().memory_info().rss
-        self._base = _private()
         self._enforced = sys.platform == "linux" and not on_gpu
+        self._base = self._held()
 
     @contextmanager
     def enforced(self) -> Iterator[None]:
@@ -63,10 +68,41 @@ class Allowance:
 
     def worn(self) -> bool:
         """Tell whether a task left so much behind that the next one would miss it."""
-        if _private() - self._base <= _WORN * self.limit:
+        if self._held() - self._base <= _WORN * self.limit:
             return False
         gc.collect()
-        return _private() - self._base > _WORN * self.limit
+        return self._held() - self._base > _WORN * self.limit
+
+    def _held(self) -> int:
+        """Return the bytes that count here: a GPU's driver maps far more than it uses."""
+        return _private() if self._enforced else int(psutil.Process().memory_info().rss)
+
+
+def leave_gpu() -> bool:
+    """Give back what PyTorch keeps of a GPU after a task: the next task of another slot may need it.
+
+    Returns:
+        False if the GPU is of no use to this process any more, as after a fault inside a kernel: whatever it
+        would do there fails in the same way.
+    """
+    torch = sys.modules.get("torch")
+    if torch is None or not torch.cuda.is_initialized():
+        return True
+    gc.collect()  # what is in a circle is still held
+    try:
+        torch.cuda.synchronize()
+        torch.cuda.empty_cache()
+    except RuntimeError:
+        return False
+    return True
+
+
+def _start_gpu() -> None:
+    """Load what the driver holds in this process, as part of the libraries."""
+    torch = sys.modules.get("torch")
+    with suppress(RuntimeError, AssertionError):  # without a GPU: whoever needs one will say so
+        if torch is not None:
+            torch.empty(1, device="cuda")
 
 
 def resident(pid: int) -> int:

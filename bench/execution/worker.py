@@ -19,7 +19,7 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any, Final, TextIO
 
-from bench.execution.memory import Allowance
+from bench.execution.memory import Allowance, leave_gpu
 from bench.execution.tasks import Loss, loss_of
 from bench.experiment.sizes import words_of_limit
 
@@ -62,7 +62,8 @@ class Desk:
 class Finished:
     """What a worker answers: plain bytes and text, which always survive the way.
 
-    ``worn`` says that the task left too much behind for another one under the same memory limit.
+    ``worn`` says that the process is not fit for another task: the last one left too much behind for the same
+    memory limit, or a GPU that is of no use to it any more.
     """
 
     value: bytes | None
@@ -162,7 +163,7 @@ def perform(task: Path | bytes, answer: Path) -> bytes | None:
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):
             stream.flush()
-    worn = _allowance is not None and _allowance.worn()
+    worn = not leave_gpu() or (_allowance is not None and _allowance.worn())
     finished = pickle.dumps(Finished(value, lost, seconds, worn))
     if len(finished) <= SHORT:
         return finished

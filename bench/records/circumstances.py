@@ -55,7 +55,7 @@ def collect(
         peak_memory=peak_memory(),
         peak_device_memory=peak_device_memory,
         device=device,
-        host=dict(describe_host()),
+        host={**describe_host(), **_describe_gpu(device)},
         versions=dict(describe_versions()),
         commit=checkout.commit,
         dirty=checkout.dirty,
@@ -141,6 +141,12 @@ def _initialised_torch(device: str) -> ModuleType | None:
     if torch is None or not device.startswith("cuda") or not torch.cuda.is_initialized():
         return None
     return torch
+
+
+def _describe_gpu(device: str) -> dict[str, str]:
+    """Return the name of the GPU, if this process has used it."""
+    torch = _initialised_torch(device)
+    return {} if torch is None else {"gpu": str(torch.cuda.get_device_name(device))}
 
 
 def _processor() -> str:

@@ -168,7 +168,7 @@ class Circumstances(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
         peak_memory: largest resident size of the worker, bytes; None where unknown.
         peak_device_memory: largest allocation on the GPU, bytes; None without one.
         device: name of the device, such as ``cpu`` or ``cuda:0``.
-        host: machine: name, platform, processor, cores.
+        host: machine: name, platform, processor, cores, and the GPU where one was used.
         versions: of Python and the libraries that numbers depend on.
         commit: of the harness's checkout; empty outside one.
         dirty: whether the checkout had uncommitted changes.

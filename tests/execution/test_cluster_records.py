@@ -45,7 +45,7 @@ def run(results: Path, address: str, *words: object, methods: str = "mcca,sm,pla
     return say(*usual, "--executor", "dask", "--scheduler", address, *words)
 
 
-def local(grid: Grid, methods: str) -> dict[str, tuple[str, bytes, bytes]]:
+def local(grid: Grid, methods: str) -> dict[str, tuple[str, list[bytes]]]:
     """Return the bytes that two workers of this machine recorded of these methods on the small bundle."""
     wanted = {
         record.digest

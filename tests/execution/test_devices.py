@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError
 from itertools import combinations
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -21,6 +23,7 @@ from bench.execution.devices import (
     Inventory,
     choose_devices,
     device_slots,
+    glance,
     take_inventory,
     wants_gpus,
 )
@@ -136,6 +139,7 @@ def test_a_run_on_pretended_gpus_pins_each_cell_and_records_it(
         return FOUR
 
     monkeypatch.setattr(module, "take_inventory", pretend)
+    monkeypatch.setattr(module, "glance", lambda words: FOUR)
     small = write_bundle(tmp_path / "small.npz")
     words = [
         "run",
@@ -166,7 +170,12 @@ def test_a_run_on_pretended_gpus_pins_each_cell_and_records_it(
     for stays in seen.values():
         assert all(a[1] <= b[0] or b[1] <= a[0] for a, b in combinations(stays, 2))
     assert say(*words).status == 0
-    assert asked == [True, True]  # a finished grid has no need of a look at the machine
+    assert asked == [True, True]  # a finished grid has no need of a long look at the machine
+    unknown = say(*words, "--devices", "cuda:7")
+    assert (unknown.status, unknown.out) == (2, "")
+    assert unknown.err == (
+        "error: there is no device 'cuda:7' here; there are: cpu, cuda:0, cuda:1, cuda:2, cuda:3\n"
+    )
 
 
 @pytest.mark.parametrize(
@@ -248,6 +257,70 @@ def test_a_pytorch_that_is_built_for_the_cpu_or_absent_is_not_asked(monkeypatch:
     assert take_inventory(gpus=True).gpus == ()
     monkeypatch.setattr(module, "version", absent)
     assert take_inventory(gpus=True).gpus == ()
+
+
+@pytest.mark.parametrize(
+    ("listed", "visible", "built", "most"),
+    [
+        ("nvidia", None, "2.9.0", 3),
+        ("nvidia", "0,2", "2.9.0+cu129", 2),
+        ("nvidia", "", "2.9.0", 0),
+        ("nvidia", None, "2.9.0+cpu", 0),
+        ("nothing", None, "2.9.0", 0),
+        ("kfd", None, "2.9.0+rocm6.4", None),
+    ],
+)
+def test_how_many_gpus_there_can_be_is_known_without_pytorch(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    listed: str,
+    visible: str | None,
+    built: str,
+    most: int | None,
+) -> None:
+    for number in range(3):
+        (tmp_path / "nvidia" / str(number)).mkdir(parents=True)
+    (tmp_path / "kfd").touch()
+    places = ("nvidia", "kfd", "dxg")
+    drivers = tuple(str(tmp_path / (name if name == listed else "absent")) for name in places)
+    monkeypatch.setattr(module, "_DRIVERS", drivers)
+    monkeypatch.setattr(module, "version", lambda name: built)
+    monkeypatch.setattr(sys, "platform", "linux")
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert module._most_gpus() == most
+    few = glance("cuda:1")
+    assert len(few.gpus) == (2 if most is None else most)
+    assert choose_devices("auto", glance("auto"))
+    if most is None:  # any GPU may be there, but nothing that is no name of one
+        assert choose_devices("cuda:12,cuda:0", glance("cuda:12,cuda:0")) == ["cuda:12", "cuda:0"]
+    with pytest.raises(UsageError, match="there is no device 'gpu' here"):
+        choose_devices("gpu", glance("gpu"))
+    with pytest.raises(UsageError, match="there is no device 'cuda:99999' here"):
+        choose_devices("cuda:99999", glance("cuda:99999"))
+
+
+class FakeCuda:
+    """Of a torch with two GPUs, on one of which somebody else works; the other he has to himself."""
+
+    def device_count(self) -> int:
+        return 2
+
+    def get_device_properties(self, index: int) -> SimpleNamespace:
+        return SimpleNamespace(name="H100", total_memory=80 * GB)
+
+    def mem_get_info(self, index: int) -> tuple[int, int]:
+        if index:
+            raise RuntimeError("CUDA error: all CUDA-capable devices are busy or unavailable")
+        return 30 * GB, 80 * GB
+
+
+def test_a_gpu_has_the_memory_that_others_leave(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=FakeCuda()))
+    exec(module._LIST, {})
+    assert json.loads(capsys.readouterr().out) == [["H100", 30 * GB], ["H100", 80 * GB]]
 
 
 @pytest.mark.slow

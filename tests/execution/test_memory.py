@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import errno
+import sys
+from types import SimpleNamespace
 
 import psutil
 import pytest
 
 from bench.contract.errors import lacks_memory
 from bench.execution import Outcome, Task, local_slots, run_local
-from bench.execution.memory import Allowance, resident
+from bench.execution.memory import Allowance, leave_gpu, resident
 from tests.execution import work
 
 LIMIT = 200 << 20
@@ -73,6 +75,50 @@ def test_on_a_gpu_the_system_enforces_nothing_as_the_driver_maps_more_than_it_us
         assert resource.getrlimit(resource.RLIMIT_DATA)[0] > 8 << 30
     assert resource.getrlimit(resource.RLIMIT_DATA) == before
     assert not allowance.worn()
+
+
+class Cuda:
+    """Of a torch that has worked on a GPU."""
+
+    def __init__(self, used: bool = True, broken: bool = False) -> None:
+        self.calls: list[str] = []
+        self._used, self._broken = used, broken
+
+    def is_initialized(self) -> bool:
+        return self._used
+
+    def synchronize(self) -> None:
+        self.calls.append("synchronize")
+        if self._broken:
+            raise RuntimeError("CUDA error: device-side assert triggered")
+
+    def empty_cache(self) -> None:
+        self.calls.append("empty_cache")
+
+
+def test_after_a_task_the_memory_of_a_gpu_is_free_for_other_slots(monkeypatch: pytest.MonkeyPatch) -> None:
+    used, unused = Cuda(), Cuda(used=False)
+    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=used))
+    assert leave_gpu()
+    assert used.calls == ["synchronize", "empty_cache"]
+    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=unused))
+    assert leave_gpu()
+    assert unused.calls == []  # it must not be what starts a GPU
+    monkeypatch.delitem(sys.modules, "torch")
+    assert leave_gpu()
+    assert "torch" not in sys.modules
+
+
+def test_a_gpu_that_a_task_has_made_useless_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=Cuda(broken=True)))
+    assert not leave_gpu()
+
+
+def test_a_worker_whose_gpu_is_useless_is_replaced_and_the_next_task_is_well() -> None:
+    tasks = [Task(str(number), "", number == 1, 3.0 - number) for number in range(3)]
+    first, broken, last = run_local(tasks, work.break_gpu_if, local_slots(1, 1))
+    assert [outcome.lost for outcome in (first, broken, last)] == [None, None, None]
+    assert first.value == broken.value != last.value
 
 
 def test_resident_memory_is_that_of_a_process_and_nothing_of_one_that_is_gone() -> None:

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from bench.execution import report
@@ -52,6 +53,17 @@ def pid(payload: Any) -> int:
 
 def environment(names: list[str]) -> dict[str, str | None]:
     return {name: os.environ.get(name) for name in names}
+
+
+def break_gpu_if(broken: bool) -> int:
+    """Leave a worker whose GPU is of no use any more, or not; returns its process."""
+
+    def synchronize() -> None:
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+    cuda = SimpleNamespace(is_initialized=lambda: broken, synchronize=synchronize)
+    sys.modules["torch"] = SimpleNamespace(cuda=cuda)  # type: ignore[assignment]
+    return os.getpid()
 
 
 def speak(payload: Any) -> None:

@@ -136,6 +136,9 @@ class _Cuda:
     def reset_peak_memory_stats(self, device: str) -> None:
         self.peak = 0
 
+    def get_device_name(self, device: str) -> str:
+        return f"the GPU {device}"
+
 
 @pytest.mark.parametrize(
     ("device", "used", "peak"), [("cpu", True, None), ("cuda:0", False, None), ("cuda:0", True, 0)]
@@ -151,3 +154,16 @@ def test_the_peak_of_a_gpu_is_of_one_cell_and_asking_starts_no_gpu(
     monkeypatch.delitem(sys.modules, "torch")
     assert circumstances.device_peak_memory(device) is None
     assert "torch" not in sys.modules
+
+
+@pytest.mark.parametrize(
+    ("device", "used", "name"),
+    [("cpu", True, None), ("cuda:0", False, None), ("cuda:0", True, "the GPU cuda:0")],
+)
+def test_the_gpu_that_was_used_is_part_of_the_host(
+    monkeypatch: pytest.MonkeyPatch, device: str, used: bool, name: str | None
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=_Cuda(used)))
+    collected = circumstances.collect(circumstances.utc_now(), {}, device, "", "")
+    assert collected.host.get("gpu") == name
+    assert collected.host.keys() - {"gpu"} == circumstances.describe_host().keys()
