@@ -12,6 +12,7 @@ from bench.analysis.epochs import brief_of
 from bench.analysis.origins import origins_of
 from bench.analysis.placing import placings, references, row_of
 from bench.analysis.tables import AVERAGE, Entry, Row, Table
+from bench.contract import DataKind
 from bench.records import Record, Selected
 from tests.records import making
 
@@ -51,6 +52,14 @@ def test_published_values_and_variants_are_named() -> None:
     )
     words = words_of(of_method("drcl", variant=variant))
     assert {words[key] for key in changed} == {f"variant {variant}"}
+
+
+@pytest.mark.parametrize("kind", ["real", "look-alike"])
+def test_a_record_with_the_usual_settings_of_its_kind_of_data_has_nothing_typed(kind: DataKind) -> None:
+    for name in registry.method_names():
+        usual = registry.resolve_settings(registry.method(name), dataset="wikipedia", kind=kind)
+        record = making.record(method=name, dataset="wikipedia", data_kind=kind, settings=usual)
+        assert not [words for words in words_of(record).values() if "typed" in words]
 
 
 def test_the_defaults_provenance_comes_from_the_methods_file() -> None:
