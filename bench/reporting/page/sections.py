@@ -1,0 +1,45 @@
+"""The order of the page: its sections, each with the figures that belong to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Final
+
+from bench.reporting.material import Material
+from bench.reporting.page.background import costs, methods, without_result
+from bench.reporting.page.figures import Drawing
+from bench.reporting.page.findings import statistics
+from bench.reporting.page.results import results
+from bench.reporting.page.section import Part, Section
+from bench.reporting.page.studies import ablations
+
+_SECTIONS: Final[Sequence[tuple[Callable[[Material], Section], Sequence[str]]]] = (
+    (results, ("mAP",)),
+    (statistics, ("Differences", "Ranks over datasets")),
+    (ablations, ("Ablations", "Sensitivity", "Choices")),
+    (costs, ("Time and memory",)),
+    (methods, ()),
+    (without_result, ()),
+)
+"""What makes each section, and the sections of figures that stand in it; others have one of their own."""
+
+_AFTER: Final = "ablations"
+"""Where the figures stand that belong to no section."""
+
+
+def sections_of(material: Material, drawings: Sequence[Drawing]) -> list[Section]:
+    """Return all sections that the records have something for."""
+    by_name: dict[str, list[Drawing]] = {}
+    for drawing in drawings:
+        by_name.setdefault(drawing.section, []).append(drawing)
+    found = []
+    for make, names in _SECTIONS:
+        section = make(material)
+        figures = [
+            Part(name, drawings=by_name.pop(name)) for name in (section.title, *names) if name in by_name
+        ]
+        found.append(replace(section, parts=[*section.parts, *figures]))
+    others = Section("figures", "Figures", [Part(name, drawings=own) for name, own in by_name.items()])
+    place = 1 + next(place for place, section in enumerate(found) if section.anchor == _AFTER)
+    return [section for section in (*found[:place], others, *found[place:]) if section.parts]
