@@ -12,6 +12,8 @@ from typing import NamedTuple
 from bench.records.schema import Record
 
 AVERAGE = ("average", "")
+NOT_RUN = "not run"
+"""Why there is no number where no cell is recorded."""
 Direction = tuple[str, str]
 
 _BRIEF = {"timeout": "time limit"}
@@ -111,7 +113,7 @@ class Cells:
             brief = _BRIEF.get(status, status.replace("-", " "))
             return _Lack(_failure(failed[0]), brief, _digests(failed))
         if not concerned:
-            return _Lack("not run", "not run")
+            return _Lack(NOT_RUN, NOT_RUN)
         metrics = [metric for record in concerned if record.result for metric in record.result.metrics]
         if all(metric.protocol != self._protocol for metric in metrics):
             return _Lack(f"not evaluated under {self._protocol}", "not evaluated", _digests(concerned))

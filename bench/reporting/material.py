@@ -9,10 +9,13 @@ from functools import cached_property
 from bench.analysis.ablations import Ablation, ablations_of, with_tests
 from bench.analysis.across import Block, blocks_of
 from bench.analysis.convergence import Trace
+from bench.analysis.ledger import LedgerLine, ledger_of
 from bench.analysis.marks import marked
 from bench.analysis.naming import Naming, registry_naming
+from bench.analysis.optimism import Optimism, optimism_of
 from bench.analysis.overall import Overall, overalls_of
 from bench.analysis.paired import Family, against_reference, all_pairs
+from bench.analysis.published import Published, read_published
 from bench.analysis.queries import Field, PerQuery, fields_of
 from bench.analysis.sensitivity import Sensitivity, sensitivities_of
 from bench.analysis.standing import Standing, standing_of
@@ -42,6 +45,7 @@ class Material:
         view: gives what is drawn of a record by its digest; None where it has nothing of the kind.
         every_pair: whether every row is compared with every other, and not with the reference alone; the
             marks in the tables stay those of the reference.
+        published: values from papers, to stand beside ours.
     """
 
     records: Sequence[Record]
@@ -54,6 +58,7 @@ class Material:
     per_query: PerQuery = lambda _: {}
     view: Callable[[str], View | None] = lambda _: None
     every_pair: bool = False
+    published: Published = field(default_factory=read_published)
 
     @cached_property
     def views(self) -> Views:
@@ -94,6 +99,16 @@ class Material:
     def overalls(self) -> list[Overall]:
         """Return all datasets of a kind at a glance, with average ranks, wherever there are several."""
         return overalls_of(self.plain_tables, self.blocks)
+
+    @cached_property
+    def ledger(self) -> list[LedgerLine]:
+        """Return every published value beside ours, or why nothing stands beside it."""
+        return ledger_of(self.records, self.naming, self.published)
+
+    @cached_property
+    def optimism(self) -> list[Optimism]:
+        """Return what choosing the epoch on the test set would have added, where that was traced."""
+        return optimism_of(self.records, self.naming, self.protocols)
 
     @cached_property
     def standings(self) -> list[tuple[Block, Standing | None]]:

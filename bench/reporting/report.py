@@ -20,8 +20,10 @@ from bench.reporting.convergence import convergence_page
 from bench.reporting.costs import costs_page
 from bench.reporting.files import fill_folder, write_file
 from bench.reporting.fill import fill
+from bench.reporting.ledger import ledger_csv, ledger_page
 from bench.reporting.material import Material
 from bench.reporting.method_pages import method_pages
+from bench.reporting.optimism import optimism_csv, optimism_page
 from bench.reporting.statistics import statistics_page
 from bench.reporting.statistics_files import statistics_files
 from bench.reporting.tables import markdown, shown_tables, table_files
@@ -83,6 +85,10 @@ def _write_pages(material: Material, folder: Path) -> None:
     write_file(folder / "convergence.md", convergence_page(curves_of(records, naming, material.trace)))
     write_file(folder / "ablations.md", ablations_page(material))
     fill_folder(folder / "ablations", ablation_files(material))
+    write_file(folder / "ledger.md", ledger_page(material.ledger, naming))
+    write_file(folder / "ledger.csv", ledger_csv(material.ledger))
+    write_file(folder / "optimism.md", optimism_page(material.optimism))
+    write_file(folder / "optimism.csv", optimism_csv(material.optimism))
     fill_folder(folder / "methods", method_pages())
 
 
@@ -126,6 +132,8 @@ def _overview(material: Material) -> str:
         "What each method is and is set to: [methods/index.md](methods/index.md). Time and memory: "
         "[costs.md](costs.md). Whether training had come to rest: [convergence.md](convergence.md). "
         "What differs, and what cannot be shown: [statistics.md](statistics.md). "
+        "Published values beside ours: [ledger.md](ledger.md). "
+        "What choosing the epoch on test data would have added: [optimism.md](optimism.md). "
         "What parts and settings of methods matter: [ablations.md](ablations.md). "
         "What to cite: [citations.bib](citations.bib)."
         + (" What `tune` tried: [tuning/trials.md](tuning/trials.md)." if material.tunings else ""),

@@ -1,0 +1,118 @@
+"""Selection optimism: oracle minus best, seed by seed, of like with like, and nothing where nobody looked."""
+
+from __future__ import annotations
+
+import csv
+import io
+import statistics
+from typing import Any
+
+import msgspec
+import pytest
+
+from bench.analysis.optimism import Optimism, optimism_of
+from bench.records import Metric, Record
+from bench.reporting.optimism import optimism_csv, optimism_page
+from tests.analysis.test_tables import IT, NAMING, TI
+from tests.records import making
+from tests.reporting.making import HOSTILE
+
+BEST, ORACLE = {0: 0.5, 1: 0.6, 2: 0.4}, {0: 0.52, 1: 0.6, 2: 0.46}
+
+
+def traced(seed: int = 0, protocol: str = "map@all", **changes: Any) -> Record:
+    """Return a record of all three rules; the two directions differ from their mean by .1."""
+    levels = {"best": BEST[seed], "last": BEST[seed] - 0.05, "oracle": ORACLE[seed]}
+    if "only" in changes:
+        levels = {rule: levels[rule] for rule in changes.pop("only")}
+    metrics = [
+        Metric(
+            query=query, gallery=gallery, protocol=protocol, selection=rule, value=value, queries=3, items=4
+        )
+        for rule, level in levels.items()
+        for (query, gallery), value in ((IT, level - 0.1), (TI, level + 0.1))
+    ]
+    record = making.record(seed=seed, **changes)
+    assert record.result is not None
+    return msgspec.structs.replace(record, result=msgspec.structs.replace(record.result, metrics=metrics))
+
+
+def only(records: list[Record]) -> Optimism:
+    (found,) = optimism_of(records, NAMING, ["map@all"])
+    return found
+
+
+def test_it_is_the_mean_and_deviation_over_seeds_of_oracle_minus_best() -> None:
+    found = only([traced(seed) for seed in (2, 0, 1)])
+    gains = [0.02, 0.0, 0.06]
+    assert found.gain.mean == pytest.approx(statistics.fmean(gains))
+    assert found.gain.deviation == pytest.approx(statistics.stdev(gains))
+    assert found.range == pytest.approx((0.0, 0.06))
+    assert found.best.mean == pytest.approx(0.5)
+    assert found.last is not None
+    assert found.last.mean == pytest.approx(0.45)
+    assert found.oracle.mean == pytest.approx(statistics.fmean(ORACLE.values()))
+    assert found.seeds == (0, 1, 2)
+    assert len(found.records) == 3
+
+
+def test_only_seeds_with_a_test_oracle_count_for_any_of_the_rules() -> None:
+    found = only([traced(0), traced(1), traced(2, only=("best", "last"))])
+    assert found.seeds == (0, 1)
+    assert found.best.mean == pytest.approx(0.55)
+    assert found.gain.mean == pytest.approx(0.01)
+
+
+def test_one_seed_has_no_deviation() -> None:
+    found = only([traced(0)])
+    assert (found.gain.deviation, found.best.deviation) == (None, None)
+    assert "A number from one seed has no deviation" in optimism_page([found])
+
+
+def test_records_without_a_trace_and_closed_forms_have_none() -> None:
+    assert optimism_of([traced(only=("best", "last")), making.record(seed=1)], NAMING, ["map@all"]) == []
+    assert optimism_of([making.record(status="failed")], NAMING, ["map@all"]) == []
+
+
+@pytest.mark.parametrize(
+    "change", [{"data_kind": "look-alike"}, {"profile": "paper"}, {"fingerprint": "0" * 16}, {"variant": "x"}]
+)
+def test_what_must_not_be_mixed_is_not(change: dict[str, Any]) -> None:
+    found = optimism_of([traced(0), traced(1, **change)], NAMING, ["map@all"])
+    assert [len(one.seeds) for one in found] == [1, 1]
+
+
+def test_each_protocol_is_its_own() -> None:
+    records = [traced(0), traced(1, protocol="map@50/hits")]
+    found = optimism_of(records, NAMING, ["map@all", "map@50/hits"])
+    assert [(one.protocol, one.seeds) for one in found] == [("map@all", (0,)), ("map@50/hits", (1,))]
+
+
+def test_pairs_of_modalities_are_averaged_only_where_a_seed_has_all_of_them() -> None:
+    pair = traced(0)
+    other = traced(0, modalities=("image", "audio"))
+    assert optimism_of([pair, other], NAMING, ["map@all"]) == []
+
+
+def test_the_page_has_a_table_per_data_and_protocol_and_csv_the_numbers_in_full() -> None:
+    records = [traced(seed, data_kind=kind) for seed in range(3) for kind in ("real", "look-alike")]
+    found = optimism_of(records, NAMING, ["map@all"])
+    page = optimism_page(found)
+    assert page.count("\n## ") == 2
+    assert page.count("LOOK-ALIKE") == 1
+    assert "| 0.500 ± 0.100 | 0.450 ± 0.100 | 0.527 ± 0.070 | +0.027 ± 0.031  | +0.000  | +0.060 | 3" in page
+    rows = list(csv.DictReader(io.StringIO(optimism_csv(found))))
+    assert [row["data_kind"] for row in rows] == ["real", "look-alike"]
+    assert float(rows[0]["gain"]) == found[0].gain.mean
+    assert rows[0]["seeds"] == "0 1 2"
+    assert set(rows[0]["records"].split()) == set(found[0].records)
+
+
+def test_without_a_trace_the_page_says_what_to_run() -> None:
+    assert r"python -m bench run --trace-test" in optimism_page([])
+
+
+def test_labels_are_escaped() -> None:
+    page = optimism_page(optimism_of([traced(0, variant=HOSTILE, dataset=HOSTILE)], NAMING, ["map@all"]))
+    assert "<b>" not in page
+    assert "|*c*|" not in page
