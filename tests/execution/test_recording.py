@@ -12,14 +12,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bench.execution import Loss, Outcome, local_executor, local_slots
+from bench.execution import Loss, LossKind, Outcome, local_executor, local_slots
 from bench.execution.campaign import remaining, run_cells
 from bench.execution.cell_work import Worked
 from bench.execution.events import CampaignEvent, Ended, Held, Unstarted
 from bench.execution.tasks import Executor, OnEvent, Task
 from bench.experiment.grid import Cell
 from bench.experiment.workplace import Workplace
-from bench.records import Store, StoreError, folders
+from bench.records import Failure, Store, StoreError, folders
 from tests.execution.full_disk import HERE, PROBE, FullDisk, at_once
 from tests.grid import FAULTS, cells_of, only_plugins, write_bundle
 
@@ -269,3 +269,25 @@ def test_the_record_of_a_cell_that_lost_its_worker_may_find_no_room_either(
     (end,) = heard.ends.values()
     assert (end.status, end.on_disk) == ("disk-full", False)
     assert end.reason.startswith("it ended as exited, but not recorded: cannot write results")
+
+
+@pytest.mark.parametrize(
+    ("kind", "status"),
+    [
+        ("exception", "failed"),
+        ("exit", "exited"),
+        ("signal", "killed"),
+        ("worker", "lost"),
+        ("timeout", "timeout"),
+        ("memory", "out-of-memory"),
+    ],
+)
+def test_every_way_to_lose_a_worker_is_recorded_with_its_status_and_reason(
+    six: list[Cell], tmp_path: Path, kind: LossKind, status: str
+) -> None:
+    loss = Loss(kind, "what happened to it", traceback="where")
+    heard = Heard(six[:1], tmp_path, losing(lambda task: Outcome(task, HERE, None, loss, 0.1, "words")))
+    (record,) = heard.store.records()
+    assert (heard.ends[0].status, record.status) == (status, status)
+    assert record.failure == Failure(reason="what happened to it", kind=kind, traceback="where")
+    assert heard.store.log(record.digest).startswith("words\n")
