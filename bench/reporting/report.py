@@ -63,8 +63,8 @@ def write_report(
         _write_trials(material, folder / "tuning")
     if "statistics" in parts:
         written += _write_statistics(material, folder)
-    if "figures" in parts:
-        written += _write_figures(material, folder)
+    if "figures" in parts or "page" in parts:
+        written += _write_drawn(material, folder, parts)
     for document in documents:
         fill(document, material.tables)
     return written
@@ -107,16 +107,26 @@ def _write_statistics(material: Material, folder: Path) -> list[Path]:
     return [page, *(folder / "statistics" / name for name in files)]
 
 
-def _write_figures(material: Material, folder: Path) -> list[Path]:
+def _write_drawn(material: Material, folder: Path, parts: Collection[Part]) -> list[Path]:
+    """Write the figures, and the page that holds them; what both need is drawn once."""
     from bench.reporting.figures import figures_page, pictures_of
-    from bench.reporting.figures.saving import rendered
+    from bench.reporting.figures.saving import ENDINGS, rendered
+    from bench.reporting.page import page_html
 
     pictures = pictures_of(material)
-    page = folder / "figures.md"
-    write_file(page, figures_page(pictures))
-    files = rendered(pictures)
-    fill_folder(folder / "figures", files)
-    return [page, *(folder / "figures" / name for name in files)]
+    beside = "figures" in parts
+    files = rendered(pictures, ENDINGS if beside else ("svg",))
+    written: list[Path] = []
+    if "page" in parts:
+        drawn = [(picture, files[f"{picture.stem}.svg"].decode("utf-8")) for picture in pictures]
+        written.append(folder / "index.html")
+        write_file(written[0], page_html(material, drawn, "figures" if beside else ""))
+    if beside:
+        written.append(folder / "figures.md")
+        write_file(written[-1], figures_page(pictures))
+        fill_folder(folder / "figures", files)
+        written += [folder / "figures" / name for name in files]
+    return written
 
 
 def _overview(material: Material) -> str:

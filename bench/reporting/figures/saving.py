@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import warnings
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from bench.reporting.figures.lettering import literal
@@ -26,12 +26,17 @@ _UNDATED: Final[Mapping[str, dict[str, Any]]] = {
     "png": {"Software": None},
 }
 """What would otherwise name the time and the library's version in a file."""
+ENDINGS: Final = tuple(_UNDATED)
 
 
-def rendered(pictures: Iterable[Picture]) -> dict[str, bytes]:
-    """Draw figures and return file name -> content, three files each, in the figures' order.
+def rendered(pictures: Iterable[Picture], endings: Sequence[str] = ENDINGS) -> dict[str, bytes]:
+    """Draw figures and return file name -> content, one file of each ending, in the figures' order.
 
     Many are drawn in several processes at once.
+
+    Args:
+        pictures: what to draw.
+        endings: some of `ENDINGS`.
 
     Raises:
         ValueError: if two figures have one name.
@@ -44,14 +49,16 @@ def rendered(pictures: Iterable[Picture]) -> dict[str, bytes]:
             raise ValueError(f"{count} figures are called {stem}")
     workers = min(cpu_count(), _MOST_WORKERS, len(wanted) // _EACH)
     if workers < 2:
-        drawn = [render(picture) for picture in wanted]
+        drawn = [render(picture, endings) for picture in wanted]
     else:
-        drawn = Parallel(n_jobs=workers, max_nbytes=None)(delayed(render)(picture) for picture in wanted)
+        drawn = Parallel(n_jobs=workers, max_nbytes=None)(
+            delayed(render)(picture, endings) for picture in wanted
+        )
     return {name: content for files in drawn for name, content in files.items()}
 
 
-def render(picture: Picture) -> dict[str, bytes]:
-    """Draw one figure; returns ``STEM.svg``, ``STEM.pdf`` and ``STEM.png``."""
+def render(picture: Picture, endings: Sequence[str] = ENDINGS) -> dict[str, bytes]:
+    """Draw one figure; returns ``STEM.svg``, ``STEM.pdf`` and ``STEM.png``, or those that are wanted."""
     import matplotlib
 
     with matplotlib.rc_context({**RC, "svg.hashsalt": picture.stem}), warnings.catch_warnings():
@@ -63,7 +70,9 @@ def render(picture: Picture) -> dict[str, bytes]:
         _settle(figure)
         # It would lay out again what was drawn without any layout.
         matplotlib.rcParams["figure.constrained_layout.use"] = False
-        files = {f"{picture.stem}.{ending}": _saved(figure, ending) for ending in _UNDATED}
+        files = {f"{picture.stem}.{ending}": _saved(figure, ending) for ending in endings}
+    if "svg" not in endings:
+        return files
     small = compact(files[f"{picture.stem}.svg"].decode("utf-8"), literal(picture.alt))
     return {**files, f"{picture.stem}.svg": small.encode("utf-8")}
 

@@ -25,6 +25,8 @@ from bench.reporting.page.sections import sections_of
 
 TITLE: Final = "Cross-modal retrieval benchmark"
 _TEMPLATES: Final = Path(__file__).parent / "templates"
+_SCRIPTS: Final = ("tables.js", "records.js", "dialog.js")
+"""One after the other they are one script."""
 
 
 def page_html(material: Material, pictures: Iterable[tuple[Picture, str]] = (), folder: str = "") -> str:
@@ -40,7 +42,7 @@ def page_html(material: Material, pictures: Iterable[tuple[Picture, str]] = (), 
         *sections_of(material, drawings_of(pictures, folder)),
         Section("records", "All records", [Part(exhibits=[records_list(records, material.naming)])]),
     ]
-    style, script = _source("page.css"), _source("page.js")
+    style, script = _source("page.css"), _script()
     return (
         _environment(records)
         .get_template("page.html.jinja")
@@ -73,6 +75,11 @@ def _policy(style: str, script: str) -> str:
 
 def _digest(text: str) -> str:
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode('utf-8')).digest()).decode('ascii')}"
+
+
+def _script() -> str:
+    parts = "\n".join(_source(name) for name in _SCRIPTS)
+    return f'"use strict";\n(() => {{\n{parts}}})();\n'
 
 
 @lru_cache

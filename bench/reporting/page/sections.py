@@ -12,11 +12,13 @@ from bench.reporting.page.figures import Drawing
 from bench.reporting.page.findings import statistics
 from bench.reporting.page.results import results
 from bench.reporting.page.section import Part, Section
-from bench.reporting.page.studies import ablations
+from bench.reporting.page.studies import ablations, optimism, published
 
 _SECTIONS: Final[Sequence[tuple[Callable[[Material], Section], Sequence[str]]]] = (
     (results, ("mAP",)),
     (statistics, ("Differences", "Ranks over datasets")),
+    (published, ()),
+    (optimism, ()),
     (ablations, ("Ablations", "Sensitivity", "Choices")),
     (costs, ("Time and memory",)),
     (methods, ()),

@@ -1,14 +1,22 @@
-"""What was found out about methods one by one: their parts and settings."""
+"""What was found out about methods one by one: their parts and settings, and how they stand to papers."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from bench.reporting import ledger as ledger_words
+from bench.reporting import optimism as optimism_words
 from bench.reporting.ablations.components import choice_sheet, component_sheet
 from bench.reporting.ablations.page import missing
 from bench.reporting.ablations.sensitivity import sensitivity_sheet
 from bench.reporting.material import Material
-from bench.reporting.page.exhibits import About, Exhibit, about_data
+from bench.reporting.page.exhibits import NOTHING, About, Exhibit, about_data
 from bench.reporting.page.section import Part, Section
 from bench.reporting.tables import Sheet
+from bench.reporting.text import stem_of
+
+_LONG = 40
+"""Lines from which a table opens on request."""
 
 
 def ablations(material: Material) -> Section:
@@ -36,10 +44,46 @@ def ablations(material: Material) -> Section:
     return Section("ablations", "Ablations and settings", parts)
 
 
-def _exhibit(sheet: Sheet, about: About, method: str) -> Exhibit:
+def published(material: Material) -> Section:
+    """Return the section of published values beside ours."""
+    lines = material.ledger
+    if not lines:
+        return Section("ledger", "Published values", [Part(said=(ledger_words.NOTHING,))])
+    found = [line.ours.data for line in lines if line.ours is not None]
+    abouts = {f"ledger_{stem_of(data)}": about_data(data) for data in found}
+    exhibits = []
+    for sheet in ledger_words.ledger_sheets(lines, material.naming):
+        about = abouts.get(sheet.name, NOTHING)
+        exhibits.append(_exhibit(sheet, about, "", folded=len(sheet.lines) > _LONG))
+    lists: list[tuple[str, Sequence[str]]] = [
+        ("What nobody ran yet, and how to run it", ledger_words.commands(lines)),
+        ("Not in this project", ledger_words.absent_names(lines)),
+    ]
+    part = Part(
+        said=(ledger_words.INTRODUCTION,),
+        exhibits=exhibits,
+        lists=[(name, items) for name, items in lists if items],
+    )
+    return Section("ledger", "Published values", [part])
+
+
+def optimism(material: Material) -> Section:
+    """Return the section of what choosing the epoch on the test set would have added."""
+    found = material.optimism
+    keys = dict.fromkeys((one.data, one.protocol) for one in found)
+    exhibits = [
+        _exhibit(sheet, about_data(*key), "")
+        for sheet, key in zip(optimism_words.optimism_sheets(found), keys, strict=True)
+    ]
+    said = (optimism_words.INTRODUCTION, *(() if found else (optimism_words.NOTHING,)))
+    return Section("optimism", "Selection optimism", [Part(said=said, exhibits=exhibits)])
+
+
+def _exhibit(sheet: Sheet, about: About, method: str, *, folded: bool = False) -> Exhibit:
     return Exhibit(
         sheet,
         title=sheet.caption,
         about=about,
         methods=[f"{method} {line.label}" for line in sheet.lines],
+        folded=folded,
     )
