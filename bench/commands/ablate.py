@@ -24,7 +24,7 @@ def command(methods: Sequence[str], study: Study, job: Job) -> int:
     """Run methods and every variant of theirs that the data's modalities admit.
 
     What is already recorded is not run again; `report` compares each variant with the method itself, paired
-    by seed and query. `list methods NAME` names a method's variants.
+    by seed and query. --dry-run names the variants.
 
     Exit status as of run.
     """
