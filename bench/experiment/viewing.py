@@ -30,9 +30,9 @@ MEASURES: Final[Mapping[str, Measure]] = MappingProxyType(
 """What `evaluate` has to compute, besides its protocols, for a view."""
 
 CLASSES: Final = 10
-POINTS: Final = 600
+POINTS: Final = 400
 """Rows of the sample of the common space, over all modalities; half of them at most are of one."""
-DIMENSIONS: Final = 24
+DIMENSIONS: Final = 32
 RESULTS: Final = 10
 TEXT: Final = 120
 """Characters of an item's text."""

@@ -155,7 +155,7 @@ def test_what_is_kept_is_bounded_for_five_modalities_and_many_rows(five: Dataset
     assert len(chosen) == 10  # of 15
     counts = {name: len(rows) for name, rows in view.space.rows.items()}
     few = {name: int(np.isin(five.test[name].labels, chosen).sum()) for name in ("3d", "video")}
-    assert counts == {"image": 120, "text": 120, "audio": 120, **few}
+    assert counts == {"image": 80, "text": 80, "audio": 80, **few}
     assert len(view.curves) == len(view.galleries) == 20
     assert len(encode_view(view)) < 100_000
 
