@@ -8,7 +8,7 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from bench.analysis.ablations import Ablation, Component, Difference
+from bench.analysis.ablations import Ablation, Component
 from bench.analysis.excerpts import Spread
 from bench.analysis.groups import Data
 from bench.analysis.marks import HOLDS, MODELS_ONLY, mark_of
@@ -65,7 +65,11 @@ def choice_sheet(ablation: Ablation, naming: Naming) -> Sheet | None:
     for one in ablation.choices:
         quality = ablation.quality.get(one.modality)
         chosen = f"{ablation.chosen.get(one.modality, 0)} of {fits}" if ablation.chosen else ""
-        cells = (_quality(quality), Cell(chosen), *_numbers(one.row, one, shown, tops))
+        cells = (
+            _quality(quality, ablation.full.entries[AVERAGE].records),
+            Cell(chosen),
+            *_numbers(one.row, one, shown, tops),
+        )
         lines.append(Line(one.modality, cells))
     return Sheet(
         name=stem("choices", ablation, naming),
@@ -125,16 +129,23 @@ def _numbers(
 ) -> Iterator[Cell]:
     for column in shown:
         yield cell_of(row.entries[column], tops[column])
-        yield Cell("") if component is None else _difference(component.differences.get(column))
+        yield Cell("") if component is None else _difference(component, column)
 
 
-def _difference(difference: Difference | None) -> Cell:
+def _difference(component: Component, column: Direction) -> Cell:
+    difference = component.differences.get(column)
     if difference is None:
         return Cell("")
     mean, deviation, _ = difference.spread
     mark = "" if difference.comparison is None else mark_of(difference.comparison)
     spread = "" if deviation is None else f"{deviation:.3f}"
-    return Cell(f"{mean:+.3f}", mark=mark, number=mean, spread=spread)
+    return Cell(
+        f"{mean:+.3f}",
+        mark=mark,
+        number=mean,
+        records=component.row.entries[column].records,
+        spread=spread,
+    )
 
 
 def _told_apart(component: Component) -> list[Cell]:
@@ -146,11 +157,11 @@ def _told_apart(component: Component) -> list[Cell]:
     return [Cell(str(count), number=count) for count in counts]
 
 
-def _quality(quality: Spread | None) -> Cell:
+def _quality(quality: Spread | None, records: tuple[str, ...]) -> Cell:
     if quality is None:
         return Cell("not noted", missing=True)
     spread = "" if quality.deviation is None else f"{quality.deviation:.3f}"
-    return Cell(f"{quality.mean:.3f}", number=quality.mean, spread=spread)
+    return Cell(f"{quality.mean:.3f}", number=quality.mean, records=records, spread=spread)
 
 
 def _seeds(row: Row) -> Cell:

@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Sequence
 from typing import Any
 
-from bench.analysis.excerpts import Spread
 from bench.analysis.sensitivity import Point, Sensitivity
 from bench.analysis.tables import AVERAGE
 from bench.reporting.ablations.components import FEW, in_words
@@ -58,7 +57,7 @@ def _curve(sensitivity: Sensitivity) -> Sheet:
             in_words(point.values[0]) + (" (usual)" if point.usual else ""),
             (
                 *(cell_of(point.row.entries[column], tops[column]) for column in shown),
-                _validation(point.validation),
+                _validation(point),
                 Cell(str(point.row.entries[AVERAGE].seeds)),
             ),
         )
@@ -126,8 +125,10 @@ def _average(point: Point, tops: Sequence[str]) -> Cell:
     return cell_of(point.row.entries[AVERAGE], tops, USUAL if point.usual else "")
 
 
-def _validation(spread: Spread | None) -> Cell:
+def _validation(point: Point) -> Cell:
+    spread = point.validation
     if spread is None:
         return Cell("not traced", missing=True)
     deviation = "" if spread.deviation is None else f"{spread.deviation:.3f}"
-    return Cell(f"{spread.mean:.3f}", number=spread.mean, spread=deviation)
+    records = point.row.entries[AVERAGE].records
+    return Cell(f"{spread.mean:.3f}", number=spread.mean, records=records, spread=deviation)
