@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from typing import Protocol, TypeVar
 
 from bench.analysis.naming import Naming, is_usual
@@ -40,6 +41,23 @@ def one_each(rows: Iterable[Some], naming: Naming, *, reference_points: bool = T
         if row.method not in chosen or (_usual(row, naming) and not _usual(chosen[row.method], naming)):
             chosen[row.method] = row
     return list(chosen.values())
+
+
+def names_of(rows: Sequence[Named], naming: Naming) -> list[str]:
+    """Return short names for `one_each` of the methods: titles, with a star where not as usually set."""
+    titles = Counter(naming.title(row.method) for row in rows)
+    names = []
+    for row in rows:
+        title = naming.title(row.method)
+        name = title if titles[title] == 1 else f"{title} ({row.method})"
+        names.append(name if _usual(row, naming) else f"{name}*")
+    return names
+
+
+def remark(rows: Sequence[Named], naming: Naming) -> str:
+    """Return the sentence for a caption that explains the star of `names_of`; empty without one."""
+    starred = any(not _usual(row, naming) for row in rows)
+    return " *: with other settings than usual, or an ablation; see the tables." if starred else ""
 
 
 def _usual(row: Named, naming: Naming) -> bool:

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Final
 from bench.analysis.intervals import LEVEL
 from bench.analysis.paired import ALPHA, Comparison, Family
 from bench.analysis.queries import Direction
-from bench.reporting.figures.choice import one_each
+from bench.reporting.figures.choice import names_of, one_each, remark
 from bench.reporting.figures.heat import Cell, Heat, draw_heat
-from bench.reporting.figures.lettering import apart, shortened
+from bench.reporting.figures.lettering import BODY, SMALL, fitted, fitted_apart, widest
 from bench.reporting.figures.picture import Picture
-from bench.reporting.figures.style import COLOURS, GREY, INK, MUTED, SMALL, TWO_COLUMNS, widest
+from bench.reporting.figures.style import COLOURS, GREY, INK, MUTED, NAME, TWO_COLUMNS, blank
 from bench.reporting.material import Material
 from bench.reporting.text import data_name, stem_of
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 _FEW: Final = 6
 """Directions up to which every interval is drawn."""
+_NUMBERED: Final = 2
+"""Directions up to which the numbers stand beside the intervals."""
 _ABOVE, _BELOW = COLOURS[0], COLOURS[1]
 _ROW: Final = 0.165
 _FAR: Final = 3.0
@@ -41,14 +43,12 @@ _CELLS: Final = (
 
 def pictures(material: Material) -> list[Picture]:
     """Return a figure per data on which the reference can be compared with another method."""
-    found = []
-    for family in material.families:
-        members = one_each(family.field.members, material.naming, reference_points=False)
-        others = [member.label for member in members if member.label != family.reference]
-        ours = [one for one in family.comparisons if one.second in others]
-        if ours and family.field.protocol == material.protocols[0]:
-            found.append(_picture(family, ours, others, _directions(ours, family, material)))
-    return found
+    return [
+        picture
+        for family in material.families
+        if family.field.protocol == material.protocols[0]
+        and (picture := _picture(family, material)) is not None
+    ]
 
 
 def _directions(comparisons: Sequence[Comparison], family: Family, material: Material) -> list[Direction]:
@@ -64,41 +64,48 @@ def _directions(comparisons: Sequence[Comparison], family: Family, material: Mat
     return [direction for direction in columns[0] if direction in compared]
 
 
-def _picture(
-    family: Family, comparisons: list[Comparison], others: list[str], directions: list[Direction]
-) -> Picture:
-    field = family.field
+def _picture(family: Family, material: Material) -> Picture | None:
+    field, naming = family.field, material.naming
+    members = one_each(field.members, naming, reference_points=False)
+    names = dict(zip([member.label for member in members], names_of(members, naming), strict=True))
+    reference = names.pop(family.reference, family.reference)
+    comparisons = [one for one in family.comparisons if one.second in names]
+    if not comparisons:
+        return None
+    directions = _directions(comparisons, family, material)
     few = len(directions) <= _FEW
-    shown = [label for label in others if any(one.second == label for one in comparisons)]
-    above = sum(one.holds and one.difference > 0 for one in comparisons)
-    below = sum(one.holds and one.difference < 0 for one in comparisons)
-    seeds = sorted({len(one.seeds) for one in comparisons})
-    limit = "; intervals of one seed lack what seeds vary" if seeds[0] == 1 else ""
+    held = [one.difference > 0 for one in comparisons if one.holds]
     return Picture(
         stem=f"differences_{stem_of(field.data)}",
         section="Differences",
-        title=f"{family.reference} against each method: {data_name(field.data)}",
+        title=f"{reference} against each method: {data_name(field.data)}",
         caption=(
-            f"{data_name(field.data)}. {field.protocol} of {family.reference} minus that of each other "
-            f"method on the same queries{', ' if few else '. '}{_DOTS if few else _CELLS}. Selection "
-            f"{field.selection}; seeds: {' to '.join(map(str, sorted({seeds[0], seeds[-1]})))}{limit}."
+            f"{data_name(field.data)}. {field.protocol} of {reference} minus that of each other method on "
+            f"the same queries{', ' if few else '. '}{_DOTS if few else _CELLS}. Selection "
+            f"{field.selection}; {_seeds(comparisons)}.{remark(members, naming)}"
         ),
         alt=(
-            f"Of {len(comparisons)} differences between {family.reference} and another method, {above} hold "
-            f"above zero and {below} below; {len(comparisons) - above - below} do not hold."
+            f"Of {len(comparisons)} differences between {reference} and another method, {sum(held)} hold "
+            f"above zero and {len(held) - sum(held)} below; {len(comparisons) - len(held)} do not hold."
         ),
         data=field.data,
-        draw=partial(_draw_dots, family.reference, comparisons, shown, directions)
+        draw=partial(_draw_dots, reference, comparisons, names, directions)
         if few
-        else partial(_draw_grid, comparisons, shown, directions),
+        else partial(_draw_grid, comparisons, names, directions),
     )
 
 
-def _draw_grid(comparisons: list[Comparison], others: list[str], directions: list[Direction]) -> Figure:
+def _seeds(comparisons: Sequence[Comparison]) -> str:
+    counts = [len(one.seeds) for one in comparisons]
+    said = f"seeds: {' to '.join(map(str, sorted({min(counts), max(counts)})))}"
+    return f"{said}; intervals of one seed lack what seeds vary" if min(counts) == 1 else said
+
+
+def _draw_grid(comparisons: list[Comparison], names: dict[str, str], directions: list[Direction]) -> Figure:
     found = {(one.second, one.direction): one for one in comparisons}
     most = max((abs(one.difference) for one in comparisons if one.holds), default=1.0)
-    cells = [[_cell(found.get((other, direction)), most) for direction in directions] for other in others]
-    return draw_heat(Heat(others, [("", _arrow(direction)) for direction in directions], cells))
+    cells = [[_cell(found.get((other, direction)), most) for direction in directions] for other in names]
+    return draw_heat(Heat(list(names.values()), [("", _arrow(one)) for one in directions], cells))
 
 
 def _cell(one: Comparison | None, most: float) -> Cell:
@@ -109,32 +116,42 @@ def _cell(one: Comparison | None, most: float) -> Cell:
 
 
 def _draw_dots(
-    reference: str, comparisons: list[Comparison], others: list[str], directions: list[Direction]
+    reference: str, comparisons: list[Comparison], names: dict[str, str], directions: list[Direction]
 ) -> Figure:
-    from matplotlib.figure import Figure
-
-    names = apart(others)
-    columns = len(directions) if len(directions) < 3 else -(-len(directions) // 2)
-    left, numbers = 0.15 + widest(names), 1.12 if columns < 3 else 0.0
-    across = (TWO_COLUMNS - left - 0.05) / columns
-    height, between = _ROW * (len(others) + 0.2), 0.58
-    whole = 0.2 + (height + between) * -(-len(directions) // columns)
-    figure = Figure(figsize=(TWO_COLUMNS, whole), layout="none")
+    figure, axes = _frame(fitted_apart(names.values(), NAME), directions)
     limits = _limits(comparisons)
-    for place, direction in enumerate(directions):
+    for axis, direction in zip(axes, directions, strict=True):
+        own = {one.second: one for one in comparisons if one.direction == direction}
+        found = [own.get(label) for label in names]
+        _dots(axis, found, limits)
+        room = axis.get_position().width * figure.get_figwidth()
+        axis.set_title(fitted(_arrow(direction), room), loc="left", pad=3)
+        axis.set_xlabel(f"{fitted(reference, 0.6)} minus the other", labelpad=2, fontsize=BODY)
+        if len(directions) <= _NUMBERED:
+            _numbers(axis, found)
+    return figure
+
+
+def _frame(names: Sequence[str], directions: Sequence[Direction]) -> tuple[Figure, list[Axes]]:
+    """Return a figure with axes for each direction, with room for numbers beside few of them."""
+    count = len(directions)
+    columns = count if count <= _NUMBERED else -(-count // 2)
+    left, numbers = 0.15 + widest(names), 1.12 if count <= _NUMBERED else 0.0
+    across = (TWO_COLUMNS - left - 0.05) / columns
+    height, between = _ROW * (len(names) + 0.2), 0.58
+    whole = 0.2 + (height + between) * -(-count // columns)
+    figure = blank(TWO_COLUMNS, whole)
+    axes = []
+    for place in range(count):
         row, column = divmod(place, columns)
         bottom = whole - 0.4 - height - row * (height + between)
-        box = left + column * across, bottom, across - numbers - 0.12, height
-        axis = figure.add_axes([box[side] / (whole if side % 2 else TWO_COLUMNS) for side in range(4)])
-        own = {one.second: one for one in comparisons if one.direction == direction}
-        _dots(axis, [own.get(other) for other in others], limits)
-        axis.set(yticks=range(len(others)), ylim=(len(others) - 0.4, -0.6))
+        start, width = left + column * across, across - numbers - 0.12
+        box = (start / TWO_COLUMNS, bottom / whole, width / TWO_COLUMNS, height / whole)
+        axis = figure.add_axes(box)
+        axis.set(yticks=range(len(names)), ylim=(len(names) - 0.4, -0.6))
         axis.set_yticklabels(names if column == 0 else [])
-        axis.set_title(shortened(_arrow(direction), 40), loc="left", pad=3)
-        axis.set_xlabel(f"mAP of {shortened(reference, 20)} minus mAP of the other", labelpad=2, fontsize=7)
-        if numbers:
-            _numbers(axis, [own.get(other) for other in others])
-    return figure
+        axes.append(axis)
+    return figure, axes
 
 
 def _dots(axis: Axes, found: Sequence[Comparison | None], limits: tuple[float, float]) -> None:
@@ -142,7 +159,7 @@ def _dots(axis: Axes, found: Sequence[Comparison | None], limits: tuple[float, f
 
     low, high = limits
     axis.set_xlim(low, high)
-    axis.xaxis.set_major_locator(MaxNLocator(5, steps=(1, 2, 5, 10)))
+    axis.xaxis.set_major_locator(MaxNLocator(4, steps=(1, 2, 5, 10)))
     axis.axvline(0.0, color=INK, linewidth=0.7)
     axis.grid(visible=False, axis="y")
     axis.tick_params(axis="y", length=0)

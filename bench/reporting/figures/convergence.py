@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from bench.analysis.convergence import Curve, curves_of
 from bench.analysis.groups import Data
-from bench.reporting.figures.choice import one_each
-from bench.reporting.figures.lettering import apart
+from bench.reporting.figures.choice import names_of, one_each, remark
+from bench.reporting.figures.lettering import LARGE, fitted, width_of
 from bench.reporting.figures.picture import Picture
-from bench.reporting.figures.style import GREY, TWO_COLUMNS, Look, look, tiles
+from bench.reporting.figures.style import GREY, Look, look, tiles
 from bench.reporting.material import Material
 from bench.reporting.text import data_name, stem_of
 
@@ -20,8 +20,11 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_PALE = "#B8B8B8"
-_LOSS: dict[str, Any] = {"color": GREY, "linewidth": 0.9, "linestyle": (0, (3, 1.2))}
+_PALE: Final = "#B8B8B8"
+_MOST: Final = 80
+_FEWER: Final = 40
+"""Epochs that are drawn of a coloured curve, whose points then lie closer than it is wide, and of others."""
+_LOSS: Final[dict[str, Any]] = {"color": GREY, "linewidth": 0.9, "linestyle": (0, (3, 1.2))}
 
 
 def pictures(material: Material) -> list[Picture]:
@@ -31,10 +34,13 @@ def pictures(material: Material) -> list[Picture]:
 
 
 def _picture(data: Data, curves: list[Curve], material: Material) -> Picture:
-    rising = [curve.label for curve in curves if not curve.flat]
+    names = names_of(curves, material.naming)
+    rising = [name for curve, name in zip(curves, names, strict=True) if not curve.flat]
     state = f"still rising in the last quarter: {', '.join(rising)}" if rising else "all have come to rest"
-    reference = next((curve for curve in curves if curve.method == material.naming.reference), None)
-    behind = f" Pale: {reference.label}, for comparison." if reference else ""
+    methods = [curve.method for curve in curves]
+    reference = material.naming.reference
+    place = methods.index(reference) if reference in methods else None
+    behind = "" if place is None else f" Pale: {names[place]}, for comparison."
     return Picture(
         stem=f"convergence_{stem_of(data)}",
         section="Convergence",
@@ -43,55 +49,62 @@ def _picture(data: Data, curves: list[Curve], material: Material) -> Picture:
             f"{data_name(data)}. Coloured, left axis: validation mAP@all, mean over cells; the marker is its "
             "highest point. Dashed: training loss, each from its own lowest value at the panel's bottom to "
             f"its own highest at the top, as losses of different methods have no common scale.{behind} "
-            "Epochs in percent of each method's own number."
+            f"Epochs in percent of each method's own number.{remark(curves, material.naming)}"
         ),
         alt=f"Curves of validation mAP and training loss of {len(curves)} methods; {state}.",
         data=data,
-        draw=partial(_draw, curves, [look(curve.method, material.naming) for curve in curves], reference),
+        draw=partial(_draw, curves, names, [look(method, material.naming) for method in methods], place),
     )
 
 
-def _draw(curves: list[Curve], looks: list[Look], reference: Curve | None) -> Figure:
-    figure, axes = tiles(len(curves), below=0.44)
+def _draw(curves: list[Curve], names: list[str], looks: list[Look], reference: int | None) -> Figure:
+    lines = 1 if len(curves) > 2 else 3 - (reference is None)
+    figure, axes = tiles(len(curves), below=0.25 + 0.16 * lines)
     low, high = _limits(curves)
-    names = apart([curve.label for curve in curves], 22)
-    for axis, curve, way, name in zip(axes, curves, looks, names, strict=True):
+    room = axes[0].get_position().width * figure.get_figwidth()
+    for place, (axis, curve, way) in enumerate(zip(axes, curves, looks, strict=True)):
         axis.set(xlim=(0, 103), ylim=(low, high), xticks=(50, 100))
-        if reference is not None and curve is not reference:
-            axis.plot(_percent(reference.values), reference.values, color=_PALE, linewidth=0.9)
-        losses = _scaled(curve.losses, low, high)
-        axis.plot(_percent(losses), losses, **_LOSS)
+        if reference is not None and place != reference:
+            pale = curves[reference].values
+            axis.plot(*_points(pale, _FEWER), color=_PALE, linewidth=0.9)
+        axis.plot(*_points(_scaled(curve.losses, low, high), _FEWER), **_LOSS)
         _plot(axis, curve, way)
-        axis.set_title(f"{name} · {len(curve.values)} ep.", pad=3)
-    figure.supxlabel("epochs in % of the method's own number", fontsize=8, y=0.21 / figure.get_figheight())
-    figure.supylabel("validation mAP@all", fontsize=8, x=0.06 / figure.get_figwidth())
-    _explain(figure, looks[0], reference)
+        epochs = f" · {len(curve.values)} ep."
+        axis.set_title(fitted(names[place], room - width_of(epochs)) + epochs, pad=3)
+    height = figure.get_figheight()
+    figure.supxlabel(
+        "epochs in % of the method's own number", fontsize=LARGE, y=(0.04 + 0.16 * lines) / height
+    )
+    figure.supylabel("validation mAP@all", fontsize=LARGE, x=0.06 / figure.get_figwidth())
+    _explain(figure, looks[0], "" if reference is None else names[reference], -(-3 // lines))
     return figure
 
 
 def _plot(axis: Axes, curve: Curve, way: Look) -> None:
     known = [value if math.isfinite(value) else -math.inf for value in curve.values]
     best = known.index(max(known))
-    axis.plot(_percent(curve.values), curve.values, color=way.colour, linewidth=1.3)
-    axis.plot(_percent(curve.values)[best], curve.values[best], color=way.colour, **way.points)
+    axis.plot(*_points(curve.values, _MOST, best), color=way.colour, linewidth=1.3)
+    axis.plot(100 * (best + 1) / len(known), curve.values[best], **way.points, linestyle="")
 
 
-def _explain(figure: Figure, way: Look, reference: Curve | None) -> None:
+def _explain(figure: Figure, way: Look, reference: str, columns: int) -> None:
     from matplotlib.lines import Line2D
 
     handles = [
         Line2D([], [], color=way.colour, **way.points, label="validation mAP, highest point"),
         Line2D([], [], **_LOSS, label="training loss, own lowest to own highest"),
     ]
-    if reference is not None:
-        (name,) = apart([reference.label])
-        handles.append(Line2D([], [], color=_PALE, label=f"validation mAP of {name}"))
-    narrow = figure.get_figwidth() < TWO_COLUMNS
-    figure.legend(handles=handles, loc="lower center", ncols=1 if narrow else 3, borderaxespad=0.1)
+    if reference:
+        handles.append(Line2D([], [], color=_PALE, label=f"validation mAP of {fitted(reference, 1.2)}"))
+    figure.legend(handles=handles, loc="lower center", ncols=columns, borderaxespad=0.1, labelspacing=0.3)
 
 
-def _percent(values: Sequence[float]) -> list[float]:
-    return [100 * (epoch + 1) / len(values) for epoch in range(len(values))]
+def _points(values: Sequence[float], most: int, *always: int) -> tuple[list[float], list[float]]:
+    """Return percents and values of at most ``most`` epochs, evenly chosen, and of those ``always`` named."""
+    count = len(values)
+    chosen = range(count) if count <= most else [round(n * (count - 1) / (most - 1)) for n in range(most)]
+    epochs = sorted({*chosen, *always})
+    return [100 * (epoch + 1) / count for epoch in epochs], [values[epoch] for epoch in epochs]
 
 
 def _scaled(losses: Sequence[float], low: float, high: float) -> list[float]:

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from bench.analysis.groups import Data
 from bench.analysis.tables import Table
 from bench.analysis.tradeoff import Price, front, price_of
-from bench.reporting.figures.choice import one_each
-from bench.reporting.figures.lettering import apart
+from bench.reporting.figures.choice import names_of, one_each, remark
 from bench.reporting.figures.picture import Picture
 from bench.reporting.figures.style import (
     GREY,
@@ -18,6 +17,7 @@ from bench.reporting.figures.style import (
     TWO_COLUMNS,
     Look,
     legend,
+    legend_columns,
     look,
     number_ticks,
     panels,
@@ -71,7 +71,8 @@ def _kinds(prices: Sequence[Price]) -> list[_Cost]:
 
 def _picture(table: Table, prices: list[Price], kinds: list[_Cost], material: Material) -> Picture:
     data = Data(table.kind, table.profile, table.dataset, table.fingerprint)
-    fronts = "; ".join(f"{kind.name}: {', '.join(_best(kind, prices))}" for kind in kinds)
+    names = names_of(prices, material.naming)
+    fronts = "; ".join(f"{kind.name}: {', '.join(_best(kind, prices, names))}" for kind in kinds)
     return Picture(
         stem=f"costs_{stem_of(data)}",
         section="Time and memory",
@@ -80,29 +81,34 @@ def _picture(table: Table, prices: list[Price], kinds: list[_Cost], material: Ma
             f"{data_name(data)}. {table.protocol}, mean over directions and seeds, selection "
             f"{table.selection}, against wall-clock seconds of fitting, of embedding and ranking the test "
             "split (for all directions, median over seeds), and the worker's peak memory, libraries "
-            "included; logarithmic. Stepped line: no other method is both cheaper and better. Seconds are of "
-            "the recorded runs, of whatever ran beside them."
+            "included; logarithmic. Stepped line: no other method is both cheaper and better. Reference "
+            "points, such as chance, are left out. Seconds are of "
+            f"the recorded runs, of whatever ran beside them.{remark(prices, material.naming)}"
         ),
         alt=f"Scatter plots of {len(prices)} methods. None is both cheaper and better than these: {fronts}.",
         data=data,
-        draw=partial(_draw, prices, kinds, [look(price.method, material.naming) for price in prices]),
+        draw=partial(
+            _draw,
+            [price.score for price in prices],
+            kinds,
+            names,
+            [look(price.method, material.naming) for price in prices],
+        ),
     )
 
 
-def _draw(prices: list[Price], kinds: list[_Cost], looks: list[Look]) -> Figure:
+def _draw(scores: list[float], kinds: list[_Cost], names: list[str], looks: list[Look]) -> Figure:
     width = ONE_COLUMN if len(kinds) == 1 else TWO_COLUMNS
-    columns = 6 if width == TWO_COLUMNS else 3
-    beneath = 0.17 * -(-len(prices) // columns)
+    labels, columns = legend_columns(names, width)
+    beneath = 0.16 * -(-len(names) // columns)
     figure, axes = panels(len(kinds), width=width / len(kinds), height=2.3 + beneath)
-    scores = [price.score for price in prices]
     for axis, kind in zip(axes, kinds, strict=True):
         _scatter(axis, kind, scores, looks)
         axis.set(xlabel=kind.axis, ylabel="mAP" if axis is axes[0] else None)
         axis.sharey(axes[0])
         if axis is not axes[0]:
             axis.tick_params(labelleft=False)
-    names = apart([price.label for price in prices], 16)
-    legend(figure, [(name, way) for name, way in zip(names, looks, strict=True)], columns, lines=False)
+    legend(figure, list(zip(labels, looks, strict=True)), columns, lines=False)
     return figure
 
 
@@ -116,7 +122,7 @@ def _scatter(axis: Axes, kind: _Cost, scores: Sequence[float], looks: Sequence[L
     best = [points[place] for place in front([(cost, score) for cost, score, _ in points])]
     axis.margins(0.08)
     for cost, score, way in points:
-        axis.plot(cost, score, linestyle="", **way.points)
+        axis.plot(cost, score, **way.points, linestyle="")
     low, high = axis.get_xlim()
     bottom, _ = axis.get_ylim()
     costs, heights = [point[0] for point in best], [point[1] for point in best]
@@ -132,10 +138,13 @@ def _scatter(axis: Axes, kind: _Cost, scores: Sequence[float], looks: Sequence[L
     number_ticks(axis.xaxis)
 
 
-def _best(kind: _Cost, prices: Sequence[Price]) -> list[str]:
-    known = [(cost, price) for cost, price in zip(kind.values, prices, strict=True) if cost is not None]
-    places = front([(cost, price.score) for cost, price in known])
-    return [known[place][1].label for place in places]
+def _best(kind: _Cost, prices: Sequence[Price], names: Sequence[str]) -> list[str]:
+    known = [
+        (cost, price.score, name)
+        for cost, price, name in zip(kind.values, prices, names, strict=True)
+        if cost is not None
+    ]
+    return [known[place][2] for place in front([(cost, score) for cost, score, _ in known])]
 
 
 def _mebibytes(size: float | None) -> float | None:

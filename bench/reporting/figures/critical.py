@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from bench.analysis.paired import ALPHA
+from bench.analysis.queries import Array
 from bench.analysis.ranking import cliques
 from bench.analysis.standing import Standing
-from bench.reporting.figures.lettering import apart
+from bench.reporting.figures.lettering import BODY, SMALL, fitted_apart, widest
 from bench.reporting.figures.picture import Picture
-from bench.reporting.figures.style import BODY, GREY, INK, SMALL, TWO_COLUMNS, Look, look, warn, widest
+from bench.reporting.figures.style import GREY, INK, NAME, TWO_COLUMNS, Look, blank, look, warn
 from bench.reporting.material import Material
 from bench.reporting.text import file_stem
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+_SPACE: Final = "\N{EN SPACE}"
 _LINE: Final = 0.17
 """Inches from one name to the next."""
 _BAR: Final = 0.09
@@ -68,20 +70,18 @@ def _looks(standing: Standing, material: Material) -> list[Look]:
 
 
 def _draw(standing: Standing, looks: list[Look]) -> Figure:
-    from matplotlib.figure import Figure
-
-    ranks, names = standing.average_ranks, apart(list(standing.block.methods))
+    ranks, names = standing.average_ranks, fitted_apart(standing.block.methods, NAME)
     levels = _stacked([(min(ranks[list(group)]), max(ranks[list(group)])) for group in _groups(standing)])
     depth = max((level for level, _ in levels), default=-1) + 1
     lines = math.ceil(len(names) / 2)
     bars, above = _BAR * depth + 0.16, 0.62
     height = above + bars + _LINE * lines + 0.08
-    figure = Figure(figsize=(TWO_COLUMNS, height), layout="none")
+    figure = blank(TWO_COLUMNS, height)
     axis = figure.add_axes((0.0, 0.0, 1.0, 1.0))
     # in inches from the top left corner, so that nothing depends on how many methods there are
     axis.set(xlim=(0, TWO_COLUMNS), ylim=(height, 0))
     axis.axis("off")
-    scale = _Scale(len(names), 0.28 + widest(f"{name}  00.00" for name in names))
+    scale = _Scale(len(names), 0.28 + widest(f"{name}{_SPACE}00.00" for name in names))
     _ruler(axis, scale, above, standing.critical_difference)
     for level, (first, last) in levels:
         down = above + 0.1 + _BAR * level
@@ -119,9 +119,11 @@ def _stacked(spans: Sequence[tuple[float, float]]) -> list[tuple[int, tuple[floa
 
 def _ruler(axis: Axes, scale: _Scale, down: float, difference: float) -> None:
     axis.plot([scale.at(1), scale.at(scale.most)], [down] * 2, color=INK, linewidth=0.8)
+    step = next(step for step in (1, 2, 5, 10, 20, 50, 100) if scale.at(1 + step) - scale.at(1) > 0.17)
     for rank in range(1, scale.most + 1):
         axis.plot([scale.at(rank)] * 2, [down - 0.05, down], color=INK, linewidth=0.8)
-        axis.text(scale.at(rank), down - 0.08, str(rank), ha="center", va="bottom")
+        if (rank - 1) % step == 0:
+            axis.text(scale.at(rank), down - 0.08, str(rank), ha="center", va="bottom")
     ends = [scale.at(1), scale.at(1 + difference)]
     axis.plot(ends, [down - 0.27] * 2, color=INK, linewidth=0.8, marker="|", markersize=5)
     axis.text(
@@ -137,7 +139,7 @@ def _names(
     axis: Axes,
     scale: _Scale,
     downs: tuple[float, float],
-    ranks: Sequence[float],
+    ranks: Array,
     names: Sequence[str],
     looks: Sequence[Look],
 ) -> None:
@@ -153,5 +155,9 @@ def _names(
         axis.plot([across, across, end], [downs[0], down, down], color=GREY, linewidth=0.7, zorder=1)
         axis.plot(end, down, linestyle="", **looks[place].points)
         side, shift = ("right", -0.08) if left else ("left", 0.08)
-        said = f"{names[place]}  {ranks[place]:.2f}" if left else f"{ranks[place]:.2f}  {names[place]}"
+        said = (
+            f"{names[place]}{_SPACE}{ranks[place]:.2f}"
+            if left
+            else f"{ranks[place]:.2f}{_SPACE}{names[place]}"
+        )
         axis.text(end + shift, down, said, ha=side, va="center_baseline", fontsize=BODY)

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, Final
 
-from bench.reporting.figures.lettering import apart, shortened
-from bench.reporting.figures.style import BODY, INK, MUTED, SMALL, TWO_COLUMNS, widest, width_of
+from bench.reporting.figures.lettering import BODY, SMALL, fitted, fitted_apart, widest
+from bench.reporting.figures.style import INK, MUTED, NAME, TWO_COLUMNS, blank
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -59,10 +59,8 @@ class Heat:
 
 def draw_heat(heat: Heat) -> Figure:
     """Return the grid as a figure as wide as it needs, at most both columns of a page."""
-    from matplotlib.figure import Figure
-
-    names = apart(list(heat.rows))
-    heads = [shortened(head) for _, head in heat.columns]
+    names = fitted_apart(heat.rows, NAME)
+    heads = [fitted(head, NAME) for _, head in heat.columns]
     left = _GAP + widest(names) + _GAP
     cell = min(_WIDEST, (TWO_COLUMNS - left - _GAP) / len(heads))
     grouped = [head for (group, _), head in zip(heat.columns, heads, strict=True) if group]
@@ -71,7 +69,7 @@ def draw_heat(heat: Heat) -> Figure:
     across, down = cell * len(heads), _ROW * len(names)
     # never so narrow that a remark above does not fit
     width, height = max(left + across + _GAP, 3.0), above + down + _GAP
-    figure = Figure(figsize=(width, height), layout="none")
+    figure = blank(width, height)
     axis = figure.add_axes((left / width, _GAP / height, across / width, down / height))
     axis.set(xlim=(0, len(heads)), ylim=(len(names), 0))
     axis.axis("off")
@@ -124,17 +122,12 @@ def _head_groups(axis: Axes, heat: Heat, over: float, cell: float) -> None:
     for group, members in groupby(group for group, _ in heat.columns):
         count = len(list(members))
         if group:
-            name = _fitting(group, count * cell)
+            name = fitted(group, count * cell)
             axis.plot(
                 [start + 0.1, start + count - 0.1], [-over - 0.3] * 2, color=INK, linewidth=0.6, clip_on=False
             )
             axis.text(start + count / 2, -over - 0.45, name, ha="center", va="bottom", fontsize=BODY)
         start += count
-
-
-def _fitting(text: str, inches: float) -> str:
-    lengths = range(24, 1, -1)
-    return next((name for one in lengths if width_of(name := shortened(text, one)) <= inches), "…")
 
 
 def _colour(shade: float) -> tuple[float, ...]:

@@ -17,9 +17,9 @@ def figures_page(pictures: Sequence[Picture]) -> str:
     """Return a page with every figure under its section: title, picture, caption, and the files of it."""
     parts = [
         "# Figures",
-        "Every figure is an SVG and a PDF for papers, letters as text, 3.4 inches wide at most for one column "
-        "and 7 for two, and a PNG for slides. A method has one colour, marker and line everywhere; marker and "
-        "filling tell it apart in black and white.",
+        "Every figure is an SVG and a PDF for papers, letters as text, at most 3.4 inches wide for one "
+        "column and 7 for two, and a PNG for slides. A method has one colour, marker and line everywhere; "
+        "marker and filling tell it apart in black and white.",
     ]
     if not pictures:
         parts.append("These records give no figure.")

@@ -3,8 +3,16 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Final
 
+FONT: Final = "DejaVu Sans"
+"""It comes with matplotlib: the same letters on every machine."""
+SMALL: Final = 6.0
+BODY: Final = 7.0
+LARGE: Final = 8.0
+"""Sizes in points: of numbers in cells and remarks; of ticks and legends; of axes and headings."""
 _REPLACEMENT: Final = "\N{REPLACEMENT CHARACTER}"
 
 
@@ -25,10 +33,48 @@ def shortened(text: str, letters: int = 24) -> str:
     return shown if len(shown) <= letters else f"{shown[: letters - 1].rstrip()}…"
 
 
-def apart(texts: list[str], letters: int = 24) -> list[str]:
+def apart(texts: Sequence[str], letters: int = 24) -> list[str]:
     """Return texts `shortened`, those numbered that would then be the same."""
-    shown = [shortened(text, letters) for text in texts]
+    return _numbered([shortened(text, letters) for text in texts])
+
+
+def fitted(text: str, inches: float, size: float = BODY) -> str:
+    """Return `literal` text no wider than ``inches``, an ellipsis in place of the rest.
+
+    To be called while a figure is drawn: it measures the font's letters.
+    """
+    shown = literal(text)
+    for letters in range(len(shown), 0, -1):
+        if width_of(tried := shortened(shown, letters), size) <= inches:
+            return tried
+    return "…"
+
+
+def fitted_apart(texts: Iterable[str], inches: float, size: float = BODY) -> list[str]:
+    """Return texts `fitted`, those numbered that would then be the same."""
+    return _numbered([fitted(text, inches, size) for text in texts])
+
+
+def widest(texts: Iterable[str], size: float = BODY) -> float:
+    """Return the width of the widest text, in inches."""
+    return max((width_of(text, size) for text in texts), default=0.0)
+
+
+@lru_cache(maxsize=4096)
+def width_of(text: str, size: float = BODY) -> float:
+    """Return how wide a text in one line is, in inches."""
+    from matplotlib.font_manager import FontProperties
+    from matplotlib.textpath import text_to_path
+
+    font = FontProperties(family=FONT, size=size)
+    width, _, _ = text_to_path.get_text_width_height_descent(text, font, ismath=False)
+    return float(width) / 72
+
+
+def _numbered(shown: Sequence[str]) -> list[str]:
     return [
-        one if shown.count(one) == 1 else f"{shortened(one, letters - 3)} {shown[: place + 1].count(one)}"
+        one
+        if shown.count(one) == 1
+        else f"{shortened(one, max(2, len(one) - 2))} {shown[: place + 1].count(one)}"
         for place, one in enumerate(shown)
     ]

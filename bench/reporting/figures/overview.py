@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from bench.analysis.across import one_version_each
 from bench.analysis.groups import Data
+from bench.analysis.naming import Naming
 from bench.analysis.tables import AVERAGE, Direction, Row, Table
-from bench.reporting.figures.choice import one_each
+from bench.reporting.figures.choice import names_of, one_each, remark
 from bench.reporting.figures.heat import Cell, Heat, draw_heat
 from bench.reporting.figures.picture import Picture
 from bench.reporting.figures.style import warn
@@ -22,12 +23,26 @@ if TYPE_CHECKING:
 
 _MOST: Final = 20
 """Columns up to which directions are shown beside averages."""
+_PAIR: Final = 3
+"""Columns of a table of two modalities: both directions and their average."""
 _SHADES: Final = (
     "Shaded from the lowest to the highest number of each column, which is bold; reference points, at the "
     "bottom, do not compete."
 )
 
-Column = tuple[Table, Direction]
+
+class _Column(NamedTuple):
+    """One column of a grid.
+
+    Attributes:
+        head: group and name.
+        direction: whose numbers it shows.
+        rows: of its table, by method.
+    """
+
+    head: tuple[str, str]
+    direction: Direction
+    rows: dict[str, Row]
 
 
 def pictures(material: Material) -> list[Picture]:
@@ -41,103 +56,102 @@ def pictures(material: Material) -> list[Picture]:
         tables, omitted = one_version_each(members)
         if len(tables) > 1:
             found.append(_of_datasets(tables, omitted, material))
-    return [*found, *(_of_directions(table, material) for table in chosen if len(table.columns) > 3)]
+    return [*found, *(_of_directions(table, material) for table in chosen if len(table.columns) > _PAIR)]
 
 
 def _of_datasets(tables: Sequence[Table], omitted: Sequence[str], material: Material) -> Picture:
     first = tables[0]
-    columns = _columns(tables)
-    heads = [_heading(table, direction) for table, direction in columns]
     unlike = "" if first.kind == "real" else " — LOOK-ALIKES, generated data, not the benchmarks"
     left_out = f" Left out: {'; '.join(omitted)}." if omitted else ""
+    columns = _columns_of_datasets(tables, material.naming)
+    heat, remarks = _grid(columns, material.naming)
     return Picture(
         stem=file_stem("overview", first.kind, first.profile, first.protocol, first.selection),
         section="mAP",
         title=f"All methods on {len(tables)} datasets: {first.profile} profile{unlike}",
         caption=(
             f"{first.protocol} of {', '.join(table.dataset for table in tables)}{unlike}; {first.profile} "
-            f"profile, selection {first.selection}, mean over seeds. {_SHADES}{left_out}"
+            f"profile, selection {first.selection}, mean over seeds. {_SHADES}{left_out}{remarks}"
         ),
-        alt=f"Grid of mAP. Highest: {_highest(columns, heads, material)}.",
+        alt=f"Grid of mAP. Highest averages: {_highest(columns, heat)}.",
         data=None,
-        draw=partial(_draw, _grid(columns, heads, material), first.kind, first.profile),
+        draw=partial(_draw, heat, first.kind, first.profile),
     )
 
 
 def _of_directions(table: Table, material: Material) -> Picture:
     data = Data(table.kind, table.profile, table.dataset, table.fingerprint)
-    columns = [(table, direction) for direction in table.columns]
-    heads = [("", _arrow(direction)) for direction in table.columns]
+    rows = _rows(table, material.naming)
+    columns = [_Column(("", _arrow(direction)), direction, rows) for direction in table.columns]
+    heat, remarks = _grid(columns, material.naming)
     return Picture(
         stem=f"directions_{stem_of(data)}",
         section="mAP",
         title=f"All methods in {len(columns) - 1} directions: {data_name(data)}",
         caption=(
-            f"{data_name(data)}. {table.protocol}, selection {table.selection}, mean over seeds. {_SHADES}"
+            f"{data_name(data)}. {table.protocol}, selection {table.selection}, mean over seeds. "
+            f"{_SHADES}{remarks}"
         ),
-        alt=f"Grid of mAP. Highest: {_highest(columns, heads, material)}.",
+        alt=f"Grid of mAP. Highest average: {_highest(columns, heat)}.",
         data=data,
-        draw=partial(_draw, _grid(columns, heads, material), table.kind, table.profile),
+        draw=partial(_draw, heat, table.kind, table.profile),
     )
 
 
-def _columns(tables: Sequence[Table]) -> list[Column]:
-    wide = [len(table.columns) == 3 for table in tables]
-    if sum(3 if whole else 1 for whole in wide) > _MOST:
-        wide = [False] * len(tables)
-    return [
-        (table, direction)
-        for table, whole in zip(tables, wide, strict=True)
-        for direction in (table.columns if whole else (AVERAGE,))
+def _columns_of_datasets(tables: Sequence[Table], naming: Naming) -> list[_Column]:
+    """Return averages, and both directions beside them where there are two and room for them."""
+    width = sum(_PAIR if len(table.columns) == _PAIR else 1 for table in tables)
+    columns = []
+    for table in tables:
+        rows = _rows(table, naming)
+        if len(table.columns) == _PAIR and width <= _MOST:
+            columns += [_Column((table.dataset, _arrow(one)), one, rows) for one in table.columns]
+        else:
+            columns.append(_Column(("", f"{table.dataset} average"), AVERAGE, rows))
+    return columns
+
+
+def _rows(table: Table, naming: Naming) -> dict[str, Row]:
+    return {row.method: row for row in one_each(table.rows, naming)}
+
+
+def _grid(columns: Sequence[_Column], naming: Naming) -> tuple[Heat, str]:
+    """Return the grid and what a caption has to add."""
+    methods = sorted({name for column in columns for name in column.rows}, key=naming.order)
+    shown = [
+        # a row that has to be remarked upon, if a method has any
+        min((column.rows[name] for column in columns if name in column.rows), key=lambda row: row.usual)
+        for name in methods
     ]
+    cells = zip(*(_cells(methods, column) for column in columns), strict=True)
+    heads = [column.head for column in columns]
+    return Heat(names_of(shown, naming), heads, list(cells)), remark(shown, naming)
 
 
-def _heading(table: Table, direction: Direction) -> tuple[str, str]:
-    if len(table.columns) > 3:
-        return "", f"{table.dataset} {_arrow(direction)}"
-    return table.dataset, _arrow(direction)
-
-
-def _grid(columns: Sequence[Column], heads: list[tuple[str, str]], material: Material) -> Heat:
-    by_column = [_rows(table, material) for table, _ in columns]
-    methods = sorted({name for rows in by_column for name in rows}, key=material.naming.order)
-    filled = [
-        _column(methods, rows, direction) for rows, (_, direction) in zip(by_column, columns, strict=True)
+def _cells(methods: Sequence[str], column: _Column) -> list[Cell]:
+    means = {name: row.entries[column.direction].mean for name, row in column.rows.items()}
+    competing = [
+        mean for name, mean in means.items() if mean is not None and column.rows[name].role != "reference"
     ]
-    labels = [next(rows[name].label for rows in by_column if name in rows) for name in methods]
-    return Heat(labels, heads, list(zip(*filled, strict=True)))
-
-
-def _rows(table: Table, material: Material) -> dict[str, Row]:
-    return {row.method: row for row in one_each(table.rows, material.naming)}
-
-
-def _column(methods: Sequence[str], rows: dict[str, Row], direction: Direction) -> list[Cell]:
-    means = {name: row.entries[direction].mean for name, row in rows.items()}
-    scale = [mean for name, mean in means.items() if mean is not None and rows[name].role != "reference"]
-    low, high = min(scale, default=0.0), max(scale, default=1.0)
+    low, high = min(competing, default=0.0), max(competing, default=1.0)
     cells = []
     for name in methods:
         mean = means.get(name)
         if mean is None:
             cells.append(Cell("—", None, pale=True))
             continue
-        reference = rows[name].role == "reference"
+        reference = column.rows[name].role == "reference"
         shade = 0.0 if reference or high <= low else (mean - low) / (high - low)
         cells.append(Cell(_number(mean), shade, bold=not reference and mean == high, pale=reference))
     return cells
 
 
-def _highest(columns: Sequence[Column], heads: Sequence[tuple[str, str]], material: Material) -> str:
+def _highest(columns: Sequence[_Column], heat: Heat) -> str:
     said = []
-    for (table, direction), head in zip(columns, heads, strict=True):
-        rows = [row for row in _rows(table, material).values() if row.role != "reference"]
-        known = [(row.entries[direction].mean, row.label) for row in rows]
-        best = max(
-            ((mean, label) for mean, label in known if mean is not None), default=None, key=lambda one: one[0]
-        )
-        if direction == AVERAGE and best is not None:
-            said.append(f"{' '.join(part for part in head if part)}: {best[1]}, {best[0]:.3f}")
+    for place, column in enumerate(columns):
+        best = [name for name, cells in zip(heat.rows, heat.cells, strict=True) if cells[place].bold]
+        if column.direction == AVERAGE and best:
+            said.append(f"{' '.join(part for part in column.head if part)}: {', '.join(best)}")
     return "; ".join(said) or "none"
 
 

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+import math
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from bench.analysis.naming import Naming
+from bench.reporting.figures.lettering import BODY as BODY
+from bench.reporting.figures.lettering import FONT, fitted_apart, widest
+from bench.reporting.figures.lettering import LARGE as LARGE
+from bench.reporting.figures.lettering import SMALL as SMALL
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -17,10 +22,8 @@ Dash = str | tuple[float, tuple[float, ...]]
 ONE_COLUMN: Final = 3.4
 TWO_COLUMNS: Final = 7.0
 """Widths of figures in inches: of one column of a two-column page, and of both."""
-SMALL: Final = 6.0
-BODY: Final = 7.0
-LARGE: Final = 8.0
-"""Sizes of letters in points: numbers in cells and remarks; ticks and legends; axes and headings."""
+NAME: Final = 1.3
+"""Inches that a name of a row, or of a column, may take."""
 GREY: Final = "#7F7F7F"
 INK: Final = "#222222"
 FAINT: Final = "#DDDDDD"
@@ -42,7 +45,7 @@ _DASHES: Final[tuple[Dash, ...]] = ("-", (0, (4, 1.5)), (0, (1.2, 1.2)), (0, (5,
 _HATCHES: Final = ("", "////", "....", "xxxx", "\\\\\\\\", "++++", "----", "oooo")
 
 RC: Final[Mapping[Any, Any]] = {
-    "font.family": "DejaVu Sans",  # comes with matplotlib: the same letters on every machine
+    "font.family": FONT,
     "font.size": BODY,
     "text.parse_math": False,  # names may hold dollars
     "text.color": INK,
@@ -163,18 +166,16 @@ def panels(columns: int, rows: int = 1, width: float = 3.4, height: float = 2.6)
     return figure, [axis for row in axes for axis in row]
 
 
-def width_of(text: str, size: float = BODY) -> float:
-    """Return how wide a text in one line is, in inches."""
-    from matplotlib.font_manager import FontProperties
-    from matplotlib.textpath import text_to_path
+def blank(width: float, height: float) -> Figure:
+    """Return an empty figure, sizes in inches, whose axes stay where they are put.
 
-    width, _, _ = text_to_path.get_text_width_height_descent(text, FontProperties(size=size), ismath=False)
-    return float(width) / 72
+    To be called by `Picture.draw`, under `RC`.
+    """
+    from matplotlib.figure import Figure
 
-
-def widest(texts: Iterable[str], size: float = BODY) -> float:
-    """Return the width of the widest text, in inches."""
-    return max((width_of(text, size) for text in texts), default=0.0)
+    figure = Figure(figsize=(width, height))
+    figure.set_layout_engine("none")
+    return figure
 
 
 def tiles(count: int, below: float, height: float = 1.12) -> tuple[Figure, list[Axes]]:
@@ -185,25 +186,26 @@ def tiles(count: int, below: float, height: float = 1.12) -> tuple[Figure, list[
         below: inches to keep free at the bottom, for what is said of all of them.
         height: of one with its title, in inches.
     """
-    from matplotlib.figure import Figure
-
     # As few places as possible stay empty.
     columns = count if count < 5 else min((5, 4, 3), key=lambda number: -count % number)
     width = TWO_COLUMNS if columns > 2 else ONE_COLUMN
     rows = -(-count // columns)
     whole = rows * height + below + _HEAD
-    figure = Figure(figsize=(width, whole), layout="none")  # the places are known: nothing to lay out
+    figure = blank(width, whole)
     top, bottom = 1 - _HEAD / whole, (below + 0.18) / whole
     edges = {"left": 0.5 / width, "right": 1 - 0.06 / width, "top": top - 0.16 / whole, "bottom": bottom}
     grid = figure.add_gridspec(rows, columns, **edges, wspace=0.1, hspace=0.42)
     axes = [figure.add_subplot(grid[divmod(place, columns)]) for place in range(count)]
     for place, axis in enumerate(axes):
         outer = place % columns == 0, place + columns >= count
-        axis.tick_params(labelleft=outer[0], labelbottom=outer[1])
+        axis.tick_params(labelleft=outer[0], labelbottom=outer[1], left=outer[0], bottom=outer[1])
+        axis.grid(visible=False, axis="x")
+        axis.locator_params(axis="y", nbins=3)
+        axis.patch.set_visible(False)
     return figure, axes
 
 
-_HEAD: Final = 0.2
+_HEAD: Final = 0.24
 """Inches at the top of a figure for `warn`."""
 
 
@@ -221,18 +223,11 @@ def legend(
     from matplotlib.lines import Line2D
 
     rows = -(-len(entries) // columns)
-    # matplotlib fills columns; readers read rows
-    ordered = [
-        entries[row * columns + column]
-        for column in range(columns)
-        for row in range(rows)
-        if row * columns + column < len(entries)
-    ]
-    handles = [
-        Line2D([], [], **(way.line if lines else {"linestyle": "", **way.points})) for _, way in ordered
-    ]
+    places = [row * columns + column for column in range(columns) for row in range(rows)]
+    # matplotlib fills columns; people read rows
+    ordered = [entries[place] for place in places if place < len(entries)]
     figure.legend(
-        handles,
+        [Line2D([], [], **(way.line if lines else {**way.points, "linestyle": ""})) for _, way in ordered],
         [label for label, _ in ordered],
         loc="outside right upper" if columns == 1 else "outside lower center",
         ncols=columns,
@@ -242,6 +237,19 @@ def legend(
         borderpad=0.1,
         borderaxespad=0.4,
     )
+
+
+def legend_columns(labels: Sequence[str], width: float) -> tuple[list[str], int]:
+    """Return labels and in how many columns they fit below a figure ``width`` inches wide, lines shown.
+
+    A label has at most a third of the width.
+    """
+    shown = fitted_apart(labels, width / 3 - _HANDLE)
+    return shown, max(1, min(6, len(shown), int((width - 0.1) / (widest(shown) + _HANDLE))))
+
+
+_HANDLE: Final = 0.46
+"""Inches that a line with its gaps takes in a legend."""
 
 
 def warn(figure: Figure, kind: str, profile: str) -> None:
@@ -255,15 +263,25 @@ def warn(figure: Figure, kind: str, profile: str) -> None:
 
 
 def number_ticks(axis: Any) -> None:
-    """Label a logarithmic axis with plain numbers, as few as keep apart."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
+    """Label a logarithmic axis with a few plain numbers; to be called when its limits are set."""
+    from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullFormatter, NullLocator
 
     low, high = axis.get_view_interval()
-    wide = high / low > 30
     if high / low < 4:
         axis.set_major_locator(MaxNLocator(4, steps=(1, 2, 5, 10)))
     else:
-        axis.set_major_locator(LogLocator(subs=(1.0,) if wide else (1.0, 2.0, 5.0), numticks=8))
-    axis.set_minor_locator(LogLocator(subs=(2.0, 5.0), numticks=20) if wide else NullLocator())
+        axis.set_major_locator(FixedLocator(_round_numbers(low, high)))
+    axis.set_minor_locator(NullLocator())
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.12g}"))
     axis.set_minor_formatter(NullFormatter())
+
+
+def _round_numbers(low: float, high: float, most: int = 4) -> list[float]:
+    """Return at most so many numbers with one digit between two ends, about as far apart as factors go."""
+    exponents = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    for digits, step in (((1, 2, 5), 1), ((1, 3), 1), ((1,), 1), ((1,), 2), ((1,), 3)):
+        numbers = [digit * 10.0**power for power in exponents if power % step == 0 for digit in digits]
+        inside = [number for number in numbers if low <= number <= high]
+        if len(inside) <= most:
+            break
+    return inside

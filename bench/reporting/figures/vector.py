@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
-from itertools import groupby
+from itertools import groupby, pairwise
 from typing import Final
 
 _SVG: Final = "http://www.w3.org/2000/svg"
@@ -13,8 +13,11 @@ _XLINK: Final = "http://www.w3.org/1999/xlink"
 _FONTS: Final = "'DejaVu Sans', Verdana, 'Bitstream Vera Sans', Geneva, sans-serif"
 """Widths of letters were taken from the first; the others are as wide or narrower."""
 _NOT_IN_XML: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-_NUMBER: Final = re.compile(r"#[0-9A-Fa-f]+|-?\d+\.\d+(?:e-?\d+)?|-?\d+(?:\.\d+)?e-?\d+")
-"""Also takes colours, for them to stay as they are: ``9e6`` in ``#d9e6f2`` is no number."""
+_NUMBER: Final = re.compile(r"#[\w-]+|-?\d+\.\d+(?:e-?\d+)?|-?\d+(?:\.\d+)?e-?\d+")
+"""Also takes colours and names, for them to stay: ``9e6`` in ``#d9e6f2`` is no number."""
+_STEP: Final = re.compile(r"[ML](-?[\d.]+) (-?[\d.]+)")
+_LONG: Final = 16
+"""Points from which tenths of a point do for a line."""
 _REFERENCE: Final = re.compile(r"#([\w.-]+)")
 _IDLE_TURN: Final = re.compile(r"^rotate\(-?0(?:\.0+)? [^)]*\)$")
 _MEASURES: Final = ("d", "x", "y", "width", "height", "transform", "style", "points", "viewBox")
@@ -23,9 +26,9 @@ _MEASURES: Final = ("d", "x", "y", "width", "height", "transform", "style", "poi
 def compact(svg: str, label: str) -> str:
     """Return the same picture in fewer bytes.
 
-    Coordinates are rounded to hundredths of a point, fonts get fall-backs, and whatever is the same for the
-    whole picture is said once. Style rules and names that nothing refers to go: in a page they would meet
-    those of other figures.
+    Coordinates are rounded to hundredths of a point, those of long lines to tenths; fonts get fall-backs,
+    and whatever is the same for the whole picture is said once. Style rules and names that nothing refers
+    to go: in a page they would meet those of other figures.
 
     Args:
         svg: as matplotlib writes it, letters as text.
@@ -82,7 +85,23 @@ def _shrink(element: ElementTree.Element, used: set[str]) -> None:
 
 def _path(steps: str) -> str:
     short = re.sub(r"\s*([A-Za-z])\s*", r"\1", steps.strip())
-    return short if re.search("[^MLz0-9. e-]", short) else re.sub(r"(?<=\d)L", " ", short)
+    points = [(float(x), float(y)) for x, y in _STEP.findall(short)]
+    if len(points) > _LONG and not re.search("[^ML0-9. -]", short) and short.count("M") == 1:
+        return _long_path(points)
+    return short if re.search("[^MLz0-9. -]", short) else re.sub(r"(?<=\d)L", " ", short)
+
+
+def _long_path(points: list[tuple[float, float]]) -> str:
+    """Return a line as steps from point to point, which takes half the letters of their places."""
+    tenths = [(round(10 * x), round(10 * y)) for x, y in points]
+    steps = [(x - was_x, y - was_y) for (was_x, was_y), (x, y) in pairwise(tenths)]
+    shown = " ".join(_tenths(number) for step in steps for number in step if any(step))
+    return f"M{_tenths(tenths[0][0])} {_tenths(tenths[0][1])}l{shown.replace(' -', '-')}"
+
+
+def _tenths(number: int) -> str:
+    shown = f"{abs(number) / 10:.1f}".removeprefix("0").removesuffix(".0") or "0"
+    return f"-{shown}" if number < 0 else shown
 
 
 def _rounded(match: re.Match[str]) -> str:
