@@ -14,7 +14,7 @@ from bench.contract.errors import PluginError
 Shown = Sequence[str] | NDArray[np.uint8]
 """A text for each sample, or pictures ``(n, height, width, 3)``, RGB from 0 to 255."""
 
-WIDEST_PICTURE: Final = 64
+WIDEST_PICTURE: Final = 32
 """Most pixels on a side: records hold what is shown, and stay small."""
 
 

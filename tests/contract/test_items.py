@@ -28,7 +28,7 @@ def test_items_follow_their_rows_and_modalities() -> None:
     [
         ({"image": PICTURES.astype(float)}, (), "the items of 'image' are float64 of shape"),
         ({"image": PICTURES[..., :2]}, (), r"give texts, or pictures \(n, height, width, 3\) of uint8"),
-        ({"image": np.zeros((1, 65, 8, 3), np.uint8)}, (), "64 pixels wide at most"),
+        ({"image": np.zeros((1, 33, 8, 3), np.uint8)}, (), "32 pixels wide at most"),
         ({"text": ["a", 7]}, (), "neither texts nor an array of pictures"),
         ({}, [1], "the names of classes must be texts"),
     ],
