@@ -11,6 +11,9 @@ from bench.reporting.tables.sheet import Cell, Column, Line, Sheet
 WIDEST: Final = 12
 """Columns of numbers side by side; a table with more is cut between groups, and the parts are stacked."""
 
+NARROW: Final = 6
+"""Columns of numbers that can still be read when they are shrunk to one column of a two-column page."""
+
 _SHRINK: Final = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"
 """Makes what is wider than the text as wide as the text, and leaves anything else alone."""
 
@@ -29,11 +32,11 @@ def latex(sheet: Sheet) -> str:
     """Return a ``table`` with caption, label and notes; one that would be too wide is stacked in parts.
 
     Best numbers are bold, second ones underlined. What is wider than the text is shrunk to its width; a
-    stacked table spans both columns of a two-column page.
+    stacked table, and one of more than `NARROW` columns, spans both columns of a two-column page.
     """
     parts = _parts(sheet)
     width = max(len(part.columns) for part in parts)
-    kind = "table*" if len(parts) > 1 else "table"
+    kind = "table*" if len(parts) > 1 or width > NARROW else "table"
     lines = [
         r"% needs: \usepackage{booktabs,graphicx}",
         rf"\begin{{{kind}}}[tbp]",
