@@ -10,7 +10,6 @@ from bench.records.schema import Status
 _STATUSES: Final[dict[LossKind, Status]] = {
     "exception": "failed",
     "memory": "out-of-memory",
-    "disk": "disk-full",
     "exit": "exited",
     "signal": "killed",
     "timeout": "timeout",

@@ -10,7 +10,7 @@ from bench.contract.errors import DataError
 from bench.execution.cell_work import Worked
 from bench.execution.ends import reason_of, status_of
 from bench.execution.events import CampaignEvent, Ended, Held
-from bench.execution.tasks import Loss, Outcome
+from bench.execution.tasks import Outcome
 from bench.experiment.cell import lost as record_of_lost
 from bench.experiment.grid import Cell
 from bench.experiment.workplace import Workplace
@@ -71,10 +71,7 @@ class Recorder:
             StoreError: if the folder cannot be written for any reason but a full disk.
         """
         ended, files = self._judge(outcome)
-        if not ended.on_disk:
-            self._refused += 1
-            self._tell(ended)
-        elif files is None:
+        if files is None:
             self._written(ended)
         else:
             self._write(_Unwritten(ended, files, ""))
@@ -152,18 +149,10 @@ class Recorder:
         if self._claims.recorded(outcome.task.key):  # the worker was lost between its record and its answer
             return self._recorded(cell), None
         status, reason = status_of(loss), reason_of(loss, self._place.seconds)
-        if loss.kind == "disk":
-            return Ended(cell, status, reason, outcome.seconds, on_disk=False), None
-        return Ended(cell, status, reason, outcome.seconds), self._files(cell, loss, outcome)
-
-    def _files(self, cell: Cell, loss: Loss, outcome: Outcome[Worked]) -> Mapping[str, bytes]:
-        """Return the files of the record of a cell whose worker was lost."""
-        reason = reason_of(loss, self._place.seconds)
         failure = Failure(reason=reason, kind=loss.kind, traceback=loss.traceback)
-        finished = record_of_lost(
-            cell, self._place, status_of(loss), failure, outcome.seconds, outcome.output
-        )
-        return record_files(finished.record, finished.per_query, finished.trace, finished.log)
+        made = record_of_lost(cell, self._place, status, failure, outcome.seconds, outcome.output)
+        files = record_files(made.record, made.per_query, made.trace, made.log)
+        return Ended(cell, status, reason, outcome.seconds), files
 
     def _recorded(self, cell: Cell) -> Ended:
         try:

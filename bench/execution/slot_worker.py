@@ -15,11 +15,11 @@ from typing import Any, Final, NamedTuple
 
 from pebble import ProcessExpired, ProcessFuture, ProcessPool
 
-from bench.contract.errors import BenchError, lacks_room
+from bench.contract.errors import BenchError
 from bench.execution.memory import resident
 from bench.execution.process import SlotContext
 from bench.execution.tasks import Loss, Slot
-from bench.execution.worker import SHORT, STARTED, Desk, Finished, perform, prepare
+from bench.execution.worker import STARTED, Desk, Finished, perform, prepare
 from bench.experiment.sizes import words_of_limit
 
 _PAUSES: Final = (0.0, 0.2, 1.0)
@@ -33,6 +33,9 @@ _LOOK: Final = 0.2
 
 _TAIL: Final = 65_536
 
+_SHORT: Final = 32_768
+"""Bytes that an empty pipe takes without a reader, with room to spare."""
+
 _REFUSED: Final = re.compile("bad_alloc|cannot allocate memory|memory allocation|memoryerror", re.IGNORECASE)
 """What code prints that gives up because it was refused memory."""
 
@@ -40,6 +43,9 @@ _OUTSIDE: Final = (signal.SIGKILL, signal.SIGTERM)
 """Signals that come from outside; the others are what a process does to itself."""
 
 OnMessage = Callable[[dict[str, Any]], None]
+
+_OnPost = Callable[[dict[str, Any] | bytes], None]
+"""Takes messages, and the pieces of an answer."""
 
 
 class WorkerError(BenchError):
@@ -104,7 +110,7 @@ class SlotWorker:
 
     def _laid_out(self, payload: bytes) -> Path | bytes:
         """Return a task's argument as the worker takes it: itself where it is short, else a file."""
-        if len(payload) <= SHORT:
+        if len(payload) <= _SHORT:
             return payload
         try:
             self._desk.task.write_bytes(payload)
@@ -118,15 +124,19 @@ class SlotWorker:
         """Run the task if the worker is able to; otherwise say why not."""
         crew = self._crew or self._open()
         begun: list[float] = []
+        answer: list[bytes] = []
 
-        def note(message: dict[str, Any]) -> None:
-            """Write down when the task began, and pass the message on."""
+        def note(message: dict[str, Any] | bytes) -> None:
+            """Write down when the task began, put pieces of its answer aside, and pass other messages on."""
+            if isinstance(message, bytes):
+                answer.append(message)
+                return
             if message == STARTED:
                 begun.append(time.monotonic())
             on_message(message)
 
         try:
-            future = crew.pool.schedule(perform, (task, self._desk.answer), timeout=timeout)
+            future = crew.pool.schedule(perform, (task,), timeout=timeout)
         except RuntimeError as error:  # it died while it had nothing to do, or the system gives no process
             self.close()
             return None, str(error.__cause__ or error)
@@ -134,8 +144,7 @@ class SlotWorker:
             self.stop()
         lost = self._end(crew, future, timeout, note)
         if lost is None:
-            answer = future.result() or self._desk.answer.read_bytes()
-            finished: Finished = pickle.loads(answer)  # noqa: S301 (from our own worker)
+            finished: Finished = pickle.loads(b"".join(answer))  # noqa: S301 (from our own worker)
             if finished.worn:
                 self.close()
             return finished, ""
@@ -146,22 +155,18 @@ class SlotWorker:
         return None, self._last_words() or lost.reason
 
     def _end(
-        self, crew: _Crew, future: ProcessFuture[bytes | None], timeout: float | None, on_message: OnMessage
+        self, crew: _Crew, future: ProcessFuture[None], timeout: float | None, on_post: _OnPost
     ) -> Loss | None:
         """Wait for the end of a task and say what went wrong, if anything did."""
         guard = _Guard(crew, self._desk, self._max_memory)
-        if not _follow(crew.pool, future, crew.messages, on_message, guard):
+        if not _follow(crew.pool, future, crew.messages, on_post, guard):
             return self._death(crew, "its pool has stopped working")
         try:
             future.result()
         except FutureTimeout:
             return Loss("timeout", f"it was stopped after the time limit of {timeout:g} s")
-        except (ProcessExpired, RuntimeError) as error:
+        except (ProcessExpired, RuntimeError, OSError) as error:
             return guard.verdict or self._death(crew, str(error))
-        except OSError as error:
-            if lacks_room(error):  # for its answer only: what it did may be recorded already
-                return Loss("disk", str(self._no_space(error)))
-            raise self._no_space(error) from error
         return None
 
     def _no_space(self, error: OSError) -> WorkerError:
@@ -268,12 +273,12 @@ class _Guard:
 
 def _follow(
     pool: ProcessPool,
-    future: ProcessFuture[bytes | None],
+    future: ProcessFuture[None],
     messages: Connection,
-    on_message: OnMessage,
+    on_post: _OnPost,
     guard: _Guard,
 ) -> bool:
-    """Pass on the messages of a running task until it has ended; False if the pool gave up without a word."""
+    """Pass on what a running task sends until it has ended; False if the pool gave up without a word."""
     bell, ringer = Pipe(duplex=False)
     with bell, ringer:
         future.add_done_callback(lambda _: ringer.send_bytes(b"."))
@@ -282,7 +287,7 @@ def _follow(
             ready = wait([messages, bell], timeout=guard.pause)
             guard.look()
             if messages in ready:
-                on_message(pickle.loads(messages.recv_bytes()))  # noqa: S301 (from our own worker)
+                on_post(pickle.loads(messages.recv_bytes()))  # noqa: S301 (from our own worker)
             elif bell in ready:
                 return True
             elif not pool.active:

@@ -14,10 +14,9 @@ from bench.contract.errors import BenchError, lacks_memory
 
 W = TypeVar("W")
 
-LossKind = Literal["exception", "memory", "disk", "exit", "signal", "timeout", "worker"]
-"""Why a task gave no value: its own error, a lack of memory that it noticed, no room for its answer on the
-disk of temporary files, the end of its process by itself or by a signal, the time limit, or a connection that
-broke (not the task's fault)."""
+LossKind = Literal["exception", "memory", "exit", "signal", "timeout", "worker"]
+"""Why a task gave no value: its own error, a lack of memory that it noticed, the end of its process by
+itself or by a signal, the time limit, or a connection that broke (not the task's fault)."""
 
 
 class Misplaced(BenchError):

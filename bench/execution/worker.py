@@ -27,9 +27,9 @@ _PAUSE: Final = 0.1
 """Seconds between two progress messages; those in between are dropped."""
 
 _ATOMIC: Final = 4000
+_PIECE: Final = 3900
+"""Bytes of a message that a pipe takes whole or not at all, and of what is packed into one."""
 
-SHORT: Final = 3000
-"""Bytes that arrive whole or not at all through a pipe of the pool, with what the pool adds to them."""
 
 _PR_SET_PDEATHSIG: Final = 1
 
@@ -38,15 +38,11 @@ STARTED: Final[dict[str, Any]] = {}
 
 
 class Desk:
-    """The folder through which parent and worker exchange what may be large.
-
-    What goes through the pool's pipes stays small enough to arrive whole or not at all: a worker that is
-    killed while it writes a long message would leave the reader in the middle of it.
+    """The folder that parent and worker share.
 
     Attributes:
         printed: catches what the worker prints.
         task: pickled argument of the work function, where that is long.
-        answer: pickled `Finished`, where that is long.
         resident: in digits, the bytes that the worker holds before its first task, where memory is limited.
     """
 
@@ -54,13 +50,16 @@ class Desk:
         """Use ``folder``, which exists."""
         self.printed = folder / "printed"
         self.task = folder / "task"
-        self.answer = folder / "answer"
         self.resident = folder / "resident"
 
 
 @dataclass(frozen=True)
 class Finished:
     """What a worker answers: plain bytes and text, which always survive the way.
+
+    It comes in pieces of bytes among the messages. Each is small enough to arrive whole or not at all, since
+    a worker that is killed while it writes a long message would leave the reader in the middle of it. A disk
+    of temporary files that is full costs no answer.
 
     ``worn`` says that the process is not fit for another task: the last one left too much behind for the same
     memory limit, or a GPU that is of no use to it any more.
@@ -132,15 +131,11 @@ def prepare(desk: Path, parent: Connection, work: bytes, max_memory: int | None 
         Desk(desk).resident.write_text(str(_allowance.resident), encoding="ascii")
 
 
-def perform(task: Path | bytes, answer: Path) -> bytes | None:
-    """Run one task, after a message that it starts; whatever it raises becomes a `Loss`.
+def perform(task: Path | bytes) -> None:
+    """Run one task between a message that it starts and its `Finished`; what it raises becomes a `Loss`.
 
     Args:
         task: the pickled argument of the work function, or the file that holds it.
-        answer: takes the pickled `Finished` where that is long.
-
-    Returns:
-        The pickled `Finished` where it is short: so most tasks need no room on the disk of temporary files.
     """
     with suppress(OSError):
         os.ftruncate(1, 0)
@@ -164,11 +159,13 @@ def perform(task: Path | bytes, answer: Path) -> bytes | None:
         with suppress(OSError, ValueError):
             stream.flush()
     worn = not leave_gpu() or (_allowance is not None and _allowance.worn())
-    finished = pickle.dumps(Finished(value, lost, seconds, worn))
-    if len(finished) <= SHORT:
-        return finished
-    answer.write_bytes(finished)
-    return None
+    _answer(pickle.dumps(Finished(value, lost, seconds, worn)))
+
+
+def _answer(content: bytes) -> None:
+    if _parent is not None:
+        for start in range(0, len(content), _PIECE):
+            _parent.send_bytes(pickle.dumps(content[start : start + _PIECE]))
 
 
 def _tell(values: dict[str, Any]) -> None:

@@ -222,7 +222,8 @@ def test_a_worker_is_a_group_of_its_own_and_answers(tmp_path: Path) -> None:
     process = get_context("spawn").Process(target=work.prepare_then_perform, args=(tmp_path, sender))
     process.start()
     assert pickle.loads(receiver.recv_bytes()) == STARTED
-    own_group, answer = pickle.loads(receiver.recv_bytes())
+    answer = pickle.loads(receiver.recv_bytes())
+    own_group = pickle.loads(receiver.recv_bytes())
     process.join()
     desk = Desk(tmp_path)
     finished = pickle.loads(answer)

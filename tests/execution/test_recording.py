@@ -239,19 +239,6 @@ def test_a_worker_that_is_lost_between_its_record_and_its_answer_costs_nothing(
     assert (heard.ends[0].status, heard.ends[0].reason) == ("done", "")
 
 
-def test_a_worker_whose_answer_found_no_room_costs_its_cell_which_runs_again_next_time(
-    six: list[Cell], tmp_path: Path
-) -> None:
-    heard = Heard(
-        six[:1],
-        tmp_path,
-        losing(lambda task: Outcome(task, HERE, None, Loss("disk", "cannot write to /tmp"), 0.1)),
-    )
-    end = heard.ends[0]
-    assert (end.status, end.reason, end.on_disk) == ("disk-full", "cannot write to /tmp", False)
-    assert remaining(six[:1], heard.store) == six[:1]
-
-
 def test_a_record_that_a_worker_finds_no_room_for_is_written_by_the_run(small: Path, tmp_path: Path) -> None:
     """The method `fills` leaves a worker for which every disk is full; the run itself still has room."""
     cells = cells_of(["fills"], small)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bench.execution import Outcome, Retried, Task, WorkerError, local_slots, run_local
+from bench.execution import Outcome, Retried, Task, local_slots, run_local
 from tests.execution import work
 
 
@@ -49,8 +49,3 @@ def test_a_tasks_own_end_is_final(tmp_path: Path, kind: str) -> None:
     assert (begun, told) == (1, [])
     assert outcome.lost is not None
     assert not outcome.lost.outside
-
-
-def test_a_temporary_folder_that_takes_no_answer_stops_the_run_and_is_named() -> None:
-    with pytest.raises(WorkerError, match=r"cannot write to .*TMPDIR"):
-        list(run_local([Task("a", "", None)], work.lose_desk, local_slots(1, 1), retries=1))

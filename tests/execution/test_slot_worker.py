@@ -98,18 +98,20 @@ def test_no_folder_for_temporary_files_is_one_sentence(monkeypatch: pytest.Monke
         list(run_local([Task("a", "", 1)], work.echo, local_slots(1, 1)))
 
 
-def test_short_tasks_and_answers_need_no_room_on_the_disk_of_temporary_files(tmp_path: Path) -> None:
-    """Everything that is written there is refused as by a full disk; only a long answer notices."""
+def test_full_temporary_space_costs_no_answer_and_only_long_tasks_need_it(tmp_path: Path) -> None:
     worker = SlotWorker(Slot("s", "cpu", 1), pickle.dumps(work.large_or_small), tmp_path / "desk")
-    for name in ("task", "answer"):
-        (tmp_path / "desk" / name).symlink_to("/dev/full")
-    assert worker.run(pickle.dumps(10), None, ignore).value is not None
-    full = worker.run(pickle.dumps(100_000), None, ignore)
-    assert full.lost is not None
-    assert (full.lost.kind, full.lost.outside) == ("disk", False)
-    assert "No space left on device" in full.lost.reason
-    assert "TMPDIR" in full.lost.reason
-    assert worker.run(pickle.dumps(10), None, ignore).value is not None
+    (tmp_path / "desk" / "task").symlink_to("/dev/full")
+    for size in (10, 1_000_000):
+        finished = worker.run(pickle.dumps(size), None, ignore)
+        assert finished.value == pickle.dumps(bytes(size), protocol=pickle.HIGHEST_PROTOCOL)
+    with pytest.raises(WorkerError, match=r"cannot write to .*No space left on device; .*TMPDIR"):
+        worker.run(pickle.dumps(bytes(100_000)), None, ignore)
+    worker.close()
+
+
+def test_a_task_that_removes_the_temporary_folder_has_its_answer(tmp_path: Path) -> None:
+    worker = SlotWorker(Slot("s", "cpu", 1), pickle.dumps(work.lose_desk), tmp_path / "desk")
+    assert worker.run(pickle.dumps(None), None, ignore).value is not None
     worker.close()
 
 
