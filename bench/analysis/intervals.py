@@ -75,10 +75,15 @@ def two_level_intervals(
     )
     edges = np.cumsum([0, *(len(rows) for rows in differences)])
     mirror = random.choice([-1.0, 1.0], resamples)
-    return [
-        _interval(rows, _resampled(means[:, start : start + len(rows)], counts[len(rows)], mirror), level)
-        for rows, start in zip(differences, edges[:-1], strict=True)
-    ]
+    resampled = np.stack(
+        [
+            _resampled(means[:, start : start + len(rows)], counts[len(rows)], mirror)
+            for rows, start in zip(differences, edges[:-1], strict=True)
+        ]
+    )
+    tail = (1 - level) / 2
+    ends = np.quantile(resampled, (tail, 1 - tail), axis=1).T
+    return [_interval(rows, end, level) for rows, end in zip(differences, ends, strict=True)]
 
 
 def _resampled(by_seed: Array, counts: Array, mirror: Array) -> Array:
@@ -104,17 +109,16 @@ def _weights(random: np.random.Generator, resamples: int, size: int) -> Array:
     return np.bincount(drawn.ravel(), minlength=resamples * size).reshape(resamples, size) / size
 
 
-def _interval(rows: Array, resampled: Array, level: float) -> Interval:
-    """Return the interval of the mean of ``rows`` (seeds, queries) from its resampled means."""
+def _interval(rows: Array, ends: Array, level: float) -> Interval:
+    """Return the interval of the mean of ``rows`` (seeds, queries); ``ends`` are its resampled quantiles."""
     from scipy.special import stdtrit
 
     mean = float(rows.mean())
     variance, freedom = _variance_of_mean(rows)
-    tail = (1 - level) / 2
-    low, high = np.quantile(resampled, (tail, 1 - tail)) - mean
+    low, high = ends - mean
     if variance <= 0 or high <= low:
         return Interval(mean, mean, freedom, len(rows))
-    scale = 2 * float(stdtrit(freedom, 1 - tail)) * np.sqrt(variance) / (high - low)
+    scale = 2 * float(stdtrit(freedom, (1 + level) / 2)) * np.sqrt(variance) / (high - low)
     low, high = low * scale, high * scale
     return Interval(max(-1.0, mean + float(low)), min(1.0, mean + float(high)), freedom, len(rows))
 

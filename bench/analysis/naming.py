@@ -7,7 +7,8 @@ import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import cache
+from typing import Any, Literal
 
 from bench import registry
 from bench.contract import BenchError
@@ -55,7 +56,7 @@ def registry_naming() -> Naming:
         title=lambda method: cards[method].title if method in cards else method,
         order=lambda method: (cards[method].position if method in cards else _LAST, method),
         role=lambda method: cards[method].role if method in cards else "extra",
-        usual=_usual,
+        usual=_usual(),
         modalities=lambda dataset: modalities.get(dataset, ()),
         reference=min(cards, key=lambda method: (cards[method].position, method), default=""),
         variants=lambda method: found.methods[method].variants if method in found.methods else {},
@@ -115,14 +116,18 @@ def _same_variant(one: Identity, other: Identity) -> bool:
     return (one.method, one.variant) == (other.method, other.variant)
 
 
-def _usual(identity: Identity) -> dict[str, Any] | None:
-    try:
-        return registry.resolve_settings(
-            registry.method(identity.method),
-            profile=identity.profile,
-            dataset=identity.dataset,
-            kind=identity.data_kind,
-            variant=identity.variant,
-        )
-    except BenchError:  # the method or the variant is gone: nothing to compare with
-        return None
+def _usual() -> Callable[[Identity], Mapping[str, Any] | None]:
+    """Return what gives the usual settings of a cell; every table asks again, so each answer is kept."""
+
+    @cache
+    def resolved(
+        method: str, profile: str, dataset: str, kind: Literal["real", "look-alike"], variant: str
+    ) -> dict[str, Any] | None:
+        try:
+            return registry.resolve_settings(
+                registry.method(method), profile=profile, dataset=dataset, kind=kind, variant=variant
+            )
+        except BenchError:  # the method or the variant is gone: nothing to compare with
+            return None
+
+    return lambda who: resolved(who.method, who.profile, who.dataset, who.data_kind, who.variant)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Final, TypeVar
@@ -101,30 +101,24 @@ def reference_of(members: Iterable[Member], method: str) -> Member | None:
 
 def against_reference(field: Field, method: str, permutations: int = PERMUTATIONS) -> Family:
     """Compare every other row with that of ``method``."""
-    reference = reference_of(field.members, method)
-    if reference is None:
-        return Family(field, "", (), (f"{method or 'the reference'} has no result here to compare with",))
-    others = [member for member in field.members if member is not reference]
-    return _family(field, reference.label, [(reference, other) for other in others], permutations)
+    return families_against([field], method, permutations)[0]
+
+
+def families_against(fields: Sequence[Field], method: str, permutations: int = PERMUTATIONS) -> list[Family]:
+    """Compare every other row with that of ``method``, in each field; quicker than one field at a time."""
+    return _families([_against(field, method) for field in fields], permutations)
 
 
 def all_pairs(field: Field, permutations: int = PERMUTATIONS) -> Family:
     """Compare every row with every other."""
-    return _family(field, "", list(combinations(field.members, 2)), permutations)
+    return _families([_Plan(field, "", list(combinations(field.members, 2)))], permutations)[0]
 
 
 def compare(
     pairs: Sequence[Pair], permutations: int = PERMUTATIONS, *, one_family: bool = False
 ) -> list[Comparison]:
     """Test all pairs, in their order; Holm's adjustment is over those of one direction, or over all."""
-    p_values = _by_queries(pairs, lambda group: _p_values(group, permutations))
-    intervals = _by_queries(pairs, lambda group: two_level_intervals([pair.differences for pair in group]))
-    found = [
-        _comparison(pair, p, interval, permutations)
-        for pair, p, interval in zip(pairs, p_values, intervals, strict=True)
-    ]
-    adjusted = _adjusted(found, one_family)
-    return [replace(one, adjusted=value) for one, value in zip(found, adjusted, strict=True)]
+    return _compare_each([pairs], permutations, one_family=one_family)[0]
 
 
 def pair_of(first: Member, second: Member, direction: Direction) -> Pair | str:
@@ -142,25 +136,84 @@ def pair_of(first: Member, second: Member, direction: Direction) -> Pair | str:
     return Pair(first.label, second.label, direction, tuple(seeds), means, values[0] - values[1])
 
 
-def _family(
-    field: Field, reference: str, couples: Sequence[tuple[Member, Member]], permutations: int
-) -> Family:
-    tried = [
-        pair_of(*couple, direction)
-        for direction in field.directions
-        for couple in couples
-        if any(direction in member.values for member in couple)
+@dataclass(frozen=True)
+class _Plan:
+    """What a family is to compare; ``lack`` says why nothing can be compared, if so."""
+
+    field: Field
+    reference: str
+    couples: Sequence[tuple[Member, Member]]
+    lack: tuple[str, ...] = ()
+
+    def tried(self) -> list[Pair | str]:
+        """Return every pair by direction, or why it cannot be compared."""
+        return [
+            pair_of(*couple, direction)
+            for direction in self.field.directions
+            for couple in self.couples
+            if any(direction in member.values for member in couple)
+        ]
+
+
+def _against(field: Field, method: str) -> _Plan:
+    reference = reference_of(field.members, method)
+    if reference is None:
+        return _Plan(field, "", (), (f"{method or 'the reference'} has no result here to compare with",))
+    others = [member for member in field.members if member is not reference]
+    return _Plan(field, reference.label, [(reference, other) for other in others])
+
+
+def _families(plans: Sequence[_Plan], permutations: int) -> list[Family]:
+    tried = [plan.tried() for plan in plans]
+    pairs = [[pair for pair in found if isinstance(pair, Pair)] for found in tried]
+    comparisons = _compare_each(pairs, permutations)
+    return [
+        Family(
+            plan.field,
+            plan.reference,
+            tuple(compared),
+            (*plan.lack, *(pair for pair in found if isinstance(pair, str))),
+        )
+        for plan, found, compared in zip(plans, tried, comparisons, strict=True)
     ]
-    pairs = [pair for pair in tried if isinstance(pair, Pair)]
-    omitted = tuple(pair for pair in tried if isinstance(pair, str))
-    return Family(field, reference, tuple(compare(pairs, permutations)), omitted)
 
 
-def _by_queries(pairs: Sequence[Pair], test: Callable[[list[Pair]], Iterable[T]]) -> list[T]:
-    """Test pairs of equally many queries at once, for they share signs and draws; in the pairs' order."""
-    groups: dict[int, list[int]] = defaultdict(list)
-    for place, pair in enumerate(pairs):
-        groups[pair.differences.shape[1]].append(place)
+def _compare_each(
+    families: Sequence[Sequence[Pair]], permutations: int, *, one_family: bool = False
+) -> list[list[Comparison]]:
+    """Test the pairs of several families at once, with the outcome that each has alone."""
+    pairs = [pair for family in families for pair in family]
+    queries = [pair.differences.shape[1] for pair in pairs]
+    p_values = _grouped(pairs, queries, lambda group: _p_values(group, permutations))
+    draws = [key for family in families for key in _draws(family)]
+    intervals = _grouped(pairs, draws, lambda group: two_level_intervals([one.differences for one in group]))
+    tested = zip(pairs, p_values, intervals, strict=True)
+    found = [_comparison(pair, p, interval, permutations) for pair, p, interval in tested]
+    results, start = [], 0
+    for family in families:
+        own = found[start : start + len(family)]
+        start += len(family)
+        adjusted = _adjusted(own, one_family)
+        results.append([replace(one, adjusted=value) for one, value in zip(own, adjusted, strict=True)])
+    return results
+
+
+def _draws(family: Sequence[Pair]) -> list[tuple[int, ...]]:
+    """Return what the draws of each pair's interval depend on: queries, and its family's seed counts."""
+    seeds: dict[int, set[int]] = defaultdict(set)
+    for pair in family:
+        seeds[pair.differences.shape[1]].add(len(pair.differences))
+    keys = {queries: (queries, *sorted(counts)) for queries, counts in seeds.items()}
+    return [keys[pair.differences.shape[1]] for pair in family]
+
+
+def _grouped(
+    pairs: Sequence[Pair], keys: Sequence[Hashable], test: Callable[[list[Pair]], Iterable[T]]
+) -> list[T]:
+    """Test pairs of the same key at once, for they share signs or draws; in the pairs' order."""
+    groups: dict[Hashable, list[int]] = defaultdict(list)
+    for place, key in enumerate(keys):
+        groups[key].append(place)
     results: dict[int, T] = {}
     for places in groups.values():
         results.update(zip(places, test([pairs[place] for place in places]), strict=True))

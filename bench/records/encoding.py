@@ -11,6 +11,7 @@ import hashlib
 import io
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 from urllib.parse import quote, unquote
 
@@ -143,6 +144,7 @@ def _key(series: tuple[str, str, str, str]) -> str:
     return "/".join(quote(part, safe="@") for part in series)
 
 
+@lru_cache(maxsize=10_000)
 def _series(key: str) -> Series:
     return Series(*(unquote(part) for part in key.split("/")))
 
@@ -196,11 +198,13 @@ def _quoted(text: str) -> str:
 
 
 def _value(text: str) -> Value:
-    with suppress(ValueError):
-        return int(text)
-    with suppress(ValueError):
+    if "." not in text:  # most cells are fractions: a failure each would cost more than the rest
+        with suppress(ValueError):
+            return int(text)
+    try:
         return float(text)
-    return text
+    except ValueError:
+        return text
 
 
 def encode_sums(files: Mapping[str, bytes]) -> bytes:

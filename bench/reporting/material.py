@@ -14,7 +14,7 @@ from bench.analysis.marks import marked
 from bench.analysis.naming import Naming, registry_naming
 from bench.analysis.optimism import Optimism, optimism_of
 from bench.analysis.overall import Overall, overalls_of
-from bench.analysis.paired import Family, against_reference, all_pairs
+from bench.analysis.paired import Family, all_pairs, families_against
 from bench.analysis.published import Published, read_published
 from bench.analysis.queries import Field, PerQuery, fields_of
 from bench.analysis.sensitivity import Sensitivity, sensitivities_of
@@ -73,7 +73,7 @@ class Material:
     @cached_property
     def families(self) -> list[Family]:
         """Return the tests of the reference against each other row, for every table."""
-        return [against_reference(one, self.naming.reference) for one in self.fields]
+        return families_against(self.fields, self.naming.reference)
 
     @cached_property
     def shown_families(self) -> list[Family]:

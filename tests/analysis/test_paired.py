@@ -16,6 +16,7 @@ from bench.analysis.paired import (
     against_reference,
     all_pairs,
     compare,
+    families_against,
     pair_of,
     reference_of,
 )
@@ -117,6 +118,31 @@ def test_the_reference_is_compared_with_every_other_row_and_all_pairs_on_request
     assert len(all_pairs(field_of(*members)).comparisons) == 6
     absent = against_reference(field_of(*members), "zeta")
     assert absent.omitted == ("zeta has no result here to compare with",)
+
+
+def test_many_fields_at_once_give_each_the_numbers_that_it_has_alone() -> None:
+    def field(number: int, queries: int, seeds: tuple[int, ...]) -> Field:
+        random = np.random.default_rng(number)
+        values = [{IT: {seed: random.random(queries) for seed in range(count)}} for count in seeds]
+        return field_of(*(member(name, own) for name, own in zip("ABC", values, strict=True)))
+
+    fields = [
+        field(0, 40, (2, 2, 1)),
+        field(1, 40, (2, 2, 1)),
+        field(2, 40, (1, 1, 1)),
+        field(3, 25, (2, 2, 2)),
+    ]
+    together = families_against([*fields, field_of()], "a", 200)
+    for family, one in zip(together[:-1], fields, strict=True):
+        alone = against_reference(one, "a", 200)
+        assert [(found.p, found.adjusted) for found in family.comparisons] == [
+            (found.p, found.adjusted) for found in alone.comparisons
+        ]
+        ends = [(found.interval.low, found.interval.high) for found in alone.comparisons]
+        assert [(found.interval.low, found.interval.high) for found in family.comparisons] == [
+            pytest.approx(pair, abs=1e-12) for pair in ends
+        ]
+    assert together[-1].omitted == ("a has no result here to compare with",)
 
 
 def test_the_reference_is_the_method_itself_and_no_ablation_of_it() -> None:

@@ -151,6 +151,38 @@ def test_what_is_no_archive_of_vectors_is_damaged_and_never_unpickled(content: b
         decode_per_query(content)
 
 
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.array([0.5, -0.0, 1e-310]),
+        np.zeros(0),
+        np.array([0.5, 0.25], dtype=">f8"),
+        np.array([0.5], dtype=np.float32),
+        np.array([1, 0]),
+    ],
+)
+def test_vectors_of_any_number_type_read_as_numpy_reads_them_and_may_be_changed(array: Any) -> None:
+    (found,) = decode_per_query(_archive("a/b/c/d.npy", _saved(array))).values()
+    assert found.dtype == np.dtype(np.float64)
+    assert found.tobytes() == array.astype(np.float64).tobytes()
+    found += 1.0
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda content: content[:-3],
+        lambda content: content.replace(b"(3,)", b"(9,)"),
+        lambda content: content.replace(b"v\x00{", b"\xff\xff{"),
+    ],
+)
+def test_a_vector_whose_head_lies_is_damaged(change: Any) -> None:
+    content = _saved(np.array([0.5, 0.25, 0.125]))
+    assert change(content) != content
+    with pytest.raises(Damaged, match=r"per_query\.npz"):
+        decode_per_query(_archive("a/b/c/d.npy", change(content)))
+
+
 def _reads_as_number(text: str) -> bool:
     try:
         float(text)
