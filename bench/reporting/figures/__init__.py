@@ -2,12 +2,36 @@
 
 from __future__ import annotations
 
-from bench.reporting.figures import comparison, convergence, costs, critical, curves, gallery, overview, space
+from bench.reporting.figures import (
+    comparison,
+    components,
+    convergence,
+    costs,
+    critical,
+    curves,
+    gallery,
+    modalities,
+    overview,
+    sensitivity,
+    space,
+)
 from bench.reporting.figures.index import figures_page
 from bench.reporting.figures.picture import Picture
 from bench.reporting.material import Material
 
-KINDS = (overview, comparison, critical, curves, space, gallery, convergence, costs)
+KINDS = (
+    overview,
+    comparison,
+    critical,
+    curves,
+    space,
+    gallery,
+    convergence,
+    costs,
+    components,
+    modalities,
+    sensitivity,
+)
 """In the order of the page's sections."""
 
 __all__ = ["KINDS", "Picture", "figures_page", "pictures_of"]
