@@ -201,13 +201,13 @@ class _Run:
         while tasks:
             aside = self._execute(tasks, execute)
             self.recorder.try_again()
-            if not self.recorder.has_room():
+            if not self.recorder.may_start():
                 self._leave(aside)
                 return
             tasks = self._wait_for_others(aside)
 
     def _admit(self, digest: str) -> bool:
-        return not self._stop() and self.recorder.has_room() and self._claims.take(digest) == "mine"
+        return not self._stop() and self.recorder.may_start() and self._claims.take(digest) == "mine"
 
     def _execute(self, tasks: list[Task], execute: Executor[Worked]) -> list[Task]:
         """Run tasks, record what ends, and return what was put aside."""

@@ -80,7 +80,7 @@ class Recorder:
         """Tell of a cell that another run has recorded."""
         self._tell(replace(self._recorded(cell), elsewhere=True))
 
-    def has_room(self) -> bool:
+    def may_start(self) -> bool:
         """Tell whether a cell may start, as far as the disk is concerned; from any thread.
 
         Hours of work are not worth starting if nothing of them can be kept: where little is free, or a record
@@ -92,20 +92,18 @@ class Recorder:
 
     def try_again(self) -> None:
         """Write what found no room before and does now."""
-        waiting, self._unwritten = self._unwritten, []
-        for item in waiting:
-            refusal = self._put(item)
-            if refusal:
-                self._unwritten.append(replace(item, refusal=refusal))
-            else:
+        for item in [*self._unwritten]:
+            if not self._put(item):
+                # Taken out before it is told: whoever listens may stop the run.
+                self._unwritten.remove(item)
                 self._refused = 0
                 self._tell(item.ended)
 
     def settle(self) -> None:
         """Try a last time, and give up what finds no room."""
         self.try_again()
-        given_up, self._unwritten = self._unwritten, []
-        for item in given_up:
+        while self._unwritten:
+            item = self._unwritten.pop(0)
             how = "it was done" if item.ended.status == "done" else f"it ended as {item.ended.status}"
             reason = f"{how}, but not recorded: {item.refusal}"
             self._tell(replace(item.ended, status="disk-full", reason=reason, on_disk=False))

@@ -177,23 +177,25 @@ def test_another_fault_of_the_folder_stops_the_run(
         Heard(six, tmp_path)
 
 
-def test_what_stops_the_run_lets_a_record_that_waits_for_room_be_tried_once_more(
+def test_what_stops_the_run_lets_records_that_wait_for_room_be_tried_once_more(
     six: list[Cell], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    begun: list[str] = []
-
-    def refuses(name: str) -> bool:
-        begun.append(name)
-        return len(begun) == 1
+    """Three wait; the listener stops the run at the first of them that is written after all."""
+    full = [True]
 
     def stop(event: CampaignEvent) -> None:
         if isinstance(event, Held):
+            full[0] = event.cell is not six[2]
+        if isinstance(event, Ended) and not stopped:
+            stopped.append(event.cell)
             raise KeyboardInterrupt
 
-    FullDisk(monkeypatch, refuses)
+    stopped: list[Cell] = []
+    FullDisk(monkeypatch, lambda name: full[0] and name in digests(six[:3]))
     with pytest.raises(KeyboardInterrupt):
         run_cells(six, Store(tmp_path), PLACE, execute=at_once(six), on_event=stop)
-    assert remaining(six, Store(tmp_path)) == six[1:]
+    assert stopped == [six[0]]
+    assert remaining(six, Store(tmp_path)) == six[3:]
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
