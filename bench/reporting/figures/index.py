@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Final
 
 from bench.reporting.figures.picture import Picture
+from bench.reporting.figures.saving import ENDINGS
 from bench.reporting.text import escape_markdown
 
-ENDINGS: Final = ("svg", "pdf", "png")
 FOLDER: Final = "figures"
 """Where the files are, seen from the page."""
 
