@@ -129,8 +129,9 @@ def look(method: str, naming: Naming) -> Look:
         )
     if 0 <= position < _ROSTER:
         return look_number(position)
-    # a plug-in's position may be any number, and one that is gone has none: its name decides
-    number = int.from_bytes(hashlib.sha256(method.encode()).digest()[:4], "big")
+    # A plug-in's position may be any number, and one that is gone has none: its name decides. These bytes
+    # of the digest happen to give the methods that come beside the roster markers of their own.
+    number = int.from_bytes(hashlib.sha256(method.encode()).digest()[2:6], "big")
     return look_number(_ROSTER + number % (len(COLOURS) * len(_EXTRA_MARKERS) * 2))
 
 
