@@ -50,8 +50,8 @@ def material(
             level = 0.5 + 0.2 * np.sin(place) + 0.02 * random.normal()
             for seed in range(seeds):
                 values = {one: np.clip(random.normal(level, 0.15, 40), 0, 1) for one in directions}
-                own = {"dataset": dataset, "modalities": tuple(modalities), "method": method, "seed": seed}
-                record = shelf.add(values, **own, **more)
+                own = {"method": method, "dataset": dataset, "modalities": tuple(modalities), **more}
+                record = shelf.add(values, seed=seed, **own)
                 costs = making.circumstances(
                     seconds={"fit": float(np.exp(3 * random.random())), "evaluate": 0.01 * (place + 1)},
                     peak_memory=2**28 + int(2**28 * random.random()),

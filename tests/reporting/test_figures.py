@@ -89,16 +89,16 @@ def test_no_records_give_no_figure_and_the_page_says_so() -> None:
 
 
 def test_kinds_profiles_and_data_versions_never_share_a_figure() -> None:
+    groups: list[dict[str, Any]] = [
+        {},
+        {"data_kind": "look-alike"},
+        {"profile": "paper"},
+        {"fingerprint": "0" * 16},
+    ]
     records = [
         record
-        for changes in (
-            {},
-            {"data_kind": "look-alike"},
-            {"profile": "paper"},
-            {"fingerprint": "0" * 16},
-        )
-        for dataset in ("one", "two")
-        for record in material(ROSTER[:4], (dataset,), seeds=1, **changes).records
+        for changes in groups
+        for record in material(ROSTER[:4], ("one", "two"), seeds=1, **changes).records
     ]
     mixed = replace(material(ROSTER[:4]), records=records)
     pictures = [*overview.pictures(mixed), *costs.pictures(mixed)]
