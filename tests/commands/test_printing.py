@@ -81,7 +81,7 @@ def test_a_name_that_no_record_has_is_an_error_not_an_empty_table(
 def test_status_counts_and_gives_every_reason(grid: Grid) -> None:
     said = say("status", "--results", grid.results)
     assert said.status == 0
-    assert said.out.splitlines()[-1] == "41 records: 22 done, 13 failed, 4 refused, 2 skipped"
+    assert said.out.splitlines()[-1] == "41 records: 22 done, 1 exited, 12 failed, 4 refused, 2 skipped"
     for record in grid.store.records():
         if record.failure is not None:
             assert f"{record.status}: {record.identity.title}: {record.failure.reason} " in said.out
@@ -100,13 +100,16 @@ def test_a_name_made_of_digits_is_not_shown_as_a_number(tmp_path: Path) -> None:
 
 
 def test_a_report_is_written_and_says_where(grid: Grid, tmp_path: Path) -> None:
-    said = say("report", "--results", grid.results, "--reports", tmp_path / "reports", "--plugin", FAULTS)
+    parts = (*TABLES, "--only", "statistics")
+    said = say(*parts, "--results", grid.results, "--reports", tmp_path / "reports", "--plugin", FAULTS)
     assert said.status == 0
     count, rest = said.out.split(" ", 1)
-    assert int(count) >= 25  # a page, and two datasets and all of them by two protocols in four formats
+    assert (
+        int(count) >= 29
+    )  # two pages, three files of statistics, and two datasets and all of them by two protocols in four formats
     assert rest == f"files from 41 records; read {tmp_path / 'reports' / 'tables.md'}\n"
     other = say(
-        *("report", "--results", grid.results, "--reports", tmp_path / "reports"),
+        *(*TABLES, "--results", grid.results, "--reports", tmp_path / "reports"),
         *("--protocols", "map@all,map@50/min", "--protocols", "map@all", "--selection", "last"),
     )
     assert other.status == 0
@@ -128,13 +131,14 @@ def test_a_report_is_written_and_says_where(grid: Grid, tmp_path: Path) -> None:
 def test_a_report_that_cannot_be_is_one_sentence(
     grid: Grid, tmp_path: Path, words: list[str], sentence: str
 ) -> None:
-    said = say("report", "--results", grid.results, "--reports", tmp_path, *words)
+    said = say(*TABLES, "--results", grid.results, "--reports", tmp_path, *words)
     assert said.status == 2
     assert sentence in said.err
     assert "Traceback" not in said.err
 
 
-PRINTING = [["results"], ["status"], ["report"]]
+TABLES = ["report", "--only", "tables"]
+PRINTING = [["results"], ["status"], TABLES]
 
 
 @pytest.mark.parametrize("words", PRINTING)
@@ -150,17 +154,25 @@ def damage(folder: Path, how: str) -> None:
     elif how == "empty":
         shutil.rmtree(folder)
         folder.mkdir()
+    elif how == "edited":
+        path = folder / "record.json"
+        path.write_text(path.read_text(encoding="utf-8").replace('"seed": ', '"seed": 1'), encoding="utf-8")
+    elif how == "moved":
+        old = folder.name
+        folder.rename(folder.with_name("0" * 20))
+        assert old != "0" * 20
     else:
         make_newer(folder)
 
 
-@pytest.mark.parametrize("how", ["truncated", "empty", "newer"])
+@pytest.mark.parametrize("how", ["truncated", "empty", "edited", "moved", "newer"])
 def test_a_damaged_record_is_named_left_out_and_gives_status_1(grid: Grid, tmp_path: Path, how: str) -> None:
     results = tmp_path / "results"
     shutil.copytree(grid.results, results)
     folder = next(folder for folder in sorted((results / "runs").iterdir()))
     damage(folder, how)
-    for words in (["results", "--format", "csv"], ["status"], ["report", "--reports", tmp_path / "reports"]):
+    folder = results / "runs" / ("0" * 20) if how == "moved" else folder
+    for words in (["results", "--format", "csv"], ["status"], [*TABLES, "--reports", tmp_path / "reports"]):
         said = say(*words, "--results", results)
         assert said.status == 1, words
         assert said.out
@@ -168,7 +180,9 @@ def test_a_damaged_record_is_named_left_out_and_gives_status_1(grid: Grid, tmp_p
         (warning,) = said.err.splitlines()
         assert warning.startswith(f"warning: left out: {folder}: ")
         assert ("layout version 99" in warning) == (how == "newer")
-    assert folder.name in (tmp_path / "reports" / "tables.md").read_text(encoding="utf-8")
+    overview = (tmp_path / "reports" / "tables.md").read_text(encoding="utf-8")
+    assert folder.name in overview.split("## Records left out")[1]
+    assert "of 40 recorded cells are done" in overview
 
 
 @pytest.mark.parametrize("words", PRINTING)

@@ -18,6 +18,7 @@ from bench.records import Record
 from bench.reporting import Material, write_report
 from tests.grid import FAULTS, Grid, only_plugins
 from tests.records import making
+from tests.reporting.making import HOSTILE
 
 
 def content(folder: Path) -> dict[str, bytes]:
@@ -130,6 +131,28 @@ def test_files_have_names_that_every_system_takes(tmp_path: Path) -> None:
         assert path.parent == tmp_path / "tables"
         assert path.name.isascii()
         assert not set(path.name) & set('/\\:*?"<>| ')
+
+
+def test_names_with_html_or_latex_in_them_are_markup_in_no_file(tmp_path: Path) -> None:
+    hostile = f"<script>alert(1)</script>{HOSTILE}\\input{{/etc/passwd}}"
+    names = {"method": hostile, "dataset": hostile, "variant": hostile}
+    records = [
+        making.record(),
+        making.record(method=hostile),
+        making.record(dataset=hostile),
+        making.record(variant=hostile),
+        making.record(seed=1, status="failed", reason=hostile, **names),
+    ]
+    material = Material(records, problems=[("x", hostile)])
+    write_report(material, tmp_path, parts=["tables", "statistics"])
+    files = content(tmp_path)
+    assert sum(b"alert" in text for text in files.values()) > 20
+    for name, text in files.items():
+        if name.endswith((".md", ".html")):
+            assert b"<script" not in text, name
+            assert b"<b>" not in text, name
+        if name.endswith(".tex"):
+            assert b"\\input" not in text, name
 
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="LaTeX is not installed")
