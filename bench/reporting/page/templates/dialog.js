@@ -47,7 +47,11 @@ document.addEventListener("click", (event) => {
   if (!dialog.contains(link)) context = contextOf(link);
   const places = link.dataset.records;
   const digests = places
-    ? places.split(" ").map((place) => data.records[Number(place)].digest)
+    ? places
+        .split(" ")
+        .map(Number)
+        .sort((one, other) => one - other)
+        .map((place) => data.records[place].digest)
     : [link.getAttribute("href").slice(MARK.length)];
   visit(digests);
 });
