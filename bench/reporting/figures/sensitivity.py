@@ -227,7 +227,7 @@ def _style(number: int, label: str, colour: str, *, joined: bool) -> dict[str, A
         "color": shown,
         "linestyle": dash if joined else "",
         "linewidth": 1.6 if label == "average" else 1.0,
-        "marker": {"average": "o", "validation": "s"}.get(label, way.marker),
+        "marker": {"average": "o", "validation": "D"}.get(label, way.marker),
         "markersize": 4,
         "markerfacecolor": shown if label == "average" else "white",
         "markeredgecolor": shown,
