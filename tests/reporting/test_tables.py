@@ -18,6 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.analysis import AVERAGE, Entry, Row, Table
+from bench.analysis.abbreviations import abbreviations
 from bench.reporting.tables import (
     Sheet,
     document,
@@ -28,7 +29,6 @@ from bench.reporting.tables import (
     table_csv,
     table_element,
 )
-from bench.analysis.abbreviations import abbreviations
 from bench.reporting.tables.latex_text import escape_latex
 from tests.reporting.making import HOSTILE, IT, entry, row, table
 
@@ -209,6 +209,12 @@ def test_twenty_directions_are_grouped_by_query_and_stacked_where_they_would_not
     assert "query→gallery: I image, T text, A audio, 3D 3d, V video; the average is over all 20." in markdown(
         sheet_of(wide("A"))
     )
+
+
+def test_long_labels_are_broken_and_do_not_shrink_the_numbers() -> None:
+    short, long = (latex(sheet_of(table(row(label, 0.1, 0.2, 0.3)))) for label in ("A" * 40, "A " * 21))
+    assert r"\begin{tabular}{lrrrr}" in short
+    assert r"\begin{tabular}{p{18em}rrrr}" in long
 
 
 @pytest.mark.parametrize(

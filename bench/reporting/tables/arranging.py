@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from bench.analysis.abbreviations import abbreviations
 from bench.analysis.marks import marks_note
 from bench.analysis.tables import AVERAGE, Direction, Entry, Row, Table
-from bench.analysis.abbreviations import abbreviations
 from bench.reporting.tables.sheet import Cell, Column, Line, Place, Sheet
 from bench.reporting.text import caption, file_stem
 

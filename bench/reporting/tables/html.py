@@ -21,6 +21,7 @@ _STYLE: Final = (
     "caption{text-align:left;font-weight:bold;padding:.5em 0}"
     "th,td{padding:.2em .6em;text-align:right;white-space:nowrap}"
     "tbody th,thead tr:first-child th:first-child{text-align:left;font-weight:normal}"
+    "tbody th{white-space:normal;min-width:12em;max-width:24em}"
     "thead{border-top:2px solid;border-bottom:1px solid}"
     "thead th[scope=colgroup]{text-align:center}"
     "tbody{border-bottom:2px solid}"

@@ -14,6 +14,9 @@ WIDEST: Final = 12
 NARROW: Final = 6
 """Columns of numbers that can still be read when they are shrunk to one column of a two-column page."""
 
+LONGEST: Final = 40
+"""Characters of a label that stand in one line."""
+
 _SHRINK: Final = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"
 """Makes what is wider than the text as wide as the text, and leaves anything else alone."""
 
@@ -44,7 +47,7 @@ def latex(sheet: Sheet) -> str:
         rf"\caption{{{escape_latex(sheet.caption)}}}",
         rf"\label{{tab:{sheet.name}}}",
         _SHRINK,
-        rf"\begin{{tabular}}{{l{'r' * width}}}",
+        rf"\begin{{tabular}}{{{_labels(sheet.lines)}{'r' * width}}}",
         r"\toprule",
         *_stacked(_part(sheet, part, width) for part in parts),
         r"\bottomrule",
@@ -53,6 +56,11 @@ def latex(sheet: Sheet) -> str:
         rf"\end{{{kind}}}",
     ]
     return "\n".join([*lines, ""])
+
+
+def _labels(lines: Sequence[Line]) -> str:
+    """Return the column of the labels: long ones are broken, since their width would shrink all the rest."""
+    return "p{18em}" if any(len(line.label) > LONGEST for line in lines) else "l"
 
 
 def _parts(sheet: Sheet) -> list[_Part]:
