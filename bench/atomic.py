@@ -8,11 +8,17 @@ import tempfile
 from pathlib import Path
 
 
-def write_whole(path: Path, content: bytes | str) -> None:
+def write_whole(path: Path, content: bytes | str, *, durable: bool = True) -> None:
     """Write under a temporary name beside ``path``, flush to the disk, rename.
 
     A reader sees the old file or the new one, also after a crash. Text becomes UTF-8 as it stands; an
     existing file keeps its permissions.
+
+    Args:
+        path: of the file.
+        content: all of it.
+        durable: whether it must outlive a crash of the machine right after this returns; what can be made
+            again need not wait for the disk.
 
     Raises:
         OSError: if the folder cannot be written or the disk is full; the old file is still there then.
@@ -24,8 +30,9 @@ def write_whole(path: Path, content: bytes | str) -> None:
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
         Path(temporary).chmod(mode)
         Path(temporary).replace(path)
     except BaseException:

@@ -41,3 +41,14 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(
         write_whole(place, "new")
     assert place.read_text() == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_what_can_be_made_again_need_not_wait_for_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited: list[int] = []
+    monkeypatch.setattr(os, "fsync", waited.append)
+    write_whole(tmp_path / "file", "new", durable=False)
+    assert (waited, (tmp_path / "file").read_text()) == ([], "new")
+    write_whole(tmp_path / "file", "newer")
+    assert len(waited) == 1

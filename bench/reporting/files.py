@@ -14,14 +14,22 @@ LIST: Final = ".generated"
 """Names what the last report wrote into a folder, so that the next one removes that and nothing else."""
 
 
-def write_file(path: Path, content: str | bytes) -> None:
+def write_file(path: Path, content: str | bytes, *, durable: bool = False) -> None:
     """Write a file under a temporary name, then rename it; an existing file keeps its permissions.
+
+    One that has this content already is left alone.
+
+    Args:
+        path: of the file.
+        content: all of it.
+        durable: whether it must outlive a crash right after; a report can be made again.
 
     Raises:
         UsageError: if it cannot be written there.
     """
     try:
-        write_whole(path.resolve(), content)  # a link stays a link to the same file
+        if not _holds(path, content):
+            write_whole(path.resolve(), content, durable=durable)  # a link stays a link to the same file
     except OSError as error:
         raise UsageError(f"cannot write {path}: {error.strerror or error}; choose another place") from error
 
@@ -43,6 +51,11 @@ def fill_folder(folder: Path, files: Mapping[str, str | bytes]) -> None:
         with contextlib.suppress(OSError):  # gone already, or made something else by the user
             (folder / name).unlink()
     write_file(folder / LIST, "".join(f"{name}\n" for name in sorted(files)))
+
+
+def _holds(path: Path, content: str | bytes) -> bool:
+    data = content.encode("utf-8") if isinstance(content, str) else content
+    return path.is_file() and path.stat().st_size == len(data) and path.read_bytes() == data
 
 
 def _listed(folder: Path) -> set[str]:

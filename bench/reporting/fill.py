@@ -44,7 +44,7 @@ def fill(document: Path, tables: Sequence[Table]) -> int:
             f"{document} has no place to fill; mark one with <!-- table: DATASET PROTOCOL --> and "
             "<!-- end of table --> on lines of their own"
         )
-    write_file(document, content if plain == text else content.replace("\n", "\r\n"))
+    write_file(document, content if plain == text else content.replace("\n", "\r\n"), durable=True)
     return count
 
 

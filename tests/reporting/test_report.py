@@ -124,6 +124,15 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
         write_tables([making.record()], tmp_path / "file")
 
 
+def test_a_file_that_would_be_the_same_is_left_alone(tmp_path: Path) -> None:
+    files = write_tables([making.record()], tmp_path)
+    before = {path: path.stat().st_ino for path in files}
+    write_tables([making.record()], tmp_path)
+    assert {path: path.stat().st_ino for path in files} == before
+    files[0].write_bytes(files[0].read_bytes()[::-1])
+    assert write_tables([making.record()], tmp_path)[0].read_text(encoding="utf-8").startswith("# mAP tables")
+
+
 def test_files_have_names_that_every_system_takes(tmp_path: Path) -> None:
     hostile = making.record(dataset="../my: données*?", variant="a/b", method="x|y")
     files = write_tables([hostile], tmp_path)
