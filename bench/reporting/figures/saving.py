@@ -79,8 +79,10 @@ def render(picture: Picture, endings: Sequence[str] = ENDINGS) -> dict[str, byte
 
 def _settle(figure: Figure) -> None:
     """Lay the figure out once, and not again for every format."""
-    figure.draw_without_rendering()
-    figure.set_layout_engine("none")
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        engine.execute(figure)
+        figure.set_layout_engine("none")
 
 
 def _saved(figure: Figure, ending: str) -> bytes:
