@@ -33,8 +33,9 @@ _FRAME: Final = 0.03
 """Inches around the figure, and around a result."""
 _HEAD: Final = 0.32
 _GAP: Final = 0.08
-_LINE: Final = 1.32 * SMALL / 72
-"""Inches of a line of text."""
+_SPACING: Final = 1.1
+_LINE: Final = 1.2 * _SPACING * SMALL / 72
+"""Inches of a line of text: matplotlib's lines are 1.2 times as high as their letters."""
 
 
 class _Box(NamedTuple):
@@ -122,10 +123,10 @@ def _show_query(axis: Axes, query: Query, box: _Box) -> None:
     else:
         text = _wrapped(query.item.text, room, 3)
     words = [*_wrapped(query.item.class_name, room, 2), f"AP {query.ap:.3f}"]
-    top = box.y + box.height / 2 + (len(text) + len(words)) * _LINE / 2
-    for place, line in enumerate([*text, *words]):
-        colour = INK if place < len(text) or not text else GREY
-        axis.text(left, top - place * _LINE, line, va="top", fontsize=SMALL, color=colour)
+    middle = box.y + box.height / 2
+    if text:  # its words stand below it, paler
+        _write(axis, text, left, middle + len(words) * _LINE / 2, INK)
+    _write(axis, words, left, middle - len(text) * _LINE / 2, GREY if text else INK)
 
 
 def _show_result(axis: Axes, result: Result, box: _Box) -> None:
@@ -137,9 +138,7 @@ def _show_result(axis: Axes, result: Result, box: _Box) -> None:
         _put_picture(axis, result.item, _inside(inner, 0.04))
     else:
         words = _wrapped(result.item.text or result.item.class_name, inner.width - 0.22, 3)
-        middle = inner.y + inner.height / 2 + len(words) * _LINE / 2
-        for place, line in enumerate(words):
-            axis.text(inner.x + 0.05, middle - place * _LINE, line, va="top", fontsize=SMALL, color=INK)
+        _write(axis, words, inner.x + 0.05, inner.y + inner.height / 2, INK)
     stroke: dict[str, Any] = {"linewidth": 0.9, "linestyle": (0, (2, 1.6))}
     if result.right:
         stroke = {"linewidth": 1.3, "linestyle": "-"}
@@ -173,6 +172,10 @@ def _put_picture(axis: Axes, item: Item, box: _Box) -> None:
     y = box.y + (box.height - scale * height) / 2
     extent = (x, x + scale * width, y, y + scale * height)
     axis.imshow(item.picture, extent=extent, interpolation="none", aspect="auto")
+
+
+def _write(axis: Axes, lines: Sequence[str], x: float, middle: float, colour: str) -> None:
+    axis.text(x, middle, "\n".join(lines), va="center", linespacing=_SPACING, fontsize=SMALL, color=colour)
 
 
 def _wrapped(text: str, inches: float, lines: int) -> list[str]:
