@@ -28,7 +28,7 @@ def costs(material: Material) -> Section:
                 title=data.dataset,
                 about=about_data(data),
                 methods=[cost.label for cost in members],
-                folded=True,
+                fold="all",
             )
         )
     said = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from bench.analysis.groups import Data
 from bench.reporting.tables import Cell, Column, Line, Sheet
@@ -14,6 +14,9 @@ _COUNT: Final = re.compile(r"\d{1,4}(-\d{1,4})?")
 """Such as seeds: ``5`` or ``3-5``."""
 WIDE: Final = 9
 """Columns from which a table has smaller letters."""
+
+
+Fold = Literal["", "numbers", "all"]
 
 
 class About(NamedTuple):
@@ -56,7 +59,7 @@ class Exhibit:
         directions: per column, query and gallery of its numbers; none where they are no mAP.
         selection: rule that chose the state.
         said: sentences before it.
-        folded: whether it opens on request only.
+        fold: what opens on request only: nothing, its numbers, or all of it.
     """
 
     sheet: Sheet
@@ -68,7 +71,7 @@ class Exhibit:
     directions: Sequence[tuple[str, str]] = ()
     selection: str = ""
     said: Sequence[str] = ()
-    folded: bool = False
+    fold: Fold = ""
 
     @property
     def wide(self) -> bool:
@@ -80,6 +83,14 @@ class Exhibit:
         """Return for each column whether it holds words, and neither numbers nor reasons for their lack."""
         return [
             not any(cell.number is not None or cell.missing or _COUNT.fullmatch(cell.text) for cell in cells)
+            for cells in zip(*(line.cells for line in self.sheet.lines), strict=True)
+        ]
+
+    @property
+    def varied(self) -> list[bool]:
+        """Return for each column whether any of its numbers has a deviation."""
+        return [
+            any(cell.spread for cell in cells)
             for cells in zip(*(line.cells for line in self.sheet.lines), strict=True)
         ]
 

@@ -30,8 +30,9 @@ _Sources = Mapping[tuple[Data, str, str, Direction], tuple[str, ...]]
 def statistics(material: Material) -> Section:
     """Return the section of what tests show and cannot show."""
     sources = _sources(material.tables)
-    across = [_exhibit(passage, sources) for passage in across_passages(material.standings)]
-    paired = [_exhibit(passage, sources) for passage in paired_passages(material.shown_families)]
+    first = material.protocols[0]
+    across = [_exhibit(passage, sources, first) for passage in across_passages(material.standings)]
+    paired = [_exhibit(passage, sources, first) for passage in paired_passages(material.shown_families)]
     parts = [Part("Over datasets", (ACROSS_NOTE,), across), Part("Paired by query", (PAIRED_NOTE,), paired)]
     return Section("statistics", "Statistics", [part for part in parts if part.exhibits])
 
@@ -45,12 +46,12 @@ def _sources(tables: Iterable[Table]) -> _Sources:
     }
 
 
-def _exhibit(passage: Passage, sources: _Sources) -> Exhibit:
+def _exhibit(passage: Passage, sources: _Sources, first: str) -> Exhibit:
     about = passage.about
     if isinstance(about, Block):
         name = file_stem("across", about.kind, about.profile, about.protocol)
         tested = About("", about.kind, about.profile, about.protocol)
-        title = f"{len(about.datasets)} datasets"
+        title = about.datasets[0] if len(about.datasets) == 1 else f"{len(about.datasets)} datasets"
         datas = list(dict.fromkeys(data for data, protocol, *_ in sources if _fits(data, protocol, about)))
     else:
         name = f"paired_{stem_of(about.data)}_{file_stem(about.protocol)}"
@@ -64,7 +65,7 @@ def _exhibit(passage: Passage, sources: _Sources) -> Exhibit:
         about=tested,
         methods=[" ".join(finding.labels) for finding in passage.findings],
         said=passage.sentences,
-        folded=True,
+        fold="numbers" if tested.protocol == first else "all",
     )
 
 

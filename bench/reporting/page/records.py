@@ -93,7 +93,7 @@ def records_list(records: Sequence[Record], naming: Naming) -> Exhibit:
         methods=[f"{name_of(record, naming)} {record.identity.method}" for record in records],
         abouts=[about_data(data_of(record)) for record in records],
         anchors=[f"record-{record.digest}" for record in records],
-        folded=True,
+        fold="all",
     )
 
 

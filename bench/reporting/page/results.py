@@ -25,17 +25,16 @@ _MARKS_NOTE: Final = (
 
 
 def results(material: Material) -> Section:
-    """Return the section of all mAP tables."""
-    parts = [Part(said=(_MARKS_NOTE,))] if material.tables else []
+    """Return the section of all mAP tables; of several protocols the first is open."""
+    first = material.protocols[0]
+    tables = [_table(one, one.protocol != first) for one in material.tables]
+    overalls = [_overall(one, one.protocol != first) for one in material.overalls]
+    shared = _shared_notes(tables)
+    parts = [Part(said=(_MARKS_NOTE,), notes=shared)] if tables else []
     for kind, title, said in (("real", "Real data", ()), ("look-alike", "Look-alikes", (LOOK_ALIKE_NOTE,))):
-        first = material.protocols[0]
-        tables = [_table(one, one.protocol != first) for one in material.tables if one.kind == kind]
-        if tables:
-            overalls = [_overall(one, one.protocol != first) for one in material.overalls if one.kind == kind]
-            exhibits, shared = [*overalls, *tables], _shared_notes(tables)
-            parts.append(
-                Part(title, said, [_without(one, shared) for one in exhibits], notes=shared, kind=kind)
-            )
+        exhibits = [_without(one, shared) for one in (*overalls, *tables) if one.about.kind == kind]
+        if exhibits:
+            parts.append(Part(title, said, exhibits, kind=kind))
     return Section("tables", "mAP tables", parts)
 
 
@@ -63,7 +62,7 @@ def _table(table: Table, folded: bool) -> Exhibit:
         methods=[f"{row.label} {row.method}" for row in table.rows],
         directions=table.columns,
         selection=table.selection,
-        folded=folded,
+        fold="all" if folded else "",
     )
 
 
@@ -75,5 +74,5 @@ def _overall(overall: Overall, folded: bool) -> Exhibit:
         methods=[line.label for line in overall.lines],
         directions=[AVERAGE] * len(overall.datasets),
         selection=overall.selection,
-        folded=folded,
+        fold="all" if folded else "",
     )

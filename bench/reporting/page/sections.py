@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -14,17 +14,18 @@ from bench.reporting.page.results import results
 from bench.reporting.page.section import Part, Section
 from bench.reporting.page.studies import ablations, optimism, published
 
-_SECTIONS: Final[Sequence[tuple[Callable[[Material], Section], Sequence[str]]]] = (
-    (results, ("mAP",)),
-    (statistics, ("Differences", "Ranks over datasets")),
-    (published, ()),
-    (optimism, ()),
-    (ablations, ("Ablations", "Sensitivity", "Choices")),
-    (costs, ("Time and memory",)),
-    (methods, ()),
-    (without_result, ()),
+_SECTIONS: Final[Sequence[tuple[Callable[[Material], Section], Mapping[str, str]]]] = (
+    (results, {"mAP": "At a glance"}),
+    (statistics, {"Differences": "", "Ranks over datasets": ""}),
+    (published, {}),
+    (optimism, {}),
+    (ablations, {"Ablations and settings": "Charts"}),
+    (costs, {"Time and memory": "Against mAP"}),
+    (methods, {}),
+    (without_result, {}),
 )
-"""What makes each section, and the sections of figures that stand in it; others have one of their own."""
+"""What makes each section, and the figures' sections that stand in it with other headings where these are
+not their own; the remaining figures have a section for themselves."""
 
 _AFTER: Final = "ablations"
 """Where the figures stand that belong to no section."""
@@ -39,7 +40,9 @@ def sections_of(material: Material, drawings: Sequence[Drawing]) -> list[Section
     for make, names in _SECTIONS:
         section = make(material)
         figures = [
-            Part(name, drawings=by_name.pop(name)) for name in (section.title, *names) if name in by_name
+            Part(heading or name, drawings=by_name.pop(name))
+            for name, heading in names.items()
+            if name in by_name
         ]
         found.append(replace(section, parts=[*section.parts, *figures]))
     others = Section("figures", "Figures", [Part(name, drawings=own) for name, own in by_name.items()])

@@ -10,7 +10,7 @@ from bench.reporting.ablations.components import choice_sheet, component_sheet
 from bench.reporting.ablations.page import missing
 from bench.reporting.ablations.sensitivity import sensitivity_sheet
 from bench.reporting.material import Material
-from bench.reporting.page.exhibits import NOTHING, About, Exhibit, about_data
+from bench.reporting.page.exhibits import NOTHING, About, Exhibit, Fold, about_data
 from bench.reporting.page.section import Part, Section
 from bench.reporting.tables import Sheet
 from bench.reporting.text import stem_of
@@ -54,7 +54,7 @@ def published(material: Material) -> Section:
     exhibits = []
     for sheet in ledger_words.ledger_sheets(lines, material.naming):
         about = abouts.get(sheet.name, NOTHING)
-        exhibits.append(_exhibit(sheet, about, "", folded=len(sheet.lines) > _LONG))
+        exhibits.append(_exhibit(sheet, about, "", fold="numbers" if len(sheet.lines) > _LONG else ""))
     lists: list[tuple[str, Sequence[str]]] = [
         ("What nobody ran yet, and how to run it", ledger_words.commands(lines)),
         ("Not in this project", ledger_words.absent_names(lines)),
@@ -79,11 +79,11 @@ def optimism(material: Material) -> Section:
     return Section("optimism", "Selection optimism", [Part(said=said, exhibits=exhibits)])
 
 
-def _exhibit(sheet: Sheet, about: About, method: str, *, folded: bool = False) -> Exhibit:
+def _exhibit(sheet: Sheet, about: About, method: str, fold: Fold = "") -> Exhibit:
     return Exhibit(
         sheet,
         title=sheet.caption,
         about=about,
         methods=[f"{method} {line.label}" for line in sheet.lines],
-        folded=folded,
+        fold=fold,
     )
