@@ -138,6 +138,36 @@ def test_room_is_found_by_trying_and_nothing_stays(store: Store, monkeypatch: py
     assert seems_free(store.root / "gone") == 0
 
 
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="open files are not shown here")
+@pytest.mark.parametrize("threads", [True, False], ids=["with threads", "where no thread can be started"])
+def test_every_file_and_folder_of_a_record_is_flushed_before_it_is_renamed(
+    store: Store, monkeypatch: pytest.MonkeyPatch, threads: bool
+) -> None:
+    done: list[str] = []
+    flush, rename = os.fsync, Path.rename
+
+    def note_flush(handle: int) -> None:
+        done.append(Path(f"/proc/self/fd/{handle}").readlink().name)
+        flush(handle)
+
+    def note_rename(path: Path, target: Path) -> Path:
+        done.append("rename")
+        return rename(path, target)
+
+    def refuse(*_: object) -> NoReturn:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr("os.fsync", note_flush)
+    monkeypatch.setattr(Path, "rename", note_rename)
+    if not threads:
+        monkeypatch.setattr("threading.Thread.start", refuse)
+    assert write(store)
+    *before, renamed, last = done
+    assert (renamed, last) == ("rename", "runs")
+    (folder,) = [name for name in before if name.startswith(".tmp-")]
+    assert sorted(before) == sorted([folder, *(path.name for path in (store.runs / DIGEST).iterdir())])
+
+
 def test_a_file_system_that_cannot_flush_directories_will_do(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
