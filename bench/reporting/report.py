@@ -26,12 +26,13 @@ from bench.reporting.method_pages import method_pages
 from bench.reporting.optimism import optimism_csv, optimism_page
 from bench.reporting.statistics import statistics_page
 from bench.reporting.statistics_files import statistics_files
-from bench.reporting.tables import markdown, shown_tables, table_files
+from bench.reporting.tables import shown_tables, table_files
 from bench.reporting.tuning import tuning_page
 
 Part = Literal["tables", "statistics", "figures", "page"]
 PARTS: Final[tuple[Part, ...]] = ("tables", "statistics", "figures", "page")
 
+PAGE: Final = "index.html"
 ROSTER_NOTE = (
     "The 15 baselines are this project's roster: the DRCL paper's own list of baselines "
     "is not public in the sources used."
@@ -45,7 +46,7 @@ def write_report(
     parts: Collection[Part] = PARTS,
     documents: Sequence[Path] = (),
 ) -> list[Path]:
-    """Write the parts of a report into ``folder`` and return their files, each part's overview first.
+    """Write the parts of a report into ``folder``; returns their files, the page first, then overviews.
 
     Files that an earlier report wrote for records that are gone are removed, so that the folder shows the
     records as they are; parts that are not asked for stay as they were.
@@ -67,13 +68,15 @@ def write_report(
         written += _write_drawn(material, folder, parts)
     for document in documents:
         fill(document, material.tables)
-    return written
+    return sorted(written, key=lambda path: path.name != PAGE)
 
 
 def _write_tables(material: Material, folder: Path) -> list[Path]:
-    files = table_files(material)
+    shown = shown_tables(material)
+    files = table_files(shown)
     overview = folder / "tables.md"
-    write_file(overview, _overview(material))
+    texts = [(table.kind, files[f"{table.sheet.name}.md"]) for table in shown]
+    write_file(overview, _overview(material, texts))
     fill_folder(folder / "tables", files)
     return [overview, *(folder / "tables" / name for name in files)]
 
@@ -119,7 +122,7 @@ def _write_drawn(material: Material, folder: Path, parts: Collection[Part]) -> l
     written: list[Path] = []
     if "page" in parts:
         drawn = [(picture, files[f"{picture.stem}.svg"].decode("utf-8")) for picture in pictures]
-        written.append(folder / "index.html")
+        written.append(folder / PAGE)
         write_file(written[0], page_html(material, drawn, "figures" if beside else ""))
     if beside:
         written.append(folder / "figures.md")
@@ -129,7 +132,8 @@ def _write_drawn(material: Material, folder: Path, parts: Collection[Part]) -> l
     return written
 
 
-def _overview(material: Material) -> str:
+def _overview(material: Material, tables: Sequence[tuple[str, str]]) -> str:
+    """Return the page of all tables, which are given by kind and as Markdown."""
     records, problems = material.records, material.problems
     done = sum(record.status == "done" for record in records)
     parts = [
@@ -149,7 +153,7 @@ def _overview(material: Material) -> str:
         + (" What `tune` tried: [tuning/trials.md](tuning/trials.md)." if material.tunings else ""),
     ]
     for kind, title in (("real", "## Real data"), ("look-alike", "## Look-alikes")):
-        chosen = [markdown(table.sheet) for table in shown_tables(material) if table.kind == kind]
+        chosen = [table for own, table in tables if own == kind]
         if chosen:
             parts += [title, *chosen]
     parts += _without_result(records)

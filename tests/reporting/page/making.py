@@ -28,7 +28,11 @@ Arrays = dict[str, dict[Series, Any]]
 
 
 def done(
-    level: float, arrays: Arrays, modalities: Sequence[str] = ("image", "text"), **changes: Any
+    level: float,
+    arrays: Arrays,
+    modalities: Sequence[str] = ("image", "text"),
+    rules: Sequence[str] = ("best", "last"),
+    **changes: Any,
 ) -> Record:
     """Return a finished record of average precisions around a level, which are put among the arrays."""
     record = making.record(modalities=tuple(modalities), **changes)
@@ -38,7 +42,7 @@ def done(
     metrics = []
     for place, (query, gallery) in enumerate(permutations(modalities, 2)):
         for protocol in PROTOCOLS:
-            for rule in ("best", "last"):
+            for rule in rules:
                 values = np.clip(level + 0.01 * place + 0.05 * random.normal(size=QUERIES), 0, 1)
                 own[Series(rule, protocol, query, gallery)] = values
                 metrics.append(
@@ -63,7 +67,7 @@ def records_of(arrays: Arrays) -> list[Record]:
     for seed in range(3):
         for method, level in (("drcl", 0.6), ("sdml", 0.7), (HOSTILE, 0.5)):
             found.append(done(level, arrays, seed=seed, method=method))
-        fake = {"data_kind": "look-alike", "dataset": "many", "fingerprint": "e" * 16, "seed": seed}
+        fake: dict[str, Any] = {"data_kind": "look-alike", "dataset": "many", "fingerprint": "e" * 16, "seed": seed}
         found += [
             done(0.3, arrays, ("image", "text", "audio"), method=name, **fake) for name in ("drcl", "mcca")
         ]

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from bench.analysis.groups import Data
+from bench.analysis.published import Published, Value
 from bench.records import Record
 from bench.reporting import Material, write_report
 from bench.reporting.page import page_html
@@ -215,11 +216,33 @@ def test_control_characters_and_turned_writing_do_not_reach_the_words_of_the_pag
     assert "a\N{REPLACEMENT CHARACTER}b" in body
 
 
-@pytest.mark.parametrize("parts", [["page"], ["page", "figures"]])
+@pytest.mark.parametrize("parts", [["page"], ["tables", "page", "figures"]])
 def test_the_report_writes_the_page_and_draws_what_it_needs(tmp_path: Path, parts: list[Any]) -> None:
     records: list[Record] = [making.record()]
     written = write_report(Material(records), tmp_path, parts=parts)
     assert written[0] == tmp_path / "index.html"
-    page = (tmp_path / "index.html").read_text(encoding="utf-8")
-    assert "Published values" in page
     assert (tmp_path / "figures.md").exists() == ("figures" in parts)
+
+
+def test_published_values_optimism_and_variants_stand_on_the_page() -> None:
+    arrays: Arrays = {}
+    rules = ("best", "last", "oracle")
+    records = [done(0.5, arrays, rules=rules, seed=seed, method="drcl") for seed in range(2)]
+    records.append(done(0.4, arrays, method="drcl", variant="without_something"))
+    value = Value("drcl", "Nothing", "I2T", "MAP@all", 0.5, "A paper")
+    page = page_html(material_of(records, arrays, published=Published((value,))))
+    sections = {name: page[page.index(f'id="{name}"') :] for name in ("ledger", "optimism", "ablations")}
+    assert "not in this project" in sections["ledger"][: sections["ledger"].index("</table>")]
+    assert "oracle - best" in sections["optimism"][: sections["optimism"].index("</table>")]
+    assert "without_something" in sections["ablations"][: sections["ablations"].index("</table>")]
+
+
+@pytest.mark.slow
+def test_the_page_of_400_records_of_five_modalities_stays_small() -> None:
+    arrays: Arrays = {}
+    five = ("image", "text", "audio", "3d", "video")
+    methods = [f"method{place}" for place in range(40)]
+    records = [done(0.5, arrays, five, method=method, seed=seed) for method in methods for seed in range(10)]
+    assert len(records) == 400
+    page = page_html(material_of(records, {}))
+    assert len(page.encode("utf-8")) < 4e6  # figures have the rest of 5 MB; of a full grid they need 1.5
