@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from bench.reporting.material import Material
@@ -34,10 +35,10 @@ def shown_tables(material: Material) -> list[Shown]:
     return shown + [Shown(table.kind, sheet_of(table), table_csv(table)) for table in material.tables]
 
 
-def table_files(material: Material) -> dict[str, str]:
+def table_files(shown: Iterable[Shown]) -> dict[str, str]:
     """Return file name -> content: Markdown, LaTeX, HTML and CSV of every table."""
     files: dict[str, str] = {}
-    for _, sheet, values in shown_tables(material):
+    for _, sheet, values in shown:
         forms = {".md": markdown(sheet), ".tex": latex(sheet), ".html": document(sheet), ".csv": values}
         files |= {f"{sheet.name}{ending}": form for ending, form in forms.items()}
     return files
