@@ -87,7 +87,9 @@ def command(
         problems=problems,
         trials=list(TrialStore(results).read()),
         trace=store.trace,
-        per_query=store.per_query,
+        per_query=lambda digest: store.per_query(
+            digest, lambda series: series.protocol in ids and series.selection in (selection, "none")
+        ),
         view=store.view,
         every_pair=every_pair,
     )

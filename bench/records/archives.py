@@ -6,7 +6,7 @@ import io
 import re
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -48,12 +48,15 @@ def pack(arrays: Mapping[str, NDArray[Any]], *, compressed: bool) -> bytes:
     return buffer.getvalue()
 
 
-def unpack(content: bytes, largest: int | None = None) -> dict[str, NDArray[Any]]:
+def unpack(
+    content: bytes, largest: int | None = None, wanted: Callable[[str], bool] = lambda _: True
+) -> dict[str, NDArray[Any]]:
     """Return the arrays of `pack`.
 
     Args:
         content: of the file.
         largest: bytes that the arrays may take together; None for any number.
+        wanted: whether an array is to be read, by its name.
 
     Raises:
         ValueError: if this is no such archive, one that would need pickle, or one that is larger.
@@ -64,7 +67,8 @@ def unpack(content: bytes, largest: int | None = None) -> dict[str, NDArray[Any]
             size = sum(member.file_size for member in members)
             if largest is not None and size > largest:
                 raise ValueError(f"it would take {size:,} bytes, more than the {largest:,} allowed")
-            return {member.filename.removesuffix(".npy"): _array(archive, member) for member in members}
+            named = ((member.filename.removesuffix(".npy"), member) for member in members)
+            return {name: _array(archive, member) for name, member in named if wanted(name)}
     except _READING_ERRORS as error:
         raise ValueError(str(error)) from error
 

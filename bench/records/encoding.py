@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
@@ -127,14 +127,17 @@ def encode_per_query(per_query: Mapping[tuple[str, str, str, str], ArrayLike]) -
     return pack(arrays, compressed=False)
 
 
-def decode_per_query(content: bytes) -> dict[Series, NDArray[np.float64]]:
-    """Return the arrays of `encode_per_query`.
+def decode_per_query(
+    content: bytes, wanted: Callable[[Series], bool] = lambda _: True
+) -> dict[Series, NDArray[np.float64]]:
+    """Return the arrays of `encode_per_query`, or those that are ``wanted``.
 
     Raises:
         Damaged: if this is no such archive, or one that would need pickle.
     """
     try:
-        return {_series(key): np.asarray(values, np.float64) for key, values in unpack(content).items()}
+        arrays = unpack(content, wanted=lambda key: wanted(_series(key)))
+        return {_series(key): np.asarray(values, np.float64) for key, values in arrays.items()}
     except (ValueError, TypeError) as error:
         raise Damaged(f"{PER_QUERY} cannot be read: {error}") from error
 

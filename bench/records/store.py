@@ -161,13 +161,21 @@ class Store:
         """
         return self._one(digest, _decode)
 
-    def per_query(self, digest: str) -> dict[Series, NDArray[np.float64]]:
+    def per_query(
+        self, digest: str, wanted: Callable[[Series], bool] = lambda _: True
+    ) -> dict[Series, NDArray[np.float64]]:
         """Return the average precision of every query ``(n_queries,)``, by what was evaluated.
+
+        Args:
+            digest: of the record.
+            wanted: what to read; the rest costs no time.
 
         Raises:
             DataError: if there is no such record or it is damaged.
         """
-        return self._one(digest, lambda _, files: encoding.decode_per_query(files[encoding.PER_QUERY]))
+        return self._one(
+            digest, lambda _, files: encoding.decode_per_query(files[encoding.PER_QUERY], wanted)
+        )
 
     def trace(self, digest: str) -> list[dict[str, Value]]:
         """Return the rows of the training's trace, empty cells left out.

@@ -41,7 +41,8 @@ class Material:
         problems: damaged records (folder, sentence), to be named.
         trials: of `tune`.
         trace: gives a record's trace by its digest.
-        per_query: gives a record's average precisions per query by its digest.
+        per_query: gives a record's average precisions per query by its digest, those of ``protocols`` and
+            ``selection`` at least.
         view: gives what is drawn of a record by its digest; None where it has nothing of the kind.
         every_pair: whether every row is compared with every other, and not with the reference alone; the
             marks in the tables stay those of the reference.
