@@ -44,7 +44,8 @@ class Store:
     """Writes, finds and reads records.
 
     Every file of a record is checked against ``sha256sums.txt`` before it is believed: a truncated or edited
-    record counts as absent, is named in `problems`, and the next run makes it again.
+    record counts as absent, is named in `problems`, and the next run makes it again. What asks for one file
+    of a record reads and checks that one alone.
 
     Attributes:
         root: the results folder; it need not exist for reading.
@@ -173,9 +174,11 @@ class Store:
         Raises:
             DataError: if there is no such record or it is damaged.
         """
-        return self._one(
-            digest, lambda _, files: encoding.decode_per_query(files[encoding.PER_QUERY], wanted)
-        )
+
+        def read(_: Path, files: dict[str, bytes]) -> dict[Series, NDArray[np.float64]]:
+            return encoding.decode_per_query(files[encoding.PER_QUERY], wanted)
+
+        return self._one(digest, read, encoding.PER_QUERY)
 
     def trace(self, digest: str) -> list[dict[str, Value]]:
         """Return the rows of the training's trace, empty cells left out.
@@ -183,7 +186,9 @@ class Store:
         Raises:
             DataError: if there is no such record or it is damaged.
         """
-        return self._one(digest, lambda _, files: encoding.decode_trace(files[encoding.TRACE]))
+        return self._one(
+            digest, lambda _, files: encoding.decode_trace(files[encoding.TRACE]), encoding.TRACE
+        )
 
     def view(self, digest: str) -> View | None:
         """Return what is drawn of the cell; None where the record has nothing of the kind.
@@ -195,7 +200,7 @@ class Store:
         def read(_: Path, files: dict[str, bytes]) -> View | None:
             return decode_view(files[encoding.VIEW]) if encoding.VIEW in files else None
 
-        return self._one(digest, read)
+        return self._one(digest, read, encoding.VIEW)
 
     def log(self, digest: str) -> str:
         """Return what the cell printed.
@@ -203,7 +208,9 @@ class Store:
         Raises:
             DataError: if there is no such record or it is damaged.
         """
-        return self._one(digest, lambda _, files: files[encoding.LOG].decode("utf-8", "replace"))
+        return self._one(
+            digest, lambda _, files: files[encoding.LOG].decode("utf-8", "replace"), encoding.LOG
+        )
 
     def _sound(self, interpret: Callable[[Path, dict[str, bytes]], T]) -> Iterator[T]:
         """Interpret every folder whose files agree with their checksums; note the others."""
@@ -224,15 +231,15 @@ class Store:
                 continue
             yield found
 
-    def _one(self, digest: str, interpret: Callable[[Path, dict[str, bytes]], T]) -> T:
-        """Interpret the files of one record, which agree with their checksums.
+    def _one(self, digest: str, interpret: Callable[[Path, dict[str, bytes]], T], name: str = "") -> T:
+        """Interpret the files of one record, or the one of this ``name``; they agree with their checksums.
 
         Raises:
-            DataError: if there is none or it is damaged.
+            DataError: if there is none or what is read is damaged.
         """
         folder = self.runs / digest
         try:
-            return interpret(folder, _load(folder))
+            return interpret(folder, _load(folder, name))
         except FileNotFoundError as error:
             raise DataError(f"there is no record {digest} in {self.runs}") from error
         except Damaged as error:
@@ -262,25 +269,25 @@ def record_files(
     return {**files, encoding.SUMS: encoding.encode_sums(files)}
 
 
-def _load(folder: Path) -> dict[str, bytes]:
-    """Return a record's files, each equal to its checksum.
+def _load(folder: Path, name: str = "") -> dict[str, bytes]:
+    """Return a record's files, or the one of this ``name`` if it has it; each equal to its checksum.
 
     Raises:
         FileNotFoundError: if there is no such folder.
         Damaged: if a file is missing or changed.
     """
     try:
-        return _read_checked(folder)
+        return _read_checked(folder, name)
     except Damaged:
         # It may have been replaced between two reads; a second look tells.
-        return _read_checked(folder)
+        return _read_checked(folder, name)
 
 
-def _read_checked(folder: Path) -> dict[str, bytes]:
+def _read_checked(folder: Path, only: str) -> dict[str, bytes]:
     if _DIGEST.fullmatch(folder.name) is None and not folder.name.startswith("."):
         raise Damaged("its name is not the 20 hexadecimal digits of a cell")
     sums = encoding.decode_sums(_read_file(folder, encoding.SUMS))
-    files = {name: _read_file(folder, name) for name in sums}
+    files = {name: _read_file(folder, name) for name in sums if only in ("", name)}
     for name, content in files.items():
         if hashlib.sha256(content).hexdigest() != sums[name]:
             raise Damaged(f"{name} was truncated or edited: it differs from its checksum")

@@ -208,6 +208,24 @@ def test_a_sealed_file_that_cannot_be_read_is_named(
         read(store, folder.name)
 
 
+def test_who_asks_for_one_file_gets_it_checked_and_no_other_read(store: Store) -> None:
+    record = making.record()
+    write(store, record)
+    (store.root / "runs" / record.digest / "trace.csv").write_text("epoch\n1\n")
+    assert len(store.per_query(record.digest)) == 3
+    assert store.log(record.digest) == "log"
+    with pytest.raises(DataError, match=r"trace\.csv was truncated or edited"):
+        store.trace(record.digest)
+    assert list(store.records()) == []
+
+
+def test_only_the_average_precisions_that_are_wanted_are_read(store: Store) -> None:
+    record = making.record()
+    write(store, record)
+    found = store.per_query(record.digest, lambda series: series.protocol == "map@all")
+    assert set(found) == {Series(*key) for key in making.per_query() if key[1] == "map@all"}
+
+
 def test_stray_folders_are_named_and_stray_files_ignored(store: Store) -> None:
     write(store, making.record())
     (store.runs / "copy of a record").mkdir()
