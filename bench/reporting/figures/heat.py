@@ -19,6 +19,8 @@ _BLUE: Final = (0x00, 0x55, 0xAA)
 _RED: Final = (0xCC, 0x11, 0x00)
 _STEPS: Final = 12
 """Shades on each side of white: so few that cells of one shade are one shape, which makes small files."""
+_BOLD: Final = 1.16
+"""How much wider than plain letters bold ones with a gap are at most."""
 _ROW: Final = 0.165
 _WIDEST: Final = 0.42
 _GAP: Final = 0.06
@@ -74,7 +76,7 @@ def draw_heat(heat: Heat) -> Figure:
     axis.set(xlim=(0, len(heads)), ylim=(len(names), 0))
     axis.axis("off")
     _shade(axis, heat)
-    _print(axis, heat, SMALL if cell > 0.28 else SMALL - 1)
+    _print(axis, heat, cell)
     for place, name in enumerate(names):
         axis.text(-_GAP / cell, place + 0.5, name, ha="right", va="center_baseline", fontsize=BODY)
     for place, head in enumerate(heads):
@@ -100,7 +102,9 @@ def _shade(axis: Axes, heat: Heat) -> None:
         axis.add_patch(PathPatch(shape, facecolor=_colour(step / _STEPS), edgecolor="white", linewidth=0.6))
 
 
-def _print(axis: Axes, heat: Heat, size: float) -> None:
+def _print(axis: Axes, heat: Heat, room: float) -> None:
+    texts = {cell.text for cells in heat.cells for cell in cells}
+    size = min(SMALL, SMALL * room / (_BOLD * widest(texts, SMALL)))
     cells = [(row, column, cell) for row, cells in enumerate(heat.cells) for column, cell in enumerate(cells)]
     # Those that look alike one after another: their style is then said once in a file.
     for row, column, cell in sorted(cells, key=lambda one: (one[2].pale, one[2].bold)):
