@@ -97,5 +97,8 @@ function hidden(element) {
 }
 
 form.addEventListener("input", filter);
-form.addEventListener("reset", () => setTimeout(filter));
+form.querySelector("button").addEventListener("click", () => {
+  form.reset();
+  filter();
+});
 form.addEventListener("submit", (event) => event.preventDefault());
