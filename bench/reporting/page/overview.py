@@ -125,8 +125,9 @@ def _what_was_run(material: Material) -> Exhibit:
     lines, abouts = [], []
     for data, members in by_data(material.records).items():
         who = members[0].identity
-        modalities = max((record.identity.modalities for record in members), key=len)
-        order = material.naming.modalities(who.dataset) or modalities
+        present = dict.fromkeys(name for record in members for name in record.identity.modalities)
+        known = [name for name in material.naming.modalities(who.dataset) if name in present]
+        order = dict.fromkeys([*known, *present])
         done = sum(record.status == "done" for record in members)
         cells = (
             *(Cell(data.kind), Cell(data.profile), Cell(", ".join(order)), Cell(data.fingerprint[:8])),
