@@ -11,7 +11,7 @@ from pathlib import Path
 from bench.atomic import write_whole
 from bench.contract import DataError, DataKind
 from bench.data import partition
-from bench.data.caps import Caps, caps_of
+from bench.data.caps import PARTS, Caps, caps_of
 from bench.data.look_alike import rule_digest
 from bench.data.source import Source, source_of
 
@@ -48,11 +48,8 @@ def fingerprint(source: Source, caps: Caps | None, cache: Path | None = None) ->
     """
     if source.kind == "look-alike" and source.loader is not None:
         return rule_digest(source.loader.card, caps)
-    limits = (
-        None
-        if caps is None
-        else {part: limit for part, limit in caps.described().items() if part != "dimension"}
-    )
+    # width and classes are limited in look-alikes only: real rows stay as they are
+    limits = None if caps is None else {part: getattr(caps, part) for part in PARTS}
     facts = {
         "name": None if source.loader is None else source.loader.card.name,
         "split": None if source.loader is None else source.loader.card.split,

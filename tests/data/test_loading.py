@@ -27,6 +27,7 @@ from bench.contract import (
 )
 from bench.contract import ModalityCard as Card
 from bench.data import (
+    QUICK,
     QUICK_LOOK_ALIKE,
     Caps,
     card_of,
@@ -160,6 +161,15 @@ def test_the_data_folder_is_given_or_the_variable_s_or_the_working_folder_s(
     monkeypatch.setenv("BENCH_DATA", "/elsewhere")
     assert data_folder() == Path("/elsewhere")
     assert data_folder("here") == Path("here")
+
+
+def test_limits_of_generated_data_do_not_touch_the_fingerprint_of_real_data(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = load_from(Tiny, put(tmp_path)).fingerprint
+    for caps, same in ((replace(QUICK, dimension=3, classes=2), True), (replace(QUICK, test=999), False)):
+        monkeypatch.setattr("bench.data.loading.caps_of", lambda *_, caps=caps: caps)
+        assert (load_from(Tiny, tmp_path).fingerprint == first) is same
 
 
 def test_the_fingerprint_follows_content_limits_and_name_and_nothing_else(tmp_path: Path) -> None:
