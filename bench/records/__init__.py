@@ -16,6 +16,7 @@ from bench.records.schema import (
     Status,
 )
 from bench.records.store import Problem, Store
+from bench.records.view import View
 
 __all__ = [
     "SCHEMA",
@@ -33,4 +34,5 @@ __all__ = [
     "Status",
     "Store",
     "StoreError",
+    "View",
 ]
