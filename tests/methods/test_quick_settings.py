@@ -11,45 +11,61 @@ import pytest
 import yaml
 
 from bench import registry
+from bench.contract import DataKind
+from bench.data import load_dataset
 from bench.experiment.tuning import draw_changes
 
 TRIALS = 12
 FOLDER = Path(__file__).parents[2] / "methods" / "settings"
 
 
-@pytest.fixture(scope="module")
-def tried() -> dict[str, list[dict[str, str]]]:
+KINDS: dict[DataKind, tuple[str, ...]] = {"real": (), "look-alike": ("look_alikes",)}
+"""Where quick.yaml keeps what the trials on each kind of data chose."""
+TUNED_ON: dict[DataKind, str] = {"real": "emoji", "look-alike": "inria_websearch"}
+
+
+def tried_on(kind: DataKind) -> dict[str, list[dict[str, str]]]:
     rows = defaultdict(list)
     with (FOLDER / "quick_trials.csv").open(encoding="utf-8") as file:
         for row in csv.DictReader(file):
-            rows[row["method"]].append(row)
+            if row["data_kind"] == kind:
+                rows[row["method"]].append(row)
     return rows
 
 
-def test_every_method_had_the_same_budget_and_no_trial_is_left_out(
-    tried: dict[str, list[dict[str, str]]],
-) -> None:
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_method_had_the_same_budget_and_no_trial_is_left_out(kind: DataKind) -> None:
     """A method that somebody adds runs with the untuned values until it is tuned; one may also be removed."""
+    tried = tried_on(kind)
     names = registry.method_names()
     ours = {name for name in names if registry.method(name).card.role != "extra"}
     assert ours <= set(tried)
     for name, rows in tried.items():
         if name not in names:
             continue
-        start = registry.resolve_settings(registry.method(name), tuned=False)
+        start = registry.resolve_settings(registry.method(name), kind=kind, tuned=False)
         drawn = draw_changes(registry.method_class(name), start, TRIALS, seed=0)
         assert sorted(row["changes"] for row in rows) == sorted(json.dumps(change) for change in drawn)
-        assert {(row["dataset"], row["data_kind"], row["seeds"]) for row in rows} == {
-            ("emoji", "real", "0 1")
-        }
+        assert {(row["dataset"], row["seeds"]) for row in rows} == {(TUNED_ON[kind], "0 1")}
+        assert len({row["fingerprint"] for row in rows}) == 1
 
 
-def test_what_was_chosen_has_the_highest_validation_map(tried: dict[str, list[dict[str, str]]]) -> None:
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_was_chosen_has_the_highest_validation_map(kind: DataKind) -> None:
     settings = yaml.safe_load((FOLDER / "quick.yaml").read_text(encoding="utf-8"))
+    for key in KINDS[kind]:
+        settings = settings[key]
     chosen = {}
-    for name, rows in tried.items():
+    for name, rows in tried_on(kind).items():
         (best,) = [row for row in rows if row["chosen"]]
         values = [float(row["validation_map"]) for row in rows if row["validation_map"]]
         assert float(best["validation_map"]) == max(values)
         chosen[name] = json.loads(best["changes"])
     assert settings["tuned"] == {name: changes for name, changes in chosen.items() if changes}
+
+
+def test_the_trials_were_made_on_the_data_that_is_there_now() -> None:
+    for kind, dataset in TUNED_ON.items():
+        found = load_dataset(dataset, None, profile="quick")
+        rows = [row for rows in tried_on(kind).values() for row in rows]
+        assert (found.kind, {row["fingerprint"] for row in rows}) == (kind, {found.fingerprint})
