@@ -99,6 +99,16 @@ def reference_of(members: Iterable[Member], method: str) -> Member | None:
     return next((member for member in own if member.usual), own[0] if own else None)
 
 
+def principals(members: Sequence[Member]) -> list[Member]:
+    """Return the rows that stand for their methods: with usual settings, or any where there is none such.
+
+    Variants and other settings of a method are compared with the method itself, in the report's ablations;
+    among all methods they would only make every other comparison pay for their number.
+    """
+    usual = {member.method for member in members if member.usual}
+    return [member for member in members if member.usual or member.method not in usual]
+
+
 def against_reference(field: Field, method: str, permutations: int = PERMUTATIONS) -> Family:
     """Compare every other row with that of ``method``."""
     return families_against([field], method, permutations)[0]
@@ -110,8 +120,8 @@ def families_against(fields: Sequence[Field], method: str, permutations: int = P
 
 
 def all_pairs(field: Field, permutations: int = PERMUTATIONS) -> Family:
-    """Compare every row with every other."""
-    return _families([_Plan(field, "", list(combinations(field.members, 2)))], permutations)[0]
+    """Compare every row with every other; of a method, only the row with its usual settings."""
+    return _families([_Plan(field, "", list(combinations(principals(field.members), 2)))], permutations)[0]
 
 
 def compare(
@@ -159,7 +169,7 @@ def _against(field: Field, method: str) -> _Plan:
     reference = reference_of(field.members, method)
     if reference is None:
         return _Plan(field, "", (), (f"{method or 'the reference'} has no result here to compare with",))
-    others = [member for member in field.members if member is not reference]
+    others = [member for member in principals(field.members) if member is not reference]
     return _Plan(field, reference.label, [(reference, other) for other in others])
 
 

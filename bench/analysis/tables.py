@@ -67,6 +67,18 @@ class Table:
     rows: tuple[Row, ...]
     reference: str = ""
 
+    @property
+    def competing(self) -> tuple[Row, ...]:
+        """Return the rows that compete for the best number.
+
+        Reference points do not, nor do variants and other settings of a method that is there with its usual
+        ones: the best of a sweep would be chosen on test data.
+        """
+        usual = {row.method for row in self.rows if row.usual}
+        return tuple(
+            row for row in self.rows if row.role != "reference" and (row.usual or row.method not in usual)
+        )
+
 
 def tables_of(
     records: Iterable[Record], naming: Naming, protocols: Sequence[str], selection: str = "best"

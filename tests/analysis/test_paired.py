@@ -156,6 +156,20 @@ def test_the_reference_is_the_method_itself_and_no_ablation_of_it() -> None:
     assert reference_of(rows[:1], "drcl") is None
 
 
+def test_variants_and_other_settings_are_no_part_of_the_comparison_of_methods() -> None:
+    values = {IT: {0: np.linspace(0, 1, 20)}}
+    rows = [
+        member("DRCL", values, method="drcl"),
+        member("DRCL without", values, method="drcl", variant="without", usual=False),
+        member("SM", values, method="sm"),
+        member("SM [strength=2]", values, method="sm", usual=False),
+        member("PLS [components=2]", values, method="pls", usual=False),
+    ]
+    family = against_reference(field_of(*rows), "drcl", 50)
+    assert [found.second for found in family.comparisons] == ["SM", "PLS [components=2]"]
+    assert len(all_pairs(field_of(*rows), 50).comparisons) == 3
+
+
 @pytest.mark.parametrize(
     "change",
     [

@@ -87,6 +87,16 @@ def test_what_is_printed_alike_is_ranked_alike() -> None:
     assert [cells(found, name)[0] for name in "ABC"] == ["**0.500**", "**0.500**", "<u>0.400</u>"]
 
 
+def test_the_best_of_a_sweep_does_not_stand_out_beside_the_method_itself() -> None:
+    swept = row("A [alpha=9]", 0.9, 0.9, 0.9, usual=False)
+    text = markdown(sheet_of(table(row("A", 0.5, 0.5, 0.5), swept)))
+    assert "**0.500**" in text
+    assert "0.900" in text
+    assert "**0.900**" not in text
+    assert "Variants and other settings of a method do not compete either" in text
+    assert "**0.900**" in markdown(sheet_of(table(swept)))
+
+
 def test_reference_points_do_not_compete_and_are_named() -> None:
     found = table(row("A", 0.5, 0.5, 0.5), row("SM", 0.9, 0.9, 0.9, role="reference"))
     assert cells(found, "SM")[0] == "0.900"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from bench.analysis.abbreviations import abbreviations
 from bench.analysis.marks import marks_note
@@ -17,6 +17,10 @@ ONE_SEED_NOTE = (
     "run more with: python -m bench run --seeds 5"
 )
 REFERENCE_NOTE = "Reference points do not compete with the methods: {}."
+STUDIES_NOTE = (
+    "Variants and other settings of a method do not compete either, nor are they tested here: the best of "
+    "them would be chosen on test data. What they are worth: ablations.md."
+)
 _FEW = 2
 """Directions that can be written out; more are abbreviated and grouped by the modality of the queries."""
 
@@ -24,14 +28,15 @@ _FEW = 2
 def sheet_of(table: Table) -> Sheet:
     """Return how a table of mAP is shown: its directions, their average, and the number of seeds.
 
-    The best number of a column stands out, and the second; what is printed alike is ranked alike, and
-    reference points do not compete.
+    The best number of a column stands out, and the second; what is printed alike is ranked alike. Only
+    `Table.competing` rows take part.
     """
-    tops = {column: top_two(_competing(table.rows, column)) for column in table.columns}
+    competing = table.competing
+    tops = {column: top_two(row.entries[column] for row in competing) for column in table.columns}
     lines = tuple(
         Line(
             row.label + (f" {PSEUDO_PAIRS}" if row.pairing else ""),
-            (*(_cell(row, column, tops[column]) for column in table.columns), Cell(_seeds(row))),
+            (*_cells(row, table.columns, tops if row in competing else {}), Cell(_seeds(row))),
         )
         for row in table.rows
     )
@@ -69,13 +74,9 @@ def cell_of(entry: Entry, tops: Sequence[str], mark: str = "") -> Cell:
     return Cell(mean, place, mark, number=entry.mean, records=entry.records, spread=spread)
 
 
-def _cell(row: Row, column: Direction, tops: Sequence[str]) -> Cell:
-    entry = row.entries[column]
-    return cell_of(entry, () if row.role == "reference" else tops, entry.mark)
-
-
-def _competing(rows: Iterable[Row], column: Direction) -> list[Entry]:
-    return [row.entries[column] for row in rows if row.role != "reference"]
+def _cells(row: Row, columns: Sequence[Direction], tops: Mapping[Direction, Sequence[str]]) -> list[Cell]:
+    entries = ((column, row.entries[column]) for column in columns)
+    return [cell_of(entry, tops.get(column, ()), entry.mark) for column, entry in entries]
 
 
 def _columns(directions: Sequence[Direction]) -> list[Column]:
@@ -116,6 +117,8 @@ def _notes(table: Table) -> list[str]:
     points = [row.label for row in table.rows if row.role == "reference"]
     if points:
         notes.append(REFERENCE_NOTE.format(", ".join(points)))
+    if any(row not in table.competing and row.role != "reference" for row in table.rows):
+        notes.append(STUDIES_NOTE)
     if table.reference:
         notes.append(marks_note(table))
     if any(entry.seeds == 1 for row in table.rows for entry in row.entries.values()):
