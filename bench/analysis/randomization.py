@@ -17,7 +17,10 @@ PERMUTATIONS: Final = 10_000
 
 _SEED: Final = 20_250_601
 _BLOCK: Final = 2_000_000
-"""Signs at once: 16 MB as doubles."""
+"""Signs drawn at once; another number would draw others."""
+
+_CHUNK: Final = 500_000
+"""Signs used at once: 4 MB as doubles, near to what a processor keeps at hand."""
 
 _ROUNDING: Final = 1e-12
 """Sums that differ by less than this share of the largest possible one are the same sum."""
@@ -79,14 +82,15 @@ def _all_signs(queries: int) -> Iterator[Array]:
 
 
 def _drawn_signs(queries: int, permutations: int, seed: int) -> Iterator[Array]:
-    """Yield blocks of ``(deals, queries)`` signs, one random bit each."""
+    """Yield chunks of ``(deals, queries)`` signs, one random bit each."""
     random = np.random.default_rng(seed)
-    rows = max(1, _BLOCK // queries)
+    rows, step = max(1, _BLOCK // queries), max(1, _CHUNK // queries)
     width = -(-queries // 8)
     for start in range(0, permutations, rows):
         count = min(rows, permutations - start)
         packed = np.frombuffer(random.bytes(count * width), dtype=np.uint8).reshape(count, width)
-        yield _signs(np.unpackbits(packed, axis=1, count=queries))
+        for first in range(0, count, step):
+            yield _signs(np.unpackbits(packed[first : first + step], axis=1, count=queries))
 
 
 def _signs(bits: NDArray[np.integer]) -> Array:
