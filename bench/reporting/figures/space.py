@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 _CLASS_COLOURS: Final = (*COLOURS, INK, "#55BBCC")
 _MARKERS: Final = ("o", "^", "s", "D", "v", "P", "X", "*")
 _ITERATIONS: Final = 400
-_ANGLE: Final = 0.7
-"""Of t-SNE: a third of the time of its usual 1,000 and .5, for a divergence that is a twentieth higher."""
+_ANGLE: Final = 0.8
+"""Of t-SNE: a quarter of the time of its usual 1,000 and .5, for a divergence less than a tenth higher."""
 _PERPLEXITY: Final = 30.0
 
 Plane = NDArray[np.float64]
@@ -136,7 +136,7 @@ def _scatter(axis: Axes, one: Shown, plane: Plane, numbers: Sequence[int]) -> No
     for place, number in enumerate(numbers):
         for modality in range(len(counts)):
             rows = plane[(classes == number) & (modalities == modality)]
-            axis.scatter(rows[:, 0], rows[:, 1], **_points(modality, _colour(place)))
+            axis.plot(rows[:, 0], rows[:, 1], **_points(modality, _colour(place)))
         if (classes == number).any():
             middles[place] = np.median(plane[classes == number], axis=0)
     for place, (x, y) in _spread(middles, float(np.ptp(plane, axis=0).max())).items():
@@ -154,15 +154,16 @@ def _key(one: Shown, place: int, numbers: Sequence[int]) -> str:
     return str(place + 1 if one.view.class_names else numbers[place])
 
 
-def _points(modality: int, colour: str) -> dict[str, Any]:
+def _points(modality: int, colour: str, size: float = 2.8) -> dict[str, Any]:
     """Return how points of a modality look: every other one is hollow."""
     hollow = modality % 2 == 1
     return {
+        "linestyle": "",
         "marker": _MARKERS[modality % len(_MARKERS)],
-        "s": 9.0 if hollow else 7.0,
-        "facecolors": "none" if hollow else colour,
-        "edgecolors": colour,
-        "linewidths": 0.6 if hollow else 0.0,
+        "markersize": size,
+        "markerfacecolor": "none" if hollow else colour,
+        "markeredgecolor": colour,
+        "markeredgewidth": 0.6 if hollow else 0.0,
     }
 
 
@@ -193,19 +194,17 @@ def _explain(figure: Figure, one: Shown, numbers: Sequence[int]) -> None:
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
-    handles: list[Artist] = []
-    for modality in range(len(one.space.rows)):
-        look = _points(modality, GREY)
-        face = {"markerfacecolor": look["facecolors"], "markeredgecolor": GREY, "markeredgewidth": 0.8}
-        handles.append(Line2D([], [], linestyle="", marker=look["marker"], markersize=4.5, **face))
-    handles += [Patch(color=_colour(place)) for place in range(len(numbers))]
+    points: list[Artist] = [
+        Line2D([], [], **_points(modality, GREY, 4.5)) for modality in range(len(one.space.rows))
+    ]
+    colours = [Patch(color=_colour(place)) for place in range(len(numbers))]
     keys = [_key(one, place, numbers) for place in range(len(numbers))]
     classes = [f"class {key}" for key in keys]
     if one.view.class_names:
         names = apart([one.view.class_names[number] for number in numbers], 20)
         classes = [f"{key} {name}" for key, name in zip(keys, names, strict=True)]
     figure.legend(
-        handles,
+        [*points, *colours],
         [*apart(list(one.space.rows), 20), *classes],
         loc="outside lower center",
         ncols=6,
