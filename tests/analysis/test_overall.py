@@ -29,7 +29,7 @@ def ranks(overall: Overall) -> dict[str, float | None]:
 
 
 def gappy() -> list[Record]:
-    """Return three methods on two datasets, one on a single of them, one that failed, and a reference point."""
+    """Return methods on two datasets, one of them on one, one that failed, and a reference point."""
     records = [
         *grid(["mcca", "drcl", "rono"], ["x", "y"]),
         done(0.9, dataset="x", method="mars"),
