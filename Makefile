@@ -34,7 +34,7 @@ $(VENV)/.slow-oracles-ready: $(VENV)/.dev-ready
 run: $(VENV)/.run-ready
 	$(BIN)/python -m bench run --methods all --datasets all
 	$(BIN)/python -m bench report
-	@echo "Tables: reports/tables.md; records: results/runs; one row per number: $(BIN)/python -m bench results"
+	@echo "Open reports/index.html (tables also in reports/tables.md); records: results/runs"
 
 lint: $(VENV)/.dev-ready
 	$(BIN)/ruff check .
