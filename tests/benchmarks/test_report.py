@@ -122,6 +122,7 @@ def test_all_tables_of_400_records(benchmark: Any, results: Path, tmp_path: Path
     benchmark.pedantic(lambda: report(results, next(folders), "--only", "tables"), rounds=5, warmup_rounds=1)
 
 
+@pytest.mark.slow
 def test_the_whole_report_of_400_records(benchmark: Any, results: Path, tmp_path: Path) -> None:
     benchmark.pedantic(lambda: report(results, tmp_path), rounds=1)
     assert (tmp_path / "tables.md").is_file()
