@@ -22,7 +22,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_every_command_and_example_of_the_readme_runs(clone: Path) -> None:
-    # Few methods, one epoch, one seed, one worker and no figures here; `make test-all` runs them as they stand.
+    # Few methods, one epoch and seed, one worker, no figures; `make test-all` runs them as they stand.
     printed = _run_all(clone, _shortened)
     example = next(text for text in printed if "bench.evaluate" in text)
     assert 0.5 < float(printed[example].splitlines()[-1]) < 1
