@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import pickle
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from filelock import FileLock
 
-from tests.grid import Grid, run_grid
+from tests.grid import FAULTS, Grid, only_plugins, run_grid, write_bundle
 
 _LONG = ("test_readme.py", "test_tutorial.py")
 """They take longest: started last, one of them would keep one worker busy while the others wait."""
@@ -32,3 +34,16 @@ def grid(tmp_path_factory: pytest.TempPathFactory) -> Grid:
             made.write_bytes(pickle.dumps(run_grid(shared / "grid")))
     grid: Grid = pickle.loads(made.read_bytes())
     return grid
+
+
+@pytest.fixture(scope="module")
+def faults() -> Iterator[None]:
+    """The methods that fail in every way are registered, and no other plug-in of a file."""
+    with only_plugins(FAULTS):
+        yield
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a feature bundle of a few rows."""
+    return write_bundle(tmp_path_factory.mktemp("small") / "small.npz")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,15 +34,7 @@ from tests.records import making
 PLACE = Workplace(plugins=(str(FAULTS),))
 
 
-@pytest.fixture(autouse=True, scope="module")
-def faults() -> Iterator[None]:
-    with only_plugins(FAULTS):
-        yield
-
-
-@pytest.fixture(scope="module")
-def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_bundle(tmp_path_factory.mktemp("campaign") / "small.npz")
+pytestmark = pytest.mark.usefixtures("faults")
 
 
 def run(cells: Sequence[Cell], results: Path, place: Workplace = PLACE, jobs: int = 0) -> list[CampaignEvent]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,20 +21,12 @@ from bench.experiment.grid import Cell
 from bench.experiment.workplace import Workplace
 from bench.records import Failure, Store, StoreError, folders
 from tests.execution.full_disk import HERE, PROBE, FullDisk, at_once
-from tests.grid import FAULTS, cells_of, only_plugins, write_bundle
+from tests.grid import FAULTS, cells_of
 
 PLACE = Workplace(plugins=(str(FAULTS),))
 
 
-@pytest.fixture(autouse=True, scope="module")
-def faults() -> Iterator[None]:
-    with only_plugins(FAULTS):
-        yield
-
-
-@pytest.fixture(scope="module")
-def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_bundle(tmp_path_factory.mktemp("recording") / "small.npz")
+pytestmark = pytest.mark.usefixtures("faults")
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +14,12 @@ from bench.experiment.again import NotAgain, cell_of, refit, source_of_record
 from bench.experiment.cell import run_cell
 from bench.experiment.workplace import Workplace
 from bench.records import Record
-from tests.grid import FAULTS, cells_of, only_plugins, write_bundle
+from tests.grid import FAULTS, cells_of, write_bundle
 
 PLACE = Workplace(plugins=(str(FAULTS),))
 
 
-@pytest.fixture(autouse=True, scope="module")
-def faults() -> Iterator[None]:
-    with only_plugins(FAULTS):
-        yield
+pytestmark = pytest.mark.usefixtures("faults")
 
 
 @pytest.fixture(scope="module")

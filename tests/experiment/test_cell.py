@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,20 +13,12 @@ from bench.data import load_dataset
 from bench.experiment.cell import Finished, lost, run_cell
 from bench.experiment.workplace import Workplace
 from bench.records import Failure
-from tests.grid import FAULTS, cells_of, only_plugins, write_bundle
+from tests.grid import FAULTS, cells_of, write_bundle
 
 PLACE = Workplace(plugins=(str(FAULTS),))
 
 
-@pytest.fixture(autouse=True, scope="module")
-def faults() -> Iterator[None]:
-    with only_plugins(FAULTS):
-        yield
-
-
-@pytest.fixture(scope="module")
-def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_bundle(tmp_path_factory.mktemp("cell") / "small.npz")
+pytestmark = pytest.mark.usefixtures("faults")
 
 
 def run(method: str, bundle: Path, place: Workplace = PLACE, seed: int = 0, **overrides: Any) -> Finished:

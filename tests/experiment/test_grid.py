@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +12,14 @@ from hypothesis import strategies as st
 from bench import registry
 from bench.contract import UsageError
 from bench.experiment.grid import Cell, DataSource, Request, describe_data, plan
-from tests.grid import FAULTS, only_plugins, write_bundle
+from tests.grid import write_bundle
 
 TWO = DataSource("two", "two", "real", "f" * 64, ("image", "text"))
 FIVE = DataSource("five", "five", "look-alike", "e" * 64, ("image", "text", "audio", "3d", "video"))
 DATA = {"two": TWO, "five": FIVE}
 
 
-@pytest.fixture(autouse=True, scope="module")
-def faults() -> Iterator[None]:
-    with only_plugins(FAULTS):
-        yield
+pytestmark = pytest.mark.usefixtures("faults")
 
 
 def planned(methods: list[str], datasets: list[str], **more: Any) -> list[Cell]:

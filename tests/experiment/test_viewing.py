@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,20 +17,12 @@ from bench.experiment.viewing import LEVELS, MEASURES, classes_of, view_of
 from bench.experiment.workplace import Workplace
 from bench.records.view import View
 from bench.records.view_bytes import encode_view
-from tests.grid import FAULTS, cells_of, only_plugins, write_bundle
+from tests.grid import FAULTS, cells_of, write_bundle
 
 PLACE = Workplace(plugins=(str(FAULTS),))
 
 
-@pytest.fixture(autouse=True, scope="module")
-def faults() -> Iterator[None]:
-    with only_plugins(FAULTS):
-        yield
-
-
-@pytest.fixture(scope="module")
-def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_bundle(tmp_path_factory.mktemp("view") / "small.npz")
+pytestmark = pytest.mark.usefixtures("faults")
 
 
 @pytest.fixture(scope="module")
