@@ -41,11 +41,9 @@ def test_a_worker_that_dies_idle_costs_nothing(tmp_path: Path, pause: float) -> 
 def test_a_worker_that_is_stopped_beforehand_loses_its_task_at_once(tmp_path: Path) -> None:
     worker = SlotWorker(Slot("s", "cpu", 1), pickle.dumps(work.nap), tmp_path / "desk")
     worker.stop()
-    begin = time.monotonic()
-    finished = worker.run(pickle.dumps(60.0), None, ignore)
+    finished = worker.run(pickle.dumps(60.0), None, ignore)  # a nap that ended would have a value
     assert finished.value is None
     assert finished.lost is not None
-    assert time.monotonic() - begin < 3.0
     assert worker.printed() == ""
 
 
