@@ -117,6 +117,7 @@ def report(results: Path, folder: Path, *words: str) -> None:
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
 
 
+@pytest.mark.slow
 def test_all_tables_of_400_records(benchmark: Any, results: Path, tmp_path: Path) -> None:
     folders = (tmp_path / str(number) for number in cycle(range(100)))
     benchmark.pedantic(lambda: report(results, next(folders), "--only", "tables"), rounds=5, warmup_rounds=1)
