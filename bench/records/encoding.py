@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bench.records.archives import pack, unpack
-from bench.records.schema import SCHEMA, Record
+from bench.records.schema import READABLE, SCHEMA, Record
 
 RECORD: Final = "record.json"
 PER_QUERY: Final = "per_query.npz"
@@ -93,9 +93,9 @@ def decode_record(content: bytes) -> Record:
         schema = _HEADS.decode(content).schema
     except msgspec.MsgspecError:
         schema = SCHEMA
-    if schema != SCHEMA:
+    if schema not in READABLE:
         kind = Newer if schema > SCHEMA else Damaged
-        raise kind(f"{RECORD} has layout version {schema}, but this program reads version {SCHEMA}")
+        raise kind(f"{RECORD} has layout version {schema}, but this program reads up to version {SCHEMA}")
     raise Damaged(f"{RECORD} does not fit the schema: {reason}")
 
 

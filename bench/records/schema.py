@@ -12,8 +12,14 @@ from typing import Any, Final, Literal, get_args
 
 import msgspec
 
-SCHEMA: Final = 1
-"""Version of the record's layout; raised with every change that a reader must know of."""
+SCHEMA: Final = 2
+"""Version of the record's layout; raised with every change that a reader must know of.
+
+Layout 1 lacks what was added in layout 2; such records are read with the defaults of the new fields.
+"""
+
+READABLE: Final = (1, 2)
+"""Layouts that this program reads."""
 
 Status = Literal[
     "done",
@@ -40,8 +46,11 @@ Records from before these were told apart say `failed` for exited, killed, lost 
 STATUSES: Final[tuple[Status, ...]] = get_args(Status)
 
 
-class Identity(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class Identity(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
     """Which cell: everything that its numbers depend on, and nothing else.
+
+    Fields with a default were added in layout 2. They are left out where they are empty, so that an identity
+    of layout 1 keeps its digest.
 
     Attributes:
         method: registry name.
@@ -54,6 +63,11 @@ class Identity(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         profile: ``quick`` or ``paper``.
         threads: CPU threads of the fit; results are reproducible for a fixed number only.
         settings: the method's complete settings.
+        device: kind of device that the cell was planned for: ``cpu`` or ``cuda``; empty in layout 1.
+        harness: versions of the rooms that all numbers depend on, such as ``data 1, evaluation 1,
+            experiment 1``; empty in layout 1.
+        code: versions of the method and of the toolkit that it is built on, such as ``training 1, drcl 1``;
+            empty in layout 1.
     """
 
     method: str
@@ -66,6 +80,9 @@ class Identity(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     profile: str
     threads: int
     settings: dict[str, Any]
+    device: str = ""
+    harness: str = ""
+    code: str = ""
 
     @property
     def digest(self) -> str:
@@ -132,6 +149,11 @@ class Result(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         rows: sizes by modality.
         metrics: all numbers.
         notes: facts that the method reports about its fit.
+        zero_rows: test rows whose embedding is zero, by selection rule and modality; modalities without such
+            rows are left out.
+        refused: why a rule's state could not be ranked, by selection rule; rules without numbers only.
+        chance: exact expectation of map@all of a random ranking, by direction such as ``image>text``.
+        snapshot_error: why nothing can be drawn of this cell; empty where there is a snapshot.
     """
 
     selection: str
@@ -142,6 +164,10 @@ class Result(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     rows: dict[str, Rows]
     metrics: list[Metric]
     notes: dict[str, Any]
+    zero_rows: dict[str, dict[str, int]] = {}
+    refused: dict[str, str] = {}
+    chance: dict[str, float] = {}
+    snapshot_error: str = ""
 
 
 class Failure(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -189,15 +215,35 @@ class Circumstances(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     command: str
 
 
-class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Everything known about a finished or failed cell."""
+class MethodSnapshot(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What was known of a method when the cell was planned, so that a report needs no registry for it.
 
-    schema: Literal[1] = SCHEMA
+    Attributes:
+        card: fields of the method's card.
+        usual: the complete settings that the profile gave this cell, before anything was overridden.
+        origins: where the value of each setting came from: ``default``, ``dataset``, ``quick``, ``needed``,
+            ``tuned``, ``variant``, or ``set`` where the request overrode it.
+    """
+
+    card: dict[str, Any]
+    usual: dict[str, Any]
+    origins: dict[str, str]
+
+
+class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Everything known about a finished or failed cell.
+
+    Attributes:
+        method: what was known of the method when the cell was planned; None in layout 1.
+    """
+
+    schema: Literal[1, 2] = SCHEMA
     identity: Identity
     status: Status
     result: Result | None
     failure: Failure | None
     circumstances: Circumstances
+    method: MethodSnapshot | None = None
 
     def __post_init__(self) -> None:
         """Refuse records that contradict themselves."""

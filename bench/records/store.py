@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from bench.contract.errors import DataError
 from bench.records import encoding, folders
 from bench.records.encoding import Damaged, Newer, Series, Value
-from bench.records.schema import SCHEMA, STATUSES, Record, Status
+from bench.records.schema import READABLE, SCHEMA, STATUSES, Record, Status
 from bench.records.view import View
 from bench.records.view_bytes import decode_view, encode_view
 
@@ -324,7 +324,7 @@ def _verified(folder: Path, files: dict[str, bytes]) -> dict[str, bytes]:
 
 def _status(files: dict[str, bytes]) -> Status:
     schema, status = encoding.peek(files[encoding.RECORD])
-    if schema != SCHEMA or status not in STATUSES:
+    if schema not in READABLE or status not in STATUSES:
         encoding.decode_record(files[encoding.RECORD])
     return cast("Status", status)
 

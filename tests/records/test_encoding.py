@@ -7,6 +7,7 @@ import io
 import math
 import pickle
 import zipfile
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -77,7 +78,7 @@ def test_notes_that_json_cannot_hold_are_refused() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
-        (b'"schema": 1', b'"schema": 2', "layout version 2"),
+        (b'"schema": 2', b'"schema": 3', "layout version 3"),
         (b'"seed": 0', b'"seed": "zero"', "seed"),
         (b'"status": "done"', b'"status": "failed"', "exactly when"),
         (b'"profile"', b'"profil"', "profil"),
@@ -89,6 +90,14 @@ def test_a_record_that_does_not_fit_the_schema_is_named(old: bytes, new: bytes, 
     assert old in content
     with pytest.raises(Damaged, match=words):
         decode_record(content.replace(old, new))
+
+
+def test_a_record_of_layout_1_is_read_and_keeps_its_digest() -> None:
+    found = decode_record((Path(__file__).parent / "layout_1.json").read_bytes())
+    assert found.digest == "0225628271e43d60f8ab"
+    assert (found.schema, found.identity.harness, found.identity.code, found.method) == (1, "", "", None)
+    assert found.result is not None
+    assert found.result.refused == {}
 
 
 names = st.text(st.characters(codec="utf-8"), min_size=1, max_size=8)

@@ -113,7 +113,7 @@ def _edit(folder: Path) -> None:
 def _as_of(schema: bytes) -> Callable[[Path], object]:
     def change(folder: Path) -> None:
         content = (folder / "record.json").read_bytes()
-        reseal(folder, record_json=content.replace(b'"schema": 1', b'"schema": ' + schema))
+        reseal(folder, record_json=content.replace(b'"schema": 2', b'"schema": ' + schema))
 
     return change
 
@@ -143,13 +143,13 @@ DAMAGES: list[tuple[Callable[[Path], object], str]] = [
     (_directory, "log.txt cannot be read"),
     (lambda folder: reseal(folder, record_json=b"{}"), "does not fit the schema"),
     (
-        lambda folder: reseal(folder, record_json=b'{"schema": 1, "status": "fine"}'),
+        lambda folder: reseal(folder, record_json=b'{"schema": 2, "status": "fine"}'),
         "does not fit the schema",
     ),
 ]
 
 
-@pytest.mark.parametrize(("damage", "words"), [*DAMAGES, (_as_of(b"2"), "layout version 2")])
+@pytest.mark.parametrize(("damage", "words"), [*DAMAGES, (_as_of(b"3"), "layout version 3")])
 def test_a_damaged_record_is_named_and_left_out(
     store: Store, damage: Callable[[Path], object], words: str
 ) -> None:
@@ -161,7 +161,7 @@ def test_a_damaged_record_is_named_and_left_out(
     (problem,) = store.problems
     assert problem.folder == store.runs / bad.digest
     assert words in problem.sentence
-    assert problem.kept == ("layout version 2" in words)
+    assert problem.kept == ("layout version 3" in words)
     assert store.statuses() == {good.digest: "done"}
     assert len(store.problems) == 1
     assert not store.has(bad.digest)
@@ -180,7 +180,7 @@ def test_a_damaged_record_is_replaced_by_the_next_run(store: Store, damage: Call
 def test_a_record_of_a_newer_version_is_not_thrown_away(store: Store) -> None:
     write(store, making.record())
     folder = store.runs / making.record().digest
-    _as_of(b"2")(folder)
+    _as_of(b"3")(folder)
     before = (folder / "record.json").read_bytes()
     assert not write(store, making.record())
     assert (folder / "record.json").read_bytes() == before
