@@ -1,7 +1,13 @@
-"""Feature scaling: a recorded setting of every method, fitted on training rows and on nothing else."""
+"""Feature scaling: a recorded setting of every method, fitted on training rows and on nothing else.
+
+All toolkits use this one scaler. It is free of scale: a positive factor on a modality's features changes the
+scaled features by no more than rounding. It therefore compares a feature's deviation with the feature's
+mean, never with a fixed number, and squares nothing that could overflow or vanish.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -13,6 +19,9 @@ from bench.contract.errors import UsageError
 Scaling = Literal["none", "standard", "unit"]
 """``none``: as stored; ``standard``: zero mean and unit variance per feature; ``unit``: rows of length 1."""
 
+CONSTANT = 1e-6
+"""A feature whose deviation is at most this share of its mean is constant: float32 resolves little more."""
+
 _BLOCK_BYTES = 1 << 25
 
 
@@ -23,8 +32,8 @@ class Scaler:
     Attributes:
         scaling: see `Scaling`.
         shift: ``(d,)`` float64, subtracted from every row; None where there is nothing to subtract.
-        factor: ``(d,)`` float64, multiplied after the shift; None likewise. It is 1 for features that are
-            constant in training, which therefore become 0 there.
+        factor: ``(d,)`` float64, multiplied after the shift; None likewise. It is 0 for features that are
+            constant in training, which therefore are 0 in every row: nothing was learnt about them.
     """
 
     scaling: Scaling = "none"
@@ -33,7 +42,7 @@ class Scaler:
 
     @classmethod
     def fit(cls, features: NDArray[Any], scaling: Scaling) -> Scaler:
-        """Learn a scaling from training features ``(n, d)``.
+        """Learn a scaling from training features ``(n, d)`` of any number type.
 
         Raises:
             UsageError: if ``scaling`` is none of `Scaling`.
@@ -43,35 +52,53 @@ class Scaler:
         if scaling != "standard":
             return cls(scaling)
         mean, deviation = _mean_and_deviation(features)
-        # A constant feature leaves rounding behind, which must not be blown up to unit variance.
-        flat = deviation <= 1e-7 * np.abs(mean)
-        return cls(scaling, mean, 1.0 / np.where(flat | (deviation == 0.0), 1.0, deviation))
+        constant = deviation <= CONSTANT * np.abs(mean)
+        factor = np.where(constant, 0.0, 1.0 / np.where(constant, 1.0, deviation))
+        return cls(scaling, mean, factor)
 
     def __call__(self, features: NDArray[Any]) -> NDArray[Any]:
         """Scale rows ``(n, d)``; float64 stays float64, everything else becomes float32.
 
-        A row of zeros stays a row of zeros under ``unit``.
+        Sums and differences are formed in float64, a block of rows at a time, and rounded at the end. A row
+        of zeros stays a row of zeros under ``unit``.
         """
         kind = np.float64 if features.dtype == np.float64 else np.float32
-        rows = features.astype(kind, copy=False)
+        if self.scaling == "none":
+            return features.astype(kind, copy=False)
+        scaled = np.empty(features.shape, dtype=kind)
+        for rows, block in _blocks(features):
+            scaled[rows] = self._scaled(block)
+        return scaled
+
+    def _scaled(self, block: NDArray[np.float64]) -> NDArray[np.float64]:
         if self.shift is not None and self.factor is not None:
-            return np.asarray((rows - self.shift.astype(kind)) * self.factor.astype(kind))
-        if self.scaling == "unit":
-            length = np.linalg.norm(rows, axis=1, keepdims=True)
-            return np.asarray(rows / np.where(length > 0.0, length, 1.0).astype(kind))
-        return rows
+            return np.asarray((block - self.shift) * self.factor)
+        # divided by the largest entry first, whose square might overflow or vanish
+        largest = np.abs(block).max(axis=1, keepdims=True, initial=0.0)
+        block = block / np.where(largest > 0.0, largest, 1.0)
+        length = np.linalg.norm(block, axis=1, keepdims=True)
+        return np.asarray(block / np.where(length > 0.0, length, 1.0))
+
+
+def _blocks(features: NDArray[Any]) -> Iterator[tuple[slice, NDArray[np.float64]]]:
+    """Yield the rows of a matrix in float64, a block at a time, so that it is never copied whole."""
+    step = max(1, _BLOCK_BYTES // (8 * max(features.shape[1], 1)))
+    for start in range(0, len(features), step):
+        rows = slice(start, start + step)
+        yield rows, features[rows].astype(np.float64, copy=False)
 
 
 def _mean_and_deviation(features: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Two passes in float64, a block of rows at a time, so that a large matrix is never copied whole."""
+    """Return each column's mean and deviation, from two passes."""
     count, width = features.shape
-    step = max(1, _BLOCK_BYTES // (8 * max(width, 1)))
-    total = np.zeros(width)
-    for start in range(0, count, step):
-        total += features[start : start + step].sum(axis=0, dtype=np.float64)
+    total, largest = np.zeros(width), np.zeros(width)
+    for _, block in _blocks(features):
+        total += block.sum(axis=0)
+        np.maximum(largest, np.abs(block).max(axis=0), out=largest)
     mean = total / count
     squares = np.zeros(width)
-    for start in range(0, count, step):
-        centred = features[start : start + step] - mean
+    unit = np.where(largest > 0.0, largest, 1.0)
+    for _, block in _blocks(features):
+        centred = (block - mean) / unit
         squares += np.einsum("ij,ij->j", centred, centred)
-    return mean, np.sqrt(squares / count)
+    return mean, unit * np.sqrt(squares / count)

@@ -4,10 +4,11 @@ A deep method derives from `DeepMethod` and hands over `Stage`s of `Track`s: mod
 `Step`s with their losses and optimisers. It writes no loop of its own.
 """
 
+from bench.data.scaling import Scaling
 from bench.training.adversarial import gradual, modality_cross_entropy, reverse_gradient
 from bench.training.batches import AlignedPairs, ClassCovering, GivenOrder, Independent, Joint, Plan, Rows
 from bench.training.contrastive import multimodal_contrast, neighbour_logits, robust_clustering
-from bench.training.data import Batch, DeviceSplit, Scaling
+from bench.training.data import Batch, DeviceSplit
 from bench.training.encoders import Prototypes, built, mlp, perceptrons, placed, prototypes, row_norm, unit
 from bench.training.label_graph import (
     LabelNetwork,

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from bench.contract import Array, Split
+from bench.contract import Split
+from bench.data.scaling import Scaler
 from bench.training.batches import Rows
-
-Scaling = Literal["none", "standard", "unit"]
-"""``none``: nothing is done; ``standard``: columns of mean 0, deviation 1; ``unit``: rows of length 1."""
 
 
 @dataclass(frozen=True)
@@ -36,32 +33,6 @@ class Batch:
         return max(len(rows) for rows in self.rows.values())
 
 
-class Scaler:
-    """Scales the features of each modality as fitted on the training rows."""
-
-    def __init__(self, scaling: Scaling, train: Split) -> None:
-        """Learn what ``scaling`` needs to know about ``train``."""
-        self._scaling = scaling
-        self._moments: dict[str, tuple[Array, Array]] = {}
-        if scaling == "standard":
-            for name, modality in train.items():
-                rows = modality.features.astype(np.float64)
-                deviation = rows.std(axis=0)
-                deviation[deviation == 0] = 1.0
-                self._moments[name] = (rows.mean(axis=0), deviation)
-
-    def __call__(self, name: str, features: Array) -> Array:
-        """Return features ``(n, d_v)`` of a modality, scaled, float32."""
-        if self._scaling == "standard":
-            mean, deviation = self._moments[name]
-            features = (features - mean) / deviation
-        elif self._scaling == "unit":
-            features = features.astype(np.float32, copy=False)
-            lengths = np.linalg.norm(features, axis=1, keepdims=True)
-            features = features / np.where(lengths == 0, 1, lengths)
-        return np.ascontiguousarray(features, dtype=np.float32)
-
-
 class DeviceSplit:
     """The rows of a split as tensors.
 
@@ -72,12 +43,16 @@ class DeviceSplit:
         device: where the tensors lie.
     """
 
-    def __init__(self, split: Split, device: str, scaler: Scaler) -> None:
-        """Bring the split to the device."""
+    def __init__(self, split: Split, device: str, scalers: Mapping[str, Scaler] | None = None) -> None:
+        """Bring the split to the device; ``scalers``, one per modality, default to features as stored."""
         self.split = split
         self.device = torch.device(device)
         self.features = {
-            name: torch.tensor(scaler(name, modality.features), device=self.device)
+            name: torch.tensor(
+                scalers[name](modality.features) if scalers else modality.features,
+                dtype=torch.float32,
+                device=self.device,
+            )
             for name, modality in split.items()
         }
         self.targets = {name: torch.tensor(split.targets(name), device=self.device) for name in split}

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from bench.contract import Array, Checkpoint, Context, Method, Split, Unsupported, unsuitable
+from bench.data.scaling import Scaler
 from bench.training.checkpoints import Kept
-from bench.training.data import DeviceSplit, Scaler
+from bench.training.data import DeviceSplit
 from bench.training.loop import Material, train_stage
 from bench.training.seeding import reproducible
 from bench.training.settings import DeepSettings
@@ -66,10 +67,12 @@ class DeepMethod(Method):
         self._threads, self._device = context.threads, torch.device(context.device)
         self._kept, self._modules = [], []
         with reproducible(context.threads):
-            self._scaler = Scaler(self.settings.scaling, train)
+            self._scalers = {
+                name: Scaler.fit(part.features, self.settings.scaling) for name, part in train.items()
+            }
             material = Material(
-                DeviceSplit(train, context.device, self._scaler),
-                DeviceSplit(validation, context.device, self._scaler),
+                DeviceSplit(train, context.device, self._scalers),
+                DeviceSplit(validation, context.device, self._scalers),
                 validation,
             )
             for stage in self.stages(material.train, context):
@@ -120,7 +123,7 @@ class DeepMethod(Method):
         }
 
     def _tensor(self, modality: str, features: Array) -> Tensor:
-        return torch.from_numpy(self._scaler(modality, features)).to(self._device)
+        return torch.tensor(self._scalers[modality](features), dtype=torch.float32, device=self._device)
 
 
 def _merged(rule: str, kept: Sequence[Kept]) -> Checkpoint:

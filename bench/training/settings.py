@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeVar
 
 from bench.contract import UsageError
-from bench.training.data import Scaling
+from bench.data.scaling import Scaling
 
 T = TypeVar("T", int, float)
 

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bench.contract import UsageError
 from bench.data.scaling import Scaler, Scaling
+
+SEEDS = st.integers(0, 2**32 - 1)
+FLOATS = st.sampled_from(["float16", "float32", "float64"])
+NUMBERS = st.sampled_from(["int8", "uint8", "int32", "int64", "float16", "float32", "float64"])
 
 
 def _features(dtype: str = "float64") -> np.ndarray:
@@ -20,12 +28,80 @@ def test_standard_gives_zero_mean_and_unit_variance() -> None:
     np.testing.assert_allclose(rows.std(axis=0), 1.0, rtol=1e-12)
 
 
-@pytest.mark.parametrize("value", [0.0, 0.1, 1e6 / 3, -7.0])
-def test_constant_features_become_zero(value: float) -> None:
-    features = _features()
-    features[:, 2] = value
+@given(
+    value=st.floats(-1e30, 1e30) | st.sampled_from([0.0, 0.1, 1e6 / 3, -7.0, 1e-30]),
+    count=st.integers(1, 300),
+    kind=NUMBERS,
+)
+def test_constant_features_become_zero_in_training_and_in_any_other_row(
+    value: float, count: int, kind: str
+) -> None:
+    limit = float(np.iinfo(kind).max if kind.startswith(("int", "uint")) else np.finfo(kind).max) / 4
+    train = np.full((count, 2), min(abs(value), limit)).astype(kind)
+    scaler = Scaler.fit(train, "standard")
+    assert not scaler(train).any()
+    other = np.array([[0.0, 1.0], [limit, 3.0]]).astype(kind)
+    assert not scaler(other).any()
+
+
+def test_a_constant_that_rounding_made_uneven_is_still_constant() -> None:
+    exact = np.full((400, 3), [0.1, 1e6, -3e-20])
+    uneven = np.nextafter(exact, np.inf, where=np.arange(400)[:, None] % 2 == 0, out=exact.copy())
+    single = exact.astype(np.float32)
+    single[::2] = np.nextafter(single[::2], np.float32(np.inf))
+    for train in (uneven, single):
+        assert np.abs(Scaler.fit(train, "standard")(train + 1)).max() == 0
+
+
+def test_what_varies_little_beside_a_large_mean_is_kept() -> None:
+    train = 1e5 + np.random.default_rng(1).normal(size=(200, 2))
+    np.testing.assert_allclose(Scaler.fit(train, "standard")(train).std(axis=0), 1.0, rtol=1e-9)
+    rare = np.zeros((100_000, 1), dtype=np.float32)
+    rare[7] = 1
+    assert Scaler.fit(rare, "standard")(rare).std() == pytest.approx(1, rel=1e-4)
+
+
+@given(
+    seed=SEEDS,
+    kind=FLOATS.filter(lambda kind: kind != "float16"),
+    scaling=st.sampled_from(["standard", "unit"]),
+    factor=st.floats(1e-30, 1e30) | st.sampled_from([1000.0, 1e-3]),
+    mean=st.sampled_from([0.0, 1.0, -1e4]),
+)
+def test_a_positive_factor_on_the_features_changes_rounding_only(
+    seed: int, kind: str, scaling: Scaling, factor: float, mean: float
+) -> None:
+    generator = np.random.default_rng(seed)
+    train, test = (generator.normal(mean, 1, size=(count, 4)) for count in (30, 10))
+    train[:, 3], train[4], test[5] = mean, 0, 0
+    scaled = []
+    for by in (1.0, factor):
+        rows = Scaler.fit((train * by).astype(kind), scaling)((test * by).astype(kind))
+        scaled.append(rows)
+    # the features themselves are rounded, by up to half a unit in the last digit beside a large mean
+    tolerance = 40 * float(np.finfo(kind).eps) * max(abs(mean), 1.0)
+    np.testing.assert_allclose(scaled[0], scaled[1], rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("magnitude", [1e30, 1e-30])
+@pytest.mark.parametrize("kind", ["float32", "float64"])
+def test_huge_and_tiny_features_neither_overflow_nor_vanish(magnitude: float, kind: str) -> None:
+    features = (_features() * magnitude).astype(kind)
     rows = Scaler.fit(features, "standard")(features)
-    np.testing.assert_allclose(rows[:, 2], 0.0, atol=1e-9)
+    np.testing.assert_allclose(rows.std(axis=0), 1.0, rtol=1e-5)
+    np.testing.assert_allclose(np.linalg.norm(Scaler.fit(features, "unit")(features), axis=1), 1.0, rtol=1e-5)
+    if kind == "float64":
+        far = _features() * magnitude**9
+        assert np.isfinite(Scaler.fit(far, "standard")(far)).all()
+        lengths = np.linalg.norm(Scaler.fit(far, "unit")(far), axis=1)
+        np.testing.assert_allclose(lengths, 1.0, rtol=1e-12)
+
+
+def test_one_row_is_constant_in_every_feature() -> None:
+    features = _features()[:1]
+    assert not Scaler.fit(features, "standard")(features).any()
+    assert not Scaler.fit(features, "standard")(_features()).any()
+    assert np.linalg.norm(Scaler.fit(features, "unit")(features)) == pytest.approx(1)
 
 
 def test_only_training_rows_are_learnt_from() -> None:
@@ -34,11 +110,12 @@ def test_only_training_rows_are_learnt_from() -> None:
     np.testing.assert_allclose(Scaler.fit(train, "standard")(other), expected, rtol=1e-12)
 
 
-def test_unit_gives_rows_of_length_one_but_leaves_zeros() -> None:
-    features = _features()
-    features[3] = 0.0
+@given(kind=NUMBERS, seed=SEEDS)
+def test_unit_gives_rows_of_length_one_but_leaves_zeros(kind: str, seed: int) -> None:
+    features = np.random.default_rng(seed).integers(1, 100, size=(20, 5)).astype(kind)
+    features[3] = 0
     lengths = np.linalg.norm(Scaler.fit(features, "unit")(features), axis=1)
-    np.testing.assert_allclose(np.delete(lengths, 3), 1.0, rtol=1e-12)
+    np.testing.assert_allclose(np.delete(lengths, 3), 1.0, rtol=1e-6)
     assert lengths[3] == 0.0
 
 
@@ -49,14 +126,26 @@ def test_none_changes_nothing() -> None:
 
 @pytest.mark.parametrize("scaling", ["none", "standard", "unit"])
 @pytest.mark.parametrize(
-    ("given", "returned"), [("float16", "float32"), ("float32", "float32"), ("float64", "float64")]
+    ("given_kind", "returned"),
+    [("float16", "float32"), ("float32", "float32"), ("float64", "float64"), ("int32", "float32")],
 )
-def test_types_are_kept_or_raised_to_float32(scaling: Scaling, given: str, returned: str) -> None:
-    features = _features(given)
+def test_types_are_kept_or_raised_to_float32(scaling: Scaling, given_kind: str, returned: str) -> None:
+    features = _features(given_kind)
     rows = Scaler.fit(features, scaling)(features)
     assert rows.dtype == np.dtype(returned)
     exact = Scaler.fit(features.astype(np.float64), scaling)(features.astype(np.float64))
-    np.testing.assert_allclose(rows, exact, rtol=2e-5, atol=2e-5)
+    np.testing.assert_allclose(rows, exact, rtol=1e-6, atol=1e-6)
+
+
+def test_a_row_is_scaled_the_same_alone_and_among_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    features = _features()
+    for scaling in ("standard", "unit"):
+        scaler = Scaler.fit(features, scaling)
+        whole = scaler(features)
+        np.testing.assert_array_equal(np.concatenate([scaler(row[None]) for row in features]), whole)
+        monkeypatch.setattr("bench.data.scaling._BLOCK_BYTES", 8 * 5 * 7)
+        np.testing.assert_array_equal(scaler(features), whole)
+        monkeypatch.undo()
 
 
 def test_large_matrices_are_read_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -67,6 +156,22 @@ def test_large_matrices_are_read_in_blocks(monkeypatch: pytest.MonkeyPatch) -> N
     assert blocks.shift is not None and blocks.factor is not None  # noqa: PT018
     np.testing.assert_allclose(blocks.shift, whole.shift, rtol=1e-14)
     np.testing.assert_allclose(blocks.factor, whole.factor, rtol=1e-14)
+
+
+@pytest.mark.parametrize("scaling", ["standard", "unit"])
+def test_a_large_matrix_is_never_copied_whole_in_float64(
+    scaling: Scaling, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bench.data.scaling._BLOCK_BYTES", 1 << 16)
+    features = np.ones((20_000, 50), dtype=np.float32)
+    tracemalloc.start()
+    scaler = Scaler.fit(features, scaling)
+    fitting = tracemalloc.get_traced_memory()[1]
+    scaler(features)
+    scaling_peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert fitting < features.nbytes / 4
+    assert scaling_peak < 1.25 * features.nbytes
 
 
 def test_another_kind_is_refused() -> None:

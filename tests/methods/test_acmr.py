@@ -13,7 +13,6 @@ from torch import Tensor, nn
 
 from bench.contract import Context, Split, Unsupported
 from bench.training import Clock, DeviceSplit, Step
-from bench.training.data import Scaler
 from methods.acmr import ACMR, ACMRSettings, most_similar_stranger, triplet_loss
 from tests.methods.small_splits import separable
 
@@ -31,7 +30,7 @@ def fitted(settings: ACMRSettings, split: Split, context: Context | None = None)
 def prepared(settings: ACMRSettings, **kinds: Any) -> tuple[Step, nn.ModuleList, DeviceSplit]:
     """Return the only step, its projectors, label classifier and adversary, and the training rows."""
     split = separable(PAIR, pairing="natural", **kinds)
-    train = DeviceSplit(split, "cpu", Scaler("none", split))
+    train = DeviceSplit(split, "cpu")
     stage = next(ACMR(settings).stages(train, Context(scope=("small",))))
     modules = stage.tracks[0].modules[0]
     assert isinstance(modules, nn.ModuleList)

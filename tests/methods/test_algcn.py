@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from bench.contract import Context
 from bench.training import DeviceSplit, LabelNetwork, correlations, label_scores, mlp
-from bench.training.data import Scaler
 from methods.algcn import ALGCN, ALGCNSettings, Graph, algcn_loss, supervision
 from tests.methods.golden import Golden, golden, gradients, leaves, state
 from tests.methods.small_splits import separable
@@ -123,7 +122,7 @@ def test_it_learns_with_and_without_pairs_and_one_class_or_several(pairing: str,
 
 def test_the_learned_part_of_the_graph_moves_a_hundred_times_as_fast_as_the_weights() -> None:
     split = separable({"image": 20, "text": 20}, pairing="natural")
-    train = DeviceSplit(split, "cpu", Scaler("none", split))
+    train = DeviceSplit(split, "cpu")
     (stage,) = ALGCN(SMALL).stages(train, Context())
     weights, learned = stage.tracks[0].steps[0].optimiser.param_groups
     assert learned["lr"] == pytest.approx(100 * weights["lr"])

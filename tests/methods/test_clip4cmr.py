@@ -12,7 +12,6 @@ from torch import nn
 
 from bench.contract import Context
 from bench.training import Clock, DeviceSplit, unit
-from bench.training.data import Scaler
 from methods.clip4cmr import CLIP4CMR, CLIP4CMRSettings, prototype_contrast
 from tests.methods.small_splits import separable
 
@@ -44,7 +43,7 @@ def test_several_classes_are_approached_in_equal_parts() -> None:
 def test_release_keeps_its_prototypes_and_divides_by_the_batch_twice(faithful_to: str) -> None:
     split = separable({"image": 12, "text": 12})
     method = CLIP4CMR(replace(SMALL, faithful_to=faithful_to))  # type: ignore[arg-type]
-    train = DeviceSplit(split, "cpu", Scaler("none", split))
+    train = DeviceSplit(split, "cpu")
     (stage,) = method.stages(train, Context())
     (track,) = stage.tracks
     prototypes = next(track.modules[-1].parameters())

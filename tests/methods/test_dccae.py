@@ -12,7 +12,6 @@ from torch import nn
 
 from bench.contract import Context, Modality, Split, Unsupported
 from bench.training import DeviceSplit, canonical_correlations
-from bench.training.data import Scaler
 from methods.dccae import DCCAE, ClosingCCA, DCCAESettings, sigmoid_net
 from methods.mcca import MCCA, MCCASettings
 from tests.methods.small_splits import separable
@@ -54,7 +53,7 @@ def test_without_hidden_layers_the_loss_is_that_of_linear_cca_whatever_the_weigh
     mcca = MCCA(MCCASettings(components=5, shrinkage=0.0))
     mcca.fit(narrow, narrow, Context())
     expected = sum(mcca.notes()["eigenvalues"])
-    train = DeviceSplit(narrow, "cpu", Scaler("none", narrow))
+    train = DeviceSplit(narrow, "cpu")
     stage = next(method.stages(train, Context(scope=("small",))))
     batch = train.take({name: np.arange(60) for name in narrow})
     clock: Any = None

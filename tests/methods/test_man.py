@@ -14,7 +14,6 @@ from torch import Tensor, nn
 
 from bench.contract import Context, Split
 from bench.training import AlignedPairs, ClassCovering, DeviceSplit, Independent, whitened
-from bench.training.data import Scaler
 from methods.man import MAN, MANSettings, critic_loss, fisher_loss, generator_loss, man_critic, scatters
 from tests.methods.golden import Golden, golden, gradients
 from tests.methods.small_splits import separable
@@ -123,7 +122,7 @@ def test_embeddings_that_cannot_be_told_apart_give_no_loss(make: Callable[[], tu
 def test_only_the_generators_learn_from_their_loss_and_only_the_critic_from_its_own() -> None:
     split = separable({"image": 24, "text": 24})
     method = MAN(SMALL)
-    train = DeviceSplit(split, "cpu", Scaler("none", split))
+    train = DeviceSplit(split, "cpu")
     stage = next(method.stages(train, Context(scope=("small",))))
     generators, net = stage.tracks[0].modules
     for step, owner in zip(stage.tracks[0].steps, (net, generators), strict=True):
@@ -133,7 +132,7 @@ def test_only_the_generators_learn_from_their_loss_and_only_the_critic_from_its_
 
 def plan_of(settings: MANSettings, counts: dict[str, int]) -> Any:
     split: Split = separable(counts)
-    return MAN(settings).plan(DeviceSplit(split, "cpu", Scaler("none", split)))
+    return MAN(settings).plan(DeviceSplit(split, "cpu"))
 
 
 def test_batches_cover_the_classes_unless_the_release_is_followed() -> None:

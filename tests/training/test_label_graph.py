@@ -15,7 +15,6 @@ from bench.training import (
     label_scores,
     normalised,
 )
-from bench.training.data import Scaler
 
 # Class 0 always comes with class 1, which often comes alone; class 3 never occurs.
 COUNTS = torch.tensor(
@@ -40,7 +39,7 @@ def test_cooccurrence_counts_the_rows_of_all_modalities() -> None:
     one = np.array([[1, 1, 0], [0, 1, 0]])
     other = np.array([[0, 1, 1]])
     split = Split({"a": Modality(np.ones((2, 2)), one), "b": Modality(np.ones((1, 2)), other)}, 3)
-    counts = cooccurrence(DeviceSplit(split, "cpu", Scaler("none", split)))
+    counts = cooccurrence(DeviceSplit(split, "cpu"))
     assert_allclose(counts, [[1, 1, 0], [1, 3, 1], [0, 1, 1]])
 
 

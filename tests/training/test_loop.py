@@ -380,3 +380,23 @@ def test_a_stage_without_scores_and_without_a_rule_of_its_own_counts_at_its_end(
 
 def test_an_unfitted_method_has_no_checkpoints() -> None:
     assert Classifier().checkpoints() == {}
+
+
+def with_constant(split: Split, value: float) -> Split:
+    """Return the split with one more feature, float64, the same in all rows."""
+    return replace(
+        split,
+        modalities={
+            name: replace(part, features=np.column_stack([part.features, np.full(len(part), value)]))
+            for name, part in split.items()
+        },
+    )
+
+
+def test_a_feature_that_was_constant_in_training_says_nothing_in_test_rows() -> None:
+    method = Classifier(ToySettings(scaling="standard"))
+    method.fit(with_constant(TRAIN, 0.1), with_constant(VALIDATION, 0.1), CONTEXT)
+    as_trained, far = (with_constant(VALIDATION, value) for value in (0.1, 5.0))
+    for name in VALIDATION:
+        expected = method.embed(name, as_trained[name].features)
+        assert_array_equal(method.embed(name, far[name].features), expected)

@@ -13,6 +13,7 @@ from numpy.testing import assert_allclose
 from torch import nn
 
 from bench.contract import Context, Modality, Split, UsageError
+from bench.data.scaling import Scaler, Scaling
 from bench.training import (
     DeepSettings,
     DeviceSplit,
@@ -34,7 +35,6 @@ from bench.training import (
     shared_cross_entropy,
     unit,
 )
-from bench.training.data import Scaler
 from bench.training.seeding import Noise
 
 
@@ -156,33 +156,21 @@ def test_per_modality_falls_back_to_the_default_and_says_what_is_missing() -> No
         per_modality({"image": 1.0}, "text")
 
 
-def data() -> Split:
+@pytest.mark.parametrize("scaling", ["none", "standard", "unit"])
+def test_a_split_comes_to_the_device_as_its_scalers_leave_it(scaling: Scaling) -> None:
     rows = np.random.default_rng(0).normal(3, 2, size=(40, 4)).astype(np.float16)
-    rows[:, 3] = 7
-    rows[5] = 0
-    return Split({"image": Modality(rows, np.arange(40) % 2)}, 2)
-
-
-def test_standard_scaling_centres_training_columns_and_spares_constant_ones() -> None:
-    train = data()
-    scaled = Scaler("standard", train)("image", train["image"].features)
-    assert scaled.dtype == np.float32
-    assert_allclose(scaled.mean(axis=0), 0, atol=1e-5)
-    assert_allclose(scaled[:, :3].std(axis=0), 1, rtol=1e-5)
-    assert np.isfinite(scaled).all()
-
-
-def test_unit_scaling_makes_rows_of_length_one_and_spares_zero_rows() -> None:
-    train = data()
-    lengths = np.linalg.norm(Scaler("unit", train)("image", train["image"].features), axis=1)
-    assert_allclose(np.delete(lengths, 5), 1, rtol=1e-5)
-    assert lengths[5] == 0
+    rows[:, 3], rows[5] = 7, 0
+    split = Split({"image": Modality(rows, np.arange(40) % 2)}, 2)
+    scaler = Scaler.fit(rows, scaling)
+    found = DeviceSplit(split, "cpu", {"image": scaler}).features["image"]
+    assert found.dtype == torch.float32
+    assert_allclose(found, scaler(rows), rtol=1e-6)
 
 
 def test_blocks_cover_every_row_of_every_modality_together() -> None:
     labels = np.arange(10) % 2
     train = Split({"a": Modality(np.zeros((10, 2)), labels), "b": Modality(np.zeros((4, 3)), labels[:4])}, 2)
-    blocks = list(DeviceSplit(train, "cpu", Scaler("none", train)).blocks(4))
+    blocks = list(DeviceSplit(train, "cpu").blocks(4))
     assert [len(block) for block in blocks] == [4, 3, 3]
     for name, count in (("a", 10), ("b", 4)):
         assert torch.cat([block.rows[name] for block in blocks]).tolist() == list(range(count))
