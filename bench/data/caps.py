@@ -51,11 +51,11 @@ class Caps:
 QUICK = Caps(train=2500, validation=500, test=1000, dimension=256)
 """Limits of the quick profile on real data: emoji and Wikipedia stay whole."""
 
-QUICK_LOOK_ALIKE = Caps(train=800, validation=250, test=400, dimension=128, classes=20)
+QUICK_LOOK_ALIKE = Caps(train=1000, validation=250, test=400, dimension=128, classes=20)
 """Limits of the quick profile on look-alikes, whose numbers mean nothing: no more than a trial needs.
 
-With 200 classes 800 rows are four per class, on which the quick profile's few hundred steps leave half of
-the methods near chance; with 20 they are forty, as in the benchmarks themselves.
+With 200 classes 1000 rows are five per class, on which the quick profile's few hundred steps leave half of
+the methods near chance; with 20 they are fifty, about as in the benchmarks themselves.
 """
 
 CAPS = MappingProxyType({"quick": QUICK, "paper": None})

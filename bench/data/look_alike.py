@@ -41,9 +41,9 @@ VERSION = 3
 
 CONTENT = 6
 """Latent dimensions in which modes differ."""
-MODES = 5
+MODES = 8
 """Of every class."""
-CLASS_SPREAD = 0.7
+CLASS_SPREAD = 0.9
 """Deviation of the centres of 10 classes in every content dimension."""
 MODE_SPREAD = 1.3
 """Deviation of a class's modes from its centre."""

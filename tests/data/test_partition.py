@@ -124,7 +124,7 @@ def test_spare_rows_are_never_drawn() -> None:
 
 
 def test_row_limits_leave_room_for_many_classes() -> None:
-    assert QUICK_LOOK_ALIKE.rows(10) == {"train": 800, "validation": 250, "test": 400}
+    assert QUICK_LOOK_ALIKE.rows(10) == {"train": 1000, "validation": 250, "test": 400}
     assert QUICK_LOOK_ALIKE.rows(400) == {"train": 1600, "validation": 800, "test": 800}
 
 
