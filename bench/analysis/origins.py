@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from bench import registry
 from bench.contract import BenchError
-from bench.records.schema import Record
+from bench.records.schema import MethodSnapshot, Record
 from bench.registry import Layer, MethodDescription
 
 _WORDS: Final = {
@@ -49,11 +49,14 @@ class Origins:
 
 
 def origins_of(record: Record) -> Origins:
-    """Return where the settings of a record have their values from, as far as is known today.
+    """Return where the settings of a record have their values from.
 
-    A method that is gone, or that has lost the variant, leaves its settings unexplained.
+    A record that notes it is believed; otherwise it is what is known today: a method that is gone, or that
+    has lost the variant, leaves its settings unexplained.
     """
     who = record.identity
+    if record.method is not None:
+        return _noted(record, record.method)
     typed = _typed(record.circumstances.command)
     try:
         description = registry.method(who.method)
@@ -76,6 +79,38 @@ def origins_of(record: Record) -> Origins:
     return Origins(description.provenance, settings)
 
 
+def _noted(record: Record, snapshot: MethodSnapshot) -> Origins:
+    """Return the origins that a record states itself; meanings and sources are those known today."""
+    who = record.identity
+    found = registry.registered().methods.get(who.method)
+    meanings = {} if found is None else found.meanings
+    defaults = {} if found is None else found.defaults
+    order = [key for key in defaults if key in who.settings]
+    order += sorted(who.settings.keys() - set(order))
+    settings = tuple(
+        Origin(key, who.settings[key], _noted_words(key, snapshot, meanings.get(key, ""), record))
+        for key in order
+    )
+    return Origins("" if found is None else found.provenance, settings)
+
+
+def _noted_words(key: str, snapshot: MethodSnapshot, meaning: str, record: Record) -> str:
+    origin = snapshot.origins.get(key, "")
+    if origin == "set":
+        without = f"; without it: {json.dumps(snapshot.usual[key])}" if key in snapshot.usual else ""
+        return f"typed (--set){without}"
+    return _of_layer(origin, meaning, record) if origin else "unknown: the record does not say"
+
+
+def _of_layer(origin: str, meaning: str, record: Record) -> str:
+    """Return in words that a value is of a layer of settings."""
+    if origin == "default":
+        return f"default: {meaning}" if meaning else "default"
+    if origin == "dataset":
+        return f"published for {record.identity.dataset}: {_source(record)}"
+    return f"variant {record.identity.variant}" if origin == "variant" else _WORDS.get(origin, origin)
+
+
 def _words(
     key: str,
     value: Any,
@@ -93,12 +128,7 @@ def _words(
         if key in typed:
             return f"typed (--set); without it: {usual}"
         return f"of an earlier settings file, or typed; today it would be {usual}"
-    if layer.origin == "default":
-        meaning = description.meanings.get(key, "")
-        return f"default: {meaning}" if meaning else "default"
-    if layer.origin == "dataset":
-        return f"published for {record.identity.dataset}: {_source(record)}"
-    return f"variant {record.identity.variant}" if layer.origin == "variant" else _WORDS[layer.origin]
+    return _of_layer(layer.origin, description.meanings.get(key, ""), record)
 
 
 def _source(record: Record) -> str:

@@ -67,6 +67,7 @@ def command(
 
     Exit status 0; 1 if a record is damaged; 2 for wrong usage or no records.
     """
+    from bench.analysis.naming import registry_naming
     from bench.commands.reading import evaluated, metrics_of, read_records
     from bench.records import Store
     from bench.records.trials import TrialStore
@@ -82,6 +83,7 @@ def command(
         )
     material = Material(
         records,
+        naming=registry_naming(records),
         protocols=ids,
         selection=selection,
         problems=problems,

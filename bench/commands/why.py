@@ -34,8 +34,9 @@ def command(method: str, dataset: str, which: Which, results: Path, plugin_files
     What it is and where its settings are from, its data, what was selected and by what, its numbers and how
     they stand among the others, why there are none, what it took, and the command that makes it again.
 
-    METHOD is a name such as drcl, or an ablation such as drcl/without_fa; DATASET a name or a bundle's path.
-    Where several cells fit, each has a line, with the options that single it out.
+    METHOD is a name such as drcl, or an ablation such as drcl/without_fa; DATASET a name, a name with the
+    first digits of its fingerprint such as mine@0c2a5607, or a bundle's path. Where several cells fit, each
+    has a line, with the options that single it out.
 
     Exit status 0; 1 if a record is damaged; 2 for wrong usage or no such cell.
     """
@@ -48,7 +49,7 @@ def command(method: str, dataset: str, which: Which, results: Path, plugin_files
     load_plugins(plugin_files)
     records, problems = read_records(results)
     found = find(records, method, dataset, which, results)
-    naming = registry_naming()
+    naming = registry_naming(records)
     lines = (
         _story(found[0], records, Store(results), naming)
         if len(found) == 1
@@ -115,13 +116,13 @@ def _standing(record: Record, peers: Sequence[Record], store: Store, naming: Nam
 
 def _peers(record: Record, records: Sequence[Record]) -> list[Record]:
     """Return the records that share a table with one."""
-    from bench.analysis.groups import by_data
+    from bench.analysis.groups import by_data, data_of
 
-    return next(members for members in by_data(records).values() if record in members)
+    return by_data(records)[data_of(record)]
 
 
 def _label(record: Record, peers: Sequence[Record], naming: Naming) -> str:
     """Return the label of a record's row in the tables."""
-    from bench.analysis.groups import lines_of
+    from bench.analysis.lines import lines_of
 
     return next(line.label for line in lines_of(peers, naming) if record in line.records)

@@ -10,8 +10,11 @@ from typing import Any, Final
 
 from tabulate import tabulate
 
+from bench.analysis.chance import advice
 from bench.analysis.epochs import Brief
+from bench.analysis.groups import device_of
 from bench.analysis.origins import Origins
+from bench.analysis.versions import EARLIER
 from bench.records.schema import Circumstances, Metric, Record, Result, Selected
 
 _WIDTH: Final = 78
@@ -76,6 +79,8 @@ def _cell(told: Told) -> Iterator[str]:
     yield f"{who.title}: {record.status}"
     threads = _count(who.threads, "thread")
     yield f"{told.label}, variant {who.variant}; {kind}; {who.profile} profile; {threads}"
+    device = device_of(who, record.circumstances)
+    yield f"device {device}; harness: {who.harness or EARLIER}; method: {who.code or EARLIER}"
     yield f"record {record.digest} in {told.folder}"
 
 
@@ -151,6 +156,20 @@ def _numbers(result: Result) -> Iterator[str]:
             )
             label = f"{rule} (TEST oracle, never a result)" if rule == "oracle" else rule
             yield f"selection {label} instead, average: {', '.join(words)}"
+    for rule, reason in result.refused.items():
+        yield f"selection {rule} has no numbers: refused: {reason}"
+    for rule, counts in result.zero_rows.items():
+        yield from (_zeros(rule, name, count, result) for name, count in counts.items())
+    if result.snapshot_error:
+        yield f"nothing can be drawn of it: {result.snapshot_error}"
+
+
+def _zeros(rule: str, modality: str, count: int, result: Result) -> str:
+    rows = f" of {result.rows[modality].test}" if modality in result.rows else ""
+    return (
+        f"selection {rule}: {count}{rows} {modality} test rows have no direction, as their embeddings are "
+        "zero: their similarity to everything is 0, and ties count by their expectation"
+    )
 
 
 def _notes(notes: Mapping[str, Any]) -> Iterator[str]:
@@ -162,6 +181,8 @@ def _notes(notes: Mapping[str, Any]) -> Iterator[str]:
 def _failure(record: Record) -> Iterator[str]:
     assert record.failure is not None
     yield f"{record.status} ({record.failure.kind}): {record.failure.reason}"
+    if record.status == "refused":
+        yield advice(record.identity)
     yield from record.failure.traceback.splitlines()
 
 

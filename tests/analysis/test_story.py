@@ -9,6 +9,7 @@ import pytest
 
 from bench import registry
 from bench.analysis.epochs import brief_of
+from bench.analysis.groups import Data
 from bench.analysis.origins import origins_of
 from bench.analysis.placing import placings, references, row_of
 from bench.analysis.tables import AVERAGE, Entry, Row, Table
@@ -134,7 +135,7 @@ def table() -> Table:
         row("D", None),
         row("Floor", 0.9, role="reference"),
     )
-    return Table("emoji", "real", "quick", "f", "map@all", "best", (IT, AVERAGE), rows)
+    return Table(Data("real", "quick", "emoji", "f", "cpu", ""), "map@all", "best", (IT, AVERAGE), rows)
 
 
 def test_a_row_is_found_by_any_of_its_records(table: Table) -> None:
