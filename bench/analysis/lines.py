@@ -130,8 +130,8 @@ def _standing_for_their_methods(rows: _Rows, naming: Naming) -> set[Kin]:
     """Return of each method, and of each variant, the row that stands for it.
 
     That is the one with the settings that were usual when it was made. Of several, as after a change of the
-    code or of a settings file, a row with a result comes first, then the one of most modalities, then the one
-    made last.
+    code or of a settings file, a row with a result comes first, then the one of most modalities, then one of
+    a single thread, then the one made last.
     """
     best: dict[tuple[str, str], tuple[tuple[Any, ...], Kin]] = {}
     for kin, members in rows.items():
@@ -139,7 +139,7 @@ def _standing_for_their_methods(rows: _Rows, naming: Naming) -> set[Kin]:
         if usual:
             modalities = {name for record in members for name in record.identity.modalities}
             done = any(record.status == "done" for record in members)
-            rank = done, len(modalities), max(map(made, usual))
+            rank = done, len(modalities), kin.threads == 1, max(map(made, usual))
             key = kin.method, kin.variant
             best[key] = max(best.get(key, (rank, kin)), (rank, kin))
     return {kin for _, kin in best.values()}
