@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from bench.analysis.chance import near_chance
 from bench.commands.phrases import printable
 from bench.contract.errors import DataError
 from bench.execution.campaign import standings
 from bench.experiment.grid import Cell
-from bench.records.schema import STATUSES
+from bench.records.schema import STATUSES, Record
 from bench.records.store import Store
 
 _LINES: Final = 9
@@ -56,6 +58,8 @@ def summarise(cells: Sequence[Cell], store: Store, ran: Ran) -> tuple[list[str],
     lines = [f"{len(cells)} cells{part}: {total or 'none'}; {ran.cells} run now in {ran.seconds:.1f} s"]
     if counts["done"] < len(cells):
         lines += _reasons(cells, found, store, ran)
+    if ran.cells:  # of a grid that was finished before, the report says it
+        lines += _near_chance([cell for cell in cells if found[cell.identity.digest] == "done"], store)
     bad = len(cells) - counts["done"] - counts["skipped"]
     if ran.stopped and counts["missing"]:
         lines.append("next: the same command again; it runs only what is missing")
@@ -86,6 +90,21 @@ def _reasons(cells: Sequence[Cell], found: Mapping[str, str], store: Store, ran:
         cut = sum(len(titles) for _, titles in ordered[_LINES:])
         lines.append(f"  and {len(ordered) - _LINES} more reasons for {cut} cells")
     return lines
+
+
+def _near_chance(cells: Sequence[Cell], store: Store) -> list[str]:
+    """Return a line per method and dataset whose mean over cells is near chance, with what to try."""
+    groups: dict[tuple[str, str, str], list[Record]] = {}
+    for cell in cells:
+        who = cell.identity
+        with contextlib.suppress(DataError):  # a damaged record is named where it is counted
+            groups.setdefault((who.method, who.variant, who.dataset), []).append(store.read(who.digest))
+    found = [(key, near) for key, records in groups.items() if (near := near_chance(records)) is not None]
+    return [
+        f"  near chance: {printable('/'.join(key[:2]) if key[1] != 'full' else key[0])} on "
+        f"{printable(key[2])}: {near.words}; {near.advice}"
+        for key, near in found
+    ]
 
 
 def _line(status: str, reason: str, titles: Sequence[str]) -> str:
