@@ -8,7 +8,9 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from bench import registry
 from bench.analysis.chance import near_chance
+from bench.analysis.lines import kin_of
 from bench.commands.phrases import printable
 from bench.contract.errors import DataError
 from bench.execution.campaign import standings
@@ -93,17 +95,20 @@ def _reasons(cells: Sequence[Cell], found: Mapping[str, str], store: Store, ran:
 
 
 def _near_chance(cells: Sequence[Cell], store: Store) -> list[str]:
-    """Return a line per method and dataset whose mean over cells is near chance, with what to try."""
-    groups: dict[tuple[str, str, str], list[Record]] = {}
+    """Return a line per method and data whose mean over cells is near chance, with what to try."""
+    methods = registry.registered().methods
+    groups: dict[tuple[object, ...], list[Record]] = {}
     for cell in cells:
         who = cell.identity
-        with contextlib.suppress(DataError):  # a damaged record is named where it is counted
-            groups.setdefault((who.method, who.variant, who.dataset), []).append(store.read(who.digest))
-    found = [(key, near) for key, records in groups.items() if (near := near_chance(records)) is not None]
+        if who.method in methods and methods[who.method].card.role != "reference":
+            key = (kin_of(who), who.dataset, who.fingerprint)
+            with contextlib.suppress(DataError):  # a damaged record is named where it is counted
+                groups.setdefault(key, []).append(store.read(who.digest))
+    found = [(records[0].identity, near) for records in groups.values() if (near := near_chance(records))]
     return [
-        f"  near chance: {printable('/'.join(key[:2]) if key[1] != 'full' else key[0])} on "
-        f"{printable(key[2])}: {near.words}; {near.advice}"
-        for key, near in found
+        f"  near chance: {printable(who.method)}{'' if who.variant == 'full' else f'/{who.variant}'} on "
+        f"{printable(who.dataset)}: {near.words}; {near.advice}"
+        for who, near in found
     ]
 
 

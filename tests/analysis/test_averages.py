@@ -117,7 +117,7 @@ def test_averages_are_adjusted_among_themselves_and_leave_directions_alone() -> 
     with_average = against_reference(Field(DATA, "map@all", "best", tuple(found)), "drcl", 500)
     own = [one for one in with_average.comparisons if one.direction == AVERAGE]
     assert len(own) == 3
-    single = [one for way in (IT, TI) for one in compare([pair for pair in _pairs(found, way)], 500)]
+    single = [one for way in (IT, TI) for one in compare(_pairs(found, way), 500)]
     assert [one.adjusted for one in with_average.comparisons if one.direction != AVERAGE] == [
         one.adjusted for one in single
     ]
