@@ -129,13 +129,19 @@ def _meeting(members: Sequence[Record]) -> tuple[str, str] | None:
 def _standing_for_their_methods(rows: _Rows, naming: Naming) -> set[Kin]:
     """Return of each method, and of each variant, the row that stands for it.
 
-    That is the one with the settings that were usual when it was made. Of several, as after a change of the
+    That is the one with the settings that were usual when it was made, or, where that is unknown, with the
+    only settings that there are. Of several, as after a change of the
     code or of a settings file, a row with a result comes first, then the one of most modalities, then one of
     a single thread, then the one made last.
     """
     best: dict[tuple[str, str], tuple[tuple[Any, ...], Kin]] = {}
+    settings: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for kin in rows:
+        settings[kin.method, kin.variant].add(kin.settings)
     for kin, members in rows.items():
-        usual = [record for record in members if is_as_usual(record, naming)]
+        only = len(settings[kin.method, kin.variant]) == 1
+        known = [(record, is_as_usual(record, naming)) for record in members]
+        usual = [record for record, as_usual in known if as_usual or (as_usual is None and only)]
         if usual:
             modalities = {name for record in members for name in record.identity.modalities}
             done = any(record.status == "done" for record in members)

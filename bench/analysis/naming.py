@@ -84,11 +84,14 @@ def usual_of(record: Record, naming: Naming) -> Mapping[str, Any] | None:
     return naming.usual(record.identity) if record.method is None else record.method.usual
 
 
-def is_as_usual(record: Record, naming: Naming) -> bool:
-    """Return whether a cell had the settings that its method, or its variant, usually had at that time."""
+def is_as_usual(record: Record, naming: Naming) -> bool | None:
+    """Return whether a cell had the settings that its method, or its variant, usually had at that time.
+
+    None where that cannot be known, as of layout 1 for a method that is gone.
+    """
     usual = usual_of(record, naming)
     if usual is None:
-        return False
+        return None
     settings = record.identity.settings
     # A snapshot may state what was usual for the method itself: what the variant sets is no other choice.
     origins = {} if record.method is None else record.method.origins

@@ -156,8 +156,11 @@ def test_csv_has_every_property_of_a_number_in_a_column_of_its_own() -> None:
         "profile": "quick",
         "protocol": "map@all",
         "fingerprint": "0123456789abcdef",
+        "device": "cpu",
+        "harness": "",
         "selection": "best",
         "method": "method",
+        "code": "",
         "label": "A",
         "pairing": "class-matched",
         "query": "image",
@@ -168,6 +171,7 @@ def test_csv_has_every_property_of_a_number_in_a_column_of_its_own() -> None:
         "significance": "a",
         "reference": "DRCL",
         "reason": "",
+        "zero_rows": "",
         "records": "r",
     }
     assert (second["significance"], second["reference"]) == ("", "")

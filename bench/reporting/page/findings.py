@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
@@ -87,4 +88,5 @@ def _behind(finding: Finding, about: Field | Block, sources: _Sources) -> Iterat
 
 def _cell(text: str, number: float | None, records: tuple[str, ...]) -> Cell:
     """Return a cell that leads to its records where it is a number, or an interval."""
-    return Cell(text, number=number, records=records if number is not None or " to " in text else ())
+    finite = number is not None and math.isfinite(number)
+    return Cell(text, number=number if finite else None, records=records if finite or " to " in text else ())
