@@ -148,15 +148,16 @@ def _variance_of_mean(table: Array, strata: Sequence[int]) -> tuple[float, float
     """
     seeds, queries = table.shape
     by_seed = table.mean(axis=1)
-    of_seeds = _share(np.square(by_seed - table.mean()).sum() / seeds, seeds - 1)
+    of_seeds = _share(np.square(by_seed - by_seed.mean()).sum() / seeds, seeds - 1)
     parts = [_share(of_seeds**2, seeds - 1)]
     of_queries = of_rest = 0.0
     for rows in np.split(table, np.cumsum(strata)[:-1], axis=1):
         size = rows.shape[1]
         weight = (size / queries) ** 2
-        centred = rows.mean(axis=0) - rows.mean()
+        own_by_seed = by_seed if size == queries else rows.mean(axis=1)
+        centred = rows.mean(axis=0) - own_by_seed.mean()
         own = weight * _share(np.square(centred).sum() / size, size - 1)
-        rest = rows - rows.mean(axis=1, keepdims=True) - centred
+        rest = rows - own_by_seed[:, None] - centred
         left = weight * _share(np.square(rest).sum() / (seeds * size), (seeds - 1) * (size - 1))
         parts += [_share(own**2, size - 1), _share(left**2, (seeds - 1) * (size - 1))]
         of_queries, of_rest = of_queries + own, of_rest + left

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Final, TypeVar
@@ -157,35 +157,50 @@ def pair_of(first: Member, second: Member, direction: Direction) -> Pair | str:
     lengths = {len(values[seed]) for values in (one, other) for seed in seeds}
     if len(lengths) > 1 or 0 in lengths:
         return f"{where} were not asked the same queries ({', '.join(map(str, sorted(lengths)))})"
-    values = [np.stack([by_seed[seed] for seed in seeds]) for by_seed in (one, other)]
+    return _stacked(first, second, direction, seeds)
+
+
+def _stacked(first: Member, second: Member, direction: Direction, seeds: Sequence[int]) -> Pair:
+    """Return what two rows have in a direction under the same seeds."""
+    values = [np.stack([member.values[direction][seed] for seed in seeds]) for member in (first, second)]
     means = float(values[0].mean()), float(values[1].mean())
     return Pair(first.label, second.label, direction, tuple(seeds), means, values[0] - values[1])
 
 
-def average_of(first: Member, second: Member, directions: Sequence[Direction]) -> Pair | str:
+def average_of(
+    first: Member,
+    second: Member,
+    directions: Sequence[Direction],
+    known: Mapping[Direction, Pair | str] | None = None,
+) -> Pair | str:
     """Return what two rows share on average over directions, or why they cannot be compared.
 
     A row of the test split is a query of several directions, and what makes it hard there makes it hard here:
     its differences are averaged first, so that they are resampled and change sign together. Where all
     directions have as many queries, row i of each is taken for the same item; otherwise only the directions
     of one modality's queries are put together, and each modality is a stratum.
+
+    Args:
+        first: the one row.
+        second: the other.
+        directions: at least one.
+        known: what `pair_of` gives for each direction, where that is at hand.
     """
     where = f"{name_of(AVERAGE)}: {first.label} and {second.label}"
-    found = [pair_of(first, second, direction) for direction in directions]
+    found = [(known or {}).get(one) or pair_of(first, second, one) for one in directions]
     pairs = [pair for pair in found if isinstance(pair, Pair)]
     if len(pairs) < len(found):
         return f"{where} cannot be compared in every direction"
     seeds = sorted(set.intersection(*(set(pair.seeds) for pair in pairs)))
     if not seeds:
         return f"{where} share no seed that has all directions"
-    means = [
-        float(
-            np.mean([[member.values[direction][seed].mean() for seed in seeds] for direction in directions])
-        )
-        for member in (first, second)
+    # Of some direction one of the rows may have further seeds.
+    every = [
+        pair if len(pair.seeds) == len(seeds) else _stacked(first, second, pair.direction, seeds)
+        for pair in pairs
     ]
-    tables = [pair.differences[[pair.seeds.index(seed) for seed in seeds]] for pair in pairs]
-    differences, strata = _averaged(directions, tables)
+    means = tuple(sum(pair.means[side] for pair in every) / len(every) for side in range(2))
+    differences, strata = _averaged(directions, [pair.differences for pair in every])
     return Pair(first.label, second.label, AVERAGE, tuple(seeds), (means[0], means[1]), differences, strata)
 
 
@@ -221,19 +236,19 @@ class _Plan:
 
     def tried(self) -> list[Pair | str]:
         """Return every pair by direction and on average, or why it cannot be compared."""
+        single = {
+            (place, direction): pair_of(*couple, direction)
+            for direction in self.field.directions
+            for place, couple in enumerate(self.couples)
+            if any(direction in member.values for member in couple)
+        }
         every = self.field.averaged
         averages = [
-            average_of(*couple, every)
-            for couple in self.couples
+            average_of(*couple, every, {direction: single[place, direction] for direction in every})
+            for place, couple in enumerate(self.couples)
             if len(every) > 1 and all(member.values.keys() >= set(every) for member in couple)
         ]
-        single = [
-            pair_of(*couple, direction)
-            for direction in self.field.directions
-            for couple in self.couples
-            if any(direction in member.values for member in couple)
-        ]
-        return [*single, *averages]
+        return [*single.values(), *averages]
 
 
 def _against(field: Field, method: str) -> _Plan:
