@@ -353,7 +353,7 @@ def _comparison(pair: Pair, p: float, interval: Interval, permutations: int) -> 
 def _deviation(by_query: Array, strata: Sequence[int]) -> float:
     """Return the standard deviation of differences ``(queries,)`` around the mean of their own stratum."""
     freedom = len(by_query) - len(strata)
-    parts = np.split(by_query, np.cumsum(strata)[:-1])
+    parts = np.split(by_query, np.cumsum(strata)[:-1]) if len(strata) > 1 else [by_query]
     squares = sum(float(np.square(part - part.mean()).sum()) for part in parts)
     return float(np.sqrt(squares / freedom)) if freedom > 0 else 0.0
 
