@@ -171,8 +171,8 @@ def test_ranks_and_the_overall_table_mix_nothing(shelf: Shelf) -> None:
             assert {data_of(records[digest]) for digest in own} == set(block.data)
     for overall in overalls_of(tables, blocks):
         for line in overall.lines:
-            own = {digest for entry in line.entries.values() for digest in entry.records}
-            assert len({_but_for_data(records[digest].identity) for digest in own}) <= 1
+            behind = {digest for entry in line.entries.values() for digest in entry.records}
+            assert len({_but_for_data(records[digest].identity) for digest in behind}) <= 1
 
 
 def _but_for_data(who: Identity) -> tuple[Any, ...]:
@@ -217,9 +217,8 @@ def test_trials_of_different_cells_are_not_averaged(shelf: Shelf) -> None:
     ]
     groups: dict[str, list[float]] = defaultdict(list)
     for trial in trials:
-        who, together = trial.identity, ()
-        if len(who.modalities) > 2:
-            together = who.modalities
+        who = trial.identity
+        together = who.modalities if len(who.modalities) > 2 else ()
         alike = msgspec.structs.replace(who, seed=0, modalities=together)
         groups[alike.digest].append(trial.validation_map or 0.0)
     means = [sum(values) / len(values) for values in groups.values()]

@@ -89,7 +89,7 @@ def test_a_result_is_near_chance_up_to_a_fixed_distance(value: float, near: bool
     found = near_chance([record])
     assert (found is not None) is near
     if found is not None:
-        assert (found.value, found.chance) == (pytest.approx(value), pytest.approx(0.17))
+        assert (found.value, found.chance) == pytest.approx((value, 0.17))
     assert near_chance([with_result(record, chance={})]) is None
     assert near_chance([]) is None
 
