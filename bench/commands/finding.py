@@ -110,7 +110,7 @@ def find(records: Sequence[Record], method: str, dataset: str, which: Which, res
     fitting = [one for one in own if _fits(one, which) and data.fits(one.identity)]
     if fitting:
         return sorted(fitting, key=lambda one: (*_order(one.identity), one.digest))
-    command = _command(name, dataset, which, results)
+    command = _command(name, data.name if dataset.startswith(f"{data.name}@") else dataset, which, results)
     if own:
         raise UsageError(
             f"no record of {name} on {data.name} in {results} fits; there are: {_listed(own)}; {command}"
