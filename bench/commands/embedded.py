@@ -133,6 +133,7 @@ def from_cell(found: Sequence[Record], device: str, data_dir: Path) -> FromCell:
         BenchError: if several cells fit, the cell has no result, or it cannot be run again.
     """
     from bench import registry
+    from bench.commands.places import kind_of
     from bench.experiment.again import cell_of, refit
     from bench.experiment.workplace import Workplace
 
@@ -142,7 +143,7 @@ def from_cell(found: Sequence[Record], device: str, data_dir: Path) -> FromCell:
         raise UsageError(
             printable(f"{record.identity.title} has no embeddings: {record.status}: {record.failure.reason}")
         )
-    cell = cell_of(record, data_dir)
+    cell = cell_of(record, data_dir, kind_of(device))
     place = Workplace(data_dir.resolve(), device, registry.plugins())
     return FromCell(record, refit(cell, place, record.result.selection))
 

@@ -31,6 +31,7 @@ def command(form: str, results: Path) -> int:
     2 for wrong usage or no records.
     """
     from bench.commands.reading import read_records
+    from bench.experiment.stale import sentences, stale_records
     from bench.records.running import running_now
 
     runs = running_now(results)
@@ -46,9 +47,19 @@ def command(form: str, results: Path) -> int:
         for record in sorted(records, key=lambda record: (record.identity.title, record.digest))
         if record.failure is not None
     ]
+    stale = stale_records(records)
     if form == "json":
         running = [{"run": name, **msgspec.to_builtins(state)} for name, state in runs]
         answer = {"cells": rows, "failures": failures, "damaged": problems, "running": running}
+        answer["stale"] = [
+            {
+                "record": one.record.digest,
+                "cell": one.record.identity.title,
+                "changes": one.changes,
+                "again": one.again,
+            }
+            for one in stale
+        ]
         click.echo(json.dumps(answer, indent=1))
         return int(bool(problems))
     from tabulate import tabulate
@@ -60,6 +71,10 @@ def command(form: str, results: Path) -> int:
     counts = Counter(record.status for record in records)
     total = ", ".join(f"{n} {name}" for name, n in sorted(counts.items()))
     click.echo(f"{len(records)} records: {total or 'none'}")
+    for sentence in sentences(stale):
+        click.echo(sentence)
+    if any(not one.again for one in stale):
+        click.echo("run with --retry stale makes the cells of stale records again; these records stay")
     for line in _running_lines(runs):
         click.echo(line)
     return int(bool(problems))

@@ -20,7 +20,7 @@ _LINES: Final = 9
 _LENGTH: Final = 200
 """Letters of a reason."""
 
-_ORDER: Final[tuple[str, ...]] = (*STATUSES, "missing")
+_ORDER: Final[tuple[str, ...]] = (*STATUSES, "stale", "missing")
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Ran:
 
 
 def summarise(cells: Sequence[Cell], store: Store, ran: Ran) -> tuple[list[str], bool]:
-    """Return the lines to print, and whether every cell is done or skipped for a declared reason."""
+    """Return the lines to print, and whether every cell is done, by any code, or skipped as declared."""
     found = standings(cells, store, ran.unwritten)
     counts = Counter(found.values())
     ordered = sorted(counts.items(), key=lambda item: _ORDER.index(item[0]))
@@ -56,7 +56,7 @@ def summarise(cells: Sequence[Cell], store: Store, ran: Ran) -> tuple[list[str],
     lines = [f"{len(cells)} cells{part}: {total or 'none'}; {ran.cells} run now in {ran.seconds:.1f} s"]
     if counts["done"] < len(cells):
         lines += _reasons(cells, found, store, ran)
-    bad = len(cells) - counts["done"] - counts["skipped"]
+    bad = len(cells) - counts["done"] - counts["skipped"] - counts["stale"]
     if ran.stopped and counts["missing"]:
         lines.append("next: the same command again; it runs only what is missing")
     elif ran.unwritten or ran.unstarted:
@@ -65,7 +65,7 @@ def summarise(cells: Sequence[Cell], store: Store, ran: Ran) -> tuple[list[str],
         )
     elif bad:
         lines.append(f"why: python -m bench status --results {store.root}; to try again: add --retry all")
-    elif counts["done"]:
+    elif counts["done"] or counts["stale"]:
         if ran.what:
             lines.append(f"other shards: python -m bench merge OTHER_RESULTS --results {store.root}")
         lines.append(f"next: python -m bench report --results {store.root}")
@@ -77,7 +77,11 @@ def _reasons(cells: Sequence[Cell], found: Mapping[str, str], store: Store, ran:
     groups: dict[tuple[str, str], list[str]] = {}
     for cell in cells:
         status = found[cell.identity.digest]
-        if status != "done":
+        if status == "stale":
+            groups.setdefault((status, "other code finished it; --retry stale makes it again"), []).append(
+                cell.title
+            )
+        elif status != "done":
             key = (status, _reason(cell, store, ran) if status != "missing" else _absence(cell, store, ran))
             groups.setdefault(key, []).append(cell.title)
     ordered = sorted(groups.items(), key=lambda item: (-len(item[1]), item[0]))

@@ -12,7 +12,7 @@ from tabulate import tabulate
 
 from bench.analysis.epochs import Brief
 from bench.analysis.origins import Origins
-from bench.records.schema import Circumstances, Metric, Record, Result, Selected
+from bench.records.schema import Metric, Record, Result, Selected
 
 _WIDTH: Final = 78
 _LOG_LINES: Final = 12
@@ -39,6 +39,7 @@ class Told:
         trace: in short.
         log: what it printed.
         standing: what is known of its place among the others, in sentences; empty without a result.
+        stale: what is another now of the code that made it; empty where nothing is.
     """
 
     record: Record
@@ -48,6 +49,7 @@ class Told:
     trace: Brief
     log: str
     standing: tuple[str, ...]
+    stale: tuple[str, ...] = ()
 
 
 def story_of(told: Told) -> list[Section]:
@@ -64,7 +66,7 @@ def story_of(told: Told) -> list[Section]:
         sections.append(Section("What the method noted", tuple(_notes(result.notes))))
     if record.failure is not None:
         sections.append(Section("Why there is no result", tuple(_failure(record))))
-    sections.append(Section("Made", tuple(_made(record.circumstances))))
+    sections.append(Section("Made", tuple(_made(record))))
     sections.append(Section("The log's end", tuple(told.log.splitlines()[-_LOG_LINES:])))
     sections.append(Section("To make it again", (record.circumstances.command,)))
     return [section for section in sections if section.lines]
@@ -77,6 +79,8 @@ def _cell(told: Told) -> Iterator[str]:
     threads = _count(who.threads, "thread")
     yield f"{told.label}, variant {who.variant}; {kind}; {who.profile} profile; {threads}"
     yield f"record {record.digest} in {told.folder}"
+    if told.stale:
+        yield from textwrap.wrap(f"STALE, other code made it: {', '.join(told.stale)}", _WIDTH)
 
 
 def _data(record: Record) -> Iterator[str]:
@@ -165,7 +169,8 @@ def _failure(record: Record) -> Iterator[str]:
     yield from record.failure.traceback.splitlines()
 
 
-def _made(run: Circumstances) -> Iterator[str]:
+def _made(record: Record) -> Iterator[str]:
+    run, who = record.circumstances, record.identity
     seconds = ", ".join(f"{name} {value:.2f} s" for name, value in run.seconds.items())
     yield f"{run.started}: {seconds or 'no times'}"
     memory = f"memory {_size(run.peak_memory)}"
@@ -174,6 +179,7 @@ def _made(run: Circumstances) -> Iterator[str]:
     yield f"on {run.device}; {host}"
     yield ", ".join(f"{name} {value}" for name, value in run.versions.items())
     dirty = " with uncommitted changes" if run.dirty else ""
+    yield f"numbers of {', '.join(filter(None, (who.harness, who.code))) or 'code without versions'}"
     yield f"commit {run.commit or 'unknown'}{dirty}; the method's file {run.source[:16] or 'unknown'}"
 
 

@@ -19,7 +19,7 @@ from bench.execution.campaign import (
     open_once,
     remaining,
     run_cells,
-    stale,
+    stale_cells,
     standings,
 )
 from bench.execution.events import CampaignEvent, Ended, Planned
