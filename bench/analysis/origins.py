@@ -51,8 +51,8 @@ class Origins:
 def origins_of(record: Record) -> Origins:
     """Return where the settings of a record have their values from.
 
-    The record itself says so, whatever has become of settings files since. Of a record of layout 1 it is said as
-    far as is known today: a method that is gone, or that has lost the variant, leaves its settings unexplained.
+    The record itself says so, whatever has become of settings files since. For a record of layout 1, the
+    answer is what is known today: a method that is gone, or has lost the variant, explains no settings.
     """
     return _known_today(record) if record.method is None else _recorded(record, record.method)
 

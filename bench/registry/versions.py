@@ -3,8 +3,8 @@
 ``versions.yaml`` holds, for each room of the harness, each method of ``methods/`` and each loader of
 ``datasets/``, the version of its numbers and the digest of its code at which that version was confirmed.
 Where the code at hand has that digest, its version reads ``drcl 1``; otherwise ``drcl 1+ab12cd34``, with the
-digest at hand, so that an edited copy never shares a row with the original. Code that is not in the file, such
-as a user's method, is named by its digest alone: ``mine ab12cd34``.
+digest at hand, so that an edited copy never shares a row with the original. Code that is not in the file,
+such as a user's method, is named by its digest alone: ``mine ab12cd34``.
 """
 
 from __future__ import annotations

@@ -56,9 +56,9 @@ def main(words: Sequence[str] | None = None) -> int:
     _say(change, moved, reference.largest_difference(stored["methods"], now))
     if change.unexplained:
         print(
-            f"Numbers of {', '.join(change.unexplained)} moved, but none of the code that their versions cover "
-            "changed: other libraries, or code outside these units. If that is meant, name what to raise with "
-            "--raise. Nothing was written."
+            f"Numbers of {', '.join(change.unexplained)} moved, but none of the code that their versions "
+            "cover changed: other libraries, or code outside these units. If that is meant, name what to "
+            "raise with --raise. Nothing was written."
         )
         return 1
     if not given.dry_run:

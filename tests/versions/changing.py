@@ -31,7 +31,7 @@ class Change:
 
 
 def changed_units(lock: Lock, units: Mapping[UnitKind, Mapping[str, str]]) -> set[Unit]:
-    """Return the units whose code is not that at which their version was confirmed; new ones are not among them."""
+    """Return the units whose code is not that at which their version was confirmed, but for new ones."""
     return {
         (kind, name)
         for kind in KINDS
@@ -50,9 +50,9 @@ def change_of(
 ) -> Change:
     """Return the new versions.
 
-    A method that moved and whose own code changed is raised. A room that changed is raised where a method moved
-    whose own code did not change, or where all methods that depend on it moved: otherwise the room is not what
-    moved them, and the records of the others stay valid.
+    A method that moved and whose own code changed is raised. A room that changed is raised where a method
+    moved whose own code did not change, or where all methods that depend on it moved: otherwise the room is
+    not what moved them, and the records of the others stay valid.
 
     Args:
         lock: versions as they are.
@@ -92,7 +92,7 @@ def change_of(
 def lock_text(lock: Lock) -> str:
     """Return the lock file, one line per unit."""
     lines = [
-        "# Versions of the numbers of every unit of code, and the digest of its code at which each was confirmed.",
+        "# Versions of the numbers of every unit of code, and the digest of the code that has them.",
         "# Written by `make versions`, see docs/changing-numbers.md; not to be edited.",
     ]
     for kind in KINDS:

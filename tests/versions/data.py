@@ -1,4 +1,4 @@
-"""What the loaders of the datasets at hand give: sizes and sums of their arrays, to see whether they have moved."""
+"""What the loaders of the datasets at hand give: sizes and sums of their arrays."""
 
 from __future__ import annotations
 

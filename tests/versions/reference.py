@@ -1,8 +1,8 @@
-"""The reference grid: every method on tiny data in a few steps, and how far its numbers are from those stored.
+"""The reference grid: every method on tiny data in a few steps, and whether its numbers have moved.
 
-The numbers depend on no settings file, so that only code moves them. They are compared within `TOLERANCE`: another
-processor, or other libraries, round in another way, and training amplifies that; so few steps are taken that the
-amplification stays below it. What the tolerance was chosen by: docs/changing-numbers.md.
+They depend on no settings file, so that only code moves them. They are compared within `TOLERANCE`: another
+processor, or other libraries, round in another way, and training amplifies that; so few steps are taken that
+the amplification stays below it. What the tolerance was chosen by: docs/changing-numbers.md.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from tests.grid import write_bundle
 STORED: Final = Path(__file__).with_name("reference.json")
 
 TOLERANCE: Final = 2e-3
-"""Largest difference of two numbers that counts as rounding, relative to the larger one where that is above 1."""
+"""Largest difference of two numbers that counts as rounding; relative to numbers above 1."""
 
 _SMALL: Final = {"hidden": [16], "dim": 8, "epochs": 2, "batch_size": 20, "lr": 0.001}
 """Settings of every method that has them: small networks, and few steps."""
@@ -112,7 +112,7 @@ def _without_validation(path: Path) -> Path:
 
 
 def _numbers(finished: Finished) -> Iterator[tuple[str, float]]:
-    """Yield mAP of every direction and rule, the last row of the trace, and what the embeddings spread over."""
+    """Yield mAP of every direction and rule, the last row of the trace, and how embeddings spread."""
     result = finished.record.result
     if result is None:
         yield finished.record.status, float("nan")

@@ -1,4 +1,4 @@
-"""Numbers that moved need a higher version, and every change of code a confirmation: `make versions` does both."""
+"""Numbers that moved need a higher version, and every change of code a confirmation."""
 
 from __future__ import annotations
 
