@@ -35,6 +35,11 @@ if TYPE_CHECKING:
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder of the records of B, such as those from before a change; A is from --results.",
 )
+@click.option(
+    "--earlier-code",
+    is_flag=True,
+    help="Take the newest stale records, which other code made, for B: before and after a change of code.",
+)
 @results_option
 @plugin_option
 def command(
@@ -44,6 +49,7 @@ def command(
     protocol: str,
     selection: str,
     other_results: Path | None,
+    earlier_code: bool,
     results: Path,
     plugin_files: Sequence[Path],
 ) -> int:
@@ -55,23 +61,32 @@ def command(
     from bench.analysis.duel import duels
 
     load_plugins(plugin_files)
-    ours, problems = _fields(
-        results, dataset, protocol, selection, [first] if other_results else [first, second]
-    )
+    apart = earlier_code or other_results is not None
+    ours, problems = _fields(results, dataset, protocol, selection, [first] if apart else [first, second])
     theirs, names = ours, ("", "")
-    if other_results is not None:
-        theirs, more = _fields(other_results, dataset, protocol, selection, [second])
-        problems += more
-        names = f" in {results}", f" in {other_results}"
+    if apart:
+        folder = other_results or results
+        theirs, more = _fields(folder, dataset, protocol, selection, [second], earlier=earlier_code)
+        problems += more if other_results else 0
+        names = f" in {results}", f" in {folder}{', earlier code' if earlier_code else ''}"
     for duel in duels((first, names[0], ours), (second, names[1], theirs)):
         click.echo(_shown(duel))
     return int(problems > 0)
 
 
 def _fields(
-    results: Path, dataset: str, protocol: str, selection: str, names: Sequence[str]
+    results: Path,
+    dataset: str,
+    protocol: str,
+    selection: str,
+    names: Sequence[str],
+    *,
+    earlier: bool = False,
 ) -> tuple[list[Field], int]:
     """Return what a folder has on a dataset, and how many of its records are damaged.
+
+    Of a cell that several versions of the code have made, the newest record is taken; with ``earlier`` the
+    newest that other code than that at hand has made.
 
     Raises:
         UsageError: if it has no such dataset or protocol, or one of the methods ``names`` failed there.
@@ -79,10 +94,14 @@ def _fields(
     from bench.analysis.naming import registry_naming
     from bench.analysis.queries import fields_of
     from bench.commands.reading import evaluated, read_records
+    from bench.experiment.stale import newest, without_versions
     from bench.records import Store
     from bench.registry.names import unknown
 
     records, problems = read_records(results)
+    records = newest(records, earlier=earlier)
+    if not records:
+        raise UsageError(f"no record in {results} is stale: all were made by the code at hand")
     datasets = {record.identity.dataset for record in records}
     if dataset not in datasets:
         raise unknown(f"dataset in the records of {results}", dataset, datasets)
@@ -90,7 +109,12 @@ def _fields(
     for name in names:
         _refuse_failed([record for record in own if record.identity.method == name], name, results)
     ids = evaluated([protocol], own)
-    return list(fields_of(own, registry_naming(), ids, selection, Store(results).per_query)), len(problems)
+    store, alike = Store(results), [without_versions(record) for record in own]
+    folders = {one.digest: record.digest for one, record in zip(alike, own, strict=True)}
+    fields = fields_of(
+        alike, registry_naming(), ids, selection, lambda digest: store.per_query(folders[digest])
+    )
+    return list(fields), len(problems)
 
 
 def _refuse_failed(records: Sequence[Record], name: str, results: Path) -> None:

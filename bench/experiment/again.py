@@ -18,7 +18,7 @@ from bench.evaluation.retrieval import Retrieval
 from bench.experiment.cell import CellRun, captured, circumstances_of
 from bench.experiment.failures import failure_of
 from bench.experiment.grid import Cell, describe_data
-from bench.experiment.stale import changes_of, present
+from bench.experiment.stale import stale_changes
 from bench.experiment.workplace import Workplace
 from bench.records.circumstances import utc_now
 from bench.records.schema import Circumstances, Identity, Record
@@ -47,7 +47,9 @@ class StaleRecord(BenchError):
     """Other code made a record than is at hand: its numbers need not come out again."""
 
 
-def cell_of(record: Record, data_dir: Path | None, device: str | None = None) -> Cell:
+def cell_of(
+    record: Record, data_dir: Path | None, device: str | None = None, *, any_code: bool = False
+) -> Cell:
     """Return the cell of a record, if everything that its numbers depend on is still there.
 
     Args:
@@ -55,6 +57,7 @@ def cell_of(record: Record, data_dir: Path | None, device: str | None = None) ->
         data_dir: folder of the data files; None for the default.
         device: kind of device that it is wanted for; None for that of the record. Another one makes another
             cell of it.
+        any_code: whether a stale record will do.
 
     Raises:
         StaleRecord: if other code made the record; names what is another now.
@@ -62,7 +65,7 @@ def cell_of(record: Record, data_dir: Path | None, device: str | None = None) ->
             sentence.
     """
     identity = record.identity
-    changes = changes_of(identity, present(identity, registry.Versions()))
+    changes = () if any_code else stale_changes(record)
     if changes:
         raise StaleRecord(
             f"the record of {identity.title} is stale ({', '.join(changes)}), so its numbers need not come "

@@ -59,6 +59,11 @@ def present(identity: Identity, versions: registry.Versions) -> Identity:
     return msgspec.structs.replace(identity, harness=versions.harness, code=code)
 
 
+def stale_changes(record: Record) -> tuple[str, ...]:
+    """Return in words which versions of the code are another now than when a record was made."""
+    return tuple(change for one in stale_records([record]) for change in one.changes)
+
+
 def stale_records(records: Sequence[Record], versions: registry.Versions | None = None) -> list[Stale]:
     """Return the records that other code made, in their order."""
     versions = registry.Versions() if versions is None else versions
@@ -93,6 +98,28 @@ def stale_finished(cells: Sequence[Cell], store: Store, known: Iterable[str]) ->
         if other is None or other.record.circumstances.started < record.circumstances.started:
             found[cell.identity.digest] = Stale(record, changes_of(record.identity, cell.identity))
     return found
+
+
+def newest(records: Sequence[Record], *, earlier: bool = False) -> list[Record]:
+    """Return one record per cell: that of the code at hand, or else the newest that other code made.
+
+    Args:
+        records: of any status.
+        earlier: leave out those of the code at hand.
+    """
+    stale = {one.record.digest for one in stale_records(records)}
+    found: dict[str, Record] = {}
+    for record in sorted(records, key=lambda one: (one.digest not in stale, one.circumstances.started)):
+        if not earlier or record.digest in stale:
+            found[_cell(record)] = record
+    return [record for record in records if found.get(_cell(record)) is record]
+
+
+def without_versions(record: Record) -> Record:
+    """Return a record as if code had no versions, so that it can stand against one that other code made."""
+    return msgspec.structs.replace(
+        record, identity=msgspec.structs.replace(record.identity, harness="", code="")
+    )
 
 
 def sentences(stale: Sequence[Stale]) -> list[str]:

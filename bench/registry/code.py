@@ -116,31 +116,38 @@ def _add_value(parts: list[str], value: Any, in_class: bool) -> None:
 
 
 def _add_node(parts: list[str], node: ast.AST, in_class: bool) -> None:
-    """Append a node as ASCII text; fields in the order of their names, empty ones left out."""
+    """Append a node as ASCII text; fields in the order of their names, empty ones left out.
+
+    Args:
+        parts: of the text.
+        node: to append.
+        in_class: whether it belongs to a class's body, outside functions.
+    """
     if isinstance(node, ast.Constant):
         parts.append(f"<{type(node.value).__name__}:{node.value!a}>")
         return
+    if isinstance(node, ast.AnnAssign) and node.value is not None and not in_class:
+        node = ast.Assign(targets=[node.target], value=node.value)
     below = isinstance(node, ast.ClassDef) or (in_class and not isinstance(node, _FUNCTIONS))
     parts.append(f"({type(node).__name__}")
     for name in sorted(node._fields):
-        value = _field(node, name, in_class, below)
+        value = _field(node, name, below)
         if value is not None and value != []:
             parts.append(f" {name}=")
             _add_value(parts, value, below)
     parts.append(")")
 
 
-def _field(node: ast.AST, name: str, in_class: bool, below: bool) -> Any:
+def _field(node: ast.AST, name: str, below: bool) -> Any:
     """Return a field without what no number depends on; None for nothing.
 
     Args:
         node: that has the field.
         name: of the field.
-        in_class: whether the node is part of a class's body, outside its functions.
-        below: whether the parts of the node are.
+        below: whether its parts belong to a class's body, outside functions.
     """
     value: Any = getattr(node, name, None)
-    if name in _IGNORED or (name == "annotation" and not (in_class and isinstance(node, ast.AnnAssign))):
+    if name in _IGNORED or (name == "annotation" and not isinstance(node, ast.AnnAssign)):
         return None
     if name in _BLOCKS and isinstance(value, list):
         return [item for item in value if not _is_idle(item, below)]

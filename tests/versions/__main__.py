@@ -75,7 +75,8 @@ def _say(change: Change, moved: Mapping[str, Sequence[str]], largest: tuple[floa
     if len(sentences) > _SHOWN:
         print(f"and {len(sentences) - _SHOWN} more numbers")
     if not moved:
-        print(f"no number moved; the largest difference is {largest[0]:.2g} {largest[1]}".rstrip())
+        place = f" ({largest[1]})" if largest[0] else ""
+        print(f"no number moved; the largest difference is {largest[0]:.2g} of the tolerance{place}")
     for _, name in change.raised:
         print(f"raised: {name}")
     for _, name in change.confirmed:
