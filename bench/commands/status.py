@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
-from bench.commands.options import results_option
+from bench.commands.options import load_plugins, plugin_option, results_option
 
 if TYPE_CHECKING:
     from bench.records.running import RunState
@@ -24,7 +24,8 @@ _KEYS = ("dataset", "data", "profile", "method", "variant")
 @click.command("status", context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--format", "form", type=click.Choice(("table", "json")), default="table", show_default=True)
 @results_option
-def command(form: str, results: Path) -> int:
+@plugin_option
+def command(form: str, results: Path, plugin_files: Sequence[Path]) -> int:
     """Say what is recorded, why cells have no result, and what runs at the moment.
 
     What a request still lacks: python -m bench run ... --dry-run. Exit status 0; 1 if a record is damaged;
@@ -34,6 +35,7 @@ def command(form: str, results: Path) -> int:
     from bench.experiment.stale import sentences, stale_records
     from bench.records.running import running_now
 
+    load_plugins(plugin_files)
     runs = running_now(results)
     records, problems = read_records(results, may_be_none=bool(runs))
     rows = _rows(records)
