@@ -84,4 +84,4 @@ def _changed(cell: Cell) -> dict[str, Any]:
                 kind=identity.data_kind,
                 variant=identity.variant,
             )
-    return {key: value for key, value in identity.settings.items() if usual.get(key) != value}
+    return {key: value for key, value in identity.settings.items() if key not in usual or usual[key] != value}
