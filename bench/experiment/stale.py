@@ -150,13 +150,17 @@ def _parts(versions: str) -> Iterator[tuple[str, str]]:
         yield name, version
 
 
+def identity_of(record: Record) -> Identity:
+    """Return a record's identity; one of layout 1 gets the kind of device from the circumstances."""
+    if record.identity.device:
+        return record.identity
+    device = record.circumstances.device.partition(":")[0]
+    return msgspec.structs.replace(record.identity, device=device)
+
+
 def _cell(record: Record) -> str:
     """Return which cell a record is of, whatever code made it."""
-    identity = record.identity
-    if not identity.device:  # layout 1
-        device = record.circumstances.device.partition(":")[0]
-        identity = msgspec.structs.replace(identity, device=device)
-    return _key(identity)
+    return _key(identity_of(record))
 
 
 def _key(identity: Identity) -> str:

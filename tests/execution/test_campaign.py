@@ -236,8 +236,9 @@ def test_a_finished_cell_without_oracle_is_missing_when_the_oracle_is_asked_for(
 def move_to_other_code(store: Store, record: Record, **fields: str) -> None:
     """Let a record look as if other code had made it."""
     moved = msgspec.structs.replace(record, identity=msgspec.structs.replace(record.identity, **fields))
-    content = store.per_query(record.digest), store.trace(record.digest), store.log(record.digest)
-    store.write(moved, *content, store.view(record.digest))
+    per_query = {(*series,): values for series, values in store.per_query(record.digest).items()}
+    trace, log = store.trace(record.digest), store.log(record.digest)
+    store.write(moved, per_query, trace, log, store.view(record.digest))
     shutil.rmtree(store.runs / record.digest)
 
 
