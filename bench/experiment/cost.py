@@ -10,8 +10,8 @@ Seconds of a cell, by the first rule that applies:
 3. the median of the same method, profile and device, as it is;
 4. a prior, stated here: `PRIOR_SECONDS` times the number of modalities.
 
-Memory is the largest peak recorded for the same method, profile, device and dataset with as many modalities, with
-a margin for what a peak does not count; unknown without such a record, or if one of them ran out of memory.
+Memory is the largest peak recorded for the same method, profile, device and dataset with as many modalities,
+with a margin for what a peak does not count; unknown without such a record, or if one of them ran out of memory.
 """
 
 from __future__ import annotations
