@@ -11,7 +11,8 @@ Seconds of a cell, by the first rule that applies:
 4. a prior, stated here: `PRIOR_SECONDS` times the number of modalities.
 
 Memory is the largest peak recorded for the same method, profile, device and dataset with as many modalities,
-with a margin for what a peak does not count; unknown without such a record, or if one of them ran out of memory.
+with a margin for what a peak does not count; unknown without such a record, or if one of them ran out of
+memory.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from bench.records import Record, Store
+from bench.registry import Versions
 from tests.grid import FAULTS, Grid, Said, bytes_of, say, write_bundle
 from tests.records import making
 
