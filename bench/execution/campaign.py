@@ -10,7 +10,6 @@ from functools import partial
 from pathlib import Path
 from typing import Final, Literal
 
-from bench import registry
 from bench.contract import DataError, UsageError
 from bench.data import load_dataset
 from bench.execution.cell_work import Payload, Worked, work
@@ -196,7 +195,7 @@ class _Run:
             Task(
                 digest,
                 cell.title,
-                Payload(cell, self._place, root, token, registry.method(cell.identity.method).key),
+                Payload(cell, self._place, root, token),
                 expected[digest].seconds,
                 expected[digest].memory if on_gpu else None,
                 admit=partial(self._admit, digest),

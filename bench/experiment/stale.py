@@ -38,8 +38,13 @@ class Stale:
 
 def changes_of(old: Identity, new: Identity) -> tuple[str, ...]:
     """Return in words which versions of the code differ between two identities of a cell; none if none do."""
+    return versions_apart((old.harness, old.code), (new.harness, new.code))
+
+
+def versions_apart(old: tuple[str, str], new: tuple[str, str]) -> tuple[str, ...]:
+    """Return in words how versions differ, given as those of the harness and those of the method's code."""
     words: list[str] = []
-    for before, after in ((old.harness, new.harness), (old.code, new.code)):
+    for before, after in zip(old, new, strict=True):
         if before == after:
             continue
         was, now = (dict(_parts(versions)) for versions in (before, after))

@@ -427,3 +427,14 @@ def test_features_that_turn_out_bad_are_named_before_any_training(tmp_path: Path
     damaged = open_once(cells, Path("data"), "quick")
     assert list(damaged) == [str(bundle)]
     assert "row 3, column 2 is nan" in damaged[str(bundle)]
+
+
+@pytest.mark.parametrize("fields", [{"code": "plain 0"}, {"harness": "data 0"}])
+def test_a_cell_that_was_planned_with_other_code_is_not_run_under_a_false_name(
+    small: Path, tmp_path: Path, fields: dict[str, str]
+) -> None:
+    (cell,) = cells_of(["plain"], small)
+    other = replace(cell, identity=msgspec.structs.replace(cell.identity, **fields))
+    (ended,) = ends(run([other], tmp_path))
+    assert ended.status == "failed"
+    assert "planned with other code" in ended.reason

@@ -247,7 +247,12 @@ def test_the_kind_of_device_is_known_before_cells_are_planned(
 
     looks = []
     monkeypatch.setattr(module, "glance", lambda _: possible)
-    monkeypatch.setattr(module, "take_inventory", lambda *, gpus: looks.append(gpus) or found)
+
+    def look(*, gpus: bool) -> Inventory:
+        looks.append(gpus)
+        return found
+
+    monkeypatch.setattr(module, "take_inventory", look)
     resolved = resolve(Places(words, None, None, None, None, 1))
     assert (resolved.kind, resolved.places.devices, len(looks)) == (kind, devices, asked)
 
