@@ -65,13 +65,17 @@ class Tuning:
 
 
 def tunings_of(trials: Iterable[Trial]) -> list[Tuning]:
-    """Gather trials; settings that were not tried on all of a method's cells are left out, for fairness."""
-    groups: dict[tuple[Data, str, int], list[Trial]] = {}
+    """Gather trials; those of other code or another kind of device are a tuning of their own.
+
+    Settings that were not tried on all of a method's cells are left out, for fairness.
+    """
+    groups: dict[tuple[Data, str, int, str, str, str], list[Trial]] = {}
     for trial in trials:
         who = trial.identity
         data = Data(who.data_kind, who.profile, who.dataset, who.fingerprint)
-        groups.setdefault((data, who.method, who.threads), []).append(trial)
-    return [_tuning(data, method, members) for (data, method, _), members in sorted(groups.items())]
+        key = (data, who.method, who.threads, who.device, who.harness, who.code)
+        groups.setdefault(key, []).append(trial)
+    return [_tuning(data, method, members) for (data, method, *_), members in sorted(groups.items())]
 
 
 def trials_csv(tunings: Sequence[Tuning]) -> str:

@@ -88,6 +88,7 @@ def command(
     for dataset in select_datasets(wanted.datasets, lambda _: False):
         plans = _plans(wanted, dataset, data_dir, results, kind_of(site.device))
         items = [item for items in plans.values() for item in items]
+        _name_stale(items, results)
         ended = run_trials(items, results, place, execute=executor_for(site, places), on_event=_show)
         everything += ended
         tunings = tunings_of(ended)
@@ -122,6 +123,17 @@ def _plans(
         changes = draw_changes(registry.method_class(name), usual, wanted.trials, seed=0)
         plans[name] = [(cell, change) for change in changes for cell in trial_cells(cells, change)]
     return plans
+
+
+def _name_stale(items: Sequence[tuple[Cell, dict[str, Any]]], results: Path) -> None:
+    """Say how many trials are made again because other code made them."""
+    from bench.experiment.stale import made_by_other_code
+    from bench.records.trials import TrialStore
+
+    known = [trial.identity for trial in TrialStore(results).read()]
+    count = made_by_other_code([cell.identity for cell, _ in items], known)
+    if count:
+        click.echo(f"note: {count} trials were made by other code; they stay, and are made again")
 
 
 def _show(event: Event | Trial) -> None:

@@ -7,7 +7,7 @@ kept: its numbers are those of the code that made them.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -125,6 +125,13 @@ def without_versions(record: Record) -> Record:
     return msgspec.structs.replace(
         record, identity=msgspec.structs.replace(record.identity, harness="", code="")
     )
+
+
+def made_by_other_code(wanted: Iterable[Identity], known: Collection[Identity]) -> int:
+    """Return how many of the wanted identities are known but for the versions of the code."""
+    have = {identity.digest for identity in known}
+    others = {_key(identity) for identity in known}
+    return sum(one.digest not in have and _key(one) in others for one in wanted)
 
 
 def sentences(stale: Sequence[Stale]) -> list[str]:

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from bench.experiment.again import StaleRecord, cell_of
-from bench.experiment.stale import changes_of, newest, sentences, stale_records
+from bench.experiment.stale import changes_of, made_by_other_code, newest, sentences, stale_records
 from bench.records import Record
 from bench.registry import Versions
 from tests.records import making
@@ -75,3 +75,10 @@ def test_of_each_cell_the_record_of_the_code_at_hand_counts_or_else_the_newest()
 def test_a_stale_record_is_not_run_again_as_if_its_numbers_had_to_come_out() -> None:
     with pytest.raises(StaleRecord, match=r"stale \(data 0 → .*--retry stale"):
         cell_of(made(harness=", ".join(["data 0", *NOW.harness.split(", ")[2:]])), None)
+
+
+def test_trials_of_other_code_are_counted() -> None:
+    mine, old = making.identity(**HERE), making.identity(**{**HERE, "code": "drcl 0"})
+    assert made_by_other_code([mine], [old]) == 1
+    assert made_by_other_code([mine], [old, mine]) == 0
+    assert made_by_other_code([mine], [making.identity(seed=3, **{**HERE, "code": "drcl 0"})]) == 0
