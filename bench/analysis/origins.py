@@ -57,6 +57,32 @@ def origins_of(record: Record) -> Origins:
     return _known_today(record) if record.method is None else _recorded(record, record.method)
 
 
+def changed_since(record: Record) -> dict[str, Any]:
+    """Return the settings that a record's command would not give today, because settings files changed.
+
+    Those that the request overrode are in the command. Nothing is known of records of layout 1, nor where the
+    method or its variant is gone.
+    """
+    who = record.identity
+    if record.method is None:
+        return {}
+    try:
+        today = registry.resolve_settings(
+            registry.method(who.method),
+            profile=who.profile,
+            dataset=who.dataset,
+            kind=who.data_kind,
+            variant=who.variant,
+        )
+    except BenchError:
+        return {}
+    return {
+        key: value
+        for key, value in record.method.usual.items()
+        if who.settings.get(key) == value and key in today and today[key] != value
+    }
+
+
 def _recorded(record: Record, method: MethodSnapshot) -> Origins:
     who = record.identity
     description = registry.registered().methods.get(who.method)

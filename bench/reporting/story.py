@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import shlex
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from tabulate import tabulate
@@ -40,6 +41,7 @@ class Told:
         log: what it printed.
         standing: what is known of its place among the others, in sentences; empty without a result.
         stale: what is another now of the code that made it; empty where nothing is.
+        since: settings for which settings files have other values by now.
     """
 
     record: Record
@@ -50,6 +52,7 @@ class Told:
     log: str
     standing: tuple[str, ...]
     stale: tuple[str, ...] = ()
+    since: Mapping[str, Any] = field(default_factory=dict)
 
 
 def story_of(told: Told) -> list[Section]:
@@ -69,6 +72,7 @@ def story_of(told: Told) -> list[Section]:
     sections.append(Section("Made", tuple(_made(record))))
     sections.append(Section("The log's end", tuple(told.log.splitlines()[-_LOG_LINES:])))
     sections.append(Section("To make it again", (record.circumstances.command,)))
+    sections.append(Section("Since then", tuple(_since(told))))
     return [section for section in sections if section.lines]
 
 
@@ -181,6 +185,15 @@ def _made(record: Record) -> Iterator[str]:
     dirty = " with uncommitted changes" if run.dirty else ""
     yield f"numbers of {', '.join(filter(None, (who.harness, who.code))) or 'code without versions'}"
     yield f"commit {run.commit or 'unknown'}{dirty}; the method's file {run.source[:16] or 'unknown'}"
+
+
+def _since(told: Told) -> Iterator[str]:
+    if told.since:
+        yield "settings files give other values today; to make it again, add to the command:"
+        words = (
+            f"{told.record.identity.method}.{key}={json.dumps(value)}" for key, value in told.since.items()
+        )
+        yield " ".join(f"--set {shlex.quote(word)}" for word in words)
 
 
 def _averages(metrics: Sequence[Metric]) -> dict[str, float]:
