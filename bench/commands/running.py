@@ -120,8 +120,9 @@ def _carry_out(
 ) -> int:
     from bench import registry
     from bench.commands.forecast import show_forecast
-    from bench.execution.campaign import remaining, stale_cells
+    from bench.execution.campaign import remaining
     from bench.experiment.shards import cells_of_shard
+    from bench.experiment.stale import stale_cells
     from bench.experiment.workplace import Workplace
     from bench.records.claims import Claims
     from bench.records.store import Store

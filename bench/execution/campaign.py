@@ -18,7 +18,7 @@ from bench.execution.recording import Recorder
 from bench.execution.tasks import Executor, Task
 from bench.experiment.cost import expect
 from bench.experiment.grid import Cell, DataSource, describe_data
-from bench.experiment.stale import Stale, stale_finished
+from bench.experiment.stale import Stale, stale_cells
 from bench.experiment.workplace import Workplace
 from bench.records.claims import Claims
 from bench.records.folders import marked
@@ -113,14 +113,6 @@ def remaining(
         return status in again or (status is None and digest not in kept)
 
     return [cell for cell in cells if missing(cell.identity.digest)]
-
-
-def stale_cells(cells: Sequence[Cell], store: Store) -> dict[str, Stale]:
-    """Return, by digest, the cells that only other code has finished, with the newest such record.
-
-    A cell that failed with the code at hand is not among them: its failure is what is known now.
-    """
-    return stale_finished(cells, store, store.statuses())
 
 
 def run_cells(
@@ -267,7 +259,7 @@ def standings(
         unwritten: digests of cells that ended without room for their records: these are ``disk-full``.
     """
     recorded = store.statuses()
-    stale = stale_finished(cells, store, {*recorded, *unwritten})
+    stale = stale_cells(cells, store, {*recorded, *unwritten})
     digests = [cell.identity.digest for cell in cells]
     return {
         digest: "disk-full"

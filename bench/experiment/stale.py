@@ -83,16 +83,19 @@ def stale_records(records: Sequence[Record], versions: registry.Versions | None 
     ]
 
 
-def stale_finished(cells: Sequence[Cell], store: Store, known: Iterable[str]) -> dict[str, Stale]:
-    """Return the newest finished record by other code of each cell, by the cell's digest.
+def stale_cells(
+    cells: Sequence[Cell], store: Store, known: Collection[str] | None = None
+) -> dict[str, Stale]:
+    """Return, by digest, the cells that only other code has finished, with the newest such record.
+
+    A cell that failed with the code at hand is not among them: its failure is what is known now.
 
     Args:
         cells: that are wanted.
-        store: where records are.
-        known: digests of records by the code at hand, whose cells need none; if all cells have one, no record
-            is read.
+        store: where records are; if the code at hand has one of every cell, none is read whole.
+        known: digests of the records by the code at hand; None to look them up.
     """
-    have = set(known)
+    have = set(store.statuses() if known is None else known)
     wanted = {_key(cell.identity): cell for cell in cells if cell.identity.digest not in have}
     found: dict[str, Stale] = {}
     for record in store.records() if wanted else ():

@@ -22,13 +22,13 @@ from bench.execution.campaign import (
     open_once,
     remaining,
     run_cells,
-    stale_cells,
     standings,
 )
 from bench.execution.events import CampaignEvent, Ended, Planned
 from bench.execution.tasks import OnEvent, Outcome, Progress, Started, Task
 from bench.experiment.cost import Expectation
 from bench.experiment.grid import Cell
+from bench.experiment.stale import stale_cells
 from bench.experiment.workplace import Workplace
 from bench.records import STATUSES, Failure, Record, Store, StoreError
 from tests.grid import FAULTS, Grid, bytes_of, cells_of, make_newer, only_plugins, write_bundle
