@@ -14,7 +14,7 @@ from bench.registry import Versions
 from tests.records import making
 
 NOW = Versions()
-HERE = {"harness": NOW.harness, "code": NOW.code("drcl"), "device": "cpu"}
+HERE: dict[str, Any] = {"harness": NOW.harness, "code": NOW.code("drcl"), "device": "cpu"}
 
 
 def made(started: str = "2026-01-02", **fields: Any) -> Record:
