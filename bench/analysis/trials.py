@@ -69,7 +69,10 @@ class Tuning:
 
 
 def tunings_of(trials: Iterable[Trial]) -> list[Tuning]:
-    """Gather trials; settings that were not tried on all of a method's cells are left out, for fairness."""
+    """Gather trials; those of other code, modalities or another kind of device are a tuning of their own.
+
+    Settings that were not tried on all of a method's cells are left out, for fairness.
+    """
     groups: dict[tuple[Data, Kin], list[Trial]] = {}
     for trial in trials:
         who = trial.identity

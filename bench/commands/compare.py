@@ -41,6 +41,11 @@ if TYPE_CHECKING:
     help="Folder of the records of B, such as those from before a change; A is from --results. There the "
     "versions of the code may differ.",
 )
+@click.option(
+    "--earlier-code",
+    is_flag=True,
+    help="Take the newest stale records, which other code made, for B: before and after a change of code.",
+)
 @results_option
 @plugin_option
 def command(
@@ -50,6 +55,7 @@ def command(
     protocol: str,
     selection: str,
     other_results: Path | None,
+    earlier_code: bool,
     results: Path,
     plugin_files: Sequence[Path],
 ) -> int:
@@ -61,24 +67,33 @@ def command(
     from bench.analysis.duel import duels
 
     load_plugins(plugin_files)
-    ours, problems = _fields(
-        results, dataset, protocol, selection, [first] if other_results else [first, second]
-    )
+    apart = earlier_code or other_results is not None
+    ours, problems = _fields(results, dataset, protocol, selection, [first] if apart else [first, second])
     theirs, names = ours, ("", "")
-    if other_results is not None:
-        theirs, more = _fields(other_results, dataset, protocol, selection, [second])
-        problems += more
-        names = f" in {results}", f" in {other_results}"
+    if apart:
+        folder = other_results or results
+        theirs, more = _fields(folder, dataset, protocol, selection, [second], earlier=earlier_code)
+        problems += more if other_results else 0
+        names = f" in {results}", f" in {folder}{', earlier code' if earlier_code else ''}"
     sides = (first, names[0], ours), (second, names[1], theirs)
-    for duel in duels(*sides, across_code=other_results is not None):
+    for duel in duels(*sides, across_code=apart):
         click.echo(_shown(duel))
     return int(problems > 0)
 
 
 def _fields(
-    results: Path, dataset: str, protocol: str, selection: str, names: Sequence[str]
+    results: Path,
+    dataset: str,
+    protocol: str,
+    selection: str,
+    names: Sequence[str],
+    *,
+    earlier: bool = False,
 ) -> tuple[list[Field], int]:
     """Return what a folder has on a dataset, and how many of its records are damaged.
+
+    Of a cell that several versions of the code have made, the newest record is taken; with ``earlier`` the
+    newest that other code than that at hand has made.
 
     Raises:
         UsageError: if it has no such dataset or protocol, or one of the methods ``names`` failed there.
@@ -87,10 +102,14 @@ def _fields(
     from bench.analysis.queries import fields_of
     from bench.commands.finding import data_named
     from bench.commands.reading import evaluated, read_records
+    from bench.experiment.stale import newest
     from bench.records import Store
     from bench.registry.names import unknown
 
     records, problems = read_records(results)
+    records = newest(records, earlier=earlier)
+    if not records:
+        raise UsageError(f"no record in {results} is stale: all were made by the code at hand")
     data = data_named(dataset, records)
     own = [record for record in records if data.fits(record.identity)]
     if not own:

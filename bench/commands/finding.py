@@ -92,6 +92,8 @@ def data_named(word: str, records: Sequence[Record]) -> DataWord:
 def find(records: Sequence[Record], method: str, dataset: str, which: Which, results: Path) -> list[Record]:
     """Return the records that are meant, in the order of variant, profile, modalities and seed.
 
+    A stale record is meant only if it is named, or if the code at hand has not made its cell again.
+
     Args:
         records: of any status.
         method: registry name, or ``method/variant``.
@@ -109,6 +111,7 @@ def find(records: Sequence[Record], method: str, dataset: str, which: Which, res
     own = [one for one in records if (one.identity.method, one.identity.dataset) == (name, data.name)]
     fitting = [one for one in own if _fits(one, which) and data.fits(one.identity)]
     if fitting:
+        fitting = fitting if which.record else _latest(fitting)
         return sorted(fitting, key=lambda one: (*_order(one.identity), one.digest))
     command = _command(name, data.name if dataset.startswith(f"{data.name}@") else dataset, which, results)
     if own:
@@ -117,6 +120,14 @@ def find(records: Sequence[Record], method: str, dataset: str, which: Which, res
         )
     _require_names(records, name, data.name, dataset)
     raise UsageError(f"no record of {name} on {data.name} in {results}; {command}")
+
+
+def _latest(records: Sequence[Record]) -> list[Record]:
+    """Return the records without stale ones whose cells were made again."""
+    from bench.experiment.stale import stale_records
+
+    made_again = {one.record.digest for one in stale_records(records) if one.again}
+    return [record for record in records if record.digest not in made_again]
 
 
 def narrowing(one: Record, others: Sequence[Record]) -> str:

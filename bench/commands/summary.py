@@ -24,7 +24,7 @@ _LINES: Final = 9
 _LENGTH: Final = 200
 """Letters of a reason."""
 
-_ORDER: Final[tuple[str, ...]] = (*STATUSES, "missing")
+_ORDER: Final[tuple[str, ...]] = (*STATUSES, "stale", "missing")
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Ran:
 
 
 def summarise(cells: Sequence[Cell], store: Store, ran: Ran) -> tuple[list[str], bool]:
-    """Return the lines to print, and whether every cell is done or skipped for a declared reason."""
+    """Return the lines to print, and whether every cell is done, by any code, or skipped as declared."""
     found = standings(cells, store, ran.unwritten)
     counts = Counter(found.values())
     ordered = sorted(counts.items(), key=lambda item: _ORDER.index(item[0]))
@@ -62,7 +62,7 @@ def summarise(cells: Sequence[Cell], store: Store, ran: Ran) -> tuple[list[str],
         lines += _reasons(cells, found, store, ran)
     if ran.cells:  # of a grid that was finished before, the report says it
         lines += _near_chance([cell for cell in cells if found[cell.identity.digest] == "done"], store)
-    bad = len(cells) - counts["done"] - counts["skipped"]
+    bad = len(cells) - counts["done"] - counts["skipped"] - counts["stale"]
     if ran.stopped and counts["missing"]:
         lines.append("next: the same command again; it runs only what is missing")
     elif ran.unwritten or ran.unstarted:
@@ -71,7 +71,7 @@ def summarise(cells: Sequence[Cell], store: Store, ran: Ran) -> tuple[list[str],
         )
     elif bad:
         lines.append(f"why: python -m bench status --results {store.root}; to try again: add --retry all")
-    elif counts["done"]:
+    elif counts["done"] or counts["stale"]:
         if ran.what:
             lines.append(f"other shards: python -m bench merge OTHER_RESULTS --results {store.root}")
         lines.append(f"next: python -m bench report --results {store.root}")
@@ -83,7 +83,11 @@ def _reasons(cells: Sequence[Cell], found: Mapping[str, str], store: Store, ran:
     groups: dict[tuple[str, str], list[str]] = {}
     for cell in cells:
         status = found[cell.identity.digest]
-        if status != "done":
+        if status == "stale":
+            groups.setdefault((status, "other code finished it; --retry stale makes it again"), []).append(
+                cell.title
+            )
+        elif status != "done":
             key = (status, _reason(cell, store, ran) if status != "missing" else _absence(cell, store, ran))
             groups.setdefault(key, []).append(cell.title)
     ordered = sorted(groups.items(), key=lambda item: (-len(item[1]), item[0]))

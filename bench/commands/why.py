@@ -62,7 +62,8 @@ def command(method: str, dataset: str, which: Which, results: Path, plugin_files
 
 def _story(record: Record, records: Sequence[Record], store: Store, naming: Naming) -> Iterator[str]:
     from bench.analysis.epochs import brief_of
-    from bench.analysis.origins import origins_of
+    from bench.analysis.origins import changed_since, origins_of
+    from bench.experiment.stale import stale_changes
     from bench.reporting.story import Told, story_of
 
     peers = _peers(record, records)
@@ -74,6 +75,8 @@ def _story(record: Record, records: Sequence[Record], store: Store, naming: Nami
         trace=brief_of(store.trace(record.digest), record.result),
         log=store.log(record.digest),
         standing=tuple(_standing(record, peers, store, naming)),
+        stale=stale_changes(record),
+        since=changed_since(record),
     )
     for number, section in enumerate(story_of(told)):
         yield from ([""] if number else [])

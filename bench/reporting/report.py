@@ -152,6 +152,11 @@ def _overview(material: Material, tables: Sequence[tuple[str, str]]) -> str:
         "What to cite: [citations.bib](citations.bib)."
         + (" What `tune` tried: [tuning/trials.md](tuning/trials.md)." if material.tunings else ""),
     ]
+    if material.stale:
+        lines = "\n".join(f"- {text.escape_markdown(sentence)}" for sentence in material.stale)
+        parts.append(
+            f"**Records of other code are among these** (`run --retry stale` makes them again):\n\n{lines}"
+        )
     for kind, title in (("real", "## Real data"), ("look-alike", "## Look-alikes")):
         chosen = [table for own, table in tables if own == kind]
         if chosen:

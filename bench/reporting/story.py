@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import shlex
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from tabulate import tabulate
@@ -15,7 +16,7 @@ from bench.analysis.epochs import Brief
 from bench.analysis.groups import device_of
 from bench.analysis.origins import Origins
 from bench.analysis.versions import EARLIER
-from bench.records.schema import Circumstances, Metric, Record, Result, Selected
+from bench.records.schema import Metric, Record, Result, Selected
 
 _WIDTH: Final = 78
 _LOG_LINES: Final = 12
@@ -42,6 +43,8 @@ class Told:
         trace: in short.
         log: what it printed.
         standing: what is known of its place among the others, in sentences; empty without a result.
+        stale: what is another now of the code that made it; empty where nothing is.
+        since: settings for which settings files have other values by now.
     """
 
     record: Record
@@ -51,6 +54,8 @@ class Told:
     trace: Brief
     log: str
     standing: tuple[str, ...]
+    stale: tuple[str, ...] = ()
+    since: Mapping[str, Any] = field(default_factory=dict)
 
 
 def story_of(told: Told) -> list[Section]:
@@ -67,9 +72,10 @@ def story_of(told: Told) -> list[Section]:
         sections.append(Section("What the method noted", tuple(_notes(result.notes))))
     if record.failure is not None:
         sections.append(Section("Why there is no result", tuple(_failure(record))))
-    sections.append(Section("Made", tuple(_made(record.circumstances))))
+    sections.append(Section("Made", tuple(_made(record))))
     sections.append(Section("The log's end", tuple(told.log.splitlines()[-_LOG_LINES:])))
     sections.append(Section("To make it again", (record.circumstances.command,)))
+    sections.append(Section("Since then", tuple(_since(told))))
     return [section for section in sections if section.lines]
 
 
@@ -82,6 +88,8 @@ def _cell(told: Told) -> Iterator[str]:
     device = device_of(who, record.circumstances)
     yield f"device {device}; harness: {who.harness or EARLIER}; method: {who.code or EARLIER}"
     yield f"record {record.digest} in {told.folder}"
+    if told.stale:
+        yield from textwrap.wrap(f"STALE, other code made it: {', '.join(told.stale)}", _WIDTH)
 
 
 def _data(record: Record) -> Iterator[str]:
@@ -186,7 +194,8 @@ def _failure(record: Record) -> Iterator[str]:
     yield from record.failure.traceback.splitlines()
 
 
-def _made(run: Circumstances) -> Iterator[str]:
+def _made(record: Record) -> Iterator[str]:
+    run, who = record.circumstances, record.identity
     seconds = ", ".join(f"{name} {value:.2f} s" for name, value in run.seconds.items())
     yield f"{run.started}: {seconds or 'no times'}"
     memory = f"memory {_size(run.peak_memory)}"
@@ -195,7 +204,17 @@ def _made(run: Circumstances) -> Iterator[str]:
     yield f"on {run.device}; {host}"
     yield ", ".join(f"{name} {value}" for name, value in run.versions.items())
     dirty = " with uncommitted changes" if run.dirty else ""
+    yield f"numbers of {', '.join(filter(None, (who.harness, who.code))) or 'code without versions'}"
     yield f"commit {run.commit or 'unknown'}{dirty}; the method's file {run.source[:16] or 'unknown'}"
+
+
+def _since(told: Told) -> Iterator[str]:
+    if told.since:
+        yield "settings files give other values today; to make it again, add to the command:"
+        words = (
+            f"{told.record.identity.method}.{key}={json.dumps(value)}" for key, value in told.since.items()
+        )
+        yield " ".join(f"--set {shlex.quote(word)}" for word in words)
 
 
 def _averages(metrics: Sequence[Metric]) -> dict[str, float]:

@@ -59,7 +59,7 @@ def methods(material: Material) -> Section:
 
 
 def without_result(material: Material) -> Section:
-    """Return the section of what failed, was refused or skipped, and of records that cannot be read."""
+    """Return the section of what failed, was refused or skipped, and of records that are damaged or stale."""
     failed = [record for record in material.records if record.failure is not None]
     failed.sort(key=lambda record: (record.identity.title, record.digest))
     headings = ("Method", "Status", "Dataset", "Modalities", "Seed", "Reason")
@@ -75,6 +75,7 @@ def without_result(material: Material) -> Section:
     parts = [
         Part(exhibits=[exhibit] if failed else ()),
         Part("Records left out", said=damaged) if damaged else Part(),
+        Part("Records of other code", said=[*material.stale]) if material.stale else Part(),
     ]
     return Section("failures", "Cells without a result", [part for part in parts if not part.empty])
 
