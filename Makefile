@@ -5,7 +5,7 @@ PIP_ARGS ?=
 BIN := $(VENV)/bin
 JOBS ?= 2
 
-.PHONY: run test test-all drill lint bench docs clean help
+.PHONY: run test test-all drill lint bench versions docs clean help
 
 help:
 	@echo "make run       set up, run all methods on all datasets, write the reports"
@@ -14,6 +14,7 @@ help:
 	@echo "make drill     break workers and runs in every way, and see that only that is lost"
 	@echo "make lint      ruff and mypy"
 	@echo "make bench     speed and memory benchmarks"
+	@echo "make versions  confirm the versions of the code, or raise them where numbers moved"
 	@echo "make docs      the pages of docs/ as a site in build/site"
 	@echo "make clean     remove what was built (records and reports stay)"
 
@@ -52,6 +53,10 @@ drill: $(VENV)/.dev-ready
 
 bench: $(VENV)/.dev-ready
 	$(BIN)/python -m pytest -q tests/benchmarks -m "slow or not slow" --benchmark-only --benchmark-columns=min,median,max,rounds
+
+# make versions RAISE="drcl training" raises these in any case.
+versions: $(VENV)/.dev-ready
+	$(BIN)/python -m tests.versions $(addprefix --raise ,$(RAISE))
 
 docs: $(VENV)/.run-ready
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -c constraints.txt -e '.[docs]'

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import pickle
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from filelock import FileLock
 
+from bench.registry import folder_of, settings
 from tests.grid import FAULTS, Grid, only_plugins, run_grid, write_bundle
 
 _LONG = ("test_readme.py", "test_tutorial.py")
@@ -47,3 +49,23 @@ def faults() -> Iterator[None]:
 def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a feature bundle of a few rows."""
     return write_bundle(tmp_path_factory.mktemp("small") / "small.npz")
+
+
+@pytest.fixture
+def edited_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], None]]:
+    """Return what edits the quick profile's settings file as a user might: other epochs, rates and widths."""
+
+    def edit() -> None:
+        home = tmp_path / "edited"
+        shutil.copytree(folder_of("methods") / "settings", home / "settings")
+        quick = home / "settings" / "quick.yaml"
+        text = quick.read_text(encoding="utf-8")
+        for key, value in (("epochs: 20", "epochs: 33"), ("lr: 0.001", "lr: 0.5"), ("dim: 256", "dim: 99")):
+            assert key in text
+            text = text.replace(key, value)
+        quick.write_text(text, encoding="utf-8")
+        monkeypatch.setattr(settings, "folder_of", lambda _: home)
+
+    settings._yaml.cache_clear()
+    yield edit
+    settings._yaml.cache_clear()

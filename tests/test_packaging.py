@@ -45,6 +45,9 @@ def test_an_installed_copy_finds_its_methods_datasets_and_embedded_data(wheel: P
         "assert len(bench.load_dataset('emoji').train['image']) > 500\n"
         "from bench.analysis.published import read_published\n"
         "assert read_published().values and read_published().names.datasets\n"
+        "versions = registry.Versions()\n"
+        "assert '+' not in versions.harness + versions.code('drcl'), versions.harness\n"
+        "assert versions.code('drcl').startswith('training '), versions.code('drcl')\n"
         "print(bench.create_method('sdml').settings)\n"
     )
     environment = {"PYTHONPATH": str(tmp_path / "site"), "XDG_CACHE_HOME": str(tmp_path), "PATH": ""}

@@ -10,11 +10,12 @@ from typing import Any
 from bench import registry
 from bench.analysis.choices import chosen_of, quality_of
 from bench.analysis.excerpts import Spread, by_seed, excerpt_of, spread_of
-from bench.analysis.groups import Data, Line, by_data, lines_of
-from bench.analysis.naming import Naming, is_usual
-from bench.analysis.paired import Comparison, Pair, compare, pair_of
+from bench.analysis.groups import Data, by_data
+from bench.analysis.lines import Line, lines_of
+from bench.analysis.naming import Naming
+from bench.analysis.paired import Comparison, Pair, average_of, compare, pair_of
 from bench.analysis.queries import Field
-from bench.analysis.tables import Direction, Row
+from bench.analysis.tables import AVERAGE, Direction, Row
 from bench.records.schema import Identity, Record
 
 
@@ -24,7 +25,7 @@ class Difference:
 
     Attributes:
         spread: of the differences by seed, from the seeds that both have.
-        comparison: the test over queries; None where none was made, as of averages.
+        comparison: the test over queries; None where none was made.
     """
 
     spread: Spread
@@ -62,6 +63,7 @@ class Ablation:
         selection: rule that chose the state.
         method: registry name.
         label: of the method's own row in the tables.
+        usual: whether that row has the usual settings, and is the last such row.
         columns: directions, then the average.
         full: numbers of the method itself.
         components: variants in the order in which the method's file names them.
@@ -86,6 +88,7 @@ class Ablation:
     quality: dict[str, Spread] = field(default_factory=dict)
     missing: tuple[str, ...] = ()
     omitted: tuple[str, ...] = ()
+    usual: bool = True
 
     @property
     def choices(self) -> tuple[Component, ...]:
@@ -122,12 +125,15 @@ def with_tests(ablation: Ablation, fields: Sequence[Field]) -> Ablation:
     full = members.get(ablation.label)
     if full is None:
         return ablation
+    directions = [column for column in ablation.columns if column != AVERAGE]
     tried = [
-        pair_of(members[component.label], full, direction)
+        average_of(members[component.label], full, directions)
+        if column == AVERAGE
+        else pair_of(members[component.label], full, column)
         for component in ablation.components
         if component.label in members
-        for direction in ablation.columns
-        if direction in component.differences and direction in full.values
+        for column in ablation.columns
+        if column in component.differences and full.values.keys() >= set(_over(column, directions))
     ]
     compared = {
         (one.first, one.direction): one for one in compare([pair for pair in tried if isinstance(pair, Pair)])
@@ -150,6 +156,11 @@ def unablated(records: Iterable[Record], naming: Naming) -> dict[str, list[Data]
     return {method: found[method] for method in sorted(found, key=naming.order)}
 
 
+def _over(column: Direction, directions: Sequence[Direction]) -> Sequence[Direction]:
+    """Return the directions that a column is about."""
+    return directions if column == AVERAGE else [column]
+
+
 def _marked(component: Component, compared: Mapping[tuple[str, Direction], Comparison]) -> Component:
     differences = {
         direction: replace(one, comparison=compared.get((component.label, direction)))
@@ -165,20 +176,20 @@ def _families(lines: Sequence[Line], naming: Naming) -> list[tuple[Line, list[Li
     after a sweep of a setting that it changes, the one with the usual settings has it, or else the nearest
     one, or else the one that most variants fit.
     """
-    fulls = [line for line in lines if _who(line).variant == "full"]
+    fulls = [line for line in lines if line.who.variant == "full"]
     fitting = {
         place: [number for number, full in enumerate(fulls) if _differs_by_variant(line, full, naming)]
         for place, line in enumerate(lines)
-        if _who(line).variant != "full"
+        if line.who.variant != "full"
     }
     support = Counter(number for numbers in fitting.values() for number in numbers)
     families: dict[int, list[Line]] = defaultdict(list)
     for place, numbers in fitting.items():
-        one = _who(lines[place])
+        one = lines[place].who
         ranked = [
             (
-                not _is_usual(fulls[number], naming),
-                len(_changes(one, _who(fulls[number]))),
+                not fulls[number].usual,
+                len(_changes(one, fulls[number].who)),
                 -support[number],
                 number,
             )
@@ -190,12 +201,20 @@ def _families(lines: Sequence[Line], naming: Naming) -> list[tuple[Line, list[Li
 
 
 def _differs_by_variant(line: Line, full: Line, naming: Naming) -> bool:
-    one, other = _who(line), _who(full)
-    if (one.method, one.threads, len(one.modalities)) != (other.method, other.threads, len(other.modalities)):
+    one, other = line.who, full.who
+    if line.kin._replace(variant="full", settings="") != full.kin._replace(settings=""):
         return False
-    changed = naming.variants(one.method).get(one.variant)
+    changed = _changed_by_variant(line, naming)
     # What a variant that is registered no more changed cannot be known: what differs is shown.
-    return changed is None or _changes(one, other).keys() <= changed.keys()
+    return changed is None or _changes(one, other).keys() <= changed
+
+
+def _changed_by_variant(line: Line, naming: Naming) -> set[str] | None:
+    """Return the settings that a variant sets, as its records say or as registered; None where unknown."""
+    snapshot = line.records[0].method
+    noted = {key for key, origin in snapshot.origins.items() if origin == "variant"} if snapshot else set()
+    known = naming.variants(line.who.method)
+    return noted or (set(known[line.who.variant]) if line.who.variant in known else None)
 
 
 def _changes(one: Identity, other: Identity) -> dict[str, Any]:
@@ -211,10 +230,10 @@ def _changes(one: Identity, other: Identity) -> dict[str, Any]:
 def _ablation(
     data: Data, line: Line, members: Sequence[Line], naming: Naming, protocol: str, selection: str
 ) -> Ablation:
-    who = _who(line)
+    who = line.who
     offered = [*naming.variants(who.method)]
     order = {variant: place for place, variant in enumerate(offered)}
-    ordered = sorted(members, key=lambda one: (order.get(_who(one).variant, len(order)), one.label))
+    ordered = sorted(members, key=lambda one: (order.get(one.who.variant, len(order)), one.label))
     excerpt = excerpt_of([line, *ordered], naming, protocol, selection)
     own = by_seed(line.records, excerpt.columns, protocol, selection)
     components = [
@@ -231,6 +250,7 @@ def _ablation(
         selection=selection,
         method=who.method,
         label=line.label,
+        usual=line.usual,
         columns=excerpt.columns,
         full=excerpt.rows[0],
         components=tuple(components),
@@ -259,10 +279,10 @@ def _component(
         spread = spread_of([values[column][seed] - own[column][seed] for seed in seeds])
         if spread is not None:
             differences[column] = Difference(spread)
-    changes = _changes(_who(line), full)
+    changes = _changes(line.who, full)
     named = [value for value in changes.values() if value in _modalities(line.records)]
     return Component(
-        variant=_who(line).variant,
+        variant=line.who.variant,
         label=line.label,
         changes=changes,
         modality=named[0] if named and len(changes) == 1 else "",
@@ -273,11 +293,3 @@ def _component(
 
 def _modalities(records: Sequence[Record]) -> list[str]:
     return list(dict.fromkeys(name for record in records for name in record.identity.modalities))
-
-
-def _is_usual(line: Line, naming: Naming) -> bool:
-    return is_usual(line.label, _who(line).method, naming)
-
-
-def _who(line: Line) -> Identity:
-    return line.records[0].identity

@@ -7,7 +7,8 @@ import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from bench.analysis.groups import Data, by_data, lines_of
+from bench.analysis.groups import Data, by_data
+from bench.analysis.lines import Line, lines_of
 from bench.analysis.naming import Naming
 from bench.records.schema import Record
 
@@ -28,6 +29,7 @@ class Curve:
         values: ``(epochs,)`` after every epoch.
         losses: ``(epochs,)`` training loss, summed over what is trained side by side; empty where some
             epoch has none.
+        usual: whether the row is the method itself with its usual settings.
     """
 
     method: str
@@ -35,6 +37,7 @@ class Curve:
     cells: int
     values: tuple[float, ...]
     losses: tuple[float, ...] = ()
+    usual: bool = True
 
     def best_within(self, share: float) -> float:
         """Return the highest value within the first ``share`` of the epochs, at least one of them."""
@@ -62,24 +65,21 @@ def curves_of(
         trace: gives a record's trace by its digest.
     """
     tables = {}
-    done = [record for record in records if record.status == "done"]
-    for data, members in by_data(done).items():
-        curves = []
-        for line in lines_of(members, naming):
-            traced = [epochs for record in line.records if (epochs := _epochs(trace(record.digest)))]
-            if traced:
-                curves.append(
-                    Curve(
-                        line.records[0].identity.method,
-                        line.label,
-                        len(traced),
-                        _mean([[_value(row) for row in epochs] for epochs in traced]),
-                        _mean([_losses(epochs) for epochs in traced]),
-                    )
-                )
+    for data, members in by_data(records).items():
+        curves = [curve for line in lines_of(members, naming) if (curve := _curve(line, trace)) is not None]
         if curves:
             tables[data] = curves
     return tables
+
+
+def _curve(line: Line, trace: Callable[[str], Trace]) -> Curve | None:
+    done = [record for record in line.records if record.status == "done"]
+    traced = [epochs for record in done if (epochs := _epochs(trace(record.digest)))]
+    if not traced:
+        return None
+    values = _mean([[_value(row) for row in epochs] for epochs in traced])
+    losses = _mean([_losses(epochs) for epochs in traced])
+    return Curve(line.who.method, line.label, len(traced), values, losses, line.usual)
 
 
 def _epochs(trace: Trace) -> Trace:

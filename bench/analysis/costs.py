@@ -7,7 +7,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bench.analysis.groups import Data, by_data, lines_of
+from bench.analysis.groups import Data, by_data, data_of
+from bench.analysis.lines import lines_of
 from bench.analysis.naming import Naming
 from bench.records.schema import Record
 
@@ -55,25 +56,29 @@ class Share:
 def costs_of(records: Sequence[Record], naming: Naming) -> dict[Data, list[Cost]]:
     """Return a line per row of every data's tables; rows without a finished cell are left out."""
     tables = {}
-    for data, members in by_data(_done(records)).items():
-        tables[data] = [_cost(line.label, line.records) for line in lines_of(members, naming)]
+    for data, members in by_data(records).items():
+        done = [(line.label, _done(line.records)) for line in lines_of(members, naming)]
+        costs = [_cost(label, own) for label, own in done if own]
+        if costs:
+            tables[data] = costs
     return tables
 
 
-def shares_of(records: Sequence[Record], naming: Naming) -> dict[str, list[Share]]:
-    """Return, per profile, every method's share of the time, the largest first."""
-    seconds: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+def shares_of(records: Sequence[Record], naming: Naming) -> dict[tuple[str, str, str], list[Share]]:
+    """Return every method's share of the time, the largest first, per profile, kind of device and harness."""
+    seconds: dict[tuple[str, str, str], dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for record in sorted(_done(records), key=lambda record: record.digest):
-        who = record.identity
-        seconds[who.profile][who.method].append(record.circumstances.seconds.get("total", 0.0))
+        data = data_of(record)
+        own = seconds[data.profile, data.device, data.harness][record.identity.method]
+        own.append(record.circumstances.seconds.get("total", 0.0))
     shares = {}
-    for profile, methods in sorted(seconds.items()):
+    for key, methods in sorted(seconds.items()):
         whole = sum(sum(values) for values in methods.values()) or 1.0
         lines = [
             Share(naming.title(method), len(values), sum(values), sum(values) / whole)
             for method, values in methods.items()
         ]
-        shares[profile] = sorted(lines, key=lambda line: (-line.seconds, line.label))
+        shares[key] = sorted(lines, key=lambda line: (-line.seconds, line.label))
     return shares
 
 

@@ -57,6 +57,11 @@ class CurvedRow:
         """Return the method as the tables print it."""
         return self.row.label
 
+    @property
+    def usual(self) -> bool:
+        """Return whether it is the method itself with its usual settings, and the last such row."""
+        return self.row.usual
+
 
 def curved_rows(table: Table, views: Views) -> tuple[list[CurvedRow], list[str]]:
     """Return the rows that have curves in every direction of the table, and the labels of the others.

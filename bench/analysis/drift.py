@@ -38,7 +38,7 @@ class Drift:
         per_query: largest difference between two average precisions of one query.
         lacking: numbers that only one of them has.
         otherwise: parts of the result whose bytes differ, such as ``metrics`` and ``selected``.
-        comparable: whether versions, machine and device are the same, so that the bytes must be.
+        comparable: whether code, versions, machine and device are the same, so that the bytes must be.
     """
 
     numbers: int
@@ -89,7 +89,8 @@ def drift_of(old: Recorded, new: Recorded) -> Drift:
         per_query=_per_query(old.per_query, new.per_query),
         lacking=tuple(sorted(before.keys() ^ after.keys())),
         otherwise=tuple(_otherwise(one, other)),
-        comparable=comparable(old.record.circumstances, new.record.circumstances),
+        comparable=comparable(old.record.circumstances, new.record.circumstances)
+        and _code(old.record) == _code(new.record),
     )
 
 
@@ -141,6 +142,10 @@ def _otherwise(old: Result, new: Result) -> Iterator[str]:
         encoded = [msgspec.json.encode(part, order="sorted") for part in parts]
         if encoded[0] != encoded[1]:
             yield name
+
+
+def _code(record: Record) -> tuple[str, str]:
+    return record.identity.harness, record.identity.code
 
 
 def _machine(circumstances: Circumstances) -> tuple[str, ...]:

@@ -9,9 +9,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from bench.analysis.groups import Line, by_data, lines_of
-from bench.analysis.naming import Naming, kin_of
-from bench.analysis.tables import AVERAGE, Direction, Row, tables_of
+from bench.analysis.cells import numbers_of
+from bench.analysis.lines import Line
+from bench.analysis.naming import Naming
+from bench.analysis.tables import AVERAGE, Direction, Row, directions_of, row_of
 from bench.records.schema import Record
 
 
@@ -39,22 +40,22 @@ class Excerpt:
 def excerpt_of(lines: Sequence[Line], naming: Naming, protocol: str, selection: str) -> Excerpt:
     """Return the rows of at least one line; averages are over the directions that these lines are about."""
     records = [record for line in lines for record in line.records]
-    (table,) = tables_of(records, naming, [protocol], selection)
-    (group,) = by_data(records).values()
-    in_table = [kin_of(line.records[0].identity) for line in lines_of(group, naming)]
-    rows = dict(zip(in_table, table.rows, strict=True))
-    return Excerpt(table.columns, tuple(rows[kin_of(line.records[0].identity)] for line in lines))
+    directions = directions_of(records, naming)
+    rows = tuple(row_of(line, naming, protocol, selection, directions) for line in lines)
+    return Excerpt((*directions, AVERAGE), rows)
 
 
 def by_seed(
     records: Iterable[Record], columns: Sequence[Direction], protocol: str, selection: str
 ) -> dict[Direction, dict[int, float]]:
-    """Return the numbers behind each column of a row; an average is of a seed that has every direction."""
+    """Return the numbers behind each column of a row; an average is of a seed that has every direction.
+
+    Raises:
+        MixedCells: if two records give the same number.
+    """
     found: dict[Direction, dict[int, float]] = defaultdict(dict)
-    for record in records:
-        for metric in record.result.metrics if record.result is not None else ():
-            if metric.protocol == protocol and metric.selection in (selection, "none"):
-                found[metric.query, metric.gallery][record.identity.seed] = metric.value
+    for direction, numbers in numbers_of(records, protocol, selection).items():
+        found[direction] = {seed: one.metric.value for seed, one in numbers.items()}
     directions = [column for column in columns if column != AVERAGE]
     shared = set.intersection(*(set(found[direction]) for direction in directions))
     found[AVERAGE] = {

@@ -1,13 +1,13 @@
-"""Records put together by what may share a table, and by what may share a row of it."""
+"""Records put together by what may share a table."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import NamedTuple
 
-from bench.analysis.naming import Kin, Naming, kin_of, labels_of
-from bench.records.schema import Record
+from bench.analysis.versions import newest_first
+from bench.records.schema import Circumstances, Identity, Record
 
 
 class Data(NamedTuple):
@@ -18,40 +18,38 @@ class Data(NamedTuple):
         profile: ``quick`` or ``paper``.
         dataset: registry name.
         fingerprint: digest of the data.
+        device: kind of device, such as ``cpu`` or ``cuda``.
+        harness: versions of the rooms that all numbers depend on; empty for records of layout 1.
     """
 
     kind: str
     profile: str
     dataset: str
     fingerprint: str
+    device: str
+    harness: str
 
 
-class Line(NamedTuple):
-    """The records of one row: one method, variant and choice of settings, over seeds and modality pairs.
+def data_of(record: Record) -> Data:
+    """Return what a record must share with others to stand in one table with them."""
+    who = record.identity
+    device = device_of(who, record.circumstances)
+    return Data(who.data_kind, who.profile, who.dataset, who.fingerprint, device, who.harness)
 
-    Attributes:
-        label: the method's title, with variant and unusual settings where there are any.
-        records: in the order of their digests.
-    """
 
-    label: str
-    records: list[Record]
+def device_of(identity: Identity, run: Circumstances) -> str:
+    """Return the kind of device that a cell was planned for, or of layout 1 the kind that it ran on."""
+    return identity.device or run.device.partition(":")[0]
 
 
 def by_data(records: Iterable[Record]) -> dict[Data, list[Record]]:
-    """Return the records of each data, real before look-alike, then by profile and name."""
+    """Return the records of each data: real before look-alikes, by profile and name, newest code first."""
     groups: dict[Data, list[Record]] = defaultdict(list)
     for record in sorted(records, key=lambda record: record.digest):
-        who = record.identity
-        groups[Data(who.data_kind, who.profile, who.dataset, who.fingerprint)].append(record)
-    return {key: groups[key] for key in sorted(groups, key=lambda key: (key.kind != "real", *key[1:]))}
+        groups[data_of(record)].append(record)
+    return {key: groups[key] for key in sorted(groups, key=in_order)}
 
 
-def lines_of(records: Sequence[Record], naming: Naming) -> list[Line]:
-    """Return the rows that records of one data make, in the roster's order."""
-    rows: dict[Kin, list[Record]] = defaultdict(list)
-    for record in records:
-        rows[kin_of(record.identity)].append(record)
-    labels = labels_of({kin: members[0].identity for kin, members in rows.items()}, naming)
-    ordered = sorted(rows, key=lambda kin: (naming.order(kin[0]), kin[1] != "full", labels[kin]))
-    return [Line(labels[kin], rows[kin]) for kin in ordered]
+def in_order(data: Data) -> tuple[object, ...]:
+    """Return the key by which data are sorted wherever they are listed."""
+    return (data.kind != "real", *data[1:-1], newest_first(data.harness))

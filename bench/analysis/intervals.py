@@ -49,12 +49,18 @@ class Interval:
 
 
 def two_level_intervals(
-    differences: Sequence[Array], resamples: int = RESAMPLES, level: float = LEVEL, seed: int = _SEED
+    differences: Sequence[Array],
+    resamples: int = RESAMPLES,
+    level: float = LEVEL,
+    seed: int = _SEED,
+    strata: Sequence[int] = (),
 ) -> list[Interval]:
     """Return the interval of every mean difference, in order.
 
     Args:
         differences: ``(seeds, queries)`` each, all with the same number of queries.
+        strata: sizes of the consecutive groups of queries within which queries are drawn; all together if
+            empty.
         resamples: of seeds and queries.
         level: share of intervals that hold the true difference.
         seed: of the draws; the same seed gives the same intervals.
@@ -70,8 +76,9 @@ def two_level_intervals(
     random = np.random.default_rng(seed)
     counts = {rows: _weights(random, resamples, rows) for rows in sorted({len(rows) for rows in differences})}
     stacked = np.concatenate(differences).T
+    groups = tuple(strata) or (queries,)
     means = np.concatenate(
-        [_weights(random, rows, queries) @ stacked for rows in _blocks(resamples, queries)]
+        [_stratified(random, rows, groups) @ stacked for rows in _blocks(resamples, queries)]
     )
     edges = np.cumsum([0, *(len(rows) for rows in differences)])
     mirror = random.choice([-1.0, 1.0], resamples)
@@ -83,7 +90,7 @@ def two_level_intervals(
     )
     tail = (1 - level) / 2
     ends = np.quantile(resampled, (tail, 1 - tail), axis=1).T
-    return [_interval(rows, end, level) for rows, end in zip(differences, ends, strict=True)]
+    return [_interval(rows, end, level, groups) for rows, end in zip(differences, ends, strict=True)]
 
 
 def _resampled(by_seed: Array, counts: Array, mirror: Array) -> Array:
@@ -109,12 +116,21 @@ def _weights(random: np.random.Generator, resamples: int, size: int) -> Array:
     return np.bincount(drawn.ravel(), minlength=resamples * size).reshape(resamples, size) / size
 
 
-def _interval(rows: Array, ends: Array, level: float) -> Interval:
+def _stratified(random: np.random.Generator, resamples: int, strata: Sequence[int]) -> Array:
+    """Return the shares of all draws ``(resamples, queries)`` where each stratum keeps its size."""
+    parts = [_weights(random, resamples, size) for size in strata]
+    if len(parts) == 1:
+        return parts[0]
+    queries = sum(strata)
+    return np.concatenate([part * (size / queries) for part, size in zip(parts, strata, strict=True)], axis=1)
+
+
+def _interval(rows: Array, ends: Array, level: float, strata: Sequence[int]) -> Interval:
     """Return the interval of the mean of ``rows`` (seeds, queries); ``ends`` are its resampled quantiles."""
     from scipy.special import stdtrit
 
     mean = float(rows.mean())
-    variance, freedom = _variance_of_mean(rows)
+    variance, freedom = _variance_of_mean(rows, strata)
     low, high = ends - mean
     if variance <= 0 or high <= low:
         return Interval(mean, mean, freedom, len(rows))
@@ -123,26 +139,31 @@ def _interval(rows: Array, ends: Array, level: float) -> Interval:
     return Interval(max(-1.0, mean + float(low)), min(1.0, mean + float(high)), freedom, len(rows))
 
 
-def _variance_of_mean(rows: Array) -> tuple[float, float]:
+def _variance_of_mean(table: Array, strata: Sequence[int]) -> tuple[float, float]:
     """Return the variance of the mean of a seeds x queries table, and its degrees of freedom.
 
     Both seeds and queries are random and crossed: mean squares of seeds plus of queries minus of what is
-    left, over the number of cells. The last is what the first two both contain.
+    left, over the number of cells. The last is what the first two both contain. Queries vary around the mean
+    of their own stratum; the parts of the strata add up.
     """
-    seeds, queries = rows.shape
-    mean, by_seed, by_query = rows.mean(), rows.mean(axis=1), rows.mean(axis=0)
-    of_queries = _share(np.square(by_query - mean).sum() / queries, queries - 1)
+    seeds, queries = table.shape
+    by_seed = table.mean(axis=1)
+    of_seeds = _share(np.square(by_seed - by_seed.mean()).sum() / seeds, seeds - 1)
+    parts = [_share(of_seeds**2, seeds - 1)]
+    of_queries = of_rest = 0.0
+    for rows in np.split(table, np.cumsum(strata)[:-1], axis=1):
+        size = rows.shape[1]
+        weight = (size / queries) ** 2
+        own_by_seed = by_seed if size == queries else rows.mean(axis=1)
+        centred = rows.mean(axis=0) - own_by_seed.mean()
+        own = weight * _share(np.square(centred).sum() / size, size - 1)
+        rest = rows - own_by_seed[:, None] - centred
+        left = weight * _share(np.square(rest).sum() / (seeds * size), (seeds - 1) * (size - 1))
+        parts += [_share(own**2, size - 1), _share(left**2, (seeds - 1) * (size - 1))]
+        of_queries, of_rest = of_queries + own, of_rest + left
     if seeds == 1:
-        return of_queries, max(1.0, queries - 1.0)
-    rest = rows - by_seed[:, None] - by_query + mean
-    of_seeds = _share(np.square(by_seed - mean).sum() / seeds, seeds - 1)
-    of_rest = _share(np.square(rest).sum() / (seeds * queries), (seeds - 1) * (queries - 1))
+        return of_queries, max(1.0, float(queries - len(strata)))
     variance = max(of_seeds + of_queries - of_rest, of_seeds, of_queries)
-    parts = (
-        _share(of_seeds**2, seeds - 1),
-        _share(of_queries**2, queries - 1),
-        _share(of_rest**2, (seeds - 1) * (queries - 1)),
-    )
     return variance, variance**2 / sum(parts) if sum(parts) > 0 else 1.0
 
 

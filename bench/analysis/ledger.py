@@ -10,7 +10,8 @@ from typing import Final, Literal, NamedTuple
 
 from bench import registry
 from bench.analysis.cells import AVERAGE, NOT_RUN, Cells, Entry
-from bench.analysis.groups import Data, Line, by_data, lines_of
+from bench.analysis.groups import Data, by_data, in_order
+from bench.analysis.lines import Line, lines_of
 from bench.analysis.naming import Naming
 from bench.analysis.published import Meaning, Published, Value
 from bench.records.schema import Record
@@ -131,7 +132,8 @@ class _Shelf:
             Ours(data, self._entry(line, meaning), self._other(data, line)) for data, line in self._lines[key]
         ]
         return sorted(
-            found, key=lambda ours: (ours.other != "", ours.entry.mean is None, ours.other, ours.data)
+            found,
+            key=lambda ours: (ours.other != "", ours.entry.mean is None, ours.other, in_order(ours.data)),
         )
 
     def _found(self, meaning: Meaning) -> list[tuple[Data, Line]]:
@@ -161,9 +163,7 @@ class _Shelf:
         for result in (record.result for record in line.records):
             if result is not None and result.split != split:
                 return f"other split: {result.split}"
-        who = line.records[0].identity
-        usual = self._naming.usual(who)
-        return "" if usual is not None and dict(usual) == who.settings else f"other settings: {line.label}"
+        return "" if line.usual else f"other settings: {line.label}"
 
 
 def _took(record: Record, modalities: Sequence[str]) -> bool:
@@ -172,8 +172,9 @@ def _took(record: Record, modalities: Sequence[str]) -> bool:
     if set(own) == set(modalities):
         return True
     found = registry.registered().methods.get(record.identity.method)
-    in_pairs = found is not None and not found.card.any_modalities
-    return in_pairs and len(own) == 2 and set(own) <= set(modalities)
+    card = record.method.card if record.method is not None else {}
+    takes_more = found.card.any_modalities if found is not None else card.get("any_modalities", True)
+    return not takes_more and len(own) == 2 and set(own) <= set(modalities)
 
 
 def _lines(value: Value, meaning: Meaning, shelf: _Shelf) -> list[LedgerLine]:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Final
 
 from bench.analysis.paired import ALPHA, Comparison, Family
-from bench.analysis.tables import Row, Table
+from bench.analysis.tables import Direction, Row, Table
 
 HOLDS: Final = "a"
 """Differs over queries, and the interval over seeds and queries leaves zero out."""
@@ -24,28 +24,19 @@ def mark_of(comparison: Comparison) -> str:
 
 
 def marked(tables: Sequence[Table], families: Sequence[Family]) -> list[Table]:
-    """Return the tables with marks from the families that compare with a reference; averages have none."""
-    found: dict[tuple[str, ...], Family] = {
-        (*family.field.data, family.field.protocol, family.field.selection): family for family in families
-    }
-    return [_marked(table, found.get(_key(table))) for table in tables]
+    """Return the tables with marks from the families that compare with a reference."""
+    found = {(one.field.data, one.field.protocol, one.field.selection): one for one in families}
+    return [_marked(table, found.get((table.data, table.protocol, table.selection))) for table in tables]
 
 
 def marks_note(table: Table) -> str:
     """Return what the marks of a table say, in words."""
     one_seed = any(entry.seeds == 1 for row in table.rows for entry in row.entries.values())
     return (
-        f"{HOLDS}: differs from {table.reference} in this direction (randomization test over queries, "
+        f"{HOLDS}: differs from {table.reference} in this column (randomization test over queries, "
         f"Holm-adjusted p ≤ {ALPHA}), and the 95 % interval over seeds and queries leaves zero out; "
-        f"{MODELS_ONLY}: these trained models differ, but the interval holds zero. Averages are not tested."
+        f"{MODELS_ONLY}: these trained models differ, but the interval holds zero."
         + (" With one seed the interval lacks the variation over seeds." if one_seed else "")
-    )
-
-
-def _key(table: Table) -> tuple[str, ...]:
-    return (
-        *(table.kind, table.profile, table.dataset, table.fingerprint),
-        *(table.protocol, table.selection),
     )
 
 
@@ -57,7 +48,7 @@ def _marked(table: Table, family: Family | None) -> Table:
     return replace(table, rows=rows, reference=family.reference)
 
 
-def _marked_row(row: Row, marks: dict[tuple[str, tuple[str, str]], str]) -> Row:
+def _marked_row(row: Row, marks: dict[tuple[str, Direction], str]) -> Row:
     entries = {
         direction: replace(entry, mark=marks.get((row.label, direction), ""))
         for direction, entry in row.entries.items()

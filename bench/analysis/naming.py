@@ -1,24 +1,20 @@
-"""How records' rows are named: titles from the registry, with whatever sets a row apart from the usual."""
+"""What is known of methods and datasets besides numbers: titles, order, roles, usual settings."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal
 
-from bench import registry
-from bench.contract import BenchError
-from bench.records.schema import Identity
+import msgspec
 
-Kin = tuple[str, str, int, int, str]
-"""What the records of one row share: method, variant, threads, modalities at once, settings as JSON."""
+from bench import registry
+from bench.contract import BenchError, MethodCard
+from bench.records.schema import Identity, Record
 
 _LAST = 10_000
-"""Where methods stand that are not registered any more: after all cards' positions."""
+"""Where methods stand of which no card is known: after all cards' positions."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +25,8 @@ class Naming:
         title: what to print for a method's name.
         order: sort key of a method's name.
         role: role of a method.
-        usual: settings that a cell of this kind would have today; None where that cannot be known.
+        usual: settings that a cell of this kind would have today; None where that cannot be known. Only
+            records without a snapshot of their method need it, see `usual_of`.
         modalities: modalities of a dataset in its order; empty where unknown.
         reference: name of the method that the others are compared with; empty where there is none.
         variants: what each variant of a method sets; empty for a method without any.
@@ -44,10 +41,13 @@ class Naming:
     variants: Callable[[str], Mapping[str, Mapping[str, Any]]] = lambda _: {}
 
 
-def registry_naming() -> Naming:
-    """Return names and order by the registered cards; methods that are gone keep their registry name."""
+def registry_naming(records: Iterable[Record] = ()) -> Naming:
+    """Return names and order by the registered cards.
+
+    Methods that are gone go by the card in the last of their ``records``; without any by their registry name.
+    """
     found = registry.registered()
-    cards = {name: method.card for name, method in found.methods.items()}
+    cards = cards_of(records)
     modalities = {
         name: [modality.name for modality in dataset.card.modalities]
         for name, dataset in found.datasets.items()
@@ -58,62 +58,56 @@ def registry_naming() -> Naming:
         role=lambda method: cards[method].role if method in cards else "extra",
         usual=_usual(),
         modalities=lambda dataset: modalities.get(dataset, ()),
-        reference=min(cards, key=lambda method: (cards[method].position, method), default=""),
+        reference=min(found.methods, key=lambda name: (cards[name].position, name), default=""),
         variants=lambda method: found.methods[method].variants if method in found.methods else {},
     )
 
 
-def is_usual(label: str, method: str, naming: Naming) -> bool:
-    """Return whether a row's label names a method as it is usually set: no variant, no other settings."""
-    title = naming.title(method)
-    return label in (title, f"{title} ({method})")
+def cards_of(records: Iterable[Record] = ()) -> dict[str, MethodCard]:
+    """Return the card of every registered method, and of those that are gone the one in their last record."""
+    cards = {name: method.card for name, method in registry.registered().methods.items()}
+    gone = [one for one in records if one.method is not None and one.identity.method not in cards]
+    for record in sorted(gone, key=made):
+        card = None if record.method is None else _card(record.method.card)
+        if card is not None:
+            cards[record.identity.method] = card
+    return cards
 
 
-def kin_of(identity: Identity) -> Kin:
-    """Return what two records must share to stand in one row; their seeds and modality pairs may differ."""
-    settings = json.dumps(identity.settings, sort_keys=True)
-    return (identity.method, identity.variant, identity.threads, len(identity.modalities), settings)
+def made(record: Record) -> tuple[str, str]:
+    """Return the key that sorts records by when they were made."""
+    return record.circumstances.started, record.digest
 
 
-def labels_of(members: Mapping[Kin, Identity], naming: Naming) -> dict[Kin, str]:
-    """Return a label of its own for every row: title, variant, and what differs from the usual settings.
+def usual_of(record: Record, naming: Naming) -> Mapping[str, Any] | None:
+    """Return the settings that were usual when a record was made; of layout 1 those that are usual today."""
+    return naming.usual(record.identity) if record.method is None else record.method.usual
 
-    Args:
-        members: one record's identity per row of a table.
-        naming: titles and usual settings.
+
+def is_as_usual(record: Record, naming: Naming) -> bool | None:
+    """Return whether a cell had the settings that its method, or its variant, usually had at that time.
+
+    None where that cannot be known, as of layout 1 for a method that is gone.
     """
-    labels = {kin: _label(identity, list(members.values()), naming) for kin, identity in members.items()}
-    counts = Counter(labels.values())
-    methods = {label: {kin[0] for kin in labels if labels[kin] == label} for label in counts}
-    for kin, label in labels.items():
-        if len(methods[label]) > 1:
-            labels[kin] = f"{label} ({kin[0]})"
-        elif counts[label] > 1:
-            labels[kin] = f"{label} #{hashlib.sha256(repr(kin).encode()).hexdigest()[:6]}"
-    return labels
-
-
-def _label(identity: Identity, members: Sequence[Identity], naming: Naming) -> str:
-    kin = [other for other in members if _same_variant(other, identity)]
-    usual = naming.usual(identity)
-    peers = [other.settings for other in kin] if usual is None else [usual]
-    differences = [
-        f"{key}={json.dumps(identity.settings.get(key))}"
-        for key in sorted({key for settings in (identity.settings, *peers) for key in settings})
-        if any(settings.get(key) != identity.settings.get(key) for settings in peers)
-    ]
-    if identity.threads != 1:
-        differences.append(f"threads={identity.threads}")
-    if len({len(other.modalities) for other in kin}) > 1:
-        differences.append(f"{len(identity.modalities)} modalities at once")
-    variant = "" if identity.variant == "full" else f" {identity.variant}"
-    return f"{naming.title(identity.method)}{variant}" + (
-        f" [{', '.join(differences)}]" if differences else ""
+    usual = usual_of(record, naming)
+    if usual is None:
+        return None
+    settings = record.identity.settings
+    # A snapshot may state what was usual for the method itself: what the variant sets is no other choice.
+    origins = {} if record.method is None else record.method.origins
+    keys = settings.keys() | usual.keys()
+    return all(
+        origins.get(key) == "variant" or (key in settings and key in usual and settings[key] == usual[key])
+        for key in keys
     )
 
 
-def _same_variant(one: Identity, other: Identity) -> bool:
-    return (one.method, one.variant) == (other.method, other.variant)
+def _card(fields: Mapping[str, Any]) -> MethodCard | None:
+    """Return a card from a record; None where it is of a form that this program does not know."""
+    try:
+        return msgspec.convert(dict(fields), MethodCard)
+    except msgspec.ValidationError:
+        return None
 
 
 def _usual() -> Callable[[Identity], Mapping[str, Any] | None]:

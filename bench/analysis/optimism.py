@@ -9,7 +9,8 @@ from itertools import permutations
 from typing import NamedTuple
 
 from bench.analysis.cells import Cells, Direction
-from bench.analysis.groups import Data, Line, by_data, lines_of
+from bench.analysis.groups import Data, by_data
+from bench.analysis.lines import Line, lines_of
 from bench.analysis.naming import Naming
 from bench.records.schema import Record
 
@@ -59,14 +60,20 @@ def optimism_of(records: Iterable[Record], naming: Naming, protocols: Sequence[s
 
     Closed-form methods select nothing and have none.
     """
-    traced = [record for record in records if _is_traced(record)]
     return [
         found
-        for data, members in by_data(traced).items()
+        for data, members in by_data(records).items()
+        for lines in [_traced(lines_of(members, naming))]
         for protocol in protocols
-        for line in lines_of(members, naming)
+        for line in lines
         if (found := _optimism(data, line, protocol)) is not None
     ]
+
+
+def _traced(lines: Sequence[Line]) -> list[Line]:
+    """Return the lines with those of their records that have a trace, as far as there are any."""
+    traced = [line._replace(records=list(filter(_is_traced, line.records))) for line in lines]
+    return [line for line in traced if line.records]
 
 
 def _is_traced(record: Record) -> bool:

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from bench import registry
 from bench.contract import BenchError
-from bench.records.schema import Record
+from bench.records.schema import MethodSnapshot, Record
 from bench.registry import Layer, MethodDescription
 
 _WORDS: Final = {
@@ -49,10 +49,70 @@ class Origins:
 
 
 def origins_of(record: Record) -> Origins:
-    """Return where the settings of a record have their values from, as far as is known today.
+    """Return where the settings of a record have their values from.
 
-    A method that is gone, or that has lost the variant, leaves its settings unexplained.
+    The record itself says so, whatever has become of settings files since. For a record of layout 1, the
+    answer is what is known today: a method that is gone, or has lost the variant, explains no settings.
     """
+    return _known_today(record) if record.method is None else _recorded(record, record.method)
+
+
+def changed_since(record: Record) -> dict[str, Any]:
+    """Return the settings that a record's command would not give today, because settings files changed.
+
+    Those that the request overrode are in the command. Nothing is known of records of layout 1, nor where the
+    method or its variant is gone.
+    """
+    who = record.identity
+    if record.method is None:
+        return {}
+    try:
+        today = registry.resolve_settings(
+            registry.method(who.method),
+            profile=who.profile,
+            dataset=who.dataset,
+            kind=who.data_kind,
+            variant=who.variant,
+        )
+    except BenchError:
+        return {}
+    return {
+        key: value
+        for key, value in record.method.usual.items()
+        if who.settings.get(key) == value and key in today and today[key] != value
+    }
+
+
+def _recorded(record: Record, method: MethodSnapshot) -> Origins:
+    who = record.identity
+    description = registry.registered().methods.get(who.method)
+    order = [key for key in (description.defaults if description else ()) if key in who.settings]
+    order += sorted(who.settings.keys() - set(order))
+    words = {key: _words_of_origin(key, record, method, description) for key in order}
+    settings = tuple(Origin(key, who.settings[key], words[key]) for key in order)
+    return Origins(description.provenance if description else "", settings)
+
+
+def _words_of_origin(
+    key: str, record: Record, method: MethodSnapshot, description: MethodDescription | None
+) -> str:
+    origin = method.origins.get(key, "")
+    if origin == "set":
+        return f"typed (--set); without it: {json.dumps(method.usual.get(key))}"
+    if origin == "default":
+        meaning = description.meanings.get(key, "") if description else ""
+        return f"default: {meaning}" if meaning else "default"
+    if origin == "dataset":
+        published = registry.dataset_settings(record.identity.method).get(record.identity.dataset, {})
+        same = published.get("settings", {}).get(key) == method.usual.get(key)
+        source = _source(record) if same else "in the settings file of then"
+        return f"published for {record.identity.dataset}: {source}"
+    if origin == "variant":
+        return f"variant {record.identity.variant}"
+    return _WORDS.get(origin, "unknown")
+
+
+def _known_today(record: Record) -> Origins:
     who = record.identity
     typed = _typed(record.circumstances.command)
     try:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bench.analysis.across import Block, one_version_each
+from bench.analysis.across import Across, Block, across_of, candidates_of, one_version_each
+from bench.analysis.groups import Data
 from bench.analysis.ranking import ranks
 from bench.analysis.tables import AVERAGE, Entry, Row, Table
 
@@ -38,29 +39,46 @@ class OverallLine:
 
 @dataclass(frozen=True)
 class Overall:
-    """Methods by datasets, of one kind of data, profile, protocol and selection rule.
+    """Methods by datasets, of tables that share what `Across` names.
 
     Attributes:
-        kind: ``real`` or ``look-alike``.
-        profile: ``quick`` or ``paper``.
-        protocol: id of the evaluation rule.
-        selection: rule that chose the state.
-        datasets: names, in the tables' order.
-        fingerprints: digest of each dataset's data.
+        about: what the tables share.
+        data: of the tables, in their order; of each dataset one.
         ranked: the datasets that ranks are over: those on which all ranked methods have a number.
         lines: in the roster's order.
         omitted: what takes no part in the ranks, and why.
     """
 
-    kind: str
-    profile: str
-    protocol: str
-    selection: str
-    datasets: tuple[str, ...]
-    fingerprints: dict[str, str]
+    about: Across
+    data: tuple[Data, ...]
     ranked: tuple[str, ...]
     lines: tuple[OverallLine, ...]
     omitted: tuple[str, ...]
+
+    @property
+    def datasets(self) -> tuple[str, ...]:
+        """Return the names of the datasets."""
+        return tuple(data.dataset for data in self.data)
+
+    @property
+    def kind(self) -> str:
+        """Return ``real`` or ``look-alike``."""
+        return self.about.kind
+
+    @property
+    def profile(self) -> str:
+        """Return ``quick`` or ``paper``."""
+        return self.about.profile
+
+    @property
+    def protocol(self) -> str:
+        """Return the id of the evaluation rule."""
+        return self.about.protocol
+
+    @property
+    def selection(self) -> str:
+        """Return the rule that chose the state."""
+        return self.about.selection
 
 
 def overalls_of(tables: Sequence[Table], blocks: Sequence[Block]) -> list[Overall]:
@@ -79,15 +97,12 @@ def overalls_of(tables: Sequence[Table], blocks: Sequence[Block]) -> list[Overal
 
 
 def _overall(tables: Sequence[Table], block: Block) -> Overall:
-    key = (block.kind, block.profile, block.protocol, block.selection)
-    own = [table for table in tables if (table.kind, table.profile, table.protocol, table.selection) == key]
-    chosen, _ = one_version_each(own)
+    chosen, _ = one_version_each([table for table in tables if across_of(table) == block.about])
     average = ranks(block.scores).mean(axis=1) if block.scores.size else ()
     rank = dict(zip(block.methods, map(float, average), strict=True))
     return Overall(
-        *key,
-        datasets=tuple(table.dataset for table in chosen),
-        fingerprints={table.dataset: table.fingerprint for table in chosen},
+        block.about,
+        data=tuple(table.data for table in chosen),
         ranked=block.datasets,
         lines=tuple(_lines(chosen, rank, block.datasets)),
         omitted=block.omitted,
@@ -95,21 +110,18 @@ def _overall(tables: Sequence[Table], block: Block) -> Overall:
 
 
 def _lines(tables: Sequence[Table], rank: dict[str, float], ranked: Sequence[str]) -> list[OverallLine]:
-    found: dict[str, dict[str, Row]] = {}
-    for table in tables:
-        for row in table.rows:
-            if row.usual:
-                found.setdefault(row.label, {})[table.dataset] = row
+    found = candidates_of(tables)
     order = _in_order(found, tables)
     return [_line(label, found[label], tables, rank.get(label), ranked) for label in order]
 
 
-def _in_order(found: dict[str, dict[str, Row]], tables: Sequence[Table]) -> list[str]:
+def _in_order(found: dict[str, dict[Data, Row]], tables: Sequence[Table]) -> list[str]:
     """Return labels so that each table's order is kept where the tables agree on one."""
     order: list[str] = []
     for table in tables:
+        labels = {rows[table.data].label: label for label, rows in found.items() if table.data in rows}
         place = 0
-        for label in (row.label for row in table.rows if row.label in found):
+        for label in (labels[row.label] for row in table.rows if row.label in labels):
             if label in order:
                 place = order.index(label) + 1
             else:
@@ -119,13 +131,12 @@ def _in_order(found: dict[str, dict[str, Row]], tables: Sequence[Table]) -> list
 
 
 def _line(
-    label: str, rows: dict[str, Row], tables: Sequence[Table], rank: float | None, ranked: Sequence[str]
+    label: str, rows: dict[Data, Row], tables: Sequence[Table], rank: float | None, ranked: Sequence[str]
 ) -> OverallLine:
     first = next(iter(rows.values()))
     absent = Entry(None, reason="not run", brief="not run")
     entries = {
-        table.dataset: rows[table.dataset].entries[AVERAGE] if table.dataset in rows else absent
-        for table in tables
+        table.dataset: rows[table.data].entries[AVERAGE] if table.data in rows else absent for table in tables
     }
     lacking = [name for name in ranked if entries[name].mean is None]
     unranked = ""
@@ -138,7 +149,7 @@ def _line(
         label,
         first.role,
         entries,
-        frozenset(name for name, row in rows.items() if row.pairing),
+        frozenset(data.dataset for data, row in rows.items() if row.pairing),
         rank,
         unranked,
     )

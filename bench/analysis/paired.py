@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Final, TypeVar
 
 import numpy as np
 
+from bench.analysis.cells import AVERAGE, name_of
 from bench.analysis.intervals import Interval, two_level_intervals
 from bench.analysis.queries import Array, Direction, Field, Member
 from bench.analysis.randomization import PERMUTATIONS, holm, is_exact, sign_flip_p
@@ -22,13 +23,13 @@ ALPHA: Final = 0.05
 
 @dataclass(frozen=True)
 class Comparison:
-    """One method against another in one direction.
+    """One method against another in one direction, or on average over all of them.
 
     Attributes:
         first: label of the method that is compared.
         second: label of what it is compared with.
-        direction: query and gallery.
-        queries: how many both ranked.
+        direction: query and gallery, or `AVERAGE`.
+        queries: how many both ranked; for an average the rows that these are of.
         seeds: those that both have; average precisions are means over them.
         means: mAP of the first and of the second, over these seeds.
         difference: the first mean minus the second.
@@ -66,7 +67,17 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Pair:
-    """What a comparison needs; ``differences`` is ``(seeds, queries)``, the first minus the second."""
+    """What a comparison needs.
+
+    Attributes:
+        first: label.
+        second: label.
+        direction: query and gallery, or `AVERAGE`.
+        seeds: those that both have.
+        means: mAP of both.
+        differences: ``(seeds, queries)``, the first minus the second.
+        strata: sizes of the consecutive groups of queries that are resampled by themselves; empty for one.
+    """
 
     first: str
     second: str
@@ -74,6 +85,7 @@ class Pair:
     seeds: tuple[int, ...]
     means: tuple[float, float]
     differences: Array
+    strata: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -127,7 +139,11 @@ def all_pairs(field: Field, permutations: int = PERMUTATIONS) -> Family:
 def compare(
     pairs: Sequence[Pair], permutations: int = PERMUTATIONS, *, one_family: bool = False
 ) -> list[Comparison]:
-    """Test all pairs, in their order; Holm's adjustment is over those of one direction, or over all."""
+    """Test all pairs, in their order.
+
+    Holm's adjustment is over those of one direction, or of all directions as ``one_family``; averages are one
+    question by themselves.
+    """
     return _compare_each([pairs], permutations, one_family=one_family)[0]
 
 
@@ -135,15 +151,78 @@ def pair_of(first: Member, second: Member, direction: Direction) -> Pair | str:
     """Return what two rows share in a direction, or why they cannot be compared."""
     one, other = (member.values.get(direction, {}) for member in (first, second))
     seeds = sorted(one.keys() & other.keys())
-    where = f"{direction[0]}→{direction[1]}: {first.label} and {second.label}"
+    where = f"{name_of(direction)}: {first.label} and {second.label}"
     if not seeds:
         return f"{where} have no seed in common"
     lengths = {len(values[seed]) for values in (one, other) for seed in seeds}
     if len(lengths) > 1 or 0 in lengths:
         return f"{where} were not asked the same queries ({', '.join(map(str, sorted(lengths)))})"
-    values = [np.stack([by_seed[seed] for seed in seeds]) for by_seed in (one, other)]
+    return _stacked(first, second, direction, seeds)
+
+
+def _stacked(first: Member, second: Member, direction: Direction, seeds: Sequence[int]) -> Pair:
+    """Return what two rows have in a direction under the same seeds."""
+    values = [np.stack([member.values[direction][seed] for seed in seeds]) for member in (first, second)]
     means = float(values[0].mean()), float(values[1].mean())
     return Pair(first.label, second.label, direction, tuple(seeds), means, values[0] - values[1])
+
+
+def average_of(
+    first: Member,
+    second: Member,
+    directions: Sequence[Direction],
+    known: Mapping[Direction, Pair | str] | None = None,
+) -> Pair | str:
+    """Return what two rows share on average over directions, or why they cannot be compared.
+
+    A row of the test split is a query of several directions, and what makes it hard there makes it hard here:
+    its differences are averaged first, so that they are resampled and change sign together. Where all
+    directions have as many queries, row i of each is taken for the same item; otherwise only the directions
+    of one modality's queries are put together, and each modality is a stratum.
+
+    Args:
+        first: the one row.
+        second: the other.
+        directions: at least one.
+        known: what `pair_of` gives for each direction, where that is at hand.
+    """
+    where = f"{name_of(AVERAGE)}: {first.label} and {second.label}"
+    found = [(known or {}).get(one) or pair_of(first, second, one) for one in directions]
+    pairs = [pair for pair in found if isinstance(pair, Pair)]
+    if len(pairs) < len(found):
+        return f"{where} cannot be compared in every direction"
+    seeds = sorted(set.intersection(*(set(pair.seeds) for pair in pairs)))
+    if not seeds:
+        return f"{where} share no seed that has all directions"
+    # Of some direction one of the rows may have further seeds.
+    every = [
+        pair if len(pair.seeds) == len(seeds) else _stacked(first, second, pair.direction, seeds)
+        for pair in pairs
+    ]
+    means = tuple(sum(pair.means[side] for pair in every) / len(every) for side in range(2))
+    differences, strata = _averaged(directions, [pair.differences for pair in every])
+    return Pair(first.label, second.label, AVERAGE, tuple(seeds), (means[0], means[1]), differences, strata)
+
+
+def _averaged(directions: Sequence[Direction], tables: Sequence[Array]) -> tuple[Array, tuple[int, ...]]:
+    """Return differences ``(seeds, rows)`` whose mean is the mean over directions, and their strata.
+
+    Args:
+        directions: at least one.
+        tables: ``(seeds, queries)`` for each direction.
+    """
+    if len({table.shape[1] for table in tables}) == 1:
+        return np.mean(tables, axis=0), ()
+    by_query: dict[str, list[Array]] = defaultdict(list)
+    for direction, table in zip(directions, tables, strict=True):
+        by_query[direction[0]].append(table)
+    strata = {name: members[0].shape[1] for name, members in by_query.items()}
+    total = sum(strata.values())
+    # The mean over all columns weights a stratum by its size: it has to count by its directions instead.
+    scaled = [
+        np.sum(members, axis=0) * (total / (len(tables) * strata[name])) for name, members in by_query.items()
+    ]
+    return np.concatenate(scaled, axis=1), tuple(strata.values())
 
 
 @dataclass(frozen=True)
@@ -156,13 +235,20 @@ class _Plan:
     lack: tuple[str, ...] = ()
 
     def tried(self) -> list[Pair | str]:
-        """Return every pair by direction, or why it cannot be compared."""
-        return [
-            pair_of(*couple, direction)
+        """Return every pair by direction and on average, or why it cannot be compared."""
+        single = {
+            (place, direction): pair_of(*couple, direction)
             for direction in self.field.directions
-            for couple in self.couples
+            for place, couple in enumerate(self.couples)
             if any(direction in member.values for member in couple)
+        }
+        every = self.field.averaged
+        averages = [
+            average_of(*couple, every, {direction: single[place, direction] for direction in every})
+            for place, couple in enumerate(self.couples)
+            if len(every) > 1 and all(member.values.keys() >= set(every) for member in couple)
         ]
+        return [*single.values(), *averages]
 
 
 def _against(field: Field, method: str) -> _Plan:
@@ -196,7 +282,7 @@ def _compare_each(
     queries = [pair.differences.shape[1] for pair in pairs]
     p_values = _grouped(pairs, queries, lambda group: _p_values(group, permutations))
     draws = [key for family in families for key in _draws(family)]
-    intervals = _grouped(pairs, draws, lambda group: two_level_intervals([one.differences for one in group]))
+    intervals = _grouped(pairs, draws, _intervals)
     tested = zip(pairs, p_values, intervals, strict=True)
     found = [_comparison(pair, p, interval, permutations) for pair, p, interval in tested]
     results, start = [], 0
@@ -208,13 +294,22 @@ def _compare_each(
     return results
 
 
-def _draws(family: Sequence[Pair]) -> list[tuple[int, ...]]:
+def _draws(family: Sequence[Pair]) -> list[tuple[tuple[int, ...], ...]]:
     """Return what the draws of each pair's interval depend on: queries, and its family's seed counts."""
-    seeds: dict[int, set[int]] = defaultdict(set)
+    seeds: dict[tuple[int, ...], set[int]] = defaultdict(set)
     for pair in family:
-        seeds[pair.differences.shape[1]].add(len(pair.differences))
-    keys = {queries: (queries, *sorted(counts)) for queries, counts in seeds.items()}
-    return [keys[pair.differences.shape[1]] for pair in family]
+        seeds[_strata(pair)].add(len(pair.differences))
+    keys = {strata: (strata, tuple(sorted(counts))) for strata, counts in seeds.items()}
+    return [keys[_strata(pair)] for pair in family]
+
+
+def _strata(pair: Pair) -> tuple[int, ...]:
+    return pair.strata or (pair.differences.shape[1],)
+
+
+def _intervals(pairs: list[Pair]) -> list[Interval]:
+    """Return the intervals of pairs of the same strata."""
+    return two_level_intervals([one.differences for one in pairs], strata=pairs[0].strata)
 
 
 def _grouped(
@@ -237,8 +332,8 @@ def _p_values(pairs: list[Pair], permutations: int) -> list[float]:
 
 def _comparison(pair: Pair, p: float, interval: Interval, permutations: int) -> Comparison:
     by_query = pair.differences.mean(axis=0)
-    deviation = float(by_query.std(ddof=1)) if len(by_query) > 1 else 0.0
     mean = float(by_query.mean())
+    deviation = _deviation(by_query, _strata(pair))
     return Comparison(
         first=pair.first,
         second=pair.second,
@@ -255,10 +350,19 @@ def _comparison(pair: Pair, p: float, interval: Interval, permutations: int) -> 
     )
 
 
+def _deviation(by_query: Array, strata: Sequence[int]) -> float:
+    """Return the standard deviation of differences ``(queries,)`` around the mean of their own stratum."""
+    freedom = len(by_query) - len(strata)
+    parts = np.split(by_query, np.cumsum(strata)[:-1]) if len(strata) > 1 else [by_query]
+    squares = sum(float(np.square(part - part.mean()).sum()) for part in parts)
+    return float(np.sqrt(squares / freedom)) if freedom > 0 else 0.0
+
+
 def _adjusted(comparisons: Sequence[Comparison], one_family: bool) -> list[float]:
     families: dict[Direction | None, list[int]] = defaultdict(list)
     for place, comparison in enumerate(comparisons):
-        families[None if one_family else comparison.direction].append(place)
+        apart = comparison.direction == AVERAGE or not one_family
+        families[comparison.direction if apart else None].append(place)
     adjusted = [0.0] * len(comparisons)
     for places in families.values():
         values = holm(np.array([comparisons[place].p for place in places]))

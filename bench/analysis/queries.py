@@ -9,8 +9,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.analysis.groups import Data, by_data, lines_of
-from bench.analysis.naming import Naming, is_usual
+from bench.analysis.groups import Data, by_data
+from bench.analysis.lines import Line, MixedCells, lines_of
+from bench.analysis.naming import Naming
+from bench.analysis.tables import directions_of
 from bench.records.encoding import Series
 from bench.records.schema import Record
 
@@ -28,7 +30,7 @@ class Member:
         label: as in the table.
         method: registry name.
         variant: ``full`` or the name of an ablation.
-        usual: whether nothing but the method's title is needed to name it.
+        usual: whether it is the method itself with its usual settings, and the last such row.
         values: direction -> seed -> ``(queries,)``.
     """
 
@@ -41,17 +43,31 @@ class Member:
 
 @dataclass(frozen=True)
 class Field:
-    """All rows of one data under one protocol and selection rule; nothing else may be compared with them."""
+    """All rows of one data under one protocol and selection rule; nothing else may be compared with them.
+
+    Attributes:
+        data: what their records share.
+        protocol: id of the evaluation rule.
+        selection: rule that chose the state.
+        members: rows with values.
+        columns: directions of the table, which averages are over; empty for those that any row has.
+    """
 
     data: Data
     protocol: str
     selection: str
     members: tuple[Member, ...]
+    columns: tuple[Direction, ...] = ()
 
     @property
     def directions(self) -> list[Direction]:
         """Return the directions that any row has values for, in order."""
         return sorted({direction for member in self.members for direction in member.values})
+
+    @property
+    def averaged(self) -> list[Direction]:
+        """Return the directions that averages are over."""
+        return list(self.columns) or self.directions
 
 
 def fields_of(
@@ -72,20 +88,34 @@ def fields_of(
         selection: rule; closed-form methods, which select nothing, always take part.
         per_query: gives a record's arrays.
     """
-    done = [record for record in records if record.status == "done"]
-    for data, group in by_data(done).items():
+    for data, group in by_data(records).items():
+        if all(record.status != "done" for record in group):
+            continue
         members: dict[str, list[Member]] = {protocol: [] for protocol in protocols}
         for line in lines_of(group, naming):
-            who = line.records[0].identity
-            usual = is_usual(line.label, who.method, naming)
-            own = {name: Member(line.label, who.method, who.variant, usual) for name in protocols}
-            for record in line.records:
-                for series, values in per_query(record.digest).items():
-                    if series.protocol in own and series.selection in (selection, "none"):
-                        by_seed = own[series.protocol].values[series.query, series.gallery]
-                        by_seed[record.identity.seed] = values
-            for name, member in own.items():
+            for name, member in _members(line, protocols, selection, per_query).items():
                 if member.values:
                     members[name].append(member)
+        columns = tuple(directions_of(group, naming))
         for name in protocols:
-            yield Field(data, name, selection, tuple(members[name]))
+            yield Field(data, name, selection, tuple(members[name]), columns)
+
+
+def _members(line: Line, protocols: Sequence[str], selection: str, per_query: PerQuery) -> dict[str, Member]:
+    """Return a line's average precisions by protocol.
+
+    Raises:
+        MixedCells: if two records have some for one direction and seed.
+    """
+    own = {name: Member(line.label, line.who.method, line.who.variant, line.usual) for name in protocols}
+    for record in line.records:
+        for series, values in per_query(record.digest).items() if record.status == "done" else ():
+            if series.protocol in own and series.selection in (selection, "none"):
+                by_seed = own[series.protocol].values[series.query, series.gallery]
+                if record.identity.seed in by_seed:
+                    raise MixedCells(
+                        f"{record.identity.title}: another record of {line.label} has the same queries for "
+                        f"{series.query}→{series.gallery}"
+                    )
+                by_seed[record.identity.seed] = values
+    return own

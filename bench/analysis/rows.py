@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+from bench.analysis.groups import device_of
 from bench.records.schema import Record
 
 COLUMNS = (
@@ -22,7 +25,15 @@ COLUMNS = (
     "value",
     "status",
     "record",
+    "fingerprint",
+    "device",
+    "harness",
+    "code",
+    "threads",
+    "settings",
 )
+FURTHER = COLUMNS[-6:]
+"""Columns that are mostly the same everywhere; the last is a digest of the complete settings."""
 
 
 def rows_of(records: Iterable[Record], selection: str | None = None) -> list[dict[str, Any]]:
@@ -49,6 +60,12 @@ def _rows(record: Record, selection: str | None) -> list[dict[str, Any]]:
         "profile": identity.profile,
         "status": record.status,
         "record": record.digest,
+        "fingerprint": identity.fingerprint,
+        "device": device_of(identity, record.circumstances),
+        "harness": identity.harness,
+        "code": identity.code,
+        "threads": identity.threads,
+        "settings": _digest(identity.settings),
     }
     if record.result is None:
         nothing = dict.fromkeys(("query", "gallery", "protocol", "selection", "value"), "")
@@ -68,6 +85,11 @@ def _rows(record: Record, selection: str | None) -> list[dict[str, Any]]:
         for metric in record.result.metrics
         if selection == "every" or metric.selection in wanted
     ]
+
+
+def _digest(settings: Mapping[str, Any]) -> str:
+    """Return eight digits that settings share with no others."""
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:8]
 
 
 def _ordered(row: dict[str, Any]) -> dict[str, Any]:

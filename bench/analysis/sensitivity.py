@@ -12,10 +12,11 @@ from itertools import combinations, pairwise
 from typing import Any, Final
 
 from bench.analysis.excerpts import Spread, excerpt_of, spread_of
-from bench.analysis.groups import Data, Line, by_data, lines_of
-from bench.analysis.naming import Naming
+from bench.analysis.groups import Data, by_data
+from bench.analysis.lines import Line, apart_from, lines_of
+from bench.analysis.naming import Naming, made, usual_of
 from bench.analysis.tables import Direction, Row
-from bench.records.schema import Identity, Record
+from bench.records.schema import Record
 
 Trace = Callable[[str], Sequence[Mapping[str, object]]]
 """Gives a record's trace by its digest."""
@@ -30,7 +31,7 @@ class Point:
 
     Attributes:
         values: of these settings, in their order.
-        usual: whether these are the values that a run would have today.
+        usual: whether these are the values that were usual when the last of the records was made.
         row: its numbers.
         validation: highest validation mAP along the epochs, over seeds; None where no trace has any.
     """
@@ -84,9 +85,10 @@ def sensitivities_of(
     """
     validation = cache(lambda digest: _best(trace(digest)))  # a record may serve in several
     return [
-        _sensitivity(data, settings, members, naming, (protocol, selection), validation)
+        _sensitivity(data, settings, members, every, naming, (protocol, selection), validation)
         for data, group in by_data(records).items()
-        for lines in _alike(lines_of(group, naming))
+        for every in [lines_of(group, naming)]
+        for lines in _alike(every)
         for settings, members in _series(lines, naming)
         for protocol in protocols
     ]
@@ -119,22 +121,20 @@ def _alike(lines: Sequence[Line]) -> list[list[Line]]:
     """Return the lines that may differ in nothing but settings, in the order of their first."""
     groups: dict[tuple[Any, ...], list[Line]] = defaultdict(list)
     for line in lines:
-        who = _who(line)
-        groups[who.method, who.variant, who.threads, len(who.modalities), tuple(sorted(who.settings))].append(
-            line
-        )
+        groups[line.kin._replace(settings=""), tuple(sorted(line.who.settings))].append(line)
     return [members for members in groups.values() if len(members) > 1]
 
 
 def _series(lines: Sequence[Line], naming: Naming) -> list[tuple[tuple[str, ...], list[Line]]]:
     """Return grids, then curves, each with the settings that vary in it."""
-    written = [{key: _written(value) for key, value in _who(line).settings.items()} for line in lines]
+    written = [{key: _written(value) for key, value in line.who.settings.items()} for line in lines]
     varying = [key for key in sorted(written[0]) if len({one[key] for one in written}) > 1]
+    usual = _usual(lines, naming)
     grids = [
         (keys, grid)
         for keys in combinations(varying, 2)
         for places in _sharing(written, [key for key in varying if key not in keys])
-        if (grid := _grid(places, written, keys, [_usual(line, keys, naming) for line in lines]))
+        if (grid := _grid(places, written, keys, [_is_usual(line, keys, usual) for line in lines]))
     ]
     curves = [
         ((key,), places)
@@ -186,40 +186,41 @@ def _sensitivity(
     data: Data,
     settings: tuple[str, ...],
     lines: Sequence[Line],
+    every: Sequence[Line],
     naming: Naming,
     rules: tuple[str, str],
     validation: Callable[[str], float | None],
 ) -> Sensitivity:
     def values_of(line: Line) -> tuple[Any, ...]:
-        return tuple(_who(line).settings[key] for key in settings)
+        return tuple(line.who.settings[key] for key in settings)
 
     def order(line: Line) -> list[Any]:
         return [_order(value, _written(value)) for value in values_of(line)]
 
     ordered = sorted(lines, key=order)
     excerpt = excerpt_of(ordered, naming, *rules)
+    usual = _usual(lines, naming)
     points = [
-        Point(values_of(line), _usual(line, settings, naming), row, _validation(line.records, validation))
+        Point(values_of(line), _is_usual(line, settings, usual), row, _validation(line.records, validation))
         for line, row in zip(ordered, excerpt.rows, strict=True)
     ]
-    who = _who(ordered[0])
-    return Sensitivity(
-        data, *rules, who.method, _title(who, settings, naming), settings, excerpt.columns, tuple(points)
-    )
+    title = _title(ordered[0], settings, usual, every)
+    return Sensitivity(data, *rules, ordered[0].who.method, title, settings, excerpt.columns, tuple(points))
 
 
-def _title(who: Identity, settings: tuple[str, ...], naming: Naming) -> str:
+def _title(
+    line: Line, settings: tuple[str, ...], usual: Mapping[str, Any] | None, every: Iterable[Line]
+) -> str:
     """Return the method and whatever holds for all of a group's records and is not the usual."""
-    usual = naming.usual(who)
+    who = line.who
     words = [
         f"{key}={_written(value)}"
         for key, value in sorted(who.settings.items())
         if key not in settings and usual is not None and usual.get(key) != value
     ]
-    if who.threads != 1:
-        words.append(f"threads={who.threads}")
+    words += apart_from(line, every)
     variant = "" if who.variant == "full" else f" {who.variant}"
-    return naming.title(who.method) + variant + (f" [{', '.join(words)}]" if words else "")
+    return line.title + variant + (f" [{', '.join(words)}]" if words else "")
 
 
 def _validation(records: Sequence[Record], best: Callable[[str], float | None]) -> Spread | None:
@@ -237,11 +238,14 @@ def _best(trace: Sequence[Mapping[str, object]]) -> float | None:
     return max((float(value) for value in values if isinstance(value, int | float)), default=None)
 
 
-def _usual(line: Line, settings: Sequence[str], naming: Naming) -> bool:
-    """Return whether these settings have the values that a run would give them today."""
-    who = _who(line)
-    usual = naming.usual(who)
-    return usual is not None and all(usual.get(key) == who.settings[key] for key in settings)
+def _usual(lines: Sequence[Line], naming: Naming) -> Mapping[str, Any] | None:
+    """Return the settings that were usual when the last record of several lines was made."""
+    return usual_of(max((record for line in lines for record in line.records), key=made), naming)
+
+
+def _is_usual(line: Line, settings: Sequence[str], usual: Mapping[str, Any] | None) -> bool:
+    """Return whether these settings have their usual values."""
+    return usual is not None and all(usual.get(key) == line.who.settings[key] for key in settings)
 
 
 def _written(value: Any) -> str:
@@ -250,7 +254,3 @@ def _written(value: Any) -> str:
 
 def _order(value: Any, word: str) -> tuple[bool, float, str]:
     return (False, float(value), "") if is_number(value) else (True, 0.0, word)
-
-
-def _who(line: Line) -> Identity:
-    return line.records[0].identity

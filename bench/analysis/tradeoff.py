@@ -26,6 +26,7 @@ class Price:
         evaluate: the same of embedding and ranking the test split.
         memory: largest resident size of a worker in bytes; None where unknown.
         device_memory: largest allocation on a GPU in bytes; None without one.
+        usual: whether the row is the method itself with its usual settings, and the last such row.
     """
 
     method: str
@@ -35,6 +36,7 @@ class Price:
     evaluate: float | None
     memory: float | None
     device_memory: float | None
+    usual: bool = True
 
 
 def price_of(row: Row, records: Mapping[str, Record]) -> Price | None:
@@ -59,6 +61,7 @@ def price_of(row: Row, records: Mapping[str, Record]) -> Price | None:
         evaluate=_seconds(list(runs.values()), "evaluate"),
         memory=max((run.peak_memory for run in every if run.peak_memory), default=None),
         device_memory=max((run.peak_device_memory for run in every if run.peak_device_memory), default=None),
+        usual=row.usual,
     )
 
 

@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.analysis.groups import Data
+from bench.analysis.lines import Kin, kin_of
 from bench.records.trials import Trial
 
 FIELDS = (
-    *("dataset", "data_kind", "fingerprint", "profile", "method", "seeds"),
+    *("dataset", "data_kind", "fingerprint", "profile", "device", "harness", "method", "code"),
+    *("modalities", "threads", "seeds"),
     *("changes", "validation_map", "seconds", "status", "chosen"),
 )
 
@@ -41,14 +43,16 @@ class Tuning:
     """The trials of one method on one dataset.
 
     Attributes:
-        data: dataset and profile.
+        data: dataset, profile, device and versions.
         method: its name.
+        kin: what all its trials share, but for settings.
         seeds: seed indices that every attempt was averaged over.
         attempts: best first; those without a value last.
     """
 
     data: Data
     method: str
+    kin: Kin
     seeds: tuple[int, ...]
     attempts: tuple[Attempt, ...]
 
@@ -65,13 +69,16 @@ class Tuning:
 
 
 def tunings_of(trials: Iterable[Trial]) -> list[Tuning]:
-    """Gather trials; settings that were not tried on all of a method's cells are left out, for fairness."""
-    groups: dict[tuple[Data, str, int], list[Trial]] = {}
+    """Gather trials; those of other code, modalities or another kind of device are a tuning of their own.
+
+    Settings that were not tried on all of a method's cells are left out, for fairness.
+    """
+    groups: dict[tuple[Data, Kin], list[Trial]] = {}
     for trial in trials:
         who = trial.identity
-        data = Data(who.data_kind, who.profile, who.dataset, who.fingerprint)
-        groups.setdefault((data, who.method, who.threads), []).append(trial)
-    return [_tuning(data, method, members) for (data, method, _), members in sorted(groups.items())]
+        data = Data(who.data_kind, who.profile, who.dataset, who.fingerprint, who.device, who.harness)
+        groups.setdefault((data, kin_of(who)._replace(settings="")), []).append(trial)
+    return [_tuning(data, kin, members) for (data, kin), members in sorted(groups.items())]
 
 
 def trials_csv(tunings: Sequence[Tuning]) -> str:
@@ -87,7 +94,12 @@ def trials_csv(tunings: Sequence[Tuning]) -> str:
                     tuning.data.kind,
                     tuning.data.fingerprint,
                     tuning.data.profile,
+                    tuning.data.device,
+                    tuning.data.harness,
                     tuning.method,
+                    tuning.kin.code,
+                    "+".join(tuning.kin.modalities),
+                    tuning.kin.threads,
                     " ".join(map(str, tuning.seeds)),
                     json.dumps(attempt.changes, sort_keys=True),
                     "" if attempt.value is None else repr(attempt.value),
@@ -99,15 +111,16 @@ def trials_csv(tunings: Sequence[Tuning]) -> str:
     return out.getvalue()
 
 
-def _tuning(data: Data, method: str, trials: Sequence[Trial]) -> Tuning:
-    by_changes: dict[str, list[Trial]] = {}
+def _tuning(data: Data, kin: Kin, trials: Sequence[Trial]) -> Tuning:
+    # Not by their changes: what these start from may have been edited between two trials.
+    by_settings: dict[str, list[Trial]] = {}
     for trial in trials:
-        by_changes.setdefault(json.dumps(trial.changes, sort_keys=True), []).append(trial)
-    cells = {changes: {_cell(trial) for trial in members} for changes, members in by_changes.items()}
+        by_settings.setdefault(json.dumps(trial.identity.settings, sort_keys=True), []).append(trial)
+    cells = {settings: {_cell(trial) for trial in members} for settings, members in by_settings.items()}
     everywhere = max(cells.values(), key=len)
-    attempts = [_attempt(members) for changes, members in by_changes.items() if cells[changes] == everywhere]
+    attempts = [_attempt(members) for key, members in by_settings.items() if cells[key] == everywhere]
     attempts.sort(key=_rank)
-    return Tuning(data, method, tuple(sorted({seed for _, seed in everywhere})), tuple(attempts))
+    return Tuning(data, kin.method, kin, tuple(sorted({seed for _, seed in everywhere})), tuple(attempts))
 
 
 def _cell(trial: Trial) -> tuple[tuple[str, ...], int]:

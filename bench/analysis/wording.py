@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from bench.analysis.across import Block
+from bench.analysis.cells import name_of
 from bench.analysis.paired import ALPHA, Comparison, Family
-from bench.analysis.queries import Direction
 from bench.analysis.ranking import smallest_wilcoxon_p
 from bench.analysis.standing import Standing
 
@@ -19,7 +19,7 @@ _MANY = 10
 def verdict(comparison: Comparison) -> str:
     """Return what one comparison shows."""
     one = comparison
-    words = f"{one.first} and {one.second}, {_arrow(one.direction)}: "
+    words = f"{one.first} and {one.second}, {name_of(one.direction)}: "
     if one.difference == 0 and one.effect is None:
         return words + "their average precisions are the same on every query"
     lies = f"{one.first} is {'above' if one.difference > 0 else 'below'} by {abs(one.difference):.4f} mAP"
@@ -37,8 +37,9 @@ def verdict(comparison: Comparison) -> str:
 
 
 def findings(family: Family) -> list[str]:
-    """Return a sentence per direction: what the reference is above, below and not told apart from.
+    """Return a sentence per direction and one for the average.
 
+    It says what the reference is above, below and not told apart from.
     Without a reference: how many of all pairs are told apart.
     """
     sentences = []
@@ -47,7 +48,7 @@ def findings(family: Family) -> list[str]:
         if not family.reference:
             differing, holding = sum(one.differs for one in own), sum(one.holds for one in own)
             sentences.append(
-                f"{_arrow(direction)}: of {len(own)} pairs {differing} differ with these models, {holding} "
+                f"{name_of(direction)}: of {len(own)} pairs {differing} differ with these models, {holding} "
                 "of them also beyond what the interval leaves open."
             )
             continue
@@ -62,7 +63,7 @@ def findings(family: Family) -> list[str]:
             _named("not told apart from", own, lambda one: not one.differs),
         ]
         said = "; ".join(part for part in parts if part)
-        sentences.append(f"{_arrow(direction)}: {family.reference} is {said}.")
+        sentences.append(f"{name_of(direction)}: {family.reference} is {said}.")
     return sentences
 
 
@@ -154,10 +155,6 @@ def _nemenyi_limit(standing: Standing) -> str:
 def _named(words: str, members: Sequence[Comparison], chosen: Callable[[Comparison], bool]) -> str:
     names = [one.second for one in members if chosen(one)]
     return f"{words} {', '.join(names)}" if names else ""
-
-
-def _arrow(direction: Direction) -> str:
-    return f"{direction[0]}→{direction[1]}"
 
 
 def _range(counts: Sequence[int]) -> str:

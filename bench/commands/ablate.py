@@ -13,7 +13,7 @@ from bench.contract.errors import UsageError
 
 if TYPE_CHECKING:
     from bench.execution.campaign import Sources
-    from bench.experiment.grid import Cell
+    from bench.experiment.grid import Cell, DeviceKind
 
 
 @click.command("ablate", context_settings={"help_option_names": ["-h", "--help"]})
@@ -28,10 +28,10 @@ def command(methods: Sequence[str], study: Study, job: Job) -> int:
 
     Exit status as of run.
     """
-    return carry_out(job, study.profile, study.threads, lambda: _cells(methods, study, job))
+    return carry_out(job, study.profile, study.threads, lambda device: _cells(methods, study, job, device))
 
 
-def _cells(methods: Sequence[str], study: Study, job: Job) -> tuple[Sources, list[Cell]]:
+def _cells(methods: Sequence[str], study: Study, job: Job, device: DeviceKind) -> tuple[Sources, list[Cell]]:
     """Return the cells, and say what is left out of them.
 
     Raises:
@@ -54,6 +54,7 @@ def _cells(methods: Sequence[str], study: Study, job: Job) -> tuple[Sources, lis
         study.wanted(methods, (EVERY_VARIANT,)),
         job.results,
         job.data_dir,
+        device=device,
         keep_fingerprints=not job.way.dry_run,
     )
     for dataset in dict.fromkeys(cell.identity.dataset for cell in cells):

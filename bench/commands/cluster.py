@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 import click
-from click.core import ParameterSource
 
 from bench.commands.options import grouped
-from bench.commands.places import Places, Site, executor_for, require_possible, survey
+from bench.commands.places import Places, Resolved, Site, executor_for, require_possible, resolve, survey
 from bench.contract.errors import UsageError
 
 if TYPE_CHECKING:
     from bench.execution import Executor
+    from bench.execution.cluster import Cluster
+    from bench.experiment.grid import DeviceKind
 
 _PATIENCE: Final = 300.0
 
@@ -74,50 +75,98 @@ def require_consistent(remote: Remote, places: Places) -> None:
             raise UsageError(f"{option} is of no use without --executor dask; add that, or leave it out")
 
 
-@contextmanager
-def opened(
-    remote: Remote, places: Places, threads: int, *, needed: bool
-) -> Iterator[tuple[Site, Executor[Any]]]:
-    """Find out where cells run and what runs them; a cluster stays connected while the body runs.
+class Machines:
+    """Where the cells of a run are planned for and run: this machine, or a Dask cluster.
 
-    Args:
-        remote: as typed.
-        places: as typed.
-        threads: CPU threads of a cell.
-        needed: False where no cell is to run: then nobody waits for a long look at any machine.
-
-    Raises:
-        UsageError: if a device, the scheduler or fitting workers are not there.
-        WorkerError: if no Dask worker comes within the patience.
+    A context manager: a cluster stays connected while the body runs. Nothing is connected or looked at before
+    it is needed, so that a finished grid is recognised at once.
     """
-    if remote.executor == "local" and not needed:
-        require_possible(places)
-    if not needed or remote.executor == "local":
-        site = survey(places, threads) if needed else Site([], "cpu")
-        yield site, executor_for(site, places)
-        return
-    from bench.execution.campaign import hard_limit
-    from bench.execution.cluster import cluster_executor, open_cluster
 
-    assert remote.scheduler is not None
-    with open_cluster(
-        remote.scheduler,
-        device=_devices(places),
-        patience=_PATIENCE if remote.patience is None else remote.patience,
-        say=lambda sentence: click.echo(f"note: {sentence}", err=True),
-    ) as cluster:
-        slots = cluster.slots(threads)
+    def __init__(self, remote: Remote, places: Places, threads: int) -> None:
+        """Take the options as typed; ``threads`` are the CPU threads of a cell."""
+        self._remote, self._places, self._threads = remote, places, threads
+        self._open = ExitStack()
+
+    def __enter__(self) -> Machines:
+        """Connect to nothing yet."""
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Close the connection to the cluster."""
+        self._open.close()
+
+    @cached_property
+    def kind(self) -> DeviceKind:
+        """Return the kind of device that all cells of the run are for.
+
+        It is what ``--devices`` says; ``auto`` asks this machine or the cluster.
+
+        Raises:
+            UsageError: if the words mean nothing, or the scheduler or its workers are not there.
+            WorkerError: if no Dask worker comes within the patience.
+            DeviceError: if GPUs may be there and cannot be listed.
+        """
+        if self._remote.executor == "local":
+            return self._here.kind
+        words = self._places.devices.strip()
+        return "cpu" if words == "cpu" else "cuda" if words == "cuda" else self._cluster.device
+
+    def ready(self, *, needed: bool) -> tuple[Site, Executor[Any]]:
+        """Return where cells run and what runs them.
+
+        Args:
+            needed: False where no cell is to run: then nobody waits for a long look at any machine.
+
+        Raises:
+            UsageError: if a device, the scheduler or fitting workers are not there.
+            WorkerError: if no Dask worker comes within the patience.
+        """
+        if not needed:
+            if self._remote.executor == "local":
+                require_possible(self._here.places)
+            site = Site([], "cpu")
+            return site, executor_for(site, self._places)
+        if self._remote.executor == "local":
+            site = survey(self._here.places, self._threads, self._here.inventory)
+            return site, executor_for(site, self._here.places)
+        return self._on_cluster()
+
+    @cached_property
+    def _here(self) -> Resolved:
+        return resolve(self._places)
+
+    @cached_property
+    def _cluster(self) -> Cluster:
+        from bench.execution.cluster import open_cluster
+
+        assert self._remote.scheduler is not None
+        return self._open.enter_context(
+            open_cluster(
+                self._remote.scheduler,
+                device=self._places.devices,
+                patience=_PATIENCE if self._remote.patience is None else self._remote.patience,
+                say=_note,
+            )
+        )
+
+    def _on_cluster(self) -> tuple[Site, Executor[Any]]:
+        from bench.execution.campaign import hard_limit
+        from bench.execution.cluster import cluster_executor
+        from bench.execution.cluster.survey import GPU
+
+        cluster, places = self._cluster, self._places
+        if cluster.device == "cpu" and any(facts.slots(GPU) for facts in cluster.workers):
+            _note("the cluster has GPUs, but this run is on CPUs; --devices cuda uses the GPUs")
+        slots = cluster.slots(self._threads)
         execute = cluster_executor(
             cluster,
-            threads=threads,
+            threads=self._threads,
             timeout=hard_limit(places.timeout),
             max_memory=places.max_memory,
             retries=places.retries,
         )
-        yield Site(slots, slots[0].device), execute
+        return Site(slots, slots[0].device), execute
 
 
-def _devices(places: Places) -> str:
-    """Return the devices asked for; unless somebody typed them, the cluster's workers say what they have."""
-    source = click.get_current_context().get_parameter_source("devices")
-    return "auto" if source is ParameterSource.DEFAULT else places.devices
+def _note(sentence: str) -> None:
+    click.echo(f"note: {sentence}", err=True)

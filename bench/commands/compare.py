@@ -20,7 +20,12 @@ if TYPE_CHECKING:
 @click.command("compare", context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("first", metavar="A")
 @click.argument("second", metavar="B")
-@click.option("--dataset", required=True, metavar="D", help="Name of the dataset in the records.")
+@click.option(
+    "--dataset",
+    required=True,
+    metavar="D",
+    help="Name of the dataset in the records; of several of one name NAME@FINGERPRINT, or a bundle's path.",
+)
 @click.option("--protocol", default="map@all", show_default=True, help="Id of the protocol.")
 @click.option(
     "--selection",
@@ -33,7 +38,13 @@ if TYPE_CHECKING:
     "--other-results",
     default=None,
     type=click.Path(file_okay=False, path_type=Path),
-    help="Folder of the records of B, such as those from before a change; A is from --results.",
+    help="Folder of the records of B, such as those from before a change; A is from --results. There the "
+    "versions of the code may differ.",
+)
+@click.option(
+    "--earlier-code",
+    is_flag=True,
+    help="Take the newest stale records, which other code made, for B: before and after a change of code.",
 )
 @results_option
 @plugin_option
@@ -44,10 +55,11 @@ def command(
     protocol: str,
     selection: str,
     other_results: Path | None,
+    earlier_code: bool,
     results: Path,
     plugin_files: Sequence[Path],
 ) -> int:
-    """Test whether A and B differ on a dataset, in each direction.
+    """Test whether A and B differ on a dataset, in each direction and on average.
 
     A and B are methods such as drcl, ablations such as drcl/without_fa, or whole labels of the tables.
     Exit status 0; 1 if a record is damaged; 2 for wrong usage or no records.
@@ -55,42 +67,63 @@ def command(
     from bench.analysis.duel import duels
 
     load_plugins(plugin_files)
-    ours, problems = _fields(
-        results, dataset, protocol, selection, [first] if other_results else [first, second]
-    )
+    apart = earlier_code or other_results is not None
+    ours, problems = _fields(results, dataset, protocol, selection, [first] if apart else [first, second])
     theirs, names = ours, ("", "")
-    if other_results is not None:
-        theirs, more = _fields(other_results, dataset, protocol, selection, [second])
-        problems += more
-        names = f" in {results}", f" in {other_results}"
-    for duel in duels((first, names[0], ours), (second, names[1], theirs)):
+    if apart:
+        folder = other_results or results
+        theirs, more = _fields(folder, dataset, protocol, selection, [second], earlier=earlier_code)
+        problems += more if other_results else 0
+        names = f" in {results}", f" in {folder}{', earlier code' if earlier_code else ''}"
+    sides = (first, names[0], ours), (second, names[1], theirs)
+    for duel in duels(*sides, across_code=apart):
         click.echo(_shown(duel))
     return int(problems > 0)
 
 
 def _fields(
-    results: Path, dataset: str, protocol: str, selection: str, names: Sequence[str]
+    results: Path,
+    dataset: str,
+    protocol: str,
+    selection: str,
+    names: Sequence[str],
+    *,
+    earlier: bool = False,
 ) -> tuple[list[Field], int]:
     """Return what a folder has on a dataset, and how many of its records are damaged.
+
+    Of a cell that several versions of the code have made, the newest record is taken; with ``earlier`` the
+    newest that other code than that at hand has made.
 
     Raises:
         UsageError: if it has no such dataset or protocol, or one of the methods ``names`` failed there.
     """
     from bench.analysis.naming import registry_naming
     from bench.analysis.queries import fields_of
+    from bench.commands.finding import data_named
     from bench.commands.reading import evaluated, read_records
+    from bench.experiment.stale import newest
     from bench.records import Store
     from bench.registry.names import unknown
 
     records, problems = read_records(results)
-    datasets = {record.identity.dataset for record in records}
-    if dataset not in datasets:
-        raise unknown(f"dataset in the records of {results}", dataset, datasets)
-    own = [record for record in records if record.identity.dataset == dataset]
+    records = newest(records, earlier=earlier)
+    if not records:
+        raise UsageError(f"no record in {results} is stale: all were made by the code at hand")
+    data = data_named(dataset, records)
+    own = [record for record in records if data.fits(record.identity)]
+    if not own:
+        known = {record.identity.dataset for record in records}
+        versions = {
+            f"{record.identity.dataset}@{record.identity.fingerprint[:8]}"
+            for record in records
+            if record.identity.dataset == data.name
+        }
+        raise unknown(f"dataset in the records of {results}", dataset, versions or known)
     for name in names:
         _refuse_failed([record for record in own if record.identity.method == name], name, results)
-    ids = evaluated([protocol], own)
-    return list(fields_of(own, registry_naming(), ids, selection, Store(results).per_query)), len(problems)
+    ids, naming = evaluated([protocol], own), registry_naming(records)
+    return list(fields_of(own, naming, ids, selection, Store(results).per_query)), len(problems)
 
 
 def _refuse_failed(records: Sequence[Record], name: str, results: Path) -> None:
@@ -110,14 +143,19 @@ def _refuse_failed(records: Sequence[Record], name: str, results: Path) -> None:
 def _shown(duel: Duel) -> str:
     from tabulate import tabulate
 
+    from bench.analysis.cells import name_of
     from bench.analysis.wording import limits_of_seeds, verdict
     from bench.commands.phrases import printable
+    from bench.reporting.text import made_by
 
     field, data = duel.field, duel.field.data
+    made = made_by(data.device, data.harness)
+    if duel.other != data:
+        made = f"A of {made}, B of {made_by(duel.other.device, duel.other.harness)}"
     kind = "real data" if data.kind == "real" else "LOOK-ALIKE, generated data, not the benchmark"
     rows = [
         [
-            f"{one.direction[0]}→{one.direction[1]}",
+            name_of(one.direction),
             f"{one.means[0]:.4f}",
             f"{one.means[1]:.4f}",
             f"{one.difference:+.4f}",
@@ -147,7 +185,7 @@ def _shown(duel: Duel) -> str:
         printable(f"B: {duel.second}"),
         printable(
             f"{data.dataset} ({kind}), {data.profile} profile, data {data.fingerprint[:8]}, "
-            f"{field.protocol}, selection {field.selection}"
+            f"{made}, {field.protocol}, selection {field.selection}"
         ),
         *(["", tabulate(rows, headers=headings, disable_numparse=True)] if rows else []),
         "",

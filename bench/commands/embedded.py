@@ -67,7 +67,8 @@ class FromCell:
         assert self.record.result is not None
         run, both = self.again.circumstances, self._both(found)
         largest = max((abs(new - old) for _, _, old, new in both), default=0.0)
-        verdict = "the same numbers" if largest == 0 else f"DRIFT, at most {largest:.2g}"
+        difference = "STALE, other code made it; apart by" if self._stale() else "DRIFT,"
+        verdict = "the same numbers" if largest == 0 else f"{difference} at most {largest:.2g}"
         changed = self._changes()
         known = f"; different: {', '.join(changed)}" if changed else ""
         return [
@@ -99,7 +100,12 @@ class FromCell:
     def _changes(self) -> list[str]:
         from bench.analysis.drift import changes
 
-        return changes(self.record.circumstances, self.again.circumstances)
+        return [*self._stale(), *changes(self.record.circumstances, self.again.circumstances)]
+
+    def _stale(self) -> tuple[str, ...]:
+        from bench.experiment.stale import stale_changes
+
+        return stale_changes(self.record)
 
 
 def from_files(words: Sequence[str]) -> FromFiles:
@@ -133,6 +139,7 @@ def from_cell(found: Sequence[Record], device: str, data_dir: Path) -> FromCell:
         BenchError: if several cells fit, the cell has no result, or it cannot be run again.
     """
     from bench import registry
+    from bench.commands.places import kind_of
     from bench.experiment.again import cell_of, refit
     from bench.experiment.workplace import Workplace
 
@@ -142,7 +149,7 @@ def from_cell(found: Sequence[Record], device: str, data_dir: Path) -> FromCell:
         raise UsageError(
             printable(f"{record.identity.title} has no embeddings: {record.status}: {record.failure.reason}")
         )
-    cell = cell_of(record, data_dir)
+    cell = cell_of(record, data_dir, kind_of(device), any_code=True)
     place = Workplace(data_dir.resolve(), device, registry.plugins())
     return FromCell(record, refit(cell, place, record.result.selection))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -16,8 +16,18 @@ if TYPE_CHECKING:
     from bench.records.store import Store
 
 
-def show_forecast(cells: Sequence[Cell], todo: Sequence[Cell], store: Store, site: Site) -> None:
-    """Print a line per cell, one per device, and what all take; the slots are played through in no time."""
+def show_forecast(
+    cells: Sequence[Cell], todo: Sequence[Cell], store: Store, site: Site, stale: Collection[str] = ()
+) -> None:
+    """Print a line per cell, one per device, and what all take; the slots are played through in no time.
+
+    Args:
+        cells: that are asked for.
+        todo: those of them that would run.
+        store: where records are.
+        site: where they would run.
+        stale: digests of cells that only other code has finished.
+    """
     from bench.execution.board import simulate
     from bench.execution.inline import HERE
     from bench.execution.tasks import Task
@@ -25,7 +35,7 @@ def show_forecast(cells: Sequence[Cell], todo: Sequence[Cell], store: Store, sit
 
     expected = expect(todo, store)
     for cell in cells:
-        click.echo(_line(cell, expected.get(cell.identity.digest)))
+        click.echo(_line(cell, expected.get(cell.identity.digest), cell.identity.digest in stale))
     click.echo(f"{len(cells)} cells, {len(todo)} to run")
     on_gpu = site.device != "cpu"
     tasks = [
@@ -37,10 +47,10 @@ def show_forecast(cells: Sequence[Cell], todo: Sequence[Cell], store: Store, sit
         click.echo(line)
 
 
-def _line(cell: Cell, expected: Expectation | None) -> str:
+def _line(cell: Cell, expected: Expectation | None, stale: bool) -> str:
     """Return the line of a cell; None means that it is recorded."""
     if expected is None:
-        return f"recorded {cell.identity.digest} {cell.title}"
+        return f"{'stale   ' if stale else 'recorded'} {cell.identity.digest} {cell.title}"
     rests = " (prior)" if expected.basis == "prior" else ""
     return f"to run   {cell.identity.digest} {cell.title}: about {expected.seconds:.1f} s{rests}"
 

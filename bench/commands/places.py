@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,6 +12,8 @@ from bench.contract.errors import UsageError
 
 if TYPE_CHECKING:
     from bench.execution import Executor, Slot
+    from bench.execution.devices import Inventory
+    from bench.experiment.grid import DeviceKind
 
 
 @dataclass(frozen=True)
@@ -87,12 +89,50 @@ class Site:
     device: str
 
 
-def survey(places: Places, threads: int) -> Site:
+@dataclass(frozen=True)
+class Resolved:
+    """Options that say where, with ``auto`` replaced by the devices that it means on this machine.
+
+    Attributes:
+        places: with these devices.
+        kind: of all of them.
+        inventory: of the machine, where a look was needed.
+    """
+
+    places: Places
+    kind: DeviceKind
+    inventory: Inventory | None = None
+
+
+def resolve(places: Places) -> Resolved:
+    """Return what the options mean here.
+
+    Only ``auto`` takes a look at the machine, a long one only if there may be GPUs; named devices
+    are not looked for.
+
+    Raises:
+        UsageError: if ``auto`` stands beside what contradicts it.
+        DeviceError: if GPUs may be there and cannot be listed.
+    """
+    from bench.execution.devices import choose_devices, glance, take_inventory
+
+    words = [word.strip() for word in places.devices.split(",")]
+    if "auto" not in words:
+        return Resolved(places, "cpu" if words == ["cpu"] else "cuda")
+    possible = glance(places.devices)
+    inventory = take_inventory(gpus=True) if possible.gpus else None
+    chosen = choose_devices(places.devices, inventory or possible)
+    kind: DeviceKind = "cpu" if chosen == ["cpu"] else "cuda"
+    return Resolved(replace(places, devices=",".join(chosen)), kind, inventory)
+
+
+def survey(places: Places, threads: int, inventory: Inventory | None = None) -> Site:
     """Look at the machine and return what the options mean on it.
 
     Args:
         places: as typed.
         threads: CPU threads of a cell.
+        inventory: of the machine; None to take it.
 
     Raises:
         UsageError: if there is no such device, or options contradict each other.
@@ -100,7 +140,7 @@ def survey(places: Places, threads: int) -> Site:
     """
     from bench.execution.devices import choose_devices, device_slots, take_inventory, wants_gpus
 
-    inventory = take_inventory(gpus=wants_gpus(places.devices))
+    inventory = inventory or take_inventory(gpus=wants_gpus(places.devices))
     devices = choose_devices(places.devices, inventory)
     on_cpu = devices == ["cpu"]
     if places.devices == "cpu" and places.jobs_per_device is not None:
@@ -117,6 +157,11 @@ def survey(places: Places, threads: int) -> Site:
         threads=threads,
     )
     return Site(slots, slots[0].device)
+
+
+def kind_of(device: str) -> DeviceKind:
+    """Return the kind of a device that torch calls ``cpu`` or such as ``cuda:0``."""
+    return "cpu" if device == "cpu" else "cuda"
 
 
 def require_possible(places: Places) -> None:

@@ -67,7 +67,9 @@ def command(
 
     Exit status 0; 1 if a record is damaged; 2 for wrong usage or no records.
     """
+    from bench.analysis.naming import registry_naming
     from bench.commands.reading import evaluated, metrics_of, read_records
+    from bench.experiment.stale import sentences, stale_records
     from bench.records import Store
     from bench.records.trials import TrialStore
     from bench.reporting import PARTS, Material, write_report
@@ -80,11 +82,14 @@ def command(
         raise UsageError(
             "no record has a test-oracle trace; make some with: python -m bench run --trace-test"
         )
+    stale = sentences(stale_records(records))
     material = Material(
         records,
+        naming=registry_naming(records),
         protocols=ids,
         selection=selection,
         problems=problems,
+        stale=stale,
         trials=list(TrialStore(results).read()),
         trace=store.trace,
         per_query=lambda digest: store.per_query(
@@ -94,5 +99,7 @@ def command(
         every_pair=every_pair,
     )
     files = write_report(material, reports, parts=parts or PARTS, documents=documents)
+    for sentence in stale:
+        click.echo(f"note: {sentence}")
     click.echo(f"{len(files)} files from {len(records)} records; read {files[0]}")
     return int(bool(problems))

@@ -14,7 +14,7 @@ from bench.contract.errors import UsageError
 
 if TYPE_CHECKING:
     from bench.execution.campaign import Sources
-    from bench.experiment.grid import Cell
+    from bench.experiment.grid import Cell, DeviceKind
 
 
 @dataclass(frozen=True)
@@ -112,6 +112,7 @@ def cells_of(
     results: Path,
     data_dir: Path,
     *,
+    device: DeviceKind,
     keep_fingerprints: bool,
     grid: Sequence[Mapping[str, Mapping[str, Any]]] = ({},),
 ) -> tuple[Sources, list[Cell]]:
@@ -121,6 +122,7 @@ def cells_of(
         wanted: as typed.
         results: folder of the records, which keeps the digests of data files.
         data_dir: folder of the data files.
+        device: kind of device that the cells are for.
         keep_fingerprints: whether that folder may be made for them.
         grid: settings by method on top of those that are wanted; the cells of every entry are returned.
 
@@ -130,6 +132,7 @@ def cells_of(
     from bench.execution.campaign import describe_sources
     from bench.experiment.grid import Request, plan
     from bench.experiment.selection import parse_seeds, select_datasets, select_methods, split_words
+    from bench.registry import Versions
 
     if data_dir != Path("data") and not data_dir.is_dir():
         raise UsageError(f"there is no data folder {data_dir}")
@@ -150,11 +153,14 @@ def cells_of(
         threads=wanted.threads,
         overrides=overrides,
         modalities=split_words(wanted.modalities),
+        device=device,
     )
     if not sources.usable:
         return sources, []
+    versions = Versions()
     plans = [
-        plan(replace(request, overrides=_on_top(overrides, changes)), sources.usable) for changes in grid
+        plan(replace(request, overrides=_on_top(overrides, changes)), sources.usable, versions)
+        for changes in grid
     ]
     return sources, list({cell.identity.digest: cell for cells in plans for cell in cells}.values())
 

@@ -57,7 +57,7 @@ def command(
 
 
 def _print(rows: list[dict[str, Any]], form: str) -> None:
-    from bench.analysis.rows import COLUMNS
+    from bench.analysis.rows import COLUMNS, FURTHER
 
     if form == "csv":
         writer = csv.DictWriter(sys.stdout, COLUMNS, lineterminator="\n")
@@ -68,6 +68,14 @@ def _print(rows: list[dict[str, Any]], form: str) -> None:
     else:
         from tabulate import tabulate
 
+        # What all rows share of the further columns is left out: lines are long enough.
+        plain = [
+            column for column in COLUMNS if column not in FURTHER or len({row[column] for row in rows}) > 1
+        ]
         # A digest or a name may look like a number; only the last step decides how numbers look.
-        shown = [{**row, "value": f"{row['value']:.4f}" if row["value"] != "" else ""} for row in rows]
+        values = [f"{row['value']:.4f}" if row["value"] != "" else "" for row in rows]
+        shown = [
+            {column: value if column == "value" else row[column] for column in plain}
+            for row, value in zip(rows, values, strict=True)
+        ]
         click.echo(tabulate(shown, headers="keys", disable_numparse=True))

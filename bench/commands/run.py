@@ -24,5 +24,7 @@ def command(wanted: Wanted, job: Job) -> int:
         job,
         wanted.profile,
         wanted.threads,
-        lambda: cells_of(wanted, job.results, job.data_dir, keep_fingerprints=not job.way.dry_run),
+        lambda device: cells_of(
+            wanted, job.results, job.data_dir, device=device, keep_fingerprints=not job.way.dry_run
+        ),
     )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bench.commands.cluster import Remote, opened, remote_options, require_consistent
+from bench.commands.cluster import Machines, Remote, remote_options, require_consistent
 from bench.commands.options import (
     data_option,
     grouped,
@@ -25,7 +25,9 @@ from bench.contract.errors import UsageError
 if TYPE_CHECKING:
     from bench.execution import Executor
     from bench.execution.campaign import Sources
-    from bench.experiment.grid import Cell
+    from bench.experiment.grid import Cell, DeviceKind
+    from bench.experiment.shards import Shard
+    from bench.experiment.stale import Stale
     from bench.experiment.workplace import Workplace
     from bench.records.claims import Claims
     from bench.records.store import Store
@@ -71,7 +73,7 @@ job_options = grouped(
             multiple=True,
             type=click.Choice(_RETRY),
             help="Run again what ended so; failed: also exited, killed, lost, disk-full; all: what is not "
-            "done or skipped; stale: what an earlier version of a method's file made.",
+            "done or skipped; stale: what other code finished.",
         ),
         click.option("--trace-test", is_flag=True, help="Trace test mAP per epoch too (labelled oracle)."),
         click.option("--shard", default=None, metavar="I/N", help="Run only part I of N of the grid."),
@@ -85,7 +87,7 @@ job_options = grouped(
 
 
 def carry_out(
-    job: Job, profile: str, threads: int, cells_wanted: Callable[[], tuple[Sources, list[Cell]]]
+    job: Job, profile: str, threads: int, cells_wanted: Callable[[DeviceKind], tuple[Sources, list[Cell]]]
 ) -> int:
     """Run the cells that are missing, or say which these are, and return the exit status.
 
@@ -93,44 +95,59 @@ def carry_out(
         job: as typed.
         profile: of the cells.
         threads: CPU threads of a cell.
-        cells_wanted: turns words into data and cells; called once the plug-ins are known.
+        cells_wanted: turns words into data and cells for a kind of device, once plug-ins are known.
 
     Raises:
         UsageError: for wrong words, before any data is looked at.
     """
+    from bench.experiment.shards import parse_shard
+
+    shard = None if job.way.shard is None else parse_shard(job.way.shard)
+    require_consistent(job.remote, job.places)
+    load_plugins(job.plugin_files)
+    warn_of_problems()
+    with Machines(job.remote, job.places, threads) as machines:
+        return _carry_out(job, profile, shard, machines, *cells_wanted(machines.kind))
+
+
+def _carry_out(
+    job: Job,
+    profile: str,
+    shard: Shard | None,
+    machines: Machines,
+    sources: Sources,
+    cells: Sequence[Cell],
+) -> int:
     from bench import registry
     from bench.commands.forecast import show_forecast
     from bench.execution.campaign import remaining
-    from bench.experiment.shards import cells_of_shard, parse_shard
+    from bench.experiment.shards import cells_of_shard
+    from bench.experiment.stale import stale_cells
     from bench.experiment.workplace import Workplace
     from bench.records.claims import Claims
     from bench.records.store import Store
 
     places, way = job.places, job.way
-    shard = None if way.shard is None else parse_shard(way.shard)
-    require_consistent(job.remote, places)
-    load_plugins(job.plugin_files)
-    warn_of_problems()
-    sources, cells = cells_wanted()
-    cells = cells if shard is None else cells_of_shard(cells, shard)
+    cells = list(cells) if shard is None else cells_of_shard(cells, shard)
     store = Store(job.results)
     claims = Claims(store)
-    todo = remaining(cells, store, way.retry, trace_test=way.trace_test)
-    _mention(sources, store, cells, todo)
-    with opened(job.remote, places, threads, needed=bool(todo)) as (site, execute):
-        if way.dry_run:
-            show_forecast(cells, todo, store, site)
-            return 2 if sources.damaged else 0
-        place = Workplace(
-            job.data_dir.resolve(),
-            site.device,
-            registry.plugins(),
-            places.timeout,
-            way.trace_test,
-            places.max_memory,
-        )
-        plan = _Plan(cells, todo, profile, way.shard, damaged=bool(sources.damaged))
-        return _run(plan, claims, place, execute)
+    stale = stale_cells(cells, store)
+    todo = remaining(cells, store, way.retry, trace_test=way.trace_test, stale=stale)
+    _mention(sources, store, cells, {} if "stale" in way.retry else stale)
+    site, execute = machines.ready(needed=bool(todo))
+    if way.dry_run:
+        show_forecast(cells, todo, store, site, stale)
+        return 2 if sources.damaged else 0
+    place = Workplace(
+        job.data_dir.resolve(),
+        site.device,
+        registry.plugins(),
+        places.timeout,
+        way.trace_test,
+        places.max_memory,
+    )
+    plan = _Plan(cells, todo, profile, way.shard, damaged=bool(sources.damaged))
+    return _run(plan, claims, place, execute)
 
 
 @dataclass(frozen=True)
@@ -186,13 +203,11 @@ def _run(plan: _Plan, claims: Claims, place: Workplace, execute: Executor[Any]) 
     return 2 if plan.damaged or unusable else int(not complete)
 
 
-def _mention(sources: Sources, store: Store, cells: Sequence[Cell], todo: Sequence[Cell]) -> None:
+def _mention(sources: Sources, store: Store, cells: Sequence[Cell], stale: Mapping[str, Stale]) -> None:
     """Say what must be known of the data and of earlier records before anything runs."""
-    from bench.execution.campaign import stale
-
     _announce(sources)
     _warn_of_records(store, cells)
-    _warn_of_old_versions(stale(cells, store) - {cell.identity.digest for cell in todo}, cells)
+    _name_stale([*stale.values()])
     _name_left_out(sources.damaged)
 
 
@@ -219,10 +234,11 @@ def _warn_of_records(store: Store, cells: Sequence[Cell]) -> None:
             click.echo(f"warning: {fate}: {problem.sentence}", err=True)
 
 
-def _warn_of_old_versions(old: set[str], cells: Sequence[Cell]) -> None:
-    if old:
-        methods = sorted({cell.identity.method for cell in cells if cell.identity.digest in old})
-        click.echo(
-            f"note: {len(old)} recorded cells were made by another version of {', '.join(methods)}; "
-            "--retry stale runs them again"
-        )
+def _name_stale(stale: Sequence[Stale]) -> None:
+    """Name the cells that are left alone because other code has finished them."""
+    from bench.experiment.stale import sentences
+
+    for sentence in sentences(stale):
+        click.echo(f"note: {sentence}")
+    if stale:
+        click.echo(f"note: {len(stale)} cells are left as they are; --retry stale makes them again")

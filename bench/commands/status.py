@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
-from bench.commands.options import results_option
+from bench.commands.options import load_plugins, plugin_option, results_option
 
 if TYPE_CHECKING:
     from bench.records.running import RunState
@@ -24,15 +24,18 @@ _KEYS = ("dataset", "data", "profile", "method", "variant")
 @click.command("status", context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--format", "form", type=click.Choice(("table", "json")), default="table", show_default=True)
 @results_option
-def command(form: str, results: Path) -> int:
+@plugin_option
+def command(form: str, results: Path, plugin_files: Sequence[Path]) -> int:
     """Say what is recorded, why cells have no result, and what runs at the moment.
 
     What a request still lacks: python -m bench run ... --dry-run. Exit status 0; 1 if a record is damaged;
     2 for wrong usage or no records.
     """
     from bench.commands.reading import read_records
+    from bench.experiment.stale import sentences, stale_records
     from bench.records.running import running_now
 
+    load_plugins(plugin_files)
     runs = running_now(results)
     records, problems = read_records(results, may_be_none=bool(runs))
     rows = _rows(records)
@@ -46,9 +49,19 @@ def command(form: str, results: Path) -> int:
         for record in sorted(records, key=lambda record: (record.identity.title, record.digest))
         if record.failure is not None
     ]
+    stale = stale_records(records)
     if form == "json":
         running = [{"run": name, **msgspec.to_builtins(state)} for name, state in runs]
         answer = {"cells": rows, "failures": failures, "damaged": problems, "running": running}
+        answer["stale"] = [
+            {
+                "record": one.record.digest,
+                "cell": one.record.identity.title,
+                "changes": one.changes,
+                "again": one.again,
+            }
+            for one in stale
+        ]
         click.echo(json.dumps(answer, indent=1))
         return int(bool(problems))
     from tabulate import tabulate
@@ -60,6 +73,10 @@ def command(form: str, results: Path) -> int:
     counts = Counter(record.status for record in records)
     total = ", ".join(f"{n} {name}" for name, n in sorted(counts.items()))
     click.echo(f"{len(records)} records: {total or 'none'}")
+    for sentence in sentences(stale):
+        click.echo(sentence)
+    if any(not one.again for one in stale):
+        click.echo("run with --retry stale makes the cells of stale records again; these records stay")
     for line in _running_lines(runs):
         click.echo(line)
     return int(bool(problems))

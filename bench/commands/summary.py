@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from bench import registry
+from bench.analysis.chance import near_chance
+from bench.analysis.lines import kin_of
 from bench.commands.phrases import printable
 from bench.contract.errors import DataError
 from bench.execution.campaign import standings
 from bench.experiment.grid import Cell
-from bench.records.schema import STATUSES
+from bench.records.schema import STATUSES, Record
 from bench.records.store import Store
 
 _LINES: Final = 9
@@ -20,7 +24,7 @@ _LINES: Final = 9
 _LENGTH: Final = 200
 """Letters of a reason."""
 
-_ORDER: Final[tuple[str, ...]] = (*STATUSES, "missing")
+_ORDER: Final[tuple[str, ...]] = (*STATUSES, "stale", "missing")
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,7 @@ class Ran:
 
 
 def summarise(cells: Sequence[Cell], store: Store, ran: Ran) -> tuple[list[str], bool]:
-    """Return the lines to print, and whether every cell is done or skipped for a declared reason."""
+    """Return the lines to print, and whether every cell is done, by any code, or skipped as declared."""
     found = standings(cells, store, ran.unwritten)
     counts = Counter(found.values())
     ordered = sorted(counts.items(), key=lambda item: _ORDER.index(item[0]))
@@ -56,7 +60,9 @@ def summarise(cells: Sequence[Cell], store: Store, ran: Ran) -> tuple[list[str],
     lines = [f"{len(cells)} cells{part}: {total or 'none'}; {ran.cells} run now in {ran.seconds:.1f} s"]
     if counts["done"] < len(cells):
         lines += _reasons(cells, found, store, ran)
-    bad = len(cells) - counts["done"] - counts["skipped"]
+    if ran.cells:  # of a grid that was finished before, the report says it
+        lines += _near_chance([cell for cell in cells if found[cell.identity.digest] == "done"], store)
+    bad = len(cells) - counts["done"] - counts["skipped"] - counts["stale"]
     if ran.stopped and counts["missing"]:
         lines.append("next: the same command again; it runs only what is missing")
     elif ran.unwritten or ran.unstarted:
@@ -65,7 +71,7 @@ def summarise(cells: Sequence[Cell], store: Store, ran: Ran) -> tuple[list[str],
         )
     elif bad:
         lines.append(f"why: python -m bench status --results {store.root}; to try again: add --retry all")
-    elif counts["done"]:
+    elif counts["done"] or counts["stale"]:
         if ran.what:
             lines.append(f"other shards: python -m bench merge OTHER_RESULTS --results {store.root}")
         lines.append(f"next: python -m bench report --results {store.root}")
@@ -77,7 +83,11 @@ def _reasons(cells: Sequence[Cell], found: Mapping[str, str], store: Store, ran:
     groups: dict[tuple[str, str], list[str]] = {}
     for cell in cells:
         status = found[cell.identity.digest]
-        if status != "done":
+        if status == "stale":
+            groups.setdefault((status, "other code finished it; --retry stale makes it again"), []).append(
+                cell.title
+            )
+        elif status != "done":
             key = (status, _reason(cell, store, ran) if status != "missing" else _absence(cell, store, ran))
             groups.setdefault(key, []).append(cell.title)
     ordered = sorted(groups.items(), key=lambda item: (-len(item[1]), item[0]))
@@ -86,6 +96,24 @@ def _reasons(cells: Sequence[Cell], found: Mapping[str, str], store: Store, ran:
         cut = sum(len(titles) for _, titles in ordered[_LINES:])
         lines.append(f"  and {len(ordered) - _LINES} more reasons for {cut} cells")
     return lines
+
+
+def _near_chance(cells: Sequence[Cell], store: Store) -> list[str]:
+    """Return a line per method and data whose mean over cells is near chance, with what to try."""
+    methods = registry.registered().methods
+    groups: dict[tuple[object, ...], list[Record]] = {}
+    for cell in cells:
+        who = cell.identity
+        if who.method in methods and methods[who.method].card.role != "reference":
+            key = (kin_of(who), who.dataset, who.fingerprint)
+            with contextlib.suppress(DataError):  # a damaged record is named where it is counted
+                groups.setdefault(key, []).append(store.read(who.digest))
+    found = [(records[0].identity, near) for records in groups.values() if (near := near_chance(records))]
+    return [
+        f"  near chance: {printable(who.method)}{'' if who.variant == 'full' else f'/{who.variant}'} on "
+        f"{printable(who.dataset)}: {near.words}; {near.advice}"
+        for who, near in found
+    ]
 
 
 def _line(status: str, reason: str, titles: Sequence[str]) -> str:

@@ -16,7 +16,7 @@ from bench.contract.errors import UsageError
 
 if TYPE_CHECKING:
     from bench.execution.campaign import Sources
-    from bench.experiment.grid import Cell
+    from bench.experiment.grid import Cell, DeviceKind
 
 MOST: Final = 10_000
 """Combinations that a sweep may mean: more are a slip of the keyboard."""
@@ -42,15 +42,20 @@ def command(method: str, params: Sequence[str], study: Study, job: Job) -> int:
 
     Exit status as of run.
     """
-    return carry_out(job, study.profile, study.threads, lambda: _cells(method, params, study, job))
+    return carry_out(
+        job, study.profile, study.threads, lambda device: _cells(method, params, study, job, device)
+    )
 
 
-def _cells(method: str, params: Sequence[str], study: Study, job: Job) -> tuple[Sources, list[Cell]]:
+def _cells(
+    method: str, params: Sequence[str], study: Study, job: Job, device: DeviceKind
+) -> tuple[Sources, list[Cell]]:
     grid = [{method: changes} for changes in combinations(method, params, study.changes)]
     return cells_of(
         study.wanted((method,)),
         job.results,
         job.data_dir,
+        device=device,
         keep_fingerprints=not job.way.dry_run,
         grid=({}, *grid),
     )

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bench.commands.options import data_option, grouped, load_plugins, plugin_option, results_option
-from bench.commands.places import Places, executor_for, place_options, survey
+from bench.commands.places import Places, executor_for, kind_of, place_options, survey
 
 if TYPE_CHECKING:
     from bench.analysis.trials import Tuning
     from bench.execution.tasks import Event
-    from bench.experiment.grid import Cell
+    from bench.experiment.grid import Cell, DeviceKind
     from bench.records.trials import Trial
 
 
@@ -86,8 +86,9 @@ def command(
     failed = False
     everything: list[Trial] = []
     for dataset in select_datasets(wanted.datasets, lambda _: False):
-        plans = _plans(wanted, dataset, data_dir, results)
+        plans = _plans(wanted, dataset, data_dir, results, kind_of(site.device))
         items = [item for items in plans.values() for item in items]
+        _name_stale(items, results)
         ended = run_trials(items, results, place, execute=executor_for(site, places), on_event=_show)
         everything += ended
         tunings = tunings_of(ended)
@@ -102,7 +103,7 @@ def command(
 
 
 def _plans(
-    wanted: Wanted, dataset: str, data_dir: Path, results: Path
+    wanted: Wanted, dataset: str, data_dir: Path, results: Path, device: DeviceKind
 ) -> dict[str, list[tuple[Cell, dict[str, Any]]]]:
     """Return, for every method, the cells of its trials and what each trial changes."""
     from bench import registry
@@ -112,14 +113,27 @@ def _plans(
 
     data = {dataset: describe_data(dataset, data_dir, wanted.profile, results / "fingerprints.json")}
     seeds = parse_seeds(wanted.seeds)
-    plans = {}
+    plans, versions = {}, registry.Versions()
     for name in select_methods(wanted.methods):
-        request = Request([name], [dataset], seeds, ("full",), wanted.profile, wanted.threads, tuned=False)
-        cells = plan(request, data)
+        request = Request(
+            *([name], [dataset], seeds, ("full",), wanted.profile, wanted.threads), tuned=False, device=device
+        )
+        cells = plan(request, data, versions)
         usual = cells[0].identity.settings
         changes = draw_changes(registry.method_class(name), usual, wanted.trials, seed=0)
         plans[name] = [(cell, change) for change in changes for cell in trial_cells(cells, change)]
     return plans
+
+
+def _name_stale(items: Sequence[tuple[Cell, dict[str, Any]]], results: Path) -> None:
+    """Say how many trials are made again because other code made them."""
+    from bench.experiment.stale import made_by_other_code
+    from bench.records.trials import TrialStore
+
+    known = [trial.identity for trial in TrialStore(results).read()]
+    count = made_by_other_code([cell.identity for cell, _ in items], known)
+    if count:
+        click.echo(f"note: {count} trials were made by other code; they stay, and are made again")
 
 
 def _show(event: Event | Trial) -> None:

@@ -93,7 +93,7 @@ def command(
 
     The same records and the same --seed draw the same cells. The new records go to a folder of their own;
     those that are there are not touched. Where numbers differ, versions, machine, device and commit that
-    differ are named.
+    differ are named. Stale records, which other code made, are named and left out.
 
     Exit status 0: all cells agree; 1: one does not, could not be checked or its record is damaged; 2: wrong
     usage or no finished records; 130: interrupted.
@@ -108,6 +108,7 @@ def command(
     methods = chosen("method", {record.identity.method for record in records}, sample.methods)
     datasets = chosen("dataset", {record.identity.dataset for record in records}, sample.datasets)
     asked = [one for one in records if one.identity.method in methods and one.identity.dataset in datasets]
+    asked = _of_this_code(asked)
     picked = drawn(asked, sample.cells, sample.seed)
     if not picked:
         raise UsageError(f"none of the {len(asked)} records that are asked for is of a finished cell")
@@ -120,6 +121,26 @@ def command(
         return 130
     agreeing = [one for one in outcomes if one.drift is not None and one.drift.agrees(sample.tolerance)]
     return int(len(agreeing) < len(picked) or bool(problems))
+
+
+def _of_this_code(records: Sequence[Record]) -> list[Record]:
+    """Return the records that the code at hand made, and name the others.
+
+    Raises:
+        UsageError: if there are none.
+    """
+    from bench.experiment.stale import sentences, stale_records
+
+    stale = stale_records(records)
+    for sentence in sentences(stale):
+        click.echo(f"left out: {sentence}")
+    if stale and len(stale) == len(records):
+        raise UsageError(
+            f"all {len(records)} records that are asked for are stale; make the cells again with "
+            "`python -m bench run` and --retry stale, and hold them against these with compare"
+        )
+    left_out = {one.record.digest for one in stale}
+    return [record for record in records if record.digest not in left_out]
 
 
 @contextmanager
@@ -144,16 +165,21 @@ def _run_again(
     picked: Sequence[Record], old: Store, new: Store, places: Places, data_dir: Path
 ) -> tuple[list[Outcome], bool]:
     """Run the cells of records again; returns what became of each, and whether Ctrl-C ended it."""
-    cells, unplanned = _planned(picked, data_dir)
+    from bench.commands.places import resolve
+
+    cells, unplanned = _planned(picked, data_dir, resolve(places).kind)
     stopped = False
     for (threads, trace_test), group in _by_needs(cells).items():
         stopped = stopped or _run([cell for _, cell in group], new, places, threads, trace_test, data_dir)
-    outcomes = [unplanned.get(record.digest) or _outcome(record, old, new) for record in picked]
+    made = {record.digest: cell.identity.digest for record, cell in cells}
+    outcomes = [
+        unplanned.get(record.digest) or _outcome(record, made[record.digest], old, new) for record in picked
+    ]
     return outcomes, stopped
 
 
 def _planned(
-    picked: Sequence[Record], data_dir: Path
+    picked: Sequence[Record], data_dir: Path, device: str
 ) -> tuple[list[tuple[Record, Cell]], dict[str, Outcome]]:
     """Return the cells that can be run again, and by digest why the others cannot."""
     from bench.experiment.again import cell_of
@@ -162,7 +188,7 @@ def _planned(
     unplanned: dict[str, Outcome] = {}
     for record in picked:
         try:
-            cells.append((record, cell_of(record, data_dir)))
+            cells.append((record, cell_of(record, data_dir, device)))
         except BenchError as error:
             unplanned[record.digest] = Outcome(record, reason=str(error))
     return cells, unplanned
@@ -206,12 +232,12 @@ def _run(
     return interrupts.asked
 
 
-def _outcome(record: Record, old: Store, new: Store) -> Outcome:
-    """Hold the new record of a cell against the old one."""
+def _outcome(record: Record, digest: str, old: Store, new: Store) -> Outcome:
+    """Hold the new record of a cell, which has this digest on the device at hand, against the old one."""
     from bench.analysis.drift import Recorded, changes, drift_of
 
     try:
-        again = new.read(record.digest)
+        again = new.read(digest)
         pair = [Recorded(one, store.per_query(one.digest)) for one, store in ((record, old), (again, new))]
     except BenchError:
         return Outcome(record, reason="it was not run to its end")

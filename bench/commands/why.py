@@ -34,8 +34,9 @@ def command(method: str, dataset: str, which: Which, results: Path, plugin_files
     What it is and where its settings are from, its data, what was selected and by what, its numbers and how
     they stand among the others, why there are none, what it took, and the command that makes it again.
 
-    METHOD is a name such as drcl, or an ablation such as drcl/without_fa; DATASET a name or a bundle's path.
-    Where several cells fit, each has a line, with the options that single it out.
+    METHOD is a name such as drcl, or an ablation such as drcl/without_fa; DATASET a name, a name with the
+    first digits of its fingerprint such as mine@0c2a5607, or a bundle's path. Where several cells fit, each
+    has a line, with the options that single it out.
 
     Exit status 0; 1 if a record is damaged; 2 for wrong usage or no such cell.
     """
@@ -48,7 +49,7 @@ def command(method: str, dataset: str, which: Which, results: Path, plugin_files
     load_plugins(plugin_files)
     records, problems = read_records(results)
     found = find(records, method, dataset, which, results)
-    naming = registry_naming()
+    naming = registry_naming(records)
     lines = (
         _story(found[0], records, Store(results), naming)
         if len(found) == 1
@@ -61,7 +62,8 @@ def command(method: str, dataset: str, which: Which, results: Path, plugin_files
 
 def _story(record: Record, records: Sequence[Record], store: Store, naming: Naming) -> Iterator[str]:
     from bench.analysis.epochs import brief_of
-    from bench.analysis.origins import origins_of
+    from bench.analysis.origins import changed_since, origins_of
+    from bench.experiment.stale import stale_changes
     from bench.reporting.story import Told, story_of
 
     peers = _peers(record, records)
@@ -73,6 +75,8 @@ def _story(record: Record, records: Sequence[Record], store: Store, naming: Nami
         trace=brief_of(store.trace(record.digest), record.result),
         log=store.log(record.digest),
         standing=tuple(_standing(record, peers, store, naming)),
+        stale=stale_changes(record),
+        since=changed_since(record),
     )
     for number, section in enumerate(story_of(told)):
         yield from ([""] if number else [])
@@ -115,13 +119,13 @@ def _standing(record: Record, peers: Sequence[Record], store: Store, naming: Nam
 
 def _peers(record: Record, records: Sequence[Record]) -> list[Record]:
     """Return the records that share a table with one."""
-    from bench.analysis.groups import by_data
+    from bench.analysis.groups import by_data, data_of
 
-    return next(members for members in by_data(records).values() if record in members)
+    return by_data(records)[data_of(record)]
 
 
 def _label(record: Record, peers: Sequence[Record], naming: Naming) -> str:
     """Return the label of a record's row in the tables."""
-    from bench.analysis.groups import lines_of
+    from bench.analysis.lines import lines_of
 
     return next(line.label for line in lines_of(peers, naming) if record in line.records)

@@ -56,8 +56,17 @@ def fingerprint(source: Source, caps: Caps | None, cache: Path | None = None) ->
         "files": file_digests(source.files, cache),
         "rows": limits,
         "partition": partition.VERSION,
+        **_loader_facts(source),
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def _loader_facts(source: Source) -> dict[str, str]:
+    """Return which version of the loader reads the files; nothing for the first one."""
+    from bench.registry import loader_version
+
+    version = "" if source.loader is None else loader_version(source.loader.card.name)
+    return {} if version in ("", f"{source.name} 1") else {"loader": version}
 
 
 def file_digests(files: Mapping[str, Path], cache: Path | None = None) -> dict[str, str]:

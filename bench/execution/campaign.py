@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Final, Literal
 
-from bench import registry
-from bench.contract import DataError
+from bench.contract import DataError, UsageError
 from bench.data import load_dataset
 from bench.execution.cell_work import Payload, Worked, work
 from bench.execution.events import CampaignEvent, Planned, Unstarted, Waiting
@@ -19,6 +18,7 @@ from bench.execution.recording import Recorder
 from bench.execution.tasks import Executor, Task
 from bench.experiment.cost import expect
 from bench.experiment.grid import Cell, DataSource, describe_data
+from bench.experiment.stale import Stale, stale_cells
 from bench.experiment.workplace import Workplace
 from bench.records.claims import Claims
 from bench.records.folders import marked
@@ -76,46 +76,43 @@ def open_once(cells: Sequence[Cell], data_dir: Path, profile: str) -> dict[str, 
 
 
 def remaining(
-    cells: Sequence[Cell], store: Store, retry: Sequence[str] = (), *, trace_test: bool = False
+    cells: Sequence[Cell],
+    store: Store,
+    retry: Sequence[str] = (),
+    *,
+    trace_test: bool = False,
+    stale: Mapping[str, Stale] | None = None,
 ) -> list[Cell]:
     """Return the cells that have no record yet, or one that is to be made again.
 
     A damaged record counts as none; one of a later version of this program is not ours to replace, so
-    its cell is left out. `Store.problems` names both.
+    its cell is left out. `Store.problems` names both. A cell that only other code has finished is left alone,
+    too: it may have taken weeks.
 
     Args:
         cells: all that are wanted.
         store: where records are.
         retry: statuses to run again; ``failed`` also for the other ends that are no limit's and no refusal's
             (exited, killed, lost, disk-full), ``all`` for every one but ``done`` and ``skipped``, ``stale``
-            for whatever an earlier version of a method's file made.
+            for the cells that only other code has finished.
         trace_test: a finished cell without an oracle trace counts as missing.
+        stale: what `stale_cells` gives; None to look it up.
     """
     again = {status for word in retry for status in _AGAIN.get(word, {word})}
-    old = stale(cells, store) if "stale" in retry else set()
+    left_alone = set() if "stale" in retry else set(stale_cells(cells, store) if stale is None else stale)
     statuses = store.statuses()
     kept = {problem.folder.name for problem in store.problems if problem.kept}
 
     def missing(digest: str) -> bool:
         """Tell whether a cell has no record, or one that is to be made again."""
         status = statuses.get(digest)
-        if digest in old:
-            return True
         if status == "done":
             return trace_test and not _has_oracle(store, digest)
+        if digest in left_alone:
+            return False
         return status in again or (status is None and digest not in kept)
 
     return [cell for cell in cells if missing(cell.identity.digest)]
-
-
-def stale(cells: Sequence[Cell], store: Store) -> set[str]:
-    """Return the digests of cells whose record was made by another version of the method's file."""
-    sources = {cell.identity.digest: registry.method(cell.identity.method).key for cell in cells}
-    return {
-        record.digest
-        for record in store.records()
-        if record.digest in sources and record.circumstances.source not in ("", sources[record.digest])
-    }
 
 
 def run_cells(
@@ -148,9 +145,11 @@ def run_cells(
     Raises:
         StoreError: if records cannot be written, for another reason than a full disk, or from the start;
             workers are stopped.
+        UsageError: if a cell is planned for another kind of device than that of ``place``.
     """
     if not cells:
         return 0
+    _require_device(cells, place)
     store.prepare()
     with claims or Claims(store) as held, marked(store.runs) as token:
         run = _Run(cells, store, place, held, on_event, stop)
@@ -188,7 +187,7 @@ class _Run:
             Task(
                 digest,
                 cell.title,
-                Payload(cell, self._place, root, token, registry.method(cell.identity.method).key),
+                Payload(cell, self._place, root, token),
                 expected[digest].seconds,
                 expected[digest].memory if on_gpu else None,
                 admit=partial(self._admit, digest),
@@ -249,8 +248,10 @@ class _Run:
 
 def standings(
     cells: Sequence[Cell], store: Store, unwritten: Collection[str] = ()
-) -> dict[str, Status | Literal["missing"]]:
-    """Return the status of each of the cells, by digest; ``missing`` where there is no record.
+) -> dict[str, Status | Literal["missing", "stale"]]:
+    """Return the status of each of the cells, by digest.
+
+    It is ``missing`` where there is no record, and ``stale`` where only other code has a finished one.
 
     Args:
         cells: that are asked for.
@@ -258,10 +259,29 @@ def standings(
         unwritten: digests of cells that ended without room for their records: these are ``disk-full``.
     """
     recorded = store.statuses()
+    stale = stale_cells(cells, store, {*recorded, *unwritten})
     digests = [cell.identity.digest for cell in cells]
     return {
-        digest: "disk-full" if digest in unwritten else recorded.get(digest, "missing") for digest in digests
+        digest: "disk-full"
+        if digest in unwritten
+        else recorded.get(digest, "stale" if digest in stale else "missing")
+        for digest in digests
     }
+
+
+def _require_device(cells: Sequence[Cell], place: Workplace) -> None:
+    """Refuse cells of another kind of device: their identity would be false.
+
+    Raises:
+        UsageError: for the first such cell.
+    """
+    kind = place.device.partition(":")[0]
+    for cell in cells:
+        if cell.identity.device not in ("", kind):
+            raise UsageError(
+                f"{cell.title} is planned for {cell.identity.device}, but would run on {place.device}; "
+                f"name devices of that kind with --devices {cell.identity.device}"
+            )
 
 
 def hard_limit(seconds: float | None) -> float | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from bench.execution.tasks import Misplaced
 from bench.execution.worker import report
 from bench.experiment.cell import run_cell
 from bench.experiment.grid import Cell
+from bench.experiment.stale import versions_apart
 from bench.experiment.workplace import Workplace
 from bench.records.folders import DiskFull
 from bench.records.schema import Status
@@ -30,14 +32,12 @@ class Payload:
         place: device, data folder, limits.
         results: the results folder, where this path leads to it.
         token: name of what marks that folder among the records; see `folders.marked`.
-        source: key of the method's file in the process that planned the cell.
     """
 
     cell: Cell
     place: Workplace
     results: Path
     token: str
-    source: str
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def work(payload: Payload) -> Worked:
     """Run a cell and record it, or return its record's files.
 
     Raises:
-        Misplaced: if this machine lacks the data or the method that the cell was planned with.
+        Misplaced: if this machine lacks the data or the code that the cell was planned with.
         StoreError: if the results folder is here but cannot be written, for another reason than a full disk.
     """
     place = _place_here(payload)
@@ -87,6 +87,17 @@ def _put(digest: str, files: Mapping[str, bytes], store: Store) -> bool:
     return True
 
 
+@lru_cache(maxsize=1024)
+def _other_code(method: str, harness: str, code: str) -> tuple[str, ...]:
+    """Return which versions of the code are others here than those that a cell was planned with.
+
+    They are looked up once per process, which has just loaded the code: what is edited later does not run.
+    """
+    versions = registry.Versions()
+    planned = (harness, code)
+    return versions_apart(planned, (versions.harness, versions.code(method)))
+
+
 def _place_here(payload: Payload) -> Workplace:
     """Return the workplace as it is on this machine.
 
@@ -100,12 +111,13 @@ def _place_here(payload: Payload) -> Workplace:
     try:
         for plugin in place.plugins:
             registry.add_plugin(plugin)
-        same_code = registry.method(identity.method).key == payload.source
+        registry.method(identity.method)  # whether it is here
+        other_code = _other_code(identity.method, identity.harness, identity.code)
         kind = source_of(payload.cell.source, place.data_dir).kind
     except BenchError as error:
         raise Misplaced(f"this machine cannot run {identity.title}: {error}") from error
-    if not same_code:
-        raise Misplaced(f"the file of method {identity.method} differs on this machine")
+    if other_code:
+        raise Misplaced(f"{identity.title} was planned with other code than is here: {', '.join(other_code)}")
     if kind != identity.data_kind:
         raise Misplaced(
             f"the data of {identity.dataset} is {kind} on this machine but {identity.data_kind} where the "

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
+import msgspec
 from threadpoolctl import threadpool_limits
 
 from bench import registry
@@ -17,6 +18,7 @@ from bench.evaluation.retrieval import Retrieval
 from bench.experiment.cell import CellRun, captured, circumstances_of
 from bench.experiment.failures import failure_of
 from bench.experiment.grid import Cell, describe_data
+from bench.experiment.stale import stale_changes
 from bench.experiment.workplace import Workplace
 from bench.records.circumstances import utc_now
 from bench.records.schema import Circumstances, Identity, Record
@@ -41,18 +43,34 @@ class Refit:
     circumstances: Circumstances
 
 
-def cell_of(record: Record, data_dir: Path | None) -> Cell:
+class StaleRecord(BenchError):
+    """Other code made a record than is at hand: its numbers need not come out again."""
+
+
+def cell_of(
+    record: Record, data_dir: Path | None, device: str | None = None, *, any_code: bool = False
+) -> Cell:
     """Return the cell of a record, if everything that its numbers depend on is still there.
 
     Args:
         record: of any status.
         data_dir: folder of the data files; None for the default.
+        device: kind of device that it is wanted for; None for that of the record. Another one makes another
+            cell of it.
+        any_code: whether a stale record will do.
 
     Raises:
+        StaleRecord: if other code made the record; names what is another now.
         BenchError: if the method or its data is gone or another, or the settings do not fit any more; in one
             sentence.
     """
     identity = record.identity
+    changes = () if any_code else stale_changes(record)
+    if changes:
+        raise StaleRecord(
+            f"the record of {identity.title} is stale ({', '.join(changes)}), so its numbers need not come "
+            "out again; `python -m bench run` with --retry stale makes the cell with the code at hand"
+        )
     _require_settings(identity)
     source = source_of_record(record)
     data = describe_data(source, data_dir, identity.profile, None)
@@ -67,7 +85,9 @@ def cell_of(record: Record, data_dir: Path | None) -> Cell:
         raise DataError(
             f"{identity.dataset} has no modality {gone[0]!r} any more; run the cell on what is there"
         )
-    return Cell(identity, source)
+    if device is not None:
+        identity = msgspec.structs.replace(identity, device=device)
+    return Cell(identity, source, method=record.method)
 
 
 def source_of_record(record: Record) -> str:

@@ -73,7 +73,12 @@ def run_cell(cell: Cell, place: Workplace, progress: Progress | None = None) -> 
             print(f"{status}: {failure.reason}", failure.traceback, sep="\n", file=run.log)
     circumstances = circumstances_of(cell, place, started, run.clock.total())
     record = Record(
-        identity=cell.identity, status=status, result=result, failure=failure, circumstances=circumstances
+        identity=cell.identity,
+        status=status,
+        result=result,
+        failure=failure,
+        circumstances=circumstances,
+        method=cell.method,
     )
     return Finished(record, run.per_query, run.trace.rows, run.log.getvalue(), run.view)
 
@@ -89,7 +94,12 @@ def lost(
     # The memory that can be measured here is not that of the process that is gone.
     circumstances = msgspec.structs.replace(circumstances, peak_memory=None, peak_device_memory=None)
     record = Record(
-        identity=cell.identity, status=status, result=None, failure=failure, circumstances=circumstances
+        identity=cell.identity,
+        status=status,
+        result=None,
+        failure=failure,
+        circumstances=circumstances,
+        method=cell.method,
     )
     return Finished(record, {}, [], f"{output}\n{status}: {failure.reason}\n")
 

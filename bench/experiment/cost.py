@@ -2,15 +2,17 @@
 
 Seconds of a cell, by the first rule that applies:
 
-1. the median of the finished records of the same method, profile and dataset with as many modalities;
-2. the median over those of the same method and profile on other data, each multiplied by the ratio of the
-   training rows (summed over modalities) of the two; rows of a dataset are known once any method was recorded
-   on it with that profile;
-3. the median of the same method and profile, as it is;
+1. the median of the finished records of the same method, profile, kind of device and dataset with as many
+   modalities;
+2. the median over those of the same method, profile and device on other data, each multiplied by the ratio of
+   the training rows (summed over modalities) of the two; rows of a dataset are known once any method was
+   recorded on it with that profile;
+3. the median of the same method, profile and device, as it is;
 4. a prior, stated here: `PRIOR_SECONDS` times the number of modalities.
 
-Memory is the largest peak recorded for the same method, profile and dataset with as many modalities, with a
-margin for what a peak does not count; unknown without such a record, or if one of them ran out of memory.
+Memory is the largest peak recorded for the same method, profile, device and dataset with as many modalities,
+with a margin for what a peak does not count; unknown without such a record, or if one of them ran out of
+memory.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from typing import Final, Literal
 
 from bench import registry
 from bench.experiment.grid import Cell
+from bench.experiment.stale import identity_of
 from bench.records.schema import Identity, Record
 from bench.records.store import Store
 
@@ -38,11 +41,11 @@ MEMORY_BESIDES: Final = 768 << 20
 Basis = Literal["kin", "rows", "method", "prior"]
 """Which of the four rules seconds rest on."""
 
-_Kind = tuple[str, str]
-"""Method, profile."""
+_Kind = tuple[str, str, str]
+"""Method, profile, kind of device."""
 
-_Kin = tuple[str, str, str, int]
-"""Method, profile, dataset, number of modalities."""
+_Kin = tuple[str, str, str, str, int]
+"""Method, profile, kind of device, dataset, number of modalities."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +87,8 @@ class _History:
         return Expectation(seconds, self._memory(_kin(identity)), basis)
 
     def _learn(self, record: Record) -> None:
-        identity, kin = record.identity, _kin(record.identity)
+        identity = identity_of(record)
+        kin = _kin(identity)
         peak = record.circumstances.peak_device_memory
         if peak is not None:
             self._peaks[kin] = max(peak, self._peaks.get(kin, 0))
@@ -96,13 +100,13 @@ class _History:
         self._rows.setdefault((identity.dataset, identity.profile), {}).update(rows)
         seconds = record.circumstances.seconds.get("total", 0.0)
         self._seconds[kin].append(seconds)
-        self._others[identity.method, identity.profile].append((seconds, sum(rows.values())))
+        self._others[_kind(identity)].append((seconds, sum(rows.values())))
 
     def _time(self, identity: Identity) -> tuple[float, Basis]:
         kin = self._seconds.get(_kin(identity))
         if kin:
             return statistics.median(kin), "kin"
-        others = self._others.get((identity.method, identity.profile))
+        others = self._others.get(_kind(identity))
         if not others:
             deep = registry.method(identity.method).card.deep
             return PRIOR_SECONDS[deep] * len(identity.modalities), "prior"
@@ -120,5 +124,9 @@ class _History:
         return int(MEMORY_FACTOR * peak) + MEMORY_BESIDES
 
 
+def _kind(identity: Identity) -> _Kind:
+    return identity.method, identity.profile, identity.device
+
+
 def _kin(identity: Identity) -> _Kin:
-    return identity.method, identity.profile, identity.dataset, len(identity.modalities)
+    return (*_kind(identity), identity.dataset, len(identity.modalities))

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from itertools import combinations
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from bench import registry
 from bench.contract import DataKind, UsageError
-from bench.records.schema import Identity
+from bench.records.schema import Identity, MethodSnapshot
+
+DeviceKind = Literal["cpu", "cuda"]
+
+OVERRIDDEN: Final = "set"
+"""Origin of a setting that the request overrode."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +34,7 @@ class Request:
         overrides: settings by method; ``*`` for every method that has the setting.
         tuned: false for the quick profile without what trials have chosen.
         modalities: to which the datasets are confined; none for all that they have.
+        device: kind of device that the cells are planned for.
     """
 
     methods: Sequence[str]
@@ -40,6 +46,7 @@ class Request:
     overrides: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     tuned: bool = True
     modalities: Sequence[str] = ()
+    device: DeviceKind = "cpu"
 
 
 @dataclass(frozen=True)
@@ -61,11 +68,13 @@ class Cell:
         identity: what its numbers depend on.
         source: dataset name or bundle path to load.
         changes: settings that the request changed, by which people tell the cells of a sweep apart.
+        method: what is known of the method; goes into the record.
     """
 
     identity: Identity
     source: str
     changes: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    method: MethodSnapshot | None = field(default=None, compare=False)
 
     @property
     def title(self) -> str:
@@ -78,8 +87,15 @@ EVERY_VARIANT: Final = "all"
 """Stands for ``full`` and all variants that make sense for the data."""
 
 
-def plan(request: Request, data: Mapping[str, DataSource]) -> list[Cell]:
-    """Return all cells of a request, each once, datasets outermost; ``data`` describes every dataset in it.
+def plan(
+    request: Request, data: Mapping[str, DataSource], versions: registry.Versions | None = None
+) -> list[Cell]:
+    """Return all cells of a request, each once, datasets outermost.
+
+    Args:
+        request: what is wanted.
+        data: describes every dataset in it.
+        versions: of the code at hand; None to look them up.
 
     Raises:
         UsageError: for variants, settings or modalities that are unknown, do not fit or concern no method of
@@ -88,16 +104,20 @@ def plan(request: Request, data: Mapping[str, DataSource]) -> list[Cell]:
     _check_modalities(request, data)
     _check_variants(request)
     _check_overrides(request)
+    versions = registry.Versions() if versions is None else versions
     cells = [
         Cell(
-            _identity(request, method, variant, data[given], pair, seed, {**usual, **changes}), given, changes
+            _identity(request, variant, data[given], pair, seed, versions),
+            given,
+            variant.changes,
+            variant.method,
         )
         for given in request.datasets
         for method in request.methods
-        for variant, usual, changes in _variants(request, method, data[given])
+        for variant in _variants(request, method, data[given])
         for pair in _modalities(method, _admitted(request, data[given]))
-        if variant in request.variants
-        or registry.concerns(registry.method(method).variants.get(variant, {}), pair)
+        if variant.name in request.variants
+        or registry.concerns(registry.method(method).variants.get(variant.name, {}), pair)
         for seed in request.seeds
     ]
     if not cells:
@@ -105,18 +125,36 @@ def plan(request: Request, data: Mapping[str, DataSource]) -> list[Cell]:
     return list({cell.identity.digest: cell for cell in cells}.values())
 
 
+@dataclass(frozen=True)
+class _Variant:
+    """A method's variant on a dataset.
+
+    Attributes:
+        of: the method's registry name.
+        name: of the variant.
+        settings: all of them, spelled as the method does.
+        changes: what of these the request changed.
+        method: for the records.
+    """
+
+    of: str
+    name: str
+    settings: dict[str, Any]
+    changes: dict[str, Any]
+    method: MethodSnapshot
+
+
 def _identity(
     request: Request,
-    method: str,
-    variant: str,
+    variant: _Variant,
     data: DataSource,
     pair: tuple[str, ...],
     seed: int,
-    settings: dict[str, Any],
+    versions: registry.Versions,
 ) -> Identity:
     return Identity(
-        method=method,
-        variant=variant,
+        method=variant.of,
+        variant=variant.name,
         dataset=data.name,
         data_kind=data.kind,
         fingerprint=data.fingerprint,
@@ -124,7 +162,10 @@ def _identity(
         seed=seed,
         profile=request.profile,
         threads=request.threads,
-        settings=settings,
+        settings=variant.settings,
+        device=request.device,
+        harness=versions.harness,
+        code=versions.code(variant.of),
     )
 
 
@@ -145,10 +186,8 @@ def _modalities(method: str, modalities: tuple[str, ...]) -> list[tuple[str, ...
     return list(combinations(modalities, 2))
 
 
-def _variants(
-    request: Request, method: str, data: DataSource
-) -> list[tuple[str, dict[str, Any], dict[str, Any]]]:
-    """Return the name of each variant, its settings, and what of these the request changes."""
+def _variants(request: Request, method: str, data: DataSource) -> list[_Variant]:
+    """Return the variants of a method that are asked for, each once."""
     offered = registry.method(method).variants
     asked = [
         name
@@ -156,36 +195,41 @@ def _variants(
         for name in (["full", *offered] if word == EVERY_VARIANT else [word])
         if name == "full" or name in offered
     ]
-    return [(variant, *_settings(request, method, variant, data)) for variant in dict.fromkeys(asked)]
+    return [_variant(request, method, name, data) for name in dict.fromkeys(asked)]
 
 
-def _settings(
-    request: Request, method: str, variant: str, data: DataSource
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return a method's settings, and those of them that were overridden, spelled as the method does.
+def _variant(request: Request, method: str, name: str, data: DataSource) -> _Variant:
+    """Return a variant with its settings, and those of them that were overridden, spelled as the method does.
 
     Checking needs the method's class, which may take seconds to import: usual settings are left alone.
     """
     overrides = _overrides(request, method)
     description = registry.method(method)
-    usual = registry.resolve_settings(
+    layers = registry.settings_layers(
         description,
         profile=request.profile,
         dataset=data.name,
         kind=data.kind,
-        variant=variant,
+        variant=name,
         tuned=request.tuned,
     )
-    if not overrides:
-        return usual, {}
-    checked = registry.checked_settings(method, {**usual, **overrides})
-    changed = {key: checked[key] for key in overrides if checked[key] != usual[key]}
-    for key in sorted(changed.keys() & description.variants.get(variant, {}).keys()):
+    usual = registry.covered(layers)
+    changed: dict[str, Any] = {}
+    if overrides:
+        checked = registry.checked_settings(method, {**usual, **overrides})
+        changed = {key: checked[key] for key in overrides if checked[key] != usual[key]}
+    for key in sorted(changed.keys() & description.variants.get(name, {}).keys()):
         raise UsageError(
-            f"{method}.{key}={json.dumps(changed[key])} would undo the variant {variant}, which sets {key} "
+            f"{method}.{key}={json.dumps(changed[key])} would undo the variant {name}, which sets {key} "
             "itself; leave one of them out"
         )
-    return usual, changed
+    origins: dict[str, str] = {key: layer.origin for layer in layers for key in layer.values}
+    snapshot = MethodSnapshot(
+        card=registry.plain(asdict(description.card)),
+        usual=usual,
+        origins={**origins, **dict.fromkeys(changed, OVERRIDDEN)},
+    )
+    return _Variant(method, name, {**usual, **changed}, changed, snapshot)
 
 
 def _overrides(request: Request, method: str) -> dict[str, Any]:

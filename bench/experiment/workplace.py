@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,6 @@ from bench import registry
 from bench.contract import BenchError
 from bench.experiment.grid import Cell
 from bench.experiment.sizes import describe_size
-from bench.records.schema import Identity
 
 
 @dataclass(frozen=True)
@@ -46,8 +47,10 @@ def command_for(cell: Cell, place: Workplace) -> str:
         words += ["--modalities", ",".join(identity.modalities)]
     if identity.variant != "full":
         words += ["--variants", identity.variant]
-    for key, value in _changed(identity).items():
+    for key, value in _changed(cell).items():
         words += ["--set", f"{identity.method}.{key}={json.dumps(value)}"]
+    device = identity.device or place.device.partition(":")[0]
+    words += ["--devices", device] if device != "cpu" else []
     return shlex.join([*words, *_surroundings(place)])
 
 
@@ -61,8 +64,6 @@ def _surroundings(place: Workplace) -> list[str]:
     words = [word for plugin in place.plugins for word in ("--plugin", plugin)]
     if place.data_dir is not None and place.data_dir.resolve() != Path("data").resolve():
         words += ["--data", str(place.data_dir)]
-    if place.device != "cpu":
-        words += ["--devices", place.device.partition(":")[0]]
     if place.seconds is not None:
         words += ["--timeout", f"{place.seconds:g}"]
     if place.max_memory is not None:
@@ -70,16 +71,17 @@ def _surroundings(place: Workplace) -> list[str]:
     return [*words, "--trace-test"] if place.trace_test else words
 
 
-def _changed(identity: Identity) -> dict[str, Any]:
-    """Return the settings that somebody overrode."""
-    try:
-        usual = registry.resolve_settings(
-            registry.method(identity.method),
-            profile=identity.profile,
-            dataset=identity.dataset,
-            kind=identity.data_kind,
-            variant=identity.variant,
-        )
-    except BenchError:  # a method that is gone has no usual settings
-        return dict(identity.settings)
-    return {key: value for key, value in identity.settings.items() if usual.get(key) != value}
+def _changed(cell: Cell) -> dict[str, Any]:
+    """Return the settings that somebody overrode: those of them that the profile did not give the cell."""
+    identity = cell.identity
+    usual: Mapping[str, Any] = {} if cell.method is None else cell.method.usual
+    if cell.method is None:  # of a record that does not hold them: what the profile gives today
+        with suppress(BenchError):  # a method that is gone has no usual settings
+            usual = registry.resolve_settings(
+                registry.method(identity.method),
+                profile=identity.profile,
+                dataset=identity.dataset,
+                kind=identity.data_kind,
+                variant=identity.variant,
+            )
+    return {key: value for key, value in identity.settings.items() if key not in usual or usual[key] != value}

@@ -18,6 +18,7 @@ from bench.registry.settings import (
     PROFILES,
     Layer,
     checked_settings,
+    covered,
     create_method,
     dataset_settings,
     instantiate,
@@ -26,6 +27,7 @@ from bench.registry.settings import (
 )
 from bench.registry.sources import add_plugin, folder_of, plugins
 from bench.registry.variants import concerns
+from bench.registry.versions import Versions, loader_version
 
 __all__ = [
     "PROFILES",
@@ -33,9 +35,11 @@ __all__ = [
     "Layer",
     "MethodDescription",
     "Problem",
+    "Versions",
     "add_plugin",
     "checked_settings",
     "concerns",
+    "covered",
     "create_method",
     "dataset",
     "dataset_loader",
@@ -45,6 +49,7 @@ __all__ = [
     "folder_of",
     "importing",
     "instantiate",
+    "loader_version",
     "method",
     "method_class",
     "method_names",

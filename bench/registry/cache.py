@@ -24,7 +24,13 @@ from bench.registry.descriptions import SHAPES
 from bench.registry.sources import BASE, Source, folder_of, is_plugin
 
 _IMPORT = re.compile(r"^[ \t]*(?:from|import)\b[^\n(]*(?:\([^)]*\))?", re.MULTILINE)
+_PACKAGE = re.compile(
+    r"^[ \t]*(?:from[ \t]+\.+[ \t]+import[ \t]+\(?([^)\n]+)|(?:from|import)[ \t]+\.*(\w+))", re.MULTILINE
+)
+"""Gives the first part of what is imported, or what is imported from the folder itself."""
+
 _NAME = re.compile(r"\w+")
+_CATALOGUE = "catalogue.json"
 _UNCLEAR = ("import_module", "__import__", "import *")
 
 
@@ -72,15 +78,24 @@ def _is_valid(entries: dict[str, Any], source: Source, house: str) -> bool:
 
 
 def _beside(source: Source) -> set[Path]:
-    """Return the files beside the source that its imports name, and those that they name; all if unsure."""
     start = Path(source.where)
     if not start.is_file():  # an entry point may lead anywhere
         return {path for kind in BASE for path in folder_of(kind).glob("*.py")}
+    return beside(start)
+
+
+def beside(start: Path) -> set[Path]:
+    """Return a file, those beside it that its imports name, and those that they name; all if unsure.
+
+    Of a folder beside it that is imported as a package, all files are taken.
+    """
     everything = {path.stem: path for path in start.parent.glob("*.py")}
     found: set[Path] = set()
     waiting = [start]
     while waiting:
         path = waiting.pop()
+        if path in found:
+            continue
         found.add(path)
         try:
             text = path.read_text(encoding="utf-8")
@@ -89,7 +104,9 @@ def _beside(source: Source) -> set[Path]:
         if any(word in text for word in _UNCLEAR):
             return set(everything.values())
         names = {name for match in _IMPORT.finditer(text) for name in _NAME.findall(match[0])}
-        waiting += [everything[name] for name in names & everything.keys() if everything[name] not in found]
+        waiting += [everything[name] for name in names & everything.keys()]
+        packages = {name for match in _PACKAGE.finditer(text) for name in _NAME.findall(match[1] or match[2])}
+        waiting += [file for name in packages - {"bench"} for file in (start.parent / name).rglob("*.py")]
     return found
 
 
@@ -105,7 +122,7 @@ def _digest(paths: Iterable[Path]) -> str:
 
 def _read() -> dict[str, Any]:
     with contextlib.suppress(OSError, ValueError, RuntimeError):
-        content = json.loads(_path().read_text(encoding="utf-8"))
+        content = json.loads(cache_file(_CATALOGUE).read_text(encoding="utf-8"))
         if isinstance(content, dict):
             return content
     return {}
@@ -114,9 +131,14 @@ def _read() -> dict[str, Any]:
 def _write(entries: dict[str, Any]) -> None:
     """Write the file whole; one that cannot be written costs time, nothing else."""
     with contextlib.suppress(OSError, RuntimeError):
-        write_whole(_path(), json.dumps(entries))
+        write_whole(cache_file(_CATALOGUE), json.dumps(entries))
 
 
-def _path() -> Path:
+def cache_file(name: str) -> Path:
+    """Return the path of a file that may be lost at any time.
+
+    Raises:
+        RuntimeError: if the user has no home folder.
+    """
     base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(base) / "cross-modal-bench" / "catalogue.json"
+    return Path(base) / "cross-modal-bench" / name

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -59,14 +59,23 @@ def resolve_settings(
     Raises:
         UsageError: if profile, variant or a setting's name is unknown.
     """
-    name = description.card.name
-    first, *later = settings_layers(
+    layers = settings_layers(
         description, profile=profile, dataset=dataset, kind=kind, variant=variant, tuned=tuned
     )
-    settings = first.values
-    for layer in later:
+    settings = covered(layers)
+    _apply(settings, overrides or {}, description.card.name)
+    return settings
+
+
+def covered(layers: Sequence[Layer]) -> dict[str, Any]:
+    """Return complete settings from layers, of which the first is complete and a later one wins.
+
+    Raises:
+        UsageError: if a later layer names a setting that the first does not have.
+    """
+    settings = dict(layers[0].values)
+    for layer in layers[1:]:
         _apply(settings, layer.values, layer.where)
-    _apply(settings, overrides or {}, name)
     return settings
 
 

@@ -209,6 +209,27 @@ def _place(error: Exception) -> str:
     return f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if ours else ""
 
 
+def files_of_entry(where: str) -> dict[str, Path]:
+    """Return the files of the package that an entry point leads to, by their paths in it.
+
+    Args:
+        where: of a source, as `Source.where` has it.
+    """
+    module = where.rpartition(" = ")[2].partition(":")[0].strip()
+    first = module.partition(".")[0]
+    try:
+        spec = importlib.util.find_spec(first)
+    except (ImportError, ValueError):
+        return {}
+    if spec is None:
+        return {}
+    folders = [Path(folder) for folder in spec.submodule_search_locations or ()]
+    if not folders:
+        return {f"{first}.py": Path(spec.origin)} if spec.origin and spec.has_location else {}
+    found = {path: folder for folder in folders for path in folder.rglob("*.py")}
+    return {f"{first}/{path.relative_to(folder).as_posix()}": path for path, folder in found.items()}
+
+
 def _content_of(module: str) -> bytes:
     """Return a module's file without importing it; empty where it has none that can be found.
 

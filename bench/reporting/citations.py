@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from bench import registry
+from bench.analysis.naming import cards_of
 from bench.contract import DatasetCard, MethodCard
 from bench.records.schema import Record
 
@@ -28,11 +29,10 @@ def citations(records: Sequence[Record]) -> str:
     methods = {record.identity.method for record in records}
     datasets = {record.identity.dataset for record in records}
     found = registry.registered()
+    known = cards_of(records)
     order = [*registry.method_names(), *sorted(methods - found.methods.keys())]
     cards: list[tuple[str, MethodCard | DatasetCard | None]] = [
-        (name, found.methods[name].card if name in found.methods else None)
-        for name in order
-        if name in methods
+        (name, known.get(name)) for name in order if name in methods
     ]
     cards += [
         (name, found.datasets[name].card if name in found.datasets else None) for name in sorted(datasets)

@@ -9,7 +9,7 @@ from tabulate import tabulate
 from bench.analysis.costs import Cost, costs_of, shares_of
 from bench.analysis.naming import Naming
 from bench.records.schema import Record
-from bench.reporting.text import data_heading, escape_markdown
+from bench.reporting.text import data_heading, escape_markdown, made_by
 
 
 def costs_page(records: Sequence[Record], naming: Naming) -> str:
@@ -19,13 +19,13 @@ def costs_page(records: Sequence[Record], naming: Naming) -> str:
         "Wall-clock seconds in the worker, of whatever ran beside it; peak memory is the worker's largest "
         "resident size, libraries included.",
     ]
-    for profile, shares in shares_of(records, naming).items():
+    for (profile, device, harness), shares in shares_of(records, naming).items():
         body = [
             [escape_markdown(line.label), str(line.cells), f"{line.seconds:.1f}", f"{100 * line.share:.1f} %"]
             for line in shares
         ]
         parts += [
-            f"## Share of time, {profile} profile",
+            f"## Share of time, {profile} profile, {made_by(device, harness)}",
             _table(body, ("Method", "cells", "seconds", "share")),
         ]
     for data, costs in costs_of(records, naming).items():

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench.analysis.tables import Table
+from bench.analysis.versions import newest_first
 from bench.contract import UsageError
 from bench.reporting.files import write_file
 from bench.reporting.tables import markdown, sheet_of
@@ -30,7 +31,7 @@ def fill(document: Path, tables: Sequence[Table]) -> int:
 
     Raises:
         UsageError: if the document is absent, no text or has no such place, or a table has no records, or
-            more than one table fits (several profiles or data versions).
+            more than one table fits (several profiles, devices or data versions).
     """
     try:
         text = document.read_bytes().decode("utf-8")
@@ -57,6 +58,8 @@ def _filled(place: re.Match[str], tables: Sequence[Table]) -> str:
     ]
     if not fitting:
         raise UsageError(f"no record is of {dataset} under {protocol}, which a document asks a table of")
+    newest = min(newest_first(table.data.harness) for table in fitting)  # earlier code is not quoted
+    fitting = [table for table in fitting if newest_first(table.data.harness) == newest]
     if len(fitting) > 1:
         found = "; ".join(caption(table) for table in fitting)
         raise UsageError(f"{len(fitting)} tables fit {dataset} {protocol}, one is needed: {found}")

@@ -6,19 +6,19 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, get_args
 
-from bench.analysis.cells import AVERAGE
-from bench.analysis.groups import Data
+from bench.analysis.cells import AVERAGE, name_of
+from bench.analysis.groups import Data, in_order
 from bench.analysis.ledger import CLOSE, REPRODUCED, LedgerLine, Verdict, confined_to, run_command
 from bench.analysis.naming import Naming
 from bench.reporting.tables.markdown import markdown
 from bench.reporting.tables.sheet import Cell, Column, Line, Sheet
-from bench.reporting.tables.values import csv_of
+from bench.reporting.tables.values import csv_of, data_values
 from bench.reporting.text import data_name, escape_markdown, stem_of
 
 FIELDS: Final = (
     *("method", "dataset", "direction", "metric", "published", "source"),
     *("verdict", "because", "difference", "ours", "deviation", "seeds"),
-    *("method_here", "dataset_here", "data_kind", "profile", "fingerprint"),
+    *("method_here", "dataset_here", "data_kind", "profile", "fingerprint", "device", "harness"),
     *("protocol", "query", "gallery", "records", "remark", "command"),
 )
 INTRODUCTION: Final = (
@@ -61,7 +61,7 @@ def ledger_sheets(lines: Sequence[LedgerLine], naming: Naming) -> list[Sheet]:
     for line in lines:
         if line.verdict in _COMPARED and line.ours is not None:
             by_data.setdefault(line.ours.data, []).append(line)
-    compared = [_compared(data, by_data[data], sources, naming) for data in sorted(by_data)]
+    compared = [_compared(data, by_data[data], sources, naming) for data in sorted(by_data, key=in_order)]
     apart = [line for line in lines if line.verdict in ("not comparable", "not run yet")]
     return [_summary(lines), *compared, *([_apart(apart, sources)] if apart else [])]
 
@@ -123,7 +123,6 @@ def _compared(data: Data, lines: Sequence[LedgerLine], sources: dict[str, int], 
 def _row(line: LedgerLine, source: int, naming: Naming) -> Line:
     assert line.ours is not None
     entry = line.ours.entry
-    query, gallery = line.meaning.direction or AVERAGE
     ours = Cell(entry.brief or "no result", missing=True)
     if entry.mean is not None:
         spread = "" if entry.deviation is None else f"{entry.deviation:.4f}"
@@ -132,7 +131,7 @@ def _row(line: LedgerLine, source: int, naming: Naming) -> Line:
     if line.difference is not None:
         difference = Cell(f"{line.difference:+.4f}", number=line.difference)
     cells = (
-        Cell("average" if (query, gallery) == AVERAGE else f"{query}→{gallery}"),
+        Cell(name_of(line.meaning.direction or AVERAGE)),
         Cell(line.meaning.protocol),
         Cell(f"{line.value.value:.4f}", number=line.value.value),
         Cell(f"[{source}]"),
@@ -186,7 +185,7 @@ def _fields(line: LedgerLine) -> tuple[object, ...]:
     return (
         *(value.method, value.dataset, value.direction, value.metric, value.value, value.source),
         *(line.verdict, line.because, line.difference, *numbers, meaning.method, meaning.dataset),
-        *((data.kind, data.profile, data.fingerprint) if data is not None else ("", "", "")),
+        *(data_values(data)[1:] if data is not None else ("",) * 5),
         *(meaning.protocol, *(meaning.direction or ("", ""))),
         *(" ".join(entry.records) if entry is not None else "", meaning.remark, line.command),
     )

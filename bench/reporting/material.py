@@ -39,6 +39,7 @@ class Material:
         protocols: ids of the protocols to tabulate, the first of which the figures show.
         selection: selection rule to print.
         problems: damaged records (folder, sentence), to be named.
+        stale: what there is of records that other code made, in sentences.
         trials: of `tune`.
         trace: gives a record's trace by its digest.
         per_query: gives a record's average precisions per query by its digest, those of ``protocols`` and
@@ -54,6 +55,7 @@ class Material:
     protocols: Sequence[str] = PROTOCOLS
     selection: str = "best"
     problems: Sequence[tuple[str, str]] = ()
+    stale: Sequence[str] = ()
     trials: Sequence[Trial] = ()
     trace: Callable[[str], Trace] = lambda _: ()
     per_query: PerQuery = lambda _: {}

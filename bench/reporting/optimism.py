@@ -10,11 +10,12 @@ from bench.analysis.optimism import Optimism, Spread
 from bench.reporting.tables.arranging import ONE_SEED_NOTE
 from bench.reporting.tables.markdown import markdown
 from bench.reporting.tables.sheet import Cell, Column, Line, Sheet
-from bench.reporting.tables.values import csv_of
+from bench.reporting.tables.values import csv_of, data_values
 from bench.reporting.text import data_name, escape_markdown, file_stem, stem_of
 
 FIELDS: Final = (
-    *("dataset", "data_kind", "profile", "fingerprint", "protocol", "method", "label", "seeds"),
+    *("dataset", "data_kind", "profile", "fingerprint", "device", "harness"),
+    *("protocol", "method", "label", "seeds"),
     *("best", "best_deviation", "last", "last_deviation", "oracle", "oracle_deviation"),
     *("gain", "gain_deviation", "gain_least", "gain_most", "records"),
 )
@@ -80,9 +81,8 @@ def _cell(spread: Spread | None, records: tuple[str, ...], sign: str = "") -> Ce
 
 
 def _fields(one: Optimism) -> tuple[object, ...]:
-    data = one.data
     return (
-        *(data.dataset, data.kind, data.profile, data.fingerprint, one.protocol, one.method, one.label),
+        *(*data_values(one.data), one.protocol, one.method, one.label),
         " ".join(map(str, one.seeds)),
         *(*one.best, *(one.last or (None, None)), *one.oracle, *one.gain, *one.range),
         " ".join(one.records),

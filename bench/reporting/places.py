@@ -7,10 +7,14 @@ from collections.abc import Callable, Iterator, Sequence
 
 from tabulate import tabulate
 
+from bench.analysis.cells import name_of
+from bench.analysis.groups import data_of
 from bench.analysis.marks import marks_note
 from bench.analysis.placing import placings, references
-from bench.analysis.tables import AVERAGE, Direction, Entry, Row, Table
+from bench.analysis.tables import Entry, Row, Table
 from bench.records.schema import Record
+from bench.reporting.tables.arranging import directions_note
+from bench.reporting.text import made_by
 
 
 def place_lines(table: Table, row: Row) -> Iterator[str]:
@@ -23,7 +27,7 @@ def place_lines(table: Table, row: Row) -> Iterator[str]:
         floor = ", ".join(f"{label} {mean:.4f}" for label, mean in points.items())
         rank = f"{place.rank} of {place.of}"
         lines.append(
-            [_heading(place.column), _number(place.entry), place.entry.seeds, rank, best, floor]
+            [name_of(place.column), _number(place.entry), place.entry.seeds, rank, best, floor]
             + ([place.entry.mark] if tested else [])
         )
     headings = ["direction", table.protocol, "seeds", "rank", "best other", "reference points", "mark"]
@@ -34,6 +38,9 @@ def place_lines(table: Table, row: Row) -> Iterator[str]:
         yield f"it is the row that others are tested against: {others} of them differ in some direction"
     elif tested:
         yield marks_note(table)
+    yield from directions_note([row])
+    if row.near is not None and row.role != "reference":
+        yield f"{row.near.words}: {row.near.advice}"
 
 
 def overview(
@@ -50,7 +57,8 @@ def overview(
         [
             labels(record),
             record.identity.dataset,
-            record.identity.data_kind,
+            f"{record.identity.data_kind} {record.identity.fingerprint[:8]}",
+            made_by(data_of(record).device, record.identity.harness),
             record.identity.profile,
             "+".join(record.identity.modalities),
             record.identity.seed,
@@ -64,6 +72,7 @@ def overview(
         "method",
         "dataset",
         "data",
+        "made by",
         "profile",
         "modalities",
         "seed",
@@ -92,15 +101,17 @@ def average_of(record: Record, protocol: str = "map@all") -> float | None:
 
 def _over_seeds(records: Sequence[Record], labels: Callable[[Record], str]) -> dict[str, list[float]]:
     """Return the numbers of cells that differ in their seeds alone, where there are several."""
-    groups: dict[tuple[str, ...], list[float]] = {}
+    groups: dict[tuple[str, ...], list[float]] = {}  # a label is unlike any other of its data
     for record in records:
         who, value = record.identity, average_of(record)
-        key = (labels(record), "+".join(who.modalities), who.data_kind, who.profile, who.fingerprint[:8])
+        data = data_of(record)
+        made = made_by(data.device, data.harness)
+        key = labels(record), "+".join(who.modalities), *data[:2], data.fingerprint[:8], made
         if value is not None:
             groups.setdefault(key, []).append(value)
     return {
-        f"{label} ({modalities}), {kind}, {profile} profile, data {data}": values
-        for (label, modalities, kind, profile, data), values in groups.items()
+        f"{label} ({modalities}), {kind}, {profile} profile, data {data}, {made}": values
+        for (label, modalities, kind, profile, data, made), values in groups.items()
         if len(values) > 1
     }
 
@@ -110,10 +121,6 @@ def _outcome(record: Record) -> str:
         return " ".join(record.failure.reason.split())[:60]
     value = average_of(record)
     return "" if value is None else f"{value:.4f}"
-
-
-def _heading(column: Direction) -> str:
-    return "average" if column == AVERAGE else f"{column[0]}→{column[1]}"
 
 
 def _number(entry: Entry) -> str:

@@ -9,8 +9,8 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Final, Literal
 
-from bench import registry
 from bench.analysis.convergence import curves_of
+from bench.analysis.naming import cards_of
 from bench.analysis.trials import trials_csv
 from bench.records.schema import Record
 from bench.reporting import text
@@ -152,12 +152,17 @@ def _overview(material: Material, tables: Sequence[tuple[str, str]]) -> str:
         "What to cite: [citations.bib](citations.bib)."
         + (" What `tune` tried: [tuning/trials.md](tuning/trials.md)." if material.tunings else ""),
     ]
+    if material.stale:
+        lines = "\n".join(f"- {text.escape_markdown(sentence)}" for sentence in material.stale)
+        parts.append(
+            f"**Records of other code are among these** (`run --retry stale` makes them again):\n\n{lines}"
+        )
     for kind, title in (("real", "## Real data"), ("look-alike", "## Look-alikes")):
         chosen = [table for own, table in tables if own == kind]
         if chosen:
             parts += [title, *chosen]
     parts += _without_result(records)
-    parts += _departures({record.identity.method for record in records})
+    parts += _departures(records)
     if problems:
         lines = "\n".join(f"- {text.escape_markdown(reason)}" for _, reason in problems)
         parts.append(f"## Records left out\n\n{lines}")
@@ -174,12 +179,13 @@ def _without_result(records: Sequence[Record]) -> list[str]:
     return ["## Cells without a result", "\n".join(lines)] if lines else []
 
 
-def _departures(methods: set[str]) -> list[str]:
+def _departures(records: Sequence[Record]) -> list[str]:
     """Return where each method departs from its paper and from its released code, by its card."""
-    found = registry.registered().methods
+    found = cards_of(records)
+    present = {record.identity.method for record in records} & found.keys()
     lines = []
-    for name in sorted(methods & found.keys(), key=lambda name: (found[name].card.position, name)):
-        card = found[name].card
+    for name in sorted(present, key=lambda name: (found[name].position, name)):
+        card = found[name]
         for origin, items in (("the paper", card.from_paper), ("the released code", card.from_release)):
             head = f"- **{text.escape_markdown(card.title)}**, from {origin}: "
             lines += [head + text.escape_markdown(item) for item in items]

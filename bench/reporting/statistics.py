@@ -11,25 +11,27 @@ from tabulate import tabulate
 
 from bench.analysis import wording
 from bench.analysis.across import Block
+from bench.analysis.cells import AVERAGE, name_of
 from bench.analysis.paired import Comparison, Family
 from bench.analysis.practical import REGION
 from bench.analysis.queries import Direction, Field
 from bench.analysis.randomization import PERMUTATIONS
 from bench.analysis.ranking import cliques
 from bench.analysis.standing import Standing
-from bench.reporting.text import data_name, escape_markdown
+from bench.reporting.text import data_name, escape_markdown, made_by
 
 _FULL = 2
-"""Directions up to which a page shows every number; more are in the CSV."""
+"""Directions up to which a page shows every number; of more it shows averages, and the CSV has all."""
 
 
 Standings = Sequence[tuple[Block, Standing | None]]
 
 PAIRED_NOTE: Final = (
     f"Randomization test of the differences of average precision per query, {PERMUTATIONS:,} deals of "
-    "signs, adjusted after Holm over the comparisons of one direction; effect: mean difference in "
-    "standard deviations of the per-query differences; 95 % interval: two-level bootstrap over seeds "
-    "and queries."
+    "signs, adjusted after Holm over the comparisons of one direction, or of the average; effect: mean "
+    "difference in standard deviations of the per-query differences; 95 % interval: two-level bootstrap over "
+    "seeds and queries. Average: a test row's differences in all directions that it is a query of change "
+    "sign, and are resampled, together."
 )
 ACROSS_NOTE: Final = (
     "Ranks of the mean mAP over directions and seeds on each dataset, 1 is best; P: Bayesian signed-rank "
@@ -42,11 +44,13 @@ class Finding(NamedTuple):
 
     Attributes:
         cells: plain text, one per heading.
+        numbers: of the cells, in full; None where a cell is words, or has no number.
         labels: of the rows of mAP tables that it is about.
         direction: query and gallery; None for the average.
     """
 
     cells: tuple[str, ...]
+    numbers: tuple[float | None, ...]
     labels: tuple[str, ...]
     direction: Direction | None = None
 
@@ -105,7 +109,8 @@ def across_passages(standings: Standings) -> list[Passage]:
 
 def _paired(family: Family) -> Passage:
     field = family.field
-    shown = family.comparisons if len(field.directions) <= _FULL else ()
+    few = len(field.directions) <= _FULL
+    shown = [one for one in family.comparisons if few or one.direction == AVERAGE]
     headings = ("direction", "pair", "difference", "95 % interval", "effect", "p", "p (Holm)")
     return Passage(
         about=field,
@@ -119,7 +124,7 @@ def _paired(family: Family) -> Passage:
 
 def _compared(one: Comparison) -> Finding:
     cells = (
-        f"{one.direction[0]}→{one.direction[1]}",
+        name_of(one.direction),
         f"{one.first} - {one.second}",
         f"{one.difference:+.4f}",
         f"{one.interval.low:+.4f} to {one.interval.high:+.4f}",
@@ -129,7 +134,8 @@ def _compared(one: Comparison) -> Finding:
         str(len(one.seeds)),
         str(one.queries),
     )
-    return Finding(cells, (one.first, one.second), one.direction)
+    numbers = (None, None, one.difference, None, one.effect, one.p, one.adjusted, len(one.seeds), one.queries)
+    return Finding(cells, numbers, (one.first, one.second), one.direction)
 
 
 def _across(block: Block, standing: Standing | None) -> Passage:
@@ -138,7 +144,10 @@ def _across(block: Block, standing: Standing | None) -> Passage:
     tested = () if standing is None else wording.ranking_findings(standing)
     return Passage(
         about=block,
-        title=f"{block.profile} profile{kind} — {block.protocol}, selection {block.selection}",
+        title=(
+            f"{block.profile} profile{kind} — {block.protocol}, selection {block.selection}, "
+            f"{made_by(block.about.device, block.about.harness)}"
+        ),
         sentences=(names, *wording.limits_of_datasets(block, standing), *tested),
         headings=() if standing is None else _rank_headings(block),
         findings=() if standing is None else _ranked(standing),
@@ -159,18 +168,20 @@ def _ranked(standing: Standing) -> tuple[Finding, ...]:
     findings = []
     for place in np.argsort(standing.average_ranks, kind="stable"):
         method = block.methods[place]
-        numbers = (f"{standing.average_ranks[place]:.2f}", f"{block.scores[place].mean():.3f}")
-        findings.append(Finding((method, *numbers, *_against(standing, method)), (method,)))
+        own = float(standing.average_ranks[place]), float(block.scores[place].mean())
+        against = _against(standing, method)
+        words = ["—" if number is None else f"{number:.3g}" for number in against]
+        cells = (method, f"{own[0]:.2f}", f"{own[1]:.3f}", *words)
+        findings.append(Finding(cells, (None, *own, *against), (method,)))
     return tuple(findings)
 
 
-def _against(standing: Standing, method: str) -> tuple[str, ...]:
+def _against(standing: Standing, method: str) -> tuple[float | None, ...]:
     one = standing.against.get(method)
     if one is None:
-        return ("—",) * 6 if standing.against else ()
+        return (None,) * 6 if standing.against else ()
     belief = one.belief
-    numbers = (one.wilcoxon, one.adjusted, one.nemenyi, belief.better, belief.equivalent, belief.worse)
-    return tuple(f"{number:.3g}" for number in numbers)
+    return one.wilcoxon, one.adjusted, one.nemenyi, belief.better, belief.equivalent, belief.worse
 
 
 def _cliques(standing: Standing) -> tuple[str, ...]:

@@ -10,9 +10,10 @@ from itertools import combinations
 from bench.analysis.across import Block
 from bench.analysis.paired import Family
 from bench.analysis.standing import Standing
+from bench.reporting.tables.values import data_values
 
-_TABLE = ("dataset", "data_kind", "profile", "fingerprint", "protocol", "selection")
-_BLOCK = ("data_kind", "profile", "protocol", "selection", "datasets")
+_TABLE = ("dataset", "data_kind", "profile", "fingerprint", "device", "harness", "protocol", "selection")
+_BLOCK = ("data_kind", "profile", "device", "harness", "protocol", "selection", "datasets")
 PAIRED = (
     *_TABLE,
     *("query", "gallery", "first", "second", "queries", "seeds"),
@@ -39,10 +40,9 @@ def statistics_files(families: Sequence[Family], standings: Sequence[Standing]) 
 def _paired(families: Sequence[Family]) -> Iterator[list[object]]:
     for family in families:
         field = family.field
-        data = field.data
         for one in family.comparisons:
             yield [
-                *(data.dataset, data.kind, data.profile, data.fingerprint, field.protocol, field.selection),
+                *(*data_values(field.data), field.protocol, field.selection),
                 *(*one.direction, one.first, one.second, one.queries, " ".join(map(str, one.seeds))),
                 *(*one.means, one.difference, one.interval.low, one.interval.high, one.effect),
                 *(one.p, one.adjusted, "yes" if one.exact else "no", one.interval.freedom),
@@ -80,7 +80,7 @@ def _nemenyi(standings: Sequence[Standing]) -> Iterator[list[object]]:
 
 
 def _head(block: Block) -> tuple[str, ...]:
-    return block.kind, block.profile, block.protocol, block.selection, " ".join(block.datasets)
+    return *block.about, " ".join(block.datasets)
 
 
 def _csv(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

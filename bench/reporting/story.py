@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import shlex
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from tabulate import tabulate
 
+from bench.analysis.chance import advice
 from bench.analysis.epochs import Brief
+from bench.analysis.groups import device_of
 from bench.analysis.origins import Origins
-from bench.records.schema import Circumstances, Metric, Record, Result, Selected
+from bench.analysis.versions import EARLIER
+from bench.records.schema import Metric, Record, Result, Selected
 
 _WIDTH: Final = 78
 _LOG_LINES: Final = 12
@@ -39,6 +43,8 @@ class Told:
         trace: in short.
         log: what it printed.
         standing: what is known of its place among the others, in sentences; empty without a result.
+        stale: what is another now of the code that made it; empty where nothing is.
+        since: settings for which settings files have other values by now.
     """
 
     record: Record
@@ -48,6 +54,8 @@ class Told:
     trace: Brief
     log: str
     standing: tuple[str, ...]
+    stale: tuple[str, ...] = ()
+    since: Mapping[str, Any] = field(default_factory=dict)
 
 
 def story_of(told: Told) -> list[Section]:
@@ -64,9 +72,10 @@ def story_of(told: Told) -> list[Section]:
         sections.append(Section("What the method noted", tuple(_notes(result.notes))))
     if record.failure is not None:
         sections.append(Section("Why there is no result", tuple(_failure(record))))
-    sections.append(Section("Made", tuple(_made(record.circumstances))))
+    sections.append(Section("Made", tuple(_made(record))))
     sections.append(Section("The log's end", tuple(told.log.splitlines()[-_LOG_LINES:])))
     sections.append(Section("To make it again", (record.circumstances.command,)))
+    sections.append(Section("Since then", tuple(_since(told))))
     return [section for section in sections if section.lines]
 
 
@@ -76,7 +85,11 @@ def _cell(told: Told) -> Iterator[str]:
     yield f"{who.title}: {record.status}"
     threads = _count(who.threads, "thread")
     yield f"{told.label}, variant {who.variant}; {kind}; {who.profile} profile; {threads}"
+    device = device_of(who, record.circumstances)
+    yield f"device {device}; harness: {who.harness or EARLIER}; method: {who.code or EARLIER}"
     yield f"record {record.digest} in {told.folder}"
+    if told.stale:
+        yield from textwrap.wrap(f"STALE, other code made it: {', '.join(told.stale)}", _WIDTH)
 
 
 def _data(record: Record) -> Iterator[str]:
@@ -151,6 +164,20 @@ def _numbers(result: Result) -> Iterator[str]:
             )
             label = f"{rule} (TEST oracle, never a result)" if rule == "oracle" else rule
             yield f"selection {label} instead, average: {', '.join(words)}"
+    for rule, reason in result.refused.items():
+        yield f"selection {rule} has no numbers: refused: {reason}"
+    for rule, counts in result.zero_rows.items():
+        yield from (_zeros(rule, name, count, result) for name, count in counts.items())
+    if result.snapshot_error:
+        yield f"nothing can be drawn of it: {result.snapshot_error}"
+
+
+def _zeros(rule: str, modality: str, count: int, result: Result) -> str:
+    rows = f" of {result.rows[modality].test}" if modality in result.rows else ""
+    return (
+        f"selection {rule}: {count}{rows} {modality} test rows have no direction, as their embeddings are "
+        "zero: their similarity to everything is 0, and ties count by their expectation"
+    )
 
 
 def _notes(notes: Mapping[str, Any]) -> Iterator[str]:
@@ -162,10 +189,13 @@ def _notes(notes: Mapping[str, Any]) -> Iterator[str]:
 def _failure(record: Record) -> Iterator[str]:
     assert record.failure is not None
     yield f"{record.status} ({record.failure.kind}): {record.failure.reason}"
+    if record.status == "refused":
+        yield advice(record.identity)
     yield from record.failure.traceback.splitlines()
 
 
-def _made(run: Circumstances) -> Iterator[str]:
+def _made(record: Record) -> Iterator[str]:
+    run, who = record.circumstances, record.identity
     seconds = ", ".join(f"{name} {value:.2f} s" for name, value in run.seconds.items())
     yield f"{run.started}: {seconds or 'no times'}"
     memory = f"memory {_size(run.peak_memory)}"
@@ -174,7 +204,17 @@ def _made(run: Circumstances) -> Iterator[str]:
     yield f"on {run.device}; {host}"
     yield ", ".join(f"{name} {value}" for name, value in run.versions.items())
     dirty = " with uncommitted changes" if run.dirty else ""
+    yield f"numbers of {', '.join(filter(None, (who.harness, who.code))) or 'code without versions'}"
     yield f"commit {run.commit or 'unknown'}{dirty}; the method's file {run.source[:16] or 'unknown'}"
+
+
+def _since(told: Told) -> Iterator[str]:
+    if told.since:
+        yield "settings files give other values today; to make it again, add to the command:"
+        words = (
+            f"{told.record.identity.method}.{key}={json.dumps(value)}" for key, value in told.since.items()
+        )
+        yield " ".join(f"--set {shlex.quote(word)}" for word in words)
 
 
 def _averages(metrics: Sequence[Metric]) -> dict[str, float]:

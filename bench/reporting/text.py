@@ -6,14 +6,15 @@ import re
 
 from bench.analysis.groups import Data
 from bench.analysis.tables import Table
+from bench.analysis.versions import EARLIER, short
 
 
 def caption(table: Table) -> str:
     """Return what a table shows, in one line."""
-    kind = "" if table.kind == "real" else " — LOOK-ALIKE, generated data, not the benchmark"
+    data = table.data
     return (
-        f"{table.dataset}{kind} — {table.protocol}, {table.profile} profile, selection {table.selection}, "
-        f"data {table.fingerprint[:8]}"
+        f"{data.dataset}{_unlike(data)} — {table.protocol}, {data.profile} profile, selection "
+        f"{table.selection}, {_version(data)}"
     )
 
 
@@ -24,13 +25,32 @@ def data_heading(data: Data) -> str:
 
 def data_name(data: Data) -> str:
     """Return what data something is about, in one line of plain text."""
-    kind = "" if data.kind == "real" else " — LOOK-ALIKE, generated data, not the benchmark"
-    return f"{data.dataset}{kind} — {data.profile} profile, data {data.fingerprint[:8]}"
+    return f"{data.dataset}{_unlike(data)} — {data.profile} profile, {_version(data)}"
+
+
+def made_by(device: str, harness: str) -> str:
+    """Return what made numbers, as far as it is not the usual: another device than a CPU, which harness."""
+    parts = [] if device == "cpu" else [f"device {device or 'unknown'}"]
+    parts.append(f"harness {short(harness)}" if harness else EARLIER)
+    return ", ".join(parts)
 
 
 def stem_of(data: Data) -> str:
-    """Return the name of a file about data, without an ending."""
-    return file_stem(data.dataset, data.kind, data.profile, data.fingerprint[:8])
+    """Return the name of a file about data, without an ending; unlike that of any other data."""
+    return file_stem(data.dataset, data.kind, data.profile, data.fingerprint[:8], *made_by_stem(*data[-2:]))
+
+
+def made_by_stem(device: str, harness: str) -> list[str]:
+    """Return what the name of a file says of what made its numbers."""
+    return [part for part in ("" if device == "cpu" else device or "unknown", short(harness)) if part]
+
+
+def _unlike(data: Data) -> str:
+    return "" if data.kind == "real" else " — LOOK-ALIKE, generated data, not the benchmark"
+
+
+def _version(data: Data) -> str:
+    return f"data {data.fingerprint[:8]}, {made_by(data.device, data.harness)}"
 
 
 def file_stem(*parts: str) -> str:

@@ -185,7 +185,10 @@ def test_differences_are_tested_by_query_and_adjusted_over_the_variants_of_a_dir
     assert (clear.holds, same.differs) == (True, False)
     assert clear.adjusted == pytest.approx(2 * clear.p)  # of two variants
     assert clear.difference == pytest.approx(components["without_alpha"].differences[IT].spread.mean)
-    assert components["without_alpha"].differences[AVERAGE].comparison is None
+    average = components["without_alpha"].differences[AVERAGE].comparison
+    assert average is not None
+    assert (average.holds, average.direction) == (True, AVERAGE)
+    assert average.difference == pytest.approx(components["without_alpha"].differences[AVERAGE].spread.mean)
     assert with_tests(only(shelf), []) == only(shelf)
 
 

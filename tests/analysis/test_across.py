@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bench.analysis import tables_of
-from bench.analysis.across import Block, blocks_of
+from bench.analysis.across import Across, Block, blocks_of
 from bench.analysis.standing import standing_of
 from bench.analysis.wording import limits_of_datasets, ranking_findings
 from bench.records import Record
@@ -34,7 +34,8 @@ def block(methods: int, datasets: int, kind: str = "real", seeds: int = 3, numbe
     scores = random_scores(methods, datasets, number)
     names = tuple(NAMES[:methods])
     found = tuple(f"d{place}" for place in range(datasets))
-    return Block(kind, "quick", "map@all", "best", names, "a", found, scores, (seeds, seeds), ())
+    about = Across(kind, "quick", "cpu", "", "map@all", "best")
+    return Block(about, names, "a", found, scores, (seeds, seeds), ())
 
 
 def test_a_block_holds_the_averages_of_methods_with_all_datasets() -> None:

@@ -35,12 +35,12 @@ RECORDS = [
 
 def test_a_methods_share_is_of_its_own_profiles_time() -> None:
     shares = shares_of(RECORDS, NAMING)
-    assert [(line.label, line.cells, line.seconds) for line in shares["quick"]] == [
+    assert [(line.label, line.cells, line.seconds) for line in shares["quick", "cpu", ""]] == [
         ("SDML", 2, 5.5),
         ("MCCA", 1, 1.0),
     ]
-    assert [line.share for line in shares["quick"]] == pytest.approx([5.5 / 6.5, 1 / 6.5])
-    assert [line.share for line in shares["paper"]] == [1.0]
+    assert [line.share for line in shares["quick", "cpu", ""]] == pytest.approx([5.5 / 6.5, 1 / 6.5])
+    assert [line.share for line in shares["paper", "cpu", ""]] == [1.0]
 
 
 def test_a_row_has_the_median_time_and_the_largest_memory() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -12,7 +14,7 @@ from bench.analysis.intervals import two_level_intervals
 from tests.analysis.simulated import differences
 
 
-def of(rows: np.ndarray, **more: int) -> tuple[float, float]:
+def of(rows: np.ndarray, **more: Any) -> tuple[float, float]:
     (interval,) = two_level_intervals([rows], **more)
     return interval.low, interval.high
 

@@ -13,7 +13,7 @@ import pytest
 from bench.analysis.optimism import Optimism, optimism_of
 from bench.records import Metric, Record
 from bench.reporting.optimism import optimism_csv, optimism_page
-from tests.analysis.test_tables import IT, NAMING, TI
+from tests.analysis.test_tables import NAMING
 from tests.records import making
 from tests.reporting.making import HOSTILE
 
@@ -25,12 +25,13 @@ def traced(seed: int = 0, protocol: str = "map@all", **changes: Any) -> Record:
     levels = {"best": BEST[seed], "last": BEST[seed] - 0.05, "oracle": ORACLE[seed]}
     if "only" in changes:
         levels = {rule: levels[rule] for rule in changes.pop("only")}
+    one, other = changes.get("modalities", ("image", "text"))
     metrics = [
         Metric(
             query=query, gallery=gallery, protocol=protocol, selection=rule, value=value, queries=3, items=4
         )
         for rule, level in levels.items()
-        for (query, gallery), value in ((IT, level - 0.1), (TI, level + 0.1))
+        for (query, gallery), value in (((one, other), level - 0.1), ((other, one), level + 0.1))
     ]
     record = making.record(seed=seed, **changes)
     assert record.result is not None

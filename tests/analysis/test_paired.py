@@ -26,7 +26,7 @@ from tests.analysis.making import IT, TI, Shelf, member
 from tests.analysis.simulated import differences
 from tests.analysis.test_tables import NAMING
 
-DATA = Data("real", "quick", "emoji", "f" * 16)
+DATA = Data("real", "quick", "emoji", "f" * 16, "cpu", "")
 
 
 def field_of(*members: Member) -> Field:

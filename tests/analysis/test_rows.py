@@ -27,7 +27,7 @@ def with_rules(record: Record, *rules: str) -> Record:
 def test_the_columns_are_those_that_others_rely_on() -> None:
     assert ",".join(COLUMNS) == (
         "method,variant,dataset,data_kind,modalities,seed,profile,query,gallery,protocol,selection,value,"
-        "status,record"
+        "status,record,fingerprint,device,harness,code,threads,settings"
     )
 
 

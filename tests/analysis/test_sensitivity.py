@@ -168,7 +168,8 @@ def test_validation_is_the_highest_of_the_epochs_by_seed_and_each_trace_is_read_
         return rows.get(digest, ())
 
     protocols = ["map@all", "map@50/hits"]
-    curve = sensitivities_of(shelf.records, NAMING, protocols, trace=trace)[0]
+    records = list({record.digest: record for record in shelf.records}.values())
+    curve = sensitivities_of(records, NAMING, protocols, trace=trace)[0]
     assert curve.settings == ("alpha",)
     validation = curve.points[0].validation
     assert validation is not None

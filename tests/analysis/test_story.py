@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -9,11 +10,13 @@ import pytest
 
 from bench import registry
 from bench.analysis.epochs import brief_of
+from bench.analysis.groups import Data
 from bench.analysis.origins import origins_of
 from bench.analysis.placing import placings, references, row_of
 from bench.analysis.tables import AVERAGE, Entry, Row, Table
 from bench.contract import DataKind
 from bench.records import Record, Selected
+from bench.records.schema import MethodSnapshot
 from tests.records import making
 
 
@@ -43,6 +46,20 @@ def test_every_setting_says_where_its_value_is_from() -> None:
     assert words["eta"] == "typed (--set); without it: 1.0"
     assert words["lr"] == "of an earlier settings file, or typed; today it would be 0.001"
     assert list(words) == list(registry.method("drcl").defaults)
+
+
+def test_a_record_that_holds_its_origins_needs_no_settings_file(edited_settings: Callable[[], None]) -> None:
+    old = of_method("drcl", eta=2.0, lr=0.5)
+    layers = registry.settings_layers(registry.method("drcl"), dataset="emoji")
+    origins: dict[str, str] = {key: layer.origin for layer in layers for key in layer.values}
+    snapshot = MethodSnapshot(card={}, usual=registry.covered(layers), origins={**origins, "eta": "set"})
+    record = msgspec.structs.replace(old, method=snapshot)
+    before = words_of(record)
+    assert before["epochs"] == "quick profile, shared by all deep methods"
+    assert before["eta"] == "typed (--set); without it: 1.0"
+    edited_settings()
+    assert words_of(record) == before
+    assert words_of(old) != before
 
 
 def test_published_values_and_variants_are_named() -> None:
@@ -134,7 +151,7 @@ def table() -> Table:
         row("D", None),
         row("Floor", 0.9, role="reference"),
     )
-    return Table("emoji", "real", "quick", "f", "map@all", "best", (IT, AVERAGE), rows)
+    return Table(Data("real", "quick", "emoji", "f", "cpu", ""), "map@all", "best", (IT, AVERAGE), rows)
 
 
 def test_a_row_is_found_by_any_of_its_records(table: Table) -> None:

@@ -148,7 +148,11 @@ def test_a_method_that_took_all_modalities_is_not_mixed_with_its_pairs() -> None
     pair = done({("image", "text"): 0.1, ("text", "image"): 0.1})
     rows = table([joint, pair]).rows
     assert sorted(found.entries[IT].mean or 0 for found in rows) == [0.1, 0.9]
-    assert all("modalities at once" in found.label for found in rows)
+    assert {found.label for found in rows} == {"DRCL [image+text+audio]", "DRCL [image+text]"}
+    assert [found.usual for found in rows] == [
+        True,
+        False,
+    ]  # the one of most modalities stands for the method
 
 
 def test_pairs_of_modalities_make_up_one_row_whose_average_needs_all_of_them() -> None:

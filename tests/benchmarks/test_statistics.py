@@ -39,5 +39,5 @@ def test_p_values_of_all_pairs_in_two_directions(benchmark: Any) -> None:
 
 
 def test_all_pairs_with_intervals_of_five_seeds(benchmark: Any) -> None:
-    field = Field(Data("real", "quick", "d", "f"), "map@all", "best", _members(5))
+    field = Field(Data("real", "quick", "d", "f", "cpu", ""), "map@all", "best", _members(5))
     benchmark.pedantic(lambda: all_pairs(field), rounds=2)

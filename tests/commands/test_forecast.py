@@ -54,6 +54,7 @@ def test_what_is_recorded_is_marked_and_teaches_the_rest(small: Path) -> None:
 def test_long_times_are_told_in_hours_by_device(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = Inventory(4, tuple(Gpu(index, "Pretended", 1 << 34) for index in range(2)))
     monkeypatch.setattr(devices, "take_inventory", lambda *, gpus: found)
+    monkeypatch.setattr(devices, "glance", lambda words: found)
     monkeypatch.setattr("bench.experiment.cost.PRIOR_SECONDS", {True: 900.0, False: 900.0})
     said = run(small, "--seeds", 3, "--devices", "auto", "--jobs-per-device", 2, "--dry-run")
     assert "cuda:0: 3 cells in 1 slots, 1:30:00 of work, done after about 1:30:00" in said.out

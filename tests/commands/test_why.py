@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 import pytest
 
 from bench.records import Store
-from tests.grid import FAULTS, Grid, Said, say
+from tests.grid import FAULTS, Grid, Said, say, write_bundle
 from tests.records import making
 
 
@@ -177,3 +179,37 @@ def test_a_damaged_record_is_named_and_the_story_told(tmp_path: Path) -> None:
 def test_a_method_of_ones_own_keeps_its_title(grid: Grid) -> None:
     said = why(grid.results, "plain", "small", "--seed", 0, "--plugin", FAULTS)
     assert r"Plain & 100% $x_1$ <b>|*a*| [1]" in said.out
+
+
+def test_an_edited_settings_file_changes_nothing_about_an_earlier_record(
+    tmp_path: Path, edited_settings: Callable[[], None]
+) -> None:
+    small = write_bundle(tmp_path / "small.npz")
+    words = ("--methods", "sdml", "--datasets", small, "--jobs", 0, "--results", tmp_path / "r")
+    assert say("run", *words, "--set", "sdml.epochs=2").status == 0
+    before = sections(why(tmp_path / "r", "sdml", small))
+    assert "typed (--set); without it: 20" in before["Settings"]
+    edited_settings()
+    after = sections(why(tmp_path / "r", "sdml", small))
+    for title in ("Settings", "To make it again", "Made"):
+        assert after[title].strip() == before[title].strip()
+    # The command alone would make another cell today, and `why` says what is to be added.
+    (record,) = Store(tmp_path / "r").records()
+    command = " ".join([before["To make it again"].strip(), after["Since then"].splitlines()[-1].strip()])
+    again = say(*shlex.split(command)[3:], "--dry-run", "--results", tmp_path / "nothing")
+    assert f"to run   {record.digest} " in again.out
+    assert "Since then" not in before
+
+
+def test_a_record_holds_the_card_and_where_each_setting_is_from(grid: Grid) -> None:
+    record = next(one for one in grid.store.records() if one.identity.method == "drcl")
+    assert record.method is not None
+    assert record.method.card["title"] == "DRCL"
+    assert record.method.usual.keys() == record.method.origins.keys() == record.identity.settings.keys()
+    changed = {key for key, value in record.identity.settings.items() if record.method.usual[key] != value}
+    assert changed == {key for key, origin in record.method.origins.items() if origin == "set"}
+    assert {"epochs", "spl_epochs"} == changed
+    assert record.method.origins["batch_size"] == "tuned"
+    for one in grid.store.records():
+        assert one.method is not None  # of a cell that failed, or whose worker was lost, too
+        assert one.method.card["name"] == one.identity.method

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
 from collections.abc import Callable, Generator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 
+from bench.contract import UsageError
 from bench.execution import inline_executor, local_executor, local_slots
 from bench.execution.campaign import (
     describe_sources,
@@ -19,15 +22,15 @@ from bench.execution.campaign import (
     open_once,
     remaining,
     run_cells,
-    stale,
     standings,
 )
 from bench.execution.events import CampaignEvent, Ended, Planned
 from bench.execution.tasks import OnEvent, Outcome, Progress, Started, Task
 from bench.experiment.cost import Expectation
 from bench.experiment.grid import Cell
+from bench.experiment.stale import stale_cells
 from bench.experiment.workplace import Workplace
-from bench.records import STATUSES, Failure, Store, StoreError
+from bench.records import STATUSES, Failure, Record, Store, StoreError
 from tests.grid import FAULTS, Grid, bytes_of, cells_of, make_newer, only_plugins, write_bundle
 from tests.records import making
 
@@ -230,21 +233,62 @@ def test_a_finished_cell_without_oracle_is_missing_when_the_oracle_is_asked_for(
     assert remaining(cells, store) == []
 
 
-def test_what_another_version_of_a_method_made_is_named_and_run_again_on_request(
+def move_to_other_code(store: Store, record: Record, **fields: str) -> None:
+    """Let a record look as if other code had made it."""
+    moved = msgspec.structs.replace(record, identity=msgspec.structs.replace(record.identity, **fields))
+    per_query = {(*series,): values for series, values in store.per_query(record.digest).items()}
+    trace, log = store.trace(record.digest), store.log(record.digest)
+    store.write(moved, per_query, trace, log, store.view(record.digest))
+    shutil.rmtree(store.runs / record.digest)
+
+
+def test_what_other_code_finished_is_left_alone_and_made_again_on_request(
     small: Path, tmp_path: Path
 ) -> None:
     cells = cells_of(["plain", "sm"], small)
     run(cells, tmp_path)
     store = Store(tmp_path)
-    assert stale(cells, store) == set()
+    assert stale_cells(cells, store) == {}
     old = store.read(cells[0].identity.digest)
-    source = msgspec.structs.replace(old.circumstances, source="0" * 64)
-    store.write(msgspec.structs.replace(old, circumstances=source), {}, [], "")
-    assert stale(cells, store) == {old.digest}
-    assert remaining(cells, store) == []
+    move_to_other_code(store, old, harness=f"{old.identity.harness}+0", code="plain 0")
+    assert set(stale_cells(cells, store)) == {old.digest}
+    assert remaining(cells, store) == remaining(cells, store, ["all"]) == []
     assert remaining(cells, store, ["stale"]) == [cells[0]]
+    assert standings(cells, store)[old.digest] == "stale"
     run([cells[0]], tmp_path)
-    assert stale(cells, store) == set()
+    assert stale_cells(cells, store) == {}
+    assert len(list(store.records())) == 3  # the record by other code stays beside the new one
+
+
+@pytest.mark.parametrize("fields", [{"harness": "", "code": "", "device": ""}, {"code": "plain 0"}])
+def test_a_record_without_versions_is_stale_and_one_of_another_device_is_no_record_of_the_cell(
+    small: Path, tmp_path: Path, fields: dict[str, str]
+) -> None:
+    cells = cells_of(["plain"], small)
+    run(cells, tmp_path)
+    store = Store(tmp_path)
+    old = store.read(cells[0].identity.digest)
+    move_to_other_code(store, old, **fields)
+    assert set(stale_cells(cells, store)) == {old.digest}
+    on_gpu = [replace(cell, identity=msgspec.structs.replace(cell.identity, device="cuda")) for cell in cells]
+    assert stale_cells(on_gpu, store) == {}
+    assert remaining(on_gpu, store) == on_gpu
+
+
+def test_what_other_code_failed_to_do_is_run(small: Path, tmp_path: Path) -> None:
+    cells = cells_of(["raises"], small)
+    run(cells, tmp_path)
+    store = Store(tmp_path)
+    move_to_other_code(store, store.read(cells[0].identity.digest), code="raises 0")
+    assert stale_cells(cells, store) == {}
+    assert remaining(cells, store) == cells
+
+
+def test_cells_run_only_on_the_kind_of_device_that_they_are_planned_for(small: Path, tmp_path: Path) -> None:
+    (cell,) = cells_of(["plain"], small)
+    on_gpu = replace(cell, identity=msgspec.structs.replace(cell.identity, device="cuda"))
+    with pytest.raises(UsageError, match="planned for cuda"):
+        run([on_gpu], tmp_path)
 
 
 @pytest.mark.parametrize("damage", ["truncate", "remove"])
@@ -320,7 +364,9 @@ def test_a_task_states_its_memory_where_it_runs_on_a_gpu(
         seen.extend(tasks)
         yield from ()
 
-    cells = cells_of(["plain"], small)
+    (cell,) = cells_of(["plain"], small)
+    kind = device.partition(":")[0]
+    cells = [replace(cell, identity=msgspec.structs.replace(cell.identity, device=kind))]
     expected = {cell.identity.digest: Expectation(7.0, 5 << 30, "kin") for cell in cells}
     monkeypatch.setattr("bench.execution.campaign.expect", lambda cells, store: expected)
     run_cells(cells, Store(tmp_path), Workplace(device=device), execute=watch, on_event=lambda event: None)
@@ -381,3 +427,14 @@ def test_features_that_turn_out_bad_are_named_before_any_training(tmp_path: Path
     damaged = open_once(cells, Path("data"), "quick")
     assert list(damaged) == [str(bundle)]
     assert "row 3, column 2 is nan" in damaged[str(bundle)]
+
+
+@pytest.mark.parametrize("fields", [{"code": "plain 0"}, {"harness": "data 0"}])
+def test_a_cell_that_was_planned_with_other_code_is_not_run_under_a_false_name(
+    small: Path, tmp_path: Path, fields: dict[str, str]
+) -> None:
+    (cell,) = cells_of(["plain"], small)
+    other = replace(cell, identity=msgspec.structs.replace(cell.identity, **fields))
+    (ended,) = ends(run([other], tmp_path))
+    assert ended.status == "failed"
+    assert "planned with other code" in ended.reason

@@ -7,6 +7,8 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -201,3 +203,58 @@ def test_a_worker_without_this_project_is_named(grid: Grid, tmp_path: Path) -> N
     assert said.status == 2
     assert "cannot load this project" in said.err
     assert "pip install -e '.[dask]'" in said.err
+
+
+@pytest.mark.parametrize(
+    ("devices", "cluster", "kind", "opened"),
+    [
+        ("cpu", "cuda", "cpu", 0),
+        ("cuda", "cuda", "cuda", 0),
+        ("auto", "cuda", "cuda", 1),
+        ("auto", "cpu", "cpu", 1),
+    ],
+)
+def test_a_cluster_is_asked_for_its_kind_of_device_only_where_nobody_said_it(
+    monkeypatch: pytest.MonkeyPatch, devices: str, cluster: str, kind: str, opened: int
+) -> None:
+    from bench.commands.cluster import Machines, Remote
+    from bench.commands.places import Places
+    from bench.execution import cluster as package
+
+    asked, closed = [], []
+
+    @contextmanager
+    def pretend(address: str, *, device: str, **_: Any) -> Iterator[Any]:
+        asked.append(device)
+        yield SimpleNamespace(device=cluster)
+        closed.append(address)
+
+    monkeypatch.setattr(package, "open_cluster", pretend)
+    with Machines(
+        Remote("dask", "tcp://h:1", None), Places(devices, None, None, None, None, 1), 1
+    ) as machines:
+        assert machines.kind == kind
+        assert machines.kind == kind
+        assert machines.ready(needed=False)[0].slots == []
+        assert asked == ["auto"] * opened
+    assert len(closed) == opened
+
+
+def test_gpus_of_a_cluster_that_a_run_leaves_idle_are_mentioned(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from bench.commands.cluster import Machines, Remote
+    from bench.commands.places import Places
+    from bench.execution import cluster as package
+    from bench.execution.tasks import Slot
+
+    @contextmanager
+    def pretend(address: str, **_: Any) -> Iterator[Any]:
+        facts = SimpleNamespace(slots=lambda resource: 1)
+        yield SimpleNamespace(device="cpu", workers=[facts], slots=lambda _: [Slot("a/0", "cpu", 1)])
+
+    monkeypatch.setattr(package, "open_cluster", pretend)
+    monkeypatch.setattr(package, "cluster_executor", lambda *_, **__: None)
+    with Machines(Remote("dask", "tcp://h:1", None), Places("cpu", None, None, None, None, 1), 1) as machines:
+        assert machines.ready(needed=True)[0].device == "cpu"
+    assert "--devices cuda" in capsys.readouterr().err

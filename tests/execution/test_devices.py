@@ -162,6 +162,7 @@ def test_a_run_on_pretended_gpus_pins_each_cell_and_records_it(
     seen: dict[str, list[tuple[float, float]]] = {}
     for record in store.records():
         assert record.circumstances.device == "cuda:0"
+        assert record.identity.device == "cuda"
         assert "--devices cuda" in record.circumstances.command
         _, visible, device, begin, end = store.log(record.digest).splitlines()[0].split()
         assert device == "cuda:0"
@@ -171,6 +172,8 @@ def test_a_run_on_pretended_gpus_pins_each_cell_and_records_it(
         assert all(a[1] <= b[0] or b[1] <= a[0] for a, b in combinations(stays, 2))
     assert say(*words).status == 0
     assert asked == [True, True]  # a finished grid has no need of a long look at the machine
+    on_cpu = say(*words, "--devices", "cpu", "--dry-run")
+    assert "4 cells, 4 to run" in on_cpu.out  # what a GPU has done is no number of the CPU
     unknown = say(*words, "--devices", "cuda:7")
     assert (unknown.status, unknown.out) == (2, "")
     assert unknown.err == (
@@ -185,12 +188,14 @@ def test_a_run_on_pretended_gpus_pins_each_cell_and_records_it(
         (["--devices", "cuda", "--jobs", "2"], "--jobs is for the CPU; --jobs-per-device says"),
         (["--devices", "cuda", "--jobs", "0"], "name one of cuda:0, cuda:1, cuda:2, cuda:3 with --devices"),
         (["--devices", "auto", "--jobs", "0", "--max-memory", "1G"], "on one device"),
+        (["--devices", "auto,cpu"], "a run is either on the CPU or on GPUs"),
     ],
 )
 def test_what_contradicts_itself_on_gpus_is_one_sentence_and_status_2(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], sentence: str
 ) -> None:
     monkeypatch.setattr(module, "take_inventory", lambda *, gpus: FOUR)
+    monkeypatch.setattr(module, "glance", lambda words: FOUR)
     small = write_bundle(tmp_path / "small.npz")
     said = say(
         "run",
@@ -216,6 +221,40 @@ def test_one_gpu_can_be_used_in_this_process(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(module, "take_inventory", lambda *, gpus: FOUR)
     site = survey(Places("cuda:2", 0, None, None, None, 1), 1)
     assert (site.slots, site.device) == ([], "cuda:2")
+
+
+@pytest.mark.parametrize(
+    ("words", "possible", "found", "kind", "devices", "asked"),
+    [
+        ("cpu", FOUR, FOUR, "cpu", "cpu", 0),
+        ("cuda:1,cuda:0", FOUR, FOUR, "cuda", "cuda:1,cuda:0", 0),
+        ("cuda", NONE, NONE, "cuda", "cuda", 0),  # that there is none is found when it is needed
+        ("auto", NONE, FOUR, "cpu", "cpu", 0),
+        ("auto", FOUR, NONE, "cpu", "cpu", 1),
+        ("auto", FOUR, FOUR, "cuda", "cuda:0,cuda:1,cuda:2,cuda:3", 1),
+    ],
+)
+def test_the_kind_of_device_is_known_before_cells_are_planned(
+    monkeypatch: pytest.MonkeyPatch,
+    words: str,
+    possible: Inventory,
+    found: Inventory,
+    kind: str,
+    devices: str,
+    asked: int,
+) -> None:
+    from bench.commands.places import Places, resolve
+
+    looks = []
+    monkeypatch.setattr(module, "glance", lambda _: possible)
+
+    def look(*, gpus: bool) -> Inventory:
+        looks.append(gpus)
+        return found
+
+    monkeypatch.setattr(module, "take_inventory", look)
+    resolved = resolve(Places(words, None, None, None, None, 1))
+    assert (resolved.kind, resolved.places.devices, len(looks)) == (kind, devices, asked)
 
 
 def test_only_gpus_take_a_look_for_gpus() -> None:

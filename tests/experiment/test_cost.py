@@ -21,7 +21,7 @@ from tests.records import making
 
 
 def cell(**changes: Any) -> Cell:
-    return Cell(making.identity(**changes), "x")
+    return Cell(making.identity(**{"device": "cpu", **changes}), "x")
 
 
 def write(
@@ -52,6 +52,14 @@ def test_the_median_of_the_nearest_kin_counts(tmp_path: Path) -> None:
     write(store, 80.0, seed=9, profile="paper")
     write(store, 90.0, modalities=("image", "text", "audio"))
     assert expected(store, seed=4) == Expectation(2.0, None, "kin")
+
+
+def test_what_another_kind_of_device_took_teaches_nothing(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    write(store, 2.0, device="cuda", peak=1 << 30)
+    write(store, 3.0)  # of layout 1: its circumstances name the device
+    assert expected(store) == Expectation(3.0, None, "kin")
+    assert expected(store, device="cuda").seconds == 2.0
 
 
 def test_other_data_counts_in_proportion_to_its_training_rows(tmp_path: Path) -> None:

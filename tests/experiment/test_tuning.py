@@ -79,6 +79,20 @@ def test_a_failed_trial_says_why_and_cannot_win(bundle: Path) -> None:
     assert tunings_of([failed])[0].best is None
 
 
+@pytest.mark.parametrize("fields", [{"code": "sm 0"}, {"harness": "data 0"}, {"device": "cuda"}])
+def test_trials_of_other_code_or_another_device_are_not_averaged_with_these(
+    bundle: Path, fields: dict[str, str]
+) -> None:
+    (cell,) = cells_of(["sm"], bundle)
+    mine = Trial(
+        identity=cell.identity, changes={}, status="done", reason="", validation_map=0.5, seconds=1.0
+    )
+    other = structs.replace(mine, identity=structs.replace(mine.identity, **fields))
+    other = structs.replace(other, validation_map=0.9)
+    found = tunings_of([mine, other])
+    assert sorted(one.best.value or 0.0 for one in found if one.best is not None) == [0.5, 0.9]
+
+
 def test_trials_are_kept_and_not_run_again(bundle: Path, tmp_path: Path) -> None:
     (cell,) = cells_of(["sm"], bundle)
     wanted = [

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from bench.experiment.workplace import Workplace, command_for
@@ -95,12 +98,13 @@ def test_surroundings_are_told_where_they_are_not_the_usual(tmp_path: Path) -> N
         (cell,) = cells_of(["plain"], write_bundle(tmp_path / "a.npz"))
         usual = command_for(cell, Workplace(Path("data").resolve()))
         place = Workplace(tmp_path, "cuda:1", (str(FAULTS),), 2.5, trace_test=True, max_memory=3 << 29)
-        unusual = command_for(cell, place)
+        on_gpu = replace(cell, identity=msgspec.structs.replace(cell.identity, device="cuda"))
+        unusual = command_for(on_gpu, place)
     assert "--data " not in usual
     assert "--devices" not in usual
     words = shlex.split(unusual)[len(shlex.split(usual)) :]
     assert words == [
-        *("--plugin", str(FAULTS), "--data", str(tmp_path), "--devices", "cuda"),
+        *("--devices", "cuda", "--plugin", str(FAULTS), "--data", str(tmp_path)),
         *("--timeout", "2.5", "--max-memory", "1.5G", "--trace-test"),
     ]
 
@@ -113,3 +117,13 @@ def test_a_method_that_is_gone_tells_all_its_settings(grid: Grid) -> None:
         words = shlex.split(command_for(Cell(record.identity, "x.npz"), Workplace()))
     changed = {word.partition("=")[0] for word in words if word.startswith("plain.")}
     assert changed == {f"plain.{key}" for key in record.identity.settings}
+
+
+def test_the_command_names_what_the_request_changed_whatever_settings_files_say_later(
+    tmp_path: Path, edited_settings: Callable[[], None]
+) -> None:
+    (cell,) = cells_of(["sdml"], write_bundle(tmp_path / "a.npz"), epochs=2)
+    before = command_for(cell, Workplace())
+    edited_settings()
+    assert command_for(cell, Workplace()) == before
+    assert [word for word in shlex.split(before) if word.startswith("sdml.")] == ["sdml.epochs=2"]

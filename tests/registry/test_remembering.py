@@ -135,7 +135,9 @@ def test_a_catalogue_that_cannot_be_written_does_no_harm(
 def test_the_catalogue_lies_in_the_users_cache_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", os.sep + "home-of-nobody")
-    assert cache._path() == Path("/home-of-nobody/.cache/cross-modal-bench/catalogue.json")
+    assert cache.cache_file("catalogue.json") == Path(
+        "/home-of-nobody/.cache/cross-modal-bench/catalogue.json"
+    )
 
 
 def test_descriptions_survive_the_file_unchanged(home: Path, tmp_path: Path) -> None:

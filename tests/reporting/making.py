@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from bench.analysis import AVERAGE, Entry, Row, Table
+from bench.analysis.groups import Data
 
 IT, TI = ("image", "text"), ("text", "image")
 HOSTILE = r"a_b & 100% $x^2$ #1 {y} ~z\n <b>&amp;</b> |*c*| [d] `e`"
@@ -22,11 +23,11 @@ def row(label: str, *means: float | None, role: str = "baseline", pairing: str =
 
 
 def table(*rows: Row, **changes: Any) -> Table:
+    """Return a table; ``changes`` are fields of it or of its data."""
+    data = Data("real", "quick", "emoji", "0123456789abcdef", "cpu", "")
+    data = data._replace(**{key: changes.pop(key) for key in data._fields if key in changes})
     fields: dict[str, Any] = {
-        "dataset": "emoji",
-        "kind": "real",
-        "profile": "quick",
-        "fingerprint": "0123456789abcdef",
+        "data": data,
         "protocol": "map@all",
         "selection": "best",
         "columns": (IT, TI, AVERAGE),

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
+import msgspec
 import pytest
 
 from bench import registry
-from bench.records.schema import Record
+from bench.records.schema import MethodSnapshot, Record
 from bench.reporting.citations import bibliography, citations
+from tests.records import making
 
 
 def record(method: str, dataset: str) -> Record:
-    """Return what citations look at in a record."""
-    return cast("Record", SimpleNamespace(identity=SimpleNamespace(method=method, dataset=dataset)))
+    return making.record(method=method, dataset=dataset)
 
 
 def test_every_entry_of_the_references_is_whole() -> None:
@@ -47,6 +47,14 @@ def test_methods_come_in_the_order_of_tables_then_datasets_and_each_entry_once()
 def test_what_has_no_reference_is_named_in_a_comment_of_one_line() -> None:
     text = citations([record("gone", "my\nbundle")])
     assert text == "% gone: no reference known\n\n% my bundle: no reference known\n"
+
+
+def test_a_method_that_is_gone_is_cited_by_the_card_in_its_record() -> None:
+    card = {"name": "gone", "title": "G", "authors": "A", "year": 1, "venue": "V", "family": "F"}
+    citation = registry.method("drcl").card.citation
+    snapshot = MethodSnapshot(card={**card, "citation": citation}, usual={}, origins={})
+    text = citations([msgspec.structs.replace(record("gone", "my"), method=snapshot)])
+    assert text.startswith(bibliography()[citation])
 
 
 def test_no_records_cite_nothing() -> None:

@@ -73,7 +73,7 @@ def picture(label: str = HARD, **changes: Any) -> Picture:
         "title": "t",
         "caption": "c",
         "alt": f"alt {label}",
-        "data": Data("real", "paper", "one", "f" * 16),
+        "data": Data("real", "paper", "one", "f" * 16, "cpu", ""),
         "draw": partial(draw, label),
     }
     return Picture(**(fields | changes))

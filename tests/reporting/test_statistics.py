@@ -60,7 +60,10 @@ def test_a_mark_says_what_differs_and_whether_it_holds_over_seeds() -> None:
         "TORN": "b",
         "BETTER": "a",
     }
-    assert all(found[TI] == "" and found["average", ""] == "" for found in marks.values())
+    assert all(found[TI] == "" for found in marks.values())
+    assert {label: found["average", ""] for label, found in marks.items()} == {
+        label: found[IT] for label, found in marks.items()
+    }
     assert table.reference == "DRCL"
 
 
@@ -68,7 +71,7 @@ def test_marks_stand_in_every_form_of_a_table_and_are_explained() -> None:
     table = table_of(shelf_of())
     shown = markdown(sheet_of(table))
     assert "<sup>a</sup>" in shown
-    assert "differs from DRCL in this direction" in shown
+    assert "differs from DRCL in this column" in shown
     assert r"\textsuperscript{a}" in latex(sheet_of(table))
     rows = list(csv.DictReader(table_csv(table).splitlines()))
     assert {row["significance"] for row in rows if row["method"] == "better"} == {"a", ""}
@@ -88,12 +91,13 @@ def test_the_words_agree_with_the_numbers() -> None:
     shelf = shelf_of()
     (field,) = fields_of(shelf.records, NAMING, ["map@all"], "best", shelf.per_query)
     family = against_reference(field, "drcl")
-    first, second = findings(family)
+    first, second, average = findings(family)
     assert first == (
         "image→text: DRCL is below BETTER; different with these models, but not beyond what seeds vary, "
         "from TORN; not told apart from SAME."
     )
     assert second == "text→image: DRCL is not told apart from SAME, TORN, BETTER."
+    assert average == first.replace("image→text", "average")
     by_name = {(one.second, one.direction): verdict(one) for one in family.comparisons}
     assert "DRCL is below by 0." in by_name["BETTER", IT]
     assert "may not come back with other seeds" in by_name["TORN", IT]
@@ -127,7 +131,8 @@ def test_the_report_writes_a_page_and_files_with_the_same_bytes_in_any_order(tmp
         assert one.count(b"\n") > 1
     assert "critical difference" in page
     paired = list(csv.DictReader((tmp_path / "one/statistics/paired.csv").read_text().splitlines()))
-    assert len(paired) == 3 * 2 * 3
+    assert len(paired) == 3 * 3 * 3  # datasets, both directions and the average, other methods
+    assert sum(row["query"] == "average" for row in paired) == 9
     for row in paired:
         assert float(row["low"]) <= float(row["difference"]) <= float(row["high"])
         assert float(row["p"]) <= float(row["p_holm"])

@@ -146,7 +146,9 @@ def test_every_format_says_the_protocol_the_profile_the_data_and_whether_it_is_a
 def test_csv_has_every_property_of_a_number_in_a_column_of_its_own() -> None:
     found = table(row("A", 0.5, 0.25, 0.375, pairing="class-matched"), reference="DRCL")
     entries = {**found.rows[0].entries, IT: Entry(0.5, 0.125, 2, ("r",), mark="a")}
-    found = replace(found, kind="look-alike", rows=(replace(found.rows[0], entries=entries),))
+    found = replace(
+        found, data=found.data._replace(kind="look-alike"), rows=(replace(found.rows[0], entries=entries),)
+    )
     first, second, average = csv.DictReader(io.StringIO(table_csv(found)))
     assert first == {
         "dataset": "emoji",
@@ -154,8 +156,11 @@ def test_csv_has_every_property_of_a_number_in_a_column_of_its_own() -> None:
         "profile": "quick",
         "protocol": "map@all",
         "fingerprint": "0123456789abcdef",
+        "device": "cpu",
+        "harness": "",
         "selection": "best",
         "method": "method",
+        "code": "",
         "label": "A",
         "pairing": "class-matched",
         "query": "image",
@@ -166,6 +171,7 @@ def test_csv_has_every_property_of_a_number_in_a_column_of_its_own() -> None:
         "significance": "a",
         "reference": "DRCL",
         "reason": "",
+        "zero_rows": "",
         "records": "r",
     }
     assert (second["significance"], second["reference"]) == ("", "")

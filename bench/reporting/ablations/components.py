@@ -12,12 +12,12 @@ from bench.analysis.ablations import Ablation, Component
 from bench.analysis.excerpts import Spread
 from bench.analysis.groups import Data
 from bench.analysis.marks import HOLDS, MODELS_ONLY, mark_of
-from bench.analysis.naming import Naming, is_usual
+from bench.analysis.naming import Naming
 from bench.analysis.paired import ALPHA
 from bench.analysis.tables import AVERAGE, Direction, Row
 from bench.reporting.tables.arranging import cell_of, top_two
 from bench.reporting.tables.sheet import Cell, Column, Line, Sheet
-from bench.reporting.text import data_name, file_stem
+from bench.reporting.text import data_name, file_stem, made_by_stem
 
 FEW = 2
 """Directions up to which a table shows every one beside the average."""
@@ -39,7 +39,7 @@ def component_sheet(ablation: Ablation, naming: Naming) -> Sheet:
         cells = (*_numbers(one.row, one, shown, tops), *counts, _seeds(one.row))
         lines.append(Line(one.variant, (Cell(changes_in_words(one.changes)), *cells)))
     return Sheet(
-        name=stem("components", ablation, naming),
+        name=stem("components", ablation),
         caption=f"{ablation.label}, its components — {_about(ablation)}",
         corner="Variant",
         columns=(
@@ -52,7 +52,7 @@ def component_sheet(ablation: Ablation, naming: Naming) -> Sheet:
     )
 
 
-def choice_sheet(ablation: Ablation, naming: Naming) -> Sheet | None:
+def choice_sheet(ablation: Ablation) -> Sheet | None:
     """Return what each fixed choice of a modality gives against the method's own; None without any."""
     if not ablation.choices:
         return None
@@ -72,7 +72,7 @@ def choice_sheet(ablation: Ablation, naming: Naming) -> Sheet | None:
         )
         lines.append(Line(one.modality, cells))
     return Sheet(
-        name=stem("choices", ablation, naming),
+        name=stem("choices", ablation),
         caption=f"{ablation.label}, one modality against its own choice — {_about(ablation)}",
         corner=setting,
         columns=(Column("quality S_k"), Column("chosen"), *_columns(shown)),
@@ -149,7 +149,11 @@ def _difference(component: Component, column: Direction) -> Cell:
 
 
 def _told_apart(component: Component) -> list[Cell]:
-    found = [one.comparison for one in component.differences.values() if one.comparison is not None]
+    found = [
+        one.comparison
+        for direction, one in component.differences.items()
+        if one.comparison is not None and direction != AVERAGE
+    ]
     if not found:
         return [Cell("not tested", missing=True)] * 2
     holding = [one.difference for one in found if one.holds]
@@ -176,16 +180,12 @@ def _notes(ablation: Ablation, naming: Naming) -> Iterator[str]:
         + (f" All {len(ablation.columns) - 1} directions: components.csv." if _wide(ablation) else "")
     )
     if any(one.comparison for part in ablation.components for one in part.differences.values()):
-        significant = (
-            f"randomization test over queries, p ≤ {ALPHA} after Holm over the variants of a direction"
-        )
+        significant = f"randomization test over queries, p ≤ {ALPHA} after Holm over the variants of a column"
         yield (
-            f"below, above: in how many directions the difference is significant ({significant}) and its "
-            "95 % interval over seeds and queries leaves zero out."
-            if _wide(ablation)
-            else f"{HOLDS}: the difference is significant ({significant}), and its 95 % interval over seeds "
+            f"{HOLDS}: the difference is significant ({significant}), and its 95 % interval over seeds "
             f"and queries leaves zero out; {MODELS_ONLY}: these trained models differ, but the interval "
-            "holds zero. Averages are not tested."
+            "holds zero."
+            + (f" below, above: in how many directions it is {HOLDS}." if _wide(ablation) else "")
         )
     if any(one.spread.seeds == 1 for part in ablation.components for one in part.differences.values()):
         yield (
@@ -211,19 +211,12 @@ def _about(ablation: Ablation) -> str:
     return f"{data_name(ablation.data)}, {ablation.protocol}, selection {ablation.selection}"
 
 
-def stem(what: str, ablation: Ablation, naming: Naming) -> str:
-    """Return the name of files about an ablation, without an ending; unlike any other's.
-
-    Args:
-        what: of it they show.
-        ablation: which.
-        naming: knows whether the method is as it is usually set.
-    """
+def stem(what: str, ablation: Ablation) -> str:
+    """Return the name of files that show ``what`` of an ablation, without an ending; unlike any other's."""
     data, label = ablation.data, ablation.label
-    usual = is_usual(label, ablation.method, naming)
     return file_stem(
         *(what, ablation.method, data.dataset, data.kind, data.profile, ablation.protocol),
-        *(ablation.selection, data.fingerprint[:8]),
+        *(ablation.selection, data.fingerprint[:8], *made_by_stem(data.device, data.harness)),
         # Two labels may be spelled alike in the name of a file.
-        *([] if usual else [hashlib.sha256(label.encode()).hexdigest()[:6]]),
+        *([] if ablation.usual else [hashlib.sha256(label.encode()).hexdigest()[:6]]),
     )

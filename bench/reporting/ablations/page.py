@@ -22,7 +22,7 @@ _HEADINGS = ("Components", "Choices among modalities", "Settings")
 
 def ablation_sheets(material: Material) -> dict[str, list[Sheet]]:
     """Return all tables under their headings; tables of settings are of the first protocol alone."""
-    chosen = [choice_sheet(one, material.naming) for one in material.ablations]
+    chosen = [choice_sheet(one) for one in material.ablations]
     first = [one for one in material.sensitivities if one.protocol == material.protocols[0]]
     sheets = (
         [component_sheet(one, material.naming) for one in material.ablations],

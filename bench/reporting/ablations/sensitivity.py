@@ -11,7 +11,7 @@ from bench.analysis.tables import AVERAGE
 from bench.reporting.ablations.components import FEW, in_words
 from bench.reporting.tables.arranging import cell_of, top_two
 from bench.reporting.tables.sheet import Cell, Column, Line, Sheet
-from bench.reporting.text import data_name, file_stem
+from bench.reporting.text import data_name, file_stem, made_by_stem
 
 USUAL = "u"
 USUAL_NOTE = f"{USUAL}: the usual settings."
@@ -30,7 +30,8 @@ def stem(sensitivity: Sensitivity) -> str:
     mark = hashlib.sha256(repr((sensitivity.title, sensitivity.settings)).encode()).hexdigest()[:6]
     return file_stem(
         *("sensitivity", sensitivity.method, *sensitivity.settings, data.dataset, data.kind, data.profile),
-        *(sensitivity.protocol, sensitivity.selection, data.fingerprint[:8], mark),
+        *(sensitivity.protocol, sensitivity.selection, data.fingerprint[:8]),
+        *(*made_by_stem(data.device, data.harness), mark),
     )
 
 

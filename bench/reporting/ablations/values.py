@@ -10,9 +10,12 @@ from bench.analysis.excerpts import Spread
 from bench.analysis.marks import mark_of
 from bench.analysis.sensitivity import Sensitivity
 from bench.analysis.tables import AVERAGE, Row
-from bench.reporting.tables.values import csv_of
+from bench.reporting.tables.values import csv_of, data_values
 
-_TABLE = ("dataset", "data_kind", "profile", "fingerprint", "protocol", "selection", "method", "label")
+_TABLE = (
+    *("dataset", "data_kind", "profile", "fingerprint", "device", "harness"),
+    *("protocol", "selection", "method", "label"),
+)
 COMPONENTS = (
     *(*_TABLE, "variant", "changes", "query", "gallery", "mean", "deviation", "seeds"),
     *("difference", "difference_deviation", "shared_seeds"),
@@ -94,8 +97,7 @@ def _points(sensitivity: Sensitivity) -> Iterator[tuple[object, ...]]:
 
 
 def _head(one: Ablation | Sensitivity) -> tuple[object, ...]:
-    data = one.data
-    return data.dataset, data.kind, data.profile, data.fingerprint, one.protocol, one.selection
+    return *data_values(one.data), one.protocol, one.selection
 
 
 def _numbers(row: Row, column: tuple[str, str]) -> tuple[object, ...]:

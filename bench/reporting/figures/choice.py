@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Protocol, TypeVar
 
-from bench.analysis.naming import Naming, is_usual
+from bench.analysis.naming import Naming
 
 
 class Named(Protocol):
@@ -19,6 +19,10 @@ class Named(Protocol):
     @property
     def label(self) -> str:
         """Return the method as the tables print it."""
+
+    @property
+    def usual(self) -> bool:
+        """Return whether it is the method itself with its usual settings, and the last such row."""
 
 
 Some = TypeVar("Some", bound=Named)
@@ -38,7 +42,7 @@ def one_each(rows: Iterable[Some], naming: Naming, *, reference_points: bool = T
     for row in rows:
         if naming.role(row.method) == "reference" and not reference_points:
             continue
-        if row.method not in chosen or (_usual(row, naming) and not _usual(chosen[row.method], naming)):
+        if row.method not in chosen or (row.usual and not chosen[row.method].usual):
             chosen[row.method] = row
     return list(chosen.values())
 
@@ -50,15 +54,11 @@ def names_of(rows: Sequence[Named], naming: Naming) -> list[str]:
     for row in rows:
         title = naming.title(row.method)
         name = title if titles[title] == 1 else f"{title} ({row.method})"
-        names.append(name if _usual(row, naming) else f"{name}*")
+        names.append(name if row.usual else f"{name}*")
     return names
 
 
-def remark(rows: Sequence[Named], naming: Naming) -> str:
+def remark(rows: Sequence[Named]) -> str:
     """Return the sentence for a caption that explains the star of `names_of`; empty without one."""
-    starred = any(not _usual(row, naming) for row in rows)
+    starred = any(not row.usual for row in rows)
     return " *: with other settings than usual, or an ablation; see the tables." if starred else ""
-
-
-def _usual(row: Named, naming: Naming) -> bool:
-    return is_usual(row.label, row.method, naming)

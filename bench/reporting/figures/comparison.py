@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from bench.analysis.cells import AVERAGE, name_of
 from bench.analysis.intervals import LEVEL
 from bench.analysis.paired import ALPHA, Comparison, Family
 from bench.analysis.queries import Direction
@@ -53,15 +54,9 @@ def pictures(material: Material) -> list[Picture]:
 
 def _directions(comparisons: Sequence[Comparison], family: Family, material: Material) -> list[Direction]:
     """Return the directions that were compared, in the order of the table."""
-    data = family.field.data
-    key = (data.kind, data.profile, data.dataset, data.fingerprint)
-    columns = [
-        table.columns
-        for table in material.plain_tables
-        if (table.kind, table.profile, table.dataset, table.fingerprint) == key
-    ]
+    directions = next(table.directions for table in material.plain_tables if table.data == family.field.data)
     compared = {one.direction for one in comparisons}
-    return [direction for direction in columns[0] if direction in compared]
+    return [direction for direction in directions if direction in compared]
 
 
 def _picture(family: Family, material: Material) -> Picture | None:
@@ -69,7 +64,7 @@ def _picture(family: Family, material: Material) -> Picture | None:
     members = one_each(field.members, naming, reference_points=False)
     names = dict(zip([member.label for member in members], names_of(members, naming), strict=True))
     reference = names.pop(family.reference, family.reference)
-    comparisons = [one for one in family.comparisons if one.second in names]
+    comparisons = [one for one in family.comparisons if one.second in names and one.direction != AVERAGE]
     if not comparisons:
         return None
     directions = _directions(comparisons, family, material)
@@ -82,7 +77,7 @@ def _picture(family: Family, material: Material) -> Picture | None:
         caption=(
             f"{data_name(field.data)}. {field.protocol} of {reference} minus that of each other method on "
             f"the same queries{', ' if few else '. '}{_DOTS if few else _CELLS}. Selection "
-            f"{field.selection}; {_seeds(comparisons)}.{remark(members, naming)}"
+            f"{field.selection}; {_seeds(comparisons)}.{remark(members)}"
         ),
         alt=(
             f"Of {len(comparisons)} differences between {reference} and another method, {sum(held)} hold "
@@ -105,7 +100,7 @@ def _draw_grid(comparisons: list[Comparison], names: dict[str, str], directions:
     found = {(one.second, one.direction): one for one in comparisons}
     most = max((abs(one.difference) for one in comparisons if one.holds), default=1.0)
     cells = [[_cell(found.get((other, direction)), most) for direction in directions] for other in names]
-    return draw_heat(Heat(list(names.values()), [("", _arrow(one)) for one in directions], cells))
+    return draw_heat(Heat(list(names.values()), [("", name_of(one)) for one in directions], cells))
 
 
 def _cell(one: Comparison | None, most: float) -> Cell:
@@ -125,7 +120,7 @@ def _draw_dots(
         found = [own.get(label) for label in names]
         _dots(axis, found, limits)
         room = axis.get_position().width * figure.get_figwidth()
-        axis.set_title(fitted(_arrow(direction), room), loc="left", pad=3)
+        axis.set_title(fitted(name_of(direction), room), loc="left", pad=3)
         axis.set_xlabel(f"{fitted(reference, 0.6)} minus the other", labelpad=2, fontsize=BODY)
         if len(directions) <= _NUMBERED:
             _numbers(axis, found)
@@ -204,10 +199,6 @@ def _numbers(axis: Axes, found: Sequence[Comparison | None]) -> None:
                 fontweight="bold" if one.holds else "normal",
                 color=INK if one.differs else MUTED,
             )
-
-
-def _arrow(direction: Direction) -> str:
-    return f"{direction[0]}→{direction[1]}"
 
 
 def _signed(number: float) -> str:

@@ -57,7 +57,7 @@ def pictures(material: Material) -> list[Picture]:
         known = any(one.row.entries[AVERAGE].mean is not None for one in others)
         if known and ablation.protocol == material.protocols[0]:
             way = look(ablation.method, material.naming)
-            found.append(_picture(ablation, others, way, stem("components", ablation, material.naming)))
+            found.append(_picture(ablation, others, way, stem("components", ablation)))
     return found
 
 

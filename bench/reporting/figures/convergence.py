@@ -49,7 +49,7 @@ def _picture(data: Data, curves: list[Curve], material: Material) -> Picture:
             f"{data_name(data)}. Coloured, left axis: validation mAP@all, mean over cells; the marker is its "
             "highest point. Dashed: training loss, each from its own lowest value at the panel's bottom to "
             f"its own highest at the top, as losses of different methods have no common scale.{behind} "
-            f"Epochs in percent of each method's own number.{remark(curves, material.naming)}"
+            f"Epochs in percent of each method's own number.{remark(curves)}"
         ),
         alt=f"Curves of validation mAP and training loss of {len(curves)} methods; {state}.",
         data=data,

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from bench.analysis.groups import Data
 from bench.analysis.tables import Table
 from bench.analysis.tradeoff import Price, front, price_of
 from bench.reporting.figures.choice import names_of, one_each, remark
@@ -70,7 +69,7 @@ def _kinds(prices: Sequence[Price]) -> list[_Cost]:
 
 
 def _picture(table: Table, prices: list[Price], kinds: list[_Cost], material: Material) -> Picture:
-    data = Data(table.kind, table.profile, table.dataset, table.fingerprint)
+    data = table.data
     names = names_of(prices, material.naming)
     fronts = "; ".join(f"{kind.name}: {', '.join(_best(kind, prices, names))}" for kind in kinds)
     return Picture(
@@ -83,7 +82,7 @@ def _picture(table: Table, prices: list[Price], kinds: list[_Cost], material: Ma
             "split (for all directions, median over seeds), and the worker's peak memory, libraries "
             "included; logarithmic. Stepped line: no other method is both cheaper and better. Reference "
             "points, such as chance, are left out. Seconds are of "
-            f"the recorded runs, of whatever ran beside them.{remark(prices, material.naming)}"
+            f"the recorded runs, of whatever ran beside them.{remark(prices)}"
         ),
         alt=f"Scatter plots of {len(prices)} methods. None is both cheaper and better than these: {fronts}.",
         data=data,

@@ -17,7 +17,7 @@ from bench.reporting.figures.lettering import BODY, SMALL, fitted_apart, widest
 from bench.reporting.figures.picture import Picture
 from bench.reporting.figures.style import GREY, INK, NAME, TWO_COLUMNS, Look, blank, look, warn
 from bench.reporting.material import Material
-from bench.reporting.text import file_stem
+from bench.reporting.text import file_stem, made_by, made_by_stem
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -50,13 +50,17 @@ def _picture(standing: Standing, material: Material) -> Picture:
     order = np.argsort(standing.average_ranks, kind="stable")
     ranked = ", ".join(f"{block.methods[place]} {standing.average_ranks[place]:.2f}" for place in order)
     return Picture(
-        stem=file_stem("critical", block.kind, block.profile, block.protocol, block.selection),
+        stem=file_stem(
+            *("critical", block.kind, block.profile, block.protocol, block.selection),
+            *made_by_stem(block.about.device, block.about.harness),
+        ),
         section="Ranks over datasets",
         title=f"Average ranks over {len(block.datasets)} datasets: {block.profile} profile{unlike}",
         caption=(
             f"Average ranks by {block.protocol} over {', '.join(block.datasets)}{unlike}; {block.profile} "
-            f"profile, selection {block.selection}; 1 is best. Bars join methods that Nemenyi's test does "
-            f"not tell apart at the level {ALPHA} (critical difference {standing.critical_difference:.2f})."
+            f"profile, selection {block.selection}, {made_by(block.about.device, block.about.harness)}; 1 is "
+            f"best. Bars join methods that Nemenyi's test does not tell apart at the level {ALPHA} "
+            f"(critical difference {standing.critical_difference:.2f})."
         ),
         alt=f"Average ranks: {ranked}.",
         data=None,
@@ -65,8 +69,7 @@ def _picture(standing: Standing, material: Material) -> Picture:
 
 
 def _looks(standing: Standing, material: Material) -> list[Look]:
-    methods = {row.label: row.method for table in material.plain_tables for row in table.rows}
-    return [look(methods[label], material.naming) for label in standing.block.methods]
+    return [look(name, material.naming) for name in standing.block.names]
 
 
 def _draw(standing: Standing, looks: list[Look]) -> Figure:

@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.analysis.curves import CurvedRow, MeanCurves, curved_rows
-from bench.analysis.groups import Data
 from bench.analysis.tables import AVERAGE, Direction, Table
 from bench.reporting.figures.choice import one_each
 from bench.reporting.figures.lettering import apart, shortened
@@ -44,7 +43,7 @@ def pictures(material: Material) -> list[Picture]:
 
 
 def _picture(table: Table, rows: list[CurvedRow], without: Sequence[str], material: Material) -> Picture:
-    data = Data(table.kind, table.profile, table.dataset, table.fingerprint)
+    data = table.data
     single = [direction for direction in table.columns if direction != AVERAGE]
     directions = single if len(single) <= _APART else [AVERAGE]
     over = "" if directions is single else f", mean over {len(single)} directions"

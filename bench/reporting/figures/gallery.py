@@ -8,7 +8,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from bench.analysis.galleries import Item, Query, Result, Wall, walls_of
-from bench.analysis.groups import Data
 from bench.analysis.tables import Table
 from bench.reporting.figures.choice import one_each
 from bench.reporting.figures.lettering import SMALL, fitted, literal
@@ -60,7 +59,7 @@ def pictures(material: Material) -> list[Picture]:
 
 
 def _picture(table: Table, wall: Wall) -> Picture:
-    data = Data(table.kind, table.profile, table.dataset, table.fingerprint)
+    data = table.data
     queries = wall.queries[:_MOST]
     right = sum(result.right for query in queries for result in query.results)
     shown = sum(len(query.results) for query in queries)

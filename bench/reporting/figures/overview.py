@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from bench.analysis.across import one_version_each
-from bench.analysis.groups import Data
+from bench.analysis.across import Across, across_of, one_version_each
+from bench.analysis.cells import name_of
 from bench.analysis.naming import Naming
 from bench.analysis.tables import AVERAGE, Direction, Row, Table
 from bench.reporting.figures.choice import names_of, one_each, remark
@@ -16,7 +16,7 @@ from bench.reporting.figures.heat import Cell, Heat, draw_heat
 from bench.reporting.figures.picture import Picture
 from bench.reporting.figures.style import warn
 from bench.reporting.material import Material
-from bench.reporting.text import data_name, file_stem, stem_of
+from bench.reporting.text import data_name, file_stem, made_by, made_by_stem, stem_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -48,9 +48,9 @@ class _Column(NamedTuple):
 def pictures(material: Material) -> list[Picture]:
     """Return a grid per kind and profile with several datasets, and one per data of many directions."""
     chosen = [table for table in material.plain_tables if table.protocol == material.protocols[0]]
-    groups: dict[tuple[str, str], list[Table]] = defaultdict(list)
+    groups: dict[Across, list[Table]] = defaultdict(list)
     for table in chosen:
-        groups[table.kind, table.profile].append(table)
+        groups[across_of(table)].append(table)
     found = []
     for members in groups.values():
         tables, omitted = one_version_each(members)
@@ -66,12 +66,16 @@ def _of_datasets(tables: Sequence[Table], omitted: Sequence[str], material: Mate
     columns = _columns_of_datasets(tables, material.naming)
     heat, remarks = _grid(columns, material.naming)
     return Picture(
-        stem=file_stem("overview", first.kind, first.profile, first.protocol, first.selection),
+        stem=file_stem(
+            *("overview", first.kind, first.profile, first.protocol, first.selection),
+            *made_by_stem(first.data.device, first.data.harness),
+        ),
         section="mAP",
         title=f"All methods on {len(tables)} datasets: {first.profile} profile{unlike}",
         caption=(
             f"{first.protocol} of {', '.join(table.dataset for table in tables)}{unlike}; {first.profile} "
-            f"profile, selection {first.selection}, mean over seeds. {_SHADES}{left_out}{remarks}"
+            f"profile, selection {first.selection}, {made_by(first.data.device, first.data.harness)}; mean "
+            f"over seeds. {_SHADES}{left_out}{remarks}"
         ),
         alt=f"Grid of mAP. Highest averages: {_highest(columns, heat)}.",
         data=None,
@@ -80,9 +84,9 @@ def _of_datasets(tables: Sequence[Table], omitted: Sequence[str], material: Mate
 
 
 def _of_directions(table: Table, material: Material) -> Picture:
-    data = Data(table.kind, table.profile, table.dataset, table.fingerprint)
+    data = table.data
     rows = _rows(table, material.naming)
-    columns = [_Column(("", _arrow(direction)), direction, rows) for direction in table.columns]
+    columns = [_Column(("", name_of(direction)), direction, rows) for direction in table.columns]
     heat, remarks = _grid(columns, material.naming)
     return Picture(
         stem=f"directions_{stem_of(data)}",
@@ -105,7 +109,7 @@ def _columns_of_datasets(tables: Sequence[Table], naming: Naming) -> list[_Colum
     for table in tables:
         rows = _rows(table, naming)
         if len(table.columns) == _PAIR and width <= _MOST:
-            columns += [_Column((table.dataset, _arrow(one)), one, rows) for one in table.columns]
+            columns += [_Column((table.dataset, name_of(one)), one, rows) for one in table.columns]
         else:
             columns.append(_Column(("", f"{table.dataset} average"), AVERAGE, rows))
     return columns
@@ -125,7 +129,7 @@ def _grid(columns: Sequence[_Column], naming: Naming) -> tuple[Heat, str]:
     ]
     cells = zip(*(_cells(methods, column) for column in columns), strict=True)
     heads = [column.head for column in columns]
-    return Heat(names_of(shown, naming), heads, list(cells)), remark(shown, naming)
+    return Heat(names_of(shown, naming), heads, list(cells)), remark(shown)
 
 
 def _cells(methods: Sequence[str], column: _Column) -> list[Cell]:
@@ -159,10 +163,6 @@ def _draw(heat: Heat, kind: str, profile: str) -> Figure:
     figure = draw_heat(heat)
     warn(figure, kind, profile)
     return figure
-
-
-def _arrow(direction: Direction) -> str:
-    return "average" if direction == AVERAGE else f"{direction[0]}→{direction[1]}"
 
 
 def _number(mean: float) -> str:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.analysis.groups import Data
 from bench.analysis.spaces import Shown, chosen_spaces
 from bench.analysis.tables import Table
 from bench.reporting.figures.choice import one_each
@@ -47,7 +46,7 @@ def pictures(material: Material) -> list[Picture]:
 
 
 def _picture(table: Table, shown: Sequence[Shown]) -> Picture:
-    data = Data(table.kind, table.profile, table.dataset, table.fingerprint)
+    data = table.data
     first = shown[0].space
     points = sum(map(len, first.rows.values()))
     classes = len(_classes(shown))

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from bench import registry
 from bench.analysis.costs import Cost, costs_of
+from bench.analysis.groups import data_of
+from bench.analysis.naming import cards_of
 from bench.contract import MethodCard
 from bench.records.schema import Record
 from bench.reporting.material import Material
 from bench.reporting.page.exhibits import Exhibit, about_data, number, plain_sheet
-from bench.reporting.page.records import data_of, name_of
+from bench.reporting.page.records import name_of
 from bench.reporting.page.section import Part, Section
 from bench.reporting.tables import Cell, Line
 from bench.reporting.text import data_name, stem_of
@@ -41,8 +42,8 @@ def costs(material: Material) -> Section:
 def methods(material: Material) -> Section:
     """Return the section of what the methods are, by their cards."""
     present = {record.identity.method for record in material.records}
-    found = registry.registered().methods
-    cards = [found[name].card for name in sorted(present & found.keys(), key=material.naming.order)]
+    found = cards_of(material.records)
+    cards = [found[name] for name in sorted(present & found.keys(), key=material.naming.order)]
     headings = ("Method", "Authors", "Venue", "Year", "Family", "Role", "Pairs")
     exhibit = Exhibit(
         plain_sheet("method-cards", headings, map(_card, cards), "Methods"),
@@ -58,7 +59,7 @@ def methods(material: Material) -> Section:
 
 
 def without_result(material: Material) -> Section:
-    """Return the section of what failed, was refused or skipped, and of records that cannot be read."""
+    """Return the section of what failed, was refused or skipped, and of records that are damaged or stale."""
     failed = [record for record in material.records if record.failure is not None]
     failed.sort(key=lambda record: (record.identity.title, record.digest))
     headings = ("Method", "Status", "Dataset", "Modalities", "Seed", "Reason")
@@ -74,6 +75,7 @@ def without_result(material: Material) -> Section:
     parts = [
         Part(exhibits=[exhibit] if failed else ()),
         Part("Records left out", said=damaged) if damaged else Part(),
+        Part("Records of other code", said=[*material.stale]) if material.stale else Part(),
     ]
     return Section("failures", "Cells without a result", [part for part in parts if not part.empty])
 

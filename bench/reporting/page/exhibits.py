@@ -7,8 +7,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple
 
+from bench.analysis.across import Across
 from bench.analysis.groups import Data
 from bench.reporting.tables import Cell, Column, Line, Sheet
+from bench.reporting.text import made_by
 
 _COUNT: Final = re.compile(r"\d{1,4}(-\d{1,4})?")
 """Such as seeds: ``5`` or ``3-5``."""
@@ -28,6 +30,7 @@ class About(NamedTuple):
         profile: ``quick`` or ``paper``.
         protocol: id of the evaluation rule.
         fingerprint: digest of the data.
+        made: device and versions, in words.
     """
 
     dataset: str = ""
@@ -35,11 +38,13 @@ class About(NamedTuple):
     profile: str = ""
     protocol: str = ""
     fingerprint: str = ""
+    made: str = ""
 
     @property
     def attributes(self) -> list[tuple[str, str]]:
         """Return what the page can be narrowed down by: names and values, without empty ones."""
-        return [item for item in self._asdict().items() if item[1] and item[0] != "fingerprint"]
+        shown_only = ("fingerprint", "made")
+        return [item for item in self._asdict().items() if item[1] and item[0] not in shown_only]
 
 
 NOTHING: Final = About()
@@ -115,7 +120,13 @@ def about_data(data: Data | None, protocol: str = "") -> About:
     """Return what is said of data, under a protocol if there is only one."""
     if data is None:
         return About(protocol=protocol)
-    return About(data.dataset, data.kind, data.profile, protocol, data.fingerprint)
+    made = made_by(data.device, data.harness)
+    return About(data.dataset, data.kind, data.profile, protocol, data.fingerprint, made)
+
+
+def about_across(about: Across) -> About:
+    """Return what is said of something over several datasets."""
+    return About("", about.kind, about.profile, about.protocol, made=made_by(about.device, about.harness))
 
 
 def plain_sheet(name: str, headings: Sequence[str], lines: Iterable[Line], caption: str) -> Sheet:

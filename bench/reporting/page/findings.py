@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import math
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from bench.analysis.across import Block
 from bench.analysis.groups import Data
+from bench.analysis.queries import Field
 from bench.analysis.tables import AVERAGE, Direction, Table
 from bench.reporting.material import Material
-from bench.reporting.page.exhibits import About, Exhibit, about_data, plain_sheet
-from bench.reporting.page.results import data_of_table
+from bench.reporting.page.exhibits import Exhibit, about_across, about_data, plain_sheet
 from bench.reporting.page.section import Part, Section
 from bench.reporting.statistics import (
     ACROSS_NOTE,
@@ -21,7 +22,7 @@ from bench.reporting.statistics import (
     paired_passages,
 )
 from bench.reporting.tables import Cell, Line
-from bench.reporting.text import file_stem, stem_of
+from bench.reporting.text import file_stem, made_by_stem, stem_of
 
 _Sources = Mapping[tuple[Data, str, str, Direction], tuple[str, ...]]
 """Digests behind a number, by data, protocol, label and direction."""
@@ -39,7 +40,7 @@ def statistics(material: Material) -> Section:
 
 def _sources(tables: Iterable[Table]) -> _Sources:
     return {
-        (data_of_table(table), table.protocol, row.label, direction): entry.records
+        (table.data, table.protocol, row.label, direction): entry.records
         for table in tables
         for row in table.rows
         for direction, entry in row.entries.items()
@@ -49,15 +50,17 @@ def _sources(tables: Iterable[Table]) -> _Sources:
 def _exhibit(passage: Passage, sources: _Sources, first: str) -> Exhibit:
     about = passage.about
     if isinstance(about, Block):
-        name = file_stem("across", about.kind, about.profile, about.protocol)
-        tested = About("", about.kind, about.profile, about.protocol)
+        name = file_stem(
+            *("across", about.kind, about.profile, about.protocol),
+            *made_by_stem(about.about.device, about.about.harness),
+        )
+        tested = about_across(about.about)
         title = about.datasets[0] if len(about.datasets) == 1 else f"{len(about.datasets)} datasets"
-        datas = list(dict.fromkeys(data for data, protocol, *_ in sources if _fits(data, protocol, about)))
     else:
         name = f"paired_{stem_of(about.data)}_{file_stem(about.protocol)}"
-        tested, datas = about_data(about.data, about.protocol), [about.data]
+        tested = about_data(about.data, about.protocol)
         title = about.data.dataset
-    lines = [_line(finding, datas, tested.protocol, sources) for finding in passage.findings]
+    lines = [_line(finding, about, sources) for finding in passage.findings]
     sheet = plain_sheet(name, passage.headings or ("",), lines, passage.title)
     return Exhibit(
         replace(sheet, notes=passage.closing),
@@ -69,25 +72,21 @@ def _exhibit(passage: Passage, sources: _Sources, first: str) -> Exhibit:
     )
 
 
-def _fits(data: Data, protocol: str, block: Block) -> bool:
-    same = (data.kind, data.profile, protocol) == (block.kind, block.profile, block.protocol)
-    return same and data.dataset in block.datasets
+def _line(finding: Finding, about: Field | Block, sources: _Sources) -> Line:
+    records = tuple(dict.fromkeys(_behind(finding, about, sources)))
+    cells = tuple(map(_cell, finding.cells, finding.numbers, [records] * len(finding.cells)))
+    return Line(finding.cells[0], cells[1:])
 
 
-def _line(finding: Finding, datas: Sequence[Data], protocol: str, sources: _Sources) -> Line:
-    records = tuple(dict.fromkeys(_behind(finding, datas, protocol, sources)))
-    first, *others = finding.cells
-    return Line(first, tuple(_cell(text, records) for text in others))
+def _behind(finding: Finding, about: Field | Block, sources: _Sources) -> Iterator[str]:
+    for label in finding.labels:
+        if isinstance(about, Block):
+            yield from about.records[about.methods.index(label)]
+        else:
+            yield from sources.get((about.data, about.protocol, label, finding.direction or AVERAGE), ())
 
 
-def _behind(finding: Finding, datas: Sequence[Data], protocol: str, sources: _Sources) -> Iterator[str]:
-    for data in datas:
-        for label in finding.labels:
-            yield from sources.get((data, protocol, label, finding.direction or AVERAGE), ())
-
-
-def _cell(text: str, records: tuple[str, ...]) -> Cell:
-    try:
-        return Cell(text, number=float(text), records=records)
-    except ValueError:  # words, or an interval
-        return Cell(text, records=records if " to " in text else ())
+def _cell(text: str, number: float | None, records: tuple[str, ...]) -> Cell:
+    """Return a cell that leads to its records where it is a number, or an interval."""
+    finite = number is not None and math.isfinite(number)
+    return Cell(text, number=number if finite else None, records=records if finite or " to " in text else ())

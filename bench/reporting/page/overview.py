@@ -6,12 +6,14 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from bench.analysis.groups import Data, by_data
+from bench.analysis.groups import by_data
 from bench.analysis.tables import AVERAGE, Entry, Table
+from bench.analysis.versions import EARLIER
 from bench.records.schema import Record
 from bench.reporting.material import Material
 from bench.reporting.page.exhibits import Exhibit, about_data, number, plain_sheet
 from bench.reporting.tables import Cell, Line
+from bench.reporting.text import made_by
 
 _LEADERS = 3
 
@@ -61,6 +63,9 @@ def _counts(material: Material) -> Iterable[tuple[str, str]]:
             yield f"{kinds[kind]}", _plural(word, kinds[kind])
     seeds = {record.identity.seed for record in records}
     yield f"{len(seeds)}", _plural("seed", len(seeds))
+    harnesses = {data.harness for data in by_data(records)}
+    if len(harnesses) > 1:
+        yield f"{len(harnesses)}", "versions of the harness, which share no table"
 
 
 def _warnings(material: Material) -> Iterable[str]:
@@ -87,7 +92,7 @@ def _facts(material: Material) -> Iterable[tuple[str, tuple[str, ...]]]:
     runs = [record.circumstances for record in records]
     yield "Selection", (f"{material.selection}: {_RULES.get(material.selection, 'as the records say')}",)
     yield "Protocols", tuple(material.protocols)
-    yield "Seeds", (_ranges({record.identity.seed for record in records}),)
+    yield "Seeds", (_seeds(records).text,)
     yield "Profiles", _distinct(records, lambda record: record.identity.profile)
     yield "Commits", _distinct(records, _commit)
     names = sorted({name for run in runs for name in run.versions})
@@ -99,6 +104,7 @@ def _facts(material: Material) -> Iterable[tuple[str, tuple[str, ...]]]:
         ),
     )
     yield "Machines", _distinct(records, _machine)
+    yield "Harness", _distinct(records, lambda record: record.identity.harness or EARLIER)
     yield "Devices", _distinct(records, lambda record: record.circumstances.device)
 
 
@@ -124,20 +130,23 @@ _RULES = {
 def _what_was_run(material: Material) -> Exhibit:
     lines, abouts = [], []
     for data, members in by_data(material.records).items():
-        who = members[0].identity
         present = dict.fromkeys(name for record in members for name in record.identity.modalities)
-        known = [name for name in material.naming.modalities(who.dataset) if name in present]
+        known = [name for name in material.naming.modalities(data.dataset) if name in present]
         order = dict.fromkeys([*known, *present])
         done = sum(record.status == "done" for record in members)
         cells = (
             *(Cell(data.kind), Cell(data.profile), Cell(", ".join(order)), Cell(data.fingerprint[:8])),
+            Cell(made_by(data.device, data.harness)),
             number(len({record.identity.method for record in members}), 0),
-            Cell(_ranges({record.identity.seed for record in members})),
+            _seeds(members),
             *(number(done, 0), number(len(members) - done, 0)),
         )
         lines.append(Line(data.dataset, cells))
         abouts.append(about_data(data))
-    headings = ("Dataset", "Kind", "Profile", "Modalities", "Data", "Methods", "Seeds", "Done", "Not done")
+    headings = (
+        *("Dataset", "Kind", "Profile", "Modalities", "Data", "Made by"),
+        *("Methods", "Seeds", "Done", "Not done"),
+    )
     sheet = plain_sheet("what-was-run", headings, lines, "What was run")
     return Exhibit(sheet, title="What was run", abouts=abouts)
 
@@ -149,22 +158,25 @@ def _leaders(material: Material) -> Exhibit:
         best = _best(table)
         if table.protocol != protocol or not best:
             continue
-        cells = [Cell(table.kind), Cell(table.profile)]
+        made = Cell(made_by(table.data.device, table.data.harness))
+        cells = [Cell(table.kind), Cell(table.profile), Cell(table.data.fingerprint[:8]), made]
         for label, entry in best:
             cells += [Cell(label), _mean(entry)]
-        cells += [Cell("—")] * (2 + 2 * _LEADERS - len(cells))
+        cells += [Cell("—")] * (4 + 2 * _LEADERS - len(cells))
         lines.append(Line(table.dataset, tuple(cells)))
-        abouts.append(about_data(Data(table.kind, table.profile, table.dataset, table.fingerprint)))
+        abouts.append(about_data(table.data))
     places = [word for name in ("Best", "Second", "Third") for word in (name, "mAP")]
-    sheet = plain_sheet("leaders", ("Dataset", "Kind", "Profile", *places), lines, "Highest averages")
+    sheet = plain_sheet(
+        "leaders", ("Dataset", "Kind", "Profile", "Data", "Made by", *places), lines, "Highest averages"
+    )
     note = f"Average {protocol} over directions and seeds. Whether the differences hold is under Statistics."
     return Exhibit(sheet, title="Highest averages", abouts=abouts, said=(note,))
 
 
 def _best(table: Table) -> list[tuple[str, Entry]]:
-    """Return the rows with the highest averages; reference points do not compete."""
-    rows = [row for row in table.rows if row.role != "reference"]
-    entries = [(row.label, row.entries[AVERAGE]) for row in rows if row.entries[AVERAGE].mean is not None]
+    """Return the competing rows with the highest averages."""
+    rows = [row for row in table.competing if row.entries[AVERAGE].mean is not None]
+    entries = [(row.label, row.entries[AVERAGE]) for row in rows]
     return sorted(entries, key=lambda item: -(item[1].mean or 0.0))[:_LEADERS]
 
 
@@ -188,6 +200,13 @@ def _distinct(records: Sequence[Record], value: Callable[[Record], str]) -> tupl
     counts = Counter(map(value, records))
     ordered = sorted(counts, key=lambda name: (-counts[name], name))
     return tuple(name if len(ordered) == 1 else f"{name} ({counts[name]})" for name in ordered)
+
+
+def _seeds(records: Iterable[Record]) -> Cell:
+    """Return how many seeds there are, and which: ``1 (seed 0)``, ``3 (0-2)``."""
+    found = {record.identity.seed for record in records}
+    which = f"seed {min(found)}" if len(found) == 1 else _ranges(found)
+    return Cell(f"{len(found)} ({which})" if found else "0", number=float(len(found)))
 
 
 def _ranges(numbers: Iterable[int]) -> str:

@@ -8,8 +8,9 @@ from typing import Any
 import msgspec
 from markupsafe import Markup
 
-from bench.analysis.groups import Data
+from bench.analysis.groups import data_of
 from bench.analysis.naming import Naming
+from bench.analysis.versions import newest_first
 from bench.records.schema import Circumstances, Identity, Metric, Record, Result
 from bench.reporting.page.exhibits import Exhibit, about_data, number, plain_sheet
 from bench.reporting.tables import Cell, Line
@@ -41,17 +42,12 @@ def in_order(records: Iterable[Record], naming: Naming) -> list[Record]:
         who = record.identity
         return (
             *(who.data_kind != "real", who.dataset, who.fingerprint, who.profile),
+            *(data_of(record).device, newest_first(who.harness)),
             *(naming.order(who.method), who.variant != "full", who.variant, who.modalities),
-            *(who.seed, record.digest),
+            *(who.seed, newest_first(who.code), record.digest),
         )
 
     return sorted(records, key=key)
-
-
-def data_of(record: Record) -> Data:
-    """Return what data a record is about."""
-    who = record.identity
-    return Data(who.data_kind, who.profile, who.dataset, who.fingerprint)
 
 
 def name_of(record: Record, naming: Naming) -> str:
@@ -120,6 +116,9 @@ def _identity(who: Identity, shared: _Pool) -> dict[str, Any]:
         "seed": who.seed,
         "profile": who.profile,
         "threads": who.threads,
+        "device": who.device,
+        "harness": who.harness,
+        "code": who.code,
         "settings": shared.place(_sorted(who.settings)),
     }
 
@@ -134,6 +133,9 @@ def _result(result: Result, words: _Pool, shared: _Pool) -> dict[str, Any]:
         "rows": shared.place(_sorted(msgspec.to_builtins(result.rows))),
         "metrics": [_metric(metric, words) for metric in result.metrics],
         "notes": _sorted(result.notes),
+        "zeroRows": _sorted(result.zero_rows),
+        "refused": _sorted(result.refused),
+        "undrawn": result.snapshot_error,
     }
 
 

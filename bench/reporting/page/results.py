@@ -7,11 +7,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
-from bench.analysis.groups import Data
 from bench.analysis.overall import Overall
 from bench.analysis.tables import AVERAGE, Table
 from bench.reporting.material import Material
-from bench.reporting.page.exhibits import About, Exhibit, about_data
+from bench.reporting.page.exhibits import Exhibit, about_across, about_data
 from bench.reporting.page.section import Part, Section
 from bench.reporting.tables import overall_sheet, sheet_of
 
@@ -49,16 +48,11 @@ def _without(exhibit: Exhibit, notes: Sequence[str]) -> Exhibit:
     return replace(exhibit, sheet=replace(exhibit.sheet, notes=own))
 
 
-def data_of_table(table: Table) -> Data:
-    """Return what data a table is about."""
-    return Data(table.kind, table.profile, table.dataset, table.fingerprint)
-
-
 def _table(table: Table, folded: bool) -> Exhibit:
     return Exhibit(
         replace(sheet_of(table), caption=f"{table.protocol}, selection {table.selection}"),
         title=table.dataset,
-        about=about_data(data_of_table(table), table.protocol),
+        about=about_data(table.data, table.protocol),
         methods=[f"{row.label} {row.method}" for row in table.rows],
         directions=table.columns,
         selection=table.selection,
@@ -70,7 +64,7 @@ def _overall(overall: Overall, folded: bool) -> Exhibit:
     return Exhibit(
         replace(overall_sheet(overall), caption=f"{overall.protocol}, selection {overall.selection}"),
         title="All datasets",
-        about=About("", overall.kind, overall.profile, overall.protocol),
+        about=about_across(overall.about),
         methods=[line.label for line in overall.lines],
         directions=[AVERAGE] * len(overall.datasets),
         selection=overall.selection,

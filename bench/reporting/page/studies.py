@@ -29,7 +29,7 @@ def ablations(material: Material) -> Section:
     choices = [
         _exhibit(sheet, about_data(one.data, one.protocol), one.label)
         for one in material.ablations
-        if (sheet := choice_sheet(one, naming)) is not None
+        if (sheet := choice_sheet(one)) is not None
     ]
     settings = [
         _exhibit(sensitivity_sheet(one), about_data(one.data, one.protocol), one.title)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
 
 from bench.analysis.abbreviations import abbreviations
+from bench.analysis.cells import name_of
 from bench.analysis.marks import marks_note
 from bench.analysis.tables import AVERAGE, Direction, Entry, Row, Table
 from bench.reporting.tables.sheet import Cell, Column, Line, Place, Sheet
-from bench.reporting.text import caption, file_stem
+from bench.reporting.text import caption, file_stem, made_by_stem
 
 PSEUDO_PAIRS = "†"
 PSEUDO_PAIRS_NOTE = f"{PSEUDO_PAIRS} trained on class-matched pseudo-pairs, since the data has no pairs."
@@ -17,6 +19,12 @@ ONE_SEED_NOTE = (
     "run more with: python -m bench run --seeds 5"
 )
 REFERENCE_NOTE = "Reference points do not compete with the methods: {}."
+NO_DIRECTION: Final = "‡"
+"""Marks numbers that rest on embeddings of norm zero."""
+NO_DIRECTION_NOTE: Final = (
+    f"{NO_DIRECTION} some test rows have no direction, as their embeddings are zero: their similarity to "
+    "everything is 0, and ties count by their expectation. They are {}."
+)
 STUDIES_NOTE = (
     "Variants and other settings of a method do not compete either, nor are they tested here: the best of "
     "them would be chosen on test data. What they are worth: ablations.md."
@@ -53,7 +61,8 @@ def sheet_of(table: Table) -> Sheet:
 def stem(table: Table) -> str:
     """Return the name of a table's files, without an ending."""
     return file_stem(
-        *(table.dataset, table.kind, table.profile, table.protocol, table.selection, table.fingerprint[:8])
+        *(table.dataset, table.kind, table.profile, table.protocol, table.selection),
+        *(table.data.fingerprint[:8], *made_by_stem(table.data.device, table.data.harness)),
     )
 
 
@@ -71,7 +80,18 @@ def cell_of(entry: Entry, tops: Sequence[str], mark: str = "") -> Cell:
     places: tuple[Place, ...] = ("best", "second")
     place = places[tops.index(mean)] if mean in tops else ""
     spread = "" if entry.deviation is None else f"{entry.deviation:.3f}"
+    mark += NO_DIRECTION if entry.zeros else ""
     return Cell(mean, place, mark, number=entry.mean, records=entry.records, spread=spread)
+
+
+def directions_note(rows: Iterable[Row]) -> list[str]:
+    """Return the note on embeddings without a direction; nothing where there are none."""
+    found = [
+        f"{row.label}: {', '.join(one.words for one in row.zeros)}"
+        for row in rows
+        if any(entry.zeros for entry in row.entries.values())
+    ]
+    return [NO_DIRECTION_NOTE.format("; ".join(found))] if found else []
 
 
 def _cells(row: Row, columns: Sequence[Direction], tops: Mapping[Direction, Sequence[str]]) -> list[Cell]:
@@ -81,13 +101,13 @@ def _cells(row: Row, columns: Sequence[Direction], tops: Mapping[Direction, Sequ
 
 def _columns(directions: Sequence[Direction]) -> list[Column]:
     if sum(direction != AVERAGE for direction in directions) <= _FEW:
-        return [Column(_name(direction)) for direction in directions]
+        return [Column(name_of(direction)) for direction in directions]
     short = abbreviations(_modalities(directions))
     return [
         Column("average")
         if direction == AVERAGE
         else Column(
-            f"{short[direction[0]]}→{short[direction[1]]}", _name(direction), f"{direction[0]} queries"
+            f"{short[direction[0]]}→{short[direction[1]]}", name_of(direction), f"{direction[0]} queries"
         )
         for direction in directions
     ]
@@ -95,10 +115,6 @@ def _columns(directions: Sequence[Direction]) -> list[Column]:
 
 def _modalities(directions: Sequence[Direction]) -> list[str]:
     return list(dict.fromkeys(query for query, gallery in directions if (query, gallery) != AVERAGE))
-
-
-def _name(direction: Direction) -> str:
-    return "average" if direction == AVERAGE else f"{direction[0]}→{direction[1]}"
 
 
 def _seeds(row: Row) -> str:
@@ -121,11 +137,14 @@ def _notes(table: Table) -> list[str]:
         notes.append(STUDIES_NOTE)
     if table.reference:
         notes.append(marks_note(table))
+    notes += directions_note(table.rows)
     if any(entry.seeds == 1 for row in table.rows for entry in row.entries.values()):
         notes.append(ONE_SEED_NOTE)
     for row in table.rows:
         known = " ".join(row.lacking)
         reasons = {entry.reason for entry in row.entries.values() if entry.reason}
         said = [*row.lacking, *sorted(reason for reason in reasons if reason not in known)]
+        if row.near is not None and row.role != "reference":
+            said.append(f"{row.near.words}; {row.near.advice}")
         notes += [f"{row.label}: {reason}" for reason in said]
     return notes

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from bench.analysis.overall import Overall, OverallLine
 from bench.analysis.tables import Entry
 from bench.reporting.tables.arranging import (
+    NO_DIRECTION_NOTE,
     ONE_SEED_NOTE,
     PSEUDO_PAIRS,
     PSEUDO_PAIRS_NOTE,
@@ -15,7 +16,7 @@ from bench.reporting.tables.arranging import (
     top_two,
 )
 from bench.reporting.tables.sheet import Cell, Column, Line, Place, Sheet
-from bench.reporting.text import file_stem
+from bench.reporting.text import file_stem, made_by, made_by_stem
 
 
 def overall_sheet(overall: Overall) -> Sheet:
@@ -26,12 +27,20 @@ def overall_sheet(overall: Overall) -> Sheet:
     }
     best = _lowest_two(overall.lines)
     return Sheet(
-        name=file_stem("overall", overall.kind, overall.profile, overall.protocol, overall.selection),
+        name=overall_stem(overall),
         caption=_caption(overall),
         corner="Method",
         columns=(*map(Column, overall.datasets), Column("average rank")),
         lines=tuple(_line(line, overall, tops, best) for line in overall.lines),
         notes=tuple(_notes(overall)),
+    )
+
+
+def overall_stem(overall: Overall) -> str:
+    """Return the name of a table's files, without an ending."""
+    return file_stem(
+        *("overall", overall.kind, overall.profile, overall.protocol, overall.selection),
+        *made_by_stem(overall.about.device, overall.about.harness),
     )
 
 
@@ -64,7 +73,7 @@ def _caption(overall: Overall) -> str:
     kind = "" if overall.kind == "real" else " — LOOK-ALIKES, generated data, not the benchmarks"
     return (
         f"All datasets{kind} — {overall.protocol}, average over directions, {overall.profile} profile, "
-        f"selection {overall.selection}"
+        f"selection {overall.selection}, {made_by(overall.about.device, overall.about.harness)}"
     )
 
 
@@ -77,7 +86,7 @@ def _notes(overall: Overall) -> list[str]:
         if ranked
         else "No method is ranked: none has a number on every dataset that counts."
     ]
-    versions = ", ".join(f"{name} {overall.fingerprints[name][:8]}" for name in overall.datasets)
+    versions = ", ".join(f"{data.dataset} {data.fingerprint[:8]}" for data in overall.data)
     notes.append(f"Data: {versions}.")
     if any(line.class_matched for line in overall.lines):
         notes.append(PSEUDO_PAIRS_NOTE)
@@ -88,6 +97,13 @@ def _notes(overall: Overall) -> list[str]:
     notes.append(_seeds(entries))
     if any(entry.seeds == 1 for entry in entries):
         notes.append(ONE_SEED_NOTE)
+    zeros = [
+        f"{line.label} on {name}: {', '.join(one.words for one in entry.zeros)}"
+        for line in overall.lines
+        for name, entry in line.entries.items()
+        if entry.zeros
+    ]
+    notes += [NO_DIRECTION_NOTE.format("; ".join(zeros))] if zeros else []
     notes += [f"Not ranked: {reason}." for reason in overall.omitted]
     for line in overall.lines:
         lacks = (f"{name}: {entry.reason}" for name, entry in line.entries.items() if entry.reason)

@@ -25,6 +25,7 @@ _SPECIAL: Final = {
     "]": "{]}",
     "*": "{*}",
     "†": r"$\dagger$",
+    "‡": r"$\ddagger$",
     "±": r"$\pm$",
     "→": r"$\rightarrow$",
     "≤": r"$\leq$",

@@ -6,16 +6,17 @@ import csv
 import io
 from collections.abc import Iterable, Iterator, Sequence
 
+from bench.analysis.groups import Data
 from bench.analysis.overall import Overall
 from bench.analysis.tables import Entry, Table
 
-_NUMBER = ("mean", "deviation", "seeds", "significance", "reference", "reason", "records")
+_NUMBER = ("mean", "deviation", "seeds", "significance", "reference", "reason", "zero_rows", "records")
 FIELDS = (
-    *("dataset", "data_kind", "profile", "fingerprint", "protocol", "selection"),
-    *("method", "label", "pairing", "query", "gallery", *_NUMBER),
+    *("dataset", "data_kind", "profile", "fingerprint", "device", "harness", "protocol", "selection"),
+    *("method", "code", "label", "pairing", "query", "gallery", *_NUMBER),
 )
 OVERALL_FIELDS = (
-    *("data_kind", "profile", "protocol", "selection", "method", "label"),
+    *("data_kind", "profile", "device", "harness", "protocol", "selection", "method", "label"),
     *("average_rank", "ranked_over", "unranked_because"),
     *("dataset", "fingerprint", "pairing", "mean", "deviation", "seeds", "reason", "records"),
 )
@@ -41,27 +42,37 @@ def csv_of(fields: Sequence[str], lines: Iterable[Sequence[object]]) -> str:
 
 
 def _lines(table: Table) -> Iterator[tuple[object, ...]]:
-    data = (table.dataset, table.kind, table.profile, table.fingerprint, table.protocol, table.selection)
+    head = (*data_values(table.data), table.protocol, table.selection)
     for row in table.rows:
         for column in table.columns:
             entry = row.entries[column]
             marked = (entry.mark, table.reference if entry.mark else "")
             yield (
-                *(*data, row.method, row.label, row.pairing, *column),
-                *(*_mean(entry), *marked, entry.reason, " ".join(entry.records)),
+                *(*head, row.method, row.code, row.label, row.pairing, *column),
+                *(*_mean(entry), *marked, entry.reason, _zeros(entry), " ".join(entry.records)),
             )
 
 
 def _overall_lines(overall: Overall) -> Iterator[tuple[object, ...]]:
-    head = (overall.kind, overall.profile, overall.protocol, overall.selection)
+    fingerprints = {data.dataset: data.fingerprint for data in overall.data}
     for line in overall.lines:
         for dataset, entry in line.entries.items():
             pairing = "class-matched" if dataset in line.class_matched else ""
             yield (
-                *(*head, line.method, line.label, line.rank, " ".join(overall.ranked), line.unranked),
-                *(dataset, overall.fingerprints[dataset], pairing),
+                *(*overall.about, line.method, line.label),
+                *(line.rank, " ".join(overall.ranked), line.unranked),
+                *(dataset, fingerprints[dataset], pairing),
                 *(*_mean(entry), entry.reason, " ".join(entry.records)),
             )
+
+
+def data_values(data: Data) -> tuple[str, ...]:
+    """Return data as its columns: dataset, kind, profile, fingerprint, device, harness."""
+    return data.dataset, data.kind, data.profile, data.fingerprint, data.device, data.harness
+
+
+def _zeros(entry: Entry) -> str:
+    return "; ".join(one.words for one in entry.zeros)
 
 
 def _mean(entry: Entry) -> tuple[object, ...]:

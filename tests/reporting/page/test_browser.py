@@ -38,7 +38,10 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> str:
-    pictures = [(picture("one", Data("real", "quick", "emoji", "f" * 16)), SVG), (picture("two"), SVG)]
+    pictures = [
+        (picture("one", Data("real", "quick", "emoji", "f" * 16, "cpu", "")), SVG),
+        (picture("two"), SVG),
+    ]
     path = tmp_path_factory.mktemp("page") / "index.html"
     path.write_text(page_html(full(), pictures, "figures"), encoding="utf-8")
     return path.as_uri()

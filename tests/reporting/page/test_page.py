@@ -73,7 +73,7 @@ def material() -> Material:
 
 @pytest.fixture(scope="module")
 def page(material: Material) -> str:
-    emoji = Data("real", "quick", "emoji", "f" * 16)
+    emoji = Data("real", "quick", "emoji", "f" * 16, "cpu", "")
     pictures = [(picture("one", emoji), SVG), (picture("two"), SVG)]
     return page_html(material, pictures, "figures")
 

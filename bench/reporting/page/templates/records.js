@@ -94,6 +94,18 @@ function metricTables(record) {
   });
 }
 
+/** Sentences on what a reader must know of the numbers: refused states, rows without a direction, no drawing. */
+function remarks(result) {
+  const refused = Object.entries(result.refused).map(([rule, reason]) => `Selection ${rule} was refused: ${reason}`);
+  const zeros = Object.entries(result.zeroRows).flatMap(([rule, counts]) =>
+    Object.entries(counts).map(
+      ([name, count]) => `Selection ${rule}: ${count} ${name} test rows have no direction and count as ties`,
+    ),
+  );
+  const undrawn = result.undrawn ? [`Nothing can be drawn of this cell: ${result.undrawn}`] : [];
+  return [...refused, ...zeros, ...undrawn].map((sentence) => make("p", {}, sentence));
+}
+
 function chosen(result) {
   const lines = result.selected.map((one) => [
     one.rule,
@@ -115,7 +127,7 @@ function about(record) {
   return [
     block("Make it again", command(record)),
     record.failure && failure(record.failure),
-    record.result && block("Results", ...metricTables(record)),
+    record.result && block("Results", ...metricTables(record), ...remarks(record.result)),
     record.result && block("Selection", chosen(record.result), make("p", {}, record.result.audit)),
     block("Settings", list(Object.entries(data.shared[record.settings]))),
     record.result &&
@@ -135,6 +147,9 @@ function about(record) {
         ["Seed", record.seed],
         ["Profile", record.profile],
         ["Threads", record.threads],
+        ["Device kind", record.device],
+        ["Harness", record.harness],
+        ["Code", record.code],
         ["Record", record.digest],
       ]),
     ),

@@ -1,0 +1,198 @@
+"""Digests of code: of what it does, without comments, docstrings, layout, or words for people.
+
+The digest is taken from the syntax tree, by a walk that gives the same on every supported version of Python.
+Left out, since no number depends on it: positions, docstrings and other bare strings, ``pass``, ``__all__``,
+imports for type checkers, annotations outside class bodies, the arguments of raised exceptions, the messages
+of assertions, and the descriptive fields of cards.
+"""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+from bench.atomic import write_whole
+from bench.registry.cache import cache_file
+
+_FUNCTIONS: Final = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
+_BLOCKS: Final = {"body", "orelse", "finalbody"}
+_IGNORED: Final = {"ctx", "kind", "type_comment", "type_ignores", "returns"}
+_CARDS: Final = {"MethodCard", "DatasetCard"}
+_DESCRIPTIVE: Final = {
+    *("title", "authors", "year", "venue", "family", "role", "from_paper", "from_release", "parity"),
+    *("citation", "code", "position", "licence", "source", "notes", "in_all"),
+}
+"""Fields of cards that are printed and decide nothing about a cell."""
+
+_MOST: Final = 4_000
+"""Digests that are remembered; with more, only those in use are kept."""
+
+
+def code_digest(text: str) -> str:
+    """Return the digest, 16 hexadecimal digits, of Python source code.
+
+    Text that is not valid Python is digested as it is.
+    """
+    try:
+        tree = ast.parse(text)
+    except (SyntaxError, ValueError):
+        return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+    parts: list[str] = []
+    _add_node(parts, tree, in_class=False)
+    return hashlib.sha256("".join(parts).encode("ascii")).hexdigest()[:16]
+
+
+class CodeDigests:
+    """Digests of files by their content, remembered from one process to the next.
+
+    Parsing the whole harness takes some tenths of a second; reading its bytes takes some milliseconds.
+    """
+
+    def __init__(self) -> None:
+        """Read what is remembered."""
+        self._name = f"code-{_walk()}.json"
+        self._known = _remembered(self._name)
+        self._used: dict[str, str] = {}
+        self._fresh = False
+
+    def of_files(self, files: Mapping[str, Path]) -> str:
+        """Return the digest of some files, given by names that do not depend on where they lie.
+
+        Raises:
+            OSError: if one cannot be read.
+        """
+        parts = [f"{name} {self._of_file(path)}\n" for name, path in sorted(files.items())]
+        return hashlib.sha256("".join(parts).encode()).hexdigest()[:16]
+
+    def remember(self) -> None:
+        """Write down what was new; a file that cannot be written costs time, nothing else."""
+        if self._fresh:
+            kept = self._used if len(self._known) > _MOST else {**self._known, **self._used}
+            with contextlib.suppress(OSError, RuntimeError):
+                write_whole(cache_file(self._name), json.dumps(kept))
+            self._fresh = False
+
+    def _of_file(self, path: Path) -> str:
+        content = path.read_bytes()
+        key = hashlib.sha256(content).hexdigest()[:32]
+        digest = self._used.get(key) or self._known.get(key)
+        if digest is None:
+            digest, self._fresh = code_digest(content.decode("utf-8", "surrogateescape")), True
+        self._used[key] = digest
+        return digest
+
+
+@cache
+def _walk() -> str:
+    """Return a digest of this file: another walk gives other digests."""
+    return hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:8]
+
+
+def _remembered(name: str) -> dict[str, str]:
+    with contextlib.suppress(OSError, ValueError, RuntimeError):
+        content = json.loads(cache_file(name).read_text(encoding="utf-8"))
+        if isinstance(content, dict):
+            return {key: value for key, value in content.items() if isinstance(value, str)}
+    return {}
+
+
+def _add_value(parts: list[str], value: Any, in_class: bool) -> None:
+    if isinstance(value, ast.AST):
+        _add_node(parts, value, in_class)
+    elif isinstance(value, list):
+        parts.append("[")
+        for item in value:
+            _add_value(parts, item, in_class)
+            parts.append(",")
+        parts.append("]")
+    else:
+        parts.append(f"{type(value).__name__}:{value!a}")
+
+
+def _add_node(parts: list[str], node: ast.AST, in_class: bool) -> None:
+    """Append a node as ASCII text; fields in the order of their names, empty ones left out.
+
+    Args:
+        parts: of the text.
+        node: to append.
+        in_class: whether it belongs to a class's body, outside functions.
+    """
+    if isinstance(node, ast.Constant):
+        parts.append(f"<{type(node.value).__name__}:{node.value!a}>")
+        return
+    if isinstance(node, ast.AnnAssign) and node.value is not None and not in_class:
+        node = ast.Assign(targets=[node.target], value=node.value)
+    below = isinstance(node, ast.ClassDef) or (in_class and not isinstance(node, _FUNCTIONS))
+    parts.append(f"({type(node).__name__}")
+    for name in sorted(node._fields):
+        value = _field(node, name, below)
+        if value is not None and value != []:
+            parts.append(f" {name}=")
+            _add_value(parts, value, below)
+    parts.append(")")
+
+
+def _field(node: ast.AST, name: str, below: bool) -> Any:
+    """Return a field without what no number depends on; None for nothing.
+
+    Args:
+        node: that has the field.
+        name: of the field.
+        below: whether its parts belong to a class's body, outside functions.
+    """
+    value: Any = getattr(node, name, None)
+    if name in _IGNORED or (name == "annotation" and not isinstance(node, ast.AnnAssign)):
+        return None
+    if name in _BLOCKS and isinstance(value, list):
+        return [item for item in value if not _is_idle(item, below)]
+    if isinstance(node, ast.Raise):
+        exception = value if name == "exc" else None
+        return exception.func if isinstance(exception, ast.Call) else exception
+    if isinstance(node, ast.Assert) and name == "msg":
+        return None
+    if isinstance(node, ast.JoinedStr) and name == "values":
+        return _merged(value)
+    if name == "keywords" and isinstance(node, ast.Call) and _is_card(node.func):
+        return [item for item in value if item.arg not in _DESCRIPTIVE]
+    return value
+
+
+def _is_idle(node: ast.AST, in_class: bool) -> bool:
+    """Whether a statement changes nothing: a bare string, a mere declaration, an import for type checkers."""
+    if isinstance(node, ast.Expr):
+        return isinstance(node.value, ast.Constant)
+    if isinstance(node, ast.ImportFrom):
+        return node.module == "__future__"
+    if isinstance(node, ast.If):
+        return isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING" and not node.orelse
+    if isinstance(node, ast.AnnAssign):
+        return node.value is None and not in_class
+    if isinstance(node, ast.Assign):
+        return all(isinstance(target, ast.Name) and target.id == "__all__" for target in node.targets)
+    return isinstance(node, ast.Pass)
+
+
+def _is_card(function: ast.expr) -> bool:
+    name = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
+    return name in _CARDS
+
+
+def _merged(values: Sequence[ast.expr]) -> list[ast.expr]:
+    """Join neighbouring texts of a formatted string: versions of Python cut them in different places."""
+    merged: list[ast.expr] = []
+    for value in values:
+        if isinstance(value, ast.Constant) and isinstance(value.value, str):
+            if not value.value:
+                continue
+            last = merged[-1] if merged else None
+            if isinstance(last, ast.Constant) and isinstance(last.value, str):
+                merged[-1] = ast.Constant(last.value + value.value)
+                continue
+        merged.append(value)
+    return merged

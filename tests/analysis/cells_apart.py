@@ -1,0 +1,95 @@
+"""Cells that differ from one cell in one field of their identity, or in two."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import combinations, permutations
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+
+from bench import registry
+from bench.records import Metric, Record, Series
+from bench.records.schema import MethodSnapshot
+from tests.analysis.making import Shelf
+from tests.records import making
+
+HARNESS: Final = "data 1, evaluation 1, experiment 1"
+SETTINGS: Final[dict[str, Any]] = {"epochs": 20, "learning_rate": 0.001}
+BASE: Final[dict[str, Any]] = {
+    "method": "drcl",
+    "variant": "full",
+    "dataset": "emoji",
+    "data_kind": "real",
+    "fingerprint": "f" * 16,
+    "modalities": ("image", "text"),
+    "seed": 0,
+    "profile": "quick",
+    "threads": 1,
+    "settings": SETTINGS,
+    "device": "cpu",
+    "harness": HARNESS,
+    "code": "training 1, drcl 1",
+}
+OTHERWISE: Final[dict[str, list[Any]]] = {
+    "method": ["mcca"],
+    "variant": ["without_fa"],
+    "dataset": ["wikipedia"],
+    "data_kind": ["look-alike"],
+    "fingerprint": ["0" * 16],
+    "modalities": [
+        ("text", "image"),
+        ("image", "audio"),
+        ("image", "text", "audio"),
+        ("image", "text", "video"),
+        ("image", "audio", "text"),
+    ],
+    "seed": [1],
+    "profile": ["paper"],
+    "threads": [4],
+    "settings": [{**SETTINGS, "epochs": 5}, {**SETTINGS, "epochs": 20.0}],
+    "device": ["cuda", ""],
+    "harness": ["data 1, evaluation 2, experiment 1", ""],
+    "code": ["training 1, drcl 2", ""],
+}
+"""For every field of an identity, values that another cell may have."""
+
+
+def changes() -> list[dict[str, Any]]:
+    """Return no change, each change of one field, and each of two fields."""
+    single = [(field, value) for field, values in OTHERWISE.items() for value in values]
+    pairs = [dict(pair) for pair in combinations(single, 2) if pair[0][0] != pair[1][0]]
+    return [{}, *(dict([one]) for one in single), *pairs]
+
+
+def add(shelf: Shelf, value: float, **fields: Any) -> Record:
+    """Add a finished cell: every number of it is ``value``, and no other cell's should be."""
+    fields = {**BASE, **fields}
+    directions = list(permutations(fields["modalities"], 2))
+    spread = np.array([-0.001, 0.0, 0.001])
+    rules: Mapping[str, float] = {"best": 0.0, "last": 0.0, "oracle": 0.0}
+    record = making.record(**fields)
+    assert record.result is not None
+    arrays = {
+        Series(rule, "map@all", *direction): value + spread for direction in directions for rule in rules
+    }
+    metrics = [
+        Metric(
+            query=series.query,
+            gallery=series.gallery,
+            protocol="map@all",
+            selection=series.selection,
+            value=value,
+            queries=3,
+            items=3,
+        )
+        for series in arrays
+    ]
+    split = registry.registered().datasets[fields["dataset"]].card.split
+    result = msgspec.structs.replace(record.result, metrics=metrics, split=split)
+    snapshot = MethodSnapshot(card={"title": fields["method"].upper()}, usual=SETTINGS, origins={})
+    record = msgspec.structs.replace(record, result=result, method=snapshot)
+    shelf.records.append(record)
+    shelf.arrays[record.digest] = arrays
+    return record

@@ -1,0 +1,215 @@
+"""The test of the average over directions: of the number that tables print, and as often right as it says."""
+
+from __future__ import annotations
+
+from itertools import permutations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from bench.analysis import AVERAGE, tables_of
+from bench.analysis.groups import Data
+from bench.analysis.intervals import two_level_intervals
+from bench.analysis.marks import marked, marks_note
+from bench.analysis.paired import Pair, against_reference, all_pairs, average_of, compare, families_against
+from bench.analysis.queries import Direction, Field, Member, fields_of
+from bench.analysis.randomization import sign_flip_p
+from tests.analysis.making import IT, TI, Shelf, member
+from tests.analysis.simulated import directions
+from tests.analysis.test_keys import NAMING
+
+DATA = Data("real", "quick", "emoji", "f" * 16, "cpu", "")
+THREE: list[Direction] = list(permutations(("a", "b", "c"), 2))
+Array = NDArray[np.float64]
+LONG = pytest.mark.slow
+
+
+def members(tables: dict[Direction, Array]) -> tuple[Member, Member]:
+    """Return two rows whose differences are the given ones ``(seeds, queries)``."""
+    one, other = (
+        member(
+            label,
+            {
+                way: {seed: 0.5 + sign * row / 2 for seed, row in enumerate(rows)}
+                for way, rows in tables.items()
+            },
+        )
+        for label, sign in (("A", 1), ("B", -1))
+    )
+    return one, other
+
+
+def averaged(tables: dict[Direction, Array]) -> Pair:
+    found = average_of(*members(tables), list(tables))
+    assert isinstance(found, Pair)
+    return found
+
+
+def simulated(
+    random: np.random.Generator, ways: list[Direction], queries: tuple[int, ...], **more: float
+) -> dict[Direction, Array]:
+    found = directions(random, queries=queries, **more)  # type: ignore[arg-type]
+    return dict(zip(ways, found, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("ways", "queries"), [([IT, TI], (40, 40)), ([IT, TI], (50, 20)), (THREE, (30, 30, 20, 20, 9, 9))]
+)
+def test_the_difference_is_the_mean_over_directions_of_their_differences(
+    ways: list[Direction], queries: tuple[int, ...]
+) -> None:
+    tables = simulated(np.random.default_rng(0), ways, queries, seeds=3)
+    (found,) = compare([averaged(tables)], 50)
+    assert found.difference == pytest.approx(np.mean([rows.mean() for rows in tables.values()]))
+    assert found.means[0] - found.means[1] == pytest.approx(found.difference)
+    assert (found.direction, found.seeds) == (AVERAGE, (0, 1, 2))
+    assert found.interval.low < found.difference < found.interval.high
+
+
+def test_the_directions_of_one_row_change_sign_together() -> None:
+    tables = simulated(np.random.default_rng(1), [IT, TI], (40, 40), seeds=2)
+    rows = (tables[IT] + tables[TI]) / 2
+    (found,) = compare([averaged(tables)], 500)
+    assert found.p == sign_flip_p(rows.mean(axis=0)[:, None], 500)[0]
+    (expected,) = two_level_intervals([rows])
+    assert (found.interval.low, found.interval.high) == pytest.approx((expected.low, expected.high))
+    assert found.queries == 40
+
+
+def test_where_rows_do_not_correspond_queries_of_one_modality_do() -> None:
+    tables = simulated(np.random.default_rng(2), THREE, (30, 30, 20, 20, 9, 9), seeds=2)
+    found = averaged(tables)
+    assert found.strata == (30, 20, 9)
+    scale = sum(found.strata) / len(THREE)
+    first = scale / 30 * (tables["a", "b"] + tables["a", "c"])
+    assert found.differences[:, :30] == pytest.approx(first)
+
+
+def test_the_variance_of_strata_is_the_sum_of_their_variances() -> None:
+    tables = simulated(np.random.default_rng(3), [IT, TI], (50, 20), seeds=1)
+    (interval,) = two_level_intervals([averaged(tables).differences], strata=(50, 20))
+    from scipy import stats
+
+    variance = sum(rows.var(ddof=1) / rows.size for rows in tables.values()) / 4
+    length = 2 * stats.t.ppf(0.975, 68) * np.sqrt(variance)
+    assert interval.freedom == 68
+    assert interval.high - interval.low == pytest.approx(length, rel=1e-9)
+
+
+def test_only_seeds_with_every_direction_count() -> None:
+    one = member("A", {IT: {0: [0.1, 0.4], 1: [0.2, 0.2]}, TI: {1: [0.3, 0.5]}})
+    other = member("B", {IT: {0: [0.1, 0.1], 1: [0.1, 0.1]}, TI: {1: [0.1, 0.1]}})
+    found = average_of(one, other, [IT, TI])
+    assert isinstance(found, Pair)
+    assert found.seeds == (1,)
+    assert found.means == pytest.approx((0.3, 0.1))
+    scattered = member("C", {IT: {0: [0.1, 0.4]}, TI: {1: [0.3, 0.5]}})
+    assert "no seed" in str(average_of(scattered, other, [IT, TI]))
+    assert "every direction" in str(average_of(one, member("D", {IT: {0: [0.1, 0.1]}}), [IT, TI]))
+
+
+def test_averages_are_adjusted_among_themselves_and_leave_directions_alone() -> None:
+    random = np.random.default_rng(4)
+    found = [
+        member(name, {way: {0: random.random(30)} for way in (IT, TI)}) for name in ("DRCL", "B", "C", "D")
+    ]
+    with_average = against_reference(Field(DATA, "map@all", "best", tuple(found)), "drcl", 500)
+    own = [one for one in with_average.comparisons if one.direction == AVERAGE]
+    assert len(own) == 3
+    single = [one for way in (IT, TI) for one in compare(_pairs(found, way), 500)]
+    assert [one.adjusted for one in with_average.comparisons if one.direction != AVERAGE] == [
+        one.adjusted for one in single
+    ]
+    every = all_pairs(Field(DATA, "map@all", "best", tuple(found)), 500)
+    assert sum(one.direction == AVERAGE for one in every.comparisons) == 6
+
+
+def _pairs(found: list[Member], way: Direction) -> list[Pair]:
+    from bench.analysis.paired import pair_of
+
+    pairs = [pair_of(found[0], other, way) for other in found[1:]]
+    return [pair for pair in pairs if isinstance(pair, Pair)]
+
+
+def test_a_row_that_lacks_a_direction_of_the_table_has_no_average_to_test() -> None:
+    one = member("DRCL", {IT: {0: [0.1, 0.4]}, TI: {0: [0.2, 0.3]}})
+    other = member("B", {IT: {0: [0.1, 0.2]}})
+    (family,) = families_against([Field(DATA, "map@all", "best", (one, other), (IT, TI))], "drcl", 10)
+    assert {comparison.direction for comparison in family.comparisons} == {IT}
+    alone = Field(DATA, "map@all", "best", (one, member("C", {IT: {0: [0.3, 0.4]}})), (IT,))
+    assert AVERAGE not in {one.direction for one in against_reference(alone, "drcl", 10).comparisons}
+
+
+def test_tables_mark_averages_that_differ() -> None:
+    shelf, random = Shelf(), np.random.default_rng(5)
+    for seed in range(3):
+        for method, level in (("drcl", 0.6), ("mcca", 0.4), ("rono", 0.6)):
+            queries = np.clip(level + random.normal(0, 0.05, 60), 0, 1)
+            shelf.add({IT: queries, TI: queries[::-1]}, method=method, seed=seed)
+    fields = list(fields_of(shelf.records, NAMING, ["map@all"], "best", shelf.per_query))
+    families = families_against(fields, "drcl")
+    (table,) = marked(tables_of(shelf.records, NAMING, ["map@all"]), families)
+    assert {row.method: row.entries[AVERAGE].mark for row in table.rows} == {
+        "drcl": "",
+        "mcca": "a",
+        "rono": "",
+    }
+    (average,) = [
+        one for one in families[0].comparisons if one.direction == AVERAGE and one.second.startswith("MCCA")
+    ]
+    means = {row.method: row.entries[AVERAGE].mean for row in table.rows}
+    assert average.means == pytest.approx((means["drcl"], means["mcca"]))
+    assert "not tested" not in marks_note(table)
+
+
+def rejected(ways: list[Direction], queries: tuple[int, ...], shared: float, start: int) -> float:
+    """Return the share of 1,000 comparisons without a difference that the test calls different."""
+    random = np.random.default_rng(start)
+    columns = [
+        averaged(simulated(random, ways, queries, seeds=3, shared=shared, seed_spread=0.0)).differences.mean(
+            0
+        )
+        for _ in range(1_000)
+    ]
+    return float((sign_flip_p(np.stack(columns, axis=1), 2_000) <= 0.05).mean())
+
+
+@pytest.mark.parametrize(
+    ("ways", "queries", "shared"),
+    [
+        ([IT, TI], (120, 120), 0.5),
+        pytest.param([IT, TI], (120, 120), 0.0, marks=LONG),
+        pytest.param([IT, TI], (120, 120), 0.9, marks=LONG),
+        pytest.param([IT, TI], (150, 90), 0.0, marks=LONG),
+        pytest.param(THREE, (60,) * 6, 0.5, marks=LONG),
+    ],
+)
+def test_without_a_difference_4_to_6_percent_are_called_different(
+    ways: list[Direction], queries: tuple[int, ...], shared: float
+) -> None:
+    shares = [rejected(ways, queries, shared, 100 + start) for start in range(4)]
+    assert 0.04 <= np.mean(shares) <= 0.06
+
+
+@LONG
+@pytest.mark.parametrize(
+    ("queries", "design"),
+    [
+        ((200, 200), {"seeds": 3}),
+        ((200, 200), {"seeds": 5}),
+        ((240, 120), {"seeds": 3}),
+        ((240, 120), {"seeds": 5}),
+        ((240, 120), {"seeds": 10, "seed_spread": 0.15}),
+        ((240, 120), {"seeds": 1, "seed_spread": 0.0}),
+    ],
+)
+def test_93_to_97_percent_of_the_intervals_hold_the_truth(
+    queries: tuple[int, ...], design: dict[str, float]
+) -> None:
+    random, inside = np.random.default_rng(11), 0
+    for _ in range(1_000):
+        pair = averaged(simulated(random, [IT, TI], queries, **design))
+        (interval,) = two_level_intervals([pair.differences], resamples=400, strata=pair.strata)
+        inside += interval.holds_zero
+    assert 0.93 <= inside / 1_000 <= 0.97

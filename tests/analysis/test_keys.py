@@ -1,0 +1,288 @@
+"""Cells that differ in any field of their identity never meet: in no row, mean, test, rank or comparison."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from itertools import permutations
+from typing import Any
+
+import msgspec
+import pytest
+
+from bench.analysis import AVERAGE, tables_of
+from bench.analysis.ablations import ablations_of
+from bench.analysis.across import blocks_of
+from bench.analysis.convergence import curves_of
+from bench.analysis.costs import costs_of, shares_of
+from bench.analysis.excerpts import by_seed
+from bench.analysis.groups import Data, by_data, data_of
+from bench.analysis.ledger import ledger_of
+from bench.analysis.lines import MixedCells, lines_of
+from bench.analysis.naming import Naming
+from bench.analysis.optimism import optimism_of
+from bench.analysis.overall import overalls_of
+from bench.analysis.paired import all_pairs
+from bench.analysis.published import Meaning, Value
+from bench.analysis.queries import fields_of
+from bench.analysis.sensitivity import sensitivities_of
+from bench.analysis.trials import tunings_of
+from bench.records import Identity, Record
+from bench.records.trials import Trial
+from tests.analysis.cells_apart import BASE, OTHERWISE, SETTINGS, add, changes
+from tests.analysis.making import Shelf
+
+NAMING = Naming(
+    title=str.upper,
+    order=lambda method: (len(method), method),
+    role=lambda _: "baseline",
+    usual=lambda _: SETTINGS,
+    modalities=lambda _: (),
+    reference="drcl",
+    variants=lambda _: {"without_fa": {"fa": False}},
+)
+ALL = ["map@all"]
+
+
+@pytest.fixture(scope="module")
+def shelf() -> Shelf:
+    """Cells that differ from one another in one field or two, each with a value of its own."""
+    found, seen = Shelf(), set[str]()
+    for place, change in enumerate(changes()):
+        if Identity(**{**BASE, **change}).digest not in seen:
+            seen.add(add(found, 0.1 + place / 2_000, **change).digest)
+    return found
+
+
+def values(shelf: Shelf) -> dict[str, float]:
+    return {record.digest: record.result.metrics[0].value for record in shelf.records if record.result}
+
+
+def test_every_field_of_an_identity_is_varied() -> None:
+    assert set(OTHERWISE) == set(Identity.__struct_fields__)
+
+
+def unmixed(records: Iterable[Record]) -> None:
+    """Check that records differ in nothing but their seeds and pairs of modalities, and never meet."""
+    members = list(records)
+    apart = {msgspec.structs.replace(one.identity, seed=0, modalities=()).digest for one in members}
+    assert len(apart) == 1
+    met = Counter(
+        (direction, one.identity.seed)
+        for one in members
+        for direction in permutations(one.identity.modalities, 2)
+    )
+    assert max(met.values()) == 1
+    if len(members) > 1:  # of several modalities only pairs may be put together
+        assert len({one.identity.modalities for one in members}) == 1 or all(
+            len(one.identity.modalities) == 2 for one in members
+        )
+
+
+def test_no_two_cells_meet_in_a_row_of_a_table(shelf: Shelf) -> None:
+    rows = [
+        (data, line) for data, members in by_data(shelf.records).items() for line in lines_of(members, NAMING)
+    ]
+    assert sum(len(line.records) for _, line in rows) == len(shelf.records)
+    for data, line in rows:
+        unmixed(line.records)
+        assert {data_of(record) for record in line.records} == {data}
+    labels = Counter((data, line.label) for data, line in rows)
+    assert max(labels.values()) == 1
+
+
+def test_every_number_of_a_table_is_the_mean_of_its_own_records(shelf: Shelf) -> None:
+    known, digests = values(shelf), set[str]()
+    for table in tables_of(shelf.records, NAMING, ALL):
+        for row in table.rows:
+            for direction, entry in row.entries.items():
+                own = {digest: known[digest] for digest in entry.records}
+                digests |= own.keys()
+                if entry.mean is not None and direction != AVERAGE:
+                    assert entry.seeds == len(own)
+                    assert entry.mean == pytest.approx(sum(own.values()) / len(own))
+    assert digests == known.keys()
+
+
+def test_queries_excerpts_and_comparisons_hold_one_cell_per_direction_and_seed(shelf: Shelf) -> None:
+    arrays = {id(array): digest for digest, own in shelf.arrays.items() for array in own.values()}
+    records = {record.digest: record for record in shelf.records}
+    seen = 0
+    for field in fields_of(shelf.records, NAMING, ALL, "best", shelf.per_query):
+        for member in field.members:
+            own = {arrays[id(one)] for by_seeds in member.values.values() for one in by_seeds.values()}
+            unmixed(records[digest] for digest in own)
+            assert {data_of(records[digest]) for digest in own} == {field.data}
+            seen += len(own)
+        for one in all_pairs(field, 10).comparisons:
+            assert one.first != one.second
+    assert seen == len(records)
+    for data, members in by_data(shelf.records).items():
+        for line in lines_of(members, NAMING):
+            found = by_seed(line.records, [*permutations(line.who.modalities, 2), AVERAGE], "map@all", "best")
+            numbers = [number for column in found if column != AVERAGE for number in found[column].values()]
+            assert len(numbers) == sum(len(one.identity.modalities) ** 2 - len(one.identity.modalities)
+                                       for one in line.records), data  # fmt: skip
+
+
+def digests_of_rows(found: Iterable[Any]) -> list[set[str]]:
+    return [{digest for entry in row.entries.values() for digest in entry.records} for row in found]
+
+
+def test_ablations_settings_optimism_costs_and_curves_mix_nothing(shelf: Shelf) -> None:
+    records = {record.digest: record for record in shelf.records}
+    rows: list[set[str]] = []
+    for ablation in ablations_of(shelf.records, NAMING, ALL):
+        rows += digests_of_rows([ablation.full, *(one.row for one in ablation.components)])
+        parts = (ablation.full, *(one.row for one in ablation.components))
+        family = [records[digest] for own in digests_of_rows(parts) for digest in own]
+        assert {data_of(record) for record in family} == {ablation.data}
+        assert len({(record.identity.code, record.identity.threads) for record in family}) == 1
+    for one in sensitivities_of(shelf.records, NAMING, ALL):
+        rows += digests_of_rows(point.row for point in one.points)
+        fixed = {
+            msgspec.structs.replace(records[digest].identity, seed=0, modalities=(), settings={}).digest
+            for own in digests_of_rows(point.row for point in one.points)
+            for digest in own
+        }
+        assert len(fixed) == 1
+    rows += [set(one.records) for one in optimism_of(shelf.records, NAMING, ALL)]
+    for own in rows:
+        unmixed(records[digest] for digest in own)
+    costs = costs_of(shelf.records, NAMING)
+    traced = curves_of(shelf.records, NAMING, lambda _: [{"validation_map": 0.5}])
+    for data, members in by_data(shelf.records).items():
+        lines = lines_of(members, NAMING)
+        counts = {line.label: len(line.records) for line in lines}
+        assert {cost.label: cost.cells for cost in costs[data]} == counts
+        assert {curve.label: curve.cells for curve in traced[data]} == counts
+    assert {key[1:] for key in shares_of(shelf.records, NAMING)} == {
+        (data.device, data.harness) for data in by_data(shelf.records)
+    }
+
+
+def test_ranks_and_the_overall_table_mix_nothing(shelf: Shelf) -> None:
+    records = {record.digest: record for record in shelf.records}
+    tables = tables_of(shelf.records, NAMING, ALL)
+    blocks = blocks_of(tables, "drcl")
+    for block in blocks:
+        for own in block.records:
+            assert len({_but_for_data(records[digest].identity) for digest in own}) == 1
+            assert {data_of(records[digest]) for digest in own} == set(block.data)
+    for overall in overalls_of(tables, blocks):
+        for line in overall.lines:
+            behind = {digest for entry in line.entries.values() for digest in entry.records}
+            assert len({_but_for_data(records[digest].identity) for digest in behind}) <= 1
+
+
+def _but_for_data(who: Identity) -> tuple[Any, ...]:
+    return who.method, who.variant, who.profile, who.data_kind, who.threads, who.device, who.harness, who.code
+
+
+def test_the_ledger_holds_a_published_value_against_one_row_of_each_data(shelf: Shelf) -> None:
+    papers = [record for record in shelf.records if record.identity.profile == "paper"]
+    value = Value("DRCL", "emoji", "average", "mAP", 0.5, "a paper")
+    meaning = Meaning("drcl", "emoji", ("image", "text"), AVERAGE, "map@all", "", "")
+    published = _Fixed([value], meaning)
+    records = {record.digest: record for record in shelf.records}
+    seen = Counter[Data]()
+    for line in ledger_of(papers, NAMING, published):  # type: ignore[arg-type]
+        assert line.ours is not None
+        unmixed(records[digest] for digest in line.ours.entry.records)
+        seen[line.ours.data] += 1
+    assert max(seen.values()) == 1
+
+
+class _Fixed:
+    """One published value whose meaning is known."""
+
+    def __init__(self, values: list[Value], meaning: Meaning) -> None:
+        self.values, self._meaning = values, meaning
+
+    def meaning(self, _value: Value) -> Meaning:
+        return self._meaning
+
+
+def test_trials_of_different_cells_are_not_averaged(shelf: Shelf) -> None:
+    trials = [
+        Trial(
+            identity=record.identity,
+            changes={},
+            status="done",
+            reason="",
+            validation_map=number,
+            seconds=1.0,
+        )
+        for number, record in enumerate(shelf.records)
+    ]
+    groups: dict[str, list[float]] = defaultdict(list)
+    for trial in trials:
+        who = trial.identity
+        together = who.modalities if len(who.modalities) > 2 else ()
+        alike = msgspec.structs.replace(who, seed=0, modalities=together)
+        groups[alike.digest].append(trial.validation_map or 0.0)
+    means = [sum(values) / len(values) for values in groups.values()]
+    attempts = [one.value for tuning in tunings_of(trials) for one in tuning.attempts]
+    assert attempts
+    assert all(any(value == pytest.approx(mean) for mean in means) for value in attempts)
+
+
+def test_two_records_of_one_cell_are_an_error_and_never_one_value(shelf: Shelf) -> None:
+    record = shelf.records[0]
+    with pytest.raises(MixedCells, match=record.digest):
+        lines_of([record, record], NAMING)
+    assert record.result is not None
+    twice = msgspec.structs.replace(record.result, metrics=[*record.result.metrics] * 2)
+    doubled = msgspec.structs.replace(record, result=twice)
+    with pytest.raises(MixedCells, match="image→text"):
+        tables_of([doubled], NAMING, ALL)
+    with pytest.raises(MixedCells, match="image→text"):
+        by_seed([doubled], [("image", "text"), AVERAGE], "map@all", "best")
+
+
+def test_sets_of_modalities_of_one_size_are_rows_of_their_own() -> None:
+    found = Shelf()
+    audio = add(found, 0.2, modalities=("image", "text", "audio"))
+    video = add(found, 0.6, modalities=("image", "text", "video"))
+    (table,) = tables_of(found.records, NAMING, ALL)
+    rows = {row.label: row.entries["image", "text"] for row in table.rows}
+    assert {label: (entry.mean, entry.records) for label, entry in rows.items()} == {
+        "DRCL [image+text+audio]": (0.2, (audio.digest,)),
+        "DRCL [image+text+video]": (0.6, (video.digest,)),
+    }
+
+
+def test_pairs_that_make_up_one_row_stay_together_beside_a_set() -> None:
+    found = Shelf()
+    for pair in (("image", "text"), ("image", "audio"), ("text", "audio")):
+        add(found, 0.2, modalities=pair)
+    add(found, 0.6, modalities=("image", "text", "audio"))
+    (table,) = tables_of(found.records, NAMING, ALL)
+    means = {row.label: row.entries[AVERAGE].mean for row in table.rows}
+    assert means == pytest.approx({"DRCL [in pairs]": 0.2, "DRCL [image+text+audio]": 0.6})
+
+
+def test_labels_name_the_code_that_differs() -> None:
+    found = Shelf()
+    add(found, 0.2, code="training 1, drcl 1")
+    last = add(found, 0.6, code="training 1, drcl 2")
+    found.records[-1] = later(last)
+    (table,) = tables_of(found.records, NAMING, ALL)
+    assert [(row.label, row.usual) for row in table.rows] == [
+        ("DRCL", True),
+        ("DRCL [earlier code: drcl 1]", False),
+    ]
+    assert table.rows[0].entries[AVERAGE].mean == pytest.approx(0.6)
+
+
+def later(record: Record) -> Record:
+    run = msgspec.structs.replace(record.circumstances, started="2027-01-01T00:00:00.000+00:00")
+    return msgspec.structs.replace(record, circumstances=run)
+
+
+def test_a_record_without_a_kind_of_device_has_that_which_it_ran_on() -> None:
+    found = Shelf()
+    first = add(found, 0.2, device="", harness="", code="")
+    run = msgspec.structs.replace(first.circumstances, device="cuda:1")
+    assert data_of(first).device == "cpu"
+    assert data_of(msgspec.structs.replace(first, circumstances=run)).device == "cuda"

@@ -1,0 +1,187 @@
+"""Which rows stand for their methods: by what was usual when their records were made."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from bench import registry
+from bench.analysis import AVERAGE, Naming, Row, registry_naming, tables_of
+from bench.analysis.origins import origins_of
+from bench.analysis.paired import against_reference
+from bench.analysis.queries import fields_of
+from bench.analysis.sensitivity import sensitivities_of
+from bench.records import Record
+from bench.records.schema import MethodSnapshot
+from tests.analysis.cells_apart import SETTINGS, add
+from tests.analysis.making import Shelf
+from tests.analysis.test_keys import NAMING
+
+EDITED = replace(NAMING, usual=lambda _: {**SETTINGS, "epochs": 99})
+"""What is known after a settings file was edited."""
+CHANGED = {**SETTINGS, "epochs": 5}
+
+
+def made(
+    shelf: Shelf, value: float, day: int = 1, usual: dict[str, Any] | None = SETTINGS, **fields: Any
+) -> Record:
+    """Add a record that was made on a day of January, with what was usual then; None for layout 1."""
+    record = add(shelf, value, **fields)
+    run = msgspec.structs.replace(record.circumstances, started=f"2026-01-{day:02}T00:00:00.000+00:00")
+    snapshot = None if usual is None else MethodSnapshot(card={}, usual=usual, origins={})
+    shelf.records[-1] = msgspec.structs.replace(record, circumstances=run, method=snapshot)
+    return shelf.records[-1]
+
+
+def rows(records: Sequence[Record], naming: Naming = NAMING) -> dict[str, Row]:
+    (table,) = tables_of(records, naming, ["map@all"])
+    return {row.label: row for row in table.rows}
+
+
+def test_an_edited_settings_file_changes_nothing_about_the_tables_of_earlier_records() -> None:
+    shelf = Shelf()
+    for seed in range(2):
+        made(shelf, 0.5 + seed / 100, seed=seed)
+        made(shelf, 0.4, seed=seed, method="mcca")
+        made(shelf, 0.3, seed=seed, settings=CHANGED)
+    before, after = (tables_of(shelf.records, naming, ["map@all"]) for naming in (NAMING, EDITED))
+    assert before == after
+    assert [row.label for row in before[0].competing] == ["DRCL", "MCCA"]
+    families = [
+        against_reference(field, "drcl", 20)
+        for naming in (NAMING, EDITED)
+        for field in fields_of(shelf.records, naming, ["map@all"], "best", shelf.per_query)
+    ]
+    assert [one.comparisons for one in families[:1]] == [one.comparisons for one in families[1:]]
+    assert len(families[0].comparisons) == 3
+    (one,), (other,) = (sensitivities_of(shelf.records, naming, ["map@all"]) for naming in (NAMING, EDITED))
+    assert [point.usual for point in one.points] == [point.usual for point in other.points] == [False, True]
+
+
+def test_records_of_layout_1_go_by_what_is_usual_today() -> None:
+    shelf = Shelf()
+    made(shelf, 0.5, usual=None)
+    assert [row.usual for row in rows(shelf.records).values()] == [True]
+    assert list(rows(shelf.records, EDITED)) == ["DRCL [epochs=20]"]
+
+
+def test_of_several_usual_rows_the_one_made_last_competes_and_the_others_say_what_differs() -> None:
+    shelf = Shelf()
+    made(shelf, 0.7, day=1)
+    made(shelf, 0.5, day=2, usual=CHANGED, settings=CHANGED)
+    made(shelf, 0.4, method="mcca")
+    (table,) = tables_of(shelf.records, NAMING, ["map@all"])
+    assert {row.label: row.usual for row in table.rows} == {
+        "DRCL": True,
+        "DRCL [epochs=20]": False,
+        "MCCA": True,
+    }
+    assert [row.label for row in table.competing] == ["DRCL", "MCCA"]
+    assert table.rows[0].entries[AVERAGE].mean == pytest.approx(0.5)
+
+
+def test_old_settings_run_again_on_purpose_do_not_stand_for_the_method() -> None:
+    shelf = Shelf()
+    made(shelf, 0.7, day=1)
+    made(shelf, 0.5, day=2, usual=CHANGED, settings=CHANGED)
+    made(shelf, 0.9, day=3, usual=CHANGED, seed=1)  # typed: not usual any more on that day
+    found = rows(shelf.records)
+    assert found["DRCL"].entries[AVERAGE].mean == pytest.approx(0.5)
+    assert found["DRCL [epochs=20]"].entries[AVERAGE].seeds == 2
+
+
+def test_a_row_without_a_result_does_not_push_out_one_that_has_one() -> None:
+    shelf = Shelf()
+    made(shelf, 0.5, day=1)
+    failed = made(shelf, 0.1, day=2, code="training 1, drcl 2")
+    failure = msgspec.structs.replace(failed, status="failed", result=None, failure=_failure())
+    found = rows([shelf.records[0], failure])
+    assert found["DRCL"].entries[AVERAGE].mean == pytest.approx(0.5)
+
+
+def _failure() -> Any:
+    from bench.records import Failure
+
+    return Failure(reason="why", kind="exit")
+
+
+def test_what_a_variant_sets_is_no_other_choice_of_settings() -> None:
+    shelf = Shelf()
+    made(shelf, 0.5)
+    record = made(shelf, 0.4, variant="without_fa", settings={**SETTINGS, "epochs": 1})
+    origins = {"epochs": "variant", "learning_rate": "quick"}
+    snapshot = MethodSnapshot(card={}, usual=SETTINGS, origins=origins)
+    shelf.records[-1] = msgspec.structs.replace(record, method=snapshot)
+    assert {label: row.usual for label, row in rows(shelf.records).items()} == {
+        "DRCL": True,
+        "DRCL without_fa": False,
+    }
+
+
+def test_a_method_that_is_gone_goes_by_the_card_in_its_last_record() -> None:
+    shelf = Shelf()
+    card = {
+        "name": "gone",
+        "title": "The Old One",
+        "authors": "A",
+        "year": 1999,
+        "venue": "V",
+        "family": "f",
+        "role": "reference",
+        "position": 3,
+        "unheard_of": 1,
+    }
+    first = add(shelf, 0.5, method="gone")
+    later = msgspec.structs.replace(
+        msgspec.structs.replace(
+            first, method=MethodSnapshot(card={**card, "title": "Last"}, usual=SETTINGS, origins={})
+        ),
+        circumstances=msgspec.structs.replace(first.circumstances, started="2027"),
+    )
+    first = msgspec.structs.replace(first, method=MethodSnapshot(card=card, usual=SETTINGS, origins={}))
+    naming = registry_naming([first])
+    assert (naming.title("gone"), naming.role("gone"), naming.order("gone")) == (
+        "The Old One",
+        "reference",
+        (3, "gone"),
+    )
+    assert registry_naming([later, first]).title("gone") == "Last"
+    assert registry_naming([first]).title("drcl") == registry.method("drcl").card.title
+    broken = msgspec.structs.replace(first, method=MethodSnapshot(card={"x": 1}, usual={}, origins={}))
+    assert registry_naming([broken]).title("gone") == "gone"
+
+
+def test_origins_of_settings_are_those_that_a_record_states() -> None:
+    shelf = Shelf()
+    record = add(shelf, 0.5, settings={**SETTINGS, "epochs": 7})
+    origins = {"epochs": "set", "learning_rate": "tuned"}
+    snapshot = MethodSnapshot(card={}, usual=SETTINGS, origins=origins)
+    words = {
+        one.setting: one.words
+        for one in origins_of(msgspec.structs.replace(record, method=snapshot)).settings
+    }
+    assert words["epochs"] == "typed (--set); without it: 20"
+    assert words["learning_rate"].startswith("tuned")
+
+
+def test_a_report_of_an_edited_quick_yaml_is_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from bench.registry import settings as settings_files
+
+    shelf = Shelf()
+    usual = registry.resolve_settings(registry.method("drcl"))
+    made(shelf, 0.5, usual=usual, settings=usual)
+    before = tables_of(shelf.records, registry_naming(shelf.records), ["map@all"])
+    folder = tmp_path / "methods" / "settings"
+    folder.mkdir(parents=True)
+    (folder / "quick.yaml").write_text("defaults: {epochs: 3}\n")
+    monkeypatch.setattr(settings_files, "folder_of", lambda _: tmp_path / "methods")
+    assert registry.resolve_settings(registry.method("drcl")) != usual
+    assert tables_of(shelf.records, registry_naming(shelf.records), ["map@all"]) == before
+    assert before[0].rows[0].usual
