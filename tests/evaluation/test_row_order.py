@@ -118,11 +118,34 @@ def test_positions_of_a_sorted_file_would_be_of_use() -> None:
     assert ap.mean() > 0.8
 
 
-@pytest.mark.parametrize("near", [True, False])
 @pytest.mark.parametrize("order", ["sorted", "turns"])
-def test_an_embedding_of_row_numbers_scores_at_chance(order: str, near: bool) -> None:
-    split = _split(600, order)
-    assert validation_map(Numbered(near), split) == pytest.approx(expected_random_map(split), abs=NEAR_CHANCE)
+@pytest.mark.parametrize(("near", "rows"), [(True, 600), (False, 120)])
+def test_an_embedding_of_row_numbers_scores_at_chance(order: str, near: bool, rows: int) -> None:
+    split = _split(rows, order)
+    found = validation_map(Numbered(near), split)
+    assert found == pytest.approx(expected_random_map(split), abs=NEAR_CHANCE)
+
+
+class Neighbours(_Blank):
+    """Counts how often a query has the label of the query before it; labels are the first feature."""
+
+    same = total = 0
+
+    def similarity(self, query_modality: str, queries: Array, gallery_modality: str, gallery: Array) -> Array:
+        self.same += int((queries[1:, 0] == queries[:-1, 0]).sum())
+        self.total += len(queries) - 1
+        return np.asarray(queries @ gallery.T)
+
+
+@pytest.mark.parametrize("mutual", [True, False])
+def test_neighbouring_queries_have_equal_labels_as_often_as_by_chance(mutual: bool) -> None:
+    split = _split(600, "sorted")
+    for modality in split.values():
+        modality.features[:, 0] = modality.labels
+    method: Any = type("Asked", (Neighbours,), {"mutual": mutual})()
+    validation_map(method, split)
+    assert method.total > 500
+    assert method.same / method.total == pytest.approx(1 / CLASSES, abs=0.05)
 
 
 def test_a_part_of_the_gallery_tells_nothing_either() -> None:
