@@ -31,6 +31,7 @@ from bench.evaluation.measures import (
 from bench.evaluation.metrics import rank_sides
 from bench.evaluation.relevance import label_sets
 from bench.evaluation.similarity import embedded_side
+from tests.evaluation.naive import naive_ap
 
 Rows = NDArray[np.float64]
 
@@ -99,15 +100,8 @@ def test_the_order_of_a_sort_lies_between_the_best_and_the_worst(
     )
     distances = cdist(queries, gallery, "cosine")
     distances[np.isnan(distances)] = 1.0  # what SciPy gives for rows of zeros
-    hits = offered[distances.argsort(axis=1)] == wanted[:, None]
-    cut = len(offered) if k is None else k
-    precision = np.where(hits, np.cumsum(hits, axis=1) / np.arange(1, 31), 0)[:, :cut].sum(axis=1)
-    divisor = {
-        "hits": hits[:, :cut].sum(axis=1),
-        "min": np.minimum(cut, hits.sum(axis=1)),
-        "relevant": hits.sum(axis=1),
-    }[denominator]
-    np.testing.assert_allclose(sorted_, precision / np.maximum(divisor, 1), atol=1e-12)
+    naive = naive_ap(distances.argsort(axis=1), wanted, offered, k, denominator)
+    np.testing.assert_allclose(sorted_, naive, atol=1e-12)
     # SciPy rounds cosines that are equal to unequal numbers, so that only rows of zeros are compared.
     zero = ~queries.any(axis=1)
     assert (low[zero] <= sorted_[zero] + 1e-12).all()
