@@ -67,8 +67,8 @@ def test_ctrl_c_stops_the_workers_quickly_and_is_raised(
     assert len(pids) == 2
     begin = time.monotonic()
     os.killpg(parent.pid, signal.SIGINT)
-    printed, errors = parent.communicate(timeout=10)
-    assert time.monotonic() - begin < 5.0
+    printed, errors = parent.communicate(timeout=60)
+    assert time.monotonic() - begin < 30.0  # they would sleep for a minute
     assert (parent.returncode, printed, errors) == (130, "interrupted\n", "")
     assert all(gone(pid) for pid in pids)
     assert not list(tmp_path.glob("bench-workers-*"))
