@@ -102,6 +102,21 @@ def test_rows_of_zeros_are_counted_by_rule_and_modality(small: Path) -> None:
     assert {metric.selection for metric in result.metrics} == {"best", "last", "oracle"}
 
 
+def test_rows_of_zeros_are_drawn_at_the_origin_and_raise_no_warning(small: Path) -> None:
+    finished = run("states", small, best=15)
+    assert "RuntimeWarning" not in finished.log
+    assert finished.view is not None
+    assert finished.view.space is not None
+    points = finished.view.space.points["text"]
+    zeros = finished.view.space.rows["text"] < 15
+    assert np.isfinite(points).all()
+    assert len(np.unique(points[zeros].round(5), axis=0)) == 1
+    for gallery in finished.view.galleries:
+        assert np.isfinite(gallery.ap).all()
+        if gallery.query == "text":  # all items are tied, and stand in the order of their rows
+            assert gallery.results[gallery.rows < 15].tolist() == [list(range(10))] * sum(gallery.rows < 15)
+
+
 def test_a_refusal_costs_its_rule_alone(small: Path) -> None:
     plain, finished = run("states", small, best=4), run("states", small, best=4, last=-1, oracle=16)
     result = done(finished)
