@@ -19,12 +19,12 @@ from bench.evaluation.arrays import (
     check_same_width,
     count_zero_rows,
 )
-from bench.evaluation.asking import embed_rows
 from bench.evaluation.measures import average_precision_measure
 from bench.evaluation.metrics import rank_sides
 from bench.evaluation.protocol import Protocol
 from bench.evaluation.ranking import Measure, measure_rankings
 from bench.evaluation.relevance import LabelSets, label_sets
+from bench.evaluation.shuffling import embed_rows
 from bench.evaluation.similarity import (
     ArgsortOrder,
     KeptSimilarities,

@@ -50,7 +50,7 @@ def evaluate_states(
         RefusedEmbeddings: if the state of the shown rule cannot be ranked.
     """
     states = {rule: str(point.epoch) for rule, point in checkpoints.items()} or {shown: ""}
-    known: dict[str, Evaluation | RefusedEmbeddings] = {}
+    known: dict[str, Evaluation | str] = {}  # or why it cannot be ranked
     for rule, state in states.items():
         if state not in known:
             if checkpoints:
@@ -61,7 +61,7 @@ def evaluate_states(
             except RefusedEmbeddings as error:
                 if state == states[shown]:
                     raise
-                known[state] = error
+                known[state] = str(error)
     outcomes = {rule: known[state] for rule, state in states.items()}
     ranked = {rule: one for rule, one in outcomes.items() if isinstance(one, Evaluation)}
     return Evaluated(
@@ -74,7 +74,7 @@ def evaluate_states(
         },
         shown=ranked[shown],
         zero_rows={rule: dict(one.zero_rows) for rule, one in ranked.items() if one.zero_rows},
-        refused={rule: str(one) for rule, one in outcomes.items() if isinstance(one, RefusedEmbeddings)},
+        refused={rule: reason for rule, reason in outcomes.items() if isinstance(reason, str)},
     )
 
 

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from bench.contract import Array, Dataset, Method, Shown, Split
 from bench.data.partition import fixed_generator, stratified_rows
 from bench.evaluation import Direction, Evaluation
-from bench.evaluation.asking import compare_rows
 from bench.evaluation.measures import interpolated_precision_measure, precision_at_measure
 from bench.evaluation.ranking import Measure
+from bench.evaluation.shuffling import compare_rows
 from bench.experiment.pictures import with_palette
 from bench.records.view import Curves, Exhibits, Gallery, Space, View
 

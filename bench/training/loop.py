@@ -13,9 +13,9 @@ from torch import Tensor
 
 from bench.contract import Context, Method, PluginError, RefusedEmbeddings, Split
 from bench.contract.context import Value
-from bench.training.bystander import oracle_map, unchanged_generators
 from bench.training.checkpoints import Keeper, Kept
 from bench.training.data import Batch, DeviceSplit
+from bench.training.oracle import oracle_map, unchanged_generators
 from bench.training.seeding import Noise
 from bench.training.selection import BY_LOSS, BY_MAP, BY_ORACLE, LAST, Rule
 from bench.training.track import Clock, Loss, Stage, Step, Track

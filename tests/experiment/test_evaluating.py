@@ -22,7 +22,7 @@ from bench.experiment.workplace import Workplace
 from bench.records.schema import Record, Result
 from tests.grid import cells_of, only_plugins, write_bundle
 
-PLUGIN = Path(__file__).with_name("judged.py")
+PLUGIN = Path(__file__).with_name("evaluated.py")
 PLACE = Workplace(plugins=(str(PLUGIN),))
 TRACED = Workplace(plugins=(str(PLUGIN),), trace_test=True)
 EPOCHS = 4

@@ -1,4 +1,4 @@
-"""Embeddings and similarities of a method, which gets its rows in an order that tells nothing.
+"""Embeddings and similarities of rows that a method gets in an order unrelated to labels.
 
 In a file, rows may be sorted by class, and row i may be the same thing in every modality: a method that looks
 at positions would be rewarded for it. So each modality's rows are shuffled before the method gets them.

@@ -1,4 +1,4 @@
-"""Let something look at a method in training without a trace: generators, modules and attributes stay."""
+"""The test oracle in training: it reads a method's test mAP after an epoch and changes nothing."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from bench.contract import Context, DeadlineExceeded, Method, RefusedEmbeddings
 def oracle_map(method: Method, modules: Sequence[nn.Module], context: Context) -> float | None:
     """Return the oracle's mean test mAP of a method as it stands; None if its state cannot be ranked.
 
-    Training goes on as if nobody had looked. An error is no reason to end it either: it becomes a warning,
-    which the record's log keeps.
+    Global generators, modules and attributes are put back afterwards, so that training gives the same bytes
+    with and without an oracle. An unexpected error becomes a warning, which the record's log keeps.
 
     Args:
         method: in training.
