@@ -47,7 +47,7 @@ def parent(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
         text=True,
         start_new_session=True,
     )
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while len(workers(tmp_path)) < 2 and time.monotonic() < end:
         time.sleep(0.02)
     yield process
