@@ -116,12 +116,12 @@ def test_torch_ranks_as_numpy_does(precision: Precision) -> None:
         precision_at_measure([1, 20]),
         interpolated_precision_measure([0.0, 0.5, 1.0]),
     ]
-    sides = [
+    one, other = (
         embedded_side(_rows(rng, n), label_sets(rng.integers(0, 4, n), n, "labels"), precision, "rows")
         for n in (40, 150)
-    ]
+    )
     for ours, theirs in zip(
-        rank_sides(*sides, measures), rank_sides(*sides, measures, device="cpu"), strict=True
+        rank_sides(one, other, measures), rank_sides(one, other, measures, device="cpu"), strict=True
     ):
         assert np.isfinite(ours).all()
         np.testing.assert_allclose(ours, theirs, atol=1e-12, rtol=0)
@@ -189,5 +189,6 @@ def test_rows_that_are_all_equal_but_for_zeros_are_collapsed() -> None:
 def test_the_default_similarity_of_a_method_is_zero_there() -> None:
     rows = np.array([[0.0, 0], [3, 4], [0, -2]], dtype=np.float32)
     similarity = Given().similarity("image", rows, "text", rows)
-    np.testing.assert_allclose(similarity, [[0, 0, 0], [0, 1, -0.8], [0, -0.8, 1]], atol=1e-7)
+    expected = np.array([[0, 0, 0], [0, 1, -0.8], [0, -0.8, 1]])
+    np.testing.assert_allclose(similarity, expected, atol=1e-7)
     assert similarity.dtype == np.float32

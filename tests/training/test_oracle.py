@@ -112,11 +112,8 @@ class Remembers(_Watching):
 
     def embed(self, modality: str, features: Array) -> Array:
         rows = super().embed(modality, features)
-        return (
-            rows * (1 + 0.1 * self.seen["rows"] * np.arange(3))
-            + self.count * np.eye(3)[0]
-            + self.noise.numpy()
-        )
+        factors = 1 + 0.1 * self.seen["rows"] * np.arange(3)
+        return np.asarray(rows * factors + self.count * np.eye(3)[0] + self.noise.numpy())
 
     def disturb(self, modality: str, features: Array, rows: Array) -> Array:
         self.seen["rows"] += len(features)
