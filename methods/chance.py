@@ -5,15 +5,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import permutations
 from typing import Any
 
 import numpy as np
 
 from bench.contract import Array, Context, Method, MethodCard, Split, fitted_part
-from bench.evaluation.chance import expected_random_ap
-
-_QUERIES_AT_ONCE = 512
+from bench.evaluation.chance import expected_random_map
 
 
 @dataclass(frozen=True)
@@ -59,8 +56,8 @@ class Chance(Method):
         """Draw a seed per modality and work out the expected mAP@all of the validation split."""
         self._seeds = {name: context.stream_seed(f"chance/{name}") for name in train}
         self._floor = {
-            f"{query}->{gallery}": float(np.mean(_expected_ap(validation, query, gallery)))
-            for query, gallery in permutations(validation, 2)
+            direction.replace(">", "->"): value
+            for direction, value in expected_random_map(validation).items()
         }
 
     def embed(self, modality: str, features: Array) -> Array:
@@ -89,17 +86,3 @@ def _named(values: Array, seed: int) -> np.random.Generator:
     content = (values.astype(np.float64) + 0.0).tobytes()
     name = hashlib.blake2b(content, digest_size=16, key=seed.to_bytes(8, "big"))
     return np.random.default_rng(int.from_bytes(name.digest(), "big"))
-
-
-def _expected_ap(split: Split, query: str, gallery: str) -> Array:
-    """Expected AP of every query of a direction."""
-    relevant = _relevant(split.targets(query), split.targets(gallery))
-    return np.asarray(expected_random_ap(relevant, len(split[gallery])))
-
-
-def _relevant(queries: Array, gallery: Array) -> Array:
-    """Count the gallery rows that share a label with each query, some queries at a time."""
-    starts = range(0, len(queries), _QUERIES_AT_ONCE)
-    return np.concatenate(
-        [np.sum(queries[start : start + _QUERIES_AT_ONCE] @ gallery.T > 0, axis=1) for start in starts]
-    )

@@ -71,7 +71,13 @@ def _rows(record: Record, selection: str | None) -> list[dict[str, Any]]:
         nothing = dict.fromkeys(("query", "gallery", "protocol", "selection", "value"), "")
         return [_ordered({**common, **nothing})]
     wanted = {"none", selection or record.result.selection}
-    return [
+    nothing = dict.fromkeys(("query", "gallery", "protocol", "value"), "")
+    unranked = [
+        _ordered({**common, **nothing, "status": "refused", "selection": rule})
+        for rule in record.result.refused
+        if selection == "every" or rule in wanted
+    ]
+    return unranked + [
         _ordered(
             {
                 **common,

@@ -36,7 +36,7 @@ class Unsupported(BenchError):
 
 
 class RefusedEmbeddings(BenchError):
-    """Embeddings that cannot be ranked: NaN, infinite, of zero norm, or all rows equal."""
+    """Embeddings that cannot be ranked: NaN, infinite, mostly zero, or all rows equal."""
 
 
 class SealedTestError(BenchError):

@@ -77,8 +77,9 @@ class Method(ABC):
     def similarity(self, query_modality: str, queries: Array, gallery_modality: str, gallery: Array) -> Array:
         """Return similarities ``(n_queries, n_gallery)`` of raw features; higher is nearer.
 
-        The default is the cosine of the embeddings. A method that overrides it is asked for a few
-        hundred queries at a time.
+        The default is the cosine of the embeddings, 0 for embeddings that are zero. A method that overrides
+        it is asked for a few hundred queries at a time. Rows come in an order that has nothing to do with
+        their labels, and another one in every modality.
         """
         left = _unit_rows(self.embed(query_modality, queries))
         right = _unit_rows(self.embed(gallery_modality, gallery))
@@ -126,4 +127,5 @@ def fitted_part(parts: Mapping[str, P], modality: str, method: str) -> P:
 
 
 def _unit_rows(rows: Array) -> Array:
-    return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True))
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    return np.asarray(rows / np.where(lengths == 0, 1, lengths))

@@ -7,7 +7,7 @@ a row that occurs several times takes part in the product once.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 
 import numpy as np
@@ -43,6 +43,29 @@ class Arrangement:
     def members(self, places: Indices) -> Indices:
         """Return the distinct content at ``places``."""
         return places if self.member is None else self.member[places]
+
+    def shuffled(self, modality: str) -> Arrangement:
+        """Return the same places, with the distinct contents in the order of `row_order`."""
+        order = row_order(modality, len(self.distinct))
+        member = inverse(order)[self.members(np.arange(len(self)))]
+        return replace(self, distinct=self.distinct[order], member=member)
+
+
+def row_order(modality: str, n_rows: int) -> Indices:
+    """Return the order ``(n_rows,)`` in which a method gets the rows of a modality.
+
+    It depends on the modality's name and the number of rows alone, so that a position says nothing of a
+    row's label, nor of the row that shows the same thing in another modality.
+    """
+    seed = blake2b(f"{modality}\x1f{n_rows}".encode(), digest_size=16).digest()
+    return np.random.default_rng(int.from_bytes(seed, "big")).permutation(n_rows)
+
+
+def inverse(order: Indices) -> Indices:
+    """Return the permutation that puts back what ``order`` rearranged."""
+    back = np.empty_like(order)
+    back[order] = np.arange(len(order))
+    return back
 
 
 def arrange(rows: Array, labels: LabelSets) -> Arrangement:

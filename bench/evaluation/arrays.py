@@ -65,7 +65,8 @@ def check_embeddings(modality: str, embeddings: Any, n_expected: int) -> Array:
         n_expected: number of rows that were to be embedded.
 
     Raises:
-        RefusedEmbeddings: for a wrong shape, NaN, infinite, zero-norm or collapsed (all equal) rows.
+        RefusedEmbeddings: for a wrong shape, NaN or infinite values, collapsed rows (all that are not zero
+            are equal), or if more than half of the rows are zero.
     """
     rows = to_array(embeddings)
     problem: str | None
@@ -93,25 +94,40 @@ def check_same_width(embeddings: Mapping[str, Array]) -> None:
         )
 
 
-def check_rankable(rows: Array, what: str) -> None:
-    """Refuse rows that have no direction; all rows may be equal, then everything is tied.
+def check_finite(rows: Array, what: str) -> None:
+    """Refuse rows that cannot be compared; rows may be zero or all equal, then they are tied.
 
     Raises:
-        RefusedEmbeddings: for NaN, infinite or zero-norm rows.
+        RefusedEmbeddings: for NaN or infinite values.
     """
-    problem = _undirected(rows)
+    problem = _not_finite(rows)
     if problem:
         raise RefusedEmbeddings(f"{what} {problem}; cosine similarity is not defined for them")
 
 
+def count_zero_rows(rows: Array) -> int:
+    """Return how many rows of ``rows`` ``(n, d)`` are zero: they have no direction."""
+    return int(len(rows) - np.count_nonzero(rows.any(axis=1)))
+
+
 def _unrankable(rows: Array) -> str | None:
-    problem = _undirected(rows)
-    if problem is None and len(rows) > 1 and bool((rows == rows[0]).all()):
-        return f"are collapsed: all {len(rows)} rows are equal"
-    return problem
+    problem = _not_finite(rows)
+    if problem is not None:
+        return problem
+    zeros = count_zero_rows(rows)
+    if 2 * zeros > len(rows):
+        return (
+            f"are zero in {zeros} of {len(rows)} rows, more than half (units that answer to no input give "
+            "such rows; standardise the features, widen the network or lower the learning rate)"
+        )
+    directed = rows[rows.any(axis=1)] if zeros else rows
+    if len(directed) > 1 and bool((directed == directed[0]).all()):
+        besides = f" but for {zeros} rows of zeros" if zeros else ""
+        return f"are collapsed: all {len(directed)} rows are equal{besides}"
+    return None
 
 
-def _undirected(rows: Array) -> str | None:
+def _not_finite(rows: Array) -> str | None:
     if rows.shape[1] == 0:
         return "have no columns"
     if rows.dtype.kind == "f":
@@ -120,7 +136,4 @@ def _undirected(rows: Array) -> str | None:
             bad = np.flatnonzero(~finite.all(axis=1))
             kind = "NaN" if np.isnan(rows[bad[0]]).any() else "infinite values"
             return f"contain {kind}, first in row {bad[0]} ({len(bad)} of {len(rows)} rows are not finite)"
-    empty = np.flatnonzero(~rows.any(axis=1))
-    if len(empty):
-        return f"have zero norm in {len(empty)} of {len(rows)} rows, first in row {empty[0]}"
     return None

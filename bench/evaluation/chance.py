@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import permutations
 from typing import overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from bench.contract import Split
+from bench.evaluation.relevance import label_sets
 
 
 @overload
@@ -46,3 +50,20 @@ def expected_random_ap(n_relevant: ArrayLike, n_gallery: int) -> float | NDArray
     others = (relevant - 1.0) / max(n_gallery - 1, 1)
     value = np.where(relevant > 0, (harmonic + others * (n_gallery - harmonic)) / n_gallery, 0.0)
     return float(value) if value.ndim == 0 else value
+
+
+def expected_random_map(split: Split) -> dict[str, float]:
+    """Return the exact expectation of mAP@all of a random ranking, by direction such as ``image>text``.
+
+    It follows from the labels alone. Queries without relevant items count 0.
+    """
+    labels = {
+        name: label_sets(modality.labels, len(modality), f"labels of modality {name!r}")
+        for name, modality in split.items()
+    }
+    return {
+        f"{query}>{gallery}": float(
+            np.mean(expected_random_ap(labels[query].count_relevant(labels[gallery]), len(split[gallery])))
+        )
+        for query, gallery in permutations(split, 2)
+    }

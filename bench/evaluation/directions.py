@@ -55,10 +55,12 @@ class Evaluation:
     Attributes:
         directions: in the order of the split's modalities.
         embeddings: modality -> rows ``(n, d)`` that were ranked; empty under a method's own similarity.
+        zero_rows: modality -> how many of these rows are zero; modalities without such rows are left out.
     """
 
     directions: tuple[Direction, ...]
     embeddings: Mapping[str, Array] = field(default_factory=dict)
+    zero_rows: Mapping[str, int] = field(default_factory=dict)
 
     def __getitem__(self, pair: tuple[str, str]) -> Direction:
         """Return the direction ``(query modality, gallery modality)``.
@@ -109,7 +111,9 @@ def evaluate(
     """Evaluate a fitted method on a split, in every direction and under every protocol.
 
     Each modality is embedded once, and each direction ranked once for all protocols. A method that
-    overrides `Method.similarity` is asked for similarities instead, at most 256 queries at a time.
+    overrides `Method.similarity` is asked for similarities instead, at most 256 queries at a time. The method
+    gets the rows of each modality in an order that has nothing to do with labels or other modalities; the
+    results are in the order of the split. A row of zeros has similarity 0 to everything.
 
     Args:
         method: fitted.
@@ -120,7 +124,8 @@ def evaluate(
         threads: CPU threads for ranking; the result does not depend on it.
 
     Raises:
-        RefusedEmbeddings: for embeddings of a wrong shape, or NaN, infinite, zero-norm or collapsed rows.
+        RefusedEmbeddings: for embeddings of a wrong shape, NaN or infinite values, collapsed rows, or if more
+            than half of a modality's rows are zero.
         UsageError: for fewer than two modalities, no protocol or an unknown one.
     """
     rules = [Protocol.parse(rule) if isinstance(rule, str) else rule for rule in protocols]
@@ -133,7 +138,7 @@ def evaluate(
         Direction(query, gallery, *retrieval.rank(query, gallery, rules, measures))
         for query, gallery in permutations(split, 2)
     ]
-    return Evaluation(tuple(directions), retrieval.embeddings)
+    return Evaluation(tuple(directions), retrieval.embeddings, retrieval.zero_rows)
 
 
 def validation_map(method: Method, split: Split, *, threads: int | None = None) -> dict[str, float]:

@@ -51,7 +51,9 @@ def average_precision(
 
     AP@k = (sum of the precisions at the hits among the first k items) / denominator. Items that are
     equally similar are tied, and the exact expectation over all orders of tied items is returned, so
-    that the gallery's order never matters.
+    that the gallery's order never matters. A row of zeros has no direction: its similarity to everything
+    is 0, so that as a query it ties the whole gallery, and as an item it stands between the positive and
+    the negative cosines.
 
     Args:
         queries: ``(n_queries, d)`` embeddings, NumPy or torch (on a CUDA device the work is done there).
@@ -71,7 +73,7 @@ def average_precision(
 
     Raises:
         UsageError: for shapes or options that do not fit.
-        RefusedEmbeddings: for NaN, infinite or zero-norm embeddings.
+        RefusedEmbeddings: for embeddings that are NaN or infinite.
 
     Reference: McSherry and Najork, ECIR 2008, for the expectation under ties.
     """
@@ -99,7 +101,7 @@ def mean_average_precision(
 
     Raises:
         UsageError: for shapes or options that do not fit.
-        RefusedEmbeddings: for NaN, infinite or zero-norm embeddings.
+        RefusedEmbeddings: for embeddings that are NaN or infinite.
     """
     ap = average_precision(
         queries,
@@ -182,7 +184,7 @@ def precision_at_k(
 
     Raises:
         UsageError: for shapes or options that do not fit.
-        RefusedEmbeddings: for NaN, infinite or zero-norm embeddings.
+        RefusedEmbeddings: for embeddings that are NaN or infinite.
     """
     for k in ks:
         check_cutoff(k)
@@ -220,7 +222,7 @@ def precision_recall(
 
     Raises:
         UsageError: for shapes or options that do not fit.
-        RefusedEmbeddings: for NaN, infinite or zero-norm embeddings.
+        RefusedEmbeddings: for embeddings that are NaN or infinite.
     """
     if not all(0.0 <= level <= 1.0 for level in levels):
         raise UsageError(f"recall levels lie between 0 and 1, not {list(levels)}")

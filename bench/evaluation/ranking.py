@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.contract import Array
-from bench.evaluation.arrangement import Arrangement
+from bench.evaluation.arrangement import Arrangement, inverse
 from bench.evaluation.arrays import Indices, Matrix
 from bench.evaluation.similarity import Similarities
 from bench.evaluation.threads import run_blocks
@@ -56,7 +56,7 @@ class _Queries:
 
     Attributes:
         places: ``(u,)`` place of each.
-        codes: ``(u,)`` label set of each, ascending.
+        codes: ``(u,)`` label set of each; ascending unless they are in the order of their rows.
         which: ``(n,)`` for every original row, whose result it takes.
     """
 
@@ -73,13 +73,24 @@ def measure_rankings(
     *,
     rank: RankBlock | None = None,
     threads: int | None = None,
+    in_row_order: bool = False,
 ) -> list[Matrix]:
     """Rank the gallery for every query and apply each measure.
+
+    Args:
+        similarities: of the queries with the gallery.
+        queries: arrangement of the queries.
+        gallery: arrangement of the gallery.
+        measures: to apply to each query's ranks.
+        rank: ranks a block; None for `rank_numpy`.
+        threads: CPU threads; the result does not depend on it.
+        in_row_order: whether similarities are asked for in the order of the queries' rows, and not label by
+            label: for similarities of a method, which must not learn labels from its queries' positions.
 
     Returns:
         Per measure, ``(n_queries, width)`` in the caller's order of queries.
     """
-    distinct = _distinct_queries(queries)
+    distinct = _distinct_queries(queries, in_row_order)
     sizes = np.diff(gallery.starts)
     n_queries, n_gallery = len(distinct.places), len(gallery)
     step = min(_BLOCK_ROWS, max(8, _BLOCK_ITEMS // n_gallery))
@@ -89,14 +100,20 @@ def measure_rankings(
 
     def work(block: slice) -> None:
         """Rank one block of queries, those with equal labels together, and keep what is measured."""
-        values = similarities.block(distinct.places[block])
+        values, codes = similarities.block(distinct.places[block]), distinct.codes[block]
+        by_label = np.argsort(codes, kind="stable") if in_row_order else None
+        if by_label is not None:
+            values, codes = values[by_label], codes[by_label]
         parts: list[list[Matrix]] = []
-        for code, rows in _runs(distinct.codes[block]):
+        for code, rows in _runs(codes):
             columns = _columns(gallery.labels.relevant_to(queries.labels.sets[code]), gallery.starts, sizes)
             for chunk in _chunks(rows, _width(columns)):
                 ranks = rank_block(values[chunk], columns)
                 parts.append([measure(ranks) for measure in measures])
-        results[block.start // step] = [np.concatenate(column) for column in zip(*parts, strict=True)]
+        measured = [np.concatenate(column) for column in zip(*parts, strict=True)]
+        if by_label is not None:
+            measured = [column[inverse(by_label)] for column in measured]
+        results[block.start // step] = measured
 
     run_blocks(work, blocks, threads)
     return [np.concatenate(column)[distinct.which] for column in zip(*results, strict=True)]
@@ -125,7 +142,7 @@ def rank_numpy(block: Array, columns: Columns) -> Ranks:
     return Ranks(above, tie_groups(rows, columns_tied, places, n_gallery - places - begin), n_gallery)
 
 
-def _distinct_queries(queries: Arrangement) -> _Queries:
+def _distinct_queries(queries: Arrangement, in_row_order: bool) -> _Queries:
     codes = queries.labels.codes[queries.order]
     fresh = np.ones(len(codes), dtype=bool)
     if queries.member is not None:  # equal contents of one label set stand side by side
@@ -133,6 +150,9 @@ def _distinct_queries(queries: Arrangement) -> _Queries:
     which = np.empty(len(codes), dtype=np.intp)
     which[queries.order] = np.cumsum(fresh) - 1
     places = np.flatnonzero(fresh)
+    if in_row_order:
+        order = np.argsort(queries.members(places), kind="stable")
+        places, which = places[order], inverse(order)[which]
     return _Queries(places, codes[places], which)
 
 

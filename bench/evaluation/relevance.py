@@ -30,6 +30,12 @@ class LabelSets:
             return np.asarray(self.sets == labels)
         return np.asarray((self.sets & labels).any(axis=1))
 
+    def count_relevant(self, gallery: LabelSets) -> Indices:
+        """Return how many items of ``gallery`` share a label with each item ``(n,)``."""
+        sizes = np.bincount(gallery.codes, minlength=len(gallery.sets))
+        counts = [int(sizes[gallery.relevant_to(labels)].sum()) for labels in self.sets]
+        return np.asarray(counts, dtype=np.intp)[self.codes]
+
     def check_comparable(self, other: LabelSets) -> None:
         """Refuse to compare class numbers with label matrices, or matrices of different widths.
 

@@ -10,12 +10,21 @@ from typing import Any
 import numpy as np
 
 from bench.contract import Array, Method, Split
-from bench.evaluation.arrays import Indices, Matrix, Precision, Vector, check_embeddings, check_same_width
+from bench.evaluation.arrays import (
+    Indices,
+    Matrix,
+    Precision,
+    Vector,
+    check_embeddings,
+    check_same_width,
+    count_zero_rows,
+)
 from bench.evaluation.measures import average_precision_measure
 from bench.evaluation.metrics import rank_sides
 from bench.evaluation.protocol import Protocol
 from bench.evaluation.ranking import Measure, measure_rankings
 from bench.evaluation.relevance import LabelSets, label_sets
+from bench.evaluation.shuffling import embed_rows
 from bench.evaluation.similarity import (
     ArgsortOrder,
     KeptSimilarities,
@@ -41,6 +50,7 @@ class Retrieval:
     Attributes:
         embeddings: modality -> rows ``(n, d)`` that are ranked by cosine; empty under a method's own
             similarity.
+        zero_rows: modality -> how many of these rows are zero; modalities without such rows are left out.
     """
 
     def __init__(
@@ -59,6 +69,8 @@ class Retrieval:
             threads: CPU threads for ranking; the result does not depend on it.
         """
         self.embeddings = embeddings
+        zeros = {name: count_zero_rows(rows) for name, rows in embeddings.items()}
+        self.zero_rows = {name: count for name, count in zeros.items() if count}
         self._sides = sides
         self._method = method
         self._threads = threads
@@ -70,20 +82,20 @@ class Retrieval:
     ) -> Retrieval:
         """Embed a split with a fitted method, or take its features where the method has its own similarity.
 
+        Either way the method gets the rows of each modality in an order that has nothing to do with their
+        labels, nor with another modality's order.
+
         Raises:
-            RefusedEmbeddings: for embeddings of a wrong shape, or NaN, infinite, zero-norm or collapsed rows.
+            RefusedEmbeddings: as `bench.evaluation.check_embeddings`, or for unequal widths.
         """
         labels = {name: modality.labels for name, modality in split.items()}
         if type(method).similarity is not Method.similarity:
             sides = {
-                name: raw_side(modality.features, _label_sets(labels, name))
+                name: raw_side(modality.features, _label_sets(labels, name), name)
                 for name, modality in split.items()
             }
             return cls(sides, {}, method, threads)
-        embeddings = {
-            name: check_embeddings(name, method.embed(name, modality.features), len(modality))
-            for name, modality in split.items()
-        }
+        embeddings = {name: embed_rows(method, name, modality.features) for name, modality in split.items()}
         return cls.of_embeddings(embeddings, labels, dtype, threads)
 
     @classmethod
@@ -145,7 +157,7 @@ class Retrieval:
         left, right = self._sides[query], self._sides[gallery]
         left.arrangement.labels.check_comparable(right.arrangement.labels)
         if items is not None:
-            right = _confined(right, items)
+            right = _confined(right, items, gallery)
         rank: _Rank = partial(rank_sides, left, right, threads=self._threads)
         if self._method is not None:
             learned = self._learned(self._method, query, gallery, left, right, whole=items is None)
@@ -208,7 +220,7 @@ def _label_sets(labels: Mapping[str, Any], name: str) -> LabelSets:
     return label_sets(labels[name], len(labels[name]), f"labels of modality {name!r}")
 
 
-def _confined(side: Side, items: Indices) -> Side:
+def _confined(side: Side, items: Indices, modality: str) -> Side:
     """Return a side with only some of its items, in the caller's order."""
     arrangement = side.arrangement
     place = np.empty(len(arrangement), dtype=np.intp)
@@ -216,7 +228,7 @@ def _confined(side: Side, items: Indices) -> Side:
     rows = side.rows[arrangement.members(place[items])]
     labels = LabelSets(arrangement.labels.sets, arrangement.labels.codes[items])
     if len(side.squares) == 0:  # raw features, for a similarity that a method has learned
-        return raw_side(rows, labels)
+        return raw_side(rows, labels, modality)
     return embedded_side(rows, labels, "float32" if rows.dtype == np.float32 else "float64", "the gallery")
 
 
@@ -226,4 +238,6 @@ def _rank_learned(
     """Rank by the method's own similarity; one thread, since a method need not be thread-safe."""
     if by_argsort:
         learned = ArgsortOrder(learned, right.arrangement)
-    return measure_rankings(learned, left.arrangement, right.arrangement, measures, threads=1)
+    return measure_rankings(
+        learned, left.arrangement, right.arrangement, measures, threads=1, in_row_order=True
+    )

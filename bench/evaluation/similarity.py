@@ -11,7 +11,7 @@ import numpy as np
 
 from bench.contract import Array, RefusedEmbeddings
 from bench.evaluation.arrangement import Arrangement, arrange
-from bench.evaluation.arrays import Indices, Precision, Vector, check_rankable, to_array
+from bench.evaluation.arrays import Indices, Precision, Vector, check_finite, to_array
 from bench.evaluation.relevance import LabelSets
 from bench.evaluation.threads import run_blocks
 
@@ -27,7 +27,8 @@ class Side:
     Attributes:
         arrangement: places of the items.
         rows: ``(m, d)`` the distinct rows; embeddings are scaled by powers of two.
-        squares: ``(m,)`` squared norms of the rows; empty where cosine is not wanted.
+        squares: ``(m,)`` squared norms of the rows, 1 for rows of zeros, whose similarities then come out as
+            0; empty where cosine is not wanted.
     """
 
     arrangement: Arrangement
@@ -41,7 +42,7 @@ def embedded_side(
     """Arrange embeddings ``(n, d)`` for cosine similarity.
 
     Raises:
-        RefusedEmbeddings: for NaN, infinite or zero-norm rows.
+        RefusedEmbeddings: for NaN or infinite values.
     """
     if embeddings.dtype.itemsize > 8:  # extended precision: what exceeds float64 must be seen as infinite
         with np.errstate(over="ignore"):
@@ -53,10 +54,10 @@ def embedded_side(
         """Fill in some scaled rows and their squared norms; refuse them if they cannot be ranked."""
         wide = embeddings[part].astype(np.float64)
         largest = np.abs(wide).max(axis=1)
-        if not bool(((largest > 0) & np.isfinite(largest)).all()):
-            check_rankable(embeddings, what)
+        if not bool(np.isfinite(largest).all()):
+            check_finite(embeddings, what)
         scaled[part] = _scaled(wide, largest)
-        squares[part] = np.square(scaled[part], dtype=np.float64).sum(axis=1)
+        squares[part] = np.square(scaled[part], dtype=np.float64).sum(axis=1) + (largest == 0)
 
     step = max(1, _STEP_ITEMS // embeddings.shape[1])
     parts = [slice(start, start + step) for start in range(0, len(scaled), step)]
@@ -65,9 +66,12 @@ def embedded_side(
     return Side(arrangement, scaled[arrangement.distinct], squares[arrangement.distinct])
 
 
-def raw_side(features: Array, labels: LabelSets) -> Side:
-    """Arrange raw features ``(n, d)`` for a similarity that a method has learned."""
-    arrangement = arrange(features, labels)
+def raw_side(features: Array, labels: LabelSets, modality: str) -> Side:
+    """Arrange raw features ``(n, d)`` for a similarity that a method has learned.
+
+    The rows come out in the order of `row_order`, since the method sees their positions.
+    """
+    arrangement = arrange(features, labels).shuffled(modality)
     return Side(arrangement, features[arrangement.distinct], np.empty(0))
 
 
@@ -188,13 +192,15 @@ class GivenSimilarities(Similarities):
 class CdistCosineSimilarities(Similarities):
     """Cosine as the field's released evaluators compute it: 1 minus SciPy's distance, in float64.
 
-    SciPy goes through the pairs one by one, so that equal rows come out as equal numbers.
+    SciPy goes through the pairs one by one, so that equal rows come out as equal numbers. It gives NaN for
+    rows of zeros; their distance to everything is 1 here.
     """
 
     def __init__(self, queries: Side, gallery: Side) -> None:
         """Compare two sides of one width."""
         self._queries = queries
         self._gallery = gallery
+        self._gallery_zeros = ~gallery.rows.any(axis=1)
 
     def block(self, places: Indices) -> Array:
         """Return negated cosine distances ``(b, n)``."""
@@ -202,6 +208,8 @@ class CdistCosineSimilarities(Similarities):
 
         rows = self._queries.rows[self._queries.arrangement.members(places)]
         distances = cdist(rows, self._gallery.rows, "cosine")
+        distances[~rows.any(axis=1)] = 1.0
+        distances[:, self._gallery_zeros] = 1.0
         member = self._gallery.arrangement.member
         return np.negative(distances if member is None else distances[:, member])
 

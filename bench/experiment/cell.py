@@ -33,6 +33,7 @@ from bench.contract.context import Progress, Value
 from bench.contract.limits import unsuitable
 from bench.data import class_matched, load_dataset
 from bench.evaluation import Evaluation, Protocol, evaluate
+from bench.evaluation.chance import expected_random_map
 from bench.experiment.evaluating import PerQuery, evaluate_states
 from bench.experiment.failures import failure_of
 from bench.experiment.grid import Cell
@@ -208,11 +209,10 @@ class CellRun:
         (method, dataset, train), checkpoints, selected, notes, audit = self.decided()
         selection = "best" if checkpoints else "none"
         with self.clock.part("evaluate"), threadpool_limits(identity.threads):
-            metrics, self.per_query, shown = evaluate_states(
-                method, dataset.test, checkpoints, selection, identity.threads
-            )
+            found = evaluate_states(method, dataset.test, checkpoints, selection, identity.threads)
+        self.per_query = found.per_query
         with self.clock.part("view"), threadpool_limits(identity.threads):
-            self.view = self._view(method, dataset, checkpoints, shown)
+            self.view = self._view(method, dataset, checkpoints, found.shown)
         return Result(
             selection=selection,
             selected=selected,
@@ -220,8 +220,11 @@ class CellRun:
             pairing=train.pairing,
             split=dataset.split,
             rows={name: _rows(dataset, train, name) for name in dataset.modalities},
-            metrics=metrics,
+            metrics=found.metrics,
             notes=notes,
+            zero_rows=found.zero_rows,
+            refused=found.refused,
+            chance=expected_random_map(dataset.test),
         )
 
     def _load(self) -> Dataset:

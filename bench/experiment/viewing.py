@@ -19,6 +19,7 @@ from bench.data.partition import fixed_generator, stratified_rows
 from bench.evaluation import Direction, Evaluation
 from bench.evaluation.measures import interpolated_precision_measure, precision_at_measure
 from bench.evaluation.ranking import Measure
+from bench.evaluation.shuffling import compare_rows
 from bench.experiment.pictures import with_palette
 from bench.records.view import Curves, Exhibits, Gallery, Space, View
 
@@ -121,7 +122,7 @@ def _gallery(
         similarity = (_unit(left) @ _unit(right).T).round(12)
     else:
         left, right = test[query].features[rows], test[gallery].features
-        similarity = np.asarray(method.similarity(query, left, gallery, right))
+        similarity = compare_rows(method, query, left, gallery, right)
     results = np.argsort(-similarity, axis=1, kind="stable")[:, :RESULTS]
     wanted, found = test[query].labels[rows], test[gallery].labels[results]
     relevant = wanted[:, None] == found
@@ -212,7 +213,11 @@ def _generator(what: str, dataset: Dataset, test: Split, name: str) -> np.random
 
 
 def _unit(rows: Array) -> NDArray[np.float64]:
-    """Scale rows to unit length; in two steps, so that no square overflows or vanishes."""
+    """Scale rows to unit length, those of zeros excepted.
+
+    That is done in two steps, so that no square overflows or vanishes.
+    """
     wide = rows.astype(np.float64)
-    wide = wide / np.abs(wide).max(axis=1, keepdims=True)
-    return np.asarray(wide / np.linalg.norm(wide, axis=1, keepdims=True))
+    largest = np.abs(wide).max(axis=1, keepdims=True)
+    wide = wide / np.where(largest == 0, 1.0, largest)
+    return np.asarray(wide / np.where(largest == 0, 1.0, np.linalg.norm(wide, axis=1, keepdims=True)))

@@ -143,8 +143,14 @@ def _metrics(result: Result) -> dict[tuple[str, str, str, str], float]:
 
 def _fixed(result: Result) -> bytes:
     """Return what must agree besides the metrics, without what an oracle trace adds."""
-    selected = [item for item in result.selected if item.rule != "oracle"]
-    rest = msgspec.structs.replace(result, selected=selected, metrics=[], audit="")
+    rest = msgspec.structs.replace(
+        result,
+        selected=[item for item in result.selected if item.rule != "oracle"],
+        zero_rows={rule: counts for rule, counts in result.zero_rows.items() if rule != "oracle"},
+        refused={rule: reason for rule, reason in result.refused.items() if rule != "oracle"},
+        metrics=[],
+        audit="",
+    )
     return msgspec.json.encode(rest, order="sorted")
 
 

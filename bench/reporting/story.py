@@ -120,6 +120,8 @@ def _selection(result: Result) -> Iterator[str]:
     for item in result.selected:
         used = ", which the tables print" if item.rule == result.selection else ""
         yield f"{item.rule}: {_epoch(item)} by {item.criterion}{_criterion(item)}{used}"
+        if item.rule in result.refused:
+            yield from textwrap.wrap(f"no numbers of {item.rule}: {result.refused[item.rule]}", _WIDTH)
     yield from textwrap.wrap(f"audit: {result.audit}", _WIDTH)
 
 

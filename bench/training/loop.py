@@ -15,6 +15,7 @@ from bench.contract import Context, Method, PluginError, RefusedEmbeddings, Spli
 from bench.contract.context import Value
 from bench.training.checkpoints import Keeper, Kept
 from bench.training.data import Batch, DeviceSplit
+from bench.training.oracle import oracle_map, unchanged_generators
 from bench.training.seeding import Noise
 from bench.training.selection import BY_LOSS, BY_MAP, BY_ORACLE, LAST, Rule
 from bench.training.track import Clock, Loss, Stage, Step, Track
@@ -53,7 +54,7 @@ def train_stage(method: Method, stage: Stage, material: Material, context: Conte
         for run in runs:
             row.update(run.measure())
         if stage.scored:
-            row.update(_scores(method, material.validation_split, context))
+            row.update(_scores(method, stage, material.validation_split, context))
         context.trace.add(stage.name, epoch, **row)
         keeper.note(row)
         if context.progress is not None:
@@ -81,20 +82,21 @@ def _rules(method: Method, stage: Stage, context: Context) -> dict[str, Rule]:
     return rules
 
 
-def _scores(method: Method, validation: Split, context: Context) -> Iterator[tuple[str, Value]]:
+def _scores(method: Method, stage: Stage, validation: Split, context: Context) -> Iterator[tuple[str, Value]]:
     from bench.evaluation import validation_map
 
     try:
-        maps = validation_map(method, validation, threads=context.threads)
-        oracle = None if context.oracle is None else context.oracle(method)
+        with unchanged_generators(context.device):
+            maps = validation_map(method, validation, threads=context.threads)
     except RefusedEmbeddings:
         # A network may collapse for an epoch and recover; if it does not, its cell fails at the end.
         yield "validation_map", None
-        return
-    yield "validation_map", math.fsum(maps.values()) / len(maps)
-    yield from ((f"validation_map/{direction}", value) for direction, value in maps.items())
-    if oracle is not None:
-        yield "oracle_map", oracle
+    else:
+        yield "validation_map", math.fsum(maps.values()) / len(maps)
+        yield from ((f"validation_map/{direction}", value) for direction, value in maps.items())
+    if context.oracle is not None:
+        modules = [module for track in stage.tracks for module in track.modules]
+        yield "oracle_map", oracle_map(method, modules, context)
 
 
 class _TrackRun:

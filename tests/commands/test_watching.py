@@ -17,7 +17,7 @@ def test_status_shows_what_runs_and_forgets_a_run_that_was_killed(tmp_path: Path
     words = ("--results", results, "--datasets", tmp_path / "small.npz", "--methods", "waits", "--seeds", 2)
     process = drill.start(*words, "--jobs", 1)
     drill.wait_for(1)
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while "seed" not in (said := say("status", "--results", results)).out and time.monotonic() < end:
         time.sleep(0.1)
     assert (said.status, said.err) == (0, "")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
@@ -218,7 +217,7 @@ def test_names_profiles_and_paths_that_do_not_exist_are_usage_errors(tmp_path: P
         fingerprint_of("some/where", tmp_path)
 
 
-def test_finding_a_fingerprint_loads_neither_arrays_nor_torch_and_takes_no_time() -> None:
+def test_finding_a_fingerprint_loads_neither_arrays_nor_torch() -> None:
     code = (
         "import sys, bench.data, bench.registry; bench.data.fingerprint_of('emoji'); "
         "print([name for name in ('torch', 'scipy', 'h5py', 'requests') if name in sys.modules])"
@@ -227,20 +226,16 @@ def test_finding_a_fingerprint_loads_neither_arrays_nor_torch_and_takes_no_time(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ
     )
     assert told.stdout.strip() == "[]"
-    fingerprint_of("emoji")
-    times = []
-    for _ in range(3):  # the quickest: other processes may hold the machine for a while
-        start = time.perf_counter()
-        fingerprint_of("emoji")
-        times.append(time.perf_counter() - start)
-    assert min(times) < 0.05
 
 
-def test_all_quick_look_alikes_together_take_less_than_three_seconds(tmp_path: Path) -> None:
-    start = time.process_time()
+def test_all_quick_look_alikes_together_are_small(tmp_path: Path) -> None:
+    size = 0
     for name in ("wikipedia", "nus_wide", "inria_websearch", "xmedia", "xmedianet"):
-        assert load_dataset(name, tmp_path).kind == "look-alike"
-    assert time.process_time() - start < 3
+        dataset = load_dataset(name, tmp_path)
+        assert dataset.kind == "look-alike"
+        splits = (dataset.train, dataset.validation, dataset.test)
+        size += sum(one.features.nbytes for split in splits for one in split.values())
+    assert size < 64 << 20  # bytes
 
 
 def test_a_card_is_had_by_name_without_any_data() -> None:

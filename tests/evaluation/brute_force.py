@@ -17,9 +17,9 @@ Ints = NDArray[np.int64]
 
 
 def cosine_key(query: Ints, item: Ints) -> Fraction:
-    """Return a number that orders items as the cosine with ``query`` does, exactly."""
+    """Return a number that orders items as the cosine with ``query`` does, exactly; 0 for rows of zeros."""
     dot = int(query @ item)
-    return Fraction(dot * abs(dot), int(item @ item))
+    return Fraction(dot * abs(dot), max(1, int(item @ item)))
 
 
 def related(query_label: Ints, gallery_labels: Ints) -> list[bool]:

@@ -17,6 +17,7 @@ from bench.evaluation import (
     average_precision_of_similarities,
     evaluate,
 )
+from tests.evaluation.naive import naive_ap
 
 Ints = NDArray[np.int64]
 
@@ -25,17 +26,6 @@ def _coarse(seed: int, n: int) -> tuple[NDArray[Any], Ints]:
     """Return rows of which most occur several times, and labels."""
     rng = np.random.default_rng(seed)
     return rng.integers(0, 2, (n, 4)) + np.array([1.0, 0, 0, 0]), rng.integers(0, 3, n)
-
-
-def _naive(distances: Array, wanted: Ints, offered: Ints, k: int, denominator: str) -> list[float]:
-    """Score row by row, as a released evaluator does."""
-    scores = []
-    for row, ranking in enumerate(distances.argsort(axis=1)):
-        hits = offered[ranking] == wanted[row]
-        precisions = (np.cumsum(hits) / np.arange(1, len(hits) + 1))[:k][hits[:k]]
-        divisor = {"hits": hits[:k].sum(), "min": min(k, hits.sum()), "relevant": hits.sum()}[denominator]
-        scores.append(float(precisions.sum() / divisor) if divisor else 0.0)
-    return scores
 
 
 class _Learned(Method):
@@ -57,7 +47,7 @@ class _Learned(Method):
 def test_ties_stand_as_a_plain_sort_of_the_distances_leaves_them(k: int, denominator: Denominator) -> None:
     (queries, wanted), (gallery, offered) = _coarse(0, 40), _coarse(1, 300)
     distances = cdist(queries, gallery, "cosine")
-    naive = _naive(distances, wanted, offered, k, denominator)
+    naive = naive_ap(distances.argsort(axis=1), wanted, offered, k, denominator)
     ours = average_precision(queries, gallery, wanted, offered, k, denominator, "argsort", dtype="float64")
     given = average_precision_of_similarities(-distances, wanted, offered, k, denominator, "argsort")
     np.testing.assert_allclose(ours, naive, rtol=1e-12, atol=0)
@@ -87,7 +77,7 @@ def test_evaluate_takes_the_rule_beside_others(learned: bool) -> None:
     distances = (
         -(left.features @ right.features.T) if learned else cdist(left.features, right.features, "cosine")
     )
-    naive = _naive(distances, left.labels, right.labels, 10, "hits")
+    naive = naive_ap(distances.argsort(axis=1), left.labels, right.labels, 10, "hits")
     np.testing.assert_allclose(result["image", "text"].ap["map@10/hits/argsort"], naive, rtol=1e-12, atol=0)
 
 

@@ -17,7 +17,7 @@ CASES = 500
 
 def _vectors(rng: np.random.Generator, n: int, d: int) -> brute_force.Ints:
     rows = rng.integers(-2, 3, (n, d))
-    rows[~rows.any(axis=1)] = 1
+    rows[rng.random(n) < 0.1] = 0
     if n > 3 and rng.random() < 0.5:  # some rows twice, one of them longer
         rows[-1] = rows[0]
         rows[-2] = 3 * rows[1]
@@ -62,7 +62,7 @@ def _cases() -> list[Case]:
 @pytest.mark.parametrize("ties", ["expected", "optimistic", "pessimistic"])
 def test_equals_enumeration_of_all_orders_to_1e_12(denominator: Denominator, ties: TieRule) -> None:
     worst = 0.0
-    with_ties = empty = 0
+    with_ties = empty = zero_queries = zero_items = 0
     for case in _cases():
         ours = average_precision(
             case.queries,
@@ -79,9 +79,13 @@ def test_equals_enumeration_of_all_orders_to_1e_12(denominator: Denominator, tie
             empty += not any(relevant)
             exact = brute_force.over_orders(keys, relevant, case.k, denominator, ties)
             worst = max(worst, abs(value - exact))
+        zero_queries += int((~case.queries.any(axis=1)).sum())
+        zero_items += int((~case.gallery.any(axis=1)).sum())
     assert worst <= 1e-12
     assert with_ties > CASES / 2
     assert empty > CASES / 20
+    assert zero_queries > CASES / 20
+    assert zero_items > CASES / 20
 
 
 def test_float32_sees_the_same_ties_between_whole_numbered_vectors() -> None:

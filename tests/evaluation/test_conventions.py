@@ -17,9 +17,11 @@ HALF = Fraction(1, 2)
 
 
 def _items(seed: int, n: int, classes: int = 4) -> tuple[Array, Array]:
-    """Return rows of which many are tied, and labels."""
+    """Return rows of which many are tied and three are zero, and labels."""
     random = np.random.default_rng(seed)
-    return random.integers(0, 3, (n, 3)) + np.array([1.0, 0, 0]), random.integers(0, classes, n)
+    rows = random.integers(0, 3, (n, 3)) + np.array([1.0, 0, 0])
+    rows[[2, 5, 11]] = 0
+    return rows, random.integers(0, classes, n)
 
 
 @pytest.fixture(scope="module")

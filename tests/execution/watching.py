@@ -7,7 +7,7 @@ import time
 import psutil
 
 
-def gone(pid: int, seconds: float = 3.0) -> bool:
+def gone(pid: int, seconds: float = 30.0) -> bool:
     """Return whether the process ends within that time; one that nobody has collected yet has ended."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:

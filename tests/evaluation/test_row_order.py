@@ -1,0 +1,237 @@
+"""A method gets its rows in an order that tells nothing, so that looking at positions earns nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+from itertools import combinations, permutations
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bench.contract import Array, Context, Method, MethodCard, Modality, Split
+from bench.evaluation import Protocol, average_precision_of_similarities, evaluate, validation_map
+from bench.evaluation.arrangement import row_order
+from bench.evaluation.chance import expected_random_map
+from bench.evaluation.conventions import AVERAGE, readings
+from bench.evaluation.retrieval import Retrieval
+from bench.evaluation.shuffling import compare_rows
+
+CLASSES = 6
+NEAR_CHANCE = 0.02
+"""Of random rankings; a method that knew labels from positions would be .3 to .8 above."""
+
+
+class _Blank(Method):
+    card = MethodCard("blank", "Blank", "nobody", 2000, "nowhere", "test")
+    Settings = dict
+
+    def fit(self, train: Split, validation: Split, context: Context) -> None:
+        """Nothing to learn."""
+
+    def embed(self, modality: str, features: Array) -> Array:
+        return features
+
+
+class Positions(_Blank):
+    """Compares rows by their positions alone; ``rule`` gets positions as shares of their number."""
+
+    def __init__(self, rule: Callable[[Array, Array], Array]) -> None:
+        super().__init__()
+        self._rule = rule
+
+    def similarity(self, query_modality: str, queries: Array, gallery_modality: str, gallery: Array) -> Array:
+        left = np.arange(len(queries))[:, None] / len(queries)
+        return np.asarray(self._rule(left, np.arange(len(gallery))[None] / len(gallery)))
+
+
+class Seen(Positions):
+    """The same, where positions go on from one block of queries to the next."""
+
+    mutual = False
+
+    def __init__(self, rule: Callable[[Array, Array], Array]) -> None:
+        super().__init__(rule)
+        self._before: dict[str, int] = {}
+
+    def similarity(self, query_modality: str, queries: Array, gallery_modality: str, gallery: Array) -> Array:
+        start = self._before.get(query_modality, 0)
+        self._before[query_modality] = start + len(queries)
+        left = np.arange(start, start + len(queries))[:, None] / len(gallery)
+        return np.asarray(self._rule(left, np.arange(len(gallery))[None] / len(gallery)))
+
+
+class MutualSeen(Seen):
+    mutual = True
+
+
+class Numbered(_Blank):
+    """Embeds a row as a function of its number alone."""
+
+    def __init__(self, near: bool) -> None:
+        super().__init__()
+        self._near = near
+
+    def embed(self, modality: str, features: Array) -> Array:
+        if not self._near:
+            return np.random.default_rng(0).standard_normal((len(features), 64))
+        angle = np.pi * np.arange(len(features)) / len(features)
+        return np.stack([np.cos(angle), np.sin(angle)], axis=1)
+
+
+RULES: dict[str, Callable[[Array, Array], Array]] = {
+    "distance": lambda i, j: -np.abs(i - j),
+    "same": lambda i, j: (np.abs(i - j) < 1e-9) * 1.0,
+    "item": lambda i, j: j + 0 * i,
+}
+
+
+def _split(rows: int, order: str, multi: bool = False) -> Split:
+    """Return pairs with features that say nothing, in which the classes are sorted or take turns."""
+    rng = np.random.default_rng(1)
+    labels = np.arange(rows) * CLASSES // rows if order == "sorted" else np.arange(rows) % CLASSES
+    labels = np.eye(CLASSES, dtype=np.int64)[labels] if multi else labels
+    return Split(
+        {name: Modality(rng.standard_normal((rows, 5)), labels) for name in ("image", "text")},
+        CLASSES,
+        "natural",
+    )
+
+
+@pytest.mark.parametrize("kind", [Positions, Seen, MutualSeen])
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize(("rows", "order"), [(600, "sorted"), (600, "turns"), (240, "sorted")])
+def test_a_similarity_of_positions_scores_at_chance(
+    kind: type[Positions], rule: str, rows: int, order: str
+) -> None:
+    split = _split(rows, order, multi=kind is Seen)
+    found, chance = validation_map(kind(RULES[rule]), split), expected_random_map(split)
+    assert found == pytest.approx(chance, abs=NEAR_CHANCE)
+
+
+def test_positions_of_a_sorted_file_would_be_of_use() -> None:
+    split = _split(600, "sorted")
+    i = np.arange(600) / 600
+    labels = split["image"].labels
+    ap = average_precision_of_similarities(RULES["distance"](i[:, None], i), labels, labels)
+    assert ap.mean() > 0.8
+
+
+@pytest.mark.parametrize("order", ["sorted", "turns"])
+@pytest.mark.parametrize(("near", "rows"), [(True, 600), (False, 120)])
+def test_an_embedding_of_row_numbers_scores_at_chance(order: str, near: bool, rows: int) -> None:
+    split = _split(rows, order)
+    found = validation_map(Numbered(near), split)
+    assert found == pytest.approx(expected_random_map(split), abs=NEAR_CHANCE)
+
+
+class Neighbours(_Blank):
+    """Counts how often a query has the label of the query before it; labels are the first feature."""
+
+    same = total = 0
+
+    def similarity(self, query_modality: str, queries: Array, gallery_modality: str, gallery: Array) -> Array:
+        self.same += int((queries[1:, 0] == queries[:-1, 0]).sum())
+        self.total += len(queries) - 1
+        return np.asarray(queries @ gallery.T)
+
+
+@pytest.mark.parametrize("mutual", [True, False])
+def test_neighbouring_queries_have_equal_labels_as_often_as_by_chance(mutual: bool) -> None:
+    split = _split(600, "sorted")
+    for modality in split.values():
+        modality.features[:, 0] = modality.labels
+    method: Any = type("Asked", (Neighbours,), {"mutual": mutual})()
+    validation_map(method, split)
+    assert method.total > 500
+    assert method.same / method.total == pytest.approx(1 / CLASSES, abs=0.05)
+
+
+def test_a_part_of_the_gallery_tells_nothing_either() -> None:
+    retrieval = Retrieval.of_method(Seen(RULES["item"]), _split(600, "sorted"))
+    for one in readings(retrieval, cutoffs=[], shares=[Fraction(1, 2)], draws=2):
+        if one.direction != AVERAGE:
+            assert one.value == pytest.approx(1 / CLASSES, abs=NEAR_CHANCE)
+
+
+class Watched(_Blank):
+    """Notes the first feature of the rows that it gets: their number in the file."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.got: dict[str, list[int]] = {}
+
+    def embed(self, modality: str, features: Array) -> Array:
+        self.got[modality] = features[:, 0].astype(int).tolist()
+        return features * 1.1
+
+
+def _numbered(rows: int) -> Split:
+    rng = np.random.default_rng(0)
+    features = rng.standard_normal((rows, 4))
+    features[:, 0] = np.arange(rows)
+    names = ("image", "text", "audio")
+    return Split({name: Modality(features, np.arange(rows) % 3) for name in names}, 3, "natural")
+
+
+def test_orders_of_modalities_have_nothing_in_common_and_stay_the_same() -> None:
+    method, again, split = Watched(), Watched(), _numbered(500)
+    result = evaluate(method, split)
+    evaluate(again, split)
+    assert method.got == again.got
+    orders = {"file": list(range(500)), **method.got}
+    for one, other in combinations(orders.values(), 2):
+        assert sorted(one) == sorted(other)
+        assert abs(np.corrcoef(one, other)[0, 1]) < 0.15
+        assert np.mean(np.equal(one, other)) < 0.02
+    for name, rows in result.embeddings.items():
+        np.testing.assert_array_equal(rows, split[name].features * 1.1)
+
+
+@pytest.mark.parametrize("n", [1, 2, 255, 257, 1000])
+def test_the_order_is_a_permutation_that_depends_on_name_and_number(n: int) -> None:
+    assert sorted(row_order("image", n).tolist()) == list(range(n))
+    np.testing.assert_array_equal(row_order("image", n), row_order("image", n))
+    if n > 200:
+        assert row_order("image", n).tolist() != row_order("text", n).tolist()
+
+
+class Learned(_Blank):
+    """A similarity whose value of a pair depends on this pair alone, in exact arithmetic."""
+
+    calls = 0
+
+    def similarity(self, query_modality: str, queries: Array, gallery_modality: str, gallery: Array) -> Array:
+        self.calls += 1
+        return np.asarray(np.abs(queries[:, None] - gallery[None]).sum(axis=2) * -1.0)
+
+
+@pytest.mark.parametrize("mutual", [True, False])
+@pytest.mark.parametrize("rows", [40, 300, 700])
+def test_similarities_of_pairs_give_the_same_numbers_in_any_order(rows: int, mutual: bool) -> None:
+    rng = np.random.default_rng(rows)
+    modalities = {
+        name: Modality(rng.integers(0, 4, (rows, 3)).astype(float), rng.integers(0, 5, rows))
+        for name in ("image", "text")
+    }
+    method: Any = type("Asked", (Learned,), {"mutual": mutual})()
+    split = Split(modalities, 5)
+    rules = [Protocol(), Protocol(20, "min")]
+    result = evaluate(method, split, rules)
+    for query, gallery in permutations(split):
+        left, right = split[query], split[gallery]
+        values = -np.abs(left.features[:, None] - right.features[None]).sum(axis=2)
+        for rule in rules:
+            ap = average_precision_of_similarities(
+                values, left.labels, right.labels, rule.k, rule.denominator
+            )
+            np.testing.assert_array_equal(result[query, gallery].ap[rule.id], ap)
+        compared = compare_rows(method, query, left.features, gallery, right.features)
+        np.testing.assert_array_equal(compared, values)
+    order = rng.permutation(rows)
+    shuffled = Split({name: one.take(order) for name, one in split.items()}, 5)
+    for direction in evaluate(method, shuffled, rules).directions:
+        for rule in rules:
+            before = result[direction.query, direction.gallery].ap[rule.id][order]
+            np.testing.assert_array_equal(direction.ap[rule.id], before)

@@ -1,0 +1,194 @@
+"""A row of zeros has similarity 0 to everything, wherever similarities are computed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from scipy.spatial.distance import cdist
+
+from bench.contract import Array, Context, Method, MethodCard, Modality, RefusedEmbeddings, Split
+from bench.evaluation import (
+    Protocol,
+    average_precision,
+    check_embeddings,
+    evaluate,
+    mean_average_precision,
+    precision_at_k,
+    precision_recall,
+)
+from bench.evaluation.arrays import Precision
+from bench.evaluation.chance import expected_random_ap
+from bench.evaluation.measures import (
+    average_precision_measure,
+    interpolated_precision_measure,
+    precision_at_measure,
+)
+from bench.evaluation.metrics import rank_sides
+from bench.evaluation.relevance import label_sets
+from bench.evaluation.similarity import embedded_side
+from tests.evaluation.naive import naive_ap
+
+Rows = NDArray[np.float64]
+
+
+def _rows(rng: np.random.Generator, n: int, share: float = 0.2) -> Rows:
+    rows = rng.integers(-2, 3, (n, 4)).astype(np.float64)
+    rows[rng.random(n) < share] = 0
+    return rows
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("k", [None, 1, 7])
+def test_as_a_query_it_ties_the_whole_gallery(k: int | None, dtype: Precision) -> None:
+    rng = np.random.default_rng(0)
+    gallery, offered = rng.standard_normal((90, 5)), rng.integers(0, 3, 90)
+    queries, wanted = np.zeros((3, 5)), np.arange(3)
+    tied = np.ones((90, 5))
+    for ties in ("pessimistic", "expected", "optimistic"):
+        ap = average_precision(queries, gallery, wanted, offered, k, ties=ties, dtype=dtype)
+        np.testing.assert_array_equal(ap, average_precision(queries + 1, tied, wanted, offered, k, ties=ties))
+        if (k, ties) == (None, "expected"):
+            np.testing.assert_allclose(ap, expected_random_ap(np.bincount(offered), 90), atol=1e-12)
+    shares = precision_at_k(queries, gallery, wanted, offered, [4, 90])
+    np.testing.assert_allclose(shares, np.bincount(offered)[:, None].repeat(2, axis=1) / 90, atol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_as_an_item_it_stands_between_positive_and_negative_cosines(dtype: Precision) -> None:
+    gallery = np.array([[-1e-9, 1.0], [0, 0], [1e-9, 1.0], [3.0, 0], [-3.0, 0]])
+    for place, rank in {3: 1, 2: 2, 1: 3, 0: 4, 4: 5}.items():
+        offered = np.arange(5) == place
+        ap = average_precision([[2.0, 0.0]], gallery, [1], offered.astype(int), dtype=dtype)
+        np.testing.assert_allclose(ap, [1 / rank], atol=1e-12)
+
+
+def test_it_is_tied_with_orthogonal_items_and_with_other_rows_of_zeros() -> None:
+    gallery = np.array([[0, 0], [0, 0], [0, 5.0], [-1, 1]])
+    ap = average_precision([[1.0, 0]], gallery, [1], [1, 0, 0, 0])
+    np.testing.assert_allclose(ap, [(1 + 1 / 2 + 1 / 3) / 3], atol=1e-12)
+
+
+def test_negative_zeros_are_zeros() -> None:
+    rng = np.random.default_rng(0)
+    queries, gallery = _rows(rng, 8), _rows(rng, 50)
+    wanted, offered = rng.integers(0, 3, 8), rng.integers(0, 3, 50)
+    signed = np.where(gallery == 0, -0.0, gallery)
+    for ties in ("expected", "argsort"):
+        before = average_precision(queries, gallery, wanted, offered, ties=ties)
+        np.testing.assert_array_equal(
+            average_precision(np.where(queries == 0, -0.0, queries), signed, wanted, offered, ties=ties),
+            before,
+        )
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**31), st.sampled_from([None, 5]), st.sampled_from(["hits", "min", "relevant"]))
+def test_the_order_of_a_sort_lies_between_the_best_and_the_worst(
+    seed: int, k: int | None, denominator: Any
+) -> None:
+    rng = np.random.default_rng(seed)
+    queries, gallery = _rows(rng, 6), _rows(rng, 30)
+    wanted, offered = rng.integers(0, 3, 6), rng.integers(0, 3, 30)
+    low, sorted_, high = (
+        average_precision(queries, gallery, wanted, offered, k, denominator, ties, dtype="float64")
+        for ties in ("pessimistic", "argsort", "optimistic")
+    )
+    distances = cdist(queries, gallery, "cosine")
+    distances[np.isnan(distances)] = 1.0  # what SciPy gives for rows of zeros
+    naive = naive_ap(distances.argsort(axis=1), wanted, offered, k, denominator)
+    np.testing.assert_allclose(sorted_, naive, atol=1e-12)
+    # SciPy rounds cosines that are equal to unequal numbers, so that only rows of zeros are compared.
+    zero = ~queries.any(axis=1)
+    assert (low[zero] <= sorted_[zero] + 1e-12).all()
+    assert (sorted_[zero] <= high[zero] + 1e-12).all()
+
+
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+def test_torch_ranks_as_numpy_does(precision: Precision) -> None:
+    rng = np.random.default_rng(0)
+    measures = [
+        *(average_precision_measure(Protocol(k)) for k in (None, 9)),
+        precision_at_measure([1, 20]),
+        interpolated_precision_measure([0.0, 0.5, 1.0]),
+    ]
+    one, other = (
+        embedded_side(_rows(rng, n), label_sets(rng.integers(0, 4, n), n, "labels"), precision, "rows")
+        for n in (40, 150)
+    )
+    for ours, theirs in zip(
+        rank_sides(one, other, measures), rank_sides(one, other, measures, device="cpu"), strict=True
+    ):
+        assert np.isfinite(ours).all()
+        np.testing.assert_allclose(ours, theirs, atol=1e-12, rtol=0)
+
+
+def test_interpolated_precision_of_a_query_of_zeros_is_that_of_a_tied_gallery() -> None:
+    rng = np.random.default_rng(0)
+    offered = rng.integers(0, 3, 40)
+    curve = precision_recall(np.zeros((3, 4)), _rows(rng, 40), np.arange(3), offered)
+    np.testing.assert_array_equal(
+        curve, precision_recall(np.ones((3, 4)), np.ones((40, 4)), np.arange(3), offered)
+    )
+
+
+class Given(Method):
+    """Embeds rows as they are."""
+
+    card = MethodCard("given", "Given", "nobody", 2000, "nowhere", "test")
+    Settings = dict
+
+    def fit(self, train: Split, validation: Split, context: Context) -> None:
+        """Nothing to learn."""
+
+    def embed(self, modality: str, features: Array) -> Array:
+        return features
+
+
+def _split(zeros: dict[str, int], n: int = 40) -> Split:
+    rng = np.random.default_rng(0)
+    modalities = {}
+    for name, count in zeros.items():
+        rows = rng.standard_normal((n, 4))
+        rows[rng.permutation(n)[:count]] = 0
+        modalities[name] = Modality(rows, np.arange(n) % 4)
+    return Split(modalities, 4)
+
+
+def test_an_evaluation_counts_them_by_modality() -> None:
+    split = _split({"image": 5, "text": 0, "audio": 20})
+    result = evaluate(Given(), split)
+    assert result.zero_rows == {"image": 5, "audio": 20}
+    for direction in result.directions:
+        left, right = split[direction.query], split[direction.gallery]
+        expected = mean_average_precision(left.features, right.features, left.labels, right.labels)
+        assert direction.map() == expected
+        empty = ~left.features.any(axis=1)
+        np.testing.assert_allclose(direction.ap["map@all"][empty], expected_random_ap(10, 40), atol=1e-12)
+
+
+def test_more_than_half_of_a_modality_is_refused_with_its_count() -> None:
+    evaluate(Given(), _split({"image": 0, "text": 20}))
+    with pytest.raises(RefusedEmbeddings, match=r"'text' are zero in 21 of 40 .*half .*standard"):
+        evaluate(Given(), _split({"image": 0, "text": 21}))
+    with pytest.raises(RefusedEmbeddings, match="zero in 1 of 1"):
+        check_embeddings("text", np.zeros((1, 3)), 1)
+
+
+def test_rows_that_are_all_equal_but_for_zeros_are_collapsed() -> None:
+    rows = np.ones((9, 3))
+    rows[2] = 0
+    with pytest.raises(RefusedEmbeddings, match="collapsed: all 8 rows are equal but for 1 rows of zeros"):
+        check_embeddings("text", rows, 9)
+
+
+def test_the_default_similarity_of_a_method_is_zero_there() -> None:
+    rows = np.array([[0.0, 0], [3, 4], [0, -2]], dtype=np.float32)
+    similarity = Given().similarity("image", rows, "text", rows)
+    expected = np.array([[0, 0, 0], [0, 1, -0.8], [0, -0.8, 1]])
+    np.testing.assert_allclose(similarity, expected, atol=1e-7)
+    assert similarity.dtype == np.float32

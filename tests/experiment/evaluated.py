@@ -1,0 +1,152 @@
+"""Methods that the evaluator must see through, or refuse in part; given to the harness with ``--plugin``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from torch import Tensor
+
+from bench.contract import Array, Checkpoint, Context, Method, MethodCard, Split
+from bench.training import (
+    Batch,
+    Clock,
+    DeepMethod,
+    DeepSettings,
+    DeviceSplit,
+    Independent,
+    Stage,
+    Step,
+    Track,
+    adam,
+    distance,
+    perceptrons,
+)
+
+
+def _card(name: str, deep: bool = False) -> MethodCard:
+    return MethodCard(
+        name=name,
+        title=name.title(),
+        authors="nobody",
+        year=2025,
+        venue="nowhere",
+        family="test",
+        deep=deep,
+        pairs="unused",
+        any_modalities=True,
+        multi_label=True,
+        selects_by="map" if deep else "none",
+    )
+
+
+@dataclass(frozen=True)
+class NoSettings:
+    """Nothing can be set."""
+
+
+class _Plain(Method):
+    Settings: ClassVar[type] = NoSettings
+
+    def fit(self, train: Split, validation: Split, context: Context) -> None:
+        """Nothing to learn."""
+
+    def embed(self, modality: str, features: Array) -> Array:
+        return np.asarray(features[:, :4], dtype=np.float64)
+
+
+class Positions(_Plain):
+    """Compares rows by their positions alone."""
+
+    card = _card("positions")
+
+    def similarity(self, query_modality: str, queries: Array, gallery_modality: str, gallery: Array) -> Array:
+        left, right = (np.arange(len(rows)) / len(rows) for rows in (queries, gallery))
+        return np.asarray(-np.abs(left[:, None] - right))
+
+
+class Numbers(_Plain):
+    """Embeds a row as a function of its number alone."""
+
+    card = _card("numbers")
+
+    def embed(self, modality: str, features: Array) -> Array:
+        angle = np.pi * np.arange(len(features)) / len(features)
+        return np.stack([np.cos(angle), np.sin(angle)], axis=1)
+
+
+@dataclass(frozen=True)
+class StateSettings:
+    """How many rows of a modality are zero in each state; -1 means all are NaN."""
+
+    best: int = 0
+    last: int = 0
+    oracle: int = 0
+    together: bool = False
+
+
+class States(_Plain):
+    """Has three states, of which each may embed some rows as zeros."""
+
+    card = _card("states")
+    Settings = StateSettings
+
+    def checkpoints(self) -> dict[str, Checkpoint]:
+        epochs = {"best": 1, "last": 1 if self.settings.together else 2, "oracle": 3}
+        return {rule: Checkpoint(rule, epoch, None, "chosen by hand") for rule, epoch in epochs.items()}
+
+    def restore(self, rule: str) -> None:
+        self._zeros = getattr(self.settings, rule)
+
+    def embed(self, modality: str, features: Array) -> Array:
+        rows = super().embed(modality, features)
+        if modality == "text":
+            rows[: max(self._zeros, 0)] = 0
+            rows[:] = np.nan if self._zeros < 0 else rows
+        return rows
+
+
+@dataclass(frozen=True, kw_only=True)
+class CollapsingSettings(DeepSettings):
+    """Epochs after which test rows are embedded as one point."""
+
+    epochs: int = 4
+    lr: float = 0.1
+    at: tuple[int, ...] = (2, 3)
+
+
+class Collapsing(DeepMethod):
+    """Learns each modality's classes; test rows, which have larger features, collapse in some epochs."""
+
+    card = _card("collapsing", deep=True)
+    Settings = CollapsingSettings
+    settings: CollapsingSettings
+
+    def stages(self, train: DeviceSplit, context: Context) -> Iterator[Stage]:
+        self.nets = perceptrons(train, (8,), train.n_classes, context)
+        self.epoch = 0
+        yield Stage([self._track(name) for name in train], self.settings.epochs)
+
+    def _track(self, name: str) -> Track:
+        net = self.nets[name]
+
+        def loss(batch: Batch, clock: Clock) -> Tensor:
+            self.epoch = clock.epoch
+            return distance(net(batch.features[name]), batch.targets[name])
+
+        step = Step(loss, adam(net.parameters(), self.settings.lr))
+        return Track(name, [net], [step], Independent(20, (name,)))
+
+    def encode(self, modality: str, x: Tensor) -> Tensor:
+        rows: Tensor = self.nets[modality](x)
+        collapsed = float(x.max()) > 50 and self.epoch in self.settings.at
+        return 0 * rows + 1 if collapsed else rows
+
+    def restore(self, rule: str) -> None:
+        super().restore(rule)
+        self.epoch = 0
+
+    def notes(self) -> dict[str, Any]:
+        return {}

@@ -1,0 +1,190 @@
+"""What a run makes of methods that look at positions, that fail in one state, or that fail on test rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bench.analysis.rows import rows_of
+from bench.data import load_dataset
+from bench.evaluation.arrangement import row_order
+from bench.evaluation.chance import expected_random_ap
+from bench.experiment.again import NotAgain, refit
+from bench.experiment.cell import Finished, run_cell
+from bench.experiment.workplace import Workplace
+from bench.records.schema import Record, Result
+from tests.grid import cells_of, only_plugins, write_bundle
+
+PLUGIN = Path(__file__).with_name("evaluated.py")
+PLACE = Workplace(plugins=(str(PLUGIN),))
+TRACED = Workplace(plugins=(str(PLUGIN),), trace_test=True)
+EPOCHS = 4
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _registered() -> Iterator[None]:
+    with only_plugins(PLUGIN):
+        yield
+
+
+@pytest.fixture(scope="module")
+def blank(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a bundle of pairs, sorted by class, with features that say nothing."""
+    random = np.random.default_rng(0)
+    arrays: dict[str, Any] = {}
+    for part, rows in (("train", 60), ("validation", 60), ("test", 600)):
+        for name in ("image", "text"):
+            arrays[f"{part}_{name}"] = random.normal(size=(rows, 5)).astype(np.float32)
+            arrays[f"{part}_{name}_labels"] = np.arange(rows) * 6 // rows
+    path = tmp_path_factory.mktemp("blank") / "blank.npz"
+    np.savez(path, **arrays)
+    return path
+
+
+@pytest.fixture(scope="module")
+def marked(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a bundle whose test rows have larger features."""
+    path = write_bundle(tmp_path_factory.mktemp("marked") / "marked.npz")
+    with np.load(path) as file:
+        arrays = dict(file)
+    for name in ("image", "text"):
+        arrays[f"test_{name}"] = arrays[f"test_{name}"] + np.float32(100)
+    np.savez(path, **arrays)
+    return path
+
+
+def run(method: str, bundle: Path, place: Workplace = PLACE, **overrides: Any) -> Finished:
+    (cell,) = cells_of([method], bundle, **overrides)
+    return run_cell(cell, place)
+
+
+def done(finished: Finished) -> Result:
+    assert finished.record.result is not None, finished.log
+    return finished.record.result
+
+
+@pytest.mark.parametrize("method", ["positions", "numbers"])
+def test_positions_earn_nothing_in_a_run(blank: Path, method: str) -> None:
+    finished = run(method, blank)
+    result = done(finished)
+    assert result.chance == pytest.approx({"image>text": 1 / 6, "text>image": 1 / 6}, abs=0.02)
+    for metric in result.metrics:
+        if metric.protocol == "map@all":
+            assert metric.value == pytest.approx(result.chance[f"{metric.query}>{metric.gallery}"], abs=0.02)
+    assert finished.view is not None
+    relevant = np.mean([gallery.relevant.mean() for gallery in finished.view.galleries])
+    assert relevant == pytest.approx(1 / 6, abs=0.12)  # of 120 or 240 shown results
+
+
+@pytest.mark.parametrize("multi_label", [False, True])
+def test_a_record_says_what_a_random_ranking_reaches(tmp_path: Path, multi_label: bool) -> None:
+    bundle = write_bundle(
+        tmp_path / "three.npz", ("image", "text", "audio"), multi_label=multi_label, paired=False
+    )
+    result, test = done(run("states", bundle)), load_dataset(bundle).test
+    assert len(result.chance) == 6
+    for direction, value in result.chance.items():
+        query, gallery = direction.split(">")
+        counts = (test.targets(query) @ test.targets(gallery).T > 0).sum(axis=1)
+        assert value == pytest.approx(np.mean(expected_random_ap(counts, len(test[gallery]))), abs=1e-12)
+
+
+def test_rows_of_zeros_are_counted_by_rule_and_modality(small: Path) -> None:
+    result = done(run("states", small, best=4, oracle=15))
+    assert result.zero_rows == {"best": {"text": 4}, "oracle": {"text": 15}}
+    assert result.refused == {}
+    assert {metric.selection for metric in result.metrics} == {"best", "last", "oracle"}
+
+
+def test_rows_of_zeros_are_drawn_as_one_point_and_raise_no_warning(small: Path) -> None:
+    finished = run("states", small, best=15)
+    assert "RuntimeWarning" not in finished.log
+    assert finished.view is not None
+    assert finished.view.space is not None
+    first = row_order("text", 30)[:15]  # the method embeds the first rows that it gets as zeros
+    points = finished.view.space.points["text"]
+    zeros = np.isin(finished.view.space.rows["text"], first)
+    assert np.isfinite(points).all()
+    assert len(np.unique(points[zeros].round(5), axis=0)) == 1
+    for gallery in finished.view.galleries:
+        assert np.isfinite(gallery.ap).all()
+        tied = np.isin(gallery.rows, first) & (gallery.query == "text")
+        assert (gallery.results[tied] == np.arange(10)).all()  # in the order of the file
+
+
+def test_a_refusal_costs_its_rule_alone(small: Path) -> None:
+    plain, finished = run("states", small, best=4), run("states", small, best=4, last=-1, oracle=16)
+    result = done(finished)
+    assert list(result.refused) == ["last", "oracle"]
+    assert "NaN" in result.refused["last"]
+    assert "zero in 16 of 30" in result.refused["oracle"]
+    assert result.zero_rows == {"best": {"text": 4}}
+    assert result.metrics == [one for one in done(plain).metrics if one.selection == "best"]
+    for key, ap in finished.per_query.items():
+        assert key[0] == "best"
+        np.testing.assert_array_equal(ap, plain.per_query[key])
+    assert finished.view is not None
+
+
+@pytest.mark.parametrize("changes", [{"best": -1}, {"best": 16, "last": 0}, {"best": -1, "together": True}])
+def test_a_cell_whose_shown_state_cannot_be_ranked_is_refused(small: Path, changes: dict[str, Any]) -> None:
+    record = run("states", small, **changes).record
+    assert (record.status, record.result) == ("refused", None)
+    assert record.failure is not None
+    assert "'text'" in record.failure.reason
+
+
+def test_a_state_that_two_rules_chose_counts_for_both(small: Path) -> None:
+    result = done(run("states", small, best=3, last=-1, together=True))
+    assert result.zero_rows == {"best": {"text": 3}, "last": {"text": 3}}
+    assert result.refused == {}
+
+
+def test_a_refused_rule_has_a_row_without_a_number_in_listings(small: Path) -> None:
+    record = run("states", small, last=-1).record
+    (row,) = rows_of([record], "last")
+    assert (row["status"], row["selection"], row["value"], row["query"]) == ("refused", "last", "", "")
+    assert all(row["value"] != "" for row in rows_of([record]))
+    assert sum(row["status"] == "refused" for row in rows_of([record], "every")) == 1
+
+
+def test_fitting_again_for_a_refused_rule_says_why(small: Path) -> None:
+    (cell,) = cells_of(["states"], small, last=-1)
+    with pytest.raises(NotAgain, match=r"refused now: .*NaN"):
+        refit(cell, PLACE, "last")
+    assert refit(cell, PLACE, "best").retrieval.modalities == ("image", "text")
+
+
+def _without_oracle(finished: Finished) -> tuple[Any, ...]:
+    record: Record = finished.record
+    assert record.result is not None, finished.log
+    result = msgspec.structs.replace(
+        record.result,
+        selected=[one for one in record.result.selected if one.rule != "oracle"],
+        metrics=[one for one in record.result.metrics if one.selection != "oracle"],
+        zero_rows={rule: counts for rule, counts in record.result.zero_rows.items() if rule != "oracle"},
+        refused={rule: why for rule, why in record.result.refused.items() if rule != "oracle"},
+        audit="",
+    )
+    per_query = {key: ap.tobytes() for key, ap in finished.per_query.items() if key[0] != "oracle"}
+    trace = [{key: one for key, one in row.items() if key != "oracle_map"} for row in finished.trace]
+    return msgspec.json.encode(result, order="sorted"), per_query, trace
+
+
+@settings(max_examples=5, deadline=None)
+@given(at=st.frozensets(st.integers(1, EPOCHS), min_size=1))
+def test_the_same_bytes_with_and_without_a_trace_of_test_rows(marked: Path, at: frozenset[int]) -> None:
+    """The method collapses on test rows only, after some of its epochs."""
+    changes = {"at": tuple(sorted(at)), "epochs": EPOCHS}
+    plain, traced = (run("collapsing", marked, place, **changes) for place in (PLACE, TRACED))
+    assert _without_oracle(traced) == _without_oracle(plain)
+    oracle = [row["oracle_map"] is None for row in traced.trace]
+    assert oracle == [epoch in at for epoch in range(1, EPOCHS + 1)]
+    assert all("oracle_map" not in row for row in plain.trace)

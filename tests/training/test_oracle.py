@@ -1,0 +1,246 @@
+"""The test oracle leaves no trace: training goes on as if nobody had looked at test rows."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from bench.contract import Array, Context, DeadlineExceeded, Modality, RefusedEmbeddings, Split
+from bench.evaluation import evaluate
+from bench.training import built, mlp
+from bench.training.oracle import unchanged, unchanged_generators
+from tests.methods.small_splits import separable
+from tests.training.test_loop import Classifier, ToySettings
+
+EPOCHS = 5
+MARK = 1e3
+"""Features of test rows are this much larger, so that a method can treat them in another way."""
+
+TRAIN = separable({"image": 24, "text": 24}, pairing="natural")
+VALIDATION = separable({"image": 9, "text": 9}, pairing="natural", seed=1)
+TEST = Split(
+    {
+        name: Modality(one.features + np.float32(MARK), one.labels)
+        for name, one in separable({"image": 9, "text": 9}, pairing="natural", seed=2).items()
+    },
+    3,
+    "natural",
+)
+
+
+class _Watching(Classifier):
+    """Does something to test rows, in chosen epochs."""
+
+    at: frozenset[int] = frozenset(range(1, EPOCHS + 1))
+    epoch = 0
+
+    def fit(self, train: Split, validation: Split, context: Context) -> None:
+        self.count, self.seen, self.noise = 0, {"rows": 0}, torch.zeros(3)
+        super().fit(train, validation, context)
+
+    def track(self, name: str) -> Any:
+        track = super().track(name)
+
+        def begin(_: Any, clock: Any) -> None:
+            self.epoch = clock.epoch
+
+        track.steps[0].before = begin
+        return track
+
+    def embed(self, modality: str, features: Array) -> Array:
+        rows = super().embed(modality, features)
+        of_test = len(features) and float(features[0, 0]) > MARK / 2
+        return self.disturb(modality, features, rows) if of_test and self.epoch in self.at else rows
+
+    def disturb(self, modality: str, features: Array, rows: Array) -> Array:
+        raise NotImplementedError
+
+
+class Collapses(_Watching):
+    def disturb(self, modality: str, features: Array, rows: Array) -> Array:
+        return np.ones_like(rows)
+
+
+class Raises(_Watching):
+    def disturb(self, modality: str, features: Array, rows: Array) -> Array:
+        raise ZeroDivisionError("a test row was too large")
+
+
+class Draws(_Watching):
+    """Trains on global generators, which embedding a test row takes further."""
+
+    def track(self, name: str) -> Any:
+        track = super().track(name)
+        loss = track.steps[0].loss
+
+        def noisy(batch: Any, clock: Any) -> Any:
+            factor = 1 + random.random() + float(np.random.default_rng(np.random.randint(9)).random())
+            return {key: value * factor for key, value in loss(batch, clock).items()}
+
+        track.steps[0].loss = noisy
+        return track
+
+    def disturb(self, modality: str, features: Array, rows: Array) -> Array:
+        random.seed(1)
+        np.random.seed(1)
+        torch.manual_seed(1)
+        return rows
+
+
+class Overwrites(_Watching):
+    def disturb(self, modality: str, features: Array, rows: Array) -> Array:
+        features[:] = 0
+        return rows
+
+
+class Remembers(_Watching):
+    """Has statistics and attributes that embedding changes, and that later embeddings depend on."""
+
+    def track(self, name: str) -> Any:
+        self.nets[name] = built(
+            lambda: nn.Sequential(nn.BatchNorm1d(6), mlp((6, 8, 3))), Context(scope=("small",)), name
+        )
+        return super().track(name)
+
+    def embed(self, modality: str, features: Array) -> Array:
+        rows = super().embed(modality, features)
+        factors = 1 + 0.1 * self.seen["rows"] * np.arange(3)
+        return np.asarray(rows * factors + self.count * np.eye(3)[0] + self.noise.numpy())
+
+    def disturb(self, modality: str, features: Array, rows: Array) -> Array:
+        self.seen["rows"] += len(features)
+        self.count += 1
+        self.noise[1] += 1
+        self.late = True
+        for net in self.nets.values():
+            net.train()
+            net(torch.from_numpy(features))
+        return rows
+
+
+def _oracle(method: Any) -> float:
+    return evaluate(method, TEST, ["map@all"]).mean()
+
+
+def _fitted(
+    kind: type[_Watching], oracle: Callable[[Any], float] | None, at: frozenset[int] | None = None
+) -> tuple[Any, list[dict[str, Any]], dict[str, bytes]]:
+    """Return checkpoints, the trace without the oracle's column, and embeddings by rule."""
+    random.seed(0)
+    np.random.seed(0)
+    torch.manual_seed(0)
+    method = kind(ToySettings(epochs=EPOCHS, lr=0.3, dropout=0.2))
+    method.at = kind.at if at is None else at
+    context = Context(scope=("small",), oracle=oracle)
+    method.fit(TRAIN, VALIDATION, context)
+    method.at = frozenset()
+    trace = [{key: value for key, value in row.items() if key != "oracle_map"} for row in context.trace.rows]
+    embedded = {}
+    for rule in ("best", "last"):
+        method.restore(rule)
+        embedded[rule] = b"".join(
+            method.embed(name, split[name].features).tobytes()
+            for split in (VALIDATION, TEST)
+            for name in split
+        )
+    points = {rule: point for rule, point in method.checkpoints().items() if rule != "oracle"}
+    return points, trace, embedded
+
+
+@settings(max_examples=12, deadline=None)
+@given(st.frozensets(st.integers(1, EPOCHS), min_size=1))
+def test_a_collapse_on_test_rows_changes_nothing_but_the_oracles_column(at: frozenset[int]) -> None:
+    assert _fitted(Collapses, _oracle, at) == _fitted(Collapses, None, at)
+
+
+@pytest.mark.parametrize("kind", [Draws, Overwrites, Remembers])
+def test_whatever_embedding_test_rows_does_training_stays_the_same(kind: type[_Watching]) -> None:
+    before = [one.features.copy() for one in TEST.values()]
+    assert _fitted(kind, _oracle) == _fitted(kind, None)
+    for one, features in zip(TEST.values(), before, strict=True):
+        np.testing.assert_array_equal(one.features, features)
+
+
+def test_an_error_of_the_oracle_is_a_warning_and_training_stays_the_same() -> None:
+    plain = _fitted(Raises, None)
+    with pytest.warns(RuntimeWarning, match="oracle trace: ZeroDivisionError: a test row was too large"):
+        assert _fitted(Raises, _oracle) == plain
+
+
+def test_the_oracles_column_says_where_there_is_no_number() -> None:
+    method = Collapses(ToySettings(epochs=EPOCHS))
+    method.at = frozenset({2, 3})
+    context = Context(oracle=_oracle)
+    method.fit(TRAIN, VALIDATION, context)
+    column = context.trace.column("oracle_map")
+    assert [value is None for value in column] == [False, True, True, False, False]
+    assert None not in context.trace.column("validation_map")
+
+
+def test_a_refused_validation_costs_no_oracle() -> None:
+    class Reversed(_Watching):
+        def embed(self, modality: str, features: Array) -> Array:
+            rows = super().embed(modality, features)
+            return rows if float(features[0, 0]) > MARK / 2 else np.zeros_like(rows)
+
+        def disturb(self, modality: str, features: Array, rows: Array) -> Array:
+            return rows
+
+    context = Context(oracle=_oracle)
+    Reversed(ToySettings(epochs=2)).fit(TRAIN, VALIDATION, context)
+    assert context.trace.column("validation_map") == [None, None]
+    assert None not in context.trace.column("oracle_map")
+
+
+def test_the_end_of_the_time_is_not_hidden_by_the_oracle() -> None:
+    def late(_: Any) -> float:
+        raise DeadlineExceeded("over")
+
+    with pytest.raises(DeadlineExceeded):
+        Classifier(ToySettings(epochs=2)).fit(TRAIN, VALIDATION, Context(oracle=late))
+
+
+def test_generators_are_put_back_even_after_a_refusal() -> None:
+    def states() -> tuple[Any, ...]:
+        return random.getstate(), str(np.random.get_state()), torch.get_rng_state().tolist()
+
+    def draw_and_refuse() -> None:
+        with unchanged_generators("cpu"):
+            _ = random.random(), np.random.rand(), torch.rand(1)
+            raise RefusedEmbeddings("collapsed")
+
+    before = states()
+    with pytest.raises(RefusedEmbeddings):
+        draw_and_refuse()
+    assert states() == before
+
+
+def test_what_belongs_to_a_method_is_put_back_in_the_same_objects() -> None:
+    method: Any = Classifier()
+    inner: list[Any] = [torch.zeros(2), np.zeros(2)]
+    loose = nn.BatchNorm1d(2)
+    method.cache = cache = {"inner": inner, "words": {"a"}}
+    with unchanged(method, [loose]):
+        inner[0] += 1
+        inner[1] += 1
+        inner.append("more")
+        cache["words"].add("b")  # type: ignore[attr-defined]
+        cache["new"] = 1  # type: ignore[assignment]
+        method.cache, method.fresh = {}, True
+        loose(torch.arange(8.0).reshape(4, 2))
+        loose.eval()
+    assert method.cache is cache
+    assert cache["inner"] is inner
+    assert not hasattr(method, "fresh")
+    assert (len(inner), float(inner[0].sum()), float(inner[1].sum())) == (2, 0.0, 0.0)
+    assert cache == {"inner": inner, "words": {"a"}}
+    assert loose.training
+    assert float(loose.running_mean.abs().sum()) == 0.0  # type: ignore[union-attr]
