@@ -109,6 +109,13 @@ def test_values_arrive_as_the_types_that_the_settings_declare() -> None:
     assert registry.create_method("alpha", hidden=np.array([3])).settings.hidden == (3,)
 
 
+def test_a_library_gets_the_published_settings_unless_it_asks_for_the_quick_ones() -> None:
+    assert registry.create_method("alpha").settings.epochs == 20
+    assert registry.create_method("alpha", dataset="pets").settings.epochs == 70
+    assert registry.create_method("alpha", dataset="pets", variant="short").settings.epochs == 1
+    assert registry.create_method("alpha", profile="quick").settings.epochs == 8
+
+
 @pytest.mark.parametrize("value", ["many", 2.5, None, object(), [1]])
 def test_a_value_of_the_wrong_type_is_refused(value: object) -> None:
     with pytest.raises(UsageError, match="settings of alpha"):
@@ -127,11 +134,11 @@ def test_a_value_of_the_wrong_type_is_refused(value: object) -> None:
 def test_a_damaged_settings_file_is_named(home: Path, text: str, message: str) -> None:
     (home / "methods" / "settings" / "quick.yaml").write_text(text)
     with pytest.raises(PluginError, match=message) as caught:
-        registry.create_method("alpha")
+        registry.create_method("alpha", profile="quick")
     assert "quick.yaml" in str(caught.value)
 
 
 def test_a_setting_that_the_file_invents_is_refused(home: Path) -> None:
     (home / "methods" / "settings" / "quick.yaml").write_text("tuned: {alpha: {epoch: 1}}")
     with pytest.raises(UsageError, match="the settings file of alpha: no setting 'epoch'"):
-        registry.create_method("alpha")
+        registry.create_method("alpha", profile="quick")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -24,6 +25,18 @@ def test_losses_are_chosen_per_track_and_least() -> None:
     ]
     assert BY_LOSS.choose(rows, ("a", "b")) == {"a": 2, "b": 1}
     assert BY_LOSS.values(rows, ("a", "b")) == {"a": 2.0, "b": 1.0}
+
+
+def test_an_epoch_that_could_not_be_ranked_is_not_chosen_by_its_loss() -> None:
+    rows = [
+        {"validation_loss/a": 3.0, "validation_map": 0.5},
+        {"validation_loss/a": 2.0, "validation_map": 0.2},
+        {"validation_loss/a": 1.0, "validation_map": None},
+    ]
+    assert BY_LOSS.choose(rows, ("a",)) == {"a": 2}
+    assert replace(BY_LOSS, rankable=False).choose(rows, ("a",)) == {"a": 3}
+    unscored = [{key: row[key] for key in ("validation_loss/a",)} for row in rows]
+    assert BY_LOSS.choose(unscored, ("a",)) == {"a": 3}
 
 
 def test_the_last_epoch_compares_nothing() -> None:
