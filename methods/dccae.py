@@ -105,6 +105,7 @@ class DCCAE(DeepMethod):
         "lr": (3e-4, 1e-3, 3e-3),
         "reconstruction": (1e-3, 1e-2, 1e-1),
         "ridge": (1e-3, 1e-2, 1e-1),
+        "scaling": ("standard", "unit"),
     }
 
     def stages(self, train: DeviceSplit, context: Context) -> Iterator[Stage]:

@@ -90,6 +90,7 @@ class GMLDA(LinearMethod):
         "alpha": (0.1, 1.0, 10.0, 100.0),
         "pca_energy": (0.7, 0.8, 0.9, 0.95),
         "ridge": (1e-6, 1e-3, 1e-1, 1.0),
+        "scaling": ("standard", "unit"),
         "weigh_means": (False, True),
     }
 

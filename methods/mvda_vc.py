@@ -84,6 +84,7 @@ class MvDAVC(LinearMethod):
         "consistency": (1e-4, 1e-3, 1e-2, 1e-1),
         "pca_energy": (0.9, 0.95, 0.99, 1.0),
         "ridge": (1e-3, 1e-1, 0.3, 1.0),
+        "scaling": ("standard", "unit"),
     }
     _consistent = False
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from bench.contract import Context, Modality, RefusedEmbeddings, Split, Unsupported
 from bench.evaluation import validation_map
-from bench.training import Clock, DeviceSplit, GivenOrder, Plan, Prototypes, Stage, gce
+from bench.training import Clock, DeviceSplit, FaithfulTo, GivenOrder, Plan, Prototypes, Stage, gce
 from methods.drcl import DRCL, DRCLSettings, class_loss, drcl_encoder, drcl_loss, generalisation
 from tests.methods.golden import Golden, golden, gradients, leaves
 from tests.methods.small_splits import separable
@@ -261,9 +261,7 @@ def test_every_variant_changes_what_is_learned(variant: str) -> None:
 
 
 @pytest.mark.parametrize("faithful_to", ["paper", "release"])
-def test_validation_losses_compare_between_epochs_unless_as_released(
-    faithful_to: str,
-) -> None:
+def test_validation_losses_compare_between_epochs_unless_as_released(faithful_to: FaithfulTo) -> None:
     """With a learning rate of 0 the state stays what it is; the release's q lowers its loss all the same."""
     method, context = DRCL(replace(SMALL, epochs=5, lr=0.0, faithful_to=faithful_to)), Context()
     method.fit(separable(ROWS), separable({"image": 9, "text": 9}, seed=1), context)

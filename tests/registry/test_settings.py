@@ -12,6 +12,7 @@ from bench.contract import PluginError, UsageError
 from tests.registry.conftest import Writer
 
 QUICK = """
+common: {lr: 0.125}
 defaults: {epochs: 8, dim: 32}
 needed:
   beta: {lr: 0.25, hidden: [2]}
