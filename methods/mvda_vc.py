@@ -67,11 +67,11 @@ class MvDAVC(LinearMethod):
             "The VC matrix is brought to the trace of S_w before lambda weighs it (`balanced`).",
             "On the emoji features it stays .04 mAP below semantic matching, with view consistency or "
             "without: no ridge from 1e-6 to 10 and no reduction beforehand lifts it by more than .01.",
-            "What limits it is the cosine of discriminant coordinates, as for GMLDA: read as class posteriors "
-            "they have test mAP .836 instead of .698 on two views of scikit-learn's digits (semantic matching "
-            ".817), .739 instead of .713 on emoji (.754), .250 instead of .226 on classic Wikipedia (.232). "
-            "Powers of the eigenvalues cost .04 to .2 but on Wikipedia (+.02). Coordinates are compared as in "
-            "the paper.",
+            "What limits it is the cosine of discriminant coordinates, as for GMLDA: read as class "
+            "posteriors they have test mAP .836 instead of .698 on two views of scikit-learn's digits "
+            "(semantic matching .817), .739 instead of .713 on emoji (.754), .250 instead of .226 on "
+            "classic Wikipedia (.232). Powers of the eigenvalues cost .04 to .2, but gain .02 on Wikipedia. "
+            "Coordinates are compared as in the paper.",
             "Each modality is centred and turned to its principal axes beforehand; all of them are kept.",
         ),
         from_release=(
