@@ -65,6 +65,16 @@ def test_the_quick_profile_has_shared_values_and_a_methods_own() -> None:
         "rates": {"image": 0.1},
     }
     assert registry.resolve_settings(registry.method("alpha"), dataset="pets")["epochs"] == 8
+    assert registry.resolve_settings(registry.method("alpha"))["lr"] == 0.125
+    assert registry.resolve_settings(registry.method("alpha"), kind="look-alike")["lr"] == 0.75
+
+
+def test_methods_without_gradient_descent_take_the_common_values_and_no_others(home: Path) -> None:
+    path = home / "methods" / "alpha.py"
+    path.write_text(path.read_text().replace("position=", "deep=False, position="))
+    registry.rescan()
+    settings = registry.resolve_settings(registry.method("alpha"))
+    assert (settings["lr"], settings["epochs"]) == (0.125, 20)
 
 
 def test_look_alikes_have_values_of_their_own_over_the_shared_and_needed_ones() -> None:
