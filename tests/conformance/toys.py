@@ -175,7 +175,7 @@ class ZeroLength(Toy):
 
     def embed(self, modality: str, features: Array) -> Array:
         rows = super().embed(modality, features)
-        return rows * (rows.argmax(axis=1) == 0)[:, None]
+        return np.asarray(rows * (rows.argmax(axis=1) == 0)[:, None])
 
 
 class Unscaled(Toy):
