@@ -5,7 +5,7 @@ PIP_ARGS ?=
 BIN := $(VENV)/bin
 JOBS ?= 2
 
-.PHONY: run test test-all drill lint bench versions docs clean help
+.PHONY: run test test-all drill lint bench versions docs tune clean help
 
 help:
 	@echo "make run       set up, run all methods on all datasets, write the reports"
@@ -15,6 +15,7 @@ help:
 	@echo "make lint      ruff and mypy"
 	@echo "make bench     speed and memory benchmarks"
 	@echo "make versions  confirm the versions of the code, or raise them where numbers moved"
+	@echo "make tune      make the trials of the quick profile again and take over what is best (hours)"
 	@echo "make docs      the pages of docs/ as a site in build/site"
 	@echo "make clean     remove what was built (records and reports stay)"
 
@@ -61,6 +62,12 @@ versions: $(VENV)/.dev-ready
 docs: $(VENV)/.run-ready
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -c constraints.txt -e '.[docs]'
 	$(BIN)/mkdocs build --strict --quiet --site-dir build/site
+
+# Trials that are there are not made again: remove build/tuning to begin anew.
+tune: $(VENV)/.dev-ready
+	$(BIN)/python -m bench tune --methods all,extras --datasets emoji,inria_websearch --trials 12 --seeds 2 --jobs $(JOBS) \
+		--data build/tuning/no-data --results build/tuning --table build/tuning/quick_trials.csv
+	$(BIN)/python -m tests.methods.take_trials build/tuning/quick_trials.csv
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks .coverage .coverage.*

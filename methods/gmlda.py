@@ -71,6 +71,12 @@ class GMLDA(LinearMethod):
             "Classes that a modality lacks are left out of the alignment, not refused.",
             "On the emoji features it stays .05 to .07 mAP below semantic matching: no ridge up to 3000, no "
             "scaling and no alpha lifts its validation mAP by more than .01.",
+            "What limits it is the cosine of discriminant coordinates, not the directions: the same "
+            "coordinates read as class posteriors (softmax of minus half the squared distances to the class "
+            "means) have test mAP .818 instead of .677 on two views of scikit-learn's digits (semantic "
+            "matching .817), .725 instead of .684 on emoji (.754), .232 instead of .220 on classic "
+            "Wikipedia (.232). Whitening and other centres change nothing; powers of the eigenvalues cost "
+            ".05 to .2, but gain .01 on Wikipedia. The paper compares coordinates, and so does this.",
         ),
         from_release=(
             "As many components as asked for are kept; one released copy keeps 6 whatever is asked.",
@@ -90,6 +96,7 @@ class GMLDA(LinearMethod):
         "alpha": (0.1, 1.0, 10.0, 100.0),
         "pca_energy": (0.7, 0.8, 0.9, 0.95),
         "ridge": (1e-6, 1e-3, 1e-1, 1.0),
+        "scaling": ("standard", "unit"),
         "weigh_means": (False, True),
     }
 

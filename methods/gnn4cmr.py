@@ -36,7 +36,6 @@ from bench.training import (
     normalised,
     parameters_of,
     per_modality,
-    placed,
     reverse_gradient,
 )
 
@@ -100,7 +99,6 @@ class GNN4CMR(DeepMethod):
             "Classes have no word vectors here: their inputs are learned, as in the release without them.",
             "Where every sample has one class the graph is diagonal and links no classes.",
             "The logarithm of the contrast has 1.06 times the similarities, as released.",
-            "A row that no rectified unit answers to has no direction; it is ranked as the row of ones.",
             "Settings of single-label datasets are not public; those of MIRFlickr are used throughout.",
         ),
         from_release=(
@@ -150,7 +148,8 @@ class GNN4CMR(DeepMethod):
 
     def encode(self, modality: str, x: Tensor) -> Tensor:
         """Return ``z``, which has no negative entries."""
-        return placed(self.encoders[modality](x))
+        embedding: Tensor = self.encoders[modality](x)
+        return embedding
 
     def build(self, name: str, width: int, context: Context) -> nn.Module:
         """Return a modality's encoder: batch statistics and one layer."""

@@ -69,6 +69,7 @@ class MCCA(LinearMethod):
     search: ClassVar[Mapping[str, Sequence[Any]]] = {
         "components": (5, 10, 20, 50, None),
         "pca_limit": (50, 100, 200, None),
+        "scaling": ("standard", "unit"),
         "shrinkage": (0.0, 0.01, 0.1, 0.5, 1.0),
     }
 

@@ -53,7 +53,7 @@ class PLS(LinearMethod):
     settings: PLSSettings
     search: ClassVar[Mapping[str, Sequence[Any]]] = {
         "components": (5, 10, 20, 50, None),
-        "scaling": ("none", "standard", "unit"),
+        "scaling": ("standard", "unit"),
     }
 
     def solve(self, moments: Moments) -> Eigenpairs:

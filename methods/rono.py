@@ -90,7 +90,8 @@ class RONO(DeepMethod):
         from_paper=(
             "Perceptrons on given features replace the networks of images and point clouds.",
             "Labels are taken as they are; the paper adds noise to them.",
-            "A sample with several classes has the mean of their centres (ours).",
+            "A sample with several classes has the mean of their centres, and 1 minus the sum of their "
+            "probabilities for its classification term (ours); the paper has one class per sample.",
         ),
         from_release=(
             "The epoch is chosen on validation mAP; the release saves states and leaves the choice open.",

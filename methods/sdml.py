@@ -85,7 +85,10 @@ class SDML(DeepMethod):
     )
     Settings = SDMLSettings
     settings: SDMLSettings
-    variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {"without_reconstruction": {"alpha": 0.0}}
+    variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "without_reconstruction": {"alpha": 0.0},
+        "selected_by_map": {"select": "map"},
+    }
 
     def stages(self, train: DeviceSplit, context: Context) -> Iterator[Stage]:
         """One stage; each modality in a track of its own, towards the same directions W."""

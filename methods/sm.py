@@ -65,7 +65,8 @@ class SM(Method):
     )
     Settings = SMSettings
     search: ClassVar[Mapping[str, Sequence[Any]]] = {
-        "strength": (0.001, 0.003, 0.01, 0.02, 0.05, 0.1, 0.3, 1.0)
+        "scaling": ("standard", "unit"),
+        "strength": (0.001, 0.003, 0.01, 0.02, 0.05, 0.1, 0.3, 1.0),
     }
     settings: SMSettings
 

@@ -14,7 +14,7 @@ from bench.records.schema import MethodSnapshot, Record
 from bench.registry import Layer, MethodDescription
 
 _WORDS: Final = {
-    "quick": "quick profile, shared by all deep methods",
+    "quick": "quick profile, shared by all methods",
     "needed": "quick profile, what this method needs",
     "tuned": "tuned: chosen by trials on validation data (methods/settings/quick.yaml)",
 }

@@ -35,14 +35,12 @@ def row_by_row(subject: Subject) -> None:
             raise Broken(f"rows of {name} embed differently beside other rows, by up to {apart:.3g}")
 
 
-@promise(
-    "keeps samples apart", "an embedding with all rows equal, or of length zero, cannot be ranked", basics
-)
+@promise("keeps samples apart", "rows that are all equal, or mostly of length zero, cannot be ranked", basics)
 def not_collapsed(subject: Subject) -> None:
     """The harness refuses such embeddings."""
     for name, rows in subject.fitted().embeddings().items():
-        if not np.linalg.norm(rows, axis=1).all():
-            raise Broken(f"some rows of {name} are embedded at length zero")
+        if 2 * np.count_nonzero(np.linalg.norm(rows, axis=1)) < len(rows):
+            raise Broken(f"more than half of the rows of {name} are embedded at length zero")
         if np.ptp(rows, axis=0).max() == 0:
             raise Broken(f"all rows of {name} are embedded at the same place")
 

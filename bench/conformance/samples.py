@@ -37,6 +37,8 @@ class Sample:
         widen: factor on every feature width.
         constant: how many feature columns have one value throughout.
         dtype: of the features.
+        enlarged: modality whose features are multiplied by ``factor``; empty for none.
+        factor: see ``enlarged``.
     """
 
     modalities: tuple[str, ...] = PAIR
@@ -47,6 +49,8 @@ class Sample:
     widen: int = 1
     constant: int = 0
     dtype: str = "float32"
+    enlarged: str = ""
+    factor: float = 1.0
 
     def dataset(self) -> Dataset:
         """Return the dataset; the same recipe gives the same bytes."""
@@ -81,6 +85,8 @@ class Sample:
         features[:, : self.constant] = 1.0
         # Sixteen bits hold these values exactly, so any float type carries the same data.
         features = features.astype(np.float16).astype(self.dtype)
+        if name == self.enlarged:
+            features *= self.factor
         return Modality(features, _several(labels) if self.multi_label else labels)
 
     def _card(self, train: Split) -> DatasetCard:

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from bench.conformance import declaring, embedding, fitting, training
+from bench.conformance import declaring, embedding, fitting, scale, training
 from bench.conformance.outcomes import Broken, Check, NotApplicable, Outcome
 from bench.conformance.subject import Subject, subject, told
 from bench.contract import Method
@@ -30,6 +30,7 @@ _CHECKS = (
     fitting.one_row_batch,
     fitting.wide,
     fitting.constant_columns,
+    scale.indifferent_to_scale,
     training.trace,
     training.deadline,
     training.restoring,

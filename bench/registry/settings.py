@@ -28,7 +28,8 @@ class Layer(NamedTuple):
 
     Attributes:
         origin: ``default`` (of the method's class), ``dataset`` (published for one dataset), ``quick``
-            (shared by the quick profile), ``needed`` (by this method in it), ``tuned`` (by trials), or
+            (shared by the methods of the quick profile), ``needed`` (by this method in it), ``tuned`` (by
+            trials), or
             ``variant``.
         where: which file or variant, for people.
         values: by setting; a later layer wins.
@@ -135,9 +136,18 @@ def _converted(name: str, cls: type[Method], settings: Mapping[str, Any]) -> Any
 
 
 def create_method(
-    name: str, *, profile: str = "quick", dataset: str | None = None, variant: str = "full", **settings: Any
+    name: str, *, profile: str = "paper", dataset: str | None = None, variant: str = "full", **settings: Any
 ) -> Method:
-    """Create a method by name: ``create_method("drcl", epochs=20)``.
+    """Create a method by name, with its published settings: ``create_method("drcl", dataset="wikipedia")``.
+
+    Args:
+        name: registry name.
+        profile: ``paper`` for the published settings, ``quick`` for the small networks and few epochs with
+            which the commands run unless told otherwise.
+        dataset: name of a dataset whose published values, where there are some, replace the method's
+            defaults in the ``paper`` profile.
+        variant: a named change of settings.
+        settings: single values; they win over everything else.
 
     Raises:
         UsageError: if the name, a setting or a value is unknown or does not fit.
@@ -171,20 +181,20 @@ def _apply(settings: dict[str, Any], layer: Mapping[str, Any], where: str) -> No
 def _quick(description: MethodDescription, kind: DataKind, tuned: bool) -> list[Layer]:
     """Return the quick profile's values.
 
-    Shared ones where the method has such a setting, then what the method needs, then what its trials chose.
+    Those that all methods share (``common``) and those that all deep ones share (``defaults``), where the
+    method has such a setting, then what the method needs, then what its trials chose.
     Look-alikes have trials of their own, and their own shared and needed values before real data's.
     """
     path = folder_of("methods") / "settings" / "quick.yaml"
     name = description.card.name
     special = ("look_alikes",) if kind == "look-alike" else ()
     places = [(), special] if special else [()]
-    shared, needed = (
+    common, shared, needed = (
         {key: value for place in places for key, value in _part(path, *place, *what).items()}
-        for what in (("defaults",), ("needed", name))
+        for what in (("common",), ("defaults",), ("needed", name))
     )
     chosen = _part(path, *special, "tuned", name) if tuned else {}
-    if not description.card.deep:
-        shared = {}
+    shared = common | shared if description.card.deep else common
     where = f"the settings file of {name}"
     return [
         Layer("quick", where, {key: value for key, value in shared.items() if key in description.defaults}),

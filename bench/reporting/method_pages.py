@@ -18,7 +18,7 @@ from bench.reporting.text import escape_markdown
 INDEX: Final = "index.md"
 
 _PAIRS: Final = {
-    "needed": "needed; data without pairs is matched by class",
+    "needed": "needed; data without pairs is matched by class, once per cell (no paper does)",
     "labels": "not needed; batches are joint, of which only the labels are used",
     "unused": "not needed",
 }

@@ -58,7 +58,7 @@ class LinearMethod(Method):
 
     search: ClassVar[Mapping[str, Sequence[Any]]] = {
         "pca_energy": (0.8, 0.9, 0.95, 0.99),
-        "scaling": ("none", "standard", "unit"),
+        "scaling": ("standard", "unit"),
     }
     projections: Mapping[str, Projection]
     _notes: Mapping[str, Any]

@@ -9,7 +9,7 @@ from bench.training.adversarial import gradual, modality_cross_entropy, reverse_
 from bench.training.batches import AlignedPairs, ClassCovering, GivenOrder, Independent, Joint, Plan, Rows
 from bench.training.contrastive import multimodal_contrast, neighbour_logits, robust_clustering
 from bench.training.data import Batch, DeviceSplit
-from bench.training.encoders import Prototypes, built, mlp, perceptrons, placed, prototypes, row_norm, unit
+from bench.training.encoders import Prototypes, built, mlp, perceptrons, prototypes, row_norm, unit
 from bench.training.label_graph import (
     LabelNetwork,
     cooccurrence,
@@ -31,7 +31,7 @@ from bench.training.method import DeepMethod
 from bench.training.optimisers import adam, cosine_decay, parameters_of
 from bench.training.seeding import generator, reproducible, seeded
 from bench.training.selection import BY_LOSS, BY_MAP, BY_ORACLE, LAST, Best, Last, Rule
-from bench.training.settings import DeepSettings, FaithfulTo, PerModality, per_modality
+from bench.training.settings import DeepSettings, FaithfulTo, PerModality, Selection, per_modality
 from bench.training.spectral import canonical_correlations, covariance, whitened
 from bench.training.track import Clock, Loss, Stage, Step, Track
 
@@ -61,6 +61,7 @@ __all__ = [
     "Rows",
     "Rule",
     "Scaling",
+    "Selection",
     "Stage",
     "Step",
     "Track",
@@ -88,7 +89,6 @@ __all__ = [
     "parameters_of",
     "per_modality",
     "perceptrons",
-    "placed",
     "prototypes",
     "reproducible",
     "reverse_gradient",

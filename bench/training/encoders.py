@@ -78,15 +78,6 @@ def unit(rows: Tensor, eps: float = 1e-8) -> Tensor:
     return rows / row_norm(rows, eps).unsqueeze(-1)
 
 
-def placed(rows: Tensor) -> Tensor:
-    """Return rows without negative entries, those of zeros replaced by ones.
-
-    A row that no rectified unit answers to has no direction and could not be ranked; it is put in the
-    middle of all directions that there are.
-    """
-    return torch.where(rows.any(dim=1, keepdim=True), rows, torch.ones_like(rows))
-
-
 class Prototypes(nn.Module):
     """One column per class in the common space.
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bench.contract import Context, Method, PluginError, RefusedEmbeddings, Split
+from bench.contract import Context, Method, PluginError, RefusedEmbeddings, Split, Unsupported
 from bench.contract.context import Value
 from bench.training.checkpoints import Keeper, Kept
 from bench.training.data import Batch, DeviceSplit
@@ -42,6 +42,7 @@ def train_stage(method: Method, stage: Stage, material: Material, context: Conte
 
     Raises:
         DeadlineExceeded: between two batches, when the time is over.
+        Unsupported: if the settings ask for a selection by validation loss and the method has none.
         PluginError: if the stage is to be selected by validation losses that its tracks do not have.
     """
     rules = _rules(method, stage, context)
@@ -68,10 +69,15 @@ def train_stage(method: Method, stage: Stage, material: Material, context: Conte
 
 def _rules(method: Method, stage: Stage, context: Context) -> dict[str, Rule]:
     declared: dict[str, Rule] = {"map": BY_MAP, "loss": BY_LOSS, "none": LAST}
-    best = stage.rule or declared[method.card.selects_by]
+    asked = method.settings.select
+    best = stage.rule or declared[method.card.selects_by if asked == "card" else asked]
     if best is BY_MAP and not stage.scored:
         best = LAST
     if best is BY_LOSS and any(track.validation_loss is None for track in stage.tracks):
+        if asked == "loss":
+            raise Unsupported(
+                f"{method.card.name} has no validation loss to be selected by; set `select` to map or card"
+            )
         raise PluginError(
             f"stage {stage.name!r} of {method.card.name} is selected by validation loss, "
             "but not every track has one; give each Track a validation_loss or the Stage another rule"

@@ -33,7 +33,7 @@ class DeepMethod(Method):
     search: ClassVar[Mapping[str, Sequence[Any]]] = {
         "batch_size": (50, 100, 200),
         "lr": (1e-4, 3e-4, 1e-3, 3e-3),
-        "scaling": ("none", "standard", "unit"),
+        "scaling": ("standard", "unit"),
     }
 
     def __init__(self, settings: Any = None) -> None:

@@ -39,15 +39,21 @@ class Best:
         criterion: the column in words.
         highest: whether more is better.
         per_track: whether each track is chosen by a column of its own.
+        rankable: whether an epoch counts only if its validation embeddings could be ranked, where a stage
+            tried to. A network may collapse while its loss still falls.
     """
 
     column: str
     criterion: str
     highest: bool = True
     per_track: bool = False
+    rankable: bool = True
 
     def choose(self, rows: Sequence[Row], tracks: Sequence[str]) -> dict[str, int]:
-        """Return the epoch of the best value; epochs without a number never win unless none has one."""
+        """Return the epoch of the best value.
+
+        Epochs without a number, or that do not count, never win unless there are no others.
+        """
         return {track: 1 + self._place(rows, track) for track in tracks}
 
     def values(self, rows: Sequence[Row], tracks: Sequence[str]) -> dict[str, float] | None:
@@ -56,8 +62,14 @@ class Best:
 
     def _place(self, rows: Sequence[Row], track: str) -> int:
         sign = 1.0 if self.highest else -1.0
-        scores = [sign * value if math.isfinite(value) else -math.inf for value in self._column(rows, track)]
+        scores = [
+            sign * value if math.isfinite(value) and self._counts(row) else -math.inf
+            for row, value in zip(rows, self._column(rows, track), strict=True)
+        ]
         return max(range(len(scores)), key=scores.__getitem__)
+
+    def _counts(self, row: Row) -> bool:
+        return not self.rankable or "validation_map" not in row or row["validation_map"] is not None
 
     def _column(self, rows: Sequence[Row], track: str) -> list[float]:
         name = f"{self.column}/{track}" if self.per_track else self.column

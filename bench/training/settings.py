@@ -14,6 +14,9 @@ T = TypeVar("T", int, float)
 PerModality = float | Mapping[str, float]
 """One value for all modalities, or modality -> value, where ``default`` stands for those not named."""
 
+Selection = Literal["card", "map", "loss"]
+"""What `best` is chosen by: what the method's card says, mean validation mAP, or each track's loss."""
+
 FaithfulTo = Literal["paper", "release"]
 """Whom to follow where the two differ: the publication, or the released code with its quirks."""
 
@@ -28,10 +31,14 @@ class DeepSettings:
     Attributes:
         scaling: what is done to the features first; the releases do nothing.
         patience: epochs without a better validation value after which training ends; None for never.
+        select: what the ``best`` state is chosen by: ``map`` is mean validation mAP over directions,
+            ``loss`` each modality's validation loss (for methods that have one), ``card`` what the method's
+            card says.
     """
 
     scaling: Scaling = "none"
     patience: int | None = None
+    select: Selection = "card"
 
     def __post_init__(self) -> None:
         """Refuse counts and widths below 1, under the names that methods share."""

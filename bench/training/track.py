@@ -93,8 +93,8 @@ class Stage:
         tracks: run epoch by epoch in lockstep.
         epochs: passes over the training split.
         name: as traced, and part of the streams of random numbers.
-        rule: chooses the stage's best state; None means what the method's card says, and the last
-            epoch where that is validation mAP and the stage is not scored.
+        rule: chooses the stage's best state; None means what the setting `select` or the method's card
+            says, and the last epoch where that is validation mAP and the stage is not scored.
         scored: whether validation mAP is traced: the method can embed all modalities by now.
         kept: whether the states belong to the method's checkpoints; otherwise they serve later stages only.
         then: the state in which the stage leaves its modules.

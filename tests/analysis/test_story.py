@@ -39,7 +39,7 @@ def words_of(record: Record) -> dict[str, str]:
 
 def test_every_setting_says_where_its_value_is_from() -> None:
     words = words_of(of_method("drcl", "python -m bench run --set 'drcl.eta=2.0'", eta=2.0, lr=0.5))
-    assert words["epochs"] == "quick profile, shared by all deep methods"
+    assert words["epochs"] == "quick profile, shared by all methods"
     assert words["spl_epochs"] == "quick profile, what this method needs"
     assert words["batch_size"].startswith("tuned: chosen by trials on validation data")
     assert words["alpha"] == "default: weight of J_D, .1."

@@ -17,6 +17,7 @@ from bench.conformance import (
     declaring,
     embedding,
     fitting,
+    scale,
     training,
 )
 from bench.conformance.samples import Sample
@@ -57,6 +58,7 @@ BROKEN: dict[type[Method], Check] = {
     toys.BatchVariance: fitting.one_row_batch,
     toys.Inverting: fitting.wide,
     toys.Standardising: fitting.constant_columns,
+    toys.Unscaled: scale.indifferent_to_scale,
     toys.Untraced: training.trace,
     toys.EmptyTrace: training.trace,
     toys.Tireless: training.deadline,

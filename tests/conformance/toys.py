@@ -40,10 +40,12 @@ class Toy(Method):
     Settings: ClassVar[type] = ToySettings
     settings: ToySettings
     weights: dict[str, Array]
+    lengths: dict[str, float]
     states: dict[str, dict[str, Array]]
 
     def fit(self, train: Split, validation: Split, context: Context) -> None:
         self.weights, self.states = self.start(train, context), {}
+        self.lengths = {name: self.length(part.features) for name, part in train.items()}
         targets = {name: train.targets(name) for name in train}
         for epoch in range(1, self.settings.epochs + 1):
             context.check_deadline()
@@ -58,10 +60,14 @@ class Toy(Method):
             for name, part in train.items()
         }
 
+    def length(self, features: Array) -> float:
+        return float(np.sqrt(np.mean(np.square(features.astype(np.float64)))))
+
     def epoch(self, name: str, features: Array, targets: Array) -> float:
         size, loss = self.settings.batch_size, 0.0
         for first in range(0, len(features), size):
-            x, y = features[first : first + size].astype(np.float64), targets[first : first + size]
+            x = features[first : first + size].astype(np.float64) / self.lengths[name]
+            y = targets[first : first + size]
             error = x @ self.weights[name] - y
             self.weights[name] -= self.settings.lr * x.T @ error / len(x)
             loss += float(np.square(error).mean())
@@ -71,7 +77,7 @@ class Toy(Method):
         return {name: weights.copy() for name, weights in self.weights.items()}
 
     def embed(self, modality: str, features: Array) -> Array:
-        return np.asarray(features.astype(np.float64) @ self.weights[modality])
+        return np.asarray(features.astype(np.float64) / self.lengths[modality] @ self.weights[modality])
 
     def checkpoints(self) -> Mapping[str, Checkpoint]:
         return {rule: Checkpoint(rule, 1, None, "none") for rule in self.states}
@@ -165,9 +171,18 @@ class Collapsed(Toy):
 
 
 class ZeroLength(Toy):
+    """All rows but a few have length zero; a few are nobody's fault."""
+
     def embed(self, modality: str, features: Array) -> Array:
         rows = super().embed(modality, features)
-        return rows * (rows[:, :1] > 0)
+        return np.asarray(rows * (rows.argmax(axis=1) == 0)[:, None])
+
+
+class Unscaled(Toy):
+    """Takes features as they are stored."""
+
+    def length(self, features: Array) -> float:
+        return 1.0
 
 
 class GalleryFirst(Toy):

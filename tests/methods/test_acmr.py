@@ -69,6 +69,26 @@ def test_every_triplet_has_its_own_hinge() -> None:
     assert loss.item() == pytest.approx(0.5 + 2.0 * 0.375)
 
 
+def test_an_anchor_is_drawn_to_all_items_of_its_label_or_to_its_partner_alone() -> None:
+    v, t = torch.tensor([[0.0], [0.0], [5.0]]), torch.tensor([[1.0], [3.0], [7.0]])
+    y, strangers = torch.eye(2)[torch.tensor([0, 0, 1])], torch.tensor([2, 2, 0])
+    alone = ACMRSettings(repulsion=0.0, positives="partner")
+    assert triplet_loss(v, t, strangers, y, alone).item() == pytest.approx((1 + 3 + 2) / 3)
+    # The two anchors of one class lie 1 and 3, and 1 and 3, from its two items.
+    loss = triplet_loss(v, t, strangers, y, replace(alone, positives="label"))
+    assert loss.item() == pytest.approx((2 + 2 + 2) / 3)
+
+
+def test_rows_without_a_class_keep_their_partner_and_equal_rows_a_finite_slope() -> None:
+    v = torch.zeros(2, 3, requires_grad=True)
+    y = torch.zeros(2, 2)
+    loss = triplet_loss(v, torch.zeros(2, 3), torch.tensor([1, 0]), y, ACMRSettings(repulsion=0.0))
+    loss.backward()  # type: ignore[no-untyped-call]
+    assert loss.item() == 0.0
+    assert v.grad is not None
+    assert torch.isfinite(v.grad).all()
+
+
 def test_a_batch_of_one_class_has_no_strangers_and_no_hinge() -> None:
     v, t = torch.zeros(3, 2), torch.ones(3, 2)
     y = torch.tensor([[1.0, 0.0]] * 3)

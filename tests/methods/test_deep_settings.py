@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import yaml
 
 import methods
 from bench import registry
+from bench.contract import DataKind
 
 FOLDER = Path(methods.__file__).parent / "settings"
 DEEP = [name for name in registry.method_names() if registry.method(name).card.deep]
@@ -37,6 +39,28 @@ def test_the_quick_profile_is_smaller_than_the_published_settings(name: str) -> 
             # Many classes need wide spaces: the quick width serves all datasets, a published one may not.
             published = max(np.max(getattr(paper, width)) for paper in papers)
             assert np.max(getattr(quick, width)) <= published
+
+
+@pytest.mark.parametrize("kind", get_args(DataKind))
+def test_every_deep_method_has_the_same_widths_in_the_quick_profile(kind: DataKind) -> None:
+    """In print, too, the embeddings of ACMR and DCCAE are narrower than those of the others."""
+    settings = {name: registry.resolve_settings(registry.method(name), kind=kind) for name in DEEP}
+    hidden = {str(each["hidden"]) for each in settings.values() if "hidden" in each}
+    dim = {each["dim"] for name, each in settings.items() if "dim" in each and name not in ("acmr", "dccae")}
+    assert (len(hidden), len(dim)) == (1, 1)
+
+
+SCALED = [name for name in registry.method_names() if "scaling" in registry.method(name).defaults]
+
+
+@pytest.mark.parametrize("name", SCALED)
+def test_the_quick_profile_and_its_trials_scale_the_features_of_every_method(name: str) -> None:
+    assert {name for name in registry.method_names() if name != "chance"} == set(SCALED)
+    assert tuple(registry.method_class(name).search["scaling"]) == ("standard", "unit")
+    for kind in get_args(DataKind):
+        for tuned in (True, False):
+            settings = registry.resolve_settings(registry.method(name), kind=kind, tuned=tuned)
+            assert settings["scaling"] in ("standard", "unit")
 
 
 def test_modalities_named_by_learning_rates_exist() -> None:

@@ -12,9 +12,9 @@ import torch
 from numpy.testing import assert_allclose
 from torch import Tensor, nn
 
-from bench.contract import Context, Modality, Split, Unsupported
+from bench.contract import Context, Modality, RefusedEmbeddings, Split, Unsupported
 from bench.evaluation import validation_map
-from bench.training import Clock, DeviceSplit, GivenOrder, Plan, Prototypes, Stage, gce
+from bench.training import Clock, DeviceSplit, FaithfulTo, GivenOrder, Plan, Prototypes, Stage, gce
 from methods.drcl import DRCL, DRCLSettings, class_loss, drcl_encoder, drcl_loss, generalisation
 from tests.methods.golden import Golden, golden, gradients, leaves
 from tests.methods.small_splits import separable
@@ -250,7 +250,7 @@ def test_a_prior_can_be_demanded_of_one_modality_or_be_random() -> None:
 ABSENT = {"prior_audio", "prior_3d", "prior_video"}
 
 
-@pytest.mark.parametrize("variant", sorted(DRCL.variants.keys() - ABSENT))
+@pytest.mark.parametrize("variant", sorted(DRCL.variants.keys() - ABSENT - {"selected_by_map"}))
 def test_every_variant_changes_what_is_learned(variant: str) -> None:
     reference = fitted(SMALL)
     changed = fitted(replace(SMALL, **DRCL.variants[variant]))
@@ -258,6 +258,46 @@ def test_every_variant_changes_what_is_learned(variant: str) -> None:
     same = np.allclose(reference.embed("text", probe), changed.embed("text", probe), atol=1e-6)
     # The variant that names the modality which is selected anyway is the method itself.
     assert same == (variant == f"prior_{reference.notes()['prior']}")
+
+
+@pytest.mark.parametrize("faithful_to", ["paper", "release"])
+def test_validation_losses_compare_between_epochs_unless_as_released(faithful_to: FaithfulTo) -> None:
+    """With a learning rate of 0 the state stays what it is; the release's q lowers its loss all the same."""
+    method, context = DRCL(replace(SMALL, epochs=5, lr=0.0, faithful_to=faithful_to)), Context()
+    method.fit(separable(ROWS), separable({"image": 9, "text": 9}, seed=1), context)
+    for name in ROWS:
+        losses = np.array(context.trace.column(f"validation_loss/{name}", "rsc"), float)
+        assert (np.diff(losses) < 0).all() if faithful_to == "release" else np.ptp(losses) < 1e-6
+
+
+def test_validation_losses_are_taken_at_the_last_q(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[float] = []
+
+    def noted(z: Tensor, y: Tensor, w: Tensor, inverse: Tensor, q: float, own: DRCLSettings) -> Any:
+        seen.extend([] if z.requires_grad else [q])
+        return drcl_loss(z, y, w, inverse, q, own)
+
+    monkeypatch.setattr("methods.drcl.drcl_loss", noted)
+    fitted(SMALL)
+    assert set(seen) == {0.03}
+
+
+def test_only_the_release_may_keep_an_epoch_that_cannot_be_ranked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The embeddings of all epochs but the first collapse, while the validation loss goes on falling."""
+    calls = iter([False, True, True, True] * 2)
+
+    def refusing(method: Any, split: Any, **_: Any) -> Any:
+        if next(calls):
+            raise RefusedEmbeddings("collapsed")
+        return validation_map(method, split)
+
+    settings = replace(SMALL, epochs=4, lr=1e-3)
+    monkeypatch.setattr("bench.evaluation.validation_map", refusing)
+    kept = fitted(settings).checkpoints()["best"].epoch
+    released = fitted(replace(settings, faithful_to="release")).checkpoints()["best"].epoch
+    assert kept == {"image": 1, "text": 1}
+    assert isinstance(released, dict)
+    assert min(released.values()) > 1
 
 
 def test_unequal_counts_several_labels_and_a_batch_larger_than_the_data_train() -> None:

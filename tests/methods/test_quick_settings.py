@@ -14,6 +14,7 @@ from bench import registry
 from bench.contract import DataKind
 from bench.data import load_dataset
 from bench.experiment.tuning import draw_changes
+from tests.methods import take_trials
 
 TRIALS = 12
 FOLDER = Path(__file__).parents[2] / "methods" / "settings"
@@ -48,6 +49,29 @@ def test_every_method_had_the_same_budget_and_no_trial_is_left_out(kind: DataKin
         assert sorted(row["changes"] for row in rows) == sorted(json.dumps(change) for change in drawn)
         assert {(row["dataset"], row["seeds"]) for row in rows} == {(TUNED_ON[kind], "0 1")}
         assert len({row["fingerprint"] for row in rows}) == 1
+
+
+def test_taking_trials_over_changes_the_tuned_sections_and_nothing_else() -> None:
+    before = (FOLDER / "quick.yaml").read_text(encoding="utf-8")
+    trials = (
+        "data_kind,method,changes,chosen\n"
+        'real,drcl,"{""lr"": 1e-06, ""scaling"": ""unit""}",best\nreal,drcl,{},\nreal,mars,{},best\n'
+        'look-alike,sm,"{""strength"": 0.5}",best\n'
+    )
+    text = take_trials.taken_over(before, trials)
+    old, new = yaml.safe_load(before), yaml.safe_load(text)
+    assert new.pop("tuned") == {"drcl": {"lr": 1e-6, "scaling": "unit"}}
+    assert new["look_alikes"].pop("tuned") == {"sm": {"strength": 0.5}}
+    del old["tuned"], old["look_alikes"]["tuned"]
+    assert new == old
+    comments = [line for line in before.splitlines() if "#" in line]
+    assert [line for line in text.splitlines() if "#" in line] == comments
+    assert take_trials.taken_over(text, trials) == text
+
+
+def test_a_method_without_a_successful_trial_is_not_passed_over() -> None:
+    with pytest.raises(ValueError, match="drcl"):
+        take_trials.taken_over("tuned:\n", "data_kind,method,changes,chosen\nreal,drcl,{},\n")
 
 
 @pytest.mark.parametrize("kind", KINDS)

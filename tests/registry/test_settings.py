@@ -12,6 +12,7 @@ from bench.contract import PluginError, UsageError
 from tests.registry.conftest import Writer
 
 QUICK = """
+common: {lr: 0.125}
 defaults: {epochs: 8, dim: 32}
 needed:
   beta: {lr: 0.25, hidden: [2]}
@@ -64,6 +65,16 @@ def test_the_quick_profile_has_shared_values_and_a_methods_own() -> None:
         "rates": {"image": 0.1},
     }
     assert registry.resolve_settings(registry.method("alpha"), dataset="pets")["epochs"] == 8
+    assert registry.resolve_settings(registry.method("alpha"))["lr"] == 0.125
+    assert registry.resolve_settings(registry.method("alpha"), kind="look-alike")["lr"] == 0.75
+
+
+def test_methods_without_gradient_descent_take_the_common_values_and_no_others(home: Path) -> None:
+    path = home / "methods" / "alpha.py"
+    path.write_text(path.read_text().replace("position=", "deep=False, position="))
+    registry.rescan()
+    settings = registry.resolve_settings(registry.method("alpha"))
+    assert (settings["lr"], settings["epochs"]) == (0.125, 20)
 
 
 def test_look_alikes_have_values_of_their_own_over_the_shared_and_needed_ones() -> None:
@@ -109,6 +120,13 @@ def test_values_arrive_as_the_types_that_the_settings_declare() -> None:
     assert registry.create_method("alpha", hidden=np.array([3])).settings.hidden == (3,)
 
 
+def test_a_library_gets_the_published_settings_unless_it_asks_for_the_quick_ones() -> None:
+    assert registry.create_method("alpha").settings.epochs == 20
+    assert registry.create_method("alpha", dataset="pets").settings.epochs == 70
+    assert registry.create_method("alpha", dataset="pets", variant="short").settings.epochs == 1
+    assert registry.create_method("alpha", profile="quick").settings.epochs == 8
+
+
 @pytest.mark.parametrize("value", ["many", 2.5, None, object(), [1]])
 def test_a_value_of_the_wrong_type_is_refused(value: object) -> None:
     with pytest.raises(UsageError, match="settings of alpha"):
@@ -127,11 +145,11 @@ def test_a_value_of_the_wrong_type_is_refused(value: object) -> None:
 def test_a_damaged_settings_file_is_named(home: Path, text: str, message: str) -> None:
     (home / "methods" / "settings" / "quick.yaml").write_text(text)
     with pytest.raises(PluginError, match=message) as caught:
-        registry.create_method("alpha")
+        registry.create_method("alpha", profile="quick")
     assert "quick.yaml" in str(caught.value)
 
 
 def test_a_setting_that_the_file_invents_is_refused(home: Path) -> None:
     (home / "methods" / "settings" / "quick.yaml").write_text("tuned: {alpha: {epoch: 1}}")
     with pytest.raises(UsageError, match="the settings file of alpha: no setting 'epoch'"):
-        registry.create_method("alpha")
+        registry.create_method("alpha", profile="quick")

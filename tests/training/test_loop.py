@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -13,9 +13,11 @@ import torch
 from numpy.testing import assert_array_equal
 from torch import Tensor
 
-from bench.contract import Context, DeadlineExceeded, Method, MethodCard, PluginError, Split
+from bench.contract import Context, DeadlineExceeded, Method, MethodCard, PluginError, Split, Unsupported
 from bench.evaluation import validation_map
 from bench.training import (
+    BY_LOSS,
+    BY_MAP,
     AlignedPairs,
     Batch,
     Best,
@@ -114,6 +116,28 @@ def test_every_epoch_traces_losses_their_parts_and_validation_map() -> None:
         assert row["J/image"] == pytest.approx(2 * float(row["train_loss/image"] or 0))
         assert row["validation_map"] == pytest.approx(np.mean([float(row[key] or 0) for key in directions]))
     assert context.trace.rows[-1]["train_loss/image"] < context.trace.rows[0]["train_loss/image"]  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("method", [Classifier, ByLoss])
+@pytest.mark.parametrize("select", ["card", "map", "loss"])
+def test_the_setting_select_replaces_what_the_card_selects_by(
+    method: type[Classifier], select: Literal["card", "map", "loss"]
+) -> None:
+    chosen = method(ToySettings(select=select))
+    fit(chosen)
+    expected = chosen.card.selects_by if select == "card" else select
+    rule = {"map": BY_MAP, "loss": BY_LOSS}[expected]
+    assert chosen.checkpoints()["best"].criterion == rule.criterion
+    assert isinstance(chosen.checkpoints()["best"].epoch, dict) == (expected == "loss")
+
+
+def test_a_selection_by_a_loss_that_a_method_does_not_have_is_declined() -> None:
+    class WithoutLoss(Classifier):
+        def track(self, name: str) -> Track:
+            return replace(super().track(name), validation_loss=None)
+
+    with pytest.raises(Unsupported, match="validation loss"):
+        fit(WithoutLoss(ToySettings(select="loss")))
 
 
 def test_best_is_the_epoch_of_highest_validation_map_and_is_what_fit_leaves() -> None:

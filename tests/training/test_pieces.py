@@ -28,7 +28,6 @@ from bench.training import (
     mlp,
     pair_nll,
     per_modality,
-    placed,
     reproducible,
     row_norm,
     seeded,
@@ -188,8 +187,3 @@ def test_settings_refuse_counts_and_widths_below_one() -> None:
         with pytest.raises(ValueError, match=next(iter(wrong))):
             Widths(**wrong)
     assert Widths().patience is None
-
-
-def test_rows_of_zeros_are_placed_in_the_middle_and_others_left_alone() -> None:
-    rows = torch.tensor([[0.0, 2.0], [0.0, 0.0]])
-    assert placed(rows).tolist() == [[0.0, 2.0], [1.0, 1.0]]
