@@ -120,7 +120,8 @@ class DeepMethod(Method):
         }
 
     def _tensor(self, modality: str, features: Array) -> Tensor:
-        return torch.from_numpy(self._scaler(modality, features)).to(self._device)
+        # A copy: the features may be read-only, which torch does not honour.
+        return torch.tensor(self._scaler(modality, features), device=self._device)
 
 
 def _merged(rule: str, kept: Sequence[Kept]) -> Checkpoint:
