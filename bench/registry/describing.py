@@ -56,6 +56,7 @@ def describe_here(source: Source) -> Answer:
     except PluginError as error:
         return Answer(problem=str(error))
     except SealedTestError as error:
+        sys.modules.pop(source.module, None)  # it is not to be had without asking again
         return Answer(problem=f"{source.where}: {error}")
 
 
