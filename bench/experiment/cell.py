@@ -27,6 +27,7 @@ from bench.contract import (
     Split,
     Trace,
     Unsupported,
+    opened_by_harness,
     sealed_test,
 )
 from bench.contract.context import Progress, Value
@@ -236,7 +237,9 @@ class CellRun:
 
     def _load(self) -> Dataset:
         identity = self._cell.identity
-        with self.clock.part("load"):
+        # First, under the seal: a loader may open test data, and may stand in the same file as the method.
+        registry.method_class(identity.method)
+        with self.clock.part("load"), opened_by_harness():
             dataset = load_dataset(self._cell.source, self._place.data_dir, profile=identity.profile)
         if (dataset.kind, dataset.fingerprint) != (identity.data_kind, identity.fingerprint):
             raise DataError(f"the data of {identity.dataset} changed after this cell was planned; run again")
