@@ -72,13 +72,11 @@ def _in_thread() -> None:
     thread.join()
 
 
-CONTEXTS: Mapping[str, Any] = {way: multiprocessing.get_context(way) for way in ("fork", "spawn")}
-
-
 def _in_process(method: str) -> None:
+    context: Any = multiprocessing.get_context(method)
     with warnings.catch_warnings():  # Python 3.12 warns of forks beside threads
         warnings.simplefilter("ignore")
-        process = CONTEXTS[method].Process(target=open_quietly)
+        process = context.Process(target=open_quietly)
         process.start()
         process.join()
     assert process.exitcode == 0
