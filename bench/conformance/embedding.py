@@ -1,15 +1,18 @@
-"""Promises about `embed` and `similarity`: rows are embedded one by one, whatever stands beside them."""
+"""Promises about `embed` and `similarity`: rows are embedded and compared one by one."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import permutations
 
 import numpy as np
 
 from bench.conformance.fitting import basics
-from bench.conformance.outcomes import Broken, promise
+from bench.conformance.outcomes import Broken, NotApplicable, promise
 from bench.conformance.subject import Subject
-
-TOLERANCE = 1e-3
-"""Relative to the largest entry: matrix products of other shapes round in other places."""
+from bench.contract import Method, PluginError
+from bench.evaluation.independence import TOLERANCE, check_embedding, check_similarity
 
 
 @promise("embeds a single row", "features have shape (1, d_v) then; keep the row axis", basics)
@@ -22,17 +25,13 @@ def single_row(subject: Subject) -> None:
             raise Broken(f"embed({name!r}) of one row has shape {rows.shape}, not (1, d)")
 
 
-@promise("embeds every row by itself", "no batch statistics in embed: switch networks to eval()", basics)
+@promise("embeds every row by itself", "no batch statistics in embed: switch networks to eval()", single_row)
 def row_by_row(subject: Subject) -> None:
-    """A row's embedding does not depend on the other rows of the call, nor on their order."""
+    """A row's embedding depends neither on the other rows of the call nor on their number or order."""
     fitted = subject.fitted()
     for name, modality in fitted.train.items():
-        features = modality.features
-        whole = fitted.embed(name, features)
-        part = fitted.embed(name, features[5::-1])
-        apart = float(np.abs(whole[5::-1] - part).max()) if whole[5::-1].shape == part.shape else np.inf
-        if not apart <= TOLERANCE * float(np.abs(whole).max()):
-            raise Broken(f"rows of {name} embed differently beside other rows, by up to {apart:.3g}")
+        with _as_broken():
+            check_embedding(fitted.method, name, modality)
 
 
 @promise("keeps samples apart", "rows that are all equal, or mostly of length zero, cannot be ranked", basics)
@@ -59,3 +58,26 @@ def similarities(subject: Subject) -> None:
         apart = float(np.abs(matrix - fitted.similarities(backwards=True).T).max())
         if not apart <= TOLERANCE * float(np.abs(matrix).max()):
             raise Broken(f"similarity is declared mutual, but differs by up to {apart:.3g}")
+
+
+@promise(
+    "compares every pair of rows by itself",
+    "no batch statistics and no row numbers in similarity; take blocks of queries of any size",
+    similarities,
+)
+def pair_by_pair(subject: Subject) -> None:
+    """A method's own similarity of two rows depends neither on the other rows nor on their order."""
+    if subject.cls.similarity is Method.similarity:
+        raise NotApplicable("it ranks by the cosine of its embeddings")
+    fitted = subject.fitted()
+    for query, gallery in permutations(list(fitted.train.items())[:2]):
+        with _as_broken():
+            check_similarity(fitted.method, query, gallery)
+
+
+@contextmanager
+def _as_broken() -> Iterator[None]:
+    try:
+        yield
+    except PluginError as error:
+        raise Broken(str(error)) from error

@@ -19,6 +19,7 @@ _CHECKS = (
     embedding.row_by_row,
     embedding.not_collapsed,
     embedding.similarities,
+    embedding.pair_by_pair,
     fitting.deterministic,
     fitting.float_types,
     fitting.sealed,

@@ -16,7 +16,7 @@ from bench.contract.cards import (
     Status,
 )
 from bench.contract.context import Context, Progress, Trace
-from bench.contract.data import Array, DataKind, Dataset, Modality, Pairing, Split, sealed_test
+from bench.contract.data import Array, DataKind, Dataset, Modality, Pairing, Split
 from bench.contract.errors import (
     BenchError,
     DataError,
@@ -31,6 +31,7 @@ from bench.contract.items import Items, Shown
 from bench.contract.limits import unsuitable
 from bench.contract.loader import DatasetLoader
 from bench.contract.method import Checkpoint, Method, fitted_part
+from bench.contract.seal import opened_by_harness, sealed_test
 
 __all__ = [
     "Array",
@@ -65,6 +66,7 @@ __all__ = [
     "Unsupported",
     "UsageError",
     "fitted_part",
+    "opened_by_harness",
     "sealed_test",
     "unsuitable",
 ]

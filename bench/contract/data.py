@@ -1,4 +1,4 @@
-"""Data as a plug-in author meets it: modalities, splits, datasets and the seal on test data.
+"""Data as a plug-in author meets it: modalities, splits and datasets.
 
 Features are matrices with one row per sample. Labels are either class numbers ``(n,)`` counted from 0,
 or 0/1 matrices ``(n, C)`` where a sample may belong to several classes.
@@ -7,7 +7,6 @@ or 0/1 matrices ``(n, C)`` where a sample may belong to several classes.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
@@ -15,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.contract.cards import DatasetCard
-from bench.contract.errors import DataError, SealedTestError
+from bench.contract.errors import DataError
 from bench.contract.items import Items
+from bench.contract.seal import check_seal
 
 Array = NDArray[Any]
 Pairing = Literal["none", "natural", "class-matched"]
@@ -27,6 +27,8 @@ T = TypeVar("T")
 @dataclass(frozen=True, eq=False)
 class Modality:
     """The samples of one modality.
+
+    Both arrays are read-only views of what was given: all methods and all states of a method share them.
 
     Attributes:
         features: ``(n, d)`` floating point.
@@ -44,6 +46,8 @@ class Modality:
             raise DataError(f"labels must be (n,) or (n, C), not of shape {self.labels.shape}")
         if len(self.features) != len(self.labels):
             raise DataError(f"{len(self.features)} feature rows but {len(self.labels)} label rows")
+        object.__setattr__(self, "features", read_only(self.features))
+        object.__setattr__(self, "labels", read_only(self.labels))
 
     def __len__(self) -> int:
         """Return the number of samples."""
@@ -62,6 +66,13 @@ class Modality:
     def take(self, rows: Array) -> Modality:
         """Return the samples at ``rows`` (indices or a mask), in that order."""
         return Modality(self.features[rows], self.labels[rows])
+
+
+def read_only(array: Array) -> Array:
+    """Return a view of an array, without a copy, that refuses to be written to."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,41 +141,6 @@ class Split(Mapping[str, Modality]):
         return Split(chosen, self.n_classes, self.pairing if together else "none")
 
 
-class _Seal:
-    """Whether test data may be opened in this process, and whether somebody tried."""
-
-    def __init__(self) -> None:
-        self.closed = False
-        self.attempts = 0
-
-    def check(self, what: str) -> None:
-        if self.closed:
-            self.attempts += 1
-            raise SealedTestError(
-                f"the test split of {what} was asked for during fit; a method sees train and validation only"
-            )
-
-
-_SEAL = _Seal()
-
-
-@contextmanager
-def sealed_test() -> Iterator[None]:
-    """Close every test split of this process while the body runs.
-
-    Raises:
-        SealedTestError: at the access, and again at the end of the body if an access was swallowed.
-    """
-    before, attempts = _SEAL.closed, _SEAL.attempts
-    _SEAL.closed = True
-    try:
-        yield
-    finally:
-        _SEAL.closed = before
-    if _SEAL.attempts > attempts:
-        raise SealedTestError("the method asked for test data during fit and hid the refusal")
-
-
 @dataclass(frozen=True, eq=False)
 class Dataset:
     """A dataset ready for use: a name, a card and three splits.
@@ -198,8 +174,8 @@ class Dataset:
 
     def _sealed(self, opened: Callable[[], T]) -> Callable[[], T]:
         def open_if_allowed() -> T:
-            """Open the test split unless a method is being fitted."""
-            _SEAL.check(self.name)
+            """Open the test split unless a method is at work."""
+            check_seal(self.name)
             return opened()
 
         return open_if_allowed
@@ -209,7 +185,7 @@ class Dataset:
         """The test split.
 
         Raises:
-            SealedTestError: while a method is being fitted by the harness.
+            SealedTestError: while the harness lets a method work.
         """
         return self.open_test()
 
@@ -218,7 +194,7 @@ class Dataset:
         """What the rows of the test split look like to people; empty where the dataset does not tell.
 
         Raises:
-            SealedTestError: while a method is being fitted by the harness.
+            SealedTestError: while the harness lets a method work.
             PluginError: if the dataset's file gives items that are not of its test rows.
         """
         return self.open_items()

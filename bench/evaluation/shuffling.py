@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from bench.contract import Array, Method
+from bench.contract.data import read_only
 from bench.evaluation.arrangement import row_order
 from bench.evaluation.arrays import check_embeddings, to_array
 from bench.evaluation.similarity import check_similarities
@@ -21,7 +22,7 @@ def embed_rows(method: Method, modality: str, features: Array) -> Array:
         RefusedEmbeddings: as `check_embeddings`.
     """
     order = row_order(modality, len(features))
-    embedded = to_array(method.embed(modality, features[order]))
+    embedded = to_array(method.embed(modality, read_only(features[order])))
     if embedded.ndim != 2 or len(embedded) != len(order):
         return check_embeddings(modality, embedded, len(order))
     rows = np.empty_like(embedded)
@@ -44,7 +45,8 @@ def compare_rows(method: Method, query: str, queries: Array, gallery: str, items
     """
     asked, offered = row_order(query, len(queries)), row_order(gallery, len(items))
     shape = len(asked), len(offered)
-    values = check_similarities(method.similarity(query, queries[asked], gallery, items[offered]), shape)
+    left, right = read_only(queries[asked]), read_only(items[offered])
+    values = check_similarities(method.similarity(query, left, gallery, right), shape)
     similarities = np.empty_like(values)
     similarities[np.ix_(asked, offered)] = values
     return similarities

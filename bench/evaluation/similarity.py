@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from bench.contract import Array, RefusedEmbeddings
+from bench.contract.data import read_only
 from bench.evaluation.arrangement import Arrangement, arrange
 from bench.evaluation.arrays import Indices, Precision, Vector, check_finite, to_array
 from bench.evaluation.relevance import LabelSets
@@ -146,7 +147,7 @@ class LearnedSimilarities(Similarities):
 
     def _asked(self, rows: Array) -> Array:
         expected = (len(rows), len(self._gallery.rows))
-        return check_similarities(self._similarity(rows, self._gallery.rows), expected)
+        return check_similarities(self._similarity(read_only(rows), read_only(self._gallery.rows)), expected)
 
     def block(self, places: Indices) -> Array:
         """Return learned similarities ``(b, n)``.

@@ -18,6 +18,7 @@ from bench.evaluation.retrieval import Retrieval
 from bench.experiment.cell import CellRun, captured, circumstances_of
 from bench.experiment.failures import failure_of
 from bench.experiment.grid import Cell, describe_data
+from bench.experiment.isolation import isolated, opened_test
 from bench.experiment.stale import stale_changes
 from bench.experiment.workplace import Workplace
 from bench.records.circumstances import utc_now
@@ -126,11 +127,11 @@ def refit(cell: Cell, place: Workplace, rule: str, progress: Progress | None = N
     threads = cell.identity.threads
     with captured(run.log):
         try:
-            (method, dataset, _), checkpoints, _, _, audit = run.decided()
-            if checkpoints:
-                method.restore(rule)
-            with threadpool_limits(threads):
-                retrieval = Retrieval.of_method(method, dataset.test, threads=threads)
+            with isolated(cell.identity, place), threadpool_limits(threads):
+                (method, dataset, _), checkpoints, _, _, audit = run.decided()
+                if checkpoints:
+                    method.restore(rule)
+                retrieval = Retrieval.of_method(method, opened_test(dataset), threads=threads)
         except Exception as error:
             status, failure = failure_of(error)
             raise NotAgain(f"{cell.identity.title}: {status} now: {failure.reason}") from error

@@ -1,4 +1,4 @@
-"""Running one cell: load, fit under seal, write the selection down, open the test split, evaluate."""
+"""Running one cell: load, fit, write the selection down, open the test split for the harness, evaluate."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ from bench.contract import (
     Split,
     Trace,
     Unsupported,
+    opened_by_harness,
     sealed_test,
 )
 from bench.contract.context import Progress, Value
@@ -34,9 +35,11 @@ from bench.contract.limits import unsuitable
 from bench.data import class_matched, load_dataset
 from bench.evaluation import Evaluation, Protocol, evaluate
 from bench.evaluation.chance import expected_random_map
+from bench.evaluation.independence import check_independence
 from bench.experiment.evaluating import PerQuery, evaluate_states
 from bench.experiment.failures import failure_of
 from bench.experiment.grid import Cell
+from bench.experiment.isolation import generators_kept, isolated, opened_test, scope_of
 from bench.experiment.viewing import view_of
 from bench.experiment.workplace import Workplace, command_for
 from bench.records.circumstances import collect, device_peak_memory, reset_peak_memory, utc_now
@@ -68,8 +71,14 @@ def run_cell(cell: Cell, place: Workplace, progress: Progress | None = None) -> 
     reset_peak_memory(place.device)
     with captured(run.log):
         try:
-            result = run.result()
+            with isolated(cell.identity, place):
+                result = run.result()
         except Exception as error:
+            result, run.per_query, run.view = (
+                None,
+                {},
+                None,
+            )  # an attempt on test data may show at the very end
             status, failure = failure_of(error, place.max_memory)
             print(f"{status}: {failure.reason}", failure.traceback, sep="\n", file=run.log)
     circumstances = circumstances_of(cell, place, started, run.clock.total())
@@ -172,20 +181,20 @@ class CellRun:
         self._progress = progress
 
     def fitted(self) -> Fitted:
-        """Load the data and fit the method, with the test split sealed.
+        """Load the data and fit the method; for use within `isolated`, which seals the test split.
 
         Raises:
             Unsupported: if the method's card declares that it cannot take this data.
         """
         identity = self._cell.identity
         dataset = self._load()
-        method = registry.instantiate(identity.method, identity.settings)
         context = self._context(dataset)
+        method = registry.instantiate(identity.method, identity.settings)
         train = paired_if_needed(method, dataset.train, context)
         reason = unsuitable(method.card, train)
         if reason is not None:
             raise Unsupported(reason)
-        with self.clock.part("fit"), threadpool_limits(identity.threads), sealed_test():
+        with self.clock.part("fit"), threadpool_limits(identity.threads):
             method.fit(train, dataset.validation, context)
         return Fitted(method, dataset, train)
 
@@ -194,11 +203,15 @@ class CellRun:
 
         Raises:
             Unsupported: as `fitted`.
+            SealedTestError: if the method has asked for test data.
+            PluginError: if what it makes of a row depends on other rows.
         """
-        fitted = self.fitted()
-        checkpoints = _checkpoints(fitted.method)
-        selected = [_selected(point) for point in checkpoints.values()]
-        notes = plain(dict(fitted.method.notes()))
+        with sealed_test():
+            fitted = self.fitted()
+            checkpoints = _checkpoints(fitted.method)
+            selected = [_selected(point) for point in checkpoints.values()]
+            notes = plain(dict(fitted.method.notes()))
+            self._check_rows(fitted, checkpoints)
         audit = _audit(selected)
         print(audit, file=self.log)
         return Decided(fitted, checkpoints, selected, notes, audit)
@@ -208,8 +221,9 @@ class CellRun:
         identity = self._cell.identity
         (method, dataset, train), checkpoints, selected, notes, audit = self.decided()
         selection = "best" if checkpoints else "none"
+        test = opened_test(dataset)
         with self.clock.part("evaluate"), threadpool_limits(identity.threads):
-            found = evaluate_states(method, dataset.test, checkpoints, selection, identity.threads)
+            found = evaluate_states(method, test, checkpoints, selection, identity.threads)
         self.per_query = found.per_query
         with self.clock.part("view"), threadpool_limits(identity.threads):
             self.view = self._view(method, dataset, checkpoints, found.shown)
@@ -224,14 +238,21 @@ class CellRun:
             notes=notes,
             zero_rows=found.zero_rows,
             refused=found.refused,
-            chance=expected_random_map(dataset.test),
+            chance=expected_random_map(test),
         )
+
+    def _check_rows(self, fitted: Fitted, checkpoints: Mapping[str, Checkpoint]) -> None:
+        threads = self._cell.identity.threads
+        with self.clock.part("check"), threadpool_limits(threads), generators_kept():
+            if checkpoints:
+                fitted.method.restore("best")
+            check_independence(fitted.method, fitted.dataset.validation)
 
     def _load(self) -> Dataset:
         identity = self._cell.identity
-        for plugin in self._place.plugins:
-            registry.add_plugin(plugin)
-        with self.clock.part("load"):
+        # First, under the seal: a loader may open test data, and may stand in the same file as the method.
+        registry.method_class(identity.method)
+        with self.clock.part("load"), opened_by_harness():
             dataset = load_dataset(self._cell.source, self._place.data_dir, profile=identity.profile)
         if (dataset.kind, dataset.fingerprint) != (identity.data_kind, identity.fingerprint):
             raise DataError(f"the data of {identity.dataset} changed after this cell was planned; run again")
@@ -242,12 +263,12 @@ class CellRun:
         return Context(
             seed=identity.seed,
             device=self._place.device,
-            scope=(identity.dataset, "+".join(identity.modalities)),
+            scope=scope_of(identity),
             threads=identity.threads,
             deadline=None if seconds is None else self.clock.start + seconds,
             progress=self._progress,
             trace=self.trace,
-            oracle=_oracle(dataset.test, identity.threads) if self._place.trace_test else None,
+            oracle=_oracle(opened_test(dataset), identity.threads) if self._place.trace_test else None,
         )
 
     def _view(
@@ -269,7 +290,8 @@ class CellRun:
 
 def _oracle(test: Split, threads: int) -> Callable[[Method], float]:
     def mean_test_map(method: Method) -> float:
-        return evaluate(method, test, [MAP_ALL], threads=threads).mean(MAP_ALL.id)
+        with generators_kept():
+            return evaluate(method, test, [MAP_ALL], threads=threads).mean(MAP_ALL.id)
 
     return mean_test_map
 
@@ -302,7 +324,7 @@ def _rows(dataset: Dataset, train: Split, name: str) -> Rows:
     return Rows(
         train=len(train[name]),
         validation=len(dataset.validation[name]),
-        test=len(dataset.test[name]),
+        test=len(opened_test(dataset)[name]),
         dimension=train[name].dimension,
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import traceback
+from pathlib import Path
 
 from bench.contract import DeadlineExceeded, RefusedEmbeddings, Unsupported
 from bench.contract.errors import lacks_memory, lacks_room
@@ -29,6 +30,8 @@ def failure_of(error: Exception, max_memory: int | None = None) -> tuple[Status,
         return "timeout", Failure(reason=reason, kind="timeout")
     story = "".join(traceback.format_exception(error))
     named = reason if reason == kind else f"{kind}: {reason}"
+    if isinstance(error, ValueError) and "read-only" in reason:
+        named = f"{named}{_written(error)}; arrays given to a method are read-only: change a copy instead"
     if lacks_memory(error):
         if max_memory is not None and "CUDA" not in named:
             named = f"{named}; {words_of_limit(max_memory)}"
@@ -45,3 +48,13 @@ def sentence_of(error: Exception) -> str:
     except Exception:  # a plug-in's exception may not even be able to say what it is
         lines = []
     return lines[0] if lines else type(error).__name__
+
+
+def _written(error: Exception) -> str:
+    """Return the line that tried to write to an array, which names the array; empty where it is not known."""
+    frames = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if "numpy" not in Path(frame.filename).parts
+    ]
+    return f" ({frames[-1].line} in {frames[-1].name})" if frames and frames[-1].line else ""

@@ -11,11 +11,12 @@ from typing import Any
 import msgspec
 
 from bench import registry
-from bench.contract import Method, Unsupported, sealed_test
+from bench.contract import Method, Unsupported
 from bench.evaluation import validation_map
 from bench.experiment.cell import CellRun
 from bench.experiment.failures import failure_of
 from bench.experiment.grid import Cell
+from bench.experiment.isolation import isolated
 from bench.experiment.workplace import Workplace
 from bench.records.schema import Status
 from bench.records.trials import Trial
@@ -66,7 +67,7 @@ def run_trial(cell: Cell, changes: Mapping[str, Any], place: Workplace) -> Trial
     status: Status = "done"
     reason, value = "", None
     try:
-        with sealed_test():
+        with isolated(cell.identity, place):
             method, dataset, _ = run.fitted()
             maps = validation_map(method, dataset.validation, threads=cell.identity.threads)
         value = statistics.fmean(maps.values())

@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.contract import Array, Dataset, Method, Shown, Split
+from bench.contract import Array, Dataset, Method, Shown, Split, opened_by_harness
 from bench.data.partition import fixed_generator, stratified_rows
 from bench.evaluation import Direction, Evaluation
 from bench.evaluation.measures import interpolated_precision_measure, precision_at_measure
@@ -49,14 +49,14 @@ def view_of(method: Method, dataset: Dataset, evaluation: Evaluation) -> View:
         dataset: the test split of which was evaluated.
         evaluation: with `MEASURES` and ``map@all``.
     """
-    test = dataset.test
+    with opened_by_harness():
+        test, items = dataset.test, dataset.items
     classes = {name: classes_of(modality.labels) for name, modality in test.items()}
     queries = {name: _query_rows(dataset, test, name, classes[name]) for name in test}
     galleries = tuple(
         _gallery(method, test, evaluation, direction, queries[direction.query])
         for direction in evaluation.directions
     )
-    items = dataset.items
     shown = ((name, _rows_in(name, galleries)) for name in test)
     space = _space(dataset, test, evaluation.embeddings, classes) if evaluation.embeddings else None
     return View(

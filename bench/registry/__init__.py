@@ -13,6 +13,7 @@ from bench.registry.catalogue import (
 )
 from bench.registry.describing import importing
 from bench.registry.descriptions import DatasetDescription, MethodDescription, describe_method, plain
+from bench.registry.fresh import fresh_modules
 from bench.registry.names import suggestion, unknown
 from bench.registry.settings import (
     PROFILES,
@@ -47,6 +48,7 @@ __all__ = [
     "dataset_settings",
     "describe_method",
     "folder_of",
+    "fresh_modules",
     "importing",
     "instantiate",
     "loader_version",

@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from bench.contract import PluginError
+from bench.contract import PluginError, SealedTestError, sealed_test
 from bench.registry.descriptions import describe
 from bench.registry.sources import Source
 
@@ -49,11 +49,15 @@ class Answer:
 
 
 def describe_here(source: Source) -> Answer:
-    """Describe a source in this process."""
+    """Describe a source in this process; its import may not open test data."""
     try:
-        return Answer(value=msgspec.to_builtins(describe(source)))
+        with sealed_test():
+            return Answer(value=msgspec.to_builtins(describe(source)))
     except PluginError as error:
         return Answer(problem=str(error))
+    except SealedTestError as error:
+        sys.modules.pop(source.module, None)  # it is not to be had without asking again
+        return Answer(problem=f"{source.where}: {error}")
 
 
 def describe_apart(sources: Sequence[Source]) -> list[Answer]:

@@ -123,6 +123,7 @@ class DeepMethod(Method):
         }
 
     def _tensor(self, modality: str, features: Array) -> Tensor:
+        # A copy: the features may be read-only, which torch does not honour.
         return torch.tensor(self._scalers[modality](features), dtype=torch.float32, device=self._device)
 
 

@@ -165,6 +165,22 @@ class BatchStatistics(Toy):
         return np.asarray(rows - rows.mean(axis=0)) if len(rows) > 1 else rows
 
 
+class RowNumbers(Toy):
+    """Embeds by the number of the row: labels of sorted rows leak through it."""
+
+    def embed(self, modality: str, features: Array) -> Array:
+        rows = super().embed(modality, features)
+        return np.asarray(rows + np.arange(len(rows))[:, None])
+
+
+class Sizes(Toy):
+    """Takes a detour for few rows."""
+
+    def embed(self, modality: str, features: Array) -> Array:
+        rows = super().embed(modality, features)
+        return rows if len(rows) == 1 else np.asarray(rows / len(rows))
+
+
 class Collapsed(Toy):
     def embed(self, modality: str, features: Array) -> Array:
         return np.ones_like(super().embed(modality, features))
@@ -203,6 +219,37 @@ class OneSided(Toy):
 class Infinite(Toy):
     def similarity(self, query_modality: str, queries: Array, gallery_modality: str, gallery: Array) -> Array:
         return super().similarity(query_modality, queries, gallery_modality, gallery) * np.inf
+
+
+class OwnSimilarity(Toy):
+    """Keeps every promise, with a similarity of its own."""
+
+    def similarity(self, query_modality: str, queries: Array, gallery_modality: str, gallery: Array) -> Array:
+        left, right = self.embed(query_modality, queries), self.embed(gallery_modality, gallery)
+        return np.asarray(left @ right.T)
+
+
+class Positions(OwnSimilarity):
+    def similarity(self, query_modality: str, queries: Array, gallery_modality: str, gallery: Array) -> Array:
+        rows, columns = np.arange(len(queries)), np.arange(len(gallery))
+        return np.asarray(-np.abs(rows[:, None] - columns[None]), dtype=np.float64)
+
+
+class GalleryPositions(OwnSimilarity):
+    def similarity(self, query_modality: str, queries: Array, gallery_modality: str, gallery: Array) -> Array:
+        whole = super().similarity(query_modality, queries, gallery_modality, gallery)
+        return np.asarray(whole + np.arange(len(gallery)))
+
+
+class QueryMean(OwnSimilarity):
+    def similarity(self, query_modality: str, queries: Array, gallery_modality: str, gallery: Array) -> Array:
+        whole = super().similarity(query_modality, queries, gallery_modality, gallery)
+        return np.asarray(whole - whole.mean(axis=0)) if len(queries) > 1 else whole
+
+
+class OneQueryLess(OwnSimilarity):
+    def similarity(self, query_modality: str, queries: Array, gallery_modality: str, gallery: Array) -> Array:
+        return super().similarity(query_modality, queries, gallery_modality, gallery).squeeze()
 
 
 class GlobalDraws(Toy):
@@ -262,16 +309,64 @@ class SealCrash(Toy):
         super().fit(train, validation, context)
 
 
+class PeekingInInit(Toy):
+    def __init__(self, settings: Any = None) -> None:
+        super().__init__(settings)
+        with contextlib.suppress(SealedTestError):
+            LEAK.test  # noqa: B018
+
+
+class PeekingInEmbed(Toy):
+    def embed(self, modality: str, features: Array) -> Array:
+        with contextlib.suppress(SealedTestError):
+            LEAK.test  # noqa: B018
+        return super().embed(modality, features)
+
+
+class PeekingInSimilarity(OwnSimilarity):
+    def similarity(self, query_modality: str, queries: Array, gallery_modality: str, gallery: Array) -> Array:
+        with contextlib.suppress(SealedTestError):
+            LEAK.test  # noqa: B018
+        return super().similarity(query_modality, queries, gallery_modality, gallery)
+
+
+class PeekingInNotes(Toy):
+    def notes(self) -> Mapping[str, Any]:
+        with contextlib.suppress(SealedTestError):
+            LEAK.test  # noqa: B018
+        return super().notes()
+
+
+class PeekingInRestore(Toy):
+    def restore(self, rule: str) -> None:
+        with contextlib.suppress(SealedTestError):
+            LEAK.test  # noqa: B018
+        super().restore(rule)
+
+
+def shared_tensor(array: Array) -> Any:
+    """Return a tensor in the memory of a read-only array, which torch warns of and allows."""
+    import torch
+
+    return torch.from_numpy(array)
+
+
 class InPlaceFeatures(Toy):
     def fit(self, train: Split, validation: Split, context: Context) -> None:
         super().fit(train, validation, context)
-        train["image"].features[0] *= 0.5
+        shared_tensor(train["image"].features)[0] *= 0.5
 
 
 class InPlaceLabels(Toy):
     def fit(self, train: Split, validation: Split, context: Context) -> None:
         super().fit(train, validation, context)
-        validation["text"].labels[:] = 0
+        shared_tensor(validation["text"].labels)[:] = 0
+
+
+class CentresInPlace(Toy):
+    def embed(self, modality: str, features: Array) -> Array:
+        features -= features.mean(axis=0)
+        return super().embed(modality, features)
 
 
 class EqualSizes(Toy):

@@ -36,6 +36,22 @@ def test_a_modality_refuses_shapes_that_do_not_fit(
         Modality(features, labels)
 
 
+def test_arrays_are_read_only_views_of_what_was_given() -> None:
+    features, labels = np.zeros((4, 2)), np.array([0, 1, 0, 1])
+    modality = Modality(features, labels)
+    for part in (
+        modality,
+        modality.take(np.array([2, 0])),
+        _split().take({"image": LABELS, "text": LABELS})["image"],
+    ):
+        for array in (part.features, part.labels):
+            with pytest.raises(ValueError, match="read-only"):
+                array[0] = 1
+    features[0], labels[0] = 5.0, 1  # whoever made them may go on, and nothing was copied
+    assert modality.features[0, 0] == 5.0
+    assert modality.labels[0] == 1
+
+
 def test_a_split_needs_modalities_and_equal_counts_where_rows_are_pairs() -> None:
     with pytest.raises(DataError, match="at least one modality"):
         Split({}, 2)

@@ -62,7 +62,7 @@ def ends(events: Sequence[CampaignEvent]) -> list[Ended]:
         ("raises", "small", "failed", "ValueError: the matrix is singular"),
         ("leaves", "small", "exited", "its process ended by itself with status 7"),
         ("nan", "small", "refused", "contain NaN"),
-        ("peeks", "small", "failed", "a method sees train and validation only"),
+        ("peeks", "small", "failed", "asked for the test split of emoji"),
         ("sneaks", "small", "failed", "hid the refusal"),
         ("single", "small", "done", ""),
         ("single", "multi", "skipped", "Single takes one class per sample"),

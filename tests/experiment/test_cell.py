@@ -82,8 +82,8 @@ def test_two_methods_meet_the_same_draws_and_other_seeds_meet_others(small: Path
     [
         ("raises", "failed", "ValueError", "ValueError: the matrix is singular"),
         ("nan", "refused", "RefusedEmbeddings", "contain NaN"),
-        ("peeks", "failed", "SealedTestError", "the test split of emoji was asked for during fit"),
-        ("sneaks", "failed", "SealedTestError", "asked for test data during fit and hid the refusal"),
+        ("peeks", "failed", "SealedTestError", "asked for the test split of emoji"),
+        ("sneaks", "failed", "SealedTestError", "asked for test data and hid the refusal"),
         ("hungry", "out-of-memory", "memory", "MemoryError"),
         ("mute", "failed", "_MuteError", "_MuteError"),
         ("unwritable", "failed", "TypeError", "object is not a JSON value"),

@@ -1,0 +1,114 @@
+"""The seal on test data: while it is on, test splits open neither in this process nor in those it starts."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import threading
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+from bench.contract.errors import SealedTestError
+
+SEAL_VARIABLE: Final = "BENCH_SEALED_TEST"
+"""Set while the seal is on, so that child processes inherit it; names a file that an attempt creates."""
+
+
+class _Seal:
+    """Whether test data may be opened in this process, and whether an attempt was made.
+
+    Attributes:
+        marker: path of the file that tells other processes of an attempt; empty where nothing is sealed here.
+        attempted: whether this process made an attempt.
+    """
+
+    def __init__(self) -> None:
+        self.marker = ""
+        self.attempted = False
+        self.harness = threading.local()
+
+    def check(self, what: str) -> None:
+        """Refuse test data if this process, or one that started it, is sealed.
+
+        Raises:
+            SealedTestError: naming ``what``; the attempt is noted for the process that set the seal.
+        """
+        marker = self.marker or os.environ.get(SEAL_VARIABLE, "")
+        if not marker or getattr(self.harness, "opens", False):
+            return
+        self.attempted = True
+        with suppress(OSError):  # on a full disk a child's attempt is refused all the same
+            Path(marker).touch()
+        raise SealedTestError(
+            f"a method asked for the test split of {what}; "
+            "it gets training and validation rows, and feature arrays to embed"
+        )
+
+    def broken(self) -> bool:
+        """Tell whether this process or one of its children has made an attempt."""
+        return self.attempted or Path(self.marker).exists()
+
+
+_SEAL = _Seal()
+check_seal = _SEAL.check
+
+
+@contextmanager
+def sealed_test() -> Iterator[None]:
+    """Close every test split while the body runs, for all threads and for child processes.
+
+    Raises:
+        SealedTestError: at the access; and at the end of the body if an access was swallowed, or turned into
+            another exception, in this process or in a child.
+    """
+    outer, inherited = _SEAL.marker, os.environ.get(SEAL_VARIABLE) or None
+    _SEAL.marker = outer or inherited or _new_marker()
+    os.environ[SEAL_VARIABLE] = _SEAL.marker
+    try:
+        yield
+        _require_unbroken(None)
+    except SealedTestError:
+        raise
+    except Exception as error:
+        _require_unbroken(error)
+        raise
+    finally:
+        marker, _SEAL.marker = _SEAL.marker, outer
+        if inherited is None:
+            os.environ.pop(SEAL_VARIABLE, None)
+            with suppress(OSError):
+                Path(marker).unlink(missing_ok=True)
+        else:
+            os.environ[SEAL_VARIABLE] = inherited
+        if not outer:
+            _SEAL.attempted = False
+
+
+@contextmanager
+def opened_by_harness() -> Iterator[None]:
+    """Let this thread, and no other, open test data under the seal while the body runs.
+
+    The harness takes the test rows in such a body, which calls no method, once the selection is written down.
+    """
+    before = getattr(_SEAL.harness, "opens", False)
+    _SEAL.harness.opens = True
+    try:
+        yield
+    finally:
+        _SEAL.harness.opens = before
+
+
+def _require_unbroken(cause: Exception | None) -> None:
+    if _SEAL.broken():
+        raise SealedTestError("a method asked for test data and hid the refusal") from cause
+
+
+def _new_marker() -> str:
+    try:
+        folder = Path(tempfile.gettempdir())
+    except FileNotFoundError:  # no folder can be written; attempts of this process are noted in memory
+        folder = Path.cwd()
+    return str(folder / f"bench-test-opened-{uuid.uuid4().hex}")

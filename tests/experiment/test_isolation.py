@@ -1,0 +1,179 @@
+"""A cell meets no test data, no array that it may change, and nothing that another cell left behind."""
+
+from __future__ import annotations
+
+import random
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bench import registry
+from bench.experiment.cell import Finished, run_cell
+from bench.experiment.workplace import Workplace
+from tests.grid import bytes_of, cells_of, only_plugins, say, write_bundle
+from tests.probes import settings_seen
+
+PROBES = Path(__file__).parents[1] / "probes.py"
+PLACE = Workplace(plugins=(str(PROBES),))
+KEEPING = ("remembers", "draws", "changes")
+
+
+@pytest.fixture(autouse=True)
+def _probes() -> Any:
+    with only_plugins(PROBES):
+        yield
+
+
+def run(method: str, bundle: Path, place: Workplace = PLACE, seed: int = 0, **overrides: Any) -> Finished:
+    (cell,) = cells_of([method], bundle, seeds=[seed], **overrides)
+    return run_cell(cell, place)
+
+
+def failure(finished: Finished) -> tuple[str, str]:
+    assert finished.record.failure is not None, finished.log
+    assert finished.record.result is None
+    assert not finished.per_query
+    assert finished.view is None
+    return finished.record.failure.kind, finished.record.failure.reason
+
+
+def numbers(finished: Finished) -> Any:
+    assert finished.record.result is not None, finished.log
+    result = finished.record.result
+    return result.metrics, result.notes, {key: ap.tobytes() for key, ap in finished.per_query.items()}
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        *("init", "fit", "thread", "subprocess", "fork", "spawn"),
+        *("checkpoints", "notes", "restore", "embed"),
+    ],
+)
+def test_test_data_opens_nowhere_in_a_methods_life_and_hiding_does_not_help(small: Path, where: str) -> None:
+    kind, reason = failure(run("opens", small, where=where))
+    assert kind == "SealedTestError"
+    assert "test data" in reason
+
+
+def test_test_data_does_not_open_in_a_similarity(small: Path) -> None:
+    assert failure(run("compares", small, where="similarity"))[0] == "SealedTestError"
+
+
+def test_test_data_does_not_open_while_test_rows_are_embedded(small: Path) -> None:
+    finished = run("late", small)
+    assert failure(finished)[0] == "SealedTestError"
+    assert "test split opened after fit had ended" in finished.log  # it came that far
+
+
+def test_test_data_does_not_open_when_the_module_is_executed(
+    small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cells = cells_of(["opens"], small)
+    monkeypatch.setenv("OPEN_AT_IMPORT", "1")
+    assert failure(run_cell(cells[0], PLACE))[0] == "SealedTestError"
+    for name in [name for name in sys.modules if name.startswith("bench_plugin_probes")]:
+        monkeypatch.delitem(sys.modules, name)
+    registry.rescan()
+    try:
+        reasons = {problem.reason for problem in registry.registered().problems}
+    finally:
+        registry.rescan()
+    assert len(reasons) == 1
+    assert "test data" in reasons.pop()
+
+
+def test_a_method_that_opens_nothing_is_not_suspected(small: Path) -> None:
+    assert run("opens", small).record.status == "done"
+    assert run("compares", small).record.status == "done"
+
+
+@pytest.mark.parametrize("where", ["train", "labels", "embed"])
+def test_an_array_that_a_method_writes_to_is_named_with_what_to_do(small: Path, where: str) -> None:
+    kind, reason = failure(run("centres", small, where=where))
+    assert kind == "ValueError"
+    assert ("labels[0] = 0" if where == "labels" else "features -= features.mean(axis=0)") in reason
+    assert "copy" in reason
+
+
+@pytest.mark.parametrize("first", KEEPING)
+@pytest.mark.parametrize("second", KEEPING)
+def test_a_cell_gives_the_same_bytes_after_any_other(small: Path, first: str, second: str) -> None:
+    alone = numbers(run(second, small))
+    run(first, small, seed=1)
+    assert numbers(run(second, small)) == alone
+
+
+def test_global_generators_start_from_the_seed_of_the_cell(small: Path) -> None:
+    def values(seed: int) -> Any:
+        result = run("draws", small, seed=seed).record.result
+        assert result is not None
+        return result.notes["values"]
+
+    assert values(0) == values(0)
+    assert not set(values(0)) & set(values(1))
+
+
+def _numpys() -> str:
+    return repr(np.random.get_state())
+
+
+def test_the_callers_process_is_as_before(small: Path) -> None:
+    import torch
+
+    before = settings_seen()
+    states = random.getstate(), _numpys(), torch.get_rng_state()
+    threads, cls = torch.get_num_threads(), registry.method_class("changes")
+    for method in ("draws", "changes"):
+        assert run(method, small).record.status == "done"
+    assert settings_seen() == before
+    assert torch.get_num_threads() == threads
+    assert random.getstate() == states[0]
+    assert _numpys() == states[1]
+    assert torch.equal(torch.get_rng_state(), states[2])
+    assert registry.method_class("changes") is cls
+
+
+def test_workers_in_any_number_and_order_give_the_bytes_of_a_cell_alone(tmp_path: Path) -> None:
+    small = write_bundle(tmp_path / "small.npz")
+    found = []
+    for jobs, methods in ((0, KEEPING), (1, KEEPING), (2, KEEPING[::-1])):
+        results = tmp_path / str(jobs)
+        words = ("--methods", ",".join(methods), "--datasets", small, "--seeds", 2, "--jobs", jobs)
+        assert say("run", "--results", results, "--plugin", PROBES, *words).status == 0
+        found.append(bytes_of(results))
+    assert found[0] == found[1] == found[2]
+
+
+@pytest.mark.parametrize("method", ["batch_mean", "row_numbers", "worse_at_best"])
+def test_a_method_that_mixes_rows_fails_before_the_test_split_opens(small: Path, method: str) -> None:
+    finished = run(method, small)
+    kind, reason = failure(finished)
+    assert kind == "PluginError"
+    assert "of image" in reason
+    assert "batch statistics" in reason
+    assert "test split opened" not in finished.log
+
+
+def test_the_check_of_rows_changes_no_number(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def points(finished: Finished) -> bytes:
+        assert finished.view is not None
+        assert finished.view.space is not None
+        return b"".join(part.tobytes() for part in finished.view.space.points.values())
+
+    def every() -> list[Any]:
+        found = [run("sdml", small, epochs=2), run("mcca", small), run("blurs", small)]
+        return [(numbers(finished), points(finished)) for finished in found]
+
+    with_check = every()
+    monkeypatch.setattr("bench.experiment.cell.check_independence", lambda method, split: None)
+    assert every() == with_check
+
+
+def test_the_oracle_moves_no_generator(small: Path) -> None:
+    usual = run("blurs", small)
+    traced = run("blurs", small, Workplace(plugins=PLACE.plugins, trace_test=True))
+    assert numbers(usual) == numbers(traced)

@@ -1,0 +1,296 @@
+"""Methods that reach for test data, or whose numbers show what other cells left; given with ``--plugin``."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import random
+import subprocess
+import sys
+import threading
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from bench.contract import Array, Checkpoint, Context, Method, MethodCard, Split
+from tests.opening import PROGRAM, open_quietly
+
+ROOT = Path(__file__).resolve().parents[1]
+
+if os.environ.get("OPEN_AT_IMPORT"):
+    open_quietly()
+
+SEEN: list[int] = []
+"""State at module level, which an unwise plug-in keeps."""
+
+
+@dataclass(frozen=True)
+class ProbeSettings:
+    """Where it goes wrong; empty for nowhere."""
+
+    where: str = ""
+
+
+def card(name: str) -> MethodCard:
+    return MethodCard(
+        name=name,
+        title=name.title(),
+        authors="nobody",
+        year=2025,
+        venue="nowhere",
+        family="probe",
+        deep=False,
+        pairs="unused",
+        any_modalities=True,
+        multi_label=True,
+        selects_by="none",
+    )
+
+
+class _Probe(Method):
+    Settings: ClassVar[type] = ProbeSettings
+    settings: ProbeSettings
+
+    def fit(self, train: Split, validation: Split, context: Context) -> None:
+        self.shift = 0.0
+
+    def embed(self, modality: str, features: Array) -> Array:
+        return np.asarray(features[:, :4].astype(np.float64) + 10.0 + self.shift)
+
+
+def _in_subprocess() -> None:
+    subprocess.run([sys.executable, "-c", PROGRAM], cwd=ROOT, check=True)
+
+
+def _in_thread() -> None:
+    thread = threading.Thread(target=open_quietly)
+    thread.start()
+    thread.join()
+
+
+def _in_process(method: str) -> None:
+    context: Any = multiprocessing.get_context(method)
+    with warnings.catch_warnings():  # Python 3.12 warns of forks beside threads
+        warnings.simplefilter("ignore")
+        process = context.Process(target=open_quietly)
+        process.start()
+        process.join()
+    assert process.exitcode == 0
+
+
+WAYS: dict[str, Any] = {
+    "fit": open_quietly,
+    "thread": _in_thread,
+    "subprocess": _in_subprocess,
+    "fork": lambda: _in_process("fork"),
+    "spawn": lambda: _in_process("spawn"),
+}
+
+
+class Opens(_Probe):
+    """Opens test data where its setting says, and hides the refusal."""
+
+    card = card("opens")
+
+    def __init__(self, settings: Any = None) -> None:
+        super().__init__(settings)
+        self.open_if("init")
+
+    def open_if(self, where: str) -> None:
+        if self.settings.where == where:
+            open_quietly()
+
+    def fit(self, train: Split, validation: Split, context: Context) -> None:
+        super().fit(train, validation, context)
+        if self.settings.where in WAYS:
+            WAYS[self.settings.where]()
+
+    def embed(self, modality: str, features: Array) -> Array:
+        self.open_if("embed")
+        return super().embed(modality, features)
+
+    def checkpoints(self) -> Mapping[str, Checkpoint]:
+        self.open_if("checkpoints")
+        return {"best": Checkpoint("best", 1, 0.5, "none")}
+
+    def restore(self, rule: str) -> None:
+        self.open_if("restore")
+
+    def notes(self) -> Mapping[str, Any]:
+        self.open_if("notes")
+        return {}
+
+
+class Compares(Opens):
+    """Has a similarity of its own."""
+
+    card = card("compares")
+
+    def similarity(self, query_modality: str, queries: Array, gallery_modality: str, gallery: Array) -> Array:
+        self.open_if("similarity")
+        return super().similarity(query_modality, queries, gallery_modality, gallery)
+
+
+class Late(_Probe):
+    """Opens test data once it embeds rows that are not of the validation split."""
+
+    card = card("late")
+
+    def fit(self, train: Split, validation: Split, context: Context) -> None:
+        super().fit(train, validation, context)
+        self.known = {row.tobytes() for part in validation.values() for row in part.features}
+
+    def embed(self, modality: str, features: Array) -> Array:
+        if not {row.tobytes() for row in features} <= self.known:
+            open_quietly()
+        return super().embed(modality, features)
+
+
+class Remembers(_Probe):
+    """Embeds by the number of fits that this module has seen."""
+
+    card = card("remembers")
+
+    def fit(self, train: Split, validation: Split, context: Context) -> None:
+        SEEN.append(1)
+        self.shift = float(len(SEEN))
+
+
+class Draws(_Probe):
+    """Embeds by what the three global generators give."""
+
+    card = card("draws")
+
+    def fit(self, train: Split, validation: Split, context: Context) -> None:
+        import torch
+
+        self.shift = random.random() + np.random.random() + float(torch.rand(1))
+        self.values = [random.random(), float(np.random.random()), float(torch.rand(1))]
+
+    def notes(self) -> Mapping[str, Any]:
+        return {"values": self.values}
+
+
+class Blurs(_Probe):
+    """Embeds with a little noise of the global generator, and asks the oracle where there is one."""
+
+    card = card("blurs")
+
+    def fit(self, train: Split, validation: Split, context: Context) -> None:
+        super().fit(train, validation, context)
+        if context.oracle is not None:
+            context.oracle(self)
+        self.drawn = np.random.random()
+
+    def embed(self, modality: str, features: Array) -> Array:
+        rows = super().embed(modality, features)
+        return np.asarray(rows + 1e-3 * np.random.normal(size=rows.shape))
+
+    def notes(self) -> Mapping[str, Any]:
+        return {"drawn": self.drawn}
+
+
+def settings_seen() -> dict[str, Any]:
+    """Return process-wide settings as they are."""
+    import torch
+
+    return {
+        "dtype": str(torch.get_default_dtype()),
+        "grad": torch.is_grad_enabled(),
+        "deterministic": torch.get_deterministic_debug_mode(),
+        "benchmark": torch.backends.cudnn.benchmark,
+        "precision": torch.get_float32_matmul_precision(),
+        "divide": np.geterr()["divide"],
+        "variable": os.environ.get("PROBE"),
+        "recursion": sys.getrecursionlimit() == 12_345,
+        "path": "probe" in sys.path,
+        "folder": str(Path.cwd()) == "/",
+        "filters": any("probe" in str(entry) for entry in warnings.filters),
+    }
+
+
+class Changes(_Probe):
+    """Notes the process-wide settings, then changes them all."""
+
+    card = card("changes")
+
+    def fit(self, train: Split, validation: Split, context: Context) -> None:
+        import torch
+
+        super().fit(train, validation, context)
+        self.seen = settings_seen()
+        torch.set_default_dtype(torch.float64)
+        torch.set_grad_enabled(False)
+        torch.set_deterministic_debug_mode("error")
+        torch.backends.cudnn.benchmark = True
+        torch.set_float32_matmul_precision("medium")
+        torch.set_num_threads(torch.get_num_threads() + 1)
+        np.seterr(divide="raise")
+        os.environ["PROBE"] = "1"
+        sys.setrecursionlimit(12_345)
+        sys.path.append("probe")
+        os.chdir("/")
+        warnings.filterwarnings("ignore", message="probe")
+
+    def notes(self) -> Mapping[str, Any]:
+        return self.seen
+
+
+class Centres(_Probe):
+    """Writes to the array that its setting names."""
+
+    card = card("centres")
+
+    def fit(self, train: Split, validation: Split, context: Context) -> None:
+        super().fit(train, validation, context)
+        if self.settings.where == "train":
+            features = train["image"].features
+            features -= features.mean(axis=0)
+        elif self.settings.where == "labels":
+            validation["image"].labels[0] = 0
+
+    def embed(self, modality: str, features: Array) -> Array:
+        if self.settings.where == "embed":
+            features -= features.mean(axis=0)
+        return super().embed(modality, features)
+
+
+class BatchMean(_Probe):
+    """Embeds by the mean of the rows of the call."""
+
+    card = card("batch_mean")
+
+    def embed(self, modality: str, features: Array) -> Array:
+        rows = super().embed(modality, features)
+        return np.asarray(rows - rows.mean(axis=0))
+
+
+class RowNumbers(_Probe):
+    """Compares by nothing but the numbers of the rows."""
+
+    card = card("row_numbers")
+
+    def similarity(self, query_modality: str, queries: Array, gallery_modality: str, gallery: Array) -> Array:
+        apart = np.abs(np.arange(len(queries))[:, None] - np.arange(len(gallery))[None])
+        return np.asarray(-apart, dtype=np.float64)
+
+
+class WorseAtBest(_Probe):
+    """Uses batch statistics in the state of the best epoch only."""
+
+    card = card("worse_at_best")
+    state = "last"
+
+    def checkpoints(self) -> Mapping[str, Checkpoint]:
+        return {rule: Checkpoint(rule, 1, 0.5, "none") for rule in ("best", "last")}
+
+    def restore(self, rule: str) -> None:
+        self.state = rule
+
+    def embed(self, modality: str, features: Array) -> Array:
+        rows = super().embed(modality, features)
+        return np.asarray(rows - rows.mean(axis=0)) if self.state == "best" else rows

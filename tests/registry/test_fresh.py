@@ -1,0 +1,121 @@
+"""A method's modules are executed anew in the body of `fresh_modules`, and those of before come back."""
+
+from __future__ import annotations
+
+import importlib
+import pickle
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench import registry
+from bench.contract import Method
+from bench.registry import sources
+from tests.registry.conftest import METHOD, Writer, entry_point
+
+COUNTING = METHOD + "\n\nSEEN = []\n"
+BESIDE = "import sys\nsys.path.insert(0, {folder!r})\nimport helper_of_fresh\n" + COUNTING
+
+
+@pytest.fixture(autouse=True)
+def _same_modules(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Forget what the test imports."""
+    before = set(sys.modules)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    yield
+    for name in set(sys.modules) - before:
+        del sys.modules[name]
+
+
+def seen(cls: type[Method]) -> list[int]:
+    """Return the list at module level beside a class."""
+    found: list[int] = sys.modules[cls.__module__].SEEN
+    return found
+
+
+def state_is_fresh_and_comes_back(name: str) -> None:
+    first = registry.method_class(name)
+    seen(first).append(1)
+    module = sys.modules[first.__module__]
+    for _ in range(2):
+        with registry.fresh_modules(name):
+            cls = registry.method_class(name)
+            assert cls is not first
+            assert cls is registry.method_class(name)
+            assert issubclass(cls, Method)
+            assert pickle.loads(pickle.dumps(cls)) is cls
+            assert seen(cls) == []
+            seen(cls).append(2)
+    assert sys.modules[first.__module__] is module
+    assert registry.method_class(name) is first
+    assert seen(first) == [1]
+
+
+def test_a_file_named_by_hand(write: Writer, tmp_path: Path) -> None:
+    registry.add_plugin(write("alpha", folder=tmp_path, text=COUNTING))
+    state_is_fresh_and_comes_back("alpha")
+
+
+def test_modules_beside_a_file_named_by_hand(write: Writer, tmp_path: Path) -> None:
+    (tmp_path / "helper_of_fresh.py").write_text("STATE = []\n")
+    inner = tmp_path / "package_of_fresh"
+    inner.mkdir()
+    (inner / "__init__.py").touch()
+    (inner / "deep.py").write_text("STATE = []\n")
+    text = BESIDE.replace("{folder!r}", repr(str(tmp_path))) + "\nfrom package_of_fresh import deep\n"
+    registry.add_plugin(write("alpha", folder=tmp_path, text=text))
+    registry.method_class("alpha")
+    names = ("helper_of_fresh", "package_of_fresh.deep")
+    for name in names:
+        sys.modules[name].STATE.append(1)
+    kept = sys.modules["json"], sys.modules["bench.contract"], sys.modules["numpy"]
+    with registry.fresh_modules("alpha"):
+        registry.method_class("alpha")
+        assert [sys.modules[name].STATE for name in names] == [[], []]
+        assert (sys.modules["json"], sys.modules["bench.contract"], sys.modules["numpy"]) == kept
+    assert [sys.modules[name].STATE for name in names] == [[1], [1]]
+
+
+def test_methods_that_import_each_other_relatively(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = home / "house_of_fresh"
+    (home / "methods").rename(package)
+    monkeypatch.syspath_prepend(str(home))
+    monkeypatch.setattr(sources, "_home", lambda kind: (package, "house_of_fresh"))
+    values = {"epochs": 1, "position": 1}
+    (package / "alpha.py").write_text(COUNTING.format(cls="Alpha", name="alpha", **values))
+    relative = "\n\nfrom .alpha import Alpha\nfrom . import alpha\n\nassert alpha.Alpha is Alpha\n"
+    beta = COUNTING.format(cls="Beta", name="beta", **values) + relative
+    (package / "beta.py").write_text(beta)
+    registry.rescan()
+    state_is_fresh_and_comes_back("beta")
+    first = registry.method_class("alpha")
+    with registry.fresh_modules("beta"):
+        cls: Any = registry.method_class("beta")
+        inner = sys.modules[cls.__module__].Alpha
+        assert inner is registry.method_class("alpha")
+        assert inner is not first
+    assert importlib.import_module("house_of_fresh").alpha.Alpha is first
+
+
+def test_an_entry_point(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = tmp_path / "outside_of_fresh"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    text = COUNTING.format(cls="Alpha", name="alpha", epochs=1, position=1)
+    (package / "alpha.py").write_text(text)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    points = [entry_point("alpha", "outside_of_fresh.alpha:Alpha")]
+    monkeypatch.setattr(sources, "entry_points", lambda group: points if group == "bench.methods" else [])
+    registry.rescan()
+    state_is_fresh_and_comes_back("alpha")
+
+
+def test_modules_come_back_after_an_error(write: Writer, tmp_path: Path) -> None:
+    registry.add_plugin(write("alpha", folder=tmp_path, text=COUNTING))
+    first = registry.method_class("alpha")
+    with pytest.raises(ZeroDivisionError), registry.fresh_modules("alpha"):
+        raise ZeroDivisionError
+    assert registry.method_class("alpha") is first
