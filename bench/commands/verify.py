@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from bench.commands.options import (
+    FiniteRange,
     data_option,
     grouped,
     load_plugins,
@@ -53,7 +54,7 @@ sample_options = grouped(
     click.option(
         "--tolerance",
         default=None,
-        type=click.FloatRange(0),
+        type=FiniteRange(0),
         help="Largest difference of two numbers that counts as agreement.  [default: none, and the bytes "
         "must be the same; .01 where versions, machine or device are others]",
     ),
