@@ -20,7 +20,6 @@ from bench import registry
 from bench.contract import (
     Checkpoint,
     Context,
-    DataError,
     Dataset,
     Method,
     PluginError,
@@ -32,6 +31,7 @@ from bench.contract import (
 from bench.contract.context import Progress, Value
 from bench.contract.limits import unsuitable
 from bench.data import class_matched, load_dataset
+from bench.data.fingerprint import DataChanged
 from bench.evaluation import Evaluation, Protocol, evaluate
 from bench.experiment.evaluating import PerQuery, evaluate_states
 from bench.experiment.failures import failure_of
@@ -221,7 +221,9 @@ class CellRun:
         with self.clock.part("load"):
             dataset = load_dataset(self._cell.source, self._place.data_dir, profile=identity.profile)
         if (dataset.kind, dataset.fingerprint) != (identity.data_kind, identity.fingerprint):
-            raise DataError(f"the data of {identity.dataset} changed after this cell was planned; run again")
+            raise DataChanged(
+                f"the data of {identity.dataset} changed after this cell was planned; run again"
+            )
         return dataset.select(identity.modalities)
 
     def _context(self, dataset: Dataset) -> Context:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -198,6 +199,21 @@ def test_a_damaged_bundle_costs_itself_only(tmp_path: Path, small: Path) -> None
     assert (alone.status, "0 cells: none" in alone.out) == (2, True)
 
 
+def test_a_wrongly_remembered_bundle_costs_one_run_and_the_next_one_reads_it_again(
+    tmp_path: Path, small: Path
+) -> None:
+    words = ("--datasets", small, "--jobs", 1)
+    assert run(tmp_path / "r", *words).status == 0
+    cache = tmp_path / "r" / "fingerprints.json"
+    cache.write_text(json.dumps(dict.fromkeys(json.loads(cache.read_text()), "0" * 64)))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("bench.data.fingerprint._DIGESTS", {})
+        said = run(tmp_path / "r", *words)
+    assert (said.status, "changed after this cell was planned" in said.out) == (1, True)
+    again = run(tmp_path / "r", *words)
+    assert (again.status, "1 cells: 1 done; 0 run now" in again.out) == (0, True)
+
+
 def test_features_that_turn_out_bad_are_named_before_anything_is_fitted(tmp_path: Path, small: Path) -> None:
     bad = write_bundle(tmp_path / "bad.npz")
     with np.load(bad) as content:
@@ -263,7 +279,7 @@ def test_a_record_of_a_later_version_is_neither_read_nor_replaced(tmp_path: Path
     said = run(tmp_path / "r", "--datasets", small)
     assert said.status == 1
     assert "warning: cell left out: " in said.err
-    assert "layout version 99, but this program reads version 1; use the version that made it" in said.err
+    assert "layout version 99, but this program reads up to version" in said.err
     assert "1 cells: 1 missing; 0 run now" in said.out
     assert record.read_bytes() == before
 
