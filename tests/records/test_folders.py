@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import random
-import re
 import stat
 import subprocess
 import sys
@@ -127,9 +126,7 @@ def test_a_file_system_without_locks_takes_records_all_the_same(
 
     def tidy_meanwhile(handle: int) -> None:
         store.prepare()
-        seen.append(
-            [entry.name for entry in store.runs.iterdir() if re.search(f"{DIGEST}.*lock", entry.name)]
-        )
+        seen.append([*store.runs.glob(f".*-{DIGEST}-*.lock")])
         flush(handle)
 
     monkeypatch.setattr("os.fsync", tidy_meanwhile)
