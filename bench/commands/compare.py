@@ -78,7 +78,7 @@ def _fields(
     """
     from bench.analysis.naming import registry_naming
     from bench.analysis.queries import fields_of
-    from bench.commands.reading import evaluated, read_records
+    from bench.commands.reading import evaluated, read_records, with_queries
     from bench.records import Store
     from bench.registry.names import unknown
 
@@ -90,7 +90,9 @@ def _fields(
     for name in names:
         _refuse_failed([record for record in own if record.identity.method == name], name, results)
     ids = evaluated([protocol], own)
-    return list(fields_of(own, registry_naming(), ids, selection, Store(results).per_query)), len(problems)
+    found = with_queries(Store(results), own, lambda series: series.protocol in ids)
+    fields = fields_of(found.records, registry_naming(), ids, selection, found.values.__getitem__)
+    return list(fields), len(problems) + len(found.problems)
 
 
 def _refuse_failed(records: Sequence[Record], name: str, results: Path) -> None:

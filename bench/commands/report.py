@@ -67,7 +67,7 @@ def command(
 
     Exit status 0; 1 if a record is damaged; 2 for wrong usage or no records.
     """
-    from bench.commands.reading import evaluated, metrics_of, read_records
+    from bench.commands.reading import evaluated, metrics_of, read_records, with_queries
     from bench.records import Store
     from bench.records.trials import TrialStore
     from bench.reporting import PARTS, Material, write_report
@@ -80,19 +80,21 @@ def command(
         raise UsageError(
             "no record has a test-oracle trace; make some with: python -m bench run --trace-test"
         )
+    found = with_queries(
+        store, records, lambda series: series.protocol in ids and series.selection in (selection, "none")
+    )
+    problems += found.problems
     material = Material(
-        records,
+        found.records,
         protocols=ids,
         selection=selection,
         problems=problems,
         trials=list(TrialStore(results).read()),
         trace=store.trace,
-        per_query=lambda digest: store.per_query(
-            digest, lambda series: series.protocol in ids and series.selection in (selection, "none")
-        ),
+        per_query=found.values.__getitem__,
         view=store.view,
         every_pair=every_pair,
     )
     files = write_report(material, reports, parts=parts or PARTS, documents=documents)
-    click.echo(f"{len(files)} files from {len(records)} records; read {files[0]}")
+    click.echo(f"{len(files)} files from {len(found.records)} records; read {files[0]}")
     return int(bool(problems))

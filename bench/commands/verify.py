@@ -145,7 +145,7 @@ def _run_again(
     picked: Sequence[Record], old: Store, new: Store, places: Places, data_dir: Path
 ) -> tuple[list[Outcome], bool]:
     """Run the cells of records again; returns what became of each, and whether Ctrl-C ended it."""
-    cells, unplanned = _planned(picked, data_dir)
+    cells, unplanned = _planned(picked, old, data_dir)
     stopped = False
     for (threads, trace_test), group in _by_needs(cells).items():
         stopped = stopped or _run([cell for _, cell in group], new, places, threads, trace_test, data_dir)
@@ -154,7 +154,7 @@ def _run_again(
 
 
 def _planned(
-    picked: Sequence[Record], data_dir: Path
+    picked: Sequence[Record], old: Store, data_dir: Path
 ) -> tuple[list[tuple[Record, Cell]], dict[str, Outcome]]:
     """Return the cells that can be run again, and by digest why the others cannot."""
     from bench.experiment.again import cell_of
@@ -163,7 +163,7 @@ def _planned(
     unplanned: dict[str, Outcome] = {}
     for record in picked:
         try:
-            cells.append((record, cell_of(record, data_dir)))
+            cells.append((old.verify(record.digest), cell_of(record, data_dir)))
         except BenchError as error:
             unplanned[record.digest] = Outcome(record, reason=str(error))
     return cells, unplanned

@@ -14,8 +14,8 @@ from __future__ import annotations
 
 import errno
 import os
+import platform
 import socket
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -31,6 +31,7 @@ except ImportError:  # pragma: no cover (Windows)
 Holder = Literal["alive", "dead", "unknown"]
 """Of a lock: a process holds it, none does any more, or that cannot be told here."""
 
+_ARE_LOCKS: Final[bool] = fcntl is not None
 _TAKEN: Final = {errno.EACCES, errno.EAGAIN}
 _BOOT: Final = Path("/proc/sys/kernel/random/boot_id")
 _PAUSE: Final = 0.001
@@ -76,7 +77,7 @@ def looked_at(path: Path) -> Iterator[Holder]:
 
 def _lock(path: Path) -> int | None:
     """Return a handle of the new, locked file; None where there are no locks."""
-    if fcntl is None:
+    if not _ARE_LOCKS:
         return None
     while True:
         handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
@@ -97,7 +98,7 @@ def _lock(path: Path) -> int | None:
 
 
 def _holder(handle: int) -> Holder:
-    if fcntl is None:
+    if not _ARE_LOCKS:
         return "unknown"
     try:
         # Shared, so that of several who look at a dead one's lock none takes another for its holder.
@@ -114,6 +115,6 @@ def kernel() -> bytes:
     """Return what tells this start of this machine's kernel from others; a random word where nothing does."""
     with suppress(OSError):
         return _BOOT.read_bytes().strip()
-    if sys.platform == "linux":  # a sandbox that may keep locks to itself
+    if platform.system() == "Linux":  # a sandbox that may keep locks to itself
         return os.urandom(16).hex().encode()
     return socket.gethostname().encode()

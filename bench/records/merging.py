@@ -82,6 +82,10 @@ def _merge(theirs: Store, ours: Store, their_trials: TrialStore, our_trials: Tri
 def _merge_record(record: Record, theirs: Store, ours: Store) -> Merged:
     """Copy a sound record unless what is here is as good."""
     title = record.identity.title
+    try:
+        theirs.verify(record.digest)
+    except DataError as error:
+        return Merged("record", title, "damaged", str(error))
     mine = _read(ours, record.digest)
     if mine is not None and mine.status == "done" and record.status == "done":
         difference = _difference(record, theirs, mine, ours)
@@ -102,7 +106,7 @@ def _merge_record(record: Record, theirs: Store, ours: Store) -> Merged:
 
 def _read(store: Store, digest: str) -> Record | None:
     try:
-        return store.read(digest)
+        return store.verify(digest)
     except DataError:
         return None
 

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from bench import registry
-from bench.records import Identity, Metric, Record, Series, Store
+from bench.records import Identity, Metric, Record, Rows, Selected, Series, Store
 from bench.records.encoding import Value
 from tests.records import making
 
@@ -70,7 +70,16 @@ def record(
         )
         for series, values in per_query.items()
     ]
-    result = msgspec.structs.replace(making.result(), metrics=metrics)
+    sizes = Rows(train=10, validation=2, test=QUERIES, dimension=5)
+    result = msgspec.structs.replace(
+        making.result(),
+        selected=[
+            Selected(rule=rule, criterion="validation mAP@all", epoch=7, value=0.61)
+            for rule in ("best", "last")
+        ],
+        metrics=metrics,
+        rows=dict.fromkeys(identity.modalities, sizes),
+    )
     made = msgspec.structs.replace(making.record(), identity=identity, result=result)
     return made, per_query
 

@@ -176,7 +176,7 @@ def every_end(small: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[li
         cells = cells_of(["plain"], small, seeds=range(len(STATUSES)))
     for cell, status in zip(cells, STATUSES, strict=True):
         record = msgspec.structs.replace(making.record(status=status), identity=cell.identity)
-        store.write(record, {}, [], "")
+        store.write(record, making.values_of(record), [], "")
     return cells, store
 
 
@@ -239,7 +239,8 @@ def test_what_another_version_of_a_method_made_is_named_and_run_again_on_request
     assert stale(cells, store) == set()
     old = store.read(cells[0].identity.digest)
     source = msgspec.structs.replace(old.circumstances, source="0" * 64)
-    store.write(msgspec.structs.replace(old, circumstances=source), {}, [], "")
+    old = msgspec.structs.replace(old, circumstances=source)
+    store.write(old, making.values_of(old), [], "")
     assert stale(cells, store) == {old.digest}
     assert remaining(cells, store) == []
     assert remaining(cells, store, ["stale"]) == [cells[0]]

@@ -89,10 +89,12 @@ def test_a_writer_whose_number_is_nobodys_here_can_finish_while_others_tidy(
 ) -> None:
     """As in a container with the host's name and processes of its own."""
     monkeypatch.setattr("os.getpid", lambda: NOBODY)
-    flush, tidied = os.fsync, []
+    flush = os.fsync
+    tidied: list[int] = []
 
     def tidy_meanwhile(handle: int) -> None:
-        tidied.append(Store(store.root).prepare())
+        Store(store.root).prepare()
+        tidied.append(handle)
         flush(handle)
 
     monkeypatch.setattr("os.fsync", tidy_meanwhile)
