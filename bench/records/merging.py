@@ -173,6 +173,8 @@ def _merge_trial(path: Path, ours: TrialStore) -> Merged:
             return Merged("trial", title, "known" if mine.status == trial.status else "kept")
     there = place.exists()
     try:
+        with suppress(FileNotFoundError):  # a trial of before there were logs
+            write_whole(ours.log_path(path.stem), path.with_suffix(".txt").read_bytes())
         write_whole(place, content)
     except OSError as error:
         raise explain(error, ours.folder) from error

@@ -60,6 +60,11 @@ class Store:
         self.runs = self.root / "runs"
         self.problems: list[Problem] = []
 
+    @property
+    def claims(self) -> Path:
+        """The file of the claims on cells."""
+        return self.root / ".claims"
+
     def prepare(self) -> None:
         """Make the results folder ready for writing and clear what dead writers left in it.
 
