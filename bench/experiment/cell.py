@@ -155,6 +155,7 @@ class CellRun:
         self.trace = Trace()
         self.per_query: PerQuery = {}
         self.view: View | None = None
+        self.snapshot_error = ""
         self.log = io.StringIO()
         self._cell = cell
         self._place = place
@@ -212,6 +213,7 @@ class CellRun:
             rows={name: _rows(dataset, train, name) for name in dataset.modalities},
             metrics=metrics,
             notes=notes,
+            snapshot_error=self.snapshot_error,
         )
 
     def _load(self) -> Dataset:
@@ -251,7 +253,8 @@ class CellRun:
             if checkpoints:
                 method.restore("best")
             return view_of(method, dataset, shown)
-        except Exception:
+        except Exception as error:
+            self.snapshot_error = failure_of(error)[1].reason
             print("nothing can be drawn of this cell:", traceback.format_exc(), sep="\n", file=self.log)
             return None
 

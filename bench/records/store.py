@@ -52,6 +52,8 @@ class Store:
         root: the results folder; it need not exist for reading.
         runs: the folder of the records.
         problems: what the last `statuses` or `records` left out, and why.
+        undrawn: why nothing can be drawn of finished cells that the last `statuses` or `records` found, by
+            digest.
     """
 
     def __init__(self, root: Path | str) -> None:
@@ -59,6 +61,7 @@ class Store:
         self.root = Path(root)
         self.runs = self.root / "runs"
         self.problems: list[Problem] = []
+        self.undrawn: dict[str, str] = {}
 
     @property
     def claims(self) -> Path:
@@ -155,11 +158,28 @@ class Store:
 
     def statuses(self) -> dict[str, Status]:
         """Return digest -> status of all sound records; `problems` names the others."""
-        return dict(self._sound(lambda folder, files: (folder.name, _decode(folder, files).status)))
+        return {record.digest: record.status for record in self.records()}
 
     def records(self) -> Iterator[Record]:
         """Iterate over all sound records in the order of their digests; `problems` names the others."""
-        return self._sound(_decode)
+        self.problems, self.undrawn = [], {}
+        try:
+            places = sorted(entry for entry in self.runs.iterdir() if entry.is_dir())
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        for folder in places:
+            if folder.name.startswith("."):
+                continue
+            try:
+                record = _decode(folder, _load(folder))
+            except FileNotFoundError:  # replaced just now, or removed
+                continue
+            except Damaged as error:
+                self.problems.append(Problem(folder, _sentence(folder, error), isinstance(error, Newer)))
+                continue
+            if record.result is not None and record.result.snapshot_error:
+                self.undrawn[folder.name] = record.result.snapshot_error
+            yield record
 
     def read(self, digest: str) -> Record:
         """Return one record.
@@ -226,25 +246,6 @@ class Store:
         return self._one(
             digest, lambda _, files: files[encoding.LOG].decode("utf-8", "replace"), encoding.LOG
         )
-
-    def _sound(self, interpret: Callable[[Path, dict[str, bytes]], T]) -> Iterator[T]:
-        """Interpret every folder whose files agree with their checksums; note the others."""
-        self.problems = []
-        try:
-            places = sorted(entry for entry in self.runs.iterdir() if entry.is_dir())
-        except (FileNotFoundError, NotADirectoryError):
-            return
-        for folder in places:
-            if folder.name.startswith("."):
-                continue
-            try:
-                found = interpret(folder, _load(folder))
-            except FileNotFoundError:  # replaced just now, or removed
-                continue
-            except Damaged as error:
-                self.problems.append(Problem(folder, _sentence(folder, error), isinstance(error, Newer)))
-                continue
-            yield found
 
     def _one(self, digest: str, interpret: Callable[[Path, dict[str, bytes]], T], *names: str) -> T:
         """Interpret the files of one record, or those of these ``names``; they agree with their checksums.

@@ -149,6 +149,40 @@ def test_a_failure_gives_status_1_names_the_reason_and_the_way_to_try_again(
     assert (again.status, "1 run now" in again.out) == (1, True)
 
 
+def test_a_cell_of_which_nothing_can_be_drawn_is_done_but_counted_and_named_everywhere(
+    tmp_path: Path, small: Path
+) -> None:
+    def fail(*_: object) -> None:
+        raise ValueError("no <b>space</b>")
+
+    words = ("--datasets", small, "--seeds", 2)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("bench.experiment.cell.view_of", fail)
+        said = run(tmp_path / "r", *words)
+    reason = "ValueError: no <b>space</b>"
+    line = (
+        f"  2 done without a snapshot for figures: plain on small (image+text), seed 0 and 1 more: {reason}"
+    )
+    assert (said.status, line in said.out.splitlines()) == (0, True)
+    again = run(tmp_path / "r", *words)  # also of a grid that was finished before
+    assert (again.status, line in again.out.splitlines()) == (0, True)
+
+    status = say("status", "--results", tmp_path / "r")
+    assert status.status == 0
+    assert status.out.count("done without a snapshot for figures: plain on small (image+text), seed ") == 2
+    assert status.out.count(reason) == 2
+    listed = json.loads(say("status", "--results", tmp_path / "r", "--format", "json").out)["undrawn"]
+    assert [one["reason"] for one in listed] == [reason] * 2
+
+    reports = ("--results", tmp_path / "r", "--reports", tmp_path / "reports", "--only", "tables")
+    assert say("report", *reports).status == 0
+    page = (tmp_path / "reports" / "tables.md").read_text(encoding="utf-8")
+    assert "## Cells without a snapshot for figures\n\n- 2 cells: ValueError: no " in page
+    assert "<b>" not in page.partition("## Cells without a snapshot")[2]
+    run(tmp_path / "fine", *words)
+    assert "snapshot" not in say("status", "--results", tmp_path / "fine").out
+
+
 def test_a_record_without_room_is_named_with_what_to_do_and_the_status_is_1(
     tmp_path: Path, small: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
