@@ -74,8 +74,9 @@ def check_per_query(record: Record, stored: Collection[Key], arrays: Mapping[T, 
         least, largest = _range_of(metric.protocol)
         if not ((values >= least) & (values <= largest)).all():  # NaN is neither
             raise ValueError(f"{name} has a query outside of {least:g} to {largest:g}")
-        if abs(float(values.mean()) - metric.value) > _ROUNDING:
-            raise ValueError(f"{name} is {metric.value!r}, but its queries have the mean {values.mean()!r}")
+        mean = float(values.mean())
+        if abs(mean - metric.value) > _ROUNDING:
+            raise ValueError(f"{name} is {metric.value!r}, but its queries have the mean {mean!r}")
 
 
 def _check_circumstances(circumstances: Circumstances) -> None:
