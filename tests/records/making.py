@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import permutations
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -118,6 +119,33 @@ def values_of(record: Record) -> dict[tuple[str, str, str, str], NDArray[np.floa
         Series(one.selection, one.protocol, one.query, one.gallery): np.full(one.queries, one.value)
         for one in (record.result.metrics if record.result is not None else ())
     }
+
+
+def measured(
+    record: Record, arrays: Mapping[tuple[str, str, str, str], NDArray[np.float64]], rows: int
+) -> Record:
+    """Return the record of a finished cell with ``rows`` test rows, whose values per query are ``arrays``."""
+    assert record.result is not None
+    metrics = [
+        Metric(
+            query=query,
+            gallery=gallery,
+            protocol=protocol,
+            selection=selection,
+            value=float(values.mean()),
+            queries=rows,
+            items=rows,
+        )
+        for (selection, protocol, query, gallery), values in arrays.items()
+    ]
+    chosen = record.result.selected[0]
+    result = msgspec.structs.replace(
+        record.result,
+        metrics=metrics,
+        selected=[msgspec.structs.replace(chosen, rule=rule) for rule in sorted({key[0] for key in arrays})],
+        rows=dict.fromkeys(record.identity.modalities, Rows(train=10, validation=2, test=rows, dimension=5)),
+    )
+    return msgspec.structs.replace(record, result=result)
 
 
 def _series(modalities: Sequence[str]) -> list[Series]:
