@@ -68,15 +68,17 @@ def check_per_query(record: Record, stored: Collection[Key], arrays: Mapping[T, 
     metrics = {(m.selection, m.protocol, m.query, m.gallery): m for m in record.result.metrics}
     _require_equal({*stored}, metrics.keys(), "values per query")
     for key, values in arrays.items():
-        metric, name = metrics[key], _named(key)
+        metric = metrics[key]
         if values.shape != (metric.queries,):
-            raise ValueError(f"{name} has values of shape {values.shape} for {metric.queries} queries")
+            raise ValueError(f"{_named(key)} has values of shape {values.shape} for {metric.queries} queries")
         least, largest = _range_of(metric.protocol)
-        if not ((values >= least) & (values <= largest)).all():  # NaN is neither
-            raise ValueError(f"{name} has a query outside of {least:g} to {largest:g}")
-        mean = float(values.mean())
+        # Bare reductions take half the time of the methods, and a record may have hundreds of arrays.
+        lowest, highest = np.minimum.reduce(values), np.maximum.reduce(values)
+        if not (lowest >= least and highest <= largest):  # NaN is neither
+            raise ValueError(f"{_named(key)} has a query outside of {least:g} to {largest:g}")
+        mean = float(np.add.reduce(values)) / len(values)
         if abs(mean - metric.value) > _ROUNDING:
-            raise ValueError(f"{name} is {metric.value!r}, but its queries have the mean {mean!r}")
+            raise ValueError(f"{_named(key)} is {metric.value!r}, but its queries have the mean {mean!r}")
 
 
 def _check_circumstances(circumstances: Circumstances) -> None:
