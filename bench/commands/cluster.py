@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from bench.commands.options import grouped
+from bench.commands.options import FiniteRange, grouped
 from bench.commands.places import Places, Resolved, Site, executor_for, require_possible, resolve, survey
 from bench.contract.errors import UsageError
 
@@ -44,7 +44,7 @@ remote_options = grouped(
     click.option(
         "--patience",
         default=None,
-        type=click.FloatRange(0),
+        type=FiniteRange(0),
         help=f"Seconds to wait while there is no Dask worker.  [default: {_PATIENCE:g}]",
     ),
 )

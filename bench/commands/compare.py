@@ -101,7 +101,7 @@ def _fields(
     from bench.analysis.naming import registry_naming
     from bench.analysis.queries import fields_of
     from bench.commands.finding import data_named
-    from bench.commands.reading import evaluated, read_records
+    from bench.commands.reading import evaluated, read_records, with_queries
     from bench.experiment.stale import newest
     from bench.records import Store
     from bench.registry.names import unknown
@@ -123,7 +123,9 @@ def _fields(
     for name in names:
         _refuse_failed([record for record in own if record.identity.method == name], name, results)
     ids, naming = evaluated([protocol], own), registry_naming(records)
-    return list(fields_of(own, naming, ids, selection, Store(results).per_query)), len(problems)
+    found = with_queries(Store(results), own, lambda series: series.protocol in ids)
+    fields = fields_of(found.records, naming, ids, selection, found.values.__getitem__)
+    return list(fields), len(problems) + len(found.problems)
 
 
 def _refuse_failed(records: Sequence[Record], name: str, results: Path) -> None:

@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from bench.commands.finding import Which, which_options
-from bench.commands.options import data_option, grouped, load_plugins, plugin_option, results_option
+from bench.commands.options import (
+    FiniteRange,
+    data_option,
+    grouped,
+    load_plugins,
+    plugin_option,
+    results_option,
+)
 from bench.contract.errors import UsageError
 
 if TYPE_CHECKING:
@@ -80,7 +87,7 @@ views_options = grouped(
     click.option(
         "--printed",
         multiple=True,
-        type=click.FloatRange(0, 100),
+        type=FiniteRange(0, 100),
         help="A printed number, such as .562 or 56.2: name the conventions that may have made it.",
     ),
     click.option(

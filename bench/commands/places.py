@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bench.commands.options import grouped
+from bench.commands.options import FiniteRange, grouped
 from bench.contract.errors import UsageError
 
 if TYPE_CHECKING:
@@ -55,9 +55,7 @@ place_options = grouped(
         type=click.IntRange(1),
         help="Cells at once on a GPU.  [default: 1]",
     ),
-    click.option(
-        "--timeout", default=None, type=click.FloatRange(0, min_open=True), help="Seconds per cell."
-    ),
+    click.option("--timeout", default=None, type=FiniteRange(0, min_open=True), help="Seconds per cell."),
     click.option(
         "--max-memory",
         default=None,

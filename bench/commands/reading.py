@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from fnmatch import filter as filter_names
 from pathlib import Path
+from typing import NamedTuple
 
 import click
+import numpy as np
+from numpy.typing import NDArray
 
-from bench.contract.errors import BenchError, UsageError
+from bench.contract.errors import BenchError, DataError, UsageError
+from bench.records.encoding import Series
 from bench.records.schema import Metric, Record
 from bench.records.store import Store
 from bench.registry.names import unknown
@@ -35,6 +39,35 @@ def read_records(results: Path, *, may_be_none: bool = False) -> tuple[list[Reco
     if not records and not may_be_none:
         raise UsageError(f"no records in {results}; make some with: python -m bench run --results {results}")
     return records, problems
+
+
+class WithQueries(NamedTuple):
+    """Records whose values per query can be believed.
+
+    Attributes:
+        records: those of ``values``, and all without a result.
+        values: by digest of a finished record, what was asked for.
+        problems: (folder, sentence) of the others.
+    """
+
+    records: list[Record]
+    values: dict[str, dict[Series, NDArray[np.float64]]]
+    problems: list[tuple[str, str]]
+
+
+def with_queries(store: Store, records: Iterable[Record], wanted: Callable[[Series], bool]) -> WithQueries:
+    """Read values per query and leave out the records that these contradict, which are also printed."""
+    found = WithQueries([], {}, [])
+    for record in records:
+        try:
+            if record.result is not None:
+                found.values[record.digest] = store.per_query(record.digest, wanted)
+        except DataError as error:
+            click.echo(f"warning: left out: {error}", err=True)
+            found.problems.append((str(store.runs / record.digest), str(error)))
+        else:
+            found.records.append(record)
+    return found
 
 
 def chosen(what: str, known: Iterable[str], patterns: Sequence[str]) -> set[str]:

@@ -68,7 +68,7 @@ def command(
     Exit status 0; 1 if a record is damaged; 2 for wrong usage or no records.
     """
     from bench.analysis.naming import registry_naming
-    from bench.commands.reading import evaluated, metrics_of, read_records
+    from bench.commands.reading import evaluated, metrics_of, read_records, with_queries
     from bench.experiment.stale import sentences, stale_records
     from bench.records import Store
     from bench.records.trials import TrialStore
@@ -83,8 +83,12 @@ def command(
             "no record has a test-oracle trace; make some with: python -m bench run --trace-test"
         )
     stale = sentences(stale_records(records))
+    found = with_queries(
+        store, records, lambda series: series.protocol in ids and series.selection in (selection, "none")
+    )
+    problems += found.problems
     material = Material(
-        records,
+        found.records,
         naming=registry_naming(records),
         protocols=ids,
         selection=selection,
@@ -92,14 +96,12 @@ def command(
         stale=stale,
         trials=list(TrialStore(results).read()),
         trace=store.trace,
-        per_query=lambda digest: store.per_query(
-            digest, lambda series: series.protocol in ids and series.selection in (selection, "none")
-        ),
+        per_query=found.values.__getitem__,
         view=store.view,
         every_pair=every_pair,
     )
     files = write_report(material, reports, parts=parts or PARTS, documents=documents)
     for sentence in stale:
         click.echo(f"note: {sentence}")
-    click.echo(f"{len(files)} files from {len(records)} records; read {files[0]}")
+    click.echo(f"{len(files)} files from {len(found.records)} records; read {files[0]}")
     return int(bool(problems))

@@ -129,6 +129,7 @@ def cells_of(
     Raises:
         UsageError: for names that do not exist, settings that do not fit, or an absent data folder.
     """
+    from bench.data.fingerprint import CACHE_NAME
     from bench.execution.campaign import describe_sources
     from bench.experiment.grid import Request, plan
     from bench.experiment.selection import parse_seeds, select_datasets, select_methods, split_words
@@ -142,7 +143,7 @@ def cells_of(
         parse_overrides(wanted.changes),
     )
     given = select_datasets(wanted.datasets, lambda name: _is_real(name, data_dir))
-    cache = results / "fingerprints.json" if keep_fingerprints or results.is_dir() else None
+    cache = results / CACHE_NAME if keep_fingerprints or results.is_dir() else None
     sources = describe_sources(given, data_dir, wanted.profile, cache)
     request = Request(
         methods=methods,

@@ -50,9 +50,15 @@ def command(form: str, results: Path, plugin_files: Sequence[Path]) -> int:
         if record.failure is not None
     ]
     stale = stale_records(records)
+    undrawn = [
+        {"record": record.digest, "cell": record.identity.title, "reason": record.result.snapshot_error}
+        for record in records
+        if record.result is not None and record.result.snapshot_error
+    ]
     if form == "json":
         running = [{"run": name, **msgspec.to_builtins(state)} for name, state in runs]
         answer = {"cells": rows, "failures": failures, "damaged": problems, "running": running}
+        answer["undrawn"] = undrawn
         answer["stale"] = [
             {
                 "record": one.record.digest,
@@ -70,6 +76,9 @@ def command(form: str, results: Path, plugin_files: Sequence[Path]) -> int:
         click.echo(tabulate(rows, headers="keys", disable_numparse=list(range(len(_KEYS)))))
     for item in failures:
         click.echo(f"{item['status']}: {item['cell']}: {item['reason']} (record {item['record']})")
+    for one in undrawn:
+        where = f"{one['reason']} (record {one['record']})"
+        click.echo(f"done without a snapshot for figures: {one['cell']}: {where}")
     counts = Counter(record.status for record in records)
     total = ", ".join(f"{n} {name}" for name, n in sorted(counts.items()))
     click.echo(f"{len(records)} records: {total or 'none'}")

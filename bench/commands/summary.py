@@ -58,6 +58,7 @@ def summarise(cells: Sequence[Cell], store: Store, ran: Ran) -> tuple[list[str],
     total = ", ".join(f"{number} {status}" for status, number in ordered)
     part = f" of {ran.what}" if ran.what else ""
     lines = [f"{len(cells)} cells{part}: {total or 'none'}; {ran.cells} run now in {ran.seconds:.1f} s"]
+    lines += _undrawn(cells, store)
     if counts["done"] < len(cells):
         lines += _reasons(cells, found, store, ran)
     if ran.cells:  # of a grid that was finished before, the report says it
@@ -114,6 +115,17 @@ def _near_chance(cells: Sequence[Cell], store: Store) -> list[str]:
         f"{printable(who.dataset)}: {near.words}; {near.advice}"
         for who, near in found
     ]
+
+
+def _undrawn(cells: Sequence[Cell], store: Store) -> list[str]:
+    """Return a line per reason why figures leave out cells that are done, the most frequent first."""
+    groups: dict[str, list[str]] = {}
+    for cell in cells:
+        reason = store.undrawn.get(cell.identity.digest)
+        if reason is not None:
+            groups.setdefault(reason, []).append(cell.title)
+    ordered = sorted(groups.items(), key=lambda item: (-len(item[1]), item[0]))
+    return [_line("done without a snapshot for figures", reason, titles) for reason, titles in ordered]
 
 
 def _line(status: str, reason: str, titles: Sequence[str]) -> str:

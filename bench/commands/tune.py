@@ -15,7 +15,7 @@ from bench.commands.places import Places, executor_for, kind_of, place_options, 
 
 if TYPE_CHECKING:
     from bench.analysis.trials import Tuning
-    from bench.execution.tasks import Event
+    from bench.execution.trials import TrialEvent
     from bench.experiment.grid import Cell, DeviceKind
     from bench.records.trials import Trial
 
@@ -68,8 +68,9 @@ def command(
 
     The first trial is what trials start from: the usual settings, in the quick profile without what
     earlier trials chose. The others are drawn at random with a fixed seed. The test split stays sealed
-    throughout. Trials are kept in RESULTS/trials and not run again; `report` shows them. The best are
-    printed as YAML too, to be taken over into methods/settings/.
+    throughout. Trials are kept in RESULTS/trials, each with its log, and not run again; several runs on one
+    folder share them. `report` shows them. The best are printed as YAML too, to be taken over into
+    methods/settings/.
     """
     from bench import registry
     from bench.analysis.trials import trials_csv, tunings_of
@@ -107,11 +108,12 @@ def _plans(
 ) -> dict[str, list[tuple[Cell, dict[str, Any]]]]:
     """Return, for every method, the cells of its trials and what each trial changes."""
     from bench import registry
+    from bench.data.fingerprint import CACHE_NAME
     from bench.experiment.grid import Request, describe_data, plan
     from bench.experiment.selection import parse_seeds, select_methods
     from bench.experiment.tuning import draw_changes, trial_cells
 
-    data = {dataset: describe_data(dataset, data_dir, wanted.profile, results / "fingerprints.json")}
+    data = {dataset: describe_data(dataset, data_dir, wanted.profile, results / CACHE_NAME)}
     seeds = parse_seeds(wanted.seeds)
     plans, versions = {}, registry.Versions()
     for name in select_methods(wanted.methods):
@@ -136,12 +138,29 @@ def _name_stale(items: Sequence[tuple[Cell, dict[str, Any]]], results: Path) -> 
         click.echo(f"note: {count} trials were made by other code; they stay, and are made again")
 
 
-def _show(event: Event | Trial) -> None:
+def _show(event: TrialEvent) -> None:
+    from bench.commands.phrases import printable
+    from bench.execution.events import Waiting
+    from bench.execution.tasks import Notice
+    from bench.execution.trials import TakenOver
     from bench.records.trials import Trial
 
     if isinstance(event, Trial):
-        value = event.reason if event.validation_map is None else f"validation mAP {event.validation_map:.4f}"
-        click.echo(f"{event.identity.title}, {json.dumps(event.changes)}: {value}, {event.seconds:.1f} s")
+        click.echo(_line(event))
+    elif isinstance(event, TakenOver):
+        click.echo(f"{_line(event.trial)}, by another run")
+    elif isinstance(event, Waiting) and event.cells:
+        others = f" and {len(event.cells) - 1} more" if len(event.cells) > 1 else ""
+        click.echo(f"waiting for another run on this folder: {printable(event.cells[0].title)}{others}")
+    elif isinstance(event, Notice):
+        click.echo(f"note: {printable(event.sentence)}")
+
+
+def _line(trial: Trial) -> str:
+    from bench.commands.phrases import printable
+
+    value = trial.reason if trial.validation_map is None else f"validation mAP {trial.validation_map:.4f}"
+    return printable(f"{trial.identity.title}, {json.dumps(trial.changes)}: {value}, {trial.seconds:.1f} s")
 
 
 def _verdict(tuning: Tuning, trials: Sequence[Trial]) -> str:

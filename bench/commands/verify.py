@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from bench.commands.options import (
+    FiniteRange,
     data_option,
     grouped,
     load_plugins,
@@ -53,7 +54,7 @@ sample_options = grouped(
     click.option(
         "--tolerance",
         default=None,
-        type=click.FloatRange(0),
+        type=FiniteRange(0),
         help="Largest difference of two numbers that counts as agreement.  [default: none, and the bytes "
         "must be the same; .01 where versions, machine or device are others]",
     ),
@@ -167,7 +168,7 @@ def _run_again(
     """Run the cells of records again; returns what became of each, and whether Ctrl-C ended it."""
     from bench.commands.places import resolve
 
-    cells, unplanned = _planned(picked, data_dir, resolve(places).kind)
+    cells, unplanned = _planned(picked, old, data_dir, resolve(places).kind)
     stopped = False
     for (threads, trace_test), group in _by_needs(cells).items():
         stopped = stopped or _run([cell for _, cell in group], new, places, threads, trace_test, data_dir)
@@ -179,7 +180,7 @@ def _run_again(
 
 
 def _planned(
-    picked: Sequence[Record], data_dir: Path, device: str
+    picked: Sequence[Record], old: Store, data_dir: Path, device: str
 ) -> tuple[list[tuple[Record, Cell]], dict[str, Outcome]]:
     """Return the cells that can be run again, and by digest why the others cannot."""
     from bench.experiment.again import cell_of
@@ -188,7 +189,7 @@ def _planned(
     unplanned: dict[str, Outcome] = {}
     for record in picked:
         try:
-            cells.append((record, cell_of(record, data_dir, device)))
+            cells.append((old.verify(record.digest), cell_of(record, data_dir, device)))
         except BenchError as error:
             unplanned[record.digest] = Outcome(record, reason=str(error))
     return cells, unplanned

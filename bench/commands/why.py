@@ -99,17 +99,21 @@ def _standing(record: Record, peers: Sequence[Record], store: Store, naming: Nam
     from bench.analysis.placing import row_of
     from bench.analysis.queries import fields_of
     from bench.analysis.tables import tables_of
+    from bench.commands.reading import with_queries
     from bench.reporting.places import place_lines
 
     if record.result is None:
         return
     selection = "best" if record.result.selection == "none" else record.result.selection
-    tables = tables_of(peers, naming, [PROTOCOL], selection)
     small = max(metric.queries for metric in record.result.metrics) <= _TESTED
     if small:
-        (field,) = fields_of(peers, naming, [PROTOCOL], selection, store.per_query)
-        tables = marked(tables, [against_reference(field, naming.reference)])
-    row = row_of(tables[0], record.digest)
+        found = with_queries(store, peers, lambda series: series.protocol == PROTOCOL)
+        peers = found.records
+    tables = tables_of(peers, naming, [PROTOCOL], selection)
+    if small:
+        fields = fields_of(peers, naming, [PROTOCOL], selection, found.values.__getitem__)
+        tables = marked(tables, [against_reference(field, naming.reference) for field in fields])
+    row = row_of(tables[0], record.digest) if tables else None
     if row is None:
         return
     yield from place_lines(tables[0], row)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+import os
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Final
 
 from bench.atomic import write_whole
 from bench.contract import DataError, DataKind
@@ -16,6 +18,17 @@ from bench.data.look_alike import rule_digest
 from bench.data.source import Source, source_of
 
 _DIGESTS: dict[str, str] = {}  # of files digested by this process: a worker opens the same data many times
+
+CACHE_NAME: Final = "fingerprints.json"
+"""Of the file in a results folder that remembers digests."""
+
+_SAMPLES: Final = 16
+_SAMPLE_BYTES: Final = 1 << 12
+"""So many blocks of this size, from the first to the last byte, are read to recognise a file."""
+
+
+class DataChanged(DataError):
+    """The data is not what the cell was planned with."""
 
 
 def fingerprint_of(
@@ -70,7 +83,10 @@ def _loader_facts(source: Source) -> dict[str, str]:
 
 
 def file_digests(files: Mapping[str, Path], cache: Path | None = None) -> dict[str, str]:
-    """Return each file's SHA-256, remembered by path, size and time of change where a cache is given.
+    """Return each file's SHA-256, remembered while the file is unchanged, on disk where a cache is given.
+
+    Unchanged means the same path, inode, size, times of content and of status, and the same bytes in a sample
+    of blocks: two bundles may well have the same size, and a copy may carry over the other's time.
 
     Raises:
         DataError: if a file cannot be read.
@@ -80,8 +96,7 @@ def file_digests(files: Mapping[str, Path], cache: Path | None = None) -> dict[s
     fresh: dict[str, str] = {}
     for name, path in files.items():
         try:
-            state = path.stat()
-            entry = f"{path.resolve()}|{state.st_size}|{state.st_mtime_ns}"
+            entry = f"{_prefix(path)}{_state(path)}"
             digests[name] = known.get(entry) or _DIGESTS.get(entry) or sha256_of(path)
         except OSError as error:
             raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
@@ -89,8 +104,24 @@ def file_digests(files: Mapping[str, Path], cache: Path | None = None) -> dict[s
         if entry not in known:
             fresh[entry] = digests[name]
     if cache is not None and fresh:
-        _remember(cache, fresh)
+        _replace(cache, {**_remembered(cache), **fresh})
     return digests
+
+
+def forget_digests(files: Iterable[Path], cache: Path | None = None) -> None:
+    """Drop what is remembered of these files, so that the next question for their digests reads them.
+
+    Args:
+        files: whose remembered digests turned out wrong.
+        cache: JSON file that remembers digests; None for this process's memory alone.
+    """
+    prefixes = tuple(_prefix(path) for path in files)
+    for entry in [entry for entry in _DIGESTS if entry.startswith(prefixes)]:
+        del _DIGESTS[entry]
+    known = _remembered(cache)
+    kept = {entry: digest for entry, digest in known.items() if not entry.startswith(prefixes)}
+    if cache is not None and len(kept) < len(known):
+        _replace(cache, kept)
 
 
 def sha256_of(path: Path) -> str:
@@ -118,8 +149,23 @@ def _remembered(cache: Path | None) -> dict[str, str]:
     return {key: value for key, value in known.items() if isinstance(value, str)}
 
 
-def _remember(cache: Path, fresh: Mapping[str, str]) -> None:
-    """Add entries and replace the file at once; a process that does the same loses at most entries."""
-    text = json.dumps({**_remembered(cache), **fresh}, indent=0, sort_keys=True)
+def _replace(cache: Path, entries: Mapping[str, str]) -> None:
+    """Replace the file at once; a process that does the same loses at most entries."""
     with suppress(OSError):
-        write_whole(cache, text)
+        write_whole(cache, json.dumps(entries, indent=0, sort_keys=True))
+
+
+def _prefix(path: Path) -> str:
+    return f"{path.resolve()}|"
+
+
+def _state(path: Path) -> str:
+    """Return what tells a file from every other that was ever at its path, without reading all of it."""
+    with path.open("rb", buffering=0) as stream:
+        status = os.fstat(stream.fileno())
+        digest = hashlib.sha256()
+        for block in range(_SAMPLES):
+            stream.seek(max(0, status.st_size - _SAMPLE_BYTES) * block // (_SAMPLES - 1))
+            digest.update(stream.read(_SAMPLE_BYTES))
+    facts = (status.st_size, status.st_ino, status.st_mtime_ns, status.st_ctime_ns, digest.hexdigest()[:32])
+    return "|".join(map(str, facts))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from bench.data import load_dataset
 from bench.execution.cell_work import Payload, Worked, work
 from bench.execution.events import CampaignEvent, Planned, Unstarted, Waiting
 from bench.execution.recording import Recorder
+from bench.execution.sharing import wait_for_others
 from bench.execution.tasks import Executor, Task
 from bench.experiment.cost import expect
 from bench.experiment.grid import Cell, DataSource, describe_data
@@ -36,9 +36,6 @@ class Sources:
 
 _GRACE = 0.5
 """Seconds that a method which has noticed its time limit gets to end by itself."""
-
-_PAUSE = 0.3
-"""Seconds between two looks at cells that other runs are running."""
 
 _AGAIN: Final[dict[str, set[Status]]] = {
     "all": set(STATUSES) - {"done", "skipped"},
@@ -224,21 +221,13 @@ class _Run:
 
     def _wait_for_others(self, aside: list[Task]) -> list[Task]:
         """Wait while other runs have all cells that are left; returns what is left once some are free."""
-        told = 0
-        while aside and not self._stop():
-            standings = {task.key: self._claims.take(task.key) for task in aside}
-            for task in aside:
-                if standings[task.key] == "recorded":
-                    self.recorder.tell_of_another_run(self._cells[task.key])
-            aside = [task for task in aside if standings[task.key] != "recorded"]
-            if "mine" in standings.values():
-                return aside
-            if len(aside) != told:
-                told = len(aside)
-                self._on_event(Waiting([self._cells[task.key] for task in aside]))
-            if aside:
-                time.sleep(_PAUSE)
-        return []
+        return wait_for_others(
+            aside,
+            self._claims,
+            stop=self._stop,
+            recorded=lambda digest: self.recorder.tell_of_another_run(self._cells[digest]),
+            waiting=lambda left: self._on_event(Waiting([self._cells[digest] for digest in left])),
+        )
 
     def _leave(self, aside: list[Task]) -> None:
         """Say which cells are not started because of the disk."""

@@ -11,6 +11,7 @@ from typing import Any
 
 from bench import registry
 from bench.contract import BenchError
+from bench.data.fingerprint import DataChanged
 from bench.data.source import WORKER_DATA_VARIABLE, source_of
 from bench.execution.tasks import Misplaced
 from bench.execution.worker import report
@@ -49,11 +50,13 @@ class Worked:
         reason: why it has no result; empty where it has one.
         files: the record, where the worker does not see the results folder or found no room in it; None
             where it is recorded.
+        data_changed: whether the data was not what the cell was planned with.
     """
 
     status: Status
     reason: str
     files: Mapping[str, bytes] | None
+    data_changed: bool = False
 
 
 def work(payload: Payload) -> Worked:
@@ -74,8 +77,13 @@ def work(payload: Payload) -> Worked:
     store = Store(payload.results)
     # The path may exist on another machine and be another folder there: only the token tells.
     recorded = (store.runs / payload.token).is_dir() and _put(record.digest, files, store)
-    reason = "" if record.failure is None else record.failure.reason
-    return Worked(record.status, reason, None if recorded else files)
+    failure = record.failure
+    return Worked(
+        record.status,
+        "" if failure is None else failure.reason,
+        None if recorded else files,
+        failure is not None and failure.kind == DataChanged.__name__,
+    )
 
 
 def _put(digest: str, files: Mapping[str, bytes], store: Store) -> bool:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Final
 
-from bench.contract.errors import DataError
+from bench.contract.errors import BenchError, DataError
+from bench.data.fingerprint import CACHE_NAME, forget_digests
+from bench.data.source import source_of
 from bench.execution.cell_work import Worked
 from bench.execution.ends import reason_of, status_of
 from bench.execution.events import CampaignEvent, Ended, Held
@@ -33,6 +37,12 @@ class _Unwritten:
     ended: Ended
     files: Mapping[str, bytes]
     refusal: str
+
+
+def forget_data(cell: Cell, results: Path, place: Workplace) -> None:
+    """Forget the digests that a cell was planned with, since its data is another: the next run reads it."""
+    with suppress(BenchError):  # the data may be gone by now; then there is nothing to mistake it for
+        forget_digests(source_of(cell.source, place.data_dir).files.values(), results / CACHE_NAME)
 
 
 class Recorder:
@@ -139,6 +149,8 @@ class Recorder:
         """Return how a cell ended, and the files of its record where that is not written yet."""
         cell, worked, loss = self._cells[outcome.task.key], outcome.value, outcome.lost
         if worked is not None:
+            if worked.data_changed:
+                forget_data(cell, self._store.root, self._place)
             return Ended(cell, worked.status, worked.reason, outcome.seconds), worked.files
         assert loss is not None
         if loss.exception == StoreError.__name__:

@@ -5,15 +5,30 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from bench.execution.ends import reason_of, status_of
-from bench.execution.tasks import Event, Executor, Outcome, Task
+from bench.execution.events import Waiting
+from bench.execution.recording import forget_data
+from bench.execution.sharing import wait_for_others
+from bench.execution.tasks import Event, Executor, Notice, Outcome, Task
 from bench.experiment.grid import Cell
-from bench.experiment.tuning import run_trial
+from bench.experiment.tuning import Tried, run_trial
 from bench.experiment.workplace import Workplace
+from bench.records.claims import ClaimsOn
 from bench.records.trials import Trial, TrialStore
+
+
+@dataclass(frozen=True)
+class TakenOver:
+    """A trial that another run on the same folder has made meanwhile."""
+
+    trial: Trial
+
+
+TrialEvent = Event | Waiting | Trial | TakenOver
 
 
 @dataclass(frozen=True)
@@ -28,10 +43,13 @@ def run_trials(
     results: Path,
     place: Workplace,
     *,
-    execute: Executor[Trial],
-    on_event: Callable[[Event | Trial], None],
+    execute: Executor[Tried],
+    on_event: Callable[[TrialEvent], None],
 ) -> list[Trial]:
     """Return the trials of all cells with their changes; run and keep those that are missing.
+
+    One that another run on the same folder is making is put aside and taken over from there; it is run here
+    only if it has become free without a result.
 
     Args:
         wanted: cells with the trial's settings, and what was changed.
@@ -44,35 +62,105 @@ def run_trials(
         StoreError: if trials cannot be written; those before it are kept.
     """
     store = TrialStore(results)
+    claims = ClaimsOn(store)  # before it is read what there is: what comes later is taken over
     known = {trial.identity.digest: trial for trial in store.read()}
-    missing = [item for item in wanted if item[0].identity.digest not in known]
-    tasks = [
-        Task(cell.identity.digest, cell.identity.title, _Payload(cell, changes, place))
-        for cell, changes in missing
-    ]
-    payloads = {cell.identity.digest: (cell, changes) for cell, changes in missing}
-    with closing(execute(tasks, work, on_event)) as outcomes:
-        for outcome in outcomes:
-            trial = outcome.value or _lost(outcome, place.seconds, *payloads[outcome.task.key])
-            store.write(trial)
-            known[outcome.task.key] = trial
-            on_event(trial)
+    missing = {cell.identity.digest: _Payload(cell, changes, place) for cell, changes in wanted}
+    missing = {digest: payload for digest, payload in missing.items() if digest not in known}
+    if missing:
+        store.prepare()
+        with claims:
+            run = _Run(missing, store, claims, on_event)
+            run.carry_out(execute)
+            known |= run.known
     return [known[cell.identity.digest] for cell, _ in wanted]
 
 
-def _lost(outcome: Outcome[Trial], seconds: float | None, cell: Cell, changes: Mapping[str, Any]) -> Trial:
-    """Return the trial whose worker was lost; ``seconds`` is the time limit."""
+class _Run:
+    """Trials on their way into a results folder.
+
+    Attributes:
+        known: trials that have ended, here or in another run, by digest.
+    """
+
+    def __init__(
+        self,
+        missing: Mapping[str, _Payload],
+        store: TrialStore,
+        claims: ClaimsOn,
+        on_event: Callable[[TrialEvent], None],
+    ) -> None:
+        self.known: dict[str, Trial] = {}
+        self._missing, self._store, self._claims, self._on_event = missing, store, claims, on_event
+
+    def carry_out(self, execute: Executor[Tried]) -> None:
+        """Run trials until none is left."""
+        if self._claims.unavailable:
+            sentence = (
+                f"trials cannot be claimed here: {self._claims.unavailable}; two runs may make one twice"
+            )
+            self._on_event(Notice(sentence))
+        tasks = [
+            Task(digest, one.cell.identity.title, one, admit=partial(self._admit, digest))
+            for digest, one in self._missing.items()
+        ]
+        while tasks:
+            tasks = wait_for_others(
+                self._execute(tasks, execute),
+                self._claims,
+                stop=lambda: False,
+                recorded=self._take_over,
+                waiting=lambda left: self._on_event(Waiting([self._missing[one].cell for one in left])),
+            )
+
+    def _admit(self, digest: str) -> bool:
+        return self._claims.take(digest) == "mine"
+
+    def _execute(self, tasks: Sequence[Task], execute: Executor[Tried]) -> list[Task]:
+        """Run tasks, keep what ends, and return what another run has."""
+        aside = []
+        with closing(execute(tasks, work, self._on_event)) as outcomes:
+            for outcome in outcomes:
+                if not outcome.aside:
+                    self._keep(outcome)
+                elif self._claims.recorded(outcome.task.key):
+                    self._take_over(outcome.task.key)
+                else:
+                    aside.append(outcome.task)
+        return aside
+
+    def _keep(self, outcome: Outcome[Tried]) -> None:
+        digest = outcome.task.key
+        payload = self._missing[digest]
+        tried = outcome.value or _lost(outcome, payload)
+        if tried.data_changed:
+            forget_data(payload.cell, self._store.folder.parent, payload.place)
+        self._store.write(tried.trial, tried.log)
+        self._claims.release(digest)
+        self.known[digest] = tried.trial
+        self._on_event(tried.trial)
+
+    def _take_over(self, digest: str) -> None:
+        trial = self._store.get(digest)
+        if trial is not None:
+            self.known[digest] = trial
+            self._on_event(TakenOver(trial))
+
+
+def _lost(outcome: Outcome[Tried], payload: _Payload) -> Tried:
+    """Return the trial whose worker was lost, with what it had printed."""
     assert outcome.lost is not None
-    return Trial(
-        identity=cell.identity,
-        changes=dict(changes),
-        status=status_of(outcome.lost),
-        reason=reason_of(outcome.lost, seconds),
+    status, reason = status_of(outcome.lost), reason_of(outcome.lost, payload.place.seconds)
+    trial = Trial(
+        identity=payload.cell.identity,
+        changes=dict(payload.changes),
+        status=status,
+        reason=reason,
         validation_map=None,
         seconds=outcome.seconds,
     )
+    return Tried(trial, f"{outcome.output}\n{status}: {reason}\n{outcome.lost.traceback}\n")
 
 
-def work(payload: _Payload) -> Trial:
+def work(payload: _Payload) -> Tried:
     """Run a trial in a worker."""
     return run_trial(payload.cell, payload.changes, payload.place)

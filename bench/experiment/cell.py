@@ -20,7 +20,6 @@ from bench import registry
 from bench.contract import (
     Checkpoint,
     Context,
-    DataError,
     Dataset,
     Method,
     PluginError,
@@ -33,6 +32,7 @@ from bench.contract import (
 from bench.contract.context import Progress, Value
 from bench.contract.limits import unsuitable
 from bench.data import class_matched, load_dataset
+from bench.data.fingerprint import DataChanged
 from bench.evaluation import Evaluation, Protocol, evaluate
 from bench.evaluation.chance import expected_random_map
 from bench.evaluation.independence import check_independence
@@ -175,6 +175,7 @@ class CellRun:
         self.trace = Trace()
         self.per_query: PerQuery = {}
         self.view: View | None = None
+        self.snapshot_error = ""
         self.log = io.StringIO()
         self._cell = cell
         self._place = place
@@ -239,6 +240,7 @@ class CellRun:
             zero_rows=found.zero_rows,
             refused=found.refused,
             chance=expected_random_map(test),
+            snapshot_error=self.snapshot_error,
         )
 
     def _check_rows(self, fitted: Fitted, checkpoints: Mapping[str, Checkpoint]) -> None:
@@ -255,7 +257,9 @@ class CellRun:
         with self.clock.part("load"), opened_by_harness():
             dataset = load_dataset(self._cell.source, self._place.data_dir, profile=identity.profile)
         if (dataset.kind, dataset.fingerprint) != (identity.data_kind, identity.fingerprint):
-            raise DataError(f"the data of {identity.dataset} changed after this cell was planned; run again")
+            raise DataChanged(
+                f"the data of {identity.dataset} changed after this cell was planned; run again"
+            )
         return dataset.select(identity.modalities)
 
     def _context(self, dataset: Dataset) -> Context:
@@ -283,7 +287,8 @@ class CellRun:
             if checkpoints:
                 method.restore("best")
             return view_of(method, dataset, shown)
-        except Exception:
+        except Exception as error:
+            self.snapshot_error = failure_of(error)[1].reason
             print("nothing can be drawn of this cell:", traceback.format_exc(), sep="\n", file=self.log)
             return None
 

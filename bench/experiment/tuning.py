@@ -6,14 +6,15 @@ import statistics
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
 from bench import registry
-from bench.contract import Method, Unsupported
+from bench.contract import Method
+from bench.data.fingerprint import DataChanged
 from bench.evaluation import validation_map
-from bench.experiment.cell import CellRun
+from bench.experiment.cell import CellRun, captured
 from bench.experiment.failures import failure_of
 from bench.experiment.grid import Cell
 from bench.experiment.isolation import isolated
@@ -61,22 +62,36 @@ def trial_cells(cells: Sequence[Cell], changes: Mapping[str, Any]) -> list[Cell]
     ]
 
 
-def run_trial(cell: Cell, changes: Mapping[str, Any], place: Workplace) -> Trial:
+class Tried(NamedTuple):
+    """A trial and what it left.
+
+    Attributes:
+        trial: of any status.
+        log: what the method printed, its warnings, and the traceback of a failure.
+        data_changed: whether the data was not what the trial was planned with.
+    """
+
+    trial: Trial
+    log: str
+    data_changed: bool = False
+
+
+def run_trial(cell: Cell, changes: Mapping[str, Any], place: Workplace) -> Tried:
     """Fit with changed settings and judge the selected state on validation data; test stays sealed."""
     run = CellRun(cell, replace(place, trace_test=False), None)
     status: Status = "done"
-    reason, value = "", None
-    try:
-        with isolated(cell.identity, place):
-            method, dataset, _ = run.fitted()
-            maps = validation_map(method, dataset.validation, threads=cell.identity.threads)
-        value = statistics.fmean(maps.values())
-    except Unsupported as error:
-        status, reason = "skipped", str(error)
-    except Exception as error:
-        status, failure = failure_of(error, place.max_memory)
-        reason = failure.reason
-    return Trial(
+    reason, value, kind = "", None, ""
+    with captured(run.log):
+        try:
+            with isolated(cell.identity, place):
+                method, dataset, _ = run.fitted()
+                maps = validation_map(method, dataset.validation, threads=cell.identity.threads)
+            value = statistics.fmean(maps.values())
+        except Exception as error:
+            status, failure = failure_of(error, place.max_memory)
+            reason, kind = failure.reason, failure.kind
+            print(f"{status}: {reason}", failure.traceback, sep="\n", file=run.log)
+    trial = Trial(
         identity=cell.identity,
         changes=dict(changes),
         status=status,
@@ -84,3 +99,4 @@ def run_trial(cell: Cell, changes: Mapping[str, Any], place: Workplace) -> Trial
         validation_map=value,
         seconds=run.clock.total()["total"],
     )
+    return Tried(trial, run.log.getvalue(), kind == DataChanged.__name__)

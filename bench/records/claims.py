@@ -1,10 +1,11 @@
-"""Claims on cells: of several runs on one results folder, one at a time runs a cell.
+"""Claims on cells and trials: of several runs on one results folder, one at a time runs a cell.
 
-A claim is a lock on one byte of ``<results>/.claims``, at a place derived from the cell's digest; nothing is
-written there. The kernel takes it back however the process ends, so no claim outlives its holder and none has
-to be cleared away. It holds on one machine, and between machines as far as their shared file system carries
-POSIX locks, as NFS and most parallel file systems do. Where there are none (Windows, some mounts), a run
-goes on without and says so; then two runs may do a cell twice, which costs time but harms no record.
+A claim is a lock on one byte of a file, ``<results>/.claims`` for cells, at a place derived from the digest;
+nothing is written there. The kernel takes it back however the process ends, so no claim outlives its holder
+and none has to be cleared away. It holds on one machine, and between machines as far as their shared file
+system carries POSIX locks, as NFS and most parallel file systems do. Where there are none (Windows, some
+mounts), a run goes on without and says so; then two runs may do a cell twice, which costs time but harms no
+record.
 """
 
 from __future__ import annotations
@@ -13,10 +14,10 @@ import errno
 import os
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Literal
+from typing import Final, Literal, Protocol, TypeVar
 
 from bench.records.folders import explain
-from bench.records.store import Store
+from bench.records.store import Stamp, Store
 
 try:
     import fcntl
@@ -26,6 +27,8 @@ except ImportError:  # pragma: no cover (Windows)
 Standing = Literal["mine", "recorded", "elsewhere"]
 """Of a cell: claimed by this process, recorded by another run since this one began, or claimed by another."""
 
+C = TypeVar("C", bound="ClaimsOn")
+
 _TAKEN: Final = {errno.EACCES, errno.EAGAIN}
 _DIGITS: Final = 15
 """Hexadecimal digits of the digest that make the place of a lock: as many as a file's offset can hold.
@@ -34,30 +37,46 @@ That two cells of a grid share a place is improbable (400 cells: 1 in 10^13) and
 """
 
 
-class Claims:
-    """The claims of this process on cells of one results folder.
+class Shelf(Protocol):
+    """What tells whether a cell was recorded in the meantime, as `bench.records.Store` does."""
 
-    POSIX locks belong to a process: use one object at a time per results folder.
+    @property
+    def claims(self) -> Path:
+        """Return the file whose bytes are locked."""
+
+    def stamps(self) -> dict[str, Stamp]:
+        """Return digest -> what changes whenever a record is put in place, of all that is there."""
+
+    def stamp(self, digest: str) -> Stamp | None:
+        """Return the same of one."""
+
+    def has(self, digest: str) -> bool:
+        """Return whether there is a sound record."""
+
+
+class ClaimsOn:
+    """The claims of this process on what one store records.
+
+    POSIX locks belong to a process: use one object at a time per store.
 
     Attributes:
-        store: of the records.
         unavailable: why there are no claims here, in a few words; empty where there are.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, shelf: Shelf) -> None:
         """Note which records are there; make it before reading what is to be done.
 
         Args:
-            store: its records tell whether another run has finished a cell in the meantime.
+            shelf: its records tell whether another run has finished a cell in the meantime.
         """
         self.unavailable = "" if fcntl is not None else "this system has none"
-        self.store = store
-        self._path: Path = store.root / ".claims"
-        self._seen = store.stamps()
+        self._shelf = shelf
+        self._path = shelf.claims
+        self._seen = shelf.stamps()
         self._file: int | None = None
         self._mine: set[str] = set()
 
-    def __enter__(self) -> Claims:
+    def __enter__(self: C) -> C:
         """Open the file of claims, and see whether it can be locked.
 
         Raises:
@@ -98,7 +117,7 @@ class Claims:
 
     def recorded(self, digest: str) -> bool:
         """Return whether another run has recorded this cell since the claims were made."""
-        return self.store.stamp(digest) != self._seen.get(digest) and self.store.has(digest)
+        return self._shelf.stamp(digest) != self._seen.get(digest) and self._shelf.has(digest)
 
     def release(self, digest: str) -> None:
         """Give a claim back: the cell is recorded."""
@@ -121,6 +140,19 @@ class Claims:
     def _unlock(self, digest: str) -> None:
         if fcntl is not None and self._file is not None and not self.unavailable:
             fcntl.lockf(self._file, fcntl.LOCK_UN, 1, _place(digest), os.SEEK_SET)
+
+
+class Claims(ClaimsOn):
+    """The claims of this process on cells of one results folder.
+
+    Attributes:
+        store: of the records.
+    """
+
+    def __init__(self, store: Store) -> None:
+        """Note which records are there; make it before reading what is to be done."""
+        super().__init__(store)
+        self.store = store
 
 
 def _place(digest: str) -> int:

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bench.records.archives import pack, unpack
+from bench.records.checking import check_per_query, check_record
 from bench.records.schema import READABLE, SCHEMA, Record
 
 RECORD: Final = "record.json"
@@ -56,7 +57,6 @@ class _Head(msgspec.Struct):
     """What can be read of a record whatever its layout."""
 
     schema: int
-    status: str
 
 
 _RECORDS = msgspec.json.Decoder(Record)
@@ -72,6 +72,7 @@ def encode_record(record: Record) -> bytes:
         ValueError: if what was written could not be read back, as with a metric that is NaN.
     """
     try:
+        check_record(record)
         text = msgspec.json.encode(record, order="sorted", enc_hook=_plain)
         _RECORDS.decode(text)
     except (msgspec.MsgspecError, TypeError, ValueError) as error:
@@ -80,36 +81,31 @@ def encode_record(record: Record) -> bytes:
 
 
 def decode_record(content: bytes) -> Record:
-    """Return the record that ``content`` holds, with every field checked.
+    """Return the record that ``content`` holds, with every field checked, and all fields against each other.
 
     Raises:
         Damaged: if it is not JSON, of another schema (`Newer` for a later one), or contradicts itself.
     """
     try:
-        return _RECORDS.decode(content)
+        record = _RECORDS.decode(content)
     except msgspec.MsgspecError as error:
-        reason = str(error)
+        raise _unreadable(content, error) from error
+    try:
+        check_record(record)
+    except ValueError as error:
+        raise Damaged(f"{RECORD} cannot be believed: {error}") from error
+    return record
+
+
+def _unreadable(content: bytes, error: msgspec.MsgspecError) -> Damaged:
     try:
         schema = _HEADS.decode(content).schema
     except msgspec.MsgspecError:
         schema = SCHEMA
     if schema not in READABLE:
         kind = Newer if schema > SCHEMA else Damaged
-        raise kind(f"{RECORD} has layout version {schema}, but this program reads up to version {SCHEMA}")
-    raise Damaged(f"{RECORD} does not fit the schema: {reason}")
-
-
-def peek(content: bytes) -> tuple[int, str]:
-    """Return the schema's version and the status without checking the rest.
-
-    Raises:
-        Damaged: if even these cannot be read.
-    """
-    try:
-        head = _HEADS.decode(content)
-    except msgspec.MsgspecError as error:
-        raise Damaged(f"{RECORD} does not fit the schema: {error}") from error
-    return head.schema, head.status
+        return kind(f"{RECORD} has layout version {schema}, but this program reads up to version {SCHEMA}")
+    return Damaged(f"{RECORD} does not fit the schema: {error}")
 
 
 def encode_per_query(per_query: Mapping[tuple[str, str, str, str], ArrayLike]) -> bytes:
@@ -140,6 +136,29 @@ def decode_per_query(
         return {_series(key): np.asarray(values, np.float64) for key, values in arrays.items()}
     except (ValueError, TypeError) as error:
         raise Damaged(f"{PER_QUERY} cannot be read: {error}") from error
+
+
+def believed_per_query(
+    content: bytes, record: Record, wanted: Callable[[Series], bool] = lambda _: True
+) -> dict[Series, NDArray[np.float64]]:
+    """Return the arrays of a record, or those that are ``wanted``, after a check against its metrics.
+
+    Raises:
+        Damaged: as `decode_per_query`, or if they are not those of the record.
+    """
+    stored: list[Series] = []
+
+    def note(series: Series) -> bool:
+        """Take note of every name, and tell whether its array is to be read."""
+        stored.append(series)
+        return wanted(series)
+
+    found = decode_per_query(content, note)
+    try:
+        check_per_query(record, stored, found)
+    except ValueError as error:
+        raise Damaged(f"{PER_QUERY} cannot be believed: {error}") from error
+    return found
 
 
 def _key(series: tuple[str, str, str, str]) -> str:

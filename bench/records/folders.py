@@ -3,7 +3,8 @@
 A folder is built under a hidden name beside its place, flushed to the disk, and renamed. POSIX and network
 file systems rename a folder in one step, but never onto a full one; so an old record is first moved aside
 (`.old-...`) and removed when the new one stands. A process that dies between the two steps leaves the old
-record aside, and `tidy` puts it back. There is no lock, so nothing can be left locked.
+record aside, and `tidy` puts it back. Whether it died is told by a lock on a file beside the hidden folder,
+which the kernel takes back; where there are no locks, by age alone.
 """
 
 from __future__ import annotations
@@ -23,9 +24,13 @@ from pathlib import Path
 from typing import Final
 
 from bench.contract.errors import BenchError, lacks_room
+from bench.records.locks import held, looked_at
 
-_HIDDEN = re.compile(r"\.(?P<what>tmp|old)-(?P<digest>[0-9a-f]+)-(?P<host>.+)-(?P<pid>\d+)-[0-9a-f]+")
+_HIDDEN: Final = re.compile(r"\.(?P<what>tmp|old)-(?P<digest>[0-9a-f]+)-.+-\d+-[0-9a-f]+")
+_LOCK: Final = ".lock"
 _STALE_SECONDS: Final = 86_400.0
+"""Age of a hidden folder that counts as left where nobody can tell whether its writer lives."""
+
 _STACK: Final = 1 << 20
 """Bytes of a thread's stack: the usual ones would count much where a worker's memory is limited."""
 
@@ -74,13 +79,11 @@ def has_room(runs: Path, size: int) -> bool:
 
     Free blocks say nothing of a quota; so it is tried, and removed again.
     """
-    trial = runs / _hidden_name("tmp", "0")
     try:
-        _build(trial, {"room": os.urandom(size)})
+        with _hidden(runs, "tmp") as trial:
+            _build(trial, {"room": os.urandom(size)})
     except OSError:
         return False
-    finally:
-        shutil.rmtree(trial, ignore_errors=True)
     return True
 
 
@@ -92,9 +95,8 @@ def make_root(runs: Path) -> None:
     """
     try:
         runs.mkdir(parents=True, exist_ok=True)
-        probe = runs / _hidden_name("tmp", "0")
-        probe.mkdir()
-        probe.rmdir()
+        with _hidden(runs, "tmp") as probe:
+            probe.mkdir()
     except OSError as error:
         raise explain(error, runs) from error
 
@@ -108,14 +110,12 @@ def publish(place: Path, files: Mapping[str, bytes], rank: Rank) -> bool:
     Raises:
         StoreError: if the disk is full or refuses; what was there before is still there then.
     """
-    fresh = place.parent / _hidden_name("tmp", place.name)
     try:
-        _build(fresh, files)
-        return _install(fresh, place, rank)
+        with _hidden(place.parent, "tmp", place.name) as fresh:
+            _build(fresh, files)
+            return _install(fresh, place, rank)
     except OSError as error:
         raise explain(error, place.parent) from error
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
 
 
 @contextmanager
@@ -127,30 +127,64 @@ def marked(runs: Path) -> Iterator[str]:
     Yields:
         Its name.
     """
-    name = _hidden_name("tmp", "0")
-    try:
-        (runs / name).mkdir()
-    except OSError as error:
-        raise explain(error, runs) from error
-    try:
-        yield name
-    finally:
-        shutil.rmtree(runs / name, ignore_errors=True)
+    with ExitStack() as stack:
+        try:
+            mark = stack.enter_context(_hidden(runs, "tmp"))
+            mark.mkdir()
+        except OSError as error:
+            raise explain(error, runs) from error
+        yield mark.name
 
 
 def tidy(runs: Path) -> None:
     """Remove what dead writers left, and put back a record that one of them had moved aside."""
-    for leftover in [entry for entry in runs.iterdir() if entry.name.startswith((".tmp-", ".old-"))]:
-        match = _HIDDEN.fullmatch(leftover.name)
-        if match is None or not _abandoned(leftover, match["host"], int(match["pid"])):
+    for entry in [*runs.iterdir()]:
+        match = _HIDDEN.fullmatch(entry.name.removesuffix(_LOCK))
+        if match is None:
             continue
-        if match["what"] == "old":
-            try:
-                leftover.rename(runs / match["digest"])
-                continue
-            except OSError:  # its successor stands, or another process was quicker
-                pass
-        shutil.rmtree(leftover, ignore_errors=True)
+        folder = runs / match[0]
+        lock = _lock_of(folder)
+        with looked_at(lock) as writer:
+            if writer == "dead" or (writer == "unknown" and _is_old(folder if folder.exists() else lock)):
+                _clear(folder, runs / match["digest"] if match["what"] == "old" else None)
+                lock.unlink(missing_ok=True)
+
+
+def _clear(leftover: Path, place: Path | None) -> None:
+    """Remove a dead writer's folder, or put it back in its ``place`` if that is still free."""
+    if place is not None:
+        try:
+            leftover.rename(place)
+            return
+        except OSError:  # its successor stands, or another process was quicker
+            pass
+    shutil.rmtree(leftover, ignore_errors=True)
+
+
+def _is_old(path: Path) -> bool:
+    try:
+        return time.time() - path.stat().st_mtime > _STALE_SECONDS
+    except FileNotFoundError:
+        return False
+
+
+@contextmanager
+def _hidden(runs: Path, what: str, digest: str = "0") -> Iterator[Path]:
+    """Give a hidden name to a folder that nobody else removes while its maker lives; remove it at the end.
+
+    Raises:
+        OSError: if nothing can be written there.
+    """
+    folder = runs / f".{what}-{digest}-{here()}-{os.getpid()}-{secrets.token_hex(4)}"
+    with held(_lock_of(folder)):
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _lock_of(folder: Path) -> Path:
+    return folder.with_name(folder.name + _LOCK)
 
 
 def _build(folder: Path, files: Mapping[str, bytes]) -> None:
@@ -192,23 +226,21 @@ def _install(fresh: Path, place: Path, rank: Rank) -> bool:
         worth = rank(fresh)
         if rank(place) > worth:
             return False
-        aside = place.parent / _hidden_name("old", place.name)
-        try:
-            place.rename(aside)
-        except FileNotFoundError:  # another writer has just moved it aside
-            continue
-        try:
-            # Another writer may have finished a better one since the rank was read: then that one goes back.
-            if rank(aside) > worth:
-                _install(aside, place, rank)
-                return False
-            if _renamed(fresh, place):
-                break
-        except BaseException:
-            _renamed(aside, place)
-            raise
-        finally:
-            shutil.rmtree(aside, ignore_errors=True)
+        with _hidden(place.parent, "old", place.name) as aside:
+            try:
+                place.rename(aside)
+            except FileNotFoundError:  # another writer has just moved it aside
+                continue
+            try:
+                # Another writer may have finished a better one since the rank was read: then it goes back.
+                if rank(aside) > worth:
+                    _install(aside, place, rank)
+                    return False
+                if _renamed(fresh, place):
+                    break
+            except BaseException:
+                _renamed(aside, place)
+                raise
     _sync(place.parent)
     return True
 
@@ -240,36 +272,3 @@ def _sync(folder: Path) -> None:
 def here() -> str:
     """Return this machine's name as it stands in names of files."""
     return re.sub(r"[^A-Za-z0-9.]", "_", socket.gethostname()) or "_"
-
-
-def _hidden_name(what: str, digest: str) -> str:
-    return f".{what}-{digest}-{here()}-{os.getpid()}-{secrets.token_hex(4)}"
-
-
-def _abandoned(folder: Path, host: str, pid: int) -> bool:
-    try:
-        age = time.time() - folder.stat().st_mtime
-    except FileNotFoundError:
-        return False
-    return age > _STALE_SECONDS or (host == here() and not alive(pid))
-
-
-def alive(pid: int) -> bool:
-    """Return whether this machine has a process with this number that has not ended.
-
-    One that has ended keeps its number until its parent asks for its status, which some containers never do.
-    """
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:  # alive, of another user
-        return True
-    import psutil  # only here: a folder without leftovers need not wait for it
-
-    try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
-    except psutil.AccessDenied:
-        return True

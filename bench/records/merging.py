@@ -82,6 +82,10 @@ def _merge(theirs: Store, ours: Store, their_trials: TrialStore, our_trials: Tri
 def _merge_record(record: Record, theirs: Store, ours: Store) -> Merged:
     """Copy a sound record unless what is here is as good."""
     title = record.identity.title
+    try:
+        theirs.verify(record.digest)
+    except DataError as error:
+        return Merged("record", title, "damaged", str(error))
     mine = _read(ours, record.digest)
     if mine is not None and mine.status == "done" and record.status == "done":
         difference = _difference(record, theirs, mine, ours)
@@ -102,7 +106,7 @@ def _merge_record(record: Record, theirs: Store, ours: Store) -> Merged:
 
 def _read(store: Store, digest: str) -> Record | None:
     try:
-        return store.read(digest)
+        return store.verify(digest)
     except DataError:
         return None
 
@@ -128,7 +132,8 @@ def _difference(their: Record, theirs: Store, our: Record, ours: Store) -> str:
         if key[3] != "oracle":
             where = "here" if key in our_metrics else "there"
             return f"{key[2]} of {key[0]} -> {key[1]} ({key[3]}) is only {where}"
-    if _fixed(their.result) != _fixed(our.result):
+    fixed = [_fixed(msgspec.structs.replace(one, snapshot_error="")) for one in (their.result, our.result)]
+    if fixed[0] != fixed[1]:
         return "their metrics agree, but not what else the result says (selection, rows, notes)"
     our_series, their_series = ours.per_query(digest), theirs.per_query(digest)
     for series in our_series.keys() & their_series.keys():
@@ -175,6 +180,8 @@ def _merge_trial(path: Path, ours: TrialStore) -> Merged:
             return Merged("trial", title, "known" if mine.status == trial.status else "kept")
     there = place.exists()
     try:
+        with suppress(FileNotFoundError):  # a trial of before there were logs
+            write_whole(ours.log_path(path.stem), path.with_suffix(".txt").read_bytes())
         write_whole(place, content)
     except OSError as error:
         raise explain(error, ours.folder) from error

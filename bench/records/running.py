@@ -1,12 +1,14 @@
-"""What runs at the moment: a small file per `run`, ``<results>/running/<host>-<pid>.json``, for `status`.
+"""What runs at the moment: a small file per `run`, ``<results>/running/<host>-<pid>-<word>.json``.
 
-It is a courtesy: a run never fails because of it, and nothing is decided by it.
+`status` reads them. They are a courtesy: a run never fails because of them, and nothing is decided by them. A
+lock beside each shows that the run lives; where that cannot be told, a long silence shows that it does not.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -16,7 +18,8 @@ from typing import Final
 
 import msgspec
 
-from bench.records.folders import alive, here
+from bench.records.folders import here
+from bench.records.locks import held, looked_at
 
 _PAUSE: Final = 1.0
 """Seconds between two looks at whether there is something new to write."""
@@ -28,7 +31,7 @@ _SILENT: Final = 120.0
 """Seconds of silence after which a run counts as dead: it may be on a machine that is gone."""
 
 _FORGOTTEN: Final = 86_400.0
-"""Seconds after which the file of a run on another machine is removed."""
+"""Seconds after which the file of a silent run is removed of which nobody can tell whether it lives."""
 
 
 class Running(msgspec.Struct, frozen=True, kw_only=True):
@@ -107,7 +110,9 @@ class Heartbeat:
             pause: seconds between two looks; the file is written once per look at most.
         """
         self._folder = results / "running"
-        self._path = self._folder / f"{here()}-{os.getpid()}.json"
+        # A number of a process may be there twice, in two containers that share a host name.
+        self._path = self._folder / f"{here()}-{os.getpid()}-{secrets.token_hex(2)}.json"
+        self._lock = contextlib.ExitStack()
         self._state = state
         self._pause = pause
         self._over = threading.Event()
@@ -118,6 +123,7 @@ class Heartbeat:
         forget_dead_runs(self._folder.parent)
         with contextlib.suppress(OSError):
             self._folder.mkdir(exist_ok=True)
+            self._lock.enter_context(held(_lock_of(self._path)))
             self._write(self._state())
         self._thread.start()
         return self
@@ -130,6 +136,8 @@ class Heartbeat:
         self._thread.join()
         with contextlib.suppress(OSError):
             self._path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            self._lock.close()
             self._folder.rmdir()  # unless other runs have files there
 
     def _beat(self) -> None:
@@ -151,37 +159,48 @@ class Heartbeat:
 
 
 def running_now(results: Path) -> list[tuple[str, RunState]]:
-    """Return (name, state) of the runs that are at work in a results folder; the name is ``<host>-<pid>``."""
-    return [(path.stem, state) for path, state in _files(results / "running") if state is not None]
+    """Return (name, state) of the runs that are at work in a results folder; the name is the file's stem."""
+    return [(path.stem, state) for path, state, _ in _files(results / "running") if state is not None]
 
 
 def forget_dead_runs(results: Path) -> None:
     """Remove the files that dead runs have left."""
     folder = results / "running"
     with contextlib.suppress(OSError):
-        for path, state in _files(folder):
-            age = time.time() - path.stat().st_mtime
-            if state is None and (_is_ours(path.stem) or age > _FORGOTTEN):
-                path.unlink(missing_ok=True)
-                path.with_suffix(".tmp").unlink(missing_ok=True)
+        for path, state, dead in _files(folder):
+            if dead or (state is None and _silence(path) > _FORGOTTEN):
+                for left in (path, path.with_suffix(".tmp"), _lock_of(path)):
+                    left.unlink(missing_ok=True)
         folder.rmdir()  # unless runs are at work
 
 
-def _files(folder: Path) -> Iterator[tuple[Path, RunState | None]]:
-    """Iterate over the files of runs, with None for those that are dead or cannot be read."""
-    for path in sorted(folder.glob("*.json")):
-        try:
-            silence = time.time() - path.stat().st_mtime
-            state = msgspec.json.decode(path.read_bytes(), type=RunState)
-        except FileNotFoundError:  # it has just ended
-            continue
-        except (OSError, msgspec.DecodeError):
-            yield path, None
-            continue
-        pid = path.stem.rpartition("-")[2]
-        dead = _is_ours(path.stem) and not (pid.isdecimal() and alive(int(pid)))
-        yield path, None if dead or silence > _SILENT else state
+def _files(folder: Path) -> Iterator[tuple[Path, RunState | None, bool]]:
+    """Iterate over the files of runs and whether their runs are dead for certain.
+
+    The state is None for those that are dead or silent, or cannot be read.
+    """
+    for path in sorted({path.with_suffix(".json") for path in folder.glob("*.[jl]*")}):
+        with looked_at(_lock_of(path)) as holder:
+            state = _read(path)
+        yield path, None if holder == "dead" else state, holder == "dead"
 
 
-def _is_ours(name: str) -> bool:
-    return name.rpartition("-")[0] == here()
+def _read(path: Path) -> RunState | None:
+    """Return the state in a file; None if it is old or cannot be read."""
+    try:
+        state = msgspec.json.decode(path.read_bytes(), type=RunState)
+    except (OSError, msgspec.DecodeError):  # of these, one that has just ended
+        return None
+    return None if _silence(path) > _SILENT else state
+
+
+def _silence(path: Path) -> float:
+    """Return the seconds since a run has written its file; 0 where there is none."""
+    try:
+        return time.time() - path.stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def _lock_of(path: Path) -> Path:
+    return path.with_suffix(".lock")

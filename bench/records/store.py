@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Final, NamedTuple, TypeVar, cast
+from typing import Final, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from bench.contract.errors import DataError
 from bench.records import encoding, folders
 from bench.records.encoding import Damaged, Newer, Series, Value
-from bench.records.schema import READABLE, SCHEMA, STATUSES, Record, Status
+from bench.records.schema import Record, Status
 from bench.records.view import View
 from bench.records.view_bytes import decode_view, encode_view
 
@@ -43,14 +43,17 @@ class Problem(NamedTuple):
 class Store:
     """Writes, finds and reads records.
 
-    Every file of a record is checked against ``sha256sums.txt`` before it is believed: a truncated or edited
-    record counts as absent, is named in `problems`, and the next run makes it again. What asks for one file
-    of a record reads and checks that one alone.
+    Every file of a record is checked against ``sha256sums.txt`` before it is believed, and its numbers
+    against each other: a record that is truncated, edited or impossible counts as absent, is named in
+    `problems`, and the next run makes it again. What asks for one file of a record reads and checks that one
+    alone. Values per query are held against the metrics whenever they are read, and by `verify`.
 
     Attributes:
         root: the results folder; it need not exist for reading.
         runs: the folder of the records.
         problems: what the last `statuses` or `records` left out, and why.
+        undrawn: why nothing can be drawn of finished cells that the last `statuses` or `records` found, by
+            digest.
     """
 
     def __init__(self, root: Path | str) -> None:
@@ -58,6 +61,12 @@ class Store:
         self.root = Path(root)
         self.runs = self.root / "runs"
         self.problems: list[Problem] = []
+        self.undrawn: dict[str, str] = {}
+
+    @property
+    def claims(self) -> Path:
+        """The file of the claims on cells."""
+        return self.root / ".claims"
 
     def prepare(self) -> None:
         """Make the results folder ready for writing and clear what dead writers left in it.
@@ -114,7 +123,7 @@ class Store:
             DataError: if there is no such record there, or it is damaged.
             StoreError: if the folder cannot be written or the disk is full; nothing is lost then.
         """
-        files = other._one(digest, _verified)
+        _, files = other._one(digest, _verified)
         files[encoding.SUMS] = encoding.encode_sums(files)
         return folders.publish(self.runs / digest, files, _rank)
 
@@ -125,7 +134,8 @@ class Store:
     def status(self, digest: str) -> Status | None:
         """Return a record's status; None where there is none or it is damaged."""
         try:
-            return _status(_load(self.runs / digest))
+            folder = self.runs / digest
+            return _decode(folder, _load(folder)).status
         except (Damaged, FileNotFoundError):
             return None
 
@@ -148,11 +158,28 @@ class Store:
 
     def statuses(self) -> dict[str, Status]:
         """Return digest -> status of all sound records; `problems` names the others."""
-        return dict(self._sound(lambda folder, files: (folder.name, _status(files))))
+        return {record.digest: record.status for record in self.records()}
 
     def records(self) -> Iterator[Record]:
         """Iterate over all sound records in the order of their digests; `problems` names the others."""
-        return self._sound(_decode)
+        self.problems, self.undrawn = [], {}
+        try:
+            places = sorted(entry for entry in self.runs.iterdir() if entry.is_dir())
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        for folder in places:
+            if folder.name.startswith("."):
+                continue
+            try:
+                record = _decode(folder, _load(folder))
+            except FileNotFoundError:  # replaced just now, or removed
+                continue
+            except Damaged as error:
+                self.problems.append(Problem(folder, _sentence(folder, error), isinstance(error, Newer)))
+                continue
+            if record.result is not None and record.result.snapshot_error:
+                self.undrawn[folder.name] = record.result.snapshot_error
+            yield record
 
     def read(self, digest: str) -> Record:
         """Return one record.
@@ -161,6 +188,14 @@ class Store:
             DataError: if there is none or it is damaged.
         """
         return self._one(digest, _decode)
+
+    def verify(self, digest: str) -> Record:
+        """Return one record after a look into each of its files, and at its values per query.
+
+        Raises:
+            DataError: if there is none or it cannot be believed.
+        """
+        return self._one(digest, _verified)[0]
 
     def per_query(
         self, digest: str, wanted: Callable[[Series], bool] = lambda _: True
@@ -175,10 +210,10 @@ class Store:
             DataError: if there is no such record or it is damaged.
         """
 
-        def read(_: Path, files: dict[str, bytes]) -> dict[Series, NDArray[np.float64]]:
-            return encoding.decode_per_query(files[encoding.PER_QUERY], wanted)
+        def read(folder: Path, files: dict[str, bytes]) -> dict[Series, NDArray[np.float64]]:
+            return encoding.believed_per_query(files[encoding.PER_QUERY], _decode(folder, files), wanted)
 
-        return self._one(digest, read, encoding.PER_QUERY)
+        return self._one(digest, read, encoding.RECORD, encoding.PER_QUERY)
 
     def trace(self, digest: str) -> list[dict[str, Value]]:
         """Return the rows of the training's trace, empty cells left out.
@@ -212,34 +247,15 @@ class Store:
             digest, lambda _, files: files[encoding.LOG].decode("utf-8", "replace"), encoding.LOG
         )
 
-    def _sound(self, interpret: Callable[[Path, dict[str, bytes]], T]) -> Iterator[T]:
-        """Interpret every folder whose files agree with their checksums; note the others."""
-        self.problems = []
-        try:
-            places = sorted(entry for entry in self.runs.iterdir() if entry.is_dir())
-        except (FileNotFoundError, NotADirectoryError):
-            return
-        for folder in places:
-            if folder.name.startswith("."):
-                continue
-            try:
-                found = interpret(folder, _load(folder))
-            except FileNotFoundError:  # replaced just now, or removed
-                continue
-            except Damaged as error:
-                self.problems.append(Problem(folder, _sentence(folder, error), isinstance(error, Newer)))
-                continue
-            yield found
-
-    def _one(self, digest: str, interpret: Callable[[Path, dict[str, bytes]], T], name: str = "") -> T:
-        """Interpret the files of one record, or the one of this ``name``; they agree with their checksums.
+    def _one(self, digest: str, interpret: Callable[[Path, dict[str, bytes]], T], *names: str) -> T:
+        """Interpret the files of one record, or those of these ``names``; they agree with their checksums.
 
         Raises:
             DataError: if there is none or what is read is damaged.
         """
         folder = self.runs / digest
         try:
-            return interpret(folder, _load(folder, name))
+            return interpret(folder, _load(folder, *names))
         except FileNotFoundError as error:
             raise DataError(f"there is no record {digest} in {self.runs}") from error
         except Damaged as error:
@@ -256,7 +272,7 @@ def record_files(
     """Return the files of a record by name, their checksums among them; arguments as for `Store.write`.
 
     Raises:
-        ValueError: if the content cannot be stored faithfully.
+        ValueError: if the content cannot be stored faithfully, or its numbers cannot be.
     """
     files = {
         encoding.RECORD: encoding.encode_record(record),
@@ -264,30 +280,31 @@ def record_files(
         encoding.TRACE: encoding.encode_trace(trace),
         encoding.LOG: log.encode("utf-8", "backslashreplace"),
     }
+    encoding.believed_per_query(files[encoding.PER_QUERY], record)
     if view is not None:
         files[encoding.VIEW] = encode_view(view)
     return {**files, encoding.SUMS: encoding.encode_sums(files)}
 
 
-def _load(folder: Path, name: str = "") -> dict[str, bytes]:
-    """Return a record's files, or the one of this ``name`` if it has it; each equal to its checksum.
+def _load(folder: Path, *names: str) -> dict[str, bytes]:
+    """Return a record's files, or those of these ``names`` that it has; each equal to its checksum.
 
     Raises:
         FileNotFoundError: if there is no such folder.
         Damaged: if a file is missing or changed.
     """
     try:
-        return _read_checked(folder, name)
+        return _read_checked(folder, names)
     except Damaged:
         # It may have been replaced between two reads; a second look tells.
-        return _read_checked(folder, name)
+        return _read_checked(folder, names)
 
 
-def _read_checked(folder: Path, only: str) -> dict[str, bytes]:
+def _read_checked(folder: Path, only: Collection[str]) -> dict[str, bytes]:
     if _DIGEST.fullmatch(folder.name) is None and not folder.name.startswith("."):
         raise Damaged("its name is not the 20 hexadecimal digits of a cell")
     sums = encoding.decode_sums(_read_file(folder, encoding.SUMS))
-    files = {name: _read_file(folder, name) for name in sums if only in ("", name)}
+    files = {name: _read_file(folder, name) for name in sums if not only or name in only}
     for name, content in files.items():
         if hashlib.sha256(content).hexdigest() != sums[name]:
             raise Damaged(f"{name} was truncated or edited: it differs from its checksum")
@@ -312,32 +329,25 @@ def _decode(folder: Path, files: dict[str, bytes]) -> Record:
     return record
 
 
-def _verified(folder: Path, files: dict[str, bytes]) -> dict[str, bytes]:
-    """Return a record's files after a look into each of them."""
-    _decode(folder, files)
-    encoding.decode_per_query(files[encoding.PER_QUERY])
+def _verified(folder: Path, files: dict[str, bytes]) -> tuple[Record, dict[str, bytes]]:
+    """Return a record and its files after a look into each of them."""
+    record = _decode(folder, files)
+    encoding.believed_per_query(files[encoding.PER_QUERY], record)
     encoding.decode_trace(files[encoding.TRACE])
     if encoding.VIEW in files:
         decode_view(files[encoding.VIEW])
-    return files
-
-
-def _status(files: dict[str, bytes]) -> Status:
-    schema, status = encoding.peek(files[encoding.RECORD])
-    if schema not in READABLE or status not in STATUSES:
-        encoding.decode_record(files[encoding.RECORD])
-    return cast("Status", status)
+    return record, files
 
 
 def _rank(folder: Path) -> int:
     """Return how much a folder is worth keeping: finished, otherwise sound, or damaged."""
     try:
-        schema, status = encoding.peek(_load(folder)[encoding.RECORD])
+        record = encoding.decode_record(_load(folder)[encoding.RECORD])
+    except Newer:  # of a newer version of this program: not ours to throw away
+        return 3
     except (Damaged, FileNotFoundError):
         return 0
-    if schema > SCHEMA:  # of a newer version of this program: not ours to throw away
-        return 3
-    return 2 if status == "done" else 1
+    return 2 if record.status == "done" else 1
 
 
 def _sentence(folder: Path, error: Damaged) -> str:

@@ -5,6 +5,7 @@ Beside the tables stand a page per registered method and the references of what 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Final, Literal
@@ -162,6 +163,7 @@ def _overview(material: Material, tables: Sequence[tuple[str, str]]) -> str:
         if chosen:
             parts += [title, *chosen]
     parts += _without_result(records)
+    parts += _without_snapshot(records)
     parts += _departures(records)
     if problems:
         lines = "\n".join(f"- {text.escape_markdown(reason)}" for _, reason in problems)
@@ -177,6 +179,14 @@ def _without_result(records: Sequence[Record]) -> list[str]:
         if record.failure is not None
     ]
     return ["## Cells without a result", "\n".join(lines)] if lines else []
+
+
+def _without_snapshot(records: Sequence[Record]) -> list[str]:
+    """Return how many finished cells are in no figure of single cells, a line per reason."""
+    reasons = Counter(record.result.snapshot_error for record in records if record.result is not None)
+    del reasons[""]
+    lines = [f"- {number} cells: {text.escape_markdown(reason)}" for reason, number in reasons.most_common()]
+    return ["## Cells without a snapshot for figures", "\n".join(lines)] if lines else []
 
 
 def _departures(records: Sequence[Record]) -> list[str]:

@@ -35,6 +35,7 @@ class Shelf:
             Series(selection, protocol, *direction): np.asarray(numbers, dtype=np.float64)
             for direction, numbers in values.items()
         }
+        queries = {series.query: len(numbers) for series, numbers in arrays.items()}
         metrics = [
             Metric(
                 query=series.query,
@@ -43,11 +44,15 @@ class Shelf:
                 selection=selection,
                 value=float(numbers.mean()),
                 queries=len(numbers),
-                items=4,
+                items=queries.get(series.gallery, 4),
             )
             for series, numbers in arrays.items()
         ]
-        result = msgspec.structs.replace(record.result, metrics=metrics)
+        rows = {
+            name: msgspec.structs.replace(sizes, test=queries.get(name, 4))
+            for name, sizes in record.result.rows.items()
+        }
+        result = msgspec.structs.replace(record.result, metrics=metrics, rows=rows)
         record = msgspec.structs.replace(record, result=result)
         self.records.append(record)
         self.arrays[record.digest] = arrays

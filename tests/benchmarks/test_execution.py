@@ -118,7 +118,7 @@ def test_a_finished_grid_of_four_hundred_cells(benchmark: Any, small: Path, tmp_
         {"stage": "train", "epoch": epoch, "loss": 1.0 / (1 + epoch)} for epoch in range(20)
     ]
     for cell in cells_of(methods, small, seeds=range(100)):
-        record = making.record()
+        record = making.measured(making.record(), series, 231)
         source = msgspec.structs.replace(
             record.circumstances, source=registry.method(cell.identity.method).key
         )

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from bench import registry
-from bench.records import Identity, Metric, Record, Series, Store
+from bench.records import Identity, Record, Series, Store
 from bench.records.encoding import Value
 from tests.records import making
 
@@ -61,18 +61,8 @@ def record(
         for one, other in combinations(identity.modalities, 2)
         for query, gallery in ((one, other), (other, one))
     }
-    metrics = [
-        Metric(
-            **dict(zip(Series._fields, series, strict=True)),
-            value=float(values.mean()),
-            queries=QUERIES,
-            items=QUERIES,
-        )
-        for series, values in per_query.items()
-    ]
-    result = msgspec.structs.replace(making.result(), metrics=metrics)
-    made = msgspec.structs.replace(making.record(), identity=identity, result=result)
-    return made, per_query
+    made = msgspec.structs.replace(making.record(), identity=identity)
+    return making.measured(made, per_query, QUERIES), per_query
 
 
 def trace(random: np.random.Generator) -> list[dict[str, Value]]:

@@ -147,16 +147,12 @@ def test_drift_from_the_record_is_reported_with_what_was_different(grid: Grid, t
     assert record.result is not None
     moved = [msgspec.structs.replace(one, value=0.25) for one in record.result.metrics]
     versions = {**record.circumstances.versions, "numpy": "0.1"}
-    Store(tmp_path).write(
-        msgspec.structs.replace(
-            record,
-            result=msgspec.structs.replace(record.result, metrics=moved),
-            circumstances=msgspec.structs.replace(record.circumstances, versions=versions),
-        ),
-        {},
-        [],
-        "",
+    changed = msgspec.structs.replace(
+        record,
+        result=msgspec.structs.replace(record.result, metrics=moved),
+        circumstances=msgspec.structs.replace(record.circumstances, versions=versions),
     )
+    Store(tmp_path).write(changed, making.values_of(changed), [], "")
     said = say("explain", "plain", "small", "--results", tmp_path, "--plugin", FAULTS)
     assert said.status == 0
     values = [one.value for one in record.result.metrics if one.protocol == "map@all"]

@@ -31,7 +31,7 @@ def write(store: Store, seed: int = 0, status: Status = "done", value: float = 0
     record = making.record(seed, status)
     if record.result is not None:
         record = msgspec.structs.replace(record, result=making.result(value))
-    store.write(record, making.per_query() if status == "done" else {}, making.TRACE, f"log of {seed}")
+    store.write(record, making.per_query(value) if status == "done" else {}, making.TRACE, f"log of {seed}")
     return record
 
 
@@ -106,7 +106,7 @@ def test_finished_records_that_differ_are_named_and_ours_stays(other: Store, our
     assert said.status == 1
     assert said.err == (
         "differs, ours is kept: drcl on emoji (image+text), seed 0: "
-        "map@all of image -> text (best) is 0.5 here and 0.25 there\n"
+        "map@50/hits of image -> text (best) is 0.5 here and 0.25 there\n"
     )
     assert content(ours) == before
 
@@ -116,7 +116,7 @@ def test_times_and_hosts_are_no_difference_but_average_precisions_are(other: Sto
     elsewhere = msgspec.structs.replace(record, circumstances=making.circumstances(host={"name": "there"}))
     other.write(elsewhere, making.per_query(), making.TRACE, "another log")
     assert merge(other, ours).status == 0
-    other.write(elsewhere, making.per_query(seed=1), making.TRACE, "another log")
+    other.write(elsewhere, making.per_query(spread=0.125), making.TRACE, "another log")
     said = merge(other, ours)
     assert said.status == 1
     assert "their metrics agree, but not the average precisions of best / map@" in said.err

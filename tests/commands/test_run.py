@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -148,6 +149,40 @@ def test_a_failure_gives_status_1_names_the_reason_and_the_way_to_try_again(
     assert (again.status, "1 run now" in again.out) == (1, True)
 
 
+def test_a_cell_of_which_nothing_can_be_drawn_is_done_but_counted_and_named_everywhere(
+    tmp_path: Path, small: Path
+) -> None:
+    def fail(*_: object) -> None:
+        raise ValueError("no <b>space</b>")
+
+    words = ("--datasets", small, "--seeds", 2)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("bench.experiment.cell.view_of", fail)
+        said = run(tmp_path / "r", *words)
+    reason = "ValueError: no <b>space</b>"
+    line = (
+        f"  2 done without a snapshot for figures: plain on small (image+text), seed 0 and 1 more: {reason}"
+    )
+    assert (said.status, line in said.out.splitlines()) == (0, True)
+    again = run(tmp_path / "r", *words)  # also of a grid that was finished before
+    assert (again.status, line in again.out.splitlines()) == (0, True)
+
+    status = say("status", "--results", tmp_path / "r")
+    assert status.status == 0
+    assert status.out.count("done without a snapshot for figures: plain on small (image+text), seed ") == 2
+    assert status.out.count(reason) == 2
+    listed = json.loads(say("status", "--results", tmp_path / "r", "--format", "json").out)["undrawn"]
+    assert [one["reason"] for one in listed] == [reason] * 2
+
+    reports = ("--results", tmp_path / "r", "--reports", tmp_path / "reports", "--only", "tables")
+    assert say("report", *reports).status == 0
+    page = (tmp_path / "reports" / "tables.md").read_text(encoding="utf-8")
+    assert "## Cells without a snapshot for figures\n\n- 2 cells: ValueError: no " in page
+    assert "<b>" not in page.partition("## Cells without a snapshot")[2]
+    run(tmp_path / "fine", *words)
+    assert "snapshot" not in say("status", "--results", tmp_path / "fine").out
+
+
 def test_a_record_without_room_is_named_with_what_to_do_and_the_status_is_1(
     tmp_path: Path, small: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -196,6 +231,21 @@ def test_a_damaged_bundle_costs_itself_only(tmp_path: Path, small: Path) -> None
     assert "1 cells: 1 done; 1 run now" in said.out
     alone = run(tmp_path / "r", "--datasets", bad)
     assert (alone.status, "0 cells: none" in alone.out) == (2, True)
+
+
+def test_a_wrongly_remembered_bundle_costs_one_run_and_the_next_one_reads_it_again(
+    tmp_path: Path, small: Path
+) -> None:
+    words = ("--datasets", small, "--jobs", 1)
+    assert run(tmp_path / "r", *words).status == 0
+    cache = tmp_path / "r" / "fingerprints.json"
+    cache.write_text(json.dumps(dict.fromkeys(json.loads(cache.read_text()), "0" * 64)))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("bench.data.fingerprint._DIGESTS", {})
+        said = run(tmp_path / "r", *words)
+    assert (said.status, "changed after this cell was planned" in said.out) == (1, True)
+    again = run(tmp_path / "r", *words)
+    assert (again.status, "1 cells: 1 done; 0 run now" in again.out) == (0, True)
 
 
 def test_features_that_turn_out_bad_are_named_before_anything_is_fitted(tmp_path: Path, small: Path) -> None:
@@ -263,9 +313,7 @@ def test_a_record_of_a_later_version_is_neither_read_nor_replaced(tmp_path: Path
     said = run(tmp_path / "r", "--datasets", small)
     assert said.status == 1
     assert "warning: cell left out: " in said.err
-    assert (
-        "layout version 99, but this program reads up to version 2; use the version that made it" in said.err
-    )
+    assert "layout version 99, but this program reads up to version" in said.err
     assert "1 cells: 1 missing; 0 run now" in said.out
     assert record.read_bytes() == before
 

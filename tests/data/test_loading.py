@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -36,7 +37,7 @@ from bench.data import (
     load_from,
     open_arrays,
 )
-from bench.data.fingerprint import file_digests
+from bench.data.fingerprint import file_digests, forget_digests
 from bench.data.look_alike import rule_digest
 
 
@@ -201,6 +202,42 @@ def test_digests_are_remembered_until_a_file_changes(tmp_path: Path, monkeypatch
     for damage in ("{", "[1]"):
         cache.write_text(damage)
         assert file_digests({"x": path}, cache) == file_digests({"x": path})
+
+
+@pytest.mark.parametrize("size", [3, 100_000])
+@pytest.mark.parametrize("place", [0, 1, -1])
+def test_a_file_of_equal_size_and_time_is_not_taken_for_the_one_before(
+    tmp_path: Path, size: int, place: int
+) -> None:
+    cache, path = tmp_path / "cache.json", tmp_path / "mine.npz"
+    path.write_bytes(bytes(size))
+    first, times = file_digests({"x": path}, cache), path.stat()
+    content = bytearray(size)
+    content[place] = 1
+    path.write_bytes(content)
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert path.stat().st_mtime_ns == times.st_mtime_ns
+    assert file_digests({"x": path}, cache) != first
+    other = tmp_path / "other.npz"
+    other.write_bytes(bytes(size))
+    os.utime(other, ns=(times.st_atime_ns, times.st_mtime_ns))
+    other.replace(path)
+    assert file_digests({"x": path}, cache) == first
+
+
+def test_a_digest_that_is_forgotten_is_made_again_and_others_are_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache, first, second = tmp_path / "cache.json", tmp_path / "x", tmp_path / "xy"
+    for path in (first, second):
+        path.write_text(path.name)
+    files = {"x": first, "xy": second}
+    right = file_digests(files, cache)
+    cache.write_text(json.dumps(dict.fromkeys(json.loads(cache.read_text()), "wrong")))
+    assert file_digests(files, cache) == {"x": "wrong", "xy": "wrong"}
+    forget_digests([first], cache)
+    monkeypatch.setattr("bench.data.fingerprint._DIGESTS", {})
+    assert file_digests(files, cache) == {"x": right["x"], "xy": "wrong"}
 
 
 def test_an_embedded_file_that_is_gone_is_told(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import json
 import os
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -41,6 +41,7 @@ class DrillSettings:
 
 class _Drill(Method):
     Settings: ClassVar[type] = DrillSettings
+    search: ClassVar[Mapping[str, Sequence[int]]] = {"megabytes": (1, 2, 3, 4, 5)}
     settings: DrillSettings
 
     def fit(self, train: Split, validation: Split, context: Context) -> None:

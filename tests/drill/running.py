@@ -37,12 +37,12 @@ class Drill:
         self.full = ""
         self._log = folder / "log"
 
-    def start(self, *words: object) -> subprocess.Popen[str]:
-        """Start `run` in a process group of its own, as a terminal does."""
+    def start(self, *words: object, command: str = "run") -> subprocess.Popen[str]:
+        """Start a command in a process group of its own, as a terminal does."""
         variables = {"DRILL_LOG": str(self._log), "DRILL_GATE": str(self.gate), "DRILL_FULL": self.full}
         variables["PYTHONPATH"] = str(ROOT)
         return subprocess.Popen(
-            [sys.executable, "-m", "bench", "run", "--plugin", str(BREAKING), *map(str, words)],
+            [sys.executable, "-m", "bench", command, "--plugin", str(BREAKING), *map(str, words)],
             cwd=ROOT,
             env={**os.environ, **variables},
             stdout=subprocess.PIPE,

@@ -179,7 +179,7 @@ def every_end(small: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[li
         cells = cells_of(["plain"], small, seeds=range(len(STATUSES)))
     for cell, status in zip(cells, STATUSES, strict=True):
         record = msgspec.structs.replace(making.record(status=status), identity=cell.identity)
-        store.write(record, {}, [], "")
+        store.write(record, making.values_of(record), [], "")
     return cells, store
 
 

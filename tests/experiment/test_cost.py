@@ -16,7 +16,7 @@ from bench.experiment.cost import (
     expect,
 )
 from bench.experiment.grid import Cell
-from bench.records import Rows, Store
+from bench.records import Store
 from tests.records import making
 
 
@@ -33,9 +33,10 @@ def write(
     circumstances = msgspec.structs.replace(record.circumstances, seconds=seconds, peak_device_memory=peak)
     result = record.result
     if result is not None:
-        sizes = Rows(train=rows, validation=1, test=1, dimension=1)
-        result = msgspec.structs.replace(result, rows=dict.fromkeys(record.identity.modalities, sizes))
-    store.write(msgspec.structs.replace(record, circumstances=circumstances, result=result), {}, [], "")
+        sizes = {name: msgspec.structs.replace(one, train=rows) for name, one in result.rows.items()}
+        result = msgspec.structs.replace(result, rows=sizes)
+    record = msgspec.structs.replace(record, circumstances=circumstances, result=result)
+    store.write(record, making.values_of(record), [], "")
 
 
 def expected(store: Store, **changes: Any) -> Expectation:

@@ -22,11 +22,12 @@ from bench.execution.inline import HERE
 from bench.execution.tasks import OnEvent
 from bench.execution.trials import run_trials
 from bench.experiment.grid import Cell
-from bench.experiment.tuning import draw_changes, run_trial, trial_cells
+from bench.experiment.tuning import Tried, draw_changes, run_trial, trial_cells
 from bench.experiment.workplace import Workplace
 from bench.records import StoreError
 from bench.records.trials import Trial, TrialStore
-from tests.grid import cells_of, write_bundle
+from tests.drill.running import BREAKING, Drill
+from tests.grid import cells_of, only_plugins, write_bundle
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +59,7 @@ def test_every_search_space_names_settings_of_its_method_with_values_that_fit() 
 
 def test_a_trial_is_judged_on_validation_with_the_test_split_sealed(bundle: Path) -> None:
     (cell,) = trial_cells(cells_of(["gmlda"], bundle), {"alpha": 1.0})
-    trial = run_trial(cell, {"alpha": 1.0}, Workplace())
+    trial = run_trial(cell, {"alpha": 1.0}, Workplace()).trial
     assert trial.status == "done"
     assert trial.validation_map is not None
     assert 0.5 < trial.validation_map <= 1
@@ -67,9 +68,9 @@ def test_a_trial_is_judged_on_validation_with_the_test_split_sealed(bundle: Path
 
 def test_a_failed_trial_says_why_and_cannot_win(bundle: Path) -> None:
     (cell,) = cells_of(["gmlda"], bundle)
-    good = run_trial(cell, {}, Workplace())
+    good = run_trial(cell, {}, Workplace()).trial
     (wrong,) = trial_cells([cell], {"alpha": -1.0})
-    failed = run_trial(wrong, {"alpha": -1.0}, Workplace())
+    failed = run_trial(wrong, {"alpha": -1.0}, Workplace()).trial
     assert failed.status == "failed"
     assert "alpha" in failed.reason
     (tuning,) = tunings_of([failed, good])
@@ -135,13 +136,15 @@ def test_a_trial_that_lost_its_worker_says_how(
 ) -> None:
     def lose(
         tasks: Sequence[Task], work: Callable[[Any], Any], on_event: OnEvent
-    ) -> Generator[Outcome[Trial], None, None]:
-        yield from (Outcome(task, HERE, None, loss, 1.0) for task in tasks)
+    ) -> Generator[Outcome[Tried], None, None]:
+        yield from (Outcome(task, HERE, None, loss, 1.0, "its last words") for task in tasks)
 
     wanted: list[tuple[Cell, dict[str, Any]]] = [(cell, {}) for cell in cells_of(["sm"], bundle)]
     (trial,) = run_trials(wanted, tmp_path, Workplace(seconds=5.0), execute=lose, on_event=print)
     assert (trial.status, trial.reason, trial.validation_map) == (status, reason, None)
     assert [*TrialStore(tmp_path).read()] == [trial]
+    log = TrialStore(tmp_path).log_path(trial.identity.digest).read_text()
+    assert log.startswith(f"its last words\n{status}: {reason}\n")
 
 
 def test_a_full_disk_under_the_trials_is_one_sentence(
@@ -157,11 +160,63 @@ def test_a_full_disk_under_the_trials_is_one_sentence(
     assert list((tmp_path / "trials").iterdir()) == []
 
 
+def test_what_a_trial_prints_and_why_it_failed_goes_to_its_log(
+    bundle: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with only_plugins(BREAKING):
+        cells = cells_of(["steady", "raises"], bundle)
+        wanted: list[tuple[Cell, dict[str, Any]]] = [(cell, {}) for cell in cells]
+        place = Workplace(plugins=(str(BREAKING),))
+        done, failed = run_trials(wanted, tmp_path, place, execute=inline_executor, on_event=lambda _: None)
+    assert capfd.readouterr().out == ""
+    store = TrialStore(tmp_path)
+    assert store.log_path(done.identity.digest).read_text() == "steady begins with seed 0\n"
+    assert (failed.status, failed.reason) == ("failed", "ValueError: the matrix is singular")
+    log = store.log_path(failed.identity.digest).read_text()
+    assert log.startswith("raises begins with seed 0\nfailed: ValueError: the matrix is singular\nTraceback")
+
+
+@pytest.mark.parametrize("change", [{"validation_map": 1.5}, {"validation_map": None}, {"seconds": -1.0}])
+def test_a_trial_that_cannot_be_is_none(bundle: Path, tmp_path: Path, change: dict[str, Any]) -> None:
+    (cell,) = cells_of(["sm"], bundle)
+    trial = run_trial(cell, {}, Workplace()).trial
+    store = TrialStore(tmp_path)
+    store.write(trial)
+    path = store.folder / f"{trial.identity.digest}.json"
+    assert [*store.read()] == [trial]
+    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+    assert [*store.read()] == []
+    store.write(trial)
+    path.rename(store.folder / f"{'0' * 20}.json")
+    assert [*store.read()] == []
+
+
+def test_two_runs_at_once_share_the_trials_and_make_each_once(tmp_path: Path) -> None:
+    drill = Drill(tmp_path)
+    write_bundle(tmp_path / "small.npz")
+    words = [
+        *("--methods", "steady,waits", "--datasets", tmp_path / "small.npz", "--trials", 4),
+        *("--results", tmp_path / "r", "--jobs", 1),
+    ]
+    both = [drill.start(*words, command="tune") for _ in range(2)]
+    drill.wait_for(6)  # all of `steady`, and of `waits` one in each
+    drill.gate.touch()
+    ended = [process.communicate(timeout=60) for process in both]
+    assert [err for _, err in ended] == ["", ""]
+    assert [process.returncode for process in both] == [0, 0]
+    assert drill.starts().total() == 8
+    assert len([*TrialStore(tmp_path / "r").read()]) == 8
+    assert sum(out.count("by another run") for out, _ in ended) >= 1
+    verdicts = [[line for line in out.splitlines() if "best of 4 trials" in line] for out, _ in ended]
+    assert len(verdicts[0]) == 2
+    assert verdicts[0] == verdicts[1]
+
+
 def test_settings_that_were_not_tried_on_every_seed_do_not_compete(bundle: Path) -> None:
     cells = cells_of(["gmlda"], bundle, seeds=(0, 1))
-    everywhere = [run_trial(cell, {}, Workplace()) for cell in cells]
+    everywhere = [run_trial(cell, {}, Workplace()).trial for cell in cells]
     (lucky,) = trial_cells(cells[:1], {"alpha": 1.0})
-    once = structs.replace(run_trial(lucky, {"alpha": 1.0}, Workplace()), validation_map=1.0)
+    once = structs.replace(run_trial(lucky, {"alpha": 1.0}, Workplace()).trial, validation_map=1.0)
     (tuning,) = tunings_of([once, *everywhere])
     assert tuning.seeds == (0, 1)
     assert [attempt.changes for attempt in tuning.attempts] == [{}]

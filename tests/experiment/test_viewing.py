@@ -202,6 +202,8 @@ def test_what_cannot_be_drawn_costs_no_number(small: Path, monkeypatch: pytest.M
     assert finished.record.status == "done"
     assert finished.view is None
     assert "nothing can be drawn of this cell" in finished.log
+    assert finished.record.result is not None
+    assert finished.record.result.snapshot_error.startswith("PluginError: the items of 'text'")
     assert "neither texts nor an array of pictures" in finished.log
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from itertools import permutations
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -20,6 +23,9 @@ from bench.records import (
     Status,
 )
 from bench.records.encoding import Value
+
+PROTOCOLS = ("map@all", "map@50/hits")
+TEST_ROWS = {"image": 3, "text": 4}
 
 
 def identity(seed: int = 0, **changes: Any) -> Identity:
@@ -55,41 +61,96 @@ def circumstances(**changes: Any) -> Circumstances:
     return Circumstances(**(fields | changes))
 
 
-def result(value: float = 0.5, notes: dict[str, Any] | None = None) -> Result:
-    metric = Metric(
-        query="image", gallery="text", protocol="map@all", selection="best", value=value, queries=3, items=4
-    )
+def result(
+    value: float = 0.5, notes: dict[str, Any] | None = None, modalities: Sequence[str] = ("image", "text")
+) -> Result:
+    metrics = [
+        Metric(
+            query=query,
+            gallery=gallery,
+            protocol=protocol,
+            selection=selection,
+            value=value,
+            queries=TEST_ROWS.get(query, 3),
+            items=TEST_ROWS.get(gallery, 3),
+        )
+        for selection, protocol, query, gallery in _series(modalities)
+    ]
     return Result(
         selection="best",
         selected=[Selected(rule="best", criterion="validation mAP@all", epoch=7, value=0.61)],
         audit="the test split was opened after the selection was written down",
         pairing="natural",
         split="standard",
-        rows={"image": Rows(train=10, validation=2, test=3, dimension=5)},
-        metrics=[metric],
+        rows={
+            name: Rows(train=10, validation=2, test=TEST_ROWS.get(name, 3), dimension=5)
+            for name in modalities
+        },
+        metrics=metrics,
         notes={} if notes is None else notes,
     )
 
 
 def record(seed: int = 0, status: Status = "done", reason: str = "why", **changes: Any) -> Record:
     """Return a record of a cell; `changes` are fields of its identity."""
-    done = status == "done"
+    cell, done = identity(seed, **changes), status == "done"
     return Record(
-        identity=identity(seed, **changes),
+        identity=cell,
         status=status,
-        result=result() if done else None,
+        result=result(modalities=cell.modalities) if done else None,
         failure=None if done else Failure(reason=reason, kind="exit"),
         circumstances=circumstances(),
     )
 
 
-def per_query(seed: int = 0) -> dict[tuple[str, str, str, str], NDArray[np.float64]]:
-    random = np.random.default_rng(seed)
+def per_query(
+    value: float = 0.5, spread: float = 0.25, modalities: Sequence[str] = ("image", "text")
+) -> dict[tuple[str, str, str, str], NDArray[np.float64]]:
+    """Return values per query whose means are those of `result`; ``spread`` is how far they are from it."""
     return {
-        Series("best", "map@50/hits", "image", "text"): random.random(3),
-        Series("best", "map@all", "text", "image"): random.random(4),
-        Series("best", "map@all", "image", "text"): random.random(3),
+        series: np.linspace(value - spread, value + spread, TEST_ROWS.get(series.query, 3))
+        for series in _series(modalities)
     }
+
+
+def values_of(record: Record) -> dict[tuple[str, str, str, str], NDArray[np.float64]]:
+    """Return values per query for any record: every query has the value of its metric."""
+    return {
+        Series(one.selection, one.protocol, one.query, one.gallery): np.full(one.queries, one.value)
+        for one in (record.result.metrics if record.result is not None else ())
+    }
+
+
+def measured(
+    record: Record, arrays: Mapping[tuple[str, str, str, str], NDArray[np.float64]], rows: int
+) -> Record:
+    """Return the record of a finished cell with ``rows`` test rows, whose values per query are ``arrays``."""
+    assert record.result is not None
+    metrics = [
+        Metric(
+            query=query,
+            gallery=gallery,
+            protocol=protocol,
+            selection=selection,
+            value=float(values.mean()),
+            queries=rows,
+            items=rows,
+        )
+        for (selection, protocol, query, gallery), values in arrays.items()
+    ]
+    chosen = record.result.selected[0]
+    result = msgspec.structs.replace(
+        record.result,
+        metrics=metrics,
+        selected=[msgspec.structs.replace(chosen, rule=rule) for rule in sorted({key[0] for key in arrays})],
+        rows=dict.fromkeys(record.identity.modalities, Rows(train=10, validation=2, test=rows, dimension=5)),
+    )
+    return msgspec.structs.replace(record, result=result)
+
+
+def _series(modalities: Sequence[str]) -> list[Series]:
+    pairs = [*permutations(modalities, 2)]
+    return [Series("best", protocol, *pair) for protocol in PROTOCOLS for pair in pairs]
 
 
 TRACE: list[dict[str, Value]] = [

@@ -68,7 +68,7 @@ def other(store: Store) -> Iterator[Other]:
 
 
 def write(store: Store, record: Record) -> None:
-    store.write(record, {}, [], "")
+    store.write(record, making.per_query(), [], "")
 
 
 def test_one_process_at_a_time_has_a_cell_and_gives_it_back(store: Store, other: Other) -> None:

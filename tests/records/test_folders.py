@@ -5,8 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import random
-import re
-import socket
 import stat
 import subprocess
 import sys
@@ -17,11 +15,12 @@ from typing import NoReturn
 import pytest
 
 from bench.records import Store, StoreError
-from bench.records.folders import DiskFull, alive, has_room, publish, seems_free
+from bench.records.folders import DiskFull, has_room, here, marked, publish, seems_free
+from bench.records.locks import held, kernel
 from tests.records import making
 
 ROOT = Path(__file__).resolve().parents[2]
-DEAD = 2**22 + 1  # above the largest process number of Linux
+NOBODY = 2**22 + 1  # above the largest process number of Linux
 DIGEST = making.record().digest
 
 
@@ -37,9 +36,20 @@ def write(store: Store, status: str = "done") -> bool:
     return store.write(record, making.per_query(), making.TRACE, status)
 
 
-def hidden(store: Store, what: str, host: str | None = None, pid: int = DEAD) -> Path:
-    host = re.sub("[^A-Za-z0-9.]", "_", socket.gethostname()) if host is None else host
-    return store.runs / f".{what}-{DIGEST}-{host}-{pid}-0123abcd"
+def hidden(store: Store, what: str) -> Path:
+    """Return the name of a hidden folder whose process number stands for no process that can be seen here."""
+    return store.runs / f".{what}-{DIGEST}-{here()}-{NOBODY}-0123abcd"
+
+
+def lock_of(folder: Path) -> Path:
+    return folder.with_name(folder.name + ".lock")
+
+
+def left_by_a_dead_writer(store: Store, what: str, machine: bytes | None = None) -> Path:
+    """Make the lock of a writer that has died, here or on another machine; the folder is up to the caller."""
+    folder = hidden(store, what)
+    lock_of(folder).write_bytes(kernel() if machine is None else machine)
+    return folder
 
 
 def age(folder: Path, days: float) -> None:
@@ -48,29 +58,85 @@ def age(folder: Path, days: float) -> None:
 
 
 def test_what_a_dead_writer_left_half_written_is_removed(store: Store) -> None:
-    hidden(store, "tmp").mkdir()
-    (hidden(store, "tmp") / "record.json").write_text("{")
+    folder = left_by_a_dead_writer(store, "tmp")
+    folder.mkdir()
+    (folder / "record.json").write_text("{")
     assert store.statuses() == {}
     assert store.problems == []
     store.prepare()
     assert list(store.runs.iterdir()) == []
 
 
-def test_the_folder_of_a_living_writer_is_left_alone(store: Store) -> None:
-    for folder in (hidden(store, "tmp", pid=os.getpid()), hidden(store, "tmp", pid=1)):
-        folder.mkdir()
+@pytest.mark.parametrize("days", [0, 9])
+@pytest.mark.parametrize("what", ["tmp", "old"])
+def test_the_folder_of_a_living_writer_is_left_alone_whatever_its_number_and_age(
+    store: Store, what: str, days: float
+) -> None:
+    folder = hidden(store, what)
+    folder.mkdir()
+    with held(lock_of(folder)) as locked:
+        assert locked
+        age(folder, days)
         store.prepare()
         assert folder.exists()
+    age(folder, 1.5)
+    store.prepare()
+    assert not folder.exists()
 
 
-def test_the_folder_of_a_writer_elsewhere_goes_only_when_it_is_old(store: Store) -> None:
-    folder = hidden(store, "tmp", host="another-host.example.org")
+def test_a_writer_whose_number_is_nobodys_here_can_finish_while_others_tidy(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a container with the host's name and processes of its own."""
+    monkeypatch.setattr("os.getpid", lambda: NOBODY)
+    flush = os.fsync
+    tidied: list[int] = []
+
+    def tidy_meanwhile(handle: int) -> None:
+        Store(store.root).prepare()
+        tidied.append(handle)
+        flush(handle)
+
+    monkeypatch.setattr("os.fsync", tidy_meanwhile)
+    with marked(store.runs) as mark:
+        assert write(store)
+        assert (store.runs / mark).is_dir()
+    assert tidied
+    assert store.status(DIGEST) == "done"
+
+
+@pytest.mark.parametrize("machine", [b"another machine", None], ids=["a lock of another machine", "no lock"])
+def test_where_nobody_can_tell_a_folder_goes_only_when_it_is_old(store: Store, machine: bytes | None) -> None:
+    folder = hidden(store, "tmp") if machine is None else left_by_a_dead_writer(store, "tmp", machine)
     folder.mkdir()
     store.prepare()
     assert folder.exists()
     age(folder, 1.5)
     store.prepare()
-    assert not folder.exists()
+    assert list(store.runs.iterdir()) == []
+
+
+def test_a_file_system_without_locks_takes_records_all_the_same(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> NoReturn:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    write(store, "failed")
+    flush, seen = os.fsync, []
+
+    def tidy_meanwhile(handle: int) -> None:
+        store.prepare()
+        seen.append([*store.runs.glob(f".*-{DIGEST}-*.lock")])
+        flush(handle)
+
+    monkeypatch.setattr("os.fsync", tidy_meanwhile)
+    assert write(store)
+    assert seen
+    assert not any(seen)  # what cannot be locked leaves no file that would look like a dead one's lock
+    assert store.status(DIGEST) == "done"
+    assert [path.name for path in store.runs.iterdir()] == [DIGEST]
 
 
 def test_hidden_folders_of_other_programs_are_left_alone(store: Store) -> None:
@@ -83,7 +149,7 @@ def test_hidden_folders_of_other_programs_are_left_alone(store: Store) -> None:
 
 def test_a_record_that_a_dead_writer_had_moved_aside_is_put_back(store: Store) -> None:
     write(store)
-    (store.runs / DIGEST).rename(hidden(store, "old"))
+    (store.runs / DIGEST).rename(left_by_a_dead_writer(store, "old"))
     assert not store.has(DIGEST)
     store.prepare()
     assert store.status(DIGEST) == "done"
@@ -92,7 +158,7 @@ def test_a_record_that_a_dead_writer_had_moved_aside_is_put_back(store: Store) -
 
 def test_a_record_that_has_a_successor_is_not_put_back(store: Store) -> None:
     write(store, "failed")
-    (store.runs / DIGEST).rename(hidden(store, "old"))
+    (store.runs / DIGEST).rename(left_by_a_dead_writer(store, "old"))
     write(store)
     store.prepare()
     assert store.status(DIGEST) == "done"
@@ -301,11 +367,10 @@ def test_a_writer_killed_at_any_moment_leaves_a_whole_record(store: Store) -> No
         assert [path.name for path in store.runs.iterdir()] == [DIGEST]
 
 
-def test_a_process_that_has_ended_is_dead_also_while_nobody_has_asked_how() -> None:
-    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    assert alive(process.pid)
-    process.kill()
-    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # it has ended, and keeps its number
-    assert not alive(process.pid)
-    process.communicate()
-    assert not alive(process.pid)
+def test_writers_finish_while_others_tidy_all_the_time(store: Store) -> None:
+    process = writer(store.root, "done", 60)
+    while process.poll() is None:
+        store.prepare()
+    assert (process.communicate()[0], process.returncode) == ("", 0)
+    assert store.statuses() == {DIGEST: "done"}
+    assert len(list(store.runs.iterdir())) == 1

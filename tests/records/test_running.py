@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -13,6 +11,7 @@ import msgspec
 import pytest
 
 from bench.records.folders import here
+from bench.records.locks import held, kernel
 from bench.records.running import Heartbeat, Running, RunState, forget_dead_runs, running_now
 
 
@@ -32,14 +31,6 @@ def state(done: int = 0) -> RunState:
     )
 
 
-@pytest.fixture
-def dead() -> int:
-    """Return the number of a process that has ended."""
-    process = subprocess.Popen([sys.executable, "-c", ""])
-    process.wait()
-    return process.pid
-
-
 def leave(results: Path, name: str, age: float = 0.0) -> Path:
     path = results / "running" / f"{name}.json"
     path.parent.mkdir(exist_ok=True)
@@ -51,7 +42,7 @@ def leave(results: Path, name: str, age: float = 0.0) -> Path:
 def test_a_run_is_seen_while_it_lives_and_leaves_nothing(tmp_path: Path) -> None:
     with Heartbeat(tmp_path, state):
         ((name, seen),) = running_now(tmp_path)
-        assert name == f"{here()}-{os.getpid()}"
+        assert name.startswith(f"{here()}-{os.getpid()}-")
         assert seen == state()
         assert (seen.ended, seen.failed) == (3, 1)
     assert running_now(tmp_path) == []
@@ -67,7 +58,7 @@ def test_what_changes_is_written_and_what_does_not_is_not(tmp_path: Path) -> Non
         return state(done[0])
 
     with Heartbeat(tmp_path, tell, pause=0.01):
-        (file,) = (tmp_path / "running").iterdir()
+        (file,) = (tmp_path / "running").glob("*.json")
         before = file.stat().st_mtime_ns
         for _ in range(5):
             asked.acquire()
@@ -79,15 +70,33 @@ def test_what_changes_is_written_and_what_does_not_is_not(tmp_path: Path) -> Non
         assert running_now(tmp_path)[0][1].statuses["done"] == 5
 
 
-def test_a_dead_run_is_ignored_and_its_file_removed_by_the_next(tmp_path: Path, dead: int) -> None:
-    path = leave(tmp_path, f"{here()}-{dead}")
+def test_two_runs_with_one_host_name_and_number_are_both_seen(tmp_path: Path) -> None:
+    with Heartbeat(tmp_path, state):
+        with Heartbeat(tmp_path, lambda: state(7)):
+            assert [seen.statuses["done"] for _, seen in running_now(tmp_path)].count(7) == 1
+            assert len(running_now(tmp_path)) == 2
+        assert [seen for _, seen in running_now(tmp_path)] == [state()]
+
+
+def test_a_dead_run_is_ignored_and_its_file_removed_by_the_next(tmp_path: Path) -> None:
+    path = leave(tmp_path, f"{here()}-{os.getpid()}-dead")
+    path.with_suffix(".lock").write_bytes(kernel())
     assert running_now(tmp_path) == []
     assert path.exists()  # whoever only looks changes nothing
     with Heartbeat(tmp_path, state):
         assert not path.exists()
-    leave(tmp_path, f"{here()}-{dead}")
+    path = leave(tmp_path, f"{here()}-{os.getpid()}-dead")
+    path.with_suffix(".lock").write_bytes(kernel())
+    path.with_name("half.lock").write_bytes(b"")
     forget_dead_runs(tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_living_run_is_seen_though_its_number_is_nobodys_here(tmp_path: Path) -> None:
+    path = leave(tmp_path, f"{here()}-{2**22 + 1}")
+    with held(path.with_suffix(".lock")):
+        forget_dead_runs(tmp_path)
+        assert [name for name, _ in running_now(tmp_path)] == [path.stem]
 
 
 def test_a_run_on_another_machine_is_believed_while_it_gives_signs_of_life(tmp_path: Path) -> None:

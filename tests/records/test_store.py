@@ -211,7 +211,7 @@ def test_who_asks_for_one_file_gets_it_checked_and_no_other_read(store: Store) -
     record = making.record()
     write(store, record)
     (store.root / "runs" / record.digest / "trace.csv").write_text("epoch\n1\n")
-    assert len(store.per_query(record.digest)) == 3
+    assert len(store.per_query(record.digest)) == 4
     assert store.log(record.digest) == "log"
     with pytest.raises(DataError, match=r"trace\.csv was truncated or edited"):
         store.trace(record.digest)
