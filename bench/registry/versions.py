@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 
@@ -76,7 +76,7 @@ class Versions:
         self._words: dict[tuple[UnitKind, str], str] = {}
         self._codes: dict[str, str] = {}
 
-    @property
+    @cached_property
     def harness(self) -> str:
         """Return the versions of the rooms that all numbers depend on, such as ``data 1, evaluation 2``."""
         return self._finished(", ".join(self._room(name) for name in HARNESS))
@@ -89,8 +89,8 @@ class Versions:
                 return ""
             files = plugin_files(found.where)
             words = [self._room(name) for name in toolkits_of(files.values())]
-            self._codes[method] = ", ".join([*words, self._word("methods", method, files)])
-        return self._finished(self._codes[method])
+            self._codes[method] = self._finished(", ".join([*words, self._word("methods", method, files)]))
+        return self._codes[method]
 
     def loader(self, dataset: str) -> str:
         """Return the version of a dataset's loader; empty if it is not registered."""
@@ -119,7 +119,7 @@ class Versions:
         return units
 
     def _room(self, name: str) -> str:
-        return self._word("rooms", name, room_files(name))
+        return self._words.get(("rooms", name)) or self._word("rooms", name, room_files(name))
 
     def _word(self, kind: UnitKind, name: str, files: Mapping[str, Path]) -> str:
         if (kind, name) not in self._words:
