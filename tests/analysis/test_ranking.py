@@ -124,9 +124,8 @@ def test_wilcoxon_with_ties_is_exact_too_and_of_many_datasets_scipys() -> None:
     )
     rounded = np.round(many, 2)
     rounded = rounded[rounded != 0]
-    expected = stats.permutation_test(
-        (np.sign(rounded) * stats.rankdata(np.abs(rounded)),), np.sum, permutation_type="samples", rng=1
-    )
+    signed = np.sign(rounded) * stats.rankdata(np.abs(rounded))
+    expected = stats.permutation_test((signed,), np.sum, permutation_type="samples", random_state=1)
     assert wilcoxon(rounded, np.zeros(len(rounded))) == pytest.approx(expected.pvalue, abs=0.02)
 
 
