@@ -46,9 +46,7 @@ def test_scipy_agrees_exactly_where_it_enumerates() -> None:
 @pytest.mark.parametrize("shift", [0.0, 0.01, 0.02, 0.03])
 def test_scipy_agrees_within_monte_carlo_error_where_signs_are_drawn(shift: float) -> None:
     values = np.random.default_rng(1).normal(shift, 0.2, 300)
-    permutation_test: Any = (
-        stats.permutation_test
-    )  # its stubs name the seed `rng`, which came with SciPy 1.15
+    permutation_test: Any = stats.permutation_test  # the name `rng` came with SciPy 1.15
     other = permutation_test(
         (values,), np.sum, permutation_type="samples", n_resamples=20_000, random_state=2
     )

@@ -127,9 +127,7 @@ def test_wilcoxon_with_ties_is_exact_too_and_of_many_datasets_scipys() -> None:
     rounded = np.round(many, 2)
     rounded = rounded[rounded != 0]
     signed = np.sign(rounded) * stats.rankdata(np.abs(rounded))
-    permutation_test: Any = (
-        stats.permutation_test
-    )  # its stubs name the seed `rng`, which came with SciPy 1.15
+    permutation_test: Any = stats.permutation_test  # the name `rng` came with SciPy 1.15
     expected = permutation_test((signed,), np.sum, permutation_type="samples", random_state=1)
     assert wilcoxon(rounded, np.zeros(len(rounded))) == pytest.approx(expected.pvalue, abs=0.02)
 
