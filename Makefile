@@ -1,16 +1,20 @@
 # Two commands do everything on a fresh machine: `make run` and `make test`.
 PYTHON ?= python3
 VENV ?= .venv
+OLDEST_PYTHON ?= python3.10
+OLDEST_VENV ?= .venv-oldest
 PIP_ARGS ?=
 BIN := $(VENV)/bin
+OLDEST := $(OLDEST_VENV)/bin/python
 JOBS ?= 2
 
-.PHONY: run test test-all drill lint bench versions docs tune clean help
+.PHONY: run test test-all test-oldest drill lint bench versions docs tune clean help
 
 help:
 	@echo "make run       set up, run all methods on all datasets, write the reports"
 	@echo "make test      set up, lint, type-check, run the tests with coverage"
 	@echo "make test-all  the same with the long tests"
+	@echo "make test-oldest  the tests with the oldest supported versions, on Python 3.10"
 	@echo "make drill     break workers and runs in every way, and see that only that is lost"
 	@echo "make lint      ruff and mypy"
 	@echo "make bench     speed and memory benchmarks"
@@ -41,13 +45,24 @@ run: $(VENV)/.run-ready
 lint: $(VENV)/.dev-ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	MYPY_NUM_WORKERS=$(JOBS) $(BIN)/mypy
+	@# The annotations follow the NumPy and SciPy that need Python 3.11; Python 3.10 gets older ones.
+	if $(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then MYPY_NUM_WORKERS=$(JOBS) $(BIN)/mypy; fi
 
 test: lint
 	$(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal --cov --cov-report=term --cov-fail-under=92
 
 test-all: lint $(VENV)/.slow-oracles-ready
 	$(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal -m "slow or not slow"
+
+$(OLDEST_VENV)/.ready: pyproject.toml constraints-oldest.txt
+	test -x $(OLDEST) || $(OLDEST_PYTHON) -m venv $(OLDEST_VENV)
+	$(OLDEST) -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -c constraints-oldest.txt -e '.[docs,slow-oracles,tests]'
+	touch $@
+
+test-oldest: $(OLDEST_VENV)/.ready
+	$(OLDEST) -m pytest -q -n $(JOBS) --dist worksteal
+	$(OLDEST) -m pytest -q -n $(JOBS) -m "slow or not slow" tests/analysis/test_other_statistics.py
+	$(OLDEST) -m mkdocs build --strict --quiet --site-dir build/site-oldest
 
 drill: $(VENV)/.dev-ready
 	$(BIN)/python -m pytest -q tests/drill -m "drill or not drill"
@@ -70,5 +85,5 @@ tune: $(VENV)/.dev-ready
 	$(BIN)/python -m tests.methods.take_trials build/tuning/quick_trials.csv
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks .coverage .coverage.*
+	rm -rf $(VENV) $(OLDEST_VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks .coverage .coverage.*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

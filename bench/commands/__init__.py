@@ -33,6 +33,11 @@ _COMMANDS = {
 _WORKING = {"run", "ablate", "sweep", "tune", "verify", "merge", "check", "data"}
 """Commands that print while they work: their work is not done when nobody reads on."""
 
+_NOT_ON_WINDOWS = (
+    "error: bench runs on Linux, not on Windows, which lacks the locks, signals and process groups that "
+    "it needs; type the same command in the Windows Subsystem for Linux (WSL)"
+)
+
 _EPILOG = """
 Exit status: 0 every requested cell is done (or skipped for a declared reason); 1 a cell, a check or a
 record failed; 2 wrong usage or bad input; 130 interrupted.
@@ -86,6 +91,9 @@ def main(arguments: list[str] | None = None) -> None:
 def invoke(arguments: list[str] | None = None) -> int:
     """Run the command line and return its exit status."""
     words = sys.argv[1:] if arguments is None else [*arguments]
+    if sys.platform == "win32":
+        click.echo(_NOT_ON_WINDOWS, err=True)
+        return 2
     try:
         # Not `cli.main`: it would turn a broken pipe into a failure.
         with cli.make_context("python -m bench", [*words]) as context:

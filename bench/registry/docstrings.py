@@ -12,7 +12,9 @@ _FIELD = re.compile(r"^(?P<indent> *)(?P<name>\w+): +(?P<text>\S.*)$")
 def about(cls: type) -> str:
     """Return what the module that defines a class says of itself; without such words, the class's own."""
     module = sys.modules.get(cls.__module__)
-    return inspect.cleandoc(getattr(module, "__doc__", None) or vars(cls).get("__doc__") or "").strip()
+    # Not `getattr(module, "__doc__", None)` alone: None itself has a docstring since Python 3.14.
+    said = module.__doc__ if module else None
+    return inspect.cleandoc(said or vars(cls).get("__doc__") or "").strip()
 
 
 def provenance(cls: type) -> str:

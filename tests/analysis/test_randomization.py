@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import product
+from typing import Any
 
 import numpy as np
 import pytest
@@ -45,7 +46,10 @@ def test_scipy_agrees_exactly_where_it_enumerates() -> None:
 @pytest.mark.parametrize("shift", [0.0, 0.01, 0.02, 0.03])
 def test_scipy_agrees_within_monte_carlo_error_where_signs_are_drawn(shift: float) -> None:
     values = np.random.default_rng(1).normal(shift, 0.2, 300)
-    other = stats.permutation_test((values,), np.sum, permutation_type="samples", n_resamples=20_000, rng=2)
+    permutation_test: Any = stats.permutation_test  # the name `rng` came with SciPy 1.15
+    other = permutation_test(
+        (values,), np.sum, permutation_type="samples", n_resamples=20_000, random_state=2
+    )
     found = float(sign_flip_p(values[:, None])[0])
     error = np.sqrt(other.pvalue * (1 - other.pvalue) * (1 / 10_000 + 1 / 20_000)) + 1e-4
     assert abs(found - other.pvalue) < 4 * error

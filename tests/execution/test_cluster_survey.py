@@ -139,10 +139,11 @@ def test_a_child_is_killed_when_nobody_waits_for_it(
     worker: FakeWorker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, why: str
 ) -> None:
     monkeypatch.setattr(guest, "_GLANCE", 0.05)
+    pid = tmp_path / "pid"
 
     def end() -> None:
         """Let the reason occur as soon as the child works."""
-        while not (tmp_path / "pid").exists():
+        while not (pid.exists() and pid.read_text()):
             time.sleep(0.01)
         if why == "closing":
             worker.status.name = why
@@ -152,9 +153,9 @@ def test_a_child_is_killed_when_nobody_waits_for_it(
             worker.state.tasks.clear()
 
     threading.Thread(target=end).start()
-    answer = guest.perform(assignment(work.begin_and_nap, str(tmp_path / "pid")))
+    answer = guest.perform(assignment(work.begin_and_nap, str(pid)))
     assert answer.finished.lost is not None
-    assert gone(int((tmp_path / "pid").read_text()), 10.0)
+    assert gone(int(pid.read_text()), 10.0)
 
 
 def test_children_see_the_data_folder_of_their_machine(

@@ -17,12 +17,13 @@ from tests.execution.watching import gone
 ROOT = Path(__file__).resolve().parents[2]
 
 PROGRAM = """
-import sys
+import signal, sys
 from contextlib import closing
 from bench.execution import Task, local_slots, run_local
 from tests.execution.work import begin_and_nap
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell ignores it for what it runs behind
     tasks = [Task(str(number), "", sys.argv[1]) for number in range(4)]
     try:
         with closing(run_local(tasks, begin_and_nap, local_slots(2, 1))) as outcomes:

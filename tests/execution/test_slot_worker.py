@@ -6,6 +6,7 @@ import errno
 import os
 import pickle
 import signal
+import threading
 import time
 from pathlib import Path
 from typing import Any, NoReturn
@@ -64,15 +65,17 @@ def test_a_system_that_gives_no_process_is_named(monkeypatch: pytest.MonkeyPatch
 def test_a_pool_that_stops_without_a_word_costs_its_task_and_no_more(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    begun = threading.Event()  # before that, another worker would be tried
+
     def break_down(*_: object) -> NoReturn:
-        time.sleep(0.3)
+        begun.wait()
         raise ZeroDivisionError
 
     worker = SlotWorker(Slot("s", "cpu", 1), pickle.dumps(work.nap), tmp_path / "desk")
     monkeypatch.setattr("bench.execution.slot_worker._PATIENCE", 1)
     monkeypatch.setattr("pebble.pool.process.PoolManager.process_next_message", break_down)
     monkeypatch.setattr("threading.excepthook", lambda arguments: None)
-    finished = worker.run(pickle.dumps(0.0), None, ignore)
+    finished = worker.run(pickle.dumps(0.0), None, lambda message: begun.set())
     assert finished.lost is not None
     assert finished.lost.kind == "worker"
     monkeypatch.undo()

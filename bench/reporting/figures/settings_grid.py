@@ -79,7 +79,7 @@ def _shade(axis: Axes, grid: Grid, *, small: bool) -> None:
     means = [value[0] for cells in grid.cells for value in cells if value is not None]
     low, high = min(means, default=0.0), max(means, default=1.0)
     scale = Normalize(low, high if high > low else low + 1e-3)
-    shades = LinearSegmentedColormap.from_list("white to blue", ("#FFFFFF", _DARKEST))
+    shades = LinearSegmentedColormap.from_list("white to blue", ["#FFFFFF", _DARKEST])
     for row, cells in enumerate(grid.cells):
         for column, value in enumerate(cells):
             if value is None:
