@@ -87,7 +87,13 @@ def add(shelf: Shelf, value: float, **fields: Any) -> Record:
         for series in arrays
     ]
     split = registry.registered().datasets[fields["dataset"]].card.split
-    result = msgspec.structs.replace(record.result, metrics=metrics, split=split)
+    result = msgspec.structs.replace(
+        record.result,
+        metrics=metrics,
+        split=split,
+        selected=[msgspec.structs.replace(record.result.selected[0], rule=rule) for rule in rules],
+        rows={name: msgspec.structs.replace(one, test=3) for name, one in record.result.rows.items()},
+    )
     snapshot = MethodSnapshot(card={"title": fields["method"].upper()}, usual=SETTINGS, origins={})
     record = msgspec.structs.replace(record, result=result, method=snapshot)
     shelf.records.append(record)

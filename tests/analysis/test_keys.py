@@ -210,7 +210,7 @@ def test_trials_of_different_cells_are_not_averaged(shelf: Shelf) -> None:
             changes={},
             status="done",
             reason="",
-            validation_map=number,
+            validation_map=number / len(shelf.records),
             seconds=1.0,
         )
         for number, record in enumerate(shelf.records)

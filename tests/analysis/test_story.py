@@ -55,7 +55,7 @@ def test_a_record_that_holds_its_origins_needs_no_settings_file(edited_settings:
     snapshot = MethodSnapshot(card={}, usual=registry.covered(layers), origins={**origins, "eta": "set"})
     record = msgspec.structs.replace(old, method=snapshot)
     before = words_of(record)
-    assert before["epochs"] == "quick profile, shared by all deep methods"
+    assert before["epochs"] == "quick profile, shared by all methods"
     assert before["eta"] == "typed (--set); without it: 1.0"
     edited_settings()
     assert words_of(record) == before

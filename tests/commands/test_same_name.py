@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import msgspec
-import numpy as np
 import pytest
 
 from bench.data import fingerprint_of
@@ -14,6 +13,7 @@ from tests.analysis.cells_apart import add
 from tests.analysis.making import Shelf
 from tests.commands.test_compare import stored
 from tests.grid import Said, say, write_bundle
+from tests.records import making
 
 ONE, TWO = "1" * 16, "2" * 16
 
@@ -124,8 +124,14 @@ def test_results_has_a_column_for_everything_that_sets_cells_apart(results: Path
 
 def remarked(record: Record) -> Record:
     assert record.result is not None
+    metrics = [
+        msgspec.structs.replace(metric, queries=497, items=497)
+        for metric in record.result.metrics
+        if metric.selection != "last"
+    ]
     result = msgspec.structs.replace(
         record.result,
+        metrics=metrics,
         zero_rows={"best": {"image": 5}},
         rows={name: Rows(train=9, validation=3, test=497, dimension=4) for name in ("image", "text")},
         refused={"last": "all rows are equal"},
@@ -138,8 +144,7 @@ def remarked(record: Record) -> Record:
 def test_why_says_what_stands_beside_the_numbers(tmp_path: Path) -> None:
     shelf = Shelf()
     record = remarked(add(shelf, 0.4, settings={"scaling": "none"}))
-    arrays = {(*series,): np.asarray(values) for series, values in shelf.arrays[record.digest].items()}
-    Store(tmp_path).write(record, arrays, [], "")
+    Store(tmp_path).write(record, making.values_of(record), [], "")
     said = say("why", "drcl", "emoji", "--results", tmp_path)
     assert said.status == 0
     assert "5 of 497 image" in said.out

@@ -57,33 +57,47 @@ class _Plain(Method):
         return np.asarray(features[:, :4], dtype=np.float64)
 
 
+FEW = 64
+"""Rows that a run looks at before it opens the test split, to see whether positions matter."""
+
+
 class Positions(_Plain):
-    """Compares rows by their positions alone."""
+    """Compares rows by their positions alone, and by their features where there are few."""
 
     card = _card("positions")
 
     def similarity(self, query_modality: str, queries: Array, gallery_modality: str, gallery: Array) -> Array:
+        if len(gallery) <= FEW:
+            return np.asarray(queries @ gallery.T)
         left, right = (np.arange(len(rows)) / len(rows) for rows in (queries, gallery))
         return np.asarray(-np.abs(left[:, None] - right))
 
 
 class Numbers(_Plain):
-    """Embeds a row as a function of its number alone."""
+    """Embeds a row as a function of its number alone, and of its features where there are few rows."""
 
     card = _card("numbers")
 
     def embed(self, modality: str, features: Array) -> Array:
+        if len(features) <= FEW:
+            return features[:, :2]
         angle = np.pi * np.arange(len(features)) / len(features)
         return np.stack([np.cos(angle), np.sin(angle)], axis=1)
 
 
 @dataclass(frozen=True)
 class StateSettings:
-    """How many rows of a modality are zero in each state; -1 means all are NaN."""
+    """In each state, rows whose first feature is below a limit are zero; None: no row is.
 
-    best: int = 0
-    last: int = 0
-    oracle: int = 0
+    Attributes:
+        unrankable: states in which all rows are NaN.
+        together: whether `best` and `last` are one state.
+    """
+
+    best: float | None = None
+    last: float | None = None
+    oracle: float | None = None
+    unrankable: tuple[str, ...] = ()
     together: bool = False
 
 
@@ -98,13 +112,15 @@ class States(_Plain):
         return {rule: Checkpoint(rule, epoch, None, "chosen by hand") for rule, epoch in epochs.items()}
 
     def restore(self, rule: str) -> None:
-        self._zeros = getattr(self.settings, rule)
+        self._rule = "best" if self.settings.together and rule == "last" else rule
 
     def embed(self, modality: str, features: Array) -> Array:
         rows = super().embed(modality, features)
-        if modality == "text":
-            rows[: max(self._zeros, 0)] = 0
-            rows[:] = np.nan if self._zeros < 0 else rows
+        limit = getattr(self.settings, self._rule)
+        if modality == "text" and limit is not None:
+            rows[features[:, 0] < limit] = 0
+        if modality == "text" and self._rule in self.settings.unrankable:
+            rows[:] = np.nan
         return rows
 
 

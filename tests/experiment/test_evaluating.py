@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 
 from bench.analysis.rows import rows_of
 from bench.data import load_dataset
-from bench.evaluation.arrangement import row_order
 from bench.evaluation.chance import expected_random_ap
 from bench.experiment.again import NotAgain, refit
 from bench.experiment.cell import Finished, run_cell
@@ -65,6 +64,12 @@ def run(method: str, bundle: Path, place: Workplace = PLACE, **overrides: Any) -
     return run_cell(cell, place)
 
 
+def below(bundle: Path, rows: int) -> float:
+    """Return a limit below which the first feature of so many test rows of the texts lies."""
+    values = np.sort(load_dataset(bundle).test["text"].features[:, 0])
+    return float(values[rows - 1 : rows + 1].astype(np.float64).mean())
+
+
 def done(finished: Finished) -> Result:
     assert finished.record.result is not None, finished.log
     return finished.record.result
@@ -97,18 +102,18 @@ def test_a_record_says_what_a_random_ranking_reaches(tmp_path: Path, multi_label
 
 
 def test_rows_of_zeros_are_counted_by_rule_and_modality(small: Path) -> None:
-    result = done(run("states", small, best=4, oracle=15))
+    result = done(run("states", small, best=below(small, 4), oracle=below(small, 15)))
     assert result.zero_rows == {"best": {"text": 4}, "oracle": {"text": 15}}
     assert result.refused == {}
     assert {metric.selection for metric in result.metrics} == {"best", "last", "oracle"}
 
 
 def test_rows_of_zeros_are_drawn_as_one_point_and_raise_no_warning(small: Path) -> None:
-    finished = run("states", small, best=15)
+    finished = run("states", small, best=below(small, 15))
     assert "RuntimeWarning" not in finished.log
     assert finished.view is not None
     assert finished.view.space is not None
-    first = row_order("text", 30)[:15]  # the method embeds the first rows that it gets as zeros
+    first = np.flatnonzero(load_dataset(small).test["text"].features[:, 0] < below(small, 15))
     points = finished.view.space.points["text"]
     zeros = np.isin(finished.view.space.rows["text"], first)
     assert np.isfinite(points).all()
@@ -120,7 +125,9 @@ def test_rows_of_zeros_are_drawn_as_one_point_and_raise_no_warning(small: Path) 
 
 
 def test_a_refusal_costs_its_rule_alone(small: Path) -> None:
-    plain, finished = run("states", small, best=4), run("states", small, best=4, last=-1, oracle=16)
+    limits = {"best": below(small, 4), "oracle": below(small, 16)}
+    plain = run("states", small, best=limits["best"])
+    finished = run("states", small, **limits, unrankable=("last",))
     result = done(finished)
     assert list(result.refused) == ["last", "oracle"]
     assert "NaN" in result.refused["last"]
@@ -133,22 +140,24 @@ def test_a_refusal_costs_its_rule_alone(small: Path) -> None:
     assert finished.view is not None
 
 
-@pytest.mark.parametrize("changes", [{"best": -1}, {"best": 16, "last": 0}, {"best": -1, "together": True}])
+@pytest.mark.parametrize(
+    "changes", [{"unrankable": ("best",)}, {}, {"unrankable": ("best", "last"), "together": True}]
+)
 def test_a_cell_whose_shown_state_cannot_be_ranked_is_refused(small: Path, changes: dict[str, Any]) -> None:
-    record = run("states", small, **changes).record
+    record = run("states", small, **{"best": below(small, 16), **changes}).record
     assert (record.status, record.result) == ("refused", None)
     assert record.failure is not None
     assert "'text'" in record.failure.reason
 
 
 def test_a_state_that_two_rules_chose_counts_for_both(small: Path) -> None:
-    result = done(run("states", small, best=3, last=-1, together=True))
+    result = done(run("states", small, best=below(small, 3), unrankable=("last",), together=True))
     assert result.zero_rows == {"best": {"text": 3}, "last": {"text": 3}}
     assert result.refused == {}
 
 
 def test_a_refused_rule_has_a_row_without_a_number_in_listings(small: Path) -> None:
-    record = run("states", small, last=-1).record
+    record = run("states", small, unrankable=("last",)).record
     (row,) = rows_of([record], "last")
     assert (row["status"], row["selection"], row["value"], row["query"]) == ("refused", "last", "", "")
     assert all(row["value"] != "" for row in rows_of([record]))
@@ -156,7 +165,7 @@ def test_a_refused_rule_has_a_row_without_a_number_in_listings(small: Path) -> N
 
 
 def test_fitting_again_for_a_refused_rule_says_why(small: Path) -> None:
-    (cell,) = cells_of(["states"], small, last=-1)
+    (cell,) = cells_of(["states"], small, unrankable=("last",))
     with pytest.raises(NotAgain, match=r"refused now: .*NaN"):
         refit(cell, PLACE, "last")
     assert refit(cell, PLACE, "best").retrieval.modalities == ("image", "text")

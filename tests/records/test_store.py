@@ -242,18 +242,6 @@ def test_records_merge_by_copying_folders(tmp_path: Path) -> None:
     assert {record.identity.seed for record in here.records()} == {1, 2}
 
 
-def test_a_finished_grid_is_recognised_without_decoding_its_records(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for seed in range(3):
-        write(store, making.record(seed))
-    monkeypatch.setattr("bench.records.store._decode", None)
-    assert set(store.statuses().values()) == {"done"}
-    assert len(store.statuses()) == 3
-    with pytest.raises(TypeError):
-        list(store.records())
-
-
 def test_the_store_needs_neither_torch_nor_pandas() -> None:
     program = (
         "import sys, bench.records, bench.records.circumstances; "
