@@ -125,7 +125,7 @@ def test_rows_of_zeros_are_drawn_as_one_point_and_raise_no_warning(small: Path) 
 
 
 def test_a_refusal_costs_its_rule_alone(small: Path) -> None:
-    limits = {"best": below(small, 4), "oracle": below(small, 16)}
+    limits: dict[str, Any] = {"best": below(small, 4), "oracle": below(small, 16)}
     plain = run("states", small, best=limits["best"])
     finished = run("states", small, **limits, unrankable=("last",))
     result = done(finished)
