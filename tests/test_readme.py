@@ -79,7 +79,7 @@ def _shortened(text: str) -> str:
     text = text.replace("--seeds 3", "--seeds 1 --set '*.epochs=1' --set '*.spl_epochs=1'")
     text = re.sub(r"^python -m bench report\b", r"\g<0> --only tables", text, flags=re.MULTILINE)
     text = text.replace("run --datasets emoji", "run --methods drcl,mcca,sdml,references --datasets emoji")
-    text = text.replace('"drcl", epochs=20', '"drcl", epochs=2, spl_epochs=2')
+    text = text.replace("epochs=20)", "epochs=2, spl_epochs=2)")
     return re.sub(r"^python -m bench run .*$", r"\g<0> --jobs 1", text, flags=re.MULTILINE)
 
 
