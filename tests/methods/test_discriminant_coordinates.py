@@ -31,7 +31,7 @@ def two_views_of_digits() -> tuple[Split, Split]:
 
 
 SETTINGS = {"gmlda": {"alpha": 100.0, "ridge": 1.0}, "mvda_vc": {"ridge": 1.0}, "sm": {"strength": 0.01}}
-"""Those that the numbers on the cards belong to; everything else as in the quick profile before its trials."""
+"""Those that the numbers on the cards belong to; the rest as in the quick profile before its trials."""
 
 
 def fitted(name: str, train: Split) -> Method:
