@@ -15,10 +15,11 @@ import msgspec
 from bench.commands.options import load_plugins, plugin_option, results_option
 
 if TYPE_CHECKING:
+    from bench.experiment.stale import Stale
     from bench.records.running import RunState
     from bench.records.schema import Record
 
-_KEYS = ("dataset", "data", "profile", "method", "variant")
+_KEYS = ("dataset", "data", "fingerprint", "profile", "method", "variant")
 
 
 @click.command("status", context_settings={"help_option_names": ["-h", "--help"]})
@@ -56,18 +57,14 @@ def command(form: str, results: Path, plugin_files: Sequence[Path]) -> int:
         if record.result is not None and record.result.snapshot_error
     ]
     if form == "json":
-        running = [{"run": name, **msgspec.to_builtins(state)} for name, state in runs]
-        answer = {"cells": rows, "failures": failures, "damaged": problems, "running": running}
-        answer["undrawn"] = undrawn
-        answer["stale"] = [
-            {
-                "record": one.record.digest,
-                "cell": one.record.identity.title,
-                "changes": one.changes,
-                "again": one.again,
-            }
-            for one in stale
-        ]
+        answer = {
+            "cells": rows,
+            "failures": failures,
+            "damaged": problems,
+            "running": [{"run": name, **msgspec.to_builtins(state)} for name, state in runs],
+            "undrawn": undrawn,
+            "stale": [_stale_row(one) for one in stale],
+        }
         click.echo(json.dumps(answer, indent=1))
         return int(bool(problems))
     from tabulate import tabulate
@@ -91,6 +88,11 @@ def command(form: str, results: Path, plugin_files: Sequence[Path]) -> int:
     return int(bool(problems))
 
 
+def _stale_row(one: Stale) -> dict[str, Any]:
+    identity = one.record.identity
+    return {"record": identity.digest, "cell": identity.title, "changes": one.changes, "again": one.again}
+
+
 def _rows(records: Sequence[Record]) -> list[dict[str, Any]]:
     groups: dict[tuple[str, ...], list[Record]] = {}
     for record in records:
@@ -98,6 +100,7 @@ def _rows(records: Sequence[Record]) -> list[dict[str, Any]]:
         key: tuple[str, ...] = (
             identity.dataset,
             identity.data_kind,
+            identity.fingerprint[:8],
             identity.profile,
             identity.method,
             identity.variant,

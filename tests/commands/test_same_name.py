@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import msgspec
@@ -153,3 +154,10 @@ def test_why_says_what_stands_beside_the_numbers(tmp_path: Path) -> None:
     assert "--set drcl.scaling=standard" in said.out
     assert "no room" in said.out
     assert "evaluation 1" in said.out
+
+
+def test_status_counts_cells_of_each_content_apart(results: Path) -> None:
+    cells = json.loads(say("status", "--format", "json", "--results", results).out)["cells"]
+    assert {(row["fingerprint"], row["method"], row["cells"]) for row in cells} == {
+        (fingerprint[:8], method, 1) for fingerprint in (ONE, TWO) for method in ("drcl", "mcca")
+    }
