@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from bench.contract import MethodCard, Split, Unsupported
-from bench.subspace import Eigenpairs, LinearMethod, LinearSettings, Matrix, Moments, assemble, top_eigenpairs
+from bench.linear import Eigenpairs, LinearMethod, LinearSettings, Matrix, Moments, assemble, top_eigenpairs
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from bench.contract import MethodCard
-from bench.subspace import Eigenpairs, LinearMethod, LinearSettings, Matrix, Moments, assemble, top_eigenpairs
+from bench.linear import Eigenpairs, LinearMethod, LinearSettings, Matrix, Moments, assemble, top_eigenpairs
 
 
 @dataclass(frozen=True)

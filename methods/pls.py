@@ -10,7 +10,7 @@ import numpy as np
 from scipy import linalg
 
 from bench.contract import MethodCard
-from bench.subspace import Eigenpairs, LinearMethod, LinearSettings, Moments, fix_signs
+from bench.linear import Eigenpairs, LinearMethod, LinearSettings, Moments, fix_signs
 
 
 @dataclass(frozen=True)

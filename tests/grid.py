@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from bench import registry
-from bench.commands import invoke
+from bench.cli import invoke
 from bench.execution.campaign import describe_sources
 from bench.experiment.grid import Cell, Request, plan
 from bench.records import Store

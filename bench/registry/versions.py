@@ -29,7 +29,7 @@ UnitKind = Literal["rooms", "methods", "datasets"]
 HARNESS: Final = ("contract", "data", "evaluation", "experiment")
 """Rooms that the numbers of every cell depend on."""
 
-TOOLKITS: Final = ("training", "subspace")
+TOOLKITS: Final = ("training", "linear")
 """Rooms that the numbers of a method depend on whose file imports them."""
 
 _WITHOUT: Final[Mapping[str, frozenset[str]]] = {

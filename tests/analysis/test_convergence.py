@@ -10,7 +10,7 @@ import pytest
 
 from bench.analysis.convergence import Curve, curves_of
 from bench.analysis.naming import registry_naming
-from bench.reporting.convergence import convergence_page
+from bench.report.convergence import convergence_page
 from tests.records import making
 
 NAMING = replace(registry_naming(), usual=lambda identity: identity.settings)

@@ -11,7 +11,7 @@ from bench.analysis.costs import costs_of, shares_of
 from bench.analysis.groups import Data
 from bench.analysis.naming import registry_naming
 from bench.records import Record
-from bench.reporting.costs import costs_page
+from bench.report.costs import costs_page
 from tests.records import making
 
 NAMING = replace(registry_naming(), usual=lambda identity: identity.settings)

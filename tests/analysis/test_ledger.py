@@ -16,11 +16,11 @@ from bench import registry
 from bench.analysis.ledger import LedgerLine, ledger_of, verdict_of
 from bench.analysis.published import DatasetName, MetricName, Names, Published, SourceName, Value
 from bench.records import Record
-from bench.reporting.ledger import absent_names, commands, ledger_csv, ledger_page, ledger_sheets
+from bench.report.ledger import absent_names, commands, ledger_csv, ledger_page, ledger_sheets
 from tests.analysis.test_tables import NAMING as BASE
 from tests.analysis.test_tables import done
 from tests.records import making
-from tests.reporting.making import HOSTILE
+from tests.report.making import HOSTILE
 
 NAMING = replace(BASE, usual=lambda identity: making.identity().settings)
 IT, TI = ("image", "text"), ("text", "image")

@@ -12,10 +12,10 @@ import pytest
 
 from bench.analysis.optimism import Optimism, optimism_of
 from bench.records import Metric, Record
-from bench.reporting.optimism import optimism_csv, optimism_page
+from bench.report.optimism import optimism_csv, optimism_page
 from tests.analysis.test_tables import NAMING
 from tests.records import making
-from tests.reporting.making import HOSTILE
+from tests.report.making import HOSTILE
 
 BEST, ORACLE = {0: 0.5, 1: 0.6, 2: 0.4}, {0: 0.52, 1: 0.6, 2: 0.46}
 

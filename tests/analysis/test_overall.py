@@ -13,7 +13,7 @@ from bench.analysis import tables_of
 from bench.analysis.across import blocks_of
 from bench.analysis.overall import Overall, overalls_of
 from bench.records import Record
-from bench.reporting.tables import latex, markdown, overall_csv, overall_sheet, table_element
+from bench.report.tables import latex, markdown, overall_csv, overall_sheet, table_element
 from tests.analysis.test_across import grid
 from tests.analysis.test_tables import NAMING, done
 from tests.records import making

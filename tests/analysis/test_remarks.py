@@ -10,7 +10,7 @@ import pytest
 from bench.analysis import AVERAGE, Row, Table, tables_of
 from bench.analysis.chance import NEAR, advice, near_chance
 from bench.records import Record, Rows
-from bench.reporting.tables import document, latex, markdown, sheet_of, table_csv
+from bench.report.tables import document, latex, markdown, sheet_of, table_csv
 from tests.analysis.cells_apart import SETTINGS, add
 from tests.analysis.making import IT, Shelf
 from tests.analysis.test_keys import NAMING

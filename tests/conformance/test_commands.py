@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from bench import registry
-from bench.commands import invoke
+from bench.cli import invoke
 from bench.conformance import scaffold
 from bench.contract import UsageError
 from bench.registry import sources

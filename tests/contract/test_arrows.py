@@ -14,24 +14,24 @@ ROOT = Path(__file__).resolve().parents[2]
 
 FORBIDDEN = {
     "bench/contract": {"bench.registry", "bench.data", "bench.evaluation", "bench.training", "bench.records"},
-    "bench/data": {"bench.experiment", "bench.execution", "bench.records", "bench.reporting"},
+    "bench/data": {"bench.experiment", "bench.execution", "bench.records", "bench.report"},
     "bench/evaluation": {"bench.experiment", "bench.execution", "bench.records", "bench.training"},
     "bench/training": {"bench.experiment", "bench.execution", "bench.records", "bench.registry"},
-    "bench/subspace": {"bench.experiment", "bench.execution", "bench.records", "bench.registry"},
-    "bench/records": {"bench.experiment", "bench.execution", "bench.reporting", "bench.evaluation"},
+    "bench/linear": {"bench.experiment", "bench.execution", "bench.records", "bench.registry"},
+    "bench/records": {"bench.experiment", "bench.execution", "bench.report", "bench.evaluation"},
     "bench/registry": {"bench.experiment", "bench.execution", "bench.records", "bench.training"},
-    "bench/experiment": {"bench.execution", "bench.analysis", "bench.reporting", "bench.training"},
-    "bench/execution": {"bench.analysis", "bench.reporting", "bench.training"},
-    "bench/analysis": {"bench.experiment", "bench.execution", "bench.reporting", "bench.evaluation"},
-    "bench/reporting": {"bench.experiment", "bench.execution", "bench.evaluation", "bench.data"},
+    "bench/experiment": {"bench.execution", "bench.analysis", "bench.report", "bench.training"},
+    "bench/execution": {"bench.analysis", "bench.report", "bench.training"},
+    "bench/analysis": {"bench.experiment", "bench.execution", "bench.report", "bench.evaluation"},
+    "bench/report": {"bench.experiment", "bench.execution", "bench.evaluation", "bench.data"},
 }
-TOOLKITS = {"bench.contract", "bench.training", "bench.subspace", "bench.data", "bench.evaluation"}
+TOOLKITS = {"bench.contract", "bench.training", "bench.linear", "bench.data", "bench.evaluation"}
 WITHOUT_TORCH = (
     "bench",
     "bench.analysis",
-    "bench.commands",
-    "bench.commands.check",
-    "bench.commands.new",
+    "bench.cli",
+    "bench.cli.check",
+    "bench.cli.new",
     "bench.conformance",
     "bench.conformance.scaffold",
     "bench.contract",
@@ -39,7 +39,7 @@ WITHOUT_TORCH = (
     "bench.evaluation",
     "bench.records",
     "bench.registry",
-    "bench.reporting",
+    "bench.report",
 )
 
 
@@ -65,10 +65,10 @@ def test_the_harness_imports_no_method_and_no_dataset_by_name() -> None:
         assert not named, f"{path} imports {named}"
 
 
-def test_nothing_imports_the_commands() -> None:
+def test_nothing_imports_the_command_line() -> None:
     for path in _files("bench"):
-        if "commands" not in path.parts and path.name != "__main__.py":
-            assert "bench.commands" not in {_room(name) for name in _imports(path)}, path
+        if "cli" not in path.parts and path.name != "__main__.py":
+            assert "bench.cli" not in {_room(name) for name in _imports(path)}, path
 
 
 @pytest.mark.parametrize("folder", FORBIDDEN)

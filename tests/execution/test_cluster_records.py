@@ -217,8 +217,8 @@ def test_a_worker_without_this_project_is_named(grid: Grid, tmp_path: Path) -> N
 def test_a_cluster_is_asked_for_its_kind_of_device_only_where_nobody_said_it(
     monkeypatch: pytest.MonkeyPatch, devices: str, cluster: str, kind: str, opened: int
 ) -> None:
-    from bench.commands.cluster import Machines, Remote
-    from bench.commands.places import Places
+    from bench.cli.cluster import Machines, Remote
+    from bench.cli.places import Places
     from bench.execution import cluster as package
 
     asked, closed = [], []
@@ -243,8 +243,8 @@ def test_a_cluster_is_asked_for_its_kind_of_device_only_where_nobody_said_it(
 def test_gpus_of_a_cluster_that_a_run_leaves_idle_are_mentioned(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from bench.commands.cluster import Machines, Remote
-    from bench.commands.places import Places
+    from bench.cli.cluster import Machines, Remote
+    from bench.cli.places import Places
     from bench.execution import cluster as package
     from bench.execution.tasks import Slot
 

@@ -216,7 +216,7 @@ def test_what_contradicts_itself_on_gpus_is_one_sentence_and_status_2(
 
 
 def test_one_gpu_can_be_used_in_this_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from bench.commands.places import Places, survey
+    from bench.cli.places import Places, survey
 
     monkeypatch.setattr(module, "take_inventory", lambda *, gpus: FOUR)
     site = survey(Places("cuda:2", 0, None, None, None, 1), 1)
@@ -243,7 +243,7 @@ def test_the_kind_of_device_is_known_before_cells_are_planned(
     devices: str,
     asked: int,
 ) -> None:
-    from bench.commands.places import Places, resolve
+    from bench.cli.places import Places, resolve
 
     looks = []
     monkeypatch.setattr(module, "glance", lambda _: possible)

@@ -16,7 +16,7 @@ from msgspec import structs
 
 from bench import registry
 from bench.analysis.trials import tunings_of
-from bench.commands import invoke
+from bench.cli import invoke
 from bench.execution import Loss, Outcome, Task, inline_executor, local_executor, local_slots
 from bench.execution.inline import HERE
 from bench.execution.tasks import OnEvent

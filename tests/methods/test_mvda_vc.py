@@ -10,7 +10,7 @@ from numpy.lib.npyio import NpzFile
 
 from bench.contract import Context, Modality, Pairing, Split
 from bench.data.scaling import Scaler
-from bench.subspace import CentredRows, Matrix, Moments, top_eigenpairs
+from bench.linear import CentredRows, Matrix, Moments, top_eigenpairs
 from methods.mvda_vc import MvDAVC, MvDAVCSettings, discriminant_scatters, view_consistency
 from tests.methods.linear_splits import random_split, split_of
 from tests.methods.real_splits import COMPACT, emoji, reached

@@ -87,8 +87,8 @@ def test_the_toolkits_are_those_that_the_files_import(tmp_path: Path) -> None:
     file = tmp_path / "a.py"
     for text, names in (
         ("from bench.training import Loop\n", ["training"]),
-        ("import bench.subspace.eigen\nfrom bench.contract import Method\n", ["subspace"]),
-        ("from bench import subspace, training as t\n", ["training", "subspace"]),
+        ("import bench.linear.eigen\nfrom bench.contract import Method\n", ["linear"]),
+        ("from bench import linear, training as t\n", ["training", "linear"]),
         ('"""of bench.training"""\nfrom bench.contract import Method\n', []),
     ):
         file.write_text(text)

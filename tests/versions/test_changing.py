@@ -10,9 +10,9 @@ from bench.registry.versions import Confirmed, Lock, UnitKind, read_lock
 from tests.versions import data, reference
 from tests.versions.changing import KINDS, Change, change_of, lock_text
 
-TOOLKITS = {"a": ["training"], "b": ["training"], "c": ["subspace"], "d": []}
+TOOLKITS = {"a": ["training"], "b": ["training"], "c": ["linear"], "d": []}
 NAMES: dict[UnitKind, list[str]] = {
-    "rooms": ["contract", "data", "evaluation", "experiment", "training", "subspace"],
+    "rooms": ["contract", "data", "evaluation", "experiment", "training", "linear"],
     "methods": ["a", "b", "c", "d"],
     "datasets": ["e"],
 }
@@ -41,7 +41,7 @@ def change(changed: str, moved: str, **more: list[str]) -> Change:
         ("evaluation training", "a b c d", "evaluation training", ""),
         ("evaluation c", "c", "c", ""),
         ("a", "b", "", "b"),
-        ("subspace", "a c", "subspace", "a"),
+        ("linear", "a c", "linear", "a"),
     ],
 )
 def test_a_unit_rises_that_explains_what_moved(

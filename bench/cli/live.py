@@ -1,0 +1,108 @@
+"""The live view of a run on a terminal; imported only there, because rich takes its time to load."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+from typing import Final
+
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.segment import Segment
+from rich.text import Text
+
+from bench.cli.display import STOPPING, Display
+from bench.cli.phrases import clock, headline, printable, stage
+from bench.execution.events import CampaignEvent, Ended
+from bench.execution.tally import Tally
+from bench.records.running import Running
+
+_COLOURS: Final = {"done": "green", "skipped": "yellow"}
+_REFRESHES: Final = 4
+"""Per second."""
+
+_OTHER_ROWS: Final = 4
+"""Rows of the screen that the list of running cells leaves free: head, bar, last line, cursor."""
+
+_BAR: Final = 60
+_STAGE: Final = 12
+_TITLE: Final = 20
+"""Widths, in columns: the bar at most, stage and epoch, a title at least."""
+
+
+class LiveDisplay(Display):
+    """Plain lines of what has ended, which scroll away, and below them what runs now."""
+
+    def __init__(self, tally: Tally) -> None:
+        """Show what ``tally`` counts; it is told of every event."""
+        super().__init__(tally)
+        self._console = Console(file=self._out)
+        # What cells print in this process goes to their logs, not above the view.
+        self._live = Live(
+            View(tally),
+            console=self._console,
+            refresh_per_second=_REFRESHES,
+            transient=True,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
+
+    def __enter__(self) -> LiveDisplay:
+        """Show the view."""
+        self._live.start(refresh=True)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Clear the view; the lines above it stay."""
+        self._live.stop()
+
+    def say(self, line: str, event: CampaignEvent) -> None:
+        """Write the line of an event above the view, cut to the width of the screen."""
+        text = Text(line, no_wrap=True, overflow="ellipsis")
+        if isinstance(event, Ended):
+            text.highlight_words([f" {event.status} "], _COLOURS.get(event.status, "red"))
+        self._console.print(text, no_wrap=True, overflow="ellipsis", soft_wrap=False)
+
+    def stop(self) -> None:
+        """Let the view say that no cell starts any more."""
+        self._tally.stop()
+
+
+class View:
+    """Draws where a run stands."""
+
+    def __init__(self, tally: Tally) -> None:
+        """Draw what ``tally`` knows whenever it is drawn."""
+        self._tally = tally
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Draw: a head and one row per running cell, each in one line of the screen."""
+        state, width = self._tally.state(), options.max_width
+        now = time.time()
+        yield _line(headline(state, now), "bold")
+        yield ProgressBar(total=max(1, state.total), completed=state.ended, width=min(width, _BAR))
+        yield Segment.line()
+        room = max(1, console.height - _OTHER_ROWS)
+        shown = state.running if len(state.running) <= room else state.running[: room - 1]
+        for cell in shown:
+            yield _row(cell, now, width)
+        if len(shown) < len(state.running):
+            yield _line(f"  and {len(state.running) - len(shown)} more")
+        if state.stopping:
+            yield _line(STOPPING, "bold yellow")
+
+
+def _row(cell: Running, now: float, width: int) -> Text:
+    """Return a cell's title, cut so that the rest of the row fits."""
+    rest = f"  {stage(cell):<{_STAGE}}  {cell.slot}  {clock(now - cell.began)}"
+    # A `Text` shows brackets as they are; a bare string would be read as markup.
+    row = Text(f"  {printable(cell.title)}", no_wrap=True, overflow="ellipsis")
+    row.truncate(max(_TITLE, width - len(rest)), overflow="ellipsis", pad=True)
+    return row.append(rest)
+
+
+def _line(text: str, style: str = "") -> Text:
+    return Text(text, style, no_wrap=True, overflow="ellipsis")

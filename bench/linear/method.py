@@ -1,0 +1,136 @@
+"""Base of the closed-form linear methods: a new one is its eigenvalue problem and a card."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from bench.contract import Array, Context, Method, Split, Unsupported, fitted_part, unsuitable
+from bench.data.scaling import Scaling
+from bench.linear.eigen import Eigenpairs, split
+from bench.linear.moments import Moments
+from bench.linear.projection import Projection
+from bench.linear.rows import CentredRows
+
+
+@dataclass(frozen=True)
+class LinearSettings:
+    """Settings that every linear method has.
+
+    Methods add their own fields; the dimension of the common space is called ``components``, None for one
+    less than there are classes.
+
+    Attributes:
+        scaling: see `bench.data.scaling.Scaling`. Default as in the literature: features as stored, centred.
+        pca_energy: share of each modality's variance kept by a principal component analysis beforehand;
+            1 keeps all of it (axes without any variance are always dropped, at no loss).
+        pca_limit: largest number of principal components; None for no limit.
+    """
+
+    scaling: Scaling = "none"
+    pca_energy: float = 1.0
+    pca_limit: int | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse values out of range, ``components`` included where a method has it."""
+        if not 0.0 < self.pca_energy <= 1.0:
+            raise ValueError(f"pca_energy must lie in (0, 1], not {self.pca_energy}")
+        for name in ("pca_limit", "components"):
+            value = getattr(self, name, None)
+            if value is not None and value < 1:
+                raise ValueError(f"{name} must be at least 1, not {value}")
+
+
+class LinearMethod(Method):
+    """Scale, centre, rotate to principal axes, solve one eigenvalue problem, project.
+
+    A subclass writes `solve`; it may refine `check` and `needs_pairs`.
+
+    Attributes:
+        projections: after `fit`, the map of each modality, in float64.
+    """
+
+    search: ClassVar[Mapping[str, Sequence[Any]]] = {
+        "pca_energy": (0.8, 0.9, 0.95, 0.99),
+        "scaling": ("standard", "unit"),
+    }
+    projections: Mapping[str, Projection]
+    _notes: Mapping[str, Any]
+
+    @abstractmethod
+    def solve(self, moments: Moments) -> Eigenpairs:
+        """Return joint weights ``(sum of k_v, d)``, one block of rows per modality, in order."""
+
+    def needs_pairs(self) -> bool:
+        """Tell whether `solve` uses the cross scatters of paired rows."""
+        return self.card.pairs == "needed"
+
+    def check(self, train: Split) -> None:
+        """Refuse data that the method cannot take.
+
+        Raises:
+            Unsupported: with the reason, and what to do about it.
+        """
+        if (reason := unsuitable(self.card, train)) is not None:
+            raise Unsupported(reason)
+        if self.needs_pairs() and not train.paired:
+            raise Unsupported(
+                f"{self.card.title} with these settings needs rows that correspond, and these do not; "
+                "pair them with class_matched first"
+            )
+
+    def fit(self, train: Split, validation: Split, context: Context) -> None:
+        """Solve in closed form; nothing is selected, so ``validation`` is not used.
+
+        Raises:
+            Unsupported: see `check`; also if a modality's features are all equal.
+            DeadlineExceeded: if the time is over.
+        """
+        self.check(train)
+        with threadpool_limits(context.threads) if context.threads else nullcontext():
+            rows = {
+                name: CentredRows.of(part.features, self.settings.scaling) for name, part in train.items()
+            }
+            moments = Moments.of(
+                train,
+                rows,
+                context,
+                energy=self.settings.pca_energy,
+                limit=self.settings.pca_limit,
+                pairs=self.needs_pairs(),
+            )
+            solution = self.solve(moments)
+            weights = split(solution.vectors, moments.sizes)
+            self.projections = {
+                name: Projection(rows[name].scaler, rows[name].mean, moments.axes[name].basis @ part)
+                for name, part in zip(moments.names, weights, strict=True)
+            }
+        self._notes = {
+            "components": int(solution.vectors.shape[1]),
+            "eigenvalues": [float(value) for value in solution.values],
+            "principal_axes": dict(zip(moments.names, moments.sizes, strict=True)),
+            "pca_energy": {name: moments.axes[name].energy for name in moments.names},
+        }
+
+    def embed(self, modality: str, features: Array) -> Array:
+        """Project the features ``(n, d_v)`` of any floating type to ``(n, d)``.
+
+        The sums are done in float64 and rounded to float32 at the end, whatever the input: a ranking needs
+        no more, and the galleries of the larger benchmarks take half the memory.
+
+        Raises:
+            UsageError: if there is no such modality, or its features have another width.
+        """
+        known: Mapping[str, Projection] = getattr(self, "projections", {})
+        projection = fitted_part(known, modality, self.card.name)
+        return np.asarray(projection(features), dtype=np.float32)
+
+    def notes(self) -> Mapping[str, Any]:
+        """Return the number of components, their eigenvalues, and the principal axes kept."""
+        return getattr(self, "_notes", {})

@@ -1,0 +1,66 @@
+"""Keeps tables in a document up to date: a marked place is filled with the table of the records.
+
+A place is a pair of HTML comments, invisible in Markdown; the profile may be left out::
+
+    <!-- table: emoji map@all quick -->
+    <!-- end of table -->
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from bench.analysis.tables import Table
+from bench.analysis.versions import newest_first
+from bench.contract import UsageError
+from bench.report.files import write_file
+from bench.report.tables import markdown, sheet_of
+from bench.report.text import caption
+
+_PLACE = re.compile(
+    r"(?P<start><!-- table: (?P<dataset>\S+) (?P<protocol>\S+)(?: (?P<profile>(?!--)\S+))? -->\n)"
+    r"(?:(?!<!-- table: ).)*?(?P<end><!-- end of table -->)",
+    re.DOTALL,
+)
+
+
+def fill(document: Path, tables: Sequence[Table]) -> int:
+    """Fill every marked place of a document; returns how many there were.
+
+    Raises:
+        UsageError: if the document is absent, no text or has no such place, or a table has no records, or
+            more than one table fits (several profiles, devices or data versions).
+    """
+    try:
+        text = document.read_bytes().decode("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = "it is not UTF-8 text" if isinstance(error, UnicodeDecodeError) else error.strerror
+        raise UsageError(f"cannot fill {document}: {reason}") from error
+    plain = text.replace("\r\n", "\n")
+    content, count = _PLACE.subn(lambda place: _filled(place, tables), plain)
+    if not count:
+        raise UsageError(
+            f"{document} has no place to fill; mark one with <!-- table: DATASET PROTOCOL --> and "
+            "<!-- end of table --> on lines of their own"
+        )
+    write_file(document, content if plain == text else content.replace("\n", "\r\n"), durable=True)
+    return count
+
+
+def _filled(place: re.Match[str], tables: Sequence[Table]) -> str:
+    dataset, protocol, profile = place["dataset"], place["protocol"], place["profile"]
+    fitting = [
+        table
+        for table in tables
+        if (table.dataset, table.protocol) == (dataset, protocol) and profile in (None, table.profile)
+    ]
+    if not fitting:
+        raise UsageError(f"no record is of {dataset} under {protocol}, which a document asks a table of")
+    newest = min(newest_first(table.data.harness) for table in fitting)  # earlier code is not quoted
+    fitting = [table for table in fitting if newest_first(table.data.harness) == newest]
+    if len(fitting) > 1:
+        found = "; ".join(caption(table) for table in fitting)
+        raise UsageError(f"{len(fitting)} tables fit {dataset} {protocol}, one is needed: {found}")
+    return f"{place['start']}\n{markdown(sheet_of(fitting[0])).strip()}\n\n{place['end']}"

@@ -1,6 +1,0 @@
-"""From records to files: tables, statistics, figures and pages, from the records alone and without torch."""
-
-from bench.reporting.material import Material
-from bench.reporting.report import PARTS, Part, write_report
-
-__all__ = ["PARTS", "Material", "Part", "write_report"]

@@ -1,0 +1,97 @@
+"""Commands that only print start at once: they never wait for torch."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from bench import cli
+from tests.grid import FAULTS, Grid, say
+
+ROOT = Path(__file__).resolve().parents[2]
+
+WITHOUT_TORCH = """
+import sys
+
+class NoTorch:
+    # A None in sys.modules would do, but SciPy takes it for a torch that is there.
+    def find_spec(self, name, *_):
+        if name.split(".")[0] == "torch":
+            raise ImportError(f"{name} is imported")
+
+sys.meta_path.insert(0, NoTorch())
+from bench.cli import invoke
+for line in sys.argv[1:]:
+    status = invoke(line.split())
+    assert status == 0, (line, status)
+"""
+WITHOUT_SKLEARN = f"""{WITHOUT_TORCH}
+assert not {{"sklearn", "matplotlib"}} & set(sys.modules)
+"""
+
+
+def python(*words: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *map(str, words)], cwd=ROOT, capture_output=True, text=True, check=False, timeout=60
+    )
+
+
+def test_importing_the_harness_brings_neither_numpy_nor_torch() -> None:
+    done = python("-c", "import sys, bench; assert not {'numpy', 'torch', 'click'} & set(sys.modules)")
+    assert done.returncode == 0, done.stderr
+
+
+def test_every_public_name_leads_to_something() -> None:
+    import bench
+
+    assert all(getattr(bench, name) is not None for name in bench.__all__)
+    assert set(bench.__all__) <= set(dir(bench))
+
+
+def test_help_and_whatever_reads_records_work_without_torch(grid: Grid, tmp_path: Path) -> None:
+    say("list")  # descriptions are made by another process where they are not remembered
+    lines = [f"{name} --help" for name in cli._COMMANDS]
+    lines += ["--help", "-h", "--version", "list", "list methods --format json"]
+    lines += [f"{name} --results {grid.results}" for name in ("status", "results", "results --format csv")]
+    lines += [f"why mcca small --seed 0 --results {grid.results}"]
+    lines += [f"explain --embeddings {ROOT}/tests/golden/drcl_eval.npz"]
+    lines += [f"report --only tables --results {grid.results} --reports {tmp_path}"]
+    lines += [f"run --datasets {grid.small} --methods all --dry-run --results {tmp_path}"]
+    done = python("-c", WITHOUT_SKLEARN, *lines)
+    assert done.returncode == 0, done.stderr
+    for name in cli._COMMANDS:
+        assert f"Usage: python -m bench {name}" in done.stdout
+
+
+def test_statistics_and_the_page_with_its_figures_work_without_torch(grid: Grid, tmp_path: Path) -> None:
+    line = f"report --only statistics --only page --results {grid.results} --reports {tmp_path}"
+    done = python("-c", WITHOUT_TORCH, line)
+    assert done.returncode == 0, done.stderr
+    assert "figure-space_" in (tmp_path / "index.html").read_text(encoding="utf-8")
+
+
+def test_help_loads_no_room_of_the_harness_and_no_library_but_click() -> None:
+    program = """
+import sys
+from bench.cli import invoke
+assert invoke(["--help"]) == 0
+rooms = {name for name in sys.modules if name.split(".")[0] == "bench"}
+assert rooms <= {"bench", "bench.cli"}, rooms
+heavy = {"numpy", "scipy", "torch", "pandas", "sklearn", "matplotlib", "msgspec", "h5py", "requests", "dask"}
+assert not heavy & set(sys.modules), heavy & set(sys.modules)
+"""
+    done = python("-c", program)
+    assert done.returncode == 0, done.stderr
+
+
+def test_help_names_the_exit_statuses_and_breaks_no_line() -> None:
+    said = say("--help")
+    assert said.status == 0
+    assert "Exit status: 0 every requested cell is done" in said.out
+    assert "The main job:  python -m bench run --methods all --datasets all\n  Then:" in said.out
+
+
+def test_a_plug_in_is_imported_for_a_list_and_needs_no_torch_of_its_own() -> None:
+    done = python("-c", WITHOUT_TORCH, f"list methods --plugin {FAULTS}")
+    assert done.returncode == 0, done.stderr

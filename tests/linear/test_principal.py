@@ -1,0 +1,86 @@
+"""Principal axes: orthonormal, ordered, the same by either route, none without variance."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from bench.contract import Unsupported, UsageError
+from bench.linear import CentredRows, PrincipalAxes, principal_axes
+from bench.linear.principal import _of_covariance, _of_rows
+
+
+def _axes(features: np.ndarray, energy: float = 1.0, limit: int | None = None) -> PrincipalAxes:
+    return principal_axes(CentredRows.of(features), energy, limit)
+
+
+def _features(count: int, width: int) -> np.ndarray:
+    generator = np.random.default_rng(5)
+    return np.asarray(generator.normal(size=(count, width)) * np.linspace(3.0, 0.5, width) + 1.0)
+
+
+def test_axes_turn_the_scatter_into_its_spectrum() -> None:
+    features = _features(40, 6)
+    axes = _axes(features)
+    centred = features - features.mean(axis=0)
+    np.testing.assert_allclose(axes.basis.T @ axes.basis, np.eye(6), atol=1e-12)
+    np.testing.assert_allclose(
+        (centred @ axes.basis).T @ (centred @ axes.basis), np.diag(axes.spectrum), atol=1e-9
+    )
+    assert (np.diff(axes.spectrum) < 0).all()
+    assert axes.energy == pytest.approx(1.0)
+
+
+def test_both_routes_agree() -> None:
+    rows = CentredRows.of(_features(9, 9))
+    by_covariance, by_rows = _of_covariance(rows), _of_rows(rows)
+    np.testing.assert_allclose(by_covariance[0], by_rows[0], atol=1e-10)
+    left, right = by_covariance[1][:, :8], by_rows[1][:, :8]
+    np.testing.assert_allclose(np.abs(np.sum(left * right, axis=0)), 1.0, atol=1e-9)
+
+
+def test_fewer_rows_than_features_give_one_axis_less_than_rows() -> None:
+    axes = _axes(_features(7, 30))
+    assert axes.basis.shape == (30, 6)
+    np.testing.assert_allclose(axes.basis.T @ axes.basis, np.eye(6), atol=1e-12)
+
+
+@pytest.mark.parametrize("count", [40, 5])
+def test_constant_and_dependent_features_add_no_axis(count: int) -> None:
+    features = _features(count, 6)
+    more = np.hstack([features, np.full((count, 1), 1e6), features[:, :1] - features[:, 1:2]])
+    assert _axes(more).count == _axes(features).count
+
+
+def test_shares_that_sum_to_one_lose_one_axis() -> None:
+    shares = np.random.default_rng(0).dirichlet(np.ones(10), size=500)
+    assert _axes(shares).count == 9
+    assert _axes(shares.astype(np.float32)).count == 9
+
+
+def test_energy_keeps_the_fewest_axes_that_hold_it() -> None:
+    features = _features(200, 8)
+    for energy in (0.3, 0.5, 0.9, 0.99):
+        axes = _axes(features, energy)
+        share = np.cumsum(_axes(features).spectrum) / _axes(features).spectrum.sum()
+        assert share[axes.count - 1] >= energy
+        assert axes.count == 1 or share[axes.count - 2] < energy
+        assert axes.energy == pytest.approx(share[axes.count - 1])
+
+
+def test_limit_caps_the_axes() -> None:
+    assert _axes(_features(50, 8), limit=3).count == 3
+    assert _axes(_features(50, 8), 0.3, limit=7).count < 7
+
+
+def test_features_without_variance_are_refused() -> None:
+    with pytest.raises(Unsupported, match="all equal"):
+        _axes(np.full((6, 3), 0.1))
+    with pytest.raises(Unsupported, match="all equal"):
+        _axes(np.full((2, 3), 1e5 / 3))
+
+
+@pytest.mark.parametrize(("energy", "limit"), [(0.0, None), (1.5, None), (1.0, 0)])
+def test_impossible_requests_are_refused(energy: float, limit: int | None) -> None:
+    with pytest.raises(UsageError, match="pca_"):
+        _axes(_features(9, 3), energy, limit)

@@ -1,0 +1,313 @@
+"""The page in a real browser: found, sorted, filtered, followed, read by everyone, and silent."""
+
+from __future__ import annotations
+
+import importlib.resources
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from bench.analysis.groups import Data
+from bench.report.page import page_html
+from tests.report.page.making import HOSTILE, SVG, full, picture
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, BrowserContext, Dialog, Page
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+DESKTOP = {"width": 1280, "height": 800}
+PHONE = {"width": 390, "height": 844}
+EMOJI = "table[id^=emoji][id*='map@all']"
+
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None, reason="no Chromium on the PATH; on Debian: apt-get install chromium"
+)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    playwright = pytest.importorskip("playwright.sync_api", reason="pip install -e '.[browser]'")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> str:
+    pictures = [
+        (picture("one", Data("real", "quick", "emoji", "f" * 16, "cpu", "")), SVG),
+        (picture("two"), SVG),
+    ]
+    path = tmp_path_factory.mktemp("page") / "index.html"
+    path.write_text(page_html(full(), pictures, "figures"), encoding="utf-8")
+    return path.as_uri()
+
+
+@pytest.fixture
+def visit(browser: Browser, address: str) -> Iterator[Callable[..., Page]]:
+    """Opens the page; whatever it complains of, asks for or pops up is an error at the end of the test."""
+    contexts: list[BrowserContext] = []
+    complaints: list[str] = []
+    asked: list[str] = []
+
+    def dismiss(dialog: Dialog) -> None:
+        complaints.append(f"popup: {dialog.message}")
+        dialog.dismiss()
+
+    def visit(fragment: str = "", **settings: Any) -> Page:
+        context = browser.new_context(**({"viewport": DESKTOP} | settings))
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(10_000)
+        page.on("console", lambda message: complaints.append(f"console: {message.text}"))
+        page.on("pageerror", lambda error: complaints.append(f"error: {error}"))
+        page.on("dialog", dismiss)
+        page.on("request", lambda request: asked.append(request.url))
+        page.goto(address + fragment)
+        return page
+
+    yield visit
+    for context in contexts:
+        context.close()
+    assert complaints == []
+    # Its own pictures are part of the page: they are asked of nobody.
+    assert [url for url in asked if not url.startswith((address, "data:image/png;base64,"))] == []
+
+
+def column(page: Page, number: int, table: str = EMOJI) -> list[str]:
+    """Return the texts of a column of the rows that are shown."""
+    cells = page.locator(f"{table} tbody tr:not(.off) > :nth-child({number})")
+    return [text.strip() for text in cells.all_inner_texts()]
+
+
+def test_a_click_on_a_heading_sorts_and_a_third_one_restores(visit: Callable[..., Page]) -> None:
+    page = visit()
+    before = column(page, 1)
+    head = page.locator(f"{EMOJI} th[data-column='3']")
+    head.get_by_role("button").click()
+    assert head.get_attribute("aria-sort") == "descending"
+    values = column(page, 4)
+    assert values[-1] == "failed"
+    assert values[:-1] == sorted(values[:-1], reverse=True)
+    head.get_by_role("button").click()
+    assert head.get_attribute("aria-sort") == "ascending"
+    assert column(page, 4) == [*reversed(values[:-1]), "failed"]
+    head.get_by_role("button").click()
+    assert head.get_attribute("aria-sort") is None
+    assert column(page, 1) == before
+
+
+def test_keys_sort_too_and_names_go_up_first(visit: Callable[..., Page]) -> None:
+    page = visit()
+    head = page.locator(f"{EMOJI} th[data-column='0']")
+    head.get_by_role("button").focus()
+    page.keyboard.press("Enter")
+    assert head.get_attribute("aria-sort") == "ascending"
+    names = column(page, 1)
+    assert names.index("bad") < names.index("drcl") < names.index("sdml")
+    assert page.locator("#live").inner_text() == "Sorted by Method, ascending"
+
+
+def test_a_column_under_a_group_sorts_its_own_numbers(visit: Callable[..., Page]) -> None:
+    page = visit()
+    many = "table[id^=many][id*='map@all']"
+    head = page.locator(f"{many} thead tr:nth-child(2) th").nth(2)
+    assert head.get_attribute("data-direction") == "text→image"
+    head.get_by_role("button").click()
+    page.locator(f"{many} td").first.scroll_into_view_if_needed()
+    values = column(page, 4, many)
+    assert len(values) == 2
+    assert values == sorted(values, reverse=True)
+    assert page.locator(f"{many} thead th[scope=colgroup]").all_inner_texts()[:2] == [
+        "image queries",
+        "text queries",
+    ]
+
+
+def test_the_filter_narrows_everything_down_and_shows_all_again(visit: Callable[..., Page]) -> None:
+    page = visit()
+    page.get_by_label("Method", exact=True).fill("SDML")
+    assert column(page, 1) == ["sdml"]
+    assert not page.locator("table[id^=many]").first.is_visible()
+    assert page.locator(".filters output").inner_text() == "2 of 4 mAP tables"
+    page.get_by_label("Method", exact=True).fill("nobody")
+    assert page.locator("#tables .nothing").is_visible()
+    page.get_by_role("button", name="Show all").click()
+    assert len(column(page, 1)) == 4
+    page.get_by_label("Kind of data").select_option("look-alike")
+    assert not page.locator(EMOJI).is_visible()
+    assert page.locator("table[id^=many]").first.is_visible()
+    assert not page.locator("#figure-one").is_visible()
+    assert page.locator("#figure-two").is_visible()
+    page.get_by_label("Kind of data").select_option("")
+    page.get_by_label("Protocol").select_option("map@50/hits")
+    assert not page.locator(EMOJI).is_visible()
+    assert page.locator("table[id^=emoji][id*='map@50-hits']").is_visible()
+
+
+def test_a_number_shows_the_records_behind_it_and_escape_leads_back(visit: Callable[..., Page]) -> None:
+    page = visit()
+    number = (
+        page.locator(f"{EMOJI} tbody tr", has=page.get_by_text("sdml", exact=True)).get_by_role("link").first
+    )
+    number.focus()
+    page.keyboard.press("Enter")
+    dialog = page.get_by_role("dialog")
+    assert re.match(r"3 records behind 0\.\d{3} ± 0\.0\d\d — sdml, image→text", dialog.inner_text())
+    shares = [float(text) for text in dialog.locator("tbody td:last-child").all_inner_texts()]
+    assert f"{sum(shares) / 3:.3f}" == number.inner_text()[:5]
+    dialog.get_by_role("link").nth(1).click()
+    assert dialog.get_by_role("heading", level=2).inner_text() == "sdml on emoji (image + text), seed 1"
+    for words in ("python -m bench run", "epochs", "after the selection was written down", "map@50/hits"):
+        assert dialog.get_by_text(words).first.is_visible(), words
+    for words in (
+        "Version, python",
+        "Host, name",
+        "Commit",
+        "Peak memory",
+        "Seconds, fit",
+        "Notes of the method",
+    ):
+        assert dialog.get_by_text(words, exact=True).count() == 1, words
+    assert re.search(r"#record-[0-9a-f]{20}$", page.url)
+    page.keyboard.press("Escape")
+    page.wait_for_url(lambda url: "#" not in url)
+    dialog.wait_for(state="hidden")
+    assert number.evaluate("one => one === document.activeElement")
+
+
+def test_the_back_button_goes_from_a_record_to_the_list_to_the_page(visit: Callable[..., Page]) -> None:
+    page = visit()
+    page.locator(f"{EMOJI} td a[data-records]").first.click()
+    page.get_by_role("dialog").get_by_role("link").first.click()
+    page.go_back()
+    page.get_by_role("dialog").get_by_role("heading", level=2, name="3 records").wait_for()
+    page.go_back()
+    page.get_by_role("dialog").wait_for(state="hidden")
+    page.go_forward()
+    page.get_by_role("dialog").wait_for()
+
+
+def test_focus_stays_in_the_dialog(visit: Callable[..., Page]) -> None:
+    page = visit()
+    page.locator(f"{EMOJI} td a:not([data-records])").first.click()
+    for _ in range(12):
+        page.keyboard.press("Tab")
+        outside = "document.activeElement !== document.body && !document.activeElement.closest('dialog')"
+        assert not page.evaluate(outside)
+
+
+def test_an_address_leads_to_its_record(visit: Callable[..., Page]) -> None:
+    digest = next(record.digest for record in full().records if record.failure is not None)
+    page = visit(f"#record-{digest}")
+    dialog = page.get_by_role("dialog")
+    assert dialog.get_by_role("heading", level=2).inner_text() == "bad on emoji (image + text), seed 0"
+    assert dialog.get_by_text(f"no luck {HOSTILE}").is_visible()
+    page.get_by_role("button", name="Close").click()
+    dialog.wait_for(state="hidden")
+    page.wait_for_url(lambda url: "#" not in url)
+    page = visit("#record-00000000000000000000")
+    assert page.get_by_role("dialog").get_by_text("names no record of this report").is_visible()
+
+
+def test_the_command_is_copied(visit: Callable[..., Page]) -> None:
+    page = visit(permissions=["clipboard-read", "clipboard-write"])
+    page.locator(f"{EMOJI} td.missing a").first.click()
+    page.get_by_role("button", name="Copy").click()
+    page.get_by_role("button", name="Copied").wait_for()
+    copied = page.evaluate("navigator.clipboard.readText()")
+    assert copied == "python -m bench run --methods '<script>alert('ran')</script>'"
+
+
+def test_names_from_records_are_words_everywhere(visit: Callable[..., Page]) -> None:
+    page = visit()
+    assert page.locator("main img, main b, main script, dialog img, dialog script").count() == 0
+    row = page.locator(f"{EMOJI} tbody tr", has_text="onerror").first
+    assert HOSTILE in row.inner_text()
+    row.get_by_role("link").first.click()
+    page.get_by_role("dialog").get_by_role("link").first.click()
+    assert HOSTILE in page.get_by_role("dialog").inner_text()
+    assert page.locator("dialog img, dialog b, dialog script").count() == 0
+    assert (
+        page.evaluate(
+            "document.querySelectorAll('svg [onload], svg script, svg a, svg foreignObject').length"
+        )
+        == 0
+    )
+
+
+def test_a_phone_shows_it_without_scrolling_sideways(visit: Callable[..., Page]) -> None:
+    page = visit(viewport=PHONE, is_mobile=True, has_touch=True)
+    assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
+    box = page.locator("table[id^=many][id*='map@all']").locator("xpath=..")
+    box.evaluate("one => one.scrollLeft = 200")
+    left = (
+        "one => one.querySelector('tbody th').getBoundingClientRect().left - one.getBoundingClientRect().left"
+    )
+    assert abs(box.evaluate(left)) < 2
+    page.locator(f"{EMOJI} td a").first.tap()
+    assert page.get_by_role("dialog").is_visible()
+    assert page.evaluate("document.querySelector('dialog').scrollWidth") <= PHONE["width"]
+
+
+def test_it_can_be_read_without_scripts_and_on_paper(visit: Callable[..., Page]) -> None:
+    page = visit(java_script_enabled=False)
+    assert page.locator(EMOJI).is_visible()
+    assert page.locator("#figure-one svg").is_visible()
+    assert not page.locator(".filters").is_visible()
+    page.locator(f"{EMOJI} td a").first.click()
+    assert page.locator(f"tr[id='{page.url.partition('#')[2]}']").is_visible()
+    page = visit()
+    page.get_by_label("Method", exact=True).fill("nobody")
+    page.emulate_media(media="print")
+    assert page.locator(EMOJI).is_visible()
+    assert page.locator("table[id^=emoji][id*='map@50-hits'] td").first.is_visible()
+    assert not page.locator(".filters, nav").first.is_visible()
+
+
+UNFOLD = "for (const one of document.querySelectorAll('details')) one.open = true"
+AXE = """async () => {
+  const found = await axe.run(document, {resultTypes: ["violations"]});
+  return found.violations.map((one) => [one.id, one.nodes.slice(0, 3).map((node) => node.html)]);
+}"""
+
+
+@pytest.fixture(scope="module")
+def check() -> Callable[[Page], list[Any]]:
+    """Asks axe-core what is wrong with a page as it stands."""
+    pytest.importorskip("axe_playwright_python", reason="pip install -e '.[browser]'")
+    axe = (importlib.resources.files("axe_playwright_python") / "axe.min.js").read_text(encoding="utf-8")
+
+    def check(page: Page) -> list[Any]:
+        page.evaluate(axe)
+        found: list[Any] = page.evaluate(AXE)
+        return found
+
+    return check
+
+
+def test_a_checker_of_accessibility_finds_nothing(
+    visit: Callable[..., Page], check: Callable[[Page], list[Any]]
+) -> None:
+    page = visit()
+    page.evaluate(UNFOLD)
+    assert check(page) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_checker_of_accessibility_finds_nothing_in_the_dark_and_in_a_record(
+    visit: Callable[..., Page], check: Callable[[Page], list[Any]], scheme: str
+) -> None:
+    page = visit(color_scheme=scheme, reduced_motion="reduce")
+    page.evaluate(UNFOLD)
+    assert check(page) == []
+    for number in (f"{EMOJI} td.missing a", f"{EMOJI} td a[data-records]"):
+        page.locator(number).first.click()
+        assert check(page) == []
+        page.keyboard.press("Escape")
+        page.wait_for_url(lambda url: "#" not in url)

@@ -1,0 +1,248 @@
+"""The page as a file: everything in it, nothing runs but its own script, the same records the same bytes."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import random
+import re
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.analysis.groups import Data
+from bench.analysis.published import Published, Value
+from bench.records import Record
+from bench.report import Material, write_report
+from bench.report.page import page_html
+from tests.records import making
+from tests.report.page.making import (
+    HOSTILE,
+    SCRIPT,
+    SVG,
+    Arrays,
+    done,
+    full,
+    material_of,
+    picture,
+    records_of,
+)
+
+EMPTY = {"meta", "link", "input", "br", "img", "hr", "path", "use", "rect", "image"}
+
+
+class Reader(HTMLParser):
+    """Reads a page: elements with their attributes, and the text inside of each kind of element."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: dict[str, list[str]] = {}
+        self._open: list[str] = []
+        self.feed(page)
+        assert not self._open, f"not closed: {self._open}"
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        if tag not in EMPTY:
+            self._open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self._open, f"</{tag}> closes nothing"
+        assert self._open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self._open:
+            self.texts.setdefault(self._open[-1], []).append(data)
+
+    def all(self, tag: str) -> Iterator[dict[str, str | None]]:
+        return (attributes for name, attributes in self.elements if name == tag)
+
+
+@pytest.fixture(scope="module")
+def material() -> Material:
+    return full()
+
+
+@pytest.fixture(scope="module")
+def page(material: Material) -> str:
+    emoji = Data("real", "quick", "emoji", "f" * 16, "cpu", "")
+    pictures = [(picture("one", emoji), SVG), (picture("two"), SVG)]
+    return page_html(material, pictures, "figures")
+
+
+@pytest.fixture(scope="module")
+def read(page: str) -> Reader:
+    return Reader(page)
+
+
+def embedded(read: Reader) -> dict[str, Any]:
+    content = next(text for text in read.texts["script"] if text.startswith('{"'))
+    found: dict[str, Any] = json.loads(content)
+    return found
+
+
+def test_the_same_records_give_the_same_bytes_in_any_order(material: Material, page: str) -> None:
+    arrays: Arrays = {}
+    records = records_of(arrays)
+    shuffled = material_of(random.Random(1).sample(records, len(records)), arrays)
+    assert page_html(shuffled) == page_html(material)
+    assert page_html(material) != page
+
+
+def test_every_number_leads_to_a_record_that_is_there(material: Material, read: Reader) -> None:
+    records = embedded(read)["records"]
+    digests = {record["digest"] for record in records}
+    assert digests == {record.digest for record in material.records}
+    anchors = {attributes["id"] for attributes in read.all("tr") if attributes.get("id")}
+    assert anchors == {f"record-{digest}" for digest in digests}
+    links = [one for one in read.all("a") if (one.get("href") or "").startswith("#record-")]
+    assert {one["href"] for one in links} <= {f"#{anchor}" for anchor in anchors}
+    several = [one["data-records"] for one in links if one.get("data-records")]
+    assert several
+    for places in several:
+        assert places is not None
+        assert all(0 <= int(place) < len(records) for place in places.split())
+
+
+def test_every_number_of_a_map_table_has_its_records(page: str) -> None:
+    start = page.index('id="tables"')
+    tables = page[start : page.index('id="statistics"')]
+    numbers = re.findall(r"<td[^>]*>(?:(?!</td>).)*?0\.\d{3}", tables, re.S)
+    assert len(numbers) > 40
+    assert all("#record-" in number for number in numbers)
+    assert re.search(r'<td class="missing"><a href="#record-[0-9a-f]{20}">failed</a>', tables)
+
+
+def test_best_second_deviation_marks_and_seeds_are_shown(page: str) -> None:
+    assert re.search(r"<strong>0\.7\d\d</strong><small> ± 0\.0\d\d</small>", page)
+    assert re.search(r"<u>0\.6\d\d</u>", page)
+    assert re.search(r"</a><sup>[ab]</sup>", page)
+
+
+def test_a_record_has_all_that_is_needed_to_judge_and_to_repeat_it(read: Reader) -> None:
+    content = embedded(read)
+    record = next(one for one in content["records"] if one["method"] == "sdml" and one["seed"] == 1)
+    assert content["shared"][record["settings"]]["epochs"] == 20
+    assert record["result"]["audit"] == making.result().audit
+    assert record["result"]["selected"][0]["epoch"] == 7
+    assert record["run"]["command"] == "python -m bench run"
+    assert content["shared"][record["run"]["versions"]] == {"python": "3.11"}
+    protocols = {content["words"][metric[2]] for metric in record["result"]["metrics"]}
+    assert protocols == {"map@all", "map@50/hits"}
+    assert len(record["result"]["metrics"]) == 8
+
+
+def test_texts_of_records_are_never_markup(page: str, read: Reader) -> None:
+    assert [attributes.get("type") for attributes in read.all("script")] == ["application/json", None]
+    assert "onerror" not in {name for _, attributes in read.elements for name in attributes}
+    assert not any(True for _ in read.all("img"))
+    assert not any(True for _ in read.all("b"))
+    assert "49 &amp;" not in page
+    shown = [text for texts in (read.texts["th"], read.texts["td"]) for text in texts]
+    assert any(HOSTILE in text for text in shown)
+    failure = next(one["failure"] for one in embedded(read)["records"] if one["failure"])
+    assert failure == {"reason": f"no luck {HOSTILE}", "kind": "exit", "traceback": f"Traceback: {SCRIPT}"}
+
+
+def test_nothing_but_its_own_style_and_script_may_work_in_it(page: str, read: Reader) -> None:
+    policy = next(one["content"] for one in read.all("meta") if one.get("http-equiv"))
+    assert policy is not None
+    script = next(text for text in read.texts["script"] if text.startswith('"use strict"'))
+    for kind, text in (("script", script), ("style", read.texts["style"][0])):
+        digest = base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode("ascii")
+        assert f"{kind}-src 'sha256-{digest}'" in policy
+    assert policy.startswith("default-src 'none'; ")
+    assert "unsafe" not in policy
+    assert not any("style" in attributes for _, attributes in read.elements)
+    assert "innerHTML" not in script
+    assert not re.search(r"\b(?:eval|fetch|XMLHttpRequest|localStorage)\b", script)
+
+
+def test_ids_are_unique_and_what_is_pointed_to_is_there(read: Reader) -> None:
+    ids = [value for _, attributes in read.elements if (value := attributes.get("id"))]
+    assert len(ids) == len(set(ids))
+    wanted = {
+        (attributes["href"] or "")[1:]
+        for tag, attributes in read.elements
+        if tag in ("a", "use") and (attributes.get("href") or "").startswith("#")
+    }
+    assert wanted <= set(ids)
+    named = {value for _, attributes in read.elements if (value := attributes.get("aria-labelledby"))}
+    assert named <= set(ids)
+
+
+def test_real_and_look_alike_stand_apart_and_look_alikes_are_named_so(page: str) -> None:
+    start, middle = page.index("<h3>Real data</h3>"), page.index("<h3>Look-alikes</h3>")
+    real, fake = page[start:middle], page[middle : page.index('id="statistics"')]
+    assert 'data-kind="real"' in real
+    assert 'data-kind="look-alike"' not in real
+    assert 'data-kind="real"' not in fake
+    assert "these numbers say nothing about the benchmark" in fake
+
+
+def test_failures_and_damaged_records_are_named(page: str) -> None:
+    failures = page[page.index('id="failures"') : page.index('id="records"')]
+    assert "no luck" in failures
+    assert "runs/x: damaged &lt;script&gt;" in failures
+
+
+def test_figures_have_words_their_own_ids_and_links_where_files_are(page: str, material: Material) -> None:
+    assert page.count('<svg role="img" aria-label="Up."') == 2
+    assert '<use href="#f0-1"' in page
+    assert '<use href="#f1-1"' in page
+    assert 'href="figures/one.pdf"' in page
+    assert "figures/" not in page_html(material, [(picture("one"), SVG)])
+
+
+def test_a_page_without_any_result_says_what_happened() -> None:
+    failed = making.record(status="timeout", reason="took too long")
+    read = Reader(page_html(material_of([failed], {})))
+    assert any("took too long" in text for text in read.texts["td"])
+
+
+def test_control_characters_and_turned_writing_do_not_reach_the_words_of_the_page() -> None:
+    arrays: Arrays = {}
+    page = page_html(material_of([done(0.5, arrays, method="a\x00b\u202ec\u0007")], arrays))
+    body = page[: page.index('<script type="application/json"')]
+    assert not set("\x00\u202e\u0007") & set(body)
+    assert "a\N{REPLACEMENT CHARACTER}b" in body
+
+
+@pytest.mark.parametrize("parts", [["page"], ["tables", "page", "figures"]])
+def test_the_report_writes_the_page_and_draws_what_it_needs(tmp_path: Path, parts: list[Any]) -> None:
+    records: list[Record] = [making.record()]
+    written = write_report(Material(records), tmp_path, parts=parts)
+    assert written[0] == tmp_path / "index.html"
+    assert (tmp_path / "figures.md").exists() == ("figures" in parts)
+
+
+def test_published_values_optimism_and_variants_stand_on_the_page() -> None:
+    arrays: Arrays = {}
+    rules = ("best", "last", "oracle")
+    records = [done(0.5, arrays, rules=rules, seed=seed, method="drcl") for seed in range(2)]
+    records.append(done(0.4, arrays, method="drcl", variant="without_something"))
+    value = Value("drcl", "Nothing", "I2T", "MAP@all", 0.5, "A paper")
+    page = page_html(material_of(records, arrays, published=Published((value,))))
+    sections = {name: page[page.index(f'id="{name}"') :] for name in ("ledger", "optimism", "ablations")}
+    assert "not in this project" in sections["ledger"][: sections["ledger"].index("</table>")]
+    assert "oracle - best" in sections["optimism"][: sections["optimism"].index("</table>")]
+    assert "without_something" in sections["ablations"][: sections["ablations"].index("</table>")]
+
+
+@pytest.mark.slow
+def test_the_page_of_400_records_of_five_modalities_stays_small() -> None:
+    arrays: Arrays = {}
+    five = ("image", "text", "audio", "3d", "video")
+    methods = [f"method{place}" for place in range(40)]
+    records = [done(0.5, arrays, five, method=method, seed=seed) for method in methods for seed in range(10)]
+    assert len(records) == 400
+    page = page_html(material_of(records, {}))
+    assert len(page.encode("utf-8")) < 4e6  # figures have the rest of 5 MB; of a full grid they need 1.5

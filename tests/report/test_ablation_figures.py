@@ -1,0 +1,242 @@
+"""Figures of variants and settings: every number in its place, nothing cut, nothing over anything else."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import combinations, product
+from typing import TYPE_CHECKING, Any
+
+import matplotlib
+import pytest
+from matplotlib.patches import Patch, Rectangle
+from matplotlib.text import Text
+from msgspec.structs import replace
+
+from bench.report import Material
+from bench.report.figures import components, modalities, sensitivity
+from bench.report.figures.picture import Picture
+from bench.report.figures.saving import render
+from bench.report.figures.style import RC
+from tests.analysis.making import Shelf
+from tests.analysis.studies import NAMING, VARIANTS, add
+from tests.report.making import HOSTILE
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def material(shelf: Shelf) -> Material:
+    return Material(shelf.records, naming=NAMING, protocols=["map@all"], per_query=shelf.per_query)
+
+
+@contextmanager
+def drawn(picture: Picture) -> Iterator[Figure]:
+    """Draw a figure as it is drawn to be saved."""
+    with matplotlib.rc_context(dict(RC)):
+        figure = pickle.loads(pickle.dumps(picture.draw))()  # it may be drawn in another process
+        figure.draw_without_rendering()
+        yield figure
+
+
+def words(figure: Figure) -> list[str]:
+    return [text.get_text() for text in _texts(figure)]
+
+
+def _texts(figure: Figure) -> list[Text]:
+    """Return the texts that are drawn; labels of ticks that lie outside their axis are not."""
+    hidden = set()
+    for axes in figure.axes:
+        for axis in (axes.xaxis, axes.yaxis):
+            low, high = sorted(axis.get_view_interval())
+            outside = [tick for tick in axis.get_major_ticks() if not low <= tick.get_loc() <= high]
+            hidden |= {label for tick in outside for label in (tick.label1, tick.label2)}
+    found = [text for text in figure.findobj(Text) if isinstance(text, Text)]
+    return [text for text in found if text.get_text() and text.get_visible() and text not in hidden]
+
+
+def require_legible(figure: Figure) -> None:
+    """Check that all words are inside the figure and none lies on another."""
+    boxes = {text: text.get_window_extent() for text in _texts(figure) if text.get_rotation() in (0, 90)}
+    for text, box in boxes.items():
+        inside = (
+            box.x0 >= -1 and box.y0 >= -1 and box.x1 <= figure.bbox.x1 + 1 and box.y1 <= figure.bbox.y1 + 1
+        )
+        assert inside, text.get_text()
+    for (one, first), (other, second) in combinations(boxes.items(), 2):
+        across = min(first.x1, second.x1) - max(first.x0, second.x0)
+        down = min(first.y1, second.y1) - max(first.y0, second.y0)
+        assert across <= 1 or down <= 2, f"{one.get_text()!r} lies on {other.get_text()!r}"
+
+
+def ablated(modalities_: tuple[str, ...] = ("image", "text"), seeds: int = 2) -> Shelf:
+    """Return a method with all its variants on data of these modalities."""
+    shelf = Shelf()
+    directions = [(one, other) for one, other in product(modalities_, repeat=2) if one != other]
+    quality = {name: 0.5 + place / 50 for place, name in enumerate(modalities_)}
+    variants = {"full": {}, **VARIANTS} if len(modalities_) == 2 else dict(VARIANTS, full={})
+    for seed, variant in product(range(seeds), variants):
+        if variant == "prior_audio" and "audio" not in modalities_:
+            continue
+        value = 0.1 if variant == "random" else 0.7 + len(variant) / 1000 + seed / 100
+        who = add(Shelf(), variant=variant, notes={}).identity
+        notes = {"quality": quality, "prior": modalities_[-1]}
+        values = {direction: [value, value + 0.01] for direction in directions}
+        changes: dict[str, Any] = {"settings": who.settings, "modalities": modalities_}
+        shelf.add(values, method="ours", variant=variant, seed=seed, **changes)
+        record = shelf.records[-1]
+        assert record.result is not None
+        shelf.records[-1] = replace(record, result=replace(record.result, notes=notes))
+    return shelf
+
+
+@pytest.mark.parametrize("names", [("image", "text"), ("image", "text", "audio", "3d", "video")])
+def test_bars_show_the_method_first_then_every_variant_but_those_of_a_modality(
+    names: tuple[str, ...],
+) -> None:
+    (picture,) = components.pictures(material(ablated(names)))
+    with drawn(picture) as figure:
+        require_legible(figure)
+        left, right = figure.axes
+        rows = [label.get_text() for label in left.get_yticklabels()]
+        assert rows == [
+            "OURS",
+            "without_both (alpha=0.0, beta=0.0)",
+            "without_alpha (alpha=0.0)",
+            "random (prior=random)",
+        ]
+        assert left.get_yticklabels()[0].get_fontweight() == "bold"
+        bars = 2 if len(names) == 2 else 1
+        assert len(left.containers) == 2 * bars * len(rows)  # bars, and error bars on them
+        # `random` is so far off that it is told in words
+        assert "-0.609" in words(figure)
+        assert right.get_xlim()[1] < 0.2
+
+
+@pytest.mark.parametrize("names", [("image", "text"), ("image", "text", "audio", "3d", "video")])
+def test_a_choice_is_shown_by_quality_with_what_was_chosen_filled(names: tuple[str, ...]) -> None:
+    (picture,) = modalities.pictures(material(ablated(names)))
+    fixed = [name for name in reversed(names) if name in ("image", "text", "audio")]
+    with drawn(picture) as figure:
+        require_legible(figure)
+        rows = [label.get_text().partition(" (")[0] for label in figure.axes[0].get_yticklabels()]
+        assert rows == fixed  # of higher quality first
+        assert "its own choice (selected)" in words(figure)
+    last = names[-1]
+    assert f"{last} in 2" in picture.caption
+
+
+def place_of(patch: Patch) -> tuple[int, int]:
+    """Return column and row of a rectangle."""
+    assert isinstance(patch, Rectangle)
+    return int(patch.get_x()), int(patch.get_y())
+
+
+def grid(shelf: Shelf, alphas: tuple[float, ...], betas: tuple[float, ...]) -> None:
+    for alpha, beta in product(alphas, betas):
+        if (alpha, beta) != (1.0, 3.0):
+            add(shelf, 0.5 + alpha / 9 + beta / 50, alpha=alpha, beta=beta)
+
+
+def test_a_heat_map_prints_every_number_frames_the_usual_and_hatches_what_is_missing() -> None:
+    shelf = Shelf()
+    grid(shelf, (0.01, 0.1, 1.0), (1.0, 2.0, 3.0))
+    (picture,) = sensitivity.pictures(material(shelf))
+    assert "Highest 0.651 at alpha=1.0, beta=2.0, lowest 0.521 at alpha=0.01, beta=1.0." in picture.alt
+    with drawn(picture) as figure:
+        require_legible(figure)
+        axis = figure.axes[0]
+        for alpha, beta in product((0.01, 0.1, 1.0), (1.0, 2.0, 3.0)):
+            assert (f"{0.5 + alpha / 9 + beta / 50:.3f}" in words(figure)) == ((alpha, beta) != (1.0, 3.0))
+        frames = {place_of(patch) for patch in axis.patches if not patch.get_fill()}
+        assert frames == {(0, 1)}  # beta=1.0, alpha=0.1
+        assert [place_of(patch) for patch in axis.patches if patch.get_hatch()] == [(2, 2)]
+
+
+def test_large_heat_maps_stay_legible() -> None:
+    shelf = Shelf()
+    grid(shelf, tuple(10.0**power for power in range(-4, 5)), tuple(float(beta) for beta in range(1, 13)))
+    (picture,) = sensitivity.pictures(material(shelf))
+    with drawn(picture) as figure:
+        require_legible(figure)
+        assert figure.get_figwidth() <= 7.2
+
+
+@pytest.mark.parametrize(
+    ("values", "scale"),
+    [
+        ((0.001, 0.01, 0.1, 1.0), "log"),
+        (tuple(2.0**power for power in range(14)), "log"),
+        ((0.0, 0.01, 0.1, 1.0, 10.0), "symlog"),
+        ((0.1, 0.2, 0.3, 0.5), "linear"),
+        ((1.0, 1.01, 1.02, 7.0), "linear"),
+    ],
+)
+def test_lines_have_the_scale_of_their_values_and_ticks_at_them(
+    values: tuple[float, ...], scale: str
+) -> None:
+    shelf = Shelf()
+    for alpha in values:
+        add(shelf, 0.5, alpha=alpha)
+    (picture,) = sensitivity.pictures(material(shelf))
+    with drawn(picture) as figure:
+        require_legible(figure)
+        axis = figure.axes[0]
+        assert axis.get_xscale() == scale
+        ticks = [float(label.get_text()) for label in axis.get_xticklabels()]
+        assert set(ticks) <= {float(f"{value:g}") for value in values}
+        assert len(ticks) >= 2
+        usual = [line for line in axis.lines if line.get_label() == "usual value"]
+        assert len(usual) == (0.1 in values)
+
+
+def test_settings_of_a_method_share_a_figure_and_words_stand_side_by_side() -> None:
+    shelf = Shelf()
+    add(shelf)
+    for alpha in (1.0, 10.0):
+        add(shelf, alpha=alpha)
+    for prior in ("random", HOSTILE):
+        add(shelf, prior=prior)
+    add(shelf, mix=0.9)  # two points make no line
+    (picture,) = sensitivity.pictures(material(shelf))
+    with drawn(picture) as figure:
+        first, second = figure.axes
+        assert (first.get_xlabel(), second.get_xlabel()) == ("alpha", "prior")
+        assert len(second.get_xticklabels()) == 3
+        require_legible(figure)
+
+
+def test_what_has_no_number_has_no_figure() -> None:
+    assert [*components.pictures(material(Shelf())), *sensitivity.pictures(material(Shelf()))] == []
+    shelf = Shelf()
+    add(shelf)
+    add(shelf, alpha=3.0)
+    assert sensitivity.pictures(material(shelf)) == []
+
+
+def test_kinds_profiles_and_versions_of_data_never_share_a_figure() -> None:
+    shelf = Shelf()
+    changes: list[dict[str, Any]] = [
+        {},
+        {"data_kind": "look-alike"},
+        {"profile": "paper"},
+        {"fingerprint": "0" * 16},
+    ]
+    for change in changes:
+        add(shelf, variant="without_alpha", **change)
+        for alpha in (0.1, 1.0, 2.0):
+            add(shelf, alpha=alpha, **change)
+    made = material(shelf)
+    pictures = [*components.pictures(made), *sensitivity.pictures(made)]
+    assert len(pictures) == len({picture.stem for picture in pictures}) == 8
+    assert all(picture.data is not None for picture in pictures)
+    assert sum("LOOK-ALIKE" in picture.caption for picture in pictures) == 2
+
+
+def test_a_figure_has_the_same_bytes_every_time() -> None:
+    shelf = Shelf()
+    for alpha in (0.1, 1.0, 10.0):
+        add(shelf, alpha=alpha)
+    (picture,) = sensitivity.pictures(material(shelf))
+    assert render(picture) == render(picture)

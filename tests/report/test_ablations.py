@@ -1,0 +1,219 @@
+"""The page about variants and settings, and its files: the numbers of the records, and what is missing."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import random
+from dataclasses import replace
+from itertools import product
+from typing import Any
+
+import pytest
+
+from bench.report import Material
+from bench.report.ablations import ablation_files, ablation_sheets, ablations_page
+from bench.report.ablations.page import missing
+from tests.analysis.making import Shelf
+from tests.analysis.studies import NAMING, add
+from tests.records import making
+from tests.report.making import HOSTILE
+
+
+def material(shelf: Shelf, **more: Any) -> Material:
+    naming = more.pop("naming", NAMING)
+    return Material(shelf.records, naming=naming, protocols=["map@all"], per_query=shelf.per_query, **more)
+
+
+def studied(seeds: int = 2) -> Shelf:
+    """Return a method with all its variants, a grid and a curve."""
+    shelf = Shelf()
+    for seed in range(seeds):
+        notes = {"quality": {"image": 0.5, "text": 0.7}, "prior": "text"}
+        add(shelf, 0.6 + seed / 100, seed=seed, notes=notes)
+        for number, variant in enumerate(("without_both", "without_alpha", "random", "prior_image")):
+            add(shelf, 0.5 + number / 100 + seed / 50, variant, seed)
+        for alpha, beta in product((0.01, 0.1, 1.0), (1.0, 2.0)):
+            if (alpha, beta) != (0.1, 1.0):
+                add(shelf, 0.5 + alpha / 20 + beta / 30, seed=seed, alpha=alpha, beta=beta)
+        add(shelf, 0.55, seed=seed, mix=0.9)
+    return shelf
+
+
+def lines(text: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+def row(page: str, start: str) -> list[str]:
+    """Return the cells of the first row of a table that starts so."""
+    (found, *_) = (line for line in page.splitlines() if line.startswith(f"| {start} "))
+    return [cell.strip() for cell in found.strip("|").split("|")]
+
+
+def test_a_variant_is_shown_with_its_changes_numbers_and_difference() -> None:
+    page = ablations_page(material(studied()))
+    assert row(page, "the method itself")[-3:] == ["**0.605 ± 0.007**", "", "2"]
+    variant = row(page, r"without\_both")
+    assert variant[1] == "alpha=0.0, beta=0.0"
+    assert variant[-3:] == ["0.510 ± 0.014", "-0.095 ± 0.007", "2"]
+    assert r"Not run: prior\_text; python -m bench ablate ours --datasets PATH/emoji.npz" in page
+
+
+def test_a_choice_has_its_quality_and_how_often_it_was_chosen() -> None:
+    page = ablations_page(material(studied()))
+    assert row(page, "prior ")[1:3] == [r"quality S\_k", "chosen"]
+    assert row(page, "selected")[-2] == "**0.605 ± 0.007**"
+    assert row(page, "image")[1:3] == ["0.500 ± 0.000", "0 of 2"]
+
+
+def test_a_grid_has_a_line_per_value_and_a_curve_its_usual_value() -> None:
+    page = ablations_page(material(studied()))
+    assert row(page, "alpha")[1:] == ["beta=1.0", "beta=2.0"]
+    assert row(page, "0.1 ")[1:] == ["0.605 ± 0.007<sup>u</sup>", "0.572 ± 0.000"]
+    assert row(page, "0.5 (usual)")[-3:] == ["**0.605 ± 0.007**", "*not traced*", "2"]
+    assert "u: the usual settings." in page
+
+
+def test_combinations_that_nobody_ran_are_said_to_be_so() -> None:
+    shelf = Shelf()
+    for alpha, beta in product((0.01, 0.1, 1.0), (1.0, 2.0, 3.0)):
+        if (alpha, beta) != (1.0, 2.0):
+            add(shelf, alpha=alpha, beta=beta)
+    assert row(ablations_page(material(shelf)), "1.0 ")[1:] == ["**0.500**", "*not run*", "**0.500**"]
+
+
+def test_csv_files_give_back_every_number_in_full_with_its_records() -> None:
+    shelf = studied()
+    files = ablation_files(material(shelf))
+    components = lines(files["components.csv"])
+    assert {line["variant"] for line in components} == {
+        "full",
+        "without_both",
+        "without_alpha",
+        "random",
+        "prior_image",
+    }
+    digests = {record.digest: record for record in shelf.records}
+    for line in components:
+        records = [digests[digest] for digest in line["records"].split()]
+        assert {record.identity.variant for record in records} == {line["variant"]}
+        values = [
+            metric.value
+            for record in records
+            if record.result
+            for metric in record.result.metrics
+            if line["query"] in (metric.query, "average")
+        ]
+        assert float(line["mean"]) == pytest.approx(sum(values) / len(values), abs=1e-12)
+        assert bool(line["p_holm"]) == (line["variant"] != "full")
+    points = lines(files["sensitivity.csv"])
+    assert {(line["setting"], line["other_setting"]) for line in points} == {("alpha", "beta"), ("mix", "")}
+    usual = [line for line in points if line["usual"] and line["query"] == "average"]
+    assert [json.loads(line["value"]) for line in usual] == [0.1, 0.5]
+    choices = lines(files["choices.csv"])
+    assert [(one["modality"], one["quality"], one["chosen"]) for one in choices] == [
+        ("image", "0.5", "0"),
+        ("text", "0.7", "2"),
+    ]
+
+
+def test_many_directions_are_counted_and_written_to_the_file_alone() -> None:
+    shelf = Shelf()
+    modalities = ("image", "text", "audio")
+    directions = [(one, other) for one in modalities for other in modalities if one != other]
+    for variant, drop in (("full", 0.0), ("without_alpha", 0.3)):
+        settings = add(Shelf(), variant=variant).identity.settings
+        values = {
+            direction: [0.5 + number / 100 - (drop if place < 4 else 0) for number in range(20)]
+            for place, direction in enumerate(directions)
+        }
+        shelf.add(values, method="ours", variant=variant, settings=settings, modalities=modalities)
+    made = material(shelf)
+    page = ablations_page(made)
+    assert "image→text" not in page
+    assert row(page, r"without\_alpha")[-3:] == ["4", "0", "1"]
+    assert "All 6 directions: components.csv." in page
+    assert len(lines(ablation_files(made)["components.csv"])) == 2 * 7
+
+
+def test_real_data_and_look_alikes_profiles_and_versions_never_share_a_table() -> None:
+    shelf = Shelf()
+    changes: list[dict[str, Any]] = [
+        {},
+        {"data_kind": "look-alike"},
+        {"profile": "paper"},
+        {"fingerprint": "0" * 16},
+    ]
+    for change in changes:
+        for variant, alpha in (("full", 0.1), ("without_alpha", 0.0), ("full", 3.0)):
+            add(shelf, variant=variant, alpha=alpha, **change)
+    sheets = [sheet for group in ablation_sheets(material(shelf)).values() for sheet in group]
+    assert (
+        len({sheet.caption for sheet in sheets}) == len({sheet.name for sheet in sheets}) == len(sheets) == 8
+    )
+    assert sum("LOOK-ALIKE" in sheet.caption for sheet in sheets) == 2
+
+
+def test_what_is_missing_comes_with_the_command_that_makes_it() -> None:
+    shelf = Shelf()
+    add(shelf)
+    add(shelf, dataset="other")
+    add(shelf, method="theirs")
+    add(shelf, dataset="emoji", profile="paper")
+    known = replace(NAMING, reference="ours", modalities=lambda name: ("image",) if name == "emoji" else ())
+    assert missing(material(shelf, naming=known)) == [
+        "No variants of OURS on emoji in the paper profile: "
+        "python -m bench ablate ours --datasets emoji --profile paper",
+        "No variants of OURS on emoji, other in the quick profile: "
+        "python -m bench ablate ours --datasets emoji,PATH/other.npz --profile quick",
+        "One choice of settings alone of OURS on emoji in the paper profile: "
+        "python -m bench sweep ours --param NAME=VALUE,VALUE --datasets emoji --profile paper",
+        "One choice of settings alone of OURS on emoji, other in the quick profile: "
+        "python -m bench sweep ours --param NAME=VALUE,VALUE --datasets emoji,PATH/other.npz --profile quick",
+    ]
+
+
+def test_one_seed_a_failure_and_the_same_settings_are_said() -> None:
+    shelf = Shelf()
+    own = add(shelf)
+    add(shelf, variant="prior_image", prior="selected")
+    settings = {**own.identity.settings, "alpha": 0.0}
+    shelf.records.append(
+        making.record(
+            status="failed", method="ours", variant="without_alpha", settings=settings, reason="why"
+        )
+    )
+    page = ablations_page(material(shelf))
+    assert "A difference from one seed is about two trained models" in page
+    assert r"The same settings as the method itself here: prior\_image." in page
+    assert r"without\_alpha: failed: why" in page
+    assert row(page, r"without\_alpha")[-3] == "*failed*"
+
+
+def test_hostile_names_are_escaped_everywhere() -> None:
+    shelf = Shelf()
+    for variant, prior in (("full", "selected"), (HOSTILE, "random"), ("full", HOSTILE)):
+        add(shelf, variant=variant, prior=prior, dataset=HOSTILE)
+    made = material(shelf, naming=replace(NAMING, title=lambda _: HOSTILE))
+    page, files = ablations_page(made), ablation_files(made)
+    assert "<b>" not in page
+    for name, text in files.items():
+        assert "/" not in name
+        if name.endswith(".tex"):
+            assert "<b>" not in text
+            assert "$x^2$" not in text
+    assert len(files) == 2 + 2
+
+
+def test_the_same_records_give_the_same_bytes_in_any_order() -> None:
+    shelf = studied()
+    before = ablations_page(material(shelf)), ablation_files(material(shelf))
+    random.Random(1).shuffle(shelf.records)
+    assert (ablations_page(material(shelf)), ablation_files(material(shelf))) == before
+
+
+def test_no_records_of_variants_make_a_page_without_tables_and_no_files() -> None:
+    made = material(Shelf())
+    assert ablations_page(made).startswith("# Ablations and settings")
+    assert ablation_files(made) == {}

@@ -1,0 +1,244 @@
+"""How figures look: methods told apart without colours, letters as they are, the same bytes anywhere."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import unicodedata
+import xml.etree.ElementTree as ElementTree
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from bench.analysis.groups import Data
+from bench.analysis.naming import registry_naming
+from bench.report.figures import saving
+from bench.report.figures.lettering import apart, fitted, fitted_apart, literal, shortened, width_of
+from bench.report.figures.picture import Picture
+from bench.report.figures.style import COLOURS, Look, _round_numbers, legend, look, look_number, panels
+from bench.report.figures.vector import _long_path, compact
+from tests.report.figuring import EXTRAS, POINTS, ROSTER
+
+SIGHT = {
+    "normal": np.eye(3),
+    # Machado, Oliveira and Fernandes 2009, severity 1.0
+    "protanopia": np.array(
+        [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]]
+    ),
+    "deuteranopia": np.array(
+        [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]]
+    ),
+    "tritanopia": np.array(
+        [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.303900]]
+    ),
+}
+HARD = r"a_b & $x^2$ <i>~{y}%"
+
+
+def linear(colours: tuple[str, ...]) -> NDArray[np.float64]:
+    """Return linear red, green and blue."""
+    values = np.array([[int(one[place : place + 2], 16) / 255 for place in (1, 3, 5)] for one in colours])
+    return np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
+
+
+def lab(light: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return CIELAB coordinates of linear red, green and blue."""
+    to_xyz = np.array([[0.4125, 0.3576, 0.1804], [0.2127, 0.7152, 0.0722], [0.0193, 0.1192, 0.9503]])
+    root = np.cbrt(np.clip(light, 1e-4, 1) @ to_xyz.T / to_xyz.sum(axis=1))
+    x, y, z = root.T
+    return np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], axis=1)
+
+
+def draw(label: str) -> Any:
+    figure, (axis,) = panels(1)
+    axis.plot(range(40), [number % 7 / 7 for number in range(40)], **look_number(9).line)
+    axis.bar([3], [1.0], hatch="//", facecolor="white")
+    axis.set(xlabel=label, ylabel="y")
+    legend(figure, [(label, look_number(place)) for place in range(9)], 3)
+    return figure
+
+
+def picture(label: str = HARD, **changes: Any) -> Picture:
+    fields: dict[str, Any] = {
+        "stem": "x",
+        "section": "s",
+        "title": "t",
+        "caption": "c",
+        "alt": f"alt {label}",
+        "data": Data("real", "paper", "one", "f" * 16, "cpu", ""),
+        "draw": partial(draw, label),
+    }
+    return Picture(**(fields | changes))
+
+
+@pytest.fixture(scope="module")
+def files() -> dict[str, bytes]:
+    return saving.render(picture())
+
+
+def test_the_rosters_methods_differ_without_colour_and_without_marker() -> None:
+    naming = registry_naming()
+    looks = [look(method, naming) for method in ROSTER]
+    for names in (("marker", "filled"), ("colour", "marker"), ("colour", "filled"), ("colour", "dash")):
+        assert len({tuple(getattr(one, name) for name in names) for one in looks}) == len(ROSTER)
+    assert len({(one.colour, one.hatch) for one in looks}) == len(ROSTER)
+
+
+def test_other_methods_never_look_like_one_of_the_roster_or_each_other() -> None:
+    naming = registry_naming()
+    markers = {look(method, naming).marker for method in ROSTER}
+    others = [look(method, naming) for method in (*EXTRAS[:3], *POINTS)]
+    assert not markers & {one.marker for one in others}
+    assert len({one.marker for one in others}) == len(others)
+    assert look("mine", naming).marker not in markers
+    assert look("gone", naming) == look("gone", naming)
+
+
+@pytest.mark.parametrize("sight", SIGHT)
+def test_colours_are_told_apart_with_any_sight(sight: str) -> None:
+    seen = lab(linear(COLOURS) @ SIGHT[sight].T)
+    apart_by = np.linalg.norm(seen[:, None] - seen, axis=2)
+    assert apart_by[np.triu_indices(len(COLOURS), 1)].min() > 20
+
+
+def test_colours_differ_in_lightness_and_show_on_white() -> None:
+    lightness = np.sort(lab(linear(COLOURS))[:, 0])
+    assert np.diff(lightness).min() > 5
+    luminance = linear(COLOURS) @ [0.2126, 0.7152, 0.0722]
+    assert (1.05 / (luminance + 0.05)).min() > 2.3
+
+
+@given(st.text())
+def test_literal_texts_stay_in_one_line_and_hold_no_control_characters(text: str) -> None:
+    shown = literal(text)
+    assert not any(unicodedata.category(letter).startswith("C") for letter in shown)
+    assert len(shown.splitlines()) <= 1
+    if text.isprintable() and "  " not in text:
+        assert shown == " ".join(text.split())
+    assert len(shortened(text, 5)) <= 5
+
+
+def test_texts_that_are_shortened_to_the_same_are_numbered() -> None:
+    long = ["a long name of a method, one", "a long name of a method, two", "short"]
+    assert apart(long, 12) == ["a long na… 1", "a long na… 2", "short"]
+    shown = fitted_apart(long, 0.5)
+    assert len(set(shown)) == 3
+    assert shown[2] == "short"
+
+
+def test_fitted_texts_are_no_wider_than_there_is_room() -> None:
+    for text in ("W" * 50, "i" * 50, "short", ""):
+        shown = fitted(text, 0.7)
+        assert width_of(shown) <= 0.7
+        assert len(shown) == min(len(text), 50) or shown.endswith("…")
+    assert fitted("short", 0.7) == "short"
+    assert 1.9 < width_of("WWWW", 14) / width_of("WWWW", 7) < 2.1
+
+
+@given(st.floats(1e-4, 1e4), st.floats(4.5, 1e8))
+def test_logarithmic_axes_have_one_to_four_plain_numbers(low: float, span: float) -> None:
+    numbers = _round_numbers(low, low * span)
+    assert 1 <= len(numbers) <= 4
+    assert all(low <= number <= low * span for number in numbers)
+
+
+def test_letters_stay_letters_in_every_format(files: dict[str, bytes]) -> None:
+    root = ElementTree.fromstring(files["x.svg"])
+    texts = ["".join(element.itertext()) for element in root.iter() if element.tag.endswith("}text")]
+    assert texts.count(HARD) == 10
+    assert "sans-serif" in root.get("style", "")
+    assert root.get("aria-label") == f"alt {HARD}"
+    assert b"/FontFile2" in files["x.pdf"]
+    assert b"/Type3" not in files["x.pdf"]
+    assert files["x.png"].startswith(b"\x89PNG")
+
+
+def test_a_drawing_shares_nothing_with_the_page_around_it(files: dict[str, bytes]) -> None:
+    text = files["x.svg"].decode("utf-8")
+    assert "<style" not in text
+    assert "<metadata" not in text
+    names = set(re.findall(r'id="([^"]+)"', text))
+    assert names == set(re.findall(r"(?:href=\"#|url\(#)([\w-]+)", text))
+    other = saving.render(picture(stem="y"), ["svg"])["y.svg"].decode("utf-8")
+    assert not names & set(re.findall(r'id="([^"]+)"', other))
+
+
+def test_no_file_names_the_time_or_the_program(files: dict[str, bytes]) -> None:
+    for content in files.values():
+        assert b"Date" not in content
+        assert b"atplotlib v" not in content
+        assert b"Producer" not in content
+
+
+def test_the_same_figure_gives_the_same_bytes_in_any_process(files: dict[str, bytes]) -> None:
+    code = (
+        "import hashlib; from bench.report.figures.saving import render; "
+        "from tests.report.test_figure_style import picture; "
+        "print(hashlib.sha256(repr(sorted(render(picture()).items())).encode()).hexdigest())"
+    )
+    import hashlib
+
+    here = hashlib.sha256(repr(sorted(files.items())).encode()).hexdigest()
+    environment = {**os.environ, "PYTHONHASHSEED": "17"}
+    said = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=Path(__file__).parents[2],
+        env=environment,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert said.stdout.strip() == here
+
+
+@pytest.mark.slow
+def test_figures_drawn_in_several_processes_have_the_same_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    pictures = [picture(stem=f"p{number}") for number in range(4)]
+    alone = saving.rendered(pictures)
+    monkeypatch.setattr(saving, "_EACH", 1)
+    monkeypatch.setattr("joblib.cpu_count", lambda: 2)
+    together = saving.rendered(pictures)
+    assert list(together.items()) == list(alone.items())
+
+
+def test_two_figures_of_one_name_are_refused() -> None:
+    with pytest.raises(ValueError, match="2 figures are called x"):
+        saving.rendered([picture(), picture()])
+
+
+@given(st.lists(st.tuples(st.floats(-500, 500), st.floats(-500, 500)), min_size=2, max_size=60))
+def test_long_lines_keep_their_points_within_a_tenth_of_a_point(points: list[tuple[float, float]]) -> None:
+    start, steps = _long_path(points)[1:].split("l")
+    first = [float(number) for number in start.split()]
+    numbers = [float(number) for number in re.findall(r"-?(?:\d+(?:\.\d)?|\.\d)", steps)]
+    places = np.cumsum(np.vstack([first, np.reshape(numbers, (-1, 2))]), axis=0)
+    rounded = np.round(10 * np.array(points)) / 10
+    moved = np.concatenate([[True], np.any(np.diff(rounded, axis=0) != 0, axis=1)])
+    assert np.allclose(places, rounded[moved], atol=1e-6)
+    assert np.abs(rounded - points).max() <= 0.05 + 1e-9
+
+
+def test_a_compact_drawing_keeps_colours_names_and_texts() -> None:
+    drawing = (
+        '<svg xmlns="http://www.w3.org/2000/svg"><defs><path id="p1e5" d="M 0 0 \nL 1.23456 2"/></defs>'
+        '<path style="fill: url(#p1e5); stroke: #9e6000; stroke-width: 0.123456" d="M 1.005 0.5 L 2.5 3 z"/>'
+        '<text id="t" x="1.23456">1.23456 &lt;b&gt;</text></svg>'
+    )
+    small = compact(drawing, 'a "b" <c>')
+    assert 'style="fill:url(#p1e5);stroke:#9e6000;stroke-width:0.12"' in small
+    assert 'd="M0 0 1.23 2"' in small
+    assert '<text x="1.23">1.23456 &lt;b&gt;</text>' in small
+    assert 'aria-label="a &quot;b&quot; &lt;c&gt;"' in small
+
+
+def test_a_look_gives_hollow_markers_a_white_face() -> None:
+    assert Look("#000000", "o", "-", "", filled=False).points["markerfacecolor"] == "white"
+    assert Look("#000000", "o", "-", "").line["color"] == "#000000"

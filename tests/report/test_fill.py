@@ -1,0 +1,83 @@
+"""Tables inside a document: the marked place is filled, and not a byte beside it changes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bench.contract import UsageError
+from bench.report.fill import fill
+from bench.report.tables import markdown, sheet_of
+from tests.report.making import row, table
+
+EMOJI = table(row("A", 0.5, 0.4, 0.45))
+PAPER = table(row("A", 0.9, 0.9, 0.9), profile="paper")
+START, END = "<!-- table: emoji map@all -->\n", "<!-- end of table -->"
+
+
+def write(path: Path, text: str) -> Path:
+    path.write_bytes(text.encode())
+    return path
+
+
+def test_a_place_is_filled_again_and_again_and_nothing_else_changes(tmp_path: Path) -> None:
+    document = write(tmp_path / "a.md", f"# Before\n\n{START}old\n{END}\n\nafter  \n")
+    for _ in range(2):
+        assert fill(document, [EMOJI]) == 1
+        expected = f"# Before\n\n{START}\n{markdown(sheet_of(EMOJI)).strip()}\n\n{END}\n\nafter  \n"
+        assert document.read_text(encoding="utf-8") == expected
+
+
+def test_every_place_gets_its_own_table_and_a_profile_may_be_named(tmp_path: Path) -> None:
+    other = "<!-- table: emoji map@all paper -->\n"
+    quick = "<!-- table: emoji map@all quick -->\n"
+    document = write(tmp_path / "a.md", f"{other}{END}\n{quick}{END}")
+    assert fill(document, [EMOJI, PAPER]) == 2
+    first, second = document.read_text(encoding="utf-8").split(quick)
+    assert "0.900" in first
+    assert "0.900" not in second
+    assert "0.500" in second
+
+
+def test_windows_line_ends_and_permissions_stay(tmp_path: Path) -> None:
+    document = write(tmp_path / "a.md", f"x\n{START}{END}\n".replace("\n", "\r\n"))
+    document.chmod(0o600)
+    fill(document, [EMOJI])
+    content = document.read_bytes()
+    assert content.count(b"\r\n") == content.count(b"\n") > 3
+    assert document.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_link_stays_a_link(tmp_path: Path) -> None:
+    document = write(tmp_path / "a.md", f"{START}{END}")
+    (tmp_path / "link.md").symlink_to(document)
+    fill(tmp_path / "link.md", [EMOJI])
+    assert (tmp_path / "link.md").is_symlink()
+    assert "0.500" in document.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"no place", "has no place to fill"),
+        (f"{START} and no end".encode(), "has no place to fill"),
+        (b"\xff\xfe\x00", "it is not UTF-8 text"),
+        (f"<!-- table: nope map@all -->\n{END}".encode(), "no record is of nope under map@all"),
+        (f"{START}{END}".encode(), "2 tables fit emoji map@all, one is needed: .*quick.*paper"),
+    ],
+)
+def test_a_document_that_cannot_be_filled_is_left_as_it_is(
+    tmp_path: Path, content: bytes, reason: str
+) -> None:
+    document = tmp_path / "a.md"
+    document.write_bytes(content)
+    with pytest.raises(UsageError, match=reason):
+        fill(document, [EMOJI, PAPER])
+    assert document.read_bytes() == content
+
+
+@pytest.mark.parametrize("name", ["absent.md", "."])
+def test_a_document_that_is_none_is_named(tmp_path: Path, name: str) -> None:
+    with pytest.raises(UsageError, match="cannot fill"):
+        fill(tmp_path / name, [EMOJI])

@@ -1,0 +1,330 @@
+"""Curves, the common space and galleries: from views alone, by rule, the same bytes, and readable."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import permutations
+from typing import Any
+from xml.etree import ElementTree
+
+import msgspec
+import numpy as np
+import pytest
+from matplotlib.colors import to_hex
+from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
+
+from bench.analysis.curves import mean_curves
+from bench.analysis.naming import Naming
+from bench.analysis.spaces import chosen_spaces
+from bench.contract import DataError
+from bench.records.view import Curves, Exhibits, Gallery, Space, View
+from bench.report import Material
+from bench.report.figures import curves, gallery, space
+from bench.report.figures.picture import Picture
+from bench.report.figures.saving import render
+from tests.analysis.making import Shelf
+from tests.report.looking import drawn, require_legible, texts_of
+from tests.report.making import HOSTILE
+
+SETTINGS = {"epochs": 1}
+ROSTER = ["ours", *(f"m{number:02}" for number in range(15))]
+NAMING = Naming(
+    title=lambda method: HOSTILE if method == "hostile" else method.upper(),
+    order=lambda method: (ROSTER.index(method) if method in ROSTER else 99, method),
+    role=lambda method: "reference" if method == "chance" else "baseline",
+    usual=lambda _: SETTINGS,
+    modalities=lambda _: (),
+    reference="ours",
+)
+RANKS, LEVELS = np.array([1, 2, 5], np.int32), np.array([0.0, 0.5, 1.0])
+
+
+def curves_at(level: float, query: str, shown: str) -> Curves:
+    return Curves(
+        query, shown, RANKS, level * np.array([1.0, 0.9, 0.5]), LEVELS, level * np.array([1, 0.8, 0.2])
+    )
+
+
+def view_at(
+    level: float,
+    modalities: Sequence[str] = ("image", "text"),
+    rows: int = 20,
+    items: bool = False,
+    common: bool = True,
+) -> View:
+    """Return a view of which all precisions are in proportion to ``level``, classes by turns."""
+    numbers = np.arange(rows, dtype=np.int32)
+    classes = (numbers % 3).astype(np.int32)
+    random = np.random.default_rng(round(1000 * level))
+    points = {
+        name: (np.eye(3)[classes] + 0.1 * random.standard_normal((rows, 3))).astype(np.float32)
+        for name in modalities
+    }
+    directions = list(permutations(modalities, 2))
+    results = np.tile(numbers[:10], (3, 1))
+    galleries = tuple(
+        Gallery(*one, numbers[:3], np.full(3, level), results, classes[:3, None] == classes[results])
+        for one in directions
+    )
+    exhibits = {name: Exhibits(numbers, classes) for name in modalities}
+    if items:
+        texts = tuple(f"{HOSTILE} {number} " + "word " * number for number in numbers)
+        exhibits["text"] = replace(exhibits["text"], texts=texts)
+        pixels = (numbers[:, None, None] * np.ones((1, 4, 6), np.uint8)).astype(np.uint8)
+        palette = np.stack([np.arange(20, dtype=np.uint8) * 12] * 3, axis=1)
+        exhibits["image"] = replace(exhibits["image"], pixels=pixels, palette=palette)
+    return View(
+        dict.fromkeys(modalities, rows),
+        3,
+        ("first", "second", HOSTILE) if items else (),
+        tuple(curves_at(level, *one) for one in directions),
+        Space(dict.fromkeys(modalities, numbers), dict.fromkeys(modalities, classes), points, 0.9)
+        if common
+        else None,
+        "" if common else "it has none",
+        galleries,
+        exhibits,
+    )
+
+
+@dataclass
+class Cells(Shelf):
+    """Records with their views."""
+
+    views: dict[str, View | None] = field(default_factory=dict)
+
+    def put(self, method: str, level: float, view: View | None, closed: bool = False, **more: Any) -> str:
+        """Add a finished cell whose mAP is ``level``; ``closed``: it has no epochs."""
+        modalities = more.pop("modalities", ("image", "text"))
+        values = {one: np.full(4, level) for one in permutations(modalities, 2)}
+        settings = more.pop("settings", SETTINGS)
+        record = self.add(values, method=method, modalities=modalities, settings=settings, **more)
+        if closed:
+            assert record.result is not None
+            metrics = [msgspec.structs.replace(one, selection="none") for one in record.result.metrics]
+            result = msgspec.structs.replace(record.result, selection="none", selected=[], metrics=metrics)
+            self.records[-1] = msgspec.structs.replace(record, result=result)
+        self.views[record.digest] = view
+        return record.digest
+
+    def material(self, selection: str = "best", view: Callable[[str], View | None] | None = None) -> Material:
+        return Material(
+            self.records,
+            naming=NAMING,
+            protocols=["map@all"],
+            selection=selection,
+            view=view or self.views.get,
+        )
+
+
+def roster(**view: Any) -> Cells:
+    """Return 16 methods and chance; the second is the best, every third has no epochs."""
+    cells = Cells()
+    for place, method in enumerate(ROSTER):
+        level = 0.9 - 0.03 * place + (0.1 if place == 1 else 0.0)
+        cells.put(method, level, view_at(level, **view), closed=place % 3 == 0 and place > 0)
+    cells.put("chance", 0.02, view_at(0.02, **view), closed=True)
+    return cells
+
+
+def only(pictures: list[Picture]) -> Picture:
+    (picture,) = pictures
+    return picture
+
+
+def test_curves_are_means_over_seeds_at_the_heights_of_the_records() -> None:
+    cells = Cells()
+    for seed, level in enumerate((0.8, 0.6)):
+        cells.put("ours", level, view_at(level), seed=seed)
+    picture = only(curves.pictures(cells.material()))
+    assert "2 seeds" in picture.caption
+    with drawn(picture) as figure:
+        assert [axes.get_title() for axes in figure.axes] == 2 * ["image → text", "text → image"]
+        recall, rank = figure.axes[0].lines[0], figure.axes[2].lines[0]
+        np.testing.assert_allclose(_points(recall), np.stack([LEVELS, [0.7, 0.56, 0.14]], axis=1))
+        np.testing.assert_allclose(_points(rank), np.stack([RANKS, [0.7, 0.63, 0.35]], axis=1))
+
+
+def _points(line: Line2D) -> Any:
+    return np.stack([np.asarray(line.get_xdata(), float), np.asarray(line.get_ydata(), float)], axis=1)
+
+
+def test_sixteen_methods_are_told_apart_and_chance_does_not_stretch_the_axes() -> None:
+    picture = only(curves.pictures(roster().material()))
+    with drawn(picture) as figure:
+        require_legible(figure)
+        looks = {
+            (
+                line.get_color(),
+                line.get_marker(),
+                to_hex(str(line.get_markerfacecolor())),
+                line.get_linestyle(),
+            )
+            for line in figure.axes[0].lines
+        }
+        assert len(looks) == len(figure.axes[0].lines) == 16
+        assert figure.axes[0].get_ylim()[0] > 0.05
+        assert "CHANCE (below)" in {text.get_text() for text in texts_of(figure)}
+
+
+def test_many_directions_are_shown_by_their_mean_at_the_ranks_that_all_galleries_have() -> None:
+    cells = Cells()
+    three = ("image", "text", "audio")
+    cells.put("ours", 0.5, view_at(0.5, three), modalities=three)
+    picture = only(curves.pictures(cells.material()))
+    with drawn(picture) as figure:
+        assert [axes.get_title() for axes in figure.axes] == 2 * ["mean over 6 directions"]
+    short = replace(curves_at(1.0, "a", "b"), ranks=RANKS[:2], precision=np.array([0.5, 0.4]))
+    mean = mean_curves([short, curves_at(1.0, "b", "a")])
+    assert mean.ranks.tolist() == [1, 2]
+    np.testing.assert_allclose(mean.precision, [0.75, 0.65])
+
+
+def test_records_without_views_are_named_and_other_selections_have_no_such_figures() -> None:
+    cells = Cells()
+    cells.put("ours", 0.5, view_at(0.5))
+    cells.put("older", 0.6, None)
+    picture = only(curves.pictures(cells.material()))
+    assert "Not drawn, as some record keeps no curves: OLDER." in picture.caption
+    for kind in (curves, space, gallery):
+        assert kind.pictures(cells.material(selection="last")) == []
+        assert kind.pictures(Cells().material()) == []
+
+
+def test_a_view_that_cannot_be_read_is_named_and_takes_no_other_with_it() -> None:
+    cells = Cells()
+    cells.put("ours", 0.5, view_at(0.5))
+    broken = cells.put("broken", 0.6, None)
+
+    def read(digest: str) -> View | None:
+        if digest == broken:
+            raise DataError("here/view.npz has layout version 2; use the version that made it")
+        return cells.views[digest]
+
+    picture = only(curves.pictures(cells.material(view=read)))
+    assert "Left out: here/view.npz has layout version 2; use the version that made it." in picture.caption
+    assert len(space.pictures(cells.material(view=read))) == 1
+
+
+def test_real_data_and_look_alikes_have_figures_of_their_own() -> None:
+    cells = Cells()
+    for kind in ("real", "look-alike"):
+        cells.put("ours", 0.5, view_at(0.5, items=True), data_kind=kind)
+    for pictures in (curves.pictures, space.pictures, gallery.pictures):
+        found = pictures(cells.material())
+        assert {one.data.kind for one in found if one.data} == {"real", "look-alike"}
+        assert len({one.stem for one in found}) == len(found)
+
+
+def spaces(cells: Cells) -> list[tuple[str, str]]:
+    material = cells.material()
+    records = {record.digest: record for record in material.records}
+    (table,) = material.plain_tables
+    found = chosen_spaces(table, table.rows, material.views, records, NAMING.reference)
+    return [(shown.row.method, shown.why) for shown in found]
+
+
+def test_spaces_are_chosen_by_rule_and_need_a_sample_of_all_modalities() -> None:
+    rule = ["the reference", "highest mAP of the others", "highest of the rest without epochs"]
+    assert spaces(roster()) == list(zip(["ours", "m00", "m02"], rule, strict=True))
+    cells = Cells()
+    cells.put("learned", 0.9, view_at(0.9, common=False))
+    tiny = Space(
+        {"image": ONE, "text": ONE}, {"image": ONE, "text": ONE}, {"image": POINT, "text": POINT}, 1.0
+    )
+    cells.put("few", 0.9, replace(view_at(0.9), space=tiny))
+    cells.put("other", 0.6, view_at(0.6))
+    cells.put("chance", 0.7, view_at(0.7), closed=True)
+    assert spaces(cells) == [("other", rule[1])]
+    assert spaces(Cells([*cells.records[:2]], views=cells.views)) == []
+
+
+def test_a_method_for_two_modalities_at_a_time_has_no_map_of_three() -> None:
+    three, cells = ("image", "text", "audio"), Cells()
+    cells.put("ours", 0.5, view_at(0.5, three), modalities=three)
+    for pair in (("image", "text"), ("image", "audio"), ("text", "audio")):
+        cells.put("pairs", 0.6, view_at(0.6, pair), modalities=pair)
+    assert [method for method, _ in spaces(cells)] == ["ours"]
+
+
+def test_the_map_is_the_same_twice_and_keeps_classes_together() -> None:
+    points = np.concatenate(list(space_of(view_at(0.5)).points.values()))
+    plane = space.laid_out(points)
+    np.testing.assert_array_equal(plane, space.laid_out(points))
+    assert np.isfinite(plane).all()
+    classes = np.tile(np.arange(20) % 3, 2)
+    middles = np.stack([plane[classes == number].mean(axis=0) for number in range(3)])
+    nearest = np.linalg.norm(plane[:, None] - middles[None], axis=2).argmin(axis=1)
+    np.testing.assert_array_equal(nearest, classes)
+
+
+@pytest.mark.parametrize("points", [np.zeros((10, 1)), np.ones((12, 5)), np.eye(11)])
+def test_degenerate_samples_are_drawn_all_the_same(points: Any) -> None:
+    assert np.isfinite(space.laid_out(points.astype(np.float32))).all()
+
+
+ONE, POINT = np.zeros(1, np.int32), np.zeros((1, 2), np.float32)
+
+
+def space_of(view: View) -> Space:
+    assert view.space is not None
+    return view.space
+
+
+def test_the_spaces_share_classes_and_name_them() -> None:
+    cells = Cells()
+    for method, level in (("ours", 0.5), ("hostile", 0.6)):
+        cells.put(method, level, view_at(level, items=True))
+    picture = only(space.pictures(cells.material()))
+    assert "OURS (the reference; seed 0; 3 dimensions, which hold 90% of the variance)" in picture.caption
+    with drawn(picture) as figure:
+        said = [text.get_text() for text in texts_of(figure)]
+        assert {"image", "text", "1 first", "2 second"} <= set(said)
+        assert "OURS · mAP 0.500" in said
+        require_legible(figure)
+
+
+def test_a_gallery_marks_right_and_wrong_without_colour() -> None:
+    cells = Cells()
+    cells.put("ours", 0.5, view_at(0.5, items=True))
+    found = gallery.pictures(cells.material())
+    assert [one.stem.rsplit("_", 2)[1:] for one in found] == [["image", "text"], ["text", "image"]]
+    assert found[0].alt.endswith("with their first results; 10 of 30 are right.")
+    for picture in found:
+        with drawn(picture) as figure:
+            require_legible(figure)
+            frames = [patch for patch in figure.axes[0].patches if isinstance(patch, Rectangle)]
+            assert len(frames) == 30
+            assert sum(frame.get_linestyle() in ("-", "solid") for frame in frames) == 10
+            assert len({(f.get_linestyle(), f.get_linewidth()) for f in frames}) == 2
+    with drawn(found[0]) as figure:
+        assert len(figure.axes[0].images) == 3  # the queries
+    with drawn(found[1]) as figure:
+        assert len(figure.axes[0].images) == 30
+        first = figure.axes[0].images[5].get_array()
+        assert first is not None
+        assert np.asarray(first)[0, 0].tolist() == [60, 60, 60]
+
+
+def test_a_gallery_is_of_the_reference_and_needs_something_to_show() -> None:
+    cells = Cells()
+    cells.put("better", 0.9, view_at(0.9, items=True))
+    cells.put("ours", 0.5, view_at(0.5, items=True))
+    assert all(one.title.startswith("First results of OURS") for one in gallery.pictures(cells.material()))
+    bare = Cells()
+    bare.put("ours", 0.5, view_at(0.5))
+    assert gallery.pictures(bare.material()) == []
+
+
+def test_files_have_the_same_bytes_twice_and_take_no_text_for_markup() -> None:
+    cells = Cells()
+    cells.put("hostile", 0.5, view_at(0.5, items=True))
+    for picture in [*curves.pictures(cells.material()), gallery.pictures(cells.material())[0]]:
+        files = render(picture, ["svg"])
+        assert files == render(picture, ["svg"])
+        svg = ElementTree.fromstring(files[f"{picture.stem}.svg"])
+        assert {one.tag.split("}")[1] for one in svg.iter()} <= {
+            *("svg", "g", "defs", "path", "use", "text", "clipPath", "rect", "image", "tspan"),
+        }
