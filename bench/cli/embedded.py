@@ -13,7 +13,7 @@ from bench.contract.errors import DataError, RefusedEmbeddings, UsageError
 if TYPE_CHECKING:
     from bench.evaluation.conventions import Reading
     from bench.evaluation.retrieval import Retrieval
-    from bench.experiment.again import Refit
+    from bench.experiment.refit import Refit
     from bench.records.schema import Record
 
 
@@ -140,8 +140,8 @@ def from_cell(found: Sequence[Record], device: str, data_dir: Path) -> FromCell:
     """
     from bench import registry
     from bench.cli.places import kind_of
-    from bench.experiment.again import cell_of, refit
-    from bench.experiment.workplace import Workplace
+    from bench.experiment.refit import cell_of, refit
+    from bench.experiment.run_context import RunContext
 
     record = _the_one(found)
     if record.result is None:
@@ -150,7 +150,7 @@ def from_cell(found: Sequence[Record], device: str, data_dir: Path) -> FromCell:
             printable(f"{record.identity.title} has no embeddings: {record.status}: {record.failure.reason}")
         )
     cell = cell_of(record, data_dir, kind_of(device), any_code=True)
-    place = Workplace(data_dir.resolve(), device, registry.plugins())
+    place = RunContext(data_dir.resolve(), device, registry.plugins())
     return FromCell(record, refit(cell, place, record.result.selection))
 
 

@@ -29,7 +29,7 @@ class Places:
 
 
 def _size(_context: click.Context, _option: click.Parameter, word: str | None) -> int | None:
-    from bench.experiment.sizes import parse_size
+    from bench.experiment.run_context import parse_size
 
     return None if word is None else parse_size(word)
 

@@ -25,10 +25,9 @@ from bench.contract.errors import UsageError
 if TYPE_CHECKING:
     from bench.execution import Executor
     from bench.execution.campaign import Sources
-    from bench.experiment.grid import Cell, DeviceKind
-    from bench.experiment.shards import Shard
+    from bench.experiment.grid import Cell, DeviceKind, Shard
+    from bench.experiment.run_context import RunContext
     from bench.experiment.stale import Stale
-    from bench.experiment.workplace import Workplace
     from bench.records.claims import Claims
     from bench.records.store import Store
 
@@ -100,7 +99,7 @@ def carry_out(
     Raises:
         UsageError: for wrong words, before any data is looked at.
     """
-    from bench.experiment.shards import parse_shard
+    from bench.experiment.grid import parse_shard
 
     shard = None if job.way.shard is None else parse_shard(job.way.shard)
     require_consistent(job.remote, job.places)
@@ -121,9 +120,9 @@ def _carry_out(
     from bench import registry
     from bench.cli.forecast import show_forecast
     from bench.execution.campaign import remaining
-    from bench.experiment.shards import cells_of_shard
+    from bench.experiment.grid import cells_of_shard
+    from bench.experiment.run_context import RunContext
     from bench.experiment.stale import stale_cells
-    from bench.experiment.workplace import Workplace
     from bench.records.claims import Claims
     from bench.records.store import Store
 
@@ -138,7 +137,7 @@ def _carry_out(
     if way.dry_run:
         show_forecast(cells, todo, store, site, stale)
         return 2 if sources.damaged else 0
-    place = Workplace(
+    place = RunContext(
         job.data_dir.resolve(),
         site.device,
         registry.plugins(),
@@ -161,7 +160,7 @@ class _Plan:
     damaged: bool
 
 
-def _run(plan: _Plan, claims: Claims, place: Workplace, execute: Executor[Any]) -> int:
+def _run(plan: _Plan, claims: Claims, place: RunContext, execute: Executor[Any]) -> int:
     from bench.cli.attending import attended
     from bench.cli.summary import Ran, summarise
     from bench.execution.campaign import open_once, run_cells

@@ -76,12 +76,12 @@ def command(
     from bench.analysis.trials import trials_csv, tunings_of
     from bench.atomic import write_whole
     from bench.execution.trials import run_trials
+    from bench.experiment.run_context import RunContext
     from bench.experiment.selection import select_datasets
-    from bench.experiment.workplace import Workplace
 
     load_plugins(plugin_files)
     site = survey(places, wanted.threads)
-    place = Workplace(
+    place = RunContext(
         data_dir.resolve(), site.device, registry.plugins(), places.timeout, max_memory=places.max_memory
     )
     failed = False

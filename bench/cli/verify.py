@@ -183,7 +183,7 @@ def _planned(
     picked: Sequence[Record], old: Store, data_dir: Path, device: str
 ) -> tuple[list[tuple[Record, Cell]], dict[str, Outcome]]:
     """Return the cells that can be run again, and by digest why the others cannot."""
-    from bench.experiment.again import cell_of
+    from bench.experiment.refit import cell_of
 
     cells: list[tuple[Record, Cell]] = []
     unplanned: dict[str, Outcome] = {}
@@ -214,10 +214,10 @@ def _run(
     from bench.cli.places import executor_for, survey
     from bench.execution.campaign import run_cells
     from bench.execution.tally import Tally
-    from bench.experiment.workplace import Workplace
+    from bench.experiment.run_context import RunContext
 
     site = survey(places, threads)
-    place = Workplace(
+    place = RunContext(
         data_dir.resolve(), site.device, registry.plugins(), places.timeout, trace_test, places.max_memory
     )
     store.prepare()

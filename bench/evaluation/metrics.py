@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 
 from bench.contract import UsageError
-from bench.evaluation.arrangement import arrange_by_labels
 from bench.evaluation.arrays import Matrix, Precision, Vector, accelerator_of, as_rows
 from bench.evaluation.measures import (
     average_precision_measure,
     interpolated_precision_measure,
     precision_at_measure,
 )
+from bench.evaluation.order import arrange_by_labels
 from bench.evaluation.protocol import Denominator, EmptyRule, Protocol, check_cutoff
 from bench.evaluation.ranking import Measure, measure_rankings
 from bench.evaluation.relevance import LabelSets, label_sets
@@ -256,7 +256,7 @@ def rank_sides(
     if device is None:
         cosines = CosineSimilarities(queries, gallery)
         return measure_rankings(cosines, left, right, measures, threads=threads)
-    from bench.evaluation.accelerated import DeviceCosineSimilarities, rank_torch
+    from bench.evaluation.cuda import DeviceCosineSimilarities, rank_torch
 
     on_device = DeviceCosineSimilarities(queries, gallery, device)
     return measure_rankings(on_device, left, right, measures, rank=rank_torch, threads=1)

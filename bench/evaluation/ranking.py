@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.contract import Array
-from bench.evaluation.arrangement import Arrangement, inverse
 from bench.evaluation.arrays import Indices, Matrix
+from bench.evaluation.order import Arrangement, inverse
 from bench.evaluation.similarity import Similarities
 from bench.evaluation.threads import run_blocks
 from bench.evaluation.ties import NO_TIES, TieGroups, tie_groups

@@ -10,8 +10,8 @@ import numpy as np
 
 from bench.contract import Array, Method
 from bench.contract.data import read_only
-from bench.evaluation.arrangement import row_order
 from bench.evaluation.arrays import check_embeddings, to_array
+from bench.evaluation.order import row_order
 from bench.evaluation.similarity import check_similarities
 
 

@@ -11,8 +11,8 @@ import numpy as np
 
 from bench.contract import Array, RefusedEmbeddings
 from bench.contract.data import read_only
-from bench.evaluation.arrangement import Arrangement, arrange
 from bench.evaluation.arrays import Indices, Precision, Vector, check_finite, to_array
+from bench.evaluation.order import Arrangement, arrange
 from bench.evaluation.relevance import LabelSets
 from bench.evaluation.threads import run_blocks
 

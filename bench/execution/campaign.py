@@ -18,8 +18,8 @@ from bench.execution.sharing import wait_for_others
 from bench.execution.tasks import Executor, Task
 from bench.experiment.cost import expect
 from bench.experiment.grid import Cell, DataSource, describe_data
+from bench.experiment.run_context import RunContext
 from bench.experiment.stale import Stale, stale_cells
-from bench.experiment.workplace import Workplace
 from bench.records.claims import Claims
 from bench.records.folders import marked
 from bench.records.schema import STATUSES, Status
@@ -115,7 +115,7 @@ def remaining(
 def run_cells(
     cells: Sequence[Cell],
     store: Store,
-    place: Workplace,
+    place: RunContext,
     *,
     execute: Executor[Worked],
     on_event: Callable[[CampaignEvent], None],
@@ -166,7 +166,7 @@ class _Run:
         self,
         cells: Sequence[Cell],
         store: Store,
-        place: Workplace,
+        place: RunContext,
         claims: Claims,
         on_event: Callable[[CampaignEvent], None],
         stop: Callable[[], bool],
@@ -258,7 +258,7 @@ def standings(
     }
 
 
-def _require_device(cells: Sequence[Cell], place: Workplace) -> None:
+def _require_device(cells: Sequence[Cell], place: RunContext) -> None:
     """Refuse cells of another kind of device: their identity would be false.
 
     Raises:

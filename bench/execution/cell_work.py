@@ -17,8 +17,8 @@ from bench.execution.tasks import Misplaced
 from bench.execution.worker import report
 from bench.experiment.cell import run_cell
 from bench.experiment.grid import Cell
+from bench.experiment.run_context import RunContext
 from bench.experiment.stale import versions_apart
-from bench.experiment.workplace import Workplace
 from bench.records.folders import DiskFull
 from bench.records.schema import Status
 from bench.records.store import Store, record_files
@@ -36,7 +36,7 @@ class Payload:
     """
 
     cell: Cell
-    place: Workplace
+    place: RunContext
     results: Path
     token: str
 
@@ -106,8 +106,8 @@ def _other_code(method: str, harness: str, code: str) -> tuple[str, ...]:
     return versions_apart(planned, (versions.harness, versions.code(method)))
 
 
-def _place_here(payload: Payload) -> Workplace:
-    """Return the workplace as it is on this machine.
+def _place_here(payload: Payload) -> RunContext:
+    """Return the run context as it is on this machine.
 
     Raises:
         Misplaced: see `work`.

@@ -17,7 +17,7 @@ from bench.execution.events import CampaignEvent, Ended, Held
 from bench.execution.tasks import Outcome
 from bench.experiment.cell import lost as record_of_lost
 from bench.experiment.grid import Cell
-from bench.experiment.workplace import Workplace
+from bench.experiment.run_context import RunContext
 from bench.records.claims import Claims
 from bench.records.folders import DiskFull, StoreError, has_room, seems_free
 from bench.records.schema import Failure
@@ -39,7 +39,7 @@ class _Unwritten:
     refusal: str
 
 
-def forget_data(cell: Cell, results: Path, place: Workplace) -> None:
+def forget_data(cell: Cell, results: Path, place: RunContext) -> None:
     """Forget the digests that a cell was planned with, since its data is another: the next run reads it."""
     with suppress(BenchError):  # the data may be gone by now; then there is nothing to mistake it for
         forget_digests(source_of(cell.source, place.data_dir).files.values(), results / CACHE_NAME)
@@ -60,7 +60,7 @@ class Recorder:
         self,
         cells: Mapping[str, Cell],
         store: Store,
-        place: Workplace,
+        place: RunContext,
         claims: Claims,
         on_event: Callable[[CampaignEvent], None],
     ) -> None:

@@ -20,7 +20,7 @@ from bench.execution.memory import resident
 from bench.execution.process import SlotContext
 from bench.execution.tasks import Loss, Slot
 from bench.execution.worker import STARTED, Desk, Finished, perform, prepare
-from bench.experiment.sizes import words_of_limit
+from bench.experiment.failures import memory_limit_text
 
 _PAUSES: Final = (0.0, 0.2, 1.0)
 """Seconds to wait before each attempt to start a worker."""
@@ -229,7 +229,7 @@ class SlotWorker:
             return Loss("worker", reason, traceback=crash, outside=True)
         how = _by_signal(-status) if status < 0 else f"its process ended by itself with status {status}"
         if self._max_memory is not None and _REFUSED.search(printed):
-            return Loss("memory", f"{how}; {words_of_limit(self._max_memory)}", traceback=crash)
+            return Loss("memory", f"{how}; {memory_limit_text(self._max_memory)}", traceback=crash)
         if status >= 0:
             return Loss("exit", how, traceback=crash)
         return Loss("signal", how, traceback=crash, outside=-status in _OUTSIDE)
@@ -267,7 +267,9 @@ class _Guard:
         except (FileNotFoundError, ValueError):  # it is still loading its libraries
             return
         if self.verdict is None and resident(process.pid) - before > self._limit:
-            self.verdict = Loss("memory", f"it took more memory than it may: {words_of_limit(self._limit)}")
+            self.verdict = Loss(
+                "memory", f"it took more memory than it may: {memory_limit_text(self._limit)}"
+            )
             process.terminate()
 
 

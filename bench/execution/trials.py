@@ -15,8 +15,8 @@ from bench.execution.recording import forget_data
 from bench.execution.sharing import wait_for_others
 from bench.execution.tasks import Event, Executor, Notice, Outcome, Task
 from bench.experiment.grid import Cell
+from bench.experiment.run_context import RunContext
 from bench.experiment.tuning import Tried, run_trial
-from bench.experiment.workplace import Workplace
 from bench.records.claims import ClaimsOn
 from bench.records.trials import Trial, TrialStore
 
@@ -35,13 +35,13 @@ TrialEvent = Event | Waiting | Trial | TakenOver
 class _Payload:
     cell: Cell
     changes: Mapping[str, Any]
-    place: Workplace
+    place: RunContext
 
 
 def run_trials(
     wanted: Sequence[tuple[Cell, Mapping[str, Any]]],
     results: Path,
-    place: Workplace,
+    place: RunContext,
     *,
     execute: Executor[Tried],
     on_event: Callable[[TrialEvent], None],

@@ -21,7 +21,7 @@ from typing import Any, Final, TextIO
 
 from bench.execution.memory import Allowance, leave_gpu
 from bench.execution.tasks import Loss, loss_of
-from bench.experiment.sizes import words_of_limit
+from bench.experiment.failures import memory_limit_text
 
 _PAUSE: Final = 0.1
 """Seconds between two progress messages; those in between are dropped."""
@@ -152,7 +152,7 @@ def perform(task: Path | bytes) -> None:
     except BaseException as error:
         lost = loss_of(error, traceback.format_exc())
         if lost.kind == "memory" and _allowance is not None:
-            lost = replace(lost, reason=f"{lost.reason}; {words_of_limit(_allowance.limit)}")
+            lost = replace(lost, reason=f"{lost.reason}; {memory_limit_text(_allowance.limit)}")
     seconds = time.monotonic() - begin
     REPORTER.connect(None)
     for stream in (sys.stdout, sys.stderr):

@@ -36,12 +36,12 @@ from bench.data.fingerprint import DataChanged
 from bench.evaluation import Evaluation, Protocol, evaluate
 from bench.evaluation.chance import expected_random_map
 from bench.evaluation.independence import check_independence
-from bench.experiment.evaluating import PerQuery, evaluate_states
+from bench.experiment.checkpoints import PerQuery, evaluate_checkpoints
 from bench.experiment.failures import failure_of
 from bench.experiment.grid import Cell
 from bench.experiment.isolation import generators_kept, isolated, opened_test, scope_of
-from bench.experiment.viewing import view_of
-from bench.experiment.workplace import Workplace, command_for
+from bench.experiment.run_context import RunContext, command_for
+from bench.experiment.snapshot import snapshot_of
 from bench.records.circumstances import collect, device_peak_memory, reset_peak_memory, utc_now
 from bench.records.schema import Circumstances, Failure, Record, Result, Rows, Selected, Status
 from bench.records.view import View
@@ -61,7 +61,7 @@ class Finished:
     view: View | None = None
 
 
-def run_cell(cell: Cell, place: Workplace, progress: Progress | None = None) -> Finished:
+def run_cell(cell: Cell, place: RunContext, progress: Progress | None = None) -> Finished:
     """Run a cell and return its record, whatever happens inside: only the process's end is not caught."""
     run = CellRun(cell, place, progress)
     status: Status = "done"
@@ -94,7 +94,7 @@ def run_cell(cell: Cell, place: Workplace, progress: Progress | None = None) -> 
 
 
 def lost(
-    cell: Cell, place: Workplace, status: Status, failure: Failure, seconds: float, output: str
+    cell: Cell, place: RunContext, status: Status, failure: Failure, seconds: float, output: str
 ) -> Finished:
     """Return the record of a cell whose worker was lost, for the process that noticed."""
     started = datetime.now(timezone.utc) - timedelta(seconds=seconds)
@@ -170,7 +170,7 @@ class Decided(NamedTuple):
 class CellRun:
     """A cell on its way; its attributes hold what it leaves behind, even if it fails half-way."""
 
-    def __init__(self, cell: Cell, place: Workplace, progress: Progress | None) -> None:
+    def __init__(self, cell: Cell, place: RunContext, progress: Progress | None) -> None:
         self.clock = _Clock()
         self.trace = Trace()
         self.per_query: PerQuery = {}
@@ -224,7 +224,7 @@ class CellRun:
         selection = "best" if checkpoints else "none"
         test = opened_test(dataset)
         with self.clock.part("evaluate"), threadpool_limits(identity.threads):
-            found = evaluate_states(method, test, checkpoints, selection, identity.threads)
+            found = evaluate_checkpoints(method, test, checkpoints, selection, identity.threads)
         self.per_query = found.per_query
         with self.clock.part("view"), threadpool_limits(identity.threads):
             self.view = self._view(method, dataset, checkpoints, found.shown)
@@ -286,7 +286,7 @@ class CellRun:
         try:
             if checkpoints:
                 method.restore("best")
-            return view_of(method, dataset, shown)
+            return snapshot_of(method, dataset, shown)
         except Exception as error:
             self.snapshot_error = failure_of(error)[1].reason
             print("nothing can be drawn of this cell:", traceback.format_exc(), sep="\n", file=self.log)
@@ -334,7 +334,7 @@ def _rows(dataset: Dataset, train: Split, name: str) -> Rows:
     )
 
 
-def circumstances_of(cell: Cell, place: Workplace, started: str, seconds: dict[str, float]) -> Circumstances:
+def circumstances_of(cell: Cell, place: RunContext, started: str, seconds: dict[str, float]) -> Circumstances:
     """Return the circumstances of a cell that ends now, in this process."""
     try:
         source = registry.method(cell.identity.method).key

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bench.contract import DeadlineExceeded, RefusedEmbeddings, Unsupported
 from bench.contract.errors import lacks_memory, lacks_room
-from bench.experiment.sizes import words_of_limit
+from bench.experiment.run_context import describe_size
 from bench.records.schema import Failure, Status
 
 
@@ -34,7 +34,7 @@ def failure_of(error: Exception, max_memory: int | None = None) -> tuple[Status,
         named = f"{named}{_written(error)}; arrays given to a method are read-only: change a copy instead"
     if lacks_memory(error):
         if max_memory is not None and "CUDA" not in named:
-            named = f"{named}; {words_of_limit(max_memory)}"
+            named = f"{named}; {memory_limit_text(max_memory)}"
         return "out-of-memory", Failure(reason=named, kind="memory", traceback=story)
     if lacks_room(error):
         return "disk-full", Failure(reason=named, kind="disk", traceback=story)
@@ -48,6 +48,11 @@ def sentence_of(error: Exception) -> str:
     except Exception:  # a plug-in's exception may not even be able to say what it is
         lines = []
     return lines[0] if lines else type(error).__name__
+
+
+def memory_limit_text(limit: int) -> str:
+    """Return what a reason says about a memory limit that was met."""
+    return f"its worker may take {describe_size(limit)} beyond its libraries (--max-memory)"
 
 
 def _written(error: Exception) -> str:

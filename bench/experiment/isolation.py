@@ -19,7 +19,7 @@ import numpy as np
 
 from bench import registry
 from bench.contract import Context, Dataset, Split, opened_by_harness, sealed_test
-from bench.experiment.workplace import Workplace
+from bench.experiment.run_context import RunContext
 from bench.records.schema import Identity
 
 STREAM = "global generators"
@@ -32,7 +32,7 @@ def scope_of(identity: Identity) -> tuple[str, ...]:
 
 
 @contextmanager
-def isolated(identity: Identity, place: Workplace) -> Iterator[None]:
+def isolated(identity: Identity, place: RunContext) -> Iterator[None]:
     """Let a cell run in the body by itself: nothing reaches it from earlier cells, nothing is left for later.
 
     Test data is sealed, except where `opened_by_harness` says otherwise. The method's modules are executed
@@ -42,7 +42,7 @@ def isolated(identity: Identity, place: Workplace) -> Iterator[None]:
     Raises:
         SealedTestError: see `sealed_test`.
         UsageError: if there is no such method.
-        PluginError: if a plug-in of the workplace is not a Python file.
+        PluginError: if a plug-in is not a Python file.
     """
     for plugin in place.plugins:
         registry.add_plugin(plugin)

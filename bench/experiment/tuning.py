@@ -18,7 +18,7 @@ from bench.experiment.cell import CellRun, captured
 from bench.experiment.failures import failure_of
 from bench.experiment.grid import Cell
 from bench.experiment.isolation import isolated
-from bench.experiment.workplace import Workplace
+from bench.experiment.run_context import RunContext
 from bench.records.schema import Status
 from bench.records.trials import Trial
 
@@ -76,7 +76,7 @@ class Tried(NamedTuple):
     data_changed: bool = False
 
 
-def run_trial(cell: Cell, changes: Mapping[str, Any], place: Workplace) -> Tried:
+def run_trial(cell: Cell, changes: Mapping[str, Any], place: RunContext) -> Tried:
     """Fit with changed settings and judge the selected state on validation data; test stays sealed."""
     run = CellRun(cell, replace(place, trace_test=False), None)
     status: Status = "done"

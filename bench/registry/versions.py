@@ -37,10 +37,7 @@ _WITHOUT: Final[Mapping[str, frozenset[str]]] = {
     "data": frozenset({"download", "embeddings", "examining", "fetching", "fingerprint", "published"}),
     "evaluation": frozenset({"conventions"}),
     "experiment": frozenset(
-        {
-            *("again", "cost", "failures", "grid", "pictures", "selection", "shards", "sizes", "stale"),
-            *("viewing", "workplace"),
-        }
+        {"cost", "failures", "grid", "refit", "run_context", "selection", "snapshot", "stale"}
     ),
 }
 """Modules that change no number of a cell, or whose outcome is in its identity; any other counts."""

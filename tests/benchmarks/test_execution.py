@@ -23,7 +23,7 @@ from bench.execution import Task, local_executor, local_slots, run_local
 from bench.execution.campaign import hard_limit, run_cells
 from bench.execution.events import CampaignEvent, Ended
 from bench.experiment.grid import Cell
-from bench.experiment.workplace import Workplace
+from bench.experiment.run_context import RunContext
 from bench.records import Store
 from bench.records.encoding import Value
 from tests.execution import work
@@ -31,7 +31,7 @@ from tests.grid import FAULTS, cells_of, only_plugins, write_bundle
 from tests.records import making
 
 ROOT = Path(__file__).resolve().parents[2]
-PLACE = Workplace(plugins=(str(FAULTS),))
+PLACE = RunContext(plugins=(str(FAULTS),))
 
 
 @pytest.fixture(autouse=True)
@@ -45,7 +45,7 @@ def small(tmp_path: Path) -> Path:
     return write_bundle(tmp_path / "small.npz")
 
 
-def run(cells: Sequence[Cell], results: Path, slots: int, place: Workplace = PLACE) -> dict[float, str]:
+def run(cells: Sequence[Cell], results: Path, slots: int, place: RunContext = PLACE) -> dict[float, str]:
     """Run cells and return when each ended, with its digest."""
     ends: dict[float, str] = {}
 

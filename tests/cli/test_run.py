@@ -157,7 +157,7 @@ def test_a_cell_of_which_nothing_can_be_drawn_is_done_but_counted_and_named_ever
 
     words = ("--datasets", small, "--seeds", 2)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("bench.experiment.cell.view_of", fail)
+        patch.setattr("bench.experiment.cell.snapshot_of", fail)
         said = run(tmp_path / "r", *words)
     reason = "ValueError: no <b>space</b>"
     line = (

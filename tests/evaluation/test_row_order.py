@@ -12,9 +12,9 @@ import pytest
 
 from bench.contract import Array, Context, Method, MethodCard, Modality, Split
 from bench.evaluation import Protocol, average_precision_of_similarities, evaluate, validation_map
-from bench.evaluation.arrangement import row_order
 from bench.evaluation.chance import expected_random_map
 from bench.evaluation.conventions import AVERAGE, readings
+from bench.evaluation.order import row_order
 from bench.evaluation.retrieval import Retrieval
 from bench.evaluation.shuffling import compare_rows
 

@@ -28,19 +28,21 @@ from bench.execution.events import CampaignEvent, Ended, Planned
 from bench.execution.tasks import OnEvent, Outcome, Progress, Started, Task
 from bench.experiment.cost import Expectation
 from bench.experiment.grid import Cell
+from bench.experiment.run_context import RunContext
 from bench.experiment.stale import stale_cells
-from bench.experiment.workplace import Workplace
 from bench.records import STATUSES, Failure, Record, Store, StoreError
 from tests.grid import FAULTS, Grid, bytes_of, cells_of, make_newer, only_plugins, write_bundle
 from tests.records import making
 
-PLACE = Workplace(plugins=(str(FAULTS),))
+PLACE = RunContext(plugins=(str(FAULTS),))
 
 
 pytestmark = pytest.mark.usefixtures("faults")
 
 
-def run(cells: Sequence[Cell], results: Path, place: Workplace = PLACE, jobs: int = 0) -> list[CampaignEvent]:
+def run(
+    cells: Sequence[Cell], results: Path, place: RunContext = PLACE, jobs: int = 0
+) -> list[CampaignEvent]:
     events: list[CampaignEvent] = []
     execute = (
         local_executor(local_slots(jobs, 1), timeout=hard_limit(place.seconds)) if jobs else inline_executor
@@ -228,7 +230,7 @@ def test_a_finished_cell_without_oracle_is_missing_when_the_oracle_is_asked_for(
     store = Store(tmp_path)
     todo = remaining(cells, store, trace_test=True)
     assert [cell.identity.method for cell in todo] == ["sdml"]  # a closed form has nothing to trace
-    run(todo, tmp_path, Workplace(plugins=PLACE.plugins, trace_test=True))
+    run(todo, tmp_path, RunContext(plugins=PLACE.plugins, trace_test=True))
     assert remaining(cells, store, trace_test=True) == []
     assert remaining(cells, store) == []
 
@@ -332,7 +334,7 @@ def test_a_deep_method_reports_its_epochs(small: Path, tmp_path: Path) -> None:
 
 def test_a_cell_that_ignores_its_time_limit_is_stopped_and_says_so(small: Path, tmp_path: Path) -> None:
     (cell,) = cells_of(["sleeps"], small)
-    (end,) = ends(run([cell], tmp_path, Workplace(plugins=PLACE.plugins, seconds=0.5), jobs=1))
+    (end,) = ends(run([cell], tmp_path, RunContext(plugins=PLACE.plugins, seconds=0.5), jobs=1))
     assert end.status == "timeout"
     assert end.reason == "it went on after its time limit of 0.5 s and was stopped"
     assert Store(tmp_path).status(cell.identity.digest) == "timeout"
@@ -340,7 +342,7 @@ def test_a_cell_that_ignores_its_time_limit_is_stopped_and_says_so(small: Path, 
 
 def test_a_cell_over_its_memory_limit_is_recorded_with_the_limit(small: Path, tmp_path: Path) -> None:
     cells = cells_of(["hoards", "plain"], small)
-    place = Workplace(plugins=PLACE.plugins, max_memory=400 << 20)
+    place = RunContext(plugins=PLACE.plugins, max_memory=400 << 20)
     execute = local_executor(local_slots(1, 1), max_memory=place.max_memory)
     run_cells(cells, Store(tmp_path), place, execute=execute, on_event=lambda event: None)
     records = {record.identity.method: record for record in Store(tmp_path).records()}
@@ -369,7 +371,7 @@ def test_a_task_states_its_memory_where_it_runs_on_a_gpu(
     cells = [replace(cell, identity=msgspec.structs.replace(cell.identity, device=kind))]
     expected = {cell.identity.digest: Expectation(7.0, 5 << 30, "kin") for cell in cells}
     monkeypatch.setattr("bench.execution.campaign.expect", lambda cells, store: expected)
-    run_cells(cells, Store(tmp_path), Workplace(device=device), execute=watch, on_event=lambda event: None)
+    run_cells(cells, Store(tmp_path), RunContext(device=device), execute=watch, on_event=lambda event: None)
     assert [(task.cost, task.memory) for task in seen] == [(7.0, memory)]
 
 

@@ -18,12 +18,12 @@ from bench.execution.cell_work import Worked
 from bench.execution.events import CampaignEvent, Ended, Held, Unstarted
 from bench.execution.tasks import Executor, OnEvent, Task
 from bench.experiment.grid import Cell
-from bench.experiment.workplace import Workplace
+from bench.experiment.run_context import RunContext
 from bench.records import Failure, Store, StoreError, folders
 from tests.execution.full_disk import HERE, PROBE, FullDisk, at_once
 from tests.grid import FAULTS, cells_of
 
-PLACE = Workplace(plugins=(str(FAULTS),))
+PLACE = RunContext(plugins=(str(FAULTS),))
 
 
 pytestmark = pytest.mark.usefixtures("faults")

@@ -11,17 +11,17 @@ import pytest
 from bench.contract import Dataset, Split
 from bench.data import load_dataset
 from bench.experiment.cell import Finished, lost, run_cell
-from bench.experiment.workplace import Workplace
+from bench.experiment.run_context import RunContext
 from bench.records import Failure
 from tests.grid import FAULTS, cells_of, write_bundle
 
-PLACE = Workplace(plugins=(str(FAULTS),))
+PLACE = RunContext(plugins=(str(FAULTS),))
 
 
 pytestmark = pytest.mark.usefixtures("faults")
 
 
-def run(method: str, bundle: Path, place: Workplace = PLACE, seed: int = 0, **overrides: Any) -> Finished:
+def run(method: str, bundle: Path, place: RunContext = PLACE, seed: int = 0, **overrides: Any) -> Finished:
     (cell,) = cells_of([method], bundle, seeds=[seed], **overrides)
     return run_cell(cell, place)
 
@@ -127,7 +127,7 @@ def test_pairs_that_are_missing_are_made_by_class_and_recorded(tmp_path: Path) -
 
 
 def test_a_method_that_watches_its_deadline_stops_by_itself(small: Path) -> None:
-    finished = run("watches", small, Workplace(plugins=PLACE.plugins, seconds=0.3))
+    finished = run("watches", small, RunContext(plugins=PLACE.plugins, seconds=0.3))
     assert finished.record.status == "timeout"
     assert finished.trace
     assert finished.record.circumstances.seconds["total"] < 20.0  # it would go on for 30
@@ -144,7 +144,7 @@ def test_data_that_changed_after_planning_is_not_taken_for_the_planned(tmp_path:
 
 def test_the_oracle_is_traced_on_request_only_and_changes_nothing_else(small: Path) -> None:
     usual = run("sdml", small, epochs=3)
-    traced = run("sdml", small, Workplace(trace_test=True), epochs=3)
+    traced = run("sdml", small, RunContext(trace_test=True), epochs=3)
     assert usual.record.result is not None
     assert traced.record.result is not None
     rules = {metric.selection for metric in traced.record.result.metrics}

@@ -12,12 +12,12 @@ import pytest
 
 from bench import registry
 from bench.experiment.cell import Finished, run_cell
-from bench.experiment.workplace import Workplace
+from bench.experiment.run_context import RunContext
 from tests.grid import bytes_of, cells_of, only_plugins, say, write_bundle
 from tests.probes import settings_seen
 
 PROBES = Path(__file__).parents[1] / "probes.py"
-PLACE = Workplace(plugins=(str(PROBES),))
+PLACE = RunContext(plugins=(str(PROBES),))
 KEEPING = ("remembers", "draws", "changes")
 
 
@@ -27,7 +27,7 @@ def _probes() -> Any:
         yield
 
 
-def run(method: str, bundle: Path, place: Workplace = PLACE, seed: int = 0, **overrides: Any) -> Finished:
+def run(method: str, bundle: Path, place: RunContext = PLACE, seed: int = 0, **overrides: Any) -> Finished:
     (cell,) = cells_of([method], bundle, seeds=[seed], **overrides)
     return run_cell(cell, place)
 
@@ -175,5 +175,5 @@ def test_the_check_of_rows_changes_no_number(small: Path, monkeypatch: pytest.Mo
 
 def test_the_oracle_moves_no_generator(small: Path) -> None:
     usual = run("blurs", small)
-    traced = run("blurs", small, Workplace(plugins=PLACE.plugins, trace_test=True))
+    traced = run("blurs", small, RunContext(plugins=PLACE.plugins, trace_test=True))
     assert numbers(usual) == numbers(traced)

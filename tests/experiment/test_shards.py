@@ -7,8 +7,7 @@ from collections import Counter
 import pytest
 
 from bench.contract import UsageError
-from bench.experiment.grid import Cell
-from bench.experiment.shards import Shard, cells_of_shard, parse_shard
+from bench.experiment.grid import Cell, Shard, cells_of_shard, parse_shard
 from tests.records import making
 
 

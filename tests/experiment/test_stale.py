@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from bench.experiment.again import StaleRecord, cell_of
+from bench.experiment.refit import StaleRecord, cell_of
 from bench.experiment.stale import changes_of, made_by_other_code, newest, sentences, stale_records
 from bench.records import Record
 from bench.registry import Versions

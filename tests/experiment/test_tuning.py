@@ -22,8 +22,8 @@ from bench.execution.inline import HERE
 from bench.execution.tasks import OnEvent
 from bench.execution.trials import run_trials
 from bench.experiment.grid import Cell
+from bench.experiment.run_context import RunContext
 from bench.experiment.tuning import Tried, draw_changes, run_trial, trial_cells
-from bench.experiment.workplace import Workplace
 from bench.records import StoreError
 from bench.records.trials import Trial, TrialStore
 from tests.drill.running import BREAKING, Drill
@@ -59,7 +59,7 @@ def test_every_search_space_names_settings_of_its_method_with_values_that_fit() 
 
 def test_a_trial_is_judged_on_validation_with_the_test_split_sealed(bundle: Path) -> None:
     (cell,) = trial_cells(cells_of(["gmlda"], bundle), {"alpha": 1.0})
-    trial = run_trial(cell, {"alpha": 1.0}, Workplace()).trial
+    trial = run_trial(cell, {"alpha": 1.0}, RunContext()).trial
     assert trial.status == "done"
     assert trial.validation_map is not None
     assert 0.5 < trial.validation_map <= 1
@@ -68,9 +68,9 @@ def test_a_trial_is_judged_on_validation_with_the_test_split_sealed(bundle: Path
 
 def test_a_failed_trial_says_why_and_cannot_win(bundle: Path) -> None:
     (cell,) = cells_of(["gmlda"], bundle)
-    good = run_trial(cell, {}, Workplace()).trial
+    good = run_trial(cell, {}, RunContext()).trial
     (wrong,) = trial_cells([cell], {"alpha": -1.0})
-    failed = run_trial(wrong, {"alpha": -1.0}, Workplace()).trial
+    failed = run_trial(wrong, {"alpha": -1.0}, RunContext()).trial
     assert failed.status == "failed"
     assert "alpha" in failed.reason
     (tuning,) = tunings_of([failed, good])
@@ -101,7 +101,7 @@ def test_trials_are_kept_and_not_run_again(bundle: Path, tmp_path: Path) -> None
     ]
     seen: list[object] = []
     first = run_trials(
-        wanted, tmp_path, Workplace(), execute=local_executor(local_slots(1, 1)), on_event=seen.append
+        wanted, tmp_path, RunContext(), execute=local_executor(local_slots(1, 1)), on_event=seen.append
     )
     assert [trial.changes for trial in first] == [{}, {"strength": 0.5}, {"strength": 2.0}]
     assert len(list(TrialStore(tmp_path).read())) == 3
@@ -110,7 +110,7 @@ def test_trials_are_kept_and_not_run_again(bundle: Path, tmp_path: Path) -> None
     again = run_trials(
         wanted,
         tmp_path,
-        Workplace(),
+        RunContext(),
         execute=local_executor(local_slots(1, 1)),
         on_event=lambda event: ended.append(event) if isinstance(event, Trial) else None,
     )
@@ -140,7 +140,7 @@ def test_a_trial_that_lost_its_worker_says_how(
         yield from (Outcome(task, HERE, None, loss, 1.0, "its last words") for task in tasks)
 
     wanted: list[tuple[Cell, dict[str, Any]]] = [(cell, {}) for cell in cells_of(["sm"], bundle)]
-    (trial,) = run_trials(wanted, tmp_path, Workplace(seconds=5.0), execute=lose, on_event=print)
+    (trial,) = run_trials(wanted, tmp_path, RunContext(seconds=5.0), execute=lose, on_event=print)
     assert (trial.status, trial.reason, trial.validation_map) == (status, reason, None)
     assert [*TrialStore(tmp_path).read()] == [trial]
     log = TrialStore(tmp_path).log_path(trial.identity.digest).read_text()
@@ -156,7 +156,7 @@ def test_a_full_disk_under_the_trials_is_one_sentence(
     monkeypatch.setattr("os.fsync", full)
     wanted: list[tuple[Cell, dict[str, Any]]] = [(cell, {}) for cell in cells_of(["sm"], bundle)]
     with pytest.raises(StoreError, match=r"trials: the disk is full; free some space and run again$"):
-        run_trials(wanted, tmp_path, Workplace(), execute=inline_executor, on_event=print)
+        run_trials(wanted, tmp_path, RunContext(), execute=inline_executor, on_event=print)
     assert list((tmp_path / "trials").iterdir()) == []
 
 
@@ -166,7 +166,7 @@ def test_what_a_trial_prints_and_why_it_failed_goes_to_its_log(
     with only_plugins(BREAKING):
         cells = cells_of(["steady", "raises"], bundle)
         wanted: list[tuple[Cell, dict[str, Any]]] = [(cell, {}) for cell in cells]
-        place = Workplace(plugins=(str(BREAKING),))
+        place = RunContext(plugins=(str(BREAKING),))
         done, failed = run_trials(wanted, tmp_path, place, execute=inline_executor, on_event=lambda _: None)
     assert capfd.readouterr().out == ""
     store = TrialStore(tmp_path)
@@ -179,7 +179,7 @@ def test_what_a_trial_prints_and_why_it_failed_goes_to_its_log(
 @pytest.mark.parametrize("change", [{"validation_map": 1.5}, {"validation_map": None}, {"seconds": -1.0}])
 def test_a_trial_that_cannot_be_is_none(bundle: Path, tmp_path: Path, change: dict[str, Any]) -> None:
     (cell,) = cells_of(["sm"], bundle)
-    trial = run_trial(cell, {}, Workplace()).trial
+    trial = run_trial(cell, {}, RunContext()).trial
     store = TrialStore(tmp_path)
     store.write(trial)
     path = store.folder / f"{trial.identity.digest}.json"
@@ -214,9 +214,9 @@ def test_two_runs_at_once_share_the_trials_and_make_each_once(tmp_path: Path) ->
 
 def test_settings_that_were_not_tried_on_every_seed_do_not_compete(bundle: Path) -> None:
     cells = cells_of(["gmlda"], bundle, seeds=(0, 1))
-    everywhere = [run_trial(cell, {}, Workplace()).trial for cell in cells]
+    everywhere = [run_trial(cell, {}, RunContext()).trial for cell in cells]
     (lucky,) = trial_cells(cells[:1], {"alpha": 1.0})
-    once = structs.replace(run_trial(lucky, {"alpha": 1.0}, Workplace()).trial, validation_map=1.0)
+    once = structs.replace(run_trial(lucky, {"alpha": 1.0}, RunContext()).trial, validation_map=1.0)
     (tuning,) = tunings_of([once, *everywhere])
     assert tuning.seeds == (0, 1)
     assert [attempt.changes for attempt in tuning.attempts] == [{}]

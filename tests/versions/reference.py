@@ -19,7 +19,7 @@ from bench import registry
 from bench.execution.campaign import describe_sources
 from bench.experiment.cell import Finished, run_cell
 from bench.experiment.grid import Cell, Request, plan
-from bench.experiment.workplace import Workplace
+from bench.experiment.run_context import RunContext
 from tests.grid import write_bundle
 
 STORED: Final = Path(__file__).with_name("reference.json")
@@ -42,7 +42,7 @@ def measure(folder: Path) -> Reference:
     """Run the reference grid in this process and return its numbers; ``folder`` takes the data."""
     found: Reference = {}
     for cell in _cells(folder):
-        numbers = dict(_numbers(run_cell(cell, Workplace(data_dir=folder))))
+        numbers = dict(_numbers(run_cell(cell, RunContext(data_dir=folder))))
         found.setdefault(cell.identity.method, {})[cell.identity.dataset] = numbers
     return found
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from bench.contract import Checkpoint, Method, RefusedEmbeddings, Split
 from bench.evaluation import Evaluation, evaluate
-from bench.experiment.viewing import MEASURES
+from bench.experiment.snapshot import MEASURES
 from bench.records.schema import Metric
 
 PerQuery = dict[tuple[str, str, str, str], Any]
@@ -32,7 +32,7 @@ class Evaluated(NamedTuple):
     refused: dict[str, str]
 
 
-def evaluate_states(
+def evaluate_checkpoints(
     method: Method, test: Split, checkpoints: Mapping[str, Checkpoint], shown: str, threads: int
 ) -> Evaluated:
     """Evaluate a fitted method.

@@ -19,13 +19,13 @@ from bench.experiment.cell import CellRun, captured, circumstances_of
 from bench.experiment.failures import failure_of
 from bench.experiment.grid import Cell, describe_data
 from bench.experiment.isolation import isolated, opened_test
+from bench.experiment.run_context import RunContext
 from bench.experiment.stale import stale_changes
-from bench.experiment.workplace import Workplace
 from bench.records.circumstances import utc_now
 from bench.records.schema import Circumstances, Identity, Record
 
 
-class NotAgain(BenchError):
+class RefitFailed(BenchError):
     """A recorded cell cannot be run again, or fails now."""
 
 
@@ -109,7 +109,7 @@ def source_of_record(record: Record) -> str:
     )
 
 
-def refit(cell: Cell, place: Workplace, rule: str, progress: Progress | None = None) -> Refit:
+def refit(cell: Cell, place: RunContext, rule: str, progress: Progress | None = None) -> Refit:
     """Fit a cell in this process, as `run_cell` does, and embed its test split with the selected state.
 
     The test split is opened once the selection is written down.
@@ -121,7 +121,7 @@ def refit(cell: Cell, place: Workplace, rule: str, progress: Progress | None = N
         progress: told of every epoch.
 
     Raises:
-        NotAgain: if it fails.
+        RefitFailed: if it fails.
     """
     started, run = utc_now(), CellRun(cell, place, progress)
     threads = cell.identity.threads
@@ -134,7 +134,7 @@ def refit(cell: Cell, place: Workplace, rule: str, progress: Progress | None = N
                 retrieval = Retrieval.of_method(method, opened_test(dataset), threads=threads)
         except Exception as error:
             status, failure = failure_of(error)
-            raise NotAgain(f"{cell.identity.title}: {status} now: {failure.reason}") from error
+            raise RefitFailed(f"{cell.identity.title}: {status} now: {failure.reason}") from error
     return Refit(retrieval, audit, circumstances_of(cell, place, started, run.clock.total()))
 
 

@@ -15,15 +15,15 @@ from hypothesis import strategies as st
 from bench.analysis.rows import rows_of
 from bench.data import load_dataset
 from bench.evaluation.chance import expected_random_ap
-from bench.experiment.again import NotAgain, refit
 from bench.experiment.cell import Finished, run_cell
-from bench.experiment.workplace import Workplace
+from bench.experiment.refit import RefitFailed, refit
+from bench.experiment.run_context import RunContext
 from bench.records.schema import Record, Result
 from tests.grid import cells_of, only_plugins, write_bundle
 
 PLUGIN = Path(__file__).with_name("evaluated.py")
-PLACE = Workplace(plugins=(str(PLUGIN),))
-TRACED = Workplace(plugins=(str(PLUGIN),), trace_test=True)
+PLACE = RunContext(plugins=(str(PLUGIN),))
+TRACED = RunContext(plugins=(str(PLUGIN),), trace_test=True)
 EPOCHS = 4
 
 
@@ -59,7 +59,7 @@ def marked(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def run(method: str, bundle: Path, place: Workplace = PLACE, **overrides: Any) -> Finished:
+def run(method: str, bundle: Path, place: RunContext = PLACE, **overrides: Any) -> Finished:
     (cell,) = cells_of([method], bundle, **overrides)
     return run_cell(cell, place)
 
@@ -166,7 +166,7 @@ def test_a_refused_rule_has_a_row_without_a_number_in_listings(small: Path) -> N
 
 def test_fitting_again_for_a_refused_rule_says_why(small: Path) -> None:
     (cell,) = cells_of(["states"], small, unrankable=("last",))
-    with pytest.raises(NotAgain, match=r"refused now: .*NaN"):
+    with pytest.raises(RefitFailed, match=r"refused now: .*NaN"):
         refit(cell, PLACE, "last")
     assert refit(cell, PLACE, "best").retrieval.modalities == ("image", "text")
 

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from bench.experiment.workplace import Workplace, command_for
+from bench.experiment.run_context import RunContext, command_for
 from bench.records import Store
 from tests.grid import FAULTS, Grid, cells_of, only_plugins, say, write_bundle
 
@@ -56,7 +56,7 @@ def test_settings_of_every_kind_survive_the_way_through_a_shell(
     bundle = write_bundle(tmp_path / name)
     with only_plugins(FAULTS):
         (cell,) = cells_of(["plain"], bundle, seeds=[3], **changes)
-        command = command_for(cell, Workplace(plugins=(str(FAULTS),)))
+        command = command_for(cell, RunContext(plugins=(str(FAULTS),)))
     status, out = planned_again(command, tmp_path)
     assert status == 0
     assert f"to run   {cell.identity.digest} " in out
@@ -72,7 +72,7 @@ def test_a_variant_of_a_built_in_method_and_its_threads_are_named(tmp_path: Path
     request = Request(["drcl"], ["emoji"], variants=["without_mrr"], threads=2)
     (cell,) = plan(request, {"emoji": source})
     assert cell.identity.digest == digest
-    command = command_for(cell, Workplace())
+    command = command_for(cell, RunContext())
     assert "--variants without_mrr" in command
     assert digest in planned_again(command, tmp_path)[1]
 
@@ -88,7 +88,7 @@ def test_a_pair_of_modalities_is_named_so_that_the_command_makes_one_cell(tmp_pa
     cells = plan(Request(["dscmr"], ["xmedia"]), {"xmedia": source})
     (cell,) = [cell for cell in cells if cell.identity.modalities == ("image", "video")]
     assert cell.identity.digest == digest
-    out = planned_again(command_for(cell, Workplace()), tmp_path)[1]
+    out = planned_again(command_for(cell, RunContext()), tmp_path)[1]
     assert digest in out
     assert "1 cells, 1 to run" in out
 
@@ -96,8 +96,8 @@ def test_a_pair_of_modalities_is_named_so_that_the_command_makes_one_cell(tmp_pa
 def test_surroundings_are_told_where_they_are_not_the_usual(tmp_path: Path) -> None:
     with only_plugins(FAULTS):
         (cell,) = cells_of(["plain"], write_bundle(tmp_path / "a.npz"))
-        usual = command_for(cell, Workplace(Path("data").resolve()))
-        place = Workplace(tmp_path, "cuda:1", (str(FAULTS),), 2.5, trace_test=True, max_memory=3 << 29)
+        usual = command_for(cell, RunContext(Path("data").resolve()))
+        place = RunContext(tmp_path, "cuda:1", (str(FAULTS),), 2.5, trace_test=True, max_memory=3 << 29)
         on_gpu = replace(cell, identity=msgspec.structs.replace(cell.identity, device="cuda"))
         unusual = command_for(on_gpu, place)
     assert "--data " not in usual
@@ -114,7 +114,7 @@ def test_a_method_that_is_gone_tells_all_its_settings(grid: Grid) -> None:
     from bench.experiment.grid import Cell
 
     with only_plugins():
-        words = shlex.split(command_for(Cell(record.identity, "x.npz"), Workplace()))
+        words = shlex.split(command_for(Cell(record.identity, "x.npz"), RunContext()))
     changed = {word.partition("=")[0] for word in words if word.startswith("plain.")}
     assert changed == {f"plain.{key}" for key in record.identity.settings}
 
@@ -123,7 +123,7 @@ def test_the_command_names_what_the_request_changed_whatever_settings_files_say_
     tmp_path: Path, edited_settings: Callable[[], None]
 ) -> None:
     (cell,) = cells_of(["sdml"], write_bundle(tmp_path / "a.npz"), epochs=2)
-    before = command_for(cell, Workplace())
+    before = command_for(cell, RunContext())
     edited_settings()
-    assert command_for(cell, Workplace()) == before
+    assert command_for(cell, RunContext()) == before
     assert [word for word in shlex.split(before) if word.startswith("sdml.")] == ["sdml.epochs=2"]

@@ -20,7 +20,6 @@ from bench.evaluation import Direction, Evaluation
 from bench.evaluation.measures import interpolated_precision_measure, precision_at_measure
 from bench.evaluation.ranking import Measure
 from bench.evaluation.shuffling import compare_rows
-from bench.experiment.pictures import with_palette
 from bench.records.view import Curves, Exhibits, Gallery, Space, View
 
 RANKS: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
@@ -35,13 +34,15 @@ POINTS: Final = 400
 """Rows of the sample of the common space, over all modalities; half of them at most are of one."""
 DIMENSIONS: Final = 32
 RESULTS: Final = 10
+COLOURS: Final = 256
+"""At this size an eye hardly sees a difference to the full range, and the file is a quarter as large."""
 TEXT: Final = 120
 """Characters of an item's text."""
 
 _Rows = NDArray[np.int64]
 
 
-def view_of(method: Method, dataset: Dataset, evaluation: Evaluation) -> View:
+def snapshot_of(method: Method, dataset: Dataset, evaluation: Evaluation) -> View:
     """Return what is drawn of a fitted method.
 
     Args:
@@ -163,6 +164,25 @@ def _exhibits(rows: _Rows, classes: _Rows, shown: Shown | None) -> Exhibits:
     return Exhibits(
         *own, texts=tuple(text if len(text) <= TEXT else text[: TEXT - 1] + "…" for text in texts)
     )
+
+
+def with_palette(pictures: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Return pictures in at most `COLOURS` colours that they share.
+
+    Args:
+        pictures: ``(m, height, width, 3)``.
+
+    Returns:
+        The number of every point's colour ``(m, height, width)``, and the colours ``(c, 3)``.
+    """
+    from PIL import Image  # only where a dataset has pictures
+
+    count, height, width, _ = pictures.shape
+    stacked = Image.fromarray(np.ascontiguousarray(pictures).reshape(count * height, width, 3))
+    reduced = stacked.quantize(COLOURS, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+    numbers = np.asarray(reduced, dtype=np.uint8).reshape(count, height, width)
+    colours = np.asarray(reduced.getpalette(), dtype=np.uint8).reshape(-1, 3)[: int(numbers.max()) + 1]
+    return numbers, colours
 
 
 def _space(

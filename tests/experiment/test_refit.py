@@ -10,13 +10,13 @@ import pytest
 
 from bench.contract import BenchError
 from bench.evaluation import Protocol
-from bench.experiment.again import NotAgain, cell_of, refit, source_of_record
 from bench.experiment.cell import run_cell
-from bench.experiment.workplace import Workplace
+from bench.experiment.refit import RefitFailed, cell_of, refit, source_of_record
+from bench.experiment.run_context import RunContext
 from bench.records import Record
 from tests.grid import FAULTS, cells_of, write_bundle
 
-PLACE = Workplace(plugins=(str(FAULTS),))
+PLACE = RunContext(plugins=(str(FAULTS),))
 
 
 pytestmark = pytest.mark.usefixtures("faults")
@@ -96,5 +96,5 @@ def test_a_bundle_that_is_gone_is_named(tmp_path: Path) -> None:
 
 def test_a_cell_that_fails_now_says_why(bundle: Path) -> None:
     (cell,) = cells_of(["raises"], bundle)
-    with pytest.raises(NotAgain, match=r"raises on small .* failed now: ValueError: the matrix is singular"):
+    with pytest.raises(RefitFailed, match=r"failed now: ValueError: the matrix is singular"):
         refit(cell, PLACE, "none")

@@ -13,13 +13,13 @@ from bench import Context, create_method, load_dataset
 from bench.contract import Dataset, Items, Method, Modality, Split
 from bench.evaluation import evaluate, precision_at_k, precision_recall
 from bench.experiment.cell import Finished, run_cell
-from bench.experiment.viewing import LEVELS, MEASURES, classes_of, view_of
-from bench.experiment.workplace import Workplace
+from bench.experiment.run_context import RunContext
+from bench.experiment.snapshot import LEVELS, MEASURES, classes_of, snapshot_of
 from bench.records.view import View
 from bench.records.view_bytes import encode_view
 from tests.grid import FAULTS, cells_of, write_bundle
 
-PLACE = Workplace(plugins=(str(FAULTS),))
+PLACE = RunContext(plugins=(str(FAULTS),))
 
 
 pytestmark = pytest.mark.usefixtures("faults")
@@ -62,7 +62,7 @@ def fitted(method: str, dataset: Dataset, **settings: Any) -> Method:
 
 
 def view_by(method: Method, dataset: Dataset) -> View:
-    return view_of(method, dataset, evaluate(method, dataset.test, ["map@all"], measures=MEASURES))
+    return snapshot_of(method, dataset, evaluate(method, dataset.test, ["map@all"], measures=MEASURES))
 
 
 def test_the_curves_are_means_of_the_evaluator_s_own(small: Path) -> None:

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from bench import registry
-from bench.contract import BenchError
+from bench.contract import BenchError, UsageError
 from bench.experiment.grid import Cell
-from bench.experiment.sizes import describe_size
+
+_UNITS: Final = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+_SIZE: Final = re.compile(r"(?P<number>\d+(?:\.\d+)?)(?P<unit>[KMGT])(?:I?B)?", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
-class Workplace:
+class RunContext:
     """Where a cell runs: nothing here may change its numbers, but for the kind of device.
 
     Attributes:
@@ -37,7 +40,7 @@ class Workplace:
     max_memory: int | None = None
 
 
-def command_for(cell: Cell, place: Workplace) -> str:
+def command_for(cell: Cell, place: RunContext) -> str:
     """Return the command line that makes this cell's record again."""
     identity = cell.identity
     words = ["python", "-m", "bench", "run", "--methods", identity.method, "--datasets", cell.source]
@@ -60,7 +63,7 @@ def _all_modalities(dataset: str) -> tuple[str, ...]:
     return () if known is None else tuple(modality.name for modality in known.card.modalities)
 
 
-def _surroundings(place: Workplace) -> list[str]:
+def _surroundings(place: RunContext) -> list[str]:
     words = [word for plugin in place.plugins for word in ("--plugin", plugin)]
     if place.data_dir is not None and place.data_dir.resolve() != Path("data").resolve():
         words += ["--data", str(place.data_dir)]
@@ -85,3 +88,28 @@ def _changed(cell: Cell) -> dict[str, Any]:
                 variant=identity.variant,
             )
     return {key: value for key, value in identity.settings.items() if key not in usual or usual[key] != value}
+
+
+def parse_size(word: str) -> int:
+    """Return the bytes that a word such as ``500M`` or ``1.5G`` stands for; units are powers of 1024.
+
+    Raises:
+        UsageError: if it is no such word, or less than 1 MB.
+    """
+    match = _SIZE.fullmatch(word.strip())
+    size = 0 if match is None else int(float(match["number"]) * _UNITS[match["unit"].upper()])
+    if size < _UNITS["M"]:
+        raise UsageError(
+            f"{word!r} is not an amount of memory; write a number and a unit, such as 500M or 4G, from 1M on"
+        )
+    return size
+
+
+def describe_size(size: int) -> str:
+    """Return the shortest word for an amount; `parse_size` reads it to within a thousandth.
+
+    Args:
+        size: in bytes.
+    """
+    unit = next((name for name in "TGM" if size >= _UNITS[name]), "K")
+    return f"{size / _UNITS[unit]:.4g}{unit}"
