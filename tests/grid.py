@@ -14,7 +14,7 @@ import numpy as np
 
 from bench import registry
 from bench.cli import invoke
-from bench.execution.campaign import describe_sources
+from bench.execution.grid_runner import describe_sources
 from bench.experiment.grid import Cell, Request, plan
 from bench.records import Store
 from bench.records.encoding import FILES, encode_sums

@@ -8,12 +8,12 @@ from pathlib import Path
 
 from bench.cli.display import Display, display_for
 from bench.cli.interrupts import Interrupts
-from bench.execution.tally import Tally
+from bench.execution.progress import RunProgress
 from bench.records.running import Heartbeat
 
 
 @contextmanager
-def attended(tally: Tally, results: Path) -> Iterator[tuple[Display, Interrupts]]:
+def attended(tally: RunProgress, results: Path) -> Iterator[tuple[Display, Interrupts]]:
     """Show a run while the body makes it, tell `status` of it, and listen to Ctrl-C.
 
     Yields:

@@ -15,7 +15,7 @@ from bench.contract.errors import UsageError
 
 if TYPE_CHECKING:
     from bench.execution import Executor
-    from bench.execution.cluster import Cluster
+    from bench.execution.dask_client import Cluster
     from bench.experiment.grid import DeviceKind
 
 _PATIENCE: Final = 300.0
@@ -137,7 +137,7 @@ class Machines:
 
     @cached_property
     def _cluster(self) -> Cluster:
-        from bench.execution.cluster import open_cluster
+        from bench.execution.dask_client import open_cluster
 
         assert self._remote.scheduler is not None
         return self._open.enter_context(
@@ -150,15 +150,15 @@ class Machines:
         )
 
     def _on_cluster(self) -> tuple[Site, Executor[Any]]:
-        from bench.execution.campaign import hard_limit
-        from bench.execution.cluster import cluster_executor
-        from bench.execution.cluster.survey import GPU
+        from bench.execution.dask_checks import GPU
+        from bench.execution.dask_client import dask_executor
+        from bench.execution.grid_runner import hard_limit
 
         cluster, places = self._cluster, self._places
         if cluster.device == "cpu" and any(facts.slots(GPU) for facts in cluster.workers):
             _note("the cluster has GPUs, but this run is on CPUs; --devices cuda uses the GPUs")
         slots = cluster.slots(self._threads)
-        execute = cluster_executor(
+        execute = dask_executor(
             cluster,
             threads=self._threads,
             timeout=hard_limit(places.timeout),

@@ -9,8 +9,7 @@ from types import TracebackType
 from typing import Final
 
 from bench.cli.phrases import printable
-from bench.execution.events import CampaignEvent, Ended, Held, Planned, Unstarted, Waiting
-from bench.execution.tally import Tally
+from bench.execution.progress import Ended, Held, Planned, RunEvent, RunProgress, Unstarted, Waiting
 from bench.execution.tasks import Notice, Retried
 from bench.experiment.grid import Cell
 
@@ -30,7 +29,7 @@ class Display:
         unread: whether the reader of the output has gone away.
     """
 
-    def __init__(self, tally: Tally) -> None:
+    def __init__(self, tally: RunProgress) -> None:
         """Show what ``tally`` counts; it is told of every event."""
         self.unread = False
         self._tally = tally
@@ -45,7 +44,7 @@ class Display:
     ) -> None:
         """End."""
 
-    def __call__(self, event: CampaignEvent) -> None:
+    def __call__(self, event: RunEvent) -> None:
         """Take note of an event and show it.
 
         Raises:
@@ -61,7 +60,7 @@ class Display:
                 self.unread = True
                 raise KeyboardInterrupt from None
 
-    def say(self, line: str, event: CampaignEvent) -> None:
+    def say(self, line: str, event: RunEvent) -> None:
         """Write the line of an event."""
         self._out.write(f"{line}\n")
         self._out.flush()
@@ -72,7 +71,7 @@ class Display:
         os.write(_STDERR, f"{STOPPING}\n".encode())
 
 
-def display_for(tally: Tally) -> Display:
+def display_for(tally: RunProgress) -> Display:
     """Return the display that suits the standard output; only a terminal pays for loading the live one."""
     if not sys.stdout.isatty():
         return Display(tally)
@@ -81,7 +80,7 @@ def display_for(tally: Tally) -> Display:
     return LiveDisplay(tally)
 
 
-def line_of(event: CampaignEvent, tally: Tally) -> str:
+def line_of(event: RunEvent, tally: RunProgress) -> str:
     """Return what a log says of an event; empty for one that it does not mention."""
     if isinstance(event, Ended):
         state = tally.state()

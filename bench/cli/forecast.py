@@ -10,7 +10,7 @@ import click
 from bench.cli.places import Site
 
 if TYPE_CHECKING:
-    from bench.execution.board import Stay
+    from bench.execution.scheduler import ScheduledTask
     from bench.experiment.cost import Expectation
     from bench.experiment.grid import Cell
     from bench.records.store import Store
@@ -28,8 +28,8 @@ def show_forecast(
         site: where they would run.
         stale: digests of cells that only other code has finished.
     """
-    from bench.execution.board import simulate
     from bench.execution.inline import HERE
+    from bench.execution.scheduler import simulate
     from bench.execution.tasks import Task
     from bench.experiment.cost import expect
 
@@ -55,7 +55,7 @@ def _line(cell: Cell, expected: Expectation | None, stale: bool) -> str:
     return f"to run   {cell.identity.digest} {cell.title}: about {expected.seconds:.1f} s{rests}"
 
 
-def _by_place(stays: Sequence[Stay]) -> list[str]:
+def _by_place(stays: Sequence[ScheduledTask]) -> list[str]:
     lines = []
     for place in sorted({stay.slot.place for stay in stays}):
         here = [stay for stay in stays if stay.slot.place == place]
@@ -66,7 +66,7 @@ def _by_place(stays: Sequence[Stay]) -> list[str]:
     return lines
 
 
-def _in_all(stays: Sequence[Stay], expected: dict[str, Expectation]) -> list[str]:
+def _in_all(stays: Sequence[ScheduledTask], expected: dict[str, Expectation]) -> list[str]:
     if not stays:
         return []
     work, end = sum(stay.task.cost for stay in stays), max(stay.end for stay in stays)

@@ -14,8 +14,7 @@ from rich.text import Text
 
 from bench.cli.display import STOPPING, Display
 from bench.cli.phrases import clock, headline, printable, stage
-from bench.execution.events import CampaignEvent, Ended
-from bench.execution.tally import Tally
+from bench.execution.progress import Ended, RunEvent, RunProgress
 from bench.records.running import Running
 
 _COLOURS: Final = {"done": "green", "skipped": "yellow"}
@@ -34,7 +33,7 @@ _TITLE: Final = 20
 class LiveDisplay(Display):
     """Plain lines of what has ended, which scroll away, and below them what runs now."""
 
-    def __init__(self, tally: Tally) -> None:
+    def __init__(self, tally: RunProgress) -> None:
         """Show what ``tally`` counts; it is told of every event."""
         super().__init__(tally)
         self._console = Console(file=self._out)
@@ -59,7 +58,7 @@ class LiveDisplay(Display):
         """Clear the view; the lines above it stay."""
         self._live.stop()
 
-    def say(self, line: str, event: CampaignEvent) -> None:
+    def say(self, line: str, event: RunEvent) -> None:
         """Write the line of an event above the view, cut to the width of the screen."""
         text = Text(line, no_wrap=True, overflow="ellipsis")
         if isinstance(event, Ended):
@@ -74,7 +73,7 @@ class LiveDisplay(Display):
 class View:
     """Draws where a run stands."""
 
-    def __init__(self, tally: Tally) -> None:
+    def __init__(self, tally: RunProgress) -> None:
         """Draw what ``tally`` knows whenever it is drawn."""
         self._tally = tally
 

@@ -176,7 +176,7 @@ def require_possible(places: Places) -> None:
 def executor_for(site: Site, places: Places) -> Executor[Any]:
     """Return what runs cells there."""
     from bench.execution import inline_executor, local_executor
-    from bench.execution.campaign import hard_limit
+    from bench.execution.grid_runner import hard_limit
 
     if not site.slots:
         return inline_executor

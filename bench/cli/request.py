@@ -13,7 +13,7 @@ from bench.cli.options import grouped, parse_overrides
 from bench.contract.errors import UsageError
 
 if TYPE_CHECKING:
-    from bench.execution.campaign import Sources
+    from bench.execution.grid_runner import Sources
     from bench.experiment.grid import Cell, DeviceKind
 
 
@@ -130,7 +130,7 @@ def cells_of(
         UsageError: for names that do not exist, settings that do not fit, or an absent data folder.
     """
     from bench.data.fingerprint import CACHE_NAME
-    from bench.execution.campaign import describe_sources
+    from bench.execution.grid_runner import describe_sources
     from bench.experiment.grid import Request, plan
     from bench.experiment.selection import parse_seeds, select_datasets, select_methods, split_words
     from bench.registry import Versions

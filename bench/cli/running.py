@@ -24,7 +24,7 @@ from bench.contract.errors import UsageError
 
 if TYPE_CHECKING:
     from bench.execution import Executor
-    from bench.execution.campaign import Sources
+    from bench.execution.grid_runner import Sources
     from bench.experiment.grid import Cell, DeviceKind, Shard
     from bench.experiment.run_context import RunContext
     from bench.experiment.stale import Stale
@@ -119,7 +119,7 @@ def _carry_out(
 ) -> int:
     from bench import registry
     from bench.cli.forecast import show_forecast
-    from bench.execution.campaign import remaining
+    from bench.execution.grid_runner import remaining
     from bench.experiment.grid import cells_of_shard
     from bench.experiment.run_context import RunContext
     from bench.experiment.stale import stale_cells
@@ -163,8 +163,8 @@ class _Plan:
 def _run(plan: _Plan, claims: Claims, place: RunContext, execute: Executor[Any]) -> int:
     from bench.cli.attending import attended
     from bench.cli.summary import Ran, summarise
-    from bench.execution.campaign import open_once, run_cells
-    from bench.execution.tally import Tally
+    from bench.execution.grid_runner import open_once, run_cells
+    from bench.execution.progress import RunProgress
     from bench.records.folders import StoreError
     from bench.records.running import forget_dead_runs
 
@@ -179,7 +179,7 @@ def _run(plan: _Plan, claims: Claims, place: RunContext, execute: Executor[Any])
     ready = [cell for cell in plan.todo if cell.source not in unusable]
     recorded = len(plan.cells) - len(plan.todo)
     what = f"shard {plan.shard}" if plan.shard else ""
-    tally, begin, stopped = Tally(recorded + len(ready), recorded, what), time.monotonic(), False
+    tally, begin, stopped = RunProgress(recorded + len(ready), recorded, what), time.monotonic(), False
     if ready:
         with attended(tally, store.root) as (display, interrupts):
             run_cells(

@@ -13,7 +13,7 @@ from bench.analysis.chance import near_chance
 from bench.analysis.lines import kin_of
 from bench.cli.phrases import printable
 from bench.contract.errors import DataError
-from bench.execution.campaign import standings
+from bench.execution.grid_runner import standings
 from bench.experiment.grid import Cell
 from bench.records.schema import STATUSES, Record
 from bench.records.store import Store

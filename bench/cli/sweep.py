@@ -15,7 +15,7 @@ from bench.cli.running import Job, carry_out, job_options
 from bench.contract.errors import UsageError
 
 if TYPE_CHECKING:
-    from bench.execution.campaign import Sources
+    from bench.execution.grid_runner import Sources
     from bench.experiment.grid import Cell, DeviceKind
 
 MOST: Final = 10_000

@@ -15,7 +15,7 @@ from bench.cli.places import Places, executor_for, kind_of, place_options, surve
 
 if TYPE_CHECKING:
     from bench.analysis.trials import Tuning
-    from bench.execution.trials import TrialEvent
+    from bench.execution.tuning_runner import TrialEvent
     from bench.experiment.grid import Cell, DeviceKind
     from bench.records.trials import Trial
 
@@ -75,7 +75,7 @@ def command(
     from bench import registry
     from bench.analysis.trials import trials_csv, tunings_of
     from bench.atomic import write_whole
-    from bench.execution.trials import run_trials
+    from bench.execution.tuning_runner import run_trials
     from bench.experiment.run_context import RunContext
     from bench.experiment.selection import select_datasets
 
@@ -140,9 +140,9 @@ def _name_stale(items: Sequence[tuple[Cell, dict[str, Any]]], results: Path) -> 
 
 def _show(event: TrialEvent) -> None:
     from bench.cli.phrases import printable
-    from bench.execution.events import Waiting
+    from bench.execution.progress import Waiting
     from bench.execution.tasks import Notice
-    from bench.execution.trials import TakenOver
+    from bench.execution.tuning_runner import TakenOver
     from bench.records.trials import Trial
 
     if isinstance(event, Trial):

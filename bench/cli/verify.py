@@ -212,8 +212,8 @@ def _run(
     from bench import registry
     from bench.cli.attending import attended
     from bench.cli.places import executor_for, survey
-    from bench.execution.campaign import run_cells
-    from bench.execution.tally import Tally
+    from bench.execution.grid_runner import run_cells
+    from bench.execution.progress import RunProgress
     from bench.experiment.run_context import RunContext
 
     site = survey(places, threads)
@@ -221,7 +221,7 @@ def _run(
         data_dir.resolve(), site.device, registry.plugins(), places.timeout, trace_test, places.max_memory
     )
     store.prepare()
-    with attended(Tally(len(cells), 0), store.root) as (display, interrupts):
+    with attended(RunProgress(len(cells), 0), store.root) as (display, interrupts):
         run_cells(
             cells,
             store,

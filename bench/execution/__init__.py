@@ -4,10 +4,10 @@ Every way of execution is a function that takes tasks and a module-level work fu
 `Outcome` per task as they end, telling an event handler what goes on meanwhile.
 """
 
+from bench.execution.devices import local_slots, worker_environment
 from bench.execution.inline import inline_executor, run_inline
 from bench.execution.local import local_executor, run_local
 from bench.execution.slot_worker import WorkerError
-from bench.execution.slots import local_slots, worker_environment
 from bench.execution.tasks import (
     Event,
     Executor,

@@ -12,7 +12,7 @@ from queue import SimpleQueue
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
-from bench.execution.board import Board
+from bench.execution.scheduler import Scheduler
 from bench.execution.slot_worker import SlotWorker, WorkerError
 from bench.execution.tasks import (
     Event,
@@ -56,8 +56,8 @@ def run_local(
 ) -> Generator[Outcome[W], None, None]:
     """Run every task in a slot where it fits, the longest first, and yield the outcomes as they come.
 
-    Each slot has one process, started in the slot's environment and used for one task after another; `Board`
-    says which. A task that takes the process down, or is stopped by a limit, costs itself only. Leaving the
+    Each slot has one process, started in the slot's environment and used for one task after another, which
+    `Scheduler` chooses. A task that takes the process down, or is stopped by a limit, costs itself only. Leaving the
     iteration early, as by Ctrl-C, kills the workers; and none outlives this process, however it ends. After
     an exception in the body of the loop the iterator stays open until it is collected: use
     `contextlib.closing`.
@@ -79,7 +79,9 @@ def run_local(
     given = list(tasks)
     used = slots[: max(len(given), 1)]
     limits = _Limits(timeout, max_memory, retries)
-    return _iterate(_SharedBoard(Board(given, used)), len(given), pickle.dumps(work), used, limits, on_event)
+    return _iterate(
+        _SharedScheduler(Scheduler(given, used)), len(given), pickle.dumps(work), used, limits, on_event
+    )
 
 
 def local_executor(
@@ -102,10 +104,10 @@ def local_executor(
     return execute
 
 
-class _SharedBoard:
+class _SharedScheduler:
     """A board that threads ask, each for its slot."""
 
-    def __init__(self, board: Board) -> None:
+    def __init__(self, board: Scheduler) -> None:
         self._board = board
         self._changed = threading.Condition()
 
@@ -138,7 +140,7 @@ _Inbox = SimpleQueue[Event | Outcome[Any] | BaseException]
 
 
 def _iterate(
-    board: _SharedBoard,
+    board: _SharedScheduler,
     awaited: int,
     work: bytes,
     slots: Sequence[Slot],
@@ -197,7 +199,7 @@ class _SlotThread(threading.Thread):
     """
 
     def __init__(
-        self, slot: Slot, worker: SlotWorker, board: _SharedBoard, limits: _Limits, inbox: _Inbox
+        self, slot: Slot, worker: SlotWorker, board: _SharedScheduler, limits: _Limits, inbox: _Inbox
     ) -> None:
         super().__init__(name=f"slot {slot.name}", daemon=True)
         self._worker = worker

@@ -20,8 +20,8 @@ import pytest
 
 from bench import registry
 from bench.execution import Task, local_executor, local_slots, run_local
-from bench.execution.campaign import hard_limit, run_cells
-from bench.execution.events import CampaignEvent, Ended
+from bench.execution.grid_runner import hard_limit, run_cells
+from bench.execution.progress import Ended, RunEvent
 from bench.experiment.grid import Cell
 from bench.experiment.run_context import RunContext
 from bench.records import Store
@@ -49,7 +49,7 @@ def run(cells: Sequence[Cell], results: Path, slots: int, place: RunContext = PL
     """Run cells and return when each ended, with its digest."""
     ends: dict[float, str] = {}
 
-    def note(event: CampaignEvent) -> None:
+    def note(event: RunEvent) -> None:
         if isinstance(event, Ended):
             ends[time.perf_counter()] = event.cell.identity.digest
 

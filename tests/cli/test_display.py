@@ -13,8 +13,7 @@ import pytest
 from bench.cli import invoke
 from bench.cli.display import STOPPING, display_for
 from bench.cli.phrases import headline
-from bench.execution.events import CampaignEvent, Ended, Held, Planned, Unstarted, Waiting
-from bench.execution.tally import Tally
+from bench.execution.progress import Ended, Held, Planned, RunEvent, RunProgress, Unstarted, Waiting
 from bench.execution.tasks import Loss, Progress, Retried, Slot, Started, Task
 from bench.experiment.grid import Cell
 from tests.grid import write_bundle
@@ -41,15 +40,15 @@ def progress(cell: Cell) -> Progress:
     return Progress(task(cell), SLOT, {"stage": "train", "epoch": 2, "epochs": 9})
 
 
-def show(out: io.StringIO, monkeypatch: pytest.MonkeyPatch, *events: CampaignEvent) -> str:
+def show(out: io.StringIO, monkeypatch: pytest.MonkeyPatch, *events: RunEvent) -> str:
     monkeypatch.setattr("sys.stdout", out)
-    with display_for(Tally(3, 1)) as display:
+    with display_for(RunProgress(3, 1)) as display:
         for event in events:
             display(event)
     return out.getvalue()
 
 
-def screen(monkeypatch: pytest.MonkeyPatch, tally: Tally, width: int, height: int = 12) -> list[str]:
+def screen(monkeypatch: pytest.MonkeyPatch, tally: RunProgress, width: int, height: int = 12) -> list[str]:
     """Draw the view once and return its lines."""
     from rich.console import Console
 
@@ -98,7 +97,7 @@ def test_a_log_says_what_found_no_room_on_the_disk(monkeypatch: pytest.MonkeyPat
 
 
 def test_a_cell_that_waits_for_room_has_left_its_slot_and_is_counted_apart() -> None:
-    tally = Tally(3, 1)
+    tally = RunProgress(3, 1)
     tally(Planned({CELL.identity.digest: 5.0}))
     tally(Started(task(CELL), SLOT))
     tally(Held(CELL, "it is full"))
@@ -135,7 +134,7 @@ def test_a_terminal_gets_the_same_lines_and_a_view_that_is_cleared(monkeypatch: 
 def test_no_line_of_the_view_is_wider_than_the_screen_and_names_stay_as_they_are(
     monkeypatch: pytest.MonkeyPatch, width: int
 ) -> None:
-    tally = Tally(3, 1)
+    tally = RunProgress(3, 1)
     for cell in (CELL, NASTY):
         tally(Started(task(cell), SLOT))
         tally(progress(cell))
@@ -157,7 +156,7 @@ def test_a_long_title_does_not_wrap_a_finished_line(monkeypatch: pytest.MonkeyPa
 
 
 def test_more_running_cells_than_lines_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    tally = Tally(9, 0)
+    tally = RunProgress(9, 0)
     for seed in range(8):
         tally(Started(task(Cell(making.identity(seed=seed), "emoji")), SLOT))
     lines = screen(monkeypatch, tally, 80, height=8)
@@ -166,7 +165,7 @@ def test_more_running_cells_than_lines_are_counted(monkeypatch: pytest.MonkeyPat
 
 
 def test_a_terminal_is_told_what_ctrl_c_does(monkeypatch: pytest.MonkeyPatch) -> None:
-    tally = Tally(3, 1)
+    tally = RunProgress(3, 1)
     tally(Started(task(CELL), SLOT))
     assert STOPPING not in screen(monkeypatch, tally, 120)
     tally.stop()
@@ -175,7 +174,7 @@ def test_a_terminal_is_told_what_ctrl_c_does(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_the_time_left_comes_from_the_costs_and_is_corrected_by_what_was_measured() -> None:
     now = [1000.0]
-    tally = Tally(8, 0, clock=lambda: now[0])
+    tally = RunProgress(8, 0, clock=lambda: now[0])
     cells = [Cell(making.identity(seed=seed), "emoji") for seed in range(8)]
     assert tally.state().left is None
     tally(Planned({cell.identity.digest: 10.0 for cell in cells}))
@@ -200,7 +199,7 @@ def test_a_reader_that_goes_away_is_an_interruption(monkeypatch: pytest.MonkeyPa
             raise BrokenPipeError
 
     monkeypatch.setattr("sys.stdout", Closed())
-    display = display_for(Tally(1, 0))
+    display = display_for(RunProgress(1, 0))
     with pytest.raises(KeyboardInterrupt):
         display(Ended(CELL, "done", "", 1.0))
     assert display.unread

@@ -209,7 +209,7 @@ def test_cells_that_are_not_started_for_a_full_disk_are_missing_with_that_reason
     tmp_path: Path, small: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     FullDisk(monkeypatch, lambda name: True)
-    monkeypatch.setattr("bench.execution.recording.seems_free", lambda runs: 0)
+    monkeypatch.setattr("bench.execution.record_writer.seems_free", lambda runs: 0)
     said = run(tmp_path / "r", "--datasets", small, "--seeds", 3)
     assert (said.status, said.err) == (1, "")
     assert "3 cells: 3 missing; 0 run now" in said.out
@@ -268,7 +268,7 @@ def test_ctrl_c_in_this_process_ends_with_130(
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("bench.execution.cell_work.run_cell", interrupt)
+    monkeypatch.setattr("bench.execution.cell_task.run_cell", interrupt)
     said = run(tmp_path / "r", "--datasets", small)
     assert said.status == 130
     assert said.err == "interrupted; run the same command again to go on\n"
@@ -280,7 +280,7 @@ def test_a_fault_of_our_own_is_not_dressed_up_as_the_users(
     def stumble(*_: object, **__: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("bench.execution.campaign.expect", stumble)
+    monkeypatch.setattr("bench.execution.grid_runner.expect", stumble)
     with pytest.raises(ZeroDivisionError):
         run(tmp_path / "r", "--datasets", small)
 

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from bench.execution.cell_work import Worked
+from bench.execution.cell_task import CellAnswer
 from bench.execution.tasks import OnEvent, Outcome, Slot, Task, put_aside
 from bench.experiment.grid import Cell
 from bench.records import Record, folders
@@ -54,12 +54,12 @@ def at_once(cells: Sequence[Cell]) -> Any:
 
     def execute(
         tasks: Sequence[Task], work: Callable[[Any], Any], on_event: OnEvent
-    ) -> Generator[Outcome[Worked], None, None]:
+    ) -> Generator[Outcome[CellAnswer], None, None]:
         for task in tasks:
             if not task.admit():
                 yield put_aside(task, HERE)
                 continue
             files = record_files(records[task.key], making.per_query(), making.TRACE, "")
-            yield Outcome(task, HERE, Worked("done", "", files), None, 0.1)
+            yield Outcome(task, HERE, CellAnswer("done", "", files), None, 0.1)
 
     return execute

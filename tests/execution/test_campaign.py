@@ -16,7 +16,7 @@ import torch
 
 from bench.contract import UsageError
 from bench.execution import inline_executor, local_executor, local_slots
-from bench.execution.campaign import (
+from bench.execution.grid_runner import (
     describe_sources,
     hard_limit,
     open_once,
@@ -24,7 +24,7 @@ from bench.execution.campaign import (
     run_cells,
     standings,
 )
-from bench.execution.events import CampaignEvent, Ended, Planned
+from bench.execution.progress import Ended, Planned, RunEvent
 from bench.execution.tasks import OnEvent, Outcome, Progress, Started, Task
 from bench.experiment.cost import Expectation
 from bench.experiment.grid import Cell
@@ -40,10 +40,8 @@ PLACE = RunContext(plugins=(str(FAULTS),))
 pytestmark = pytest.mark.usefixtures("faults")
 
 
-def run(
-    cells: Sequence[Cell], results: Path, place: RunContext = PLACE, jobs: int = 0
-) -> list[CampaignEvent]:
-    events: list[CampaignEvent] = []
+def run(cells: Sequence[Cell], results: Path, place: RunContext = PLACE, jobs: int = 0) -> list[RunEvent]:
+    events: list[RunEvent] = []
     execute = (
         local_executor(local_slots(jobs, 1), timeout=hard_limit(place.seconds)) if jobs else inline_executor
     )
@@ -52,7 +50,7 @@ def run(
     return events
 
 
-def ends(events: Sequence[CampaignEvent]) -> list[Ended]:
+def ends(events: Sequence[RunEvent]) -> list[Ended]:
     return [event for event in events if isinstance(event, Ended)]
 
 
@@ -107,7 +105,7 @@ def test_the_same_cells_give_the_same_bytes_in_any_process_company_and_order(
         digests = [cell.identity.digest for cell in cells]
         return {digest: Expectation(float(number), None, "prior") for number, digest in enumerate(digests)}
 
-    monkeypatch.setattr("bench.execution.campaign.expect", backwards)
+    monkeypatch.setattr("bench.execution.grid_runner.expect", backwards)
     run(cells, tmp_path / "one", jobs=1)
     assert bytes_of(tmp_path / "one") == expected
 
@@ -370,7 +368,7 @@ def test_a_task_states_its_memory_where_it_runs_on_a_gpu(
     kind = device.partition(":")[0]
     cells = [replace(cell, identity=msgspec.structs.replace(cell.identity, device=kind))]
     expected = {cell.identity.digest: Expectation(7.0, 5 << 30, "kin") for cell in cells}
-    monkeypatch.setattr("bench.execution.campaign.expect", lambda cells, store: expected)
+    monkeypatch.setattr("bench.execution.grid_runner.expect", lambda cells, store: expected)
     run_cells(cells, Store(tmp_path), RunContext(device=device), execute=watch, on_event=lambda event: None)
     assert [(task.cost, task.memory) for task in seen] == [(7.0, memory)]
 
@@ -393,7 +391,7 @@ def test_a_folder_that_cannot_be_written_stops_the_run_before_it_starts(small: P
 
 
 def test_what_the_listener_raises_stops_the_run_and_keeps_what_is_done(small: Path, tmp_path: Path) -> None:
-    def stop(event: CampaignEvent) -> None:
+    def stop(event: RunEvent) -> None:
         if isinstance(event, Ended):
             raise KeyboardInterrupt
 

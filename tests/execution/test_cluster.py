@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from bench.execution import Event, Outcome, Started, Task, WorkerError
-from bench.execution.cluster import Cluster, cluster_executor, open_cluster
+from bench.execution.dask_client import Cluster, dask_executor, open_cluster
 from bench.execution.tasks import Notice, Progress, Retried
 from tests.execution import dask_work, work
 from tests.execution.dask_processes import ROOT, DaskProcesses, dask_processes
@@ -56,7 +56,7 @@ def run(
     on_event: Callable[[Event], None] = lambda event: None,
     **options: Any,
 ) -> list[Outcome[Any]]:
-    execute = cluster_executor(cluster, threads=1, **options)
+    execute = dask_executor(cluster, threads=1, **options)
     with closing(execute(tasks_of(payloads), function, on_event)) as outcomes:
         return list(outcomes)
 
@@ -100,7 +100,7 @@ def test_the_longest_task_starts_first_and_progress_arrives_before_the_end(clust
         Task(key, key, 3, cost, admit=partial(admit, key))
         for key, cost in zip("abcd", (1, 3, 2, 4), strict=True)
     ]
-    execute = cluster_executor(cluster, threads=1)
+    execute = dask_executor(cluster, threads=1)
     events.extend(execute(tasks, work.count, events.append))
     assert order == ["d", "b", "c", "a"]
     told = {event.task.key for event in events if isinstance(event, Progress)}
@@ -117,7 +117,7 @@ def test_the_longest_task_starts_first_and_progress_arrives_before_the_end(clust
 def test_what_cannot_be_sent_or_may_not_start_costs_its_own_task_only(cluster: Cluster) -> None:
     bad, closed, good = tasks_of([lambda: None, 1, 2])
     closed = Task(closed.key, closed.title, 1, admit=lambda: False)
-    execute = cluster_executor(cluster, threads=1)
+    execute = dask_executor(cluster, threads=1)
     outcomes = {
         outcome.task.key: outcome for outcome in execute([bad, closed, good], work.echo, lambda e: None)
     }
@@ -163,11 +163,11 @@ def await_pids(folder: Path, count: int) -> list[int]:
 PROGRAM = """
 import sys
 from bench.execution import Task
-from bench.execution.cluster import cluster_executor, open_cluster
+from bench.execution.dask_client import dask_executor, open_cluster
 from tests.execution.dask_work import wait_for_file
 
 with open_cluster(sys.argv[1]) as cluster:
-    execute = cluster_executor(cluster, threads=1)
+    execute = dask_executor(cluster, threads=1)
     list(execute([Task("0", "", sys.argv[2])], wait_for_file, lambda event: None))
 """
 

@@ -82,7 +82,7 @@ def unshared(monkeypatch: pytest.MonkeyPatch) -> None:
         """Mark no folder: this is what a worker finds whose path of that name is another folder."""
         yield ".tmp-of-another-folder"
 
-    monkeypatch.setattr("bench.execution.campaign.marked", elsewhere)
+    monkeypatch.setattr("bench.execution.grid_runner.marked", elsewhere)
 
 
 @pytest.mark.usefixtures("unshared")
@@ -157,7 +157,7 @@ def mute() -> Iterator[str]:
 def test_a_scheduler_that_does_not_answer_is_named(
     grid: Grid, tmp_path: Path, mute: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bench.execution.cluster.connection._CONNECT_SECONDS", 0.5)
+    monkeypatch.setattr("bench.execution.dask_client._CONNECT_SECONDS", 0.5)
     said = run(tmp_path, mute, "--datasets", grid.small)
     assert said.status == 2
     assert said.err.startswith(f"error: no Dask scheduler answers at '{mute}' (waited 0.5 s); ")
@@ -219,7 +219,7 @@ def test_a_cluster_is_asked_for_its_kind_of_device_only_where_nobody_said_it(
 ) -> None:
     from bench.cli.cluster import Machines, Remote
     from bench.cli.places import Places
-    from bench.execution import cluster as package
+    from bench.execution import dask_client as package
 
     asked, closed = [], []
 
@@ -245,7 +245,7 @@ def test_gpus_of_a_cluster_that_a_run_leaves_idle_are_mentioned(
 ) -> None:
     from bench.cli.cluster import Machines, Remote
     from bench.cli.places import Places
-    from bench.execution import cluster as package
+    from bench.execution import dask_client as package
     from bench.execution.tasks import Slot
 
     @contextmanager
@@ -254,7 +254,7 @@ def test_gpus_of_a_cluster_that_a_run_leaves_idle_are_mentioned(
         yield SimpleNamespace(device="cpu", workers=[facts], slots=lambda _: [Slot("a/0", "cpu", 1)])
 
     monkeypatch.setattr(package, "open_cluster", pretend)
-    monkeypatch.setattr(package, "cluster_executor", lambda *_, **__: None)
+    monkeypatch.setattr(package, "dask_executor", lambda *_, **__: None)
     with Machines(Remote("dask", "tcp://h:1", None), Places("cpu", None, None, None, None, 1), 1) as machines:
         assert machines.ready(needed=True)[0].device == "cpu"
     assert "--devices cuda" in capsys.readouterr().err

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 import bench
-from bench.execution.cluster import guest
-from bench.execution.cluster.survey import (
+from bench.execution import dask_worker as guest
+from bench.execution.dask_checks import (
     LOADED,
     Facts,
     choose_resource,

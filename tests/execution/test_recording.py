@@ -13,9 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bench.execution import Loss, LossKind, Outcome, local_executor, local_slots
-from bench.execution.campaign import remaining, run_cells
-from bench.execution.cell_work import Worked
-from bench.execution.events import CampaignEvent, Ended, Held, Unstarted
+from bench.execution.cell_task import CellAnswer
+from bench.execution.grid_runner import remaining, run_cells
+from bench.execution.progress import Ended, Held, RunEvent, Unstarted
 from bench.execution.tasks import Executor, OnEvent, Task
 from bench.experiment.grid import Cell
 from bench.experiment.run_context import RunContext
@@ -39,7 +39,7 @@ class Heard:
 
     def __init__(self, cells: Sequence[Cell], results: Path, execute: Executor[Any] | None = None) -> None:
         """Run the cells, by default at once and without any work."""
-        self.events: list[CampaignEvent] = []
+        self.events: list[RunEvent] = []
         self.store = Store(results)
         self.count = run_cells(
             cells, self.store, PLACE, execute=execute or at_once(cells), on_event=self.events.append
@@ -175,7 +175,7 @@ def test_what_stops_the_run_lets_records_that_wait_for_room_be_tried_once_more(
     """Three wait; the listener stops the run at the first of them that is written after all."""
     full = [True]
 
-    def stop(event: CampaignEvent) -> None:
+    def stop(event: RunEvent) -> None:
         if isinstance(event, Held):
             full[0] = event.cell is not six[2]
         if isinstance(event, Ended) and not stopped:
@@ -210,12 +210,12 @@ def test_whenever_the_disk_is_full_every_cell_ends_once_and_what_is_told_is_true
     assert [entry for entry in (results / "runs").iterdir() if entry.name.startswith(".")] == []
 
 
-def losing(outcome: Callable[[Task], Outcome[Worked]]) -> Executor[Worked]:
+def losing(outcome: Callable[[Task], Outcome[CellAnswer]]) -> Executor[CellAnswer]:
     """Return an executor in which every task ends as given."""
 
     def execute(
         tasks: Sequence[Task], work: Callable[[Any], Any], on_event: OnEvent
-    ) -> Generator[Outcome[Worked], None, None]:
+    ) -> Generator[Outcome[CellAnswer], None, None]:
         yield from (outcome(task) for task in tasks)
 
     return execute
@@ -224,7 +224,7 @@ def losing(outcome: Callable[[Task], Outcome[Worked]]) -> Executor[Worked]:
 def test_a_worker_that_is_lost_between_its_record_and_its_answer_costs_nothing(
     six: list[Cell], tmp_path: Path
 ) -> None:
-    def record_and_vanish(task: Task) -> Outcome[Worked]:
+    def record_and_vanish(task: Task) -> Outcome[CellAnswer]:
         (done,) = at_once(six)([task], print, print)
         Store(tmp_path).put(task.key, done.value.files)
         return Outcome(task, HERE, None, Loss("signal", "its process was killed"), 0.1)

@@ -20,7 +20,7 @@ from bench.cli import invoke
 from bench.execution import Loss, Outcome, Task, inline_executor, local_executor, local_slots
 from bench.execution.inline import HERE
 from bench.execution.tasks import OnEvent
-from bench.execution.trials import run_trials
+from bench.execution.tuning_runner import run_trials
 from bench.experiment.grid import Cell
 from bench.experiment.run_context import RunContext
 from bench.experiment.tuning import Tried, draw_changes, run_trial, trial_cells

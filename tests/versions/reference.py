@@ -16,7 +16,7 @@ from typing import Any, Final
 import numpy as np
 
 from bench import registry
-from bench.execution.campaign import describe_sources
+from bench.execution.grid_runner import describe_sources
 from bench.experiment.cell import Finished, run_cell
 from bench.experiment.grid import Cell, Request, plan
 from bench.experiment.run_context import RunContext

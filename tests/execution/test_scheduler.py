@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from bench.contract import UsageError
 from bench.execution import Slot, Task
-from bench.execution.board import Board, Stay, simulate
+from bench.execution.scheduler import ScheduledTask, Scheduler, simulate
 
 GB = 1 << 30
 
@@ -33,7 +33,7 @@ def task(key: str, cost: float = 1.0, memory: int | None = None) -> Task:
     return Task(key, key, None, cost, memory)
 
 
-def overlap(one: Stay, other: Stay) -> bool:
+def overlap(one: ScheduledTask, other: ScheduledTask) -> bool:
     return one.start < other.end and other.start < one.end
 
 
@@ -121,7 +121,7 @@ def test_unknown_memory_reserves_a_limited_device_and_none_other() -> None:
 
 
 def test_a_slot_for_which_nothing_fits_waits_while_others_go_on() -> None:
-    board = Board(
+    board = Scheduler(
         [task("a", 3.0, 9 * GB), task("b", 2.0, 9 * GB), task("c", 1.0, GB)], gpus([10 * GB] * 2, 2)
     )
     left, right, left_too, right_too = gpus([10 * GB] * 2, 2)
@@ -154,13 +154,13 @@ def test_the_longest_starts_first_and_equal_ones_as_given() -> None:
 
 
 def test_after_clearing_nothing_is_given_out() -> None:
-    board = Board([task("a")], cpu(1))
+    board = Scheduler([task("a")], cpu(1))
     board.clear()
     assert board.take(cpu(1)[0]) is None
 
 
 def test_slots_that_contradict_each_other_or_are_missing_are_refused() -> None:
     with pytest.raises(UsageError, match="no slot"):
-        Board([task("a")], [])
+        Scheduler([task("a")], [])
     with pytest.raises(UsageError, match="disagree about its memory"):
-        Board([], [*gpus([GB], 1), *gpus([2 * GB], 1)])
+        Scheduler([], [*gpus([GB], 1), *gpus([2 * GB], 1)])

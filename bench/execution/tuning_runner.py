@@ -9,10 +9,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from bench.execution.ends import reason_of, status_of
-from bench.execution.events import Waiting
-from bench.execution.recording import forget_data
+from bench.execution.progress import Waiting
+from bench.execution.record_writer import forget_data
 from bench.execution.sharing import wait_for_others
+from bench.execution.status_mapping import reason_of, status_of
 from bench.execution.tasks import Event, Executor, Notice, Outcome, Task
 from bench.experiment.grid import Cell
 from bench.experiment.run_context import RunContext

@@ -20,9 +20,9 @@ from queue import Empty, SimpleQueue
 from typing import Any, Final
 
 from bench.data.source import DATA_VARIABLE, WORKER_DATA_VARIABLE
-from bench.execution.cluster.survey import Device
+from bench.execution.dask_checks import Device
+from bench.execution.devices import worker_environment
 from bench.execution.slot_worker import SlotWorker
-from bench.execution.slots import worker_environment
 from bench.execution.tasks import Slot
 from bench.execution.worker import STARTED, Finished
 

@@ -11,9 +11,9 @@ from typing import Final
 from bench.contract.errors import BenchError, DataError
 from bench.data.fingerprint import CACHE_NAME, forget_digests
 from bench.data.source import source_of
-from bench.execution.cell_work import Worked
-from bench.execution.ends import reason_of, status_of
-from bench.execution.events import CampaignEvent, Ended, Held
+from bench.execution.cell_task import CellAnswer
+from bench.execution.progress import Ended, Held, RunEvent
+from bench.execution.status_mapping import reason_of, status_of
 from bench.execution.tasks import Outcome
 from bench.experiment.cell import lost as record_of_lost
 from bench.experiment.grid import Cell
@@ -45,7 +45,7 @@ def forget_data(cell: Cell, results: Path, place: RunContext) -> None:
         forget_digests(source_of(cell.source, place.data_dir).files.values(), results / CACHE_NAME)
 
 
-class Recorder:
+class RecordWriter:
     """Writes the records of one run, in the thread that runs it.
 
     A record that finds no room stays in memory. It is tried again after every other record and at the end of
@@ -62,7 +62,7 @@ class Recorder:
         store: Store,
         place: RunContext,
         claims: Claims,
-        on_event: Callable[[CampaignEvent], None],
+        on_event: Callable[[RunEvent], None],
     ) -> None:
         """Record into ``store`` what becomes of ``cells``, given by their digests."""
         self.ended = 0
@@ -74,7 +74,7 @@ class Recorder:
         self._unwritten: list[_Unwritten] = []
         self._refused = 0
 
-    def take(self, outcome: Outcome[Worked]) -> None:
+    def take(self, outcome: Outcome[CellAnswer]) -> None:
         """Record a cell whose task has ended.
 
         Raises:
@@ -145,7 +145,7 @@ class Recorder:
         self.ended += not ended.elsewhere
         self._on_event(ended)
 
-    def _judge(self, outcome: Outcome[Worked]) -> tuple[Ended, Mapping[str, bytes] | None]:
+    def _judge(self, outcome: Outcome[CellAnswer]) -> tuple[Ended, Mapping[str, bytes] | None]:
         """Return how a cell ended, and the files of its record where that is not written yet."""
         cell, worked, loss = self._cells[outcome.task.key], outcome.value, outcome.lost
         if worked is not None:

@@ -11,9 +11,9 @@ from typing import Final, Literal
 
 from bench.contract import DataError, UsageError
 from bench.data import load_dataset
-from bench.execution.cell_work import Payload, Worked, work
-from bench.execution.events import CampaignEvent, Planned, Unstarted, Waiting
-from bench.execution.recording import Recorder
+from bench.execution.cell_task import CellAnswer, Payload, work
+from bench.execution.progress import Planned, RunEvent, Unstarted, Waiting
+from bench.execution.record_writer import RecordWriter
 from bench.execution.sharing import wait_for_others
 from bench.execution.tasks import Executor, Task
 from bench.experiment.cost import expect
@@ -117,15 +117,15 @@ def run_cells(
     store: Store,
     place: RunContext,
     *,
-    execute: Executor[Worked],
-    on_event: Callable[[CampaignEvent], None],
+    execute: Executor[CellAnswer],
+    on_event: Callable[[RunEvent], None],
     claims: Claims | None = None,
     stop: Callable[[], bool] = never,
 ) -> int:
     """Run cells and record each as it ends; returns how many ended here.
 
     A cell that fails, hangs or takes its process with it is recorded as such and costs no other cell; nor
-    does one whose record finds no room on the disk, see `Recorder`. One that another run on the same folder
+    does one whose record finds no room on the disk (`RecordWriter`). One that another run on the folder
     is running is put aside, and looked at again when nothing else is left to do: it is run here only if it
     has become free without a record.
 
@@ -168,13 +168,13 @@ class _Run:
         store: Store,
         place: RunContext,
         claims: Claims,
-        on_event: Callable[[CampaignEvent], None],
+        on_event: Callable[[RunEvent], None],
         stop: Callable[[], bool],
     ) -> None:
         self._cells = {cell.identity.digest: cell for cell in cells}
         self._store, self._place, self._claims = store, place, claims
         self._on_event, self._stop = on_event, stop
-        self.recorder = Recorder(self._cells, store, place, claims, on_event)
+        self.recorder = RecordWriter(self._cells, store, place, claims, on_event)
 
     def tasks(self, token: str) -> list[Task]:
         """Return a task per cell; ``token`` marks the folder of the records."""
@@ -192,7 +192,7 @@ class _Run:
             for digest, cell in self._cells.items()
         ]
 
-    def carry_out(self, tasks: list[Task], execute: Executor[Worked]) -> None:
+    def carry_out(self, tasks: list[Task], execute: Executor[CellAnswer]) -> None:
         """Run tasks until none is left that may be started."""
         while tasks:
             aside = self._execute(tasks, execute)
@@ -205,7 +205,7 @@ class _Run:
     def _admit(self, digest: str) -> bool:
         return not self._stop() and self.recorder.may_start() and self._claims.take(digest) == "mine"
 
-    def _execute(self, tasks: list[Task], execute: Executor[Worked]) -> list[Task]:
+    def _execute(self, tasks: list[Task], execute: Executor[CellAnswer]) -> list[Task]:
         """Run tasks, record what ends, and return what was put aside."""
         aside = []
         # Ctrl-C stops the workers here, not when the iterator is collected.

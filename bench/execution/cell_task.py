@@ -42,7 +42,7 @@ class Payload:
 
 
 @dataclass(frozen=True)
-class Worked:
+class CellAnswer:
     """How a cell ended.
 
     Attributes:
@@ -59,7 +59,7 @@ class Worked:
     data_changed: bool = False
 
 
-def work(payload: Payload) -> Worked:
+def work(payload: Payload) -> CellAnswer:
     """Run a cell and record it, or return its record's files.
 
     Raises:
@@ -78,7 +78,7 @@ def work(payload: Payload) -> Worked:
     # The path may exist on another machine and be another folder there: only the token tells.
     recorded = (store.runs / payload.token).is_dir() and _put(record.digest, files, store)
     failure = record.failure
-    return Worked(
+    return CellAnswer(
         record.status,
         "" if failure is None else failure.reason,
         None if recorded else files,

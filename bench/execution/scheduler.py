@@ -41,7 +41,7 @@ class _Place:
         return not alone and sum(self.running.values()) + wanted <= self.memory
 
 
-class Board:
+class Scheduler:
     """Tasks that wait, and what the devices are occupied with.
 
     - The longest task comes first; of equal costs, the first given.
@@ -115,7 +115,7 @@ class Board:
                 place.promised = None
 
 
-class Stay(NamedTuple):
+class ScheduledTask(NamedTuple):
     """When a task was in a slot, in seconds from the start."""
 
     task: Task
@@ -124,16 +124,16 @@ class Stay(NamedTuple):
     end: float
 
 
-def simulate(tasks: Iterable[Task], slots: Sequence[Slot]) -> list[Stay]:
+def simulate(tasks: Iterable[Task], slots: Sequence[Slot]) -> list[ScheduledTask]:
     """Return when and where each task would run if its cost were its seconds, in the order of their ends.
 
     Raises:
         UsageError: if there is no slot.
     """
-    board = Board(tasks, slots)
+    board = Scheduler(tasks, slots)
     idle = list(slots)
-    stays: list[Stay] = []
-    ending: list[tuple[float, int, Stay]] = []
+    stays: list[ScheduledTask] = []
+    ending: list[tuple[float, int, ScheduledTask]] = []
     now = 0.0
     while True:
         begun = True
@@ -143,7 +143,7 @@ def simulate(tasks: Iterable[Task], slots: Sequence[Slot]) -> list[Stay]:
                 task = board.take(slot)
                 if task is not None:
                     idle.remove(slot)
-                    stay = Stay(task, slot, now, now + task.cost)
+                    stay = ScheduledTask(task, slot, now, now + task.cost)
                     heapq.heappush(ending, (stay.end, slots.index(slot), stay))
                     begun = True
         if not ending:

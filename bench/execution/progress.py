@@ -1,23 +1,87 @@
-"""Where a run stands: a listener to its events that others may ask at any time, from any thread."""
+"""Events of a run of cells, and the progress that they add up to."""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import msgspec
 
-from bench.execution.events import CampaignEvent, Ended, Held, Planned, Unstarted, Waiting
-from bench.execution.tasks import Progress, Started
+from bench.execution.tasks import Event, Progress, Started
+from bench.experiment.grid import Cell
 from bench.records.running import Running, RunState
+from bench.records.schema import Status
+
+
+@dataclass(frozen=True)
+class Planned:
+    """Cells are about to be run.
+
+    Attributes:
+        costs: expected seconds of each, by digest.
+        unclaimed: why cells cannot be claimed here; empty where they can.
+    """
+
+    costs: Mapping[str, float]
+    unclaimed: str = ""
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """All that is left are cells that other runs on the same folder are running."""
+
+    cells: Sequence[Cell]
+
+
+@dataclass(frozen=True)
+class Held:
+    """A cell's run is over, but the disk has no room for its record, which is kept in memory for now.
+
+    It ends later: when its record found room after all, or when the run gives it up.
+    """
+
+    cell: Cell
+    reason: str
+
+
+@dataclass(frozen=True)
+class Unstarted:
+    """Cells that are not started, because the disk of the results has no room for their records."""
+
+    cells: Sequence[Cell]
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A cell has come to its end.
+
+    Attributes:
+        cell: the cell.
+        status: how it ended.
+        reason: why it has no result; empty where it has one.
+        seconds: that it took.
+        elsewhere: whether another run on the same folder did it.
+        on_disk: whether this stands in its record; False where that found no room.
+    """
+
+    cell: Cell
+    status: Status
+    reason: str
+    seconds: float
+    elsewhere: bool = False
+    on_disk: bool = True
+
+
+RunEvent = Event | Planned | Waiting | Held | Unstarted | Ended
 
 _TRUSTED = 3
 """So many cells must have ended before their times correct the estimates of those that are left."""
 
 
-class Tally:
+class RunProgress:
     """Counts what has ended and knows what is running.
 
     Attributes:
@@ -53,7 +117,7 @@ class Tally:
         self._times: list[tuple[float, float]] = []
         self._stopping = False
 
-    def __call__(self, event: CampaignEvent) -> None:
+    def __call__(self, event: RunEvent) -> None:
         """Take note of an event."""
         with self._lock:
             if isinstance(event, Planned):
