@@ -57,9 +57,9 @@ def run_local(
     """Run every task in a slot where it fits, the longest first, and yield the outcomes as they come.
 
     Each slot has one process, started in the slot's environment and used for one task after another, which
-    `Scheduler` chooses. A task that takes the process down, or is stopped by a limit, costs itself only. Leaving the
-    iteration early, as by Ctrl-C, kills the workers; and none outlives this process, however it ends. After
-    an exception in the body of the loop the iterator stays open until it is collected: use
+    `Scheduler` chooses. A task that takes the process down, or is stopped by a limit, costs itself only.
+    Leaving the iteration early, as by Ctrl-C, kills the workers; none outlives this process.
+    After an exception in the body of the loop the iterator stays open until it is collected: use
     `contextlib.closing`.
 
     Args:
