@@ -299,7 +299,6 @@ def _refusal(error: Exception) -> str:
     return (str(error) or type(error).__name__).splitlines()[0][:200]
 
 
-_POLL: Final = 1.0
 _NOWHERE: Final = Slot("dask", "cpu", 1)
 
 _Inbox = SimpleQueue[Event | Outcome[Any] | BaseException | None]
