@@ -20,7 +20,7 @@ def complete_card(subject: Subject) -> None:
     empty = [field for field in _TOLD if not str(getattr(subject.card, field)).strip()]
     if empty:
         raise Broken(f"the card lacks {', '.join(empty)}")
-    if not 1900 <= subject.card.year <= 2100:
+    if subject.card.year and not 1900 <= subject.card.year <= 2100:
         raise Broken(f"the card's year is {subject.card.year}")
 
 

@@ -1,6 +1,6 @@
 """The contract between the harness and its plug-ins: value types only, no behaviour of the harness.
 
-A method's file needs `Method`, `MethodCard`, `Split` and `Context`; a dataset's file needs
+A method's file needs `Method`, `card`, `setting`, `Split` and `Context`; a dataset's file needs
 `DatasetLoader`, `DatasetCard` and the cards it is made of.
 """
 
@@ -17,6 +17,7 @@ from bench.contract.cards import (
 )
 from bench.contract.context import Context, Progress, Trace
 from bench.contract.data import Array, DataKind, Dataset, Modality, Pairing, Split
+from bench.contract.declarations import card, card_of, setting
 from bench.contract.errors import (
     BenchError,
     DataError,
@@ -65,8 +66,11 @@ __all__ = [
     "Trace",
     "Unsupported",
     "UsageError",
+    "card",
+    "card_of",
     "fitted_part",
     "opened_by_harness",
     "sealed_test",
+    "setting",
     "unsuitable",
 ]

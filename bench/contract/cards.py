@@ -35,8 +35,8 @@ class MethodCard:
     Attributes:
         name: registry name, as typed on the command line.
         title: name as printed in tables.
-        authors: as cited.
-        year: of the publication that is followed.
+        authors: as cited; empty if nothing is published.
+        year: of the publication that is followed; 0 if there is none.
         venue: where it appeared.
         family: such as ``linear unsupervised``.
         role: see `Role`.
@@ -57,10 +57,10 @@ class MethodCard:
 
     name: str
     title: str
-    authors: str
-    year: int
-    venue: str
-    family: str
+    authors: str = ""
+    year: int = 0
+    venue: str = ""
+    family: str = ""
     role: Role = "extra"
     deep: bool = True
     pairs: Pairs = "needed"

@@ -23,8 +23,8 @@ from bench.registry.cache import cache_file
 _FUNCTIONS: Final = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 _BLOCKS: Final = {"body", "orelse", "finalbody"}
 _IGNORED: Final = {"ctx", "kind", "type_comment", "type_ignores", "returns"}
-_CARDS: Final = {"MethodCard", "DatasetCard"}
-_DESCRIPTIVE: Final = {
+_CARDS: Final = {"MethodCard", "DatasetCard", "card"}
+DESCRIPTIVE: Final = {
     *("title", "authors", "year", "venue", "family", "role", "from_paper", "from_release", "parity"),
     *("citation", "code", "position", "licence", "source", "notes", "in_all"),
 }
@@ -61,14 +61,18 @@ class CodeDigests:
         self._used: dict[str, str] = {}
         self._fresh = False
 
-    def of_files(self, files: Mapping[str, Path]) -> str:
+    def of_files(self, files: Mapping[str, Path], besides: str = "") -> str:
         """Return the digest of some files, given by names that do not depend on where they lie.
+
+        Args:
+            files: by name.
+            besides: text that counts besides the files.
 
         Raises:
             OSError: if one cannot be read.
         """
         parts = [f"{name} {self._of_file(path)}\n" for name, path in sorted(files.items())]
-        return hashlib.sha256("".join(parts).encode()).hexdigest()[:16]
+        return hashlib.sha256("".join([*parts, besides]).encode()).hexdigest()[:16]
 
     def remember(self) -> None:
         """Write down what was new; a file that cannot be written costs time, nothing else."""
@@ -158,8 +162,12 @@ def _field(node: ast.AST, name: str, below: bool) -> Any:
         return None
     if isinstance(node, ast.JoinedStr) and name == "values":
         return _merged(value)
-    if name == "keywords" and isinstance(node, ast.Call) and _is_card(node.func):
-        return [item for item in value if item.arg not in _DESCRIPTIVE]
+    if name == "keywords" and isinstance(node, ast.Call) and _called(node.func) in _CARDS:
+        return [item for item in value if item.arg not in DESCRIPTIVE]
+    if isinstance(node, ast.Call) and _called(node.func) == "setting":  # what follows the value are words
+        if name == "args":
+            return value[:1]
+        return [item for item in value if item.arg == "value"] if name == "keywords" else value
     return value
 
 
@@ -178,9 +186,9 @@ def _is_idle(node: ast.AST, in_class: bool) -> bool:
     return isinstance(node, ast.Pass)
 
 
-def _is_card(function: ast.expr) -> bool:
-    name = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
-    return name in _CARDS
+def _called(function: ast.expr) -> str:
+    """Return the last name of what is called."""
+    return function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
 
 
 def _merged(values: Sequence[ast.expr]) -> list[ast.expr]:

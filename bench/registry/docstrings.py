@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import re
 import sys
@@ -27,10 +28,18 @@ def provenance(cls: type) -> str:
 
 
 def meanings(cls: type) -> dict[str, str]:
-    """Return what ``Attributes`` of a class and its bases say, by name; a class wins over its bases."""
+    """Return the meaning of each setting of a class, by name.
+
+    It is what `setting` declares, or what ``Attributes`` of the class and its bases say; a class wins over
+    its bases.
+    """
     found: dict[str, str] = {}
     for owner in reversed(cls.__mro__):
         found.update(_attributes(inspect.cleandoc(vars(owner).get("__doc__") or "")))
+    for item in dataclasses.fields(cls) if dataclasses.is_dataclass(cls) else ():
+        if words := item.metadata.get("meaning"):
+            source = item.metadata.get("source")
+            found[item.name] = f"{words} ({source})" if source else words
     return found
 
 

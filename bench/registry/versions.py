@@ -9,6 +9,7 @@ such as a user's method, is named by its digest alone: ``mine ab12cd34``.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Mapping
 from functools import cached_property, lru_cache
@@ -16,9 +17,10 @@ from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 
 from bench.contract import PluginError
+from bench.contract.declarations import cards_beside
 from bench.registry.cache import beside
 from bench.registry.catalogue import registered
-from bench.registry.code import CodeDigests
+from bench.registry.code import DESCRIPTIVE, CodeDigests
 from bench.registry.notation import parse_yaml
 from bench.registry.sources import files_of_entry, folder_of
 
@@ -33,7 +35,7 @@ TOOLKITS: Final = ("training", "linear")
 """Rooms that the numbers of a method depend on whose file imports them."""
 
 _WITHOUT: Final[Mapping[str, frozenset[str]]] = {
-    "contract": frozenset({"cards", "errors", "items", "loader"}),
+    "contract": frozenset({"cards", "declarations", "errors", "items", "loader"}),
     "data": frozenset({"download", "embeddings", "examining", "fetching", "fingerprint", "published"}),
     "evaluation": frozenset({"conventions"}),
     "experiment": frozenset(
@@ -86,7 +88,8 @@ class Versions:
                 return ""
             files = plugin_files(found.where)
             words = [self._room(name) for name in toolkits_of(files.values())]
-            self._codes[method] = self._finished(", ".join([*words, self._word("methods", method, files)]))
+            words.append(self._word("methods", method, files, deciding(method, found.where)))
+            self._codes[method] = self._finished(", ".join(words))
         return self._codes[method]
 
     def loader(self, dataset: str) -> str:
@@ -108,7 +111,9 @@ class Versions:
         for kind, descriptions in described.items():
             home = folder_of("methods" if kind == "methods" else "datasets")
             units[kind] = {
-                name: self._digests.of_files(plugin_files(one.where))
+                name: self._digests.of_files(
+                    plugin_files(one.where), deciding(name, one.where) if kind == "methods" else ""
+                )
                 for name, one in sorted(descriptions.items())
                 if Path(one.where).parent == home
             }
@@ -118,9 +123,9 @@ class Versions:
     def _room(self, name: str) -> str:
         return self._words.get(("rooms", name)) or self._word("rooms", name, room_files(name))
 
-    def _word(self, kind: UnitKind, name: str, files: Mapping[str, Path]) -> str:
+    def _word(self, kind: UnitKind, name: str, files: Mapping[str, Path], besides: str = "") -> str:
         if (kind, name) not in self._words:
-            digest = self._digests.of_files(files)
+            digest = self._digests.of_files(files, besides)
             confirmed = self._lock[kind].get(name)
             if confirmed is None:
                 word = f"{name} {digest[:8]}"
@@ -169,6 +174,21 @@ def plugin_files(where: str) -> dict[str, Path]:
     if not start.is_file():
         return files_of_entry(where)
     return {path.relative_to(start.parent).as_posix(): path for path in beside(start)}
+
+
+def deciding(method: str, where: str) -> str:
+    """Return the fields of a card in ``cards.yaml`` that decide about a cell; empty for a card elsewhere.
+
+    Args:
+        method: name of the method.
+        where: as its description has it.
+    """
+    fields = cards_beside(Path(where)).get(method, {})
+    return (
+        json.dumps({name: fields[name] for name in sorted(fields) if name not in DESCRIPTIVE})
+        if fields
+        else ""
+    )
 
 
 def toolkits_of(files: Iterable[Path]) -> list[str]:

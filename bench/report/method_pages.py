@@ -77,7 +77,7 @@ def _index(found: list[MethodDescription]) -> str:
 def _facts(card: MethodCard) -> str:
     facts = {
         "authors": escape_markdown(card.authors),
-        "published": escape_markdown(f"{card.venue} {card.year}"),
+        "published": escape_markdown(f"{card.venue} {card.year or ''}".strip()),
         "family": escape_markdown(card.family),
         "role": card.role,
         "pairs": _PAIRS[card.pairs],

@@ -91,7 +91,7 @@ def _mebibytes(size: int | None) -> Cell:
 
 
 def _card(card: MethodCard) -> Line:
-    year = Cell(str(card.year), number=card.year)
+    year = Cell(str(card.year or ""), number=card.year)
     words = (Cell(card.family), Cell(card.role), Cell(card.pairs))
     return Line(card.title, (Cell(card.authors), Cell(card.venue), year, *words))
 
