@@ -38,7 +38,7 @@ def setting(value: T, meaning: str, source: str = "") -> T:
     words = {"meaning": meaning, "source": source}
     if isinstance(value, (Mapping, list, set)):
         return cast("T", field(default_factory=lambda: copy(value), metadata=words))
-    return cast("T", field(default=value, metadata=words))
+    return field(default=value, metadata=words)
 
 
 def card(name: str, **fields: Any) -> MethodCard:
