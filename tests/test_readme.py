@@ -1,4 +1,4 @@
-"""What the README shows is true: its commands run, its example prints, its table is what the records say."""
+"""What the README and the page of commands show is true: commands run, the table is what the records say."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import pytest
 from tests.documents import ROOT, Block, blocks, copy_of_the_project, execute
 
 README = ROOT / "README.md"
+COMMANDS = ROOT / "docs" / "commands.md"
 MAKE = ("make run\n", "make test\n")
 
 
@@ -87,7 +88,8 @@ def _run_all(clone: Path, adapted: Callable[[str], str]) -> dict[str, str]:
     """Execute all blocks but those of make; return what each printed, by its text."""
     return {
         block.text: execute(replace(block, text=adapted(block.text)), clone)
-        for block in blocks(README)
+        for document in (README, COMMANDS)
+        for block in blocks(document)
         if block.text not in MAKE
     }
 
