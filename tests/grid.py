@@ -149,7 +149,7 @@ def run_grid(folder: Path) -> Grid:
 
 
 def bytes_of(results: Path) -> dict[str, tuple[str, list[bytes]]]:
-    """Return what must not depend on circumstances, by digest: the record, and the content of its files."""
+    """Return what must not depend on environment, by digest: the record, and the content of its files."""
     found = {}
     for folder in sorted((results / "runs").iterdir()):
         record = json.loads((folder / "record.json").read_text(encoding="utf-8"))

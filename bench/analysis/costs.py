@@ -70,7 +70,7 @@ def shares_of(records: Sequence[Record], naming: Naming) -> dict[tuple[str, str,
     for record in sorted(_done(records), key=lambda record: record.digest):
         data = data_of(record)
         own = seconds[data.profile, data.device, data.harness][record.identity.method]
-        own.append(record.circumstances.seconds.get("total", 0.0))
+        own.append(record.environment.seconds.get("total", 0.0))
     shares = {}
     for key, methods in sorted(seconds.items()):
         whole = sum(sum(values) for values in methods.values()) or 1.0
@@ -87,7 +87,7 @@ def _done(records: Sequence[Record]) -> list[Record]:
 
 
 def _cost(label: str, records: Sequence[Record]) -> Cost:
-    runs = [record.circumstances for record in records]
+    runs = [record.environment for record in records]
     return Cost(
         label,
         len(runs),

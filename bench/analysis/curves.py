@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from bench.analysis.tables import AVERAGE, Direction, Row, Table
 from bench.analysis.views import SELECTION, Views
-from bench.records.view import Curves
+from bench.records.snapshot import Curves
 
 Vector = NDArray[np.float64]
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.records.encoding import Series
-from bench.records.schema import Circumstances, Metric, Record, Result
+from bench.records.schema import Environment, Metric, Record, Result
 
 ELSEWHERE: Final = 0.01
 """What numbers may differ by where versions, machine or device are others: as between published and ours."""
@@ -89,17 +89,17 @@ def drift_of(old: Recorded, new: Recorded) -> Drift:
         per_query=_per_query(old.per_query, new.per_query),
         lacking=tuple(sorted(before.keys() ^ after.keys())),
         otherwise=tuple(_otherwise(one, other)),
-        comparable=comparable(old.record.circumstances, new.record.circumstances)
+        comparable=comparable(old.record.environment, new.record.environment)
         and _code(old.record) == _code(new.record),
     )
 
 
-def comparable(old: Circumstances, new: Circumstances) -> bool:
+def comparable(old: Environment, new: Environment) -> bool:
     """Return whether the same code gives the same bytes in both: same versions, machine, kind of device."""
     return (old.versions, _machine(old), _kind(old)) == (new.versions, _machine(new), _kind(new))
 
 
-def changes(old: Circumstances, new: Circumstances) -> list[str]:
+def changes(old: Environment, new: Environment) -> list[str]:
     """Return in words what was different: versions, machine, device, commit and the method's own file."""
     names = sorted(old.versions.keys() | new.versions.keys())
     pairs = [(name, old.versions.get(name, "absent"), new.versions.get(name, "absent")) for name in names]
@@ -148,13 +148,13 @@ def _code(record: Record) -> tuple[str, str]:
     return record.identity.harness, record.identity.code
 
 
-def _machine(circumstances: Circumstances) -> tuple[str, ...]:
-    return tuple(circumstances.host.get(name, "") for name in _MACHINE)
+def _machine(environment: Environment) -> tuple[str, ...]:
+    return tuple(environment.host.get(name, "") for name in _MACHINE)
 
 
-def _kind(circumstances: Circumstances) -> str:
-    return circumstances.device.partition(":")[0]
+def _kind(environment: Environment) -> str:
+    return environment.device.partition(":")[0]
 
 
-def _commit(circumstances: Circumstances) -> str:
-    return circumstances.commit[:8] + (" with uncommitted changes" if circumstances.dirty else "")
+def _commit(environment: Environment) -> str:
+    return environment.commit[:8] + (" with uncommitted changes" if environment.dirty else "")

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from bench.analysis.tables import AVERAGE, Row, Table
 from bench.analysis.views import SELECTION, Views
 from bench.records.schema import Record
-from bench.records.view import Gallery, View
+from bench.records.snapshot import Gallery, Snapshot
 
 
 class Item(NamedTuple):
@@ -88,16 +88,16 @@ def _score(row: Row) -> float:
     return -1.0 if mean is None else mean
 
 
-def _shown(view: View) -> list[Gallery]:
+def _shown(view: Snapshot) -> list[Gallery]:
     seen = {
         name
-        for name, exhibits in view.exhibits.items()
-        if exhibits.texts is not None or exhibits.pixels is not None
+        for name, details in view.details.items()
+        if details.texts is not None or details.pixels is not None
     }
     return [one for one in view.galleries if {one.query, one.gallery} <= seen]
 
 
-def _wall(row: Row, record: Record, view: View, gallery: Gallery) -> Wall:
+def _wall(row: Row, record: Record, view: Snapshot, gallery: Gallery) -> Wall:
     queries = []
     for place, number in enumerate(gallery.rows):
         results = [
@@ -105,13 +105,13 @@ def _wall(row: Row, record: Record, view: View, gallery: Gallery) -> Wall:
             for result, right in zip(gallery.results[place], gallery.relevant[place], strict=True)
         ]
         queries.append(Query(_item(view, gallery.query, int(number)), float(gallery.ap[place]), results))
-    texts = view.exhibits[gallery.gallery].pixels is None
+    texts = view.details[gallery.gallery].pixels is None
     return Wall(row, record, gallery.query, gallery.gallery, queries, texts)
 
 
-def _item(view: View, modality: str, row: int) -> Item:
-    exhibits = view.exhibits[modality]
-    place = int(np.flatnonzero(exhibits.rows == row)[0])
-    number = int(exhibits.classes[place])
+def _item(view: Snapshot, modality: str, row: int) -> Item:
+    details = view.details[modality]
+    place = int(np.flatnonzero(details.rows == row)[0])
+    number = int(details.classes[place])
     name = view.class_names[number] if view.class_names else f"class {number}"
-    return Item(name, exhibits.texts[place] if exhibits.texts else "", exhibits.picture(place))
+    return Item(name, details.texts[place] if details.texts else "", details.picture(place))

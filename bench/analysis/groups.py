@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from bench.analysis.versions import newest_first
-from bench.records.schema import Circumstances, Identity, Record
+from bench.records.schema import Environment, Identity, Record
 
 
 class Data(NamedTuple):
@@ -33,11 +33,11 @@ class Data(NamedTuple):
 def data_of(record: Record) -> Data:
     """Return what a record must share with others to stand in one table with them."""
     who = record.identity
-    device = device_of(who, record.circumstances)
+    device = device_of(who, record.environment)
     return Data(who.data_kind, who.profile, who.dataset, who.fingerprint, device, who.harness)
 
 
-def device_of(identity: Identity, run: Circumstances) -> str:
+def device_of(identity: Identity, run: Environment) -> str:
     """Return the kind of device that a cell was planned for, or of layout 1 the kind that it ran on."""
     return identity.device or run.device.partition(":")[0]
 

@@ -76,7 +76,7 @@ def cards_of(records: Iterable[Record] = ()) -> dict[str, MethodCard]:
 
 def made(record: Record) -> tuple[str, str]:
     """Return the key that sorts records by when they were made."""
-    return record.circumstances.started, record.digest
+    return record.environment.started, record.digest
 
 
 def usual_of(record: Record, naming: Naming) -> Mapping[str, Any] | None:

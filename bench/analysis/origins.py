@@ -114,7 +114,7 @@ def _words_of_origin(
 
 def _known_today(record: Record) -> Origins:
     who = record.identity
-    typed = _typed(record.circumstances.command)
+    typed = _typed(record.environment.command)
     try:
         description = registry.method(who.method)
         layers = registry.settings_layers(

@@ -61,7 +61,7 @@ def _rows(record: Record, selection: str | None) -> list[dict[str, Any]]:
         "status": record.status,
         "record": record.digest,
         "fingerprint": identity.fingerprint,
-        "device": device_of(identity, record.circumstances),
+        "device": device_of(identity, record.environment),
         "harness": identity.harness,
         "code": identity.code,
         "threads": identity.threads,

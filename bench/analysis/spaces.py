@@ -8,7 +8,7 @@ from typing import NamedTuple
 from bench.analysis.tables import AVERAGE, Row, Table
 from bench.analysis.views import SELECTION, Views
 from bench.records.schema import Record
-from bench.records.view import Space, View
+from bench.records.snapshot import Snapshot, Space
 
 LEAST_POINTS = 10
 """Rows below which a map says nothing."""
@@ -29,7 +29,7 @@ class Shown(NamedTuple):
     row: Row
     why: str
     record: Record
-    view: View
+    view: Snapshot
     space: Space
     score: float
 

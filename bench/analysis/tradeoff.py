@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from bench.analysis.tables import AVERAGE, Row
-from bench.records.schema import Circumstances, Record
+from bench.records.schema import Environment, Record
 
 
 @dataclass(frozen=True)
@@ -49,9 +49,9 @@ def price_of(row: Row, records: Mapping[str, Record]) -> Price | None:
     entry = row.entries[AVERAGE]
     if entry.mean is None:
         return None
-    runs: dict[int, list[Circumstances]] = defaultdict(list)
+    runs: dict[int, list[Environment]] = defaultdict(list)
     for digest in entry.records:
-        runs[records[digest].identity.seed].append(records[digest].circumstances)
+        runs[records[digest].identity.seed].append(records[digest].environment)
     every = [run for members in runs.values() for run in members]
     return Price(
         method=row.method,
@@ -80,7 +80,7 @@ def front(points: Sequence[tuple[float, float]]) -> list[int]:
     return best
 
 
-def _seconds(runs: Sequence[Sequence[Circumstances]], stage: str) -> float | None:
+def _seconds(runs: Sequence[Sequence[Environment]], stage: str) -> float | None:
     sums = [
         sum(run.seconds[stage] for run in members)
         for members in runs

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from bench.contract.errors import DataError
-from bench.records.view import View
+from bench.records.snapshot import Snapshot
 
 SELECTION = "best"
 """The rule whose state views show; in closed form there is one state for every rule."""
@@ -20,13 +20,13 @@ class Views:
         problems: digest -> why its view cannot be read, of those asked for so far.
     """
 
-    def __init__(self, read: Callable[[str], View | None]) -> None:
+    def __init__(self, read: Callable[[str], Snapshot | None]) -> None:
         """Read views with ``read``, which may raise `DataError`, when they are asked for."""
         self.problems: dict[str, str] = {}
         self._read = read
-        self._known: dict[str, View | None] = {}
+        self._known: dict[str, Snapshot | None] = {}
 
-    def __call__(self, digest: str) -> View | None:
+    def __call__(self, digest: str) -> Snapshot | None:
         """Return a record's view; None where it has none that can be read."""
         if digest not in self._known:
             try:
@@ -36,7 +36,7 @@ class Views:
                 self.problems[digest] = str(error)
         return self._known[digest]
 
-    def of(self, digests: Iterable[str]) -> list[View]:
+    def of(self, digests: Iterable[str]) -> list[Snapshot]:
         """Return the views of several records, as far as they have any."""
         return [view for digest in digests if (view := self(digest)) is not None]
 

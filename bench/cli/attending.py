@@ -9,7 +9,7 @@ from pathlib import Path
 from bench.cli.display import Display, display_for
 from bench.cli.interrupts import Interrupts
 from bench.execution.progress import RunProgress
-from bench.records.running import Heartbeat
+from bench.records.heartbeat import Heartbeat
 
 
 @contextmanager

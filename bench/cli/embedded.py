@@ -65,7 +65,7 @@ class FromCell:
     def lines(self, found: Sequence[Reading]) -> list[str]:
         """Return the same in words."""
         assert self.record.result is not None
-        run, both = self.again.circumstances, self._both(found)
+        run, both = self.again.environment, self._both(found)
         largest = max((abs(new - old) for _, _, old, new in both), default=0.0)
         difference = "STALE, other code made it; apart by" if self._stale() else "DRIFT,"
         verdict = "the same numbers" if largest == 0 else f"{difference} at most {largest:.2g}"
@@ -100,7 +100,7 @@ class FromCell:
     def _changes(self) -> list[str]:
         from bench.analysis.drift import changes
 
-        return [*self._stale(), *changes(self.record.circumstances, self.again.circumstances)]
+        return [*self._stale(), *changes(self.record.environment, self.again.environment)]
 
     def _stale(self) -> tuple[str, ...]:
         from bench.experiment.stale import stale_changes

@@ -15,7 +15,7 @@ from rich.text import Text
 from bench.cli.display import STOPPING, Display
 from bench.cli.phrases import clock, headline, printable, stage
 from bench.execution.progress import Ended, RunEvent, RunProgress
-from bench.records.running import Running
+from bench.records.heartbeat import RunningCell
 
 _COLOURS: Final = {"done": "green", "skipped": "yellow"}
 _REFRESHES: Final = 4
@@ -94,7 +94,7 @@ class View:
             yield _line(STOPPING, "bold yellow")
 
 
-def _row(cell: Running, now: float, width: int) -> Text:
+def _row(cell: RunningCell, now: float, width: int) -> Text:
     """Return a cell's title, cut so that the rest of the row fits."""
     rest = f"  {stage(cell):<{_STAGE}}  {cell.slot}  {clock(now - cell.began)}"
     # A `Text` shows brackets as they are; a bare string would be read as markup.

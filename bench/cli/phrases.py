@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.records.running import Running, RunState
+from bench.records.heartbeat import RunningCell, RunState
 
 
 def printable(text: str) -> str:
@@ -16,7 +16,7 @@ def clock(seconds: float) -> str:
     return f"{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}"
 
 
-def stage(running: Running) -> str:
+def stage(running: RunningCell) -> str:
     """Return how far a cell is, such as ``train 3/20``; empty before its first report."""
     if not running.stage:
         return ""

@@ -97,7 +97,7 @@ def command(
         trials=list(TrialStore(results).read()),
         trace=store.trace,
         per_query=found.values.__getitem__,
-        view=store.view,
+        view=store.snapshot,
         every_pair=every_pair,
     )
     files = write_report(material, reports, parts=parts or PARTS, documents=documents)

@@ -166,14 +166,14 @@ def _run(plan: _Plan, claims: Claims, place: RunContext, execute: Executor[Any])
     from bench.execution.grid_runner import open_once, run_cells
     from bench.execution.progress import RunProgress
     from bench.records.folders import StoreError
-    from bench.records.running import forget_dead_runs
+    from bench.records.heartbeat import remove_dead_runs
 
     store = claims.store
     try:
         store.prepare()
     except StoreError as error:
         raise UsageError(str(error)) from error
-    forget_dead_runs(store.root)
+    remove_dead_runs(store.root)
     unusable = open_once(plan.todo, place.data_dir or Path("data"), plan.profile)
     _name_left_out(unusable)
     ready = [cell for cell in plan.todo if cell.source not in unusable]
@@ -229,7 +229,7 @@ def _warn_of_records(store: Store, cells: Sequence[Cell]) -> None:
     asked = {cell.identity.digest for cell in cells}
     for problem in store.problems:
         if problem.folder.name in asked:
-            fate = "cell left out" if problem.kept else "cell to be run again"
+            fate = "cell left out" if problem.newer else "cell to be run again"
             click.echo(f"warning: {fate}: {problem.sentence}", err=True)
 
 

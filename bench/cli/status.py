@@ -16,7 +16,7 @@ from bench.cli.options import load_plugins, plugin_option, results_option
 
 if TYPE_CHECKING:
     from bench.experiment.stale import Stale
-    from bench.records.running import RunState
+    from bench.records.heartbeat import RunState
     from bench.records.schema import Record
 
 _KEYS = ("dataset", "data", "fingerprint", "profile", "method", "variant")
@@ -34,10 +34,10 @@ def command(form: str, results: Path, plugin_files: Sequence[Path]) -> int:
     """
     from bench.cli.reading import read_records
     from bench.experiment.stale import sentences, stale_records
-    from bench.records.running import running_now
+    from bench.records.heartbeat import active_runs
 
     load_plugins(plugin_files)
-    runs = running_now(results)
+    runs = active_runs(results)
     records, problems = read_records(results, may_be_none=bool(runs))
     rows = _rows(records)
     failures = [
@@ -116,9 +116,7 @@ def _rows(records: Sequence[Record]) -> list[dict[str, Any]]:
                 "done": counts["done"],
                 "skipped": counts["skipped"],
                 "failed": len(members) - counts["done"] - counts["skipped"],
-                "seconds": round(
-                    sum(record.circumstances.seconds.get("total", 0.0) for record in members), 1
-                ),
+                "seconds": round(sum(record.environment.seconds.get("total", 0.0) for record in members), 1),
             }
         )
     return rows

@@ -121,7 +121,7 @@ def _undrawn(cells: Sequence[Cell], store: Store) -> list[str]:
     """Return a line per reason why figures leave out cells that are done, the most frequent first."""
     groups: dict[str, list[str]] = {}
     for cell in cells:
-        reason = store.undrawn.get(cell.identity.digest)
+        reason = store.without_snapshot.get(cell.identity.digest)
         if reason is not None:
             groups.setdefault(reason, []).append(cell.title)
     ordered = sorted(groups.items(), key=lambda item: (-len(item[1]), item[0]))

@@ -244,7 +244,7 @@ def _outcome(record: Record, digest: str, old: Store, new: Store) -> Outcome:
         return Outcome(record, reason="it was not run to its end")
     if again.failure is not None:
         return Outcome(record, reason=f"{again.status} now: {again.failure.reason}")
-    changed = tuple(changes(record.circumstances, again.circumstances))
+    changed = tuple(changes(record.environment, again.environment))
     return Outcome(record, drift_of(*pair), changed)
 
 

@@ -98,7 +98,7 @@ def remaining(
     again = {status for word in retry for status in _AGAIN.get(word, {word})}
     left_alone = set() if "stale" in retry else set(stale_cells(cells, store) if stale is None else stale)
     statuses = store.statuses()
-    kept = {problem.folder.name for problem in store.problems if problem.kept}
+    kept = {problem.folder.name for problem in store.problems if problem.newer}
 
     def missing(digest: str) -> bool:
         """Tell whether a cell has no record, or one that is to be made again."""

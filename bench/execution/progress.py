@@ -12,7 +12,7 @@ import msgspec
 
 from bench.execution.tasks import Event, Progress, Started
 from bench.experiment.grid import Cell
-from bench.records.running import Running, RunState
+from bench.records.heartbeat import RunningCell, RunState
 from bench.records.schema import Status
 
 
@@ -105,7 +105,7 @@ class RunProgress:
         self._began = clock()
         self._lock = threading.Lock()
         self._costs: dict[str, float] = {}
-        self._running: dict[str, Running] = {}
+        self._running: dict[str, RunningCell] = {}
         self._statuses: Counter[str] = Counter()
         self.ran = 0
         self.unwritten: dict[str, str] = {}
@@ -159,7 +159,7 @@ class RunProgress:
             )
 
     def _start(self, event: Started) -> None:
-        self._running[event.task.key] = Running(
+        self._running[event.task.key] = RunningCell(
             digest=event.task.key, title=event.task.title, slot=event.slot.name, began=self._clock()
         )
         self._slots = max(self._slots, len(self._running))

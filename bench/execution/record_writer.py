@@ -170,4 +170,4 @@ class RecordWriter:
         except DataError:  # removed or damaged just now: the next run sees to that
             return Ended(cell, "lost", "it was recorded, but its record is gone or damaged", 0.0)
         reason = "" if record.failure is None else record.failure.reason
-        return Ended(cell, record.status, reason, record.circumstances.seconds.get("total", 0.0))
+        return Ended(cell, record.status, reason, record.environment.seconds.get("total", 0.0))

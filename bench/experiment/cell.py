@@ -42,9 +42,9 @@ from bench.experiment.grid import Cell
 from bench.experiment.isolation import generators_kept, isolated, opened_test, scope_of
 from bench.experiment.run_context import RunContext, command_for
 from bench.experiment.snapshot import snapshot_of
-from bench.records.circumstances import collect, device_peak_memory, reset_peak_memory, utc_now
-from bench.records.schema import Circumstances, Failure, Record, Result, Rows, Selected, Status
-from bench.records.view import View
+from bench.records.environment import collect, device_peak_memory, reset_peak_memory, utc_now
+from bench.records.schema import Environment, Failure, Record, Result, Rows, Selected, Status
+from bench.records.snapshot import Snapshot
 from bench.registry import plain
 
 MAP_ALL = Protocol.parse("map@all")
@@ -58,7 +58,7 @@ class Finished:
     per_query: PerQuery
     trace: list[dict[str, Value]]
     log: str
-    view: View | None = None
+    view: Snapshot | None = None
 
 
 def run_cell(cell: Cell, place: RunContext, progress: Progress | None = None) -> Finished:
@@ -81,13 +81,13 @@ def run_cell(cell: Cell, place: RunContext, progress: Progress | None = None) ->
             )  # an attempt on test data may show at the very end
             status, failure = failure_of(error, place.max_memory)
             print(f"{status}: {failure.reason}", failure.traceback, sep="\n", file=run.log)
-    circumstances = circumstances_of(cell, place, started, run.clock.total())
+    environment = environment_of(cell, place, started, run.clock.total())
     record = Record(
         identity=cell.identity,
         status=status,
         result=result,
         failure=failure,
-        circumstances=circumstances,
+        environment=environment,
         method=cell.method,
     )
     return Finished(record, run.per_query, run.trace.rows, run.log.getvalue(), run.view)
@@ -98,17 +98,17 @@ def lost(
 ) -> Finished:
     """Return the record of a cell whose worker was lost, for the process that noticed."""
     started = datetime.now(timezone.utc) - timedelta(seconds=seconds)
-    circumstances = circumstances_of(
+    environment = environment_of(
         cell, place, started.isoformat(timespec="milliseconds"), {"total": round(seconds, 6)}
     )
     # The memory that can be measured here is not that of the process that is gone.
-    circumstances = msgspec.structs.replace(circumstances, peak_memory=None, peak_device_memory=None)
+    environment = msgspec.structs.replace(environment, peak_memory=None, peak_device_memory=None)
     record = Record(
         identity=cell.identity,
         status=status,
         result=None,
         failure=failure,
-        circumstances=circumstances,
+        environment=environment,
         method=cell.method,
     )
     return Finished(record, {}, [], f"{output}\n{status}: {failure.reason}\n")
@@ -174,7 +174,7 @@ class CellRun:
         self.clock = _Clock()
         self.trace = Trace()
         self.per_query: PerQuery = {}
-        self.view: View | None = None
+        self.view: Snapshot | None = None
         self.snapshot_error = ""
         self.log = io.StringIO()
         self._cell = cell
@@ -281,7 +281,7 @@ class CellRun:
         dataset: Dataset,
         checkpoints: Mapping[str, Checkpoint],
         shown: Evaluation,
-    ) -> View | None:
+    ) -> Snapshot | None:
         """Return what is drawn of the cell; its numbers are not lost where that cannot be made."""
         try:
             if checkpoints:
@@ -334,8 +334,8 @@ def _rows(dataset: Dataset, train: Split, name: str) -> Rows:
     )
 
 
-def circumstances_of(cell: Cell, place: RunContext, started: str, seconds: dict[str, float]) -> Circumstances:
-    """Return the circumstances of a cell that ends now, in this process."""
+def environment_of(cell: Cell, place: RunContext, started: str, seconds: dict[str, float]) -> Environment:
+    """Return the environment of a cell that ends now, in this process."""
     try:
         source = registry.method(cell.identity.method).key
     except Exception:  # the plug-in itself may be what is broken

@@ -89,7 +89,7 @@ class _History:
     def _learn(self, record: Record) -> None:
         identity = identity_of(record)
         kin = _kin(identity)
-        peak = record.circumstances.peak_device_memory
+        peak = record.environment.peak_device_memory
         if peak is not None:
             self._peaks[kin] = max(peak, self._peaks.get(kin, 0))
         if record.status == "out-of-memory":
@@ -98,7 +98,7 @@ class _History:
             return
         rows = {name: sizes.train for name, sizes in record.result.rows.items()}
         self._rows.setdefault((identity.dataset, identity.profile), {}).update(rows)
-        seconds = record.circumstances.seconds.get("total", 0.0)
+        seconds = record.environment.seconds.get("total", 0.0)
         self._seconds[kin].append(seconds)
         self._others[_kind(identity)].append((seconds, sum(rows.values())))
 

@@ -15,14 +15,14 @@ from bench import registry
 from bench.contract import BenchError, DataError, UsageError
 from bench.contract.context import Progress
 from bench.evaluation.retrieval import Retrieval
-from bench.experiment.cell import CellRun, captured, circumstances_of
+from bench.experiment.cell import CellRun, captured, environment_of
 from bench.experiment.failures import failure_of
 from bench.experiment.grid import Cell, describe_data
 from bench.experiment.isolation import isolated, opened_test
 from bench.experiment.run_context import RunContext
 from bench.experiment.stale import stale_changes
-from bench.records.circumstances import utc_now
-from bench.records.schema import Circumstances, Identity, Record
+from bench.records.environment import utc_now
+from bench.records.schema import Environment, Identity, Record
 
 
 class RefitFailed(BenchError):
@@ -36,12 +36,12 @@ class Refit:
     Attributes:
         retrieval: the test split as the selected state embeds it.
         audit: what was selected before that split was opened.
-        circumstances: where and with what.
+        environment: where and with what.
     """
 
     retrieval: Retrieval
     audit: str
-    circumstances: Circumstances
+    environment: Environment
 
 
 class StaleRecord(BenchError):
@@ -100,7 +100,7 @@ def source_of_record(record: Record) -> str:
     name = record.identity.dataset
     if name in registry.registered().datasets:
         return name
-    for path in map(Path, _words_after("--datasets", record.circumstances.command)):
+    for path in map(Path, _words_after("--datasets", record.environment.command)):
         if path.suffix == ".npz" and path.stem == name:
             return str(path)
     raise UsageError(
@@ -135,7 +135,7 @@ def refit(cell: Cell, place: RunContext, rule: str, progress: Progress | None = 
         except Exception as error:
             status, failure = failure_of(error)
             raise RefitFailed(f"{cell.identity.title}: {status} now: {failure.reason}") from error
-    return Refit(retrieval, audit, circumstances_of(cell, place, started, run.clock.total()))
+    return Refit(retrieval, audit, environment_of(cell, place, started, run.clock.total()))
 
 
 def _require_settings(identity: Identity) -> None:

@@ -20,7 +20,7 @@ from bench.evaluation import Direction, Evaluation
 from bench.evaluation.measures import interpolated_precision_measure, precision_at_measure
 from bench.evaluation.ranking import Measure
 from bench.evaluation.shuffling import compare_rows
-from bench.records.view import Curves, Exhibits, Gallery, Space, View
+from bench.records.snapshot import Curves, Gallery, RowDetails, Snapshot, Space
 
 RANKS: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
 LEVELS: Final = tuple(level / 20 for level in range(21))
@@ -42,7 +42,7 @@ TEXT: Final = 120
 _Rows = NDArray[np.int64]
 
 
-def snapshot_of(method: Method, dataset: Dataset, evaluation: Evaluation) -> View:
+def snapshot_of(method: Method, dataset: Dataset, evaluation: Evaluation) -> Snapshot:
     """Return what is drawn of a fitted method.
 
     Args:
@@ -60,7 +60,7 @@ def snapshot_of(method: Method, dataset: Dataset, evaluation: Evaluation) -> Vie
     )
     shown = ((name, _rows_in(name, galleries)) for name in test)
     space = _space(dataset, test, evaluation.embeddings, classes) if evaluation.embeddings else None
-    return View(
+    return Snapshot(
         sizes={name: len(modality) for name, modality in test.items()},
         n_classes=test.n_classes,
         class_names=tuple(items.classes),
@@ -70,7 +70,7 @@ def snapshot_of(method: Method, dataset: Dataset, evaluation: Evaluation) -> Vie
         if space
         else f"{method.card.title} compares by a similarity that it has learned, and not in a common space",
         galleries=galleries,
-        exhibits={name: _exhibits(rows, classes[name], items.shown.get(name)) for name, rows in shown},
+        details={name: _details(rows, classes[name], items.shown.get(name)) for name, rows in shown},
     )
 
 
@@ -152,16 +152,16 @@ def _rows_in(name: str, galleries: Sequence[Gallery]) -> _Rows:
     return np.unique(np.fromiter(chain.from_iterable(parts()), dtype=np.int64))
 
 
-def _exhibits(rows: _Rows, classes: _Rows, shown: Shown | None) -> Exhibits:
+def _details(rows: _Rows, classes: _Rows, shown: Shown | None) -> RowDetails:
     """Return class and item of some rows."""
     own = rows.astype(np.int32), classes[rows].astype(np.int32)
     if shown is None:
-        return Exhibits(*own)
+        return RowDetails(*own)
     if isinstance(shown, np.ndarray):
         pixels, palette = with_palette(shown[rows])
-        return Exhibits(*own, pixels=pixels, palette=palette)
+        return RowDetails(*own, pixels=pixels, palette=palette)
     texts = (shown[int(row)] for row in rows)
-    return Exhibits(
+    return RowDetails(
         *own, texts=tuple(text if len(text) <= TEXT else text[: TEXT - 1] + "…" for text in texts)
     )
 

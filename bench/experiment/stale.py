@@ -103,7 +103,7 @@ def stale_cells(
         if cell is None or record.status != "done" or record.digest == cell.identity.digest:
             continue
         other = found.get(cell.identity.digest)
-        if other is None or other.record.circumstances.started < record.circumstances.started:
+        if other is None or other.record.environment.started < record.environment.started:
             found[cell.identity.digest] = Stale(record, changes_of(record.identity, cell.identity))
     return found
 
@@ -117,7 +117,7 @@ def newest(records: Sequence[Record], *, earlier: bool = False) -> list[Record]:
     """
     stale = {one.record.digest for one in stale_records(records)}
     found: dict[str, Record] = {}
-    for record in sorted(records, key=lambda one: (one.digest not in stale, one.circumstances.started)):
+    for record in sorted(records, key=lambda one: (one.digest not in stale, one.environment.started)):
         if not earlier or record.digest in stale:
             found[_cell(record)] = record
     return [record for record in records if found.get(_cell(record)) is record]
@@ -159,10 +159,10 @@ def _parts(versions: str) -> Iterator[tuple[str, str]]:
 
 
 def identity_of(record: Record) -> Identity:
-    """Return a record's identity; one of layout 1 gets the kind of device from the circumstances."""
+    """Return a record's identity; one of layout 1 gets the kind of device from the environment."""
     if record.identity.device:
         return record.identity
-    device = record.circumstances.device.partition(":")[0]
+    device = record.environment.device.partition(":")[0]
     return msgspec.structs.replace(record.identity, device=device)
 
 

@@ -5,7 +5,7 @@ from bench.records.folders import StoreError
 from bench.records.schema import (
     SCHEMA,
     STATUSES,
-    Circumstances,
+    Environment,
     Failure,
     Identity,
     Metric,
@@ -15,13 +15,13 @@ from bench.records.schema import (
     Selected,
     Status,
 )
+from bench.records.snapshot import Snapshot
 from bench.records.store import Problem, Store
-from bench.records.view import View
 
 __all__ = [
     "SCHEMA",
     "STATUSES",
-    "Circumstances",
+    "Environment",
     "Failure",
     "Identity",
     "Metric",
@@ -31,8 +31,8 @@ __all__ = [
     "Rows",
     "Selected",
     "Series",
+    "Snapshot",
     "Status",
     "Store",
     "StoreError",
-    "View",
 ]

@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.records.schema import Circumstances, Identity, Record, Result
+from bench.records.schema import Environment, Identity, Record, Result
 
 Key = tuple[str, str, str, str]
 """(selection, protocol, query, gallery) of a metric."""
@@ -44,7 +44,7 @@ def check_record(record: Record) -> None:
     Raises:
         ValueError: if its numbers cannot be; one sentence.
     """
-    _check_circumstances(record.circumstances)
+    _check_environment(record.environment)
     if record.result is not None:
         measured = _check_rules(record.result)
         _check_sizes(record.identity, record.result)
@@ -81,10 +81,10 @@ def check_per_query(record: Record, stored: Collection[Key], arrays: Mapping[T, 
             raise ValueError(f"{_named(key)} is {metric.value!r}, but its queries have the mean {mean!r}")
 
 
-def _check_circumstances(circumstances: Circumstances) -> None:
-    for part, seconds in circumstances.seconds.items():
+def _check_environment(environment: Environment) -> None:
+    for part, seconds in environment.seconds.items():
         _require(0.0 <= seconds < math.inf, f"it says that {part} took {seconds!r} seconds")
-    for memory in (circumstances.peak_memory, circumstances.peak_device_memory):
+    for memory in (environment.peak_memory, environment.peak_device_memory):
         _require(memory is None or memory >= 0, f"it says that {memory} bytes of memory were used")
 
 

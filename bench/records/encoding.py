@@ -19,8 +19,8 @@ import msgspec
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bench.records.archives import pack, unpack
 from bench.records.checking import check_per_query, check_record
+from bench.records.npz import pack, unpack
 from bench.records.schema import READABLE, SCHEMA, Record
 
 RECORD: Final = "record.json"
@@ -28,9 +28,9 @@ PER_QUERY: Final = "per_query.npz"
 TRACE: Final = "trace.csv"
 LOG: Final = "log.txt"
 SUMS: Final = "sha256sums.txt"
-VIEW: Final = "view.npz"
+SNAPSHOT: Final = "view.npz"
 FILES: Final = (LOG, PER_QUERY, RECORD, TRACE)
-"""What every record has; a finished one of this version has a `VIEW`, too."""
+"""What every record has; a finished one of this version has a `SNAPSHOT`, too."""
 
 Value = str | int | float | None
 _FIRST_COLUMNS: Final = ("stage", "epoch")
@@ -243,7 +243,7 @@ def decode_sums(content: bytes) -> dict[str, str]:
     """
     lines = [line.split("  ", 1) for line in content.decode("utf-8", "replace").splitlines()]
     sums = {line[1]: line[0] for line in lines if len(line) == 2}
-    if tuple(sorted(sums.keys() - {VIEW})) != FILES:
+    if tuple(sorted(sums.keys() - {SNAPSHOT})) != FILES:
         raise Damaged(f"{SUMS} does not list exactly {_listed(FILES)}")
     return sums
 

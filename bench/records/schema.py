@@ -2,7 +2,7 @@
 
 `Identity` says which cell it is; its digest names the record's folder. `Result` depends on the identity
 alone: two runs on the same machine give the same bytes. What differs from run to run (times, host, memory)
-stands apart in `Circumstances`.
+stands apart in `Environment`.
 """
 
 from __future__ import annotations
@@ -185,7 +185,7 @@ class Failure(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     traceback: str = ""
 
 
-class Circumstances(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class Environment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Everything that may differ between two runs of the same cell.
 
     Attributes:
@@ -242,7 +242,7 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     status: Status
     result: Result | None
     failure: Failure | None
-    circumstances: Circumstances
+    environment: Environment = msgspec.field(name="circumstances")
     method: MethodSnapshot | None = None
 
     def __post_init__(self) -> None:

@@ -15,8 +15,8 @@ from bench.contract.errors import DataError
 from bench.records import encoding, folders
 from bench.records.encoding import Damaged, Newer, Series, Value
 from bench.records.schema import Record, Status
-from bench.records.view import View
-from bench.records.view_bytes import decode_view, encode_view
+from bench.records.snapshot import Snapshot
+from bench.records.snapshot_bytes import decode_snapshot, encode_snapshot
 
 T = TypeVar("T")
 
@@ -32,12 +32,12 @@ class Problem(NamedTuple):
     Attributes:
         folder: of the record.
         sentence: why, and what to do about it.
-        kept: whether `Store.write` keeps it, because a later version of this program made it.
+        newer: whether `Store.write` keeps it, because a later version of this program made it.
     """
 
     folder: Path
     sentence: str
-    kept: bool = False
+    newer: bool = False
 
 
 class Store:
@@ -52,7 +52,7 @@ class Store:
         root: the results folder; it need not exist for reading.
         runs: the folder of the records.
         problems: what the last `statuses` or `records` left out, and why.
-        undrawn: why nothing can be drawn of finished cells that the last `statuses` or `records` found, by
+        without_snapshot: why finished cells that the last `statuses` or `records` found have no snapshot, by
             digest.
     """
 
@@ -61,7 +61,7 @@ class Store:
         self.root = Path(root)
         self.runs = self.root / "runs"
         self.problems: list[Problem] = []
-        self.undrawn: dict[str, str] = {}
+        self.without_snapshot: dict[str, str] = {}
 
     @property
     def claims(self) -> Path:
@@ -83,7 +83,7 @@ class Store:
         per_query: Mapping[tuple[str, str, str, str], ArrayLike],
         trace: Iterable[Mapping[str, Value]],
         log: str,
-        view: View | None = None,
+        snapshot: Snapshot | None = None,
     ) -> bool:
         """Write a record; it is on disk when this returns.
 
@@ -95,7 +95,7 @@ class Store:
             per_query: (selection, protocol, query, gallery) -> average precisions ``(n_queries,)``.
             trace: rows of the training's trace.
             log: what the cell printed.
-            view: what a report draws of the cell; None for nothing.
+            snapshot: what a report draws of the cell; None for nothing.
 
         Returns:
             False if this record was dropped: a failure where a finished one was there, or any where one
@@ -105,7 +105,7 @@ class Store:
             StoreError: if the folder cannot be written or the disk is full; nothing is lost then.
             ValueError: if the content cannot be stored faithfully.
         """
-        return self.put(record.digest, record_files(record, per_query, trace, log, view))
+        return self.put(record.digest, record_files(record, per_query, trace, log, snapshot))
 
     def put(self, digest: str, files: Mapping[str, bytes]) -> bool:
         """Write a record whose files were made elsewhere by `record_files`; see `write`."""
@@ -162,7 +162,7 @@ class Store:
 
     def records(self) -> Iterator[Record]:
         """Iterate over all sound records in the order of their digests; `problems` names the others."""
-        self.problems, self.undrawn = [], {}
+        self.problems, self.without_snapshot = [], {}
         try:
             places = sorted(entry for entry in self.runs.iterdir() if entry.is_dir())
         except (FileNotFoundError, NotADirectoryError):
@@ -178,7 +178,7 @@ class Store:
                 self.problems.append(Problem(folder, _sentence(folder, error), isinstance(error, Newer)))
                 continue
             if record.result is not None and record.result.snapshot_error:
-                self.undrawn[folder.name] = record.result.snapshot_error
+                self.without_snapshot[folder.name] = record.result.snapshot_error
             yield record
 
     def read(self, digest: str) -> Record:
@@ -225,17 +225,17 @@ class Store:
             digest, lambda _, files: encoding.decode_trace(files[encoding.TRACE]), encoding.TRACE
         )
 
-    def view(self, digest: str) -> View | None:
+    def snapshot(self, digest: str) -> Snapshot | None:
         """Return what is drawn of the cell; None where the record has nothing of the kind.
 
         Raises:
             DataError: if there is no such record or it is damaged.
         """
 
-        def read(_: Path, files: dict[str, bytes]) -> View | None:
-            return decode_view(files[encoding.VIEW]) if encoding.VIEW in files else None
+        def read(_: Path, files: dict[str, bytes]) -> Snapshot | None:
+            return decode_snapshot(files[encoding.SNAPSHOT]) if encoding.SNAPSHOT in files else None
 
-        return self._one(digest, read, encoding.VIEW)
+        return self._one(digest, read, encoding.SNAPSHOT)
 
     def log(self, digest: str) -> str:
         """Return what the cell printed.
@@ -267,7 +267,7 @@ def record_files(
     per_query: Mapping[tuple[str, str, str, str], ArrayLike],
     trace: Iterable[Mapping[str, Value]],
     log: str,
-    view: View | None = None,
+    snapshot: Snapshot | None = None,
 ) -> dict[str, bytes]:
     """Return the files of a record by name, their checksums among them; arguments as for `Store.write`.
 
@@ -281,8 +281,8 @@ def record_files(
         encoding.LOG: log.encode("utf-8", "backslashreplace"),
     }
     encoding.believed_per_query(files[encoding.PER_QUERY], record)
-    if view is not None:
-        files[encoding.VIEW] = encode_view(view)
+    if snapshot is not None:
+        files[encoding.SNAPSHOT] = encode_snapshot(snapshot)
     return {**files, encoding.SUMS: encoding.encode_sums(files)}
 
 
@@ -334,8 +334,8 @@ def _verified(folder: Path, files: dict[str, bytes]) -> tuple[Record, dict[str, 
     record = _decode(folder, files)
     encoding.believed_per_query(files[encoding.PER_QUERY], record)
     encoding.decode_trace(files[encoding.TRACE])
-    if encoding.VIEW in files:
-        decode_view(files[encoding.VIEW])
+    if encoding.SNAPSHOT in files:
+        decode_snapshot(files[encoding.SNAPSHOT])
     return record, files
 
 

@@ -23,8 +23,8 @@ from bench.analysis.tables import Table, tables_of
 from bench.analysis.trials import Tuning, tunings_of
 from bench.analysis.views import Views
 from bench.records.schema import Record
+from bench.records.snapshot import Snapshot
 from bench.records.trials import Trial
-from bench.records.view import View
 
 PROTOCOLS = ("map@all", "map@50/hits")
 
@@ -59,7 +59,7 @@ class Material:
     trials: Sequence[Trial] = ()
     trace: Callable[[str], Trace] = lambda _: ()
     per_query: PerQuery = lambda _: {}
-    view: Callable[[str], View | None] = lambda _: None
+    view: Callable[[str], Snapshot | None] = lambda _: None
     every_pair: bool = False
     published: Published = field(default_factory=read_published)
 

@@ -74,7 +74,7 @@ def story_of(told: Told) -> list[Section]:
         sections.append(Section("Why there is no result", tuple(_failure(record))))
     sections.append(Section("Made", tuple(_made(record))))
     sections.append(Section("The log's end", tuple(told.log.splitlines()[-_LOG_LINES:])))
-    sections.append(Section("To make it again", (record.circumstances.command,)))
+    sections.append(Section("To make it again", (record.environment.command,)))
     sections.append(Section("Since then", tuple(_since(told))))
     return [section for section in sections if section.lines]
 
@@ -85,7 +85,7 @@ def _cell(told: Told) -> Iterator[str]:
     yield f"{who.title}: {record.status}"
     threads = _count(who.threads, "thread")
     yield f"{told.label}, variant {who.variant}; {kind}; {who.profile} profile; {threads}"
-    device = device_of(who, record.circumstances)
+    device = device_of(who, record.environment)
     yield f"device {device}; harness: {who.harness or EARLIER}; method: {who.code or EARLIER}"
     yield f"record {record.digest} in {told.folder}"
     if told.stale:
@@ -197,7 +197,7 @@ def _failure(record: Record) -> Iterator[str]:
 
 
 def _made(record: Record) -> Iterator[str]:
-    run, who = record.circumstances, record.identity
+    run, who = record.environment, record.identity
     seconds = ", ".join(f"{name} {value:.2f} s" for name, value in run.seconds.items())
     yield f"{run.started}: {seconds or 'no times'}"
     memory = f"memory {_size(run.peak_memory)}"

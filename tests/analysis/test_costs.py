@@ -20,8 +20,8 @@ NAMING = replace(registry_naming(), usual=lambda identity: identity.settings)
 def _record(method: str, seed: int, fit: float, memory: int | None, profile: str = "quick") -> Record:
     record = making.record(seed, method=method, profile=profile, dataset="pets")
     seconds = {"load": 0.5, "fit": fit, "evaluate": 0.25, "total": fit + 0.75}
-    circumstances = msgspec.structs.replace(record.circumstances, seconds=seconds, peak_memory=memory)
-    return msgspec.structs.replace(record, circumstances=circumstances)
+    environment = msgspec.structs.replace(record.environment, seconds=seconds, peak_memory=memory)
+    return msgspec.structs.replace(record, environment=environment)
 
 
 RECORDS = [

@@ -16,9 +16,9 @@ SERIES = Series("best", "map@all", "image", "text")
 
 
 def recorded(value: float = 0.5, *, ap: float = 0.5, **more: Any) -> Recorded:
-    """Return a record whose circumstances have ``more`` fields."""
+    """Return a record whose environment have ``more`` fields."""
     record = msgspec.structs.replace(
-        making.record(), result=making.result(value), circumstances=making.circumstances(**more)
+        making.record(), result=making.result(value), environment=making.environment(**more)
     )
     return Recorded(record, {SERIES: np.array([ap, 0.25, 0.75])})
 
@@ -84,7 +84,7 @@ def test_elsewhere_numbers_may_differ_a_little(more: dict[str, Any], words: list
     assert not drift.comparable
     assert drift.agrees()
     assert not drift.agrees(0.0)
-    assert changes(old.record.circumstances, new.record.circumstances) == words
+    assert changes(old.record.environment, new.record.environment) == words
     assert not drift_of(old, recorded(0.5 + 1.1 * ELSEWHERE, **more)).agrees()
 
 
@@ -92,7 +92,7 @@ def test_another_commit_is_named_but_excuses_nothing() -> None:
     old, new = recorded(commit="a" * 40), recorded(0.505, commit="b" * 40, dirty=True, source="t" * 16)
     assert drift_of(old, new).comparable
     assert not drift_of(old, new).agrees()
-    assert changes(old.record.circumstances, new.record.circumstances) == [
+    assert changes(old.record.environment, new.record.environment) == [
         "commit aaaaaaaa → bbbbbbbb with uncommitted changes",
         "the method's file has changed",
     ]

@@ -276,13 +276,13 @@ def test_labels_name_the_code_that_differs() -> None:
 
 
 def later(record: Record) -> Record:
-    run = msgspec.structs.replace(record.circumstances, started="2027-01-01T00:00:00.000+00:00")
-    return msgspec.structs.replace(record, circumstances=run)
+    run = msgspec.structs.replace(record.environment, started="2027-01-01T00:00:00.000+00:00")
+    return msgspec.structs.replace(record, environment=run)
 
 
 def test_a_record_without_a_kind_of_device_has_that_which_it_ran_on() -> None:
     found = Shelf()
     first = add(found, 0.2, device="", harness="", code="")
-    run = msgspec.structs.replace(first.circumstances, device="cuda:1")
+    run = msgspec.structs.replace(first.environment, device="cuda:1")
     assert data_of(first).device == "cpu"
-    assert data_of(msgspec.structs.replace(first, circumstances=run)).device == "cuda"
+    assert data_of(msgspec.structs.replace(first, environment=run)).device == "cuda"

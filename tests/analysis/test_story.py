@@ -30,7 +30,7 @@ def of_method(
     record = making.record(
         method=name, profile=profile, variant=variant, settings={**settings, **changes}, dataset="emoji"
     )
-    return msgspec.structs.replace(record, circumstances=making.circumstances(command=command))
+    return msgspec.structs.replace(record, environment=making.environment(command=command))
 
 
 def words_of(record: Record) -> dict[str, str]:

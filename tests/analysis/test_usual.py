@@ -32,9 +32,9 @@ def made(
 ) -> Record:
     """Add a record that was made on a day of January, with what was usual then; None for layout 1."""
     record = add(shelf, value, **fields)
-    run = msgspec.structs.replace(record.circumstances, started=f"2026-01-{day:02}T00:00:00.000+00:00")
+    run = msgspec.structs.replace(record.environment, started=f"2026-01-{day:02}T00:00:00.000+00:00")
     snapshot = None if usual is None else MethodSnapshot(card={}, usual=usual, origins={})
-    shelf.records[-1] = msgspec.structs.replace(record, circumstances=run, method=snapshot)
+    shelf.records[-1] = msgspec.structs.replace(record, environment=run, method=snapshot)
     return shelf.records[-1]
 
 
@@ -141,7 +141,7 @@ def test_a_method_that_is_gone_goes_by_the_card_in_its_last_record() -> None:
         msgspec.structs.replace(
             first, method=MethodSnapshot(card={**card, "title": "Last"}, usual=SETTINGS, origins={})
         ),
-        circumstances=msgspec.structs.replace(first.circumstances, started="2027"),
+        environment=msgspec.structs.replace(first.environment, started="2027"),
     )
     first = msgspec.structs.replace(first, method=MethodSnapshot(card=card, usual=SETTINGS, origins={}))
     naming = registry_naming([first])

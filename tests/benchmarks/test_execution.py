@@ -88,7 +88,7 @@ class Overheads:
         order = sorted(ends)
         store = Store(results)
         for before, end in pairwise(order):
-            parts = store.read(ends[end]).circumstances.seconds
+            parts = store.read(ends[end]).environment.seconds
             self._left.append(end - before - parts["fit"] - parts["evaluate"])
 
     def step(self) -> None:
@@ -119,11 +119,9 @@ def test_a_finished_grid_of_four_hundred_cells(benchmark: Any, small: Path, tmp_
     ]
     for cell in cells_of(methods, small, seeds=range(100)):
         record = making.measured(making.record(), series, 231)
-        source = msgspec.structs.replace(
-            record.circumstances, source=registry.method(cell.identity.method).key
-        )
+        source = msgspec.structs.replace(record.environment, source=registry.method(cell.identity.method).key)
         store.write(
-            msgspec.structs.replace(record, identity=cell.identity, circumstances=source), series, trace, ""
+            msgspec.structs.replace(record, identity=cell.identity, environment=source), series, trace, ""
         )
     words = ["run", "--results", store.root, "--plugin", FAULTS, "--datasets", small, "--seeds", 100]
     words += ["--methods", ",".join(methods)]

@@ -146,11 +146,11 @@ def test_drift_from_the_record_is_reported_with_what_was_different(grid: Grid, t
     ]
     assert record.result is not None
     moved = [msgspec.structs.replace(one, value=0.25) for one in record.result.metrics]
-    versions = {**record.circumstances.versions, "numpy": "0.1"}
+    versions = {**record.environment.versions, "numpy": "0.1"}
     changed = msgspec.structs.replace(
         record,
         result=msgspec.structs.replace(record.result, metrics=moved),
-        circumstances=msgspec.structs.replace(record.circumstances, versions=versions),
+        environment=msgspec.structs.replace(record.environment, versions=versions),
     )
     Store(tmp_path).write(changed, making.values_of(changed), [], "")
     said = say("explain", "plain", "small", "--results", tmp_path, "--plugin", FAULTS)

@@ -46,7 +46,7 @@ def test_what_is_recorded_is_marked_and_teaches_the_rest(small: Path) -> None:
     lines = said.out.splitlines()
     assert f"recorded {record.digest} {record.identity.title}" in lines
     (learned,) = [line for line in lines if "plain" in line and "seed 1" in line]
-    assert learned.endswith(f": about {record.circumstances.seconds['total']:.1f} s")
+    assert learned.endswith(f": about {record.environment.seconds['total']:.1f} s")
     assert "inline" not in said.out
     assert "2.0 s of that (2 cells) rest on a prior only" in said.out
 

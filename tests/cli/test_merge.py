@@ -113,7 +113,7 @@ def test_finished_records_that_differ_are_named_and_ours_stays(other: Store, our
 
 def test_times_and_hosts_are_no_difference_but_average_precisions_are(other: Store, ours: Store) -> None:
     record = write(ours)
-    elsewhere = msgspec.structs.replace(record, circumstances=making.circumstances(host={"name": "there"}))
+    elsewhere = msgspec.structs.replace(record, environment=making.environment(host={"name": "there"}))
     other.write(elsewhere, making.per_query(), making.TRACE, "another log")
     assert merge(other, ours).status == 0
     other.write(elsewhere, making.per_query(spread=0.125), making.TRACE, "another log")

@@ -142,7 +142,7 @@ def test_the_report_and_status_name_stale_records(small: Path, tmp_path: Path) -
     (record,) = store.records()
     old = msgspec.structs.replace(record, identity=msgspec.structs.replace(record.identity, harness="data 0"))
     per_query = {(*series,): values for series, values in store.per_query(record.digest).items()}
-    store.write(old, per_query, [], "", store.view(record.digest))
+    store.write(old, per_query, [], "", store.snapshot(record.digest))
     status = say("status", "--results", tmp_path / "r")
     assert status.status == 0
     assert "1 record is stale (chance): data 0 → " in status.out

@@ -73,7 +73,7 @@ def moved(record: Record) -> Record:
     return msgspec.structs.replace(
         record,
         result=msgspec.structs.replace(record.result, metrics=metrics),
-        circumstances=msgspec.structs.replace(record.circumstances, commit="a" * 40),
+        environment=msgspec.structs.replace(record.environment, commit="a" * 40),
     )
 
 
@@ -98,9 +98,9 @@ def test_other_versions_have_a_tolerance_of_their_own(
     shelf: Callable[[Callable[[Record], Record]], Path],
 ) -> None:
     def older(record: Record) -> Record:
-        versions = {**record.circumstances.versions, "numpy": "0.1"}
-        circumstances = msgspec.structs.replace(record.circumstances, versions=versions)
-        return msgspec.structs.replace(moved(record), circumstances=circumstances)
+        versions = {**record.environment.versions, "numpy": "0.1"}
+        environment = msgspec.structs.replace(record.environment, versions=versions)
+        return msgspec.structs.replace(moved(record), environment=environment)
 
     results = shelf(older)
     said = verify(results)
@@ -120,8 +120,8 @@ def test_what_cannot_be_checked_is_one_sentence_each_and_the_others_go_on(grid: 
         if name == "raises":
             recorded = grid.record("raises")["identity"]
             who = msgspec.convert(recorded, type(record.identity))
-            circumstances = making.circumstances(command=f"run --datasets {grid.small}")
-            record = msgspec.structs.replace(record, identity=who, circumstances=circumstances)
+            environment = making.environment(command=f"run --datasets {grid.small}")
+            record = msgspec.structs.replace(record, identity=who, environment=environment)
         Store(results).write(record, making.values_of(record), [], "")
     said = verify(results, "--cells", 9)
     assert said.status == 1

@@ -87,7 +87,7 @@ def kill_group(process: subprocess.Popen[str]) -> None:
 
 
 def fixed_bytes(results: Path) -> dict[str, Any]:
-    """Return what must not depend on circumstances, by digest, for records that are all sound."""
+    """Return what must not depend on environment, by digest, for records that are all sound."""
     store = Store(results)
     found: dict[str, Any] = {}
     for record in store.records():

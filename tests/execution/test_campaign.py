@@ -238,7 +238,7 @@ def move_to_other_code(store: Store, record: Record, **fields: str) -> None:
     moved = msgspec.structs.replace(record, identity=msgspec.structs.replace(record.identity, **fields))
     per_query = {(*series,): values for series, values in store.per_query(record.digest).items()}
     trace, log = store.trace(record.digest), store.log(record.digest)
-    store.write(moved, per_query, trace, log, store.view(record.digest))
+    store.write(moved, per_query, trace, log, store.snapshot(record.digest))
     shutil.rmtree(store.runs / record.digest)
 
 
@@ -300,7 +300,7 @@ def test_a_damaged_record_is_run_again(small: Path, tmp_path: Path, damage: str)
     file.unlink() if damage == "remove" else file.write_bytes(file.read_bytes()[:40])
     store = Store(tmp_path)
     assert remaining(cells, store) == cells
-    assert [problem.kept for problem in store.problems] == [False]
+    assert [problem.newer for problem in store.problems] == [False]
     run(cells, tmp_path)
     assert bytes_of(tmp_path) == before
 
@@ -311,7 +311,7 @@ def test_a_record_of_a_later_version_is_left_to_that_version(small: Path, tmp_pa
     make_newer(tmp_path / "runs" / cells[0].identity.digest)
     store = Store(tmp_path)
     assert remaining(cells, store, ["all"]) == []
-    assert [problem.kept for problem in store.problems] == [True]
+    assert [problem.newer for problem in store.problems] == [True]
     assert [*standings(cells, store).values()] == ["missing"]
 
 
@@ -349,7 +349,7 @@ def test_a_cell_over_its_memory_limit_is_recorded_with_the_limit(small: Path, tm
     assert records["hoards"].status == "out-of-memory"
     assert failure is not None
     assert failure.reason.endswith("its worker may take 400M beyond its libraries (--max-memory)")
-    assert "--max-memory 400M" in records["hoards"].circumstances.command
+    assert "--max-memory 400M" in records["hoards"].environment.command
 
 
 @pytest.mark.parametrize(("device", "memory"), [("cpu", None), ("cuda:0", 5 << 30)])

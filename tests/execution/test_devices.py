@@ -161,9 +161,9 @@ def test_a_run_on_pretended_gpus_pins_each_cell_and_records_it(
     store = Store(tmp_path / "r")
     seen: dict[str, list[tuple[float, float]]] = {}
     for record in store.records():
-        assert record.circumstances.device == "cuda:0"
+        assert record.environment.device == "cuda:0"
         assert record.identity.device == "cuda"
-        assert "--devices cuda" in record.circumstances.command
+        assert "--devices cuda" in record.environment.command
         _, visible, device, begin, end = store.log(record.digest).splitlines()[0].split()
         assert device == "cuda:0"
         seen.setdefault(visible, []).append((float(begin), float(end)))

@@ -43,7 +43,7 @@ def test_a_finished_cell_says_everything_about_itself(small: Path) -> None:
     assert result.audit == (
         "test split opened after fit had ended and the selection was written down (closed form)"
     )
-    seconds = record.circumstances.seconds
+    seconds = record.environment.seconds
     assert seconds["total"] >= seconds["load"] + seconds["fit"] + seconds["evaluate"] - 1e-5
     assert result.notes["word"] == "a"
 
@@ -130,7 +130,7 @@ def test_a_method_that_watches_its_deadline_stops_by_itself(small: Path) -> None
     finished = run("watches", small, RunContext(plugins=PLACE.plugins, seconds=0.3))
     assert finished.record.status == "timeout"
     assert finished.trace
-    assert finished.record.circumstances.seconds["total"] < 20.0  # it would go on for 30
+    assert finished.record.environment.seconds["total"] < 20.0  # it would go on for 30
 
 
 def test_data_that_changed_after_planning_is_not_taken_for_the_planned(tmp_path: Path) -> None:
@@ -191,8 +191,8 @@ def test_a_lost_cell_is_recorded_with_what_is_known_of_it(small: Path) -> None:
     (cell,) = cells_of(["plain"], small)
     finished = lost(cell, PLACE, "failed", Failure(reason="it was killed", kind="signal"), 12.5, "last words")
     assert finished.record.identity == cell.identity
-    assert finished.record.circumstances.seconds == {"total": 12.5}
-    assert finished.record.circumstances.peak_memory is None
+    assert finished.record.environment.seconds == {"total": 12.5}
+    assert finished.record.environment.peak_memory is None
     assert finished.log == "last words\nfailed: it was killed\n"
 
 

@@ -30,12 +30,12 @@ def write(
     """Record a cell: its seconds, its training rows in each modality, and its peak on the GPU."""
     record = making.record(**changes)
     seconds = {} if total is None else {"total": total}
-    circumstances = msgspec.structs.replace(record.circumstances, seconds=seconds, peak_device_memory=peak)
+    environment = msgspec.structs.replace(record.environment, seconds=seconds, peak_device_memory=peak)
     result = record.result
     if result is not None:
         sizes = {name: msgspec.structs.replace(one, train=rows) for name, one in result.rows.items()}
         result = msgspec.structs.replace(result, rows=sizes)
-    record = msgspec.structs.replace(record, circumstances=circumstances, result=result)
+    record = msgspec.structs.replace(record, environment=environment, result=result)
     store.write(record, making.values_of(record), [], "")
 
 
@@ -58,7 +58,7 @@ def test_the_median_of_the_nearest_kin_counts(tmp_path: Path) -> None:
 def test_what_another_kind_of_device_took_teaches_nothing(tmp_path: Path) -> None:
     store = Store(tmp_path)
     write(store, 2.0, device="cuda", peak=1 << 30)
-    write(store, 3.0)  # of layout 1: its circumstances name the device
+    write(store, 3.0)  # of layout 1: its environment name the device
     assert expected(store) == Expectation(3.0, None, "kin")
     assert expected(store, device="cuda").seconds == 2.0
 

@@ -56,9 +56,9 @@ def test_a_cell_fitted_again_gives_the_numbers_of_its_record(
 def test_a_bundle_is_found_by_the_command_of_its_record(bundle: Path) -> None:
     record = recorded(bundle)
     assert source_of_record(record) == str(bundle)
-    nowhere = msgspec.structs.replace(record.circumstances, command="python -m bench run 'unfinished")
+    nowhere = msgspec.structs.replace(record.environment, command="python -m bench run 'unfinished")
     with pytest.raises(BenchError, match="does not say where the data of small is"):
-        source_of_record(msgspec.structs.replace(record, circumstances=nowhere))
+        source_of_record(msgspec.structs.replace(record, environment=nowhere))
 
 
 @pytest.mark.parametrize(

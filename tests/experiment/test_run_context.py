@@ -29,7 +29,7 @@ def test_every_record_of_a_grid_can_be_made_again_by_its_command(grid: Grid, tmp
     seen = set()
     for record in grid.store.records():
         if (record.identity.method, record.identity.dataset) not in seen:
-            status, out = planned_again(record.circumstances.command, tmp_path)
+            status, out = planned_again(record.environment.command, tmp_path)
             assert status == 0
             assert out.splitlines()[0].split()[:3] == ["to", "run", record.digest]
             assert "1 cells, 1 to run" in out

@@ -15,8 +15,8 @@ from bench.evaluation import evaluate, precision_at_k, precision_recall
 from bench.experiment.cell import Finished, run_cell
 from bench.experiment.run_context import RunContext
 from bench.experiment.snapshot import LEVELS, MEASURES, classes_of, snapshot_of
-from bench.records.view import View
-from bench.records.view_bytes import encode_view
+from bench.records.snapshot import Snapshot
+from bench.records.snapshot_bytes import encode_snapshot
 from tests.grid import FAULTS, cells_of, write_bundle
 
 PLACE = RunContext(plugins=(str(FAULTS),))
@@ -49,7 +49,7 @@ def run(method: str, bundle: Path, **overrides: Any) -> Finished:
     return run_cell(cell, PLACE)
 
 
-def seen(finished: Finished) -> View:
+def seen(finished: Finished) -> Snapshot:
     assert finished.record.failure is None, finished.record.failure
     assert finished.view is not None, finished.log
     return finished.view
@@ -61,7 +61,7 @@ def fitted(method: str, dataset: Dataset, **settings: Any) -> Method:
     return found
 
 
-def view_by(method: Method, dataset: Dataset) -> View:
+def view_by(method: Method, dataset: Dataset) -> Snapshot:
     return snapshot_of(method, dataset, evaluate(method, dataset.test, ["map@all"], measures=MEASURES))
 
 
@@ -95,7 +95,7 @@ def test_the_first_results_are_those_of_the_ranking_that_is_measured(small: Path
 
 def test_the_same_cell_gives_the_same_bytes_and_methods_meet_the_same_rows(small: Path) -> None:
     first, second = (seen(run("sdml", small, epochs=2)) for _ in range(2))
-    assert encode_view(first) == encode_view(second)
+    assert encode_snapshot(first) == encode_snapshot(second)
     other = seen(run("plain", small))
     assert first.space is not None
     assert other.space is not None
@@ -129,7 +129,7 @@ def test_queries_are_spread_over_the_classes(five: Dataset) -> None:
 def test_distances_of_the_sample_are_those_between_unit_embeddings_in_the_space(small: Path) -> None:
     view, test = seen(run("plain", small)), load_dataset(small).test
     assert view.space is not None
-    assert view.space.held == pytest.approx(1.0)
+    assert view.space.explained == pytest.approx(1.0)
     rows = np.concatenate([test[name].features[:, :4] + 10.0 for name in ("image", "text")])
     unit = rows / np.linalg.norm(rows, axis=1, keepdims=True)
     points = np.concatenate(list(view.space.points.values()))
@@ -148,7 +148,7 @@ def test_what_is_kept_is_bounded_for_five_modalities_and_many_rows(five: Dataset
     few = {name: int(np.isin(five.test[name].labels, chosen).sum()) for name in ("3d", "video")}
     assert counts == {"image": 80, "text": 80, "audio": 80, **few}
     assert len(view.curves) == len(view.galleries) == 20
-    assert len(encode_view(view)) < 100_000
+    assert len(encode_snapshot(view)) < 100_000
 
 
 def test_a_learned_similarity_ranks_the_gallery_and_has_no_map(small: Path) -> None:
@@ -179,8 +179,8 @@ def test_what_the_dataset_shows_of_the_rows_is_kept_with_them() -> None:
     dataset = load_dataset("emoji")
     view = view_by(fitted("chance", dataset), dataset)
     assert view.class_names[3] == "Food & Drink"
-    assert len(encode_view(view)) < 120_000
-    texts, pictures = view.exhibits["text"], view.exhibits["image"]
+    assert len(encode_snapshot(view)) < 120_000
+    texts, pictures = view.details["text"], view.details["image"]
     assert texts.texts is not None
     shown = dataset.items.shown
     for row, text in zip(texts.rows, texts.texts, strict=True):

@@ -19,8 +19,8 @@ HERE: dict[str, Any] = {"harness": NOW.harness, "code": NOW.code("drcl"), "devic
 
 def made(started: str = "2026-01-02", **fields: Any) -> Record:
     record = making.record(**{**HERE, **fields})
-    circumstances = msgspec.structs.replace(record.circumstances, started=started)
-    return msgspec.structs.replace(record, circumstances=circumstances)
+    environment = msgspec.structs.replace(record.environment, started=started)
+    return msgspec.structs.replace(record, environment=environment)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.records import (
-    Circumstances,
+    Environment,
     Failure,
     Identity,
     Metric,
@@ -44,7 +44,7 @@ def identity(seed: int = 0, **changes: Any) -> Identity:
     return Identity(**(fields | changes))
 
 
-def circumstances(**changes: Any) -> Circumstances:
+def environment(**changes: Any) -> Environment:
     fields: dict[str, Any] = {
         "started": "2026-01-02T03:04:05.678+00:00",
         "seconds": {"load": 0.1, "fit": 2.5, "total": 2.75},
@@ -58,7 +58,7 @@ def circumstances(**changes: Any) -> Circumstances:
         "source": "s" * 16,
         "command": "python -m bench run",
     }
-    return Circumstances(**(fields | changes))
+    return Environment(**(fields | changes))
 
 
 def result(
@@ -99,7 +99,7 @@ def record(seed: int = 0, status: Status = "done", reason: str = "why", **change
         status=status,
         result=result(modalities=cell.modalities) if done else None,
         failure=None if done else Failure(reason=reason, kind="exit"),
-        circumstances=circumstances(),
+        environment=environment(),
     )
 
 

@@ -152,7 +152,7 @@ def test_what_is_no_finite_number_is_no_number(word: str) -> None:
 
 @pytest.mark.parametrize("change", [{"seconds": {"fit": -1.0}}, {"peak_memory": -5}])
 def test_costs_that_cannot_be_are_refused(change: dict[str, Any]) -> None:
-    wrong = msgspec.structs.replace(record(), circumstances=making.circumstances(**change))
+    wrong = msgspec.structs.replace(record(), environment=making.environment(**change))
     with pytest.raises(ValueError, match=r"seconds|memory"):
         check_record(wrong)
 
@@ -177,7 +177,7 @@ def test_an_impossible_record_is_named_costs_itself_only_and_is_replaced(store: 
     (problem,) = store.problems
     assert problem.folder == bad
     assert "cannot be believed" in problem.sentence
-    assert not problem.kept
+    assert not problem.newer
     assert store.statuses() == {good.name: "done"}  # so the next run makes it again
     assert not store.has(bad.name)
     failed = making.record(2, "failed", modalities=MODALITIES)

@@ -22,7 +22,7 @@ HOLD = """
 import sys
 from pathlib import Path
 from bench.records.folders import marked
-from bench.records.running import Heartbeat, RunState
+from bench.records.heartbeat import Heartbeat, RunState
 state = RunState(
     began=1.0, written=2.0, what="", total=9, recorded=1, statuses={}, elsewhere=0, waiting=0,
     running=[], left=None, stopping=False,
@@ -36,10 +36,10 @@ LOOK = """
 import sys
 from pathlib import Path
 from bench.records import Store
-from bench.records.running import forget_dead_runs, running_now
+from bench.records.heartbeat import remove_dead_runs, active_runs
 Store(sys.argv[1]).prepare()
-forget_dead_runs(Path(sys.argv[1]))
-print(len(running_now(Path(sys.argv[1]))))
+remove_dead_runs(Path(sys.argv[1]))
+print(len(active_runs(Path(sys.argv[1]))))
 """
 
 

@@ -160,7 +160,7 @@ def test_a_damaged_record_is_named_and_left_out(
     (problem,) = store.problems
     assert problem.folder == store.runs / bad.digest
     assert words in problem.sentence
-    assert problem.kept == ("layout version 3" in words)
+    assert problem.newer == ("layout version 3" in words)
     assert store.statuses() == {good.digest: "done"}
     assert len(store.problems) == 1
     assert not store.has(bad.digest)
@@ -244,7 +244,7 @@ def test_records_merge_by_copying_folders(tmp_path: Path) -> None:
 
 def test_the_store_needs_neither_torch_nor_pandas() -> None:
     program = (
-        "import sys, bench.records, bench.records.circumstances; "
+        "import sys, bench.records, bench.records.environment; "
         "print({'torch', 'pandas', 'scipy', 'sklearn'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

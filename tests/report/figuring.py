@@ -52,12 +52,12 @@ def material(
                 values = {one: np.clip(random.normal(level, 0.15, 40), 0, 1) for one in directions}
                 own = {"method": method, "dataset": dataset, "modalities": tuple(modalities), **more}
                 record = shelf.add(values, seed=seed, **own)
-                costs = making.circumstances(
+                costs = making.environment(
                     seconds={"fit": float(np.exp(3 * random.random())), "evaluate": 0.01 * (place + 1)},
                     peak_memory=2**28 + int(2**28 * random.random()),
                     peak_device_memory=2**30 + place if device else None,
                 )
-                shelf.records[-1] = msgspec.structs.replace(record, circumstances=costs)
+                shelf.records[-1] = msgspec.structs.replace(record, environment=costs)
                 traces[record.digest] = [
                     {"epoch": epoch + 1, "validation_map": level - 1 / (epoch + 5), "train_loss": 9.0 - epoch}
                     for epoch in range(epochs)

@@ -198,12 +198,12 @@ def test_the_price_of_all_directions_is_the_sum_over_the_pairs_of_a_seed() -> No
     price = price_of(table.rows[0], {record.digest: record for record in records})
     assert price is not None
     sums = [
-        sum(record.circumstances.seconds["fit"] for record in records if record.identity.seed == seed)
+        sum(record.environment.seconds["fit"] for record in records if record.identity.seed == seed)
         for seed in (0, 1)
     ]
     assert price.fit == pytest.approx(sum(sums) / 2)
     assert price.score == table.rows[0].entries[AVERAGE].mean
-    assert price.memory == max(record.circumstances.peak_memory or 0 for record in records)
+    assert price.memory == max(record.environment.peak_memory or 0 for record in records)
     assert price.device_memory is None
 
 

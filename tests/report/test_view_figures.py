@@ -19,7 +19,7 @@ from bench.analysis.curves import mean_curves
 from bench.analysis.naming import Naming
 from bench.analysis.spaces import chosen_spaces
 from bench.contract import DataError
-from bench.records.view import Curves, Exhibits, Gallery, Space, View
+from bench.records.snapshot import Curves, Gallery, RowDetails, Snapshot, Space
 from bench.report import Material
 from bench.report.figures import curves, gallery, space
 from bench.report.figures.picture import Picture
@@ -53,7 +53,7 @@ def view_at(
     rows: int = 20,
     items: bool = False,
     common: bool = True,
-) -> View:
+) -> Snapshot:
     """Return a view of which all precisions are in proportion to ``level``, classes by turns."""
     numbers = np.arange(rows, dtype=np.int32)
     classes = (numbers % 3).astype(np.int32)
@@ -68,14 +68,14 @@ def view_at(
         Gallery(*one, numbers[:3], np.full(3, level), results, classes[:3, None] == classes[results])
         for one in directions
     )
-    exhibits = {name: Exhibits(numbers, classes) for name in modalities}
+    details = {name: RowDetails(numbers, classes) for name in modalities}
     if items:
         texts = tuple(f"{HOSTILE} {number} " + "word " * number for number in numbers)
-        exhibits["text"] = replace(exhibits["text"], texts=texts)
+        details["text"] = replace(details["text"], texts=texts)
         pixels = (numbers[:, None, None] * np.ones((1, 4, 6), np.uint8)).astype(np.uint8)
         palette = np.stack([np.arange(20, dtype=np.uint8) * 12] * 3, axis=1)
-        exhibits["image"] = replace(exhibits["image"], pixels=pixels, palette=palette)
-    return View(
+        details["image"] = replace(details["image"], pixels=pixels, palette=palette)
+    return Snapshot(
         dict.fromkeys(modalities, rows),
         3,
         ("first", "second", HOSTILE) if items else (),
@@ -85,7 +85,7 @@ def view_at(
         else None,
         "" if common else "it has none",
         galleries,
-        exhibits,
+        details,
     )
 
 
@@ -93,9 +93,9 @@ def view_at(
 class Cells(Shelf):
     """Records with their views."""
 
-    views: dict[str, View | None] = field(default_factory=dict)
+    views: dict[str, Snapshot | None] = field(default_factory=dict)
 
-    def put(self, method: str, level: float, view: View | None, closed: bool = False, **more: Any) -> str:
+    def put(self, method: str, level: float, view: Snapshot | None, closed: bool = False, **more: Any) -> str:
         """Add a finished cell whose mAP is ``level``; ``closed``: it has no epochs."""
         modalities = more.pop("modalities", ("image", "text"))
         values = {one: np.full(4, level) for one in permutations(modalities, 2)}
@@ -109,7 +109,9 @@ class Cells(Shelf):
         self.views[record.digest] = view
         return record.digest
 
-    def material(self, selection: str = "best", view: Callable[[str], View | None] | None = None) -> Material:
+    def material(
+        self, selection: str = "best", view: Callable[[str], Snapshot | None] | None = None
+    ) -> Material:
         return Material(
             self.records,
             naming=NAMING,
@@ -198,7 +200,7 @@ def test_a_view_that_cannot_be_read_is_named_and_takes_no_other_with_it() -> Non
     cells.put("ours", 0.5, view_at(0.5))
     broken = cells.put("broken", 0.6, None)
 
-    def read(digest: str) -> View | None:
+    def read(digest: str) -> Snapshot | None:
         if digest == broken:
             raise DataError("here/view.npz has layout version 2; use the version that made it")
         return cells.views[digest]
@@ -268,7 +270,7 @@ def test_degenerate_samples_are_drawn_all_the_same(points: Any) -> None:
 ONE, POINT = np.zeros(1, np.int32), np.zeros((1, 2), np.float32)
 
 
-def space_of(view: View) -> Space:
+def space_of(view: Snapshot) -> Space:
     assert view.space is not None
     return view.space
 

@@ -52,7 +52,7 @@ def _picture(table: Table, shown: Sequence[Shown]) -> Picture:
     classes = len(_classes(shown))
     methods = "; ".join(
         f"{one.row.label} ({one.why}; seed {one.record.identity.seed}; {_dimensions(one)} dimensions, which "
-        f"hold {one.space.held:.0%} of the variance)"
+        f"hold {one.space.explained:.0%} of the variance)"
         for one in shown
     )
     return Picture(

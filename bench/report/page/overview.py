@@ -89,7 +89,7 @@ def _warnings(material: Material) -> Iterable[str]:
 
 def _facts(material: Material) -> Iterable[tuple[str, tuple[str, ...]]]:
     records = material.records
-    runs = [record.circumstances for record in records]
+    runs = [record.environment for record in records]
     yield "Selection", (f"{material.selection}: {_RULES.get(material.selection, 'as the records say')}",)
     yield "Protocols", tuple(material.protocols)
     yield "Seeds", (_seeds(records).text,)
@@ -105,11 +105,11 @@ def _facts(material: Material) -> Iterable[tuple[str, tuple[str, ...]]]:
     )
     yield "Machines", _distinct(records, _machine)
     yield "Harness", _distinct(records, lambda record: record.identity.harness or EARLIER)
-    yield "Devices", _distinct(records, lambda record: record.circumstances.device)
+    yield "Devices", _distinct(records, lambda record: record.environment.device)
 
 
 def _line(records: Sequence[Record]) -> Iterable[str]:
-    runs = [record.circumstances for record in records]
+    runs = [record.environment for record in records]
     days = sorted(run.started[:10] for run in runs)
     if days:
         yield f"Run {days[0]}" if days[0] == days[-1] else f"Run {days[0]} to {days[-1]}"
@@ -185,12 +185,12 @@ def _mean(entry: Entry) -> Cell:
 
 
 def _commit(record: Record) -> str:
-    run = record.circumstances
+    run = record.environment
     return (run.commit[:12] or "no checkout") + (" with uncommitted changes" if run.dirty else "")
 
 
 def _machine(record: Record) -> str:
-    host = record.circumstances.host
+    host = record.environment.host
     cores = f"{host['cores']} cores" if host.get("cores") else ""
     return ", ".join(part for part in (host.get("name"), host.get("processor"), cores) if part) or "unknown"
 

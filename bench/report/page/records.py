@@ -11,7 +11,7 @@ from markupsafe import Markup
 from bench.analysis.groups import data_of
 from bench.analysis.naming import Naming
 from bench.analysis.versions import newest_first
-from bench.records.schema import Circumstances, Identity, Metric, Record, Result
+from bench.records.schema import Environment, Identity, Metric, Record, Result
 from bench.report.page.exhibits import Exhibit, about_data, number, plain_sheet
 from bench.report.tables import Cell, Line
 
@@ -74,7 +74,7 @@ def records_list(records: Sequence[Record], naming: Naming) -> Exhibit:
     """Return a line per record, each an anchor that numbers point to."""
     lines = []
     for record in records:
-        who, run = record.identity, record.circumstances
+        who, run = record.identity, record.environment
         total = run.seconds.get("total")
         cells = (
             *(Cell(record.digest[:8], records=(record.digest,)), Cell(record.status)),
@@ -101,7 +101,7 @@ def _embedded(record: Record, naming: Naming, words: _Pool, shared: _Pool) -> di
         **_identity(record.identity, shared),
         "failure": record.failure,
         "result": None if record.result is None else _result(record.result, words, shared),
-        "run": _run(record.circumstances, shared),
+        "run": _run(record.environment, shared),
     }
 
 
@@ -146,7 +146,7 @@ def _metric(metric: Metric, words: _Pool) -> tuple[float, ...]:
     return (*places, round(metric.value, _DIGITS), metric.queries, metric.items)
 
 
-def _run(run: Circumstances, shared: _Pool) -> dict[str, Any]:
+def _run(run: Environment, shared: _Pool) -> dict[str, Any]:
     return {
         "started": run.started,
         "seconds": _sorted(run.seconds),

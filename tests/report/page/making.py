@@ -75,8 +75,8 @@ def records_of(arrays: Arrays) -> list[Record]:
     failed = making.record(method="bad", status="failed", reason=f"no luck {HOSTILE}")
     assert failed.failure is not None
     failure = msgspec.structs.replace(failed.failure, traceback=f"Traceback: {SCRIPT}")
-    run = making.circumstances(command=f"python -m bench run --methods '{SCRIPT}'", host={"name": HOSTILE})
-    found.append(msgspec.structs.replace(failed, failure=failure, circumstances=run))
+    run = making.environment(command=f"python -m bench run --methods '{SCRIPT}'", host={"name": HOSTILE})
+    found.append(msgspec.structs.replace(failed, failure=failure, environment=run))
     return found
 
 

@@ -65,13 +65,13 @@ class Space:
         rows: by modality ``(m,)``, of the test split.
         classes: by modality ``(m,)``, the class of each row, the rarest where it has several.
         points: by modality ``(m, d)`` float32.
-        held: share of the sample's variance that the d dimensions hold.
+        explained: share of the sample's variance that the d dimensions hold.
     """
 
     rows: Mapping[str, Rows]
     classes: Mapping[str, Rows]
     points: Mapping[str, NDArray[np.float32]]
-    held: float
+    explained: float
 
     def __post_init__(self) -> None:
         """Refuse a sample that is none.
@@ -87,7 +87,7 @@ class Space:
             _require(bool(np.isfinite(points).all()), f"{what} has points of {name} that are not finite")
         widths = {points.shape[1] for points in self.points.values()}
         _require(len(widths) == 1 and 1 <= min(widths) <= 32, f"{what} has no common width of 1 to 32")
-        _require(0.0 <= self.held <= 1.0, f"{what} holds a share of variance outside of 0 to 1")
+        _require(0.0 <= self.explained <= 1.0, f"{what} holds a share of variance outside of 0 to 1")
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,7 +125,7 @@ class Gallery:
 
 
 @dataclass(frozen=True, eq=False)
-class Exhibits:
+class RowDetails:
     """What is known of the rows that occur in galleries.
 
     Attributes:
@@ -168,7 +168,7 @@ class Exhibits:
 
 
 @dataclass(frozen=True, eq=False)
-class View:
+class Snapshot:
     """What is drawn of one cell.
 
     Attributes:
@@ -179,7 +179,7 @@ class View:
         space: a sample of the common space; None without one.
         no_space: why there is none, in one sentence; else empty.
         galleries: one for each direction.
-        exhibits: by modality, the rows that occur in galleries.
+        details: by modality, the rows that occur in galleries.
     """
 
     sizes: Mapping[str, int]
@@ -189,7 +189,7 @@ class View:
     space: Space | None
     no_space: str
     galleries: tuple[Gallery, ...]
-    exhibits: Mapping[str, Exhibits]
+    details: Mapping[str, RowDetails]
 
     def __post_init__(self) -> None:
         """Refuse parts that do not belong together.
@@ -208,9 +208,9 @@ class View:
             _require(self.space.rows.keys() <= self.sizes.keys(), "the sample has unknown modalities")
             for name, rows in self.space.rows.items():
                 self._check_rows(name, rows, self.space.classes[name])
-        for name, exhibits in self.exhibits.items():
+        for name, details in self.details.items():
             _require(name in self.sizes, "the gallery's rows are of unknown modalities")
-            self._check_rows(name, exhibits.rows, exhibits.classes)
+            self._check_rows(name, details.rows, details.classes)
         for gallery in self.galleries:
             self._check_shown(gallery.query, gallery.rows)
             self._check_shown(gallery.gallery, gallery.results.reshape(-1))
@@ -220,7 +220,7 @@ class View:
         _require(inside, f"a row of {name} or its class is beyond those of the test split")
 
     def _check_shown(self, name: str, rows: Rows) -> None:
-        known = self.exhibits[name].rows if name in self.exhibits else np.empty(0, np.int32)
+        known = self.details[name].rows if name in self.details else np.empty(0, np.int32)
         _require(bool(np.isin(rows, known).all()), f"a gallery has a row of {name} of which nothing is known")
 
 

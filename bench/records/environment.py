@@ -15,7 +15,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Final, NamedTuple
 
-from bench.records.schema import Circumstances
+from bench.records.schema import Environment
 
 LIBRARIES: Final = ("numpy", "scipy", "torch", "scikit-learn")
 """Distributions that numbers depend on; their versions are looked up without importing them."""
@@ -37,8 +37,8 @@ def collect(
     source: str,
     command: str,
     peak_device_memory: int | None = None,
-) -> Circumstances:
-    """Return the circumstances of the run that ends now, in this process.
+) -> Environment:
+    """Return the environment of the run that ends now, in this process.
 
     Args:
         started: from `utc_now`, at its start.
@@ -49,7 +49,7 @@ def collect(
         peak_device_memory: largest allocation on the GPU, bytes; None without one.
     """
     checkout = find_checkout()
-    return Circumstances(
+    return Environment(
         started=started,
         seconds=dict(seconds),
         peak_memory=peak_memory(),

@@ -11,8 +11,8 @@ import msgspec
 import pytest
 
 from bench.records.folders import here
+from bench.records.heartbeat import Heartbeat, RunningCell, RunState, active_runs, remove_dead_runs
 from bench.records.locks import held, kernel
-from bench.records.running import Heartbeat, Running, RunState, forget_dead_runs, running_now
 
 
 def state(done: int = 0) -> RunState:
@@ -25,7 +25,7 @@ def state(done: int = 0) -> RunState:
         statuses={"done": done, "failed": 1, "skipped": 1},
         elsewhere=0,
         waiting=0,
-        running=[Running(digest="d", title="t", slot="cpu/0", began=1.5)],
+        running=[RunningCell(digest="d", title="t", slot="cpu/0", began=1.5)],
         left=None,
         stopping=False,
     )
@@ -41,11 +41,11 @@ def leave(results: Path, name: str, age: float = 0.0) -> Path:
 
 def test_a_run_is_seen_while_it_lives_and_leaves_nothing(tmp_path: Path) -> None:
     with Heartbeat(tmp_path, state):
-        ((name, seen),) = running_now(tmp_path)
+        ((name, seen),) = active_runs(tmp_path)
         assert name.startswith(f"{here()}-{os.getpid()}-")
         assert seen == state()
         assert (seen.ended, seen.failed) == (3, 1)
-    assert running_now(tmp_path) == []
+    assert active_runs(tmp_path) == []
     assert list(tmp_path.iterdir()) == []
 
 
@@ -65,45 +65,45 @@ def test_what_changes_is_written_and_what_does_not_is_not(tmp_path: Path) -> Non
         assert file.stat().st_mtime_ns == before
         done[0] = 5
         end = time.monotonic() + 60
-        while running_now(tmp_path)[0][1].statuses["done"] != 5 and time.monotonic() < end:
+        while active_runs(tmp_path)[0][1].statuses["done"] != 5 and time.monotonic() < end:
             time.sleep(0.01)
-        assert running_now(tmp_path)[0][1].statuses["done"] == 5
+        assert active_runs(tmp_path)[0][1].statuses["done"] == 5
 
 
 def test_two_runs_with_one_host_name_and_number_are_both_seen(tmp_path: Path) -> None:
     with Heartbeat(tmp_path, state):
         with Heartbeat(tmp_path, lambda: state(7)):
-            assert [seen.statuses["done"] for _, seen in running_now(tmp_path)].count(7) == 1
-            assert len(running_now(tmp_path)) == 2
-        assert [seen for _, seen in running_now(tmp_path)] == [state()]
+            assert [seen.statuses["done"] for _, seen in active_runs(tmp_path)].count(7) == 1
+            assert len(active_runs(tmp_path)) == 2
+        assert [seen for _, seen in active_runs(tmp_path)] == [state()]
 
 
 def test_a_dead_run_is_ignored_and_its_file_removed_by_the_next(tmp_path: Path) -> None:
     path = leave(tmp_path, f"{here()}-{os.getpid()}-dead")
     path.with_suffix(".lock").write_bytes(kernel())
-    assert running_now(tmp_path) == []
+    assert active_runs(tmp_path) == []
     assert path.exists()  # whoever only looks changes nothing
     with Heartbeat(tmp_path, state):
         assert not path.exists()
     path = leave(tmp_path, f"{here()}-{os.getpid()}-dead")
     path.with_suffix(".lock").write_bytes(kernel())
     path.with_name("half.lock").write_bytes(b"")
-    forget_dead_runs(tmp_path)
+    remove_dead_runs(tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_living_run_is_seen_though_its_number_is_nobodys_here(tmp_path: Path) -> None:
     path = leave(tmp_path, f"{here()}-{2**22 + 1}")
     with held(path.with_suffix(".lock")):
-        forget_dead_runs(tmp_path)
-        assert [name for name, _ in running_now(tmp_path)] == [path.stem]
+        remove_dead_runs(tmp_path)
+        assert [name for name, _ in active_runs(tmp_path)] == [path.stem]
 
 
 def test_a_run_on_another_machine_is_believed_while_it_gives_signs_of_life(tmp_path: Path) -> None:
     alive = leave(tmp_path, "elsewhere-1")
     silent = leave(tmp_path, "elsewhere-2", age=1000)
     forgotten = leave(tmp_path, "elsewhere-3", age=100_000)
-    assert [name for name, _ in running_now(tmp_path)] == ["elsewhere-1"]
+    assert [name for name, _ in active_runs(tmp_path)] == ["elsewhere-1"]
     with Heartbeat(tmp_path, state):
         assert (alive.exists(), silent.exists(), forgotten.exists()) == (True, True, False)
 
@@ -112,11 +112,11 @@ def test_a_run_on_another_machine_is_believed_while_it_gives_signs_of_life(tmp_p
 def test_a_file_that_cannot_be_read_is_ignored(tmp_path: Path, content: bytes) -> None:
     leave(tmp_path, f"{here()}-{os.getpid()}").write_bytes(content)
     (tmp_path / "running" / "noise.json").write_bytes(content)
-    assert running_now(tmp_path) == []
+    assert active_runs(tmp_path) == []
 
 
 def test_a_run_goes_on_without_the_file_where_it_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "running").write_text("in the way")
     with Heartbeat(tmp_path, state):
-        assert running_now(tmp_path) == []
+        assert active_runs(tmp_path) == []
     assert (tmp_path / "running").read_text() == "in the way"

@@ -1,4 +1,4 @@
-"""Circumstances are facts of this process and machine, found without importing what they describe."""
+"""Environment are facts of this process and machine, found without importing what they describe."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from types import ModuleType, SimpleNamespace
 import numpy as np
 import pytest
 
-from bench.records import circumstances
-from bench.records.circumstances import collect, peak_memory, reset_peak_memory, utc_now
+from bench.records import environment
+from bench.records.environment import collect, peak_memory, reset_peak_memory, utc_now
 
 GIT = shutil.which("git")
 
@@ -61,7 +61,7 @@ def test_peak_memory_can_start_anew() -> None:
 
 def test_peak_memory_falls_back_to_the_c_library(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     precise = peak_memory()
-    monkeypatch.setattr(circumstances, "_PROCESS", tmp_path / "nowhere")
+    monkeypatch.setattr(environment, "_PROCESS", tmp_path / "nowhere")
     rough = peak_memory()
     assert precise is not None
     assert rough is not None
@@ -76,10 +76,10 @@ def _git(folder: Path, *arguments: str) -> None:
 
 def _copy_of_harness(root: Path) -> ModuleType:
     """Load a copy of the module from a folder laid out like a clone."""
-    place = root / "bench" / "records" / "circumstances.py"
+    place = root / "bench" / "records" / "environment.py"
     place.parent.mkdir(parents=True)
-    shutil.copy(Path(circumstances.__file__), place)
-    spec = importlib.util.spec_from_file_location("copied_circumstances", place)
+    shutil.copy(Path(environment.__file__), place)
+    spec = importlib.util.spec_from_file_location("copied_environment", place)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -115,9 +115,9 @@ def test_commit_and_uncommitted_changes_are_those_of_the_harness(tmp_path: Path)
 
 def test_without_git_there_is_no_commit(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    circumstances.find_checkout.cache_clear()
-    assert circumstances.find_checkout() == ("", False)
-    circumstances.find_checkout.cache_clear()
+    environment.find_checkout.cache_clear()
+    assert environment.find_checkout() == ("", False)
+    environment.find_checkout.cache_clear()
 
 
 class _Cuda:
@@ -148,11 +148,11 @@ def test_the_peak_of_a_gpu_is_of_one_cell_and_asking_starts_no_gpu(
 ) -> None:
     torch = SimpleNamespace(cuda=_Cuda(used))
     monkeypatch.setitem(sys.modules, "torch", torch)
-    assert circumstances.device_peak_memory(device) == (None if peak is None else 123)
-    circumstances.reset_peak_memory(device)
-    assert circumstances.device_peak_memory(device) == peak
+    assert environment.device_peak_memory(device) == (None if peak is None else 123)
+    environment.reset_peak_memory(device)
+    assert environment.device_peak_memory(device) == peak
     monkeypatch.delitem(sys.modules, "torch")
-    assert circumstances.device_peak_memory(device) is None
+    assert environment.device_peak_memory(device) is None
     assert "torch" not in sys.modules
 
 
@@ -164,6 +164,6 @@ def test_the_gpu_that_was_used_is_part_of_the_host(
     monkeypatch: pytest.MonkeyPatch, device: str, used: bool, name: str | None
 ) -> None:
     monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=_Cuda(used)))
-    collected = circumstances.collect(circumstances.utc_now(), {}, device, "", "")
+    collected = environment.collect(environment.utc_now(), {}, device, "", "")
     assert collected.host.get("gpu") == name
-    assert collected.host.keys() - {"gpu"} == circumstances.describe_host().keys()
+    assert collected.host.keys() - {"gpu"} == environment.describe_host().keys()

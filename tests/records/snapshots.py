@@ -1,4 +1,4 @@
-"""Makes views for the tests."""
+"""Makes snapshots for the tests."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.records.view import Curves, Exhibits, Gallery, Space, View
+from bench.records.snapshot import Curves, Gallery, RowDetails, Snapshot, Space
 
 
 def curves(query: str = "image", gallery: str = "text", **changes: Any) -> Curves:
@@ -45,20 +45,20 @@ def gallery(query: str = "image", shown: str = "text", **changes: Any) -> Galler
     return replace(plain, **changes)
 
 
-def exhibits(**changes: Any) -> Exhibits:
-    plain = Exhibits(np.array([0, 1, 2, 3, 4], np.int32), np.array([0, 0, 1, 1, 2], np.int32))
+def details(**changes: Any) -> RowDetails:
+    plain = RowDetails(np.array([0, 1, 2, 3, 4], np.int32), np.array([0, 0, 1, 1, 2], np.int32))
     return replace(plain, **changes)
 
 
-def pictures() -> Exhibits:
+def pictures() -> RowDetails:
     palette = np.array([[255, 0, 0], [0, 255, 0]], np.uint8)
     pixels = (np.arange(5 * 2 * 3) % 2).astype(np.uint8).reshape(5, 2, 3)
-    return exhibits(pixels=pixels, palette=palette)
+    return details(pixels=pixels, palette=palette)
 
 
-def view(**changes: Any) -> View:
-    """Return a view of five test rows of two modalities, in three classes."""
-    plain = View(
+def snapshot(**changes: Any) -> Snapshot:
+    """Return a snapshot of five test rows of two modalities, in three classes."""
+    plain = Snapshot(
         {"image": 5, "text": 5},
         3,
         ("a", "b", "c"),
@@ -66,6 +66,6 @@ def view(**changes: Any) -> View:
         space(),
         "",
         (gallery(), gallery("text", "image")),
-        {"image": pictures(), "text": exhibits(texts=("one", "two", "", "<b>", "…"))},
+        {"image": pictures(), "text": details(texts=("one", "two", "", "<b>", "…"))},
     )
     return replace(plain, **changes)

@@ -9,9 +9,9 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.records.archives import pack, unpack
-from bench.records.encoding import VIEW, Damaged, Newer
-from bench.records.view import Curves, Exhibits, Gallery, Space, View
+from bench.records.encoding import SNAPSHOT, Damaged, Newer
+from bench.records.npz import pack, unpack
+from bench.records.snapshot import Curves, Gallery, RowDetails, Snapshot, Space
 
 LAYOUT: Final = 1
 """Version of the view's layout; raised with every change that a reader must know of."""
@@ -77,7 +77,7 @@ _EXHIBITS: Final = (_Field("rows", "<i4", 1), _Field("classes", "<i4", 1))
 _PICTURES: Final = (_Field("pixels", "|u1", 3), _Field("palette", "|u1", 2))
 
 
-def encode_view(view: View) -> bytes:
+def encode_snapshot(view: Snapshot) -> bytes:
     """Return a view's bytes: the same view always gives the same."""
     arrays: _Arrays = {_HEAD: np.frombuffer(msgspec.json.encode(_head(view)), np.uint8)}
     for place, curves in enumerate(view.curves):
@@ -87,14 +87,14 @@ def encode_view(view: View) -> bytes:
         _put(arrays, f"space/{place}", _SPACE, sample)
     for place, gallery in enumerate(view.galleries):
         _put(arrays, f"galleries/{place}", _GALLERY, vars(gallery))
-    for place, exhibits in enumerate(view.exhibits.values()):
-        fields = _EXHIBITS if exhibits.pixels is None else (*_EXHIBITS, *_PICTURES)
-        _put(arrays, f"exhibits/{place}", fields, vars(exhibits))
+    for place, details in enumerate(view.details.values()):
+        fields = _EXHIBITS if details.pixels is None else (*_EXHIBITS, *_PICTURES)
+        _put(arrays, f"exhibits/{place}", fields, vars(details))
     return pack(arrays, compressed=True)
 
 
-def decode_view(content: bytes) -> View:
-    """Return the view of `encode_view`, checked.
+def decode_snapshot(content: bytes) -> Snapshot:
+    """Return the view of `encode_snapshot`, checked.
 
     Raises:
         Damaged: if this is no view, of another layout (`Newer` for a later one), or contradicts itself.
@@ -106,22 +106,22 @@ def decode_view(content: bytes) -> View:
         if isinstance(error, Damaged):
             raise
         reason = f"{error} is missing" if isinstance(error, KeyError) else str(error)
-        raise Damaged(f"{VIEW} cannot be read: {reason}") from error
+        raise Damaged(f"{SNAPSHOT} cannot be read: {reason}") from error
 
 
-def _head(view: View) -> _Head:
+def _head(view: Snapshot) -> _Head:
     return _Head(
         layout=LAYOUT,
         sizes=dict(view.sizes),
         n_classes=view.n_classes,
         class_names=list(view.class_names),
         curves=[(curves.query, curves.gallery) for curves in view.curves],
-        space=None if view.space is None else _Space(list(view.space.rows), view.space.held),
+        space=None if view.space is None else _Space(list(view.space.rows), view.space.explained),
         no_space=view.no_space,
         galleries=[(gallery.query, gallery.gallery) for gallery in view.galleries],
         exhibits=[
             _Exhibits(name, None if part.texts is None else list(part.texts), part.pixels is not None)
-            for name, part in view.exhibits.items()
+            for name, part in view.details.items()
         ],
     )
 
@@ -130,11 +130,11 @@ def _read_head(content: bytes) -> _Head:
     layout = msgspec.json.decode(content, type=_Version).layout
     if layout != LAYOUT:
         kind = Newer if layout > LAYOUT else Damaged
-        raise kind(f"{VIEW} has layout version {layout}, but this program reads version {LAYOUT}")
+        raise kind(f"{SNAPSHOT} has layout version {layout}, but this program reads version {LAYOUT}")
     return msgspec.json.decode(content, type=_Head)
 
 
-def _view(head: _Head, arrays: _Arrays) -> View:
+def _view(head: _Head, arrays: _Arrays) -> Snapshot:
     """Put a view together; every array must be where the head says, and be of its kind."""
     curves = [
         Curves(*pair, **_get(arrays, f"curves/{place}", _CURVES)) for place, pair in enumerate(head.curves)
@@ -143,11 +143,11 @@ def _view(head: _Head, arrays: _Arrays) -> View:
         Gallery(*pair, **_get(arrays, f"galleries/{place}", _GALLERY))
         for place, pair in enumerate(head.galleries)
     ]
-    exhibits = {
+    details = {
         part.modality: _exhibits(part, arrays, f"exhibits/{place}")
         for place, part in enumerate(head.exhibits)
     }
-    view = View(
+    view = Snapshot(
         head.sizes,
         head.n_classes,
         tuple(head.class_names),
@@ -155,7 +155,7 @@ def _view(head: _Head, arrays: _Arrays) -> View:
         None if head.space is None else _space(head.space, arrays),
         head.no_space,
         tuple(galleries),
-        exhibits,
+        details,
     )
     if arrays:
         raise ValueError(f"{next(iter(arrays))} belongs to nothing")
@@ -168,11 +168,11 @@ def _space(head: _Space, arrays: _Arrays) -> Space:
     return Space(rows, classes, points, head.held)
 
 
-def _exhibits(head: _Exhibits, arrays: _Arrays, place: str) -> Exhibits:
+def _exhibits(head: _Exhibits, arrays: _Arrays, place: str) -> RowDetails:
     found = _get(arrays, place, _EXHIBITS)
     if head.pictures:
         found |= _get(arrays, place, _PICTURES)
-    return Exhibits(texts=None if head.texts is None else tuple(head.texts), **found)
+    return RowDetails(texts=None if head.texts is None else tuple(head.texts), **found)
 
 
 def _put(arrays: _Arrays, place: str, fields: tuple[_Field, ...], values: Mapping[str, Any]) -> None:

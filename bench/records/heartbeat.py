@@ -34,7 +34,7 @@ _FORGOTTEN: Final = 86_400.0
 """Seconds after which the file of a silent run is removed of which nobody can tell whether it lives."""
 
 
-class Running(msgspec.Struct, frozen=True, kw_only=True):
+class RunningCell(msgspec.Struct, frozen=True, kw_only=True):
     """A cell on its way.
 
     Attributes:
@@ -82,7 +82,7 @@ class RunState(msgspec.Struct, frozen=True, kw_only=True):
     statuses: dict[str, int]
     elsewhere: int
     waiting: int
-    running: list[Running]
+    running: list[RunningCell]
     left: float | None
     stopping: bool
     held: int = 0
@@ -120,7 +120,7 @@ class Heartbeat:
 
     def __enter__(self) -> Heartbeat:
         """Remove what dead runs have left, and start."""
-        forget_dead_runs(self._folder.parent)
+        remove_dead_runs(self._folder.parent)
         with contextlib.suppress(OSError):
             self._folder.mkdir(exist_ok=True)
             self._lock.enter_context(held(_lock_of(self._path)))
@@ -158,12 +158,12 @@ class Heartbeat:
         temporary.replace(self._path)
 
 
-def running_now(results: Path) -> list[tuple[str, RunState]]:
+def active_runs(results: Path) -> list[tuple[str, RunState]]:
     """Return (name, state) of the runs that are at work in a results folder; the name is the file's stem."""
     return [(path.stem, state) for path, state, _ in _files(results / "running") if state is not None]
 
 
-def forget_dead_runs(results: Path) -> None:
+def remove_dead_runs(results: Path) -> None:
     """Remove the files that dead runs have left."""
     folder = results / "running"
     with contextlib.suppress(OSError):
