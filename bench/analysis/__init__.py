@@ -1,17 +1,17 @@
-"""From records to comparable numbers: rows, tables over seeds, and what must never be mixed."""
+"""From records to comparable numbers: the results frame, tables over seeds, and what must never be mixed."""
 
-from bench.analysis.naming import Naming, registry_naming
-from bench.analysis.rows import COLUMNS, rows_of
+from bench.analysis.labels import Labels, registry_labels
+from bench.analysis.results import COLUMNS, rows_of
 from bench.analysis.tables import AVERAGE, Entry, Row, Table, tables_of
 
 __all__ = [
     "AVERAGE",
     "COLUMNS",
     "Entry",
-    "Naming",
+    "Labels",
     "Row",
     "Table",
-    "registry_naming",
+    "registry_labels",
     "rows_of",
     "tables_of",
 ]

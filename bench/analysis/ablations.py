@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bench import registry
-from bench.analysis.choices import chosen_of, quality_of
-from bench.analysis.excerpts import Spread, by_seed, excerpt_of, spread_of
-from bench.analysis.groups import Data, by_data
-from bench.analysis.lines import Line, lines_of
-from bench.analysis.naming import Naming
-from bench.analysis.paired import Comparison, Pair, average_of, compare, pair_of
-from bench.analysis.queries import Field
-from bench.analysis.tables import AVERAGE, Direction, Row
+from bench.analysis.comparisons import Comparison, Pair, average_of, compare, pair_of
+from bench.analysis.groups import Data, RowGroup, by_data, row_groups
+from bench.analysis.labels import Labels
+from bench.analysis.per_query import PerQueryTable
+from bench.analysis.tables import AVERAGE, Direction, Row, Spread, by_seed, excerpt_of, spread_of
 from bench.records.schema import Identity, Record
 
 
@@ -97,18 +95,18 @@ class Ablation:
 
 
 def ablations_of(
-    records: Iterable[Record], naming: Naming, protocols: Sequence[str], selection: str = "best"
+    records: Iterable[Record], labels: Labels, protocols: Sequence[str], selection: str = "best"
 ) -> list[Ablation]:
     """Return an ablation per data, method with recorded variants, and protocol; nothing is tested yet."""
     return [
-        _ablation(data, line, members, naming, protocol, selection)
+        _ablation(data, line, members, labels, protocol, selection)
         for data, group in by_data(records).items()
-        for line, members in _families(lines_of(group, naming), naming)
+        for line, members in _families(row_groups(group, labels), labels)
         for protocol in protocols
     ]
 
 
-def with_tests(ablation: Ablation, fields: Sequence[Field]) -> Ablation:
+def with_tests(ablation: Ablation, fields: Sequence[PerQueryTable]) -> Ablation:
     """Return the ablation with tests over queries; Holm's adjustment is over the variants of a direction.
 
     Args:
@@ -120,7 +118,7 @@ def with_tests(ablation: Ablation, fields: Sequence[Field]) -> Ablation:
         member.label: member
         for one in fields
         if (one.data, one.protocol, one.selection) == key
-        for member in one.members
+        for member in one.rows
     }
     full = members.get(ablation.label)
     if full is None:
@@ -143,17 +141,17 @@ def with_tests(ablation: Ablation, fields: Sequence[Field]) -> Ablation:
     return replace(ablation, components=components, omitted=omitted)
 
 
-def unablated(records: Iterable[Record], naming: Naming) -> dict[str, list[Data]]:
+def unablated(records: Iterable[Record], labels: Labels) -> dict[str, list[Data]]:
     """Return, by method that has variants, the data on which it was run and none of them was."""
     found: dict[str, list[Data]] = defaultdict(list)
     for data, group in by_data(records).items():
         variants: dict[str, set[str]] = defaultdict(set)
         for record in group:
             variants[record.identity.method].add(record.identity.variant)
-        for method in sorted(variants, key=naming.order):
-            if naming.variants(method) and variants[method] == {"full"}:
+        for method in sorted(variants, key=labels.order):
+            if labels.variants(method) and variants[method] == {"full"}:
                 found[method].append(data)
-    return {method: found[method] for method in sorted(found, key=naming.order)}
+    return {method: found[method] for method in sorted(found, key=labels.order)}
 
 
 def _over(column: Direction, directions: Sequence[Direction]) -> Sequence[Direction]:
@@ -169,27 +167,27 @@ def _marked(component: Component, compared: Mapping[tuple[str, Direction], Compa
     return replace(component, differences=differences)
 
 
-def _families(lines: Sequence[Line], naming: Naming) -> list[tuple[Line, list[Line]]]:
+def _families(lines: Sequence[RowGroup], labels: Labels) -> list[tuple[RowGroup, list[RowGroup]]]:
     """Return each line of a method itself that has variants, with these.
 
     A variant belongs to the line that it differs from only by what it changes. Where that fits several, as
     after a sweep of a setting that it changes, the one with the usual settings has it, or else the nearest
     one, or else the one that most variants fit.
     """
-    fulls = [line for line in lines if line.who.variant == "full"]
+    fulls = [line for line in lines if line.identity.variant == "full"]
     fitting = {
-        place: [number for number, full in enumerate(fulls) if _differs_by_variant(line, full, naming)]
+        place: [number for number, full in enumerate(fulls) if _differs_by_variant(line, full, labels)]
         for place, line in enumerate(lines)
-        if line.who.variant != "full"
+        if line.identity.variant != "full"
     }
     support = Counter(number for numbers in fitting.values() for number in numbers)
-    families: dict[int, list[Line]] = defaultdict(list)
+    families: dict[int, list[RowGroup]] = defaultdict(list)
     for place, numbers in fitting.items():
-        one = lines[place].who
+        one = lines[place].identity
         ranked = [
             (
                 not fulls[number].usual,
-                len(_changes(one, fulls[number].who)),
+                len(_changes(one, fulls[number].identity)),
                 -support[number],
                 number,
             )
@@ -200,21 +198,21 @@ def _families(lines: Sequence[Line], naming: Naming) -> list[tuple[Line, list[Li
     return [(fulls[number], families[number]) for number in sorted(families)]
 
 
-def _differs_by_variant(line: Line, full: Line, naming: Naming) -> bool:
-    one, other = line.who, full.who
-    if line.kin._replace(variant="full", settings="") != full.kin._replace(settings=""):
+def _differs_by_variant(line: RowGroup, full: RowGroup, labels: Labels) -> bool:
+    one, other = line.identity, full.identity
+    if line.key._replace(variant="full", settings="") != full.key._replace(settings=""):
         return False
-    changed = _changed_by_variant(line, naming)
+    changed = _changed_by_variant(line, labels)
     # What a variant that is registered no more changed cannot be known: what differs is shown.
     return changed is None or _changes(one, other).keys() <= changed
 
 
-def _changed_by_variant(line: Line, naming: Naming) -> set[str] | None:
+def _changed_by_variant(line: RowGroup, labels: Labels) -> set[str] | None:
     """Return the settings that a variant sets, as its records say or as registered; None where unknown."""
     snapshot = line.records[0].method
     noted = {key for key, origin in snapshot.origins.items() if origin == "variant"} if snapshot else set()
-    known = naming.variants(line.who.method)
-    return noted or (set(known[line.who.variant]) if line.who.variant in known else None)
+    known = labels.variants(line.identity.method)
+    return noted or (set(known[line.identity.variant]) if line.identity.variant in known else None)
 
 
 def _changes(one: Identity, other: Identity) -> dict[str, Any]:
@@ -228,13 +226,13 @@ def _changes(one: Identity, other: Identity) -> dict[str, Any]:
 
 
 def _ablation(
-    data: Data, line: Line, members: Sequence[Line], naming: Naming, protocol: str, selection: str
+    data: Data, line: RowGroup, members: Sequence[RowGroup], labels: Labels, protocol: str, selection: str
 ) -> Ablation:
-    who = line.who
-    offered = [*naming.variants(who.method)]
+    who = line.identity
+    offered = [*labels.variants(who.method)]
     order = {variant: place for place, variant in enumerate(offered)}
-    ordered = sorted(members, key=lambda one: (order.get(one.who.variant, len(order)), one.label))
-    excerpt = excerpt_of([line, *ordered], naming, protocol, selection)
+    ordered = sorted(members, key=lambda one: (order.get(one.identity.variant, len(order)), one.label))
+    excerpt = excerpt_of([line, *ordered], labels, protocol, selection)
     own = by_seed(line.records, excerpt.columns, protocol, selection)
     components = [
         _component(
@@ -259,14 +257,14 @@ def _ablation(
         quality=quality_of(line.records),
         missing=tuple(
             variant
-            for variant, changes in naming.variants(who.method).items()
+            for variant, changes in labels.variants(who.method).items()
             if variant not in recorded and registry.concerns(changes, _modalities(line.records))
         ),
     )
 
 
 def _component(
-    line: Line,
+    line: RowGroup,
     row: Row,
     full: Identity,
     columns: Sequence[Direction],
@@ -279,10 +277,10 @@ def _component(
         spread = spread_of([values[column][seed] - own[column][seed] for seed in seeds])
         if spread is not None:
             differences[column] = Difference(spread)
-    changes = _changes(line.who, full)
+    changes = _changes(line.identity, full)
     named = [value for value in changes.values() if value in _modalities(line.records)]
     return Component(
-        variant=line.who.variant,
+        variant=line.identity.variant,
         label=line.label,
         changes=changes,
         modality=named[0] if named and len(changes) == 1 else "",
@@ -293,3 +291,26 @@ def _component(
 
 def _modalities(records: Sequence[Record]) -> list[str]:
     return list(dict.fromkeys(name for record in records for name in record.identity.modalities))
+
+
+def quality_of(records: Sequence[Record]) -> dict[str, Spread]:
+    """Return the note ``quality`` by modality; whatever is no number by modality is no such note."""
+    values: dict[str, list[float]] = defaultdict(list)
+    for record in records:
+        noted = _note(record, "quality")
+        for modality in record.identity.modalities if isinstance(noted, Mapping) else ():
+            value = noted.get(modality)
+            if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+                values[modality].append(float(value))
+    spreads = {modality: spread_of(numbers) for modality, numbers in values.items()}
+    return {modality: spread for modality, spread in spreads.items() if spread is not None}
+
+
+def chosen_of(records: Sequence[Record], keys: Iterable[str]) -> dict[str, int]:
+    """Return how often each modality was chosen, by the notes called as the settings that fix the choice."""
+    notes = [(_note(record, key), record.identity.modalities) for key in sorted(keys) for record in records]
+    return dict(sorted(Counter(note for note, modalities in notes if note in modalities).items()))
+
+
+def _note(record: Record, key: str) -> Any:
+    return None if record.result is None else record.result.notes.get(key)

@@ -1,4 +1,4 @@
-"""Whether training had come to rest: validation mAP along the epochs."""
+"""Whether training had converged, and trace summaries: validation mAP along the epochs."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
-from bench.analysis.groups import Data, by_data
-from bench.analysis.lines import Line, lines_of
-from bench.analysis.naming import Naming
-from bench.records.schema import Record
+from bench.analysis.groups import Data, RowGroup, by_data, row_groups
+from bench.analysis.labels import Labels
+from bench.records.schema import Record, Result
 
 FLAT = 0.01
 """A curve counts as flat if its last quarter lifts the best validation mAP so far by at most this much."""
@@ -55,31 +55,31 @@ class Curve:
 
 
 def curves_of(
-    records: Sequence[Record], naming: Naming, trace: Callable[[str], Trace]
+    records: Sequence[Record], labels: Labels, trace: Callable[[str], Trace]
 ) -> dict[Data, list[Curve]]:
     """Return a curve per row of every data's tables; rows whose method traces no validation mAP are left out.
 
     Args:
         records: of any status.
-        naming: titles and order.
+        labels: titles and order.
         trace: gives a record's trace by its digest.
     """
     tables = {}
     for data, members in by_data(records).items():
-        curves = [curve for line in lines_of(members, naming) if (curve := _curve(line, trace)) is not None]
+        curves = [curve for line in row_groups(members, labels) if (curve := _curve(line, trace)) is not None]
         if curves:
             tables[data] = curves
     return tables
 
 
-def _curve(line: Line, trace: Callable[[str], Trace]) -> Curve | None:
+def _curve(line: RowGroup, trace: Callable[[str], Trace]) -> Curve | None:
     done = [record for record in line.records if record.status == "done"]
     traced = [epochs for record in done if (epochs := _epochs(trace(record.digest)))]
     if not traced:
         return None
     values = _mean([[_value(row) for row in epochs] for epochs in traced])
     losses = _mean([_losses(epochs) for epochs in traced])
-    return Curve(line.who.method, line.label, len(traced), values, losses, line.usual)
+    return Curve(line.identity.method, line.label, len(traced), values, losses, line.usual)
 
 
 def _epochs(trace: Trace) -> Trace:
@@ -103,3 +103,74 @@ def _mean(series: Sequence[Sequence[float]]) -> tuple[float, ...]:
     # Cells of one row have the same settings, and so the same epochs, unless one was cut short.
     length = min(map(len, series))
     return tuple(statistics.fmean(values[epoch] for values in series) for epoch in range(length))
+
+
+_KEYS: Final = ("stage", "epoch")
+_TOLD: Final = ("train_loss", "loss", "validation_loss", "validation_map", "oracle_map", "quality")
+"""Beginnings of the columns that tell how training went; not parts of losses, nor single directions."""
+
+
+@dataclass(frozen=True)
+class TraceSummary:
+    """What a trace comes to.
+
+    Attributes:
+        columns: that are shown.
+        rows: one per epoch that is shown; why it is shown, and its values by column.
+        epochs: rows of the whole trace.
+        left_out: columns that are not shown.
+    """
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, Mapping[str, object]], ...]
+    epochs: int
+    left_out: tuple[str, ...]
+
+
+def trace_summary(trace: Trace, result: Result | None) -> TraceSummary:
+    """Return the first and the last epoch of every stage, and of the last stage those that were selected."""
+    every = tuple(dict.fromkeys(column for row in trace for column in row))
+    told = tuple(column for column in every if column in _KEYS or _is_told(column))
+    wanted = _wanted(trace, result)
+    rows = tuple(
+        (", ".join(reasons), {column: row[column] for column in told if column in row})
+        for row, reasons in zip(trace, wanted, strict=True)
+        if reasons
+    )
+    return TraceSummary(told, rows, len(trace), tuple(column for column in every if column not in told))
+
+
+def _is_told(column: str) -> bool:
+    head, _, direction = column.partition("/")
+    return head in _TOLD and ">" not in direction
+
+
+def _wanted(trace: Trace, result: Result | None) -> list[list[str]]:
+    """Return why each row is worth showing; no reasons where it is not."""
+    reasons: list[list[str]] = [[] for _ in trace]
+    stages = [row.get("stage") for row in trace]
+    for place, stage in enumerate(stages):
+        if place == 0 or stages[place - 1] != stage:
+            reasons[place].append("first")
+        if place + 1 == len(stages) or stages[place + 1] != stage:
+            reasons[place].append("last")
+    for rule, modality, epoch in _chosen(result):
+        places = [
+            place
+            for place, row in enumerate(trace)
+            if row.get("epoch") == epoch and stages[place] == stages[-1]
+        ]
+        for place in places[-1:]:
+            reasons[place].append(f"{rule} of {modality}" if modality else rule)
+    return reasons
+
+
+def _chosen(result: Result | None) -> list[tuple[str, str, int]]:
+    """Return (rule, modality or nothing, epoch) of what was selected; the last epoch needs no word."""
+    found = []
+    for item in result.selected if result is not None else ():
+        if item.rule == "last":
+            continue
+        epochs = item.epoch if isinstance(item.epoch, dict) else {"": item.epoch}
+        found += [(item.rule, modality, epoch) for modality, epoch in epochs.items()]
+    return found

@@ -1,16 +1,16 @@
-"""What results cost: seconds and memory per method, from the records."""
+"""Costs: seconds and memory per method, and the Pareto front of cost and mAP."""
 
 from __future__ import annotations
 
 import statistics
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from bench.analysis.groups import Data, by_data, data_of
-from bench.analysis.lines import lines_of
-from bench.analysis.naming import Naming
-from bench.records.schema import Record
+from bench.analysis.groups import Data, by_data, data_of, row_groups
+from bench.analysis.labels import Labels
+from bench.analysis.tables import AVERAGE, Row
+from bench.records.schema import Environment, Record
 
 
 @dataclass(frozen=True)
@@ -53,18 +53,18 @@ class Share:
     share: float
 
 
-def costs_of(records: Sequence[Record], naming: Naming) -> dict[Data, list[Cost]]:
+def costs_of(records: Sequence[Record], labels: Labels) -> dict[Data, list[Cost]]:
     """Return a line per row of every data's tables; rows without a finished cell are left out."""
     tables = {}
     for data, members in by_data(records).items():
-        done = [(line.label, _done(line.records)) for line in lines_of(members, naming)]
+        done = [(line.label, _done(line.records)) for line in row_groups(members, labels)]
         costs = [_cost(label, own) for label, own in done if own]
         if costs:
             tables[data] = costs
     return tables
 
 
-def shares_of(records: Sequence[Record], naming: Naming) -> dict[tuple[str, str, str], list[Share]]:
+def shares_of(records: Sequence[Record], labels: Labels) -> dict[tuple[str, str, str], list[Share]]:
     """Return every method's share of the time, the largest first, per profile, kind of device and harness."""
     seconds: dict[tuple[str, str, str], dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for record in sorted(_done(records), key=lambda record: record.digest):
@@ -75,7 +75,7 @@ def shares_of(records: Sequence[Record], naming: Naming) -> dict[tuple[str, str,
     for key, methods in sorted(seconds.items()):
         whole = sum(sum(values) for values in methods.values()) or 1.0
         lines = [
-            Share(naming.title(method), len(values), sum(values), sum(values) / whole)
+            Share(labels.title(method), len(values), sum(values), sum(values) / whole)
             for method, values in methods.items()
         ]
         shares[key] = sorted(lines, key=lambda line: (-line.seconds, line.label))
@@ -97,3 +97,81 @@ def _cost(label: str, records: Sequence[Record]) -> Cost:
         max((run.peak_memory for run in runs if run.peak_memory is not None), default=None),
         max((run.peak_device_memory for run in runs if run.peak_device_memory is not None), default=None),
     )
+
+
+@dataclass(frozen=True)
+class ScoreAndCost:
+    """One row of a table: what it reached and what that cost.
+
+    A method for two modalities needs several cells for all directions of a dataset with more: its seconds
+    are their sum.
+
+    Attributes:
+        method: registry name.
+        label: the method, as in the tables.
+        score: mAP, mean over directions and seeds.
+        fit: seconds of fitting for all directions, median over seeds; None where unknown.
+        evaluate: the same of embedding and ranking the test split.
+        memory: largest resident size of a worker in bytes; None where unknown.
+        device_memory: largest allocation on a GPU in bytes; None without one.
+        usual: whether the row is the method itself with its usual settings, and the last such row.
+    """
+
+    method: str
+    label: str
+    score: float
+    fit: float | None
+    evaluate: float | None
+    memory: float | None
+    device_memory: float | None
+    usual: bool = True
+
+
+def score_and_cost(row: Row, records: Mapping[str, Record]) -> ScoreAndCost | None:
+    """Return a row's price; None where it has no number over all directions.
+
+    Args:
+        row: of a table.
+        records: by digest, at least those behind the row.
+    """
+    entry = row.entries[AVERAGE]
+    if entry.mean is None:
+        return None
+    runs: dict[int, list[Environment]] = defaultdict(list)
+    for digest in entry.records:
+        runs[records[digest].identity.seed].append(records[digest].environment)
+    every = [run for members in runs.values() for run in members]
+    return ScoreAndCost(
+        method=row.method,
+        label=row.label,
+        score=entry.mean,
+        fit=_seconds(list(runs.values()), "fit"),
+        evaluate=_seconds(list(runs.values()), "evaluate"),
+        memory=max((run.peak_memory for run in every if run.peak_memory), default=None),
+        device_memory=max((run.peak_device_memory for run in every if run.peak_device_memory), default=None),
+        usual=row.usual,
+    )
+
+
+def pareto_front(points: Sequence[tuple[float, float]]) -> list[int]:
+    """Return the places of the points that no other one beats in both cost and score, the cheapest first.
+
+    Args:
+        points: (cost, score): less of the first and more of the second is better. Of equal points the
+            first counts.
+    """
+    order = sorted(range(len(points)), key=lambda place: (points[place][0], -points[place][1], place))
+    best: list[int] = []
+    for place in order:
+        if not best or points[place][1] > points[best[-1]][1]:
+            best.append(place)
+    return best
+
+
+def _seconds(runs: Sequence[Sequence[Environment]], stage: str) -> float | None:
+    sums = [
+        sum(run.seconds[stage] for run in members)
+        for members in runs
+        if all(run.seconds.get(stage, 0.0) > 0 for run in members)
+    ]
+    return statistics.median(sums) if sums else None

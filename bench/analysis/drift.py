@@ -111,7 +111,7 @@ def changes(old: Environment, new: Environment) -> list[str]:
     return words
 
 
-def name_of(metric: Metric) -> str:
+def metric_name(metric: Metric) -> str:
     """Return which number a metric is, in words."""
     return f"{metric.query}→{metric.gallery} {metric.protocol} ({metric.selection})"
 
@@ -121,7 +121,7 @@ def _lot(digest: str, seed: int) -> str:
 
 
 def _numbers(result: Result) -> dict[str, float]:
-    return {name_of(metric): metric.value for metric in result.metrics}
+    return {metric_name(metric): metric.value for metric in result.metrics}
 
 
 def _per_query(old: Mapping[Series, NDArray[np.float64]], new: Mapping[Series, NDArray[np.float64]]) -> float:

@@ -1,20 +1,228 @@
-"""The reproduction ledger: every published value beside ours, or why nothing stands beside it."""
+"""The reproduction ledger: published values, what their names mean here, and ours beside them."""
 
 from __future__ import annotations
 
+import csv
+import io
+import math
+import re
 import shlex
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from functools import cached_property
 from itertools import permutations
+from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
+import msgspec
+import yaml
+
 from bench import registry
-from bench.analysis.cells import AVERAGE, NOT_RUN, Cells, Entry
-from bench.analysis.groups import Data, by_data, in_order
-from bench.analysis.lines import Line, lines_of
-from bench.analysis.naming import Naming
-from bench.analysis.published import Meaning, Published, Value
+from bench.analysis.groups import Data, RowGroup, by_data, data_order, row_groups
+from bench.analysis.labels import Labels, abbreviations
+from bench.analysis.tables import AVERAGE, NOT_RUN, Cells, Direction, Entry
+from bench.contract import DataError
 from bench.records.schema import Record
+from bench.registry.notation import parse_yaml
+
+VALUES: Final = "published_map.csv"
+NAMES: Final = "names.yaml"
+
+_COLUMNS: Final = ["method", "dataset", "direction", "metric", "value", "source"]
+_PAIR: Final = re.compile(r"(.+?)(?:->|2)(.+)")
+
+
+class Value(msgspec.Struct, frozen=True):
+    """A value and its names as printed."""
+
+    method: str
+    dataset: str
+    direction: str
+    metric: str
+    value: float
+    source: str
+
+
+class MetricName(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a printed metric is: the id of a protocol, or ``because`` it is none of ours."""
+
+    protocol: str = ""
+    because: str = ""
+    remark: str = ""
+
+
+class DatasetName(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a printed dataset is.
+
+    Attributes:
+        dataset: registry name.
+        modalities: those that took part; empty for all of the dataset.
+        because: why its numbers cannot be compared with ours; empty where they can.
+        remark: what to know about the comparison.
+    """
+
+    dataset: str
+    modalities: tuple[str, ...] = ()
+    because: str = ""
+    remark: str = ""
+
+
+class SourceName(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Sources, as a pattern with ``*``, whose tables were made on other data."""
+
+    source: str
+    because: str
+
+
+class Names(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What printed names mean.
+
+    Attributes:
+        metrics: by printed name.
+        datasets: by printed name.
+        averages: printed directions that are averages over all.
+        sources: the first that fits counts.
+        methods: printed name -> registry name, for those that are no card's title.
+    """
+
+    metrics: dict[str, MetricName] = {}
+    datasets: dict[str, DatasetName] = {}
+    averages: tuple[str, ...] = ()
+    sources: tuple[SourceName, ...] = ()
+    methods: dict[str, str] = {}
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """What a value is here.
+
+    Attributes:
+        method: registry name; empty if the project has no such method.
+        dataset: registry name; empty if the project has no such dataset.
+        modalities: of the cells that could reproduce it, in the dataset's order.
+        direction: query and gallery, or their average.
+        protocol: id; empty where ``because`` says that it is none.
+        because: why it can never be compared; empty where it can.
+        remark: what to know about a comparison.
+    """
+
+    method: str
+    dataset: str
+    modalities: tuple[str, ...]
+    direction: Direction | None
+    protocol: str
+    because: str
+    remark: str
+
+
+@dataclass(frozen=True)
+class Published:
+    """Published values and what their names mean.
+
+    Attributes:
+        values: in the file's order.
+        names: as ``names.yaml`` has them.
+    """
+
+    values: tuple[Value, ...] = ()
+    names: Names = field(default_factory=Names)
+
+    def meaning(self, value: Value) -> Meaning:
+        """Return what a value is here, by the registered cards and the names."""
+        metric = self.names.metrics.get(value.metric, MetricName(because=f"other protocol: {value.metric}"))
+        name = self.names.datasets.get(value.dataset, DatasetName(""))
+        found = registry.registered().datasets
+        dataset = name.dataset if name.dataset in found else ""
+        known = [modality.name for modality in found[dataset].card.modalities] if dataset else []
+        source = next((one for one in self.names.sources if fnmatchcase(value.source, one.source)), None)
+        direction = self._direction(value.direction, known)
+        reasons = [metric.because, name.because, source.because if source else ""]
+        if dataset and direction is None:
+            reasons.append(f"{dataset} has no direction {value.direction}")
+        return Meaning(
+            method=self._methods.get(value.method.casefold(), ""),
+            dataset=dataset,
+            modalities=tuple(part for part in known if not name.modalities or part in name.modalities),
+            direction=direction,
+            protocol=metric.protocol,
+            because=next(filter(None, reasons), ""),
+            remark="; ".join(filter(None, (name.remark, metric.remark))),
+        )
+
+    @cached_property
+    def _methods(self) -> dict[str, str]:
+        """Return printed name -> registry name, the roster's first where a title is taken twice."""
+        methods = registry.registered().methods
+        titles = {methods[name].card.title.casefold(): name for name in reversed(registry.method_names())}
+        given = {printed.casefold(): name for printed, name in self.names.methods.items() if name in methods}
+        return titles | given
+
+    def _direction(self, printed: str, modalities: list[str]) -> Direction | None:
+        if printed in self.names.averages:
+            return AVERAGE
+        pair = _PAIR.fullmatch(printed)
+        by_letters = {letters.casefold(): name for name, letters in abbreviations(modalities).items()}
+        ends = [by_letters.get(part.casefold()) for part in pair.groups()] if pair else [None, None]
+        query, gallery = ends
+        return (query, gallery) if query and gallery and query != gallery else None
+
+
+def published_folder() -> Path:
+    """Return where published values are: in the clone's ``results``, or inside an installed copy."""
+    bench = Path(__file__).resolve().parents[1]
+    inside = bench / "installed_published"
+    return inside if inside.is_dir() else bench.parent / "results" / "published"
+
+
+def read_published(folder: Path | None = None) -> Published:
+    """Return the published values of a folder, by default the project's; none where there is no such file.
+
+    Raises:
+        DataError: if a file is not what it should be; says which, where, and why.
+    """
+    place = published_folder() if folder is None else folder
+    values, names = place / VALUES, place / NAMES
+    if not values.is_file():
+        return Published()
+    return Published(tuple(_values(values)), _names(names) if names.is_file() else Names())
+
+
+def _values(path: Path) -> list[Value]:
+    lines = csv.reader(io.StringIO(_text(path), newline=""))
+    header = next(lines, [])
+    if header != _COLUMNS:
+        raise DataError(f"{path}: its columns are {', '.join(header)}; expected {', '.join(_COLUMNS)}")
+    return [_value(path, lines.line_num, line) for line in lines]
+
+
+def _value(path: Path, number: int, line: list[str]) -> Value:
+    if len(line) != len(_COLUMNS):
+        raise DataError(f"{path}, line {number}: {len(line)} columns; expected {len(_COLUMNS)}")
+    *names, printed, source = line
+    try:
+        value = float(printed)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value <= 1:
+        raise DataError(f"{path}, line {number}: {printed!r} is no mAP between 0 and 1")
+    method, dataset, direction, metric = names
+    return Value(method, dataset, direction, metric, value, source)
+
+
+def _names(path: Path) -> Names:
+    try:
+        return msgspec.convert(parse_yaml(_text(path)), Names)
+    except (yaml.YAMLError, msgspec.ValidationError) as error:
+        raise DataError(f"{path}: {' '.join(str(error).split())}") from error
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path} cannot be read as text: {error}") from error
+
 
 REPRODUCED: Final = 0.01
 CLOSE: Final = 0.03
@@ -56,7 +264,7 @@ class Ours(NamedTuple):
 
 
 @dataclass(frozen=True)
-class LedgerLine:
+class LedgerRow:
     """A published value and ours.
 
     Attributes:
@@ -78,14 +286,14 @@ class LedgerLine:
     command: str = ""
 
 
-def ledger_of(records: Iterable[Record], naming: Naming, published: Published) -> list[LedgerLine]:
+def ledger_of(records: Iterable[Record], labels: Labels, published: Published) -> list[LedgerRow]:
     """Return a line per published value and version of the real data that it can be held against.
 
     Only full methods with their usual settings, on real data, in the paper profile, under the same protocol
     and on the same modalities are held against a published value. Where there are none such, what there is
     instead is named.
     """
-    shelf = _Shelf(records, naming)
+    shelf = _Shelf(records, labels)
     return [line for value in published.values for line in _lines(value, published.meaning(value), shelf)]
 
 
@@ -112,14 +320,14 @@ def confined_to(meaning: Meaning) -> tuple[str, ...]:
 class _Shelf:
     """The records, found by what published values ask for; each question is answered once."""
 
-    def __init__(self, records: Iterable[Record], naming: Naming) -> None:
-        self._naming = naming
+    def __init__(self, records: Iterable[Record], labels: Labels) -> None:
+        self._naming = labels
         self._records: dict[tuple[str, str], list[Record]] = {}
         for record in records:
             who = record.identity
             if who.variant == "full":
                 self._records.setdefault((who.method, who.dataset), []).append(record)
-        self._lines: dict[tuple[str, str, tuple[str, ...]], list[tuple[Data, Line]]] = {}
+        self._lines: dict[tuple[str, str, tuple[str, ...]], list[tuple[Data, RowGroup]]] = {}
         self._cells: dict[tuple[str, ...], Cells] = {}
 
     def ours(self, meaning: Meaning) -> list[Ours]:
@@ -133,19 +341,19 @@ class _Shelf:
         ]
         return sorted(
             found,
-            key=lambda ours: (ours.other != "", ours.entry.mean is None, ours.other, in_order(ours.data)),
+            key=lambda ours: (ours.other != "", ours.entry.mean is None, ours.other, data_order(ours.data)),
         )
 
-    def _found(self, meaning: Meaning) -> list[tuple[Data, Line]]:
+    def _found(self, meaning: Meaning) -> list[tuple[Data, RowGroup]]:
         own = self._records.get((meaning.method, meaning.dataset), [])
         fitting = [record for record in own if _took(record, meaning.modalities)]
         return [
             (data, line)
             for data, members in by_data(fitting).items()
-            for line in lines_of(members, self._naming)
+            for line in row_groups(members, self._naming)
         ]
 
-    def _entry(self, line: Line, meaning: Meaning) -> Entry:
+    def _entry(self, line: RowGroup, meaning: Meaning) -> Entry:
         key = (*(record.digest for record in line.records), meaning.protocol)
         if key not in self._cells:
             self._cells[key] = Cells(line.records, meaning.protocol, _SELECTION)
@@ -154,7 +362,7 @@ class _Shelf:
             return cells.entry(meaning.direction)
         return cells.average(list(permutations(meaning.modalities, 2)))
 
-    def _other(self, data: Data, line: Line) -> str:
+    def _other(self, data: Data, line: RowGroup) -> str:
         if data.kind != "real":
             return "look-alike: generated data, not the benchmark"
         if data.profile != "paper":
@@ -177,35 +385,35 @@ def _took(record: Record, modalities: Sequence[str]) -> bool:
     return not takes_more and len(own) == 2 and set(own) <= set(modalities)
 
 
-def _lines(value: Value, meaning: Meaning, shelf: _Shelf) -> list[LedgerLine]:
+def _lines(value: Value, meaning: Meaning, shelf: _Shelf) -> list[LedgerRow]:
     if not (meaning.method and meaning.dataset):
         lacking = [
             *([] if meaning.method else [f"method {value.method}"]),
             *([] if meaning.dataset else [f"dataset {value.dataset}"]),
         ]
         because = f"this project has no {' and no '.join(lacking)}"
-        return [LedgerLine(value, meaning, None, None, "not in this project", because)]
+        return [LedgerRow(value, meaning, None, None, "not in this project", because)]
     if meaning.because:
-        return [LedgerLine(value, meaning, None, None, "not comparable", meaning.because)]
+        return [LedgerRow(value, meaning, None, None, "not comparable", meaning.because)]
     found = shelf.ours(meaning)
     command = run_command([meaning.method], meaning.dataset, confined_to(meaning))
     comparable = [ours for ours in found if not ours.other]
     if comparable:
         return [_compared(value, meaning, ours, command) for ours in comparable]
     if found:
-        return [LedgerLine(value, meaning, found[0], None, "not comparable", found[0].other, command)]
+        return [LedgerRow(value, meaning, found[0], None, "not comparable", found[0].other, command)]
     alone = f" of {'+'.join(meaning.modalities)} alone" if confined_to(meaning) else ""
-    return [LedgerLine(value, meaning, None, None, "not run yet", f"no record{alone}", command)]
+    return [LedgerRow(value, meaning, None, None, "not run yet", f"no record{alone}", command)]
 
 
-def _compared(value: Value, meaning: Meaning, ours: Ours, command: str) -> LedgerLine:
+def _compared(value: Value, meaning: Meaning, ours: Ours, command: str) -> LedgerRow:
     if ours.entry.brief == NOT_RUN:
         because = "not all pairs of modalities were run"
-        return LedgerLine(value, meaning, ours, None, "not run yet", because, command)
+        return LedgerRow(value, meaning, ours, None, "not run yet", because, command)
     if ours.entry.mean is None:
-        return LedgerLine(value, meaning, ours, None, "no result", ours.entry.reason)
+        return LedgerRow(value, meaning, ours, None, "no result", ours.entry.reason)
     difference = ours.entry.mean - value.value
-    return LedgerLine(value, meaning, ours, difference, verdict_of(difference))
+    return LedgerRow(value, meaning, ours, difference, verdict_of(difference))
 
 
 def verdict_of(difference: float) -> Verdict:

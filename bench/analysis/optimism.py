@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from itertools import permutations
 from typing import NamedTuple
 
-from bench.analysis.cells import Cells, Direction
-from bench.analysis.groups import Data, by_data
-from bench.analysis.lines import Line, lines_of
-from bench.analysis.naming import Naming
+from bench.analysis.groups import Data, RowGroup, by_data, row_groups
+from bench.analysis.labels import Labels
+from bench.analysis.tables import Cells, Direction
 from bench.records.schema import Record
 
 RULES = ("best", "last", "oracle")
@@ -55,7 +54,7 @@ class Optimism:
     records: tuple[str, ...]
 
 
-def optimism_of(records: Iterable[Record], naming: Naming, protocols: Sequence[str]) -> list[Optimism]:
+def optimism_of(records: Iterable[Record], labels: Labels, protocols: Sequence[str]) -> list[Optimism]:
     """Return the optimism of every row that has a test-oracle trace, by data and protocol, in their order.
 
     Closed-form methods select nothing and have none.
@@ -63,14 +62,14 @@ def optimism_of(records: Iterable[Record], naming: Naming, protocols: Sequence[s
     return [
         found
         for data, members in by_data(records).items()
-        for lines in [_traced(lines_of(members, naming))]
+        for lines in [_traced(row_groups(members, labels))]
         for protocol in protocols
         for line in lines
         if (found := _optimism(data, line, protocol)) is not None
     ]
 
 
-def _traced(lines: Sequence[Line]) -> list[Line]:
+def _traced(lines: Sequence[RowGroup]) -> list[RowGroup]:
     """Return the lines with those of their records that have a trace, as far as there are any."""
     traced = [line._replace(records=list(filter(_is_traced, line.records))) for line in lines]
     return [line for line in traced if line.records]
@@ -80,7 +79,7 @@ def _is_traced(record: Record) -> bool:
     return record.result is not None and any(metric.selection == "oracle" for metric in record.result.metrics)
 
 
-def _optimism(data: Data, line: Line, protocol: str) -> Optimism | None:
+def _optimism(data: Data, line: RowGroup, protocol: str) -> Optimism | None:
     directions = _directions(line.records)
     values = {rule: Cells(line.records, protocol, rule).averages(directions) for rule in RULES}
     best, last, oracle = (values[rule] for rule in RULES)

@@ -11,11 +11,9 @@ from functools import cache
 from itertools import combinations, pairwise
 from typing import Any, Final
 
-from bench.analysis.excerpts import Spread, excerpt_of, spread_of
-from bench.analysis.groups import Data, by_data
-from bench.analysis.lines import Line, apart_from, lines_of
-from bench.analysis.naming import Naming, made, usual_of
-from bench.analysis.tables import Direction, Row
+from bench.analysis.groups import Data, RowGroup, apart_from, by_data, row_groups
+from bench.analysis.labels import Labels, made, usual_of
+from bench.analysis.tables import Direction, Row, Spread, excerpt_of, spread_of
 from bench.records.schema import Record
 
 Trace = Callable[[str], Sequence[Mapping[str, object]]]
@@ -73,7 +71,7 @@ class Sensitivity:
 
 def sensitivities_of(
     records: Iterable[Record],
-    naming: Naming,
+    labels: Labels,
     protocols: Sequence[str],
     selection: str = "best",
     trace: Trace = lambda _: (),
@@ -85,11 +83,11 @@ def sensitivities_of(
     """
     validation = cache(lambda digest: _best(trace(digest)))  # a record may serve in several
     return [
-        _sensitivity(data, settings, members, every, naming, (protocol, selection), validation)
+        _sensitivity(data, settings, members, every, labels, (protocol, selection), validation)
         for data, group in by_data(records).items()
-        for every in [lines_of(group, naming)]
+        for every in [row_groups(group, labels)]
         for lines in _alike(every)
-        for settings, members in _series(lines, naming)
+        for settings, members in _series(lines, labels)
         for protocol in protocols
     ]
 
@@ -117,19 +115,19 @@ def is_geometric(values: Sequence[Any]) -> bool:
     return max(ratios) * min(steps) <= max(steps) * min(ratios)
 
 
-def _alike(lines: Sequence[Line]) -> list[list[Line]]:
+def _alike(lines: Sequence[RowGroup]) -> list[list[RowGroup]]:
     """Return the lines that may differ in nothing but settings, in the order of their first."""
-    groups: dict[tuple[Any, ...], list[Line]] = defaultdict(list)
+    groups: dict[tuple[Any, ...], list[RowGroup]] = defaultdict(list)
     for line in lines:
-        groups[line.kin._replace(settings=""), tuple(sorted(line.who.settings))].append(line)
+        groups[line.key._replace(settings=""), tuple(sorted(line.identity.settings))].append(line)
     return [members for members in groups.values() if len(members) > 1]
 
 
-def _series(lines: Sequence[Line], naming: Naming) -> list[tuple[tuple[str, ...], list[Line]]]:
+def _series(lines: Sequence[RowGroup], labels: Labels) -> list[tuple[tuple[str, ...], list[RowGroup]]]:
     """Return grids, then curves, each with the settings that vary in it."""
-    written = [{key: _written(value) for key, value in line.who.settings.items()} for line in lines]
+    written = [{key: _written(value) for key, value in line.identity.settings.items()} for line in lines]
     varying = [key for key in sorted(written[0]) if len({one[key] for one in written}) > 1]
-    usual = _usual(lines, naming)
+    usual = _usual(lines, labels)
     grids = [
         (keys, grid)
         for keys in combinations(varying, 2)
@@ -185,34 +183,36 @@ def _has_rectangle(cells: set[tuple[str, str]]) -> bool:
 def _sensitivity(
     data: Data,
     settings: tuple[str, ...],
-    lines: Sequence[Line],
-    every: Sequence[Line],
-    naming: Naming,
+    lines: Sequence[RowGroup],
+    every: Sequence[RowGroup],
+    labels: Labels,
     rules: tuple[str, str],
     validation: Callable[[str], float | None],
 ) -> Sensitivity:
-    def values_of(line: Line) -> tuple[Any, ...]:
-        return tuple(line.who.settings[key] for key in settings)
+    def values_of(line: RowGroup) -> tuple[Any, ...]:
+        return tuple(line.identity.settings[key] for key in settings)
 
-    def order(line: Line) -> list[Any]:
+    def order(line: RowGroup) -> list[Any]:
         return [_order(value, _written(value)) for value in values_of(line)]
 
     ordered = sorted(lines, key=order)
-    excerpt = excerpt_of(ordered, naming, *rules)
-    usual = _usual(lines, naming)
+    excerpt = excerpt_of(ordered, labels, *rules)
+    usual = _usual(lines, labels)
     points = [
         Point(values_of(line), _is_usual(line, settings, usual), row, _validation(line.records, validation))
         for line, row in zip(ordered, excerpt.rows, strict=True)
     ]
     title = _title(ordered[0], settings, usual, every)
-    return Sensitivity(data, *rules, ordered[0].who.method, title, settings, excerpt.columns, tuple(points))
+    return Sensitivity(
+        data, *rules, ordered[0].identity.method, title, settings, excerpt.columns, tuple(points)
+    )
 
 
 def _title(
-    line: Line, settings: tuple[str, ...], usual: Mapping[str, Any] | None, every: Iterable[Line]
+    line: RowGroup, settings: tuple[str, ...], usual: Mapping[str, Any] | None, every: Iterable[RowGroup]
 ) -> str:
     """Return the method and whatever holds for all of a group's records and is not the usual."""
-    who = line.who
+    who = line.identity
     words = [
         f"{key}={_written(value)}"
         for key, value in sorted(who.settings.items())
@@ -238,14 +238,14 @@ def _best(trace: Sequence[Mapping[str, object]]) -> float | None:
     return max((float(value) for value in values if isinstance(value, int | float)), default=None)
 
 
-def _usual(lines: Sequence[Line], naming: Naming) -> Mapping[str, Any] | None:
+def _usual(lines: Sequence[RowGroup], labels: Labels) -> Mapping[str, Any] | None:
     """Return the settings that were usual when the last record of several lines was made."""
-    return usual_of(max((record for line in lines for record in line.records), key=made), naming)
+    return usual_of(max((record for line in lines for record in line.records), key=made), labels)
 
 
-def _is_usual(line: Line, settings: Sequence[str], usual: Mapping[str, Any] | None) -> bool:
+def _is_usual(line: RowGroup, settings: Sequence[str], usual: Mapping[str, Any] | None) -> bool:
     """Return whether these settings have their usual values."""
-    return usual is not None and all(usual.get(key) == line.who.settings[key] for key in settings)
+    return usual is not None and all(usual.get(key) == line.identity.settings[key] for key in settings)
 
 
 def _written(value: Any) -> str:

@@ -12,8 +12,8 @@ from bench.cli.options import load_plugins, plugin_option, results_option
 from bench.contract.errors import UsageError
 
 if TYPE_CHECKING:
-    from bench.analysis.duel import Duel
-    from bench.analysis.queries import Field
+    from bench.analysis.comparisons import PairwiseComparison
+    from bench.analysis.per_query import PerQueryTable
     from bench.records.schema import Record
 
 
@@ -64,7 +64,7 @@ def command(
     A and B are methods such as drcl, ablations such as drcl/without_fa, or whole labels of the tables.
     Exit status 0; 1 if a record is damaged; 2 for wrong usage or no records.
     """
-    from bench.analysis.duel import duels
+    from bench.analysis.comparisons import pairwise_comparisons
 
     load_plugins(plugin_files)
     apart = earlier_code or other_results is not None
@@ -76,7 +76,7 @@ def command(
         problems += more if other_results else 0
         names = f" in {results}", f" in {folder}{', earlier code' if earlier_code else ''}"
     sides = (first, names[0], ours), (second, names[1], theirs)
-    for duel in duels(*sides, across_code=apart):
+    for duel in pairwise_comparisons(*sides, across_code=apart):
         click.echo(_shown(duel))
     return int(problems > 0)
 
@@ -89,7 +89,7 @@ def _fields(
     names: Sequence[str],
     *,
     earlier: bool = False,
-) -> tuple[list[Field], int]:
+) -> tuple[list[PerQueryTable], int]:
     """Return what a folder has on a dataset, and how many of its records are damaged.
 
     Of a cell that several versions of the code have made, the newest record is taken; with ``earlier`` the
@@ -98,8 +98,8 @@ def _fields(
     Raises:
         UsageError: if it has no such dataset or protocol, or one of the methods ``names`` failed there.
     """
-    from bench.analysis.naming import registry_naming
-    from bench.analysis.queries import fields_of
+    from bench.analysis.labels import registry_labels
+    from bench.analysis.per_query import per_query_tables
     from bench.cli.finding import data_named
     from bench.cli.reading import evaluated, read_records, with_queries
     from bench.experiment.stale import newest
@@ -122,9 +122,9 @@ def _fields(
         raise unknown(f"dataset in the records of {results}", dataset, versions or known)
     for name in names:
         _refuse_failed([record for record in own if record.identity.method == name], name, results)
-    ids, naming = evaluated([protocol], own), registry_naming(records)
+    ids, labels = evaluated([protocol], own), registry_labels(records)
     found = with_queries(Store(results), own, lambda series: series.protocol in ids)
-    fields = fields_of(found.records, naming, ids, selection, found.values.__getitem__)
+    fields = per_query_tables(found.records, labels, ids, selection, found.values.__getitem__)
     return list(fields), len(problems) + len(found.problems)
 
 
@@ -142,22 +142,22 @@ def _refuse_failed(records: Sequence[Record], name: str, results: Path) -> None:
         )
 
 
-def _shown(duel: Duel) -> str:
+def _shown(duel: PairwiseComparison) -> str:
     from tabulate import tabulate
 
-    from bench.analysis.cells import name_of
-    from bench.analysis.wording import limits_of_seeds, verdict
+    from bench.analysis.findings import limits_of_seeds, verdict
+    from bench.analysis.tables import direction_name
     from bench.cli.phrases import printable
     from bench.report.text import made_by
 
-    field, data = duel.field, duel.field.data
+    field, data = duel.table, duel.table.data
     made = made_by(data.device, data.harness)
     if duel.other != data:
         made = f"A of {made}, B of {made_by(duel.other.device, duel.other.harness)}"
     kind = "real data" if data.kind == "real" else "LOOK-ALIKE, generated data, not the benchmark"
     rows = [
         [
-            name_of(one.direction),
+            direction_name(one.direction),
             f"{one.means[0]:.4f}",
             f"{one.means[1]:.4f}",
             f"{one.difference:+.4f}",

@@ -163,7 +163,7 @@ def _fits(record: Record, which: Which) -> bool:
 
 
 def _order(who: Identity) -> tuple[Any, ...]:
-    from bench.analysis.versions import newest_first
+    from bench.analysis.labels import newest_first
 
     return (
         *(who.variant != "full", who.variant, who.profile, who.data_kind, who.fingerprint, who.device),

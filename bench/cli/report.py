@@ -67,7 +67,7 @@ def command(
 
     Exit status 0; 1 if a record is damaged; 2 for wrong usage or no records.
     """
-    from bench.analysis.naming import registry_naming
+    from bench.analysis.labels import registry_labels
     from bench.cli.reading import evaluated, metrics_of, read_records, with_queries
     from bench.experiment.stale import sentences, stale_records
     from bench.records import Store
@@ -89,7 +89,7 @@ def command(
     problems += found.problems
     material = Material(
         found.records,
-        naming=registry_naming(records),
+        labels=registry_labels(records),
         protocols=ids,
         selection=selection,
         problems=problems,

@@ -44,7 +44,7 @@ def command(
     A cell without a result has one row without numbers. Exit status 0; 1 if a record is damaged; 2 for
     wrong usage or no records.
     """
-    from bench.analysis.rows import rows_of
+    from bench.analysis.results import rows_of
     from bench.cli.reading import chosen, read_records
 
     records, problems = read_records(results)
@@ -57,7 +57,7 @@ def command(
 
 
 def _print(rows: list[dict[str, Any]], form: str) -> None:
-    from bench.analysis.rows import COLUMNS, FURTHER
+    from bench.analysis.results import COLUMNS, FURTHER
 
     if form == "csv":
         writer = csv.DictWriter(sys.stdout, COLUMNS, lineterminator="\n")

@@ -10,7 +10,7 @@ from typing import Final
 
 from bench import registry
 from bench.analysis.chance import near_chance
-from bench.analysis.lines import kin_of
+from bench.analysis.groups import row_key
 from bench.cli.phrases import printable
 from bench.contract.errors import DataError
 from bench.execution.grid_runner import standings
@@ -106,7 +106,7 @@ def _near_chance(cells: Sequence[Cell], store: Store) -> list[str]:
     for cell in cells:
         who = cell.identity
         if who.method in methods and methods[who.method].card.role != "reference":
-            key = (kin_of(who), who.dataset, who.fingerprint)
+            key = (row_key(who), who.dataset, who.fingerprint)
             with contextlib.suppress(DataError):  # a damaged record is named where it is counted
                 groups.setdefault(key, []).append(store.read(who.digest))
     found = [(records[0].identity, near) for records in groups.values() if (near := near_chance(records))]

@@ -14,7 +14,7 @@ from bench.cli.options import data_option, grouped, load_plugins, plugin_option,
 from bench.cli.places import Places, executor_for, kind_of, place_options, survey
 
 if TYPE_CHECKING:
-    from bench.analysis.trials import Tuning
+    from bench.analysis.settings import Tuning
     from bench.execution.tuning_runner import TrialEvent
     from bench.experiment.grid import Cell, DeviceKind
     from bench.records.trials import Trial
@@ -73,7 +73,7 @@ def command(
     methods/settings/.
     """
     from bench import registry
-    from bench.analysis.trials import trials_csv, tunings_of
+    from bench.analysis.settings import trials_csv, tunings_of
     from bench.atomic import write_whole
     from bench.execution.tuning_runner import run_trials
     from bench.experiment.run_context import RunContext

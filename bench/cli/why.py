@@ -12,7 +12,7 @@ from bench.cli.finding import Which, which_options
 from bench.cli.options import load_plugins, plugin_option, results_option
 
 if TYPE_CHECKING:
-    from bench.analysis.naming import Naming
+    from bench.analysis.labels import Labels
     from bench.records.schema import Record
     from bench.records.store import Store
 
@@ -40,7 +40,7 @@ def command(method: str, dataset: str, which: Which, results: Path, plugin_files
 
     Exit status 0; 1 if a record is damaged; 2 for wrong usage or no such cell.
     """
-    from bench.analysis.naming import registry_naming
+    from bench.analysis.labels import registry_labels
     from bench.cli.finding import find
     from bench.cli.phrases import printable
     from bench.cli.reading import read_records
@@ -49,32 +49,32 @@ def command(method: str, dataset: str, which: Which, results: Path, plugin_files
     load_plugins(plugin_files)
     records, problems = read_records(results)
     found = find(records, method, dataset, which, results)
-    naming = registry_naming(records)
+    labels = registry_labels(records)
     lines = (
-        _story(found[0], records, Store(results), naming)
+        _story(found[0], records, Store(results), labels)
         if len(found) == 1
-        else _overview(found, records, naming)
+        else _overview(found, records, labels)
     )
     for line in lines:
         click.echo(printable(line))
     return int(bool(problems))
 
 
-def _story(record: Record, records: Sequence[Record], store: Store, naming: Naming) -> Iterator[str]:
-    from bench.analysis.epochs import brief_of
-    from bench.analysis.origins import changed_since, origins_of
+def _story(record: Record, records: Sequence[Record], store: Store, labels: Labels) -> Iterator[str]:
+    from bench.analysis.convergence import trace_summary
+    from bench.analysis.settings import changed_since, settings_provenance
     from bench.experiment.stale import stale_changes
     from bench.report.story import Told, story_of
 
     peers = _peers(record, records)
     told = Told(
         record=record,
-        label=_label(record, peers, naming),
+        label=_label(record, peers, labels),
         folder=str(store.runs / record.digest),
-        origins=origins_of(record),
-        trace=brief_of(store.trace(record.digest), record.result),
+        origins=settings_provenance(record),
+        trace=trace_summary(store.trace(record.digest), record.result),
         log=store.log(record.digest),
-        standing=tuple(_standing(record, peers, store, naming)),
+        standing=tuple(_standing(record, peers, store, labels)),
         stale=stale_changes(record),
         since=changed_since(record),
     )
@@ -84,21 +84,19 @@ def _story(record: Record, records: Sequence[Record], store: Store, naming: Nami
         yield from (f"  {line}" for line in section.lines)
 
 
-def _overview(found: Sequence[Record], records: Sequence[Record], naming: Naming) -> Iterator[str]:
+def _overview(found: Sequence[Record], records: Sequence[Record], labels: Labels) -> Iterator[str]:
     from bench.cli.finding import narrowing
     from bench.report.places import overview
 
-    labels = {record.digest: _label(record, _peers(record, records), naming) for record in found}
-    yield from overview(found, lambda record: labels[record.digest], lambda record: narrowing(record, found))
+    rows = {record.digest: _label(record, _peers(record, records), labels) for record in found}
+    yield from overview(found, lambda record: rows[record.digest], lambda record: narrowing(record, found))
 
 
-def _standing(record: Record, peers: Sequence[Record], store: Store, naming: Naming) -> Iterator[str]:
+def _standing(record: Record, peers: Sequence[Record], store: Store, labels: Labels) -> Iterator[str]:
     """Yield how a record's row stands in its table; nothing for a record without a result."""
-    from bench.analysis.marks import marked
-    from bench.analysis.paired import against_reference
-    from bench.analysis.placing import row_of
-    from bench.analysis.queries import fields_of
-    from bench.analysis.tables import tables_of
+    from bench.analysis.comparisons import against_reference, with_marks
+    from bench.analysis.per_query import per_query_tables
+    from bench.analysis.tables import row_with_record, tables_of
     from bench.cli.reading import with_queries
     from bench.report.places import place_lines
 
@@ -109,11 +107,11 @@ def _standing(record: Record, peers: Sequence[Record], store: Store, naming: Nam
     if small:
         found = with_queries(store, peers, lambda series: series.protocol == PROTOCOL)
         peers = found.records
-    tables = tables_of(peers, naming, [PROTOCOL], selection)
+    tables = tables_of(peers, labels, [PROTOCOL], selection)
     if small:
-        fields = fields_of(peers, naming, [PROTOCOL], selection, found.values.__getitem__)
-        tables = marked(tables, [against_reference(field, naming.reference) for field in fields])
-    row = row_of(tables[0], record.digest) if tables else None
+        fields = per_query_tables(peers, labels, [PROTOCOL], selection, found.values.__getitem__)
+        tables = with_marks(tables, [against_reference(field, labels.reference) for field in fields])
+    row = row_with_record(tables[0], record.digest) if tables else None
     if row is None:
         return
     yield from place_lines(tables[0], row)
@@ -128,8 +126,8 @@ def _peers(record: Record, records: Sequence[Record]) -> list[Record]:
     return by_data(records)[data_of(record)]
 
 
-def _label(record: Record, peers: Sequence[Record], naming: Naming) -> str:
+def _label(record: Record, peers: Sequence[Record], labels: Labels) -> str:
     """Return the label of a record's row in the tables."""
-    from bench.analysis.lines import lines_of
+    from bench.analysis.groups import row_groups
 
-    return next(line.label for line in lines_of(peers, naming) if record in line.records)
+    return next(line.label for line in row_groups(peers, labels) if record in line.records)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from bench import registry
-from bench.analysis.naming import cards_of
+from bench.analysis.labels import cards_of
 from bench.contract import DatasetCard, MethodCard
 from bench.records.schema import Record
 

@@ -12,8 +12,8 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from bench.analysis.labels import newest_first
 from bench.analysis.tables import Table
-from bench.analysis.versions import newest_first
 from bench.contract import UsageError
 from bench.report.files import write_file
 from bench.report.tables import markdown, sheet_of

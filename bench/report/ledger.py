@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, get_args
 
-from bench.analysis.cells import AVERAGE, name_of
-from bench.analysis.groups import Data, in_order
-from bench.analysis.ledger import CLOSE, REPRODUCED, LedgerLine, Verdict, confined_to, run_command
-from bench.analysis.naming import Naming
+from bench.analysis.groups import Data, data_order
+from bench.analysis.labels import Labels
+from bench.analysis.ledger import CLOSE, REPRODUCED, LedgerRow, Verdict, confined_to, run_command
+from bench.analysis.tables import AVERAGE, direction_name
 from bench.report.tables.markdown import markdown
 from bench.report.tables.sheet import Cell, Column, Line, Sheet
 from bench.report.tables.values import csv_of, data_values
@@ -33,13 +33,13 @@ NOTHING: Final = "There are no published values to compare with; they belong int
 _COMPARED: Final = ("reproduced", "close", "not reproduced", "no result")
 
 
-def ledger_page(lines: Sequence[LedgerLine], naming: Naming) -> str:
+def ledger_page(lines: Sequence[LedgerRow], labels: Labels) -> str:
     """Return the ledger as Markdown: counts, what could be compared, what could not, and what to run."""
     parts = ["# Reproduction ledger", escape_markdown(INTRODUCTION)]
     if not lines:
         return "\n\n".join([*parts, NOTHING]) + "\n"
     parts.append("Every value has a line in [ledger.csv](ledger.csv).")
-    parts += [markdown(sheet, level=2).strip() for sheet in ledger_sheets(lines, naming)]
+    parts += [markdown(sheet, level=2).strip() for sheet in ledger_sheets(lines, labels)]
     parts += _to_run(lines)
     absent = absent_names(lines)
     if absent:
@@ -47,26 +47,26 @@ def ledger_page(lines: Sequence[LedgerLine], naming: Naming) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def ledger_csv(lines: Iterable[LedgerLine]) -> str:
+def ledger_csv(lines: Iterable[LedgerRow]) -> str:
     """Return every published value with everything that is known about it."""
     return csv_of(FIELDS, map(_fields, lines))
 
 
-def ledger_sheets(lines: Sequence[LedgerLine], naming: Naming) -> list[Sheet]:
+def ledger_sheets(lines: Sequence[LedgerRow], labels: Labels) -> list[Sheet]:
     """Return the ledger as tables: counts by verdict, a table per data, and what could not be compared."""
     sources = {
         source: place + 1 for place, source in enumerate(dict.fromkeys(one.value.source for one in lines))
     }
-    by_data: dict[Data, list[LedgerLine]] = {}
+    by_data: dict[Data, list[LedgerRow]] = {}
     for line in lines:
         if line.verdict in _COMPARED and line.ours is not None:
             by_data.setdefault(line.ours.data, []).append(line)
-    compared = [_compared(data, by_data[data], sources, naming) for data in sorted(by_data, key=in_order)]
+    compared = [_compared(data, by_data[data], sources, labels) for data in sorted(by_data, key=data_order)]
     apart = [line for line in lines if line.verdict in ("not comparable", "not run yet")]
     return [_summary(lines), *compared, *([_apart(apart, sources)] if apart else [])]
 
 
-def commands(lines: Sequence[LedgerLine]) -> list[str]:
+def commands(lines: Sequence[LedgerRow]) -> list[str]:
     """Return what would have to be run: a command per dataset, for all its methods."""
     wanted: dict[tuple[str, tuple[str, ...]], dict[str, None]] = {}
     for line in lines:
@@ -76,7 +76,7 @@ def commands(lines: Sequence[LedgerLine]) -> list[str]:
     return [run_command(list(methods), *key) for key, methods in sorted(wanted.items())]
 
 
-def absent_names(lines: Sequence[LedgerLine]) -> list[str]:
+def absent_names(lines: Sequence[LedgerRow]) -> list[str]:
     """Return which published methods and datasets the project does not have, in sentences."""
     absent = [line for line in lines if line.verdict == "not in this project"]
     methods = Counter(line.value.method for line in absent if not line.meaning.method)
@@ -91,7 +91,7 @@ def absent_names(lines: Sequence[LedgerLine]) -> list[str]:
     ]
 
 
-def _summary(lines: Sequence[LedgerLine]) -> Sheet:
+def _summary(lines: Sequence[LedgerRow]) -> Sheet:
     counts = Counter(line.verdict for line in lines)
     rows = tuple(
         Line(verdict, (Cell(str(counts[verdict]), number=float(counts[verdict])),))
@@ -101,9 +101,9 @@ def _summary(lines: Sequence[LedgerLine]) -> Sheet:
     return Sheet("ledger", "Verdicts", "verdict", (Column("published values"),), rows)
 
 
-def _compared(data: Data, lines: Sequence[LedgerLine], sources: dict[str, int], naming: Naming) -> Sheet:
+def _compared(data: Data, lines: Sequence[LedgerRow], sources: dict[str, int], labels: Labels) -> Sheet:
     """Return the table of one data; rows of one method stand together, in the roster's order."""
-    ordered = sorted(lines, key=lambda line: naming.order(line.meaning.method))
+    ordered = sorted(lines, key=lambda line: labels.order(line.meaning.method))
     headings = ("direction", "protocol", "published", "source", "ours", "seeds", "difference", "verdict")
     used = dict.fromkeys(line.value.source for line in ordered)
     remarks = dict.fromkeys(line.meaning.remark for line in ordered if line.meaning.remark)
@@ -112,7 +112,7 @@ def _compared(data: Data, lines: Sequence[LedgerLine], sources: dict[str, int], 
         caption=f"Beside ours: {data_name(data)}",
         corner="Method",
         columns=tuple(map(Column, headings)),
-        lines=tuple(_row(line, sources[line.value.source], naming) for line in ordered),
+        lines=tuple(_row(line, sources[line.value.source], labels) for line in ordered),
         notes=(
             *(f"[{sources[source]}] {source}" for source in used),
             *(f"Note: {text}." for text in remarks),
@@ -120,7 +120,7 @@ def _compared(data: Data, lines: Sequence[LedgerLine], sources: dict[str, int], 
     )
 
 
-def _row(line: LedgerLine, source: int, naming: Naming) -> Line:
+def _row(line: LedgerRow, source: int, labels: Labels) -> Line:
     assert line.ours is not None
     entry = line.ours.entry
     ours = Cell(entry.brief or "no result", missing=True)
@@ -131,18 +131,18 @@ def _row(line: LedgerLine, source: int, naming: Naming) -> Line:
     if line.difference is not None:
         difference = Cell(f"{line.difference:+.4f}", number=line.difference)
     cells = (
-        Cell(name_of(line.meaning.direction or AVERAGE)),
+        Cell(direction_name(line.meaning.direction or AVERAGE)),
         Cell(line.meaning.protocol),
         Cell(f"{line.value.value:.4f}", number=line.value.value),
         Cell(f"[{source}]"),
         *(ours, Cell(str(entry.seeds)), difference, Cell(line.verdict)),
     )
-    return Line(naming.title(line.meaning.method), cells)
+    return Line(labels.title(line.meaning.method), cells)
 
 
-def _apart(lines: Sequence[LedgerLine], sources: dict[str, int]) -> Sheet:
+def _apart(lines: Sequence[LedgerRow], sources: dict[str, int]) -> Sheet:
     """Return why values have nothing beside them, by dataset, source and reason."""
-    groups: dict[tuple[str, ...], list[LedgerLine]] = {}
+    groups: dict[tuple[str, ...], list[LedgerRow]] = {}
     for line in lines:
         value = line.value
         key = (value.dataset, value.metric, value.source, line.verdict, line.because)
@@ -166,7 +166,7 @@ def _apart(lines: Sequence[LedgerLine], sources: dict[str, int]) -> Sheet:
     )
 
 
-def _to_run(lines: Sequence[LedgerLine]) -> Iterator[str]:
+def _to_run(lines: Sequence[LedgerRow]) -> Iterator[str]:
     wanted = commands(lines)
     if wanted:
         yield "## What would have to be run"
@@ -177,7 +177,7 @@ def _to_run(lines: Sequence[LedgerLine]) -> Iterator[str]:
         yield "\n".join(["```text", *wanted, "```"])
 
 
-def _fields(line: LedgerLine) -> tuple[object, ...]:
+def _fields(line: LedgerRow) -> tuple[object, ...]:
     value, meaning, ours = line.value, line.meaning, line.ours
     data = ours.data if ours is not None else None
     entry = ours.entry if ours is not None else None

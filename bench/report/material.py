@@ -7,21 +7,24 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from bench.analysis.ablations import Ablation, ablations_of, with_tests
-from bench.analysis.across import Block, blocks_of
+from bench.analysis.across_datasets import (
+    Block,
+    DatasetTests,
+    SummaryTable,
+    blocks_of,
+    dataset_tests_of,
+    summary_tables_of,
+)
+from bench.analysis.comparisons import Family, all_pairs, families_against, with_marks
 from bench.analysis.convergence import Trace
-from bench.analysis.ledger import LedgerLine, ledger_of
-from bench.analysis.marks import marked
-from bench.analysis.naming import Naming, registry_naming
+from bench.analysis.labels import Labels, registry_labels
+from bench.analysis.ledger import LedgerRow, Published, ledger_of, read_published
 from bench.analysis.optimism import Optimism, optimism_of
-from bench.analysis.overall import Overall, overalls_of
-from bench.analysis.paired import Family, all_pairs, families_against
-from bench.analysis.published import Published, read_published
-from bench.analysis.queries import Field, PerQuery, fields_of
+from bench.analysis.per_query import PerQuery, PerQueryTable, per_query_tables
 from bench.analysis.sensitivity import Sensitivity, sensitivities_of
-from bench.analysis.standing import Standing, standing_of
+from bench.analysis.settings import Tuning, tunings_of
+from bench.analysis.snapshots import Snapshots
 from bench.analysis.tables import Table, tables_of
-from bench.analysis.trials import Tuning, tunings_of
-from bench.analysis.views import Views
 from bench.records.schema import Record
 from bench.records.snapshot import Snapshot
 from bench.records.trials import Trial
@@ -35,7 +38,7 @@ class Material:
 
     Attributes:
         records: of any status.
-        naming: titles, order and modalities of methods and datasets.
+        labels: titles, order and modalities of methods and datasets.
         protocols: ids of the protocols to tabulate, the first of which the figures show.
         selection: selection rule to print.
         problems: damaged records (folder, sentence), to be named.
@@ -51,7 +54,7 @@ class Material:
     """
 
     records: Sequence[Record]
-    naming: Naming = field(default_factory=registry_naming)
+    labels: Labels = field(default_factory=registry_labels)
     protocols: Sequence[str] = PROTOCOLS
     selection: str = "best"
     problems: Sequence[tuple[str, str]] = ()
@@ -64,19 +67,21 @@ class Material:
     published: Published = field(default_factory=read_published)
 
     @cached_property
-    def views(self) -> Views:
+    def views(self) -> Snapshots:
         """Return what is drawn of records, each read once; one that cannot be read takes no other with it."""
-        return Views(self.view)
+        return Snapshots(self.view)
 
     @cached_property
-    def fields(self) -> list[Field]:
+    def fields(self) -> list[PerQueryTable]:
         """Return the average precisions per query of every table."""
-        return list(fields_of(self.records, self.naming, self.protocols, self.selection, self.per_query))
+        return list(
+            per_query_tables(self.records, self.labels, self.protocols, self.selection, self.per_query)
+        )
 
     @cached_property
     def families(self) -> list[Family]:
         """Return the tests of the reference against each other row, for every table."""
-        return families_against(self.fields, self.naming.reference)
+        return families_against(self.fields, self.labels.reference)
 
     @cached_property
     def shown_families(self) -> list[Family]:
@@ -86,37 +91,37 @@ class Material:
     @cached_property
     def plain_tables(self) -> list[Table]:
         """Return the tables without marks of significance."""
-        return tables_of(self.records, self.naming, self.protocols, self.selection)
+        return tables_of(self.records, self.labels, self.protocols, self.selection)
 
     @cached_property
     def tables(self) -> list[Table]:
         """Return the tables as they are printed."""
-        return marked(self.plain_tables, self.families)
+        return with_marks(self.plain_tables, self.families)
 
     @cached_property
     def blocks(self) -> list[Block]:
         """Return what can be compared over datasets, of every kind, profile and protocol."""
-        return blocks_of(self.plain_tables, self.naming.reference)
+        return blocks_of(self.plain_tables, self.labels.reference)
 
     @cached_property
-    def overalls(self) -> list[Overall]:
+    def overalls(self) -> list[SummaryTable]:
         """Return all datasets of a kind at a glance, with average ranks, wherever there are several."""
-        return overalls_of(self.plain_tables, self.blocks)
+        return summary_tables_of(self.plain_tables, self.blocks)
 
     @cached_property
-    def ledger(self) -> list[LedgerLine]:
+    def ledger(self) -> list[LedgerRow]:
         """Return every published value beside ours, or why nothing stands beside it."""
-        return ledger_of(self.records, self.naming, self.published)
+        return ledger_of(self.records, self.labels, self.published)
 
     @cached_property
     def optimism(self) -> list[Optimism]:
         """Return what choosing the epoch on the test set would have added, where that was traced."""
-        return optimism_of(self.records, self.naming, self.protocols)
+        return optimism_of(self.records, self.labels, self.protocols)
 
     @cached_property
-    def standings(self) -> list[tuple[Block, Standing | None]]:
+    def standings(self) -> list[tuple[Block, DatasetTests | None]]:
         """Return how methods stand over datasets, with None where too little is there for a test."""
-        return [(block, standing_of(block)) for block in self.blocks]
+        return [(block, dataset_tests_of(block)) for block in self.blocks]
 
     @cached_property
     def tunings(self) -> list[Tuning]:
@@ -126,7 +131,7 @@ class Material:
     @cached_property
     def plain_ablations(self) -> list[Ablation]:
         """Return every method's variants against the method itself, without tests."""
-        return ablations_of(self.records, self.naming, self.protocols, self.selection)
+        return ablations_of(self.records, self.labels, self.protocols, self.selection)
 
     @cached_property
     def ablations(self) -> list[Ablation]:
@@ -136,4 +141,4 @@ class Material:
     @cached_property
     def sensitivities(self) -> list[Sensitivity]:
         """Return the records that differ in one or two settings alone."""
-        return sensitivities_of(self.records, self.naming, self.protocols, self.selection, self.trace)
+        return sensitivities_of(self.records, self.labels, self.protocols, self.selection, self.trace)

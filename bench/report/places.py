@@ -7,11 +7,9 @@ from collections.abc import Callable, Iterator, Sequence
 
 from tabulate import tabulate
 
-from bench.analysis.cells import name_of
+from bench.analysis.comparisons import marks_note
 from bench.analysis.groups import data_of
-from bench.analysis.marks import marks_note
-from bench.analysis.placing import placings, references
-from bench.analysis.tables import Entry, Row, Table
+from bench.analysis.tables import Entry, Row, Table, direction_name, ranks_in_table, references
 from bench.records.schema import Record
 from bench.report.tables.arranging import directions_note
 from bench.report.text import made_by
@@ -21,13 +19,13 @@ def place_lines(table: Table, row: Row) -> Iterator[str]:
     """Yield how a row stands in every column of its table, and what its marks say."""
     lines = []
     tested = table.reference not in ("", row.label)
-    for place in placings(table, row):
+    for place in ranks_in_table(table, row):
         best = "" if place.best_mean is None else f"{place.best} {place.best_mean:.4f}"
         points = references(table, row, place.column)
         floor = ", ".join(f"{label} {mean:.4f}" for label, mean in points.items())
         rank = f"{place.rank} of {place.of}"
         lines.append(
-            [name_of(place.column), _number(place.entry), place.entry.seeds, rank, best, floor]
+            [direction_name(place.column), _number(place.entry), place.entry.seeds, rank, best, floor]
             + ([place.entry.mark] if tested else [])
         )
     headings = ["direction", table.protocol, "seeds", "rank", "best other", "reference points", "mark"]

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Final, Literal
 
 from bench.analysis.convergence import curves_of
-from bench.analysis.naming import cards_of
-from bench.analysis.trials import trials_csv
+from bench.analysis.labels import cards_of
+from bench.analysis.settings import trials_csv
 from bench.records.schema import Record
 from bench.report import text
 from bench.report.ablations import ablation_files, ablations_page
@@ -83,13 +83,13 @@ def _write_tables(material: Material, folder: Path) -> list[Path]:
 
 
 def _write_pages(material: Material, folder: Path) -> None:
-    records, naming = material.records, material.naming
+    records, labels = material.records, material.labels
     write_file(folder / "citations.bib", citations(records))
-    write_file(folder / "costs.md", costs_page(records, naming))
-    write_file(folder / "convergence.md", convergence_page(curves_of(records, naming, material.trace)))
+    write_file(folder / "costs.md", costs_page(records, labels))
+    write_file(folder / "convergence.md", convergence_page(curves_of(records, labels, material.trace)))
     write_file(folder / "ablations.md", ablations_page(material))
     fill_folder(folder / "ablations", ablation_files(material))
-    write_file(folder / "ledger.md", ledger_page(material.ledger, naming))
+    write_file(folder / "ledger.md", ledger_page(material.ledger, labels))
     write_file(folder / "ledger.csv", ledger_csv(material.ledger))
     write_file(folder / "optimism.md", optimism_page(material.optimism))
     write_file(folder / "optimism.csv", optimism_csv(material.optimism))
@@ -98,7 +98,7 @@ def _write_pages(material: Material, folder: Path) -> None:
 
 def _write_trials(material: Material, folder: Path) -> None:
     tunings = material.tunings
-    pages = {"trials.md": tuning_page(tunings, material.naming), "trials.csv": trials_csv(tunings)}
+    pages = {"trials.md": tuning_page(tunings, material.labels), "trials.csv": trials_csv(tunings)}
     fill_folder(folder, pages if tunings else {})
 
 

@@ -9,22 +9,19 @@ from typing import Final, NamedTuple
 import numpy as np
 from tabulate import tabulate
 
-from bench.analysis import wording
-from bench.analysis.across import Block
-from bench.analysis.cells import AVERAGE, name_of
-from bench.analysis.paired import Comparison, Family
-from bench.analysis.practical import REGION
-from bench.analysis.queries import Direction, Field
-from bench.analysis.randomization import PERMUTATIONS
-from bench.analysis.ranking import cliques
-from bench.analysis.standing import Standing
+from bench.analysis import findings
+from bench.analysis.across_datasets import Block, DatasetTests
+from bench.analysis.comparisons import Comparison, Family
+from bench.analysis.per_query import Direction, PerQueryTable
+from bench.analysis.statistics import PERMUTATIONS, REGION, cliques
+from bench.analysis.tables import AVERAGE, direction_name
 from bench.report.text import data_name, escape_markdown, made_by
 
 _FULL = 2
 """Directions up to which a page shows every number; of more it shows averages, and the CSV has all."""
 
 
-Standings = Sequence[tuple[Block, Standing | None]]
+Standings = Sequence[tuple[Block, DatasetTests | None]]
 
 PAIRED_NOTE: Final = (
     f"Randomization test of the differences of average precision per query, {PERMUTATIONS:,} deals of "
@@ -68,7 +65,7 @@ class Passage:
         closing: what else there is to say after it.
     """
 
-    about: Field | Block
+    about: PerQueryTable | Block
     title: str
     sentences: tuple[str, ...]
     headings: tuple[str, ...]
@@ -108,14 +105,14 @@ def across_passages(standings: Standings) -> list[Passage]:
 
 
 def _paired(family: Family) -> Passage:
-    field = family.field
+    field = family.table
     few = len(field.directions) <= _FULL
     shown = [one for one in family.comparisons if few or one.direction == AVERAGE]
     headings = ("direction", "pair", "difference", "95 % interval", "effect", "p", "p (Holm)")
     return Passage(
         about=field,
         title=f"{data_name(field.data)} — {field.protocol}, selection {field.selection}",
-        sentences=(*wording.findings(family), *wording.limits_of_seeds(family.comparisons)),
+        sentences=(*findings.findings(family), *findings.limits_of_seeds(family.comparisons)),
         headings=(*headings, "seeds", "queries") if shown else (),
         findings=tuple(_compared(one) for one in shown),
         closing=_left_out(family.omitted),
@@ -124,7 +121,7 @@ def _paired(family: Family) -> Passage:
 
 def _compared(one: Comparison) -> Finding:
     cells = (
-        name_of(one.direction),
+        direction_name(one.direction),
         f"{one.first} - {one.second}",
         f"{one.difference:+.4f}",
         f"{one.interval.low:+.4f} to {one.interval.high:+.4f}",
@@ -138,17 +135,17 @@ def _compared(one: Comparison) -> Finding:
     return Finding(cells, numbers, (one.first, one.second), one.direction)
 
 
-def _across(block: Block, standing: Standing | None) -> Passage:
+def _across(block: Block, standing: DatasetTests | None) -> Passage:
     kind = "" if block.kind == "real" else " — LOOK-ALIKES, generated data, not the benchmarks"
     names = f"Datasets: {', '.join(block.datasets) or 'none'}."
-    tested = () if standing is None else wording.ranking_findings(standing)
+    tested = () if standing is None else findings.ranking_findings(standing)
     return Passage(
         about=block,
         title=(
             f"{block.profile} profile{kind} — {block.protocol}, selection {block.selection}, "
             f"{made_by(block.about.device, block.about.harness)}"
         ),
-        sentences=(names, *wording.limits_of_datasets(block, standing), *tested),
+        sentences=(names, *findings.limits_of_datasets(block, standing), *tested),
         headings=() if standing is None else _rank_headings(block),
         findings=() if standing is None else _ranked(standing),
         closing=(*(() if standing is None else _cliques(standing)), *_left_out(block.omitted)),
@@ -163,7 +160,7 @@ def _rank_headings(block: Block) -> tuple[str, ...]:
     return (*headings, "Wilcoxon p", "p (Holm)", "Nemenyi p", *beliefs)
 
 
-def _ranked(standing: Standing) -> tuple[Finding, ...]:
+def _ranked(standing: DatasetTests) -> tuple[Finding, ...]:
     block = standing.block
     findings = []
     for place in np.argsort(standing.average_ranks, kind="stable"):
@@ -176,15 +173,15 @@ def _ranked(standing: Standing) -> tuple[Finding, ...]:
     return tuple(findings)
 
 
-def _against(standing: Standing, method: str) -> tuple[float | None, ...]:
+def _against(standing: DatasetTests, method: str) -> tuple[float | None, ...]:
     one = standing.against.get(method)
     if one is None:
         return (None,) * 6 if standing.against else ()
-    belief = one.belief
+    belief = one.rope
     return one.wilcoxon, one.adjusted, one.nemenyi, belief.better, belief.equivalent, belief.worse
 
 
-def _cliques(standing: Standing) -> tuple[str, ...]:
+def _cliques(standing: DatasetTests) -> tuple[str, ...]:
     groups = cliques(standing.average_ranks, standing.critical_difference)
     names = standing.block.methods
     return tuple(

@@ -7,9 +7,8 @@ import io
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import combinations
 
-from bench.analysis.across import Block
-from bench.analysis.paired import Family
-from bench.analysis.standing import Standing
+from bench.analysis.across_datasets import Block, DatasetTests
+from bench.analysis.comparisons import Family
 from bench.report.tables.values import data_values
 
 _TABLE = ("dataset", "data_kind", "profile", "fingerprint", "device", "harness", "protocol", "selection")
@@ -28,7 +27,7 @@ RANKS = (
 NEMENYI = (*_BLOCK, "first", "second", "rank_difference", "critical_difference", "p")
 
 
-def statistics_files(families: Sequence[Family], standings: Sequence[Standing]) -> dict[str, str]:
+def statistics_files(families: Sequence[Family], standings: Sequence[DatasetTests]) -> dict[str, str]:
     """Return file name -> content; numbers have nine digits, far more than chance leaves sure."""
     return {
         "paired.csv": _csv(PAIRED, _paired(families)),
@@ -39,7 +38,7 @@ def statistics_files(families: Sequence[Family], standings: Sequence[Standing]) 
 
 def _paired(families: Sequence[Family]) -> Iterator[list[object]]:
     for family in families:
-        field = family.field
+        field = family.table
         for one in family.comparisons:
             yield [
                 *(*data_values(field.data), field.protocol, field.selection),
@@ -49,7 +48,7 @@ def _paired(families: Sequence[Family]) -> Iterator[list[object]]:
             ]
 
 
-def _ranks(standings: Sequence[Standing]) -> Iterator[list[object]]:
+def _ranks(standings: Sequence[DatasetTests]) -> Iterator[list[object]]:
     for standing in standings:
         block = standing.block
         for place, method in enumerate(block.methods):
@@ -60,15 +59,15 @@ def _ranks(standings: Sequence[Standing]) -> Iterator[list[object]]:
             ]
 
 
-def _against(standing: Standing, method: str) -> tuple[float | None, ...]:
+def _against(standing: DatasetTests, method: str) -> tuple[float | None, ...]:
     one = standing.against.get(method)
     if one is None:
         return (None,) * 6
-    belief = one.belief
+    belief = one.rope
     return one.wilcoxon, one.adjusted, one.nemenyi, belief.better, belief.equivalent, belief.worse
 
 
-def _nemenyi(standings: Sequence[Standing]) -> Iterator[list[object]]:
+def _nemenyi(standings: Sequence[DatasetTests]) -> Iterator[list[object]]:
     for standing in standings:
         block = standing.block
         for one, other in combinations(range(len(block.methods)), 2):

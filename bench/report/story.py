@@ -12,10 +12,10 @@ from typing import Any, Final
 from tabulate import tabulate
 
 from bench.analysis.chance import advice
-from bench.analysis.epochs import Brief
+from bench.analysis.convergence import TraceSummary
 from bench.analysis.groups import device_of
-from bench.analysis.origins import Origins
-from bench.analysis.versions import EARLIER
+from bench.analysis.labels import EARLIER
+from bench.analysis.settings import SettingsProvenance
 from bench.records.schema import Metric, Record, Result, Selected
 
 _WIDTH: Final = 78
@@ -50,8 +50,8 @@ class Told:
     record: Record
     label: str
     folder: str
-    origins: Origins
-    trace: Brief
+    origins: SettingsProvenance
+    trace: TraceSummary
     log: str
     standing: tuple[str, ...]
     stale: tuple[str, ...] = ()
@@ -104,7 +104,7 @@ def _data(record: Record) -> Iterator[str]:
     yield from _table(rows, ["modality", "width", "train", "validation", "test"])
 
 
-def _settings(origins: Origins) -> Iterator[str]:
+def _settings(origins: SettingsProvenance) -> Iterator[str]:
     if origins.defaults:
         yield from textwrap.wrap(f"Of the defaults: {origins.defaults}", _WIDTH)
     rows = [
@@ -125,7 +125,7 @@ def _selection(result: Result) -> Iterator[str]:
     yield from textwrap.wrap(f"audit: {result.audit}", _WIDTH)
 
 
-def _trace(brief: Brief) -> Iterator[str]:
+def _trace(brief: TraceSummary) -> Iterator[str]:
     if not brief.epochs:
         yield "no epochs were traced"
         return

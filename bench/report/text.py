@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 
 from bench.analysis.groups import Data
+from bench.analysis.labels import EARLIER, short_versions
 from bench.analysis.tables import Table
-from bench.analysis.versions import EARLIER, short
 
 
 def caption(table: Table) -> str:
@@ -31,7 +31,7 @@ def data_name(data: Data) -> str:
 def made_by(device: str, harness: str) -> str:
     """Return what made numbers, as far as it is not the usual: another device than a CPU, which harness."""
     parts = [] if device == "cpu" else [f"device {device or 'unknown'}"]
-    parts.append(f"harness {short(harness)}" if harness else EARLIER)
+    parts.append(f"harness {short_versions(harness)}" if harness else EARLIER)
     return ", ".join(parts)
 
 
@@ -42,7 +42,9 @@ def stem_of(data: Data) -> str:
 
 def made_by_stem(device: str, harness: str) -> list[str]:
     """Return what the name of a file says of what made its numbers."""
-    return [part for part in ("" if device == "cpu" else device or "unknown", short(harness)) if part]
+    return [
+        part for part in ("" if device == "cpu" else device or "unknown", short_versions(harness)) if part
+    ]
 
 
 def _unlike(data: Data) -> str:

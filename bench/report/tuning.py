@@ -8,14 +8,14 @@ from itertools import groupby
 
 from tabulate import tabulate
 
-from bench.analysis.naming import Naming
-from bench.analysis.trials import Attempt, Tuning
+from bench.analysis.labels import Labels
+from bench.analysis.settings import Attempt, Tuning
 from bench.report.text import data_heading, escape_markdown
 
 HEADINGS = ("Method", "trials", "seeds", "start", "best", "changes of the best", "seconds")
 
 
-def tuning_page(tunings: Sequence[Tuning], naming: Naming) -> str:
+def tuning_page(tunings: Sequence[Tuning], labels: Labels) -> str:
     """Return a Markdown page with a table per dataset and profile; a budget that differs shows at once."""
     parts = [
         "# Trials",
@@ -25,16 +25,16 @@ def tuning_page(tunings: Sequence[Tuning], naming: Naming) -> str:
     ]
     for data, members in groupby(tunings, lambda tuning: tuning.data):
         parts.append(f"## {data_heading(data)}")
-        rows = [_row(tuning, naming) for tuning in sorted(members, key=lambda t: naming.order(t.method))]
+        rows = [_row(tuning, labels) for tuning in sorted(members, key=lambda t: labels.order(t.method))]
         parts.append(tabulate(rows, headers=HEADINGS, tablefmt="github", disable_numparse=True))
     return "\n\n".join(parts) + "\n"
 
 
-def _row(tuning: Tuning, naming: Naming) -> list[str]:
+def _row(tuning: Tuning, labels: Labels) -> list[str]:
     best = tuning.best
     changes = best.changes if best is not None else {}
     return [
-        escape_markdown(naming.title(tuning.method)),
+        escape_markdown(labels.title(tuning.method)),
         str(len(tuning.attempts)),
         str(len(tuning.seeds)),
         _value(tuning.start),

@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bench.analysis.queries import Member
+from bench.analysis.per_query import PerQueryRow
 from bench.records import Metric, Record, Series
 from tests.records import making
 
@@ -64,11 +64,11 @@ class Shelf:
         return lambda digest: self.arrays.get(digest, {})
 
 
-def member(label: str, values: Mapping[tuple[str, str], Mapping[int, ArrayLike]], **more: Any) -> Member:
+def member(label: str, values: Mapping[tuple[str, str], Mapping[int, ArrayLike]], **more: Any) -> PerQueryRow:
     """Return a row: direction -> seed -> average precisions."""
     fields: dict[str, Any] = {"method": label.lower(), "variant": "full", "usual": True}
     arrays = {
         direction: {seed: np.asarray(numbers, dtype=np.float64) for seed, numbers in by_seed.items()}
         for direction, by_seed in values.items()
     }
-    return Member(label=label, values=arrays, **(fields | more))
+    return PerQueryRow(label=label, values=arrays, **(fields | more))

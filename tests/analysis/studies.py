@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from bench.analysis.naming import Naming
+from bench.analysis.labels import Labels
 from bench.records import Record
 from tests.analysis.making import IT, TI, Shelf
 
@@ -18,7 +18,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "random": {"prior": "random"},
     **{f"prior_{name}": {"prior": name} for name in ("image", "text", "audio")},
 }
-NAMING = Naming(
+LABELS = Labels(
     title=str.upper,
     order=lambda method: (0, method),
     role=lambda _: "proposed",

@@ -8,18 +8,17 @@ import numpy as np
 import pytest
 
 from bench.analysis import tables_of
-from bench.analysis.across import Across, Block, blocks_of
-from bench.analysis.standing import standing_of
-from bench.analysis.wording import limits_of_datasets, ranking_findings
+from bench.analysis.across_datasets import Block, BlockKey, blocks_of, dataset_tests_of
+from bench.analysis.findings import limits_of_datasets, ranking_findings
 from bench.records import Record
 from tests.analysis.test_ranking import random_scores
-from tests.analysis.test_tables import NAMING, done
+from tests.analysis.test_tables import LABELS, done
 
 NAMES = "abcdefghijklmnop"
 
 
 def blocks(records: list[Record], reference: str = "drcl") -> list[Block]:
-    return blocks_of(tables_of(records, NAMING, ["map@all"]), reference)
+    return blocks_of(tables_of(records, LABELS, ["map@all"]), reference)
 
 
 def grid(methods: list[str], datasets: list[str], **more: Any) -> list[Record]:
@@ -34,7 +33,7 @@ def block(methods: int, datasets: int, kind: str = "real", seeds: int = 3, numbe
     scores = random_scores(methods, datasets, number)
     names = tuple(NAMES[:methods])
     found = tuple(f"d{place}" for place in range(datasets))
-    about = Across(kind, "quick", "cpu", "", "map@all", "best")
+    about = BlockKey(kind, "quick", "cpu", "", "map@all", "best")
     return Block(about, names, "a", found, scores, (seeds, seeds), ())
 
 
@@ -81,7 +80,7 @@ def test_two_versions_of_a_dataset_count_once() -> None:
 
 def test_without_the_reference_nothing_is_compared_with_it() -> None:
     (found,) = blocks(grid(["mcca", "rono"], ["x", "y"]))
-    standing = standing_of(found)
+    standing = dataset_tests_of(found)
     assert found.reference == ""
     assert standing is not None
     assert standing.against == {}
@@ -89,22 +88,22 @@ def test_without_the_reference_nothing_is_compared_with_it() -> None:
 
 @pytest.mark.parametrize(("methods", "datasets"), [(3, 1), (1, 3), (0, 0)])
 def test_one_dataset_or_one_method_has_no_standing(methods: int, datasets: int) -> None:
-    assert standing_of(block(methods, datasets)) is None
+    assert dataset_tests_of(block(methods, datasets)) is None
 
 
 def test_a_standing_compares_the_reference_with_every_other_method() -> None:
-    standing = standing_of(block(5, 7))
+    standing = dataset_tests_of(block(5, 7))
     assert standing is not None
     assert set(standing.against) == set("bcde")
     assert standing.average_ranks.sum() == pytest.approx(15)
     for one in standing.against.values():
         assert one.adjusted >= one.wilcoxon
-        assert one.belief.better + one.belief.equivalent + one.belief.worse == pytest.approx(1)
+        assert one.rope.better + one.rope.equivalent + one.rope.worse == pytest.approx(1)
     assert standing.against["c"].nemenyi == standing.nemenyi[0, 2]
 
 
 def said(one: Block) -> str:
-    return " ".join(limits_of_datasets(one, standing_of(one)))
+    return " ".join(limits_of_datasets(one, dataset_tests_of(one)))
 
 
 def test_the_words_name_what_few_datasets_cannot_show() -> None:
@@ -124,8 +123,8 @@ def test_the_words_name_what_few_datasets_cannot_show() -> None:
 
 
 def test_the_omnibus_tests_are_put_in_words() -> None:
-    standing = standing_of(block(5, 7))
-    two = standing_of(block(2, 7))
+    standing = dataset_tests_of(block(5, 7))
+    two = dataset_tests_of(block(2, 7))
     assert standing is not None
     assert two is not None
     assert ranking_findings(two) == []

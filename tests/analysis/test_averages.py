@@ -9,15 +9,22 @@ import pytest
 from numpy.typing import NDArray
 
 from bench.analysis import AVERAGE, tables_of
+from bench.analysis.comparisons import (
+    Pair,
+    against_reference,
+    all_pairs,
+    average_of,
+    compare,
+    families_against,
+    marks_note,
+    with_marks,
+)
 from bench.analysis.groups import Data
-from bench.analysis.intervals import two_level_intervals
-from bench.analysis.marks import marked, marks_note
-from bench.analysis.paired import Pair, against_reference, all_pairs, average_of, compare, families_against
-from bench.analysis.queries import Direction, Field, Member, fields_of
-from bench.analysis.randomization import sign_flip_p
+from bench.analysis.per_query import Direction, PerQueryRow, PerQueryTable, per_query_tables
+from bench.analysis.statistics import paired_permutation_test, two_level_intervals
 from tests.analysis.making import IT, TI, Shelf, member
 from tests.analysis.simulated import directions
-from tests.analysis.test_keys import NAMING
+from tests.analysis.test_keys import LABELS
 
 DATA = Data("real", "quick", "emoji", "f" * 16, "cpu", "")
 THREE: list[Direction] = list(permutations(("a", "b", "c"), 2))
@@ -25,7 +32,7 @@ Array = NDArray[np.float64]
 LONG = pytest.mark.slow
 
 
-def members(tables: dict[Direction, Array]) -> tuple[Member, Member]:
+def members(tables: dict[Direction, Array]) -> tuple[PerQueryRow, PerQueryRow]:
     """Return two rows whose differences are the given ones ``(seeds, queries)``."""
     one, other = (
         member(
@@ -71,7 +78,7 @@ def test_the_directions_of_one_row_change_sign_together() -> None:
     tables = simulated(np.random.default_rng(1), [IT, TI], (40, 40), seeds=2)
     rows = (tables[IT] + tables[TI]) / 2
     (found,) = compare([averaged(tables)], 500)
-    assert found.p == sign_flip_p(rows.mean(axis=0)[:, None], 500)[0]
+    assert found.p == paired_permutation_test(rows.mean(axis=0)[:, None], 500)[0]
     (expected,) = two_level_intervals([rows])
     assert (found.interval.low, found.interval.high) == pytest.approx((expected.low, expected.high))
     assert found.queries == 40
@@ -114,19 +121,19 @@ def test_averages_are_adjusted_among_themselves_and_leave_directions_alone() -> 
     found = [
         member(name, {way: {0: random.random(30)} for way in (IT, TI)}) for name in ("DRCL", "B", "C", "D")
     ]
-    with_average = against_reference(Field(DATA, "map@all", "best", tuple(found)), "drcl", 500)
+    with_average = against_reference(PerQueryTable(DATA, "map@all", "best", tuple(found)), "drcl", 500)
     own = [one for one in with_average.comparisons if one.direction == AVERAGE]
     assert len(own) == 3
     single = [one for way in (IT, TI) for one in compare(_pairs(found, way), 500)]
     assert [one.adjusted for one in with_average.comparisons if one.direction != AVERAGE] == [
         one.adjusted for one in single
     ]
-    every = all_pairs(Field(DATA, "map@all", "best", tuple(found)), 500)
+    every = all_pairs(PerQueryTable(DATA, "map@all", "best", tuple(found)), 500)
     assert sum(one.direction == AVERAGE for one in every.comparisons) == 6
 
 
-def _pairs(found: list[Member], way: Direction) -> list[Pair]:
-    from bench.analysis.paired import pair_of
+def _pairs(found: list[PerQueryRow], way: Direction) -> list[Pair]:
+    from bench.analysis.comparisons import pair_of
 
     pairs = [pair_of(found[0], other, way) for other in found[1:]]
     return [pair for pair in pairs if isinstance(pair, Pair)]
@@ -135,9 +142,9 @@ def _pairs(found: list[Member], way: Direction) -> list[Pair]:
 def test_a_row_that_lacks_a_direction_of_the_table_has_no_average_to_test() -> None:
     one = member("DRCL", {IT: {0: [0.1, 0.4]}, TI: {0: [0.2, 0.3]}})
     other = member("B", {IT: {0: [0.1, 0.2]}})
-    (family,) = families_against([Field(DATA, "map@all", "best", (one, other), (IT, TI))], "drcl", 10)
+    (family,) = families_against([PerQueryTable(DATA, "map@all", "best", (one, other), (IT, TI))], "drcl", 10)
     assert {comparison.direction for comparison in family.comparisons} == {IT}
-    alone = Field(DATA, "map@all", "best", (one, member("C", {IT: {0: [0.3, 0.4]}})), (IT,))
+    alone = PerQueryTable(DATA, "map@all", "best", (one, member("C", {IT: {0: [0.3, 0.4]}})), (IT,))
     assert AVERAGE not in {one.direction for one in against_reference(alone, "drcl", 10).comparisons}
 
 
@@ -147,9 +154,9 @@ def test_tables_mark_averages_that_differ() -> None:
         for method, level in (("drcl", 0.6), ("mcca", 0.4), ("rono", 0.6)):
             queries = np.clip(level + random.normal(0, 0.05, 60), 0, 1)
             shelf.add({IT: queries, TI: queries[::-1]}, method=method, seed=seed)
-    fields = list(fields_of(shelf.records, NAMING, ["map@all"], "best", shelf.per_query))
+    fields = list(per_query_tables(shelf.records, LABELS, ["map@all"], "best", shelf.per_query))
     families = families_against(fields, "drcl")
-    (table,) = marked(tables_of(shelf.records, NAMING, ["map@all"]), families)
+    (table,) = with_marks(tables_of(shelf.records, LABELS, ["map@all"]), families)
     assert {row.method: row.entries[AVERAGE].mark for row in table.rows} == {
         "drcl": "",
         "mcca": "a",
@@ -172,7 +179,7 @@ def rejected(ways: list[Direction], queries: tuple[int, ...], shared: float, sta
         )
         for _ in range(1_000)
     ]
-    return float((sign_flip_p(np.stack(columns, axis=1), 2_000) <= 0.05).mean())
+    return float((paired_permutation_test(np.stack(columns, axis=1), 2_000) <= 0.05).mean())
 
 
 @pytest.mark.parametrize(

@@ -9,12 +9,12 @@ import pytest
 
 from bench.analysis.costs import costs_of, shares_of
 from bench.analysis.groups import Data
-from bench.analysis.naming import registry_naming
+from bench.analysis.labels import registry_labels
 from bench.records import Record
 from bench.report.costs import costs_page
 from tests.records import making
 
-NAMING = replace(registry_naming(), usual=lambda identity: identity.settings)
+LABELS = replace(registry_labels(), usual=lambda identity: identity.settings)
 
 
 def _record(method: str, seed: int, fit: float, memory: int | None, profile: str = "quick") -> Record:
@@ -34,7 +34,7 @@ RECORDS = [
 
 
 def test_a_methods_share_is_of_its_own_profiles_time() -> None:
-    shares = shares_of(RECORDS, NAMING)
+    shares = shares_of(RECORDS, LABELS)
     assert [(line.label, line.cells, line.seconds) for line in shares["quick", "cpu", ""]] == [
         ("SDML", 2, 5.5),
         ("MCCA", 1, 1.0),
@@ -44,7 +44,7 @@ def test_a_methods_share_is_of_its_own_profiles_time() -> None:
 
 
 def test_a_row_has_the_median_time_and_the_largest_memory() -> None:
-    tables = costs_of(RECORDS, NAMING)
+    tables = costs_of(RECORDS, LABELS)
     (quick,) = [costs for data, costs in tables.items() if data.profile == "quick"]
     mcca, sdml = quick
     assert (sdml.fit, sdml.evaluate, sdml.total, sdml.memory) == (2.0, 0.25, 5.5, 5 << 20)
@@ -53,7 +53,7 @@ def test_a_row_has_the_median_time_and_the_largest_memory() -> None:
 
 
 def test_the_page_has_shares_and_a_table_per_data() -> None:
-    page = costs_page(RECORDS, NAMING)
+    page = costs_page(RECORDS, LABELS)
     assert "## Share of time, paper profile" in page
     assert "84.6 %" in page
     assert page.count("## pets") == 2

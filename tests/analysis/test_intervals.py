@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from bench.analysis.intervals import two_level_intervals
+from bench.analysis.statistics import two_level_intervals
 from tests.analysis.simulated import differences
 
 

@@ -12,27 +12,24 @@ import pytest
 
 from bench.analysis import AVERAGE, tables_of
 from bench.analysis.ablations import ablations_of
-from bench.analysis.across import blocks_of
+from bench.analysis.across_datasets import blocks_of, summary_tables_of
+from bench.analysis.comparisons import all_pairs
 from bench.analysis.convergence import curves_of
 from bench.analysis.costs import costs_of, shares_of
-from bench.analysis.excerpts import by_seed
-from bench.analysis.groups import Data, by_data, data_of
-from bench.analysis.ledger import ledger_of
-from bench.analysis.lines import MixedCells, lines_of
-from bench.analysis.naming import Naming
+from bench.analysis.groups import Data, MixedCells, by_data, data_of, row_groups
+from bench.analysis.labels import Labels
+from bench.analysis.ledger import Meaning, Value, ledger_of
 from bench.analysis.optimism import optimism_of
-from bench.analysis.overall import overalls_of
-from bench.analysis.paired import all_pairs
-from bench.analysis.published import Meaning, Value
-from bench.analysis.queries import fields_of
+from bench.analysis.per_query import per_query_tables
 from bench.analysis.sensitivity import sensitivities_of
-from bench.analysis.trials import tunings_of
+from bench.analysis.settings import tunings_of
+from bench.analysis.tables import by_seed
 from bench.records import Identity, Record
 from bench.records.trials import Trial
 from tests.analysis.cells_apart import BASE, OTHERWISE, SETTINGS, add, changes
 from tests.analysis.making import Shelf
 
-NAMING = Naming(
+LABELS = Labels(
     title=str.upper,
     order=lambda method: (len(method), method),
     role=lambda _: "baseline",
@@ -81,7 +78,9 @@ def unmixed(records: Iterable[Record]) -> None:
 
 def test_no_two_cells_meet_in_a_row_of_a_table(shelf: Shelf) -> None:
     rows = [
-        (data, line) for data, members in by_data(shelf.records).items() for line in lines_of(members, NAMING)
+        (data, line)
+        for data, members in by_data(shelf.records).items()
+        for line in row_groups(members, LABELS)
     ]
     assert sum(len(line.records) for _, line in rows) == len(shelf.records)
     for data, line in rows:
@@ -93,7 +92,7 @@ def test_no_two_cells_meet_in_a_row_of_a_table(shelf: Shelf) -> None:
 
 def test_every_number_of_a_table_is_the_mean_of_its_own_records(shelf: Shelf) -> None:
     known, digests = values(shelf), set[str]()
-    for table in tables_of(shelf.records, NAMING, ALL):
+    for table in tables_of(shelf.records, LABELS, ALL):
         for row in table.rows:
             for direction, entry in row.entries.items():
                 own = {digest: known[digest] for digest in entry.records}
@@ -108,8 +107,8 @@ def test_queries_excerpts_and_comparisons_hold_one_cell_per_direction_and_seed(s
     arrays = {id(array): digest for digest, own in shelf.arrays.items() for array in own.values()}
     records = {record.digest: record for record in shelf.records}
     seen = 0
-    for field in fields_of(shelf.records, NAMING, ALL, "best", shelf.per_query):
-        for member in field.members:
+    for field in per_query_tables(shelf.records, LABELS, ALL, "best", shelf.per_query):
+        for member in field.rows:
             own = {arrays[id(one)] for by_seeds in member.values.values() for one in by_seeds.values()}
             unmixed(records[digest] for digest in own)
             assert {data_of(records[digest]) for digest in own} == {field.data}
@@ -118,8 +117,10 @@ def test_queries_excerpts_and_comparisons_hold_one_cell_per_direction_and_seed(s
             assert one.first != one.second
     assert seen == len(records)
     for data, members in by_data(shelf.records).items():
-        for line in lines_of(members, NAMING):
-            found = by_seed(line.records, [*permutations(line.who.modalities, 2), AVERAGE], "map@all", "best")
+        for line in row_groups(members, LABELS):
+            found = by_seed(
+                line.records, [*permutations(line.identity.modalities, 2), AVERAGE], "map@all", "best"
+            )
             numbers = [number for column in found if column != AVERAGE for number in found[column].values()]
             assert len(numbers) == sum(len(one.identity.modalities) ** 2 - len(one.identity.modalities)
                                        for one in line.records), data  # fmt: skip
@@ -132,13 +133,13 @@ def digests_of_rows(found: Iterable[Any]) -> list[set[str]]:
 def test_ablations_settings_optimism_costs_and_curves_mix_nothing(shelf: Shelf) -> None:
     records = {record.digest: record for record in shelf.records}
     rows: list[set[str]] = []
-    for ablation in ablations_of(shelf.records, NAMING, ALL):
+    for ablation in ablations_of(shelf.records, LABELS, ALL):
         rows += digests_of_rows([ablation.full, *(one.row for one in ablation.components)])
         parts = (ablation.full, *(one.row for one in ablation.components))
         family = [records[digest] for own in digests_of_rows(parts) for digest in own]
         assert {data_of(record) for record in family} == {ablation.data}
         assert len({(record.identity.code, record.identity.threads) for record in family}) == 1
-    for one in sensitivities_of(shelf.records, NAMING, ALL):
+    for one in sensitivities_of(shelf.records, LABELS, ALL):
         rows += digests_of_rows(point.row for point in one.points)
         fixed = {
             msgspec.structs.replace(records[digest].identity, seed=0, modalities=(), settings={}).digest
@@ -146,30 +147,30 @@ def test_ablations_settings_optimism_costs_and_curves_mix_nothing(shelf: Shelf) 
             for digest in own
         }
         assert len(fixed) == 1
-    rows += [set(one.records) for one in optimism_of(shelf.records, NAMING, ALL)]
+    rows += [set(one.records) for one in optimism_of(shelf.records, LABELS, ALL)]
     for own in rows:
         unmixed(records[digest] for digest in own)
-    costs = costs_of(shelf.records, NAMING)
-    traced = curves_of(shelf.records, NAMING, lambda _: [{"validation_map": 0.5}])
+    costs = costs_of(shelf.records, LABELS)
+    traced = curves_of(shelf.records, LABELS, lambda _: [{"validation_map": 0.5}])
     for data, members in by_data(shelf.records).items():
-        lines = lines_of(members, NAMING)
+        lines = row_groups(members, LABELS)
         counts = {line.label: len(line.records) for line in lines}
         assert {cost.label: cost.cells for cost in costs[data]} == counts
         assert {curve.label: curve.cells for curve in traced[data]} == counts
-    assert {key[1:] for key in shares_of(shelf.records, NAMING)} == {
+    assert {key[1:] for key in shares_of(shelf.records, LABELS)} == {
         (data.device, data.harness) for data in by_data(shelf.records)
     }
 
 
 def test_ranks_and_the_overall_table_mix_nothing(shelf: Shelf) -> None:
     records = {record.digest: record for record in shelf.records}
-    tables = tables_of(shelf.records, NAMING, ALL)
+    tables = tables_of(shelf.records, LABELS, ALL)
     blocks = blocks_of(tables, "drcl")
     for block in blocks:
         for own in block.records:
             assert len({_but_for_data(records[digest].identity) for digest in own}) == 1
             assert {data_of(records[digest]) for digest in own} == set(block.data)
-    for overall in overalls_of(tables, blocks):
+    for overall in summary_tables_of(tables, blocks):
         for line in overall.lines:
             behind = {digest for entry in line.entries.values() for digest in entry.records}
             assert len({_but_for_data(records[digest].identity) for digest in behind}) <= 1
@@ -186,7 +187,7 @@ def test_the_ledger_holds_a_published_value_against_one_row_of_each_data(shelf: 
     published = _Fixed([value], meaning)
     records = {record.digest: record for record in shelf.records}
     seen = Counter[Data]()
-    for line in ledger_of(papers, NAMING, published):  # type: ignore[arg-type]
+    for line in ledger_of(papers, LABELS, published):  # type: ignore[arg-type]
         assert line.ours is not None
         unmixed(records[digest] for digest in line.ours.entry.records)
         seen[line.ours.data] += 1
@@ -230,12 +231,12 @@ def test_trials_of_different_cells_are_not_averaged(shelf: Shelf) -> None:
 def test_two_records_of_one_cell_are_an_error_and_never_one_value(shelf: Shelf) -> None:
     record = shelf.records[0]
     with pytest.raises(MixedCells, match=record.digest):
-        lines_of([record, record], NAMING)
+        row_groups([record, record], LABELS)
     assert record.result is not None
     twice = msgspec.structs.replace(record.result, metrics=[*record.result.metrics] * 2)
     doubled = msgspec.structs.replace(record, result=twice)
     with pytest.raises(MixedCells, match="image→text"):
-        tables_of([doubled], NAMING, ALL)
+        tables_of([doubled], LABELS, ALL)
     with pytest.raises(MixedCells, match="image→text"):
         by_seed([doubled], [("image", "text"), AVERAGE], "map@all", "best")
 
@@ -244,7 +245,7 @@ def test_sets_of_modalities_of_one_size_are_rows_of_their_own() -> None:
     found = Shelf()
     audio = add(found, 0.2, modalities=("image", "text", "audio"))
     video = add(found, 0.6, modalities=("image", "text", "video"))
-    (table,) = tables_of(found.records, NAMING, ALL)
+    (table,) = tables_of(found.records, LABELS, ALL)
     rows = {row.label: row.entries["image", "text"] for row in table.rows}
     assert {label: (entry.mean, entry.records) for label, entry in rows.items()} == {
         "DRCL [image+text+audio]": (0.2, (audio.digest,)),
@@ -257,7 +258,7 @@ def test_pairs_that_make_up_one_row_stay_together_beside_a_set() -> None:
     for pair in (("image", "text"), ("image", "audio"), ("text", "audio")):
         add(found, 0.2, modalities=pair)
     add(found, 0.6, modalities=("image", "text", "audio"))
-    (table,) = tables_of(found.records, NAMING, ALL)
+    (table,) = tables_of(found.records, LABELS, ALL)
     means = {row.label: row.entries[AVERAGE].mean for row in table.rows}
     assert means == pytest.approx({"DRCL [in pairs]": 0.2, "DRCL [image+text+audio]": 0.6})
 
@@ -267,7 +268,7 @@ def test_labels_name_the_code_that_differs() -> None:
     add(found, 0.2, code="training 1, drcl 1")
     last = add(found, 0.6, code="training 1, drcl 2")
     found.records[-1] = later(last)
-    (table,) = tables_of(found.records, NAMING, ALL)
+    (table,) = tables_of(found.records, LABELS, ALL)
     assert [(row.label, row.usual) for row in table.rows] == [
         ("DRCL", True),
         ("DRCL [earlier code: drcl 1]", False),

@@ -13,16 +13,25 @@ import msgspec
 import pytest
 
 from bench import registry
-from bench.analysis.ledger import LedgerLine, ledger_of, verdict_of
-from bench.analysis.published import DatasetName, MetricName, Names, Published, SourceName, Value
+from bench.analysis.ledger import (
+    DatasetName,
+    LedgerRow,
+    MetricName,
+    Names,
+    Published,
+    SourceName,
+    Value,
+    ledger_of,
+    verdict_of,
+)
 from bench.records import Record
 from bench.report.ledger import absent_names, commands, ledger_csv, ledger_page, ledger_sheets
-from tests.analysis.test_tables import NAMING as BASE
+from tests.analysis.test_tables import LABELS as BASE
 from tests.analysis.test_tables import done
 from tests.records import making
 from tests.report.making import HOSTILE
 
-NAMING = replace(BASE, usual=lambda identity: making.identity().settings)
+LABELS = replace(BASE, usual=lambda identity: making.identity().settings)
 IT, TI = ("image", "text"), ("text", "image")
 NAMES = Names(
     metrics={
@@ -61,11 +70,11 @@ def on(dataset: str = "wikipedia", values: Any = 0.505, **changes: Any) -> Recor
     return msgspec.structs.replace(record, result=msgspec.structs.replace(record.result, split=split))
 
 
-def ledger(records: list[Record], *values: Value) -> list[LedgerLine]:
-    return ledger_of(records, NAMING, Published(values or (value(),), NAMES))
+def ledger(records: list[Record], *values: Value) -> list[LedgerRow]:
+    return ledger_of(records, LABELS, Published(values or (value(),), NAMES))
 
 
-def only(records: list[Record], *values: Value) -> LedgerLine:
+def only(records: list[Record], *values: Value) -> LedgerRow:
     (line,) = ledger(records, *values)
     return line
 
@@ -213,7 +222,7 @@ def test_what_can_never_be_compared_is_not_even_looked_for(
     assert (line.verdict, line.because, line.ours, line.command) == (verdict, because, None, "")
 
 
-def every_kind() -> list[LedgerLine]:
+def every_kind() -> list[LedgerRow]:
     return ledger(
         [on(values=0.505), on(values=0.9, method="mcca", data_kind="look-alike")],
         *(value(), value(value=0.9, source="Other"), value(method="MCCA"), value(method="SDML")),
@@ -222,7 +231,7 @@ def every_kind() -> list[LedgerLine]:
 
 
 def test_the_page_counts_compares_explains_and_says_what_to_run() -> None:
-    page = ledger_page(every_kind(), NAMING)
+    page = ledger_page(every_kind(), LABELS)
     compared = page.split("## Beside ours: wikipedia — paper profile, data ffffffff")[1].split("\n## ")[0]
     assert r"| DRCL     | image→text  | map@all    | 0.5000      | \[1\]    | 0.5050 | 1" in compared
     assert "+0.0050" in compared
@@ -237,7 +246,7 @@ def test_the_page_counts_compares_explains_and_says_what_to_run() -> None:
 
 def test_look_alikes_and_other_profiles_never_stand_in_a_table_of_numbers() -> None:
     records = [on(values=0.5, data_kind="look-alike"), on(values=0.5, profile="quick", method="mcca")]
-    sheets = ledger_sheets(ledger(records, value(), value(method="MCCA")), NAMING)
+    sheets = ledger_sheets(ledger(records, value(), value(method="MCCA")), LABELS)
     assert [sheet.name for sheet in sheets] == ["ledger", "ledger_apart"]
 
 
@@ -266,10 +275,10 @@ def test_the_order_of_records_does_not_matter() -> None:
 
 
 def test_names_in_published_values_are_escaped() -> None:
-    page = ledger_page(ledger([on()], value(source=HOSTILE), value(dataset=HOSTILE, method=HOSTILE)), NAMING)
+    page = ledger_page(ledger([on()], value(source=HOSTILE), value(dataset=HOSTILE, method=HOSTILE)), LABELS)
     assert "<b>" not in page
     assert "|*c*|" not in page
 
 
 def test_without_published_values_the_page_says_where_they_belong() -> None:
-    assert "they belong into results/published" in ledger_page([], NAMING)
+    assert "they belong into results/published" in ledger_page([], LABELS)

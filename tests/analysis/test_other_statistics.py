@@ -8,9 +8,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bench.analysis.practical import signed_rank_beliefs
-from bench.analysis.randomization import holm
-from bench.analysis.ranking import critical_difference, nemenyi, omnibus, ranks, wilcoxon
+from bench.analysis.statistics import (
+    bayesian_signed_rank,
+    critical_difference,
+    holm,
+    nemenyi,
+    omnibus,
+    ranks,
+    wilcoxon,
+)
 from tests.analysis.test_ranking import random_scores
 
 pytestmark = pytest.mark.slow
@@ -54,9 +60,9 @@ def test_beliefs_are_those_of_baycomp_within_monte_carlo_error(number: int, regi
     baycomp = pytest.importorskip("baycomp")
     ours, theirs = random_scores(2, 8, 10 + number)
     worse, equivalent, better = baycomp.SignedRankTest(theirs, ours, rope=region, random_state=1).probs()
-    (found,) = signed_rank_beliefs(ours, theirs[None])
+    (found,) = bayesian_signed_rank(ours, theirs[None])
     if region != 0.01:
-        (found,) = signed_rank_beliefs(ours, theirs[None], region=region)
+        (found,) = bayesian_signed_rank(ours, theirs[None], region=region)
     # Two samples of 50,000 each: five standard errors of their difference.
     for mine, other in zip(
         (found.worse, found.equivalent, found.better), (worse, equivalent, better), strict=True

@@ -10,21 +10,20 @@ from xml.etree import ElementTree
 import pytest
 
 from bench.analysis import tables_of
-from bench.analysis.across import blocks_of
-from bench.analysis.overall import Overall, overalls_of
+from bench.analysis.across_datasets import SummaryTable, blocks_of, summary_tables_of
 from bench.records import Record
 from bench.report.tables import latex, markdown, overall_csv, overall_sheet, table_element
 from tests.analysis.test_across import grid
-from tests.analysis.test_tables import NAMING, done
+from tests.analysis.test_tables import LABELS, done
 from tests.records import making
 
 
-def overalls(records: list[Record]) -> list[Overall]:
-    tables = tables_of(records, NAMING, ["map@all"])
-    return overalls_of(tables, blocks_of(tables, "drcl"))
+def overalls(records: list[Record]) -> list[SummaryTable]:
+    tables = tables_of(records, LABELS, ["map@all"])
+    return summary_tables_of(tables, blocks_of(tables, "drcl"))
 
 
-def ranks(overall: Overall) -> dict[str, float | None]:
+def ranks(overall: SummaryTable) -> dict[str, float | None]:
     return {line.label: line.rank for line in overall.lines}
 
 

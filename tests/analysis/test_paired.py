@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.analysis.groups import Data
-from bench.analysis.paired import (
+from bench.analysis.comparisons import (
     Comparison,
     Pair,
     against_reference,
@@ -20,17 +19,18 @@ from bench.analysis.paired import (
     pair_of,
     reference_of,
 )
-from bench.analysis.queries import Field, Member, fields_of
-from bench.analysis.randomization import holm
+from bench.analysis.groups import Data
+from bench.analysis.per_query import PerQueryRow, PerQueryTable, per_query_tables
+from bench.analysis.statistics import holm
 from tests.analysis.making import IT, TI, Shelf, member
 from tests.analysis.simulated import differences
-from tests.analysis.test_tables import NAMING
+from tests.analysis.test_tables import LABELS
 
 DATA = Data("real", "quick", "emoji", "f" * 16, "cpu", "")
 
 
-def field_of(*members: Member) -> Field:
-    return Field(DATA, "map@all", "best", members)
+def field_of(*members: PerQueryRow) -> PerQueryTable:
+    return PerQueryTable(DATA, "map@all", "best", members)
 
 
 def pair(rows: np.ndarray, direction: tuple[str, str] = IT, name: str = "B") -> Pair:
@@ -121,7 +121,7 @@ def test_the_reference_is_compared_with_every_other_row_and_all_pairs_on_request
 
 
 def test_many_fields_at_once_give_each_the_numbers_that_it_has_alone() -> None:
-    def field(number: int, queries: int, seeds: tuple[int, ...]) -> Field:
+    def field(number: int, queries: int, seeds: tuple[int, ...]) -> PerQueryTable:
         random = np.random.default_rng(number)
         values = [{IT: {seed: random.random(queries) for seed in range(count)}} for count in seeds]
         return field_of(*(member(name, own) for name, own in zip("ABC", values, strict=True)))
@@ -183,7 +183,7 @@ def test_what_must_not_be_mixed_is_never_compared(change: dict[str, Any]) -> Non
     shelf = Shelf()
     shelf.add({IT: [0.1, 0.2]})
     shelf.add({IT: [0.3, 0.4]}, method="sm", **change)
-    fields = list(fields_of(shelf.records, NAMING, ["map@all"], "best", shelf.per_query))
+    fields = list(per_query_tables(shelf.records, LABELS, ["map@all"], "best", shelf.per_query))
     assert len(fields) == 2
     assert all(against_reference(field, "drcl").comparisons == () for field in fields)
 
@@ -194,10 +194,10 @@ def test_a_field_takes_its_protocol_and_selection_and_closed_forms() -> None:
     shelf.add({IT: [0.2]}, seed=1, selection="last")
     shelf.add({IT: [0.3]}, method="sm", selection="none")
     shelf.add({IT: [0.4]}, method="deep", protocol="map@50/hits")
-    best, other = fields_of(shelf.records, NAMING, ["map@all", "map@50/hits"], "best", shelf.per_query)
-    assert [one.label for one in best.members] == ["SM", "DRCL"]
-    assert {seed: list(v) for seed, v in best.members[1].values[IT].items()} == {0: [0.1]}
-    assert [one.label for one in other.members] == ["DEEP"]
+    best, other = per_query_tables(shelf.records, LABELS, ["map@all", "map@50/hits"], "best", shelf.per_query)
+    assert [one.label for one in best.rows] == ["SM", "DRCL"]
+    assert {seed: list(v) for seed, v in best.rows[1].values[IT].items()} == {0: [0.1]}
+    assert [one.label for one in other.rows] == ["DEEP"]
 
 
 def test_seeds_that_disagree_keep_a_difference_from_holding() -> None:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.analysis.cells import AVERAGE
-from bench.analysis.published import Names, Published, Value, published_folder, read_published
+from bench.analysis.ledger import Names, Published, Value, published_folder, read_published
+from bench.analysis.tables import AVERAGE
 from bench.contract import DataError
 
 HEADER = "method,dataset,direction,metric,value,source\n"

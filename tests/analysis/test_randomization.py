@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import stats
 
-from bench.analysis.randomization import holm, is_exact, sign_flip_p
+from bench.analysis.statistics import holm, is_exact, paired_permutation_test
 from tests.analysis.simulated import differences
 
 VALUES = st.floats(-1, 1).map(lambda value: round(value, 6))
@@ -22,7 +22,7 @@ P_VALUES = arrays(np.float64, st.integers(1, 20), elements=st.floats(0, 1))
 
 @given(FEW)
 def test_few_queries_are_enumerated(values: np.ndarray) -> None:
-    found = sign_flip_p(values)
+    found = paired_permutation_test(values)
     deals = np.array(list(product((1, -1), repeat=len(values))))
     sums = np.abs(deals @ values)
     expected = (sums >= np.abs(values.sum(axis=0)) - 1e-9).mean(axis=0)
@@ -40,17 +40,15 @@ def test_all_deals_are_counted_only_where_they_are_no_more_than_would_be_drawn()
 def test_scipy_agrees_exactly_where_it_enumerates() -> None:
     values = np.random.default_rng(0).normal(0.1, 0.3, 10)
     other = stats.permutation_test((values,), np.sum, permutation_type="samples", n_resamples=2_000)
-    assert float(sign_flip_p(values[:, None])[0]) == pytest.approx(other.pvalue, abs=1e-9)
+    assert float(paired_permutation_test(values[:, None])[0]) == pytest.approx(other.pvalue, abs=1e-9)
 
 
 @pytest.mark.parametrize("shift", [0.0, 0.01, 0.02, 0.03])
 def test_scipy_agrees_within_monte_carlo_error_where_signs_are_drawn(shift: float) -> None:
     values = np.random.default_rng(1).normal(shift, 0.2, 300)
-    permutation_test: Any = stats.permutation_test  # the name `rng` came with SciPy 1.15
-    other = permutation_test(
-        (values,), np.sum, permutation_type="samples", n_resamples=20_000, random_state=2
-    )
-    found = float(sign_flip_p(values[:, None])[0])
+    scipy_test: Any = stats.permutation_test  # the name `rng` came with SciPy 1.15
+    other = scipy_test((values,), np.sum, permutation_type="samples", n_resamples=20_000, random_state=2)
+    found = float(paired_permutation_test(values[:, None])[0])
     error = np.sqrt(other.pvalue * (1 - other.pvalue) * (1 / 10_000 + 1 / 20_000)) + 1e-4
     assert abs(found - other.pvalue) < 4 * error
 
@@ -58,34 +56,34 @@ def test_scipy_agrees_within_monte_carlo_error_where_signs_are_drawn(shift: floa
 @pytest.mark.parametrize("queries", [8, 60])
 def test_which_method_comes_first_does_not_matter_nor_do_other_comparisons(queries: int) -> None:
     values = np.random.default_rng(3).normal(0.05, 0.3, (queries, 5))
-    together = sign_flip_p(values)
-    assert np.array_equal(together, sign_flip_p(-values))
-    alone = [float(sign_flip_p(values[:, [column]])[0]) for column in range(5)]
+    together = paired_permutation_test(values)
+    assert np.array_equal(together, paired_permutation_test(-values))
+    alone = [float(paired_permutation_test(values[:, [column]])[0]) for column in range(5)]
     assert together == pytest.approx(alone, abs=1e-12)
 
 
 def test_the_order_of_queries_changes_nothing_but_the_draw() -> None:
     values = np.random.default_rng(4).normal(0.02, 0.2, (200, 1))
     shuffled = np.random.default_rng(5).permutation(values)
-    assert sign_flip_p(shuffled)[0] == pytest.approx(sign_flip_p(values)[0], abs=0.03)
+    assert paired_permutation_test(shuffled)[0] == pytest.approx(paired_permutation_test(values)[0], abs=0.03)
     few = values[:9]
-    assert sign_flip_p(few[::-1])[0] == sign_flip_p(few)[0]
+    assert paired_permutation_test(few[::-1])[0] == paired_permutation_test(few)[0]
 
 
 def test_no_difference_gives_one_and_a_sure_one_the_smallest_p() -> None:
-    assert sign_flip_p(np.zeros((50, 1)))[0] == 1
-    assert sign_flip_p(np.zeros((5, 1)))[0] == 1
-    assert sign_flip_p(np.full((50, 1), 0.1))[0] == 1 / 10_001
-    assert sign_flip_p(np.full((6, 1), 0.1))[0] == 2 / 64
+    assert paired_permutation_test(np.zeros((50, 1)))[0] == 1
+    assert paired_permutation_test(np.zeros((5, 1)))[0] == 1
+    assert paired_permutation_test(np.full((50, 1), 0.1))[0] == 1 / 10_001
+    assert paired_permutation_test(np.full((6, 1), 0.1))[0] == 2 / 64
     with pytest.raises(ValueError, match="at least one query"):
-        sign_flip_p(np.empty((0, 1)))
+        paired_permutation_test(np.empty((0, 1)))
 
 
 def test_blocks_do_not_change_what_is_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
     values = np.random.default_rng(6).normal(0.01, 0.2, (40, 2))
-    whole = sign_flip_p(values, 1_000)
-    monkeypatch.setattr("bench.analysis.randomization._BLOCK", 40 * 8)
-    assert np.array_equal(sign_flip_p(values, 1_000), whole)
+    whole = paired_permutation_test(values, 1_000)
+    monkeypatch.setattr("bench.analysis.statistics._SIGN_BLOCK", 40 * 8)
+    assert np.array_equal(paired_permutation_test(values, 1_000), whole)
 
 
 @given(P_VALUES)
@@ -115,7 +113,7 @@ def test_under_the_null_as_many_tests_reject_as_the_level_says() -> None:
     for start in range(4):
         random = np.random.default_rng(100 + start)
         simulated = [differences(random, seeds=3, queries=120, seed_spread=0.0) for _ in range(1_000)]
-        p_values = sign_flip_p(np.stack([rows.mean(axis=0) for rows in simulated], axis=1), 2_000)
+        p_values = paired_permutation_test(np.stack([rows.mean(axis=0) for rows in simulated], axis=1), 2_000)
         rejected.append(float((p_values <= 0.05).mean()))
         assert 0.46 <= (p_values <= 0.5).mean() <= 0.54
     assert all(0.035 <= share <= 0.065 for share in rejected)

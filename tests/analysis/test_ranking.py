@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import stats
 
-from bench.analysis.practical import signed_rank_beliefs
-from bench.analysis.ranking import (
+from bench.analysis.statistics import (
+    bayesian_signed_rank,
     cliques,
     critical_difference,
     nemenyi,
@@ -153,13 +153,13 @@ def test_the_reference_is_compared_with_every_other_method_after_holm() -> None:
 def test_beliefs_sum_to_one_and_swap_with_the_methods() -> None:
     scores = random_scores(3, 6, 4)
     for one, other in ((0, 1), (1, 2)):
-        (found,) = signed_rank_beliefs(scores[one], scores[[other]])
-        (back,) = signed_rank_beliefs(scores[other], scores[[one]])
+        (found,) = bayesian_signed_rank(scores[one], scores[[other]])
+        (back,) = bayesian_signed_rank(scores[other], scores[[one]])
         assert found.better + found.equivalent + found.worse == pytest.approx(1)
         assert (found.better, found.worse) == (back.worse, back.better)
 
 
 def test_beliefs_follow_the_region_of_practical_equivalence() -> None:
     ours, theirs = np.full(6, 0.505), np.full((1, 6), 0.5)
-    assert signed_rank_beliefs(ours, theirs)[0].equivalent == 1
-    assert signed_rank_beliefs(ours, theirs, region=0.001)[0].better > 0.95
+    assert bayesian_signed_rank(ours, theirs)[0].equivalent == 1
+    assert bayesian_signed_rank(ours, theirs, region=0.001)[0].better > 0.95

@@ -13,7 +13,7 @@ from bench.records import Record, Rows
 from bench.report.tables import document, latex, markdown, sheet_of, table_csv
 from tests.analysis.cells_apart import SETTINGS, add
 from tests.analysis.making import IT, Shelf
-from tests.analysis.test_keys import NAMING
+from tests.analysis.test_keys import LABELS
 
 SIZES = {name: Rows(train=10, validation=2, test=50, dimension=5) for name in ("image", "text", "audio")}
 
@@ -24,7 +24,7 @@ def with_result(record: Record, **changes: Any) -> Record:
 
 
 def table(*records: Record, selection: str = "best") -> Table:
-    (found,) = tables_of(records, NAMING, ["map@all"], selection)
+    (found,) = tables_of(records, LABELS, ["map@all"], selection)
     return found
 
 

@@ -9,11 +9,10 @@ import msgspec
 import pytest
 
 from bench import registry
-from bench.analysis.epochs import brief_of
+from bench.analysis.convergence import trace_summary
 from bench.analysis.groups import Data
-from bench.analysis.origins import origins_of
-from bench.analysis.placing import placings, references, row_of
-from bench.analysis.tables import AVERAGE, Entry, Row, Table
+from bench.analysis.settings import settings_provenance
+from bench.analysis.tables import AVERAGE, Entry, Row, Table, ranks_in_table, references, row_with_record
 from bench.contract import DataKind
 from bench.records import Record, Selected
 from bench.records.schema import MethodSnapshot
@@ -34,7 +33,7 @@ def of_method(
 
 
 def words_of(record: Record) -> dict[str, str]:
-    return {origin.setting: origin.words for origin in origins_of(record).settings}
+    return {origin.setting: origin.words for origin in settings_provenance(record).settings}
 
 
 def test_every_setting_says_where_its_value_is_from() -> None:
@@ -80,12 +79,12 @@ def test_a_record_with_the_usual_settings_of_its_kind_of_data_has_nothing_typed(
 
 
 def test_the_defaults_provenance_comes_from_the_methods_file() -> None:
-    assert "released code" in origins_of(of_method("drcl")).defaults
+    assert "released code" in settings_provenance(of_method("drcl")).defaults
 
 
 def test_settings_of_a_method_that_is_gone_are_shown_unexplained() -> None:
     record = making.record(method="gone")
-    origins = origins_of(record)
+    origins = settings_provenance(record)
     assert {origin.setting for origin in origins.settings} == set(record.identity.settings)
     assert {origin.words for origin in origins.settings} == {"unknown method 'gone'"}
 
@@ -115,7 +114,7 @@ def test_a_trace_in_short_has_first_last_and_selected_epochs() -> None:
     chosen = Selected(rule="best", criterion="c", epoch={"a": 2, "b": 4}, value=None)
     last = Selected(rule="last", criterion="l", epoch=4, value=None)
     result = msgspec.structs.replace(making.result(), selected=[chosen, last])
-    brief = brief_of(TRACE, result)
+    brief = trace_summary(TRACE, result)
     shown = [(why, row["stage"], row["epoch"]) for why, row in brief.rows]
     assert shown == [
         ("first", "prior", 1),
@@ -129,7 +128,7 @@ def test_a_trace_in_short_has_first_last_and_selected_epochs() -> None:
 
 
 def test_an_empty_trace_is_no_trouble() -> None:
-    assert brief_of([], None).rows == ()
+    assert trace_summary([], None).rows == ()
 
 
 IT = ("image", "text")
@@ -155,15 +154,15 @@ def table() -> Table:
 
 
 def test_a_row_is_found_by_any_of_its_records(table: Table) -> None:
-    found = row_of(table, "digest of B")
+    found = row_with_record(table, "digest of B")
     assert found is not None
     assert found.label == "B"
-    assert row_of(table, "digest of D") is None
+    assert row_with_record(table, "digest of D") is None
 
 
 def test_reference_points_and_missing_numbers_do_not_compete(table: Table) -> None:
     ranks = {
-        own.label: [(place.rank, place.of, place.best) for place in placings(table, own)]
+        own.label: [(place.rank, place.of, place.best) for place in ranks_in_table(table, own)]
         for own in table.rows
     }
     assert ranks["B"] == [(1, 3, "A")] * 2

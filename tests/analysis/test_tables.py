@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.analysis import AVERAGE, Naming, Row, Table, tables_of
+from bench.analysis import AVERAGE, Labels, Row, Table, tables_of
 from bench.records import Identity, Metric, Record
 from tests.records import making
 
@@ -23,7 +23,7 @@ def usual(identity: Identity) -> Mapping[str, Any] | None:
     return None if identity.method == "gone" else making.identity().settings
 
 
-NAMING = Naming(
+LABELS = Labels(
     title=str.upper,
     order=lambda method: (len(method), method),
     role=lambda method: "reference" if method == "sm" else "baseline",
@@ -52,7 +52,7 @@ def done(
 
 
 def table(records: Sequence[Record], selection: str = "best") -> Table:
-    (only,) = tables_of(records, NAMING, ["map@all"], selection)
+    (only,) = tables_of(records, LABELS, ["map@all"], selection)
     return only
 
 
@@ -94,7 +94,7 @@ def test_an_entry_is_the_mean_and_sample_deviation_over_seeds_in_any_order(
 )
 def test_what_must_not_be_mixed_gets_a_table_of_its_own(change: dict[str, Any]) -> None:
     records = [done(0.1), done(0.9, seed=1, **change)]
-    tables = tables_of(records, NAMING, ["map@all"])
+    tables = tables_of(records, LABELS, ["map@all"])
     assert len(tables) == 2
     assert {entry.seeds for found in tables for line in found.rows for entry in line.entries.values()} == {1}
 
@@ -131,7 +131,7 @@ def test_settings_of_a_method_that_is_gone_are_compared_with_each_other() -> Non
 
 
 def test_methods_of_one_title_can_be_told_apart() -> None:
-    same = replace(NAMING, title=lambda _: "Same")
+    same = replace(LABELS, title=lambda _: "Same")
     (found,) = tables_of([done(method="a"), done(method="b")], same, ["map@all"])
     assert [line.label for line in found.rows] == ["Same (a)", "Same (b)"]
 
@@ -202,7 +202,7 @@ def test_a_row_with_some_numbers_counts_the_cells_that_have_none() -> None:
 
 def test_numbers_under_another_rule_are_not_borrowed() -> None:
     record = done(0.5)
-    (other,) = tables_of([record], NAMING, ["map@50/hits"])
+    (other,) = tables_of([record], LABELS, ["map@50/hits"])
     assert {entry.reason for entry in other.rows[0].entries.values()} == {"not evaluated under map@50/hits"}
     assert row([record], "oracle").entries[IT].reason == "nothing was selected by the rule oracle"
     assert row([done(0.5, selection="none")], "oracle").entries[IT].mean == 0.5
@@ -216,7 +216,7 @@ def test_real_data_come_first_and_rows_in_the_rosters_order() -> None:
         done(dataset="z", variant="x"),
         done(dataset="b"),
     ]
-    tables = tables_of(records, NAMING, ["map@all"])
+    tables = tables_of(records, LABELS, ["map@all"])
     assert [(found.kind, found.dataset) for found in tables] == [
         ("real", "b"),
         ("real", "z"),
@@ -229,10 +229,10 @@ def test_real_data_come_first_and_rows_in_the_rosters_order() -> None:
 def test_columns_follow_the_datasets_order_or_that_of_the_widest_record() -> None:
     joint = done({("b", "a"): 0.1}, modalities=("b", "c", "a"))
     pair = done({("a", "b"): 0.1}, modalities=("a", "b"))
-    unknown = replace(NAMING, modalities=lambda _: ())
-    known = replace(NAMING, modalities=lambda _: ("c", "a", "b"))
-    for naming, first in ((unknown, ("b", "c")), (known, ("c", "a"))):
-        (found,) = tables_of([pair, joint], naming, ["map@all"])
+    unknown = replace(LABELS, modalities=lambda _: ())
+    known = replace(LABELS, modalities=lambda _: ("c", "a", "b"))
+    for labels, first in ((unknown, ("b", "c")), (known, ("c", "a"))):
+        (found,) = tables_of([pair, joint], labels, ["map@all"])
         assert found.columns[0] == first
         assert found.columns[-1] == AVERAGE
         assert len(found.columns) == 7

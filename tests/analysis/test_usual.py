@@ -11,18 +11,18 @@ import msgspec
 import pytest
 
 from bench import registry
-from bench.analysis import AVERAGE, Naming, Row, registry_naming, tables_of
-from bench.analysis.origins import origins_of
-from bench.analysis.paired import against_reference
-from bench.analysis.queries import fields_of
+from bench.analysis import AVERAGE, Labels, Row, registry_labels, tables_of
+from bench.analysis.comparisons import against_reference
+from bench.analysis.per_query import per_query_tables
 from bench.analysis.sensitivity import sensitivities_of
+from bench.analysis.settings import settings_provenance
 from bench.records import Record
 from bench.records.schema import MethodSnapshot
 from tests.analysis.cells_apart import SETTINGS, add
 from tests.analysis.making import Shelf
-from tests.analysis.test_keys import NAMING
+from tests.analysis.test_keys import LABELS
 
-EDITED = replace(NAMING, usual=lambda _: {**SETTINGS, "epochs": 99})
+EDITED = replace(LABELS, usual=lambda _: {**SETTINGS, "epochs": 99})
 """What is known after a settings file was edited."""
 CHANGED = {**SETTINGS, "epochs": 5}
 
@@ -38,8 +38,8 @@ def made(
     return shelf.records[-1]
 
 
-def rows(records: Sequence[Record], naming: Naming = NAMING) -> dict[str, Row]:
-    (table,) = tables_of(records, naming, ["map@all"])
+def rows(records: Sequence[Record], labels: Labels = LABELS) -> dict[str, Row]:
+    (table,) = tables_of(records, labels, ["map@all"])
     return {row.label: row for row in table.rows}
 
 
@@ -49,17 +49,17 @@ def test_an_edited_settings_file_changes_nothing_about_the_tables_of_earlier_rec
         made(shelf, 0.5 + seed / 100, seed=seed)
         made(shelf, 0.4, seed=seed, method="mcca")
         made(shelf, 0.3, seed=seed, settings=CHANGED)
-    before, after = (tables_of(shelf.records, naming, ["map@all"]) for naming in (NAMING, EDITED))
+    before, after = (tables_of(shelf.records, labels, ["map@all"]) for labels in (LABELS, EDITED))
     assert before == after
     assert [row.label for row in before[0].competing] == ["DRCL", "MCCA"]
     families = [
         against_reference(field, "drcl", 20)
-        for naming in (NAMING, EDITED)
-        for field in fields_of(shelf.records, naming, ["map@all"], "best", shelf.per_query)
+        for labels in (LABELS, EDITED)
+        for field in per_query_tables(shelf.records, labels, ["map@all"], "best", shelf.per_query)
     ]
     assert [one.comparisons for one in families[:1]] == [one.comparisons for one in families[1:]]
     assert len(families[0].comparisons) == 3
-    (one,), (other,) = (sensitivities_of(shelf.records, naming, ["map@all"]) for naming in (NAMING, EDITED))
+    (one,), (other,) = (sensitivities_of(shelf.records, labels, ["map@all"]) for labels in (LABELS, EDITED))
     assert [point.usual for point in one.points] == [point.usual for point in other.points] == [False, True]
 
 
@@ -75,7 +75,7 @@ def test_of_several_usual_rows_the_one_made_last_competes_and_the_others_say_wha
     made(shelf, 0.7, day=1)
     made(shelf, 0.5, day=2, usual=CHANGED, settings=CHANGED)
     made(shelf, 0.4, method="mcca")
-    (table,) = tables_of(shelf.records, NAMING, ["map@all"])
+    (table,) = tables_of(shelf.records, LABELS, ["map@all"])
     assert {row.label: row.usual for row in table.rows} == {
         "DRCL": True,
         "DRCL [epochs=20]": False,
@@ -144,16 +144,16 @@ def test_a_method_that_is_gone_goes_by_the_card_in_its_last_record() -> None:
         environment=msgspec.structs.replace(first.environment, started="2027"),
     )
     first = msgspec.structs.replace(first, method=MethodSnapshot(card=card, usual=SETTINGS, origins={}))
-    naming = registry_naming([first])
-    assert (naming.title("gone"), naming.role("gone"), naming.order("gone")) == (
+    labels = registry_labels([first])
+    assert (labels.title("gone"), labels.role("gone"), labels.order("gone")) == (
         "The Old One",
         "reference",
         (3, "gone"),
     )
-    assert registry_naming([later, first]).title("gone") == "Last"
-    assert registry_naming([first]).title("drcl") == registry.method("drcl").card.title
+    assert registry_labels([later, first]).title("gone") == "Last"
+    assert registry_labels([first]).title("drcl") == registry.method("drcl").card.title
     broken = msgspec.structs.replace(first, method=MethodSnapshot(card={"x": 1}, usual={}, origins={}))
-    assert registry_naming([broken]).title("gone") == "gone"
+    assert registry_labels([broken]).title("gone") == "gone"
 
 
 def test_origins_of_settings_are_those_that_a_record_states() -> None:
@@ -163,7 +163,7 @@ def test_origins_of_settings_are_those_that_a_record_states() -> None:
     snapshot = MethodSnapshot(card={}, usual=SETTINGS, origins=origins)
     words = {
         one.setting: one.words
-        for one in origins_of(msgspec.structs.replace(record, method=snapshot)).settings
+        for one in settings_provenance(msgspec.structs.replace(record, method=snapshot)).settings
     }
     assert words["epochs"] == "typed (--set); without it: 20"
     assert words["learning_rate"].startswith("tuned")
@@ -177,11 +177,11 @@ def test_a_report_of_an_edited_quick_yaml_is_the_same(
     shelf = Shelf()
     usual = registry.resolve_settings(registry.method("drcl"))
     made(shelf, 0.5, usual=usual, settings=usual)
-    before = tables_of(shelf.records, registry_naming(shelf.records), ["map@all"])
+    before = tables_of(shelf.records, registry_labels(shelf.records), ["map@all"])
     folder = tmp_path / "methods" / "settings"
     folder.mkdir(parents=True)
     (folder / "quick.yaml").write_text("defaults: {epochs: 3}\n")
     monkeypatch.setattr(settings_files, "folder_of", lambda _: tmp_path / "methods")
     assert registry.resolve_settings(registry.method("drcl")) != usual
-    assert tables_of(shelf.records, registry_naming(shelf.records), ["map@all"]) == before
+    assert tables_of(shelf.records, registry_labels(shelf.records), ["map@all"]) == before
     assert before[0].rows[0].usual

@@ -1,4 +1,4 @@
-"""Versions of code: which is newer, in what two differ, and how they are written in short."""
+"""Versions of code: which is newer, in what two differ, and how they are written in short_versions."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from bench.analysis.versions import difference, newest_first, short
+from bench.analysis.labels import newest_first, short_versions, version_difference
 
 
 @pytest.mark.parametrize(
@@ -22,7 +22,7 @@ from bench.analysis.versions import difference, newest_first, short
     ],
 )
 def test_a_difference_names_the_parts_that_differ(one: str, other: str, words: str) -> None:
-    assert difference(one, other) == words
+    assert version_difference(one, other) == words
 
 
 def test_newer_versions_come_first_and_none_last() -> None:
@@ -32,7 +32,7 @@ def test_newer_versions_come_first_and_none_last() -> None:
 
 
 def test_in_short_they_are_numbers_and_never_alike_where_parts_are_not() -> None:
-    assert short("data 1, evaluation 2, experiment 1") == "1.2.1"
-    assert short("data 1, evaluation 2+ab12cd34") == "1.2+ab12cd34"
-    assert short("mine 12345678") == "12345678"
-    assert short("") == ""
+    assert short_versions("data 1, evaluation 2, experiment 1") == "1.2.1"
+    assert short_versions("data 1, evaluation 2+ab12cd34") == "1.2+ab12cd34"
+    assert short_versions("mine 12345678") == "12345678"
+    assert short_versions("") == ""

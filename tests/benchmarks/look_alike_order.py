@@ -13,8 +13,8 @@ from statistics import fmean
 
 from scipy.stats import kendalltau
 
-from bench.analysis.published import read_published
-from bench.analysis.rows import rows_of
+from bench.analysis.ledger import read_published
+from bench.analysis.results import rows_of
 from bench.analysis.tables import AVERAGE
 from bench.records import Store
 from bench.registry import registered

@@ -7,19 +7,19 @@ from typing import Any
 
 import numpy as np
 
+from bench.analysis.comparisons import all_pairs
 from bench.analysis.groups import Data
-from bench.analysis.paired import all_pairs
-from bench.analysis.queries import Field, Member
-from bench.analysis.randomization import sign_flip_p
+from bench.analysis.per_query import PerQueryRow, PerQueryTable
+from bench.analysis.statistics import paired_permutation_test
 
 QUERIES, METHODS, PERMUTATIONS = 500, 16, 10_000
 DIRECTIONS = (("image", "text"), ("text", "image"))
 
 
-def _members(seeds: int) -> tuple[Member, ...]:
+def _members(seeds: int) -> tuple[PerQueryRow, ...]:
     random = np.random.default_rng(0)
     return tuple(
-        Member(
+        PerQueryRow(
             f"m{number}",
             f"m{number}",
             "full",
@@ -35,9 +35,9 @@ def test_p_values_of_all_pairs_in_two_directions(benchmark: Any) -> None:
     pairs = [way[one] - way[other] for way in scores for one, other in combinations(range(METHODS), 2)]
     columns = np.stack(pairs, axis=1)
     assert columns.shape == (QUERIES, 240)
-    benchmark.pedantic(lambda: sign_flip_p(columns, PERMUTATIONS), rounds=3)
+    benchmark.pedantic(lambda: paired_permutation_test(columns, PERMUTATIONS), rounds=3)
 
 
 def test_all_pairs_with_intervals_of_five_seeds(benchmark: Any) -> None:
-    field = Field(Data("real", "quick", "d", "f", "cpu", ""), "map@all", "best", _members(5))
+    field = PerQueryTable(Data("real", "quick", "d", "f", "cpu", ""), "map@all", "best", _members(5))
     benchmark.pedantic(lambda: all_pairs(field), rounds=2)

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.analysis.rows import rows_of
+from bench.analysis.results import rows_of
 from bench.data import load_dataset
 from bench.evaluation.chance import expected_random_ap
 from bench.experiment.cell import Finished, run_cell

@@ -15,7 +15,7 @@ import yaml
 from msgspec import structs
 
 from bench import registry
-from bench.analysis.trials import tunings_of
+from bench.analysis.settings import tunings_of
 from bench.cli import invoke
 from bench.execution import Loss, Outcome, Task, inline_executor, local_executor, local_slots
 from bench.execution.inline import HERE

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import msgspec
 import numpy as np
 
-from bench.analysis.naming import registry_naming
+from bench.analysis.labels import registry_labels
 from bench.report import Material
 from bench.report.figures.picture import Picture
 from tests.analysis.making import Shelf
@@ -64,7 +64,7 @@ def material(
                 ]
     return Material(
         shelf.records,
-        naming=replace(registry_naming(), usual=lambda identity: identity.settings),
+        labels=replace(registry_labels(), usual=lambda identity: identity.settings),
         protocols=["map@all"],
         trace=lambda digest: traces.get(digest, ()),
         per_query=shelf.per_query,

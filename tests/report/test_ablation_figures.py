@@ -20,7 +20,7 @@ from bench.report.figures.picture import Picture
 from bench.report.figures.saving import render
 from bench.report.figures.style import RC
 from tests.analysis.making import Shelf
-from tests.analysis.studies import NAMING, VARIANTS, add
+from tests.analysis.studies import LABELS, VARIANTS, add
 from tests.report.making import HOSTILE
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 def material(shelf: Shelf) -> Material:
-    return Material(shelf.records, naming=NAMING, protocols=["map@all"], per_query=shelf.per_query)
+    return Material(shelf.records, labels=LABELS, protocols=["map@all"], per_query=shelf.per_query)
 
 
 @contextmanager

@@ -16,14 +16,14 @@ from bench.report import Material
 from bench.report.ablations import ablation_files, ablation_sheets, ablations_page
 from bench.report.ablations.page import missing
 from tests.analysis.making import Shelf
-from tests.analysis.studies import NAMING, add
+from tests.analysis.studies import LABELS, add
 from tests.records import making
 from tests.report.making import HOSTILE
 
 
 def material(shelf: Shelf, **more: Any) -> Material:
-    naming = more.pop("naming", NAMING)
-    return Material(shelf.records, naming=naming, protocols=["map@all"], per_query=shelf.per_query, **more)
+    labels = more.pop("labels", LABELS)
+    return Material(shelf.records, labels=labels, protocols=["map@all"], per_query=shelf.per_query, **more)
 
 
 def studied(seeds: int = 2) -> Shelf:
@@ -161,8 +161,8 @@ def test_what_is_missing_comes_with_the_command_that_makes_it() -> None:
     add(shelf, dataset="other")
     add(shelf, method="theirs")
     add(shelf, dataset="emoji", profile="paper")
-    known = replace(NAMING, reference="ours", modalities=lambda name: ("image",) if name == "emoji" else ())
-    assert missing(material(shelf, naming=known)) == [
+    known = replace(LABELS, reference="ours", modalities=lambda name: ("image",) if name == "emoji" else ())
+    assert missing(material(shelf, labels=known)) == [
         "No variants of OURS on emoji in the paper profile: "
         "python -m bench ablate ours --datasets emoji --profile paper",
         "No variants of OURS on emoji, other in the quick profile: "
@@ -195,7 +195,7 @@ def test_hostile_names_are_escaped_everywhere() -> None:
     shelf = Shelf()
     for variant, prior in (("full", "selected"), (HOSTILE, "random"), ("full", HOSTILE)):
         add(shelf, variant=variant, prior=prior, dataset=HOSTILE)
-    made = material(shelf, naming=replace(NAMING, title=lambda _: HOSTILE))
+    made = material(shelf, labels=replace(LABELS, title=lambda _: HOSTILE))
     page, files = ablations_page(made), ablation_files(made)
     assert "<b>" not in page
     for name, text in files.items():

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from bench.analysis.groups import Data
-from bench.analysis.naming import registry_naming
+from bench.analysis.labels import registry_labels
 from bench.report.figures import saving
 from bench.report.figures.lettering import apart, fitted, fitted_apart, literal, shortened, width_of
 from bench.report.figures.picture import Picture
@@ -85,21 +85,21 @@ def files() -> dict[str, bytes]:
 
 
 def test_the_rosters_methods_differ_without_colour_and_without_marker() -> None:
-    naming = registry_naming()
-    looks = [look(method, naming) for method in ROSTER]
+    labels = registry_labels()
+    looks = [look(method, labels) for method in ROSTER]
     for names in (("marker", "filled"), ("colour", "marker"), ("colour", "filled"), ("colour", "dash")):
         assert len({tuple(getattr(one, name) for name in names) for one in looks}) == len(ROSTER)
     assert len({(one.colour, one.hatch) for one in looks}) == len(ROSTER)
 
 
 def test_other_methods_never_look_like_one_of_the_roster_or_each_other() -> None:
-    naming = registry_naming()
-    markers = {look(method, naming).marker for method in ROSTER}
-    others = [look(method, naming) for method in (*EXTRAS[:3], *POINTS)]
+    labels = registry_labels()
+    markers = {look(method, labels).marker for method in ROSTER}
+    others = [look(method, labels) for method in (*EXTRAS[:3], *POINTS)]
     assert not markers & {one.marker for one in others}
     assert len({one.marker for one in others}) == len(others)
-    assert look("mine", naming).marker not in markers
-    assert look("gone", naming) == look("gone", naming)
+    assert look("mine", labels).marker not in markers
+    assert look("gone", labels) == look("gone", labels)
 
 
 @pytest.mark.parametrize("sight", SIGHT)

@@ -11,15 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.analysis.across import Across, Block
+from bench.analysis.across_datasets import Block, BlockKey, dataset_tests_of
 from bench.analysis.convergence import Curve
-from bench.analysis.standing import standing_of
+from bench.analysis.costs import pareto_front, score_and_cost
 from bench.analysis.tables import AVERAGE
-from bench.analysis.tradeoff import front, price_of
 from bench.report import Material
 from bench.report.figures import comparison, convergence, costs, critical, figures_page, overview
 from bench.report.figures.picture import Picture
-from tests.analysis.test_tables import NAMING
+from tests.analysis.test_tables import LABELS
 from tests.records import making
 from tests.report.figuring import EXTRAS, HOSTILE, POINTS, ROSTER, letterings, material, misplaced
 
@@ -124,8 +123,8 @@ def test_a_method_is_shown_once_as_it_is_usually_set_and_starred_where_it_never_
     usual = making.identity().settings
     both = material(ROSTER[:2], seeds=1)
     other = material(ROSTER[:3], seeds=1, settings={**usual, "epochs": 99})
-    naming = replace(both.naming, usual=lambda _: usual)
-    shown = replace(both, records=[*other.records, *both.records], naming=naming)
+    labels = replace(both.labels, usual=lambda _: usual)
+    shown = replace(both, records=[*other.records, *both.records], labels=labels)
     assert len(shown.plain_tables[0].rows) == 5
     (picture,) = costs.pictures(shown)
     assert "*: with other settings than usual" in picture.caption
@@ -138,7 +137,7 @@ def test_a_method_is_shown_once_as_it_is_usually_set_and_starred_where_it_never_
 def test_the_differences_agree_with_the_tests(five: Material) -> None:
     picture = comparison.pictures(five)[0]
     family = five.families[0]
-    points = {five.naming.title(name) for name in POINTS}
+    points = {five.labels.title(name) for name in POINTS}
     ours = [one for one in family.comparisons if one.second not in points and one.direction != AVERAGE]
     above = sum(one.holds and one.difference > 0 for one in ours)
     assert (
@@ -171,8 +170,8 @@ def test_a_diagram_needs_a_critical_difference_within_the_possible_ranks(
     scores = np.random.default_rng(0).random((methods, datasets))
     names = tuple(map(str, range(methods)))
     sets = tuple(map(str, range(datasets)))
-    about = Across("real", "quick", "cpu", "", "map@all", "best")
-    standing = standing_of(Block(about, names, "0", sets, scores, (1, 1), ()))
+    about = BlockKey("real", "quick", "cpu", "", "map@all", "best")
+    standing = dataset_tests_of(Block(about, names, "0", sets, scores, (1, 1), ()))
     assert standing is not None
     assert critical.can_tell(standing) is drawn
 
@@ -182,7 +181,7 @@ Points = st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=1, m
 
 @given(Points)
 def test_the_front_holds_exactly_what_no_other_beats(points: list[tuple[float, float]]) -> None:
-    best = [points[place] for place in front(points)]
+    best = [points[place] for place in pareto_front(points)]
     for cost, score in points:
         beaten = any(other[0] <= cost and other[1] >= score and other != (cost, score) for other in points)
         assert ((cost, score) in best) is not beaten
@@ -193,9 +192,9 @@ def test_the_front_holds_exactly_what_no_other_beats(points: list[tuple[float, f
 def test_the_price_of_all_directions_is_the_sum_over_the_pairs_of_a_seed() -> None:
     pairs = (("image", "text"), ("image", "audio"), ("text", "audio"))
     records = [record for pair in pairs for record in material(("acmr",), seeds=2, modalities=pair).records]
-    shown = Material(records, naming=NAMING, protocols=["map@all"])
+    shown = Material(records, labels=LABELS, protocols=["map@all"])
     (table,) = shown.plain_tables
-    price = price_of(table.rows[0], {record.digest: record for record in records})
+    price = score_and_cost(table.rows[0], {record.digest: record for record in records})
     assert price is not None
     sums = [
         sum(record.environment.seconds["fit"] for record in records if record.identity.seed == seed)

@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.analysis import AVERAGE, Entry, Row, Table
-from bench.analysis.abbreviations import abbreviations
+from bench.analysis.labels import abbreviations
 from bench.report.tables import (
     Sheet,
     document,

@@ -15,9 +15,8 @@ from matplotlib.colors import to_hex
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
-from bench.analysis.curves import mean_curves
-from bench.analysis.naming import Naming
-from bench.analysis.spaces import chosen_spaces
+from bench.analysis.labels import Labels
+from bench.analysis.snapshots import mean_curves, space_examples
 from bench.contract import DataError
 from bench.records.snapshot import Curves, Gallery, RowDetails, Snapshot, Space
 from bench.report import Material
@@ -30,7 +29,7 @@ from tests.report.making import HOSTILE
 
 SETTINGS = {"epochs": 1}
 ROSTER = ["ours", *(f"m{number:02}" for number in range(15))]
-NAMING = Naming(
+LABELS = Labels(
     title=lambda method: HOSTILE if method == "hostile" else method.upper(),
     order=lambda method: (ROSTER.index(method) if method in ROSTER else 99, method),
     role=lambda method: "reference" if method == "chance" else "baseline",
@@ -114,7 +113,7 @@ class Cells(Shelf):
     ) -> Material:
         return Material(
             self.records,
-            naming=NAMING,
+            labels=LABELS,
             protocols=["map@all"],
             selection=selection,
             view=view or self.views.get,
@@ -224,7 +223,7 @@ def spaces(cells: Cells) -> list[tuple[str, str]]:
     material = cells.material()
     records = {record.digest: record for record in material.records}
     (table,) = material.plain_tables
-    found = chosen_spaces(table, table.rows, material.views, records, NAMING.reference)
+    found = space_examples(table, table.rows, material.views, records, LABELS.reference)
     return [(shown.row.method, shown.why) for shown in found]
 
 

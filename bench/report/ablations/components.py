@@ -9,12 +9,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from bench.analysis.ablations import Ablation, Component
-from bench.analysis.excerpts import Spread
+from bench.analysis.comparisons import HOLDS, MODELS_ONLY, significance_mark
 from bench.analysis.groups import Data
-from bench.analysis.marks import HOLDS, MODELS_ONLY, mark_of
-from bench.analysis.naming import Naming
-from bench.analysis.paired import ALPHA
-from bench.analysis.tables import AVERAGE, Direction, Row
+from bench.analysis.labels import Labels
+from bench.analysis.statistics import ALPHA
+from bench.analysis.tables import AVERAGE, Direction, Row, Spread
 from bench.report.tables.arranging import cell_of, top_two
 from bench.report.tables.sheet import Cell, Column, Line, Sheet
 from bench.report.text import data_name, file_stem, made_by_stem
@@ -26,7 +25,7 @@ _TOLD_APART = ("below", "above")
 """Columns of a table without single directions: in how many of these a variant is significantly so."""
 
 
-def component_sheet(ablation: Ablation, naming: Naming) -> Sheet:
+def component_sheet(ablation: Ablation, labels: Labels) -> Sheet:
     """Return every variant's numbers, and how far they are from those of the method itself."""
     shown = shown_columns(ablation)
     rows = [ablation.full, *(component.row for component in ablation.components)]
@@ -48,7 +47,7 @@ def component_sheet(ablation: Ablation, naming: Naming) -> Sheet:
             Column("seeds"),
         ),
         lines=tuple(lines),
-        notes=tuple(_notes(ablation, naming)),
+        notes=tuple(_notes(ablation, labels)),
     )
 
 
@@ -100,16 +99,16 @@ def in_words(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, sort_keys=True)
 
 
-def command(name: str, method: str, data: Sequence[Data], naming: Naming) -> str:
+def command(name: str, method: str, data: Sequence[Data], labels: Labels) -> str:
     """Return the command that fills a gap; data of a user's own is given by the path of its file.
 
     Args:
         name: ``ablate`` or ``sweep``.
         method: registry name, and what else follows it.
         data: all of one profile.
-        naming: knows the modalities of registered datasets.
+        labels: knows the modalities of registered datasets.
     """
-    places = [one.dataset if naming.modalities(one.dataset) else f"PATH/{one.dataset}.npz" for one in data]
+    places = [one.dataset if labels.modalities(one.dataset) else f"PATH/{one.dataset}.npz" for one in data]
     words = f"python -m bench {name} {method} --datasets {shlex.quote(','.join(dict.fromkeys(places)))}"
     return f"{words} --profile {data[0].profile}"
 
@@ -137,7 +136,7 @@ def _difference(component: Component, column: Direction) -> Cell:
     if difference is None:
         return Cell("")
     mean, deviation, _ = difference.spread
-    mark = "" if difference.comparison is None else mark_of(difference.comparison)
+    mark = "" if difference.comparison is None else significance_mark(difference.comparison)
     spread = "" if deviation is None else f"{deviation:.3f}"
     return Cell(
         f"{mean:+.3f}",
@@ -173,8 +172,8 @@ def _seeds(row: Row) -> Cell:
     return Cell(str(counts[0]) if len(counts) == 1 else f"{counts[0]}-{counts[-1]}")
 
 
-def _notes(ablation: Ablation, naming: Naming) -> Iterator[str]:
-    again = command("ablate", ablation.method, [ablation.data], naming)
+def _notes(ablation: Ablation, labels: Labels) -> Iterator[str]:
+    again = command("ablate", ablation.method, [ablation.data], labels)
     yield (
         "diff.: the variant minus the method itself, mean and deviation over the seeds that both have."
         + (f" All {len(ablation.columns) - 1} directions: components.csv." if _wide(ablation) else "")

@@ -25,7 +25,7 @@ def ablation_sheets(material: Material) -> dict[str, list[Sheet]]:
     chosen = [choice_sheet(one) for one in material.ablations]
     first = [one for one in material.sensitivities if one.protocol == material.protocols[0]]
     sheets = (
-        [component_sheet(one, material.naming) for one in material.ablations],
+        [component_sheet(one, material.labels) for one in material.ablations],
         [sheet for sheet in chosen if sheet is not None],
         [sensitivity_sheet(one) for one in first],
     )
@@ -60,22 +60,22 @@ def ablation_files(material: Material) -> dict[str, str]:
 
 def missing(material: Material) -> list[str]:
     """Return what is not there and the command that makes it, in sentences of plain text."""
-    naming = material.naming
+    labels = material.labels
     alike: dict[tuple[Data, ...], list[str]] = defaultdict(list)
-    for method, places in unablated(material.records, naming).items():
+    for method, places in unablated(material.records, labels).items():
         for data in _by_profile(places):
             alike[data].append(method)
     sentences = [
-        f"No variants of {', '.join(map(naming.title, methods))} on {_where(data)}: "
-        f"{command('ablate', ' '.join(methods), data, naming)}"
+        f"No variants of {', '.join(map(labels.title, methods))} on {_where(data)}: "
+        f"{command('ablate', ' '.join(methods), data, labels)}"
         for data, methods in alike.items()
     ]
     shown = {(one.data, one.method) for one in material.sensitivities}
-    run = by_data(one for one in material.records if one.identity.method == naming.reference)
-    bare = [data for data in run if (data, naming.reference) not in shown]
+    run = by_data(one for one in material.records if one.identity.method == labels.reference)
+    bare = [data for data in run if (data, labels.reference) not in shown]
     sentences += [
-        f"One choice of settings alone of {naming.title(naming.reference)} on {_where(data)}: "
-        f"{command('sweep', f'{naming.reference} --param NAME=VALUE,VALUE', data, naming)}"
+        f"One choice of settings alone of {labels.title(labels.reference)} on {_where(data)}: "
+        f"{command('sweep', f'{labels.reference} --param NAME=VALUE,VALUE', data, labels)}"
         for data in _by_profile(bare)
     ]
     return sentences

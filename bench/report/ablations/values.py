@@ -6,10 +6,9 @@ import json
 from collections.abc import Iterator, Sequence
 
 from bench.analysis.ablations import Ablation, Difference
-from bench.analysis.excerpts import Spread
-from bench.analysis.marks import mark_of
+from bench.analysis.comparisons import significance_mark
 from bench.analysis.sensitivity import Sensitivity
-from bench.analysis.tables import AVERAGE, Row
+from bench.analysis.tables import AVERAGE, Row, Spread
 from bench.report.tables.values import csv_of, data_values
 
 _TABLE = (
@@ -66,7 +65,14 @@ def _difference(difference: Difference | None) -> tuple[object, ...]:
     test = difference.comparison
     tested: tuple[object, ...] = (None,) * 6
     if test is not None:
-        tested = (test.p, test.adjusted, test.interval.low, test.interval.high, test.effect, mark_of(test))
+        tested = (
+            test.p,
+            test.adjusted,
+            test.interval.low,
+            test.interval.high,
+            test.effect,
+            significance_mark(test),
+        )
     return (*difference.spread, *tested)
 
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Protocol, TypeVar
 
-from bench.analysis.naming import Naming
+from bench.analysis.labels import Labels
 
 
 class Named(Protocol):
@@ -28,31 +28,31 @@ class Named(Protocol):
 Some = TypeVar("Some", bound=Named)
 
 
-def one_each(rows: Iterable[Some], naming: Naming, *, reference_points: bool = True) -> list[Some]:
+def one_each(rows: Iterable[Some], labels: Labels, *, reference_points: bool = True) -> list[Some]:
     """Return one row per method: as it is usually set, or else the first; in the order of the rows.
 
     Ablations and rows with other settings have figures of their own, and look the same as their method.
 
     Args:
         rows: in the roster's order.
-        naming: titles and roles.
+        labels: titles and roles.
         reference_points: whether to keep methods of the role ``reference``, such as chance.
     """
     chosen: dict[str, Some] = {}
     for row in rows:
-        if naming.role(row.method) == "reference" and not reference_points:
+        if labels.role(row.method) == "reference" and not reference_points:
             continue
         if row.method not in chosen or (row.usual and not chosen[row.method].usual):
             chosen[row.method] = row
     return list(chosen.values())
 
 
-def names_of(rows: Sequence[Named], naming: Naming) -> list[str]:
+def names_of(rows: Sequence[Named], labels: Labels) -> list[str]:
     """Return short names for `one_each` of the methods: titles, with a star where not as usually set."""
-    titles = Counter(naming.title(row.method) for row in rows)
+    titles = Counter(labels.title(row.method) for row in rows)
     names = []
     for row in rows:
-        title = naming.title(row.method)
+        title = labels.title(row.method)
         name = title if titles[title] == 1 else f"{title} ({row.method})"
         names.append(name if row.usual else f"{name}*")
     return names

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from bench.analysis.cells import AVERAGE, name_of
-from bench.analysis.intervals import LEVEL
-from bench.analysis.paired import ALPHA, Comparison, Family
-from bench.analysis.queries import Direction
+from bench.analysis.comparisons import Comparison, Family
+from bench.analysis.per_query import Direction
+from bench.analysis.statistics import ALPHA, LEVEL
+from bench.analysis.tables import AVERAGE, direction_name
 from bench.report.figures.choice import names_of, one_each, remark
 from bench.report.figures.heat import Cell, Heat, draw_heat
 from bench.report.figures.lettering import BODY, SMALL, fitted, fitted_apart, widest
@@ -47,22 +47,22 @@ def pictures(material: Material) -> list[Picture]:
     return [
         picture
         for family in material.families
-        if family.field.protocol == material.protocols[0]
+        if family.table.protocol == material.protocols[0]
         and (picture := _picture(family, material)) is not None
     ]
 
 
 def _directions(comparisons: Sequence[Comparison], family: Family, material: Material) -> list[Direction]:
     """Return the directions that were compared, in the order of the table."""
-    directions = next(table.directions for table in material.plain_tables if table.data == family.field.data)
+    directions = next(table.directions for table in material.plain_tables if table.data == family.table.data)
     compared = {one.direction for one in comparisons}
     return [direction for direction in directions if direction in compared]
 
 
 def _picture(family: Family, material: Material) -> Picture | None:
-    field, naming = family.field, material.naming
-    members = one_each(field.members, naming, reference_points=False)
-    names = dict(zip([member.label for member in members], names_of(members, naming), strict=True))
+    field, labels = family.table, material.labels
+    members = one_each(field.rows, labels, reference_points=False)
+    names = dict(zip([member.label for member in members], names_of(members, labels), strict=True))
     reference = names.pop(family.reference, family.reference)
     comparisons = [one for one in family.comparisons if one.second in names and one.direction != AVERAGE]
     if not comparisons:
@@ -100,7 +100,7 @@ def _draw_grid(comparisons: list[Comparison], names: dict[str, str], directions:
     found = {(one.second, one.direction): one for one in comparisons}
     most = max((abs(one.difference) for one in comparisons if one.holds), default=1.0)
     cells = [[_cell(found.get((other, direction)), most) for direction in directions] for other in names]
-    return draw_heat(Heat(list(names.values()), [("", name_of(one)) for one in directions], cells))
+    return draw_heat(Heat(list(names.values()), [("", direction_name(one)) for one in directions], cells))
 
 
 def _cell(one: Comparison | None, most: float) -> Cell:
@@ -120,7 +120,7 @@ def _draw_dots(
         found = [own.get(label) for label in names]
         _dots(axis, found, limits)
         room = axis.get_position().width * figure.get_figwidth()
-        axis.set_title(fitted(name_of(direction), room), loc="left", pad=3)
+        axis.set_title(fitted(direction_name(direction), room), loc="left", pad=3)
         axis.set_xlabel(f"{fitted(reference, 0.6)} minus the other", labelpad=2, fontsize=BODY)
         if len(directions) <= _NUMBERED:
             _numbers(axis, found)

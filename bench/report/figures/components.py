@@ -7,8 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from bench.analysis.ablations import Ablation, Component
-from bench.analysis.excerpts import Spread
-from bench.analysis.tables import AVERAGE, Direction
+from bench.analysis.tables import AVERAGE, Direction, Spread
 from bench.report.ablations.components import changes_in_words, shown_columns, stem
 from bench.report.figures.lettering import SMALL, apart, shortened
 from bench.report.figures.picture import Picture
@@ -56,7 +55,7 @@ def pictures(material: Material) -> list[Picture]:
         others = [one for one in ablation.components if one not in ablation.choices]
         known = any(one.row.entries[AVERAGE].mean is not None for one in others)
         if known and ablation.protocol == material.protocols[0]:
-            way = look(ablation.method, material.naming)
+            way = look(ablation.method, material.labels)
             found.append(_picture(ablation, others, way, stem("components", ablation)))
     return found
 

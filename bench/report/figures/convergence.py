@@ -29,16 +29,16 @@ _LOSS: Final[dict[str, Any]] = {"color": GREY, "linewidth": 0.9, "linestyle": (0
 
 def pictures(material: Material) -> list[Picture]:
     """Return a figure per data whose records trace validation mAP."""
-    found = curves_of(material.records, material.naming, material.trace)
-    return [_picture(data, one_each(curves, material.naming), material) for data, curves in found.items()]
+    found = curves_of(material.records, material.labels, material.trace)
+    return [_picture(data, one_each(curves, material.labels), material) for data, curves in found.items()]
 
 
 def _picture(data: Data, curves: list[Curve], material: Material) -> Picture:
-    names = names_of(curves, material.naming)
+    names = names_of(curves, material.labels)
     rising = [name for curve, name in zip(curves, names, strict=True) if not curve.flat]
     state = f"still rising in the last quarter: {', '.join(rising)}" if rising else "all have come to rest"
     methods = [curve.method for curve in curves]
-    reference = material.naming.reference
+    reference = material.labels.reference
     place = methods.index(reference) if reference in methods else None
     behind = "" if place is None else f" Pale: {names[place]}, for comparison."
     return Picture(
@@ -53,7 +53,7 @@ def _picture(data: Data, curves: list[Curve], material: Material) -> Picture:
         ),
         alt=f"Curves of validation mAP and training loss of {len(curves)} methods; {state}.",
         data=data,
-        draw=partial(_draw, curves, names, [look(method, material.naming) for method in methods], place),
+        draw=partial(_draw, curves, names, [look(method, material.labels) for method in methods], place),
     )
 
 

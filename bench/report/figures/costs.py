@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from bench.analysis.costs import ScoreAndCost, pareto_front, score_and_cost
 from bench.analysis.tables import Table
-from bench.analysis.tradeoff import Price, front, price_of
 from bench.report.figures.choice import names_of, one_each, remark
 from bench.report.figures.picture import Picture
 from bench.report.figures.style import (
@@ -51,15 +51,15 @@ def pictures(material: Material) -> list[Picture]:
     found = []
     for table in material.plain_tables:
         if table.protocol == material.protocols[0]:
-            rows = one_each(table.rows, material.naming, reference_points=False)
-            prices = [price for row in rows if (price := price_of(row, records)) is not None]
+            rows = one_each(table.rows, material.labels, reference_points=False)
+            prices = [price for row in rows if (price := score_and_cost(row, records)) is not None]
             kinds = [kind for kind in _kinds(prices) if sum(value is not None for value in kind.values) > 1]
             if kinds:
                 found.append(_picture(table, prices, kinds, material))
     return found
 
 
-def _kinds(prices: Sequence[Price]) -> list[_Cost]:
+def _kinds(prices: Sequence[ScoreAndCost]) -> list[_Cost]:
     return [
         _Cost("training time", "training, s", [price.fit for price in prices]),
         _Cost("retrieval time", "retrieval, s", [price.evaluate for price in prices]),
@@ -68,9 +68,9 @@ def _kinds(prices: Sequence[Price]) -> list[_Cost]:
     ]
 
 
-def _picture(table: Table, prices: list[Price], kinds: list[_Cost], material: Material) -> Picture:
+def _picture(table: Table, prices: list[ScoreAndCost], kinds: list[_Cost], material: Material) -> Picture:
     data = table.data
-    names = names_of(prices, material.naming)
+    names = names_of(prices, material.labels)
     fronts = "; ".join(f"{kind.name}: {', '.join(_best(kind, prices, names))}" for kind in kinds)
     return Picture(
         stem=f"costs_{stem_of(data)}",
@@ -91,7 +91,7 @@ def _picture(table: Table, prices: list[Price], kinds: list[_Cost], material: Ma
             [price.score for price in prices],
             kinds,
             names,
-            [look(price.method, material.naming) for price in prices],
+            [look(price.method, material.labels) for price in prices],
         ),
     )
 
@@ -118,7 +118,7 @@ def _scatter(axis: Axes, kind: _Cost, scores: Sequence[float], looks: Sequence[L
         for cost, score, way in zip(kind.values, scores, looks, strict=True)
         if cost is not None
     ]
-    best = [points[place] for place in front([(cost, score) for cost, score, _ in points])]
+    best = [points[place] for place in pareto_front([(cost, score) for cost, score, _ in points])]
     axis.margins(0.08)
     for cost, score, way in points:
         axis.plot(cost, score, **way.points, linestyle="")
@@ -137,13 +137,13 @@ def _scatter(axis: Axes, kind: _Cost, scores: Sequence[float], looks: Sequence[L
     number_ticks(axis.xaxis)
 
 
-def _best(kind: _Cost, prices: Sequence[Price], names: Sequence[str]) -> list[str]:
+def _best(kind: _Cost, prices: Sequence[ScoreAndCost], names: Sequence[str]) -> list[str]:
     known = [
         (cost, price.score, name)
         for cost, price, name in zip(kind.values, prices, names, strict=True)
         if cost is not None
     ]
-    return [known[place][2] for place in front([(cost, score) for cost, score, _ in known])]
+    return [known[place][2] for place in pareto_front([(cost, score) for cost, score, _ in known])]
 
 
 def _mebibytes(size: float | None) -> float | None:

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from bench.analysis.paired import ALPHA
-from bench.analysis.queries import Array
-from bench.analysis.ranking import cliques
-from bench.analysis.standing import Standing
+from bench.analysis.across_datasets import DatasetTests
+from bench.analysis.per_query import Array
+from bench.analysis.statistics import ALPHA, cliques
 from bench.report.figures.lettering import BODY, SMALL, fitted_apart, widest
 from bench.report.figures.picture import Picture
 from bench.report.figures.style import GREY, INK, NAME, TWO_COLUMNS, Look, blank, look, warn
@@ -39,12 +38,12 @@ def pictures(material: Material) -> list[Picture]:
     ]
 
 
-def can_tell(standing: Standing) -> bool:
+def can_tell(standing: DatasetTests) -> bool:
     """Return whether the best and the worst possible average ranks would differ by Nemenyi's test."""
     return standing.critical_difference < len(standing.block.methods) - 1
 
 
-def _picture(standing: Standing, material: Material) -> Picture:
+def _picture(standing: DatasetTests, material: Material) -> Picture:
     block = standing.block
     unlike = "" if block.kind == "real" else " — LOOK-ALIKES, generated data, not the benchmarks"
     order = np.argsort(standing.average_ranks, kind="stable")
@@ -68,11 +67,11 @@ def _picture(standing: Standing, material: Material) -> Picture:
     )
 
 
-def _looks(standing: Standing, material: Material) -> list[Look]:
-    return [look(name, material.naming) for name in standing.block.names]
+def _looks(standing: DatasetTests, material: Material) -> list[Look]:
+    return [look(name, material.labels) for name in standing.block.names]
 
 
-def _draw(standing: Standing, looks: list[Look]) -> Figure:
+def _draw(standing: DatasetTests, looks: list[Look]) -> Figure:
     ranks, names = standing.average_ranks, fitted_apart(standing.block.methods, NAME)
     levels = _stacked([(min(ranks[list(group)]), max(ranks[list(group)])) for group in _groups(standing)])
     depth = max((level for level, _ in levels), default=-1) + 1
@@ -107,7 +106,7 @@ class _Scale:
         return self.side + (TWO_COLUMNS - 2 * self.side) * (rank - 1) / (self.most - 1)
 
 
-def _groups(standing: Standing) -> list[tuple[int, ...]]:
+def _groups(standing: DatasetTests) -> list[tuple[int, ...]]:
     return cliques(standing.average_ranks, standing.critical_difference)
 
 

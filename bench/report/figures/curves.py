@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.analysis.curves import CurvedRow, MeanCurves, curved_rows
+from bench.analysis.snapshots import CurvedRow, MeanCurves, curved_rows
 from bench.analysis.tables import AVERAGE, Direction, Table
 from bench.report.figures.choice import one_each
 from bench.report.figures.lettering import apart, shortened
@@ -37,7 +37,7 @@ def pictures(material: Material) -> list[Picture]:
     for table in material.plain_tables:
         if table.protocol == material.protocols[0]:
             rows, without = curved_rows(table, material.views)
-            if shown := one_each(rows, material.naming):
+            if shown := one_each(rows, material.labels):
                 found.append(_picture(table, shown, without, material))
     return found
 
@@ -65,7 +65,7 @@ def _picture(table: Table, rows: list[CurvedRow], without: Sequence[str], materi
         alt=_alt(rows, directions, len(single)),
         data=data,
         draw=partial(
-            _draw, rows, directions, [look(row.method, material.naming) for row in rows], len(single)
+            _draw, rows, directions, [look(row.method, material.labels) for row in rows], len(single)
         ),
     )
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from bench.analysis.galleries import Item, Query, Result, Wall, walls_of
+from bench.analysis.snapshots import GalleryExample, Item, Query, Result, gallery_examples
 from bench.analysis.tables import Table
 from bench.report.figures.choice import one_each
 from bench.report.figures.lettering import SMALL, fitted, literal
@@ -52,13 +52,13 @@ def pictures(material: Material) -> list[Picture]:
     found = []
     for table in material.plain_tables:
         if table.protocol == material.protocols[0]:
-            rows = one_each(table.rows, material.naming)
-            walls = walls_of(table, rows, material.views, records, material.naming.reference)
+            rows = one_each(table.rows, material.labels)
+            walls = gallery_examples(table, rows, material.views, records, material.labels.reference)
             found += [_picture(table, wall) for wall in walls[:_DIRECTIONS]]
     return found
 
 
-def _picture(table: Table, wall: Wall) -> Picture:
+def _picture(table: Table, wall: GalleryExample) -> Picture:
     data = table.data
     queries = wall.queries[:_MOST]
     right = sum(result.right for query in queries for result in query.results)
@@ -81,7 +81,7 @@ def _picture(table: Table, wall: Wall) -> Picture:
     )
 
 
-def _draw(wall: Wall, queries: Sequence[Query]) -> Figure:
+def _draw(wall: GalleryExample, queries: Sequence[Query]) -> Figure:
     from matplotlib.figure import Figure
 
     lines = 2 if wall.shows_text else 1

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 def pictures(material: Material) -> list[Picture]:
     """Return a figure per method of which variants fix a choice among modalities."""
     return [
-        _picture(ablation, look(ablation.method, material.naming), stem("choices", ablation))
+        _picture(ablation, look(ablation.method, material.labels), stem("choices", ablation))
         for ablation in material.plain_ablations
         if ablation.protocol == material.protocols[0]
         and any(one.row.entries[AVERAGE].mean is not None for one in ablation.choices)

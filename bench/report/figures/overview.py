@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from bench.analysis.across import Across, across_of, one_version_each
-from bench.analysis.cells import name_of
-from bench.analysis.naming import Naming
-from bench.analysis.tables import AVERAGE, Direction, Row, Table
+from bench.analysis.across_datasets import BlockKey, block_key, one_version_each
+from bench.analysis.labels import Labels
+from bench.analysis.tables import AVERAGE, Direction, Row, Table, direction_name
 from bench.report.figures.choice import names_of, one_each, remark
 from bench.report.figures.heat import Cell, Heat, draw_heat
 from bench.report.figures.picture import Picture
@@ -48,9 +47,9 @@ class _Column(NamedTuple):
 def pictures(material: Material) -> list[Picture]:
     """Return a grid per kind and profile with several datasets, and one per data of many directions."""
     chosen = [table for table in material.plain_tables if table.protocol == material.protocols[0]]
-    groups: dict[Across, list[Table]] = defaultdict(list)
+    groups: dict[BlockKey, list[Table]] = defaultdict(list)
     for table in chosen:
-        groups[across_of(table)].append(table)
+        groups[block_key(table)].append(table)
     found = []
     for members in groups.values():
         tables, omitted = one_version_each(members)
@@ -63,8 +62,8 @@ def _of_datasets(tables: Sequence[Table], omitted: Sequence[str], material: Mate
     first = tables[0]
     unlike = "" if first.kind == "real" else " — LOOK-ALIKES, generated data, not the benchmarks"
     left_out = f" Left out: {'; '.join(omitted)}." if omitted else ""
-    columns = _columns_of_datasets(tables, material.naming)
-    heat, remarks = _grid(columns, material.naming)
+    columns = _columns_of_datasets(tables, material.labels)
+    heat, remarks = _grid(columns, material.labels)
     return Picture(
         stem=file_stem(
             *("overview", first.kind, first.profile, first.protocol, first.selection),
@@ -85,9 +84,9 @@ def _of_datasets(tables: Sequence[Table], omitted: Sequence[str], material: Mate
 
 def _of_directions(table: Table, material: Material) -> Picture:
     data = table.data
-    rows = _rows(table, material.naming)
-    columns = [_Column(("", name_of(direction)), direction, rows) for direction in table.columns]
-    heat, remarks = _grid(columns, material.naming)
+    rows = _rows(table, material.labels)
+    columns = [_Column(("", direction_name(direction)), direction, rows) for direction in table.columns]
+    heat, remarks = _grid(columns, material.labels)
     return Picture(
         stem=f"directions_{stem_of(data)}",
         section="mAP",
@@ -102,26 +101,26 @@ def _of_directions(table: Table, material: Material) -> Picture:
     )
 
 
-def _columns_of_datasets(tables: Sequence[Table], naming: Naming) -> list[_Column]:
+def _columns_of_datasets(tables: Sequence[Table], labels: Labels) -> list[_Column]:
     """Return averages, and both directions beside them where there are two and room for them."""
     width = sum(_PAIR if len(table.columns) == _PAIR else 1 for table in tables)
     columns = []
     for table in tables:
-        rows = _rows(table, naming)
+        rows = _rows(table, labels)
         if len(table.columns) == _PAIR and width <= _MOST:
-            columns += [_Column((table.dataset, name_of(one)), one, rows) for one in table.columns]
+            columns += [_Column((table.dataset, direction_name(one)), one, rows) for one in table.columns]
         else:
             columns.append(_Column(("", f"{table.dataset} average"), AVERAGE, rows))
     return columns
 
 
-def _rows(table: Table, naming: Naming) -> dict[str, Row]:
-    return {row.method: row for row in one_each(table.rows, naming)}
+def _rows(table: Table, labels: Labels) -> dict[str, Row]:
+    return {row.method: row for row in one_each(table.rows, labels)}
 
 
-def _grid(columns: Sequence[_Column], naming: Naming) -> tuple[Heat, str]:
+def _grid(columns: Sequence[_Column], labels: Labels) -> tuple[Heat, str]:
     """Return the grid and what a caption has to add."""
-    methods = sorted({name for column in columns for name in column.rows}, key=naming.order)
+    methods = sorted({name for column in columns for name in column.rows}, key=labels.order)
     shown = [
         # a row that has to be remarked upon, if a method has any
         min((column.rows[name] for column in columns if name in column.rows), key=lambda row: row.usual)
@@ -129,7 +128,7 @@ def _grid(columns: Sequence[_Column], naming: Naming) -> tuple[Heat, str]:
     ]
     cells = zip(*(_cells(methods, column) for column in columns), strict=True)
     heads = [column.head for column in columns]
-    return Heat(names_of(shown, naming), heads, list(cells)), remark(shown)
+    return Heat(names_of(shown, labels), heads, list(cells)), remark(shown)
 
 
 def _cells(methods: Sequence[str], column: _Column) -> list[Cell]:

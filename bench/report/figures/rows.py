@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from bench.analysis.ablations import Ablation
-from bench.analysis.excerpts import Spread
-from bench.analysis.tables import AVERAGE, Direction, Entry, Row
+from bench.analysis.tables import AVERAGE, Direction, Entry, Row, Spread
 from bench.report.figures.lettering import shortened
 from bench.report.figures.style import INK, Look
 from bench.report.text import data_name

@@ -8,10 +8,9 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from bench.analysis.excerpts import Spread
 from bench.analysis.groups import Data
 from bench.analysis.sensitivity import Sensitivity, is_geometric, is_number
-from bench.analysis.tables import AVERAGE
+from bench.analysis.tables import AVERAGE, Spread
 from bench.report.ablations.components import FEW, in_words
 from bench.report.ablations.sensitivity import heading, stem, uneven
 from bench.report.figures.lettering import apart, shortened
@@ -115,7 +114,7 @@ def _lines(members: Sequence[Sensitivity], material: Material) -> Picture:
         draw=partial(
             _draw_lines,
             [_panel(one) for one in members],
-            look(first.method, material.naming).colour,
+            look(first.method, material.labels).colour,
             first.protocol,
         ),
     )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.analysis.spaces import Shown, chosen_spaces
+from bench.analysis.snapshots import SpaceExample, space_examples
 from bench.analysis.tables import Table
 from bench.report.figures.choice import one_each
 from bench.report.figures.lettering import BODY, SMALL, apart, shortened
@@ -38,14 +38,14 @@ def pictures(material: Material) -> list[Picture]:
     found = []
     for table in material.plain_tables:
         if table.protocol == material.protocols[0]:
-            rows = one_each(table.rows, material.naming)
-            shown = chosen_spaces(table, rows, material.views, records, material.naming.reference)
+            rows = one_each(table.rows, material.labels)
+            shown = space_examples(table, rows, material.views, records, material.labels.reference)
             if shown:
                 found.append(_picture(table, shown))
     return found
 
 
-def _picture(table: Table, shown: Sequence[Shown]) -> Picture:
+def _picture(table: Table, shown: Sequence[SpaceExample]) -> Picture:
     data = table.data
     first = shown[0].space
     points = sum(map(len, first.rows.values()))
@@ -74,7 +74,7 @@ def _picture(table: Table, shown: Sequence[Shown]) -> Picture:
     )
 
 
-def _classes(shown: Sequence[Shown]) -> list[int]:
+def _classes(shown: Sequence[SpaceExample]) -> list[int]:
     """Return the classes of the sample, ascending."""
     found = {
         int(number) for one in shown for rows in one.space.classes.values() for number in np.unique(rows)
@@ -82,11 +82,11 @@ def _classes(shown: Sequence[Shown]) -> list[int]:
     return sorted(found)
 
 
-def _dimensions(one: Shown) -> int:
+def _dimensions(one: SpaceExample) -> int:
     return int(next(iter(one.space.points.values())).shape[1])
 
 
-def _draw(shown: list[Shown]) -> Figure:
+def _draw(shown: list[SpaceExample]) -> Figure:
     figure, axes = panels(len(shown), width=TWO_COLUMNS / max(len(shown), 2), height=3.0)
     numbers = _classes(shown)
     for axis, one in zip(axes, shown, strict=True):
@@ -124,7 +124,7 @@ def laid_out(points: NDArray[np.float32]) -> Plane:
         return np.asarray(method.fit_transform(points), dtype=np.float64)
 
 
-def _scatter(axis: Axes, one: Shown, plane: Plane, numbers: Sequence[int]) -> None:
+def _scatter(axis: Axes, one: SpaceExample, plane: Plane, numbers: Sequence[int]) -> None:
     """Draw the points of each modality and class, and each class's number at its middle."""
     from matplotlib.patheffects import withStroke
 
@@ -148,7 +148,7 @@ def _colour(place: int) -> str:
     return _CLASS_COLOURS[place % len(_CLASS_COLOURS)]
 
 
-def _key(one: Shown, place: int, numbers: Sequence[int]) -> str:
+def _key(one: SpaceExample, place: int, numbers: Sequence[int]) -> str:
     """Return what stands for a class: its own number, or its place in the legend where it has a name."""
     return str(place + 1 if one.view.class_names else numbers[place])
 
@@ -187,7 +187,7 @@ def _spread(middles: dict[int, Plane], extent: float) -> dict[int, Plane]:
     return placed
 
 
-def _explain(figure: Figure, one: Shown, numbers: Sequence[int]) -> None:
+def _explain(figure: Figure, one: SpaceExample, numbers: Sequence[int]) -> None:
     """Put modalities and classes below."""
     from matplotlib.artist import Artist
     from matplotlib.lines import Line2D

@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from bench.analysis.naming import Naming
+from bench.analysis.labels import Labels
 from bench.report.figures.lettering import BODY as BODY
 from bench.report.figures.lettering import FONT, fitted_apart, widest
 from bench.report.figures.lettering import LARGE as LARGE
@@ -116,14 +116,14 @@ class Look(NamedTuple):
         return {"color": self.colour, "linestyle": self.dash, **self.points}
 
 
-def look(method: str, naming: Naming) -> Look:
+def look(method: str, labels: Labels) -> Look:
     """Return how a method is drawn in every figure.
 
     The roster's first 16 differ in marker and filling (without any colour), in colour and marker, and in
     colour and filling. Methods of a user's own, and reference points, do not change the look of the roster.
     """
-    position, _ = naming.order(method)
-    if naming.role(method) == "reference":
+    position, _ = labels.order(method)
+    if labels.role(method) == "reference":
         return Look(
             GREY, _CROSSES[position % len(_CROSSES)], _DASHES[position % len(_DASHES)], "", filled=False
         )

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from bench.analysis.costs import Cost, costs_of
 from bench.analysis.groups import data_of
-from bench.analysis.naming import cards_of
+from bench.analysis.labels import cards_of
 from bench.contract import MethodCard
 from bench.records.schema import Record
 from bench.report.material import Material
@@ -20,7 +20,7 @@ from bench.report.text import data_name, stem_of
 def costs(material: Material) -> Section:
     """Return the section of time and memory."""
     exhibits = []
-    for data, members in costs_of(material.records, material.naming).items():
+    for data, members in costs_of(material.records, material.labels).items():
         headings = ("Method", "Cells", "Fit, s", "Evaluate, s", "All, s", "Peak, MiB", "GPU peak, MiB")
         lines = [_cost(cost) for cost in members]
         exhibits.append(
@@ -43,7 +43,7 @@ def methods(material: Material) -> Section:
     """Return the section of what the methods are, by their cards."""
     present = {record.identity.method for record in material.records}
     found = cards_of(material.records)
-    cards = [found[name] for name in sorted(present & found.keys(), key=material.naming.order)]
+    cards = [found[name] for name in sorted(present & found.keys(), key=material.labels.order)]
     headings = ("Method", "Authors", "Venue", "Year", "Family", "Role", "Pairs")
     exhibit = Exhibit(
         plain_sheet("method-cards", headings, map(_card, cards), "Methods"),
@@ -63,7 +63,7 @@ def without_result(material: Material) -> Section:
     failed = [record for record in material.records if record.failure is not None]
     failed.sort(key=lambda record: (record.identity.title, record.digest))
     headings = ("Method", "Status", "Dataset", "Modalities", "Seed", "Reason")
-    lines = [_failed(record, name_of(record, material.naming)) for record in failed]
+    lines = [_failed(record, name_of(record, material.labels)) for record in failed]
     exhibit = Exhibit(
         plain_sheet("cells-without-result", headings, lines, "Cells without a result"),
         methods=[

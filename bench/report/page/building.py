@@ -37,10 +37,10 @@ def page_html(material: Material, pictures: Iterable[tuple[Picture, str]] = (), 
         pictures: figures and their SVG, in the order of the page.
         folder: where the figures are as files, seen from the page; empty if they are not written.
     """
-    records = in_order(material.records, material.naming)
+    records = in_order(material.records, material.labels)
     sections = [
         *sections_of(material, drawings_of(pictures, folder)),
-        Section("records", "All records", [Part(exhibits=[records_list(records, material.naming)])]),
+        Section("records", "All records", [Part(exhibits=[records_list(records, material.labels)])]),
     ]
     style, script = _source("page.css"), _script()
     return (
@@ -51,7 +51,7 @@ def page_html(material: Material, pictures: Iterable[tuple[Picture, str]] = (), 
             overview=overview_of(material),
             sections=sections,
             choices=_choices(sections),
-            payload=payload(records, material.naming),
+            payload=payload(records, material.labels),
             style=Markup(style),  # noqa: S704 (our own file)
             script=Markup(script),  # noqa: S704 (our own file)
             policy=_policy(style, script),

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple
 
-from bench.analysis.across import Across
+from bench.analysis.across_datasets import BlockKey
 from bench.analysis.groups import Data
 from bench.report.tables import Cell, Column, Line, Sheet
 from bench.report.text import made_by
@@ -124,7 +124,7 @@ def about_data(data: Data | None, protocol: str = "") -> About:
     return About(data.dataset, data.kind, data.profile, protocol, data.fingerprint, made)
 
 
-def about_across(about: Across) -> About:
+def about_across(about: BlockKey) -> About:
     """Return what is said of something over several datasets."""
     return About("", about.kind, about.profile, about.protocol, made=made_by(about.device, about.harness))
 

@@ -6,9 +6,9 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
-from bench.analysis.across import Block
+from bench.analysis.across_datasets import Block
 from bench.analysis.groups import Data
-from bench.analysis.queries import Field
+from bench.analysis.per_query import PerQueryTable
 from bench.analysis.tables import AVERAGE, Direction, Table
 from bench.report.material import Material
 from bench.report.page.exhibits import Exhibit, about_across, about_data, plain_sheet
@@ -72,13 +72,13 @@ def _exhibit(passage: Passage, sources: _Sources, first: str) -> Exhibit:
     )
 
 
-def _line(finding: Finding, about: Field | Block, sources: _Sources) -> Line:
+def _line(finding: Finding, about: PerQueryTable | Block, sources: _Sources) -> Line:
     records = tuple(dict.fromkeys(_behind(finding, about, sources)))
     cells = tuple(map(_cell, finding.cells, finding.numbers, [records] * len(finding.cells)))
     return Line(finding.cells[0], cells[1:])
 
 
-def _behind(finding: Finding, about: Field | Block, sources: _Sources) -> Iterator[str]:
+def _behind(finding: Finding, about: PerQueryTable | Block, sources: _Sources) -> Iterator[str]:
     for label in finding.labels:
         if isinstance(about, Block):
             yield from about.records[about.methods.index(label)]

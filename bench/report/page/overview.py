@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from bench.analysis.groups import by_data
+from bench.analysis.labels import EARLIER
 from bench.analysis.tables import AVERAGE, Entry, Table
-from bench.analysis.versions import EARLIER
 from bench.records.schema import Record
 from bench.report.material import Material
 from bench.report.page.exhibits import Exhibit, about_data, number, plain_sheet
@@ -131,7 +131,7 @@ def _what_was_run(material: Material) -> Exhibit:
     lines, abouts = [], []
     for data, members in by_data(material.records).items():
         present = dict.fromkeys(name for record in members for name in record.identity.modalities)
-        known = [name for name in material.naming.modalities(data.dataset) if name in present]
+        known = [name for name in material.labels.modalities(data.dataset) if name in present]
         order = dict.fromkeys([*known, *present])
         done = sum(record.status == "done" for record in members)
         cells = (

@@ -9,8 +9,7 @@ import msgspec
 from markupsafe import Markup
 
 from bench.analysis.groups import data_of
-from bench.analysis.naming import Naming
-from bench.analysis.versions import newest_first
+from bench.analysis.labels import Labels, newest_first
 from bench.records.schema import Environment, Identity, Metric, Record, Result
 from bench.report.page.exhibits import Exhibit, about_data, number, plain_sheet
 from bench.report.tables import Cell, Line
@@ -35,7 +34,7 @@ class _Pool:
         return self._places[key]
 
 
-def in_order(records: Iterable[Record], naming: Naming) -> list[Record]:
+def in_order(records: Iterable[Record], labels: Labels) -> list[Record]:
     """Return records as a reader looks for them: by data, then in the order of the tables, then by seed."""
 
     def key(record: Record) -> tuple[Any, ...]:
@@ -43,24 +42,24 @@ def in_order(records: Iterable[Record], naming: Naming) -> list[Record]:
         return (
             *(who.data_kind != "real", who.dataset, who.fingerprint, who.profile),
             *(data_of(record).device, newest_first(who.harness)),
-            *(naming.order(who.method), who.variant != "full", who.variant, who.modalities),
+            *(labels.order(who.method), who.variant != "full", who.variant, who.modalities),
             *(who.seed, newest_first(who.code), record.digest),
         )
 
     return sorted(records, key=key)
 
 
-def name_of(record: Record, naming: Naming) -> str:
+def name_of(record: Record, labels: Labels) -> str:
     """Return a record's method and variant, as people call them."""
     who = record.identity
-    return naming.title(who.method) + ("" if who.variant == "full" else f" {who.variant}")
+    return labels.title(who.method) + ("" if who.variant == "full" else f" {who.variant}")
 
 
-def payload(records: Sequence[Record], naming: Naming) -> Markup:
+def payload(records: Sequence[Record], labels: Labels) -> Markup:
     """Return the records as JSON that may stand in a ``script`` element, whatever texts are in them."""
     words, shared = _Pool(), _Pool()
     content = {
-        "records": [_embedded(record, naming, words, shared) for record in records],
+        "records": [_embedded(record, labels, words, shared) for record in records],
         "words": words.items,
         "shared": shared.items,
     }
@@ -70,7 +69,7 @@ def payload(records: Sequence[Record], naming: Naming) -> Markup:
     return Markup(text)  # noqa: S704 (nothing is left of it that HTML would read)
 
 
-def records_list(records: Sequence[Record], naming: Naming) -> Exhibit:
+def records_list(records: Sequence[Record], labels: Labels) -> Exhibit:
     """Return a line per record, each an anchor that numbers point to."""
     lines = []
     for record in records:
@@ -81,22 +80,22 @@ def records_list(records: Sequence[Record], naming: Naming) -> Exhibit:
             *(Cell(who.dataset), Cell(who.data_kind), Cell(who.profile), Cell(" + ".join(who.modalities))),
             *(Cell(str(who.seed), number=who.seed), number(total, 1), Cell(run.commit[:8] or "—")),
         )
-        lines.append(Line(name_of(record, naming), cells))
+        lines.append(Line(name_of(record, labels), cells))
     headings = ("Method", "Record", "Status", "Dataset", "Kind", "Profile", "Modalities", "Seed")
     sheet = plain_sheet("all-records", (*headings, "Seconds", "Commit"), lines, f"{len(records)} records")
     return Exhibit(
         sheet,
-        methods=[f"{name_of(record, naming)} {record.identity.method}" for record in records],
+        methods=[f"{name_of(record, labels)} {record.identity.method}" for record in records],
         abouts=[about_data(data_of(record)) for record in records],
         anchors=[f"record-{record.digest}" for record in records],
         fold="all",
     )
 
 
-def _embedded(record: Record, naming: Naming, words: _Pool, shared: _Pool) -> dict[str, Any]:
+def _embedded(record: Record, labels: Labels, words: _Pool, shared: _Pool) -> dict[str, Any]:
     return {
         "digest": record.digest,
-        "name": name_of(record, naming),
+        "name": name_of(record, labels),
         "status": record.status,
         **_identity(record.identity, shared),
         "failure": record.failure,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
-from bench.analysis.overall import Overall
+from bench.analysis.across_datasets import SummaryTable
 from bench.analysis.tables import AVERAGE, Table
 from bench.report.material import Material
 from bench.report.page.exhibits import Exhibit, about_across, about_data
@@ -60,7 +60,7 @@ def _table(table: Table, folded: bool) -> Exhibit:
     )
 
 
-def _overall(overall: Overall, folded: bool) -> Exhibit:
+def _overall(overall: SummaryTable, folded: bool) -> Exhibit:
     return Exhibit(
         replace(overall_sheet(overall), caption=f"{overall.protocol}, selection {overall.selection}"),
         title="All datasets",

@@ -21,9 +21,9 @@ _LONG = 40
 
 def ablations(material: Material) -> Section:
     """Return the section of variants and settings, and what is missing of it."""
-    naming = material.naming
+    labels = material.labels
     components = [
-        _exhibit(component_sheet(one, naming), about_data(one.data, one.protocol), one.label)
+        _exhibit(component_sheet(one, labels), about_data(one.data, one.protocol), one.label)
         for one in material.ablations
     ]
     choices = [
@@ -52,7 +52,7 @@ def published(material: Material) -> Section:
     found = [line.ours.data for line in lines if line.ours is not None]
     abouts = {f"ledger_{stem_of(data)}": about_data(data) for data in found}
     exhibits = []
-    for sheet in ledger_words.ledger_sheets(lines, material.naming):
+    for sheet in ledger_words.ledger_sheets(lines, material.labels):
         about = abouts.get(sheet.name, NOTHING)
         exhibits.append(_exhibit(sheet, about, "", fold="numbers" if len(sheet.lines) > _LONG else ""))
     lists: list[tuple[str, Sequence[str]]] = [

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-from bench.analysis.abbreviations import abbreviations
-from bench.analysis.cells import name_of
-from bench.analysis.marks import marks_note
-from bench.analysis.tables import AVERAGE, Direction, Entry, Row, Table
+from bench.analysis.comparisons import marks_note
+from bench.analysis.labels import abbreviations
+from bench.analysis.tables import AVERAGE, Direction, Entry, Row, Table, direction_name
 from bench.report.tables.sheet import Cell, Column, Line, Place, Sheet
 from bench.report.text import caption, file_stem, made_by_stem
 
@@ -101,13 +100,15 @@ def _cells(row: Row, columns: Sequence[Direction], tops: Mapping[Direction, Sequ
 
 def _columns(directions: Sequence[Direction]) -> list[Column]:
     if sum(direction != AVERAGE for direction in directions) <= _FEW:
-        return [Column(name_of(direction)) for direction in directions]
+        return [Column(direction_name(direction)) for direction in directions]
     short = abbreviations(_modalities(directions))
     return [
         Column("average")
         if direction == AVERAGE
         else Column(
-            f"{short[direction[0]]}→{short[direction[1]]}", name_of(direction), f"{direction[0]} queries"
+            f"{short[direction[0]]}→{short[direction[1]]}",
+            direction_name(direction),
+            f"{direction[0]} queries",
         )
         for direction in directions
     ]

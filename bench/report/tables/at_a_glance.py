@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.analysis.overall import Overall, OverallLine
+from bench.analysis.across_datasets import SummaryRow, SummaryTable
 from bench.analysis.tables import Entry
 from bench.report.tables.arranging import (
     NO_DIRECTION_NOTE,
@@ -19,7 +19,7 @@ from bench.report.tables.sheet import Cell, Column, Line, Place, Sheet
 from bench.report.text import file_stem, made_by, made_by_stem
 
 
-def overall_sheet(overall: Overall) -> Sheet:
+def overall_sheet(overall: SummaryTable) -> Sheet:
     """Return how an overall table is shown; best and second stand out per dataset and among the ranks."""
     tops = {
         name: top_two(line.entries[name] for line in overall.lines if line.role != "reference")
@@ -36,7 +36,7 @@ def overall_sheet(overall: Overall) -> Sheet:
     )
 
 
-def overall_stem(overall: Overall) -> str:
+def overall_stem(overall: SummaryTable) -> str:
     """Return the name of a table's files, without an ending."""
     return file_stem(
         *("overall", overall.kind, overall.profile, overall.protocol, overall.selection),
@@ -44,7 +44,7 @@ def overall_stem(overall: Overall) -> str:
     )
 
 
-def _line(line: OverallLine, overall: Overall, tops: dict[str, list[str]], best: Sequence[str]) -> Line:
+def _line(line: SummaryRow, overall: SummaryTable, tops: dict[str, list[str]], best: Sequence[str]) -> Line:
     cells = [
         cell_of(
             line.entries[name],
@@ -56,7 +56,7 @@ def _line(line: OverallLine, overall: Overall, tops: dict[str, list[str]], best:
     return Line(line.label, (*cells, _rank(line, best)))
 
 
-def _rank(line: OverallLine, best: Sequence[str]) -> Cell:
+def _rank(line: SummaryRow, best: Sequence[str]) -> Cell:
     if line.rank is None:
         return Cell("reference" if line.role == "reference" else "not ranked", missing=True)
     text = f"{line.rank:.2f}"
@@ -64,12 +64,12 @@ def _rank(line: OverallLine, best: Sequence[str]) -> Cell:
     return Cell(text, places[best.index(text)] if text in best else "", number=line.rank)
 
 
-def _lowest_two(lines: Sequence[OverallLine]) -> list[str]:
+def _lowest_two(lines: Sequence[SummaryRow]) -> list[str]:
     ranks = {f"{line.rank:.2f}": line.rank for line in lines if line.rank is not None}
     return sorted(ranks, key=lambda text: ranks[text])[:2]
 
 
-def _caption(overall: Overall) -> str:
+def _caption(overall: SummaryTable) -> str:
     kind = "" if overall.kind == "real" else " — LOOK-ALIKES, generated data, not the benchmarks"
     return (
         f"All datasets{kind} — {overall.protocol}, average over directions, {overall.profile} profile, "
@@ -77,7 +77,7 @@ def _caption(overall: Overall) -> str:
     )
 
 
-def _notes(overall: Overall) -> list[str]:
+def _notes(overall: SummaryTable) -> list[str]:
     ranked = sum(line.rank is not None for line in overall.lines)
     notes = [
         f"Average rank: among the {ranked} methods with a number on each of {', '.join(overall.ranked)}; 1 "

@@ -6,8 +6,8 @@ import csv
 import io
 from collections.abc import Iterable, Iterator, Sequence
 
+from bench.analysis.across_datasets import SummaryTable
 from bench.analysis.groups import Data
-from bench.analysis.overall import Overall
 from bench.analysis.tables import Entry, Table
 
 _NUMBER = ("mean", "deviation", "seeds", "significance", "reference", "reason", "zero_rows", "records")
@@ -27,7 +27,7 @@ def table_csv(table: Table) -> str:
     return csv_of(FIELDS, _lines(table))
 
 
-def overall_csv(overall: Overall) -> str:
+def overall_csv(overall: SummaryTable) -> str:
     """Return a line per method and dataset."""
     return csv_of(OVERALL_FIELDS, _overall_lines(overall))
 
@@ -53,7 +53,7 @@ def _lines(table: Table) -> Iterator[tuple[object, ...]]:
             )
 
 
-def _overall_lines(overall: Overall) -> Iterator[tuple[object, ...]]:
+def _overall_lines(overall: SummaryTable) -> Iterator[tuple[object, ...]]:
     fingerprints = {data.dataset: data.fingerprint for data in overall.data}
     for line in overall.lines:
         for dataset, entry in line.entries.items():

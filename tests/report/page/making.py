@@ -12,11 +12,11 @@ import msgspec
 import numpy as np
 
 from bench.analysis.groups import Data
-from bench.analysis.published import Published
+from bench.analysis.ledger import Published
 from bench.records import Metric, Record, Series
 from bench.report import Material
 from bench.report.figures import Picture
-from tests.analysis.test_tables import NAMING
+from tests.analysis.test_tables import LABELS
 from tests.records import making
 
 PROTOCOLS = ("map@all", "map@50/hits")
@@ -85,7 +85,7 @@ def material_of(
 ) -> Material:
     """Return what a page is made of; no published values, to be quick."""
     settings: dict[str, Any] = {
-        "naming": replace(NAMING, title=lambda method: method, reference="drcl"),
+        "labels": replace(LABELS, title=lambda method: method, reference="drcl"),
         "protocols": PROTOCOLS,
         "per_query": lambda digest: arrays.get(digest, {}),
         "problems": [("runs/x", f"runs/x: damaged {SCRIPT}")],

@@ -55,7 +55,7 @@ def test_numbers_of_the_statistics_are_those_of_the_tests_in_full() -> None:
 
 
 def _shown(family: Any) -> list[Any]:
-    few = len(family.field.directions) <= 2
+    few = len(family.table.directions) <= 2
     return [one for one in family.comparisons if few or one.direction == AVERAGE]
 
 

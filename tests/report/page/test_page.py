@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from bench.analysis.groups import Data
-from bench.analysis.published import Published, Value
+from bench.analysis.ledger import Published, Value
 from bench.records import Record
 from bench.report import Material, write_report
 from bench.report.page import page_html

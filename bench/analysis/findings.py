@@ -1,4 +1,4 @@
-"""What comparisons show and what they cannot, in sentences; plain text, for whoever prints it to escape."""
+"""Findings text: what comparisons show and what they cannot, in plain sentences."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from bench.analysis.across import Block
-from bench.analysis.cells import name_of
-from bench.analysis.paired import ALPHA, Comparison, Family
-from bench.analysis.ranking import smallest_wilcoxon_p
-from bench.analysis.standing import Standing
+from bench.analysis.across_datasets import Block, DatasetTests
+from bench.analysis.comparisons import Comparison, Family
+from bench.analysis.statistics import ALPHA, smallest_wilcoxon_p
+from bench.analysis.tables import direction_name
 
 _MANY = 10
 """Datasets from which the tests over all methods are taken at their word (Demšar 2006)."""
@@ -19,7 +18,7 @@ _MANY = 10
 def verdict(comparison: Comparison) -> str:
     """Return what one comparison shows."""
     one = comparison
-    words = f"{one.first} and {one.second}, {name_of(one.direction)}: "
+    words = f"{one.first} and {one.second}, {direction_name(one.direction)}: "
     if one.difference == 0 and one.effect is None:
         return words + "their average precisions are the same on every query"
     lies = f"{one.first} is {'above' if one.difference > 0 else 'below'} by {abs(one.difference):.4f} mAP"
@@ -48,8 +47,8 @@ def findings(family: Family) -> list[str]:
         if not family.reference:
             differing, holding = sum(one.differs for one in own), sum(one.holds for one in own)
             sentences.append(
-                f"{name_of(direction)}: of {len(own)} pairs {differing} differ with these models, {holding} "
-                "of them also beyond what the interval leaves open."
+                f"{direction_name(direction)}: of {len(own)} pairs {differing} differ with these models, "
+                f"{holding} of them also beyond what the interval leaves open."
             )
             continue
         parts = [
@@ -63,7 +62,7 @@ def findings(family: Family) -> list[str]:
             _named("not told apart from", own, lambda one: not one.differs),
         ]
         said = "; ".join(part for part in parts if part)
-        sentences.append(f"{name_of(direction)}: {family.reference} is {said}.")
+        sentences.append(f"{direction_name(direction)}: {family.reference} is {said}.")
     return sentences
 
 
@@ -95,7 +94,7 @@ def limits_of_seeds(comparisons: Sequence[Comparison]) -> list[str]:
     return sentences
 
 
-def limits_of_datasets(block: Block, standing: Standing | None) -> list[str]:
+def limits_of_datasets(block: Block, standing: DatasetTests | None) -> list[str]:
     """Return what the number of datasets leaves open; ``standing`` is that of the block, if it has one."""
     methods, datasets = len(block.methods), len(block.datasets)
     if methods < 2:
@@ -129,7 +128,7 @@ def limits_of_datasets(block: Block, standing: Standing | None) -> list[str]:
     return sentences
 
 
-def ranking_findings(standing: Standing) -> list[str]:
+def ranking_findings(standing: DatasetTests) -> list[str]:
     """Return what the tests over all methods at once show; nothing for two methods."""
     tested = standing.omnibus
     if tested is None:
@@ -141,7 +140,7 @@ def ranking_findings(standing: Standing) -> list[str]:
     ]
 
 
-def _nemenyi_limit(standing: Standing) -> str:
+def _nemenyi_limit(standing: DatasetTests) -> str:
     methods, datasets = standing.block.scores.shape
     difference, average = standing.critical_difference, standing.average_ranks
     apart = np.abs(average[:, None] - average)[np.triu_indices(methods, 1)]

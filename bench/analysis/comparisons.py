@@ -1,24 +1,32 @@
-"""Two methods on the same queries: does the one rank better than the other, and by how much?"""
+"""Paired comparisons of methods over queries: families against a reference, two named rows, marks."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Final, TypeVar
 
 import numpy as np
 
-from bench.analysis.cells import AVERAGE, name_of
-from bench.analysis.intervals import Interval, two_level_intervals
-from bench.analysis.queries import Array, Direction, Field, Member
-from bench.analysis.randomization import PERMUTATIONS, holm, is_exact, sign_flip_p
+from bench.analysis.groups import Data
+from bench.analysis.labels import EARLIER, newest_first
+from bench.analysis.per_query import Array, PerQueryRow, PerQueryTable
+from bench.analysis.statistics import (
+    ALPHA,
+    PERMUTATIONS,
+    Interval,
+    holm,
+    is_exact,
+    paired_permutation_test,
+    two_level_intervals,
+)
+from bench.analysis.tables import AVERAGE, Direction, Row, Table, direction_name
+from bench.contract.errors import UsageError
+from bench.registry.names import unknown
 
 T = TypeVar("T")
-
-ALPHA: Final = 0.05
-"""Level of all tests, after adjustment."""
 
 
 @dataclass(frozen=True)
@@ -93,25 +101,25 @@ class Family:
     """Comparisons that answer one question; Holm's adjustment is over those of one direction.
 
     Attributes:
-        field: the rows that they are among.
+        table: the rows that they are among.
         reference: label of the row that all others are compared with; empty for all pairs.
         comparisons: by direction, then in the tables' order.
         omitted: what could not be compared, and why.
     """
 
-    field: Field
+    table: PerQueryTable
     reference: str
     comparisons: tuple[Comparison, ...]
     omitted: tuple[str, ...]
 
 
-def reference_of(members: Iterable[Member], method: str) -> Member | None:
+def reference_of(members: Iterable[PerQueryRow], method: str) -> PerQueryRow | None:
     """Return the row of a method as it is usually set; None if there is none."""
     own = [member for member in members if member.method == method and member.variant == "full"]
     return next((member for member in own if member.usual), own[0] if own else None)
 
 
-def principals(members: Sequence[Member]) -> list[Member]:
+def principals(members: Sequence[PerQueryRow]) -> list[PerQueryRow]:
     """Return the rows that stand for their methods: with usual settings, or any where there is none such.
 
     Variants and other settings of a method are compared with the method itself, in the report's ablations;
@@ -121,19 +129,21 @@ def principals(members: Sequence[Member]) -> list[Member]:
     return [member for member in members if member.usual or member.method not in usual]
 
 
-def against_reference(field: Field, method: str, permutations: int = PERMUTATIONS) -> Family:
+def against_reference(field: PerQueryTable, method: str, permutations: int = PERMUTATIONS) -> Family:
     """Compare every other row with that of ``method``."""
     return families_against([field], method, permutations)[0]
 
 
-def families_against(fields: Sequence[Field], method: str, permutations: int = PERMUTATIONS) -> list[Family]:
+def families_against(
+    fields: Sequence[PerQueryTable], method: str, permutations: int = PERMUTATIONS
+) -> list[Family]:
     """Compare every other row with that of ``method``, in each field; quicker than one field at a time."""
     return _families([_against(field, method) for field in fields], permutations)
 
 
-def all_pairs(field: Field, permutations: int = PERMUTATIONS) -> Family:
+def all_pairs(field: PerQueryTable, permutations: int = PERMUTATIONS) -> Family:
     """Compare every row with every other; of a method, only the row with its usual settings."""
-    return _families([_Plan(field, "", list(combinations(principals(field.members), 2)))], permutations)[0]
+    return _families([_Plan(field, "", list(combinations(principals(field.rows), 2)))], permutations)[0]
 
 
 def compare(
@@ -147,11 +157,11 @@ def compare(
     return _compare_each([pairs], permutations, one_family=one_family)[0]
 
 
-def pair_of(first: Member, second: Member, direction: Direction) -> Pair | str:
+def pair_of(first: PerQueryRow, second: PerQueryRow, direction: Direction) -> Pair | str:
     """Return what two rows share in a direction, or why they cannot be compared."""
     one, other = (member.values.get(direction, {}) for member in (first, second))
     seeds = sorted(one.keys() & other.keys())
-    where = f"{name_of(direction)}: {first.label} and {second.label}"
+    where = f"{direction_name(direction)}: {first.label} and {second.label}"
     if not seeds:
         return f"{where} have no seed in common"
     lengths = {len(values[seed]) for values in (one, other) for seed in seeds}
@@ -160,7 +170,7 @@ def pair_of(first: Member, second: Member, direction: Direction) -> Pair | str:
     return _stacked(first, second, direction, seeds)
 
 
-def _stacked(first: Member, second: Member, direction: Direction, seeds: Sequence[int]) -> Pair:
+def _stacked(first: PerQueryRow, second: PerQueryRow, direction: Direction, seeds: Sequence[int]) -> Pair:
     """Return what two rows have in a direction under the same seeds."""
     values = [np.stack([member.values[direction][seed] for seed in seeds]) for member in (first, second)]
     means = float(values[0].mean()), float(values[1].mean())
@@ -168,8 +178,8 @@ def _stacked(first: Member, second: Member, direction: Direction, seeds: Sequenc
 
 
 def average_of(
-    first: Member,
-    second: Member,
+    first: PerQueryRow,
+    second: PerQueryRow,
     directions: Sequence[Direction],
     known: Mapping[Direction, Pair | str] | None = None,
 ) -> Pair | str:
@@ -186,7 +196,7 @@ def average_of(
         directions: at least one.
         known: what `pair_of` gives for each direction, where that is at hand.
     """
-    where = f"{name_of(AVERAGE)}: {first.label} and {second.label}"
+    where = f"{direction_name(AVERAGE)}: {first.label} and {second.label}"
     found = [(known or {}).get(one) or pair_of(first, second, one) for one in directions]
     pairs = [pair for pair in found if isinstance(pair, Pair)]
     if len(pairs) < len(found):
@@ -229,20 +239,20 @@ def _averaged(directions: Sequence[Direction], tables: Sequence[Array]) -> tuple
 class _Plan:
     """What a family is to compare; ``lack`` says why nothing can be compared, if so."""
 
-    field: Field
+    table: PerQueryTable
     reference: str
-    couples: Sequence[tuple[Member, Member]]
+    couples: Sequence[tuple[PerQueryRow, PerQueryRow]]
     lack: tuple[str, ...] = ()
 
     def tried(self) -> list[Pair | str]:
         """Return every pair by direction and on average, or why it cannot be compared."""
         single = {
             (place, direction): pair_of(*couple, direction)
-            for direction in self.field.directions
+            for direction in self.table.directions
             for place, couple in enumerate(self.couples)
             if any(direction in member.values for member in couple)
         }
-        every = self.field.averaged
+        every = self.table.averaged
         averages = [
             average_of(*couple, every, {direction: single[place, direction] for direction in every})
             for place, couple in enumerate(self.couples)
@@ -251,11 +261,11 @@ class _Plan:
         return [*single.values(), *averages]
 
 
-def _against(field: Field, method: str) -> _Plan:
-    reference = reference_of(field.members, method)
+def _against(field: PerQueryTable, method: str) -> _Plan:
+    reference = reference_of(field.rows, method)
     if reference is None:
         return _Plan(field, "", (), (f"{method or 'the reference'} has no result here to compare with",))
-    others = [member for member in principals(field.members) if member is not reference]
+    others = [member for member in principals(field.rows) if member is not reference]
     return _Plan(field, reference.label, [(reference, other) for other in others])
 
 
@@ -265,7 +275,7 @@ def _families(plans: Sequence[_Plan], permutations: int) -> list[Family]:
     comparisons = _compare_each(pairs, permutations)
     return [
         Family(
-            plan.field,
+            plan.table,
             plan.reference,
             tuple(compared),
             (*plan.lack, *(pair for pair in found if isinstance(pair, str))),
@@ -327,7 +337,7 @@ def _grouped(
 
 def _p_values(pairs: list[Pair], permutations: int) -> list[float]:
     columns = np.stack([pair.differences.mean(axis=0) for pair in pairs], axis=1)
-    return [float(p) for p in sign_flip_p(columns, permutations)]
+    return [float(p) for p in paired_permutation_test(columns, permutations)]
 
 
 def _comparison(pair: Pair, p: float, interval: Interval, permutations: int) -> Comparison:
@@ -369,3 +379,209 @@ def _adjusted(comparisons: Sequence[Comparison], one_family: bool) -> list[float
         for place, value in zip(places, values, strict=True):
             adjusted[place] = float(value)
     return adjusted
+
+
+@dataclass(frozen=True)
+class PairwiseComparison:
+    """Two rows on one data.
+
+    Attributes:
+        table: what they were compared in, which is where the first is from.
+        other: data of the second: the same, or of two folders that of other code.
+        first: label of the one, which says how it was set.
+        second: label of the other.
+        comparisons: one per direction, with the names that were asked for, and one of the average; Holm is
+            over the directions.
+        omitted: directions that could not be compared, and why.
+    """
+
+    table: PerQueryTable
+    other: Data
+    first: str
+    second: str
+    comparisons: tuple[Comparison, ...]
+    omitted: tuple[str, ...]
+
+
+def pairwise_comparisons(
+    first: tuple[str, str, Sequence[PerQueryTable]],
+    second: tuple[str, str, Sequence[PerQueryTable]],
+    *,
+    across_code: bool = False,
+) -> list[PairwiseComparison]:
+    """Compare two rows on every data that both have results on, nothing mixed.
+
+    Args:
+        first: name of the row as `row_named` takes it; what to add to its label; the fields to look in.
+        second: the same of the other row.
+        across_code: whether rows may be of different versions of the harness, as before and after a change.
+
+    Raises:
+        UsageError: if there is no such row, or none on the same data, or both are the same, or they are on
+            several versions of one dataset.
+    """
+    sides = [dict(_found(*side)) for side in (first, second)]
+    couples = _couples(list(sides[0]), list(sides[1]), across_code)
+    if not couples:
+        raise UsageError(
+            f"{first[0]}{first[1]} and {second[0]}{second[1]} have no result on the same data: "
+            f"{_places(sides[0])} against {_places(sides[1])}; run both with the same profile on the same "
+            "data and device"
+        )
+    _require_one_version([one[0] for one, _ in couples])
+    names = first[0] + first[1], second[0] + second[1]
+    return [_duel((one, other), names, (sides[0][one], sides[1][other])) for one, other in couples]
+
+
+_Key = tuple[Data, str, str]
+"""Data, protocol and selection rule of a field."""
+
+
+def _couples(ours: Sequence[_Key], theirs: Sequence[_Key], across_code: bool) -> list[tuple[_Key, _Key]]:
+    """Return the fields to compare: the same, or else the newest of either side but for the harness."""
+    same = [(key, key) for key in ours if key in theirs]
+    if not across_code:
+        return same
+    known = {_but_for_code(key) for key, _ in same}
+    left = [key for key in dict.fromkeys(map(_but_for_code, ours)) if key not in known]
+    return same + [
+        (_newest(ours, key), _newest(theirs, key)) for key in left if key in map(_but_for_code, theirs)
+    ]
+
+
+def _but_for_code(key: _Key) -> _Key:
+    return key[0]._replace(harness=""), key[1], key[2]
+
+
+def _newest(keys: Sequence[_Key], wanted: _Key) -> _Key:
+    fitting = [key for key in keys if _but_for_code(key) == wanted]
+    return min(fitting, key=lambda key: newest_first(key[0].harness))
+
+
+def _require_one_version(found: Sequence[Data]) -> None:
+    """Refuse data that share a name alone: nobody can have meant both.
+
+    Raises:
+        UsageError: with how to name one.
+    """
+    for data in found:
+        others = sorted(
+            {
+                one.fingerprint
+                for one in found
+                if one._replace(fingerprint="") == data._replace(fingerprint="")
+            }
+        )
+        if len(others) > 1:
+            words = [f"{data.dataset}@{fingerprint[:8]}" for fingerprint in others]
+            raise UsageError(
+                f"{len(others)} versions of {data.dataset} are recorded: {', '.join(words)}; name one, such "
+                f"as --dataset {words[0]}, or the path of its file"
+            )
+
+
+def row_named(name: str, members: Sequence[PerQueryRow]) -> PerQueryRow | None:
+    """Return the row that is meant: by its whole label, its method, or its method/variant.
+
+    A method's name means the row with its usual settings where there are several.
+
+    Raises:
+        UsageError: if several rows fit equally well.
+    """
+    labelled = [member for member in members if member.label == name]
+    fitting = labelled or [member for member in members if _short(member) == name]
+    if len(fitting) > 1:
+        fitting = [member for member in fitting if member.usual] or fitting
+    if len(fitting) > 1:
+        labels = ", ".join(repr(member.label) for member in fitting)
+        raise UsageError(f"{len(fitting)} rows are of {name}; name one by its whole label: {labels}")
+    return fitting[0] if fitting else None
+
+
+def _found(name: str, suffix: str, fields: Sequence[PerQueryTable]) -> Iterator[tuple[_Key, PerQueryRow]]:
+    members = [member for field in fields for member in field.rows]
+    if not any(name in (member.label, _short(member)) for member in members):
+        known = {word for member in members for word in (member.label, _short(member))}
+        raise unknown(f"method with a result here{suffix}", name, known)
+    for field in fields:
+        member = row_named(name, field.rows)
+        if member is not None:
+            yield (field.data, field.protocol, field.selection), member
+
+
+def _duel(
+    keys: tuple[_Key, _Key], names: tuple[str, str], members: tuple[PerQueryRow, PerQueryRow]
+) -> PairwiseComparison:
+    if members[0] is members[1]:
+        raise UsageError(f"{names[0]} would be compared with itself; name two methods, or --other-results")
+    one, other = (replace(member, label=name) for member, name in zip(members, names, strict=True))
+    directions = sorted(one.values.keys() | other.values.keys())
+    tried = [pair_of(one, other, direction) for direction in directions]
+    if len(directions) > 1 and one.values.keys() == other.values.keys():
+        tried.append(average_of(one, other, directions))
+    pairs = [pair for pair in tried if isinstance(pair, Pair)]
+    omitted = tuple(pair for pair in tried if isinstance(pair, str))
+    field = PerQueryTable(*keys[0], members)
+    labels = members[0].label, members[1].label
+    return PairwiseComparison(field, keys[1][0], *labels, tuple(compare(pairs, one_family=True)), omitted)
+
+
+def _short(member: PerQueryRow) -> str:
+    return member.method if member.variant == "full" else f"{member.method}/{member.variant}"
+
+
+def _places(found: Iterable[_Key]) -> str:
+    return ", ".join(
+        f"{data.kind} data {data.fingerprint[:8]} in the {data.profile} profile on {data.device}, "
+        f"{f'code {data.harness}' if data.harness else EARLIER}"
+        for data, *_ in found
+    )
+
+
+HOLDS: Final = "a"
+"""Differs over queries, and the interval over seeds and queries leaves zero out."""
+
+MODELS_ONLY: Final = "b"
+"""The trained models differ over queries, but the interval holds zero."""
+
+
+def significance_mark(comparison: Comparison) -> str:
+    """Return the mark of the row that a reference is compared with; empty where they are not told apart."""
+    if not comparison.differs:
+        return ""
+    return HOLDS if comparison.holds else MODELS_ONLY
+
+
+def with_marks(tables: Sequence[Table], families: Sequence[Family]) -> list[Table]:
+    """Return the tables with marks from the families that compare with a reference."""
+    found = {(one.table.data, one.table.protocol, one.table.selection): one for one in families}
+    return [
+        _table_with_marks(table, found.get((table.data, table.protocol, table.selection))) for table in tables
+    ]
+
+
+def marks_note(table: Table) -> str:
+    """Return what the marks of a table say, in words."""
+    one_seed = any(entry.seeds == 1 for row in table.rows for entry in row.entries.values())
+    return (
+        f"{HOLDS}: differs from {table.reference} in this column (randomization test over queries, "
+        f"Holm-adjusted p ≤ {ALPHA}), and the 95 % interval over seeds and queries leaves zero out; "
+        f"{MODELS_ONLY}: these trained models differ, but the interval holds zero."
+        + (" With one seed the interval lacks the variation over seeds." if one_seed else "")
+    )
+
+
+def _table_with_marks(table: Table, family: Family | None) -> Table:
+    if family is None or not family.comparisons:
+        return table
+    marks = {(one.second, one.direction): significance_mark(one) for one in family.comparisons}
+    rows = tuple(_row_with_marks(row, marks) for row in table.rows)
+    return replace(table, rows=rows, reference=family.reference)
+
+
+def _row_with_marks(row: Row, marks: dict[tuple[str, Direction], str]) -> Row:
+    entries = {
+        direction: replace(entry, mark=marks.get((row.label, direction), ""))
+        for direction, entry in row.entries.items()
+    }
+    return replace(row, entries=entries)

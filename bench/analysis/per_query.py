@@ -9,9 +9,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.analysis.groups import Data, by_data
-from bench.analysis.lines import Line, MixedCells, lines_of
-from bench.analysis.naming import Naming
+from bench.analysis.groups import Data, MixedCells, RowGroup, by_data, row_groups
+from bench.analysis.labels import Labels
 from bench.analysis.tables import directions_of
 from bench.records.encoding import Series
 from bench.records.schema import Record
@@ -23,7 +22,7 @@ PerQuery = Callable[[str], Mapping[Series, Array]]
 
 
 @dataclass(frozen=True)
-class Member:
+class PerQueryRow:
     """One row of a table and its average precisions.
 
     Attributes:
@@ -42,27 +41,27 @@ class Member:
 
 
 @dataclass(frozen=True)
-class Field:
+class PerQueryTable:
     """All rows of one data under one protocol and selection rule; nothing else may be compared with them.
 
     Attributes:
         data: what their records share.
         protocol: id of the evaluation rule.
         selection: rule that chose the state.
-        members: rows with values.
+        rows: those with values.
         columns: directions of the table, which averages are over; empty for those that any row has.
     """
 
     data: Data
     protocol: str
     selection: str
-    members: tuple[Member, ...]
+    rows: tuple[PerQueryRow, ...]
     columns: tuple[Direction, ...] = ()
 
     @property
     def directions(self) -> list[Direction]:
         """Return the directions that any row has values for, in order."""
-        return sorted({direction for member in self.members for direction in member.values})
+        return sorted({direction for member in self.rows for direction in member.values})
 
     @property
     def averaged(self) -> list[Direction]:
@@ -70,20 +69,20 @@ class Field:
         return list(self.columns) or self.directions
 
 
-def fields_of(
+def per_query_tables(
     records: Sequence[Record],
-    naming: Naming,
+    labels: Labels,
     protocols: Sequence[str],
     selection: str,
     per_query: PerQuery,
-) -> Iterator[Field]:
+) -> Iterator[PerQueryTable]:
     """Yield a field per table, in the tables' order; rows without a result are no members.
 
     Every record's arrays are asked for once, however many protocols there are.
 
     Args:
         records: of any status.
-        naming: titles and order.
+        labels: titles and order.
         protocols: ids.
         selection: rule; closed-form methods, which select nothing, always take part.
         per_query: gives a record's arrays.
@@ -91,23 +90,28 @@ def fields_of(
     for data, group in by_data(records).items():
         if all(record.status != "done" for record in group):
             continue
-        members: dict[str, list[Member]] = {protocol: [] for protocol in protocols}
-        for line in lines_of(group, naming):
+        members: dict[str, list[PerQueryRow]] = {protocol: [] for protocol in protocols}
+        for line in row_groups(group, labels):
             for name, member in _members(line, protocols, selection, per_query).items():
                 if member.values:
                     members[name].append(member)
-        columns = tuple(directions_of(group, naming))
+        columns = tuple(directions_of(group, labels))
         for name in protocols:
-            yield Field(data, name, selection, tuple(members[name]), columns)
+            yield PerQueryTable(data, name, selection, tuple(members[name]), columns)
 
 
-def _members(line: Line, protocols: Sequence[str], selection: str, per_query: PerQuery) -> dict[str, Member]:
+def _members(
+    line: RowGroup, protocols: Sequence[str], selection: str, per_query: PerQuery
+) -> dict[str, PerQueryRow]:
     """Return a line's average precisions by protocol.
 
     Raises:
         MixedCells: if two records have some for one direction and seed.
     """
-    own = {name: Member(line.label, line.who.method, line.who.variant, line.usual) for name in protocols}
+    own = {
+        name: PerQueryRow(line.label, line.identity.method, line.identity.variant, line.usual)
+        for name in protocols
+    }
     for record in line.records:
         for series, values in per_query(record.digest).items() if record.status == "done" else ():
             if series.protocol in own and series.selection in (selection, "none"):

@@ -1,11 +1,12 @@
-"""What is known of methods and datasets besides numbers: titles, order, roles, usual settings."""
+"""Labels: titles, order and roles of methods, usual settings, short names of modalities, code versions."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
 
@@ -18,7 +19,7 @@ _LAST = 10_000
 
 
 @dataclass(frozen=True)
-class Naming:
+class Labels:
     """What is known about methods and datasets besides their records.
 
     Attributes:
@@ -41,7 +42,7 @@ class Naming:
     variants: Callable[[str], Mapping[str, Mapping[str, Any]]] = lambda _: {}
 
 
-def registry_naming(records: Iterable[Record] = ()) -> Naming:
+def registry_labels(records: Iterable[Record] = ()) -> Labels:
     """Return names and order by the registered cards.
 
     Methods that are gone go by the card in the last of their ``records``; without any by their registry name.
@@ -52,7 +53,7 @@ def registry_naming(records: Iterable[Record] = ()) -> Naming:
         name: [modality.name for modality in dataset.card.modalities]
         for name, dataset in found.datasets.items()
     }
-    return Naming(
+    return Labels(
         title=lambda method: cards[method].title if method in cards else method,
         order=lambda method: (cards[method].position if method in cards else _LAST, method),
         role=lambda method: cards[method].role if method in cards else "extra",
@@ -79,17 +80,17 @@ def made(record: Record) -> tuple[str, str]:
     return record.environment.started, record.digest
 
 
-def usual_of(record: Record, naming: Naming) -> Mapping[str, Any] | None:
+def usual_of(record: Record, labels: Labels) -> Mapping[str, Any] | None:
     """Return the settings that were usual when a record was made; of layout 1 those that are usual today."""
-    return naming.usual(record.identity) if record.method is None else record.method.usual
+    return labels.usual(record.identity) if record.method is None else record.method.usual
 
 
-def is_as_usual(record: Record, naming: Naming) -> bool | None:
+def is_as_usual(record: Record, labels: Labels) -> bool | None:
     """Return whether a cell had the settings that its method, or its variant, usually had at that time.
 
     None where that cannot be known, as of layout 1 for a method that is gone.
     """
-    usual = usual_of(record, naming)
+    usual = usual_of(record, labels)
     if usual is None:
         return None
     settings = record.identity.settings
@@ -125,3 +126,77 @@ def _usual() -> Callable[[Identity], Mapping[str, Any] | None]:
             return None
 
     return lambda who: resolved(who.method, who.profile, who.dataset, who.data_kind, who.variant)
+
+
+def abbreviations(modalities: Sequence[str]) -> dict[str, str]:
+    """Return a short name for each modality: its first characters in capitals, as many as are needed.
+
+    It has at least one letter and is unlike any other's; names that cannot be told apart so stay as they are.
+    """
+    short = {name: _short(name, [other for other in modalities if other != name]) for name in modalities}
+    return short if len(set(short.values())) == len(short) else {name: name for name in modalities}
+
+
+def _short(name: str, others: Sequence[str]) -> str:
+    for length in range(1, len(name)):
+        start = name[:length].upper()
+        has_letter = any(character.isalpha() for character in start)
+        if has_letter and not any(other.upper().startswith(start) for other in others):
+            return start
+    return name.upper()
+
+
+_PART: Final = re.compile(r"\s*(\S+) (?:(\d{1,7})(?:\+(\S+))?|(\S+))\s*")
+
+EARLIER: Final = "earlier code"
+"""Of records from before versions were recorded."""
+
+
+class Version(NamedTuple):
+    """Version of one part of the code.
+
+    Attributes:
+        number: as it was confirmed; 0 where only a digest names it.
+        digest: of code that was edited since, or that has no number; empty otherwise.
+    """
+
+    number: int
+    digest: str
+
+    def __str__(self) -> str:
+        """Return the version as records state it."""
+        return "+".join(part for part in (str(self.number or ""), self.digest) if part)
+
+
+def version_parts(versions: str) -> dict[str, Version] | None:
+    """Return the version of each part; None where the text is empty or has another form."""
+    found = [_PART.fullmatch(part) for part in versions.split(",")]
+    if not all(found):
+        return None
+    return {part[1]: Version(int(part[2] or 0), part[3] or part[4] or "") for part in found if part}
+
+
+def newest_first(versions: str) -> tuple[bool, tuple[int, ...], str]:
+    """Return a key that sorts newer versions before older ones, and records without any last."""
+    parts = version_parts(versions) or {}
+    return not versions, tuple(-parts[name].number for name in sorted(parts)), versions
+
+
+def version_difference(versions: str, other: str) -> str:
+    """Return in what ``versions`` differ from ``other``, such as ``earlier code: evaluation 1``."""
+    if not versions:
+        return EARLIER
+    one, another = version_parts(versions), version_parts(other)
+    if one is None or another is None:
+        return f"code: {versions}"
+    unlike = {name: version for name, version in one.items() if another.get(name) != version}
+    numbers = [(version.number, another.get(name, version).number) for name, version in unlike.items()]
+    earlier = bool(numbers) and all(number < newer for number, newer in numbers)
+    words = ", ".join(f"{name} {version}" for name, version in unlike.items())
+    return f"{EARLIER if earlier else 'code'}: {words or versions}"
+
+
+def short_versions(versions: str) -> str:
+    """Return versions in short_versions, as ``1.2.1``; the text itself where it has another form."""
+    parts = version_parts(versions)
+    return versions if parts is None else ".".join(map(str, parts.values()))

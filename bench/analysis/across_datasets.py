@@ -1,0 +1,439 @@
+"""Comparisons across datasets: complete blocks, their tests, and summary tables with average ranks."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from bench.analysis.groups import Data
+from bench.analysis.labels import newest_first, version_difference
+from bench.analysis.per_query import Array
+from bench.analysis.statistics import (
+    Omnibus,
+    RopeProbabilities,
+    bayesian_signed_rank,
+    critical_difference,
+    nemenyi,
+    omnibus,
+    ranks,
+    wilcoxon_against,
+)
+from bench.analysis.tables import AVERAGE, Entry, Row, Table
+
+
+class BlockKey(NamedTuple):
+    """What tables must share for their numbers to stand beside each other over datasets.
+
+    Attributes:
+        kind: ``real`` or ``look-alike``.
+        profile: ``quick`` or ``paper``.
+        device: kind of device.
+        harness: versions of the rooms that all numbers depend on.
+        protocol: id of the evaluation rule.
+        selection: rule that chose the state.
+    """
+
+    kind: str
+    profile: str
+    device: str
+    harness: str
+    protocol: str
+    selection: str
+
+
+class Candidate(NamedTuple):
+    """What rows of several tables must share to be one method over datasets."""
+
+    method: str
+    code: str
+    threads: int
+
+
+@dataclass(frozen=True)
+class Block:
+    """Methods by datasets, without gaps, of tables that share what `BlockKey` names.
+
+    Attributes:
+        about: what the tables share.
+        methods: labels, in the tables' order.
+        reference: label of the method that others are compared with; empty if it is not among them.
+        datasets: names.
+        scores: ``(methods, datasets)`` mAP, mean over directions and seeds.
+        seeds: the smallest and the largest number of seeds behind a score.
+        omitted: methods and datasets that are left out, and why.
+        names: registry names, in the order of ``methods``.
+        data: of the tables, in the order of ``datasets``.
+        records: digests behind the scores of each method, in the order of ``methods``.
+    """
+
+    about: BlockKey
+    methods: tuple[str, ...]
+    reference: str
+    datasets: tuple[str, ...]
+    scores: Array
+    seeds: tuple[int, int]
+    omitted: tuple[str, ...]
+    names: tuple[str, ...] = ()
+    data: tuple[Data, ...] = ()
+    records: tuple[tuple[str, ...], ...] = ()
+
+    @property
+    def kind(self) -> str:
+        """Return ``real`` or ``look-alike``."""
+        return self.about.kind
+
+    @property
+    def profile(self) -> str:
+        """Return ``quick`` or ``paper``."""
+        return self.about.profile
+
+    @property
+    def protocol(self) -> str:
+        """Return the id of the evaluation rule."""
+        return self.about.protocol
+
+    @property
+    def selection(self) -> str:
+        """Return the rule that chose the state."""
+        return self.about.selection
+
+
+def block_key(table: Table) -> BlockKey:
+    """Return what other tables must share with one to stand beside it."""
+    data = table.data
+    return BlockKey(data.kind, data.profile, data.device, data.harness, table.protocol, table.selection)
+
+
+def blocks_of(tables: Sequence[Table], reference: str) -> list[Block]:
+    """Return a block for all tables that may stand beside each other, in the tables' order.
+
+    Methods as they are usually set take part; reference points such as chance, and ablations, do not. A
+    dataset counts if at least half of the methods have a number on it, a method if it has one on all of
+    these: whatever has to go is named.
+
+    Args:
+        tables: of any data.
+        reference: registry name of the method to compare the others with.
+    """
+    groups: dict[BlockKey, list[Table]] = defaultdict(list)
+    for table in tables:
+        groups[block_key(table)].append(table)
+    return [_block(about, members, reference) for about, members in groups.items()]
+
+
+def usual_rows(tables: Sequence[Table]) -> dict[str, dict[Data, Row]]:
+    """Return the rows of methods as they are usually set, by a label of each method and by data.
+
+    Rows of different code or numbers of threads are different methods here: no rank and no mean is over
+    both. Labels are in the tables' order.
+    """
+    found: dict[Candidate, dict[Data, Row]] = {}
+    for table in tables:
+        for row in table.rows:
+            if row.usual:
+                key = Candidate(row.method, row.code, row.threads)
+                found.setdefault(key, {})[table.data] = row
+    titles = {
+        key: (next(iter(rows.values())).title or next(iter(rows.values())).label)
+        for key, rows in found.items()
+    }
+    # Of several versions of one method's code the newest goes by the title alone.
+    newest = {
+        method: min(
+            (key for key in found if key.method == method), key=lambda key: newest_first(key.code)
+        ).code
+        for method in {key.method for key in found}
+    }
+    labels = {key: _label(key, titles[key], newest[key.method]) for key in found}
+    counts = Counter(labels.values())
+    return {
+        labels[key] if counts[labels[key]] == 1 else f"{labels[key]} ({key.method})": rows
+        for key, rows in found.items()
+    }
+
+
+def _label(key: Candidate, title: str, newest: str) -> str:
+    words = [f"threads={key.threads}"] if key.threads != 1 else []
+    if key.code != newest:
+        words.append(version_difference(key.code, newest))
+    return title + (f" [{', '.join(words)}]" if words else "")
+
+
+def _block(about: BlockKey, tables: list[Table], reference: str) -> Block:
+    chosen, omitted = one_version_each(tables)
+    places = {table.data: table.dataset for table in chosen}
+    found = {
+        label: rows
+        for label, rows in usual_rows(chosen).items()
+        if next(iter(rows.values())).role != "reference"
+    }
+    having = {
+        data: [label for label, rows in found.items() if _mean(rows.get(data)) is not None] for data in places
+    }
+    some = [label for label in found if any(label in labels for labels in having.values())]
+    counting = [data for data in places if having[data] and 2 * len(having[data]) >= len(some)]
+    omitted += [
+        f"{places[data]}: only {len(having[data])} of {len(some)} methods have a number on it"
+        for data in places
+        if data not in counting and some
+    ]
+    methods = [label for label in some if counting and all(label in having[data] for data in counting)]
+    for label in some:
+        lacking = [places[data] for data in counting if label not in having[data]]
+        if lacking:
+            omitted.append(f"{label}: no number on {', '.join(lacking)}")
+    other = {row.label for table in chosen for row in table.rows if not row.usual}
+    if other:
+        omitted.append(f"ablations and rows with other settings than usual: {', '.join(sorted(other))}")
+    entries = [[found[label][data].entries[AVERAGE] for data in counting] for label in methods]
+    seeds = [entry.seeds for line in entries for entry in line]
+    scores = [[0.0 if entry.mean is None else entry.mean for entry in line] for line in entries]
+    names = tuple(next(iter(found[label].values())).method for label in methods)
+    return Block(
+        about,
+        tuple(methods),
+        methods[names.index(reference)] if reference in names else "",
+        tuple(places[data] for data in counting),
+        np.array(scores, dtype=np.float64).reshape(len(methods), len(counting)),
+        (min(seeds, default=0), max(seeds, default=0)),
+        tuple(omitted),
+        names,
+        tuple(counting),
+        tuple(tuple(digest for entry in line for digest in entry.records) for line in entries),
+    )
+
+
+def one_version_each(tables: Sequence[Table]) -> tuple[list[Table], list[str]]:
+    """Return one table per dataset: two versions of the same data are not two independent datasets."""
+    versions: dict[str, list[Table]] = defaultdict(list)
+    for table in tables:
+        versions[table.dataset].append(table)
+    chosen, omitted = [], []
+    for dataset, members in versions.items():
+        best = max(members, key=lambda table: sum(_mean(row) is not None for row in table.rows))
+        chosen.append(best)
+        omitted += [
+            f"{dataset}: its version {table.data.fingerprint[:8]}, since {best.data.fingerprint[:8]} counts "
+            "already"
+            for table in members
+            if table is not best
+        ]
+    return chosen, omitted
+
+
+def _mean(row: Row | None) -> float | None:
+    return None if row is None else row.entries[AVERAGE].mean
+
+
+@dataclass(frozen=True)
+class AgainstReference:
+    """The reference against one other method.
+
+    Attributes:
+        wilcoxon: two-sided p-value of the signed-rank test.
+        adjusted: the same after Holm over all other methods.
+        nemenyi: p-value among all pairs.
+        rope: what to believe, given a region of practical equivalence.
+    """
+
+    wilcoxon: float
+    adjusted: float
+    nemenyi: float
+    rope: RopeProbabilities
+
+
+@dataclass(frozen=True)
+class DatasetTests:
+    """What tests say of a block with at least two methods and two datasets.
+
+    Attributes:
+        block: the scores.
+        average_ranks: ``(methods,)``, 1 is best.
+        omnibus: whether any method differs; None for two methods.
+        critical_difference: of average ranks, after Nemenyi.
+        nemenyi: p-values of all pairs ``(methods, methods)``.
+        against: by method, how the reference stands to it; empty without a reference.
+    """
+
+    block: Block
+    average_ranks: Array
+    omnibus: Omnibus | None
+    critical_difference: float
+    nemenyi: Array
+    against: dict[str, AgainstReference]
+
+
+def dataset_tests_of(block: Block) -> DatasetTests | None:
+    """Return all tests of a block; None where it has fewer than two methods or datasets."""
+    methods, datasets = block.scores.shape
+    if methods < 2 or datasets < 2:
+        return None
+    pairwise = nemenyi(block.scores)
+    return DatasetTests(
+        block=block,
+        average_ranks=ranks(block.scores).mean(axis=1),
+        omnibus=omnibus(block.scores),
+        critical_difference=critical_difference(methods, datasets),
+        nemenyi=pairwise,
+        against=_against(block, pairwise) if block.reference else {},
+    )
+
+
+def _against(block: Block, pairwise: Array) -> dict[str, AgainstReference]:
+    place = block.methods.index(block.reference)
+    others = [number for number in range(len(block.methods)) if number != place]
+    p_values, adjusted = wilcoxon_against(block.scores, place)
+    beliefs = bayesian_signed_rank(block.scores[place], block.scores[others])
+    return {
+        block.methods[other]: AgainstReference(float(p), float(holm), float(pairwise[place, other]), belief)
+        for other, p, holm, belief in zip(others, p_values, adjusted, beliefs, strict=True)
+    }
+
+
+LEAST = 2
+"""Datasets below which there is nothing to look at together."""
+
+
+@dataclass(frozen=True)
+class SummaryRow:
+    """One method as it is usually set.
+
+    Attributes:
+        method: registry name.
+        label: what to print.
+        role: of the method's card, such as ``reference``.
+        entries: average over directions, by dataset; without a number where it has none.
+        class_matched: datasets on which it was trained on pseudo-pairs.
+        rank: mean over the ranked datasets, 1 is best; None where it is not ranked.
+        unranked: why it is not; empty where it is.
+    """
+
+    method: str
+    label: str
+    role: str
+    entries: dict[str, Entry]
+    class_matched: frozenset[str]
+    rank: float | None
+    unranked: str
+
+
+@dataclass(frozen=True)
+class SummaryTable:
+    """Methods by datasets, of tables that share what `BlockKey` names.
+
+    Attributes:
+        about: what the tables share.
+        data: of the tables, in their order; of each dataset one.
+        ranked: the datasets that ranks are over: those on which all ranked methods have a number.
+        lines: in the roster's order.
+        omitted: what takes no part in the ranks, and why.
+    """
+
+    about: BlockKey
+    data: tuple[Data, ...]
+    ranked: tuple[str, ...]
+    lines: tuple[SummaryRow, ...]
+    omitted: tuple[str, ...]
+
+    @property
+    def datasets(self) -> tuple[str, ...]:
+        """Return the names of the datasets."""
+        return tuple(data.dataset for data in self.data)
+
+    @property
+    def kind(self) -> str:
+        """Return ``real`` or ``look-alike``."""
+        return self.about.kind
+
+    @property
+    def profile(self) -> str:
+        """Return ``quick`` or ``paper``."""
+        return self.about.profile
+
+    @property
+    def protocol(self) -> str:
+        """Return the id of the evaluation rule."""
+        return self.about.protocol
+
+    @property
+    def selection(self) -> str:
+        """Return the rule that chose the state."""
+        return self.about.selection
+
+
+def summary_tables_of(tables: Sequence[Table], blocks: Sequence[Block]) -> list[SummaryTable]:
+    """Return an overall table for every block whose tables are of two datasets or more, in their order.
+
+    Ranks are those of the block, the same that the tests over datasets use: methods that have a number on
+    every ranked dataset, among each other. A rank over fewer datasets would not compare, so a method that
+    lacks one is shown with what it has and is not ranked.
+
+    Args:
+        tables: what the blocks were made of.
+        blocks: see `bench.analysis.across`.
+    """
+    found = [_overall(tables, block) for block in blocks]
+    return [overall for overall in found if len(overall.datasets) >= LEAST]
+
+
+def _overall(tables: Sequence[Table], block: Block) -> SummaryTable:
+    chosen, _ = one_version_each([table for table in tables if block_key(table) == block.about])
+    average = ranks(block.scores).mean(axis=1) if block.scores.size else ()
+    rank = dict(zip(block.methods, map(float, average), strict=True))
+    return SummaryTable(
+        block.about,
+        data=tuple(table.data for table in chosen),
+        ranked=block.datasets,
+        lines=tuple(_lines(chosen, rank, block.datasets)),
+        omitted=block.omitted,
+    )
+
+
+def _lines(tables: Sequence[Table], rank: dict[str, float], ranked: Sequence[str]) -> list[SummaryRow]:
+    found = usual_rows(tables)
+    order = _in_order(found, tables)
+    return [_line(label, found[label], tables, rank.get(label), ranked) for label in order]
+
+
+def _in_order(found: dict[str, dict[Data, Row]], tables: Sequence[Table]) -> list[str]:
+    """Return labels so that each table's order is kept where the tables agree on one."""
+    order: list[str] = []
+    for table in tables:
+        labels = {rows[table.data].label: label for label, rows in found.items() if table.data in rows}
+        place = 0
+        for label in (labels[row.label] for row in table.rows if row.label in labels):
+            if label in order:
+                place = order.index(label) + 1
+            else:
+                order.insert(place, label)
+                place += 1
+    return order
+
+
+def _line(
+    label: str, rows: dict[Data, Row], tables: Sequence[Table], rank: float | None, ranked: Sequence[str]
+) -> SummaryRow:
+    first = next(iter(rows.values()))
+    absent = Entry(None, reason="not run", brief="not run")
+    entries = {
+        table.dataset: rows[table.data].entries[AVERAGE] if table.data in rows else absent for table in tables
+    }
+    lacking = [name for name in ranked if entries[name].mean is None]
+    unranked = ""
+    if first.role == "reference":
+        unranked = "a reference point"
+    elif rank is None:
+        unranked = f"no number on {', '.join(lacking)}" if lacking else "no dataset is ranked"
+    return SummaryRow(
+        first.method,
+        label,
+        first.role,
+        entries,
+        frozenset(data.dataset for data, row in rows.items() if row.pairing),
+        rank,
+        unranked,
+    )

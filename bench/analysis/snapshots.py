@@ -1,0 +1,320 @@
+"""Snapshots of cells for figures: curves, galleries and common spaces, by row of a table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.analysis.tables import AVERAGE, Direction, Row, Table
+from bench.contract.errors import DataError
+from bench.records.schema import Record
+from bench.records.snapshot import Curves, Gallery, Snapshot, Space
+
+SELECTION = "best"
+"""The rule whose state views show; in closed form there is one state for every rule."""
+
+
+class Snapshots:
+    """Views of records by digest.
+
+    A view that cannot be read takes nothing else with it: it is as if the record had none.
+
+    Attributes:
+        problems: digest -> why its view cannot be read, of those asked for so far.
+    """
+
+    def __init__(self, read: Callable[[str], Snapshot | None]) -> None:
+        """Read views with ``read``, which may raise `DataError`, when they are asked for."""
+        self.problems: dict[str, str] = {}
+        self._read = read
+        self._known: dict[str, Snapshot | None] = {}
+
+    def __call__(self, digest: str) -> Snapshot | None:
+        """Return a record's view; None where it has none that can be read."""
+        if digest not in self._known:
+            try:
+                self._known[digest] = self._read(digest)
+            except DataError as error:
+                self._known[digest] = None
+                self.problems[digest] = str(error)
+        return self._known[digest]
+
+    def of(self, digests: Iterable[str]) -> list[Snapshot]:
+        """Return the views of several records, as far as they have any."""
+        return [view for digest in digests if (view := self(digest)) is not None]
+
+    def unread(self, digests: Iterable[str]) -> str:
+        """Say which of some records have views that cannot be read, as sentences to end a caption with."""
+        return "".join(f" Left out: {self.problems[one]}." for one in digests if one in self.problems)
+
+
+Vector = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class MeanCurves:
+    """Curves of one row, in one direction or over all of them.
+
+    Attributes:
+        ranks: ``(k,)``, the same for all rows of the data.
+        precision: ``(k,)`` among the first so many items.
+        levels: ``(l,)`` of recall.
+        interpolated: ``(l,)`` precision there.
+    """
+
+    ranks: NDArray[np.int32]
+    precision: Vector
+    levels: Vector
+    interpolated: Vector
+
+
+@dataclass(frozen=True, eq=False)
+class CurvedRow:
+    """A table's row with its curves.
+
+    Attributes:
+        row: of the table.
+        seeds: how many cells a direction's curves rest on, at least.
+        curves: by direction, and under `AVERAGE` the mean over directions.
+    """
+
+    row: Row
+    seeds: int
+    curves: dict[Direction, MeanCurves]
+
+    @property
+    def method(self) -> str:
+        """Return the registry name."""
+        return self.row.method
+
+    @property
+    def label(self) -> str:
+        """Return the method as the tables print it."""
+        return self.row.label
+
+    @property
+    def usual(self) -> bool:
+        """Return whether it is the method itself with its usual settings, and the last such row."""
+        return self.row.usual
+
+
+def curved_rows(table: Table, views: Snapshots) -> tuple[list[CurvedRow], list[str]]:
+    """Return the rows that have curves in every direction of the table, and the labels of the others.
+
+    Rows without any number are in neither. Curves belong to the rule that views show: for other selections
+    there are none.
+    """
+    found: list[CurvedRow] = []
+    without: list[str] = []
+    directions = [direction for direction in table.columns if direction != AVERAGE]
+    if table.selection != SELECTION:
+        return [], []
+    for row in table.rows:
+        digests = {direction: row.entries[direction].records for direction in directions}
+        if not any(digests.values()):
+            continue
+        cells = {direction: _curves(views, digests[direction], direction) for direction in directions}
+        if all(cells.values()):
+            found.append(_row(row, cells))
+        else:
+            without.append(row.label)
+    return found, without
+
+
+def _curves(views: Snapshots, digests: Iterable[str], direction: Direction) -> list[Curves]:
+    return [
+        curves
+        for view in views.of(digests)
+        for curves in view.curves
+        if (curves.query, curves.gallery) == direction
+    ]
+
+
+def _row(row: Row, cells: dict[Direction, list[Curves]]) -> CurvedRow:
+    means = {direction: mean_curves(members) for direction, members in cells.items()}
+    means[AVERAGE] = mean_curves(list(means.values()))
+    return CurvedRow(row, min(map(len, cells.values())), means)
+
+
+def mean_curves(members: Sequence[Curves | MeanCurves]) -> MeanCurves:
+    """Return the mean of curves, at the ranks and levels that all of them have."""
+    ranks = reduce(np.intersect1d, (one.ranks for one in members))
+    levels = reduce(np.intersect1d, (one.levels for one in members))
+    at_ranks = [one.precision[np.isin(one.ranks, ranks)] for one in members]
+    at_levels = [one.interpolated[np.isin(one.levels, levels)] for one in members]
+    return MeanCurves(ranks, np.mean(at_ranks, axis=0), levels, np.mean(at_levels, axis=0))
+
+
+class Item(NamedTuple):
+    """What is shown of a test row: its picture or its text, and its class.
+
+    Attributes:
+        class_name: name of its class, or ``class 3`` where it has none.
+        text: empty where the dataset shows none.
+        picture: ``(height, width, 3)`` uint8; None where the dataset shows none.
+    """
+
+    class_name: str
+    text: str
+    picture: NDArray[np.uint8] | None
+
+
+class Result(NamedTuple):
+    """One of the first results of a query; ``right`` where it shares a class with the query."""
+
+    item: Item
+    right: bool
+
+
+class Query(NamedTuple):
+    """A query, its average precision over the whole gallery, and its first results, best first."""
+
+    item: Item
+    ap: float
+    results: list[Result]
+
+
+class GalleryExample(NamedTuple):
+    """Some queries of one direction of one cell.
+
+    Attributes:
+        row: of the table.
+        record: the row's cell of the lowest seed.
+        query: modality of the queries.
+        gallery: modality of the gallery.
+        queries: in the order of the record: classes in turn.
+        shows_text: whether the results are texts rather than pictures.
+    """
+
+    row: Row
+    record: Record
+    query: str
+    gallery: str
+    queries: list[Query]
+    shows_text: bool
+
+
+def gallery_examples(
+    table: Table, rows: Sequence[Row], views: Snapshots, records: Mapping[str, Record], reference: str
+) -> list[GalleryExample]:
+    """Return the galleries of the reference's cell, or of the highest row's where the reference has none.
+
+    There is one for each direction in which the dataset shows both queries and results as texts or pictures.
+    """
+    if table.selection != SELECTION:
+        return []
+    ranked = sorted(rows, key=lambda row: (row.method != reference, row.role == "reference", -_score(row)))
+    for row in ranked:
+        cells = {digest: records[digest] for entry in row.entries.values() for digest in entry.records}
+        for record in sorted(cells.values(), key=lambda record: (record.identity.seed, record.digest))[:1]:
+            view = views(record.digest)
+            walls = [] if view is None else [_wall(row, record, view, one) for one in _shown(view)]
+            if walls:
+                return walls
+    return []
+
+
+def _score(row: Row) -> float:
+    mean = row.entries[AVERAGE].mean
+    return -1.0 if mean is None else mean
+
+
+def _shown(view: Snapshot) -> list[Gallery]:
+    seen = {
+        name
+        for name, details in view.details.items()
+        if details.texts is not None or details.pixels is not None
+    }
+    return [one for one in view.galleries if {one.query, one.gallery} <= seen]
+
+
+def _wall(row: Row, record: Record, view: Snapshot, gallery: Gallery) -> GalleryExample:
+    queries = []
+    for place, number in enumerate(gallery.rows):
+        results = [
+            Result(_item(view, gallery.gallery, int(result)), bool(right))
+            for result, right in zip(gallery.results[place], gallery.relevant[place], strict=True)
+        ]
+        queries.append(Query(_item(view, gallery.query, int(number)), float(gallery.ap[place]), results))
+    texts = view.details[gallery.gallery].pixels is None
+    return GalleryExample(row, record, gallery.query, gallery.gallery, queries, texts)
+
+
+def _item(view: Snapshot, modality: str, row: int) -> Item:
+    details = view.details[modality]
+    place = int(np.flatnonzero(details.rows == row)[0])
+    number = int(details.classes[place])
+    name = view.class_names[number] if view.class_names else f"class {number}"
+    return Item(name, details.texts[place] if details.texts else "", details.picture(place))
+
+
+LEAST_POINTS = 10
+"""Rows below which a map says nothing."""
+
+
+class SpaceExample(NamedTuple):
+    """One cell of a row, and what is drawn of it.
+
+    Attributes:
+        row: of the table.
+        why: why it was chosen, in a few words.
+        record: the row's cell of the lowest seed.
+        view: of that cell.
+        space: of that view.
+        score: mAP of the row, mean over directions and seeds.
+    """
+
+    row: Row
+    why: str
+    record: Record
+    view: Snapshot
+    space: Space
+    score: float
+
+
+def space_examples(
+    table: Table, rows: Sequence[Row], views: Snapshots, records: Mapping[str, Record], reference: str
+) -> list[SpaceExample]:
+    """Return at most three of the rows whose cells keep a sample of a space of all modalities.
+
+    These are the reference; of the others that compete, the one with the highest average; and of the rest the
+    highest of those without epochs, which are the linear ones.
+
+    Args:
+        table: of one data and protocol.
+        rows: of the table, one for each method.
+        views: of records.
+        records: by digest.
+        reference: name of the method that the others are compared with.
+    """
+    modalities = {name for direction in table.columns if direction != AVERAGE for name in direction}
+    if table.selection != SELECTION:
+        return []
+    found = [shown for row in rows if (shown := _space_example(row, views, records, modalities))]
+    found.sort(key=lambda shown: -shown.score)  # stable: the roster's order decides between equals
+    chosen = [one._replace(why="the reference") for one in found if one.row.method == reference][:1]
+    others = [one for one in found if one.row.method != reference and one.row.role != "reference"]
+    chosen += [one._replace(why="highest mAP of the others") for one in others[:1]]
+    closed = [one for one in others[1:] if one.record.result and one.record.result.selection == "none"]
+    return chosen + [one._replace(why="highest of the rest without epochs") for one in closed[:1]]
+
+
+def _space_example(
+    row: Row, views: Snapshots, records: Mapping[str, Record], modalities: set[str]
+) -> SpaceExample | None:
+    score = row.entries[AVERAGE].mean
+    cells = {digest: records[digest] for entry in row.entries.values() for digest in entry.records}
+    if score is None or not cells:
+        return None
+    record = min(cells.values(), key=lambda record: (record.identity.seed, record.digest))
+    view = views(record.digest)
+    if view is None or view.space is None or set(view.space.rows) != modalities:
+        return None
+    if sum(map(len, view.space.rows.values())) < LEAST_POINTS:
+        return None
+    return SpaceExample(row, "", record, view, view.space, score)

@@ -1,0 +1,471 @@
+"""Statistics as pure functions of arrays: permutation test, intervals, rank tests, Bayesian ROPE test.
+
+Seeds are drawn with replacement, then queries; the queries drawn are the same under every seed, as they are
+in the data. Left alone, this bootstrap errs in two ways that matter here. It counts what seed and query do
+together three times instead of once, and from few seeds it sees too small a spread of them. Its quantiles
+therefore only say how lopsided the interval is; the length is that of the variance which the crossed design
+gives, with Student's quantile for the degrees of freedom behind that variance (Satterthwaite).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+ALPHA: Final = 0.05
+"""Level of all tests, after adjustment."""
+
+PERMUTATIONS: Final = 10_000
+"""Deals of signs; the smallest p-value is 1 / (PERMUTATIONS + 1)."""
+
+_SIGN_SEED: Final = 20_250_601
+_SIGN_BLOCK: Final = 2_000_000
+"""Signs drawn at once; another number would draw others."""
+
+_SIGN_CHUNK: Final = 500_000
+"""Signs used at once: 4 MB as doubles, near to what a processor keeps at hand."""
+
+_SUM_ROUNDING: Final = 1e-12
+"""Sums that differ by less than this share of the largest possible one are the same sum."""
+
+
+def is_exact(queries: int, permutations: int = PERMUTATIONS) -> bool:
+    """Return whether all deals of signs are fewer than ``permutations``, so that all of them are counted."""
+    return queries < permutations.bit_length() and 2**queries <= permutations
+
+
+def paired_permutation_test(
+    differences: Array, permutations: int = PERMUTATIONS, seed: int = _SIGN_SEED
+) -> Array:
+    """Return the two-sided p-value of every comparison ``(comparisons,)``.
+
+    With b deals of m at least as extreme as what was found, p = (b + 1) / (m + 1); where all deals are few
+    enough to be counted (`is_exact`), p is their exact share. All comparisons share the deals, which makes
+    the work one matrix product; each p-value is valid by itself.
+
+    Args:
+        differences: ``(queries, comparisons)``, one method's value minus the other's.
+        permutations: m.
+        seed: of the deals; the same seed gives the same p-values.
+
+    Raises:
+        ValueError: if there are no queries.
+    """
+    queries, _ = differences.shape
+    if not queries:
+        raise ValueError("a randomization test needs at least one query")
+    # `abs` of a sum of negated numbers is the same double: which method comes first cannot matter.
+    found = np.abs(differences.sum(axis=0))
+    limit = found - _SUM_ROUNDING * np.abs(differences).sum(axis=0)
+    exact = is_exact(queries, permutations)
+    extreme = np.zeros(differences.shape[1], dtype=np.int64)
+    for signs in _all_signs(queries) if exact else _drawn_signs(queries, permutations, seed):
+        extreme += (np.abs(signs @ differences) >= limit).sum(axis=0)
+    shares = extreme / 2**queries if exact else (extreme + 1) / (permutations + 1)
+    return np.asarray(shares, dtype=np.float64)
+
+
+def holm(p_values: Array) -> Array:
+    """Return p-values adjusted after Holm (1979): at most a share alpha of families has a false one below.
+
+    Args:
+        p_values: of one family, ``(tests,)``.
+    """
+    count = len(p_values)
+    order = np.argsort(p_values, kind="stable")
+    scaled = p_values[order] * np.arange(count, 0, -1)
+    adjusted = np.empty(count)
+    adjusted[order] = np.minimum(np.maximum.accumulate(scaled), 1.0)
+    return adjusted
+
+
+def _all_signs(queries: int) -> Iterator[Array]:
+    numbers = np.arange(2**queries, dtype=np.int64)[:, None]
+    yield _signs((numbers >> np.arange(queries)) & 1)
+
+
+def _drawn_signs(queries: int, permutations: int, seed: int) -> Iterator[Array]:
+    """Yield chunks of ``(deals, queries)`` signs, one random bit each."""
+    random = np.random.default_rng(seed)
+    rows, step = max(1, _SIGN_BLOCK // queries), max(1, _SIGN_CHUNK // queries)
+    width = -(-queries // 8)
+    for start in range(0, permutations, rows):
+        count = min(rows, permutations - start)
+        packed = np.frombuffer(random.bytes(count * width), dtype=np.uint8).reshape(count, width)
+        for first in range(0, count, step):
+            yield _signs(np.unpackbits(packed[first : first + step], axis=1, count=queries))
+
+
+def _signs(bits: NDArray[np.integer]) -> Array:
+    signs = bits.astype(np.float64)
+    signs *= -2.0
+    signs += 1.0
+    return signs
+
+
+RESAMPLES: Final = 2_000
+LEVEL: Final = 0.95
+
+_RESAMPLING_SEED: Final = 20_250_602
+_WEIGHT_BLOCK: Final = 2_000_000
+"""Weights at once: 16 MB as doubles."""
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Interval:
+    """Where the mean difference may lie.
+
+    Attributes:
+        low: lower end.
+        high: upper end.
+        freedom: degrees of freedom behind its width.
+        seeds: how many seeds were resampled; with one, their variation is not in it.
+    """
+
+    low: float
+    high: float
+    freedom: float
+    seeds: int
+
+    @property
+    def holds_zero(self) -> bool:
+        """Whether no difference at all is inside."""
+        return self.low <= 0 <= self.high
+
+
+def two_level_intervals(
+    differences: Sequence[Array],
+    resamples: int = RESAMPLES,
+    level: float = LEVEL,
+    seed: int = _RESAMPLING_SEED,
+    strata: Sequence[int] = (),
+) -> list[Interval]:
+    """Return the interval of every mean difference, in order.
+
+    Args:
+        differences: ``(seeds, queries)`` each, all with the same number of queries.
+        strata: sizes of the consecutive groups of queries within which queries are drawn; all together if
+            empty.
+        resamples: of seeds and queries.
+        level: share of intervals that hold the true difference.
+        seed: of the draws; the same seed gives the same intervals.
+
+    Raises:
+        ValueError: if there is no query or no seed.
+    """
+    if not differences:
+        return []
+    queries = differences[0].shape[1]
+    if not queries or not all(map(len, differences)):
+        raise ValueError("an interval needs at least one query and one seed")
+    random = np.random.default_rng(seed)
+    counts = {rows: _weights(random, resamples, rows) for rows in sorted({len(rows) for rows in differences})}
+    stacked = np.concatenate(differences).T
+    groups = tuple(strata) or (queries,)
+    means = np.concatenate(
+        [_stratified(random, rows, groups) @ stacked for rows in _blocks(resamples, queries)]
+    )
+    edges = np.cumsum([0, *(len(rows) for rows in differences)])
+    mirror = random.choice([-1.0, 1.0], resamples)
+    resampled = np.stack(
+        [
+            _resampled(means[:, start : start + len(rows)], counts[len(rows)], mirror)
+            for rows, start in zip(differences, edges[:-1], strict=True)
+        ]
+    )
+    tail = (1 - level) / 2
+    ends = np.quantile(resampled, (tail, 1 - tail), axis=1).T
+    return [_interval(rows, end, level, groups) for rows, end in zip(differences, ends, strict=True)]
+
+
+def _resampled(by_seed: Array, counts: Array, mirror: Array) -> Array:
+    """Return the resampled means ``(resamples,)`` from those of each seed ``(resamples, seeds)``.
+
+    A handful of seeds says nothing about which side their spread leans to: each draw's deviation from the
+    mean of the seeds is taken with either sign.
+    """
+    mean = by_seed.mean(axis=1)
+    resampled: Array = mean + mirror * ((counts * by_seed).sum(axis=1) - mean)
+    return resampled
+
+
+def _blocks(resamples: int, queries: int) -> list[int]:
+    size = max(1, _WEIGHT_BLOCK // queries)
+    return [min(size, resamples - start) for start in range(0, resamples, size)]
+
+
+def _weights(random: np.random.Generator, resamples: int, size: int) -> Array:
+    """Return how often each of ``size`` things is drawn, as a share of all draws ``(resamples, size)``."""
+    drawn = random.integers(0, size, (resamples, size))
+    drawn += size * np.arange(resamples)[:, None]
+    return np.bincount(drawn.ravel(), minlength=resamples * size).reshape(resamples, size) / size
+
+
+def _stratified(random: np.random.Generator, resamples: int, strata: Sequence[int]) -> Array:
+    """Return the shares of all draws ``(resamples, queries)`` where each stratum keeps its size."""
+    parts = [_weights(random, resamples, size) for size in strata]
+    if len(parts) == 1:
+        return parts[0]
+    queries = sum(strata)
+    return np.concatenate([part * (size / queries) for part, size in zip(parts, strata, strict=True)], axis=1)
+
+
+def _interval(rows: Array, ends: Array, level: float, strata: Sequence[int]) -> Interval:
+    """Return the interval of the mean of ``rows`` (seeds, queries); ``ends`` are its resampled quantiles."""
+    from scipy.special import stdtrit
+
+    mean = float(rows.mean())
+    variance, freedom = _variance_of_mean(rows, strata)
+    low, high = ends - mean
+    if variance <= 0 or high <= low:
+        return Interval(mean, mean, freedom, len(rows))
+    scale = 2 * float(stdtrit(freedom, (1 + level) / 2)) * np.sqrt(variance) / (high - low)
+    low, high = low * scale, high * scale
+    return Interval(max(-1.0, mean + float(low)), min(1.0, mean + float(high)), freedom, len(rows))
+
+
+def _variance_of_mean(table: Array, strata: Sequence[int]) -> tuple[float, float]:
+    """Return the variance of the mean of a seeds x queries table, and its degrees of freedom.
+
+    Both seeds and queries are random and crossed: mean squares of seeds plus of queries minus of what is
+    left, over the number of cells. The last is what the first two both contain. Queries vary around the mean
+    of their own stratum; the parts of the strata add up.
+    """
+    seeds, queries = table.shape
+    by_seed = table.mean(axis=1)
+    of_seeds = _share(np.square(by_seed - by_seed.mean()).sum() / seeds, seeds - 1)
+    parts = [_share(of_seeds**2, seeds - 1)]
+    of_queries = of_rest = 0.0
+    for rows in np.split(table, np.cumsum(strata)[:-1], axis=1):
+        size = rows.shape[1]
+        weight = (size / queries) ** 2
+        own_by_seed = by_seed if size == queries else rows.mean(axis=1)
+        centred = rows.mean(axis=0) - own_by_seed.mean()
+        own = weight * _share(np.square(centred).sum() / size, size - 1)
+        rest = rows - own_by_seed[:, None] - centred
+        left = weight * _share(np.square(rest).sum() / (seeds * size), (seeds - 1) * (size - 1))
+        parts += [_share(own**2, size - 1), _share(left**2, (seeds - 1) * (size - 1))]
+        of_queries, of_rest = of_queries + own, of_rest + left
+    if seeds == 1:
+        return of_queries, max(1.0, float(queries - len(strata)))
+    variance = max(of_seeds + of_queries - of_rest, of_seeds, of_queries)
+    return variance, variance**2 / sum(parts) if sum(parts) > 0 else 1.0
+
+
+def _share(value: float, parts: int) -> float:
+    return float(value) / parts if parts else 0.0
+
+
+_SAME: Final = 1e-12
+"""Scores nearer than this are tied: their order would be rounding."""
+
+
+@dataclass(frozen=True)
+class Omnibus:
+    """Whether any method differs from any other.
+
+    Attributes:
+        friedman: chi-squared statistic, corrected for ties.
+        friedman_p: its p-value.
+        iman_davenport: F statistic made from it, which errs less to the safe side; infinite if all datasets
+            agree on every rank.
+        iman_davenport_p: its p-value.
+    """
+
+    friedman: float
+    friedman_p: float
+    iman_davenport: float
+    iman_davenport_p: float
+
+
+def ranks(scores: Array) -> Array:
+    """Return ranks within each dataset, 1 for the highest score, ties shared.
+
+    Args:
+        scores: ``(methods, datasets)``.
+    """
+    steps = np.round(scores / _SAME)
+    one, other = steps[:, None], steps[None]
+    higher, tied = (other > one).sum(axis=1), (other == one).sum(axis=1)
+    return np.asarray(higher + (tied + 1) / 2, dtype=np.float64)
+
+
+def omnibus(scores: Array) -> Omnibus | None:
+    """Return Friedman's and Iman and Davenport's tests; None for fewer than three methods or two datasets.
+
+    Where every method is tied with every other on every dataset, nothing differs: p = 1.
+    """
+    from scipy.special import chdtrc, fdtrc
+
+    methods, datasets = scores.shape
+    if methods < 3 or datasets < 2:
+        return None
+    placed = ranks(scores)
+    total = datasets * methods * (methods**2 - 1)
+    ties = sum(
+        int((counts**3 - counts).sum())
+        for counts in (np.unique(column, return_counts=True)[1] for column in placed.T)
+    )
+    if ties == total:
+        return Omnibus(0.0, 1.0, 0.0, 1.0)
+    between = 12 * np.square(placed.sum(axis=1)).sum() / (datasets * methods * (methods + 1))
+    statistic = float((between - 3 * datasets * (methods + 1)) / (1 - ties / total))
+    above, below = methods - 1, (methods - 1) * (datasets - 1)
+    room = datasets * (methods - 1) - statistic
+    ratio = (datasets - 1) * statistic / room if room > 1e-9 else np.inf
+    p = float(fdtrc(above, below, ratio)) if np.isfinite(ratio) else 0.0
+    return Omnibus(statistic, float(chdtrc(above, statistic)), float(ratio), p)
+
+
+def critical_difference(methods: int, datasets: int, alpha: float = ALPHA) -> float:
+    """Return how far average ranks must be apart for Nemenyi's test to tell two methods apart."""
+    from scipy.stats import studentized_range
+
+    quantile = float(studentized_range.ppf(1 - alpha, methods, np.inf))
+    return quantile * math.sqrt(methods * (methods + 1) / (12 * datasets))
+
+
+def nemenyi(scores: Array) -> Array:
+    """Return Nemenyi's p-values of all pairs ``(methods, methods)``, 1 on the diagonal."""
+    from scipy.stats import studentized_range
+
+    methods, datasets = scores.shape
+    average = ranks(scores).mean(axis=1)
+    apart = np.abs(average[:, None] - average) / np.sqrt(methods * (methods + 1) / (6 * datasets))
+    # The integral is slow: once for every distance that occurs.
+    distances, places = np.unique(np.round(apart, 12), return_inverse=True)
+    values = studentized_range.sf(distances * np.sqrt(2), methods, np.inf)
+    p_values: Array = np.clip(np.asarray(values), 0.0, 1.0)[places].reshape(apart.shape)
+    np.fill_diagonal(p_values, 1.0)
+    return p_values
+
+
+def cliques(average_ranks: Array, difference: float) -> list[tuple[int, ...]]:
+    """Return the largest groups that Nemenyi's test cannot tell apart, as a diagram joins them by bars.
+
+    Args:
+        average_ranks: ``(methods,)``.
+        difference: the critical one.
+
+    Returns:
+        Groups of at least two places in ``average_ranks``, best rank first.
+    """
+    order = np.argsort(average_ranks, kind="stable")
+    groups: list[tuple[int, ...]] = []
+    end = 0
+    for start, place in enumerate(order):
+        near = [
+            int(other) for other in order[start:] if average_ranks[other] - average_ranks[place] <= difference
+        ]
+        if start + len(near) > end and len(near) > 1:
+            groups.append((int(place), *near[1:]))
+        end = max(end, start + len(near))
+    return groups
+
+
+def wilcoxon(first: Array, second: Array) -> float:
+    """Return the two-sided p-value of Wilcoxon's signed-rank test over datasets ``(datasets,)``.
+
+    Equal scores are dropped, ties share ranks. Up to 13 datasets all signs are counted, so that ties and
+    few datasets need no approximation; beyond, signs are drawn. Without any difference p = 1.
+    """
+    from scipy.stats import rankdata
+
+    differences = np.round((first - second) / _SAME) * _SAME
+    differences = differences[differences != 0]
+    if not len(differences):
+        return 1.0
+    signed = np.sign(differences) * rankdata(np.abs(differences))
+    if is_exact(len(signed)) or len(set(np.abs(signed))) < len(signed):
+        return float(paired_permutation_test(signed[:, None])[0])
+    from scipy.stats import wilcoxon as exact
+
+    return float(exact(differences, method="exact").pvalue)
+
+
+def wilcoxon_against(scores: Array, reference: int) -> tuple[Array, Array]:
+    """Return p-values of the reference against each other method, and the same after Holm.
+
+    Args:
+        scores: ``(methods, datasets)``.
+        reference: its row.
+
+    Returns:
+        Two vectors ``(methods - 1,)`` in the order of the rows, the reference left out.
+    """
+    p_values = np.array(
+        [wilcoxon(scores[reference], row) for place, row in enumerate(scores) if place != reference]
+    )
+    return p_values, holm(p_values)
+
+
+def smallest_wilcoxon_p(datasets: int) -> float:
+    """Return the smallest two-sided p-value that so many datasets can give."""
+    return float(min(1.0, 2.0 ** (1 - datasets)))
+
+
+REGION: Final = 0.01
+"""Differences of mAP up to this are equivalent in practice."""
+
+SAMPLES: Final = 50_000
+
+_PRIOR: Final = 0.5
+"""Weight of the one observation made up before the data: no difference at all."""
+
+_ROPE_SEED: Final = 20_250_603
+
+
+@dataclass(frozen=True)
+class RopeProbabilities:
+    """How probable each of three states is, given the datasets; they sum to 1.
+
+    Attributes:
+        better: the first method is better by more than the region.
+        equivalent: the two are equivalent in practice.
+        worse: the first is worse by more than the region.
+    """
+
+    better: float
+    equivalent: float
+    worse: float
+
+
+def bayesian_signed_rank(
+    first: Array, others: Array, region: float = REGION, samples: int = SAMPLES, seed: int = _ROPE_SEED
+) -> list[RopeProbabilities]:
+    """Return what to believe of the first method against each of the others.
+
+    The datasets' weights are Dirichlet; a state's weight is that of the pairs of datasets whose mean
+    difference is in it; its probability is how often it has the largest weight.
+
+    Args:
+        first: ``(datasets,)`` mAP.
+        others: ``(methods, datasets)`` mAP.
+        region: half the width of the region of practical equivalence.
+        samples: of the posterior.
+        seed: of the samples, which all comparisons share.
+    """
+    random = np.random.default_rng(seed)
+    weights = random.dirichlet([_PRIOR, *[1.0] * len(first)], samples)
+    return [_belief(np.concatenate([[0.0], first - other]), weights, region) for other in others]
+
+
+def _belief(differences: Array, weights: Array, region: float) -> RopeProbabilities:
+    sums = differences[:, None] + differences
+    above, below = _above(sums, 2 * region), _above(-sums, 2 * region)
+    better = np.einsum("si,si->s", weights @ above, weights)
+    worse = np.einsum("si,si->s", weights @ below, weights)
+    largest = np.argmax(np.stack([better, 1 - better - worse, worse]), axis=0)
+    shares = np.bincount(largest, minlength=3) / len(weights)
+    return RopeProbabilities(*map(float, shares))
+
+
+def _above(sums: Array, limit: float) -> Array:
+    return np.heaviside(sums - limit, 0.5)
