@@ -2,45 +2,58 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
+import signal
 import sys
+import threading
+from collections.abc import Iterator
 from importlib import import_module
-from typing import Any
+from typing import Any, Final
 
 import click
 
 import bench
 
-_COMMANDS = {
+_COMMANDS: Final = {
     "run": "Run methods on datasets; only what is missing.",
     "ablate": "Run methods and all their variants.",
     "sweep": "Run a method under all combinations of some settings.",
-    "report": "Write the tables into the reports folder.",
+    "report": "Write tables, statistics, figures and the page.",
     "list": "List methods, datasets, profiles and protocols.",
     "tune": "Choose settings on validation data, with equal budgets.",
-    "status": "Say what is recorded, and why cells have no result.",
+    "status": "Count the records, and say why cells have no result.",
     "results": "Print one row per cell, direction and protocol.",
-    "why": "Tell the whole story of a cell.",
+    "why": "Show everything that is known about a cell.",
     "explain": "Show embeddings under every convention of mAP.",
     "verify": "Run random recorded cells again and report drift.",
     "compare": "Test whether two methods differ on a dataset.",
-    "merge": "Copy what another machine has recorded into this folder.",
+    "merge": "Copy the records of another results folder into this one.",
     "check": "Run the conformance suite on methods.",
     "data": "Find, check and fetch the datasets' files.",
     "new": "Write a working file to start a method from.",
 }
 
-_WORKING = {"run", "ablate", "sweep", "tune", "verify", "merge", "check", "data"}
-"""Commands that print while they work: their work is not done when nobody reads on."""
+_WORKING: Final = {"run", "ablate", "sweep", "tune", "verify", "merge", "check", "data"}
+"""Commands that print while they work: if the reader of their output goes away, they are interrupted."""
 
-_NOT_ON_WINDOWS = (
+_NOT_ON_WINDOWS: Final = (
     "error: bench runs on Linux, not on Windows, which lacks the locks, signals and process groups that "
     "it needs; type the same command in the Windows Subsystem for Linux (WSL)"
 )
 
-_EPILOG = """
+_EPILOG: Final = """
 Exit status: 0 every requested cell is done (or skipped for a declared reason); 1 a cell, a check or a
 record failed; 2 wrong usage or bad input; 130 interrupted.
+"""
+
+_HELP: Final = """
+Benchmark for supervised cross-modal retrieval: DRCL and its baselines under one protocol.
+
+\b
+The main job:  python -m bench run --methods all --datasets all
+Then:          python -m bench report
 """
 
 
@@ -68,15 +81,6 @@ class _Lazy(click.Group):
             formatter.write_dl([*_COMMANDS.items()])
 
 
-_HELP = """
-Benchmark for supervised cross-modal retrieval: DRCL and its baselines under one protocol.
-
-\b
-The main job:  python -m bench run --methods all --datasets all
-Then:          python -m bench report
-"""
-
-
 @click.group(cls=_Lazy, help=_HELP, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(bench.__version__, prog_name="bench")
 def cli() -> None:
@@ -94,15 +98,16 @@ def invoke(arguments: list[str] | None = None) -> int:
     if sys.platform == "win32":
         click.echo(_NOT_ON_WINDOWS, err=True)
         return 2
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # an encoding such as ASCII lacks letters of the output
+            stream.reconfigure(errors="backslashreplace")
     try:
+        _require_unicode(words)
         # Not `cli.main`: it would turn a broken pipe into a failure.
-        with cli.make_context("python -m bench", [*words]) as context:
+        with _terminable(), cli.make_context("python -m bench", [*words]) as context:
             status = cli.invoke(context)
         sys.stdout.flush()
     except click.exceptions.Exit as error:
-        return error.exit_code
-    except click.ClickException as error:
-        error.show()
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
         _discard_output()
@@ -114,6 +119,37 @@ def invoke(arguments: list[str] | None = None) -> int:
     except Exception as error:
         return _explain(error)
     return status if isinstance(status, int) else 0
+
+
+@contextlib.contextmanager
+def _terminable() -> Iterator[None]:
+    """Let SIGTERM end the body as `KeyboardInterrupt`, so that it leaves no process and no file behind."""
+
+    def interrupt(*_: object) -> None:
+        """Raise, and ignore further ones while the command ends."""
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    usual = signal.getsignal(signal.SIGTERM)
+    if usual is not signal.SIG_DFL or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, usual)
+
+
+def _require_unicode(words: list[str]) -> None:
+    """Refuse words that are not valid UTF-8: records and reports cannot hold them.
+
+    Raises:
+        UsageError: naming the first.
+    """
+    for word in words:
+        if any("\ud800" <= letter <= "\udfff" for letter in word):
+            raise click.UsageError(f"{word[:80]!a} is not valid UTF-8; rename the file or folder")
 
 
 def _discard_output() -> None:
@@ -128,10 +164,20 @@ def _discard_output() -> None:
 
 
 def _explain(error: Exception) -> int:
-    """Print a problem that the user can act on; let a fault of our own be seen as what it is."""
+    """Print a problem that the user can act on; let a defect of the program be seen as what it is."""
+    from bench.cli.formatting import say, warn
     from bench.contract.errors import BenchError
 
-    if not isinstance(error, BenchError):
-        raise error
-    click.echo(f"error: {error}", err=True)
-    return error.exit_status
+    if isinstance(error, click.ClickException):
+        context = getattr(error, "ctx", None)
+        if context is not None:
+            say(context.get_usage(), f"Try '{context.command_path} --help' for help.", "", err=True)
+        warn(error.format_message(), "error")
+        return error.exit_code
+    if isinstance(error, BenchError):
+        warn(str(error), "error")
+        return error.exit_status
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        warn(f"cannot use {str(error.filename)[:400]}: {error.strerror}", "error")
+        return 2
+    raise error

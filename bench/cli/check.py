@@ -1,69 +1,62 @@
-"""``check``: does a method keep what every method promises?"""
+"""``check``: the conformance suite on methods."""
 
 from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Annotated, Any, Final
 
-import click
+from bench import conformance, registry
+from bench.cli.formatting import say
+from bench.cli.grid_options import parse_overrides
+from bench.cli.options import ARGUMENT, PluginOption, Settings, make_command
+from bench.experiment.selection import select_methods
 
-from bench.cli.options import load_plugins, parse_overrides, plugin_option
-
-if TYPE_CHECKING:
-    from bench.conformance import Outcome
+_COLOURS: Final = {"passed": "green", "failed": "red", "skipped": "yellow"}
 
 
-@click.command("check", context_settings={"help_option_names": ["-h", "--help"]})
-@click.argument("names", nargs=-1, required=True)
-@click.option("--device", default="cpu", show_default=True, help="Where to fit: cpu, cuda, cuda:1.")
-@click.option("--set", "words", multiple=True, metavar="METHOD.PARAM=VALUE", help="Change a setting.")
-@plugin_option
-def command(names: Sequence[str], device: str, words: Sequence[str], plugin_files: Sequence[Path]) -> int:
+@make_command("check")
+def command(
+    names: Annotated[tuple[str, ...], ARGUMENT],
+    plugins: PluginOption,
+    device: str = "cpu",
+    set_: Settings = (),
+) -> int:
     """Run the conformance suite on the methods NAMES: names, groups such as `all`, or globs.
 
     Every promise is tried on tiny data. Exit status 0: all kept; 1: one was broken; 2: wrong usage.
-    """
-    from bench import registry
-    from bench.experiment.selection import select_methods
 
+    Args:
+        names: names, groups, globs.
+        device: Where to fit: cpu, cuda, cuda:1.
+        set_: Change a setting; * for every method.
+        plugins: files with plug-ins.
+    """
     with registry.importing():
-        load_plugins(plugin_files)
-        overrides = parse_overrides(words)
+        plugins.load()
+        overrides = parse_overrides(set_)
         chosen = select_methods(names)
     broken = 0
     for name in chosen:
         known = registry.method(name).defaults
         for_all = {key: value for key, value in overrides.get("*", {}).items() if key in known}
-        settings = {**for_all, **overrides.get(name, {})}
-        broken += _check(name, device, settings)
-    return 1 if broken else 0
+        broken += _check(name, device, {**for_all, **overrides.get(name, {})})
+    return int(broken > 0)
 
 
 def _check(name: str, device: str, settings: Mapping[str, Any]) -> int:
     """Print a method's outcomes as they become known; return how many promises it broke."""
-    from bench import conformance
-
     start = time.perf_counter()
-    click.secho(f"{name} ...", bold=True)
+    say(f"{name} ...")
     counts: Counter[str] = Counter()
     for outcome in conformance.outcomes(conformance.subject(name, settings, device)):
         counts[outcome.status] += 1
-        _print(outcome)
-    told = ", ".join(f"{counts[status]} {status}" for status in ("passed", "failed", "skipped"))
-    click.echo(f"{name}: {told} in {time.perf_counter() - start:.1f} s\n")
+        say(f"  {outcome.status:8} {outcome.check.name}", colour=_COLOURS[outcome.status])
+        if outcome.reason:
+            say(*(f"           {line}" for line in outcome.reason.split("\n")))
+        if outcome.status == "failed":
+            say(f"           hint: {outcome.check.hint}")
+    total = ", ".join(f"{counts[status]} {status}" for status in _COLOURS)
+    say(f"{name}: {total} in {time.perf_counter() - start:.1f} s", "")
     return counts["failed"]
-
-
-_COLOURS = {"passed": "green", "failed": "red", "skipped": "yellow"}
-
-
-def _print(outcome: Outcome) -> None:
-    status = click.style(f"{outcome.status:8}", fg=_COLOURS[outcome.status])
-    click.echo(f"  {status} {outcome.check.name}")
-    if outcome.reason:
-        click.echo(f"           {outcome.reason}")
-    if outcome.status == "failed":
-        click.echo(f"           hint: {outcome.check.hint}")

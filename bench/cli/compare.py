@@ -2,93 +2,92 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Annotated, Literal
 
-import click
-
-from bench.cli.options import load_plugins, plugin_option, results_option
+from bench.analysis.comparisons import PairwiseComparison, pairwise_comparisons
+from bench.analysis.findings import limits_of_seeds, verdict
+from bench.analysis.labels import registry_labels
+from bench.analysis.per_query import PerQueryTable, per_query_tables
+from bench.analysis.tables import direction_name
+from bench.cli.formatting import say, table
+from bench.cli.options import (
+    ARGUMENT,
+    FOLDER,
+    PluginOption,
+    ResultsOption,
+    make_command,
+)
+from bench.cli.select_records import dataset_named, evaluated_protocols, read_records, with_queries
 from bench.contract.errors import UsageError
+from bench.experiment.stale import newest
+from bench.records.schema import Record
+from bench.records.store import Store
+from bench.registry.names import unknown
+from bench.report.text import made_by
 
-if TYPE_CHECKING:
-    from bench.analysis.comparisons import PairwiseComparison
-    from bench.analysis.per_query import PerQueryTable
-    from bench.records.schema import Record
+
+@dataclass(frozen=True)
+class CompareOptions:
+    """What the two are compared on.
+
+    Attributes:
+        dataset: Name of the dataset in the records; of several of one name NAME@FINGERPRINT, or a bundle's
+            path.
+        protocol: Id of the protocol.
+        selection: Selection rule whose state is compared.
+    """
+
+    dataset: str
+    protocol: str = "map@all"
+    selection: Literal["best", "last", "oracle"] = "best"
 
 
-@click.command("compare", context_settings={"help_option_names": ["-h", "--help"]})
-@click.argument("first", metavar="A")
-@click.argument("second", metavar="B")
-@click.option(
-    "--dataset",
-    required=True,
-    metavar="D",
-    help="Name of the dataset in the records; of several of one name NAME@FINGERPRINT, or a bundle's path.",
-)
-@click.option("--protocol", default="map@all", show_default=True, help="Id of the protocol.")
-@click.option(
-    "--selection",
-    type=click.Choice(("best", "last", "oracle")),
-    default="best",
-    show_default=True,
-    help="Selection rule whose state is compared.",
-)
-@click.option(
-    "--other-results",
-    default=None,
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Folder of the records of B, such as those from before a change; A is from --results. There the "
-    "versions of the code may differ.",
-)
-@click.option(
-    "--earlier-code",
-    is_flag=True,
-    help="Take the newest stale records, which other code made, for B: before and after a change of code.",
-)
-@results_option
-@plugin_option
+@make_command("compare")
 def command(
-    first: str,
-    second: str,
-    dataset: str,
-    protocol: str,
-    selection: str,
-    other_results: Path | None,
-    earlier_code: bool,
-    results: Path,
-    plugin_files: Sequence[Path],
+    a: Annotated[str, ARGUMENT],
+    b: Annotated[str, ARGUMENT],
+    *,
+    options: CompareOptions,
+    folder: ResultsOption,
+    plugins: PluginOption,
+    other_results: Annotated[Path | None, FOLDER] = None,
+    earlier_code: bool = False,
 ) -> int:
     """Test whether A and B differ on a dataset, in each direction and on average.
 
     A and B are methods such as drcl, ablations such as drcl/without_fa, or whole labels of the tables.
     Exit status 0; 1 if a record is damaged; 2 for wrong usage or no records.
-    """
-    from bench.analysis.comparisons import pairwise_comparisons
 
-    load_plugins(plugin_files)
+    Args:
+        a: name or label of a row.
+        b: name or label of another.
+        options: what they are compared on.
+        other_results: Folder of the records of B, such as those from before a change; A is from --results.
+            There the versions of the code may differ.
+        earlier_code: Take the newest stale records, which other code made, for B: before and after a change.
+        folder: of the records.
+        plugins: files with plug-ins.
+    """
+    plugins.load()
     apart = earlier_code or other_results is not None
-    ours, problems = _fields(results, dataset, protocol, selection, [first] if apart else [first, second])
-    theirs, names = ours, ("", "")
+    results = folder.results
+    ours, problems = _fields(results, options, [a] if apart else [a, b])
+    theirs, sides = ours, ("", "")
     if apart:
-        folder = other_results or results
-        theirs, more = _fields(folder, dataset, protocol, selection, [second], earlier=earlier_code)
+        there = other_results or results
+        theirs, more = _fields(there, options, [b], earlier=earlier_code)
         problems += more if other_results else 0
-        names = f" in {results}", f" in {folder}{', earlier code' if earlier_code else ''}"
-    sides = (first, names[0], ours), (second, names[1], theirs)
-    for duel in pairwise_comparisons(*sides, across_code=apart):
-        click.echo(_shown(duel))
+        sides = f" in {results}", f" in {there}{', earlier code' if earlier_code else ''}"
+    for duel in pairwise_comparisons((a, sides[0], ours), (b, sides[1], theirs), across_code=apart):
+        say(*_lines(duel), "")
     return int(problems > 0)
 
 
 def _fields(
-    results: Path,
-    dataset: str,
-    protocol: str,
-    selection: str,
-    names: Sequence[str],
-    *,
-    earlier: bool = False,
+    results: Path, options: CompareOptions, names: Sequence[str], *, earlier: bool = False
 ) -> tuple[list[PerQueryTable], int]:
     """Return what a folder has on a dataset, and how many of its records are damaged.
 
@@ -98,41 +97,31 @@ def _fields(
     Raises:
         UsageError: if it has no such dataset or protocol, or one of the methods ``names`` failed there.
     """
-    from bench.analysis.labels import registry_labels
-    from bench.analysis.per_query import per_query_tables
-    from bench.cli.finding import data_named
-    from bench.cli.reading import evaluated, read_records, with_queries
-    from bench.experiment.stale import newest
-    from bench.records import Store
-    from bench.registry.names import unknown
-
     records, problems = read_records(results)
     records = newest(records, earlier=earlier)
     if not records:
         raise UsageError(f"no record in {results} is stale: all were made by the code at hand")
-    data = data_named(dataset, records)
-    own = [record for record in records if data.fits(record.identity)]
-    if not own:
-        known = {record.identity.dataset for record in records}
-        versions = {
-            f"{record.identity.dataset}@{record.identity.fingerprint[:8]}"
-            for record in records
-            if record.identity.dataset == data.name
-        }
-        raise unknown(f"dataset in the records of {results}", dataset, versions or known)
+    data = dataset_named(options.dataset, records)
+    admitted = [record for record in records if data.admits(record.identity)]
+    if not admitted:
+        identities = [record.identity for record in records]
+        versions = {f"{one.dataset}@{one.fingerprint[:8]}" for one in identities if one.dataset == data.name}
+        known = versions or {one.dataset for one in identities}
+        raise unknown(f"dataset in the records of {results}", options.dataset, known)
     for name in names:
-        _refuse_failed([record for record in own if record.identity.method == name], name, results)
-    ids, labels = evaluated([protocol], own), registry_labels(records)
-    found = with_queries(Store(results), own, lambda series: series.protocol in ids)
-    fields = per_query_tables(found.records, labels, ids, selection, found.values.__getitem__)
-    return list(fields), len(problems) + len(found.problems)
+        _require_result([record for record in admitted if record.identity.method == name], name, results)
+    ids = evaluated_protocols([options.protocol], admitted)
+    sound = with_queries(Store(results), admitted, lambda series: series.protocol in ids)
+    labels, read = registry_labels(records), sound.values.__getitem__
+    fields = per_query_tables(sound.records, labels, ids, options.selection, read)
+    return list(fields), len(problems) + len(sound.problems)
 
 
-def _refuse_failed(records: Sequence[Record], name: str, results: Path) -> None:
-    """Say why a method has no result.
+def _require_result(records: Sequence[Record], name: str, results: Path) -> None:
+    """Check that not all records of a method are failures.
 
     Raises:
-        UsageError: if it has records, but none of them is of a finished cell.
+        UsageError: with the first reason.
     """
     failures = [record.failure for record in records if record.failure is not None]
     if failures and len(failures) == len(records):
@@ -142,57 +131,39 @@ def _refuse_failed(records: Sequence[Record], name: str, results: Path) -> None:
         )
 
 
-def _shown(duel: PairwiseComparison) -> str:
-    from tabulate import tabulate
-
-    from bench.analysis.findings import limits_of_seeds, verdict
-    from bench.analysis.tables import direction_name
-    from bench.cli.phrases import printable
-    from bench.report.text import made_by
-
+def _lines(duel: PairwiseComparison) -> Iterator[str]:
     field, data = duel.table, duel.table.data
     made = made_by(data.device, data.harness)
     if duel.other != data:
         made = f"A of {made}, B of {made_by(duel.other.device, duel.other.harness)}"
     kind = "real data" if data.kind == "real" else "LOOK-ALIKE, generated data, not the benchmark"
+    yield f"A: {duel.first}"
+    yield f"B: {duel.second}"
+    yield (
+        f"{data.dataset} ({kind}), {data.profile} profile, data {data.fingerprint[:8]}, "
+        f"{made}, {field.protocol}, selection {field.selection}"
+    )
     rows = [
-        [
-            direction_name(one.direction),
-            f"{one.means[0]:.4f}",
-            f"{one.means[1]:.4f}",
-            f"{one.difference:+.4f}",
-            f"{one.interval.low:+.4f} to {one.interval.high:+.4f}",
-            "" if one.effect is None else f"{one.effect:+.2f}",
-            f"{one.p:.4f}",
-            f"{one.adjusted:.4f}",
-            one.queries,
-            len(one.seeds),
-        ]
-        for one in duel.comparisons
+        {
+            "direction": direction_name(comparison.direction),
+            "A": f"{comparison.means[0]:.4f}",
+            "B": f"{comparison.means[1]:.4f}",
+            "A - B": f"{comparison.difference:+.4f}",
+            "95 % interval": f"{comparison.interval.low:+.4f} to {comparison.interval.high:+.4f}",
+            "effect": "" if comparison.effect is None else f"{comparison.effect:+.2f}",
+            "p": f"{comparison.p:.4f}",
+            "p (Holm)": f"{comparison.adjusted:.4f}",
+            "queries": comparison.queries,
+            "seeds": len(comparison.seeds),
+        }
+        for comparison in duel.comparisons
     ]
-    headings = [
-        "direction",
-        "A",
-        "B",
-        "A - B",
-        "95 % interval",
-        "effect",
-        "p",
-        "p (Holm)",
-        "queries",
-        "seeds",
-    ]
-    lines = [
-        printable(f"A: {duel.first}"),
-        printable(f"B: {duel.second}"),
-        printable(
-            f"{data.dataset} ({kind}), {data.profile} profile, data {data.fingerprint[:8]}, "
-            f"{made}, {field.protocol}, selection {field.selection}"
-        ),
-        *(["", tabulate(rows, headers=headings, disable_numparse=True)] if rows else []),
-        "",
-        *(f"- {printable(verdict(one))}." for one in duel.comparisons),
-        *(f"- {sentence}" for sentence in limits_of_seeds(duel.comparisons)),
-        *(f"- Left out: {printable(reason)}." for reason in duel.omitted),
-    ]
-    return "\n".join([*lines, ""])
+    if rows:
+        yield from ["", *table(rows)]
+    yield ""
+    for comparison in duel.comparisons:
+        yield f"- {verdict(comparison)}."
+    for sentence in limits_of_seeds(duel.comparisons):
+        yield f"- {sentence}"
+    for reason in duel.omitted:
+        yield f"- Left out: {reason}."

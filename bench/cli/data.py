@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
+from typing import Annotated
 
 import click
 
-from bench.cli.options import data_option, load_plugins, plugin_option
+from bench import data as datasets
+from bench import registry
+from bench.cli.formatting import say
+from bench.cli.options import ARGUMENT, DataOption, PluginOption, make_command
 
 
 @click.group("data", context_settings={"help_option_names": ["-h", "--help"]})
@@ -15,44 +17,50 @@ def command() -> None:
     """Find, check and fetch the datasets' files."""
 
 
-@command.command("doctor")
-@click.argument("names", nargs=-1)
-@data_option
-@plugin_option
-def doctor(names: Sequence[str], data_dir: Path, plugin_files: Sequence[Path]) -> int:
-    """Say for every dataset where its files are, and what is wrong or missing."""
-    from bench import registry
-    from bench.data import examine
+@make_command("doctor")
+def doctor(
+    *, names: Annotated[tuple[str, ...], ARGUMENT] = (), folder: DataOption, plugins: PluginOption
+) -> int:
+    """Say for every dataset where its files are, and what is wrong or missing.
 
-    load_plugins(plugin_files)
-    findings = [
-        examine(registry.dataset_loader(name), data_dir) for name in names or registry.dataset_names()
-    ]
+    Args:
+        names: of datasets; none for all.
+        folder: of the datasets' files.
+        plugins: files with plug-ins.
+    """
+    plugins.load()
+    loaders = [registry.dataset_loader(name) for name in names or registry.dataset_names()]
+    findings = [datasets.examine(loader, folder.data) for loader in loaders]
     for finding in findings:
-        click.echo(str(finding))
+        say(*str(finding).split("\n"))
     return 2 if any(finding.status == "damaged" for finding in findings) else 0
 
 
-@command.command("fetch")
-@click.argument("names", nargs=-1, required=True)
-@data_option
-@plugin_option
-def fetch(names: Sequence[str], data_dir: Path, plugin_files: Sequence[Path]) -> None:
-    """Download a dataset's files where they are public; resumable, checked, never half-written."""
-    from bench import registry
-    from bench.data import fetch as download
+@make_command("fetch")
+def fetch(names: Annotated[tuple[str, ...], ARGUMENT], folder: DataOption, plugins: PluginOption) -> None:
+    """Download a dataset's files where they are public; resumable, checked, never half-written.
 
-    load_plugins(plugin_files)
+    Args:
+        names: of datasets.
+        folder: of the datasets' files.
+        plugins: files with plug-ins.
+    """
+    plugins.load()
     for name in names:
-        for path in download(registry.dataset(name).card, data_dir):
-            click.echo(f"{name}: {path}")
+        say(*(f"{name}: {path}" for path in datasets.fetch(registry.dataset(name).card, folder.data)))
 
 
-@command.command("path")
-@click.argument("name", required=False)
-@data_option
-def path(name: str | None, data_dir: Path) -> None:
-    """Print the folder to put files into."""
-    from bench import registry
+@make_command("path")
+def path(*, name: Annotated[str | None, ARGUMENT] = None, folder: DataOption) -> None:
+    """Print the folder to put files into.
 
-    click.echo(data_dir.resolve() if name is None else data_dir.resolve() / registry.dataset(name).card.name)
+    Args:
+        name: of a dataset; None for the folder of all.
+        folder: of the datasets' files.
+    """
+    root = folder.data.resolve()
+    say(str(root if name is None else root / registry.dataset(name).card.name))
+
+
+for subcommand in (doctor, fetch, path):
+    command.add_command(subcommand)

@@ -1,127 +1,109 @@
-"""``explain``: one set of embeddings under every convention of mean average precision."""
+"""``explain``: one set of embeddings, from files or a recorded cell, under every convention of mAP."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Annotated, Any, Final, Literal
 
-import click
+import msgspec
 
-from bench.cli.finding import Which, which_options
+from bench import registry
+from bench.analysis.drift import changes
+from bench.cli.convention_tables import csv_of, json_of, match_lines, table_lines
+from bench.cli.executor_options import kind_of
+from bench.cli.formatting import say, write_data
 from bench.cli.options import (
+    ARGUMENT,
+    DataOption,
     FiniteRange,
-    data_option,
-    grouped,
-    load_plugins,
-    plugin_option,
-    results_option,
+    PluginOption,
+    ResultsOption,
+    Words,
+    make_command,
 )
-from bench.contract.errors import UsageError
-
-if TYPE_CHECKING:
-    from bench.cli.embedded import FromCell, FromFiles
-    from bench.evaluation.conventions import Reading
+from bench.cli.select_records import RecordOptions, narrowing, read_records, select_records
+from bench.contract.errors import DataError, RefusedEmbeddings, UsageError
+from bench.data.embeddings import read_embeddings
+from bench.evaluation import STANDARD_PROTOCOLS
+from bench.evaluation.conventions import AVERAGE, Reading, near, readings
+from bench.evaluation.protocol import check_cutoff
+from bench.evaluation.retrieval import Retrieval
+from bench.experiment.refit import Refit, cell_of, refit
+from bench.experiment.run_context import RunContext
+from bench.experiment.stale import stale_changes
+from bench.records.schema import Record
 
 _SHOWN: Final = 6
 """Directions that a table shows one by one; of more it shows the average, and those that are asked for."""
 
+_LONGEST: Final = 200
+"""Letters of a list of cut-offs or parts."""
 
-def _cutoffs(_context: click.Context, _option: click.Parameter, word: str) -> list[int]:
-    from bench.evaluation.protocol import check_cutoff
 
+def _cutoffs(word: str) -> tuple[int, ...]:
     try:
-        cutoffs = [int(part) for part in word.split(",") if part.strip()]
+        cutoffs = tuple(int(part) for part in word[: _LONGEST + 1].split(",") if part.strip())
     except ValueError as error:
-        raise UsageError(f"--cutoffs {word!r} is not a list of ranks, such as 5,50") from error
+        raise UsageError(f"{word[:_LONGEST]!r} is not a list of ranks, such as 5,50") from error
+    if len(word) > _LONGEST or any(cutoff > 1 << 31 for cutoff in cutoffs):
+        raise UsageError(f"{word[:_LONGEST]!r}: a rank is at most 2^31, and the list {_LONGEST} letters long")
     for cutoff in cutoffs:
         check_cutoff(cutoff)
     return cutoffs
 
 
-def _shares(_context: click.Context, _option: click.Parameter, word: str) -> list[Fraction]:
+def _shares(word: str) -> tuple[Fraction, ...]:
     try:
-        shares = [Fraction(part.strip()) for part in word.split(",") if part.strip()]
+        if len(word) > _LONGEST or "e" in word.lower():
+            raise ValueError
+        shares = tuple(Fraction(part.strip()) for part in word.split(",") if part.strip())
     except (ValueError, ZeroDivisionError) as error:
-        raise UsageError(f"--galleries {word!r} is not a list of parts, such as 1/2,1/4 or .1") from error
+        raise UsageError(f"{word[:_LONGEST]!r} is not a list of parts, such as 1/2,1/4 or .1") from error
     if not all(0 < share <= 1 for share in shares):
-        raise UsageError(f"--galleries {word!r}: a part of the gallery is above 0 and at most 1")
+        raise UsageError(f"{word!r}: a part of the gallery is above 0 and at most 1")
     return shares
 
 
 @dataclass(frozen=True)
-class Views:
-    """Which conventions, and which of the readings are shown, as typed."""
+class ConventionOptions:
+    """Which conventions, and which of the readings are shown.
 
-    cutoffs: list[int]
-    galleries: list[Fraction]
-    query: str | None
-    gallery: str | None
-    printed: tuple[float, ...]
-    form: str
+    Attributes:
+        cutoffs: Ranks of the gallery at which to cut off, besides the full ranking.
+        galleries: Parts of the gallery to rank besides the whole, each in five fixed random draws.
+        query: Only directions with these queries.
+        gallery: Only directions with this gallery.
+        printed: A printed number, such as .562 or 56.2: name the conventions that may have made it.
+        format_: Form of the output.
+    """
 
-
-views_options = grouped(
-    Views,
-    "views",
-    click.option(
-        "--cutoffs",
-        default="50",
-        show_default=True,
-        callback=_cutoffs,
-        metavar="K,K",
-        help="Ranks of the gallery at which to cut off, besides the full ranking.",
-    ),
-    click.option(
-        "--galleries",
-        default="1/2,1/4,1/8",
-        show_default=True,
-        callback=_shares,
-        metavar="P,P",
-        help="Parts of the gallery to rank besides the whole, each in five fixed random draws.",
-    ),
-    click.option("--query", default=None, metavar="MODALITY", help="Only directions with these queries."),
-    click.option("--gallery", default=None, metavar="MODALITY", help="Only directions with this gallery."),
-    click.option(
-        "--printed",
-        multiple=True,
-        type=FiniteRange(0, 100),
-        help="A printed number, such as .562 or 56.2: name the conventions that may have made it.",
-    ),
-    click.option(
-        "--format", "form", type=click.Choice(("table", "csv", "json")), default="table", show_default=True
-    ),
-)
+    cutoffs: Annotated[Sequence[int], Words("K,K", _cutoffs)] = (50,)
+    galleries: Annotated[Sequence[Fraction], Words("P,P", _shares)] = (
+        Fraction(1, 2),
+        Fraction(1, 4),
+        Fraction(1, 8),
+    )
+    query: Annotated[str | None, Words("MODALITY")] = None
+    gallery: Annotated[str | None, Words("MODALITY")] = None
+    printed: Annotated[tuple[float, ...], FiniteRange(0, 100)] = ()
+    format_: Literal["table", "csv", "json"] = "table"
 
 
-@click.command("explain", context_settings={"help_option_names": ["-h", "--help"]})
-@click.argument("method", required=False)
-@click.argument("dataset", required=False)
-@click.option(
-    "--embeddings",
-    multiple=True,
-    metavar="FILE",
-    help="Embeddings instead of a cell: one file with arrays {modality} and {modality}_labels, or for each "
-    "modality MODALITY=FILE:KEY_OF_EMBEDDINGS:KEY_OF_LABELS (.npz, .mat, .h5).",
-)
-@views_options
-@which_options
-@click.option("--device", default="cpu", show_default=True, help="Where to fit: cpu, or a GPU as cuda:0.")
-@results_option
-@data_option
-@plugin_option
+@make_command("explain")
 def command(
-    method: str | None,
-    dataset: str | None,
-    embeddings: Sequence[str],
-    views: Views,
-    which: Which,
-    device: str,
-    results: Path,
-    data_dir: Path,
-    plugin_files: Sequence[Path],
+    method: Annotated[str | None, ARGUMENT] = None,
+    dataset: Annotated[str | None, ARGUMENT] = None,
+    *,
+    embeddings: Annotated[tuple[str, ...], Words("FILE")] = (),
+    conventions: ConventionOptions,
+    options: RecordOptions,
+    device: str = "cpu",
+    records: ResultsOption,
+    folder: DataOption,
+    plugins: PluginOption,
 ) -> int:
     """Show one set of embeddings under every convention of mean average precision.
 
@@ -129,73 +111,183 @@ def command(
     convention alone, and which convention a printed number was made with.
 
     Either METHOD and DATASET name a recorded cell, which is fitted again here (the test split is opened
-    after the selection, and the numbers are held against the record's), or --embeddings names files.
+    after the selection, and the numbers are compared with the record's), or --embeddings names files.
     Of several seeds the lowest is taken, unless --seed says another.
 
     Exit status 0; 1 if a record is damaged or the cell fails now; 2 for wrong usage or bad input.
-    """
-    from bench.cli.embedded import from_cell, from_files
-    from bench.cli.finding import find
-    from bench.cli.reading import read_records
-    from bench.evaluation.conventions import readings
 
+    Args:
+        method: of a recorded cell.
+        dataset: of a recorded cell.
+        embeddings: Embeddings instead of a cell: one file with arrays {modality} and {modality}_labels, or
+            for each modality MODALITY=FILE:KEY_OF_EMBEDDINGS:KEY_OF_LABELS (.npz, .mat, .h5).
+        conventions: what is shown.
+        options: which of the recorded cells.
+        device: Where to fit: cpu, or a GPU as cuda:0.
+        records: their folder.
+        folder: of the datasets' files.
+        plugins: files with plug-ins.
+    """
     if bool(embeddings) == bool(method) or bool(method) != bool(dataset):
         raise UsageError("explain takes METHOD and DATASET of a recorded cell, or --embeddings FILE")
-    load_plugins(plugin_files)
-    source: FromFiles | FromCell
+    plugins.load()
+    source: EmbeddingFiles | RefittedCell
+    problems: Sequence[object] = ()
     if method and dataset:
-        records, problems = read_records(results)
-        source = from_cell(find(records, method, dataset, which, results), device, data_dir)
+        every, problems = read_records(records.results)
+        source = refit_cell(
+            select_records(every, method, dataset, options, records.results), device, folder.data
+        )
     else:
-        source, problems = from_files(embeddings), []
-    _require_modalities(source.retrieval.modalities, views)
-    found = readings(source.retrieval, views.cutoffs, views.galleries)
-    _print(source, found, views)
+        source = read_files(embeddings)
+    for name in (conventions.query, conventions.gallery):
+        if name is not None and name not in source.retrieval.modalities:
+            raise registry.unknown("modality of these embeddings", name, source.retrieval.modalities)
+    _print(source, readings(source.retrieval, conventions.cutoffs, conventions.galleries), conventions)
     return int(bool(problems))
 
 
-def _require_modalities(names: Sequence[str], views: Views) -> None:
-    from bench.registry.names import unknown
-
-    for name in (views.query, views.gallery):
-        if name is not None and name not in names:
-            raise unknown("modality of these embeddings", name, names)
-
-
-def _print(source: FromFiles | FromCell, found: Sequence[Reading], views: Views) -> None:
-    from bench.cli.phrases import printable
-    from bench.cli.readings import csv_of, json_of, matches_of, tables_of
-    from bench.evaluation.conventions import near
-
-    asked = [one for one in found if _is_asked_for(one, views)]
-    matches = {printed: near(asked, printed) for printed in views.printed}
-    if views.form == "csv":
-        click.echo(csv_of(asked), nl=False)
-    elif views.form == "json":
-        click.echo(json_of(source.facts(found), asked, matches))
+def _print(
+    source: EmbeddingFiles | RefittedCell, every: Sequence[Reading], conventions: ConventionOptions
+) -> None:
+    asked = [reading for reading in every if _is_asked_for(reading, conventions)]
+    matches = {printed: near(asked, printed) for printed in conventions.printed}
+    if conventions.format_ == "csv":
+        write_data(csv_of(asked))
+    elif conventions.format_ == "json":
+        write_data(json_of(source.facts(every), asked, matches))
     else:
-        lines = [*source.lines(found), *tables_of(_shown(asked))]
-        for printed, near_ones in matches.items():
-            lines += ["", *matches_of(printed, near_ones)]
-        for line in lines:
-            click.echo(printable(line))
+        directions = {reading.direction for reading in asked} - {AVERAGE}
+        averages = [reading for reading in asked if reading.direction == AVERAGE]
+        if averages and len(directions) > _SHOWN:
+            say(f"{len(directions)} directions: here their average; one of them with --query and --gallery")
+            asked = averages
+        say(*source.lines(every), *table_lines(asked))
+        for printed, matching in matches.items():
+            say("", *match_lines(printed, matching))
 
 
-def _is_asked_for(reading: Reading, views: Views) -> bool:
+def _is_asked_for(reading: Reading, conventions: ConventionOptions) -> bool:
     """Whether a direction is asked for; the average is, unless single directions are."""
-    from bench.evaluation.conventions import AVERAGE
-
     if reading.direction == AVERAGE:
-        return views.query is None and views.gallery is None
-    return views.query in (None, reading.query) and views.gallery in (None, reading.gallery)
+        return conventions.query is None and conventions.gallery is None
+    return conventions.query in (None, reading.query) and conventions.gallery in (None, reading.gallery)
 
 
-def _shown(asked: Sequence[Reading]) -> list[Reading]:
-    """Return what fits on a screen: of many directions the average alone."""
-    from bench.evaluation.conventions import AVERAGE
+@dataclass(frozen=True)
+class EmbeddingFiles:
+    """Embeddings from files; ``shapes`` is (rows, width) by modality."""
 
-    directions = {one.direction for one in asked if one.direction != AVERAGE}
-    if len(directions) <= _SHOWN or len(asked) == sum(one.direction != AVERAGE for one in asked):
-        return list(asked)
-    click.echo(f"{len(directions)} directions: here their average; one of them with --query and --gallery")
-    return [one for one in asked if one.direction == AVERAGE]
+    words: tuple[str, ...]
+    shapes: dict[str, tuple[int, int]]
+    retrieval: Retrieval
+
+    def facts(self, _: Sequence[Reading]) -> dict[str, Any]:
+        """Return what is known of them, as plain data."""
+        return {"embeddings": list(self.words), "shapes": self.shapes}
+
+    def lines(self, _: Sequence[Reading]) -> list[str]:
+        """Return the same in words."""
+        shapes = "; ".join(f"{name}: {rows} rows of {width}" for name, (rows, width) in self.shapes.items())
+        return [f"{', '.join(self.words)}: {shapes}"]
+
+
+def read_files(words: Sequence[str]) -> EmbeddingFiles:
+    """Read embeddings from files; see `bench.data.embeddings.read_embeddings`.
+
+    Raises:
+        UsageError: for words of another form, fewer than two modalities, or labels of two kinds.
+        DataError: if a file is not as described, or its embeddings cannot be ranked.
+    """
+    arrays = read_embeddings(words)
+    rows, labels = ({name: pair[column] for name, pair in arrays.items()} for column in (0, 1))
+    try:
+        retrieval = Retrieval.of_embeddings(rows, labels)
+    except RefusedEmbeddings as error:
+        raise DataError(f"{', '.join(words)}: {error}") from error
+    return EmbeddingFiles(tuple(words), {name: array.shape for name, array in rows.items()}, retrieval)
+
+
+@dataclass(frozen=True)
+class RefittedCell:
+    """Embeddings of a recorded cell that was fitted again."""
+
+    record: Record
+    selection: str
+    again: Refit
+
+    @property
+    def retrieval(self) -> Retrieval:
+        """What is ranked."""
+        return self.again.retrieval
+
+    def facts(self, every: Sequence[Reading]) -> dict[str, Any]:
+        """Return which cell it is, and mAP@all of its record and now."""
+        return {
+            "cell": self.record.identity.title,
+            "record": self.record.digest,
+            "selection": self.selection,
+            "audit": self.again.audit,
+            "drift": [
+                {"query": query, "gallery": gallery, "record": old, "now": new, "difference": new - old}
+                for query, gallery, old, new in self._drift(every)
+            ],
+            "changes": self._changes(),
+        }
+
+    def lines(self, every: Sequence[Reading]) -> list[str]:
+        """Return the same in words."""
+        drift = list(self._drift(every))
+        largest = max((abs(new - old) for _, _, old, new in drift), default=0.0)
+        stale = "STALE, other code made it; apart by" if stale_changes(self.record) else "DRIFT,"
+        different = f"; different: {', '.join(self._changes())}" if self._changes() else ""
+        verdict = f"{stale} at most {largest:.2g}{different}" if largest else "the same numbers"
+        return [
+            f"{self.record.identity.title}, record {self.record.digest}, selection {self.selection}: "
+            f"fitted again in {self.again.environment.seconds['total']:.1f} s",
+            self.again.audit,
+            f"mAP@all of the record and now: {verdict}",
+            *(
+                f"  {query}→{gallery}: {old:.6f} and {new:.6f}"
+                for query, gallery, old, new in drift
+                if largest
+            ),
+        ]
+
+    def _drift(self, every: Sequence[Reading]) -> Iterator[tuple[str, str, float, float]]:
+        """Yield (query, gallery, number of the record, number now) under the rule of records."""
+        rule = STANDARD_PROTOCOLS[0]
+        now = {one.direction: one.value for one in every if one.protocol == rule and one.share == 1}
+        for metric in self.record.result.metrics if self.record.result else ():
+            value = now.get((metric.query, metric.gallery))
+            if (metric.protocol, metric.selection) == (rule.id, self.selection) and value is not None:
+                yield metric.query, metric.gallery, metric.value, value
+
+    def _changes(self) -> list[str]:
+        run_changes = changes(self.record.environment, self.again.environment)
+        return [*stale_changes(self.record), *run_changes]
+
+
+def refit_cell(chosen: Sequence[Record], device: str, data_dir: Path) -> RefittedCell:
+    """Fit the one cell that is meant again, in this process.
+
+    Args:
+        chosen: records that fit the words; of several seeds the first is taken.
+        device: torch name of the device.
+        data_dir: folder of the data files.
+
+    Raises:
+        BenchError: if several cells fit, the cell has no result, or it cannot be run again.
+    """
+    record = chosen[0]
+    seed = record.identity.seed
+    if any(msgspec.structs.replace(one.identity, seed=seed) != record.identity for one in chosen):
+        ways = "; or ".join(narrowing(one, chosen) for one in chosen[:4])
+        raise UsageError(f"{len(chosen)} cells fit; say which, such as: {ways}")
+    if record.result is None:
+        reason = record.failure.reason if record.failure is not None else "no result"
+        raise UsageError(f"{record.identity.title} has no embeddings: {record.status}: {reason}")
+    cell = cell_of(record, data_dir, kind_of(device), any_code=True)
+    workplace = RunContext(data_dir.resolve(), device, registry.plugins())
+    selection = record.result.selection
+    return RefittedCell(record, selection, refit(cell, workplace, selection))

@@ -1,42 +1,62 @@
-"""``list``: what can be run."""
+"""``list``: methods, datasets, profiles and protocols."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Final
 
-import click
+from bench import registry
+from bench.cli.formatting import say, table, warn, write_data
+from bench.cli.options import ARGUMENT, Form, PluginOption, make_command
+from bench.evaluation import STANDARD_PROTOCOLS
 
-from bench.cli.options import load_plugins, plugin_option, warn_of_problems
+_HIDDEN: Final = {"card", "settings", "where", "variants"}
+"""Keys that only JSON has."""
 
-_KINDS = ("methods", "datasets", "profiles", "protocols")
+_LONGEST: Final = 50
+"""Letters of a cell of the table."""
 
 
-@click.command("list", context_settings={"help_option_names": ["-h", "--help"]})
-@click.argument("kind", type=click.Choice(_KINDS), required=False)
-@click.option("--format", "form", type=click.Choice(("table", "json")), default="table", show_default=True)
-@plugin_option
-def command(kind: str | None, form: str, plugin_files: Sequence[Path]) -> None:
-    """List methods, datasets, profiles and protocols."""
-    load_plugins(plugin_files)
-    tables = {name: _ROWS[name]() for name in ([kind] if kind else _KINDS)}
-    if form == "json":
-        click.echo(json.dumps(tables[kind] if kind else tables, indent=1))
+@make_command("list")
+def command(
+    *,
+    kind: Annotated[str | None, ARGUMENT] = None,
+    format_: Form = "table",
+    plugins: PluginOption,
+) -> None:
+    """List methods, datasets, profiles and protocols; KIND is one of these words.
+
+    Args:
+        kind: what to list; None for everything.
+        format_: Form of the output.
+        plugins: files with plug-ins.
+    """
+    sources = {
+        "methods": _methods,
+        "datasets": _datasets,
+        "profiles": _profiles,
+        "protocols": _protocols,
+    }
+    if kind is not None and kind not in sources:
+        raise registry.unknown("kind of thing to list", kind, sources)
+    plugins.load()
+    tables = {name: sources[name]() for name in ([kind] if kind else sources)}
+    if format_ == "json":
+        write_data(json.dumps(tables[kind] if kind else tables, indent=1))
     else:
-        from tabulate import tabulate
-
         for name, rows in tables.items():
-            shown = tabulate([_short(row) for row in rows], headers="keys", disable_numparse=True)
-            click.echo(f"{name.capitalize()}\n{shown}\n")
-    warn_of_problems()
+            shown = [{key: _short(row[key]) for key in row if key not in _HIDDEN} for row in rows]
+            say(name.capitalize(), *table(shown), "")
+    for problem in registry.registered().problems:
+        warn(f"left out: {problem.reason}")
+
+
+def _short(value: Any) -> Any:
+    return value[:_LONGEST] if isinstance(value, str) else value
 
 
 def _methods() -> list[dict[str, Any]]:
-    from bench import registry
-
     rows = []
     for name in registry.method_names():
         description = registry.method(name)
@@ -53,7 +73,7 @@ def _methods() -> list[dict[str, Any]]:
                 "multi-label": "yes" if card.multi_label else "no",
                 "parity": card.parity.partition(":")[0],
                 "departures": len(card.from_paper) + len(card.from_release),
-                "variants": list(description.variants),
+                "variants": [*description.variants],
                 "card": asdict(card),
                 "settings": description.defaults,
                 "where": description.where,
@@ -63,25 +83,21 @@ def _methods() -> list[dict[str, Any]]:
 
 
 def _datasets() -> list[dict[str, Any]]:
-    from bench import registry
-
-    rows = []
-    for name in registry.dataset_names():
-        card = registry.dataset(name).card
-        rows.append(
-            {
-                "name": name,
-                "title": card.title,
-                "classes": card.n_classes.value,
-                "modalities": "+".join(modality.name for modality in card.modalities),
-                "labels": "multi" if card.multi_label else "single",
-                "paired": "yes" if card.paired.value else "no",
-                "in all": "yes" if card.in_all else "no",
-                "licence": card.licence,
-                "card": asdict(card),
-            }
-        )
-    return rows
+    cards = {name: registry.dataset(name).card for name in registry.dataset_names()}
+    return [
+        {
+            "name": name,
+            "title": card.title,
+            "classes": card.n_classes.value,
+            "modalities": "+".join(modality.name for modality in card.modalities),
+            "labels": "multi" if card.multi_label else "single",
+            "paired": "yes" if card.paired.value else "no",
+            "in all": "yes" if card.in_all else "no",
+            "licence": card.licence,
+            "card": asdict(card),
+        }
+        for name, card in cards.items()
+    ]
 
 
 def _profiles() -> list[dict[str, Any]]:
@@ -92,18 +108,4 @@ def _profiles() -> list[dict[str, Any]]:
 
 
 def _protocols() -> list[dict[str, Any]]:
-    from bench.evaluation import STANDARD_PROTOCOLS
-
     return [{"id": protocol.id, **asdict(protocol)} for protocol in STANDARD_PROTOCOLS]
-
-
-_ROWS = {"methods": _methods, "datasets": _datasets, "profiles": _profiles, "protocols": _protocols}
-
-
-def _short(row: dict[str, Any]) -> dict[str, Any]:
-    hidden = {"card", "settings", "where", "variants"}
-    return {
-        key: (value[:50] if isinstance(value, str) else value)
-        for key, value in row.items()
-        if key not in hidden
-    }

@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
 import click
+
+from bench import registry
+from bench.cli.formatting import say
+from bench.cli.options import ARGUMENT, FOLDER, make_command
+from bench.conformance.scaffold import write_method
 
 
 @click.group("new", context_settings={"help_option_names": ["-h", "--help"]})
@@ -12,22 +18,28 @@ def command() -> None:
     """Write a working file to start a method from."""
 
 
-@command.command("method")
-@click.argument("name")
-@click.option(
-    "--folder",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Where the file goes.  [default: methods]",
-)
-@click.option("--linear", is_flag=True, help="Start from a closed form instead of a network.")
-def method(name: str, folder: Path | None, linear: bool) -> None:
-    """Write NAME.py, a method that can be checked and run at once."""
-    from bench import registry
-    from bench.conformance.scaffold import write_method
+@make_command("method")
+def method(
+    name: Annotated[str, ARGUMENT],
+    folder: Annotated[Path | None, FOLDER] = None,
+    linear: bool = False,
+) -> None:
+    """Write NAME.py, a method that can be checked and run at once.
 
+    Args:
+        name: of the method.
+        folder: Folder of the file.  [default: methods]
+        linear: Start from a closed form instead of a network.
+    """
     path = write_method(name, folder, "linear" if linear else "deep")
-    own = path.resolve().parent == registry.folder_of("methods").resolve()
-    plugin = "" if own else f" --plugin {path}"
-    click.echo(f"wrote {path}\nNext:")
-    click.echo(f"  python -m bench check {name}{plugin}")
-    click.echo(f"  python -m bench run --methods {name},sm,chance --datasets emoji{plugin}")
+    registered = path.resolve().parent == registry.folder_of("methods").resolve()
+    plugin = "" if registered else f" --plugin {path}"
+    say(
+        f"wrote {path}",
+        "Next:",
+        f"  python -m bench check {name}{plugin}",
+        f"  python -m bench run --methods {name},sm,chance --datasets emoji{plugin}",
+    )
+
+
+command.add_command(method)

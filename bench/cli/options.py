@@ -1,24 +1,40 @@
-"""Options that several commands share, and how their texts become values."""
+"""Click commands generated from annotated functions, and the options of most commands.
+
+A parameter is an option: its type and default are those of the option, its line under ``Args`` is the help. A
+tuple may be repeated, a bool is a flag; a click type may be added with `Annotated`, and `ARGUMENT` makes it
+positional. A parameter whose type is a dataclass is a group: its fields are options, described under
+``Attributes``, and the command gets them as one object.
+"""
 
 from __future__ import annotations
 
 import functools
+import inspect
 import math
 import os
-from collections.abc import Callable, Sequence
-from dataclasses import fields
+import re
+import types
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, is_dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 
 import click
 
+from bench import registry
+from bench.cli.formatting import warn
 from bench.contract.errors import PluginError, UsageError
 
-F = TypeVar("F", bound=Callable[..., Any])
+ARGUMENT: Final = object()
+"""Metadata of a positional argument; one with a default may be left out."""
+
+_LONGEST_PATH: Final = 4095
+_LONGEST_NAME: Final = 255
+"""Bytes that a path and a name in it may have on Linux."""
 
 
 class FiniteRange(click.FloatRange):
-    """A number within bounds that is finite: bounds alone let NaN and, where one is open, infinity pass."""
+    """A number within bounds that is finite: bounds alone let NaN pass."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return the number; the command ends as wrongly used where it is none."""
@@ -28,145 +44,173 @@ class FiniteRange(click.FloatRange):
         return super().convert(number, param, ctx)
 
 
-def grouped(kind: type[Any], name: str, *options: Callable[[F], F]) -> Callable[[F], F]:
-    """Add options and give their values to the command as one object.
+class FilePath(click.Path):
+    """The path of a file or a folder that the file system can hold; ``variable`` gives another default."""
 
-    Args:
-        kind: dataclass with a field per option.
-        name: of the command's parameter that takes the object.
-        options: as click makes them, in the order of the help.
+    def __init__(self, kind: Literal["file", "folder", "any"] = "file", variable: str | None = None) -> None:
+        """Take paths of this kind, whether there is something or not."""
+        super().__init__(file_okay=kind != "folder", dir_okay=kind != "file", path_type=Path)
+        self.variable = variable
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the path; the command ends as wrongly used where it is too long or names the wrong thing."""
+        name = os.fsencode(value)
+        if len(name) > _LONGEST_PATH or any(len(part) > _LONGEST_NAME for part in name.split(b"/")):
+            allowed = f"{_LONGEST_PATH}, and {_LONGEST_NAME} for each name in it"
+            self.fail(f"a path of {len(name)} bytes; allowed are at most {allowed}", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+class Words(click.ParamType):  # type: ignore[type-arg]  # generic in newer releases only
+    """Text of a form that the help shows, and what turns it into a value or raises `UsageError`."""
+
+    def __init__(self, form: str, parse: Callable[[str], Any] = str) -> None:
+        """Show ``form`` in the help."""
+        self.name = form
+        self._parse = parse
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the value; the error names the option."""
+        try:
+            return self._parse(value) if isinstance(value, str) else value  # a default may be parsed already
+        except UsageError as error:
+            raise UsageError(f"{param.opts[0]} {error}" if param else str(error)) from error
+
+
+FOLDER: Final = FilePath("folder")
+Count = Annotated[int, click.IntRange(1, 1_000_000)]
+Threads = Annotated[int, click.IntRange(1, 1024)]
+Settings = Annotated[tuple[str, ...], Words("METHOD.PARAM=VALUE")]
+Form = Literal["table", "json"]
+
+
+@dataclass(frozen=True)
+class PluginOption:
+    """Files with plug-ins.
+
+    Attributes:
+        plugin: A Python file with methods or datasets of your own; may be repeated.
     """
-    names = [field.name for field in fields(kind)]
 
-    def decorate(function: F) -> F:
-        """Put a function that takes the options one by one before one that takes them as an object."""
+    plugin: tuple[Path, ...] = ()
 
+    def load(self, *, warn_of_others: bool = False) -> None:
+        """Register the files.
+
+        Args:
+            warn_of_others: print a line for every other plug-in that was left out, too.
+
+        Raises:
+            PluginError: if one of the files is broken: what a user names must work.
+        """
+        for file in self.plugin:
+            registry.add_plugin(file)
+        problems = registry.registered().problems
+        broken = [problem for problem in problems if problem.where in registry.plugins()]
+        if broken:
+            raise PluginError(broken[0].reason)
+        for problem in problems if warn_of_others else ():
+            warn(f"left out: {problem.reason}")
+
+
+@dataclass(frozen=True)
+class ResultsOption:
+    """A results folder.
+
+    Attributes:
+        results: Folder of the records.
+    """
+
+    results: Annotated[Path, FilePath("folder", "BENCH_RESULTS")] = Path("results")
+
+
+@dataclass(frozen=True)
+class DataOption:
+    """A data folder.
+
+    Attributes:
+        data: Folder of the datasets' files.
+    """
+
+    data: Annotated[Path, FilePath("folder", "BENCH_DATA")] = Path("data")
+
+
+def make_command(name: str) -> Callable[[Callable[..., int | None]], click.Command]:
+    """Make a command of a function, which returns the exit status; its docstring is the help."""
+
+    def decorate(function: Callable[..., int | None]) -> click.Command:
         @functools.wraps(function)
-        def gather(**values: Any) -> Any:
-            group = kind(**{key: values.pop(key) for key in names})
-            return function(**values, **{name: group})
+        def call(**values: Any) -> int | None:
+            return function(**_collected(function, values))
 
-        for option in reversed(options):
-            gather = option(gather)
-        return gather  # type: ignore[return-value]
+        return click.Command(
+            name,
+            callback=call,
+            params=_parameters(function),
+            help=_described(function)[0],
+            context_settings={"help_option_names": ["-h", "--help"]},
+        )
 
     return decorate
 
 
-def results_option(function: F) -> F:
-    """Add ``--results DIR``."""
-    default = os.environ.get("BENCH_RESULTS") or "results"
-    return _folder_option(function, "--results", default=default, text="Folder of the records.")
+def _described(owner: Callable[..., Any]) -> tuple[str, dict[str, str]]:
+    """Return a docstring without its last section, and what that says of each parameter or field."""
+    text, *section = re.split(r"\n(?:Args|Attributes):\n", inspect.getdoc(owner) or "")
+    entries = re.findall(r"^ {4}(\w+): (.*(?:\n {5,}.*)*)", section[0], re.MULTILINE) if section else []
+    return text.strip(), {name: " ".join(words.split()) for name, words in entries}
 
 
-def data_option(function: F) -> F:
-    """Add ``--data DIR``."""
-    default = os.environ.get("BENCH_DATA") or "data"
-    return _folder_option(
-        function, "--data", "data_dir", default=default, text="Folder of the datasets' files."
+def _fields(owner: Callable[..., Any]) -> list[tuple[str, Any, Any]]:
+    """Return name, type and default (`inspect.Parameter.empty` if none) of each parameter or field."""
+    hints = inspect.get_annotations(owner, eval_str=True)
+    return [(one.name, hints[one.name], one.default) for one in inspect.signature(owner).parameters.values()]
+
+
+def _collected(owner: Callable[..., Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments of a function or dataclass from the values of its command's options."""
+    return {
+        name: hint(**_collected(hint, values))
+        if isinstance(hint, type) and is_dataclass(hint)
+        else values[name]
+        for name, hint, _ in _fields(owner)
+    }
+
+
+def _parameters(owner: Callable[..., Any]) -> list[click.Parameter]:
+    helps = _described(owner)[1]
+    parameters: list[click.Parameter] = []
+    for name, hint, default in _fields(owner):
+        group = is_dataclass(hint)
+        parameters += _parameters(hint) if group else [_parameter(name, hint, default, helps.get(name, ""))]
+    return parameters
+
+
+def _parameter(name: str, hint: Any, default: Any, text: str) -> click.Parameter:
+    kind, *metadata = get_args(hint) if get_origin(hint) is Annotated else (hint,)
+    given = default is not inspect.Parameter.empty
+    types_given = [item for item in metadata if isinstance(item, click.ParamType)]
+    repeated = get_origin(kind) is tuple
+    if repeated:
+        kind = get_args(kind)[0]
+    if get_origin(kind) in (Union, types.UnionType):
+        (kind,) = (part for part in get_args(kind) if part is not types.NoneType)
+    value_type = types_given[0] if types_given else _TYPES.get(kind)
+    if get_origin(kind) is Literal:
+        value_type = click.Choice(get_args(kind))
+    if ARGUMENT in metadata:
+        return click.Argument([name], type=value_type, nargs=-1 if repeated else 1, required=not given)
+    return click.Option(
+        [f"--{name.rstrip('_').replace('_', '-')}", name],
+        type=value_type,
+        is_flag=kind is bool,
+        multiple=repeated,
+        required=not given,
+        default=default if given else None,
+        show_default=",".join(map(str, default)) if isinstance(default, tuple) else default is not None,
+        help=text,
+        envvar=getattr(value_type, "variable", None),
     )
 
 
-def reports_option(function: F) -> F:
-    """Add ``--reports DIR``."""
-    return _folder_option(function, "--reports", default="reports", text="Folder to write into.")
-
-
-def plugin_option(function: F) -> F:
-    """Add ``--plugin FILE``, which may be repeated."""
-    return click.option(
-        "--plugin",
-        "plugin_files",
-        multiple=True,
-        type=click.Path(dir_okay=False, path_type=Path),
-        help="A Python file with methods or datasets of your own; may be repeated.",
-    )(function)
-
-
-def load_plugins(files: Sequence[Path]) -> None:
-    """Register the files given with ``--plugin``.
-
-    Raises:
-        PluginError: if one of them is broken: what a user names must work.
-    """
-    from bench import registry
-
-    for file in files:
-        registry.add_plugin(file)
-    broken = [problem for problem in registry.registered().problems if problem.where in registry.plugins()]
-    if broken:
-        raise PluginError(broken[0].reason)
-
-
-def warn_of_problems() -> None:
-    """Print one line for every plug-in that was left out."""
-    from bench import registry
-
-    for problem in registry.registered().problems:
-        click.echo(f"warning: left out: {problem.reason}", err=True)
-
-
-def parse_overrides(words: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Return settings by method from words such as ``drcl.epochs=20``; ``*`` stands for every method.
-
-    Raises:
-        UsageError: for a word of another form, or a method or setting that does not exist.
-    """
-    from bench import registry
-
-    overrides: dict[str, dict[str, Any]] = {}
-    for word in words:
-        place, equals, text = word.partition("=")
-        name, dot, key = place.strip().rpartition(".")
-        if not (equals and dot and name and key):
-            raise UsageError(f"--set {word!r} is not of the form METHOD.PARAM=VALUE, such as drcl.epochs=20")
-        if name != "*" and key not in registry.method(name).defaults:
-            raise registry.unknown(f"setting of {name}", key, registry.method(name).defaults)
-        overrides.setdefault(name, {})[key] = _value(f"--set {word!r}", text)
-    return overrides
-
-
-def parse_grid(method: str, words: Sequence[str]) -> dict[str, list[Any]]:
-    """Return the values of each setting from words such as ``alpha=0.1,1,10``, written as for ``--set``.
-
-    Raises:
-        UsageError: for a word of another form, a setting that does not exist or is there twice, or no values.
-    """
-    from bench import registry
-
-    grid: dict[str, list[Any]] = {}
-    for word in words:
-        key, equals, text = (part.strip() for part in word.partition("="))
-        if not (equals and key):
-            raise UsageError(f"--param {word!r} is not of the form PARAM=VALUE,VALUE, such as alpha=0.1,1,10")
-        if key not in registry.method(method).defaults:
-            raise registry.unknown(f"setting of {method}", key, registry.method(method).defaults)
-        if key in grid:
-            raise UsageError(f"--param {key} is given twice; name all its values once, as in {word},...")
-        grid[key] = _value(f"--param {word!r}", f"[{text}]")
-        if not grid[key]:
-            raise UsageError(f"--param {word!r} has no values; write them with commas, as in {key}=1,2")
-    return grid
-
-
-def _folder_option(function: F, *names: str, default: str, text: str) -> F:
-    kind = click.Path(file_okay=False, path_type=Path)
-    return click.option(*names, type=kind, default=default, show_default=True, help=text)(function)
-
-
-def _value(place: str, text: str) -> Any:
-    import json
-
-    import yaml
-
-    from bench import registry
-    from bench.registry.notation import parse_yaml
-
-    try:
-        value = registry.plain(parse_yaml(text))
-        json.dumps(value, allow_nan=False)
-    except yaml.YAMLError as error:
-        raise UsageError(f"{place}: the value is not valid YAML") from error
-    except (TypeError, ValueError) as error:
-        raise UsageError(f"{place}: the value is neither text, finite number, list nor map") from error
-    return value
+_TYPES: Final = {str: click.STRING, int: click.IntRange(0, 1 << 32), Path: FilePath()}

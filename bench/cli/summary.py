@@ -1,19 +1,24 @@
-"""The last words of a run: what was done, skipped, failed and why, and what to type next."""
+"""What `run` prints about a whole grid: the forecast of a dry run, and the summary at the end of a run."""
 
 from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Final
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
 
 from bench import registry
 from bench.analysis.chance import near_chance
 from bench.analysis.groups import row_key
-from bench.cli.phrases import printable
+from bench.cli.executor_options import Site
+from bench.cli.formatting import and_more, clock, first_line
 from bench.contract.errors import DataError
 from bench.execution.grid_runner import standings
+from bench.execution.inline import HERE
+from bench.execution.scheduler import ScheduledTask, simulate
+from bench.execution.tasks import Task
+from bench.experiment.cost import expect
 from bench.experiment.grid import Cell
 from bench.records.schema import STATUSES, Record
 from bench.records.store import Store
@@ -27,9 +32,59 @@ _LENGTH: Final = 200
 _ORDER: Final[tuple[str, ...]] = (*STATUSES, "stale", "missing")
 
 
+def forecast(
+    cells: Sequence[Cell], todo: Sequence[Cell], store: Store, site: Site, stale: Collection[str] = ()
+) -> Iterator[str]:
+    """Yield a line per cell, one per device, and how long all take, from a simulation of the slots.
+
+    Args:
+        cells: that are asked for.
+        todo: those of them that would run.
+        store: where records are.
+        site: where they would run.
+        stale: digests of cells that only other code has finished.
+    """
+    expected = expect(todo, store)
+    for cell in cells:
+        digest = cell.identity.digest
+        if digest in expected:
+            prior = " (prior)" if expected[digest].basis == "prior" else ""
+            yield f"to run   {digest} {cell.title}: about {expected[digest].seconds:.1f} s{prior}"
+        else:
+            yield f"{'stale   ' if digest in stale else 'recorded'} {digest} {cell.title}"
+    yield f"{len(cells)} cells, {len(todo)} to run"
+    on_gpu = site.device != "cpu"
+    tasks = [
+        Task(digest, "", None, item.seconds, item.memory if on_gpu else None)
+        for digest, item in expected.items()
+    ]
+    stays = list(simulate(tasks, site.slots or [HERE]))
+    for device in sorted({stay.slot.place for stay in stays}):
+        here = [stay for stay in stays if stay.slot.place == device]
+        slots = len({stay.slot.name for stay in here})
+        yield f"{device}: {len(here)} cells in {slots} slots, {_work(here)}"
+    if stays:
+        yield f"in all: {_work(stays)}"
+    priors = [item.seconds for item in expected.values() if item.basis == "prior"]
+    if priors:
+        yield (
+            f"{_time(sum(priors))} of that ({len(priors)} cells) rest on a prior only: "
+            "nothing was recorded of these methods with this profile"
+        )
+
+
+def _work(stays: Sequence[ScheduledTask]) -> str:
+    work, end = sum(stay.task.cost for stay in stays), max(stay.end for stay in stays)
+    return f"{_time(work)} of work, done after about {_time(end)}"
+
+
+def _time(seconds: float) -> str:
+    return f"{seconds:.1f} s" if seconds < 60.0 else clock(seconds)
+
+
 @dataclass(frozen=True)
 class Ran:
-    """How a run went.
+    """How a run ended.
 
     Attributes:
         cells: that ended in it.
@@ -46,111 +101,106 @@ class Ran:
     stopped: bool
     what: str
     left_out: Mapping[str, str]
-    unwritten: Mapping[str, str] = field(default_factory=dict)
+    unwritten: Mapping[str, str]
     unstarted: Collection[str] = ()
 
 
 def summarise(cells: Sequence[Cell], store: Store, ran: Ran) -> tuple[list[str], bool]:
     """Return the lines to print, and whether every cell is done, by any code, or skipped as declared."""
-    found = standings(cells, store, ran.unwritten)
-    counts = Counter(found.values())
+    statuses = standings(cells, store, ran.unwritten)
+    counts = Counter(statuses.values())
     ordered = sorted(counts.items(), key=lambda item: _ORDER.index(item[0]))
     total = ", ".join(f"{number} {status}" for status, number in ordered)
     part = f" of {ran.what}" if ran.what else ""
     lines = [f"{len(cells)} cells{part}: {total or 'none'}; {ran.cells} run now in {ran.seconds:.1f} s"]
-    lines += _undrawn(cells, store)
-    if counts["done"] < len(cells):
-        lines += _reasons(cells, found, store, ran)
+    undrawn = [(cell, store.without_snapshot.get(cell.identity.digest)) for cell in cells]
+    lines += _reason_lines(
+        ("done without a snapshot for figures", reason, cell)
+        for cell, reason in undrawn
+        if reason is not None
+    )
+    lines += _reason_lines(
+        (status, _reason(cell, status, store, ran), cell)
+        for cell in cells
+        if (status := statuses[cell.identity.digest]) != "done"
+    )
     if ran.cells:  # of a grid that was finished before, the report says it
-        lines += _near_chance([cell for cell in cells if found[cell.identity.digest] == "done"], store)
+        lines += _near_chance([cell for cell in cells if statuses[cell.identity.digest] == "done"], store)
     bad = len(cells) - counts["done"] - counts["skipped"] - counts["stale"]
+    return lines + _next_steps(counts, bad, store, ran), not bad
+
+
+def _next_steps(counts: Mapping[Any, int], bad: int, store: Store, ran: Ran) -> list[str]:
+    again = "the same command again; it runs only what is missing"
     if ran.stopped and counts["missing"]:
-        lines.append("next: the same command again; it runs only what is missing")
-    elif ran.unwritten or ran.unstarted:
-        lines.append(
-            f"next: free some space for {store.root}, then the same command; it runs only what is missing"
-        )
-    elif bad:
-        lines.append(f"why: python -m bench status --results {store.root}; to try again: add --retry all")
-    elif counts["done"] or counts["stale"]:
-        if ran.what:
-            lines.append(f"other shards: python -m bench merge OTHER_RESULTS --results {store.root}")
-        lines.append(f"next: python -m bench report --results {store.root}")
-    return lines, not bad
+        return [f"next: {again}"]
+    if ran.unwritten or ran.unstarted:
+        return [f"next: free some space for {store.root}, then {again.replace(' again', '')}"]
+    if bad:
+        return [f"why: python -m bench status --results {store.root}; to try again: add --retry all"]
+    if not counts["done"] and not counts["stale"]:
+        return []
+    merge = f"other shards: python -m bench merge OTHER_RESULTS --results {store.root}"
+    return [*([merge] if ran.what else []), f"next: python -m bench report --results {store.root}"]
 
 
-def _reasons(cells: Sequence[Cell], found: Mapping[str, str], store: Store, ran: Ran) -> list[str]:
-    """Return a line per status and reason, the most frequent first."""
+def _reason_lines(items: Iterable[tuple[str, str, Cell]]) -> list[str]:
+    """Return a line per status and reason, the most frequent first; the rarest are only counted."""
     groups: dict[tuple[str, str], list[str]] = {}
-    for cell in cells:
-        status = found[cell.identity.digest]
-        if status == "stale":
-            groups.setdefault((status, "other code finished it; --retry stale makes it again"), []).append(
-                cell.title
-            )
-        elif status != "done":
-            key = (status, _reason(cell, store, ran) if status != "missing" else _absence(cell, store, ran))
-            groups.setdefault(key, []).append(cell.title)
+    for status, reason, cell in items:
+        groups.setdefault((status, reason), []).append(cell.title)
     ordered = sorted(groups.items(), key=lambda item: (-len(item[1]), item[0]))
-    lines = [_line(*key, titles) for key, titles in ordered[:_LINES]]
+    lines = []
+    for (status, reason), titles in ordered[:_LINES]:
+        named = _LINES if status == "disk-full" else 1  # of these there may be no other trace
+        short = reason if len(reason) <= _LENGTH else reason[: _LENGTH - 3] + "..."
+        lines.append(f"  {len(titles)} {status}: {and_more(titles, named)}: {short}")
     if len(ordered) > _LINES:
         cut = sum(len(titles) for _, titles in ordered[_LINES:])
         lines.append(f"  and {len(ordered) - _LINES} more reasons for {cut} cells")
     return lines
 
 
-def _near_chance(cells: Sequence[Cell], store: Store) -> list[str]:
-    """Return a line per method and data whose mean over cells is near chance, with what to try."""
-    methods = registry.registered().methods
-    groups: dict[tuple[object, ...], list[Record]] = {}
-    for cell in cells:
-        who = cell.identity
-        if who.method in methods and methods[who.method].card.role != "reference":
-            key = (row_key(who), who.dataset, who.fingerprint)
-            with contextlib.suppress(DataError):  # a damaged record is named where it is counted
-                groups.setdefault(key, []).append(store.read(who.digest))
-    found = [(records[0].identity, near) for records in groups.values() if (near := near_chance(records))]
-    return [
-        f"  near chance: {printable(who.method)}{'' if who.variant == 'full' else f'/{who.variant}'} on "
-        f"{printable(who.dataset)}: {near.words}; {near.advice}"
-        for who, near in found
-    ]
-
-
-def _undrawn(cells: Sequence[Cell], store: Store) -> list[str]:
-    """Return a line per reason why figures leave out cells that are done, the most frequent first."""
-    groups: dict[str, list[str]] = {}
-    for cell in cells:
-        reason = store.without_snapshot.get(cell.identity.digest)
-        if reason is not None:
-            groups.setdefault(reason, []).append(cell.title)
-    ordered = sorted(groups.items(), key=lambda item: (-len(item[1]), item[0]))
-    return [_line("done without a snapshot for figures", reason, titles) for reason, titles in ordered]
-
-
-def _line(status: str, reason: str, titles: Sequence[str]) -> str:
-    named = len(titles) if status == "disk-full" else 1  # of these there may be no other trace
-    shown = titles[: min(named, _LINES)]
-    others = f" and {len(titles) - len(shown)} more" if len(titles) > len(shown) else ""
-    first = reason if len(reason) <= _LENGTH else reason[: _LENGTH - 3] + "..."
-    return f"  {len(titles)} {status}: {printable('; '.join(shown))}{others}: {printable(first)}"
-
-
-def _reason(cell: Cell, store: Store, ran: Ran) -> str:
-    if cell.identity.digest in ran.unwritten:
-        return ran.unwritten[cell.identity.digest]
+def _reason(cell: Cell, status: str, store: Store, ran: Ran) -> str:
+    """Return why a cell is not done."""
+    digest = cell.identity.digest
+    if status == "stale":
+        return "other code finished it; --retry stale makes it again"
+    if status == "missing":
+        return _absence(cell, store, ran)
+    if digest in ran.unwritten:
+        return ran.unwritten[digest]
     try:
-        failure = store.read(cell.identity.digest).failure
+        failure = store.read(digest).failure
     except DataError as error:
         return str(error)
-    return failure.reason.partition("\n")[0] if failure is not None else ""
+    return first_line(failure.reason) if failure is not None else ""
 
 
 def _absence(cell: Cell, store: Store, ran: Ran) -> str:
+    digest = cell.identity.digest
     if cell.source in ran.left_out:
         return "its data is left out, as said above"
-    if any(problem.folder.name == cell.identity.digest for problem in store.problems):
+    if any(problem.folder.name == digest for problem in store.problems):
         return "its record cannot be read, as said above"
-    if cell.identity.digest in ran.unstarted:
+    if digest in ran.unstarted:
         return "not started, because the disk of the results is full"
     return "not run before the run was stopped" if ran.stopped else "not recorded"
+
+
+def _near_chance(cells: Sequence[Cell], store: Store) -> Iterator[str]:
+    """Yield a line per method and data whose mean over cells is near chance, with what to try."""
+    methods = registry.registered().methods
+    groups: dict[tuple[object, ...], list[Record]] = {}
+    for cell in cells:
+        identity = cell.identity
+        if identity.method in methods and methods[identity.method].card.role != "reference":
+            key = (row_key(identity), identity.dataset, identity.fingerprint)
+            with contextlib.suppress(DataError):  # a damaged record is named where it is counted
+                groups.setdefault(key, []).append(store.read(identity.digest))
+    for records in groups.values():
+        near = near_chance(records)
+        if near:
+            identity = records[0].identity
+            name = identity.method + ("" if identity.variant == "full" else f"/{identity.variant}")
+            yield f"  near chance: {name} on {identity.dataset}: {near.words}; {near.advice}"

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from bench.cli import invoke
-from bench.cli.display import STOPPING, display_for
-from bench.cli.phrases import headline
+from bench.cli.formatting import headline
+from bench.cli.run_session import STOPPING, display_for
 from bench.execution.progress import Ended, Held, Planned, RunEvent, RunProgress, Unstarted, Waiting
 from bench.execution.tasks import Loss, Progress, Retried, Slot, Started, Task
 from bench.experiment.grid import Cell
@@ -52,7 +52,7 @@ def screen(monkeypatch: pytest.MonkeyPatch, tally: RunProgress, width: int, heig
     """Draw the view once and return its lines."""
     from rich.console import Console
 
-    from bench.cli.live import View
+    from bench.cli.live_display import View
 
     console = Console(file=Terminal(), width=width, height=height, color_system=None)
     with console.capture() as drawn:
@@ -222,6 +222,6 @@ def test_a_cell_in_this_process_does_not_take_the_display_into_its_log(tmp_path:
 
 
 def test_a_pipe_does_not_pay_for_the_live_view() -> None:
-    code = "import sys, bench.cli.run, bench.cli.display; print('rich' in sys.modules)"
+    code = "import sys, bench.cli.run; print('rich' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"

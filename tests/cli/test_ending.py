@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from bench.cli.display import STOPPING
+from bench.cli.run_session import STOPPING
 from bench.records import Store
 from tests.drill.running import Drill
 from tests.execution.watching import gone

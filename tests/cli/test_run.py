@@ -6,11 +6,12 @@ import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
 
-from bench.cli.running import _RETRY
+from bench.cli.run import Retry
 from bench.records import STATUSES, Store
 from tests.execution.full_disk import FullDisk
 from tests.grid import FAULTS, Grid, Said, bytes_of, cells_of, make_newer, only_plugins, say, write_bundle
@@ -218,7 +219,7 @@ def test_cells_that_are_not_started_for_a_full_disk_are_missing_with_that_reason
 
 
 def test_every_way_to_end_without_a_result_can_be_named_to_retry() -> None:
-    assert {*_RETRY} == {*STATUSES, "stale", "all"} - {"done"}
+    assert {*get_args(Retry)} == {*STATUSES, "stale", "all"} - {"done"}
 
 
 def test_a_damaged_bundle_costs_itself_only(tmp_path: Path, small: Path) -> None:
@@ -286,10 +287,10 @@ def test_a_fault_of_our_own_is_not_dressed_up_as_the_users(
 
 
 def test_as_many_workers_as_processors_unless_asked_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
-    from bench.cli.places import Places, survey
+    from bench.cli.executor_options import DeviceOptions, survey
 
     monkeypatch.setattr("joblib.cpu_count", lambda: 8)
-    usual = Places("cpu", None, None, None, None, 1)
+    usual = DeviceOptions()
     assert [len(survey(usual, threads).slots) for threads in (1, 3, 16)] == [8, 2, 1]
     assert len(survey(replace(usual, jobs=4), 1).slots) == 4
     assert survey(replace(usual, jobs=0), 1).slots == []

@@ -1,4 +1,4 @@
-"""The live view of a run on a terminal; imported only there, because rich takes its time to load."""
+"""The live view of a run on a terminal; imported only there, because rich is slow to load."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from rich.progress_bar import ProgressBar
 from rich.segment import Segment
 from rich.text import Text
 
-from bench.cli.display import STOPPING, Display
-from bench.cli.phrases import clock, headline, printable, stage
+from bench.cli.formatting import clock, headline, printable, stage
+from bench.cli.run_session import STOPPING, Display
 from bench.execution.progress import Ended, RunEvent, RunProgress
 from bench.records.heartbeat import RunningCell
 
@@ -34,7 +34,7 @@ class LiveDisplay(Display):
     """Plain lines of what has ended, which scroll away, and below them what runs now."""
 
     def __init__(self, tally: RunProgress) -> None:
-        """Show what ``tally`` counts; it is told of every event."""
+        """Pass every event to ``tally``, and show what it counts."""
         super().__init__(tally)
         self._console = Console(file=self._out)
         # What cells print in this process goes to their logs, not above the view.
@@ -58,7 +58,7 @@ class LiveDisplay(Display):
         """Clear the view; the lines above it stay."""
         self._live.stop()
 
-    def say(self, line: str, event: RunEvent) -> None:
+    def write(self, line: str, event: RunEvent) -> None:
         """Write the line of an event above the view, cut to the width of the screen."""
         text = Text(line, no_wrap=True, overflow="ellipsis")
         if isinstance(event, Ended):
@@ -71,10 +71,10 @@ class LiveDisplay(Display):
 
 
 class View:
-    """Draws where a run stands."""
+    """Draws the state of a run."""
 
     def __init__(self, tally: RunProgress) -> None:
-        """Draw what ``tally`` knows whenever it is drawn."""
+        """Draw the state of ``tally`` at the moment of drawing."""
         self._tally = tally
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:

@@ -1,0 +1,110 @@
+"""Output: foreign text made safe for any terminal, tables, durations, and states in one line."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from bench.records.heartbeat import RunningCell, RunState
+
+
+def printable(text: str) -> str:
+    """Return text in one line, with U+FFFD for every control, format or surrogate character."""
+    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
+
+
+def say(*lines: str, err: bool = False, colour: str | None = None) -> None:
+    """Print lines; all text that comes from records, files, plug-ins or options is printed by this function.
+
+    Args:
+        lines: of text; control characters and escape sequences in them are replaced.
+        err: print to the standard error instead of the standard output.
+        colour: of the lines on a terminal.
+    """
+    stream = sys.stderr if err else sys.stdout
+    for line in lines:
+        text = printable(line)
+        stream.write((click.style(text, fg=colour) if colour and stream.isatty() else text) + "\n")
+    stream.flush()
+
+
+def warn(sentence: str, kind: str = "warning") -> None:
+    """Print a sentence to the standard error; its further lines are kept."""
+    say(*f"{kind}: {sentence}".split("\n"), err=True)
+
+
+def write_data(text: str) -> None:
+    """Write CSV or JSON to the standard output: unchanged into a file or pipe, printable on a terminal."""
+    if sys.stdout.isatty():
+        say(*text.splitlines())
+    else:
+        sys.stdout.write(text if text.endswith("\n") else f"{text}\n")
+        sys.stdout.flush()
+
+
+def table(rows: Sequence[Sequence[object] | Mapping[str, object]], headings: Sequence[str] = ()) -> list[str]:
+    """Return the lines of a table of values as they are; numbers are not reformatted.
+
+    Args:
+        rows: sequences of one length, or mappings with the same keys.
+        headings: of the columns; empty for the keys of mappings.
+    """
+    from tabulate import tabulate
+
+    if not rows:
+        return []
+    keys = [*rows[0]] if isinstance(rows[0], Mapping) and not headings else [*headings]
+    values = [[*row.values()] if isinstance(row, Mapping) else [*row] for row in rows]
+    cells = [[_cell(value) for value in row] for row in values]
+    columns = zip(*values, strict=True)
+    alignment = [
+        "right" if all(isinstance(value, int | float) for value in column) else "left" for column in columns
+    ]
+    return tabulate(cells, headers=keys, disable_numparse=True, colalign=alignment).splitlines()
+
+
+def first_line(reason: str) -> str:
+    """Return the first line of a reason, which may be a traceback."""
+    return reason.partition("\n")[0]
+
+
+def and_more(names: Iterable[str], shown: int = 1) -> str:
+    """Return the first names, and how many there are besides."""
+    listed = list(names)
+    rest = f" and {len(listed) - shown} more" if len(listed) > shown else ""
+    return "; ".join(listed[:shown]) + rest
+
+
+def clock(seconds: float) -> str:
+    """Return a duration as ``0:01:23``, hours first."""
+    whole = max(0, round(seconds))
+    return f"{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}"
+
+
+def stage(running: RunningCell) -> str:
+    """Return the stage and epoch of a cell, such as ``train 3/20``; empty before its first report."""
+    if not running.stage:
+        return ""
+    of = f"/{running.epochs}" if running.epochs else ""
+    return printable(f"{running.stage} {running.epoch}{of}")
+
+
+def headline(state: RunState, now: float) -> str:
+    """Return the state of a run in one line; ``now`` in seconds since 1970."""
+    part = f" of {state.what}" if state.what else ""
+    words = [f"{state.ended}/{state.total} cells{part}", f"{state.failed} failed", clock(now - state.began)]
+    if state.left is not None and state.left >= 1.0:
+        words.append(f"about {clock(state.left)} left")
+    if state.held:
+        words.append(f"{state.held} not on disk yet, which is full")
+    if state.waiting:
+        words.append(f"waiting for {state.waiting} cells of another run on this folder")
+    return ", ".join(words)
+
+
+def _cell(value: object) -> str:
+    return "" if value is None else printable(str(value))

@@ -1,0 +1,180 @@
+"""A run as its user meets it: the display of its events, the file for `status`, and Ctrl-C."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Final
+
+from bench.cli.formatting import and_more, first_line, printable
+from bench.execution.progress import Ended, Held, Planned, RunEvent, RunProgress, Unstarted, Waiting
+from bench.execution.tasks import Notice, Retried
+from bench.experiment.grid import Cell
+from bench.records.heartbeat import Heartbeat
+
+STOPPING: Final = "stopping: cells that run may finish; Ctrl-C again abandons them"
+"""What is printed after the first Ctrl-C."""
+
+_STDERR: Final = 2
+
+
+@contextmanager
+def run_session(tally: RunProgress, results: Path) -> Iterator[tuple[Display, Interrupts]]:
+    """Display a run while the body makes it, keep its heartbeat file, and handle Ctrl-C.
+
+    Yields:
+        The display, which takes the run's events, and the interrupts, which know when it must end. A second
+        Ctrl-C ends the body at once, and this as if the run had come to its end.
+
+    Raises:
+        KeyboardInterrupt: for SIGTERM, or if nobody reads the output any more.
+    """
+    display = display_for(tally)
+    interrupts = Interrupts(display.stop)
+    try:
+        with Heartbeat(results, tally.state), display, interrupts:
+            yield display, interrupts
+    except KeyboardInterrupt:
+        if display.unread or not interrupts.asked:
+            raise
+
+
+class Interrupts:
+    """While this is open, the first Ctrl-C is only noted; the second is raised as `KeyboardInterrupt`.
+
+    Attributes:
+        asked: whether Ctrl-C was pressed.
+    """
+
+    def __init__(self, on_first: Callable[[], None]) -> None:
+        """Call ``on_first`` at the first Ctrl-C, inside the signal's handler: it must not wait for a lock."""
+        self.asked = False
+        self._on_first = on_first
+        self._installed = False
+
+    def __enter__(self) -> Interrupts:
+        """Listen, unless this is not the main thread or the signal is handled or ignored already."""
+        main = threading.current_thread() is threading.main_thread()
+        if main and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            signal.signal(signal.SIGINT, self._note)
+            self._installed = True
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Restore the usual handler."""
+        if self._installed:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    def stop(self) -> bool:
+        """Return whether Ctrl-C was pressed."""
+        return self.asked
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        if self.asked:
+            raise KeyboardInterrupt
+        self.asked = True
+        self._on_first()
+
+
+class Display:
+    """Receives the events of a run, counts them, and writes a plain line per event worth one.
+
+    It writes to the standard output of the moment it is made: a cell that runs in this process sends
+    what is printed meanwhile to its log.
+
+    Attributes:
+        unread: whether the reader of the output has gone away.
+    """
+
+    def __init__(self, tally: RunProgress) -> None:
+        """Pass every event to ``tally``, and show what it counts."""
+        self.unread = False
+        self._tally = tally
+        self._out = sys.stdout
+
+    def __enter__(self) -> Display:
+        """Start."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End."""
+
+    def __call__(self, event: RunEvent) -> None:
+        """Count an event and show it.
+
+        Raises:
+            KeyboardInterrupt: if nobody reads on, as after ``| head``: that ends the run like Ctrl-C, with
+                what is recorded.
+        """
+        self._tally(event)
+        line = printable(line_of(event, self._tally))
+        if line:
+            try:
+                self.write(line, event)
+            except BrokenPipeError:
+                self.unread = True
+                raise KeyboardInterrupt from None
+
+    def write(self, line: str, event: RunEvent) -> None:
+        """Write the line of an event."""
+        self._out.write(f"{line}\n")
+        self._out.flush()
+
+    def stop(self) -> None:
+        """Say that no cell starts any more; for a signal's handler, which may not use Python's streams."""
+        self._tally.stop()
+        os.write(_STDERR, f"{STOPPING}\n".encode())
+
+
+def display_for(tally: RunProgress) -> Display:
+    """Return the display that suits the standard output; only a terminal pays for loading the live one."""
+    if not sys.stdout.isatty():
+        return Display(tally)
+    from bench.cli.live_display import LiveDisplay
+
+    return LiveDisplay(tally)
+
+
+def line_of(event: RunEvent, tally: RunProgress) -> str:
+    """Return the line of an event in a log; empty for one that it does not mention."""
+    if isinstance(event, Ended):
+        state = tally.state()
+        count = f"[{state.ended:>{len(str(state.total))}}/{state.total}]"
+        by = ", by another run" if event.elsewhere else ""
+        reason = _because(event.reason)
+        return f"{count} {event.status:<7} {event.seconds:6.1f} s  {event.cell.title}{by}{reason}"
+    if isinstance(event, Retried):
+        attempt = f"attempt {event.attempt} of {event.attempts}"
+        return f"again, {attempt}: {event.task.title}{_because(event.lost.reason)}"
+    if isinstance(event, Notice):
+        return f"note: {event.sentence}"
+    if isinstance(event, Held):
+        return f"not on disk yet, to be tried again: {event.cell.title}{_because(event.reason)}"
+    if isinstance(event, Unstarted):
+        return f"not started, because the disk of the results is full: {_titles(event.cells)}"
+    if isinstance(event, Waiting) and event.cells:
+        return f"waiting for another run on this folder: {_titles(event.cells)}"
+    if isinstance(event, Planned) and event.unclaimed:
+        return (
+            f"note: there are no file locks on the results folder ({event.unclaimed}): "
+            "a second run on it may do cells twice"
+        )
+    return ""
+
+
+def _titles(cells: Sequence[Cell]) -> str:
+    return and_more([cell.title for cell in cells])
+
+
+def _because(reason: str) -> str:
+    return f": {first_line(reason)}" if reason else ""
