@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from bench import registry
@@ -101,7 +101,7 @@ class Ran:
     stopped: bool
     what: str
     left_out: Mapping[str, str]
-    unwritten: Mapping[str, str]
+    unwritten: Mapping[str, str] = field(default_factory=dict)
     unstarted: Collection[str] = ()
 
 
