@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from bench.contract import Array, Context, Method, MethodCard, Split, fitted_part
-from bench.evaluation.chance import expected_random_map
+from bench.evaluation import expected_random_map
 
 
 @dataclass(frozen=True)

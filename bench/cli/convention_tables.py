@@ -11,7 +11,7 @@ from typing import Any, Final, get_args
 
 from bench.cli.formatting import table
 from bench.evaluation.conventions import AVERAGE, NEAR, WHOLE, Match, Reading
-from bench.evaluation.protocol import Protocol
+from bench.evaluation.measures import Protocol
 from bench.evaluation.ties import TieRule
 
 TIES: Final[tuple[TieRule, ...]] = get_args(TieRule)

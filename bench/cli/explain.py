@@ -29,7 +29,7 @@ from bench.contract.errors import DataError, RefusedEmbeddings, UsageError
 from bench.data.embeddings import read_embeddings
 from bench.evaluation import STANDARD_PROTOCOLS
 from bench.evaluation.conventions import AVERAGE, Reading, near, readings
-from bench.evaluation.protocol import check_cutoff
+from bench.evaluation.measures import check_cutoff
 from bench.evaluation.retrieval import Retrieval
 from bench.experiment.refit import Refit, cell_of, refit
 from bench.experiment.run_context import RunContext

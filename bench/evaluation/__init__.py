@@ -1,7 +1,7 @@
 """Ranking and its measures: exact under ties, blind to the gallery's order, the same for every method."""
 
-from bench.evaluation.arrays import Precision, check_embeddings
-from bench.evaluation.directions import Direction, Evaluation, evaluate, validation_map
+from bench.evaluation.inputs import Precision, check_embeddings
+from bench.evaluation.measures import STANDARD_PROTOCOLS, Denominator, EmptyRule, Protocol
 from bench.evaluation.metrics import (
     RECALL_LEVELS,
     average_precision,
@@ -9,9 +9,12 @@ from bench.evaluation.metrics import (
     mean_average_precision,
     precision_at_k,
     precision_recall,
+    rank_embeddings,
+    rank_similarities,
 )
-from bench.evaluation.protocol import STANDARD_PROTOCOLS, Denominator, EmptyRule, Protocol
-from bench.evaluation.ties import TieRule
+from bench.evaluation.ranking import Ranking
+from bench.evaluation.retrieval import Direction, Evaluation, evaluate, validation_map
+from bench.evaluation.ties import TieRule, expected_random_ap, expected_random_map
 
 __all__ = [
     "RECALL_LEVELS",
@@ -22,13 +25,18 @@ __all__ = [
     "Evaluation",
     "Precision",
     "Protocol",
+    "Ranking",
     "TieRule",
     "average_precision",
     "average_precision_of_similarities",
     "check_embeddings",
     "evaluate",
+    "expected_random_ap",
+    "expected_random_map",
     "mean_average_precision",
     "precision_at_k",
     "precision_recall",
+    "rank_embeddings",
+    "rank_similarities",
     "validation_map",
 ]

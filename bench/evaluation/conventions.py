@@ -11,9 +11,8 @@ from typing import Final, get_args
 
 import numpy as np
 
-from bench.evaluation.arrays import Indices
-from bench.evaluation.metrics import mean_of_queries
-from bench.evaluation.protocol import Denominator, EmptyRule, Protocol
+from bench.evaluation.inputs import Indices
+from bench.evaluation.measures import Denominator, EmptyRule, Protocol, mean_of_queries
 from bench.evaluation.retrieval import Retrieval
 from bench.evaluation.ties import TieRule
 
@@ -29,7 +28,7 @@ NEAR: Final = 5e-4
 
 @dataclass(frozen=True)
 class Reading:
-    """What one convention makes of the embeddings in one direction.
+    """The mAP of the embeddings in one direction under one convention.
 
     Attributes:
         query: modality of the queries; ``average`` for the mean over directions.
@@ -71,13 +70,9 @@ class Match:
 
 def conventions(cutoffs: Sequence[int] = CUTOFFS) -> list[Protocol]:
     """Return every rule for the full ranking and for the cut-offs, each once."""
-    rules = [
-        Protocol(k, denominator, ties, empty)
-        for k, denominator, empty, ties in product(
-            (None, *cutoffs), get_args(Denominator), get_args(EmptyRule), get_args(TieRule)
-        )
-    ]
-    return list(dict.fromkeys(rules))
+    choices = get_args(Denominator), get_args(EmptyRule), get_args(TieRule)
+    rules = product((None, *cutoffs), *choices)
+    return list(dict.fromkeys(Protocol(k, denominator, ties, empty) for k, denominator, empty, ties in rules))
 
 
 def readings(
@@ -86,7 +81,7 @@ def readings(
     shares: Sequence[Fraction] = SHARES,
     draws: int = DRAWS,
 ) -> list[Reading]:
-    """Return what every convention says, by direction, and of the mean over directions.
+    """Return the mAP under every convention, by direction, and its mean over directions.
 
     The whole gallery is ranked under all conventions. A part of it is ranked under the exact expectation
     over ties alone, ``draws`` times: its items come from fixed random orders, of which a smaller part is the
@@ -98,57 +93,50 @@ def readings(
         shares: parts of the gallery, above 0 and at most 1; the whole is always among them.
         draws: per part.
     """
-    found = [
+    by_direction = [
         reading
         for direction in permutations(retrieval.modalities, 2)
         for share in sorted({WHOLE, *shares}, reverse=True)
-        for reading in _readings(retrieval, direction, cutoffs, share, draws)
+        for reading in _readings(retrieval, direction, conventions(cutoffs), share, draws)
     ]
-    return [*found, *_averages(found)]
+    return [*by_direction, *_averages(by_direction)]
 
 
 def near(found: Sequence[Reading], printed: float, within: float = NEAR) -> list[Match]:
     """Return the readings that a printed number may be, nearest first; above 1 it is per cent."""
     target = printed / 100 if printed > 1 else printed
-    matches = [Match(one, one.value - target) for one in found if one.value is not None]
+    matches = [Match(reading, reading.value - target) for reading in found if reading.value is not None]
     close = [match for match in matches if abs(match.difference) <= within]
     return sorted(close, key=lambda match: abs(match.difference))
 
 
 def _readings(
-    retrieval: Retrieval, direction: tuple[str, str], cutoffs: Sequence[int], share: Fraction, draws: int
+    retrieval: Retrieval, direction: tuple[str, str], rules: Sequence[Protocol], share: Fraction, draws: int
 ) -> Iterator[Reading]:
-    rules = conventions(cutoffs)
-    size = retrieval.size(direction[1])
+    size = items = retrieval.size(direction[1])
     parts: list[Indices | None] = [None]
     if share != WHOLE:
         rules = [rule for rule in rules if rule.ties == "expected"]
-        parts = [_part(size, share, draw) for draw in range(draws)]
-    ranked = [retrieval.rank(*direction, rules, items=part)[0] for part in parts]
-    sizes = retrieval.size(direction[0]), size if parts[0] is None else len(parts[0])
+        items = max(1, round(size * share))
+        parts = [np.sort(np.random.default_rng(draw).permutation(size)[:items]) for draw in range(draws)]
+    ranked = [retrieval.ranking(*direction, part).evaluate(rules)[0] for part in parts]
     for rule in rules:
         values = [mean_of_queries(ap[rule.id]) for ap in ranked]
         skipped = max(int(np.isnan(ap[rule.id]).sum()) for ap in ranked)
-        yield Reading(*direction, rule, share, *sizes, *_summary(values), skipped)
+        mean = _mean(values)
+        low, high = (None, None) if mean is None else (min(values), max(values))
+        yield Reading(*direction, rule, share, retrieval.size(direction[0]), items, mean, low, high, skipped)
 
 
-def _part(size: int, share: Fraction, draw: int) -> Indices:
-    order = np.random.default_rng(draw).permutation(size)
-    return np.sort(order[: max(1, round(size * share))])
-
-
-def _averages(found: Sequence[Reading]) -> Iterator[Reading]:
+def _averages(by_direction: Sequence[Reading]) -> Iterator[Reading]:
     groups: dict[tuple[Protocol, Fraction], list[Reading]] = {}
-    for reading in found:
+    for reading in by_direction:
         groups.setdefault((reading.protocol, reading.share), []).append(reading)
     for (protocol, share), members in groups.items():
-        values = [math.nan if one.value is None else one.value for one in members]
-        mean, _, _ = _summary(values)
-        skipped = sum(one.skipped for one in members)
+        mean = _mean([math.nan if reading.value is None else reading.value for reading in members])
+        skipped = sum(reading.skipped for reading in members)
         yield Reading(*AVERAGE, protocol, share, None, None, mean, mean, mean, skipped)
 
 
-def _summary(values: Sequence[float]) -> tuple[float | None, float | None, float | None]:
-    if any(math.isnan(value) for value in values):
-        return None, None, None
-    return math.fsum(values) / len(values), min(values), max(values)
+def _mean(values: Sequence[float]) -> float | None:
+    return None if any(map(math.isnan, values)) else math.fsum(values) / len(values)

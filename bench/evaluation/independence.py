@@ -1,24 +1,63 @@
-"""Rows are embedded and compared one by one: what a method says of a row depends on that row alone.
+"""Row independence: what a method says of a row depends on that row alone, and its position tells nothing.
 
-Otherwise a ranking would depend on which other test rows there are, and in which order they come.
+In a file, rows may be sorted by class, and row i may be the same thing in every modality: a method that looks
+at positions would be rewarded for it. So each modality's rows are shuffled before the method gets them, and
+it is checked that a row's result depends neither on which other rows there are nor on their order.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from itertools import permutations
 from typing import Any, Final
 
 import numpy as np
 
 from bench.contract import Array, Method, Modality, PluginError, Split
-from bench.evaluation.arrays import Indices, to_array
+from bench.contract.data import read_only
+from bench.evaluation.inputs import Indices, check_embeddings, check_similarities, to_array
+from bench.evaluation.order import row_order
 
 SAMPLE: Final = 64
 """Rows per modality that `check_independence` looks at."""
 
 TOLERANCE: Final = 1e-3
-"""Relative to the largest entry: matrix products of other shapes round in other places."""
+"""Relative to the largest entry: matrix products of other shapes round in other positions."""
+
+
+def embed_rows(method: Method, modality: str, features: Array) -> Array:
+    """Return the embeddings ``(n, d)`` of shuffled features ``(n, d_v)``, in the order of the features.
+
+    Raises:
+        RefusedEmbeddings: as `check_embeddings`.
+    """
+    order = row_order(modality, len(features))
+    embedded = to_array(method.embed(modality, read_only(features[order])))
+    if embedded.ndim != 2 or len(embedded) != len(order):
+        return check_embeddings(modality, embedded, len(order))
+    rows = np.empty_like(embedded)
+    rows[order] = embedded
+    return check_embeddings(modality, rows, len(order))
+
+
+def compare_rows(method: Method, query: str, queries: Array, gallery: str, items: Array) -> Array:
+    """Return a method's similarities ``(n_queries, n_items)`` of shuffled features, in their order.
+
+    Args:
+        method: fitted.
+        query: modality of the queries.
+        queries: ``(n_queries, d_query)``.
+        gallery: modality of the items.
+        items: ``(n_items, d_gallery)``.
+
+    Raises:
+        RefusedEmbeddings: for similarities of a wrong shape, or NaN.
+    """
+    rows, columns = row_order(query, len(queries)), row_order(gallery, len(items))
+    left, right = read_only(queries[rows]), read_only(items[columns])
+    values = check_similarities(method.similarity(query, left, gallery, right), (len(rows), len(columns)))
+    similarities = np.empty_like(values)
+    similarities[np.ix_(rows, columns)] = values
+    return similarities
 
 
 def check_independence(method: Method, split: Split) -> None:
@@ -30,19 +69,16 @@ def check_independence(method: Method, split: Split) -> None:
     Raises:
         PluginError: naming the modality and the difference.
     """
-    rows = {name: sampled(modality) for name, modality in split.items()}
+    sample = {
+        name: own.take(np.linspace(0, len(own) - 1, min(len(own), SAMPLE)).astype(np.intp))
+        for name, own in split.items()
+    }
     if type(method).similarity is Method.similarity:
-        for name, modality in rows.items():
+        for name, modality in sample.items():
             check_embedding(method, name, modality)
     else:
-        for query, gallery in permutations(rows, 2):
-            check_similarity(method, (query, rows[query]), (gallery, rows[gallery]))
-
-
-def sampled(modality: Modality) -> Modality:
-    """Return at most `SAMPLE` rows from all over a modality."""
-    count = len(modality)
-    return modality.take(np.linspace(0, count - 1, min(count, SAMPLE)).astype(np.intp))
+        for query, gallery in permutations(sample.items(), 2):
+            check_similarity(method, query, gallery)
 
 
 def check_embedding(method: Method, name: str, modality: Modality) -> None:
@@ -74,35 +110,29 @@ def check_similarity(method: Method, query: tuple[str, Modality], gallery: tuple
     whole = to_array(method.similarity(asking, queries.features, asked, items.features))
     if whole.shape != (len(queries), len(items)):
         return
-    order = _order(len(items))
+    order = _requests(len(items))[0]
     for rows in _requests(len(queries)):
         part = method.similarity(asking, queries.take(rows).features, asked, items.take(order).features)
         what = f"queries of {asking} and items of {asked} are compared"
         _require_equal(whole[np.ix_(rows, order)], part, what, "similarity")
 
 
-def _order(count: int) -> Indices:
-    return np.random.default_rng(count).permutation(count)
-
-
-def _requests(count: int) -> Sequence[Indices]:
+def _requests(count: int) -> list[Indices]:
     """Return rows to ask for: all in another order, some of them, one of them."""
-    order = _order(count)
+    order = np.random.default_rng(count).permutation(count)
     return [order[:size] for size in dict.fromkeys((count, -(-count // 3), 1))]
 
 
 def _require_equal(expected: Array, answer: Any, what: str, where: str) -> None:
     part = to_array(answer)
-    hint = (
-        f"{where} may use no batch statistics (switch networks to eval()), no row numbers and no random draws"
-    )
     if part.shape != expected.shape:
         raise PluginError(f"{what} in shape {part.shape}, not {expected.shape}, when fewer are asked for")
     comparable = np.isfinite(expected) & np.isfinite(part)
     largest = float(np.abs(expected[comparable], dtype=np.float64).max(initial=0.0))
-    apart = np.abs(expected[comparable].astype(np.float64) - part[comparable]).max(initial=0.0)
-    if not apart <= TOLERANCE * largest:
+    difference = np.abs(expected[comparable].astype(np.float64) - part[comparable]).max(initial=0.0)
+    if not difference <= TOLERANCE * largest:
         raise PluginError(
-            f"{what} differently beside other rows or in another order, by up to {apart:.3g} where the "
-            f"largest value is {largest:.3g}; {hint}"
+            f"{what} differently beside other rows or in another order, by up to {difference:.3g} where the "
+            f"largest value is {largest:.3g}; {where} may use no batch statistics (switch networks to "
+            "eval()), no row numbers and no random draws"
         )

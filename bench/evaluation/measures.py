@@ -1,27 +1,133 @@
-"""What is computed from ranks: average precision, precision at k, interpolated precision."""
+"""Protocols of mean average precision with their ids, and what is computed from ranks."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal, cast, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.evaluation.arrays import Matrix, Vector
-from bench.evaluation.protocol import EmptyRule, Protocol
-from bench.evaluation.ranking import Counts, Measure, Ranks
-from bench.evaluation.ties import TieGroups, hits_inside, precision_sum
+from bench.contract import UsageError
+from bench.evaluation.inputs import Matrix, Vector
+from bench.evaluation.ties import Counts, Measure, Ranks, TieGroups, TieRule, hits_inside, precision_sum
+
+Denominator = Literal["hits", "min", "relevant"]
+"""``hits``: relevant items found in the top k; ``min``: min(R, k); ``relevant``: R."""
+
+EmptyRule = Literal["zero", "skip"]
+"""``zero``: a query without hits counts 0; ``skip``: it is NaN, and left out of the mean."""
+
+_GRAMMAR = (
+    "map@all or map@K, then /hits, /min or /relevant for map@K, "
+    "then optionally /skip, and one of /optimistic, /pessimistic or /argsort"
+)
+_CHOICES = {
+    "denominator": get_args(Denominator),
+    "ties": get_args(TieRule),
+    "empty": get_args(EmptyRule),
+}
+
+
+def check_cutoff(k: int | None) -> None:
+    """Refuse a cut-off that is no rank.
+
+    Raises:
+        UsageError: unless k is None or a whole number of at least 1.
+    """
+    if k is not None and (isinstance(k, bool) or k != int(k) or k < 1):
+        raise UsageError(f"k must be a rank of at least 1, or None for the full ranking, not {k!r}")
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """A rule by which mean average precision is computed.
+
+    Attributes:
+        k: cut-off, a rank of the gallery; None for the full ranking.
+        denominator: what the sum of precisions is divided by; all three are equal without cut-off.
+        ties: expectation over all orders of tied items, the best, the worst, or a sort's order.
+        empty: what becomes of a query without hits.
+
+    Raises:
+        UsageError: if a value is none of those.
+    """
+
+    k: int | None = None
+    denominator: Denominator = "hits"
+    ties: TieRule = "expected"
+    empty: EmptyRule = "zero"
+
+    def __post_init__(self) -> None:
+        """Check the values; give every rule one spelling."""
+        for name, choices in _CHOICES.items():
+            if (value := getattr(self, name)) not in choices:
+                raise UsageError(f"{name} must be one of {', '.join(choices)}, not {value!r}")
+        check_cutoff(self.k)
+        if self.k is None:
+            object.__setattr__(self, "denominator", "hits")
+
+    @property
+    def id(self) -> str:
+        """The rule's name, such as ``map@50/min``; `parse` reads it back."""
+        parts = ["map@all"] if self.k is None else [f"map@{self.k}", self.denominator]
+        parts += ["skip"] if self.empty == "skip" else []
+        parts += [self.ties] if self.ties != "expected" else []
+        return "/".join(parts)
+
+    def __str__(self) -> str:
+        """Return the id."""
+        return self.id
+
+    @classmethod
+    def parse(cls, text: str) -> Protocol:
+        """Return the protocol called ``text``, such as ``map@all`` or ``map@50/hits/skip``.
+
+        Raises:
+            UsageError: if there is no such protocol.
+        """
+        head, *rest = text.strip().lower().split("/")
+        match = re.fullmatch(r"map@(all|\d+)", head)
+        if match is None:
+            raise UsageError(f"{text!r} is not a protocol; write {_GRAMMAR}")
+        k = None if match[1] == "all" else int(match[1])
+        chosen: dict[str, str] = {}
+        for part in rest:
+            kind = next((name for name, choices in _CHOICES.items() if part in choices), None)
+            if kind is None or kind in chosen:
+                problem = "stands for nothing here" if kind is None else f"is a second {kind} rule"
+                raise UsageError(f"{part!r} in protocol {text!r} {problem}; write {_GRAMMAR}")
+            chosen[kind] = part
+        if k is not None and "denominator" not in chosen:
+            options = ", ".join(f"map@{k}/{name}" for name in get_args(Denominator))
+            raise UsageError(f"{text!r} does not say what to divide by; write one of {options}")
+        return cls(k, **cast("dict[str, Any]", chosen))
+
+
+STANDARD_PROTOCOLS: tuple[Protocol, ...] = (
+    Protocol(),
+    Protocol(50, "hits"),
+    Protocol(50, "min"),
+    Protocol(50, "relevant"),
+)
+"""The rules that every result is reported under."""
+
+
+def mean_of_queries(values: Vector) -> float:
+    """Return the mean over the queries that were not skipped; NaN if all were."""
+    counted = values[~np.isnan(values)]
+    return float(counted.mean()) if len(counted) else float("nan")
 
 
 def average_precision_measure(protocol: Protocol) -> Measure:
-    """Return the measure ``(b, 1)`` of a protocol."""
+    """Return the measure ``(b, 1)`` of a protocol; NaN where it skips a query."""
 
     def measure(ranks: Ranks) -> Matrix:
-        """Return ``(b, 1)``, or NaN where the protocol skips a query."""
         b, n_relevant = ranks.above.shape
         if n_relevant == 0:
-            return np.full((b, 1), _nothing(protocol.empty))
+            return _nothing(b, 1, protocol.empty)
         k = ranks.n_gallery if protocol.k is None else min(protocol.k, ranks.n_gallery)
         values = _average_precision(ranks, k, protocol)
         if protocol.empty == "skip" and protocol.denominator == "hits":
@@ -35,16 +141,15 @@ def precision_at_measure(ks: Sequence[int], empty: EmptyRule = "zero") -> Measur
     """Return the measure ``(b, len(ks))``: expected hits in the top k, divided by k."""
 
     def measure(ranks: Ranks) -> Matrix:
-        """Count the certain hits, then take off those that ties may push out of the top k."""
         if ranks.above.shape[1] == 0:
-            return np.full((len(ranks.above), len(ks)), _nothing(empty))
-        found = _hits_before(ranks.above, ks).astype(np.float64)
+            return _nothing(len(ranks.above), len(ks), empty)
+        hits = _hits_before(ranks.above, ks).astype(np.float64)
         ties = ranks.ties
         for column, k in enumerate(ks if len(ties.row) else ()):
             g = np.flatnonzero((ties.before < k) & (k < ties.before + ties.size))  # at most one per query
             outside = (ties.before + ties.size - k)[g] / ties.size[g]
-            found[ties.row[g], column] -= ties.relevant[g] * outside
-        return np.asarray(found / np.asarray(ks))
+            hits[ties.row[g], column] -= ties.relevant[g] * outside
+        return np.asarray(hits / np.asarray(ks))
 
     return measure
 
@@ -58,98 +163,75 @@ def interpolated_precision_measure(levels: Sequence[float], empty: EmptyRule = "
     """
 
     def measure(ranks: Ranks) -> Matrix:
-        """Look, per level, at the first admissible rank and at the ends of all tie groups from there on."""
         b, n_relevant = ranks.above.shape
         if n_relevant == 0:
-            return np.full((b, len(levels)), _nothing(empty))
-        hits, found, size = _tie_spans(ranks)
-        at_end = found / (ranks.above + size)
+            return _nothing(b, len(levels), empty)
+        hits, upto, size = _tie_spans(ranks)
+        at_end = upto / (ranks.above + size)
         from_here = np.maximum.accumulate(at_end[:, ::-1], axis=1)[:, ::-1]
         needed = np.asarray(levels) * n_relevant - 1e-9  # .7 * 10 is a little more than 7
         j = np.maximum(np.ceil(needed).astype(np.intp) - 1, 0)
         p, h = ranks.above[:, j], hits[:, j]
-        share = (found[:, j] - h) / size[:, j]
+        share = (upto[:, j] - h) / size[:, j]
         step = np.maximum(np.ceil((needed - h) / share - 1e-9), 1.0)
         return np.asarray(np.maximum((h + step * share) / (p + step), from_here[:, j]))
 
     return measure
 
 
-def _nothing(empty: EmptyRule) -> float:
-    return np.nan if empty == "skip" else 0.0
+def _nothing(b: int, width: int, empty: EmptyRule) -> Matrix:
+    """Return the values of queries without relevant items."""
+    return np.full((b, width), np.nan if empty == "skip" else 0.0)
 
 
 def _average_precision(ranks: Ranks, k: int, protocol: Protocol) -> Vector:
     """Sum the precision at every hit inside the cut-off; tie groups give their sums as a whole."""
-    n_relevant = ranks.above.shape[1]
+    n_relevant, ties = ranks.above.shape[1], ranks.ties
     above = ranks.above[:, :k]  # the relevant item in column j has at least j items above
     precision = np.arange(1, above.shape[1] + 1) / (above + 1)
     inside = above < k
-    crossing = _put_tie_sums(precision, inside, ranks.ties, k, protocol) if len(ranks.ties.row) else ()
+    crossing = np.empty(0, dtype=np.intp)
+    if len(ties.row):  # a group before the cut-off has its whole sum in its first column
+        within = np.clip(k - ties.before, 0, ties.size)
+        crossing = np.flatnonzero((within > 0) & (within < ties.size))  # at most one per query
+        whole = ties.take(np.flatnonzero(within == ties.size))
+        _blank(precision, whole)
+        _blank(inside, ties.take(crossing))
+        precision[whole.row, whole.hits] = precision_sum(
+            protocol.ties, whole.before, whole.hits, whole.size, whole.relevant
+        )
     total = precision.sum(axis=1, where=inside)
-    found = inside.sum(axis=1)
-    values = np.asarray(total / _denominator(found, n_relevant, k, protocol))
+    values = np.asarray(total / _denominator(inside.sum(axis=1), n_relevant, k, protocol))
     for g in crossing:
-        row = ranks.ties.row[g]
-        values[row] = _straddling(ranks.ties, int(g), float(total[row]), n_relevant, k, protocol)
+        row = ties.row[g]
+        values[row] = _straddling(ties, int(g), float(total[row]), n_relevant, k, protocol)
     return values
 
 
-def _put_tie_sums(
-    precision: Matrix, inside: NDArray[np.bool_], ties: TieGroups, k: int, protocol: Protocol
-) -> NDArray[np.intp]:
-    """Put the sum of each tie group that lies before the cut-off into its first column, in place.
-
-    Returns:
-        The groups that straddle the cut-off, at most one per query; their columns are blanked.
-    """
-    places = np.clip(k - ties.before, 0, ties.size)
-    whole = np.flatnonzero(places == ties.size)
-    crossing = np.flatnonzero((places > 0) & (places < ties.size))
-    _blank(precision, ties, whole)
-    _blank(inside, ties, crossing)
-    groups = TieGroups(*(column[whole] for column in ties))
-    precision[groups.row, groups.hits] = precision_sum(
-        protocol.ties, groups.before, groups.hits, groups.size, groups.relevant
-    )
-    return crossing
-
-
-def _blank(matrix: NDArray[Any], ties: TieGroups, chosen: NDArray[np.intp]) -> None:
-    """Set the columns of the relevant items of the chosen groups to zero, in place."""
-    rows, columns = _items(TieGroups(*(column[chosen] for column in ties)))
+def _blank(matrix: NDArray[Any], ties: TieGroups) -> None:
+    """Set the columns of the relevant items of tie groups to zero, in place."""
+    rows, columns = ties.items()
     kept = columns < matrix.shape[1]
     matrix[rows[kept], columns[kept]] = 0
 
 
-def _items(ties: TieGroups) -> tuple[Counts, Counts]:
-    """Return query and column of every relevant item of every tie group."""
-    starts = np.cumsum(ties.relevant) - ties.relevant
-    offsets = np.arange(int(ties.relevant.sum())) - np.repeat(starts, ties.relevant)
-    return np.repeat(ties.row, ties.relevant), np.repeat(ties.hits, ties.relevant) + offsets
-
-
-def _straddling(
-    groups: TieGroups, g: int, total: float, n_relevant: int, k: int, protocol: Protocol
-) -> float:
+def _straddling(ties: TieGroups, g: int, total: float, n_relevant: int, k: int, protocol: Protocol) -> float:
     """Average precision of a query whose tie group ``g`` crosses the cut-off.
 
     Given the number x of hits that fall inside, the sum and the denominator are known.
     """
-    p, h, t, r = (int(column[g]) for column in (groups.before, groups.hits, groups.size, groups.relevant))
+    p, h, t, r = (int(column[g]) for column in (ties.before, ties.hits, ties.size, ties.relevant))
     x, chance = hits_inside(t, r, k - p)
     sums = total + precision_sum(protocol.ties, p, h, k - p, x)
     values = sums / _denominator(h + x, n_relevant, k, protocol)
-    if protocol.ties == "optimistic":
-        return float(values.max())
-    if protocol.ties == "pessimistic":
-        return float(values.min())
-    return float((chance * values).sum())
+    if protocol.ties == "expected":
+        return float((chance * values).sum())
+    return float(values.max() if protocol.ties == "optimistic" else values.min())
 
 
-def _denominator(found: Counts, n_relevant: int, k: int, protocol: Protocol) -> Counts | int:
+def _denominator(hits: Counts, n_relevant: int, k: int, protocol: Protocol) -> Counts | int:
     if protocol.denominator == "hits":
-        return np.maximum(found, 1)
+        return np.maximum(hits, 1)
     return min(n_relevant, k) if protocol.denominator == "min" else n_relevant
 
 
@@ -168,12 +250,11 @@ def _hits_before(above: Counts, ks: Sequence[int]) -> Counts:
 def _tie_spans(ranks: Ranks) -> tuple[Counts, Counts, Counts]:
     """Return, per relevant item: hits before its tie group, hits up to the group's end, the group's size."""
     hits = np.tile(np.arange(ranks.above.shape[1]), (len(ranks.above), 1))
-    found, size = hits + 1, np.ones_like(hits)
+    upto, size = hits + 1, np.ones_like(hits)
     ties = ranks.ties
-    if len(ties.row) == 0:
-        return hits, found, size
-    items = _items(ties)
-    hits[items] = np.repeat(ties.hits, ties.relevant)
-    found[items] = np.repeat(ties.hits + ties.relevant, ties.relevant)
-    size[items] = np.repeat(ties.size, ties.relevant)
-    return hits, found, size
+    if len(ties.row):
+        items = ties.items()
+        hits[items] = np.repeat(ties.hits, ties.relevant)
+        upto[items] = np.repeat(ties.hits + ties.relevant, ties.relevant)
+        size[items] = np.repeat(ties.size, ties.relevant)
+    return hits, upto, size

@@ -1,4 +1,4 @@
-"""An order of rows that depends on their content alone, so that the caller's order cannot matter.
+"""Canonical order of rows: given by label and content alone, so that the caller's order cannot matter.
 
 Equal similarities must come out as equal numbers, yet a matrix product rounds an entry differently
 depending on where in the matrix it stands. So rows are put into an order given by label and content, and
@@ -14,20 +14,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.contract import Array
-from bench.evaluation.arrays import Indices
-from bench.evaluation.relevance import LabelSets
+from bench.evaluation.inputs import Indices, LabelSets
 
 
 @dataclass(frozen=True, eq=False)
-class Arrangement:
-    """The places of n items, sorted by label set and, within one, by content.
+class CanonicalOrder:
+    """Positions of n items, sorted by label set and, within one, by content.
 
     Attributes:
-        labels: label sets; place order follows their codes.
-        order: ``(n,)`` original row of every place.
-        starts: ``(g + 1,)`` first place of every label set, and n.
+        labels: label sets; positions follow their codes.
+        order: ``(n,)`` original row at every position.
+        starts: ``(g + 1,)`` first position of every label set, and n.
         distinct: ``(m,)`` an original row for each distinct content.
-        member: ``(n,)`` which distinct content stands at each place; None where place i holds content i.
+        member: ``(n,)`` which distinct content is at each position; None if position i holds content i.
     """
 
     labels: LabelSets
@@ -40,12 +39,12 @@ class Arrangement:
         """Return the number of items."""
         return len(self.order)
 
-    def members(self, places: Indices) -> Indices:
-        """Return the distinct content at ``places``."""
-        return places if self.member is None else self.member[places]
+    def members(self, positions: Indices) -> Indices:
+        """Return the distinct content at ``positions``."""
+        return positions if self.member is None else self.member[positions]
 
-    def shuffled(self, modality: str) -> Arrangement:
-        """Return the same places, with the distinct contents in the order of `row_order`."""
+    def shuffled(self, modality: str) -> CanonicalOrder:
+        """Return the same positions, with the distinct contents in the order of `row_order`."""
         order = row_order(modality, len(self.distinct))
         member = inverse(order)[self.members(np.arange(len(self)))]
         return replace(self, distinct=self.distinct[order], member=member)
@@ -62,35 +61,30 @@ def row_order(modality: str, n_rows: int) -> Indices:
 
 
 def inverse(order: Indices) -> Indices:
-    """Return the permutation that puts back what ``order`` rearranged."""
+    """Return the inverse of the permutation ``order``."""
     back = np.empty_like(order)
     back[order] = np.arange(len(order))
     return back
 
 
-def arrange(rows: Array, labels: LabelSets) -> Arrangement:
-    """Sort rows ``(n, d)`` by label set and content and find those that are equal bit by bit."""
-    keys = _content_keys(np.ascontiguousarray(rows))
-    by_content = np.lexsort((keys[:, 1], keys[:, 0]))
+def canonical_order(rows: Array | None, labels: LabelSets) -> CanonicalOrder:
+    """Sort items by label set and, where there are rows ``(n, d)``, by content; find equal rows, bit by bit.
+
+    Items without rows have given similarities, which cannot round differently.
+    """
+    keys = None if rows is None else _content_keys(np.ascontiguousarray(rows))
+    by_content = np.arange(len(labels.codes)) if keys is None else np.lexsort((keys[:, 1], keys[:, 0]))
     order = by_content[np.argsort(labels.codes[by_content], kind="stable")]
     starts = np.searchsorted(labels.codes[order], np.arange(len(labels.sets) + 1))
-    fresh = ~_as_previous(keys[by_content])
-    if fresh.all():
-        return Arrangement(labels, order, starts, order, None)
-    content = np.empty(len(rows), dtype=np.intp)
+    fresh = None if keys is None else ~_equals_previous(keys[by_content])
+    if fresh is None or fresh.all():
+        return CanonicalOrder(labels, order, starts, order, None)
+    content = np.empty(len(order), dtype=np.intp)
     content[by_content] = np.cumsum(fresh) - 1
     _, first, member = np.unique(content[order], return_index=True, return_inverse=True)
-    # Number the contents by their first place, which the caller's order has no part in.
-    rank = np.empty(len(first), dtype=np.intp)
-    rank[np.argsort(first)] = np.arange(len(first))
-    return Arrangement(labels, order, starts, order[np.sort(first)], rank[member.reshape(-1)])
-
-
-def arrange_by_labels(labels: LabelSets) -> Arrangement:
-    """Sort items by label set only, where their similarities are given and cannot round differently."""
-    order = np.argsort(labels.codes, kind="stable")
-    starts = np.searchsorted(labels.codes[order], np.arange(len(labels.sets) + 1))
-    return Arrangement(labels, order, starts, order, None)
+    # Number the contents by their first position, which the caller's order has no part in.
+    rank = inverse(np.argsort(first))
+    return CanonicalOrder(labels, order, starts, order[np.sort(first)], rank[member.reshape(-1)])
 
 
 def _content_keys(rows: Array) -> NDArray[np.uint64]:
@@ -105,7 +99,7 @@ def _content_keys(rows: Array) -> NDArray[np.uint64]:
     keys[:, :width] = raw[:, :width]
     halves = keys.view("<u8")
     by_start = np.lexsort((halves[:, 1], halves[:, 0]))
-    repeated = _as_previous(halves[by_start])
+    repeated = _equals_previous(halves[by_start])
     repeated[:-1] |= repeated[1:]
     shared = by_start[repeated]
     digests = b"".join([blake2b(raw[row].data, digest_size=16).digest() for row in shared])
@@ -113,8 +107,7 @@ def _content_keys(rows: Array) -> NDArray[np.uint64]:
     return halves.astype(np.uint64)
 
 
-def _as_previous(keys: NDArray[np.uint64]) -> NDArray[np.bool_]:
-    """Return which keys equal the key before them."""
+def _equals_previous(keys: NDArray[np.uint64]) -> NDArray[np.bool_]:
     same = np.zeros(len(keys), dtype=bool)
     same[1:] = (keys[1:] == keys[:-1]).all(axis=1)
     return same

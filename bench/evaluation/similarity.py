@@ -1,8 +1,7 @@
-"""Similarities of a block of queries with the whole gallery: cosine, or what a method has learned."""
+"""Similarities of queries with a gallery: cosine, given, or what a method has learned."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -10,37 +9,53 @@ from typing import Any
 import numpy as np
 
 from bench.contract import Array, RefusedEmbeddings
-from bench.contract.data import read_only
-from bench.evaluation.arrays import Indices, Precision, Vector, check_finite, to_array
-from bench.evaluation.order import Arrangement, arrange
-from bench.evaluation.relevance import LabelSets
+from bench.evaluation.inputs import Indices, LabelSets, Precision, Vector, not_finite
+from bench.evaluation.order import CanonicalOrder, canonical_order
 from bench.evaluation.threads import run_blocks
 
+Compare = Callable[[Indices], Array]
+"""Similarities ``(b, m)`` of some distinct query rows ``(b,)`` with all distinct gallery rows."""
+
+Block = Callable[[Indices], Any]
+"""Similarities ``(b, n)`` of the queries at positions ``(b,)`` with all gallery positions; the caller may
+write to them. A NumPy array, or a tensor where the ranking is done by torch."""
+
 _STEP_ITEMS = 1 << 17  # numbers at a time where a pass needs float64 scratch space, to stay in the cache
-_ASKED_ROWS = 256  # queries at a time where a method scores pairs itself
 _WORTH_THREADS = 16  # parts; fewer are done before threads have started
 
 
 @dataclass(frozen=True, eq=False)
 class Side:
-    """One side of a comparison: its items in their arrangement, each distinct row once.
+    """Queries or gallery of a comparison: items in canonical order, each distinct row once.
 
     Attributes:
-        arrangement: places of the items.
+        order: canonical order of the items.
         rows: ``(m, d)`` the distinct rows; embeddings are scaled by powers of two.
         squares: ``(m,)`` squared norms of the rows, 1 for rows of zeros, whose similarities then come out as
-            0; empty where cosine is not wanted.
+            0; empty for raw features, whose similarity is learned.
     """
 
-    arrangement: Arrangement
+    order: CanonicalOrder
     rows: Array
     squares: Array
+
+    def confined(self, items: Indices, modality: str) -> Side:
+        """Return a side with only some of its items ``(m,)``, in the caller's order."""
+        position = np.empty(len(self.order), dtype=np.intp)
+        position[self.order.order] = np.arange(len(self.order))
+        rows = self.rows[self.order.members(position[items])]
+        labels = LabelSets(self.order.labels.sets, self.order.labels.codes[items])
+        if len(self.squares) == 0:
+            return raw_side(rows, labels, modality)
+        return embedded_side(
+            rows, labels, "float32" if rows.dtype == np.float32 else "float64", "the gallery"
+        )
 
 
 def embedded_side(
     embeddings: Array, labels: LabelSets, precision: Precision, what: str, threads: int | None = None
 ) -> Side:
-    """Arrange embeddings ``(n, d)`` for cosine similarity.
+    """Put embeddings ``(n, d)`` in canonical order for cosine similarity.
 
     Raises:
         RefusedEmbeddings: for NaN or infinite values.
@@ -52,28 +67,29 @@ def embedded_side(
     squares = np.empty(len(scaled), dtype=precision)
 
     def scale(part: slice) -> None:
-        """Fill in some scaled rows and their squared norms; refuse them if they cannot be ranked."""
         wide = embeddings[part].astype(np.float64)
         largest = np.abs(wide).max(axis=1)
         if not bool(np.isfinite(largest).all()):
-            check_finite(embeddings, what)
+            raise RefusedEmbeddings(
+                f"{what} {not_finite(embeddings)}; cosine similarity is not defined for them"
+            )
         scaled[part] = _scaled(wide, largest)
         squares[part] = np.square(scaled[part], dtype=np.float64).sum(axis=1) + (largest == 0)
 
     step = max(1, _STEP_ITEMS // embeddings.shape[1])
     parts = [slice(start, start + step) for start in range(0, len(scaled), step)]
     run_blocks(scale, parts, threads if len(parts) >= _WORTH_THREADS else 1)
-    arrangement = arrange(scaled, labels)
-    return Side(arrangement, scaled[arrangement.distinct], squares[arrangement.distinct])
+    order = canonical_order(scaled, labels)
+    return Side(order, scaled[order.distinct], squares[order.distinct])
 
 
 def raw_side(features: Array, labels: LabelSets, modality: str) -> Side:
-    """Arrange raw features ``(n, d)`` for a similarity that a method has learned.
+    """Put raw features ``(n, d)`` in canonical order for a similarity that a method has learned.
 
     The rows come out in the order of `row_order`, since the method sees their positions.
     """
-    arrangement = arrange(features, labels).shuffled(modality)
-    return Side(arrangement, features[arrangement.distinct], np.empty(0))
+    order = canonical_order(features, labels).shuffled(modality)
+    return Side(order, features[order.distinct], np.empty(0))
 
 
 def _scaled(rows: Array, largest: Vector) -> Array:
@@ -89,152 +105,33 @@ def _scaled(rows: Array, largest: Vector) -> Array:
     return rows
 
 
-class Similarities(ABC):
-    """Gives similarities with the gallery, block by block."""
+def expanded(compare: Compare, queries: CanonicalOrder, gallery: CanonicalOrder) -> Block:
+    """Return similarities by position from those of the distinct rows."""
 
-    @abstractmethod
-    def block(self, places: Indices) -> Any:
-        """Return the similarities of the queries at ``places`` with all n gallery places, ``(b, n)``.
+    def block(positions: Indices) -> Array:
+        values = compare(queries.members(positions))
+        return values if gallery.member is None else values[:, gallery.member]
 
-        The caller may write to the result.
-        """
+    return block
 
 
-class CosineSimilarities(Similarities):
-    """The cosine, squared with its sign kept: the same ranking, and ties come out exact.
+def cosine(queries: Side, gallery: Side) -> Compare:
+    """Return the cosine, squared with its sign kept, up to a factor per query: ties come out exact.
 
     The inner product of two rows divided by a norm would round; for whole-numbered embeddings such as
     codes of -1 and 1 the inner product, its square and the squared norm are exact, so that equal
     cosines are equal numbers. The query's norm changes no ranking and is left out.
     """
+    lift = lift_for(queries.rows)
 
-    def __init__(self, queries: Side, gallery: Side) -> None:
-        """Compare two sides of one width."""
-        self._queries = queries
-        self._gallery = gallery
-        self._lift = lift_for(queries.rows)
-
-    def block(self, places: Indices) -> Array:
-        """Return signed squared cosines ``(b, n)``, up to a positive factor per query."""
-        gallery = self._gallery
-        queries = self._queries.rows[self._queries.arrangement.members(places)] * self._lift
-        block: Array = queries @ gallery.rows.T
-        for row in block:  # row by row, so that all passes but the first hit the cache
+    def compare(rows: Indices) -> Array:
+        values: Array = (queries.rows[rows] * lift) @ gallery.rows.T
+        for row in values:  # row by row, so that all passes but the first hit the cache
             row *= np.abs(row)
             row /= gallery.squares
-        member = gallery.arrangement.member
-        return block if member is None else block[:, member]
+        return values
 
-
-class LearnedSimilarities(Similarities):
-    """What a method's own similarity says, asked for a block of queries at a time."""
-
-    def __init__(self, queries: Side, gallery: Side, similarity: Callable[[Array, Array], Any]) -> None:
-        """Compare raw features by ``similarity(queries, gallery) -> (b, m)``."""
-        self._queries = queries
-        self._gallery = gallery
-        self._similarity = similarity
-
-    def of_all_rows(self) -> Array:
-        """Return learned similarities of the sides' distinct rows, ``(m_queries, m_gallery)``.
-
-        Raises:
-            RefusedEmbeddings: for a wrong shape, or NaN.
-        """
-        rows = self._queries.rows
-        blocks = [rows[start : start + _ASKED_ROWS] for start in range(0, len(rows), _ASKED_ROWS)]
-        return np.concatenate([self._asked(block) for block in blocks])
-
-    def _asked(self, rows: Array) -> Array:
-        expected = (len(rows), len(self._gallery.rows))
-        return check_similarities(self._similarity(read_only(rows), read_only(self._gallery.rows)), expected)
-
-    def block(self, places: Indices) -> Array:
-        """Return learned similarities ``(b, n)``.
-
-        Raises:
-            RefusedEmbeddings: for a wrong shape, or NaN.
-        """
-        values = self._asked(self._queries.rows[self._queries.arrangement.members(places)])
-        member = self._gallery.arrangement.member
-        return values.copy() if member is None else values[:, member]
-
-
-class KeptSimilarities(Similarities):
-    """Learned similarities of two sides' distinct rows, all at hand."""
-
-    def __init__(self, queries: Side, gallery: Side, values: Array) -> None:
-        """Use ``values`` ``(m_queries, m_gallery)``, in the order of the sides' rows."""
-        self._queries = queries
-        self._gallery = gallery
-        self._values = values
-
-    def block(self, places: Indices) -> Array:
-        """Return kept similarities ``(b, n)``."""
-        values = self._values[self._queries.arrangement.members(places)]
-        member = self._gallery.arrangement.member
-        return values if member is None else values[:, member]
-
-
-class GivenSimilarities(Similarities):
-    """A matrix that the caller has."""
-
-    def __init__(self, values: Array, queries: Arrangement, gallery: Arrangement) -> None:
-        """Use ``values`` ``(n_queries, n_gallery)`` in the caller's order."""
-        self._values = values
-        self._queries = queries
-        self._gallery = gallery
-
-    def block(self, places: Indices) -> Array:
-        """Return the given similarities in place order."""
-        return self._values[np.ix_(self._queries.order[places], self._gallery.order)]
-
-
-class CdistCosineSimilarities(Similarities):
-    """Cosine as the field's released evaluators compute it: 1 minus SciPy's distance, in float64.
-
-    SciPy goes through the pairs one by one, so that equal rows come out as equal numbers. It gives NaN for
-    rows of zeros; their distance to everything is 1 here.
-    """
-
-    def __init__(self, queries: Side, gallery: Side) -> None:
-        """Compare two sides of one width."""
-        self._queries = queries
-        self._gallery = gallery
-        self._gallery_zeros = ~gallery.rows.any(axis=1)
-
-    def block(self, places: Indices) -> Array:
-        """Return negated cosine distances ``(b, n)``."""
-        from scipy.spatial.distance import cdist  # here, since it takes as long as all else to import
-
-        rows = self._queries.rows[self._queries.arrangement.members(places)]
-        distances = cdist(rows, self._gallery.rows, "cosine")
-        distances[~rows.any(axis=1)] = 1.0
-        distances[:, self._gallery_zeros] = 1.0
-        member = self._gallery.arrangement.member
-        return np.negative(distances if member is None else distances[:, member])
-
-
-class ArgsortOrder(Similarities):
-    """Other similarities, with tied items put into the order that NumPy's default sort gives them.
-
-    That order depends on the gallery's order and, the sort being unstable, on the machine's processor.
-    """
-
-    def __init__(self, similarities: Similarities, gallery: Arrangement) -> None:
-        """Sort what ``similarities`` says in the caller's order of the gallery."""
-        self._similarities = similarities
-        self._order = gallery.order
-
-    def block(self, places: Indices) -> Array:
-        """Return negated ranks ``(b, n)``, no two in a row equal."""
-        values = self._similarities.block(places)
-        distances = np.empty_like(values)
-        distances[:, self._order] = -values
-        ranking = distances.argsort(axis=1)
-        ranks = np.empty(values.shape)
-        np.put_along_axis(ranks, ranking, -np.arange(values.shape[1], dtype=np.float64)[None], axis=1)
-        return np.asarray(ranks[:, self._order])
+    return compare
 
 
 def lift_for(rows: Array) -> Any:
@@ -245,19 +142,38 @@ def lift_for(rows: Array) -> Any:
     return rows.dtype.type(2.0 ** (60 - rows.shape[1].bit_length()))
 
 
-def check_similarities(values: Any, shape: tuple[int, int]) -> Array:
-    """Return similarities as a floating-point matrix of the expected shape.
+def scipy_cosine(queries: Side, gallery: Side) -> Compare:
+    """Return the cosine as the field's released evaluators compute it: minus SciPy's distance, in float64.
 
-    Raises:
-        RefusedEmbeddings: if the shape is another, or a value is NaN.
+    SciPy goes through the pairs one by one, so that equal rows come out as equal numbers. It gives NaN for
+    rows of zeros; their distance to everything is 1 here.
     """
-    matrix = to_array(values)
-    if matrix.shape != shape or matrix.dtype.kind not in "fiub":
-        raise RefusedEmbeddings(
-            f"similarities are {matrix.dtype} of shape {matrix.shape}; expected numbers {shape}"
-        )
-    if matrix.dtype.kind != "f" or matrix.dtype.itemsize < 4:
-        matrix = matrix.astype(np.float64)
-    if np.isnan(matrix).any():
-        raise RefusedEmbeddings("similarities contain NaN; they cannot be ranked")
-    return matrix
+
+    def compare(rows: Indices) -> Array:
+        from scipy.spatial.distance import cdist  # takes as long to import as everything else
+
+        chosen = queries.rows[rows]
+        distances = cdist(chosen, gallery.rows, "cosine")
+        distances[~chosen.any(axis=1)] = 1.0
+        distances[:, ~gallery.rows.any(axis=1)] = 1.0
+        return np.negative(distances)
+
+    return compare
+
+
+def argsort_ranks(block: Block, gallery: CanonicalOrder) -> Block:
+    """Return negated ranks, no two in a row equal: tied items stand as NumPy's default sort leaves them.
+
+    That order depends on the gallery's order and, the sort being unstable, on the machine's processor.
+    """
+
+    def ranked(positions: Indices) -> Array:
+        values = block(positions)
+        distances = np.empty_like(values)
+        distances[:, gallery.order] = -values
+        ranks = np.empty(values.shape)
+        descending = -np.arange(values.shape[1], dtype=np.float64)[None]
+        np.put_along_axis(ranks, distances.argsort(axis=1), descending, axis=1)
+        return np.asarray(ranks[:, gallery.order])
+
+    return ranked

@@ -1,4 +1,4 @@
-"""Work on blocks of queries in threads; the numbers never depend on how many there are."""
+"""Blocks of queries in threads; the numbers never depend on how many there are."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def _blas() -> ThreadpoolController:
 
 
 class _SerialBlas:
-    """Keeps every matrix product in its own thread: how BLAS cuts it up would change its rounding.
+    """Keeps every matrix product in its thread: how BLAS divides it would change its rounding.
 
     The limit belongs to the process, so evaluations that overlap share it and the last one lifts it.
     """
@@ -34,9 +34,8 @@ class _SerialBlas:
     def __enter__(self) -> None:
         with self._lock:
             if self._inside == 0:
-                libraries = _blas().lib_controllers
-                self._before = [library.get_num_threads() or 1 for library in libraries]
-                self._set([1] * len(libraries))
+                self._before = self._limits()
+                self._set([1] * len(self._before))
             self._inside += 1
 
     def __exit__(self, *_: object) -> None:
@@ -45,17 +44,18 @@ class _SerialBlas:
             if self._inside == 0:
                 self._set(self._before)
 
+    def _limits(self) -> list[int]:
+        return [library.get_num_threads() or 1 for library in _blas().lib_controllers]
+
     def _set(self, counts: list[int]) -> None:
         for library, count in zip(_blas().lib_controllers, counts, strict=True):
             if library.get_num_threads() != count:
                 library.set_num_threads(count)
 
-    def limit_before(self) -> list[int]:
+    def limits_before(self) -> list[int]:
         """Return the limits that BLAS had outside of any evaluation."""
         with self._lock:
-            if self._inside:
-                return self._before
-            return [library.get_num_threads() or 1 for library in _blas().lib_controllers]
+            return self._before if self._inside else self._limits()
 
 
 _SERIAL_BLAS = _SerialBlas()
@@ -64,7 +64,7 @@ _SERIAL_BLAS = _SerialBlas()
 def allowed_threads() -> int:
     """Return the threads this process may use: its CPU set, within the limits of BLAS and torch."""
     affinity = getattr(os, "sched_getaffinity", None)
-    limits = [len(affinity(0)) if affinity else os.cpu_count() or 1, *_SERIAL_BLAS.limit_before()]
+    limits = [len(affinity(0)) if affinity else os.cpu_count() or 1, *_SERIAL_BLAS.limits_before()]
     torch = sys.modules.get("torch")
     if torch is not None and hasattr(torch, "get_num_threads"):
         limits.append(torch.get_num_threads())

@@ -1,20 +1,23 @@
-"""Sums of precision over tied items: expected over all orders, and the best and the worst order.
+"""Ranks of relevant items with their ties, and sums of precision over tied items.
 
 A group of t tied items, r of them relevant, comes after p items with h hits. Of its first m items, x are
-relevant. The three sums below run over the hits among those m items and add the precision at each.
-The expectation over orders follows McSherry and Najork (ECIR 2008); the closed form with harmonic
-numbers H is: x/m * ((h+1) D + (x-1)/(m-1) * (m - (p+1) D)) with D = H(p+m) - H(p).
+relevant. The sums below run over the hits among those m items and add the precision at each. The
+expectation over orders follows McSherry and Najork (ECIR 2008); the closed form with harmonic numbers H
+is: x/m * ((h+1) D + (x-1)/(m-1) * (m - (p+1) D)) with D = H(p+m) - H(p).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
+from itertools import permutations
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from bench.evaluation.arrays import Vector
+from bench.contract import Split
+from bench.evaluation.inputs import Matrix, Vector, label_sets
 
 TieRule = Literal["expected", "optimistic", "pessimistic", "argsort"]
 """``expected``: over all orders of tied items; ``optimistic``, ``pessimistic``: the best and the worst
@@ -31,9 +34,9 @@ class TieGroups(NamedTuple):
 
     Attributes:
         row: ``(g,)`` query, ascending.
-        hits: ``(g,)`` relevant items that stand before the group, h; also its first column in the ranks.
+        hits: ``(g,)`` relevant items before the group, h; also its first column in the ranks.
         relevant: ``(g,)`` relevant items in the group, r.
-        before: ``(g,)`` items that stand before the group, p.
+        before: ``(g,)`` items before the group, p.
         size: ``(g,)`` items in the group, t.
     """
 
@@ -43,8 +46,33 @@ class TieGroups(NamedTuple):
     before: Counts
     size: Counts
 
+    def take(self, chosen: NDArray[np.intp]) -> TieGroups:
+        """Return some of the groups."""
+        return TieGroups(*(column[chosen] for column in self))
 
-NO_TIES = TieGroups(*(np.empty(0, dtype=np.int64) for _ in TieGroups._fields))
+    def items(self) -> tuple[Counts, Counts]:
+        """Return query and column of every relevant item of every group."""
+        starts = np.cumsum(self.relevant) - self.relevant
+        offsets = np.arange(int(self.relevant.sum())) - np.repeat(starts, self.relevant)
+        return np.repeat(self.row, self.relevant), np.repeat(self.hits, self.relevant) + offsets
+
+
+class Ranks(NamedTuple):
+    """Ranks of the R relevant items of b queries, best first.
+
+    Attributes:
+        above: ``(b, R)`` how many gallery items are strictly more similar; never falls along a row.
+        ties: groups of equally similar items among which there are relevant ones.
+        n_gallery: number of gallery items n.
+    """
+
+    above: Counts
+    ties: TieGroups
+    n_gallery: int
+
+
+Measure = Callable[[Ranks], Matrix]
+"""Turns ranks into numbers: ``(b, width)``."""
 
 
 def tie_groups(row: Counts, column: Counts, above: Counts, size: Counts) -> TieGroups:
@@ -63,14 +91,14 @@ def tie_groups(row: Counts, column: Counts, above: Counts, size: Counts) -> TieG
 
 
 def precision_sum(rule: TieRule, p: Any, h: Any, m: Any, x: Any) -> Vector:
-    """Return the sum of precisions at the x hits among m places that follow p items with h hits.
+    """Return the sum of precisions at the x hits among m items that follow p items with h hits.
 
     Args:
         rule: which order of the m items: all with equal chance, hits first, or hits last. Under
             ``argsort`` nothing is left tied, and nothing to sum.
-        p: items before; integers that broadcast, as are the others.
+        p: items before; integers that broadcast, as are all others.
         h: hits before.
-        m: places, at least 1.
+        m: items, at least 1.
         x: hits among them, at most m.
     """
     if rule == "optimistic":  # sum of (h+i)/(p+i), i = 1..x
@@ -78,23 +106,22 @@ def precision_sum(rule: TieRule, p: Any, h: Any, m: Any, x: Any) -> Vector:
     if rule == "pessimistic":
         start = p + m - x
         return np.asarray(x + (h - start) * _harmonic_difference(start, p + m))
-    spread = np.where(np.equal(m, 1), 1.0 / (p + 1.0), _harmonic_difference(p, p + m))
+    single = np.equal(m, 1)
+    spread = np.where(single, 1.0 / (p + 1.0), _harmonic_difference(p, p + m))
     others = (x - 1.0) / np.maximum(m - 1, 1)
-    return np.asarray(
-        x / m * ((h + 1.0) * spread + others * np.where(np.equal(m, 1), 0.0, m - (p + 1.0) * spread))
-    )
+    return np.asarray(x / m * ((h + 1.0) * spread + others * np.where(single, 0.0, m - (p + 1.0) * spread)))
 
 
 @lru_cache(maxsize=4096)
-def hits_inside(size: int, relevant: int, places: int) -> tuple[Counts, Vector]:
-    """Return how many of ``relevant`` among ``size`` items can fall into ``places``, and how likely.
+def hits_inside(size: int, relevant: int, inside: int) -> tuple[Counts, Vector]:
+    """Return how many of ``relevant`` among ``size`` items can fall into ``inside`` ranks, and how likely.
 
     The hypergeometric probabilities are built outwards from the most likely value by ratios of
     neighbours, which keeps them exact to a few units in the last place.
     """
-    counts = np.arange(max(0, places - (size - relevant)), min(relevant, places) + 1)
+    counts = np.arange(max(0, inside - (size - relevant)), min(relevant, inside) + 1)
     x = counts[:-1].astype(np.float64)
-    ratios = (relevant - x) * (places - x) / ((x + 1.0) * (size - relevant - places + x + 1.0))
+    ratios = (relevant - x) * (inside - x) / ((x + 1.0) * (size - relevant - inside + x + 1.0))
     mode = int(np.searchsorted(-ratios, -1.0, side="right"))
     upwards = np.cumprod(ratios[mode:])
     downwards = np.cumprod(1.0 / ratios[:mode][::-1])[::-1]
@@ -115,3 +142,47 @@ def _harmonic(bits: int) -> Counts:
     table = np.zeros(1 << bits, dtype=np.int64)
     np.cumsum(((1 << _FIXED_POINT) + numbers // 2) // numbers, out=table[1:])
     return table
+
+
+def expected_random_ap(n_relevant: ArrayLike, n_gallery: int) -> Vector:
+    """Return the exact expectation of AP over all orders of the gallery, which is that of a full tie.
+
+    With R relevant among N items and H_N the N-th harmonic number::
+
+        E[AP] = (1 / N) * (H_N + (R - 1) / (N - 1) * (N - H_N))
+
+    Rank k holds a relevant item with probability R / N, and two given ranks both do with probability
+    R (R - 1) / (N (N - 1)); summing the precision at k over the ranks gives the formula.
+
+    Args:
+        n_relevant: R, one number or an array with one entry per query; 0 gives 0.
+        n_gallery: N, at least 1.
+
+    Returns:
+        An array of the shape of ``n_relevant``.
+
+    Raises:
+        ValueError: if the gallery is empty or R is not within 0 and N.
+    """
+    relevant = np.asarray(n_relevant, dtype=np.float64)
+    if n_gallery < 1:
+        raise ValueError("the gallery needs at least one item")
+    if relevant.size and (relevant.min() < 0 or relevant.max() > n_gallery):
+        raise ValueError(f"relevant items must number 0 to {n_gallery}, the size of the gallery")
+    harmonic = float(np.sum(1.0 / np.arange(1, n_gallery + 1)))
+    others = (relevant - 1.0) / max(n_gallery - 1, 1)
+    return np.where(relevant > 0, (harmonic + others * (n_gallery - harmonic)) / n_gallery, 0.0)
+
+
+def expected_random_map(split: Split) -> dict[str, float]:
+    """Return the exact expectation of mAP@all of a random ranking, by direction such as ``image>text``.
+
+    It follows from the labels alone. Queries without relevant items count 0.
+    """
+    labels = {name: label_sets(own.labels, len(own), f"labels of {name!r}") for name, own in split.items()}
+    return {
+        f"{query}>{gallery}": float(
+            np.mean(expected_random_ap(labels[query].count_relevant(labels[gallery]), len(split[gallery])))
+        )
+        for query, gallery in permutations(split, 2)
+    }

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from bench.contract import Array, Dataset, Method, Shown, Split, opened_by_harness
 from bench.data.partition import fixed_generator, stratified_rows
 from bench.evaluation import Direction, Evaluation
+from bench.evaluation.independence import compare_rows
 from bench.evaluation.measures import interpolated_precision_measure, precision_at_measure
-from bench.evaluation.ranking import Measure
-from bench.evaluation.shuffling import compare_rows
+from bench.evaluation.ties import Measure
 from bench.records.snapshot import Curves, Gallery, RowDetails, Snapshot, Space
 
 RANKS: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)

@@ -93,7 +93,7 @@ def _scores(method: Method, stage: Stage, validation: Split, context: Context) -
 
     try:
         with unchanged_generators(context.device):
-            maps = validation_map(method, validation, threads=context.threads)
+            maps = validation_map(method, validation, threads=context.threads, device=context.device)
     except RefusedEmbeddings:
         # A network may collapse for an epoch and recover; if it does not, its cell fails at the end.
         yield "validation_map", None

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from bench.evaluation import STANDARD_PROTOCOLS, mean_average_precision
+from bench.evaluation.inputs import label_sets
 from bench.evaluation.measures import average_precision_measure
-from bench.evaluation.metrics import rank_sides
-from bench.evaluation.relevance import label_sets
+from bench.evaluation.ranking import Ranking
 from bench.evaluation.similarity import Side, embedded_side
 
 
@@ -53,7 +53,7 @@ def test_four_protocols_cost_little_more_than_one(benchmark: Any, protocols: int
     queries, gallery, wanted, offered = _arguments(2000, 10000, 128)
     sides = _side(queries, wanted), _side(gallery, offered)
     measures = [average_precision_measure(rule) for rule in STANDARD_PROTOCOLS[:protocols]]
-    _fastest(benchmark, lambda: rank_sides(*sides, measures), rounds=3)
+    _fastest(benchmark, lambda: Ranking.by_cosine(*sides).measure(measures), rounds=3)
 
 
 @pytest.mark.slow

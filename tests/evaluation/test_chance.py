@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.evaluation import average_precision_of_similarities
-from bench.evaluation.chance import expected_random_ap
+from bench.evaluation import average_precision_of_similarities, expected_random_ap
 
 
 def _average_over_all_rankings(n_relevant: int, n_gallery: int) -> float:

@@ -159,7 +159,7 @@ def test_a_learned_similarity_ranks_parts_of_the_gallery_too(items: dict[str, tu
     for query, gallery in permutations(modalities):
         (rows, wanted), (others, offered) = items[query], items[gallery]
         part = np.arange(0, len(others), 2)
-        ap, _ = retrieval.rank(query, gallery, [Protocol()], items=part)
+        ap, _ = retrieval.ranking(query, gallery, part).evaluate([Protocol()])
         similarities = (rows @ others[part].T) ** 3
         expected = average_precision_of_similarities(similarities, wanted, offered[part])
         np.testing.assert_allclose(ap["map@all"], expected, rtol=1e-12, atol=0)

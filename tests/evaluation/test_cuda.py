@@ -9,15 +9,14 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from bench.evaluation.arrays import Precision, accelerator_of
+from bench.evaluation.inputs import Precision, cuda_device_of, label_sets
 from bench.evaluation.measures import (
+    STANDARD_PROTOCOLS,
     average_precision_measure,
     interpolated_precision_measure,
     precision_at_measure,
 )
-from bench.evaluation.metrics import rank_sides
-from bench.evaluation.protocol import STANDARD_PROTOCOLS
-from bench.evaluation.relevance import label_sets
+from bench.evaluation.ranking import Ranking
 from bench.evaluation.similarity import Side, embedded_side
 
 MEASURES = [
@@ -46,14 +45,16 @@ def test_torch_ranks_as_numpy_does(spread: int, precision: Precision, multi: boo
         wanted, offered = rng.integers(0, 4, 70), rng.integers(0, 4, 333)
     sides = _side(queries, wanted, precision), _side(gallery, offered, precision)
     for ours, theirs in zip(
-        rank_sides(*sides, MEASURES), rank_sides(*sides, MEASURES, device="cpu"), strict=True
+        Ranking.by_cosine(*sides).measure(MEASURES),
+        Ranking.by_cosine(*sides, device="cpu").measure(MEASURES),
+        strict=True,
     ):
         np.testing.assert_allclose(ours, theirs, atol=1e-12, rtol=0)
 
 
 def test_only_tensors_on_an_accelerator_go_there() -> None:
-    assert accelerator_of(np.eye(2), torch.eye(2)) is None
-    assert accelerator_of([[1.0]]) is None
+    assert cuda_device_of(np.eye(2), torch.eye(2)) is None
+    assert cuda_device_of([[1.0]]) is None
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
@@ -64,7 +65,7 @@ def test_tensors_on_a_cuda_device_are_ranked_there() -> None:
     queries, gallery = rng.standard_normal((300, 32)), rng.standard_normal((2000, 32))
     wanted, offered = rng.integers(0, 4, 300), rng.integers(0, 4, 2000)
     there = torch.tensor(queries, device="cuda"), torch.tensor(gallery, device="cuda")
-    assert accelerator_of(*there) == "cuda:0"
+    assert cuda_device_of(*there) == "cuda:0"
     ours = average_precision(*there, wanted, offered, dtype="float64")
     np.testing.assert_allclose(
         ours, average_precision(queries, gallery, wanted, offered, dtype="float64"), atol=1e-12

@@ -12,7 +12,7 @@ from scipy.io import loadmat
 from scipy.spatial.distance import cdist
 
 from bench.evaluation import average_precision, average_precision_of_similarities, mean_average_precision
-from bench.evaluation.arrays import Precision
+from bench.evaluation.inputs import Precision
 from tests.evaluation.naive import naive_map
 from tests.shared import shared
 

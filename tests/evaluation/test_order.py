@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from bench.evaluation import average_precision, precision_at_k, precision_recall
-from bench.evaluation.arrays import Precision
-from bench.evaluation.relevance import label_sets
+from bench.evaluation.inputs import Precision, label_sets
 from bench.evaluation.similarity import embedded_side
 
 

@@ -11,12 +11,17 @@ import numpy as np
 import pytest
 
 from bench.contract import Array, Context, Method, MethodCard, Modality, Split
-from bench.evaluation import Protocol, average_precision_of_similarities, evaluate, validation_map
-from bench.evaluation.chance import expected_random_map
+from bench.evaluation import (
+    Protocol,
+    average_precision_of_similarities,
+    evaluate,
+    expected_random_map,
+    validation_map,
+)
 from bench.evaluation.conventions import AVERAGE, readings
+from bench.evaluation.independence import compare_rows
 from bench.evaluation.order import row_order
 from bench.evaluation.retrieval import Retrieval
-from bench.evaluation.shuffling import compare_rows
 
 CLASSES = 6
 NEAR_CHANCE = 0.02

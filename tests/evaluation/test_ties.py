@@ -8,8 +8,7 @@ from math import comb
 import numpy as np
 import pytest
 
-from bench.evaluation import average_precision
-from bench.evaluation.chance import expected_random_ap
+from bench.evaluation import average_precision, expected_random_ap
 from bench.evaluation.ties import hits_inside, precision_sum
 
 

@@ -17,19 +17,18 @@ from bench.evaluation import (
     average_precision,
     check_embeddings,
     evaluate,
+    expected_random_ap,
     mean_average_precision,
     precision_at_k,
     precision_recall,
 )
-from bench.evaluation.arrays import Precision
-from bench.evaluation.chance import expected_random_ap
+from bench.evaluation.inputs import Precision, label_sets
 from bench.evaluation.measures import (
     average_precision_measure,
     interpolated_precision_measure,
     precision_at_measure,
 )
-from bench.evaluation.metrics import rank_sides
-from bench.evaluation.relevance import label_sets
+from bench.evaluation.ranking import Ranking
 from bench.evaluation.similarity import embedded_side
 from tests.evaluation.naive import naive_ap
 
@@ -121,7 +120,9 @@ def test_torch_ranks_as_numpy_does(precision: Precision) -> None:
         for n in (40, 150)
     )
     for ours, theirs in zip(
-        rank_sides(one, other, measures), rank_sides(one, other, measures, device="cpu"), strict=True
+        Ranking.by_cosine(one, other).measure(measures),
+        Ranking.by_cosine(one, other, device="cpu").measure(measures),
+        strict=True,
     ):
         assert np.isfinite(ours).all()
         np.testing.assert_allclose(ours, theirs, atol=1e-12, rtol=0)

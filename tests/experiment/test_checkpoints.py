@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from bench.analysis.results import rows_of
 from bench.data import load_dataset
-from bench.evaluation.chance import expected_random_ap
+from bench.evaluation import expected_random_ap
 from bench.experiment.cell import Finished, run_cell
 from bench.experiment.refit import RefitFailed, refit
 from bench.experiment.run_context import RunContext

@@ -7,7 +7,7 @@ import pytest
 
 from bench import mean_average_precision
 from bench.contract import Context, Modality, Split, UsageError
-from bench.evaluation.chance import expected_random_ap
+from bench.evaluation import expected_random_ap
 from methods.chance import Chance, ChanceSettings
 from tests.methods.real_splits import COMPACT, emoji, reached
 from tests.methods.small_splits import separable
