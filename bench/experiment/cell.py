@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
-from bench.evaluation.chance import expected_random_map
 from threadpoolctl import threadpool_limits
 
 from bench import registry
@@ -34,7 +33,7 @@ from bench.contract.context import Progress, Value
 from bench.contract.limits import unsuitable
 from bench.data import class_matched, load_dataset
 from bench.data.fingerprint import DataChanged
-from bench.evaluation import Evaluation, Protocol, evaluate
+from bench.evaluation import Evaluation, Protocol, evaluate, expected_random_map
 from bench.evaluation.independence import check_independence
 from bench.experiment.checkpoints import PerQuery, evaluate_checkpoints
 from bench.experiment.failures import failure_of
