@@ -35,7 +35,7 @@ def test_it_is_the_ap_of_a_gallery_of_ties(n_gallery: int, share: float) -> None
 
 def test_it_takes_one_number_per_query() -> None:
     values = expected_random_ap([0, 3, 10], 10)
-    np.testing.assert_allclose(values, [0.0, expected_random_ap(3, 10), 1.0])
+    np.testing.assert_allclose(values, [0.0, float(expected_random_ap(3, 10)), 1.0])
 
 
 @pytest.mark.parametrize(("n_relevant", "n_gallery"), [(1, 0), (4, 3), (-1, 3)])

@@ -49,7 +49,7 @@ def test_a_cell_fitted_again_gives_the_numbers_of_its_record(
     rule = Protocol.parse("map@all")
     for metric in record.result.metrics:
         if (metric.protocol, metric.selection) == (rule.id, record.result.selection):
-            ap, _ = again.retrieval.rank(metric.query, metric.gallery, [rule])
+            ap, _ = again.retrieval.ranking(metric.query, metric.gallery).evaluate([rule])
             assert float(ap[rule.id].mean()) == metric.value
 
 
