@@ -16,7 +16,8 @@ from bench.contract import Array, DatasetCard, DatasetLoader, Fact, Items, Modal
 from bench.data import ArrayFile, checked_modality, open_arrays, stratified_validation
 
 FILE = "emoji_noto_effl0_minilm.npz"
-LEAST_TRAIN, LEAST_TEST = 8, 2
+LEAST_TRAIN = 8
+LEAST_TEST = 2
 _LICENCE = "pictures and image features Apache-2.0; names, keywords and groups MIT; see NOTICE"
 _SOURCE = (
     "Noto emoji (emoji-datasource-google 16.0.0) with names and keywords (emojilib 4.0.3), encoded by "
@@ -25,16 +26,10 @@ _SOURCE = (
 _PICTOGRAMS = "Pictograms, not photographs: levels do not compare with those of photographs."
 
 
-def _modalities(rows: tuple[int, int, int]) -> tuple[ModalityCard, ModalityCard]:
-    known = Fact[tuple[int, int, int] | None](rows, "confirmed")
-    return (
-        ModalityCard(
-            "image", Fact("EfficientNet-Lite0, pooled", "confirmed"), Fact(1280, "confirmed"), known, "sparse"
-        ),
-        ModalityCard(
-            "text", Fact("MiniLM-L6-v2 sentence", "confirmed"), Fact(384, "confirmed"), known, "dense"
-        ),
-    )
+_IMAGE = Fact("EfficientNet-Lite0, pooled", "confirmed")
+_TEXT = Fact("MiniLM-L6-v2 sentence", "confirmed")
+_ROWS = Fact[tuple[int, int, int] | None]((1301, 230, 364), "confirmed")
+_FINE_ROWS = Fact[tuple[int, int, int] | None]((1024, 181, 299), "confirmed")
 
 
 class Emoji(DatasetLoader):
@@ -43,7 +38,10 @@ class Emoji(DatasetLoader):
     card: ClassVar[DatasetCard] = DatasetCard(
         name="emoji",
         title="Emoji",
-        modalities=_modalities((1301, 230, 364)),
+        modalities=(
+            ModalityCard("image", _IMAGE, Fact(1280, "confirmed"), _ROWS, "sparse"),
+            ModalityCard("text", _TEXT, Fact(384, "confirmed"), _ROWS, "dense"),
+        ),
         n_classes=Fact(9, "confirmed"),
         licence=_LICENCE,
         source=_SOURCE,
@@ -112,7 +110,10 @@ class EmojiFine(Emoji):
     card: ClassVar[DatasetCard] = DatasetCard(
         name="emoji_fine",
         title="Emoji (fine)",
-        modalities=_modalities((1024, 181, 299)),
+        modalities=(
+            ModalityCard("image", _IMAGE, Fact(1280, "confirmed"), _FINE_ROWS, "sparse"),
+            ModalityCard("text", _TEXT, Fact(384, "confirmed"), _FINE_ROWS, "dense"),
+        ),
         n_classes=Fact(48, "confirmed"),
         licence=_LICENCE,
         source=_SOURCE,

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import ClassVar
 
 from bench.contract import (
-    Character,
     DatasetCard,
     DatasetLoader,
     Fact,
@@ -14,7 +13,6 @@ from bench.contract import (
     Modality,
     ModalityCard,
     Split,
-    Status,
 )
 from bench.data import cut_block, open_arrays, read_modality, stated_rows
 
@@ -26,13 +24,11 @@ _KEYS = {
     "3d": ("d3_tr", "d3_te", "tr3dCat", "te3dCat"),
     "video": ("V_tr_CNN", "V_te_CNN", "trVidCat", "teVidCat"),
 }
-
-
-def _modality(
-    name: str, feature: str, width: int, known: Status, rows: tuple[int, int, int], character: Character
-) -> ModalityCard:
-    """State one modality; of the counts only those of the test rows are confirmed, so all are inferred."""
-    return ModalityCard(name, Fact(feature, known), Fact(width, known), Fact(rows, "inferred"), character)
+# only the counts of the test rows are confirmed, so all are inferred
+_PAIRS = Fact[tuple[int, int, int] | None]((4000, 500, 500), "inferred")
+_AUDIO = Fact[tuple[int, int, int] | None]((800, 100, 100), "inferred")
+_3D = Fact[tuple[int, int, int] | None]((400, 50, 50), "inferred")
+_VIDEO = Fact[tuple[int, int, int] | None]((969, 87, 87), "inferred")
 
 
 class XMedia(DatasetLoader):
@@ -45,11 +41,13 @@ class XMedia(DatasetLoader):
         name="xmedia",
         title="XMedia",
         modalities=(
-            _modality("image", "CNN", 4096, "doubtful", (4000, 500, 500), "sparse"),
-            _modality("text", "bag of words", 3000, "doubtful", (4000, 500, 500), "counts"),
-            _modality("audio", "MFCC", 29, "inferred", (800, 100, 100), "dense"),
-            _modality("3d", "LightField", 4700, "inferred", (400, 50, 50), "dense"),
-            _modality("video", "CNN of frames", 4096, "doubtful", (969, 87, 87), "sparse"),
+            ModalityCard("image", Fact("CNN", "doubtful"), Fact(4096, "doubtful"), _PAIRS, "sparse"),
+            ModalityCard("text", Fact("bag of words", "doubtful"), Fact(3000, "doubtful"), _PAIRS, "counts"),
+            ModalityCard("audio", Fact("MFCC", "inferred"), Fact(29, "inferred"), _AUDIO, "dense"),
+            ModalityCard("3d", Fact("LightField", "inferred"), Fact(4700, "inferred"), _3D, "dense"),
+            ModalityCard(
+                "video", Fact("CNN of frames", "doubtful"), Fact(4096, "doubtful"), _VIDEO, "sparse"
+            ),
         ),
         n_classes=Fact(20, "confirmed"),
         licence="for research, from the publisher on request; not redistributed here",

@@ -24,7 +24,7 @@ from bench.analysis.statistics import (
 )
 from bench.analysis.tables import AVERAGE, Direction, Row, Table, direction_name
 from bench.contract.errors import UsageError
-from bench.registry.names import unknown
+from bench.registry import unknown
 
 T = TypeVar("T")
 

@@ -24,7 +24,7 @@ from bench.analysis.labels import Labels, abbreviations
 from bench.analysis.tables import AVERAGE, NOT_RUN, Cells, Direction, Entry
 from bench.contract import DataError
 from bench.records.schema import Record
-from bench.registry.notation import parse_yaml
+from bench.registry import parse_yaml
 
 VALUES: Final = "published_map.csv"
 NAMES: Final = "names.yaml"

@@ -71,7 +71,7 @@ class _Lazy(click.Group):
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         if args and args[0] not in _COMMANDS and not args[0].startswith("-"):
-            from bench.registry.names import unknown
+            from bench.registry import unknown
 
             raise unknown("command", args[0], _COMMANDS)
         return super().resolve_command(ctx, args)

@@ -33,10 +33,9 @@ def command(
         set_: Change a setting; * for every method.
         plugins: files with plug-ins.
     """
-    with registry.importing():
-        plugins.load()
-        overrides = parse_overrides(set_)
-        chosen = select_methods(names)
+    plugins.load()
+    overrides = parse_overrides(set_)
+    chosen = select_methods(names)
     broken = 0
     for name in chosen:
         known = registry.method(name).defaults

@@ -25,7 +25,7 @@ from bench.contract.errors import UsageError
 from bench.experiment.stale import newest
 from bench.records.schema import Record
 from bench.records.store import Store
-from bench.registry.names import unknown
+from bench.registry import unknown
 from bench.report.text import made_by
 
 

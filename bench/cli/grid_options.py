@@ -18,7 +18,7 @@ from bench.data.source import source_of
 from bench.execution.grid_runner import Sources, describe_sources
 from bench.experiment.grid import Cell, DeviceKind, Request, plan
 from bench.experiment.selection import parse_seeds, select_datasets, select_methods, split_words
-from bench.registry.notation import parse_yaml
+from bench.registry import parse_yaml
 
 
 @dataclass(frozen=True)

@@ -153,8 +153,9 @@ def _run_missing(
     )
     prepare_results(store)
     left_out = open_once(todo, job.files.data, profile)
+    left_out |= registry.import_problems(dict.fromkeys(cell.identity.method for cell in todo))
     _name_left_out(left_out)
-    ready = [cell for cell in todo if cell.source not in left_out]
+    ready = [cell for cell in todo if not {cell.source, cell.identity.method} & left_out.keys()]
     part = f"shard {job.shard}" if job.shard else ""
     tally = RunProgress(len(cells) - len(todo) + len(ready), len(cells) - len(todo), part)
     begin = time.monotonic()

@@ -91,7 +91,7 @@ class Ran:
         seconds: that it took.
         stopped: whether Ctrl-C ended it.
         what: part of the grid, such as ``shard 1/4``; empty for all of it.
-        left_out: why cells of a dataset were not run, by the dataset as given.
+        left_out: why cells were not run, by the dataset as given or by the method.
         unwritten: why cells that ended in it have no record, by digest: the disk was full.
         unstarted: digests of cells that were not started because of that.
     """
@@ -179,8 +179,8 @@ def _reason(cell: Cell, status: str, store: Store, ran: Ran) -> str:
 
 def _absence(cell: Cell, store: Store, ran: Ran) -> str:
     digest = cell.identity.digest
-    if cell.source in ran.left_out:
-        return "its data is left out, as said above"
+    if {cell.source, cell.identity.method} & ran.left_out.keys():
+        return "its data or its method is left out, as said above"
     if any(problem.folder.name == digest for problem in store.problems):
         return "its record cannot be read, as said above"
     if digest in ran.unstarted:

@@ -122,7 +122,7 @@ def _trials(
         )
         cells = plan(request, sources, versions)
         usual = cells[0].identity.settings
-        for changes in draw_changes(registry.method_class(name), usual, wanted.trials, seed=0):
+        for changes in draw_changes(registry.method(name), usual, wanted.trials, seed=0):
             items += [(cell, changes) for cell in trial_cells(cells, changes)]
     return items
 

@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 import msgspec
 
 from bench import registry
-from bench.contract import Method
 from bench.data.fingerprint import DataChanged
 from bench.evaluation import validation_map
 from bench.experiment.cell import CellRun, captured
@@ -24,7 +23,7 @@ from bench.records.trials import Trial
 
 
 def draw_changes(
-    method: type[Method], defaults: Mapping[str, Any], trials: int, seed: int
+    method: registry.MethodDescription, defaults: Mapping[str, Any], trials: int, seed: int
 ) -> list[dict[str, Any]]:
     """Return the changes of settings to try: none at first, then a random choice of the search space.
 
@@ -33,11 +32,7 @@ def draw_changes(
     """
     from sklearn.model_selection import ParameterSampler
 
-    space = {
-        key: [registry.plain(value) for value in values]
-        for key, values in sorted(method.search.items())
-        if key in defaults
-    }
+    space = {key: values for key, values in sorted(method.search.items()) if key in defaults}
     drawn: list[dict[str, Any]] = [{}]
     if space:
         with warnings.catch_warnings():  # the sampler warns where the whole space is smaller than asked

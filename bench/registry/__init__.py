@@ -1,20 +1,23 @@
-"""The registry: names -> plug-ins, found in folders, entry points and files; loaded only when used."""
+"""Registry: plug-ins by name, from folders, entry points and files; described without importing them."""
 
 from bench.registry.catalogue import (
     Problem,
+    concerns,
     dataset,
     dataset_loader,
     dataset_names,
+    fresh_modules,
+    import_problems,
+    left_out,
     method,
     method_class,
     method_names,
     registered,
     rescan,
+    suggestion,
+    unknown,
 )
-from bench.registry.describing import importing
 from bench.registry.descriptions import DatasetDescription, MethodDescription, describe_method, plain
-from bench.registry.fresh import fresh_modules
-from bench.registry.names import suggestion, unknown
 from bench.registry.settings import (
     PROFILES,
     Layer,
@@ -23,11 +26,11 @@ from bench.registry.settings import (
     create_method,
     dataset_settings,
     instantiate,
+    parse_yaml,
     resolve_settings,
     settings_layers,
 )
 from bench.registry.sources import add_plugin, folder_of, plugins
-from bench.registry.variants import concerns
 from bench.registry.versions import Versions, loader_version
 
 __all__ = [
@@ -49,12 +52,14 @@ __all__ = [
     "describe_method",
     "folder_of",
     "fresh_modules",
-    "importing",
+    "import_problems",
     "instantiate",
+    "left_out",
     "loader_version",
     "method",
     "method_class",
     "method_names",
+    "parse_yaml",
     "plain",
     "plugins",
     "registered",

@@ -1,20 +1,31 @@
-"""What is registered, known without importing the plug-ins again, and so without torch."""
+"""Catalogue of plug-ins by name: read from source text at once, imported only where that is needed."""
 
 from __future__ import annotations
 
+import difflib
 import importlib
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import Any
 
-import msgspec
-
-from bench.contract import DatasetLoader, Method
-from bench.registry.cache import answers
-from bench.registry.describing import importing
-from bench.registry.descriptions import DatasetDescription, MethodDescription
-from bench.registry.names import unknown
-from bench.registry.sources import BASE, Kind, Source, is_plugin, plugins, source_at, sources
+from bench.contract import DatasetLoader, Method, PluginError, UsageError, sealed_test
+from bench.registry import imports
+from bench.registry.code import Lock, read_lock
+from bench.registry.descriptions import DatasetDescription, Description, MethodDescription, describe
+from bench.registry.sources import (
+    BASE,
+    Kind,
+    Source,
+    folder_of,
+    fresh_modules_of,
+    plugins,
+    source_at,
+    sources,
+)
+from bench.registry.static import NotLiteral, Packages
 
 
 @dataclass(frozen=True)
@@ -34,12 +45,55 @@ class Registered:
     problems: tuple[Problem, ...]
 
 
-D = TypeVar("D", MethodDescription, DatasetDescription)
+class _Catalogue:
+    """All plug-ins; those whose declarations are computed are imported when a name is not found without."""
+
+    def __init__(self) -> None:
+        self.methods: dict[str, MethodDescription] = {}
+        self.datasets: dict[str, DatasetDescription] = {}
+        self._problems: list[Problem] = []
+        self._computed: list[Source] = []
+        packages = Packages()
+        for source in sources():
+            try:
+                found = [describe(cls, source.where, source.key) for cls in source.static_classes(packages)]
+            except (NotLiteral, PluginError):  # the import says what is wrong, if anything is
+                self._computed.append(source)
+            else:
+                self._add(source, found)
+
+    def complete(self) -> Registered:
+        """Return everything, after importing in a child process what could not be read."""
+        computed, self._computed = self._computed, []
+        for source, imported in zip(computed, imports.import_apart(computed), strict=True):
+            if imported.problem:
+                self._problems.append(Problem(source.where, imported.problem))
+            else:
+                self._add(source, imported.descriptions)
+        return Registered(self.methods, self.datasets, tuple(dict.fromkeys(self._problems)))
+
+    def _add(self, source: Source, found: Sequence[Description]) -> None:
+        if source.is_named and not found:
+            expected = " or ".join(BASE[kind].__name__ for kind in source.kinds)
+            reason = f"{source.where} does not define a {expected}"
+            self._problems.append(Problem(source.where, reason))
+        for one in found:
+            known: dict[str, Any] = self.methods if isinstance(one, MethodDescription) else self.datasets
+            first = known.setdefault(one.card.name, one)
+            if first is not one:
+                kind = "method" if isinstance(one, MethodDescription) else "dataset"
+                reason = f"{kind} {one.card.name!r} of {one.where} is already defined by {first.where}"
+                self._problems.append(Problem(one.where, f"{reason}; rename one of them"))
+
+
+@lru_cache(maxsize=4)
+def _catalogue(_plugins: tuple[str, ...]) -> _Catalogue:
+    return _Catalogue()
 
 
 def registered() -> Registered:
-    """Return all plug-ins; a broken one is listed under ``problems`` and does not hinder the others."""
-    return _registered(plugins())
+    """Return all plug-ins; a broken one is listed under ``problems`` and does not affect the others."""
+    return _catalogue(plugins()).complete()
 
 
 def method(name: str) -> MethodDescription:
@@ -48,10 +102,10 @@ def method(name: str) -> MethodDescription:
     Raises:
         UsageError: if there is none of that name; suggests near misses.
     """
-    found = registered()
-    if name not in found.methods:
-        raise unknown("method", name, found.methods, _reasons(found))
-    return found.methods[name]
+    found = _catalogue(plugins()).methods.get(name) or registered().methods.get(name)
+    if found is None:
+        raise unknown("method", name, registered().methods, left_out())
+    return found
 
 
 def dataset(name: str) -> DatasetDescription:
@@ -60,10 +114,10 @@ def dataset(name: str) -> DatasetDescription:
     Raises:
         UsageError: if there is none of that name; suggests near misses.
     """
-    found = registered()
-    if name not in found.datasets:
-        raise unknown("dataset", name, found.datasets, _reasons(found))
-    return found.datasets[name]
+    found = _catalogue(plugins()).datasets.get(name) or registered().datasets.get(name)
+    if found is None:
+        raise unknown("dataset", name, registered().datasets, left_out())
+    return found
 
 
 def method_class(name: str) -> type[Method]:
@@ -71,9 +125,9 @@ def method_class(name: str) -> type[Method]:
 
     Raises:
         UsageError: if there is none of that name.
+        PluginError: if its file cannot be imported.
     """
-    with importing():
-        cls: type[Method] = _class("methods", method(name).where, name)
+    cls: type[Method] = _imported("methods", name, method(name))
     return cls
 
 
@@ -82,8 +136,9 @@ def dataset_loader(name: str) -> type[DatasetLoader]:
 
     Raises:
         UsageError: if there is none of that name.
+        PluginError: if its file cannot be imported.
     """
-    cls: type[DatasetLoader] = _class("datasets", dataset(name).where, name)
+    cls: type[DatasetLoader] = _imported("datasets", name, dataset(name))
     return cls
 
 
@@ -101,50 +156,84 @@ def method_names() -> list[str]:
 def rescan() -> None:
     """Forget what was found, so that files written since then are found too."""
     importlib.invalidate_caches()
-    _registered.cache_clear()
+    imports.forget()
+    _catalogue.cache_clear()
 
 
-@lru_cache(maxsize=4)
-def _registered(_plugins: tuple[str, ...]) -> Registered:
-    found = [source for kind in BASE for source in sources(kind)]
-    known = dict(zip(found, answers(found), strict=True))
-    problems = [Problem(source.where, answer.problem) for source, answer in known.items() if answer.problem]
-    values = {source: answer.value for source, answer in known.items() if not answer.problem}
-    problems += _idle(values)
-    methods = _collect("methods", list[MethodDescription], values, problems)
-    datasets = _collect("datasets", list[DatasetDescription], values, problems)
-    return Registered(methods, datasets, tuple(dict.fromkeys(problems)))
+def import_problems(names: Iterable[str]) -> dict[str, str]:
+    """Return, by name, why methods cannot be imported; asked before their cells start.
 
-
-def _collect(
-    kind: Kind, shape: type[list[D]], values: dict[Source, list[Any]], problems: list[Problem]
-) -> dict[str, D]:
-    found: dict[str, D] = {}
-    for source, value in values.items():
-        for item in msgspec.convert(value, shape) if source.kind == kind else []:
-            name = item.card.name
-            if name in found:
-                reason = f"{kind[:-1]} {name!r} of {source.where} is already defined by {found[name].where}"
-                problems.append(Problem(source.where, f"{reason}; rename one of them"))
-            else:
-                found[name] = item
-    return found
-
-
-def _idle(values: dict[Source, list[Any]]) -> list[Problem]:
-    """Return a problem for everything that somebody named and that defines nothing."""
-    useful = {source.where for source, value in values.items() if value}
-    idle = {
-        source.where: "a Method or DatasetLoader" if is_plugin(source.where) else BASE[source.kind].__name__
-        for source in values
-        if source.where not in useful and (source.entry or is_plugin(source.where))
+    A method of the project is not tried: it is known to be importable.
+    """
+    tried = {
+        name: source_at("methods", method(name).where) for name in names if not _is_ours("methods", name)
     }
-    return [Problem(where, f"{where} does not define {what}") for where, what in idle.items()]
+    answers = imports.import_apart(list(tried.values()))
+    return {name: answer.problem for name, answer in zip(tried, answers, strict=True) if answer.problem}
 
 
-def _class(kind: Kind, where: str, name: str) -> Any:
-    return next(cls for cls in source_at(kind, where).classes() if cls.card.name == name)  # type: ignore[attr-defined]
+@contextmanager
+def fresh_modules(name: str) -> Iterator[None]:
+    """Let the modules of a method be executed anew where they are imported in the body.
+
+    Raises:
+        UsageError: if there is no method of that name.
+    """
+    with fresh_modules_of(source_at("methods", method(name).where)):
+        yield
 
 
-def _reasons(found: Registered) -> str:
-    return "".join(f"\n  left out: {problem.reason}" for problem in found.problems)
+@lru_cache(maxsize=1)
+def _confirmed() -> Lock:
+    return read_lock()
+
+
+def _is_ours(kind: Kind, name: str) -> bool:
+    description: Description = method(name) if kind == "methods" else dataset(name)
+    return name in _confirmed()[kind] and Path(description.where).parent == folder_of(kind)
+
+
+def _imported(kind: Kind, name: str, description: Description) -> Any:
+    """Return a plug-in's class; one that is not of the project is first imported in a child process."""
+    source = source_at(kind, description.where)
+    if not _is_ours(kind, name):
+        (answer,) = imports.import_apart([source])
+        if answer.problem:
+            raise PluginError(answer.problem)
+    with sealed_test():
+        for cls in source.classes():
+            if cls.card.name == name:  # type: ignore[attr-defined]
+                return cls
+    raise PluginError(f"{description.where} does not define {name} when it is imported; its card is another")
+
+
+def concerns(changes: Mapping[str, Any], modalities: Collection[str]) -> bool:
+    """Return whether a variant is for data of these modalities: it sets nothing to another modality's name.
+
+    Args:
+        changes: what the variant sets.
+        modalities: of the data; the registered datasets define which other modalities there are.
+    """
+    known = {one.name for dataset in registered().datasets.values() for one in dataset.card.modalities}
+    named = {value for value in changes.values() if isinstance(value, str)}
+    return named & known <= set(modalities)
+
+
+def left_out() -> str:
+    """Return a line for each plug-in that was left out, for the end of a message."""
+    return "".join(f"\n  left out: {problem.reason}" for problem in registered().problems)
+
+
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """Return `` (did you mean 'x'?)`` for the nearest known names in any case, or an empty string."""
+    by_lower = {item.lower(): item for item in known}
+    near = [by_lower[word] for word in difflib.get_close_matches(name.lower(), by_lower, n=3, cutoff=0.6)]
+    return f" (did you mean {' or '.join(repr(item) for item in near)}?)" if near else ""
+
+
+def unknown(what: str, name: str, known: Iterable[str], more: str = "") -> UsageError:
+    """Return the error for a name that is not registered."""
+    names = sorted(known)
+    return UsageError(
+        f"unknown {what} {name!r}{suggestion(name, names)}; there are: {', '.join(names) or 'none'}{more}"
+    )

@@ -1,9 +1,9 @@
-"""Digests of code: of what it does, without comments, docstrings, layout, or words for people.
+"""Digests of code: of what it computes, without comments, docstrings, layout, or words for people.
 
 The digest is taken from the syntax tree, by a walk that gives the same on every supported version of Python.
 Left out, since no number depends on it: positions, docstrings and other bare strings, ``pass``, ``__all__``,
 imports for type checkers, annotations outside class bodies, the arguments of raised exceptions, the messages
-of assertions, and the descriptive fields of cards.
+of assertions, the descriptive fields of cards, and meanings and sources of settings.
 """
 
 from __future__ import annotations
@@ -12,13 +12,17 @@ import ast
 import contextlib
 import hashlib
 import json
+import os
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal, NamedTuple
 
 from bench.atomic import write_whole
-from bench.registry.cache import cache_file
+from bench.contract import PluginError
+
+LOCK: Final = Path(__file__).with_name("versions.yaml")
+UnitKind = Literal["rooms", "methods", "datasets"]
 
 _FUNCTIONS: Final = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 _BLOCKS: Final = {"body", "orelse", "finalbody"}
@@ -34,18 +38,34 @@ _MOST: Final = 4_000
 """Digests that are remembered; with more, only those in use are kept."""
 
 
-def code_digest(text: str) -> str:
-    """Return the digest, 16 hexadecimal digits, of Python source code.
+class Confirmed(NamedTuple):
+    """A version of numbers, and the digest of the code at which it was confirmed."""
 
-    Text that is not valid Python is digested as it is.
+    version: int
+    digest: str
+
+
+Lock = dict[UnitKind, dict[str, Confirmed]]
+
+
+def read_lock(path: Path = LOCK) -> Lock:
+    """Return the confirmed versions; none where there is no such file.
+
+    Raises:
+        PluginError: if it is not what `make versions` writes.
     """
+    import yaml
+
+    lock: Lock = {"rooms": {}, "methods": {}, "datasets": {}}
     try:
-        tree = ast.parse(text)
-    except (SyntaxError, ValueError):
-        return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:16]
-    parts: list[str] = []
-    _add_node(parts, tree, in_class=False)
-    return hashlib.sha256("".join(parts).encode("ascii")).hexdigest()[:16]
+        content: Any = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else lock
+        for kind, units in lock.items():
+            units |= {
+                name: Confirmed(int(one["version"]), one["digest"]) for name, one in content[kind].items()
+            }
+    except (AttributeError, KeyError, TypeError, ValueError, yaml.YAMLError) as error:
+        raise PluginError(f"{path} is not as `make versions` writes it ({error!r}); restore it") from error
+    return lock
 
 
 class CodeDigests:
@@ -56,8 +76,8 @@ class CodeDigests:
 
     def __init__(self) -> None:
         """Read what is remembered."""
-        self._name = f"code-{_walk()}.json"
-        self._known = _remembered(self._name)
+        self._file = f"code-{_walk()}.json"
+        self._known = _remembered(self._file)
         self._used: dict[str, str] = {}
         self._fresh = False
 
@@ -79,7 +99,7 @@ class CodeDigests:
         if self._fresh:
             kept = self._used if len(self._known) > _MOST else {**self._known, **self._used}
             with contextlib.suppress(OSError, RuntimeError):
-                write_whole(cache_file(self._name), json.dumps(kept))
+                write_whole(cache_file(self._file), json.dumps(kept))
             self._fresh = False
 
     def _of_file(self, path: Path) -> str:
@@ -98,6 +118,16 @@ def _walk() -> str:
     return hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:8]
 
 
+def cache_file(name: str) -> Path:
+    """Return the path of a file that may be lost at any time.
+
+    Raises:
+        RuntimeError: if the user has no home folder.
+    """
+    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(base) / "cross-modal-bench" / name
+
+
 def _remembered(name: str) -> dict[str, str]:
     with contextlib.suppress(OSError, ValueError, RuntimeError):
         content = json.loads(cache_file(name).read_text(encoding="utf-8"))
@@ -106,40 +136,49 @@ def _remembered(name: str) -> dict[str, str]:
     return {}
 
 
-def _add_value(parts: list[str], value: Any, in_class: bool) -> None:
-    if isinstance(value, ast.AST):
-        _add_node(parts, value, in_class)
-    elif isinstance(value, list):
-        parts.append("[")
-        for item in value:
-            _add_value(parts, item, in_class)
-            parts.append(",")
-        parts.append("]")
-    else:
-        parts.append(f"{type(value).__name__}:{value!a}")
+def code_digest(text: str) -> str:
+    """Return the digest, 16 hexadecimal digits, of Python source code.
+
+    Text that is not valid Python is digested as it is.
+    """
+    try:
+        tree = ast.parse(text)
+    except (SyntaxError, ValueError):
+        return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+    parts: list[str] = []
+    _add(parts, tree, in_class=False)
+    return hashlib.sha256("".join(parts).encode("ascii")).hexdigest()[:16]
 
 
-def _add_node(parts: list[str], node: ast.AST, in_class: bool) -> None:
-    """Append a node as ASCII text; fields in the order of their names, empty ones left out.
+def _add(parts: list[str], value: Any, in_class: bool) -> None:
+    """Append a node, a list or a value as ASCII text; fields by name, empty ones left out.
 
     Args:
         parts: of the text.
-        node: to append.
+        value: to append.
         in_class: whether it belongs to a class's body, outside functions.
     """
-    if isinstance(node, ast.Constant):
-        parts.append(f"<{type(node.value).__name__}:{node.value!a}>")
-        return
-    if isinstance(node, ast.AnnAssign) and node.value is not None and not in_class:
-        node = ast.Assign(targets=[node.target], value=node.value)
-    below = isinstance(node, ast.ClassDef) or (in_class and not isinstance(node, _FUNCTIONS))
-    parts.append(f"({type(node).__name__}")
-    for name in sorted(node._fields):
-        value = _field(node, name, below)
-        if value is not None and value != []:
-            parts.append(f" {name}=")
-            _add_value(parts, value, below)
-    parts.append(")")
+    if isinstance(value, list):
+        parts.append("[")
+        for item in value:
+            _add(parts, item, in_class)
+            parts.append(",")
+        parts.append("]")
+    elif isinstance(value, ast.Constant):
+        parts.append(f"<{type(value.value).__name__}:{value.value!a}>")
+    elif isinstance(value, ast.AST):
+        if isinstance(value, ast.AnnAssign) and value.value is not None and not in_class:
+            value = ast.Assign(targets=[value.target], value=value.value)
+        below = isinstance(value, ast.ClassDef) or (in_class and not isinstance(value, _FUNCTIONS))
+        parts.append(f"({type(value).__name__}")
+        for name in sorted(value._fields):
+            field = _field(value, name, below)
+            if field is not None and field != []:
+                parts.append(f" {name}=")
+                _add(parts, field, below)
+        parts.append(")")
+    else:
+        parts.append(f"{type(value).__name__}:{value!a}")
 
 
 def _field(node: ast.AST, name: str, below: bool) -> Any:
@@ -162,9 +201,10 @@ def _field(node: ast.AST, name: str, below: bool) -> Any:
         return None
     if isinstance(node, ast.JoinedStr) and name == "values":
         return _merged(value)
-    if name == "keywords" and isinstance(node, ast.Call) and _called(node.func) in _CARDS:
+    called = getattr(node.func, "attr", getattr(node.func, "id", "")) if isinstance(node, ast.Call) else ""
+    if name == "keywords" and called in _CARDS:
         return [item for item in value if item.arg not in DESCRIPTIVE]
-    if isinstance(node, ast.Call) and _called(node.func) == "setting":  # what follows the value are words
+    if called == "setting":  # what follows the value are words
         if name == "args":
             return value[:1]
         return [item for item in value if item.arg == "value"] if name == "keywords" else value
@@ -184,11 +224,6 @@ def _is_idle(node: ast.AST, in_class: bool) -> bool:
     if isinstance(node, ast.Assign):
         return all(isinstance(target, ast.Name) and target.id == "__all__" for target in node.targets)
     return isinstance(node, ast.Pass)
-
-
-def _called(function: ast.expr) -> str:
-    """Return the last name of what is called."""
-    return function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
 
 
 def _merged(values: Sequence[ast.expr]) -> list[ast.expr]:

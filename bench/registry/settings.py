@@ -3,24 +3,39 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
 import yaml
 
 from bench.contract import DataKind, Method, PluginError, UsageError
-from bench.registry.catalogue import method, method_class
-from bench.registry.describing import importing
+from bench.registry.catalogue import method, method_class, suggestion, unknown
 from bench.registry.descriptions import MethodDescription, plain
-from bench.registry.names import suggestion, unknown
-from bench.registry.notation import parse_yaml
 from bench.registry.sources import folder_of
 
 Profile = Literal["quick", "paper"]
 PROFILES: tuple[Profile, ...] = ("quick", "paper")
+
+
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """YAML in which ``1e-5`` is a number, as in YAML 1.2; for YAML 1.1 it is a text, since it has no dot."""
+
+
+_FLOAT: Final = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?$")
+_Loader.add_implicit_resolver("tag:yaml.org,2002:float", _FLOAT, list("-+.0123456789"))
+
+
+def parse_yaml(text: str) -> Any:
+    """Return the value that ``text`` stands for; nothing is ever executed.
+
+    Raises:
+        yaml.YAMLError: if it is not YAML.
+    """
+    return yaml.load(text, Loader=_Loader)  # noqa: S506 (a SafeLoader)
 
 
 class Layer(NamedTuple):
@@ -156,10 +171,8 @@ def create_method(
         overrides = plain(settings)
     except TypeError as error:
         raise UsageError(f"settings of {name}: {error}") from error
-    with importing():
-        description = method(name)
     values = resolve_settings(
-        description, profile=profile, dataset=dataset, variant=variant, overrides=overrides
+        method(name), profile=profile, dataset=dataset, variant=variant, overrides=overrides
     )
     return instantiate(name, values)
 

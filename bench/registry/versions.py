@@ -14,19 +14,13 @@ import re
 from collections.abc import Iterable, Mapping
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any, Final, Literal, NamedTuple
+from typing import Final
 
-from bench.contract import PluginError
 from bench.contract.declarations import cards_beside
-from bench.registry.cache import beside
 from bench.registry.catalogue import registered
-from bench.registry.code import DESCRIPTIVE, CodeDigests
-from bench.registry.notation import parse_yaml
-from bench.registry.sources import files_of_entry, folder_of
-
-LOCK: Final = Path(__file__).with_name("versions.yaml")
-
-UnitKind = Literal["rooms", "methods", "datasets"]
+from bench.registry.code import DESCRIPTIVE, CodeDigests, Lock, UnitKind, read_lock
+from bench.registry.descriptions import Description
+from bench.registry.sources import Kind, files_of_entry, folder_of
 
 HARNESS: Final = ("contract", "data", "evaluation", "experiment")
 """Rooms that the numbers of every cell depend on."""
@@ -49,20 +43,17 @@ _TOOLKIT: Final = re.compile(
     r"^[ \t]*(?:from[ \t]+bench\.(\w+)|import[ \t]+bench\.(\w+)|from[ \t]+bench[ \t]+import[ \t]+([^\n]+))",
     re.MULTILINE,
 )
+_IMPORT: Final = re.compile(r"^[ \t]*(?:from|import)\b[^\n(]*(?:\([^)]*\))?", re.MULTILINE)
+_PACKAGE: Final = re.compile(
+    r"^[ \t]*(?:from[ \t]+\.+[ \t]+import[ \t]+\(?([^)\n]+)|(?:from|import)[ \t]+\.*(\w+))", re.MULTILINE
+)
+"""Gives the first part of what is imported, or what is imported from the folder itself."""
 
-
-class Confirmed(NamedTuple):
-    """A version of numbers, and the digest of the code at which it was confirmed."""
-
-    version: int
-    digest: str
-
-
-Lock = dict[UnitKind, dict[str, Confirmed]]
+_UNCLEAR: Final = ("import_module", "__import__", "import *")
 
 
 class Versions:
-    """Versions of the code as it is on disk now; every file is looked at once."""
+    """Versions of the code as it is on disk now; every file is read once."""
 
     def __init__(self, lock: Lock | None = None) -> None:
         """Read the lock file, unless a ``lock`` is given.
@@ -72,72 +63,63 @@ class Versions:
         """
         self._lock = read_lock() if lock is None else lock
         self._digests = CodeDigests()
-        self._words: dict[tuple[UnitKind, str], str] = {}
-        self._codes: dict[str, str] = {}
+        self._known: dict[tuple[UnitKind, str], str] = {}
 
     @cached_property
     def harness(self) -> str:
         """Return the versions of the rooms that all numbers depend on, such as ``data 1, evaluation 2``."""
-        return self._finished(", ".join(self._room(name) for name in HARNESS))
+        return self._remembered(", ".join(self._version("rooms", name) for name in HARNESS))
 
     def code(self, method: str) -> str:
         """Return the versions of a method's toolkits and of the method; empty if it is not registered."""
-        if method not in self._codes:
-            found = registered().methods.get(method)
-            if found is None:
-                return ""
-            files = plugin_files(found.where)
-            words = [self._room(name) for name in toolkits_of(files.values())]
-            words.append(self._word("methods", method, files, deciding(method, found.where)))
-            self._codes[method] = self._finished(", ".join(words))
-        return self._codes[method]
+        found = registered().methods.get(method)
+        if found is None:
+            return ""
+        toolkits = toolkits_of(plugin_files(found.where).values())
+        versions = [*(self._version("rooms", name) for name in toolkits)]
+        return self._remembered(", ".join([*versions, self._version("methods", method, found.where)]))
 
     def loader(self, dataset: str) -> str:
         """Return the version of a dataset's loader; empty if it is not registered."""
         found = registered().datasets.get(dataset)
-        return (
-            ""
-            if found is None
-            else self._finished(self._word("datasets", dataset, plugin_files(found.where)))
-        )
+        return "" if found is None else self._remembered(self._version("datasets", dataset, found.where))
 
     def units(self) -> dict[UnitKind, dict[str, str]]:
-        """Return the digest at hand of every room, and of the project's own methods and loaders."""
+        """Return the digest at hand of every room, and of the project's methods and loaders."""
         found = registered()
-        described: dict[UnitKind, Mapping[str, Any]] = {"methods": found.methods, "datasets": found.datasets}
         units: dict[UnitKind, dict[str, str]] = {
-            "rooms": {name: self._digests.of_files(room_files(name)) for name in (*HARNESS, *TOOLKITS)}
+            "rooms": {name: self._digest("rooms", name) for name in (*HARNESS, *TOOLKITS)}
         }
-        for kind, descriptions in described.items():
-            home = folder_of("methods" if kind == "methods" else "datasets")
+        kinds: dict[Kind, Mapping[str, Description]] = {"methods": found.methods, "datasets": found.datasets}
+        for kind, descriptions in kinds.items():
             units[kind] = {
-                name: self._digests.of_files(
-                    plugin_files(one.where), deciding(name, one.where) if kind == "methods" else ""
-                )
+                name: self._digest(kind, name, one.where)
                 for name, one in sorted(descriptions.items())
-                if Path(one.where).parent == home
+                if Path(one.where).parent == folder_of(kind)
             }
         self._digests.remember()
         return units
 
-    def _room(self, name: str) -> str:
-        return self._words.get(("rooms", name)) or self._word("rooms", name, room_files(name))
+    def _digest(self, kind: UnitKind, name: str, where: str = "") -> str:
+        if kind == "rooms":
+            return self._digests.of_files(room_files(name))
+        besides = _deciding(name, where) if kind == "methods" else ""
+        return self._digests.of_files(plugin_files(where), besides)
 
-    def _word(self, kind: UnitKind, name: str, files: Mapping[str, Path], besides: str = "") -> str:
-        if (kind, name) not in self._words:
-            digest = self._digests.of_files(files, besides)
+    def _version(self, kind: UnitKind, name: str, where: str = "") -> str:
+        if (kind, name) not in self._known:
+            digest = self._digest(kind, name, where)
             confirmed = self._lock[kind].get(name)
             if confirmed is None:
-                word = f"{name} {digest[:8]}"
+                version = digest[:8]
             else:
-                edited = "" if digest == confirmed.digest else f"+{digest[:8]}"
-                word = f"{name} {confirmed.version}{edited}"
-            self._words[kind, name] = word
-        return self._words[kind, name]
+                version = f"{confirmed.version}" + ("" if digest == confirmed.digest else f"+{digest[:8]}")
+            self._known[kind, name] = f"{name} {version}"
+        return self._known[kind, name]
 
-    def _finished(self, words: str) -> str:
+    def _remembered(self, versions: str) -> str:
         self._digests.remember()
-        return words
+        return versions
 
 
 def loader_version(dataset: str) -> str:
@@ -173,22 +155,42 @@ def plugin_files(where: str) -> dict[str, Path]:
     start = Path(where)
     if not start.is_file():
         return files_of_entry(where)
-    return {path.relative_to(start.parent).as_posix(): path for path in beside(start)}
+    return {path.relative_to(start.parent).as_posix(): path for path in _imported_beside(start)}
 
 
-def deciding(method: str, where: str) -> str:
-    """Return the fields of a card in ``cards.yaml`` that decide about a cell; empty for a card elsewhere.
+def _imported_beside(start: Path) -> set[Path]:
+    """Return a file, those beside it that its imports name, and those that they name; all if unsure.
 
-    Args:
-        method: name of the method.
-        where: as its description has it.
+    Of a folder beside it that is imported as a package, all files are taken.
     """
+    beside = {path.stem: path for path in start.parent.glob("*.py")}
+    found: set[Path] = set()
+    waiting = [start]
+    while waiting:
+        path = waiting.pop()
+        if path in found:
+            continue
+        found.add(path)
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError):
+            return set(beside.values())
+        if any(word in text for word in _UNCLEAR):
+            return set(beside.values())
+        names = {name for match in _IMPORT.finditer(text) for name in re.findall(r"\w+", match[0])}
+        waiting += [beside[name] for name in names & beside.keys()]
+        packages = {
+            name for match in _PACKAGE.finditer(text) for name in re.findall(r"\w+", match[1] or match[2])
+        }
+        waiting += [file for name in packages - {"bench"} for file in (start.parent / name).rglob("*.py")]
+    return found
+
+
+def _deciding(method: str, where: str) -> str:
+    """Return the fields of a card in ``cards.yaml`` that decide about a cell; empty for a card elsewhere."""
     fields = cards_beside(Path(where)).get(method, {})
-    return (
-        json.dumps({name: fields[name] for name in sorted(fields) if name not in DESCRIPTIVE})
-        if fields
-        else ""
-    )
+    decisive = {name: fields[name] for name in sorted(fields) if name not in DESCRIPTIVE}
+    return json.dumps(decisive) if fields else ""
 
 
 def toolkits_of(files: Iterable[Path]) -> list[str]:
@@ -198,22 +200,3 @@ def toolkits_of(files: Iterable[Path]) -> list[str]:
         for match in _TOOLKIT.finditer(path.read_text(encoding="utf-8", errors="replace")):
             named |= set(re.findall(r"\w+", " ".join(part or "" for part in match.groups())))
     return [name for name in TOOLKITS if name in named]
-
-
-def read_lock(path: Path = LOCK) -> Lock:
-    """Return the confirmed versions; none where there is no such file.
-
-    Raises:
-        PluginError: if it is not what `make versions` writes.
-    """
-    lock: Lock = {"rooms": {}, "methods": {}, "datasets": {}}
-    if not path.is_file():
-        return lock
-    content = parse_yaml(path.read_text(encoding="utf-8"))
-    try:
-        for kind, units in lock.items():
-            for name, entry in content[kind].items():
-                units[name] = Confirmed(int(entry["version"]), entry["digest"])
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise PluginError(f"{path} is not as `make versions` writes it ({error!r}); restore it") from error
-    return lock

@@ -37,23 +37,23 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_first_trial_is_the_usual_one_and_none_comes_twice() -> None:
     usual = registry.resolve_settings(registry.method("gmlda"))
-    drawn = draw_changes(registry.method_class("gmlda"), usual, 8, seed=0)
+    drawn = draw_changes(registry.method("gmlda"), usual, 8, seed=0)
     assert drawn[0] == {}
     assert len(drawn) == 8
     assert len({str(change) for change in drawn}) == 8
-    assert drawn == draw_changes(registry.method_class("gmlda"), usual, 8, seed=0)
+    assert drawn == draw_changes(registry.method("gmlda"), usual, 8, seed=0)
     assert all(usual[key] != value for change in drawn for key, value in change.items())
 
 
 def test_a_method_without_a_search_space_has_one_trial() -> None:
     usual = registry.resolve_settings(registry.method("chance"))
-    assert draw_changes(registry.method_class("chance"), usual, 8, seed=0) == [{}]
+    assert draw_changes(registry.method("chance"), usual, 8, seed=0) == [{}]
 
 
 def test_every_search_space_names_settings_of_its_method_with_values_that_fit() -> None:
     for name in registry.method_names():
         usual = registry.resolve_settings(registry.method(name))
-        for change in draw_changes(registry.method_class(name), usual, 40, seed=1):
+        for change in draw_changes(registry.method(name), usual, 40, seed=1):
             registry.instantiate(name, {**usual, **change})
 
 

@@ -45,7 +45,7 @@ def test_every_method_had_the_same_budget_and_no_trial_is_left_out(kind: DataKin
         if name not in names:
             continue
         start = registry.resolve_settings(registry.method(name), kind=kind, tuned=False)
-        drawn = draw_changes(registry.method_class(name), start, TRIALS, seed=0)
+        drawn = draw_changes(registry.method(name), start, TRIALS, seed=0)
         assert sorted(row["changes"] for row in rows) == sorted(json.dumps(change) for change in drawn)
         assert {(row["dataset"], row["seeds"]) for row in rows} == {(TUNED_ON[kind], "0 1")}
         assert len({row["fingerprint"] for row in rows}) == 1

@@ -1,4 +1,4 @@
-"""A registry of its own for every test: empty plug-in folders, no remembered descriptions."""
+"""A separate registry for every test: empty plug-in folders, no remembered imports."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bench import registry
-from bench.registry import describing, settings, sources
+from bench.registry import imports, settings, sources
 
 METHOD = """
 from dataclasses import dataclass, field
@@ -39,8 +39,11 @@ class {cls}(Method):
         return np.asarray(features)
 """
 
+COMPUTED = METHOD.replace('"T"', "chr(84)").replace("{epochs}", "max({epochs}, 1)")
+"""The same method, but its card and its settings must be computed."""
+
 Writer = Callable[..., Path]
-ASK = describing._ask
+ASK = imports._ask
 
 
 @pytest.fixture(autouse=True)
@@ -55,7 +58,9 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setattr(sources, "_PLUGINS", [])
     monkeypatch.setattr(sources, "_home", lambda kind: (root / kind, f"bench_plugin_{tmp_path.name}_{kind}"))
     monkeypatch.setattr(sources, "entry_points", lambda group: [])
-    monkeypatch.setattr(describing, "_ask", lambda sources: None)  # another process is slow
+    monkeypatch.delenv("BENCH_IMPORTED", raising=False)
+    # another process is slow
+    monkeypatch.setattr(imports, "_ask", lambda sources: [imports.import_here(one) for one in sources])
     registry.rescan()
     settings._yaml.cache_clear()
     yield root

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.registry.cache import cache_file
-from bench.registry.code import CodeDigests, code_digest
+from bench.registry.code import CodeDigests, cache_file, code_digest
 
 CODE = '''
 """A module."""
@@ -125,3 +124,9 @@ def test_digests_are_remembered_by_content_and_not_needed(tmp_path: Path) -> Non
     file.write_text("x = 1  # the same\n")
     assert CodeDigests().of_files({"a.py": file}) == digest
     assert CodeDigests().of_files({"b.py": file}) != digest  # another name is another module
+
+
+def test_the_cache_lies_in_the_users_cache_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setenv("HOME", "/home-of-nobody")
+    assert cache_file("a.json") == Path("/home-of-nobody/.cache/cross-modal-bench/a.json")

@@ -1,4 +1,4 @@
-"""Plug-ins are found in folders, entry points and files; a broken one is told and hinders nobody."""
+"""Plug-ins are found in folders, entry points and files; a broken one is named and affects no other."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from bench import registry
 from bench.contract import DatasetLoader, Method, PluginError, UsageError
 from bench.registry import sources
-from tests.registry.conftest import METHOD, Writer, entry_point
+from tests.registry.conftest import COMPUTED, METHOD, Writer, entry_point
 
 DATASET = """
 from bench.contract import DatasetCard, DatasetLoader, Fact, ModalityCard
@@ -67,7 +67,7 @@ def test_a_file_that_starts_with_an_underscore_is_no_plug_in(write: Writer) -> N
 
 def test_an_unknown_name_brings_near_misses_and_the_reasons_why_files_were_left_out(write: Writer) -> None:
     write("alpha")
-    write("omega", text="import no_such_module\n")
+    write("omega", text="import no_such_module\n" + COMPUTED)
     with pytest.raises(UsageError) as caught:
         registry.method("alhpa")
     assert "did you mean 'alpha'" in str(caught.value)
@@ -79,10 +79,11 @@ def test_an_unknown_name_brings_near_misses_and_the_reasons_why_files_were_left_
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("import no_such_module\n", "No module named 'no_such_module' (broken.py, line 1)"),
+        ("import no_such_module\n" + COMPUTED, "No module named 'no_such_module' (broken.py, line 1)"),
         ("x = = 1\n", "SyntaxError: invalid syntax (broken.py, line 1)"),
-        ("raise SystemError('stop')\n", "SystemError: stop"),
-        ("1 / 0\n", "ZeroDivisionError: division by zero (broken.py, line 1)"),
+        ("raise SystemError('stop')\n" + COMPUTED, "SystemError: stop"),
+        ("import sys\nsys.exit(0)\n" + COMPUTED, "it ends the program (broken.py, line 2)"),
+        ("1 / 0\n" + COMPUTED, "ZeroDivisionError: division by zero (broken.py, line 1)"),
         (METHOD.replace("    Settings = {cls}Settings\n", ""), "Settings must be a frozen dataclass"),
         (METHOD.replace("@dataclass(frozen=True)", "@dataclass"), "Settings must be a frozen dataclass"),
         (METHOD.replace("lr: float = 0.5", "lr: object = object()"), "default that JSON can hold"),
@@ -98,6 +99,8 @@ def test_an_unknown_name_brings_near_misses_and_the_reasons_why_files_were_left_
         (METHOD.replace("def embed", "def embedding"), "does not define embed"),
         (METHOD.replace("    card =", "    cart ="), "Broken has no card"),
         (METHOD.replace("    card =", "    card = 3  #"), "card must be a MethodCard"),
+        (METHOD.replace('"T", "A", 2025', '"T", "A", "2025"'), "Expected int"),
+        (METHOD.replace('"{name}", "T"', '"{name}", 3'), "Expected str"),
     ],
 )
 def test_a_broken_plug_in_is_told_and_the_others_stay(write: Writer, text: str, reason: str) -> None:
@@ -228,7 +231,7 @@ class TestEntryPoints:
         registry.rescan()
         reasons = _problems()
         assert len(reasons) == 4
-        assert sum("does not define Method" in reason for reason in reasons) == 2
+        assert sum("does not define a Method" in reason for reason in reasons) == 2
         assert sum("cannot be imported" in reason for reason in reasons) == 2
 
     def test_editing_an_installed_file_is_noticed(

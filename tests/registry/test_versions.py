@@ -10,8 +10,8 @@ import pytest
 from bench import registry
 from bench.contract import PluginError
 from bench.registry import Versions, versions
-from bench.registry.code import CodeDigests
-from bench.registry.versions import HARNESS, Confirmed, Lock, plugin_files, read_lock, room_files, toolkits_of
+from bench.registry.code import CodeDigests, Confirmed, Lock, read_lock
+from bench.registry.versions import HARNESS, plugin_files, room_files, toolkits_of
 from tests.registry.conftest import METHOD, Writer
 
 

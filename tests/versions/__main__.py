@@ -12,7 +12,8 @@ from typing import Any
 
 from bench import registry
 from bench.atomic import write_whole
-from bench.registry.versions import LOCK, Versions, plugin_files, read_lock, toolkits_of
+from bench.registry.code import LOCK, read_lock
+from bench.registry.versions import Versions, plugin_files, toolkits_of
 from tests.versions import data, reference
 from tests.versions.changing import Change, change_of, lock_text
 

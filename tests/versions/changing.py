@@ -6,7 +6,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from bench.registry.versions import HARNESS, TOOLKITS, Confirmed, Lock, UnitKind
+from bench.registry.code import Confirmed, Lock, UnitKind
+from bench.registry.versions import HARNESS, TOOLKITS
 
 KINDS: Final[tuple[UnitKind, ...]] = ("rooms", "methods", "datasets")
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.registry.versions import Confirmed, Lock, UnitKind, read_lock
+from bench.registry.code import Confirmed, Lock, UnitKind, read_lock
 from tests.versions import data, reference
 from tests.versions.changing import KINDS, Change, change_of, lock_text
 

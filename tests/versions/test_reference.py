@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.registry.versions import Versions, read_lock
+from bench.registry.code import read_lock
+from bench.registry.versions import Versions
 from tests.versions import data, reference
 from tests.versions.__main__ import toolkits
 from tests.versions.changing import change_of, changed_units

@@ -1,0 +1,161 @@
+"""Imports of plug-ins in a child process: whatever they do there ends, hangs or fails the child alone."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
+from typing import Final
+
+import msgspec
+
+from bench.contract import PluginError, SealedTestError, sealed_test
+from bench.registry.descriptions import DatasetDescription, Description, MethodDescription, describe
+from bench.registry.sources import Source
+
+LIMIT: Final = 30.0
+"""Seconds that one plug-in may take to be imported, libraries included."""
+
+_REMEMBERED: Final = "BENCH_IMPORTED"
+"""Variable by which the processes that this one starts learn what its children found."""
+
+_LONGEST: Final = 100_000  # characters that a variable of the environment surely holds
+
+_PROGRAM: Final = """
+import json, sys
+sys.path[:] = json.loads(sys.argv[3])
+from bench.registry.imports import main
+main(int(sys.argv[1]), sys.argv[2])
+"""
+
+
+@dataclass(frozen=True)
+class Imported:
+    """The plug-ins of an imported source, or why it is left out."""
+
+    methods: list[MethodDescription] = field(default_factory=list)
+    datasets: list[DatasetDescription] = field(default_factory=list)
+    problem: str = ""
+
+    @property
+    def descriptions(self) -> list[Description]:
+        """All descriptions."""
+        return [*self.methods, *self.datasets]
+
+
+def import_apart(sources: Sequence[Source]) -> list[Imported]:
+    """Import sources in a child process and describe them; each is imported once per content.
+
+    A source that ends the child, or is not through after `LIMIT` seconds, is left out with a sentence; then
+    another child goes on with the next source.
+    """
+    known = _remembered()
+    waiting = [source for source in sources if _name(source) not in known]
+    while waiting:
+        found = _ask(waiting)
+        known.update({_name(source): answer for source, answer in zip(waiting, found, strict=False)})
+        waiting = waiting[len(found) :]
+        _remember(known)
+    return [known[_name(source)] for source in sources]
+
+
+def import_here(source: Source) -> Imported:
+    """Import a source in this process and describe it; its import may not open test data."""
+    try:
+        with sealed_test():
+            found = [describe(cls, source.where, source.key) for cls in source.classes()]
+    except PluginError as error:
+        return Imported(problem=str(error))
+    except SealedTestError:
+        return Imported(problem=f"{source.where} cannot be imported: it asks for the test split of a dataset")
+    return Imported(
+        [one for one in found if isinstance(one, MethodDescription)],
+        [one for one in found if isinstance(one, DatasetDescription)],
+    )
+
+
+def _ask(sources: Sequence[Source]) -> list[Imported]:
+    """Return what a child process finds about the first sources: all of them, or up to one that ends it."""
+    receiver, sender = Pipe(duplex=False)
+    words = [sys.executable, "-c", _PROGRAM, str(sender.fileno())]
+    words += [
+        json.dumps([asdict(source) for source in sources]),
+        json.dumps([str(path) for path in sys.path]),
+    ]
+    found: list[Imported] = []
+    with receiver:
+        with sender:
+            try:
+                child = subprocess.Popen(  # noqa: S603
+                    words,
+                    pass_fds=[sender.fileno()],
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                    start_new_session=True,
+                )
+            except OSError as error:
+                problem = f"{sources[0].where} is not known: no process can be started to import it ({error})"
+                return [Imported(problem=problem)]
+        try:
+            while len(found) < len(sources):
+                answer = _answer(receiver, child, sources[len(found)])
+                found.append(answer)
+                if answer.problem and child.poll() is not None:
+                    break
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(child.pid, signal.SIGKILL)
+            child.wait()
+    return found
+
+
+def _answer(receiver: Connection, child: subprocess.Popen[bytes], source: Source) -> Imported:
+    """Return what the child sends about a source; a child that sends nothing is stopped."""
+    try:
+        if receiver.poll(LIMIT):
+            return msgspec.json.decode(receiver.recv_bytes(), type=Imported)
+        reason = f"its import is not through after {LIMIT:g} s"
+    except (EOFError, OSError, msgspec.DecodeError):
+        with suppress(subprocess.TimeoutExpired):
+            child.wait(timeout=1.0)
+        reason = f"its import ends the process (status {child.poll()})"
+    child.kill()
+    child.wait()
+    advice = "take what does that out of the module's top level"
+    return Imported(problem=f"{source.where} cannot be imported: {reason}; {advice}")
+
+
+def main(descriptor: int, sources: str) -> None:
+    """Import sources one after the other and send what is found about each; the child's program."""
+    with Connection(descriptor, readable=False) as sender:
+        for source in msgspec.json.decode(sources, type=list[Source]):
+            sender.send_bytes(msgspec.json.encode(import_here(source)))
+
+
+def _name(source: Source) -> str:
+    return f"{'+'.join(source.kinds)} {source.where} {source.key}"
+
+
+def _remembered() -> dict[str, Imported]:
+    with suppress(msgspec.DecodeError):
+        return msgspec.json.decode(os.environ.get(_REMEMBERED, "{}"), type=dict[str, Imported])
+    return {}
+
+
+def forget() -> None:
+    """Let every source be imported anew when it is asked for."""
+    os.environ.pop(_REMEMBERED, None)
+
+
+def _remember(known: dict[str, Imported]) -> None:
+    text = msgspec.json.encode(known).decode()
+    if len(text) <= _LONGEST:
+        os.environ[_REMEMBERED] = text
