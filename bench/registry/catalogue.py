@@ -56,11 +56,15 @@ class _Catalogue:
         packages = Packages()
         for source in sources():
             try:
-                found = [describe(cls, source.where, source.key) for cls in source.static_classes(packages)]
+                classes = source.static_classes(packages)
+                found = [describe(cls, source.where, source.key) for cls in classes]
             except (NotLiteral, PluginError):  # the import says what is wrong, if anything is
                 self._computed.append(source)
             else:
-                self._add(source, found)
+                if source.is_named and not found:
+                    self._computed.append(source)
+                else:
+                    self._add(source, found)
 
     def complete(self) -> Registered:
         """Return everything, after importing in a child process what could not be read."""

@@ -74,7 +74,7 @@ def import_here(source: Source) -> Imported:
     except PluginError as error:
         return Imported(problem=str(error))
     except SealedTestError:
-        return Imported(problem=f"{source.where} cannot be imported: it asks for the test split of a dataset")
+        return Imported(problem=f"{source.where} cannot be imported: it asks for test data, which is sealed")
     return Imported(
         [one for one in found if isinstance(one, MethodDescription)],
         [one for one in found if isinstance(one, DatasetDescription)],

@@ -21,7 +21,7 @@ ENDINGS = {
     "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)\n": "status -9",
     "while True:\n    pass\n": "not through",
     "raise RuntimeError('no')\n": "RuntimeError: no (broken.py, line 1)",
-    "from bench import load_dataset\nload_dataset('emoji').test\n": "test split",
+    "from bench import load_dataset\nload_dataset('emoji').test\n": "test data",
 }
 
 
