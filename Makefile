@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 OLDEST := $(OLDEST_VENV)/bin/python
 JOBS ?= 2
 
-.PHONY: run test coverage test-all test-oldest drill lint bench versions docs tune clean help
+.PHONY: run test coverage test-all test-oldest drill mutants lint bench versions docs tune clean help
 
 help:
 	@echo "make run       set up, run all methods on all datasets, write the reports"
@@ -17,6 +17,7 @@ help:
 	@echo "make test-all  the same with the long tests"
 	@echo "make test-oldest  the tests with the oldest supported versions, on Python 3.10"
 	@echo "make drill     break workers and runs in every way, and see that only that is lost"
+	@echo "make mutants   change the code at random, and count the changes that the tests notice"
 	@echo "make lint      ruff and mypy"
 	@echo "make bench     speed and memory benchmarks"
 	@echo "make versions  confirm the versions of the code, or raise them where numbers moved"
@@ -70,6 +71,9 @@ test-oldest: $(OLDEST_VENV)/.ready
 
 drill: $(VENV)/.dev-ready
 	$(BIN)/python -m pytest -q tests/drill -m "drill or not drill"
+
+mutants: $(VENV)/.dev-ready
+	$(BIN)/python -m tests.mutants
 
 bench: $(VENV)/.dev-ready
 	$(BIN)/python -m pytest -q tests/benchmarks -m "slow or not slow" --benchmark-only --benchmark-columns=min,median,max,rounds

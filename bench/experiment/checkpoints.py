@@ -1,8 +1,8 @@
-"""Every selected state of a fitted method is evaluated, each once even if several rules chose it."""
+"""Evaluation of a fitted method's checkpoints, each state once even if several rules chose it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from bench.contract import Checkpoint, Method, RefusedEmbeddings, Split
@@ -50,43 +50,42 @@ def evaluate_checkpoints(
         RefusedEmbeddings: if the state of the shown rule cannot be ranked.
     """
     states = {rule: str(point.epoch) for rule, point in checkpoints.items()} or {shown: ""}
-    known: dict[str, Evaluation | str] = {}  # or why it cannot be ranked
+    evaluations: dict[str, Evaluation] = {}
+    problems: dict[str, str] = {}
     for rule, state in states.items():
-        if state not in known:
-            if checkpoints:
-                method.restore(rule)
-            measures = MEASURES if state == states[shown] else {}
-            try:
-                known[state] = evaluate(method, test, measures=measures, threads=threads)
-            except RefusedEmbeddings as error:
-                if state == states[shown]:
-                    raise
-                known[state] = str(error)
-    outcomes = {rule: known[state] for rule, state in states.items()}
-    ranked = {rule: one for rule, one in outcomes.items() if isinstance(one, Evaluation)}
+        if state in evaluations or state in problems:
+            continue
+        if checkpoints:
+            method.restore(rule)
+        measures = MEASURES if state == states[shown] else {}
+        try:
+            evaluations[state] = evaluate(method, test, measures=measures, threads=threads)
+        except RefusedEmbeddings as error:
+            if state == states[shown]:
+                raise
+            problems[state] = str(error)
+    ranked = {rule: evaluations[state] for rule, state in states.items() if state in evaluations}
+    by_key = {
+        (rule, protocol, direction.query, direction.gallery): direction
+        for rule, evaluation in ranked.items()
+        for direction in evaluation.directions
+        for protocol in direction.ap
+    }
     return Evaluated(
-        metrics=[metric for rule, one in ranked.items() for metric in _metrics(rule, one, test)],
-        per_query={
-            (rule, protocol, direction.query, direction.gallery): ap
-            for rule, one in ranked.items()
-            for direction in one.directions
-            for protocol, ap in direction.ap.items()
-        },
-        shown=ranked[shown],
-        zero_rows={rule: dict(one.zero_rows) for rule, one in ranked.items() if one.zero_rows},
-        refused={rule: reason for rule, reason in outcomes.items() if isinstance(reason, str)},
-    )
-
-
-def _metrics(rule: str, evaluation: Evaluation, test: Split) -> Iterator[Metric]:
-    for direction in evaluation.directions:
-        for protocol in direction.ap:
-            yield Metric(
-                query=direction.query,
-                gallery=direction.gallery,
+        metrics=[
+            Metric(
+                query=query,
+                gallery=gallery,
                 protocol=protocol,
                 selection=rule,
                 value=direction.map(protocol),
-                queries=len(test[direction.query]),
-                items=len(test[direction.gallery]),
+                queries=len(test[query]),
+                items=len(test[gallery]),
             )
+            for (rule, protocol, query, gallery), direction in by_key.items()
+        ],
+        per_query={key: direction.ap[key[1]] for key, direction in by_key.items()},
+        shown=ranked[shown],
+        zero_rows={rule: dict(one.zero_rows) for rule, one in ranked.items() if one.zero_rows},
+        refused={rule: problems[state] for rule, state in states.items() if state in problems},
+    )

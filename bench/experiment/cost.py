@@ -1,4 +1,4 @@
-"""What cells will take, in seconds and in memory of a GPU: learned from earlier records.
+"""Expected cost of cells in seconds and GPU memory, from earlier records.
 
 Seconds of a cell, by the first rule that applies:
 
@@ -17,6 +17,7 @@ memory.
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections import defaultdict
 from collections.abc import Sequence
@@ -38,14 +39,8 @@ MEMORY_FACTOR: Final = 1.2
 MEMORY_BESIDES: Final = 768 << 20
 """Bytes that a process holds on a GPU besides its allocations: the driver's context and the kernels."""
 
-Basis = Literal["kin", "rows", "method", "prior"]
+Basis = Literal["data", "rows", "method", "prior"]
 """Which of the four rules seconds rest on."""
-
-_Kind = tuple[str, str, str]
-"""Method, profile, kind of device."""
-
-_Kin = tuple[str, str, str, str, int]
-"""Method, profile, kind of device, dataset, number of modalities."""
 
 
 @dataclass(frozen=True)
@@ -54,13 +49,13 @@ class Expectation:
 
     Attributes:
         seconds: in all.
-        memory: bytes of a GPU; None where unknown.
         basis: what the seconds rest on.
+        memory: bytes of a GPU; None where unknown.
     """
 
     seconds: float
-    memory: int | None
     basis: Basis
+    memory: int | None = None
 
 
 def expect(cells: Sequence[Cell], store: Store) -> dict[str, Expectation]:
@@ -69,64 +64,56 @@ def expect(cells: Sequence[Cell], store: Store) -> dict[str, Expectation]:
     return {cell.identity.digest: history.expect(cell.identity) for cell in cells}
 
 
-class _History:
-    """What the records of a store say, arranged for look-ups."""
-
-    def __init__(self, store: Store) -> None:
-        self._seconds: dict[_Kin, list[float]] = defaultdict(list)
-        self._others: dict[_Kind, list[tuple[float, int]]] = defaultdict(list)
-        self._rows: dict[tuple[str, str], dict[str, int]] = {}
-        self._peaks: dict[_Kin, int] = {}
-        self._exhausted: set[_Kin] = set()
-        for record in store.records():
-            self._learn(record)
-
-    def expect(self, identity: Identity) -> Expectation:
-        """Return what a cell will take."""
-        seconds, basis = self._time(identity)
-        return Expectation(seconds, self._memory(_kin(identity)), basis)
-
-    def _learn(self, record: Record) -> None:
-        identity = identity_of(record)
-        kin = _kin(identity)
-        peak = record.environment.peak_device_memory
-        if peak is not None:
-            self._peaks[kin] = max(peak, self._peaks.get(kin, 0))
-        if record.status == "out-of-memory":
-            self._exhausted.add(kin)
-        if record.result is None:
-            return
-        rows = {name: sizes.train for name, sizes in record.result.rows.items()}
-        self._rows.setdefault((identity.dataset, identity.profile), {}).update(rows)
-        seconds = record.environment.seconds.get("total", 0.0)
-        self._seconds[kin].append(seconds)
-        self._others[_kind(identity)].append((seconds, sum(rows.values())))
-
-    def _time(self, identity: Identity) -> tuple[float, Basis]:
-        kin = self._seconds.get(_kin(identity))
-        if kin:
-            return statistics.median(kin), "kin"
-        others = self._others.get(_kind(identity))
-        if not others:
-            deep = registry.method(identity.method).card.deep
-            return PRIOR_SECONDS[deep] * len(identity.modalities), "prior"
-        known = self._rows.get((identity.dataset, identity.profile), {})
-        scaled = [seconds / rows for seconds, rows in others if rows]
-        if scaled and all(name in known for name in identity.modalities):
-            rows = sum(known[name] for name in identity.modalities)
-            return rows * statistics.median(scaled), "rows"
-        return statistics.median(seconds for seconds, _ in others), "method"
-
-    def _memory(self, kin: _Kin) -> int | None:
-        peak = self._peaks.get(kin)
-        if peak is None or kin in self._exhausted:
-            return None
-        return int(MEMORY_FACTOR * peak) + MEMORY_BESIDES
-
-
-def _kind(identity: Identity) -> _Kind:
+def _method_key(identity: Identity) -> tuple[str, ...]:
     return identity.method, identity.profile, identity.device
 
 
-def _kin(identity: Identity) -> _Kin:
-    return (*_kind(identity), identity.dataset, len(identity.modalities))
+def _data_key(identity: Identity) -> tuple[str, ...]:
+    return (*_method_key(identity), identity.dataset, str(len(identity.modalities)))
+
+
+class _History:
+    """What the records of a store say, by method and by method and data."""
+
+    def __init__(self, store: Store) -> None:
+        self._seconds: dict[tuple[str, ...], list[float]] = defaultdict(list)
+        self._per_row: dict[tuple[str, ...], list[float]] = defaultdict(list)
+        self._rows: dict[tuple[str, str], dict[str, int]] = defaultdict(dict)
+        self._peaks: dict[tuple[str, ...], float] = defaultdict(float)
+        for record in store.records():
+            self._learn(record)
+
+    def _learn(self, record: Record) -> None:
+        identity = identity_of(record)
+        data, method = _data_key(identity), _method_key(identity)
+        full = record.status == "out-of-memory"
+        peak = math.inf if full else record.environment.peak_device_memory or 0
+        self._peaks[data] = max(peak, self._peaks[data])
+        if record.result is None:
+            return
+        sizes = {name: rows.train for name, rows in record.result.rows.items()}
+        self._rows[identity.dataset, identity.profile].update(sizes)
+        seconds = record.environment.seconds.get("total", 0.0)
+        self._seconds[data].append(seconds)
+        self._seconds[method].append(seconds)
+        if any(sizes.values()):
+            self._per_row[method].append(seconds / sum(sizes.values()))
+
+    def expect(self, identity: Identity) -> Expectation:
+        """Return what a cell will take."""
+        peak = self._peaks[_data_key(identity)]
+        memory = int(MEMORY_FACTOR * peak) + MEMORY_BESIDES if 0 < peak < math.inf else None
+        return Expectation(*self._time(identity), memory)
+
+    def _time(self, identity: Identity) -> tuple[float, Basis]:
+        data, method = _data_key(identity), _method_key(identity)
+        if self._seconds[data]:
+            return statistics.median(self._seconds[data]), "data"
+        if not self._seconds[method]:
+            deep = registry.method(identity.method).card.deep
+            return PRIOR_SECONDS[deep] * len(identity.modalities), "prior"
+        sizes = self._rows[identity.dataset, identity.profile]
+        if self._per_row[method] and all(name in sizes for name in identity.modalities):
+            rows = sum(sizes[name] for name in identity.modalities)
+            return rows * statistics.median(self._per_row[method]), "rows"
+        return statistics.median(self._seconds[method]), "method"

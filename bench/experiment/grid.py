@@ -1,4 +1,4 @@
-"""From a request to cells: methods x variants x datasets x modality pairs x seeds."""
+"""From a request to cells: methods x variants x datasets x modality pairs x seeds; and its shards."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ import json
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
+
+from msgspec import structs
 
 from bench import registry
 from bench.contract import DataKind, UsageError
@@ -20,10 +22,13 @@ DeviceKind = Literal["cpu", "cuda"]
 OVERRIDDEN: Final = "set"
 """Origin of a setting that the request overrode."""
 
+EVERY_VARIANT: Final = "all"
+"""Stands for ``full`` and all variants that make sense for the data."""
+
 
 @dataclass(frozen=True)
 class Request:
-    """What somebody wants to know.
+    """The grid that is asked for.
 
     Attributes:
         methods: names, expanded.
@@ -85,10 +90,6 @@ class Cell:
         return f"{self.identity.title} [{words}]" if words else self.identity.title
 
 
-EVERY_VARIANT: Final = "all"
-"""Stands for ``full`` and all variants that make sense for the data."""
-
-
 def plan(
     request: Request, data: Mapping[str, DataSource], versions: registry.Versions | None = None
 ) -> list[Cell]:
@@ -103,72 +104,21 @@ def plan(
         UsageError: for variants, settings or modalities that are unknown, do not fit or concern no method of
             the request, for settings that would undo a variant, or when nothing is asked for.
     """
-    _check_modalities(request, data)
-    _check_variants(request)
-    _check_overrides(request)
+    _check(request, data)
     versions = registry.Versions() if versions is None else versions
     cells = [
-        Cell(
-            _identity(request, variant, data[given], pair, seed, versions),
-            given,
-            variant.changes,
-            variant.method,
-        )
+        replace(cell, identity=structs.replace(cell.identity, modalities=modalities, seed=seed))
         for given in request.datasets
         for method in request.methods
-        for variant in _variants(request, method, data[given])
-        for pair in _modalities(method, _admitted(request, data[given]))
-        if variant.name in request.variants
-        or registry.concerns(registry.method(method).variants.get(variant.name, {}), pair)
+        for cell in _variants(request, method, data[given], versions)
+        for modalities in _modalities(method, _admitted(request, data[given]))
+        if cell.identity.variant in request.variants
+        or registry.concerns(registry.method(method).variants.get(cell.identity.variant, {}), modalities)
         for seed in request.seeds
     ]
     if not cells:
         raise UsageError("nothing to run: no method has such a variant; see `python -m bench list methods`")
     return list({cell.identity.digest: cell for cell in cells}.values())
-
-
-@dataclass(frozen=True)
-class _Variant:
-    """A method's variant on a dataset.
-
-    Attributes:
-        of: the method's registry name.
-        name: of the variant.
-        settings: all of them, spelled as the method does.
-        changes: what of these the request changed.
-        method: for the records.
-    """
-
-    of: str
-    name: str
-    settings: dict[str, Any]
-    changes: dict[str, Any]
-    method: MethodSnapshot
-
-
-def _identity(
-    request: Request,
-    variant: _Variant,
-    data: DataSource,
-    pair: tuple[str, ...],
-    seed: int,
-    versions: registry.Versions,
-) -> Identity:
-    return Identity(
-        method=variant.of,
-        variant=variant.name,
-        dataset=data.name,
-        data_kind=data.kind,
-        fingerprint=data.fingerprint,
-        modalities=pair,
-        seed=seed,
-        profile=request.profile,
-        threads=request.threads,
-        settings=variant.settings,
-        device=request.device,
-        harness=versions.harness,
-        code=versions.code(variant.of),
-    )
 
 
 def _admitted(request: Request, data: DataSource) -> tuple[str, ...]:
@@ -188,25 +138,26 @@ def _modalities(method: str, modalities: tuple[str, ...]) -> list[tuple[str, ...
     return list(combinations(modalities, 2))
 
 
-def _variants(request: Request, method: str, data: DataSource) -> list[_Variant]:
-    """Return the variants of a method that are asked for, each once."""
+def _variants(request: Request, method: str, data: DataSource, versions: registry.Versions) -> list[Cell]:
+    """Return a cell for each variant of a method that is asked for, without modalities and seed."""
     offered = registry.method(method).variants
-    asked = [
+    names = [
         name
         for word in request.variants
         for name in (["full", *offered] if word == EVERY_VARIANT else [word])
         if name == "full" or name in offered
     ]
-    return [_variant(request, method, name, data) for name in dict.fromkeys(asked)]
+    return [_variant(request, method, name, data, versions) for name in dict.fromkeys(names)]
 
 
-def _variant(request: Request, method: str, name: str, data: DataSource) -> _Variant:
+def _variant(request: Request, method: str, name: str, data: DataSource, versions: registry.Versions) -> Cell:
     """Return a variant with its settings, and those of them that were overridden, spelled as the method does.
 
     Checking needs the method's class, which may take seconds to import: usual settings are left alone.
     """
-    overrides = _overrides(request, method)
     description = registry.method(method)
+    everywhere = {k: v for k, v in request.overrides.get("*", {}).items() if k in description.defaults}
+    overrides = {**everywhere, **request.overrides.get(method, {})}
     layers = registry.settings_layers(
         description,
         profile=request.profile,
@@ -231,46 +182,50 @@ def _variant(request: Request, method: str, name: str, data: DataSource) -> _Var
         usual=usual,
         origins={**origins, **dict.fromkeys(changed, OVERRIDDEN)},
     )
-    return _Variant(method, name, {**usual, **changed}, changed, snapshot)
+    identity = Identity(
+        method=method,
+        variant=name,
+        dataset=data.name,
+        data_kind=data.kind,
+        fingerprint=data.fingerprint,
+        modalities=(),
+        seed=0,
+        profile=request.profile,
+        threads=request.threads,
+        settings={**usual, **changed},
+        device=request.device,
+        harness=versions.harness,
+        code=versions.code(method),
+    )
+    return Cell(identity, data.given, changed, snapshot)
 
 
-def _overrides(request: Request, method: str) -> dict[str, Any]:
-    known = registry.method(method).defaults
-    everywhere = {key: value for key, value in request.overrides.get("*", {}).items() if key in known}
-    return {**everywhere, **request.overrides.get(method, {})}
-
-
-def _check_overrides(request: Request) -> None:
-    """Refuse settings that would change nothing, and names that no method knows."""
+def _check(request: Request, data: Mapping[str, DataSource]) -> None:
+    """Refuse names that no dataset and no method knows, and settings that would change nothing."""
+    modalities = {name for given in request.datasets for name in data[given].modalities}
+    for name in request.modalities:
+        if name not in modalities:
+            raise registry.unknown("modality of these datasets", name, modalities)
+    descriptions = {method: registry.method(method) for method in request.methods}
+    variants = ["full", EVERY_VARIANT, *{name for one in descriptions.values() for name in one.variants}]
+    for variant in request.variants:
+        if variant not in variants:
+            raise registry.unknown("variant", variant, variants)
     for method in sorted(request.overrides.keys() - {"*", *request.methods}):
         raise UsageError(
             f"settings are given for {method}, which is not among the methods asked for: "
             f"{', '.join(request.methods)}"
         )
-    everybodys = {key for method in request.methods for key in registry.method(method).defaults}
+    settings = {method: set(one.defaults) for method, one in descriptions.items()}
+    settings["*"] = set().union(*settings.values())
     for method, changes in request.overrides.items():
-        known = everybodys if method == "*" else set(registry.method(method).defaults)
-        for key in sorted(changes.keys() - known):
+        for key in sorted(changes.keys() - settings[method]):
             owner = "any of the methods" if method == "*" else method
-            raise registry.unknown(f"setting of {owner}", key, known)
-
-
-def _check_modalities(request: Request, data: Mapping[str, DataSource]) -> None:
-    offered = {name for given in request.datasets for name in data[given].modalities}
-    for name in request.modalities:
-        if name not in offered:
-            raise registry.unknown("modality of these datasets", name, offered)
-
-
-def _check_variants(request: Request) -> None:
-    offered = {name for method in request.methods for name in registry.method(method).variants}
-    for variant in request.variants:
-        if variant not in ("full", EVERY_VARIANT, *offered):
-            raise registry.unknown("variant", variant, ["full", EVERY_VARIANT, *offered])
+            raise registry.unknown(f"setting of {owner}", key, settings[method])
 
 
 class Shard(NamedTuple):
-    """One of several parts of a grid, counted from 1."""
+    """A part of a grid, counted from 1, for machines that know nothing of each other."""
 
     number: int
     of: int

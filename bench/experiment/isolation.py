@@ -1,15 +1,17 @@
-"""A cell's process as if no cell had run in it before: modules, generators and process-wide settings."""
+"""Isolation of a cell: its process as if no cell had run in it before, its output in its log."""
 
 from __future__ import annotations
 
 import gc
+import io
 import locale
 import os
 import random
 import sys
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
+from functools import partial
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from types import ModuleType
@@ -31,9 +33,28 @@ def scope_of(identity: Identity) -> tuple[str, ...]:
     return identity.dataset, "+".join(identity.modalities)
 
 
+def opened_test(dataset: Dataset) -> Split:
+    """Return the test split under the seal: for the harness alone, once the selection is written down."""
+    with opened_by_harness():
+        return dataset.test
+
+
 @contextmanager
-def isolated(identity: Identity, place: RunContext) -> Iterator[None]:
-    """Let a cell run in the body by itself: nothing reaches it from earlier cells, nothing is left for later.
+def captured(log: io.StringIO) -> Iterator[None]:
+    """Send what a method prints, and its warnings, to the record's log."""
+
+    def show(message: Any, category: Any, *_: Any) -> None:
+        print(f"{category.__name__}: {message}", file=log)
+
+    with warnings.catch_warnings(), redirect_stdout(log), redirect_stderr(log), np.errstate(all="warn"):
+        warnings.simplefilter("default")
+        warnings.showwarning = show  # type: ignore[assignment]
+        yield
+
+
+@contextmanager
+def isolated(identity: Identity, context: RunContext) -> Iterator[None]:
+    """Run a cell by itself in the body: nothing reaches it from earlier cells, nothing is left for later.
 
     Test data is sealed, except where `opened_by_harness` says otherwise. The method's modules are executed
     anew. The global generators of ``random``, NumPy and PyTorch start from the cell's seed. Afterwards the
@@ -44,126 +65,99 @@ def isolated(identity: Identity, place: RunContext) -> Iterator[None]:
         UsageError: if there is no such method.
         PluginError: if a plug-in is not a Python file.
     """
-    for plugin in place.plugins:
+    for plugin in context.plugins:
         registry.add_plugin(plugin)
-    context = Context(seed=identity.seed, scope=scope_of(identity))
-    with registry.fresh_modules(identity.method), _settings_kept(context.stream_seed(STREAM)), sealed_test():
+    seed = Context(seed=identity.seed, scope=scope_of(identity)).stream_seed(STREAM)
+    with registry.fresh_modules(identity.method), _settings_kept(seed), sealed_test():
         yield
-
-
-def opened_test(dataset: Dataset) -> Split:
-    """Return the test split under the seal: for the harness alone, once the selection is written down."""
-    with opened_by_harness():
-        return dataset.test
 
 
 @contextmanager
 def generators_kept() -> Iterator[None]:
-    """Let the body draw from global generators as it likes: afterwards they stand where they stood."""
-    restore = [_keep_generators()]
-    if "torch" in sys.modules:
-        restore.append(_keep_torch_generators(sys.modules["torch"]))
-    try:
+    """Restore the global generators after the body, whatever it draws from them."""
+    with ExitStack() as stack:
+        _keep_generators(stack)
+        if "torch" in sys.modules:
+            _keep_torch_generators(stack, sys.modules["torch"])
         yield
-    finally:
-        for function in restore:
-            function()
 
 
 @contextmanager
 def _settings_kept(seed: int) -> Iterator[None]:
     """Seed the global generators; restore them and the settings of the process after the body."""
     with ExitStack() as stack, np.errstate(), warnings.catch_warnings():
-        stack.callback(_keep_process())
-        stack.callback(_keep_generators())
+        _keep_process(stack)
+        _keep_generators(stack)
         random.seed(seed)
         np.random.seed(seed % 2**32)
 
         def enter(torch: Any) -> None:
             """Seed torch and keep its settings, at once or when it is imported."""
-            stack.callback(_keep_torch(torch))
-            stack.callback(_keep_torch_generators(torch))
+            _keep_torch(stack, torch)
+            _keep_torch_generators(stack, torch)
             torch.manual_seed(seed)
 
         if "torch" in sys.modules:
             enter(sys.modules["torch"])
         else:
-            stack.enter_context(_at_import_of("torch", enter))
+            finder = _Finder("torch", enter)
+            sys.meta_path.insert(0, finder)
+            stack.callback(sys.meta_path.remove, finder)
         yield
 
 
-def _keep_process() -> Callable[[], None]:
-    """Return a function that restores settings of the interpreter and of the operating system."""
-    environment, path, folder = dict(os.environ), list(sys.path), Path.cwd()
-    place, limit, collecting = locale.setlocale(locale.LC_ALL), sys.getrecursionlimit(), gc.isenabled()
+def _keep_changed(stack: ExitStack, read: Callable[[], Any], write: Callable[[Any], Any]) -> None:
+    """Write a setting back at the end if it differs: writing may be slow, and other threads may read it."""
+    value = read()
+    stack.callback(lambda: None if read() == value else write(value))
 
-    def restore() -> None:
-        """Write only what differs: other threads may read it meanwhile."""
-        for name in os.environ.keys() - environment.keys():
+
+def _keep_process(stack: ExitStack) -> None:
+    """Restore settings of the interpreter and of the operating system at the end."""
+
+    def write_environment(before: dict[str, str]) -> None:
+        for name in os.environ.keys() - before.keys():
             del os.environ[name]
-        for name, value in environment.items():
-            if os.environ.get(name) != value:
-                os.environ[name] = value
-        if locale.setlocale(locale.LC_ALL) != place:
-            locale.setlocale(locale.LC_ALL, place)
-        sys.path[:] = path
-        os.chdir(folder)
-        sys.setrecursionlimit(limit)
-        (gc.enable if collecting else gc.disable)()
+        os.environ.update({name: value for name, value in before.items() if os.environ.get(name) != value})
 
-    return restore
+    _keep_changed(stack, lambda: dict(os.environ), write_environment)
+    _keep_changed(stack, partial(locale.setlocale, locale.LC_ALL), partial(locale.setlocale, locale.LC_ALL))
+    stack.callback(sys.path.__setitem__, slice(None), list(sys.path))
+    stack.callback(os.chdir, Path.cwd())
+    stack.callback(sys.setrecursionlimit, sys.getrecursionlimit())
+    stack.callback(gc.enable if gc.isenabled() else gc.disable)
 
 
-def _keep_generators() -> Callable[[], None]:
-    own, numpys = random.getstate(), np.random.get_state()
-
-    def restore() -> None:
-        """Put the generators of Python and NumPy back."""
-        random.setstate(own)
-        np.random.set_state(numpys)
-
-    return restore
+def _keep_generators(stack: ExitStack) -> None:
+    stack.callback(random.setstate, random.getstate())
+    stack.callback(np.random.set_state, np.random.get_state())
 
 
-def _keep_torch_generators(torch: Any) -> Callable[[], None]:
-    state = torch.get_rng_state()
-    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else None
-
-    def restore() -> None:
-        """Put torch's generators back, on the devices that were in use."""
-        torch.set_rng_state(state)
-        if cuda is not None:
-            torch.cuda.set_rng_state_all(cuda)
-
-    return restore
+def _keep_torch_generators(stack: ExitStack, torch: Any) -> None:
+    """Restore torch's generators at the end, on the devices that are in use."""
+    stack.callback(torch.set_rng_state, torch.get_rng_state())
+    if torch.cuda.is_initialized():
+        stack.callback(torch.cuda.set_rng_state_all, torch.cuda.get_rng_state_all())
 
 
-def _keep_torch(torch: Any) -> Callable[[], None]:
-    """Return a function that restores torch's process-wide settings."""
-    dtype, threads, grad = torch.get_default_dtype(), torch.get_num_threads(), torch.is_grad_enabled()
-    mode, precision = torch.get_deterministic_debug_mode(), torch.get_float32_matmul_precision()
-    device, cudnn = torch.get_default_device(), torch.backends.cudnn
-    flags = {name: getattr(cudnn, name) for name in ("enabled", "benchmark", "deterministic", "allow_tf32")}
-
-    def restore() -> None:
-        """Write only what differs, since some of it is slow to set."""
-        torch.set_default_dtype(dtype)
-        torch.set_grad_enabled(grad)
-        torch.set_float32_matmul_precision(precision)
-        for name, value in flags.items():
-            setattr(cudnn, name, value)
-        if torch.get_num_threads() != threads:
-            torch.set_num_threads(threads)
-        if torch.get_deterministic_debug_mode() != mode:
-            torch.set_deterministic_debug_mode(mode)
-        if torch.get_default_device() != device:
-            torch.set_default_device(None if device.type == "cpu" else device)
-
-    return restore
+def _keep_torch(stack: ExitStack, torch: Any) -> None:
+    """Restore torch's process-wide settings at the end."""
+    stack.callback(torch.set_default_dtype, torch.get_default_dtype())
+    stack.callback(torch.set_grad_enabled, torch.is_grad_enabled())
+    stack.callback(torch.set_float32_matmul_precision, torch.get_float32_matmul_precision())
+    for name in ("enabled", "benchmark", "deterministic", "allow_tf32"):
+        stack.callback(setattr, torch.backends.cudnn, name, getattr(torch.backends.cudnn, name))
+    _keep_changed(stack, torch.get_num_threads, torch.set_num_threads)
+    _keep_changed(stack, torch.get_deterministic_debug_mode, torch.set_deterministic_debug_mode)
+    _keep_changed(
+        stack,
+        torch.get_default_device,
+        lambda device: torch.set_default_device(None if device.type == "cpu" else device),
+    )
 
 
 class _Finder:
-    """Calls a function with a module that has just been imported for the first time."""
+    """Import hook that calls a function with a module after its first import."""
 
     def __init__(self, name: str, then: Callable[[ModuleType], None]) -> None:
         self._name = name
@@ -176,19 +170,8 @@ class _Finder:
             execute = spec.loader.exec_module
 
             def execute_then(module: ModuleType) -> None:
-                """Execute the module, then call the function."""
                 execute(module)
                 self._then(module)
 
             spec.loader.exec_module = execute_then  # type: ignore[method-assign]
         return spec
-
-
-@contextmanager
-def _at_import_of(name: str, then: Callable[[Any], None]) -> Iterator[None]:
-    finder = _Finder(name, then)
-    sys.meta_path.insert(0, finder)
-    try:
-        yield
-    finally:
-        sys.meta_path.remove(finder)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -15,18 +14,20 @@ from bench import registry
 from bench.contract import BenchError, DataError, UsageError
 from bench.contract.context import Progress
 from bench.evaluation.retrieval import Retrieval
-from bench.experiment.cell import CellRun, captured, environment_of
-from bench.experiment.failures import failure_of
+from bench.experiment.cell import CellRun
 from bench.experiment.grid import Cell, describe_data
-from bench.experiment.isolation import isolated, opened_test
+from bench.experiment.isolation import opened_test
 from bench.experiment.run_context import RunContext
 from bench.experiment.stale import stale_changes
-from bench.records.environment import utc_now
 from bench.records.schema import Environment, Identity, Record
 
 
 class RefitFailed(BenchError):
     """A recorded cell cannot be run again, or fails now."""
+
+
+class StaleRecord(BenchError):
+    """Other code made a record than is at hand: its numbers need not come out again."""
 
 
 @dataclass(frozen=True)
@@ -44,10 +45,6 @@ class Refit:
     environment: Environment
 
 
-class StaleRecord(BenchError):
-    """Other code made a record than is at hand: its numbers need not come out again."""
-
-
 def cell_of(
     record: Record, data_dir: Path | None, device: str | None = None, *, any_code: bool = False
 ) -> Cell:
@@ -61,8 +58,8 @@ def cell_of(
         any_code: whether a stale record will do.
 
     Raises:
-        StaleRecord: if other code made the record; names what is another now.
-        BenchError: if the method or its data is gone or another, or the settings do not fit any more; in one
+        StaleRecord: if other code made the record; names what differs now.
+        BenchError: if the method or its data is gone or differs, or the settings do not fit any more; in one
             sentence.
     """
     identity = record.identity
@@ -100,49 +97,55 @@ def source_of_record(record: Record) -> str:
     name = record.identity.dataset
     if name in registry.registered().datasets:
         return name
-    for path in map(Path, _words_after("--datasets", record.environment.command)):
-        if path.suffix == ".npz" and path.stem == name:
-            return str(path)
+    try:
+        words = shlex.split(record.environment.command)
+    except ValueError:  # written by hand, or by another program
+        words = []
+    for option, value in pairwise(words):
+        if option == "--datasets" and Path(value).suffix == ".npz" and Path(value).stem == name:
+            return value
     raise UsageError(
         f"the record does not say where the data of {name} is, and no dataset of that name is registered; "
         "run the cell again from its feature bundle"
     )
 
 
-def refit(cell: Cell, place: RunContext, rule: str, progress: Progress | None = None) -> Refit:
+def refit(cell: Cell, context: RunContext, rule: str, progress: Progress | None = None) -> Refit:
     """Fit a cell in this process, as `run_cell` does, and embed its test split with the selected state.
 
     The test split is opened once the selection is written down.
 
     Args:
         cell: to fit.
-        place: data folder and device.
+        context: data folder and device.
         rule: selection rule whose state is wanted; ``none`` in closed form.
-        progress: told of every epoch.
+        progress: called at every epoch.
 
     Raises:
         RefitFailed: if it fails.
     """
-    started, run = utc_now(), CellRun(cell, place, progress)
-    threads = cell.identity.threads
-    with captured(run.log):
-        try:
-            with isolated(cell.identity, place), threadpool_limits(threads):
-                (method, dataset, _), checkpoints, _, _, audit = run.decided()
-                if checkpoints:
-                    method.restore(rule)
-                retrieval = Retrieval.of_method(method, opened_test(dataset), threads=threads)
-        except Exception as error:
-            status, failure = failure_of(error)
-            raise RefitFailed(f"{cell.identity.title}: {status} now: {failure.reason}") from error
-    return Refit(retrieval, audit, environment_of(cell, place, started, run.clock.total()))
+    run, threads = CellRun(cell, context, progress), cell.identity.threads
+
+    def work() -> tuple[Retrieval, str]:
+        with threadpool_limits(threads):
+            selection = run.selection()
+            method, dataset, _ = selection.fitted
+            if selection.checkpoints:
+                method.restore(rule)
+            return Retrieval.of_method(method, opened_test(dataset), threads=threads), selection.audit
+
+    done, status, failure = run.attempt(work)
+    if done is None or failure is not None:
+        reason = "" if failure is None else failure.reason
+        raise RefitFailed(f"{cell.identity.title}: {status} now: {reason}")
+    return Refit(*done, run.environment())
 
 
 def _require_settings(identity: Identity) -> None:
-    """Refuse settings that the method would not take, or would take as others.
+    """Refuse settings that the method would not take, or would read otherwise.
 
     Raises:
-        UsageError: if the method is gone, or its settings are others by now.
+        UsageError: if the method is gone, or its settings differ by now.
     """
     known = registry.method(identity.method).defaults
     for names, what in (
@@ -157,13 +160,3 @@ def _require_settings(identity: Identity) -> None:
         raise UsageError(
             f"{identity.method} reads the record's settings in another way by now; run the cell anew"
         )
-
-
-def _words_after(option: str, command: str) -> Iterator[str]:
-    try:
-        words = shlex.split(command)
-    except ValueError:  # written by hand, or by another program
-        return
-    for one, other in pairwise(words):
-        if one == option:
-            yield other

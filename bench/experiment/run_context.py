@@ -1,4 +1,4 @@
-"""Where a cell runs, and the command line that runs it again."""
+"""Run context of a cell: where it runs, and the command line that runs it again."""
 
 from __future__ import annotations
 
@@ -40,42 +40,33 @@ class RunContext:
     max_memory: int | None = None
 
 
-def command_for(cell: Cell, place: RunContext) -> str:
+def command_for(cell: Cell, context: RunContext) -> str:
     """Return the command line that makes this cell's record again."""
     identity = cell.identity
     words = ["python", "-m", "bench", "run", "--methods", identity.method, "--datasets", cell.source]
     words += ["--seeds", f"{identity.seed}-{identity.seed}", "--profile", identity.profile]
     words += ["--threads", str(identity.threads)]
-    if identity.modalities != _all_modalities(identity.dataset):
+    dataset = registry.registered().datasets.get(identity.dataset)
+    if dataset is None or identity.modalities != tuple(one.name for one in dataset.card.modalities):
         words += ["--modalities", ",".join(identity.modalities)]
     if identity.variant != "full":
         words += ["--variants", identity.variant]
     for key, value in _changed(cell).items():
         words += ["--set", f"{identity.method}.{key}={json.dumps(value)}"]
-    device = identity.device or place.device.partition(":")[0]
+    device = identity.device or context.device.partition(":")[0]
     words += ["--devices", device] if device != "cpu" else []
-    return shlex.join([*words, *_surroundings(place)])
-
-
-def _all_modalities(dataset: str) -> tuple[str, ...]:
-    """Return the modalities of a registered dataset; none of any other, such as a bundle."""
-    known = registry.registered().datasets.get(dataset)
-    return () if known is None else tuple(modality.name for modality in known.card.modalities)
-
-
-def _surroundings(place: RunContext) -> list[str]:
-    words = [word for plugin in place.plugins for word in ("--plugin", plugin)]
-    if place.data_dir is not None and place.data_dir.resolve() != Path("data").resolve():
-        words += ["--data", str(place.data_dir)]
-    if place.seconds is not None:
-        words += ["--timeout", f"{place.seconds:g}"]
-    if place.max_memory is not None:
-        words += ["--max-memory", describe_size(place.max_memory)]
-    return [*words, "--trace-test"] if place.trace_test else words
+    words += [word for plugin in context.plugins for word in ("--plugin", plugin)]
+    if context.data_dir is not None and context.data_dir.resolve() != Path("data").resolve():
+        words += ["--data", str(context.data_dir)]
+    if context.seconds is not None:
+        words += ["--timeout", f"{context.seconds:g}"]
+    if context.max_memory is not None:
+        words += ["--max-memory", describe_size(context.max_memory)]
+    return shlex.join([*words, "--trace-test"] if context.trace_test else words)
 
 
 def _changed(cell: Cell) -> dict[str, Any]:
-    """Return the settings that somebody overrode: those of them that the profile did not give the cell."""
+    """Return the settings that the request changed: those that the profile did not give the cell."""
     identity = cell.identity
     usual: Mapping[str, Any] = {} if cell.method is None else cell.method.usual
     if cell.method is None:  # of a record that does not hold them: what the profile gives today

@@ -1,4 +1,4 @@
-"""What a report draws of a cell, taken from its evaluation: curves, a sample of the space, galleries.
+"""Snapshot of a cell for figures: curves, a sample of the common space, first results of some queries.
 
 Which rows are shown depends on the data alone, so that methods can be compared on them, and so does the size
 of what is kept: it is bounded, however large the test split.
@@ -6,10 +6,9 @@ of what is kept: it is bounded, however large the test split.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import chain
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +26,7 @@ LEVELS: Final = tuple(level / 20 for level in range(21))
 MEASURES: Final[Mapping[str, Measure]] = MappingProxyType(
     {"precision": precision_at_measure(RANKS), "interpolated": interpolated_precision_measure(LEVELS)}
 )
-"""What `evaluate` has to compute, besides its protocols, for a view."""
+"""What `evaluate` has to compute, besides its protocols, for a snapshot."""
 
 CLASSES: Final = 10
 POINTS: Final = 400
@@ -58,19 +57,18 @@ def snapshot_of(method: Method, dataset: Dataset, evaluation: Evaluation) -> Sna
         _gallery(method, test, evaluation, direction, queries[direction.query])
         for direction in evaluation.directions
     )
-    shown = ((name, _rows_in(name, galleries)) for name in test)
+    rows = {name: _rows_in(name, galleries) for name in test}
     space = _space(dataset, test, evaluation.embeddings, classes) if evaluation.embeddings else None
+    no_space = f"{method.card.title} compares by a similarity that it has learned, and not in a common space"
     return Snapshot(
         sizes={name: len(modality) for name, modality in test.items()},
         n_classes=test.n_classes,
         class_names=tuple(items.classes),
         curves=tuple(_curves(direction, len(test[direction.gallery])) for direction in evaluation.directions),
         space=space,
-        no_space=""
-        if space
-        else f"{method.card.title} compares by a similarity that it has learned, and not in a common space",
+        no_space="" if space else no_space,
         galleries=galleries,
-        details={name: _details(rows, classes[name], items.shown.get(name)) for name, rows in shown},
+        details={name: _details(rows[name], classes[name], items.shown.get(name)) for name in test},
     )
 
 
@@ -90,11 +88,12 @@ def classes_of(labels: Array) -> _Rows:
 
 def _curves(direction: Direction, size: int) -> Curves:
     ranks = np.asarray([rank for rank in RANKS if rank <= size], dtype=np.int32)
-    precision = direction.measured["precision"].mean(axis=0)[: len(ranks)]
-    interpolated = direction.measured["interpolated"].mean(axis=0)
     # A mean of ones may come out a rounding above one.
-    shares = (np.clip(values, 0.0, 1.0) for values in (precision, interpolated))
-    return Curves(direction.query, direction.gallery, ranks, next(shares), np.asarray(LEVELS), next(shares))
+    precision, interpolated = (
+        np.clip(direction.measured[name].mean(axis=0), 0.0, 1.0) for name in ("precision", "interpolated")
+    )
+    names = direction.query, direction.gallery
+    return Curves(*names, ranks, precision[: len(ranks)], np.asarray(LEVELS), interpolated)
 
 
 def _query_rows(dataset: Dataset, test: Split, name: str, classes: _Rows) -> _Rows:
@@ -107,8 +106,8 @@ def _query_rows(dataset: Dataset, test: Split, name: str, classes: _Rows) -> _Ro
     order = generator.permutation(len(classes))
     turn = np.empty(len(classes), dtype=np.int64)  # how many of a row's class come before it
     for number in np.flatnonzero(counts):
-        own = order[classes[order] == number]
-        turn[own] = np.arange(len(own))
+        members = order[classes[order] == number]
+        turn[members] = np.arange(len(members))
     ranked = np.lexsort((classes, -counts[classes], turn))
     return np.asarray(ranked[: 12 if len(test) == 2 else 6])
 
@@ -141,29 +140,22 @@ def _gallery(
 
 def _rows_in(name: str, galleries: Sequence[Gallery]) -> _Rows:
     """Return the rows of a modality that occur in galleries, ascending."""
-
-    def parts() -> Iterator[Any]:
-        for gallery in galleries:
-            if gallery.query == name:
-                yield gallery.rows
-            if gallery.gallery == name:
-                yield gallery.results.reshape(-1)
-
-    return np.unique(np.fromiter(chain.from_iterable(parts()), dtype=np.int64))
+    queries = [gallery.rows for gallery in galleries if gallery.query == name]
+    results = [gallery.results.reshape(-1) for gallery in galleries if gallery.gallery == name]
+    return np.unique(np.concatenate([*queries, *results]).astype(np.int64))
 
 
 def _details(rows: _Rows, classes: _Rows, shown: Shown | None) -> RowDetails:
     """Return class and item of some rows."""
-    own = rows.astype(np.int32), classes[rows].astype(np.int32)
+    known = rows.astype(np.int32), classes[rows].astype(np.int32)
     if shown is None:
-        return RowDetails(*own)
+        return RowDetails(*known)
     if isinstance(shown, np.ndarray):
         pixels, palette = with_palette(shown[rows])
-        return RowDetails(*own, pixels=pixels, palette=palette)
+        return RowDetails(*known, pixels=pixels, palette=palette)
     texts = (shown[int(row)] for row in rows)
-    return RowDetails(
-        *own, texts=tuple(text if len(text) <= TEXT else text[: TEXT - 1] + "…" for text in texts)
-    )
+    short = tuple(text if len(text) <= TEXT else text[: TEXT - 1] + "…" for text in texts)
+    return RowDetails(*known, texts=short)
 
 
 def with_palette(pictures: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
@@ -189,30 +181,30 @@ def _space(
     dataset: Dataset, test: Split, embeddings: Mapping[str, Array], classes: Mapping[str, _Rows]
 ) -> Space:
     """Return a sample of the largest classes, in the principal directions of all modalities together."""
-    counts = sum(np.bincount(own, minlength=test.n_classes) for own in classes.values())
-    chosen = np.argsort(-np.asarray(counts), kind="stable")[:CLASSES]
+    counts = sum(np.bincount(numbers, minlength=test.n_classes) for numbers in classes.values())
+    largest = np.argsort(-np.asarray(counts), kind="stable")[:CLASSES]
     limit = POINTS // len(test)
-    rows: dict[str, _Rows] = {}
-    for name, own in classes.items():
-        rows[name] = np.flatnonzero(np.isin(own, chosen))
-        if len(rows[name]) > limit:
-            generator = _generator("space", dataset, test, name)
-            rows[name] = rows[name][stratified_rows(own[rows[name]], limit, generator)]
-    rows = {name: own for name, own in rows.items() if len(own)}
-    stacked = np.concatenate([_unit(embeddings[name][own]) for name, own in rows.items()])
-    points, held = _principal(stacked)
-    ends = np.cumsum([len(own) for own in rows.values()])[:-1]
+    sample: dict[str, _Rows] = {}
+    for name, numbers in classes.items():
+        rows = np.flatnonzero(np.isin(numbers, largest))
+        if len(rows) > limit:
+            rows = rows[stratified_rows(numbers[rows], limit, _generator("space", dataset, test, name))]
+        if len(rows):
+            sample[name] = rows
+    stacked = np.concatenate([_unit(embeddings[name][rows]) for name, rows in sample.items()])
+    points, explained = _principal(stacked)
+    ends = np.cumsum([len(rows) for rows in sample.values()])[:-1]
     return Space(
-        {name: own.astype(np.int32) for name, own in rows.items()},
-        {name: classes[name][own].astype(np.int32) for name, own in rows.items()},
-        dict(zip(rows, np.split(points, ends), strict=True)),
-        held,
+        {name: rows.astype(np.int32) for name, rows in sample.items()},
+        {name: classes[name][rows].astype(np.int32) for name, rows in sample.items()},
+        dict(zip(sample, np.split(points, ends), strict=True)),
+        explained,
     )
 
 
 def _principal(rows: NDArray[np.float64]) -> tuple[NDArray[np.float32], float]:
     """Return rows ``(n, d)`` in their first principal directions, and the share of the variance in these."""
-    from scipy.linalg import eigh  # here, since whoever plans cells need not wait for it
+    from scipy.linalg import eigh  # planning cells need not wait for it
 
     centred = rows - rows.mean(axis=0)
     wide = centred.shape[1] > centred.shape[0]

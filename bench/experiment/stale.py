@@ -6,8 +6,8 @@ kept: its numbers are those of the code that made them.
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -27,7 +27,7 @@ class Stale:
 
     Attributes:
         record: of any status.
-        changes: what is another now, such as ``evaluation 1 → 2``.
+        changes: what differs now, such as ``evaluation 1 → 2``.
         again: whether the code at hand has a finished record of the cell, too.
     """
 
@@ -47,7 +47,7 @@ def versions_apart(old: tuple[str, str], new: tuple[str, str]) -> tuple[str, ...
     for before, after in zip(old, new, strict=True):
         if before == after:
             continue
-        was, now = (dict(_parts(versions)) for versions in (before, after))
+        was, now = (_by_name(text) for text in (before, after))
         if not was:
             words.append("made before code had versions")
         words += [
@@ -58,29 +58,30 @@ def versions_apart(old: tuple[str, str], new: tuple[str, str]) -> tuple[str, ...
     return tuple(dict.fromkeys(words))
 
 
-def present(identity: Identity, versions: registry.Versions) -> Identity:
-    """Return an identity as the code at hand would give it; a method that is gone keeps its version."""
-    code = versions.code(identity.method) or identity.code
-    return msgspec.structs.replace(identity, harness=versions.harness, code=code)
+def _by_name(versions: str) -> dict[str, str]:
+    parts = (part.rpartition(" ") for part in versions.split(", ") if part)
+    return {name: version for name, _, version in parts}
 
 
 def stale_changes(record: Record) -> tuple[str, ...]:
-    """Return in words which versions of the code are another now than when a record was made."""
-    return tuple(change for one in stale_records([record]) for change in one.changes)
+    """Return in words which versions of the code differ now from those that made a record."""
+    return tuple(change for stale in stale_records([record]) for change in stale.changes)
 
 
 def stale_records(records: Sequence[Record], versions: registry.Versions | None = None) -> list[Stale]:
     """Return the records that other code made, in their order."""
     versions = registry.Versions() if versions is None else versions
-    now = [present(record.identity, versions) for record in records]
-    fresh = {
-        _cell(record) for record, one in zip(records, now, strict=True) if _is_present(record.identity, one)
-    }
-    return [
-        Stale(record, changes_of(record.identity, one), _cell(record) in fresh)
-        for record, one in zip(records, now, strict=True)
-        if not _is_present(record.identity, one)
-    ]
+    stale: list[tuple[Record, tuple[str, ...]]] = []
+    fresh: set[str] = set()
+    for record in records:
+        made_by = record.identity.harness, record.identity.code
+        # A method that is gone keeps its version.
+        present = versions.harness, versions.code(record.identity.method) or record.identity.code
+        if made_by == present:
+            fresh.add(_cell(record))
+        else:
+            stale.append((record, versions_apart(made_by, present)))
+    return [Stale(record, changes, _cell(record) in fresh) for record, changes in stale]
 
 
 def stale_cells(
@@ -97,15 +98,15 @@ def stale_cells(
     """
     have = set(store.statuses() if known is None else known)
     wanted = {_key(cell.identity): cell for cell in cells if cell.identity.digest not in have}
-    found: dict[str, Stale] = {}
+    newest_of: dict[str, Stale] = {}
     for record in store.records() if wanted else ():
         cell = wanted.get(_cell(record))
         if cell is None or record.status != "done" or record.digest == cell.identity.digest:
             continue
-        other = found.get(cell.identity.digest)
-        if other is None or other.record.environment.started < record.environment.started:
-            found[cell.identity.digest] = Stale(record, changes_of(record.identity, cell.identity))
-    return found
+        known_one = newest_of.get(cell.identity.digest)
+        if known_one is None or known_one.record.environment.started < record.environment.started:
+            newest_of[cell.identity.digest] = Stale(record, changes_of(record.identity, cell.identity))
+    return newest_of
 
 
 def newest(records: Sequence[Record], *, earlier: bool = False) -> list[Record]:
@@ -116,18 +117,18 @@ def newest(records: Sequence[Record], *, earlier: bool = False) -> list[Record]:
         earlier: leave out those of the code at hand.
     """
     stale = {one.record.digest for one in stale_records(records)}
-    found: dict[str, Record] = {}
+    chosen: dict[str, Record] = {}
     for record in sorted(records, key=lambda one: (one.digest not in stale, one.environment.started)):
         if not earlier or record.digest in stale:
-            found[_cell(record)] = record
-    return [record for record in records if found.get(_cell(record)) is record]
+            chosen[_cell(record)] = record
+    return [record for record in records if chosen.get(_cell(record)) is record]
 
 
 def made_by_other_code(wanted: Iterable[Identity], known: Collection[Identity]) -> int:
     """Return how many of the wanted identities are known but for the versions of the code."""
     have = {identity.digest for identity in known}
-    others = {_key(identity) for identity in known}
-    return sum(one.digest not in have and _key(one) in others for one in wanted)
+    keys = {_key(identity) for identity in known}
+    return sum(identity.digest not in have and _key(identity) in keys for identity in wanted)
 
 
 def sentences(stale: Sequence[Stale]) -> list[str]:
@@ -139,23 +140,12 @@ def sentences(stale: Sequence[Stale]) -> list[str]:
 
 
 def _sentence(changes: tuple[str, ...], members: Sequence[Stale]) -> str:
-    counts = Counter(one.record.identity.method for one in members)
-    names = sorted(counts)
+    names = sorted({one.record.identity.method for one in members})
     more = f" and {len(names) - _NAMED} more methods" if len(names) > _NAMED else ""
     again = sum(one.again for one in members)
     known = f"; {again} of these cells were made again since" if again else ""
     number = "1 record is" if len(members) == 1 else f"{len(members)} records are"
     return f"{number} stale ({', '.join(names[:_NAMED])}{more}): {', '.join(changes)}{known}"
-
-
-def _is_present(old: Identity, new: Identity) -> bool:
-    return (old.harness, old.code) == (new.harness, new.code)
-
-
-def _parts(versions: str) -> Iterator[tuple[str, str]]:
-    for part in filter(None, versions.split(", ")):
-        name, _, version = part.rpartition(" ")
-        yield name, version
 
 
 def identity_of(record: Record) -> Identity:

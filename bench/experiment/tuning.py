@@ -13,12 +13,9 @@ import msgspec
 from bench import registry
 from bench.data.fingerprint import DataChanged
 from bench.evaluation import validation_map
-from bench.experiment.cell import CellRun, captured
-from bench.experiment.failures import failure_of
+from bench.experiment.cell import CellRun
 from bench.experiment.grid import Cell
-from bench.experiment.isolation import isolated
 from bench.experiment.run_context import RunContext
-from bench.records.schema import Status
 from bench.records.trials import Trial
 
 
@@ -34,27 +31,23 @@ def draw_changes(
 
     space = {key: values for key, values in sorted(method.search.items()) if key in defaults}
     drawn: list[dict[str, Any]] = [{}]
-    if space:
-        with warnings.catch_warnings():  # the sampler warns where the whole space is smaller than asked
-            warnings.simplefilter("ignore", UserWarning)
-            sampler = ParameterSampler(space, n_iter=2 * trials, random_state=seed)
-            points = list(sampler)
-        for point in points:
-            change = {key: value for key, value in sorted(point.items()) if defaults[key] != value}
-            if change not in drawn:
-                drawn.append(change)
+    with warnings.catch_warnings():  # the sampler warns where the whole space is smaller than asked
+        warnings.simplefilter("ignore", UserWarning)
+        points = list(ParameterSampler(space, n_iter=2 * trials, random_state=seed)) if space else []
+    for point in points:
+        change = {key: value for key, value in sorted(point.items()) if defaults[key] != value}
+        if change not in drawn:
+            drawn.append(change)
     return drawn[:trials]
 
 
 def trial_cells(cells: Sequence[Cell], changes: Mapping[str, Any]) -> list[Cell]:
     """Return the cells with changed settings."""
-    return [
-        replace(
-            cell,
-            identity=msgspec.structs.replace(cell.identity, settings={**cell.identity.settings, **changes}),
-        )
+    identities = [
+        msgspec.structs.replace(cell.identity, settings={**cell.identity.settings, **changes})
         for cell in cells
     ]
+    return [replace(cell, identity=identity) for cell, identity in zip(cells, identities, strict=True)]
 
 
 class Tried(NamedTuple):
@@ -71,27 +64,22 @@ class Tried(NamedTuple):
     data_changed: bool = False
 
 
-def run_trial(cell: Cell, changes: Mapping[str, Any], place: RunContext) -> Tried:
+def run_trial(cell: Cell, changes: Mapping[str, Any], context: RunContext) -> Tried:
     """Fit with changed settings and judge the selected state on validation data; test stays sealed."""
-    run = CellRun(cell, replace(place, trace_test=False), None)
-    status: Status = "done"
-    reason, value, kind = "", None, ""
-    with captured(run.log):
-        try:
-            with isolated(cell.identity, place):
-                method, dataset, _ = run.fitted()
-                maps = validation_map(method, dataset.validation, threads=cell.identity.threads)
-            value = statistics.fmean(maps.values())
-        except Exception as error:
-            status, failure = failure_of(error, place.max_memory)
-            reason, kind = failure.reason, failure.kind
-            print(f"{status}: {reason}", failure.traceback, sep="\n", file=run.log)
+    run = CellRun(cell, replace(context, trace_test=False))
+
+    def work() -> float:
+        method, dataset, _ = run.fitted()
+        maps = validation_map(method, dataset.validation, threads=cell.identity.threads)
+        return statistics.fmean(maps.values())
+
+    value, status, failure = run.attempt(work)
     trial = Trial(
         identity=cell.identity,
         changes=dict(changes),
         status=status,
-        reason=reason,
+        reason="" if failure is None else failure.reason,
         validation_map=value,
-        seconds=run.clock.total()["total"],
+        seconds=run.seconds()["total"],
     )
-    return Tried(trial, run.log.getvalue(), kind == DataChanged.__name__)
+    return Tried(trial, run.log.getvalue(), failure is not None and failure.kind == DataChanged.__name__)

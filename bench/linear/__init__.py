@@ -4,13 +4,18 @@ Every one of them is a generalised symmetric eigenvalue problem over sums of out
 accumulates those sums in blocks, turns each modality to its principal axes, and solves.
 """
 
-from bench.linear.eigen import Eigenpairs, assemble, fix_signs, split, top_eigenpairs
-from bench.linear.method import LinearMethod, LinearSettings
-from bench.linear.moments import Moments
-from bench.linear.principal import PrincipalAxes, principal_axes
-from bench.linear.projection import Projection
-from bench.linear.rows import CentredRows, Matrix
-from bench.linear.scatter import between_scatter, class_means, class_sums, cross_scatter, scatter
+from bench.linear.eigen import Eigenpairs, Matrix, assemble, fix_signs, split, top_eigenpairs
+from bench.linear.method import LinearMethod, LinearSettings, Projection
+from bench.linear.moments import (
+    CentredRows,
+    Moments,
+    PrincipalAxes,
+    between_scatter,
+    class_sums,
+    cross_scatter,
+    principal_axes,
+    scatter,
+)
 
 __all__ = [
     "CentredRows",
@@ -23,7 +28,6 @@ __all__ = [
     "Projection",
     "assemble",
     "between_scatter",
-    "class_means",
     "class_sums",
     "cross_scatter",
     "fix_signs",

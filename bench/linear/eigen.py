@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import linalg
 
-from bench.linear.rows import Matrix
+Matrix = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,10 +30,10 @@ def top_eigenpairs(
 ) -> Eigenpairs:
     """Solve ``A w = lambda (B + ridge I) w`` for the largest eigenvalues.
 
-    The coordinates are first divided by their size, so that modalities of very different scales meet on
-    equal terms. There, ten times the rounding error of a Cholesky factorisation (D times machine epsilon)
+    The coordinates are first divided by their size, so that no modality outweighs the others by its scale.
+    There, ten times the rounding error of a Cholesky factorisation (D times machine epsilon)
     is added to the diagonal of B: too little to be seen in a well-posed result, enough for a B that is
-    singular where the ridge is nought.
+    singular if ridge = 0.
 
     Args:
         numerator: A, symmetric ``(D, D)``.

@@ -1,4 +1,4 @@
-"""Base of the closed-form linear methods: a new one is its eigenvalue problem and a card."""
+"""Base of the closed-form linear methods, and their projections: a new one is its eigenvalue problem."""
 
 from __future__ import annotations
 
@@ -11,12 +11,10 @@ from typing import Any, ClassVar
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from bench.contract import Array, Context, Method, Split, Unsupported, fitted_part, unsuitable
-from bench.data.scaling import Scaling
-from bench.linear.eigen import Eigenpairs, split
-from bench.linear.moments import Moments
-from bench.linear.projection import Projection
-from bench.linear.rows import CentredRows
+from bench.contract import Array, Context, Method, Split, Unsupported, UsageError, fitted_part, unsuitable
+from bench.data.scaling import Scaler, Scaling
+from bench.linear.eigen import Eigenpairs, Matrix, split
+from bench.linear.moments import CentredRows, Moments, block_size
 
 
 @dataclass(frozen=True)
@@ -45,6 +43,39 @@ class LinearSettings:
             value = getattr(self, name, None)
             if value is not None and value < 1:
                 raise ValueError(f"{name} must be at least 1, not {value}")
+
+
+@dataclass(frozen=True, eq=False)
+class Projection:
+    """Scale, centre, and project.
+
+    Attributes:
+        scaler: as fitted in training.
+        mean: ``(d_v,)`` mean of the scaled training rows.
+        weights: ``(d_v, d)``.
+    """
+
+    scaler: Scaler
+    mean: Matrix
+    weights: Matrix
+
+    def __call__(self, features: Array) -> Matrix:
+        """Map ``(n, d_v)``, of any floating type, to ``(n, d)`` float64, a block of rows at a time.
+
+        Raises:
+            UsageError: if the width is not that of training.
+        """
+        width = len(self.weights)
+        if features.ndim != 2 or features.shape[1] != width:
+            raise UsageError(
+                f"features of shape {features.shape} cannot be embedded; (n, {width}) are needed"
+            )
+        embedded = np.empty((len(features), self.weights.shape[1]))
+        size = block_size(width)
+        for start in range(0, len(features), size):
+            rows = self.scaler(features[start : start + size].astype(np.float64))
+            embedded[start : start + size] = (rows - self.mean) @ self.weights
+        return embedded
 
 
 class LinearMethod(Method):
@@ -94,17 +125,9 @@ class LinearMethod(Method):
         """
         self.check(train)
         with threadpool_limits(context.threads) if context.threads else nullcontext():
-            rows = {
-                name: CentredRows.of(part.features, self.settings.scaling) for name, part in train.items()
-            }
-            moments = Moments.of(
-                train,
-                rows,
-                context,
-                energy=self.settings.pca_energy,
-                limit=self.settings.pca_limit,
-                pairs=self.needs_pairs(),
-            )
+            rows = {name: CentredRows.of(own.features, self.settings.scaling) for name, own in train.items()}
+            pca = {"energy": self.settings.pca_energy, "limit": self.settings.pca_limit}
+            moments = Moments.of(train, rows, context, **pca, pairs=self.needs_pairs())
             solution = self.solve(moments)
             weights = split(solution.vectors, moments.sizes)
             self.projections = {

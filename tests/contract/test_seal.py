@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import os
+import threading
+from pathlib import Path
 
 import pytest
 
 from bench.conformance.samples import Sample
-from bench.contract import Dataset, SealedTestError, sealed_test
+from bench.contract import Dataset, SealedTestError, opened_by_harness, sealed_test
+from bench.contract.seal import SEAL_VARIABLE
 
 
 @pytest.fixture
@@ -66,3 +71,70 @@ def test_seals_nest_and_open_with_the_outermost(dataset: Dataset) -> None:
 def test_there_is_no_way_around_the_attribute(dataset: Dataset) -> None:
     with pytest.raises(SealedTestError, match="asked for the test split of conformance"), sealed_test():
         dataset.open_test()
+
+
+def _hidden_attempt(dataset: Dataset) -> None:
+    with sealed_test(), contextlib.suppress(SealedTestError):
+        dataset.test  # noqa: B018
+
+
+def test_an_attempt_is_noted_where_no_file_can_be_written(
+    dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Path, "touch", _full_disk)
+    with pytest.raises(SealedTestError, match="hid the refusal"):
+        _hidden_attempt(dataset)
+
+
+def _full_disk(path: Path) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_child_process_notes_attempts_for_the_process_that_set_the_seal(
+    dataset: Dataset, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    marker = tmp_path / "attempted"
+    monkeypatch.setenv(SEAL_VARIABLE, str(marker))  # as a child inherits it
+    with sealed_test():
+        assert os.environ.pop(SEAL_VARIABLE) == str(marker)
+    assert os.environ[SEAL_VARIABLE] == str(marker)
+    with pytest.raises(SealedTestError, match="hid the refusal"):
+        _hidden_attempt(dataset)
+    assert marker.exists()
+    marker.unlink()
+    with pytest.raises(SealedTestError, match="asked for the test split"):
+        dataset.test  # noqa: B018
+    assert marker.exists()
+    with contextlib.suppress(SealedTestError), sealed_test():
+        pass  # after which nothing is held against this process
+
+
+def test_the_seal_leaves_no_file_and_no_variable(dataset: Dataset) -> None:
+    with contextlib.suppress(SealedTestError), sealed_test():
+        marker = Path(os.environ[SEAL_VARIABLE])
+        with contextlib.suppress(SealedTestError):
+            dataset.test  # noqa: B018
+        assert marker.exists()
+    assert SEAL_VARIABLE not in os.environ
+    assert not marker.exists()
+
+
+def test_the_harness_opens_test_data_in_its_thread_alone(dataset: Dataset) -> None:
+    refused: list[bool] = []
+
+    def ask() -> None:
+        try:
+            dataset.test  # noqa: B018
+        except SealedTestError:
+            refused.append(True)
+
+    with contextlib.suppress(SealedTestError), sealed_test():
+        with opened_by_harness():
+            with opened_by_harness():
+                assert dataset.test
+            assert dataset.test
+            thread = threading.Thread(target=ask)
+            thread.start()
+            thread.join()
+        ask()
+    assert refused == [True, True]

@@ -103,7 +103,7 @@ def test_the_same_cells_give_the_same_bytes_in_any_process_company_and_order(
 
     def backwards(cells: Sequence[Cell], store: Store) -> dict[str, Expectation]:
         digests = [cell.identity.digest for cell in cells]
-        return {digest: Expectation(float(number), None, "prior") for number, digest in enumerate(digests)}
+        return {digest: Expectation(float(number), "prior") for number, digest in enumerate(digests)}
 
     monkeypatch.setattr("bench.execution.grid_runner.expect", backwards)
     run(cells, tmp_path / "one", jobs=1)
@@ -367,7 +367,7 @@ def test_a_task_states_its_memory_where_it_runs_on_a_gpu(
     (cell,) = cells_of(["plain"], small)
     kind = device.partition(":")[0]
     cells = [replace(cell, identity=msgspec.structs.replace(cell.identity, device=kind))]
-    expected = {cell.identity.digest: Expectation(7.0, 5 << 30, "kin") for cell in cells}
+    expected = {cell.identity.digest: Expectation(7.0, "data", 5 << 30) for cell in cells}
     monkeypatch.setattr("bench.execution.grid_runner.expect", lambda cells, store: expected)
     run_cells(cells, Store(tmp_path), RunContext(device=device), execute=watch, on_event=lambda event: None)
     assert [(task.cost, task.memory) for task in seen] == [(7.0, memory)]

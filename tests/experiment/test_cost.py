@@ -52,14 +52,14 @@ def test_the_median_of_the_nearest_kin_counts(tmp_path: Path) -> None:
     write(store, 70.0, status="failed", seed=9)
     write(store, 80.0, seed=9, profile="paper")
     write(store, 90.0, modalities=("image", "text", "audio"))
-    assert expected(store, seed=4) == Expectation(2.0, None, "kin")
+    assert expected(store, seed=4) == Expectation(2.0, "data")
 
 
 def test_what_another_kind_of_device_took_teaches_nothing(tmp_path: Path) -> None:
     store = Store(tmp_path)
     write(store, 2.0, device="cuda", peak=1 << 30)
     write(store, 3.0)  # of layout 1: its environment name the device
-    assert expected(store) == Expectation(3.0, None, "kin")
+    assert expected(store) == Expectation(3.0, "data")
     assert expected(store, device="cuda").seconds == 2.0
 
 
@@ -81,14 +81,14 @@ def test_without_rows_the_same_method_elsewhere_counts_as_it_is(tmp_path: Path) 
     store = Store(tmp_path)
     write(store, 2.0, rows=100)
     write(store, 9.0, rows=300, dataset="xmedia")
-    assert expected(store, dataset="nus_wide") == Expectation(5.5, None, "method")
+    assert expected(store, dataset="nus_wide") == Expectation(5.5, "method")
 
 
 def test_without_records_deep_methods_and_more_modalities_cost_more(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    assert expected(store) == Expectation(2 * PRIOR_SECONDS[True], None, "prior")
+    assert expected(store) == Expectation(2 * PRIOR_SECONDS[True], "prior")
     linear = expected(store, method="mcca", modalities=("image", "text", "audio"))
-    assert linear == Expectation(3 * PRIOR_SECONDS[False], None, "prior")
+    assert linear == Expectation(3 * PRIOR_SECONDS[False], "prior")
 
 
 def test_a_record_without_a_total_is_no_obstacle(tmp_path: Path) -> None:

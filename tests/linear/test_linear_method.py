@@ -61,7 +61,7 @@ def test_rows_embed_alike_alone_and_in_blocks(monkeypatch: pytest.MonkeyPatch) -
     train = _split()
     method = _fitted(train, scaling="standard")
     whole = method.embed("b", train["b"].features)
-    monkeypatch.setattr("bench.linear.rows._BLOCK_BYTES", 8 * 6 * 4)
+    monkeypatch.setattr("bench.linear.moments._BLOCK_BYTES", 8 * 6 * 4)
     np.testing.assert_allclose(method.embed("b", train["b"].features), whole, rtol=1e-6, atol=1e-6)
     np.testing.assert_allclose(method.embed("b", train["b"].features[:1]), whole[:1], rtol=1e-6, atol=1e-6)
 

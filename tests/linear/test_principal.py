@@ -7,7 +7,7 @@ import pytest
 
 from bench.contract import Unsupported, UsageError
 from bench.linear import CentredRows, PrincipalAxes, principal_axes
-from bench.linear.principal import _of_covariance, _of_rows
+from bench.linear.moments import _of_covariance, _of_rows
 
 
 def _axes(features: np.ndarray, energy: float = 1.0, limit: int | None = None) -> PrincipalAxes:
