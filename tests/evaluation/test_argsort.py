@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 
-from bench.contract import Array, Context, Method, MethodCard, Modality, Split
+from bench.contract import Modality, Split
 from bench.evaluation import (
     Denominator,
     Protocol,
@@ -18,6 +18,7 @@ from bench.evaluation import (
     evaluate,
 )
 from tests.evaluation.naive import naive_ap
+from tests.evaluation.samples import AsGiven, Cubes
 
 Ints = NDArray[np.int64]
 
@@ -26,20 +27,6 @@ def _coarse(seed: int, n: int) -> tuple[NDArray[Any], Ints]:
     """Return rows of which most occur several times, and labels."""
     rng = np.random.default_rng(seed)
     return rng.integers(0, 2, (n, 4)) + np.array([1.0, 0, 0, 0]), rng.integers(0, 3, n)
-
-
-class _Learned(Method):
-    card = MethodCard("learned", "Learned", "nobody", 2000, "nowhere", "test")
-    Settings = dict
-
-    def fit(self, train: Split, validation: Split, context: Context) -> None:
-        """Nothing to learn."""
-
-    def embed(self, modality: str, features: Array) -> Array:
-        return features
-
-    def similarity(self, query_modality: str, queries: Array, gallery_modality: str, gallery: Array) -> Array:
-        return np.asarray(queries @ gallery.T)
 
 
 @pytest.mark.parametrize("k", [5, 300])
@@ -70,19 +57,14 @@ def test_without_ties_it_is_the_usual_result() -> None:
 @pytest.mark.parametrize("learned", [False, True])
 def test_evaluate_takes_the_rule_beside_others(learned: bool) -> None:
     modalities = {name: Modality(*_coarse(seed, 60)) for seed, name in enumerate(("image", "text"))}
-    method = _Learned() if learned else _without_similarity()
+    method = Cubes() if learned else AsGiven()
     result = evaluate(method, Split(modalities, 3), ["map@10/hits/argsort", Protocol()], dtype="float64")
     assert result.protocols == ("map@10/hits/argsort", "map@all")
     left, right = modalities["image"], modalities["text"]
     distances = (
-        -(left.features @ right.features.T) if learned else cdist(left.features, right.features, "cosine")
+        -((left.features @ right.features.T) ** 3)
+        if learned
+        else cdist(left.features, right.features, "cosine")
     )
     naive = naive_ap(distances.argsort(axis=1), left.labels, right.labels, 10, "hits")
     np.testing.assert_allclose(result["image", "text"].ap["map@10/hits/argsort"], naive, rtol=1e-12, atol=0)
-
-
-def _without_similarity() -> Method:
-    class Plain(_Learned):
-        similarity = Method.similarity
-
-    return Plain()

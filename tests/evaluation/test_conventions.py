@@ -8,10 +8,11 @@ from itertools import permutations
 import numpy as np
 import pytest
 
-from bench.contract import Array, Context, Method, MethodCard, Modality, Split
+from bench.contract import Array, Modality, Split
 from bench.evaluation import Protocol, average_precision_of_similarities, mean_average_precision
 from bench.evaluation.conventions import AVERAGE, WHOLE, Reading, conventions, near, readings
 from bench.evaluation.retrieval import Retrieval
+from tests.evaluation.samples import Cubes
 
 HALF = Fraction(1, 2)
 
@@ -139,23 +140,9 @@ def test_a_printed_number_names_its_conventions_nearest_first(found: list[Readin
     assert near(found, 0.0) == []
 
 
-class _Learned(Method):
-    card = MethodCard("learned", "Learned", "nobody", 2000, "nowhere", "test")
-    Settings = dict
-
-    def fit(self, train: Split, validation: Split, context: Context) -> None:
-        """Nothing to learn."""
-
-    def embed(self, modality: str, features: Array) -> Array:
-        return features
-
-    def similarity(self, query_modality: str, queries: Array, gallery_modality: str, gallery: Array) -> Array:
-        return np.asarray((queries @ gallery.T) ** 3)
-
-
 def test_a_learned_similarity_ranks_parts_of_the_gallery_too(items: dict[str, tuple[Array, Array]]) -> None:
     modalities = {name: Modality(*items[name]) for name in ("image", "text")}
-    retrieval = Retrieval.of_method(_Learned(), Split(modalities, 4))
+    retrieval = Retrieval.of_method(Cubes(), Split(modalities, 4))
     for query, gallery in permutations(modalities):
         (rows, wanted), (others, offered) = items[query], items[gallery]
         part = np.arange(0, len(others), 2)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from threading import get_ident
 from typing import Any
 
 import numpy as np
 import pytest
 
-from bench.contract import Array, Context, Method, MethodCard, Modality, RefusedEmbeddings, Split, UsageError
+from bench.contract import Array, Modality, RefusedEmbeddings, Split, UsageError
 from bench.evaluation import (
     Protocol,
     average_precision,
@@ -18,6 +19,7 @@ from bench.evaluation import (
     validation_map,
 )
 from bench.evaluation.measures import interpolated_precision_measure, precision_at_measure
+from tests.evaluation.samples import AsGiven
 
 DIMENSIONS = {"image": 7, "text": 5, "audio": 6}
 
@@ -34,19 +36,14 @@ def _split(
     return Split(modalities, 4)
 
 
-class _Projection(Method):
+class _Projection(AsGiven):
     """Maps every modality to its first five columns and counts the calls."""
-
-    card = MethodCard("projection", "Projection", "nobody", 2000, "nowhere", "test")
-    Settings = dict
 
     def __init__(self) -> None:
         super().__init__()
         self.calls: Counter[str] = Counter()
+        self.threads: set[int] = set()
         self.spoil: Any = None
-
-    def fit(self, train: Split, validation: Split, context: Context) -> None:
-        """Nothing to learn."""
 
     def embed(self, modality: str, features: Array) -> Array:
         self.calls[modality] += 1
@@ -60,6 +57,7 @@ class _Distance(_Projection):
     def similarity(self, query_modality: str, queries: Array, gallery_modality: str, gallery: Array) -> Array:
         assert len(queries) <= 256
         self.calls[f"{query_modality}>{gallery_modality}"] += len(queries)
+        self.threads.add(get_ident())
         left, right = self.embed(query_modality, queries), self.embed(gallery_modality, gallery)
         if self.spoil:
             return left
@@ -148,6 +146,7 @@ def test_a_learned_similarity_is_asked_for_in_blocks_and_ranked_as_it_is() -> No
     split, method = _split(), _Distance()
     result = evaluate(method, split)
     assert method.calls["audio>text"] == len(split["audio"])
+    assert method.threads == {get_ident()}  # a method need not be thread-safe
     left, right = split["audio"], split["text"]
     nearest = ((left.features[:, None, :5] - right.features[None, :, :5]) ** 2).sum(2).argsort(axis=1)
     hits = right.labels[nearest] == left.labels[:, None]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.contract import Array, Context, Method, MethodCard, Modality, Split
+from bench.contract import Array, Modality, Split
 from bench.evaluation import (
     Protocol,
     average_precision_of_similarities,
@@ -22,24 +22,14 @@ from bench.evaluation.conventions import AVERAGE, readings
 from bench.evaluation.independence import compare_rows
 from bench.evaluation.order import row_order
 from bench.evaluation.retrieval import Retrieval
+from tests.evaluation.samples import AsGiven
 
 CLASSES = 6
 NEAR_CHANCE = 0.02
 """Of random rankings; a method that knew labels from positions would be .3 to .8 above."""
 
 
-class _Blank(Method):
-    card = MethodCard("blank", "Blank", "nobody", 2000, "nowhere", "test")
-    Settings = dict
-
-    def fit(self, train: Split, validation: Split, context: Context) -> None:
-        """Nothing to learn."""
-
-    def embed(self, modality: str, features: Array) -> Array:
-        return features
-
-
-class Positions(_Blank):
+class Positions(AsGiven):
     """Compares rows by their positions alone; ``rule`` gets positions as shares of their number."""
 
     def __init__(self, rule: Callable[[Array, Array], Array]) -> None:
@@ -71,7 +61,7 @@ class MutualSeen(Seen):
     mutual = True
 
 
-class Numbered(_Blank):
+class Numbered(AsGiven):
     """Embeds a row as a function of its number alone."""
 
     def __init__(self, near: bool) -> None:
@@ -131,7 +121,7 @@ def test_an_embedding_of_row_numbers_scores_at_chance(order: str, near: bool, ro
     assert found == pytest.approx(expected_random_map(split), abs=NEAR_CHANCE)
 
 
-class Neighbours(_Blank):
+class Neighbours(AsGiven):
     """Counts how often a query has the label of the query before it; labels are the first feature."""
 
     same = total = 0
@@ -163,7 +153,7 @@ def test_a_part_of_the_gallery_tells_nothing_either() -> None:
             assert one.value == pytest.approx(1 / CLASSES, abs=NEAR_CHANCE)
 
 
-class Watched(_Blank):
+class Watched(AsGiven):
     """Notes the first feature of the rows that it gets: their number in the file."""
 
     def __init__(self) -> None:
@@ -205,7 +195,7 @@ def test_the_order_is_a_permutation_that_depends_on_name_and_number(n: int) -> N
         assert row_order("image", n).tolist() != row_order("text", n).tolist()
 
 
-class Learned(_Blank):
+class Learned(AsGiven):
     """A similarity whose value of a pair depends on this pair alone, in exact arithmetic."""
 
     calls = 0

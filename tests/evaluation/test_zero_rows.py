@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 
-from bench.contract import Array, Context, Method, MethodCard, Modality, RefusedEmbeddings, Split
+from bench.contract import Modality, RefusedEmbeddings, Split
 from bench.evaluation import (
-    Protocol,
+    Precision,
     average_precision,
     check_embeddings,
     evaluate,
@@ -22,15 +22,8 @@ from bench.evaluation import (
     precision_at_k,
     precision_recall,
 )
-from bench.evaluation.inputs import Precision, label_sets
-from bench.evaluation.measures import (
-    average_precision_measure,
-    interpolated_precision_measure,
-    precision_at_measure,
-)
-from bench.evaluation.ranking import Ranking
-from bench.evaluation.similarity import embedded_side
 from tests.evaluation.naive import naive_ap
+from tests.evaluation.samples import AsGiven
 
 Rows = NDArray[np.float64]
 
@@ -107,27 +100,6 @@ def test_the_order_of_a_sort_lies_between_the_best_and_the_worst(
     assert (sorted_[zero] <= high[zero] + 1e-12).all()
 
 
-@pytest.mark.parametrize("precision", ["float32", "float64"])
-def test_torch_ranks_as_numpy_does(precision: Precision) -> None:
-    rng = np.random.default_rng(0)
-    measures = [
-        *(average_precision_measure(Protocol(k)) for k in (None, 9)),
-        precision_at_measure([1, 20]),
-        interpolated_precision_measure([0.0, 0.5, 1.0]),
-    ]
-    one, other = (
-        embedded_side(_rows(rng, n), label_sets(rng.integers(0, 4, n), n, "labels"), precision, "rows")
-        for n in (40, 150)
-    )
-    for ours, theirs in zip(
-        Ranking.by_cosine(one, other).measure(measures),
-        Ranking.by_cosine(one, other, device="cpu").measure(measures),
-        strict=True,
-    ):
-        assert np.isfinite(ours).all()
-        np.testing.assert_allclose(ours, theirs, atol=1e-12, rtol=0)
-
-
 def test_interpolated_precision_of_a_query_of_zeros_is_that_of_a_tied_gallery() -> None:
     rng = np.random.default_rng(0)
     offered = rng.integers(0, 3, 40)
@@ -135,19 +107,6 @@ def test_interpolated_precision_of_a_query_of_zeros_is_that_of_a_tied_gallery() 
     np.testing.assert_array_equal(
         curve, precision_recall(np.ones((3, 4)), np.ones((40, 4)), np.arange(3), offered)
     )
-
-
-class Given(Method):
-    """Embeds rows as they are."""
-
-    card = MethodCard("given", "Given", "nobody", 2000, "nowhere", "test")
-    Settings = dict
-
-    def fit(self, train: Split, validation: Split, context: Context) -> None:
-        """Nothing to learn."""
-
-    def embed(self, modality: str, features: Array) -> Array:
-        return features
 
 
 def _split(zeros: dict[str, int], n: int = 40) -> Split:
@@ -162,7 +121,7 @@ def _split(zeros: dict[str, int], n: int = 40) -> Split:
 
 def test_an_evaluation_counts_them_by_modality() -> None:
     split = _split({"image": 5, "text": 0, "audio": 20})
-    result = evaluate(Given(), split)
+    result = evaluate(AsGiven(), split)
     assert result.zero_rows == {"image": 5, "audio": 20}
     for direction in result.directions:
         left, right = split[direction.query], split[direction.gallery]
@@ -173,9 +132,9 @@ def test_an_evaluation_counts_them_by_modality() -> None:
 
 
 def test_more_than_half_of_a_modality_is_refused_with_its_count() -> None:
-    evaluate(Given(), _split({"image": 0, "text": 20}))
+    evaluate(AsGiven(), _split({"image": 0, "text": 20}))
     with pytest.raises(RefusedEmbeddings, match=r"'text' are zero in 21 of 40 .*half .*standard"):
-        evaluate(Given(), _split({"image": 0, "text": 21}))
+        evaluate(AsGiven(), _split({"image": 0, "text": 21}))
     with pytest.raises(RefusedEmbeddings, match="zero in 1 of 1"):
         check_embeddings("text", np.zeros((1, 3)), 1)
 
@@ -189,7 +148,7 @@ def test_rows_that_are_all_equal_but_for_zeros_are_collapsed() -> None:
 
 def test_the_default_similarity_of_a_method_is_zero_there() -> None:
     rows = np.array([[0.0, 0], [3, 4], [0, -2]], dtype=np.float32)
-    similarity = Given().similarity("image", rows, "text", rows)
+    similarity = AsGiven().similarity("image", rows, "text", rows)
     expected = np.array([[0, 0, 0], [0, 1, -0.8], [0, -0.8, 1]])
     np.testing.assert_allclose(similarity, expected, atol=1e-7)
     assert similarity.dtype == np.float32

@@ -1,7 +1,8 @@
-"""A request's cells: one per method, variant, dataset, modalities and seed, and none twice."""
+"""A request's cells: one per method, variant, dataset, modalities and seed, none twice; each in one shard."""
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,18 @@ from hypothesis import strategies as st
 
 from bench import registry
 from bench.contract import UsageError
-from bench.experiment.grid import Cell, DataSource, Request, describe_data, plan
+from bench.experiment.grid import (
+    Cell,
+    DataSource,
+    Request,
+    Shard,
+    cells_of_shard,
+    describe_data,
+    parse_shard,
+    plan,
+)
 from tests.grid import write_bundle
+from tests.records import making
 
 TWO = DataSource("two", "two", "real", "f" * 64, ("image", "text"))
 FIVE = DataSource("five", "five", "look-alike", "e" * 64, ("image", "text", "audio", "3d", "video"))
@@ -194,3 +205,52 @@ def test_cells_of_a_sweep_are_told_apart_by_what_was_changed() -> None:
     assert usual.title == usual.identity.title
     assert changed.title == f'{usual.identity.title} [seconds=3.0, word="c"]'
     assert changed == Cell(changed.identity, changed.source)  # the same cell, whatever was typed
+
+
+def shardable(methods: int, datasets: int, seeds: int) -> list[Cell]:
+    """Return cells in the order of `plan`: datasets outermost, seeds innermost."""
+    return [
+        Cell(making.identity(seed, method=f"m{method}", dataset=f"d{dataset}"), f"d{dataset}")
+        for dataset in range(datasets)
+        for method in range(methods)
+        for seed in range(seeds)
+    ]
+
+
+@pytest.mark.parametrize("of", [1, 2, 3, 4, 6, 7, 16, 500])
+@pytest.mark.parametrize("size", [(16, 6, 1), (16, 6, 5), (1, 1, 7), (3, 2, 4)])
+def test_every_cell_is_in_exactly_one_shard_in_the_order_of_the_grid(
+    size: tuple[int, int, int], of: int
+) -> None:
+    cells = shardable(*size)
+    shards = [cells_of_shard(cells, Shard(number, of)) for number in range(1, of + 1)]
+    together = Counter(cell.identity.digest for shard in shards for cell in shard)
+    assert together == Counter(cell.identity.digest for cell in cells)
+    for shard in shards:
+        assert shard == [cell for cell in cells if cell in shard]
+
+
+@pytest.mark.parametrize("of", [2, 3, 4, 6, 8])
+def test_methods_and_datasets_spread_evenly(of: int) -> None:
+    cells = shardable(16, 6, 1)
+    for number in range(1, of + 1):
+        shard = cells_of_shard(cells, Shard(number, of))
+        assert abs(len(shard) - len(cells) / of) <= 2
+        by_method = Counter(cell.identity.method for cell in shard)
+        assert all(abs(by_method[f"m{method}"] - 6 / of) < 1 for method in range(16))
+        by_dataset = Counter(cell.identity.dataset for cell in shard)
+        assert all(abs(by_dataset[f"d{dataset}"] - 16 / of) < 1 for dataset in range(6))
+
+
+def test_a_shard_is_read_as_it_is_written() -> None:
+    assert parse_shard("2/3") == Shard(2, 3)
+    assert str(Shard(2, 3)) == "shard 2/3"
+
+
+@pytest.mark.parametrize(
+    "text", ["5/3", "0/3", "a/b", "1", "1/0", "-1/3", "1/3/5", "1.5/3", "", "/", "1/" + "9" * 20]
+)
+def test_anything_else_is_one_sentence(text: str) -> None:
+    with pytest.raises(UsageError, match="is not one of n parts of the grid; write i/n") as caught:
+        parse_shard(text)
+    assert "\n" not in str(caught.value)

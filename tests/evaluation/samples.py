@@ -1,0 +1,38 @@
+"""Methods without training, and sides of a comparison, that the tests of the evaluator share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.contract import Array, Context, Method, MethodCard, Split
+from bench.evaluation import Precision
+from bench.evaluation.inputs import label_sets
+from bench.evaluation.similarity import Side, embedded_side
+
+
+class AsGiven(Method):
+    """Embeds rows as they are."""
+
+    card = MethodCard("given", "Given", "nobody", 2000, "nowhere", "test")
+    Settings = dict
+
+    def fit(self, train: Split, validation: Split, context: Context) -> None:
+        """Nothing to learn."""
+
+    def embed(self, modality: str, features: Array) -> Array:
+        return features
+
+
+class Cubes(AsGiven):
+    """Compares rows by the cube of their inner product."""
+
+    def similarity(self, query_modality: str, queries: Array, gallery_modality: str, gallery: Array) -> Array:
+        return np.asarray((queries @ gallery.T) ** 3)
+
+
+def side(rows: NDArray[Any], labels: NDArray[Any], precision: Precision = "float32") -> Side:
+    """Return rows with labels as one side of a comparison."""
+    return embedded_side(rows, label_sets(labels, len(rows), "labels"), precision, "rows")
