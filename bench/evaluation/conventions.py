@@ -102,10 +102,10 @@ def readings(
     return [*by_direction, *_averages(by_direction)]
 
 
-def near(found: Sequence[Reading], printed: float, within: float = NEAR) -> list[Match]:
+def near(candidates: Sequence[Reading], printed: float, within: float = NEAR) -> list[Match]:
     """Return the readings that a printed number may be, nearest first; above 1 it is per cent."""
     target = printed / 100 if printed > 1 else printed
-    matches = [Match(reading, reading.value - target) for reading in found if reading.value is not None]
+    matches = [Match(reading, reading.value - target) for reading in candidates if reading.value is not None]
     close = [match for match in matches if abs(match.difference) <= within]
     return sorted(close, key=lambda match: abs(match.difference))
 

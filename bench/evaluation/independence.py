@@ -70,8 +70,8 @@ def check_independence(method: Method, split: Split) -> None:
         PluginError: naming the modality and the difference.
     """
     sample = {
-        name: own.take(np.linspace(0, len(own) - 1, min(len(own), SAMPLE)).astype(np.intp))
-        for name, own in split.items()
+        name: modality.take(np.linspace(0, len(modality) - 1, min(len(modality), SAMPLE)).astype(np.intp))
+        for name, modality in split.items()
     }
     if type(method).similarity is Method.similarity:
         for name, modality in sample.items():

@@ -179,7 +179,10 @@ def expected_random_map(split: Split) -> dict[str, float]:
 
     It follows from the labels alone. Queries without relevant items count 0.
     """
-    labels = {name: label_sets(own.labels, len(own), f"labels of {name!r}") for name, own in split.items()}
+    labels = {
+        name: label_sets(modality.labels, len(modality), f"labels of {name!r}")
+        for name, modality in split.items()
+    }
     return {
         f"{query}>{gallery}": float(
             np.mean(expected_random_ap(labels[query].count_relevant(labels[gallery]), len(split[gallery])))

@@ -86,6 +86,6 @@ def evaluate_checkpoints(
         ],
         per_query={key: direction.ap[key[1]] for key, direction in by_key.items()},
         shown=ranked[shown],
-        zero_rows={rule: dict(one.zero_rows) for rule, one in ranked.items() if one.zero_rows},
+        zero_rows={rule: dict(state.zero_rows) for rule, state in ranked.items() if state.zero_rows},
         refused={rule: problems[state] for rule, state in states.items() if state in problems},
     )

@@ -28,17 +28,17 @@ def failure_of(error: Exception, max_memory: int | None = None) -> tuple[Status,
         return "refused", Failure(reason=reason, kind=kind)
     if isinstance(error, DeadlineExceeded):
         return "timeout", Failure(reason=reason, kind="timeout")
-    story = "".join(traceback.format_exception(error))
+    trace = "".join(traceback.format_exception(error))
     named = reason if reason == kind else f"{kind}: {reason}"
     if isinstance(error, ValueError) and "read-only" in reason:
         named = f"{named}{_written(error)}; arrays given to a method are read-only: change a copy instead"
     if lacks_memory(error):
         if max_memory is not None and "CUDA" not in named:
             named = f"{named}; {memory_limit_text(max_memory)}"
-        return "out-of-memory", Failure(reason=named, kind="memory", traceback=story)
+        return "out-of-memory", Failure(reason=named, kind="memory", traceback=trace)
     if lacks_room(error):
-        return "disk-full", Failure(reason=named, kind="disk", traceback=story)
-    return "failed", Failure(reason=named, kind=kind, traceback=story)
+        return "disk-full", Failure(reason=named, kind="disk", traceback=trace)
+    return "failed", Failure(reason=named, kind=kind, traceback=trace)
 
 
 def sentence_of(error: Exception) -> str:

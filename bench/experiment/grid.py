@@ -207,7 +207,11 @@ def _check(request: Request, data: Mapping[str, DataSource]) -> None:
         if name not in modalities:
             raise registry.unknown("modality of these datasets", name, modalities)
     descriptions = {method: registry.method(method) for method in request.methods}
-    variants = ["full", EVERY_VARIANT, *{name for one in descriptions.values() for name in one.variants}]
+    variants = [
+        "full",
+        EVERY_VARIANT,
+        *{name for method in descriptions.values() for name in method.variants},
+    ]
     for variant in request.variants:
         if variant not in variants:
             raise registry.unknown("variant", variant, variants)
@@ -216,7 +220,7 @@ def _check(request: Request, data: Mapping[str, DataSource]) -> None:
             f"settings are given for {method}, which is not among the methods asked for: "
             f"{', '.join(request.methods)}"
         )
-    settings = {method: set(one.defaults) for method, one in descriptions.items()}
+    settings = {name: set(method.defaults) for name, method in descriptions.items()}
     settings["*"] = set().union(*settings.values())
     for method, changes in request.overrides.items():
         for key in sorted(changes.keys() - settings[method]):

@@ -47,7 +47,7 @@ def command_for(cell: Cell, context: RunContext) -> str:
     words += ["--seeds", f"{identity.seed}-{identity.seed}", "--profile", identity.profile]
     words += ["--threads", str(identity.threads)]
     dataset = registry.registered().datasets.get(identity.dataset)
-    if dataset is None or identity.modalities != tuple(one.name for one in dataset.card.modalities):
+    if dataset is None or identity.modalities != tuple(modality.name for modality in dataset.card.modalities):
         words += ["--modalities", ",".join(identity.modalities)]
     if identity.variant != "full":
         words += ["--variants", identity.variant]

@@ -124,10 +124,10 @@ def _gallery(
         left, right = test[query].features[rows], test[gallery].features
         similarity = compare_rows(method, query, left, gallery, right)
     results = np.argsort(-similarity, axis=1, kind="stable")[:, :RESULTS]
-    wanted, found = test[query].labels[rows], test[gallery].labels[results]
-    relevant = wanted[:, None] == found
+    wanted, offered = test[query].labels[rows], test[gallery].labels[results]
+    relevant = wanted[:, None] == offered
     if relevant.ndim == 3:
-        relevant = ((wanted[:, None] == 1) & (found == 1)).any(axis=2)
+        relevant = ((wanted[:, None] == 1) & (offered == 1)).any(axis=2)
     return Gallery(
         query,
         gallery,

@@ -116,9 +116,11 @@ def newest(records: Sequence[Record], *, earlier: bool = False) -> list[Record]:
         records: of any status.
         earlier: leave out those of the code at hand.
     """
-    stale = {one.record.digest for one in stale_records(records)}
+    stale = {stale.record.digest for stale in stale_records(records)}
     chosen: dict[str, Record] = {}
-    for record in sorted(records, key=lambda one: (one.digest not in stale, one.environment.started)):
+    for record in sorted(
+        records, key=lambda record: (record.digest not in stale, record.environment.started)
+    ):
         if not earlier or record.digest in stale:
             chosen[_cell(record)] = record
     return [record for record in records if chosen.get(_cell(record)) is record]
@@ -134,15 +136,15 @@ def made_by_other_code(wanted: Iterable[Identity], known: Collection[Identity]) 
 def sentences(stale: Sequence[Stale]) -> list[str]:
     """Return a sentence per kind of change: how many records are stale, of which methods, and why."""
     groups: dict[tuple[str, ...], list[Stale]] = defaultdict(list)
-    for one in stale:
-        groups[one.changes].append(one)
+    for record in stale:
+        groups[record.changes].append(record)
     return [_sentence(changes, members) for changes, members in sorted(groups.items())]
 
 
 def _sentence(changes: tuple[str, ...], members: Sequence[Stale]) -> str:
-    names = sorted({one.record.identity.method for one in members})
+    names = sorted({member.record.identity.method for member in members})
     more = f" and {len(names) - _NAMED} more methods" if len(names) > _NAMED else ""
-    again = sum(one.again for one in members)
+    again = sum(member.again for member in members)
     known = f"; {again} of these cells were made again since" if again else ""
     number = "1 record is" if len(members) == 1 else f"{len(members)} records are"
     return f"{number} stale ({', '.join(names[:_NAMED])}{more}): {', '.join(changes)}{known}"

@@ -125,7 +125,9 @@ class LinearMethod(Method):
         """
         self.check(train)
         with threadpool_limits(context.threads) if context.threads else nullcontext():
-            rows = {name: CentredRows.of(own.features, self.settings.scaling) for name, own in train.items()}
+            rows = {
+                name: CentredRows.of(part.features, self.settings.scaling) for name, part in train.items()
+            }
             pca = {"energy": self.settings.pca_energy, "limit": self.settings.pca_limit}
             moments = Moments.of(train, rows, context, **pca, pairs=self.needs_pairs())
             solution = self.solve(moments)
