@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final
 from bench import conformance, registry
 from bench.cli.formatting import say
 from bench.cli.grid_options import parse_overrides
-from bench.cli.options import ARGUMENT, PluginOption, Settings, make_command
+from bench.cli.options import ARGUMENT, Device, PluginOption, Settings, make_command
 from bench.experiment.selection import select_methods
 
 _COLOURS: Final = {"passed": "green", "failed": "red", "skipped": "yellow"}
@@ -20,7 +20,7 @@ _COLOURS: Final = {"passed": "green", "failed": "red", "skipped": "yellow"}
 def command(
     names: Annotated[tuple[str, ...], ARGUMENT],
     plugins: PluginOption,
-    device: str = "cpu",
+    device: Device = "cpu",
     set_: Settings = (),
 ) -> int:
     """Run the conformance suite on the methods NAMES: names, groups such as `all`, or globs.

@@ -18,6 +18,7 @@ from bench.cli.formatting import say, write_data
 from bench.cli.options import (
     ARGUMENT,
     DataOption,
+    Device,
     FiniteRange,
     PluginOption,
     ResultsOption,
@@ -100,7 +101,7 @@ def command(
     embeddings: Annotated[tuple[str, ...], Words("FILE")] = (),
     conventions: ConventionOptions,
     options: RecordOptions,
-    device: str = "cpu",
+    device: Device = "cpu",
     records: ResultsOption,
     folder: DataOption,
     plugins: PluginOption,

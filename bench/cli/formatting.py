@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
 if TYPE_CHECKING:
     from bench.records.heartbeat import RunningCell, RunState
+
+_ENDLESS: Final = 400
+"""Letters of a word, such as a path, that an error does not repeat."""
 
 
 def printable(text: str) -> str:
@@ -33,8 +37,9 @@ def say(*lines: str, err: bool = False, colour: str | None = None) -> None:
 
 
 def warn(sentence: str, kind: str = "warning") -> None:
-    """Print a sentence to the standard error; its further lines are kept."""
-    say(*f"{kind}: {sentence}".split("\n"), err=True)
+    """Print a sentence to the standard error; its further lines are kept, and endless words are cut."""
+    short = re.sub(rf"\S{{{_ENDLESS},}}", lambda word: f"{word[0][:60]}...{word[0][-20:]}", sentence)
+    say(*f"{kind}: {short}".split("\n"), err=True)
 
 
 def write_data(text: str) -> None:

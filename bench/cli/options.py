@@ -77,7 +77,14 @@ class Words(click.ParamType):  # type: ignore[type-arg]  # generic in newer rele
             raise UsageError(f"{param.opts[0]} {error}" if param else str(error)) from error
 
 
+def _device(word: str) -> str:
+    if not re.fullmatch(r"cpu|cuda(:\d{1,3})?", word):
+        raise UsageError(f"{word!r} is no device; allowed are cpu, cuda, and a GPU such as cuda:0")
+    return word
+
+
 FOLDER: Final = FilePath("folder")
+Device = Annotated[str, Words("DEVICE", _device)]
 Count = Annotated[int, click.IntRange(1, 1_000_000)]
 Threads = Annotated[int, click.IntRange(1, 1024)]
 Settings = Annotated[tuple[str, ...], Words("METHOD.PARAM=VALUE")]

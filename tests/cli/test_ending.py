@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -96,6 +97,34 @@ def test_ctrl_c_twice_stops_at_once_leaves_no_process_and_the_next_run_goes_on(t
     assert (status, err) == (0, "")
     assert "2 cells: 2 done; 1 run now" in out
     assert drill.starts() == {"steady small 0": 1, "waits small 0": 2}
+
+
+@pytest.mark.parametrize("send", [os.kill, os.killpg])
+def test_a_terminated_run_leaves_no_warning_no_process_and_no_mark(tmp_path: Path, send: Any) -> None:
+    drill = Drill(tmp_path)
+    write_bundle(tmp_path / "small.npz")
+    words = [
+        *("--results", tmp_path / "r", "--datasets", tmp_path / "small.npz"),
+        *("--methods", "steady,waits", "--jobs", 2),
+    ]
+    process = drill.start(*words)
+    assert process.stdout is not None
+    assert "done" in process.stdout.readline()
+    drill.wait_for(2)
+    workers = psutil.Process(process.pid).children(recursive=True)
+    send(process.pid, signal.SIGTERM)
+    _, err = process.communicate(timeout=15)
+    assert (process.returncode, err) == (130, "interrupted; run the same command again to go on\n")
+    assert all(gone(worker.pid) for worker in workers)
+    assert [record.identity.method for record in Store(tmp_path / "r").records()] == ["steady"]
+    left = {path.name for path in (tmp_path / "r").rglob("*") if path.is_file()}
+    assert not {name for name in left if name.endswith((".tmp", ".lock"))}
+    assert not (tmp_path / "r" / "running").exists()
+
+    drill.gate.touch()
+    status, out, err = drill.run(*words)
+    assert (status, err) == (0, "")
+    assert "2 cells: 2 done; 1 run now" in out
 
 
 @pytest.mark.parametrize("words", [("results",), ("results", "--format", "csv"), ("status",)])

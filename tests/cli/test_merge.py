@@ -189,6 +189,17 @@ def test_a_full_disk_is_one_sentence_and_loses_nothing(
     assert content(ours) == before
 
 
+def test_a_results_folder_that_cannot_be_written_is_one_sentence_and_status_2(
+    other: Store, tmp_path: Path
+) -> None:
+    write(other)
+    (tmp_path / "file").touch()
+    for folder in (tmp_path / "file" / "below", Path("/proc/nothing")):
+        said = say("merge", other.root, "--results", folder)
+        assert (said.status, said.out, said.err.count("\n")) == (2, "", 1)
+        assert str(folder) in said.err
+
+
 def test_what_is_no_other_results_folder_is_one_sentence_and_status_2(
     tmp_path: Path, other: Store, ours: Store
 ) -> None:
