@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import click
 
+from bench import registry
 from bench.cli.formatting import warn
 from bench.cli.options import FiniteRange, Words
 from bench.contract.errors import UsageError
 from bench.execution import Executor, Slot, devices, inline_executor, local_executor
 from bench.execution.grid_runner import hard_limit
 from bench.experiment.grid import DeviceKind
-from bench.experiment.run_context import parse_size
+from bench.experiment.run_context import RunContext, parse_size
 
 if TYPE_CHECKING:
     from bench.execution.dask_client import Cluster
@@ -60,6 +63,12 @@ class DeviceOptions:
     max_memory: Annotated[int | None, Words("SIZE", _size)] = None
     retries: Annotated[int, click.IntRange(0, 1000)] = 1
 
+    def context(self, site: Site, data_dir: Path, *, trace_test: bool = False) -> RunContext:
+        """Return what a cell that runs at a site must know."""
+        return RunContext(
+            data_dir.resolve(), site.device, registry.plugins(), self.timeout, trace_test, self.max_memory
+        )
+
 
 @dataclass(frozen=True)
 class ExecutorOptions:
@@ -78,106 +87,155 @@ class ExecutorOptions:
 
 @dataclass(frozen=True)
 class Site:
-    """Slots for cells; none if they run in this process.
+    """Where cells run.
 
     Attributes:
-        slots: where cells run.
+        slots: none if they run in this process.
         device: torch name of the device as a worker sees it, which is its own GPU only.
+        execute: runs cells there.
     """
 
     slots: list[Slot]
     device: str
+    execute: Executor[Any] = inline_executor
 
 
-@dataclass(frozen=True)
-class Resolved:
-    """Device options with ``auto`` replaced by devices of this machine.
+class LocalMachine:
+    """This machine. GPUs, which take seconds to list, are looked for when they are needed."""
 
-    Attributes:
-        options: with these devices.
-        kind: of all of them.
-        inventory: of the machine, if it was needed.
-    """
+    def __init__(self, options: DeviceOptions, threads: int = 1) -> None:
+        """Take the options as given; ``threads`` are the CPU threads of a cell."""
+        self._options, self._threads = options, threads
+        self._inventory: devices.Inventory | None = None
 
-    options: DeviceOptions
-    kind: DeviceKind
-    inventory: devices.Inventory | None = None
+    @cached_property
+    def devices(self) -> str:
+        """The devices of the options, with ``auto`` replaced by those that there are.
 
+        Raises:
+            UsageError: if ``auto`` stands beside what contradicts it.
+            DeviceError: if GPUs may be there and cannot be listed.
+        """
+        words = self._options.devices.strip()
+        if "auto" not in [word.strip() for word in words.split(",")]:
+            return words
+        possible = devices.glance(words)
+        if possible.gpus:
+            self._inventory = devices.take_inventory(gpus=True)
+        return ",".join(devices.choose_devices(words, self._inventory or possible))
 
-def resolve(options: DeviceOptions) -> Resolved:
-    """Replace ``auto`` by devices; GPUs are listed, which takes seconds, only if there may be some.
+    @property
+    def kind(self) -> DeviceKind:
+        """The kind of the devices."""
+        return "cpu" if self.devices == "cpu" else "cuda"
 
-    Raises:
-        UsageError: if ``auto`` stands beside what contradicts it.
-        DeviceError: if GPUs may be there and cannot be listed.
-    """
-    words = [word.strip() for word in options.devices.split(",")]
-    if "auto" not in words:
-        return Resolved(options, "cpu" if words == ["cpu"] else "cuda")
-    possible = devices.glance(options.devices)
-    inventory = devices.take_inventory(gpus=True) if possible.gpus else None
-    chosen = devices.choose_devices(options.devices, inventory or possible)
-    return Resolved(
-        replace(options, devices=",".join(chosen)), "cpu" if chosen == ["cpu"] else "cuda", inventory
-    )
+    def site(self, *, needed: bool = True) -> Site:
+        """Return the slots; where none is ``needed``, only check that there can be such devices.
 
+        Raises:
+            UsageError: if there is no such device, or options contradict each other.
+            DeviceError: if GPUs are asked for and cannot be listed.
+        """
+        options = self._options
+        if not needed:
+            devices.choose_devices(self.devices, devices.glance(self.devices))
+            return Site([], "cpu")
+        gpus = devices.wants_gpus(self.devices)
+        inventory = self._inventory or devices.take_inventory(gpus=gpus)
+        chosen = devices.choose_devices(self.devices, inventory)
+        if options.devices == "cpu" and options.jobs_per_device is not None:
+            raise UsageError("--jobs-per-device is for GPUs; --jobs says how many cells share the CPU")
+        if chosen != ["cpu"] and options.jobs:
+            raise UsageError("--jobs is for the CPU; --jobs-per-device says how many cells share a GPU")
+        if options.jobs == 0:
+            return self._this_process(chosen)
+        slots = devices.device_slots(
+            chosen,
+            inventory,
+            jobs=max(1, inventory.cpus // self._threads) if options.jobs is None else options.jobs,
+            jobs_per_device=options.jobs_per_device or 1,
+            threads=self._threads,
+        )
+        execute = local_executor(
+            slots,
+            timeout=hard_limit(options.timeout),
+            max_memory=options.max_memory,
+            retries=options.retries,
+        )
+        return Site(slots, slots[0].device, execute)
 
-def survey(options: DeviceOptions, threads: int, inventory: devices.Inventory | None = None) -> Site:
-    """Return the slots on this machine.
-
-    Args:
-        options: as given.
-        threads: CPU threads of a cell.
-        inventory: of the machine; None to take it.
-
-    Raises:
-        UsageError: if there is no such device, or options contradict each other.
-        DeviceError: if GPUs are asked for and cannot be listed.
-    """
-    inventory = inventory or devices.take_inventory(gpus=devices.wants_gpus(options.devices))
-    chosen = devices.choose_devices(options.devices, inventory)
-    if options.devices == "cpu" and options.jobs_per_device is not None:
-        raise UsageError("--jobs-per-device is for GPUs; --jobs says how many cells run at once on the CPU")
-    if chosen != ["cpu"] and options.jobs:
-        raise UsageError("--jobs is for the CPU; --jobs-per-device says how many cells share a GPU")
-    if options.jobs == 0:
+    def _this_process(self, chosen: list[str]) -> Site:
         if len(chosen) > 1:
+            names = ", ".join(chosen)
             raise UsageError(
-                "--jobs 0 runs in this process, on one device; "
-                f"name one of {', '.join(chosen)} with --devices"
+                f"--jobs 0 runs in this process, on one device; name one of {names} with --devices"
             )
-        if options.max_memory is not None:
+        if self._options.max_memory is not None:
             raise UsageError("--max-memory needs a worker process that can be stopped; leave --jobs 0 out")
         return Site([], chosen[0])
-    slots = devices.device_slots(
-        chosen,
-        inventory,
-        jobs=max(1, inventory.cpus // threads) if options.jobs is None else options.jobs,
-        jobs_per_device=options.jobs_per_device or 1,
-        threads=threads,
-    )
-    return Site(slots, slots[0].device)
 
 
-def kind_of(device: str) -> DeviceKind:
-    """Return the kind of a device that torch calls ``cpu`` or such as ``cuda:0``."""
-    return "cpu" if device == "cpu" else "cuda"
+class DaskMachines:
+    """The machines of a Dask cluster; connected when they are needed, for as long as ``stack`` is open."""
+
+    def __init__(
+        self, executor: ExecutorOptions, options: DeviceOptions, threads: int, stack: ExitStack
+    ) -> None:
+        """Take the options as given; ``threads`` are the CPU threads of a cell."""
+        self._executor, self._options, self._threads, self._stack = executor, options, threads, stack
+
+    @property
+    def kind(self) -> DeviceKind:
+        """The kind of device of ``--devices``; ``auto`` asks the cluster.
+
+        Raises:
+            UsageError: if the words mean nothing, or the scheduler or its workers are not there.
+            WorkerError: if no Dask worker comes within the patience.
+        """
+        words = self._options.devices.strip()
+        return "cpu" if words == "cpu" else "cuda" if words == "cuda" else self._cluster.device
+
+    @cached_property
+    def _cluster(self) -> Cluster:
+        from bench.execution.dask_client import open_cluster
+
+        patience = _PATIENCE if self._executor.patience is None else self._executor.patience
+        opening = open_cluster(
+            self._executor.scheduler or "", device=self._options.devices, patience=patience, say=_note
+        )
+        return self._stack.enter_context(opening)
+
+    def site(self, *, needed: bool = True) -> Site:
+        """Return the slots of the workers, if any is ``needed``.
+
+        Raises:
+            UsageError: if the scheduler or fitting workers are not there.
+            WorkerError: if no Dask worker comes within the patience.
+        """
+        if not needed:
+            return Site([], "cpu")
+        from bench.execution.dask_checks import GPU
+        from bench.execution.dask_client import dask_executor
+
+        cluster, options = self._cluster, self._options
+        if cluster.device == "cpu" and any(facts.slots(GPU) for facts in cluster.workers):
+            _note("the cluster has GPUs, but this run is on CPUs; --devices cuda uses the GPUs")
+        slots = cluster.slots(self._threads)
+        execute = dask_executor(
+            cluster,
+            threads=self._threads,
+            timeout=hard_limit(options.timeout),
+            max_memory=options.max_memory,
+            retries=options.retries,
+        )
+        return Site(slots, slots[0].device, execute)
 
 
-def executor_for(site: Site, options: DeviceOptions) -> Executor[Any]:
-    """Return what runs cells in the slots of this machine."""
-    if not site.slots:
-        return inline_executor
-    return local_executor(
-        site.slots,
-        timeout=hard_limit(options.timeout),
-        max_memory=options.max_memory,
-        retries=options.retries,
-    )
-
-
-def require_consistent(executor: ExecutorOptions, options: DeviceOptions) -> None:
-    """Check what needs no look at any machine.
+@contextmanager
+def machines(
+    executor: ExecutorOptions, options: DeviceOptions, threads: int
+) -> Iterator[LocalMachine | DaskMachines]:
+    """Yield the machines that the cells of a run are planned for and run on.
 
     Raises:
         UsageError: if options contradict each other.
@@ -194,104 +252,18 @@ def require_consistent(executor: ExecutorOptions, options: DeviceOptions) -> Non
                     f"{name} is for this machine; with --executor dask each worker says what it has: "
                     'dask worker ADDRESS --nthreads 1 --resources "GPU=1"'
                 )
+        with ExitStack() as stack:
+            yield DaskMachines(executor, options, threads, stack)
         return
     for name, given in (("--scheduler", executor.scheduler), ("--patience", executor.patience)):
         if given is not None:
             raise UsageError(f"{name} is of no use without --executor dask; add that, or leave it out")
+    yield LocalMachine(options, threads)
 
 
-class Machines:
-    """The machine or cluster that the cells of a run are planned for and run on.
-
-    A context manager: a cluster stays connected while the body runs. Nothing is connected or listed before it
-    is needed, so that a finished grid is recognised at once.
-    """
-
-    def __init__(self, executor: ExecutorOptions, options: DeviceOptions, threads: int) -> None:
-        """Take the options as given; ``threads`` are the CPU threads of a cell."""
-        self._executor, self._options, self._threads = executor, options, threads
-        self._open = ExitStack()
-
-    def __enter__(self) -> Machines:
-        """Connect to nothing yet."""
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        """Close the connection to the cluster."""
-        self._open.close()
-
-    @cached_property
-    def kind(self) -> DeviceKind:
-        """Return the kind of device that all cells of the run are for.
-
-        It is what ``--devices`` says; ``auto`` asks this machine or the cluster.
-
-        Raises:
-            UsageError: if the words mean nothing, or the scheduler or its workers are not there.
-            WorkerError: if no Dask worker comes within the patience.
-            DeviceError: if GPUs may be there and cannot be listed.
-        """
-        if self._executor.executor == "local":
-            return self._local.kind
-        words = self._options.devices.strip()
-        return "cpu" if words == "cpu" else "cuda" if words == "cuda" else self._cluster.device
-
-    def ready(self, *, needed: bool) -> tuple[Site, Executor[Any]]:
-        """Return the slots and what runs cells there.
-
-        Args:
-            needed: False where no cell is to run: then no machine is looked at for long.
-
-        Raises:
-            UsageError: if a device, the scheduler or fitting workers are not there.
-            WorkerError: if no Dask worker comes within the patience.
-        """
-        local = self._executor.executor == "local"
-        if not needed:
-            if local:
-                words = self._local.options.devices
-                devices.choose_devices(words, devices.glance(words))
-            return Site([], "cpu"), inline_executor
-        if local:
-            site = survey(self._local.options, self._threads, self._local.inventory)
-            return site, executor_for(site, self._local.options)
-        return self._on_cluster()
-
-    @cached_property
-    def _local(self) -> Resolved:
-        return resolve(self._options)
-
-    @cached_property
-    def _cluster(self) -> Cluster:
-        from bench.execution.dask_client import open_cluster
-
-        assert self._executor.scheduler is not None
-        patience = self._executor.patience
-        return self._open.enter_context(
-            open_cluster(
-                self._executor.scheduler,
-                device=self._options.devices,
-                patience=_PATIENCE if patience is None else patience,
-                say=_note,
-            )
-        )
-
-    def _on_cluster(self) -> tuple[Site, Executor[Any]]:
-        from bench.execution.dask_checks import GPU
-        from bench.execution.dask_client import dask_executor
-
-        cluster, options = self._cluster, self._options
-        if cluster.device == "cpu" and any(facts.slots(GPU) for facts in cluster.workers):
-            _note("the cluster has GPUs, but this run is on CPUs; --devices cuda uses the GPUs")
-        slots = cluster.slots(self._threads)
-        execute = dask_executor(
-            cluster,
-            threads=self._threads,
-            timeout=hard_limit(options.timeout),
-            max_memory=options.max_memory,
-            retries=options.retries,
-        )
-        return Site(slots, slots[0].device), execute
+def kind_of(device: str) -> DeviceKind:
+    """Return the kind of a device that torch calls ``cpu`` or such as ``cuda:0``."""
+    return "cpu" if device == "cpu" else "cuda"
 
 
 def _note(sentence: str) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
@@ -35,7 +36,7 @@ from bench.evaluation.retrieval import Retrieval
 from bench.experiment.refit import Refit, cell_of, refit
 from bench.experiment.run_context import RunContext
 from bench.experiment.stale import stale_changes
-from bench.records.schema import Record
+from bench.records.schema import Record, Result
 
 _SHOWN: Final = 6
 """Directions that a table shows one by one; of more it shows the average, and those that are asked for."""
@@ -132,7 +133,6 @@ def command(
     if bool(embeddings) == bool(method) or bool(method) != bool(dataset):
         raise UsageError("explain takes METHOD and DATASET of a recorded cell, or --embeddings FILE")
     plugins.load()
-    source: EmbeddingFiles | RefittedCell
     problems: Sequence[object] = ()
     if method and dataset:
         every, problems = read_records(records.results)
@@ -148,22 +148,21 @@ def command(
     return int(bool(problems))
 
 
-def _print(
-    source: EmbeddingFiles | RefittedCell, every: Sequence[Reading], conventions: ConventionOptions
-) -> None:
+def _print(source: Source, every: Sequence[Reading], conventions: ConventionOptions) -> None:
+    facts, lines = source.describe(every)
     asked = [reading for reading in every if _is_asked_for(reading, conventions)]
     matches = {printed: near(asked, printed) for printed in conventions.printed}
     if conventions.format_ == "csv":
         write_data(csv_of(asked))
     elif conventions.format_ == "json":
-        write_data(json_of(source.facts(every), asked, matches))
+        write_data(json_of(facts, asked, matches))
     else:
         directions = {reading.direction for reading in asked} - {AVERAGE}
         averages = [reading for reading in asked if reading.direction == AVERAGE]
         if averages and len(directions) > _SHOWN:
             say(f"{len(directions)} directions: here their average; one of them with --query and --gallery")
             asked = averages
-        say(*source.lines(every), *table_lines(asked))
+        say(*lines, *table_lines(asked))
         for printed, matching in matches.items():
             say("", *match_lines(printed, matching))
 
@@ -176,24 +175,14 @@ def _is_asked_for(reading: Reading, conventions: ConventionOptions) -> bool:
 
 
 @dataclass(frozen=True)
-class EmbeddingFiles:
-    """Embeddings from files; ``shapes`` is (rows, width) by modality."""
+class Source:
+    """Embeddings, and what is known of them: as plain data, and as lines."""
 
-    words: tuple[str, ...]
-    shapes: dict[str, tuple[int, int]]
     retrieval: Retrieval
-
-    def facts(self, _: Sequence[Reading]) -> dict[str, Any]:
-        """Return what is known of them, as plain data."""
-        return {"embeddings": list(self.words), "shapes": self.shapes}
-
-    def lines(self, _: Sequence[Reading]) -> list[str]:
-        """Return the same in words."""
-        shapes = "; ".join(f"{name}: {rows} rows of {width}" for name, (rows, width) in self.shapes.items())
-        return [f"{', '.join(self.words)}: {shapes}"]
+    describe: Callable[[Sequence[Reading]], tuple[dict[str, Any], list[str]]]
 
 
-def read_files(words: Sequence[str]) -> EmbeddingFiles:
+def read_files(words: Sequence[str]) -> Source:
     """Read embeddings from files; see `bench.data.embeddings.read_embeddings`.
 
     Raises:
@@ -206,70 +195,13 @@ def read_files(words: Sequence[str]) -> EmbeddingFiles:
         retrieval = Retrieval.of_embeddings(rows, labels)
     except RefusedEmbeddings as error:
         raise DataError(f"{', '.join(words)}: {error}") from error
-    return EmbeddingFiles(tuple(words), {name: array.shape for name, array in rows.items()}, retrieval)
+    shapes = {name: array.shape for name, array in rows.items()}
+    sizes = "; ".join(f"{name}: {count} rows of {width}" for name, (count, width) in shapes.items())
+    facts = {"embeddings": list(words), "shapes": shapes}
+    return Source(retrieval, lambda _: (facts, [f"{', '.join(words)}: {sizes}"]))
 
 
-@dataclass(frozen=True)
-class RefittedCell:
-    """Embeddings of a recorded cell that was fitted again."""
-
-    record: Record
-    selection: str
-    again: Refit
-
-    @property
-    def retrieval(self) -> Retrieval:
-        """What is ranked."""
-        return self.again.retrieval
-
-    def facts(self, every: Sequence[Reading]) -> dict[str, Any]:
-        """Return which cell it is, and mAP@all of its record and now."""
-        return {
-            "cell": self.record.identity.title,
-            "record": self.record.digest,
-            "selection": self.selection,
-            "audit": self.again.audit,
-            "drift": [
-                {"query": query, "gallery": gallery, "record": old, "now": new, "difference": new - old}
-                for query, gallery, old, new in self._drift(every)
-            ],
-            "changes": self._changes(),
-        }
-
-    def lines(self, every: Sequence[Reading]) -> list[str]:
-        """Return the same in words."""
-        drift = list(self._drift(every))
-        largest = max((abs(new - old) for _, _, old, new in drift), default=0.0)
-        stale = "STALE, other code made it; apart by" if stale_changes(self.record) else "DRIFT,"
-        different = f"; different: {', '.join(self._changes())}" if self._changes() else ""
-        verdict = f"{stale} at most {largest:.2g}{different}" if largest else "the same numbers"
-        return [
-            f"{self.record.identity.title}, record {self.record.digest}, selection {self.selection}: "
-            f"fitted again in {self.again.environment.seconds['total']:.1f} s",
-            self.again.audit,
-            f"mAP@all of the record and now: {verdict}",
-            *(
-                f"  {query}→{gallery}: {old:.6f} and {new:.6f}"
-                for query, gallery, old, new in drift
-                if largest
-            ),
-        ]
-
-    def _drift(self, every: Sequence[Reading]) -> Iterator[tuple[str, str, float, float]]:
-        """Yield (query, gallery, number of the record, number now) under the rule of records."""
-        rule = STANDARD_PROTOCOLS[0]
-        now = {one.direction: one.value for one in every if one.protocol == rule and one.share == 1}
-        for metric in self.record.result.metrics if self.record.result else ():
-            value = now.get((metric.query, metric.gallery))
-            if (metric.protocol, metric.selection) == (rule.id, self.selection) and value is not None:
-                yield metric.query, metric.gallery, metric.value, value
-
-    def _changes(self) -> list[str]:
-        run_changes = changes(self.record.environment, self.again.environment)
-        return [*stale_changes(self.record), *run_changes]
-
-
-def refit_cell(chosen: Sequence[Record], device: str, data_dir: Path) -> RefittedCell:
+def refit_cell(chosen: Sequence[Record], device: str, data_dir: Path) -> Source:
     """Fit the one cell that is meant again, in this process.
 
     Args:
@@ -289,6 +221,49 @@ def refit_cell(chosen: Sequence[Record], device: str, data_dir: Path) -> Refitte
         reason = record.failure.reason if record.failure is not None else "no result"
         raise UsageError(f"{record.identity.title} has no embeddings: {record.status}: {reason}")
     cell = cell_of(record, data_dir, kind_of(device), any_code=True)
-    workplace = RunContext(data_dir.resolve(), device, registry.plugins())
-    selection = record.result.selection
-    return RefittedCell(record, selection, refit(cell, workplace, selection))
+    context = RunContext(data_dir.resolve(), device, registry.plugins())
+    again = refit(cell, context, record.result.selection)
+    return Source(again.retrieval, partial(_compare_with_record, record, record.result, again))
+
+
+def _compare_with_record(
+    record: Record, result: Result, again: Refit, every: Sequence[Reading]
+) -> tuple[dict[str, Any], list[str]]:
+    """Return which cell was fitted again, and mAP@all of its record and now."""
+    rule = STANDARD_PROTOCOLS[0]
+    now = {one.direction: one.value for one in every if one.protocol == rule and one.share == 1}
+    drift = [
+        (metric.query, metric.gallery, metric.value, value, value - metric.value)
+        for metric in result.metrics
+        if (metric.protocol, metric.selection) == (rule.id, result.selection)
+        and (value := now.get((metric.query, metric.gallery))) is not None
+    ]
+    largest = max((abs(difference) for *_, difference in drift), default=0.0)
+    stale, title = stale_changes(record), record.identity.title
+    different = [*stale, *changes(record.environment, again.environment)]
+    verdict = "the same numbers"
+    if largest:
+        kind = "STALE, other code made it; apart by" if stale else "DRIFT,"
+        known = f"; different: {', '.join(different)}" if different else ""
+        verdict = f"{kind} at most {largest:.2g}{known}"
+    keys = ("query", "gallery", "record", "now", "difference")
+    facts = {
+        "cell": title,
+        "record": record.digest,
+        "selection": result.selection,
+        "audit": again.audit,
+        "drift": [dict(zip(keys, values, strict=True)) for values in drift],
+        "changes": different,
+    }
+    lines = [
+        f"{title}, record {record.digest}, selection {result.selection}: "
+        f"fitted again in {again.environment.seconds['total']:.1f} s",
+        again.audit,
+        f"mAP@all of the record and now: {verdict}",
+        *(
+            f"  {query}→{gallery}: {old:.6f} and {new:.6f}"
+            for query, gallery, old, new, _ in drift
+            if largest
+        ),
+    ]
+    return facts, lines

@@ -5,10 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from bench import registry
-from bench.cli.executor_options import DeviceOptions, ExecutorOptions, Machines, require_consistent
+from bench.cli.executor_options import DeviceOptions, ExecutorOptions, Site, machines
 from bench.cli.formatting import say, warn
 from bench.cli.grid_options import CellOptions, Wanted, plan_cells
 from bench.cli.options import (
@@ -21,10 +20,9 @@ from bench.cli.options import (
 from bench.cli.run_session import run_session
 from bench.cli.summary import Ran, forecast, summarise
 from bench.contract.errors import UsageError
-from bench.execution import Executor
 from bench.execution.grid_runner import Sources, open_once, remaining, run_cells
 from bench.execution.progress import RunProgress
-from bench.experiment.grid import Cell, Shard, cells_of_shard, parse_shard
+from bench.experiment.grid import Cell, cells_of_shard, parse_shard
 from bench.experiment.run_context import RunContext
 from bench.experiment.stale import Stale, sentences, stale_cells
 from bench.records.claims import Claims
@@ -115,75 +113,63 @@ def run_grid(
         UsageError: for wrong words, before any data is looked at.
     """
     shard = None if job.shard is None else parse_shard(job.shard)
-    require_consistent(job.executor, job.devices)
     job.plugins.load(warn_of_others=True)
-    with Machines(job.executor, job.devices, options.threads) as machines:
-        sources, cells = plan_cells(
-            want(), machines.kind, job.records.results, job.files.data, keep_fingerprints=not job.dry_run
-        )
+    results, data_dir = job.records.results, job.files.data
+    with machines(job.executor, job.devices, options.threads) as where:
+        sources, cells = plan_cells(want(), where.kind, results, data_dir, keep_fingerprints=not job.dry_run)
         say(*notes(cells))
-        return _run_missing(job, options.profile, shard, machines, sources, cells)
+        cells = cells if shard is None else cells_of_shard(cells, shard)
+        store = Store(results)
+        claims = Claims(store)
+        stale = stale_cells(cells, store)
+        todo = remaining(cells, store, job.retry, trace_test=job.trace_test, stale=stale)
+        _announce(sources, store, cells, [] if "stale" in job.retry else [*stale.values()])
+        site = where.site(needed=bool(todo))
+        if job.dry_run:
+            say(*forecast(cells, todo, store, site, stale))
+            return 2 if sources.damaged else 0
+        return max(_run(job, cells, todo, claims, site, options.profile), 2 if sources.damaged else 0)
 
 
-def _run_missing(
-    job: JobOptions,
-    profile: str,
-    shard: Shard | None,
-    machines: Machines,
-    sources: Sources,
-    cells: Sequence[Cell],
+def _run(
+    job: JobOptions, cells: Sequence[Cell], todo: Sequence[Cell], claims: Claims, site: Site, profile: str
 ) -> int:
-    cells = list(cells) if shard is None else cells_of_shard(cells, shard)
-    store = Store(job.records.results)
-    claims = Claims(store)
-    stale = stale_cells(cells, store)
-    todo = remaining(cells, store, job.retry, trace_test=job.trace_test, stale=stale)
-    _announce(sources, store, cells, [] if "stale" in job.retry else [*stale.values()])
-    site, execute = machines.ready(needed=bool(todo))
-    if job.dry_run:
-        say(*forecast(cells, todo, store, site, stale))
-        return 2 if sources.damaged else 0
-    workplace = RunContext(
-        job.files.data.resolve(),
-        site.device,
-        registry.plugins(),
-        job.devices.timeout,
-        job.trace_test,
-        job.devices.max_memory,
-    )
+    """Run what is to do, and print how all cells stand."""
+    store = claims.store
     prepare_results(store)
     left_out = open_once(todo, job.files.data, profile)
     left_out |= registry.import_problems(dict.fromkeys(cell.identity.method for cell in todo))
     _name_left_out(left_out)
     ready = [cell for cell in todo if not {cell.source, cell.identity.method} & left_out.keys()]
     part = f"shard {job.shard}" if job.shard else ""
-    tally = RunProgress(len(cells) - len(todo) + len(ready), len(cells) - len(todo), part)
+    progress = RunProgress(len(cells) - len(todo) + len(ready), len(cells) - len(todo), part)
+    context = job.devices.context(site, job.files.data, trace_test=job.trace_test)
     begin = time.monotonic()
-    stopped = bool(ready) and run_displayed(ready, store, workplace, execute, tally, claims)
+    stopped = bool(ready) and run_displayed(ready, store, context, site, progress, claims)
     seconds = time.monotonic() - begin
-    ran = Ran(tally.ran, seconds, stopped, part, left_out, tally.unwritten, tally.unstarted)
+    ran = Ran(progress.ran, seconds, stopped, part, left_out, progress.unwritten, progress.unstarted)
     lines, complete = summarise(cells, store, ran)
     say(*lines)
     if stopped:
         return 130
-    return 2 if sources.damaged or left_out else int(not complete)
+    return 2 if left_out else int(not complete)
 
 
 def run_displayed(
     cells: Sequence[Cell],
     store: Store,
-    workplace: RunContext,
-    execute: Executor[Any],
-    tally: RunProgress,
+    context: RunContext,
+    site: Site,
+    progress: RunProgress,
     claims: Claims | None = None,
 ) -> bool:
     """Run cells with a display of their events; returns whether Ctrl-C was pressed."""
-    with run_session(tally, store.root) as (display, interrupts):
+    with run_session(progress, store.root) as (display, interrupts):
         run_cells(
             cells,
             store,
-            workplace,
-            execute=execute,
+            context,
+            execute=site.execute,
             on_event=display,
             claims=claims,
             stop=interrupts.stop,

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from bench import registry
 from bench.analysis.settings import Tuning, trials_csv, tunings_of
 from bench.atomic import write_whole
-from bench.cli.executor_options import DeviceOptions, executor_for, kind_of, survey
+from bench.cli.executor_options import DeviceOptions, LocalMachine, kind_of
 from bench.cli.formatting import and_more, say
 from bench.cli.options import (
     Count,
@@ -27,7 +27,6 @@ from bench.execution.progress import Waiting
 from bench.execution.tasks import Notice
 from bench.execution.tuning_runner import TakenOver, TrialEvent, run_trials
 from bench.experiment.grid import Cell, DeviceKind, Request, describe_data, plan
-from bench.experiment.run_context import RunContext
 from bench.experiment.selection import parse_seeds, select_datasets, select_methods
 from bench.experiment.stale import made_by_other_code
 from bench.experiment.tuning import draw_changes, trial_cells
@@ -82,16 +81,14 @@ def command(
     """
     plugins.load()
     results, data_dir = records.results, files.data
-    site = survey(devices, wanted.threads)
-    workplace = RunContext(
-        data_dir.resolve(), site.device, registry.plugins(), devices.timeout, max_memory=devices.max_memory
-    )
+    site = LocalMachine(devices, wanted.threads).site()
+    context = devices.context(site, data_dir)
     every_trial: list[Trial] = []
     failed = False
     for dataset in select_datasets(wanted.datasets, lambda _: False):
         items = _trials(wanted, dataset, data_dir, results, kind_of(site.device))
         _name_stale([cell for cell, _ in items], results)
-        trials = run_trials(items, results, workplace, execute=executor_for(site, devices), on_event=_show)
+        trials = run_trials(items, results, context, execute=site.execute, on_event=_show)
         every_trial += trials
         tunings = tunings_of(trials)
         failed = failed or any(tuning.best is None for tuning in tunings)

@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from bench import registry
 from bench.analysis.drift import Drift, Recorded, changes, drawn, drift_of
-from bench.cli.executor_options import DeviceOptions, executor_for, resolve, survey
+from bench.cli.executor_options import DeviceOptions, LocalMachine
 from bench.cli.formatting import say, table
 from bench.cli.options import (
     FOLDER,
@@ -28,7 +27,6 @@ from bench.contract.errors import BenchError, UsageError
 from bench.execution.progress import RunProgress
 from bench.experiment.grid import Cell
 from bench.experiment.refit import cell_of
-from bench.experiment.run_context import RunContext
 from bench.experiment.stale import sentences, stale_records
 from bench.records.schema import Record
 from bench.records.store import Store
@@ -149,7 +147,7 @@ def _run_again(
     picked: Sequence[Record], old: Store, new: Store, devices: DeviceOptions, data_dir: Path
 ) -> tuple[list[Check], bool]:
     """Run the cells of records again; returns a check of each, and whether Ctrl-C ended the run."""
-    kind = resolve(devices).kind
+    kind = LocalMachine(devices).kind
     planned: dict[str, Cell] = {}
     unplanned: dict[str, Check] = {}
     groups: dict[tuple[int, bool], list[Cell]] = {}  # by threads and whether there is a test oracle
@@ -160,25 +158,16 @@ def _run_again(
         except BenchError as error:
             unplanned[record.digest] = Check(record, reason=str(error))
             continue
-        assert result is not None
         planned[record.digest] = cell
-        oracle = any(item.rule == "oracle" for item in result.selected)
+        oracle = result is not None and any(item.rule == "oracle" for item in result.selected)
         groups.setdefault((record.identity.threads, oracle), []).append(cell)
     stopped = False
     for (threads, oracle), cells in groups.items():
         if not stopped:
-            site = survey(devices, threads)
-            workplace = RunContext(
-                data_dir.resolve(),
-                site.device,
-                registry.plugins(),
-                devices.timeout,
-                oracle,
-                devices.max_memory,
-            )
             prepare_results(new)
-            tally = RunProgress(len(cells), 0)
-            stopped = run_displayed(cells, new, workplace, executor_for(site, devices), tally)
+            site = LocalMachine(devices, threads).site()
+            context = devices.context(site, data_dir, trace_test=oracle)
+            stopped = run_displayed(cells, new, context, site, RunProgress(len(cells), 0))
     checks = [
         unplanned[record.digest]
         if record.digest in unplanned

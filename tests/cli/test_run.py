@@ -287,13 +287,13 @@ def test_a_fault_of_our_own_is_not_dressed_up_as_the_users(
 
 
 def test_as_many_workers_as_processors_unless_asked_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
-    from bench.cli.executor_options import DeviceOptions, survey
+    from bench.cli.executor_options import DeviceOptions, LocalMachine
 
     monkeypatch.setattr("joblib.cpu_count", lambda: 8)
     usual = DeviceOptions()
-    assert [len(survey(usual, threads).slots) for threads in (1, 3, 16)] == [8, 2, 1]
-    assert len(survey(replace(usual, jobs=4), 1).slots) == 4
-    assert survey(replace(usual, jobs=0), 1).slots == []
+    assert [len(LocalMachine(usual, threads).site().slots) for threads in (1, 3, 16)] == [8, 2, 1]
+    assert len(LocalMachine(replace(usual, jobs=4)).site().slots) == 4
+    assert LocalMachine(replace(usual, jobs=0)).site().slots == []
 
 
 def test_a_damaged_record_is_named_and_made_again(tmp_path: Path, small: Path) -> None:

@@ -217,7 +217,7 @@ def test_a_worker_without_this_project_is_named(grid: Grid, tmp_path: Path) -> N
 def test_a_cluster_is_asked_for_its_kind_of_device_only_where_nobody_said_it(
     monkeypatch: pytest.MonkeyPatch, devices: str, cluster: str, kind: str, opened: int
 ) -> None:
-    from bench.cli.executor_options import DeviceOptions, ExecutorOptions, Machines
+    from bench.cli.executor_options import DeviceOptions, ExecutorOptions, machines
     from bench.execution import dask_client as package
 
     asked, closed = [], []
@@ -229,10 +229,10 @@ def test_a_cluster_is_asked_for_its_kind_of_device_only_where_nobody_said_it(
         closed.append(address)
 
     monkeypatch.setattr(package, "open_cluster", pretend)
-    with Machines(ExecutorOptions("dask", "tcp://h:1"), DeviceOptions(devices), 1) as machines:
-        assert machines.kind == kind
-        assert machines.kind == kind
-        assert machines.ready(needed=False)[0].slots == []
+    with machines(ExecutorOptions("dask", "tcp://h:1"), DeviceOptions(devices), 1) as where:
+        assert where.kind == kind
+        assert where.kind == kind
+        assert where.site(needed=False).slots == []
         assert asked == ["auto"] * opened
     assert len(closed) == opened
 
@@ -240,7 +240,7 @@ def test_a_cluster_is_asked_for_its_kind_of_device_only_where_nobody_said_it(
 def test_gpus_of_a_cluster_that_a_run_leaves_idle_are_mentioned(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from bench.cli.executor_options import DeviceOptions, ExecutorOptions, Machines
+    from bench.cli.executor_options import DeviceOptions, ExecutorOptions, machines
     from bench.execution import dask_client as package
     from bench.execution.tasks import Slot
 
@@ -251,6 +251,6 @@ def test_gpus_of_a_cluster_that_a_run_leaves_idle_are_mentioned(
 
     monkeypatch.setattr(package, "open_cluster", pretend)
     monkeypatch.setattr(package, "dask_executor", lambda *_, **__: None)
-    with Machines(ExecutorOptions("dask", "tcp://h:1"), DeviceOptions(), 1) as machines:
-        assert machines.ready(needed=True)[0].device == "cpu"
+    with machines(ExecutorOptions("dask", "tcp://h:1"), DeviceOptions(), 1) as where:
+        assert where.site().device == "cpu"
     assert "--devices cuda" in capsys.readouterr().err

@@ -216,10 +216,10 @@ def test_what_contradicts_itself_on_gpus_is_one_sentence_and_status_2(
 
 
 def test_one_gpu_can_be_used_in_this_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from bench.cli.executor_options import DeviceOptions, survey
+    from bench.cli.executor_options import DeviceOptions, LocalMachine
 
     monkeypatch.setattr(module, "take_inventory", lambda *, gpus: FOUR)
-    site = survey(DeviceOptions("cuda:2", 0), 1)
+    site = LocalMachine(DeviceOptions("cuda:2", 0)).site()
     assert (site.slots, site.device) == ([], "cuda:2")
 
 
@@ -243,7 +243,7 @@ def test_the_kind_of_device_is_known_before_cells_are_planned(
     devices: str,
     asked: int,
 ) -> None:
-    from bench.cli.executor_options import DeviceOptions, resolve
+    from bench.cli.executor_options import DeviceOptions, LocalMachine
 
     looks = []
     monkeypatch.setattr(module, "glance", lambda _: possible)
@@ -253,8 +253,8 @@ def test_the_kind_of_device_is_known_before_cells_are_planned(
         return found
 
     monkeypatch.setattr(module, "take_inventory", look)
-    resolved = resolve(DeviceOptions(words))
-    assert (resolved.kind, resolved.options.devices, len(looks)) == (kind, devices, asked)
+    resolved = LocalMachine(DeviceOptions(words))
+    assert (resolved.kind, resolved.devices, len(looks)) == (kind, devices, asked)
 
 
 def test_only_gpus_take_a_look_for_gpus() -> None:
