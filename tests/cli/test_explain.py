@@ -197,44 +197,11 @@ def test_a_printed_number_that_no_convention_gives_is_said_to_be_none(tmp_path: 
     assert "99.99: no convention gives a number within 0.0005 of it" in said.out
 
 
-WRONG = [
-    ([], "explain takes METHOD and DATASET of a recorded cell, or --embeddings FILE"),
-    (["drcl"], "explain takes METHOD and DATASET"),
-    (["drcl", "emoji", "--embeddings", "FILE"], "explain takes METHOD and DATASET"),
-    (["--embeddings", "absent.npz"], "absent.npz: the file is not there"),
-    (["--embeddings", "FILE", "--cutoffs", "ten"], "--cutoffs 'ten' is not a list of ranks"),
-    (["--embeddings", "FILE", "--cutoffs", "0"], "k must be a rank of at least 1"),
-    (["--embeddings", "FILE", "--galleries", "half"], "--galleries 'half' is not a list of parts"),
-    (["--embeddings", "FILE", "--galleries", "1/0"], "--galleries '1/0' is not a list of parts"),
-    (["--embeddings", "FILE", "--galleries", "2"], "a part of the gallery is above 0 and at most 1"),
-    (["--embeddings", "FILE", "--query", "smell"], "unknown modality of these embeddings 'smell'"),
-    (["--embeddings", "NAN"], "contain NaN"),
-    (["--embeddings", "WIDE"], "embedded in different widths"),
-]
-
-
-@pytest.mark.parametrize(("words", "sentence"), WRONG)
-def test_a_wrong_word_or_file_is_one_sentence(tmp_path: Path, words: list[str], sentence: str) -> None:
-    files = {
-        "FILE": embeddings(tmp_path / "good.npz"),
-        "NAN": embeddings(tmp_path / "nan.npz", text=np.full((12, 4), np.nan)),
-        "WIDE": embeddings(tmp_path / "wide.npz", text=np.ones((12, 5)) + np.eye(12, 5)),
-    }
-    said = say("explain", *(files.get(word, word) for word in words), "--results", tmp_path / "none")
-    assert (said.status, said.out) == (2, "")
-    assert sentence in said.err
-    assert said.err.startswith("error: ")
-    assert said.err.count("\n") == 1
-
-
 def explain(results: Path, *words: object) -> Said:
     return say("explain", *words, "--results", results, "--plugin", FAULTS)
 
 
 def test_a_cell_without_embeddings_or_not_one_cell_is_one_sentence(grid: Grid, tmp_path: Path) -> None:
-    failed = explain(grid.results, "raises", "small")
-    assert failed.status == 2
-    assert "raises on small (image+text), seed 0 has no embeddings: failed: ValueError" in failed.err
     store = Store(tmp_path)
     for variant in ("full", "without_fa"):
         store.write(making.record(variant=variant), making.per_query(), making.TRACE, "")

@@ -64,22 +64,6 @@ def test_rows_can_be_chosen_by_name_and_glob(grid: Grid) -> None:
     assert {row["protocol"] for row in rows} == {"map@50/hits", "map@50/min", "map@50/relevant", ""}
 
 
-@pytest.mark.parametrize(
-    ("words", "sentence"),
-    [
-        (["--methods", "mcac"], "unknown method in these records 'mcac' (did you mean 'mcca'?)"),
-        (["--datasets", "smal"], "unknown dataset in these records 'smal' (did you mean 'small'?)"),
-        (["--protocols", "map@10/hits"], "unknown protocol in these records 'map@10/hits'"),
-    ],
-)
-def test_a_name_that_no_record_has_is_an_error_not_an_empty_table(
-    grid: Grid, words: list[str], sentence: str
-) -> None:
-    said = say("results", "--results", grid.results, *words)
-    assert (said.status, said.out) == (2, "")
-    assert sentence in said.err
-
-
 def test_status_counts_and_gives_every_reason(grid: Grid) -> None:
     said = say("status", "--results", grid.results)
     assert said.status == 0
@@ -118,35 +102,8 @@ def test_a_report_is_written_and_says_where(grid: Grid, tmp_path: Path) -> None:
     assert {"_".join(name.split("_")[3:5]) for name in names} == {"map@all_last", "map@50-min_last"}
 
 
-@pytest.mark.parametrize(
-    ("words", "sentence"),
-    [
-        (["--protocols", "map@10"], "does not say what to divide by"),
-        (["--protocols", "map@10/hits"], "unknown protocol in these records 'map@10/hits'"),
-        (["--selection", "oracle"], "no record has a test-oracle trace; make some with"),
-        (["--fill", "absent.md"], "cannot fill absent.md"),
-        (["--reports", "README.md"], "README.md"),
-        (["--reports", "README.md/below"], "cannot write README.md/below/tables.md"),
-    ],
-)
-def test_a_report_that_cannot_be_is_one_sentence(
-    grid: Grid, tmp_path: Path, words: list[str], sentence: str
-) -> None:
-    said = say(*TABLES, "--results", grid.results, "--reports", tmp_path, *words)
-    assert said.status == 2
-    assert sentence in said.err
-    assert "Traceback" not in said.err
-
-
 TABLES = ["report", "--only", "tables"]
 PRINTING = [["results"], ["status"], TABLES]
-
-
-@pytest.mark.parametrize("words", PRINTING)
-def test_without_records_the_way_to_some_is_told(tmp_path: Path, words: list[str]) -> None:
-    said = say(*words, "--results", tmp_path / "none")
-    assert (said.status, said.out) == (2, "")
-    assert f"no records in {tmp_path / 'none'}; make some with: python -m bench run" in said.err
 
 
 def damage(folder: Path, how: str) -> None:
@@ -222,9 +179,3 @@ def test_list_as_a_table_has_a_line_per_method() -> None:
     assert said.status == 0
     assert said.out.startswith("Methods\n")
     assert {"drcl", "mcca", "sm"} <= {line.split()[0] for line in said.out.splitlines() if line}
-
-
-def test_an_unknown_command_names_the_near_one() -> None:
-    said = say("reprot")
-    assert said.status == 2
-    assert "unknown command 'reprot' (did you mean 'report'" in said.err

@@ -144,26 +144,6 @@ def test_new_records_can_be_kept_for_a_comparison(grid: Grid, tmp_path: Path) ->
     assert "holds records already; name a new folder" in again.err
 
 
-@pytest.mark.parametrize(
-    ("words", "sentence"),
-    [
-        (["--methods", "raises"], "records that are asked for is of a finished cell"),
-        (["--methods", "plian"], "unknown method in these records 'plian' (did you mean 'plain'?)"),
-        (["--datasets", "smal"], "unknown dataset in these records 'smal' (did you mean 'small'?)"),
-    ],
-)
-def test_nothing_to_check_is_one_sentence(grid: Grid, words: list[str], sentence: str) -> None:
-    said = verify(grid.results, *words)
-    assert (said.status, said.out) == (2, "")
-    assert sentence in said.err
-
-
-def test_without_records_the_way_to_some_is_told(tmp_path: Path) -> None:
-    said = verify(tmp_path / "none")
-    assert said.status == 2
-    assert "no records in" in said.err
-
-
 def test_a_damaged_record_is_named_and_the_others_checked(
     shelf: Callable[[Callable[[Record], Record]], Path],
 ) -> None:

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
-import pytest
 
 from bench.records import Store
 from tests.grid import FAULTS, Grid, Said, say, write_bundle
@@ -127,29 +126,6 @@ def test_an_ablation_is_named_with_a_slash(tmp_path: Path) -> None:
     said = why(tmp_path, "drcl/without_fa", "emoji")
     assert "drcl/without_fa on emoji (image+text), seed 0: done" in said.out
     assert "--variant without_fa" in why(tmp_path, "drcl", "emoji").out
-
-
-@pytest.mark.parametrize(
-    ("words", "sentence"),
-    [
-        (("drcl", "small", "--seed", 7), "fits; there are: full, quick profile, image+text, seed 0 ("),
-        (("drcl", "small", "--seed", 7), "run --methods drcl --datasets small --seeds 7-7 --results"),
-        (("drcl", "small", "--profile", "paper"), "--datasets small --profile paper"),
-        (("drcl", "small", "--modalities", "image,audio"), "--modalities image,audio"),
-        (("man", "small"), "no record of man on small in"),
-        (("man", "emoji"), "to make it: python -m bench run --methods man --datasets emoji"),
-        (("drlc", "small"), "unknown method 'drlc' (did you mean "),
-        (("drcl", "smal"), "unknown dataset 'smal' (did you mean 'small'?)"),
-    ],
-)
-def test_where_no_cell_fits_the_way_to_one_is_told(
-    grid: Grid, words: tuple[object, ...], sentence: str
-) -> None:
-    said = why(grid.results, *words)
-    assert (said.status, said.out) == (2, "")
-    assert sentence in said.err
-    assert said.err.startswith("error: ")
-    assert said.err.count("\n") == 1
 
 
 def test_text_of_a_record_cannot_steer_the_terminal(tmp_path: Path) -> None:

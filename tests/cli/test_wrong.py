@@ -1,0 +1,200 @@
+"""Whatever is wrong on a command line costs one sentence and status 2, before anything runs or is written."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.grid import FAULTS, Grid, say
+
+SWEEP = "sweep plain --datasets emoji"
+COMBINATIONS = f"seconds={','.join(map(str, range(1, 102)))} --param word={','.join(map(str, range(100)))}"
+
+PLANNING = [
+    ("reprot", "unknown command 'reprot' (did you mean 'report'"),
+    ("list method", "did you mean 'methods'"),
+    ("check chance --device tpu", "'tpu' is no device; allowed are cpu, cuda"),
+    ("merge nowhere", "nowhere does not exist"),
+    ("run --methods plian", "unknown method 'plian' (did you mean 'plain'"),
+    ("run --methods Deep", "unknown method 'Deep' (did you mean 'deep'"),
+    ("run --datasets wikipedai", "unknown dataset 'wikipedai' (did you mean 'wikipedia'"),
+    ("run --datasets missing.npz", "there is no feature bundle missing.npz"),
+    ("run --profile papr", "did you mean 'paper'"),
+    ("run --variants lout", "unknown variant 'lout' (did you mean 'loud'?)"),
+    ("run --seeds three", "--seeds 'three' is neither a number of seeds (3) nor a list"),
+    ("run --seeds 20240101", "to name one seed write it twice"),
+    ("run --set plain.seconds", "is not of the form METHOD.PARAM=VALUE"),
+    ("run --set seconds=3", "is not of the form METHOD.PARAM=VALUE"),
+    ("run --set plain.=3", "is not of the form METHOD.PARAM=VALUE"),
+    ("run --set plian.seconds=3", "unknown method 'plian' (did you mean 'plain'"),
+    ("run --set plain.second=3", "unknown setting of plain 'second' (did you mean 'seconds'?)"),
+    ("run --set *.epochs=3", "unknown setting of any of the methods 'epochs'"),
+    ("run --set drcl.epochs=3", "settings are given for drcl, which is not among the methods asked for"),
+    ("run --set plain.seconds=abc", "settings of plain: seconds: Expected float, got str"),
+    ("run --set plain.seconds=", "settings of plain: seconds: Expected float, got null"),
+    ("run --set plain.seconds=[1", "the value is not valid YAML"),
+    ("run --set plain.seconds=.nan", "neither text, finite number, list nor map"),
+    ("run --set plain.seconds=2020-01-01", "neither text, finite number, list nor map"),
+    ("run --set 'plain.widths=[1, two]'", "settings of plain: widths[1]: Expected int, got str"),
+    ("run --shard 5/3", "--shard '5/3' is not one of n parts of the grid; write i/n with i from 1 to n"),
+    ("run --shard a/b", "--shard 'a/b' is not one of n parts of the grid"),
+    ("run --data /no/such/folder", "there is no data folder /no/such/folder"),
+    ("run --devices gpu", "there is no device 'gpu' here; there are: cpu"),
+    ("run --devices cpu,cuda:0", "there is no device 'cuda:0' here; there are: cpu"),
+    ("run --devices ''", "there is no device '' here"),
+    ("run --jobs-per-device 2", "--jobs-per-device is for GPUs; --jobs says how many"),
+    ("run --max-memory lots", "'lots' is not an amount of memory; write a number and a unit, such as 500M"),
+    ("run --max-memory 1G", "--max-memory needs a worker process that can be stopped"),
+    ("run --plugin /no/file.py", "plug-in /no/file.py is not a Python file"),
+    ("run --results FILE/below", "FILE/below"),
+    ("run --results /proc/nothing", "/proc/nothing"),
+    ("ablate raises --datasets emoji", "raises: no variants to run; Method.variants in a method's file"),
+    ("ablate plian --datasets emoji", "unknown method 'plian' (did you mean 'plain'"),
+    ("ablate plain --datasets emoji --set plain.word=c", "would undo the variant loud"),
+    ("sweep plian --datasets emoji --param word=a", "unknown method 'plian' (did you mean 'plain'"),
+    (f"{SWEEP} --param wrod=a", "unknown setting of plain 'wrod' (did you mean 'word'?)"),
+    (f"{SWEEP} --param word", "is not of the form PARAM=VALUE,VALUE"),
+    (f"{SWEEP} --param =1", "is not of the form PARAM=VALUE,VALUE"),
+    (f"{SWEEP} --param seconds=", "'seconds=' has no values"),
+    (f"{SWEEP} --param seconds=1,[2", "the value is not valid YAML"),
+    (f"{SWEEP} --param seconds=1,.inf", "neither text, finite number, list nor map"),
+    (f"{SWEEP} --param seconds=1,soon", "settings of plain: seconds: Expected float, got str"),
+    (f"{SWEEP} --param word=a --param word=b", "--param word is given twice"),
+    (f"{SWEEP} --param word=a --set *.word=b", "contradict each other; leave one out"),
+    (f"{SWEEP} --param {COMBINATIONS}", "these values make 10,100 combinations, more than 10,000"),
+    ("explain", "explain takes METHOD and DATASET of a recorded cell, or --embeddings FILE"),
+    ("explain drcl", "explain takes METHOD and DATASET"),
+    ("explain drcl emoji --embeddings GOOD", "explain takes METHOD and DATASET"),
+    ("explain --embeddings absent.npz", "absent.npz: the file is not there"),
+    ("explain --embeddings GOOD --cutoffs ten", "--cutoffs 'ten' is not a list of ranks"),
+    ("explain --embeddings GOOD --cutoffs 0", "k must be a rank of at least 1"),
+    ("explain --embeddings GOOD --galleries half", "--galleries 'half' is not a list of parts"),
+    ("explain --embeddings GOOD --galleries 1/0", "--galleries '1/0' is not a list of parts"),
+    ("explain --embeddings GOOD --galleries 2", "a part of the gallery is above 0 and at most 1"),
+    ("explain --embeddings GOOD --query smell", "unknown modality of these embeddings 'smell'"),
+    ("explain --embeddings NAN", "contain NaN"),
+    ("explain --embeddings WIDE", "embedded in different widths"),
+    *((f"{words} --results NONE", "no records in NONE; make some with: python -m bench run") for words in (
+        "results", "status", "report", "verify", "why drcl emoji", "explain drcl emoji",
+        "compare drcl mcca --dataset emoji",
+    )),
+]  # fmt: skip
+"""Command lines and what is said of them; of `run`, for the method plain on emoji in this process."""
+
+OPTIONS = [
+    ("run --jobs -1", "--jobs"),
+    ("run --threads 0", "--threads"),
+    ("run --timeout 0", "--timeout"),
+    ("run --retry x", "--retry"),
+    ("run --nonsense", "--nonsense"),
+    ("run x", "x"),
+    ("run --results FILE", "is a file"),
+    ("ablate plain", "Missing"),
+    ("sweep plain --datasets emoji", "Missing"),
+    ("ablate", "Missing"),
+    ("compare drcl mcca", "Missing"),
+]
+
+READING = [
+    ("results --methods mcac", "unknown method in these records 'mcac' (did you mean 'mcca'?)"),
+    ("results --datasets smal", "unknown dataset in these records 'smal' (did you mean 'small'?)"),
+    ("results --protocols map@10/hits", "unknown protocol in these records 'map@10/hits'"),
+    ("report --protocols map@10", "does not say what to divide by"),
+    ("report --protocols map@10/hits", "unknown protocol in these records 'map@10/hits'"),
+    ("report --selection oracle", "no record has a test-oracle trace; make some with"),
+    ("report --fill absent.md", "cannot fill absent.md"),
+    ("report --reports README.md", "README.md"),
+    ("report --reports README.md/below", "cannot write README.md/below/tables.md"),
+    ("verify --methods raises", "records that are asked for is of a finished cell"),
+    ("verify --methods plian", "unknown method in these records 'plian' (did you mean 'plain'?)"),
+    ("verify --datasets smal", "unknown dataset in these records 'smal' (did you mean 'small'?)"),
+    ("explain raises small", "raises on small (image+text), seed 0 has no embeddings: failed: ValueError"),
+    ("why drcl small --seed 7", "fits; there are: full, quick profile, image+text, seed 0 ("),
+    ("why drcl small --seed 7", "run --methods drcl --datasets small --seeds 7-7 --results"),
+    ("why drcl small --profile paper", "--datasets small --profile paper"),
+    ("why drcl small --modalities image,audio", "--modalities image,audio"),
+    ("why man small", "no record of man on small in"),
+    ("why man emoji", "to make it: python -m bench run --methods man --datasets emoji"),
+    ("why drlc small", "unknown method 'drlc' (did you mean "),
+    ("why drcl smal", "unknown dataset 'smal' (did you mean 'small'?)"),
+]
+
+
+def embeddings(path: Path, text: np.ndarray) -> Path:
+    image, labels = np.random.default_rng(0).normal(size=(12, 4)), np.arange(12) % 3
+    np.savez(path, image=image, text=text, image_labels=labels, text_labels=labels)
+    return path
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> dict[str, str]:
+    (tmp_path / "file").touch()
+    good = np.random.default_rng(1).normal(size=(12, 4))
+    paths = {
+        "FILE": tmp_path / "file",
+        "NONE": tmp_path / "none",
+        "GOOD": embeddings(tmp_path / "good.npz", good),
+        "NAN": embeddings(tmp_path / "nan.npz", np.where(good > 1, np.nan, good)),
+        "WIDE": embeddings(tmp_path / "wide.npz", np.ones((12, 5)) + np.eye(12, 5)),
+    }
+    return {name: str(path) for name, path in paths.items()}
+
+
+def refused(line: str, key: str, files: dict[str, str], *more: object) -> str:
+    """Check that a command line is refused with a sentence that has a key in it; returns the sentence."""
+    words = shlex.split(line)
+    for name, path in files.items():
+        words, key = [word.replace(name, path) for word in words], key.replace(name, path)
+    said = say(*words, *more)
+    assert (said.status, said.out) == (2, "")
+    assert key in said.err
+    assert "Traceback" not in said.err
+    return said.err
+
+
+def usual(line: str, results: Path) -> list[object]:
+    """Return what the commands of the tables leave out."""
+    words: list[object] = (
+        [] if "--results" in line or line.startswith(("list", "check")) else ["--results", results]
+    )
+    if line.startswith(("run", "ablate", "sweep")):
+        words += ["--plugin", FAULTS, "--jobs", 0]
+    if line.startswith("run"):
+        words += [] if "--methods" in line else ["--methods", "plain"]
+        words += [] if "--datasets" in line else ["--datasets", "emoji"]
+    return words
+
+
+@pytest.mark.parametrize(("line", "key"), PLANNING, ids=[line[:60] for line, _ in PLANNING])
+def test_a_wrong_word_is_one_sentence_before_anything_runs(
+    tmp_path: Path, files: dict[str, str], line: str, key: str
+) -> None:
+    said = refused(line, key, files, *usual(line, tmp_path / "r"))
+    assert said.startswith("error: ")
+    assert not list(tmp_path.glob("r/runs/*"))
+
+
+@pytest.mark.parametrize(("line", "key"), OPTIONS)
+def test_a_wrong_option_is_named(tmp_path: Path, files: dict[str, str], line: str, key: str) -> None:
+    refused(line, key, files, *usual(line, tmp_path / "r"))
+
+
+@pytest.mark.parametrize(("line", "key"), READING, ids=[line for line, _ in READING])
+def test_what_no_record_has_is_one_sentence(grid: Grid, tmp_path: Path, line: str, key: str) -> None:
+    more = ["--plugin", FAULTS] if line.startswith(("verify", "explain")) else []
+    reports = ["--reports", tmp_path] if line.startswith("report") and "--reports" not in line else []
+    only = ["--only", "tables"] if line.startswith("report") else []
+    said = refused(line, key, {}, "--results", grid.results, *more, *reports, *only)
+    assert said.startswith("error: ")
+    assert said.count("\n") == 1
+
+
+def test_a_broken_plug_in_is_named_with_its_line(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text("x = 1\nimport nothing_like_this\n")
+    said = refused(
+        "run", "mine.py cannot be imported: ModuleNotFoundError", {}, "--plugin", tmp_path / "mine.py"
+    )
+    assert "line 2" in said
