@@ -143,15 +143,6 @@ def test_rows_that_differ_in_settings_alone_must_be_named_in_full(tmp_path: Path
     assert full.status == 0
 
 
-def test_a_damaged_record_is_named_and_the_rest_compared(results: Path) -> None:
-    failed = making.identity(method="pls").digest
-    (results / "runs" / failed / "log.txt").write_text("edited")
-    said = compare(results, "drcl", "mcca", "--dataset", "emoji")
-    assert said.status == 1
-    assert "left out" in said.err
-    assert "drcl is above" in said.out
-
-
 def test_the_records_of_a_real_run_are_compared(grid: Grid) -> None:
     said = compare(grid.results, "sdml", "mcca", "--dataset", "small", "--protocol", "map@50/hits")
     assert said.status in (0, 1)

@@ -205,12 +205,6 @@ def test_a_reader_that_goes_away_is_an_interruption(monkeypatch: pytest.MonkeyPa
     assert display.unread
 
 
-def test_names_cannot_steer_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    cell = Cell(making.identity(dataset="a\x1b[2Jb"), "emoji")
-    shown = show(io.StringIO(), monkeypatch, Ended(cell, "done", "", 1.0))
-    assert "drcl on a\N{REPLACEMENT CHARACTER}[2Jb (image+text)" in shown
-
-
 def test_a_cell_in_this_process_does_not_take_the_display_into_its_log(tmp_path: Path) -> None:
     bundle = write_bundle(tmp_path / "small.npz")
     words = ["run", "--results", tmp_path / "r", "--jobs", 0, "--methods", "sdml", "--datasets", bundle]

@@ -5,12 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import json
-import shutil
 from pathlib import Path
 
-import pytest
-
-from tests.grid import FAULTS, Grid, make_newer, say
+from tests.grid import FAULTS, Grid, say
 from tests.records import making
 from tests.records.making import per_query
 
@@ -103,55 +100,6 @@ def test_a_report_is_written_and_says_where(grid: Grid, tmp_path: Path) -> None:
 
 
 TABLES = ["report", "--only", "tables"]
-PRINTING = [["results"], ["status"], TABLES]
-
-
-def damage(folder: Path, how: str) -> None:
-    if how == "truncated":
-        (folder / "record.json").write_bytes((folder / "record.json").read_bytes()[:30])
-    elif how == "empty":
-        shutil.rmtree(folder)
-        folder.mkdir()
-    elif how == "edited":
-        path = folder / "record.json"
-        path.write_text(path.read_text(encoding="utf-8").replace('"seed": ', '"seed": 1'), encoding="utf-8")
-    elif how == "moved":
-        old = folder.name
-        folder.rename(folder.with_name("0" * 20))
-        assert old != "0" * 20
-    else:
-        make_newer(folder)
-
-
-@pytest.mark.parametrize("how", ["truncated", "empty", "edited", "moved", "newer"])
-def test_a_damaged_record_is_named_left_out_and_gives_status_1(grid: Grid, tmp_path: Path, how: str) -> None:
-    results = tmp_path / "results"
-    shutil.copytree(grid.results, results)
-    folder = next(folder for folder in sorted((results / "runs").iterdir()))
-    damage(folder, how)
-    folder = results / "runs" / ("0" * 20) if how == "moved" else folder
-    for words in (["results", "--format", "csv"], ["status"], [*TABLES, "--reports", tmp_path / "reports"]):
-        said = say(*words, "--results", results)
-        assert said.status == 1, words
-        assert said.out
-        assert folder.name not in said.out
-        (warning,) = said.err.splitlines()
-        assert warning.startswith(f"warning: left out: {folder}: ")
-        assert ("layout version 99" in warning) == (how == "newer")
-    overview = (tmp_path / "reports" / "tables.md").read_text(encoding="utf-8")
-    assert folder.name in overview.split("## Records left out")[1]
-    assert "of 40 recorded cells are done" in overview
-
-
-@pytest.mark.parametrize("words", PRINTING)
-def test_nothing_but_damage_is_a_failure_not_an_absence(grid: Grid, tmp_path: Path, words: list[str]) -> None:
-    folder = sorted((grid.results / "runs").iterdir())[0]
-    copy = tmp_path / "runs" / folder.name
-    shutil.copytree(folder, copy)
-    damage(copy, "truncated")
-    said = say(*words, "--results", tmp_path)
-    assert said.status == 1
-    assert f"none of the 1 records in {tmp_path} can be read" in said.err
 
 
 def test_list_tells_all_there_is_and_where_it_comes_from() -> None:

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from bench import cli
 from tests.grid import FAULTS, Grid, say
 
@@ -95,3 +97,28 @@ def test_help_names_the_exit_statuses_and_breaks_no_line() -> None:
 def test_a_plug_in_is_imported_for_a_list_and_needs_no_torch_of_its_own() -> None:
     done = python("-c", WITHOUT_TORCH, f"list methods --plugin {FAULTS}")
     assert done.returncode == 0, done.stderr
+
+
+AS_ON_WINDOWS = """
+import sys, click
+sys.platform = "win32"
+for name in ("fcntl", "grp", "pwd", "resource", "termios"):
+    sys.modules[name] = None
+from bench.cli import main
+main(sys.argv[1:])
+"""
+
+
+@pytest.mark.parametrize("line", ["--help", "run --methods drcl --datasets emoji", "no-such-command"])
+def test_windows_is_refused_in_one_line_without_a_traceback(line: str) -> None:
+    done = python("-c", AS_ON_WINDOWS, *line.split())
+    assert (done.returncode, done.stdout) == (2, "")
+    (said,) = done.stderr.splitlines()
+    assert "Windows" in said
+    assert "WSL" in said
+
+
+@pytest.mark.parametrize(("platform", "status"), [("win32", 2), ("linux", 0), ("darwin", 0)])
+def test_only_windows_is_refused(platform: str, status: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", platform)
+    assert cli.invoke(["--version"]) == status

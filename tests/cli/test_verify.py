@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -142,16 +141,3 @@ def test_new_records_can_be_kept_for_a_comparison(grid: Grid, tmp_path: Path) ->
     again = verify(grid.results, *words)
     assert again.status == 2
     assert "holds records already; name a new folder" in again.err
-
-
-def test_a_damaged_record_is_named_and_the_others_checked(
-    shelf: Callable[[Callable[[Record], Record]], Path],
-) -> None:
-    results = shelf(lambda record: record)
-    first = sorted((results / "runs").iterdir())[0]
-    shutil.rmtree(first)
-    first.mkdir()
-    said = verify(results)
-    assert said.status == 1
-    assert "left out" in said.err
-    assert said.out.endswith("1 of 1 agree\n")

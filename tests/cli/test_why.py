@@ -6,8 +6,6 @@ import shlex
 from collections.abc import Callable
 from pathlib import Path
 
-import msgspec
-
 from bench.records import Store
 from tests.grid import FAULTS, Grid, Said, say, write_bundle
 from tests.records import making
@@ -126,30 +124,6 @@ def test_an_ablation_is_named_with_a_slash(tmp_path: Path) -> None:
     said = why(tmp_path, "drcl/without_fa", "emoji")
     assert "drcl/without_fa on emoji (image+text), seed 0: done" in said.out
     assert "--variant without_fa" in why(tmp_path, "drcl", "emoji").out
-
-
-def test_text_of_a_record_cannot_steer_the_terminal(tmp_path: Path) -> None:
-    record = making.record(status="failed", reason="\x1b[31mred\x1b[0m")
-    assert record.failure is not None
-    failure = msgspec.structs.replace(record.failure, traceback="one\n\x1b]0;title\x07\ntwo")
-    record = msgspec.structs.replace(record, failure=failure)
-    Store(tmp_path).write(record, {}, [], "log \x1b[2J\nend\n")
-    said = why(tmp_path, "drcl", "emoji")
-    assert said.status == 0
-    assert "\x1b" not in said.out
-    assert "\x07" not in said.out
-    assert "red" in said.out
-
-
-def test_a_damaged_record_is_named_and_the_story_told(tmp_path: Path) -> None:
-    store = Store(tmp_path)
-    for seed in (0, 1):
-        store.write(making.record(seed), making.per_query(), making.TRACE, "")
-    (tmp_path / "runs" / making.identity(1).digest / "log.txt").write_text("edited")
-    said = why(tmp_path, "drcl", "emoji")
-    assert said.status == 1
-    assert "left out" in said.err
-    assert "drcl on emoji (image+text), seed 0: done" in said.out
 
 
 def test_a_method_of_ones_own_keeps_its_title(grid: Grid) -> None:
