@@ -213,8 +213,8 @@ def _parameter(name: str, hint: Any, default: Any, text: str) -> click.Parameter
         is_flag=kind is bool,
         multiple=repeated,
         required=not given,
-        default=default if given else None,
-        show_default=",".join(map(str, default)) if isinstance(default, tuple) else default is not None,
+        **({"default": default} if given else {}),
+        show_default=default not in (None, ()),
         help=text,
         envvar=getattr(value_type, "variable", None),
     )

@@ -65,7 +65,7 @@ PLANNING = [
     (f"{SWEEP} --param word=a --param word=b", "--param word is given twice"),
     (f"{SWEEP} --param word=a --set *.word=b", "contradict each other; leave one out"),
     (f"{SWEEP} --param {COMBINATIONS}", "these values make 10,100 combinations, more than 10,000"),
-    ("explain", "explain takes METHOD and DATASET of a recorded cell, or --embeddings FILE"),
+    ("explain", "explain takes METHOD and DATASET of a recorded cell, or --embeddings"),
     ("explain drcl", "explain takes METHOD and DATASET"),
     ("explain drcl emoji --embeddings GOOD", "explain takes METHOD and DATASET"),
     ("explain --embeddings absent.npz", "absent.npz: the file is not there"),
@@ -92,6 +92,7 @@ OPTIONS = [
     ("run --nonsense", "--nonsense"),
     ("run x", "x"),
     ("run --results FILE", "is a file"),
+    ("report --reports FILE", "is a file"),
     ("ablate plain", "Missing"),
     ("sweep plain --datasets emoji", "Missing"),
     ("ablate", "Missing"),
@@ -106,7 +107,6 @@ READING = [
     ("report --protocols map@10/hits", "unknown protocol in these records 'map@10/hits'"),
     ("report --selection oracle", "no record has a test-oracle trace; make some with"),
     ("report --fill absent.md", "cannot fill absent.md"),
-    ("report --reports README.md", "README.md"),
     ("report --reports README.md/below", "cannot write README.md/below/tables.md"),
     ("verify --methods raises", "records that are asked for is of a finished cell"),
     ("verify --methods plian", "unknown method in these records 'plian' (did you mean 'plain'?)"),
@@ -148,7 +148,7 @@ def refused(line: str, key: str, files: dict[str, str], *more: object) -> str:
     words = shlex.split(line)
     for name, path in files.items():
         words, key = [word.replace(name, path) for word in words], key.replace(name, path)
-    said = say(*words, *more)
+    said = say(words[0], *more, *words[1:])
     assert (said.status, said.out) == (2, "")
     assert key in said.err
     assert "Traceback" not in said.err
