@@ -82,6 +82,13 @@ class Said:
     out: str
     err: str
 
+    def check(self, status: int, *keys: str) -> Said:
+        """Check the exit status, and that each key was printed."""
+        assert self.status == status, self
+        for key in keys:
+            assert key in self.out or key in self.err, self
+        return self
+
 
 def say(*words: object) -> Said:
     """Run a command in this process, with no plug-in but those that it names."""

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
+from bench import registry
 from bench.cli.executor_options import DeviceOptions, ExecutorOptions, Site, machines
 from bench.cli.formatting import say, warn
 from bench.cli.grid_options import CellOptions, Wanted, plan_cells

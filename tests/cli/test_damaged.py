@@ -133,8 +133,8 @@ def test_values_per_query_that_contradict_the_metrics_leave_it_out_of_every_numb
     assert str(contradicted) in said.err
     assert "sm" in said.out
 
-    words = ("--plugin", FAULTS, "--jobs", 0, "--cells", 9, "--methods", "mcca,plain")
-    said = say("verify", "--results", small.root, *words)
+    chosen = ("--plugin", FAULTS, "--jobs", 0, "--cells", 9, "--methods", "mcca,plain")
+    said = say("verify", "--results", small.root, *chosen)
     assert said.status == 1
     assert "not checked: mcca on small (image+text), seed 0: " in said.out
     assert "cannot be believed" in said.out
