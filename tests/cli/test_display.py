@@ -60,40 +60,43 @@ def screen(monkeypatch: pytest.MonkeyPatch, tally: RunProgress, width: int, heig
     return drawn.get().splitlines()
 
 
-def test_every_further_attempt_is_announced_with_its_cause(monkeypatch: pytest.MonkeyPatch) -> None:
-    killed = Loss("signal", "its process was killed by SIGKILL", outside=True)
-    event = Retried(task(CELL), SLOT, killed, 2, 3)
-    shown = show(io.StringIO(), monkeypatch, Started(task(CELL), SLOT), event)
-    assert shown == f"again, attempt 2 of 3: {CELL.identity.title}: its process was killed by SIGKILL\n"
+TITLE = "drcl on emoji (image+text), seed 0"
+KILLED = Loss("signal", "its process was killed by SIGKILL", outside=True)
+WITHOUT_LOCKS = (
+    "note: there are no file locks on the results folder (this system has none): "
+    "a second run on it may do cells twice"
+)
 
 
-def test_a_log_gets_one_plain_line_per_finished_cell(monkeypatch: pytest.MonkeyPatch) -> None:
-    shown = show(
-        io.StringIO(),
-        monkeypatch,
-        Started(task(CELL), SLOT),
-        progress(CELL),
-        Ended(CELL, "failed", "a reason\nand more", 1.26),
-    )
-    assert shown == "[2/3] failed     1.3 s  drcl on emoji (image+text), seed 0: a reason\n"
-
-
-def test_a_log_says_what_other_runs_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    waiting, done = Waiting([CELL, NASTY]), Ended(CELL, "done", "", 2.0, elsewhere=True)
-    first, second = show(io.StringIO(), monkeypatch, waiting, done).splitlines()
-    assert first == "waiting for another run on this folder: drcl on emoji (image+text), seed 0 and 1 more"
-    assert second == "[2/3] done       2.0 s  drcl on emoji (image+text), seed 0, by another run"
-
-
-def test_a_log_says_what_found_no_room_on_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
-    title = "drcl on emoji (image+text), seed 0"
-    given_up = Ended(CELL, "disk-full", "it was done, but", 1.0, on_disk=False)
-    held, unstarted, end = show(
-        io.StringIO(), monkeypatch, Held(CELL, "it is full"), Unstarted([CELL, NASTY]), given_up
-    ).splitlines()
-    assert held == f"not on disk yet, to be tried again: {title}: it is full"
-    assert unstarted == f"not started, because the disk of the results is full: {title} and 1 more"
-    assert end == f"[2/3] disk-full    1.0 s  {title}: it was done, but"
+@pytest.mark.parametrize(
+    ("event", "line"),
+    [
+        (Started(task(CELL), SLOT), ""),
+        (progress(CELL), ""),
+        (Planned({}), ""),
+        (Planned({}, "this system has none"), WITHOUT_LOCKS),
+        (
+            Retried(task(CELL), SLOT, KILLED, 2, 3),
+            f"again, attempt 2 of 3: {TITLE}: its process was killed by SIGKILL",
+        ),
+        (Ended(CELL, "failed", "a reason\nand more", 1.26), f"[2/3] failed     1.3 s  {TITLE}: a reason"),
+        (Ended(CELL, "done", "", 2.0, elsewhere=True), f"[2/3] done       2.0 s  {TITLE}, by another run"),
+        (
+            Ended(CELL, "disk-full", "it was done, but", 1.0, on_disk=False),
+            f"[2/3] disk-full    1.0 s  {TITLE}: it was done, but",
+        ),
+        (Waiting([CELL, NASTY]), f"waiting for another run on this folder: {TITLE} and 1 more"),
+        (Held(CELL, "it is full"), f"not on disk yet, to be tried again: {TITLE}: it is full"),
+        (
+            Unstarted([CELL, NASTY]),
+            f"not started, because the disk of the results is full: {TITLE} and 1 more",
+        ),
+    ],
+)
+def test_a_log_gets_one_plain_line_for_what_it_mentions(
+    monkeypatch: pytest.MonkeyPatch, event: RunEvent, line: str
+) -> None:
+    assert show(io.StringIO(), monkeypatch, event) == (f"{line}\n" if line else "")
 
 
 def test_a_cell_that_waits_for_room_has_left_its_slot_and_is_counted_apart() -> None:
@@ -110,14 +113,6 @@ def test_a_cell_that_waits_for_room_has_left_its_slot_and_is_counted_apart() -> 
     assert (tally.state().failed, tally.unwritten) == (1, {CELL.identity.digest: "why"})
     tally(Unstarted([CELL, NASTY]))
     assert tally.unstarted == {CELL.identity.digest, NASTY.identity.digest}
-
-
-def test_a_folder_without_locks_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    (line,) = show(io.StringIO(), monkeypatch, Planned({}), Planned({}, "this system has none")).splitlines()
-    assert line == (
-        "note: there are no file locks on the results folder (this system has none): "
-        "a second run on it may do cells twice"
-    )
 
 
 def test_a_terminal_gets_the_same_lines_and_a_view_that_is_cleared(monkeypatch: pytest.MonkeyPatch) -> None:
