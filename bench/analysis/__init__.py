@@ -1,17 +1,19 @@
 """From records to comparable numbers: the results frame, tables over seeds, and what must never be mixed."""
 
 from bench.analysis.labels import Labels, registry_labels
-from bench.analysis.results import COLUMNS, rows_of
+from bench.analysis.results import COLUMNS, Filter, Results, results
 from bench.analysis.tables import AVERAGE, Entry, Row, Table, tables_of
 
 __all__ = [
     "AVERAGE",
     "COLUMNS",
     "Entry",
+    "Filter",
     "Labels",
+    "Results",
     "Row",
     "Table",
     "registry_labels",
-    "rows_of",
+    "results",
     "tables_of",
 ]

@@ -1,20 +1,34 @@
-"""What a method's parts are worth: each variant against the method itself, paired by seed and by query."""
+"""Ablations: each variant of a method against the method itself, paired by seed and by query."""
 
 from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bench import registry
-from bench.analysis.comparisons import Comparison, Pair, average_of, compare, pair_of
-from bench.analysis.groups import Data, RowGroup, by_data, row_groups
+from bench.analysis.comparisons import Comparison, average_of, compare, pair_of, pairs_among
+from bench.analysis.groups import Data, RowGroup
 from bench.analysis.labels import Labels
 from bench.analysis.per_query import PerQueryTable
-from bench.analysis.tables import AVERAGE, Direction, Row, Spread, by_seed, excerpt_of, spread_of
-from bench.records.schema import Identity, Record
+from bench.analysis.results import Results
+from bench.analysis.tables import (
+    AVERAGE,
+    Direction,
+    Row,
+    Spread,
+    directions_of,
+    rows_of,
+    seed_values,
+    spread_of,
+    values_of_row,
+)
+from bench.records.schema import Record
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -91,209 +105,181 @@ class Ablation:
     @property
     def choices(self) -> tuple[Component, ...]:
         """Return the variants that fix the choice among modalities."""
-        return tuple(one for one in self.components if one.modality and self.choice[0] in one.changes)
+        return tuple(part for part in self.components if part.modality and self.choice[0] in part.changes)
 
 
-def ablations_of(
-    records: Iterable[Record], labels: Labels, protocols: Sequence[str], selection: str = "best"
-) -> list[Ablation]:
+def ablations_of(results: Results, protocols: Sequence[str], selection: str = "best") -> list[Ablation]:
     """Return an ablation per data, method with recorded variants, and protocol; nothing is tested yet."""
     return [
-        _ablation(data, line, members, labels, protocol, selection)
-        for data, group in by_data(records).items()
-        for line, members in _families(row_groups(group, labels), labels)
+        _ablation(results, data, full, variants, protocol, selection)
+        for data, groups in results.groups.items()
+        for full, variants in _families(groups, results.labels)
         for protocol in protocols
     ]
 
 
-def with_tests(ablation: Ablation, fields: Sequence[PerQueryTable]) -> Ablation:
+def with_tests(ablation: Ablation, tables: Sequence[PerQueryTable]) -> Ablation:
     """Return the ablation with tests over queries; Holm's adjustment is over the variants of a direction.
 
     Args:
         ablation: as `ablations_of` made it.
-        fields: average precisions per query; without the one of this data there are no tests.
+        tables: average precisions per query; without that of this data there are no tests.
     """
     key = (ablation.data, ablation.protocol, ablation.selection)
-    members = {
-        member.label: member
-        for one in fields
-        if (one.data, one.protocol, one.selection) == key
-        for member in one.rows
+    rows = {
+        row.label: row
+        for table in tables
+        if (table.data, table.protocol, table.selection) == key
+        for row in table.rows
     }
-    full = members.get(ablation.label)
+    full = rows.get(ablation.label)
     if full is None:
         return ablation
     directions = [column for column in ablation.columns if column != AVERAGE]
     tried = [
-        average_of(members[component.label], full, directions)
+        average_of(rows[part.label], full, directions)
         if column == AVERAGE
-        else pair_of(members[component.label], full, column)
-        for component in ablation.components
-        if component.label in members
-        for column in ablation.columns
-        if column in component.differences and full.values.keys() >= set(_over(column, directions))
+        else pair_of(rows[part.label], full, column)
+        for part in ablation.components
+        if part.label in rows
+        for column in part.differences
+        if full.values.keys() >= set(directions if column == AVERAGE else [column])
     ]
-    compared = {
-        (one.first, one.direction): one for one in compare([pair for pair in tried if isinstance(pair, Pair)])
-    }
-    components = tuple(_marked(component, compared) for component in ablation.components)
+    tests = {(test.first, test.direction): test for test in compare(pairs_among(tried))}
+    components = tuple(
+        replace(
+            part,
+            differences={
+                column: replace(difference, comparison=tests.get((part.label, column)))
+                for column, difference in part.differences.items()
+            },
+        )
+        for part in ablation.components
+    )
     omitted = (*ablation.omitted, *(reason for reason in tried if isinstance(reason, str)))
     return replace(ablation, components=components, omitted=omitted)
 
 
-def unablated(records: Iterable[Record], labels: Labels) -> dict[str, list[Data]]:
+def unablated(results: Results) -> dict[str, list[Data]]:
     """Return, by method that has variants, the data on which it was run and none of them was."""
     found: dict[str, list[Data]] = defaultdict(list)
-    for data, group in by_data(records).items():
+    for data, groups in results.groups.items():
         variants: dict[str, set[str]] = defaultdict(set)
-        for record in group:
-            variants[record.identity.method].add(record.identity.variant)
-        for method in sorted(variants, key=labels.order):
-            if labels.variants(method) and variants[method] == {"full"}:
+        for group in groups:
+            variants[group.key.method].add(group.key.variant)
+        for method, names in variants.items():
+            if results.labels.variants(method) and names == {"full"}:
                 found[method].append(data)
-    return {method: found[method] for method in sorted(found, key=labels.order)}
+    return {method: found[method] for method in sorted(found, key=results.labels.order)}
 
 
-def _over(column: Direction, directions: Sequence[Direction]) -> Sequence[Direction]:
-    """Return the directions that a column is about."""
-    return directions if column == AVERAGE else [column]
+def _families(groups: Sequence[RowGroup], labels: Labels) -> list[tuple[RowGroup, list[RowGroup]]]:
+    """Return each row of a method itself that has variants, with these.
 
-
-def _marked(component: Component, compared: Mapping[tuple[str, Direction], Comparison]) -> Component:
-    differences = {
-        direction: replace(one, comparison=compared.get((component.label, direction)))
-        for direction, one in component.differences.items()
-    }
-    return replace(component, differences=differences)
-
-
-def _families(lines: Sequence[RowGroup], labels: Labels) -> list[tuple[RowGroup, list[RowGroup]]]:
-    """Return each line of a method itself that has variants, with these.
-
-    A variant belongs to the line that it differs from only by what it changes. Where that fits several, as
+    A variant belongs to the row that it differs from only by what it changes. Where that fits several, as
     after a sweep of a setting that it changes, the one with the usual settings has it, or else the nearest
     one, or else the one that most variants fit.
     """
-    fulls = [line for line in lines if line.identity.variant == "full"]
-    fitting = {
-        place: [number for number, full in enumerate(fulls) if _differs_by_variant(line, full, labels)]
-        for place, line in enumerate(lines)
-        if line.identity.variant != "full"
-    }
-    support = Counter(number for numbers in fitting.values() for number in numbers)
+    fulls = [group for group in groups if group.key.variant == "full"]
+    fitting = [
+        (variant, [place for place, full in enumerate(fulls) if _is_variant_of(variant, full, labels)])
+        for variant in groups
+        if variant.key.variant != "full"
+    ]
+    support = Counter(place for _, places in fitting for place in places)
     families: dict[int, list[RowGroup]] = defaultdict(list)
-    for place, numbers in fitting.items():
-        one = lines[place].identity
+    for variant, places in fitting:
         ranked = [
-            (
-                not fulls[number].usual,
-                len(_changes(one, fulls[number].identity)),
-                -support[number],
-                number,
-            )
-            for number in numbers
+            (not fulls[place].usual, len(_changes(variant, fulls[place])), -support[place], place)
+            for place in places
         ]
         if ranked:
-            families[min(ranked)[-1]].append(lines[place])
-    return [(fulls[number], families[number]) for number in sorted(families)]
+            families[min(ranked)[-1]].append(variant)
+    return [(fulls[place], families[place]) for place in sorted(families)]
 
 
-def _differs_by_variant(line: RowGroup, full: RowGroup, labels: Labels) -> bool:
-    one, other = line.identity, full.identity
-    if line.key._replace(variant="full", settings="") != full.key._replace(settings=""):
+def _is_variant_of(variant: RowGroup, full: RowGroup, labels: Labels) -> bool:
+    """Return whether a variant differs from a row by nothing but the settings that it sets."""
+    if variant.key._replace(variant="full", settings="") != full.key._replace(settings=""):
         return False
-    changed = _changed_by_variant(line, labels)
-    # What a variant that is registered no more changed cannot be known: what differs is shown.
-    return changed is None or _changes(one, other).keys() <= changed
+    snapshot = variant.records[0].method
+    noted = {name for name, origin in snapshot.origins.items() if origin == "variant"} if snapshot else set()
+    known = labels.variants(variant.key.method)
+    if not noted and variant.key.variant not in known:
+        return True  # a variant that is registered no more: what it changed cannot be known
+    return _changes(variant, full).keys() <= (noted or {*known[variant.key.variant]})
 
 
-def _changed_by_variant(line: RowGroup, labels: Labels) -> set[str] | None:
-    """Return the settings that a variant sets, as its records say or as registered; None where unknown."""
-    snapshot = line.records[0].method
-    noted = {key for key, origin in snapshot.origins.items() if origin == "variant"} if snapshot else set()
-    known = labels.variants(line.identity.method)
-    return noted or (set(known[line.identity.variant]) if line.identity.variant in known else None)
-
-
-def _changes(one: Identity, other: Identity) -> dict[str, Any]:
-    """Return the settings of the one in which it differs from the other."""
-    keys = sorted(one.settings.keys() | other.settings.keys())
+def _changes(variant: RowGroup, full: RowGroup) -> dict[str, Any]:
+    """Return the settings of a variant in which it differs from the method itself."""
+    settings, usual = variant.identity.settings, full.identity.settings
     return {
-        key: one.settings.get(key)
-        for key in keys
-        if key not in one.settings or key not in other.settings or one.settings[key] != other.settings[key]
+        name: settings.get(name)
+        for name in sorted(settings.keys() | usual.keys())
+        if name not in settings or name not in usual or settings[name] != usual[name]
     }
 
 
 def _ablation(
-    data: Data, line: RowGroup, members: Sequence[RowGroup], labels: Labels, protocol: str, selection: str
+    results: Results,
+    data: Data,
+    full: RowGroup,
+    variants: Sequence[RowGroup],
+    protocol: str,
+    selection: str,
 ) -> Ablation:
-    who = line.identity
-    offered = [*labels.variants(who.method)]
+    method, offered = full.key.method, results.labels.variants(full.key.method)
     order = {variant: place for place, variant in enumerate(offered)}
-    ordered = sorted(members, key=lambda one: (order.get(one.identity.variant, len(order)), one.label))
-    excerpt = excerpt_of([line, *ordered], labels, protocol, selection)
-    own = by_seed(line.records, excerpt.columns, protocol, selection)
+    ordered = sorted(variants, key=lambda each: (order.get(each.key.variant, len(order)), each.label))
+    family = [full, *ordered]
+    directions = directions_of([record for group in family for record in group.records], results.labels)
+    rows = rows_of(results, family, directions, protocol, selection)
+    values = seed_values(results, family, directions, protocol, selection)
     components = [
-        _component(
-            one, row, who, excerpt.columns, by_seed(one.records, excerpt.columns, protocol, selection), own
-        )
-        for one, row in zip(ordered, excerpt.rows[1:], strict=True)
+        _component(variant, row, full, values) for variant, row in zip(ordered, rows[1:], strict=True)
     ]
-    fixing = sorted({key for component in components if component.modality for key in component.changes})
-    recorded = {component.variant for component in components}
+    fixing = sorted({name for part in components if part.modality for name in part.changes})
+    recorded = {part.variant for part in components}
     return Ablation(
         data=data,
         protocol=protocol,
         selection=selection,
-        method=who.method,
-        label=line.label,
-        usual=line.usual,
-        columns=excerpt.columns,
-        full=excerpt.rows[0],
+        method=method,
+        label=full.label,
+        usual=full.usual,
+        columns=(*directions, AVERAGE),
+        full=rows[0],
         components=tuple(components),
-        choice=(fixing[0], who.settings.get(fixing[0])) if fixing else ("", None),
-        chosen=chosen_of(line.records, fixing[:1]),
-        quality=quality_of(line.records),
+        choice=(fixing[0], full.identity.settings.get(fixing[0])) if fixing else ("", None),
+        chosen=_chosen(full.records, fixing[:1]),
+        quality=_quality(full.records),
         missing=tuple(
             variant
-            for variant, changes in labels.variants(who.method).items()
-            if variant not in recorded and registry.concerns(changes, _modalities(line.records))
+            for variant, changes in offered.items()
+            if variant not in recorded and registry.concerns(changes, full.modalities)
         ),
     )
 
 
-def _component(
-    line: RowGroup,
-    row: Row,
-    full: Identity,
-    columns: Sequence[Direction],
-    values: Mapping[Direction, Mapping[int, float]],
-    own: Mapping[Direction, Mapping[int, float]],
-) -> Component:
-    differences = {}
-    for column in columns:
-        seeds = sorted(values.get(column, {}).keys() & own.get(column, {}).keys())
-        spread = spread_of([values[column][seed] - own[column][seed] for seed in seeds])
-        if spread is not None:
-            differences[column] = Difference(spread)
-    changes = _changes(line.identity, full)
-    named = [value for value in changes.values() if value in _modalities(line.records)]
+def _component(variant: RowGroup, row: Row, full: RowGroup, values: pd.DataFrame) -> Component:
+    by_seed = values_of_row(values, variant.label) - values_of_row(values, full.label)
+    changes = _changes(variant, full)
+    named = [value for value in changes.values() if value in variant.modalities]
     return Component(
-        variant=line.identity.variant,
-        label=line.label,
+        variant=variant.key.variant,
+        label=variant.label,
         changes=changes,
         modality=named[0] if named and len(changes) == 1 else "",
         row=row,
-        differences=differences,
+        differences={
+            column: Difference(spread_of(numbers))
+            for column in by_seed
+            if (numbers := by_seed[column].dropna().tolist())
+        },
     )
 
 
-def _modalities(records: Sequence[Record]) -> list[str]:
-    return list(dict.fromkeys(name for record in records for name in record.identity.modalities))
-
-
-def quality_of(records: Sequence[Record]) -> dict[str, Spread]:
+def _quality(records: Sequence[Record]) -> dict[str, Spread]:
     """Return the note ``quality`` by modality; whatever is no number by modality is no such note."""
     values: dict[str, list[float]] = defaultdict(list)
     for record in records:
@@ -302,13 +288,12 @@ def quality_of(records: Sequence[Record]) -> dict[str, Spread]:
             value = noted.get(modality)
             if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
                 values[modality].append(float(value))
-    spreads = {modality: spread_of(numbers) for modality, numbers in values.items()}
-    return {modality: spread for modality, spread in spreads.items() if spread is not None}
+    return {modality: spread_of(numbers) for modality, numbers in values.items()}
 
 
-def chosen_of(records: Sequence[Record], keys: Iterable[str]) -> dict[str, int]:
-    """Return how often each modality was chosen, by the notes called as the settings that fix the choice."""
-    notes = [(_note(record, key), record.identity.modalities) for key in sorted(keys) for record in records]
+def _chosen(records: Sequence[Record], settings: Sequence[str]) -> dict[str, int]:
+    """Return how often each modality was chosen, by the notes named as the settings that fix the choice."""
+    notes = [(_note(record, name), record.identity.modalities) for name in settings for record in records]
     return dict(sorted(Counter(note for note, modalities in notes if note in modalities).items()))
 
 

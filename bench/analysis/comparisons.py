@@ -1,9 +1,9 @@
-"""Paired comparisons of methods over queries: families against a reference, two named rows, marks."""
+"""Paired comparisons over queries: against a reference, all pairs, two rows by name; significance marks."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Final, TypeVar
@@ -12,21 +12,27 @@ import numpy as np
 
 from bench.analysis.groups import Data
 from bench.analysis.labels import EARLIER, newest_first
-from bench.analysis.per_query import Array, PerQueryRow, PerQueryTable
+from bench.analysis.per_query import PerQueryRow, PerQueryTable
 from bench.analysis.statistics import (
     ALPHA,
     PERMUTATIONS,
+    Array,
     Interval,
     holm,
     is_exact,
     paired_permutation_test,
     two_level_intervals,
 )
-from bench.analysis.tables import AVERAGE, Direction, Row, Table, direction_name
+from bench.analysis.tables import AVERAGE, Direction, Table, direction_name
 from bench.contract.errors import UsageError
 from bench.registry import unknown
 
 T = TypeVar("T")
+
+HOLDS: Final = "a"
+"""Mark: differs over queries, and the interval over seeds and queries leaves zero out."""
+MODELS_ONLY: Final = "b"
+"""Mark: the trained models differ over queries, but the interval holds zero."""
 
 
 @dataclass(frozen=True)
@@ -43,9 +49,9 @@ class Comparison:
         difference: the first mean minus the second.
         effect: the same in standard deviations of the per-query differences (Cohen's d for pairs); None
             where these do not vary.
-        p: of the two-sided randomization test over queries.
+        p: of the two-sided permutation test over queries.
         adjusted: after Holm over the family.
-        exact: whether every deal of signs was counted.
+        exact: whether every assignment of signs was counted.
         interval: of the difference.
     """
 
@@ -72,6 +78,11 @@ class Comparison:
         """Whether they also differ beyond what seeds vary; of one seed's models only that they differ."""
         return self.differs and not self.interval.holds_zero
 
+    @property
+    def mark(self) -> str:
+        """Return the significance mark of the second row, with the first as reference; empty for none."""
+        return (HOLDS if self.holds else MODELS_ONLY) if self.differs else ""
+
 
 @dataclass(frozen=True)
 class Pair:
@@ -95,6 +106,11 @@ class Pair:
     differences: Array
     strata: tuple[int, ...] = ()
 
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Return the sizes of the strata, of which there is at least one."""
+        return self.strata or (self.differences.shape[1],)
+
 
 @dataclass(frozen=True)
 class Family:
@@ -113,37 +129,48 @@ class Family:
     omitted: tuple[str, ...]
 
 
-def reference_of(members: Iterable[PerQueryRow], method: str) -> PerQueryRow | None:
+def reference_of(rows: Iterable[PerQueryRow], method: str) -> PerQueryRow | None:
     """Return the row of a method as it is usually set; None if there is none."""
-    own = [member for member in members if member.method == method and member.variant == "full"]
-    return next((member for member in own if member.usual), own[0] if own else None)
+    full = [row for row in rows if row.method == method and row.variant == "full"]
+    return next((row for row in full if row.usual), full[0] if full else None)
 
 
-def principals(members: Sequence[PerQueryRow]) -> list[PerQueryRow]:
+def principals(rows: Sequence[PerQueryRow]) -> list[PerQueryRow]:
     """Return the rows that stand for their methods: with usual settings, or any where there is none such.
 
     Variants and other settings of a method are compared with the method itself, in the report's ablations;
     among all methods they would only make every other comparison pay for their number.
     """
-    usual = {member.method for member in members if member.usual}
-    return [member for member in members if member.usual or member.method not in usual]
+    usual = {row.method for row in rows if row.usual}
+    return [row for row in rows if row.usual or row.method not in usual]
 
 
-def against_reference(field: PerQueryTable, method: str, permutations: int = PERMUTATIONS) -> Family:
+def against_reference(table: PerQueryTable, method: str, permutations: int = PERMUTATIONS) -> Family:
     """Compare every other row with that of ``method``."""
-    return families_against([field], method, permutations)[0]
+    return families_against([table], method, permutations)[0]
 
 
 def families_against(
-    fields: Sequence[PerQueryTable], method: str, permutations: int = PERMUTATIONS
+    tables: Sequence[PerQueryTable], method: str, permutations: int = PERMUTATIONS
 ) -> list[Family]:
-    """Compare every other row with that of ``method``, in each field; quicker than one field at a time."""
-    return _families([_against(field, method) for field in fields], permutations)
+    """Compare every other row with that of ``method``, in each table; quicker than one table at a time."""
+    found = []
+    for table in tables:
+        reference = reference_of(table.rows, method)
+        rivals = [row for row in principals(table.rows) if row is not reference]
+        if reference is None:
+            lack = f"{method or 'the reference'} has no result here to compare with"
+            found.append((Family(table, "", (), (lack,)), []))
+        else:
+            pairs = _pairs(table, [(reference, rival) for rival in rivals])
+            found.append((Family(table, reference.label, (), ()), pairs))
+    return _tested(found, permutations)
 
 
-def all_pairs(field: PerQueryTable, permutations: int = PERMUTATIONS) -> Family:
+def all_pairs(table: PerQueryTable, permutations: int = PERMUTATIONS) -> Family:
     """Compare every row with every other; of a method, only the row with its usual settings."""
-    return _families([_Plan(field, "", list(combinations(principals(field.rows), 2)))], permutations)[0]
+    pairs = _pairs(table, list(combinations(principals(table.rows), 2)))
+    return _tested([(Family(table, "", (), ()), pairs)], permutations)[0]
 
 
 def compare(
@@ -157,24 +184,22 @@ def compare(
     return _compare_each([pairs], permutations, one_family=one_family)[0]
 
 
+def pairs_among(tried: Iterable[Pair | str]) -> list[Pair]:
+    """Return the pairs among what `pair_of` and `average_of` returned."""
+    return [pair for pair in tried if isinstance(pair, Pair)]
+
+
 def pair_of(first: PerQueryRow, second: PerQueryRow, direction: Direction) -> Pair | str:
     """Return what two rows share in a direction, or why they cannot be compared."""
-    one, other = (member.values.get(direction, {}) for member in (first, second))
-    seeds = sorted(one.keys() & other.keys())
+    by_seed = [row.values.get(direction, {}) for row in (first, second)]
+    seeds = sorted(by_seed[0].keys() & by_seed[1].keys())
     where = f"{direction_name(direction)}: {first.label} and {second.label}"
     if not seeds:
         return f"{where} have no seed in common"
-    lengths = {len(values[seed]) for values in (one, other) for seed in seeds}
+    lengths = {len(values[seed]) for values in by_seed for seed in seeds}
     if len(lengths) > 1 or 0 in lengths:
         return f"{where} were not asked the same queries ({', '.join(map(str, sorted(lengths)))})"
     return _stacked(first, second, direction, seeds)
-
-
-def _stacked(first: PerQueryRow, second: PerQueryRow, direction: Direction, seeds: Sequence[int]) -> Pair:
-    """Return what two rows have in a direction under the same seeds."""
-    values = [np.stack([member.values[direction][seed] for seed in seeds]) for member in (first, second)]
-    means = float(values[0].mean()), float(values[1].mean())
-    return Pair(first.label, second.label, direction, tuple(seeds), means, values[0] - values[1])
 
 
 def average_of(
@@ -197,8 +222,8 @@ def average_of(
         known: what `pair_of` gives for each direction, where that is at hand.
     """
     where = f"{direction_name(AVERAGE)}: {first.label} and {second.label}"
-    found = [(known or {}).get(one) or pair_of(first, second, one) for one in directions]
-    pairs = [pair for pair in found if isinstance(pair, Pair)]
+    found = [(known or {}).get(each) or pair_of(first, second, each) for each in directions]
+    pairs = pairs_among(found)
     if len(pairs) < len(found):
         return f"{where} cannot be compared in every direction"
     seeds = sorted(set.intersection(*(set(pair.seeds) for pair in pairs)))
@@ -209,9 +234,16 @@ def average_of(
         pair if len(pair.seeds) == len(seeds) else _stacked(first, second, pair.direction, seeds)
         for pair in pairs
     ]
-    means = tuple(sum(pair.means[side] for pair in every) / len(every) for side in range(2))
+    means = [sum(pair.means[side] for pair in every) / len(every) for side in range(2)]
     differences, strata = _averaged(directions, [pair.differences for pair in every])
     return Pair(first.label, second.label, AVERAGE, tuple(seeds), (means[0], means[1]), differences, strata)
+
+
+def _stacked(first: PerQueryRow, second: PerQueryRow, direction: Direction, seeds: Sequence[int]) -> Pair:
+    """Return what two rows have in a direction under the same seeds."""
+    values = [np.stack([row.values[direction][seed] for seed in seeds]) for row in (first, second)]
+    means = float(values[0].mean()), float(values[1].mean())
+    return Pair(first.label, second.label, direction, tuple(seeds), means, values[0] - values[1])
 
 
 def _averaged(directions: Sequence[Direction], tables: Sequence[Array]) -> tuple[Array, tuple[int, ...]]:
@@ -235,52 +267,33 @@ def _averaged(directions: Sequence[Direction], tables: Sequence[Array]) -> tuple
     return np.concatenate(scaled, axis=1), tuple(strata.values())
 
 
-@dataclass(frozen=True)
-class _Plan:
-    """What a family is to compare; ``lack`` says why nothing can be compared, if so."""
-
-    table: PerQueryTable
-    reference: str
-    couples: Sequence[tuple[PerQueryRow, PerQueryRow]]
-    lack: tuple[str, ...] = ()
-
-    def tried(self) -> list[Pair | str]:
-        """Return every pair by direction and on average, or why it cannot be compared."""
-        single = {
-            (place, direction): pair_of(*couple, direction)
-            for direction in self.table.directions
-            for place, couple in enumerate(self.couples)
-            if any(direction in member.values for member in couple)
-        }
-        every = self.table.averaged
-        averages = [
-            average_of(*couple, every, {direction: single[place, direction] for direction in every})
-            for place, couple in enumerate(self.couples)
-            if len(every) > 1 and all(member.values.keys() >= set(every) for member in couple)
-        ]
-        return [*single.values(), *averages]
+def _pairs(table: PerQueryTable, couples: Sequence[tuple[PerQueryRow, PerQueryRow]]) -> list[Pair | str]:
+    """Return every pair of rows by direction and on average, or why it cannot be compared."""
+    single = {
+        (place, direction): pair_of(*couple, direction)
+        for direction in table.directions
+        for place, couple in enumerate(couples)
+        if any(direction in row.values for row in couple)
+    }
+    every = table.averaged
+    averages = [
+        average_of(*couple, every, {direction: single[place, direction] for direction in every})
+        for place, couple in enumerate(couples)
+        if len(every) > 1 and all(row.values.keys() >= set(every) for row in couple)
+    ]
+    return [*single.values(), *averages]
 
 
-def _against(field: PerQueryTable, method: str) -> _Plan:
-    reference = reference_of(field.rows, method)
-    if reference is None:
-        return _Plan(field, "", (), (f"{method or 'the reference'} has no result here to compare with",))
-    others = [member for member in principals(field.rows) if member is not reference]
-    return _Plan(field, reference.label, [(reference, other) for other in others])
-
-
-def _families(plans: Sequence[_Plan], permutations: int) -> list[Family]:
-    tried = [plan.tried() for plan in plans]
-    pairs = [[pair for pair in found if isinstance(pair, Pair)] for found in tried]
-    comparisons = _compare_each(pairs, permutations)
+def _tested(found: Sequence[tuple[Family, list[Pair | str]]], permutations: int) -> list[Family]:
+    """Return the families with their comparisons, and with what could not be compared."""
+    comparisons = _compare_each([pairs_among(tried) for _, tried in found], permutations)
     return [
-        Family(
-            plan.table,
-            plan.reference,
-            tuple(compared),
-            (*plan.lack, *(pair for pair in found if isinstance(pair, str))),
+        replace(
+            family,
+            comparisons=tuple(tests),
+            omitted=(*family.omitted, *(reason for reason in tried if isinstance(reason, str))),
         )
-        for plan, found, compared in zip(plans, tried, comparisons, strict=True)
+        for (family, tried), tests in zip(found, comparisons, strict=True)
     ]
 
 
@@ -291,35 +304,25 @@ def _compare_each(
     pairs = [pair for family in families for pair in family]
     queries = [pair.differences.shape[1] for pair in pairs]
     p_values = _grouped(pairs, queries, lambda group: _p_values(group, permutations))
-    draws = [key for family in families for key in _draws(family)]
-    intervals = _grouped(pairs, draws, _intervals)
-    tested = zip(pairs, p_values, intervals, strict=True)
-    found = [_comparison(pair, p, interval, permutations) for pair, p, interval in tested]
-    results, start = [], 0
+    # The draws of an interval depend on its queries, and on the seed counts of its family.
+    draws: list[Hashable] = []
     for family in families:
-        own = found[start : start + len(family)]
-        start += len(family)
-        adjusted = _adjusted(own, one_family)
-        results.append([replace(one, adjusted=value) for one, value in zip(own, adjusted, strict=True)])
-    return results
-
-
-def _draws(family: Sequence[Pair]) -> list[tuple[tuple[int, ...], ...]]:
-    """Return what the draws of each pair's interval depend on: queries, and its family's seed counts."""
-    seeds: dict[tuple[int, ...], set[int]] = defaultdict(set)
-    for pair in family:
-        seeds[_strata(pair)].add(len(pair.differences))
-    keys = {strata: (strata, tuple(sorted(counts))) for strata, counts in seeds.items()}
-    return [keys[_strata(pair)] for pair in family]
-
-
-def _strata(pair: Pair) -> tuple[int, ...]:
-    return pair.strata or (pair.differences.shape[1],)
-
-
-def _intervals(pairs: list[Pair]) -> list[Interval]:
-    """Return the intervals of pairs of the same strata."""
-    return two_level_intervals([one.differences for one in pairs], strata=pairs[0].strata)
+        counts: dict[tuple[int, ...], set[int]] = defaultdict(set)
+        for pair in family:
+            counts[pair.sizes].add(len(pair.differences))
+        draws += [(pair.sizes, tuple(sorted(counts[pair.sizes]))) for pair in family]
+    intervals = _grouped(
+        pairs,
+        draws,
+        lambda group: two_level_intervals([pair.differences for pair in group], strata=group[0].strata),
+    )
+    tests = iter(
+        [
+            _comparison(pair, p, interval, permutations)
+            for pair, p, interval in zip(pairs, p_values, intervals, strict=True)
+        ]
+    )
+    return [_adjusted([next(tests) for _ in family], one_family) for family in families]
 
 
 def _grouped(
@@ -343,7 +346,7 @@ def _p_values(pairs: list[Pair], permutations: int) -> list[float]:
 def _comparison(pair: Pair, p: float, interval: Interval, permutations: int) -> Comparison:
     by_query = pair.differences.mean(axis=0)
     mean = float(by_query.mean())
-    deviation = _deviation(by_query, _strata(pair))
+    deviation = _deviation(by_query, pair.sizes)
     return Comparison(
         first=pair.first,
         second=pair.second,
@@ -361,29 +364,64 @@ def _comparison(pair: Pair, p: float, interval: Interval, permutations: int) -> 
 
 
 def _deviation(by_query: Array, strata: Sequence[int]) -> float:
-    """Return the standard deviation of differences ``(queries,)`` around the mean of their own stratum."""
+    """Return the standard deviation of differences ``(queries,)`` around the mean of their stratum."""
     freedom = len(by_query) - len(strata)
     parts = np.split(by_query, np.cumsum(strata)[:-1]) if len(strata) > 1 else [by_query]
     squares = sum(float(np.square(part - part.mean()).sum()) for part in parts)
     return float(np.sqrt(squares / freedom)) if freedom > 0 else 0.0
 
 
-def _adjusted(comparisons: Sequence[Comparison], one_family: bool) -> list[float]:
+def _adjusted(comparisons: Sequence[Comparison], one_family: bool) -> list[Comparison]:
+    """Return the comparisons of one family with p-values adjusted after Holm."""
     families: dict[Direction | None, list[int]] = defaultdict(list)
     for place, comparison in enumerate(comparisons):
         apart = comparison.direction == AVERAGE or not one_family
         families[comparison.direction if apart else None].append(place)
-    adjusted = [0.0] * len(comparisons)
+    adjusted = list(comparisons)
     for places in families.values():
         values = holm(np.array([comparisons[place].p for place in places]))
         for place, value in zip(places, values, strict=True):
-            adjusted[place] = float(value)
+            adjusted[place] = replace(comparisons[place], adjusted=float(value))
     return adjusted
+
+
+def with_marks(tables: Sequence[Table], families: Sequence[Family]) -> list[Table]:
+    """Return the tables with significance marks from the families that compare with a reference."""
+    found = {(one.table.data, one.table.protocol, one.table.selection): one for one in families}
+    marked = []
+    for table in tables:
+        family = found.get((table.data, table.protocol, table.selection))
+        if family is not None and family.comparisons:
+            marks = {(test.second, test.direction): test.mark for test in family.comparisons}
+            rows = tuple(
+                replace(
+                    row,
+                    entries={
+                        direction: replace(entry, mark=marks.get((row.label, direction), ""))
+                        for direction, entry in row.entries.items()
+                    },
+                )
+                for row in table.rows
+            )
+            table = replace(table, rows=rows, reference=family.reference)
+        marked.append(table)
+    return marked
+
+
+def marks_note(table: Table) -> str:
+    """Return what the marks of a table say, in words."""
+    one_seed = any(entry.seeds == 1 for row in table.rows for entry in row.entries.values())
+    return (
+        f"{HOLDS}: differs from {table.reference} in this column (randomization test over queries, "
+        f"Holm-adjusted p ≤ {ALPHA}), and the 95 % interval over seeds and queries leaves zero out; "
+        f"{MODELS_ONLY}: these trained models differ, but the interval holds zero."
+        + (" With one seed the interval lacks the variation over seeds." if one_seed else "")
+    )
 
 
 @dataclass(frozen=True)
 class PairwiseComparison:
-    """Two rows on one data.
+    """Two rows, chosen by name, on one data; from one results folder or from two.
 
     Attributes:
         table: what they were compared in, which is where the first is from.
@@ -403,6 +441,10 @@ class PairwiseComparison:
     omitted: tuple[str, ...]
 
 
+_Key = tuple[Data, str, str]
+"""Data, protocol and selection rule of a table."""
+
+
 def pairwise_comparisons(
     first: tuple[str, str, Sequence[PerQueryTable]],
     second: tuple[str, str, Sequence[PerQueryTable]],
@@ -412,7 +454,7 @@ def pairwise_comparisons(
     """Compare two rows on every data that both have results on, nothing mixed.
 
     Args:
-        first: name of the row as `row_named` takes it; what to add to its label; the fields to look in.
+        first: name of the row as `row_named` takes it; what to add to its label; the tables to look in.
         second: the same of the other row.
         across_code: whether rows may be of different versions of the harness, as before and after a change.
 
@@ -420,25 +462,46 @@ def pairwise_comparisons(
         UsageError: if there is no such row, or none on the same data, or both are the same, or they are on
             several versions of one dataset.
     """
-    sides = [dict(_found(*side)) for side in (first, second)]
+    sides = [_rows_named(*side) for side in (first, second)]
     couples = _couples(list(sides[0]), list(sides[1]), across_code)
     if not couples:
         raise UsageError(
             f"{first[0]}{first[1]} and {second[0]}{second[1]} have no result on the same data: "
-            f"{_places(sides[0])} against {_places(sides[1])}; run both with the same profile on the same "
-            "data and device"
+            f"{_data_names(sides[0])} against {_data_names(sides[1])}; run both with the same profile on the "
+            "same data and device"
         )
-    _require_one_version([one[0] for one, _ in couples])
+    _require_one_version([key[0] for key, _ in couples])
     names = first[0] + first[1], second[0] + second[1]
-    return [_duel((one, other), names, (sides[0][one], sides[1][other])) for one, other in couples]
+    return [_pairwise(couple, names, (sides[0][couple[0]], sides[1][couple[1]])) for couple in couples]
 
 
-_Key = tuple[Data, str, str]
-"""Data, protocol and selection rule of a field."""
+def row_named(name: str, rows: Sequence[PerQueryRow]) -> PerQueryRow | None:
+    """Return the row that is meant: by its whole label, its method, or its method/variant.
+
+    A method's name means the row with its usual settings where there are several.
+
+    Raises:
+        UsageError: if several rows fit equally well.
+    """
+    fitting = [row for row in rows if row.label == name] or [row for row in rows if _short_name(row) == name]
+    if len(fitting) > 1:
+        fitting = [row for row in fitting if row.usual] or fitting
+    if len(fitting) > 1:
+        labels = ", ".join(repr(row.label) for row in fitting)
+        raise UsageError(f"{len(fitting)} rows are of {name}; name one by its whole label: {labels}")
+    return fitting[0] if fitting else None
+
+
+def _rows_named(name: str, suffix: str, tables: Sequence[PerQueryTable]) -> dict[_Key, PerQueryRow]:
+    known = {word for table in tables for row in table.rows for word in (row.label, _short_name(row))}
+    if name not in known:
+        raise unknown(f"method with a result here{suffix}", name, known)
+    found = {(table.data, table.protocol, table.selection): row_named(name, table.rows) for table in tables}
+    return {key: row for key, row in found.items() if row is not None}
 
 
 def _couples(ours: Sequence[_Key], theirs: Sequence[_Key], across_code: bool) -> list[tuple[_Key, _Key]]:
-    """Return the fields to compare: the same, or else the newest of either side but for the harness."""
+    """Return the tables to compare: the same, or else the newest of either side but for the harness."""
     same = [(key, key) for key in ours if key in theirs]
     if not across_code:
         return same
@@ -464,124 +527,40 @@ def _require_one_version(found: Sequence[Data]) -> None:
     Raises:
         UsageError: with how to name one.
     """
+    versions: dict[Data, set[str]] = defaultdict(set)
     for data in found:
-        others = sorted(
-            {
-                one.fingerprint
-                for one in found
-                if one._replace(fingerprint="") == data._replace(fingerprint="")
-            }
-        )
-        if len(others) > 1:
-            words = [f"{data.dataset}@{fingerprint[:8]}" for fingerprint in others]
+        versions[data._replace(fingerprint="")].add(data.fingerprint)
+    for data, fingerprints in versions.items():
+        if len(fingerprints) > 1:
+            words = [f"{data.dataset}@{fingerprint[:8]}" for fingerprint in sorted(fingerprints)]
             raise UsageError(
-                f"{len(others)} versions of {data.dataset} are recorded: {', '.join(words)}; name one, such "
+                f"{len(words)} versions of {data.dataset} are recorded: {', '.join(words)}; name one, such "
                 f"as --dataset {words[0]}, or the path of its file"
             )
 
 
-def row_named(name: str, members: Sequence[PerQueryRow]) -> PerQueryRow | None:
-    """Return the row that is meant: by its whole label, its method, or its method/variant.
-
-    A method's name means the row with its usual settings where there are several.
-
-    Raises:
-        UsageError: if several rows fit equally well.
-    """
-    labelled = [member for member in members if member.label == name]
-    fitting = labelled or [member for member in members if _short(member) == name]
-    if len(fitting) > 1:
-        fitting = [member for member in fitting if member.usual] or fitting
-    if len(fitting) > 1:
-        labels = ", ".join(repr(member.label) for member in fitting)
-        raise UsageError(f"{len(fitting)} rows are of {name}; name one by its whole label: {labels}")
-    return fitting[0] if fitting else None
-
-
-def _found(name: str, suffix: str, fields: Sequence[PerQueryTable]) -> Iterator[tuple[_Key, PerQueryRow]]:
-    members = [member for field in fields for member in field.rows]
-    if not any(name in (member.label, _short(member)) for member in members):
-        known = {word for member in members for word in (member.label, _short(member))}
-        raise unknown(f"method with a result here{suffix}", name, known)
-    for field in fields:
-        member = row_named(name, field.rows)
-        if member is not None:
-            yield (field.data, field.protocol, field.selection), member
-
-
-def _duel(
-    keys: tuple[_Key, _Key], names: tuple[str, str], members: tuple[PerQueryRow, PerQueryRow]
+def _pairwise(
+    keys: tuple[_Key, _Key], names: tuple[str, str], rows: tuple[PerQueryRow, PerQueryRow]
 ) -> PairwiseComparison:
-    if members[0] is members[1]:
+    if rows[0] is rows[1]:
         raise UsageError(f"{names[0]} would be compared with itself; name two methods, or --other-results")
-    one, other = (replace(member, label=name) for member, name in zip(members, names, strict=True))
-    directions = sorted(one.values.keys() | other.values.keys())
-    tried = [pair_of(one, other, direction) for direction in directions]
-    if len(directions) > 1 and one.values.keys() == other.values.keys():
-        tried.append(average_of(one, other, directions))
-    pairs = [pair for pair in tried if isinstance(pair, Pair)]
-    omitted = tuple(pair for pair in tried if isinstance(pair, str))
-    field = PerQueryTable(*keys[0], members)
-    labels = members[0].label, members[1].label
-    return PairwiseComparison(field, keys[1][0], *labels, tuple(compare(pairs, one_family=True)), omitted)
+    first, second = (replace(row, label=name) for row, name in zip(rows, names, strict=True))
+    directions = sorted(first.values.keys() | second.values.keys())
+    tried = [pair_of(first, second, direction) for direction in directions]
+    if len(directions) > 1 and first.values.keys() == second.values.keys():
+        tried.append(average_of(first, second, directions))
+    omitted = tuple(reason for reason in tried if isinstance(reason, str))
+    table, comparisons = PerQueryTable(*keys[0], rows), compare(pairs_among(tried), one_family=True)
+    return PairwiseComparison(table, keys[1][0], rows[0].label, rows[1].label, tuple(comparisons), omitted)
 
 
-def _short(member: PerQueryRow) -> str:
-    return member.method if member.variant == "full" else f"{member.method}/{member.variant}"
+def _short_name(row: PerQueryRow) -> str:
+    return row.method if row.variant == "full" else f"{row.method}/{row.variant}"
 
 
-def _places(found: Iterable[_Key]) -> str:
+def _data_names(found: Iterable[_Key]) -> str:
     return ", ".join(
         f"{data.kind} data {data.fingerprint[:8]} in the {data.profile} profile on {data.device}, "
         f"{f'code {data.harness}' if data.harness else EARLIER}"
         for data, *_ in found
     )
-
-
-HOLDS: Final = "a"
-"""Differs over queries, and the interval over seeds and queries leaves zero out."""
-
-MODELS_ONLY: Final = "b"
-"""The trained models differ over queries, but the interval holds zero."""
-
-
-def significance_mark(comparison: Comparison) -> str:
-    """Return the mark of the row that a reference is compared with; empty where they are not told apart."""
-    if not comparison.differs:
-        return ""
-    return HOLDS if comparison.holds else MODELS_ONLY
-
-
-def with_marks(tables: Sequence[Table], families: Sequence[Family]) -> list[Table]:
-    """Return the tables with marks from the families that compare with a reference."""
-    found = {(one.table.data, one.table.protocol, one.table.selection): one for one in families}
-    return [
-        _table_with_marks(table, found.get((table.data, table.protocol, table.selection))) for table in tables
-    ]
-
-
-def marks_note(table: Table) -> str:
-    """Return what the marks of a table say, in words."""
-    one_seed = any(entry.seeds == 1 for row in table.rows for entry in row.entries.values())
-    return (
-        f"{HOLDS}: differs from {table.reference} in this column (randomization test over queries, "
-        f"Holm-adjusted p ≤ {ALPHA}), and the 95 % interval over seeds and queries leaves zero out; "
-        f"{MODELS_ONLY}: these trained models differ, but the interval holds zero."
-        + (" With one seed the interval lacks the variation over seeds." if one_seed else "")
-    )
-
-
-def _table_with_marks(table: Table, family: Family | None) -> Table:
-    if family is None or not family.comparisons:
-        return table
-    marks = {(one.second, one.direction): significance_mark(one) for one in family.comparisons}
-    rows = tuple(_row_with_marks(row, marks) for row in table.rows)
-    return replace(table, rows=rows, reference=family.reference)
-
-
-def _row_with_marks(row: Row, marks: dict[tuple[str, Direction], str]) -> Row:
-    entries = {
-        direction: replace(entry, mark=marks.get((row.label, direction), ""))
-        for direction, entry in row.entries.items()
-    }
-    return replace(row, entries=entries)

@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from bench.analysis.groups import Data, RowGroup, by_data, row_groups
-from bench.analysis.labels import Labels
-from bench.records.schema import Record, Result
+from bench.analysis.groups import Data, RowGroup
+from bench.analysis.results import Results
+from bench.records.schema import Result
 
 FLAT = 0.01
 """A curve counts as flat if its last quarter lifts the best validation mAP so far by at most this much."""
@@ -54,32 +54,29 @@ class Curve:
         return self.late_gain <= FLAT
 
 
-def curves_of(
-    records: Sequence[Record], labels: Labels, trace: Callable[[str], Trace]
-) -> dict[Data, list[Curve]]:
+def curves_of(results: Results, trace: Callable[[str], Trace]) -> dict[Data, list[Curve]]:
     """Return a curve per row of every data's tables; rows whose method traces no validation mAP are left out.
 
     Args:
-        records: of any status.
-        labels: titles and order.
+        results: records of any status.
         trace: gives a record's trace by its digest.
     """
     tables = {}
-    for data, members in by_data(records).items():
-        curves = [curve for line in row_groups(members, labels) if (curve := _curve(line, trace)) is not None]
+    for data, groups in results.groups.items():
+        curves = [curve for group in groups if (curve := _curve(group, trace)) is not None]
         if curves:
             tables[data] = curves
     return tables
 
 
-def _curve(line: RowGroup, trace: Callable[[str], Trace]) -> Curve | None:
-    done = [record for record in line.records if record.status == "done"]
+def _curve(group: RowGroup, trace: Callable[[str], Trace]) -> Curve | None:
+    done = [record for record in group.records if record.status == "done"]
     traced = [epochs for record in done if (epochs := _epochs(trace(record.digest)))]
     if not traced:
         return None
     values = _mean([[_value(row) for row in epochs] for epochs in traced])
     losses = _mean([_losses(epochs) for epochs in traced])
-    return Curve(line.identity.method, line.label, len(traced), values, losses, line.usual)
+    return Curve(group.key.method, group.label, len(traced), values, losses, group.usual)
 
 
 def _epochs(trace: Trace) -> Trace:

@@ -7,8 +7,8 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from bench.analysis.groups import Data, by_data, data_of, row_groups
-from bench.analysis.labels import Labels
+from bench.analysis.groups import Data, data_of
+from bench.analysis.results import Results
 from bench.analysis.tables import AVERAGE, Row
 from bench.records.schema import Environment, Record
 
@@ -53,32 +53,31 @@ class Share:
     share: float
 
 
-def costs_of(records: Sequence[Record], labels: Labels) -> dict[Data, list[Cost]]:
+def costs_of(results: Results) -> dict[Data, list[Cost]]:
     """Return a line per row of every data's tables; rows without a finished cell are left out."""
     tables = {}
-    for data, members in by_data(records).items():
-        done = [(line.label, _done(line.records)) for line in row_groups(members, labels)]
-        costs = [_cost(label, own) for label, own in done if own]
+    for data, groups in results.groups.items():
+        costs = [_cost(group.label, done) for group in groups if (done := _done(group.records))]
         if costs:
             tables[data] = costs
     return tables
 
 
-def shares_of(records: Sequence[Record], labels: Labels) -> dict[tuple[str, str, str], list[Share]]:
+def shares_of(results: Results) -> dict[tuple[str, str, str], list[Share]]:
     """Return every method's share of the time, the largest first, per profile, kind of device and harness."""
     seconds: dict[tuple[str, str, str], dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-    for record in sorted(_done(records), key=lambda record: record.digest):
+    for record in sorted(_done(results.records), key=lambda record: record.digest):
         data = data_of(record)
-        own = seconds[data.profile, data.device, data.harness][record.identity.method]
-        own.append(record.environment.seconds.get("total", 0.0))
+        spent = seconds[data.profile, data.device, data.harness][record.identity.method]
+        spent.append(record.environment.seconds.get("total", 0.0))
     shares = {}
     for key, methods in sorted(seconds.items()):
         whole = sum(sum(values) for values in methods.values()) or 1.0
-        lines = [
-            Share(labels.title(method), len(values), sum(values), sum(values) / whole)
+        found = [
+            Share(results.labels.title(method), len(values), sum(values), sum(values) / whole)
             for method, values in methods.items()
         ]
-        shares[key] = sorted(lines, key=lambda line: (-line.seconds, line.label))
+        shares[key] = sorted(found, key=lambda share: (-share.seconds, share.label))
     return shares
 
 

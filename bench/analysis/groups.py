@@ -1,4 +1,4 @@
-"""Which records may share a table (`Data`) and a row (`RowKey`), and the labels of rows."""
+"""Strict keys: which records may share a table (`Data`) and a row of it (`RowKey`); how rows are labelled."""
 
 from __future__ import annotations
 
@@ -13,8 +13,12 @@ from bench.contract.errors import BenchError
 from bench.records.schema import Environment, Identity, Record
 
 
+class MixedCells(BenchError):
+    """Two cells would give one number: a mistake in how records are grouped, never averaged over."""
+
+
 class Data(NamedTuple):
-    """What records must share to stand in one table: nothing of it is ever mixed.
+    """What records must share to stand in one table, a mean over datasets apart; nothing of it is mixed.
 
     Attributes:
         kind: ``real`` or ``look-alike``.
@@ -33,37 +37,8 @@ class Data(NamedTuple):
     harness: str
 
 
-def data_of(record: Record) -> Data:
-    """Return what a record must share with others to stand in one table with them."""
-    who = record.identity
-    device = device_of(who, record.environment)
-    return Data(who.data_kind, who.profile, who.dataset, who.fingerprint, device, who.harness)
-
-
-def device_of(identity: Identity, run: Environment) -> str:
-    """Return the kind of device that a cell was planned for, or of layout 1 the kind that it ran on."""
-    return identity.device or run.device.partition(":")[0]
-
-
-def by_data(records: Iterable[Record]) -> dict[Data, list[Record]]:
-    """Return the records of each data: real before look-alikes, by profile and name, newest code first."""
-    groups: dict[Data, list[Record]] = defaultdict(list)
-    for record in sorted(records, key=lambda record: record.digest):
-        groups[data_of(record)].append(record)
-    return {key: groups[key] for key in sorted(groups, key=data_order)}
-
-
-def data_order(data: Data) -> tuple[object, ...]:
-    """Return the key by which data are sorted wherever they are listed."""
-    return (data.kind != "real", *data[1:-1], newest_first(data.harness))
-
-
-class MixedCells(BenchError):
-    """Two cells would give one number: a mistake in how records are put together, never averaged over."""
-
-
 class RowKey(NamedTuple):
-    """What the records of one row share; their seeds, and the pairs of modalities, may differ.
+    """What the records of one row of a table share; their seeds, and the pairs of modalities, may differ.
 
     Attributes:
         method: registry name.
@@ -85,7 +60,7 @@ class RowKey(NamedTuple):
 
 
 class RowGroup(NamedTuple):
-    """The records of one row.
+    """The records of one row of a table.
 
     Attributes:
         label: the method's title, with variant and whatever sets the row apart from the usual.
@@ -106,18 +81,46 @@ class RowGroup(NamedTuple):
         """Return the identity of one of the records: all share it but for seed and pair of modalities."""
         return self.records[0].identity
 
+    @property
+    def modalities(self) -> list[str]:
+        """Return the modalities of any of the records, each once."""
+        return list(dict.fromkeys(name for record in self.records for name in record.identity.modalities))
+
 
 _Rows = Mapping[RowKey, Sequence[Record]]
+
+
+def data_of(record: Record) -> Data:
+    """Return what a record must share with others to stand in one table with them."""
+    cell = record.identity
+    device = device_of(cell, record.environment)
+    return Data(cell.data_kind, cell.profile, cell.dataset, cell.fingerprint, device, cell.harness)
+
+
+def device_of(identity: Identity, run: Environment) -> str:
+    """Return the kind of device that a cell was planned for, or of layout 1 the kind that it ran on."""
+    return identity.device or run.device.partition(":")[0]
+
+
+def by_data(records: Iterable[Record]) -> dict[Data, list[Record]]:
+    """Return the records of each data: real before look-alikes, by profile and name, newest code first."""
+    groups: dict[Data, list[Record]] = defaultdict(list)
+    for record in sorted(records, key=lambda record: record.digest):
+        groups[data_of(record)].append(record)
+    return {key: groups[key] for key in sorted(groups, key=data_order)}
+
+
+def data_order(data: Data) -> tuple[object, ...]:
+    """Return the key by which data are sorted wherever they are listed."""
+    return (data.kind != "real", *data[1:-1], newest_first(data.harness))
 
 
 def row_key(identity: Identity) -> RowKey:
     """Return what two records must share to stand in one row."""
     together = identity.modalities if len(identity.modalities) > 2 else ()
     settings = json.dumps(identity.settings, sort_keys=True)
-    return RowKey(
-        *(identity.method, identity.variant, identity.threads, together, settings),
-        *(identity.code, identity.device),
-    )
+    shared = identity.code, identity.device
+    return RowKey(identity.method, identity.variant, identity.threads, together, settings, *shared)
 
 
 def row_groups(records: Sequence[Record], labels: Labels) -> list[RowGroup]:
@@ -128,15 +131,20 @@ def row_groups(records: Sequence[Record], labels: Labels) -> list[RowGroup]:
     """
     rows = _rows(records)
     usual = _standing_for_their_methods(rows, labels)
-    titles = _titles({kin.method for kin in rows}, labels)
+    counts = Counter(labels.title(method) for method in {key.method for key in rows})
+    titles = {
+        key.method: labels.title(key.method)
+        + ("" if counts[labels.title(key.method)] == 1 else f" ({key.method})")
+        for key in rows
+    }
     names = _row_labels(rows, usual, titles, labels)
 
-    def order(kin: RowKey) -> tuple[Any, ...]:
-        return labels.order(kin.method), kin.variant != "full", kin.variant, kin not in usual, names[kin]
+    def order(key: RowKey) -> tuple[Any, ...]:
+        return labels.order(key.method), key.variant != "full", key.variant, key not in usual, names[key]
 
     return [
-        RowGroup(names[kin], list(rows[kin]), kin in usual and kin.variant == "full", titles[kin.method], kin)
-        for kin in sorted(rows, key=order)
+        RowGroup(names[key], rows[key], key in usual and key.variant == "full", titles[key.method], key)
+        for key in sorted(rows, key=order)
     ]
 
 
@@ -146,61 +154,51 @@ def _rows(records: Sequence[Record]) -> dict[RowKey, list[Record]]:
     for record in records:
         groups[row_key(record.identity)].append(record)
     rows: dict[RowKey, list[Record]] = defaultdict(list)
-    for kin, members in groups.items():
+    for key, members in groups.items():
         apart = _meeting(members)
         for record in members:
-            own = kin._replace(modalities=record.identity.modalities) if apart else kin
-            rows[own].append(record)
+            rows[key._replace(modalities=record.identity.modalities) if apart else key].append(record)
     for members in rows.values():
         if digests := _meeting(members):
             raise MixedCells(
                 f"{members[0].identity.title}: records {' and '.join(digests)} are of one cell of a table"
             )
-    return dict(rows)
+    return rows
 
 
 def _meeting(members: Sequence[Record]) -> tuple[str, str] | None:
     """Return the digests of two records of the same modalities and seed; None where there are none."""
     known: dict[tuple[frozenset[str], int], str] = {}
     for record in members:
-        key = frozenset(record.identity.modalities), record.identity.seed
-        if key in known:
-            return known[key], record.digest
-        known[key] = record.digest
+        cell = frozenset(record.identity.modalities), record.identity.seed
+        if cell in known:
+            return known[cell], record.digest
+        known[cell] = record.digest
     return None
 
 
 def _standing_for_their_methods(rows: _Rows, labels: Labels) -> set[RowKey]:
     """Return of each method, and of each variant, the row that stands for it.
 
-    That is the one with the settings that were usual when it was made, or, where that is unknown, with the
-    only settings that there are. Of several, as after a change of the
-    code or of a settings file, a row with a result comes first, then the one of most modalities, then one of
-    a single thread, then the one made last.
+    That is the row with the settings that were usual when it was made, or, where that is unknown, with the
+    only settings that there are. Of several, as after a change of the code or of a settings file, a row with
+    a result comes first, then that of most modalities, then that of a single thread, then the last made.
     """
     best: dict[tuple[str, str], tuple[tuple[Any, ...], RowKey]] = {}
     settings: dict[tuple[str, str], set[str]] = defaultdict(set)
-    for kin in rows:
-        settings[kin.method, kin.variant].add(kin.settings)
-    for kin, members in rows.items():
-        only = len(settings[kin.method, kin.variant]) == 1
+    for key in rows:
+        settings[key.method, key.variant].add(key.settings)
+    for key, members in rows.items():
+        family = key.method, key.variant
+        only = len(settings[family]) == 1
         known = [(record, is_as_usual(record, labels)) for record in members]
         usual = [record for record, as_usual in known if as_usual or (as_usual is None and only)]
         if usual:
             modalities = {name for record in members for name in record.identity.modalities}
             done = any(record.status == "done" for record in members)
-            rank = done, len(modalities), kin.threads == 1, max(map(made, usual))
-            key = kin.method, kin.variant
-            best[key] = max(best.get(key, (rank, kin)), (rank, kin))
-    return {kin for _, kin in best.values()}
-
-
-def _titles(methods: set[str], labels: Labels) -> dict[str, str]:
-    counts = Counter(map(labels.title, methods))
-    return {
-        name: labels.title(name) + ("" if counts[labels.title(name)] == 1 else f" ({name})")
-        for name in methods
-    }
+            rank = done, len(modalities), key.threads == 1, max(map(made, usual))
+            best[family] = max(best.get(family, (rank, key)), (rank, key))
+    return {key for _, key in best.values()}
 
 
 def _row_labels(
@@ -208,56 +206,54 @@ def _row_labels(
 ) -> dict[RowKey, str]:
     """Return a label for every row that no other row has."""
     families: dict[tuple[str, str], dict[RowKey, Sequence[Record]]] = defaultdict(dict)
-    for kin, members in rows.items():
-        families[kin.method, kin.variant][kin] = members
+    for key, members in rows.items():
+        families[key.method, key.variant][key] = members
     names: dict[RowKey, str] = {}
     for family in families.values():
-        base = next((kin for kin in family if kin in usual), None)
-        for kin in family:
-            words = [*_settings(kin, family, base, labels), *_other(kin, family, base)]
-            variant = "" if kin.variant == "full" else f" {kin.variant}"
-            names[kin] = titles[kin.method] + variant + (f" [{', '.join(words)}]" if words else "")
+        base = next((key for key in family if key in usual), None)
+        for key in family:
+            words = [*_unusual_settings(key, family, base, labels), *_unusual_code(key, family, base)]
+            variant = "" if key.variant == "full" else f" {key.variant}"
+            names[key] = titles[key.method] + variant + (f" [{', '.join(words)}]" if words else "")
     counts = Counter(names.values())
-    for kin, label in names.items():
+    for key, label in names.items():
         if counts[label] > 1:
-            names[kin] = f"{label} #{hashlib.sha256(repr(tuple(kin)).encode()).hexdigest()[:6]}"
+            names[key] = f"{label} #{hashlib.sha256(repr(tuple(key)).encode()).hexdigest()[:6]}"
     return names
 
 
-def apart_from(line: RowGroup, lines: Iterable[RowGroup]) -> list[str]:
+def differs_in(row: RowGroup, rows: Iterable[RowGroup]) -> list[str]:
     """Return in words what sets a row apart from others of its method and variant, but for settings."""
-    family = [
-        one for one in lines if (one.key.method, one.key.variant) == (line.key.method, line.key.variant)
-    ]
-    base = next((one.key for one in family if one.usual), None)
-    return _other(line.key, {one.key: one.records for one in family}, base)
+    family = [group for group in rows if group.key[:2] == row.key[:2]]
+    base = next((group.key for group in family if group.usual), None)
+    return _unusual_code(row.key, {group.key: group.records for group in family}, base)
 
 
-def _settings(kin: RowKey, family: _Rows, base: RowKey | None, labels: Labels) -> list[str]:
+def _unusual_settings(key: RowKey, family: _Rows, base: RowKey | None, labels: Labels) -> list[str]:
     """Return in words in which settings a row differs from the row that stands for its method and variant.
 
     Without such a row the settings that were usual count, and where these are not known all other rows.
     """
-    last = {one: max(members, key=made) for one, members in family.items()}
-    own, usual = last[kin].identity.settings, usual_of(last[kin], labels)
+    last = {member: max(records, key=made) for member, records in family.items()}
+    settings, usual = last[key].identity.settings, usual_of(last[key], labels)
     if base is not None:
         peers: list[Mapping[str, Any]] = [last[base].identity.settings]
     else:
         peers = [record.identity.settings for record in last.values()] if usual is None else [usual]
     return [
-        f"{key}={json.dumps(own.get(key))}"
-        for key in sorted({key for settings in (own, *peers) for key in settings})
-        if any(settings.get(key) != own.get(key) for settings in peers)
+        f"{name}={json.dumps(settings.get(name))}"
+        for name in sorted({name for each in (settings, *peers) for name in each})
+        if any(peer.get(name) != settings.get(name) for peer in peers)
     ]
 
 
-def _other(kin: RowKey, family: _Rows, base: RowKey | None) -> list[str]:
+def _unusual_code(key: RowKey, family: _Rows, base: RowKey | None) -> list[str]:
     """Return in words what else than settings sets a row apart: threads, modalities, versions of code."""
-    words = [f"threads={kin.threads}"] if kin.threads != 1 else []
-    if len({other.modalities for other in family}) > 1:
-        found = sorted({record.identity.modalities for record in family[kin]})
-        words.append("+".join(found[0]) if len(found) == 1 else "in pairs")
-    newest = base or max(family, key=lambda other: max(map(made, family[other])))
-    if kin.code != newest.code:
-        words.append(version_difference(kin.code, newest.code))
+    words = [f"threads={key.threads}"] if key.threads != 1 else []
+    if len({member.modalities for member in family}) > 1:
+        sets = sorted({record.identity.modalities for record in family[key]})
+        words.append("+".join(sets[0]) if len(sets) == 1 else "in pairs")
+    newest = base or max(family, key=lambda member: max(map(made, family[member])))
+    if key.code != newest.code:
+        words.append(version_difference(key.code, newest.code))
     return words

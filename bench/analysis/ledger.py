@@ -7,10 +7,10 @@ import io
 import math
 import re
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from functools import cached_property
+from functools import cache, cached_property, partial
 from itertools import permutations
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
@@ -19,9 +19,10 @@ import msgspec
 import yaml
 
 from bench import registry
-from bench.analysis.groups import Data, RowGroup, by_data, data_order, row_groups
-from bench.analysis.labels import Labels, abbreviations
-from bench.analysis.tables import AVERAGE, NOT_RUN, Cells, Direction, Entry
+from bench.analysis.groups import Data, RowGroup, data_order
+from bench.analysis.labels import abbreviations
+from bench.analysis.results import Results
+from bench.analysis.tables import AVERAGE, NOT_RUN, Direction, Entry, Row, rows_of
 from bench.contract import DataError
 from bench.records.schema import Record
 from bench.registry import parse_yaml
@@ -286,15 +287,15 @@ class LedgerRow:
     command: str = ""
 
 
-def ledger_of(records: Iterable[Record], labels: Labels, published: Published) -> list[LedgerRow]:
+def ledger_of(results: Results, published: Published) -> list[LedgerRow]:
     """Return a line per published value and version of the real data that it can be held against.
 
     Only full methods with their usual settings, on real data, in the paper profile, under the same protocol
     and on the same modalities are held against a published value. Where there are none such, what there is
     instead is named.
     """
-    shelf = _Shelf(records, labels)
-    return [line for value in published.values for line in _lines(value, published.meaning(value), shelf)]
+    rows = cache(partial(_recorded, results))
+    return [line for value in published.values for line in _lines(value, published.meaning(value), rows)]
 
 
 def run_command(methods: Sequence[str], dataset: str, modalities: Sequence[str] = ()) -> str:
@@ -317,75 +318,67 @@ def confined_to(meaning: Meaning) -> tuple[str, ...]:
     return meaning.modalities if len(meaning.modalities) < len(every) else ()
 
 
-class _Shelf:
-    """The records, found by what published values ask for; each question is answered once."""
+_Recorded = list[tuple[Data, RowGroup, Row]]
 
-    def __init__(self, records: Iterable[Record], labels: Labels) -> None:
-        self._naming = labels
-        self._records: dict[tuple[str, str], list[Record]] = {}
-        for record in records:
-            who = record.identity
-            if who.variant == "full":
-                self._records.setdefault((who.method, who.dataset), []).append(record)
-        self._lines: dict[tuple[str, str, tuple[str, ...]], list[tuple[Data, RowGroup]]] = {}
-        self._cells: dict[tuple[str, ...], Cells] = {}
 
-    def ours(self, meaning: Meaning) -> list[Ours]:
-        """Return what there is of a method on a dataset's modalities, the most comparable first."""
-        assert meaning.direction is not None
-        key = (meaning.method, meaning.dataset, meaning.modalities)
-        if key not in self._lines:
-            self._lines[key] = self._found(meaning)
-        found = [
-            Ours(data, self._entry(line, meaning), self._other(data, line)) for data, line in self._lines[key]
-        ]
-        return sorted(
-            found,
-            key=lambda ours: (ours.other != "", ours.entry.mean is None, ours.other, data_order(ours.data)),
+def _recorded(results: Results, dataset: str, modalities: tuple[str, ...], protocol: str) -> _Recorded:
+    """Return the rows of all methods that a value on these modalities of a dataset may be held against."""
+    fitting = results.where(
+        lambda record: (
+            record.identity.variant == "full"
+            and record.identity.dataset == dataset
+            and _took(record, modalities)
         )
+    )
+    directions = list(permutations(modalities, 2))
+    return [
+        (data, group, row)
+        for data, groups in fitting.groups.items()
+        for group, row in zip(groups, rows_of(fitting, groups, directions, protocol, _SELECTION), strict=True)
+    ]
 
-    def _found(self, meaning: Meaning) -> list[tuple[Data, RowGroup]]:
-        own = self._records.get((meaning.method, meaning.dataset), [])
-        fitting = [record for record in own if _took(record, meaning.modalities)]
-        return [
-            (data, line)
-            for data, members in by_data(fitting).items()
-            for line in row_groups(members, self._naming)
-        ]
 
-    def _entry(self, line: RowGroup, meaning: Meaning) -> Entry:
-        key = (*(record.digest for record in line.records), meaning.protocol)
-        if key not in self._cells:
-            self._cells[key] = Cells(line.records, meaning.protocol, _SELECTION)
-        cells = self._cells[key]
-        if meaning.direction != AVERAGE and meaning.direction is not None:
-            return cells.entry(meaning.direction)
-        return cells.average(list(permutations(meaning.modalities, 2)))
+def _ours(meaning: Meaning, recorded: _Recorded) -> list[Ours]:
+    """Return what there is of a method on a dataset's modalities, the most comparable first."""
+    assert meaning.direction is not None
+    absent = Entry(None, reason=NOT_RUN, brief=NOT_RUN)
+    found = [
+        Ours(data, row.entries.get(meaning.direction, absent), _not_comparable(data, group))
+        for data, group, row in recorded
+        if row.method == meaning.method
+    ]
+    return sorted(
+        found, key=lambda ours: (ours.other != "", ours.entry.mean is None, ours.other, data_order(ours.data))
+    )
 
-    def _other(self, data: Data, line: RowGroup) -> str:
-        if data.kind != "real":
-            return "look-alike: generated data, not the benchmark"
-        if data.profile != "paper":
-            return f"other profile: {data.profile}"
-        split = registry.registered().datasets[data.dataset].card.split
-        for result in (record.result for record in line.records):
-            if result is not None and result.split != split:
-                return f"other split: {result.split}"
-        return "" if line.usual else f"other settings: {line.label}"
+
+def _not_comparable(data: Data, group: RowGroup) -> str:
+    """Return why a row cannot be held against a published value; empty where it can."""
+    if data.kind != "real":
+        return "look-alike: generated data, not the benchmark"
+    if data.profile != "paper":
+        return f"other profile: {data.profile}"
+    split = registry.registered().datasets[data.dataset].card.split
+    for result in (record.result for record in group.records):
+        if result is not None and result.split != split:
+            return f"other split: {result.split}"
+    return "" if group.usual else f"other settings: {group.label}"
 
 
 def _took(record: Record, modalities: Sequence[str]) -> bool:
     """Return whether a cell is of these modalities: all at once, or one pair of several for a pair method."""
-    own = record.identity.modalities
-    if set(own) == set(modalities):
+    taken = record.identity.modalities
+    if set(taken) == set(modalities):
         return True
     found = registry.registered().methods.get(record.identity.method)
     card = record.method.card if record.method is not None else {}
     takes_more = found.card.any_modalities if found is not None else card.get("any_modalities", True)
-    return not takes_more and len(own) == 2 and set(own) <= set(modalities)
+    return not takes_more and len(taken) == 2 and set(taken) <= set(modalities)
 
 
-def _lines(value: Value, meaning: Meaning, shelf: _Shelf) -> list[LedgerRow]:
+def _lines(
+    value: Value, meaning: Meaning, rows: Callable[[str, tuple[str, ...], str], _Recorded]
+) -> list[LedgerRow]:
     if not (meaning.method and meaning.dataset):
         lacking = [
             *([] if meaning.method else [f"method {value.method}"]),
@@ -395,7 +388,7 @@ def _lines(value: Value, meaning: Meaning, shelf: _Shelf) -> list[LedgerRow]:
         return [LedgerRow(value, meaning, None, None, "not in this project", because)]
     if meaning.because:
         return [LedgerRow(value, meaning, None, None, "not comparable", meaning.because)]
-    found = shelf.ours(meaning)
+    found = _ours(meaning, rows(meaning.dataset, meaning.modalities, meaning.protocol))
     command = run_command([meaning.method], meaning.dataset, confined_to(meaning))
     comparable = [ours for ours in found if not ours.other]
     if comparable:

@@ -1,26 +1,17 @@
-"""What choosing the epoch on the test set would have added: selection optimism."""
+"""Selection optimism: what choosing the epoch on the test set would have added, by row of a table."""
 
 from __future__ import annotations
 
-import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import permutations
-from typing import NamedTuple
+from typing import Final
 
-from bench.analysis.groups import Data, RowGroup, by_data, row_groups
-from bench.analysis.labels import Labels
-from bench.analysis.tables import Cells, Direction
-from bench.records.schema import Record
+from bench.analysis.groups import Data, RowGroup
+from bench.analysis.results import Results
+from bench.analysis.tables import AVERAGE, Spread, seed_values, spread_of
 
-RULES = ("best", "last", "oracle")
-
-
-class Spread(NamedTuple):
-    """A mean over seeds and its sample deviation, None with one seed."""
-
-    mean: float
-    deviation: float | None
+RULES: Final = ("best", "last", "oracle")
 
 
 @dataclass(frozen=True)
@@ -34,7 +25,7 @@ class Optimism:
         label: what to print.
         seeds: those with a test-oracle trace; everything here is over them.
         best: by the highest validation mAP.
-        last: at the last epoch.
+        last: at the last epoch; None where a seed lacks it.
         oracle: by the highest test mAP@all.
         gain: oracle minus best, seed by seed.
         range: the smallest and the largest gain of a seed.
@@ -54,59 +45,52 @@ class Optimism:
     records: tuple[str, ...]
 
 
-def optimism_of(records: Iterable[Record], labels: Labels, protocols: Sequence[str]) -> list[Optimism]:
+def optimism_of(results: Results, protocols: Sequence[str]) -> list[Optimism]:
     """Return the optimism of every row that has a test-oracle trace, by data and protocol, in their order.
 
     Closed-form methods select nothing and have none.
     """
+    traced = {*results.frame[results.frame["selection"] == "oracle"]["record"]}
+    rows = [
+        (data, group, {digest: record for record in group.records if (digest := record.digest) in traced})
+        for data, groups in results.groups.items()
+        for group in groups
+    ]
     return [
         found
-        for data, members in by_data(records).items()
-        for lines in [_traced(row_groups(members, labels))]
+        for data in results.groups
         for protocol in protocols
-        for line in lines
-        if (found := _optimism(data, line, protocol)) is not None
+        for place, group, records in rows
+        if place == data and records
+        if (found := _optimism(results, data, group, list(records), protocol)) is not None
     ]
 
 
-def _traced(lines: Sequence[RowGroup]) -> list[RowGroup]:
-    """Return the lines with those of their records that have a trace, as far as there are any."""
-    traced = [line._replace(records=list(filter(_is_traced, line.records))) for line in lines]
-    return [line for line in traced if line.records]
-
-
-def _is_traced(record: Record) -> bool:
-    return record.result is not None and any(metric.selection == "oracle" for metric in record.result.metrics)
-
-
-def _optimism(data: Data, line: RowGroup, protocol: str) -> Optimism | None:
-    directions = _directions(line.records)
-    values = {rule: Cells(line.records, protocol, rule).averages(directions) for rule in RULES}
-    best, last, oracle = (values[rule] for rule in RULES)
-    seeds = tuple(sorted(best.keys() & oracle.keys()))
-    if not seeds:
+def _optimism(
+    results: Results, data: Data, group: RowGroup, digests: Sequence[str], protocol: str
+) -> Optimism | None:
+    records = [results.by_digest[digest] for digest in digests]
+    modalities = dict.fromkeys(name for record in records for name in record.identity.modalities)
+    directions = list(permutations(modalities, 2))  # a method for pairs needs all its pairs
+    best, last, oracle = (
+        seed_values(results, [group], directions, protocol, rule, only=digests)[AVERAGE].dropna()
+        for rule in RULES
+    )
+    both = best.index.intersection(oracle.index).sort_values()
+    if not len(both):
         return None
-    gains = [oracle[seed] - best[seed] for seed in seeds]
+    gains = (oracle[both] - best[both]).tolist()
+    seeds = tuple(int(seed) for _, seed in both)
     return Optimism(
         data=data,
         protocol=protocol,
-        method=line.records[0].identity.method,
-        label=line.label,
+        method=group.key.method,
+        label=group.label,
         seeds=seeds,
-        best=_spread([best[seed] for seed in seeds]),
-        last=_spread([last[seed] for seed in seeds]) if last.keys() >= set(seeds) else None,
-        oracle=_spread([oracle[seed] for seed in seeds]),
-        gain=_spread(gains),
+        best=spread_of(best[both].tolist()),
+        last=spread_of(last[both].tolist()) if both.isin(last.index).all() else None,
+        oracle=spread_of(oracle[both].tolist()),
+        gain=spread_of(gains),
         range=(min(gains), max(gains)),
-        records=tuple(record.digest for record in line.records if record.identity.seed in seeds),
+        records=tuple(record.digest for record in records if record.identity.seed in seeds),
     )
-
-
-def _directions(records: Sequence[Record]) -> list[Direction]:
-    """Return all directions of the row's modalities; a method for pairs needs all its pairs."""
-    names = dict.fromkeys(name for record in records for name in record.identity.modalities)
-    return list(permutations(names, 2))
-
-
-def _spread(values: Sequence[float]) -> Spread:
-    return Spread(statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None)

@@ -6,17 +6,12 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
-from numpy.typing import NDArray
-
-from bench.analysis.groups import Data, MixedCells, RowGroup, by_data, row_groups
-from bench.analysis.labels import Labels
-from bench.analysis.tables import directions_of
+from bench.analysis.groups import Data, MixedCells, RowGroup
+from bench.analysis.results import Results
+from bench.analysis.statistics import Array
+from bench.analysis.tables import Direction, directions_of
 from bench.records.encoding import Series
-from bench.records.schema import Record
 
-Array = NDArray[np.float64]
-Direction = tuple[str, str]
 PerQuery = Callable[[str], Mapping[Series, Array]]
 """Gives the arrays of a record by its digest, as `bench.records.Store.per_query` does."""
 
@@ -61,7 +56,7 @@ class PerQueryTable:
     @property
     def directions(self) -> list[Direction]:
         """Return the directions that any row has values for, in order."""
-        return sorted({direction for member in self.rows for direction in member.values})
+        return sorted({direction for row in self.rows for direction in row.values})
 
     @property
     def averaged(self) -> list[Direction]:
@@ -70,56 +65,46 @@ class PerQueryTable:
 
 
 def per_query_tables(
-    records: Sequence[Record],
-    labels: Labels,
-    protocols: Sequence[str],
-    selection: str,
-    per_query: PerQuery,
+    results: Results, protocols: Sequence[str], selection: str, per_query: PerQuery
 ) -> Iterator[PerQueryTable]:
-    """Yield a field per table, in the tables' order; rows without a result are no members.
+    """Yield the values per query of every table, in the tables' order; rows without a result have none.
 
     Every record's arrays are asked for once, however many protocols there are.
 
     Args:
-        records: of any status.
-        labels: titles and order.
+        results: records of any status.
         protocols: ids.
         selection: rule; closed-form methods, which select nothing, always take part.
         per_query: gives a record's arrays.
-    """
-    for data, group in by_data(records).items():
-        if all(record.status != "done" for record in group):
-            continue
-        members: dict[str, list[PerQueryRow]] = {protocol: [] for protocol in protocols}
-        for line in row_groups(group, labels):
-            for name, member in _members(line, protocols, selection, per_query).items():
-                if member.values:
-                    members[name].append(member)
-        columns = tuple(directions_of(group, labels))
-        for name in protocols:
-            yield PerQueryTable(data, name, selection, tuple(members[name]), columns)
-
-
-def _members(
-    line: RowGroup, protocols: Sequence[str], selection: str, per_query: PerQuery
-) -> dict[str, PerQueryRow]:
-    """Return a line's average precisions by protocol.
 
     Raises:
-        MixedCells: if two records have some for one direction and seed.
+        MixedCells: if two records of a row have values for one direction and seed.
     """
-    own = {
-        name: PerQueryRow(line.label, line.identity.method, line.identity.variant, line.usual)
-        for name in protocols
-    }
-    for record in line.records:
+    for data, groups in results.groups.items():
+        records = [record for group in groups for record in group.records]
+        if all(record.status != "done" for record in records):
+            continue
+        rows = [_rows(group, protocols, selection, per_query) for group in groups]
+        columns = tuple(directions_of(records, results.labels))
+        for name in protocols:
+            having = tuple(row[name] for row in rows if row[name].values)
+            yield PerQueryTable(data, name, selection, having, columns)
+
+
+def _rows(
+    group: RowGroup, protocols: Sequence[str], selection: str, per_query: PerQuery
+) -> dict[str, PerQueryRow]:
+    """Return a row's average precisions by protocol."""
+    key = group.key
+    rows = {name: PerQueryRow(group.label, key.method, key.variant, group.usual) for name in protocols}
+    for record in group.records:
         for series, values in per_query(record.digest).items() if record.status == "done" else ():
-            if series.protocol in own and series.selection in (selection, "none"):
-                by_seed = own[series.protocol].values[series.query, series.gallery]
+            if series.protocol in rows and series.selection in (selection, "none"):
+                by_seed = rows[series.protocol].values[series.query, series.gallery]
                 if record.identity.seed in by_seed:
                     raise MixedCells(
-                        f"{record.identity.title}: another record of {line.label} has the same queries for "
+                        f"{record.identity.title}: another record of {group.label} has the same queries for "
                         f"{series.query}→{series.gallery}"
                     )
                 by_seed[record.identity.seed] = values
-    return own
+    return rows

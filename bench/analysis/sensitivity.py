@@ -1,4 +1,4 @@
-"""How much a method's numbers depend on its settings: records that differ in one or two settings only."""
+"""Sensitivity: how much a method's numbers depend on its settings, from records that differ in one or two."""
 
 from __future__ import annotations
 
@@ -11,16 +11,17 @@ from functools import cache
 from itertools import combinations, pairwise
 from typing import Any, Final
 
-from bench.analysis.groups import Data, RowGroup, apart_from, by_data, row_groups
+from bench.analysis.groups import Data, RowGroup, differs_in
 from bench.analysis.labels import Labels, made, usual_of
-from bench.analysis.tables import Direction, Row, Spread, excerpt_of, spread_of
+from bench.analysis.results import Results
+from bench.analysis.tables import AVERAGE, Direction, Row, Spread, directions_of, rows_of, spread_of
 from bench.records.schema import Record
 
 Trace = Callable[[str], Sequence[Mapping[str, object]]]
 """Gives a record's trace by its digest."""
 
 _SPREAD: Final = 8.0
-"""Largest over smallest value from which a setting is looked at by its ratios."""
+"""Largest over smallest value from which a setting is shown by its ratios."""
 
 
 @dataclass(frozen=True)
@@ -70,11 +71,7 @@ class Sensitivity:
 
 
 def sensitivities_of(
-    records: Iterable[Record],
-    labels: Labels,
-    protocols: Sequence[str],
-    selection: str = "best",
-    trace: Trace = lambda _: (),
+    results: Results, protocols: Sequence[str], selection: str = "best", trace: Trace = lambda _: ()
 ) -> list[Sensitivity]:
     """Return all grids and curves, in the order of data, methods and settings.
 
@@ -82,20 +79,38 @@ def sensitivities_of(
     with it is left out of it, but for the usual settings. A curve that a grid shows is none by itself.
     """
     validation = cache(lambda digest: _best(trace(digest)))  # a record may serve in several
-    return [
-        _sensitivity(data, settings, members, every, labels, (protocol, selection), validation)
-        for data, group in by_data(records).items()
-        for every in [row_groups(group, labels)]
-        for lines in _alike(every)
-        for settings, members in _series(lines, labels)
-        for protocol in protocols
-    ]
+    found = []
+    for data, groups in results.groups.items():
+        for alike in _alike(groups):
+            for settings, members in _series(alike, _usual(alike, results.labels)):
+                ordered = sorted(
+                    members, key=lambda group: [_order(value) for value in _values(group, settings)]
+                )
+                usual = _usual(members, results.labels)
+                title = _title(ordered[0], settings, usual, groups)
+                records = [record for group in ordered for record in group.records]
+                directions = directions_of(records, results.labels)
+                for protocol in protocols:
+                    rows = rows_of(results, ordered, directions, protocol, selection)
+                    points = [
+                        Point(
+                            _values(group, settings),
+                            _is_usual(group, settings, usual),
+                            row,
+                            _validation(group.records, validation),
+                        )
+                        for group, row in zip(ordered, rows, strict=True)
+                    ]
+                    columns = (*directions, AVERAGE)
+                    about = data, protocol, selection, ordered[0].key.method
+                    found.append(Sensitivity(*about, title, settings, columns, tuple(points)))
+    return found
 
 
 def sorted_values(values: Iterable[Any]) -> list[Any]:
     """Return values of a setting, each once: numbers by size, then all others by how JSON writes them."""
     distinct = {_written(value): value for value in values}
-    return [distinct[word] for word in sorted(distinct, key=lambda word: _order(distinct[word], word))]
+    return [distinct[word] for word in sorted(distinct, key=lambda word: _order(distinct[word]))]
 
 
 def is_number(value: Any) -> bool:
@@ -115,54 +130,53 @@ def is_geometric(values: Sequence[Any]) -> bool:
     return max(ratios) * min(steps) <= max(steps) * min(ratios)
 
 
-def _alike(lines: Sequence[RowGroup]) -> list[list[RowGroup]]:
-    """Return the lines that may differ in nothing but settings, in the order of their first."""
-    groups: dict[tuple[Any, ...], list[RowGroup]] = defaultdict(list)
-    for line in lines:
-        groups[line.key._replace(settings=""), tuple(sorted(line.identity.settings))].append(line)
-    return [members for members in groups.values() if len(members) > 1]
+def _alike(groups: Sequence[RowGroup]) -> list[list[RowGroup]]:
+    """Return the rows that may differ in nothing but settings, in the order of their first."""
+    alike: dict[tuple[Any, ...], list[RowGroup]] = defaultdict(list)
+    for group in groups:
+        alike[group.key._replace(settings=""), tuple(sorted(group.identity.settings))].append(group)
+    return [members for members in alike.values() if len(members) > 1]
 
 
-def _series(lines: Sequence[RowGroup], labels: Labels) -> list[tuple[tuple[str, ...], list[RowGroup]]]:
+def _series(
+    groups: Sequence[RowGroup], usual: Mapping[str, Any] | None
+) -> list[tuple[tuple[str, ...], list[RowGroup]]]:
     """Return grids, then curves, each with the settings that vary in it."""
-    written = [{key: _written(value) for key, value in line.identity.settings.items()} for line in lines]
-    varying = [key for key in sorted(written[0]) if len({one[key] for one in written}) > 1]
-    usual = _usual(lines, labels)
+    written = [{name: _written(value) for name, value in group.identity.settings.items()} for group in groups]
+    varying = [name for name in sorted(written[0]) if len({each[name] for each in written}) > 1]
     grids = [
-        (keys, grid)
-        for keys in combinations(varying, 2)
-        for places in _sharing(written, [key for key in varying if key not in keys])
-        if (grid := _grid(places, written, keys, [_is_usual(line, keys, usual) for line in lines]))
+        (names, grid)
+        for names in combinations(varying, 2)
+        for places in _sharing(written, [name for name in varying if name not in names])
+        if (grid := _grid(places, written, names, [_is_usual(group, names, usual) for group in groups]))
     ]
     curves = [
-        ((key,), places)
-        for key in varying
-        for places in _sharing(written, [other for other in varying if other != key])
-        if len(places) > 1 and not any(key in keys and {*places} <= {*grid} for keys, grid in grids)
+        ((name,), places)
+        for name in varying
+        for places in _sharing(written, [fixed for fixed in varying if fixed != name])
+        if len(places) > 1 and not any(name in names and {*places} <= {*grid} for names, grid in grids)
     ]
-    return [(keys, [lines[place] for place in places]) for keys, places in (*grids, *curves)]
+    return [(names, [groups[place] for place in places]) for names, places in (*grids, *curves)]
 
 
-def _sharing(written: Sequence[Mapping[str, str]], keys: Sequence[str]) -> list[list[int]]:
-    """Return the places of what has the same values of ``keys``."""
+def _sharing(written: Sequence[Mapping[str, str]], names: Sequence[str]) -> list[list[int]]:
+    """Return the places of what has the same values of the settings ``names``."""
     groups: dict[tuple[str, ...], list[int]] = defaultdict(list)
-    for place, one in enumerate(written):
-        groups[tuple(one[key] for key in keys)].append(place)
+    for place, each in enumerate(written):
+        groups[tuple(each[name] for name in names)].append(place)
     return list(groups.values())
 
 
 def _grid(
-    places: Sequence[int], written: Sequence[Mapping[str, str]], keys: tuple[str, str], usual: Sequence[bool]
+    places: Sequence[int], written: Sequence[Mapping[str, str]], names: tuple[str, str], usual: Sequence[bool]
 ) -> list[int]:
     """Return those places that make a grid; none where there is no grid."""
-    cells = {place: (written[place][keys[0]], written[place][keys[1]]) for place in places}
+    cells = {place: (written[place][names[0]], written[place][names[1]]) for place in places}
     if not _has_rectangle({*cells.values()}):
         return []
     while True:
-        rows, columns = (
-            Counter(row for row, _ in cells.values()),
-            Counter(column for _, column in cells.values()),
-        )
+        rows = Counter(row for row, _ in cells.values())
+        columns = Counter(column for _, column in cells.values())
         kept = {
             place: cell
             for place, cell in cells.items()
@@ -177,60 +191,32 @@ def _has_rectangle(cells: set[tuple[str, str]]) -> bool:
     by_row: dict[str, set[str]] = defaultdict(set)
     for row, column in cells:
         by_row[row].add(column)
-    return any(len(one & other) > 1 for one, other in combinations(by_row.values(), 2))
-
-
-def _sensitivity(
-    data: Data,
-    settings: tuple[str, ...],
-    lines: Sequence[RowGroup],
-    every: Sequence[RowGroup],
-    labels: Labels,
-    rules: tuple[str, str],
-    validation: Callable[[str], float | None],
-) -> Sensitivity:
-    def values_of(line: RowGroup) -> tuple[Any, ...]:
-        return tuple(line.identity.settings[key] for key in settings)
-
-    def order(line: RowGroup) -> list[Any]:
-        return [_order(value, _written(value)) for value in values_of(line)]
-
-    ordered = sorted(lines, key=order)
-    excerpt = excerpt_of(ordered, labels, *rules)
-    usual = _usual(lines, labels)
-    points = [
-        Point(values_of(line), _is_usual(line, settings, usual), row, _validation(line.records, validation))
-        for line, row in zip(ordered, excerpt.rows, strict=True)
-    ]
-    title = _title(ordered[0], settings, usual, every)
-    return Sensitivity(
-        data, *rules, ordered[0].identity.method, title, settings, excerpt.columns, tuple(points)
-    )
+    return any(len(one & two) > 1 for one, two in combinations(by_row.values(), 2))
 
 
 def _title(
-    line: RowGroup, settings: tuple[str, ...], usual: Mapping[str, Any] | None, every: Iterable[RowGroup]
+    group: RowGroup, settings: tuple[str, ...], usual: Mapping[str, Any] | None, groups: Iterable[RowGroup]
 ) -> str:
-    """Return the method and whatever holds for all of a group's records and is not the usual."""
-    who = line.identity
+    """Return the method and whatever holds for all of a series' records and is not the usual."""
     words = [
-        f"{key}={_written(value)}"
-        for key, value in sorted(who.settings.items())
-        if key not in settings and usual is not None and usual.get(key) != value
+        f"{name}={_written(value)}"
+        for name, value in sorted(group.identity.settings.items())
+        if name not in settings and usual is not None and usual.get(name) != value
     ]
-    words += apart_from(line, every)
-    variant = "" if who.variant == "full" else f" {who.variant}"
-    return line.title + variant + (f" [{', '.join(words)}]" if words else "")
+    words += differs_in(group, groups)
+    variant = "" if group.key.variant == "full" else f" {group.key.variant}"
+    return group.title + variant + (f" [{', '.join(words)}]" if words else "")
 
 
 def _validation(records: Sequence[Record], best: Callable[[str], float | None]) -> Spread | None:
-    """Return the highest validation mAP of each seed's records, over seeds."""
+    """Return the highest validation mAP of each seed's records, over seeds; None where no trace has any."""
     by_seed: dict[int, list[float]] = defaultdict(list)
     for record in records:
         value = best(record.digest)
         if value is not None:
             by_seed[record.identity.seed].append(value)
-    return spread_of([math.fsum(by_seed[seed]) / len(by_seed[seed]) for seed in sorted(by_seed)])
+    means = [math.fsum(by_seed[seed]) / len(by_seed[seed]) for seed in sorted(by_seed)]
+    return spread_of(means) if means else None
 
 
 def _best(trace: Sequence[Mapping[str, object]]) -> float | None:
@@ -238,19 +224,23 @@ def _best(trace: Sequence[Mapping[str, object]]) -> float | None:
     return max((float(value) for value in values if isinstance(value, int | float)), default=None)
 
 
-def _usual(lines: Sequence[RowGroup], labels: Labels) -> Mapping[str, Any] | None:
-    """Return the settings that were usual when the last record of several lines was made."""
-    return usual_of(max((record for line in lines for record in line.records), key=made), labels)
+def _usual(groups: Sequence[RowGroup], labels: Labels) -> Mapping[str, Any] | None:
+    """Return the settings that were usual when the last record of several rows was made."""
+    return usual_of(max((record for group in groups for record in group.records), key=made), labels)
 
 
-def _is_usual(line: RowGroup, settings: Sequence[str], usual: Mapping[str, Any] | None) -> bool:
+def _is_usual(group: RowGroup, names: Sequence[str], usual: Mapping[str, Any] | None) -> bool:
     """Return whether these settings have their usual values."""
-    return usual is not None and all(usual.get(key) == line.identity.settings[key] for key in settings)
+    return usual is not None and all(usual.get(name) == group.identity.settings[name] for name in names)
+
+
+def _values(group: RowGroup, names: Sequence[str]) -> tuple[Any, ...]:
+    return tuple(group.identity.settings[name] for name in names)
 
 
 def _written(value: Any) -> str:
     return json.dumps(value, sort_keys=True)
 
 
-def _order(value: Any, word: str) -> tuple[bool, float, str]:
-    return (False, float(value), "") if is_number(value) else (True, 0.0, word)
+def _order(value: Any) -> tuple[bool, float, str]:
+    return (False, float(value), "") if is_number(value) else (True, 0.0, _written(value))

@@ -1,24 +1,36 @@
-"""mAP tables: methods x directions, mean and deviation over seeds; ranks within a table."""
+"""mAP tables: methods x directions, mean and deviation over seeds, pivoted from the results frame.
+
+What `Data` names, protocols and selection rules each get tables of their own; what `RowKey` names gets rows
+of its own.
+"""
 
 from __future__ import annotations
 
 import math
 import statistics
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import permutations
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from bench.analysis.chance import NearChance, near_chance
-from bench.analysis.groups import Data, MixedCells, RowGroup, by_data, row_groups
+from bench.analysis.groups import Data, MixedCells, RowGroup, data_of
 from bench.analysis.labels import Labels
-from bench.records.schema import Metric, Record
+from bench.analysis.results import Results
+from bench.records.schema import Record
 
-AVERAGE = ("average", "")
-NOT_RUN = "not run"
-"""Why there is no number where no cell is recorded."""
+if TYPE_CHECKING:
+    import pandas as pd
+
 Direction = tuple[str, str]
+"""Query modality, gallery modality."""
+AVERAGE: Final = ("average", "")
+"""Stands for the mean over all directions."""
+NOT_RUN: Final = "not run"
+"""Why there is no number where no cell is recorded."""
+_BRIEF: Final = {"timeout": "time limit"}
+"""Of the statuses that do not read as words by themselves."""
 
 
 def direction_name(direction: Direction) -> str:
@@ -26,15 +38,11 @@ def direction_name(direction: Direction) -> str:
     return "average" if direction == AVERAGE else f"{direction[0]}→{direction[1]}"
 
 
-_BRIEF = {"timeout": "time limit"}
-"""Of the statuses that do not read as words by themselves."""
-
-
 class ZeroRows(NamedTuple):
     """Test rows of a modality whose embeddings are zero: they have no direction, and count as ties.
 
     Attributes:
-        modality: whose rows.
+        modality: of the rows.
         number: of them.
         rows: of the whole test split; 0 where unknown.
         seed: of the cell.
@@ -52,50 +60,12 @@ class ZeroRows(NamedTuple):
         return f"{self.number}{whole} {self.modality} (seed {self.seed})"
 
 
-class Number(NamedTuple):
-    """One recorded number, and the record that it is of."""
+class Spread(NamedTuple):
+    """Numbers of several seeds: their mean, and their sample standard deviation, None for fewer than two."""
 
-    metric: Metric
-    record: Record
-
-    @property
-    def zeros(self) -> tuple[ZeroRows, ...]:
-        """Return the rows without a direction that took part in it."""
-        result, seed = self.record.result, self.record.identity.seed
-        counts = {} if result is None else result.zero_rows.get(self.metric.selection, {})
-        sizes = {} if result is None else result.rows
-        return tuple(
-            ZeroRows(name, counts[name], sizes[name].test if name in sizes else 0, seed)
-            for name in (self.metric.query, self.metric.gallery)
-            if counts.get(name)
-        )
-
-
-def numbers_of(
-    records: Iterable[Record], protocol: str, selection: str
-) -> dict[Direction, dict[int, Number]]:
-    """Return the numbers of one row by direction and seed.
-
-    Args:
-        records: of one row.
-        protocol: id of the evaluation rule.
-        selection: rule that chose the state; closed forms, which select nothing, always take part.
-
-    Raises:
-        MixedCells: if there are two numbers for one direction and seed.
-    """
-    found: dict[Direction, dict[int, Number]] = defaultdict(dict)
-    for record in records:
-        for metric in record.result.metrics if record.result is not None else ():
-            if metric.protocol == protocol and metric.selection in (selection, "none"):
-                by_seed, seed = found[metric.query, metric.gallery], record.identity.seed
-                if seed in by_seed:
-                    raise MixedCells(
-                        f"{record.identity.title}: records {by_seed[seed].record.digest} and {record.digest} "
-                        f"both have a number for {metric.query}→{metric.gallery} under {protocol}"
-                    )
-                by_seed[seed] = Number(metric, record)
-    return found
+    mean: float
+    deviation: float | None
+    seeds: int
 
 
 @dataclass(frozen=True)
@@ -108,8 +78,8 @@ class Entry:
         seeds: how many seeds it rests on.
         records: digests of the records behind it, or of those that say why there is none.
         reason: why there is no number; empty where there is one.
-        mark: ``a`` or ``b`` where it differs from the table's reference, see `bench.analysis.marks`.
-        brief: the reason in two or three words, for the place where the number would stand.
+        mark: ``a`` or ``b`` where it differs from the table's reference, see `comparisons.with_marks`.
+        brief: the reason in two or three words, to be printed instead of the number.
         zeros: test rows without a direction that took part in it.
     """
 
@@ -123,128 +93,9 @@ class Entry:
     zeros: tuple[ZeroRows, ...] = ()
 
 
-class _Value(NamedTuple):
-    number: float
-    records: tuple[str, ...]
-    zeros: tuple[ZeroRows, ...] = ()
-
-
-class _Lack(NamedTuple):
-    """Why there is no number: a sentence without its full stop, two or three words, digests that show it."""
-
-    reason: str
-    brief: str
-    records: tuple[str, ...] = ()
-
-
-class Cells:
-    """The records of one row under one protocol and selection rule."""
-
-    def __init__(self, records: list[Record], protocol: str, selection: str) -> None:
-        self.records = records
-        self._protocol = protocol
-        self._selection = selection
-        self._found: dict[Direction, dict[int, _Value]] = defaultdict(dict)
-        for direction, by_seed in numbers_of(records, protocol, selection).items():
-            self._found[direction] = {
-                seed: _Value(one.metric.value, (one.record.digest,), one.zeros)
-                for seed, one in by_seed.items()
-            }
-
-    def entry(self, direction: Direction) -> Entry:
-        """Return a direction's number, or why there is none."""
-        values = self._found[direction]
-        return _entry(values) if values else _absent(self._lack(direction))
-
-    def average(self, directions: Sequence[Direction]) -> Entry:
-        """Return the mean over directions, from the seeds that have all of them."""
-        means = self._averages(directions)
-        if means:
-            return _entry(means)
-        lacks = [self._lack(direction) for direction in directions if not self._found[direction]]
-        return _absent(lacks[0] if lacks else _Lack("no seed has all directions", "incomplete"))
-
-    def averages(self, directions: Sequence[Direction]) -> dict[int, float]:
-        """Return the mean over directions of every seed that has all of them."""
-        return {seed: value.number for seed, value in sorted(self._averages(directions).items())}
-
-    def _averages(self, directions: Sequence[Direction]) -> dict[int, _Value]:
-        by_direction = [self._found[direction] for direction in directions]
-        means = {}
-        for seed in set.intersection(*(set(values) for values in by_direction)):
-            values = [found[seed] for found in by_direction]
-            digests = tuple(digest for value in values for digest in value.records)
-            zeros = tuple(dict.fromkeys(one for value in values for one in value.zeros))
-            means[seed] = _Value(statistics.fmean(value.number for value in values), digests, zeros)
-        return means
-
-    def lacking(self) -> tuple[str, ...]:
-        """Say what befell the cells without a result, or without a state of this rule that can be ranked."""
-        reasons = (_failure(record) or _refusal(record, self._selection) for record in self.records)
-        counts = Counter(reason for reason in reasons if reason)
-        total = len(self.records)
-        return tuple(
-            reason if number == total else f"{number} of {total} cells {reason}"
-            for reason, number in sorted(counts.items())
-        )
-
-    def _lack(self, direction: Direction) -> _Lack:
-        concerned = [record for record in self.records if set(direction) <= set(record.identity.modalities)]
-        failed = [record for record in concerned if record.failure is not None]
-        if failed:
-            status = failed[0].status
-            brief = _BRIEF.get(status, status.replace("-", " "))
-            return _Lack(_failure(failed[0]), brief, _digests(failed))
-        if not concerned:
-            return _Lack(NOT_RUN, NOT_RUN)
-        refused = [record for record in concerned if _refusal(record, self._selection)]
-        if refused:
-            return _Lack(_refusal(refused[0], self._selection), "refused", _digests(refused))
-        metrics = [metric for record in concerned if record.result for metric in record.result.metrics]
-        if all(metric.protocol != self._protocol for metric in metrics):
-            return _Lack(f"not evaluated under {self._protocol}", "not evaluated", _digests(concerned))
-        reason = f"nothing was selected by the rule {self._selection}"
-        return _Lack(reason, "not selected", _digests(concerned))
-
-
-def _digests(records: Sequence[Record]) -> tuple[str, ...]:
-    return tuple(sorted(record.digest for record in records))
-
-
-def _absent(lack: _Lack) -> Entry:
-    return Entry(None, records=lack.records, reason=lack.reason, brief=lack.brief)
-
-
-def _entry(values: dict[int, _Value]) -> Entry:
-    numbers = [values[seed].number for seed in sorted(values)]
-    deviation = statistics.stdev(numbers) if len(numbers) > 1 else None
-    records = sorted({digest for value in values.values() for digest in value.records})
-    zeros = tuple(dict.fromkeys(one for seed in sorted(values) for one in values[seed].zeros))
-    mean = math.fsum(numbers) / len(numbers)
-    return Entry(mean, deviation, len(numbers), tuple(records), zeros=zeros)
-
-
-def _failure(record: Record) -> str:
-    """Return what befell a cell without a result; empty for others."""
-    return "" if record.failure is None else f"{record.status}: {_first_line(record.failure.reason)}"
-
-
-def _refusal(record: Record, selection: str) -> str:
-    """Return why a rule's state could not be ranked; empty where it could."""
-    reason = None if record.result is None else record.result.refused.get(selection)
-    return "" if reason is None else f"refused under the rule {selection}: {_first_line(reason)}"
-
-
-def _first_line(reason: str) -> str:
-    return reason.splitlines()[0] if reason else "no reason given"
-
-
-__all__ = ["AVERAGE", "Direction", "Entry", "Row", "Table", "directions_of", "row_of", "tables_of"]
-
-
 @dataclass(frozen=True)
 class Row:
-    """One method's line.
+    """One method's line of a table.
 
     Attributes:
         method: registry name.
@@ -252,7 +103,7 @@ class Row:
         pairing: ``class-matched`` where pseudo-pairs were used.
         role: of the method's card, such as ``reference``.
         entries: one per column.
-        lacking: what befell the cells without a result, in words.
+        lacking: how the cells without a result ended, in words.
         usual: whether this is the method itself with its usual settings, and the last such row.
         title: the method's title, unlike any other method's of the table.
         threads: CPU threads of the fits.
@@ -275,8 +126,8 @@ class Row:
     @property
     def zeros(self) -> tuple[ZeroRows, ...]:
         """Return the test rows without a direction in any of its numbers, by seed."""
-        found = dict.fromkeys(one for entry in self.entries.values() for one in entry.zeros)
-        return tuple(sorted(found, key=lambda one: (one.seed, one.modality)))
+        found = dict.fromkeys(zeros for entry in self.entries.values() for zeros in entry.zeros)
+        return tuple(sorted(found, key=lambda zeros: (zeros.seed, zeros.modality)))
 
 
 @dataclass(frozen=True)
@@ -332,16 +183,15 @@ class Table:
         )
 
 
-def tables_of(
-    records: Iterable[Record], labels: Labels, protocols: Sequence[str], selection: str = "best"
-) -> list[Table]:
+def tables_of(results: Results, protocols: Sequence[str], selection: str = "best") -> list[Table]:
     """Return the tables for all records, sorted by data, then in the order of the protocols."""
-    return [
-        _table(data, members, lines, labels, protocol, selection)
-        for data, members in by_data(records).items()
-        for lines in [row_groups(members, labels)]
-        for protocol in protocols
-    ]
+    tables = []
+    for data, groups in results.groups.items():
+        directions = directions_of([record for group in groups for record in group.records], results.labels)
+        for protocol in protocols:
+            rows = rows_of(results, groups, directions, protocol, selection)
+            tables.append(Table(data, protocol, selection, (*directions, AVERAGE), tuple(rows)))
+    return tables
 
 
 def directions_of(records: Sequence[Record], labels: Labels) -> list[Direction]:
@@ -356,109 +206,214 @@ def directions_of(records: Sequence[Record], labels: Labels) -> list[Direction]:
     return list(permutations([*known, *sorted(present - set(known))], 2))
 
 
-def row_of(
-    line: RowGroup, labels: Labels, protocol: str, selection: str, directions: Sequence[Direction]
-) -> Row:
-    """Return a line's numbers under a protocol and selection rule.
-
-    Raises:
-        MixedCells: if two records give the same number.
-    """
-    cells = Cells(line.records, protocol, selection)
-    pairings = {record.result.pairing for record in line.records if record.result is not None}
-    entries = {direction: cells.entry(direction) for direction in directions}
-    return Row(
-        method=line.identity.method,
-        label=line.label,
-        pairing="class-matched" if "class-matched" in pairings else "",
-        role=labels.role(line.identity.method),
-        entries={**entries, AVERAGE: cells.average(directions)},
-        lacking=cells.lacking(),
-        usual=line.usual,
-        title=line.title,
-        threads=line.identity.threads,
-        code=line.identity.code,
-        near=near_chance(line.records, selection),
-    )
-
-
-def _table(
-    data: Data,
-    records: Sequence[Record],
-    lines: Sequence[RowGroup],
-    labels: Labels,
+def seed_values(
+    results: Results,
+    groups: Sequence[RowGroup],
+    directions: Sequence[Direction],
     protocol: str,
     selection: str,
-) -> Table:
-    directions = directions_of(records, labels)
-    rows = tuple(row_of(line, labels, protocol, selection, directions) for line in lines)
-    return Table(data, protocol, selection, (*directions, AVERAGE), rows)
+    column: str = "value",
+    only: Collection[str] | None = None,
+) -> pd.DataFrame:
+    """Return the numbers of rows of one data by label and seed, with a column per direction.
 
-
-class Spread(NamedTuple):
-    """Numbers of several seeds: their mean, and their sample standard deviation, None for fewer than two."""
-
-    mean: float
-    deviation: float | None
-    seeds: int
-
-
-@dataclass(frozen=True)
-class Excerpt:
-    """The rows of some lines, all of one data.
-
-    Attributes:
-        columns: the directions of these lines alone, then the average.
-        rows: in the order of the lines.
-    """
-
-    columns: tuple[Direction, ...]
-    rows: tuple[Row, ...]
-
-
-def excerpt_of(lines: Sequence[RowGroup], labels: Labels, protocol: str, selection: str) -> Excerpt:
-    """Return the rows of at least one line; averages are over the directions that these lines are about."""
-    records = [record for line in lines for record in line.records]
-    directions = directions_of(records, labels)
-    rows = tuple(row_of(line, labels, protocol, selection, directions) for line in lines)
-    return Excerpt((*directions, AVERAGE), rows)
-
-
-def by_seed(
-    records: Iterable[Record], columns: Sequence[Direction], protocol: str, selection: str
-) -> dict[Direction, dict[int, float]]:
-    """Return the numbers behind each column of a row; an average is of a seed that has every direction.
+    Args:
+        results: that the rows are of.
+        groups: the rows, at least one.
+        directions: at least one.
+        protocol: id of the evaluation rule.
+        selection: rule that chose the state; closed forms, which select nothing, always take part.
+        column: of the results frame: ``value``, with `AVERAGE` for the seeds that have every direction, or
+            ``record``, the digests behind these.
+        only: digests of the records that take part; None for all of the rows.
 
     Raises:
-        MixedCells: if two records give the same number.
+        MixedCells: if there are two numbers for one direction and seed of a row.
     """
-    found: dict[Direction, dict[int, float]] = defaultdict(dict)
-    for direction, numbers in numbers_of(records, protocol, selection).items():
-        found[direction] = {seed: one.metric.value for seed, one in numbers.items()}
-    directions = [column for column in columns if column != AVERAGE]
-    shared = set.intersection(*(set(found[direction]) for direction in directions))
-    found[AVERAGE] = {
-        seed: statistics.fmean(found[direction][seed] for direction in directions) for seed in sorted(shared)
-    }
-    return found
+    import pandas as pd
+
+    numbers = results.numbers(data_of(groups[0].records[0]), protocol, selection)
+    numbers = numbers[numbers["label"].isin({group.label for group in groups})]
+    if only is not None:
+        numbers = numbers[numbers["record"].isin(only)]
+    keys = ["label", "seed", "query", "gallery"]
+    twice = numbers[numbers.duplicated(keys, keep=False)]
+    if len(twice):
+        first = twice.iloc[0]
+        digests = " and ".join(twice[(twice[keys] == first[keys]).all(axis=1)]["record"][:2])
+        raise MixedCells(
+            f"{first['label']}, seed {first['seed']}: records {digests} both have a number for "
+            f"{first['query']}→{first['gallery']} under {protocol}"
+        )
+    table = numbers.pivot(index=keys[:2], columns=keys[2:], values=column)
+    table = table.reindex(columns=pd.MultiIndex.from_tuples(list(directions), names=keys[2:]))
+    if column == "value":
+        table[AVERAGE] = [statistics.fmean(values) for values in table.to_numpy()]
+    return table
 
 
-def spread_of(numbers: Sequence[float]) -> Spread | None:
-    """Return mean and deviation of one number per seed; None for none."""
-    if not numbers:
-        return None
+def values_of_row(values: pd.DataFrame, label: str) -> pd.DataFrame:
+    """Return the part of `seed_values` that is of one row, by seed; empty where it has no number."""
+    return values[values.index.get_level_values("label") == label].droplevel("label")
+
+
+def spread_of(numbers: Sequence[float]) -> Spread:
+    """Return mean and deviation of one number per seed, at least one."""
     deviation = statistics.stdev(numbers) if len(numbers) > 1 else None
     return Spread(math.fsum(numbers) / len(numbers), deviation, len(numbers))
 
 
+def rows_of(
+    results: Results,
+    groups: Sequence[RowGroup],
+    directions: Sequence[Direction],
+    protocol: str,
+    selection: str,
+) -> list[Row]:
+    """Return the rows of a table: every entry a mean over seeds, or the reason why there is none.
+
+    Args:
+        results: that the rows are of.
+        groups: rows of one data, at least one.
+        directions: columns, which the average is over.
+        protocol: id of the evaluation rule.
+        selection: rule that chose the state.
+
+    Raises:
+        MixedCells: if two records give the same number.
+    """
+    values = seed_values(results, groups, directions, protocol, selection)
+    digests = seed_values(results, groups, directions, protocol, selection, "record").to_numpy()
+    places: dict[str, list[int]] = {}
+    for place, (label, _) in enumerate(values.index):
+        places.setdefault(label, []).append(place)
+    numbers = values.to_numpy()
+    rows = []
+    for group in groups:
+        entries: dict[Direction, Entry] = {}
+        for number, column in enumerate([*directions, AVERAGE]):
+            at = places.get(group.label, ())
+            having = [place for place in at if not math.isnan(numbers[place, number])]
+            behind = slice(None) if column == AVERAGE else slice(number, number + 1)
+            if having:
+                behind_it = zip(
+                    digests[having, behind].ravel(), [*directions[behind]] * len(having), strict=True
+                )
+                entries[column] = _entry(results, numbers[having, number].tolist(), [*behind_it], selection)
+            else:
+                entries[column] = _absent(group.records, column, entries, protocol, selection)
+        rows.append(_row(group, entries, results.labels, selection))
+    return rows
+
+
+def _row(group: RowGroup, entries: dict[Direction, Entry], labels: Labels, selection: str) -> Row:
+    cell = group.identity
+    pairings = {record.result.pairing for record in group.records if record.result is not None}
+    return Row(
+        method=cell.method,
+        label=group.label,
+        pairing="class-matched" if "class-matched" in pairings else "",
+        role=labels.role(cell.method),
+        entries=entries,
+        lacking=_lacking(group.records, selection),
+        usual=group.usual,
+        title=group.title,
+        threads=cell.threads,
+        code=cell.code,
+        near=near_chance(group.records, selection),
+    )
+
+
+def _entry(
+    results: Results, numbers: Sequence[float], behind: Sequence[tuple[str, Direction]], selection: str
+) -> Entry:
+    """Return an entry from a number per seed, and the digest and direction of every record behind these."""
+    zeros = dict.fromkeys(
+        found
+        for digest, direction in behind
+        for found in _zero_rows(results.by_digest[digest], direction, selection)
+    )
+    return Entry(*spread_of(numbers), tuple(sorted({digest for digest, _ in behind})), zeros=tuple(zeros))
+
+
+def _zero_rows(record: Record, direction: Direction, selection: str) -> list[ZeroRows]:
+    """Return the test rows without a direction that took part in a number."""
+    result = record.result
+    if result is None or not result.zero_rows:
+        return []
+    counts = result.zero_rows.get(selection, result.zero_rows.get("none", {}))
+    sizes, seed = result.rows, record.identity.seed
+    return [
+        ZeroRows(name, counts[name], sizes[name].test if name in sizes else 0, seed)
+        for name in direction
+        if counts.get(name)
+    ]
+
+
+def _absent(
+    records: Sequence[Record],
+    column: Direction,
+    entries: dict[Direction, Entry],
+    protocol: str,
+    selection: str,
+) -> Entry:
+    """Return an entry that says why there is no number; ``entries`` are those of all directions."""
+    if column == AVERAGE:
+        lacking = [entry for entry in entries.values() if entry.mean is None]
+        return lacking[0] if lacking else Entry(None, reason="no seed has all directions", brief="incomplete")
+    concerned = [record for record in records if set(column) <= set(record.identity.modalities)]
+    if not concerned:
+        return Entry(None, reason=NOT_RUN, brief=NOT_RUN)
+    failed = [record for record in concerned if record.failure is not None]
+    refused = [record for record in concerned if _refusal(record, selection)]
+    metrics = [metric for record in concerned if record.result for metric in record.result.metrics]
+    if failed:
+        status = failed[0].status
+        concerned, reason = failed, _failure(failed[0])
+        brief = _BRIEF.get(status, status.replace("-", " "))
+    elif refused:
+        concerned, reason, brief = refused, _refusal(refused[0], selection), "refused"
+    elif all(metric.protocol != protocol for metric in metrics):
+        reason, brief = f"not evaluated under {protocol}", "not evaluated"
+    else:
+        reason, brief = f"nothing was selected by the rule {selection}", "not selected"
+    digests = tuple(sorted(record.digest for record in concerned))
+    return Entry(None, records=digests, reason=reason, brief=brief)
+
+
+def _lacking(records: Sequence[Record], selection: str) -> tuple[str, ...]:
+    """Say how the cells ended that have no result, or no state of this rule that can be ranked."""
+    reasons = (_failure(record) or _refusal(record, selection) for record in records)
+    counts = Counter(reason for reason in reasons if reason)
+    return tuple(
+        reason if number == len(records) else f"{number} of {len(records)} cells {reason}"
+        for reason, number in sorted(counts.items())
+    )
+
+
+def _failure(record: Record) -> str:
+    """Return how a cell without a result ended; empty for others."""
+    return "" if record.failure is None else f"{record.status}: {_first_line(record.failure.reason)}"
+
+
+def _refusal(record: Record, selection: str) -> str:
+    """Return why a rule's state could not be ranked; empty where it could."""
+    reason = None if record.result is None else record.result.refused.get(selection)
+    return "" if reason is None else f"refused under the rule {selection}: {_first_line(reason)}"
+
+
+def _first_line(reason: str) -> str:
+    return reason.splitlines()[0] if reason else "no reason given"
+
+
 @dataclass(frozen=True)
 class RankInTable:
-    """One row's place in one column.
+    """One row's rank in one column.
 
     Attributes:
         column: direction, or the average.
-        entry: the row's own number, over all its seeds.
-        rank: 1 is best; equal numbers share the better rank; None where there is no number.
+        entry: the row's number, over all its seeds.
+        rank: 1 is best; equal numbers share the better rank.
         of: rows with a number in this column.
         best: label of the best of the other rows.
         best_mean: its number; None where no other row has one.
@@ -466,7 +421,7 @@ class RankInTable:
 
     column: Direction
     entry: Entry
-    rank: int | None
+    rank: int
     of: int
     best: str
     best_mean: float | None
@@ -481,31 +436,29 @@ def row_with_record(table: Table, digest: str) -> Row | None:
 
 
 def ranks_in_table(table: Table, row: Row) -> list[RankInTable]:
-    """Return a row's place in every column that has a number for it.
+    """Return a row's rank in every column that has a number for it.
 
     Reference points do not compete, except that one of them is itself the row.
     """
-    rivals = [other for other in table.rows if other is not row and other.role != "reference"]
-    return [
-        _placing(column, row.entries[column], rivals)
-        for column in table.columns
-        if row.entries[column].mean is not None
-    ]
+    rivals = [rival for rival in table.rows if rival is not row and rival.role != "reference"]
+    ranks = []
+    for column in table.columns:
+        mean = row.entries[column].mean
+        if mean is not None:
+            means = _means(rivals, column)
+            rank = 1 + sum(rival > mean for rival in means.values())
+            best = max(means, key=lambda label: means[label], default="")
+            ranks.append(
+                RankInTable(column, row.entries[column], rank, len(means) + 1, best, means.get(best))
+            )
+    return ranks
 
 
 def references(table: Table, row: Row, column: Direction) -> dict[str, float]:
     """Return what the reference points other than the row reach in a column, by label."""
-    return _means([other for other in table.rows if other is not row and other.role == "reference"], column)
+    return _means([point for point in table.rows if point is not row and point.role == "reference"], column)
 
 
 def _means(rows: Iterable[Row], column: Direction) -> dict[str, float]:
     found = {row.label: row.entries[column].mean for row in rows}
     return {label: mean for label, mean in found.items() if mean is not None}
-
-
-def _placing(column: Direction, entry: Entry, rivals: list[Row]) -> RankInTable:
-    numbers = _means(rivals, column)
-    assert entry.mean is not None
-    better = sum(mean > entry.mean for mean in numbers.values())
-    best = max(numbers, key=lambda label: numbers[label], default="")
-    return RankInTable(column, entry, better + 1, len(numbers) + 1, best, numbers.get(best))
