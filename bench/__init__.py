@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from bench.analysis.results import results
     from bench.contract import Context, Dataset, Method, MethodCard, Modality, Split
     from bench.data import class_matched, load_dataset
     from bench.evaluation import (
@@ -37,6 +38,7 @@ _HOME = {
     "mean_average_precision": "bench.evaluation",
     "precision_at_k": "bench.evaluation",
     "precision_recall": "bench.evaluation",
+    "results": "bench.analysis.results",
 }
 
 __all__ = [
@@ -54,6 +56,7 @@ __all__ = [
     "mean_average_precision",
     "precision_at_k",
     "precision_recall",
+    "results",
 ]
 
 

@@ -1,7 +1,7 @@
 """From records to comparable numbers: the results frame, tables over seeds, and what must never be mixed."""
 
 from bench.analysis.labels import Labels, registry_labels
-from bench.analysis.results import COLUMNS, Filter, Results, results
+from bench.analysis.results import COLUMNS, Filter, Results
 from bench.analysis.tables import AVERAGE, Entry, Row, Table, tables_of
 
 __all__ = [
@@ -14,6 +14,5 @@ __all__ = [
     "Row",
     "Table",
     "registry_labels",
-    "results",
     "tables_of",
 ]

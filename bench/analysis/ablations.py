@@ -273,7 +273,7 @@ def _component(variant: RowGroup, row: Row, full: RowGroup, values: pd.DataFrame
         row=row,
         differences={
             column: Difference(spread_of(numbers))
-            for column in by_seed
+            for column in row.entries
             if (numbers := by_seed[column].dropna().tolist())
         },
     )

@@ -11,8 +11,8 @@ import numpy as np
 
 from bench.analysis.groups import Data
 from bench.analysis.labels import newest_first, version_difference
-from bench.analysis.per_query import Array
 from bench.analysis.statistics import (
+    Array,
     Omnibus,
     RopeProbabilities,
     bayesian_signed_rank,

@@ -154,7 +154,7 @@ def families_against(
     tables: Sequence[PerQueryTable], method: str, permutations: int = PERMUTATIONS
 ) -> list[Family]:
     """Compare every other row with that of ``method``, in each table; quicker than one table at a time."""
-    found = []
+    found: list[tuple[Family, list[Pair | str]]] = []
     for table in tables:
         reference = reference_of(table.rows, method)
         rivals = [row for row in principals(table.rows) if row is not reference]

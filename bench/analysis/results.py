@@ -202,51 +202,50 @@ def results(
     if not records:
         raise UsageError(f"no records in {path}; make some with: python -m bench run --results {path}")
     chosen = Filter(
-        methods=_words(methods),
-        datasets=_words(datasets),
-        variants=_words(variants),
-        kinds=_words(kinds),
-        profiles=_words(profiles),
-        modalities=_words(modalities),
+        methods=words_of(methods),
+        datasets=words_of(datasets),
+        variants=words_of(variants),
+        kinds=words_of(kinds),
+        profiles=words_of(profiles),
+        modalities=words_of(modalities),
         seeds=[seeds] if isinstance(seeds, int) else seeds,
     )
-    chosen.require_known(records)
-    # Labels say what sets a row apart from all others: they are made before anything is left out.
-    every = Results(records)
-    admitted = {record.digest for record in chosen.of(records)}
-    frame = every.frame[every.frame["record"].isin(admitted)]
-    return narrowed(frame, every.by_digest, _words(protocols), selection)
+    return frame_of(records, chosen, words_of(protocols), selection)
 
 
-def narrowed(
-    frame: pd.DataFrame, records: dict[str, Record], protocols: Sequence[str], selection: str | None
+def frame_of(
+    records: Sequence[Record],
+    chosen: Filter | None = None,
+    protocols: Sequence[str] = (),
+    selection: str | None = None,
 ) -> pd.DataFrame:
-    """Return the rows of some protocols and of one selection rule, numbered from 0.
+    """Return the results frame of the records that a filter admits, numbered from 0.
 
     Args:
-        frame: results frame with every selection rule.
-        records: by digest.
+        records: of any status.
+        chosen: which cells; all by default. It changes no label: labels tell a row from all recorded ones.
         protocols: ids or globs; all if empty. Rows without a protocol stay.
         selection: as in `results`.
 
     Raises:
-        UsageError: for a protocol that has no number; suggests near misses.
+        UsageError: for a name or protocol that fits no record; suggests near misses.
     """
+    results, chosen = Results(records), chosen or Filter()
+    chosen.require_known(records)
+    frame = results.frame[results.frame["record"].isin({each.digest for each in chosen.of(records)})]
     if selection is None:
-        rules = frame["record"].map({digest: _rule(record) for digest, record in records.items()})
-        frame = frame[frame["selection"].isin(("", "none")) | (frame["selection"] == rules)]
+        rules = {digest: each.result.selection for digest, each in results.by_digest.items() if each.result}
+        frame = frame[
+            frame["selection"].isin(("", "none")) | (frame["selection"] == frame["record"].map(rules))
+        ]
     elif selection != EVERY:
         frame = frame[frame["selection"].isin(("", "none", selection))]
-    known = {*frame["protocol"]} - {""}
+    known = {*results.frame["protocol"]} - {""}
     for word in protocols:
         if not any(_fits(protocol, [word]) for protocol in known):
             raise unknown("protocol in these records", word, known)
     kept = {protocol for protocol in known if _fits(protocol, protocols)}
     return frame[frame["protocol"].isin({"", *kept})].reset_index(drop=True)
-
-
-def _rule(record: Record) -> str:
-    return "" if record.result is None else record.result.selection
 
 
 def _rows(group: RowGroup) -> Iterator[tuple[Any, ...]]:
@@ -285,6 +284,7 @@ def _is_of_data(cell: Identity, word: str) -> bool:
     return bool(at) and fnmatchcase(cell.dataset, name) and cell.fingerprint.startswith(digits)
 
 
-def _words(given: str | Sequence[str]) -> list[str]:
+def words_of(given: str | Sequence[str]) -> list[str]:
+    """Return names from one text or several, which commas separate."""
     parts = [given] if isinstance(given, str) else given
     return [word.strip() for part in parts for word in part.split(",") if word.strip()]

@@ -11,6 +11,7 @@ from bench.analysis.comparisons import PairwiseComparison, pairwise_comparisons
 from bench.analysis.findings import limits_of_seeds, verdict
 from bench.analysis.labels import registry_labels
 from bench.analysis.per_query import PerQueryTable, per_query_tables
+from bench.analysis.results import Results
 from bench.analysis.tables import direction_name
 from bench.cli.formatting import say, table
 from bench.cli.options import (
@@ -113,7 +114,7 @@ def _fields(
     ids = evaluated_protocols([options.protocol], admitted)
     sound = with_queries(Store(results), admitted, lambda series: series.protocol in ids)
     labels, read = registry_labels(records), sound.values.__getitem__
-    fields = per_query_tables(sound.records, labels, ids, options.selection, read)
+    fields = per_query_tables(Results(sound.records, labels), ids, options.selection, read)
     return list(fields), len(problems) + len(sound.problems)
 
 

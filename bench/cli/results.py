@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
-from typing import Literal
+from typing import Final, Literal
 
-from bench.analysis.results import COLUMNS, FURTHER, rows_of
+from bench.analysis.results import COLUMNS, Filter, frame_of, words_of
 from bench.cli.formatting import say, table, write_data
 from bench.cli.options import ResultsOption, make_command
-from bench.cli.select_records import matching_names, read_records
+from bench.cli.select_records import read_records
+
+PRINTED: Final = tuple(name for name in COLUMNS if name not in ("label", "reason"))
+FURTHER: Final = ("fingerprint", "condition", "device", "code", "harness", "threads", "settings")
+"""Columns that are mostly the same everywhere."""
 
 
 @make_command("results")
@@ -37,23 +39,16 @@ def command(
         folder: of the records.
     """
     records, problems = read_records(folder.results)
-    rows = rows_of(records, None if selection == "own" else selection)
-    for column, patterns in (("method", methods), ("dataset", datasets), ("protocol", protocols)):
-        names = matching_names(column, {row[column] for row in rows if row[column]}, patterns)
-        rows = [row for row in rows if row[column] in names or not row[column]]
+    chosen = Filter(methods=words_of(methods), datasets=words_of(datasets))
+    frame = frame_of(records, chosen, words_of(protocols), None if selection == "own" else selection)
+    plain = frame.astype(object).where(frame.notna(), "")
     if format_ == "csv":
-        text = io.StringIO()
-        writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-        write_data(text.getvalue())
+        write_data(plain.to_csv(index=False, lineterminator="\n"))
     elif format_ == "json":
-        write_data(json.dumps(rows, indent=1))
+        write_data(json.dumps(plain.to_dict("records"), indent=1))
     else:
         # What all rows share of the further columns is left out: lines are long enough.
-        columns = [
-            column for column in COLUMNS if column not in FURTHER or len({row[column] for row in rows}) > 1
-        ]
-        shown = [{**row, "value": f"{row['value']:.4f}" if row["value"] != "" else ""} for row in rows]
-        say(*table([[row[column] for column in columns] for row in shown], columns))
+        columns = [name for name in PRINTED if name not in FURTHER or plain[name].nunique() > 1]
+        values = plain["value"].map(lambda value: value if value == "" else f"{value:.4f}")
+        say(*table(plain.assign(value=values)[columns].to_numpy().tolist(), columns))
     return int(bool(problems))

@@ -10,6 +10,7 @@ from bench.analysis.convergence import trace_summary
 from bench.analysis.groups import by_data, data_of, row_groups
 from bench.analysis.labels import Labels, registry_labels
 from bench.analysis.per_query import per_query_tables
+from bench.analysis.results import Results
 from bench.analysis.settings import changed_since, settings_provenance
 from bench.analysis.tables import row_with_record, tables_of
 from bench.cli.formatting import say
@@ -94,9 +95,9 @@ def _ranks(record: Record, peers: Sequence[Record], store: Store, labels: Labels
     if small:
         sound = with_queries(store, peers, lambda series: series.protocol == PROTOCOL)
         peers = sound.records
-    tables = tables_of(peers, labels, [PROTOCOL], selection)
+    tables = tables_of(Results(peers, labels), [PROTOCOL], selection)
     if small:
-        fields = per_query_tables(peers, labels, [PROTOCOL], selection, sound.values.__getitem__)
+        fields = per_query_tables(Results(peers, labels), [PROTOCOL], selection, sound.values.__getitem__)
         tables = with_marks(tables, [against_reference(field, labels.reference) for field in fields])
     row = row_with_record(tables[0], record.digest) if tables else None
     if row is None:

@@ -7,19 +7,18 @@ from collections.abc import Sequence
 from tabulate import tabulate
 
 from bench.analysis.costs import Cost, costs_of, shares_of
-from bench.analysis.labels import Labels
-from bench.records.schema import Record
+from bench.analysis.results import Results
 from bench.report.text import data_heading, escape_markdown, made_by
 
 
-def costs_page(records: Sequence[Record], labels: Labels) -> str:
+def costs_page(results: Results) -> str:
     """Return a Markdown page: every method's share of each profile's time, then a table per dataset."""
     parts = [
         "# Time and memory",
         "Wall-clock seconds in the worker, of whatever ran beside it; peak memory is the worker's largest "
         "resident size, libraries included.",
     ]
-    for (profile, device, harness), shares in shares_of(records, labels).items():
+    for (profile, device, harness), shares in shares_of(results).items():
         body = [
             [escape_markdown(line.label), str(line.cells), f"{line.seconds:.1f}", f"{100 * line.share:.1f} %"]
             for line in shares
@@ -28,7 +27,7 @@ def costs_page(records: Sequence[Record], labels: Labels) -> str:
             f"## Share of time, {profile} profile, {made_by(device, harness)}",
             _table(body, ("Method", "cells", "seconds", "share")),
         ]
-    for data, costs in costs_of(records, labels).items():
+    for data, costs in costs_of(results).items():
         headings = ("Method", "cells", "fit s", "evaluate s", "all s", "peak MiB", "GPU peak MiB")
         parts += [f"## {data_heading(data)}", _table([_row(cost) for cost in costs], headings)]
     return "\n\n".join(parts) + "\n"

@@ -21,6 +21,7 @@ from bench.analysis.labels import Labels, registry_labels
 from bench.analysis.ledger import LedgerRow, Published, ledger_of, read_published
 from bench.analysis.optimism import Optimism, optimism_of
 from bench.analysis.per_query import PerQuery, PerQueryTable, per_query_tables
+from bench.analysis.results import Results
 from bench.analysis.sensitivity import Sensitivity, sensitivities_of
 from bench.analysis.settings import Tuning, tunings_of
 from bench.analysis.snapshots import Snapshots
@@ -67,6 +68,11 @@ class Material:
     published: Published = field(default_factory=read_published)
 
     @cached_property
+    def results(self) -> Results:
+        """Return the records, grouped, and the results frame."""
+        return Results(self.records, self.labels)
+
+    @cached_property
     def views(self) -> Snapshots:
         """Return what is drawn of records, each read once; one that cannot be read takes no other with it."""
         return Snapshots(self.view)
@@ -74,9 +80,7 @@ class Material:
     @cached_property
     def fields(self) -> list[PerQueryTable]:
         """Return the average precisions per query of every table."""
-        return list(
-            per_query_tables(self.records, self.labels, self.protocols, self.selection, self.per_query)
-        )
+        return list(per_query_tables(self.results, self.protocols, self.selection, self.per_query))
 
     @cached_property
     def families(self) -> list[Family]:
@@ -91,7 +95,7 @@ class Material:
     @cached_property
     def plain_tables(self) -> list[Table]:
         """Return the tables without marks of significance."""
-        return tables_of(self.records, self.labels, self.protocols, self.selection)
+        return tables_of(self.results, self.protocols, self.selection)
 
     @cached_property
     def tables(self) -> list[Table]:
@@ -111,12 +115,12 @@ class Material:
     @cached_property
     def ledger(self) -> list[LedgerRow]:
         """Return every published value beside ours, or why nothing stands beside it."""
-        return ledger_of(self.records, self.labels, self.published)
+        return ledger_of(self.results, self.published)
 
     @cached_property
     def optimism(self) -> list[Optimism]:
         """Return what choosing the epoch on the test set would have added, where that was traced."""
-        return optimism_of(self.records, self.labels, self.protocols)
+        return optimism_of(self.results, self.protocols)
 
     @cached_property
     def standings(self) -> list[tuple[Block, DatasetTests | None]]:
@@ -131,7 +135,7 @@ class Material:
     @cached_property
     def plain_ablations(self) -> list[Ablation]:
         """Return every method's variants against the method itself, without tests."""
-        return ablations_of(self.records, self.labels, self.protocols, self.selection)
+        return ablations_of(self.results, self.protocols, self.selection)
 
     @cached_property
     def ablations(self) -> list[Ablation]:
@@ -141,4 +145,4 @@ class Material:
     @cached_property
     def sensitivities(self) -> list[Sensitivity]:
         """Return the records that differ in one or two settings alone."""
-        return sensitivities_of(self.records, self.labels, self.protocols, self.selection, self.trace)
+        return sensitivities_of(self.results, self.protocols, self.selection, self.trace)

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import Final
 
-from bench.analysis.optimism import Optimism, Spread
+from bench.analysis.optimism import Optimism
+from bench.analysis.tables import Spread
 from bench.report.tables.arranging import ONE_SEED_NOTE
 from bench.report.tables.markdown import markdown
 from bench.report.tables.sheet import Cell, Column, Line, Sheet
@@ -84,6 +85,6 @@ def _fields(one: Optimism) -> tuple[object, ...]:
     return (
         *(*data_values(one.data), one.protocol, one.method, one.label),
         " ".join(map(str, one.seeds)),
-        *(*one.best, *(one.last or (None, None)), *one.oracle, *one.gain, *one.range),
+        *(*one.best[:2], *(one.last or (None, None))[:2], *one.oracle[:2], *one.gain[:2], *one.range),
         " ".join(one.records),
     )

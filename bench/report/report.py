@@ -85,8 +85,8 @@ def _write_tables(material: Material, folder: Path) -> list[Path]:
 def _write_pages(material: Material, folder: Path) -> None:
     records, labels = material.records, material.labels
     write_file(folder / "citations.bib", citations(records))
-    write_file(folder / "costs.md", costs_page(records, labels))
-    write_file(folder / "convergence.md", convergence_page(curves_of(records, labels, material.trace)))
+    write_file(folder / "costs.md", costs_page(material.results))
+    write_file(folder / "convergence.md", convergence_page(curves_of(material.results, material.trace)))
     write_file(folder / "ablations.md", ablations_page(material))
     fill_folder(folder / "ablations", ablation_files(material))
     write_file(folder / "ledger.md", ledger_page(material.ledger, labels))

@@ -12,9 +12,9 @@ from tabulate import tabulate
 from bench.analysis import findings
 from bench.analysis.across_datasets import Block, DatasetTests
 from bench.analysis.comparisons import Comparison, Family
-from bench.analysis.per_query import Direction, PerQueryTable
+from bench.analysis.per_query import PerQueryTable
 from bench.analysis.statistics import PERMUTATIONS, REGION, cliques
-from bench.analysis.tables import AVERAGE, direction_name
+from bench.analysis.tables import AVERAGE, Direction, direction_name
 from bench.report.text import data_name, escape_markdown, made_by
 
 _FULL = 2

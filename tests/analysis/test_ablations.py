@@ -10,6 +10,7 @@ import pytest
 
 from bench.analysis.ablations import Ablation, ablations_of, unablated, with_tests
 from bench.analysis.per_query import per_query_tables
+from bench.analysis.results import Results
 from bench.analysis.tables import AVERAGE
 from tests.analysis.making import IT, TI, Shelf
 from tests.analysis.studies import LABELS, add
@@ -19,7 +20,7 @@ ALL = ["map@all"]
 
 
 def found(shelf: Shelf) -> list[Ablation]:
-    return ablations_of(shelf.records, LABELS, ALL)
+    return ablations_of(Results(shelf.records, LABELS), ALL)
 
 
 def only(shelf: Shelf) -> Ablation:
@@ -176,7 +177,7 @@ def test_differences_are_tested_by_query_and_adjusted_over_the_variants_of_a_dir
             values = [0.5 + drop + (noise[-i] if drop else noise[i]) for i in range(40)]
             own = values if variant != "without_both" else [0.5 + value for value in noise]
             shelf.add({IT: own, TI: own}, method="ours", variant=variant, seed=seed, settings=settings)
-    fields = list(per_query_tables(shelf.records, LABELS, ALL, "best", shelf.per_query))
+    fields = list(per_query_tables(Results(shelf.records, LABELS), ALL, "best", shelf.per_query))
     components = {one.variant: one for one in with_tests(only(shelf), fields).components}
     clear = components["without_alpha"].differences[IT].comparison
     same = components["without_both"].differences[IT].comparison
@@ -197,7 +198,7 @@ def test_queries_that_differ_are_named_instead_of_tested() -> None:
     add(shelf)
     settings = add(Shelf(), variant="without_alpha").identity.settings
     shelf.add({IT: [0.1, 0.2]}, method="ours", variant="without_alpha", settings=settings)
-    fields = list(per_query_tables(shelf.records, LABELS, ALL, "best", shelf.per_query))
+    fields = list(per_query_tables(Results(shelf.records, LABELS), ALL, "best", shelf.per_query))
     assert "were not asked the same queries" in with_tests(only(shelf), fields).omitted[0]
 
 
@@ -218,7 +219,7 @@ def test_methods_with_variants_that_nobody_ran_are_named_with_their_data() -> No
     add(shelf, dataset="other")
     add(shelf, variant="random", dataset="other")
     add(shelf, method="theirs")
-    named = unablated(shelf.records, LABELS)
+    named = unablated(Results(shelf.records, LABELS))
     assert {method: [data.dataset for data in places] for method, places in named.items()} == {
         "ours": ["emoji"]
     }

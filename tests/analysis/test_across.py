@@ -10,6 +10,7 @@ import pytest
 from bench.analysis import tables_of
 from bench.analysis.across_datasets import Block, BlockKey, blocks_of, dataset_tests_of
 from bench.analysis.findings import limits_of_datasets, ranking_findings
+from bench.analysis.results import Results
 from bench.records import Record
 from tests.analysis.test_ranking import random_scores
 from tests.analysis.test_tables import LABELS, done
@@ -18,7 +19,7 @@ NAMES = "abcdefghijklmnop"
 
 
 def blocks(records: list[Record], reference: str = "drcl") -> list[Block]:
-    return blocks_of(tables_of(records, LABELS, ["map@all"]), reference)
+    return blocks_of(tables_of(Results(records, LABELS), ["map@all"]), reference)
 
 
 def grid(methods: list[str], datasets: list[str], **more: Any) -> list[Record]:

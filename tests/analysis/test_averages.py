@@ -20,8 +20,10 @@ from bench.analysis.comparisons import (
     with_marks,
 )
 from bench.analysis.groups import Data
-from bench.analysis.per_query import Direction, PerQueryRow, PerQueryTable, per_query_tables
+from bench.analysis.per_query import PerQueryRow, PerQueryTable, per_query_tables
+from bench.analysis.results import Results
 from bench.analysis.statistics import paired_permutation_test, two_level_intervals
+from bench.analysis.tables import Direction
 from tests.analysis.making import IT, TI, Shelf, member
 from tests.analysis.simulated import directions
 from tests.analysis.test_keys import LABELS
@@ -154,9 +156,9 @@ def test_tables_mark_averages_that_differ() -> None:
         for method, level in (("drcl", 0.6), ("mcca", 0.4), ("rono", 0.6)):
             queries = np.clip(level + random.normal(0, 0.05, 60), 0, 1)
             shelf.add({IT: queries, TI: queries[::-1]}, method=method, seed=seed)
-    fields = list(per_query_tables(shelf.records, LABELS, ["map@all"], "best", shelf.per_query))
+    fields = list(per_query_tables(Results(shelf.records, LABELS), ["map@all"], "best", shelf.per_query))
     families = families_against(fields, "drcl")
-    (table,) = with_marks(tables_of(shelf.records, LABELS, ["map@all"]), families)
+    (table,) = with_marks(tables_of(Results(shelf.records, LABELS), ["map@all"]), families)
     assert {row.method: row.entries[AVERAGE].mark for row in table.rows} == {
         "drcl": "",
         "mcca": "a",

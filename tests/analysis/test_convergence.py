@@ -10,6 +10,7 @@ import pytest
 
 from bench.analysis.convergence import Curve, curves_of
 from bench.analysis.labels import registry_labels
+from bench.analysis.results import Results
 from bench.report.convergence import convergence_page
 from tests.records import making
 
@@ -36,7 +37,7 @@ def _trace(digest: str) -> list[dict[str, Any]]:
 
 
 def test_a_curve_is_the_mean_over_cells_and_says_what_the_last_quarter_added() -> None:
-    ((_, curves),) = curves_of(RECORDS, LABELS, _trace).items()
+    ((_, curves),) = curves_of(Results(RECORDS, LABELS), _trace).items()
     man, sdml = curves  # the roster's order; MCCA has no curve, and no failed cell takes part
     assert (man.label, man.cells, sdml.label, sdml.cells) == ("MAN", 1, "SDML", 2)
     assert sdml.values == pytest.approx([0.15, 0.35, 0.55, 0.65, 0.67, 0.66, 0.68, 0.70])
@@ -52,7 +53,7 @@ def test_a_single_epoch_is_a_curve_that_gains_nothing() -> None:
 
 
 def test_the_page_tells_flat_curves_from_rising_ones() -> None:
-    page = convergence_page(curves_of(RECORDS, LABELS, _trace))
+    page = convergence_page(curves_of(Results(RECORDS, LABELS), _trace))
     assert "| +0.030 |" in re.sub(" +", " ", page)
     assert "still rising" in page
     assert "## emoji — quick profile, data ffffffff" in page

@@ -10,6 +10,7 @@ import pytest
 from bench.analysis.costs import costs_of, shares_of
 from bench.analysis.groups import Data
 from bench.analysis.labels import registry_labels
+from bench.analysis.results import Results
 from bench.records import Record
 from bench.report.costs import costs_page
 from tests.records import making
@@ -34,7 +35,7 @@ RECORDS = [
 
 
 def test_a_methods_share_is_of_its_own_profiles_time() -> None:
-    shares = shares_of(RECORDS, LABELS)
+    shares = shares_of(Results(RECORDS, LABELS))
     assert [(line.label, line.cells, line.seconds) for line in shares["quick", "cpu", ""]] == [
         ("SDML", 2, 5.5),
         ("MCCA", 1, 1.0),
@@ -44,7 +45,7 @@ def test_a_methods_share_is_of_its_own_profiles_time() -> None:
 
 
 def test_a_row_has_the_median_time_and_the_largest_memory() -> None:
-    tables = costs_of(RECORDS, LABELS)
+    tables = costs_of(Results(RECORDS, LABELS))
     (quick,) = [costs for data, costs in tables.items() if data.profile == "quick"]
     mcca, sdml = quick
     assert (sdml.fit, sdml.evaluate, sdml.total, sdml.memory) == (2.0, 0.25, 5.5, 5 << 20)
@@ -53,7 +54,7 @@ def test_a_row_has_the_median_time_and_the_largest_memory() -> None:
 
 
 def test_the_page_has_shares_and_a_table_per_data() -> None:
-    page = costs_page(RECORDS, LABELS)
+    page = costs_page(Results(RECORDS, LABELS))
     assert "## Share of time, paper profile" in page
     assert "84.6 %" in page
     assert page.count("## pets") == 2

@@ -21,9 +21,10 @@ from bench.analysis.labels import Labels
 from bench.analysis.ledger import Meaning, Value, ledger_of
 from bench.analysis.optimism import optimism_of
 from bench.analysis.per_query import per_query_tables
+from bench.analysis.results import ROW_KEYS, Results
 from bench.analysis.sensitivity import sensitivities_of
 from bench.analysis.settings import tunings_of
-from bench.analysis.tables import by_seed
+from bench.analysis.tables import seed_values
 from bench.records import Identity, Record
 from bench.records.trials import Trial
 from tests.analysis.cells_apart import BASE, OTHERWISE, SETTINGS, add, changes
@@ -92,7 +93,7 @@ def test_no_two_cells_meet_in_a_row_of_a_table(shelf: Shelf) -> None:
 
 def test_every_number_of_a_table_is_the_mean_of_its_own_records(shelf: Shelf) -> None:
     known, digests = values(shelf), set[str]()
-    for table in tables_of(shelf.records, LABELS, ALL):
+    for table in tables_of(Results(shelf.records, LABELS), ALL):
         for row in table.rows:
             for direction, entry in row.entries.items():
                 own = {digest: known[digest] for digest in entry.records}
@@ -103,11 +104,11 @@ def test_every_number_of_a_table_is_the_mean_of_its_own_records(shelf: Shelf) ->
     assert digests == known.keys()
 
 
-def test_queries_excerpts_and_comparisons_hold_one_cell_per_direction_and_seed(shelf: Shelf) -> None:
+def test_values_per_query_and_comparisons_hold_one_cell_per_direction_and_seed(shelf: Shelf) -> None:
     arrays = {id(array): digest for digest, own in shelf.arrays.items() for array in own.values()}
     records = {record.digest: record for record in shelf.records}
     seen = 0
-    for field in per_query_tables(shelf.records, LABELS, ALL, "best", shelf.per_query):
+    for field in per_query_tables(Results(shelf.records, LABELS), ALL, "best", shelf.per_query):
         for member in field.rows:
             own = {arrays[id(one)] for by_seeds in member.values.values() for one in by_seeds.values()}
             unmixed(records[digest] for digest in own)
@@ -116,14 +117,32 @@ def test_queries_excerpts_and_comparisons_hold_one_cell_per_direction_and_seed(s
         for one in all_pairs(field, 10).comparisons:
             assert one.first != one.second
     assert seen == len(records)
-    for data, members in by_data(shelf.records).items():
-        for line in row_groups(members, LABELS):
-            found = by_seed(
-                line.records, [*permutations(line.identity.modalities, 2), AVERAGE], "map@all", "best"
-            )
-            numbers = [number for column in found if column != AVERAGE for number in found[column].values()]
-            assert len(numbers) == sum(len(one.identity.modalities) ** 2 - len(one.identity.modalities)
-                                       for one in line.records), data  # fmt: skip
+
+
+def test_the_frame_groups_by_its_keys_into_the_tables(shelf: Shelf) -> None:
+    results = Results(shelf.records, LABELS)
+    frame = results.frame[results.frame["selection"] == "best"]
+    keys = [*ROW_KEYS, "query", "gallery"]
+    assert not frame.duplicated([*keys, "seed"]).any()
+    means = frame.groupby(keys, sort=False)["value"].mean()
+    entries = {
+        (*table.data, row.label, *direction): row.entries[direction].mean
+        for table in tables_of(results, ALL)
+        for row in table.rows
+        for direction in table.directions
+        if row.entries[direction].mean is not None
+    }
+    assert means.to_dict() == pytest.approx(entries)
+
+
+def test_values_by_seed_are_those_of_the_rows_records(shelf: Shelf) -> None:
+    results = Results(shelf.records, LABELS)
+    for groups in results.groups.values():
+        for group in groups:
+            directions = list(permutations(group.identity.modalities, 2))
+            found = seed_values(results, [group], directions, "map@all", "best")[directions]
+            sizes = [len(record.identity.modalities) for record in group.records]
+            assert found.count().sum() == sum(size**2 - size for size in sizes)
 
 
 def digests_of_rows(found: Iterable[Any]) -> list[set[str]]:
@@ -133,13 +152,13 @@ def digests_of_rows(found: Iterable[Any]) -> list[set[str]]:
 def test_ablations_settings_optimism_costs_and_curves_mix_nothing(shelf: Shelf) -> None:
     records = {record.digest: record for record in shelf.records}
     rows: list[set[str]] = []
-    for ablation in ablations_of(shelf.records, LABELS, ALL):
+    for ablation in ablations_of(Results(shelf.records, LABELS), ALL):
         rows += digests_of_rows([ablation.full, *(one.row for one in ablation.components)])
         parts = (ablation.full, *(one.row for one in ablation.components))
         family = [records[digest] for own in digests_of_rows(parts) for digest in own]
         assert {data_of(record) for record in family} == {ablation.data}
         assert len({(record.identity.code, record.identity.threads) for record in family}) == 1
-    for one in sensitivities_of(shelf.records, LABELS, ALL):
+    for one in sensitivities_of(Results(shelf.records, LABELS), ALL):
         rows += digests_of_rows(point.row for point in one.points)
         fixed = {
             msgspec.structs.replace(records[digest].identity, seed=0, modalities=(), settings={}).digest
@@ -147,24 +166,24 @@ def test_ablations_settings_optimism_costs_and_curves_mix_nothing(shelf: Shelf) 
             for digest in own
         }
         assert len(fixed) == 1
-    rows += [set(one.records) for one in optimism_of(shelf.records, LABELS, ALL)]
+    rows += [set(one.records) for one in optimism_of(Results(shelf.records, LABELS), ALL)]
     for own in rows:
         unmixed(records[digest] for digest in own)
-    costs = costs_of(shelf.records, LABELS)
-    traced = curves_of(shelf.records, LABELS, lambda _: [{"validation_map": 0.5}])
+    costs = costs_of(Results(shelf.records, LABELS))
+    traced = curves_of(Results(shelf.records, LABELS), lambda _: [{"validation_map": 0.5}])
     for data, members in by_data(shelf.records).items():
         lines = row_groups(members, LABELS)
         counts = {line.label: len(line.records) for line in lines}
         assert {cost.label: cost.cells for cost in costs[data]} == counts
         assert {curve.label: curve.cells for curve in traced[data]} == counts
-    assert {key[1:] for key in shares_of(shelf.records, LABELS)} == {
+    assert {key[1:] for key in shares_of(Results(shelf.records, LABELS))} == {
         (data.device, data.harness) for data in by_data(shelf.records)
     }
 
 
 def test_ranks_and_the_overall_table_mix_nothing(shelf: Shelf) -> None:
     records = {record.digest: record for record in shelf.records}
-    tables = tables_of(shelf.records, LABELS, ALL)
+    tables = tables_of(Results(shelf.records, LABELS), ALL)
     blocks = blocks_of(tables, "drcl")
     for block in blocks:
         for own in block.records:
@@ -187,7 +206,7 @@ def test_the_ledger_holds_a_published_value_against_one_row_of_each_data(shelf: 
     published = _Fixed([value], meaning)
     records = {record.digest: record for record in shelf.records}
     seen = Counter[Data]()
-    for line in ledger_of(papers, LABELS, published):  # type: ignore[arg-type]
+    for line in ledger_of(Results(papers, LABELS), published):  # type: ignore[arg-type]
         assert line.ours is not None
         unmixed(records[digest] for digest in line.ours.entry.records)
         seen[line.ours.data] += 1
@@ -236,16 +255,14 @@ def test_two_records_of_one_cell_are_an_error_and_never_one_value(shelf: Shelf) 
     twice = msgspec.structs.replace(record.result, metrics=[*record.result.metrics] * 2)
     doubled = msgspec.structs.replace(record, result=twice)
     with pytest.raises(MixedCells, match="image→text"):
-        tables_of([doubled], LABELS, ALL)
-    with pytest.raises(MixedCells, match="image→text"):
-        by_seed([doubled], [("image", "text"), AVERAGE], "map@all", "best")
+        tables_of(Results([doubled], LABELS), ALL)
 
 
 def test_sets_of_modalities_of_one_size_are_rows_of_their_own() -> None:
     found = Shelf()
     audio = add(found, 0.2, modalities=("image", "text", "audio"))
     video = add(found, 0.6, modalities=("image", "text", "video"))
-    (table,) = tables_of(found.records, LABELS, ALL)
+    (table,) = tables_of(Results(found.records, LABELS), ALL)
     rows = {row.label: row.entries["image", "text"] for row in table.rows}
     assert {label: (entry.mean, entry.records) for label, entry in rows.items()} == {
         "DRCL [image+text+audio]": (0.2, (audio.digest,)),
@@ -258,7 +275,7 @@ def test_pairs_that_make_up_one_row_stay_together_beside_a_set() -> None:
     for pair in (("image", "text"), ("image", "audio"), ("text", "audio")):
         add(found, 0.2, modalities=pair)
     add(found, 0.6, modalities=("image", "text", "audio"))
-    (table,) = tables_of(found.records, LABELS, ALL)
+    (table,) = tables_of(Results(found.records, LABELS), ALL)
     means = {row.label: row.entries[AVERAGE].mean for row in table.rows}
     assert means == pytest.approx({"DRCL [in pairs]": 0.2, "DRCL [image+text+audio]": 0.6})
 
@@ -268,7 +285,7 @@ def test_labels_name_the_code_that_differs() -> None:
     add(found, 0.2, code="training 1, drcl 1")
     last = add(found, 0.6, code="training 1, drcl 2")
     found.records[-1] = later(last)
-    (table,) = tables_of(found.records, LABELS, ALL)
+    (table,) = tables_of(Results(found.records, LABELS), ALL)
     assert [(row.label, row.usual) for row in table.rows] == [
         ("DRCL", True),
         ("DRCL [earlier code: drcl 1]", False),

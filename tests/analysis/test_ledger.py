@@ -24,6 +24,7 @@ from bench.analysis.ledger import (
     ledger_of,
     verdict_of,
 )
+from bench.analysis.results import Results
 from bench.records import Record
 from bench.report.ledger import absent_names, commands, ledger_csv, ledger_page, ledger_sheets
 from tests.analysis.test_tables import LABELS as BASE
@@ -71,7 +72,7 @@ def on(dataset: str = "wikipedia", values: Any = 0.505, **changes: Any) -> Recor
 
 
 def ledger(records: list[Record], *values: Value) -> list[LedgerRow]:
-    return ledger_of(records, LABELS, Published(values or (value(),), NAMES))
+    return ledger_of(Results(records, LABELS), Published(values or (value(),), NAMES))
 
 
 def only(records: list[Record], *values: Value) -> LedgerRow:

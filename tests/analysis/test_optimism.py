@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from bench.analysis.optimism import Optimism, optimism_of
+from bench.analysis.results import Results
 from bench.records import Metric, Record
 from bench.report.optimism import optimism_csv, optimism_page
 from tests.analysis.test_tables import LABELS
@@ -39,7 +40,7 @@ def traced(seed: int = 0, protocol: str = "map@all", **changes: Any) -> Record:
 
 
 def only(records: list[Record]) -> Optimism:
-    (found,) = optimism_of(records, LABELS, ["map@all"])
+    (found,) = optimism_of(Results(records, LABELS), ["map@all"])
     return found
 
 
@@ -71,33 +72,36 @@ def test_one_seed_has_no_deviation() -> None:
 
 
 def test_records_without_a_trace_and_closed_forms_have_none() -> None:
-    assert optimism_of([traced(only=("best", "last")), making.record(seed=1)], LABELS, ["map@all"]) == []
-    assert optimism_of([making.record(status="failed")], LABELS, ["map@all"]) == []
+    assert (
+        optimism_of(Results([traced(only=("best", "last")), making.record(seed=1)], LABELS), ["map@all"])
+        == []
+    )
+    assert optimism_of(Results([making.record(status="failed")], LABELS), ["map@all"]) == []
 
 
 @pytest.mark.parametrize(
     "change", [{"data_kind": "look-alike"}, {"profile": "paper"}, {"fingerprint": "0" * 16}, {"variant": "x"}]
 )
 def test_what_must_not_be_mixed_is_not(change: dict[str, Any]) -> None:
-    found = optimism_of([traced(0), traced(1, **change)], LABELS, ["map@all"])
+    found = optimism_of(Results([traced(0), traced(1, **change)], LABELS), ["map@all"])
     assert [len(one.seeds) for one in found] == [1, 1]
 
 
 def test_each_protocol_is_its_own() -> None:
     records = [traced(0), traced(1, protocol="map@50/hits")]
-    found = optimism_of(records, LABELS, ["map@all", "map@50/hits"])
+    found = optimism_of(Results(records, LABELS), ["map@all", "map@50/hits"])
     assert [(one.protocol, one.seeds) for one in found] == [("map@all", (0,)), ("map@50/hits", (1,))]
 
 
 def test_pairs_of_modalities_are_averaged_only_where_a_seed_has_all_of_them() -> None:
     pair = traced(0)
     other = traced(0, modalities=("image", "audio"))
-    assert optimism_of([pair, other], LABELS, ["map@all"]) == []
+    assert optimism_of(Results([pair, other], LABELS), ["map@all"]) == []
 
 
 def test_the_page_has_a_table_per_data_and_protocol_and_csv_the_numbers_in_full() -> None:
     records = [traced(seed, data_kind=kind) for seed in range(3) for kind in ("real", "look-alike")]
-    found = optimism_of(records, LABELS, ["map@all"])
+    found = optimism_of(Results(records, LABELS), ["map@all"])
     page = optimism_page(found)
     assert page.count("\n## ") == 2
     assert page.count("LOOK-ALIKE") == 1
@@ -114,6 +118,8 @@ def test_without_a_trace_the_page_says_what_to_run() -> None:
 
 
 def test_labels_are_escaped() -> None:
-    page = optimism_page(optimism_of([traced(0, variant=HOSTILE, dataset=HOSTILE)], LABELS, ["map@all"]))
+    page = optimism_page(
+        optimism_of(Results([traced(0, variant=HOSTILE, dataset=HOSTILE)], LABELS), ["map@all"])
+    )
     assert "<b>" not in page
     assert "|*c*|" not in page

@@ -11,6 +11,7 @@ import pytest
 
 from bench.analysis import tables_of
 from bench.analysis.across_datasets import SummaryTable, blocks_of, summary_tables_of
+from bench.analysis.results import Results
 from bench.records import Record
 from bench.report.tables import latex, markdown, overall_csv, overall_sheet, table_element
 from tests.analysis.test_across import grid
@@ -19,7 +20,7 @@ from tests.records import making
 
 
 def overalls(records: list[Record]) -> list[SummaryTable]:
-    tables = tables_of(records, LABELS, ["map@all"])
+    tables = tables_of(Results(records, LABELS), ["map@all"])
     return summary_tables_of(tables, blocks_of(tables, "drcl"))
 
 

@@ -21,6 +21,7 @@ from bench.analysis.comparisons import (
 )
 from bench.analysis.groups import Data
 from bench.analysis.per_query import PerQueryRow, PerQueryTable, per_query_tables
+from bench.analysis.results import Results
 from bench.analysis.statistics import holm
 from tests.analysis.making import IT, TI, Shelf, member
 from tests.analysis.simulated import differences
@@ -183,7 +184,7 @@ def test_what_must_not_be_mixed_is_never_compared(change: dict[str, Any]) -> Non
     shelf = Shelf()
     shelf.add({IT: [0.1, 0.2]})
     shelf.add({IT: [0.3, 0.4]}, method="sm", **change)
-    fields = list(per_query_tables(shelf.records, LABELS, ["map@all"], "best", shelf.per_query))
+    fields = list(per_query_tables(Results(shelf.records, LABELS), ["map@all"], "best", shelf.per_query))
     assert len(fields) == 2
     assert all(against_reference(field, "drcl").comparisons == () for field in fields)
 
@@ -194,7 +195,9 @@ def test_a_field_takes_its_protocol_and_selection_and_closed_forms() -> None:
     shelf.add({IT: [0.2]}, seed=1, selection="last")
     shelf.add({IT: [0.3]}, method="sm", selection="none")
     shelf.add({IT: [0.4]}, method="deep", protocol="map@50/hits")
-    best, other = per_query_tables(shelf.records, LABELS, ["map@all", "map@50/hits"], "best", shelf.per_query)
+    best, other = per_query_tables(
+        Results(shelf.records, LABELS), ["map@all", "map@50/hits"], "best", shelf.per_query
+    )
     assert [one.label for one in best.rows] == ["SM", "DRCL"]
     assert {seed: list(v) for seed, v in best.rows[1].values[IT].items()} == {0: [0.1]}
     assert [one.label for one in other.rows] == ["DEEP"]

@@ -9,6 +9,7 @@ import pytest
 
 from bench.analysis import AVERAGE, Row, Table, tables_of
 from bench.analysis.chance import NEAR, advice, near_chance
+from bench.analysis.results import Results
 from bench.records import Record, Rows
 from bench.report.tables import document, latex, markdown, sheet_of, table_csv
 from tests.analysis.cells_apart import SETTINGS, add
@@ -24,7 +25,7 @@ def with_result(record: Record, **changes: Any) -> Record:
 
 
 def table(*records: Record, selection: str = "best") -> Table:
-    (found,) = tables_of(records, LABELS, ["map@all"], selection)
+    (found,) = tables_of(Results(records, LABELS), ["map@all"], selection)
     return found
 
 

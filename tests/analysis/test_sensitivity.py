@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from bench.analysis.results import Results
 from bench.analysis.sensitivity import Sensitivity, is_geometric, sensitivities_of, sorted_values
 from bench.analysis.tables import AVERAGE
 from tests.analysis.making import Shelf
@@ -18,7 +19,7 @@ ALPHAS, BETAS = (0.01, 0.1, 1.0), (1.0, 2.0, 3.0)
 
 
 def found(shelf: Shelf) -> list[Sensitivity]:
-    return sensitivities_of(shelf.records, LABELS, ["map@all"])
+    return sensitivities_of(Results(shelf.records, LABELS), ["map@all"])
 
 
 def shapes(shelf: Shelf) -> list[tuple[tuple[str, ...], int]]:
@@ -169,7 +170,7 @@ def test_validation_is_the_highest_of_the_epochs_by_seed_and_each_trace_is_read_
 
     protocols = ["map@all", "map@50/hits"]
     records = list({record.digest: record for record in shelf.records}.values())
-    curve = sensitivities_of(records, LABELS, protocols, trace=trace)[0]
+    curve = sensitivities_of(Results(records, LABELS), protocols, trace=trace)[0]
     assert curve.settings == ("alpha",)
     validation = curve.points[0].validation
     assert validation is not None

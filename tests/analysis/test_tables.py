@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.analysis import AVERAGE, Labels, Row, Table, tables_of
+from bench.analysis.results import Results
 from bench.records import Identity, Metric, Record
 from tests.records import making
 
@@ -52,7 +53,7 @@ def done(
 
 
 def table(records: Sequence[Record], selection: str = "best") -> Table:
-    (only,) = tables_of(records, LABELS, ["map@all"], selection)
+    (only,) = tables_of(Results(records, LABELS), ["map@all"], selection)
     return only
 
 
@@ -94,7 +95,7 @@ def test_an_entry_is_the_mean_and_sample_deviation_over_seeds_in_any_order(
 )
 def test_what_must_not_be_mixed_gets_a_table_of_its_own(change: dict[str, Any]) -> None:
     records = [done(0.1), done(0.9, seed=1, **change)]
-    tables = tables_of(records, LABELS, ["map@all"])
+    tables = tables_of(Results(records, LABELS), ["map@all"])
     assert len(tables) == 2
     assert {entry.seeds for found in tables for line in found.rows for entry in line.entries.values()} == {1}
 
@@ -132,7 +133,7 @@ def test_settings_of_a_method_that_is_gone_are_compared_with_each_other() -> Non
 
 def test_methods_of_one_title_can_be_told_apart() -> None:
     same = replace(LABELS, title=lambda _: "Same")
-    (found,) = tables_of([done(method="a"), done(method="b")], same, ["map@all"])
+    (found,) = tables_of(Results([done(method="a"), done(method="b")], same), ["map@all"])
     assert [line.label for line in found.rows] == ["Same (a)", "Same (b)"]
 
 
@@ -202,7 +203,7 @@ def test_a_row_with_some_numbers_counts_the_cells_that_have_none() -> None:
 
 def test_numbers_under_another_rule_are_not_borrowed() -> None:
     record = done(0.5)
-    (other,) = tables_of([record], LABELS, ["map@50/hits"])
+    (other,) = tables_of(Results([record], LABELS), ["map@50/hits"])
     assert {entry.reason for entry in other.rows[0].entries.values()} == {"not evaluated under map@50/hits"}
     assert row([record], "oracle").entries[IT].reason == "nothing was selected by the rule oracle"
     assert row([done(0.5, selection="none")], "oracle").entries[IT].mean == 0.5
@@ -216,7 +217,7 @@ def test_real_data_come_first_and_rows_in_the_rosters_order() -> None:
         done(dataset="z", variant="x"),
         done(dataset="b"),
     ]
-    tables = tables_of(records, LABELS, ["map@all"])
+    tables = tables_of(Results(records, LABELS), ["map@all"])
     assert [(found.kind, found.dataset) for found in tables] == [
         ("real", "b"),
         ("real", "z"),
@@ -232,7 +233,7 @@ def test_columns_follow_the_datasets_order_or_that_of_the_widest_record() -> Non
     unknown = replace(LABELS, modalities=lambda _: ())
     known = replace(LABELS, modalities=lambda _: ("c", "a", "b"))
     for labels, first in ((unknown, ("b", "c")), (known, ("c", "a"))):
-        (found,) = tables_of([pair, joint], labels, ["map@all"])
+        (found,) = tables_of(Results([pair, joint], labels), ["map@all"])
         assert found.columns[0] == first
         assert found.columns[-1] == AVERAGE
         assert len(found.columns) == 7

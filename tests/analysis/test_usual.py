@@ -14,6 +14,7 @@ from bench import registry
 from bench.analysis import AVERAGE, Labels, Row, registry_labels, tables_of
 from bench.analysis.comparisons import against_reference
 from bench.analysis.per_query import per_query_tables
+from bench.analysis.results import Results
 from bench.analysis.sensitivity import sensitivities_of
 from bench.analysis.settings import settings_provenance
 from bench.records import Record
@@ -39,7 +40,7 @@ def made(
 
 
 def rows(records: Sequence[Record], labels: Labels = LABELS) -> dict[str, Row]:
-    (table,) = tables_of(records, labels, ["map@all"])
+    (table,) = tables_of(Results(records, labels), ["map@all"])
     return {row.label: row for row in table.rows}
 
 
@@ -49,17 +50,19 @@ def test_an_edited_settings_file_changes_nothing_about_the_tables_of_earlier_rec
         made(shelf, 0.5 + seed / 100, seed=seed)
         made(shelf, 0.4, seed=seed, method="mcca")
         made(shelf, 0.3, seed=seed, settings=CHANGED)
-    before, after = (tables_of(shelf.records, labels, ["map@all"]) for labels in (LABELS, EDITED))
+    before, after = (tables_of(Results(shelf.records, labels), ["map@all"]) for labels in (LABELS, EDITED))
     assert before == after
     assert [row.label for row in before[0].competing] == ["DRCL", "MCCA"]
     families = [
         against_reference(field, "drcl", 20)
         for labels in (LABELS, EDITED)
-        for field in per_query_tables(shelf.records, labels, ["map@all"], "best", shelf.per_query)
+        for field in per_query_tables(Results(shelf.records, labels), ["map@all"], "best", shelf.per_query)
     ]
     assert [one.comparisons for one in families[:1]] == [one.comparisons for one in families[1:]]
     assert len(families[0].comparisons) == 3
-    (one,), (other,) = (sensitivities_of(shelf.records, labels, ["map@all"]) for labels in (LABELS, EDITED))
+    (one,), (other,) = (
+        sensitivities_of(Results(shelf.records, labels), ["map@all"]) for labels in (LABELS, EDITED)
+    )
     assert [point.usual for point in one.points] == [point.usual for point in other.points] == [False, True]
 
 
@@ -75,7 +78,7 @@ def test_of_several_usual_rows_the_one_made_last_competes_and_the_others_say_wha
     made(shelf, 0.7, day=1)
     made(shelf, 0.5, day=2, usual=CHANGED, settings=CHANGED)
     made(shelf, 0.4, method="mcca")
-    (table,) = tables_of(shelf.records, LABELS, ["map@all"])
+    (table,) = tables_of(Results(shelf.records, LABELS), ["map@all"])
     assert {row.label: row.usual for row in table.rows} == {
         "DRCL": True,
         "DRCL [epochs=20]": False,
@@ -177,11 +180,11 @@ def test_a_report_of_an_edited_quick_yaml_is_the_same(
     shelf = Shelf()
     usual = registry.resolve_settings(registry.method("drcl"))
     made(shelf, 0.5, usual=usual, settings=usual)
-    before = tables_of(shelf.records, registry_labels(shelf.records), ["map@all"])
+    before = tables_of(Results(shelf.records, registry_labels(shelf.records)), ["map@all"])
     folder = tmp_path / "methods" / "settings"
     folder.mkdir(parents=True)
     (folder / "quick.yaml").write_text("defaults: {epochs: 3}\n")
     monkeypatch.setattr(settings_files, "folder_of", lambda _: tmp_path / "methods")
     assert registry.resolve_settings(registry.method("drcl")) != usual
-    assert tables_of(shelf.records, registry_labels(shelf.records), ["map@all"]) == before
+    assert tables_of(Results(shelf.records, registry_labels(shelf.records)), ["map@all"]) == before
     assert before[0].rows[0].usual

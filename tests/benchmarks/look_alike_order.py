@@ -14,9 +14,8 @@ from statistics import fmean
 from scipy.stats import kendalltau
 
 from bench.analysis.ledger import read_published
-from bench.analysis.results import rows_of
+from bench.analysis.results import results
 from bench.analysis.tables import AVERAGE
-from bench.records import Store
 from bench.registry import registered
 
 DATASETS = ("wikipedia", "inria_websearch")
@@ -39,11 +38,9 @@ def printed(dataset: str) -> dict[str, float]:
 
 def recorded(root: Path, dataset: str) -> dict[str, float]:
     """Return the mean of map@all over directions and seeds by method, of a look-alike's records."""
-    values: dict[str, list[float]] = defaultdict(list)
-    for row in rows_of(Store(root).records()):
-        if (row["dataset"], row["data_kind"], row["protocol"]) == (dataset, "look-alike", "map@all"):
-            values[row["method"]].append(float(row["value"]))
-    return {method: fmean(found) for method, found in values.items()}
+    frame = results(root, datasets=dataset, kinds="look-alike", protocols="map@all")
+    means = frame.groupby("method")["value"].mean().dropna()
+    return {str(method): float(mean) for method, mean in means.items()}
 
 
 def kendall(first: Means, second: Means) -> float:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.analysis.results import rows_of
+from bench.analysis.results import frame_of
 from bench.data import load_dataset
 from bench.evaluation import expected_random_ap
 from bench.experiment.cell import Finished, run_cell
@@ -158,10 +158,12 @@ def test_a_state_that_two_rules_chose_counts_for_both(small: Path) -> None:
 
 def test_a_refused_rule_has_a_row_without_a_number_in_listings(small: Path) -> None:
     record = run("states", small, unrankable=("last",)).record
-    (row,) = rows_of([record], "last")
-    assert (row["status"], row["selection"], row["value"], row["query"]) == ("refused", "last", "", "")
-    assert all(row["value"] != "" for row in rows_of([record]))
-    assert sum(row["status"] == "refused" for row in rows_of([record], "every")) == 1
+    (row,) = frame_of([record], selection="last").to_dict("records")
+    assert (row["status"], row["selection"], row["query"]) == ("refused", "last", "")
+    assert np.isnan(row["value"])
+    assert row["reason"]
+    assert frame_of([record])["value"].notna().all()
+    assert (frame_of([record], selection="every")["status"] == "refused").sum() == 1
 
 
 def test_fitting_again_for_a_refused_rule_says_why(small: Path) -> None:

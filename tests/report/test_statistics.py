@@ -12,6 +12,7 @@ import pytest
 from bench.analysis.comparisons import against_reference, marks_note, with_marks
 from bench.analysis.findings import findings, limits_of_seeds, verdict
 from bench.analysis.per_query import per_query_tables
+from bench.analysis.results import Results
 from bench.analysis.tables import Table, tables_of
 from bench.report import Material, write_report
 from bench.report.tables import latex, markdown, sheet_of, table_csv
@@ -38,9 +39,9 @@ def shelf_of(seeds: int = 3, datasets: tuple[str, ...] = ("emoji",), **more: Any
 
 
 def table_of(shelf: Shelf) -> Table:
-    fields = per_query_tables(shelf.records, LABELS, ["map@all"], "best", shelf.per_query)
+    fields = per_query_tables(Results(shelf.records, LABELS), ["map@all"], "best", shelf.per_query)
     families = [against_reference(field, "drcl") for field in fields]
-    (table,) = with_marks(tables_of(shelf.records, LABELS, ["map@all"]), families)
+    (table,) = with_marks(tables_of(Results(shelf.records, LABELS), ["map@all"]), families)
     return table
 
 
@@ -80,7 +81,7 @@ def test_marks_stand_in_every_form_of_a_table_and_are_explained() -> None:
 
 def test_a_table_that_nothing_was_tested_in_has_no_marks_and_no_note() -> None:
     shelf = shelf_of()
-    (plain,) = tables_of(shelf.records, LABELS, ["map@all"])
+    (plain,) = tables_of(Results(shelf.records, LABELS), ["map@all"])
     shown = markdown(sheet_of(plain))
     assert "<sup>" not in shown
     assert "differs from" not in shown
@@ -88,7 +89,7 @@ def test_a_table_that_nothing_was_tested_in_has_no_marks_and_no_note() -> None:
 
 def test_the_words_agree_with_the_numbers() -> None:
     shelf = shelf_of()
-    (field,) = per_query_tables(shelf.records, LABELS, ["map@all"], "best", shelf.per_query)
+    (field,) = per_query_tables(Results(shelf.records, LABELS), ["map@all"], "best", shelf.per_query)
     family = against_reference(field, "drcl")
     first, second, average = findings(family)
     assert first == (
@@ -114,7 +115,7 @@ def test_the_words_agree_with_the_numbers() -> None:
 )
 def test_the_number_of_seeds_limits_what_is_claimed(seeds: int, words: str) -> None:
     shelf = shelf_of(seeds)
-    (field,) = per_query_tables(shelf.records, LABELS, ["map@all"], "best", shelf.per_query)
+    (field,) = per_query_tables(Results(shelf.records, LABELS), ["map@all"], "best", shelf.per_query)
     assert words in " ".join(limits_of_seeds(against_reference(field, "drcl").comparisons))
     assert limits_of_seeds([]) == []
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from bench.analysis.ablations import Ablation, Component
-from bench.analysis.comparisons import HOLDS, MODELS_ONLY, significance_mark
+from bench.analysis.comparisons import HOLDS, MODELS_ONLY
 from bench.analysis.groups import Data
 from bench.analysis.labels import Labels
 from bench.analysis.statistics import ALPHA
@@ -136,7 +136,7 @@ def _difference(component: Component, column: Direction) -> Cell:
     if difference is None:
         return Cell("")
     mean, deviation, _ = difference.spread
-    mark = "" if difference.comparison is None else significance_mark(difference.comparison)
+    mark = "" if difference.comparison is None else difference.comparison.mark
     spread = "" if deviation is None else f"{deviation:.3f}"
     return Cell(
         f"{mean:+.3f}",

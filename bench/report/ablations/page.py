@@ -62,7 +62,7 @@ def missing(material: Material) -> list[str]:
     """Return what is not there and the command that makes it, in sentences of plain text."""
     labels = material.labels
     alike: dict[tuple[Data, ...], list[str]] = defaultdict(list)
-    for method, places in unablated(material.records, labels).items():
+    for method, places in unablated(material.results).items():
         for data in _by_profile(places):
             alike[data].append(method)
     sentences = [

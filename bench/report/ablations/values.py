@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterator, Sequence
 
 from bench.analysis.ablations import Ablation, Difference
-from bench.analysis.comparisons import significance_mark
 from bench.analysis.sensitivity import Sensitivity
 from bench.analysis.tables import AVERAGE, Row, Spread
 from bench.report.tables.values import csv_of, data_values
@@ -71,7 +70,7 @@ def _difference(difference: Difference | None) -> tuple[object, ...]:
             test.interval.low,
             test.interval.high,
             test.effect,
-            significance_mark(test),
+            test.mark,
         )
     return (*difference.spread, *tested)
 

@@ -8,9 +8,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from bench.analysis.comparisons import Comparison, Family
-from bench.analysis.per_query import Direction
 from bench.analysis.statistics import ALPHA, LEVEL
-from bench.analysis.tables import AVERAGE, direction_name
+from bench.analysis.tables import AVERAGE, Direction, direction_name
 from bench.report.figures.choice import names_of, one_each, remark
 from bench.report.figures.heat import Cell, Heat, draw_heat
 from bench.report.figures.lettering import BODY, SMALL, fitted, fitted_apart, widest

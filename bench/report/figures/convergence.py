@@ -29,7 +29,7 @@ _LOSS: Final[dict[str, Any]] = {"color": GREY, "linewidth": 0.9, "linestyle": (0
 
 def pictures(material: Material) -> list[Picture]:
     """Return a figure per data whose records trace validation mAP."""
-    found = curves_of(material.records, material.labels, material.trace)
+    found = curves_of(material.results, material.trace)
     return [_picture(data, one_each(curves, material.labels), material) for data, curves in found.items()]
 
 

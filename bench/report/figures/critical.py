@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from bench.analysis.across_datasets import DatasetTests
-from bench.analysis.per_query import Array
-from bench.analysis.statistics import ALPHA, cliques
+from bench.analysis.statistics import ALPHA, Array, cliques
 from bench.report.figures.lettering import BODY, SMALL, fitted_apart, widest
 from bench.report.figures.picture import Picture
 from bench.report.figures.style import GREY, INK, NAME, TWO_COLUMNS, Look, blank, look, warn

@@ -20,7 +20,7 @@ from bench.report.text import data_name, stem_of
 def costs(material: Material) -> Section:
     """Return the section of time and memory."""
     exhibits = []
-    for data, members in costs_of(material.records, material.labels).items():
+    for data, members in costs_of(material.results).items():
         headings = ("Method", "Cells", "Fit, s", "Evaluate, s", "All, s", "Peak, MiB", "GPU peak, MiB")
         lines = [_cost(cost) for cost in members]
         exhibits.append(

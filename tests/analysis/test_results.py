@@ -1,0 +1,167 @@
+"""The results frame: one row per number, nothing recorded is left out, and one filter narrows it down."""
+
+from __future__ import annotations
+
+import random
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+import bench
+from bench.analysis import AVERAGE, COLUMNS, Filter, Results, tables_of
+from bench.analysis.results import frame_of
+from bench.contract.errors import UsageError
+from bench.records import Metric, Record
+from tests.grid import Grid, say
+from tests.records import making
+
+
+def with_rules(record: Record, *rules: str) -> Record:
+    assert record.result is not None
+    metrics = [
+        Metric(query=q, gallery=g, protocol=p, selection=rule, value=0.25, queries=3, items=4)
+        for rule in rules
+        for p in ("map@all", "map@50/hits")
+        for q, g in (("image", "text"), ("text", "image"))
+    ]
+    return msgspec.structs.replace(record, result=msgspec.structs.replace(record.result, metrics=metrics))
+
+
+def test_the_columns_are_those_that_others_rely_on() -> None:
+    assert ",".join(COLUMNS) == (
+        "method,label,variant,dataset,kind,fingerprint,condition,modalities,device,code,harness,profile,seed,"
+        "query,gallery,protocol,selection,value,status,record,threads,settings,reason"
+    )
+
+
+def test_a_row_per_direction_and_protocol_and_one_for_a_cell_without_result(grid: Grid) -> None:
+    records = list(grid.store.records())
+    frame = bench.results(grid.results)
+    assert tuple(frame.columns) == COLUMNS
+    for record in records:
+        rows = frame[frame["record"] == record.digest]
+        keys = rows.drop_duplicates(["query", "gallery", "protocol"])
+        assert len(rows) == len(keys) == (8 if record.status == "done" else 1)
+        assert {*rows["status"]} == {record.status}
+        assert {*rows["reason"]} == {"" if record.failure is None else record.failure.reason}
+    assert (frame["value"].isna() == (frame["status"] != "done")).all()
+    assert {*frame["condition"]} == {"clean"}
+
+
+def test_the_order_of_records_does_not_matter(grid: Grid) -> None:
+    records = list(grid.store.records())
+    shuffled = random.Random(0).sample(records, len(records))
+    assert frame_of(shuffled).equals(frame_of(records))
+
+
+def test_a_pivot_of_the_frame_is_the_table(grid: Grid) -> None:
+    frame = bench.results(grid.results, datasets="small", protocols="map@all")
+    pivot = frame.pivot_table("value", "label", ["query", "gallery"], aggfunc="mean")
+    (table,) = [
+        one
+        for one in tables_of(Results(grid.store.records()), ["map@all"])
+        if one.dataset == "small" and any(row.entries[AVERAGE].mean is not None for row in one.rows)
+    ]
+    for row in table.rows:
+        for direction in table.directions:
+            mean = row.entries[direction].mean
+            assert (mean is None) == (row.label not in pivot.index)
+            if mean is not None:
+                assert pivot.loc[row.label, direction] == pytest.approx(mean)
+
+
+@pytest.mark.parametrize(
+    ("selection", "rules"),
+    [
+        (None, {"best"}),
+        ("best", {"best"}),
+        ("last", {"last"}),
+        ("oracle", {"oracle"}),
+        ("every", {"best", "last", "oracle"}),
+    ],
+)
+def test_a_selection_shows_its_own_numbers_and_those_of_closed_forms(
+    selection: str | None, rules: set[str]
+) -> None:
+    deep = with_rules(making.record(), "best", "last", "oracle")
+    closed = with_rules(making.record(seed=1), "none")
+    assert closed.result is not None
+    closed = msgspec.structs.replace(closed, result=msgspec.structs.replace(closed.result, selection="none"))
+    frame = frame_of([deep, closed], selection=selection)
+    assert {*frame[frame["seed"] == 0]["selection"]} == rules
+    assert [*frame[frame["seed"] == 1]["selection"]] == ["none"] * 4
+
+
+RECORDS = [
+    making.record(),
+    making.record(seed=1, variant="without_fa", fingerprint="0" * 16),
+    making.record(method="mcca", dataset="pets", data_kind="look-alike", profile="paper", device="cuda"),
+    making.record(method="mrl", modalities=("image", "text", "audio"), status="failed"),
+]
+
+
+@pytest.mark.parametrize(
+    ("chosen", "kept"),
+    [
+        ({}, {0, 1, 2, 3}),
+        ({"methods": ["m*"]}, {2, 3}),
+        ({"methods": ["drcl", "mrl"]}, {0, 1, 3}),
+        ({"datasets": ["emoji@0"]}, {1}),
+        ({"datasets": ["pets", "emoji@f"]}, {0, 2, 3}),
+        ({"variants": ["full"], "methods": ["drcl"]}, {0}),
+        ({"kinds": ["look-alike"]}, {2}),
+        ({"profiles": ["paper"]}, {2}),
+        ({"devices": ["cpu"]}, {0, 1, 3}),
+        ({"seeds": [1, 2]}, {1}),
+        ({"modalities": ["text", "image", "audio"]}, {3}),
+        ({"fingerprints": ["00"]}, {1}),
+        ({"records": [RECORDS[2].digest[:6]]}, {2}),
+    ],
+)
+def test_a_filter_admits_what_fits_every_field_that_is_given(chosen: dict[str, Any], kept: set[int]) -> None:
+    wanted = Filter(**chosen)
+    assert {place for place, record in enumerate(RECORDS) if wanted.admits(record)} == kept
+    assert wanted.of(RECORDS) == [RECORDS[place] for place in sorted(kept)]
+    wanted.require_known(RECORDS)
+
+
+@pytest.mark.parametrize("what", ["method", "dataset", "variant"])
+def test_a_name_that_fits_no_record_is_refused_with_a_suggestion(what: str) -> None:
+    known = {"method": "drcl", "dataset": "emoji", "variant": "without_fa"}[what]
+    with pytest.raises(UsageError, match=known):
+        replace(Filter(), **{f"{what}s": [f"{known}x"]}).require_known(RECORDS)
+    with pytest.raises(UsageError, match="protocol"):
+        frame_of(RECORDS, protocols=["map@al"])
+
+
+def test_what_a_filter_leaves_out_still_tells_labels_apart() -> None:
+    settings = {**making.identity().settings, "epochs": 5}
+    records = [making.record(), making.record(settings=settings)]
+    labels = {*frame_of(records)["label"]}
+    assert len(labels) == 2
+    assert {*frame_of(records, Filter(records=[records[1].digest]))["label"]} < labels
+
+
+def test_a_folder_without_records_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no records"):
+        bench.results(tmp_path)
+
+
+def test_the_command_prints_the_frame(grid: Grid) -> None:
+    printed = say("results", "--results", grid.results, "--format", "csv", "--methods", "mcca")
+    frame = bench.results(grid.results, methods="mcca")
+    assert printed.status == 0
+    assert printed.out == frame.to_csv(index=False, lineterminator="\n")
+
+
+def test_a_damaged_record_is_left_out_with_a_warning(grid: Grid, tmp_path: Path) -> None:
+    shutil.copytree(grid.results, tmp_path / "results")
+    folder = sorted((tmp_path / "results" / "runs").iterdir())[0]
+    (folder / "record.json").write_text("{", encoding="utf-8")
+    with pytest.warns(UserWarning, match="left out"):
+        frame = bench.results(tmp_path / "results")
+    assert folder.name not in {*frame["record"]}
