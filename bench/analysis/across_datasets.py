@@ -1,11 +1,11 @@
-"""Comparisons across datasets: complete blocks, their tests, and summary tables with average ranks."""
+"""Comparisons across datasets: complete blocks, tests of these, and summary tables with average ranks."""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -22,11 +22,14 @@ from bench.analysis.statistics import (
     ranks,
     wilcoxon_against,
 )
-from bench.analysis.tables import AVERAGE, Entry, Row, Table
+from bench.analysis.tables import AVERAGE, NOT_RUN, Entry, Row, Table
+
+LEAST: Final = 2
+"""Datasets below which there is no summary."""
 
 
 class BlockKey(NamedTuple):
-    """What tables must share for their numbers to stand beside each other over datasets.
+    """What tables must share for their numbers to be compared across datasets.
 
     Attributes:
         kind: ``real`` or ``look-alike``.
@@ -45,41 +48,9 @@ class BlockKey(NamedTuple):
     selection: str
 
 
-class Candidate(NamedTuple):
-    """What rows of several tables must share to be one method over datasets."""
-
-    method: str
-    code: str
-    threads: int
-
-
 @dataclass(frozen=True)
-class Block:
-    """Methods by datasets, without gaps, of tables that share what `BlockKey` names.
-
-    Attributes:
-        about: what the tables share.
-        methods: labels, in the tables' order.
-        reference: label of the method that others are compared with; empty if it is not among them.
-        datasets: names.
-        scores: ``(methods, datasets)`` mAP, mean over directions and seeds.
-        seeds: the smallest and the largest number of seeds behind a score.
-        omitted: methods and datasets that are left out, and why.
-        names: registry names, in the order of ``methods``.
-        data: of the tables, in the order of ``datasets``.
-        records: digests behind the scores of each method, in the order of ``methods``.
-    """
-
+class _AcrossDatasets:
     about: BlockKey
-    methods: tuple[str, ...]
-    reference: str
-    datasets: tuple[str, ...]
-    scores: Array
-    seeds: tuple[int, int]
-    omitted: tuple[str, ...]
-    names: tuple[str, ...] = ()
-    data: tuple[Data, ...] = ()
-    records: tuple[tuple[str, ...], ...] = ()
 
     @property
     def kind(self) -> str:
@@ -102,14 +73,42 @@ class Block:
         return self.about.selection
 
 
+@dataclass(frozen=True)
+class Block(_AcrossDatasets):
+    """A complete block: methods by datasets, without gaps, of tables that share what `BlockKey` names.
+
+    Attributes:
+        about: what the tables share.
+        methods: labels, in the tables' order.
+        reference: label of the method that others are compared with; empty if it is not among them.
+        datasets: names.
+        scores: ``(methods, datasets)`` mAP, mean over directions and seeds.
+        seeds: the smallest and the largest number of seeds behind a score.
+        omitted: methods and datasets that are left out, and why.
+        names: registry names, in the order of ``methods``.
+        data: of the tables, in the order of ``datasets``.
+        records: digests behind the scores of each method, in the order of ``methods``.
+    """
+
+    methods: tuple[str, ...]
+    reference: str
+    datasets: tuple[str, ...]
+    scores: Array
+    seeds: tuple[int, int]
+    omitted: tuple[str, ...]
+    names: tuple[str, ...] = ()
+    data: tuple[Data, ...] = ()
+    records: tuple[tuple[str, ...], ...] = ()
+
+
 def block_key(table: Table) -> BlockKey:
-    """Return what other tables must share with one to stand beside it."""
+    """Return what other tables must share with one to be compared with it across datasets."""
     data = table.data
     return BlockKey(data.kind, data.profile, data.device, data.harness, table.protocol, table.selection)
 
 
 def blocks_of(tables: Sequence[Table], reference: str) -> list[Block]:
-    """Return a block for all tables that may stand beside each other, in the tables' order.
+    """Return a block for all tables that may be compared with each other, in the tables' order.
 
     Methods as they are usually set take part; reference points such as chance, and ablations, do not. A
     dataset counts if at least half of the methods have a number on it, a method if it has one on all of
@@ -131,77 +130,69 @@ def usual_rows(tables: Sequence[Table]) -> dict[str, dict[Data, Row]]:
     Rows of different code or numbers of threads are different methods here: no rank and no mean is over
     both. Labels are in the tables' order.
     """
-    found: dict[Candidate, dict[Data, Row]] = {}
+    found: dict[tuple[str, str, int], dict[Data, Row]] = {}
     for table in tables:
         for row in table.rows:
             if row.usual:
-                key = Candidate(row.method, row.code, row.threads)
-                found.setdefault(key, {})[table.data] = row
-    titles = {
-        key: (next(iter(rows.values())).title or next(iter(rows.values())).label)
-        for key, rows in found.items()
-    }
+                found.setdefault((row.method, row.code, row.threads), {})[table.data] = row
     # Of several versions of one method's code the newest goes by the title alone.
     newest = {
-        method: min(
-            (key for key in found if key.method == method), key=lambda key: newest_first(key.code)
-        ).code
-        for method in {key.method for key in found}
+        method: min((code for name, code, _ in found if name == method), key=newest_first)
+        for method in {key[0] for key in found}
     }
-    labels = {key: _label(key, titles[key], newest[key.method]) for key in found}
+    labels = {}
+    for key, rows in found.items():
+        first, (method, code, threads) = next(iter(rows.values())), key
+        words = [f"threads={threads}"] if threads != 1 else []
+        if code != newest[method]:
+            words.append(version_difference(code, newest[method]))
+        labels[key] = (first.title or first.label) + (f" [{', '.join(words)}]" if words else "")
     counts = Counter(labels.values())
     return {
-        labels[key] if counts[labels[key]] == 1 else f"{labels[key]} ({key.method})": rows
-        for key, rows in found.items()
+        label if counts[label] == 1 else f"{label} ({key[0]})": found[key] for key, label in labels.items()
     }
-
-
-def _label(key: Candidate, title: str, newest: str) -> str:
-    words = [f"threads={key.threads}"] if key.threads != 1 else []
-    if key.code != newest:
-        words.append(version_difference(key.code, newest))
-    return title + (f" [{', '.join(words)}]" if words else "")
 
 
 def _block(about: BlockKey, tables: list[Table], reference: str) -> Block:
     chosen, omitted = one_version_each(tables)
-    places = {table.data: table.dataset for table in chosen}
-    found = {
+    names = {table.data: table.dataset for table in chosen}
+    competing = {
         label: rows
         for label, rows in usual_rows(chosen).items()
         if next(iter(rows.values())).role != "reference"
     }
     having = {
-        data: [label for label, rows in found.items() if _mean(rows.get(data)) is not None] for data in places
+        data: [label for label, rows in competing.items() if _has_mean(rows.get(data))] for data in names
     }
-    some = [label for label in found if any(label in labels for labels in having.values())]
-    counting = [data for data in places if having[data] and 2 * len(having[data]) >= len(some)]
+    some = [label for label in competing if any(label in labels for labels in having.values())]
+    counting = [data for data in names if having[data] and 2 * len(having[data]) >= len(some)]
     omitted += [
-        f"{places[data]}: only {len(having[data])} of {len(some)} methods have a number on it"
-        for data in places
+        f"{names[data]}: only {len(having[data])} of {len(some)} methods have a number on it"
+        for data in names
         if data not in counting and some
     ]
     methods = [label for label in some if counting and all(label in having[data] for data in counting)]
     for label in some:
-        lacking = [places[data] for data in counting if label not in having[data]]
+        lacking = [names[data] for data in counting if label not in having[data]]
         if lacking:
             omitted.append(f"{label}: no number on {', '.join(lacking)}")
-    other = {row.label for table in chosen for row in table.rows if not row.usual}
-    if other:
-        omitted.append(f"ablations and rows with other settings than usual: {', '.join(sorted(other))}")
-    entries = [[found[label][data].entries[AVERAGE] for data in counting] for label in methods]
+    unusual = {row.label for table in chosen for row in table.rows if not row.usual}
+    if unusual:
+        omitted.append(f"ablations and rows with other settings than usual: {', '.join(sorted(unusual))}")
+    entries = [[competing[label][data].entries[AVERAGE] for data in counting] for label in methods]
     seeds = [entry.seeds for line in entries for entry in line]
-    scores = [[0.0 if entry.mean is None else entry.mean for entry in line] for line in entries]
-    names = tuple(next(iter(found[label].values())).method for label in methods)
+    registered = tuple(next(iter(competing[label].values())).method for label in methods)
     return Block(
         about,
         tuple(methods),
-        methods[names.index(reference)] if reference in names else "",
-        tuple(places[data] for data in counting),
-        np.array(scores, dtype=np.float64).reshape(len(methods), len(counting)),
+        methods[registered.index(reference)] if reference in registered else "",
+        tuple(names[data] for data in counting),
+        np.array([[entry.mean for entry in line] for line in entries], dtype=np.float64).reshape(
+            len(methods), len(counting)
+        ),
         (min(seeds, default=0), max(seeds, default=0)),
         tuple(omitted),
-        names,
+        registered,
         tuple(counting),
         tuple(tuple(digest for entry in line for digest in entry.records) for line in entries),
     )
@@ -214,7 +205,7 @@ def one_version_each(tables: Sequence[Table]) -> tuple[list[Table], list[str]]:
         versions[table.dataset].append(table)
     chosen, omitted = [], []
     for dataset, members in versions.items():
-        best = max(members, key=lambda table: sum(_mean(row) is not None for row in table.rows))
+        best = max(members, key=lambda table: sum(map(_has_mean, table.rows)))
         chosen.append(best)
         omitted += [
             f"{dataset}: its version {table.data.fingerprint[:8]}, since {best.data.fingerprint[:8]} counts "
@@ -225,8 +216,8 @@ def one_version_each(tables: Sequence[Table]) -> tuple[list[Table], list[str]]:
     return chosen, omitted
 
 
-def _mean(row: Row | None) -> float | None:
-    return None if row is None else row.entries[AVERAGE].mean
+def _has_mean(row: Row | None) -> bool:
+    return row is not None and row.entries[AVERAGE].mean is not None
 
 
 @dataclass(frozen=True)
@@ -237,7 +228,7 @@ class AgainstReference:
         wilcoxon: two-sided p-value of the signed-rank test.
         adjusted: the same after Holm over all other methods.
         nemenyi: p-value among all pairs.
-        rope: what to believe, given a region of practical equivalence.
+        rope: probabilities, given a region of practical equivalence.
     """
 
     wilcoxon: float
@@ -248,7 +239,7 @@ class AgainstReference:
 
 @dataclass(frozen=True)
 class DatasetTests:
-    """What tests say of a block with at least two methods and two datasets.
+    """All tests of a block with at least two methods and two datasets.
 
     Attributes:
         block: the scores.
@@ -256,7 +247,7 @@ class DatasetTests:
         omnibus: whether any method differs; None for two methods.
         critical_difference: of average ranks, after Nemenyi.
         nemenyi: p-values of all pairs ``(methods, methods)``.
-        against: by method, how the reference stands to it; empty without a reference.
+        against: the reference against each other method, by label; empty without a reference.
     """
 
     block: Block
@@ -285,17 +276,13 @@ def dataset_tests_of(block: Block) -> DatasetTests | None:
 
 def _against(block: Block, pairwise: Array) -> dict[str, AgainstReference]:
     place = block.methods.index(block.reference)
-    others = [number for number in range(len(block.methods)) if number != place]
+    rivals = [number for number in range(len(block.methods)) if number != place]
     p_values, adjusted = wilcoxon_against(block.scores, place)
-    beliefs = bayesian_signed_rank(block.scores[place], block.scores[others])
+    probabilities = bayesian_signed_rank(block.scores[place], block.scores[rivals])
     return {
-        block.methods[other]: AgainstReference(float(p), float(holm), float(pairwise[place, other]), belief)
-        for other, p, holm, belief in zip(others, p_values, adjusted, beliefs, strict=True)
+        block.methods[rival]: AgainstReference(float(p), float(holm), float(pairwise[place, rival]), rope)
+        for rival, p, holm, rope in zip(rivals, p_values, adjusted, probabilities, strict=True)
     }
-
-
-LEAST = 2
-"""Datasets below which there is nothing to look at together."""
 
 
 @dataclass(frozen=True)
@@ -322,8 +309,8 @@ class SummaryRow:
 
 
 @dataclass(frozen=True)
-class SummaryTable:
-    """Methods by datasets, of tables that share what `BlockKey` names.
+class SummaryTable(_AcrossDatasets):
+    """Average mAP of methods by datasets, of tables that share what `BlockKey` names, with average ranks.
 
     Attributes:
         about: what the tables share.
@@ -333,7 +320,6 @@ class SummaryTable:
         omitted: what takes no part in the ranks, and why.
     """
 
-    about: BlockKey
     data: tuple[Data, ...]
     ranked: tuple[str, ...]
     lines: tuple[SummaryRow, ...]
@@ -344,59 +330,32 @@ class SummaryTable:
         """Return the names of the datasets."""
         return tuple(data.dataset for data in self.data)
 
-    @property
-    def kind(self) -> str:
-        """Return ``real`` or ``look-alike``."""
-        return self.about.kind
-
-    @property
-    def profile(self) -> str:
-        """Return ``quick`` or ``paper``."""
-        return self.about.profile
-
-    @property
-    def protocol(self) -> str:
-        """Return the id of the evaluation rule."""
-        return self.about.protocol
-
-    @property
-    def selection(self) -> str:
-        """Return the rule that chose the state."""
-        return self.about.selection
-
 
 def summary_tables_of(tables: Sequence[Table], blocks: Sequence[Block]) -> list[SummaryTable]:
-    """Return an overall table for every block whose tables are of two datasets or more, in their order.
+    """Return a summary table for every block whose tables are of two datasets or more, in their order.
 
-    Ranks are those of the block, the same that the tests over datasets use: methods that have a number on
+    Ranks are those of the block, the same that the tests across datasets use: methods that have a number on
     every ranked dataset, among each other. A rank over fewer datasets would not compare, so a method that
     lacks one is shown with what it has and is not ranked.
 
     Args:
         tables: what the blocks were made of.
-        blocks: see `bench.analysis.across`.
+        blocks: see `blocks_of`.
     """
-    found = [_overall(tables, block) for block in blocks]
-    return [overall for overall in found if len(overall.datasets) >= LEAST]
-
-
-def _overall(tables: Sequence[Table], block: Block) -> SummaryTable:
-    chosen, _ = one_version_each([table for table in tables if block_key(table) == block.about])
-    average = ranks(block.scores).mean(axis=1) if block.scores.size else ()
-    rank = dict(zip(block.methods, map(float, average), strict=True))
-    return SummaryTable(
-        block.about,
-        data=tuple(table.data for table in chosen),
-        ranked=block.datasets,
-        lines=tuple(_lines(chosen, rank, block.datasets)),
-        omitted=block.omitted,
-    )
-
-
-def _lines(tables: Sequence[Table], rank: dict[str, float], ranked: Sequence[str]) -> list[SummaryRow]:
-    found = usual_rows(tables)
-    order = _in_order(found, tables)
-    return [_line(label, found[label], tables, rank.get(label), ranked) for label in order]
+    summaries = []
+    for block in blocks:
+        chosen, _ = one_version_each([table for table in tables if block_key(table) == block.about])
+        average = ranks(block.scores).mean(axis=1) if block.scores.size else ()
+        rank = dict(zip(block.methods, map(float, average), strict=True))
+        found = usual_rows(chosen)
+        lines = tuple(
+            _summary_row(label, found[label], chosen, rank.get(label), block.datasets)
+            for label in _in_order(found, chosen)
+        )
+        data = tuple(table.data for table in chosen)
+        if len(data) >= LEAST:
+            summaries.append(SummaryTable(block.about, data, block.datasets, lines, block.omitted))
+    return summaries
 
 
 def _in_order(found: dict[str, dict[Data, Row]], tables: Sequence[Table]) -> list[str]:
@@ -414,11 +373,11 @@ def _in_order(found: dict[str, dict[Data, Row]], tables: Sequence[Table]) -> lis
     return order
 
 
-def _line(
+def _summary_row(
     label: str, rows: dict[Data, Row], tables: Sequence[Table], rank: float | None, ranked: Sequence[str]
 ) -> SummaryRow:
     first = next(iter(rows.values()))
-    absent = Entry(None, reason="not run", brief="not run")
+    absent = Entry(None, reason=NOT_RUN, brief=NOT_RUN)
     entries = {
         table.dataset: rows[table.data].entries[AVERAGE] if table.data in rows else absent for table in tables
     }
@@ -428,12 +387,5 @@ def _line(
         unranked = "a reference point"
     elif rank is None:
         unranked = f"no number on {', '.join(lacking)}" if lacking else "no dataset is ranked"
-    return SummaryRow(
-        first.method,
-        label,
-        first.role,
-        entries,
-        frozenset(data.dataset for data, row in rows.items() if row.pairing),
-        rank,
-        unranked,
-    )
+    matched = frozenset(data.dataset for data, row in rows.items() if row.pairing)
+    return SummaryRow(first.method, label, first.role, entries, matched, rank, unranked)

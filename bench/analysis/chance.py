@@ -40,11 +40,7 @@ def near_chance(records: Sequence[Record], selection: str = "") -> NearChance | 
         records: of any status; those without a result, or without a chance level, do not count.
         selection: rule; closed forms, which select nothing, always count. Empty: each record's own rule.
     """
-    found = [
-        pair
-        for record in records
-        if record.result is not None and (pair := _averages(record.result, selection)) is not None
-    ]
+    found = [pair for record in records if record.result and (pair := _averages(record.result, selection))]
     if not found:
         return None
     value, chance = (statistics.fmean(numbers) for numbers in zip(*found, strict=True))

@@ -6,7 +6,7 @@ import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, cast
 
 from bench.analysis.groups import Data, RowGroup
 from bench.analysis.results import Results
@@ -14,6 +14,10 @@ from bench.records.schema import Result
 
 FLAT = 0.01
 """A curve counts as flat if its last quarter lifts the best validation mAP so far by at most this much."""
+
+_KEYS: Final = ("stage", "epoch")
+_SHOWN: Final = ("train_loss", "loss", "validation_loss", "validation_map", "oracle_map", "quality")
+"""Beginnings of the columns that tell how training went; not parts of losses, nor single directions."""
 
 Trace = Sequence[Mapping[str, object]]
 
@@ -74,7 +78,7 @@ def _curve(group: RowGroup, trace: Callable[[str], Trace]) -> Curve | None:
     traced = [epochs for record in done if (epochs := _epochs(trace(record.digest)))]
     if not traced:
         return None
-    values = _mean([[_value(row) for row in epochs] for epochs in traced])
+    values = _mean([[float(cast("float", row["validation_map"])) for row in epochs] for epochs in traced])
     losses = _mean([_losses(epochs) for epochs in traced])
     return Curve(group.key.method, group.label, len(traced), values, losses, group.usual)
 
@@ -82,12 +86,6 @@ def _curve(group: RowGroup, trace: Callable[[str], Trace]) -> Curve | None:
 def _epochs(trace: Trace) -> Trace:
     """Return the epochs after which validation mAP was taken, in order."""
     return [row for row in trace if isinstance(row.get("validation_map"), int | float)]
-
-
-def _value(row: Mapping[str, object]) -> float:
-    value = row["validation_map"]
-    assert isinstance(value, int | float)
-    return float(value)
 
 
 def _losses(epochs: Trace) -> list[float]:
@@ -100,11 +98,6 @@ def _mean(series: Sequence[Sequence[float]]) -> tuple[float, ...]:
     # Cells of one row have the same settings, and so the same epochs, unless one was cut short.
     length = min(map(len, series))
     return tuple(statistics.fmean(values[epoch] for values in series) for epoch in range(length))
-
-
-_KEYS: Final = ("stage", "epoch")
-_TOLD: Final = ("train_loss", "loss", "validation_loss", "validation_map", "oracle_map", "quality")
-"""Beginnings of the columns that tell how training went; not parts of losses, nor single directions."""
 
 
 @dataclass(frozen=True)
@@ -127,47 +120,40 @@ class TraceSummary:
 def trace_summary(trace: Trace, result: Result | None) -> TraceSummary:
     """Return the first and the last epoch of every stage, and of the last stage those that were selected."""
     every = tuple(dict.fromkeys(column for row in trace for column in row))
-    told = tuple(column for column in every if column in _KEYS or _is_told(column))
-    wanted = _wanted(trace, result)
+    shown = tuple(column for column in every if column in _KEYS or _is_shown(column))
     rows = tuple(
-        (", ".join(reasons), {column: row[column] for column in told if column in row})
-        for row, reasons in zip(trace, wanted, strict=True)
+        (", ".join(reasons), {column: row[column] for column in shown if column in row})
+        for row, reasons in zip(trace, _reasons(trace, result), strict=True)
         if reasons
     )
-    return TraceSummary(told, rows, len(trace), tuple(column for column in every if column not in told))
+    return TraceSummary(shown, rows, len(trace), tuple(column for column in every if column not in shown))
 
 
-def _is_told(column: str) -> bool:
+def _is_shown(column: str) -> bool:
     head, _, direction = column.partition("/")
-    return head in _TOLD and ">" not in direction
+    return head in _SHOWN and ">" not in direction
 
 
-def _wanted(trace: Trace, result: Result | None) -> list[list[str]]:
+def _reasons(trace: Trace, result: Result | None) -> list[list[str]]:
     """Return why each row is worth showing; no reasons where it is not."""
-    reasons: list[list[str]] = [[] for _ in trace]
     stages = [row.get("stage") for row in trace]
-    for place, stage in enumerate(stages):
-        if place == 0 or stages[place - 1] != stage:
-            reasons[place].append("first")
-        if place + 1 == len(stages) or stages[place + 1] != stage:
-            reasons[place].append("last")
-    for rule, modality, epoch in _chosen(result):
-        places = [
-            place
-            for place, row in enumerate(trace)
-            if row.get("epoch") == epoch and stages[place] == stages[-1]
+    reasons: list[list[str]] = [
+        [
+            *(["first"] if place == 0 or stages[place - 1] != stage else []),
+            *(["last"] if place + 1 == len(stages) or stages[place + 1] != stage else []),
         ]
-        for place in places[-1:]:
-            reasons[place].append(f"{rule} of {modality}" if modality else rule)
-    return reasons
-
-
-def _chosen(result: Result | None) -> list[tuple[str, str, int]]:
-    """Return (rule, modality or nothing, epoch) of what was selected; the last epoch needs no word."""
-    found = []
-    for item in result.selected if result is not None else ():
-        if item.rule == "last":
+        for place, stage in enumerate(stages)
+    ]
+    for selected in result.selected if result is not None else ():
+        if selected.rule == "last":  # needs no word
             continue
-        epochs = item.epoch if isinstance(item.epoch, dict) else {"": item.epoch}
-        found += [(item.rule, modality, epoch) for modality, epoch in epochs.items()]
-    return found
+        epochs = selected.epoch if isinstance(selected.epoch, dict) else {"": selected.epoch}
+        for modality, epoch in epochs.items():
+            places = [
+                place
+                for place, row in enumerate(trace)
+                if row.get("epoch") == epoch and stages[place] == stages[-1]
+            ]
+            for place in places[-1:]:
+                reasons[place].append(f"{selected.rule} of {modality}" if modality else selected.rule)
+    return reasons

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Final, NamedTuple
 
 import msgspec
@@ -70,33 +70,34 @@ def drawn(records: Sequence[Record], cells: int, seed: int) -> list[Record]:
     Another record more or less changes at most one of those drawn.
     """
     done = [record for record in records if record.status == "done"]
-    return sorted(done, key=lambda record: _lot(record.digest, seed))[:cells]
+    return sorted(done, key=lambda record: sha256(f"{seed} {record.digest}".encode()).hexdigest())[:cells]
 
 
 def drift_of(old: Recorded, new: Recorded) -> Drift:
     """Compare two finished records of one cell."""
-    one, other = old.record.result, new.record.result
-    assert one is not None
-    assert other is not None
-    before, after = _numbers(one), _numbers(other)
+    first, second = old.record.result, new.record.result
+    assert first is not None
+    assert second is not None
+    before, after = ({metric_name(each): each.value for each in part.metrics} for part in (first, second))
     gaps = {name: abs(after[name] - before[name]) for name in before if name in after}
     place = max(gaps, key=lambda name: gaps[name], default="")
     largest = gaps.get(place, 0.0)
+    codes = {(each.record.identity.harness, each.record.identity.code) for each in (old, new)}
     return Drift(
         numbers=len(gaps),
         largest=largest,
         place=place if largest else "",
         per_query=_per_query(old.per_query, new.per_query),
         lacking=tuple(sorted(before.keys() ^ after.keys())),
-        otherwise=tuple(_otherwise(one, other)),
-        comparable=comparable(old.record.environment, new.record.environment)
-        and _code(old.record) == _code(new.record),
+        otherwise=tuple(_parts_that_differ(first, second)),
+        comparable=comparable(old.record.environment, new.record.environment) and len(codes) == 1,
     )
 
 
 def comparable(old: Environment, new: Environment) -> bool:
     """Return whether the same code gives the same bytes in both: same versions, machine, kind of device."""
-    return (old.versions, _machine(old), _kind(old)) == (new.versions, _machine(new), _kind(new))
+    old_host, new_host = (tuple(each.host.get(name, "") for name in _MACHINE) for each in (old, new))
+    return (old.versions, old_host, _kind(old)) == (new.versions, new_host, _kind(new))
 
 
 def changes(old: Environment, new: Environment) -> list[str]:
@@ -106,22 +107,12 @@ def changes(old: Environment, new: Environment) -> list[str]:
     pairs += [(name, old.host.get(name, ""), new.host.get(name, "")) for name in ("name", *_MACHINE)]
     pairs += [("device", _kind(old), _kind(new)), ("commit", _commit(old), _commit(new))]
     words = [f"{name} {was or 'unknown'} → {now or 'unknown'}" for name, was, now in pairs if was != now]
-    if old.source != new.source:
-        words.append("the method's file has changed")
-    return words
+    return words + (["the method's file has changed"] if old.source != new.source else [])
 
 
 def metric_name(metric: Metric) -> str:
     """Return which number a metric is, in words."""
     return f"{metric.query}→{metric.gallery} {metric.protocol} ({metric.selection})"
-
-
-def _lot(digest: str, seed: int) -> str:
-    return hashlib.sha256(f"{seed} {digest}".encode()).hexdigest()
-
-
-def _numbers(result: Result) -> dict[str, float]:
-    return {metric_name(metric): metric.value for metric in result.metrics}
 
 
 def _per_query(old: Mapping[Series, NDArray[np.float64]], new: Mapping[Series, NDArray[np.float64]]) -> float:
@@ -136,20 +127,12 @@ def _per_query(old: Mapping[Series, NDArray[np.float64]], new: Mapping[Series, N
     return largest
 
 
-def _otherwise(old: Result, new: Result) -> Iterator[str]:
+def _parts_that_differ(old: Result, new: Result) -> Iterator[str]:
     for name in old.__struct_fields__:
         parts = (getattr(old, name), getattr(new, name))
         encoded = [msgspec.json.encode(part, order="sorted") for part in parts]
         if encoded[0] != encoded[1]:
             yield name
-
-
-def _code(record: Record) -> tuple[str, str]:
-    return record.identity.harness, record.identity.code
-
-
-def _machine(environment: Environment) -> tuple[str, ...]:
-    return tuple(environment.host.get(name, "") for name in _MACHINE)
 
 
 def _kind(environment: Environment) -> str:

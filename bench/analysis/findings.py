@@ -1,15 +1,16 @@
-"""Findings text: what comparisons show and what they cannot, in plain sentences."""
+"""Findings: how a row ranks in its table, and what comparisons show and what they cannot, in sentences."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from bench.analysis.across_datasets import Block, DatasetTests
 from bench.analysis.comparisons import Comparison, Family
 from bench.analysis.statistics import ALPHA, smallest_wilcoxon_p
-from bench.analysis.tables import direction_name
+from bench.analysis.tables import Direction, Entry, Row, Table, direction_name
 
 _MANY = 10
 """Datasets from which the tests over all methods are taken at their word (Demšar 2006)."""
@@ -43,26 +44,26 @@ def findings(family: Family) -> list[str]:
     """
     sentences = []
     for direction in dict.fromkeys(one.direction for one in family.comparisons):
-        own = [one for one in family.comparisons if one.direction == direction]
+        tests = [test for test in family.comparisons if test.direction == direction]
         if not family.reference:
-            differing, holding = sum(one.differs for one in own), sum(one.holds for one in own)
+            differing, holding = sum(test.differs for test in tests), sum(test.holds for test in tests)
             sentences.append(
-                f"{direction_name(direction)}: of {len(own)} pairs {differing} differ with these models, "
+                f"{direction_name(direction)}: of {len(tests)} pairs {differing} differ with these models, "
                 f"{holding} of them also beyond what the interval leaves open."
             )
             continue
         parts = [
-            _named("above", own, lambda one: one.holds and one.difference > 0),
-            _named("below", own, lambda one: one.holds and one.difference < 0),
+            _named("above", tests, lambda test: test.holds and test.difference > 0),
+            _named("below", tests, lambda test: test.holds and test.difference < 0),
             _named(
                 "different with these models, but not beyond what seeds vary, from",
-                own,
-                lambda one: one.differs and not one.holds,
+                tests,
+                lambda test: test.differs and not test.holds,
             ),
-            _named("not told apart from", own, lambda one: not one.differs),
+            _named("not told apart from", tests, lambda test: not test.differs),
         ]
-        said = "; ".join(part for part in parts if part)
-        sentences.append(f"{direction_name(direction)}: {family.reference} is {said}.")
+        found = "; ".join(part for part in parts if part)
+        sentences.append(f"{direction_name(direction)}: {family.reference} is {found}.")
     return sentences
 
 
@@ -158,3 +159,61 @@ def _named(words: str, members: Sequence[Comparison], chosen: Callable[[Comparis
 
 def _range(counts: Sequence[int]) -> str:
     return str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+
+
+@dataclass(frozen=True)
+class RankInTable:
+    """One row's rank in one column.
+
+    Attributes:
+        column: direction, or the average.
+        entry: the row's number, over all its seeds.
+        rank: 1 is best; equal numbers share the better rank.
+        of: rows with a number in this column.
+        best: label of the best of the other rows.
+        best_mean: its number; None where no other row has one.
+    """
+
+    column: Direction
+    entry: Entry
+    rank: int
+    of: int
+    best: str
+    best_mean: float | None
+
+
+def row_with_record(table: Table, digest: str) -> Row | None:
+    """Return the row that a record's numbers are part of; None if it has none in this table."""
+    for row in table.rows:
+        if any(entry.mean is not None and digest in entry.records for entry in row.entries.values()):
+            return row
+    return None
+
+
+def ranks_in_table(table: Table, row: Row) -> list[RankInTable]:
+    """Return a row's rank in every column that has a number for it.
+
+    Reference points do not compete, except that one of them is itself the row.
+    """
+    rivals = [rival for rival in table.rows if rival is not row and rival.role != "reference"]
+    ranks = []
+    for column in table.columns:
+        mean = row.entries[column].mean
+        if mean is not None:
+            means = _means(rivals, column)
+            rank = 1 + sum(rival > mean for rival in means.values())
+            best = max(means, key=lambda label: means[label], default="")
+            ranks.append(
+                RankInTable(column, row.entries[column], rank, len(means) + 1, best, means.get(best))
+            )
+    return ranks
+
+
+def references(table: Table, row: Row, column: Direction) -> dict[str, float]:
+    """Return what the reference points other than the row reach in a column, by label."""
+    return _means([point for point in table.rows if point is not row and point.role == "reference"], column)
+
+
+def _means(rows: Iterable[Row], column: Direction) -> dict[str, float]:
+    found = {row.label: row.entries[column].mean for row in rows}
+    return {label: mean for label, mean in found.items() if mean is not None}

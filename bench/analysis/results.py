@@ -17,7 +17,7 @@ from bench.analysis.labels import Labels, registry_labels
 from bench.contract.errors import UsageError
 from bench.records.schema import Identity, Record
 from bench.records.store import Store
-from bench.registry.names import unknown
+from bench.registry import unknown
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -60,7 +60,21 @@ def settings_provenance(record: Record) -> SettingsProvenance:
     The record itself says so, whatever has become of settings files since. For a record of layout 1, the
     answer is what is known today: a method that is gone, or has lost the variant, explains no settings.
     """
-    return _known_today(record) if record.method is None else _recorded(record, record.method)
+    cell = record.identity
+    description = registry.registered().methods.get(cell.method)
+    if record.method is None:
+        try:
+            words = _words_of_today(record)
+        except BenchError as error:
+            unknown = str(error).partition(";")[0]
+            settings = tuple(SettingOrigin(key, cell.settings[key], unknown) for key in sorted(cell.settings))
+            return SettingsProvenance("", settings)
+    else:
+        words = {key: _words_of_record(key, record, record.method, description) for key in cell.settings}
+    order = [key for key in (description.defaults if description else ()) if key in cell.settings]
+    order += sorted(cell.settings.keys() - set(order))
+    settings = tuple(SettingOrigin(key, cell.settings[key], words[key]) for key in order)
+    return SettingsProvenance(description.provenance if description else "", settings)
 
 
 def changed_since(record: Record) -> dict[str, Any]:
@@ -69,106 +83,83 @@ def changed_since(record: Record) -> dict[str, Any]:
     Those that the request overrode are in the command. Nothing is known of records of layout 1, nor where the
     method or its variant is gone.
     """
-    who = record.identity
     if record.method is None:
         return {}
+    settings = record.identity.settings
     try:
-        today = registry.resolve_settings(
-            registry.method(who.method),
-            profile=who.profile,
-            dataset=who.dataset,
-            kind=who.data_kind,
-            variant=who.variant,
-        )
+        today = registry.covered(_layers(record))
     except BenchError:
         return {}
     return {
         key: value
         for key, value in record.method.usual.items()
-        if who.settings.get(key) == value and key in today and today[key] != value
+        if settings.get(key) == value and key in today and today[key] != value
     }
 
 
-def _recorded(record: Record, method: MethodSnapshot) -> SettingsProvenance:
-    who = record.identity
-    description = registry.registered().methods.get(who.method)
-    order = [key for key in (description.defaults if description else ()) if key in who.settings]
-    order += sorted(who.settings.keys() - set(order))
-    words = {key: _words_of_origin(key, record, method, description) for key in order}
-    settings = tuple(SettingOrigin(key, who.settings[key], words[key]) for key in order)
-    return SettingsProvenance(description.provenance if description else "", settings)
+def _layers(record: Record) -> list[Layer]:
+    """Return the layers of settings that a record's cell would have today.
+
+    Raises:
+        BenchError: if the method or its variant is gone.
+    """
+    cell = record.identity
+    return registry.settings_layers(
+        registry.method(cell.method),
+        profile=cell.profile,
+        dataset=cell.dataset,
+        kind=cell.data_kind,
+        variant=cell.variant,
+    )
 
 
-def _words_of_origin(
+def _words_of_record(
     key: str, record: Record, method: MethodSnapshot, description: MethodDescription | None
 ) -> str:
     origin = method.origins.get(key, "")
     if origin == "set":
         return f"typed (--set); without it: {json.dumps(method.usual.get(key))}"
-    if origin == "default":
-        meaning = description.meanings.get(key, "") if description else ""
-        return f"default: {meaning}" if meaning else "default"
     if origin == "dataset":
         published = registry.dataset_settings(record.identity.method).get(record.identity.dataset, {})
         same = published.get("settings", {}).get(key) == method.usual.get(key)
         source = _source(record) if same else "in the settings file of then"
         return f"published for {record.identity.dataset}: {source}"
+    return _words_of_origin(origin, key, record, description)
+
+
+def _words_of_origin(origin: str, key: str, record: Record, description: MethodDescription | None) -> str:
+    if origin == "default":
+        meaning = description.meanings.get(key, "") if description else ""
+        return f"default: {meaning}" if meaning else "default"
+    if origin == "dataset":
+        return f"published for {record.identity.dataset}: {_source(record)}"
     if origin == "variant":
         return f"variant {record.identity.variant}"
     return _WORDS.get(origin, "unknown")
 
 
-def _known_today(record: Record) -> SettingsProvenance:
-    who = record.identity
-    typed = _typed(record.environment.command)
-    try:
-        description = registry.method(who.method)
-        layers = registry.settings_layers(
-            description,
-            profile=who.profile,
-            dataset=who.dataset,
-            kind=who.data_kind,
-            variant=who.variant,
-        )
-    except BenchError as error:
-        unknown = str(error).partition(";")[0]
-        return SettingsProvenance(
-            "", tuple(SettingOrigin(key, value, unknown) for key, value in sorted(who.settings.items()))
-        )
-    order = [key for key in description.defaults if key in who.settings]
-    order += sorted(who.settings.keys() - set(order))
-    settings = tuple(
-        SettingOrigin(
-            key, who.settings[key], _words(key, who.settings[key], layers, description, record, typed)
-        )
-        for key in order
-    )
-    return SettingsProvenance(description.provenance, settings)
+def _words_of_today(record: Record) -> dict[str, str]:
+    """Return by setting where its value is from, as far as that can be told today.
 
-
-def _words(
-    key: str,
-    value: Any,
-    layers: list[Layer],
-    description: MethodDescription,
-    record: Record,
-    typed: set[str],
-) -> str:
-    having = [layer for layer in layers if key in layer.values]
-    if not having:
-        return "unknown: the method has no such setting any more"
-    layer = having[-1]
-    if layer.values[key] != value:
-        usual = json.dumps(layer.values[key])
-        if key in typed:
-            return f"typed (--set); without it: {usual}"
-        return f"of an earlier settings file, or typed; today it would be {usual}"
-    if layer.origin == "default":
-        meaning = description.meanings.get(key, "")
-        return f"default: {meaning}" if meaning else "default"
-    if layer.origin == "dataset":
-        return f"published for {record.identity.dataset}: {_source(record)}"
-    return f"variant {record.identity.variant}" if layer.origin == "variant" else _WORDS[layer.origin]
+    Raises:
+        BenchError: if the method or its variant is gone.
+    """
+    description, layers = registry.method(record.identity.method), _layers(record)
+    typed, words = _typed(record.environment.command), {}
+    for key, value in record.identity.settings.items():
+        having = [layer for layer in layers if key in layer.values]
+        if not having:
+            words[key] = "unknown: the method has no such setting any more"
+        elif having[-1].values[key] == value:
+            words[key] = _words_of_origin(having[-1].origin, key, record, description)
+        else:
+            usual = json.dumps(having[-1].values[key])
+            words[key] = (
+                f"typed (--set); without it: {usual}"
+                if key in typed
+                else f"of an earlier settings file, or typed; today it would be {usual}"
+            )
+    return words
 
 
 def _source(record: Record) -> str:
@@ -247,10 +238,10 @@ def tunings_of(trials: Iterable[Trial]) -> list[Tuning]:
     """
     groups: dict[tuple[Data, RowKey], list[Trial]] = {}
     for trial in trials:
-        who = trial.identity
-        data = Data(who.data_kind, who.profile, who.dataset, who.fingerprint, who.device, who.harness)
-        groups.setdefault((data, row_key(who)._replace(settings="")), []).append(trial)
-    return [_tuning(data, kin, members) for (data, kin), members in sorted(groups.items())]
+        cell = trial.identity
+        data = Data(cell.data_kind, cell.profile, cell.dataset, cell.fingerprint, cell.device, cell.harness)
+        groups.setdefault((data, row_key(cell)._replace(settings="")), []).append(trial)
+    return [_tuning(data, key, members) for (data, key), members in sorted(groups.items())]
 
 
 def trials_csv(tunings: Sequence[Tuning]) -> str:
@@ -260,39 +251,31 @@ def trials_csv(tunings: Sequence[Tuning]) -> str:
     writer.writerow(FIELDS)
     for tuning in tunings:
         for attempt in tuning.attempts:
+            data, key = tuning.data, tuning.key
             writer.writerow(
                 [
-                    tuning.data.dataset,
-                    tuning.data.kind,
-                    tuning.data.fingerprint,
-                    tuning.data.profile,
-                    tuning.data.device,
-                    tuning.data.harness,
-                    tuning.method,
-                    tuning.key.code,
-                    "+".join(tuning.key.modalities),
-                    tuning.key.threads,
-                    " ".join(map(str, tuning.seeds)),
-                    json.dumps(attempt.changes, sort_keys=True),
-                    "" if attempt.value is None else repr(attempt.value),
-                    f"{attempt.seconds:.1f}",
-                    attempt.status,
-                    "best" if attempt is tuning.best else "",
+                    *(data.dataset, data.kind, data.fingerprint, data.profile, data.device, data.harness),
+                    *(key.method, key.code, "+".join(key.modalities), key.threads),
+                    *(" ".join(map(str, tuning.seeds)), json.dumps(attempt.changes, sort_keys=True)),
+                    *("" if attempt.value is None else repr(attempt.value), f"{attempt.seconds:.1f}"),
+                    *(attempt.status, "best" if attempt is tuning.best else ""),
                 ]
             )
     return out.getvalue()
 
 
-def _tuning(data: Data, kin: RowKey, trials: Sequence[Trial]) -> Tuning:
+def _tuning(data: Data, key: RowKey, trials: Sequence[Trial]) -> Tuning:
     # Not by their changes: what these start from may have been edited between two trials.
     by_settings: dict[str, list[Trial]] = {}
     for trial in trials:
         by_settings.setdefault(json.dumps(trial.identity.settings, sort_keys=True), []).append(trial)
     cells = {settings: {_cell(trial) for trial in members} for settings, members in by_settings.items()}
     everywhere = max(cells.values(), key=len)
-    attempts = [_attempt(members) for key, members in by_settings.items() if cells[key] == everywhere]
+    attempts = [
+        _attempt(members) for settings, members in by_settings.items() if cells[settings] == everywhere
+    ]
     attempts.sort(key=_rank)
-    return Tuning(data, kin.method, kin, tuple(sorted({seed for _, seed in everywhere})), tuple(attempts))
+    return Tuning(data, key.method, key, tuple(sorted({seed for _, seed in everywhere})), tuple(attempts))
 
 
 def _cell(trial: Trial) -> tuple[tuple[str, ...], int]:

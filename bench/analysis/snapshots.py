@@ -16,26 +16,30 @@ from bench.records.schema import Record
 from bench.records.snapshot import Curves, Gallery, Snapshot, Space
 
 SELECTION = "best"
-"""The rule whose state views show; in closed form there is one state for every rule."""
+"""The rule whose state snapshots show; in closed form there is one state for every rule."""
+LEAST_POINTS = 10
+"""Rows below which a map of the common space says nothing."""
+
+Vector = NDArray[np.float64]
 
 
 class Snapshots:
-    """Views of records by digest.
+    """Snapshots by record's digest, read when they are asked for, each once.
 
-    A view that cannot be read takes nothing else with it: it is as if the record had none.
+    One that cannot be read costs itself only: it is as if the record had none.
 
     Attributes:
-        problems: digest -> why its view cannot be read, of those asked for so far.
+        problems: digest -> why its snapshot cannot be read, of those asked for so far.
     """
 
     def __init__(self, read: Callable[[str], Snapshot | None]) -> None:
-        """Read views with ``read``, which may raise `DataError`, when they are asked for."""
+        """Read snapshots with ``read``, which may raise `DataError`."""
         self.problems: dict[str, str] = {}
         self._read = read
         self._known: dict[str, Snapshot | None] = {}
 
     def __call__(self, digest: str) -> Snapshot | None:
-        """Return a record's view; None where it has none that can be read."""
+        """Return a record's snapshot; None where it has none that can be read."""
         if digest not in self._known:
             try:
                 self._known[digest] = self._read(digest)
@@ -45,15 +49,12 @@ class Snapshots:
         return self._known[digest]
 
     def of(self, digests: Iterable[str]) -> list[Snapshot]:
-        """Return the views of several records, as far as they have any."""
-        return [view for digest in digests if (view := self(digest)) is not None]
+        """Return the snapshots of several records, as far as they have any."""
+        return [snapshot for digest in digests if (snapshot := self(digest)) is not None]
 
     def unread(self, digests: Iterable[str]) -> str:
-        """Say which of some records have views that cannot be read, as sentences to end a caption with."""
-        return "".join(f" Left out: {self.problems[one]}." for one in digests if one in self.problems)
-
-
-Vector = NDArray[np.float64]
+        """Say which of some records have snapshots that cannot be read, as sentences for a caption."""
+        return "".join(f" Left out: {self.problems[each]}." for each in digests if each in self.problems)
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,50 +104,41 @@ class CurvedRow:
         return self.row.usual
 
 
-def curved_rows(table: Table, views: Snapshots) -> tuple[list[CurvedRow], list[str]]:
+def curved_rows(table: Table, snapshots: Snapshots) -> tuple[list[CurvedRow], list[str]]:
     """Return the rows that have curves in every direction of the table, and the labels of the others.
 
-    Rows without any number are in neither. Curves belong to the rule that views show: for other selections
-    there are none.
+    Rows without any number are in neither. Curves belong to the rule that snapshots show: for other
+    selections there are none.
     """
     found: list[CurvedRow] = []
     without: list[str] = []
-    directions = [direction for direction in table.columns if direction != AVERAGE]
-    if table.selection != SELECTION:
-        return [], []
-    for row in table.rows:
-        digests = {direction: row.entries[direction].records for direction in directions}
-        if not any(digests.values()):
+    for row in table.rows if table.selection == SELECTION else ():
+        if not any(row.entries[direction].records for direction in table.directions):
             continue
-        cells = {direction: _curves(views, digests[direction], direction) for direction in directions}
+        cells = {
+            direction: [
+                curves
+                for snapshot in snapshots.of(row.entries[direction].records)
+                for curves in snapshot.curves
+                if (curves.query, curves.gallery) == direction
+            ]
+            for direction in table.directions
+        }
         if all(cells.values()):
-            found.append(_row(row, cells))
+            means = {direction: mean_curves(members) for direction, members in cells.items()}
+            means[AVERAGE] = mean_curves(list(means.values()))
+            found.append(CurvedRow(row, min(map(len, cells.values())), means))
         else:
             without.append(row.label)
     return found, without
 
 
-def _curves(views: Snapshots, digests: Iterable[str], direction: Direction) -> list[Curves]:
-    return [
-        curves
-        for view in views.of(digests)
-        for curves in view.curves
-        if (curves.query, curves.gallery) == direction
-    ]
-
-
-def _row(row: Row, cells: dict[Direction, list[Curves]]) -> CurvedRow:
-    means = {direction: mean_curves(members) for direction, members in cells.items()}
-    means[AVERAGE] = mean_curves(list(means.values()))
-    return CurvedRow(row, min(map(len, cells.values())), means)
-
-
 def mean_curves(members: Sequence[Curves | MeanCurves]) -> MeanCurves:
     """Return the mean of curves, at the ranks and levels that all of them have."""
-    ranks = reduce(np.intersect1d, (one.ranks for one in members))
-    levels = reduce(np.intersect1d, (one.levels for one in members))
-    at_ranks = [one.precision[np.isin(one.ranks, ranks)] for one in members]
-    at_levels = [one.interpolated[np.isin(one.levels, levels)] for one in members]
+    ranks = reduce(np.intersect1d, (curves.ranks for curves in members))
+    levels = reduce(np.intersect1d, (curves.levels for curves in members))
+    at_ranks = [curves.precision[np.isin(curves.ranks, ranks)] for curves in members]
+    at_levels = [curves.interpolated[np.isin(curves.levels, levels)] for curves in members]
     return MeanCurves(ranks, np.mean(at_ranks, axis=0), levels, np.mean(at_levels, axis=0))
 
 
@@ -200,7 +192,7 @@ class GalleryExample(NamedTuple):
 
 
 def gallery_examples(
-    table: Table, rows: Sequence[Row], views: Snapshots, records: Mapping[str, Record], reference: str
+    table: Table, rows: Sequence[Row], snapshots: Snapshots, records: Mapping[str, Record], reference: str
 ) -> list[GalleryExample]:
     """Return the galleries of the reference's cell, or of the highest row's where the reference has none.
 
@@ -210,12 +202,22 @@ def gallery_examples(
         return []
     ranked = sorted(rows, key=lambda row: (row.method != reference, row.role == "reference", -_score(row)))
     for row in ranked:
-        cells = {digest: records[digest] for entry in row.entries.values() for digest in entry.records}
-        for record in sorted(cells.values(), key=lambda record: (record.identity.seed, record.digest))[:1]:
-            view = views(record.digest)
-            walls = [] if view is None else [_wall(row, record, view, one) for one in _shown(view)]
-            if walls:
-                return walls
+        record = _first_cell(row, records)
+        snapshot = None if record is None else snapshots(record.digest)
+        if record is None or snapshot is None:
+            continue
+        shown = {
+            name
+            for name, details in snapshot.details.items()
+            if details.texts is not None or details.pixels is not None
+        }
+        examples = [
+            _gallery_example(row, record, snapshot, gallery)
+            for gallery in snapshot.galleries
+            if {gallery.query, gallery.gallery} <= shown
+        ]
+        if examples:
+            return examples
     return []
 
 
@@ -224,37 +226,30 @@ def _score(row: Row) -> float:
     return -1.0 if mean is None else mean
 
 
-def _shown(view: Snapshot) -> list[Gallery]:
-    seen = {
-        name
-        for name, details in view.details.items()
-        if details.texts is not None or details.pixels is not None
-    }
-    return [one for one in view.galleries if {one.query, one.gallery} <= seen]
+def _first_cell(row: Row, records: Mapping[str, Record]) -> Record | None:
+    """Return the row's cell of the lowest seed."""
+    cells = {digest: records[digest] for entry in row.entries.values() for digest in entry.records}
+    return min(cells.values(), key=lambda record: (record.identity.seed, record.digest), default=None)
 
 
-def _wall(row: Row, record: Record, view: Snapshot, gallery: Gallery) -> GalleryExample:
+def _gallery_example(row: Row, record: Record, snapshot: Snapshot, gallery: Gallery) -> GalleryExample:
     queries = []
     for place, number in enumerate(gallery.rows):
         results = [
-            Result(_item(view, gallery.gallery, int(result)), bool(right))
+            Result(_item(snapshot, gallery.gallery, int(result)), bool(right))
             for result, right in zip(gallery.results[place], gallery.relevant[place], strict=True)
         ]
-        queries.append(Query(_item(view, gallery.query, int(number)), float(gallery.ap[place]), results))
-    texts = view.details[gallery.gallery].pixels is None
+        queries.append(Query(_item(snapshot, gallery.query, int(number)), float(gallery.ap[place]), results))
+    texts = snapshot.details[gallery.gallery].pixels is None
     return GalleryExample(row, record, gallery.query, gallery.gallery, queries, texts)
 
 
-def _item(view: Snapshot, modality: str, row: int) -> Item:
-    details = view.details[modality]
+def _item(snapshot: Snapshot, modality: str, row: int) -> Item:
+    details = snapshot.details[modality]
     place = int(np.flatnonzero(details.rows == row)[0])
     number = int(details.classes[place])
-    name = view.class_names[number] if view.class_names else f"class {number}"
+    name = snapshot.class_names[number] if snapshot.class_names else f"class {number}"
     return Item(name, details.texts[place] if details.texts else "", details.picture(place))
-
-
-LEAST_POINTS = 10
-"""Rows below which a map says nothing."""
 
 
 class SpaceExample(NamedTuple):
@@ -264,8 +259,8 @@ class SpaceExample(NamedTuple):
         row: of the table.
         why: why it was chosen, in a few words.
         record: the row's cell of the lowest seed.
-        view: of that cell.
-        space: of that view.
+        view: the snapshot of that cell.
+        space: of that snapshot.
         score: mAP of the row, mean over directions and seeds.
     """
 
@@ -278,7 +273,7 @@ class SpaceExample(NamedTuple):
 
 
 def space_examples(
-    table: Table, rows: Sequence[Row], views: Snapshots, records: Mapping[str, Record], reference: str
+    table: Table, rows: Sequence[Row], snapshots: Snapshots, records: Mapping[str, Record], reference: str
 ) -> list[SpaceExample]:
     """Return at most three of the rows whose cells keep a sample of a space of all modalities.
 
@@ -288,33 +283,31 @@ def space_examples(
     Args:
         table: of one data and protocol.
         rows: of the table, one for each method.
-        views: of records.
+        snapshots: of records.
         records: by digest.
         reference: name of the method that the others are compared with.
     """
-    modalities = {name for direction in table.columns if direction != AVERAGE for name in direction}
     if table.selection != SELECTION:
         return []
-    found = [shown for row in rows if (shown := _space_example(row, views, records, modalities))]
+    modalities = {name for direction in table.directions for name in direction}
+    found = [shown for row in rows if (shown := _space_example(row, snapshots, records, modalities))]
     found.sort(key=lambda shown: -shown.score)  # stable: the roster's order decides between equals
-    chosen = [one._replace(why="the reference") for one in found if one.row.method == reference][:1]
-    others = [one for one in found if one.row.method != reference and one.row.role != "reference"]
-    chosen += [one._replace(why="highest mAP of the others") for one in others[:1]]
-    closed = [one for one in others[1:] if one.record.result and one.record.result.selection == "none"]
-    return chosen + [one._replace(why="highest of the rest without epochs") for one in closed[:1]]
+    chosen = [shown._replace(why="the reference") for shown in found if shown.row.method == reference][:1]
+    rest = [shown for shown in found if shown.row.method != reference and shown.row.role != "reference"]
+    chosen += [shown._replace(why="highest mAP of the others") for shown in rest[:1]]
+    closed = [shown for shown in rest[1:] if shown.record.result and shown.record.result.selection == "none"]
+    return chosen + [shown._replace(why="highest of the rest without epochs") for shown in closed[:1]]
 
 
 def _space_example(
-    row: Row, views: Snapshots, records: Mapping[str, Record], modalities: set[str]
+    row: Row, snapshots: Snapshots, records: Mapping[str, Record], modalities: set[str]
 ) -> SpaceExample | None:
-    score = row.entries[AVERAGE].mean
-    cells = {digest: records[digest] for entry in row.entries.values() for digest in entry.records}
-    if score is None or not cells:
+    score, record = row.entries[AVERAGE].mean, _first_cell(row, records)
+    if score is None or record is None:
         return None
-    record = min(cells.values(), key=lambda record: (record.identity.seed, record.digest))
-    view = views(record.digest)
-    if view is None or view.space is None or set(view.space.rows) != modalities:
+    snapshot = snapshots(record.digest)
+    if snapshot is None or snapshot.space is None or set(snapshot.space.rows) != modalities:
         return None
-    if sum(map(len, view.space.rows.values())) < LEAST_POINTS:
+    if sum(map(len, snapshot.space.rows.values())) < LEAST_POINTS:
         return None
-    return SpaceExample(row, "", record, view, view.space, score)
+    return SpaceExample(row, "", record, snapshot, snapshot.space, score)

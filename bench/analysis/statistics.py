@@ -1,11 +1,4 @@
-"""Statistics as pure functions of arrays: permutation test, intervals, rank tests, Bayesian ROPE test.
-
-Seeds are drawn with replacement, then queries; the queries drawn are the same under every seed, as they are
-in the data. Left alone, this bootstrap errs in two ways that matter here. It counts what seed and query do
-together three times instead of once, and from few seeds it sees too small a spread of them. Its quantiles
-therefore only say how lopsided the interval is; the length is that of the variance which the crossed design
-gives, with Student's quantile for the degrees of freedom behind that variance (Satterthwaite).
-"""
+"""Statistics as pure functions of arrays: permutation test, intervals, rank tests, Bayesian ROPE test."""
 
 from __future__ import annotations
 
@@ -17,110 +10,41 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+Array = NDArray[np.float64]
+
 ALPHA: Final = 0.05
 """Level of all tests, after adjustment."""
-
 PERMUTATIONS: Final = 10_000
-"""Deals of signs; the smallest p-value is 1 / (PERMUTATIONS + 1)."""
+"""Random assignments of signs; the smallest p-value is 1 / (PERMUTATIONS + 1)."""
+RESAMPLES: Final = 2_000
+"""Bootstrap resamples behind an interval."""
+LEVEL: Final = 0.95
+"""Share of intervals that hold the true difference."""
+REGION: Final = 0.01
+"""Differences of mAP up to this are equivalent in practice."""
+SAMPLES: Final = 50_000
+"""Of the posterior of the Bayesian test."""
 
 _SIGN_SEED: Final = 20_250_601
+_RESAMPLING_SEED: Final = 20_250_602
+_ROPE_SEED: Final = 20_250_603
 _SIGN_BLOCK: Final = 2_000_000
 """Signs drawn at once; another number would draw others."""
-
 _SIGN_CHUNK: Final = 500_000
 """Signs used at once: 4 MB as doubles, near to what a processor keeps at hand."""
-
+_WEIGHT_BLOCK: Final = 2_000_000
+"""Weights at once: 16 MB as doubles; another number would draw others."""
 _SUM_ROUNDING: Final = 1e-12
 """Sums that differ by less than this share of the largest possible one are the same sum."""
-
-
-def is_exact(queries: int, permutations: int = PERMUTATIONS) -> bool:
-    """Return whether all deals of signs are fewer than ``permutations``, so that all of them are counted."""
-    return queries < permutations.bit_length() and 2**queries <= permutations
-
-
-def paired_permutation_test(
-    differences: Array, permutations: int = PERMUTATIONS, seed: int = _SIGN_SEED
-) -> Array:
-    """Return the two-sided p-value of every comparison ``(comparisons,)``.
-
-    With b deals of m at least as extreme as what was found, p = (b + 1) / (m + 1); where all deals are few
-    enough to be counted (`is_exact`), p is their exact share. All comparisons share the deals, which makes
-    the work one matrix product; each p-value is valid by itself.
-
-    Args:
-        differences: ``(queries, comparisons)``, one method's value minus the other's.
-        permutations: m.
-        seed: of the deals; the same seed gives the same p-values.
-
-    Raises:
-        ValueError: if there are no queries.
-    """
-    queries, _ = differences.shape
-    if not queries:
-        raise ValueError("a randomization test needs at least one query")
-    # `abs` of a sum of negated numbers is the same double: which method comes first cannot matter.
-    found = np.abs(differences.sum(axis=0))
-    limit = found - _SUM_ROUNDING * np.abs(differences).sum(axis=0)
-    exact = is_exact(queries, permutations)
-    extreme = np.zeros(differences.shape[1], dtype=np.int64)
-    for signs in _all_signs(queries) if exact else _drawn_signs(queries, permutations, seed):
-        extreme += (np.abs(signs @ differences) >= limit).sum(axis=0)
-    shares = extreme / 2**queries if exact else (extreme + 1) / (permutations + 1)
-    return np.asarray(shares, dtype=np.float64)
-
-
-def holm(p_values: Array) -> Array:
-    """Return p-values adjusted after Holm (1979): at most a share alpha of families has a false one below.
-
-    Args:
-        p_values: of one family, ``(tests,)``.
-    """
-    count = len(p_values)
-    order = np.argsort(p_values, kind="stable")
-    scaled = p_values[order] * np.arange(count, 0, -1)
-    adjusted = np.empty(count)
-    adjusted[order] = np.minimum(np.maximum.accumulate(scaled), 1.0)
-    return adjusted
-
-
-def _all_signs(queries: int) -> Iterator[Array]:
-    numbers = np.arange(2**queries, dtype=np.int64)[:, None]
-    yield _signs((numbers >> np.arange(queries)) & 1)
-
-
-def _drawn_signs(queries: int, permutations: int, seed: int) -> Iterator[Array]:
-    """Yield chunks of ``(deals, queries)`` signs, one random bit each."""
-    random = np.random.default_rng(seed)
-    rows, step = max(1, _SIGN_BLOCK // queries), max(1, _SIGN_CHUNK // queries)
-    width = -(-queries // 8)
-    for start in range(0, permutations, rows):
-        count = min(rows, permutations - start)
-        packed = np.frombuffer(random.bytes(count * width), dtype=np.uint8).reshape(count, width)
-        for first in range(0, count, step):
-            yield _signs(np.unpackbits(packed[first : first + step], axis=1, count=queries))
-
-
-def _signs(bits: NDArray[np.integer]) -> Array:
-    signs = bits.astype(np.float64)
-    signs *= -2.0
-    signs += 1.0
-    return signs
-
-
-RESAMPLES: Final = 2_000
-LEVEL: Final = 0.95
-
-_RESAMPLING_SEED: Final = 20_250_602
-_WEIGHT_BLOCK: Final = 2_000_000
-"""Weights at once: 16 MB as doubles."""
-
-Array = NDArray[np.float64]
+_SAME: Final = 1e-12
+"""Scores nearer than this are tied: their order would be rounding."""
+_PRIOR: Final = 0.5
+"""Weight of the one observation that is made up before the data: no difference at all."""
 
 
 @dataclass(frozen=True)
 class Interval:
-    """Where the mean difference may lie.
+    """Interval of a mean difference.
 
     Attributes:
         low: lower end.
@@ -140,6 +64,114 @@ class Interval:
         return self.low <= 0 <= self.high
 
 
+@dataclass(frozen=True)
+class Omnibus:
+    """Whether any method differs from any other.
+
+    Attributes:
+        friedman: chi-squared statistic, corrected for ties.
+        friedman_p: its p-value.
+        iman_davenport: F statistic made from it, which errs less to the safe side; infinite if all datasets
+            agree on every rank.
+        iman_davenport_p: its p-value.
+    """
+
+    friedman: float
+    friedman_p: float
+    iman_davenport: float
+    iman_davenport_p: float
+
+
+@dataclass(frozen=True)
+class RopeProbabilities:
+    """How probable each of three states is, given the datasets; they sum to 1.
+
+    Attributes:
+        better: the first method is better by more than the region of practical equivalence.
+        equivalent: the two are equivalent in practice.
+        worse: the first is worse by more than the region.
+    """
+
+    better: float
+    equivalent: float
+    worse: float
+
+
+def is_exact(queries: int, permutations: int = PERMUTATIONS) -> bool:
+    """Return whether all assignments of signs are at most ``permutations``, so that all are counted."""
+    return queries < permutations.bit_length() and 2**queries <= permutations
+
+
+def paired_permutation_test(
+    differences: Array, permutations: int = PERMUTATIONS, seed: int = _SIGN_SEED
+) -> Array:
+    """Two-sided paired sign-flip permutation test: return the p-value of every comparison ``(comparisons,)``.
+
+    If two methods do not differ, each query's difference is as likely to have the other sign. With b of m
+    random assignments of signs at least as extreme as the observed mean, p = (b + 1) / (m + 1); where all
+    assignments are few enough to be counted (`is_exact`), p is their exact share. All comparisons share the
+    signs, which makes the work one matrix product; each p-value is valid by itself.
+
+    Args:
+        differences: ``(queries, comparisons)``, one method's value minus the other's.
+        permutations: m.
+        seed: of the signs; the same seed gives the same p-values.
+
+    Raises:
+        ValueError: if there are no queries.
+    """
+    queries, _ = differences.shape
+    if not queries:
+        raise ValueError("a permutation test needs at least one query")
+    # `abs` of a sum of negated numbers is the same double: which method comes first cannot matter.
+    observed = np.abs(differences.sum(axis=0))
+    limit = observed - _SUM_ROUNDING * np.abs(differences).sum(axis=0)
+    exact = is_exact(queries, permutations)
+    extreme = np.zeros(differences.shape[1], dtype=np.int64)
+    for signs in _all_signs(queries) if exact else _drawn_signs(queries, permutations, seed):
+        extreme += (np.abs(signs @ differences) >= limit).sum(axis=0)
+    shares = extreme / 2**queries if exact else (extreme + 1) / (permutations + 1)
+    return np.asarray(shares, dtype=np.float64)
+
+
+def _all_signs(queries: int) -> Iterator[Array]:
+    numbers = np.arange(2**queries, dtype=np.int64)[:, None]
+    yield _signs((numbers >> np.arange(queries)) & 1)
+
+
+def _drawn_signs(queries: int, permutations: int, seed: int) -> Iterator[Array]:
+    """Yield chunks of ``(permutations, queries)`` signs, one random bit each."""
+    random = np.random.default_rng(seed)
+    rows, step = max(1, _SIGN_BLOCK // queries), max(1, _SIGN_CHUNK // queries)
+    width = -(-queries // 8)
+    for start in range(0, permutations, rows):
+        count = min(rows, permutations - start)
+        packed = np.frombuffer(random.bytes(count * width), dtype=np.uint8).reshape(count, width)
+        for first in range(0, count, step):
+            yield _signs(np.unpackbits(packed[first : first + step], axis=1, count=queries))
+
+
+def _signs(bits: NDArray[np.integer]) -> Array:
+    signs = bits.astype(np.float64)
+    signs *= -2.0
+    signs += 1.0
+    return signs
+
+
+def holm(p_values: Array) -> Array:
+    """Return p-values adjusted after Holm (1979): at most a share alpha of families has a false one below.
+
+    Args:
+        p_values: of one family, ``(tests,)``.
+    """
+    count = len(p_values)
+    order = np.argsort(p_values, kind="stable")
+    scaled = p_values[order] * np.arange(count, 0, -1)
+    adjusted = np.empty(count)
+    adjusted[order] = np.minimum(np.maximum.accumulate(scaled), 1.0)
+    return adjusted
+
+
 def two_level_intervals(
     differences: Sequence[Array],
     resamples: int = RESAMPLES,
@@ -147,7 +179,13 @@ def two_level_intervals(
     seed: int = _RESAMPLING_SEED,
     strata: Sequence[int] = (),
 ) -> list[Interval]:
-    """Return the interval of every mean difference, in order.
+    """Return the interval of every mean difference: a two-level bootstrap over seeds and queries.
+
+    Seeds are drawn with replacement, then queries; the queries drawn are the same under every seed, as they
+    are in the data. Alone, this bootstrap counts what seed and query do together three times instead of once,
+    and from few seeds it sees too small a spread of them. Its quantiles therefore only say how asymmetric
+    the interval is; the length is that of the variance of the crossed design, with Student's quantile for
+    the degrees of freedom behind that variance (Satterthwaite).
 
     Args:
         differences: ``(seeds, queries)`` each, all with the same number of queries.
@@ -246,13 +284,13 @@ def _variance_of_mean(table: Array, strata: Sequence[int]) -> tuple[float, float
     for rows in np.split(table, np.cumsum(strata)[:-1], axis=1):
         size = rows.shape[1]
         weight = (size / queries) ** 2
-        own_by_seed = by_seed if size == queries else rows.mean(axis=1)
-        centred = rows.mean(axis=0) - own_by_seed.mean()
-        own = weight * _share(np.square(centred).sum() / size, size - 1)
-        rest = rows - own_by_seed[:, None] - centred
+        part_by_seed = by_seed if size == queries else rows.mean(axis=1)
+        centred = rows.mean(axis=0) - part_by_seed.mean()
+        spread = weight * _share(np.square(centred).sum() / size, size - 1)
+        rest = rows - part_by_seed[:, None] - centred
         left = weight * _share(np.square(rest).sum() / (seeds * size), (seeds - 1) * (size - 1))
-        parts += [_share(own**2, size - 1), _share(left**2, (seeds - 1) * (size - 1))]
-        of_queries, of_rest = of_queries + own, of_rest + left
+        parts += [_share(spread**2, size - 1), _share(left**2, (seeds - 1) * (size - 1))]
+        of_queries, of_rest = of_queries + spread, of_rest + left
     if seeds == 1:
         return of_queries, max(1.0, float(queries - len(strata)))
     variance = max(of_seeds + of_queries - of_rest, of_seeds, of_queries)
@@ -263,28 +301,6 @@ def _share(value: float, parts: int) -> float:
     return float(value) / parts if parts else 0.0
 
 
-_SAME: Final = 1e-12
-"""Scores nearer than this are tied: their order would be rounding."""
-
-
-@dataclass(frozen=True)
-class Omnibus:
-    """Whether any method differs from any other.
-
-    Attributes:
-        friedman: chi-squared statistic, corrected for ties.
-        friedman_p: its p-value.
-        iman_davenport: F statistic made from it, which errs less to the safe side; infinite if all datasets
-            agree on every rank.
-        iman_davenport_p: its p-value.
-    """
-
-    friedman: float
-    friedman_p: float
-    iman_davenport: float
-    iman_davenport_p: float
-
-
 def ranks(scores: Array) -> Array:
     """Return ranks within each dataset, 1 for the highest score, ties shared.
 
@@ -292,8 +308,8 @@ def ranks(scores: Array) -> Array:
         scores: ``(methods, datasets)``.
     """
     steps = np.round(scores / _SAME)
-    one, other = steps[:, None], steps[None]
-    higher, tied = (other > one).sum(axis=1), (other == one).sum(axis=1)
+    row, rival = steps[:, None], steps[None]
+    higher, tied = (rival > row).sum(axis=1), (rival == row).sum(axis=1)
     return np.asarray(higher + (tied + 1) / 2, dtype=np.float64)
 
 
@@ -409,32 +425,6 @@ def wilcoxon_against(scores: Array, reference: int) -> tuple[Array, Array]:
 def smallest_wilcoxon_p(datasets: int) -> float:
     """Return the smallest two-sided p-value that so many datasets can give."""
     return float(min(1.0, 2.0 ** (1 - datasets)))
-
-
-REGION: Final = 0.01
-"""Differences of mAP up to this are equivalent in practice."""
-
-SAMPLES: Final = 50_000
-
-_PRIOR: Final = 0.5
-"""Weight of the one observation made up before the data: no difference at all."""
-
-_ROPE_SEED: Final = 20_250_603
-
-
-@dataclass(frozen=True)
-class RopeProbabilities:
-    """How probable each of three states is, given the datasets; they sum to 1.
-
-    Attributes:
-        better: the first method is better by more than the region.
-        equivalent: the two are equivalent in practice.
-        worse: the first is worse by more than the region.
-    """
-
-    better: float
-    equivalent: float
-    worse: float
 
 
 def bayesian_signed_rank(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import permutations
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -404,61 +404,3 @@ def _refusal(record: Record, selection: str) -> str:
 
 def _first_line(reason: str) -> str:
     return reason.splitlines()[0] if reason else "no reason given"
-
-
-@dataclass(frozen=True)
-class RankInTable:
-    """One row's rank in one column.
-
-    Attributes:
-        column: direction, or the average.
-        entry: the row's number, over all its seeds.
-        rank: 1 is best; equal numbers share the better rank.
-        of: rows with a number in this column.
-        best: label of the best of the other rows.
-        best_mean: its number; None where no other row has one.
-    """
-
-    column: Direction
-    entry: Entry
-    rank: int
-    of: int
-    best: str
-    best_mean: float | None
-
-
-def row_with_record(table: Table, digest: str) -> Row | None:
-    """Return the row that a record's numbers are part of; None if it has none in this table."""
-    for row in table.rows:
-        if any(entry.mean is not None and digest in entry.records for entry in row.entries.values()):
-            return row
-    return None
-
-
-def ranks_in_table(table: Table, row: Row) -> list[RankInTable]:
-    """Return a row's rank in every column that has a number for it.
-
-    Reference points do not compete, except that one of them is itself the row.
-    """
-    rivals = [rival for rival in table.rows if rival is not row and rival.role != "reference"]
-    ranks = []
-    for column in table.columns:
-        mean = row.entries[column].mean
-        if mean is not None:
-            means = _means(rivals, column)
-            rank = 1 + sum(rival > mean for rival in means.values())
-            best = max(means, key=lambda label: means[label], default="")
-            ranks.append(
-                RankInTable(column, row.entries[column], rank, len(means) + 1, best, means.get(best))
-            )
-    return ranks
-
-
-def references(table: Table, row: Row, column: Direction) -> dict[str, float]:
-    """Return what the reference points other than the row reach in a column, by label."""
-    return _means([point for point in table.rows if point is not row and point.role == "reference"], column)
-
-
-def _means(rows: Iterable[Row], column: Direction) -> dict[str, float]:
-    found = {row.label: row.entries[column].mean for row in rows}
-    return {label: mean for label, mean in found.items() if mean is not None}

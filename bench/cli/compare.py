@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from bench.analysis.comparisons import PairwiseComparison, pairwise_comparisons
 from bench.analysis.findings import limits_of_seeds, verdict
 from bench.analysis.labels import registry_labels
+from bench.analysis.pairwise import PairwiseComparison, pairwise_comparisons
 from bench.analysis.per_query import PerQueryTable, per_query_tables
 from bench.analysis.results import Results
 from bench.analysis.tables import direction_name

@@ -7,12 +7,13 @@ from typing import Annotated, Final
 
 from bench.analysis.comparisons import against_reference, with_marks
 from bench.analysis.convergence import trace_summary
+from bench.analysis.findings import row_with_record
 from bench.analysis.groups import by_data, data_of, row_groups
 from bench.analysis.labels import Labels, registry_labels
 from bench.analysis.per_query import per_query_tables
 from bench.analysis.results import Results
 from bench.analysis.settings import changed_since, settings_provenance
-from bench.analysis.tables import row_with_record, tables_of
+from bench.analysis.tables import tables_of
 from bench.cli.formatting import say
 from bench.cli.options import ARGUMENT, PluginOption, ResultsOption, make_command
 from bench.cli.select_records import RecordOptions, narrowing, read_records, select_records, with_queries

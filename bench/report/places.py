@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator, Sequence
 from tabulate import tabulate
 
 from bench.analysis.comparisons import marks_note
+from bench.analysis.findings import ranks_in_table, references
 from bench.analysis.groups import data_of
-from bench.analysis.tables import Entry, Row, Table, direction_name, ranks_in_table, references
+from bench.analysis.tables import Entry, Row, Table, direction_name
 from bench.records.schema import Record
 from bench.report.tables.arranging import directions_note
 from bench.report.text import made_by

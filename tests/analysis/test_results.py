@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import shutil
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from bench.analysis import AVERAGE, COLUMNS, Filter, Results, tables_of
 from bench.analysis.results import frame_of
 from bench.contract.errors import UsageError
 from bench.records import Metric, Record
+from tests.documents import ROOT, blocks
 from tests.grid import Grid, say
 from tests.records import making
 
@@ -129,11 +129,16 @@ def test_a_filter_admits_what_fits_every_field_that_is_given(chosen: dict[str, A
     wanted.require_known(RECORDS)
 
 
+def chosen(field: str, *words: str) -> Filter:
+    fields: dict[str, Any] = {field: words}
+    return Filter(**fields)
+
+
 @pytest.mark.parametrize("what", ["method", "dataset", "variant"])
 def test_a_name_that_fits_no_record_is_refused_with_a_suggestion(what: str) -> None:
     known = {"method": "drcl", "dataset": "emoji", "variant": "without_fa"}[what]
     with pytest.raises(UsageError, match=known):
-        replace(Filter(), **{f"{what}s": [f"{known}x"]}).require_known(RECORDS)
+        chosen(f"{what}s", f"{known}x").require_known(RECORDS)
     with pytest.raises(UsageError, match="protocol"):
         frame_of(RECORDS, protocols=["map@al"])
 
@@ -165,3 +170,18 @@ def test_a_damaged_record_is_left_out_with_a_warning(grid: Grid, tmp_path: Path)
     with pytest.warns(UserWarning, match="left out"):
         frame = bench.results(tmp_path / "results")
     assert folder.name not in {*frame["record"]}
+
+
+def test_the_cells_of_the_docs_run_on_records(
+    grid: Grid, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "results").symlink_to(grid.results)
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    for block in blocks(ROOT / "docs" / "results.md"):
+        exec(block.text, names)
+    shown = capsys.readouterr().out
+    assert "DRCL" in shown
+    assert "small" in shown
+    assert names["frame"]["protocol"].isin(["map@all", ""]).all()
+    assert names["means"].index.names == ["dataset", "label"]

@@ -10,9 +10,10 @@ import pytest
 
 from bench import registry
 from bench.analysis.convergence import trace_summary
+from bench.analysis.findings import ranks_in_table, references, row_with_record
 from bench.analysis.groups import Data
 from bench.analysis.settings import settings_provenance
-from bench.analysis.tables import AVERAGE, Entry, Row, Table, ranks_in_table, references, row_with_record
+from bench.analysis.tables import AVERAGE, Entry, Row, Table
 from bench.contract import DataKind
 from bench.records import Record, Selected
 from bench.records.schema import MethodSnapshot
