@@ -234,7 +234,7 @@ def _ablation(
     family = [full, *ordered]
     directions = directions_of([record for group in family for record in group.records], results.labels)
     rows = rows_of(results, family, directions, protocol, selection)
-    values = seed_values(results, family, directions, protocol, selection)
+    values, _ = seed_values(results, family, directions, protocol, selection)
     components = [
         _component(variant, row, full, values) for variant, row in zip(ordered, rows[1:], strict=True)
     ]

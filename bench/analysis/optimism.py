@@ -73,7 +73,7 @@ def _optimism(
     modalities = dict.fromkeys(name for record in records for name in record.identity.modalities)
     directions = list(permutations(modalities, 2))  # a method for pairs needs all its pairs
     best, last, oracle = (
-        seed_values(results, [group], directions, protocol, rule, only=digests)[AVERAGE].dropna()
+        seed_values(results, [group], directions, protocol, rule, digests)[0][AVERAGE].dropna()
         for rule in RULES
     )
     both = best.index.intersection(oracle.index).sort_values()

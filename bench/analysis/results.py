@@ -36,6 +36,7 @@ TABLE_KEYS: Final = Data._fields
 """Columns whose values numbers must share to stand in one table, a mean or a test."""
 ROW_KEYS: Final = (*TABLE_KEYS, "label")
 """Columns whose values numbers must share to be averaged over seeds."""
+_NUMBER: Final = ("label", "seed", "query", "gallery", "value", "record")
 EVERY: Final = "every"
 """Stands for all selection rules."""
 
@@ -149,16 +150,21 @@ class Results:
         return Results(filter(admits, self.records), self.labels)
 
     def numbers(self, data: Data, protocol: str, selection: str) -> pd.DataFrame:
-        """Return the numbers of a table; closed forms, which select nothing, always take part."""
-        found = self._tables.get((*data, protocol))
-        if found is None:
-            return self.frame.iloc[:0]
-        return found[found["selection"].isin((selection, "none"))]
+        """Return label, seed, query, gallery, value and record of a table's numbers.
+
+        Closed forms, which select nothing, always take part.
+        """
+        import pandas as pd
+
+        rules = dict.fromkeys((selection, "none"))
+        found = [part for rule in rules if (part := self._tables.get((*data, protocol, rule))) is not None]
+        return pd.concat(found) if found else self.frame.iloc[:0][list(_NUMBER)]
 
     @cached_property
     def _tables(self) -> dict[Any, pd.DataFrame]:
         numbers = self.frame[self.frame["value"].notna()]
-        return dict(iter(numbers.groupby([*TABLE_KEYS, "protocol"], sort=False)))
+        groups = numbers.groupby([*TABLE_KEYS, "protocol", "selection"], sort=False)[list(_NUMBER)]
+        return dict(iter(groups))
 
 
 def results(

@@ -212,10 +212,11 @@ def seed_values(
     directions: Sequence[Direction],
     protocol: str,
     selection: str,
-    column: str = "value",
     only: Collection[str] | None = None,
-) -> pd.DataFrame:
-    """Return the numbers of rows of one data by label and seed, with a column per direction.
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the numbers of rows of one data by label and seed, with a column per direction and `AVERAGE`.
+
+    An average is of the seeds that have every direction; where there is no number stands NaN.
 
     Args:
         results: that the rows are of.
@@ -223,33 +224,44 @@ def seed_values(
         directions: at least one.
         protocol: id of the evaluation rule.
         selection: rule that chose the state; closed forms, which select nothing, always take part.
-        column: of the results frame: ``value``, with `AVERAGE` for the seeds that have every direction, or
-            ``record``, the digests behind these.
         only: digests of the records that take part; None for all of the rows.
+
+    Returns:
+        The numbers, and in a frame of the same shape without the average the digests behind them.
 
     Raises:
         MixedCells: if there are two numbers for one direction and seed of a row.
     """
     import pandas as pd
 
+    labels, places = {group.label for group in groups}, {each: place for place, each in enumerate(directions)}
+    values: dict[tuple[str, int], list[float]] = {}
+    digests: dict[tuple[str, int], list[str]] = {}
     numbers = results.numbers(data_of(groups[0].records[0]), protocol, selection)
-    numbers = numbers[numbers["label"].isin({group.label for group in groups})]
-    if only is not None:
-        numbers = numbers[numbers["record"].isin(only)]
-    keys = ["label", "seed", "query", "gallery"]
-    twice = numbers[numbers.duplicated(keys, keep=False)]
-    if len(twice):
-        first = twice.iloc[0]
-        digests = " and ".join(twice[(twice[keys] == first[keys]).all(axis=1)]["record"][:2])
-        raise MixedCells(
-            f"{first['label']}, seed {first['seed']}: records {digests} both have a number for "
-            f"{first['query']}→{first['gallery']} under {protocol}"
-        )
-    table = numbers.pivot(index=keys[:2], columns=keys[2:], values=column)
-    table = table.reindex(columns=pd.MultiIndex.from_tuples(list(directions), names=keys[2:]))
-    if column == "value":
-        table[AVERAGE] = [statistics.fmean(values) for values in table.to_numpy()]
-    return table
+    for label, seed, *direction, value, record in numbers.itertuples(index=False, name=None):
+        place = places.get((direction[0], direction[1]))
+        if place is None or label not in labels or (only is not None and record not in only):
+            continue
+        behind = digests.setdefault((label, seed), [""] * len(places))
+        if behind[place]:
+            raise MixedCells(
+                f"{label}, seed {seed}: records {behind[place]} and {record} both have a number for "
+                f"{direction_name(directions[place])} under {protocol}"
+            )
+        behind[place] = record
+        values.setdefault((label, seed), [math.nan] * len(places))[place] = value
+    keys = sorted(values)
+    index = (
+        pd.MultiIndex.from_tuples(keys, names=["label", "seed"])
+        if keys
+        else pd.MultiIndex.from_arrays([[], []])
+    )
+    columns = pd.MultiIndex.from_tuples([*directions, AVERAGE], names=["query", "gallery"])
+    found = [[*values[key], statistics.fmean(values[key])] for key in keys]
+    return (
+        pd.DataFrame(found, index, columns, dtype=float),
+        pd.DataFrame([digests[key] for key in keys], index, columns[:-1], dtype=object),
+    )
 
 
 def values_of_row(values: pd.DataFrame, label: str) -> pd.DataFrame:
@@ -282,12 +294,11 @@ def rows_of(
     Raises:
         MixedCells: if two records give the same number.
     """
-    values = seed_values(results, groups, directions, protocol, selection)
-    digests = seed_values(results, groups, directions, protocol, selection, "record").to_numpy()
+    values, records = seed_values(results, groups, directions, protocol, selection)
     places: dict[str, list[int]] = {}
     for place, (label, _) in enumerate(values.index):
         places.setdefault(label, []).append(place)
-    numbers = values.to_numpy()
+    numbers, digests = values.to_numpy(), records.to_numpy()
     rows = []
     for group in groups:
         entries: dict[Direction, Entry] = {}

@@ -140,7 +140,7 @@ def test_values_by_seed_are_those_of_the_rows_records(shelf: Shelf) -> None:
     for groups in results.groups.values():
         for group in groups:
             directions = list(permutations(group.identity.modalities, 2))
-            found = seed_values(results, [group], directions, "map@all", "best")[directions]
+            found = seed_values(results, [group], directions, "map@all", "best")[0][directions]
             sizes = [len(record.identity.modalities) for record in group.records]
             assert found.count().sum() == sum(size**2 - size for size in sizes)
 
