@@ -214,9 +214,9 @@ def seed_values(
     selection: str,
     only: Collection[str] | None = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return the numbers of rows of one data by label and seed, with a column per direction and `AVERAGE`.
+    """Return the numbers of rows of one data by label and seed, and the digests of the records behind them.
 
-    An average is of the seeds that have every direction; where there is no number stands NaN.
+    The numbers have a column per direction, and `AVERAGE` for the seeds with every direction; NaN is none.
 
     Args:
         results: that the rows are of.
@@ -225,9 +225,6 @@ def seed_values(
         protocol: id of the evaluation rule.
         selection: rule that chose the state; closed forms, which select nothing, always take part.
         only: digests of the records that take part; None for all of the rows.
-
-    Returns:
-        The numbers, and in a frame of the same shape without the average the digests behind them.
 
     Raises:
         MixedCells: if there are two numbers for one direction and seed of a row.
@@ -251,11 +248,8 @@ def seed_values(
         behind[place] = record
         values.setdefault((label, seed), [math.nan] * len(places))[place] = value
     keys = sorted(values)
-    index = (
-        pd.MultiIndex.from_tuples(keys, names=["label", "seed"])
-        if keys
-        else pd.MultiIndex.from_arrays([[], []])
-    )
+    labels_of, seeds_of = [key[0] for key in keys], [key[1] for key in keys]
+    index = pd.MultiIndex.from_arrays([labels_of, seeds_of], names=["label", "seed"])
     columns = pd.MultiIndex.from_tuples([*directions, AVERAGE], names=["query", "gallery"])
     found = [[*values[key], statistics.fmean(values[key])] for key in keys]
     return (

@@ -136,6 +136,17 @@ def test_a_failed_variant_keeps_its_reason_and_has_no_difference() -> None:
     assert component.differences == {}
 
 
+def test_variants_of_a_method_that_failed_as_a_whole_have_no_difference() -> None:
+    shelf = Shelf()
+    for variant in ("full", "without_alpha"):
+        settings = add(Shelf(), variant=variant).identity.settings
+        shelf.records.append(
+            making.record(status="failed", method="ours", variant=variant, settings=settings)
+        )
+    (component,) = only(shelf).components
+    assert component.differences == {}
+
+
 def test_a_choice_among_modalities_has_the_quality_and_what_was_chosen() -> None:
     shelf = Shelf()
     for seed, chosen in enumerate(["text", "image", "text"]):
