@@ -14,7 +14,7 @@ import numpy as np
 
 from bench import registry
 from bench.cli import invoke
-from bench.execution.grid_runner import describe_sources
+from bench.execution.data_check import describe_sources
 from bench.experiment.grid import Cell, Request, plan
 from bench.records import Store
 from bench.records.encoding import FILES, encode_sums
@@ -52,7 +52,7 @@ def cells_of(
     methods: Sequence[str], *bundles: Path, seeds: Sequence[int] = (0,), **overrides: Any
 ) -> list[Cell]:
     """Plan cells on bundles; ``overrides`` hold for every method that has the setting."""
-    sources = describe_sources([str(path) for path in bundles], Path("data"), "quick", None)
+    sources = describe_sources([str(path) for path in bundles], Path("data"), "quick")
     assert not sources.damaged
     changes = {"*": overrides} if overrides else {}
     request = Request(methods, list(sources.usable), seeds, overrides=changes)

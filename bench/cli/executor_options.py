@@ -214,8 +214,8 @@ class DaskMachines:
         """
         if not needed:
             return Site([], "cpu")
-        from bench.execution.dask_checks import GPU
         from bench.execution.dask_client import dask_executor
+        from bench.execution.dask_worker import GPU
 
         cluster, options = self._cluster, self._options
         if cluster.device == "cpu" and any(facts.slots(GPU) for facts in cluster.workers):

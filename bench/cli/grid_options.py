@@ -12,10 +12,9 @@ import yaml
 
 from bench import registry
 from bench.cli.options import DataOption, Settings, Threads
-from bench.contract.errors import DataError, UsageError
-from bench.data.fingerprint import CACHE_NAME
-from bench.data.source import source_of
-from bench.execution.grid_runner import Sources, describe_sources
+from bench.contract.errors import UsageError
+from bench.data.source import find_file
+from bench.execution.data_check import Sources, describe_sources
 from bench.experiment.grid import Cell, DeviceKind, Request, plan
 from bench.experiment.selection import parse_seeds, select_datasets, select_methods, split_words
 from bench.registry import parse_yaml
@@ -60,7 +59,14 @@ class Wanted:
 
 
 def plan_cells(
-    wanted: Wanted, device: DeviceKind, results: Path, data_dir: Path, *, keep_fingerprints: bool
+    wanted: Wanted,
+    device: DeviceKind,
+    results: Path,
+    data_dir: Path,
+    *,
+    keep_fingerprints: bool,
+    timeout: float | None = None,
+    max_memory: int | None = None,
 ) -> tuple[Sources, list[Cell]]:
     """Turn words into cells; every word is checked before any data is looked at.
 
@@ -70,6 +76,8 @@ def plan_cells(
         results: folder of the records, which keeps the digests of data files.
         data_dir: folder of the data files.
         keep_fingerprints: whether that folder may be made for them.
+        timeout: seconds that a cell may take.
+        max_memory: bytes that a cell may take.
 
     Raises:
         UsageError: for names that do not exist, settings that do not fit, or an absent data folder.
@@ -79,8 +87,10 @@ def plan_cells(
     options, methods = wanted.cells, select_methods(wanted.methods)
     seeds, overrides = parse_seeds(options.seeds), parse_overrides(options.set_)
     given = select_datasets(wanted.datasets, lambda name: _is_real(name, data_dir))
-    cache = results / CACHE_NAME if keep_fingerprints or results.is_dir() else None
-    sources = describe_sources(given, data_dir, options.profile, cache)
+    memory = results if keep_fingerprints or results.is_dir() else None
+    sources = describe_sources(
+        given, data_dir, options.profile, memory, timeout=timeout, max_memory=max_memory
+    )
     request = Request(
         methods=methods,
         datasets=list(sources.usable),
@@ -160,7 +170,5 @@ def _value(option: str, text: str) -> Any:
 
 
 def _is_real(name: str, data_dir: Path) -> bool:
-    try:
-        return source_of(name, data_dir).kind == "real"
-    except DataError:
-        return False
+    card = registry.dataset(name).card
+    return all(find_file(card, file, data_dir) is not None for file in card.files)

@@ -21,7 +21,8 @@ from bench.cli.options import (
 from bench.cli.run_session import run_session
 from bench.cli.summary import Ran, forecast, summarise
 from bench.contract.errors import UsageError
-from bench.execution.grid_runner import Sources, open_once, remaining, run_cells
+from bench.execution.data_check import Sources
+from bench.execution.grid_runner import remaining, run_cells
 from bench.execution.progress import RunProgress
 from bench.experiment.grid import Cell, cells_of_shard, parse_shard
 from bench.experiment.run_context import RunContext
@@ -117,7 +118,15 @@ def run_grid(
     job.plugins.load(warn_of_others=True)
     results, data_dir = job.records.results, job.files.data
     with machines(job.executor, job.devices, options.threads) as where:
-        sources, cells = plan_cells(want(), where.kind, results, data_dir, keep_fingerprints=not job.dry_run)
+        sources, cells = plan_cells(
+            want(),
+            where.kind,
+            results,
+            data_dir,
+            keep_fingerprints=not job.dry_run,
+            timeout=job.devices.timeout,
+            max_memory=job.devices.max_memory,
+        )
         say(*notes(cells))
         cells = cells if shard is None else cells_of_shard(cells, shard)
         store = Store(results)
@@ -129,25 +138,24 @@ def run_grid(
         if job.dry_run:
             say(*forecast(cells, todo, store, site, stale))
             return 2 if sources.damaged else 0
-        return max(_run(job, cells, todo, claims, site, options.profile), 2 if sources.damaged else 0)
+        return max(_run(job, cells, todo, claims, site), 2 if sources.damaged else 0)
 
 
-def _run(
-    job: JobOptions, cells: Sequence[Cell], todo: Sequence[Cell], claims: Claims, site: Site, profile: str
-) -> int:
+def _run(job: JobOptions, cells: Sequence[Cell], todo: Sequence[Cell], claims: Claims, site: Site) -> int:
     """Run what is to do, and print how all cells stand."""
     store = claims.store
     prepare_results(store)
-    left_out = open_once(todo, job.files.data, profile)
-    left_out |= registry.import_problems(dict.fromkeys(cell.identity.method for cell in todo))
-    _name_left_out(left_out)
-    ready = [cell for cell in todo if not {cell.source, cell.identity.method} & left_out.keys()]
+    recorded = len(cells) - len(todo)
+    left_out = registry.import_problems(dict.fromkeys(cell.identity.method for cell in todo))
+    ready = [cell for cell in todo if cell.identity.method not in left_out]
     part = f"shard {job.shard}" if job.shard else ""
-    progress = RunProgress(len(cells) - len(todo) + len(ready), len(cells) - len(todo), part)
+    progress = RunProgress(recorded + len(ready), recorded, part)
     context = job.devices.context(site, job.files.data, trace_test=job.trace_test)
     begin = time.monotonic()
     stopped = bool(ready) and run_displayed(ready, store, context, site, progress, claims)
     seconds = time.monotonic() - begin
+    left_out |= progress.left_out
+    _name_left_out(left_out)
     ran = Ran(progress.ran, seconds, stopped, part, left_out, progress.unwritten, progress.unstarted)
     lines, complete = summarise(cells, store, ran)
     say(*lines)

@@ -15,7 +15,7 @@ from bench.cli.executor_options import Site
 from bench.cli.formatting import and_more, clock, first_line
 from bench.contract.errors import DataError
 from bench.execution.grid_runner import standings
-from bench.execution.inline import HERE
+from bench.execution.local import INLINE
 from bench.execution.scheduler import ScheduledTask, simulate
 from bench.execution.tasks import Task
 from bench.experiment.cost import expect
@@ -58,9 +58,9 @@ def forecast(
         Task(digest, "", None, item.seconds, item.memory if on_gpu else None)
         for digest, item in expected.items()
     ]
-    stays = list(simulate(tasks, site.slots or [HERE]))
-    for device in sorted({stay.slot.place for stay in stays}):
-        here = [stay for stay in stays if stay.slot.place == device]
+    stays = list(simulate(tasks, site.slots or [INLINE]))
+    for device in sorted({stay.slot.host_device for stay in stays}):
+        here = [stay for stay in stays if stay.slot.host_device == device]
         slots = len({stay.slot.name for stay in here})
         yield f"{device}: {len(here)} cells in {slots} slots, {_work(here)}"
     if stays:
@@ -91,7 +91,7 @@ class Ran:
         seconds: that it took.
         stopped: whether Ctrl-C ended it.
         what: part of the grid, such as ``shard 1/4``; empty for all of it.
-        left_out: why cells were not run, by the dataset as given or by the method.
+        left_out: why methods were not run, by their names.
         unwritten: why cells that ended in it have no record, by digest: the disk was full.
         unstarted: digests of cells that were not started because of that.
     """
@@ -179,8 +179,8 @@ def _reason(cell: Cell, status: str, store: Store, ran: Ran) -> str:
 
 def _absence(cell: Cell, store: Store, ran: Ran) -> str:
     digest = cell.identity.digest
-    if {cell.source, cell.identity.method} & ran.left_out.keys():
-        return "its data or its method is left out, as said above"
+    if cell.identity.method in ran.left_out:
+        return "its method is left out, as said above"
     if any(problem.folder.name == digest for problem in store.problems):
         return "its record cannot be read, as said above"
     if digest in ran.unstarted:

@@ -22,11 +22,13 @@ from bench.cli.options import (
     Threads,
     make_command,
 )
-from bench.data.fingerprint import CACHE_NAME
+from bench.contract.errors import DataError
+from bench.execution.data_check import describe_sources
 from bench.execution.progress import Waiting
 from bench.execution.tasks import Notice
 from bench.execution.tuning_runner import TakenOver, TrialEvent, run_trials
-from bench.experiment.grid import Cell, DeviceKind, Request, describe_data, plan
+from bench.experiment.grid import Cell, DeviceKind, Request, plan
+from bench.experiment.run_context import RunContext
 from bench.experiment.selection import parse_seeds, select_datasets, select_methods
 from bench.experiment.stale import made_by_other_code
 from bench.experiment.tuning import draw_changes, trial_cells
@@ -86,7 +88,7 @@ def command(
     every_trial: list[Trial] = []
     failed = False
     for dataset in select_datasets(wanted.datasets, lambda _: False):
-        items = _trials(wanted, dataset, data_dir, results, kind_of(site.device))
+        items = _trials(wanted, dataset, context, results, kind_of(site.device))
         _name_stale([cell for cell, _ in items], results)
         trials = run_trials(items, results, context, execute=site.execute, on_event=_show)
         every_trial += trials
@@ -101,10 +103,19 @@ def command(
 
 
 def _trials(
-    wanted: TuneOptions, dataset: str, data_dir: Path, results: Path, device: DeviceKind
+    wanted: TuneOptions, dataset: str, context: RunContext, results: Path, device: DeviceKind
 ) -> list[tuple[Cell, Mapping[str, Any]]]:
     """Return the cells of every method's trials, and what each trial changes."""
-    sources = {dataset: describe_data(dataset, data_dir, wanted.profile, results / CACHE_NAME)}
+    sources = describe_sources(
+        [dataset],
+        context.data_dir,
+        wanted.profile,
+        results,
+        timeout=context.seconds,
+        max_memory=context.max_memory,
+    )
+    for name, reason in sources.damaged.items():
+        raise DataError(f"{name}: {reason}")
     seeds, versions = parse_seeds(wanted.seeds), registry.Versions()
     items: list[tuple[Cell, Mapping[str, Any]]] = []
     for name in select_methods(wanted.methods):
@@ -117,7 +128,7 @@ def _trials(
             tuned=False,
             device=device,
         )
-        cells = plan(request, sources, versions)
+        cells = plan(request, sources.usable, versions)
         usual = cells[0].identity.settings
         for changes in draw_changes(registry.method(name), usual, wanted.trials, seed=0):
             items += [(cell, changes) for cell in trial_cells(cells, changes)]

@@ -1,13 +1,11 @@
-"""Where tasks run: in worker processes of this machine, or in the caller's own process.
+"""Executors: run tasks in worker processes of this machine, on a Dask cluster, or in the caller's process.
 
-Every way of execution is a function that takes tasks and a module-level work function and yields one
-`Outcome` per task as they end, telling an event handler what goes on meanwhile.
+Every `Executor` takes tasks and a module-level work function and yields one `Outcome` per task as they end;
+an event handler hears of what goes on meanwhile.
 """
 
 from bench.execution.devices import local_slots, worker_environment
-from bench.execution.inline import inline_executor, run_inline
-from bench.execution.local import local_executor, run_local
-from bench.execution.slot_worker import WorkerError
+from bench.execution.local import inline_executor, local_executor, run_inline, run_local
 from bench.execution.tasks import (
     Event,
     Executor,
@@ -20,6 +18,7 @@ from bench.execution.tasks import (
     Slot,
     Started,
     Task,
+    WorkerError,
 )
 from bench.execution.worker import report
 

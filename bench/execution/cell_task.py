@@ -1,4 +1,4 @@
-"""The work on a cell, as a worker does it: run it and record it, or hand the record back where it cannot."""
+"""The task of a cell: a worker runs it and records it, or sends the record back where it cannot."""
 
 from __future__ import annotations
 
@@ -13,15 +13,19 @@ from bench import registry
 from bench.contract import BenchError
 from bench.data.fingerprint import DataChanged
 from bench.data.source import WORKER_DATA_VARIABLE, source_of
-from bench.execution.tasks import Misplaced
-from bench.execution.worker import report
+from bench.execution.tasks import ImportFailed, WrongMachine
+from bench.execution.worker import importing, report
 from bench.experiment.cell import run_cell
 from bench.experiment.grid import Cell
+from bench.experiment.isolation import isolated
 from bench.experiment.run_context import RunContext
 from bench.experiment.stale import versions_apart
 from bench.records.folders import DiskFull
 from bench.records.schema import Status
 from bench.records.store import Store, record_files
+
+PRELOAD = ("torch",)
+"""Large libraries: a worker with a memory limit loads them first, so that no cell pays for them."""
 
 
 @dataclass(frozen=True)
@@ -30,13 +34,13 @@ class Payload:
 
     Attributes:
         cell: to run.
-        place: device, data folder, limits.
+        context: device, data folder, limits.
         results: the results folder, where this path leads to it.
         token: name of what marks that folder among the records; see `folders.marked`.
     """
 
     cell: Cell
-    place: RunContext
+    context: RunContext
     results: Path
     token: str
 
@@ -59,19 +63,20 @@ class CellAnswer:
     data_changed: bool = False
 
 
-def work(payload: Payload) -> CellAnswer:
+def run_cell_task(payload: Payload) -> CellAnswer:
     """Run a cell and record it, or return its record's files.
 
     Raises:
-        Misplaced: if this machine lacks the data or the code that the cell was planned with.
+        WrongMachine: if this machine lacks the data or the code that the cell was planned with.
+        ImportFailed: if the method's plug-in exits when it is imported.
         StoreError: if the results folder is here but cannot be written, for another reason than a full disk.
     """
-    place = _place_here(payload)
+    context = context_here(payload.cell, payload.context)
 
     def progress(stage: str, epoch: int, epochs: int, values: dict[str, Any]) -> None:
         report(stage=stage, epoch=epoch, epochs=epochs, validation_map=values.get("validation_map"))
 
-    finished = run_cell(payload.cell, place, progress)
+    finished = run_cell(payload.cell, context, progress)
     record = finished.record
     files = record_files(record, finished.per_query, finished.trace, finished.log, finished.view)
     store = Store(payload.results)
@@ -86,13 +91,54 @@ def work(payload: Payload) -> CellAnswer:
     )
 
 
-def _put(digest: str, files: Mapping[str, bytes], store: Store) -> bool:
-    """Write a record; False if the disk has no room for it, which is for the run to deal with."""
+def context_here(cell: Cell, context: RunContext) -> RunContext:
+    """Return the context as it is on this machine, once the method's plug-in has been imported.
+
+    Raises:
+        WrongMachine: if this machine lacks the data or the code that the cell was planned with.
+        ImportFailed: if the plug-in exits when it is imported.
+    """
+    identity = cell.identity
+    elsewhere = os.environ.get(WORKER_DATA_VARIABLE)
+    if elsewhere is not None:
+        context = replace(context, data_dir=Path(elsewhere))
     try:
-        store.put(digest, files)
-    except DiskFull:
-        return False
-    return True
+        for plugin in context.plugins:
+            registry.add_plugin(plugin)
+        registry.method(identity.method)  # whether it is here
+        other_code = _other_code(identity.method, identity.harness, identity.code)
+        kind = source_of(cell.source, context.data_dir).kind
+    except BenchError as error:
+        raise WrongMachine(f"this machine cannot run {identity.title}: {error}") from error
+    if other_code:
+        parts = ", ".join(other_code)
+        raise WrongMachine(f"{identity.title} was planned with other code than is here: {parts}")
+    if kind != identity.data_kind:
+        raise WrongMachine(
+            f"the data of {identity.dataset} is {kind} on this machine but {identity.data_kind} where the "
+            "run was started; put its files where the worker finds them, or tell it where by BENCH_DATA"
+        )
+    import_method(cell, context)
+    return context
+
+
+_IMPORTED: set[str] = set()
+"""Methods that this process has imported."""
+
+
+def import_method(cell: Cell, context: RunContext) -> None:
+    """Import a method's plug-in, as its cell does; one that raises is for the cell to record."""
+    method = cell.identity.method
+    if method in _IMPORTED:
+        return
+    try:
+        with isolated(cell.identity, context), importing(f"the method {method}"):
+            registry.method_class(method)
+    except ImportFailed:
+        raise
+    except Exception:  # the cell meets it again, and records it
+        return
+    _IMPORTED.add(method)
 
 
 @lru_cache(maxsize=1024)
@@ -102,33 +148,13 @@ def _other_code(method: str, harness: str, code: str) -> tuple[str, ...]:
     They are looked up once per process, which has just loaded the code: what is edited later does not run.
     """
     versions = registry.Versions()
-    planned = (harness, code)
-    return versions_apart(planned, (versions.harness, versions.code(method)))
+    return versions_apart((harness, code), (versions.harness, versions.code(method)))
 
 
-def _place_here(payload: Payload) -> RunContext:
-    """Return the run context as it is on this machine.
-
-    Raises:
-        Misplaced: see `work`.
-    """
-    identity, place = payload.cell.identity, payload.place
-    elsewhere = os.environ.get(WORKER_DATA_VARIABLE)
-    if elsewhere is not None:
-        place = replace(place, data_dir=Path(elsewhere))
+def _put(digest: str, files: Mapping[str, bytes], store: Store) -> bool:
+    """Write a record; False if the disk has no room for it, which is for the run to deal with."""
     try:
-        for plugin in place.plugins:
-            registry.add_plugin(plugin)
-        registry.method(identity.method)  # whether it is here
-        other_code = _other_code(identity.method, identity.harness, identity.code)
-        kind = source_of(payload.cell.source, place.data_dir).kind
-    except BenchError as error:
-        raise Misplaced(f"this machine cannot run {identity.title}: {error}") from error
-    if other_code:
-        raise Misplaced(f"{identity.title} was planned with other code than is here: {', '.join(other_code)}")
-    if kind != identity.data_kind:
-        raise Misplaced(
-            f"the data of {identity.dataset} is {kind} on this machine but {identity.data_kind} where the "
-            "run was started; put its files where the worker finds them, or tell it where by BENCH_DATA"
-        )
-    return place
+        store.put(digest, files)
+    except DiskFull:
+        return False
+    return True

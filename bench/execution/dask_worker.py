@@ -1,47 +1,196 @@
-"""Inside a Dask worker: tasks run in child processes of its own, so that none can take the worker with it.
+"""Inside a Dask worker: facts about it, and tasks in child processes, so that none can end the worker.
 
-A seat is a slot of this Dask worker: a thread, and a child process that belongs to it and is kept from task
-to task. Seats belong to one run of the client: the next one starts new children, with the code of that day.
+What goes back to the client is bytes with a checked schema, never a pickled object.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
-import pickle
-import shutil
+import platform
+import socket
 import threading
 import time
-from collections.abc import Callable
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeout
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from multiprocessing.connection import wait
 from pathlib import Path
-from queue import Empty, SimpleQueue
-from typing import Any, Final
+from typing import Any, Final, Literal
 
+import msgspec
+
+import bench
 from bench.data.source import DATA_VARIABLE, WORKER_DATA_VARIABLE
-from bench.execution.dask_checks import Device
 from bench.execution.devices import worker_environment
-from bench.execution.slot_worker import SlotWorker
 from bench.execution.tasks import Slot
-from bench.execution.worker import STARTED, Finished
+from bench.execution.worker import Finished, TaskStarted
+from bench.execution.worker_process import LOOK, WorkerProcess
+
+Device = Literal["cpu", "cuda"]
+
+GPU: Final = "GPU"
+CELL: Final = "cell"
+"""Names of the worker resources that are slots."""
+
+_JOBS: Final = ("SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID", "JOB_ID", "OAR_JOB_ID")
+"""Variables of batch systems, which may number the GPUs of each job anew: then equal names mean nothing."""
+
+_CODE: Final = {".py", ".yaml"}
+_HOUSE: Final = Path(__file__).resolve().parents[1]
 
 _IDLE_SECONDS: Final = 60.0
-"""After this a seat without work ends its process: whoever wanted it may have been killed."""
+"""A child without a task for so long ends: its client may have been killed."""
 
-_GLANCE: Final = 1.0
-"""Seconds between two looks at whether the result is still wanted, and between two reports of progress."""
+_PAUSE: Final = 1.0
+"""Seconds between two reports of progress."""
 
-OnMessage = Callable[[dict[str, Any]], None]
+
+class Facts(msgspec.Struct, frozen=True, kw_only=True):
+    """What a Dask worker says of itself.
+
+    Attributes:
+        address: where the scheduler knows it.
+        host: name of its machine.
+        python: version, such as ``3.11``.
+        version: of this project.
+        code: digest of this project's files on its disk.
+        loaded: digest of the files of this package when the worker loaded them.
+        threads: of the worker: how many tasks it runs at once.
+        resources: declared when it was started.
+        visible: its ``CUDA_VISIBLE_DEVICES``; None where it is not set.
+        job: of the batch system that started it; empty for none.
+    """
+
+    address: str
+    host: str
+    python: str
+    version: str
+    code: str
+    loaded: str
+    threads: int
+    resources: Mapping[str, float]
+    visible: str | None
+    job: str
+
+    def slots(self, resource: str | None) -> int:
+        """Return how many tasks it runs at once if each takes one of ``resource`` (None: one thread)."""
+        return self.threads if resource is None else int(self.resources.get(resource, 0))
+
+    def devices(self) -> list[str]:
+        """Return the GPUs that its slots take, by the names that its machine gives them."""
+        count = self.slots(GPU)
+        if self.visible is None:
+            return [str(index) for index in range(count)]
+        return [name.strip() for name in self.visible.split(",") if name.strip()][:count]
+
+
+def describe(dask_worker: Any) -> bytes:
+    """Return `Facts` as JSON; runs inside a Dask worker, which passes itself."""
+    facts = Facts(
+        address=dask_worker.address,
+        host=socket.gethostname(),
+        python=_python(),
+        version=bench.__version__,
+        code=code_digest(),
+        loaded=LOADED,
+        threads=int(dask_worker.state.nthreads),
+        resources=dict(dask_worker.state.total_resources),
+        visible=os.environ.get("CUDA_VISIBLE_DEVICES"),
+        job=next((os.environ[name] for name in _JOBS if os.environ.get(name)), ""),
+    )
+    return msgspec.json.encode(facts)
+
+
+def problem(facts: Facts) -> str | None:
+    """Return in one sentence why a worker cannot run what this process plans; None if it can."""
+    worker = f"the Dask worker {facts.address} on {facts.host}"
+    if facts.python != _python():
+        return (
+            f"{worker} runs Python {facts.python}, but this is Python {_python()}; "
+            "use the same environment for the scheduler, the workers and this command"
+        )
+    if facts.version != bench.__version__:
+        return (
+            f"{worker} has version {facts.version} of this project, but this is {bench.__version__}; "
+            "install the same version for the workers and start them anew"
+        )
+    if facts.code != code_digest():
+        return (
+            f"{worker} has version {facts.version} of this project as this command, but some files differ; "
+            "bring its checkout to the same state and start it anew"
+        )
+    if facts.loaded != LOADED:
+        return f"{worker} was started before the last change of this project; start it anew"
+    if facts.visible is not None and len(facts.devices()) < facts.slots(GPU):
+        return (
+            f"{worker} declares GPU={facts.slots(GPU)} but sees only {len(facts.devices())} "
+            f"(CUDA_VISIBLE_DEVICES={facts.visible}); declare one GPU for each that it sees"
+        )
+    return None
+
+
+def shared_device(known: Iterable[Facts], new: Facts) -> str | None:
+    """Return in one sentence that two workers would run on the same GPU; None if they do not."""
+    for other in known:
+        common = set(other.devices()) & set(new.devices())
+        same_machine = (other.host, other.job) == (new.host, new.job)
+        if same_machine and other.address != new.address and common:
+            return (
+                f"the Dask workers {other.address} and {new.address} on {new.host} would both use GPU "
+                f"{min(common)}; start one worker per GPU, each with its own CUDA_VISIBLE_DEVICES"
+            )
+    return None
+
+
+def choose_resource(wanted: str, workers: Iterable[Facts]) -> tuple[Device, str | None]:
+    """Return the kind of device to use and the resource that counts slots (None: threads).
+
+    Args:
+        wanted: ``auto``, ``cpu`` or ``cuda``.
+        workers: those that are there; with ``auto`` one that declares ``GPU`` makes all run on GPUs.
+    """
+    declared = {name for facts in workers for name, amount in facts.resources.items() if amount >= 1}
+    if wanted == "cuda" or (wanted == "auto" and GPU in declared):
+        return "cuda", GPU
+    return "cpu", CELL if CELL in declared else None
+
+
+def code_digest() -> str:
+    """Return the digest of all code and settings of this project as they are on disk now."""
+    from bench.registry.sources import folder_of
+
+    rooms = {"bench": _HOUSE, "methods": folder_of("methods"), "datasets": folder_of("datasets")}
+    return _digest(
+        (f"{room}/{path.relative_to(folder).as_posix()}", path)
+        for room, folder in rooms.items()
+        for path in folder.rglob("*")
+        if path.suffix in _CODE and not path.relative_to(folder).parts[0].startswith("installed_")
+    )
+
+
+def _digest(files: Iterable[tuple[str, Path]]) -> str:
+    digest = hashlib.sha256()
+    for name, path in sorted(files):
+        digest.update(f"{name}\n".encode() + hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def _python() -> str:
+    return ".".join(platform.python_version_tuple()[:2])
+
+
+LOADED: Final = _digest((path.name, path) for path in (_HOUSE / "execution").glob("*.py"))
+"""A worker that was started long ago still runs what it loaded then."""
 
 
 @dataclass(frozen=True)
 class Assignment:
-    """One attempt at a task, as it is sent.
+    """One attempt at a task, as it is sent to a Dask worker.
 
     Attributes:
-        run: of the client; also the topic under which the worker tells how it goes.
-        number: of the attempt, unique within the run.
+        run: of the client; also the topic under which the worker reports.
+        key: of the attempt, unique within the run.
         work: the pickled work function.
         payload: its pickled argument.
         timeout: seconds that it may take; None for no limit.
@@ -51,7 +200,7 @@ class Assignment:
     """
 
     run: str
-    number: int
+    key: str
     work: bytes
     payload: bytes
     timeout: float | None
@@ -60,129 +209,91 @@ class Assignment:
     device: Device
 
 
-@dataclass(frozen=True)
-class Answer:
-    """What comes back: how the task ended, what it printed, and where it ran."""
+class Report(msgspec.Struct):
+    """Progress of an attempt: ``values`` is None at its start."""
+
+    key: str
+    slot: str
+    values: dict[str, Any] | None
+
+
+class Answer(msgspec.Struct):
+    """The end of an attempt: what its child process sent, what it printed, and the slot's name."""
 
     finished: Finished
     output: str
+    slot: str
+
+
+@dataclass
+class _Seat:
+    """A slot of this Dask worker: a child process that is kept from task to task of one run."""
+
+    run: str
+    index: int
     slot: Slot
+    child: WorkerProcess
+    busy: bool = True
+    released: bool = False
 
 
-class _Seat(threading.Thread):
-    """One slot of a Dask worker; its child process ends with this thread, by the kernel's own hand."""
-
-    def __init__(self, place: _Place, index: int, assignment: Assignment, folder: Path) -> None:
-        super().__init__(name=f"seat {index} of {assignment.run}", daemon=True)
-        self.run_name = assignment.run
-        self.index = index
-        self.slot = _slot(place.name, index, assignment)
-        self.stopped = False
-        self._place = place
-        self._folder = folder
-        self._worker = SlotWorker(self.slot, assignment.work, folder, assignment.max_memory)
-        self._jobs: SimpleQueue[tuple[Assignment, OnMessage, Future[Answer]] | None] = SimpleQueue()
-
-    def begin(self, assignment: Assignment, tell: OnMessage) -> Future[Answer]:
-        """Run a task in the seat's process."""
-        future: Future[Answer] = Future()
-        self._jobs.put((assignment, tell, future))
-        return future
-
-    def stop(self) -> None:
-        """Kill the process and what runs in it; the seat is of no use afterwards."""
-        self.stopped = True
-        self._worker.stop()
-        self._jobs.put(None)
-
-    def run(self) -> None:
-        try:
-            while True:
-                try:
-                    job = self._jobs.get(timeout=_IDLE_SECONDS)
-                except Empty:
-                    if self._place.retire(self):
-                        return
-                    continue
-                if job is None:
-                    return
-                self._do(*job)
-        finally:
-            self._worker.close()
-            shutil.rmtree(self._folder, ignore_errors=True)
-
-    def _do(self, assignment: Assignment, tell: OnMessage, future: Future[Answer]) -> None:
-        try:
-            finished = self._worker.run(assignment.payload, assignment.timeout, tell)
-            future.set_result(Answer(finished, self._worker.printed(), self.slot))
-        except BaseException as error:
-            future.set_exception(error)
-
-
-class _Place:
+@dataclass
+class _Seats:
     """The seats of one Dask worker."""
 
-    def __init__(self, name: str, folder: Path) -> None:
-        self.name = name
-        self._folder = folder
-        self._lock = threading.Lock()
-        self._idle: list[_Seat] = []
-        self._busy: list[_Seat] = []
-        self._made = 0
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    all: list[_Seat] = field(default_factory=list)
 
-    def take(self, assignment: Assignment) -> _Seat:
-        """Return a seat for an assignment: that which this run used last, else a new one."""
-        with self._lock:
-            taken = {seat.index for seat in self._busy}
-            for seat in reversed(self._idle):
-                if seat.run_name == assignment.run and seat.index not in taken:
-                    self._idle.remove(seat)
-                    break
-            else:
-                seat = self._new(min(set(range(len(taken) + 1)) - taken), assignment)
-            self._busy.append(seat)
-            return seat
-
-    def give_back(self, seat: _Seat) -> None:
-        """Take a seat back after its task."""
-        with self._lock:
-            self._busy.remove(seat)
-            if not seat.stopped:
-                self._idle.append(seat)
-
-    def retire(self, seat: _Seat) -> bool:
-        """Let a seat end if it has nothing to do; tell whether it may."""
-        with self._lock:
-            idle = seat in self._idle
-            if idle:
-                self._idle.remove(seat)
-            return idle
+    @contextmanager
+    def taken(self, name: str, assignment: Assignment) -> Iterator[_Seat]:
+        """Give a seat to an attempt: the one that its run used last, else a new one."""
+        with self.lock:
+            for seat in [seat for seat in self.all if not (seat.busy or seat.child.alive)]:
+                self._remove(seat)
+            busy = {seat.index for seat in self.all if seat.busy}
+            free = [
+                seat
+                for seat in self.all
+                if not seat.busy and seat.run == assignment.run and seat.index not in busy
+            ]
+            seat = free[-1] if free else self._new(name, min({*range(len(busy) + 1)} - busy), assignment)
+            seat.busy = True
+        try:
+            yield seat
+        finally:
+            with self.lock:
+                seat.busy = False
+                if seat.released:
+                    self._remove(seat)
 
     def release(self, run: str) -> None:
-        """End the processes of a run, whatever they are at."""
-        with self._lock:
-            seats = [seat for seat in (*self._idle, *self._busy) if seat.run_name == run]
-            self._idle = [seat for seat in self._idle if seat.run_name != run]
-        for seat in seats:
-            seat.stop()
+        """End the children of a run, whatever they are at: a busy one is ended by its own thread."""
+        with self.lock:
+            for seat in [seat for seat in self.all if seat.run == run]:
+                seat.released = True
+                if not seat.busy:
+                    self._remove(seat)
 
-    def _new(self, index: int, assignment: Assignment) -> _Seat:
-        self._made += 1
-        self._folder.mkdir(parents=True, exist_ok=True)
-        seat = _Seat(self, index, assignment, self._folder / f"seat-{self._made}")
-        seat.start()
-        return seat
+    def _new(self, name: str, index: int, assignment: Assignment) -> _Seat:
+        slot = _slot(name, index, assignment)
+        child = WorkerProcess(slot, assignment.work, assignment.max_memory, _IDLE_SECONDS)
+        self.all.append(_Seat(assignment.run, index, slot, child))
+        return self.all[-1]
+
+    def _remove(self, seat: _Seat) -> None:
+        seat.child.close()
+        self.all.remove(seat)
 
 
-_PLACES: dict[str, _Place] = {}
-_PLACING = threading.Lock()
+_SEATS: Final[dict[str, _Seats]] = {}
+"""By the address of the Dask worker: there may be several in a process."""
 
 
-def perform(assignment: Assignment) -> Answer:
-    """Run one attempt; this is the task that the Dask worker gets.
+def perform(assignment: Assignment) -> bytes:
+    """Run one attempt and return its `Answer`; this is the task that the Dask worker gets.
 
     The child is killed when nobody waits for it any more: the client has gone or cancelled the task, or the
-    Dask worker is told to close.
+    Dask worker is about to close.
 
     Raises:
         WorkerError: if no child process can be started here.
@@ -191,36 +302,28 @@ def perform(assignment: Assignment) -> Answer:
 
     worker: Any = get_worker()
     key = worker.get_current_task()
-    place = _place(worker)
-    seat = place.take(assignment)
-    try:
-        future = seat.begin(assignment, _teller(worker, assignment, seat.slot))
-        while True:
-            try:
-                return future.result(timeout=_GLANCE)
-            except FutureTimeout:
-                if not seat.stopped and not _wanted(worker, key):
-                    seat.stop()
-    finally:
-        place.give_back(seat)
+    with _SEATS.setdefault(worker.address, _Seats()).taken(
+        str(worker.name or worker.address), assignment
+    ) as seat:
+        report = _reporter(worker, assignment, seat.slot)
+        seat.child.begin(assignment.payload, assignment.timeout)
+        while not seat.released and _wanted(worker, key):
+            if seat.child.connection is not None:
+                wait([seat.child.connection], LOOK)
+            for message in seat.child.poll():
+                if isinstance(message, Finished):
+                    return msgspec.msgpack.encode(Answer(message, seat.child.printed(), seat.slot.name))
+                report(None if isinstance(message, TaskStarted) else message.values)
+        seat.child.kill()
+    return b""
 
 
 def release(run: str, dask_worker: Any) -> None:
     """End what a run has left in a Dask worker, which passes itself."""
-    place = _PLACES.get(dask_worker.address)
-    if place is not None:
-        place.release(run)
+    _SEATS.setdefault(dask_worker.address, _Seats()).release(run)
 
 
-def _place(worker: Any) -> _Place:
-    with _PLACING:
-        if worker.address not in _PLACES:
-            name = str(worker.name or worker.address)
-            _PLACES[worker.address] = _Place(name, Path(worker.local_directory) / "bench-seats")
-        return _PLACES[worker.address]
-
-
-def _slot(place: str, index: int, assignment: Assignment) -> Slot:
+def _slot(name: str, index: int, assignment: Assignment) -> Slot:
     """Return the slot of a seat; a GPU worker's slots take the GPUs that it sees, in order."""
     device = "cpu" if assignment.device == "cpu" else f"cuda:{index}"
     environment = worker_environment(assignment.threads, device)
@@ -228,29 +331,30 @@ def _slot(place: str, index: int, assignment: Assignment) -> Slot:
     if data:  # this machine keeps its data elsewhere
         environment[WORKER_DATA_VARIABLE] = data
     inside = "cpu" if device == "cpu" else "cuda:0"
-    return Slot(f"{place}/{device}/{index}", inside, assignment.threads, environment, f"{place} {device}")
+    return Slot(f"{name}/{device}/{index}", inside, assignment.threads, environment)
 
 
-def _teller(worker: Any, assignment: Assignment, slot: Slot) -> OnMessage:
-    """Return a function that sends messages to the client: starts at once, progress once a second."""
+def _reporter(worker: Any, assignment: Assignment, slot: Slot) -> Callable[[dict[str, Any] | None], None]:
+    """Return a function that reports to the client: starts at once, progress once a second."""
     until = 0.0
 
-    def tell(message: dict[str, Any]) -> None:
-        """Send one message by way of the scheduler."""
+    def report(values: dict[str, Any] | None) -> None:
+        """Send one report by way of the scheduler."""
         nonlocal until
         now = time.monotonic()
-        if message == STARTED or now >= until:
-            until = now if message == STARTED else now + _GLANCE
-            worker.log_event(assignment.run, pickle.dumps((assignment.number, slot, message)))
+        if values is None or now >= until:
+            until = now if values is None else now + _PAUSE
+            content = msgspec.msgpack.encode(Report(assignment.key, slot.name, values))
+            worker.log_event(assignment.run, content)
 
-    return tell
+    return report
 
 
 def _wanted(worker: Any, key: Any) -> bool:
-    """Tell whether the Dask worker is still to deliver this task."""
+    """Return whether the Dask worker is still to deliver this task."""
     task = worker.state.tasks.get(key)
     return (
         task is not None
         and task.state not in ("cancelled", "released", "forgotten")
-        and (worker.status.name not in ("closing", "closed", "failed"))
+        and worker.status.name not in ("closing", "closed", "failed")
     )

@@ -1,47 +1,38 @@
-"""A list of cells against a results folder: what is missing is run, and everything is recorded."""
+"""Runs the cells of a grid that are missing in a results folder, and records each as it ends."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Final, Literal
 
-from bench.contract import DataError, UsageError
-from bench.data import load_dataset
-from bench.execution.cell_task import CellAnswer, Payload, work
-from bench.execution.progress import Planned, RunEvent, Unstarted, Waiting
+from bench.contract import UsageError
+from bench.execution.cell_task import CellAnswer, Payload, run_cell_task
+from bench.execution.progress import LeftOut, Planned, RunEvent, Unstarted, Waiting
 from bench.execution.record_writer import RecordWriter
-from bench.execution.sharing import wait_for_others
-from bench.execution.tasks import Executor, Task
+from bench.execution.tasks import Executor, Outcome, Task
 from bench.experiment.cost import expect
-from bench.experiment.grid import Cell, DataSource, describe_data
+from bench.experiment.grid import Cell
 from bench.experiment.run_context import RunContext
 from bench.experiment.stale import Stale, stale_cells
-from bench.records.claims import Claims
+from bench.records.claims import Claims, ClaimsOn
 from bench.records.folders import marked
 from bench.records.schema import STATUSES, Status
 from bench.records.store import Store
 
-
-@dataclass(frozen=True)
-class Sources:
-    """Datasets asked for: those that are at hand, and what is wrong with the others."""
-
-    usable: dict[str, DataSource]
-    damaged: dict[str, str]
-
-
-_GRACE = 0.5
+_GRACE: Final = 0.5
 """Seconds that a method which has noticed its time limit gets to end by itself."""
 
-_AGAIN: Final[dict[str, set[Status]]] = {
+_PAUSE: Final = 0.3
+"""Seconds between two looks at what other runs are doing."""
+
+_RETRIED: Final[dict[str, set[Status]]] = {
     "all": set(STATUSES) - {"done", "skipped"},
     "failed": {"failed", "exited", "killed", "lost", "disk-full"},
 }
-"""Words of ``--retry`` that mean several statuses; each status is a word for itself, too."""
+"""Values of ``--retry`` that mean several statuses; each status is a value, too."""
 
 
 def never() -> bool:
@@ -49,27 +40,12 @@ def never() -> bool:
     return False
 
 
-def describe_sources(given: Sequence[str], data_dir: Path, profile: str, cache: Path | None) -> Sources:
-    """Describe the datasets without loading them; ``cache`` remembers the digests of unchanged files."""
-    usable: dict[str, DataSource] = {}
-    damaged: dict[str, str] = {}
-    for name in given:
-        try:
-            usable[name] = describe_data(name, data_dir, profile, cache)
-        except DataError as error:
-            damaged[name] = str(error)
-    return Sources(usable, damaged)
+def hard_limit(seconds: float | None) -> float | None:
+    """Return when a worker is killed: a moment after the time in which a method can stop by itself.
 
-
-def open_once(cells: Sequence[Cell], data_dir: Path, profile: str) -> dict[str, str]:
-    """Open every real dataset of the cells, so that a bad file is named once and before any training."""
-    damaged = {}
-    for source in dict.fromkeys(cell.source for cell in cells if cell.identity.data_kind == "real"):
-        try:
-            load_dataset(source, data_dir, profile=profile)
-        except DataError as error:
-            damaged[source] = str(error)
-    return damaged
+    A method that watches its deadline leaves its trace and its log; a killed one leaves nothing.
+    """
+    return None if seconds is None else seconds + _GRACE
 
 
 def remaining(
@@ -95,13 +71,13 @@ def remaining(
         trace_test: a finished cell without an oracle trace counts as missing.
         stale: what `stale_cells` gives; None to look it up.
     """
-    again = {status for word in retry for status in _AGAIN.get(word, {word})}
+    again = {status for word in retry for status in _RETRIED.get(word, {word})}
     left_alone = set() if "stale" in retry else set(stale_cells(cells, store) if stale is None else stale)
     statuses = store.statuses()
     kept = {problem.folder.name for problem in store.problems if problem.newer}
 
     def missing(digest: str) -> bool:
-        """Tell whether a cell has no record, or one that is to be made again."""
+        """Return whether a cell has no record, or one that is to be made again."""
         status = statuses.get(digest)
         if status == "done":
             return trace_test and not _has_oracle(store, digest)
@@ -110,129 +86,6 @@ def remaining(
         return status in again or (status is None and digest not in kept)
 
     return [cell for cell in cells if missing(cell.identity.digest)]
-
-
-def run_cells(
-    cells: Sequence[Cell],
-    store: Store,
-    place: RunContext,
-    *,
-    execute: Executor[CellAnswer],
-    on_event: Callable[[RunEvent], None],
-    claims: Claims | None = None,
-    stop: Callable[[], bool] = never,
-) -> int:
-    """Run cells and record each as it ends; returns how many ended here.
-
-    A cell that fails, hangs or takes its process with it is recorded as such and costs no other cell; nor
-    does one whose record finds no room on the disk (`RecordWriter`). One that another run on the folder
-    is running is put aside, and looked at again when nothing else is left to do: it is run here only if it
-    has become free without a record.
-
-    Args:
-        cells: to run; the longest start first.
-        store: where to record.
-        place: data folder, time limit, and the device as the process sees it that runs a cell.
-        execute: where the cells run; `hard_limit` says when it must stop one.
-        on_event: told of starts, progress and ends; what it raises stops the run.
-        claims: made before it was looked up what is missing; None to make them now.
-        stop: asked often, from any thread; once it says yes, no cell starts any more, and this returns
-            when those that run have ended.
-
-    Raises:
-        StoreError: if records cannot be written, for another reason than a full disk, or from the start;
-            workers are stopped.
-        UsageError: if a cell is planned for another kind of device than that of ``place``.
-    """
-    if not cells:
-        return 0
-    _require_device(cells, place)
-    store.prepare()
-    with claims or Claims(store) as held, marked(store.runs) as token:
-        run = _Run(cells, store, place, held, on_event, stop)
-        tasks = run.tasks(token)
-        on_event(Planned({task.key: task.cost for task in tasks}, held.unavailable))
-        try:
-            run.carry_out(tasks, execute)
-        finally:
-            run.recorder.settle()
-    return run.recorder.ended
-
-
-class _Run:
-    """Cells on their way into a results folder."""
-
-    def __init__(
-        self,
-        cells: Sequence[Cell],
-        store: Store,
-        place: RunContext,
-        claims: Claims,
-        on_event: Callable[[RunEvent], None],
-        stop: Callable[[], bool],
-    ) -> None:
-        self._cells = {cell.identity.digest: cell for cell in cells}
-        self._store, self._place, self._claims = store, place, claims
-        self._on_event, self._stop = on_event, stop
-        self.recorder = RecordWriter(self._cells, store, place, claims, on_event)
-
-    def tasks(self, token: str) -> list[Task]:
-        """Return a task per cell; ``token`` marks the folder of the records."""
-        expected = expect([*self._cells.values()], self._store)
-        root, on_gpu = self._store.root.resolve(), self._place.device != "cpu"
-        return [
-            Task(
-                digest,
-                cell.title,
-                Payload(cell, self._place, root, token),
-                expected[digest].seconds,
-                expected[digest].memory if on_gpu else None,
-                admit=partial(self._admit, digest),
-            )
-            for digest, cell in self._cells.items()
-        ]
-
-    def carry_out(self, tasks: list[Task], execute: Executor[CellAnswer]) -> None:
-        """Run tasks until none is left that may be started."""
-        while tasks:
-            aside = self._execute(tasks, execute)
-            self.recorder.try_again()
-            if not self.recorder.may_start():
-                self._leave(aside)
-                return
-            tasks = self._wait_for_others(aside)
-
-    def _admit(self, digest: str) -> bool:
-        return not self._stop() and self.recorder.may_start() and self._claims.take(digest) == "mine"
-
-    def _execute(self, tasks: list[Task], execute: Executor[CellAnswer]) -> list[Task]:
-        """Run tasks, record what ends, and return what was put aside."""
-        aside = []
-        # Ctrl-C stops the workers here, not when the iterator is collected.
-        with closing(execute(tasks, work, self._on_event)) as outcomes:
-            for outcome in outcomes:
-                if not outcome.aside:
-                    self.recorder.take(outcome)
-                elif self._claims.recorded(outcome.task.key):
-                    self.recorder.tell_of_another_run(self._cells[outcome.task.key])
-                else:
-                    aside.append(outcome.task)
-        return aside
-
-    def _wait_for_others(self, aside: list[Task]) -> list[Task]:
-        """Wait while other runs have all cells that are left; returns what is left once some are free."""
-        return wait_for_others(
-            aside,
-            self._claims,
-            stop=self._stop,
-            recorded=lambda digest: self.recorder.tell_of_another_run(self._cells[digest]),
-            waiting=lambda left: self._on_event(Waiting([self._cells[digest] for digest in left])),
-        )
-
-    def _leave(self, aside: list[Task]) -> None:
-        """Say which cells are not started because of the disk."""
-        if aside and not self._stop():
-            self._on_event(Unstarted([self._cells[task.key] for task in aside]))
 
 
 def standings(
@@ -258,27 +111,181 @@ def standings(
     }
 
 
-def _require_device(cells: Sequence[Cell], place: RunContext) -> None:
+def run_cells(
+    cells: Sequence[Cell],
+    store: Store,
+    context: RunContext,
+    *,
+    execute: Executor[CellAnswer],
+    on_event: Callable[[RunEvent], None],
+    claims: Claims | None = None,
+    stop: Callable[[], bool] = never,
+) -> int:
+    """Run cells and record each as it ends; returns how many ended here.
+
+    A cell that fails, hangs or takes its process with it is recorded as such and costs no other cell; nor
+    does one whose record finds no room on the disk (`RecordWriter`). One that another run on the folder is
+    running is put aside, and looked at again when nothing else is left to do: it is run here only if it has
+    become free without a record. A method whose plug-in ends or hangs when it is imported is left out.
+
+    Args:
+        cells: to run; the longest start first.
+        store: where to record.
+        context: data folder, time limit, and the device as the process sees it that runs a cell.
+        execute: runs the cells; `hard_limit` says when it must stop one.
+        on_event: receives starts, progress and ends; what it raises stops the run.
+        claims: made before it was looked up what is missing; None to make them now.
+        stop: asked often; once it returns True no cell starts any more, and this returns when those that run
+            have ended.
+
+    Raises:
+        StoreError: if records cannot be written, for another reason than a full disk, or from the start;
+            workers are stopped.
+        UsageError: if a cell is planned for another kind of device than that of ``context``.
+    """
+    if not cells:
+        return 0
+    _require_device(cells, context)
+    store.prepare()
+    with claims or Claims(store) as held, marked(store.runs) as token:
+        run = _Run(cells, store, context, held, on_event, stop)
+        tasks = run.tasks(token)
+        on_event(Planned({task.key: task.cost for task in tasks}, held.unavailable))
+        try:
+            run.carry_out(tasks, execute)
+        finally:
+            run.writer.settle()
+    return run.writer.ended
+
+
+class _Run:
+    """The state of one `run_cells`."""
+
+    def __init__(
+        self,
+        cells: Sequence[Cell],
+        store: Store,
+        context: RunContext,
+        claims: Claims,
+        on_event: Callable[[RunEvent], None],
+        stop: Callable[[], bool],
+    ) -> None:
+        self._cells = {cell.identity.digest: cell for cell in cells}
+        self._store, self._context, self._claims = store, context, claims
+        self._on_event, self._stop = on_event, stop
+        self._left_out: dict[str, str] = {}
+        self.writer = RecordWriter(self._cells, store, context, claims, on_event)
+
+    def tasks(self, token: str) -> list[Task]:
+        """Return a task per cell; ``token`` marks the folder of the records."""
+        expected = expect([*self._cells.values()], self._store)
+        on_gpu = self._context.device != "cpu"
+        return [
+            Task(
+                digest,
+                cell.title,
+                Payload(cell, self._context, self._store.root.resolve(), token),
+                expected[digest].seconds,
+                expected[digest].memory if on_gpu else None,
+                partial(self._admit, digest),
+            )
+            for digest, cell in self._cells.items()
+        ]
+
+    def carry_out(self, tasks: list[Task], execute: Executor[CellAnswer]) -> None:
+        """Run tasks until none is left that may be started."""
+        while tasks:
+            # Ctrl-C stops the workers here, not when the iterator is collected.
+            with closing(execute(tasks, run_cell_task, self._on_event)) as outcomes:
+                aside = [outcome.task for outcome in outcomes if self._take(outcome)]
+            self.writer.try_again()
+            if not self.writer.may_start():
+                if aside and not self._stop():
+                    self._on_event(Unstarted([self._cells[task.key] for task in aside]))
+                return
+            tasks = wait_for_others(
+                aside,
+                self._claims,
+                stop=self._stop,
+                recorded=lambda digest: self.writer.end_elsewhere(self._cells[digest]),
+                waiting=lambda left: self._on_event(Waiting([self._cells[digest] for digest in left])),
+            )
+
+    def _admit(self, digest: str) -> bool:
+        return (
+            not self._stop()
+            and self._cells[digest].identity.method not in self._left_out
+            and self.writer.may_start()
+            and self._claims.take(digest) == "mine"
+        )
+
+    def _take(self, outcome: Outcome[CellAnswer]) -> bool:
+        """Deal with the end of a task; return whether it is put aside for later."""
+        digest = outcome.task.key
+        cell = self._cells[digest]
+        method = cell.identity.method
+        if outcome.lost is not None and outcome.lost.kind == "import":
+            self._left_out.setdefault(method, outcome.lost.reason)
+        elif not outcome.skipped:
+            self.writer.take(outcome)
+            return False
+        elif self._claims.recorded(digest):
+            self.writer.end_elsewhere(cell)
+            return False
+        if method in self._left_out:
+            self._claims.release(digest)
+            self._on_event(LeftOut(cell, self._left_out[method]))
+            return False
+        return True
+
+
+def wait_for_others(
+    aside: Sequence[Task],
+    claims: ClaimsOn,
+    *,
+    stop: Callable[[], bool],
+    recorded: Callable[[str], None],
+    waiting: Callable[[Sequence[str]], None],
+) -> list[Task]:
+    """Wait while other processes have all tasks that are left; returns what is left once some are free.
+
+    Args:
+        aside: tasks that were not admitted.
+        claims: of this process.
+        stop: once it returns True, nothing is left.
+        recorded: receives the key of each task that another process has recorded.
+        waiting: receives the keys that are waited for, whenever they have become fewer.
+    """
+    left, before = [*aside], 0
+    while left and not stop():
+        found = {task.key: claims.take(task.key) for task in left}
+        for task in left:
+            if found[task.key] == "recorded":
+                recorded(task.key)
+        left = [task for task in left if found[task.key] != "recorded"]
+        if "mine" in found.values():
+            return left
+        if len(left) != before:
+            before = len(left)
+            waiting([task.key for task in left])
+        if left:
+            time.sleep(_PAUSE)
+    return []
+
+
+def _require_device(cells: Sequence[Cell], context: RunContext) -> None:
     """Refuse cells of another kind of device: their identity would be false.
 
     Raises:
         UsageError: for the first such cell.
     """
-    kind = place.device.partition(":")[0]
+    kind = context.device.partition(":")[0]
     for cell in cells:
         if cell.identity.device not in ("", kind):
             raise UsageError(
-                f"{cell.title} is planned for {cell.identity.device}, but would run on {place.device}; "
+                f"{cell.title} is planned for {cell.identity.device}, but would run on {context.device}; "
                 f"name devices of that kind with --devices {cell.identity.device}"
             )
-
-
-def hard_limit(seconds: float | None) -> float | None:
-    """Return when a worker is killed: a moment after the time in which a method can stop by itself.
-
-    A method that watches its deadline leaves its trace and its log; a killed one leaves nothing.
-    """
-    return None if seconds is None else seconds + _GRACE
 
 
 def _has_oracle(store: Store, digest: str) -> bool:

@@ -1,21 +1,19 @@
-"""Runs tasks in worker processes on this machine: one per slot, and a lost one costs its own task only."""
+"""Executors of this machine: worker processes, one per slot; and the caller's own process, for debugging."""
 
 from __future__ import annotations
 
 import pickle
-import threading
+import time
+import traceback
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from pathlib import Path
-from queue import SimpleQueue
-from tempfile import TemporaryDirectory
+from dataclasses import dataclass
+from multiprocessing.connection import wait
 from typing import Any, Final
 
+import msgspec
+
 from bench.execution.scheduler import Scheduler
-from bench.execution.slot_worker import SlotWorker, WorkerError
 from bench.execution.tasks import (
-    Event,
     Executor,
     Loss,
     OnEvent,
@@ -26,22 +24,25 @@ from bench.execution.tasks import (
     Started,
     Task,
     W,
+    given_up,
     ignore,
     loss_of,
-    put_aside,
 )
-from bench.execution.worker import STARTED, Finished
+from bench.execution.worker import REPORTER, Finished, TaskStarted, decode_value
+from bench.execution.worker_process import LOOK, WorkerProcess, pickled
 
-_PATIENCE: Final = 10.0
+INLINE: Final = Slot("inline", "cpu", 1)
 
 
-@dataclass(frozen=True)
-class _Limits:
-    """What a task may use up; see `run_local`."""
+@dataclass
+class _Lane:
+    """A slot with its worker, and the task that it is at."""
 
-    timeout: float | None
-    max_memory: int | None
-    retries: int
+    slot: Slot
+    worker: WorkerProcess
+    task: Task | None = None
+    payload: bytes = b""
+    attempt: int = 1
 
 
 def run_local(
@@ -58,7 +59,7 @@ def run_local(
 
     Each slot has one process, started in the slot's environment and used for one task after another, which
     `Scheduler` chooses. A task that takes the process down, or is stopped by a limit, costs itself only.
-    Leaving the iteration early, as by Ctrl-C, kills the workers; none outlives this process.
+    Leaving the iteration early, as by Ctrl-C, kills the workers; none outlives the thread that iterates.
     After an exception in the body of the loop the iterator stays open until it is collected: use
     `contextlib.closing`.
 
@@ -78,10 +79,8 @@ def run_local(
     """
     given = list(tasks)
     used = slots[: max(len(given), 1)]
-    limits = _Limits(timeout, max_memory, retries)
-    return _iterate(
-        _SharedScheduler(Scheduler(given, used)), len(given), pickle.dumps(work), used, limits, on_event
-    )
+    run = _LocalRun(Scheduler(given, used), used, work, timeout, max_memory, 1 + retries, on_event)
+    return run.outcomes()
 
 
 def local_executor(
@@ -104,168 +103,135 @@ def local_executor(
     return execute
 
 
-class _SharedScheduler:
-    """A board that threads ask, each for its slot."""
-
-    def __init__(self, board: Scheduler) -> None:
-        self._board = board
-        self._changed = threading.Condition()
-
-    def take(self, slot: Slot) -> Task | None:
-        """Wait for a task that the slot can start; None if there will be no more."""
-        with self._changed:
-            while len(self._board):
-                task = self._board.take(slot)
-                if task is not None:
-                    # A device that was being emptied for it may be free now; and the last task lets all go.
-                    self._changed.notify_all()
-                    return task
-                self._changed.wait()
-        return None
-
-    def release(self, slot: Slot) -> None:
-        """Note that the task in the slot has ended."""
-        with self._changed:
-            self._board.release(slot)
-            self._changed.notify_all()
-
-    def clear(self) -> None:
-        """Give out no more tasks."""
-        with self._changed:
-            self._board.clear()
-            self._changed.notify_all()
-
-
-_Inbox = SimpleQueue[Event | Outcome[Any] | BaseException]
-
-
-def _iterate(
-    board: _SharedScheduler,
-    awaited: int,
-    work: bytes,
-    slots: Sequence[Slot],
-    limits: _Limits,
-    on_event: OnEvent,
-) -> Generator[Outcome[Any], None, None]:
-    if not awaited:
-        return
-    inbox: _Inbox = SimpleQueue()
-    with _temporary_folder() as folder:
-        workers = [
-            SlotWorker(slot, work, folder / str(number), limits.max_memory)
-            for number, slot in enumerate(slots)
-        ]
-        threads = [
-            _SlotThread(slot, worker, board, limits, inbox)
-            for slot, worker in zip(slots, workers, strict=True)
-        ]
-        try:
-            for thread in threads:
-                thread.start()
-            while awaited:
-                item = inbox.get()
-                if isinstance(item, Outcome):
-                    awaited -= 1
-                    yield item
-                elif isinstance(item, BaseException):
-                    raise item
-                else:
-                    on_event(item)
-        finally:
-            board.clear()
-            for thread in threads:
-                thread.stop()
-            for thread in threads:
-                thread.join(_PATIENCE)
-
-
-@contextmanager
-def _temporary_folder() -> Iterator[Path]:
-    try:
-        folder = TemporaryDirectory(prefix="bench-workers-", ignore_cleanup_errors=True)
-    except OSError as error:
-        raise WorkerError(
-            f"there is no folder for temporary files ({error.strerror or error}): "
-            "free some space, or name another with the variable TMPDIR, and run again"
-        ) from error
-    with folder as name:
-        yield Path(name)
-
-
-class _SlotThread(threading.Thread):
-    """Takes task after task for one slot.
-
-    It lives as long as its worker's pool: the kernel ends a process when the thread that started it ends.
-    """
+class _LocalRun:
+    """The state of one `run_local`."""
 
     def __init__(
-        self, slot: Slot, worker: SlotWorker, board: _SharedScheduler, limits: _Limits, inbox: _Inbox
+        self,
+        scheduler: Scheduler,
+        slots: Sequence[Slot],
+        work: Callable[[Any], Any],
+        timeout: float | None,
+        max_memory: int | None,
+        attempts: int,
+        on_event: OnEvent,
     ) -> None:
-        super().__init__(name=f"slot {slot.name}", daemon=True)
-        self._worker = worker
-        self._slot = slot
-        self._board = board
-        self._limits = limits
-        self._inbox = inbox
-        self._stopped = False
+        self._scheduler, self._work, self._timeout = scheduler, work, timeout
+        self._attempts, self._on_event = attempts, on_event
+        function = pickle.dumps(work)
+        self._lanes = [_Lane(slot, WorkerProcess(slot, function, max_memory)) for slot in slots]
 
-    def stop(self) -> None:
-        """Kill the worker now, from any thread."""
-        self._stopped = True
-        self._worker.stop()
-
-    def run(self) -> None:
+    def outcomes(self) -> Generator[Outcome[Any], None, None]:
+        """Run until no task is left."""
         try:
-            while (task := self._board.take(self._slot)) is not None:
-                outcome = self._outcome(task) if task.admit() else put_aside(task, self._slot)
-                self._board.release(self._slot)
-                self._inbox.put(outcome)
-        except BaseException as error:
-            self._inbox.put(error)
+            while True:
+                ended = [*self._start_what_fits()]
+                busy = [lane for lane in self._lanes if lane.task is not None]
+                yield from ended
+                if not busy:
+                    return
+                connections = [lane.worker.connection for lane in busy]
+                wait([connection for connection in connections if connection is not None], LOOK)
+                ended = [outcome for lane in busy for outcome in self._advance(lane)]
+                # A slot goes on before its outcome is looked at, which may take a while.
+                yield from [*self._start_what_fits(), *ended]
         finally:
-            self._worker.close()
+            for lane in self._lanes:
+                lane.worker.close()
 
-    def _outcome(self, task: Task) -> Outcome[Any]:
-        try:
-            payload = pickle.dumps(task.payload, protocol=pickle.HIGHEST_PROTOCOL)
-        except Exception as error:
-            return Outcome(task, self._slot, None, unsendable("payload", error), 0.0)
-        finished = self._finish(task, payload)
-        value, lost = received(finished)
-        return Outcome(task, self._slot, value, lost, finished.seconds, self._worker.printed())
+    def _start_what_fits(self) -> Iterator[Outcome[Any]]:
+        """Start tasks in idle slots; yields the outcomes of those that cannot or may not start."""
+        started = True
+        while started:  # a task that starts may free a device that was being emptied for it
+            started = False
+            for lane in self._lanes:
+                while lane.task is None and (task := self._scheduler.take(lane.slot)) is not None:
+                    started = True
+                    if not task.admit():
+                        self._scheduler.release(lane.slot)
+                        yield Outcome(task, lane.slot, None, None, 0.0, skipped=True)
+                        continue
+                    try:
+                        lane.payload = pickled(task.payload)
+                    except Exception as error:
+                        self._scheduler.release(lane.slot)
+                        yield Outcome(task, lane.slot, None, unsendable("payload", error), 0.0)
+                        continue
+                    lane.task, lane.attempt = task, 1
+                    lane.worker.begin(lane.payload, self._timeout)
 
-    def _finish(self, task: Task, payload: bytes) -> Finished:
-        """Run a task to its end; again in a new worker if it was lost by no fault of the task."""
+    def _advance(self, lane: _Lane) -> Iterator[Outcome[Any]]:
+        """Pass on what a slot's worker has sent; yields the outcome if the task has ended."""
+        task = lane.task
+        assert task is not None
+        for message in lane.worker.poll():
+            if isinstance(message, TaskStarted):
+                self._on_event(Started(task, lane.slot))
+            elif not isinstance(message, Finished):
+                self._on_event(Progress(task, lane.slot, message.values))
+            elif message.lost is not None and message.lost.outside and lane.attempt < self._attempts:
+                lane.attempt += 1
+                self._on_event(Retried(task, lane.slot, message.lost, lane.attempt, self._attempts))
+                lane.worker.begin(lane.payload, self._timeout)
+            else:
+                lane.task = None
+                self._scheduler.release(lane.slot)
+                value, lost = received(message, self._work)
+                if lost is not None and lost.outside:
+                    lost = given_up(lost, self._attempts)
+                yield Outcome(task, lane.slot, value, lost, message.seconds, lane.worker.printed())
 
-        def pass_on(message: dict[str, Any]) -> None:
-            """Turn a worker's message into an event."""
-            event = Started(task, self._slot) if message == STARTED else Progress(task, self._slot, message)
-            self._inbox.put(event)
 
-        attempts = 1 + self._limits.retries
-        for attempt in range(2, attempts + 1):
-            finished = self._worker.run(payload, self._limits.timeout, pass_on)
-            if finished.lost is None or not finished.lost.outside or self._stopped:
-                return finished
-            self._inbox.put(Retried(task, self._slot, finished.lost, attempt, attempts))
-        finished = self._worker.run(payload, self._limits.timeout, pass_on)
-        if attempts > 1 and finished.lost is not None and finished.lost.outside:
-            reason = f"{finished.lost.reason}; {attempts} attempts were made"
-            return replace(finished, lost=replace(finished.lost, reason=reason))
-        return finished
-
-
-def received(finished: Finished) -> tuple[Any, Loss | None]:
+def received(finished: Finished, work: Callable[[Any], Any]) -> tuple[Any, Loss | None]:
     """Return the value that a worker answers, or why there is none."""
     if finished.value is None:
-        return None, finished.lost
+        return None, finished.lost or Loss("worker", "its worker gave neither a value nor a reason")
     try:
-        return pickle.loads(finished.value), None  # noqa: S301 (comes from our own worker)
-    except Exception as error:
-        return None, unsendable("value", error)
+        return decode_value(finished.value, work), None
+    except msgspec.DecodeError as error:
+        return None, Loss("worker", f"its worker sent what is no value of {work.__name__}: {error}")
 
 
 def unsendable(what: str, error: Exception) -> Loss:
-    """Return the loss of a task whose payload or value cannot be pickled."""
+    """Return the loss of a task whose payload cannot be pickled."""
     lost = loss_of(error, "")
     return Loss("exception", f"its {what} cannot be sent between processes: {lost.reason}", lost.exception)
+
+
+def run_inline(
+    tasks: Iterable[Task], work: Callable[[Any], W], slot: Slot = INLINE, *, on_event: OnEvent = ignore
+) -> Generator[Outcome[W], None, None]:
+    """Run the tasks in this process, the longest first, and yield the outcomes as they come.
+
+    An exception costs its own task only. There is no time limit, no protection against crashes, and the
+    slot's environment is not applied: this process has started already.
+
+    Args:
+        tasks: what to do; of equal costs, the first comes first.
+        work: function of a task's payload.
+        slot: named in events and outcomes.
+        on_event: called while a task runs.
+    """
+    for task in sorted(tasks, key=lambda task: -task.cost):
+        if not task.admit():
+            yield Outcome(task, slot, None, None, 0.0, skipped=True)
+            continue
+        on_event(Started(task, slot))
+        REPORTER.connect(lambda values, task=task: on_event(Progress(task, slot, values)))  # type: ignore[misc]
+        begin = time.monotonic()
+        value: W | None = None
+        lost: Loss | None = None
+        try:
+            value = work(task.payload)
+        except (Exception, SystemExit) as error:
+            lost = loss_of(error, traceback.format_exc())
+        finally:
+            REPORTER.connect(None)
+        yield Outcome(task, slot, value, lost, time.monotonic() - begin)
+
+
+def inline_executor(
+    tasks: Sequence[Task], work: Callable[[Any], W], on_event: OnEvent
+) -> Generator[Outcome[W], None, None]:
+    """Run the tasks here; `run_inline` as an `Executor`."""
+    return run_inline(tasks, work, on_event=on_event)

@@ -16,15 +16,12 @@ from __future__ import annotations
 import gc
 import importlib.util
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
 import psutil
-
-_LIBRARIES: Final = ("torch",)
-"""What methods import that is large: a worker with a limit loads it first, so that no cell pays for it."""
 
 _WORN: Final = 0.25
 """Share of the limit that a worker may still hold after a task; with more left behind it is replaced."""
@@ -33,14 +30,15 @@ _WORN: Final = 0.25
 class Allowance:
     """The worker's side: what this process may take."""
 
-    def __init__(self, limit: int, on_gpu: bool) -> None:
+    def __init__(self, limit: int, on_gpu: bool, libraries: Sequence[str] = ()) -> None:
         """Load large libraries and take the measure of the process.
 
         Args:
-            limit: bytes beyond what the process holds now.
+            limit: bytes beyond what the process holds then.
             on_gpu: whether the process works on a GPU.
+            libraries: to load, where they are installed.
         """
-        for name in _LIBRARIES:
+        for name in libraries:
             if importlib.util.find_spec(name) is not None:
                 importlib.import_module(name)
         if on_gpu:

@@ -55,8 +55,16 @@ class Unstarted:
 
 
 @dataclass(frozen=True)
+class LeftOut:
+    """A cell that is not run, because its method's plug-in ends or hangs when it is imported."""
+
+    cell: Cell
+    reason: str
+
+
+@dataclass(frozen=True)
 class Ended:
-    """A cell has come to its end.
+    """A cell has ended.
 
     Attributes:
         cell: the cell.
@@ -75,7 +83,7 @@ class Ended:
     on_disk: bool = True
 
 
-RunEvent = Event | Planned | Waiting | Held | Unstarted | Ended
+RunEvent = Event | Planned | Waiting | Held | Unstarted | LeftOut | Ended
 
 _TRUSTED = 3
 """So many cells must have ended before their times correct the estimates of those that are left."""
@@ -88,6 +96,7 @@ class RunProgress:
         ran: how many cells ended in this run.
         unwritten: why, by digest, cells that ended in this run have no record.
         unstarted: digests of the cells for which the disk of the results had no room.
+        left_out: why methods were not run, by their names: their plug-ins cannot be imported.
     """
 
     def __init__(
@@ -110,6 +119,7 @@ class RunProgress:
         self.ran = 0
         self.unwritten: dict[str, str] = {}
         self.unstarted: set[str] = set()
+        self.left_out: dict[str, str] = {}
         self._held: set[str] = set()
         self._elsewhere = 0
         self._waiting = 0
@@ -128,6 +138,8 @@ class RunProgress:
                 self._hold(event.cell.identity.digest)
             elif isinstance(event, Unstarted):
                 self.unstarted.update(cell.identity.digest for cell in event.cells)
+            elif isinstance(event, LeftOut):
+                self._leave_out(event)
             elif isinstance(event, Ended):
                 self._end(event)
             elif isinstance(event, Started):
@@ -167,16 +179,21 @@ class RunProgress:
     def _go_on(self, event: Progress) -> None:
         running = self._running.get(event.task.key)
         if running is not None:
-            known = {key: event.values.get(key) for key in ("stage", "epoch", "epochs")}
-            self._running[event.task.key] = msgspec.structs.replace(
-                running, **{key: value for key, value in known.items() if value is not None}
-            )
+            types = {"stage": str, "epoch": int, "epochs": int}  # a worker may report anything
+            known = {key: event.values.get(key) for key in types}
+            known = {key: value for key, value in known.items() if isinstance(value, types[key])}
+            self._running[event.task.key] = msgspec.structs.replace(running, **known)
 
     def _hold(self, digest: str) -> None:
         """Note that a cell has left its slot, and waits for room on the disk."""
         self._held.add(digest)
         self._running.pop(digest, None)
         self._costs.pop(digest, None)
+
+    def _leave_out(self, event: LeftOut) -> None:
+        self.left_out.setdefault(event.cell.identity.method, event.reason)
+        self._running.pop(event.cell.identity.digest, None)
+        self._costs.pop(event.cell.identity.digest, None)
 
     def _end(self, event: Ended) -> None:
         digest = event.cell.identity.digest

@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Final
 
-from bench.contract.errors import BenchError, DataError
-from bench.data.fingerprint import CACHE_NAME, forget_digests
-from bench.data.source import source_of
+from bench.contract.errors import DataError
 from bench.execution.cell_task import CellAnswer
+from bench.execution.data_check import forget_data
 from bench.execution.progress import Ended, Held, RunEvent
-from bench.execution.status_mapping import reason_of, status_of
-from bench.execution.tasks import Outcome
+from bench.execution.tasks import Loss, LossKind, Outcome
 from bench.experiment.cell import lost as record_of_lost
 from bench.experiment.grid import Cell
 from bench.experiment.run_context import RunContext
 from bench.records.claims import Claims
 from bench.records.folders import DiskFull, StoreError, has_room, seems_free
-from bench.records.schema import Failure
-from bench.records.store import Store, record_files
+from bench.records.schema import Failure, Status
+from bench.records.store import Store, record_files, verified_files
+
+_STATUSES: Final[dict[LossKind, Status]] = {
+    "exception": "failed",
+    "memory": "out-of-memory",
+    "exit": "exited",
+    "signal": "killed",
+    "timeout": "timeout",
+    "worker": "lost",
+    "import": "failed",
+}
 
 _IN_A_ROW: Final = 3
 """So many records in a row that found no room: then no cell starts any more."""
@@ -29,20 +35,29 @@ _IN_A_ROW: Final = 3
 _ROOM: Final = 64 << 10
 """Bytes of a small record: with less room no cell starts."""
 
+_LARGEST: Final = 1 << 30
+"""Bytes of the largest record that is taken from another machine."""
+
+
+def status_of(loss: Loss) -> Status:
+    """Map the loss of a task to the status of its cell or trial."""
+    return _STATUSES[loss.kind]
+
+
+def reason_of(loss: Loss, seconds: float | None) -> str:
+    """Return why a task was lost, in one sentence; ``seconds`` is the time limit as its user gave it."""
+    if loss.kind == "timeout" and seconds is not None:
+        return f"it went on after its time limit of {seconds:g} s and was stopped"
+    return loss.reason
+
 
 @dataclass(frozen=True)
 class _Unwritten:
-    """What would be told of a cell, and its record's files, for which there was no room."""
+    """The end of a cell, and its record's files, for which there was no room."""
 
     ended: Ended
     files: Mapping[str, bytes]
     refusal: str
-
-
-def forget_data(cell: Cell, results: Path, place: RunContext) -> None:
-    """Forget the digests that a cell was planned with, since its data is another: the next run reads it."""
-    with suppress(BenchError):  # the data may be gone by now; then there is nothing to mistake it for
-        forget_digests(source_of(cell.source, place.data_dir).files.values(), results / CACHE_NAME)
 
 
 class RecordWriter:
@@ -53,24 +68,21 @@ class RecordWriter:
     it again.
 
     Attributes:
-        ended: how many cells have come to their end.
+        ended: how many cells have ended.
     """
 
     def __init__(
         self,
         cells: Mapping[str, Cell],
         store: Store,
-        place: RunContext,
+        context: RunContext,
         claims: Claims,
         on_event: Callable[[RunEvent], None],
     ) -> None:
         """Record into ``store`` what becomes of ``cells``, given by their digests."""
         self.ended = 0
-        self._cells = cells
-        self._store = store
-        self._place = place
-        self._claims = claims
-        self._on_event = on_event
+        self._cells, self._store, self._context = cells, store, context
+        self._claims, self._on_event = claims, on_event
         self._unwritten: list[_Unwritten] = []
         self._refused = 0
 
@@ -80,18 +92,34 @@ class RecordWriter:
         Raises:
             StoreError: if the folder cannot be written for any reason but a full disk.
         """
-        ended, files = self._judge(outcome)
-        if files is None:
-            self._written(ended)
-        else:
-            self._write(_Unwritten(ended, files, ""))
+        cell, answer, loss = self._cells[outcome.task.key], outcome.value, outcome.lost
+        if answer is not None and answer.data_changed:
+            forget_data(cell.source, self._store.root, self._context.data_dir, cell.identity.profile)
+        if answer is not None:
+            loss = self._distrust(outcome.task.key, answer)
+        if answer is not None and loss is None:
+            ended = Ended(cell, answer.status, answer.reason, outcome.seconds)
+            self._write(_Unwritten(ended, answer.files, "")) if answer.files else self._written(ended)
+            return
+        assert loss is not None
+        if loss.exception == StoreError.__name__:
+            # The worker could not write: not the cell's fault, so it gets no record and runs again next time.
+            raise StoreError(loss.reason.removeprefix(f"{StoreError.__name__}: "))
+        if answer is None and self._claims.recorded(outcome.task.key):
+            self._written(self._recorded(cell))  # the worker was lost between its record and its answer
+            return
+        status, reason = status_of(loss), reason_of(loss, self._context.seconds)
+        failure = Failure(reason=reason, kind=loss.kind, traceback=loss.traceback)
+        made = record_of_lost(cell, self._context, status, failure, outcome.seconds, outcome.output)
+        files = record_files(made.record, made.per_query, made.trace, made.log)
+        self._write(_Unwritten(Ended(cell, status, reason, outcome.seconds), files, ""))
 
-    def tell_of_another_run(self, cell: Cell) -> None:
-        """Tell of a cell that another run has recorded."""
-        self._tell(replace(self._recorded(cell), elsewhere=True))
+    def end_elsewhere(self, cell: Cell) -> None:
+        """Report a cell that another run has recorded."""
+        self._report(replace(self._recorded(cell), elsewhere=True))
 
     def may_start(self) -> bool:
-        """Tell whether a cell may start, as far as the disk is concerned; from any thread.
+        """Return whether a cell may start, as far as the disk is concerned.
 
         Hours of work are not worth starting if nothing of them can be kept: where little is free, or a record
         was refused, a small one must find room first, and after some refusals in a row no cell starts.
@@ -104,10 +132,10 @@ class RecordWriter:
         """Write what found no room before and does now."""
         for item in [*self._unwritten]:
             if not self._put(item):
-                # Taken out before it is told: whoever listens may stop the run.
+                # Taken out before it is reported: a listener may stop the run.
                 self._unwritten.remove(item)
                 self._refused = 0
-                self._tell(item.ended)
+                self._report(item.ended)
 
     def settle(self) -> None:
         """Try a last time, and give up what finds no room."""
@@ -116,7 +144,23 @@ class RecordWriter:
             item = self._unwritten.pop(0)
             how = "it was done" if item.ended.status == "done" else f"it ended as {item.ended.status}"
             reason = f"{how}, but not recorded: {item.refusal}"
-            self._tell(replace(item.ended, status="disk-full", reason=reason, on_disk=False))
+            self._report(replace(item.ended, status="disk-full", reason=reason, on_disk=False))
+
+    def _distrust(self, digest: str, answer: CellAnswer) -> Loss | None:
+        """Return why an answer cannot be believed; None if it can."""
+        if answer.files is None:
+            if self._claims.recorded(digest):
+                return None
+            return Loss("worker", "its worker reports a record that is not there")
+        if sum(map(len, answer.files.values())) > _LARGEST:
+            return Loss("worker", f"its worker sent a record of more than {_LARGEST >> 20} MB")
+        try:
+            record = verified_files(digest, answer.files)
+        except DataError as error:
+            return Loss("worker", f"its worker sent a record that cannot be believed: {error}")
+        if record.status != answer.status:
+            return Loss("worker", f"its worker reports {answer.status}, but its record says {record.status}")
+        return None
 
     def _write(self, item: _Unwritten) -> None:
         refusal = self._put(item)
@@ -137,32 +181,13 @@ class RecordWriter:
 
     def _written(self, ended: Ended) -> None:
         self._refused = 0
-        self._tell(ended)
+        self._report(ended)
         self.try_again()
 
-    def _tell(self, ended: Ended) -> None:
+    def _report(self, ended: Ended) -> None:
         self._claims.release(ended.cell.identity.digest)
         self.ended += not ended.elsewhere
         self._on_event(ended)
-
-    def _judge(self, outcome: Outcome[CellAnswer]) -> tuple[Ended, Mapping[str, bytes] | None]:
-        """Return how a cell ended, and the files of its record where that is not written yet."""
-        cell, worked, loss = self._cells[outcome.task.key], outcome.value, outcome.lost
-        if worked is not None:
-            if worked.data_changed:
-                forget_data(cell, self._store.root, self._place)
-            return Ended(cell, worked.status, worked.reason, outcome.seconds), worked.files
-        assert loss is not None
-        if loss.exception == StoreError.__name__:
-            # The worker could not write: not the cell's fault, so it gets no record and runs again next time.
-            raise StoreError(loss.reason.removeprefix(f"{StoreError.__name__}: "))
-        if self._claims.recorded(outcome.task.key):  # the worker was lost between its record and its answer
-            return self._recorded(cell), None
-        status, reason = status_of(loss), reason_of(loss, self._place.seconds)
-        failure = Failure(reason=reason, kind=loss.kind, traceback=loss.traceback)
-        made = record_of_lost(cell, self._place, status, failure, outcome.seconds, outcome.output)
-        files = record_files(made.record, made.per_query, made.trace, made.log)
-        return Ended(cell, status, reason, outcome.seconds), files
 
     def _recorded(self, cell: Cell) -> Ended:
         try:

@@ -1,9 +1,4 @@
-"""Which task runs where and when: the rules of packing, as a value without clock, threads or processes.
-
-Slots ask the board for work. It gives the longest task first, and a task shares a device with others only if
-the memory of all of them fits. A task that must wait for memory gets a device set aside for it: nothing else
-starts there until what runs there has ended, so that small tasks cannot overtake a big one for ever.
-"""
+"""Scheduling: which task starts in which slot, and when. No clock, threads or processes."""
 
 from __future__ import annotations
 
@@ -16,107 +11,97 @@ from bench.contract.errors import UsageError
 from bench.execution.tasks import Slot, Task
 
 
-class _Place:
-    """A device that slots share."""
+class _Device:
+    """A device that slots share: its memory, what is reserved, and for which task it is being emptied."""
 
     def __init__(self, memory: int | None) -> None:
         self.memory = memory
-        self.running: dict[str, int] = {}
-        """Bytes set aside for the task in each busy slot, by the slot's name."""
-        self.promised: str | None = None
+        self.reserved: dict[str, int] = {}
+        """Bytes by the name of a busy slot."""
+        self.kept_for: str | None = None
         """Key of the task for which the device is being emptied."""
 
-    def bytes_for(self, task: Task) -> int:
-        """Return what to set aside for a task: everything if that is unknown or more than there is."""
+    def need(self, task: Task) -> int:
+        """Return the bytes to reserve for a task: all where its need is unknown or larger than the device."""
         if self.memory is None:
             return 0
         return self.memory if task.memory is None else min(task.memory, self.memory)
 
     def fits(self, task: Task) -> bool:
-        """Tell whether the task can start now."""
-        if self.memory is None or not self.running:
+        """Return whether the task can start now."""
+        if self.memory is None or not self.reserved:
             return True
-        wanted = self.bytes_for(task)
-        alone = wanted == self.memory or self.memory in self.running.values()
-        return not alone and sum(self.running.values()) + wanted <= self.memory
+        need = self.need(task)
+        exclusive = need == self.memory or self.memory in self.reserved.values()
+        return not exclusive and sum(self.reserved.values()) + need <= self.memory
 
 
 class Scheduler:
-    """Tasks that wait, and what the devices are occupied with.
+    """Waiting tasks and busy devices.
 
     - The longest task comes first; of equal costs, the first given.
     - Two tasks share a device only if both fit its memory. One whose need is unknown, on a device whose
       memory is limited, has the device to itself.
     - A task that is too big for a device waits for a bigger one; if it is too big for all, it runs alone.
-    - A task that comes up and does not fit has the device of the asking slot emptied for it. It starts there,
-      or before that on any other device where it fits.
-    - A slot for which there is nothing waits while the others go on.
+    - A task that is next and does not fit has the device of the asking slot emptied for it, so that small
+      tasks cannot overtake it for ever. It starts there, or before that on any other device where it fits.
+    - A slot without a task that fits waits while the others go on.
 
-    `len` tells how many tasks wait.
+    `len` is the number of waiting tasks.
     """
 
     def __init__(self, tasks: Iterable[Task], slots: Sequence[Slot]) -> None:
-        """Lay out the tasks for these slots.
+        """Sort the tasks for these slots.
 
         Raises:
-            UsageError: if there is no slot, or slots of one place differ in its memory.
+            UsageError: if there is no slot, or slots of one device differ in its memory.
         """
         if not slots:
             raise UsageError("there is no slot to run in; ask for at least one")
         self._waiting = sorted(tasks, key=lambda task: -task.cost)
-        self._places: dict[str, _Place] = {}
+        self._devices: dict[str, _Device] = {}
         for slot in slots:
-            place = self._places.setdefault(slot.place, _Place(slot.memory))
-            if place.memory != slot.memory:
-                raise UsageError(f"slots of {slot.place} disagree about its memory; give them the same")
-        limits = [place.memory for place in self._places.values()]
+            device = self._devices.setdefault(slot.host_device, _Device(slot.memory))
+            if device.memory != slot.memory:
+                raise UsageError(f"slots of {slot.host_device} disagree about its memory; give them the same")
+        limits = [device.memory for device in self._devices.values()]
         self._largest = math.inf if None in limits else max(limit for limit in limits if limit is not None)
 
     def __len__(self) -> int:
-        """Return how many tasks wait."""
+        """Return the number of waiting tasks."""
         return len(self._waiting)
 
     def take(self, slot: Slot) -> Task | None:
         """Return the task that the slot starts now; None if there is none for it until another ends."""
-        place = self._places[slot.place]
+        device = self._devices[slot.host_device]
         for number, task in enumerate(self._waiting):
-            if place.promised not in (None, task.key) or not self._suits(task, place):
+            if device.kept_for not in (None, task.key) or not self._suits(task, device):
                 continue
-            if place.fits(task):
+            keeping = [each for each in self._devices.values() if each.kept_for == task.key]
+            if device.fits(task):
                 del self._waiting[number]
-                self._keep_promises_to(task)
-                place.running[slot.name] = place.bytes_for(task)
+                for each in keeping:
+                    each.kept_for = None
+                device.reserved[slot.name] = device.need(task)
                 return task
-            if place.promised or not self._promised(task):
-                place.promised = task.key
+            if device.kept_for or not keeping:
+                device.kept_for = task.key
                 return None
         return None
 
     def release(self, slot: Slot) -> None:
-        """Note that the task in the slot has ended."""
-        del self._places[slot.place].running[slot.name]
+        """Free what was reserved for the task in the slot, which has ended."""
+        del self._devices[slot.host_device].reserved[slot.name]
 
-    def clear(self) -> None:
-        """Give out no more tasks."""
-        self._waiting.clear()
-
-    def _suits(self, task: Task, place: _Place) -> bool:
-        """Tell whether the device is big enough, or none is."""
-        if task.memory is None or place.memory is None:
+    def _suits(self, task: Task, device: _Device) -> bool:
+        """Return whether the device is big enough, or none is."""
+        if task.memory is None or device.memory is None:
             return True
-        return task.memory <= place.memory or task.memory > self._largest
-
-    def _promised(self, task: Task) -> bool:
-        return any(place.promised == task.key for place in self._places.values())
-
-    def _keep_promises_to(self, task: Task) -> None:
-        for place in self._places.values():
-            if place.promised == task.key:
-                place.promised = None
+        return task.memory <= device.memory or task.memory > self._largest
 
 
 class ScheduledTask(NamedTuple):
-    """When a task was in a slot, in seconds from the start."""
+    """When a task is in a slot, in seconds from the start."""
 
     task: Task
     slot: Slot
@@ -130,25 +115,25 @@ def simulate(tasks: Iterable[Task], slots: Sequence[Slot]) -> list[ScheduledTask
     Raises:
         UsageError: if there is no slot.
     """
-    board = Scheduler(tasks, slots)
+    scheduler = Scheduler(tasks, slots)
     idle = list(slots)
-    stays: list[ScheduledTask] = []
-    ending: list[tuple[float, int, ScheduledTask]] = []
+    done: list[ScheduledTask] = []
+    running: list[tuple[float, int, ScheduledTask]] = []
     now = 0.0
     while True:
-        begun = True
-        while begun:  # a task that starts may free a device that was being emptied for it
-            begun = False
+        started = True
+        while started:  # a task that starts may free a device that was being emptied for it
+            started = False
             for slot in list(idle):
-                task = board.take(slot)
+                task = scheduler.take(slot)
                 if task is not None:
                     idle.remove(slot)
-                    stay = ScheduledTask(task, slot, now, now + task.cost)
-                    heapq.heappush(ending, (stay.end, slots.index(slot), stay))
-                    begun = True
-        if not ending:
-            return stays
-        now, _, stay = heapq.heappop(ending)
-        stays.append(stay)
-        board.release(stay.slot)
-        idle = [slot for slot in slots if slot in idle or slot is stay.slot]
+                    scheduled = ScheduledTask(task, slot, now, now + task.cost)
+                    heapq.heappush(running, (scheduled.end, slots.index(slot), scheduled))
+                    started = True
+        if not running:
+            return done
+        now, _, ended = heapq.heappop(running)
+        done.append(ended)
+        scheduler.release(ended.slot)
+        idle = [slot for slot in slots if slot in idle or slot is ended.slot]

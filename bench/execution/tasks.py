@@ -1,29 +1,31 @@
-"""What every way of execution shares: tasks go in, events and outcomes come out.
-
-A way of execution is a function of tasks, a module-level work function and an event handler that yields one
-`Outcome` per task, in the order in which they end. Nothing here knows what a task is about.
-"""
+"""Tasks, slots, events and outcomes: what every executor takes and gives."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Generic, Literal, TypeVar
 
-from bench.contract.errors import BenchError, lacks_memory
+from bench.contract.errors import BenchError, PluginError, lacks_memory
 
 W = TypeVar("W")
 
-LossKind = Literal["exception", "memory", "exit", "signal", "timeout", "worker"]
-"""Why a task gave no value: its own error, a lack of memory that it noticed, the end of its process by
-itself or by a signal, the time limit, or a connection that broke (not the task's fault)."""
+LossKind = Literal["exception", "memory", "exit", "signal", "timeout", "worker", "import"]
+"""Why a task has no value: its own exception, a lack of memory, the end of its process by itself or by a
+signal, the time limit, the loss of its worker (not the task's fault), or a plug-in that ended or hung while
+it was imported."""
 
 
-class Misplaced(BenchError):
-    """A task cannot run on this machine, as it lacks a file; raised before the task has begun.
+class WorkerError(BenchError):
+    """No worker can be started, or the connection to all of them is lost; no task is to blame."""
 
-    A way of execution that has several machines runs it on another one.
-    """
+
+class WrongMachine(BenchError):
+    """A task cannot run on this machine, which lacks a file; on a cluster it runs on another."""
+
+
+class ImportFailed(PluginError):
+    """A plug-in ended its process, or tried to, while it was imported."""
 
 
 def always() -> bool:
@@ -38,11 +40,11 @@ class Task:
     Attributes:
         key: unique among the tasks.
         title: in one line, for people.
-        payload: what the work function is called with; must be picklable.
+        payload: argument of the work function; must be picklable.
         cost: expected seconds, or anything proportional: the longest tasks start first.
         memory: bytes of device memory that it will need; None where unknown.
-        admit: asked in the caller's process, from any of its threads, right before the task would start;
-            where it says no, the task is not run and its outcome is marked as put aside.
+        admit: asked in the caller's process right before the task would start; if it returns False the task
+            is not run, and its outcome is marked as skipped.
     """
 
     key: str
@@ -55,28 +57,28 @@ class Task:
 
 @dataclass(frozen=True)
 class Slot:
-    """A place where one task runs at a time.
+    """Room for one task at a time.
 
     Attributes:
         name: unique, such as ``cpu/0`` or ``cuda:1/0``.
-        device: torch name of the device as seen inside the slot.
+        device: torch name of the device as seen inside the slot's process.
         threads: CPU threads of the slot.
         environment: variables that its process starts with, before any library is loaded.
-        place: the device as the machine counts it, such as ``cuda:1``, which slots may share.
-        memory: bytes of memory of that device, for all its slots together; None where there is no such limit.
+        host_device: the device as the machine counts it, such as ``cuda:1``; slots may share it.
+        memory: bytes of memory of that device, for all its slots together; None for no limit.
     """
 
     name: str
     device: str
     threads: int
     environment: Mapping[str, str] = field(default_factory=dict)
-    place: str = "cpu"
+    host_device: str = "cpu"
     memory: int | None = None
 
 
 @dataclass(frozen=True)
 class Loss:
-    """Why a task gave no value.
+    """Why a task has no value.
 
     Attributes:
         kind: see `LossKind`.
@@ -84,7 +86,7 @@ class Loss:
         exception: name of the exception's type; empty where there was none.
         traceback: text, of Python or of the crashed process; empty where there is none.
         outside: whether the worker was lost by no fault of the task, as far as can be seen: killed from
-            outside, or its connection broke.
+            outside, or its connection broke. Such a task may be tried again.
     """
 
     kind: LossKind
@@ -104,7 +106,7 @@ class Started:
 
 @dataclass(frozen=True)
 class Progress:
-    """A running task has something to tell: what its work function gave to `report`."""
+    """A running task reports values: those that its work function gave to `bench.execution.report`."""
 
     task: Task
     slot: Slot
@@ -117,7 +119,7 @@ class Retried:
 
     Attributes:
         task: the task.
-        slot: where the worker was.
+        slot: of the lost worker.
         lost: what happened to it.
         attempt: number of the attempt that follows, from 2.
         attempts: how many there will be at most.
@@ -132,7 +134,7 @@ class Retried:
 
 @dataclass(frozen=True)
 class Notice:
-    """Something about the place where tasks run that people should know, in one sentence."""
+    """A fact about slots or workers that people should know, in one sentence."""
 
     sentence: str
 
@@ -147,16 +149,16 @@ def ignore(event: Event) -> None:
 
 @dataclass(frozen=True)
 class Outcome(Generic[W]):
-    """How a task ended.
+    """The end of a task.
 
     Attributes:
         task: the task.
         slot: where it ran.
         value: what the work function returned; None where it was lost.
-        lost: why there is no value; None where there is one.
-        seconds: wall-clock time from its start to its end.
+        lost: why it has no value; None where it has one.
+        seconds: from the task's start to its end.
         output: the end of what the work printed in its worker process.
-        aside: whether the task was not admitted: then it never started and has neither value nor loss.
+        skipped: whether the task was not admitted: it never started and has neither value nor loss.
     """
 
     task: Task
@@ -165,18 +167,12 @@ class Outcome(Generic[W]):
     lost: Loss | None
     seconds: float
     output: str = ""
-    aside: bool = False
-
-
-def put_aside(task: Task, slot: Slot) -> Outcome[Any]:
-    """Return the outcome of a task that was not admitted."""
-    return Outcome(task, slot, None, None, 0.0, aside=True)
+    skipped: bool = False
 
 
 Executor = Callable[[Sequence[Task], Callable[[Any], W], OnEvent], Generator[Outcome[W], None, None]]
-"""A way of execution with everything chosen: it takes tasks, a module-level work function and an event
-handler, and yields one outcome per task as they end. It asks `Task.admit` right before it starts one. Closing
-the generator stops what is running."""
+"""A way to run tasks, with its slots and limits chosen: it takes tasks, a module-level work function and an
+event handler, and yields one outcome per task as they end. Closing the generator stops what is running."""
 
 
 def loss_of(error: BaseException, traceback: str) -> Loss:
@@ -185,5 +181,13 @@ def loss_of(error: BaseException, traceback: str) -> Loss:
     reason = f"{name}: {error}" if str(error) else name
     if isinstance(error, SystemExit):
         return Loss("exit", f"the work asked its process to exit with status {error.code}", name, traceback)
-    kind: LossKind = "memory" if lacks_memory(error) else "exception"
-    return Loss(kind, reason, name, traceback)
+    if isinstance(error, ImportFailed):
+        return Loss("import", str(error), name, traceback)
+    return Loss("memory" if lacks_memory(error) else "exception", reason, name, traceback)
+
+
+def given_up(lost: Loss, attempts: int) -> Loss:
+    """Return the loss of a task after its last attempt, with how many were made."""
+    if attempts == 1:
+        return lost
+    return replace(lost, reason=f"{lost.reason}; {attempts} attempts were made")

@@ -1,4 +1,4 @@
-"""Trials of `tune` against a results folder: what is missing is run, and every trial is kept."""
+"""Runs the trials of `tune` that are missing in a results folder, and keeps each as it ends."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from bench.execution.cell_task import PRELOAD as PRELOAD  # of the workers of this task, too
+from bench.execution.cell_task import import_method
+from bench.execution.data_check import forget_data
+from bench.execution.grid_runner import wait_for_others
 from bench.execution.progress import Waiting
-from bench.execution.record_writer import forget_data
-from bench.execution.sharing import wait_for_others
-from bench.execution.status_mapping import reason_of, status_of
+from bench.execution.record_writer import reason_of, status_of
 from bench.execution.tasks import Event, Executor, Notice, Outcome, Task
 from bench.experiment.grid import Cell
 from bench.experiment.run_context import RunContext
@@ -35,13 +37,19 @@ TrialEvent = Event | Waiting | Trial | TakenOver
 class _Payload:
     cell: Cell
     changes: Mapping[str, Any]
-    place: RunContext
+    context: RunContext
+
+
+def run_trial_task(payload: _Payload) -> Tried:
+    """Run a trial in a worker."""
+    import_method(payload.cell, payload.context)
+    return run_trial(payload.cell, payload.changes, payload.context)
 
 
 def run_trials(
     wanted: Sequence[tuple[Cell, Mapping[str, Any]]],
     results: Path,
-    place: RunContext,
+    context: RunContext,
     *,
     execute: Executor[Tried],
     on_event: Callable[[TrialEvent], None],
@@ -54,29 +62,29 @@ def run_trials(
     Args:
         wanted: cells with the trial's settings, and what was changed.
         results: folder that keeps the trials.
-        place: data folder, time limit, and the device as the process sees it that runs a trial.
-        execute: where the trials run.
-        on_event: told of starts, progress and ended trials.
+        context: data folder, time limit, and the device as the process sees it that runs a trial.
+        execute: runs the trials.
+        on_event: receives starts, progress and ended trials.
 
     Raises:
         StoreError: if trials cannot be written; those before it are kept.
     """
     store = TrialStore(results)
-    claims = ClaimsOn(store)  # before it is read what there is: what comes later is taken over
+    claims = ClaimsOn(store)  # before the trials are read: what comes later is taken over
     known = {trial.identity.digest: trial for trial in store.read()}
-    missing = {cell.identity.digest: _Payload(cell, changes, place) for cell, changes in wanted}
+    missing = {cell.identity.digest: _Payload(cell, changes, context) for cell, changes in wanted}
     missing = {digest: payload for digest, payload in missing.items() if digest not in known}
     if missing:
         store.prepare()
         with claims:
-            run = _Run(missing, store, claims, on_event)
+            run = _TuningRun(missing, store, claims, on_event)
             run.carry_out(execute)
             known |= run.known
     return [known[cell.identity.digest] for cell, _ in wanted]
 
 
-class _Run:
-    """Trials on their way into a results folder.
+class _TuningRun:
+    """The state of one `run_trials`.
 
     Attributes:
         known: trials that have ended, here or in another run, by digest.
@@ -100,8 +108,8 @@ class _Run:
             )
             self._on_event(Notice(sentence))
         tasks = [
-            Task(digest, one.cell.identity.title, one, admit=partial(self._admit, digest))
-            for digest, one in self._missing.items()
+            Task(digest, trial.cell.identity.title, trial, admit=partial(self._admit, digest))
+            for digest, trial in self._missing.items()
         ]
         while tasks:
             tasks = wait_for_others(
@@ -109,7 +117,7 @@ class _Run:
                 self._claims,
                 stop=lambda: False,
                 recorded=self._take_over,
-                waiting=lambda left: self._on_event(Waiting([self._missing[one].cell for one in left])),
+                waiting=lambda left: self._on_event(Waiting([self._missing[key].cell for key in left])),
             )
 
     def _admit(self, digest: str) -> bool:
@@ -118,9 +126,9 @@ class _Run:
     def _execute(self, tasks: Sequence[Task], execute: Executor[Tried]) -> list[Task]:
         """Run tasks, keep what ends, and return what another run has."""
         aside = []
-        with closing(execute(tasks, work, self._on_event)) as outcomes:
+        with closing(execute(tasks, run_trial_task, self._on_event)) as outcomes:
             for outcome in outcomes:
-                if not outcome.aside:
+                if not outcome.skipped:
                     self._keep(outcome)
                 elif self._claims.recorded(outcome.task.key):
                     self._take_over(outcome.task.key)
@@ -133,7 +141,8 @@ class _Run:
         payload = self._missing[digest]
         tried = outcome.value or _lost(outcome, payload)
         if tried.data_changed:
-            forget_data(payload.cell, self._store.folder.parent, payload.place)
+            cell, data_dir = payload.cell, payload.context.data_dir
+            forget_data(cell.source, self._store.folder.parent, data_dir, cell.identity.profile)
         self._store.write(tried.trial, tried.log)
         self._claims.release(digest)
         self.known[digest] = tried.trial
@@ -149,7 +158,7 @@ class _Run:
 def _lost(outcome: Outcome[Tried], payload: _Payload) -> Tried:
     """Return the trial whose worker was lost, with what it had printed."""
     assert outcome.lost is not None
-    status, reason = status_of(outcome.lost), reason_of(outcome.lost, payload.place.seconds)
+    status, reason = status_of(outcome.lost), reason_of(outcome.lost, payload.context.seconds)
     trial = Trial(
         identity=payload.cell.identity,
         changes=dict(payload.changes),
@@ -159,8 +168,3 @@ def _lost(outcome: Outcome[Tried], payload: _Payload) -> Tried:
         seconds=outcome.seconds,
     )
     return Tried(trial, f"{outcome.output}\n{status}: {reason}\n{outcome.lost.traceback}\n")
-
-
-def work(payload: _Payload) -> Tried:
-    """Run a trial in a worker."""
-    return run_trial(payload.cell, payload.changes, payload.place)

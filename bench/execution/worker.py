@@ -1,4 +1,8 @@
-"""The worker's side: what runs inside the process of a slot."""
+"""The worker's side: what runs inside a slot's process, and the messages that it sends to its parent.
+
+Messages are MessagePack with a checked schema, each behind its length. So is the value of a work function: it
+is decoded as the type that the function declares to return, and nothing that comes back is unpickled.
+"""
 
 from __future__ import annotations
 
@@ -6,63 +10,67 @@ import ctypes
 import faulthandler
 import os
 import pickle
+import select
 import signal
+import socket
+import struct
 import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable
-from contextlib import nullcontext, suppress
-from dataclasses import dataclass, replace
-from multiprocessing import parent_process
-from multiprocessing.connection import Connection, wait
-from pathlib import Path
-from typing import Any, Final, TextIO
+import typing
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import replace
+from io import TextIOWrapper
+from typing import Any, Final
+
+import msgspec
 
 from bench.execution.memory import Allowance, leave_gpu
-from bench.execution.tasks import Loss, loss_of
+from bench.execution.tasks import ImportFailed, Loss, loss_of
 from bench.experiment.failures import memory_limit_text
 
 _PAUSE: Final = 0.1
 """Seconds between two progress messages; those in between are dropped."""
 
-_ATOMIC: Final = 4000
-_PIECE: Final = 3900
-"""Bytes of a message that a pipe takes whole or not at all, and of what is packed into one."""
-
-
 _PR_SET_PDEATHSIG: Final = 1
+_LENGTH: Final = struct.Struct(">Q")
+_LARGEST: Final = 1 << 34
+"""Bytes of the longest message that is waited for."""
 
-STARTED: Final[dict[str, Any]] = {}
-"""The message that a task has begun."""
+
+class Ready(msgspec.Struct, tag=True):
+    """The work function is loaded; ``resident`` are the bytes that the process holds, 0 where unlimited."""
+
+    resident: int
 
 
-class Desk:
-    """The folder that parent and worker share.
+class TaskStarted(msgspec.Struct, tag=True):
+    """The task has begun."""
+
+
+class TaskProgress(msgspec.Struct, tag=True):
+    """What the work function gave to `report`."""
+
+    values: dict[str, Any]
+
+
+class Importing(msgspec.Struct, tag=True):
+    """The task begins to import a plug-in; an empty name: it is imported."""
+
+    name: str
+
+
+class Finished(msgspec.Struct, tag=True):
+    """The end of a task.
 
     Attributes:
-        printed: catches what the worker prints.
-        task: pickled argument of the work function, where that is long.
-        resident: in digits, the bytes that the worker holds before its first task, where memory is limited.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        """Use ``folder``, which exists."""
-        self.printed = folder / "printed"
-        self.task = folder / "task"
-        self.resident = folder / "resident"
-
-
-@dataclass(frozen=True)
-class Finished:
-    """What a worker answers: plain bytes and text, which always survive the way.
-
-    It comes in pieces of bytes among the messages. Each is small enough to arrive whole or not at all, since
-    a worker that is killed while it writes a long message would leave the reader in the middle of it. A disk
-    of temporary files that is full costs no answer.
-
-    ``worn`` says that the process is not fit for another task: the last one left too much behind for the same
-    memory limit, or a GPU that is of no use to it any more.
+        value: of the work function, encoded; None where it was lost.
+        lost: why there is no value.
+        seconds: that it took.
+        worn: whether the process is unfit for another task: too much memory is left behind for the same
+            limit, or its GPU has failed.
     """
 
     value: bytes | None
@@ -71,8 +79,73 @@ class Finished:
     worn: bool = False
 
 
+Message = Ready | TaskStarted | TaskProgress | Importing | Finished
+_MESSAGES: Final[msgspec.msgpack.Decoder[Message]] = msgspec.msgpack.Decoder(Message)
+
+
+class Setup(typing.NamedTuple):
+    """What a worker needs before its first task.
+
+    Attributes:
+        work: the pickled work function; unpickling it imports its module.
+        max_memory: bytes that a task may take beyond what is held after that; None for no limit.
+        idle_seconds: without a task for so long, the process ends; None to wait for ever.
+    """
+
+    work: bytes
+    max_memory: int | None
+    idle_seconds: float | None
+
+
+def encode_value(value: Any) -> bytes:
+    """Encode what a work function returned.
+
+    Raises:
+        TypeError: if it holds anything but plain values, arrays of bytes, dataclasses and structs.
+    """
+    return msgspec.msgpack.encode(value, enc_hook=_plain)
+
+
+def decode_value(content: bytes, work: Callable[[Any], Any]) -> Any:
+    """Decode the value of a work function, as the type that it declares to return.
+
+    Raises:
+        msgspec.DecodeError: if the content is not such a value.
+    """
+    hints = typing.get_type_hints(work) if hasattr(work, "__annotations__") else {}
+    return msgspec.msgpack.decode(content, type=hints.get("return", Any))
+
+
+def _plain(value: Any) -> Any:
+    if type(value).__module__ == "numpy" and hasattr(value, "item"):
+        return value.item()
+    raise TypeError(f"a value of type {type(value).__name__} cannot be sent between processes")
+
+
+def framed(content: bytes) -> bytes:
+    """Return a message behind its length."""
+    return _LENGTH.pack(len(content)) + content
+
+
+def unframed(buffer: bytearray) -> Iterator[Message]:
+    """Take the complete messages out of what has arrived so far.
+
+    Raises:
+        msgspec.DecodeError: if one is no message.
+    """
+    while len(buffer) >= _LENGTH.size:
+        end = _LENGTH.size + _LENGTH.unpack_from(buffer)[0]
+        if end > _LARGEST:
+            raise msgspec.DecodeError(f"a message of {end} bytes")
+        if len(buffer) < end:
+            return
+        content = bytes(buffer[_LENGTH.size : end])
+        del buffer[:end]
+        yield _MESSAGES.decode(content)
+
+
 class Reporter:
-    """Where `report` sends to: a pipe in a worker, a function in the caller's own process, or nowhere."""
+    """Where `report` sends to: the parent of a worker, a function of the caller's process, or nowhere."""
 
     def __init__(self) -> None:
         """Send nowhere."""
@@ -93,117 +166,135 @@ class Reporter:
 
 
 REPORTER = Reporter()
-_parent: Connection | None = None
-_work: Callable[[Any], Any] | None = None
-_allowance: Allowance | None = None
+_parent: _Parent | None = None
 
 
 def report(**values: Any) -> None:
-    """Tell the parent how far the task is; cheap enough to call in every epoch.
+    """Send the progress of a task to the parent; cheap enough to call in every epoch.
 
     At most ten messages a second are sent, the others are dropped. Outside a task nothing happens.
     """
     REPORTER(values)
 
 
-def prepare(desk: Path, parent: Connection, work: bytes, max_memory: int | None = None) -> None:
-    """Make this process a worker: on its own, silent, mortal, and with its libraries loaded.
+@contextmanager
+def importing(plugin: str) -> Iterator[None]:
+    """Let the body import a plug-in: the parent blames it if the process ends or hangs meanwhile.
+
+    Raises:
+        ImportFailed: if the plug-in asks the process to exit.
+    """
+    if _parent is not None:
+        _parent.send(Importing(plugin))
+    try:
+        yield
+    except SystemExit as error:
+        raise ImportFailed(f"{plugin} exits with status {error.code} when it is imported") from error
+    finally:
+        if _parent is not None:
+            _parent.send(Importing(""))
+
+
+class _Parent:
+    """The connection to the parent."""
+
+    def __init__(self, handle: int) -> None:
+        self._socket = socket.socket(fileno=os.dup(handle))  # a copy that no child process inherits
+        os.close(handle)
+
+    def send(self, message: Message) -> None:
+        """Send a message; it waits for a parent that is busy."""
+        self._socket.sendall(framed(msgspec.msgpack.encode(message, enc_hook=_plain)))
+
+    def progress(self, values: dict[str, Any]) -> None:
+        """Send progress, unless the parent is too busy to read it."""
+        if select.select([], [self._socket], [], 0)[1]:
+            self.send(TaskProgress(values))
+
+    def receive(self, idle_seconds: float | None = None) -> bytes:
+        """Return the next payload, empty if the parent has closed the connection or nothing came in time."""
+        if idle_seconds is not None and not select.select([self._socket], [], [], idle_seconds)[0]:
+            return b""
+        with self._socket.makefile("rb", buffering=0) as stream:
+            return _exactly(stream, *_LENGTH.unpack(_exactly(stream, _LENGTH.size) or bytes(_LENGTH.size)))
+
+    def watch(self) -> None:
+        """End this process when the parent has ended: nobody would collect the results."""
+        if sys.platform == "linux":
+            # The kernel does it, even while C code holds the interpreter.
+            ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        poll = select.poll()
+        poll.register(self._socket, 0)  # nothing but the end of the connection
+
+        def wait() -> None:
+            """Wait for the end of the connection, and end without any clean-up."""
+            poll.poll()
+            os._exit(1)
+
+        threading.Thread(target=wait, name="parent-watch", daemon=True).start()
+
+
+def _exactly(stream: Any, size: int) -> bytes:
+    """Return so many bytes, or none if the stream ends before."""
+    content = bytearray()
+    while len(content) < size:
+        block = stream.read(size - len(content))
+        if not block:
+            return b""
+        content += block
+    return bytes(content)
+
+
+def serve(handle: int) -> None:
+    """Be a worker: take the setup, then one payload after another, until the parent closes the connection.
 
     Args:
-        desk: folder of the `Desk`.
-        parent: takes the messages of `perform` and `report`.
-        work: the pickled work function; unpickling it imports what it needs, before any clock runs.
-        max_memory: bytes that a task may take beyond what is held after that; None for no limit.
+        handle: file descriptor of the socket to the parent; standard output and error go to a file already.
     """
-    global _parent, _work, _allowance
-    _parent = parent
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    global _parent
+    _parent = parent = _Parent(handle)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    if hasattr(os, "setsid"):
-        with suppress(OSError):
-            os.setsid()
-    _redirect(Desk(desk).printed)
+    for stream in (sys.stdout, sys.stderr):
+        assert isinstance(stream, TextIOWrapper)
+        stream.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)
     faulthandler.enable()
-    _die_with_parent()
-    _work = pickle.loads(work)  # noqa: S301 (comes from our own parent)
-    if max_memory is not None:
-        _allowance = Allowance(max_memory, on_gpu=bool(os.environ.get("CUDA_VISIBLE_DEVICES")))
-        Desk(desk).resident.write_text(str(_allowance.resident), encoding="ascii")
+    parent.watch()
+    setup = Setup(*pickle.loads(parent.receive()))  # noqa: S301 (from our parent)
+    work = pickle.loads(setup.work)  # noqa: S301 (from our parent)
+    allowance = None
+    if setup.max_memory is not None:
+        libraries = getattr(sys.modules[getattr(work, "__module__", __name__)], "PRELOAD", ())
+        on_gpu = bool(os.environ.get("CUDA_VISIBLE_DEVICES"))
+        allowance = Allowance(setup.max_memory, on_gpu=on_gpu, libraries=libraries)
+    parent.send(Ready(0 if allowance is None else allowance.resident))
+    while payload := parent.receive(setup.idle_seconds):
+        parent.send(_perform(parent, work, payload, allowance))
 
 
-def perform(task: Path | bytes) -> None:
-    """Run one task between a message that it starts and its `Finished`; what it raises becomes a `Loss`.
-
-    Args:
-        task: the pickled argument of the work function, or the file that holds it.
-    """
+def _perform(
+    parent: _Parent, work: Callable[[Any], Any], payload: bytes, allowance: Allowance | None
+) -> Finished:
+    """Run one task; whatever it raises becomes a `Loss`."""
     with suppress(OSError):
         os.ftruncate(1, 0)
-    REPORTER.connect(_tell)
-    _tell(STARTED)
+        os.lseek(1, 0, os.SEEK_SET)
+    REPORTER.connect(parent.progress)
+    parent.send(TaskStarted())
     begin = time.monotonic()
     value, lost = None, None
     try:
-        assert _work is not None
-        content = task if isinstance(task, bytes) else task.read_bytes()
-        argument = pickle.loads(content)  # noqa: S301 (from our own parent)
-        with nullcontext() if _allowance is None else _allowance.enforced():
-            value = pickle.dumps(_work(argument), protocol=pickle.HIGHEST_PROTOCOL)
+        argument = pickle.loads(payload)  # noqa: S301 (from our parent)
+        with nullcontext() if allowance is None else allowance.enforced():
+            value = encode_value(work(argument))
     except BaseException as error:
         lost = loss_of(error, traceback.format_exc())
-        if lost.kind == "memory" and _allowance is not None:
-            lost = replace(lost, reason=f"{lost.reason}; {memory_limit_text(_allowance.limit)}")
+        if lost.kind == "memory" and allowance is not None:
+            lost = replace(lost, reason=f"{lost.reason}; {memory_limit_text(allowance.limit)}")
     seconds = time.monotonic() - begin
     REPORTER.connect(None)
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):
             stream.flush()
-    worn = not leave_gpu() or (_allowance is not None and _allowance.worn())
-    _answer(pickle.dumps(Finished(value, lost, seconds, worn)))
-
-
-def _answer(content: bytes) -> None:
-    if _parent is not None:
-        for start in range(0, len(content), _PIECE):
-            _parent.send_bytes(pickle.dumps(content[start : start + _PIECE]))
-
-
-def _tell(values: dict[str, Any]) -> None:
-    message = pickle.dumps(values)
-    # A pipe takes a message of this size whole or not at all, even if this process is killed meanwhile.
-    if _parent is not None and len(message) <= _ATOMIC:
-        with suppress(OSError):
-            _parent.send_bytes(message)
-
-
-def _redirect(output: Path) -> None:
-    """Send all that is printed to a file, and give the process an empty standard input."""
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    file = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    for source, target in ((nothing, 0), (file, 1), (file, 2)):
-        os.dup2(source, target)
-    os.close(nothing)
-    os.close(file)
-    sys.stdout, sys.stderr = _stream(1), _stream(2)
-
-
-def _stream(number: int) -> TextIO:
-    return os.fdopen(number, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)
-
-
-def _die_with_parent() -> None:
-    """End when the parent ends, however that was: nobody would collect the results."""
-    if sys.platform == "linux":
-        # The kernel does it, even while C code holds the interpreter.
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    parent = parent_process()
-    if parent is None:
-        return
-    sentinel = parent.sentinel
-
-    def watch() -> None:
-        """Wait for the parent's end, and end without any clean-up."""
-        wait([sentinel])
-        os._exit(1)
-
-    threading.Thread(target=watch, name="parent-watch", daemon=True).start()
+    worn = not leave_gpu() or (allowance is not None and allowance.worn())
+    return Finished(value, lost, seconds, worn)

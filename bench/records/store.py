@@ -286,6 +286,29 @@ def record_files(
     return {**files, encoding.SUMS: encoding.encode_sums(files)}
 
 
+def verified_files(digest: str, files: Mapping[str, bytes]) -> Record:
+    """Return the record of files that were made elsewhere, after a look into each of them.
+
+    Raises:
+        DataError: if they are not the files of a sound record of this cell; one sentence.
+    """
+    names = {*files}
+    try:
+        if (
+            not {*encoding.FILES, encoding.SUMS}
+            <= names
+            <= {*encoding.FILES, encoding.SUMS, encoding.SNAPSHOT}
+        ):
+            raise Damaged(f"its files have the names {', '.join(sorted(names))[:200]}")
+        sums = encoding.decode_sums(files[encoding.SUMS])
+        content = {name: files[name] for name in names - {encoding.SUMS}}
+        if sums != {name: hashlib.sha256(each).hexdigest() for name, each in content.items()}:
+            raise Damaged("its files differ from their checksums")
+        return _verified(Path(digest), content)[0]
+    except Damaged as error:
+        raise DataError(f"the record of {digest}: {error}") from error
+
+
 def _load(folder: Path, *names: str) -> dict[str, bytes]:
     """Return a record's files, or those of these ``names`` that it has; each equal to its checksum.
 

@@ -153,7 +153,7 @@ def test_features_that_turn_out_bad_are_named_before_anything_is_fitted(
     np.savez(bad, **arrays)
     said = run(results, f"{bad},{small}")
     said.check(2, f"error: {bad} is left out: ", "row 0, column 0 is inf", "[1/1] done")
-    assert "2 cells: 1 done, 1 missing; 1 run now" in said.out
+    assert "1 cells: 1 done; 1 run now" in said.out
 
 
 def test_a_wrongly_remembered_bundle_costs_one_run_and_the_next_one_reads_it_again(
@@ -161,10 +161,11 @@ def test_a_wrongly_remembered_bundle_costs_one_run_and_the_next_one_reads_it_aga
 ) -> None:
     words = (results, small, "--jobs", 1)
     run(*words).check(0)
-    cache = results / "fingerprints.json"
-    cache.write_text(json.dumps(dict.fromkeys(json.loads(cache.read_text()), "0" * 64)))
+    cache = results / "datasets.json"
+    (known,) = json.loads(cache.read_text()).values()
+    cache.write_text(cache.read_text().replace(known["source"]["fingerprint"], "0" * 64))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("bench.data.fingerprint._DIGESTS", {})
+        patch.setattr("bench.execution.data_check._KNOWN", {})
         run(*words).check(1, "changed after this cell was planned")
     run(*words).check(0, "1 cells: 1 done; 0 run now")
 

@@ -160,7 +160,7 @@ class Chatty(_Drill):
         print("a word " * (self.settings.megabytes * 2**20 // 7))
 
 
-def _refuse_record(words: str) -> None:
+def refuse_record(words: str) -> None:
     """Let the disk of the results have no room for the record of one cell, whichever process writes it."""
     method, _, seed = words.rpartition(" ")
     build = folders._build
@@ -175,10 +175,6 @@ def _refuse_record(words: str) -> None:
         build(folder, files)
 
     folders._build = write
-
-
-if os.environ.get("DRILL_FULL"):
-    _refuse_record(os.environ["DRILL_FULL"])
 
 
 def note(line: str) -> None:

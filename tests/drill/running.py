@@ -40,7 +40,7 @@ class Drill:
     def start(self, *words: object, command: str = "run") -> subprocess.Popen[str]:
         """Start a command in a process group of its own, as a terminal does."""
         variables = {"DRILL_LOG": str(self._log), "DRILL_GATE": str(self.gate), "DRILL_FULL": self.full}
-        variables["PYTHONPATH"] = str(ROOT)
+        variables["PYTHONPATH"] = f"{BREAKING.parent / 'startup'}{os.pathsep}{ROOT}"
         return subprocess.Popen(
             [sys.executable, "-m", "bench", command, "--plugin", str(BREAKING), *map(str, words)],
             cwd=ROOT,

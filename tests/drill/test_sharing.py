@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
+import psutil
 import pytest
 
 from bench.records import Store
 from tests.drill.running import Drill, kill_group
+from tests.execution.watching import gone
 from tests.grid import write_bundle
 
 
@@ -69,3 +72,23 @@ def test_a_run_waits_for_what_another_is_finishing(drill: Drill) -> None:
     assert "waits on small (image+text), seed 0, by another run" in ended[1][0]
     assert "2 cells: 2 done; 1 run now" in ended[1][0]
     assert set(drill.starts().values()) == {1}
+
+
+def test_a_run_that_is_told_to_end_leaves_no_warning_and_no_mark(
+    drill: Drill, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    process = drill.start(*words(drill, "waits,steady", 2))
+    drill.wait_for(1)
+    workers = psutil.Process(process.pid).children(recursive=True)
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode != 0
+    assert len(err.splitlines()) <= 1, err
+    assert all(gone(worker.pid, 20.0) for worker in workers)
+    assert [entry.name for entry in (drill.folder / "r" / "runs").glob(".*")] == []
+    assert not (drill.folder / "r" / "running").exists()
+    assert [*temporary.iterdir()] == []
+    assert Store(drill.folder / "r").problems == []

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from bench.execution.cell_task import CellAnswer
-from bench.execution.tasks import OnEvent, Outcome, Slot, Task, put_aside
+from bench.execution.tasks import OnEvent, Outcome, Slot, Task
 from bench.experiment.grid import Cell
 from bench.records import Record, folders
 from bench.records.store import record_files
@@ -57,7 +57,7 @@ def at_once(cells: Sequence[Cell]) -> Any:
     ) -> Generator[Outcome[CellAnswer], None, None]:
         for task in tasks:
             if not task.admit():
-                yield put_aside(task, HERE)
+                yield Outcome(task, HERE, None, None, 0.0, skipped=True)
                 continue
             files = record_files(records[task.key], making.per_query(), making.TRACE, "")
             yield Outcome(task, HERE, CellAnswer("done", "", files), None, 0.1)

@@ -17,7 +17,7 @@ def test_a_task_that_is_not_admitted_never_starts_and_holds_up_no_other(execute:
     events: list[Any] = []
     tasks = [Task(name, name, name, admit=lambda name=name: name != "no") for name in ("a", "no", "b")]  # type: ignore[misc]
     outcomes = {outcome.task.key: outcome for outcome in execute(tasks, echo, events.append)}
-    assert {key: (outcome.value, outcome.aside) for key, outcome in outcomes.items()} == {
+    assert {key: (outcome.value, outcome.skipped) for key, outcome in outcomes.items()} == {
         "a": ("a", False),
         "no": (None, True),
         "b": ("b", False),

@@ -73,12 +73,12 @@ def test_cpu_and_gpus_are_not_mixed() -> None:
 def test_slots_of_different_devices_alternate_and_know_their_memory() -> None:
     slots = device_slots(["cuda:2", "cuda:0"], FOUR, jobs=9, jobs_per_device=2, threads=3)
     assert [slot.name for slot in slots] == ["cuda:2/0", "cuda:0/0", "cuda:2/1", "cuda:0/1"]
-    assert {(slot.place, slot.memory, slot.threads) for slot in slots} == {
+    assert {(slot.host_device, slot.memory, slot.threads) for slot in slots} == {
         ("cuda:2", 10 * GB, 3),
         ("cuda:0", 10 * GB, 3),
     }
     cpu = device_slots(["cpu"], FOUR, jobs=2, jobs_per_device=5, threads=1)
-    assert [(slot.name, slot.place, slot.memory) for slot in cpu] == [
+    assert [(slot.name, slot.host_device, slot.memory) for slot in cpu] == [
         ("cpu/0", "cpu", None),
         ("cpu/1", "cpu", None),
     ]
@@ -93,7 +93,7 @@ def run(payloads: Sequence[Any], function: Any, per_device: int, **task: Any) ->
 def test_four_gpus_work_at_once_and_every_process_sees_its_own_only(tmp_path: Path) -> None:
     payloads = [(str(tmp_path), str(number), 4) for number in range(4)]
     outcomes = run(payloads, work.rendezvous, 1)
-    assert sorted((outcome.slot.place, outcome.value) for outcome in outcomes) == [
+    assert sorted((outcome.slot.host_device, outcome.value) for outcome in outcomes) == [
         (f"cuda:{index}", (str(index), True)) for index in range(4)
     ]
 
@@ -112,12 +112,12 @@ def test_no_gpu_ever_has_more_tasks_than_it_may_or_than_its_memory_holds() -> No
     for outcome in outcomes:
         assert outcome.value is not None
         environment, begin, end = outcome.value
-        assert environment == {"CUDA_VISIBLE_DEVICES": outcome.slot.place[-1], "OMP_NUM_THREADS": "1"}
+        assert environment == {"CUDA_VISIBLE_DEVICES": outcome.slot.host_device[-1], "OMP_NUM_THREADS": "1"}
         assert began[outcome.task.key] == outcome.slot.name
         stays.append((outcome.slot, outcome.task.memory, begin, end))
-    assert {slot.place for slot, *_ in stays} == {"cuda:1", "cuda:3"}
+    assert {slot.host_device for slot, *_ in stays} == {"cuda:1", "cuda:3"}
     for (slot, memory, begin, end), (slot_too, memory_too, begin_too, end_too) in combinations(stays, 2):
-        if slot.place == slot_too.place and begin < end_too and begin_too < end:
+        if slot.host_device == slot_too.host_device and begin < end_too and begin_too < end:
             assert slot.name != slot_too.name
             assert (memory, memory_too) == (4 * GB, 4 * GB)
 

@@ -62,7 +62,7 @@ def test_gpus_with_a_task_each_are_packed_as_well_and_never_shared() -> None:
     stays = simulate(tasks, gpus([80 * GB] * 8, each=1))
     assert max(stay.end for stay in stays) <= 1.10 * lower_bound(tasks, 8)
     for one, other in combinations(stays, 2):
-        assert one.slot.place != other.slot.place or not overlap(one, other)
+        assert one.slot.host_device != other.slot.host_device or not overlap(one, other)
 
 
 @settings(max_examples=100, deadline=None)
@@ -85,7 +85,7 @@ def test_every_task_runs_once_and_memory_suffices_at_every_instant(
         at_once = [
             other.task
             for other in stays
-            if other.slot.place == stay.slot.place and other.start <= stay.start < other.end
+            if other.slot.host_device == stay.slot.host_device and other.start <= stay.start < other.end
         ]
         if len(at_once) > 1:
             needs = [other.memory for other in at_once]
@@ -142,21 +142,15 @@ def test_a_slot_for_which_nothing_fits_waits_while_others_go_on() -> None:
 def test_what_fits_no_small_device_waits_for_the_big_one_and_what_fits_none_runs_alone() -> None:
     tasks = [task("big", 3.0, 30 * GB), task("huge", 2.0, 99 * GB), task("small", 1.0, 4 * GB)]
     stays = {stay.task.key: stay for stay in simulate(tasks, gpus([10 * GB, 40 * GB], 2))}
-    assert stays["big"].slot.place == "cuda:1"
-    assert stays["huge"].slot.place == "cuda:0"
+    assert stays["big"].slot.host_device == "cuda:1"
+    assert stays["huge"].slot.host_device == "cuda:0"
     others = [stay for key, stay in stays.items() if key != "huge"]
-    assert not any(stay.slot.place == "cuda:0" and overlap(stay, stays["huge"]) for stay in others)
+    assert not any(stay.slot.host_device == "cuda:0" and overlap(stay, stays["huge"]) for stay in others)
 
 
 def test_the_longest_starts_first_and_equal_ones_as_given() -> None:
     tasks = [task(key, cost) for key, cost in zip("abcde", (1, 3, 2, 3, 1), strict=True)]
     assert "".join(stay.task.key for stay in simulate(tasks, cpu(1))) == "bdcae"
-
-
-def test_after_clearing_nothing_is_given_out() -> None:
-    board = Scheduler([task("a")], cpu(1))
-    board.clear()
-    assert board.take(cpu(1)[0]) is None
 
 
 def test_slots_that_contradict_each_other_or_are_missing_are_refused() -> None:

@@ -6,21 +6,22 @@ import ctypes
 import itertools
 import mmap
 import os
-import pickle
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable
-from multiprocessing.connection import Connection
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 from bench.execution import report
-from bench.execution.worker import Desk, perform, prepare
+from bench.execution.worker import importing, serve
+
+PRELOAD = ("torch",)
 
 
 def echo(payload: Any) -> Any:
@@ -139,6 +140,64 @@ def threads_of_numpy(payload: Any) -> set[int]:
     return {library["num_threads"] for library in threadpool_info()}
 
 
+def session(payload: Any) -> list[bool]:
+    """Return whether this process leads a session, and ignores Ctrl-C."""
+    return [os.getsid(0) == os.getpid(), signal.getsignal(signal.SIGINT) is signal.SIG_IGN]
+
+
+def inherited(payload: Any) -> int:
+    """Return how many sockets a program sees that this process starts."""
+    program = "import os; print(sum('socket' in os.readlink(f'/proc/self/fd/{n}') for n in os.listdir('/proc/self/fd') if os.path.islink(f'/proc/self/fd/{n}')))"  # noqa: E501
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    return int(done.stdout or -1)
+
+
+def send_raw(content: bytes) -> None:
+    """Write into the connection to the parent what is no message."""
+    from bench.execution import worker
+
+    if content:
+        assert worker._parent is not None
+        worker._parent._socket.sendall(content)
+        time.sleep(60)
+
+
+def wrong_type(payload: Any) -> dict[str, int]:
+    return "text"  # type: ignore[return-value]
+
+
+def import_plugin(kind: str) -> str:
+    """Do what the payload names while a plug-in is imported."""
+    if kind == "ok":
+        return kind
+    with importing("the method broken"):
+        if kind == "SIGSEGV":
+            _segfault()
+        elif kind == "loop":
+            _endless_c_loop()
+        elif kind in ("slow", "then loop"):
+            time.sleep(1.0)
+        else:
+            FAULTS[kind]()
+    if kind == "then loop":
+        _endless_c_loop()
+    return "ok"
+
+
+def fork_and_exit(payload: Any) -> None:
+    if os.fork() == 0:
+        time.sleep(30)
+    os._exit(3)
+
+
+def serve_here(connection: socket.socket, output: str) -> None:
+    """Be a worker that prints into a file, until it is idle for a while."""
+    handle = os.open(output, os.O_RDWR | os.O_CREAT)
+    os.dup2(handle, 1)
+    os.dup2(handle, 2)
+    serve(connection.detach())
+
+
 class Unloadable:
     """A work function that cannot be loaded in any other process."""
 
@@ -164,15 +223,6 @@ class Unreadable:
 
 def unreadable(payload: Any) -> Unreadable:
     return Unreadable()
-
-
-def prepare_then_perform(folder: Path, parent: Connection) -> None:
-    """Be a worker for one task and leave in the ordinary way."""
-    desk = Desk(folder)
-    prepare(folder, parent, pickle.dumps(speak))
-    desk.task.write_bytes(pickle.dumps("here"))
-    perform(desk.task)
-    parent.send_bytes(pickle.dumps(os.getpgid(0) == os.getpid()))
 
 
 def large_or_small(size: int) -> bytes:

@@ -18,7 +18,7 @@ from bench import registry
 from bench.analysis.settings import tunings_of
 from bench.cli import invoke
 from bench.execution import Loss, Outcome, Task, inline_executor, local_executor, local_slots
-from bench.execution.inline import HERE
+from bench.execution.local import INLINE
 from bench.execution.tasks import OnEvent
 from bench.execution.tuning_runner import run_trials
 from bench.experiment.grid import Cell
@@ -137,7 +137,7 @@ def test_a_trial_that_lost_its_worker_says_how(
     def lose(
         tasks: Sequence[Task], work: Callable[[Any], Any], on_event: OnEvent
     ) -> Generator[Outcome[Tried], None, None]:
-        yield from (Outcome(task, HERE, None, loss, 1.0, "its last words") for task in tasks)
+        yield from (Outcome(task, INLINE, None, loss, 1.0, "its last words") for task in tasks)
 
     wanted: list[tuple[Cell, dict[str, Any]]] = [(cell, {}) for cell in cells_of(["sm"], bundle)]
     (trial,) = run_trials(wanted, tmp_path, RunContext(seconds=5.0), execute=lose, on_event=print)

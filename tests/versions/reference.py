@@ -16,7 +16,7 @@ from typing import Any, Final
 import numpy as np
 
 from bench import registry
-from bench.execution.grid_runner import describe_sources
+from bench.execution.data_check import describe_sources
 from bench.experiment.cell import Finished, run_cell
 from bench.experiment.grid import Cell, Request, plan
 from bench.experiment.run_context import RunContext
@@ -93,7 +93,7 @@ def _cells(folder: Path) -> Iterator[Cell]:
         write_bundle(folder / "multi.npz", multi_label=True, rows=60, classes=4, seed=2),
         write_bundle(folder / "three.npz", ("image", "text", "audio"), paired=False, classes=4, seed=3),
     ]
-    sources = describe_sources([str(path) for path in bundles], folder, "paper", None)
+    sources = describe_sources([str(path) for path in bundles], folder, "paper")
     names = [name for name in registry.method_names() if _is_ours(name)]
     request = Request(names, list(sources.usable), profile="paper", overrides={"*": _SMALL})
     seen = set()

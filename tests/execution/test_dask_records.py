@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from bench.execution.slot_worker import WorkerError
+from bench.execution import WorkerError
 from bench.records import Store
 from tests.execution.dask_processes import DaskProcesses, dask_processes
 from tests.execution.full_disk import FullDisk

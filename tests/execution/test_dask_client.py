@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from bench.execution import Event, Outcome, Started, Task, WorkerError
+from bench.execution import Event, Outcome, Started, Task, WorkerError, dask_client
 from bench.execution.dask_client import Cluster, dask_executor, open_cluster
 from bench.execution.tasks import Notice, Progress, Retried
 from tests.execution import dask_work, work
@@ -124,7 +124,7 @@ def test_what_cannot_be_sent_or_may_not_start_costs_its_own_task_only(cluster: C
     lost = outcomes[bad.key].lost
     assert lost is not None
     assert "its payload cannot be sent" in lost.reason
-    assert outcomes[closed.key].aside
+    assert outcomes[closed.key].skipped
     assert outcomes[good.key].value == 2
 
 
@@ -196,8 +196,25 @@ def test_a_machine_that_lacks_a_file_is_left_out_and_no_task_is_blamed(processes
         WorkerError, match=r"for 0 s \(last: this machine lacks it\); what is finished is"
     )
     with connected(processes, 2, patience=0.0) as cluster, lacking:
-        run(cluster, dask_work.misplaced, ["it"], note)
+        run(cluster, dask_work.wrong_machine, ["it"], note)
     assert notices[:2] == ["left out: this machine lacks it"] * 2
+
+
+@pytest.mark.parametrize(
+    "lie", ["nothing", "text", "object", "garbage", "other fields", "no time", "no end", "silent"]
+)
+def test_a_worker_whose_answers_cannot_be_believed_is_left_out_and_no_task_waits_for_it(
+    processes: DaskProcesses, monkeypatch: pytest.MonkeyPatch, lie: str
+) -> None:
+    monkeypatch.setattr(dask_client, "perform", dask_work.lie)
+    monkeypatch.setattr(dask_client, "_START_SECONDS", 1.0 if lie == "silent" else 60.0)
+    notices: list[Event] = []
+    with connected(processes, 2, patience=0.0) as cluster:
+        begin = time.monotonic()
+        with pytest.raises(WorkerError, match=r"no Dask worker to use .* \(last: the Dask worker"):
+            run(cluster, work.echo, [lie], notices.append, retries=9)
+    assert time.monotonic() - begin < 50
+    assert len([event for event in notices if isinstance(event, Notice)]) >= 2
 
 
 def test_a_worker_that_is_killed_in_mid_cell_costs_nothing(

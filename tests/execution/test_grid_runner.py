@@ -16,10 +16,9 @@ import torch
 
 from bench.contract import UsageError
 from bench.execution import inline_executor, local_executor, local_slots
+from bench.execution.data_check import describe_sources
 from bench.execution.grid_runner import (
-    describe_sources,
     hard_limit,
-    open_once,
     remaining,
     run_cells,
     standings,
@@ -412,7 +411,7 @@ def test_counts_are_of_the_cells_asked_for(grid: Grid) -> None:
 
 def test_a_damaged_dataset_is_named_and_costs_the_others_nothing(tmp_path: Path, small: Path) -> None:
     (tmp_path / "bad.npz").write_bytes(b"PK\x03\x04 nonsense")
-    sources = describe_sources([str(tmp_path / "bad.npz"), str(small)], Path("data"), "quick", None)
+    sources = describe_sources([str(tmp_path / "bad.npz"), str(small)], Path("data"), "quick")
     assert list(sources.usable) == [str(small)]
     assert "bad.npz" in sources.damaged[str(tmp_path / "bad.npz")]
 
@@ -423,8 +422,7 @@ def test_features_that_turn_out_bad_are_named_before_any_training(tmp_path: Path
         arrays: dict[str, Any] = dict(content)
     arrays["train_image"][3, 2] = np.nan
     np.savez(bundle, **arrays)
-    cells = cells_of(["plain", "sm"], bundle, small)
-    damaged = open_once(cells, Path("data"), "quick")
+    damaged = describe_sources([str(bundle), str(small)], Path("data"), "quick").damaged
     assert list(damaged) == [str(bundle)]
     assert "row 3, column 2 is nan" in damaged[str(bundle)]
 

@@ -6,17 +6,20 @@ import os
 import pickle
 import threading
 import time
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
+from msgspec.structs import replace
 
 import bench
-from bench.execution import dask_worker as guest
-from bench.execution.dask_checks import (
+from bench.execution import dask_worker
+from bench.execution.dask_worker import (
     LOADED,
+    Answer,
+    Assignment,
     Facts,
     choose_resource,
     code_digest,
@@ -24,7 +27,7 @@ from bench.execution.dask_checks import (
     problem,
     shared_device,
 )
-from bench.execution.worker import STARTED
+from bench.execution.worker import Finished
 from tests.execution import work
 from tests.execution.watching import gone
 
@@ -45,7 +48,7 @@ class FakeWorker:
         return "key"
 
     def log_event(self, topic: str, message: bytes) -> None:
-        self.events.append((topic, pickle.loads(message)))
+        self.events.append((topic, msgspec.msgpack.decode(message)))
 
 
 @pytest.fixture
@@ -56,24 +59,28 @@ def worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeWorker:
     return fake
 
 
-def assignment(function: Any, payload: Any, run: str = "r", **changes: Any) -> guest.Assignment:
-    content = {"timeout": None, "max_memory": None, "threads": 1, "device": "cpu", **changes}
-    return guest.Assignment(run, 1, pickle.dumps(function), pickle.dumps(payload), **content)
-
-
 def facts(**changes: Any) -> Facts:
-    return replace(Facts(**describe(FakeWorker(Path()))), visible=None, **changes)
+    return replace(msgspec.json.decode(describe(FakeWorker(Path())), type=Facts), visible=None, **changes)
 
 
-def value(answer: guest.Answer) -> Any:
-    assert answer.finished.value is not None
-    return pickle.loads(answer.finished.value)
+def perform(function: Any, payload: Any, run: str = "r", **changes: Any) -> Finished | None:
+    """Run an attempt; None where nobody waits for it any more."""
+    limits = {"timeout": None, "max_memory": None, "threads": 1, "device": "cpu", **changes}
+    attempt = Assignment(run, "1", pickle.dumps(function), pickle.dumps(payload), **limits)
+    content = dask_worker.perform(attempt)
+    return msgspec.msgpack.decode(content, type=Answer).finished if content else None
+
+
+def value(finished: Finished | None) -> Any:
+    assert finished is not None
+    assert finished.value is not None
+    return msgspec.msgpack.decode(finished.value)
 
 
 def test_a_worker_of_the_same_state_is_welcome() -> None:
-    own = facts()
-    assert (own.version, own.code, own.loaded) == (bench.__version__, code_digest(), LOADED)
-    assert problem(own) is None
+    same = facts()
+    assert (same.version, same.code, same.loaded) == (bench.__version__, code_digest(), LOADED)
+    assert problem(same) is None
 
 
 @pytest.mark.parametrize(
@@ -119,26 +126,22 @@ def test_what_workers_declare_decides_what_a_slot_is() -> None:
 
 
 def test_a_child_serves_one_run_and_ends_with_it(worker: FakeWorker) -> None:
-    pids = [value(guest.perform(assignment(work.pid, None))) for _ in range(2)]
+    pids = [value(perform(work.pid, None)) for _ in range(2)]
     assert pids[0] == pids[1] != os.getpid()
-    assert value(guest.perform(assignment(work.pid, None, run="other"))) != pids[0]
-    guest.release("r", worker)
-    guest.release("other", worker)
+    assert value(perform(work.pid, None, run="other")) != pids[0]
+    dask_worker.release("r", worker)
+    dask_worker.release("other", worker)
     assert gone(pids[0], 10.0)
-    topic, (number, slot, message) = worker.events[0]
-    assert (topic, number, slot.name, message) == ("r", 1, "w/cpu/0", STARTED)
+    assert worker.events[0] == ("r", {"key": "1", "slot": "w/cpu/0", "values": None})
 
 
 def test_a_child_without_work_ends_by_itself(worker: FakeWorker, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(guest, "_IDLE_SECONDS", 0.05)
-    assert gone(value(guest.perform(assignment(work.pid, None))), 10.0)
+    monkeypatch.setattr(dask_worker, "_IDLE_SECONDS", 0.05)
+    assert gone(value(perform(work.pid, None)), 10.0)
 
 
 @pytest.mark.parametrize("why", ["cancelled", "closing", "released"])
-def test_a_child_is_killed_when_nobody_waits_for_it(
-    worker: FakeWorker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, why: str
-) -> None:
-    monkeypatch.setattr(guest, "_GLANCE", 0.05)
+def test_a_child_is_killed_when_nobody_waits_for_it(worker: FakeWorker, tmp_path: Path, why: str) -> None:
     pid = tmp_path / "pid"
 
     def end() -> None:
@@ -153,8 +156,7 @@ def test_a_child_is_killed_when_nobody_waits_for_it(
             worker.state.tasks.clear()
 
     threading.Thread(target=end).start()
-    answer = guest.perform(assignment(work.begin_and_nap, str(pid)))
-    assert answer.finished.lost is not None
+    assert perform(work.begin_and_nap, str(pid)) is None
     assert gone(int(pid.read_text()), 10.0)
 
 
@@ -163,6 +165,6 @@ def test_children_see_the_data_folder_of_their_machine(
 ) -> None:
     monkeypatch.setenv("BENCH_DATA", "/data/here")
     names = ["BENCH_WORKER_DATA", "OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES"]
-    answer = guest.perform(assignment(work.environment, names, threads=3))
-    guest.release("r", worker)
+    answer = perform(work.environment, names, threads=3)
+    dask_worker.release("r", worker)
     assert value(answer) == dict(zip(names, ("/data/here", "3", ""), strict=True))

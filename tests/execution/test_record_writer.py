@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from bench.execution import Loss, LossKind, Outcome, local_executor, local_slots
 from bench.execution.cell_task import CellAnswer
 from bench.execution.grid_runner import remaining, run_cells
-from bench.execution.progress import Ended, Held, RunEvent, Unstarted
+from bench.execution.progress import Ended, Held, LeftOut, RunEvent, Unstarted
 from bench.execution.tasks import Executor, OnEvent, Task
 from bench.experiment.grid import Cell
 from bench.experiment.run_context import RunContext
@@ -272,3 +272,63 @@ def test_every_way_to_lose_a_worker_is_recorded_with_its_status_and_reason(
     assert (heard.ends[0].status, record.status) == (status, status)
     assert record.failure == Failure(reason="what happened to it", kind=kind, traceback="where")
     assert heard.store.log(record.digest).startswith("words\n")
+
+
+def answers(cells: Sequence[Cell], kind: str) -> CellAnswer:
+    """Return what a worker sends for the first cell, in the way that ``kind`` names."""
+    (sound, other) = (
+        next(iter(at_once([cell])([Task(cell.identity.digest, "", None)], print, print)))
+        for cell in cells[:2]
+    )
+    files = dict(sound.value.files)
+    if kind == "other cell":
+        files = dict(other.value.files)
+    elif kind == "path":
+        files["../../escaped"] = b"x"
+    elif kind == "lacking":
+        del files["trace.csv"]
+    elif kind == "edited":
+        files["record.json"] = files["record.json"].replace(b"done", b"lost", 1)
+    elif kind == "empty":
+        files = dict.fromkeys(files, b"")
+    elif kind == "nested":
+        files["record.json"] = b"[" * 100_000
+    return CellAnswer("failed" if kind == "status" else "done", "", None if kind == "claimed" else files)
+
+
+@pytest.mark.parametrize(
+    "kind", ["other cell", "path", "lacking", "edited", "empty", "nested", "status", "claimed"]
+)
+def test_a_record_from_another_machine_is_not_believed(six: list[Cell], tmp_path: Path, kind: str) -> None:
+    answer = answers(six, kind)
+    heard = Heard(six[:1], tmp_path / "a" / "r", losing(lambda task: Outcome(task, HERE, answer, None, 0.1)))
+    (record,) = heard.store.records()
+    assert (heard.ends[0].status, record.status) == ("lost", "lost")
+    assert "its worker" in heard.ends[0].reason
+    assert [entry.name for entry in tmp_path.rglob("*") if entry.name == "escaped"] == []
+    assert remaining(six[:1], heard.store, ["failed"]) == six[:1]
+
+
+def test_a_method_whose_plugin_cannot_be_imported_is_left_out_and_the_others_run(
+    six: list[Cell], tmp_path: Path, small: Path
+) -> None:
+    twins = cells_of(["twin"], small, seeds=range(3))
+    broken = Loss("import", "the method plain cannot be imported: it was stopped after 60 s")
+
+    def execute(
+        tasks: Sequence[Task], work: Callable[[Any], Any], on_event: OnEvent
+    ) -> Generator[Outcome[CellAnswer], None, None]:
+        sound = at_once(twins)
+        for task in tasks:
+            if not task.admit():
+                yield Outcome(task, HERE, None, None, 0.0, skipped=True)
+            elif task.key in digests(six):
+                yield Outcome(task, HERE, None, broken, 60.0)
+            else:
+                yield from sound([task], work, on_event)
+
+    heard = Heard([*six, *twins], tmp_path, execute)
+    left_out = [event.cell for event in heard.events if isinstance(event, LeftOut)]
+    assert left_out == six
+    assert {record.identity.method for record in heard.store.records()} == {"twin"}
+    assert heard.count == 3

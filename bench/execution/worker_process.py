@@ -1,0 +1,356 @@
+"""The parent's side of a worker: a process that is used for one task after another."""
+
+from __future__ import annotations
+
+import math
+import os
+import pickle
+import re
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import IO, Any, Final
+
+import msgspec
+
+from bench.execution.memory import resident
+from bench.execution.tasks import Loss, Slot, WorkerError
+from bench.execution.worker import (
+    Finished,
+    Importing,
+    Message,
+    Ready,
+    Setup,
+    TaskProgress,
+    TaskStarted,
+    framed,
+    unframed,
+)
+from bench.experiment.failures import memory_limit_text
+
+LOOK: Final = 0.2
+"""Seconds between two looks at a process and its memory."""
+
+_PAUSES: Final = (0.0, 0.2, 1.0)
+"""Seconds to wait before each attempt to start a process."""
+
+_START_SECONDS: Final = 120.0
+"""Time for a process to load the work function."""
+
+_IMPORT_SECONDS: Final = 60.0
+"""Time for a plug-in to be imported; it does not count as the task's."""
+
+_TAIL: Final = 65_536
+_PROGRAM: Final = (
+    "import sys; sys.path[:] = {path!r}; from bench.execution.worker import serve; serve({handle})"
+)
+_BLOCK: Final = 1 << 20
+_SHORT: Final = 1 << 15
+"""Bytes of a payload that a connection takes at once."""
+
+_REFUSED: Final = re.compile("bad_alloc|cannot allocate memory|memory allocation|memoryerror", re.IGNORECASE)
+"""What code prints that gives up because it was refused memory."""
+
+_OUTSIDE: Final = (signal.SIGKILL, signal.SIGTERM)
+"""Signals that come from outside; the others are what a process does to itself."""
+
+
+def pickled(value: Any) -> bytes:
+    """Return a work function or a payload as bytes for a worker."""
+    return pickle.dumps(value, protocol=pickle.HIGHEST_PROTOCOL)
+
+
+@dataclass
+class _Current:
+    """The task that a process is at.
+
+    Attributes:
+        payload: the pickled argument of the work function.
+        timeout: seconds that it may take.
+        deadline: when the present step is overdue: the start of a process, the task, or an import.
+        starts: how many processes were started for it in vain.
+        sent: whether the process has the payload.
+        began: when it started; None before.
+        importing: the plug-in that is being imported; empty for none.
+        left: of the task's time, while a plug-in is being imported.
+    """
+
+    payload: bytes
+    timeout: float
+    deadline: float = 0.0
+    starts: int = 0
+    sent: bool = False
+    began: float | None = None
+    importing: str = ""
+    left: float = 0.0
+
+
+class WorkerProcess:
+    """Runs tasks in the slot's process; another one starts whenever that has ended.
+
+    The caller waits for `connection`, at most `LOOK` seconds, and then asks `poll`. The process leads a
+    session of its own, so that Ctrl-C does not reach it, and dies with the thread that started it.
+    """
+
+    def __init__(
+        self, slot: Slot, work: bytes, max_memory: int | None = None, idle_seconds: float | None = None
+    ) -> None:
+        """Describe the worker; the process starts with the first task.
+
+        Args:
+            slot: its environment.
+            work: the pickled work function.
+            max_memory: bytes that a task may take beyond what the process holds once libraries are loaded.
+            idle_seconds: a process without a task for so long ends; None for never.
+        """
+        self._slot = slot
+        self._setup = pickled(tuple(Setup(work, max_memory, idle_seconds)))
+        self._max_memory = max_memory
+        self._process: subprocess.Popen[bytes] | None = None
+        self._output: IO[bytes] | None = None
+        self._buffer = bytearray()
+        self._resident: int | None = None
+        self._next_look = 0.0
+        self._task: _Current | None = None
+        self.connection: socket.socket | None = None
+
+    @property
+    def alive(self) -> bool:
+        """Whether there is a process."""
+        return self._process is not None and self._process.poll() is None
+
+    def begin(self, payload: bytes, timeout: float | None) -> None:
+        """Begin a task; `poll` tells how it goes.
+
+        Args:
+            payload: the pickled argument of the work function.
+            timeout: seconds that the task may take once it has started; None for no limit.
+        """
+        self._task = _Current(payload, math.inf if timeout is None else timeout)
+        if self.alive and self._resident is not None:
+            self._send_task()
+        else:
+            self._start()
+
+    def poll(self) -> Iterator[TaskStarted | TaskProgress | Finished]:
+        """Return what the task has sent, without waiting; its last message is `Finished`.
+
+        A process that ends before the task has started is not the task's fault: another one is tried.
+
+        Raises:
+            WorkerError: if none can be started.
+        """
+        task = self._task
+        assert task is not None
+        if self._process is None:
+            if time.monotonic() >= task.deadline:
+                self._start()
+            return
+        open_still = self._receive()
+        try:
+            for message in unframed(self._buffer):
+                self._note(message)
+                if isinstance(message, Finished):
+                    if message.worn:
+                        self.kill()
+                    yield message
+                    return
+                if isinstance(message, TaskStarted | TaskProgress):
+                    yield message
+        except msgspec.DecodeError as error:
+            yield from self._lose(Loss("worker", f"its process sent what is no message: {error}"))
+            return
+        lost = self._loss(task, open_still)
+        if lost is not None:
+            yield from self._lose(lost)
+
+    def printed(self) -> str:
+        """Return the end of what the last task has printed."""
+        if self._output is None:
+            return ""
+        size = os.fstat(self._output.fileno()).st_size
+        tail = os.pread(self._output.fileno(), _TAIL, max(0, size - _TAIL))
+        return tail.decode("utf-8", "replace")
+
+    def kill(self) -> None:
+        """End the process and what it has started; the next task starts another.
+
+        A polite signal would be in vain: its handler cannot run while C code holds the interpreter.
+        """
+        process, self._process, self._resident = self._process, None, None
+        if process is not None:
+            with suppress(ProcessLookupError, PermissionError):  # nothing is left of its group
+                os.killpg(process.pid, signal.SIGKILL)
+            process.kill()
+            process.wait()
+        if self.connection is not None:
+            self.connection.close()
+        self.connection = None
+        self._buffer.clear()
+
+    def close(self) -> None:
+        """End the process for good."""
+        self.kill()
+        if self._output is not None:
+            self._output.close()
+            self._output = None
+
+    def _start(self) -> None:
+        """Start a process in the slot's environment: libraries read it when they are loaded, not later."""
+        assert self._task is not None
+        self.kill()
+        try:
+            if self._output is None:
+                self._output = tempfile.TemporaryFile()  # noqa: SIM115 (open as long as the worker)
+            os.ftruncate(self._output.fileno(), 0)
+            ours, theirs = socket.socketpair()
+            with theirs:
+                self._process = subprocess.Popen(  # noqa: S603
+                    [sys.executable, "-c", _PROGRAM.format(path=sys.path, handle=theirs.fileno())],
+                    stdin=subprocess.DEVNULL,
+                    stdout=self._output,
+                    stderr=self._output,
+                    pass_fds=[theirs.fileno()],
+                    env={**os.environ, **self._slot.environment},
+                    start_new_session=True,
+                )
+        except OSError as error:
+            self._start_again(str(error))
+            return
+        self.connection = ours
+        self._task.deadline = time.monotonic() + _START_SECONDS
+        self._send(self._setup)
+        if len(self._task.payload) <= _SHORT:  # it starts even if the caller is busy meanwhile
+            self._send_task()
+
+    def _start_again(self, reason: str) -> None:
+        """Let another process be started in a moment.
+
+        Raises:
+            WorkerError: after the last attempt.
+        """
+        assert self._task is not None
+        self._task.starts += 1
+        self._task.sent = False
+        if self._task.starts == len(_PAUSES):
+            raise WorkerError(
+                f"no worker process could be started for slot {self._slot.name}: {reason}; what is finished "
+                "is recorded, so run again when that is solved (TMPDIR names the folder of temporary files)"
+            )
+        self.kill()
+        self._task.deadline = time.monotonic() + _PAUSES[self._task.starts]
+
+    def _send(self, content: bytes) -> None:
+        """Send to the process; one that has died is noticed later."""
+        assert self.connection is not None
+        self.connection.settimeout(_START_SECONDS)
+        with suppress(OSError):
+            self.connection.sendall(framed(content))
+        self.connection.setblocking(False)
+
+    def _receive(self) -> bool:
+        """Take in what has arrived; return whether the connection is still open."""
+        assert self.connection is not None
+        with suppress(BlockingIOError):
+            while True:
+                try:
+                    block = self.connection.recv(_BLOCK)
+                except ConnectionError:
+                    return False
+                if not block:
+                    return False
+                self._buffer += block
+        return True
+
+    def _send_task(self) -> None:
+        assert self._task is not None
+        self._task.deadline = time.monotonic() + _START_SECONDS
+        self._task.sent = True
+        self._send(self._task.payload)
+
+    def _note(self, message: Message) -> None:
+        """Keep track of what the process is doing, and until when it may."""
+        now, task = time.monotonic(), self._task
+        assert task is not None
+        if isinstance(message, Ready):
+            self._resident = message.resident
+            if not task.sent:
+                self._send_task()
+        elif isinstance(message, TaskStarted):
+            task.began, task.deadline = now, now + task.timeout
+        elif isinstance(message, Importing):
+            if message.name and not task.importing:
+                task.left, task.deadline = task.deadline - now, now + _IMPORT_SECONDS
+            elif task.importing and not message.name:
+                task.deadline = now + task.left
+            task.importing = message.name
+
+    def _lose(self, lost: Loss) -> Iterator[Finished]:
+        """End the process, and the task with it unless it had not started."""
+        task = self._task
+        assert task is not None
+        self.kill()
+        if task.began is None:
+            lines = self.printed().strip().splitlines()
+            self._start_again(lines[-1] if lines else lost.reason)
+            return
+        if task.importing and not lost.outside:
+            lost = Loss("import", f"{task.importing} cannot be imported: {lost.reason}", "", lost.traceback)
+        yield Finished(None, lost, time.monotonic() - task.began)
+
+    def _loss(self, task: _Current, open_still: bool) -> Loss | None:
+        """Return why the task is lost; None as long as it is not."""
+        assert self._process is not None
+        if not open_still or self._process.poll() is not None:
+            return self._death()
+        if self._takes_too_much():
+            words = memory_limit_text(self._max_memory or 0)
+            return Loss("memory", f"it took more memory than it may: {words}")
+        if time.monotonic() <= task.deadline:
+            return None
+        if task.began is None:
+            return Loss("worker", f"it did not start within {_START_SECONDS:g} s")
+        limit = f"{_IMPORT_SECONDS:g} s" if task.importing else f"the time limit of {task.timeout:g} s"
+        return Loss("timeout", f"it was stopped after {limit}")
+
+    def _takes_too_much(self) -> bool:
+        """Return whether the process holds more memory than it may, whatever its code makes of refusals."""
+        now = time.monotonic()
+        if self._max_memory is None or not self._resident or self._process is None or now < self._next_look:
+            return False
+        self._next_look = now + LOOK
+        return resident(self._process.pid) - self._resident > self._max_memory
+
+    def _death(self) -> Loss:
+        """Return why a task is lost whose process has ended or closed the connection."""
+        assert self._process is not None
+        try:
+            status = self._process.wait(1.0)
+        except subprocess.TimeoutExpired:
+            return Loss("worker", "the connection to its process broke", outside=True)
+        printed = self.printed()
+        crash = printed[printed.find("Fatal Python error") :] if "Fatal Python error" in printed else ""
+        how = _by_signal(-status) if status < 0 else f"its process ended by itself with status {status}"
+        if self._max_memory is not None and _REFUSED.search(printed):
+            return Loss("memory", f"{how}; {memory_limit_text(self._max_memory)}", traceback=crash)
+        if status >= 0:
+            return Loss("exit", how, traceback=crash)
+        return Loss("signal", how, traceback=crash, outside=-status in _OUTSIDE)
+
+
+def _by_signal(number: int) -> str:
+    try:
+        name = signal.Signals(number).name
+    except ValueError:
+        name = f"signal {number}"
+    hint = {
+        "SIGKILL": ", from outside: often the system does that when memory runs out",
+        "SIGSEGV": ": C code touched memory that is not its own",
+    }
+    return f"its process was killed by {name}{hint.get(name, '')}"

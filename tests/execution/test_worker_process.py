@@ -1,0 +1,200 @@
+"""A slot's worker outlasts what happens to its process between tasks and while it starts."""
+
+from __future__ import annotations
+
+import errno
+import os
+import pickle
+import signal
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from multiprocessing import get_context
+from multiprocessing.connection import wait
+from pathlib import Path
+from typing import Any, NoReturn
+
+import msgspec
+import pytest
+
+from bench.execution import Loss, Outcome, Slot, Task, WorkerError, local_slots, run_local, worker_process
+from bench.execution.worker import Finished, Setup, TaskStarted, decode_value, encode_value, framed, unframed
+from bench.execution.worker_process import WorkerProcess, _by_signal
+from tests.execution import work
+from tests.execution.watching import gone
+
+SLOT = Slot("s", "cpu", 1)
+
+
+def finish(worker: WorkerProcess, payload: Any, timeout: float | None = None) -> Finished:
+    worker.begin(pickle.dumps(payload), timeout)
+    while True:
+        if worker.connection is not None:
+            wait([worker.connection], 0.1)
+        for message in worker.poll():
+            if isinstance(message, Finished):
+                return message
+
+
+def run(function: Callable[[Any], Any], payload: Any, **limits: Any) -> Outcome[Any]:
+    (outcome,) = run_local([Task("a", "", payload)], function, local_slots(1, 1), **limits)
+    return outcome
+
+
+def loss(outcome: Outcome[Any]) -> Loss:
+    assert outcome.lost is not None
+    return outcome.lost
+
+
+def test_a_worker_that_dies_idle_costs_nothing() -> None:
+    worker = WorkerProcess(SLOT, pickle.dumps(work.pid))
+    first = decode_value(finish(worker, None).value or b"", work.pid)
+    os.kill(first, signal.SIGKILL)
+    assert gone(first)
+    second = decode_value(finish(worker, None).value or b"", work.pid)
+    worker.close()
+    assert second != first
+
+
+def test_a_worker_is_a_session_of_its_own_that_ctrl_c_does_not_reach() -> None:
+    assert run(work.session, None).value == [True, True]
+
+
+@pytest.mark.parametrize("size", [10, 1_000_000])
+def test_payloads_and_values_of_any_size_arrive(size: int) -> None:
+    assert run(work.echo, bytes(size)).value == bytes(size)
+
+
+def test_a_worker_that_cannot_start_is_no_fault_of_the_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(WorkerError, match=r"slot cpu/0.*cannot be loaded here"):
+        run(work.Unloadable(), 1)
+
+    def refuse(*_: object, **__: object) -> NoReturn:
+        raise OSError(errno.ENOMEM, "Cannot allocate memory")
+
+    monkeypatch.setattr(subprocess, "Popen", refuse)
+    with pytest.raises(WorkerError, match=r"slot cpu/0: .*Cannot allocate memory"):
+        run(work.echo, 1)
+
+
+def test_no_folder_for_temporary_files_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> NoReturn:
+        raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found in ['/tmp']")
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", full)
+    with pytest.raises(WorkerError, match=r"No usable temporary directory .*TMPDIR"):
+        run(work.echo, 1)
+
+
+def test_a_worker_that_hangs_while_it_starts_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker_process, "_START_SECONDS", 0.5)
+    monkeypatch.setattr(worker_process, "_PROGRAM", "import time; time.sleep(60); {path!r}; {handle}")
+    begin = time.monotonic()
+    with pytest.raises(WorkerError, match=r"did not start within 0\.5 s"):
+        run(work.echo, 1)
+    assert time.monotonic() - begin < 30
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [(b"\xff" * 8, "no message"), (framed(msgspec.msgpack.encode({"type": "Nonsense"})), "no message")],
+)
+def test_a_process_that_sends_nonsense_costs_its_task_only(content: bytes, words: str) -> None:
+    first, second = run_local(
+        [Task("bad", "", content, 2.0), Task("good", "", b"", 1.0)], work.send_raw, local_slots(1, 1)
+    )
+    assert words in loss(first).reason or "connection" in loss(first).reason
+    assert second.value is None
+    assert second.lost is None
+
+
+def test_a_value_of_another_type_than_promised_is_a_loss() -> None:
+    assert "no value of wrong_type" in loss(run(work.wrong_type, None)).reason
+
+
+@pytest.mark.parametrize("kind", ["sys.exit", "exit 0", "SIGSEGV", "loop"])
+def test_a_plugin_that_ends_or_hangs_at_import_is_named_and_the_next_task_is_well(
+    monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.setattr(worker_process, "_IMPORT_SECONDS", 1.0)
+    tasks = [Task("bad", "", kind, 2.0), Task("good", "", "ok", 1.0)]
+    bad, good = run_local(tasks, work.import_plugin, local_slots(1, 1))
+    assert loss(bad).kind == "import"
+    assert "the method broken" in loss(bad).reason
+    assert good.value == "ok"
+
+
+def test_the_import_of_a_plugin_does_not_count_as_the_tasks_time() -> None:
+    assert run(work.import_plugin, "slow", timeout=0.6).value == "ok"
+    assert loss(run(work.import_plugin, "then loop", timeout=0.6)).kind == "timeout"
+
+
+def test_a_worker_serves_its_parent_and_ends_when_nobody_has_work_for_it(tmp_path: Path) -> None:
+    ours, theirs = socket.socketpair()
+    process = get_context("spawn").Process(target=work.serve_here, args=(theirs, str(tmp_path / "out")))
+    process.start()
+    theirs.close()
+    setup = Setup(pickle.dumps(work.speak), None, 0.5)
+    ours.sendall(framed(pickle.dumps(tuple(setup))) + framed(pickle.dumps("here")))
+    process.join(60)
+    assert process.exitcode == 0
+    buffer = bytearray(ours.recv(1 << 16))
+    assert [type(message).__name__ for message in unframed(buffer)] == ["Ready", "TaskStarted", "Finished"]
+    assert (tmp_path / "out").read_text() == "to stdout here\nto stderr\nfrom C\n"
+
+
+def test_messages_arrive_in_any_pieces() -> None:
+    content = framed(msgspec.msgpack.encode(TaskStarted())) * 3
+    buffer = bytearray()
+    found: list[Any] = []
+    for byte in content:
+        buffer.append(byte)
+        found += unframed(buffer)
+    assert found == [TaskStarted()] * 3
+    assert not buffer
+
+
+def test_values_keep_their_types() -> None:
+    import numpy as np
+
+    assert decode_value(encode_value({"x": np.float64(0.1)}), work.echo) == {"x": 0.1}
+    with pytest.raises(TypeError, match="cannot be sent"):
+        encode_value(object())
+
+
+def test_nothing_is_left_of_a_worker_in_the_folder_of_temporary_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    outcomes = run_local([Task("a", "", None)], work.speak, local_slots(1, 1))
+    assert "to stdout" in next(outcomes).output
+    assert [*tmp_path.iterdir()] == []
+    outcomes.close()
+
+
+def test_a_child_process_that_outlives_the_worker_does_not_hide_its_end() -> None:
+    """A forked child holds the connection open; the worker's own end is noticed all the same."""
+    begin = time.monotonic()
+    assert loss(run(work.fork_and_exit, None)).kind == "exit"
+    assert time.monotonic() - begin < 20
+
+
+def test_a_signal_without_a_name_is_given_by_its_number() -> None:
+    assert "signal 250" in _by_signal(250)
+
+
+def test_threads_may_run_workers_side_by_side() -> None:
+    values: list[Any] = []
+    threads = [threading.Thread(target=lambda: values.append(run(work.pid, None).value)) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert len({*values}) == 2
+
+
+def test_sockets_are_no_part_of_other_programs() -> None:
+    assert run(work.inherited, None).value == 0
