@@ -29,6 +29,7 @@ def test_cells_run_again_give_the_same_bytes_and_touch_nothing(grid: Grid) -> No
     assert {path.name for path in grid.results.iterdir()} <= {
         "runs",
         ".claims",
+        "datasets.json",
         "fingerprints.json",
         "running",
     }
