@@ -13,7 +13,7 @@ from bench.contract.errors import UsageError
 from bench.experiment.stale import sentences, stale_records
 from bench.records.store import Store
 from bench.records.trials import TrialStore
-from bench.report import PARTS, Material, Part, write_report
+from bench.report import PARTS, PartName, ReportData, write_report
 
 
 @make_command("report")
@@ -23,7 +23,7 @@ def command(
     selection: Literal["best", "last", "oracle"] = "best",
     fill: tuple[Path, ...] = (),
     all_pairs: bool = False,
-    only: tuple[Part, ...] = (),
+    only: tuple[PartName, ...] = (),
     reports: Annotated[Path, FOLDER] = Path("reports"),
     folder: ResultsOption,
     plugins: PluginOption,
@@ -54,7 +54,7 @@ def command(
     sound = with_queries(
         store, records, lambda series: series.protocol in ids and series.selection in (selection, "none")
     )
-    material = Material(
+    data = ReportData(
         sound.records,
         labels=registry_labels(records),
         protocols=ids,
@@ -64,10 +64,10 @@ def command(
         trials=list(TrialStore(folder.results).read()),
         trace=store.trace,
         per_query=sound.values.__getitem__,
-        view=store.snapshot,
+        snapshot=store.snapshot,
         every_pair=all_pairs,
     )
-    files = write_report(material, reports, parts=only or PARTS, documents=fill)
+    files = write_report(data, reports, parts=only or PARTS, documents=fill)
     say(*(f"note: {sentence}" for sentence in stale))
     say(f"{len(files)} files from {len(sound.records)} records; read {files[0]}")
-    return int(bool(material.problems))
+    return int(bool(data.problems))

@@ -20,8 +20,7 @@ from bench.cli.select_records import RecordOptions, narrowing, read_records, sel
 from bench.experiment.stale import stale_changes
 from bench.records.schema import Record
 from bench.records.store import Store
-from bench.report.places import overview, place_lines
-from bench.report.story import Told, story_of
+from bench.report.cell_report import CellContext, cell_report, overview_lines, position_lines
 
 _TESTED: Final = 2_000
 """Queries up to which the tests behind the tables' marks are done at once; the report does the others."""
@@ -64,24 +63,22 @@ def command(
     else:
         rows = {record.digest: _label(record, _peers(record, records), labels) for record in chosen}
         narrowings = {record.digest: narrowing(record, chosen) for record in chosen}
-        say(*overview(chosen, lambda one: rows[one.digest], lambda one: narrowings[one.digest]))
+        say(*overview_lines(chosen, lambda one: rows[one.digest], lambda one: narrowings[one.digest]))
     return int(bool(problems))
 
 
 def _report(record: Record, records: Sequence[Record], store: Store, labels: Labels) -> Iterator[str]:
     peers = _peers(record, records)
-    told = Told(
-        record=record,
+    context = CellContext(
         label=_label(record, peers, labels),
         folder=str(store.runs / record.digest),
-        origins=settings_provenance(record),
         trace=trace_summary(store.trace(record.digest), record.result),
         log=store.log(record.digest),
-        standing=tuple(_ranks(record, peers, store, labels)),
+        position=tuple(_ranks(record, peers, store, labels)),
         stale=stale_changes(record),
         since=changed_since(record),
     )
-    for number, section in enumerate(story_of(told)):
+    for number, section in enumerate(cell_report(record, settings_provenance(record), context)):
         yield from ([""] if number else [])
         yield section.title
         yield from (f"  {line}" for line in section.lines)
@@ -103,7 +100,7 @@ def _ranks(record: Record, peers: Sequence[Record], store: Store, labels: Labels
     row = row_with_record(tables[0], record.digest) if tables else None
     if row is None:
         return
-    yield from place_lines(tables[0], row)
+    yield from position_lines(tables[0], row)
     if not small:
         yield f"more than {_TESTED} queries: the marks of its tests are in the report"
 

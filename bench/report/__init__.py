@@ -1,6 +1,7 @@
-"""From records to files: tables, statistics, figures and pages, from the records alone and without torch."""
+"""From records to files: tables, statistics, figures and a page, from the records alone and without torch."""
 
-from bench.report.material import Material
-from bench.report.report import PARTS, Part, write_report
+from bench.report.exhibit import PartName
+from bench.report.report import PARTS, write_report
+from bench.report.report_data import ReportData
 
-__all__ = ["PARTS", "Material", "Part", "write_report"]
+__all__ = ["PARTS", "PartName", "ReportData", "write_report"]

@@ -27,9 +27,11 @@ def write_file(path: Path, content: str | bytes, *, durable: bool = False) -> No
     Raises:
         UsageError: if it cannot be written there.
     """
+    # What no file can hold, such as half of a surrogate pair, is written as its code.
+    whole = content.encode("utf-8", "backslashreplace") if isinstance(content, str) else content
     try:
-        if not _holds(path, content):
-            write_whole(path.resolve(), content, durable=durable)  # a link stays a link to the same file
+        if not _holds(path, whole):
+            write_whole(path.resolve(), whole, durable=durable)  # a link stays a link to the same file
     except OSError as error:
         raise UsageError(f"cannot write {path}: {error.strerror or error}; choose another place") from error
 
@@ -53,9 +55,8 @@ def fill_folder(folder: Path, files: Mapping[str, str | bytes]) -> None:
     write_file(folder / LIST, "".join(f"{name}\n" for name in sorted(files)))
 
 
-def _holds(path: Path, content: str | bytes) -> bool:
-    data = content.encode("utf-8") if isinstance(content, str) else content
-    return path.is_file() and path.stat().st_size == len(data) and path.read_bytes() == data
+def _holds(path: Path, content: bytes) -> bool:
+    return path.is_file() and path.stat().st_size == len(content) and path.read_bytes() == content
 
 
 def _listed(folder: Path) -> set[str]:

@@ -16,8 +16,9 @@ from bench.analysis.labels import newest_first
 from bench.analysis.tables import Table
 from bench.contract import UsageError
 from bench.report.files import write_file
-from bench.report.tables import markdown, sheet_of
-from bench.report.text import caption
+from bench.report.text import table_caption
+from bench.report.topics.map_tables import table_exhibit
+from bench.report.writers import markdown
 
 _PLACE = re.compile(
     r"(?P<start><!-- table: (?P<dataset>\S+) (?P<protocol>\S+)(?: (?P<profile>(?!--)\S+))? -->\n)"
@@ -61,6 +62,6 @@ def _filled(place: re.Match[str], tables: Sequence[Table]) -> str:
     newest = min(newest_first(table.data.harness) for table in fitting)  # earlier code is not quoted
     fitting = [table for table in fitting if newest_first(table.data.harness) == newest]
     if len(fitting) > 1:
-        found = "; ".join(caption(table) for table in fitting)
+        found = "; ".join(table_caption(table) for table in fitting)
         raise UsageError(f"{len(fitting)} tables fit {dataset} {protocol}, one is needed: {found}")
-    return f"{place['start']}\n{markdown(sheet_of(fitting[0])).strip()}\n\n{place['end']}"
+    return f"{place['start']}\n{markdown.table(table_exhibit(fitting[0])).strip()}\n\n{place['end']}"

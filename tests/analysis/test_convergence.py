@@ -11,8 +11,10 @@ import pytest
 from bench.analysis.convergence import Curve, curves_of
 from bench.analysis.labels import registry_labels
 from bench.analysis.results import Results
-from bench.report.convergence import convergence_page
+from bench.report import ReportData
+from bench.report.topics import training
 from tests.records import making
+from tests.report.making import page_of
 
 LABELS = replace(registry_labels(), usual=lambda identity: identity.settings)
 RECORDS = [
@@ -53,7 +55,7 @@ def test_a_single_epoch_is_a_curve_that_gains_nothing() -> None:
 
 
 def test_the_page_tells_flat_curves_from_rising_ones() -> None:
-    page = convergence_page(curves_of(Results(RECORDS, LABELS), _trace))
+    page = page_of(training.convergence(ReportData(RECORDS, LABELS, trace=_trace)))
     assert "| +0.030 |" in re.sub(" +", " ", page)
     assert "still rising" in page
     assert "## emoji — quick profile, data ffffffff" in page

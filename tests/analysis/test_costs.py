@@ -12,8 +12,10 @@ from bench.analysis.groups import Data
 from bench.analysis.labels import registry_labels
 from bench.analysis.results import Results
 from bench.records import Record
-from bench.report.costs import costs_page
+from bench.report import ReportData
+from bench.report.topics import costs
 from tests.records import making
+from tests.report.making import page_of
 
 LABELS = replace(registry_labels(), usual=lambda identity: identity.settings)
 
@@ -54,8 +56,8 @@ def test_a_row_has_the_median_time_and_the_largest_memory() -> None:
 
 
 def test_the_page_has_shares_and_a_table_per_data() -> None:
-    page = costs_page(Results(RECORDS, LABELS))
+    page = page_of(costs.parts(ReportData(RECORDS, LABELS)))
     assert "## Share of time, paper profile" in page
-    assert "84.6 %" in page
+    assert "84.6%" in page
     assert page.count("## pets") == 2
     assert "| SDML" in page

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping
 from dataclasses import replace
 from itertools import permutations
@@ -26,11 +24,11 @@ from bench.analysis.ledger import (
 )
 from bench.analysis.results import Results
 from bench.records import Record
-from bench.report.ledger import absent_names, commands, ledger_csv, ledger_page, ledger_sheets
+from bench.report.topics.ledger import absent_names, commands, ledger_parts
 from tests.analysis.test_tables import LABELS as BASE
 from tests.analysis.test_tables import done
 from tests.records import making
-from tests.report.making import HOSTILE
+from tests.report.making import HOSTILE, csv_of, page_of
 
 LABELS = replace(BASE, usual=lambda identity: making.identity().settings)
 IT, TI = ("image", "text"), ("text", "image")
@@ -232,7 +230,7 @@ def every_kind() -> list[LedgerRow]:
 
 
 def test_the_page_counts_compares_explains_and_says_what_to_run() -> None:
-    page = ledger_page(every_kind(), LABELS)
+    page = page_of(ledger_parts(every_kind(), LABELS))
     compared = page.split("## Beside ours: wikipedia — paper profile, data ffffffff")[1].split("\n## ")[0]
     assert r"| DRCL     | image→text  | map@all    | 0.5000      | \[1\]    | 0.5050 | 1" in compared
     assert "+0.0050" in compared
@@ -247,8 +245,8 @@ def test_the_page_counts_compares_explains_and_says_what_to_run() -> None:
 
 def test_look_alikes_and_other_profiles_never_stand_in_a_table_of_numbers() -> None:
     records = [on(values=0.5, data_kind="look-alike"), on(values=0.5, profile="quick", method="mcca")]
-    sheets = ledger_sheets(ledger(records, value(), value(method="MCCA")), LABELS)
-    assert [sheet.name for sheet in sheets] == ["ledger", "ledger_apart"]
+    (part,) = ledger_parts(ledger(records, value(), value(method="MCCA")), LABELS)
+    assert [one.name for one in part.tables] == ["ledger_verdicts", "ledger_apart"]
 
 
 def test_commands_are_one_per_dataset() -> None:
@@ -260,7 +258,7 @@ def test_commands_are_one_per_dataset() -> None:
 
 def test_csv_has_every_value_with_what_is_known_about_it() -> None:
     lines = every_kind()
-    rows = list(csv.DictReader(io.StringIO(ledger_csv(lines))))
+    rows = csv_of(ledger_parts(lines, LABELS))
     assert len(rows) == len(lines)
     first = rows[0]
     assert (first["published"], first["ours"], float(first["difference"])) == ("0.5", "0.505", 0.505 - 0.5)
@@ -276,10 +274,11 @@ def test_the_order_of_records_does_not_matter() -> None:
 
 
 def test_names_in_published_values_are_escaped() -> None:
-    page = ledger_page(ledger([on()], value(source=HOSTILE), value(dataset=HOSTILE, method=HOSTILE)), LABELS)
+    rows = ledger([on()], value(source=HOSTILE), value(dataset=HOSTILE, method=HOSTILE))
+    page = page_of(ledger_parts(rows, LABELS))
     assert "<b>" not in page
     assert "|*c*|" not in page
 
 
 def test_without_published_values_the_page_says_where_they_belong() -> None:
-    assert "they belong into results/published" in ledger_page([], LABELS)
+    assert "they belong into results/published" in page_of(ledger_parts([], LABELS))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import statistics
 from typing import Any
 
@@ -13,10 +11,10 @@ import pytest
 from bench.analysis.optimism import Optimism, optimism_of
 from bench.analysis.results import Results
 from bench.records import Metric, Record
-from bench.report.optimism import optimism_csv, optimism_page
+from bench.report.topics.optimism import optimism_parts
 from tests.analysis.test_tables import LABELS
 from tests.records import making
-from tests.report.making import HOSTILE
+from tests.report.making import HOSTILE, csv_of, page_of
 
 BEST, ORACLE = {0: 0.5, 1: 0.6, 2: 0.4}, {0: 0.52, 1: 0.6, 2: 0.46}
 
@@ -68,7 +66,7 @@ def test_only_seeds_with_a_test_oracle_count_for_any_of_the_rules() -> None:
 def test_one_seed_has_no_deviation() -> None:
     found = only([traced(0)])
     assert (found.gain.deviation, found.best.deviation) == (None, None)
-    assert "A number from one seed has no deviation" in optimism_page([found])
+    assert "A number from one seed has no deviation" in page_of(optimism_parts([found]))
 
 
 def test_records_without_a_trace_and_closed_forms_have_none() -> None:
@@ -102,11 +100,11 @@ def test_pairs_of_modalities_are_averaged_only_where_a_seed_has_all_of_them() ->
 def test_the_page_has_a_table_per_data_and_protocol_and_csv_the_numbers_in_full() -> None:
     records = [traced(seed, data_kind=kind) for seed in range(3) for kind in ("real", "look-alike")]
     found = optimism_of(Results(records, LABELS), ["map@all"])
-    page = optimism_page(found)
+    page = page_of(optimism_parts(found))
     assert page.count("\n## ") == 2
     assert page.count("LOOK-ALIKE") == 1
     assert "| 0.500 ± 0.100 | 0.450 ± 0.100 | 0.527 ± 0.070 | +0.027 ± 0.031  | +0.000  | +0.060 | 3" in page
-    rows = list(csv.DictReader(io.StringIO(optimism_csv(found))))
+    rows = csv_of(optimism_parts(found))
     assert [row["data_kind"] for row in rows] == ["real", "look-alike"]
     assert float(rows[0]["gain"]) == found[0].gain.mean
     assert rows[0]["seeds"] == "0 1 2"
@@ -114,12 +112,14 @@ def test_the_page_has_a_table_per_data_and_protocol_and_csv_the_numbers_in_full(
 
 
 def test_without_a_trace_the_page_says_what_to_run() -> None:
-    assert r"python -m bench run --trace-test" in optimism_page([])
+    assert r"python -m bench run --trace-test" in page_of(optimism_parts([]))
 
 
 def test_labels_are_escaped() -> None:
-    page = optimism_page(
-        optimism_of(Results([traced(0, variant=HOSTILE, dataset=HOSTILE)], LABELS), ["map@all"])
+    page = page_of(
+        optimism_parts(
+            optimism_of(Results([traced(0, variant=HOSTILE, dataset=HOSTILE)], LABELS), ["map@all"])
+        )
     )
     assert "<b>" not in page
     assert "|*c*|" not in page

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import csv
+import csv as files
 import io
 from typing import Any
 from xml.etree import ElementTree
@@ -13,7 +13,8 @@ from bench.analysis import tables_of
 from bench.analysis.across_datasets import SummaryTable, blocks_of, summary_tables_of
 from bench.analysis.results import Results
 from bench.records import Record
-from bench.report.tables import latex, markdown, overall_csv, overall_sheet, table_element
+from bench.report.topics.map_tables import summary_exhibit
+from bench.report.writers import csv, html, latex, markdown
 from tests.analysis.test_across import grid
 from tests.analysis.test_tables import LABELS, done
 from tests.records import making
@@ -86,7 +87,7 @@ def test_labels_keep_the_rosters_order_whatever_datasets_they_are_on() -> None:
 
 def test_the_sheet_says_what_ranks_are_over_and_why_numbers_are_missing() -> None:
     (found,) = overalls(gappy())
-    shown = markdown(overall_sheet(found))
+    shown = markdown.table(summary_exhibit(found))
     assert "among the 3 methods with a number on each of x, y; 1 is best" in shown
     assert "Not ranked: MARS: no number on y." in shown
     assert "Not ranked: rare: only 1 of 4 methods have a number on it." in shown
@@ -105,11 +106,11 @@ def test_the_sheet_says_what_ranks_are_over_and_why_numbers_are_missing() -> Non
 
 def test_every_format_of_it_has_every_method_and_dataset() -> None:
     (found,) = overalls(gappy())
-    sheet = overall_sheet(found)
-    element = ElementTree.fromstring(table_element(sheet))
+    sheet = summary_exhibit(found)
+    element = ElementTree.fromstring(html.table(sheet))
     assert [row.findtext("th") for row in element.findall("tbody/tr")] == [line.label for line in found.lines]
-    assert latex(sheet).count(r"\\") == 1 + len(found.lines)
-    rows = list(csv.DictReader(io.StringIO(overall_csv(found))))
+    assert latex.table(sheet).count(r"\\") == 1 + len(found.lines)
+    rows = list(files.DictReader(io.StringIO(csv.table(summary_exhibit(found)))))
     assert len(rows) == len(found.lines) * 3
     by_place = {(row["method"], row["dataset"]): row for row in rows}
     assert by_place["drcl", "rare"]["pairing"] == "class-matched"
@@ -123,4 +124,4 @@ def test_without_a_method_on_every_dataset_nobody_is_ranked_and_the_sheet_says_s
     records = [done(0.5, dataset="x", method="mcca"), done(0.5, dataset="y", method="drcl")]
     (found,) = overalls(records)
     assert set(ranks(found).values()) == {None}
-    assert "No method is ranked" in markdown(overall_sheet(found))
+    assert "No method is ranked" in markdown.table(summary_exhibit(found))

@@ -11,7 +11,8 @@ from bench.analysis import AVERAGE, Row, Table, tables_of
 from bench.analysis.chance import NEAR, advice, near_chance
 from bench.analysis.results import Results
 from bench.records import Record, Rows
-from bench.report.tables import document, latex, markdown, sheet_of, table_csv
+from bench.report.topics.map_tables import table_exhibit
+from bench.report.writers import csv, html, latex, markdown
 from tests.analysis.cells_apart import SETTINGS, add
 from tests.analysis.making import IT, Shelf
 from tests.analysis.test_keys import LABELS
@@ -48,11 +49,13 @@ def test_numbers_that_rest_on_rows_without_a_direction_say_which_and_how_many() 
     assert last["text", "audio"].zeros == ()
 
 
-@pytest.mark.parametrize(("write", "sign"), [(markdown, "‡"), (document, "‡"), (latex, r"$\ddagger$")])
+@pytest.mark.parametrize(
+    ("write", "sign"), [(markdown.table, "‡"), (html.document, "‡"), (latex.table, r"$\ddagger$")]
+)
 def test_every_format_marks_them_and_explains_the_mark(write: Any, sign: str) -> None:
     shelf = Shelf()
     record = with_result(add(shelf, 0.5), zero_rows={"best": {"image": 5}}, rows=SIZES)
-    plain, marked = (write(sheet_of(table(one))) for one in (add(shelf, 0.4), record))
+    plain, marked = (write(table_exhibit(table(one))) for one in (add(shelf, 0.4), record))
     assert sign not in plain
     assert marked.count(sign) == 4  # both directions, the average, and the note
     assert "5 of 50 image (seed 0)" in marked
@@ -60,7 +63,7 @@ def test_every_format_marks_them_and_explains_the_mark(write: Any, sign: str) ->
 
 def test_csv_names_them() -> None:
     record = with_result(add(Shelf(), 0.5), zero_rows={"best": {"image": 5}}, rows=SIZES)
-    assert table_csv(table(record)).count("5 of 50 image (seed 0)") == 3
+    assert csv.table(table_exhibit(table(record))).count("5 of 50 image (seed 0)") == 3
 
 
 def test_a_refused_state_is_the_reason_of_its_own_rule_only() -> None:
@@ -101,7 +104,7 @@ def test_tables_say_what_to_try_where_a_row_is_near_chance() -> None:
     settings = {**SETTINGS, "scaling": "none"}
     low = with_result(add(shelf, 0.17, settings=settings), chance=chance)
     high = with_result(add(shelf, 0.9, method="mcca"), chance=chance)
-    text = markdown(sheet_of(table(low, high)))
+    text = markdown.table(table_exhibit(table(low, high)))
     assert "within 0.03 of chance (0.170)" in text
     assert r"--set drcl.scaling=standard" in text
     assert text.count("of chance") == 1

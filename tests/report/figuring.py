@@ -11,8 +11,8 @@ import msgspec
 import numpy as np
 
 from bench.analysis.labels import registry_labels
-from bench.report import Material
-from bench.report.figures.picture import Picture
+from bench.report import ReportData
+from bench.report.exhibit import FigureExhibit, Part
 from tests.analysis.making import Shelf
 from tests.records import making
 
@@ -28,7 +28,7 @@ HOSTILE = (
 )
 
 
-def material(
+def report_data(
     methods: Sequence[str] = ROSTER,
     datasets: Sequence[str] = ("one",),
     *,
@@ -37,7 +37,7 @@ def material(
     epochs: int = 12,
     device: bool = False,
     **more: Any,
-) -> Material:
+) -> ReportData:
     """Return records of methods that differ, each on every dataset, with costs and traces.
 
     Whatever settings they have count as usual. ``more`` are fields of the records' identity.
@@ -62,7 +62,7 @@ def material(
                     {"epoch": epoch + 1, "validation_map": level - 1 / (epoch + 5), "train_loss": 9.0 - epoch}
                     for epoch in range(epochs)
                 ]
-    return Material(
+    return ReportData(
         shelf.records,
         labels=replace(registry_labels(), usual=lambda identity: identity.settings),
         protocols=["map@all"],
@@ -86,13 +86,14 @@ class Lettering(NamedTuple):
         return across > 0.5 and min(self.top, other.top) - max(self.bottom, other.bottom) > 1.5
 
 
-def letterings(picture: Picture) -> tuple[list[Lettering], tuple[float, float]]:
+def letterings(exhibit: FigureExhibit) -> tuple[list[Lettering], tuple[float, float]]:
     """Return the texts that a figure shows, and its width and height in points."""
     import matplotlib as mpl
     import pytest
     from matplotlib.text import Text
 
-    from bench.report.figures.style import RC, warn
+    from bench.report.figures.saving import laid_out
+    from bench.report.figures.style import RC
 
     found: list[Lettering] = []
     draw = Text.draw
@@ -108,17 +109,15 @@ def letterings(picture: Picture) -> tuple[list[Lettering], tuple[float, float]]:
         pytest.MonkeyPatch.context() as to,
     ):
         warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)
-        figure = picture.draw()
-        if picture.data is not None:
-            warn(figure, picture.data.kind, picture.data.profile)
+        figure = laid_out(exhibit)
         to.setattr(Text, "draw", noting)
         figure.draw_without_rendering()
         return found, (72 * figure.get_figwidth(), 72 * figure.get_figheight())
 
 
-def misplaced(picture: Picture) -> list[str]:
+def misplaced(exhibit: FigureExhibit) -> list[str]:
     """Return what is wrong with the texts of a figure: off its edges, or one over another."""
-    texts, (width, height) = letterings(picture)
+    texts, (width, height) = letterings(exhibit)
     assert texts
     wrong = [
         f"{one.text!r} is off the edge"
@@ -128,3 +127,8 @@ def misplaced(picture: Picture) -> list[str]:
     for place, one in enumerate(texts):
         wrong += [f"{one.text!r} is over {other.text!r}" for other in texts[:place] if one.overlaps(other)]
     return wrong
+
+
+def figures_of(parts: Sequence[Part]) -> list[FigureExhibit]:
+    """Return the figures of a topic's parts."""
+    return [one for part in parts for one in part.exhibits if isinstance(one, FigureExhibit)]

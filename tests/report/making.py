@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import csv
+import io
+from collections.abc import Sequence
 from typing import Any
 
 from bench.analysis import AVERAGE, Entry, Row, Table
 from bench.analysis.groups import Data
+from bench.report.exhibit import Part, TableExhibit
+from bench.report.topics.map_tables import table_exhibit
+from bench.report.writers import markdown
+from bench.report.writers.csv import files as csv_files
 
 IT, TI = ("image", "text"), ("text", "image")
 HOSTILE = r"a_b & 100% $x^2$ #1 {y} ~z\n <b>&amp;</b> |*c*| [d] `e`"
@@ -34,3 +41,19 @@ def table(*rows: Row, **changes: Any) -> Table:
         "rows": rows,
     }
     return Table(**(fields | changes))
+
+
+def exhibit(*rows: Row, **changes: Any) -> TableExhibit:
+    """Return the exhibit of such a table."""
+    return table_exhibit(table(*rows, **changes))
+
+
+def page_of(parts: Sequence[Part]) -> str:
+    """Return parts of a topic as a Markdown page."""
+    return markdown.page([("Title", parts)])
+
+
+def csv_of(parts: Sequence[Part]) -> list[dict[str, str]]:
+    """Return the rows of the only CSV file of a topic's parts."""
+    (text,) = csv_files([table for part in parts for table in part.tables]).values()
+    return list(csv.DictReader(io.StringIO(text)))

@@ -2,72 +2,32 @@
 
 from __future__ import annotations
 
-import pickle
-from collections.abc import Iterator
-from contextlib import contextmanager
-from itertools import combinations, product
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
-import matplotlib
 import pytest
-from matplotlib.patches import Patch, Rectangle
-from matplotlib.text import Text
+from matplotlib.patches import Rectangle
 from msgspec.structs import replace
 
-from bench.report import Material
-from bench.report.figures import components, modalities, sensitivity
-from bench.report.figures.picture import Picture
-from bench.report.figures.saving import render
-from bench.report.figures.style import RC
+from bench.report import ReportData
+from bench.report.figures.saving import draw
+from bench.report.figures.settings import setting_figures
+from bench.report.figures.variants import choice_figures, component_figures
 from tests.analysis.making import Shelf
 from tests.analysis.studies import LABELS, VARIANTS, add
+from tests.report.looking import drawn, require_legible, texts_of
 from tests.report.making import HOSTILE
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def material(shelf: Shelf) -> Material:
-    return Material(shelf.records, labels=LABELS, protocols=["map@all"], per_query=shelf.per_query)
-
-
-@contextmanager
-def drawn(picture: Picture) -> Iterator[Figure]:
-    """Draw a figure as it is drawn to be saved."""
-    with matplotlib.rc_context(dict(RC)):
-        figure = pickle.loads(pickle.dumps(picture.draw))()  # it may be drawn in another process
-        figure.draw_without_rendering()
-        yield figure
+def report_data(shelf: Shelf) -> ReportData:
+    return ReportData(shelf.records, labels=LABELS, protocols=["map@all"], per_query=shelf.per_query)
 
 
 def words(figure: Figure) -> list[str]:
-    return [text.get_text() for text in _texts(figure)]
-
-
-def _texts(figure: Figure) -> list[Text]:
-    """Return the texts that are drawn; labels of ticks that lie outside their axis are not."""
-    hidden = set()
-    for axes in figure.axes:
-        for axis in (axes.xaxis, axes.yaxis):
-            low, high = sorted(axis.get_view_interval())
-            outside = [tick for tick in axis.get_major_ticks() if not low <= tick.get_loc() <= high]
-            hidden |= {label for tick in outside for label in (tick.label1, tick.label2)}
-    found = [text for text in figure.findobj(Text) if isinstance(text, Text)]
-    return [text for text in found if text.get_text() and text.get_visible() and text not in hidden]
-
-
-def require_legible(figure: Figure) -> None:
-    """Check that all words are inside the figure and none lies on another."""
-    boxes = {text: text.get_window_extent() for text in _texts(figure) if text.get_rotation() in (0, 90)}
-    for text, box in boxes.items():
-        inside = (
-            box.x0 >= -1 and box.y0 >= -1 and box.x1 <= figure.bbox.x1 + 1 and box.y1 <= figure.bbox.y1 + 1
-        )
-        assert inside, text.get_text()
-    for (one, first), (other, second) in combinations(boxes.items(), 2):
-        across = min(first.x1, second.x1) - max(first.x0, second.x0)
-        down = min(first.y1, second.y1) - max(first.y0, second.y0)
-        assert across <= 1 or down <= 2, f"{one.get_text()!r} lies on {other.get_text()!r}"
+    return [text.get_text() for text in texts_of(figure)]
 
 
 def ablated(modalities_: tuple[str, ...] = ("image", "text"), seeds: int = 2) -> Shelf:
@@ -95,7 +55,7 @@ def ablated(modalities_: tuple[str, ...] = ("image", "text"), seeds: int = 2) ->
 def test_bars_show_the_method_first_then_every_variant_but_those_of_a_modality(
     names: tuple[str, ...],
 ) -> None:
-    (picture,) = components.pictures(material(ablated(names)))
+    (picture,) = component_figures(report_data(ablated(names)))
     with drawn(picture) as figure:
         require_legible(figure)
         left, right = figure.axes
@@ -116,7 +76,7 @@ def test_bars_show_the_method_first_then_every_variant_but_those_of_a_modality(
 
 @pytest.mark.parametrize("names", [("image", "text"), ("image", "text", "audio", "3d", "video")])
 def test_a_choice_is_shown_by_quality_with_what_was_chosen_filled(names: tuple[str, ...]) -> None:
-    (picture,) = modalities.pictures(material(ablated(names)))
+    (picture,) = choice_figures(report_data(ablated(names)))
     fixed = [name for name in reversed(names) if name in ("image", "text", "audio")]
     with drawn(picture) as figure:
         require_legible(figure)
@@ -127,37 +87,30 @@ def test_a_choice_is_shown_by_quality_with_what_was_chosen_filled(names: tuple[s
     assert f"{last} in 2" in picture.caption
 
 
-def place_of(patch: Patch) -> tuple[int, int]:
-    """Return column and row of a rectangle."""
-    assert isinstance(patch, Rectangle)
-    return int(patch.get_x()), int(patch.get_y())
-
-
 def grid(shelf: Shelf, alphas: tuple[float, ...], betas: tuple[float, ...]) -> None:
     for alpha, beta in product(alphas, betas):
         if (alpha, beta) != (1.0, 3.0):
             add(shelf, 0.5 + alpha / 9 + beta / 50, alpha=alpha, beta=beta)
 
 
-def test_a_heat_map_prints_every_number_frames_the_usual_and_hatches_what_is_missing() -> None:
+def test_a_heat_map_prints_every_number_and_frames_the_usual() -> None:
     shelf = Shelf()
     grid(shelf, (0.01, 0.1, 1.0), (1.0, 2.0, 3.0))
-    (picture,) = sensitivity.pictures(material(shelf))
+    (picture,) = setting_figures(report_data(shelf))
     assert "Highest 0.651 at alpha=1.0, beta=2.0, lowest 0.521 at alpha=0.01, beta=1.0." in picture.alt
     with drawn(picture) as figure:
         require_legible(figure)
-        axis = figure.axes[0]
+        assert {"alpha=0.1", "beta=1.0", "—"} <= set(words(figure))
         for alpha, beta in product((0.01, 0.1, 1.0), (1.0, 2.0, 3.0)):
             assert (f"{0.5 + alpha / 9 + beta / 50:.3f}" in words(figure)) == ((alpha, beta) != (1.0, 3.0))
-        frames = {place_of(patch) for patch in axis.patches if not patch.get_fill()}
-        assert frames == {(0, 1)}  # beta=1.0, alpha=0.1
-        assert [place_of(patch) for patch in axis.patches if patch.get_hatch()] == [(2, 2)]
+        frames = [patch for patch in figure.axes[0].patches if isinstance(patch, Rectangle)]
+        assert [(int(frame.get_x()), int(frame.get_y())) for frame in frames] == [(0, 1)]
 
 
 def test_large_heat_maps_stay_legible() -> None:
     shelf = Shelf()
     grid(shelf, tuple(10.0**power for power in range(-4, 5)), tuple(float(beta) for beta in range(1, 13)))
-    (picture,) = sensitivity.pictures(material(shelf))
+    (picture,) = setting_figures(report_data(shelf))
     with drawn(picture) as figure:
         require_legible(figure)
         assert figure.get_figwidth() <= 7.2
@@ -179,7 +132,7 @@ def test_lines_have_the_scale_of_their_values_and_ticks_at_them(
     shelf = Shelf()
     for alpha in values:
         add(shelf, 0.5, alpha=alpha)
-    (picture,) = sensitivity.pictures(material(shelf))
+    (picture,) = setting_figures(report_data(shelf))
     with drawn(picture) as figure:
         require_legible(figure)
         axis = figure.axes[0]
@@ -199,7 +152,7 @@ def test_settings_of_a_method_share_a_figure_and_words_stand_side_by_side() -> N
     for prior in ("random", HOSTILE):
         add(shelf, prior=prior)
     add(shelf, mix=0.9)  # two points make no line
-    (picture,) = sensitivity.pictures(material(shelf))
+    (picture,) = setting_figures(report_data(shelf))
     with drawn(picture) as figure:
         first, second = figure.axes
         assert (first.get_xlabel(), second.get_xlabel()) == ("alpha", "prior")
@@ -208,11 +161,11 @@ def test_settings_of_a_method_share_a_figure_and_words_stand_side_by_side() -> N
 
 
 def test_what_has_no_number_has_no_figure() -> None:
-    assert [*components.pictures(material(Shelf())), *sensitivity.pictures(material(Shelf()))] == []
+    assert [*component_figures(report_data(Shelf())), *setting_figures(report_data(Shelf()))] == []
     shelf = Shelf()
     add(shelf)
     add(shelf, alpha=3.0)
-    assert sensitivity.pictures(material(shelf)) == []
+    assert setting_figures(report_data(shelf)) == []
 
 
 def test_kinds_profiles_and_versions_of_data_never_share_a_figure() -> None:
@@ -227,10 +180,10 @@ def test_kinds_profiles_and_versions_of_data_never_share_a_figure() -> None:
         add(shelf, variant="without_alpha", **change)
         for alpha in (0.1, 1.0, 2.0):
             add(shelf, alpha=alpha, **change)
-    made = material(shelf)
-    pictures = [*components.pictures(made), *sensitivity.pictures(made)]
-    assert len(pictures) == len({picture.stem for picture in pictures}) == 8
-    assert all(picture.data is not None for picture in pictures)
+    made = report_data(shelf)
+    pictures = [*component_figures(made), *setting_figures(made)]
+    assert len(pictures) == len({picture.name for picture in pictures}) == 8
+    assert all(picture.subject.dataset for picture in pictures)
     assert sum("LOOK-ALIKE" in picture.caption for picture in pictures) == 2
 
 
@@ -238,5 +191,5 @@ def test_a_figure_has_the_same_bytes_every_time() -> None:
     shelf = Shelf()
     for alpha in (0.1, 1.0, 10.0):
         add(shelf, alpha=alpha)
-    (picture,) = sensitivity.pictures(material(shelf))
-    assert render(picture) == render(picture)
+    (picture,) = setting_figures(report_data(shelf))
+    assert draw(picture) == draw(picture)

@@ -12,18 +12,32 @@ from typing import Any
 
 import pytest
 
-from bench.report import Material
-from bench.report.ablations import ablation_files, ablation_sheets, ablations_page
-from bench.report.ablations.page import missing
+from bench.report import ReportData
+from bench.report.report import topic_files
+from bench.report.topics import ablations
+from bench.report.topics.ablations import missing
 from tests.analysis.making import Shelf
 from tests.analysis.studies import LABELS, add
 from tests.records import making
 from tests.report.making import HOSTILE
 
 
-def material(shelf: Shelf, **more: Any) -> Material:
+def report_data(shelf: Shelf, **more: Any) -> ReportData:
     labels = more.pop("labels", LABELS)
-    return Material(shelf.records, labels=labels, protocols=["map@all"], per_query=shelf.per_query, **more)
+    return ReportData(shelf.records, labels=labels, protocols=["map@all"], per_query=shelf.per_query, **more)
+
+
+def files_of(data: ReportData) -> dict[str, str]:
+    """Return what the topic writes, by the names of its files."""
+    return {path.removeprefix("ablations/"): text for path, text in written(data).items() if "/" in path}
+
+
+def page_of(data: ReportData) -> str:
+    return written(data)["ablations.md"]
+
+
+def written(data: ReportData) -> dict[str, str]:
+    return topic_files([ablations.TOPIC], {"ablations": ablations.parts(data)}, data)
 
 
 def studied(seeds: int = 2) -> Shelf:
@@ -52,7 +66,7 @@ def row(page: str, start: str) -> list[str]:
 
 
 def test_a_variant_is_shown_with_its_changes_numbers_and_difference() -> None:
-    page = ablations_page(material(studied()))
+    page = page_of(report_data(studied()))
     assert row(page, "the method itself")[-3:] == ["**0.605 ± 0.007**", "", "2"]
     variant = row(page, r"without\_both")
     assert variant[1] == "alpha=0.0, beta=0.0"
@@ -61,14 +75,14 @@ def test_a_variant_is_shown_with_its_changes_numbers_and_difference() -> None:
 
 
 def test_a_choice_has_its_quality_and_how_often_it_was_chosen() -> None:
-    page = ablations_page(material(studied()))
+    page = page_of(report_data(studied()))
     assert row(page, "prior ")[1:3] == [r"quality S\_k", "chosen"]
     assert row(page, "selected")[-2] == "**0.605 ± 0.007**"
     assert row(page, "image")[1:3] == ["0.500 ± 0.000", "0 of 2"]
 
 
 def test_a_grid_has_a_line_per_value_and_a_curve_its_usual_value() -> None:
-    page = ablations_page(material(studied()))
+    page = page_of(report_data(studied()))
     assert row(page, "alpha")[1:] == ["beta=1.0", "beta=2.0"]
     assert row(page, "0.1 ")[1:] == ["0.605 ± 0.007<sup>u</sup>", "0.572 ± 0.000"]
     assert row(page, "0.5 (usual)")[-3:] == ["**0.605 ± 0.007**", "*not traced*", "2"]
@@ -80,12 +94,12 @@ def test_combinations_that_nobody_ran_are_said_to_be_so() -> None:
     for alpha, beta in product((0.01, 0.1, 1.0), (1.0, 2.0, 3.0)):
         if (alpha, beta) != (1.0, 2.0):
             add(shelf, alpha=alpha, beta=beta)
-    assert row(ablations_page(material(shelf)), "1.0 ")[1:] == ["**0.500**", "*not run*", "**0.500**"]
+    assert row(page_of(report_data(shelf)), "1.0 ")[1:] == ["**0.500**", "*not run*", "**0.500**"]
 
 
 def test_csv_files_give_back_every_number_in_full_with_its_records() -> None:
     shelf = studied()
-    files = ablation_files(material(shelf))
+    files = files_of(report_data(shelf))
     components = lines(files["components.csv"])
     assert {line["variant"] for line in components} == {
         "full",
@@ -129,12 +143,12 @@ def test_many_directions_are_counted_and_written_to_the_file_alone() -> None:
             for place, direction in enumerate(directions)
         }
         shelf.add(values, method="ours", variant=variant, settings=settings, modalities=modalities)
-    made = material(shelf)
-    page = ablations_page(made)
+    made = report_data(shelf)
+    page = page_of(made)
     assert "image→text" not in page
     assert row(page, r"without\_alpha")[-3:] == ["4", "0", "1"]
     assert "All 6 directions: components.csv." in page
-    assert len(lines(ablation_files(made)["components.csv"])) == 2 * 7
+    assert len(lines(files_of(made)["components.csv"])) == 2 * 7
 
 
 def test_real_data_and_look_alikes_profiles_and_versions_never_share_a_table() -> None:
@@ -148,7 +162,7 @@ def test_real_data_and_look_alikes_profiles_and_versions_never_share_a_table() -
     for change in changes:
         for variant, alpha in (("full", 0.1), ("without_alpha", 0.0), ("full", 3.0)):
             add(shelf, variant=variant, alpha=alpha, **change)
-    sheets = [sheet for group in ablation_sheets(material(shelf)).values() for sheet in group]
+    sheets = [sheet for part in ablations.parts(report_data(shelf)) for sheet in part.tables]
     assert (
         len({sheet.caption for sheet in sheets}) == len({sheet.name for sheet in sheets}) == len(sheets) == 8
     )
@@ -162,7 +176,7 @@ def test_what_is_missing_comes_with_the_command_that_makes_it() -> None:
     add(shelf, method="theirs")
     add(shelf, dataset="emoji", profile="paper")
     known = replace(LABELS, reference="ours", modalities=lambda name: ("image",) if name == "emoji" else ())
-    assert missing(material(shelf, labels=known)) == [
+    assert missing(report_data(shelf, labels=known)) == [
         "No variants of OURS on emoji in the paper profile: "
         "python -m bench ablate ours --datasets emoji --profile paper",
         "No variants of OURS on emoji, other in the quick profile: "
@@ -184,7 +198,7 @@ def test_one_seed_a_failure_and_the_same_settings_are_said() -> None:
             status="failed", method="ours", variant="without_alpha", settings=settings, reason="why"
         )
     )
-    page = ablations_page(material(shelf))
+    page = page_of(report_data(shelf))
     assert "A difference from one seed is about two trained models" in page
     assert r"The same settings as the method itself here: prior\_image." in page
     assert r"without\_alpha: failed: why" in page
@@ -195,8 +209,8 @@ def test_hostile_names_are_escaped_everywhere() -> None:
     shelf = Shelf()
     for variant, prior in (("full", "selected"), (HOSTILE, "random"), ("full", HOSTILE)):
         add(shelf, variant=variant, prior=prior, dataset=HOSTILE)
-    made = material(shelf, labels=replace(LABELS, title=lambda _: HOSTILE))
-    page, files = ablations_page(made), ablation_files(made)
+    made = report_data(shelf, labels=replace(LABELS, title=lambda _: HOSTILE))
+    page, files = page_of(made), files_of(made)
     assert "<b>" not in page
     for name, text in files.items():
         assert "/" not in name
@@ -208,12 +222,12 @@ def test_hostile_names_are_escaped_everywhere() -> None:
 
 def test_the_same_records_give_the_same_bytes_in_any_order() -> None:
     shelf = studied()
-    before = ablations_page(material(shelf)), ablation_files(material(shelf))
+    before = page_of(report_data(shelf)), files_of(report_data(shelf))
     random.Random(1).shuffle(shelf.records)
-    assert (ablations_page(material(shelf)), ablation_files(material(shelf))) == before
+    assert (page_of(report_data(shelf)), files_of(report_data(shelf))) == before
 
 
 def test_no_records_of_variants_make_a_page_without_tables_and_no_files() -> None:
-    made = material(Shelf())
-    assert ablations_page(made).startswith("# Ablations and settings")
-    assert ablation_files(made) == {}
+    made = report_data(Shelf())
+    assert page_of(made).startswith("# Ablations and settings")
+    assert files_of(made) == {}

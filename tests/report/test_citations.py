@@ -9,7 +9,7 @@ import pytest
 
 from bench import registry
 from bench.records.schema import MethodSnapshot, Record
-from bench.report.citations import bibliography, citations
+from bench.report.topics.methods import bibliography, citations
 from tests.records import making
 
 

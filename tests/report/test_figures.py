@@ -15,45 +15,70 @@ from bench.analysis.across_datasets import Block, BlockKey, dataset_tests_of
 from bench.analysis.convergence import Curve
 from bench.analysis.costs import pareto_front, score_and_cost
 from bench.analysis.tables import AVERAGE
-from bench.report import Material
-from bench.report.figures import comparison, convergence, costs, critical, figures_page, overview
-from bench.report.figures.picture import Picture
+from bench.report import ReportData
+from bench.report.exhibit import FigureExhibit, Part
+from bench.report.figures.comparisons import can_tell, critical_diagrams, difference_figures
+from bench.report.figures.grids import dataset_grids, direction_grids
+from bench.report.topics import costs, training
+from bench.report.writers import markdown
 from tests.analysis.test_tables import LABELS
 from tests.records import making
-from tests.report.figuring import EXTRAS, HOSTILE, POINTS, ROSTER, letterings, material, misplaced
+from tests.report.figuring import (
+    EXTRAS,
+    HOSTILE,
+    POINTS,
+    ROSTER,
+    figures_of,
+    letterings,
+    misplaced,
+    report_data,
+)
 
-KINDS: Sequence[Any] = (overview, comparison, critical, convergence, costs)
+
+def grids(data: ReportData) -> list[FigureExhibit]:
+    return [*dataset_grids(data), *direction_grids(data)]
+
+
+def convergence_figures(data: ReportData) -> list[FigureExhibit]:
+    return figures_of(training.figures(data))
+
+
+def cost_figures(data: ReportData) -> list[FigureExhibit]:
+    return figures_of(costs.figures(data))
+
+
+KINDS: Sequence[Any] = (grids, difference_figures, critical_diagrams, convergence_figures, cost_figures)
 
 
 @pytest.fixture(scope="module")
-def five() -> Material:
-    return material((*ROSTER, *EXTRAS, *POINTS), "abc", data_kind="look-alike", device=True)
+def five() -> ReportData:
+    return report_data((*ROSTER, *EXTRAS, *POINTS), "abc", data_kind="look-alike", device=True)
 
 
 @pytest.fixture(scope="module")
-def many_directions() -> Material:
-    return material((*ROSTER, *POINTS), modalities=("image", "text", "audio", "3d model"))
+def many_directions() -> ReportData:
+    return report_data((*ROSTER, *POINTS), modalities=("image", "text", "audio", "3d model"))
 
 
 @pytest.fixture(scope="module")
-def hostile() -> Material:
-    return material(("drcl", *HOSTILE), ("a$b$_\x01" + "long" * 12, "b", "c"), seeds=1)
+def hostile() -> ReportData:
+    return report_data(("drcl", *HOSTILE), ("a$b$_\x01" + "long" * 12, "b", "c"), seeds=1)
 
 
-def only(pictures: Sequence[Picture], beginning: str) -> Picture:
-    return next(picture for picture in pictures if picture.stem.startswith(beginning))
+def only(pictures: Sequence[FigureExhibit], beginning: str) -> FigureExhibit:
+    return next(picture for picture in pictures if picture.name.startswith(beginning))
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_no_label_overlaps_another_or_is_cut_with_more_methods_than_the_roster(
-    five: Material, kind: Any
+    five: ReportData, kind: Any
 ) -> None:
-    assert misplaced(kind.pictures(five)[0]) == []
+    assert misplaced(kind(five)[0]) == []
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_names_of_any_letters_are_shown_as_they_are_and_fit(hostile: Material, kind: Any) -> None:
-    picture = kind.pictures(hostile)[0]
+def test_names_of_any_letters_are_shown_as_they_are_and_fit(hostile: ReportData, kind: Any) -> None:
+    picture = kind(hostile)[0]
     assert misplaced(picture) == []
     texts = " ".join(one.text for one in letterings(picture)[0])
     assert "$" in texts
@@ -61,30 +86,29 @@ def test_names_of_any_letters_are_shown_as_they_are_and_fit(hostile: Material, k
     assert not re.search("[\x00-\x1f\u202e]", texts)
 
 
-@pytest.mark.parametrize("kind", [overview, comparison])
-def test_many_directions_are_shown_in_a_grid_that_fits(many_directions: Material, kind: Any) -> None:
-    (picture,) = kind.pictures(many_directions)
+@pytest.mark.parametrize("kind", [grids, difference_figures])
+def test_many_directions_are_shown_in_a_grid_that_fits(many_directions: ReportData, kind: Any) -> None:
+    (picture,) = kind(many_directions)
     assert misplaced(picture) == []
     texts = [one.text for one in letterings(picture)[0]]
     assert "3d model→audio" in texts
     numbers = [text for text in texts if re.fullmatch(r"[+\N{MINUS SIGN}]?\.\d{3}", text)]
-    rows, columns = (18, 13) if kind is overview else (15, 12)
+    rows, columns = (18, 13) if kind is grids else (15, 12)
     assert len(numbers) == rows * columns
 
 
 def test_figures_of_one_or_two_methods_fit_too() -> None:
-    two = material(ROSTER[:2], seeds=1)
-    found = [picture for kind in KINDS for picture in kind.pictures(two)]
-    assert [picture.stem.split("_")[0] for picture in found] == ["differences", "convergence", "costs"]
+    two = report_data(ROSTER[:2], seeds=1)
+    found = [picture for kind in KINDS for picture in kind(two)]
+    assert [picture.name.split("_")[0] for picture in found] == ["differences", "convergence", "costs"]
     assert [misplaced(picture) for picture in found] == [[], [], []]
-    alone = [picture for kind in KINDS for picture in kind.pictures(material(ROSTER[:1]))]
-    assert [picture.stem.split("_")[0] for picture in alone] == ["convergence"]
+    alone = [picture for kind in KINDS for picture in kind(report_data(ROSTER[:1]))]
+    assert [picture.name.split("_")[0] for picture in alone] == ["convergence"]
 
 
-def test_no_records_give_no_figure_and_the_page_says_so() -> None:
-    nothing = Material([])
-    assert [picture for kind in KINDS for picture in kind.pictures(nothing)] == []
-    assert "These records give no figure." in figures_page([])
+def test_no_records_give_no_figure() -> None:
+    nothing = ReportData([])
+    assert [picture for kind in KINDS for picture in kind(nothing)] == []
 
 
 def test_kinds_profiles_and_data_versions_never_share_a_figure() -> None:
@@ -97,12 +121,12 @@ def test_kinds_profiles_and_data_versions_never_share_a_figure() -> None:
     records = [
         record
         for changes in groups
-        for record in material(ROSTER[:4], ("one", "two"), seeds=1, **changes).records
+        for record in report_data(ROSTER[:4], ("one", "two"), seeds=1, **changes).records
     ]
-    mixed = replace(material(ROSTER[:4]), records=records)
-    pictures = [*overview.pictures(mixed), *costs.pictures(mixed)]
-    assert len({picture.stem for picture in pictures}) == len(pictures) == 3 + 8
-    assert [picture.data for picture in pictures[:3]] == [None] * 3
+    mixed = replace(report_data(ROSTER[:4]), records=records)
+    pictures = [*grids(mixed), *cost_figures(mixed)]
+    assert len({picture.name for picture in pictures}) == len(pictures) == 3 + 8
+    assert [picture.subject.dataset for picture in pictures[:3]] == [""] * 3
     unlike = [picture for picture in pictures if "LOOK-ALIKE" in picture.caption]
     assert len(unlike) == 1 + 2
     assert all("LOOK-ALIKE" in picture.title for picture in unlike)
@@ -110,32 +134,32 @@ def test_kinds_profiles_and_data_versions_never_share_a_figure() -> None:
     assert "one: its version ffffffff, since 00000000 counts already" in versions
 
 
-def test_a_picture_itself_says_that_it_is_of_generated_data(five: Material) -> None:
-    for kind in (critical, costs):
-        texts = [one.text for one in letterings(kind.pictures(five)[0])[0]]
+def test_a_picture_itself_says_that_it_is_of_generated_data(five: ReportData) -> None:
+    for kind in (critical_diagrams, cost_figures):
+        texts = [one.text for one in letterings(kind(five)[0])[0]]
         assert any("LOOK-ALIKE" in text and "quick profile" in text for text in texts)
-    honest = only(costs.pictures(material(ROSTER[:3], profile="paper")), "costs")
+    honest = only(cost_figures(report_data(ROSTER[:3], profile="paper")), "costs")
     texts = [one.text for one in letterings(honest)[0]]
     assert not any("LOOK-ALIKE" in text or "profile" in text for text in texts)
 
 
 def test_a_method_is_shown_once_as_it_is_usually_set_and_starred_where_it_never_was() -> None:
     usual = making.identity().settings
-    both = material(ROSTER[:2], seeds=1)
-    other = material(ROSTER[:3], seeds=1, settings={**usual, "epochs": 99})
+    both = report_data(ROSTER[:2], seeds=1)
+    other = report_data(ROSTER[:3], seeds=1, settings={**usual, "epochs": 99})
     labels = replace(both.labels, usual=lambda _: usual)
     shown = replace(both, records=[*other.records, *both.records], labels=labels)
     assert len(shown.plain_tables[0].rows) == 5
-    (picture,) = costs.pictures(shown)
+    (picture,) = cost_figures(shown)
     assert "*: with other settings than usual" in picture.caption
-    assert "*:" not in costs.pictures(both)[0].caption
+    assert "*:" not in cost_figures(both)[0].caption
     names = {one.text for one in letterings(picture)[0]}
     assert {"DRCL", "MCCA", "GMLDA*"} <= names
     assert not names & {"DRCL*", "MCCA*", "GMLDA"}
 
 
-def test_the_differences_agree_with_the_tests(five: Material) -> None:
-    picture = comparison.pictures(five)[0]
+def test_the_differences_agree_with_the_tests(five: ReportData) -> None:
+    picture = difference_figures(five)[0]
     family = five.families[0]
     points = {five.labels.title(name) for name in POINTS}
     ours = [one for one in family.comparisons if one.second not in points and one.direction != AVERAGE]
@@ -147,18 +171,18 @@ def test_the_differences_agree_with_the_tests(five: Material) -> None:
 
 
 def test_differences_of_one_seed_say_what_their_intervals_lack() -> None:
-    (picture,) = comparison.pictures(material(ROSTER[:3], seeds=1))
+    (picture,) = difference_figures(report_data(ROSTER[:3], seeds=1))
     assert "intervals of one seed lack what seeds vary" in picture.caption
 
 
-def test_ranks_are_drawn_only_where_enough_datasets_could_tell_methods_apart(five: Material) -> None:
-    (picture,) = critical.pictures(five)
-    ((_, standing),) = five.standings
+def test_ranks_are_drawn_only_where_enough_datasets_could_tell_methods_apart(five: ReportData) -> None:
+    (picture,) = critical_diagrams(five)
+    ((_, standing),) = five.dataset_tests
     assert standing is not None
     assert f"critical difference {standing.critical_difference:.2f}" in picture.caption
     assert "DRCL" in picture.alt
-    assert critical.pictures(material(ROSTER, ("a", "b"), seeds=1)) == []
-    assert critical.pictures(material(ROSTER, ("a",), seeds=1)) == []
+    assert critical_diagrams(report_data(ROSTER, ("a", "b"), seeds=1)) == []
+    assert critical_diagrams(report_data(ROSTER, ("a",), seeds=1)) == []
 
 
 @pytest.mark.parametrize(("methods", "datasets", "drawn"), [(16, 2, False), (16, 3, True), (3, 2, False)])
@@ -173,7 +197,7 @@ def test_a_diagram_needs_a_critical_difference_within_the_possible_ranks(
     about = BlockKey("real", "quick", "cpu", "", "map@all", "best")
     standing = dataset_tests_of(Block(about, names, "0", sets, scores, (1, 1), ()))
     assert standing is not None
-    assert critical.can_tell(standing) is drawn
+    assert can_tell(standing) is drawn
 
 
 Points = st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=1, max_size=12)
@@ -191,8 +215,10 @@ def test_the_front_holds_exactly_what_no_other_beats(points: list[tuple[float, f
 
 def test_the_price_of_all_directions_is_the_sum_over_the_pairs_of_a_seed() -> None:
     pairs = (("image", "text"), ("image", "audio"), ("text", "audio"))
-    records = [record for pair in pairs for record in material(("acmr",), seeds=2, modalities=pair).records]
-    shown = Material(records, labels=LABELS, protocols=["map@all"])
+    records = [
+        record for pair in pairs for record in report_data(("acmr",), seeds=2, modalities=pair).records
+    ]
+    shown = ReportData(records, labels=LABELS, protocols=["map@all"])
     (table,) = shown.plain_tables
     price = score_and_cost(table.rows[0], {record.digest: record for record in records})
     assert price is not None
@@ -217,35 +243,34 @@ def test_the_price_of_all_directions_is_the_sum_over_the_pairs_of_a_seed() -> No
 def test_losses_of_any_sign_run_from_their_own_lowest_to_their_own_highest(
     losses: tuple[float, ...], ends: tuple[float, float]
 ) -> None:
-    scaled = convergence._scaled(losses, 0.0, 1.0)
+    scaled = training._scaled(losses, 0.0, 1.0)
     assert (scaled[0], scaled[-1]) == pytest.approx(ends)
-    assert convergence._scaled((2.0, 2.0), 0.0, 1.0) == []
+    assert training._scaled((2.0, 2.0), 0.0, 1.0) == []
 
 
 def test_a_long_curve_keeps_its_ends_and_its_highest_point() -> None:
     values = [float(number % 89) for number in range(500)]
-    percents, shown = convergence._points(values, 80, 88)
+    percents, shown = training._points(values, 80, 88)
     assert (percents[0], percents[-1]) == (0.2, 100.0)
     assert (shown[0], shown[-1]) == (values[0], values[-1])
     assert 88.0 in shown
     assert len(shown) in (80, 81)
-    assert convergence._points(values[:80], 80)[1] == values[:80]
+    assert training._points(values[:80], 80)[1] == values[:80]
 
 
 def test_curves_that_still_rise_are_named() -> None:
     rising = Curve("drcl", "DRCL", 1, tuple(0.01 * epoch for epoch in range(20)))
     assert not rising.flat
-    (picture,) = convergence.pictures(material(ROSTER[:2], epochs=4))
+    (picture,) = convergence_figures(report_data(ROSTER[:2], epochs=4))
     assert "still rising in the last quarter: DRCL, MCCA" in picture.alt
     assert "Pale: DRCL" in picture.caption
 
 
-def test_the_page_of_figures_leads_to_every_file_and_escapes_what_records_say(hostile: Material) -> None:
-    pictures = [picture for kind in KINDS for picture in kind.pictures(hostile)]
-    page = figures_page(pictures)
+def test_the_page_of_figures_leads_to_every_file_and_escapes_what_records_say(hostile: ReportData) -> None:
+    pictures = [picture for kind in KINDS for picture in kind(hostile)]
+    page = markdown.page([("Figures", [Part(exhibits=pictures)])])
     for picture in pictures:
         for ending in ("svg", "pdf", "png"):
-            assert f"](figures/{picture.stem}.{ending})" in page
-        assert re.fullmatch(r"[A-Za-z0-9.@_-]+", picture.stem)
+            assert f"](figures/{picture.name}.{ending})" in page
+        assert re.fullmatch(r"[A-Za-z0-9.@_-]+", picture.name)
     assert "<script>" not in page
-    assert page.index("## mAP") < page.index("## Differences") < page.index("## Time and memory")

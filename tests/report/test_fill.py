@@ -8,7 +8,8 @@ import pytest
 
 from bench.contract import UsageError
 from bench.report.fill import fill
-from bench.report.tables import markdown, sheet_of
+from bench.report.topics.map_tables import table_exhibit
+from bench.report.writers import markdown
 from tests.report.making import row, table
 
 EMOJI = table(row("A", 0.5, 0.4, 0.45))
@@ -25,7 +26,9 @@ def test_a_place_is_filled_again_and_again_and_nothing_else_changes(tmp_path: Pa
     document = write(tmp_path / "a.md", f"# Before\n\n{START}old\n{END}\n\nafter  \n")
     for _ in range(2):
         assert fill(document, [EMOJI]) == 1
-        expected = f"# Before\n\n{START}\n{markdown(sheet_of(EMOJI)).strip()}\n\n{END}\n\nafter  \n"
+        expected = (
+            f"# Before\n\n{START}\n{markdown.table(table_exhibit(EMOJI)).strip()}\n\n{END}\n\nafter  \n"
+        )
         assert document.read_text(encoding="utf-8") == expected
 
 

@@ -11,17 +11,17 @@ import pytest
 from bench import registry
 from bench.contract import MethodCard
 from bench.registry import MethodDescription
-from bench.report.method_pages import departures, method_page, method_pages
+from bench.report.topics.methods import bibliography, method_page, method_pages
 
 
 @pytest.mark.parametrize("name", registry.method_names())
 def test_a_page_has_every_setting_variant_and_departure(name: str) -> None:
     description = registry.method(name)
-    page = method_page(description)
+    page = method_page(description, bibliography()[description.card.citation])
     assert page.startswith("# ")
     for word in (*description.defaults, *description.variants, *registry.dataset_settings(name)):
         assert f"| `{word}`" in page
-    assert page.count("\n- ") >= departures(description.card)
+    assert page.count("\n- ") >= len(description.card.from_paper) + len(description.card.from_release)
     assert f"{{{description.card.citation}," in page
     assert page.count("`") % 2 == 0
 
@@ -63,7 +63,7 @@ def test_a_method_without_known_meanings_still_has_its_settings() -> None:
 
 def test_pages_are_made_without_torch() -> None:
     program = (
-        "import sys; from bench.report.method_pages import method_pages; method_pages(); "
+        "import sys; from bench.report.topics.methods import method_pages; method_pages(); "
         "sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

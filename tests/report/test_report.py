@@ -15,7 +15,7 @@ import pytest
 
 from bench.contract import UsageError
 from bench.records import Record
-from bench.report import Material, write_report
+from bench.report import ReportData, write_report
 from tests.grid import FAULTS, Grid, only_plugins
 from tests.records import making
 from tests.report.making import HOSTILE
@@ -26,7 +26,8 @@ def content(folder: Path) -> dict[str, bytes]:
 
 
 def write_tables(records: Sequence[Record], folder: Path, **more: Any) -> list[Path]:
-    return write_report(Material(records, **more), folder, parts=["tables"])
+    files = write_report(ReportData(records, **more), folder, parts=["tables"])
+    return [files[0], *(path for path in files if path.parent == folder / "tables")]
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +65,7 @@ def test_the_overview_holds_every_table_every_failure_and_every_departure(
     for record in records:
         if record.failure is not None:
             assert record.digest in text
-    assert "**DRCL**, from the released code:" in text
+    assert "**DRCL**\n\n- From the paper:" in text
     assert "## Look-alikes" not in text
     assert r"Plain &amp; 100% \$x\_1\$ &lt;b&gt;\|\*a\*\| \[1\]" in text
 
@@ -107,14 +108,14 @@ def test_real_and_look_alike_profiles_and_data_versions_never_share_a_file(tmp_p
         kinds = {(line["data_kind"], line["profile"], line["fingerprint"]) for line in lines}
         assert len(kinds) == 1
     text = files[0].read_text(encoding="utf-8")
-    real, fake = text.split("## Look-alikes")
+    real, fake = text.partition("\n## Methods\n")[0].split("## Look-alikes")
     assert "LOOK-ALIKE" not in real
     assert fake.count("### ") == 1
 
 
 def test_damaged_records_are_named_in_the_overview(tmp_path: Path) -> None:
     overview, *_ = write_tables([making.record()], tmp_path, problems=[("x", "runs/ab_c: *damaged*")])
-    assert r"## Records left out" in overview.read_text(encoding="utf-8")
+    assert "**Records left out**" in overview.read_text(encoding="utf-8")
     assert r"runs/ab\_c: \*damaged\*" in overview.read_text(encoding="utf-8")
 
 
@@ -152,7 +153,7 @@ def test_names_with_html_or_latex_in_them_are_markup_in_no_file(tmp_path: Path) 
         making.record(variant=hostile),
         making.record(seed=1, status="failed", reason=hostile, **names),
     ]
-    material = Material(records, problems=[("x", hostile)])
+    material = ReportData(records, problems=[("x", hostile)])
     write_report(material, tmp_path, parts=["tables", "statistics"])
     files = content(tmp_path)
     assert sum(b"alert" in text for text in files.values()) > 20

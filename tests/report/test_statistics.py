@@ -14,8 +14,10 @@ from bench.analysis.findings import findings, limits_of_seeds, verdict
 from bench.analysis.per_query import per_query_tables
 from bench.analysis.results import Results
 from bench.analysis.tables import Table, tables_of
-from bench.report import Material, write_report
-from bench.report.tables import latex, markdown, sheet_of, table_csv
+from bench.report import ReportData, write_report
+from bench.report.topics.map_tables import table_exhibit
+from bench.report.writers import csv as csv_writer
+from bench.report.writers import latex, markdown
 from tests.analysis.making import IT, TI, Shelf
 from tests.analysis.simulated import differences
 from tests.analysis.test_tables import LABELS
@@ -46,7 +48,7 @@ def table_of(shelf: Shelf) -> Table:
 
 
 def write(shelf: Shelf, folder: Path, **more: Any) -> str:
-    material = Material(shelf.records, protocols=["map@all"], per_query=shelf.per_query, **more)
+    material = ReportData(shelf.records, protocols=["map@all"], per_query=shelf.per_query, **more)
     write_report(material, folder, parts=("tables", "statistics"))
     return (folder / "statistics.md").read_text(encoding="utf-8")
 
@@ -69,11 +71,11 @@ def test_a_mark_says_what_differs_and_whether_it_holds_over_seeds() -> None:
 
 def test_marks_stand_in_every_form_of_a_table_and_are_explained() -> None:
     table = table_of(shelf_of())
-    shown = markdown(sheet_of(table))
+    shown = markdown.table(table_exhibit(table))
     assert "<sup>a</sup>" in shown
     assert "differs from DRCL in this column" in shown
-    assert r"\textsuperscript{a}" in latex(sheet_of(table))
-    rows = list(csv.DictReader(table_csv(table).splitlines()))
+    assert r"\textsuperscript{a}" in latex.table(table_exhibit(table))
+    rows = list(csv.DictReader(csv_writer.table(table_exhibit(table)).splitlines()))
     assert {row["significance"] for row in rows if row["method"] == "better"} == {"a", ""}
     assert "With one seed" not in marks_note(table)
     assert "With one seed" in marks_note(table_of(shelf_of(seeds=1)))
@@ -82,7 +84,7 @@ def test_marks_stand_in_every_form_of_a_table_and_are_explained() -> None:
 def test_a_table_that_nothing_was_tested_in_has_no_marks_and_no_note() -> None:
     shelf = shelf_of()
     (plain,) = tables_of(Results(shelf.records, LABELS), ["map@all"])
-    shown = markdown(sheet_of(plain))
+    shown = markdown.table(table_exhibit(plain))
     assert "<sup>" not in shown
     assert "differs from" not in shown
 

@@ -19,11 +19,12 @@ from bench.analysis.labels import Labels
 from bench.analysis.snapshots import mean_curves, space_examples
 from bench.contract import DataError
 from bench.records.snapshot import Curves, Gallery, RowDetails, Snapshot, Space
-from bench.report import Material
-from bench.report.figures import curves, gallery, space
-from bench.report.figures.picture import Picture
-from bench.report.figures.saving import render
+from bench.report import ReportData
+from bench.report.exhibit import FigureExhibit
+from bench.report.figures.saving import draw
+from bench.report.topics import curves, gallery, space
 from tests.analysis.making import Shelf
+from tests.report.figuring import figures_of
 from tests.report.looking import drawn, require_legible, texts_of
 from tests.report.making import HOSTILE
 
@@ -108,15 +109,15 @@ class Cells(Shelf):
         self.views[record.digest] = view
         return record.digest
 
-    def material(
+    def data(
         self, selection: str = "best", view: Callable[[str], Snapshot | None] | None = None
-    ) -> Material:
-        return Material(
+    ) -> ReportData:
+        return ReportData(
             self.records,
             labels=LABELS,
             protocols=["map@all"],
             selection=selection,
-            view=view or self.views.get,
+            snapshot=view or self.views.get,
         )
 
 
@@ -130,7 +131,7 @@ def roster(**view: Any) -> Cells:
     return cells
 
 
-def only(pictures: list[Picture]) -> Picture:
+def only(pictures: list[FigureExhibit]) -> FigureExhibit:
     (picture,) = pictures
     return picture
 
@@ -139,7 +140,7 @@ def test_curves_are_means_over_seeds_at_the_heights_of_the_records() -> None:
     cells = Cells()
     for seed, level in enumerate((0.8, 0.6)):
         cells.put("ours", level, view_at(level), seed=seed)
-    picture = only(curves.pictures(cells.material()))
+    picture = only(figures_of(curves.figures(cells.data())))
     assert "2 seeds" in picture.caption
     with drawn(picture) as figure:
         assert [axes.get_title() for axes in figure.axes] == 2 * ["image → text", "text → image"]
@@ -153,7 +154,7 @@ def _points(line: Line2D) -> Any:
 
 
 def test_sixteen_methods_are_told_apart_and_chance_does_not_stretch_the_axes() -> None:
-    picture = only(curves.pictures(roster().material()))
+    picture = only(figures_of(curves.figures(roster().data())))
     with drawn(picture) as figure:
         require_legible(figure)
         looks = {
@@ -174,7 +175,7 @@ def test_many_directions_are_shown_by_their_mean_at_the_ranks_that_all_galleries
     cells = Cells()
     three = ("image", "text", "audio")
     cells.put("ours", 0.5, view_at(0.5, three), modalities=three)
-    picture = only(curves.pictures(cells.material()))
+    picture = only(figures_of(curves.figures(cells.data())))
     with drawn(picture) as figure:
         assert [axes.get_title() for axes in figure.axes] == 2 * ["mean over 6 directions"]
     short = replace(curves_at(1.0, "a", "b"), ranks=RANKS[:2], precision=np.array([0.5, 0.4]))
@@ -187,11 +188,11 @@ def test_records_without_views_are_named_and_other_selections_have_no_such_figur
     cells = Cells()
     cells.put("ours", 0.5, view_at(0.5))
     cells.put("older", 0.6, None)
-    picture = only(curves.pictures(cells.material()))
+    picture = only(figures_of(curves.figures(cells.data())))
     assert "Not drawn, as some record keeps no curves: OLDER." in picture.caption
     for kind in (curves, space, gallery):
-        assert kind.pictures(cells.material(selection="last")) == []
-        assert kind.pictures(Cells().material()) == []
+        assert figures_of(kind.figures(cells.data(selection="last"))) == []
+        assert figures_of(kind.figures(Cells().data())) == []
 
 
 def test_a_view_that_cannot_be_read_is_named_and_takes_no_other_with_it() -> None:
@@ -204,26 +205,26 @@ def test_a_view_that_cannot_be_read_is_named_and_takes_no_other_with_it() -> Non
             raise DataError("here/view.npz has layout version 2; use the version that made it")
         return cells.views[digest]
 
-    picture = only(curves.pictures(cells.material(view=read)))
+    picture = only(figures_of(curves.figures(cells.data(view=read))))
     assert "Left out: here/view.npz has layout version 2; use the version that made it." in picture.caption
-    assert len(space.pictures(cells.material(view=read))) == 1
+    assert len(figures_of(space.figures(cells.data(view=read)))) == 1
 
 
 def test_real_data_and_look_alikes_have_figures_of_their_own() -> None:
     cells = Cells()
     for kind in ("real", "look-alike"):
         cells.put("ours", 0.5, view_at(0.5, items=True), data_kind=kind)
-    for pictures in (curves.pictures, space.pictures, gallery.pictures):
-        found = pictures(cells.material())
-        assert {one.data.kind for one in found if one.data} == {"real", "look-alike"}
-        assert len({one.stem for one in found}) == len(found)
+    for topic in (curves, space, gallery):
+        found = figures_of(topic.figures(cells.data()))
+        assert {one.subject.kind for one in found} == {"real", "look-alike"}
+        assert len({one.name for one in found}) == len(found)
 
 
 def spaces(cells: Cells) -> list[tuple[str, str]]:
-    material = cells.material()
-    records = {record.digest: record for record in material.records}
-    (table,) = material.plain_tables
-    found = space_examples(table, table.rows, material.views, records, LABELS.reference)
+    data = cells.data()
+    records = {record.digest: record for record in data.records}
+    (table,) = data.plain_tables
+    found = space_examples(table, table.rows, data.snapshots, records, LABELS.reference)
     return [(shown.row.method, shown.why) for shown in found]
 
 
@@ -278,7 +279,7 @@ def test_the_spaces_share_classes_and_name_them() -> None:
     cells = Cells()
     for method, level in (("ours", 0.5), ("hostile", 0.6)):
         cells.put(method, level, view_at(level, items=True))
-    picture = only(space.pictures(cells.material()))
+    picture = only(figures_of(space.figures(cells.data())))
     assert "OURS (the reference; seed 0; 3 dimensions, which hold 90% of the variance)" in picture.caption
     with drawn(picture) as figure:
         said = [text.get_text() for text in texts_of(figure)]
@@ -290,8 +291,8 @@ def test_the_spaces_share_classes_and_name_them() -> None:
 def test_a_gallery_marks_right_and_wrong_without_colour() -> None:
     cells = Cells()
     cells.put("ours", 0.5, view_at(0.5, items=True))
-    found = gallery.pictures(cells.material())
-    assert [one.stem.rsplit("_", 2)[1:] for one in found] == [["image", "text"], ["text", "image"]]
+    found = figures_of(gallery.figures(cells.data()))
+    assert [one.name.rsplit("_", 2)[1:] for one in found] == [["image", "text"], ["text", "image"]]
     assert found[0].alt.endswith("with their first results; 10 of 30 are right.")
     for picture in found:
         with drawn(picture) as figure:
@@ -313,19 +314,22 @@ def test_a_gallery_is_of_the_reference_and_needs_something_to_show() -> None:
     cells = Cells()
     cells.put("better", 0.9, view_at(0.9, items=True))
     cells.put("ours", 0.5, view_at(0.5, items=True))
-    assert all(one.title.startswith("First results of OURS") for one in gallery.pictures(cells.material()))
+    assert all(
+        one.title.startswith("First results of OURS") for one in figures_of(gallery.figures(cells.data()))
+    )
     bare = Cells()
     bare.put("ours", 0.5, view_at(0.5))
-    assert gallery.pictures(bare.material()) == []
+    assert figures_of(gallery.figures(bare.data())) == []
 
 
 def test_files_have_the_same_bytes_twice_and_take_no_text_for_markup() -> None:
     cells = Cells()
     cells.put("hostile", 0.5, view_at(0.5, items=True))
-    for picture in [*curves.pictures(cells.material()), gallery.pictures(cells.material())[0]]:
-        files = render(picture, ["svg"])
-        assert files == render(picture, ["svg"])
-        svg = ElementTree.fromstring(files[f"{picture.stem}.svg"])
+    for picture in [*figures_of(curves.figures(cells.data())), figures_of(gallery.figures(cells.data()))[0]]:
+        files = draw(picture, ["svg"])
+        assert files == draw(picture, ["svg"])
+        svg = ElementTree.fromstring(files[f"{picture.name}.svg"])
         assert {one.tag.split("}")[1] for one in svg.iter()} <= {
             *("svg", "g", "defs", "path", "use", "text", "clipPath", "rect", "image", "tspan"),
+            *("style", "title", "metadata", "RDF", "Work"),
         }

@@ -1,17 +1,15 @@
-"""How figures look: one look per method everywhere, readable in black and white and by the colour-blind."""
+"""How figures look, and which rows they show: one look per method, readable in black and white."""
 
 from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeVar
 
 from bench.analysis.labels import Labels
-from bench.report.figures.lettering import BODY as BODY
-from bench.report.figures.lettering import FONT, fitted_apart, widest
-from bench.report.figures.lettering import LARGE as LARGE
-from bench.report.figures.lettering import SMALL as SMALL
+from bench.report.figures.text_fitting import BODY, FONTS, LARGE, SMALL, fitted_apart, widest
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -45,7 +43,8 @@ _DASHES: Final[tuple[Dash, ...]] = ("-", (0, (4, 1.5)), (0, (1.2, 1.2)), (0, (5,
 _HATCHES: Final = ("", "////", "....", "xxxx", "\\\\\\\\", "++++", "----", "oooo")
 
 RC: Final[Mapping[Any, Any]] = {
-    "font.family": FONT,
+    "font.family": "sans-serif",
+    "font.sans-serif": FONTS,
     "font.size": BODY,
     "text.parse_math": False,  # names may hold dollars
     "text.color": INK,
@@ -155,23 +154,19 @@ def look_number(place: int) -> Look:
     )
 
 
-def panels(columns: int, rows: int = 1, width: float = 3.4, height: float = 2.6) -> tuple[Figure, list[Axes]]:
-    """Return an empty figure and its axes, row by row; sizes of one panel in inches.
-
-    To be called by `Picture.draw`, under `RC`: see `bench.report.figures.saving`.
-    """
+def panels(
+    columns: int, rows: int = 1, width: float = 3.4, height: float = 2.6, *, sharey: bool = False
+) -> tuple[Figure, list[Axes]]:
+    """Return an empty figure and its axes, row by row; sizes of one panel in inches."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width * columns, height * rows))
-    axes = figure.subplots(rows, columns, squeeze=False)
-    return figure, [axis for row in axes for axis in row]
+    axes = figure.subplots(rows, columns, squeeze=False, sharey=sharey)
+    return figure, list(axes.flat)
 
 
 def blank(width: float, height: float) -> Figure:
-    """Return an empty figure, sizes in inches, whose axes stay where they are put.
-
-    To be called by `Picture.draw`, under `RC`.
-    """
+    """Return an empty figure, sizes in inches, whose axes stay where they are put."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height))
@@ -254,13 +249,13 @@ _HANDLE: Final = 0.46
 
 
 def warn(figure: Figure, kind: str, profile: str) -> None:
-    """Let the figure itself say what its numbers are not, unless they are those of a paper; once."""
-    said = [
-        *(["LOOK-ALIKE: generated data, not the benchmark"] if kind != "real" else []),
+    """Name in the figure itself what its numbers are not, unless they are those of a paper."""
+    words = [
+        *(["LOOK-ALIKE: generated data, not the benchmark"] if kind == "look-alike" else []),
         *(["quick profile: small networks, few epochs"] if profile == "quick" else []),
     ]
-    if said and not figure.get_suptitle():
-        figure.suptitle(" · ".join(said), fontsize=SMALL, color=MUTED, x=0.99, ha="right")
+    if words:
+        figure.suptitle(" · ".join(words), fontsize=SMALL, color=MUTED, x=0.99, ha="right")
 
 
 def number_ticks(axis: Any) -> None:
@@ -286,3 +281,58 @@ def _round_numbers(low: float, high: float, most: int = 4) -> list[float]:
         if len(inside) <= most:
             break
     return inside
+
+
+class MethodRow(Protocol):
+    """A row of a method, of a table or of something computed from it."""
+
+    @property
+    def method(self) -> str:
+        """Return the registry name."""
+
+    @property
+    def label(self) -> str:
+        """Return the method as the tables print it."""
+
+    @property
+    def usual(self) -> bool:
+        """Return whether it is the method itself with its usual settings, and the last such row."""
+
+
+SomeRow = TypeVar("SomeRow", bound=MethodRow)
+
+
+def one_row_each(rows: Iterable[SomeRow], labels: Labels, *, reference_points: bool = True) -> list[SomeRow]:
+    """Return one row per method: as it is usually set, or else the first; in the order of the rows.
+
+    Ablations and rows with other settings have figures of their own, and look the same as their method.
+
+    Args:
+        rows: in the roster's order.
+        labels: titles and roles.
+        reference_points: whether to keep methods of the role ``reference``, such as chance.
+    """
+    chosen: dict[str, SomeRow] = {}
+    for row in rows:
+        if labels.role(row.method) == "reference" and not reference_points:
+            continue
+        if row.method not in chosen or (row.usual and not chosen[row.method].usual):
+            chosen[row.method] = row
+    return list(chosen.values())
+
+
+def short_names(rows: Sequence[MethodRow], labels: Labels) -> list[str]:
+    """Return short names for `one_row_each` of the methods: titles, with a star where not as usually set."""
+    titles = Counter(labels.title(row.method) for row in rows)
+    names = []
+    for row in rows:
+        title = labels.title(row.method)
+        name = title if titles[title] == 1 else f"{title} ({row.method})"
+        names.append(name if row.usual else f"{name}*")
+    return names
+
+
+def star_note(rows: Sequence[MethodRow]) -> str:
+    """Return the sentence for a caption that explains the star of `short_names`; empty without one."""
+    starred = any(not row.usual for row in rows)
+    return " *: with other settings than usual, or an ablation; see the tables." if starred else ""

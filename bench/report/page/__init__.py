@@ -1,5 +1,150 @@
 """The page: one HTML file with everything that a report says, for any browser, without a network."""
 
-from bench.report.page.building import page_html
+from __future__ import annotations
 
-__all__ = ["page_html"]
+import base64
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Final
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from bench.report.exhibit import FILTERS, FigureExhibit, Part, Subject, TableExhibit, Topic
+from bench.report.page.overview import overview_of
+from bench.report.page.records import payload
+from bench.report.report_data import ReportData
+from bench.report.text import visible
+from bench.report.topics.records import in_order
+from bench.report.writers import html
+
+TITLE: Final = "Cross-modal retrieval benchmark"
+_TEMPLATES: Final = Path(__file__).parent / "templates"
+_SCRIPTS: Final = ("tables.js", "records.js")
+"""One after the other they are one script."""
+_LABELS: Final = {"dataset": "Dataset", "kind": "Kind of data", "profile": "Profile", "protocol": "Protocol"}
+_POINT: Final = 5 / 3
+"""Pixels of a page in a point: more than the usual 4/3, for letters of a printed figure are small."""
+_SIZE: Final = re.compile(rb'<svg [^>]*?\bwidth="([\d.]+)pt"')
+
+
+def page_html(
+    data: ReportData,
+    sections: Sequence[tuple[Topic, list[Part]]],
+    drawings: Mapping[str, bytes] | None = None,
+    folder: str = "",
+) -> str:
+    """Return the page; the same records give the same text.
+
+    Args:
+        data: what is reported.
+        sections: topics with their tables and figures.
+        drawings: name -> SVG of the figures.
+        folder: where the figures are as files, seen from the page; empty if they are not written.
+    """
+    records = in_order(data.records, data.labels)
+    overview = overview_of(data)
+    shown = [(topic, _without_repeated_notes(parts)) for topic, parts in sections if any(map(_says, parts))]
+    style = _source("page.css")
+    script = '"use strict";\n(() => {\n' + "\n".join(map(_source, _SCRIPTS)) + "})();\n"
+    template = _environment({record.digest: place for place, record in enumerate(records)})
+    text: str = template.render(
+        title=TITLE,
+        overview=overview,
+        sections=shown,
+        choices=_choices([exhibit for _, parts in shown for part in parts for exhibit in part.exhibits]),
+        payload=payload(records, data),
+        style=Markup(style),  # noqa: S704 (our own file)
+        script=Markup(script),  # noqa: S704 (our own file)
+        policy=(
+            f"default-src 'none'; script-src '{_digest(script)}'; style-src '{_digest(style)}'; "
+            "img-src data:; base-uri 'none'; form-action 'none'"
+        ),
+        drawings={name: _image(svg) for name, svg in (drawings or {}).items()},
+        folder=folder,
+    )
+    return text
+
+
+def _environment(places: Mapping[str, int]) -> Any:
+    """Return the page's template, which links numbers to records by digest or by places in the payload."""
+
+    def link(digests: Sequence[str]) -> str:
+        several = " ".join(str(places[digest]) for digest in digests if digest in places)
+        more = f' data-records="{several}"' if len(digests) > 1 else ""
+        return f'href="#record-{html.escape(digests[0])}"{more}'
+
+    environment = Environment(
+        loader=FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=lambda value: visible(value) if type(value) is str else value,
+    )
+    environment.filters |= {
+        "table": lambda exhibit: html.table(exhibit, link),
+        "attributes": lambda subject: Markup(html.attributes(subject)),  # noqa: S704 (escaped)
+        "notes": html.notes,
+    }
+    environment.tests["table"] = lambda exhibit: isinstance(exhibit, TableExhibit)
+    return environment.get_template("page.html.jinja")
+
+
+def _image(svg: bytes) -> tuple[str, int]:
+    """Return the address of a drawing, which is the drawing itself, and its width in pixels."""
+    size = _SIZE.search(svg)
+    width = round(_POINT * float(size[1])) if size else 640
+    return f"data:image/svg+xml;base64,{base64.b64encode(svg).decode('ascii')}", width
+
+
+def _digest(text: str) -> str:
+    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode('utf-8')).digest()).decode('ascii')}"
+
+
+@lru_cache
+def _source(name: str) -> str:
+    return (_TEMPLATES / name).read_text(encoding="utf-8")
+
+
+def _says(part: Part) -> bool:
+    return bool(part.exhibits or part.listings or part.text)
+
+
+def _without_repeated_notes(parts: Sequence[Part]) -> list[Part]:
+    """Return parts with the notes that most of several tables have said once, above them."""
+    tables = [table for part in parts for table in part.tables]
+    counts = Counter(note for table in tables for note in table.notes)
+    shared = [note for note, count in counts.items() if count > 1 and 2 * count > len(tables)]
+    if not shared:
+        return list(parts)
+    stripped = []
+    for part in parts:
+        exhibits = [
+            replace(one, notes=tuple(note for note in one.notes if note not in shared))
+            if isinstance(one, TableExhibit)
+            else one
+            for one in part.exhibits
+        ]
+        stripped.append(replace(part, exhibits=exhibits))
+    return [replace(stripped[0], notes=[*stripped[0].notes, *shared]), *stripped[1:]]
+
+
+def _choices(exhibits: Sequence[TableExhibit | FigureExhibit]) -> list[tuple[str, str, list[str]]]:
+    """Return what the page can be filtered by, where it has several: attribute, label, values."""
+    subjects: set[Subject] = set()
+    for exhibit in exhibits:
+        subjects.add(exhibit.subject)
+        if isinstance(exhibit, TableExhibit):
+            subjects |= {line.subject for line in exhibit.lines}
+    found = []
+    for name in FILTERS:
+        values = {getattr(subject, name) for subject in subjects} - {""}
+        if len(values) > 1:
+            found.append((name, _LABELS[name], sorted(values, key=lambda value: (value != "real", value))))
+    return found

@@ -1,114 +1,114 @@
-"""The head of the page: what was run, on what, where, how much of it came out, and who leads."""
+"""The head of the page: what was run, on what data and machines, how much of it is done, and what leads."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Final, NamedTuple
 
 from bench.analysis.groups import by_data
 from bench.analysis.labels import EARLIER
 from bench.analysis.tables import AVERAGE, Entry, Table
 from bench.records.schema import Record
-from bench.report.material import Material
-from bench.report.page.exhibits import Exhibit, about_data, number, plain_sheet
-from bench.report.tables import Cell, Line
+from bench.report.cells import number_cell
+from bench.report.exhibit import Cell, Line, TableExhibit, data_subject, plain_table
+from bench.report.report_data import ReportData
 from bench.report.text import made_by
 
-_LEADERS = 3
+_LEADERS: Final = 3
+_RULES: Final = {
+    "best": "chosen on validation data, test split sealed until then",
+    "last": "the last epoch",
+    "oracle": "chosen on the test split",
+}
 
 
-@dataclass(frozen=True)
-class Overview:
+class Overview(NamedTuple):
     """What the head of the page says.
 
     Attributes:
         counts: number and what it counts, most important first.
         facts: what the records have in common, or all that they have: name and values.
-        line: when, with which state of the harness, and how long it took.
+        line: when, with which commit, and how long it took.
         warnings: sentences that a reader must see before any number.
-        exhibits: what was run, and who leads.
+        exhibits: what was run, and which methods lead.
     """
 
-    counts: tuple[tuple[str, str], ...]
-    facts: tuple[tuple[str, tuple[str, ...]], ...]
-    line: tuple[str, ...]
-    warnings: tuple[str, ...]
-    exhibits: tuple[Exhibit, ...]
+    counts: list[tuple[str, str]]
+    facts: list[tuple[str, list[str]]]
+    line: list[str]
+    warnings: list[str]
+    exhibits: list[TableExhibit]
 
 
-def overview_of(material: Material) -> Overview:
+def overview_of(data: ReportData) -> Overview:
     """Return the overview of a report."""
+    exhibits = [exhibit for exhibit in (_data_table(data), _leaders(data)) if exhibit.lines]
     return Overview(
-        tuple(_counts(material)),
-        tuple(_facts(material)),
-        tuple(_line(material.records)),
-        tuple(_warnings(material)),
-        tuple(exhibit for exhibit in (_what_was_run(material), _leaders(material)) if exhibit.sheet.lines),
+        list(_counts(data.records)),
+        list(_facts(data)),
+        list(_line(data.records)),
+        list(_warnings(data)),
+        exhibits,
     )
 
 
-def _counts(material: Material) -> Iterable[tuple[str, str]]:
-    records = material.records
+def _counts(records: Sequence[Record]) -> Iterator[tuple[str, str]]:
     statuses = Counter(record.status for record in records)
-    done = statuses.pop("done", 0)
-    yield f"{done}", f"of {len(records)} cells done"
-    for status, count in sorted(statuses.items()):
-        yield f"{count}", status.replace("-", " ")
-    methods = {record.identity.method for record in records}
-    kinds = Counter(data.kind for data in by_data(records))
-    yield f"{len(methods)}", _plural("method", len(methods))
-    for kind, word in (("real", "real dataset"), ("look-alike", "look-alike")):
-        if kinds[kind]:
-            yield f"{kinds[kind]}", _plural(word, kinds[kind])
-    seeds = {record.identity.seed for record in records}
-    yield f"{len(seeds)}", _plural("seed", len(seeds))
-    harnesses = {data.harness for data in by_data(records)}
+    yield str(statuses.pop("done", 0)), f"of {len(records)} cells done"
+    yield from ((str(count), status.replace("-", " ")) for status, count in sorted(statuses.items()))
+    groups = by_data(records)
+    kinds = Counter(data.kind for data in groups)
+    counted = (
+        (len({record.identity.method for record in records}), "method"),
+        (kinds["real"], "real dataset"),
+        (kinds["look-alike"], "look-alike"),
+        (len({record.identity.seed for record in records}), "seed"),
+    )
+    yield from ((str(count), word if count == 1 else f"{word}s") for count, word in counted if count)
+    harnesses = {data.harness for data in groups}
     if len(harnesses) > 1:
-        yield f"{len(harnesses)}", "versions of the harness, which share no table"
+        yield str(len(harnesses)), "versions of the harness, which share no table"
 
 
-def _warnings(material: Material) -> Iterable[str]:
-    kinds = {record.identity.data_kind for record in material.records}
+def _warnings(data: ReportData) -> Iterator[str]:
+    kinds = {record.identity.data_kind for record in data.records}
     if "look-alike" in kinds:
+        which = "Everything here is from" if kinds == {"look-alike"} else "Some of these tables are from"
         yield (
-            ("Everything here is from" if kinds == {"look-alike"} else "Some of these tables are from")
-            + " look-alikes: generated data that only has a benchmark's shape. Their numbers say nothing "
-            "about the benchmark."
+            f"{which} look-alikes: generated data that only has a benchmark's shape. Their numbers say "
+            "nothing about the benchmark."
         )
-    if any(record.identity.profile == "quick" for record in material.records):
+    if any(record.identity.profile == "quick" for record in data.records):
         yield (
             "The quick profile trains small networks for few epochs: its numbers compare methods under one "
             "small budget, and are not those of the papers."
         )
-    if material.selection == "oracle":
+    if data.selection == "oracle":
         yield "These numbers were selected on the test split (oracle): they show what peeking would give."
-    if len({record.identity.seed for record in material.records}) == 1:
+    if len({record.identity.seed for record in data.records}) == 1:
         yield "Everything rests on one seed: how much numbers vary from seed to seed is not known."
 
 
-def _facts(material: Material) -> Iterable[tuple[str, tuple[str, ...]]]:
-    records = material.records
+def _facts(data: ReportData) -> Iterator[tuple[str, list[str]]]:
+    records = data.records
     runs = [record.environment for record in records]
-    yield "Selection", (f"{material.selection}: {_RULES.get(material.selection, 'as the records say')}",)
-    yield "Protocols", tuple(material.protocols)
-    yield "Seeds", (_seeds(records).text,)
+    yield "Selection", [f"{data.selection}: {_RULES.get(data.selection, 'as the records say')}"]
+    yield "Protocols", list(data.protocols)
+    yield "Seeds", [_seeds(records).text]
     yield "Profiles", _distinct(records, lambda record: record.identity.profile)
     yield "Commits", _distinct(records, _commit)
-    names = sorted({name for run in runs for name in run.versions})
-    yield (
-        "Versions",
-        tuple(
-            f"{name} {', '.join(sorted({run.versions[name] for run in runs if name in run.versions}))}"
-            for name in names
-        ),
-    )
+    versions: dict[str, set[str]] = {}
+    for run in runs:
+        for name, version in run.versions.items():
+            versions.setdefault(name, set()).add(version)
+    yield "Versions", [f"{name} {', '.join(sorted(found))}" for name, found in sorted(versions.items())]
     yield "Machines", _distinct(records, _machine)
     yield "Harness", _distinct(records, lambda record: record.identity.harness or EARLIER)
     yield "Devices", _distinct(records, lambda record: record.environment.device)
 
 
-def _line(records: Sequence[Record]) -> Iterable[str]:
+def _line(records: Sequence[Record]) -> Iterator[str]:
     runs = [record.environment for record in records]
     days = sorted(run.started[:10] for run in runs)
     if days:
@@ -117,71 +117,53 @@ def _line(records: Sequence[Record]) -> Iterable[str]:
     if commits:
         dirty = ", with uncommitted changes" if any(run.dirty for run in runs) else ""
         yield (f"commit {min(commits)[:8]}" if len(commits) == 1 else f"{len(commits)} commits") + dirty
-    yield f"{_duration(sum(run.seconds.get('total', 0.0) for run in runs))} of computing"
+    seconds = sum(run.seconds.get("total", 0.0) for run in runs)
+    hours, minutes = divmod(round(seconds / 60), 60)
+    spent = f"{seconds:.0f} s" if seconds < 90 else f"{hours} h {minutes} min" if hours else f"{minutes} min"
+    yield f"{spent} of computing"
 
 
-_RULES = {
-    "best": "chosen on validation data, test split sealed until then",
-    "last": "the last epoch",
-    "oracle": "chosen on the test split",
-}
-
-
-def _what_was_run(material: Material) -> Exhibit:
-    lines, abouts = [], []
-    for data, members in by_data(material.records).items():
+def _data_table(data: ReportData) -> TableExhibit:
+    lines = []
+    for one, members in by_data(data.records).items():
         present = dict.fromkeys(name for record in members for name in record.identity.modalities)
-        known = [name for name in material.labels.modalities(data.dataset) if name in present]
-        order = dict.fromkeys([*known, *present])
+        known = [name for name in data.labels.modalities(one.dataset) if name in present]
         done = sum(record.status == "done" for record in members)
+        methods = len({record.identity.method for record in members})
         cells = (
-            *(Cell(data.kind), Cell(data.profile), Cell(", ".join(order)), Cell(data.fingerprint[:8])),
-            Cell(made_by(data.device, data.harness)),
-            number(len({record.identity.method for record in members}), 0),
-            _seeds(members),
-            *(number(done, 0), number(len(members) - done, 0)),
+            *(Cell(one.kind), Cell(one.profile), Cell(", ".join(dict.fromkeys([*known, *present])))),
+            *(Cell(one.fingerprint[:8]), Cell(made_by(one.device, one.harness)), number_cell(methods, "d")),
+            *(_seeds(members), number_cell(done, "d"), number_cell(len(members) - done, "d")),
         )
-        lines.append(Line(data.dataset, cells))
-        abouts.append(about_data(data))
-    headings = (
-        *("Dataset", "Kind", "Profile", "Modalities", "Data", "Made by"),
-        *("Methods", "Seeds", "Done", "Not done"),
-    )
-    sheet = plain_sheet("what-was-run", headings, lines, "What was run")
-    return Exhibit(sheet, title="What was run", abouts=abouts)
+        lines.append(Line(one.dataset, cells, subject=data_subject(one)))
+    headings = ("Dataset", "Kind", "Profile", "Modalities", "Data", "Made by", "Methods", "Seeds")
+    return plain_table("what-was-run", "What was run", (*headings, "Done", "Not done"), lines)
 
 
-def _leaders(material: Material) -> Exhibit:
-    protocol = material.protocols[0]
-    lines, abouts = [], []
-    for table in material.tables:
+def _leaders(data: ReportData) -> TableExhibit:
+    protocol = data.protocols[0]
+    lines = []
+    for table in data.tables:
         best = _best(table)
-        if table.protocol != protocol or not best:
-            continue
-        made = Cell(made_by(table.data.device, table.data.harness))
-        cells = [Cell(table.kind), Cell(table.profile), Cell(table.data.fingerprint[:8]), made]
-        for label, entry in best:
-            cells += [Cell(label), _mean(entry)]
-        cells += [Cell("—")] * (4 + 2 * _LEADERS - len(cells))
-        lines.append(Line(table.dataset, tuple(cells)))
-        abouts.append(about_data(table.data))
+        if table.protocol == protocol and best:
+            one = table.data
+            cells = [Cell(one.kind), Cell(one.profile), Cell(one.fingerprint[:8])]
+            cells.append(Cell(made_by(one.device, one.harness)))
+            for label, entry in best:
+                cells += [Cell(label), number_cell(entry.mean, ".3f", entry.records)]
+            cells += [Cell("—")] * (4 + 2 * _LEADERS - len(cells))
+            lines.append(Line(table.dataset, tuple(cells), subject=data_subject(one)))
     places = [word for name in ("Best", "Second", "Third") for word in (name, "mAP")]
-    sheet = plain_sheet(
-        "leaders", ("Dataset", "Kind", "Profile", "Data", "Made by", *places), lines, "Highest averages"
-    )
     note = f"Average {protocol} over directions and seeds. Whether the differences hold is under Statistics."
-    return Exhibit(sheet, title="Highest averages", abouts=abouts, said=(note,))
+    headings = ("Dataset", "Kind", "Profile", "Data", "Made by", *places)
+    return plain_table("leaders", "Highest averages", headings, lines, text=(note,))
 
 
 def _best(table: Table) -> list[tuple[str, Entry]]:
     """Return the competing rows with the highest averages."""
-    rows = [row for row in table.competing if row.entries[AVERAGE].mean is not None]
-    entries = [(row.label, row.entries[AVERAGE]) for row in rows]
-    return sorted(entries, key=lambda item: -(item[1].mean or 0.0))[:_LEADERS]
-
-
-def _mean(entry: Entry) -> Cell:
-    return number(entry.mean, 3, entry.records)
+    entries = [(row.label, row.entries[AVERAGE]) for row in table.competing]
+    known = [item for item in entries if item[1].mean is not None]
+    return sorted(known, key=lambda item: -(item[1].mean or 0.0))[:_LEADERS]
 
 
 def _commit(record: Record) -> str:
@@ -195,37 +177,22 @@ def _machine(record: Record) -> str:
     return ", ".join(part for part in (host.get("name"), host.get("processor"), cores) if part) or "unknown"
 
 
-def _distinct(records: Sequence[Record], value: Callable[[Record], str]) -> tuple[str, ...]:
+def _distinct(records: Sequence[Record], value: Callable[[Record], str]) -> list[str]:
     """Return each value, the most frequent first, with how many records have it where there are several."""
     counts = Counter(map(value, records))
     ordered = sorted(counts, key=lambda name: (-counts[name], name))
-    return tuple(name if len(ordered) == 1 else f"{name} ({counts[name]})" for name in ordered)
+    return [name if len(ordered) == 1 else f"{name} ({counts[name]})" for name in ordered]
 
 
 def _seeds(records: Iterable[Record]) -> Cell:
-    """Return how many seeds there are, and which: ``1 (seed 0)``, ``3 (0-2)``."""
-    found = {record.identity.seed for record in records}
-    which = f"seed {min(found)}" if len(found) == 1 else _ranges(found)
-    return Cell(f"{len(found)} ({which})" if found else "0", number=float(len(found)))
-
-
-def _ranges(numbers: Iterable[int]) -> str:
-    """Return numbers in short: ``0-4, 7``."""
+    """Return how many seeds there are, and which: ``1 (seed 0)``, ``3 (0-2)``, ``3 (0-1, 4)``."""
+    seeds = sorted({record.identity.seed for record in records})
     runs: list[list[int]] = []
-    for one in sorted(numbers):
-        if runs and runs[-1][-1] == one - 1:
-            runs[-1].append(one)
+    for seed in seeds:
+        if runs and runs[-1][-1] == seed - 1:
+            runs[-1].append(seed)
         else:
-            runs.append([one])
-    return ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs)
-
-
-def _duration(seconds: float) -> str:
-    hours, minutes = divmod(round(seconds / 60), 60)
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min"
-
-
-def _plural(word: str, count: int) -> str:
-    return word if count == 1 else f"{word}s"
+            runs.append([seed])
+    ranges = ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs)
+    which = f"seed {ranges}" if len(seeds) == 1 else ranges
+    return Cell(f"{len(seeds)} ({which})" if seeds else "0", number=float(len(seeds)))

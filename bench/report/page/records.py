@@ -1,166 +1,93 @@
-"""The records on the page: embedded once for every number to lead to, and listed for who has no scripts."""
+"""The records on the page: embedded once, as sections of sentences and tables, behind every number."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Sequence
+from statistics import fmean
 from typing import Any
 
 import msgspec
 from markupsafe import Markup
 
-from bench.analysis.groups import data_of
-from bench.analysis.labels import Labels, newest_first
-from bench.records.schema import Environment, Identity, Metric, Record, Result
-from bench.report.page.exhibits import Exhibit, about_data, number, plain_sheet
-from bench.report.tables import Cell, Line
-
-_DIGITS = 6
-"""Decimals of mAP on the page; all of them are in the records."""
-
-
-class _Pool:
-    """Things that many records share, each kept once."""
-
-    def __init__(self) -> None:
-        self.items: list[Any] = []
-        self._places: dict[bytes, int] = {}
-
-    def place(self, item: Any) -> int:
-        """Return where a thing is kept."""
-        key = msgspec.json.encode(item, order="sorted")
-        if key not in self._places:
-            self._places[key] = len(self.items)
-            self.items.append(item)
-        return self._places[key]
+from bench.analysis.settings import settings_provenance
+from bench.analysis.tables import direction_name
+from bench.records.schema import Record
+from bench.report.cell_report import Rows, Section, record_sections
+from bench.report.report_data import ReportData
+from bench.report.text import visible
+from bench.report.topics.records import record_name
 
 
-def in_order(records: Iterable[Record], labels: Labels) -> list[Record]:
-    """Return records as a reader looks for them: by data, then in the order of the tables, then by seed."""
+def payload(records: Sequence[Record], data: ReportData) -> Markup:
+    """Return the records as JSON that may stand in a ``script`` element, whatever texts are in them.
 
-    def key(record: Record) -> tuple[Any, ...]:
-        who = record.identity
-        return (
-            *(who.data_kind != "real", who.dataset, who.fingerprint, who.profile),
-            *(data_of(record).device, newest_first(who.harness)),
-            *(labels.order(who.method), who.variant != "full", who.variant, who.modalities),
-            *(who.seed, newest_first(who.code), record.digest),
-        )
+    Sections that several records share are kept once.
+    """
+    sections: dict[str, int] = {}
+    shared: list[Any] = []
 
-    return sorted(records, key=key)
+    def place(section: Section) -> int:
+        content = _section(section)
+        key = repr(content)
+        if key not in sections:
+            sections[key] = len(shared)
+            shared.append(content)
+        return sections[key]
 
-
-def name_of(record: Record, labels: Labels) -> str:
-    """Return a record's method and variant, as people call them."""
-    who = record.identity
-    return labels.title(who.method) + ("" if who.variant == "full" else f" {who.variant}")
-
-
-def payload(records: Sequence[Record], labels: Labels) -> Markup:
-    """Return the records as JSON that may stand in a ``script`` element, whatever texts are in them."""
-    words, shared = _Pool(), _Pool()
-    content = {
-        "records": [_embedded(record, labels, words, shared) for record in records],
-        "words": words.items,
-        "shared": shared.items,
-    }
-    text = msgspec.json.encode(content).decode("utf-8")
-    for character in "<>&\u2028\u2029":  # a script element ends at its end tag, wherever that stands
-        text = text.replace(character, f"\\u{ord(character):04x}")
+    embedded = [_record(record, data, place) for record in records]
+    text = msgspec.json.encode({"records": embedded, "sections": shared}).decode("utf-8")
+    for letter in "<>&":  # a script element ends at its end tag, wherever that stands
+        text = text.replace(letter, f"\\u{ord(letter):04x}")
     return Markup(text)  # noqa: S704 (nothing is left of it that HTML would read)
 
 
-def records_list(records: Sequence[Record], labels: Labels) -> Exhibit:
-    """Return a line per record, each an anchor that numbers point to."""
-    lines = []
-    for record in records:
-        who, run = record.identity, record.environment
-        total = run.seconds.get("total")
-        cells = (
-            *(Cell(record.digest[:8], records=(record.digest,)), Cell(record.status)),
-            *(Cell(who.dataset), Cell(who.data_kind), Cell(who.profile), Cell(" + ".join(who.modalities))),
-            *(Cell(str(who.seed), number=who.seed), number(total, 1), Cell(run.commit[:8] or "—")),
-        )
-        lines.append(Line(name_of(record, labels), cells))
-    headings = ("Method", "Record", "Status", "Dataset", "Kind", "Profile", "Modalities", "Seed")
-    sheet = plain_sheet("all-records", (*headings, "Seconds", "Commit"), lines, f"{len(records)} records")
-    return Exhibit(
-        sheet,
-        methods=[f"{name_of(record, labels)} {record.identity.method}" for record in records],
-        abouts=[about_data(data_of(record)) for record in records],
-        anchors=[f"record-{record.digest}" for record in records],
-        fold="all",
-    )
-
-
-def _embedded(record: Record, labels: Labels, words: _Pool, shared: _Pool) -> dict[str, Any]:
+def _record(record: Record, data: ReportData, place: Any) -> dict[str, Any]:
+    identity = record.identity
+    name = visible(record_name(record, data.labels))
+    modalities = visible(" + ".join(identity.modalities))
+    sections = record_sections(record, settings_provenance(record))
     return {
         "digest": record.digest,
-        "name": name_of(record, labels),
-        "status": record.status,
-        **_identity(record.identity, shared),
-        "failure": record.failure,
-        "result": None if record.result is None else _result(record.result, words, shared),
-        "run": _run(record.environment, shared),
+        "name": name,
+        "title": f"{name} on {visible(identity.dataset)} ({modalities}), seed {identity.seed}",
+        "badges": [record.status, identity.data_kind, identity.profile],
+        "row": [visible(identity.dataset), modalities, str(identity.seed), record.status],
+        "command": visible(record.environment.command),
+        "values": _values(record, data),
+        "sections": [place(section) for section in sections if section.items],
     }
 
 
-def _identity(who: Identity, shared: _Pool) -> dict[str, Any]:
+def _section(section: Section) -> dict[str, Any]:
+    items = [
+        {
+            "head": [*map(visible, item.headings)],
+            "rows": [[visible(str(cell)) for cell in row] for row in item.rows],
+        }
+        if isinstance(item, Rows)
+        else "\n".join(map(visible_line, item.splitlines()))
+        for item in section.items
+    ]
+    return {"title": section.title, "items": items, "verbatim": section.verbatim}
+
+
+def visible_line(line: str) -> str:
+    """Return a line as `visible` does, its indentation kept."""
+    return line[: len(line) - len(line.lstrip(" "))] + visible(line)
+
+
+def _values(record: Record, data: ReportData) -> dict[str, dict[str, str]]:
+    """Return what a record adds to the numbers of the report's tables, by protocol and direction."""
+    found: dict[str, dict[str, float]] = defaultdict(dict)
+    for metric in () if record.result is None else record.result.metrics:
+        if metric.protocol in data.protocols and metric.selection in (data.selection, "none"):
+            name = visible(direction_name((metric.query, metric.gallery)))
+            found[metric.protocol][name] = metric.value
     return {
-        "method": who.method,
-        "variant": who.variant,
-        "dataset": who.dataset,
-        "kind": who.data_kind,
-        "fingerprint": who.fingerprint,
-        "modalities": who.modalities,
-        "seed": who.seed,
-        "profile": who.profile,
-        "threads": who.threads,
-        "device": who.device,
-        "harness": who.harness,
-        "code": who.code,
-        "settings": shared.place(_sorted(who.settings)),
+        protocol: {
+            **{name: f"{value:.4f}" for name, value in values.items()},
+            "average": f"{fmean(values.values()):.4f}",
+        }
+        for protocol, values in found.items()
     }
-
-
-def _result(result: Result, words: _Pool, shared: _Pool) -> dict[str, Any]:
-    return {
-        "selection": result.selection,
-        "selected": result.selected,
-        "audit": result.audit,
-        "pairing": result.pairing,
-        "split": result.split,
-        "rows": shared.place(_sorted(msgspec.to_builtins(result.rows))),
-        "metrics": [_metric(metric, words) for metric in result.metrics],
-        "notes": _sorted(result.notes),
-        "zeroRows": _sorted(result.zero_rows),
-        "refused": _sorted(result.refused),
-        "undrawn": result.snapshot_error,
-    }
-
-
-def _metric(metric: Metric, words: _Pool) -> tuple[float, ...]:
-    """Return places of query, gallery, protocol and selection; value; counts of queries and items."""
-    names = (metric.query, metric.gallery, metric.protocol, metric.selection)
-    places = [words.place(name) for name in names]
-    return (*places, round(metric.value, _DIGITS), metric.queries, metric.items)
-
-
-def _run(run: Environment, shared: _Pool) -> dict[str, Any]:
-    return {
-        "started": run.started,
-        "seconds": _sorted(run.seconds),
-        "memory": run.peak_memory,
-        "deviceMemory": run.peak_device_memory,
-        "device": run.device,
-        "host": shared.place(_sorted(run.host)),
-        "versions": shared.place(_sorted(run.versions)),
-        "commit": run.commit,
-        "dirty": run.dirty,
-        "source": run.source,
-        "command": run.command,
-    }
-
-
-def _sorted(content: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the content by name, so that the order in which a file has it does not show."""
-    return {key: content[key] for key in sorted(content)}

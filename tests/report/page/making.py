@@ -6,16 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import permutations
 from typing import Any
-from xml.sax.saxutils import escape
 
 import msgspec
 import numpy as np
 
-from bench.analysis.groups import Data
 from bench.analysis.ledger import Published
 from bench.records import Metric, Record, Series
-from bench.report import Material
-from bench.report.figures import Picture
+from bench.report import ReportData
+from bench.report.exhibit import EVERYTHING, FigureExhibit, Part, Subject, Topic
+from bench.report.page import page_html
+from bench.report.topics import TOPICS
 from tests.analysis.test_tables import LABELS
 from tests.records import making
 
@@ -80,9 +80,7 @@ def records_of(arrays: Arrays) -> list[Record]:
     return found
 
 
-def material_of(
-    records: Sequence[Record], arrays: Mapping[str, Mapping[Series, Any]], **more: Any
-) -> Material:
+def data_of(records: Sequence[Record], arrays: Mapping[str, Mapping[Series, Any]], **more: Any) -> ReportData:
     """Return what a page is made of; no published values, to be quick."""
     settings: dict[str, Any] = {
         "labels": replace(LABELS, title=lambda method: method, reference="drcl"),
@@ -91,39 +89,30 @@ def material_of(
         "problems": [("runs/x", f"runs/x: damaged {SCRIPT}")],
         "published": Published(),
     }
-    return Material(records, **(settings | more))
+    return ReportData(records, **(settings | more))
 
 
-def full() -> Material:
+def full() -> ReportData:
     """Return the whole small report."""
     arrays: Arrays = {}
-    return material_of(records_of(arrays), arrays)
+    return data_of(records_of(arrays), arrays)
 
 
-def picture(stem: str = "curve", data: Data | None = None, **changes: Any) -> Picture:
+def page_of(data: ReportData, figures: Sequence[FigureExhibit] = (), folder: str = "") -> str:
+    """Return the page of data, with figures in a section of their own."""
+    sections = [(topic, topic.tables(data)) for topic in TOPICS]
+    if figures:
+        sections.append((Topic("drawn", "Drawn"), [Part(exhibits=figures)]))
+    return page_html(data, sections, {one.name: SVG for one in figures}, folder)
+
+
+def figure(name: str = "curve", subject: Subject = EVERYTHING) -> FigureExhibit:
     """Return a figure that is not drawn here."""
 
     def draw() -> Any:
         raise AssertionError("drawn although its SVG is there")
 
-    words = {"section": "Convergence", "title": f"Curves {SCRIPT}", "caption": "A caption.", "alt": "Up."}
-    return Picture(stem=stem, data=data, draw=draw, **(words | changes))
+    return FigureExhibit(name, f"Curves {SCRIPT}", "A caption.", "Up.", subject, draw)
 
 
-SVG = f"""<?xml version="1.0"?>
-<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" viewBox="0 0 300 100"
- onload="alert(1)" style="stroke-linejoin:round;background:url(http://example.org/x)">
-<style>* {{ fill: red }}</style><script>alert(2)</script>
-<defs><path id="m" d="M0 0L3 3" style="stroke: #0072b2"/>
-<clipPath id="c"><rect x="0" y="0" width="9" height="9"/></clipPath></defs>
-<a href="javascript:alert(3)"><text>link</text></a>
-<g clip-path="url(#c)"><use xlink:href="#m" x="5" y="5" onclick="alert(4)"/>
-<use xlink:href="http://example.org/#m" x="1"/></g>
-<text x="10" y="20" style="font: 7px 'DejaVu Sans'">{escape(HOSTILE)}</text>
-<image href="http://example.org/a.png"/><image href="data:image/svg+xml;base64,AAAA"/>
-<image href="data:image/png;base64,iVBORw0KGgo=" width="4" height="4"/>
-<foreignObject><body xmlns="http://www.w3.org/1999/xhtml"><p>html</p></body></foreignObject>
-<animate attributeName="href" to="javascript:alert(5)"/><set attributeName="onclick" to="alert(6)"/>
-<rect id="free" width="1" height="1" fill="url(javascript:alert(7))"/>
-</svg>"""
-"""A figure with everything in it that must not get into a page."""
+SVG = b'<svg xmlns="http://www.w3.org/2000/svg" width="300pt" height="100pt" onload="alert(1)"><g/></svg>'

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from bench.analysis.groups import Data
-from bench.report.page import page_html
-from tests.report.page.making import HOSTILE, SVG, full, picture
+from bench.report.exhibit import Subject
+from tests.report.page.making import HOSTILE, figure, full, page_of
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Dialog, Page
@@ -38,12 +37,9 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> str:
-    pictures = [
-        (picture("one", Data("real", "quick", "emoji", "f" * 16, "cpu", "")), SVG),
-        (picture("two"), SVG),
-    ]
+    figures = [figure("one", Subject("emoji", "real", "quick")), figure("two")]
     path = tmp_path_factory.mktemp("page") / "index.html"
-    path.write_text(page_html(full(), pictures, "figures"), encoding="utf-8")
+    path.write_text(page_of(full(), figures, "figures"), encoding="utf-8")
     return path.as_uri()
 
 
@@ -75,7 +71,7 @@ def visit(browser: Browser, address: str) -> Iterator[Callable[..., Page]]:
         context.close()
     assert complaints == []
     # Its own pictures are part of the page: they are asked of nobody.
-    assert [url for url in asked if not url.startswith((address, "data:image/png;base64,"))] == []
+    assert [url for url in asked if not url.startswith((address, "data:image/svg+xml;base64,"))] == []
 
 
 def column(page: Page, number: int, table: str = EMOJI) -> list[str]:
@@ -257,7 +253,7 @@ def test_a_phone_shows_it_without_scrolling_sideways(visit: Callable[..., Page])
 def test_it_can_be_read_without_scripts_and_on_paper(visit: Callable[..., Page]) -> None:
     page = visit(java_script_enabled=False)
     assert page.locator(EMOJI).is_visible()
-    assert page.locator("#figure-one svg").is_visible()
+    assert page.locator("#figure-one img").is_visible()
     assert not page.locator(".filters").is_visible()
     page.locator(f"{EMOJI} td a").first.click()
     assert page.locator(f"tr[id='{page.url.partition('#')[2]}']").is_visible()

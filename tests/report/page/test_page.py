@@ -14,21 +14,21 @@ from typing import Any
 
 import pytest
 
-from bench.analysis.groups import Data
 from bench.analysis.ledger import Published, Value
 from bench.records import Record
-from bench.report import Material, write_report
-from bench.report.page import page_html
+from bench.report import ReportData, write_report
+from bench.report.exhibit import Subject
 from tests.records import making
 from tests.report.page.making import (
     HOSTILE,
     SCRIPT,
     SVG,
     Arrays,
+    data_of,
     done,
+    figure,
     full,
-    material_of,
-    picture,
+    page_of,
     records_of,
 )
 
@@ -67,15 +67,14 @@ class Reader(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def material() -> Material:
+def data() -> ReportData:
     return full()
 
 
 @pytest.fixture(scope="module")
-def page(material: Material) -> str:
-    emoji = Data("real", "quick", "emoji", "f" * 16, "cpu", "")
-    pictures = [(picture("one", emoji), SVG), (picture("two"), SVG)]
-    return page_html(material, pictures, "figures")
+def page(data: ReportData) -> str:
+    figures = [figure("one", Subject("emoji", "real", "quick")), figure("two")]
+    return page_of(data, figures, "figures")
 
 
 @pytest.fixture(scope="module")
@@ -89,18 +88,18 @@ def embedded(read: Reader) -> dict[str, Any]:
     return found
 
 
-def test_the_same_records_give_the_same_bytes_in_any_order(material: Material, page: str) -> None:
+def test_the_same_records_give_the_same_bytes_in_any_order(data: ReportData, page: str) -> None:
     arrays: Arrays = {}
     records = records_of(arrays)
-    shuffled = material_of(random.Random(1).sample(records, len(records)), arrays)
-    assert page_html(shuffled) == page_html(material)
-    assert page_html(material) != page
+    shuffled = data_of(random.Random(1).sample(records, len(records)), arrays)
+    assert page_of(shuffled) == page_of(data)
+    assert page_of(data) != page
 
 
-def test_every_number_leads_to_a_record_that_is_there(material: Material, read: Reader) -> None:
+def test_every_number_leads_to_a_record_that_is_there(data: ReportData, read: Reader) -> None:
     records = embedded(read)["records"]
     digests = {record["digest"] for record in records}
-    assert digests == {record.digest for record in material.records}
+    assert digests == {record.digest for record in data.records}
     anchors = {attributes["id"] for attributes in read.all("tr") if attributes.get("id")}
     assert anchors == {f"record-{digest}" for digest in digests}
     links = [one for one in read.all("a") if (one.get("href") or "").startswith("#record-")]
@@ -129,27 +128,33 @@ def test_best_second_deviation_marks_and_seeds_are_shown(page: str) -> None:
 
 def test_a_record_has_all_that_is_needed_to_judge_and_to_repeat_it(read: Reader) -> None:
     content = embedded(read)
-    record = next(one for one in content["records"] if one["method"] == "sdml" and one["seed"] == 1)
-    assert content["shared"][record["settings"]]["epochs"] == 20
-    assert record["result"]["audit"] == making.result().audit
-    assert record["result"]["selected"][0]["epoch"] == 7
-    assert record["run"]["command"] == "python -m bench run"
-    assert content["shared"][record["run"]["versions"]] == {"python": "3.11"}
-    protocols = {content["words"][metric[2]] for metric in record["result"]["metrics"]}
-    assert protocols == {"map@all", "map@50/hits"}
-    assert len(record["result"]["metrics"]) == 8
+    record = next(one for one in content["records"] if one["name"] == "sdml" and one["row"][2] == "1")
+    sections = {
+        content["sections"][place]["title"]: content["sections"][place] for place in record["sections"]
+    }
+    assert ["epochs", "20"] in [row[:2] for row in sections["Settings"]["items"][-1]["rows"]]
+    assert f"audit: {making.result().audit}" in sections["Selection"]["items"]
+    assert record["command"] == "python -m bench run"
+    assert "python 3.11" in sections["Made"]["items"]
+    table = sections["Result"]["items"][1]
+    assert table["head"] == ["direction", "queries", "gallery", "map@all", "map@50/hits"]
+    assert [row[0] for row in table["rows"]] == ["image→text", "text→image", "average"]
+    for place, protocol in enumerate(("map@all", "map@50/hits")):
+        assert {row[0]: row[3 + place] for row in table["rows"]} == record["values"][protocol]
 
 
 def test_texts_of_records_are_never_markup(page: str, read: Reader) -> None:
     assert [attributes.get("type") for attributes in read.all("script")] == ["application/json", None]
     assert "onerror" not in {name for _, attributes in read.elements for name in attributes}
-    assert not any(True for _ in read.all("img"))
+    assert all((one["src"] or "").startswith("data:image/svg+xml;base64,") for one in read.all("img"))
     assert not any(True for _ in read.all("b"))
     assert "49 &amp;" not in page
     shown = [text for texts in (read.texts["th"], read.texts["td"]) for text in texts]
     assert any(HOSTILE in text for text in shown)
-    failure = next(one["failure"] for one in embedded(read)["records"] if one["failure"])
-    assert failure == {"reason": f"no luck {HOSTILE}", "kind": "exit", "traceback": f"Traceback: {SCRIPT}"}
+    sections = [one for one in embedded(read)["sections"] if one["title"] == "Why there is no result"]
+    assert [one["items"] for one in sections] == [
+        [f"failed (exit): no luck {HOSTILE}", f"Traceback: {SCRIPT}"]
+    ]
 
 
 def test_nothing_but_its_own_style_and_script_may_work_in_it(page: str, read: Reader) -> None:
@@ -194,23 +199,23 @@ def test_failures_and_damaged_records_are_named(page: str) -> None:
     assert "runs/x: damaged &lt;script&gt;" in failures
 
 
-def test_figures_have_words_their_own_ids_and_links_where_files_are(page: str, material: Material) -> None:
-    assert page.count('<svg role="img" aria-label="Up."') == 2
-    assert '<use href="#f0-1"' in page
-    assert '<use href="#f1-1"' in page
+def test_figures_are_images_with_words_and_links_where_files_are(page: str, data: ReportData) -> None:
+    images = [one for one in Reader(page).all("img") if one["alt"] == "Up."]
+    address = f"data:image/svg+xml;base64,{base64.b64encode(SVG).decode()}"
+    assert [(one["src"], one["width"]) for one in images] == [(address, "500")] * 2
     assert 'href="figures/one.pdf"' in page
-    assert "figures/" not in page_html(material, [(picture("one"), SVG)])
+    assert "figures/" not in page_of(data, [figure("one")])
 
 
 def test_a_page_without_any_result_says_what_happened() -> None:
     failed = making.record(status="timeout", reason="took too long")
-    read = Reader(page_html(material_of([failed], {})))
+    read = Reader(page_of(data_of([failed], {})))
     assert any("took too long" in text for text in read.texts["td"])
 
 
 def test_control_characters_and_turned_writing_do_not_reach_the_words_of_the_page() -> None:
     arrays: Arrays = {}
-    page = page_html(material_of([done(0.5, arrays, method="a\x00b\u202ec\u0007")], arrays))
+    page = page_of(data_of([done(0.5, arrays, method="a\x00b\u202ec\u0007")], arrays))
     body = page[: page.index('<script type="application/json"')]
     assert not set("\x00\u202e\u0007") & set(body)
     assert "a\N{REPLACEMENT CHARACTER}b" in body
@@ -219,7 +224,7 @@ def test_control_characters_and_turned_writing_do_not_reach_the_words_of_the_pag
 @pytest.mark.parametrize("parts", [["page"], ["tables", "page", "figures"]])
 def test_the_report_writes_the_page_and_draws_what_it_needs(tmp_path: Path, parts: list[Any]) -> None:
     records: list[Record] = [making.record()]
-    written = write_report(Material(records), tmp_path, parts=parts)
+    written = write_report(ReportData(records), tmp_path, parts=parts)
     assert written[0] == tmp_path / "index.html"
     assert (tmp_path / "figures.md").exists() == ("figures" in parts)
 
@@ -230,7 +235,7 @@ def test_published_values_optimism_and_variants_stand_on_the_page() -> None:
     records = [done(0.5, arrays, rules=rules, seed=seed, method="drcl") for seed in range(2)]
     records.append(done(0.4, arrays, method="drcl", variant="without_something"))
     value = Value("drcl", "Nothing", "I2T", "MAP@all", 0.5, "A paper")
-    page = page_html(material_of(records, arrays, published=Published((value,))))
+    page = page_of(data_of(records, arrays, published=Published((value,))))
     sections = {name: page[page.index(f'id="{name}"') :] for name in ("ledger", "optimism", "ablations")}
     assert "not in this project" in sections["ledger"][: sections["ledger"].index("</table>")]
     assert "oracle - best" in sections["optimism"][: sections["optimism"].index("</table>")]
@@ -244,5 +249,5 @@ def test_the_page_of_400_records_of_five_modalities_stays_small() -> None:
     methods = [f"method{place}" for place in range(40)]
     records = [done(0.5, arrays, five, method=method, seed=seed) for method in methods for seed in range(10)]
     assert len(records) == 400
-    page = page_html(material_of(records, {}))
+    page = page_of(data_of(records, {}))
     assert len(page.encode("utf-8")) < 4e6  # figures have the rest of 5 MB; of a full grid they need 1.5

@@ -1,4 +1,4 @@
-// Sorting and filtering the tables. The scripts beside this one follow it in one function, in this order: records, dialog.
+// Sorting and filtering the tables. The script of the records follows it in one function.
 
 document.documentElement.classList.add("scripted");
 

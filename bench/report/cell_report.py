@@ -1,0 +1,369 @@
+"""The report of one cell from its record: sections of sentences and tables, for `why` and for the page."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import statistics
+import textwrap
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple
+
+from tabulate import tabulate
+
+from bench.analysis.chance import advice
+from bench.analysis.comparisons import marks_note
+from bench.analysis.convergence import TraceSummary
+from bench.analysis.groups import data_of, device_of
+from bench.analysis.labels import EARLIER
+from bench.analysis.settings import SettingsProvenance
+from bench.analysis.tables import Row, Table, direction_name, ranks_in_table, references
+from bench.records.schema import Metric, Record, Result, Selected
+from bench.report.cells import directions_note
+from bench.report.text import made_by
+
+_WIDTH: Final = 78
+_LOG_LINES: Final = 12
+_MEBIBYTE: Final = 1 << 20
+
+
+class Rows(NamedTuple):
+    """A table of a section; a cell may have several lines."""
+
+    headings: Sequence[str]
+    rows: Sequence[Sequence[object]]
+
+    @property
+    def lines(self) -> list[str]:
+        """Return it for a terminal."""
+        wrapped = [[_wrapped(cell) for cell in row] for row in self.rows]
+        text = tabulate(wrapped, headers=self.headings, disable_numparse=True, stralign="left")
+        return text.splitlines()
+
+
+class Section(NamedTuple):
+    """A part of the report; its items may hold anything that a record holds, control characters too.
+
+    Attributes:
+        title: what it is about.
+        items: sentences and tables.
+        verbatim: whether its sentences are lines of a program's output, or commands.
+    """
+
+    title: str
+    items: Sequence[str | Rows]
+    verbatim: bool = False
+
+    @property
+    def lines(self) -> list[str]:
+        """Return it for a terminal."""
+        found: list[str] = []
+        for item in self.items:
+            if isinstance(item, Rows):
+                found += item.lines
+            else:
+                found += item.splitlines() if self.verbatim else _wrapped(item).splitlines()
+        return found
+
+
+@dataclass(frozen=True)
+class CellContext:
+    """What the report of a cell needs besides its record.
+
+    Attributes:
+        label: of its row in the tables.
+        folder: that holds the record.
+        trace: in short.
+        log: what the cell printed.
+        position: its place among the others, in lines; empty without a result.
+        stale: what is another now of the code behind it; empty where nothing is.
+        since: settings for which settings files have other values by now.
+    """
+
+    label: str
+    folder: str
+    trace: TraceSummary
+    log: str
+    position: tuple[str, ...]
+    stale: tuple[str, ...] = ()
+    since: Mapping[str, Any] = field(default_factory=dict)
+
+
+def cell_report(record: Record, provenance: SettingsProvenance, context: CellContext) -> list[Section]:
+    """Return everything known of a cell, in the order in which things happened; no empty section."""
+    log = context.log.splitlines()[-_LOG_LINES:]
+    extra = {
+        "Selection": [Section("Training", list(_trace(context.trace)))],
+        "Result": [Section("Among the others", context.position, verbatim=True)],
+        "Made": [Section("The log's end", log, verbatim=True)],
+        "To make it again": [Section("Since then", list(_since(record, context.since)), verbatim=True)],
+    }
+    if record.result is None:
+        extra["Settings"] = extra.pop("Selection")
+    found: list[Section] = []
+    for section in record_sections(record, provenance, context):
+        found += [section, *extra.get(section.title, [])]
+    return [section for section in found if section.items]
+
+
+def record_sections(
+    record: Record, provenance: SettingsProvenance, context: CellContext | None = None
+) -> list[Section]:
+    """Return what the record itself says."""
+    result = record.result
+    return [
+        Section("Cell", list(_cell(record, context))),
+        Section("Data", list(_data(record))),
+        Section("Settings", list(_settings(provenance))),
+        *([] if result is None else _result_sections(result)),
+        *(
+            []
+            if record.failure is None
+            else [Section("Why there is no result", list(_failure(record)), verbatim=True)]
+        ),
+        Section("Made", list(_made(record))),
+        Section("To make it again", [record.environment.command], verbatim=True),
+    ]
+
+
+def _result_sections(result: Result) -> list[Section]:
+    return [
+        Section("Selection", list(_selection(result))),
+        Section("Result", list(_numbers(result))),
+        Section("What the method noted", list(_notes(result.notes))),
+    ]
+
+
+def _cell(record: Record, context: CellContext | None) -> Iterator[str]:
+    identity = record.identity
+    kind = "real data" if identity.data_kind == "real" else "LOOK-ALIKE, generated data, not the benchmark"
+    yield f"{identity.title}: {record.status}"
+    threads = f"{identity.threads} thread{'' if identity.threads == 1 else 's'}"
+    label = f"{context.label}, " if context else ""
+    yield f"{label}variant {identity.variant}; {kind}; {identity.profile} profile; {threads}"
+    device = device_of(identity, record.environment)
+    yield f"device {device}; harness: {identity.harness or EARLIER}; method: {identity.code or EARLIER}"
+    yield f"record {record.digest}" + (f" in {context.folder}" if context else "")
+    if context and context.stale:
+        yield f"STALE, other code made it: {', '.join(context.stale)}"
+
+
+def _data(record: Record) -> Iterator[str | Rows]:
+    identity, result = record.identity, record.result
+    yield f"{identity.dataset}, {identity.data_kind}, fingerprint {identity.fingerprint[:16]}"
+    if result is not None:
+        yield f"split: {result.split}; pairing of the training rows: {result.pairing}"
+        rows = [
+            [name, size.dimension, size.train, size.validation, size.test]
+            for name, size in sorted(result.rows.items())
+        ]
+        yield Rows(("modality", "width", "train", "validation", "test"), rows)
+
+
+def _settings(provenance: SettingsProvenance) -> Iterator[str | Rows]:
+    if provenance.defaults:
+        yield f"Of the defaults: {provenance.defaults}"
+    rows = [[one.setting, json.dumps(one.value), one.words] for one in provenance.settings]
+    yield Rows(("setting", "value", "from"), rows)
+
+
+def _selection(result: Result) -> Iterator[str]:
+    if not result.selected:
+        yield "in closed form: there was nothing to select"
+    for item in result.selected:
+        used = ", which the tables print" if item.rule == result.selection else ""
+        yield f"{item.rule}: {_epoch(item)} by {item.criterion}{_criterion(item)}{used}"
+        if item.rule in result.refused:
+            yield f"no numbers of {item.rule}: {result.refused[item.rule]}"
+    yield f"audit: {result.audit}"
+
+
+def _trace(trace: TraceSummary) -> Iterator[str | Rows]:
+    if not trace.epochs:
+        yield "no epochs were traced"
+        return
+    headings = ["", *(f"{row.get('stage', '')} {row.get('epoch', '')}".strip() for _, row in trace.rows)]
+    rows: list[list[str]] = [["shown as", *(why.replace(", ", "\n") for why, _ in trace.rows)]]
+    for column in trace.columns:
+        if column not in ("stage", "epoch"):
+            values = (row.get(column, "") for _, row in trace.rows)
+            rows.append([column, *(f"{one:.4f}" if isinstance(one, float) else str(one) for one in values)])
+    yield Rows(headings, rows)
+    left_out = f"; columns not shown: {', '.join(trace.left_out)}" if trace.left_out else ""
+    yield f"{trace.epochs} epoch{'' if trace.epochs == 1 else 's'} in trace.csv{left_out}"
+
+
+def _numbers(result: Result) -> Iterator[str | Rows]:
+    own = [metric for metric in result.metrics if metric.selection == result.selection]
+    protocols = list(dict.fromkeys(metric.protocol for metric in own))
+    values = {(metric.query, metric.gallery, metric.protocol): metric for metric in own}
+    directions = list(dict.fromkeys((metric.query, metric.gallery) for metric in own))
+    rows = []
+    for direction in directions:
+        found = [values.get((*direction, protocol)) for protocol in protocols]
+        sizes = next(metric for metric in found if metric is not None)
+        numbers = ["" if metric is None else f"{metric.value:.4f}" for metric in found]
+        rows.append([direction_name(direction), str(sizes.queries), str(sizes.items), *numbers])
+    averages = _averages(own)
+    if len(directions) > 1:
+        rows.append(["average", "", "", *(f"{averages[protocol]:.4f}" for protocol in protocols)])
+    yield f"mean average precision, selection {result.selection}"
+    yield Rows(("direction", "queries", "gallery", *protocols), rows)
+    for rule in dict.fromkeys(metric.selection for metric in result.metrics):
+        if rule != result.selection:
+            others = _averages([metric for metric in result.metrics if metric.selection == rule])
+            words = (
+                f"{protocol} {value:.4f} ({value - averages.get(protocol, value):+.4f})"
+                for protocol, value in others.items()
+            )
+            label = f"{rule} (TEST oracle, never a result)" if rule == "oracle" else rule
+            yield f"selection {label} instead, average: {', '.join(words)}"
+    yield from (
+        f"selection {rule} has no numbers: refused: {reason}" for rule, reason in result.refused.items()
+    )
+    for rule, counts in result.zero_rows.items():
+        for name, count in counts.items():
+            size = f" of {result.rows[name].test}" if name in result.rows else ""
+            yield (
+                f"selection {rule}: {count}{size} {name} test rows have no direction, as their embeddings "
+                "are zero: their similarity to everything is 0, and ties count by their expectation"
+            )
+    if result.snapshot_error:
+        yield f"nothing can be drawn of it: {result.snapshot_error}"
+
+
+def _notes(notes: Mapping[str, Any]) -> Iterator[str]:
+    for key, value in sorted(notes.items()):
+        text = json.dumps(value)
+        yield f"{key}: {text if len(text) <= 2 * _WIDTH else text[: 2 * _WIDTH] + '...'}"
+
+
+def _failure(record: Record) -> Iterator[str]:
+    assert record.failure is not None
+    yield f"{record.status} ({record.failure.kind}): {record.failure.reason}"
+    if record.status == "refused":
+        yield advice(record.identity)
+    yield record.failure.traceback
+
+
+def _made(record: Record) -> Iterator[str]:
+    run, identity = record.environment, record.identity
+    seconds = ", ".join(f"{name} {value:.2f} s" for name, value in sorted(run.seconds.items()))
+    yield f"{run.started}: {seconds or 'no times'}"
+    gpu = f", on the GPU {_size(run.peak_device_memory)}" if run.peak_device_memory else ""
+    yield f"memory {_size(run.peak_memory)}{gpu}"
+    yield f"on {run.device}; {', '.join(f'{name} {value}' for name, value in sorted(run.host.items()))}"
+    yield ", ".join(f"{name} {value}" for name, value in sorted(run.versions.items()))
+    versions = ", ".join(filter(None, (identity.harness, identity.code)))
+    yield f"numbers of {versions or 'code without versions'}"
+    dirty = " with uncommitted changes" if run.dirty else ""
+    yield f"commit {run.commit or 'unknown'}{dirty}; the method's file {run.source[:16] or 'unknown'}"
+
+
+def _since(record: Record, since: Mapping[str, Any]) -> Iterator[str]:
+    if since:
+        yield "settings files give other values today; to make it again, add to the command:"
+        words = (f"{record.identity.method}.{key}={json.dumps(value)}" for key, value in since.items())
+        yield " ".join(f"--set {shlex.quote(word)}" for word in words)
+
+
+def _averages(metrics: Sequence[Metric]) -> dict[str, float]:
+    values: dict[str, list[float]] = {}
+    for metric in metrics:
+        values.setdefault(metric.protocol, []).append(metric.value)
+    return {protocol: sum(found) / len(found) for protocol, found in values.items()}
+
+
+def _epoch(item: Selected) -> str:
+    if isinstance(item.epoch, dict):
+        return ", ".join(f"{name} epoch {epoch}" for name, epoch in item.epoch.items())
+    return f"epoch {item.epoch}"
+
+
+def _criterion(item: Selected) -> str:
+    if item.value is None:
+        return ""
+    if isinstance(item.value, dict):
+        return " (" + ", ".join(f"{name} {value:.4f}" for name, value in item.value.items()) + ")"
+    return f" ({item.value:.4f})"
+
+
+def _size(size: int | None) -> str:
+    return "unknown" if size is None else f"{size / _MEBIBYTE:.0f} MiB"
+
+
+def _wrapped(cell: object) -> str:
+    lines = str(cell).splitlines()
+    parts = (textwrap.wrap(line, _WIDTH, break_long_words=False, break_on_hyphens=False) for line in lines)
+    return "\n".join(line for part in parts for line in part)
+
+
+def position_lines(table: Table, row: Row) -> Iterator[str]:
+    """Yield how a row stands in every column of its table, and what its marks say."""
+    rows = []
+    tested = table.reference not in ("", row.label)
+    for rank in ranks_in_table(table, row):
+        entry = rank.entry
+        number = f"{entry.mean:.4f}" + ("" if entry.deviation is None else f" ± {entry.deviation:.4f}")
+        best = "" if rank.best_mean is None else f"{rank.best} {rank.best_mean:.4f}"
+        points = references(table, row, rank.column)
+        floor = ", ".join(f"{label} {mean:.4f}" for label, mean in points.items())
+        cells = [direction_name(rank.column), number, entry.seeds, f"{rank.rank} of {rank.of}", best, floor]
+        rows.append([*cells, entry.mark] if tested else cells)
+    headings = ["direction", table.protocol, "seeds", "rank", "best other", "reference points"]
+    yield f"{row.label}, all seeds, in its table of {len(table.rows)} rows (selection {table.selection})"
+    yield from Rows([*headings, "mark"] if tested else headings, rows).lines
+    if table.reference == row.label:
+        others = sum(any(entry.mark for entry in other.entries.values()) for other in table.rows)
+        yield f"it is the row that others are tested against: {others} of them differ in some direction"
+    elif tested:
+        yield marks_note(table)
+    yield from directions_note([row])
+    if row.near is not None and row.role != "reference":
+        yield f"{row.near.words}: {row.near.advice}"
+
+
+def overview_lines(
+    records: Sequence[Record], labels: Callable[[Record], str], narrowing: Callable[[Record], str]
+) -> Iterator[str]:
+    """Yield a line per cell, and the mean over seeds of cells that differ in nothing else.
+
+    Args:
+        records: at least two.
+        labels: label of a record's row in the tables.
+        narrowing: options that single a record out.
+    """
+    rows = []
+    groups: dict[str, list[float]] = {}  # a label is unlike any other of its data
+    for record in records:
+        identity, data, value = record.identity, data_of(record), average_of(record)
+        made, modalities = made_by(data.device, data.harness), "+".join(identity.modalities)
+        outcome = "" if value is None else f"{value:.4f}"
+        if record.failure is not None:
+            outcome = " ".join(record.failure.reason.split())[:60]
+        rows.append(
+            [
+                *(labels(record), identity.dataset, f"{identity.data_kind} {identity.fingerprint[:8]}", made),
+                *(identity.profile, modalities, identity.seed, record.status, outcome, narrowing(record)),
+            ]
+        )
+        version = f"data {data.fingerprint[:8]}, {made}"
+        key = f"{labels(record)} ({modalities}), {data.kind}, {data.profile} profile, {version}"
+        if value is not None:
+            groups.setdefault(key, []).append(value)
+    headings = ("method", "dataset", "data", "made by", "profile", "modalities", "seed", "status")
+    yield f"{len(records)} cells fit; for the whole story of one, add what stands in its last column"
+    yield from Rows((*headings, "map@all", "only this"), rows).lines
+    for key, values in groups.items():
+        if len(values) > 1:
+            mean, deviation = statistics.fmean(values), statistics.stdev(values)
+            yield f"{key}: {mean:.4f} ± {deviation:.4f} over {len(values)} seeds"
+
+
+def average_of(record: Record, protocol: str = "map@all") -> float | None:
+    """Return the mean over directions of a record's own selection; None without a result."""
+    if record.result is None:
+        return None
+    own = [metric for metric in record.result.metrics if metric.selection == record.result.selection]
+    return _averages(own).get(protocol)

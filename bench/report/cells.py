@@ -1,0 +1,121 @@
+"""Cells and notes that several topics have in common: means over seeds, counts, what stands out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from bench.analysis.groups import Data
+from bench.analysis.tables import AVERAGE, Direction, Entry, Row, Spread
+from bench.report.exhibit import Cell, Emphasis
+
+PSEUDO_PAIRS: Final = "†"
+PSEUDO_PAIRS_NOTE: Final = (
+    f"{PSEUDO_PAIRS} trained on class-matched pseudo-pairs, since the data has no pairs."
+)
+ONE_SEED_NOTE: Final = (
+    "A number from one seed has no deviation: how much it varies from seed to seed is not known; "
+    "run more with: python -m bench run --seeds 5"
+)
+REFERENCE_NOTE: Final = "Reference points do not compete with the methods: {}."
+NO_DIRECTION: Final = "‡"
+"""Marks numbers that rest on embeddings of norm zero."""
+NO_DIRECTION_NOTE: Final = (
+    f"{NO_DIRECTION} some test rows have no direction, as their embeddings are zero: their similarity to "
+    "everything is 0, and ties count by their expectation. They are {}."
+)
+DATA_FIELDS: Final = ("dataset", "data_kind", "profile", "fingerprint", "device", "harness")
+STUDY_FIELDS: Final = (*DATA_FIELDS, "protocol", "selection", "method", "label")
+FEW_DIRECTIONS: Final = 2
+"""Directions up to which a table of variants or settings shows every one beside the average."""
+
+
+def data_values(data: Data) -> tuple[str, ...]:
+    """Return data as the columns `DATA_FIELDS` of a CSV file."""
+    return data.dataset, data.kind, data.profile, data.fingerprint, data.device, data.harness
+
+
+def entry_values(entry: Entry) -> tuple[object, ...]:
+    """Return mean, deviation and number of seeds."""
+    return entry.mean, entry.deviation, entry.seeds
+
+
+def digests(records: Iterable[str]) -> str:
+    """Return digests of records as one column of a CSV file."""
+    return " ".join(records)
+
+
+def number_cell(
+    value: float | None, form: str = ",.2f", records: Sequence[str] = (), lacking: str = "—"
+) -> Cell:
+    """Return a number in a format, or ``lacking`` where there is none."""
+    if value is None:
+        return Cell(lacking, records=tuple(records))
+    return Cell(format(value, form), number=float(value), records=tuple(records))
+
+
+def spread_cell(
+    spread: Spread | None, form: str = ".3f", records: Sequence[str] = (), lacking: str = "", mark: str = ""
+) -> Cell:
+    """Return a mean with its deviation; ``lacking`` says why there is none."""
+    if spread is None:
+        return Cell(lacking, missing=bool(lacking))
+    deviation = "" if spread.deviation is None else format(spread.deviation, form.removeprefix("+"))
+    text = format(spread.mean, form)
+    return Cell(text, mark=mark, number=spread.mean, records=tuple(records), spread=deviation)
+
+
+def top_two(entries: Iterable[Entry]) -> list[str]:
+    """Return the two highest means as they are printed: what is printed alike is ranked alike."""
+    means = {f"{entry.mean:.3f}" for entry in entries if entry.mean is not None}
+    return sorted(means, reverse=True)[:2]
+
+
+def entry_cell(entry: Entry, tops: Sequence[str] = (), mark: str = "", form: str = ".3f") -> Cell:
+    """Return an entry's cell; ``tops`` are the means that stand out, none for a row that does not compete."""
+    if entry.mean is None:
+        return Cell(entry.brief or "no result", missing=True, records=entry.records)
+    mean = format(entry.mean, form)
+    spread = "" if entry.deviation is None else format(entry.deviation, form)
+    mark += NO_DIRECTION if entry.zeros else ""
+    return Cell(mean, emphasis(mean, tops), mark, number=entry.mean, records=entry.records, spread=spread)
+
+
+def emphasis(text: str, tops: Sequence[str]) -> Emphasis:
+    """Return how a printed number stands out; ``tops`` are the best and the second."""
+    kinds: tuple[Emphasis, ...] = ("best", "second")
+    return kinds[tops.index(text)] if text in tops else ""
+
+
+def seeds_cell(entries: Iterable[Entry]) -> Cell:
+    """Return how many seeds entries rest on: ``5``, or ``3-5`` where they differ."""
+    counts = sorted({entry.seeds for entry in entries})
+    text = str(counts[0]) if len(counts) == 1 else f"{counts[0]}-{counts[-1]}"
+    return Cell(text, number=float(counts[-1]))
+
+
+def directions_note(rows: Iterable[Row]) -> list[str]:
+    """Return the note on embeddings without a direction; nothing where there are none."""
+    found = [
+        f"{row.label}: {', '.join(zeros.words for zeros in row.zeros)}"
+        for row in rows
+        if any(entry.zeros for entry in row.entries.values())
+    ]
+    return [NO_DIRECTION_NOTE.format("; ".join(found))] if found else []
+
+
+def shown_columns(columns: Sequence[Direction]) -> tuple[Direction, ...]:
+    """Return the directions that a table of variants or settings has room for, then the average."""
+    directions = [column for column in columns if column != AVERAGE]
+    return (*(directions if len(directions) <= FEW_DIRECTIONS else ()), AVERAGE)
+
+
+def setting_text(value: Any) -> str:
+    """Return a setting's value as it is typed."""
+    return value if isinstance(value, str) else json.dumps(value, sort_keys=True)
+
+
+def changes_text(changes: Mapping[str, Any]) -> str:
+    """Return settings as they are typed, or that there are none."""
+    return ", ".join(f"{key}={setting_text(value)}" for key, value in changes.items()) or "nothing here"

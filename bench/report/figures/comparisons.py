@@ -1,0 +1,354 @@
+"""Significance in figures: the reference against each method with intervals, and critical differences.
+
+Critical-difference diagrams show average ranks over datasets and what Nemenyi's test does not tell apart
+(Demšar 2006).
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from bench.analysis.across_datasets import DatasetTests
+from bench.analysis.comparisons import Comparison, Family
+from bench.analysis.labels import Labels
+from bench.analysis.statistics import ALPHA, LEVEL, Array, cliques
+from bench.analysis.tables import AVERAGE, Direction, direction_name
+from bench.report.exhibit import FigureExhibit, block_subject, data_subject
+from bench.report.figures.grids import Grid, Shaded, draw_grid
+from bench.report.figures.style import (
+    COLOURS,
+    GREY,
+    INK,
+    MUTED,
+    NAME,
+    TWO_COLUMNS,
+    Look,
+    blank,
+    look,
+    one_row_each,
+    short_names,
+    star_note,
+)
+from bench.report.figures.text_fitting import BODY, SMALL, fitted, fitted_apart, widest
+from bench.report.report_data import ReportData
+from bench.report.text import data_name, data_stem, file_stem, kind_remark, made_by, made_by_stem
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_FEW: Final = 6
+"""Directions up to which every interval is drawn."""
+_NUMBERED: Final = 2
+"""Directions up to which the numbers stand beside the intervals."""
+_ABOVE, _BELOW = COLOURS[0], COLOURS[1]
+_ROW: Final = 0.165
+_FAR: Final = 3.0
+"""Differences are off the axis beyond this many times the median of how far intervals reach."""
+_TEST: Final = f"(randomization test over queries, p <= {ALPHA} after Holm)"
+_DOTS: Final = (
+    f"with {LEVEL:.0%} intervals over seeds and queries. Filled: differs {_TEST} and the interval leaves out "
+    "zero; grey filling: differs with these models alone; empty: not told apart. Arrows: beyond the axis"
+)
+_CELLS: Final = (
+    f"Shaded and bold: differs {_TEST} and the {LEVEL:.0%} interval over seeds and queries leaves out zero, "
+    "blue above and red below; black: differs with these models alone; grey: not told apart"
+)
+
+
+def difference_figures(data: ReportData) -> list[FigureExhibit]:
+    """Return a figure per data on which the reference can be compared with another method."""
+    order = {table.data: table.directions for table in data.first_tables}
+    return [
+        figure
+        for family in data.families
+        if family.table.protocol == data.protocols[0]
+        and (figure := _differences(family, order[family.table.data], data.labels)) is not None
+    ]
+
+
+def _differences(family: Family, order: Sequence[Direction], labels: Labels) -> FigureExhibit | None:
+    table = family.table
+    members = one_row_each(table.rows, labels, reference_points=False)
+    names = dict(zip([member.label for member in members], short_names(members, labels), strict=True))
+    reference = names.pop(family.reference, family.reference)
+    comparisons = [one for one in family.comparisons if one.second in names and one.direction != AVERAGE]
+    if not comparisons:
+        return None
+    compared = {one.direction for one in comparisons}
+    directions = [direction for direction in order if direction in compared]
+    few = len(directions) <= _FEW
+    held = [one.difference > 0 for one in comparisons if one.holds]
+    return FigureExhibit(
+        f"differences_{data_stem(table.data)}",
+        f"{reference} against each method: {data_name(table.data)}",
+        f"{data_name(table.data)}. {table.protocol} of {reference} minus that of each other method on "
+        f"the same queries{', ' if few else '. '}{_DOTS if few else _CELLS}. Selection "
+        f"{table.selection}; {_seeds(comparisons)}.{star_note(members)}",
+        f"Of {len(comparisons)} differences between {reference} and another method, {sum(held)} hold "
+        f"above zero and {len(held) - sum(held)} below; {len(comparisons) - len(held)} do not hold.",
+        data_subject(table.data),
+        partial(_draw_dots, reference, comparisons, names, directions)
+        if few
+        else partial(_draw_cells, comparisons, names, directions),
+    )
+
+
+def _seeds(comparisons: Sequence[Comparison]) -> str:
+    counts = [len(one.seeds) for one in comparisons]
+    said = f"seeds: {' to '.join(map(str, sorted({min(counts), max(counts)})))}"
+    return f"{said}; intervals of one seed lack what seeds vary" if min(counts) == 1 else said
+
+
+def _draw_cells(comparisons: list[Comparison], names: dict[str, str], directions: list[Direction]) -> Figure:
+    found = {(one.second, one.direction): one for one in comparisons}
+    most = max((abs(one.difference) for one in comparisons if one.holds), default=1.0)
+    cells = [[_cell(found.get((other, direction)), most) for direction in directions] for other in names]
+    return draw_grid(Grid(list(names.values()), [("", direction_name(one)) for one in directions], cells))
+
+
+def _cell(one: Comparison | None, most: float) -> Shaded:
+    if one is None:
+        return Shaded("—", None, pale=True)
+    shade = one.difference / most if one.holds else 0.0
+    return Shaded(_signed(one.difference), shade, bold=one.holds, pale=not one.differs)
+
+
+def _draw_dots(
+    reference: str, comparisons: list[Comparison], names: dict[str, str], directions: list[Direction]
+) -> Figure:
+    figure, axes = _frame(fitted_apart(names.values(), NAME), directions)
+    limits = _limits(comparisons)
+    for axis, direction in zip(axes, directions, strict=True):
+        own = {one.second: one for one in comparisons if one.direction == direction}
+        found = [own.get(label) for label in names]
+        _dots(axis, found, limits)
+        room = axis.get_position().width * figure.get_figwidth()
+        axis.set_title(fitted(direction_name(direction), room), loc="left", pad=3)
+        axis.set_xlabel(f"{fitted(reference, 0.6)} minus the other", labelpad=2, fontsize=BODY)
+        if len(directions) <= _NUMBERED:
+            _numbers(axis, found)
+    return figure
+
+
+def _frame(names: Sequence[str], directions: Sequence[Direction]) -> tuple[Figure, list[Axes]]:
+    """Return a figure with axes for each direction, with room for numbers beside few of them."""
+    count = len(directions)
+    columns = count if count <= _NUMBERED else -(-count // 2)
+    left, numbers = 0.15 + widest(names), 1.12 if count <= _NUMBERED else 0.0
+    across = (TWO_COLUMNS - left - 0.05) / columns
+    height, between = _ROW * (len(names) + 0.2), 0.58
+    whole = 0.2 + (height + between) * -(-count // columns)
+    figure = blank(TWO_COLUMNS, whole)
+    axes = []
+    for place in range(count):
+        row, column = divmod(place, columns)
+        bottom = whole - 0.4 - height - row * (height + between)
+        start, width = left + column * across, across - numbers - 0.12
+        box = (start / TWO_COLUMNS, bottom / whole, width / TWO_COLUMNS, height / whole)
+        axis = figure.add_axes(box)
+        axis.set(yticks=range(len(names)), ylim=(len(names) - 0.4, -0.6))
+        axis.set_yticklabels(names if column == 0 else [])
+        axes.append(axis)
+    return figure, axes
+
+
+def _dots(axis: Axes, found: Sequence[Comparison | None], limits: tuple[float, float]) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    low, high = limits
+    axis.set_xlim(low, high)
+    axis.xaxis.set_major_locator(MaxNLocator(4, steps=(1, 2, 5, 10)))
+    axis.axvline(0.0, color=INK, linewidth=0.7)
+    axis.grid(visible=False, axis="y")
+    axis.tick_params(axis="y", length=0)
+    for place, one in enumerate(found):
+        if one is None:
+            continue
+        colour = (_ABOVE if one.difference > 0 else _BELOW) if one.holds else GREY
+        if not low <= one.difference <= high:
+            edge, marker = (high, ">") if one.difference > 0 else (low, "<")
+            axis.plot(edge, place, marker=marker, color=colour, clip_on=False)
+            continue
+        ends = max(one.interval.low, low), min(one.interval.high, high)
+        axis.plot(ends, [place] * 2, color=colour, linewidth=1.1, solid_capstyle="butt")
+        face = colour if one.holds else "#C8C8C8" if one.differs else "white"
+        axis.plot(one.difference, place, marker="o", color=colour, markerfacecolor=face)
+
+
+def _limits(found: Sequence[Comparison]) -> tuple[float, float]:
+    """Return the ends of the axis: all intervals are on it but those that would squeeze the others."""
+    ends = [(one.interval.low, one.interval.high) for one in found]
+    reach = [max(abs(low), abs(high)) for low, high in ends]
+    far = _FAR * statistics.median(reach)
+    near = [end for end, size in zip(ends, reach, strict=True) if size <= far]
+    low, high = min(0.0, *(end[0] for end in near)), max(0.0, *(end[1] for end in near))
+    room = 0.05 * (high - low) or 0.01
+    return low - room, high + room
+
+
+def _numbers(axis: Axes, found: Sequence[Comparison | None]) -> None:
+    """Write each difference and its interval to the right of its row."""
+    for place, one in enumerate(found):
+        if one is not None:
+            said = f"{_signed(one.difference)} [{_signed(one.interval.low)}, {_signed(one.interval.high)}]"
+            axis.annotate(
+                said,
+                (1.0, place),
+                xycoords=("axes fraction", "data"),
+                xytext=(8, 0),
+                textcoords="offset points",
+                va="center_baseline",
+                fontsize=SMALL,
+                fontweight="bold" if one.holds else "normal",
+                color=INK if one.differs else MUTED,
+            )
+
+
+def _signed(number: float) -> str:
+    """Return a number below one with its sign and three decimals."""
+    digits = f"{abs(number):.3f}".removeprefix("0")
+    sign = "" if digits == ".000" else "+" if number > 0 else "\N{MINUS SIGN}"
+    return f"{sign}{digits}"
+
+
+_SPACE: Final = "\N{EN SPACE}"
+_NAME_LINE: Final = 0.17
+"""Inches from one name to the next."""
+_BAR: Final = 0.09
+"""Inches from one bar to the next."""
+
+
+def critical_diagrams(data: ReportData) -> list[FigureExhibit]:
+    """Return a diagram per kind of data and profile; none where so few datasets can tell no methods apart."""
+    return [
+        _diagram(tests, data.labels)
+        for block, tests in data.dataset_tests
+        if tests is not None and block.protocol == data.protocols[0] and can_tell(tests)
+    ]
+
+
+def can_tell(tests: DatasetTests) -> bool:
+    """Return whether the best and the worst possible average ranks would differ by Nemenyi's test."""
+    return tests.critical_difference < len(tests.block.methods) - 1
+
+
+def _diagram(tests: DatasetTests, labels: Labels) -> FigureExhibit:
+    block, key = tests.block, tests.block.about
+    kind = kind_remark(block.kind)
+    order = np.argsort(tests.average_ranks, kind="stable")
+    ranked = ", ".join(f"{block.methods[place]} {tests.average_ranks[place]:.2f}" for place in order)
+    return FigureExhibit(
+        file_stem(
+            *("critical", key.kind, key.profile, key.protocol, key.selection),
+            *made_by_stem(key.device, key.harness),
+        ),
+        f"Average ranks over {len(block.datasets)} datasets: {block.profile} profile{kind}",
+        f"Average ranks by {block.protocol} over {', '.join(block.datasets)}{kind}; {block.profile} "
+        f"profile, selection {block.selection}, {made_by(key.device, key.harness)}; 1 is best. Bars join "
+        f"methods that Nemenyi's test does not tell apart at the level {ALPHA} (critical difference "
+        f"{tests.critical_difference:.2f}).",
+        f"Average ranks: {ranked}.",
+        block_subject(key),
+        partial(_draw_diagram, tests, [look(name, labels) for name in block.names]),
+    )
+
+
+def _draw_diagram(tests: DatasetTests, looks: list[Look]) -> Figure:
+    ranks, names = tests.average_ranks, fitted_apart(tests.block.methods, NAME)
+    levels = _stacked(
+        [
+            (min(ranks[list(group)]), max(ranks[list(group)]))
+            for group in cliques(tests.average_ranks, tests.critical_difference)
+        ]
+    )
+    depth = max((level for level, _ in levels), default=-1) + 1
+    lines = math.ceil(len(names) / 2)
+    bars, above = _BAR * depth + 0.16, 0.62
+    height = above + bars + _NAME_LINE * lines + 0.08
+    figure = blank(TWO_COLUMNS, height)
+    axis = figure.add_axes((0.0, 0.0, 1.0, 1.0))
+    # in inches from the top left corner, so that nothing depends on how many methods there are
+    axis.set(xlim=(0, TWO_COLUMNS), ylim=(height, 0))
+    axis.axis("off")
+    scale = _Scale(len(names), 0.28 + widest(f"{name}{_SPACE}00.00" for name in names))
+    _ruler(axis, scale, above, tests.critical_difference)
+    for level, (first, last) in levels:
+        down = above + 0.1 + _BAR * level
+        ends = [scale.at(first) - 0.03, scale.at(last) + 0.03]
+        axis.plot(ends, [down] * 2, color=INK, linewidth=2.6, solid_capstyle="butt")
+    _names(axis, scale, (above, above + bars), ranks, names, looks)
+    return figure
+
+
+class _Scale:
+    """Where ranks stand across the figure; the best at the left."""
+
+    def __init__(self, most: int, side: float) -> None:
+        self.most = most
+        self.side = side
+
+    def at(self, rank: float) -> float:
+        """Return inches from the left."""
+        return self.side + (TWO_COLUMNS - 2 * self.side) * (rank - 1) / (self.most - 1)
+
+
+def _stacked(spans: Sequence[tuple[float, float]]) -> list[tuple[int, tuple[float, float]]]:
+    """Return each span with the first level on which it meets no other."""
+    placed: list[tuple[int, tuple[float, float]]] = []
+    for span in spans:
+        taken = {level for level, other in placed if other[1] >= span[0] and other[0] <= span[1]}
+        placed.append((next(level for level in range(len(spans)) if level not in taken), span))
+    return placed
+
+
+def _ruler(axis: Axes, scale: _Scale, down: float, difference: float) -> None:
+    axis.plot([scale.at(1), scale.at(scale.most)], [down] * 2, color=INK, linewidth=0.8)
+    step = next(step for step in (1, 2, 5, 10, 20, 50, 100) if scale.at(1 + step) - scale.at(1) > 0.17)
+    for rank in range(1, scale.most + 1):
+        axis.plot([scale.at(rank)] * 2, [down - 0.05, down], color=INK, linewidth=0.8)
+        if (rank - 1) % step == 0:
+            axis.text(scale.at(rank), down - 0.08, str(rank), ha="center", va="bottom")
+    ends = [scale.at(1), scale.at(1 + difference)]
+    axis.plot(ends, [down - 0.27] * 2, color=INK, linewidth=0.8, marker="|", markersize=5)
+    axis.text(
+        ends[1] + 0.08,
+        down - 0.27,
+        f"critical difference {difference:.2f}",
+        va="center_baseline",
+        fontsize=SMALL,
+    )
+
+
+def _names(
+    axis: Axes,
+    scale: _Scale,
+    downs: tuple[float, float],
+    ranks: Array,
+    names: Sequence[str],
+    looks: Sequence[Look],
+) -> None:
+    """Write the better half of the names at the left, the best on top, and the others at the right."""
+    order = np.argsort(ranks, kind="stable")
+    half = math.ceil(len(order) / 2)
+    for position, place in enumerate(order):
+        left = position < half
+        line = position if left else len(order) - 1 - position
+        down = downs[1] + _NAME_LINE * (line + 0.5)
+        end = scale.side - 0.08 if left else TWO_COLUMNS - scale.side + 0.08
+        across = scale.at(float(ranks[place]))
+        axis.plot([across, across, end], [downs[0], down, down], color=GREY, linewidth=0.7, zorder=1)
+        axis.plot(end, down, linestyle="", **looks[place].points)
+        side, shift = ("right", -0.08) if left else ("left", 0.08)
+        said = (
+            f"{names[place]}{_SPACE}{ranks[place]:.2f}"
+            if left
+            else f"{ranks[place]:.2f}{_SPACE}{names[place]}"
+        )
+        axis.text(end + shift, down, said, ha=side, va="center_baseline", fontsize=BODY)

@@ -1,0 +1,263 @@
+"""Numbers in grids of shaded cells: all methods on all datasets, or in all directions of one."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from functools import partial
+from itertools import groupby
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from bench.analysis.across_datasets import BlockKey, block_key, one_version_each
+from bench.analysis.labels import Labels
+from bench.analysis.tables import AVERAGE, Direction, Row, Table, direction_name
+from bench.report.exhibit import FigureExhibit, block_subject, data_subject
+from bench.report.figures.style import (
+    INK,
+    MUTED,
+    NAME,
+    TWO_COLUMNS,
+    blank,
+    one_row_each,
+    short_names,
+    star_note,
+)
+from bench.report.figures.text_fitting import BODY, SMALL, fitted, fitted_apart, widest
+from bench.report.report_data import ReportData
+from bench.report.text import data_name, data_stem, file_stem, kind_remark, made_by, made_by_stem
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_MOST: Final = 20
+"""Columns up to which directions are shown beside averages."""
+_PAIR: Final = 3
+"""Columns of a table of two modalities: both directions and their average."""
+_SHADES: Final = (
+    "Shaded from the lowest to the highest number of each column, which is bold; reference points, at the "
+    "bottom, do not compete."
+)
+_BLUE: Final = (0x00, 0x55, 0xAA)
+_RED: Final = (0xCC, 0x11, 0x00)
+_STEPS: Final = 12
+"""Shades on each side of white: so few that cells of one shade are one shape, which makes small files."""
+_BOLD: Final = 1.16
+"""How much wider than plain letters bold ones with a gap are at most."""
+_ROW: Final = 0.165
+_WIDEST: Final = 0.42
+_GAP: Final = 0.06
+"""Inches: height of a row, width of a cell at most, and between names and cells."""
+
+
+class Shaded(NamedTuple):
+    """A cell: its text, a shade from -1, red, over 0, white, to 1, blue, and how it is printed."""
+
+    text: str
+    shade: float | None
+    bold: bool = False
+    pale: bool = False
+    framed: bool = False
+
+
+class Grid(NamedTuple):
+    """A grid.
+
+    Attributes:
+        rows: their names.
+        columns: their names, each after the name of its group, which may be empty; groups stand together.
+        cells: by row, then by column.
+    """
+
+    rows: Sequence[str]
+    columns: Sequence[tuple[str, str]]
+    cells: Sequence[Sequence[Shaded]]
+
+
+class _Column(NamedTuple):
+    """A column of a grid of mAP: group and name, direction, and the rows of its table by method."""
+
+    head: tuple[str, str]
+    direction: Direction
+    rows: dict[str, Row]
+
+
+def dataset_grids(data: ReportData) -> list[FigureExhibit]:
+    """Return a grid per kind and profile with several datasets."""
+    groups: dict[BlockKey, list[Table]] = defaultdict(list)
+    for table in data.first_tables:
+        groups[block_key(table)].append(table)
+    chosen = ((key, *one_version_each(members)) for key, members in groups.items())
+    return [
+        _of_datasets(key, tables, omitted, data.labels) for key, tables, omitted in chosen if len(tables) > 1
+    ]
+
+
+def direction_grids(data: ReportData) -> list[FigureExhibit]:
+    """Return a grid per data of many directions."""
+    return [_of_directions(table, data.labels) for table in data.first_tables if len(table.columns) > _PAIR]
+
+
+def _of_datasets(
+    key: BlockKey, tables: Sequence[Table], omitted: Sequence[str], labels: Labels
+) -> FigureExhibit:
+    kind = kind_remark(key.kind)
+    left_out = f" Left out: {'; '.join(omitted)}." if omitted else ""
+    width = sum(_PAIR if len(table.columns) == _PAIR else 1 for table in tables)
+    columns = []
+    for table in tables:
+        rows = {row.method: row for row in one_row_each(table.rows, labels)}
+        if len(table.columns) == _PAIR and width <= _MOST:
+            columns += [_Column((table.dataset, direction_name(one)), one, rows) for one in table.columns]
+        else:
+            columns.append(_Column(("", f"{table.dataset} average"), AVERAGE, rows))
+    grid, star = _grid(columns, labels)
+    return FigureExhibit(
+        file_stem(
+            *("overview", key.kind, key.profile, key.protocol, key.selection),
+            *made_by_stem(key.device, key.harness),
+        ),
+        f"All methods on {len(tables)} datasets: {key.profile} profile{kind}",
+        f"{key.protocol} of {', '.join(table.dataset for table in tables)}{kind}; {key.profile} profile, "
+        f"selection {key.selection}, {made_by(key.device, key.harness)}; mean over seeds. {_SHADES}"
+        f"{left_out}{star}",
+        f"Grid of mAP. Highest averages: {_highest(columns, grid)}.",
+        block_subject(key),
+        partial(draw_grid, grid),
+    )
+
+
+def _of_directions(table: Table, labels: Labels) -> FigureExhibit:
+    rows = {row.method: row for row in one_row_each(table.rows, labels)}
+    columns = [_Column(("", direction_name(one)), one, rows) for one in table.columns]
+    grid, star = _grid(columns, labels)
+    return FigureExhibit(
+        f"directions_{data_stem(table.data)}",
+        f"All methods in {len(columns) - 1} directions: {data_name(table.data)}",
+        f"{data_name(table.data)}. {table.protocol}, selection {table.selection}, mean over seeds. "
+        f"{_SHADES}{star}",
+        f"Grid of mAP. Highest average: {_highest(columns, grid)}.",
+        data_subject(table.data),
+        partial(draw_grid, grid),
+    )
+
+
+def _grid(columns: Sequence[_Column], labels: Labels) -> tuple[Grid, str]:
+    """Return the grid and what a caption says of its rows."""
+    methods = sorted({name for column in columns for name in column.rows}, key=labels.order)
+    shown = [
+        # a row with a star, if the method has any
+        min((column.rows[name] for column in columns if name in column.rows), key=lambda row: row.usual)
+        for name in methods
+    ]
+    cells = list(zip(*(_cells(methods, column) for column in columns), strict=True))
+    return Grid(short_names(shown, labels), [column.head for column in columns], cells), star_note(shown)
+
+
+def _cells(methods: Sequence[str], column: _Column) -> list[Shaded]:
+    means = {name: row.entries[column.direction].mean for name, row in column.rows.items()}
+    references = {name for name, row in column.rows.items() if row.role == "reference"}
+    competing = [mean for name, mean in means.items() if mean is not None and name not in references]
+    low, high = min(competing, default=0.0), max(competing, default=1.0)
+    cells = []
+    for name in methods:
+        mean = means.get(name)
+        if mean is None:
+            cells.append(Shaded("—", None, pale=True))
+            continue
+        reference = name in references
+        shade = 0.0 if reference or high <= low else (mean - low) / (high - low)
+        text = f"{mean:.3f}".removeprefix("0")
+        cells.append(Shaded(text, shade, bold=not reference and mean == high, pale=reference))
+    return cells
+
+
+def _highest(columns: Sequence[_Column], grid: Grid) -> str:
+    said = []
+    for place, column in enumerate(columns):
+        best = [name for name, cells in zip(grid.rows, grid.cells, strict=True) if cells[place].bold]
+        if column.direction == AVERAGE and best:
+            said.append(f"{' '.join(part for part in column.head if part)}: {', '.join(best)}")
+    return "; ".join(said) or "none"
+
+
+def draw_grid(grid: Grid) -> Figure:
+    """Return the grid as a figure as wide as it needs, at most both columns of a page."""
+    names = fitted_apart(grid.rows, NAME)
+    heads = [fitted(head, NAME) for _, head in grid.columns]
+    left = _GAP + widest(names) + _GAP
+    cell = min(_WIDEST, (TWO_COLUMNS - left - _GAP) / len(heads))
+    grouped = [head for (group, _), head in zip(grid.columns, heads, strict=True) if group]
+    over = widest(grouped) + _GAP
+    above = max(widest(heads) + _GAP, over + 0.26 if grouped else 0.0) + 0.2
+    across, down = cell * len(heads), _ROW * len(names)
+    # never so narrow that a warning above does not fit
+    width, height = max(left + across + _GAP, 3.0), above + down + _GAP
+    figure = blank(width, height)
+    axis = figure.add_axes((left / width, _GAP / height, across / width, down / height))
+    axis.set(xlim=(0, len(heads)), ylim=(len(names), 0))
+    axis.axis("off")
+    _shade(axis, grid)
+    _print(axis, grid, cell)
+    for place, name in enumerate(names):
+        axis.text(-_GAP / cell, place + 0.5, name, ha="right", va="center_baseline", fontsize=BODY)
+    for place, head in enumerate(heads):
+        axis.text(place + 0.5, -_GAP / _ROW, head, ha="center", va="bottom", rotation=90, fontsize=BODY)
+    _head_groups(axis, grid, over / _ROW, cell)
+    return figure
+
+
+def _shade(axis: Axes, grid: Grid) -> None:
+    from matplotlib.patches import PathPatch, Rectangle
+    from matplotlib.path import Path
+
+    squares: dict[int, list[Path]] = defaultdict(list)
+    for y, cells in enumerate(grid.cells):
+        for x, cell in enumerate(cells):
+            if cell.shade is not None:
+                corners = [(x, y), (x + 1, y), (x + 1, y + 1), (x, y + 1), (x, y)]
+                squares[round(_STEPS * cell.shade)].append(Path(corners, closed=True))
+            if cell.framed:
+                frame = Rectangle((x + 0.03, y + 0.05), 0.94, 0.9, fill=False, zorder=3)
+                frame.set(edgecolor=INK, linewidth=1.2)
+                axis.add_patch(frame)
+    for step, shapes in sorted(squares.items()):
+        shape = Path.make_compound_path(*shapes)
+        axis.add_patch(PathPatch(shape, facecolor=_colour(step / _STEPS), edgecolor="white", linewidth=0.6))
+
+
+def _print(axis: Axes, grid: Grid, room: float) -> None:
+    size = min(
+        SMALL, SMALL * room / (_BOLD * widest({cell.text for row in grid.cells for cell in row}, SMALL))
+    )
+    for row, cells in enumerate(grid.cells):
+        for column, cell in enumerate(cells):
+            axis.text(
+                column + 0.5,
+                row + 0.5,
+                cell.text,
+                ha="center",
+                va="center_baseline",
+                fontsize=size,
+                fontweight="bold" if cell.bold else "normal",
+                color=MUTED if cell.pale else INK,
+            )
+
+
+def _head_groups(axis: Axes, grid: Grid, over: float, cell: float) -> None:
+    """Write the groups' names above their columns, ``over`` rows above the cells, with a line under each."""
+    start = 0
+    for group, members in groupby(group for group, _ in grid.columns):
+        count = len(list(members))
+        if group:
+            ends = [start + 0.1, start + count - 0.1]
+            axis.plot(ends, [-over - 0.3] * 2, color=INK, linewidth=0.6, clip_on=False)
+            name = fitted(group, count * cell)
+            axis.text(start + count / 2, -over - 0.45, name, ha="center", va="bottom", fontsize=BODY)
+        start += count
+
+
+def _colour(shade: float) -> tuple[float, ...]:
+    full = _BLUE if shade >= 0 else _RED
+    # never so dark that black letters are hard to read
+    return tuple(1 - 0.65 * abs(shade) * (1 - part / 255) for part in full)

@@ -1,0 +1,270 @@
+"""How much a method depends on its settings: a heat map of two of them, lines of each alone."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from bench.analysis.groups import Data
+from bench.analysis.labels import Labels
+from bench.analysis.sensitivity import Sensitivity, is_geometric, is_number
+from bench.analysis.tables import AVERAGE, Entry, direction_name
+from bench.report.cells import setting_text, shown_columns
+from bench.report.exhibit import FigureExhibit, data_subject
+from bench.report.figures.grids import Grid, Shaded, draw_grid
+from bench.report.figures.style import GREY, INK, ONE_COLUMN, TWO_COLUMNS, look, look_number
+from bench.report.figures.text_fitting import apart, shortened
+from bench.report.report_data import ReportData
+from bench.report.text import data_name, file_stem, short_hash, study_stem
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Value = tuple[float, float | None] | None
+"""Mean and deviation over seeds; None without a number."""
+
+_LINES: Final = 3
+"""Points from which there is something to draw; two are in the tables."""
+_APART: Final = 0.13
+"""Distance of two ticks, as a share of the axis, at which their labels do not meet."""
+
+
+class Panel(NamedTuple):
+    """The lines of one setting.
+
+    Attributes:
+        name: of the setting.
+        values: of it.
+        lines: label and mean with deviation per value; the same labels in all panels of a figure.
+        usual: places of the usual value.
+    """
+
+    name: str
+    values: list[Any]
+    lines: list[tuple[str, list[Value]]]
+    usual: list[int]
+
+
+def setting_figures(data: ReportData) -> list[FigureExhibit]:
+    """Return a heat map per pair of settings, and per method and data a figure of the settings alone."""
+    found = []
+    curves: dict[tuple[Data, str, str], list[Sensitivity]] = defaultdict(list)
+    for one in data.sensitivities:
+        known = sum(point.row.entries[AVERAGE].mean is not None for point in one.points)
+        if one.protocol == data.protocols[0] and known >= _LINES:
+            if len(one.settings) == 2:
+                found.append(_heat_map(one))
+            else:
+                curves[one.data, one.method, one.title].append(one)
+    return found + [_lines(members, data.labels) for members in curves.values()]
+
+
+def heading(one: Sensitivity) -> str:
+    """Return what varies in which method, in one line."""
+    return f"{one.title} by {' and '.join(one.settings)}"
+
+
+def uneven_seeds(one: Sensitivity) -> str:
+    """Return a sentence where points rest on different numbers of seeds; else nothing."""
+    counts = sorted({point.row.entries[AVERAGE].seeds for point in one.points} - {0})
+    if len(counts) < 2:
+        return ""
+    return f"Points rest on {counts[0]} to {counts[-1]} seeds: what differs may be the seeds."
+
+
+def sensitivity_stem(one: Sensitivity) -> str:
+    """Return the name of files about a curve or grid, without an ending; unlike any other's."""
+    return study_stem(
+        *("sensitivity", one.method, *one.settings),
+        data=one.data,
+        protocol=one.protocol,
+        selection=one.selection,
+        mark=short_hash(repr((one.title, one.settings))),
+    )
+
+
+def _heat_map(one: Sensitivity) -> FigureExhibit:
+    points = {tuple(map(setting_text, point.values)): point for point in one.points}
+    rows, columns = ([setting_text(value) for value in one.values(place)] for place in (0, 1))
+    means = {key: point.row.entries[AVERAGE].mean for key, point in points.items()}
+    known = {key: mean for key, mean in means.items() if mean is not None}
+    low, high = min(known.values()), max(known.values())
+
+    def cell(key: tuple[str, str]) -> Shaded:
+        usual = key in points and points[key].usual
+        if key not in known:
+            return Shaded("—", None, pale=True, framed=usual)
+        shade = (known[key] - low) / (high - low) if high > low else 0.0
+        return Shaded(f"{known[key]:.3f}", shade, bold=known[key] == high, framed=usual)
+
+    first, second = one.settings
+    grid = Grid(
+        [f"{first}={value}" for value in rows],
+        [("", f"{second}={value}") for value in columns],
+        [[cell((row, column)) for column in columns] for row in rows],
+    )
+    return FigureExhibit(
+        sensitivity_stem(one),
+        f"{heading(one)}: {data_name(one.data)}",
+        f"{_about(one)} Average over directions; shaded from the lowest to the highest, which is bold. "
+        "Framed: the usual settings. A dash: no result.",
+        f"Grid of mAP. {_extremes(known, one.settings)}",
+        data_subject(one.data),
+        partial(draw_grid, grid),
+    )
+
+
+def _lines(members: Sequence[Sensitivity], labels: Labels) -> FigureExhibit:
+    first = members[0]
+    said = []
+    for one in members:
+        numbers: dict[tuple[str, ...], float] = {
+            (setting_text(point.values[0]),): mean
+            for point in one.points
+            if (mean := point.row.entries[AVERAGE].mean) is not None
+        }
+        said.append(_extremes(numbers, one.settings))
+    return FigureExhibit(
+        file_stem("settings", sensitivity_stem(first).removeprefix("sensitivity_")),
+        f"{first.title} by {', '.join(one.settings[0] for one in members)}: {data_name(first.data)}",
+        f"{_about(first)} Bars: deviation over seeds. Validation: highest mAP@all on the validation rows "
+        "along the epochs. Dotted: the usual value.",
+        f"Lines of mAP. {' '.join(said)}",
+        data_subject(first.data),
+        partial(_draw_lines, list(map(_panel, members)), look(first.method, labels).colour, first.protocol),
+    )
+
+
+def _panel(one: Sensitivity) -> Panel:
+    lines = [
+        (direction_name(column), [_value(point.row.entries[column]) for point in one.points])
+        for column in shown_columns(one.columns)
+    ]
+    spreads = [point.validation for point in one.points]
+    if any(spreads):
+        lines.append(("validation", [spread and (spread.mean, spread.deviation) for spread in spreads]))
+    usual = [place for place, point in enumerate(one.points) if point.usual]
+    return Panel(one.settings[0], [point.values[0] for point in one.points], lines, usual)
+
+
+def _value(entry: Entry) -> Value:
+    return None if entry.mean is None else (entry.mean, entry.deviation)
+
+
+def _draw_lines(panels: Sequence[Panel], colour: str, protocol: str) -> Figure:
+    from matplotlib.figure import Figure
+
+    across = min(len(panels), 3)
+    down = -(-len(panels) // across)
+    width = (ONE_COLUMN, 4.8, TWO_COLUMNS)[across - 1]
+    figure = Figure(figsize=(width, 1.9 * down + 0.5))
+    axes = figure.subplots(down, across, squeeze=False, sharey=True)
+    for number, axis in enumerate(axes.flat):
+        if number >= len(panels):
+            axis.set_axis_off()
+            continue
+        _plot(axis, panels[number], colour)
+        if number % across == 0:
+            axis.set_ylabel(protocol)
+    named = [axis.get_legend_handles_labels() for axis in axes.flat]
+    found = {
+        label: handle for handles, labels in named for handle, label in zip(handles, labels, strict=True)
+    }
+    columns = len(found) if across > 1 else 2
+    figure.legend(found.values(), found.keys(), loc="outside lower center", ncols=columns, columnspacing=1.2)
+    return figure
+
+
+def _plot(axis: Axes, panel: Panel, colour: str) -> None:
+    places = _places(axis, panel)
+    for number, (label, values) in enumerate(panel.lines):
+        known = [(place, value) for place, value in zip(places, values, strict=True) if value is not None]
+        axis.errorbar(
+            [place for place, _ in known],
+            [value[0] for _, value in known],
+            yerr=[value[1] or 0.0 for _, value in known],
+            label=label,
+            **_style(number, label, colour, joined=_is_ordered(panel.values)),
+        )
+    for place in panel.usual:
+        axis.axvline(places[place], color=INK, linewidth=1.2, linestyle=":", zorder=1, label="usual value")
+    axis.set_xlabel(shortened(panel.name))
+    axis.margins(x=0.08)
+    axis.grid(visible=False, axis="x")
+
+
+def _places(axis: Axes, panel: Panel) -> list[float]:
+    """Return where the values stand on the axis, and scale and label it."""
+    values = panel.values
+    if not _is_ordered(values):
+        names = apart([setting_text(value) for value in values], 12)
+        axis.set_xticks(range(len(values)), names, rotation=30, ha="right", rotation_mode="anchor")
+        return [float(place) for place in range(len(values))]
+    numbers = [float(value) for value in values]
+    positive = [number for number in numbers if number > 0]
+    if is_geometric(numbers):
+        axis.set_xscale("log")
+    elif min(numbers) == 0 and is_geometric(positive):
+        axis.set_xscale("symlog", linthresh=min(positive))
+    ticks = _readable(numbers, axis.get_xscale())
+    axis.set_xticks(ticks, [f"{number:g}" for number in ticks])
+    axis.set_xticks([], minor=True)
+    return numbers
+
+
+def _readable(numbers: Sequence[float], scale: str) -> list[float]:
+    """Return those of the values whose labels do not meet on an axis of that scale."""
+    if scale == "linear":
+        at = list(numbers)
+    else:
+        least = min(number for number in numbers if number > 0)
+        at = [math.log(number / least) + 1 if number > 0 else 0.0 for number in numbers]
+    whole = (at[-1] - at[0]) or 1.0
+    kept = [0]
+    for place in range(1, len(at)):
+        if at[place] - at[kept[-1]] >= _APART * whole:
+            kept.append(place)
+    return [numbers[place] for place in kept]
+
+
+def _is_ordered(values: Sequence[Any]) -> bool:
+    return all(map(is_number, values))
+
+
+def _style(number: int, label: str, colour: str, *, joined: bool) -> dict[str, Any]:
+    """Return how a line looks: the average in the method's colour, validation in grey, others beside them."""
+    way = look_number(number + 1)
+    shown = {"average": colour, "validation": GREY}.get(label, way.colour)
+    dash = {"average": "-", "validation": (0, (4, 1.5))}.get(label, way.dash)
+    return {
+        "color": shown,
+        "linestyle": dash if joined else "",
+        "linewidth": 1.6 if label == "average" else 1.0,
+        "marker": {"average": "o", "validation": "D"}.get(label, way.marker),
+        "markersize": 4,
+        "markerfacecolor": shown if label == "average" else "white",
+        "markeredgecolor": shown,
+        "elinewidth": 0.8,
+        "capsize": 2,
+    }
+
+
+def _extremes(numbers: Mapping[tuple[str, ...], float], names: Sequence[str]) -> str:
+    if not numbers:
+        return "No number."
+
+    def said(key: tuple[str, ...]) -> str:
+        settings = ", ".join(f"{name}={value}" for name, value in zip(names, key, strict=True))
+        return f"{numbers[key]:.3f} at {settings}"
+
+    ordered = sorted(numbers, key=lambda key: (numbers[key], key))
+    return f"Highest {said(ordered[-1])}, lowest {said(ordered[0])}."
+
+
+def _about(one: Sensitivity) -> str:
+    words = f"{one.title} on {data_name(one.data)}. {one.protocol}, selection {one.selection}."
+    return " ".join(part for part in (words, uneven_seeds(one)) if part)

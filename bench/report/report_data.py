@@ -1,0 +1,130 @@
+"""The data of a report: the records, and what several topics compute from them, once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from bench.analysis.ablations import Ablation, ablations_of, with_tests
+from bench.analysis.across_datasets import Block, DatasetTests, blocks_of, dataset_tests_of
+from bench.analysis.comparisons import Family, families_against, with_marks
+from bench.analysis.convergence import Curve, Trace, curves_of
+from bench.analysis.groups import Data
+from bench.analysis.labels import Labels, registry_labels
+from bench.analysis.ledger import Published, read_published
+from bench.analysis.per_query import PerQuery, PerQueryTable, per_query_tables
+from bench.analysis.results import Results
+from bench.analysis.sensitivity import Sensitivity, sensitivities_of
+from bench.analysis.snapshots import Snapshots
+from bench.analysis.tables import Table, tables_of
+from bench.records.schema import Record
+from bench.records.snapshot import Snapshot
+from bench.records.trials import Trial
+
+PROTOCOLS = ("map@all", "map@50/hits")
+
+
+@dataclass(frozen=True)
+class ReportData:
+    """Records and how to report them; what several topics need is computed once.
+
+    Attributes:
+        records: of any status.
+        labels: titles, order and modalities of methods and datasets.
+        protocols: ids of the protocols to tabulate, the first of which the figures show.
+        selection: selection rule to print.
+        problems: damaged records (folder, sentence), to be named.
+        stale: what there is of records that other code made, in sentences.
+        trials: of `tune`.
+        trace: gives a record's trace by its digest.
+        per_query: gives a record's average precisions per query by its digest, those of ``protocols`` and
+            ``selection`` at least.
+        snapshot: gives what a record keeps for figures by its digest; None where it keeps nothing.
+        every_pair: whether every row is compared with every other, and not with the reference alone; the
+            marks in the tables stay those of the reference.
+        published: values from papers, to stand beside ours.
+    """
+
+    records: Sequence[Record]
+    labels: Labels = field(default_factory=registry_labels)
+    protocols: Sequence[str] = PROTOCOLS
+    selection: str = "best"
+    problems: Sequence[tuple[str, str]] = ()
+    stale: Sequence[str] = ()
+    trials: Sequence[Trial] = ()
+    trace: Callable[[str], Trace] = lambda _: ()
+    per_query: PerQuery = lambda _: {}
+    snapshot: Callable[[str], Snapshot | None] = lambda _: None
+    every_pair: bool = False
+    published: Published = field(default_factory=read_published)
+
+    @cached_property
+    def results(self) -> Results:
+        """Return the records, grouped, and the results frame."""
+        return Results(self.records, self.labels)
+
+    @cached_property
+    def by_digest(self) -> dict[str, Record]:
+        """Return the records by their digests."""
+        return {record.digest: record for record in self.records}
+
+    @cached_property
+    def snapshots(self) -> Snapshots:
+        """Return the snapshots of records, each read once; one that cannot be read takes no other with it."""
+        return Snapshots(self.snapshot)
+
+    @cached_property
+    def per_query_tables(self) -> list[PerQueryTable]:
+        """Return the average precisions per query of every table."""
+        return list(per_query_tables(self.results, self.protocols, self.selection, self.per_query))
+
+    @cached_property
+    def families(self) -> list[Family]:
+        """Return the tests of the reference against each other row, for every table."""
+        return families_against(self.per_query_tables, self.labels.reference)
+
+    @cached_property
+    def plain_tables(self) -> list[Table]:
+        """Return the tables without marks of significance."""
+        return tables_of(self.results, self.protocols, self.selection)
+
+    @property
+    def first_tables(self) -> list[Table]:
+        """Return the plain tables of the first protocol, which figures show."""
+        return [table for table in self.plain_tables if table.protocol == self.protocols[0]]
+
+    @cached_property
+    def tables(self) -> list[Table]:
+        """Return the tables as they are printed."""
+        return with_marks(self.plain_tables, self.families)
+
+    @cached_property
+    def blocks(self) -> list[Block]:
+        """Return what can be compared over datasets, of every kind, profile and protocol."""
+        return blocks_of(self.plain_tables, self.labels.reference)
+
+    @cached_property
+    def dataset_tests(self) -> list[tuple[Block, DatasetTests | None]]:
+        """Return the tests over datasets of each block, with None where too little is there for a test."""
+        return [(block, dataset_tests_of(block)) for block in self.blocks]
+
+    @cached_property
+    def ablations(self) -> list[Ablation]:
+        """Return every method's variants against the method itself, without tests."""
+        return ablations_of(self.results, self.protocols, self.selection)
+
+    @cached_property
+    def tested_ablations(self) -> list[Ablation]:
+        """Return the ablations, tested over queries."""
+        return [with_tests(ablation, self.per_query_tables) for ablation in self.ablations]
+
+    @cached_property
+    def sensitivities(self) -> list[Sensitivity]:
+        """Return the records that differ in one or two settings alone."""
+        return sensitivities_of(self.results, self.protocols, self.selection, self.trace)
+
+    @cached_property
+    def curves(self) -> dict[Data, list[Curve]]:
+        """Return validation mAP along the epochs of every row that traces it."""
+        return curves_of(self.results, self.trace)

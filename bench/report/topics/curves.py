@@ -1,0 +1,143 @@
+"""Precision along recall and along the ranking: all methods of one data, a column per direction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from itertools import compress
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.analysis.snapshots import CurvedRow, MeanCurves, curved_rows
+from bench.analysis.tables import AVERAGE, Direction, Table
+from bench.report.exhibit import FigureExhibit, Part, Topic, data_subject
+from bench.report.figures.style import TWO_COLUMNS, Look, legend, look, one_row_each, panels
+from bench.report.figures.text_fitting import apart, shortened
+from bench.report.report_data import ReportData
+from bench.report.text import data_name, data_stem
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Numbers = NDArray[Any]
+
+_APART: Final = 2
+"""Directions up to which each has a column of its own; of more, their mean is shown."""
+_COLUMNS: Final = 5
+"""Of the legend."""
+
+
+def figures(data: ReportData) -> list[Part]:
+    """Return a figure per data whose records hold curves."""
+    found = []
+    for table in data.first_tables:
+        rows, without = curved_rows(table, data.snapshots)
+        if shown := one_row_each(rows, data.labels):
+            found.append(_figure(table, shown, without, data))
+    return [Part(exhibits=found)] if found else []
+
+
+def _figure(table: Table, rows: list[CurvedRow], without: Sequence[str], data: ReportData) -> FigureExhibit:
+    count = len(table.directions)
+    directions = table.directions if count <= _APART else (AVERAGE,)
+    over = f", mean over {count} directions" if count > _APART else ""
+    records = {digest for row in table.rows for entry in row.entries.values() for digest in entry.records}
+    missing = f" Not drawn, as some record keeps no curves: {', '.join(without)}." if without else ""
+    missing += data.snapshots.unread(sorted(records))
+    return FigureExhibit(
+        f"curves_{data_stem(table.data)}",
+        f"Precision-recall and precision at k: {data_name(table.data)}",
+        f"{data_name(table.data)}. Interpolated precision at {len(rows[0].curves[AVERAGE].levels)} levels of "
+        f"recall, and precision among the first k items, k logarithmic. Means over queries and "
+        f"{_seeds(rows)}{over}; selection {table.selection}; ties in expectation, as in mAP. A query "
+        f"without relevant items counts 0. Reference points do not stretch the axes.{missing}",
+        _alt(rows, directions, count),
+        data_subject(table.data),
+        partial(_draw, rows, directions, [look(row.method, data.labels) for row in rows], count),
+    )
+
+
+def _seeds(rows: Sequence[CurvedRow]) -> str:
+    few, many = min(row.seeds for row in rows), max(row.seeds for row in rows)
+    return f"{few} seed{'s' * (few != 1)}" if few == many else f"{few} to {many} seeds"
+
+
+def _alt(rows: Sequence[CurvedRow], directions: Sequence[Direction], many: int) -> str:
+    """Say who is in front at the first item, and who at full recall."""
+    count = len(rows)
+    rows = [row for row in rows if row.row.role != "reference"] or rows
+    said = [f"Curves of {count} methods."]
+    for direction in directions:
+        first = max(rows, key=lambda row: float(row.curves[direction].precision[0]))
+        last = max(rows, key=lambda row: float(row.curves[direction].interpolated[-1]))
+        said.append(
+            f"{_heading(direction, many)}: the first item is most often right with {first.label} "
+            f"({first.curves[direction].precision[0]:.3f}); at full recall {last.label} is most precise "
+            f"({last.curves[direction].interpolated[-1]:.3f})."
+        )
+    return " ".join(said)
+
+
+def _heading(direction: Direction, many: int) -> str:
+    if direction == AVERAGE:
+        return f"mean over {many} directions"
+    query, gallery = direction
+    return f"{query} \N{RIGHTWARDS ARROW} {gallery}"
+
+
+def _draw(rows: list[CurvedRow], directions: Sequence[Direction], looks: list[Look], many: int) -> Figure:
+    alone = len(directions) == 1
+    columns, count = (2, 1) if alone else (len(directions), 2)
+    beneath = 0.17 * -(-len(rows) // _COLUMNS) / count
+    height = (2.4 if alone else 2.9) + beneath
+    figure, axes = panels(columns, count, width=TWO_COLUMNS / columns, height=height)
+    hidden = [True] * len(rows)
+    for place, axis in enumerate(axes):
+        by_rank, column = divmod(place, len(directions))
+        curves = [row.curves[directions[column]] for row in rows]
+        lines = [(one.ranks, one.precision) if by_rank else (one.levels, one.interpolated) for one in curves]
+        low, high = _limits([y for _, y in lines], rows)
+        shown = [float(np.median(y)) >= low for _, y in lines]
+        hidden = [was and not now for was, now in zip(hidden, shown, strict=True)]
+        _plot(axis, *zip(*compress(zip(lines, looks, strict=True), shown), strict=True))
+        (_label_ranks if by_rank else _label_recall)(axis, curves[0], named=column == 0)
+        axis.set(ylim=(low, high), title=shortened(_heading(directions[column], many), 60))
+    names = apart([row.label for row in rows], 18)
+    below = [f"{name} (below)" if is_below else name for name, is_below in zip(names, hidden, strict=True)]
+    legend(figure, list(zip(below, looks, strict=True)), _COLUMNS)
+    return figure
+
+
+def _label_recall(axis: Axes, _: MeanCurves, *, named: bool) -> None:
+    axis.set(xlabel="recall", xlim=(-0.01, 1.01), ylabel="interpolated precision" if named else "")
+
+
+def _label_ranks(axis: Axes, curves: MeanCurves, *, named: bool) -> None:
+    from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
+
+    axis.set(xlabel="first k items", xscale="log", ylabel="precision at k" if named else "")
+    axis.xaxis.set_major_locator(FixedLocator(curves.ranks.tolist()))
+    axis.xaxis.set_major_formatter(FixedFormatter([f"{k:,}" for k in curves.ranks.tolist()]))
+    axis.xaxis.set_minor_locator(NullLocator())
+
+
+def _plot(axis: Axes, lines: Sequence[tuple[Numbers, Numbers]], looks: Sequence[Look]) -> None:
+    """Draw a line per method; markers are few, and elsewhere than those of its neighbours."""
+    for place, ((x, y), way) in enumerate(zip(lines, looks, strict=True)):
+        step = max(1, len(x) // 2)
+        look_of_line = {**way.line, "markersize": 0.85 * way.line["markersize"], "markeredgewidth": 0.8}
+        axis.plot(x, y, **look_of_line, markevery=(place % step, step), linewidth=0.9)
+
+
+def _limits(lines: Sequence[Numbers], rows: Sequence[CurvedRow]) -> tuple[float, float]:
+    """Return where the axis begins and ends: reference points such as chance do not stretch it."""
+    competing = [y for y, row in zip(lines, rows, strict=True) if row.row.role != "reference"] or lines
+    low, high = min(float(y.min()) for y in competing), max(float(y.max()) for y in competing)
+    room = max(0.04 * (high - low), 0.01)
+    return max(low - room, -0.01), min(high + room, 1.01)
+
+
+TOPIC: Final = Topic("curves", "Precision and recall", figures=figures, file="-")

@@ -1,0 +1,186 @@
+"""The reproduction ledger: published values beside ours."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Final, get_args
+
+from bench.analysis.groups import Data, data_order
+from bench.analysis.labels import Labels
+from bench.analysis.ledger import CLOSE, REPRODUCED, LedgerRow, Verdict, confined_to, ledger_of, run_command
+from bench.analysis.tables import AVERAGE, direction_name
+from bench.report.cells import data_values, digests, entry_cell, entry_values, number_cell
+from bench.report.exhibit import (
+    Cell,
+    Line,
+    Listing,
+    Part,
+    TableExhibit,
+    Topic,
+    Values,
+    data_subject,
+    plain_table,
+)
+from bench.report.report_data import ReportData
+from bench.report.text import data_name, data_stem
+
+FIELDS: Final = (
+    *("method", "dataset", "direction", "metric", "published", "source"),
+    *("verdict", "because", "difference", "ours", "deviation", "seeds"),
+    *("method_here", "dataset_here", "data_kind", "profile", "fingerprint", "device", "harness"),
+    *("protocol", "query", "gallery", "records", "remark", "command"),
+)
+_INTRODUCTION: Final = (
+    f"Values as papers and logs print them, beside ours: reproduced within {REPRODUCED} mAP, close within "
+    f"{CLOSE}, not reproduced beyond. Only the method itself with its published settings, on the real "
+    "data, in the paper profile, under the same protocol and on the same modalities stands beside a "
+    "published value; whatever else is recorded is named with the reason why it does not. A published "
+    "value is a reference, not a truth: the same method differs by up to .1 between papers, so each source "
+    "has a line of its own, and how a paper chose its epoch is not always known."
+)
+_NOTHING: Final = "There are no published values to compare with; they belong into results/published."
+_REAL_FILES: Final = (
+    "To run what is missing, the real files are needed: python -m bench data doctor says where they go. "
+    "Without them a run makes a look-alike, which stands beside nothing."
+)
+_COMPARED: Final = ("reproduced", "close", "not reproduced", "no result")
+_LONG: Final = 40
+"""Lines from which a table opens on request."""
+
+
+def parts(data: ReportData) -> list[Part]:
+    """Return counts by verdict, a table per data, what could not be compared, and what to run."""
+    return ledger_parts(ledger_of(data.results, data.published), data.labels)
+
+
+def ledger_parts(rows: Sequence[LedgerRow], labels: Labels) -> list[Part]:
+    """Return the tables of published values and ours."""
+    if not rows:
+        return [Part(text=(_INTRODUCTION, _NOTHING))]
+    sources = {
+        source: place + 1 for place, source in enumerate(dict.fromkeys(row.value.source for row in rows))
+    }
+    by_data: dict[Data, list[LedgerRow]] = {}
+    for row in rows:
+        if row.verdict in _COMPARED and row.ours is not None:
+            by_data.setdefault(row.ours.data, []).append(row)
+    compared = [_compared(one, by_data[one], sources, labels) for one in sorted(by_data, key=data_order)]
+    apart = [row for row in rows if row.verdict in ("not comparable", "not run yet")]
+    exhibits = [_summary(rows), *compared, *([_apart(apart, sources)] if apart else [])]
+    wanted = commands(rows)
+    listings = [
+        Listing("What would have to be run", wanted, commands=True),
+        Listing("Not in this project", absent_names(rows)),
+    ]
+    text = (_INTRODUCTION, *([_REAL_FILES] if wanted else []))
+    return [Part(text=text, exhibits=exhibits, listings=[one for one in listings if one.items])]
+
+
+def commands(rows: Sequence[LedgerRow]) -> list[str]:
+    """Return what would have to be run: a command per dataset, for all its methods."""
+    wanted: dict[tuple[str, tuple[str, ...]], dict[str, None]] = {}
+    for row in rows:
+        if row.command:
+            key = row.meaning.dataset, confined_to(row.meaning)
+            wanted.setdefault(key, {})[row.meaning.method] = None
+    return [run_command(list(methods), *key) for key, methods in sorted(wanted.items())]
+
+
+def absent_names(rows: Sequence[LedgerRow]) -> list[str]:
+    """Return which published methods and datasets the project does not have, in sentences."""
+    absent = [row for row in rows if row.verdict == "not in this project"]
+    methods = Counter(row.value.method for row in absent if not row.meaning.method)
+    datasets = Counter(row.value.dataset for row in absent if not row.meaning.dataset)
+    counted = (
+        (what, ", ".join(f"{name} ({count})" for name, count in sorted(names.items())))
+        for what, names in (("Methods", methods), ("Datasets", datasets))
+    )
+    return [f"{what}, with their values: {names}." for what, names in counted if names]
+
+
+def _summary(rows: Sequence[LedgerRow]) -> TableExhibit:
+    """Return counts by verdict; every value is in its file."""
+    counts = Counter(row.verdict for row in rows)
+    lines = [
+        Line(verdict, (number_cell(counts[verdict], "d"),))
+        for verdict in get_args(Verdict)
+        if counts[verdict]
+    ]
+    values = Values("ledger.csv", FIELDS, list(map(_values, rows)))
+    return plain_table("ledger_verdicts", "Verdicts", ("verdict", "published values"), lines, values=values)
+
+
+def _compared(data: Data, rows: Sequence[LedgerRow], sources: dict[str, int], labels: Labels) -> TableExhibit:
+    """Return the table of one data; rows of one method stand together, in the roster's order."""
+    ordered = sorted(rows, key=lambda row: labels.order(row.meaning.method))
+    used = dict.fromkeys(row.value.source for row in ordered)
+    remarks = dict.fromkeys(row.meaning.remark for row in ordered if row.meaning.remark)
+    return plain_table(
+        f"ledger_{data_stem(data)}",
+        f"Beside ours: {data_name(data)}",
+        ("Method", "direction", "protocol", "published", "source", "ours", "seeds", "difference", "verdict"),
+        [_line(row, sources[row.value.source], labels) for row in ordered],
+        notes=(
+            *(f"[{sources[source]}] {source}" for source in used),
+            *(f"Note: {remark}." for remark in remarks),
+        ),
+        subject=data_subject(data),
+        fold="numbers" if len(ordered) > _LONG else "",
+    )
+
+
+def _line(row: LedgerRow, source: int, labels: Labels) -> Line:
+    assert row.ours is not None
+    entry = row.ours.entry
+    difference = (
+        Cell(row.because, missing=True) if row.difference is None else number_cell(row.difference, "+.4f")
+    )
+    cells = (
+        *(Cell(direction_name(row.meaning.direction or AVERAGE)), Cell(row.meaning.protocol)),
+        *(number_cell(row.value.value, ".4f"), Cell(f"[{source}]"), entry_cell(entry, form=".4f")),
+        *(number_cell(entry.seeds, "d"), difference, Cell(row.verdict)),
+    )
+    title = labels.title(row.meaning.method)
+    return Line(title, cells, search=title)
+
+
+def _apart(rows: Sequence[LedgerRow], sources: dict[str, int]) -> TableExhibit:
+    """Return why values have nothing beside them, by dataset, source and reason."""
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for row in rows:
+        value = row.value
+        key = (value.dataset, value.metric, value.source, row.verdict, row.because)
+        groups.setdefault(key, []).append(value.method)
+    lines = []
+    for (dataset, metric, source, verdict, because), methods in groups.items():
+        names = ", ".join(dict.fromkeys(methods))
+        cells = (
+            *(Cell(metric), Cell(f"[{sources[source]}]"), Cell(names), number_cell(len(methods), "d")),
+            *(Cell(verdict), Cell(because)),
+        )
+        lines.append(Line(dataset, cells, search=names))
+    return plain_table(
+        "ledger_apart",
+        "With nothing beside them",
+        ("dataset", "metric", "source", "methods", "values", "verdict", "because"),
+        lines,
+        notes=tuple(f"[{sources[row]}] {row}" for row in dict.fromkeys(row.value.source for row in rows)),
+        fold="numbers" if len(lines) > _LONG else "",
+    )
+
+
+def _values(row: LedgerRow) -> tuple[object, ...]:
+    value, meaning, ours = row.value, row.meaning, row.ours
+    entry = None if ours is None else ours.entry
+    return (
+        *(value.method, value.dataset, value.direction, value.metric, value.value, value.source),
+        *(row.verdict, row.because, row.difference),
+        *((None, None, 0) if entry is None else entry_values(entry)),
+        *(meaning.method, meaning.dataset, *(("",) * 5 if ours is None else data_values(ours.data)[1:])),
+        *(meaning.protocol, *(meaning.direction or ("", ""))),
+        *("" if entry is None else digests(entry.records), meaning.remark, row.command),
+    )
+
+
+TOPIC: Final = Topic("ledger", "Published values", parts, csv_files={"ledger.csv": FIELDS})

@@ -1,0 +1,219 @@
+"""Methods: their cards, where they depart from their sources, a page for each, and what to cite."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from tabulate import tabulate
+
+from bench import registry
+from bench.analysis.labels import cards_of
+from bench.contract import DatasetCard, MethodCard
+from bench.records.schema import Record
+from bench.registry import MethodDescription
+from bench.report.exhibit import Cell, Line, Listing, Part, Topic, plain_table
+from bench.report.report_data import ReportData
+from bench.report.writers.markdown import escape
+
+_ENTRY: Final = re.compile(r"^@\w+\{\s*(?P<key>[^,\s]+)\s*,.*?^\}", re.DOTALL | re.MULTILINE)
+_PAIRS: Final = {
+    "needed": "needed; data without pairs is matched by class, once per cell (no paper does)",
+    "labels": "not needed; batches are joint, of which only the labels are used",
+    "unused": "not needed",
+}
+_SELECTION: Final = {
+    "map": "mean validation mAP over directions",
+    "loss": "validation loss of each modality",
+    "none": "nothing to select",
+}
+
+
+def parts(data: ReportData) -> list[Part]:
+    """Return the cards of the methods of the records, and where they depart from their sources."""
+    present = {record.identity.method for record in data.records}
+    known = cards_of(data.records)
+    cards = [known[name] for name in sorted(present & known.keys(), key=data.labels.order)]
+    if not cards:
+        return []
+    headings = ("Method", "Authors", "Venue", "Year", "Family", "Role", "Pairs")
+    exhibit = plain_table("method_cards", "Methods of the records", headings, list(map(_card, cards)))
+    departures = [Listing(card.title, _departures(card)) for card in cards if _departures(card)]
+    return [
+        Part(exhibits=[exhibit]),
+        *([Part("Where they depart from their sources", listings=departures)] if departures else []),
+    ]
+
+
+def files(data: ReportData) -> dict[str, str]:
+    """Return a page for every registered method, an index of them, and the references of the records."""
+    pages = {f"methods/{name}": page for name, page in method_pages().items()}
+    return {"citations.bib": citations(data.records), **pages}
+
+
+def _card(card: MethodCard) -> Line:
+    year = Cell(str(card.year or ""), number=card.year)
+    words = (Cell(card.family), Cell(card.role), Cell(card.pairs))
+    return Line(card.title, (Cell(card.authors), Cell(card.venue), year, *words), f"{card.title} {card.name}")
+
+
+def _departures(card: MethodCard) -> list[str]:
+    return [
+        *(f"From the paper: {item}" for item in card.from_paper),
+        *(f"From the released code: {item}" for item in card.from_release),
+    ]
+
+
+def bibliography() -> dict[str, str]:
+    """Return all entries of ``methods/references.bib`` by key, as they stand in the file."""
+    path = registry.folder_of("methods") / "references.bib"
+    text = path.read_text(encoding="utf-8") if path.is_file() else ""
+    return {entry["key"]: entry[0] for entry in _ENTRY.finditer(text)}
+
+
+def citations(records: Sequence[Record]) -> str:
+    """Return the BibTeX entries of the methods and datasets of ``records``.
+
+    Methods come first, in the order of the tables, then datasets by name; an entry stands once. A
+    comment names what has no known reference, such as a method that is gone or a user's own data.
+    """
+    methods = {record.identity.method for record in records}
+    datasets = sorted({record.identity.dataset for record in records})
+    found, known = registry.registered(), cards_of(records)
+    order = [*registry.method_names(), *sorted(methods - found.methods.keys())]
+    cards: list[tuple[str, MethodCard | DatasetCard | None]] = [
+        *((name, known.get(name)) for name in order if name in methods),
+        *((name, found.datasets[name].card if name in found.datasets else None) for name in datasets),
+    ]
+    entries, written = bibliography(), dict[str, str]()
+    for name, card in cards:
+        key = card.citation if card else ""
+        comment = f"% {' '.join(name.split())}: no reference known"
+        written.setdefault(key if key in entries else name, entries.get(key, comment))
+    return "\n\n".join(written.values()) + ("\n" if written else "")
+
+
+def method_pages() -> dict[str, str]:
+    """Return a page for every registered method, by file name, and an index of them."""
+    found = [registry.method(name) for name in registry.method_names()]
+    rows = [
+        {
+            "method": f"[{escape(card.title)}]({card.name}.md)",
+            "year": card.year,
+            "family": escape(card.family),
+            "role": card.role,
+            "held against": escape(card.parity),
+            "departures": len(_departures(card)),
+        }
+        for card in (description.card for description in found)
+    ]
+    entries = bibliography()
+    pages = {f"{one.card.name}.md": method_page(one, entries.get(one.card.citation, "")) for one in found}
+    return {"index.md": f"# Methods\n\n{_table(rows)}\n", **pages}
+
+
+def method_page(description: MethodDescription, reference: str = "") -> str:
+    """Return what is known of a method: card, settings, variants, departures and reference."""
+    card = description.card
+    parts = [
+        f"# {escape(card.title)} (`{card.name}`)",
+        *(_prose(paragraph) for paragraph in description.about.split("\n\n")),
+        _facts(card),
+        "## Settings",
+        _settings(description),
+        *_section("Values per dataset, in the paper profile", _per_dataset(card.name)),
+        *_section("Variants", _variants(description.variants)),
+        *_section("Departures from the paper", _items(card.from_paper)),
+        *_section("Departures from the released code", _items(card.from_release)),
+        *_section("Reference", f"```bibtex\n{reference}\n```" if reference else ""),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _section(title: str, content: str) -> list[str]:
+    return [f"## {title}", content] if content else []
+
+
+def _items(items: Iterable[str]) -> str:
+    return "\n".join(f"- {_prose(item)}" for item in items)
+
+
+def _facts(card: MethodCard) -> str:
+    facts = {
+        "authors": escape(card.authors),
+        "published": escape(f"{card.venue} {card.year or ''}".strip()),
+        "family": escape(card.family),
+        "role": card.role,
+        "pairs": _PAIRS[card.pairs],
+        "modalities": "two or more" if card.any_modalities else "two; more are taken pair by pair",
+        "several classes per sample": "yes" if card.multi_label else "no",
+        "selected by": _SELECTION[card.selects_by],
+        "held against": escape(card.parity),
+        "released code": f"<{card.code}>" if card.code else "",
+    }
+    return "\n".join(f"- {name}: {value}" for name, value in facts.items() if value)
+
+
+def _settings(description: MethodDescription) -> str:
+    quick = registry.resolve_settings(description, profile="quick")
+    stand_in = registry.resolve_settings(description, profile="quick", kind="look-alike")
+    rows = [
+        {
+            "setting": f"`{name}`",
+            "default": _value(default),
+            "quick profile": "" if quick[name] == default else _value(quick[name]),
+            "its look-alikes": "" if stand_in[name] == quick[name] else _value(stand_in[name]),
+            "meaning": _prose(description.meanings.get(name, "")),
+        }
+        for name, default in description.defaults.items()
+    ]
+    return _table(rows) if rows else "None."
+
+
+def _per_dataset(name: str) -> str:
+    return _table(
+        [
+            {
+                "dataset": f"`{dataset}`",
+                "settings": _assigned(entry.get("settings", {})),
+                "source": escape(str(entry.get("source", ""))),
+            }
+            for dataset, entry in registry.dataset_settings(name).items()
+        ]
+    )
+
+
+def _variants(variants: Mapping[str, Mapping[str, Any]]) -> str:
+    return _table([{"variant": f"`{name}`", "changes": _assigned(one)} for name, one in variants.items()])
+
+
+def _assigned(settings: Mapping[str, Any]) -> str:
+    return ", ".join(f"`{key}` = {_value(value)}" for key, value in settings.items())
+
+
+def _value(value: Any) -> str:
+    return _code(json.dumps(value))
+
+
+def _code(text: str) -> str:
+    return f"`{text}`".replace("|", r"\|")  # a bar ends a cell of a table even inside of code
+
+
+def _prose(text: str) -> str:
+    """Return docstring text as Markdown: what stands in backticks is code, the rest has no markup."""
+    pieces = re.split(r"(`+)(.+?)\1", " ".join(text.split()))
+    return "".join(
+        # Spaces at the ends belong to the sentence around a piece.
+        _code(piece) if place % 3 == 2 else escape(f"x{piece}x")[1:-1]
+        for place, piece in enumerate(pieces)
+        if place % 3 != 1
+    )
+
+
+def _table(rows: list[dict[str, Any]]) -> str:
+    return tabulate(rows, headers="keys", tablefmt="github", disable_numparse=True) if rows else ""
+
+
+TOPIC: Final = Topic("methods", "Methods", parts, file="tables.md", folder="methods", files=files)

@@ -1,0 +1,78 @@
+"""Selection optimism: what choosing the epoch on the test set would have added."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import groupby
+from typing import Final
+
+from bench.analysis.optimism import Optimism, optimism_of
+from bench.report.cells import DATA_FIELDS, ONE_SEED_NOTE, data_values, digests, number_cell, spread_cell
+from bench.report.exhibit import Line, Part, TableExhibit, Topic, Values, data_subject, plain_table
+from bench.report.report_data import ReportData
+from bench.report.text import data_name, data_stem, file_stem
+
+FIELDS: Final = (
+    *(*DATA_FIELDS, "protocol", "method", "label", "seeds"),
+    *("best", "best_deviation", "last", "last_deviation", "oracle", "oracle_deviation"),
+    *("gain", "gain_deviation", "gain_least", "gain_most", "records"),
+)
+_INTRODUCTION: Final = (
+    "What choosing the epoch on the test set would have added, had it been allowed: the oracle's mAP minus "
+    "that of the epoch with the best validation mAP, average over directions. The oracle takes the epoch "
+    "with the highest mean test mAP@all, so under another protocol it may also lose. Its numbers are no "
+    "results; no table has them but under the name oracle. Closed-form methods choose no epoch."
+)
+_NOTHING: Final = (
+    "No record has a test-oracle trace; make some with: python -m bench run --trace-test "
+    "(which runs finished cells without one again)"
+)
+
+
+def parts(data: ReportData) -> list[Part]:
+    """Return a table per data and protocol, or the command that makes one."""
+    return optimism_parts(optimism_of(data.results, data.protocols))
+
+
+def optimism_parts(found: Sequence[Optimism]) -> list[Part]:
+    """Return the tables of rows with a test-oracle trace."""
+    groups = groupby(found, lambda one: (one.data, one.protocol))
+    exhibits = [_exhibit(list(members)) for _, members in groups]
+    return [Part(text=(_INTRODUCTION, *(() if exhibits else (_NOTHING,))), exhibits=exhibits)]
+
+
+def _exhibit(members: Sequence[Optimism]) -> TableExhibit:
+    first = members[0]
+    return plain_table(
+        file_stem("optimism", data_stem(first.data), first.protocol),
+        f"{data_name(first.data)} — {first.protocol}",
+        ("Method", "best", "last", "oracle", "oracle - best", "least", "most", "seeds"),
+        list(map(_line, members)),
+        notes=(ONE_SEED_NOTE,) if any(len(one.seeds) == 1 for one in members) else (),
+        subject=data_subject(first.data, first.protocol),
+        values=Values("optimism.csv", FIELDS, list(map(_values, members))),
+    )
+
+
+def _line(one: Optimism) -> Line:
+    cells = (
+        *(
+            spread_cell(spread, ".3f", one.records, "not recorded")
+            for spread in (one.best, one.last, one.oracle)
+        ),
+        spread_cell(one.gain, "+.3f", one.records),
+        *(number_cell(gain, "+.3f") for gain in one.range),
+        number_cell(len(one.seeds), "d"),
+    )
+    return Line(one.label, cells, search=one.label)
+
+
+def _values(one: Optimism) -> tuple[object, ...]:
+    return (
+        *(*data_values(one.data), one.protocol, one.method, one.label, " ".join(map(str, one.seeds))),
+        *(*one.best[:2], *(one.last or (None, None))[:2], *one.oracle[:2], *one.gain[:2], *one.range),
+        digests(one.records),
+    )
+
+
+TOPIC: Final = Topic("optimism", "Selection optimism", parts, csv_files={"optimism.csv": FIELDS})

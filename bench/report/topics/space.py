@@ -1,0 +1,207 @@
+"""The common space in two dimensions: where a few methods put the same test rows, by class and modality."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.analysis.snapshots import SpaceExample, space_examples
+from bench.analysis.tables import Table
+from bench.report.exhibit import FigureExhibit, Part, Topic, data_subject
+from bench.report.figures.style import COLOURS, GREY, INK, TWO_COLUMNS, one_row_each, panels
+from bench.report.figures.text_fitting import BODY, SMALL, apart, shortened
+from bench.report.report_data import ReportData
+from bench.report.text import data_name, data_stem
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_CLASS_COLOURS: Final = (*COLOURS, INK, "#55BBCC")
+_MARKERS: Final = ("o", "^", "s", "D", "v", "P", "X", "*")
+_ITERATIONS: Final = 300
+_ANGLE: Final = 1.0
+"""Of t-SNE: an eighth of the time of its usual 1,000 and .5, for a divergence a tenth higher."""
+_PERPLEXITY: Final = 30.0
+
+Plane = NDArray[np.float64]
+
+
+def figures(data: ReportData) -> list[Part]:
+    """Return a figure per data with a record that keeps a sample of its common space."""
+    found = []
+    for table in data.first_tables:
+        rows = one_row_each(table.rows, data.labels)
+        shown = space_examples(table, rows, data.snapshots, data.by_digest, data.labels.reference)
+        if shown:
+            found.append(_figure(table, shown))
+    return [Part(exhibits=found)] if found else []
+
+
+def _figure(table: Table, shown: Sequence[SpaceExample]) -> FigureExhibit:
+    points = sum(map(len, shown[0].space.rows.values()))
+    classes = len(_classes(shown))
+    methods = "; ".join(
+        f"{one.row.label} ({one.why}; seed {one.record.identity.seed}; {_dimensions(one)} dimensions, which "
+        f"hold {one.space.explained:.0%} of the variance)"
+        for one in shown
+    )
+    return FigureExhibit(
+        f"space_{data_stem(table.data)}",
+        f"The common space in two dimensions: {data_name(table.data)}",
+        f"{data_name(table.data)}. t-SNE of unit embeddings of {points} test rows of the {classes} largest "
+        f"classes, the same rows for each method: {methods}. Numbers stand at the middle of their class; "
+        "of a row with several classes the rarest counts. t-SNE keeps neighbours: sizes of clusters and "
+        "distances between them mean nothing.",
+        f"Scatter plots of {points} test rows by {', '.join(one.row.label for one in shown)}, "
+        f"coloured by {classes} classes, shaped by modality.",
+        data_subject(table.data),
+        partial(_draw, list(shown)),
+    )
+
+
+def _classes(shown: Sequence[SpaceExample]) -> list[int]:
+    """Return the classes of the sample, ascending."""
+    found = {
+        int(number) for one in shown for rows in one.space.classes.values() for number in np.unique(rows)
+    }
+    return sorted(found)
+
+
+def _dimensions(one: SpaceExample) -> int:
+    return int(next(iter(one.space.points.values())).shape[1])
+
+
+def _draw(shown: list[SpaceExample]) -> Figure:
+    figure, axes = panels(len(shown), width=TWO_COLUMNS / max(len(shown), 2), height=3.0)
+    numbers = _classes(shown)
+    for axis, one in zip(axes, shown, strict=True):
+        plane = laid_out(np.concatenate(list(one.space.points.values())))
+        _scatter(axis, one, plane, numbers)
+        axis.set_title(f"{shortened(one.row.label, 22)} · mAP {one.score:.3f}")
+        axis.set(xticks=[], yticks=[], aspect="equal", adjustable="datalim")
+        axis.spines[:].set_visible(True)
+        axis.spines[:].set_color(GREY)
+        axis.grid(visible=False)
+    _explain(figure, shown[0], numbers)
+    return figure
+
+
+def laid_out(points: NDArray[np.float32]) -> Plane:
+    """Return points ``(n, d)`` in the plane by t-SNE, the same for the same points.
+
+    It begins with the first two principal directions, in which the points are given.
+    """
+    from sklearn.manifold import TSNE
+    from threadpoolctl import threadpool_limits
+
+    start = np.zeros((len(points), 2))
+    start[:, : points.shape[1]] = points[:, :2]
+    start *= 1e-4 / max(float(start[:, 0].std()), 1e-12)
+    method = TSNE(
+        perplexity=min(_PERPLEXITY, (len(points) - 1) / 3),
+        init=start.astype(np.float32),
+        max_iter=_ITERATIONS,
+        angle=_ANGLE,
+        random_state=0,
+        n_jobs=1,
+    )
+    with threadpool_limits(1):  # sums over threads round differently
+        return np.asarray(method.fit_transform(points), dtype=np.float64)
+
+
+def _scatter(axis: Axes, one: SpaceExample, plane: Plane, numbers: Sequence[int]) -> None:
+    """Draw the points of each modality and class, and each class's number at its middle."""
+    from matplotlib.patheffects import withStroke
+
+    counts = [len(rows) for rows in one.space.rows.values()]
+    modalities = np.repeat(np.arange(len(counts)), counts)
+    classes = np.concatenate(list(one.space.classes.values()))
+    middles = {}
+    for place, number in enumerate(numbers):
+        for modality in range(len(counts)):
+            rows = plane[(classes == number) & (modalities == modality)]
+            axis.plot(rows[:, 0], rows[:, 1], **_points(modality, _colour(place)))
+        if (classes == number).any():
+            middles[place] = np.median(plane[classes == number], axis=0)
+    for place, (x, y) in _spread(middles, float(np.ptp(plane, axis=0).max())).items():
+        written: dict[str, Any] = {"fontsize": BODY, "fontweight": "bold", "color": _colour(place)}
+        rim = [withStroke(linewidth=2.2, foreground="white")]
+        axis.text(x, y, _key(one, place, numbers), ha="center", va="center", path_effects=rim, **written)
+
+
+def _colour(place: int) -> str:
+    return _CLASS_COLOURS[place % len(_CLASS_COLOURS)]
+
+
+def _key(one: SpaceExample, place: int, numbers: Sequence[int]) -> str:
+    """Return what stands for a class: its own number, or its place in the legend where it has a name."""
+    return str(place + 1 if one.view.class_names else numbers[place])
+
+
+def _points(modality: int, colour: str, size: float = 2.8) -> dict[str, Any]:
+    """Return how points of a modality look: every other one is hollow."""
+    hollow = modality % 2 == 1
+    return {
+        "linestyle": "",
+        "marker": _MARKERS[modality % len(_MARKERS)],
+        "markersize": size,
+        "markerfacecolor": "none" if hollow else colour,
+        "markeredgecolor": colour,
+        "markeredgewidth": 0.6 if hollow else 0.0,
+    }
+
+
+def _spread(middles: dict[int, Plane], extent: float) -> dict[int, Plane]:
+    """Return the middles, those moved that would cover another one's number."""
+    least = 0.06 * extent
+    placed: dict[int, Plane] = {}
+    for place, middle in middles.items():
+        spots = [middle] + [
+            middle + least * ring * np.asarray([np.cos(turn), np.sin(turn)])
+            for ring in (1.0, 1.5, 2.0)
+            for turn in np.arange(8) * np.pi / 4
+        ]
+        placed[place] = next(
+            (
+                spot
+                for spot in spots
+                if all(np.linalg.norm(spot - other) >= least for other in placed.values())
+            ),
+            middle,
+        )
+    return placed
+
+
+def _explain(figure: Figure, one: SpaceExample, numbers: Sequence[int]) -> None:
+    """Put modalities and classes below."""
+    from matplotlib.artist import Artist
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
+    points: list[Artist] = [
+        Line2D([], [], **_points(modality, GREY, 4.5)) for modality in range(len(one.space.rows))
+    ]
+    colours = [Patch(color=_colour(place)) for place in range(len(numbers))]
+    keys = [_key(one, place, numbers) for place in range(len(numbers))]
+    classes = [f"class {key}" for key in keys]
+    if one.view.class_names:
+        names = apart([one.view.class_names[number] for number in numbers], 20)
+        classes = [f"{key} {name}" for key, name in zip(keys, names, strict=True)]
+    figure.legend(
+        [*points, *colours],
+        [*apart(list(one.space.rows), 20), *classes],
+        loc="outside lower center",
+        ncols=6,
+        fontsize=SMALL,
+        handlelength=1.0,
+        handleheight=0.9,
+        columnspacing=1.2,
+    )
+
+
+TOPIC: Final = Topic("space", "Common space", figures=figures, file="-")

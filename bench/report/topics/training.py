@@ -1,0 +1,226 @@
+"""Training: whether it had converged when it ended, and what the trials of ``tune`` found."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from functools import partial
+from itertools import groupby
+from typing import TYPE_CHECKING, Any, Final
+
+from bench.analysis.convergence import FLAT, Curve
+from bench.analysis.groups import Data
+from bench.analysis.settings import Attempt, Tuning, tunings_of
+from bench.report.cells import number_cell
+from bench.report.exhibit import (
+    Cell,
+    FigureExhibit,
+    Line,
+    Part,
+    TableExhibit,
+    Topic,
+    Values,
+    data_subject,
+    plain_table,
+)
+from bench.report.figures.style import GREY, Look, look, one_row_each, short_names, star_note, tiles
+from bench.report.figures.text_fitting import LARGE, fitted, width_of
+from bench.report.report_data import ReportData
+from bench.report.text import data_name, data_stem
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+SHARES: Final = (0.25, 0.5, 0.75, 1.0)
+TRIAL_FIELDS: Final = (
+    *("dataset", "data_kind", "fingerprint", "profile", "device", "harness", "method", "code"),
+    *("modalities", "threads", "seeds"),
+    *("changes", "validation_map", "seconds", "status", "chosen"),
+)
+_CONVERGENCE: Final = (
+    "Best validation mAP@all within the first quarter, half and three quarters of the epochs, and within "
+    f"all. A curve is flat if the last quarter adds at most {FLAT:.2f}."
+)
+_TRIALS: Final = (
+    "Validation mAP@all, mean over directions and seeds. Settings were drawn at random with one fixed seed; "
+    "the test split was sealed throughout. start: what the trials started from; best: the highest."
+)
+_PALE: Final = "#B8B8B8"
+_MOST: Final = 80
+_FEWER: Final = 40
+"""Epochs that are drawn of a coloured curve, whose points then lie closer than it is wide, and of others."""
+_LOSS: Final[dict[str, Any]] = {"color": GREY, "linewidth": 0.9, "linestyle": (0, (3, 1.2))}
+
+
+def convergence(data: ReportData) -> list[Part]:
+    """Return a table per data: the best validation mAP within parts of the epochs."""
+    exhibits = [
+        plain_table(
+            f"convergence_{data_stem(one)}_table",
+            data_name(one),
+            ("Method", "epochs", *(f"{100 * share:.0f} %" for share in SHARES), "last quarter", "flat"),
+            [Line(curve.label, _curve_cells(curve), f"{curve.label} {curve.method}") for curve in curves],
+            title=one.dataset,
+            subject=data_subject(one),
+            fold="all",
+        )
+        for one, curves in data.curves.items()
+    ]
+    return [Part(text=(_CONVERGENCE,), exhibits=exhibits)]
+
+
+def _curve_cells(curve: Curve) -> tuple[Cell, ...]:
+    return (
+        number_cell(len(curve.values), "d"),
+        *(number_cell(curve.best_within(share), ".3f") for share in SHARES),
+        number_cell(curve.late_gain, "+.3f"),
+        Cell("yes" if curve.flat else "still rising"),
+    )
+
+
+def trials(data: ReportData) -> list[Part]:
+    """Return a table of tunings per data; a budget that differs shows at once."""
+    groups = groupby(tunings_of(data.trials), lambda tuning: tuning.data)
+    exhibits = [_tuning_exhibit(one, list(members), data) for one, members in groups]
+    return [Part(text=(_TRIALS,), exhibits=exhibits)] if exhibits else []
+
+
+def _tuning_exhibit(one: Data, tunings: list[Tuning], data: ReportData) -> TableExhibit:
+    lines = []
+    for tuning in sorted(tunings, key=lambda tuning: data.labels.order(tuning.method)):
+        best = tuning.best
+        changes = {} if best is None else best.changes
+        cells = (
+            *(number_cell(len(tuning.attempts), "d"), number_cell(len(tuning.seeds), "d")),
+            *(_attempt_cell(tuning.start), _attempt_cell(best)),
+            Cell(", ".join(f"{key}={json.dumps(value)}" for key, value in sorted(changes.items()))),
+            number_cell(sum(attempt.seconds for attempt in tuning.attempts), ",.0f"),
+        )
+        lines.append(Line(data.labels.title(tuning.method), cells, tuning.method))
+    return plain_table(
+        f"trials_{data_stem(one)}",
+        data_name(one),
+        ("Method", "trials", "seeds", "start", "best", "changes of the best", "seconds"),
+        lines,
+        subject=data_subject(one),
+        values=Values(
+            "tuning/trials.csv", TRIAL_FIELDS, [row for tuning in tunings for row in _trial_values(tuning)]
+        ),
+    )
+
+
+def _attempt_cell(attempt: Attempt | None) -> Cell:
+    return number_cell(None if attempt is None else attempt.value, ".4f")
+
+
+def _trial_values(tuning: Tuning) -> list[tuple[object, ...]]:
+    data, key = tuning.data, tuning.key
+    head = (
+        *(data.dataset, data.kind, data.fingerprint, data.profile, data.device, data.harness, tuning.method),
+        *(key.code, "+".join(key.modalities), key.threads, " ".join(map(str, tuning.seeds))),
+    )
+    return [
+        (
+            *(*head, json.dumps(attempt.changes, sort_keys=True), attempt.value, f"{attempt.seconds:.1f}"),
+            *(attempt.status, "best" if attempt is tuning.best else ""),
+        )
+        for attempt in tuning.attempts
+    ]
+
+
+def figures(data: ReportData) -> list[Part]:
+    """Return a figure per data whose records trace validation mAP."""
+    found = [_figure(one, one_row_each(curves, data.labels), data) for one, curves in data.curves.items()]
+    return [Part("Loss and validation mAP by epoch", exhibits=found)] if found else []
+
+
+def _figure(one: Data, curves: list[Curve], data: ReportData) -> FigureExhibit:
+    names = short_names(curves, data.labels)
+    rising = [name for curve, name in zip(curves, names, strict=True) if not curve.flat]
+    state = f"still rising in the last quarter: {', '.join(rising)}" if rising else "all have converged"
+    methods = [curve.method for curve in curves]
+    reference = data.labels.reference
+    place = methods.index(reference) if reference in methods else None
+    behind = "" if place is None else f" Pale: {names[place]}, for comparison."
+    return FigureExhibit(
+        f"convergence_{data_stem(one)}",
+        f"Validation mAP and loss by epoch: {data_name(one)}",
+        f"{data_name(one)}. Coloured, left axis: validation mAP@all, mean over cells; the marker is its "
+        "highest point. Dashed: training loss, each from its own lowest value at the panel's bottom to "
+        f"its own highest at the top, as losses of different methods have no common scale.{behind} "
+        f"Epochs in percent of each method's own number.{star_note(curves)}",
+        f"Curves of validation mAP and training loss of {len(curves)} methods; {state}.",
+        data_subject(one),
+        partial(_draw, curves, names, [look(method, data.labels) for method in methods], place),
+    )
+
+
+def _draw(curves: list[Curve], names: list[str], looks: list[Look], reference: int | None) -> Figure:
+    lines = 1 if len(curves) > 2 else 3 - (reference is None)
+    figure, axes = tiles(len(curves), below=0.25 + 0.16 * lines)
+    low, high = _limits(curves)
+    room = axes[0].get_position().width * figure.get_figwidth()
+    for place, (axis, curve, way) in enumerate(zip(axes, curves, looks, strict=True)):
+        axis.set(xlim=(0, 103), ylim=(low, high), xticks=(50, 100))
+        if reference is not None and place != reference:
+            pale = curves[reference].values
+            axis.plot(*_points(pale, _FEWER), color=_PALE, linewidth=0.9)
+        axis.plot(*_points(_scaled(curve.losses, low, high), _FEWER), **_LOSS)
+        _plot(axis, curve, way)
+        epochs = f" · {len(curve.values)} ep."
+        axis.set_title(fitted(names[place], room - width_of(epochs)) + epochs, pad=3)
+    height = figure.get_figheight()
+    below = (0.04 + 0.16 * lines) / height
+    figure.supxlabel("epochs in % of the method's own number", fontsize=LARGE, y=below)
+    figure.supylabel("validation mAP@all", fontsize=LARGE, x=0.06 / figure.get_figwidth())
+    _explain(figure, looks[0], "" if reference is None else names[reference], -(-3 // lines))
+    return figure
+
+
+def _plot(axis: Axes, curve: Curve, way: Look) -> None:
+    known = [value if math.isfinite(value) else -math.inf for value in curve.values]
+    best = known.index(max(known))
+    axis.plot(*_points(curve.values, _MOST, best), color=way.colour, linewidth=1.3)
+    axis.plot(100 * (best + 1) / len(known), curve.values[best], **way.points, linestyle="")
+
+
+def _explain(figure: Figure, way: Look, reference: str, columns: int) -> None:
+    from matplotlib.lines import Line2D
+
+    handles = [
+        Line2D([], [], color=way.colour, **way.points, label="validation mAP, highest point"),
+        Line2D([], [], **_LOSS, label="training loss, own lowest to own highest"),
+    ]
+    if reference:
+        handles.append(Line2D([], [], color=_PALE, label=f"validation mAP of {fitted(reference, 1.2)}"))
+    figure.legend(handles=handles, loc="lower center", ncols=columns, borderaxespad=0.1, labelspacing=0.3)
+
+
+def _points(values: Sequence[float], most: int, *always: int) -> tuple[list[float], list[float]]:
+    """Return percents and values of at most ``most`` epochs, evenly chosen, and of those ``always`` named."""
+    count = len(values)
+    chosen = range(count) if count <= most else [round(n * (count - 1) / (most - 1)) for n in range(most)]
+    epochs = sorted({*chosen, *always})
+    return [100 * (epoch + 1) / count for epoch in epochs], [values[epoch] for epoch in epochs]
+
+
+def _scaled(losses: Sequence[float], low: float, high: float) -> list[float]:
+    """Return losses with their own range put on that of the panel; nothing where they do not vary."""
+    finite = [loss for loss in losses if math.isfinite(loss)]
+    least, most = min(finite, default=0.0), max(finite, default=0.0)
+    if most <= least:
+        return []
+    return [low + (0.03 + 0.94 * (loss - least) / (most - least)) * (high - low) for loss in losses]
+
+
+def _limits(curves: Sequence[Curve]) -> tuple[float, float]:
+    finite = [value for curve in curves for value in curve.values if math.isfinite(value)]
+    low, high = min(finite, default=0.0), max(finite, default=1.0)
+    room = max(0.06 * (high - low), 0.01)
+    return low - room, high + room
+
+
+CONVERGENCE: Final = Topic("convergence", "Convergence", convergence, figures)
+TRIALS: Final = Topic("trials", "Trials", trials, file="tuning/trials.md", folder="tuning")

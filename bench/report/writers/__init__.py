@@ -1,0 +1,1 @@
+"""Writers: any exhibit as Markdown, LaTeX, HTML or CSV."""

@@ -1,0 +1,161 @@
+"""Tables as HTML: a ``<table>`` for any page, and a page of its own; everything in it is escaped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from markupsafe import Markup
+from markupsafe import escape as escape_markup
+
+from bench.report.exhibit import Cell, Column, Line, Subject, TableExhibit
+from bench.report.text import visible
+
+Link = Callable[[Sequence[str]], str]
+"""Gives the attributes of a link to records, by their digests."""
+
+WIDE: Final = 9
+"""Columns from which a table has smaller letters."""
+_LONG: Final = 32
+"""Characters from which a text is broken."""
+_EMPHASIS: Final = {"best": "<strong>{}</strong>", "second": "<u>{}</u>", "": "{}"}
+_STYLE: Final = (
+    ":root{color-scheme:light dark}"
+    "body{font:16px/1.5 system-ui,sans-serif;margin:1rem;max-width:120rem}"
+    "div{overflow-x:auto}"
+    "table{border-collapse:collapse;font-variant-numeric:tabular-nums}"
+    "caption{text-align:left;font-weight:bold;padding:.5em 0}"
+    "th,td{padding:.2em .6em;text-align:right;white-space:nowrap}"
+    "tbody th,thead tr:first-child th:first-child,.words{text-align:left;font-weight:normal}"
+    "tbody th{white-space:normal;min-width:12em;max-width:24em}"
+    "thead{border-top:2px solid;border-bottom:1px solid}"
+    "thead th[scope=colgroup]{text-align:center}"
+    "tbody{border-bottom:2px solid}"
+    "td.missing{font-style:italic}"
+    "abbr{text-decoration:none}"
+    "small.none{visibility:hidden}"
+    "ul{padding-left:1.2em;max-width:60rem}"
+)
+
+
+def escape(text: str) -> str:
+    """Return text in one line that HTML reads as text, also within an attribute."""
+    return str(escape_markup(visible(text)))
+
+
+def attributes(subject: Subject) -> str:
+    """Return what the page can be filtered by as attributes, each with a space before it."""
+    return "".join(f' data-{name}="{escape(value)}"' for name, value in subject.filters.items())
+
+
+def table(exhibit: TableExhibit, link: Link | None = None) -> Markup:
+    """Return a ``<table>``: caption, heads with their scope, best bold, second underlined.
+
+    Cells with a number have it in full precision as ``data-value``, to sort by; cells without one are of
+    the class ``missing``.
+
+    Args:
+        exhibit: what to write.
+        link: where numbers lead to, if anywhere.
+    """
+    words = exhibit.words
+    places = range(len(exhibit.columns))
+    spread = [any(line.cells[place].spread for line in exhibit.lines) for place in places]
+    rows = []
+    for line in exhibit.lines:
+        cells = "".join(map(_cell, line.cells, words, spread, [link] * len(words)))
+        rows.append(f"<tr{_row_attributes(line)}>{_label(line.label)}{cells}</tr>\n")
+    wide = ' class="wide"' if len(exhibit.columns) >= WIDE else ""
+    text = (
+        f'<table id="{escape(exhibit.name)}" data-protocol="{escape(exhibit.subject.protocol)}"{wide}>\n'
+        f"<caption>{escape(exhibit.caption)}</caption>\n{_head(exhibit, words)}"
+        f"<tbody>\n{''.join(rows)}</tbody>\n</table>\n"
+    )
+    return Markup(text)  # noqa: S704 (escaped)
+
+
+def notes(sentences: Sequence[str]) -> Markup:
+    """Return sentences below a table as a ``<ul>``; nothing where there are none."""
+    items = "".join(f"<li>{escape(note)}</li>\n" for note in sentences)
+    return Markup(f'<ul class="notes">\n{items}</ul>\n' if items else "")  # noqa: S704 (escaped)
+
+
+def document(exhibit: TableExhibit) -> str:
+    """Return a page that holds the table and its notes and needs nothing else."""
+    title = escape(exhibit.caption)
+    return (
+        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{title}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n"
+        f'<div role="region" aria-label="{title}" tabindex="0">\n{table(exhibit)}</div>\n'
+        f"{notes(exhibit.notes)}</body>\n</html>\n"
+    )
+
+
+def _head(exhibit: TableExhibit, words: Sequence[bool]) -> str:
+    heads = [
+        _heading(place + 1, *pair) for place, pair in enumerate(zip(exhibit.columns, words, strict=True))
+    ]
+    corner = f'<th scope="col" data-column="0">{escape(exhibit.corner)}</th>'
+    if not exhibit.grouped:
+        return f"<thead>\n<tr>{corner}{''.join(heads)}</tr>\n</thead>\n"
+    spans, above, below, place = (
+        ["<colgroup></colgroup>"],
+        [corner.replace("<th", '<th rowspan="2"', 1)],
+        [],
+        0,
+    )
+    for group, count in exhibit.groups:
+        spans.append(f'<colgroup span="{count}"></colgroup>')
+        if group:
+            above.append(f'<th scope="colgroup" colspan="{count}">{escape(group)}</th>')
+            below += heads[place : place + count]
+        else:
+            above.append(heads[place].replace("<th", '<th rowspan="2"', 1))
+        place += count
+    rows = f"<tr>{''.join(above)}</tr>\n<tr>{''.join(below)}</tr>\n"
+    return f"{''.join(spans)}\n<thead>\n{rows}</thead>\n"
+
+
+def _heading(place: int, column: Column, words: bool) -> str:
+    text = escape(column.heading)
+    if column.meaning:
+        text = f'<abbr title="{escape(column.meaning)}">{text}</abbr>'
+    direction = f' data-direction="{escape(column.direction)}"' if column.direction else ""
+    kind = ' class="words"' if words else ""
+    return f'<th scope="col" data-column="{place}"{direction}{kind}>{text}</th>'
+
+
+def _row_attributes(line: Line) -> str:
+    anchor = f' id="{escape(line.anchor)}"' if line.anchor else ""
+    search = f' data-method="{escape(line.search)}"' if line.search else ""
+    return anchor + search + attributes(line.subject)
+
+
+def _label(label: str) -> str:
+    name, sign, settings = label.partition(" [")
+    small = f" <small>[{escape(settings)}</small>" if sign else ""
+    return f'<th scope="row"{_class(_long(label))}>{escape(name)}{small}</th>'
+
+
+def _cell(cell: Cell, words: bool, spread: bool, link: Link | None) -> str:
+    text = _EMPHASIS[cell.emphasis].format(escape(cell.text))
+    if cell.spread:
+        text += f"<small> ± {escape(cell.spread)}</small>"
+    if link is not None and cell.records:
+        text = f"<a {link(cell.records)}>{text}</a>"
+    if cell.mark:
+        text += f"<sup>{escape(cell.mark)}</sup>"
+    if spread and cell.number is not None and not cell.spread:
+        text += '<small class="none"> ± 0.000</small>'  # digits stand under digits
+    value = "" if cell.number is None else f' data-value="{cell.number!r}"'
+    names = ["missing"] if cell.missing else ["words", *_long(cell.text)] if words else []
+    return f"<td{value}{_class(names)}>{text}</td>"
+
+
+def _long(text: str) -> list[str]:
+    return ["long"] if len(text) > _LONG else []
+
+
+def _class(names: Sequence[str]) -> str:
+    return f' class="{" ".join(names)}"' if names else ""

@@ -1,0 +1,98 @@
+"""Exhibits as GitHub Markdown; the same exhibit always gives the same bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from tabulate import tabulate
+
+from bench.report.exhibit import Cell, Exhibit, FigureExhibit, Part, TableExhibit
+from bench.report.text import visible
+
+FIGURES: Final = "figures"
+"""Folder of the figures' files, seen from the page."""
+FIGURE_FORMATS: Final = ("svg", "pdf", "png")
+
+_EMPHASIS: Final = {"best": "**{}**", "second": "<u>{}</u>", "": "{}"}
+_SPECIAL: Final = str.maketrans(
+    {**{letter: f"\\{letter}" for letter in "\\`*_[]|#~$"}, "&": "&amp;", "<": "&lt;", ">": "&gt;"}
+)
+
+
+def escape(text: str) -> str:
+    """Return text in one line with everything escaped that Markdown or HTML would read as markup."""
+    return visible(text).translate(_SPECIAL)
+
+
+def table(exhibit: TableExhibit, level: int = 3) -> str:
+    """Return a heading, the table with the best number bold and the second underlined, and its notes."""
+    parts = [f"{'#' * level} {escape(exhibit.caption)}", *_bullets(exhibit.text)]
+    if exhibit.lines or not exhibit.text:
+        header = [escape(exhibit.corner), *(escape(column.heading) for column in exhibit.columns)]
+        body = [[escape(line.label), *map(_cell, line.cells)] for line in exhibit.lines]
+        parts.append(tabulate(body, headers=header, tablefmt="github", disable_numparse=True))
+    return "\n\n".join([*parts, *map(escape, exhibit.notes)]) + "\n"
+
+
+def page(topics: Sequence[tuple[str, Sequence[Part]]], opening: Sequence[str] = ()) -> str:
+    """Return a page of topics, each with its title: the first is the page's, the others are sections of it.
+
+    Args:
+        topics: title and parts of each.
+        opening: Markdown to stand after the title.
+    """
+    pieces: list[str] = []
+    for place, (title, parts) in enumerate(topics):
+        level = min(place, 1) + 1
+        pieces.append(f"{'#' * level} {escape(title)}")
+        pieces += [] if place else opening
+        for part in parts:
+            pieces += _part(part, level + 1)
+    return "\n\n".join(piece.strip() for piece in pieces) + "\n"
+
+
+def _part(part: Part, level: int) -> Iterator[str]:
+    if part.title:
+        yield f"{'#' * level} {escape(part.title)}"
+    yield from map(escape, part.text)
+    for exhibit in part.exhibits:
+        yield _exhibit(exhibit, max(level + 1, 3) if part.title else max(level, 2))
+    yield from map(escape, part.notes)
+    for listing in part.listings:
+        yield f"**{escape(listing.title)}**"
+        yield (
+            "\n".join(["```text", *map(visible, listing.items), "```"])
+            if listing.commands
+            else _list(listing.items)
+        )
+
+
+def _exhibit(exhibit: Exhibit, level: int) -> str:
+    return _figure(exhibit, level) if isinstance(exhibit, FigureExhibit) else table(exhibit, level)
+
+
+def _figure(exhibit: FigureExhibit, level: int) -> str:
+    path = f"{FIGURES}/{exhibit.name}"
+    links = ", ".join(f"[{ending.upper()}]({path}.{ending})" for ending in FIGURE_FORMATS)
+    return "\n\n".join(
+        [
+            f"{'#' * level} {escape(exhibit.title)}",
+            f"![{escape(exhibit.alt)}]({path}.svg)",
+            f"{escape(exhibit.caption)} {links}",
+        ]
+    )
+
+
+def _cell(cell: Cell) -> str:
+    text = escape(cell.shown)
+    shown = f"*{text}*" if cell.missing else _EMPHASIS[cell.emphasis].format(text)
+    return f"{shown}<sup>{escape(cell.mark)}</sup>" if cell.mark else shown
+
+
+def _bullets(sentences: Sequence[str]) -> list[str]:
+    return [_list(sentences)] if len(sentences) > 1 else [*map(escape, sentences)]
+
+
+def _list(items: Sequence[str]) -> str:
+    return "\n".join(f"- {escape(item)}" for item in items)
