@@ -153,7 +153,7 @@ class TableExhibit:
         subject: what it is about.
         text: sentences before it.
         fold: what of it opens on request only: nothing, the numbers, or all of it.
-        values: the numbers in full, for a CSV file.
+        values: the numbers in full, for CSV files.
     """
 
     name: str
@@ -166,7 +166,7 @@ class TableExhibit:
     subject: Subject = EVERYTHING
     text: tuple[str, ...] = ()
     fold: Fold = ""
-    values: Values | None = None
+    values: tuple[Values, ...] = ()
 
     @property
     def groups(self) -> list[tuple[str, int]]:

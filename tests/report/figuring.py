@@ -1,20 +1,30 @@
-"""Records to draw figures of, and what letters a figure shows where."""
+"""Records to draw figures of, and looks at figures before they are saved."""
 
 from __future__ import annotations
 
+import pickle
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any, NamedTuple
+from itertools import combinations
+from typing import TYPE_CHECKING, Any
 
+import matplotlib
 import msgspec
 import numpy as np
+from matplotlib.text import Text
 
 from bench.analysis.labels import registry_labels
 from bench.report import ReportData
 from bench.report.exhibit import FigureExhibit, Part
+from bench.report.figures.saving import laid_out
+from bench.report.figures.style import RC
 from tests.analysis.making import Shelf
 from tests.records import making
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 ROSTER = (
     *("drcl", "mcca", "gmlda", "mvda_vc", "dccae", "acmr", "dscmr", "man"),
@@ -71,64 +81,51 @@ def report_data(
     )
 
 
-class Lettering(NamedTuple):
-    """One text of a figure and where it is, in points from the lower left corner."""
-
-    text: str
-    left: float
-    bottom: float
-    right: float
-    top: float
-
-    def overlaps(self, other: Lettering) -> bool:
-        """Return whether both cover more than a hair's breadth of the same place."""
-        across = min(self.right, other.right) - max(self.left, other.left)
-        return across > 0.5 and min(self.top, other.top) - max(self.bottom, other.bottom) > 1.5
-
-
-def letterings(exhibit: FigureExhibit) -> tuple[list[Lettering], tuple[float, float]]:
-    """Return the texts that a figure shows, and its width and height in points."""
-    import matplotlib as mpl
-    import pytest
-    from matplotlib.text import Text
-
-    from bench.report.figures.saving import laid_out
-    from bench.report.figures.style import RC
-
-    found: list[Lettering] = []
-    draw = Text.draw
-
-    def noting(self: Text, renderer: Any, *more: Any, **keywords: Any) -> None:
-        if self.get_visible() and self.get_text().strip():
-            found.append(Lettering(self.get_text(), *self.get_window_extent(renderer).extents))
-        draw(self, renderer, *more, **keywords)
-
-    with (
-        mpl.rc_context({**RC, "figure.dpi": 72}),
-        warnings.catch_warnings(),
-        pytest.MonkeyPatch.context() as to,
-    ):
-        warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)
-        figure = laid_out(exhibit)
-        to.setattr(Text, "draw", noting)
-        figure.draw_without_rendering()
-        return found, (72 * figure.get_figwidth(), 72 * figure.get_figheight())
-
-
-def misplaced(exhibit: FigureExhibit) -> list[str]:
-    """Return what is wrong with the texts of a figure: off its edges, or one over another."""
-    texts, (width, height) = letterings(exhibit)
-    assert texts
-    wrong = [
-        f"{one.text!r} is off the edge"
-        for one in texts
-        if one.left < -0.5 or one.bottom < -0.5 or one.right > width + 0.5 or one.top > height + 0.5
-    ]
-    for place, one in enumerate(texts):
-        wrong += [f"{one.text!r} is over {other.text!r}" for other in texts[:place] if one.overlaps(other)]
-    return wrong
-
-
 def figures_of(parts: Sequence[Part]) -> list[FigureExhibit]:
     """Return the figures of a topic's parts."""
     return [one for part in parts for one in part.exhibits if isinstance(one, FigureExhibit)]
+
+
+@contextmanager
+def drawn(exhibit: FigureExhibit) -> Iterator[Figure]:
+    """Draw a figure as it is drawn to be saved, which may be in another process."""
+    with matplotlib.rc_context(dict(RC)), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)
+        figure = laid_out(replace(exhibit, draw=pickle.loads(pickle.dumps(exhibit.draw))))
+        figure.draw_without_rendering()
+        yield figure
+
+
+def texts_of(figure: Figure) -> list[Text]:
+    """Return the words that are seen: ticks beyond an axis's end have labels that are not."""
+    hidden = set()
+    for axes in figure.axes:
+        for axis in (axes.xaxis, axes.yaxis):
+            low, high = sorted(axis.get_view_interval())
+            for tick in axis.get_major_ticks():
+                if not low <= tick.get_loc() <= high or not axes.axison:
+                    hidden |= {tick.label1, tick.label2}
+    found = [text for text in figure.findobj(Text) if isinstance(text, Text)]
+    return [text for text in found if text.get_text() and text.get_visible() and text not in hidden]
+
+
+def require_legible(figure: Figure) -> None:
+    """Check that all words are inside the figure and none lies on another."""
+    texts = [text for text in texts_of(figure) if text.get_rotation() in (0, 90)]
+    boxes = {text: text.get_window_extent() for text in texts}
+    for text, box in boxes.items():
+        assert box.x0 >= -1, text.get_text()
+        assert box.y0 >= -1, text.get_text()
+        assert box.x1 <= figure.bbox.x1 + 1, text.get_text()
+        assert box.y1 <= figure.bbox.y1 + 1, text.get_text()
+    for (one, first), (other, second) in combinations(boxes.items(), 2):
+        across = min(first.x1, second.x1) - max(first.x0, second.x0)
+        down = min(first.y1, second.y1) - max(first.y0, second.y0)
+        assert across <= 1 or down <= 2, f"{one.get_text()!r} lies on {other.get_text()!r}"
+
+
+def words_of(exhibit: FigureExhibit) -> list[str]:
+    """Return the words that a figure shows, which is checked to be legible."""
+    with drawn(exhibit) as figure:
+        require_legible(figure)
+        return [text.get_text() for text in texts_of(figure)]

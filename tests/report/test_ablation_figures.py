@@ -15,7 +15,7 @@ from bench.report.figures.settings import setting_figures
 from bench.report.figures.variants import choice_figures, component_figures
 from tests.analysis.making import Shelf
 from tests.analysis.studies import LABELS, VARIANTS, add
-from tests.report.looking import drawn, require_legible, texts_of
+from tests.report.figuring import drawn, require_legible, texts_of
 from tests.report.making import HOSTILE
 
 if TYPE_CHECKING:

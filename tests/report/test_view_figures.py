@@ -24,8 +24,7 @@ from bench.report.exhibit import FigureExhibit
 from bench.report.figures.saving import draw
 from bench.report.topics import curves, gallery, space
 from tests.analysis.making import Shelf
-from tests.report.figuring import figures_of
-from tests.report.looking import drawn, require_legible, texts_of
+from tests.report.figuring import drawn, figures_of, require_legible, texts_of
 from tests.report.making import HOSTILE
 
 SETTINGS = {"epochs": 1}

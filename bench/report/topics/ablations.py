@@ -107,7 +107,7 @@ def component_exhibit(ablation: Ablation, labels: Labels) -> TableExhibit:
         lines=tuple(lines),
         notes=tuple(_notes(ablation, labels, wide=wide)),
         subject=data_subject(ablation.data, ablation.protocol),
-        values=Values("ablations/components.csv", COMPONENT_FIELDS, list(_component_values(ablation))),
+        values=(Values("ablations/components.csv", COMPONENT_FIELDS, list(_component_values(ablation))),),
     )
 
 
@@ -142,7 +142,7 @@ def choice_exhibit(ablation: Ablation) -> TableExhibit:
             "how many of its fits; diff.: minus its own choice, paired by seed.",
         ),
         subject=data_subject(ablation.data, ablation.protocol),
-        values=Values("ablations/choices.csv", CHOICE_FIELDS, list(_choice_values(ablation))),
+        values=(Values("ablations/choices.csv", CHOICE_FIELDS, list(_choice_values(ablation))),),
     )
 
 

@@ -107,7 +107,7 @@ def _summary(rows: Sequence[LedgerRow]) -> TableExhibit:
         for verdict in get_args(Verdict)
         if counts[verdict]
     ]
-    values = Values("ledger.csv", FIELDS, list(map(_values, rows)))
+    values = (Values("ledger.csv", FIELDS, list(map(_values, rows))),)
     return plain_table("ledger_verdicts", "Verdicts", ("verdict", "published values"), lines, values=values)
 
 

@@ -112,7 +112,7 @@ def table_exhibit(table: Table, *, folded: bool = False) -> TableExhibit:
         title=table.dataset,
         subject=data_subject(table.data, table.protocol),
         fold="all" if folded else "",
-        values=Values(f"tables/{name}.csv", FIELDS, list(_values(table))),
+        values=(Values(f"tables/{name}.csv", FIELDS, list(_values(table))),),
     )
 
 
@@ -145,7 +145,7 @@ def summary_exhibit(summary: SummaryTable, *, folded: bool = False) -> TableExhi
         title="All datasets",
         subject=block_subject(key),
         fold="all" if folded else "",
-        values=Values(f"tables/{name}.csv", SUMMARY_FIELDS, list(_summary_values(summary))),
+        values=(Values(f"tables/{name}.csv", SUMMARY_FIELDS, list(_summary_values(summary))),),
     )
 
 

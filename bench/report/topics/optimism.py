@@ -50,7 +50,7 @@ def _exhibit(members: Sequence[Optimism]) -> TableExhibit:
         list(map(_line, members)),
         notes=(ONE_SEED_NOTE,) if any(len(one.seeds) == 1 for one in members) else (),
         subject=data_subject(first.data, first.protocol),
-        values=Values("optimism.csv", FIELDS, list(map(_values, members))),
+        values=(Values("optimism.csv", FIELDS, list(map(_values, members))),),
     )
 
 

@@ -41,7 +41,7 @@ def exhibits(data: ReportData) -> list[TableExhibit]:
     found = [_curve(one) if len(one.settings) == 1 else _grid(one) for one in first]
     if found:
         rows = [row for one in data.sensitivities for row in _values(one)]
-        found[0] = replace(found[0], values=Values("ablations/sensitivity.csv", FIELDS, rows))
+        found[0] = replace(found[0], values=(Values("ablations/sensitivity.csv", FIELDS, rows),))
     return found
 
 

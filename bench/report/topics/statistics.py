@@ -16,7 +16,6 @@ from bench.analysis.tables import AVERAGE, Table, direction_name
 from bench.report.cells import DATA_FIELDS, data_values, number_cell
 from bench.report.exhibit import (
     Cell,
-    Column,
     Line,
     Part,
     TableExhibit,
@@ -77,7 +76,6 @@ def parts(data: ReportData) -> list[Part]:
     ranked = [
         ranks_exhibit(block, tests, folded=block.protocol != first) for block, tests in data.dataset_tests
     ]
-    distances = [nemenyi_exhibit(tests) for _, tests in data.dataset_tests if tests is not None]
     return [
         Part(text=(_INTRODUCTION,)),
         Part(
@@ -88,7 +86,7 @@ def parts(data: ReportData) -> list[Part]:
         Part(
             "Over datasets",
             (_DATASETS_NOTE, *(() if ranked else ("No table has a number.",))),
-            [*ranked, *distances],
+            ranked,
         ),
     ]
 
@@ -129,7 +127,7 @@ def paired_exhibit(family: Family, records: _Records, *, folded: bool = False) -
         subject=data_subject(table.data, table.protocol),
         text=(*findings.findings(family), *findings.limits_of_seeds(family.comparisons)),
         fold="all" if folded else "numbers",
-        values=Values("statistics/paired.csv", PAIRED_FIELDS, list(_paired_values(family))),
+        values=(Values("statistics/paired.csv", PAIRED_FIELDS, list(_paired_values(family))),),
     )
 
 
@@ -154,37 +152,12 @@ def ranks_exhibit(block: Block, tests: DatasetTests | None, *, folded: bool = Fa
         subject=block_subject(key),
         text=(datasets, *findings.limits_of_datasets(block, tests), *ranked),
         fold="all" if folded else "numbers",
-        values=None
+        values=()
         if tests is None
-        else Values("statistics/ranks.csv", RANK_FIELDS, list(_rank_values(tests))),
-    )
-
-
-def nemenyi_exhibit(tests: DatasetTests) -> TableExhibit:
-    """Return Nemenyi's p-value of every pair of methods."""
-    block, key = tests.block, tests.block.about
-    lines = [
-        Line(
-            method,
-            tuple(
-                Cell("") if one == other else number_cell(float(tests.nemenyi[one, other]), ".3g")
-                for other in range(len(block.methods))
-            ),
-            search=method,
-        )
-        for one, method in enumerate(block.methods)
-    ]
-    return TableExhibit(
-        file_stem("nemenyi", *key[:2], block.protocol, *made_by_stem(key.device, key.harness)),
-        f"Nemenyi's p of every pair, {block.profile} profile{kind_remark(block.kind)} — {block.protocol}, "
-        f"selection {block.selection}, {made_by(key.device, key.harness)}",
-        "Method",
-        tuple(map(Column, block.methods)),
-        tuple(lines),
-        title="Nemenyi's p of every pair",
-        subject=block_subject(key),
-        fold="all",
-        values=Values("statistics/nemenyi.csv", NEMENYI_FIELDS, list(_nemenyi_values(tests))),
+        else (
+            Values("statistics/ranks.csv", RANK_FIELDS, list(_rank_values(tests))),
+            Values("statistics/nemenyi.csv", NEMENYI_FIELDS, list(_nemenyi_values(tests))),
+        ),
     )
 
 

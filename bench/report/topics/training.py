@@ -105,8 +105,8 @@ def _tuning_exhibit(one: Data, tunings: list[Tuning], data: ReportData) -> Table
         ("Method", "trials", "seeds", "start", "best", "changes of the best", "seconds"),
         lines,
         subject=data_subject(one),
-        values=Values(
-            "tuning/trials.csv", TRIAL_FIELDS, [row for tuning in tunings for row in _trial_values(tuning)]
+        values=(
+            Values("tuning/trials.csv", TRIAL_FIELDS, [row for one in tunings for row in _trial_values(one)]),
         ),
     )
 

@@ -13,8 +13,8 @@ def files(exhibits: Iterable[TableExhibit]) -> dict[str, str]:
     """Return path -> content of the files that exhibits name; rows of one file follow each other."""
     found: dict[str, list[Values]] = {}
     for exhibit in exhibits:
-        if exhibit.values is not None:
-            found.setdefault(exhibit.values.file, []).append(exhibit.values)
+        for values in exhibit.values:
+            found.setdefault(values.file, []).append(values)
     return {
         file: text(members[0].fields, (row for values in members for row in values.rows))
         for file, members in found.items()
@@ -23,8 +23,8 @@ def files(exhibits: Iterable[TableExhibit]) -> dict[str, str]:
 
 def table(exhibit: TableExhibit) -> str:
     """Return one exhibit: its values, or else what it shows, with numbers in full."""
-    if exhibit.values is not None:
-        return text(exhibit.values.fields, exhibit.values.rows)
+    if exhibit.values:
+        return text(exhibit.values[0].fields, exhibit.values[0].rows)
     fields = [exhibit.corner, *(column.meaning or column.heading for column in exhibit.columns)]
     rows = (
         [line.label, *(cell.shown if cell.number is None else cell.number for cell in line.cells)]
