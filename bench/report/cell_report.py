@@ -15,10 +15,11 @@ from tabulate import tabulate
 from bench.analysis.chance import advice
 from bench.analysis.comparisons import marks_note
 from bench.analysis.convergence import TraceSummary
+from bench.analysis.findings import ranks_in_table, references
 from bench.analysis.groups import data_of, device_of
 from bench.analysis.labels import EARLIER
 from bench.analysis.settings import SettingsProvenance
-from bench.analysis.tables import Row, Table, direction_name, ranks_in_table, references
+from bench.analysis.tables import Row, Table, direction_name
 from bench.records.schema import Metric, Record, Result, Selected
 from bench.report.cells import directions_note
 from bench.report.text import made_by
