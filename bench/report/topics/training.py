@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bench.analysis.convergence import FLAT, Curve
 from bench.analysis.groups import Data
-from bench.analysis.settings import Attempt, Tuning, tunings_of
+from bench.analysis.settings import Attempt, Tuning, trials_csv, tunings_of
 from bench.report.cells import number_cell
 from bench.report.exhibit import (
     Cell,
@@ -20,7 +20,6 @@ from bench.report.exhibit import (
     Part,
     TableExhibit,
     Topic,
-    Values,
     data_subject,
     plain_table,
 )
@@ -34,11 +33,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SHARES: Final = (0.25, 0.5, 0.75, 1.0)
-TRIAL_FIELDS: Final = (
-    *("dataset", "data_kind", "fingerprint", "profile", "device", "harness", "method", "code"),
-    *("modalities", "threads", "seeds"),
-    *("changes", "validation_map", "seconds", "status", "chosen"),
-)
 _CONVERGENCE: Final = (
     "Best validation mAP@all within the first quarter, half and three quarters of the epochs, and within "
     f"all. A curve is flat if the last quarter adds at most {FLAT:.2f}."
@@ -105,9 +99,6 @@ def _tuning_exhibit(one: Data, tunings: list[Tuning], data: ReportData) -> Table
         ("Method", "trials", "seeds", "start", "best", "changes of the best", "seconds"),
         lines,
         subject=data_subject(one),
-        values=(
-            Values("tuning/trials.csv", TRIAL_FIELDS, [row for one in tunings for row in _trial_values(one)]),
-        ),
     )
 
 
@@ -115,19 +106,9 @@ def _attempt_cell(attempt: Attempt | None) -> Cell:
     return number_cell(None if attempt is None else attempt.value, ".4f")
 
 
-def _trial_values(tuning: Tuning) -> list[tuple[object, ...]]:
-    data, key = tuning.data, tuning.key
-    head = (
-        *(data.dataset, data.kind, data.fingerprint, data.profile, data.device, data.harness, tuning.method),
-        *(key.code, "+".join(key.modalities), key.threads, " ".join(map(str, tuning.seeds))),
-    )
-    return [
-        (
-            *(*head, json.dumps(attempt.changes, sort_keys=True), attempt.value, f"{attempt.seconds:.1f}"),
-            *(attempt.status, "best" if attempt is tuning.best else ""),
-        )
-        for attempt in tuning.attempts
-    ]
+def trial_files(data: ReportData) -> dict[str, str]:
+    """Return every attempt as a row of a CSV file; no file without trials."""
+    return {"tuning/trials.csv": trials_csv(tunings_of(data.trials))} if data.trials else {}
 
 
 def figures(data: ReportData) -> list[Part]:
@@ -223,4 +204,4 @@ def _limits(curves: Sequence[Curve]) -> tuple[float, float]:
 
 
 CONVERGENCE: Final = Topic("convergence", "Convergence", convergence, figures)
-TRIALS: Final = Topic("trials", "Trials", trials, file="tuning/trials.md", folder="tuning")
+TRIALS: Final = Topic("trials", "Trials", trials, file="tuning/trials.md", folder="tuning", files=trial_files)
