@@ -170,6 +170,6 @@ def bytes_of(results: Path) -> dict[str, tuple[str, list[bytes]]]:
 def make_newer(folder: Path) -> None:
     """Let a record look as if a later version of the program had written it."""
     files = {name: (folder / name).read_bytes() for name in FILES}
-    files["record.json"] = files["record.json"].replace(b'"schema": 2', b'"schema": 99')
+    files["record.json"] = files["record.json"].replace(b'"schema": 3', b'"schema": 99')
     (folder / "record.json").write_bytes(files["record.json"])
     (folder / "sha256sums.txt").write_bytes(encode_sums(files))

@@ -11,8 +11,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.records.encoding import Series
-from bench.records.schema import Environment, Metric, Record, Result
+from bench.records.schema import Environment, Metric, Record, Result, Series
 
 ELSEWHERE: Final = 0.01
 """What numbers may differ by where versions, machine or device are others: as between published and ours."""

@@ -10,7 +10,7 @@ from bench.analysis.groups import Data, MixedCells, RowGroup
 from bench.analysis.results import Results
 from bench.analysis.statistics import Array
 from bench.analysis.tables import Direction, directions_of
-from bench.records.encoding import Series
+from bench.records.schema import Series
 
 PerQuery = Callable[[str], Mapping[Series, Array]]
 """Gives the arrays of a record by its digest, as `bench.records.Store.per_query` does."""

@@ -15,8 +15,7 @@ from typing import Any, Final
 from bench import registry
 from bench.analysis.groups import Data, RowKey, row_key
 from bench.contract import BenchError
-from bench.records.schema import MethodSnapshot, Record
-from bench.records.trials import Trial
+from bench.records.schema import MethodSnapshot, Record, Trial
 from bench.registry import Layer, MethodDescription
 
 _WORDS: Final = {

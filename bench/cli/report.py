@@ -12,7 +12,7 @@ from bench.cli.select_records import evaluated_protocols, metrics_of, read_recor
 from bench.contract.errors import UsageError
 from bench.experiment.stale import sentences, stale_records
 from bench.records.store import Store
-from bench.records.trials import TrialStore
+from bench.records.store import TrialStore
 from bench.report import PARTS, PartName, ReportData, write_report
 
 

@@ -21,8 +21,7 @@ from bench.data import fingerprint_of
 from bench.data.source import is_bundle
 from bench.evaluation import Protocol
 from bench.experiment.stale import stale_records
-from bench.records.encoding import Series
-from bench.records.schema import Identity, Metric, Record
+from bench.records.schema import Identity, Metric, Record, Series
 from bench.records.store import Store
 
 _LISTED: Final = 6

@@ -32,7 +32,7 @@ from bench.experiment.run_context import RunContext
 from bench.experiment.selection import parse_seeds, select_datasets, select_methods
 from bench.experiment.stale import made_by_other_code
 from bench.experiment.tuning import draw_changes, trial_cells
-from bench.records.trials import Trial, TrialStore
+from bench.records import Trial, TrialStore
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,9 @@ DATA_VARIABLE = "BENCH_DATA"
 WORKER_DATA_VARIABLE = "BENCH_WORKER_DATA"
 """Set for a worker process where its machine keeps the data elsewhere than the one that planned the cells."""
 
+_LONGEST_NAME = 200
+"""Names become parts of file names and of records, which take no longer ones."""
+
 
 @dataclass(frozen=True)
 class Source:
@@ -70,6 +73,10 @@ def source_of(name_or_path: str | Path, data_dir: str | Path | None = None) -> S
         path = Path(name_or_path).expanduser()
         if not path.is_file():
             raise UsageError(f"there is no feature bundle {path}")
+        if len(path.stem) > _LONGEST_NAME:
+            raise UsageError(
+                f"the name of {path} is longer than {_LONGEST_NAME} characters; give a shorter one"
+            )
         return Source(path.stem, "real", {path.name: path}, None)
     from bench.registry import dataset_loader
 

@@ -17,7 +17,7 @@ from bench.experiment.cost import expect
 from bench.experiment.grid import Cell
 from bench.experiment.run_context import RunContext
 from bench.experiment.stale import Stale, stale_cells
-from bench.records.claims import Claims, ClaimsOn
+from bench.records.locks import Claims
 from bench.records.folders import marked
 from bench.records.schema import STATUSES, Status
 from bench.records.store import Store
@@ -118,7 +118,7 @@ def run_cells(
     *,
     execute: Executor[CellAnswer],
     on_event: Callable[[RunEvent], None],
-    claims: Claims | None = None,
+    claims: Claims[Store] | None = None,
     stop: Callable[[], bool] = never,
 ) -> int:
     """Run cells and record each as it ends; returns how many ended here.
@@ -166,7 +166,7 @@ class _Run:
         cells: Sequence[Cell],
         store: Store,
         context: RunContext,
-        claims: Claims,
+        claims: Claims[Store],
         on_event: Callable[[RunEvent], None],
         stop: Callable[[], bool],
     ) -> None:
@@ -241,7 +241,7 @@ class _Run:
 
 def wait_for_others(
     aside: Sequence[Task],
-    claims: ClaimsOn,
+    claims: Claims[Store],
     *,
     stop: Callable[[], bool],
     recorded: Callable[[str], None],

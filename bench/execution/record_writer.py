@@ -14,7 +14,7 @@ from bench.execution.tasks import Loss, LossKind, Outcome
 from bench.experiment.cell import lost as record_of_lost
 from bench.experiment.grid import Cell
 from bench.experiment.run_context import RunContext
-from bench.records.claims import Claims
+from bench.records.locks import Claims
 from bench.records.folders import DiskFull, StoreError, has_room, seems_free
 from bench.records.schema import Failure, Status
 from bench.records.store import Store, record_files, verified_files
@@ -76,7 +76,7 @@ class RecordWriter:
         cells: Mapping[str, Cell],
         store: Store,
         context: RunContext,
-        claims: Claims,
+        claims: Claims[Store],
         on_event: Callable[[RunEvent], None],
     ) -> None:
         """Record into ``store`` what becomes of ``cells``, given by their digests."""

@@ -19,8 +19,8 @@ from bench.execution.tasks import Event, Executor, Notice, Outcome, Task
 from bench.experiment.grid import Cell
 from bench.experiment.run_context import RunContext
 from bench.experiment.tuning import Tried, run_trial
-from bench.records.claims import ClaimsOn
-from bench.records.trials import Trial, TrialStore
+from bench.records.locks import Claims
+from bench.records import Trial, TrialStore
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def run_trials(
         StoreError: if trials cannot be written; those before it are kept.
     """
     store = TrialStore(results)
-    claims = ClaimsOn(store)  # before the trials are read: what comes later is taken over
+    claims = Claims(store)  # before the trials are read: what comes later is taken over
     known = {trial.identity.digest: trial for trial in store.read()}
     missing = {cell.identity.digest: _Payload(cell, changes, context) for cell, changes in wanted}
     missing = {digest: payload for digest, payload in missing.items() if digest not in known}
@@ -94,7 +94,7 @@ class _TuningRun:
         self,
         missing: Mapping[str, _Payload],
         store: TrialStore,
-        claims: ClaimsOn,
+        claims: Claims[TrialStore],
         on_event: Callable[[TrialEvent], None],
     ) -> None:
         self.known: dict[str, Trial] = {}

@@ -16,7 +16,7 @@ from bench.evaluation import validation_map
 from bench.experiment.cell import CellRun
 from bench.experiment.grid import Cell
 from bench.experiment.run_context import RunContext
-from bench.records.trials import Trial
+from bench.records.schema import Trial
 
 
 def draw_changes(

@@ -1,6 +1,5 @@
 """The results store: what is known about every cell, on disk, whole or absent."""
 
-from bench.records.encoding import Series
 from bench.records.folders import StoreError
 from bench.records.schema import (
     SCHEMA,
@@ -13,10 +12,12 @@ from bench.records.schema import (
     Result,
     Rows,
     Selected,
+    Series,
     Status,
+    Trial,
 )
 from bench.records.snapshot import Snapshot
-from bench.records.store import Problem, Store
+from bench.records.store import Problem, Store, TrialStore
 
 __all__ = [
     "SCHEMA",
@@ -35,4 +36,6 @@ __all__ = [
     "Status",
     "Store",
     "StoreError",
+    "Trial",
+    "TrialStore",
 ]

@@ -9,19 +9,19 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import zipfile
+import zlib
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from functools import lru_cache
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 from urllib.parse import quote, unquote
 
 import msgspec
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bench.records.checking import check_per_query, check_record
-from bench.records.npz import pack, unpack
-from bench.records.schema import READABLE, SCHEMA, Record
+from bench.records.schema import READABLE, SCHEMA, Metric, Record, Result, Series, check_record, require_equal
 
 RECORD: Final = "record.json"
 PER_QUERY: Final = "per_query.npz"
@@ -30,19 +30,33 @@ LOG: Final = "log.txt"
 SUMS: Final = "sha256sums.txt"
 SNAPSHOT: Final = "view.npz"
 FILES: Final = (LOG, PER_QUERY, RECORD, TRACE)
-"""What every record has; a finished one of this version has a `SNAPSHOT`, too."""
+"""What every record has; a finished one since layout 2 has a `SNAPSHOT`, too."""
 
 Value = str | int | float | None
+PerQuery = dict[Series, NDArray[np.float64]]
+
 _FIRST_COLUMNS: Final = ("stage", "epoch")
+_MEAN_TOLERANCE: Final = 1e-12
+"""How far a metric may be from the mean of its queries, for another order of summation."""
+
+_HEADERS: Final = 1 << 22
+"""Bytes that the names and headers of the arrays in an .npz may take."""
+
+_NPZ_ERRORS: Final = (
+    ValueError,
+    TypeError,
+    OSError,
+    EOFError,
+    MemoryError,  # a header that is nested too deeply to be parsed
+    NotImplementedError,  # a compression that this Python does not know
+    RuntimeError,  # an encrypted member
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
-class Series(NamedTuple):
-    """Names one array of average precisions: which state was evaluated, how, and in which direction."""
-
-    selection: str
-    protocol: str
-    query: str
-    gallery: str
+UNREADABLE: Final = (msgspec.MsgspecError, ValueError, TypeError, LookupError, RecursionError)
+"""What msgspec raises for any bytes, and what an array of any shape raises."""
 
 
 class Damaged(ValueError):
@@ -60,7 +74,6 @@ class _Head(msgspec.Struct):
 
 
 _RECORDS = msgspec.json.Decoder(Record)
-_HEADS = msgspec.json.Decoder(_Head)
 
 
 def encode_record(record: Record) -> bytes:
@@ -72,10 +85,9 @@ def encode_record(record: Record) -> bytes:
         ValueError: if what was written could not be read back, as with a metric that is NaN.
     """
     try:
-        check_record(record)
         text = msgspec.json.encode(record, order="sorted", enc_hook=_plain)
-        _RECORDS.decode(text)
-    except (msgspec.MsgspecError, TypeError, ValueError) as error:
+        check_record(_RECORDS.decode(text))
+    except UNREADABLE as error:
         raise ValueError(f"the record of {record.identity.title} cannot be written: {error}") from error
     return msgspec.json.format(text, indent=2) + b"\n"
 
@@ -88,8 +100,13 @@ def decode_record(content: bytes) -> Record:
     """
     try:
         record = _RECORDS.decode(content)
-    except msgspec.MsgspecError as error:
-        raise _unreadable(content, error) from error
+    except UNREADABLE as error:
+        schema = SCHEMA
+        with suppress(*UNREADABLE):
+            schema = msgspec.json.decode(content, type=_Head).schema
+        if schema not in READABLE:
+            raise layout_error(RECORD, schema, SCHEMA) from error
+        raise Damaged(f"{RECORD} does not fit the schema: {error}") from error
     try:
         check_record(record)
     except ValueError as error:
@@ -97,86 +114,140 @@ def decode_record(content: bytes) -> Record:
     return record
 
 
-def _unreadable(content: bytes, error: msgspec.MsgspecError) -> Damaged:
-    try:
-        schema = _HEADS.decode(content).schema
-    except msgspec.MsgspecError:
-        schema = SCHEMA
-    if schema not in READABLE:
-        kind = Newer if schema > SCHEMA else Damaged
-        return kind(f"{RECORD} has layout version {schema}, but this program reads up to version {SCHEMA}")
-    return Damaged(f"{RECORD} does not fit the schema: {error}")
+def layout_error(name: str, layout: int, newest: int) -> Damaged:
+    """Return the error for a file of a layout that this program does not read."""
+    kind = Newer if layout > newest else Damaged
+    return kind(f"{name} has layout version {layout}, but this program reads up to version {newest}")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    raise TypeError(f"a {type(value).__name__} is neither text, number, list nor dictionary")
 
 
 def encode_per_query(per_query: Mapping[tuple[str, str, str, str], ArrayLike]) -> bytes:
-    """Return the arrays ``(n_queries,)`` as an uncompressed .npz, float64, in the order of their keys.
+    """Return values per query ``(n_queries,)`` as an uncompressed .npz of three arrays.
+
+    ``values`` are those of all series one after another, float64; ``series`` names each, and ``ends`` says
+    where each ends. `numpy.savez` dates its members at a fixed time.
 
     Raises:
         ValueError: if an array is not a vector of finite numbers.
     """
-    arrays: dict[str, NDArray[np.float64]] = {}
-    for series in sorted(per_query):
-        values = np.asarray(per_query[series], dtype=np.float64)
+    arrays = {Series(*key): np.asarray(per_query[key], dtype=np.float64) for key in sorted(per_query)}
+    for series, values in arrays.items():
         if values.ndim != 1 or not np.isfinite(values).all():
             raise ValueError(f"average precisions of {series} must be a vector of finite numbers")
-        arrays[_key(series)] = values
-    return pack(arrays, compressed=False)
+    # Ids of protocols contain slashes and a user's modalities may contain anything: each part is quoted.
+    names = ["/".join(quote(part, safe="@") for part in series) for series in arrays]
+    buffer = io.BytesIO()
+    np.savez(
+        buffer,
+        series=np.array(names, dtype=np.str_),
+        ends=np.cumsum([len(values) for values in arrays.values()], dtype=np.int64),
+        values=np.concatenate([*arrays.values(), np.empty(0)]),
+    )
+    return buffer.getvalue()
 
 
 def decode_per_query(
-    content: bytes, wanted: Callable[[Series], bool] = lambda _: True
-) -> dict[Series, NDArray[np.float64]]:
-    """Return the arrays of `encode_per_query`, or those that are ``wanted``.
+    content: bytes, result: Result | None, wanted: Callable[[Series], bool] = lambda _: True
+) -> PerQuery:
+    """Return the arrays of `encode_per_query` of any layout, or those that are ``wanted``.
+
+    Args:
+        content: of the file.
+        result: the metrics that are the means of the arrays, which this checks; None of a failed cell, which
+            may have any arrays, for nothing rests on them.
+        wanted: which series to check and to return.
 
     Raises:
-        Damaged: if this is no such archive, or one that would need pickle.
+        Damaged: if this is no such archive, one that would need pickle, or not that of the metrics.
     """
+    metrics = {metric.series: metric for metric in result.metrics} if result is not None else {}
+    size = 8 * sum(metric.queries for metric in metrics.values()) if metrics else _HEADERS
     try:
-        arrays = unpack(content, wanted=lambda key: wanted(_series(key)))
-        return {_series(key): np.asarray(values, np.float64) for key, values in arrays.items()}
-    except (ValueError, TypeError) as error:
+        arrays = read_npz(content, size + _HEADERS)
+        if "values" in arrays:
+            names, ends = arrays["series"].astype(np.str_).tolist(), arrays["ends"].astype(np.int64)
+            if (np.diff(ends, prepend=0) < 0).any() or ends.max(initial=0) != len(arrays["values"]):
+                raise ValueError("its ends are not those of its values")
+            parts = [*np.split(arrays["values"], ends)][: len(ends)]
+            arrays = dict(zip(names, parts, strict=True))
+        # Before layout 3, each series was an array of its own under its name.
+        found = {_series(name): np.asarray(values, np.float64) for name, values in arrays.items()}
+    except UNREADABLE as error:
         raise Damaged(f"{PER_QUERY} cannot be read: {error}") from error
-
-
-def believed_per_query(
-    content: bytes, record: Record, wanted: Callable[[Series], bool] = lambda _: True
-) -> dict[Series, NDArray[np.float64]]:
-    """Return the arrays of a record, or those that are ``wanted``, after a check against its metrics.
-
-    Raises:
-        Damaged: as `decode_per_query`, or if they are not those of the record.
-    """
-    stored: list[Series] = []
-
-    def note(series: Series) -> bool:
-        """Take note of every name, and tell whether its array is to be read."""
-        stored.append(series)
-        return wanted(series)
-
-    found = decode_per_query(content, note)
     try:
-        check_per_query(record, stored, found)
+        if result is not None:
+            require_equal(found.keys(), metrics, "values per query")
+        found = {series: values for series, values in found.items() if wanted(series)}
+        for series in found.keys() & metrics.keys():
+            _check_values(found[series], metrics[series])
     except ValueError as error:
         raise Damaged(f"{PER_QUERY} cannot be believed: {error}") from error
     return found
 
 
-def _key(series: tuple[str, str, str, str]) -> str:
-    # Ids of protocols contain slashes and a user's modalities may contain anything: each part is quoted.
-    return "/".join(quote(part, safe="@") for part in series)
-
-
 @lru_cache(maxsize=10_000)
-def _series(key: str) -> Series:
-    return Series(*(unquote(part) for part in key.split("/")))
+def _series(name: str) -> Series:
+    return Series(*map(unquote, name.split("/")))
+
+
+def _check_values(values: NDArray[np.float64], metric: Metric) -> None:
+    if values.shape != (metric.queries,):
+        raise ValueError(f"{metric.series} has values of shape {values.shape} for {metric.queries} queries")
+    # Bare reductions take half the time of the methods, and a record may have hundreds of series.
+    if not (np.minimum.reduce(values) >= 0.0 and np.maximum.reduce(values) <= 1.0):  # NaN is neither
+        raise ValueError(f"{metric.series} has a query outside of 0 to 1")
+    mean = float(np.add.reduce(values)) / len(values)
+    if abs(mean - metric.value) > _MEAN_TOLERANCE:
+        raise ValueError(f"{metric.series} is {metric.value!r}, but its queries have the mean {mean!r}")
+
+
+def read_npz(content: bytes, largest: int) -> dict[str, NDArray[Any]]:
+    """Return the arrays of an .npz, of which none is unpickled.
+
+    Args:
+        content: of the file.
+        largest: bytes that the arrays may take together; looked at before any memory is taken.
+
+    Raises:
+        ValueError: if this is no such archive, one that would need pickle, or one that is larger.
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            size = sum(member.file_size for member in archive.infolist())
+            if size > largest:
+                raise ValueError(f"it would take {size:,} bytes, more than the {largest:,} allowed")
+            return {
+                member.filename.removesuffix(".npy"): _array(archive.read(member))
+                for member in archive.infolist()
+            }
+    except _NPZ_ERRORS as error:
+        raise ValueError(str(error)) from error
+
+
+def _array(content: bytes) -> NDArray[Any]:
+    """Return an array whose memory is that of its numbers: NumPy would first take what the header claims."""
+    stream = io.BytesIO(content)
+    if np.lib.format.read_magic(stream) != (1, 0):
+        raise ValueError("an array has a header of another version than 1.0")
+    shape, fortran, dtype = np.lib.format.read_array_header_1_0(stream)
+    if dtype.hasobject:
+        raise ValueError("an array of objects would need allow_pickle, which nothing here uses")
+    values = np.frombuffer(content, dtype, offset=stream.tell())
+    return values.reshape(shape, order="F" if fortran else "C").copy()
 
 
 def encode_trace(rows: Iterable[Mapping[str, Value]]) -> bytes:
     """Return the rows of a trace as CSV: `stage` and `epoch` first, then columns as they first appear."""
     rows = list(rows)
     seen = dict.fromkeys(column for row in rows for column in row)
-    columns: list[str] = [column for column in _FIRST_COLUMNS if column in seen]
-    columns += [column for column in seen if column not in _FIRST_COLUMNS]
+    columns = sorted(seen, key=lambda column: _FIRST_COLUMNS.index(column) if column in _FIRST_COLUMNS else 2)
     lines = [columns, *([_cell(row.get(column)) for column in columns] for row in rows)] if columns else []
     # A row of nothing is written as one empty text: a blank line would be no row at all.
     text = "".join((",".join(map(_quoted, line)) or '""') + "\n" for line in lines)
@@ -189,17 +260,23 @@ def decode_trace(content: bytes) -> list[dict[str, Value]]:
     Raises:
         Damaged: if this is not such a table.
     """
+    columns, *rows = read_table(content) or [[]]
+    return [{column: _value(text) for column, text in zip(columns, row, strict=True) if text} for row in rows]
+
+
+def read_table(content: bytes) -> list[list[str]]:
+    """Return the lines of a trace, the names of its columns first.
+
+    Raises:
+        Damaged: if this is no CSV, or one with rows of different lengths.
+    """
     try:
         lines = list(csv.reader(io.StringIO(content.decode("utf-8"), newline=""), strict=True))
     except (csv.Error, UnicodeDecodeError) as error:
         raise Damaged(f"{TRACE} cannot be read: {error}") from error
-    columns = lines[0] if lines else []
-    if any(len(line) != len(columns) for line in lines):
+    if any(len(line) != len(lines[0]) for line in lines):
         raise Damaged(f"{TRACE} has rows of different lengths")
-    return [
-        {column: _value(text) for column, text in zip(columns, line, strict=True) if text}
-        for line in lines[1:]
-    ]
+    return lines
 
 
 def _cell(value: object) -> str:
@@ -239,22 +316,10 @@ def decode_sums(content: bytes) -> dict[str, str]:
     """Return file name -> checksum.
 
     Raises:
-        Damaged: if the list is not of exactly a record's files, with or without a view.
+        Damaged: if the list is not of exactly a record's files, with or without a snapshot.
     """
     lines = [line.split("  ", 1) for line in content.decode("utf-8", "replace").splitlines()]
-    sums = {line[1]: line[0] for line in lines if len(line) == 2}
+    sums = {line[-1]: line[0] for line in lines}
     if tuple(sorted(sums.keys() - {SNAPSHOT})) != FILES:
-        raise Damaged(f"{SUMS} does not list exactly {_listed(FILES)}")
+        raise Damaged(f"{SUMS} does not list exactly {', '.join(FILES[:-1])} and {FILES[-1]}")
     return sums
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names[:-1]) + " and " + names[-1]
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, np.generic):
-        return value.item()
-    if isinstance(value, np.ndarray):
-        return value.tolist()
-    raise TypeError(f"a {type(value).__name__} is neither text, number, list nor dictionary")

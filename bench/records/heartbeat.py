@@ -1,14 +1,15 @@
-"""What runs at the moment: a small file per `run`, ``<results>/running/<host>-<pid>-<word>.json``.
+"""Heartbeats of runs at work: a small file per `run`, ``<results>/running/<host>-<pid>-<word>.json``.
 
-`status` reads them. They are a courtesy: a run never fails because of them, and nothing is decided by them. A
-lock beside each shows that the run lives; where that cannot be told, a long silence shows that it does not.
+`status` reads them. A run never fails because of them, and nothing is decided by them. A lock beside each
+shows that the run lives; where that cannot be told, a long silence shows that it does not.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-import secrets
+import platform
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,8 +19,8 @@ from typing import Final
 
 import msgspec
 
-from bench.records.folders import here
-from bench.records.locks import held, looked_at
+from bench.records.encoding import UNREADABLE
+from bench.records.locks import Holder, held, lock_of, looked_at, unique_word
 
 _PAUSE: Final = 1.0
 """Seconds between two looks at whether there is something new to write."""
@@ -68,10 +69,10 @@ class RunState(msgspec.Struct, frozen=True, kw_only=True):
         statuses: how many ended since, by status.
         elsewhere: of those, how many another run did.
         waiting: how many are left that other runs are running, once all else is done.
-        held: how many are over, but wait for room on the disk.
         running: cells on their way.
         left: expected seconds until all has ended; None where nothing is known.
         stopping: whether no cell starts any more, because of Ctrl-C.
+        held: how many are over, but wait for room on the disk.
     """
 
     began: float
@@ -99,19 +100,18 @@ class RunState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Heartbeat:
-    """Keeps the file of this run up to date while it is open, from a thread of its own."""
+    """Keeps the file of this run up to date while it is open, in a thread of its own."""
 
     def __init__(self, results: Path, state: Callable[[], RunState], pause: float = _PAUSE) -> None:
-        """Tell of a run.
+        """Prepare the heartbeat of a run.
 
         Args:
             results: its folder.
             state: asked where the run stands, from another thread.
             pause: seconds between two looks; the file is written once per look at most.
         """
-        self._folder = results / "running"
-        # A number of a process may be there twice, in two containers that share a host name.
-        self._path = self._folder / f"{here()}-{os.getpid()}-{secrets.token_hex(2)}.json"
+        host = re.sub(r"[^A-Za-z0-9.]", "_", platform.node()) or "_"
+        self._path = results / "running" / f"{host}-{os.getpid()}-{unique_word()}.json"
         self._lock = contextlib.ExitStack()
         self._state = state
         self._pause = pause
@@ -120,10 +120,10 @@ class Heartbeat:
 
     def __enter__(self) -> Heartbeat:
         """Remove what dead runs have left, and start."""
-        remove_dead_runs(self._folder.parent)
+        remove_dead_runs(self._path.parent.parent)
         with contextlib.suppress(OSError):
-            self._folder.mkdir(exist_ok=True)
-            self._lock.enter_context(held(_lock_of(self._path)))
+            self._path.parent.mkdir(exist_ok=True)
+            self._lock.enter_context(held(self._path))
             self._write(self._state())
         self._thread.start()
         return self
@@ -138,7 +138,7 @@ class Heartbeat:
             self._path.unlink(missing_ok=True)
         with contextlib.suppress(OSError):
             self._lock.close()
-            self._folder.rmdir()  # unless other runs have files there
+            self._path.parent.rmdir()  # unless other runs have files there
 
     def _beat(self) -> None:
         last = self._state()
@@ -160,47 +160,33 @@ class Heartbeat:
 
 def active_runs(results: Path) -> list[tuple[str, RunState]]:
     """Return (name, state) of the runs that are at work in a results folder; the name is the file's stem."""
-    return [(path.stem, state) for path, state, _ in _files(results / "running") if state is not None]
+    runs = []
+    for path, holder, silence in _files(results / "running"):
+        if holder == "dead" or silence > _SILENT:
+            continue
+        with contextlib.suppress(OSError, *UNREADABLE):  # of these, one that has just ended
+            runs.append((path.stem, msgspec.json.decode(path.read_bytes(), type=RunState)))
+    return runs
 
 
 def remove_dead_runs(results: Path) -> None:
     """Remove the files that dead runs have left."""
     folder = results / "running"
     with contextlib.suppress(OSError):
-        for path, state, dead in _files(folder):
-            if dead or (state is None and _silence(path) > _FORGOTTEN):
-                for left in (path, path.with_suffix(".tmp"), _lock_of(path)):
+        for path, holder, silence in _files(folder):
+            if holder == "dead" or (holder == "unknown" and silence > _FORGOTTEN):
+                for left in (path, path.with_suffix(".tmp"), path.with_suffix(".lock"), lock_of(path)):
                     left.unlink(missing_ok=True)
         folder.rmdir()  # unless runs are at work
 
 
-def _files(folder: Path) -> Iterator[tuple[Path, RunState | None, bool]]:
-    """Iterate over the files of runs and whether their runs are dead for certain.
-
-    The state is None for those that are dead or silent, or cannot be read.
-    """
-    for path in sorted({path.with_suffix(".json") for path in folder.glob("*.[jl]*")}):
-        with looked_at(_lock_of(path)) as holder:
-            state = _read(path)
-        yield path, None if holder == "dead" else state, holder == "dead"
-
-
-def _read(path: Path) -> RunState | None:
-    """Return the state in a file; None if it is old or cannot be read."""
-    try:
-        state = msgspec.json.decode(path.read_bytes(), type=RunState)
-    except (OSError, msgspec.DecodeError):  # of these, one that has just ended
-        return None
-    return None if _silence(path) > _SILENT else state
-
-
-def _silence(path: Path) -> float:
-    """Return the seconds since a run has written its file; 0 where there is none."""
-    try:
-        return time.time() - path.stat().st_mtime
-    except OSError:
-        return 0.0
-
-
-def _lock_of(path: Path) -> Path:
-    return path.with_suffix(".lock")
+def _files(folder: Path) -> Iterator[tuple[Path, Holder, float]]:
+    """Iterate over the files of runs, what is known of their holders, and the seconds of silence."""
+    names = {path.name.partition(".json")[0].removesuffix(".lock") for path in folder.glob("*.[jl]*")}
+    for path in sorted(folder / f"{name}.json" for name in names):
+        # A run that has died before its first heartbeat has left its lock only.
+        newest = max(
+            (found.stat().st_mtime for found in (path, lock_of(path)) if found.exists()), default=0.0
+        )
+        with looked_at(path) as holder:
+            yield path, holder, time.time() - newest

@@ -1,13 +1,12 @@
-"""Locks by which a process shows that it lives: the kernel takes them back however it ends.
+"""File locks: by them writers and runs show that they live, and runs claim cells.
 
-The number of a process proves nothing where two containers share a host name but not their processes. A lock
-of `flock` does: it is shared by all processes of one kernel, whatever namespace they are in, and it does not
-belong to a process as a whole, as POSIX locks do, so each thread can hold its own. The library `filelock`
-locks the same way, but hides whether a file system carries locks at all, which decides here.
+These are locks of `filelock`, which are locks of the kernel (flock): released however a process ends, and
+shared by all processes of one kernel, whatever host name or process namespace they see. A process id proves
+nothing where two containers share a host name but not their processes.
 
-A lock that is free proves that its holder is dead only under the kernel that the holder ran under: a network
-file system may keep the locks of each machine apart. So a lock's file names its kernel, and for another one,
-or without locks, nobody can tell.
+A free lock proves that its holder is dead only under the kernel that the holder ran under: a network file
+system may keep the locks of each machine apart. So names end with the kernel (`unique_word`), and for another
+kernel, or where there are no locks, nobody can tell.
 """
 
 from __future__ import annotations
@@ -15,106 +14,226 @@ from __future__ import annotations
 import errno
 import os
 import platform
+import secrets
 import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
-from typing import Final, Literal
+from types import TracebackType
+from typing import TYPE_CHECKING, Final, Generic, Literal, Protocol, TypeVar
 
-try:
-    import fcntl
-except ImportError:  # pragma: no cover (Windows)
-    fcntl = None  # type: ignore[assignment]
+if TYPE_CHECKING:
+    from filelock import UnixFileLock
 
 Holder = Literal["alive", "dead", "unknown"]
 """Of a lock: a process holds it, none does any more, or that cannot be told here."""
 
-_ARE_LOCKS: Final[bool] = fcntl is not None
-_TAKEN: Final = {errno.EACCES, errno.EAGAIN}
+Standing = Literal["mine", "recorded", "elsewhere"]
+"""Of a cell: claimed by this process, recorded by another run since this one began, or claimed by another."""
+
+Stamp = tuple[int, int]
+"""Of a record: the number of its file or folder, and when that changed last."""
+
 _BOOT: Final = Path("/proc/sys/kernel/random/boot_id")
-_PAUSE: Final = 0.001
-"""Seconds between two attempts while somebody is just looking at the lock."""
+_ATTEMPTS: Final = 100
+_PAUSE: Final = 0.002
+"""Seconds between two attempts while another process just looks at a lock."""
+
+
+@lru_cache(maxsize=1)
+def kernel() -> str:
+    """Return 8 digits that tell this start of this kernel from others; random ones where nothing does."""
+    with suppress(OSError):
+        return _BOOT.read_text().strip()[:8]
+    if platform.system() == "Linux":  # a sandbox that may keep locks to itself
+        return secrets.token_hex(4)
+    return socket.gethostname().encode().hex()[:8].rjust(8, "0")
+
+
+def unique_word() -> str:
+    """Return a word for a name that no other process makes; it begins with the kernel."""
+    return kernel() + secrets.token_hex(4)
+
+
+def try_lock(path: Path) -> UnixFileLock | None:
+    """Lock a file, which is made if there is none.
+
+    Returns:
+        None if another process or thread holds the lock.
+
+    Raises:
+        OSError: if the file cannot be written, or has no locks.
+    """
+    from filelock import Timeout, UnixFileLock  # takes longer to import than to use
+
+    while True:
+        lock = UnixFileLock(path, thread_local=False)
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            return None
+        except NotImplementedError as error:
+            raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS)) from error
+        if type(lock) is not UnixFileLock:  # some versions fall back on files that outlive their makers
+            lock.release()
+            path.unlink(missing_ok=True)
+            raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+        if path.exists():
+            return lock
+        lock.release()  # its last holder has removed the file before it was locked here
+
+
+def lock_of(path: Path) -> Path:
+    """Return the lock of a file or folder whose name ends with a `unique_word`."""
+    return path.with_name(path.name + ".lock")
 
 
 @contextmanager
 def held(path: Path) -> Iterator[bool]:
-    """Make a file and hold a lock on it for a time; the file is removed at the end.
+    """Hold the lock of a new file or folder for a time; the lock's file is removed at the end.
+
+    Args:
+        path: of the file or folder, whose name ends with a `unique_word`.
 
     Yields:
-        Whether the lock is held; False where there are none, and then there is no file either.
+        Whether the lock is held; False where there are no locks, and then there is no file either.
 
     Raises:
-        OSError: if the file cannot be written.
+        OSError: if the lock's file cannot be written.
     """
-    handle = _lock(path)
+    file = lock_of(path)
+    file.touch()
+    lock = _lock_unique(file)
     try:
-        yield handle is not None
+        if lock is None:
+            file.unlink(missing_ok=True)
+        yield lock is not None
     finally:
-        if handle is not None:
+        if lock is not None:
             with suppress(OSError):
-                path.unlink(missing_ok=True)
-            os.close(handle)
+                file.unlink(missing_ok=True)
+            lock.release()
+
+
+def _lock_unique(file: Path) -> UnixFileLock | None:
+    """Lock a file that others look at only; None where there are no locks."""
+    with suppress(OSError):
+        for _ in range(_ATTEMPTS):
+            lock = try_lock(file)
+            if lock is not None:
+                return lock
+            time.sleep(_PAUSE)
+    return None
 
 
 @contextmanager
 def looked_at(path: Path) -> Iterator[Holder]:
-    """Tell whether the holder of a lock lives; in the body nobody can take the lock of a dead one.
+    """Tell whether the holder of a file's or folder's lock lives; in the body nobody can take a dead one's.
 
     Yields:
         What is known of the holder.
     """
-    handle = None
-    try:
+    file, lock = lock_of(path), None
+    holder: Holder = "unknown"
+    if path.stem.rpartition("-")[2].startswith(kernel()) and file.exists():
         with suppress(OSError):
-            handle = os.open(path, os.O_RDONLY)
-        yield "unknown" if handle is None else _holder(handle)
-    finally:
-        if handle is not None:
-            os.close(handle)
-
-
-def _lock(path: Path) -> int | None:
-    """Return a handle of the new, locked file; None where there are no locks."""
-    if not _ARE_LOCKS:
-        return None
-    while True:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if os.fstat(handle).st_nlink:
-                os.write(handle, kernel())
-                return handle
-        except OSError as error:
-            if error.errno not in _TAKEN:
-                with suppress(OSError):
-                    path.unlink(missing_ok=True)
-                os.close(handle)
-                return None
-        # Somebody took the new file for a dead one's and has the lock, or has removed the file by now.
-        os.close(handle)
-        time.sleep(_PAUSE)
-
-
-def _holder(handle: int) -> Holder:
-    if not _ARE_LOCKS:
-        return "unknown"
+            lock = try_lock(file)
+            holder = "alive" if lock is None else "dead"
     try:
-        # Shared, so that of several who look at a dead one's lock none takes another for its holder.
-        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError as error:
-        return "alive" if error.errno in _TAKEN else "unknown"
-    named = os.read(handle, 100)
-    # A file without a name: its maker died between two steps, or is about to lock it and will make it again.
-    return "dead" if named in (b"", kernel()) else "unknown"
+        yield holder
+    finally:
+        if lock is not None:
+            lock.release()
 
 
-@lru_cache(maxsize=1)
-def kernel() -> bytes:
-    """Return what tells this start of this machine's kernel from others; a random word where nothing does."""
-    with suppress(OSError):
-        return _BOOT.read_bytes().strip()
-    if platform.system() == "Linux":  # a sandbox that may keep locks to itself
-        return os.urandom(16).hex().encode()
-    return socket.gethostname().encode()
+class Claimable(Protocol):
+    """A store that tells whether a cell was recorded in the meantime."""
+
+    @property
+    def claims(self) -> Path:
+        """Return the folder of the locks on its cells."""
+
+    def stamps(self) -> dict[str, Stamp]:
+        """Return digest -> what changes whenever a record is put in place, of all that is there."""
+
+    def stamp(self, digest: str) -> Stamp | None:
+        """Return the same of one record."""
+
+    def has(self, digest: str) -> bool:
+        """Return whether there is a sound record."""
+
+
+S = TypeVar("S", bound=Claimable)
+
+
+class Claims(Generic[S]):
+    """The claims of this process on cells of one store: of several runs, one at a time runs a cell.
+
+    A claim is a lock on a file of the cell. It holds on one machine, and between machines as far as their
+    shared file system carries locks. Where there are none (some mounts), a run goes on without and says so;
+    then two runs may do a cell twice, which costs time but harms no record.
+
+    Attributes:
+        store: of the records.
+        unavailable: why there are no claims here, in a few words; empty where there are.
+    """
+
+    def __init__(self, store: S) -> None:
+        """Note which records are there; make it before reading what is to be done."""
+        self.store = store
+        self.unavailable = ""
+        self._seen = store.stamps()
+        self._locks: dict[str, UnixFileLock | None] = {}
+
+    def __enter__(self) -> Claims[S]:
+        """See whether files can be locked here."""
+        try:
+            with held(self.store.claims / unique_word()) as locked:
+                self.unavailable = "" if locked else "its file system has no locks"
+        except OSError as error:
+            self.unavailable = f"its file system refuses: {error.strerror}"
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Give all claims back."""
+        for digest in [*self._locks]:
+            self.release(digest)
+
+    def take(self, digest: str) -> Standing:
+        """Claim a cell if it is free; a cell that another run has recorded in the meantime is left alone.
+
+        Safe in any thread, as long as no two ask for the same cell.
+        """
+        if digest in self._locks:
+            return "mine"
+        lock = None
+        if not self.unavailable:
+            try:
+                lock = try_lock(self.store.claims / digest)
+            except OSError as error:
+                self.unavailable = f"its file system refuses: {error.strerror}"
+            else:
+                if lock is None:
+                    return "elsewhere"
+        self._locks[digest] = lock
+        # Looked at under the lock: whoever held it before has recorded what it did.
+        if self.recorded(digest):
+            self.release(digest)
+            return "recorded"
+        return "mine"
+
+    def recorded(self, digest: str) -> bool:
+        """Return whether another run has recorded this cell since the claims were made."""
+        return self.store.stamp(digest) != self._seen.get(digest) and self.store.has(digest)
+
+    def release(self, digest: str) -> None:
+        """Give a claim back: the cell is recorded."""
+        lock = self._locks.pop(digest, None)
+        if lock is not None:
+            with suppress(OSError):
+                (self.store.claims / digest).unlink(missing_ok=True)
+            lock.release()

@@ -1,21 +1,17 @@
-"""Records and trials of another results folder are brought into this one, byte for byte."""
+"""Copies the records and trials of another results folder into this one, byte for byte."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import msgspec
 
-from bench.atomic import write_whole
 from bench.contract.errors import DataError, UsageError
-from bench.records.folders import explain
-from bench.records.schema import Record, Result
-from bench.records.store import Store
-from bench.records.trials import Trial, TrialStore
+from bench.records.schema import Record, Result, Series
+from bench.records.store import Store, TrialStore
 
 Fate = Literal["copied", "replaced", "known", "kept", "conflict", "damaged"]
 """What became of a record of the other folder:
@@ -44,10 +40,10 @@ class Merged:
 
 
 def merge(other: Path, results: Path) -> Iterator[Merged]:
-    """Bring what is in ``other`` into ``results`` and say of each record and trial what became of it.
+    """Copy what is in ``other`` into ``results`` and say of each record and trial what became of it.
 
     Every record is checked against its checksums and the schema before it is copied, and copied whole or not
-    at all; whoever is stopped in between merges again. ``other`` is only read.
+    at all; a merge that is stopped in between can be repeated. ``other`` is only read.
 
     Args:
         other: a results folder.
@@ -64,7 +60,7 @@ def merge(other: Path, results: Path) -> Iterator[Merged]:
     if other.resolve() == results.resolve():
         raise UsageError(f"{other} is the results folder itself; give the one to copy from")
     theirs, trials = Store(other), TrialStore(other)
-    if not theirs.stamps() and not any(trials.folder.glob("*.json")):
+    if not theirs.stamps() and not trials.digests():
         raise UsageError(f"there is nothing to merge: {other} has neither records nor trials")
     return _merge(theirs, Store(results), trials, TrialStore(results))
 
@@ -75,8 +71,8 @@ def _merge(theirs: Store, ours: Store, their_trials: TrialStore, our_trials: Tri
         yield _merge_record(record, theirs, ours)
     for problem in theirs.problems:
         yield Merged("record", str(problem.folder), "damaged", problem.sentence)
-    for path in sorted(their_trials.folder.glob("*.json")):
-        yield _merge_trial(path, our_trials)
+    for digest in their_trials.digests():
+        yield _merge_trial(digest, their_trials, our_trials)
 
 
 def _merge_record(record: Record, theirs: Store, ours: Store) -> Merged:
@@ -84,69 +80,51 @@ def _merge_record(record: Record, theirs: Store, ours: Store) -> Merged:
     title = record.identity.title
     try:
         theirs.verify(record.digest)
+        try:
+            mine = ours.verify(record.digest)
+        except DataError:
+            mine = None
+        if mine is not None and (mine.status == "done" or record.status != "done"):
+            difference = _difference(theirs, record, ours, mine)
+            if difference:
+                return Merged("record", title, "conflict", difference)
+            return Merged("record", title, "known" if mine.status == record.status else "kept")
+        there = ours.stamp(record.digest) is not None
+        if not ours.adopt(theirs, record.digest):
+            return Merged("record", title, "kept")
     except DataError as error:
         return Merged("record", title, "damaged", str(error))
-    mine = _read(ours, record.digest)
-    if mine is not None and mine.status == "done" and record.status == "done":
-        difference = _difference(record, theirs, mine, ours)
-        if difference:
-            return Merged("record", title, "conflict", difference)
-        return Merged("record", title, "known")
-    if mine is not None and (mine.status == "done" or record.status != "done"):
-        return Merged("record", title, "known" if mine.status == record.status else "kept")
-    there = ours.stamp(record.digest) is not None
-    try:
-        adopted = ours.adopt(theirs, record.digest)
-    except DataError as error:
-        return Merged("record", title, "damaged", str(error))
-    if not adopted:
-        return Merged("record", title, "kept")
     return Merged("record", title, "replaced" if there else "copied")
 
 
-def _read(store: Store, digest: str) -> Record | None:
-    try:
-        return store.verify(digest)
-    except DataError:
-        return None
-
-
-def _difference(their: Record, theirs: Store, our: Record, ours: Store) -> str:
+def _difference(theirs: Store, their: Record, ours: Store, our: Record) -> str:
     """Say in a sentence in what two finished records of a cell differ; empty if their results agree.
 
     An oracle trace that only one of them has is no difference.
     """
-    assert their.result is not None
-    assert our.result is not None
-    digest = our.digest
+    if their.result is None or our.result is None:
+        return ""
     their_metrics, our_metrics = _metrics(their.result), _metrics(our.result)
-    shared = their_metrics.keys() & our_metrics.keys()
-    for key in sorted(shared):
-        if their_metrics[key] != our_metrics[key]:
-            query, gallery, protocol, selection = key
-            return (
-                f"{protocol} of {query} -> {gallery} ({selection}) is {our_metrics[key]!r} here "
-                f"and {their_metrics[key]!r} there"
-            )
-    for key in sorted(their_metrics.keys() ^ our_metrics.keys()):
-        if key[3] != "oracle":
-            where = "here" if key in our_metrics else "there"
-            return f"{key[2]} of {key[0]} -> {key[1]} ({key[3]}) is only {where}"
-    fixed = [_fixed(msgspec.structs.replace(one, snapshot_error="")) for one in (their.result, our.result)]
-    if fixed[0] != fixed[1]:
+    for series in sorted(their_metrics.keys() | our_metrics.keys()):
+        mine, other = our_metrics.get(series), their_metrics.get(series)
+        if mine is not None and other is not None and mine != other:
+            return f"{series} is {mine!r} here and {other!r} there"
+        if (mine is None or other is None) and series.selection != "oracle":
+            return f"{series} is only {'there' if mine is None else 'here'}"
+    if _without_oracle(their.result) != _without_oracle(our.result):
         return "their metrics agree, but not what else the result says (selection, rows, notes)"
-    our_series, their_series = ours.per_query(digest), theirs.per_query(digest)
-    for series in our_series.keys() & their_series.keys():
-        if our_series[series].tolist() != their_series[series].tolist():
-            return f"their metrics agree, but not the average precisions of {' / '.join(series)}"
+    our_values, their_values = ours.per_query(our.digest), theirs.per_query(our.digest)
+    for series in our_values.keys() & their_values.keys():
+        if our_values[series].tobytes() != their_values[series].tobytes():
+            return f"their metrics agree, but not the average precisions of {series}"
     return ""
 
 
-def _metrics(result: Result) -> dict[tuple[str, str, str, str], float]:
-    return {(m.query, m.gallery, m.protocol, m.selection): m.value for m in result.metrics}
+def _metrics(result: Result) -> dict[Series, float]:
+    return {metric.series: metric.value for metric in result.metrics}
 
 
-def _fixed(result: Result) -> bytes:
+def _without_oracle(result: Result) -> bytes:
     """Return what must agree besides the metrics, without what an oracle trace adds."""
     rest = msgspec.structs.replace(
         result,
@@ -155,34 +133,23 @@ def _fixed(result: Result) -> bytes:
         refused={rule: reason for rule, reason in result.refused.items() if rule != "oracle"},
         metrics=[],
         audit="",
+        snapshot_error="",
     )
     return msgspec.json.encode(rest, order="sorted")
 
 
-def _merge_trial(path: Path, ours: TrialStore) -> Merged:
+def _merge_trial(digest: str, theirs: TrialStore, ours: TrialStore) -> Merged:
     try:
-        content = path.read_bytes()
-        trial = msgspec.json.decode(content, type=Trial)
-    except (OSError, msgspec.DecodeError) as error:
-        return Merged("trial", str(path), "damaged", f"{path} cannot be read: {error}; run tune there again")
-    if trial.identity.digest != path.stem:
-        return Merged("trial", str(path), "damaged", f"{path} belongs to another cell; run tune there again")
-    place = ours.folder / path.name
-    mine = None
-    with suppress(OSError, msgspec.DecodeError):
-        mine = msgspec.json.decode(place.read_bytes(), type=Trial)
-    title = trial.identity.title
+        trial, content, log = theirs.load(digest)
+    except DataError as error:
+        return Merged("trial", str(theirs.folder / f"{digest}.json"), "damaged", str(error))
+    title, mine = trial.identity.title, ours.get(digest)
     if mine is not None:
         if mine.status == trial.status == "done" and mine.validation_map != trial.validation_map:
             why = f"validation mAP is {mine.validation_map!r} here and {trial.validation_map!r} there"
             return Merged("trial", title, "conflict", why)
         if mine.status == "done" or trial.status != "done":
             return Merged("trial", title, "known" if mine.status == trial.status else "kept")
-    there = place.exists()
-    try:
-        with suppress(FileNotFoundError):  # a trial of before there were logs
-            write_whole(ours.log_path(path.stem), path.with_suffix(".txt").read_bytes())
-        write_whole(place, content)
-    except OSError as error:
-        raise explain(error, ours.folder) from error
+    there = ours.stamp(digest) is not None
+    ours.put(digest, content, log)
     return Merged("trial", title, "replaced" if there else "copied")

@@ -1,4 +1,4 @@
-"""What a record holds. Every field is typed and checked on reading; unknown fields are refused.
+"""What a record holds. msgspec checks types and ranges of all fields on reading and refuses unknown ones.
 
 `Identity` says which cell it is; its digest names the record's folder. `Result` depends on the identity
 alone: two runs on the same machine give the same bytes. What differs from run to run (times, host, memory)
@@ -8,18 +8,47 @@ stands apart in `Environment`.
 from __future__ import annotations
 
 import hashlib
-from typing import Any, Final, Literal, get_args
+from collections.abc import Collection, Iterable
+from itertools import permutations
+from typing import Annotated, Any, Final, Literal, NamedTuple, get_args
 
 import msgspec
+from msgspec import Meta
 
-SCHEMA: Final = 2
+SCHEMA: Final = 3
 """Version of the record's layout; raised with every change that a reader must know of.
 
-Layout 1 lacks what was added in layout 2; such records are read with the defaults of the new fields.
+Layout 3 keeps the values per query, and the arrays of the snapshot, in one array each; layout 2 added fields
+that layout 1 lacks, which are read with their defaults.
 """
 
-READABLE: Final = (1, 2)
+READABLE: Final = (1, 2, 3)
 """Layouts that this program reads."""
+
+Name = Annotated[str, Meta(max_length=200)]
+"""Names become parts of file names, which are 255 bytes long at most."""
+
+Protocol = Annotated[str, Meta(pattern="^map@")]
+"""Id of an evaluation rule. Begins with the measure, all of which are means over queries between 0 and 1."""
+
+Count = Annotated[int, Meta(ge=0)]
+Size = Annotated[int, Meta(ge=1)]
+Share = Annotated[float, Meta(ge=0.0, le=1.0)]
+Seconds = Annotated[float, Meta(ge=0.0)]
+
+
+class Series(NamedTuple):
+    """Names a metric and the array of its values per query: selection rule, protocol and direction."""
+
+    selection: str
+    protocol: str
+    query: str
+    gallery: str
+
+    def __str__(self) -> str:
+        """Return the series in words."""
+        return f"{self.protocol} of {self.query} -> {self.gallery} ({self.selection})"
+
 
 Status = Literal[
     "done",
@@ -70,14 +99,14 @@ class Identity(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
             empty in layout 1.
     """
 
-    method: str
-    variant: str
-    dataset: str
+    method: Name
+    variant: Name
+    dataset: Name
     data_kind: Literal["real", "look-alike"]
     fingerprint: str
-    modalities: tuple[str, ...]
+    modalities: tuple[Name, ...]
     seed: int
-    profile: str
+    profile: Name
     threads: int
     settings: dict[str, Any]
     device: str = ""
@@ -112,11 +141,16 @@ class Metric(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
     query: str
     gallery: str
-    protocol: str
+    protocol: Protocol
     selection: str
-    value: float
-    queries: int
-    items: int
+    value: Share
+    queries: Count
+    items: Count
+
+    @property
+    def series(self) -> Series:
+        """Name the array of its values per query."""
+        return Series(self.selection, self.protocol, self.query, self.gallery)
 
 
 class Selected(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -124,17 +158,17 @@ class Selected(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
     rule: str
     criterion: str
-    epoch: int | dict[str, int]
+    epoch: Count | dict[str, Count]
     value: float | dict[str, float] | None
 
 
 class Rows(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Sample counts of one modality, and its feature width."""
 
-    train: int
-    validation: int
-    test: int
-    dimension: int
+    train: Count
+    validation: Count
+    test: Size
+    dimension: Size
 
 
 class Result(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -162,11 +196,11 @@ class Result(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     pairing: str
     split: str
     rows: dict[str, Rows]
-    metrics: list[Metric]
+    metrics: Annotated[list[Metric], Meta(min_length=1)]
     notes: dict[str, Any]
-    zero_rows: dict[str, dict[str, int]] = {}
+    zero_rows: dict[str, dict[str, Count]] = {}
     refused: dict[str, str] = {}
-    chance: dict[str, float] = {}
+    chance: dict[str, Share] = {}
     snapshot_error: str = ""
 
 
@@ -203,9 +237,9 @@ class Environment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     """
 
     started: str
-    seconds: dict[str, float]
-    peak_memory: int | None
-    peak_device_memory: int | None
+    seconds: dict[str, Seconds]
+    peak_memory: Count | None
+    peak_device_memory: Count | None
     device: str
     host: dict[str, str]
     versions: dict[str, str]
@@ -237,7 +271,7 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         method: what was known of the method when the cell was planned; None in layout 1.
     """
 
-    schema: Literal[1, 2] = SCHEMA
+    schema: Literal[1, 2, 3] = SCHEMA
     identity: Identity
     status: Status
     result: Result | None
@@ -256,3 +290,83 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     def digest(self) -> str:
         """Return the digest of the identity."""
         return self.identity.digest
+
+
+class Trial(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One setting of one method on one selection of modalities, judged on validation data by `tune`.
+
+    Attributes:
+        schema: version of this layout.
+        identity: the cell, with the settings that were tried.
+        changes: what the trial changed of the settings that trials start from.
+        status: ``done``, or why there is no value.
+        reason: one sentence; empty where it is done.
+        validation_map: mean validation mAP@all over directions of the selected state; None without one.
+        seconds: of loading and fitting.
+    """
+
+    schema: int = 1
+    identity: Identity
+    changes: dict[str, Any]
+    status: Status
+    reason: str
+    validation_map: Share | None
+    seconds: Seconds
+
+    def __post_init__(self) -> None:
+        """Refuse trials that contradict themselves."""
+        if (self.status == "done") != (self.validation_map is not None):
+            raise ValueError("a trial has a value exactly when its status is done")
+
+
+def check_record(record: Record) -> None:
+    """Check what must hold between the fields of a record, so that fitting checksums are not enough.
+
+    Raises:
+        ValueError: if its numbers cannot be; one sentence.
+    """
+    result, identity = record.result, record.identity
+    if result is None:
+        return
+    rules = [selected.rule for selected in result.selected]
+    _require(len({*rules}) == len(rules), "a selection rule has chosen twice")
+    _require("none" not in rules, "the rule none has chosen a state")
+    known = {*rules} or {"none"}
+    _require(result.refused.keys() <= known, "a rule is refused that has chosen nothing")
+    measured = known - result.refused.keys()
+    _require(result.selection in measured, f"the rule of the tables, {result.selection}, has no numbers")
+    _require(result.rows.keys() == {*identity.modalities}, "its sizes are not of its modalities")
+    pairs = [*permutations(identity.modalities, 2)]
+    series = [metric.series for metric in result.metrics]
+    protocols = {metric.protocol for metric in result.metrics}
+    _require(len({*series}) == len(series), "a metric is there twice")
+    wanted = (Series(rule, protocol, *pair) for rule in measured for protocol in protocols for pair in pairs)
+    require_equal(series, wanted, "metrics")
+    for metric in result.metrics:
+        sizes = result.rows[metric.query].test, result.rows[metric.gallery].test
+        if (metric.queries, metric.items) != sizes:
+            raise ValueError(f"{metric.series} has other numbers of queries and items than the test split")
+    _require(result.zero_rows.keys() <= known, "rows of zeros are counted for a rule that has chosen nothing")
+    for counts in result.zero_rows.values():
+        for name, count in counts.items():
+            fits = name in result.rows and count <= result.rows[name].test
+            _require(fits, f"{count} rows of {name} cannot be zero")
+    directions = {f"{query}>{gallery}" for query, gallery in pairs}
+    _require(result.chance.keys() in (set(), directions), "the values of chance are not of its directions")
+
+
+def require_equal(found: Collection[Series], wanted: Iterable[Series], what: str) -> None:
+    """Require that there is ``what`` of exactly the ``wanted`` series.
+
+    Raises:
+        ValueError: otherwise.
+    """
+    odd = sorted({*found} ^ {*wanted})
+    if odd:
+        fault = "which cannot be" if odd[0] in found else "which are missing"
+        raise ValueError(f"it has not the right {what}: those of {odd[0]}, {fault}")
+
+
+def _require(holds: bool, sentence: str) -> None:
+    if not holds:
+        raise ValueError(sentence)

@@ -2,24 +2,36 @@
 
 All of it belongs to the selected state and to test rows, and is small: a sample where the data is large. Each
 part refuses values that contradict each other, so that whoever draws need not check.
+
+On disk it is a compressed .npz of two arrays: ``head`` is JSON, in which [type, shape, offset] stand for an
+array, and ``data`` holds the bytes of all arrays one after another.
 """
 
 from __future__ import annotations
 
+import io
+import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from itertools import chain
-from typing import Any
+from typing import Any, Final, get_args
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
+
+from bench.records.encoding import SNAPSHOT, UNREADABLE, Damaged, layout_error, read_npz
+
+LAYOUT: Final = 2
+"""Version of the snapshot's layout; raised with every change that a reader must know of."""
+
+_LARGEST: Final = 1 << 24
+"""Bytes that a snapshot may take in memory: a hundred times what one takes."""
 
 Vector = NDArray[np.float64]
 Rows = NDArray[np.int32]
 
 
-@dataclass(frozen=True, eq=False)
-class Curves:
+class Curves(msgspec.Struct, frozen=True, eq=False, forbid_unknown_fields=True):
     """Precision along the ranking and along recall in one direction, as means over its queries.
 
     Attributes:
@@ -39,11 +51,7 @@ class Curves:
     interpolated: Vector
 
     def __post_init__(self) -> None:
-        """Refuse values that are no curves.
-
-        Raises:
-            ValueError: if shapes or values do not fit.
-        """
+        """Refuse values that contradict each other."""
         what = f"the curves of {self.query} -> {self.gallery}"
         _require(len(self.ranks) > 0 and len(self.levels) > 0, f"{what} are empty")
         _require(self.ranks.shape == self.precision.shape, f"{what} have no precision for each rank")
@@ -54,8 +62,7 @@ class Curves:
             _require(_are_shares(values), f"{what} hold values outside of 0 to 1")
 
 
-@dataclass(frozen=True, eq=False)
-class Space:
+class Space(msgspec.Struct, frozen=True, eq=False, forbid_unknown_fields=True):
     """A sample of test rows in the common space, at most 32 dimensions of it.
 
     Directions of unit length are kept, since that is what the cosine compares: distances between points are
@@ -74,11 +81,7 @@ class Space:
     explained: float
 
     def __post_init__(self) -> None:
-        """Refuse a sample that is none.
-
-        Raises:
-            ValueError: if shapes or values do not fit.
-        """
+        """Refuse values that contradict each other."""
         what = "the sample of the common space"
         _require(list(self.rows) == list(self.classes) == list(self.points), f"{what} mixes up modalities")
         for name, points in self.points.items():
@@ -90,8 +93,7 @@ class Space:
         _require(0.0 <= self.explained <= 1.0, f"{what} holds a share of variance outside of 0 to 1")
 
 
-@dataclass(frozen=True, eq=False)
-class Gallery:
+class Gallery(msgspec.Struct, frozen=True, eq=False, forbid_unknown_fields=True):
     """Some queries of one direction with their first results.
 
     Attributes:
@@ -111,11 +113,7 @@ class Gallery:
     relevant: NDArray[np.bool_]
 
     def __post_init__(self) -> None:
-        """Refuse values that are no gallery.
-
-        Raises:
-            ValueError: if shapes or values do not fit.
-        """
+        """Refuse values that contradict each other."""
         what = f"the gallery of {self.query} -> {self.gallery}"
         _require(self.rows.ndim == 1 and self.rows.shape == self.ap.shape, f"{what} has no AP for each query")
         fits = self.results.ndim == 2 and self.results.shape == self.relevant.shape
@@ -124,8 +122,7 @@ class Gallery:
         _require(all(map(_are_distinct, self.results)), f"{what} names a result twice")
 
 
-@dataclass(frozen=True, eq=False)
-class RowDetails:
+class RowDetails(msgspec.Struct, frozen=True, eq=False, forbid_unknown_fields=True):
     """What is known of the rows that occur in galleries.
 
     Attributes:
@@ -143,11 +140,7 @@ class RowDetails:
     palette: NDArray[np.uint8] | None = None
 
     def __post_init__(self) -> None:
-        """Refuse values that are not of these rows.
-
-        Raises:
-            ValueError: if shapes or values do not fit.
-        """
+        """Refuse values that contradict each other."""
         _require(self.rows.shape == self.classes.shape, "the gallery's rows have no class each")
         _require(_are_distinct(self.rows), "the gallery's rows are listed twice")
         _require(self.texts is None or len(self.texts) == len(self.rows), "its rows have no text each")
@@ -167,8 +160,7 @@ class RowDetails:
         return np.asarray(self.palette[self.pixels[place]])
 
 
-@dataclass(frozen=True, eq=False)
-class Snapshot:
+class Snapshot(msgspec.Struct, frozen=True, eq=False, forbid_unknown_fields=True):
     """What is drawn of one cell.
 
     Attributes:
@@ -192,11 +184,7 @@ class Snapshot:
     details: Mapping[str, RowDetails]
 
     def __post_init__(self) -> None:
-        """Refuse parts that do not belong together.
-
-        Raises:
-            ValueError: if a row, a class or a modality is named that the test split does not have.
-        """
+        """Refuse values that contradict each other."""
         _require(len(self.class_names) in (0, self.n_classes), "there is no name for each class")
         _require((self.space is None) == bool(self.no_space), "a missing sample needs its reason")
         directions = [(one.query, one.gallery) for one in self.curves]
@@ -222,6 +210,97 @@ class Snapshot:
     def _check_shown(self, name: str, rows: Rows) -> None:
         known = self.details[name].rows if name in self.details else np.empty(0, np.int32)
         _require(bool(np.isin(rows, known).all()), f"a gallery has a row of {name} of which nothing is known")
+
+
+def encode_snapshot(snapshot: Snapshot) -> bytes:
+    """Return a snapshot's bytes: the same snapshot always gives the same.
+
+    Raises:
+        ValueError: if it could not be read back, as with arrays of another type than their fields.
+    """
+    data = io.BytesIO()
+
+    def put(values: NDArray[Any]) -> tuple[str, tuple[int, ...], int]:
+        offset = data.tell()
+        data.write(np.ascontiguousarray(values).tobytes())
+        return values.dtype.str, values.shape, offset
+
+    head = msgspec.json.encode({"layout": LAYOUT, "snapshot": snapshot}, enc_hook=put)
+    buffer = io.BytesIO()
+    np.savez_compressed(
+        buffer, head=np.frombuffer(head, np.uint8), data=np.frombuffer(data.getvalue(), np.uint8)
+    )
+    decode_snapshot(buffer.getvalue())
+    return buffer.getvalue()
+
+
+def decode_snapshot(content: bytes) -> Snapshot:
+    """Return the snapshot of `encode_snapshot`, or one of layout 1, checked.
+
+    Raises:
+        Damaged: if this is no snapshot, of another layout (`Newer` for a later one), or contradicts itself.
+    """
+    try:
+        arrays = read_npz(content, _LARGEST)
+        head = msgspec.json.decode(arrays["head"].tobytes(), type=dict[str, Any])
+        layout = msgspec.convert(head["layout"], int)
+        if layout == LAYOUT:
+            data = arrays["data"].tobytes()
+            return msgspec.convert(head["snapshot"], Snapshot, dec_hook=lambda kind, at: _cut(data, kind, at))
+        if layout == 1:
+            return msgspec.convert(_layout_1(head, arrays), Snapshot, dec_hook=_typed)
+    except UNREADABLE as error:
+        reason = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+        raise Damaged(f"{SNAPSHOT} cannot be read: {reason}") from error
+    raise layout_error(SNAPSHOT, layout, LAYOUT)
+
+
+def _cut(data: bytes, kind: Any, at: Any) -> NDArray[Any]:
+    """Return the array that a head describes by type, shape and offset."""
+    dtype, shape, offset = msgspec.convert(at, tuple[str, list[int], int])
+    count = math.prod(shape)
+    if min([offset, *shape]) < 0 or max(offset, count) > len(data):
+        raise ValueError(f"there is no array of shape {shape} at {offset}")
+    values = np.frombuffer(data, np.dtype(dtype), count, offset) if count else np.empty(0, dtype)
+    return _typed(kind, values.reshape(shape).copy())
+
+
+def _typed(kind: Any, values: Any) -> NDArray[Any]:
+    """Return an array whose type is that of its field, ``NDArray[...]``."""
+    (wanted,) = get_args(get_args(kind)[1])
+    if not isinstance(values, np.ndarray) or values.dtype != np.dtype(wanted):
+        raise ValueError(f"an array of {wanted.__name__} is {getattr(values, 'dtype', 'missing')}")
+    return values
+
+
+def _layout_1(head: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> dict[str, Any]:
+    """Return a snapshot's fields from a head that lists its parts, and one array for each of their fields.
+
+    Raises:
+        KeyError: if an array is missing.
+    """
+
+    def part(folder: str, **fields: Any) -> dict[str, Any]:
+        names = [name for name in arrays if name.rpartition("/")[0] == folder]
+        return fields | {name.rpartition("/")[2]: arrays[name] for name in names}
+
+    def directed(folder: str) -> list[dict[str, Any]]:
+        pairs = enumerate(head[folder])
+        return [part(f"{folder}/{number}", query=pair[0], gallery=pair[1]) for number, pair in pairs]
+
+    space = head["space"]
+    if space is not None:
+        parts = {name: part(f"space/{number}") for number, name in enumerate(space["modalities"])}
+        fields = ("rows", "classes", "points")
+        space = {field: {name: found[field] for name, found in parts.items()} for field in fields}
+        space["explained"] = head["space"]["held"]
+    details = {
+        found["modality"]: part(f"exhibits/{number}", texts=found["texts"])
+        for number, found in enumerate(head["exhibits"])
+    }
+    same = ("sizes", "n_classes", "class_names", "no_space")
+    made = {"curves": directed("curves"), "space": space, "galleries": directed("galleries")}
+    return {name: head[name] for name in same} | made | {"details": details}
 
 
 def _require(holds: Any, sentence: str) -> None:

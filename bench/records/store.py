@@ -1,36 +1,39 @@
-"""The results store: one folder per cell below ``<root>/runs``, named by the digest of its identity."""
+"""The results store: one folder per cell below ``<root>/runs``, one file per trial in ``<root>/trials``."""
 
 from __future__ import annotations
 
 import hashlib
+import os
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+import stat
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Final, NamedTuple, TypeVar
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
+import msgspec
+from numpy.typing import ArrayLike
 
+from bench.atomic import write_whole
 from bench.contract.errors import DataError
 from bench.records import encoding, folders
-from bench.records.encoding import Damaged, Newer, Series, Value
-from bench.records.schema import Record, Status
-from bench.records.snapshot import Snapshot
-from bench.records.snapshot_bytes import decode_snapshot, encode_snapshot
+from bench.records.encoding import UNREADABLE, Damaged, Newer, PerQuery, Value
+from bench.records.locks import Stamp
+from bench.records.schema import Record, Series, Status, Trial
+from bench.records.snapshot import Snapshot, decode_snapshot, encode_snapshot
 
 T = TypeVar("T")
 
-Stamp = tuple[int, int]
-"""Of a record's folder: the number of its directory, and when that changed last."""
-
 _DIGEST: Final = re.compile(r"[0-9a-f]{20}")
+_CHUNK: Final = 1 << 20
+_LARGEST: Final = 1 << 29
+"""Bytes that a file may have; a log may have more, and then only its checksum is looked at."""
 
 
 class Problem(NamedTuple):
     """A folder that is not a sound record.
 
     Attributes:
-        folder: of the record.
+        folder: of the record, with marks for what cannot be printed of its name.
         sentence: why, and what to do about it.
         newer: whether `Store.write` keeps it, because a later version of this program made it.
     """
@@ -46,11 +49,12 @@ class Store:
     Every file of a record is checked against ``sha256sums.txt`` before it is believed, and its numbers
     against each other: a record that is truncated, edited or impossible counts as absent, is named in
     `problems`, and the next run makes it again. What asks for one file of a record reads and checks that one
-    alone. Values per query are held against the metrics whenever they are read, and by `verify`.
+    alone. Values per query are compared with the metrics whenever they are read, and by `verify`.
 
     Attributes:
         root: the results folder; it need not exist for reading.
         runs: the folder of the records.
+        claims: the folder of the locks on cells.
         problems: what the last `statuses` or `records` left out, and why.
         without_snapshot: why finished cells that the last `statuses` or `records` found have no snapshot, by
             digest.
@@ -60,22 +64,19 @@ class Store:
         """Look at ``root``; nothing is created or changed."""
         self.root = Path(root)
         self.runs = self.root / "runs"
+        self.claims = self.root / ".locks"
         self.problems: list[Problem] = []
         self.without_snapshot: dict[str, str] = {}
 
-    @property
-    def claims(self) -> Path:
-        """The file of the claims on cells."""
-        return self.root / ".claims"
-
     def prepare(self) -> None:
-        """Make the results folder ready for writing and clear what dead writers left in it.
+        """Make the results folder, prove that it can be written, and clear what dead writers left in it.
 
         Raises:
             StoreError: if it cannot be written.
         """
-        folders.make_root(self.runs)
-        folders.tidy(self.runs)
+        with folders.marked(self.runs):
+            folders.make(self.claims)
+            folders.tidy(self.runs)
 
     def write(
         self,
@@ -109,8 +110,7 @@ class Store:
 
     def put(self, digest: str, files: Mapping[str, bytes]) -> bool:
         """Write a record whose files were made elsewhere by `record_files`; see `write`."""
-        if not self.runs.is_dir():
-            folders.make_root(self.runs)
+        folders.make(self.runs)
         return folders.publish(self.runs / digest, files, _rank)
 
     def adopt(self, other: Store, digest: str) -> bool:
@@ -124,8 +124,7 @@ class Store:
             StoreError: if the folder cannot be written or the disk is full; nothing is lost then.
         """
         _, files = other._one(digest, _verified)
-        files[encoding.SUMS] = encoding.encode_sums(files)
-        return folders.publish(self.runs / digest, files, _rank)
+        return self.put(digest, {**files, encoding.SUMS: encoding.encode_sums(files)})
 
     def has(self, digest: str) -> bool:
         """Return whether there is a sound record of this cell, whatever its status."""
@@ -134,27 +133,18 @@ class Store:
     def status(self, digest: str) -> Status | None:
         """Return a record's status; None where there is none or it is damaged."""
         try:
-            folder = self.runs / digest
-            return _decode(folder, _load(folder)).status
+            return _sound(self.runs / digest).status
         except (Damaged, FileNotFoundError):
             return None
 
     def stamps(self) -> dict[str, Stamp]:
         """Return digest -> stamp of whatever is there; cheap, nothing is read."""
-        try:
-            names = [entry.name for entry in self.runs.iterdir() if entry.name[0] != "."]
-        except (FileNotFoundError, NotADirectoryError):
-            return {}
-        found = {name: self.stamp(name) for name in names}
+        found = {folder.name: self.stamp(folder.name) for folder in _entries(self.runs)}
         return {name: stamp for name, stamp in found.items() if stamp is not None}
 
     def stamp(self, digest: str) -> Stamp | None:
         """Return what changes whenever a record is put in place; None where there is none."""
-        try:
-            status = (self.runs / digest).stat()
-        except OSError:
-            return None
-        return status.st_ino, status.st_mtime_ns
+        return _stamp(self.runs / digest)
 
     def statuses(self) -> dict[str, Status]:
         """Return digest -> status of all sound records; `problems` names the others."""
@@ -163,19 +153,14 @@ class Store:
     def records(self) -> Iterator[Record]:
         """Iterate over all sound records in the order of their digests; `problems` names the others."""
         self.problems, self.without_snapshot = [], {}
-        try:
-            places = sorted(entry for entry in self.runs.iterdir() if entry.is_dir())
-        except (FileNotFoundError, NotADirectoryError):
-            return
-        for folder in places:
-            if folder.name.startswith("."):
-                continue
+        for folder in filter(Path.is_dir, _entries(self.runs)):
             try:
-                record = _decode(folder, _load(folder))
+                record = _sound(folder)
             except FileNotFoundError:  # replaced just now, or removed
                 continue
             except Damaged as error:
-                self.problems.append(Problem(folder, _sentence(folder, error), isinstance(error, Newer)))
+                sentence = _sentence(folder, error)
+                self.problems.append(Problem(Path(_printable(folder)), sentence, isinstance(error, Newer)))
                 continue
             if record.result is not None and record.result.snapshot_error:
                 self.without_snapshot[folder.name] = record.result.snapshot_error
@@ -187,7 +172,7 @@ class Store:
         Raises:
             DataError: if there is none or it is damaged.
         """
-        return self._one(digest, _decode)
+        return self._one(digest, _sound)
 
     def verify(self, digest: str) -> Record:
         """Return one record after a look into each of its files, and at its values per query.
@@ -197,23 +182,23 @@ class Store:
         """
         return self._one(digest, _verified)[0]
 
-    def per_query(
-        self, digest: str, wanted: Callable[[Series], bool] = lambda _: True
-    ) -> dict[Series, NDArray[np.float64]]:
+    def per_query(self, digest: str, wanted: Callable[[Series], bool] = lambda _: True) -> PerQuery:
         """Return the average precision of every query ``(n_queries,)``, by what was evaluated.
 
         Args:
             digest: of the record.
-            wanted: what to read; the rest costs no time.
+            wanted: what to check and to return.
 
         Raises:
             DataError: if there is no such record or it is damaged.
         """
 
-        def read(folder: Path, files: dict[str, bytes]) -> dict[Series, NDArray[np.float64]]:
-            return encoding.believed_per_query(files[encoding.PER_QUERY], _decode(folder, files), wanted)
+        def read(folder: Path) -> PerQuery:
+            files = _load(folder, encoding.RECORD, encoding.PER_QUERY)
+            record = _named(folder, encoding.decode_record(files[encoding.RECORD]))
+            return encoding.decode_per_query(files[encoding.PER_QUERY], record.result, wanted)
 
-        return self._one(digest, read, encoding.RECORD, encoding.PER_QUERY)
+        return self._one(digest, read)
 
     def trace(self, digest: str) -> list[dict[str, Value]]:
         """Return the rows of the training's trace, empty cells left out.
@@ -221,9 +206,8 @@ class Store:
         Raises:
             DataError: if there is no such record or it is damaged.
         """
-        return self._one(
-            digest, lambda _, files: encoding.decode_trace(files[encoding.TRACE]), encoding.TRACE
-        )
+        name = encoding.TRACE
+        return self._one(digest, lambda folder: encoding.decode_trace(_load(folder, name)[name]))
 
     def snapshot(self, digest: str) -> Snapshot | None:
         """Return what is drawn of the cell; None where the record has nothing of the kind.
@@ -232,10 +216,11 @@ class Store:
             DataError: if there is no such record or it is damaged.
         """
 
-        def read(_: Path, files: dict[str, bytes]) -> Snapshot | None:
-            return decode_snapshot(files[encoding.SNAPSHOT]) if encoding.SNAPSHOT in files else None
+        def read(folder: Path) -> Snapshot | None:
+            content = _load(folder, encoding.SNAPSHOT).get(encoding.SNAPSHOT)
+            return None if content is None else decode_snapshot(content)
 
-        return self._one(digest, read, encoding.SNAPSHOT)
+        return self._one(digest, read)
 
     def log(self, digest: str) -> str:
         """Return what the cell printed.
@@ -243,23 +228,117 @@ class Store:
         Raises:
             DataError: if there is no such record or it is damaged.
         """
-        return self._one(
-            digest, lambda _, files: files[encoding.LOG].decode("utf-8", "replace"), encoding.LOG
-        )
+        name = encoding.LOG
+        return self._one(digest, lambda folder: _load(folder, name)[name].decode("utf-8", "replace"))
 
-    def _one(self, digest: str, interpret: Callable[[Path, dict[str, bytes]], T], *names: str) -> T:
-        """Interpret the files of one record, or those of these ``names``; they agree with their checksums.
+    def _one(self, digest: str, read: Callable[[Path], T]) -> T:
+        """Read something of one record.
 
         Raises:
             DataError: if there is none or what is read is damaged.
         """
         folder = self.runs / digest
         try:
-            return interpret(folder, _load(folder, *names))
+            return read(folder)
         except FileNotFoundError as error:
             raise DataError(f"there is no record {digest} in {self.runs}") from error
         except Damaged as error:
             raise DataError(_sentence(folder, error)) from error
+
+
+class TrialStore:
+    """Trials of `tune` as JSON files, one per cell and setting, each with a log beside it.
+
+    Attributes:
+        folder: of the trials.
+        claims: the folder of the locks on trials, apart from those on cells with the same settings.
+    """
+
+    def __init__(self, results: Path) -> None:
+        """Look at a results folder; nothing is created."""
+        self.folder = results / "trials"
+        self.claims = results / ".locks-trials"
+
+    def prepare(self) -> None:
+        """Make the folder.
+
+        Raises:
+            StoreError: if it cannot be written.
+        """
+        folders.make(self.folder)
+        folders.make(self.claims)
+
+    def write(self, trial: Trial, log: str = "") -> None:
+        """Write a trial and what it printed, each file whole or not at all, the log first.
+
+        Raises:
+            StoreError: if the folder cannot be written or the disk is full.
+        """
+        content = msgspec.json.format(msgspec.json.encode(trial, order="sorted"), indent=1)
+        self.put(trial.identity.digest, content + b"\n", log.encode("utf-8", "backslashreplace"))
+
+    def put(self, digest: str, content: bytes, log: bytes | None) -> None:
+        """Write the files of a trial; see `write`. Trials of before there were logs have none."""
+        try:
+            if log is not None:
+                write_whole(self.log_path(digest), log)
+            write_whole(self._path(digest), content)
+        except OSError as error:
+            raise folders.explain(error, self.folder) from error
+
+    def read(self) -> Iterator[Trial]:
+        """Iterate over all sound trials, in the order of their digests; the others are run again."""
+        for digest in self.digests():
+            trial = self.get(digest)
+            if trial is not None:
+                yield trial
+
+    def digests(self) -> list[str]:
+        """Return the names of all files of trials, sorted."""
+        return [path.stem for path in _entries(self.folder) if path.suffix == ".json"]
+
+    def get(self, digest: str) -> Trial | None:
+        """Return one trial; None where there is none, or it cannot be believed."""
+        try:
+            return self.load(digest)[0]
+        except DataError:  # a trial is cheap, and nothing is built on it unread
+            return None
+
+    def load(self, digest: str) -> tuple[Trial, bytes, bytes | None]:
+        """Return a trial, and the bytes of its file and of its log.
+
+        Raises:
+            DataError: if there is none or it cannot be believed.
+        """
+        path, log = self._path(digest), self.log_path(digest)
+        try:
+            content = _read(path)[1]
+            trial = msgspec.json.decode(content, type=Trial)
+            if trial.identity.digest != digest:
+                raise Damaged("it belongs to another cell")
+            return trial, content, _read(log)[1] if log.exists() else None
+        except (OSError, *UNREADABLE) as error:
+            raise DataError(f"{_printable(path)} cannot be read: {error}; run tune there again") from error
+
+    def has(self, digest: str) -> bool:
+        """Return whether there is a sound trial."""
+        return self.get(digest) is not None
+
+    def log_path(self, digest: str) -> Path:
+        """Return where the log of a trial is."""
+        return self.folder / f"{digest}.txt"
+
+    def stamps(self) -> dict[str, Stamp]:
+        """Return digest -> stamp of whatever is there."""
+        found = {digest: self.stamp(digest) for digest in self.digests()}
+        return {digest: stamp for digest, stamp in found.items() if stamp is not None}
+
+    def stamp(self, digest: str) -> Stamp | None:
+        """Return what changes whenever a trial is put in place; None where there is none."""
+        return _stamp(self._path(digest))
+
+    def _path(self, digest: str) -> Path:
+        return self.folder / f"{digest}.json"
 
 
 def record_files(
@@ -280,63 +359,99 @@ def record_files(
         encoding.TRACE: encoding.encode_trace(trace),
         encoding.LOG: log.encode("utf-8", "backslashreplace"),
     }
-    encoding.believed_per_query(files[encoding.PER_QUERY], record)
+    encoding.decode_per_query(files[encoding.PER_QUERY], record.result)
     if snapshot is not None:
         files[encoding.SNAPSHOT] = encode_snapshot(snapshot)
     return {**files, encoding.SUMS: encoding.encode_sums(files)}
 
 
-def verified_files(digest: str, files: Mapping[str, bytes]) -> Record:
-    """Return the record of files that were made elsewhere, after a look into each of them.
+def _entries(folder: Path) -> list[Path]:
+    """Return what is in a folder but hidden things, sorted; nothing where there is none."""
+    try:
+        return sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def _stamp(path: Path) -> Stamp | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_mtime_ns
+
+
+def _sound(folder: Path) -> Record:
+    """Return a record after a look at all checksums and at the shape of its trace.
 
     Raises:
-        DataError: if they are not the files of a sound record of this cell; one sentence.
+        FileNotFoundError: if there is no such folder.
+        Damaged: if it cannot be believed.
     """
-    names = {*files}
-    try:
-        if (
-            not {*encoding.FILES, encoding.SUMS}
-            <= names
-            <= {*encoding.FILES, encoding.SUMS, encoding.SNAPSHOT}
-        ):
-            raise Damaged(f"its files have the names {', '.join(sorted(names))[:200]}")
-        sums = encoding.decode_sums(files[encoding.SUMS])
-        content = {name: files[name] for name in names - {encoding.SUMS}}
-        if sums != {name: hashlib.sha256(each).hexdigest() for name, each in content.items()}:
-            raise Damaged("its files differ from their checksums")
-        return _verified(Path(digest), content)[0]
-    except Damaged as error:
-        raise DataError(f"the record of {digest}: {error}") from error
+    return _named(folder, _unnamed(folder))
 
 
-def _load(folder: Path, *names: str) -> dict[str, bytes]:
-    """Return a record's files, or those of these ``names`` that it has; each equal to its checksum.
+def _unnamed(folder: Path) -> Record:
+    """Return a record whatever the name of its folder; raises as `_sound`."""
+    files = _load(folder, encoding.RECORD, encoding.TRACE, rest=True)
+    encoding.read_table(files[encoding.TRACE])
+    return encoding.decode_record(files[encoding.RECORD])
+
+
+def _named(folder: Path, record: Record) -> Record:
+    if record.digest != folder.name:
+        raise Damaged(f"{encoding.RECORD} belongs to the cell {record.digest}, not to this folder")
+    return record
+
+
+def _verified(folder: Path) -> tuple[Record, dict[str, bytes]]:
+    """Return a record and its files after a look into each of them; raises as `_sound`."""
+    files = _load(folder, *encoding.FILES, encoding.SNAPSHOT)
+    record = _named(folder, encoding.decode_record(files[encoding.RECORD]))
+    encoding.decode_per_query(files[encoding.PER_QUERY], record.result)
+    encoding.decode_trace(files[encoding.TRACE])
+    if encoding.SNAPSHOT in files:
+        decode_snapshot(files[encoding.SNAPSHOT])
+    return record, files
+
+
+def _load(folder: Path, *names: str, rest: bool = False) -> dict[str, bytes]:
+    """Return those files of a record of these ``names`` that it has; each is equal to its checksum.
+
+    Args:
+        folder: of the record.
+        names: of the files.
+        rest: whether the checksums of the other files are checked, too.
 
     Raises:
         FileNotFoundError: if there is no such folder.
         Damaged: if a file is missing or changed.
     """
     try:
-        return _read_checked(folder, names)
+        return _load_once(folder, names, rest)
     except Damaged:
         # It may have been replaced between two reads; a second look tells.
-        return _read_checked(folder, names)
+        return _load_once(folder, names, rest)
 
 
-def _read_checked(folder: Path, only: Collection[str]) -> dict[str, bytes]:
+def _load_once(folder: Path, names: Iterable[str], rest: bool) -> dict[str, bytes]:
     if _DIGEST.fullmatch(folder.name) is None and not folder.name.startswith("."):
         raise Damaged("its name is not the 20 hexadecimal digits of a cell")
-    sums = encoding.decode_sums(_read_file(folder, encoding.SUMS))
-    files = {name: _read_file(folder, name) for name in sums if not only or name in only}
-    for name, content in files.items():
-        if hashlib.sha256(content).hexdigest() != sums[name]:
-            raise Damaged(f"{name} was truncated or edited: it differs from its checksum")
+    sums = encoding.decode_sums(_read_of(folder, encoding.SUMS)[1])
+    files = {}
+    for name, expected in sums.items():
+        if rest or name in names:
+            found, content = _read_of(folder, name, keep=name in names)
+            if found != expected:
+                raise Damaged(f"{name} was truncated or edited: it differs from its checksum")
+            if name in names:
+                files[name] = content
     return files
 
 
-def _read_file(folder: Path, name: str) -> bytes:
+def _read_of(folder: Path, name: str, *, keep: bool = True) -> tuple[str, bytes]:
     try:
-        return (folder / name).read_bytes()
+        return _read(folder / name, keep=keep)
     except FileNotFoundError as error:
         if not folder.is_dir():
             raise
@@ -345,27 +460,34 @@ def _read_file(folder: Path, name: str) -> bytes:
         raise Damaged(f"{name} cannot be read: {error.strerror}") from error
 
 
-def _decode(folder: Path, files: dict[str, bytes]) -> Record:
-    record = encoding.decode_record(files[encoding.RECORD])
-    if record.digest != folder.name:
-        raise Damaged(f"{encoding.RECORD} belongs to the cell {record.digest}, not to this folder")
-    return record
+def _read(path: Path, *, keep: bool = True) -> tuple[str, bytes]:
+    """Return a file's SHA-256, and its content if it is to be kept.
 
-
-def _verified(folder: Path, files: dict[str, bytes]) -> tuple[Record, dict[str, bytes]]:
-    """Return a record and its files after a look into each of them."""
-    record = _decode(folder, files)
-    encoding.believed_per_query(files[encoding.PER_QUERY], record)
-    encoding.decode_trace(files[encoding.TRACE])
-    if encoding.SNAPSHOT in files:
-        decode_snapshot(files[encoding.SNAPSHOT])
-    return record, files
+    Raises:
+        OSError: if it cannot be read.
+        Damaged: if it is no plain file, or too large to be kept in memory.
+    """
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a pipe would wait for its writer
+    try:
+        status = os.fstat(handle)
+        if not stat.S_ISREG(status.st_mode):
+            raise Damaged(f"{path.name} cannot be read: it is no plain file")
+        if status.st_size > _LARGEST and (keep or path.name != encoding.LOG):
+            raise Damaged(f"{path.name} has {status.st_size:,} bytes, more than the {_LARGEST:,} allowed")
+        digest, chunks = hashlib.sha256(), []
+        while chunk := os.read(handle, min(status.st_size + 1, _CHUNK)):
+            digest.update(chunk)
+            if keep:
+                chunks.append(chunk)
+        return digest.hexdigest(), b"".join(chunks)
+    finally:
+        os.close(handle)
 
 
 def _rank(folder: Path) -> int:
     """Return how much a folder is worth keeping: finished, otherwise sound, or damaged."""
     try:
-        record = encoding.decode_record(_load(folder)[encoding.RECORD])
+        record = _unnamed(folder)
     except Newer:  # of a newer version of this program: not ours to throw away
         return 3
     except (Damaged, FileNotFoundError):
@@ -377,4 +499,10 @@ def _sentence(folder: Path, error: Damaged) -> str:
     advice = "remove the folder, or run the cell again, which replaces it"
     if isinstance(error, Newer):
         advice = "use the version that made it, or another results folder"
-    return f"{folder}: {error}; {advice}"
+    return _printable(f"{folder}: {error}; {advice}")
+
+
+def _printable(text: object) -> str:
+    """Return a text in which escapes stand for bytes that are not UTF-8 and for control characters."""
+    kept = str(text).encode("utf-8", "backslashreplace").decode()
+    return "".join(mark if mark.isprintable() else mark.encode("unicode_escape").decode() for mark in kept)

@@ -18,9 +18,8 @@ from bench.analysis.results import Results
 from bench.analysis.sensitivity import Sensitivity, sensitivities_of
 from bench.analysis.snapshots import Snapshots
 from bench.analysis.tables import Table, tables_of
-from bench.records.schema import Record
+from bench.records.schema import Record, Trial
 from bench.records.snapshot import Snapshot
-from bench.records.trials import Trial
 
 PROTOCOLS = ("map@all", "map@50/hits")
 

@@ -26,7 +26,7 @@ from bench.analysis.sensitivity import sensitivities_of
 from bench.analysis.settings import tunings_of
 from bench.analysis.tables import seed_values
 from bench.records import Identity, Record
-from bench.records.trials import Trial
+from bench.records.schema import Trial
 from tests.analysis.cells_apart import BASE, OTHERWISE, SETTINGS, add, changes
 from tests.analysis.making import Shelf
 

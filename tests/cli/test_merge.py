@@ -10,9 +10,8 @@ import msgspec
 import pytest
 
 from bench.atomic import write_whole
-from bench.records import Record, Status, Store
+from bench.records import Record, Status, Store, Trial, TrialStore
 from bench.records import folders as folders_module
-from bench.records.trials import Trial, TrialStore
 from tests.grid import Said, make_newer, say
 from tests.records import making
 

@@ -28,7 +28,7 @@ def test_cells_run_again_give_the_same_bytes_and_touch_nothing(grid: Grid) -> No
     assert bytes_of(grid.results) == before
     assert {path.name for path in grid.results.iterdir()} <= {
         "runs",
-        ".claims",
+        ".locks",
         "datasets.json",
         "fingerprints.json",
         "running",

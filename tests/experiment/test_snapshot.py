@@ -15,8 +15,7 @@ from bench.evaluation import evaluate, precision_at_k, precision_recall
 from bench.experiment.cell import Finished, run_cell
 from bench.experiment.run_context import RunContext
 from bench.experiment.snapshot import LEVELS, MEASURES, classes_of, snapshot_of
-from bench.records.snapshot import Snapshot
-from bench.records.snapshot_bytes import encode_snapshot
+from bench.records.snapshot import Snapshot, encode_snapshot
 from tests.grid import FAULTS, cells_of, write_bundle
 
 PLACE = RunContext(plugins=(str(FAULTS),))

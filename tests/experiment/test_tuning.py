@@ -24,8 +24,7 @@ from bench.execution.tuning_runner import run_trials
 from bench.experiment.grid import Cell
 from bench.experiment.run_context import RunContext
 from bench.experiment.tuning import Tried, draw_changes, run_trial, trial_cells
-from bench.records import StoreError
-from bench.records.trials import Trial, TrialStore
+from bench.records import StoreError, Trial, TrialStore
 from tests.drill.running import BREAKING, Drill
 from tests.grid import cells_of, only_plugins, write_bundle
 

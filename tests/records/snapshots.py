@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
+import msgspec
 import numpy as np
 
 from bench.records.snapshot import Curves, Gallery, RowDetails, Snapshot, Space
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+
+def changed(plain: T, changes: dict[str, Any]) -> T:
+    """Return a part with other fields, checked anew, as not every version of msgspec does it."""
+    return type(plain)(**(msgspec.structs.asdict(plain) | changes))
 
 
 def curves(query: str = "image", gallery: str = "text", **changes: Any) -> Curves:
@@ -19,7 +26,7 @@ def curves(query: str = "image", gallery: str = "text", **changes: Any) -> Curve
         np.array([0.0, 0.5, 1.0]),
         np.array([1.0, 0.5, 0.25]),
     )
-    return replace(plain, **changes)
+    return changed(plain, changes)
 
 
 def space(**changes: Any) -> Space:
@@ -30,7 +37,7 @@ def space(**changes: Any) -> Space:
         {name: random.random((count, 2), dtype=np.float32) for name, count in (("image", 3), ("text", 2))},
         0.75,
     )
-    return replace(plain, **changes)
+    return changed(plain, changes)
 
 
 def gallery(query: str = "image", shown: str = "text", **changes: Any) -> Gallery:
@@ -42,12 +49,12 @@ def gallery(query: str = "image", shown: str = "text", **changes: Any) -> Galler
         np.array([[0, 1, 2], [4, 0, 1]], np.int32),
         np.array([[True, False, True], [False, False, True]]),
     )
-    return replace(plain, **changes)
+    return changed(plain, changes)
 
 
 def details(**changes: Any) -> RowDetails:
     plain = RowDetails(np.array([0, 1, 2, 3, 4], np.int32), np.array([0, 0, 1, 1, 2], np.int32))
-    return replace(plain, **changes)
+    return changed(plain, changes)
 
 
 def pictures() -> RowDetails:
@@ -68,4 +75,4 @@ def snapshot(**changes: Any) -> Snapshot:
         (gallery(), gallery("text", "image")),
         {"image": pictures(), "text": details(texts=("one", "two", "", "<b>", "…"))},
     )
-    return replace(plain, **changes)
+    return changed(plain, changes)

@@ -9,18 +9,18 @@ import stat
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
 import pytest
 
 from bench.records import Store, StoreError
-from bench.records.folders import DiskFull, has_room, here, marked, publish, seems_free
-from bench.records.locks import held, kernel
+from bench.records.folders import DiskFull, has_room, marked, publish, seems_free
+from bench.records.locks import held, kernel, lock_of
 from tests.records import making
 
 ROOT = Path(__file__).resolve().parents[2]
-NOBODY = 2**22 + 1  # above the largest process number of Linux
 DIGEST = making.record().digest
 
 
@@ -36,20 +36,23 @@ def write(store: Store, status: str = "done") -> bool:
     return store.write(record, making.per_query(), making.TRACE, status)
 
 
-def hidden(store: Store, what: str) -> Path:
-    """Return the name of a hidden folder whose process number stands for no process that can be seen here."""
-    return store.runs / f".{what}-{DIGEST}-{here()}-{NOBODY}-0123abcd"
+def hidden(store: Store, kind: str, machine: str | None = None) -> Path:
+    """Return the name of a hidden folder of a writer under this kernel, or under another."""
+    return store.runs / f".{kind}-{DIGEST}-{kernel() if machine is None else machine}01234567"
 
 
-def lock_of(folder: Path) -> Path:
-    return folder.with_name(folder.name + ".lock")
-
-
-def left_by_a_dead_writer(store: Store, what: str, machine: bytes | None = None) -> Path:
-    """Make the lock of a writer that has died, here or on another machine; the folder is up to the caller."""
-    folder = hidden(store, what)
-    lock_of(folder).write_bytes(kernel() if machine is None else machine)
+def left_by_a_dead_writer(store: Store, kind: str, machine: str | None = None) -> Path:
+    """Make the lock of a writer that has died; the folder is up to the caller."""
+    folder = hidden(store, kind, machine)
+    lock_of(folder).touch()
     return folder
+
+
+def raising(number: int) -> Callable[..., NoReturn]:
+    def refuse(*_: object) -> NoReturn:
+        raise OSError(number, os.strerror(number))
+
+    return refuse
 
 
 def age(folder: Path, days: float) -> None:
@@ -68,13 +71,13 @@ def test_what_a_dead_writer_left_half_written_is_removed(store: Store) -> None:
 
 
 @pytest.mark.parametrize("days", [0, 9])
-@pytest.mark.parametrize("what", ["tmp", "old"])
-def test_the_folder_of_a_living_writer_is_left_alone_whatever_its_number_and_age(
-    store: Store, what: str, days: float
+@pytest.mark.parametrize("kind", ["tmp", "old"])
+def test_the_folder_of_a_living_writer_is_left_alone_whatever_its_age(
+    store: Store, kind: str, days: float
 ) -> None:
-    folder = hidden(store, what)
+    folder = hidden(store, kind)
     folder.mkdir()
-    with held(lock_of(folder)) as locked:
+    with held(folder) as locked:
         assert locked
         age(folder, days)
         store.prepare()
@@ -84,13 +87,8 @@ def test_the_folder_of_a_living_writer_is_left_alone_whatever_its_number_and_age
     assert not folder.exists()
 
 
-def test_a_writer_whose_number_is_nobodys_here_can_finish_while_others_tidy(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As in a container with the host's name and processes of its own."""
-    monkeypatch.setattr("os.getpid", lambda: NOBODY)
-    flush = os.fsync
-    tidied: list[int] = []
+def test_a_writer_can_finish_while_others_tidy(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    flush, tidied = os.fsync, []
 
     def tidy_meanwhile(handle: int) -> None:
         Store(store.root).prepare()
@@ -105,13 +103,17 @@ def test_a_writer_whose_number_is_nobodys_here_can_finish_while_others_tidy(
     assert store.status(DIGEST) == "done"
 
 
-@pytest.mark.parametrize("machine", [b"another machine", None], ids=["a lock of another machine", "no lock"])
-def test_where_nobody_can_tell_a_folder_goes_only_when_it_is_old(store: Store, machine: bytes | None) -> None:
-    folder = hidden(store, "tmp") if machine is None else left_by_a_dead_writer(store, "tmp", machine)
+@pytest.mark.parametrize(
+    "name", [None, "ffffffff", "host.name-4194305-"], ids=["no lock", "another", "older"]
+)
+def test_where_nobody_can_tell_a_folder_goes_only_when_it_is_old(store: Store, name: str | None) -> None:
+    folder = hidden(store, "tmp") if name is None else left_by_a_dead_writer(store, "tmp", name)
     folder.mkdir()
     store.prepare()
     assert folder.exists()
-    age(folder, 1.5)
+    for path in (folder, lock_of(folder)):
+        if path.exists():
+            age(path, 1.5)
     store.prepare()
     assert list(store.runs.iterdir()) == []
 
@@ -119,10 +121,7 @@ def test_where_nobody_can_tell_a_folder_goes_only_when_it_is_old(store: Store, m
 def test_a_file_system_without_locks_takes_records_all_the_same(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(*_: object) -> NoReturn:
-        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
-
-    monkeypatch.setattr("fcntl.flock", refuse)
+    monkeypatch.setattr("fcntl.flock", raising(errno.ENOLCK))
     write(store, "failed")
     flush, seen = os.fsync, []
 
@@ -136,7 +135,7 @@ def test_a_file_system_without_locks_takes_records_all_the_same(
     assert seen
     assert not any(seen)  # what cannot be locked leaves no file that would look like a dead one's lock
     assert store.status(DIGEST) == "done"
-    assert [path.name for path in store.runs.iterdir()] == [DIGEST]
+    assert [path.name for path in store.runs.iterdir() if path.is_dir()] == [DIGEST]
 
 
 def test_hidden_folders_of_other_programs_are_left_alone(store: Store) -> None:
@@ -147,21 +146,17 @@ def test_hidden_folders_of_other_programs_are_left_alone(store: Store) -> None:
     assert other.exists()
 
 
-def test_a_record_that_a_dead_writer_had_moved_aside_is_put_back(store: Store) -> None:
-    write(store)
-    (store.runs / DIGEST).rename(left_by_a_dead_writer(store, "old"))
-    assert not store.has(DIGEST)
-    store.prepare()
-    assert store.status(DIGEST) == "done"
-    assert len(list(store.runs.iterdir())) == 1
-
-
-def test_a_record_that_has_a_successor_is_not_put_back(store: Store) -> None:
+@pytest.mark.parametrize("successor", [False, True])
+def test_a_record_that_a_dead_writer_had_moved_aside_is_put_back_unless_its_successor_stands(
+    store: Store, successor: bool
+) -> None:
     write(store, "failed")
     (store.runs / DIGEST).rename(left_by_a_dead_writer(store, "old"))
-    write(store)
+    assert not store.has(DIGEST)
+    if successor:
+        write(store)
     store.prepare()
-    assert store.status(DIGEST) == "done"
+    assert store.status(DIGEST) == ("done" if successor else "failed")
     assert len(list(store.runs.iterdir())) == 1
 
 
@@ -179,11 +174,7 @@ def test_a_disk_that_refuses_is_explained_and_costs_nothing(
     store: Store, monkeypatch: pytest.MonkeyPatch, number: int, words: str
 ) -> None:
     write(store, "failed")
-
-    def refuse(handle: int) -> NoReturn:
-        raise OSError(number, os.strerror(number))
-
-    monkeypatch.setattr("os.fsync", refuse)
+    monkeypatch.setattr("os.fsync", raising(number))
     with pytest.raises(StoreError, match=words) as caught:
         write(store)
     assert str(store.runs) in str(caught.value)
@@ -255,6 +246,12 @@ def test_a_results_folder_that_is_a_file_is_explained(tmp_path: Path) -> None:
         Store(tmp_path / "results").prepare()
     with pytest.raises(StoreError, match="part of that path is a file"):
         write(Store(tmp_path / "results"))
+    store = Store(tmp_path / "other")
+    store.prepare()
+    (store.runs / DIGEST).write_text("mine")
+    with pytest.raises(StoreError, match="part of that path is a file"):
+        write(store)
+    assert (store.runs / DIGEST).read_text() == "mine"
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="the superuser may write everywhere")
@@ -263,13 +260,6 @@ def test_a_protected_results_folder_is_explained(store: Store) -> None:
     with pytest.raises(StoreError, match="may not write"):
         store.prepare()
     store.runs.chmod(0o700)
-
-
-def test_a_file_in_the_records_place_is_explained(store: Store) -> None:
-    (store.runs / DIGEST).write_text("mine")
-    with pytest.raises(StoreError, match="part of that path is a file"):
-        write(store)
-    assert (store.runs / DIGEST).read_text() == "mine"
 
 
 def test_an_interrupted_write_leaves_the_old_record(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -297,39 +287,28 @@ def _content(folder: Path) -> int:
         return 0
 
 
-@pytest.mark.parametrize(("other", "stands"), [(9, 9), (1, 5)])
-def test_a_writer_that_was_overtaken_keeps_the_better_record(tmp_path: Path, other: int, stands: int) -> None:
-    place = tmp_path / DIGEST
-    publish(place, {"rank": b"3"}, _content)
+@pytest.mark.parametrize(("other", "stands"), [(9, 9), (1, 5), (None, 5)])
+def test_a_writer_that_was_overtaken_keeps_the_better_record(
+    tmp_path: Path, other: int | None, stands: int
+) -> None:
+    target = tmp_path / DIGEST
+    publish(target, {"rank": b"3"}, _content)
     overtaken: list[bool] = []
 
     def rank(folder: Path) -> int:
-        """Let another writer finish just after this one has looked."""
+        """Let another writer finish, or move the old record aside, just after this one has looked."""
         found = _content(folder)
-        if folder == place and not overtaken:
+        if folder == target and not overtaken:
             overtaken.append(True)
-            publish(place, {"rank": str(other).encode()}, lambda folder: 0)
+            if other is None:
+                target.rename(tmp_path / "elsewhere")
+            else:
+                publish(target, {"rank": str(other).encode()}, lambda folder: 0)
         return found
 
-    assert publish(place, {"rank": b"5"}, rank) is (stands == 5)
-    assert _content(place) == stands
-    assert list(tmp_path.iterdir()) == [place]
-
-
-def test_a_writer_that_finds_the_place_emptied_takes_it(tmp_path: Path) -> None:
-    place = tmp_path / DIGEST
-    publish(place, {"rank": b"3"}, _content)
-    emptied: list[Path] = []
-
-    def rank(folder: Path) -> int:
-        """Let another writer move the old record aside just after this one has looked."""
-        found = _content(folder)
-        if folder == place and not emptied:
-            emptied.append(place.rename(tmp_path / "elsewhere"))
-        return found
-
-    assert publish(place, {"rank": b"5"}, rank)
-    assert _content(place) == 5
+    assert publish(target, {"rank": b"5"}, rank) is (stands == 5)
+    assert _content(target) == stands
+    assert {path.name for path in tmp_path.iterdir()} - {"elsewhere"} == {DIGEST}
 
 
 def writer(root: Path, first: str, rounds: int) -> subprocess.Popen[str]:

@@ -10,9 +10,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from bench.records.folders import here
 from bench.records.heartbeat import Heartbeat, RunningCell, RunState, active_runs, remove_dead_runs
-from bench.records.locks import held, kernel
+from bench.records.locks import held, kernel, lock_of, unique_word
 
 
 def state(done: int = 0) -> RunState:
@@ -42,7 +41,7 @@ def leave(results: Path, name: str, age: float = 0.0) -> Path:
 def test_a_run_is_seen_while_it_lives_and_leaves_nothing(tmp_path: Path) -> None:
     with Heartbeat(tmp_path, state):
         ((name, seen),) = active_runs(tmp_path)
-        assert name.startswith(f"{here()}-{os.getpid()}-")
+        assert f"-{os.getpid()}-" in name
         assert seen == state()
         assert (seen.ended, seen.failed) == (3, 1)
     assert active_runs(tmp_path) == []
@@ -79,22 +78,22 @@ def test_two_runs_with_one_host_name_and_number_are_both_seen(tmp_path: Path) ->
 
 
 def test_a_dead_run_is_ignored_and_its_file_removed_by_the_next(tmp_path: Path) -> None:
-    path = leave(tmp_path, f"{here()}-{os.getpid()}-dead")
-    path.with_suffix(".lock").write_bytes(kernel())
+    path = leave(tmp_path, f"host-{os.getpid()}-{kernel()}dead")
+    lock_of(path).touch()
     assert active_runs(tmp_path) == []
     assert path.exists()  # whoever only looks changes nothing
     with Heartbeat(tmp_path, state):
         assert not path.exists()
-    path = leave(tmp_path, f"{here()}-{os.getpid()}-dead")
-    path.with_suffix(".lock").write_bytes(kernel())
-    path.with_name("half.lock").write_bytes(b"")
+    path = leave(tmp_path, f"host-{os.getpid()}-{kernel()}dead")
+    lock_of(path).touch()
+    path.with_name(f"half-{kernel()}.json.lock").touch()
     remove_dead_runs(tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_living_run_is_seen_though_its_number_is_nobodys_here(tmp_path: Path) -> None:
-    path = leave(tmp_path, f"{here()}-{2**22 + 1}")
-    with held(path.with_suffix(".lock")):
+    path = leave(tmp_path, f"host-{2**22 + 1}-{unique_word()}")
+    with held(path):
         remove_dead_runs(tmp_path)
         assert [name for name, _ in active_runs(tmp_path)] == [path.stem]
 
@@ -110,7 +109,7 @@ def test_a_run_on_another_machine_is_believed_while_it_gives_signs_of_life(tmp_p
 
 @pytest.mark.parametrize("content", [b"", b"{", b'{"began": "x"}'])
 def test_a_file_that_cannot_be_read_is_ignored(tmp_path: Path, content: bytes) -> None:
-    leave(tmp_path, f"{here()}-{os.getpid()}").write_bytes(content)
+    leave(tmp_path, f"host-{os.getpid()}").write_bytes(content)
     (tmp_path / "running" / "noise.json").write_bytes(content)
     assert active_runs(tmp_path) == []
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import io
+import os
+import re
 import shutil
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +17,9 @@ import pytest
 
 from bench.contract import DataError
 from bench.records import STATUSES, Record, Series, Status, Store
-from bench.records.encoding import FILES, encode_record, encode_sums
+from bench.records.encoding import FILES, encode_record
+from bench.records.environment import peak_memory, reset_peak_memory
+from bench.records.merging import merge
 from tests.records import making
 
 
@@ -24,14 +30,6 @@ def write(store: Store, record: Record, log: str = "log") -> bool:
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
     return Store(tmp_path / "results")
-
-
-def reseal(folder: Path, **changes: bytes) -> None:
-    """Change files of a record and make the checksums agree, as a careful forger would."""
-    files = {name: (folder / name).read_bytes() for name in FILES}
-    files |= {name.replace("_json", ".json"): content for name, content in changes.items()}
-    for name, content in (files | {"sha256sums.txt": encode_sums(files)}).items():
-        (folder / name).write_bytes(content)
 
 
 def test_everything_reads_back(store: Store) -> None:
@@ -99,57 +97,73 @@ def test_asking_for_an_absent_record_names_it(store: Store, read: Callable[[Stor
         read(store, "0" * 20)
 
 
-def _truncate(folder: Path) -> None:
-    content = (folder / "per_query.npz").read_bytes()
-    (folder / "per_query.npz").write_bytes(content[: len(content) // 2])
+def edited(name: str, change: Callable[[bytes], bytes]) -> Callable[[Path], object]:
+    return lambda folder: (folder / name).write_bytes(change((folder / name).read_bytes()))
 
 
-def _edit(folder: Path) -> None:
-    text = (folder / "record.json").read_text()
-    (folder / "record.json").write_text(text.replace('"value": 0.5', '"value": 0.9'))
+def resealed(name: str, change: Callable[[bytes], bytes]) -> Callable[[Path], object]:
+    return lambda folder: making.reseal(folder, name, change((folder / name).read_bytes()))
 
 
-def _as_of(schema: bytes) -> Callable[[Path], object]:
-    def change(folder: Path) -> None:
-        content = (folder / "record.json").read_bytes()
-        reseal(folder, record_json=content.replace(b'"schema": 2', b'"schema": ' + schema))
+def replaced(make: Callable[[Path], object], name: str = "log.txt") -> Callable[[Path], object]:
+    def damage(folder: Path) -> None:
+        (folder / name).unlink()
+        make(folder / name)
 
-    return change
-
-
-def _foreign(folder: Path) -> None:
-    reseal(folder, record_json=encode_record(making.record(seed=99)))
+    return damage
 
 
-def _empty(folder: Path) -> None:
-    for path in list(folder.iterdir()):
-        path.unlink()
+def sparse(path: Path, size: int = 2 << 30) -> None:
+    with path.open("wb") as file:
+        file.truncate(size)
 
 
-def _directory(folder: Path) -> None:
-    (folder / "log.txt").unlink()
-    (folder / "log.txt").mkdir()
+def with_notes(content: bytes, notes: bytes) -> bytes:
+    return content.replace(b'"notes": {}', b'"notes": {"deep": ' + notes + b"}")
 
 
+NESTED = b"[" * 100_000 + b"]" * 100_000
 DAMAGES: list[tuple[Callable[[Path], object], str]] = [
-    (_truncate, "per_query.npz was truncated or edited"),
-    (_edit, "record.json was truncated or edited"),
+    (edited("per_query.npz", lambda content: content[: len(content) // 2]), "per_query.npz was truncated"),
+    (edited("record.json", lambda content: content.replace(b"0.5", b"0.9")), "record.json was truncated"),
+    (edited("record.json", lambda _: b""), "record.json was truncated"),
+    (edited("sha256sums.txt", lambda _: b"empty"), "does not list exactly"),
+    (edited("sha256sums.txt", lambda content: content.replace(b"log", b"\xff")), "does not list exactly"),
     (lambda folder: (folder / "log.txt").unlink(), "log.txt is missing"),
     (lambda folder: (folder / "sha256sums.txt").unlink(), "sha256sums.txt is missing"),
-    (lambda folder: (folder / "sha256sums.txt").write_text("empty"), "does not list exactly"),
-    (lambda folder: (folder / "record.json").write_bytes(b""), "record.json was truncated"),
-    (_empty, "is missing"),
-    (_directory, "log.txt cannot be read"),
-    (lambda folder: reseal(folder, record_json=b"{}"), "does not fit the schema"),
+    (lambda folder: [shutil.rmtree(folder), folder.mkdir()], "is missing"),
+    (resealed("record.json", lambda _: b"{}"), "does not fit the schema"),
+    (resealed("record.json", lambda _: b'{"schema": 3, "status": "fine"}'), "does not fit the schema"),
+    (resealed("record.json", lambda _: NESTED), "does not fit the schema"),
+    (resealed("record.json", lambda content: with_notes(content, NESTED)), "does not fit the schema"),
+    (resealed("record.json", lambda content: content.replace(b"drcl", b"dr\xff")), "does not fit the schema"),
     (
-        lambda folder: reseal(folder, record_json=b'{"schema": 2, "status": "fine"}'),
+        resealed("record.json", lambda content: content.replace(b'"emoji"', b'"' + b"e" * 240 + b'"')),
         "does not fit the schema",
     ),
+    (
+        resealed(
+            "record.json",
+            lambda content: re.sub(rb'"metrics": \[.*?\]', b'"metrics": []', content, flags=re.S),
+        ),
+        "does not fit the schema",
+    ),
+    (resealed("trace.csv", lambda content: content + b"1,2,3\n1\n"), "rows of different lengths"),
+    (resealed("trace.csv", lambda content: content + b"\xff"), "trace.csv cannot be read"),
+    (replaced(os.mkfifo), "log.txt cannot be read"),
+    (replaced(os.mkfifo, "record.json"), "record.json cannot be read"),
+    (replaced(os.mkfifo, "sha256sums.txt"), "sha256sums.txt cannot be read"),
+    (replaced(Path.mkdir), "log.txt cannot be read"),
+    (replaced(lambda path: path.symlink_to("/dev/zero")), "log.txt cannot be read"),
+    (replaced(lambda path: path.symlink_to(path)), "log.txt cannot be read"),
+    (replaced(sparse, "per_query.npz"), "more than the"),
+    (replaced(sparse, "record.json"), "more than the"),
 ]
+LATER = resealed("record.json", lambda content: content.replace(b'"schema": 3', b'"schema": 4'))
 
 
-@pytest.mark.parametrize(("damage", "words"), [*DAMAGES, (_as_of(b"3"), "layout version 3")])
-def test_a_damaged_record_is_named_and_left_out(
+@pytest.mark.parametrize(("damage", "words"), [*DAMAGES, (LATER, "layout version 4")])
+def test_a_damaged_record_is_named_and_left_out_and_replaced_by_the_next_run(
     store: Store, damage: Callable[[Path], object], words: str
 ) -> None:
     good, bad = making.record(seed=1), making.record(seed=2)
@@ -160,69 +174,70 @@ def test_a_damaged_record_is_named_and_left_out(
     (problem,) = store.problems
     assert problem.folder == store.runs / bad.digest
     assert words in problem.sentence
-    assert problem.newer == ("layout version 3" in words)
-    assert store.statuses() == {good.digest: "done"}
-    assert len(store.problems) == 1
+    newer = "layout version 4" in words
+    assert problem.newer is newer
     assert not store.has(bad.digest)
     with pytest.raises(DataError, match=r"run the cell again|layout"):
         store.read(bad.digest)
+    # A failure replaces a damaged record even of a finished cell, but nothing that a later version made.
+    assert write(store, making.record(seed=2, status="failed")) is not newer
+    assert store.status(bad.digest) == (None if newer else "failed")
 
 
-@pytest.mark.parametrize("damage", [damage for damage, _ in DAMAGES])
-def test_a_damaged_record_is_replaced_by_the_next_run(store: Store, damage: Callable[[Path], object]) -> None:
-    write(store, making.record())
-    damage(store.runs / making.record().digest)
-    assert write(store, making.record(status="failed"))
-    assert store.status(making.record().digest) == "failed"
-
-
-def test_a_record_of_a_newer_version_is_not_thrown_away(store: Store) -> None:
-    write(store, making.record())
-    folder = store.runs / making.record().digest
-    _as_of(b"3")(folder)
-    before = (folder / "record.json").read_bytes()
-    assert not write(store, making.record())
-    assert (folder / "record.json").read_bytes() == before
+def test_two_gigabytes_of_zeros_in_an_array_cost_neither_memory_nor_another_record(store: Store) -> None:
+    good, bad = making.record(seed=1), making.record(seed=2)
+    for record in (good, bad):
+        write(store, record)
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in ("values.npy", "head.npy"):
+            archive.writestr(name, bytes(1 << 20))
+            archive.getinfo(name).file_size = 2 << 30
+    for name in ("per_query.npz", "view.npz"):
+        making.reseal(store.runs / bad.digest, name, buffer.getvalue())
+    assert len(list(store.records())) == 2
+    reset_peak_memory()
+    before = peak_memory() or 0
+    for read in (store.per_query, store.snapshot, store.verify):
+        with pytest.raises(DataError, match="more than the"):
+            read(bad.digest)
+    assert (peak_memory() or 0) < before + (1 << 27)
+    assert [item.fate for item in merge(store.root, store.root.with_name("other"))].count("copied") == 1
 
 
 def test_a_record_in_another_cells_folder_is_named(store: Store) -> None:
     write(store, making.record())
-    _foreign(store.runs / making.record().digest)
+    folder = store.runs / making.record().digest
+    making.reseal(folder, "record.json", encode_record(making.record(seed=99)))
     assert list(store.records()) == []
     assert "belongs to the cell" in store.problems[0].sentence
     with pytest.raises(DataError, match="belongs to the cell"):
-        store.read(making.record().digest)
-
-
-@pytest.mark.parametrize(("name", "read"), [("per_query.npz", Store.per_query), ("trace.csv", Store.trace)])
-def test_a_sealed_file_that_cannot_be_read_is_named(
-    store: Store, name: str, read: Callable[[Store, str], object]
-) -> None:
-    write(store, making.record())
-    folder = store.runs / making.record().digest
-    files = {other: (folder / other).read_bytes() for other in FILES} | {name: b"\xff,\n1"}
-    for other, content in (files | {"sha256sums.txt": encode_sums(files)}).items():
-        (folder / other).write_bytes(content)
-    with pytest.raises(DataError, match="cannot be read"):
-        read(store, folder.name)
+        store.read(folder.name)
 
 
 def test_who_asks_for_one_file_gets_it_checked_and_no_other_read(store: Store) -> None:
     record = making.record()
     write(store, record)
-    (store.root / "runs" / record.digest / "trace.csv").write_text("epoch\n1\n")
+    folder = store.runs / record.digest
+    (folder / "trace.csv").write_text("epoch\n1\n")
     assert len(store.per_query(record.digest)) == 4
     assert store.log(record.digest) == "log"
     with pytest.raises(DataError, match=r"trace\.csv was truncated or edited"):
         store.trace(record.digest)
-    assert list(store.records()) == []
+    making.reseal(folder, "per_query.npz", b"nonsense")
+    with pytest.raises(DataError, match=r"per_query\.npz cannot be read"):
+        store.per_query(record.digest)
 
 
-def test_only_the_average_precisions_that_are_wanted_are_read(store: Store) -> None:
-    record = making.record()
-    write(store, record)
-    found = store.per_query(record.digest, lambda series: series.protocol == "map@all")
-    assert set(found) == {Series(*key) for key in making.per_query() if key[1] == "map@all"}
+def test_a_folder_whose_name_is_not_utf_8_or_cannot_be_printed_is_named_in_printable_words(
+    store: Store,
+) -> None:
+    write(store, making.record())
+    for name in (b"caf\xe9", b"red\x1b[31m\n"):
+        (store.runs / os.fsdecode(name)).mkdir()
+    assert len(list(store.records())) == 1
+    assert sorted(problem.folder.name for problem in store.problems) == ["caf\\udce9", "red\\x1b[31m\\n"]
+    assert all(f"{problem.folder}: {problem.sentence}".isprintable() for problem in store.problems)
 
 
 def test_stray_folders_are_named_and_stray_files_ignored(store: Store) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import permutations
 from typing import Any
 from xml.etree import ElementTree
@@ -70,10 +70,10 @@ def view_at(
     details = {name: RowDetails(numbers, classes) for name in modalities}
     if items:
         texts = tuple(f"{HOSTILE} {number} " + "word " * number for number in numbers)
-        details["text"] = replace(details["text"], texts=texts)
+        details["text"] = msgspec.structs.replace(details["text"], texts=texts)
         pixels = (numbers[:, None, None] * np.ones((1, 4, 6), np.uint8)).astype(np.uint8)
         palette = np.stack([np.arange(20, dtype=np.uint8) * 12] * 3, axis=1)
-        details["image"] = replace(details["image"], pixels=pixels, palette=palette)
+        details["image"] = msgspec.structs.replace(details["image"], pixels=pixels, palette=palette)
     return Snapshot(
         dict.fromkeys(modalities, rows),
         3,
@@ -177,7 +177,7 @@ def test_many_directions_are_shown_by_their_mean_at_the_ranks_that_all_galleries
     picture = only(figures_of(curves.figures(cells.data())))
     with drawn(picture) as figure:
         assert [axes.get_title() for axes in figure.axes] == 2 * ["mean over 6 directions"]
-    short = replace(curves_at(1.0, "a", "b"), ranks=RANKS[:2], precision=np.array([0.5, 0.4]))
+    short = msgspec.structs.replace(curves_at(1.0, "a", "b"), ranks=RANKS[:2], precision=np.array([0.5, 0.4]))
     mean = mean_curves([short, curves_at(1.0, "b", "a")])
     assert mean.ranks.tolist() == [1, 2]
     np.testing.assert_allclose(mean.precision, [0.75, 0.65])
@@ -235,7 +235,7 @@ def test_spaces_are_chosen_by_rule_and_need_a_sample_of_all_modalities() -> None
     tiny = Space(
         {"image": ONE, "text": ONE}, {"image": ONE, "text": ONE}, {"image": POINT, "text": POINT}, 1.0
     )
-    cells.put("few", 0.9, replace(view_at(0.9), space=tiny))
+    cells.put("few", 0.9, msgspec.structs.replace(view_at(0.9), space=tiny))
     cells.put("other", 0.6, view_at(0.6))
     cells.put("chance", 0.7, view_at(0.7), closed=True)
     assert spaces(cells) == [("other", rule[1])]

@@ -1,0 +1,220 @@
+"""A record whose checksums fit, but whose numbers cannot be, is not believed, and costs itself only."""
+
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bench.contract import DataError
+from bench.records import Record, Selected, Series, Store
+from bench.records.encoding import (
+    Damaged,
+    decode_per_query,
+    decode_record,
+    encode_per_query,
+    encode_record,
+)
+from bench.records.merging import merge
+from tests.records import making
+
+MODALITIES = ("image", "text", "audio")
+
+
+def record(seed: int = 0) -> Record:
+    """Return a record of three modalities and three rules, one of them refused, with all fields filled."""
+    made = making.record(seed, modalities=MODALITIES)
+    assert made.result is not None
+    epoch, value = {"image": 7, "text": 3}, {"image": 0.6}
+    rules = ("best", "last", "oracle")
+    metrics = made.result.metrics
+    last = [msgspec.structs.replace(metric, selection="last") for metric in metrics]
+    result = msgspec.structs.replace(
+        made.result,
+        selected=[Selected(rule=rule, criterion="mAP", epoch=epoch, value=value) for rule in rules],
+        metrics=[*metrics, *last],
+        refused={"oracle": "it cannot be ranked"},
+        zero_rows={"best": {"text": 1}},
+        chance={f"{metric.query}>{metric.gallery}": 0.25 for metric in metrics},
+    )
+    return msgspec.structs.replace(made, result=result)
+
+
+def write(store: Store, seed: int = 0) -> Path:
+    made = record(seed)
+    store.write(made, making.values_of(made), making.TRACE, "log")
+    return store.runs / made.digest
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "results")
+
+
+WRONG: dict[type, st.SearchStrategy[Any]] = {
+    float: st.sampled_from([-1, -1e-9, 1.0000001, 5.0, 1e300]),
+    int: st.sampled_from([-1, 0, 5, 400]),
+    str: st.sampled_from(["", "images", "video", "text ", "none", "map@", "recall@10", "xap@all"]),
+}
+NEGATIVE = st.integers(max_value=-1)
+PLAIN = json.loads(encode_record(record()))
+FIELDS: list[tuple[list[Any], st.SearchStrategy[Any]]] = [
+    *(
+        (["metrics", number, name], WRONG[type(value)])
+        for number, metric in enumerate(PLAIN["result"]["metrics"])
+        for name, value in metric.items()
+    ),
+    *((["rows", name, "test"], WRONG[int]) for name in MODALITIES),
+    *((["rows", name, part], NEGATIVE) for name in MODALITIES for part in ("train", "validation")),
+    *((["rows", name, "dimension"], st.integers(max_value=0)) for name in MODALITIES),
+    *((["selected", number, "rule"], WRONG[str]) for number in range(3)),
+    *((["selected", number, "epoch", "image"], NEGATIVE) for number in range(3)),
+    *((["chance", direction], WRONG[float]) for direction in PLAIN["result"]["chance"]),
+    (["zero_rows", "best", "text"], st.sampled_from([-1, 5])),
+    (["selection"], WRONG[str]),
+]
+"""Everything in a result that must agree with the rest, and values that it cannot have."""
+
+
+@given(data=st.data())
+@settings(max_examples=400)
+def test_whatever_single_number_or_name_of_a_result_is_changed_the_record_is_refused(
+    data: st.DataObject,
+) -> None:
+    path, wrong = data.draw(st.sampled_from(FIELDS))
+    changed = copy.deepcopy(PLAIN)
+    parent = changed["result"]
+    for step in path[:-1]:
+        parent = parent[step]
+    parent[path[-1]] = data.draw(wrong.filter(lambda value: value != parent[path[-1]]))
+    with pytest.raises(Damaged):
+        decode_record(json.dumps(changed).encode())
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda result: result["metrics"].pop(5),
+        lambda result: result["metrics"].append({**result["metrics"][3], "value": 0.25}),
+        lambda result: result["metrics"].clear(),
+        lambda result: result["rows"].pop("text"),
+        lambda result: result["selected"].append(result["selected"][0]),
+        lambda result: result["metrics"][0].update(value=None),
+    ],
+)
+def test_what_is_left_out_or_there_twice_is_refused(change: Any) -> None:
+    changed = copy.deepcopy(PLAIN)
+    change(changed["result"])
+    with pytest.raises(Damaged):
+        decode_record(json.dumps(changed).encode())
+
+
+@pytest.mark.parametrize("word", ["NaN", "Infinity", "1e999", "null"])
+def test_what_is_no_finite_number_is_no_number(word: str) -> None:
+    content = encode_record(record()).replace(b'"value": 0.5', b'"value": ' + word.encode(), 1)
+    with pytest.raises(Damaged):
+        decode_record(content)
+
+
+@pytest.mark.parametrize("change", [{"seconds": {"fit": -1.0}}, {"peak_memory": -5}])
+def test_costs_that_cannot_be_are_refused(change: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"seconds|peak_memory"):
+        encode_record(msgspec.structs.replace(record(), environment=making.environment(**change)))
+
+
+def test_what_reading_would_refuse_is_not_written(store: Store) -> None:
+    good = record()
+    assert good.result is not None
+    first, *others = good.result.metrics
+    for value in (5.0, 0.25):  # out of range; not the mean of its queries
+        metrics = [msgspec.structs.replace(first, value=value), *others]
+        bad = msgspec.structs.replace(good, result=msgspec.structs.replace(good.result, metrics=metrics))
+        with pytest.raises(ValueError, match=r"metrics|mean"):
+            store.write(bad, making.values_of(good), [], "")
+    assert store.statuses() == {}
+
+
+def test_an_impossible_record_is_named_costs_itself_only_and_is_replaced(store: Store) -> None:
+    good, bad = write(store, 1), write(store, 2)
+    content = (bad / "record.json").read_bytes()
+    making.reseal(bad, "record.json", content.replace(b'"value": 0.5', b'"value": 5.0', 1))
+    assert store.statuses() == {good.name: "done"}  # so the next run makes the other again
+    assert [(problem.folder, problem.newer) for problem in store.problems] == [(bad, False)]
+    assert not store.has(bad.name)
+    assert store.write(making.record(2, "failed", modalities=MODALITIES), {}, [], "")
+    assert store.status(bad.name) == "failed"
+
+
+def changed_queries(change: str) -> dict[Any, Any]:
+    """Return the values per query of `record` with one fault."""
+    values = dict(making.values_of(record()))
+    first = next(iter(values))
+    ap = values[first]
+    if change == "gone":
+        del values[first]
+    elif change == "of no metric":
+        values["best", "map@10/min", "image", "text"] = ap
+    else:
+        values[first] = {
+            "too many": np.append(ap, ap[0]),
+            "another cell's": np.linspace(0.1, 0.3, len(ap)),
+            "outside": np.array([1.5, -0.5, *ap[2:]]),
+            "a last digit": ap + 1e-9,
+        }[change]
+    return values
+
+
+FAULTS = ["gone", "of no metric", "too many", "another cell's", "outside", "a last digit"]
+
+
+@pytest.mark.parametrize("change", FAULTS)
+def test_values_per_query_that_are_not_the_metrics_are_refused_and_not_merged(
+    tmp_path: Path, change: str
+) -> None:
+    here, there = Store(tmp_path / "here"), Store(tmp_path / "there")
+    good, bad = write(there, 1), write(there, 0)
+    write(here, 0)
+    making.reseal(bad, "per_query.npz", encode_per_query(changed_queries(change)))
+    assert there.read(bad.name) == record()  # it says nothing wrong by itself
+    for look in (there.per_query, there.verify):
+        with pytest.raises(DataError, match=r"per_query\.npz cannot be believed"):
+            look(bad.name)
+    assert {item.fate for item in merge(there.root, here.root)} == {"copied", "damaged"}
+    assert here.statuses() == {good.name: "done", bad.name: "done"}
+    # A sound record replaces one that cannot be believed.
+    assert "replaced" in {item.fate for item in merge(here.root, there.root)}
+    assert there.verify(bad.name) == record()
+
+
+@given(number=st.integers(0, 23), query=st.integers(0, 2), value=st.floats(0, 1) | st.just(float("nan")))
+@settings(max_examples=60)
+def test_whatever_single_query_is_changed_it_is_noticed(number: int, query: int, value: float) -> None:
+    values = making.values_of(record())
+    content = encode_per_query(values)
+    array = values[[*sorted(values)][number]]
+    if abs(array[query] - value) < 1e-9:
+        return
+    changed = bytearray(content)
+    start = content.index(array.tobytes()) + 8 * (
+        query + sum(len(values[key]) for key in [*sorted(values)][:number])
+    )
+    changed[start : start + 8] = np.float64(value).tobytes()
+    with pytest.raises(Damaged):  # by the sum inside the archive already
+        decode_per_query(bytes(changed), record().result)
+    if not np.isnan(value):
+        array[query] = value
+        with pytest.raises(Damaged, match="believed"):
+            decode_per_query(encode_per_query(values), record().result)
+
+
+def test_only_the_series_that_are_wanted_are_returned() -> None:
+    content = encode_per_query(making.values_of(record()))
+    found = decode_per_query(content, record().result, lambda series: series.protocol == "map@all")
+    assert set(found) == {Series(*key) for key in making.values_of(record()) if key[1] == "map@all"}
