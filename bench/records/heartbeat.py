@@ -39,13 +39,10 @@ class RunningCell(msgspec.Struct, frozen=True, kw_only=True):
     """A cell on its way.
 
     Attributes:
-        digest: of the cell.
-        title: of the cell.
         slot: where it runs.
         began: seconds since 1970.
         stage: of the fit; empty before the first report.
-        epoch: of the stage; 0 before the first report.
-        epochs: how many the stage has at most; 0 where unknown.
+        epoch: of the stage, of at most ``epochs``; 0 where unknown.
     """
 
     digest: str
@@ -100,16 +97,12 @@ class RunState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Heartbeat:
-    """Keeps the file of this run up to date while it is open, in a thread of its own."""
+    """Context manager that keeps the file of this run up to date, in a thread of its own.
+
+    ``state`` is asked where the run stands every ``pause`` seconds. What dead runs have left is removed.
+    """
 
     def __init__(self, results: Path, state: Callable[[], RunState], pause: float = _PAUSE) -> None:
-        """Prepare the heartbeat of a run.
-
-        Args:
-            results: its folder.
-            state: asked where the run stands, from another thread.
-            pause: seconds between two looks; the file is written once per look at most.
-        """
         host = re.sub(r"[^A-Za-z0-9.]", "_", platform.node()) or "_"
         self._path = results / "running" / f"{host}-{os.getpid()}-{unique_word()}.json"
         self._lock = contextlib.ExitStack()
@@ -119,7 +112,6 @@ class Heartbeat:
         self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
 
     def __enter__(self) -> Heartbeat:
-        """Remove what dead runs have left, and start."""
         remove_dead_runs(self._path.parent.parent)
         with contextlib.suppress(OSError):
             self._path.parent.mkdir(exist_ok=True)
@@ -131,7 +123,6 @@ class Heartbeat:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Stop and remove the file."""
         self._over.set()
         self._thread.join()
         with contextlib.suppress(OSError):

@@ -148,32 +148,26 @@ def looked_at(path: Path) -> Iterator[Holder]:
             lock.release()
 
 
-class Claimable(Protocol):
-    """A store that tells whether a cell was recorded in the meantime."""
+class _Claimable(Protocol):
+    """What `Claims` asks of a store; see `bench.records.Store`."""
 
     @property
-    def claims(self) -> Path:
-        """Return the folder of the locks on its cells."""
-
-    def stamps(self) -> dict[str, Stamp]:
-        """Return digest -> what changes whenever a record is put in place, of all that is there."""
-
-    def stamp(self, digest: str) -> Stamp | None:
-        """Return the same of one record."""
-
-    def has(self, digest: str) -> bool:
-        """Return whether there is a sound record."""
+    def claims(self) -> Path: ...
+    def stamps(self) -> dict[str, Stamp]: ...
+    def stamp(self, digest: str) -> Stamp | None: ...
+    def has(self, digest: str) -> bool: ...
 
 
-S = TypeVar("S", bound=Claimable)
+S = TypeVar("S", bound=_Claimable)
 
 
 class Claims(Generic[S]):
-    """The claims of this process on cells of one store: of several runs, one at a time runs a cell.
+    """Context manager: the claims of this process on cells; of several runs, one at a time runs a cell.
 
+    It notes at once which records are there, so make it before reading what is to be done.
     A claim is a lock on a file of the cell. It holds on one machine, and between machines as far as their
-    shared file system carries locks. Where there are none (some mounts), a run goes on without and says so;
-    then two runs may do a cell twice, which costs time but harms no record.
+    shared file system carries locks. Without locks, a run goes on and says so; then two runs may do a cell
+    twice, which costs time but harms no record.
 
     Attributes:
         store: of the records.
@@ -181,14 +175,12 @@ class Claims(Generic[S]):
     """
 
     def __init__(self, store: S) -> None:
-        """Note which records are there; make it before reading what is to be done."""
         self.store = store
         self.unavailable = ""
         self._seen = store.stamps()
         self._locks: dict[str, UnixFileLock | None] = {}
 
     def __enter__(self) -> Claims[S]:
-        """See whether files can be locked here."""
         try:
             with held(self.store.claims / unique_word()) as locked:
                 self.unavailable = "" if locked else "its file system has no locks"
@@ -199,7 +191,6 @@ class Claims(Generic[S]):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Give all claims back."""
         for digest in [*self._locks]:
             self.release(digest)
 

@@ -46,7 +46,6 @@ class Series(NamedTuple):
     gallery: str
 
     def __str__(self) -> str:
-        """Return the series in words."""
         return f"{self.protocol} of {self.query} -> {self.gallery} ({self.selection})"
 
 
@@ -82,21 +81,14 @@ class Identity(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     of layout 1 keeps its digest.
 
     Attributes:
-        method: registry name.
         variant: ``full`` or the name of an ablation.
         dataset: registry name, or a feature bundle's stem.
-        data_kind: ``real`` or ``look-alike``.
         fingerprint: digest of the data.
         modalities: in the dataset's order.
-        seed: seed index.
-        profile: ``quick`` or ``paper``.
         threads: CPU threads of the fit; results are reproducible for a fixed number only.
-        settings: the method's complete settings.
-        device: kind of device that the cell was planned for: ``cpu`` or ``cuda``; empty in layout 1.
-        harness: versions of the rooms that all numbers depend on, such as ``data 1, evaluation 1,
-            experiment 1``; empty in layout 1.
-        code: versions of the method and of the toolkit that it is built on, such as ``training 1, drcl 1``;
-            empty in layout 1.
+        device: kind of device that the cell was planned for: ``cpu`` or ``cuda``.
+        harness: versions of the rooms that all numbers depend on, as ``data 1, evaluation 1, experiment 1``.
+        code: versions of the method and of the toolkit that it is built on, as ``training 1, drcl 1``.
     """
 
     method: Name
@@ -116,8 +108,7 @@ class Identity(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     @property
     def digest(self) -> str:
         """Return the 20 hexadecimal digits that name the record's folder."""
-        content = msgspec.json.encode(self, order="sorted")
-        return hashlib.sha256(content).hexdigest()[:20]
+        return hashlib.sha256(msgspec.json.encode(self, order="sorted")).hexdigest()[:20]
 
     @property
     def title(self) -> str:
@@ -130,13 +121,9 @@ class Metric(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """One number: a direction's mean average precision under one protocol and selection rule.
 
     Attributes:
-        query: modality of the queries.
-        gallery: modality of the gallery.
-        protocol: id of the evaluation rule, such as ``map@all``.
+        query: modality of the queries; ``gallery`` that of the items.
         selection: rule that chose the state: ``best``, ``last``, ``oracle``; ``none`` in closed form.
-        value: between 0 and 1.
-        queries: number of queries.
-        items: size of the gallery.
+        queries: number of queries; ``items`` that of items.
     """
 
     query: str
@@ -181,7 +168,6 @@ class Result(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         pairing: how training rows corresponded: ``natural``, ``class-matched`` or ``none``.
         split: name of the dataset's partition.
         rows: sizes by modality.
-        metrics: all numbers.
         notes: facts that the method reports about its fit.
         zero_rows: test rows whose embedding is zero, by selection rule and modality; modalities without such
             rows are left out.
@@ -230,8 +216,7 @@ class Environment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
         device: name of the device, such as ``cpu`` or ``cuda:0``.
         host: machine: name, platform, processor, cores, and the GPU where one was used.
         versions: of Python and the libraries that numbers depend on.
-        commit: of the harness's checkout; empty outside one.
-        dirty: whether the checkout had uncommitted changes.
+        commit: of the harness's checkout; empty outside one. ``dirty`` if it had uncommitted changes.
         source: digest of the method's source file.
         command: what makes this record again.
     """
@@ -280,7 +265,6 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     method: MethodSnapshot | None = None
 
     def __post_init__(self) -> None:
-        """Refuse records that contradict themselves."""
         if (self.status == "done") != (self.result is not None):
             raise ValueError("a record has a result exactly when its status is done")
         if (self.status == "done") != (self.failure is None):
@@ -314,7 +298,6 @@ class Trial(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     seconds: Seconds
 
     def __post_init__(self) -> None:
-        """Refuse trials that contradict themselves."""
         if (self.status == "done") != (self.validation_map is not None):
             raise ValueError("a trial has a value exactly when its status is done")
 

@@ -51,7 +51,6 @@ class Curves(msgspec.Struct, frozen=True, eq=False, forbid_unknown_fields=True):
     interpolated: Vector
 
     def __post_init__(self) -> None:
-        """Refuse values that contradict each other."""
         what = f"the curves of {self.query} -> {self.gallery}"
         _require(len(self.ranks) > 0 and len(self.levels) > 0, f"{what} are empty")
         _require(self.ranks.shape == self.precision.shape, f"{what} have no precision for each rank")
@@ -81,7 +80,6 @@ class Space(msgspec.Struct, frozen=True, eq=False, forbid_unknown_fields=True):
     explained: float
 
     def __post_init__(self) -> None:
-        """Refuse values that contradict each other."""
         what = "the sample of the common space"
         _require(list(self.rows) == list(self.classes) == list(self.points), f"{what} mixes up modalities")
         for name, points in self.points.items():
@@ -113,7 +111,6 @@ class Gallery(msgspec.Struct, frozen=True, eq=False, forbid_unknown_fields=True)
     relevant: NDArray[np.bool_]
 
     def __post_init__(self) -> None:
-        """Refuse values that contradict each other."""
         what = f"the gallery of {self.query} -> {self.gallery}"
         _require(self.rows.ndim == 1 and self.rows.shape == self.ap.shape, f"{what} has no AP for each query")
         fits = self.results.ndim == 2 and self.results.shape == self.relevant.shape
@@ -140,7 +137,6 @@ class RowDetails(msgspec.Struct, frozen=True, eq=False, forbid_unknown_fields=Tr
     palette: NDArray[np.uint8] | None = None
 
     def __post_init__(self) -> None:
-        """Refuse values that contradict each other."""
         _require(self.rows.shape == self.classes.shape, "the gallery's rows have no class each")
         _require(_are_distinct(self.rows), "the gallery's rows are listed twice")
         _require(self.texts is None or len(self.texts) == len(self.rows), "its rows have no text each")
@@ -184,7 +180,6 @@ class Snapshot(msgspec.Struct, frozen=True, eq=False, forbid_unknown_fields=True
     details: Mapping[str, RowDetails]
 
     def __post_init__(self) -> None:
-        """Refuse values that contradict each other."""
         _require(len(self.class_names) in (0, self.n_classes), "there is no name for each class")
         _require((self.space is None) == bool(self.no_space), "a missing sample needs its reason")
         directions = [(one.query, one.gallery) for one in self.curves]

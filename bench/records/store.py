@@ -7,6 +7,7 @@ import os
 import re
 import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple, TypeVar
 
@@ -44,12 +45,13 @@ class Problem(NamedTuple):
 
 
 class Store:
-    """Writes, finds and reads records.
+    """Writes, finds and reads records; making one creates nothing.
 
     Every file of a record is checked against ``sha256sums.txt`` before it is believed, and its numbers
     against each other: a record that is truncated, edited or impossible counts as absent, is named in
     `problems`, and the next run makes it again. What asks for one file of a record reads and checks that one
-    alone. Values per query are compared with the metrics whenever they are read, and by `verify`.
+    alone; it raises DataError if there is none or it is damaged. Values per query are compared with the
+    metrics whenever they are read, and by `verify`.
 
     Attributes:
         root: the results folder; it need not exist for reading.
@@ -61,7 +63,6 @@ class Store:
     """
 
     def __init__(self, root: Path | str) -> None:
-        """Look at ``root``; nothing is created or changed."""
         self.root = Path(root)
         self.runs = self.root / "runs"
         self.claims = self.root / ".locks"
@@ -139,12 +140,11 @@ class Store:
 
     def stamps(self) -> dict[str, Stamp]:
         """Return digest -> stamp of whatever is there; cheap, nothing is read."""
-        found = {folder.name: self.stamp(folder.name) for folder in _entries(self.runs)}
-        return {name: stamp for name, stamp in found.items() if stamp is not None}
+        return _stamps(_entries(self.runs))
 
     def stamp(self, digest: str) -> Stamp | None:
         """Return what changes whenever a record is put in place; None where there is none."""
-        return _stamp(self.runs / digest)
+        return _stamps([self.runs / digest]).get(digest)
 
     def statuses(self) -> dict[str, Status]:
         """Return digest -> status of all sound records; `problems` names the others."""
@@ -167,19 +167,11 @@ class Store:
             yield record
 
     def read(self, digest: str) -> Record:
-        """Return one record.
-
-        Raises:
-            DataError: if there is none or it is damaged.
-        """
+        """Return one record."""
         return self._one(digest, _sound)
 
     def verify(self, digest: str) -> Record:
-        """Return one record after a look into each of its files, and at its values per query.
-
-        Raises:
-            DataError: if there is none or it cannot be believed.
-        """
+        """Return one record after a look into each of its files, and at its values per query."""
         return self._one(digest, _verified)[0]
 
     def per_query(self, digest: str, wanted: Callable[[Series], bool] = lambda _: True) -> PerQuery:
@@ -188,33 +180,22 @@ class Store:
         Args:
             digest: of the record.
             wanted: what to check and to return.
-
-        Raises:
-            DataError: if there is no such record or it is damaged.
         """
 
         def read(folder: Path) -> PerQuery:
             files = _load(folder, encoding.RECORD, encoding.PER_QUERY)
-            record = _named(folder, encoding.decode_record(files[encoding.RECORD]))
+            record = _decode(folder, files)
             return encoding.decode_per_query(files[encoding.PER_QUERY], record.result, wanted)
 
         return self._one(digest, read)
 
     def trace(self, digest: str) -> list[dict[str, Value]]:
-        """Return the rows of the training's trace, empty cells left out.
-
-        Raises:
-            DataError: if there is no such record or it is damaged.
-        """
+        """Return the rows of the training's trace, empty cells left out."""
         name = encoding.TRACE
         return self._one(digest, lambda folder: encoding.decode_trace(_load(folder, name)[name]))
 
     def snapshot(self, digest: str) -> Snapshot | None:
-        """Return what is drawn of the cell; None where the record has nothing of the kind.
-
-        Raises:
-            DataError: if there is no such record or it is damaged.
-        """
+        """Return what is drawn of the cell; None where the record has nothing of the kind."""
 
         def read(folder: Path) -> Snapshot | None:
             content = _load(folder, encoding.SNAPSHOT).get(encoding.SNAPSHOT)
@@ -223,20 +204,12 @@ class Store:
         return self._one(digest, read)
 
     def log(self, digest: str) -> str:
-        """Return what the cell printed.
-
-        Raises:
-            DataError: if there is no such record or it is damaged.
-        """
+        """Return what the cell printed."""
         name = encoding.LOG
         return self._one(digest, lambda folder: _load(folder, name)[name].decode("utf-8", "replace"))
 
     def _one(self, digest: str, read: Callable[[Path], T]) -> T:
-        """Read something of one record.
-
-        Raises:
-            DataError: if there is none or what is read is damaged.
-        """
+        """Read something of one record."""
         folder = self.runs / digest
         try:
             return read(folder)
@@ -255,7 +228,6 @@ class TrialStore:
     """
 
     def __init__(self, results: Path) -> None:
-        """Look at a results folder; nothing is created."""
         self.folder = results / "trials"
         self.claims = results / ".locks-trials"
 
@@ -305,11 +277,7 @@ class TrialStore:
             return None
 
     def load(self, digest: str) -> tuple[Trial, bytes, bytes | None]:
-        """Return a trial, and the bytes of its file and of its log.
-
-        Raises:
-            DataError: if there is none or it cannot be believed.
-        """
+        """Return a trial, and the bytes of its file and of its log."""
         path, log = self._path(digest), self.log_path(digest)
         try:
             content = _read(path)[1]
@@ -330,12 +298,11 @@ class TrialStore:
 
     def stamps(self) -> dict[str, Stamp]:
         """Return digest -> stamp of whatever is there."""
-        found = {digest: self.stamp(digest) for digest in self.digests()}
-        return {digest: stamp for digest, stamp in found.items() if stamp is not None}
+        return _stamps(map(self._path, self.digests()))
 
     def stamp(self, digest: str) -> Stamp | None:
         """Return what changes whenever a trial is put in place; None where there is none."""
-        return _stamp(self._path(digest))
+        return _stamps([self._path(digest)]).get(digest)
 
     def _path(self, digest: str) -> Path:
         return self.folder / f"{digest}.json"
@@ -373,12 +340,13 @@ def _entries(folder: Path) -> list[Path]:
         return []
 
 
-def _stamp(path: Path) -> Stamp | None:
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_ino, status.st_mtime_ns
+def _stamps(paths: Iterable[Path]) -> dict[str, Stamp]:
+    found = {}
+    for path in paths:
+        with suppress(OSError):
+            status = path.stat()
+            found[path.stem] = status.st_ino, status.st_mtime_ns
+    return found
 
 
 def _sound(folder: Path) -> Record:
@@ -388,18 +356,15 @@ def _sound(folder: Path) -> Record:
         FileNotFoundError: if there is no such folder.
         Damaged: if it cannot be believed.
     """
-    return _named(folder, _unnamed(folder))
-
-
-def _unnamed(folder: Path) -> Record:
-    """Return a record whatever the name of its folder; raises as `_sound`."""
     files = _load(folder, encoding.RECORD, encoding.TRACE, rest=True)
     encoding.read_table(files[encoding.TRACE])
-    return encoding.decode_record(files[encoding.RECORD])
+    return _decode(folder, files)
 
 
-def _named(folder: Path, record: Record) -> Record:
-    if record.digest != folder.name:
+def _decode(folder: Path, files: Mapping[str, bytes]) -> Record:
+    record = encoding.decode_record(files[encoding.RECORD])
+    # A folder that is about to be put in place has a hidden name.
+    if record.digest != folder.name and not folder.name.startswith("."):
         raise Damaged(f"{encoding.RECORD} belongs to the cell {record.digest}, not to this folder")
     return record
 
@@ -407,7 +372,7 @@ def _named(folder: Path, record: Record) -> Record:
 def _verified(folder: Path) -> tuple[Record, dict[str, bytes]]:
     """Return a record and its files after a look into each of them; raises as `_sound`."""
     files = _load(folder, *encoding.FILES, encoding.SNAPSHOT)
-    record = _named(folder, encoding.decode_record(files[encoding.RECORD]))
+    record = _decode(folder, files)
     encoding.decode_per_query(files[encoding.PER_QUERY], record.result)
     encoding.decode_trace(files[encoding.TRACE])
     if encoding.SNAPSHOT in files:
@@ -487,7 +452,7 @@ def _read(path: Path, *, keep: bool = True) -> tuple[str, bytes]:
 def _rank(folder: Path) -> int:
     """Return how much a folder is worth keeping: finished, otherwise sound, or damaged."""
     try:
-        record = _unnamed(folder)
+        record = _sound(folder)
     except Newer:  # of a newer version of this program: not ours to throw away
         return 3
     except (Damaged, FileNotFoundError):
