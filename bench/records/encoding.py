@@ -175,7 +175,8 @@ def decode_per_query(
             names, ends = arrays["series"].astype(np.str_).tolist(), arrays["ends"].astype(np.int64)
             if (np.diff(ends, prepend=0) < 0).any() or ends.max(initial=0) != len(arrays["values"]):
                 raise ValueError("its ends are not those of its values")
-            parts = [*np.split(arrays["values"], ends)][: len(ends)]
+            bounds = zip([0, *ends.tolist()], ends.tolist(), strict=False)
+            parts = [arrays["values"][start:end] for start, end in bounds]
             arrays = dict(zip(names, parts, strict=True))
         # Before layout 3, each series was an array of its own under its name.
         found = {_series(name): np.asarray(values, np.float64) for name, values in arrays.items()}
@@ -233,14 +234,22 @@ def read_npz(content: bytes, largest: int) -> dict[str, NDArray[Any]]:
 
 def _array(content: bytes) -> NDArray[Any]:
     """Return an array whose memory is that of its numbers: NumPy would first take what the header claims."""
+    start = 10 + int.from_bytes(content[8:10], "little")
+    shape, fortran, dtype = _header(content[:start])
+    values = np.frombuffer(content, dtype, offset=start)
+    return values.reshape(shape, order="F" if fortran else "C").copy()
+
+
+@lru_cache(maxsize=1_000)
+def _header(content: bytes) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Return shape, order and type; NumPy parses a header as Python, which takes longer than all numbers."""
     stream = io.BytesIO(content)
     if np.lib.format.read_magic(stream) != (1, 0):
         raise ValueError("an array has a header of another version than 1.0")
     shape, fortran, dtype = np.lib.format.read_array_header_1_0(stream)
     if dtype.hasobject:
         raise ValueError("an array of objects would need allow_pickle, which nothing here uses")
-    values = np.frombuffer(content, dtype, offset=stream.tell())
-    return values.reshape(shape, order="F" if fortran else "C").copy()
+    return shape, fortran, dtype
 
 
 def encode_trace(rows: Iterable[Mapping[str, Value]]) -> bytes:
