@@ -11,8 +11,7 @@ from bench.cli.options import FOLDER, PluginOption, ResultsOption, make_command
 from bench.cli.select_records import evaluated_protocols, metrics_of, read_records, with_queries
 from bench.contract.errors import UsageError
 from bench.experiment.stale import sentences, stale_records
-from bench.records.store import Store
-from bench.records.store import TrialStore
+from bench.records.store import Store, TrialStore
 from bench.report import PARTS, PartName, ReportData, write_report
 
 

@@ -27,9 +27,9 @@ from bench.execution.progress import RunProgress
 from bench.experiment.grid import Cell, cells_of_shard, parse_shard
 from bench.experiment.run_context import RunContext
 from bench.experiment.stale import Stale, sentences, stale_cells
-from bench.records.locks import Claims
 from bench.records.folders import StoreError
 from bench.records.heartbeat import remove_dead_runs
+from bench.records.locks import Claims
 from bench.records.store import Store
 
 Retry = Literal[
@@ -141,7 +141,9 @@ def run_grid(
         return max(_run(job, cells, todo, claims, site), 2 if sources.damaged else 0)
 
 
-def _run(job: JobOptions, cells: Sequence[Cell], todo: Sequence[Cell], claims: Claims[Store], site: Site) -> int:
+def _run(
+    job: JobOptions, cells: Sequence[Cell], todo: Sequence[Cell], claims: Claims[Store], site: Site
+) -> int:
     """Run what is to do, and print how all cells stand."""
     store = claims.store
     prepare_results(store)

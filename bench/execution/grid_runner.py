@@ -17,8 +17,8 @@ from bench.experiment.cost import expect
 from bench.experiment.grid import Cell
 from bench.experiment.run_context import RunContext
 from bench.experiment.stale import Stale, stale_cells
-from bench.records.locks import Claims
 from bench.records.folders import marked
+from bench.records.locks import Claims
 from bench.records.schema import STATUSES, Status
 from bench.records.store import Store
 
@@ -241,7 +241,7 @@ class _Run:
 
 def wait_for_others(
     aside: Sequence[Task],
-    claims: Claims[Store],
+    claims: Claims[Any],
     *,
     stop: Callable[[], bool],
     recorded: Callable[[str], None],

@@ -14,8 +14,8 @@ from bench.execution.tasks import Loss, LossKind, Outcome
 from bench.experiment.cell import lost as record_of_lost
 from bench.experiment.grid import Cell
 from bench.experiment.run_context import RunContext
-from bench.records.locks import Claims
 from bench.records.folders import DiskFull, StoreError, has_room, seems_free
+from bench.records.locks import Claims
 from bench.records.schema import Failure, Status
 from bench.records.store import Store, record_files, verified_files
 

@@ -19,8 +19,8 @@ from bench.execution.tasks import Event, Executor, Notice, Outcome, Task
 from bench.experiment.grid import Cell
 from bench.experiment.run_context import RunContext
 from bench.experiment.tuning import Tried, run_trial
-from bench.records.locks import Claims
 from bench.records import Trial, TrialStore
+from bench.records.locks import Claims
 
 
 @dataclass(frozen=True)

@@ -332,6 +332,23 @@ def record_files(
     return {**files, encoding.SUMS: encoding.encode_sums(files)}
 
 
+def verified_files(digest: str, files: Mapping[str, bytes]) -> Record:
+    """Return the record of files that were made elsewhere, after a look into each of them.
+
+    Raises:
+        DataError: if they are not the files of a sound record of this cell; one sentence.
+    """
+    try:
+        content = {name: each for name, each in files.items() if name != encoding.SUMS}
+        if not {*encoding.FILES} <= content.keys() <= {*encoding.FILES, encoding.SNAPSHOT}:
+            raise Damaged(f"its files have the names {', '.join(sorted(files))[:200]}")
+        if files.get(encoding.SUMS) != encoding.encode_sums(content):
+            raise Damaged("its files differ from their checksums")
+        return _look_into(Path(digest), content)
+    except Damaged as error:
+        raise DataError(f"the record of {digest}: {error}") from error
+
+
 def _entries(folder: Path) -> list[Path]:
     """Return what is in a folder but hidden things, sorted; nothing where there is none."""
     try:
@@ -372,12 +389,16 @@ def _decode(folder: Path, files: Mapping[str, bytes]) -> Record:
 def _verified(folder: Path) -> tuple[Record, dict[str, bytes]]:
     """Return a record and its files after a look into each of them; raises as `_sound`."""
     files = _load(folder, *encoding.FILES, encoding.SNAPSHOT)
+    return _look_into(folder, files), files
+
+
+def _look_into(folder: Path, files: Mapping[str, bytes]) -> Record:
     record = _decode(folder, files)
     encoding.decode_per_query(files[encoding.PER_QUERY], record.result)
     encoding.decode_trace(files[encoding.TRACE])
     if encoding.SNAPSHOT in files:
         decode_snapshot(files[encoding.SNAPSHOT])
-    return record, files
+    return record
 
 
 def _load(folder: Path, *names: str, rest: bool = False) -> dict[str, bytes]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -11,9 +12,9 @@ import pytest
 
 from bench.records import Store
 from bench.records.encoding import encode_per_query
-from tests.grid import FAULTS, Grid, Said, make_newer, say
-from tests.records.making import TRACE, values_of
-from tests.records.test_checking import reseal
+from tests.grid import FAULTS, Grid, Said, make_newer, say, write_bundle
+from tests.records import making
+from tests.records.making import TRACE, reseal, values_of
 
 
 def truncate(folder: Path) -> None:
@@ -139,3 +140,81 @@ def test_values_per_query_that_contradict_the_metrics_leave_it_out_of_every_numb
     assert "not checked: mcca on small (image+text), seed 0: " in said.out
     assert "cannot be believed" in said.out
     assert said.out.endswith("3 of 4 agree\n")
+
+
+NESTED = b"[" * 100_000
+BROKEN: dict[str, tuple[str, Callable[[bytes], bytes]]] = {
+    "nested brackets": ("record.json", lambda _: NESTED),
+    "nested notes": (
+        "record.json",
+        lambda content: content.replace(b'"notes": {', b'"notes": {"x": ' + NESTED),
+    ),
+    "not UTF-8": ("record.json", lambda content: content.replace(b"drcl", b"\xff\xfe")),
+    "long name": ("record.json", lambda content: content.replace(b'"emoji"', b'"' + b"e" * 240 + b'"')),
+    "no metrics": (
+        "record.json",
+        lambda content: content[: content.index(b'"metrics"')] + b'"metrics": []}}',
+    ),
+    "ragged trace": ("trace.csv", lambda content: content + b"1\n"),
+    "sums not UTF-8": ("sha256sums.txt", lambda content: content + b"\xff"),
+}
+
+
+@pytest.fixture(scope="module")
+def hostile(grid: Grid, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a results folder with sound records, and others that are broken in many ways."""
+    store = Store(tmp_path_factory.mktemp("hostile") / "results")
+    for record in grid.store.records():
+        who = record.identity
+        if who.method in ("mcca", "sm", "plain") and who.dataset == "small":
+            arrays = {(*series,): ap for series, ap in grid.store.per_query(record.digest).items()}
+            store.write(record, arrays, TRACE, "")
+    for number, (name, change) in enumerate([*BROKEN.values(), ("log.txt", bytes)]):
+        record = making.record(100 + number)
+        store.write(record, making.per_query(), TRACE, "")
+        folder = store.runs / record.digest
+        if name == "log.txt":
+            (folder / name).unlink()
+            os.mkfifo(folder / name)
+        elif name == "sha256sums.txt":
+            (folder / name).write_bytes(change((folder / name).read_bytes()))
+        else:
+            reseal(folder, name, change((folder / name).read_bytes()))
+    for odd in (b"caf\xe9", b"red\x1b[31m"):
+        (store.runs / os.fsdecode(odd)).mkdir()
+    return store.root
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("status",),
+        ("status", "--format", "json"),
+        ("results",),
+        ("report", "--only", "tables"),
+        ("why", "sm", "small", "--seed", 0, "--plugin", FAULTS),
+        ("compare", "mcca", "sm", "--dataset", "small"),
+        ("merge",),
+    ],
+    ids=lambda words: "-".join(map(str, words[:3:2])),
+)
+def test_a_bad_record_costs_itself_only_in_every_command(
+    hostile: Path, tmp_path: Path, words: tuple[object, ...]
+) -> None:
+    more: list[object] = ["--results", hostile]
+    if words[0] == "merge":
+        more = [hostile, "--results", tmp_path / "other"]
+    if words[0] == "report":
+        more += ["--reports", tmp_path]
+    said = say(*words, *more)
+    assert said.status == 1, said.err
+    warnings = [line for line in said.err.splitlines() if "left out" in line]
+    assert len(warnings) == len(BROKEN) + 3
+    assert all(line.isprintable() for line in warnings)
+    assert said.out
+
+
+def test_a_bundle_whose_name_no_record_could_hold_is_refused_before_it_runs(tmp_path: Path) -> None:
+    bundle = write_bundle(tmp_path / f"{'b' * 240}.npz")
+    said = say("run", "--methods", "sm", "--datasets", bundle, "--results", tmp_path / "r")
+    assert (said.status, "longer than 200" in said.err) == (2, True)
