@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import closing
 from functools import partial
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from bench.contract import UsageError
 from bench.execution.cell_task import CellAnswer, Payload, run_cell_task
