@@ -52,7 +52,7 @@ SWAPS: Final[dict[type[ast.AST], type[ast.AST]]] = {
     **{getattr(ast, other): getattr(ast, one) for one, other in map(str.split, _PAIRS.split(", "))},
     **dict.fromkeys((ast.FloorDiv, ast.Mod, ast.Pow), ast.Mult),
 }
-COPIED: Final = ("bench", "datasets", "methods", "tests", "results/published")
+COPIED: Final = ("bench", "datasets", "docs", "methods", "tests", "results/published")
 FORKED_AFTER: Final = ("numpy", "scipy.stats", "torch", "pytest", "hypothesis", "msgspec", "click", "pandas")
 LIMIT: Final = 600
 """Seconds after which a mutant counts as noticed: it loops."""
