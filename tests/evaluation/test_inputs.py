@@ -19,6 +19,7 @@ from bench.evaluation import (
     precision_at_k,
     precision_recall,
 )
+from bench.evaluation.inputs import check_similarities
 
 RNG = np.random.default_rng(0)
 QUERIES, GALLERY = RNG.standard_normal((6, 5)), RNG.standard_normal((40, 5))
@@ -55,6 +56,20 @@ def test_extended_precision_beyond_float64_is_infinite() -> None:
     rows[3, 1] = np.longdouble(1e300) * 1e300
     with pytest.raises(RefusedEmbeddings, match="infinite values, first in row 3"):
         average_precision(QUERIES, rows, WANTED, OFFERED)
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("bool", "float64"),
+        ("int8", "float64"),
+        ("float16", "float64"),
+        ("float32", "float32"),
+        ("float64",) * 2,
+    ],
+)
+def test_similarities_keep_a_precision_that_can_be_ranked(given: str, kept: str) -> None:
+    assert check_similarities(np.ones((2, 3), dtype=given), (2, 3)).dtype == kept
 
 
 def test_bfloat16_tensors_are_taken() -> None:

@@ -194,6 +194,10 @@ def test_interpolated_precision_follows_its_definition_rank_by_rank(case: int) -
         np.testing.assert_allclose(values, exact, atol=1e-12, rtol=0)
 
 
+def test_the_standard_recall_levels_are_tenths() -> None:
+    assert pytest.approx([0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0]) == RECALL_LEVELS
+
+
 def test_interpolated_precision_never_rises_with_recall() -> None:
     rng = np.random.default_rng(0)
     queries, gallery = rng.standard_normal((30, 4)), rng.standard_normal((200, 4))
