@@ -136,9 +136,8 @@ def command(
     problems: Sequence[object] = ()
     if method and dataset:
         every, problems = read_records(records.results)
-        source = refit_cell(
-            select_records(every, method, dataset, options, records.results), device, folder.data
-        )
+        chosen = select_records(every, method, dataset, options, records.results)
+        source = refit_cell(chosen, device, folder.data)
     else:
         source = read_files(embeddings)
     for name in (conventions.query, conventions.gallery):
