@@ -2,194 +2,119 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import mse_loss, relu
 
-from bench.contract import Context, MethodCard
-from bench.training import (
-    Batch,
-    Clock,
-    DeepMethod,
-    DeepSettings,
-    DeviceSplit,
-    FaithfulTo,
-    Joint,
-    Stage,
-    Step,
-    Track,
-    adam,
-    built,
-    cooccurrence,
-    correlations,
-    distance,
-    label_network,
-    label_scores,
-    normalised,
-    parameters_of,
-    perceptrons,
-    similarity_nll,
-)
+from bench import training as t
 
 LAYERS = 3
 
 
 @dataclass(frozen=True, kw_only=True)
-class ALGCNSettings(DeepSettings):
-    """Settings of ALGCN; every default is the released code's for MIRFlickr.
+class ALGCNSettings(t.DeepSettings):
+    """Settings of ALGCN; defaults are the released code's for MIRFlickr."""
 
-    Attributes:
-        epochs: 30.
-        batch_size: 100.
-        dim: width of the embedding and of the three graph layers, 1024.
-        label_width: of the classes' learned inputs, 300 as in the word vectors that they stand for.
-        lr: 5e-5.
-        lr_factor: on the learning rate of the learned part B of the graph, 100.
-        alpha: weight of the pair likelihood, .2.
-        supervision: weight of what holds the graph near its start, .5.
-        gamma: weight of B in the graph, .5.
-        threshold: conditional probability from which classes are neighbours, .4.
-        noise: share of neighbours drawn at random into what the graph is held to, .2.
-        faithful_to: ``release`` divides shared occurrences by those of the column's class, transposes
-            the normalised graph, and counts the shared labels of multi-label samples.
-    """
-
-    epochs: int = 30
-    batch_size: int = 100
-    dim: int = 1024
-    label_width: int = 300
-    lr: float = 5e-5
-    lr_factor: float = 100.0
-    alpha: float = 0.2
-    supervision: float = 0.5
-    gamma: float = 0.5
-    threshold: float = 0.4
-    noise: float = 0.2
-    faithful_to: FaithfulTo = "paper"
+    epochs: int = t.setting(30, "passes over the training rows", "release")
+    batch_size: int = t.setting(100, "rows of each modality per batch", "release")
+    dim: int = t.setting(1024, "width of the embedding and of the three graph layers", "release")
+    label_width: int = t.setting(300, "of the classes' learned inputs", "as the word vectors they stand for")
+    lr: float = t.setting(5e-5, "learning rate", "release")
+    lr_factor: float = t.setting(100.0, "on the learning rate of the learned part B of the graph", "release")
+    alpha: float = t.setting(0.2, "weight of the pair likelihood", "release")
+    supervision: float = t.setting(0.5, "weight of what holds the graph near its start", "release")
+    gamma: float = t.setting(0.5, "weight of B in the graph", "release")
+    threshold: float = t.setting(0.4, "conditional probability from which classes are neighbours", "release")
+    noise: float = t.setting(0.2, "share of random neighbours in what the graph is held to", "release")
+    faithful_to: t.FaithfulTo = t.setting("paper", "release: transposed graph, shared labels counted")
 
 
-class ALGCN(DeepMethod):
+class ALGCN(t.DeepMethod):
     """Adaptive label-aware graph convolutional networks."""
 
-    card = MethodCard(
-        name="algcn",
-        title="ALGCN",
-        authors="Qian, Xue, Fang, Xu",
-        year=2021,
-        venue="IEEE TMM",
-        family="deep supervised joint, label graph",
-        role="baseline",
-        pairs="labels",
-        multi_label=True,
-        selects_by="map",
-        from_paper=(
-            "Classes have no word vectors here: their inputs are learned, as in the release without them.",
-            "Where every sample has one class the given graph is diagonal; only its learned part links them.",
-            "With many classes and few rows of each, training stays long where all scores are 0 (J_c = 2): "
-            "on generated data of 100 classes with 10 rows each, 100 epochs hardly leave it.",
-            "Settings of single-label datasets are not public; those of MIRFlickr are used throughout.",
-        ),
-        from_release=(
-            "The epoch is chosen on validation mAP; the release chooses it on the test set.",
-            "Classes i and j are neighbours by P(j|i); the release divides by the count of j (a vector of "
-            "counts changes its shape on the way through a file) and later transposes the graph, so that "
-            "only the normalisation differs.",
-            "S_ij is 1 for pairs with a shared label; the release counts the labels that are shared.",
-            "Data without pairs is taken in independent batches; the release knows pairs only.",
-            "A last batch of one row joins the batch before: alone it costs .09 mAP on the compact emoji "
-            "features, in the released code as here.",
-            "Random neighbours are drawn in training only; the release draws them in evaluation, too.",
-        ),
-        parity="loss, gradients, network, graph: released code",
-        citation="qian2021algcn",
-        code="https://github.com/LivXue/ALGCN",
-        position=11,
-    )
+    card = t.card("algcn")
     Settings = ALGCNSettings
     settings: ALGCNSettings
-    variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+    batches = t.Joint(minimum=2)
+    variants = {
         "fixed_graph": {"gamma": 0.0, "supervision": 0.0},
         "without_supervision": {"supervision": 0.0},
         "without_pairs": {"alpha": 0.0},
     }
+    counted = False
+    """Whether S_ij counts the shared labels, as in the release, instead of being 0 or 1."""
 
-    def stages(self, train: DeviceSplit, context: Context) -> Iterator[Stage]:
-        """One stage with one joint track."""
-        own = self.settings
-        first, second = train
-        self.encoders = perceptrons(train, (), own.dim, context, activate_last=True)
-        labels = label_network(train, own.label_width, own.dim, LAYERS, context)
-        given = correlations(cooccurrence(train), own.threshold, own.faithful_to)
-        graph = built(lambda: Graph(given, own), context, "graph")
+    def build(self, data: t.DeviceSplit) -> None:
+        """Make the encoders, of one layer, the network of labels and their graph."""
+        s, given = self.settings, self.neighbours(t.cooccurrence(data))
+        self.encoders = self.mlps(data, hidden=(), activate_last=True)
+        self.labels = self.module("labels", lambda: t.LabelNetwork(len(given), s.label_width, s.dim, LAYERS))
+        self.graph = self.module("graph", lambda: Graph(given, s.gamma))
 
-        def loss(batch: Batch, _: Clock) -> dict[str, Tensor]:
-            """Score both modalities against the vectors of the classes, as the graph now has them."""
-            z = [self.encoders[name](batch.features[name]) for name in (first, second)]
-            y = [batch.targets[name] for name in (first, second)]
-            adjacency = graph()
-            vectors = labels(adjacency)
-            p = [label_scores(rows, vectors) for rows in z]
-            held = supervision(adjacency, graph.given, graph.random_neighbours())
-            return algcn_loss(z, p, y, held, own)
+    def optimiser(self, parameters: Iterable[nn.Parameter], lr: float) -> torch.optim.Optimizer:
+        """Return Adam with a learning rate of its own for B."""
+        rest = [weight for weight in parameters if weight is not self.graph.learned]
+        faster = {"params": [self.graph.learned], "lr": lr * self.settings.lr_factor}
+        groups: list[dict[str, Any]] = [{"params": rest}, faster]
+        return t.adam(groups, lr)
 
-        modules = [*self.encoders.values(), labels]
-        groups: list[dict[str, Any]] = [
-            {"params": parameters_of(modules)},
-            {"params": [graph.learned], "lr": own.lr * own.lr_factor},
-        ]
-        step = Step(loss, adam(groups, own.lr))
-        track = Track("joint", [*modules, graph], [step], Joint(own.batch_size, minimum=2))
-        yield Stage([track], own.epochs, patience=own.patience)
+    def loss(self, z: t.Views, batch: t.Batch, clock: t.Clock) -> t.Loss:
+        """Score both modalities against the vectors of the classes, as the graph now has them."""
+        given, layers = self.graph.given, (LAYERS, *self.graph.given.shape)
+        adjacency = self.normalised(self.graph())
+        vectors = self.labels(adjacency)
+        p = [t.label_scores(rows, vectors) for rows in z.values()]
+        j_s = supervision(adjacency, given, torch.bernoulli(given.new_full(layers, self.settings.noise)))
+        y = list(batch.targets.values())
+        return algcn_loss(list(z.values()), p, y, j_s, self.settings, counted=self.counted)
 
-    def encode(self, modality: str, x: Tensor) -> Tensor:
-        """Return ``z``, which has no negative entries."""
-        embedding: Tensor = self.encoders[modality](x)
-        return embedding
+    def neighbours(self, counts: Tensor) -> Tensor:
+        """Return the given part A of the graph from counts of common occurrences."""
+        return t.correlations(counts, self.settings.threshold)
+
+    def normalised(self, adjacency: Tensor) -> Tensor:
+        """Return the graph as the network of labels takes it."""
+        return t.normalised(adjacency)
 
 
 class Graph(nn.Module):
-    """The graph of classes: a given part A and a learned part B.
+    """The graph of classes ``relu(A + gamma B)``: a given part A and a learned part B, both ``(C, C)``."""
 
-    Attributes:
-        given: A, ``(C, C)``.
-        learned: B, ``(C, C)``.
-    """
-
-    def __init__(self, given: Tensor, settings: ALGCNSettings) -> None:
+    def __init__(self, given: Tensor, gamma: float) -> None:
         """Draw B from ``.02 U(0, 1)``."""
         super().__init__()
         self.register_buffer("given", given)
         self.given: Tensor
         self.learned = nn.Parameter(0.02 * torch.rand(given.shape))
-        self._settings = settings
+        self.gamma = gamma
 
     def forward(self) -> Tensor:
-        """Return the normalised ``relu(A + gamma B)``."""
-        own = self._settings
-        return normalised(relu(self.given + own.gamma * self.learned), own.faithful_to)
-
-    def random_neighbours(self) -> Tensor:
-        """Return a 0/1 draw per layer, ``(layers, C, C)``."""
-        return torch.bernoulli(self.given.new_full((LAYERS, *self.given.shape), self._settings.noise))
+        """Return the graph as it is now."""
+        return relu(self.given + self.gamma * self.learned)
 
 
 def supervision(adjacency: Tensor, a: Tensor, noise: Tensor) -> Tensor:
-    """Return ``sum over layers l of MSE(adjacency, min(A + noise_l, .5))``."""
+    """Return ``J_s = sum over layers l of MSE(adjacency, min(A + noise_l, .5))``."""
     return torch.stack([mse_loss(adjacency, (a + drawn).clamp_max(0.5)) for drawn in noise]).sum()
 
 
 def algcn_loss(
-    z: Sequence[Tensor], p: Sequence[Tensor], y: Sequence[Tensor], held: Tensor, settings: ALGCNSettings
+    z: Sequence[Tensor],
+    p: Sequence[Tensor],
+    y: Sequence[Tensor],
+    j_s: Tensor,
+    s: ALGCNSettings,
+    *,
+    counted: bool = False,
 ) -> dict[str, Tensor]:
     """Return ``J_c + alpha J_p + supervision J_s`` and its parts.
 
     ``J_c = mean ||p1 - y1|| + mean ||p2 - y2||``, ``J_p`` = sum over (1,1), (1,2), (2,2) of NLL(cos / 2, S).
     """
-    j_c = distance(p[0], y[0]) + distance(p[1], y[1])
-    j_p = similarity_nll(z, y, counted=settings.faithful_to == "release")
-    total = j_c + settings.alpha * j_p + settings.supervision * held
-    return {"loss": total, "J_c": j_c, "J_p": j_p, "J_s": held}
+    j_c = t.distance(p[0], y[0]) + t.distance(p[1], y[1])
+    j_p = t.similarity_nll(z, y, counted=counted)
+    return {"loss": j_c + s.alpha * j_p + s.supervision * j_s, "J_c": j_c, "J_p": j_p, "J_s": j_s}

@@ -1,7 +1,5 @@
 """Chance: random directions, the floor that every table stands on."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,19 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from bench.contract import Array, Context, Method, MethodCard, Split, fitted_part
+from bench import contract as t
 from bench.evaluation import expected_random_map
 
 
 @dataclass(frozen=True)
 class ChanceSettings:
-    """Settings of the floor.
+    """Settings of the floor."""
 
-    Attributes:
-        dimension: of the random directions. Ours; the expectation does not depend on it.
-    """
-
-    dimension: int = 64
+    dimension: int = t.setting(64, "of the random directions; the expectation does not depend on it", "ours")
 
     def __post_init__(self) -> None:
         """Refuse values out of range."""
@@ -29,30 +23,14 @@ class ChanceSettings:
             raise ValueError(f"dimension must be at least 2, not {self.dimension}")
 
 
-class Chance(Method):
+class Chance(t.Method):
     """A ranking that never looks at the features: simulated in `embed`, analytic in `notes`."""
 
-    card = MethodCard(
-        name="chance",
-        title="Chance",
-        authors="analytic expectation: Bestgen",
-        year=2015,
-        venue="PBML",
-        family="no learning",
-        role="reference",
-        deep=False,
-        pairs="unused",
-        any_modalities=True,
-        multi_label=True,
-        selects_by="none",
-        parity="none: closed form",
-        citation="bestgen2015random",
-        position=2000,
-    )
+    card = t.card("chance")
     Settings = ChanceSettings
     settings: ChanceSettings
 
-    def fit(self, train: Split, validation: Split, context: Context) -> None:
+    def fit(self, train: t.Split, validation: t.Split, context: t.Context) -> None:
         """Draw a seed per modality and work out the expected mAP@all of the validation split."""
         self._seeds = {name: context.stream_seed(f"chance/{name}") for name in train}
         self._floor = {
@@ -60,7 +38,7 @@ class Chance(Method):
             for direction, value in expected_random_map(validation).items()
         }
 
-    def embed(self, modality: str, features: Array) -> Array:
+    def embed(self, modality: str, features: t.Array) -> t.Array:
         """Return random unit rows ``(n, dimension)``, float32.
 
         A row's values serve as its name and nothing else: the modality's seed and the row's bytes give the
@@ -70,7 +48,7 @@ class Chance(Method):
             UsageError: if there is no such modality.
         """
         known: Mapping[str, int] = getattr(self, "_seeds", {})
-        seed = fitted_part(known, modality, "chance")
+        seed = t.fitted_part(known, modality, "chance")
         draws = np.empty((len(features), self.settings.dimension))
         for row, values in zip(draws, features, strict=True):
             row[:] = _named(values, seed).standard_normal(len(row))
@@ -81,7 +59,7 @@ class Chance(Method):
         return {"expected_map_at_all": dict(getattr(self, "_floor", {})), "prior": "validation split"}
 
 
-def _named(values: Array, seed: int) -> np.random.Generator:
+def _named(values: t.Array, seed: int) -> np.random.Generator:
     """Generator of a row; equal values of any floating type, and zeros of either sign, are one name."""
     content = (values.astype(np.float64) + 0.0).tobytes()
     name = hashlib.blake2b(content, digest_size=16, key=seed.to_bytes(8, "big"))

@@ -1,146 +1,71 @@
-"""CLIP4CMR's head: every modality learns alone to come near learned prototypes of the classes."""
+"""CLIP4CMR's head: every modality learns to come near learned prototypes of the classes."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from bench.contract import Context, MethodCard
-from bench.training import (
-    Batch,
-    Clock,
-    DeepMethod,
-    DeepSettings,
-    DeviceSplit,
-    FaithfulTo,
-    Independent,
-    Stage,
-    Step,
-    Track,
-    adam,
-    built,
-    mlp,
-    parameters_of,
-    shared_cross_entropy,
-    unit,
-)
+from bench import training as t
 
 
 @dataclass(frozen=True, kw_only=True)
-class CLIP4CMRSettings(DeepSettings):
-    """Settings of CLIP4CMR's head; every default is the released code's.
+class CLIP4CMRSettings(t.DeepSettings):
+    """Settings of CLIP4CMR's head; defaults are the released code's."""
 
-    Attributes:
-        epochs: 500.
-        batch_size: 300.
-        hidden: one layer of 256.
-        dim: 1024.
-        lr: 1e-4.
-        dropout: probability of dropping a unit of the embedding, .1.
-        patience: epochs without a better validation value after which training ends, 10.
-        faithful_to: ``release`` keeps the prototypes as drawn and divides the loss by the batch twice.
-    """
-
-    epochs: int = 500
-    batch_size: int = 300
-    hidden: tuple[int, ...] = (256,)
-    dim: int = 1024
-    lr: float = 1e-4
-    dropout: float = 0.1
-    patience: int | None = 10
-    faithful_to: FaithfulTo = "paper"
+    epochs: int = t.setting(500, "passes over the training rows", "release")
+    batch_size: int = t.setting(300, "rows of each modality per batch", "release")
+    hidden: tuple[int, ...] = t.setting((256,), "widths of the hidden layers", "release")
+    dim: int = t.setting(1024, "width of the embedding", "release")
+    lr: float = t.setting(1e-4, "learning rate", "release")
+    dropout: float = t.setting(0.1, "probability of dropping a unit of the embedding", "release")
+    patience: int | None = t.setting(10, "epochs without a better validation value before the end", "release")
+    faithful_to: t.FaithfulTo = t.setting("paper", "release: fixed prototypes, loss divided twice")
 
 
-class CLIP4CMR(DeepMethod):
+class CLIP4CMR(t.DeepMethod):
     """The prototype contrastive head of CLIP4CMR on any extracted features."""
 
-    card = MethodCard(
-        name="clip4cmr",
-        title="CLIP4CMR head",
-        authors="Zeng, Mao",
-        year=2022,
-        venue="arXiv",
-        family="deep supervised joint, prototypes",
-        pairs="unused",
-        any_modalities=True,
-        multi_label=True,
-        selects_by="map",
-        from_paper=(
-            "The head alone, on the features of a dataset; the paper puts it on CLIP's.",
-            "Samples of several classes are drawn to the prototypes of all of them in equal parts (ours).",
-            "More than two modalities share the prototypes, each with a network of its own (ours).",
-        ),
-        from_release=(
-            "The prototypes are learned; the release draws them at random and keeps them.",
-            "The loss is a mean over the batch; the release divides the mean by the batch once more.",
-            "The epoch is chosen, and training stopped, on validation mAP; the release uses the test set.",
-            "Ranked by the cosine, which orders unit rows as the Euclidean distance of the release does.",
-            "Modalities are taken in independent batches, since no term relates their rows; a last batch of "
-            "one row joins the batch before.",
-        ),
-        parity="none: the released training script does not compile",
-        citation="zeng2022clip4cmr",
-        code="https://github.com/zhixiongz/CLIP4CMR",
-        position=1003,
-    )
+    card = t.card("clip4cmr")
     Settings = CLIP4CMRSettings
     settings: CLIP4CMRSettings
+    batches = t.Independent(minimum=2)
 
-    def stages(self, train: DeviceSplit, context: Context) -> Iterator[Stage]:
-        """One stage with one joint track, since the prototypes are everybody's."""
-        own = self.settings
-        self.encoders = {name: self.build(name, train.dimension(name), context) for name in train}
-        prototypes = built(
-            lambda: UnitPrototypes(train.n_classes, own.dim, own.faithful_to == "paper"),
-            context,
-            "prototypes",
-        )
+    def build(self, data: t.DeviceSplit) -> None:
+        """Make encoders, whose output is dropped out and not their hidden layers, and the prototypes."""
+        s = self.settings
 
-        def loss(batch: Batch, _: Clock) -> Tensor:
-            """Add up what every modality's rows lack to their prototypes."""
-            terms = [
-                prototype_contrast(unit(self.encoders[name](x)), prototypes(), batch.targets[name])
-                / (len(x) if own.faithful_to == "release" else 1)
-                for name, x in batch.features.items()
-            ]
-            return torch.stack(terms).sum()
+        def encoder(width: int) -> nn.Module:
+            return nn.Sequential(*t.mlp((width, *s.hidden, s.dim), activation=nn.GELU), nn.Dropout(s.dropout))
 
-        modules = [*self.encoders.values(), prototypes]
-        step = Step(loss, adam(parameters_of(modules), own.lr))
-        track = Track("joint", modules, [step], Independent(own.batch_size, minimum=2))
-        yield Stage([track], own.epochs, patience=own.patience)
+        self.encoders = self.each(data, encoder)
+        self.classes = self.module("prototypes", lambda: UnitPrototypes(data.n_classes, s.dim))
 
     def encode(self, modality: str, x: Tensor) -> Tensor:
         """Return unit rows ``z``."""
-        return unit(self.encoders[modality](x))
+        return t.unit(self.encoders[modality](x))
 
-    def build(self, name: str, width: int, context: Context) -> nn.Module:
-        """Return a modality's encoder; its output is dropped out, not its hidden layers."""
-        own = self.settings
-        layers = (width, *own.hidden, own.dim)
-        return built(
-            lambda: nn.Sequential(*mlp(layers, activation=nn.GELU), nn.Dropout(own.dropout)), context, name
-        )
+    def loss(self, z: t.Views, batch: t.Batch, clock: t.Clock) -> t.Loss:
+        """Return the sum over modalities of the contrast of their rows with the prototypes."""
+        return torch.stack([self.contrast(rows, batch.targets[name]) for name, rows in z.items()]).sum()
+
+    def contrast(self, z: Tensor, y: Tensor) -> Tensor:
+        """Return `prototype_contrast` of one modality."""
+        return prototype_contrast(z, self.classes(), y)
 
 
 class UnitPrototypes(nn.Module):
-    """One unit row per class.
+    """One unit row per class; ``weight`` ``(C, d)`` is drawn from a normal distribution."""
 
-    Attributes:
-        weight: ``(C, d)``, drawn from a normal distribution; only its directions count.
-    """
-
-    def __init__(self, n_classes: int, dim: int, trained: bool) -> None:
+    def __init__(self, n_classes: int, dim: int) -> None:
         """Draw the rows."""
         super().__init__()
-        self.weight = nn.Parameter(unit(torch.randn(n_classes, dim)), requires_grad=trained)
+        self.weight = nn.Parameter(t.unit(torch.randn(n_classes, dim)))
 
     def forward(self) -> Tensor:
         """Return the rows ``(C, d)``, of length 1."""
-        return unit(self.weight)
+        return t.unit(self.weight)
 
 
 def prototype_contrast(z: Tensor, c: Tensor, y: Tensor) -> Tensor:
@@ -152,4 +77,4 @@ def prototype_contrast(z: Tensor, c: Tensor, y: Tensor) -> Tensor:
         y: targets ``(n, C)``; several classes of a row have equal parts.
     """
     squares = z.square().sum(dim=1, keepdim=True) - 2 * z @ c.T + c.square().sum(dim=1)
-    return shared_cross_entropy(-squares, y)
+    return t.shared_cross_entropy(-squares, y)

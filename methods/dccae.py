@@ -2,60 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import mse_loss
 
-from bench.contract import Context, MethodCard
-from bench.training import (
-    AlignedPairs,
-    Batch,
-    Clock,
-    DeepMethod,
-    DeepSettings,
-    DeviceSplit,
-    Stage,
-    Step,
-    Track,
-    built,
-    canonical_correlations,
-    whitened,
-)
+from bench import training as t
 
 BLOCK = 8192
 """Training rows whose outputs are taken at a time for the closing CCA."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class DCCAESettings(DeepSettings):
-    """Settings of DCCAE; defaults are those of public implementations, tuned there for noisy MNIST digits.
+class DCCAESettings(t.DeepSettings):
+    """Settings of DCCAE; defaults are those of public implementations, tuned there for noisy MNIST digits."""
 
-    Attributes:
-        epochs: 100; from 1 to 100 are in use.
-        batch_size: 800 pairs, many more than `dim`.
-        hidden: three layers of 1024 in the encoder, mirrored in the decoder.
-        dim: number of correlations that are maximised, 10.
-        lr: of RMSprop, 1e-3.
-        weight_decay: 1e-5.
-        reconstruction: weight of the autoencoders' mean squared errors, 1e-3; 0 gives DCCA.
-        ridge: r on the diagonals of S_11 and S_22 in the loss, 1e-3.
-        closing_ridge: the same in the linear CCA of the trained outputs, 1e-4.
-    """
-
-    epochs: int = 100
-    batch_size: int = 800
-    hidden: tuple[int, ...] = (1024, 1024, 1024)
-    dim: int = 10
-    lr: float = 1e-3
-    weight_decay: float = 1e-5
-    reconstruction: float = 1e-3
-    ridge: float = 1e-3
-    closing_ridge: float = 1e-4
+    epochs: int = t.setting(100, "passes over the training rows", "from 1 to 100 are in use")
+    batch_size: int = t.setting(800, "pairs per batch, many more than dim", "public implementations")
+    hidden: tuple[int, ...] = t.setting((1024, 1024, 1024), "of the encoder, mirrored in the decoder")
+    dim: int = t.setting(10, "number of correlations that are maximised", "public implementations")
+    lr: float = t.setting(1e-3, "learning rate of RMSprop", "public implementations")
+    weight_decay: float = t.setting(1e-5, "L2 penalty on the weights", "public implementations")
+    reconstruction: float = t.setting(1e-3, "weight of the decoders' squared errors; 0 gives DCCA")
+    ridge: float = t.setting(1e-3, "r on the diagonals of S_11 and S_22 in the loss")
+    closing_ridge: float = t.setting(1e-4, "the same in the linear CCA of the trained outputs")
 
     def __post_init__(self) -> None:
         """Refuse values out of range."""
@@ -66,42 +39,14 @@ class DCCAESettings(DeepSettings):
             raise ValueError(f"ridges must be positive: {self.ridge}, {self.closing_ridge}")
 
 
-class DCCAE(DeepMethod):
+class DCCAE(t.DeepMethod):
     """Deep canonically correlated autoencoders."""
 
-    card = MethodCard(
-        name="dccae",
-        title="DCCAE",
-        authors="Wang, Arora, Livescu, Bilmes",
-        year=2015,
-        venue="ICML",
-        family="deep unsupervised",
-        role="baseline",
-        pairs="needed",
-        multi_label=True,
-        selects_by="map",
-        from_paper=(
-            "The epoch is chosen on validation mAP, as for the other methods; correlation needs no labels.",
-            "The decoders' squared errors are averaged over features, as in public implementations.",
-            "No settings are published for these datasets.",
-        ),
-        from_release=(
-            "The loss is minus the sum of the canonical correlations; some implementations square them, or "
-            "take another matrix norm, whose gradient is NaN.",
-            "The closing linear CCA belongs to the weights of its epoch; one release fits it before it loads "
-            "the best ones.",
-            "Networks are trained in float32, and only the closing CCA is solved in float64; public "
-            "implementations do all in float64.",
-            "Batch normalisation follows every hidden layer once; one release repeats the last.",
-        ),
-        parity="none: no numbers of released code; closed forms are tested",
-        citation="wang2015dccae",
-        position=4,
-    )
+    card = t.card("dccae")
     Settings = DCCAESettings
     settings: DCCAESettings
-    variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {"dcca": {"reconstruction": 0.0}}
-    search: ClassVar[Mapping[str, Sequence[Any]]] = {
+    variants = {"dcca": {"reconstruction": 0.0}}
+    search = {
         "batch_size": (200, 400, 800),
         "dim": (8, 16, 32),
         "lr": (3e-4, 1e-3, 3e-3),
@@ -110,61 +55,60 @@ class DCCAE(DeepMethod):
         "scaling": ("standard", "unit"),
     }
 
-    def stages(self, train: DeviceSplit, context: Context) -> Iterator[Stage]:
-        """One stage; after each epoch the closing CCA is fitted to the outputs of all training pairs."""
-        own = self.settings
-        first, second = train
-        self.branches = {name: self._branch(name, train, context) for name in train}
-        self.closing = ClosingCCA((first, second), own.dim, own.closing_ridge).to(train.device)
+    def build(self, data: t.DeviceSplit) -> None:
+        """Make an encoder and, for DCCAE, a decoder per modality, and the closing CCA."""
+        s, self.data = self.settings, data
+        self.nets = self.each(
+            data, lambda width: autoencoder((width, *s.hidden, s.dim), s.reconstruction > 0)
+        )
+        self.closing = ClosingCCA(tuple(data), s.dim, s.closing_ridge).to(data.device)
 
-        def loss(batch: Batch, _: Clock) -> dict[str, Tensor]:
-            """Take correlations from the outputs and, unless switched off, errors from their decoding."""
-            x = batch.features
-            z = {name: self.branches[name]["encoder"](x[name]) for name in x}
-            correlation = canonical_correlations(z[first], z[second], own.ridge).sum()
-            if own.reconstruction == 0.0:
-                return {"loss": -correlation, "correlation": correlation}
-            error = torch.stack([mse_loss(self.branches[name]["decoder"](z[name]), x[name]) for name in x])
-            total = -correlation + own.reconstruction * error.sum()
-            return {"loss": total, "correlation": correlation, "reconstruction": error.sum()}
+    def plan(self, track: str, data: t.DeviceSplit) -> t.Plan:
+        """Return pairs without small last batches: covariances of a few left-over rows would be noise."""
+        size = self.settings.batch_size
+        return t.AlignedPairs(size, minimum=max(2, size // 2))
 
-        def refit(_: Clock) -> Mapping[str, float]:
-            """Fit the closing CCA to all training pairs as they are embedded now."""
-            parts = [
-                [self.branches[name]["encoder"](x) for name, x in block.features.items()]
-                for block in train.blocks(BLOCK)
-            ]
-            outputs = [torch.cat(rows).double() for rows in zip(*parts, strict=True)]
-            return {"closing_correlation": self.closing.fit(outputs[0], outputs[1])}
+    def optimiser(self, parameters: Iterable[nn.Parameter], lr: float) -> torch.optim.Optimizer:
+        """Return RMSprop."""
+        return torch.optim.RMSprop(parameters, lr=lr, weight_decay=self.settings.weight_decay)
 
-        nets = nn.ModuleList(self.branches.values())
-        step = Step(loss, torch.optim.RMSprop(nets.parameters(), lr=own.lr, weight_decay=own.weight_decay))
-        # Covariances of a few left-over rows would be noise.
-        plan = AlignedPairs(own.batch_size, minimum=max(2, own.batch_size // 2))
-        track = Track("joint", [nets, self.closing], [step], plan, after_epoch=refit)
-        yield Stage([track], own.epochs, patience=own.patience)
+    def forward(self, modality: str, x: Tensor) -> Tensor:
+        """Return the output of a modality's network."""
+        output: Tensor = self.nets[modality]["encoder"](x)
+        return output
 
     def encode(self, modality: str, x: Tensor) -> Tensor:
         """Return canonical variables of the network's output."""
-        embedding: Tensor = self.closing(modality, self.branches[modality]["encoder"](x))
+        embedding: Tensor = self.closing(modality, self.forward(modality, x))
         return embedding
 
-    def _branch(self, name: str, train: DeviceSplit, context: Context) -> nn.ModuleDict:
-        own = self.settings
-        widths = (train.dimension(name), *own.hidden, own.dim)
-        parts = {"encoder": widths} | ({"decoder": widths[::-1]} if own.reconstruction else {})
-        return built(
-            lambda: nn.ModuleDict({part: sigmoid_net(sizes) for part, sizes in parts.items()}), context, name
-        )
+    def loss(self, z: t.Views, batch: t.Batch, clock: t.Clock) -> t.Loss:
+        """Return ``-sum of canonical correlations + reconstruction * squared errors`` and its parts."""
+        s, (left, right) = self.settings, z.values()
+        correlation = t.canonical_correlations(left, right, s.ridge).sum()
+        if s.reconstruction == 0.0:
+            return {"loss": -correlation, "correlation": correlation}
+        errors = [mse_loss(self.nets[name]["decoder"](z[name]), x) for name, x in batch.features.items()]
+        error = torch.stack(errors).sum()
+        total = -correlation + s.reconstruction * error
+        return {"loss": total, "correlation": correlation, "reconstruction": error}
+
+    def after_epoch(self, track: str, clock: t.Clock) -> Mapping[str, float]:
+        """Fit the closing CCA to all training pairs as they are embedded now."""
+        parts = [
+            [self.forward(name, x) for name, x in block.features.items()] for block in self.data.blocks(BLOCK)
+        ]
+        left, right = (torch.cat(rows).double() for rows in zip(*parts, strict=True))
+        return {"closing_correlation": self.closing.fit(left, right)}
 
 
 class ClosingCCA(nn.Module):
     """Linear CCA between the outputs of two networks, kept with their weights."""
 
-    def __init__(self, names: tuple[str, str], dim: int, ridge: float) -> None:
+    def __init__(self, names: tuple[str, ...], dim: int, ridge: float) -> None:
         """Start with the identity."""
         super().__init__()
-        self._place = {name: place for place, name in enumerate(names)}
+        self._index = {name: index for index, name in enumerate(names)}
         self._ridge = ridge
         self.mean: Tensor
         self.weights: Tensor
@@ -173,24 +117,26 @@ class ClosingCCA(nn.Module):
 
     def fit(self, left: Tensor, right: Tensor) -> float:
         """Fit to corresponding rows ``(n, dim)`` in float64; return the sum of their correlations."""
-        mean = torch.stack([left.mean(dim=0), right.mean(dim=0)])
-        one, other = left - mean[0], right - mean[1]
-        count = max(len(left) - 1, 1)
-        ridge = self._ridge * torch.eye(left.shape[1], dtype=left.dtype, device=left.device)
-        s_11, s_22 = one.T @ one / count + ridge, other.T @ other / count + ridge
-        u, values, v = torch.linalg.svd(whitened(one.T @ other / count, s_11, s_22))
+        s_11, s_22 = t.covariance(left, left, self._ridge), t.covariance(right, right, self._ridge)
+        u, values, v = torch.linalg.svd(t.whitened(t.covariance(left, right), s_11, s_22))
         weights = [
             torch.linalg.solve_triangular(torch.linalg.cholesky(s).T, sides, upper=True)
             for s, sides in ((s_11, u), (s_22, v.T))
         ]
-        self.mean.copy_(mean)
+        self.mean.copy_(torch.stack([left.mean(dim=0), right.mean(dim=0)]))
         self.weights.copy_(torch.stack(weights))
         return float(values.sum())
 
     def forward(self, modality: str, z: Tensor) -> Tensor:
         """Return canonical variables ``(n, dim)`` of a network's outputs."""
-        place = self._place[modality]
-        return (z - self.mean[place]) @ self.weights[place]
+        index = self._index[modality]
+        return (z - self.mean[index]) @ self.weights[index]
+
+
+def autoencoder(widths: tuple[int, ...], decodes: bool) -> nn.ModuleDict:
+    """Return an encoder of these widths and, where it is asked for, the decoder that mirrors it."""
+    parts = {"encoder": widths, "decoder": widths[::-1]} if decodes else {"encoder": widths}
+    return nn.ModuleDict({part: sigmoid_net(sizes) for part, sizes in parts.items()})
 
 
 def sigmoid_net(widths: tuple[int, ...]) -> nn.Sequential:

@@ -2,97 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
 
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
-from bench.contract import Context, MethodCard
-from bench.training import (
-    Batch,
-    Clock,
-    DeepMethod,
-    DeepSettings,
-    DeviceSplit,
-    Independent,
-    PerModality,
-    Stage,
-    Step,
-    Track,
-    adam,
-    per_modality,
-    perceptrons,
-)
+from bench import training as t
 
 
 @dataclass(frozen=True, kw_only=True)
-class DeepSMSettings(DeepSettings):
-    """Settings of Deep-SM on extracted features; those of the family's common network (ours).
+class DeepSMSettings(t.DeepSettings):
+    """Settings of Deep-SM on extracted features; those of the family's common network (ours)."""
 
-    Attributes:
-        epochs: 100.
-        batch_size: 100.
-        hidden: two layers of 4096.
-        lr: 1e-4.
-    """
-
-    epochs: int = 100
-    batch_size: int = 100
-    hidden: tuple[int, ...] = (4096, 4096)
-    lr: PerModality = 1e-4
+    epochs: int = t.setting(100, "passes over the training rows", "ours")
+    batch_size: int = t.setting(100, "rows per batch", "ours")
+    hidden: tuple[int, ...] = t.setting((4096, 4096), "widths of the hidden layers", "ours")
+    lr: t.PerModality = t.setting(1e-4, "learning rate", "ours")
 
 
-class DeepSM(DeepMethod):
+class DeepSM(t.DeepMethod):
     """Deep semantic matching."""
 
-    card = MethodCard(
-        name="deep_sm",
-        title="Deep-SM",
-        authors="Wei, Zhao, Lu et al.",
-        year=2017,
-        venue="IEEE Transactions on Cybernetics",
-        family="deep supervised, independent",
-        role="extra",
-        pairs="unused",
-        any_modalities=True,
-        multi_label=True,
-        selects_by="map",
-        from_paper=(
-            "Perceptrons on extracted features, as in later comparisons; the paper fine-tunes the "
-            "convolutional network of the images.",
-            "Several labels per sample: one sigmoid posterior per class.",
-        ),
-        from_release=("No release is followed.",),
-        parity="none: no numbers of released code; the loss is plain cross-entropy",
-        citation="wei2017deepsm",
-        position=1003,
-    )
+    card = t.card("deep_sm")
     Settings = DeepSMSettings
     settings: DeepSMSettings
-    variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {"selected_by_loss": {"select": "loss"}}
+    independent = True
+    variants = {"selected_by_loss": {"select": "loss"}}
 
-    def stages(self, train: DeviceSplit, context: Context) -> Iterator[Stage]:
-        """One stage; each modality in a track of its own."""
-        self._several = train.split.multi_label
-        own = self.settings
-        self.classifiers = perceptrons(train, own.hidden, train.n_classes, context)
-        yield Stage([self._track(name) for name in train], own.epochs, patience=own.patience)
+    def build(self, data: t.DeviceSplit) -> None:
+        """Make a classifier for each modality."""
+        self.multi_label = data.split.multi_label
+        self.encoders = self.mlps(data, data.n_classes)
+
+    def forward(self, modality: str, x: Tensor) -> Tensor:
+        """Return logits ``(n, C)``."""
+        return super().encode(modality, x)
 
     def encode(self, modality: str, x: Tensor) -> Tensor:
         """Return class posteriors ``(n, C)``."""
-        logits: Tensor = self.classifiers[modality](x)
-        return logits.sigmoid() if self._several else logits.softmax(dim=1)
+        logits = self.forward(modality, x)
+        return logits.sigmoid() if self.multi_label else logits.softmax(dim=1)
 
-    def _track(self, name: str) -> Track:
-        """Train a modality's classifier by the cross-entropy of its classes."""
-        own = self.settings
-        classifier = self.classifiers[name]
+    def loss(self, z: t.Views, batch: t.Batch, clock: t.Clock) -> t.Loss:
+        """Return the cross-entropy of a modality's classes, one by one where a sample may have several."""
+        ((name, logits),) = z.items()
+        return (binary_cross_entropy_with_logits if self.multi_label else cross_entropy)(
+            logits, batch.targets[name]
+        )
 
-        def loss(batch: Batch, _: Clock) -> Tensor:
-            logits, y = classifier(batch.features[name]), batch.targets[name]
-            return (binary_cross_entropy_with_logits if self._several else cross_entropy)(logits, y)
-
-        step = Step(loss, adam(classifier.parameters(), per_modality(own.lr, name)))
-        return Track(name, [classifier], [step], Independent(own.batch_size, (name,)), loss)
+    validation_loss = loss

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,132 +11,64 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import mse_loss
 
-from bench.contract import Array, Context, MethodCard
-from bench.training import (
-    Batch,
-    Clock,
-    DeepMethod,
-    DeepSettings,
-    DeviceSplit,
-    FaithfulTo,
-    Joint,
-    Stage,
-    Step,
-    Track,
-    adam,
-    built,
-    mlp,
-    parameters_of,
-    perceptrons,
-    reproducible,
-)
+from bench import training as t
+from bench.contract import Array
 
 BLOCK_NUMBERS = 1 << 24
 """Size of a block of hidden units when many pairs are scored, 64 MB: it bounds the memory."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class DRSLSettings(DeepSettings):
-    """Settings of DRSL; every default is the released code's.
+class DRSLSettings(t.DeepSettings):
+    """Settings of DRSL; defaults are the released code's."""
 
-    Attributes:
-        epochs: 20.
-        batch_size: 200 rows of each modality, so 40,000 pairs.
-        hidden: two layers of 1024 in each modality's encoder.
-        dim: 300, the encoders' output.
-        scorer_hidden: two layers of 1024 in the network that scores pairs.
-        lr: 1e-4.
-        lr_decay: factor on the learning rate per epoch, .98.
-        weight_decay: 1e-4.
-        faithful_to: ``release`` lets the learning rate fall before the first epoch already.
-    """
-
-    epochs: int = 20
-    batch_size: int = 200
-    hidden: tuple[int, ...] = (1024, 1024)
-    dim: int = 300
-    scorer_hidden: tuple[int, ...] = (1024, 1024)
-    lr: float = 1e-4
-    lr_decay: float = 0.98
-    weight_decay: float = 1e-4
-    faithful_to: FaithfulTo = "paper"
+    epochs: int = t.setting(20, "passes over the training rows", "release")
+    batch_size: int = t.setting(200, "rows of each modality per batch, so 40,000 pairs", "release")
+    hidden: tuple[int, ...] = t.setting((1024, 1024), "of each modality's encoder", "release")
+    dim: int = t.setting(300, "width of the encoders' output", "release")
+    scorer_hidden: tuple[int, ...] = t.setting((1024, 1024), "of the network that scores pairs", "release")
+    lr: float = t.setting(1e-4, "learning rate in the first epoch", "release")
+    lr_decay: float = t.setting(0.98, "factor on the learning rate per epoch", "release")
+    weight_decay: float = t.setting(1e-4, "L2 penalty on the weights", "release")
+    faithful_to: t.FaithfulTo = t.setting("paper", "release: the rate falls before the first epoch already")
 
 
-class DRSL(DeepMethod):
+class DRSL(t.DeepMethod):
     """Deep relational similarity learning."""
 
-    card = MethodCard(
-        name="drsl",
-        title="DRSL",
-        authors="Wang, Hu, Zhen, Peng",
-        year=2021,
-        venue="Information Sciences",
-        family="deep supervised joint, learned pair score",
-        role="baseline",
-        pairs="labels",
-        multi_label=True,
-        selects_by="map",
-        from_paper=(
-            "Samples with several classes are related where they share one (ours).",
-            "Settings of datasets other than XMediaNet are not public; its own are used throughout.",
-        ),
-        from_release=(
-            "The epoch is chosen on validation mAP; the release takes the last.",
-            "Where rows correspond they meet in a batch, as released; elsewhere only labels relate rows.",
-            "A last batch of one row joins the one before: batch statistics need two.",
-            "The first layer of the scorer is computed per sample and added per pair, and pairs are scored "
-            "in blocks; the numbers are the same.",
-        ),
-        parity="loss, gradients, network in training and evaluation: released code",
-        citation="wang2021drsl",
-        code="",
-        position=10,
-    )
+    card = t.card("drsl")
     Settings = DRSLSettings
-    mutual = True
     settings: DRSLSettings
+    mutual = True
+    batches = t.Joint(minimum=2)
 
-    def stages(self, train: DeviceSplit, context: Context) -> Iterator[Stage]:
-        """One stage with one joint track."""
-        own = self.settings
-        self.encoders = perceptrons(
-            train, own.hidden, own.dim, context, norm=nn.BatchNorm1d, activate_last=True
-        )
-        self.scorer = built(lambda: PairScorer(own.dim, own.scorer_hidden), context, "scorer")
-        first, second = train
+    def build(self, data: t.DeviceSplit) -> None:
+        """Make the encoders, with batch normalisation, and the network that scores pairs."""
+        s = self.settings
+        self.encoders = self.mlps(data, norm=nn.BatchNorm1d, activate_last=True)
+        self.scorer = self.module("scorer", lambda: PairScorer(s.dim, s.scorer_hidden))
 
-        def loss(batch: Batch, _: Clock) -> Tensor:
-            scores = self.scorer(*(self.encoders[name](batch.features[name]) for name in (first, second)))
-            related = batch.targets[first] @ batch.targets[second].T > 0
-            return relation_loss(scores, related.to(scores.dtype))
+    def optimiser(self, parameters: Iterable[nn.Parameter], lr: float) -> torch.optim.Optimizer:
+        """Return Adam with weight decay."""
+        return t.adam(parameters, lr, (0.5, 0.99), self.settings.weight_decay)
 
-        modules = [*self.encoders.values(), self.scorer]
-        early = 0 if own.faithful_to == "release" else 1
-        step = Step(
-            loss,
-            adam(
-                parameters_of(modules),
-                own.lr,
-                betas=(0.5, 0.99),
-                weight_decay=own.weight_decay,
-            ),
-            schedule=lambda clock: float(own.lr_decay ** (clock.epoch - early)),
-        )
-        plan = Joint(own.batch_size, minimum=2)
-        yield Stage([Track("joint", modules, [step], plan)], own.epochs, patience=own.patience)
+    def schedule(self, clock: t.Clock) -> float:
+        """Return the decay of the learning rate, by epoch."""
+        return float(self.settings.lr_decay ** (clock.epoch - 1))
 
-    def encode(self, modality: str, x: Tensor) -> Tensor:
-        """Return the encoder's output, which the scorer takes."""
-        embedding: Tensor = self.encoders[modality](x)
-        return embedding
+    def loss(self, z: t.Views, batch: t.Batch, clock: t.Clock) -> t.Loss:
+        """Return `relation_loss` of all pairs of a batch; those with a shared class are related."""
+        y_1, y_2 = batch.targets.values()
+        scores = self.scorer(*z.values())
+        return relation_loss(scores, (y_1 @ y_2.T > 0).to(scores.dtype))
 
     def similarity(self, query_modality: str, queries: Array, gallery_modality: str, gallery: Array) -> Array:
         """Return the learned score of every pair, ``(n_queries, n_gallery)``; memory is bounded."""
         left, right = (
-            torch.from_numpy(self.embed(name, rows)).to(self._device)
+            torch.from_numpy(self.embed(name, rows)).to(self.context.device)
             for name, rows in ((query_modality, queries), (gallery_modality, gallery))
         )
-        with reproducible(self._threads), torch.no_grad():
+        with t.reproducible(self.context.threads), torch.no_grad():
             if query_modality == next(iter(self.encoders)):
                 scores = self.scorer.blockwise(left, right)
             else:
@@ -157,7 +89,7 @@ class PairScorer(nn.Module):
         super().__init__()
         self.first = nn.Linear(2 * dim, hidden[0])
         self.norm = nn.BatchNorm1d(hidden[0])
-        self.rest = mlp((*hidden, 1), norm=nn.BatchNorm1d)
+        self.rest = t.mlp((*hidden, 1), norm=nn.BatchNorm1d)
 
     def forward(self, left: Tensor, right: Tensor) -> Tensor:
         """Return scores ``(n, m)`` of rows ``(n, d)`` and ``(m, d)``."""

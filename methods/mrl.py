@@ -2,120 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from bench.contract import Context, MethodCard
-from bench.training import (
-    AlignedPairs,
-    Batch,
-    Clock,
-    DeepMethod,
-    DeepSettings,
-    DeviceSplit,
-    Stage,
-    Step,
-    Track,
-    adam,
-    cosine_decay,
-    multimodal_contrast,
-    parameters_of,
-    perceptrons,
-    prototypes,
-    robust_clustering,
-    unit,
-)
+from bench import training as t
 
 
 @dataclass(frozen=True, kw_only=True)
-class MRLSettings(DeepSettings):
-    """Settings of MRL; every default is the released code's unless said otherwise.
+class MRLSettings(t.DeepSettings):
+    """Settings of MRL; defaults are the released code's unless said otherwise."""
 
-    Attributes:
-        epochs: 100 (paper and release); the learning rate falls along half a cosine over them.
-        batch_size: 100 (release; the paper's differ between datasets).
-        hidden: two layers of 4096.
-        dim: 512; at least the number of classes.
-        lr: 1e-4.
-        beta: weight of the robust clustering against the contrast, .5.
-        tau: temperature of both terms, 1.
-    """
-
-    epochs: int = 100
-    batch_size: int = 100
-    hidden: tuple[int, ...] = (4096, 4096)
-    dim: int = 512
-    lr: float = 1e-4
-    beta: float = 0.5
-    tau: float = 1.0
+    epochs: int = t.setting(100, "passes over the training rows", "paper and release")
+    batch_size: int = t.setting(100, "pairs per batch", "release; the paper's differ between datasets")
+    hidden: tuple[int, ...] = t.setting((4096, 4096), "widths of the hidden layers", "release")
+    dim: int = t.setting(512, "width of the embedding; at least the number of classes", "release")
+    lr: float = t.setting(1e-4, "learning rate in the first epoch", "release")
+    beta: float = t.setting(0.5, "weight of the robust clustering against the contrast", "release")
+    tau: float = t.setting(1.0, "temperature of both terms", "release")
 
 
-class MRL(DeepMethod):
+class MRL(t.DeepMethod):
     """Multimodal robust learning."""
 
-    card = MethodCard(
-        name="mrl",
-        title="MRL",
-        authors="Hu, Peng, Zhu, Zhen, Lin",
-        year=2021,
-        venue="CVPR",
-        family="noise-robust joint",
-        role="baseline",
-        pairs="needed",
-        any_modalities=True,
-        multi_label=True,
-        selects_by="map",
-        from_paper=(
-            "Labels are taken as they are; the paper adds noise to them.",
-            "Samples with several classes are ours: p is the summed probability of a sample's classes.",
-        ),
-        from_release=(
-            "The loss is the paper's (the release's option MCE); the release defaults to cross-entropy.",
-            "No label noise, so its off-by-one, which adds a class to noisy data, has no counterpart.",
-            "The rate falls from the second epoch on; the release holds it for two epochs.",
-        ),
-        parity="losses, gradients: released code; score on emoji: released code",
-        citation="hu2021mrl",
-        code="https://github.com/penghu-cs/MRL",
-        position=12,
-    )
+    card = t.card("mrl")
     Settings = MRLSettings
     settings: MRLSettings
-    variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "without_clustering": {"beta": 0.0},
-        "without_contrast": {"beta": 1.0},
-    }
+    batches = t.AlignedPairs()
+    variants = {"without_clustering": {"beta": 0.0}, "without_contrast": {"beta": 1.0}}
 
-    def stages(self, train: DeviceSplit, context: Context) -> Iterator[Stage]:
-        """One stage with one joint track."""
-        own = self.settings
-        self.encoders = perceptrons(train, own.hidden, own.dim, context)
-        centres = prototypes(train, own.dim, context, "centres")
-
-        def loss(batch: Batch, _: Clock) -> dict[str, Tensor]:
-            views = [self.encode(name, x) for name, x in batch.features.items()]
-            return mrl_loss(views, list(batch.targets.values()), centres.weight, own.beta, own.tau)
-
-        modules = [*self.encoders.values(), centres]
-        step = Step(
-            loss,
-            adam(parameters_of(modules), own.lr),
-            schedule=cosine_decay(own.epochs),
-            before=lambda *_: centres.renormalise(),
-        )
-        yield Stage(
-            [Track("joint", modules, [step], AlignedPairs(own.batch_size))],
-            own.epochs,
-            patience=own.patience,
-        )
+    def build(self, data: t.DeviceSplit) -> None:
+        """Make the networks and the centres C of the classes."""
+        self.encoders = self.mlps(data)
+        self.centres = self.prototypes(data, "centres")
 
     def encode(self, modality: str, x: Tensor) -> Tensor:
         """Return unit rows ``z``."""
-        return unit(self.encoders[modality](x))
+        return t.unit(self.encoders[modality](x))
+
+    def schedule(self, clock: t.Clock) -> float:
+        """Return half a cosine over all epochs."""
+        return t.cosine_decay(clock.epochs)(clock)
+
+    def before(self, batch: t.Batch, clock: t.Clock) -> None:
+        """Bring the centres back to length 1."""
+        self.centres.renormalise()
+
+    def loss(self, z: t.Views, batch: t.Batch, clock: t.Clock) -> t.Loss:
+        """Return `mrl_loss` of all modalities."""
+        s, targets = self.settings, list(batch.targets.values())
+        return mrl_loss(list(z.values()), targets, self.centres.weight, s.beta, s.tau)
 
 
 def mrl_loss(
@@ -126,6 +64,6 @@ def mrl_loss(
     ``RC_v`` is the robust clustering of modality v under ``softmax(z C / tau)``, ``MC`` the contrast of
     instances over all modalities.
     """
-    rc = torch.stack([robust_clustering(z @ centres / tau, y) for z, y in zip(views, targets, strict=True)])
-    mc = multimodal_contrast(views, tau)
+    rc = torch.stack([t.robust_clustering(z @ centres / tau, y) for z, y in zip(views, targets, strict=True)])
+    mc = t.multimodal_contrast(views, tau)
     return {"loss": beta * rc.sum() + (1 - beta) * mc, "RC": rc.sum(), "MC": mc}

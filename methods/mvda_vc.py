@@ -1,39 +1,37 @@
 """MvDA-VC: one discriminant analysis over all modalities at once, with weights that agree on pairs."""
 
-from __future__ import annotations
-
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
-from bench.contract import Context, MethodCard, Split
-from bench.linear import Eigenpairs, LinearMethod, LinearSettings, Matrix, Moments, assemble, top_eigenpairs
+from bench import linear as t
 
 
 @dataclass(frozen=True)
-class MvDAVCSettings(LinearSettings):
-    """Settings of MvDA-VC; the publication tunes them per dataset, so the defaults are ours where marked.
+class MvDAVCSettings(t.LinearSettings):
+    """Settings of MvDA-VC; the publication tunes them per dataset, so the defaults are ours where marked."""
 
-    Attributes:
-        components: dimensions of the common space; None for as many as discriminate, classes minus one.
-        consistency: lambda, the weight of view consistency (VC); 0 gives MvDA. Ours: the larger it is, the
-            lower is validation mAP on the emoji features (.751 at 0, .748 at .001, .737 at .01, .704 at .1).
-        balanced: bring the VC matrix to the trace of S_w before lambda weighs it (ours: as published it is
-            some 1e-7 of S_w, and no lambda of ordinary size is felt).
-        consistency_ridge: share of its trace added to the diagonal of the matrix X X^T that VC inverts.
-        ridge: added to the diagonal of each modality's within-class side, as a share of the diagonal's mean
-            (ours, the best of 1e-6 to 10 by validation mAP on the emoji features; the official solver has
-            none and fails on singular matrices).
-    """
-
-    components: int | None = None
-    consistency: float = 0.001
-    balanced: bool = True
-    consistency_ridge: float = 1e-4
-    ridge: float = 0.3
+    components: int | None = t.setting(None, "width of the common space; None for classes minus one", "paper")
+    consistency: float = t.setting(
+        0.001,
+        "lambda, the weight of view consistency (VC); 0 gives MvDA",
+        "ours: the larger, the lower is validation mAP on emoji (.751 at 0, .748 at .001, .704 at .1)",
+    )
+    balanced: bool = t.setting(
+        True,
+        "bring the VC matrix to the trace of S_w before lambda weighs it",
+        "ours: as published it is some 1e-7 of S_w, and no lambda of ordinary size is felt",
+    )
+    consistency_ridge: float = t.setting(
+        1e-4, "share of its trace added to the diagonal of the matrix X X^T that VC inverts", "ours"
+    )
+    ridge: float = t.setting(
+        0.3,
+        "added to the diagonal of each modality's within-class side, as a share of the diagonal's mean",
+        "ours, the best of 1e-6 to 10 by validation mAP on emoji; the official solver has none",
+    )
 
     def __post_init__(self) -> None:
         """Refuse values out of range."""
@@ -44,50 +42,14 @@ class MvDAVCSettings(LinearSettings):
             raise ValueError(f"consistency_ridge must be positive, not {self.consistency_ridge}")
 
 
-class MvDAVC(LinearMethod):
+class MvDAVC(t.LinearMethod):
     """Multi-view discriminant analysis with view consistency."""
 
-    card = MethodCard(
-        name="mvda_vc",
-        title="MvDA-VC",
-        authors="Kan, Shan, Zhang, Lao, Chen",
-        year=2016,
-        venue="IEEE TPAMI",
-        family="linear supervised",
-        role="baseline",
-        deep=False,
-        pairs="unused",
-        any_modalities=True,
-        multi_label=False,
-        selects_by="none",
-        from_paper=(
-            "A ridge is added to S_w, .3 of the mean of its diagonal by default (trials of the quick profile "
-            "choose between .001 and 1); the paper's problem has none.",
-            "View consistency is left out, and the record's notes say so, where rows are not natural pairs.",
-            "The VC matrix is brought to the trace of S_w before lambda weighs it (`balanced`).",
-            "On the emoji features it stays .04 mAP below semantic matching, with view consistency or "
-            "without: no ridge from 1e-6 to 10 and no reduction beforehand lifts it by more than .01.",
-            "What limits it is the cosine of discriminant coordinates, as for GMLDA: read as class "
-            "posteriors they have test mAP .836 instead of .698 on two views of scikit-learn's digits "
-            "(semantic matching .817), .739 instead of .713 on emoji (.754), .250 instead of .226 on "
-            "classic Wikipedia (.232). Powers of the eigenvalues cost .04 to .2, but gain .02 on Wikipedia. "
-            "Coordinates are compared as in the paper.",
-            "Each modality is centred and turned to its principal axes beforehand; all of them are kept.",
-        ),
-        from_release=(
-            "Class sizes are counted over all modalities; the official MvDA.m multiplies those of the last "
-            "one, which gives an indefinite S_w unless classes are equally large in every modality.",
-            "A ridge keeps S_w invertible; the official code divides by zero where it is singular.",
-            "Columns have w^T S_w w = 1; the official code normalises their length.",
-        ),
-        parity="scatter matrices, eigenvalues, subspaces: torchsl (pcmvda), MvDA_Adv and the official MvDA.m",
-        citation="kan2016mvda",
-        position=3,
-    )
+    card = t.card("mvda_vc")
     Settings = MvDAVCSettings
     settings: MvDAVCSettings
-    variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {"mvda": {"consistency": 0.0}}
-    search: ClassVar[Mapping[str, Sequence[Any]]] = {
+    variants = {"mvda": {"consistency": 0.0}}
+    search = {
         "consistency": (1e-4, 1e-3, 1e-2, 1e-1),
         "pca_energy": (0.9, 0.95, 0.99, 1.0),
         "ridge": (1e-3, 1e-1, 0.3, 1.0),
@@ -99,7 +61,7 @@ class MvDAVC(LinearMethod):
         """Tell whether view consistency applies to the rows of this fit."""
         return self._consistent
 
-    def fit(self, train: Split, validation: Split, context: Context) -> None:
+    def fit(self, train: t.Split, validation: t.Split, context: t.Context) -> None:
         """Solve in closed form, with view consistency if the rows are natural pairs.
 
         Raises:
@@ -109,28 +71,27 @@ class MvDAVC(LinearMethod):
         self._consistent = self.settings.consistency > 0.0 and train.pairing == "natural"
         super().fit(train, validation, context)
 
-    def notes(self) -> Mapping[str, Any]:
+    def notes(self) -> dict[str, Any]:
         """Add whether view consistency took part."""
         return {**super().notes(), "view_consistency": self._consistent}
 
-    def solve(self, moments: Moments) -> Eigenpairs:
+    def solve(self, moments: t.Moments) -> t.Eigenpairs:
         """Solve ``S_b w = lambda (S_w + consistency VC) w``."""
-        own = self.settings
-        sizes = moments.sizes
+        s, sizes = self.settings, moments.sizes
         within, between = discriminant_scatters(moments)
         denominator = within
         if self._consistent:
-            vc = view_consistency(moments, own.consistency_ridge)
-            weight = float(np.trace(within) / np.trace(vc)) if own.balanced else 1.0
-            denominator = within + own.consistency * weight * vc
+            vc = view_consistency(moments, s.consistency_ridge)
+            weight = float(np.trace(within) / np.trace(vc)) if s.balanced else 1.0
+            denominator = within + s.consistency * weight * vc
         means = [part.mean() for part in np.split(np.diagonal(within), np.cumsum(sizes)[:-1])]
-        denominator[np.diag_indices(len(within))] += own.ridge * np.repeat(means, sizes)
+        denominator[np.diag_indices(len(within))] += s.ridge * np.repeat(means, sizes)
         classes = int(np.any([counts > 0 for counts in moments.counts.values()], axis=0).sum())
         total = np.concatenate([moments.axes[name].spectrum for name in moments.names])
-        return top_eigenpairs(between, denominator, own.components or max(1, classes - 1), size=total)
+        return t.top_eigenpairs(between, denominator, s.components or max(1, classes - 1), size=total)
 
 
-def discriminant_scatters(moments: Moments) -> tuple[Matrix, Matrix]:
+def discriminant_scatters(moments: t.Moments) -> tuple[t.Matrix, t.Matrix]:
     """Return S_w and S_b, ``(D, D)`` in blocks j, r of modalities.
 
     With n_jc rows of class c in modality j, their sum s_jc, and n_c and n counted over all modalities:
@@ -148,7 +109,7 @@ def discriminant_scatters(moments: Moments) -> tuple[Matrix, Matrix]:
     return np.diag(total) - classes, classes - np.outer(whole, whole) / counts.sum()
 
 
-def view_consistency(moments: Moments, ridge: float) -> Matrix:
+def view_consistency(moments: t.Moments, ridge: float) -> t.Matrix:
     """Return the matrix of ``sum_jr ||P_j w_j - P_r w_r||^2`` with ``P_v = (X_v X_v^T + e_v I)^-1 X_v``.
 
     P_v w_v are the weights of the training rows that make up w_v, and e_v is ``ridge tr(X_v X_v^T)``. Along
@@ -160,9 +121,9 @@ def view_consistency(moments: Moments, ridge: float) -> Matrix:
     names = moments.names
     spectra = [moments.axes[name].spectrum for name in names]
     shrunk = [1.0 / (spectrum + ridge * spectrum.sum()) for spectrum in spectra]
-    blocks: dict[tuple[int, int], Matrix] = {
+    blocks: dict[tuple[int, int], t.Matrix] = {
         (j, j): 2.0 * (len(names) - 1) * spectra[j] * shrunk[j] ** 2 for j in range(len(names))
     }
     for j, r in combinations(range(len(names)), 2):
         blocks[j, r] = -2.0 * shrunk[j][:, None] * moments.cross[names[j], names[r]] * shrunk[r]
-    return assemble(blocks, moments.sizes)
+    return t.assemble(blocks, moments.sizes)

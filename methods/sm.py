@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bench.contract import Array, Context, Method, MethodCard, Modality, Split, Unsupported, fitted_part
+from bench import contract as t
 from bench.data.scaling import Scaler, Scaling
 
 if TYPE_CHECKING:
@@ -18,18 +18,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SMSettings:
-    """Settings of semantic matching; the publication leaves the regression's strength open.
+    """Settings of semantic matching; the publication leaves the regression's strength open."""
 
-    Attributes:
-        scaling: see `bench.data.scaling.Scaling`; standardised, so that one strength suits all features.
-        strength: inverse of the L2 penalty's weight, ``C`` of scikit-learn. Ours: .02, the best of .005 to
-            .1 by validation mAP on the compact and the full emoji features (within .005 from .01 to .05).
-        iterations: limit of the L-BFGS solver; some 20 to 100 are used.
-    """
-
-    scaling: Scaling = "standard"
-    strength: float = 0.02
-    iterations: int = 2000
+    scaling: Scaling = t.setting(
+        "standard", "what is done to the features first: standardised, one strength suits all", "ours"
+    )
+    strength: float = t.setting(
+        0.02,
+        "inverse of the L2 penalty's weight, C of scikit-learn",
+        "ours, the best of .005 to .1 by validation mAP on emoji (within .005 from .01 to .05)",
+    )
+    iterations: int = t.setting(2000, "limit of the L-BFGS solver; some 20 to 100 are used", "ours")
 
     def __post_init__(self) -> None:
         """Refuse values out of range."""
@@ -39,38 +38,18 @@ class SMSettings:
             raise ValueError(f"iterations must be at least 1, not {self.iterations}")
 
 
-class SM(Method):
+class SM(t.Method):
     """Semantic matching: every modality alone is mapped to class posteriors, which share a space."""
 
-    card = MethodCard(
-        name="sm",
-        title="SM",
-        authors="Rasiwasia et al.",
-        year=2010,
-        venue="ACM Multimedia",
-        family="linear supervised, independent",
-        role="reference",
-        deep=False,
-        pairs="unused",
-        any_modalities=True,
-        multi_label=True,
-        selects_by="none",
-        from_paper=(
-            "Posteriors are compared by the cosine; the paper compares several measures.",
-            "Several labels per sample: one sigmoid posterior per class.",
-        ),
-        parity="none: nothing was released",
-        citation="rasiwasia2010sm",
-        position=2001,
-    )
+    card = t.card("sm")
     Settings = SMSettings
-    search: ClassVar[Mapping[str, Sequence[Any]]] = {
+    search = {
         "scaling": ("standard", "unit"),
         "strength": (0.001, 0.003, 0.01, 0.02, 0.05, 0.1, 0.3, 1.0),
     }
     settings: SMSettings
 
-    def fit(self, train: Split, validation: Split, context: Context) -> None:
+    def fit(self, train: t.Split, validation: t.Split, context: t.Context) -> None:
         """Fit one classifier per modality; ``validation`` is not used.
 
         Raises:
@@ -89,29 +68,29 @@ class SM(Method):
                 )
             self._classifiers[name] = classifier
 
-    def embed(self, modality: str, features: Array) -> Array:
+    def embed(self, modality: str, features: t.Array) -> t.Array:
         """Return class posteriors ``(n, C)``, float32; 0 for classes that this modality never showed.
 
         Raises:
             UsageError: if there is no such modality.
         """
         known: Mapping[str, _Classifier] = getattr(self, "_classifiers", {})
-        classifier = fitted_part(known, modality, "sm")
+        classifier = t.fitted_part(known, modality, "sm")
         return np.asarray(classifier.posteriors(features), dtype=np.float32)
 
     def notes(self) -> Mapping[str, Any]:
         """Return solver iterations (the most over classes) and whether all converged, per modality."""
         fitted = getattr(self, "_classifiers", {})
         return {
-            "iterations": {name: one.used for name, one in fitted.items()},
-            "converged": {name: one.converged for name, one in fitted.items()},
+            "iterations": {name: part.used for name, part in fitted.items()},
+            "converged": {name: part.converged for name, part in fitted.items()},
         }
 
 
 class _Classifier:
     """Scaling and regressions of one modality: a multinomial one, or one per class for multi-label data."""
 
-    def __init__(self, modality: Modality, n_classes: int, settings: SMSettings) -> None:
+    def __init__(self, modality: t.Modality, n_classes: int, settings: SMSettings) -> None:
         self.scaler = Scaler.fit(modality.features, settings.scaling)
         rows = self.scaler(modality.features)
         self.constant = np.zeros(n_classes)
@@ -123,21 +102,21 @@ class _Classifier:
         elif len(classes := np.unique(modality.labels)) > 1:
             self.columns = [(classes, _regression(rows, modality.labels, settings))]
         if not self.columns:
-            raise Unsupported("sm needs rows of at least two classes in every modality")
+            raise t.Unsupported("sm needs rows of at least two classes in every modality")
         self.used = max(int(model.n_iter_.max()) for _, model in self.columns)
         self.converged = self.used < settings.iterations
 
-    def posteriors(self, features: Array) -> Array:
+    def posteriors(self, features: t.Array) -> t.Array:
         """Return class posteriors ``(n, C)`` of features ``(n, d)``, float64."""
         rows = self.scaler(features)
         result = np.tile(self.constant, (len(rows), 1))
         for column, model in self.columns:
-            found = model.predict_proba(rows)
-            result[:, column] = found if np.ndim(column) else found[:, 1]
+            p = model.predict_proba(rows)
+            result[:, column] = p if np.ndim(column) else p[:, 1]
         return result
 
 
-def _regression(rows: Array, labels: Array, settings: SMSettings) -> LogisticRegression:
+def _regression(rows: t.Array, labels: t.Array, settings: SMSettings) -> LogisticRegression:
     # Here, since it takes seconds to import: whoever lists the methods should not wait for it.
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression

@@ -155,7 +155,9 @@ def plugin_files(where: str) -> dict[str, Path]:
     start = Path(where)
     if not start.is_file():
         return files_of_entry(where)
-    return {path.relative_to(start.parent).as_posix(): path for path in _imported_beside(start)}
+    files = {path.relative_to(start.parent).as_posix(): path for path in _imported_beside(start)}
+    released = start.parent / "released" / start.name  # what `faithful_to="release"` runs instead
+    return files | ({f"released/{start.name}": released} if released.is_file() else {})
 
 
 def _imported_beside(start: Path) -> set[Path]:

@@ -1,39 +1,38 @@
 """The one training loop and its toolkit: what a deep method is made of.
 
-A deep method derives from `DeepMethod` and hands over `Stage`s of `Track`s: modules, a batch plan,
-`Step`s with their losses and optimisers. It writes no loop of its own.
+A deep method derives from `DeepMethod` and states its networks, how a batch is embedded, and its loss. Its
+file needs one import besides torch: ``from bench import training as t``.
 """
 
+from bench.contract import Context, Unsupported, card, setting
 from bench.data.scaling import Scaling
-from bench.training.adversarial import gradual, modality_cross_entropy, reverse_gradient
 from bench.training.batches import AlignedPairs, ClassCovering, GivenOrder, Independent, Joint, Plan, Rows
-from bench.training.contrastive import multimodal_contrast, neighbour_logits, robust_clustering
 from bench.training.data import Batch, DeviceSplit
-from bench.training.encoders import Prototypes, built, mlp, perceptrons, prototypes, row_norm, unit
-from bench.training.label_graph import (
-    LabelNetwork,
-    cooccurrence,
-    correlations,
-    label_network,
-    label_scores,
-    normalised,
-)
+from bench.training.label_graph import LabelNetwork, cooccurrence, correlations, label_scores, normalised
 from bench.training.losses import (
+    canonical_correlations,
     class_log_probability,
     cosines,
+    covariance,
     distance,
     gce,
+    gradual,
+    modality_cross_entropy,
+    multimodal_contrast,
+    neighbour_logits,
     pair_nll,
+    reverse_gradient,
+    robust_clustering,
     shared_cross_entropy,
     similarity_nll,
+    whitened,
 )
-from bench.training.method import DeepMethod
-from bench.training.optimisers import adam, cosine_decay, parameters_of
+from bench.training.method import DeepMethod, Views
+from bench.training.networks import Prototypes, built, mlp, perceptrons, prototypes, row_norm, unit
 from bench.training.seeding import generator, reproducible, seeded
 from bench.training.selection import BY_LOSS, BY_MAP, BY_ORACLE, LAST, Best, Last, Rule
 from bench.training.settings import DeepSettings, FaithfulTo, PerModality, Selection, per_modality
-from bench.training.spectral import canonical_correlations, covariance, whitened
-from bench.training.track import Clock, Loss, Stage, Step, Track
+from bench.training.track import Clock, Loss, Stage, Step, Track, adam, cosine_decay, parameters_of
 
 __all__ = [
     "BY_LOSS",
@@ -45,6 +44,7 @@ __all__ = [
     "Best",
     "ClassCovering",
     "Clock",
+    "Context",
     "DeepMethod",
     "DeepSettings",
     "DeviceSplit",
@@ -65,9 +65,12 @@ __all__ = [
     "Stage",
     "Step",
     "Track",
+    "Unsupported",
+    "Views",
     "adam",
     "built",
     "canonical_correlations",
+    "card",
     "class_log_probability",
     "cooccurrence",
     "correlations",
@@ -78,7 +81,6 @@ __all__ = [
     "gce",
     "generator",
     "gradual",
-    "label_network",
     "label_scores",
     "mlp",
     "modality_cross_entropy",
@@ -95,6 +97,7 @@ __all__ = [
     "robust_clustering",
     "row_norm",
     "seeded",
+    "setting",
     "shared_cross_entropy",
     "similarity_nll",
     "unit",

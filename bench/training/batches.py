@@ -22,7 +22,12 @@ Rows = Mapping[str, NDArray[np.int64]]
 
 
 class Plan(ABC):
-    """How the rows of the training split are put into batches."""
+    """How the rows of the training split are put into batches, a frozen dataclass.
+
+    ``batch_size`` is the number of rows per modality and batch; more than there are means one batch of all.
+    A plan that a class declares as `DeepMethod.batches` leaves it to the settings. ``modalities`` are those
+    that take part; None for all.
+    """
 
     @abstractmethod
     def epochs(self, train: Split, context: Context, stream: str) -> Iterator[list[Rows]]:
@@ -42,13 +47,12 @@ class AlignedPairs(Plan):
     """The same rows in every modality: row i of each shows the same sample.
 
     Attributes:
-        batch_size: pairs per batch; more than there are means one batch of all.
         minimum: a last batch with fewer rows joins the one before.
         shuffle: whether each epoch has an order of its own.
         keep_rest: whether rows that do not fill the last batch are used.
     """
 
-    batch_size: int
+    batch_size: int = 0
     minimum: int = 1
     shuffle: bool = True
     keep_rest: bool = True
@@ -66,15 +70,13 @@ class Independent(Plan):
     """Every modality in an order of its own; rows of a batch have nothing to do with each other.
 
     Attributes:
-        batch_size: rows per modality and batch.
-        modalities: those that take part; None for all.
         minimum: a last batch with fewer rows joins the one before.
         keep_rest: whether rows that do not fill the last batch are used.
         length: an epoch ends with the ``shortest`` modality, or goes on to the end of the ``longest``,
             where the others start over in a new order.
     """
 
-    batch_size: int
+    batch_size: int = 0
     modalities: tuple[str, ...] | None = None
     minimum: int = 1
     keep_rest: bool = True
@@ -106,11 +108,10 @@ class Joint(Plan):
     For losses that relate the rows of a batch through their labels and need no pairs.
 
     Attributes:
-        batch_size: rows per modality and batch.
         minimum: a last batch with fewer rows joins the one before.
     """
 
-    batch_size: int
+    batch_size: int = 0
     minimum: int = 1
 
     def epochs(self, train: Split, context: Context, stream: str) -> Iterator[list[Rows]]:
@@ -128,18 +129,18 @@ class ClassCovering(Plan):
     asked for. Every row is visited at least once per epoch.
 
     Attributes:
-        batch_size: rows per modality and batch, roughly.
         least: how often each class occurs in each batch at least.
         aligned: whether the same rows are taken in every modality.
     """
 
-    batch_size: int
+    batch_size: int = 0
     least: int = 1
     aligned: bool = False
+    modalities: tuple[str, ...] | None = None
 
     def epochs(self, train: Split, context: Context, stream: str) -> Iterator[list[Rows]]:
         """Yield batches that hold every class that the modality has."""
-        names = tuple(train)
+        names = self.modalities or tuple(train)
         count = max(1, max(len(train[name]) for name in names) // self.batch_size)
         leaders = names[:1] if self.aligned else names
         targets = {name: train.targets(name) for name in leaders}
@@ -186,13 +187,11 @@ class GivenOrder(Plan):
 
     Attributes:
         orders: per epoch, the rows in the order of their visit.
-        batch_size: rows per batch.
-        modalities: whose rows these are; None for all.
         keep_rest: whether rows that do not fill the last batch are used.
     """
 
-    orders: Sequence[Sequence[int]]
-    batch_size: int
+    orders: Sequence[Sequence[int]] = ()
+    batch_size: int = 0
     modalities: tuple[str, ...] | None = None
     keep_rest: bool = True
 

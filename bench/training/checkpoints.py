@@ -103,3 +103,15 @@ def _copy(modules: Sequence[nn.Module], held: State | None) -> State:
         for key, value in state.items():
             old[key].copy_(value)
     return held
+
+
+def merged(rule: str, kept: Sequence[Kept]) -> Checkpoint:
+    """Return one checkpoint for several stages."""
+    epochs: dict[str, int] = {}
+    for part in kept:
+        chosen = part.checkpoints.get(rule, part.checkpoints["best"])
+        for track in part.modules:
+            epoch = chosen.epoch if isinstance(chosen.epoch, int) else chosen.epoch[track]
+            epochs[f"{part.stage}/{track}"] = epoch
+    final = kept[-1].checkpoints[rule]
+    return Checkpoint(rule, epochs, final.value, final.criterion)

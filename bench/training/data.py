@@ -32,6 +32,10 @@ class Batch:
         """Return the number of rows, of the modality that has most."""
         return max(len(rows) for rows in self.rows.values())
 
+    def only(self, name: str) -> Batch:
+        """Return the rows of one modality."""
+        return Batch({name: self.features[name]}, {name: self.targets[name]}, {name: self.rows[name]})
+
 
 class DeviceSplit:
     """The rows of a split as tensors.

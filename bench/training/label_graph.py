@@ -11,10 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu
 
-from bench.contract import Context
 from bench.training.data import DeviceSplit
-from bench.training.encoders import built, row_norm
-from bench.training.settings import FaithfulTo
+from bench.training.networks import row_norm
 
 
 def cooccurrence(train: DeviceSplit) -> Tensor:
@@ -26,29 +24,21 @@ def cooccurrence(train: DeviceSplit) -> Tensor:
     return targets.T @ targets
 
 
-def correlations(counts: Tensor, threshold: float, faithful_to: FaithfulTo = "paper") -> Tensor:
+def correlations(counts: Tensor, threshold: float) -> Tensor:
     """Return ``A_ij = .5 [P(j|i) >= threshold] + [i = j]``, ``(C, C)``.
 
     Args:
         counts: of `cooccurrence`. A class that never occurs has no neighbours.
         threshold: conditional probability from which classes are neighbours.
-        faithful_to: ``release`` has P(i|j), as the code of ALGCN and GNN4CMR.
     """
-    occurrences = counts.diagonal().clamp_min(1)
-    shares = counts / (occurrences[None, :] if faithful_to == "release" else occurrences[:, None])
+    shares = counts / counts.diagonal().clamp_min(1)[:, None]
     return 0.5 * (shares >= threshold).to(counts.dtype) + torch.eye(len(counts)).to(counts)
 
 
-def normalised(adjacency: Tensor, faithful_to: FaithfulTo = "paper") -> Tensor:
-    """Return ``D^-1/2 A D^-1/2`` with D the row sums of A.
-
-    Args:
-        adjacency: A, ``(C, C)``, without negative entries.
-        faithful_to: ``release`` has the transpose, as the code of ALGCN and GNN4CMR.
-    """
+def normalised(adjacency: Tensor) -> Tensor:
+    """Return ``D^-1/2 A D^-1/2`` for A ``(C, C)`` without negative entries, D its row sums."""
     scale = adjacency.sum(dim=1).clamp_min(1e-12).rsqrt()
-    result = scale[:, None] * adjacency * scale[None, :]
-    return result.T if faithful_to == "release" else result
+    return scale[:, None] * adjacency * scale[None, :]
 
 
 class LabelNetwork(nn.Module):
@@ -82,19 +72,6 @@ class LabelNetwork(nn.Module):
             outputs.append(h)
         vectors: Tensor = self.head(torch.cat(outputs, dim=1))
         return vectors
-
-
-def label_network(train: DeviceSplit, width: int, dim: int, layers: int, context: Context) -> LabelNetwork:
-    """Return a network for the classes of the data, drawn from ``init/labels``, on the device.
-
-    Args:
-        train: gives the number of classes C.
-        width: of the classes' learned inputs.
-        dim: of the layers and of the classes' vectors.
-        layers: number of graph convolutions.
-        context: source of the weights.
-    """
-    return built(lambda: LabelNetwork(train.n_classes, width, dim, layers), context, "labels")
 
 
 def label_scores(embeddings: Tensor, vectors: Tensor) -> Tensor:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from itertools import combinations_with_replacement
+from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import log_softmax, softplus
+from torch.nn.functional import cross_entropy, log_softmax, softplus
 
-from bench.training.encoders import row_norm, unit
+from bench.training.networks import row_norm, unit
 
 
 def cosines(left: Tensor, right: Tensor) -> Tensor:
@@ -77,3 +79,133 @@ def gce(logits: Tensor, targets: Tensor, q: float) -> Tensor:
     if q == 0:
         return -log_p.mean()
     return -(torch.expm1(q * log_p) / q).mean()
+
+
+def multimodal_contrast(views: Sequence[Tensor], tau: float = 1.0) -> Tensor:
+    """Return the contrast of instances over modalities, ``-2 mean_i log(sum_{j in P_i} s_ij / sum_k s_ik)``.
+
+    All rows of all modalities are anchors, ``s = exp(z z^T / tau)`` without a row's similarity to itself,
+    and ``P_i`` is the same instance in the other modalities. The factor 2 is that of the released codes,
+    which add the loss over rows and the equal loss over columns.
+
+    Args:
+        views: per modality embeddings ``(n, d)``, usually of length 1; row i shows the same instance in all.
+        tau: temperature.
+
+    Source: Hu et al., Learning Cross-Modal Retrieval with Noisy Labels, CVPR 2021.
+    """
+    logits = neighbour_logits(torch.cat(list(views)), tau)
+    count, rows = len(views), len(views[0])
+    # Blocks of a pair of modalities hold their pairs on the diagonal; of a modality with itself, -inf.
+    same = logits.reshape(count, rows, count, rows).diagonal(dim1=1, dim2=3)
+    positives = torch.logsumexp(same, dim=1).reshape(-1)
+    return -2 * (positives - torch.logsumexp(logits, dim=1)).mean()
+
+
+def neighbour_logits(z: Tensor, tau: float) -> Tensor:
+    """Return ``z z^T / tau`` with ``-inf`` on the diagonal, so that no row is its own neighbour."""
+    itself = torch.eye(len(z), dtype=torch.bool, device=z.device)
+    return (z @ z.T / tau).masked_fill(itself, -torch.inf)
+
+
+def robust_clustering(logits: Tensor, targets: Tensor) -> Tensor:
+    """Return ``mean_i log(1 - p_i)`` with the probability ``p_i`` of the sample's classes.
+
+    Unlike cross-entropy it has its steepest gradient at samples that are known well already. ``1 - p`` is
+    summed over the other classes, which loses no digits where p is near 1.
+
+    Args:
+        logits: ``(n, C)``.
+        targets: ``(n, C)``, one-hot or multi-hot.
+
+    Source: Hu et al., Learning Cross-Modal Retrieval with Noisy Labels, CVPR 2021.
+    """
+    return class_log_probability(logits, 1 - targets).mean()
+
+
+def reverse_gradient(x: Tensor, weight: float) -> Tensor:
+    """Return ``x`` unchanged; on the way back its gradient is multiplied by ``-weight``.
+
+    What follows learns to lower a loss while what precedes learns to raise it, in one update.
+
+    Source: Ganin and Lempitsky, Unsupervised Domain Adaptation by Backpropagation, ICML 2015, sec. 3.
+    """
+    reversed_: Tensor = _Reversal.apply(x, weight)  # type: ignore[no-untyped-call]
+    return reversed_
+
+
+def gradual(done: float, steepness: float = 10.0) -> float:
+    """Return ``2 / (1 + exp(-steepness done)) - 1``: 0 at the start of training, nearly 1 at its end.
+
+    Args:
+        done: share of the training that lies behind, in [0, 1]; `bench.training.Clock.done`.
+        steepness: how early the rise is.
+
+    Source: Ganin and Lempitsky, ICML 2015, sec. 4.
+    """
+    return 2.0 / (1.0 + math.exp(-steepness * done)) - 1.0
+
+
+def modality_cross_entropy(logits: Sequence[Tensor]) -> Tensor:
+    """Return the mean over rows of the cross-entropy with which modalities are told apart.
+
+    Args:
+        logits: for each modality ``(n_v, V)``; column v stands for the v-th of them.
+    """
+    places = [rows.new_full((len(rows),), place, dtype=torch.long) for place, rows in enumerate(logits)]
+    return cross_entropy(torch.cat(list(logits)), torch.cat(places))
+
+
+class _Reversal(torch.autograd.Function):
+    """The identity, whose gradient is multiplied by ``-weight``."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: float) -> Tensor:
+        ctx.weight = weight
+        return x.view_as(x)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+        return -ctx.weight * grads[0], None
+
+
+def whitened(middle: Tensor, left: Tensor, right: Tensor | None = None) -> Tensor:
+    """Return ``L^-1 middle R^-T`` for the Cholesky factors L of ``left`` and R of ``right``.
+
+    Args:
+        middle: ``(p, q)``.
+        left: symmetric positive definite ``(p, p)``.
+        right: likewise ``(q, q)``; None for ``left`` on both sides.
+    """
+    lower = torch.linalg.cholesky(left)
+    upper = lower if right is None else torch.linalg.cholesky(right)
+    half = torch.linalg.solve_triangular(lower, middle, upper=False)
+    whole: Tensor = torch.linalg.solve_triangular(upper, half.T, upper=False).T
+    return whole
+
+
+def covariance(left: Tensor, right: Tensor, ridge: float = 0.0) -> Tensor:
+    """Return the covariance ``(p, q)`` of corresponding rows, with ``ridge`` on its diagonal."""
+    one, other = left - left.mean(dim=0), right - right.mean(dim=0)
+    product = one.T @ other / max(len(left) - 1, 1)
+    return product + ridge * torch.eye(*product.shape, dtype=product.dtype, device=product.device)
+
+
+def canonical_correlations(left: Tensor, right: Tensor, ridge: float) -> Tensor:
+    """Return the canonical correlations of corresponding rows, by falling size, in float64.
+
+    They are the singular values of ``S_11^-1/2 S_12 S_22^-1/2``.
+
+    Args:
+        left: ``(n, p)``.
+        right: ``(n, q)``.
+        ridge: added to the diagonals of S_11 and S_22; positive where these may be singular.
+
+    Source: Andrew et al., Deep Canonical Correlation Analysis, ICML 2013, sec. 3.
+    """
+    left, right = left.double(), right.double()
+    between = whitened(
+        covariance(left, right), covariance(left, left, ridge), covariance(right, right, ridge)
+    )
+    correlations: Tensor = torch.linalg.svdvals(between)
+    return correlations

@@ -1,59 +1,243 @@
-"""Base of the methods that are trained by gradient descent."""
+"""Base of the methods that are trained by gradient descent.
+
+A method declares ``card``, ``Settings``, ``batches`` and ``independent``, and defines `build`, `encode` and
+`loss`. The other methods of `DeepMethod` are hooks with defaults. A method of several stages overrides
+`DeepMethod.stages`; there it may also put together stages, tracks and steps of its own.
+"""
 
 from __future__ import annotations
 
-from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, ClassVar
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
-from bench.contract import Array, Checkpoint, Context, Method, Split, Unsupported, unsuitable
+from bench.contract import Array, Checkpoint, Context, Method, PluginError, Split, Unsupported, unsuitable
 from bench.data.scaling import Scaler
-from bench.training.checkpoints import Kept
-from bench.training.data import DeviceSplit
+from bench.training.batches import Independent, Plan
+from bench.training.checkpoints import Kept, merged
+from bench.training.data import Batch, DeviceSplit
 from bench.training.loop import Material, train_stage
+from bench.training.networks import Prototypes, built, perceptrons
 from bench.training.seeding import reproducible
-from bench.training.settings import DeepSettings
-from bench.training.track import Stage
+from bench.training.settings import DeepSettings, per_modality
+from bench.training.track import Clock, Loss, Stage, Step, Track, adam
+
+M = TypeVar("M", bound=nn.Module)
+
+Views = dict[str, Tensor]
+"""A batch as the networks see it: modality -> ``(n, d)``."""
 
 EMBEDDED_ROWS = 4096
 """Rows that are embedded at a time, to bound the memory of wide layers."""
 
+JOINT = "joint"
+"""Name of the track in which all modalities train together."""
+
 
 class DeepMethod(Method):
-    """A method that hands the training loop its stages and tells how a batch is embedded.
+    """A method that is trained by gradient descent.
 
-    A subclass offers a card, settings (`DeepSettings` with its own fields), `stages` and `encode`.
+    Attributes:
+        batches: which rows make up a batch; its size is the setting ``batch_size``.
+        independent: whether each modality trains apart from the others. Then `loss` is called with one
+            modality at a time, and a module that trains belongs to a modality: it is the value of that key
+            in a dictionary such as ``self.encoders``.
+        encoders: the networks that `build` and `encode` use unless overridden.
+        context: of the present fit: seed, device, streams of random numbers, trace.
     """
 
     Settings = DeepSettings
+    batches: ClassVar[Plan] = Independent()
+    independent: ClassVar[bool] = False
     search: ClassVar[Mapping[str, Sequence[Any]]] = {
         "batch_size": (50, 100, 200),
         "lr": (1e-4, 3e-4, 1e-3, 3e-3),
         "scaling": ("standard", "unit"),
     }
+    encoders: dict[str, nn.Module]
+    context: Context
+
+    def __new__(cls, settings: Any = None) -> DeepMethod:
+        """Return an instance; with ``faithful_to="release"`` that of ``released/``, if there is one."""
+        if getattr(settings, "faithful_to", "paper") == "release" and "card" in vars(cls):
+            package, _, module = cls.__module__.rpartition(".")
+            file = Path(sys.modules[cls.__module__].__file__ or "")
+            if (file.parent / "released" / file.name).is_file():
+                cls = getattr(import_module(f"{package}.released.{module}"), cls.__name__)
+        return super().__new__(cls)
 
     def __init__(self, settings: Any = None) -> None:
         """Keep the settings; None means the published ones."""
         super().__init__(settings)
         self._kept: list[Kept] = []
         self._modules: list[nn.Module] = []
+        self._parameters: dict[int, nn.Parameter] = {}
         self._threads: int | None = None
 
-    @abstractmethod
-    def stages(self, train: DeviceSplit, context: Context) -> Iterator[Stage]:
-        """Yield the stages of the training, one after the other.
+    # What a method defines.
 
-        The code after a ``yield`` runs when that stage is over and its modules are in the state that
-        the stage ends with. Modules are best made by `bench.training.built`.
+    def build(self, data: DeviceSplit) -> None:
+        """Make the modules and keep them as attributes, alone or in dictionaries by modality.
+
+        They are drawn from named streams by `mlps`, `each`, `module` and `prototypes`. The default makes
+        ``self.encoders``, a perceptron ``d_v - hidden - dim`` for each modality.
         """
+        self.encoders = self.mlps(data)
 
-    @abstractmethod
     def encode(self, modality: str, x: Tensor) -> Tensor:
         """Return the embedding ``(n, d)`` of features ``(n, d_v)`` on the device."""
+        embedding: Tensor = self.encoders[modality](x)
+        return embedding
+
+    def loss(self, z: Views, batch: Batch, clock: Clock) -> Loss:
+        """Return the loss of a batch, or its named parts, of which ``loss`` is minimised.
+
+        Args:
+            z: the batch after `forward`, by modality.
+            batch: its features, targets and row numbers.
+            clock: epoch and iteration.
+        """
+        raise PluginError(f"{type(self).__name__} defines neither loss nor stages")
+
+    # Hooks.
+
+    def forward(self, modality: str, x: Tensor) -> Tensor:
+        """Return what the loss sees of features; the embedding unless overridden."""
+        return self.encode(modality, x)
+
+    def validation_loss(self, z: Views, batch: Batch, clock: Clock) -> Loss:
+        """Return the loss of validation rows; a method that does not override it has none."""
+        raise NotImplementedError
+
+    def optimiser(self, parameters: Iterable[nn.Parameter], lr: float) -> Optimizer:
+        """Return the optimiser of a track; Adam with a first moment of .5 unless overridden."""
+        return adam(parameters, lr)
+
+    def schedule(self, clock: Clock) -> float:
+        """Return the factor on all learning rates at a time."""
+        return 1.0
+
+    def plan(self, track: str, data: DeviceSplit) -> Plan:
+        """Return which rows make up the batches of a track: `batches` in the size of the settings."""
+        changes: dict[str, Any] = {"modalities": (track,)} if self.independent else {}
+        return replace(self.batches, batch_size=self.settings.batch_size, **changes)  # type: ignore[type-var]
+
+    def before(self, batch: Batch, clock: Clock) -> None:
+        """Act before the loss of a batch, as to normalise centres."""
+
+    def after(self, batch: Batch, clock: Clock) -> None:
+        """Act after the update by a batch, as to average weights."""
+
+    def after_epoch(self, track: str, clock: Clock) -> Mapping[str, float]:
+        """Act in evaluation mode after an epoch of a track; return numbers to trace."""
+        return {}
+
+    def steps(self, track: str, modules: Sequence[nn.Module]) -> Sequence[Step]:
+        """Return the updates by each batch; several where adversaries alternate."""
+        return [self.step(track, modules)]
+
+    def stages(self, train: DeviceSplit, context: Context) -> Iterator[Stage]:
+        """Yield the stages of the training, one after the other; one unless overridden.
+
+        The code after a ``yield`` runs when that stage is over and its modules are in the state that
+        the stage ends with.
+        """
+        self.context = context
+        self.build(train)
+        yield self.stage(train)
+
+    # What hooks are made of.
+
+    def mlps(
+        self, data: DeviceSplit, dim: int | None = None, prefix: str = "", **options: Any
+    ) -> dict[str, nn.Module]:
+        """Return a perceptron ``d_v - hidden - dim`` for each modality; see `perceptrons`.
+
+        Args:
+            data: gives modalities and widths.
+            dim: width of the output; the setting ``dim`` if None.
+            prefix: of the streams that the weights are drawn from, ``init/<prefix><modality>``.
+            options: ``hidden``, if not the setting, and those of `mlp`.
+        """
+        hidden = options.pop("hidden", None)
+        hidden = self.settings.hidden if hidden is None else hidden
+        width = self.settings.dim if dim is None else dim
+        return perceptrons(data, hidden, width, self.context, prefix, **options)
+
+    def each(self, data: DeviceSplit, make: Callable[[int], M], prefix: str = "") -> dict[str, M]:
+        """Return the module ``make(d_v)`` for each modality, drawn from ``init/<prefix><modality>``."""
+        return {
+            name: built(partial(make, data.dimension(name)), self.context, prefix + name) for name in data
+        }
+
+    def module(self, name: str, make: Callable[[], M]) -> M:
+        """Return the module ``make()``, drawn from ``init/<name>`` and moved to the device."""
+        return built(make, self.context, name)
+
+    def prototypes(self, data: DeviceSplit, name: str = "prototypes", *, trained: bool = True) -> Prototypes:
+        """Return orthonormal columns, one per class, in the width ``dim``; drawn from ``init/<name>``."""
+        return self.module(name, lambda: Prototypes(self.settings.dim, data.n_classes, trained))
+
+    def stage(
+        self,
+        data: DeviceSplit,
+        name: str = "train",
+        modules: Mapping[str, Sequence[nn.Module]] | None = None,
+        **options: Any,
+    ) -> Stage:
+        """Return a stage of one joint track, or of one track per modality where they are independent.
+
+        Args:
+            data: training rows.
+            name: of the stage.
+            modules: of each track; None for those that `build` made.
+            options: fields of `Stage`; ``epochs`` and ``patience`` default to the settings.
+        """
+        if modules is None:
+            tracks = list(data) if self.independent else [JOINT]
+            modules = {track: self._modules_of(track) for track in tracks}
+        made = [self._default_track(track, data, parts) for track, parts in modules.items()]
+        limits = {"epochs": self.settings.epochs, "patience": self.settings.patience}
+        return Stage(made, name=name, **{**limits, **options})
+
+    def step(
+        self,
+        track: str,
+        modules: Sequence[nn.Module],
+        loss: Callable[[Views, Batch, Clock], Loss] | None = None,
+        lr: Any = None,
+        name: str = "train",
+    ) -> Step:
+        """Return one update of modules by a loss.
+
+        Args:
+            track: that it belongs to.
+            modules: whose parameters it changes.
+            loss: `loss` if None.
+            lr: learning rate, for all modalities or by modality; the setting ``lr`` if None.
+            name: as traced.
+        """
+        parameters = [weight for module in modules for weight in module.parameters() if weight.requires_grad]
+        rate = per_modality(self.settings.lr if lr is None else lr, track)
+        return Step(
+            self._on_views(loss or self.loss, track),
+            self.optimiser(parameters, rate),
+            self.schedule,
+            self.before,
+            self.after,
+            name,
+        )
+
+    # What the harness calls.
 
     def fit(self, train: Split, validation: Split, context: Context) -> None:
         """Run all stages; the method is left in its ``best`` state.
@@ -64,8 +248,8 @@ class DeepMethod(Method):
         """
         if (reason := unsuitable(self.card, train)) is not None:
             raise Unsupported(reason)
-        self._threads, self._device = context.threads, torch.device(context.device)
-        self._kept, self._modules = [], []
+        self.context, self._threads, self._device = context, context.threads, torch.device(context.device)
+        self._kept, self._modules, self._parameters = [], [], {}
         with reproducible(context.threads):
             self._scalers = {
                 name: Scaler.fit(part.features, self.settings.scaling) for name, part in train.items()
@@ -76,13 +260,16 @@ class DeepMethod(Method):
                 validation,
             )
             for stage in self.stages(material.train, context):
-                kept_before = list(self._modules)
-                self._modules += [module for track in stage.tracks for module in track.modules]
+                modules = [module for track in stage.tracks for module in track.modules]
+                weights = (weight for module in modules for weight in module.parameters())
+                trained = {id(weight): weight for weight in weights if weight.requires_grad}
+                before, self._modules = self._modules, [*self._modules, *modules]
                 kept = train_stage(self, stage, material, context)
                 if stage.kept:
                     self._kept.append(kept)
+                    self._parameters.update(trained)
                 else:
-                    self._modules = kept_before
+                    self._modules = before
 
     def embed(self, modality: str, features: Array) -> Array:
         """Map features ``(n, d_v)`` to the common space, ``(n, d)`` float32."""
@@ -101,7 +288,7 @@ class DeepMethod(Method):
         if len(self._kept) == 1:
             return self._kept[0].checkpoints
         rules = self._kept[-1].checkpoints if self._kept else {}
-        return {rule: _merged(rule, self._kept) for rule in rules}
+        return {rule: merged(rule, self._kept) for rule in rules}
 
     def restore(self, rule: str) -> None:
         """Bring back the state that ``rule`` selected.
@@ -116,9 +303,8 @@ class DeepMethod(Method):
 
     def notes(self) -> Mapping[str, Any]:
         """Return the number of trained parameters, and the epochs that were run."""
-        parameters = {id(value): value for module in self._modules for value in module.parameters()}
         return {
-            "parameters": sum(value.numel() for value in parameters.values()),
+            "parameters": sum(weight.numel() for weight in self._parameters.values()),
             "epochs_run": {kept.stage: kept.epochs for kept in self._kept},
         }
 
@@ -126,14 +312,44 @@ class DeepMethod(Method):
         # A copy: the features may be read-only, which torch does not honour.
         return torch.tensor(self._scalers[modality](features), dtype=torch.float32, device=self._device)
 
+    def _default_track(self, name: str, data: DeviceSplit, modules: Sequence[nn.Module]) -> Track:
+        has_validation_loss = type(self).validation_loss is not DeepMethod.validation_loss
+        return Track(
+            name,
+            modules,
+            self.steps(name, modules),
+            self.plan(name, data),
+            self._on_views(self.validation_loss, name) if has_validation_loss else None,
+            partial(self.after_epoch, name),
+        )
 
-def _merged(rule: str, kept: Sequence[Kept]) -> Checkpoint:
-    """Return one checkpoint for several stages."""
-    epochs: dict[str, int] = {}
-    for part in kept:
-        chosen = part.checkpoints.get(rule, part.checkpoints["best"])
-        for track in part.modules:
-            epoch = chosen.epoch if isinstance(chosen.epoch, int) else chosen.epoch[track]
-            epochs[f"{part.stage}/{track}"] = epoch
-    final = kept[-1].checkpoints[rule]
-    return Checkpoint(rule, epochs, final.value, final.criterion)
+    def _on_views(
+        self, loss: Callable[[Views, Batch, Clock], Loss], track: str
+    ) -> Callable[[Batch, Clock], Loss]:
+        """Return a loss of batches from one of what `forward` makes of them."""
+
+        def of_batch(batch: Batch, clock: Clock) -> Loss:
+            part = batch.only(track) if self.independent else batch
+            return loss({name: self.forward(name, x) for name, x in part.features.items()}, part, clock)
+
+        return of_batch
+
+    def _modules_of(self, track: str) -> list[nn.Module]:
+        """Return the modules among the attributes: all, or those of a modality where they are independent.
+
+        Raises:
+            PluginError: if modalities are independent and a module that trains belongs to none.
+        """
+        found: list[nn.Module] = []
+        for attribute, value in vars(self).items():
+            if isinstance(value, Mapping):
+                parts = [value.get(track)] if self.independent else list(value.values())
+                found += [part for part in parts if isinstance(part, nn.Module)]
+            elif isinstance(value, nn.Module) and not self.independent:
+                found.append(value)
+            elif isinstance(value, nn.Module) and any(weight.requires_grad for weight in value.parameters()):
+                raise PluginError(
+                    f"{type(self).__name__}.{attribute} trains, but modalities are independent: "
+                    "make it a dictionary by modality, or freeze it with requires_grad_(False)"
+                )
+        return list(dict.fromkeys(found))

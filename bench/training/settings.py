@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
-from bench.contract import UsageError
+from bench.contract import UsageError, setting
 from bench.data.scaling import Scaling
 
 T = TypeVar("T", int, float)
@@ -25,20 +25,19 @@ FaithfulTo = Literal["paper", "release"]
 class DeepSettings:
     """What every deep method can be set to.
 
-    Methods add their own fields and use these names where they have such a thing: ``epochs``,
-    ``batch_size``, ``hidden`` (widths of hidden layers), ``dim`` (width of the embedding), ``lr``.
-
-    Attributes:
-        scaling: what is done to the features first; the releases do nothing.
-        patience: epochs without a better validation value after which training ends; None for never.
-        select: what the ``best`` state is chosen by: ``map`` is mean validation mAP over directions,
-            ``loss`` each modality's validation loss (for methods that have one), ``card`` what the method's
-            card says.
+    Methods add fields and use these names where they have such a thing: ``epochs``, ``batch_size``,
+    ``hidden`` (widths of hidden layers), ``dim`` (width of the embedding), ``lr``.
     """
 
-    scaling: Scaling = "none"
-    patience: int | None = None
-    select: Selection = "card"
+    scaling: Scaling = setting("none", "what is done to the features first; the releases do nothing")
+    patience: int | None = setting(
+        None, "epochs without a better validation value after which training ends; None for never"
+    )
+    select: Selection = setting(
+        "card",
+        "what the best state is chosen by: map is mean validation mAP over directions, loss each modality's "
+        "validation loss (for methods that have one), card what the method's card says",
+    )
 
     def __post_init__(self) -> None:
         """Refuse counts and widths below 1, under the names that methods share."""

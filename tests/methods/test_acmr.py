@@ -27,14 +27,13 @@ def fitted(settings: ACMRSettings, split: Split, context: Context | None = None)
     return method
 
 
-def prepared(settings: ACMRSettings, **kinds: Any) -> tuple[Step, nn.ModuleList, DeviceSplit]:
+def prepared(settings: ACMRSettings) -> tuple[Step, list[nn.Module], DeviceSplit]:
     """Return the only step, its projectors, label classifier and adversary, and the training rows."""
-    split = separable(PAIR, pairing="natural", **kinds)
-    train = DeviceSplit(split, "cpu")
-    stage = next(ACMR(settings).stages(train, Context(scope=("small",))))
-    modules = stage.tracks[0].modules[0]
-    assert isinstance(modules, nn.ModuleList)
-    return stage.tracks[0].steps[0], modules, train
+    train = DeviceSplit(separable(PAIR, pairing="natural"), "cpu")
+    method = ACMR(settings)
+    stage = next(method.stages(train, Context(scope=("small",))))
+    projectors = nn.ModuleList(method.encoders.values())
+    return stage.tracks[0].steps[0], [projectors, method.labels, method.adversary], train
 
 
 def parts_of(step: Step, train: DeviceSplit, clock: Clock = LATE) -> Any:
@@ -106,8 +105,7 @@ def test_total_is_the_weighted_sum_of_its_parts() -> None:
 def test_one_optimiser_holds_projectors_label_classifier_and_adversary() -> None:
     step, modules, _ = prepared(SMALL)
     held = {id(value) for group in step.optimiser.param_groups for value in group["params"]}
-    assert len(modules) == 3
-    assert held == {id(value) for value in modules.parameters()}
+    assert held == {id(value) for module in modules for value in module.parameters()}
 
 
 def test_the_adversary_reaches_the_projectors_with_the_sign_reversed_and_more_from_epoch_to_epoch() -> None:

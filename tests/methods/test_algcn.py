@@ -11,7 +11,7 @@ from numpy.testing import assert_allclose
 from torch import Tensor, nn
 
 from bench.contract import Context
-from bench.training import DeviceSplit, LabelNetwork, correlations, label_scores, mlp
+from bench.training import DeviceSplit, LabelNetwork, label_scores, mlp
 from methods.algcn import ALGCN, ALGCNSettings, Graph, algcn_loss, supervision
 from tests.methods.golden import Golden, golden, gradients, leaves, state
 from tests.methods.small_splits import separable
@@ -31,7 +31,7 @@ def test_loss_its_parts_and_gradients_equal_the_releases(numbers: Golden, kind: 
     names = ("z1", "z2", "pred1", "pred2")
     inputs = leaves(numbers, *names)
     y = torch.tensor(numbers[f"labels_{kind}"])
-    parts = algcn_loss(inputs[:2], inputs[2:], (y, y), NOTHING, RELEASE)
+    parts = algcn_loss(inputs[:2], inputs[2:], (y, y), NOTHING, RELEASE, counted=True)
     for part, key in (("loss", "total_without_super"), ("J_c", "cla"), ("J_p", "pair")):
         assert_allclose(parts[part].item(), numbers[f"{kind}_{key}"], rtol=1e-8)
     assert RELEASE.alpha == numbers["alpha"]
@@ -41,8 +41,8 @@ def test_loss_its_parts_and_gradients_equal_the_releases(numbers: Golden, kind: 
 
 def released_graph(numbers: Golden) -> Graph:
     labels = torch.tensor(numbers["graph_labels"], dtype=torch.float32)
-    a = correlations(labels.T @ labels, float(numbers["graph_t"]), "release")
-    graph = Graph(a, replace(RELEASE, gamma=float(numbers["graph_gamma"])))
+    released = ALGCN(replace(RELEASE, threshold=float(numbers["graph_t"])))
+    graph = Graph(released.neighbours(labels.T @ labels), float(numbers["graph_gamma"]))
     graph.learned.data = torch.tensor(numbers["net_B"])
     return graph
 
@@ -69,15 +69,17 @@ def test_graph_equals_the_releases(numbers: Golden) -> None:
     assert_allclose(counts + np.diag(counts.diagonal()), numbers["graph_cooccurrence_as_written"])
     graph = released_graph(numbers)
     assert_allclose(graph.given, numbers["net_A"], rtol=1e-6)
-    assert_allclose(graph().detach(), numbers["graph_adj_normalised"], rtol=1e-5)
+    adjacency = ALGCN(RELEASE).normalised(graph())
+    assert_allclose(adjacency.detach(), numbers["graph_adj_normalised"], rtol=1e-5)
 
 
 def test_supervision_of_the_graph_equals_the_releases(numbers: Golden) -> None:
     graph = released_graph(numbers)
     noise = torch.tensor(numbers["net_noise"])
-    without = supervision(graph(), graph.given, torch.zeros_like(noise))
+    adjacency = ALGCN(RELEASE).normalised(graph())
+    without = supervision(adjacency, graph.given, torch.zeros_like(noise))
     assert_allclose(without.item(), numbers["net_super_loss_no_noise"], rtol=1e-5)
-    drawn = supervision(graph(), graph.given, noise)
+    drawn = supervision(adjacency, graph.given, noise)
     assert_allclose(drawn.item(), numbers["net_super_loss_with_noise"], rtol=1e-5)
 
 
@@ -85,7 +87,7 @@ def test_network_and_its_gradients_equal_the_releases(numbers: Golden) -> None:
     graph, (encoders, labels) = released_graph(numbers), released_network(numbers)
     x = [torch.tensor(numbers[key]) for key in ("net_x1", "net_x2")]
     z = [encoder(rows) for encoder, rows in zip(encoders, x, strict=True)]
-    adjacency = graph()
+    adjacency = ALGCN(RELEASE).normalised(graph())
     vectors = labels(adjacency)
     p = [label_scores(rows, vectors) for rows in z]
     found = {"z1": z[0], "z2": z[1], "pred1": p[0], "pred2": p[1], "label_embeddings": vectors}
@@ -100,12 +102,21 @@ def test_network_and_its_gradients_equal_the_releases(numbers: Golden) -> None:
         assert_allclose(value, numbers[f"net_grad_{name}"], rtol=1e-5, atol=1e-6)
 
 
-def test_random_neighbours_are_as_many_as_said_and_differ_between_layers() -> None:
-    graph = Graph(torch.eye(100), ALGCNSettings())
-    drawn = graph.random_neighbours()
-    assert drawn.shape == (3, 100, 100)
-    assert drawn.mean().item() == pytest.approx(0.2, abs=0.01)
-    assert not torch.equal(drawn[0], drawn[1])
+def test_random_neighbours_are_as_many_as_said_and_differ_between_layers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    drawn: list[Tensor] = []
+
+    def noted(adjacency: Tensor, a: Tensor, noise: Tensor) -> Tensor:
+        drawn.append(noise)
+        return NOTHING
+
+    monkeypatch.setattr("methods.algcn.supervision", noted)
+    split = separable({"image": 50, "text": 50}, n_classes=50, pairing="natural")
+    ALGCN(replace(SMALL, epochs=1, noise=0.2)).fit(split, split, Context(scope=("small",)))
+    assert drawn[0].shape == (3, 50, 50)
+    assert drawn[0].mean().item() == pytest.approx(0.2, abs=0.02)
+    assert not torch.equal(drawn[0][0], drawn[0][1])
 
 
 @pytest.mark.parametrize("pairing", ["natural", "none"])

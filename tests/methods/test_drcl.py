@@ -16,6 +16,7 @@ from bench.contract import Context, Modality, RefusedEmbeddings, Split, Unsuppor
 from bench.evaluation import validation_map
 from bench.training import Clock, DeviceSplit, FaithfulTo, GivenOrder, Plan, Prototypes, Stage, gce
 from methods.drcl import DRCL, DRCLSettings, class_loss, drcl_encoder, drcl_loss, generalisation
+from methods.released.drcl import DRCL as Released
 from tests.methods.golden import Golden, golden, gradients, leaves
 from tests.methods.small_splits import separable
 
@@ -104,7 +105,7 @@ def test_encoder_has_no_last_bias_and_starts_in_the_releases_range() -> None:
     assert 0.2 < last.weight.abs().max().item() <= 0.25
 
 
-class Replayed(DRCL):
+class Replayed(Released):
     """The released run: its weights, its orders of rows, its partners; every batch's loss written down."""
 
     story: Golden
@@ -118,18 +119,19 @@ class Replayed(DRCL):
                 self._listen(stage.name, track)
             yield stage
 
-    def draw_prior(self, train: DeviceSplit, context: Context) -> Prototypes:
-        prior = super().draw_prior(train, context)
+    def new_prior(self, data: DeviceSplit) -> Prototypes:
+        prior = super().new_prior(data)
         prior.weight.data.copy_(torch.tensor(self.story["W_init"]))
         return prior
 
-    def build(self, stage: str, name: str, width: int, context: Context) -> nn.Sequential:
-        encoder = super().build(stage, name, width, context)
+    def new_encoder(self, stage: str, name: str, data: DeviceSplit) -> nn.Sequential:
+        encoder = super().new_encoder(stage, name, data)
         encoder.load_state_dict(weights(self.story, f"{stage}_init_v{name}"))
         return encoder
 
-    def plan(self, stage: str, name: str) -> Plan:
-        return GivenOrder(self.story[f"{stage}_order_v{name}"], 16, (name,), keep_rest=False)
+    def plan(self, track: str, data: DeviceSplit) -> Plan:
+        stage = "rsc" if hasattr(self, "prior") else "spl"
+        return GivenOrder(self.story[f"{stage}_order_v{track}"], 16, (track,), keep_rest=False)
 
     def partners(self, name: str, clock: Clock, count: int) -> Tensor:
         return torch.tensor(self.story[f"rsc_aug_perm_v{name}"][clock.epoch - 1, clock.iteration % 3])
@@ -180,8 +182,8 @@ def replayed(story: Golden) -> Replayed:
     )
     method = Replayed(settings)
     method.story = story
-    method.context = Context()  # type: ignore[attr-defined]
-    method.fit(part(story, "train"), part(story, "val"), method.context)  # type: ignore[attr-defined]
+    method.context = Context()
+    method.fit(part(story, "train"), part(story, "val"), method.context)
     return method
 
 
@@ -195,13 +197,13 @@ class TestReleasedProcedureIsFollowedStepByStep:
         assert_allclose(replayed.losses["spl", v][3:], story["spl_loss"][int(v)].ravel(), rtol=1e-4)
 
     def test_quality_and_choice(self, replayed: Replayed, story: Golden, v: str) -> None:
-        quality = replayed.context.trace.column(f"quality/{v}", "spl")  # type: ignore[attr-defined]
+        quality = replayed.context.trace.column(f"quality/{v}", "spl")
         assert_allclose(np.array(quality, float), story[f"spl_quality_train_v{v}"], rtol=1e-4)
         assert replayed.notes()["prior"] == str(story["spl_chosen_view"])
         assert_allclose(replayed.prior.weight, story["spl_W_returned"], atol=2e-5)
 
     def test_losses_of_rsc(self, replayed: Replayed, story: Golden, v: str) -> None:
-        trace = replayed.context.trace  # type: ignore[attr-defined]
+        trace = replayed.context.trace
         assert_allclose(replayed.losses["rsc", v], story[f"rsc_train_loss_v{v}"].ravel(), rtol=1e-4)
         values = np.array(trace.column(f"validation_loss/{v}", "rsc"), float)
         assert_allclose(values, story[f"rsc_val_loss_v{v}"], rtol=1e-4)

@@ -86,9 +86,9 @@ def test_averages_move_by_the_share_that_is_not_kept() -> None:
     mean, net = nn.Linear(1, 1), nn.Linear(1, 1)
     for module, value in ((mean, 1.0), (net, 3.0)):
         nn.init.constant_(module.weight, value)
-    follow(mean, net, 0.75)
+    follow({"image": mean}, {"image": net}, 0.75)
     assert mean.weight.item() == pytest.approx(1.5)
-    follow(mean, net, 0.0)
+    follow({"image": mean}, {"image": net}, 0.0)
     assert mean.weight.item() == pytest.approx(3.0)
 
 

@@ -17,6 +17,7 @@ from methods.gnn4cmr import (
     GNN4CMRSettings,
     Imitation,
     adversarial_loss,
+    encoder,
     gnn4cmr_loss,
     soft_contrast,
 )
@@ -70,9 +71,11 @@ def test_graph_equals_the_releases(numbers: Golden) -> None:
     counts = labels.T @ labels
     assert_allclose(counts.diagonal(), numbers["graph_counts"])
     assert_allclose(counts + np.diag(counts.diagonal()), numbers["graph_cooccurrence_as_written"])
-    a = correlations(torch.tensor(counts), float(numbers["graph_t"]), "release")
-    assert_allclose(a, numbers["graph_A"], rtol=1e-8)
-    assert_allclose(normalised(a, "release"), numbers["graph_A_normalised"], rtol=1e-6)
+    threshold = float(numbers["graph_t"])
+    assert_allclose(correlations(torch.tensor(counts), threshold).T, numbers["graph_A"], rtol=1e-8)
+    released = GNN4CMR(replace(PUBLISHED, threshold=threshold, faithful_to="release"))
+    found = released.label_graph(torch.tensor(counts))
+    assert_allclose(found, numbers["graph_A_normalised"], rtol=1e-6)
     single = correlations(torch.diag(torch.arange(1.0, 7.0)), 0.4)
     assert_allclose(single, numbers["graph_onehot_A"])
     assert_allclose(normalised(single), numbers["graph_onehot_A_normalised"], rtol=1e-6)
@@ -81,15 +84,15 @@ def test_graph_equals_the_releases(numbers: Golden) -> None:
 def test_network_in_training_and_evaluation_equals_the_releases(numbers: Golden) -> None:
     z: list[torch.Tensor] = []
     for place, (name, width) in enumerate((("img", 20), ("text", 17)), start=1):
-        encoder = GNN4CMR(replace(PUBLISHED, dim=8)).build(name, width, Context())
+        net = encoder(width, 8)
         batch_norm = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
         names = {f"0.{kind}": f"net_{name}_net_bn_{kind}" for kind in batch_norm}
         names |= {f"1.{kind}": f"net_{name}_net_denseL1_{kind}" for kind in ("weight", "bias")}
-        encoder.load_state_dict(state(numbers, names))
+        net.load_state_dict(state(numbers, names))
         x = torch.tensor(numbers[f"net_x{place}"])
-        z.append(encoder.train()(x))
+        z.append(net.train()(x))
         assert_allclose(z[-1].detach(), numbers[f"net_train_z{place}"], rtol=1e-5, atol=1e-6)
-        after = encoder.eval()(x).detach()
+        after = net.eval()(x).detach()
         assert_allclose(after, numbers[f"net_eval_after_one_forward_z{place}"], rtol=1e-5, atol=1e-6)
     labels = LabelNetwork(6, 9, 8, 3)
     names = {f"weights.{layer}": f"net_lrn_{layer}_weight" for layer in range(3)}

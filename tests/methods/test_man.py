@@ -36,7 +36,7 @@ def onehot(numbers: Golden, count: int = 3, dtype: Any = torch.float32) -> Tenso
 
 
 def critic(numbers: Golden) -> nn.Sequential:
-    net = man_critic(6, (128,), 3)
+    net = man_critic((6, 128), 3)
     layers = {"0": "fc1", "2": "fc2"}
     net.load_state_dict(
         {
@@ -124,20 +124,20 @@ def test_only_the_generators_learn_from_their_loss_and_only_the_critic_from_its_
     method = MAN(SMALL)
     train = DeviceSplit(split, "cpu")
     stage = next(method.stages(train, Context(scope=("small",))))
-    generators, net = stage.tracks[0].modules
-    for step, owner in zip(stage.tracks[0].steps, (net, generators), strict=True):
+    generators = nn.ModuleList(method.encoders.values())
+    for step, owner in zip(stage.tracks[0].steps, (method.critic, generators), strict=True):
         held = {id(value) for group in step.optimiser.param_groups for value in group["params"]}
         assert held == {id(value) for value in owner.parameters()}
 
 
 def plan_of(settings: MANSettings, counts: dict[str, int]) -> Any:
     split: Split = separable(counts)
-    return MAN(settings).plan(DeviceSplit(split, "cpu"))
+    return MAN(settings).plan("joint", DeviceSplit(split, "cpu"))
 
 
 def test_batches_cover_the_classes_unless_the_release_is_followed() -> None:
     release = replace(SMALL, faithful_to="release")
-    assert isinstance(plan_of(SMALL, {"image": 20, "text": 20}), ClassCovering)
+    assert plan_of(SMALL, {"image": 20, "text": 20}) == ClassCovering(9)
     assert plan_of(release, {"image": 20, "text": 20}) == AlignedPairs(9, minimum=2)
     assert plan_of(release, {"image": 20, "text": 30}) == Independent(9, minimum=2, length="shortest")
 

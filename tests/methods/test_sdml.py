@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 from numpy.testing import assert_allclose
-from torch import Tensor, nn
+from torch import Tensor
 
 from bench.contract import Context, Modality, Split
-from bench.training import DeviceSplit, GivenOrder, Plan, Prototypes, mlp, unit
+from bench.training import DeviceSplit, GivenOrder, Plan, mlp, unit
 from methods.sdml import SDML, SDMLSettings, label_distance, sdml_loss
 from tests.methods.golden import Golden, golden
 from tests.methods.small_splits import separable
@@ -63,20 +63,14 @@ class Replayed(SDML):
 
     numbers: Golden
 
-    def draw_prior(self, train: DeviceSplit, context: Context) -> Prototypes:
-        prior = super().draw_prior(train, context)
-        prior.weight.data.copy_(torch.tensor(self.numbers["W"]))
-        return prior
+    def build(self, data: DeviceSplit) -> None:
+        super().build(data)
+        self.prior.weight.data.copy_(torch.tensor(self.numbers["W"]))
+        self.nets["view"]["encoder"].load_state_dict(state(self.numbers, "enc_init"))
+        self.nets["view"]["decoder"].load_state_dict(state(self.numbers, "dec_init"))
 
-    def build(self, name: str, width: int, context: Context) -> nn.ModuleDict:
-        nets = super().build(name, width, context)
-        if width == self.numbers["x"].shape[1]:
-            nets["encoder"].load_state_dict(state(self.numbers, "enc_init"))
-            nets["decoder"].load_state_dict(state(self.numbers, "dec_init"))
-        return nets
-
-    def plan(self, name: str) -> Plan:
-        return GivenOrder([np.arange(28).tolist()] * 3, 28, (name,))
+    def plan(self, track: str, data: DeviceSplit) -> Plan:
+        return GivenOrder([np.arange(28).tolist()] * 3, 28, (track,))
 
 
 def test_adam_steps_in_the_loop_equal_the_releases(numbers: Golden) -> None:
@@ -91,7 +85,7 @@ def test_adam_steps_in_the_loop_equal_the_releases(numbers: Golden) -> None:
     losses = np.array(context.trace.column("train_loss/view"), float)
     assert_allclose(losses, numbers["adam_losses"], rtol=1e-4)
     for key, value in state(numbers, "enc_final").items():
-        assert_allclose(method.encoders["view"].state_dict()[key], value, rtol=1e-3, atol=2e-5)
+        assert_allclose(method.nets["view"]["encoder"].state_dict()[key], value, rtol=1e-3, atol=2e-5)
 
 
 def fitted(settings: SDMLSettings, rows: dict[str, int]) -> SDML:

@@ -298,10 +298,10 @@ class Adversarial(DeepMethod):
             {"params": [self.weight], "lr": 1.0},
             {"params": [self.bias], "lr": 0.1},
         ]
-        self.optimiser = torch.optim.SGD(groups)
+        self.sgd = torch.optim.SGD(groups)
         steps = [
             Step(critic_loss, adam(self.critic.parameters(), 1e-3), name="critic", before=mark("before")),
-            Step(loss, self.optimiser, schedule=lambda clock: 1 - clock.done, after=mark("after")),
+            Step(loss, self.sgd, schedule=lambda clock: 1 - clock.done, after=mark("after")),
         ]
         yield Stage(
             [Track("joint", [self.net, self.critic], steps, AlignedPairs(12), after_epoch=measure)],
@@ -331,7 +331,7 @@ def test_clocks_count_epochs_and_batches(adversarial: tuple[Adversarial, Context
 
 
 def test_schedules_scale_every_groups_own_rate(adversarial: tuple[Adversarial, Context]) -> None:
-    rates = [group["lr"] for group in adversarial[0].optimiser.param_groups]
+    rates = [group["lr"] for group in adversarial[0].sgd.param_groups]
     assert rates == pytest.approx([0.25, 0.025])
 
 

@@ -1,4 +1,4 @@
-"""Networks of the family: perceptrons, unit length, prototypes; and how they start."""
+"""Networks that the methods share, and how their weights start."""
 
 from __future__ import annotations
 
