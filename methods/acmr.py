@@ -1,7 +1,5 @@
 """ACMR: triplets over modalities and a label classifier, against an adversary that tells modalities apart."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Literal
 

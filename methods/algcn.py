@@ -1,7 +1,5 @@
 """ALGCN: classes become vectors by graph convolutions over a learned graph, and samples point to theirs."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any

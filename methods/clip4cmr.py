@@ -1,7 +1,5 @@
 """CLIP4CMR's head: every modality learns to come near learned prototypes of the classes."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import torch

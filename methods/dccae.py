@@ -1,7 +1,5 @@
 """DCCAE: two networks whose outputs correlate as far as they can, while each can be decoded again."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise

@@ -1,7 +1,5 @@
 """Deep-SM: a perceptron per modality learns the classes; retrieval compares the posteriors."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from torch import Tensor

@@ -1,11 +1,7 @@
-"""DRCL: learn a class prior per modality, keep the most discriminative, train each modality towards it.
+"""DRCL: learn a class prior W per modality, keep the best, train each modality towards it with recast labels.
 
-First each modality learns its prior W (selective prior learning, SPL), and the prior of the modality that
-separates the training classes best is kept. Then each modality trains a new encoder towards that prior,
-apart from the others, with labels recast to it (reversible semantic consistency, RSC).
+The first stage is selective prior learning (SPL), the second reversible semantic consistency (RSC).
 """
-
-from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -19,8 +15,7 @@ from torch.nn.functional import log_softmax
 from bench import training as t
 
 BY_QUALITY = t.Best("quality", "mean true-class probability on the training rows", per_track=True)
-BLOCK = 8192
-"""Rows whose quality is measured at a time, to bound the memory of wide layers."""
+BLOCK = 8192  # rows whose quality is measured at a time, to bound the memory of wide layers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,49 +75,66 @@ class DRCL(t.DeepMethod):
     def stages(self, train: t.DeviceSplit, context: t.Context) -> Iterator[t.Stage]:
         """Yield SPL, unless the prior is random, and RSC."""
         s = self.settings
-        self.prior_of, self.quality = s.prior, dict[str, float]()
-        if s.prior == "orthogonal":
-            prior = self.new_prior(train)
-        else:
-            names = self._candidates(train)
+        if s.prior not in (*train, "selected", "orthogonal"):
+            known = f"the modalities are {', '.join(train)}; take one of these, 'selected' or 'orthogonal'"
+            raise t.Unsupported(f"drcl.prior is {s.prior!r}, but {known}")
+        self.prior_of, self.quality, self.prior = s.prior, dict[str, float](), self.new_prior(train)
+        if s.prior != "orthogonal":
+            names = list(train) if s.prior == "selected" else [s.prior]
             self.encoders = {name: self.new_encoder("spl", name, train) for name in names}
             priors = {name: self.new_prior(train) for name in names}
-            tracks = [self._spl_track(name, priors[name], train) for name in names]
+            tracks = [self.spl_track(name, priors[name], train) for name in names]
             yield t.Stage(tracks, s.spl_epochs or s.epochs, "spl", BY_QUALITY, scored=False, kept=False)
             traced = {name: context.trace.column(f"quality/{name}", "spl") for name in names}
             self.quality = {name: max(float(value or 0.0) for value in traced[name]) for name in names}
             self.prior_of = max(self.quality, key=self.quality.__getitem__)
-            prior = priors[self.prior_of]
-        self.prior = prior.requires_grad_(False)
+            self.prior = priors[self.prior_of]
+        self.prior.requires_grad_(False)
         self.recast = torch.linalg.pinv(self.prior.weight)
         self.encoders = {name: self.new_encoder("rsc", name, train) for name in train}
         yield self.stage(train, "rsc")
+
+    def spl_track(self, name: str, prior: t.Prototypes, data: t.DeviceSplit) -> t.Track:
+        """Train an encoder and its W together, and trace how well they know the training classes."""
+        modules = [self.encoders[name], prior]
+        step = self.step(name, modules, partial(self.spl_loss, prior), self.settings.spl_lr)
+
+        def quality(_: t.Clock) -> dict[str, float]:
+            """Return S_k, the mean probability of the true classes over all training rows."""
+            parts = -(-len(data.features[name]) // BLOCK)
+            rows, targets = data.features[name].tensor_split(parts), data.targets[name].tensor_split(parts)
+            blocks = zip(rows, targets, strict=True)
+            p = [(prior(self.encode(name, x)).softmax(dim=1) * y).sum(dim=1) for x, y in blocks]
+            return {"quality": float(torch.cat(p).mean())}
+
+        return t.Track(name, modules, [step], self.plan(name, data), after_epoch=quality)
+
+    def spl_loss(self, prior: t.Prototypes, z: t.Views, batch: t.Batch, clock: t.Clock) -> Tensor:
+        """SPL: return ``GCE(softmax(z W), y)``."""
+        ((name, rows),) = z.items()
+        return class_loss(prior(rows), batch.targets[name], generalisation(clock.epoch), self.settings.loss)
 
     def encode(self, modality: str, x: Tensor) -> Tensor:
         """Return unit rows ``z``."""
         return t.unit(self.encoders[modality](x))
 
     def loss(self, z: t.Views, batch: t.Batch, clock: t.Clock) -> t.Loss:
-        """RSC: return `drcl_loss` of features and labels that are mixed with those of other rows (FA)."""
+        """RSC: return J of features and labels that are mixed with those of other rows (FA)."""
         ((name, rows),) = z.items()
-        s, y = self.settings, batch.targets[name]
+        y, a, lam = batch.targets[name], self.settings.mix_beta, self.settings.mix
         partner = self.partners(name, clock, len(rows)).to(rows.device)
-        lam = (
-            s.mix if s.mix_beta is None else float(torch.distributions.Beta(s.mix_beta, s.mix_beta).sample())
-        )
-        mixed, labels = lam * rows + (1 - lam) * rows[partner], lam * y + (1 - lam) * y[partner]
-        return drcl_loss(mixed, labels, self.prior.weight, self.recast, generalisation(clock.epoch), s)
+        lam = lam if a is None else float(torch.distributions.Beta(a, a).sample())
+        mixed = lam * rows + (1 - lam) * rows[partner]
+        return self.j(mixed, lam * y + (1 - lam) * y[partner], clock.epoch)
 
     def validation_loss(self, z: t.Views, batch: t.Batch, clock: t.Clock) -> t.Loss:
         """Take rows and labels as they are, and the same q in all epochs, so that they compare."""
         ((name, rows),) = z.items()
-        q = generalisation(clock.epochs)
-        return drcl_loss(rows, batch.targets[name], self.prior.weight, self.recast, q, self.settings)
+        return self.j(rows, batch.targets[name], clock.epochs)
 
-    def spl_loss(self, prior: t.Prototypes, z: t.Views, batch: t.Batch, clock: t.Clock) -> Tensor:
-        """SPL: return ``GCE(softmax(z W), y)``."""
-        ((name, rows),) = z.items()
-        return class_loss(prior(rows), batch.targets[name], generalisation(clock.epoch), self.settings.loss)
+    def j(self, z: Tensor, y: Tensor, epoch: int) -> dict[str, Tensor]:
+        """Return `drcl_loss` towards the fixed W, at the q of an epoch."""
+        return drcl_loss(z, y, self.prior.weight, self.recast, generalisation(epoch), self.settings)
 
     def notes(self) -> Mapping[str, Any]:
         """Add the quality S_k of each modality's prior, and whose prior was chosen."""
@@ -141,32 +153,6 @@ class DRCL(t.DeepMethod):
         """Return the row that each row of a batch is mixed with."""
         return torch.randperm(count)
 
-    def _candidates(self, data: t.DeviceSplit) -> list[str]:
-        prior = self.settings.prior
-        if prior != "selected" and prior not in data:
-            raise t.Unsupported(
-                f"drcl.prior is {prior!r}, but the modalities are {', '.join(data)}; "
-                "take one of these, 'selected' or 'orthogonal'"
-            )
-        return list(data) if prior == "selected" else [prior]
-
-    def _spl_track(self, name: str, prior: t.Prototypes, data: t.DeviceSplit) -> t.Track:
-        """Train an encoder and its W together, and trace how well they know the training classes."""
-        modules = [self.encoders[name], prior]
-        step = self.step(name, modules, partial(self.spl_loss, prior), self.settings.spl_lr)
-
-        def quality(_: t.Clock) -> dict[str, float]:
-            """Return S_k, the mean probability of the true classes over all training rows."""
-            parts = -(-len(data.features[name]) // BLOCK)
-            blocks = (torch.tensor_split(rows[name], parts) for rows in (data.features, data.targets))
-            p = [
-                (prior(self.encode(name, x)).softmax(dim=1) * y).sum(dim=1)
-                for x, y in zip(*blocks, strict=True)
-            ]
-            return {"quality": float(torch.cat(p).mean())}
-
-        return t.Track(name, modules, [step], self.plan(name, data), after_epoch=quality)
-
 
 def drcl_loss(
     z: Tensor, y: Tensor, w: Tensor, w_inverse: Tensor, q: float, s: DRCLSettings
@@ -182,11 +168,8 @@ def drcl_loss(
     cross = 2 * t.cosines(r, z)
     intra = (2 * t.cosines(r, r) - 2 * t.cosines(z, z)).square().mean()
     inter = (cross - cross.T).square().mean()
-    j_l, j_d, j_mse = (
-        class_loss(z @ w, y, q, s.loss),
-        s.intra * intra + s.inter * inter,
-        (r - z).square().mean(),
-    )
+    j_l, j_d = class_loss(z @ w, y, q, s.loss), s.intra * intra + s.inter * inter
+    j_mse = (r - z).square().mean()
     return {"loss": s.eta * j_l + s.alpha * j_d + s.beta * j_mse, "J_L": j_l, "J_D": j_d, "J_MSE": j_mse}
 
 

@@ -1,7 +1,5 @@
 """DRSL: a network scores pairs of an image and a text; there is no common space to measure cosines in."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """DSCMR: two modalities share their last layers and a linear classifier, and pairs meet."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from torch import Tensor, nn

@@ -1,7 +1,5 @@
 """ELRCMR: MRL with a memory of early predictions, contrast within modalities and a decaying balance."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from copy import deepcopy

@@ -1,7 +1,5 @@
 """GNN4CMR (P-GNN-CON): a label graph, soft contrast between samples, modalities that imitate each other."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product

@@ -1,7 +1,5 @@
 """MAN: generators lay classes apart by a Fisher criterion, and fool a classifier of modalities."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

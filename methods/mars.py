@@ -1,7 +1,5 @@
 """MARS: a network of labels is learned with the first modality, and all others meet it alone."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 

@@ -1,8 +1,5 @@
 """MRL: robust clustering around learned centres, and contrast of instances over modalities."""
 
-from __future__ import annotations
-
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -51,19 +48,12 @@ class MRL(t.DeepMethod):
         self.centres.renormalise()
 
     def loss(self, z: t.Views, batch: t.Batch, clock: t.Clock) -> t.Loss:
-        """Return `mrl_loss` of all modalities."""
-        s, targets = self.settings, list(batch.targets.values())
-        return mrl_loss(list(z.values()), targets, self.centres.weight, s.beta, s.tau)
+        """Return ``beta sum_v RC_v + (1 - beta) MC`` and its parts.
 
-
-def mrl_loss(
-    views: Sequence[Tensor], targets: Sequence[Tensor], centres: Tensor, beta: float, tau: float
-) -> dict[str, Tensor]:
-    """Return ``beta sum_v RC_v + (1 - beta) MC`` and its parts.
-
-    ``RC_v`` is the robust clustering of modality v under ``softmax(z C / tau)``, ``MC`` the contrast of
-    instances over all modalities.
-    """
-    rc = torch.stack([t.robust_clustering(z @ centres / tau, y) for z, y in zip(views, targets, strict=True)])
-    mc = t.multimodal_contrast(views, tau)
-    return {"loss": beta * rc.sum() + (1 - beta) * mc, "RC": rc.sum(), "MC": mc}
+        ``RC_v`` is the robust clustering of modality v under ``softmax(z C / tau)``, ``MC`` the contrast of
+        instances over all modalities.
+        """
+        s, c, y = self.settings, self.centres.weight, batch.targets
+        rc = torch.stack([t.robust_clustering(z[v] @ c / s.tau, y[v]) for v in z]).sum()
+        mc = t.multimodal_contrast(list(z.values()), s.tau)
+        return {"loss": s.beta * rc + (1 - s.beta) * mc, "RC": rc, "MC": mc}

@@ -1,7 +1,5 @@
 """RONO: discriminative centres that push away what they doubt, a shared classifier, and contrast."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """SDML: every modality learns alone to meet the same fixed orthogonal class directions."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from torch import Tensor, nn

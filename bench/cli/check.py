@@ -49,7 +49,7 @@ def _check(name: str, device: str, settings: Mapping[str, Any]) -> int:
     start = time.perf_counter()
     say(f"{name} ...")
     counts: Counter[str] = Counter()
-    for outcome in conformance.outcomes(conformance.subject(name, settings, device)):
+    for outcome in conformance.outcomes(conformance.registered(name, settings, device)):
         counts[outcome.status] += 1
         say(f"  {outcome.status:8} {outcome.check.name}", colour=_COLOURS[outcome.status])
         if outcome.reason:

@@ -4,18 +4,17 @@
 plug-in's tests can call `check_class`.
 """
 
-from bench.conformance.outcomes import Check, Outcome
-from bench.conformance.subject import Subject, subject
-from bench.conformance.suite import check_class, check_method, checks, examine, outcomes
+from bench.conformance.method_under_test import Check, MethodUnderTest, Outcome
+from bench.conformance.suite import check_class, check_method, checks, examine, outcomes, registered
 
 __all__ = [
     "Check",
+    "MethodUnderTest",
     "Outcome",
-    "Subject",
     "check_class",
     "check_method",
     "checks",
     "examine",
     "outcomes",
-    "subject",
+    "registered",
 ]

@@ -1,20 +1,35 @@
-"""Promises about `fit`: on which data, how often the same, and what it leaves alone."""
+"""Promises about `fit`: which data it takes, same bytes for the same seed, trace, deadline, checkpoints."""
 
 from __future__ import annotations
 
 import random
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 
-from bench.conformance.outcomes import Broken, NotApplicable, promise
+from bench.conformance.method_under_test import (
+    PLAIN,
+    Broken,
+    Fitted,
+    MethodUnderTest,
+    NotApplicable,
+    in_a_line,
+    promise,
+)
 from bench.conformance.samples import CLASSES, Sample
-from bench.conformance.subject import PLAIN, Fitted, Subject
-from bench.contract import Array, SealedTestError, sealed_test
+from bench.contract import Array, Context, DeadlineExceeded, SealedTestError, sealed_test
+
+FACTOR = 1024.0
+"""About a thousand. Multiplying by a power of two rounds nothing, so that a method that scales its input
+sees the same bits again; with 1000 the last bits would differ, and a few steps of training (Adam divides
+small gradients by their size) could make something of them."""
+TOLERANCE = 1e-3
+"""Relative to the largest similarity, for scaling that is itself not exact, such as a division by a mean."""
 
 
 def examine(fitted: Fitted) -> None:
@@ -42,10 +57,10 @@ def examine(fitted: Fitted) -> None:
 @promise(
     "fits, and embeds every modality into one space", "embed returns finite floats (n, d), one d for all"
 )
-def basics(subject: Subject) -> None:
+def basics(method: MethodUnderTest) -> None:
     """Without this nothing else can be said about a method."""
     try:
-        examine(subject.fitted())
+        examine(method.fitted())
     except NotApplicable as error:
         raise Broken(f"two paired modalities with one class per sample: {error}") from error
 
@@ -55,12 +70,12 @@ def basics(subject: Subject) -> None:
     "copy first: torch.tensor(features), not torch.from_numpy(features)",
     basics,
 )
-def no_change(subject: Subject) -> None:
+def no_change(method: MethodUnderTest) -> None:
     """Features and labels are the same before and after.
 
     NumPy refuses to write to them, but a tensor that shares their memory can.
     """
-    fitted = subject.fitted()
+    fitted = method.fitted()
     fitted.embeddings()
     untouched = PLAIN.dataset()
     for part, before in (("train", untouched.train), ("validation", untouched.validation)):
@@ -73,30 +88,23 @@ def no_change(subject: Subject) -> None:
 
 
 @promise("never touches test data", "nothing may open a test split: rows are handed over", basics)
-def sealed(subject: Subject) -> None:
+def sealed(method: MethodUnderTest) -> None:
     """Nothing that a method does under the harness's seal trips it, or hides that it did."""
     try:
         with sealed_test():
-            fitted = subject.fit()
-            method = fitted.method
-            steps: list[Callable[[], Any]] = [method.notes, fitted.embeddings, fitted.similarities]
-            steps += [partial(method.restore, rule) for rule in method.checkpoints()]
+            fitted = method.fit()
+            tested = fitted.method
+            steps: list[Callable[[], Any]] = [tested.notes, fitted.embeddings, fitted.similarities]
+            steps += [partial(tested.restore, rule) for rule in tested.checkpoints()]
             for step in steps:
-                with _seal_errors_only():
+                try:
                     step()
+                except SealedTestError:
+                    raise
+                except Exception:  # noqa: S112 (errors of other kinds belong to the promises that they break)
+                    continue
     except SealedTestError as error:
         raise Broken(str(error)) from error
-
-
-@contextmanager
-def _seal_errors_only() -> Iterator[None]:
-    """Leave errors of other kinds to the promises that they break."""
-    try:
-        yield
-    except SealedTestError:
-        raise
-    except Exception:
-        return
 
 
 @promise(
@@ -104,65 +112,52 @@ def _seal_errors_only() -> Iterator[None]:
     "draw from context.generator(stream), keep no global state",
     basics,
 )
-def deterministic(subject: Subject) -> None:
+def deterministic(method: MethodUnderTest) -> None:
     """Whatever ran before in this process, and however global generators stand."""
-    before = subject.fitted().embeddings()
+    before = method.fitted().embeddings()
     _disturb()
-    subject.fit(Sample(rows=(20, 20)), seed=1).embeddings()
+    method.fit(Sample(rows=(20, 20)), seed=1).embeddings()
     _disturb()
-    after = subject.fit().embeddings()
+    after = method.fit().embeddings()
     for name, rows in before.items():
         if rows.tobytes() != after[name].tobytes():
             apart = float(np.abs(rows - after[name]).max()) if rows.shape == after[name].shape else np.inf
             raise Broken(f"two fits with seed 0 embed {name} differently, by up to {apart:.3g}")
 
 
-@promise("takes modalities of unequal size", "batches of each modality have rows of their own", basics)
-def unequal(subject: Subject) -> None:
-    """Rows do not correspond; a method that needs pairs gets class-matched ones, as in a run."""
-    examine(subject.fitted(Sample(rows=(26, 18), pairing="none")))
+def _takes(sample: Sample, batch_size: int | None = None) -> Callable[[MethodUnderTest], None]:
+    """Return a check that a method fits and embeds a sample, in batches of this size if one is given."""
+
+    def check(method: MethodUnderTest) -> None:
+        name = None if batch_size is None else method.setting("batch")
+        if batch_size is not None and name is None:
+            raise NotApplicable("it has no setting for a batch size")
+        examine(method.fitted(sample, **({name: batch_size} if name else {})))
+
+    return check
 
 
-@promise(
+unequal = promise(
+    "takes modalities of unequal size", "batches of each modality have rows of their own", basics
+)(_takes(Sample(rows=(26, 18), pairing="none")))
+missing_from_batch = promise(
     "copes with a class missing from a batch", "a mean over the rows of a class may be over none", basics
-)
-def missing_from_batch(subject: Subject) -> None:
-    """Batches smaller than the number of classes cannot hold them all."""
-    examine(_with_batches(subject, PLAIN, CLASSES - 1))
-
-
-@promise(
+)(_takes(PLAIN, batch_size=CLASSES - 1))
+missing_from_validation = promise(
     "copes with a class missing from validation", "count classes by n_classes, never by the labels", basics
+)(_takes(Sample(without=CLASSES - 1)))
+large_batch = promise("copes with a batch larger than the data", "an epoch has at least one batch", basics)(
+    _takes(PLAIN, batch_size=1000)
 )
-def missing_from_validation(subject: Subject) -> None:
-    """The last class, so that counting labels goes wrong."""
-    examine(subject.fitted(Sample(without=CLASSES - 1)))
-
-
-@promise("copes with a batch larger than the data", "an epoch has at least one batch", basics)
-def large_batch(subject: Subject) -> None:
-    """As published batch sizes are on small data."""
-    examine(_with_batches(subject, PLAIN, 1000))
-
-
-@promise(
+one_row_batch = promise(
     "copes with a last batch of one row", "batch statistics need two rows: ask the plan for a minimum", basics
+)(_takes(Sample(rows=(25, 25)), batch_size=8))
+wide = promise("copes with more features than rows", "regularise, or reduce the features first", basics)(
+    _takes(Sample(widen=5))
 )
-def one_row_batch(subject: Subject) -> None:
-    """A partial last batch is used, and it may be a single row."""
-    examine(_with_batches(subject, Sample(rows=(25, 25)), 8))
-
-
-@promise("copes with more features than rows", "regularise, or reduce the features first", basics)
-def wide(subject: Subject) -> None:
-    """Covariances are singular then."""
-    examine(subject.fitted(Sample(widen=5)))
-
-
-@promise("copes with constant feature columns", "a deviation of zero must not divide", basics)
-def constant_columns(subject: Subject) -> None:
-    """Dead units of a network give such columns."""
-    examine(subject.fitted(Sample(constant=3)))
+constant_columns = promise(
+    "copes with constant feature columns", "a deviation of zero must not divide", basics
+)(_takes(Sample(constant=3)))
 
 
 @promise(
@@ -170,9 +165,9 @@ def constant_columns(subject: Subject) -> None:
     "convert features to one type first: float32 or float64",
     deterministic,
 )
-def float_types(subject: Subject) -> None:
+def float_types(method: MethodUnderTest) -> None:
     """The same values in another floating type lead to the same embedding, and to the same fit."""
-    fitted = subject.fitted()
+    fitted = method.fitted()
     for kind in ("float16", "float64"):
         for name, modality in fitted.train.items():
             _close(
@@ -180,8 +175,92 @@ def float_types(subject: Subject) -> None:
                 fitted.embed(name, modality.features.astype(kind)),
                 f"embed({name!r}) of {kind} differs from that of float32",
             )
-        other = subject.fitted(Sample(dtype=kind))
+        other = method.fitted(Sample(dtype=kind))
         _close(_cosines(fitted), _cosines(other), f"a fit on {kind} differs from that on float32")
+
+
+@promise(
+    "is indifferent to the scale of a modality's features in the quick profile",
+    "scale features as fitted on training rows (scaling: standard or unit) before anything else; a ridge or "
+    "an epsilon must be relative, or come after the scaling",
+    deterministic,
+)
+def indifferent_to_scale(method: MethodUnderTest) -> None:
+    """Features times 1024, one modality at a time, give the same similarities."""
+    if method.card.family == "no learning":
+        raise NotApplicable("learns nothing: the values of a row only name what is drawn for it")
+    usual = method.fitted().similarities()
+    for name in PLAIN.modalities:
+        other = method.fitted(replace(PLAIN, enlarged=name, factor=FACTOR)).similarities()
+        if np.array_equal(usual, other, equal_nan=True):
+            continue
+        apart = float(np.abs(usual - other).max())
+        if not apart <= TOLERANCE * float(np.abs(usual).max()):
+            raise Broken(
+                f"similarities differ by up to {apart:.3g} when {name} features are {FACTOR:g} times"
+            )
+
+
+@promise("leaves a trace", "call context.trace.add(stage, epoch, ...) in every epoch", basics)
+def trace(method: MethodUnderTest) -> None:
+    """Selection, curves and the oracle column all come from the trace."""
+    _needs_epochs(method)
+    rows = method.fitted().context.trace.rows
+    if not rows:
+        raise Broken("the trace is empty after fit")
+    if any(len(row) <= 2 for row in rows):
+        raise Broken("a row of the trace names its epoch and nothing else")
+
+
+@promise("stops at the deadline", "call context.check_deadline() in every epoch", basics)
+def deadline(method: MethodUnderTest) -> None:
+    """A cell whose time is over ends by itself, before it has to be killed."""
+    _needs_epochs(method)
+    over = Context(device=method.device, threads=1, deadline=time.monotonic() - 1.0)
+    prepared = method.prepare(PLAIN, over)
+    try:
+        prepared.method.fit(prepared.train, prepared.dataset.validation, over)
+    except DeadlineExceeded:
+        return
+    except Exception as error:
+        raise Broken(f"with its time over, fit raised {in_a_line(error, method.cls)}") from error
+    raise Broken("fit went on to its end although its time was over")
+
+
+@promise(
+    "brings back what a selection rule chose",
+    "restore(rule) loads copied weights, not the live ones",
+    deterministic,
+)
+def restoring(method: MethodUnderTest) -> None:
+    """Every state listed by `checkpoints` comes back byte by byte, in any order."""
+    fitted = method.fit()
+    rules = list(fitted.method.checkpoints())
+    if not rules:
+        raise NotApplicable("it lists no checkpoints: what fit leaves is what counts")
+    first = {rule: _restored(fitted, rule) for rule in rules}
+    again = {rule: _restored(fitted, rule) for rule in reversed(rules)}
+    changed = [rule for rule in rules if first[rule] != again[rule]]
+    if changed:
+        raise Broken(f"restoring {', '.join(changed)} a second time gives other embeddings")
+    try:
+        fitted.method.restore("no such rule")
+    except KeyError:
+        return
+    raise Broken("restore accepts a rule that is not in checkpoints(); it should raise KeyError")
+
+
+def _restored(fitted: Fitted, rule: str) -> list[bytes]:
+    try:
+        fitted.method.restore(rule)
+    except Exception as error:
+        raise Broken(f"restore({rule!r}) raised {in_a_line(error, type(fitted.method))}") from error
+    return [rows.tobytes() for rows in fitted.embeddings().values()]
+
+
+def _needs_epochs(method: MethodUnderTest) -> None:
+    if not method.card.deep or method.setting("epochs") is None:
+        raise NotApplicable("it does not train in epochs")
 
 
 def _cosines(fitted: Fitted) -> Array:
@@ -198,13 +277,6 @@ def _close(one: Array, other: Array, what: str, tolerance: float = 1e-2) -> None
     apart = float(np.abs(one.astype(np.float64) - other.astype(np.float64)).max())
     if not apart <= tolerance * scale:
         raise Broken(f"{what}, by up to {apart:.3g}")
-
-
-def _with_batches(subject: Subject, sample: Sample, size: int) -> Fitted:
-    name = subject.setting("batch")
-    if name is None:
-        raise NotApplicable("it has no setting for a batch size")
-    return subject.fitted(sample, **{name: size})
 
 
 def _disturb() -> None:

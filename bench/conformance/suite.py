@@ -6,20 +6,27 @@ import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from bench.conformance import declaring, embedding, fitting, scale, training
-from bench.conformance.outcomes import Broken, Check, NotApplicable, Outcome
-from bench.conformance.subject import Subject, subject, told
+from bench import registry
+from bench.conformance import fitting, outputs
+from bench.conformance.method_under_test import (
+    Broken,
+    Check,
+    MethodUnderTest,
+    NotApplicable,
+    Outcome,
+    in_a_line,
+)
 from bench.contract import Method
 
 _CHECKS = (
-    declaring.complete_card,
-    declaring.valid_variants,
+    outputs.complete_card,
+    outputs.valid_variants,
     fitting.basics,
-    embedding.single_row,
-    embedding.row_by_row,
-    embedding.not_collapsed,
-    embedding.similarities,
-    embedding.pair_by_pair,
+    outputs.single_row,
+    outputs.row_by_row,
+    outputs.not_collapsed,
+    outputs.similarities,
+    outputs.pair_by_pair,
     fitting.deterministic,
     fitting.float_types,
     fitting.sealed,
@@ -31,13 +38,13 @@ _CHECKS = (
     fitting.one_row_batch,
     fitting.wide,
     fitting.constant_columns,
-    scale.indifferent_to_scale,
-    training.trace,
-    training.deadline,
-    training.restoring,
-    declaring.plain_notes,
-    declaring.multi_label,
-    declaring.five_modalities,
+    fitting.indifferent_to_scale,
+    fitting.trace,
+    fitting.deadline,
+    fitting.restoring,
+    outputs.plain_notes,
+    outputs.multi_label,
+    outputs.five_modalities,
 )
 
 
@@ -46,17 +53,26 @@ def checks() -> list[Check]:
     return list(_CHECKS)
 
 
-def examine(check: Check, method: Subject) -> Outcome:
+def examine(check: Check, method: MethodUnderTest) -> Outcome:
     """Examine one promise; what rests on a broken one waits for it, so that the cause stands alone."""
     if check not in method.known:
         method.known[check] = _waiting(check, method) or _outcome(check, method)
     return method.known[check]
 
 
-def _waiting(check: Check, method: Subject) -> Outcome | None:
+def _waiting(check: Check, method: MethodUnderTest) -> Outcome | None:
     if check.after is None or examine(check.after, method).status == "passed":
         return None
     return Outcome(check, "skipped", f"waits until the method {check.after.name}")
+
+
+def registered(name: str, settings: Mapping[str, Any] | None = None, device: str = "cpu") -> MethodUnderTest:
+    """Return the registered method ``name``, to be tested.
+
+    Raises:
+        UsageError: if the name or a setting is unknown.
+    """
+    return MethodUnderTest(registry.method_class(name), settings, device)
 
 
 def check_method(
@@ -72,23 +88,23 @@ def check_method(
     Raises:
         UsageError: if the name or a setting is unknown.
     """
-    return list(outcomes(subject(name, settings, device)))
+    return list(outcomes(registered(name, settings, device)))
 
 
 def check_class(
     cls: type[Method], *, settings: Mapping[str, Any] | None = None, device: str = "cpu"
 ) -> list[Outcome]:
     """Examine every promise on a class, registered or not: for the tests of a plug-in of one's own."""
-    return list(outcomes(Subject(cls, settings, device)))
+    return list(outcomes(MethodUnderTest(cls, settings, device)))
 
 
-def outcomes(method: Subject) -> Iterator[Outcome]:
+def outcomes(method: MethodUnderTest) -> Iterator[Outcome]:
     """Yield the outcome of every promise as it becomes known."""
     for check in checks():
         yield examine(check, method)
 
 
-def _outcome(check: Check, method: Subject) -> Outcome:
+def _outcome(check: Check, method: MethodUnderTest) -> Outcome:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -98,5 +114,5 @@ def _outcome(check: Check, method: Subject) -> Outcome:
     except NotApplicable as error:
         return Outcome(check, "skipped", str(error))
     except Exception as error:
-        return Outcome(check, "failed", f"unexpectedly raised {told(error, method.cls)}")
+        return Outcome(check, "failed", f"unexpectedly raised {in_a_line(error, method.cls)}")
     return Outcome(check, "passed")

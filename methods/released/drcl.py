@@ -6,8 +6,6 @@ seeds, validation losses of different q are compared with each other, and the le
 or not the embeddings of its epoch can be ranked.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import replace
 

@@ -4,8 +4,6 @@ The release means to embed with averages of the weights, but holds the live weig
 embed, and every step shrinks them.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 import torch

@@ -7,19 +7,19 @@ from functools import cache
 import pytest
 
 from bench import registry
-from bench.conformance import Check, Subject, checks, examine, subject
+from bench.conformance import Check, MethodUnderTest, checks, examine, registered
 
 
 @cache
-def _subject(name: str) -> Subject:
+def _tested(name: str) -> MethodUnderTest:
     """One per method, so that its checks share their fits."""
-    return subject(name)
+    return registered(name)
 
 
 @pytest.mark.parametrize("check", checks(), ids=lambda check: check.name)
 @pytest.mark.parametrize("name", registry.method_names())
 def test_the_method(name: str, check: Check) -> None:
-    outcome = examine(check, _subject(name))
+    outcome = examine(check, _tested(name))
     if outcome.status == "skipped":
         pytest.skip(outcome.reason)
     assert outcome.status == "passed", f"{outcome.reason}; hint: {check.hint}"

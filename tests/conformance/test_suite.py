@@ -9,46 +9,36 @@ from typing import ClassVar
 import pytest
 
 from bench import registry
-from bench.conformance import (
-    Check,
-    check_class,
-    check_method,
-    checks,
-    declaring,
-    embedding,
-    fitting,
-    scale,
-    training,
-)
+from bench.conformance import Check, MethodUnderTest, check_class, check_method, checks, fitting, outputs
+from bench.conformance.method_under_test import shrunk
 from bench.conformance.samples import Sample
-from bench.conformance.subject import Subject, shrunk
 from bench.contract import Context, Method, PluginError, Split, Unsupported, UsageError
 from tests.conformance import toys
 
 BROKEN: dict[type[Method], Check] = {
-    toys.Nameless: declaring.complete_card,
-    toys.Timeless: declaring.complete_card,
-    toys.WrongVariant: declaring.valid_variants,
+    toys.Nameless: outputs.complete_card,
+    toys.Timeless: outputs.complete_card,
+    toys.WrongVariant: outputs.valid_variants,
     toys.Crashing: fitting.basics,
     toys.NotANumber: fitting.basics,
     toys.Transposed: fitting.basics,
     toys.Whole: fitting.basics,
     toys.Wider: fitting.basics,
     toys.AsList: fitting.basics,
-    toys.Squeezed: embedding.single_row,
-    toys.BatchStatistics: embedding.row_by_row,
-    toys.RowNumbers: embedding.row_by_row,
-    toys.Sizes: embedding.row_by_row,
+    toys.Squeezed: outputs.single_row,
+    toys.BatchStatistics: outputs.row_by_row,
+    toys.RowNumbers: outputs.row_by_row,
+    toys.Sizes: outputs.row_by_row,
     toys.CentresInPlace: fitting.basics,
-    toys.Collapsed: embedding.not_collapsed,
-    toys.ZeroLength: embedding.not_collapsed,
-    toys.GalleryFirst: embedding.similarities,
-    toys.Infinite: embedding.similarities,
-    toys.OneSided: embedding.similarities,
-    toys.Positions: embedding.pair_by_pair,
-    toys.GalleryPositions: embedding.pair_by_pair,
-    toys.QueryMean: embedding.pair_by_pair,
-    toys.OneQueryLess: embedding.pair_by_pair,
+    toys.Collapsed: outputs.not_collapsed,
+    toys.ZeroLength: outputs.not_collapsed,
+    toys.GalleryFirst: outputs.similarities,
+    toys.Infinite: outputs.similarities,
+    toys.OneSided: outputs.similarities,
+    toys.Positions: outputs.pair_by_pair,
+    toys.GalleryPositions: outputs.pair_by_pair,
+    toys.QueryMean: outputs.pair_by_pair,
+    toys.OneQueryLess: outputs.pair_by_pair,
     toys.GlobalDraws: fitting.deterministic,
     toys.Counting: fitting.deterministic,
     toys.NoHalf: fitting.float_types,
@@ -70,18 +60,18 @@ BROKEN: dict[type[Method], Check] = {
     toys.BatchVariance: fitting.one_row_batch,
     toys.Inverting: fitting.wide,
     toys.Standardising: fitting.constant_columns,
-    toys.Unscaled: scale.indifferent_to_scale,
-    toys.Untraced: training.trace,
-    toys.EmptyTrace: training.trace,
-    toys.Tireless: training.deadline,
-    toys.Impatient: training.deadline,
-    toys.Aliased: training.restoring,
-    toys.AnyRule: training.restoring,
-    toys.Forgetful: training.restoring,
-    toys.SetNotes: declaring.plain_notes,
-    toys.CrashingNotes: declaring.plain_notes,
-    toys.OneLabelOnly: declaring.multi_label,
-    toys.FirstTwo: declaring.five_modalities,
+    toys.Unscaled: fitting.indifferent_to_scale,
+    toys.Untraced: fitting.trace,
+    toys.EmptyTrace: fitting.trace,
+    toys.Tireless: fitting.deadline,
+    toys.Impatient: fitting.deadline,
+    toys.Aliased: fitting.restoring,
+    toys.AnyRule: fitting.restoring,
+    toys.Forgetful: fitting.restoring,
+    toys.SetNotes: outputs.plain_notes,
+    toys.CrashingNotes: outputs.plain_notes,
+    toys.OneLabelOnly: outputs.multi_label,
+    toys.FirstTwo: outputs.five_modalities,
 }
 
 
@@ -98,9 +88,7 @@ def test_every_check_can_fail() -> None:
 
 def test_a_method_that_keeps_every_promise_passes_all() -> None:
     outcomes = check_class(toys.Toy)
-    assert {outcome.status for outcome in outcomes if outcome.check is not embedding.pair_by_pair} == {
-        "passed"
-    }
+    assert {outcome.status for outcome in outcomes if outcome.check is not outputs.pair_by_pair} == {"passed"}
     assert {outcome.status for outcome in check_class(toys.OwnSimilarity)} == {"passed"}
 
 
@@ -108,16 +96,16 @@ def test_declared_limits_are_skipped_with_the_reason() -> None:
     reasons = {
         outcome.check: outcome.reason for outcome in check_class(toys.Modest) if outcome.status != "passed"
     }
-    assert set(reasons) == {embedding.pair_by_pair, declaring.multi_label, declaring.five_modalities}
-    assert "one class per sample" in reasons[declaring.multi_label]
-    assert "exactly two modalities, not 5" in reasons[declaring.five_modalities]
+    assert set(reasons) == {outputs.pair_by_pair, outputs.multi_label, outputs.five_modalities}
+    assert "one class per sample" in reasons[outputs.multi_label]
+    assert "exactly two modalities, not 5" in reasons[outputs.five_modalities]
 
 
 def test_a_closed_form_without_batches_is_asked_for_no_trace() -> None:
     outcomes = check_class(toys.ClosedForm)
     assert {outcome.status for outcome in outcomes} == {"passed", "skipped"}
     skipped = {outcome.check for outcome in outcomes if outcome.status == "skipped"}
-    assert {training.trace, training.deadline, training.restoring, fitting.large_batch} <= skipped
+    assert {fitting.trace, fitting.deadline, fitting.restoring, fitting.large_batch} <= skipped
     assert all(outcome.reason for outcome in outcomes if outcome.status == "skipped")
 
 
@@ -152,18 +140,18 @@ def test_data_that_a_method_declines_is_skipped_but_plain_data_must_be_taken() -
 
 
 def test_settings_given_by_hand_win_over_the_small_ones() -> None:
-    small = Subject(toys.Toy).instance().settings
+    small = MethodUnderTest(toys.Toy).instance().settings
     assert (small.epochs, small.batch_size) == (2, 8)
-    assert Subject(toys.Toy, {"epochs": 5}).instance().settings.epochs == 5
+    assert MethodUnderTest(toys.Toy, {"epochs": 5}).instance().settings.epochs == 5
     with pytest.raises(UsageError, match="did you mean 'epochs'"):
-        Subject(toys.Toy, {"epoch": 5})
+        MethodUnderTest(toys.Toy, {"epoch": 5})
 
 
 def test_settings_that_the_class_refuses_fail_every_fit() -> None:
     failed = [
         outcome for outcome in check_class(toys.Toy, settings={"lr": "fast"}) if outcome.status == "failed"
     ]
-    assert {outcome.check for outcome in failed} == {declaring.valid_variants, fitting.basics}
+    assert {outcome.check for outcome in failed} == {outputs.valid_variants, fitting.basics}
     assert all("were refused" in outcome.reason for outcome in failed)
 
 

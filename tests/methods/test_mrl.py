@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
 from numpy.testing import assert_allclose
+from torch import Tensor
 
 from bench.contract import Context, Unsupported
-from bench.training import multimodal_contrast, robust_clustering
-from methods.mrl import MRL, MRLSettings, mrl_loss
+from bench.training import Batch, Clock, multimodal_contrast, robust_clustering
+from methods.mrl import MRL, MRLSettings
 from tests.methods.golden import Golden, golden, gradients, leaves
 from tests.methods.small_splits import separable
 
@@ -32,9 +35,9 @@ def test_losses_and_gradients_equal_the_releases(
     targets = [torch.eye(6, dtype=torch.float64)[torch.tensor(numbers[f"label_v{v}"])] for v in range(count)]
     clustering = [robust_clustering(z @ centres / tau, y) for z, y in zip(views, targets, strict=True)]
     assert_allclose([rc.item() for rc in clustering], numbers[f"{key}_RC_per_view"], rtol=1e-8)
-    parts = mrl_loss(views, targets, centres, float(numbers["beta"]), tau)
+    parts = loss(views, targets, centres, MRLSettings(beta=float(numbers["beta"]), tau=tau))
     assert_allclose(parts["loss"].item(), numbers[f"{key}_total_beta05"], rtol=1e-8)
-    other = mrl_loss(views, targets, centres, 0.9, tau)["loss"]
+    other = loss(views, targets, centres, MRLSettings(beta=0.9, tau=tau))["loss"]
     assert_allclose(other.item(), numbers[f"{key}_total_beta09"], rtol=1e-8)
     for name, value in zip([*names, "centres"], gradients(parts["loss"], [*views, centres]), strict=True):
         assert_allclose(value, numbers[f"{key}_grad_{name}"], rtol=1e-7, atol=1e-12)
@@ -42,6 +45,14 @@ def test_losses_and_gradients_equal_the_releases(
     assert_allclose(contrast.item(), numbers[f"{key}_MC"], rtol=1e-8)
     for name, value in zip(names, gradients(contrast, views), strict=True):
         assert_allclose(value, numbers[f"{key}_grad_MC_{name}"], rtol=1e-7, atol=1e-12)
+
+
+def loss(views: list[Tensor], targets: list[Tensor], centres: Tensor, settings: MRLSettings) -> Any:
+    """Return the method's loss of embeddings, with these centres."""
+    method = MRL(settings)
+    method.centres = SimpleNamespace(weight=centres)  # type: ignore[assignment]
+    named = [{str(v): rows for v, rows in enumerate(values)} for values in (views, targets)]
+    return method.loss(named[0], Batch({}, named[1], {}), Clock(1, 1, 0, 1))
 
 
 def test_centres_are_used_at_length_one(numbers: Golden) -> None:

@@ -1,19 +1,21 @@
-"""The method under examination: how it is made small, fitted and asked, with every fit kept for reuse."""
+"""The method under test: made small, fitted on tiny data and asked; every fit is kept for reuse.
+
+Also what a check is and how it ends.
+"""
 
 from __future__ import annotations
 
 import sys
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
 
 from bench import registry
-from bench.conformance.outcomes import Broken, Check, NotApplicable, Outcome
 from bench.conformance.samples import Sample
 from bench.contract import (
     Array,
@@ -28,7 +30,59 @@ from bench.contract import (
 )
 
 PLAIN = Sample()
+Status = Literal["passed", "failed", "skipped"]
 _WIDTH_WORDS = ("hidden", "dimension", "dim", "width", "latent", "embedding")
+
+
+class Broken(Exception):
+    """A promise was not kept; the message says what was seen instead."""
+
+
+class NotApplicable(Exception):
+    """A promise that this method does not make; the message is the reason."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One promise that every method makes.
+
+    Attributes:
+        name: the promise in words, completing "the method ...".
+        hint: what to look at when it is broken.
+        function: raises `Broken` or `NotApplicable`; returns where the promise is kept.
+        after: a promise without which this one says nothing; None for none.
+    """
+
+    name: str
+    hint: str
+    function: Callable[[MethodUnderTest], None]
+    after: Check | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a check ended.
+
+    Attributes:
+        check: the promise.
+        status: ``passed``, ``failed`` or ``skipped``.
+        reason: why it failed or does not apply; empty where it passed.
+    """
+
+    check: Check
+    status: Status
+    reason: str = ""
+
+
+def promise(
+    name: str, hint: str, after: Check | None = None
+) -> Callable[[Callable[[MethodUnderTest], None]], Check]:
+    """Make a check of a function, as a decorator."""
+
+    def decorate(function: Callable[[MethodUnderTest], None]) -> Check:
+        return Check(name, hint, function, after)
+
+    return decorate
 
 
 @dataclass(frozen=True)
@@ -54,7 +108,7 @@ class Fitted:
             rows = self.method.embed(name, features)
         except Exception as error:
             shape = f"{features.dtype} features {features.shape}"
-            raise Broken(f"embed({name!r}, {shape}) raised {told(error, type(self.method))}") from error
+            raise Broken(f"embed({name!r}, {shape}) raised {in_a_line(error, type(self.method))}") from error
         if not isinstance(rows, np.ndarray):
             raise Broken(f"embed({name!r}) returned {type(rows).__name__}, not a NumPy array")
         return rows
@@ -73,10 +127,10 @@ class Fitted:
         try:
             return np.asarray(self.method.similarity(query, left.features, gallery, right.features))
         except Exception as error:
-            raise Broken(f"similarity raised {told(error, type(self.method))}") from error
+            raise Broken(f"similarity raised {in_a_line(error, type(self.method))}") from error
 
 
-class Subject:
+class MethodUnderTest:
     """A method's class with small settings, and the fits made so far.
 
     Attributes:
@@ -138,7 +192,7 @@ class Subject:
         except Unsupported as error:
             raise NotApplicable(f"fit declined: {error}") from error
         except Exception as error:
-            raise Broken(f"fit raised {told(error, self.cls)}") from error
+            raise Broken(f"fit raised {in_a_line(error, self.cls)}") from error
         return prepared
 
     def prepare(self, sample: Sample, context: Context, **changes: Any) -> Fitted:
@@ -172,21 +226,12 @@ class Subject:
             raise Broken(f"settings {values} were refused: {error}") from error
 
 
-def subject(name: str, settings: Mapping[str, Any] | None = None, device: str = "cpu") -> Subject:
-    """Return the registered method ``name`` for examination.
-
-    Raises:
-        UsageError: if the name or a setting is unknown.
-    """
-    return Subject(registry.method_class(name), settings, device)
-
-
 def shrunk(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings that decide how long a fit takes, made small: epochs, widths, batch size."""
     return {name: small for name, value in settings.items() if (small := _small(name, value)) is not None}
 
 
-def told(error: Exception, cls: type[Method]) -> str:
+def in_a_line(error: Exception, cls: type[Method]) -> str:
     """Return an error in one line, with the place in the method's own file where it came up."""
     file = getattr(sys.modules.get(cls.__module__), "__file__", None)
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
