@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bench.contract import Context, Split, Unsupported
+from bench.contract import Context
 from bench.training import Clock, DeviceSplit, Step
 from methods.acmr import ACMR, ACMRSettings, most_similar_stranger, triplet_loss
 from tests.methods.small_splits import separable
@@ -19,12 +19,6 @@ from tests.methods.small_splits import separable
 SMALL = ACMRSettings(epochs=3, batch_size=10, hidden=(8,), dim=5, adversary_hidden=(4,), lr=1e-2)
 PAIR = {"image": 30, "text": 30}
 LATE = Clock(epoch=1, epochs=1, iteration=1, iterations=2)
-
-
-def fitted(settings: ACMRSettings, split: Split, context: Context | None = None) -> ACMR:
-    method = ACMR(settings)
-    method.fit(split, split, context or Context(scope=("small",)))
-    return method
 
 
 def prepared(settings: ACMRSettings) -> tuple[Step, list[nn.Module], DeviceSplit]:
@@ -132,18 +126,3 @@ def test_the_adversary_reaches_the_projectors_with_the_sign_reversed_and_more_fr
 def test_without_weight_the_adversary_leaves_the_projectors_alone() -> None:
     step, (projectors, _, _), train = prepared(replace(SMALL, adversary=0.0))
     assert not slopes(parts_of(step, train)["L_adv"], projectors).any()
-
-
-def test_classes_come_apart() -> None:
-    split = separable(PAIR, pairing="natural")
-    context = Context(scope=("small",))
-    fitted(replace(SMALL, epochs=10), split, context)
-    label = [float(value or 0.0) for value in context.trace.column("L_label/joint")]
-    maps = [float(value or 0.0) for value in context.trace.column("validation_map")]
-    assert label[-1] < 0.5 * label[0]
-    assert maps[-1] > 0.95
-
-
-def test_data_without_pairs_is_refused_with_a_reason() -> None:
-    with pytest.raises(Unsupported, match="correspond"):
-        fitted(SMALL, separable(PAIR))

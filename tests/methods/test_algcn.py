@@ -119,18 +119,6 @@ def test_random_neighbours_are_as_many_as_said_and_differ_between_layers(
     assert not torch.equal(drawn[0][0], drawn[0][1])
 
 
-@pytest.mark.parametrize("pairing", ["natural", "none"])
-@pytest.mark.parametrize("multi_label", [False, True])
-def test_it_learns_with_and_without_pairs_and_one_class_or_several(pairing: str, multi_label: bool) -> None:
-    rows = {"image": 30, "text": 30 if pairing == "natural" else 20}
-    split = separable(rows, pairing=pairing, multi_label=multi_label)  # type: ignore[arg-type]
-    method, context = ALGCN(SMALL), Context(scope=("small",))
-    method.fit(split, split, context)
-    first, *_, last = context.trace.column("train_loss/joint")
-    assert float(last or 0) < 0.8 * float(first or 0)
-    assert float(context.trace.column("validation_map")[-1] or 0) > 0.8
-
-
 def test_the_learned_part_of_the_graph_moves_a_hundred_times_as_fast_as_the_weights() -> None:
     split = separable({"image": 20, "text": 20}, pairing="natural")
     train = DeviceSplit(split, "cpu")

@@ -61,14 +61,6 @@ def test_release_keeps_its_prototypes_and_divides_by_the_batch_twice(faithful_to
     )
 
 
-@pytest.mark.parametrize("multi_label", [False, True])
-def test_three_modalities_of_unequal_size_meet_at_shared_prototypes(multi_label: bool) -> None:
-    split = separable({"image": 30, "text": 21, "audio": 12}, multi_label=multi_label)
-    context = Context(scope=("small",))
-    CLIP4CMR(SMALL).fit(split, split, context)
-    assert max(float(value or 0) for value in context.trace.column("validation_map")) > 0.9
-
-
 def test_training_ends_when_validation_has_not_improved_for_long() -> None:
     split = separable({"image": 30, "text": 30})
     method = CLIP4CMR(replace(SMALL, epochs=60, patience=3))

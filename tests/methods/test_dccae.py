@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from bench.contract import Context, Modality, Split, Unsupported
+from bench.contract import Context, Modality, Split
 from bench.training import DeviceSplit, canonical_correlations
 from methods.dccae import DCCAE, ClosingCCA, DCCAESettings, sigmoid_net
 from methods.mcca import MCCA, MCCASettings
@@ -145,11 +145,6 @@ def test_equal_features_everywhere_do_no_harm() -> None:
     context = Context(scope=("small",))
     fitted(SMALL, flat, context)
     assert np.isfinite(np.array(context.trace.column("train_loss/joint"), float)).all()
-
-
-def test_data_without_pairs_is_refused_with_a_reason() -> None:
-    with pytest.raises(Unsupported, match="correspond"):
-        fitted(SMALL, separable(PAIR))
 
 
 @pytest.mark.parametrize("wrong", [{"batch_size": 1}, {"ridge": 0.0}, {"closing_ridge": 0.0}])

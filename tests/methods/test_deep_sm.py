@@ -36,15 +36,6 @@ def test_several_classes_have_a_posterior_each() -> None:
     assert ((rows > 0.5) == split["image"].labels).mean() > 0.8
 
 
-def test_a_modality_learns_the_same_beside_any_others() -> None:
-    probe = separable({"image": 9})["image"].features
-    two, _ = fitted(separable({"image": 25, "text": 31}))
-    three, _ = fitted(separable({"image": 25, "text": 12, "audio": 40}))
-    for method in (two, three):
-        method.restore("last")
-    np.testing.assert_array_equal(two.embed("image", probe), three.embed("image", probe))
-
-
 def test_the_traced_loss_of_unknowing_classifiers_is_the_entropy_of_the_choice() -> None:
     _, context = fitted(separable({"image": 30, "text": 30}))
     losses = [float(value or 0.0) for value in context.trace.column("train_loss/image")]

@@ -10,7 +10,7 @@ import torch
 from numpy.testing import assert_allclose
 from torch import Tensor
 
-from bench.contract import Context, Split, Unsupported
+from bench.contract import Context, Split
 from bench.training import adam
 from methods.dscmr import DSCMR, DSCMRSettings, Network, dscmr_loss
 from tests.methods.golden import Golden, golden, gradients, leaves
@@ -102,11 +102,6 @@ def test_release_keeps_the_order_of_the_pairs() -> None:
     whole = replace(SMALL, batch_size=100)
     paper, release = fitted(whole, split), fitted(replace(whole, faithful_to="release"), split)
     assert_allclose(paper.embed("image", probe), release.embed("image", probe), atol=1e-5)
-
-
-def test_data_without_pairs_is_refused_with_a_reason() -> None:
-    with pytest.raises(Unsupported, match="correspond"):
-        fitted(SMALL, separable({"image": 20, "text": 20}))
 
 
 def test_several_hidden_layers_may_be_set() -> None:

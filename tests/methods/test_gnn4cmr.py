@@ -10,7 +10,6 @@ import torch
 from numpy.testing import assert_allclose
 from torch import nn
 
-from bench.contract import Context
 from bench.training import LabelNetwork, correlations, label_scores, normalised
 from methods.gnn4cmr import (
     GNN4CMR,
@@ -22,7 +21,6 @@ from methods.gnn4cmr import (
     soft_contrast,
 )
 from tests.methods.golden import Golden, golden, gradients, leaves, state
-from tests.methods.small_splits import separable
 
 PUBLISHED = GNN4CMRSettings()
 SMALL = GNN4CMRSettings(epochs=15, batch_size=7, dim=64, layers=2, label_width=4, decoder_hidden=8, lr=3e-3)
@@ -134,15 +132,3 @@ def test_images_are_decoded_by_relu_and_other_modalities_by_leaky_relu() -> None
     to_image, to_text = ([type(layer) for layer in made.children()] for made in imitation.decoders)
     assert to_image == [nn.BatchNorm1d, nn.Linear, nn.ReLU, nn.Linear, nn.ReLU]
     assert to_text == [nn.BatchNorm1d, nn.Linear, nn.LeakyReLU, nn.Linear, nn.LeakyReLU]
-
-
-@pytest.mark.parametrize("pairing", ["natural", "none"])
-@pytest.mark.parametrize("multi_label", [False, True])
-def test_it_learns_with_and_without_pairs_and_one_class_or_several(pairing: str, multi_label: bool) -> None:
-    rows = {"image": 30, "text": 30 if pairing == "natural" else 20}
-    split = separable(rows, pairing=pairing, multi_label=multi_label)  # type: ignore[arg-type]
-    context = Context(scope=("small",))
-    GNN4CMR(SMALL).fit(split, split, context)
-    scores = [float(value or 0) for value in context.trace.column("validation_map")]
-    assert max(scores) > 0.8
-    assert set(context.trace.rows[-1]) >= {"J_c/joint", "SC/joint", "J_adv/joint"}

@@ -87,14 +87,6 @@ def test_label_network_stands_still_while_the_other_modalities_learn() -> None:
         assert torch.equal(ours, theirs)
 
 
-def test_a_modality_learns_the_same_beside_any_others() -> None:
-    probe = separable({"text": 9})["text"].features
-    two, three = (fitted(SMALL, names)[0] for names in (("image", "text"), ("image", "text", "audio")))
-    two.restore("last")  # the best epoch is one for all and depends on all
-    three.restore("last")
-    assert_allclose(two.embed("text", probe), three.embed("text", probe), rtol=0, atol=0)
-
-
 def test_the_first_modality_keeps_its_last_epoch_and_the_others_that_of_the_best_map() -> None:
     method, context = fitted(replace(SMALL, lr=0.5, epochs=6), ("image", "text"))
     maps = np.array(context.trace.column("validation_map", "others"), float)

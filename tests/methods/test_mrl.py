@@ -11,7 +11,7 @@ import torch
 from numpy.testing import assert_allclose
 from torch import Tensor
 
-from bench.contract import Context, Unsupported
+from bench.contract import Context
 from bench.training import Batch, Clock, multimodal_contrast, robust_clustering
 from methods.mrl import MRL, MRLSettings
 from tests.methods.golden import Golden, golden, gradients, leaves
@@ -65,12 +65,6 @@ def test_every_modality_counts_among_three() -> None:
     split, context = separable(rows, pairing="natural"), Context(scope=("small",))
     MRL(SMALL).fit(split, split, context)
     assert {f"validation_map/{a}>{b}" for a in rows for b in rows if a != b} <= set(context.trace.rows[0])
-
-
-def test_data_without_pairs_is_refused_with_a_reason() -> None:
-    split = separable({"image": 20, "text": 20})
-    with pytest.raises(Unsupported, match="correspond"):
-        MRL(SMALL).fit(split, split, Context())
 
 
 def test_clustering_and_contrast_both_matter() -> None:

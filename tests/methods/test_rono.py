@@ -6,11 +6,9 @@ import pytest
 import torch
 from numpy.testing import assert_allclose
 
-from bench.contract import Context
 from bench.training import gce, multimodal_contrast, unit
-from methods.rono import RONO, RONOSettings, centre_loss, rono_loss
+from methods.rono import RONOSettings, centre_loss, rono_loss
 from tests.methods.golden import Golden, golden, gradients, leaves
-from tests.methods.small_splits import separable
 
 OWN = RONOSettings()
 
@@ -72,13 +70,3 @@ def test_several_classes_have_the_mean_of_their_centres() -> None:
     cosine = (unit(z) @ unit(centres).T)[0]
     expected = (cosine.mean().exp() - torch.exp(4 / 3 * (cosine[0] + cosine[1]) / 2)) / 0.05
     assert_allclose(both, expected, rtol=1e-5)
-
-
-def test_it_learns_three_modalities_together() -> None:
-    rows = dict.fromkeys(("image", "text", "audio"), 21)
-    split, context = separable(rows, pairing="natural"), Context(scope=("small",))
-    settings = RONOSettings(
-        epochs=8, batch_size=7, hidden=(16,), dim=8, lr=1e-2, head_lr=1e-2, centre_lr=1e-2
-    )
-    RONO(settings).fit(split, split, context)
-    assert float(context.trace.rows[-1]["validation_map"] or 0) > 0.9

@@ -94,13 +94,6 @@ def fitted(settings: SDMLSettings, rows: dict[str, int]) -> SDML:
     return method
 
 
-def test_a_modality_learns_the_same_beside_any_others() -> None:
-    probe = separable({"image": 9})["image"].features
-    two = fitted(SMALL, {"image": 25, "text": 31})
-    three = fitted(SMALL, {"image": 25, "text": 12, "audio": 40})
-    assert_allclose(two.embed("image", probe), three.embed("image", probe), rtol=0, atol=0)
-
-
 def test_the_best_epoch_of_each_modality_has_its_least_validation_label_loss() -> None:
     context = Context(scope=("small",))
     method = SDML(replace(SMALL, lr=0.3, epochs=6))
