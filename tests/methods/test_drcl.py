@@ -125,13 +125,13 @@ class Replayed(Released):
         return prior
 
     def new_encoder(self, stage: str, name: str, data: DeviceSplit) -> nn.Sequential:
+        self.phase = stage
         encoder = super().new_encoder(stage, name, data)
         encoder.load_state_dict(weights(self.story, f"{stage}_init_v{name}"))
         return encoder
 
     def plan(self, track: str, data: DeviceSplit) -> Plan:
-        stage = "rsc" if hasattr(self, "prior") else "spl"
-        return GivenOrder(self.story[f"{stage}_order_v{track}"], 16, (track,), keep_rest=False)
+        return GivenOrder(self.story[f"{self.phase}_order_v{track}"], 16, (track,), keep_rest=False)
 
     def partners(self, name: str, clock: Clock, count: int) -> Tensor:
         return torch.tensor(self.story[f"rsc_aug_perm_v{name}"][clock.epoch - 1, clock.iteration % 3])
