@@ -26,8 +26,8 @@ def _copy_of_the_project(folder: Path, *methods: str) -> Path:
     for name in ("bench", "datasets"):
         shutil.copytree(ROOT / name, folder / name, ignore=UNFINISHED)
     shutil.copytree(ROOT / "methods" / "settings", folder / "methods" / "settings")
-    for name in ("__init__", *methods):
-        shutil.copy2(ROOT / "methods" / f"{name}.py", folder / "methods")
+    for name in ("cards.yaml", "references.bib", "__init__.py", *(f"{name}.py" for name in methods)):
+        shutil.copy2(ROOT / "methods" / name, folder / "methods")
     return folder
 
 
