@@ -43,11 +43,17 @@ class DSCMR(t.DeepMethod):
         return embedding
 
     def loss(self, z: t.Views, batch: t.Batch, clock: t.Clock) -> t.Loss:
-        """Return `dscmr_loss` of a batch of pairs."""
-        z1, z2 = z.values()
-        y, _ = batch.targets.values()
+        """Return ``J1 + alpha J2 + beta J3`` and its parts.
+
+        ``J1 = mean ||p1 - y|| + mean ||p2 - y||``, ``J2 = sum over (1,1), (1,2), (2,2) of NLL(cos / 2, S)``,
+        ``J3 = mean ||z1 - z2||``.
+        """
+        s, (z1, z2), (y, _) = self.settings, z.values(), batch.targets.values()
         p1, p2 = self.net.classifier(z1), self.net.classifier(z2)
-        return dscmr_loss(z1, z2, p1, p2, y, self.settings, counted=self.counted)
+        j1 = t.distance(p1, y) + t.distance(p2, y)
+        j2 = t.similarity_nll((z1, z2), (y, y), counted=self.counted)
+        j3 = t.distance(z1, z2)
+        return {"loss": j1 + s.alpha * j2 + s.beta * j3, "J1": j1, "J2": j2, "J3": j3}
 
 
 class Network(nn.Module):
@@ -68,17 +74,3 @@ class Network(nn.Module):
         """Return embeddings ``(n, d)``."""
         embedding: Tensor = self.shared(self.own[self._index[modality]](x))
         return embedding
-
-
-def dscmr_loss(
-    z1: Tensor, z2: Tensor, p1: Tensor, p2: Tensor, y: Tensor, s: DSCMRSettings, *, counted: bool = False
-) -> dict[str, Tensor]:
-    """Return ``J1 + alpha J2 + beta J3`` and its parts.
-
-    ``J1 = mean ||p1 - y|| + mean ||p2 - y||``, ``J2 = sum over (1,1), (1,2), (2,2) of NLL(cos / 2, S)``,
-    ``J3 = mean ||z1 - z2||``.
-    """
-    j1 = t.distance(p1, y) + t.distance(p2, y)
-    j2 = t.similarity_nll((z1, z2), (y, y), counted=counted)
-    j3 = t.distance(z1, z2)
-    return {"loss": j1 + s.alpha * j2 + s.beta * j3, "J1": j1, "J2": j2, "J3": j3}

@@ -42,12 +42,12 @@ class SDML(t.DeepMethod):
         return t.unit(self.nets[modality]["encoder"](x))
 
     def loss(self, z: t.Views, batch: t.Batch, clock: t.Clock) -> t.Loss:
-        """Return `sdml_loss` of a modality."""
+        """Return ``alpha mean ||dec(z) - x|| + (1 - alpha) mean ||z W - y||``, that of labelled rows."""
         ((name, rows),) = z.items()
-        decoded = t.unit(self.nets[name]["decoder"](rows))
-        return sdml_loss(
-            batch.features[name], decoded, self.prior(rows), batch.targets[name], self.settings.alpha
-        )
+        alpha, decoded = self.settings.alpha, t.unit(self.nets[name]["decoder"](rows))
+        j_ae = t.row_norm(decoded - batch.features[name]).mean()
+        j_label = label_distance(self.prior(rows), batch.targets[name])
+        return {"loss": alpha * j_ae + (1 - alpha) * j_label, "J_ae": j_ae, "J_label": j_label}
 
     def validation_loss(self, z: t.Views, batch: t.Batch, clock: t.Clock) -> t.Loss:
         """Leave the reconstruction out: validation selects by the labels alone."""
@@ -58,15 +58,6 @@ class SDML(t.DeepMethod):
 def autoencoder(widths: tuple[int, ...]) -> nn.ModuleDict:
     """Return an encoder of these widths and the decoder that mirrors it."""
     return nn.ModuleDict({"encoder": t.mlp(widths), "decoder": t.mlp(widths[::-1])})
-
-
-def sdml_loss(
-    x: Tensor, reconstruction: Tensor, prediction: Tensor, y: Tensor, alpha: float
-) -> dict[str, Tensor]:
-    """Return ``alpha mean ||dec(z) - x|| + (1 - alpha) mean ||z W - y||``, the latter over labelled rows."""
-    j_ae = t.row_norm(reconstruction - x).mean()
-    j_label = label_distance(prediction, y)
-    return {"loss": alpha * j_ae + (1 - alpha) * j_label, "J_ae": j_ae, "J_label": j_label}
 
 
 def label_distance(prediction: Tensor, y: Tensor) -> Tensor:

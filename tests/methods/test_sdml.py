@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 from numpy.testing import assert_allclose
-from torch import Tensor
+from torch import Tensor, nn
 
 from bench.contract import Context, Modality, Split
-from bench.training import DeviceSplit, GivenOrder, Plan, mlp, unit
-from methods.sdml import SDML, SDMLSettings, label_distance, sdml_loss
+from bench.training import Batch, Clock, DeviceSplit, GivenOrder, Plan, mlp, unit
+from methods.sdml import SDML, SDMLSettings, label_distance
 from tests.methods.golden import Golden, golden
 from tests.methods.small_splits import separable
 
@@ -45,12 +45,18 @@ def test_network_losses_and_gradient_equal_the_releases(numbers: Golden) -> None
     reconstruction, prediction = unit(decoder(z)), z @ w
     for name, value in (("z", z), ("reconstruction", reconstruction), ("prediction", prediction)):
         assert_allclose(value.detach(), numbers[name], rtol=1e-4, atol=1e-6)
-    parts = sdml_loss(x, reconstruction, prediction, y, 0.5)
+
+    def loss(alpha: float) -> Any:
+        method = SDML(SDMLSettings(alpha=alpha))
+        method.nets = {"view": nn.ModuleDict({"decoder": decoder})}
+        method.prior = lambda rows: rows @ w  # type: ignore[assignment]
+        return method.loss({"view": z}, Batch({"view": x}, {"view": y}, {}), Clock(1, 1, 0, 1))
+
+    parts = loss(0.5)
     assert_allclose(parts["J_ae"].item(), numbers["ae_loss_unweighted"], rtol=1e-5)
     assert_allclose(parts["J_label"].item(), numbers["label_loss_unweighted"], rtol=1e-5)
     for alpha, name in ((0.1, "total_alpha01"), (0.5, "total"), (0.9, "total_alpha09")):
-        total = sdml_loss(x, reconstruction, prediction, y, alpha)["loss"]
-        assert_allclose(total.item(), numbers[name], rtol=1e-5)
+        assert_allclose(loss(alpha)["loss"].item(), numbers[name], rtol=1e-5)
     multihot = torch.tensor(numbers["labels_multihot"], dtype=torch.float32)
     assert_allclose(label_distance(prediction, multihot).item(), numbers["label_loss_multihot"], rtol=1e-5)
     parts["loss"].backward()  # type: ignore[no-untyped-call]
