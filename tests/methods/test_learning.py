@@ -59,7 +59,7 @@ def test_data_without_pairs_is_refused_with_a_reason(name: str) -> None:
         registry.create_method(name, profile="quick").fit(split, split, Context())
 
 
-APART = {"epochs": 3, "batch_size": 10, "hidden": (8,), "lr": 1e-2}
+APART: dict[str, Any] = {"epochs": 3, "batch_size": 10, "hidden": (8,), "lr": 1e-2}
 
 
 @pytest.mark.parametrize(
