@@ -29,11 +29,11 @@ def doctor(
         plugins: files with plug-ins.
     """
     plugins.load()
-    loaders = [registry.dataset_loader(name) for name in names or registry.dataset_names()]
-    findings = [datasets.examine(loader, folder.data) for loader in loaders]
-    for finding in findings:
-        say(*str(finding).split("\n"))
-    return 2 if any(finding.status == "damaged" for finding in findings) else 0
+    cards = [registry.dataset(name).card for name in names or registry.dataset_names()]
+    found = [datasets.diagnose(card.name, folder.data) for card in cards]
+    for diagnosis in found:
+        say(*str(diagnosis).split("\n"))
+    return 2 if any(diagnosis.status == "damaged" for diagnosis in found) else 0
 
 
 @make_command("fetch")

@@ -13,7 +13,7 @@ import yaml
 from bench import registry
 from bench.cli.options import DataOption, Settings, Threads
 from bench.contract.errors import UsageError
-from bench.data.source import find_file
+from bench.data.loading import find_file
 from bench.execution.data_check import Sources, describe_sources
 from bench.experiment.grid import Cell, DeviceKind, Request, plan
 from bench.experiment.selection import parse_seeds, select_datasets, select_methods, split_words

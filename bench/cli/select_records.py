@@ -18,7 +18,7 @@ from bench.cli.formatting import and_more, warn
 from bench.cli.options import Words
 from bench.contract.errors import BenchError, DataError, UsageError
 from bench.data import fingerprint_of
-from bench.data.source import is_bundle
+from bench.data.loading import is_bundle
 from bench.evaluation import Protocol
 from bench.experiment.stale import stale_records
 from bench.records.schema import Identity, Metric, Record, Series

@@ -1,7 +1,6 @@
-"""Datasets: reading, checking, finding, fetching, bundles, pairing and look-alikes."""
+"""Datasets: finding, reading, checking, fetching, bundles, pairing and look-alikes."""
 
 from bench.data.bundle import bundle_modalities
-from bench.data.caps import CAPS, QUICK, QUICK_LOOK_ALIKE, Caps, caps_of
 from bench.data.checks import (
     checked_modality,
     class_numbers,
@@ -13,33 +12,46 @@ from bench.data.checks import (
     stated_rows,
 )
 from bench.data.containers import ArrayFile, open_arrays
-from bench.data.download import Patience
-from bench.data.examining import Finding, examine
-from bench.data.fetching import fetch
-from bench.data.fingerprint import fingerprint_of
-from bench.data.loading import card_of, load_dataset, load_from
+from bench.data.doctor import Diagnosis, diagnose
+from bench.data.fetching import Patience, fetch
+from bench.data.loading import (
+    DatasetSummary,
+    card_of,
+    data_folder,
+    fingerprint_of,
+    load_dataset,
+    load_from,
+    open_and_check,
+)
 from bench.data.look_alike import look_alike
-from bench.data.pairing import class_matched
-from bench.data.partition import fixed_generator, stratified_validation
-from bench.data.source import data_folder
+from bench.data.partition import (
+    QUICK,
+    QUICK_LOOK_ALIKE,
+    ROW_LIMITS,
+    RowLimits,
+    class_matched,
+    fixed_generator,
+    row_limits,
+    stratified_validation,
+)
 
 __all__ = [
-    "CAPS",
     "QUICK",
     "QUICK_LOOK_ALIKE",
+    "ROW_LIMITS",
     "ArrayFile",
-    "Caps",
-    "Finding",
+    "DatasetSummary",
+    "Diagnosis",
     "Patience",
+    "RowLimits",
     "bundle_modalities",
-    "caps_of",
     "card_of",
     "checked_modality",
     "class_matched",
     "class_numbers",
     "cut_block",
     "data_folder",
-    "examine",
+    "diagnose",
     "feature_matrix",
     "fetch",
     "fingerprint_of",
@@ -49,8 +61,10 @@ __all__ = [
     "load_dataset",
     "load_from",
     "look_alike",
+    "open_and_check",
     "open_arrays",
     "read_modality",
+    "row_limits",
     "stated_rows",
     "stratified_validation",
 ]

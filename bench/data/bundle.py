@@ -14,10 +14,9 @@ from pathlib import Path
 import numpy as np
 
 from bench.contract import Array, DataError, DatasetCard, Fact, Modality, ModalityCard, Split
-from bench.data.caps import PARTS
 from bench.data.checks import class_numbers, feature_matrix, label_matrix
 from bench.data.containers import Npz, container_of
-from bench.data.partition import stratified_validation
+from bench.data.partition import PARTS, stratified_validation
 
 _LABELS = "_labels"
 _MOST_CLASSES = 100_000

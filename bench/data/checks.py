@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.contract import Array, DataError, DatasetCard, Modality, ModalityCard, Split
-from bench.data.caps import PARTS
 from bench.data.containers import ArrayFile
+from bench.data.partition import PARTS
 
 _BLOCK = 4096
 

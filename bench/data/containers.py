@@ -1,10 +1,13 @@
-"""Reads arrays out of MAT, HDF5 and .npz files: the container is told by its first bytes, not its name.
+"""Arrays in MAT, HDF5 and .npz files: the container is recognised by its first bytes, not its name.
 
-No reader ever loads a pickle. Whatever is wrong with a file becomes one `DataError` that names it.
+No reader ever loads a pickle. Only regular files are opened, and no array that would not fit into memory is
+read. Whatever is wrong with a file becomes one `DataError` that names it.
 """
 
 from __future__ import annotations
 
+import math
+import stat
 import struct
 import zipfile
 from abc import ABC, abstractmethod
@@ -22,6 +25,11 @@ Container = Literal["mat5", "mat7.3", "hdf5", "npz"]
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _HEAD = 1024
+_MAT5_BYTES = {"char": 2, "cell": 8, "struct": 8, "single": 4, "sparse": 0, "logical": 1} | {
+    f"{sign}int{bits}": bits // 8 for sign in ("", "u") for bits in (8, 16, 32, 64)
+}
+"""Bytes of an element, by class of a MATLAB variable; 8 for any other."""
+
 _TELLTALES = (
     (b"<!doctype html", "a web page"),
     (b"<html", "a web page"),
@@ -101,10 +109,11 @@ class _Mat5(ArrayFile):
 
         with _blamed(str(path)):
             _require_whole_mat5(path)
-            self._keys = [name for name, _, _ in whosmat(path)]
+            found = whosmat(path)
+        self._bytes = {name: math.prod(shape) * _MAT5_BYTES.get(kind, 8) for name, shape, kind in found}
 
     def keys(self) -> list[str]:
-        return self._keys
+        return [*self._bytes]
 
     def _read(self, key: str) -> Array:
         value = self._load(key)
@@ -125,6 +134,7 @@ class _Mat5(ArrayFile):
     def _load(self, key: str) -> Array:
         from scipy.io import loadmat
 
+        _require_memory(self._bytes[key], self.where(key))
         return _dense(loadmat(self.path, variable_names=[key])[key])
 
 
@@ -164,6 +174,7 @@ class _Hdf(ArrayFile):
             raise DataError(f"{where}: expected a numeric matrix, found a group")
         if node.dtype.kind not in "biuf":
             raise DataError(f"{where}: expected a numeric matrix, found values of type {node.dtype}")
+        _require_memory(node.size * node.dtype.itemsize, where)
         value = np.asarray(node[()])
         transposed = self._matlab or "MATLAB_class" in node.attrs
         return value.T if transposed else value
@@ -194,11 +205,16 @@ class Npz(ArrayFile):
         """
         self._require(key)
         with _blamed(self.where(key)), self._archive.open(f"{key}.npy") as stream:
-            return _npy_header(stream, self.where(key))
+            return _npy_header(stream, self.where(key))[0]
 
     def _read(self, key: str) -> Array:
+        where, unpacked = self.where(key), self._archive.getinfo(f"{key}.npy").file_size
+        _require_memory(unpacked, where)
         with self._archive.open(f"{key}.npy") as stream:
-            _npy_header(stream, self.where(key))
+            shape, kind = _npy_header(stream, where)
+        needed = math.prod(shape) * kind.itemsize
+        if needed > unpacked:
+            raise ValueError(f"its header promises {needed} bytes, the archive has {unpacked}")
         with self._archive.open(f"{key}.npy") as stream:
             return np.asarray(np.lib.format.read_array(stream, allow_pickle=False))
 
@@ -230,8 +246,10 @@ def container_of(path: Path) -> Container:
     Raises:
         DataError: if the file cannot be opened or is none of the known ones.
     """
-    with _blamed(str(path)), path.open("rb") as stream:
-        head = stream.read(_HEAD)
+    with _blamed(str(path)):
+        require_regular(path)
+        with path.open("rb") as stream:
+            head = stream.read(_HEAD)
     if head.startswith(_HDF5):
         return "hdf5"
     if head.startswith(b"PK\x03\x04"):
@@ -294,7 +312,35 @@ def _blamed(where: str) -> Iterator[None]:
         ) from error
 
 
-def _npy_header(stream: Any, where: str) -> tuple[int, ...]:
+def require_regular(path: Path) -> None:
+    """Check that a path leads to a regular file: reading a pipe would wait for ever.
+
+    Raises:
+        DataError: if it leads to anything else.
+        OSError: if it leads nowhere.
+    """
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise DataError(f"{path} is not a regular file but a folder, a pipe or a device")
+
+
+def _require_memory(needed: int, where: str) -> None:
+    """Refuse an array that is larger than the memory that is free.
+
+    Raises:
+        DataError: with both sizes.
+    """
+    import psutil
+
+    free = psutil.virtual_memory().available
+    if needed > free:
+        raise DataError(
+            f"{where}: unpacks to {needed / 1e9:.1f} GB, and {free / 1e9:.1f} GB of memory are free; "
+            "use a machine with more memory, or a smaller file"
+        )
+
+
+def _npy_header(stream: Any, where: str) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """Return shape and type of an array in the .npy format."""
     version = np.lib.format.read_magic(stream)
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     shape, _, dtype = read(stream)
@@ -302,7 +348,7 @@ def _npy_header(stream: Any, where: str) -> tuple[int, ...]:
         raise DataError(
             f"{where}: holds Python objects (a pickle), which are never loaded; expected a numeric array"
         )
-    return tuple(shape)
+    return tuple(shape), dtype
 
 
 def _dense(value: Any) -> Array:

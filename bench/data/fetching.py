@@ -1,18 +1,66 @@
-"""Fetches a dataset's public files: checked, resumable, and under the final name only when whole."""
+"""Fetching of a dataset's public files: resumable, checked, and under the final name only when whole.
+
+A broken transfer goes on where it stopped if the server names the file's version (ETag or date of change) and
+still has that version; otherwise it starts again.
+"""
 
 from __future__ import annotations
 
+import errno
+import json
 import os
+import re
 import shutil
+import time
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
 from bench.contract import DataError, DatasetCard, FileCard
-from bench.data.download import Patience, Refused, discard, download
-from bench.data.published import mismatch
-from bench.data.source import data_folder, find_file, how_to_get, place_of
+from bench.data.fingerprint import mismatch
+from bench.data.loading import data_folder, find_file, how_to_get, path_of
+
+if TYPE_CHECKING:
+    import requests
+
+_CHUNK = 1 << 14  # what a broken connection can cost
+_MOST_REQUESTS = 200
+_LONGEST_PAUSE = 30.0
+_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+)")
+
+OnBytes = Callable[[int, int | None], None]
+"""Called with the bytes at hand and the whole size, None where that is not known."""
+
+
+class Refused(Exception):
+    """This address will not give the file, however often it is asked."""
+
+
+class _Interrupted(Exception):
+    """The transfer broke off; another try may get further."""
+
+    def __init__(self, reason: str, wait: float = 0.0) -> None:
+        super().__init__(reason)
+        self.wait = wait
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long to keep trying.
+
+    Attributes:
+        attempts: tries in a row without a single new byte before giving up.
+        pause: seconds before the second try; doubled each time, at most 30.
+        timeout: seconds without an answer of the server before a try counts as failed.
+    """
+
+    attempts: int = 5
+    pause: float = 1.0
+    timeout: float = 30.0
 
 
 def fetch(
@@ -20,7 +68,7 @@ def fetch(
     data_dir: str | Path | None = None,
     *,
     patience: Patience | None = None,
-    progress: Callable[[int, int | None], None] | None = None,
+    progress: OnBytes | None = None,
 ) -> list[Path]:
     """Fetch the files of a dataset that have public addresses.
 
@@ -31,7 +79,7 @@ def fetch(
         card: names the files and their addresses.
         data_dir: data folder; None for the default one.
         patience: how long to keep trying.
-        progress: told the bytes at hand and the whole size, if known, of the file in transfer.
+        progress: called with the state of the file in transfer.
 
     Returns:
         Where each file lies, in the card's order; nothing for embedded data.
@@ -40,15 +88,11 @@ def fetch(
         DataError: if a file has no public address, or none of its addresses gives it.
     """
     folder = data_folder(data_dir)
-    return [_fetch_file(card, file, folder, patience, progress) for file in card.files]
+    return [_fetch_file(card, file, folder, patience or Patience(), progress) for file in card.files]
 
 
 def _fetch_file(
-    card: DatasetCard,
-    file: FileCard,
-    folder: Path,
-    patience: Patience | None,
-    progress: Callable[[int, int | None], None] | None,
+    card: DatasetCard, file: FileCard, folder: Path, patience: Patience, progress: OnBytes | None
 ) -> Path:
     present = find_file(card, file, folder)
     if present is not None:
@@ -58,13 +102,13 @@ def _fetch_file(
         raise DataError(f"{present} is there but wrong: {problem}. Move it away and fetch again")
     if not file.urls:
         raise DataError(f"{card.name} cannot be fetched: {how_to_get(card, file, folder)}")
-    target = place_of(card, file, folder)
+    target = path_of(card, file, folder)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DataError(f"the folder {target.parent} cannot be made: {error.strerror}") from error
-    with _alone(target):
-        reasons = []
+    reasons = []
+    with _locked(target):
         for url in file.urls:
             try:
                 _fetch_from(url, file, target, patience, progress)
@@ -78,41 +122,30 @@ def _fetch_file(
     )
 
 
-class _alone:  # noqa: N801 - a context manager, used as a word
-    """Keeps a second fetch of the same file out while the body runs."""
+@contextmanager
+def _locked(target: Path) -> Iterator[None]:
+    """Keep a second fetch of the same file out while the body runs."""
+    from filelock import FileLock, Timeout
 
-    def __init__(self, target: Path) -> None:
-        from filelock import FileLock
-
-        self._target = target
-        self._lock = FileLock(target.with_name(f".{target.name}.lock"), timeout=0)
-
-    def __enter__(self) -> None:
-        from filelock import Timeout
-
-        try:
-            self._lock.acquire()
-        except Timeout as error:
-            raise DataError(f"{self._target} is being fetched by another process; wait for it") from error
-
-    def __exit__(self, *_: object) -> None:
-        self._lock.release()
+    lock = FileLock(target.with_name(f".{target.name}.lock"), timeout=0)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise DataError(f"{target} is being fetched by another process; wait for it") from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
-def _fetch_from(
-    url: str,
-    file: FileCard,
-    target: Path,
-    patience: Patience | None,
-    progress: Callable[[int, int | None], None] | None,
-) -> None:
-    part = target.with_name(target.name + ".part")
-    download(url, part, file.size if file.member is None else None, patience, progress)
+def _fetch_from(url: str, file: FileCard, target: Path, patience: Patience, progress: OnBytes | None) -> None:
+    part = _Part(target.with_name(target.name + ".part"), url)
+    _download(part, file.size if file.member is None else None, patience, progress)
     unpacked = target.with_name(target.name + ".unpacked")
-    ready = part if file.member is None else unpacked
+    ready = part.path if file.member is None else unpacked
     try:
         if file.member is not None:
-            _unpack(part, file.member, file.size, unpacked)
+            _unpack(part.path, file.member, file.size, unpacked)
         problem = mismatch(file, ready)
         if problem is not None:
             raise Refused(f"what came is not the published file: {problem}")
@@ -121,8 +154,138 @@ def _fetch_from(
         raise Refused(f"{ready} cannot be written ({error.strerror or error})") from error
     finally:
         # Whole but wrong bytes are of no use to a later try; `ready` itself has its final name by now.
-        discard(part)
+        part.discard()
         unpacked.unlink(missing_ok=True)
+
+
+@dataclass
+class _Part:
+    """The unfinished file, and a note beside it that says of which version of the whole it is."""
+
+    path: Path
+    url: str
+
+    @property
+    def note(self) -> Path:
+        return self.path.with_name(self.path.name + ".json")
+
+    def resumable(self) -> tuple[int, str, int | None]:
+        """Return bytes at hand, the validator of their origin, and the whole file's size."""
+        try:
+            known = json.loads(self.note.read_text(encoding="utf-8"))
+            if known["url"] == self.url and known["validator"]:
+                return self.path.stat().st_size, str(known["validator"]), known["total"]
+        except (OSError, ValueError, KeyError, TypeError):
+            pass
+        return 0, "", None
+
+    def start(self, validator: str, total: int | None) -> None:
+        text = json.dumps({"url": self.url, "validator": validator, "total": total})
+        self.path.write_bytes(b"")
+        self.note.write_text(text, encoding="utf-8")
+
+    def discard(self) -> None:
+        self.path.unlink(missing_ok=True)
+        self.note.unlink(missing_ok=True)
+
+
+def _download(part: _Part, size: int | None, patience: Patience, progress: OnBytes | None) -> None:
+    """Download to the part's path, which is complete only when this returns, and kept if it fails."""
+    import requests
+
+    best, idle = part.resumable()[0], 0
+    with requests.Session() as session:
+        for _ in range(_MOST_REQUESTS):
+            try:
+                _transfer(session, part, size, patience.timeout, progress)
+            except _Interrupted as interruption:
+                reached = part.path.stat().st_size if part.path.exists() else 0
+                idle = 0 if reached > best else idle + 1
+                best = max(best, reached)
+                if idle >= patience.attempts:
+                    raise Refused(f"{interruption}, {idle} times in a row without progress") from interruption
+                pause = min(patience.pause * 2 ** max(idle - 1, 0), _LONGEST_PAUSE)
+                time.sleep(max(pause, min(interruption.wait, _LONGEST_PAUSE)))
+            else:
+                part.note.unlink(missing_ok=True)
+                return
+    raise Refused(f"the transfer broke off {_MOST_REQUESTS} times")
+
+
+def _transfer(
+    session: requests.Session, part: _Part, size: int | None, timeout: float, progress: OnBytes | None
+) -> None:
+    """Make one request and write what it brings."""
+    import requests
+
+    offset, validator, total = part.resumable()
+    if offset and offset == total:
+        return  # complete, but the process ended before it could say so
+    headers = {"Accept-Encoding": "identity"}
+    if offset:
+        headers |= {"Range": f"bytes={offset}-", "If-Range": validator}
+    try:
+        with session.get(part.url, headers=headers, stream=True, timeout=timeout) as response:
+            offset, total = _begin(response, part, offset)
+            if size is not None and total is not None and total != size:
+                part.discard()
+                raise Refused(f"the server offers {total} bytes, the published file has {size}: another file")
+            free = shutil.disk_usage(part.path.parent).free
+            if total is not None and total - offset > free:
+                needed = f"{total - offset} bytes are needed"
+                raise Refused(f"{needed}, but the disk of {part.path.parent} has {free} left")
+            _write(response, part.path, offset, size or total, progress)
+    except requests.RequestException as error:
+        if isinstance(error, (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema)):
+            raise Refused(f"the address cannot be used ({error})") from error
+        raise _Interrupted(f"the connection failed or broke off ({type(error).__name__})") from error
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            advice = f"free some space in {part.path.parent} and fetch again"
+            raise Refused(f"the disk is full; {advice}") from error
+        raise Refused(f"{part.path} cannot be written ({error.strerror or error})") from error
+    reached = part.path.stat().st_size
+    if total is not None and reached != total:
+        raise _Interrupted(f"the server announced {total} bytes but sent {reached}")
+
+
+def _begin(response: requests.Response, part: _Part, offset: int) -> tuple[int, int | None]:
+    """Read the status line and headers: where the body goes, and how large the whole file is."""
+    status, headers = response.status_code, response.headers
+    if status == 206 and offset:
+        found = _RANGE.fullmatch(headers.get("Content-Range", ""))
+        if found is not None and int(found[1]) == offset:
+            return offset, int(found[2])
+        part.discard()
+        raise _Interrupted("the server sent another range than was asked for")
+    if status == 200:
+        length, etag = headers.get("Content-Length", ""), headers.get("ETag", "")
+        total = int(length) if length.isdecimal() else None
+        strong = "" if etag.startswith("W/") else etag
+        part.start(strong or headers.get("Last-Modified", ""), total)
+        return 0, total
+    if status == 416:
+        part.discard()
+        raise _Interrupted("the server has no more of the file than is here already")
+    if status in (408, 425, 429) or status >= 500:
+        after = headers.get("Retry-After", "")
+        raise _Interrupted(f"the server answers {status}", float(after) if after.isdecimal() else 0.0)
+    raise Refused(f"the server answers {status} {response.reason or ''}".rstrip())
+
+
+def _write(
+    response: requests.Response, path: Path, offset: int, most: int | None, progress: OnBytes | None
+) -> None:
+    with path.open("r+b") as stream:
+        stream.truncate(offset)
+        stream.seek(offset)
+        for chunk in response.iter_content(_CHUNK):
+            stream.write(chunk)
+            offset += len(chunk)
+            if most is not None and offset > most:
+                raise Refused(f"the server sends more than the {most} bytes that the file has")
+            if progress is not None:
+                progress(offset, most)
 
 
 def _unpack(archive: Path, member: str, size: int | None, target: Path) -> None:
@@ -143,15 +306,14 @@ def _unpack(archive: Path, member: str, size: int | None, target: Path) -> None:
 def _entry(packed: zipfile.ZipFile, member: str) -> zipfile.ZipInfo:
     """Find a member by its path, or by its file name where that is unique."""
     entries = [entry for entry in packed.infolist() if not entry.is_dir()]
-    exact = [entry for entry in entries if entry.filename == member]
-    alike = exact or [
+    found = [entry for entry in entries if entry.filename == member] or [
         entry for entry in entries if PurePosixPath(entry.filename).name == PurePosixPath(member).name
     ]
-    if len(alike) != 1:
-        names = ", ".join(entry.filename for entry in entries[:8])
-        found = "several files" if alike else "no file"
-        raise Refused(f"the archive has {found} called {member}; it has {names or 'nothing'}")
-    return alike[0]
+    if len(found) != 1:
+        names = ", ".join(entry.filename for entry in entries[:8]) or "nothing"
+        count = "several files" if found else "no file"
+        raise Refused(f"the archive has {count} called {member}; it has {names}")
+    return found[0]
 
 
 def _settle(ready: Path, target: Path) -> None:

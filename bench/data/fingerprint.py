@@ -1,4 +1,4 @@
-"""Fingerprints: a digest of what decides a dataset's bytes, found without loading an array."""
+"""Checksums and fingerprints: is a file the published one, and which content does a dataset have?"""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from bench import registry
 from bench.atomic import write_whole
-from bench.contract import DataError, DataKind
+from bench.contract import DataError, DatasetCard, FileCard
 from bench.data import partition
-from bench.data.caps import PARTS, Caps, caps_of
-from bench.data.look_alike import rule_digest
-from bench.data.source import Source, source_of
+from bench.data.containers import require_readable, require_regular
+from bench.data.partition import PARTS, RowLimits
 
-_DIGESTS: dict[str, str] = {}  # of files digested by this process: a worker opens the same data many times
+_DIGESTS: dict[str, str] = {}  # of files, by this process: a worker opens the same data many times
 
 CACHE_NAME: Final = "fingerprints.json"
 """Of the file in a results folder that remembers digests."""
@@ -27,59 +27,39 @@ _SAMPLE_BYTES: Final = 1 << 12
 """So many blocks of this size, from the first to the last byte, are read to recognise a file."""
 
 
+_ARRAYS = (".mat", ".npz", ".h5", ".h5py", ".hdf5")
+
+
 class DataChanged(DataError):
     """The data is not what the cell was planned with."""
 
 
-def fingerprint_of(
-    name_or_path: str | Path,
-    data_dir: str | Path | None = None,
-    profile: str = "quick",
-    cache: Path | None = None,
-) -> tuple[DataKind, str]:
-    """Return a dataset's kind and fingerprint, the same as `load_dataset` gives it.
+def content_fingerprint(
+    card: DatasetCard | None, files: Mapping[str, Path], limits: RowLimits | None, cache: Path | None = None
+) -> str:
+    """Return the SHA-256 of the files' contents, the row limits and the version of the loader.
 
     Args:
-        name_or_path: registry name or path of a feature bundle.
-        data_dir: data folder; None for the default one.
-        profile: ``quick`` or ``paper``; its row limits are part of the fingerprint.
+        card: of a registered dataset; None for a feature bundle.
+        files: by the card's name for them.
+        limits: of the profile.
         cache: JSON file that remembers the digests of unchanged files.
-
-    Raises:
-        UsageError: if there is no such dataset, bundle or profile.
-        DataError: if files are missing and nothing stands in, or one cannot be read.
-    """
-    source = source_of(name_or_path, data_dir)
-    return source.kind, fingerprint(source, caps_of(profile, source.kind), cache)
-
-
-def fingerprint(source: Source, caps: Caps | None, cache: Path | None = None) -> str:
-    """Return the SHA-256 of the files' contents and the row limits, or of a look-alike's rule.
 
     Raises:
         DataError: if a file cannot be read.
     """
-    if source.kind == "look-alike" and source.loader is not None:
-        return rule_digest(source.loader.card, caps)
-    # width and classes are limited in look-alikes only: real rows stay as they are
-    limits = None if caps is None else {part: getattr(caps, part) for part in PARTS}
     facts = {
-        "name": None if source.loader is None else source.loader.card.name,
-        "split": None if source.loader is None else source.loader.card.split,
-        "files": file_digests(source.files, cache),
-        "rows": limits,
+        "name": None if card is None else card.name,
+        "split": None if card is None else card.split,
+        "files": file_digests(files, cache),
+        # width and classes are limited in look-alikes only: real rows stay as they are
+        "rows": None if limits is None else {part: getattr(limits, part) for part in PARTS},
         "partition": partition.VERSION,
-        **_loader_facts(source),
     }
+    version = "" if card is None else registry.loader_version(card.name)
+    if card is not None and version not in ("", f"{card.name} 1"):  # the first version is not named
+        facts["loader"] = version
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
-
-
-def _loader_facts(source: Source) -> dict[str, str]:
-    """Return which version of the loader reads the files; nothing for the first one."""
-    from bench.registry import loader_version
-
-    version = "" if source.loader is None else loader_version(source.loader.card.name)
-    return {} if version in ("", f"{source.name} 1") else {"loader": version}
 
 
 def file_digests(files: Mapping[str, Path], cache: Path | None = None) -> dict[str, str]:
@@ -131,6 +111,7 @@ def sha256_of(path: Path) -> str:
 
 def hex_digest(path: Path, digest: hashlib._Hash) -> str:
     """Return a digest in hexadecimal after it has taken in a file's content, a block at a time."""
+    require_regular(path)
     with path.open("rb") as stream:
         while block := stream.read(1 << 20):
             digest.update(block)
@@ -161,6 +142,7 @@ def _prefix(path: Path) -> str:
 
 def _state(path: Path) -> str:
     """Return what tells a file from every other that was ever at its path, without reading all of it."""
+    require_regular(path)
     with path.open("rb", buffering=0) as stream:
         status = os.fstat(stream.fileno())
         digest = hashlib.sha256()
@@ -169,3 +151,40 @@ def _state(path: Path) -> str:
             digest.update(stream.read(_SAMPLE_BYTES))
     facts = (status.st_size, status.st_ino, status.st_mtime_ns, status.st_ctime_ns, digest.hexdigest()[:32])
     return "|".join(map(str, facts))
+
+
+def mismatch(file: FileCard, path: Path) -> str | None:
+    """Return how a file differs from what its card states, as a sentence; None where it does not.
+
+    Where the card states no checksum, a file of arrays must at least be whole.
+
+    Raises:
+        OSError: if the file cannot be read.
+    """
+    size = path.stat().st_size
+    if file.size is not None and size != file.size:
+        return f"it has {size} bytes, the published file has {file.size}"
+    if file.sha256 is not None and sha256_of(path) != file.sha256:
+        return f"its SHA-256 is not {file.sha256}: it is another file or damaged"
+    if file.git_blob is not None and git_blob_of(path) != file.git_blob:
+        return f"its git object name is not {file.git_blob}: it is another file or damaged"
+    if file.sha256 is None and file.git_blob is None:
+        return unreadable(file, path)
+    return None
+
+
+def unreadable(file: FileCard, path: Path) -> str | None:
+    """Return why a file of arrays cannot be read, as a sentence; None where it can, or is of another sort."""
+    if not file.name.lower().endswith(_ARRAYS):
+        return None
+    try:
+        require_readable(path)
+    except DataError as error:
+        return str(error)
+    return None
+
+
+def git_blob_of(path: Path) -> str:
+    """Return git's object name of a file's content."""
+    header = f"blob {path.stat().st_size}\0".encode()
+    return hex_digest(path, hashlib.sha1(header, usedforsecurity=False))

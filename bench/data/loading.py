@@ -1,20 +1,135 @@
-"""Opens a dataset: real files, embedded data, a feature bundle, or a look-alike that says it is one."""
+"""Datasets by name or path: their files, embedded data or look-alike; opened, checked and summarised."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from bench.contract import Array, Dataset, DatasetCard, DatasetLoader, Items, Split
+from bench import registry
+from bench.contract import (
+    Array,
+    BenchError,
+    DataError,
+    DataKind,
+    Dataset,
+    DatasetCard,
+    DatasetLoader,
+    FileCard,
+    Items,
+    Split,
+    UsageError,
+)
 from bench.data.bundle import bundle_card, read_bundle
-from bench.data.caps import PARTS, caps_of
 from bench.data.checks import check_splits
-from bench.data.fingerprint import fingerprint
-from bench.data.look_alike import look_alike
-from bench.data.partition import capped, capped_rows
-from bench.data.source import Source, is_bundle, source_of, source_of_loader
+from bench.data.fingerprint import content_fingerprint
+from bench.data.look_alike import look_alike, rule_digest
+from bench.data.partition import PARTS, RowLimits, capped, capped_rows, row_limits
+
+DATA_VARIABLE = "BENCH_DATA"
+WORKER_DATA_VARIABLE = "BENCH_WORKER_DATA"
+"""Set for a worker process where its machine keeps the data elsewhere than the one that planned the cells."""
+
+_LONGEST_NAME = 200
+"""Names become parts of file names and of records, which take no longer ones."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """The files that a dataset's name or path stands for; nothing of them is read yet.
+
+    Attributes:
+        name: of the dataset: registry name, or a bundle's stem.
+        kind: ``real`` where there are files, ``look-alike`` where a generating rule stands in.
+        files: the files to read, by the card's name for them; empty for a look-alike.
+        card: of a registered dataset; None for a feature bundle.
+        loader: class that reads the files, if it is at hand; else the registry imports it.
+    """
+
+    name: str
+    kind: DataKind
+    files: Mapping[str, Path]
+    card: DatasetCard | None
+    loader: type[DatasetLoader] | None = None
+
+    def new_loader(self) -> DatasetLoader:
+        """Return a loader of a registered dataset.
+
+        Raises:
+            PluginError: if its file cannot be imported.
+        """
+        return (self.loader or registry.dataset_loader(self.name))()
+
+    def fingerprint(self, limits: RowLimits | None, cache: Path | None = None) -> str:
+        """Return the SHA-256 of what decides the rows: contents of the files, or a look-alike's rule.
+
+        Raises:
+            DataError: if a file cannot be read.
+        """
+        if self.kind == "look-alike" and self.card is not None:
+            return rule_digest(self.card, limits)
+        return content_fingerprint(self.card, self.files, limits, cache)
+
+
+@dataclass(frozen=True)
+class DatasetSummary:
+    """What planning must know of a dataset that was opened and checked; plain data for another process.
+
+    Attributes:
+        given: name or path as given.
+        name: registry name, or a bundle's stem.
+        kind: ``real`` or ``look-alike``.
+        fingerprint: digest of the content, or of the generating rule.
+        modalities: names, in the dataset's order.
+        n_classes: number of classes.
+        rows: by part and modality, under the profile's limits; empty for a look-alike, which is not made.
+        notes: of the card, with what differs from its suppositions.
+    """
+
+    given: str
+    name: str
+    kind: DataKind
+    fingerprint: str
+    modalities: tuple[str, ...]
+    n_classes: int
+    rows: Mapping[str, Mapping[str, int]]
+    notes: tuple[str, ...]
+
+
+def open_and_check(
+    name_or_path: str | Path,
+    data_dir: str | Path | None = None,
+    profile: str = "quick",
+    cache: Path | None = None,
+) -> DatasetSummary:
+    """Open a dataset, check all of it, and return its fingerprint and a summary: the task of a worker.
+
+    Arguments are those of `fingerprint_of`.
+
+    Raises:
+        UsageError: if there is no such dataset, bundle or profile.
+        DataError: if a file is missing or damaged, or its loader fails in any way.
+        PluginError: if the loader's file cannot be imported.
+    """
+    source = source_of(name_or_path, data_dir)
+    limits = row_limits(profile, source.kind)
+    digest = source.fingerprint(limits, cache)
+    rows: dict[str, dict[str, int]] = {}
+    card = source.card
+    if source.kind == "real":
+        card, splits = read_source(source)
+        for part, split in splits.items():
+            most = None if limits is None else limits.rows(card.n_classes.value)[part]
+            rows[part] = {
+                name: len(one) if most is None else min(len(one), most) for name, one in split.items()
+            }
+    assert card is not None  # only bundles have none, and these are real
+    names = tuple(modality.name for modality in card.modalities)
+    return DatasetSummary(
+        str(name_or_path), source.name, source.kind, digest, names, card.n_classes.value, rows, card.notes
+    )
 
 
 def load_dataset(
@@ -29,7 +144,7 @@ def load_dataset(
     Args:
         name_or_path: such as ``"emoji"``, ``"wikipedia"`` or ``"my/features.npz"``.
         data_dir: data folder; None for that of BENCH_DATA, or ``data`` in the working folder.
-        profile: ``quick`` caps rows (and a look-alike's width), ``paper`` takes everything.
+        profile: ``quick`` limits rows (and a look-alike's width), ``paper`` takes everything.
 
     Raises:
         UsageError: if there is no such dataset, bundle or profile.
@@ -54,9 +169,29 @@ def card_of(name_or_path: str | Path) -> DatasetCard:
     """
     if is_bundle(name_or_path):
         return bundle_card(source_of(name_or_path).files[Path(name_or_path).name])
-    from bench.registry import dataset_loader
+    return registry.dataset(str(name_or_path)).card
 
-    return dataset_loader(str(name_or_path)).card
+
+def fingerprint_of(
+    name_or_path: str | Path,
+    data_dir: str | Path | None = None,
+    profile: str = "quick",
+    cache: Path | None = None,
+) -> tuple[DataKind, str]:
+    """Return a dataset's kind and fingerprint, the same as `load_dataset` gives it, without loading an array.
+
+    Args:
+        name_or_path: registry name or path of a feature bundle.
+        data_dir: data folder; None for the default one.
+        profile: ``quick`` or ``paper``; its row limits are part of the fingerprint.
+        cache: JSON file that remembers the digests of unchanged files.
+
+    Raises:
+        UsageError: if there is no such dataset, bundle or profile.
+        DataError: if files are missing and nothing stands in, or one cannot be read.
+    """
+    source = source_of(name_or_path, data_dir)
+    return source.kind, source.fingerprint(row_limits(profile, source.kind), cache)
 
 
 def read_source(source: Source) -> tuple[DatasetCard, dict[str, Split]]:
@@ -66,30 +201,36 @@ def read_source(source: Source) -> tuple[DatasetCard, dict[str, Split]]:
         The card, with notes on what differs from its suppositions, and the three splits.
 
     Raises:
-        DataError: if a file is damaged or not what the card is sure of.
+        DataError: if a file is damaged or not what the card is sure of, or if the loader fails in any way.
     """
-    if source.loader is None:
+    if source.card is None:
         return read_bundle(next(iter(source.files.values())))
-    card = source.loader.card
-    splits = source.loader().read(dict(source.files))
-    notes = check_splits(card, splits, ", ".join(str(path) for path in source.files.values()))
-    return replace(card, notes=card.notes + notes), splits
+    where = ", ".join(str(path) for path in source.files.values())
+    try:
+        splits = source.new_loader().read(dict(source.files))
+        notes = check_splits(source.card, splits, where)
+    except (BenchError, MemoryError):
+        raise
+    except Exception as error:  # a fault of a dataset's plug-in costs its cells alone
+        reason = f"an unexpected {type(error).__name__} while reading it: {error}"
+        raise DataError(f"{source.name}: {reason}; correct its loader, or the file {where}") from error
+    return replace(source.card, notes=source.card.notes + notes), splits
 
 
 def _load(source: Source, profile: str) -> Dataset:
-    caps = caps_of(profile, source.kind)
-    digest = fingerprint(source, caps)
+    limits = row_limits(profile, source.kind)
+    digest = source.fingerprint(limits)
     open_items: Callable[[], Items] = Items
-    if source.kind == "look-alike" and source.loader is not None:
-        card: DatasetCard = source.loader.card
-        splits: Mapping[str, Split] = look_alike(card, caps)
+    if source.kind == "look-alike" and source.card is not None:
+        card = source.card
+        splits: Mapping[str, Split] = look_alike(card, limits)
     else:
         card, splits = read_source(source)
         whole, kept = splits["test"], None
-        if caps is not None:
-            limits = caps.rows(card.n_classes.value)
-            kept = capped_rows(whole, "test", limits["test"])
-            splits = {part: capped(splits[part], part, limits[part]) for part in PARTS}
+        if limits is not None:
+            most = limits.rows(card.n_classes.value)
+            kept = capped_rows(whole, "test", most["test"])
+            splits = {part: capped(splits[part], part, most[part]) for part in PARTS}
         counts = {name: len(modality) for name, modality in whole.items()}
         open_items = partial(_items, source, counts, whole.n_classes, kept)
     test = splits["test"]
@@ -120,8 +261,100 @@ def _items(
     Raises:
         PluginError: if they are not of these rows.
     """
-    if source.loader is None:
+    if source.card is None:
         return Items()
-    items = source.loader().items(dict(source.files))
+    items = source.new_loader().items(dict(source.files))
     items.check(counts, n_classes)
     return items if kept is None else items.take(kept)
+
+
+def data_folder(data_dir: str | Path | None = None) -> Path:
+    """Return the data folder: the one given, else that of BENCH_DATA, else ``data`` in the working folder."""
+    if data_dir is not None:
+        return Path(data_dir)
+    return Path(os.environ.get(DATA_VARIABLE) or Path.cwd() / "data")
+
+
+def find_file(card: DatasetCard, file: FileCard, folder: Path) -> Path | None:
+    """Return where a dataset's file lies: in the dataset's folder or in the data folder itself.
+
+    Raises:
+        DataError: if something else has its name, such as a pipe, a folder or a broken link.
+    """
+    for path in (path_of(card, file, folder), folder / file.name):
+        if path.is_file():
+            return path
+        if os.path.lexists(path):
+            raise DataError(f"{path} is not a regular file: a pipe, a folder or a broken link; move it away")
+    return None
+
+
+def path_of(card: DatasetCard, file: FileCard, folder: Path) -> Path:
+    """Return where a dataset's file is to be put."""
+    return folder / card.name / file.name
+
+
+def how_to_get(card: DatasetCard, file: FileCard, folder: Path) -> str:
+    """Say where a file comes from and where to put it."""
+    way = (
+        f"run `python -m bench data fetch {card.name}`, or get it by hand" if file.urls else "get it by hand"
+    )
+    return f"{file.name} comes from {file.origin}: {way} and put it at {path_of(card, file, folder)}"
+
+
+def source_of(name_or_path: str | Path, data_dir: str | Path | None = None) -> Source:
+    """Find a dataset by its registry name or a bundle's path; nothing is imported.
+
+    Raises:
+        UsageError: if there is no such dataset or bundle.
+        DataError: if its files are not there and nothing stands in for them.
+    """
+    if is_bundle(name_or_path):
+        path = Path(name_or_path).expanduser()
+        if not path.is_file():
+            raise UsageError(f"there is no feature bundle {path}")
+        if len(path.stem) > _LONGEST_NAME:
+            longest = f"longer than {_LONGEST_NAME} characters"
+            raise UsageError(f"the name of {path} is {longest}; give the file a shorter one")
+        return Source(path.stem, "real", {path.name: path}, None)
+    found = registry.dataset(str(name_or_path))
+    embedded = {name: Path(path) for name, path in found.embedded.items()}
+    return _source(found.card, embedded, None, data_dir)
+
+
+def source_of_loader(loader: type[DatasetLoader], data_dir: str | Path | None = None) -> Source:
+    """Find the files of a dataset by its loader's class.
+
+    Raises:
+        DataError: if some or all of them are not there and no look-alike may stand in.
+    """
+    return _source(loader.card, loader.embedded, loader, data_dir)
+
+
+def _source(
+    card: DatasetCard,
+    embedded: Mapping[str, Path],
+    loader: type[DatasetLoader] | None,
+    data_dir: str | Path | None,
+) -> Source:
+    folder = data_folder(data_dir)
+    found = {file.name: find_file(card, file, folder) for file in card.files}
+    present = {name: path for name, path in found.items() if path is not None}
+    missing = [file for file in card.files if found[file.name] is None]
+    if not missing:
+        files = {**present, **embedded}
+        if not files:
+            raise DataError(f"{card.name}: its loader names neither files nor embedded data")
+        return Source(card.name, "real", files, card, loader)
+    if card.has_look_alike and not present:
+        return Source(card.name, "look-alike", {}, card, loader)
+    raise DataError(
+        f"{card.name} needs {', '.join(file.name for file in missing)}, which is in neither "
+        f"{folder / card.name} nor {folder}. {how_to_get(card, missing[0], folder)}"
+    )
+
+
+def is_bundle(name_or_path: str | Path) -> bool:
+    """Tell a bundle's path from a registry name."""
+    text = str(name_or_path)
+    return isinstance(name_or_path, Path) or text.endswith(".npz") or os.sep in text or "/" in text

@@ -26,15 +26,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from math import isqrt, log
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.contract import Array, Character, DatasetCard, Modality, ModalityCard, Split
-from bench.data.caps import PARTS, Caps
-from bench.data.partition import apportion, fixed_generator
+from bench.data.partition import PARTS, RowLimits, apportion, fixed_generator
 
 VERSION = 4
 """Part of every look-alike's fingerprint: raised when any number below or the rule changes."""
@@ -98,22 +97,22 @@ class _Classes:
     weights: NDArray[np.int64]
 
 
-def look_alike(card: DatasetCard, caps: Caps | None = None) -> dict[str, Split]:
+def look_alike(card: DatasetCard, limits: RowLimits | None = None) -> dict[str, Split]:
     """Generate the splits of a stand-in for a dataset.
 
     Args:
         card: modalities, classes, label type and pairing to imitate.
-        caps: limits on rows, classes and width; they are never generated beyond.
+        limits: on rows, classes and width; they are never generated beyond.
 
     Returns:
-        ``train``, ``validation`` and ``test``; the same bytes for the same version, card and caps.
+        ``train``, ``validation`` and ``test``; the same bytes for the same version, card and limits.
     """
-    count = card.n_classes.value if caps is None else min(card.n_classes.value, caps.classes)
+    count = card.n_classes.value if limits is None else min(card.n_classes.value, limits.classes)
     classes = _draw_classes(card, count)
-    return {part: _draw_split(card, classes, part, caps) for part in PARTS}
+    return {part: _draw_split(card, classes, part, limits) for part in PARTS}
 
 
-def rule_digest(card: DatasetCard, caps: Caps | None = None) -> str:
+def rule_digest(card: DatasetCard, limits: RowLimits | None = None) -> str:
     """Return the SHA-256 of all that decides a look-alike's bytes, without generating it."""
     facts = {
         "version": VERSION,
@@ -125,7 +124,7 @@ def rule_digest(card: DatasetCard, caps: Caps | None = None) -> str:
             [modality.name, modality.dimension.value, modality.rows.value, modality.character]
             for modality in card.modalities
         ],
-        "caps": None if caps is None else caps.described(),
+        "caps": None if limits is None else asdict(limits),
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
@@ -156,9 +155,9 @@ def _nearest(modes: Floats) -> NDArray[np.int64]:
     return np.argsort(distance, axis=1, kind="stable")[:, :NEAR]
 
 
-def _draw_split(card: DatasetCard, classes: _Classes, part: str, caps: Caps | None) -> Split:
+def _draw_split(card: DatasetCard, classes: _Classes, part: str, limits: RowLimits | None) -> Split:
     paired = card.paired.value
-    limit = None if caps is None else caps.rows(len(classes.weights))[part]
+    limit = None if limits is None else limits.rows(len(classes.weights))[part]
     modalities: dict[str, Modality] = {}
     latent: Floats | None = None
     labels: Array | None = None
@@ -173,7 +172,7 @@ def _draw_split(card: DatasetCard, classes: _Classes, part: str, caps: Caps | No
             common = _normal(stream, count, COMMON_NUISANCE) * np.float32(NUISANCE)
             latent = np.concatenate([content, common], axis=1)
         dimension = modality.dimension.value or UNKNOWN_DIMENSION
-        width = dimension if caps is None else min(dimension, caps.dimension)
+        width = dimension if limits is None else min(dimension, limits.dimension)
         modalities[modality.name] = Modality(_observe(card, modality, part, width, latent), labels)
     return Split(modalities, len(classes.weights), "natural" if paired else "none")
 

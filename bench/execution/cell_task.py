@@ -12,7 +12,7 @@ from typing import Any
 from bench import registry
 from bench.contract import BenchError
 from bench.data.fingerprint import DataChanged
-from bench.data.source import WORKER_DATA_VARIABLE, source_of
+from bench.data.loading import WORKER_DATA_VARIABLE, source_of
 from bench.execution.tasks import ImportFailed, WrongMachine
 from bench.execution.worker import importing, report
 from bench.experiment.cell import run_cell

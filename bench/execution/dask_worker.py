@@ -21,7 +21,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 import bench
-from bench.data.source import DATA_VARIABLE, WORKER_DATA_VARIABLE
+from bench.data.loading import DATA_VARIABLE, WORKER_DATA_VARIABLE
 from bench.execution.devices import worker_environment
 from bench.execution.tasks import Slot
 from bench.execution.worker import Finished, TaskStarted

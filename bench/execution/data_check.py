@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import sys
 from collections.abc import Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
@@ -17,9 +16,9 @@ import bench
 from bench import registry
 from bench.atomic import write_whole
 from bench.contract import DataError, PluginError, UsageError
-from bench.data import card_of, load_dataset
-from bench.data.fingerprint import CACHE_NAME, fingerprint_of, forget_digests
-from bench.data.source import data_folder, is_bundle, place_of, source_of
+from bench.data import open_and_check
+from bench.data.fingerprint import CACHE_NAME, forget_digests
+from bench.data.loading import data_folder, is_bundle, path_of, source_of
 from bench.execution.devices import local_slots
 from bench.execution.local import run_local
 from bench.execution.tasks import Loss, Task
@@ -84,12 +83,8 @@ def check_data(request: DataRequest) -> CheckedData:
     for plugin in request.plugins:
         registry.add_plugin(plugin)
     states = {path: _state(path) for path in _files(given, data_dir)}
-    kind, fingerprint = fingerprint_of(given, data_dir, profile, cache=request.digests)
-    card = card_of(given)
-    if kind == "real":
-        load_dataset(given, data_dir, profile=profile)
-    modalities = tuple(modality.name for modality in card.modalities)
-    return CheckedData(DataSource(given, card.name, kind, fingerprint, modalities), states)
+    found = open_and_check(given, data_dir, profile, request.digests)
+    return CheckedData(DataSource(given, found.name, found.kind, found.fingerprint, found.modalities), states)
 
 
 def describe_sources(
@@ -164,12 +159,11 @@ def _files(given: str, data_dir: Path | None) -> list[str]:
     """Return the files on which a dataset depends, those that are absent among them."""
     source = source_of(given, data_dir)
     paths = [*source.files.values()]
-    if source.loader is not None and not is_bundle(given):
+    if source.card is not None:
         folder = data_folder(data_dir)
-        for file in source.loader.card.files:
-            paths += [place_of(source.loader.card, file, folder), folder / file.name]
-        module = sys.modules[source.loader.__module__]
-        paths += [Path(module.__file__)] if module.__file__ else []
+        for file in source.card.files:
+            paths += [path_of(source.card, file, folder), folder / file.name]
+        paths.append(Path(registry.dataset(given).where))
     return sorted({str(path.resolve()) for path in paths})
 
 

@@ -30,7 +30,7 @@ TOOLKITS: Final = ("training", "linear")
 
 _WITHOUT: Final[Mapping[str, frozenset[str]]] = {
     "contract": frozenset({"cards", "declarations", "errors", "items", "loader"}),
-    "data": frozenset({"download", "embeddings", "examining", "fetching", "fingerprint", "published"}),
+    "data": frozenset({"doctor", "embeddings", "fetching", "fingerprint"}),
     "evaluation": frozenset({"conventions"}),
     "experiment": frozenset(
         {"cost", "failures", "grid", "refit", "run_context", "selection", "snapshot", "stale"}

@@ -1,13 +1,17 @@
-"""Files are told by their content, oriented as their author saw them, and never trusted."""
+"""Files are recognised by their content, oriented as their author saw them, and never trusted."""
 
 from __future__ import annotations
 
+import io
+import os
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
+import psutil
 import pytest
 from scipy.io import savemat
 from scipy.sparse import csc_matrix
@@ -15,6 +19,7 @@ from scipy.sparse import csc_matrix
 from bench.contract import DataError
 from bench.data import open_arrays
 from bench.data.containers import container_of, telltale
+from bench.data.fingerprint import sha256_of
 from tests.data.released import write_hdf5, write_mat5, write_mat73
 
 MATRIX = np.arange(12, dtype=np.float64).reshape(4, 3)
@@ -188,6 +193,7 @@ def test_a_file_that_may_not_be_read_says_so(tmp_path: Path, monkeypatch: pytest
     def refuse(*_: object, **__: object) -> None:
         raise PermissionError(13, "Permission denied")
 
+    (tmp_path / "x.mat").touch()
     monkeypatch.setattr(Path, "open", refuse)
     with pytest.raises(DataError, match="change its permissions"), open_arrays(tmp_path / "x.mat"):
         pass
@@ -221,3 +227,45 @@ def test_an_archive_without_arrays_is_told(tmp_path: Path) -> None:
         pytest.raises(DataError, match="the file has no keys at all"),
     ):
         source.array("X")
+
+
+@pytest.mark.parametrize("kind", ["npz", "h5", "mat"])
+def test_an_array_that_unpacks_to_more_than_the_free_memory_is_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    path, zeros = tmp_path / f"bomb.{kind}", np.zeros((2000, 500))
+    if kind == "npz":
+        np.savez_compressed(path, X=zeros)
+    elif kind == "mat":
+        savemat(path, {"X": zeros}, do_compression=True)
+    else:
+        with h5py.File(path, "w") as file:
+            file.create_dataset("X", data=zeros, compression="gzip")
+    assert path.stat().st_size < 100_000
+    with open_arrays(path) as source:
+        assert source.array("X").shape == zeros.shape
+        free = psutil.virtual_memory()._replace(available=1_000_000)
+        monkeypatch.setattr(psutil, "virtual_memory", lambda: free)
+        with pytest.raises(DataError, match=r"'X': unpacks to 0\.0 GB"):
+            source.array("X")
+
+
+def test_a_header_that_promises_more_than_the_archive_holds_is_refused(tmp_path: Path) -> None:
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(
+        header, {"descr": "<f8", "fortran_order": False, "shape": (10**6, 10**5)}
+    )
+    with zipfile.ZipFile(tmp_path / "x.npz", "w") as archive:
+        archive.writestr("X.npy", header.getvalue() + bytes(100))
+    with open_arrays(tmp_path / "x.npz") as source, pytest.raises(DataError, match="promises"):
+        source.array("X")
+
+
+def test_only_regular_files_are_opened(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "x.mat").symlink_to(tmp_path / "pipe")
+    for name in ("x.mat", "."):
+        with pytest.raises(DataError, match="not a regular file"), open_arrays(tmp_path / name):
+            pass
+        with pytest.raises(DataError, match="not a regular file"):
+            sha256_of(tmp_path / name)

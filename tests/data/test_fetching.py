@@ -262,7 +262,7 @@ def test_a_full_disk_is_told_and_nothing_gets_the_final_name(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with serve(Behaviour(BYTES)) as url:
-        monkeypatch.setattr("bench.data.download._write", full)
+        monkeypatch.setattr("bench.data.fetching._write", full)
         with pytest.raises(DataError, match="the disk is full; free some space"):
             fetch(card(url), tmp_path, patience=BRISK)
     assert not target(tmp_path).exists()
@@ -350,7 +350,7 @@ def test_a_part_that_cannot_be_written_is_told(tmp_path: Path) -> None:
 def test_a_transfer_that_creeps_on_forever_is_given_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bench.data.download._MOST_REQUESTS", 3)
+    monkeypatch.setattr("bench.data.fetching._MOST_REQUESTS", 3)
     behaviour = Behaviour(BYTES, drop_after=[CHUNK] * 10)
     with serve(behaviour) as url, pytest.raises(DataError, match="the transfer broke off 3 times"):
         fetch(card(url), tmp_path, patience=BRISK)

@@ -1,9 +1,10 @@
-"""One door to all data: real where the files are, a named look-alike where they are not, never in between."""
+"""Loading: real data where the files are, a named look-alike where they are not, nothing in between."""
 
 from __future__ import annotations
 
 import json
 import os
+import pickle
 import subprocess
 import sys
 from dataclasses import replace
@@ -29,16 +30,20 @@ from bench.contract import ModalityCard as Card
 from bench.data import (
     QUICK,
     QUICK_LOOK_ALIKE,
-    Caps,
+    RowLimits,
     card_of,
     data_folder,
+    diagnose,
     fingerprint_of,
     load_dataset,
     load_from,
+    open_and_check,
     open_arrays,
 )
 from bench.data.fingerprint import file_digests, forget_digests
 from bench.data.look_alike import rule_digest
+from tests.data.test_bundle import arrays, save
+from tests.grid import only_plugins
 
 
 class Tiny(DatasetLoader):
@@ -93,7 +98,7 @@ def test_real_data_shows_its_test_rows_and_a_look_alike_has_nothing_to_show(tmp_
 
 
 def test_items_follow_the_rows_that_a_limit_leaves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bench.data.loading.caps_of", lambda *_: Caps(8, 8, 4, 3))
+    monkeypatch.setattr("bench.data.loading.row_limits", lambda *_: RowLimits(8, 8, 4, 3))
     data = load_from(Tiny, put(tmp_path))
     kept = data.test["text"].features[:, 0] // 3  # the features count on from row to row
     assert len(kept) == 4
@@ -167,8 +172,8 @@ def test_limits_of_generated_data_do_not_touch_the_fingerprint_of_real_data(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = load_from(Tiny, put(tmp_path)).fingerprint
-    for caps, same in ((replace(QUICK, dimension=3, classes=2), True), (replace(QUICK, test=999), False)):
-        monkeypatch.setattr("bench.data.loading.caps_of", lambda *_, caps=caps: caps)
+    for limits, same in ((replace(QUICK, dimension=3, classes=2), True), (replace(QUICK, test=999), False)):
+        monkeypatch.setattr("bench.data.loading.row_limits", lambda *_, limits=limits: limits)
         assert (load_from(Tiny, tmp_path).fingerprint == first) is same
 
 
@@ -277,3 +282,65 @@ def test_all_quick_look_alikes_together_are_small(tmp_path: Path) -> None:
 
 def test_a_card_is_had_by_name_without_any_data() -> None:
     assert card_of("wikipedia").modalities[0].dimension.value == 4096
+
+
+def test_a_dataset_that_is_opened_and_checked_is_summarised_as_plain_data(tmp_path: Path) -> None:
+    bundle = save(tmp_path / "mine.npz", arrays())
+    for given, kind in (("emoji", "real"), ("wikipedia", "look-alike"), (bundle, "real")):
+        found, data = open_and_check(given, tmp_path), load_dataset(given, tmp_path)
+        assert (found.kind, found.fingerprint) == (kind, data.fingerprint)
+        assert (found.name, found.modalities, found.n_classes) == (
+            data.name,
+            data.modalities,
+            data.card.n_classes.value,
+        )
+        assert pickle.loads(pickle.dumps(found)) == found
+        for part, rows in found.rows.items():
+            assert rows == {name: len(one) for name, one in getattr(data, part).items()}
+        assert bool(found.rows) == (kind == "real")
+
+
+def test_what_is_wrong_with_a_dataset_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bad = save(tmp_path / "bad.npz", arrays(test_image=np.full((12, 6), np.nan)))
+    for given, error in (
+        (bad, DataError),
+        (tmp_path / "none.npz", UsageError),
+        ("emojy", UsageError),
+        ("nus_wide_42941", DataError),
+    ):
+        with pytest.raises(error):
+            open_and_check(given, tmp_path)
+
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError("oh")
+
+    monkeypatch.setattr(Tiny, "read", fail)
+    with pytest.raises(DataError, match="tiny: an unexpected ZeroDivisionError"):
+        load_from(Tiny, put(tmp_path / "tiny"))
+
+
+def test_a_pipe_in_the_place_of_a_file_is_named_and_no_look_alike_stands_in(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "wiki.mat").symlink_to(tmp_path / "pipe")
+    for read in (load_dataset, fingerprint_of, open_and_check):
+        with pytest.raises(DataError, match=r"wiki\.mat is not a regular file"):
+            read("wikipedia", tmp_path)
+    assert "regular file" in diagnose("wikipedia", tmp_path).problem
+
+
+def test_the_loader_is_not_imported_before_its_files_are_read(tmp_path: Path) -> None:
+    plugin = tmp_path / "ending.py"
+    plugin.write_text(
+        "import os\nfrom bench.contract import DatasetCard, DatasetLoader, Fact, FileCard, ModalityCard\n"
+        "os._exit(0)\nclass Ending(DatasetLoader):\n    card = DatasetCard('ending', 'E', (), "
+        "Fact(2, 'confirmed'), 'l', 's', files=(FileCard('e.bin', 'here'),))\n"
+        "    def read(self, files): ...\n"
+    )
+    (tmp_path / "e.bin").write_bytes(b"data")
+    with only_plugins(plugin):
+        assert fingerprint_of("ending", tmp_path)[0] == "real"
+        assert card_of("ending").title == "E"
+        with pytest.raises(PluginError, match="ends the process"):
+            open_and_check("ending", tmp_path)

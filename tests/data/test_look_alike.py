@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from bench.contract import Character, DatasetCard, Fact, ModalityCard, Split
-from bench.data import QUICK_LOOK_ALIKE, Caps, look_alike
+from bench.data import QUICK_LOOK_ALIKE, RowLimits, look_alike
 from bench.data.look_alike import (
     AMBIGUOUS,
     CONTENT,
@@ -100,7 +100,7 @@ def test_quick_look_alikes_have_the_card_s_modalities_every_class_and_a_plausibl
         assert 2.5 / classes < accuracy < 0.7
 
 
-def test_without_caps_the_card_s_own_sizes_are_generated() -> None:
+def test_without_limits_the_card_s_own_sizes_are_generated() -> None:
     splits = look_alike(card(30))
     assert set(splits["test"]["sparse"].labels) == set(range(30))
     assert len(splits["train"]["sparse"]) == 400
@@ -109,8 +109,8 @@ def test_without_caps_the_card_s_own_sizes_are_generated() -> None:
 
 def test_the_same_rule_gives_the_same_bytes() -> None:
     """A change of this digest needs a new VERSION: records tell look-alikes apart by it."""
-    found = digest(look_alike(card(), Caps(50, 20, 30, 16)))
-    assert found == digest(look_alike(card(), Caps(50, 20, 30, 16)))
+    found = digest(look_alike(card(), RowLimits(50, 20, 30, 16)))
+    assert found == digest(look_alike(card(), RowLimits(50, 20, 30, 16)))
     assert found == "3623916fc7f36570aa28ecf679d94e81fc5867c92aef63c0cd2574a6d604ca40"
 
 

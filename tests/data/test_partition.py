@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.contract import DataError, Modality, Split, UsageError
-from bench.data import QUICK, QUICK_LOOK_ALIKE, caps_of, stratified_validation
+from bench.data import QUICK, QUICK_LOOK_ALIKE, row_limits, stratified_validation
 from bench.data.partition import apportion, capped, fixed_generator, strata_of, stratified_rows
 
 counts = st.lists(st.integers(0, 60), min_size=1, max_size=12).map(
@@ -129,11 +129,11 @@ def test_row_limits_leave_room_for_many_classes() -> None:
 
 
 def test_profiles_are_known_by_name() -> None:
-    assert caps_of("quick") is QUICK
-    assert caps_of("quick", "look-alike") is QUICK_LOOK_ALIKE
-    assert caps_of("paper", "look-alike") is None
-    assert caps_of("paper") is None
+    assert row_limits("quick") is QUICK
+    assert row_limits("quick", "look-alike") is QUICK_LOOK_ALIKE
+    assert row_limits("paper", "look-alike") is None
+    assert row_limits("paper") is None
     with pytest.raises(UsageError, match="did you mean 'quick'"):
-        caps_of("quik")
+        row_limits("quik")
     with pytest.raises(UsageError, match="only quick, paper"):
-        caps_of("zzz")
+        row_limits("zzz")

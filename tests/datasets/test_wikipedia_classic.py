@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from bench.contract import DataError
-from bench.data import examine, load_from
-from bench.data.published import mismatch
+from bench.data import diagnose, load_from
+from bench.data.fingerprint import mismatch
 from datasets.wikipedia_classic import WikipediaClassic
 from tests.data.released import write_mat5
 from tests.shared import shared
@@ -17,7 +17,7 @@ from tests.shared import shared
 
 def test_the_original_files_are_complete_and_give_the_published_counts() -> None:
     folder = shared("data/wikipedia_classic")
-    finding = examine(WikipediaClassic, folder)
+    finding = diagnose(WikipediaClassic, folder)
     assert (finding.status, finding.problem) == ("complete", "")
     assert not any(file.remark for file in finding.files)
     data = load_from(WikipediaClassic, folder, "paper")

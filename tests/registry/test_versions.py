@@ -140,7 +140,7 @@ class Mine(DatasetLoader):
 
 
 def test_an_edited_loader_is_other_data(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from bench.data.fingerprint import fingerprint_of
+    from bench.data import fingerprint_of
 
     (tmp_path / "mine.bin").write_bytes(b"data")
     file = home / "datasets" / "mine.py"

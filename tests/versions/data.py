@@ -10,7 +10,7 @@ import numpy as np
 from bench import registry
 from bench.contract import DataError, Dataset
 from bench.data import load_dataset
-from bench.data.source import source_of
+from bench.data.loading import source_of
 
 Arrays = dict[str, float]
 

@@ -1,4 +1,4 @@
-"""Examines a dataset: what is there, whether it is whole, and what to get from where if not."""
+"""Doctor: the state of a dataset's files, their contents against its card, and what to get from where."""
 
 from __future__ import annotations
 
@@ -7,18 +7,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from bench import registry
 from bench.contract import BenchError, DatasetCard, DatasetLoader, FileCard, Split
-from bench.data.caps import PARTS
-from bench.data.fingerprint import sha256_of
-from bench.data.loading import read_source
-from bench.data.published import mismatch
-from bench.data.source import Source, data_folder, find_file, how_to_get, source_of, source_of_loader
+from bench.data.fingerprint import mismatch, sha256_of
+from bench.data.loading import (
+    Source,
+    data_folder,
+    find_file,
+    how_to_get,
+    is_bundle,
+    read_source,
+    source_of,
+    source_of_loader,
+)
+from bench.data.partition import PARTS
 
-Condition = Literal["embedded", "complete", "damaged", "missing", "look-alike"]
+State = Literal["embedded", "complete", "damaged", "missing", "look-alike"]
 """``missing``: files are needed before it can be used; ``look-alike``: absent, and a stand-in is used."""
 
-
-_WORDS = {
+_SENTENCES = {
     "embedded": "embedded, complete",
     "complete": "complete",
     "damaged": "DAMAGED",
@@ -69,13 +76,13 @@ class FoundShape:
 
 
 @dataclass(frozen=True)
-class Finding:
-    """What an examination brought to light.
+class Diagnosis:
+    """The state of one dataset.
 
     Attributes:
         name: of the dataset.
         title: as printed.
-        status: see `Condition`.
+        status: see `State`.
         files: what was found of each file.
         shapes: what was found in them, where they could be read.
         problem: what is wrong, in a sentence; empty where nothing is.
@@ -85,7 +92,7 @@ class Finding:
 
     name: str
     title: str
-    status: Condition
+    status: State
     files: tuple[FoundFile, ...] = ()
     shapes: tuple[FoundShape, ...] = ()
     problem: str = ""
@@ -93,8 +100,8 @@ class Finding:
     notes: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        """Return the finding as a few lines of text."""
-        lines = [f"{self.name}: {_WORDS[self.status]}"]
+        """Return the state as a few lines of text."""
+        lines = [f"{self.name}: {_SENTENCES[self.status]}"]
         lines += [f"  {self.problem}"] if self.problem else []
         lines += [f"  {file}" for file in self.files if file.path is not None]
         by_modality: dict[str, list[FoundShape]] = {}
@@ -108,76 +115,65 @@ class Finding:
         return "\n".join(lines)
 
 
-def examine(what: type[DatasetLoader] | str | Path, data_dir: str | Path | None = None) -> Finding:
-    """Examine a dataset's files thoroughly: they are found, digested, read and checked. Never raises.
+def diagnose(what: type[DatasetLoader] | str | Path, data_dir: str | Path | None = None) -> Diagnosis:
+    """Find, digest, read and check a dataset's files; whatever goes wrong is part of the diagnosis.
 
     Args:
         what: a loader's class, a registry name, or the path of a feature bundle.
         data_dir: data folder; None for the default one.
     """
+    name, card = str(what), None
     try:
         if isinstance(what, type):
-            return _examine_loader(what, data_folder(data_dir))
-        source = source_of(what, data_dir)
-    except BenchError as error:
-        if isinstance(what, (str, Path)):
-            return _examine_named(what, data_dir, str(error))
-        return Finding(what.card.name, what.card.title, "damaged", problem=str(error))
-    except Exception as error:  # a doctor that dies of a patient is of no use to the others
-        return Finding(_name(what), _name(what), "damaged", problem=_unexpected(error))
-    if source.loader is not None:
-        return examine(source.loader, data_dir)
-    return _examine_source(source, None, ())
+            name, card = what.card.name, what.card
+        elif not is_bundle(what):
+            card = registry.dataset(name).card
+        missing = None if card is None else _missing(card, data_folder(data_dir))
+        if missing is not None:
+            return missing
+        source = source_of_loader(what, data_dir) if isinstance(what, type) else source_of(what, data_dir)
+    except Exception as error:  # a dataset that cannot be diagnosed must not hinder the others
+        status: State = "damaged" if card is not None or not isinstance(error, BenchError) else "missing"
+        return Diagnosis(name, name if card is None else card.title, status, problem=_sentence(error))
+    return _read(source, card)
 
 
-def _examine_named(what: str | Path, data_dir: str | Path | None, problem: str) -> Finding:
-    """Examine a registered dataset whose files are not all there; anything else does not exist."""
-    try:
-        from bench.registry import dataset_loader
-
-        return examine(dataset_loader(str(what)), data_dir)
-    except Exception:  # the name itself is wrong: the first problem says so
-        return Finding(_name(what), _name(what), "missing", problem=problem)
-
-
-def _examine_loader(loader: type[DatasetLoader], folder: Path) -> Finding:
-    card = loader.card
+def _missing(card: DatasetCard, folder: Path) -> Diagnosis | None:
+    """Return the diagnosis of a dataset of which files are missing; None where none is."""
     found = {file.name: find_file(card, file, folder) for file in card.files}
     missing = [file for file in card.files if found[file.name] is None]
-    if missing:
-        advice = tuple(how_to_get(card, file, folder) for file in missing)
-        stands_in = card.has_look_alike and len(missing) == len(card.files)
-        return Finding(
-            card.name,
-            card.title,
-            "look-alike" if stands_in else "missing",
-            tuple(_file(found[file.name], file) for file in card.files),
-            problem="" if stands_in else f"{', '.join(file.name for file in missing)} not found",
-            advice=advice,
-            notes=card.notes,
-        )
-    return _examine_source(source_of_loader(loader, folder), card, card.files)
-
-
-def _examine_source(source: Source, card: DatasetCard | None, cards: tuple[FileCard, ...]) -> Finding:
-    title = source.name if card is None else card.title
-    by_name = {file.name: file for file in cards}
-    files = tuple(_file(path, by_name.get(name), name) for name, path in source.files.items())
-    remarks = tuple(f"{file.name}: {file.remark}" for file in files if file.remark)
-    try:
-        seen, splits = read_source(source)
-    except Exception as error:  # see `examine`
-        problem = str(error) if isinstance(error, BenchError) else _unexpected(error)
-        origins = tuple(f"{file.name} comes from {file.origin}" for file in cards)
-        return Finding(source.name, title, "damaged", files, problem=problem, advice=origins, notes=remarks)
-    status: Condition = "embedded" if card is not None and not cards else "complete"
-    return Finding(
-        source.name, title, status, files, shapes=_shapes(seen, splits), notes=seen.notes + remarks
+    if not missing:
+        return None
+    stands_in = card.has_look_alike and len(missing) == len(card.files)
+    return Diagnosis(
+        card.name,
+        card.title,
+        "look-alike" if stands_in else "missing",
+        tuple(_file(file.name, found[file.name], file) for file in card.files),
+        problem="" if stands_in else f"{', '.join(file.name for file in missing)} not found",
+        advice=tuple(how_to_get(card, file, folder) for file in missing),
+        notes=card.notes,
     )
 
 
-def _file(path: Path | None, card: FileCard | None, name: str = "") -> FoundFile:
-    name = name or (card.name if card is not None else "")
+def _read(source: Source, card: DatasetCard | None) -> Diagnosis:
+    """Return the diagnosis of a dataset whose files are all there."""
+    title = source.name if card is None else card.title
+    cards = {} if card is None else {file.name: file for file in card.files}
+    files = tuple(_file(name, path, cards.get(name)) for name, path in source.files.items())
+    remarks = tuple(f"{file.name}: {file.remark}" for file in files if file.remark)
+    try:
+        seen, splits = read_source(source)
+    except Exception as error:  # see `diagnose`
+        origins = tuple(f"{file.name} comes from {file.origin}" for file in cards.values())
+        return Diagnosis(
+            source.name, title, "damaged", files, problem=_sentence(error), advice=origins, notes=remarks
+        )
+    status: State = "embedded" if card is not None and not cards else "complete"
+    return Diagnosis(source.name, title, status, files, _shapes(seen, splits), notes=seen.notes + remarks)
+
+
+def _file(name: str, path: Path | None, card: FileCard | None) -> FoundFile:
     if path is None:
         return FoundFile(name, None)
     try:
@@ -198,9 +194,7 @@ def _shapes(card: DatasetCard, splits: Mapping[str, Split]) -> tuple[FoundShape,
     return tuple(shapes)
 
 
-def _name(what: type[DatasetLoader] | str | Path) -> str:
-    return what.__name__ if isinstance(what, type) else str(what)
-
-
-def _unexpected(error: Exception) -> str:
+def _sentence(error: Exception) -> str:
+    if isinstance(error, BenchError):
+        return str(error)
     return f"an unexpected {type(error).__name__} while reading it: {error}"
