@@ -16,7 +16,17 @@ from bench.contract.cards import (
     Status,
 )
 from bench.contract.context import Context, Progress, Trace
-from bench.contract.data import Array, DataKind, Dataset, Modality, Pairing, Split
+from bench.contract.data import (
+    Array,
+    DataKind,
+    Dataset,
+    DatasetLoader,
+    Items,
+    Modality,
+    Pairing,
+    Shown,
+    Split,
+)
 from bench.contract.declarations import card, card_of, setting
 from bench.contract.errors import (
     BenchError,
@@ -28,10 +38,7 @@ from bench.contract.errors import (
     Unsupported,
     UsageError,
 )
-from bench.contract.items import Items, Shown
-from bench.contract.limits import unsuitable
-from bench.contract.loader import DatasetLoader
-from bench.contract.method import Checkpoint, Method, fitted_part
+from bench.contract.method import Checkpoint, Method, fitted_part, unsuitable
 from bench.contract.seal import opened_by_harness, sealed_test
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""What a method is given besides data: seed, device, progress, deadline, generators, trace."""
+"""Context of a fit: seed, device, threads, deadline, random streams, progress callback and training log."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ Value = str | int | float | None
 
 
 class Progress(Protocol):
-    """Told about every finished epoch; anything callable with these arguments will do."""
+    """Callback for finished epochs: anything callable with these arguments."""
 
     def __call__(self, stage: str, epoch: int, epochs: int, values: dict[str, Value]) -> None:
-        """Take note of an epoch."""
+        """Take a finished epoch and its values."""
 
 
 class Trace:
-    """The story of one training: a row per stage and epoch, columns as they come.
+    """Per-epoch training log: a row per stage and epoch, columns as they come.
 
     Attributes:
         rows: dictionaries with at least ``stage`` and ``epoch`` (from 1).
@@ -47,7 +47,7 @@ class Trace:
 
 @dataclass(frozen=True)
 class Context:
-    """The circumstances of one fit.
+    """What a fit is given besides its data.
 
     Attributes:
         seed: seed index of the run: 0, 1, 2, ...
@@ -55,8 +55,8 @@ class Context:
         scope: what the streams depend on besides the seed: dataset and modalities, never the method.
         threads: CPU threads that the fit may use; None leaves the process as it is.
         deadline: `time.monotonic` value after which work should end; None for no limit.
-        progress: told about every finished epoch.
-        trace: where a method leaves its per-epoch values.
+        progress: called after every epoch.
+        trace: the log that a method writes its per-epoch values to.
         oracle: on request only: mean test mAP of the method as it stands, for the labelled oracle trace.
     """
 
@@ -83,7 +83,7 @@ class Context:
         return np.random.default_rng(self.stream_seed(stream))
 
     def check_deadline(self) -> None:
-        """Stop here if the time is over.
+        """Stop the fit if its deadline has passed.
 
         Raises:
             DeadlineExceeded: after the deadline.

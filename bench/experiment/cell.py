@@ -28,7 +28,7 @@ from bench.contract import (
     sealed_test,
 )
 from bench.contract.context import Progress, Value
-from bench.contract.limits import unsuitable
+from bench.contract.method import unsuitable
 from bench.data import class_matched, load_dataset
 from bench.data.fingerprint import DataChanged
 from bench.evaluation import Evaluation, evaluate, expected_random_map

@@ -187,6 +187,8 @@ class StaticModule(dict[str, Any]):
         if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef)):
             return {} if statement.name.startswith("__") else {statement.name: _without_body(statement)}
         names = _defined(statement)
+        if isinstance(statement, ast.ClassDef) and _DECLARED & names:
+            return {statement.name: self._class(statement)}
         if isinstance(statement, ast.AnnAssign) and "ClassVar" not in (
             text := ast.unparse(statement.annotation)
         ):

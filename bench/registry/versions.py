@@ -29,7 +29,7 @@ TOOLKITS: Final = ("training", "linear")
 """Rooms that the numbers of a method depend on whose file imports them."""
 
 _WITHOUT: Final[Mapping[str, frozenset[str]]] = {
-    "contract": frozenset({"cards", "declarations", "errors", "items", "loader"}),
+    "contract": frozenset({"cards", "declarations", "errors"}),
     "data": frozenset({"doctor", "embeddings", "fetching", "fingerprint"}),
     "evaluation": frozenset({"conventions"}),
     "experiment": frozenset(

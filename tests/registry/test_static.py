@@ -47,6 +47,10 @@ def test_what_is_read_of_the_projects_plug_ins_is_what_an_import_gives(
         ("lr: float = 0.5", 'lr: float = contract.setting(0.5, "rate")'),
         (CARD, '    card = c.MethodCard(**_COMMON, name="{name}", title="T", position={position})\n'),
         ("variants = ", "variants = _Base.variants | "),
+        (
+            "    Settings = {cls}Settings\n",
+            "    @dataclass(frozen=True)\n    class Settings({cls}Settings):\n        lr: float = 0.5\n",
+        ),
         ("class {cls}(Method):", "class Net(torch.nn.Module):\n    pass\n\n\nclass {cls}(_Base):"),
     ],
 )
