@@ -20,9 +20,15 @@ from bench import contract
 _DECLARED: Final = frozenset({"card", "Settings", "variants", "search", "embedded"})
 """Attributes of a plug-in that must be literal; any other may be computed."""
 
+
+def _dataclass(cls: type | None = None, **options: Any) -> Any:
+    """Make a dataclass without methods that nobody calls here: they take most of its time."""
+    return dataclasses.dataclass(cls, **(options | {"repr": False, "eq": False}))
+
+
 _REAL: Final[Mapping[str, Mapping[str, Any]]] = {
     "abc": {"ABC": ABC, "abstractmethod": abstractmethod},
-    "dataclasses": {"dataclass": dataclasses.dataclass, "field": dataclasses.field},
+    "dataclasses": {"dataclass": _dataclass, "field": dataclasses.field},
     "pathlib": {"Path": Path},
     "types": {"MappingProxyType": types.MappingProxyType},
 }
@@ -30,12 +36,12 @@ _REAL: Final[Mapping[str, Mapping[str, Any]]] = {
 
 _BUILTIN: Final = {kind.__name__: kind for kind in (bool, dict, float, frozenset, int, list, str, tuple)}
 
-_LITERAL: Final = (
+_LITERAL: Final = {
     *(ast.Constant, ast.Name, ast.Attribute, ast.Subscript, ast.Call, ast.keyword, ast.Starred, ast.Lambda),
-    *(ast.Tuple, ast.List, ast.Set, ast.Dict, ast.JoinedStr, ast.FormattedValue, ast.arguments),
-    *(ast.comprehension, ast.DictComp, ast.GeneratorExp, ast.ListComp, ast.expr_context),
+    *(ast.Tuple, ast.List, ast.Set, ast.Dict, ast.JoinedStr, ast.FormattedValue, ast.arguments, ast.Load),
+    *(ast.comprehension, ast.DictComp, ast.GeneratorExp, ast.ListComp, ast.Store),
     *(ast.UnaryOp, ast.USub, ast.BinOp, ast.Add, ast.Sub, ast.Div, ast.BitOr),
-)
+}
 """What a literal expression may consist of; nothing among it grows or loops without end."""
 
 
@@ -208,9 +214,9 @@ class StaticModule(dict[str, Any]):
         if isinstance(node, ast.Constant):
             return node.value
         for part in ast.walk(node):
-            hidden = isinstance(part, ast.Attribute) and part.attr.startswith("_")
-            if hidden or not isinstance(part, _LITERAL):
-                raise NotLiteral(f"{type(part).__name__} is computed")
+            kind = type(part)
+            if kind not in _LITERAL or (kind is ast.Attribute and part.attr.startswith("_")):  # type: ignore[attr-defined]
+                raise NotLiteral(f"{kind.__name__} is computed")
         code = compile(ast.Expression(node), str(self._path), "eval")
         before, self._packages.folder = self._packages.folder, self._path.parent
         try:
