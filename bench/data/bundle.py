@@ -1,4 +1,4 @@
-"""Feature bundles: a user's own dataset as one .npz file, without a line of code.
+"""Feature bundles: a user's dataset as one .npz file, without code.
 
 Keys are ``{train,validation,test}_{modality}`` for features ``(n, d)`` and the same with ``_labels`` for
 class numbers ``(n,)`` or 0/1 matrices ``(n, C)``. Without validation keys, a stratified 15 % of the

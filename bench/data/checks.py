@@ -1,4 +1,4 @@
-"""Checks what was read: each bad array gets one sentence that names file, key, finding and expectation."""
+"""Checks of arrays and splits: a bad one gets a sentence with file, key, finding and expectation."""
 
 from __future__ import annotations
 
@@ -176,8 +176,8 @@ def checked_modality(
 
 def stated_rows(card: DatasetCard, part: str) -> dict[str, int]:
     """Return how many rows of each modality the card gives to ``part``; 0 where it does not know."""
-    place = PARTS.index(part)
-    return {modality.name: (modality.rows.value or (0, 0, 0))[place] for modality in card.modalities}
+    index = PARTS.index(part)
+    return {modality.name: (modality.rows.value or (0, 0, 0))[index] for modality in card.modalities}
 
 
 def cut_block(

@@ -1,4 +1,4 @@
-"""Embeddings that somebody has already: from one file for all modalities, or a file and two keys for each."""
+"""Embeddings computed elsewhere: one file for all modalities, or a file and two keys for each."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ class Embedded(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where a modality's embeddings lie."""
+class Location:
+    """File and keys of a modality's embeddings and labels."""
 
     modality: str
     path: Path
@@ -54,12 +54,12 @@ def read_embeddings(words: Sequence[str]) -> dict[str, Embedded]:
     """
     found: dict[str, Embedded] = {}
     for word in words:
-        for place in _places(word):
-            if place.modality in found:
+        for location in _locations(word):
+            if location.modality in found:
                 raise UsageError(
-                    f"the embeddings of {place.modality!r} are given twice; give each modality one file"
+                    f"the embeddings of {location.modality!r} are given twice; give each modality one file"
                 )
-            found[place.modality] = _read(place)
+            found[location.modality] = _read(location)
     if len(found) < 2:
         raise UsageError(
             f"embeddings of {', '.join(found) or 'no modality'} were found, and retrieval across modalities "
@@ -68,7 +68,7 @@ def read_embeddings(words: Sequence[str]) -> dict[str, Embedded]:
     return found
 
 
-def _places(word: str) -> Iterator[Place]:
+def _locations(word: str) -> Iterator[Location]:
     modality, equals, rest = word.partition("=")
     if not equals or Path(word).is_file():
         yield from _in_one_file(Path(word).expanduser())
@@ -76,10 +76,10 @@ def _places(word: str) -> Iterator[Place]:
     path, *keys = rest.rsplit(":", 2)
     if not modality or len(keys) != 2 or not all((path, *keys)):
         raise UsageError(f"--embeddings {word!r} is neither a file nor of the form {_FORM}")
-    yield Place(modality, Path(path).expanduser(), *keys)
+    yield Location(modality, Path(path).expanduser(), *keys)
 
 
-def _in_one_file(path: Path) -> Iterator[Place]:
+def _in_one_file(path: Path) -> Iterator[Location]:
     with open_arrays(path) as source:
         keys = source.keys()
     labelled = {key: key + suffix for suffix in reversed(_SUFFIXES) for key in keys if key + suffix in keys}
@@ -89,18 +89,18 @@ def _in_one_file(path: Path) -> Iterator[Place]:
             f"such as 'image' and 'image_labels'; rename them, or write {_FORM}"
         )
     for rows in [key for key in keys if key in labelled]:
-        yield Place(rows, path, rows, labelled[rows])
+        yield Location(rows, path, rows, labelled[rows])
 
 
-def _read(place: Place) -> Embedded:
-    with open_arrays(place.path) as source:
-        rows = source.array(place.rows)
-        labels = _labels(source, place.labels)
-        where = source.where(place.rows)
+def _read(location: Location) -> Embedded:
+    with open_arrays(location.path) as source:
+        rows = source.array(location.rows)
+        labels = _labels(source, location.labels)
+        where = source.where(location.rows)
     if rows.ndim != 2 or 0 in rows.shape or rows.dtype.kind not in "biuf":
         raise DataError(f"{where}: embeddings must be numbers (n, d), found {rows.dtype} of {rows.shape}")
     if len(rows) != len(labels):
-        raise DataError(f"{where}: {len(rows)} rows, but {len(labels)} labels in {place.labels!r}")
+        raise DataError(f"{where}: {len(rows)} rows, but {len(labels)} labels in {location.labels!r}")
     return Embedded(rows, labels)
 
 

@@ -1,4 +1,4 @@
-"""Feature scaling: a recorded setting of every method, fitted on training rows and on nothing else.
+"""Feature scaling: a recorded setting of every method, fitted on training rows only.
 
 All toolkits use this one scaler. It is free of scale: a positive factor on a modality's features changes the
 scaled features by no more than rounding. It therefore compares a feature's deviation with the feature's

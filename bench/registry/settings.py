@@ -39,7 +39,7 @@ def parse_yaml(text: str) -> Any:
 
 
 class Layer(NamedTuple):
-    """Settings that come from one place.
+    """Settings of one origin.
 
     Attributes:
         origin: ``default`` (of the method's class), ``dataset`` (published for one dataset), ``quick``
@@ -196,14 +196,14 @@ def _quick(description: MethodDescription, kind: DataKind, tuned: bool) -> list[
 
     Those that all methods share (``common``) and those that all deep ones share (``defaults``), where the
     method has such a setting, then what the method needs, then what its trials chose.
-    Look-alikes have trials of their own, and their own shared and needed values before real data's.
+    Look-alikes have other trials, and other shared and needed values, which win over those of real data.
     """
     path = folder_of("methods") / "settings" / "quick.yaml"
     name = description.card.name
     special = ("look_alikes",) if kind == "look-alike" else ()
-    places = [(), special] if special else [()]
+    sections = [(), special] if special else [()]
     common, shared, needed = (
-        {key: value for place in places for key, value in _part(path, *place, *what).items()}
+        {key: value for section in sections for key, value in _part(path, *section, *what).items()}
         for what in (("common",), ("defaults",), ("needed", name))
     )
     chosen = _part(path, *special, "tuned", name) if tuned else {}

@@ -12,7 +12,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.machinery import ExtensionFileLoader, PathFinder
+from importlib.machinery import ExtensionFileLoader
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
@@ -20,7 +20,7 @@ from typing import Any, Final, Literal
 
 from bench.contract import DatasetLoader, Method, PluginError
 from bench.registry.descriptions import is_plugin_class
-from bench.registry.static import NotLiteral, Packages
+from bench.registry.static import NotLiteral, Packages, module_file
 
 Kind = Literal["methods", "datasets"]
 BASE: Final[dict[Kind, type]] = {"methods": Method, "datasets": DatasetLoader}
@@ -267,14 +267,9 @@ def _content_of(module: str) -> bytes:
     """
     first, *rest = module.split(".")
     try:
-        spec = _spec_of(first)
-        for depth, _ in enumerate(rest, start=2):
-            if spec is None:
-                break
-            name = ".".join(module.split(".")[:depth])
-            spec = PathFinder.find_spec(name, spec.submodule_search_locations)
-        return Path(spec.origin).read_bytes() if spec is not None and spec.origin else b""
-    except (ImportError, ValueError, OSError):
+        file = module_file(_package_of(first), rest)
+        return file.read_bytes() if file is not None else b""
+    except (NotLiteral, OSError):
         return b""
 
 

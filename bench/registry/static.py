@@ -11,7 +11,7 @@ import ast
 import dataclasses
 import types
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -74,9 +74,7 @@ class Packages:
         """
         if name not in self._parsed:
             first, *rest = name.split(".")
-            path = self._packages.get(first, Path()).joinpath(*rest)
-            files = (path.with_name(f"{path.name}.py"), path / "__init__.py", path)
-            file = next((file for file in files if first in self._packages and file.is_file()), None)
+            file = module_file(self._packages[first], rest) if first in self._packages else None
             if file is None:
                 raise NotLiteral(f"module {name} is not read")
             try:
@@ -84,6 +82,18 @@ class Packages:
             except (OSError, SyntaxError, ValueError, RecursionError, MemoryError) as error:
                 raise NotLiteral(str(error)) from error
         return self._parsed[name]
+
+
+def module_file(root: Path, names: Sequence[str]) -> Path | None:
+    """Return the file of a module, by the names below its package; None where there is none.
+
+    Args:
+        root: folder of the package, or file of a module without one.
+        names: parts of the module's name after the first.
+    """
+    path = root.joinpath(*names)
+    files = (path.with_name(f"{path.name}.py"), path / "__init__.py", path)
+    return next((file for file in files if file.is_file()), None)
 
 
 class StaticModule(dict[str, Any]):
