@@ -7,6 +7,7 @@ read. Whatever is wrong with a file becomes one `DataError` that names it.
 from __future__ import annotations
 
 import math
+import mmap
 import stat
 import struct
 import zipfile
@@ -25,6 +26,9 @@ Container = Literal["mat5", "mat7.3", "hdf5", "npz"]
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _HEAD = 1024
+_MATRIX, _CELL, _NUMERIC = 14, 1, range(6, 16)
+_NUMBER_BYTES = {1: 1, 2: 1, 3: 2, 4: 2, 5: 4, 6: 4, 7: 4, 9: 8, 12: 8, 13: 8}
+"""Numbers of the MAT v5 format: types of elements, classes of variables, bytes of a number by its type."""
 _MAT5_BYTES = {"char": 2, "cell": 8, "struct": 8, "single": 4, "sparse": 0, "logical": 1} | {
     f"{sign}int{bits}": bits // 8 for sign in ("", "u") for bits in (8, 16, 32, 64)
 }
@@ -357,19 +361,67 @@ def _dense(value: Any) -> Array:
 
 
 def _require_whole_mat5(path: Path) -> None:
-    """Walk over the elements of a MAT v5 file: each states its length, and they must fill the file."""
-    size = path.stat().st_size
+    """Check the structure of a MAT v5 file before SciPy reads it: a wrong length or type can crash SciPy.
+
+    Each variable states its length, and they must fill the file. Of uncompressed matrices and cell arrays the
+    parts are checked as well; a compressed variable has a checksum of its own.
+    """
     with path.open("rb") as stream:
-        order = "<" if stream.read(128)[126:128] == b"IM" else ">"
-        position = 128
-        while position < size:
-            stream.seek(position)
-            tag = stream.read(8)
-            if len(tag) < 8:
-                raise ValueError("it ends inside a variable's header")
-            position += 8 + struct.unpack(order + "II", tag)[1]
-    if position != size:
-        raise ValueError(f"its last variable needs {position - size} bytes more than the file has")
+        content = memoryview(mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ))
+    order: Literal["<", ">"] = "<" if content[126:128] == b"IM" else ">"
+    for kind, part in _mat5_elements(content[128:], order, 1):
+        if kind == _MATRIX:
+            _check_mat5_matrix(part, order)
+
+
+def _mat5_elements(
+    content: memoryview, order: Literal["<", ">"], alignment: int = 8
+) -> Iterator[tuple[int, memoryview]]:
+    """Yield type and content of the elements that fill a part of a MAT v5 file."""
+    position = 0
+    while position < len(content):
+        tag = content[position : position + 8]
+        if len(tag) < 8:
+            raise ValueError("it ends inside a variable's header")
+        kind, size = struct.unpack(order + "II", tag)
+        start, end = position + 8, len(content)
+        after = start + size + -size % alignment
+        if kind >> 16:  # a small element: its length stands beside its type, its content in the tag
+            kind, size = kind & 0xFFFF, kind >> 16
+            start, end, after = position + 4, position + 8, position + 8
+        if start + size > end:
+            raise ValueError(f"its last variable needs {start + size - end} bytes more than there are")
+        yield kind, content[start : start + size]
+        position = after
+
+
+def _check_mat5_matrix(content: memoryview, order: Literal["<", ">"]) -> None:
+    """Check that the numbers of a matrix are as many as its dimensions say; of a cell array, of each cell.
+
+    Raises:
+        ValueError: if a part is missing, or of a wrong type or length.
+    """
+    if not len(content):
+        return  # an empty cell
+    parts = list(_mat5_elements(content, order))
+    if [kind for kind, _ in parts[:2]] != [6, 5] or len(parts[0][1]) != 8 or len(parts[1][1]) % 4:
+        raise ValueError("a variable's header is wrong")
+    (flags,) = struct.unpack(order + "I", parts[0][1][:4])
+    shape = struct.unpack(f"{order}{len(parts[1][1]) // 4}i", parts[1][1])
+    if len(parts) < 3 or parts[2][0] not in (1, 16) or len(shape) < 2 or min(shape) < 0:
+        raise ValueError("a variable's header is wrong")
+    count, family = math.prod(shape), flags & 0xFF
+    if family == _CELL:
+        if len(parts) != 3 + count or any(kind != _MATRIX for kind, _ in parts[3:]):
+            raise ValueError(f"a cell array of {count} cells has {len(parts) - 3}")
+        for _, cell in parts[3:]:
+            _check_mat5_matrix(cell, order)
+    elif family in _NUMERIC:
+        numbers = [len(part) // _NUMBER_BYTES.get(kind, 1 << 40) for kind, part in parts[3:]]
+        if numbers != [count] * (2 if flags & 0x0800 else 1):
+            raise ValueError(f"a matrix of shape {shape} has {numbers} numbers")
+    elif not 0 < family <= 18:
+        raise ValueError(f"a variable is of the unknown class {family}")
 
 
 def _listed(keys: list[str], most: int = 12) -> str:
