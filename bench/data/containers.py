@@ -368,7 +368,7 @@ def _require_whole_mat5(path: Path) -> None:
     """
     with path.open("rb") as stream:
         content = memoryview(mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ))
-    order: Literal["<", ">"] = "<" if content[126:128] == b"IM" else ">"
+    order: Literal["<", ">"] = "<" if bytes(content[126:128]) == b"IM" else ">"
     for kind, part in _mat5_elements(content[128:], order, 1):
         if kind == _MATRIX:
             _check_mat5_matrix(part, order)
