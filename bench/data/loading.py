@@ -212,8 +212,8 @@ def read_source(source: Source) -> tuple[DatasetCard, dict[str, Split]]:
     except (BenchError, MemoryError):
         raise
     except Exception as error:  # a fault of a dataset's plug-in costs its cells alone
-        reason = f"an unexpected {type(error).__name__} while reading it: {error}"
-        raise DataError(f"{source.name}: {reason}; correct its loader, or the file {where}") from error
+        reason = f"its loader fails with {type(error).__name__}: {error}"
+        raise DataError(f"{source.name}: {reason}; correct the loader, or the file {where}") from error
     return replace(source.card, notes=source.card.notes + notes), splits
 
 

@@ -81,7 +81,7 @@ def test_a_loader_that_fails_unexpectedly_is_a_finding(tmp_path: Path) -> None:
 
     found = diagnose(Broken, put(tmp_path))
     assert found.status == "damaged"
-    assert "an unexpected ZeroDivisionError while reading it: oh" in found.problem
+    assert "fails with ZeroDivisionError: oh" in found.problem
 
 
 def test_a_loader_without_data_is_a_finding() -> None:

@@ -317,7 +317,7 @@ def test_what_is_wrong_with_a_dataset_is_one_sentence(
         raise ZeroDivisionError("oh")
 
     monkeypatch.setattr(Tiny, "read", fail)
-    with pytest.raises(DataError, match="tiny: an unexpected ZeroDivisionError"):
+    with pytest.raises(DataError, match="tiny: its loader fails with ZeroDivisionError"):
         load_from(Tiny, put(tmp_path / "tiny"))
 
 
