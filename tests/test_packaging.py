@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import zipfile
@@ -10,6 +11,13 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
+
+
+def test_every_package_of_the_harness_is_installed() -> None:
+    section = (ROOT / "pyproject.toml").read_text().split("packages = [")[1].split("]")[0]
+    listed = re.findall(r'"([\w.]+)"', section)
+    folders = {path.parent.relative_to(ROOT) for path in (ROOT / "bench").rglob("*.py")}
+    assert {name for name in listed if "installed_" not in name} == {".".join(f.parts) for f in folders}
 
 
 @pytest.fixture(scope="module")
