@@ -90,7 +90,7 @@ def test_every_command_names_it_once_and_goes_on(
         assert warning.startswith(f"warning: left out: {folder}: ")
         assert ("layout version 99" in warning) == (damage is make_newer)
     overview = (tmp_path / "reports" / "tables.md").read_text(encoding="utf-8")
-    assert folder.name in overview.split("## Records left out")[1]
+    assert folder.name in overview.split("Records left out")[1]
     assert "of 7 recorded cells are done" in overview
 
 
@@ -120,7 +120,7 @@ def test_values_per_query_that_contradict_the_metrics_leave_it_out_of_every_numb
     said = say("report", *words)
     assert (said.status, said.err.count("left out"), str(contradicted) in said.err) == (1, 1, True)
     page = (tmp_path / "reports" / "tables.md").read_text(encoding="utf-8")
-    assert contradicted.name in page.partition("## Records left out")[2]
+    assert contradicted.name in page.partition("Records left out")[2]
     rows = [line for line in page.splitlines() if line.startswith("| MCCA ")]
     assert len(rows) == 2  # a table for each protocol
     assert {row.split("|")[-2].strip() for row in rows} == {"1"}  # of two seeds
