@@ -160,7 +160,6 @@ def method_names() -> list[str]:
 def rescan() -> None:
     """Forget what was found, so that files written since then are found too."""
     importlib.invalidate_caches()
-    imports.forget()
     _catalogue.cache_clear()
 
 

@@ -150,11 +150,6 @@ def _remembered() -> dict[str, Imported]:
     return {}
 
 
-def forget() -> None:
-    """Let every source be imported anew when it is asked for."""
-    os.environ.pop(_REMEMBERED, None)
-
-
 def _remember(known: dict[str, Imported]) -> None:
     text = msgspec.json.encode(known).decode()
     if len(text) <= _LONGEST:
