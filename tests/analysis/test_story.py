@@ -42,7 +42,7 @@ def test_every_setting_says_where_its_value_is_from() -> None:
     assert words["epochs"] == "quick profile, shared by all methods"
     assert words["spl_epochs"] == "quick profile, what this method needs"
     assert words["batch_size"].startswith("tuned: chosen by trials on validation data")
-    assert words["alpha"] == "default: weight of J_D, .1."
+    assert words["alpha"] == "default: weight of J_D (release)"
     assert words["eta"] == "typed (--set); without it: 1.0"
     assert words["lr"] == "of an earlier settings file, or typed; today it would be 0.001"
     assert list(words) == list(registry.method("drcl").defaults)

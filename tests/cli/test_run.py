@@ -94,8 +94,8 @@ def test_a_cell_of_which_nothing_can_be_drawn_is_done_but_counted_and_named_ever
 
     say("report", "--results", results, "--reports", tmp_path / "reports", "--only", "tables").check(0)
     page = (tmp_path / "reports" / "tables.md").read_text(encoding="utf-8")
-    assert "## Cells without a snapshot for figures\n\n- 2 cells: ValueError: no " in page
-    assert "<b>" not in page.partition("## Cells without a snapshot")[2]
+    assert "**Cells without a snapshot for figures**\n\n- 2 cells: ValueError: no " in page
+    assert "<b>" not in page.partition("Cells without a snapshot")[2]
     run(tmp_path / "fine", *words)
     assert "snapshot" not in say("status", "--results", tmp_path / "fine").out
 

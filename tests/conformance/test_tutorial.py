@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import shutil
 import sys
 from collections.abc import Callable
@@ -74,8 +75,8 @@ def test_the_new_files_keep_every_promise(told: Callable[[str], str]) -> None:
 def test_the_runs_are_done_and_tabulated(told: Callable[[str], str]) -> None:
     assert "3 cells: 3 done" in told("--methods my_method,sm,chance")
     rows = told("results --results drafts --format csv").splitlines()
-    header = next(number for number, row in enumerate(rows) if row.startswith("method,variant,"))
-    found = {tuple(row.split(",")[:2]) for row in rows[header + 1 :]}
+    header = next(number for number, row in enumerate(rows) if row.startswith("method,label,variant,"))
+    found = {(row["method"], row["variant"]) for row in csv.DictReader(rows[header:])}
     expected = {("my_method", "full"), ("my_method", "without_pairs"), ("sm", "full"), ("chance", "full")}
     assert found == expected
 

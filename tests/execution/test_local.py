@@ -7,7 +7,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -213,7 +213,12 @@ def test_a_failing_event_handler_stops_the_workers() -> None:
 
 def _trackers() -> set[int]:
     # multiprocessing keeps one process of its own, which tracks shared resources.
-    return {c.pid for c in psutil.Process().children() if "resource_tracker" in " ".join(c.cmdline())}
+    found = set()
+    for child in psutil.Process().children():
+        with suppress(psutil.Error):  # it has ended meanwhile
+            if "resource_tracker" in " ".join(child.cmdline()):
+                found.add(child.pid)
+    return found
 
 
 def test_a_worker_killed_while_it_answers_costs_its_own_task_only() -> None:

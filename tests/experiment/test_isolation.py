@@ -74,6 +74,7 @@ def test_test_data_does_not_open_when_the_module_is_executed(
 ) -> None:
     cells = cells_of(["opens"], small)
     monkeypatch.setenv("OPEN_AT_IMPORT", "1")
+    monkeypatch.setenv("BENCH_IMPORTED", "{}")  # what was found with the other value of that variable
     assert failure(run_cell(cells[0], PLACE))[0] == "SealedTestError"
     for name in [name for name in sys.modules if name.startswith("bench_plugin_probes")]:
         monkeypatch.delitem(sys.modules, name)
