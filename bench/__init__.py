@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from bench.analysis.results import results
     from bench.contract import Context, Dataset, Method, MethodCard, Modality, Split
-    from bench.data import class_matched, load_dataset
+    from bench.data import class_matched, load_dataset, save_bundle
     from bench.evaluation import (
         average_precision,
         evaluate,
@@ -19,7 +19,9 @@ if TYPE_CHECKING:
         precision_at_k,
         precision_recall,
     )
+    from bench.experiment.models import load_method
     from bench.registry import create_method
+    from bench.searching import search
 
 __version__ = "0.1.0"
 
@@ -35,10 +37,13 @@ _HOME = {
     "create_method": "bench.registry",
     "evaluate": "bench.evaluation",
     "load_dataset": "bench.data",
+    "load_method": "bench.experiment.models",
     "mean_average_precision": "bench.evaluation",
     "precision_at_k": "bench.evaluation",
     "precision_recall": "bench.evaluation",
     "results": "bench.analysis.results",
+    "save_bundle": "bench.data",
+    "search": "bench.searching",
 }
 
 __all__ = [
@@ -53,10 +58,13 @@ __all__ = [
     "create_method",
     "evaluate",
     "load_dataset",
+    "load_method",
     "mean_average_precision",
     "precision_at_k",
     "precision_recall",
     "results",
+    "save_bundle",
+    "search",
 ]
 
 

@@ -12,7 +12,17 @@ from typing import ClassVar
 
 import numpy as np
 
-from bench.contract import Array, DatasetCard, DatasetLoader, Fact, Items, ModalityCard, Shown, Split
+from bench.contract import (
+    Array,
+    DatasetCard,
+    DatasetLoader,
+    Encoding,
+    Fact,
+    Items,
+    ModalityCard,
+    Shown,
+    Split,
+)
 from bench.data import ArrayFile, checked_modality, open_arrays, stratified_validation
 
 FILE = "emoji_noto_effl0_minilm.npz"
@@ -28,6 +38,10 @@ _PICTOGRAMS = "Pictograms, not photographs: levels do not compare with those of 
 
 _IMAGE = Fact("EfficientNet-Lite0, pooled", "confirmed")
 _TEXT = Fact("MiniLM-L6-v2 sentence", "confirmed")
+IMAGES = Encoding(
+    "image", "efficientnet-lite0", "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
+)
+TEXTS = Encoding("text", "minilm", "0872f5d7d0e806c443e588b6dd6b933e9200cf589b0e757e85e3afd57539c592")
 _ROWS = Fact[tuple[int, int, int] | None]((1301, 230, 364), "confirmed")
 _FINE_ROWS = Fact[tuple[int, int, int] | None]((1024, 181, 299), "confirmed")
 
@@ -39,8 +53,8 @@ class Emoji(DatasetLoader):
         name="emoji",
         title="Emoji",
         modalities=(
-            ModalityCard("image", _IMAGE, Fact(1280, "confirmed"), _ROWS, "sparse"),
-            ModalityCard("text", _TEXT, Fact(384, "confirmed"), _ROWS, "dense"),
+            ModalityCard("image", _IMAGE, Fact(1280, "confirmed"), _ROWS, "sparse", IMAGES),
+            ModalityCard("text", _TEXT, Fact(384, "confirmed"), _ROWS, "dense", TEXTS),
         ),
         n_classes=Fact(9, "confirmed"),
         licence=_LICENCE,
@@ -65,13 +79,14 @@ class Emoji(DatasetLoader):
         return {"train": train, "validation": validation, "test": blocks["test"]}
 
     def items(self, files: dict[str, Path]) -> Items:
-        """Return the texts and the pictures ``(n, 32, 32, 3)`` of the test rows."""
+        """Return the texts, the pictures ``(n, 32, 32, 3)`` and the names of the test rows."""
         with open_arrays(files[FILE]) as source:
             is_test = source.array("test")
             rows = is_test & (self._labels(source, is_test) >= 0)
             texts = [str(text) for text in source.array("text")[rows]]
             shown: dict[str, Shown] = {"image": source.array("pixels32")[rows], "text": texts}
-            return Items(shown, self._class_names(source, is_test))
+            names = names_of(source, rows)
+            return Items(shown, self._class_names(source, is_test), {"image": names, "text": names})
 
     @staticmethod
     def _labels(source: ArrayFile, _is_test: Array) -> Array:
@@ -111,8 +126,8 @@ class EmojiFine(Emoji):
         name="emoji_fine",
         title="Emoji (fine)",
         modalities=(
-            ModalityCard("image", _IMAGE, Fact(1280, "confirmed"), _FINE_ROWS, "sparse"),
-            ModalityCard("text", _TEXT, Fact(384, "confirmed"), _FINE_ROWS, "dense"),
+            ModalityCard("image", _IMAGE, Fact(1280, "confirmed"), _FINE_ROWS, "sparse", IMAGES),
+            ModalityCard("text", _TEXT, Fact(384, "confirmed"), _FINE_ROWS, "dense", TEXTS),
         ),
         n_classes=Fact(48, "confirmed"),
         licence=_LICENCE,
@@ -134,6 +149,15 @@ class EmojiFine(Emoji):
     def _class_names(source: ArrayFile, is_test: Array) -> list[str]:
         names, _, kept = _subcategories(source, is_test)
         return [str(name) for name in names[kept]]
+
+
+def names_of(source: ArrayFile, rows: Array) -> list[str]:
+    """Return each emoji's characters with its name, of chosen rows."""
+    codes, texts = (source.array(key)[rows] for key in ("codepoints", "text"))
+    return [
+        f"{''.join(chr(int(code, 16)) for code in str(one).split('-'))} {str(text).partition('. ')[0]}"
+        for one, text in zip(codes, texts, strict=True)
+    ]
 
 
 def _subcategories(source: ArrayFile, is_test: Array) -> tuple[Array, Array, Array]:

@@ -35,6 +35,7 @@ class NusWide(DatasetLoader):
                 name=FILE,
                 origin="the authors of DRCL, DSCMR and MRL, on request (no public address is known; the "
                 "NUS-WIDE archive on Hugging Face is the multi-label one, not this)",
+                aliases=("nus_wide-10k_deep_doc2vec-corr-ae.h5py",),
             ),
         ),
         in_all=True,

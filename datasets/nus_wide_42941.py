@@ -1,4 +1,4 @@
-"""NUS-WIDE's larger subset: 42,941 pairs to train on. Another dataset than `nus_wide`, never mixed up."""
+"""NUS-WIDE's larger subset with 42,941 training pairs: another dataset than `nus_wide`."""
 
 from __future__ import annotations
 

@@ -35,7 +35,12 @@ class XMedia(DatasetLoader):
     """Reads `XMediaFeatures.mat`; labels count from 1.
 
     Test rows are the first of each test block, validation rows the rest (split ``test-first``).
+
+    Attributes:
+        first: the part that the first rows of each test block make up.
     """
+
+    first: ClassVar[str] = "test"
 
     card: ClassVar[DatasetCard] = DatasetCard(
         name="xmedia",
@@ -58,7 +63,9 @@ class XMedia(DatasetLoader):
                 name="XMediaFeatures.mat",
                 origin="PKU's XMedia page, http://www.icst.pku.edu.cn/mipl/XMedia/, or xmedia.zip of the "
                 "Hugging Face dataset xinxin713/hashing-benchmark-datasets",
+                git_blob="5f9a2f26b29da4a82274a8a842968c03e4a66f58",
                 urls=(
+                    "https://raw.githubusercontent.com/perquisite/RSHNL/HEAD/datasets/XMediaFeatures.mat",
                     "https://huggingface.co/datasets/xinxin713/hashing-benchmark-datasets/resolve/main/data/"
                     "xmedia.zip",
                 ),
@@ -85,6 +92,7 @@ class XMedia(DatasetLoader):
             for name, (train_key, test_key, train_labels, test_labels) in _KEYS.items():
                 train[name] = read_modality(source, self.card, name, train_key, train_labels, first=1)
                 block[name] = read_modality(source, self.card, name, test_key, test_labels, first=1)
-            test, validation = cut_block(block, stated_rows(self.card, "test"), source.path)
+            first, rest = cut_block(block, stated_rows(self.card, self.first), source.path)
+        test, validation = (first, rest) if self.first == "test" else (rest, first)
         parts = {"train": train, "validation": validation, "test": test}
         return {part: Split(found, self.card.n_classes.value, "none") for part, found in parts.items()}

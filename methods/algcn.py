@@ -1,4 +1,4 @@
-"""ALGCN: classes become vectors by graph convolutions over a learned graph, and samples point to theirs."""
+"""ALGCN: graph convolutions over a learned label graph give class vectors, which classify the samples."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import mse_loss, relu
+from torch.nn.functional import relu
 
 from bench import training as t
 
@@ -65,7 +65,8 @@ class ALGCN(t.DeepMethod):
         given, layers = self.graph.given, (LAYERS, *self.graph.given.shape)
         adjacency = self.normalised(self.graph())
         vectors = self.labels(adjacency)
-        p = [t.label_scores(rows, vectors) for rows in z.values()]
+        scores = t.label_scores(torch.cat(list(z.values())), vectors)
+        p = torch.split(scores, [len(rows) for rows in z.values()])
         j_s = supervision(adjacency, given, torch.bernoulli(given.new_full(layers, self.settings.noise)))
         y = list(batch.targets.values())
         return algcn_loss(list(z.values()), p, y, j_s, self.settings, counted=self.counted)
@@ -97,7 +98,7 @@ class Graph(nn.Module):
 
 def supervision(adjacency: Tensor, a: Tensor, noise: Tensor) -> Tensor:
     """Return ``J_s = sum over layers l of MSE(adjacency, min(A + noise_l, .5))``."""
-    return torch.stack([mse_loss(adjacency, (a + drawn).clamp_max(0.5)) for drawn in noise]).sum()
+    return (adjacency - (a + noise).clamp_max(0.5)).square().mean(dim=(1, 2)).sum()
 
 
 def algcn_loss(

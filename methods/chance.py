@@ -1,4 +1,4 @@
-"""Chance: random directions, the floor that every table stands on."""
+"""Chance: random unit embeddings, the lower reference point of every table."""
 
 import hashlib
 from collections.abc import Mapping
@@ -53,6 +53,23 @@ class Chance(t.Method):
         for row, values in zip(draws, features, strict=True):
             row[:] = _named(values, seed).standard_normal(len(row))
         return np.asarray(draws / np.linalg.norm(draws, axis=1, keepdims=True), dtype=np.float32)
+
+    def stored_state(self) -> t.State:
+        """Return the seeds, from which everything follows."""
+        return t.State({}, {"seeds": self._seeds})
+
+    def load_state(self, state: t.State, device: str = "cpu") -> None:
+        """Take over the seeds.
+
+        Raises:
+            DataError: if there are none.
+        """
+        seeds = state.facts.get("seeds")
+        if not isinstance(seeds, Mapping) or not all(
+            type(seed) is int and seed >= 0 for seed in seeds.values()
+        ):
+            raise t.DataError("the stored state has no seed for each modality")
+        self._seeds = dict(seeds)
 
     def notes(self) -> Mapping[str, Any]:
         """Return the exact expectation of mAP@all per direction, for the classes of the validation split."""

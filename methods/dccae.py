@@ -1,4 +1,4 @@
-"""DCCAE: two networks whose outputs correlate as far as they can, while each can be decoded again."""
+"""DCCAE: two networks whose outputs correlate as much as possible, with a decoder for each."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass

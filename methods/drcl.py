@@ -72,6 +72,10 @@ class DRCL(t.DeepMethod):
         "as_released": {"faithful_to": "release"},
     }
 
+    def build(self, data: t.DeviceSplit) -> None:
+        """Make an encoder of RSC for each modality."""
+        self.encoders = {name: self.new_encoder("rsc", name, data) for name in data}
+
     def stages(self, train: t.DeviceSplit, context: t.Context) -> Iterator[t.Stage]:
         """Yield SPL, unless the prior is random, and RSC."""
         s = self.settings
@@ -91,7 +95,7 @@ class DRCL(t.DeepMethod):
             self.prior = priors[self.prior_of]
         self.prior.requires_grad_(False)
         self.recast = torch.linalg.pinv(self.prior.weight)
-        self.encoders = {name: self.new_encoder("rsc", name, train) for name in train}
+        self.build(train)
         yield self.stage(train, "rsc")
 
     def spl_track(self, name: str, prior: t.Prototypes, data: t.DeviceSplit) -> t.Track:
@@ -122,7 +126,7 @@ class DRCL(t.DeepMethod):
         """RSC: return J of features and labels that are mixed with those of other rows (FA)."""
         ((name, rows),) = z.items()
         y, a, lam = batch.targets[name], self.settings.mix_beta, self.settings.mix
-        partner = self.partners(name, clock, len(rows)).to(rows.device)
+        partner = t.on_device(self.partners(name, clock, len(rows)), rows)
         lam = lam if a is None else float(torch.distributions.Beta(a, a).sample())
         mixed = lam * rows + (1 - lam) * rows[partner]
         return self.j(mixed, lam * y + (1 - lam) * y[partner], clock.epoch)

@@ -1,4 +1,4 @@
-"""DSCMR: two modalities share their last layers and a linear classifier, and pairs meet."""
+"""DSCMR: two modalities share their last layers and a linear classifier, and pairs are pulled together."""
 
 from dataclasses import dataclass
 

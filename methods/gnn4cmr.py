@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
 
 import torch
 from torch import Tensor, nn
@@ -62,7 +61,7 @@ class GNN4CMR(t.DeepMethod):
         """Return `gnn4cmr_loss`; adversaries learn in the same step, behind reversed gradients."""
         x, views, y = (list(values.values()) for values in (batch.features, z, batch.targets))
         vectors = self.labels(self.graph)
-        p = [t.label_scores(rows, vectors) for rows in views]
+        p = torch.split(t.label_scores(torch.cat(views), vectors), [len(rows) for rows in views])
         return gnn4cmr_loss(views, p, y, self.imitation(x, views), self.settings)
 
     def label_graph(self, counts: Tensor) -> Tensor:
@@ -80,11 +79,21 @@ class Imitation(nn.Module):
         self.adversaries = nn.ModuleList(adversary(width) for width in widths.values())
 
     def forward(self, x: Sequence[Tensor], z: Sequence[Tensor]) -> Tensor:
-        """Return the adversaries' loss on real features of both modalities and on decoded ones."""
-        logits = []
-        for target, source in product(range(2), repeat=2):
-            rows = x[target] if source == target else self.decoders[target](z[source])
-            logits.append(self.adversaries[target](t.reverse_gradient(rows, 1.0)))
+        """Return the adversaries' loss on real features of both modalities and on decoded ones.
+
+        Rows of each source are normalised apart; the layers after that take those of both at once.
+        """
+        logits: list[Tensor] = []
+        for target, adversary in enumerate(self.adversaries):
+            norm, *layers = adversary.children()
+            sources = [
+                x[target] if source == target else t.reverse_gradient(self.decoders[target](z[source]), 1.0)
+                for source in range(2)
+            ]
+            rows = torch.cat([norm(part) for part in sources])
+            for layer in layers:
+                rows = layer(rows)
+            logits += torch.split(rows, [len(part) for part in sources])
         return adversarial_loss(logits)
 
 
@@ -128,15 +137,16 @@ def soft_contrast(z: Sequence[Tensor], y: Sequence[Tensor], temperature: float, 
     ``L_ab = -mean_i sum_j q_ij (t_ij - log sum_k exp(1.06 t_ik))`` with ``t_ij = cos(a_i, b_j) / T`` and q
     the pairs with a shared label, each row's sum being 1; within a modality a row is no partner of its own.
     """
+    rows, labels, sizes = t.unit(torch.cat(list(z))), torch.cat(list(y)), [len(part) for part in z]
+    similarity = rows @ rows.T / temperature
+    related = (labels @ labels.T).clamp_max(1).fill_diagonal_(0)
     total = z[0].new_zeros(())
-    for a, b in product(range(2), repeat=2):
-        similarity = t.cosines(z[a], z[b]) / temperature
-        related = (y[a] @ y[b].T).clamp_max(1)
-        if a == b:
-            related = (related - torch.eye(len(related)).to(related)).clamp_min(0)
-        q = related / related.sum(dim=1, keepdim=True).clamp_min(1e-6)
-        log_share = similarity - torch.logsumexp(SHARPER * similarity, dim=1, keepdim=True)
-        total = total - (gamma if a == b else 1.0) * (q * log_share).sum(dim=1).mean()
+    columns = (torch.split(matrix, sizes, dim=1) for matrix in (similarity, related))
+    for b, (t_b, q_b) in enumerate(zip(*columns, strict=True)):
+        q = q_b / q_b.sum(dim=1, keepdim=True).clamp_min(1e-6)
+        log_share = t_b - torch.logsumexp(SHARPER * t_b, dim=1, keepdim=True)
+        for a, terms in enumerate(torch.split((q * log_share).sum(dim=1), sizes)):
+            total = total - (gamma if a == b else 1.0) * terms.mean()
     return total
 
 

@@ -1,4 +1,4 @@
-"""MAN: generators lay classes apart by a Fisher criterion, and fool a classifier of modalities."""
+"""MAN: networks separate classes by a Fisher criterion, against a classifier of modalities."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

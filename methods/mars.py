@@ -1,4 +1,4 @@
-"""MARS: a network of labels is learned with the first modality, and all others meet it alone."""
+"""MARS: a label network is trained with the first modality; each other modality is trained towards it."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -39,12 +39,17 @@ class MARS(t.DeepMethod):
         "selected_by_loss": {"select": "loss"},
     }
 
+    def build(self, data: t.DeviceSplit) -> None:
+        """Make a network for each modality."""
+        self.targets = data.targets
+        self.nets = self.each(data, lambda width: DataNet(width, self.settings.hidden, self.settings.dim))
+
     def stages(self, train: t.DeviceSplit, context: t.Context) -> Iterator[t.Stage]:
         """Yield the first modality with the label network, then all others towards that network."""
-        s, self.targets = self.settings, train.targets
+        s = self.settings
         self.directions = self.prototypes(train, "prior", trained=False).weight
         self.labels = self.module("labels", lambda: t.mlp((train.n_classes, *s.label_hidden, s.dim)))
-        self.nets = self.each(train, lambda width: DataNet(width, s.hidden, s.dim))
+        self.build(train)
         first, *others = train
         self.learns_labels = True
         yield self.stage(
@@ -52,7 +57,8 @@ class MARS(t.DeepMethod):
         )
         self.learns_labels = False
         self.labels.requires_grad_(False)
-        yield self.stage(train, "others", {name: [self.nets[name]] for name in others})
+        if others:
+            yield self.stage(train, "others", {name: [self.nets[name]] for name in others})
 
     def encode(self, modality: str, x: Tensor) -> Tensor:
         """Return the shared features, unit rows."""
@@ -66,7 +72,7 @@ class MARS(t.DeepMethod):
         """Return `mars_loss` against the labels of other rows, drawn from the whole training split."""
         ((name, (shared, exclusive)),) = z.items()
         targets = self.targets[name]
-        y_label = targets[torch.randperm(len(targets))[: len(batch)].to(targets.device)]
+        y_label = targets[t.on_device(torch.randperm(len(targets))[: len(batch)], targets)]
         return mars_loss(
             self.labels(y_label),
             y_label,

@@ -1,4 +1,4 @@
-"""SDML: every modality learns alone to meet the same fixed orthogonal class directions."""
+"""SDML: every modality is trained alone towards the same fixed orthogonal class directions."""
 
 from dataclasses import dataclass
 

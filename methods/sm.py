@@ -57,6 +57,13 @@ class SM(t.Method):
             DeadlineExceeded: if the time is over.
         """
         self._classifiers: dict[str, _Classifier] = {}
+        self._add(train, context)
+
+    def extend(self, modality: str, train: t.Split, validation: t.Split, context: t.Context) -> None:
+        """Fit the classifier of one more modality."""
+        self._add(train, context)
+
+    def _add(self, train: t.Split, context: t.Context) -> None:
         for name, modality in train.items():
             context.check_deadline()
             classifier = _Classifier(modality, train.n_classes, self.settings)
@@ -77,6 +84,25 @@ class SM(t.Method):
         known: Mapping[str, _Classifier] = getattr(self, "_classifiers", {})
         classifier = t.fitted_part(known, modality, "sm")
         return np.asarray(classifier.posteriors(features), dtype=np.float32)
+
+    def stored_state(self) -> t.State:
+        """Return scaling and regressions of every modality."""
+        arrays: dict[str, t.Array] = {}
+        for name, part in self._classifiers.items():
+            arrays |= part.scaler.arrays(f"{name}/") | {f"{name}/constant": part.constant}
+            for number, (column, model) in enumerate(part.columns):
+                stored = {"classes": np.atleast_1d(column), "weights": model.coef_, "bias": model.intercept_}
+                arrays |= {f"{name}/{number}/{key}": value for key, value in stored.items()}
+        return t.State(arrays)
+
+    def load_state(self, state: t.State, device: str = "cpu") -> None:
+        """Take over the classifiers of a stored fit.
+
+        Raises:
+            DataError: if it is none of this method.
+        """
+        names = [key.removesuffix("/constant") for key in state.arrays if key.endswith("/constant")]
+        self._classifiers = {name: _Classifier.stored(name, state, self.settings) for name in names}
 
     def notes(self) -> Mapping[str, Any]:
         """Return solver iterations (the most over classes) and whether all converged, per modality."""
@@ -105,6 +131,37 @@ class _Classifier:
             raise t.Unsupported("sm needs rows of at least two classes in every modality")
         self.used = max(int(model.n_iter_.max()) for _, model in self.columns)
         self.converged = self.used < settings.iterations
+
+    @classmethod
+    def stored(cls, name: str, state: t.State, settings: SMSettings) -> _Classifier:
+        """Return the classifier of a modality whose parts are in a stored state.
+
+        Raises:
+            DataError: if they do not fit together.
+        """
+        from sklearn.linear_model import LogisticRegression
+
+        made = cls.__new__(cls)
+        made.constant, made.columns, made.used, made.converged = (
+            state.array(f"{name}/constant", None),
+            [],
+            0,
+            True,
+        )
+        width = state.arrays[f"{name}/0/weights"].shape[-1] if f"{name}/0/weights" in state.arrays else 0
+        made.scaler = Scaler.of_state(settings.scaling, state, f"{name}/", width)
+        while (classes := state.arrays.get(f"{name}/{len(made.columns)}/classes")) is not None:
+            known = classes.ndim == 1 and len(classes) and classes.dtype.kind in "iu"
+            if not known or not ((classes >= 0) & (classes < len(made.constant))).all():
+                raise t.DataError(f"the stored classifier of {name} is of classes that there are not")
+            part, model = f"{name}/{len(made.columns)}", LogisticRegression(C=settings.strength)
+            rows = 1 if len(classes) < 3 else len(classes)
+            model.coef_ = state.array(f"{part}/weights", rows, width)
+            model.intercept_ = state.array(f"{part}/bias", rows)
+            # one class of several labels is told apart from the rest
+            model.classes_ = np.array([False, True]) if len(classes) == 1 else classes
+            made.columns.append((classes[0] if len(classes) == 1 else classes, model))
+        return made
 
     def posteriors(self, features: t.Array) -> t.Array:
         """Return class posteriors ``(n, C)`` of features ``(n, d)``, float64."""

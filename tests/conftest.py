@@ -14,13 +14,23 @@ from filelock import FileLock
 from bench.registry import folder_of, settings
 from tests.grid import FAULTS, Grid, only_plugins, run_grid, write_bundle
 
-_LONG = ("test_readme.py", "test_tutorial.py")
+_LONG = ("test_readme.py", "test_tutorial.py", "test_notebooks.py", "test_newcomers_hour.py")
 """They take longest: started last, one of them would keep one worker busy while the others wait."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let the longest tests begin first; the others stay in their order."""
+    """Let the longest tests begin first; leave out what needs a GPU where there is none."""
     items.sort(key=lambda item: item.path.name not in _LONG)
+    on_gpu = [item for item in items if item.get_closest_marker("cuda") is not None]
+    if on_gpu and not _has_gpu():
+        for item in on_gpu:
+            item.add_marker(pytest.mark.skip(reason="needs a GPU, and PyTorch finds none"))
+
+
+def _has_gpu() -> bool:
+    import torch
+
+    return torch.cuda.is_available()
 
 
 @pytest.fixture(scope="session")
@@ -45,9 +55,9 @@ def faults() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a feature bundle of a few rows."""
+    """Return a feature bundle of a few rows; to be read only, and described by one worker for all tests."""
     return write_bundle(tmp_path_factory.mktemp("small") / "small.npz")
 
 

@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+import traceback
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any, TypeVar
+
+V = TypeVar("V")
 
 ROOT = Path(__file__).resolve().parent.parent
 _FENCE = re.compile(r'^```(?P<language>\w+)(?: title="(?P<title>[^"]+)")?\n(?P<text>.*?)^```$', re.M | re.S)
 UNFINISHED = shutil.ignore_patterns("*.pyc.*")
 """Compiled files are copied too, for compiling takes seconds; but not those that are just being written."""
+
+_FORKS = get_context("forkserver")
+# Loading these takes 5 s; the harness is not among them, for each process imports its own copy.
+_FORKS.set_forkserver_preload(
+    ["torch", "torch._dynamo", "pandas", "matplotlib.figure", "sklearn.decomposition", "scipy.stats"]
+)
 
 
 @dataclass(frozen=True)
@@ -41,18 +56,101 @@ def copy_of_the_project(folder: Path) -> Path:
     return folder
 
 
-def execute(block: Block, clone: Path) -> str:
-    """Do what a block says in a copy of the project and return what it printed.
+def copy_with_methods(folder: Path, *methods: str) -> Path:
+    """Copy it with these methods only: describing all takes seconds. An installed copy needs no sources."""
+    if not (ROOT / "bench").is_dir():
+        return folder
+    for name in ("bench", "datasets"):
+        shutil.copytree(ROOT / name, folder / name, ignore=UNFINISHED)
+    shutil.copytree(ROOT / "methods" / "settings", folder / "methods" / "settings")
+    for name in ("cards.yaml", "references.bib", "__init__.py", *(f"{name}.py" for name in methods)):
+        shutil.copy2(ROOT / "methods" / name, folder / "methods")
+    return folder
+
+
+def execute(shown: Iterable[Block], clone: Path) -> list[str]:
+    """Execute blocks in one process that works in a copy of the project; return what each printed.
+
+    Files are written, lines of bash are commands of `bench`, and blocks of Python share their names.
+
+    Raises:
+        AssertionError: if one fails; with what it printed.
+    """
+    return apart(_printed, list(shown), folder=clone, source=clone)
+
+
+def _printed(shown: list[Block]) -> list[str]:
+    names: dict[str, Any] = {"__name__": "__main__"}
+    printed = []
+    for block in shown:
+        out = io.StringIO()
+        with contextlib.redirect_stdout(out):
+            _perform(block, names, out)
+        printed.append(out.getvalue())
+    return printed
+
+
+def _perform(block: Block, names: dict[str, Any], out: io.StringIO) -> None:
+    from bench import registry
+    from bench.cli import invoke
+
+    if block.title:
+        path = Path(block.title)
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(block.text, encoding="utf-8")
+        registry.rescan()
+        registry.settings._yaml.cache_clear()
+        sys.modules.pop(".".join(path.with_suffix("").parts), None)
+    elif block.language == "python":
+        exec(block.text, names)
+    else:
+        for line in block.text.splitlines():
+            words = shlex.split(line)
+            assert words[:3] == ["python", "-m", "bench"], line
+            status = invoke(words[3:])
+            assert status == 0, f"{line} ends with {status}: {out.getvalue()}"
+
+
+def apart(work: Callable[..., V], *arguments: Any, folder: Path, source: Path) -> V:
+    """Call a function in a fork of a process that has loaded the libraries; return its value.
+
+    Args:
+        work: function of a module that does not import the harness.
+        arguments: of the function.
+        folder: where it works.
+        source: folder from which it imports the harness.
 
     Raises:
         AssertionError: if it fails; with what it printed.
     """
-    if block.title is not None:
-        (clone / block.title).parent.mkdir(exist_ok=True)
-        (clone / block.title).write_text(block.text, encoding="utf-8")
-        return ""
-    program = {"bash": ["bash", "-euc"], "python": [sys.executable, "-c"]}[block.language]
-    return run([*program, block.text], clone, environment_of(clone))
+    receiver, sender = _FORKS.Pipe(duplex=False)
+    process = _FORKS.Process(target=_answer, args=(sender, work, arguments, folder, source))
+    process.start()
+    sender.close()
+    try:
+        failure, value = receiver.recv()
+    except EOFError:
+        failure, value = "its process ended", None
+    process.join()
+    assert not failure, failure
+    result: V = value
+    return result
+
+
+def _answer(
+    sender: Connection, work: Callable[..., Any], arguments: tuple[Any, ...], folder: Path, source: Path
+) -> None:
+    os.chdir(folder)
+    os.environ.update(environment_of(folder))
+    sys.path[:] = [str(source), *(one for one in sys.path if one and Path(one).resolve() != ROOT)]
+    printed = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
+            value = work(*arguments)
+    except BaseException:
+        sender.send((f"{printed.getvalue()}\n{traceback.format_exc()}", None))
+    else:
+        sender.send(("", value))
 
 
 def environment_of(clone: Path) -> dict[str, str]:
@@ -61,12 +159,13 @@ def environment_of(clone: Path) -> dict[str, str]:
     return {**os.environ, "PATH": path, "PYTHONPATH": "", "XDG_CACHE_HOME": str(clone / "cache")}
 
 
-def run(words: list[str], folder: Path, environment: dict[str, str]) -> str:
-    """Run a program in a folder and return what it printed.
+def run(words: list[str], clone: Path, **changes: str) -> str:
+    """Run a program in a copy of the project and return what it printed.
 
     Raises:
         AssertionError: if it fails; with what it printed.
     """
-    done = subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, f"{words}\n{done.stdout}\n{done.stderr}"
+    environment = environment_of(clone) | changes
+    done = subprocess.run(words, cwd=clone, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{words[:3]}\n{done.stdout}\n{done.stderr}"
     return done.stdout

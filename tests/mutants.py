@@ -34,7 +34,10 @@ ROOMS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
         "bench/contract/seal.py",
         ("--noconftest tests/contract/test_seal.py", "tests/experiment/test_isolation.py"),
     ),
-    "statistics": ("bench/analysis/statistics.py", ("tests/analysis/test_statistics.py",)),
+    "statistics": (
+        "bench/analysis/statistics.py",
+        ("--noconftest tests/analysis/test_ran*.py", "--noconftest tests/analysis/test_intervals.py"),
+    ),
 }
 """Code that is mutated, and the tests that have to notice, by room: in stages, the quickest first."""
 

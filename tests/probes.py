@@ -16,7 +16,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from bench.contract import Array, Checkpoint, Context, Method, MethodCard, Split
+from bench.contract import Array, Checkpoint, Context, Method, Split
+from tests.faults import card
 from tests.opening import PROGRAM, open_quietly
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -33,22 +34,6 @@ class ProbeSettings:
     """Where it goes wrong; empty for nowhere."""
 
     where: str = ""
-
-
-def card(name: str) -> MethodCard:
-    return MethodCard(
-        name=name,
-        title=name.title(),
-        authors="nobody",
-        year=2025,
-        venue="nowhere",
-        family="probe",
-        deep=False,
-        pairs="unused",
-        any_modalities=True,
-        multi_label=True,
-        selects_by="none",
-    )
 
 
 class _Probe(Method):

@@ -5,14 +5,19 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import tarfile
 import zipfile
+from importlib.metadata import Distribution, distributions
 from pathlib import Path
 
 import pytest
 
+from bench.cli import main
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
+@pytest.mark.clone
 def test_every_package_of_the_harness_is_installed() -> None:
     section = (ROOT / "pyproject.toml").read_text().split("packages = [")[1].split("]")[0]
     listed = re.findall(r'"([\w.]+)"', section)
@@ -31,6 +36,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
+@pytest.mark.clone
 def test_a_wheel_has_bench_alone_at_its_top(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         tops = {name.split("/")[0] for name in archive.namelist()}
@@ -38,6 +44,34 @@ def test_a_wheel_has_bench_alone_at_its_top(wheel: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.clone
+def test_a_wheel_has_the_command_cmbench(wheel: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(tmp_path)
+    (point,) = Distribution.at(next(tmp_path.glob("*.dist-info"))).entry_points.select(name="cmbench")
+    assert (point.group, point.load()) == ("console_scripts", main)
+
+
+@pytest.mark.slow
+@pytest.mark.clone
+def test_a_wheel_of_the_source_distribution_is_that_of_the_clone(wheel: Path, tmp_path: Path) -> None:
+    if not [*distributions(name="build")]:  # a folder of that name can be imported, too
+        pytest.skip("build is not installed")
+    command = [sys.executable, "-m", "build", "--outdir", str(tmp_path), str(wheel.parent / "source")]
+    subprocess.run(command, check=True, capture_output=True)
+
+    def contents(path: Path) -> dict[str, int]:
+        with zipfile.ZipFile(path) as archive:
+            return {one.filename: one.CRC for one in archive.infolist() if "RECORD" not in one.filename}
+
+    assert contents(next(tmp_path.glob("*.whl"))) == contents(wheel)
+    with tarfile.open(next(tmp_path.glob("*.tar.gz"))) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    assert {"tests/conftest.py", "docs/data.md", "Makefile", "constraints.txt", "CHANGELOG.md"} <= names
+
+
+@pytest.mark.slow
+@pytest.mark.clone
 def test_an_installed_copy_finds_its_methods_datasets_and_embedded_data(wheel: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(tmp_path / "site")
@@ -51,7 +85,7 @@ def test_an_installed_copy_finds_its_methods_datasets_and_embedded_data(wheel: P
         "assert not registry.registered().problems, registry.registered().problems\n"
         "assert 'installed_methods' in registry.method('drcl').where\n"
         "assert len(bench.load_dataset('emoji').train['image']) > 500\n"
-        "from bench.analysis.published import read_published\n"
+        "from bench.analysis.ledger import read_published\n"
         "assert read_published().values and read_published().names.datasets\n"
         "versions = registry.Versions()\n"
         "assert '+' not in versions.harness + versions.code('drcl'), versions.harness\n"

@@ -15,6 +15,8 @@ from tests.documents import ROOT, Block, blocks, copy_of_the_project, execute
 
 README = ROOT / "README.md"
 COMMANDS = ROOT / "docs" / "commands.md"
+pytestmark = pytest.mark.clone
+
 MAKE = ("make run\n", "make test\n")
 
 
@@ -24,7 +26,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_every_command_and_example_of_the_readme_runs(clone: Path) -> None:
-    # Few methods, one epoch and seed, one worker, no figures; `make test-all` runs them as they stand.
+    # `make test-all` runs them as they stand.
     printed = _run_all(clone, _shortened)
     example = next(text for text in printed if "bench.evaluate" in text)
     assert 0.5 < float(printed[example].splitlines()[-1]) < 1
@@ -82,25 +84,27 @@ def test_make_run_does_everything_in_a_fresh_clone(tmp_path: Path) -> None:
 
 
 def _shortened(text: str) -> str:
-    """Return a block with fewer methods, epochs and seeds, one worker, and reports of tables alone.
+    """Return a block with few methods, one epoch and seed, no workers, and reports of tables alone.
 
-    Other tests draw whole reports, and every worker loads torch anew, while the other processors are busy.
+    Other tests draw whole reports, and every worker loads torch anew.
     """
     text = text.replace("--seeds 3", "--seeds 1 --set '*.epochs=1' --set '*.spl_epochs=1'")
-    text = re.sub(r"^python -m bench report\b", r"\g<0> --only tables", text, flags=re.MULTILINE)
-    text = text.replace("run --datasets emoji", "run --methods drcl,mcca,sdml,references --datasets emoji")
-    text = text.replace("epochs=20)", "epochs=2, spl_epochs=2)")
-    return re.sub(r"^python -m bench run .*$", r"\g<0> --jobs 1", text, flags=re.MULTILINE)
+    text = re.sub(r"^python -m bench report\b(?! --only)", r"\g<0> --only tables", text, flags=re.MULTILINE)
+    text = text.replace("emoji --conditions", "emoji --methods sdml --set sdml.epochs=1 --conditions")
+    views = "run --methods chance --datasets emoji_views\npython -m bench "
+    text = text.replace(
+        "run --datasets emoji,emoji_views", f"{views}run --methods drcl,mcca,sdml --datasets emoji"
+    )
+    text = text.replace("my_method,references", "my_method,chance --set my_method.epochs=1")
+    text = text.replace("epochs=20)", "epochs=1, spl_epochs=1)")
+    return re.sub(r"^python -m bench (?:run|verify) .*$", r"\g<0> --jobs 0", text, flags=re.MULTILINE)
 
 
 def _run_all(clone: Path, adapted: Callable[[str], str]) -> dict[str, str]:
     """Execute all blocks but those of make; return what each printed, by its text."""
-    return {
-        block.text: execute(replace(block, text=adapted(block.text)), clone)
-        for document in (README, COMMANDS)
-        for block in blocks(document)
-        if block.text not in MAKE
-    }
+    shown = [block for path in (README, COMMANDS) for block in blocks(path) if block.text not in MAKE]
+    printed = execute([replace(block, text=adapted(block.text)) for block in shown], clone)
+    return {block.text: text for block, text in zip(shown, printed, strict=True)}
 
 
 def _table(document: str) -> dict[str, float]:

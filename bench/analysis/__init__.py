@@ -1,4 +1,4 @@
-"""From records to comparable numbers: the results frame, tables over seeds, and what must never be mixed."""
+"""Analysis of records: the results frame, tables over seeds, statistics, and keys of what may be combined."""
 
 from bench.analysis.labels import Labels, registry_labels
 from bench.analysis.results import COLUMNS, Filter, Results

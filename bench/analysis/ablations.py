@@ -6,12 +6,12 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bench import registry
-from bench.analysis.comparisons import Comparison, average_of, compare, pair_of, pairs_among
+from bench.analysis.comparisons import Comparison, average_of, compare, pair_of, reasons_among
 from bench.analysis.groups import Data, RowGroup
-from bench.analysis.labels import Labels
+from bench.analysis.labels import Labels, changed_settings
 from bench.analysis.per_query import PerQueryTable
 from bench.analysis.results import Results
 from bench.analysis.tables import (
@@ -25,10 +25,6 @@ from bench.analysis.tables import (
     spread_of,
     values_of_row,
 )
-from bench.records.schema import Record
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -49,11 +45,9 @@ class Component:
     """One variant of a method.
 
     Attributes:
-        variant: its name.
         label: of its row in the tables.
         changes: the settings in which it differs from the method itself; empty where it is the same here.
         modality: the modality that its only change names; empty where there is none.
-        row: its numbers.
         differences: by column; without those for which no seed is shared.
     """
 
@@ -70,13 +64,8 @@ class Ablation:
     """A method and its variants on one data, with otherwise the same settings.
 
     Attributes:
-        data: on which.
-        protocol: id of the evaluation rule.
-        selection: rule that chose the state.
-        method: registry name.
         label: of the method's own row in the tables.
         usual: whether that row has the usual settings, and is the last such row.
-        columns: directions, then the average.
         full: numbers of the method itself.
         components: variants in the order in which the method's file names them.
         choice: the setting by which variants fix a choice among modalities, and its value in the method
@@ -111,10 +100,10 @@ class Ablation:
 def ablations_of(results: Results, protocols: Sequence[str], selection: str = "best") -> list[Ablation]:
     """Return an ablation per data, method with recorded variants, and protocol; nothing is tested yet."""
     return [
-        _ablation(results, data, full, variants, protocol, selection)
+        _ablation(results, data, family, protocol, selection)
         for data, groups in results.groups.items()
-        for full, variants in _families(groups, results.labels)
-        for protocol in protocols
+        for family in _families(groups, results.labels)
+        for protocol in (results.protocol_id(data, name) for name in protocols)
     ]
 
 
@@ -126,12 +115,7 @@ def with_tests(ablation: Ablation, tables: Sequence[PerQueryTable]) -> Ablation:
         tables: average precisions per query; without that of this data there are no tests.
     """
     key = (ablation.data, ablation.protocol, ablation.selection)
-    rows = {
-        row.label: row
-        for table in tables
-        if (table.data, table.protocol, table.selection) == key
-        for row in table.rows
-    }
+    rows = {row.label: row for table in tables if table.key == key for row in table.rows}
     full = rows.get(ablation.label)
     if full is None:
         return ablation
@@ -145,36 +129,33 @@ def with_tests(ablation: Ablation, tables: Sequence[PerQueryTable]) -> Ablation:
         for column in part.differences
         if full.values.keys() >= set(directions if column == AVERAGE else [column])
     ]
-    tests = {(test.first, test.direction): test for test in compare(pairs_among(tried))}
+    tests = {(test.first, test.direction): test for test in compare(tried)}
     components = tuple(
         replace(
             part,
             differences={
-                column: replace(difference, comparison=tests.get((part.label, column)))
+                column: Difference(difference.spread, tests.get((part.label, column)))
                 for column, difference in part.differences.items()
             },
         )
         for part in ablation.components
     )
-    omitted = (*ablation.omitted, *(reason for reason in tried if isinstance(reason, str)))
-    return replace(ablation, components=components, omitted=omitted)
+    return replace(ablation, components=components, omitted=(*ablation.omitted, *reasons_among(tried)))
 
 
 def unablated(results: Results) -> dict[str, list[Data]]:
     """Return, by method that has variants, the data on which it was run and none of them was."""
     found: dict[str, list[Data]] = defaultdict(list)
     for data, groups in results.groups.items():
-        variants: dict[str, set[str]] = defaultdict(set)
-        for group in groups:
-            variants[group.key.method].add(group.key.variant)
-        for method, names in variants.items():
-            if results.labels.variants(method) and names == {"full"}:
+        pairs = {group.key[:2] for group in groups}
+        for method in {method for method, _ in pairs if results.labels.variants(method)}:
+            if {variant for name, variant in pairs if name == method} == {"full"}:
                 found[method].append(data)
     return {method: found[method] for method in sorted(found, key=results.labels.order)}
 
 
-def _families(groups: Sequence[RowGroup], labels: Labels) -> list[tuple[RowGroup, list[RowGroup]]]:
-    """Return each row of a method itself that has variants, with these.
+def _families(groups: Sequence[RowGroup], labels: Labels) -> list[list[RowGroup]]:
+    """Return each row of a method itself that has variants, followed by these.
 
     A variant belongs to the row that it differs from only by what it changes. Where that fits several, as
     after a sweep of a setting that it changes, the one with the usual settings has it, or else the nearest
@@ -195,7 +176,7 @@ def _families(groups: Sequence[RowGroup], labels: Labels) -> list[tuple[RowGroup
         ]
         if ranked:
             families[min(ranked)[-1]].append(variant)
-    return [(fulls[place], families[place]) for place in sorted(families)]
+    return [[fulls[place], *families[place]] for place in sorted(families)]
 
 
 def _is_variant_of(variant: RowGroup, full: RowGroup, labels: Labels) -> bool:
@@ -211,48 +192,48 @@ def _is_variant_of(variant: RowGroup, full: RowGroup, labels: Labels) -> bool:
 
 
 def _changes(variant: RowGroup, full: RowGroup) -> dict[str, Any]:
-    """Return the settings of a variant in which it differs from the method itself."""
-    settings, usual = variant.identity.settings, full.identity.settings
-    return {
-        name: settings.get(name)
-        for name in sorted(settings.keys() | usual.keys())
-        if name not in settings or name not in usual or settings[name] != usual[name]
-    }
+    return changed_settings(variant.identity.settings, full.identity.settings)
 
 
 def _ablation(
-    results: Results,
-    data: Data,
-    full: RowGroup,
-    variants: Sequence[RowGroup],
-    protocol: str,
-    selection: str,
+    results: Results, data: Data, family: Sequence[RowGroup], protocol: str, selection: str
 ) -> Ablation:
-    method, offered = full.key.method, results.labels.variants(full.key.method)
+    full, *variants = family
+    offered = results.labels.variants(full.key.method)
     order = {variant: place for place, variant in enumerate(offered)}
-    ordered = sorted(variants, key=lambda each: (order.get(each.key.variant, len(order)), each.label))
-    family = [full, *ordered]
+    variants.sort(key=lambda each: (order.get(each.key.variant, len(order)), each.label))
     directions = directions_of([record for group in family for record in group.records], results.labels)
-    rows = rows_of(results, family, directions, protocol, selection)
-    values, _ = seed_values(results, family, directions, protocol, selection)
-    components = [
-        _component(variant, row, full, values) for variant, row in zip(ordered, rows[1:], strict=True)
-    ]
-    fixing = sorted({name for part in components if part.modality for name in part.changes})
+    own_row, *rows = rows_of(results, [full, *variants], directions, protocol, selection)
+    values, _ = seed_values(results, data, directions, protocol, selection)
+    components = []
+    for variant, row in zip(variants, rows, strict=True):
+        changes = _changes(variant, full)
+        named = [value for value in changes.values() if value in variant.modalities]
+        modality = named[0] if named and len(changes) == 1 else ""
+        by_seed = values_of_row(values, variant.label) - values_of_row(values, full.label)
+        differences = {
+            column: Difference(spread_of(numbers))
+            for column in row.entries
+            if (numbers := by_seed[column].dropna().tolist())
+        }
+        components.append(Component(variant.key.variant, variant.label, changes, modality, row, differences))
+    fixing = min((name for part in components if part.modality for name in part.changes), default="")
     recorded = {part.variant for part in components}
     return Ablation(
         data=data,
         protocol=protocol,
         selection=selection,
-        method=method,
+        method=full.key.method,
         label=full.label,
         usual=full.usual,
         columns=(*directions, AVERAGE),
-        full=rows[0],
+        full=own_row,
         components=tuple(components),
-        choice=(fixing[0], full.identity.settings.get(fixing[0])) if fixing else ("", None),
-        chosen=_chosen(full.records, fixing[:1]),
-        quality=_quality(full.records),
+        choice=(fixing, full.identity.settings.get(fixing)),
+        chosen=dict(
+            sorted(Counter(note for note, modalities in _notes(full, fixing) if note in modalities).items())
+        ),
+        quality=_quality(full),
         missing=tuple(
             variant
             for variant, changes in offered.items()
@@ -261,41 +242,18 @@ def _ablation(
     )
 
 
-def _component(variant: RowGroup, row: Row, full: RowGroup, values: pd.DataFrame) -> Component:
-    by_seed = values_of_row(values, variant.label) - values_of_row(values, full.label)
-    changes = _changes(variant, full)
-    named = [value for value in changes.values() if value in variant.modalities]
-    return Component(
-        variant=variant.key.variant,
-        label=variant.label,
-        changes=changes,
-        modality=named[0] if named and len(changes) == 1 else "",
-        row=row,
-        differences={
-            column: Difference(spread_of(numbers))
-            for column in row.entries
-            if (numbers := by_seed[column].dropna().tolist())
-        },
-    )
-
-
-def _quality(records: Sequence[Record]) -> dict[str, Spread]:
+def _quality(full: RowGroup) -> dict[str, Spread]:
     """Return the note ``quality`` by modality; whatever is no number by modality is no such note."""
     values: dict[str, list[float]] = defaultdict(list)
-    for record in records:
-        noted = _note(record, "quality")
-        for modality in record.identity.modalities if isinstance(noted, Mapping) else ():
+    for noted, modalities in _notes(full, "quality"):
+        for modality in modalities if isinstance(noted, Mapping) else ():
             value = noted.get(modality)
             if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
                 values[modality].append(float(value))
     return {modality: spread_of(numbers) for modality, numbers in values.items()}
 
 
-def _chosen(records: Sequence[Record], settings: Sequence[str]) -> dict[str, int]:
-    """Return how often each modality was chosen, by the notes named as the settings that fix the choice."""
-    notes = [(_note(record, name), record.identity.modalities) for name in settings for record in records]
-    return dict(sorted(Counter(note for note, modalities in notes if note in modalities).items()))
-
-
-def _note(record: Record, key: str) -> Any:
-    return None if record.result is None else record.result.notes.get(key)
+def _notes(group: RowGroup, key: str) -> list[tuple[Any, tuple[str, ...]]]:
+    """Return what each fit noted under a key, for a choice the setting that fixes it; and its modalities."""
+    results = [(record.result, record.identity.modalities) for record in group.records]
+    return [(None if result is None else result.notes.get(key), names) for result, names in results]

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from bench.analysis.groups import Data
+from bench.analysis.groups import CLEAN, Data
 from bench.analysis.labels import newest_first, version_difference
 from bench.analysis.statistics import (
     Array,
@@ -23,21 +23,15 @@ from bench.analysis.statistics import (
     wilcoxon_against,
 )
 from bench.analysis.tables import AVERAGE, NOT_RUN, Entry, Row, Table
-
-LEAST: Final = 2
-"""Datasets below which there is no summary."""
+from bench.records.protocols import base_of, is_rank
 
 
 class BlockKey(NamedTuple):
     """What tables must share for their numbers to be compared across datasets.
 
     Attributes:
-        kind: ``real`` or ``look-alike``.
-        profile: ``quick`` or ``paper``.
-        device: kind of device.
         harness: versions of the rooms that all numbers depend on.
-        protocol: id of the evaluation rule.
-        selection: rule that chose the state.
+        condition: of the data.
     """
 
     kind: str
@@ -46,6 +40,7 @@ class BlockKey(NamedTuple):
     harness: str
     protocol: str
     selection: str
+    condition: str = CLEAN
 
 
 @dataclass(frozen=True)
@@ -64,8 +59,13 @@ class _AcrossDatasets:
 
     @property
     def protocol(self) -> str:
-        """Return the id of the evaluation rule."""
+        """Return the id of the evaluation rule, without ``/gallery``."""
         return self.about.protocol
+
+    @property
+    def lower_is_better(self) -> bool:
+        """Return whether the numbers are ranks."""
+        return is_rank(self.protocol)
 
     @property
     def selection(self) -> str:
@@ -78,11 +78,9 @@ class Block(_AcrossDatasets):
     """A complete block: methods by datasets, without gaps, of tables that share what `BlockKey` names.
 
     Attributes:
-        about: what the tables share.
         methods: labels, in the tables' order.
         reference: label of the method that others are compared with; empty if it is not among them.
-        datasets: names.
-        scores: ``(methods, datasets)`` mAP, mean over directions and seeds.
+        scores: ``(methods, datasets)`` numbers, mean over directions and seeds.
         seeds: the smallest and the largest number of seeds behind a score.
         omitted: methods and datasets that are left out, and why.
         names: registry names, in the order of ``methods``.
@@ -100,11 +98,22 @@ class Block(_AcrossDatasets):
     data: tuple[Data, ...] = ()
     records: tuple[tuple[str, ...], ...] = ()
 
+    @property
+    def merits(self) -> Array:
+        """Return the scores, or where lower ones are better their negatives."""
+        return -self.scores if self.lower_is_better else self.scores
+
+    @property
+    def testable(self) -> bool:
+        """Return whether it has two methods and datasets, which every test over datasets needs."""
+        return all(size >= 2 for size in self.scores.shape)
+
 
 def block_key(table: Table) -> BlockKey:
     """Return what other tables must share with one to be compared with it across datasets."""
     data = table.data
-    return BlockKey(data.kind, data.profile, data.device, data.harness, table.protocol, table.selection)
+    rule = base_of(table.protocol), table.selection
+    return BlockKey(data.kind, data.profile, data.device, data.harness, *rule, data.condition)
 
 
 def blocks_of(tables: Sequence[Table], reference: str) -> list[Block]:
@@ -135,65 +144,62 @@ def usual_rows(tables: Sequence[Table]) -> dict[str, dict[Data, Row]]:
         for row in table.rows:
             if row.usual:
                 found.setdefault((row.method, row.code, row.threads), {})[table.data] = row
-    # Of several versions of one method's code the newest goes by the title alone.
-    newest = {
-        method: min((code for name, code, _ in found if name == method), key=newest_first)
-        for method in {key[0] for key in found}
-    }
-    labels = {}
-    for key, rows in found.items():
-        first, (method, code, threads) = next(iter(rows.values())), key
+    labels = []
+    for (method, code, threads), rows in found.items():
+        first = next(iter(rows.values()))
         words = [f"threads={threads}"] if threads != 1 else []
-        if code != newest[method]:
-            words.append(version_difference(code, newest[method]))
-        labels[key] = (first.title or first.label) + (f" [{', '.join(words)}]" if words else "")
-    counts = Counter(labels.values())
+        # Of several versions of one method's code the newest goes by the title alone.
+        newest = min((other for name, other, _ in found if name == method), key=newest_first)
+        if code != newest:
+            words.append(version_difference(code, newest))
+        labels.append((first.title or first.label) + (f" [{', '.join(words)}]" if words else ""))
+    counts = Counter(labels)
     return {
-        label if counts[label] == 1 else f"{label} ({key[0]})": found[key] for key, label in labels.items()
+        label if counts[label] == 1 else f"{label} ({method})": rows
+        for label, ((method, *_), rows) in zip(labels, found.items(), strict=True)
     }
 
 
 def _block(about: BlockKey, tables: list[Table], reference: str) -> Block:
     chosen, omitted = one_version_each(tables)
-    names = {table.data: table.dataset for table in chosen}
-    competing = {
-        label: rows
+    found = [
+        (label, rows, next(iter(rows.values())))
         for label, rows in usual_rows(chosen).items()
         if next(iter(rows.values())).role != "reference"
-    }
-    having = {
-        data: [label for label, rows in competing.items() if _has_mean(rows.get(data))] for data in names
-    }
-    some = [label for label in competing if any(label in labels for labels in having.values())]
-    counting = [data for data in names if having[data] and 2 * len(having[data]) >= len(some)]
-    omitted += [
-        f"{names[data]}: only {len(having[data])} of {len(some)} methods have a number on it"
-        for data in names
-        if data not in counting and some
     ]
-    methods = [label for label in some if counting and all(label in having[data] for data in counting)]
-    for label in some:
-        lacking = [names[data] for data in counting if label not in having[data]]
-        if lacking:
+    having = np.array(
+        [[_has_mean(rows.get(table.data)) for table in chosen] for _, rows, _ in found], dtype=bool
+    ).reshape(len(found), len(chosen))
+    some, counts = having.any(axis=1), having.sum(axis=0)
+    counting = (counts > 0) & (2 * counts >= some.sum())
+    complete = some & counting.any() & having[:, counting].all(axis=1)
+    omitted += [
+        f"{table.dataset}: only {count} of {some.sum()} methods have a number on it"
+        for table, count, counts_too in zip(chosen, counts, counting, strict=True)
+        if some.any() and not counts_too
+    ]
+    for (label, *_), present in zip(found, having, strict=True):
+        lacking = [chosen[place].dataset for place in np.flatnonzero(counting & ~present)]
+        if lacking and present.any():
             omitted.append(f"{label}: no number on {', '.join(lacking)}")
     unusual = {row.label for table in chosen for row in table.rows if not row.usual}
     if unusual:
         omitted.append(f"ablations and rows with other settings than usual: {', '.join(sorted(unusual))}")
-    entries = [[competing[label][data].entries[AVERAGE] for data in counting] for label in methods]
+    data = tuple(chosen[place].data for place in np.flatnonzero(counting))
+    methods = [found[place] for place in np.flatnonzero(complete)]
+    entries = [[rows[each].entries[AVERAGE] for each in data] for _, rows, _ in methods]
+    scores = np.array([[entry.mean for entry in line] for line in entries], dtype=np.float64)
     seeds = [entry.seeds for line in entries for entry in line]
-    registered = tuple(next(iter(competing[label].values())).method for label in methods)
     return Block(
         about,
-        tuple(methods),
-        methods[registered.index(reference)] if reference in registered else "",
-        tuple(names[data] for data in counting),
-        np.array([[entry.mean for entry in line] for line in entries], dtype=np.float64).reshape(
-            len(methods), len(counting)
-        ),
+        tuple(label for label, *_ in methods),
+        next((label for label, _, row in methods if row.method == reference), ""),
+        tuple(each.dataset for each in data),
+        scores.reshape(len(methods), len(data)),
         (min(seeds, default=0), max(seeds, default=0)),
         tuple(omitted),
-        registered,
-        tuple(counting),
+        tuple(row.method for *_, row in methods),
+        data,
         tuple(tuple(digest for entry in line for digest in entry.records) for line in entries),
     )
 
@@ -242,7 +248,6 @@ class DatasetTests:
     """All tests of a block with at least two methods and two datasets.
 
     Attributes:
-        block: the scores.
         average_ranks: ``(methods,)``, 1 is best.
         omnibus: whether any method differs; None for two methods.
         critical_difference: of average ranks, after Nemenyi.
@@ -260,29 +265,29 @@ class DatasetTests:
 
 def dataset_tests_of(block: Block) -> DatasetTests | None:
     """Return all tests of a block; None where it has fewer than two methods or datasets."""
-    methods, datasets = block.scores.shape
-    if methods < 2 or datasets < 2:
+    if not block.testable:
         return None
-    pairwise = nemenyi(block.scores)
+    methods, datasets = block.scores.shape
+    merits = block.merits
+    pairwise = nemenyi(merits)
+    against = {}
+    if block.reference:
+        place = block.methods.index(block.reference)
+        rivals = [number for number in range(methods) if number != place]
+        p_values, adjusted = wilcoxon_against(merits, place)
+        probabilities = bayesian_signed_rank(merits[place], merits[rivals])
+        against = {
+            block.methods[rival]: AgainstReference(float(p), float(holm), float(pairwise[place, rival]), rope)
+            for rival, p, holm, rope in zip(rivals, p_values, adjusted, probabilities, strict=True)
+        }
     return DatasetTests(
         block=block,
-        average_ranks=ranks(block.scores).mean(axis=1),
-        omnibus=omnibus(block.scores),
+        average_ranks=ranks(merits).mean(axis=1),
+        omnibus=omnibus(merits),
         critical_difference=critical_difference(methods, datasets),
         nemenyi=pairwise,
-        against=_against(block, pairwise) if block.reference else {},
+        against=against,
     )
-
-
-def _against(block: Block, pairwise: Array) -> dict[str, AgainstReference]:
-    place = block.methods.index(block.reference)
-    rivals = [number for number in range(len(block.methods)) if number != place]
-    p_values, adjusted = wilcoxon_against(block.scores, place)
-    probabilities = bayesian_signed_rank(block.scores[place], block.scores[rivals])
-    return {
-        block.methods[rival]: AgainstReference(float(p), float(holm), float(pairwise[place, rival]), rope)
-        for rival, p, holm, rope in zip(rivals, p_values, adjusted, probabilities, strict=True)
-    }
 
 
 @dataclass(frozen=True)
@@ -290,13 +295,11 @@ class SummaryRow:
     """One method as it is usually set.
 
     Attributes:
-        method: registry name.
-        label: what to print.
-        role: of the method's card, such as ``reference``.
         entries: average over directions, by dataset; without a number where it has none.
         class_matched: datasets on which it was trained on pseudo-pairs.
         rank: mean over the ranked datasets, 1 is best; None where it is not ranked.
         unranked: why it is not; empty where it is.
+        given: SHA-256 of files that another program computed; none for what was trained here.
     """
 
     method: str
@@ -306,6 +309,7 @@ class SummaryRow:
     class_matched: frozenset[str]
     rank: float | None
     unranked: str
+    given: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -313,7 +317,6 @@ class SummaryTable(_AcrossDatasets):
     """Average mAP of methods by datasets, of tables that share what `BlockKey` names, with average ranks.
 
     Attributes:
-        about: what the tables share.
         data: of the tables, in their order; of each dataset one.
         ranked: the datasets that ranks are over: those on which all ranked methods have a number.
         lines: in the roster's order.
@@ -345,15 +348,15 @@ def summary_tables_of(tables: Sequence[Table], blocks: Sequence[Block]) -> list[
     summaries = []
     for block in blocks:
         chosen, _ = one_version_each([table for table in tables if block_key(table) == block.about])
-        average = ranks(block.scores).mean(axis=1) if block.scores.size else ()
+        average = ranks(block.merits).mean(axis=1) if block.scores.size else ()
         rank = dict(zip(block.methods, map(float, average), strict=True))
         found = usual_rows(chosen)
         lines = tuple(
             _summary_row(label, found[label], chosen, rank.get(label), block.datasets)
             for label in _in_order(found, chosen)
         )
-        data = tuple(table.data for table in chosen)
-        if len(data) >= LEAST:
+        if len(chosen) > 1:
+            data = tuple(table.data for table in chosen)
             summaries.append(SummaryTable(block.about, data, block.datasets, lines, block.omitted))
     return summaries
 
@@ -388,4 +391,5 @@ def _summary_row(
     elif rank is None:
         unranked = f"no number on {', '.join(lacking)}" if lacking else "no dataset is ranked"
     matched = frozenset(data.dataset for data, row in rows.items() if row.pairing)
-    return SummaryRow(first.method, label, first.role, entries, matched, rank, unranked)
+    given = tuple(dict.fromkeys(row.given for row in rows.values() if row.given))
+    return SummaryRow(first.method, label, first.role, entries, matched, rank, unranked, given)

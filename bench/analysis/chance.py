@@ -1,4 +1,4 @@
-"""Results that are hardly better than a random ranking, and what to try then."""
+"""Results near chance: which records are hardly better than a random ranking, with advice."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import statistics
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from bench.records.schema import Identity, Record, Result
+from bench.records.protocols import base_of
+from bench.records.schema import Identity, Record
 
 NEAR: Final = 0.03
 """A mean of map@all that is not further than this above its chance level counts as near chance."""
@@ -15,13 +16,7 @@ _PROTOCOL: Final = "map@all"
 
 
 class NearChance(NamedTuple):
-    """A result near chance.
-
-    Attributes:
-        value: its map@all, mean over directions.
-        chance: the chance level of the same.
-        advice: what to try.
-    """
+    """A result near chance: its map@all as a mean over directions, the chance level of that, what to try."""
 
     value: float
     chance: float
@@ -40,15 +35,27 @@ def near_chance(records: Sequence[Record], selection: str = "") -> NearChance | 
         records: of any status; those without a result, or without a chance level, do not count.
         selection: rule; closed forms, which select nothing, always count. Empty: each record's own rule.
     """
-    found = [pair for record in records if record.result and (pair := _averages(record.result, selection))]
-    if not found:
+    cells = []
+    for result in filter(None, (record.result for record in records)):
+        pairs = [
+            (metric.value, result.chance[key])
+            for metric in result.metrics
+            if base_of(metric.protocol) == _PROTOCOL
+            and metric.selection in ("none", selection or result.selection)
+            and (key := f"{metric.query}>{metric.gallery}") in result.chance
+        ]
+        if pairs:
+            cells.append(tuple(map(statistics.fmean, zip(*pairs, strict=True))))
+    if not cells:
         return None
-    value, chance = (statistics.fmean(numbers) for numbers in zip(*found, strict=True))
+    value, chance = map(statistics.fmean, zip(*cells, strict=True))
     return NearChance(value, chance, advice(records[0].identity)) if value - chance <= NEAR else None
 
 
 def advice(identity: Identity) -> str:
     """Return what to try where a method ended near chance, or with the same embedding for every row."""
+    if identity.given:
+        return "look whether the file has the test rows in their order, or try another --similarity"
     settings, name = identity.settings, identity.method
     ways = []
     if settings.get("scaling", "standard") != "standard":
@@ -57,19 +64,3 @@ def advice(identity: Identity) -> str:
     if isinstance(rate, float):
         ways.append(f"another learning rate, such as --set {name}.learning_rate={rate / 10:g}")
     return f"try {' or '.join(ways)}" if ways else f"look at the settings of {name}, and at the data's scale"
-
-
-def _averages(result: Result, selection: str) -> tuple[float, float] | None:
-    """Return map@all and its chance level, each a mean over the directions that have both."""
-    rules = {"none", selection or result.selection}
-    pairs = [
-        (metric.value, result.chance[key])
-        for metric in result.metrics
-        if metric.protocol == _PROTOCOL
-        and metric.selection in rules
-        and (key := f"{metric.query}>{metric.gallery}") in result.chance
-    ]
-    if not pairs:
-        return None
-    value, chance = (statistics.fmean(numbers) for numbers in zip(*pairs, strict=True))
-    return value, chance

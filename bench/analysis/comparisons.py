@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations
-from typing import Final, TypeVar
+from itertools import combinations, pairwise
+from typing import Final
 
 import numpy as np
 
@@ -23,8 +23,6 @@ from bench.analysis.statistics import (
 )
 from bench.analysis.tables import AVERAGE, Direction, Table, direction_name
 
-T = TypeVar("T")
-
 HOLDS: Final = "a"
 """Mark: differs over queries, and the interval over seeds and queries leaves zero out."""
 MODELS_ONLY: Final = "b"
@@ -38,7 +36,6 @@ class Comparison:
     Attributes:
         first: label of the method that is compared.
         second: label of what it is compared with.
-        direction: query and gallery, or `AVERAGE`.
         queries: how many both ranked; for an average the rows that these are of.
         seeds: those that both have; average precisions are means over them.
         means: mAP of the first and of the second, over these seeds.
@@ -85,9 +82,6 @@ class Pair:
     """What a comparison needs.
 
     Attributes:
-        first: label.
-        second: label.
-        direction: query and gallery, or `AVERAGE`.
         seeds: those that both have.
         means: mAP of both.
         differences: ``(seeds, queries)``, the first minus the second.
@@ -150,39 +144,47 @@ def families_against(
     tables: Sequence[PerQueryTable], method: str, permutations: int = PERMUTATIONS
 ) -> list[Family]:
     """Compare every other row with that of ``method``, in each table; quicker than one table at a time."""
-    found: list[tuple[Family, list[Pair | str]]] = []
+    families: list[Family] = []
+    tried: list[list[Pair | str]] = []
     for table in tables:
         reference = reference_of(table.rows, method)
-        rivals = [row for row in principals(table.rows) if row is not reference]
         if reference is None:
-            lack = f"{method or 'the reference'} has no result here to compare with"
-            found.append((Family(table, "", (), (lack,)), []))
+            tried.append([f"{method or 'the reference'} has no result here to compare with"])
         else:
-            pairs = _pairs(table, [(reference, rival) for rival in rivals])
-            found.append((Family(table, reference.label, (), ()), pairs))
-    return _tested(found, permutations)
+            rivals = [row for row in principals(table.rows) if row is not reference]
+            tried.append(pairs_of(table, [(reference, rival) for rival in rivals]))
+        families.append(Family(table, "" if reference is None else reference.label, (), ()))
+    tests = _compare_each([_pairs_among(each) for each in tried], permutations)
+    return [
+        replace(family, comparisons=tuple(found), omitted=reasons_among(each))
+        for family, each, found in zip(families, tried, tests, strict=True)
+    ]
 
 
 def all_pairs(table: PerQueryTable, permutations: int = PERMUTATIONS) -> Family:
     """Compare every row with every other; of a method, only the row with its usual settings."""
-    pairs = _pairs(table, list(combinations(principals(table.rows), 2)))
-    return _tested([(Family(table, "", (), ()), pairs)], permutations)[0]
+    tried = pairs_of(table, list(combinations(principals(table.rows), 2)))
+    return Family(table, "", tuple(compare(tried, permutations)), reasons_among(tried))
 
 
 def compare(
-    pairs: Sequence[Pair], permutations: int = PERMUTATIONS, *, one_family: bool = False
+    tried: Sequence[Pair | str], permutations: int = PERMUTATIONS, *, one_family: bool = False
 ) -> list[Comparison]:
-    """Test all pairs, in their order.
+    """Test all pairs among what `pair_of` and `average_of` returned, in their order.
 
     Holm's adjustment is over those of one direction, or of all directions as ``one_family``; averages are one
     question by themselves.
     """
-    return _compare_each([pairs], permutations, one_family=one_family)[0]
+    return _compare_each([_pairs_among(tried)], permutations, one_family=one_family)[0]
 
 
-def pairs_among(tried: Iterable[Pair | str]) -> list[Pair]:
-    """Return the pairs among what `pair_of` and `average_of` returned."""
+def _pairs_among(tried: Iterable[Pair | str]) -> list[Pair]:
     return [pair for pair in tried if isinstance(pair, Pair)]
+
+
+def reasons_among(tried: Iterable[Pair | str]) -> tuple[str, ...]:
+    """Return why pairs could not be compared, among what `pair_of` and `average_of` returned."""
+    return tuple(reason for reason in tried if isinstance(reason, str))
 
 
 def pair_of(first: PerQueryRow, second: PerQueryRow, direction: Direction) -> Pair | str:
@@ -202,7 +204,7 @@ def average_of(
     first: PerQueryRow,
     second: PerQueryRow,
     directions: Sequence[Direction],
-    known: Mapping[Direction, Pair | str] | None = None,
+    known: Sequence[Pair | str] = (),
 ) -> Pair | str:
     """Return what two rows share on average over directions, or why they cannot be compared.
 
@@ -218,9 +220,8 @@ def average_of(
         known: what `pair_of` gives for each direction, where that is at hand.
     """
     where = f"{direction_name(AVERAGE)}: {first.label} and {second.label}"
-    found = [(known or {}).get(each) or pair_of(first, second, each) for each in directions]
-    pairs = pairs_among(found)
-    if len(pairs) < len(found):
+    pairs = _pairs_among(known or [pair_of(first, second, each) for each in directions])
+    if len(pairs) < len(directions):
         return f"{where} cannot be compared in every direction"
     seeds = sorted(set.intersection(*(set(pair.seeds) for pair in pairs)))
     if not seeds:
@@ -263,7 +264,7 @@ def _averaged(directions: Sequence[Direction], tables: Sequence[Array]) -> tuple
     return np.concatenate(scaled, axis=1), tuple(strata.values())
 
 
-def _pairs(table: PerQueryTable, couples: Sequence[tuple[PerQueryRow, PerQueryRow]]) -> list[Pair | str]:
+def pairs_of(table: PerQueryTable, couples: Sequence[tuple[PerQueryRow, PerQueryRow]]) -> list[Pair | str]:
     """Return every pair of rows by direction and on average, or why it cannot be compared."""
     single = {
         (place, direction): pair_of(*couple, direction)
@@ -271,26 +272,13 @@ def _pairs(table: PerQueryTable, couples: Sequence[tuple[PerQueryRow, PerQueryRo
         for place, couple in enumerate(couples)
         if any(direction in row.values for row in couple)
     }
-    every = table.averaged
+    every = table.columns or table.directions
     averages = [
-        average_of(*couple, every, {direction: single[place, direction] for direction in every})
+        average_of(*couple, every, [single[place, direction] for direction in every])
         for place, couple in enumerate(couples)
         if len(every) > 1 and all(row.values.keys() >= set(every) for row in couple)
     ]
     return [*single.values(), *averages]
-
-
-def _tested(found: Sequence[tuple[Family, list[Pair | str]]], permutations: int) -> list[Family]:
-    """Return the families with their comparisons, and with what could not be compared."""
-    comparisons = _compare_each([pairs_among(tried) for _, tried in found], permutations)
-    return [
-        replace(
-            family,
-            comparisons=tuple(tests),
-            omitted=(*family.omitted, *(reason for reason in tried if isinstance(reason, str))),
-        )
-        for (family, tried), tests in zip(found, comparisons, strict=True)
-    ]
 
 
 def _compare_each(
@@ -298,51 +286,48 @@ def _compare_each(
 ) -> list[list[Comparison]]:
     """Test the pairs of several families at once, with the outcome that each has alone."""
     pairs = [pair for family in families for pair in family]
-    queries = [pair.differences.shape[1] for pair in pairs]
-    p_values = _grouped(pairs, queries, lambda group: _p_values(group, permutations))
+    by_query = [pair.differences.mean(axis=0) for pair in pairs]
+    p_values: list[float] = [1.0] * len(pairs)
+    for places in _places_by(map(len, by_query)).values():  # they share their signs
+        columns = np.stack([by_query[place] for place in places], axis=1)
+        for place, p in zip(places, paired_permutation_test(columns, permutations), strict=True):
+            p_values[place] = float(p)
     # The draws of an interval depend on its queries, and on the seed counts of its family.
     draws: list[Hashable] = []
     for family in families:
         counts: dict[tuple[int, ...], set[int]] = defaultdict(set)
         for pair in family:
             counts[pair.sizes].add(len(pair.differences))
-        draws += [(pair.sizes, tuple(sorted(counts[pair.sizes]))) for pair in family]
-    intervals = _grouped(
-        pairs,
-        draws,
-        lambda group: two_level_intervals([pair.differences for pair in group], strata=group[0].strata),
-    )
-    tests = iter(
-        [
-            _comparison(pair, p, interval, permutations)
-            for pair, p, interval in zip(pairs, p_values, intervals, strict=True)
-        ]
-    )
-    return [_adjusted([next(tests) for _ in family], one_family) for family in families]
+        draws += [(pair.sizes, *sorted(counts[pair.sizes])) for pair in family]
+    intervals: dict[int, Interval] = {}
+    for places in _places_by(draws).values():
+        found = two_level_intervals(
+            [pairs[place].differences for place in places], strata=pairs[places[0]].strata
+        )
+        intervals.update(zip(places, found, strict=True))
+    tests = [
+        _comparison(pair, by_query[place], p_values[place], intervals[place], permutations)
+        for place, pair in enumerate(pairs)
+    ]
+    ends = np.cumsum([0, *map(len, families)])
+    return [_adjusted(tests[start:end], one_family) for start, end in pairwise(ends)]
 
 
-def _grouped(
-    pairs: Sequence[Pair], keys: Sequence[Hashable], test: Callable[[list[Pair]], Iterable[T]]
-) -> list[T]:
-    """Test pairs of the same key at once, for they share signs or draws; in the pairs' order."""
-    groups: dict[Hashable, list[int]] = defaultdict(list)
+def _places_by(keys: Iterable[Hashable]) -> dict[Hashable, list[int]]:
+    """Return the places of each key."""
+    places: dict[Hashable, list[int]] = defaultdict(list)
     for place, key in enumerate(keys):
-        groups[key].append(place)
-    results: dict[int, T] = {}
-    for places in groups.values():
-        results.update(zip(places, test([pairs[place] for place in places]), strict=True))
-    return [results[place] for place in range(len(pairs))]
+        places[key].append(place)
+    return places
 
 
-def _p_values(pairs: list[Pair], permutations: int) -> list[float]:
-    columns = np.stack([pair.differences.mean(axis=0) for pair in pairs], axis=1)
-    return [float(p) for p in paired_permutation_test(columns, permutations)]
-
-
-def _comparison(pair: Pair, p: float, interval: Interval, permutations: int) -> Comparison:
-    by_query = pair.differences.mean(axis=0)
+def _comparison(pair: Pair, by_query: Array, p: float, interval: Interval, permutations: int) -> Comparison:
     mean = float(by_query.mean())
-    deviation = _deviation(by_query, pair.sizes)
+    # The standard deviation of the differences around the mean of their stratum.
+    freedom = len(by_query) - len(pair.sizes)
+    parts = np.split(by_query, np.cumsum(pair.sizes)[:-1])
+    squares = sum(float(np.square(part - part.mean()).sum()) for part in parts)
+    deviation = float(np.sqrt(squares / freedom)) if freedom > 0 else 0.0
     return Comparison(
         first=pair.first,
         second=pair.second,
@@ -359,22 +344,13 @@ def _comparison(pair: Pair, p: float, interval: Interval, permutations: int) -> 
     )
 
 
-def _deviation(by_query: Array, strata: Sequence[int]) -> float:
-    """Return the standard deviation of differences ``(queries,)`` around the mean of their stratum."""
-    freedom = len(by_query) - len(strata)
-    parts = np.split(by_query, np.cumsum(strata)[:-1]) if len(strata) > 1 else [by_query]
-    squares = sum(float(np.square(part - part.mean()).sum()) for part in parts)
-    return float(np.sqrt(squares / freedom)) if freedom > 0 else 0.0
-
-
 def _adjusted(comparisons: Sequence[Comparison], one_family: bool) -> list[Comparison]:
     """Return the comparisons of one family with p-values adjusted after Holm."""
-    families: dict[Direction | None, list[int]] = defaultdict(list)
-    for place, comparison in enumerate(comparisons):
-        apart = comparison.direction == AVERAGE or not one_family
-        families[comparison.direction if apart else None].append(place)
     adjusted = list(comparisons)
-    for places in families.values():
+    questions = [
+        each.direction if each.direction == AVERAGE or not one_family else None for each in comparisons
+    ]
+    for places in _places_by(questions).values():
         values = holm(np.array([comparisons[place].p for place in places]))
         for place, value in zip(places, values, strict=True):
             adjusted[place] = replace(comparisons[place], adjusted=float(value))
@@ -383,11 +359,11 @@ def _adjusted(comparisons: Sequence[Comparison], one_family: bool) -> list[Compa
 
 def with_marks(tables: Sequence[Table], families: Sequence[Family]) -> list[Table]:
     """Return the tables with significance marks from the families that compare with a reference."""
-    found = {(one.table.data, one.table.protocol, one.table.selection): one for one in families}
+    found = {family.table.key: family for family in families if family.comparisons}
     marked = []
     for table in tables:
         family = found.get((table.data, table.protocol, table.selection))
-        if family is not None and family.comparisons:
+        if family is not None:
             marks = {(test.second, test.direction): test.mark for test in family.comparisons}
             rows = tuple(
                 replace(

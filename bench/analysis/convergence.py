@@ -6,7 +6,7 @@ import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, cast
+from typing import Final
 
 from bench.analysis.groups import Data, RowGroup
 from bench.analysis.results import Results
@@ -27,13 +27,10 @@ class Curve:
     """Validation mAP@all of one row of a table, mean over its cells.
 
     Attributes:
-        method: registry name.
-        label: the method, as in the tables.
         cells: how many curves it is the mean of.
         values: ``(epochs,)`` after every epoch.
         losses: ``(epochs,)`` training loss, summed over what is trained side by side; empty where some
             epoch has none.
-        usual: whether the row is the method itself with its usual settings.
     """
 
     method: str
@@ -65,39 +62,34 @@ def curves_of(results: Results, trace: Callable[[str], Trace]) -> dict[Data, lis
         results: records of any status.
         trace: gives a record's trace by its digest.
     """
-    tables = {}
-    for data, groups in results.groups.items():
-        curves = [curve for group in groups if (curve := _curve(group, trace)) is not None]
-        if curves:
-            tables[data] = curves
-    return tables
+    tables = {
+        data: [curve for group in groups if (curve := _curve(group, trace)) is not None]
+        for data, groups in results.groups.items()
+    }
+    return {data: curves for data, curves in tables.items() if curves}
 
 
 def _curve(group: RowGroup, trace: Callable[[str], Trace]) -> Curve | None:
-    done = [record for record in group.records if record.status == "done"]
-    traced = [epochs for record in done if (epochs := _epochs(trace(record.digest)))]
-    if not traced:
+    values, losses = [], []
+    for record in group.records:
+        rows = trace(record.digest) if record.status == "done" else ()
+        epochs = [
+            (float(value), [part for name, part in row.items() if name.startswith("train_loss")])
+            for row in rows
+            if isinstance(value := row.get("validation_map"), int | float)
+        ]
+        if epochs:
+            parts = [[each for each in part if isinstance(each, int | float)] for _, part in epochs]
+            losses.append([math.fsum(part) for part in parts] if all(parts) else [])
+            values.append([value for value, _ in epochs])
+    if not values:
         return None
-    values = _mean([[float(cast("float", row["validation_map"])) for row in epochs] for epochs in traced])
-    losses = _mean([_losses(epochs) for epochs in traced])
-    return Curve(group.key.method, group.label, len(traced), values, losses, group.usual)
-
-
-def _epochs(trace: Trace) -> Trace:
-    """Return the epochs after which validation mAP was taken, in order."""
-    return [row for row in trace if isinstance(row.get("validation_map"), int | float)]
-
-
-def _losses(epochs: Trace) -> list[float]:
-    rows = [[value for key, value in row.items() if key.startswith("train_loss")] for row in epochs]
-    numbers = [[value for value in row if isinstance(value, int | float)] for row in rows]
-    return [math.fsum(row) for row in numbers] if all(numbers) else []
+    return Curve(group.key.method, group.label, len(values), _mean(values), _mean(losses), group.usual)
 
 
 def _mean(series: Sequence[Sequence[float]]) -> tuple[float, ...]:
     # Cells of one row have the same settings, and so the same epochs, unless one was cut short.
-    length = min(map(len, series))
-    return tuple(statistics.fmean(values[epoch] for values in series) for epoch in range(length))
+    return tuple(map(statistics.fmean, zip(*series, strict=False)))
 
 
 @dataclass(frozen=True)
@@ -120,40 +112,35 @@ class TraceSummary:
 def trace_summary(trace: Trace, result: Result | None) -> TraceSummary:
     """Return the first and the last epoch of every stage, and of the last stage those that were selected."""
     every = tuple(dict.fromkeys(column for row in trace for column in row))
-    shown = tuple(column for column in every if column in _KEYS or _is_shown(column))
+    shown = []
+    for column in every:
+        head, _, direction = column.partition("/")
+        if column in _KEYS or (head in _SHOWN and ">" not in direction):
+            shown.append(column)
     rows = tuple(
         (", ".join(reasons), {column: row[column] for column in shown if column in row})
         for row, reasons in zip(trace, _reasons(trace, result), strict=True)
         if reasons
     )
-    return TraceSummary(shown, rows, len(trace), tuple(column for column in every if column not in shown))
-
-
-def _is_shown(column: str) -> bool:
-    head, _, direction = column.partition("/")
-    return head in _SHOWN and ">" not in direction
+    left_out = tuple(column for column in every if column not in shown)
+    return TraceSummary(tuple(shown), rows, len(trace), left_out)
 
 
 def _reasons(trace: Trace, result: Result | None) -> list[list[str]]:
     """Return why each row is worth showing; no reasons where it is not."""
     stages = [row.get("stage") for row in trace]
-    reasons: list[list[str]] = [
-        [
-            *(["first"] if place == 0 or stages[place - 1] != stage else []),
-            *(["last"] if place + 1 == len(stages) or stages[place + 1] != stage else []),
-        ]
-        for place, stage in enumerate(stages)
-    ]
+    reasons: list[list[str]] = [[] for _ in stages]
+    for place, stage in enumerate(stages):
+        if place == 0 or stages[place - 1] != stage:
+            reasons[place].append("first")
+        if place + 1 == len(stages) or stages[place + 1] != stage:
+            reasons[place].append("last")
     for selected in result.selected if result is not None else ():
         if selected.rule == "last":  # needs no word
             continue
         epochs = selected.epoch if isinstance(selected.epoch, dict) else {"": selected.epoch}
         for modality, epoch in epochs.items():
-            places = [
-                place
-                for place, row in enumerate(trace)
-                if row.get("epoch") == epoch and stages[place] == stages[-1]
-            ]
-            for place in places[-1:]:
+            last_stage = (place for place, stage in enumerate(stages) if stage == stages[-1])
+            for place in [place for place in last_stage if trace[place].get("epoch") == epoch][-1:]:
                 reasons[place].append(f"{selected.rule} of {modality}" if modality else selected.rule)
     return reasons

@@ -18,7 +18,6 @@ class Cost:
     """What one row of a table cost.
 
     Attributes:
-        label: the method, as in the tables.
         cells: how many were done.
         fit: median seconds of fitting a cell.
         evaluate: median seconds of embedding and ranking its test split.
@@ -38,14 +37,7 @@ class Cost:
 
 @dataclass(frozen=True)
 class Share:
-    """One method's part of the time of a profile.
-
-    Attributes:
-        label: title of the method.
-        cells: how many were done.
-        seconds: of all of them.
-        share: of the whole, between 0 and 1.
-    """
+    """One method's part of the time of a profile: title, done cells, their seconds, share of the whole."""
 
     label: str
     cells: int
@@ -55,21 +47,39 @@ class Share:
 
 def costs_of(results: Results) -> dict[Data, list[Cost]]:
     """Return a line per row of every data's tables; rows without a finished cell are left out."""
-    tables = {}
+    tables: dict[Data, list[Cost]] = {}
     for data, groups in results.groups.items():
-        costs = [_cost(group.label, done) for group in groups if (done := _done(group.records))]
-        if costs:
-            tables[data] = costs
+        for group in groups:
+            runs = [record.environment for record in group.records if record.status == "done"]
+            if runs:
+                seconds = {
+                    stage: [run.seconds.get(stage, 0.0) for run in runs]
+                    for stage in ("fit", "evaluate", "total")
+                }
+                cost = Cost(
+                    group.label,
+                    len(runs),
+                    statistics.median(seconds["fit"]),
+                    statistics.median(seconds["evaluate"]),
+                    sum(seconds["total"]),
+                    max((run.peak_memory for run in runs if run.peak_memory is not None), default=None),
+                    max(
+                        (run.peak_device_memory for run in runs if run.peak_device_memory is not None),
+                        default=None,
+                    ),
+                )
+                tables.setdefault(data, []).append(cost)
     return tables
 
 
 def shares_of(results: Results) -> dict[tuple[str, str, str], list[Share]]:
     """Return every method's share of the time, the largest first, per profile, kind of device and harness."""
     seconds: dict[tuple[str, str, str], dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-    for record in sorted(_done(results.records), key=lambda record: record.digest):
-        data = data_of(record)
-        spent = seconds[data.profile, data.device, data.harness][record.identity.method]
-        spent.append(record.environment.seconds.get("total", 0.0))
+    for record in sorted(results.records, key=lambda record: record.digest):
+        if record.status == "done":
+            data, run = data_of(record), record.environment
+            spent = seconds[data.profile, data.device, data.harness]
+            spent[record.identity.method].append(run.seconds.get("total", 0.0))
     shares = {}
     for key, methods in sorted(seconds.items()):
         whole = sum(sum(values) for values in methods.values()) or 1.0
@@ -81,23 +91,6 @@ def shares_of(results: Results) -> dict[tuple[str, str, str], list[Share]]:
     return shares
 
 
-def _done(records: Sequence[Record]) -> list[Record]:
-    return [record for record in records if record.status == "done"]
-
-
-def _cost(label: str, records: Sequence[Record]) -> Cost:
-    runs = [record.environment for record in records]
-    return Cost(
-        label,
-        len(runs),
-        statistics.median(run.seconds.get("fit", 0.0) for run in runs),
-        statistics.median(run.seconds.get("evaluate", 0.0) for run in runs),
-        sum(run.seconds.get("total", 0.0) for run in runs),
-        max((run.peak_memory for run in runs if run.peak_memory is not None), default=None),
-        max((run.peak_device_memory for run in runs if run.peak_device_memory is not None), default=None),
-    )
-
-
 @dataclass(frozen=True)
 class ScoreAndCost:
     """One row of a table: what it reached and what that cost.
@@ -106,14 +99,11 @@ class ScoreAndCost:
     are their sum.
 
     Attributes:
-        method: registry name.
-        label: the method, as in the tables.
         score: mAP, mean over directions and seeds.
         fit: seconds of fitting for all directions, median over seeds; None where unknown.
         evaluate: the same of embedding and ranking the test split.
         memory: largest resident size of a worker in bytes; None where unknown.
         device_memory: largest allocation on a GPU in bytes; None without one.
-        usual: whether the row is the method itself with its usual settings, and the last such row.
     """
 
     method: str
@@ -136,18 +126,26 @@ def score_and_cost(row: Row, records: Mapping[str, Record]) -> ScoreAndCost | No
     entry = row.entries[AVERAGE]
     if entry.mean is None:
         return None
-    runs: dict[int, list[Environment]] = defaultdict(list)
+    by_seed: dict[int, list[Environment]] = defaultdict(list)
     for digest in entry.records:
-        runs[records[digest].identity.seed].append(records[digest].environment)
-    every = [run for members in runs.values() for run in members]
+        by_seed[records[digest].identity.seed].append(records[digest].environment)
+    runs = [run for members in by_seed.values() for run in members]
+    fit, evaluate = (
+        [
+            sum(run.seconds[stage] for run in members)
+            for members in by_seed.values()
+            if all(run.seconds.get(stage, 0.0) > 0 for run in members)
+        ]
+        for stage in ("fit", "evaluate")
+    )
     return ScoreAndCost(
         method=row.method,
         label=row.label,
         score=entry.mean,
-        fit=_seconds(list(runs.values()), "fit"),
-        evaluate=_seconds(list(runs.values()), "evaluate"),
-        memory=max((run.peak_memory for run in every if run.peak_memory), default=None),
-        device_memory=max((run.peak_device_memory for run in every if run.peak_device_memory), default=None),
+        fit=statistics.median(fit) if fit else None,
+        evaluate=statistics.median(evaluate) if evaluate else None,
+        memory=max((run.peak_memory for run in runs if run.peak_memory), default=None),
+        device_memory=max((run.peak_device_memory for run in runs if run.peak_device_memory), default=None),
         usual=row.usual,
     )
 
@@ -159,18 +157,8 @@ def pareto_front(points: Sequence[tuple[float, float]]) -> list[int]:
         points: (cost, score): less of the first and more of the second is better. Of equal points the
             first counts.
     """
-    order = sorted(range(len(points)), key=lambda place: (points[place][0], -points[place][1], place))
     best: list[int] = []
-    for place in order:
+    for place in sorted(range(len(points)), key=lambda place: (points[place][0], -points[place][1], place)):
         if not best or points[place][1] > points[best[-1]][1]:
             best.append(place)
     return best
-
-
-def _seconds(runs: Sequence[Sequence[Environment]], stage: str) -> float | None:
-    sums = [
-        sum(run.seconds[stage] for run in members)
-        for members in runs
-        if all(run.seconds.get(stage, 0.0) > 0 for run in members)
-    ]
-    return statistics.median(sums) if sums else None

@@ -1,8 +1,8 @@
-"""The same cell twice: do its numbers agree, and if not, what else was different?"""
+"""Drift: compares two records of the same cell, and names versions, machine or device that differ."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final, NamedTuple
@@ -74,22 +74,26 @@ def drawn(records: Sequence[Record], cells: int, seed: int) -> list[Record]:
 
 def drift_of(old: Recorded, new: Recorded) -> Drift:
     """Compare two finished records of one cell."""
-    first, second = old.record.result, new.record.result
-    assert first is not None
-    assert second is not None
-    before, after = ({metric_name(each): each.value for each in part.metrics} for part in (first, second))
+    results = [each.record.result for each in (old, new)]
+    before, after = (
+        {metric_name(each): each.value for each in (result.metrics if result else ())} for result in results
+    )
     gaps = {name: abs(after[name] - before[name]) for name in before if name in after}
     place = max(gaps, key=lambda name: gaps[name], default="")
-    largest = gaps.get(place, 0.0)
-    codes = {(each.record.identity.harness, each.record.identity.code) for each in (old, new)}
+    parts = [
+        {name: msgspec.json.encode(getattr(each, name), order="sorted") for name in Result.__struct_fields__}
+        for each in results
+    ]
+    cells = [each.record.identity for each in (old, new)]
     return Drift(
         numbers=len(gaps),
-        largest=largest,
-        place=place if largest else "",
+        largest=gaps.get(place, 0.0),
+        place=place if gaps.get(place) else "",
         per_query=_per_query(old.per_query, new.per_query),
         lacking=tuple(sorted(before.keys() ^ after.keys())),
-        otherwise=tuple(_parts_that_differ(first, second)),
-        comparable=comparable(old.record.environment, new.record.environment) and len(codes) == 1,
+        otherwise=tuple(name for name in parts[0] if parts[0][name] != parts[1][name]),
+        comparable=comparable(old.record.environment, new.record.environment)
+        and len({(cell.harness, cell.code) for cell in cells}) == 1,
     )
 
 
@@ -116,22 +120,9 @@ def metric_name(metric: Metric) -> str:
 
 def _per_query(old: Mapping[Series, NDArray[np.float64]], new: Mapping[Series, NDArray[np.float64]]) -> float:
     """Return the largest difference; infinite where other queries were asked."""
-    if old.keys() != new.keys():
+    if {name: values.shape for name, values in old.items()} != {name: new[name].shape for name in new}:
         return float("inf")
-    largest = 0.0
-    for series in old:
-        if old[series].shape != new[series].shape:
-            return float("inf")
-        largest = max(largest, float(np.abs(new[series] - old[series]).max(initial=0.0)))
-    return largest
-
-
-def _parts_that_differ(old: Result, new: Result) -> Iterator[str]:
-    for name in old.__struct_fields__:
-        parts = (getattr(old, name), getattr(new, name))
-        encoded = [msgspec.json.encode(part, order="sorted") for part in parts]
-        if encoded[0] != encoded[1]:
-            yield name
+    return max((float(np.abs(new[name] - old[name]).max(initial=0.0)) for name in old), default=0.0)
 
 
 def _kind(environment: Environment) -> str:

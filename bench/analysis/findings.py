@@ -1,8 +1,8 @@
-"""Findings: how a row ranks in its table, and what comparisons show and what they cannot, in sentences."""
+"""Findings in sentences: the rank of a row in its table, and the results and limits of comparisons."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,7 +22,7 @@ def verdict(comparison: Comparison) -> str:
     words = f"{one.first} and {one.second}, {direction_name(one.direction)}: "
     if one.difference == 0 and one.effect is None:
         return words + "their average precisions are the same on every query"
-    lies = f"{one.first} is {'above' if one.difference > 0 else 'below'} by {abs(one.difference):.4f} mAP"
+    lies = f"{one.first} is {'above' if one.difference > 0 else 'below'} by {abs(one.difference):.4f}"
     if one.holds:
         return words + lies + ("" if len(one.seeds) > 1 else ", as far as one seed's models go")
     if one.differs:
@@ -52,17 +52,15 @@ def findings(family: Family) -> list[str]:
                 f"{holding} of them also beyond what the interval leaves open."
             )
             continue
-        parts = [
-            _named("above", tests, lambda test: test.holds and test.difference > 0),
-            _named("below", tests, lambda test: test.holds and test.difference < 0),
-            _named(
-                "different with these models, but not beyond what seeds vary, from",
-                tests,
-                lambda test: test.differs and not test.holds,
-            ),
-            _named("not told apart from", tests, lambda test: not test.differs),
-        ]
-        found = "; ".join(part for part in parts if part)
+        by_words: dict[str, list[str]] = {
+            "above": [test.second for test in tests if test.holds and test.difference > 0],
+            "below": [test.second for test in tests if test.holds and test.difference < 0],
+            "different with these models, but not beyond what seeds vary, from": [
+                test.second for test in tests if test.differs and not test.holds
+            ],
+            "not told apart from": [test.second for test in tests if not test.differs],
+        }
+        found = "; ".join(f"{words} {', '.join(names)}" for words, names in by_words.items() if names)
         sentences.append(f"{direction_name(direction)}: {family.reference} is {found}.")
     return sentences
 
@@ -82,8 +80,9 @@ def limits_of_seeds(comparisons: Sequence[Comparison]) -> list[str]:
         )
     if counts[-1] > 1:
         few = next(count for count in counts if count > 1)
+        models = str(few) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
         sentences.append(
-            f"The p-values are over queries, with the {_range(counts)} trained models as they are; the "
+            f"The p-values are over queries, with the {models} trained models as they are; the "
             "intervals also vary the seeds"
             + (
                 f", but {few} seeds tell little about their spread: where seeds vary more than queries, "
@@ -105,18 +104,24 @@ def limits_of_datasets(block: Block, standing: DatasetTests | None) -> list[str]
             "One dataset: no test over datasets is possible, and nothing here says how methods do on others."
         ]
     smallest = smallest_wilcoxon_p(datasets)
+    least = f"With {datasets} datasets the smallest two-sided p of Wilcoxon's test is {smallest:.4g}"
     sentences = []
     if smallest > ALPHA:
         sentences.append(
-            f"With {datasets} datasets the smallest two-sided p of Wilcoxon's test is {smallest:.4g}: it "
-            f"cannot fall below {ALPHA}, however large the differences are; six datasets are needed."
+            f"{least}: it cannot fall below {ALPHA}, however large the differences are; six datasets are "
+            "needed."
         )
     elif smallest * (methods - 1) > ALPHA:
         sentences.append(
-            f"With {datasets} datasets the smallest two-sided p of Wilcoxon's test is {smallest:.4g}; "
-            f"after Holm over {methods - 1} comparisons none can fall below {ALPHA} first."
+            f"{least}; after Holm over {methods - 1} comparisons none can fall below {ALPHA} first."
         )
-    sentences.append(_nemenyi_limit(standing))
+    difference, average = standing.critical_difference, standing.average_ranks
+    apart = np.abs(average[:, None] - average)[np.triu_indices(methods, 1)]
+    sentences.append(
+        f"Nemenyi: {methods} methods on {datasets} datasets must differ by a critical difference of "
+        f"{difference:.3g} in average rank, of {methods - 1} at most; "
+        f"{int((apart > difference).sum())} of {len(apart)} pairs do."
+    )
     if datasets < _MANY:
         sentences.append(
             "The p-values of Friedman's, Iman and Davenport's and Nemenyi's tests are approximations that "
@@ -139,26 +144,6 @@ def ranking_findings(standing: DatasetTests) -> list[str]:
         f"Friedman: chi-squared = {tested.friedman:.4g}, p = {tested.friedman_p:.3g}; Iman and Davenport: "
         f"F = {tested.iman_davenport:.4g}, p = {tested.iman_davenport_p:.3g}: {differ}."
     ]
-
-
-def _nemenyi_limit(standing: DatasetTests) -> str:
-    methods, datasets = standing.block.scores.shape
-    difference, average = standing.critical_difference, standing.average_ranks
-    apart = np.abs(average[:, None] - average)[np.triu_indices(methods, 1)]
-    return (
-        f"Nemenyi: {methods} methods on {datasets} datasets must differ by a critical difference of "
-        f"{difference:.3g} in average rank, of {methods - 1} at most; "
-        f"{int((apart > difference).sum())} of {len(apart)} pairs do."
-    )
-
-
-def _named(words: str, members: Sequence[Comparison], chosen: Callable[[Comparison], bool]) -> str:
-    names = [one.second for one in members if chosen(one)]
-    return f"{words} {', '.join(names)}" if names else ""
-
-
-def _range(counts: Sequence[int]) -> str:
-    return str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
 
 
 @dataclass(frozen=True)
@@ -196,16 +181,13 @@ def ranks_in_table(table: Table, row: Row) -> list[RankInTable]:
     Reference points do not compete, except that one of them is itself the row.
     """
     rivals = [rival for rival in table.rows if rival is not row and rival.role != "reference"]
-    ranks = []
-    for column in table.columns:
-        mean = row.entries[column].mean
-        if mean is not None:
+    ranks, sign = [], -1 if table.lower_is_better else 1
+    for column, entry in ((column, row.entries[column]) for column in table.columns):
+        if entry.mean is not None:
             means = _means(rivals, column)
-            rank = 1 + sum(rival > mean for rival in means.values())
-            best = max(means, key=lambda label: means[label], default="")
-            ranks.append(
-                RankInTable(column, row.entries[column], rank, len(means) + 1, best, means.get(best))
-            )
+            rank = 1 + sum(sign * rival > sign * entry.mean for rival in means.values())
+            best = max(means, key=lambda label: sign * means[label], default="")
+            ranks.append(RankInTable(column, entry, rank, len(means) + 1, best, means.get(best)))
     return ranks
 
 
@@ -215,5 +197,4 @@ def references(table: Table, row: Row, column: Direction) -> dict[str, float]:
 
 
 def _means(rows: Iterable[Row], column: Direction) -> dict[str, float]:
-    found = {row.label: row.entries[column].mean for row in rows}
-    return {label: mean for label, mean in found.items() if mean is not None}
+    return {row.label: mean for row in rows if (mean := row.entries[column].mean) is not None}

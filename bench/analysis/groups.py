@@ -1,16 +1,23 @@
-"""Strict keys: which records may share a table (`Data`) and a row of it (`RowKey`); how rows are labelled."""
+"""Keys of tables (`Data`) and of their rows (`RowKey`): which records may be combined; labels of rows."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from bench.analysis.labels import Labels, is_as_usual, made, newest_first, usual_of, version_difference
 from bench.contract.errors import BenchError
-from bench.records.schema import Environment, Identity, Record
+from bench.records.schema import FILE, Environment, Identity, Record
+
+CLEAN: Final = "clean"
+"""Stands for no condition."""
+
+FROM_FILE: Final = "as in the file"
+"""Stands for the level of a condition that is read from a file."""
 
 
 class MixedCells(BenchError):
@@ -27,6 +34,7 @@ class Data(NamedTuple):
         fingerprint: digest of the data.
         device: kind of device, such as ``cpu`` or ``cuda``.
         harness: versions of the rooms that all numbers depend on; empty for records of layout 1.
+        condition: what was done to the data, such as ``label-noise@0.4``; `CLEAN` for nothing.
     """
 
     kind: str
@@ -35,6 +43,7 @@ class Data(NamedTuple):
     fingerprint: str
     device: str
     harness: str
+    condition: str = CLEAN
 
 
 class RowKey(NamedTuple):
@@ -92,9 +101,14 @@ _Rows = Mapping[RowKey, Sequence[Record]]
 
 def data_of(record: Record) -> Data:
     """Return what a record must share with others to stand in one table with them."""
-    cell = record.identity
-    device = device_of(cell, record.environment)
-    return Data(cell.data_kind, cell.profile, cell.dataset, cell.fingerprint, device, cell.harness)
+    cell, device = record.identity, device_of(record.identity, record.environment)
+    return data_key(cell, device)
+
+
+def data_key(cell: Identity, device: str) -> Data:
+    """Return what cells on a kind of device must share to stand in one table with one."""
+    version = cell.fingerprint, device, cell.harness
+    return Data(cell.data_kind, cell.profile, cell.dataset, *version, cell.condition or CLEAN)
 
 
 def device_of(identity: Identity, run: Environment) -> str:
@@ -110,9 +124,28 @@ def by_data(records: Iterable[Record]) -> dict[Data, list[Record]]:
     return {key: groups[key] for key in sorted(groups, key=data_order)}
 
 
+def harness_for_clean(data: Data) -> str:
+    """Return the versions of the harness that clean cells of the same code have."""
+    return data.harness.partition(", conditions ")[0]
+
+
 def data_order(data: Data) -> tuple[object, ...]:
     """Return the key by which data are sorted wherever they are listed."""
-    return (data.kind != "real", *data[1:-1], newest_first(data.harness))
+    condition = condition_order(data.condition)
+    return (data.kind != "real", *data[1:5], newest_first(data.harness), condition)
+
+
+def name_and_level(condition: str) -> tuple[str, str]:
+    """Return the name of a condition with its variant, and its level; one from a file is a name by itself."""
+    name, _, level = condition.partition("@")
+    return (condition, FROM_FILE) if "=" in condition else (name, level)
+
+
+def condition_order(condition: str) -> tuple[object, ...]:
+    """Return the key that sorts clean data first, then conditions by name and level."""
+    name, level = name_and_level(condition)
+    number = float(level) if re.fullmatch(r"[0-9.e+-]+", level) else 0.0
+    return condition not in (CLEAN, ""), name, number, level
 
 
 def row_key(identity: Identity) -> RowKey:
@@ -131,12 +164,13 @@ def row_groups(records: Sequence[Record], labels: Labels) -> list[RowGroup]:
     """
     rows = _rows(records)
     usual = _standing_for_their_methods(rows, labels)
-    counts = Counter(labels.title(method) for method in {key.method for key in rows})
+    # pandas before 2.2 takes all texts with half of a surrogate pair for one
     titles = {
-        key.method: labels.title(key.method)
-        + ("" if counts[labels.title(key.method)] == 1 else f" ({key.method})")
-        for key in rows
+        method: labels.title(method).encode("utf-8", "backslashreplace").decode()
+        for method in {key.method for key in rows}
     }
+    counts = Counter(titles.values())
+    titles = {name: title if counts[title] == 1 else f"{title} ({name})" for name, title in titles.items()}
     names = _row_labels(rows, usual, titles, labels)
 
     def order(key: RowKey) -> tuple[Any, ...]:
@@ -184,20 +218,19 @@ def _standing_for_their_methods(rows: _Rows, labels: Labels) -> set[RowKey]:
     only settings that there are. Of several, as after a change of the code or of a settings file, a row with
     a result comes first, then that of most modalities, then that of a single thread, then the last made.
     """
-    best: dict[tuple[str, str], tuple[tuple[Any, ...], RowKey]] = {}
-    settings: dict[tuple[str, str], set[str]] = defaultdict(set)
+    best: dict[tuple[str, ...], tuple[tuple[Any, ...], RowKey]] = {}
+    settings: dict[tuple[str, ...], set[str]] = defaultdict(set)
     for key in rows:
-        settings[key.method, key.variant].add(key.settings)
+        settings[key[:2]].add(key.settings)
     for key, members in rows.items():
-        family = key.method, key.variant
-        only = len(settings[family]) == 1
+        only = len(settings[key[:2]]) == 1
         known = [(record, is_as_usual(record, labels)) for record in members]
         usual = [record for record, as_usual in known if as_usual or (as_usual is None and only)]
         if usual:
             modalities = {name for record in members for name in record.identity.modalities}
             done = any(record.status == "done" for record in members)
-            rank = done, len(modalities), key.threads == 1, max(map(made, usual))
-            best[family] = max(best.get(family, (rank, key)), (rank, key))
+            rank = (done, len(modalities), key.threads == 1, max(map(made, usual))), key
+            best[key[:2]] = max(best.get(key[:2], rank), rank)
     return {key for _, key in best.values()}
 
 
@@ -205,21 +238,20 @@ def _row_labels(
     rows: _Rows, usual: set[RowKey], titles: Mapping[str, str], labels: Labels
 ) -> dict[RowKey, str]:
     """Return a label for every row that no other row has."""
-    families: dict[tuple[str, str], dict[RowKey, Sequence[Record]]] = defaultdict(dict)
-    for key, members in rows.items():
-        families[key.method, key.variant][key] = members
     names: dict[RowKey, str] = {}
-    for family in families.values():
-        base = next((key for key in family if key in usual), None)
-        for key in family:
-            words = [*_unusual_settings(key, family, base, labels), *_unusual_code(key, family, base)]
-            variant = "" if key.variant == "full" else f" {key.variant}"
-            names[key] = titles[key.method] + variant + (f" [{', '.join(words)}]" if words else "")
+    for key in rows:
+        family = {member: records for member, records in rows.items() if member[:2] == key[:2]}
+        base = next((member for member in family if member in usual), None)
+        words = [*_unusual_settings(key, family, base, labels), *_unusual_code(key, family, base)]
+        variant = "" if key.variant == "full" else f" {key.variant}"
+        names[key] = titles[key.method] + variant + (f" [{', '.join(words)}]" if words else "")
     counts = Counter(names.values())
-    for key, label in names.items():
-        if counts[label] > 1:
-            names[key] = f"{label} #{hashlib.sha256(repr(tuple(key)).encode()).hexdigest()[:6]}"
-    return names
+    return {
+        key: label
+        if counts[label] == 1
+        else f"{label} #{hashlib.sha256(repr(tuple(key)).encode()).hexdigest()[:6]}"
+        for key, label in names.items()
+    }
 
 
 def differs_in(row: RowGroup, rows: Iterable[RowGroup]) -> list[str]:
@@ -241,7 +273,7 @@ def _unusual_settings(key: RowKey, family: _Rows, base: RowKey | None, labels: L
     else:
         peers = [record.identity.settings for record in last.values()] if usual is None else [usual]
     return [
-        f"{name}={json.dumps(settings.get(name))}"
+        f"file {str(settings.get(name))[:8]}" if name == FILE else f"{name}={json.dumps(settings.get(name))}"
         for name in sorted({name for each in (settings, *peers) for name in each})
         if any(peer.get(name) != settings.get(name) for peer in peers)
     ]

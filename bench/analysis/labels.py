@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final
 
 import msgspec
 
 from bench import registry
-from bench.contract import BenchError, MethodCard
+from bench.contract import BenchError, DataKind, MethodCard
 from bench.records.schema import Identity, Record
 
 _LAST = 10_000
@@ -47,17 +48,24 @@ def registry_labels(records: Iterable[Record] = ()) -> Labels:
 
     Methods that are gone go by the card in the last of their ``records``; without any by their registry name.
     """
-    found = registry.registered()
-    cards = cards_of(records)
-    modalities = {
-        name: [modality.name for modality in dataset.card.modalities]
-        for name, dataset in found.datasets.items()
-    }
+    found, cards = registry.registered(), cards_of(records)
+    modalities = {name: [each.name for each in data.card.modalities] for name, data in found.datasets.items()}
+
+    @cache  # every table asks again
+    def usual(method: str, profile: str, dataset: str, kind: DataKind, variant: str) -> dict[str, Any] | None:
+        try:
+            description = registry.method(method)
+            return registry.resolve_settings(
+                description, profile=profile, dataset=dataset, kind=kind, variant=variant
+            )
+        except BenchError:  # the method or the variant is gone: nothing to compare with
+            return None
+
     return Labels(
         title=lambda method: cards[method].title if method in cards else method,
         order=lambda method: (cards[method].position if method in cards else _LAST, method),
         role=lambda method: cards[method].role if method in cards else "extra",
-        usual=_usual(),
+        usual=lambda cell: usual(cell.method, cell.profile, cell.dataset, cell.data_kind, cell.variant),
         modalities=lambda dataset: modalities.get(dataset, ()),
         reference=min(found.methods, key=lambda name: (cards[name].position, name), default=""),
         variants=lambda method: found.methods[method].variants if method in found.methods else {},
@@ -66,12 +74,13 @@ def registry_labels(records: Iterable[Record] = ()) -> Labels:
 
 def cards_of(records: Iterable[Record] = ()) -> dict[str, MethodCard]:
     """Return the card of every registered method, and of those that are gone the one in their last record."""
-    cards = {name: method.card for name, method in registry.registered().methods.items()}
-    gone = [one for one in records if one.method is not None and one.identity.method not in cards]
-    for record in sorted(gone, key=made):
-        card = None if record.method is None else _card(record.method.card)
-        if card is not None:
-            cards[record.identity.method] = card
+    registered = {name: method.card for name, method in registry.registered().methods.items()}
+    cards = dict(registered)
+    for record in sorted(records, key=made):
+        name = record.identity.method
+        if record.method is not None and name not in registered:
+            with suppress(msgspec.ValidationError):  # of a form that this program does not know
+                cards[name] = msgspec.convert(dict(record.method.card), MethodCard)
     return cards
 
 
@@ -93,39 +102,19 @@ def is_as_usual(record: Record, labels: Labels) -> bool | None:
     usual = usual_of(record, labels)
     if usual is None:
         return None
-    settings = record.identity.settings
     # A snapshot may state what was usual for the method itself: what the variant sets is no other choice.
     origins = {} if record.method is None else record.method.origins
-    keys = settings.keys() | usual.keys()
-    return all(
-        origins.get(key) == "variant" or (key in settings and key in usual and settings[key] == usual[key])
-        for key in keys
-    )
+    changed = changed_settings(record.identity.settings, usual)
+    return all(origins.get(name) == "variant" for name in changed)
 
 
-def _card(fields: Mapping[str, Any]) -> MethodCard | None:
-    """Return a card from a record; None where it is of a form that this program does not know."""
-    try:
-        return msgspec.convert(dict(fields), MethodCard)
-    except msgspec.ValidationError:
-        return None
-
-
-def _usual() -> Callable[[Identity], Mapping[str, Any] | None]:
-    """Return what gives the usual settings of a cell; every table asks again, so each answer is kept."""
-
-    @cache
-    def resolved(
-        method: str, profile: str, dataset: str, kind: Literal["real", "look-alike"], variant: str
-    ) -> dict[str, Any] | None:
-        try:
-            return registry.resolve_settings(
-                registry.method(method), profile=profile, dataset=dataset, kind=kind, variant=variant
-            )
-        except BenchError:  # the method or the variant is gone: nothing to compare with
-            return None
-
-    return lambda who: resolved(who.method, who.profile, who.dataset, who.data_kind, who.variant)
+def changed_settings(settings: Mapping[str, Any], usual: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings that differ from the usual, by name; None for those that are lacking."""
+    return {
+        name: settings.get(name)
+        for name in sorted(settings.keys() | usual.keys())
+        if name not in settings or name not in usual or settings[name] != usual[name]
+    }
 
 
 def abbreviations(modalities: Sequence[str]) -> dict[str, str]:
@@ -133,17 +122,19 @@ def abbreviations(modalities: Sequence[str]) -> dict[str, str]:
 
     It has at least one letter and is unlike any other's; names that cannot be told apart so stay as they are.
     """
-    short = {name: _short(name, [other for other in modalities if other != name]) for name in modalities}
+    short = {}
+    for name in modalities:
+        rivals = [rival.upper() for rival in modalities if rival != name]
+        starts = (name[:length].upper() for length in range(1, len(name)))
+        short[name] = next(
+            (
+                start
+                for start in starts
+                if any(map(str.isalpha, start)) and not any(rival.startswith(start) for rival in rivals)
+            ),
+            name.upper(),
+        )
     return short if len(set(short.values())) == len(short) else {name: name for name in modalities}
-
-
-def _short(name: str, others: Sequence[str]) -> str:
-    for length in range(1, len(name)):
-        start = name[:length].upper()
-        has_letter = any(character.isalpha() for character in start)
-        if has_letter and not any(other.upper().startswith(start) for other in others):
-            return start
-    return name.upper()
 
 
 _PART: Final = re.compile(r"\s*(\S+) (?:(\d{1,7})(?:\+(\S+))?|(\S+))\s*")
@@ -152,51 +143,37 @@ EARLIER: Final = "earlier code"
 """Of records from before versions were recorded."""
 
 
-class Version(NamedTuple):
-    """Version of one part of the code.
-
-    Attributes:
-        number: as it was confirmed; 0 where only a digest names it.
-        digest: of code that was edited since, or that has no number; empty otherwise.
-    """
-
-    number: int
-    digest: str
-
-    def __str__(self) -> str:
-        """Return the version as records state it."""
-        return "+".join(part for part in (str(self.number or ""), self.digest) if part)
-
-
-def version_parts(versions: str) -> dict[str, Version] | None:
-    """Return the version of each part; None where the text is empty or has another form."""
-    found = [_PART.fullmatch(part) for part in versions.split(",")]
-    if not all(found):
-        return None
-    return {part[1]: Version(int(part[2] or 0), part[3] or part[4] or "") for part in found if part}
+def _version_parts(versions: str) -> dict[str, tuple[int, str]]:
+    """Return number (0 where there is none) and text of the version of each part; empty for another form."""
+    parts = [_PART.fullmatch(part) for part in versions.split(",")]
+    if not all(parts):
+        return {}
+    words = {part[1]: (int(part[2] or 0), part[3] or part[4] or "") for part in parts if part}
+    return {
+        name: (number, "+".join(filter(None, (str(number or ""), digest))))
+        for name, (number, digest) in words.items()
+    }
 
 
 def newest_first(versions: str) -> tuple[bool, tuple[int, ...], str]:
     """Return a key that sorts newer versions before older ones, and records without any last."""
-    parts = version_parts(versions) or {}
-    return not versions, tuple(-parts[name].number for name in sorted(parts)), versions
+    parts = sorted(_version_parts(versions).items())
+    return not versions, tuple(-number for _, (number, _) in parts), versions
 
 
 def version_difference(versions: str, other: str) -> str:
     """Return in what ``versions`` differ from ``other``, such as ``earlier code: evaluation 1``."""
     if not versions:
         return EARLIER
-    one, another = version_parts(versions), version_parts(other)
-    if one is None or another is None:
+    parts, others = _version_parts(versions), _version_parts(other)
+    if not parts or not others:
         return f"code: {versions}"
-    unlike = {name: version for name, version in one.items() if another.get(name) != version}
-    numbers = [(version.number, another.get(name, version).number) for name, version in unlike.items()]
-    earlier = bool(numbers) and all(number < newer for number, newer in numbers)
-    words = ", ".join(f"{name} {version}" for name, version in unlike.items())
+    unlike = {name: part for name, part in parts.items() if others.get(name) != part}
+    earlier = bool(unlike) and all(part[0] < others.get(name, part)[0] for name, part in unlike.items())
+    words = ", ".join(f"{name} {text}" for name, (_, text) in unlike.items())
     return f"{EARLIER if earlier else 'code'}: {words or versions}"
 
 
 def short_versions(versions: str) -> str:
-    """Return versions in short_versions, as ``1.2.1``; the text itself where it has another form."""
-    parts = version_parts(versions)
-    return versions if parts is None else ".".join(map(str, parts.values()))
+    """Return versions without the names of parts, as ``1.2.1``; the text itself where it has another form."""
+    return ".".join(text for _, text in _version_parts(versions).values()) or versions

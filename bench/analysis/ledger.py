@@ -1,19 +1,18 @@
-"""The reproduction ledger: published values, what their names mean here, and ours beside them."""
+"""Reproduction ledger: published values, mapped to names of this project, and compared with records."""
 
 from __future__ import annotations
 
 import csv
 import io
-import math
 import re
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import cache, cached_property, partial
 from itertools import permutations
 from pathlib import Path
-from typing import Final, Literal, NamedTuple
+from typing import Annotated, Final, Literal, NamedTuple
 
 import msgspec
 import yaml
@@ -30,7 +29,6 @@ from bench.registry import parse_yaml
 VALUES: Final = "published_map.csv"
 NAMES: Final = "names.yaml"
 
-_COLUMNS: Final = ["method", "dataset", "direction", "metric", "value", "source"]
 _PAIR: Final = re.compile(r"(.+?)(?:->|2)(.+)")
 
 
@@ -41,7 +39,7 @@ class Value(msgspec.Struct, frozen=True):
     dataset: str
     direction: str
     metric: str
-    value: float
+    value: Annotated[float, msgspec.Meta(ge=0, le=1)]
     source: str
 
 
@@ -57,7 +55,6 @@ class DatasetName(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a printed dataset is.
 
     Attributes:
-        dataset: registry name.
         modalities: those that took part; empty for all of the dataset.
         because: why its numbers cannot be compared with ours; empty where they can.
         remark: what to know about the comparison.
@@ -122,7 +119,6 @@ class Published:
     """Published values and what their names mean.
 
     Attributes:
-        values: in the file's order.
         names: as ``names.yaml`` has them.
     """
 
@@ -162,10 +158,9 @@ class Published:
     def _direction(self, printed: str, modalities: list[str]) -> Direction | None:
         if printed in self.names.averages:
             return AVERAGE
-        pair = _PAIR.fullmatch(printed)
         by_letters = {letters.casefold(): name for name, letters in abbreviations(modalities).items()}
-        ends = [by_letters.get(part.casefold()) for part in pair.groups()] if pair else [None, None]
-        query, gallery = ends
+        pair = _PAIR.fullmatch(printed.casefold())
+        query, gallery = map(by_letters.get, pair.groups()) if pair else (None, None)
         return (query, gallery) if query and gallery and query != gallery else None
 
 
@@ -189,26 +184,21 @@ def read_published(folder: Path | None = None) -> Published:
     return Published(tuple(_values(values)), _names(names) if names.is_file() else Names())
 
 
-def _values(path: Path) -> list[Value]:
+def _values(path: Path) -> Iterator[Value]:
     lines = csv.reader(io.StringIO(_text(path), newline=""))
+    columns = list(Value.__struct_fields__)
     header = next(lines, [])
-    if header != _COLUMNS:
-        raise DataError(f"{path}: its columns are {', '.join(header)}; expected {', '.join(_COLUMNS)}")
-    return [_value(path, lines.line_num, line) for line in lines]
-
-
-def _value(path: Path, number: int, line: list[str]) -> Value:
-    if len(line) != len(_COLUMNS):
-        raise DataError(f"{path}, line {number}: {len(line)} columns; expected {len(_COLUMNS)}")
-    *names, printed, source = line
-    try:
-        value = float(printed)
-    except ValueError:
-        value = math.nan
-    if not 0 <= value <= 1:
-        raise DataError(f"{path}, line {number}: {printed!r} is no mAP between 0 and 1")
-    method, dataset, direction, metric = names
-    return Value(method, dataset, direction, metric, value, source)
+    if header != columns:
+        raise DataError(f"{path}: its columns are {', '.join(header)}; expected {', '.join(columns)}")
+    for line in lines:
+        where = f"{path}, line {lines.line_num}"
+        if len(line) != len(columns):
+            raise DataError(f"{where}: {len(line)} columns; expected {len(columns)}")
+        fields = dict(zip(columns, line, strict=True))
+        try:
+            yield msgspec.convert(fields, Value, strict=False)
+        except msgspec.ValidationError as error:
+            raise DataError(f"{where}: {fields['value']!r} is no mAP between 0 and 1") from error
 
 
 def _names(path: Path) -> Names:
@@ -269,7 +259,6 @@ class LedgerRow:
     """A published value and ours.
 
     Attributes:
-        value: as printed.
         meaning: what its names mean here.
         ours: what the records have; None where they have nothing.
         difference: ours minus the published value; None unless they can be compared.
@@ -290,22 +279,18 @@ class LedgerRow:
 def ledger_of(results: Results, published: Published) -> list[LedgerRow]:
     """Return a line per published value and version of the real data that it can be held against.
 
-    Only full methods with their usual settings, on real data, in the paper profile, under the same protocol
-    and on the same modalities are held against a published value. Where there are none such, what there is
-    instead is named.
+    Only full methods with their usual settings, on clean real data, in the paper profile, under the same
+    protocol and on the same modalities are held against a published value. Where there are none such, what
+    there is instead is named.
     """
-    rows = cache(partial(_recorded, results))
-    return [line for value in published.values for line in _lines(value, published.meaning(value), rows)]
+    recorded = cache(partial(_recorded, results))
+    return [
+        row for value in published.values for row in _ledger_rows(value, published.meaning(value), recorded)
+    ]
 
 
 def run_command(methods: Sequence[str], dataset: str, modalities: Sequence[str] = ()) -> str:
-    """Return the command that runs methods as they were published.
-
-    Args:
-        methods: registry names.
-        dataset: registry name.
-        modalities: which of the dataset's take part; all if empty.
-    """
+    """Return the command that runs methods as they were published, on some modalities; on all if empty."""
     words = ["python", "-m", "bench", "run", "--profile", "paper", "--datasets", dataset]
     words += ["--methods", ",".join(methods), "--seeds", str(SEEDS)]
     words += ["--modalities", ",".join(modalities)] if modalities else []
@@ -327,6 +312,7 @@ def _recorded(results: Results, dataset: str, modalities: tuple[str, ...], proto
         lambda record: (
             record.identity.variant == "full"
             and record.identity.dataset == dataset
+            and not record.identity.condition
             and _took(record, modalities)
         )
     )
@@ -336,20 +322,6 @@ def _recorded(results: Results, dataset: str, modalities: tuple[str, ...], proto
         for data, groups in fitting.groups.items()
         for group, row in zip(groups, rows_of(fitting, groups, directions, protocol, _SELECTION), strict=True)
     ]
-
-
-def _ours(meaning: Meaning, recorded: _Recorded) -> list[Ours]:
-    """Return what there is of a method on a dataset's modalities, the most comparable first."""
-    assert meaning.direction is not None
-    absent = Entry(None, reason=NOT_RUN, brief=NOT_RUN)
-    found = [
-        Ours(data, row.entries.get(meaning.direction, absent), _not_comparable(data, group))
-        for data, group, row in recorded
-        if row.method == meaning.method
-    ]
-    return sorted(
-        found, key=lambda ours: (ours.other != "", ours.entry.mean is None, ours.other, data_order(ours.data))
-    )
 
 
 def _not_comparable(data: Data, group: RowGroup) -> str:
@@ -376,37 +348,44 @@ def _took(record: Record, modalities: Sequence[str]) -> bool:
     return not takes_more and len(taken) == 2 and set(taken) <= set(modalities)
 
 
-def _lines(
-    value: Value, meaning: Meaning, rows: Callable[[str, tuple[str, ...], str], _Recorded]
+def _ledger_rows(
+    value: Value, meaning: Meaning, recorded: Callable[[str, tuple[str, ...], str], _Recorded]
 ) -> list[LedgerRow]:
-    if not (meaning.method and meaning.dataset):
-        lacking = [
-            *([] if meaning.method else [f"method {value.method}"]),
-            *([] if meaning.dataset else [f"dataset {value.dataset}"]),
-        ]
+    row = partial(LedgerRow, value, meaning)
+    lacking = [] if meaning.method else [f"method {value.method}"]
+    lacking += [] if meaning.dataset else [f"dataset {value.dataset}"]
+    if lacking:
         because = f"this project has no {' and no '.join(lacking)}"
-        return [LedgerRow(value, meaning, None, None, "not in this project", because)]
-    if meaning.because:
-        return [LedgerRow(value, meaning, None, None, "not comparable", meaning.because)]
-    found = _ours(meaning, rows(meaning.dataset, meaning.modalities, meaning.protocol))
+        return [row(None, None, "not in this project", because)]
+    if meaning.because or meaning.direction is None:
+        return [row(None, None, "not comparable", meaning.because)]
+    absent = Entry(None, reason=NOT_RUN, brief=NOT_RUN)
+    found = [
+        Ours(data, each.entries.get(meaning.direction, absent), _not_comparable(data, group))
+        for data, group, each in recorded(meaning.dataset, meaning.modalities, meaning.protocol)
+        if each.method == meaning.method
+    ]
+    found.sort(
+        key=lambda ours: (bool(ours.other), ours.entry.mean is None, ours.other, data_order(ours.data))
+    )
     command = run_command([meaning.method], meaning.dataset, confined_to(meaning))
-    comparable = [ours for ours in found if not ours.other]
-    if comparable:
-        return [_compared(value, meaning, ours, command) for ours in comparable]
-    if found:
-        return [LedgerRow(value, meaning, found[0], None, "not comparable", found[0].other, command)]
-    alone = f" of {'+'.join(meaning.modalities)} alone" if confined_to(meaning) else ""
-    return [LedgerRow(value, meaning, None, None, "not run yet", f"no record{alone}", command)]
-
-
-def _compared(value: Value, meaning: Meaning, ours: Ours, command: str) -> LedgerRow:
-    if ours.entry.brief == NOT_RUN:
-        because = "not all pairs of modalities were run"
-        return LedgerRow(value, meaning, ours, None, "not run yet", because, command)
-    if ours.entry.mean is None:
-        return LedgerRow(value, meaning, ours, None, "no result", ours.entry.reason)
-    difference = ours.entry.mean - value.value
-    return LedgerRow(value, meaning, ours, difference, verdict_of(difference))
+    if not found:
+        alone = f" of {'+'.join(meaning.modalities)} alone" if confined_to(meaning) else ""
+        return [row(None, None, "not run yet", f"no record{alone}", command)]
+    if found[0].other:
+        return [row(found[0], None, "not comparable", found[0].other, command)]
+    rows = []
+    for ours in found:
+        if ours.other:
+            continue
+        if ours.entry.brief == NOT_RUN:
+            rows.append(row(ours, None, "not run yet", "not all pairs of modalities were run", command))
+        elif ours.entry.mean is None:
+            rows.append(row(ours, None, "no result", ours.entry.reason))
+        else:
+            difference = ours.entry.mean - value.value
+            rows.append(row(ours, difference, verdict_of(difference)))
+    return rows
 
 
 def verdict_of(difference: float) -> Verdict:

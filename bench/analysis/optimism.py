@@ -1,15 +1,19 @@
-"""Selection optimism: what choosing the epoch on the test set would have added, by row of a table."""
+"""Selection optimism: the gain from choosing the epoch on the test set, by row of a table."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import permutations
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from bench.analysis.groups import Data, RowGroup
 from bench.analysis.results import Results
-from bench.analysis.tables import AVERAGE, Spread, seed_values, spread_of
+from bench.analysis.tables import AVERAGE, Direction, Spread, seed_values, spread_of, values_of_row
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 RULES: Final = ("best", "last", "oracle")
 
@@ -19,10 +23,6 @@ class Optimism:
     """One row of a table, under one protocol: the average mAP over directions by selection rule.
 
     Attributes:
-        data: what it was run on.
-        protocol: id of the evaluation rule.
-        method: registry name.
-        label: what to print.
         seeds: those with a test-oracle trace; everything here is over them.
         best: by the highest validation mAP.
         last: at the last epoch; None where a seed lacks it.
@@ -51,36 +51,37 @@ def optimism_of(results: Results, protocols: Sequence[str]) -> list[Optimism]:
     Closed-form methods select nothing and have none.
     """
     traced = {*results.frame[results.frame["selection"] == "oracle"]["record"]}
-    rows = [
-        (data, group, {digest: record for record in group.records if (digest := record.digest) in traced})
+
+    @cache
+    def values(data: Data, directions: tuple[Direction, ...], protocol: str, rule: str) -> pd.DataFrame:
+        return seed_values(results, data, directions, protocol, rule)[0]
+
+    rows = (
+        _optimism(data, group, traced, protocol, values)
         for data, groups in results.groups.items()
+        for protocol in (results.protocol_id(data, name) for name in protocols)
         for group in groups
-    ]
-    return [
-        found
-        for data in results.groups
-        for protocol in protocols
-        for place, group, records in rows
-        if place == data and records
-        if (found := _optimism(results, data, group, list(records), protocol)) is not None
-    ]
+    )
+    return [row for row in rows if row is not None]
 
 
 def _optimism(
-    results: Results, data: Data, group: RowGroup, digests: Sequence[str], protocol: str
+    data: Data, group: RowGroup, traced: set[str], protocol: str, values: Callable[..., pd.DataFrame]
 ) -> Optimism | None:
-    records = [results.by_digest[digest] for digest in digests]
+    records = [record for record in group.records if record.digest in traced]
+    if not records:
+        return None
     modalities = dict.fromkeys(name for record in records for name in record.identity.modalities)
-    directions = list(permutations(modalities, 2))  # a method for pairs needs all its pairs
+    directions = tuple(permutations(modalities, 2))  # a method for pairs needs all its pairs
     best, last, oracle = (
-        seed_values(results, [group], directions, protocol, rule, digests)[0][AVERAGE].dropna()
+        values_of_row(values(data, directions, protocol, rule), group.label)[AVERAGE].dropna()
         for rule in RULES
     )
     both = best.index.intersection(oracle.index).sort_values()
     if not len(both):
         return None
     gains = (oracle[both] - best[both]).tolist()
-    seeds = tuple(int(seed) for _, seed in both)
+    seeds = tuple(map(int, both))
     return Optimism(
         data=data,
         protocol=protocol,

@@ -6,8 +6,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from bench.analysis.comparisons import Comparison, average_of, compare, pair_of, pairs_among
-from bench.analysis.groups import Data
+from bench.analysis.comparisons import Family, compare, pairs_of, reasons_among
+from bench.analysis.groups import CLEAN, Data
 from bench.analysis.labels import EARLIER, newest_first
 from bench.analysis.per_query import PerQueryRow, PerQueryTable
 from bench.contract.errors import UsageError
@@ -15,25 +15,19 @@ from bench.registry import unknown
 
 
 @dataclass(frozen=True)
-class PairwiseComparison:
+class PairwiseComparison(Family):
     """Two rows, chosen by name, on one data; from one results folder or from two.
 
+    The comparisons have the names that were asked for; Holm's adjustment is over all directions. The
+    reference is the label of the first row, and ``table`` is what that is from.
+
     Attributes:
-        table: what they were compared in, which is where the first is from.
-        other: data of the second: the same, or of two folders that of other code.
-        first: label of the one, which says how it was set.
-        second: label of the other.
-        comparisons: one per direction, with the names that were asked for, and one of the average; Holm is
-            over the directions.
-        omitted: directions that could not be compared, and why.
+        other: label of the second row.
+        other_data: of the second row: the same, or of two folders that of other code.
     """
 
-    table: PerQueryTable
-    other: Data
-    first: str
-    second: str
-    comparisons: tuple[Comparison, ...]
-    omitted: tuple[str, ...]
+    other: str
+    other_data: Data
 
 
 _Key = tuple[Data, str, str]
@@ -49,7 +43,8 @@ def pairwise_comparisons(
     """Compare two rows on every data that both have results on, nothing mixed.
 
     Args:
-        first: name of the row as `row_named` takes it; what to add to its label; the tables to look in.
+        first: name of the row (its whole label, its method, or its method/variant); what to add to the name;
+            the tables to look in.
         second: the same of the other row.
         across_code: whether rows may be of different versions of the harness, as before and after a change.
 
@@ -57,63 +52,56 @@ def pairwise_comparisons(
         UsageError: if there is no such row, or none on the same data, or both are the same, or they are on
             several versions of one dataset.
     """
-    sides = [_rows_named(*side) for side in (first, second)]
-    couples = _couples(list(sides[0]), list(sides[1]), across_code)
+    ours, theirs = (_rows_named(*side) for side in (first, second))
+    couples = {key: key for key in ours if key in theirs}
+    if across_code:  # of what they share but for the code, the newest of either side
+        known = {_but_for_code(key) for key in couples}
+        newest, newest_there = _newest(ours), _newest(theirs)
+        couples |= {
+            newest[key]: newest_there[key] for key in newest if key in newest_there and key not in known
+        }
+    names = first[0] + first[1], second[0] + second[1]
     if not couples:
         raise UsageError(
-            f"{first[0]}{first[1]} and {second[0]}{second[1]} have no result on the same data: "
-            f"{_data_names(sides[0])} against {_data_names(sides[1])}; run both with the same profile on the "
-            "same data and device"
+            f"{names[0]} and {names[1]} have no result on the same data: {_data_names(ours)} against "
+            f"{_data_names(theirs)}; run both with the same profile on the same data and device"
         )
-    _require_one_version([key[0] for key, _ in couples])
-    names = first[0] + first[1], second[0] + second[1]
-    return [_pairwise(couple, names, (sides[0][couple[0]], sides[1][couple[1]])) for couple in couples]
-
-
-def row_named(name: str, rows: Sequence[PerQueryRow]) -> PerQueryRow | None:
-    """Return the row that is meant: by its whole label, its method, or its method/variant.
-
-    A method's name means the row with its usual settings where there are several.
-
-    Raises:
-        UsageError: if several rows fit equally well.
-    """
-    fitting = [row for row in rows if row.label == name] or [row for row in rows if _short_name(row) == name]
-    if len(fitting) > 1:
-        fitting = [row for row in fitting if row.usual] or fitting
-    if len(fitting) > 1:
-        labels = ", ".join(repr(row.label) for row in fitting)
-        raise UsageError(f"{len(fitting)} rows are of {name}; name one by its whole label: {labels}")
-    return fitting[0] if fitting else None
+    _require_one_version([data for data, *_ in couples])
+    return [_pairwise(here, there, names, ours[here], theirs[there]) for here, there in couples.items()]
 
 
 def _rows_named(name: str, suffix: str, tables: Sequence[PerQueryTable]) -> dict[_Key, PerQueryRow]:
+    """Return the row of each table that is meant; of several of a method the one with its usual settings.
+
+    Raises:
+        UsageError: if there is none, or if several rows fit equally well.
+    """
     known = {word for table in tables for row in table.rows for word in (row.label, _short_name(row))}
     if name not in known:
         raise unknown(f"method with a result here{suffix}", name, known)
-    found = {(table.data, table.protocol, table.selection): row_named(name, table.rows) for table in tables}
-    return {key: row for key, row in found.items() if row is not None}
-
-
-def _couples(ours: Sequence[_Key], theirs: Sequence[_Key], across_code: bool) -> list[tuple[_Key, _Key]]:
-    """Return the tables to compare: the same, or else the newest of either side but for the harness."""
-    same = [(key, key) for key in ours if key in theirs]
-    if not across_code:
-        return same
-    known = {_but_for_code(key) for key, _ in same}
-    left = [key for key in dict.fromkeys(map(_but_for_code, ours)) if key not in known]
-    return same + [
-        (_newest(ours, key), _newest(theirs, key)) for key in left if key in map(_but_for_code, theirs)
-    ]
+    found = {}
+    for table in tables:
+        fitting = [row for row in table.rows if row.label == name]
+        fitting = fitting or [row for row in table.rows if _short_name(row) == name]
+        if len(fitting) > 1:
+            fitting = [row for row in fitting if row.usual] or fitting
+        if len(fitting) > 1:
+            labels = ", ".join(repr(row.label) for row in fitting)
+            raise UsageError(f"{len(fitting)} rows are of {name}; name one by its whole label: {labels}")
+        if fitting:
+            found[table.key] = fitting[0]
+    return found
 
 
 def _but_for_code(key: _Key) -> _Key:
     return key[0]._replace(harness=""), key[1], key[2]
 
 
-def _newest(keys: Sequence[_Key], wanted: _Key) -> _Key:
-    fitting = [key for key in keys if _but_for_code(key) == wanted]
-    return min(fitting, key=lambda key: newest_first(key[0].harness))
+def _newest(keys: Iterable[_Key]) -> dict[_Key, _Key]:
+    """Return the newest of the keys that are alike but for the harness, by what is alike."""
+    oldest_first = sorted(keys, key=lambda key: newest_first(key[0].harness), reverse=True)
+    newest = {_but_for_code(key): key for key in oldest_first}
+    return {_but_for_code(key): newest[_but_for_code(key)] for key in keys}
 
 
 def _require_one_version(found: Sequence[Data]) -> None:
@@ -135,27 +123,29 @@ def _require_one_version(found: Sequence[Data]) -> None:
 
 
 def _pairwise(
-    keys: tuple[_Key, _Key], names: tuple[str, str], rows: tuple[PerQueryRow, PerQueryRow]
+    here: _Key, there: _Key, names: tuple[str, str], first: PerQueryRow, second: PerQueryRow
 ) -> PairwiseComparison:
-    if rows[0] is rows[1]:
+    if first is second:
         raise UsageError(f"{names[0]} would be compared with itself; name two methods, or --other-results")
-    first, second = (replace(row, label=name) for row, name in zip(rows, names, strict=True))
-    directions = sorted(first.values.keys() | second.values.keys())
-    tried = [pair_of(first, second, direction) for direction in directions]
-    if len(directions) > 1 and first.values.keys() == second.values.keys():
-        tried.append(average_of(first, second, directions))
-    omitted = tuple(reason for reason in tried if isinstance(reason, str))
-    table, comparisons = PerQueryTable(*keys[0], rows), compare(pairs_among(tried), one_family=True)
-    return PairwiseComparison(table, keys[1][0], rows[0].label, rows[1].label, tuple(comparisons), omitted)
+    rows = replace(first, label=names[0]), replace(second, label=names[1])
+    table = PerQueryTable(*here, rows)
+    tried = pairs_of(table, [rows])
+    comparisons = tuple(compare(tried, one_family=True))
+    return PairwiseComparison(table, first.label, comparisons, reasons_among(tried), second.label, there[0])
 
 
 def _short_name(row: PerQueryRow) -> str:
     return row.method if row.variant == "full" else f"{row.method}/{row.variant}"
 
 
+def _under(data: Data) -> str:
+    return "" if data.condition == CLEAN else f" under {data.condition}"
+
+
 def _data_names(found: Iterable[_Key]) -> str:
     return ", ".join(
-        f"{data.kind} data {data.fingerprint[:8]} in the {data.profile} profile on {data.device}, "
+        f"{data.kind} data {data.fingerprint[:8]}{_under(data)} in the {data.profile} profile "
+        f"on {data.device}, "
         f"{f'code {data.harness}' if data.harness else EARLIER}"
         for data, *_ in found
     )

@@ -6,10 +6,11 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from bench.analysis.groups import Data, MixedCells, RowGroup
+from bench.analysis.groups import Data, MixedCells
 from bench.analysis.results import Results
 from bench.analysis.statistics import Array
-from bench.analysis.tables import Direction, directions_of
+from bench.analysis.tables import Direction, direction_name, directions_of
+from bench.records.protocols import base_of
 from bench.records.schema import Series
 
 PerQuery = Callable[[str], Mapping[Series, Array]]
@@ -21,10 +22,6 @@ class PerQueryRow:
     """One row of a table and its average precisions.
 
     Attributes:
-        label: as in the table.
-        method: registry name.
-        variant: ``full`` or the name of an ablation.
-        usual: whether it is the method itself with its usual settings, and the last such row.
         values: direction -> seed -> ``(queries,)``.
     """
 
@@ -41,8 +38,6 @@ class PerQueryTable:
 
     Attributes:
         data: what their records share.
-        protocol: id of the evaluation rule.
-        selection: rule that chose the state.
         rows: those with values.
         columns: directions of the table, which averages are over; empty for those that any row has.
     """
@@ -54,14 +49,14 @@ class PerQueryTable:
     columns: tuple[Direction, ...] = ()
 
     @property
+    def key(self) -> tuple[Data, str, str]:
+        """Return data, protocol and selection rule."""
+        return self.data, self.protocol, self.selection
+
+    @property
     def directions(self) -> list[Direction]:
         """Return the directions that any row has values for, in order."""
         return sorted({direction for row in self.rows for direction in row.values})
-
-    @property
-    def averaged(self) -> list[Direction]:
-        """Return the directions that averages are over."""
-        return list(self.columns) or self.directions
 
 
 def per_query_tables(
@@ -73,7 +68,7 @@ def per_query_tables(
 
     Args:
         results: records of any status.
-        protocols: ids.
+        protocols: ids without ``/gallery``.
         selection: rule; closed-form methods, which select nothing, always take part.
         per_query: gives a record's arrays.
 
@@ -81,30 +76,24 @@ def per_query_tables(
         MixedCells: if two records of a row have values for one direction and seed.
     """
     for data, groups in results.groups.items():
+        rows: dict[str, list[PerQueryRow]] = {name: [] for name in protocols}
+        for group in groups:
+            for of_protocol in rows.values():
+                of_protocol.append(PerQueryRow(group.label, *group.key[:2], group.usual))
+            for record in group.records:
+                seed = record.identity.seed
+                for series, values in per_query(record.digest).items() if record.status == "done" else ():
+                    name = base_of(series.protocol)
+                    if name not in rows or series.selection not in (selection, "none"):
+                        continue
+                    direction = series.query, series.gallery
+                    if rows[name][-1].values[direction].setdefault(seed, values) is not values:
+                        raise MixedCells(
+                            f"{record.identity.title}: another record of {group.label} has the same queries "
+                            f"for {direction_name(direction)}"
+                        )
         records = [record for group in groups for record in group.records]
-        if all(record.status != "done" for record in records):
-            continue
-        rows = [_rows(group, protocols, selection, per_query) for group in groups]
         columns = tuple(directions_of(records, results.labels))
-        for name in protocols:
-            having = tuple(row[name] for row in rows if row[name].values)
-            yield PerQueryTable(data, name, selection, having, columns)
-
-
-def _rows(
-    group: RowGroup, protocols: Sequence[str], selection: str, per_query: PerQuery
-) -> dict[str, PerQueryRow]:
-    """Return a row's average precisions by protocol."""
-    key = group.key
-    rows = {name: PerQueryRow(group.label, key.method, key.variant, group.usual) for name in protocols}
-    for record in group.records:
-        for series, values in per_query(record.digest).items() if record.status == "done" else ():
-            if series.protocol in rows and series.selection in (selection, "none"):
-                by_seed = rows[series.protocol].values[series.query, series.gallery]
-                if record.identity.seed in by_seed:
-                    raise MixedCells(
-                        f"{record.identity.title}: another record of {group.label} has the same queries for "
-                        f"{series.query}→{series.gallery}"
-                    )
-                by_seed[record.identity.seed] = values
-    return rows
+        for name in protocols if any(record.status == "done" for record in records) else ():
+            having = tuple(row for row in rows[name] if row.values)
+            yield PerQueryTable(data, results.protocol_id(data, name), selection, having, columns)

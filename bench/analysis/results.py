@@ -12,9 +12,18 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from bench.analysis.groups import Data, RowGroup, by_data, device_of, row_groups
+from bench.analysis.groups import (
+    CLEAN,
+    Data,
+    MixedCells,
+    RowGroup,
+    by_data,
+    device_of,
+    row_groups,
+)
 from bench.analysis.labels import Labels, registry_labels
 from bench.contract.errors import UsageError
+from bench.records.protocols import base_of, with_gallery
 from bench.records.schema import Identity, Record
 from bench.records.store import Store
 from bench.registry import unknown
@@ -32,30 +41,17 @@ COLUMNS: Final = (
 A cell without a result has one row, and so has a selection rule whose state could not be ranked: ``value`` is
 NaN, ``status`` and ``reason`` say why, and text that does not apply is empty.
 """
-TABLE_KEYS: Final = Data._fields
-"""Columns whose values numbers must share to stand in one table, a mean or a test."""
-ROW_KEYS: Final = (*TABLE_KEYS, "label")
-"""Columns whose values numbers must share to be averaged over seeds."""
-_NUMBER: Final = ("label", "seed", "query", "gallery", "value", "record")
-EVERY: Final = "every"
-"""Stands for all selection rules."""
+ROW_KEYS: Final = (*Data._fields, "label")
+"""Columns whose values numbers must share to be averaged over seeds: those of one table, and the row."""
 
 
 @dataclass(frozen=True)
 class Filter:
     """Which cells: every field that is given must fit; an empty field admits all.
 
-    Attributes:
-        methods: names or globs.
-        datasets: names or globs, or ``name@digits`` with the beginning of a fingerprint.
-        variants: names or globs.
-        kinds: ``real``, ``look-alike``.
-        profiles: ``quick``, ``paper``.
-        devices: kinds of device.
-        seeds: seed indices.
-        modalities: exactly these, in any order.
-        fingerprints: beginnings of the data's fingerprint.
-        records: beginnings of records' digests.
+    Words are names or globs; of datasets also ``name@digits`` with the beginning of a fingerprint; of
+    conditions ``clean`` or ids. ``modalities`` are exactly those of a cell in any order; ``fingerprints`` and
+    ``records`` are beginnings.
     """
 
     methods: Sequence[str] = ()
@@ -63,11 +59,11 @@ class Filter:
     variants: Sequence[str] = ()
     kinds: Sequence[str] = ()
     profiles: Sequence[str] = ()
-    devices: Sequence[str] = ()
     seeds: Collection[int] = ()
     modalities: Collection[str] = ()
     fingerprints: Sequence[str] = ()
     records: Sequence[str] = ()
+    conditions: Sequence[str] = ()
 
     def admits(self, record: Record) -> bool:
         """Return whether a record is of such a cell."""
@@ -78,10 +74,10 @@ class Filter:
             and _fits(cell.variant, self.variants)
             and _fits(cell.data_kind, self.kinds)
             and _fits(cell.profile, self.profiles)
-            and _fits(device_of(cell, record.environment), self.devices)
             and (not self.seeds or cell.seed in self.seeds)
             and (not self.modalities or {*cell.modalities} == {*self.modalities})
             and (not self.fingerprints or cell.fingerprint.startswith(tuple(self.fingerprints)))
+            and _fits(cell.condition or CLEAN, self.conditions)
             and (not self.records or record.digest.startswith(tuple(self.records)))
         )
 
@@ -93,21 +89,12 @@ class Filter:
         """Refuse names that fit no record.
 
         Raises:
-            UsageError: for such a method, dataset or variant; suggests near misses.
+            UsageError: for such a method, dataset, variant or condition; suggests near misses.
         """
-        cells = [record.identity for record in records]
-        for what, words, known in (
-            ("method", self.methods, {cell.method for cell in cells}),
-            ("dataset", self.datasets, {cell.dataset for cell in cells}),
-            ("variant", self.variants, {cell.variant for cell in cells}),
-        ):
-            for word in words:
-                fitting = (
-                    any(_is_of_data(cell, word) for cell in cells)
-                    if what == "dataset"
-                    else any(_fits(name, [word]) for name in known)
-                )
-                if not fitting:
+        for what in ("method", "dataset", "variant", "condition"):
+            for word in getattr(self, f"{what}s"):
+                if not Filter(**{f"{what}s": [word]}).of(records):
+                    known = {getattr(record.identity, what) or CLEAN for record in records}
                     raise unknown(f"{what} in these records", word, known)
 
 
@@ -122,6 +109,7 @@ class Results:
     def __init__(self, records: Iterable[Record], labels: Labels | None = None) -> None:
         self.records = list(records)
         self.labels = registry_labels(self.records) if labels is None else labels
+        self._numbers: dict[tuple[str, ...], tuple[pd.DataFrame, pd.DataFrame]] = {}
 
     @cached_property
     def by_digest(self) -> dict[str, Record]:
@@ -149,22 +137,41 @@ class Results:
         """Return the results of some of the records, grouped anew."""
         return Results(filter(admits, self.records), self.labels)
 
-    def numbers(self, data: Data, protocol: str, selection: str) -> pd.DataFrame:
-        """Return label, seed, query, gallery, value and record of a table's numbers.
+    def numbers(self, data: Data, protocol: str, selection: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """Return a table's numbers, and the digests of their records, by (label, seed) and (query, gallery).
 
         Closed forms, which select nothing, always take part.
-        """
-        import pandas as pd
 
-        rules = dict.fromkeys((selection, "none"))
-        found = [part for rule in rules if (part := self._tables.get((*data, protocol, rule))) is not None]
-        return pd.concat(found) if found else self.frame.iloc[:0][list(_NUMBER)]
+        Raises:
+            MixedCells: if there are two numbers for one direction and seed of a row.
+        """
+        key = (*data, protocol, selection)
+        if key not in self._numbers:
+            rows = self._tables.get(key[:-1], self.frame.iloc[:0])
+            rows = rows[rows["selection"].isin((selection, "none"))]
+            keys = ["label", "seed", "query", "gallery"]
+            for twice in rows[rows.duplicated(keys)].itertuples():
+                raise MixedCells(
+                    f"{twice.label}, seed {twice.seed}: record {twice.record} and another both have a number "
+                    f"for {twice.query}→{twice.gallery} under {protocol}"
+                )
+            long = rows.set_index(keys)
+            values, digests = (long[name].unstack(["query", "gallery"]) for name in ("value", "record"))
+            self._numbers[key] = values, digests
+        return self._numbers[key]
+
+    def protocol_id(self, data: Data, protocol: str) -> str:
+        """Return the id of a protocol on some data: it ends in ``/gallery`` where that has a gallery."""
+        return with_gallery(protocol) if data in self._with_gallery else base_of(protocol)
+
+    @cached_property
+    def _with_gallery(self) -> set[Data]:
+        return {Data(*key[:-1]) for key in self._tables if key[-1] != base_of(key[-1])}
 
     @cached_property
     def _tables(self) -> dict[Any, pd.DataFrame]:
         numbers = self.frame[self.frame["value"].notna()]
-        groups = numbers.groupby([*TABLE_KEYS, "protocol", "selection"], sort=False)[list(_NUMBER)]
-        return dict(iter(groups))
+        return dict(iter(numbers.groupby([*Data._fields, "protocol"], sort=False)))
 
 
 def results(
@@ -177,13 +184,14 @@ def results(
     profiles: str | Sequence[str] = (),
     modalities: str | Sequence[str] = (),
     seeds: int | Sequence[int] = (),
+    conditions: str | Sequence[str] = (),
     protocols: str | Sequence[str] = (),
     selection: str | None = None,
 ) -> pd.DataFrame:
     """Return the recorded results of a folder, one row per number, with the columns `COLUMNS`.
 
-    Every argument but the first narrows the rows down; text may be a name, several names with commas, or a
-    sequence. Records that are damaged are left out with a warning.
+    Every argument except the first selects rows; a text may hold several names, separated by commas. Damaged
+    records are left out with a warning.
 
     Args:
         path: folder of the records.
@@ -192,11 +200,12 @@ def results(
         variants: ``full``, or names or globs of ablations.
         kinds: ``real`` or ``look-alike``.
         profiles: ``quick`` or ``paper``.
-        modalities: cells of exactly these.
+        modalities: only cells of exactly these modalities.
         seeds: seed indices.
-        protocols: ids or globs, such as ``map@50*``; cells without a result stay.
-        selection: ``best``, ``last`` or ``oracle`` (closed forms, which select nothing, always take part);
-            ``every`` for all; None for each record's own rule.
+        conditions: ``clean``, or ids or globs, such as ``label-noise@*``.
+        protocols: ids or globs, with or without ``/gallery``; cells without a result are kept.
+        selection: ``best``, ``last`` or ``oracle`` (closed forms are always included), ``every``, or None for
+            the rule of each record.
 
     Raises:
         UsageError: if the folder has no records, or none of such a method, dataset, variant or protocol.
@@ -207,14 +216,10 @@ def results(
         warnings.warn(f"left out: {problem.sentence}", stacklevel=2)
     if not records:
         raise UsageError(f"no records in {path}; make some with: python -m bench run --results {path}")
+    words = map(words_of, (methods, datasets, variants, kinds, profiles, modalities, conditions))
+    names = ("methods", "datasets", "variants", "kinds", "profiles", "modalities", "conditions")
     chosen = Filter(
-        methods=words_of(methods),
-        datasets=words_of(datasets),
-        variants=words_of(variants),
-        kinds=words_of(kinds),
-        profiles=words_of(profiles),
-        modalities=words_of(modalities),
-        seeds=[seeds] if isinstance(seeds, int) else seeds,
+        seeds=[seeds] if isinstance(seeds, int) else seeds, **dict(zip(names, words, strict=True))
     )
     return frame_of(records, chosen, words_of(protocols), selection)
 
@@ -239,55 +244,49 @@ def frame_of(
     results, chosen = Results(records), chosen or Filter()
     chosen.require_known(records)
     frame = results.frame[results.frame["record"].isin({each.digest for each in chosen.of(records)})]
-    if selection is None:
+    if selection != "every":
         rules = {digest: each.result.selection for digest, each in results.by_digest.items() if each.result}
-        frame = frame[
-            frame["selection"].isin(("", "none")) | (frame["selection"] == frame["record"].map(rules))
-        ]
-    elif selection != EVERY:
-        frame = frame[frame["selection"].isin(("", "none", selection))]
+        wanted = frame["record"].map(rules) if selection is None else selection
+        frame = frame[frame["selection"].isin(("", "none")) | (frame["selection"] == wanted)]
     known = {*results.frame["protocol"]} - {""}
     for word in protocols:
-        if not any(_fits(protocol, [word]) for protocol in known):
+        if not any(_fits(name, [word]) for protocol in known for name in (protocol, base_of(protocol))):
             raise unknown("protocol in these records", word, known)
-    kept = {protocol for protocol in known if _fits(protocol, protocols)}
+    kept = {name for name in known if _fits(name, protocols) or _fits(base_of(name), protocols)}
     return frame[frame["protocol"].isin({"", *kept})].reset_index(drop=True)
 
 
 def _rows(group: RowGroup) -> Iterator[tuple[Any, ...]]:
     """Yield the frame's rows of one row of a table, by seed and modalities."""
     settings = hashlib.sha256(group.key.settings.encode()).hexdigest()[:8]
-    for record in sorted(
-        group.records, key=lambda record: (record.identity.seed, record.identity.modalities)
-    ):
-        cell, digest = record.identity, record.digest
-        device = device_of(record.identity, record.environment)
+    for record in sorted(group.records, key=lambda each: (each.identity.seed, each.identity.modalities)):
+        cell, result = record.identity, record.result
         head = (
             *(cell.method, group.label, cell.variant, cell.dataset, cell.data_kind, cell.fingerprint),
-            *("clean", "+".join(cell.modalities), device, cell.code, cell.harness, cell.profile, cell.seed),
+            *(cell.condition or CLEAN, "+".join(cell.modalities), device_of(cell, record.environment)),
+            *(cell.code, cell.harness, cell.profile, cell.seed),
         )
-        if record.result is None:
+        tail = record.digest, cell.threads, settings
+        if result is None:
             reason = "" if record.failure is None else record.failure.reason
-            tail = record.status, digest, cell.threads, settings, reason
-            yield (*head, "", "", "", "", None, *tail)
+            yield (*head, "", "", "", "", None, record.status, *tail, reason)
             continue
-        for rule, reason in record.result.refused.items():
-            yield (*head, "", "", "", rule, None, "refused", digest, cell.threads, settings, reason)
-        tail = record.status, digest, cell.threads, settings, ""
-        for number in record.result.metrics:
-            which = number.query, number.gallery, number.protocol, number.selection
-            yield (*head, *which, number.value, *tail)
+        for rule, reason in result.refused.items():
+            yield (*head, "", "", "", rule, None, "refused", *tail, reason)
+        for each in result.metrics:
+            which = each.query, each.gallery, each.protocol, each.selection
+            yield (*head, *which, each.value, record.status, *tail, "")
 
 
 def _fits(name: str, words: Sequence[str]) -> bool:
-    return not words or any(fnmatchcase(name, word) for word in words)
+    return not words or any(word == name or fnmatchcase(name, word) for word in words)
 
 
 def _is_of_data(cell: Identity, word: str) -> bool:
-    if fnmatchcase(cell.dataset, word):
-        return True
     name, at, digits = word.rpartition("@")
-    return bool(at) and fnmatchcase(cell.dataset, name) and cell.fingerprint.startswith(digits)
+    return _fits(cell.dataset, [word]) or (
+        bool(at) and _fits(cell.dataset, [name]) and cell.fingerprint.startswith(digits)
+    )
 
 
 def words_of(given: str | Sequence[str]) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import combinations, pairwise
@@ -31,7 +31,6 @@ class Point:
     Attributes:
         values: of these settings, in their order.
         usual: whether these are the values that were usual when the last of the records was made.
-        row: its numbers.
         validation: highest validation mAP along the epochs, over seeds; None where no trace has any.
     """
 
@@ -46,13 +45,8 @@ class Sensitivity:
     """Records of one method on one data that differ from one another in one or two settings.
 
     Attributes:
-        data: on which.
-        protocol: id of the evaluation rule.
-        selection: rule that chose the state.
-        method: registry name.
         title: the method, with its variant where it is one, and the other settings that are not the usual.
         settings: names of those that vary: one makes a curve, two a grid.
-        columns: directions, then the average.
         points: sorted by their values.
     """
 
@@ -78,32 +72,37 @@ def sensitivities_of(
     A grid has at least two values of either setting in every combination; what only one other value shares
     with it is left out of it, but for the usual settings. A curve that a grid shows is none by itself.
     """
-    validation = cache(lambda digest: _best(trace(digest)))  # a record may serve in several
+
+    @cache  # a record may serve in several
+    def best(digest: str) -> float | None:
+        values = [row.get("validation_map") for row in trace(digest)]
+        return max((float(value) for value in values if isinstance(value, int | float)), default=None)
+
     found = []
     for data, groups in results.groups.items():
-        for alike in _alike(groups):
-            for settings, members in _series(alike, _usual(alike, results.labels)):
-                ordered = sorted(
-                    members, key=lambda group: [_order(value) for value in _values(group, settings)]
-                )
-                usual = _usual(members, results.labels)
-                title = _title(ordered[0], settings, usual, groups)
-                records = [record for group in ordered for record in group.records]
-                directions = directions_of(records, results.labels)
-                for protocol in protocols:
-                    rows = rows_of(results, ordered, directions, protocol, selection)
-                    points = [
-                        Point(
-                            _values(group, settings),
-                            _is_usual(group, settings, usual),
-                            row,
-                            _validation(group.records, validation),
-                        )
-                        for group, row in zip(ordered, rows, strict=True)
-                    ]
-                    columns = (*directions, AVERAGE)
-                    about = data, protocol, selection, ordered[0].key.method
-                    found.append(Sensitivity(*about, title, settings, columns, tuple(points)))
+        alike: dict[Hashable, list[RowGroup]] = defaultdict(list)
+        for group in groups:
+            alike[group.key._replace(settings=""), tuple(sorted(group.identity.settings))].append(group)
+        series = [each for rows in alike.values() for each in _series(rows, _usual(rows, results.labels))]
+        for settings, members in series:
+            members.sort(key=lambda group: [_order(value) for value in _values(group, settings)])
+            usual = _usual(members, results.labels)
+            title = _title(members[0], settings, usual, groups)
+            records = [record for group in members for record in group.records]
+            directions = directions_of(records, results.labels)
+            for protocol in (results.protocol_id(data, name) for name in protocols):
+                rows = rows_of(results, members, directions, protocol, selection)
+                points = [
+                    Point(
+                        _values(group, settings),
+                        _is_usual(group, settings, usual),
+                        row,
+                        _validation(group.records, best),
+                    )
+                    for group, row in zip(members, rows, strict=True)
+                ]
+                about = data, protocol, selection, members[0].key.method, title, settings
+                found.append(Sensitivity(*about, (*directions, AVERAGE), tuple(points)))
     return found
 
 
@@ -130,49 +129,42 @@ def is_geometric(values: Sequence[Any]) -> bool:
     return max(ratios) * min(steps) <= max(steps) * min(ratios)
 
 
-def _alike(groups: Sequence[RowGroup]) -> list[list[RowGroup]]:
-    """Return the rows that may differ in nothing but settings, in the order of their first."""
-    alike: dict[tuple[Any, ...], list[RowGroup]] = defaultdict(list)
-    for group in groups:
-        alike[group.key._replace(settings=""), tuple(sorted(group.identity.settings))].append(group)
-    return [members for members in alike.values() if len(members) > 1]
-
-
 def _series(
     groups: Sequence[RowGroup], usual: Mapping[str, Any] | None
 ) -> list[tuple[tuple[str, ...], list[RowGroup]]]:
-    """Return grids, then curves, each with the settings that vary in it."""
+    """Return grids, then curves, of rows that differ in settings alone, each with those that vary."""
     written = [{name: _written(value) for name, value in group.identity.settings.items()} for group in groups]
     varying = [name for name in sorted(written[0]) if len({each[name] for each in written}) > 1]
-    grids = [
-        (names, grid)
-        for names in combinations(varying, 2)
-        for places in _sharing(written, [name for name in varying if name not in names])
-        if (grid := _grid(places, written, names, [_is_usual(group, names, usual) for group in groups]))
-    ]
+
+    def sharing(*names: str) -> list[list[int]]:
+        """Return the places of the rows that have all settings in common but these."""
+        places: dict[Hashable, list[int]] = defaultdict(list)
+        for place, each in enumerate(written):
+            places[tuple(each[name] for name in varying if name not in names)].append(place)
+        return list(places.values())
+
+    grids = []
+    for one, two in combinations(varying, 2):
+        kept = {place for place, group in enumerate(groups) if _is_usual(group, (one, two), usual)}
+        for places in sharing(one, two):
+            cells = {place: (written[place][one], written[place][two]) for place in places}
+            if grid := _grid(cells, kept):
+                grids.append(((one, two), grid))
     curves = [
         ((name,), places)
         for name in varying
-        for places in _sharing(written, [fixed for fixed in varying if fixed != name])
+        for places in sharing(name)
         if len(places) > 1 and not any(name in names and {*places} <= {*grid} for names, grid in grids)
     ]
     return [(names, [groups[place] for place in places]) for names, places in (*grids, *curves)]
 
 
-def _sharing(written: Sequence[Mapping[str, str]], names: Sequence[str]) -> list[list[int]]:
-    """Return the places of what has the same values of the settings ``names``."""
-    groups: dict[tuple[str, ...], list[int]] = defaultdict(list)
-    for place, each in enumerate(written):
-        groups[tuple(each[name] for name in names)].append(place)
-    return list(groups.values())
-
-
-def _grid(
-    places: Sequence[int], written: Sequence[Mapping[str, str]], names: tuple[str, str], usual: Sequence[bool]
-) -> list[int]:
-    """Return those places that make a grid; none where there is no grid."""
-    cells = {place: (written[place][names[0]], written[place][names[1]]) for place in places}
-    if not _has_rectangle({*cells.values()}):
+def _grid(cells: Mapping[int, tuple[str, str]], usual: Collection[int]) -> list[int]:
+    """Return the places of those cells that make a grid; none where there is no grid."""
+    by_row: dict[str, set[str]] = defaultdict(set)
+    for row, column in cells.values():
+        by_row[row].add(column)
+    if not any(len(one & two) > 1 for one, two in combinations(by_row.values(), 2)):
         return []
     while True:
         rows = Counter(row for row, _ in cells.values())
@@ -180,18 +172,11 @@ def _grid(
         kept = {
             place: cell
             for place, cell in cells.items()
-            if usual[place] or (rows[cell[0]] > 1 and columns[cell[1]] > 1)
+            if place in usual or (rows[cell[0]] > 1 and columns[cell[1]] > 1)
         }
         if len(kept) == len(cells):
             return [*kept]
         cells = kept
-
-
-def _has_rectangle(cells: set[tuple[str, str]]) -> bool:
-    by_row: dict[str, set[str]] = defaultdict(set)
-    for row, column in cells:
-        by_row[row].add(column)
-    return any(len(one & two) > 1 for one, two in combinations(by_row.values(), 2))
 
 
 def _title(
@@ -217,11 +202,6 @@ def _validation(records: Sequence[Record], best: Callable[[str], float | None]) 
             by_seed[record.identity.seed].append(value)
     means = [math.fsum(by_seed[seed]) / len(by_seed[seed]) for seed in sorted(by_seed)]
     return spread_of(means) if means else None
-
-
-def _best(trace: Sequence[Mapping[str, object]]) -> float | None:
-    values = [row.get("validation_map") for row in trace]
-    return max((float(value) for value in values if isinstance(value, int | float)), default=None)
 
 
 def _usual(groups: Sequence[RowGroup], labels: Labels) -> Mapping[str, Any] | None:

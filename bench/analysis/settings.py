@@ -7,41 +7,35 @@ import io
 import json
 import shlex
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from bench import registry
-from bench.analysis.groups import Data, RowKey, row_key
+from bench.analysis.groups import Data, RowKey, data_key, row_key
 from bench.contract import BenchError
-from bench.records.schema import MethodSnapshot, Record, Trial
-from bench.registry import Layer, MethodDescription
+from bench.records.schema import Record
+from bench.records.trials import Pruner, Sampler, Trial
+from bench.registry import Layer
 
 _WORDS: Final = {
+    "given": "--embeddings NAME=FILE --similarity",
     "quick": "quick profile, shared by all methods",
     "needed": "quick profile, what this method needs",
     "tuned": "tuned: chosen by trials on validation data (methods/settings/quick.yaml)",
 }
 
 
-@dataclass(frozen=True)
-class SettingOrigin:
-    """One setting of a record.
-
-    Attributes:
-        setting: its name.
-        value: as it was used.
-        words: where the value is from.
-    """
+class SettingOrigin(NamedTuple):
+    """One setting of a record: its name, the value that was used, and in words where that is from."""
 
     setting: str
     value: Any
     words: str
 
 
-@dataclass(frozen=True)
-class SettingsProvenance:
+class SettingsProvenance(NamedTuple):
     """All settings of a record.
 
     Attributes:
@@ -59,21 +53,19 @@ def settings_provenance(record: Record) -> SettingsProvenance:
     The record itself says so, whatever has become of settings files since. For a record of layout 1, the
     answer is what is known today: a method that is gone, or has lost the variant, explains no settings.
     """
-    cell = record.identity
-    description = registry.registered().methods.get(cell.method)
-    if record.method is None:
+    settings, method = record.identity.settings, record.method
+    description = registry.registered().methods.get(record.identity.method)
+    if method is not None:
+        words = {key: _words(method.origins.get(key, ""), key, method.usual, record) for key in settings}
+    else:
         try:
             words = _words_of_today(record)
         except BenchError as error:
-            unknown = str(error).partition(";")[0]
-            settings = tuple(SettingOrigin(key, cell.settings[key], unknown) for key in sorted(cell.settings))
-            return SettingsProvenance("", settings)
-    else:
-        words = {key: _words_of_record(key, record, record.method, description) for key in cell.settings}
-    order = [key for key in (description.defaults if description else ()) if key in cell.settings]
-    order += sorted(cell.settings.keys() - set(order))
-    settings = tuple(SettingOrigin(key, cell.settings[key], words[key]) for key in order)
-    return SettingsProvenance(description.provenance if description else "", settings)
+            description, words = None, dict.fromkeys(settings, str(error).partition(";")[0])
+    order = [key for key in (description.defaults if description else ()) if key in settings]
+    order += sorted(settings.keys() - set(order))
+    origins = tuple(SettingOrigin(key, settings[key], words[key]) for key in order)
+    return SettingsProvenance(description.provenance if description else "", origins)
 
 
 def changed_since(record: Record) -> dict[str, Any]:
@@ -112,29 +104,23 @@ def _layers(record: Record) -> list[Layer]:
     )
 
 
-def _words_of_record(
-    key: str, record: Record, method: MethodSnapshot, description: MethodDescription | None
-) -> str:
-    origin = method.origins.get(key, "")
+def _words(origin: str, key: str, usual: Mapping[str, Any], record: Record) -> str:
+    """Return in words what an origin means; ``usual`` are the settings without those that were typed."""
+    cell = record.identity
     if origin == "set":
-        return f"typed (--set); without it: {json.dumps(method.usual.get(key))}"
+        return f"typed (--set); without it: {json.dumps(usual.get(key))}"
     if origin == "dataset":
-        published = registry.dataset_settings(record.identity.method).get(record.identity.dataset, {})
-        same = published.get("settings", {}).get(key) == method.usual.get(key)
-        source = _source(record) if same else "in the settings file of then"
-        return f"published for {record.identity.dataset}: {source}"
-    return _words_of_origin(origin, key, record, description)
-
-
-def _words_of_origin(origin: str, key: str, record: Record, description: MethodDescription | None) -> str:
+        published = registry.dataset_settings(cell.method).get(cell.dataset, {})
+        same = published.get("settings", {}).get(key) == usual.get(key)
+        source = (
+            published.get("source", "its source is not stated") if same else "in the settings file of then"
+        )
+        return f"published for {cell.dataset}: {source}"
     if origin == "default":
+        description = registry.registered().methods.get(cell.method)
         meaning = description.meanings.get(key, "") if description else ""
         return f"default: {meaning}" if meaning else "default"
-    if origin == "dataset":
-        return f"published for {record.identity.dataset}: {_source(record)}"
-    if origin == "variant":
-        return f"variant {record.identity.variant}"
-    return _WORDS.get(origin, "unknown")
+    return f"variant {cell.variant}" if origin == "variant" else _WORDS.get(origin, "unknown")
 
 
 def _words_of_today(record: Record) -> dict[str, str]:
@@ -143,42 +129,33 @@ def _words_of_today(record: Record) -> dict[str, str]:
     Raises:
         BenchError: if the method or its variant is gone.
     """
-    description, layers = registry.method(record.identity.method), _layers(record)
-    typed, words = _typed(record.environment.command), {}
+    layers, words = _layers(record), {}
+    try:
+        command = shlex.split(record.environment.command)
+    except ValueError:  # written by hand, or by another program
+        command = []
+    typed = {
+        word.partition("=")[0].rpartition(".")[2] for option, word in pairwise(command) if option == "--set"
+    }
     for key, value in record.identity.settings.items():
         having = [layer for layer in layers if key in layer.values]
         if not having:
             words[key] = "unknown: the method has no such setting any more"
-        elif having[-1].values[key] == value:
-            words[key] = _words_of_origin(having[-1].origin, key, record, description)
+            continue
+        layer = having[-1]
+        if layer.values[key] == value:
+            words[key] = _words(layer.origin, key, layer.values, record)
+        elif key in typed:
+            words[key] = _words("set", key, layer.values, record)
         else:
-            usual = json.dumps(having[-1].values[key])
-            words[key] = (
-                f"typed (--set); without it: {usual}"
-                if key in typed
-                else f"of an earlier settings file, or typed; today it would be {usual}"
-            )
+            today = json.dumps(layer.values[key])
+            words[key] = f"of an earlier settings file, or typed; today it would be {today}"
     return words
-
-
-def _source(record: Record) -> str:
-    entry = registry.dataset_settings(record.identity.method).get(record.identity.dataset, {})
-    return str(entry.get("source", "its source is not stated"))
-
-
-def _typed(command: str) -> set[str]:
-    """Return the settings that a command line names after ``--set``."""
-    try:
-        words = shlex.split(command)
-    except ValueError:  # written by hand, or by another program
-        return set()
-    named = {word.partition("=")[0] for option, word in pairwise(words) if option == "--set"}
-    return {name.rpartition(".")[2] for name in named}
 
 
 FIELDS = (
     *("dataset", "data_kind", "fingerprint", "profile", "device", "harness", "method", "code"),
-    *("modalities", "threads", "seeds"),
+    *("modalities", "threads", "seeds", "sampler", "pruner"),
     *("changes", "validation_map", "seconds", "status", "chosen"),
 )
 
@@ -202,19 +179,22 @@ class Attempt:
 
 @dataclass(frozen=True)
 class Tuning:
-    """The trials of one method on one dataset.
+    """The trials of one method on one dataset in one kind of search.
 
     Attributes:
         data: dataset, profile, device and versions.
         method: its name.
         key: what all its trials share, but for settings.
-        seeds: seed indices that every attempt was averaged over.
+        sampler: what chose the settings; ``pruner`` what could stop a trial.
+        seeds: seed indices that every attempt was averaged over, but for those that were stopped.
         attempts: best first; those without a value last.
     """
 
     data: Data
     method: str
     key: RowKey
+    sampler: Sampler
+    pruner: Pruner
     seeds: tuple[int, ...]
     attempts: tuple[Attempt, ...]
 
@@ -231,16 +211,17 @@ class Tuning:
 
 
 def tunings_of(trials: Iterable[Trial]) -> list[Tuning]:
-    """Gather trials; those of other code, modalities or another kind of device are a tuning of their own.
+    """Gather trials; those of other code, modalities, device or kind of search are a tuning of their own.
 
-    Settings that were not tried on all of a method's cells are left out, for fairness.
+    Settings that were not tried on all of a method's cells are left out, for fairness. Those that a pruner
+    stopped count, and cannot win.
     """
-    groups: dict[tuple[Data, RowKey], list[Trial]] = {}
+    groups: dict[tuple[Data, RowKey, Sampler, Pruner], list[Trial]] = {}
     for trial in trials:
         cell = trial.identity
-        data = Data(cell.data_kind, cell.profile, cell.dataset, cell.fingerprint, cell.device, cell.harness)
-        groups.setdefault((data, row_key(cell)._replace(settings="")), []).append(trial)
-    return [_tuning(data, key, members) for (data, key), members in sorted(groups.items())]
+        key = data_key(cell, cell.device), row_key(cell)._replace(settings=""), trial.sampler, trial.pruner
+        groups.setdefault(key, []).append(trial)
+    return [_tuning(*key, members) for key, members in sorted(groups.items())]
 
 
 def trials_csv(tunings: Sequence[Tuning]) -> str:
@@ -255,7 +236,8 @@ def trials_csv(tunings: Sequence[Tuning]) -> str:
                 [
                     *(data.dataset, data.kind, data.fingerprint, data.profile, data.device, data.harness),
                     *(key.method, key.code, "+".join(key.modalities), key.threads),
-                    *(" ".join(map(str, tuning.seeds)), json.dumps(attempt.changes, sort_keys=True)),
+                    *(" ".join(map(str, tuning.seeds)), tuning.sampler, tuning.pruner),
+                    _written(attempt.changes),
                     *("" if attempt.value is None else repr(attempt.value), f"{attempt.seconds:.1f}"),
                     *(attempt.status, "best" if attempt is tuning.best else ""),
                 ]
@@ -263,34 +245,39 @@ def trials_csv(tunings: Sequence[Tuning]) -> str:
     return out.getvalue()
 
 
-def _tuning(data: Data, key: RowKey, trials: Sequence[Trial]) -> Tuning:
+def _tuning(data: Data, key: RowKey, sampler: Sampler, pruner: Pruner, trials: Sequence[Trial]) -> Tuning:
     # Not by their changes: what these start from may have been edited between two trials.
     by_settings: dict[str, list[Trial]] = {}
     for trial in trials:
-        by_settings.setdefault(json.dumps(trial.identity.settings, sort_keys=True), []).append(trial)
-    cells = {settings: {_cell(trial) for trial in members} for settings, members in by_settings.items()}
-    everywhere = max(cells.values(), key=len)
-    attempts = [
-        _attempt(members) for settings, members in by_settings.items() if cells[settings] == everywhere
+        by_settings.setdefault(_written(trial.identity.settings), []).append(trial)
+    cells = [
+        {(trial.identity.modalities, trial.identity.seed) for trial in members}
+        for members in by_settings.values()
     ]
-    attempts.sort(key=_rank)
-    return Tuning(data, key.method, key, tuple(sorted({seed for _, seed in everywhere})), tuple(attempts))
-
-
-def _cell(trial: Trial) -> tuple[tuple[str, ...], int]:
-    return trial.identity.modalities, trial.identity.seed
-
-
-def _attempt(members: Sequence[Trial]) -> Attempt:
-    values = [trial.validation_map for trial in members if trial.validation_map is not None]
-    return Attempt(
-        members[0].changes,
-        statistics.fmean(values) if len(values) == len(members) else None,
-        sum(trial.seconds for trial in members),
-        next((trial.status for trial in members if trial.validation_map is None), "done"),
+    everywhere = max(cells, key=len)
+    attempts = []
+    for members, tried in zip(by_settings.values(), cells, strict=True):
+        if tried != everywhere and all(trial.status != "pruned" for trial in members):
+            continue
+        values = [trial.validation_map for trial in members if trial.validation_map is not None]
+        attempts.append(
+            Attempt(
+                members[0].changes,
+                statistics.fmean(values) if len(values) == len(members) else None,
+                sum(trial.seconds for trial in members),
+                next((trial.status for trial in members if trial.validation_map is None), "done"),
+            )
+        )
+    attempts.sort(
+        key=lambda each: (
+            1.0 if each.value is None else -each.value,
+            len(each.changes),
+            _written(each.changes),
+        )
     )
+    seeds = tuple(sorted({seed for _, seed in everywhere}))
+    return Tuning(data, key.method, key, sampler, pruner, seeds, tuple(attempts))
 
 
-def _rank(attempt: Attempt) -> tuple[float, int, str]:
-    worth = 1.0 if attempt.value is None else -attempt.value
-    return worth, len(attempt.changes), json.dumps(attempt.changes, sort_keys=True)
+def _written(settings: Mapping[str, Any]) -> str:
+    return json.dumps(settings, sort_keys=True)

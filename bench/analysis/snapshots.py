@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from bench.analysis.tables import AVERAGE, Direction, Row, Table
 from bench.contract.errors import DataError
 from bench.records.schema import Record
-from bench.records.snapshot import Curves, Gallery, Snapshot, Space
+from bench.records.snapshot import Curves, Snapshot, Space
 
 SELECTION = "best"
 """The rule whose state snapshots show; in closed form there is one state for every rule."""
@@ -79,7 +79,6 @@ class CurvedRow:
     """A table's row with its curves.
 
     Attributes:
-        row: of the table.
         seeds: how many cells a direction's curves rest on, at least.
         curves: by direction, and under `AVERAGE` the mean over directions.
     """
@@ -113,8 +112,6 @@ def curved_rows(table: Table, snapshots: Snapshots) -> tuple[list[CurvedRow], li
     found: list[CurvedRow] = []
     without: list[str] = []
     for row in table.rows if table.selection == SELECTION else ():
-        if not any(row.entries[direction].records for direction in table.directions):
-            continue
         cells = {
             direction: [
                 curves
@@ -128,7 +125,7 @@ def curved_rows(table: Table, snapshots: Snapshots) -> tuple[list[CurvedRow], li
             means = {direction: mean_curves(members) for direction, members in cells.items()}
             means[AVERAGE] = mean_curves(list(means.values()))
             found.append(CurvedRow(row, min(map(len, cells.values())), means))
-        else:
+        elif any(row.entries[direction].records for direction in table.directions):
             without.append(row.label)
     return found, without
 
@@ -172,15 +169,10 @@ class Query(NamedTuple):
 
 
 class GalleryExample(NamedTuple):
-    """Some queries of one direction of one cell.
+    """Some queries of one direction of one cell: that of the lowest seed of a table's row.
 
-    Attributes:
-        row: of the table.
-        record: the row's cell of the lowest seed.
-        query: modality of the queries.
-        gallery: modality of the gallery.
-        queries: in the order of the record: classes in turn.
-        shows_text: whether the results are texts rather than pictures.
+    ``query`` and ``gallery`` are modalities; ``queries`` are in the order of the record, classes in turn;
+    ``shows_text`` says whether the results are texts rather than pictures.
     """
 
     row: Row
@@ -198,50 +190,45 @@ def gallery_examples(
 
     There is one for each direction in which the dataset shows both queries and results as texts or pictures.
     """
-    if table.selection != SELECTION:
-        return []
-    ranked = sorted(rows, key=lambda row: (row.method != reference, row.role == "reference", -_score(row)))
-    for row in ranked:
+
+    def order(row: Row) -> tuple[bool, bool, float]:
+        mean = row.entries[AVERAGE].mean
+        return row.method != reference, row.role == "reference", 1.0 if mean is None else -mean
+
+    for row in sorted(rows, key=order) if table.selection == SELECTION else ():
         record = _first_cell(row, records)
         snapshot = None if record is None else snapshots(record.digest)
         if record is None or snapshot is None:
             continue
-        shown = {
-            name
-            for name, details in snapshot.details.items()
-            if details.texts is not None or details.pixels is not None
-        }
-        examples = [
-            _gallery_example(row, record, snapshot, gallery)
-            for gallery in snapshot.galleries
-            if {gallery.query, gallery.gallery} <= shown
-        ]
+        details = snapshot.details
+        shown = {name for name, each in details.items() if each.texts is not None or each.pixels is not None}
+        examples = []
+        for gallery in snapshot.galleries:
+            if {gallery.query, gallery.gallery} <= shown:
+                queries = [
+                    Query(
+                        _item(snapshot, gallery.query, int(number)),
+                        float(ap),
+                        [
+                            Result(_item(snapshot, gallery.gallery, int(result)), bool(right))
+                            for result, right in zip(results, relevant, strict=True)
+                        ],
+                    )
+                    for number, ap, results, relevant in zip(
+                        gallery.rows, gallery.ap, gallery.results, gallery.relevant, strict=True
+                    )
+                ]
+                texts = details[gallery.gallery].pixels is None
+                examples.append(GalleryExample(row, record, gallery.query, gallery.gallery, queries, texts))
         if examples:
             return examples
     return []
-
-
-def _score(row: Row) -> float:
-    mean = row.entries[AVERAGE].mean
-    return -1.0 if mean is None else mean
 
 
 def _first_cell(row: Row, records: Mapping[str, Record]) -> Record | None:
     """Return the row's cell of the lowest seed."""
     cells = {digest: records[digest] for entry in row.entries.values() for digest in entry.records}
     return min(cells.values(), key=lambda record: (record.identity.seed, record.digest), default=None)
-
-
-def _gallery_example(row: Row, record: Record, snapshot: Snapshot, gallery: Gallery) -> GalleryExample:
-    queries = []
-    for place, number in enumerate(gallery.rows):
-        results = [
-            Result(_item(snapshot, gallery.gallery, int(result)), bool(right))
-            for result, right in zip(gallery.results[place], gallery.relevant[place], strict=True)
-        ]
-        queries.append(Query(_item(snapshot, gallery.query, int(number)), float(gallery.ap[place]), results))
-    texts = snapshot.details[gallery.gallery].pixels is None
-    return GalleryExample(row, record, gallery.query, gallery.gallery, queries, texts)
 
 
 def _item(snapshot: Snapshot, modality: str, row: int) -> Item:
@@ -253,15 +240,9 @@ def _item(snapshot: Snapshot, modality: str, row: int) -> Item:
 
 
 class SpaceExample(NamedTuple):
-    """One cell of a row, and what is drawn of it.
+    """One cell of a row, that of the lowest seed, and what is drawn of it.
 
-    Attributes:
-        row: of the table.
-        why: why it was chosen, in a few words.
-        record: the row's cell of the lowest seed.
-        view: the snapshot of that cell.
-        space: of that snapshot.
-        score: mAP of the row, mean over directions and seeds.
+    ``why`` says in a few words why it was chosen; ``score`` is the row's mAP over directions and seeds.
     """
 
     row: Row
@@ -287,27 +268,20 @@ def space_examples(
         records: by digest.
         reference: name of the method that the others are compared with.
     """
-    if table.selection != SELECTION:
-        return []
     modalities = {name for direction in table.directions for name in direction}
-    found = [shown for row in rows if (shown := _space_example(row, snapshots, records, modalities))]
-    found.sort(key=lambda shown: -shown.score)  # stable: the roster's order decides between equals
+    found = []
+    for row in rows if table.selection == SELECTION else ():
+        score, record = row.entries[AVERAGE].mean, _first_cell(row, records)
+        snapshot = None if score is None or record is None else snapshots(record.digest)
+        if score is None or record is None or snapshot is None or snapshot.space is None:
+            continue
+        sample = snapshot.space.rows
+        if set(sample) == modalities and sum(map(len, sample.values())) >= LEAST_POINTS:
+            found.append(SpaceExample(row, "", record, snapshot, snapshot.space, score))
+    sign = 1 if table.lower_is_better else -1
+    found.sort(key=lambda shown: sign * shown.score)  # stable: the roster's order decides between equals
     chosen = [shown._replace(why="the reference") for shown in found if shown.row.method == reference][:1]
     rest = [shown for shown in found if shown.row.method != reference and shown.row.role != "reference"]
     chosen += [shown._replace(why="highest mAP of the others") for shown in rest[:1]]
     closed = [shown for shown in rest[1:] if shown.record.result and shown.record.result.selection == "none"]
     return chosen + [shown._replace(why="highest of the rest without epochs") for shown in closed[:1]]
-
-
-def _space_example(
-    row: Row, snapshots: Snapshots, records: Mapping[str, Record], modalities: set[str]
-) -> SpaceExample | None:
-    score, record = row.entries[AVERAGE].mean, _first_cell(row, records)
-    if score is None or record is None:
-        return None
-    snapshot = snapshots(record.digest)
-    if snapshot is None or snapshot.space is None or set(snapshot.space.rows) != modalities:
-        return None
-    if sum(map(len, snapshot.space.rows.values())) < LEAST_POINTS:
-        return None
-    return SpaceExample(row, "", record, snapshot, snapshot.space, score)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,13 +41,10 @@ _PRIOR: Final = 0.5
 """Weight of the one observation that is made up before the data: no difference at all."""
 
 
-@dataclass(frozen=True)
-class Interval:
+class Interval(NamedTuple):
     """Interval of a mean difference.
 
     Attributes:
-        low: lower end.
-        high: upper end.
         freedom: degrees of freedom behind its width.
         seeds: how many seeds were resampled; with one, their variation is not in it.
     """
@@ -64,16 +60,11 @@ class Interval:
         return self.low <= 0 <= self.high
 
 
-@dataclass(frozen=True)
-class Omnibus:
+class Omnibus(NamedTuple):
     """Whether any method differs from any other.
 
-    Attributes:
-        friedman: chi-squared statistic, corrected for ties.
-        friedman_p: its p-value.
-        iman_davenport: F statistic made from it, which errs less to the safe side; infinite if all datasets
-            agree on every rank.
-        iman_davenport_p: its p-value.
+    Friedman's chi-squared statistic, corrected for ties, and Iman and Davenport's F statistic made from it,
+    which errs less to the safe side and is infinite if all datasets agree on every rank; with p-values.
     """
 
     friedman: float
@@ -82,14 +73,10 @@ class Omnibus:
     iman_davenport_p: float
 
 
-@dataclass(frozen=True)
-class RopeProbabilities:
+class RopeProbabilities(NamedTuple):
     """How probable each of three states is, given the datasets; they sum to 1.
 
-    Attributes:
-        better: the first method is better by more than the region of practical equivalence.
-        equivalent: the two are equivalent in practice.
-        worse: the first is worse by more than the region.
+    The first method is better, or worse, by more than the region of practical equivalence, or neither.
     """
 
     better: float
@@ -126,21 +113,22 @@ def paired_permutation_test(
     # `abs` of a sum of negated numbers is the same double: which method comes first cannot matter.
     observed = np.abs(differences.sum(axis=0))
     limit = observed - _SUM_ROUNDING * np.abs(differences).sum(axis=0)
-    exact = is_exact(queries, permutations)
     extreme = np.zeros(differences.shape[1], dtype=np.int64)
-    for signs in _all_signs(queries) if exact else _drawn_signs(queries, permutations, seed):
+    for bits in _sign_bits(queries, permutations, seed):
+        signs = bits.astype(np.float64)
+        signs *= -2.0
+        signs += 1.0
         extreme += (np.abs(signs @ differences) >= limit).sum(axis=0)
-    shares = extreme / 2**queries if exact else (extreme + 1) / (permutations + 1)
-    return np.asarray(shares, dtype=np.float64)
+    if is_exact(queries, permutations):
+        return np.asarray(extreme / 2**queries, dtype=np.float64)
+    return np.asarray((extreme + 1) / (permutations + 1), dtype=np.float64)
 
 
-def _all_signs(queries: int) -> Iterator[Array]:
-    numbers = np.arange(2**queries, dtype=np.int64)[:, None]
-    yield _signs((numbers >> np.arange(queries)) & 1)
-
-
-def _drawn_signs(queries: int, permutations: int, seed: int) -> Iterator[Array]:
-    """Yield chunks of ``(permutations, queries)`` signs, one random bit each."""
+def _sign_bits(queries: int, permutations: int, seed: int) -> Iterator[NDArray[np.integer]]:
+    """Yield chunks of bits ``(permutations, queries)``: every assignment of signs, or random ones."""
+    if is_exact(queries, permutations):
+        yield (np.arange(2**queries, dtype=np.int64)[:, None] >> np.arange(queries)) & 1
+        return
     random = np.random.default_rng(seed)
     rows, step = max(1, _SIGN_BLOCK // queries), max(1, _SIGN_CHUNK // queries)
     width = -(-queries // 8)
@@ -148,21 +136,13 @@ def _drawn_signs(queries: int, permutations: int, seed: int) -> Iterator[Array]:
         count = min(rows, permutations - start)
         packed = np.frombuffer(random.bytes(count * width), dtype=np.uint8).reshape(count, width)
         for first in range(0, count, step):
-            yield _signs(np.unpackbits(packed[first : first + step], axis=1, count=queries))
-
-
-def _signs(bits: NDArray[np.integer]) -> Array:
-    signs = bits.astype(np.float64)
-    signs *= -2.0
-    signs += 1.0
-    return signs
+            yield np.unpackbits(packed[first : first + step], axis=1, count=queries)
 
 
 def holm(p_values: Array) -> Array:
-    """Return p-values adjusted after Holm (1979): at most a share alpha of families has a false one below.
+    """Return the p-values ``(tests,)`` of one family adjusted after Holm (1979).
 
-    Args:
-        p_values: of one family, ``(tests,)``.
+    At most a share alpha of families has a false one below alpha.
     """
     count = len(p_values)
     order = np.argsort(p_values, kind="stable")
@@ -205,38 +185,21 @@ def two_level_intervals(
         raise ValueError("an interval needs at least one query and one seed")
     random = np.random.default_rng(seed)
     counts = {rows: _weights(random, resamples, rows) for rows in sorted({len(rows) for rows in differences})}
-    stacked = np.concatenate(differences).T
-    groups = tuple(strata) or (queries,)
-    means = np.concatenate(
-        [_stratified(random, rows, groups) @ stacked for rows in _blocks(resamples, queries)]
-    )
-    edges = np.cumsum([0, *(len(rows) for rows in differences)])
-    mirror = random.choice([-1.0, 1.0], resamples)
-    resampled = np.stack(
-        [
-            _resampled(means[:, start : start + len(rows)], counts[len(rows)], mirror)
-            for rows, start in zip(differences, edges[:-1], strict=True)
-        ]
-    )
-    tail = (1 - level) / 2
-    ends = np.quantile(resampled, (tail, 1 - tail), axis=1).T
-    return [_interval(rows, end, level, groups) for rows, end in zip(differences, ends, strict=True)]
-
-
-def _resampled(by_seed: Array, counts: Array, mirror: Array) -> Array:
-    """Return the resampled means ``(resamples,)`` from those of each seed ``(resamples, seeds)``.
-
-    A handful of seeds says nothing about which side their spread leans to: each draw's deviation from the
-    mean of the seeds is taken with either sign.
-    """
-    mean = by_seed.mean(axis=1)
-    resampled: Array = mean + mirror * ((counts * by_seed).sum(axis=1) - mean)
-    return resampled
-
-
-def _blocks(resamples: int, queries: int) -> list[int]:
+    stacked, groups = np.concatenate(differences).T, tuple(strata) or (queries,)
     size = max(1, _WEIGHT_BLOCK // queries)
-    return [min(size, resamples - start) for start in range(0, resamples, size)]
+    blocks = [min(size, resamples - start) for start in range(0, resamples, size)]
+    means = np.concatenate([_stratified(random, rows, groups) @ stacked for rows in blocks])
+    # A handful of seeds says nothing about which side their spread leans to: each draw's deviation from the
+    # mean of the seeds is taken with either sign.
+    mirror = random.choice([-1.0, 1.0], resamples)
+    resampled = []
+    for rows, end in zip(differences, np.cumsum([len(rows) for rows in differences]), strict=True):
+        by_seed = means[:, end - len(rows) : end]
+        mean = by_seed.mean(axis=1)
+        resampled.append(mean + mirror * ((counts[len(rows)] * by_seed).sum(axis=1) - mean))
+    tail = (1 - level) / 2
+    ends = np.quantile(np.stack(resampled), (tail, 1 - tail), axis=1).T
+    return [_interval(rows, end, level, groups) for rows, end in zip(differences, ends, strict=True)]
 
 
 def _weights(random: np.random.Generator, resamples: int, size: int) -> Array:
@@ -248,11 +211,9 @@ def _weights(random: np.random.Generator, resamples: int, size: int) -> Array:
 
 def _stratified(random: np.random.Generator, resamples: int, strata: Sequence[int]) -> Array:
     """Return the shares of all draws ``(resamples, queries)`` where each stratum keeps its size."""
-    parts = [_weights(random, resamples, size) for size in strata]
-    if len(parts) == 1:
-        return parts[0]
     queries = sum(strata)
-    return np.concatenate([part * (size / queries) for part, size in zip(parts, strata, strict=True)], axis=1)
+    parts = [_weights(random, resamples, size) * (size / queries) for size in strata]
+    return np.concatenate(parts, axis=1)
 
 
 def _interval(rows: Array, ends: Array, level: float, strata: Sequence[int]) -> Interval:
@@ -265,8 +226,8 @@ def _interval(rows: Array, ends: Array, level: float, strata: Sequence[int]) -> 
     if variance <= 0 or high <= low:
         return Interval(mean, mean, freedom, len(rows))
     scale = 2 * float(stdtrit(freedom, (1 + level) / 2)) * np.sqrt(variance) / (high - low)
-    low, high = low * scale, high * scale
-    return Interval(max(-1.0, mean + float(low)), min(1.0, mean + float(high)), freedom, len(rows))
+    low, high = float(low * scale), float(high * scale)
+    return Interval(max(-1.0, mean + low), min(1.0, mean + high), freedom, len(rows))
 
 
 def _variance_of_mean(table: Array, strata: Sequence[int]) -> tuple[float, float]:
@@ -302,11 +263,7 @@ def _share(value: float, parts: int) -> float:
 
 
 def ranks(scores: Array) -> Array:
-    """Return ranks within each dataset, 1 for the highest score, ties shared.
-
-    Args:
-        scores: ``(methods, datasets)``.
-    """
+    """Return the ranks of scores ``(methods, datasets)`` in each dataset, 1 for the highest, ties shared."""
     steps = np.round(scores / _SAME)
     row, rival = steps[:, None], steps[None]
     higher, tied = (rival > row).sum(axis=1), (rival == row).sum(axis=1)
@@ -325,10 +282,8 @@ def omnibus(scores: Array) -> Omnibus | None:
         return None
     placed = ranks(scores)
     total = datasets * methods * (methods**2 - 1)
-    ties = sum(
-        int((counts**3 - counts).sum())
-        for counts in (np.unique(column, return_counts=True)[1] for column in placed.T)
-    )
+    tied = [np.unique(column, return_counts=True)[1] for column in placed.T]
+    ties = sum(int((counts**3 - counts).sum()) for counts in tied)
     if ties == total:
         return Omnibus(0.0, 1.0, 0.0, 1.0)
     between = 12 * np.square(placed.sum(axis=1)).sum() / (datasets * methods * (methods + 1))
@@ -338,6 +293,13 @@ def omnibus(scores: Array) -> Omnibus | None:
     ratio = (datasets - 1) * statistic / room if room > 1e-9 else np.inf
     p = float(fdtrc(above, below, ratio)) if np.isfinite(ratio) else 0.0
     return Omnibus(statistic, float(chdtrc(above, statistic)), float(ratio), p)
+
+
+def half_width(deviation: float, seeds: int, level: float = LEVEL) -> float:
+    """Return half the t interval of a mean over ``seeds`` independent seeds; at least two are needed."""
+    from scipy.special import stdtrit  # `scipy.stats` takes a third of the tables' time to load
+
+    return float(stdtrit(seeds - 1, 0.5 + level / 2)) * deviation / math.sqrt(seeds)
 
 
 def critical_difference(methods: int, datasets: int, alpha: float = ALPHA) -> float:
@@ -366,23 +328,16 @@ def nemenyi(scores: Array) -> Array:
 def cliques(average_ranks: Array, difference: float) -> list[tuple[int, ...]]:
     """Return the largest groups that Nemenyi's test cannot tell apart, as a diagram joins them by bars.
 
-    Args:
-        average_ranks: ``(methods,)``.
-        difference: the critical one.
-
-    Returns:
-        Groups of at least two places in ``average_ranks``, best rank first.
+    They are groups of at least two places in ``average_ranks`` ``(methods,)``, best rank first, within the
+    critical difference.
     """
     order = np.argsort(average_ranks, kind="stable")
-    groups: list[tuple[int, ...]] = []
-    end = 0
-    for start, place in enumerate(order):
-        near = [
-            int(other) for other in order[start:] if average_ranks[other] - average_ranks[place] <= difference
-        ]
-        if start + len(near) > end and len(near) > 1:
-            groups.append((int(place), *near[1:]))
-        end = max(end, start + len(near))
+    ordered, groups, end = average_ranks[order], list[tuple[int, ...]](), 0
+    for start, rank in enumerate(ordered):
+        stop = start + int((ordered[start:] - rank <= difference).sum())
+        if stop > end and stop - start > 1:
+            groups.append(tuple(map(int, order[start:stop])))
+        end = max(end, stop)
     return groups
 
 
@@ -393,69 +348,59 @@ def wilcoxon(first: Array, second: Array) -> float:
     few datasets need no approximation; beyond, signs are drawn. Without any difference p = 1.
     """
     from scipy.stats import rankdata
+    from scipy.stats import wilcoxon as exact
 
     differences = np.round((first - second) / _SAME) * _SAME
     differences = differences[differences != 0]
-    if not len(differences):
-        return 1.0
     signed = np.sign(differences) * rankdata(np.abs(differences))
+    if not len(signed):
+        return 1.0
     if is_exact(len(signed)) or len(set(np.abs(signed))) < len(signed):
         return float(paired_permutation_test(signed[:, None])[0])
-    from scipy.stats import wilcoxon as exact
-
     return float(exact(differences, method="exact").pvalue)
 
 
 def wilcoxon_against(scores: Array, reference: int) -> tuple[Array, Array]:
-    """Return p-values of the reference against each other method, and the same after Holm.
+    """Return p-values of a row of scores ``(methods, datasets)`` against each other, and the same after Holm.
 
-    Args:
-        scores: ``(methods, datasets)``.
-        reference: its row.
-
-    Returns:
-        Two vectors ``(methods - 1,)`` in the order of the rows, the reference left out.
+    Both are ``(methods - 1,)`` in the order of the rows, the reference left out.
     """
-    p_values = np.array(
-        [wilcoxon(scores[reference], row) for place, row in enumerate(scores) if place != reference]
-    )
+    rivals = np.delete(scores, reference, axis=0)
+    p_values = np.array([wilcoxon(scores[reference], rival) for rival in rivals])
     return p_values, holm(p_values)
 
 
 def smallest_wilcoxon_p(datasets: int) -> float:
-    """Return the smallest two-sided p-value that so many datasets can give."""
+    """Return the smallest two-sided p-value of Wilcoxon's test that so many datasets can give."""
     return float(min(1.0, 2.0 ** (1 - datasets)))
 
 
 def bayesian_signed_rank(
     first: Array, others: Array, region: float = REGION, samples: int = SAMPLES, seed: int = _ROPE_SEED
 ) -> list[RopeProbabilities]:
-    """Return what to believe of the first method against each of the others.
+    """Return what to believe of a method ``(datasets,)`` against each of others ``(methods, datasets)``.
 
     The datasets' weights are Dirichlet; a state's weight is that of the pairs of datasets whose mean
     difference is in it; its probability is how often it has the largest weight.
 
     Args:
-        first: ``(datasets,)`` mAP.
-        others: ``(methods, datasets)`` mAP.
+        first: mAP of the method.
+        others: mAP of the others, which share the samples.
         region: half the width of the region of practical equivalence.
         samples: of the posterior.
-        seed: of the samples, which all comparisons share.
+        seed: of the samples.
     """
     random = np.random.default_rng(seed)
     weights = random.dirichlet([_PRIOR, *[1.0] * len(first)], samples)
-    return [_belief(np.concatenate([[0.0], first - other]), weights, region) for other in others]
-
-
-def _belief(differences: Array, weights: Array, region: float) -> RopeProbabilities:
-    sums = differences[:, None] + differences
-    above, below = _above(sums, 2 * region), _above(-sums, 2 * region)
-    better = np.einsum("si,si->s", weights @ above, weights)
-    worse = np.einsum("si,si->s", weights @ below, weights)
-    largest = np.argmax(np.stack([better, 1 - better - worse, worse]), axis=0)
-    shares = np.bincount(largest, minlength=3) / len(weights)
-    return RopeProbabilities(*map(float, shares))
-
-
-def _above(sums: Array, limit: float) -> Array:
-    return np.heaviside(sums - limit, 0.5)
+    found = []
+    for other in others:
+        differences = np.concatenate([[0.0], first - other])
+        sums = differences[:, None] + differences
+        better, worse = (
+            np.einsum("si,si->s", weights @ np.heaviside(signed - 2 * region, 0.5), weights)
+            for signed in (sums, -sums)
+        )
+        largest = np.argmax(np.stack([better, 1 - better - worse, worse]), axis=0)
+        shares = np.bincount(largest, minlength=3) / len(weights)
+        found.append(RopeProbabilities(*map(float, shares)))
+    return found

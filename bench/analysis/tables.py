@@ -9,15 +9,16 @@ from __future__ import annotations
 import math
 import statistics
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import permutations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from bench.analysis.chance import NearChance, near_chance
-from bench.analysis.groups import Data, MixedCells, RowGroup, data_of
+from bench.analysis.groups import Data, RowGroup, data_of
 from bench.analysis.labels import Labels
 from bench.analysis.results import Results
+from bench.records.protocols import base_of, is_rank
 from bench.records.schema import Record
 
 if TYPE_CHECKING:
@@ -29,8 +30,6 @@ AVERAGE: Final = ("average", "")
 """Stands for the mean over all directions."""
 NOT_RUN: Final = "not run"
 """Why there is no number where no cell is recorded."""
-_BRIEF: Final = {"timeout": "time limit"}
-"""Of the statuses that do not read as words by themselves."""
 
 
 def direction_name(direction: Direction) -> str:
@@ -42,16 +41,15 @@ class ZeroRows(NamedTuple):
     """Test rows of a modality whose embeddings are zero: they have no direction, and count as ties.
 
     Attributes:
-        modality: of the rows.
-        number: of them.
-        rows: of the whole test split; 0 where unknown.
         seed: of the cell.
+        modality: of the rows.
+        rows: of the whole test split; 0 where unknown.
     """
 
+    seed: int
     modality: str
     number: int
     rows: int
-    seed: int
 
     @property
     def words(self) -> str:
@@ -109,6 +107,7 @@ class Row:
         threads: CPU threads of the fits.
         code: versions of the method and its toolkit.
         near: how near to chance its numbers are; None where they are not.
+        given: SHA-256 of the file that another program computed; empty for what was trained here.
     """
 
     method: str
@@ -122,12 +121,12 @@ class Row:
     threads: int = 1
     code: str = ""
     near: NearChance | None = None
+    given: str = ""
 
     @property
     def zeros(self) -> tuple[ZeroRows, ...]:
         """Return the test rows without a direction in any of its numbers, by seed."""
-        found = dict.fromkeys(zeros for entry in self.entries.values() for zeros in entry.zeros)
-        return tuple(sorted(found, key=lambda zeros: (zeros.seed, zeros.modality)))
+        return tuple(sorted({zeros for entry in self.entries.values() for zeros in entry.zeros}))
 
 
 @dataclass(frozen=True)
@@ -141,6 +140,7 @@ class Table:
         columns: directions, then the average.
         rows: in the roster's order.
         reference: label of the row that marks refer to; empty where nothing was tested.
+        effective: level of the condition that the training rows reached; empty for clean data.
     """
 
     data: Data
@@ -149,6 +149,12 @@ class Table:
     columns: tuple[Direction, ...]
     rows: tuple[Row, ...]
     reference: str = ""
+    effective: str = ""
+
+    @property
+    def lower_is_better(self) -> bool:
+        """Return whether the numbers are ranks."""
+        return is_rank(self.protocol)
 
     @property
     def dataset(self) -> str:
@@ -187,11 +193,22 @@ def tables_of(results: Results, protocols: Sequence[str], selection: str = "best
     """Return the tables for all records, sorted by data, then in the order of the protocols."""
     tables = []
     for data, groups in results.groups.items():
-        directions = directions_of([record for group in groups for record in group.records], results.labels)
-        for protocol in protocols:
+        members = [record for group in groups for record in group.records]
+        directions, effective = directions_of(members, results.labels), effective_level(members)
+        for protocol in (results.protocol_id(data, name) for name in protocols):
             rows = rows_of(results, groups, directions, protocol, selection)
-            tables.append(Table(data, protocol, selection, (*directions, AVERAGE), tuple(rows)))
+            columns = (*directions, AVERAGE)
+            tables.append(Table(data, protocol, selection, columns, tuple(rows), effective=effective))
     return tables
+
+
+def effective_level(records: Sequence[Record]) -> str:
+    """Return the level of a condition that records reached, from lowest to highest; empty for clean data."""
+    found = {record.result.effective for record in records if record.result is not None}
+    levels = sorted(level for level in found if isinstance(level, float | int))
+    if not levels:
+        return next((level for level in found if isinstance(level, str)), "")
+    return " to ".join(dict.fromkeys(f"{level:.3g}" for level in (levels[0], levels[-1])))
 
 
 def directions_of(records: Sequence[Record], labels: Labels) -> list[Direction]:
@@ -207,55 +224,20 @@ def directions_of(records: Sequence[Record], labels: Labels) -> list[Direction]:
 
 
 def seed_values(
-    results: Results,
-    groups: Sequence[RowGroup],
-    directions: Sequence[Direction],
-    protocol: str,
-    selection: str,
-    only: Collection[str] | None = None,
+    results: Results, data: Data, directions: Sequence[Direction], protocol: str, selection: str
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return the numbers of rows of one data by label and seed, and the digests of the records behind them.
+    """Return a table's numbers by label and seed, and the digests of the records behind them.
 
     The numbers have a column per direction, and `AVERAGE` for the seeds with every direction; NaN is none.
-
-    Args:
-        results: that the rows are of.
-        groups: the rows, at least one.
-        directions: at least one.
-        protocol: id of the evaluation rule.
-        selection: rule that chose the state; closed forms, which select nothing, always take part.
-        only: digests of the records that take part; None for all of the rows.
 
     Raises:
         MixedCells: if there are two numbers for one direction and seed of a row.
     """
-    import pandas as pd
-
-    labels, places = {group.label for group in groups}, {each: place for place, each in enumerate(directions)}
-    values: dict[tuple[str, int], list[float]] = {}
-    digests: dict[tuple[str, int], list[str]] = {}
-    numbers = results.numbers(data_of(groups[0].records[0]), protocol, selection)
-    for label, seed, *direction, value, record in numbers.itertuples(index=False, name=None):
-        place = places.get((direction[0], direction[1]))
-        if place is None or label not in labels or (only is not None and record not in only):
-            continue
-        behind = digests.setdefault((label, seed), [""] * len(places))
-        if behind[place]:
-            raise MixedCells(
-                f"{label}, seed {seed}: records {behind[place]} and {record} both have a number for "
-                f"{direction_name(directions[place])} under {protocol}"
-            )
-        behind[place] = record
-        values.setdefault((label, seed), [math.nan] * len(places))[place] = value
-    keys = sorted(values)
-    labels_of, seeds_of = [key[0] for key in keys], [key[1] for key in keys]
-    index = pd.MultiIndex.from_arrays([labels_of, seeds_of], names=["label", "seed"])
-    columns = pd.MultiIndex.from_tuples([*directions, AVERAGE], names=["query", "gallery"])
-    found = [[*values[key], statistics.fmean(values[key])] for key in keys]
-    return (
-        pd.DataFrame(found, index, columns, dtype=float),
-        pd.DataFrame([digests[key] for key in keys], index, columns[:-1], dtype=object),
+    values, digests = (
+        frame.reindex(columns=list(directions)) for frame in results.numbers(data, protocol, selection)
     )
+    values[AVERAGE] = [statistics.fmean(numbers) for numbers in values.to_numpy()]
+    return values, digests
 
 
 def values_of_row(values: pd.DataFrame, label: str) -> pd.DataFrame:
@@ -288,57 +270,56 @@ def rows_of(
     Raises:
         MixedCells: if two records give the same number.
     """
-    values, records = seed_values(results, groups, directions, protocol, selection)
-    places: dict[str, list[int]] = {}
-    for place, (label, _) in enumerate(values.index):
-        places.setdefault(label, []).append(place)
-    numbers, digests = values.to_numpy(), records.to_numpy()
+    values, digests = seed_values(results, data_of(groups[0].records[0]), directions, protocol, selection)
     rows = []
     for group in groups:
-        entries: dict[Direction, Entry] = {}
-        for number, column in enumerate([*directions, AVERAGE]):
-            at = places.get(group.label, ())
-            having = [place for place in at if not math.isnan(numbers[place, number])]
-            behind = slice(None) if column == AVERAGE else slice(number, number + 1)
-            if having:
-                behind_it = zip(
-                    digests[having, behind].ravel(), [*directions[behind]] * len(having), strict=True
-                )
-                entries[column] = _entry(results, numbers[having, number].tolist(), [*behind_it], selection)
-            else:
+        cell, entries = group.identity, dict[Direction, Entry]()
+        chosen = values.index.get_level_values("label") == group.label
+        numbers, behind = values.to_numpy()[chosen], digests.to_numpy()[chosen]
+        for place, column in enumerate([*directions, AVERAGE]):
+            having = [seed for seed, value in enumerate(numbers[:, place]) if not math.isnan(value)]
+            if not having:
                 entries[column] = _absent(group.records, column, entries, protocol, selection)
-        rows.append(_row(group, entries, results.labels, selection))
+                continue
+            at = range(len(directions)) if column == AVERAGE else [place]
+            pairs = [(behind[seed, each], directions[each]) for seed in having for each in at]
+            entries[column] = _entry(results, numbers[having, place].tolist(), pairs, selection)
+        rows.append(
+            Row(
+                method=cell.method,
+                label=group.label,
+                pairing=_pairing(group.records),
+                role=results.labels.role(cell.method),
+                entries=entries,
+                lacking=_lacking(group.records, selection),
+                usual=group.usual,
+                title=group.title,
+                threads=cell.threads,
+                code=cell.code,
+                near=near_chance(group.records, selection),
+                given=cell.file_sha256,
+            )
+        )
     return rows
 
 
-def _row(group: RowGroup, entries: dict[Direction, Entry], labels: Labels, selection: str) -> Row:
-    cell = group.identity
-    pairings = {record.result.pairing for record in group.records if record.result is not None}
-    return Row(
-        method=cell.method,
-        label=group.label,
-        pairing="class-matched" if "class-matched" in pairings else "",
-        role=labels.role(cell.method),
-        entries=entries,
-        lacking=_lacking(group.records, selection),
-        usual=group.usual,
-        title=group.title,
-        threads=cell.threads,
-        code=cell.code,
-        near=near_chance(group.records, selection),
-    )
+def _pairing(records: Sequence[Record]) -> str:
+    """Return ``class-matched`` where a cell was trained on pseudo-pairs, else nothing."""
+    pairings = {record.result.pairing for record in records if record.result is not None}
+    return "class-matched" if "class-matched" in pairings else ""
 
 
 def _entry(
-    results: Results, numbers: Sequence[float], behind: Sequence[tuple[str, Direction]], selection: str
+    results: Results, values: list[float], pairs: Sequence[tuple[str, Direction]], selection: str
 ) -> Entry:
-    """Return an entry from a number per seed, and the digest and direction of every record behind these."""
+    """Return a mean over seeds, with the records behind it and their rows of zeros."""
     zeros = dict.fromkeys(
-        found
-        for digest, direction in behind
-        for found in _zero_rows(results.by_digest[digest], direction, selection)
+        zeros
+        for digest, direction in pairs
+        for zeros in _zero_rows(results.by_digest[digest], direction, selection)
     )
-    return Entry(*spread_of(numbers), tuple(sorted({digest for digest, _ in behind})), zeros=tuple(zeros))
+    records = tuple(sorted({digest for digest, _ in pairs}))
+    return Entry(*spread_of(values), records, zeros=tuple(zeros))
 
 
 def _zero_rows(record: Record, direction: Direction, selection: str) -> list[ZeroRows]:
@@ -349,7 +330,7 @@ def _zero_rows(record: Record, direction: Direction, selection: str) -> list[Zer
     counts = result.zero_rows.get(selection, result.zero_rows.get("none", {}))
     sizes, seed = result.rows, record.identity.seed
     return [
-        ZeroRows(name, counts[name], sizes[name].test if name in sizes else 0, seed)
+        ZeroRows(seed, name, counts[name], sizes[name].test if name in sizes else 0)
         for name in direction
         if counts.get(name)
     ]
@@ -370,16 +351,18 @@ def _absent(
     if not concerned:
         return Entry(None, reason=NOT_RUN, brief=NOT_RUN)
     failed = [record for record in concerned if record.failure is not None]
-    refused = [record for record in concerned if _refusal(record, selection)]
+    refused = [record for record in concerned if _ending(record, selection)]
     metrics = [metric for record in concerned if record.result for metric in record.result.metrics]
-    if failed:
-        status = failed[0].status
-        concerned, reason = failed, _failure(failed[0])
-        brief = _BRIEF.get(status, status.replace("-", " "))
-    elif refused:
-        concerned, reason, brief = refused, _refusal(refused[0], selection), "refused"
+    if failed or refused:
+        concerned = failed or refused
+        reason = _ending(concerned[0], selection)
+        brief = concerned[0].status.replace("-", " ") if failed else "refused"
+        brief = "time limit" if brief == "timeout" else brief
     elif all(metric.protocol != protocol for metric in metrics):
+        known = (record.result.unavailable.get(base_of(protocol)) for record in concerned if record.result)
         reason, brief = f"not evaluated under {protocol}", "not evaluated"
+        if why := next(filter(None, known), ""):
+            reason, brief = f"{base_of(protocol)} is not defined here: {why}", "not defined"
     else:
         reason, brief = f"nothing was selected by the rule {selection}", "not selected"
     digests = tuple(sorted(record.digest for record in concerned))
@@ -388,24 +371,20 @@ def _absent(
 
 def _lacking(records: Sequence[Record], selection: str) -> tuple[str, ...]:
     """Say how the cells ended that have no result, or no state of this rule that can be ranked."""
-    reasons = (_failure(record) or _refusal(record, selection) for record in records)
-    counts = Counter(reason for reason in reasons if reason)
+    counts = Counter(reason for record in records if (reason := _ending(record, selection)))
     return tuple(
         reason if number == len(records) else f"{number} of {len(records)} cells {reason}"
         for reason, number in sorted(counts.items())
     )
 
 
-def _failure(record: Record) -> str:
-    """Return how a cell without a result ended; empty for others."""
-    return "" if record.failure is None else f"{record.status}: {_first_line(record.failure.reason)}"
-
-
-def _refusal(record: Record, selection: str) -> str:
-    """Return why a rule's state could not be ranked; empty where it could."""
-    reason = None if record.result is None else record.result.refused.get(selection)
-    return "" if reason is None else f"refused under the rule {selection}: {_first_line(reason)}"
-
-
-def _first_line(reason: str) -> str:
-    return reason.splitlines()[0] if reason else "no reason given"
+def _ending(record: Record, selection: str) -> str:
+    """Return how a cell ended, or why a rule's state could not be ranked; empty where there are numbers."""
+    how: str = record.status
+    if record.failure is not None:
+        reason = record.failure.reason
+    elif record.result is not None and selection in record.result.refused:
+        how, reason = f"refused under the rule {selection}", record.result.refused[selection]
+    else:
+        return ""
+    return f"{how}: {reason.splitlines()[0] if reason else 'no reason given'}"

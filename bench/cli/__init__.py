@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import io
 import os
 import signal
@@ -17,26 +18,28 @@ import click
 import bench
 
 _COMMANDS: Final = {
-    "run": "Run methods on datasets; only what is missing.",
+    "run": "Run methods on datasets; skip cells that are recorded.",
     "ablate": "Run methods and all their variants.",
-    "sweep": "Run a method under all combinations of some settings.",
-    "report": "Write tables, statistics, figures and the page.",
-    "list": "List methods, datasets, profiles and protocols.",
+    "sweep": "Run a method with all combinations of some settings.",
+    "report": "Write tables, statistics, figures and an HTML page.",
+    "list": "List methods, datasets, conditions, protocols and encoders.",
     "tune": "Choose settings on validation data, with equal budgets.",
-    "status": "Count the records, and say why cells have no result.",
+    "status": "Count the records; show failures and runs in progress.",
     "results": "Print one row per cell, direction and protocol.",
     "why": "Show everything that is known about a cell.",
-    "explain": "Show embeddings under every convention of mAP.",
-    "verify": "Run random recorded cells again and report drift.",
+    "explain": "Evaluate embeddings under every convention of mAP.",
+    "verify": "Run recorded cells again and report drift.",
+    "embed": "Embed features with a stored model.",
+    "search": "Search a gallery with a stored model.",
     "compare": "Test whether two methods differ on a dataset.",
     "merge": "Copy the records of another results folder into this one.",
-    "check": "Run the conformance suite on methods.",
-    "data": "Find, check and fetch the datasets' files.",
-    "new": "Write a working file to start a method from.",
+    "check": "Run the conformance suite on methods or conditions.",
+    "data": "Find, check, download, import and extract datasets.",
+    "new": "Write a working template of a method or a condition.",
 }
 
 _WORKING: Final = {"run", "ablate", "sweep", "tune", "verify", "merge", "check", "data"}
-"""Commands that print while they work: if the reader of their output goes away, they are interrupted."""
+"""Commands that print while they run: if the reader of their output goes away, they are interrupted."""
 
 _NOT_ON_WINDOWS: Final = (
     "error: bench runs on Linux, not on Windows, which lacks the locks, signals and process groups that "
@@ -44,17 +47,30 @@ _NOT_ON_WINDOWS: Final = (
 )
 
 _EPILOG: Final = """
-Exit status: 0 every requested cell is done (or skipped for a declared reason); 1 a cell, a check or a
-record failed; 2 wrong usage or bad input; 130 interrupted.
+Exit status: 0 every requested cell is done (or skipped because its method's card excludes the data); 1 a
+cell, a check or a record failed; 2 wrong usage or bad input; 130 interrupted.
 """
 
 _HELP: Final = """
-Benchmark for supervised cross-modal retrieval: DRCL and its baselines under one protocol.
+Benchmark for supervised cross-modal retrieval: DRCL and 15 baselines under one protocol.
+
+A cell is one fit and its evaluation: a method on a dataset with one seed. Its result is a record in results/.
 
 \b
 The main job:  python -m bench run --methods all --datasets all
 Then:          python -m bench report
 """
+
+
+@contextlib.contextmanager
+def no_collection() -> Iterator[None]:
+    """Collect no garbage in the body, which loads what stays: that is a fifth of a short command's time."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 class _Lazy(click.Group):
@@ -66,7 +82,8 @@ class _Lazy(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _COMMANDS:
             return None
-        command: click.Command = import_module(f"bench.cli.{cmd_name}").command
+        with no_collection():
+            command: click.Command = import_module(f"bench.cli.{cmd_name}").command
         return command
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
@@ -102,7 +119,9 @@ def invoke(arguments: list[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):  # an encoding such as ASCII lacks letters of the output
             stream.reconfigure(errors="backslashreplace")
     try:
-        _require_unicode(words)
+        for word in words:  # records and reports cannot hold it
+            if any("\ud800" <= letter <= "\udfff" for letter in word):
+                raise click.UsageError(f"{word[:80]!a} is not valid UTF-8; rename the file or folder")
         # Not `cli.main`: it would turn a broken pipe into a failure.
         with _terminable(), cli.make_context("python -m bench", [*words]) as context:
             status = cli.invoke(context)
@@ -118,6 +137,8 @@ def invoke(arguments: list[str] | None = None) -> int:
         return 130 if _WORKING.intersection(words) else 0
     except Exception as error:
         return _explain(error)
+    finally:
+        gc.unfreeze()  # a process may call several commands
     return status if isinstance(status, int) else 0
 
 
@@ -139,17 +160,6 @@ def _terminable() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, usual)
-
-
-def _require_unicode(words: list[str]) -> None:
-    """Refuse words that are not valid UTF-8: records and reports cannot hold them.
-
-    Raises:
-        UsageError: naming the first.
-    """
-    for word in words:
-        if any("\ud800" <= letter <= "\udfff" for letter in word):
-            raise click.UsageError(f"{word[:80]!a} is not valid UTF-8; rename the file or folder")
 
 
 def _discard_output() -> None:

@@ -23,16 +23,16 @@ def command(
     cells: CellOptions,
     job: JobOptions,
 ) -> int:
-    """Run methods and every variant of theirs that the data's modalities admit.
+    """Run methods and all their variants (ablations); variants for absent modalities are left out.
 
-    What is already recorded is not run again; `report` compares each variant with the method itself, paired
-    by seed and query. --dry-run names the variants.
+    Recorded cells are not run again. `report` compares each variant with the method itself, paired by seed
+    and query. --dry-run names the variants.
 
-    Exit status as of run.
+    The exit status is that of run.
 
     Args:
         methods: names, globs, groups.
-        datasets: Names, globs, groups, paths of feature bundles.
+        datasets: Names, globs, groups, or paths of files.
         cells: which of their cells.
         job: how they are run.
     """

@@ -1,17 +1,20 @@
-"""``check``: the conformance suite on methods."""
+"""``check``: the conformance suite on methods and conditions."""
 
 from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Final
 
 from bench import conformance, registry
 from bench.cli.formatting import say
 from bench.cli.grid_options import parse_overrides
 from bench.cli.options import ARGUMENT, Device, PluginOption, Settings, make_command
-from bench.experiment.selection import select_methods
+from bench.conditions import conditions
+from bench.conformance import Outcome
+from bench.conformance.conditions import condition_outcomes
+from bench.experiment.selection import select_methods, split_words
 
 _COLOURS: Final = {"passed": "green", "failed": "red", "skipped": "yellow"}
 
@@ -23,20 +26,23 @@ def command(
     device: Device = "cpu",
     set_: Settings = (),
 ) -> int:
-    """Run the conformance suite on the methods NAMES: names, groups such as `all`, or globs.
+    """Run the conformance suite on NAMES: methods, groups such as `all`, globs, or conditions.
 
-    Every promise is tried on tiny data. Exit status 0: all kept; 1: one was broken; 2: wrong usage.
+    Every promise is tested on tiny data. Exit status 0: all are kept; 1: one is broken; 2: wrong usage.
 
     Args:
         names: names, groups, globs.
-        device: Where to fit: cpu, cuda, cuda:1.
-        set_: Change a setting; * for every method.
+        device: Device to fit on: cpu, cuda, cuda:1.
+        set_: Change a setting of a method; * stands for every method. May be repeated.
         plugins: files with plug-ins.
     """
     plugins.load()
     overrides = parse_overrides(set_)
-    chosen = select_methods(names)
-    broken = 0
+    words = split_words(names)
+    named = [word for word in words if word in conditions()]
+    broken = sum(_print(name, condition_outcomes(name)) for name in named)
+    others = [word for word in words if word not in named]
+    chosen = select_methods(others) if others or not named else []
     for name in chosen:
         known = registry.method(name).defaults
         for_all = {key: value for key, value in overrides.get("*", {}).items() if key in known}
@@ -45,11 +51,15 @@ def command(
 
 
 def _check(name: str, device: str, settings: Mapping[str, Any]) -> int:
-    """Print a method's outcomes as they become known; return how many promises it broke."""
+    return _print(name, conformance.outcomes(conformance.registered(name, settings, device)))
+
+
+def _print(name: str, outcomes: Iterable[Outcome]) -> int:
+    """Print outcomes as they become known; return how many promises were broken."""
     start = time.perf_counter()
     say(f"{name} ...")
     counts: Counter[str] = Counter()
-    for outcome in conformance.outcomes(conformance.registered(name, settings, device)):
+    for outcome in outcomes:
         counts[outcome.status] += 1
         say(f"  {outcome.status:8} {outcome.check.name}", colour=_COLOURS[outcome.status])
         if outcome.reason:

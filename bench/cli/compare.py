@@ -11,23 +11,23 @@ from bench.analysis.findings import limits_of_seeds, verdict
 from bench.analysis.labels import registry_labels
 from bench.analysis.pairwise import PairwiseComparison, pairwise_comparisons
 from bench.analysis.per_query import PerQueryTable, per_query_tables
-from bench.analysis.results import Results
+from bench.analysis.results import Filter, Results
 from bench.analysis.tables import direction_name
 from bench.cli.formatting import say, table
-from bench.cli.options import (
-    ARGUMENT,
-    FOLDER,
-    PluginOption,
-    ResultsOption,
-    make_command,
+from bench.cli.options import ARGUMENT, FOLDER, PluginOption, ResultsOption, make_command
+from bench.cli.select_records import (
+    condition_words,
+    dataset_named,
+    evaluated_protocols,
+    read_records,
+    with_queries,
 )
-from bench.cli.select_records import dataset_named, evaluated_protocols, read_records, with_queries
 from bench.contract.errors import UsageError
 from bench.experiment.stale import newest
-from bench.records.schema import Record
+from bench.records.protocols import base_of
 from bench.records.store import Store
 from bench.registry import unknown
-from bench.report.text import made_by
+from bench.report.text import made_by, under
 
 
 @dataclass(frozen=True)
@@ -35,15 +35,17 @@ class CompareOptions:
     """What the two are compared on.
 
     Attributes:
-        dataset: Name of the dataset in the records; of several of one name NAME@FINGERPRINT, or a bundle's
-            path.
+        dataset: Name of the dataset in the records; where several have this name, NAME@FINGERPRINT or the
+            path of the file.
         protocol: Id of the protocol.
-        selection: Selection rule whose state is compared.
+        selection: Selection rule whose results are compared.
+        conditions: Only these conditions, such as clean,label-noise@.4.
     """
 
     dataset: str
     protocol: str = "map@all"
     selection: Literal["best", "last", "oracle"] = "best"
+    conditions: tuple[str, ...] = ()
 
 
 @make_command("compare")
@@ -59,16 +61,16 @@ def command(
 ) -> int:
     """Test whether A and B differ on a dataset, in each direction and on average.
 
-    A and B are methods such as drcl, ablations such as drcl/without_fa, or whole labels of the tables.
+    A and B are methods such as drcl, variants such as drcl/without_fa, or row labels of the tables.
     Exit status 0; 1 if a record is damaged; 2 for wrong usage or no records.
 
     Args:
         a: name or label of a row.
         b: name or label of another.
         options: what they are compared on.
-        other_results: Folder of the records of B, such as those from before a change; A is from --results.
-            There the versions of the code may differ.
-        earlier_code: Take the newest stale records, which other code made, for B: before and after a change.
+        other_results: Results folder of B, such as one from before a change; A is read from --results. The
+            versions of the code may differ.
+        earlier_code: Compare with stale records: B is the newest record of another version of the code.
         folder: of the records.
         plugins: files with plug-ins.
     """
@@ -82,8 +84,8 @@ def command(
         theirs, more = _fields(there, options, [b], earlier=earlier_code)
         problems += more if other_results else 0
         sides = f" in {results}", f" in {there}{', earlier code' if earlier_code else ''}"
-    for duel in pairwise_comparisons((a, sides[0], ours), (b, sides[1], theirs), across_code=apart):
-        say(*_lines(duel), "")
+    for found in pairwise_comparisons((a, sides[0], ours), (b, sides[1], theirs), across_code=apart):
+        say(*_lines(found), "")
     return int(problems > 0)
 
 
@@ -103,45 +105,39 @@ def _fields(
     if not records:
         raise UsageError(f"no record in {results} is stale: all were made by the code at hand")
     data = dataset_named(options.dataset, records)
-    admitted = [record for record in records if data.admits(record.identity)]
+    chosen = Filter(conditions=condition_words(options.conditions, records))
+    chosen.require_known(records)
+    admitted = [record for record in chosen.of(records) if data.admits(record.identity)]
     if not admitted:
         identities = [record.identity for record in records]
         versions = {f"{one.dataset}@{one.fingerprint[:8]}" for one in identities if one.dataset == data.name}
         known = versions or {one.dataset for one in identities}
         raise unknown(f"dataset in the records of {results}", options.dataset, known)
     for name in names:
-        _require_result([record for record in admitted if record.identity.method == name], name, results)
+        named = [record for record in admitted if record.identity.method == name]
+        failures = [record.failure for record in named if record.failure is not None]
+        if failures and len(failures) == len(named):
+            raise UsageError(
+                f"{name} has no result on {data.name} in {results}: {named[0].status}: "
+                f"{failures[0].reason}; see why with: python -m bench status --results {results}"
+            )
     ids = evaluated_protocols([options.protocol], admitted)
-    sound = with_queries(Store(results), admitted, lambda series: series.protocol in ids)
+    sound = with_queries(Store(results), admitted, lambda series: base_of(series.protocol) in ids)
     labels, read = registry_labels(records), sound.values.__getitem__
     fields = per_query_tables(Results(sound.records, labels), ids, options.selection, read)
     return list(fields), len(problems) + len(sound.problems)
 
 
-def _require_result(records: Sequence[Record], name: str, results: Path) -> None:
-    """Check that not all records of a method are failures.
-
-    Raises:
-        UsageError: with the first reason.
-    """
-    failures = [record.failure for record in records if record.failure is not None]
-    if failures and len(failures) == len(records):
-        raise UsageError(
-            f"{name} has no result on {records[0].identity.dataset} in {results}: {records[0].status}: "
-            f"{failures[0].reason}; see why with: python -m bench status --results {results}"
-        )
-
-
-def _lines(duel: PairwiseComparison) -> Iterator[str]:
-    field, data = duel.table, duel.table.data
+def _lines(found: PairwiseComparison) -> Iterator[str]:
+    field, data = found.table, found.table.data
     made = made_by(data.device, data.harness)
-    if duel.other != data:
-        made = f"A of {made}, B of {made_by(duel.other.device, duel.other.harness)}"
+    if found.other_data != data:
+        made = f"A of {made}, B of {made_by(found.other_data.device, found.other_data.harness)}"
     kind = "real data" if data.kind == "real" else "LOOK-ALIKE, generated data, not the benchmark"
-    yield f"A: {duel.first}"
-    yield f"B: {duel.second}"
+    yield f"A: {found.reference}"
+    yield f"B: {found.other}"
     yield (
-        f"{data.dataset} ({kind}), {data.profile} profile, data {data.fingerprint[:8]}, "
+        f"{data.dataset} ({kind}), {under(data)}{data.profile} profile, data {data.fingerprint[:8]}, "
         f"{made}, {field.protocol}, selection {field.selection}"
     )
     rows = [
@@ -157,14 +153,14 @@ def _lines(duel: PairwiseComparison) -> Iterator[str]:
             "queries": comparison.queries,
             "seeds": len(comparison.seeds),
         }
-        for comparison in duel.comparisons
+        for comparison in found.comparisons
     ]
     if rows:
         yield from ["", *table(rows)]
     yield ""
-    for comparison in duel.comparisons:
+    for comparison in found.comparisons:
         yield f"- {verdict(comparison)}."
-    for sentence in limits_of_seeds(duel.comparisons):
+    for sentence in limits_of_seeds(found.comparisons):
         yield f"- {sentence}"
-    for reason in duel.omitted:
+    for reason in found.omitted:
         yield f"- Left out: {reason}."

@@ -1,4 +1,4 @@
-"""Readings of one set of embeddings under conventions of mAP, as tables, CSV and JSON."""
+"""Output of `explain`: values of one set of embeddings under every convention, as table, CSV and JSON."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from fractions import Fraction
 from typing import Any, Final, get_args
 
 from bench.cli.formatting import table
 from bench.evaluation.conventions import AVERAGE, NEAR, WHOLE, Match, Reading
-from bench.evaluation.measures import Protocol
+from bench.evaluation.protocols import Protocol
 from bench.evaluation.ties import TieRule
 
 TIES: Final[tuple[TieRule, ...]] = get_args(TieRule)
@@ -23,7 +24,10 @@ def row_of(reading: Reading) -> dict[str, Any]:
     return {
         "query": reading.query,
         "gallery": reading.gallery,
+        "similarity": reading.similarity,
         "protocol": rule.id,
+        "measure": rule.measure,
+        "level": rule.level,
         "cutoff": rule.k,
         "denominator": rule.denominator,
         "ties": rule.ties,
@@ -62,21 +66,23 @@ def table_lines(readings: Sequence[Reading]) -> Iterator[str]:
     """Yield the lines that show readings, one direction after the other."""
     for direction in dict.fromkeys(reading.direction for reading in readings):
         here = [reading for reading in readings if reading.direction == direction]
+        given = [reading for reading in here if reading.similarity == here[0].similarity]
+        whole = [reading for reading in given if reading.share == WHOLE]
+        plain = [one for one in here if (one.protocol.ties, one.protocol.empty) == ("expected", "zero")]
+        usual = [one for one in plain if one in given and one.protocol.measure == "map"]
         size = f"{here[0].queries} queries, a gallery of {here[0].items}"
         average = direction == AVERAGE
         yield from ["", "average over all directions" if average else f"{_name(direction)}: {size}"]
-        whole = [reading for reading in here if reading.share == WHOLE]
         yield from _ties_table(whole)
-        yield from _galleries_table(here)
-        yield from _extremes("by convention alone", whole)
-        if len(whole) < len(here):
-            standard = [
-                reading
-                for reading in here
-                if (reading.protocol.ties, reading.protocol.empty) == ("expected", "zero")
-                and reading.protocol.k is None
-            ]
-            yield from _extremes("by the gallery's size alone", standard)
+        if len(given) < len(here):
+            yield from ["", *_similarities_table(plain)]
+        if len(whole) < len(given):
+            yield from ["", *_galleries_table(usual)]
+        yield from _extremes("by convention alone", [one for one in whole if one.protocol.measure == "map"])
+        if len(whole) < len(given):
+            yield from _extremes(
+                "by the gallery's size alone", [one for one in usual if one.protocol.k is None]
+            )
 
 
 def match_lines(printed: float, matches: Sequence[Match]) -> Iterator[str]:
@@ -88,8 +94,8 @@ def match_lines(printed: float, matches: Sequence[Match]) -> Iterator[str]:
     for match in matches:
         reading = match.reading
         rule = replace(reading.protocol, ties="expected", empty="zero").id
-        share = "whole" if reading.share == WHOLE else str(reading.share)
-        groups.setdefault((_name(reading.direction), rule, share), []).append(match)
+        key = _name(reading.direction), rule, reading.similarity or "", _part(reading.share)
+        groups.setdefault(key, []).append(match)
     rows = [
         [
             *key,
@@ -102,7 +108,11 @@ def match_lines(printed: float, matches: Sequence[Match]) -> Iterator[str]:
     ]
     yield f"{printed:g} may be, the nearest first:"
     yield from table(
-        rows, ["direction", "rule", "gallery", "ties", "queries without hits", "nearest", "difference"]
+        rows,
+        [
+            *("direction", "rule", "similarity", "gallery", "ties", "queries without hits"),
+            *("nearest", "difference"),
+        ],
     )
 
 
@@ -126,23 +136,29 @@ def _ties_table(readings: Sequence[Reading]) -> Iterator[str]:
         yield "a /skip that is not listed would leave out no query"
 
 
+def _similarities_table(readings: Sequence[Reading]) -> list[str]:
+    """Return the table of similarities, ties expected, of the whole gallery: a line per rule."""
+    values: dict[str, dict[str, Reading]] = {}
+    for reading in readings:
+        if reading.share == WHOLE:
+            values.setdefault(reading.protocol.id, {})[reading.similarity or ""] = reading
+    names = list(dict.fromkeys(name for by_name in values.values() for name in by_name))
+    rows = [[rule, *(_number(by_name[name], 6) for name in names)] for rule, by_name in values.items()]
+    return table(rows, ["ties expected", *names])
+
+
 def _galleries_table(readings: Sequence[Reading]) -> list[str]:
     """Return the table of parts of the gallery, ties expected: the mean over draws, and their span."""
-    shares = list(dict.fromkeys(reading.share for reading in readings))
-    if len(shares) == 1:
-        return []
-    chosen = [
-        reading
-        for reading in readings
-        if (reading.protocol.ties, reading.protocol.empty) == ("expected", "zero")
-    ]
-    rows = []
-    for share in shares:
-        line = [reading for reading in chosen if reading.share == share]
-        name = "whole" if share == WHOLE else str(share)
-        rows.append([name, line[0].items, *(_spread(reading) for reading in line)])
-    protocols = dict.fromkeys(reading.protocol.id for reading in chosen)
-    return ["", *table(rows, ["part of the gallery", "items", *protocols])]
+    shares: dict[Fraction, list[Reading]] = {}
+    for reading in readings:
+        shares.setdefault(reading.share, []).append(reading)
+    rows = [[_part(share), line[0].items, *map(_spread, line)] for share, line in shares.items()]
+    protocols = dict.fromkeys(reading.protocol.id for reading in readings)
+    return table(rows, ["part of the gallery", "items", *protocols])
+
+
+def _part(share: Fraction) -> str:
+    return "whole" if share == WHOLE else str(share)
 
 
 def _extremes(what: str, readings: Sequence[Reading]) -> Iterator[str]:
@@ -150,13 +166,12 @@ def _extremes(what: str, readings: Sequence[Reading]) -> Iterator[str]:
     known = [(reading.value, reading) for reading in readings if reading.value is not None]
     if known:
         # Of equal numbers the first is named: the usual rule comes before its variations.
-        (low, first), (high, last) = (pick(known, key=lambda pair: pair[0]) for pick in (min, max))
-        yield f"{what}: from {low:.4f} ({_convention(first)}) to {high:.4f} ({_convention(last)})"
-
-
-def _convention(reading: Reading) -> str:
-    part = "" if reading.share == WHOLE else f", {reading.share} of the gallery"
-    return reading.protocol.id + part
+        ends = [pick(known, key=lambda pair: pair[0]) for pick in (min, max)]
+        parts = ["" if one.share == WHOLE else f", {one.share} of the gallery" for _, one in ends]
+        low, high = (
+            f"{value:.4f} ({one.protocol.id}{part})" for (value, one), part in zip(ends, parts, strict=True)
+        )
+        yield f"{what}: from {low} to {high}"
 
 
 def _number(reading: Reading, digits: int) -> str:
@@ -164,8 +179,5 @@ def _number(reading: Reading, digits: int) -> str:
 
 
 def _spread(reading: Reading) -> str:
-    if reading.value is None or reading.low is None or reading.high is None:
-        return ""
-    if reading.low == reading.high:
-        return _number(reading, 4)
-    return f"{reading.value:.4f} ({reading.low:.4f} to {reading.high:.4f})"
+    span = reading.low != reading.high  # of the draws
+    return _number(reading, 4) + (f" ({reading.low:.4f} to {reading.high:.4f})" if span else "")

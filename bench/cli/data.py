@@ -1,44 +1,59 @@
-"""``data``: where the datasets' files are, whether they are right, and how to get them."""
+"""``data``: find, check, download, import and extract datasets."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Literal
 
 import click
 
 from bench import data as datasets
 from bench import registry
+from bench.cli import extract, import_data
 from bench.cli.formatting import say
-from bench.cli.options import ARGUMENT, DataOption, PluginOption, make_command
+from bench.cli.options import ARGUMENT, DataOption, FilePath, PluginOption, make_command
+from bench.contract import UsageError
+from bench.experiment.selection import split_words
 
 
 @click.group("data", context_settings={"help_option_names": ["-h", "--help"]})
 def command() -> None:
-    """Find, check and fetch the datasets' files."""
+    """Find, check, download, import and extract datasets."""
 
 
 @make_command("doctor")
 def doctor(
     *, names: Annotated[tuple[str, ...], ARGUMENT] = (), folder: DataOption, plugins: PluginOption
 ) -> int:
-    """Say for every dataset where its files are, and what is wrong or missing.
+    """Check datasets: where their files are, what is missing, and problems in their contents.
+
+    NAMES are datasets, or paths of files, folders or recipes; without any, all datasets are checked.
+
+    Exit status 0; 2 if a file is damaged, or there is none at a path that is given.
 
     Args:
-        names: of datasets; none for all.
+        names: of datasets, or paths of files, folders or recipes; none for all.
         folder: of the datasets' files.
         plugins: files with plug-ins.
     """
     plugins.load()
-    cards = [registry.dataset(name).card for name in names or registry.dataset_names()]
-    found = [datasets.diagnose(card.name, folder.data) for card in cards]
+    given = [
+        name if datasets.is_bundle(name) else registry.dataset(name).card.name
+        for name in names or registry.dataset_names()
+    ]
+    found = [datasets.diagnose(name, folder.data) for name in given]
     for diagnosis in found:
         say(*str(diagnosis).split("\n"))
-    return 2 if any(diagnosis.status == "damaged" for diagnosis in found) else 0
+    wrong = [
+        one.status == "damaged" or (one.status == "missing" and datasets.is_bundle(name))
+        for name, one in zip(given, found, strict=True)
+    ]
+    return 2 if any(wrong) else 0
 
 
 @make_command("fetch")
 def fetch(names: Annotated[tuple[str, ...], ARGUMENT], folder: DataOption, plugins: PluginOption) -> None:
-    """Download a dataset's files where they are public; resumable, checked, never half-written.
+    """Download the public files of datasets; an interrupted download is resumed.
 
     Args:
         names: of datasets.
@@ -47,12 +62,13 @@ def fetch(names: Annotated[tuple[str, ...], ARGUMENT], folder: DataOption, plugi
     """
     plugins.load()
     for name in names:
-        say(*(f"{name}: {path}" for path in datasets.fetch(registry.dataset(name).card, folder.data)))
+        paths = [*map(str, datasets.fetch(registry.dataset(name).card, folder.data))]
+        say(*(f"{name}: {path}" for path in paths or ["comes with the project, nothing to download"]))
 
 
 @make_command("path")
 def path(*, name: Annotated[str | None, ARGUMENT] = None, folder: DataOption) -> None:
-    """Print the folder to put files into.
+    """Print the folder for the files of dataset NAME, or of all datasets.
 
     Args:
         name: of a dataset; None for the folder of all.
@@ -62,5 +78,49 @@ def path(*, name: Annotated[str | None, ARGUMENT] = None, folder: DataOption) ->
     say(str(root if name is None else root / registry.dataset(name).card.name))
 
 
-for subcommand in (doctor, fetch, path):
+@make_command("condition")
+def condition(
+    dataset: Annotated[str, ARGUMENT],
+    name: Annotated[str, ARGUMENT],
+    *,
+    write: Annotated[Path, FilePath()],
+    seed: int = 0,
+    profile: Literal["quick", "paper"] = "quick",
+    modalities: tuple[str, ...] = (),
+    folder: DataOption,
+    plugins: PluginOption,
+) -> None:
+    """Write how condition NAME changes the training rows of DATASET, for one seed.
+
+    The file has a line per training row: label and id before and after, and whether the row stays.
+    `run --conditions CONDITION=FILE` reads it.
+
+    Args:
+        dataset: name, or path of a feature bundle.
+        name: of the condition with one level, such as label-noise@.4.
+        write: File to write: .csv or .npz.
+        seed: Seed index of the cells.
+        profile: Profile of the cells.
+        modalities: Modalities of the cells, such as image,text; draws depend on them.  [default: all]
+        folder: of the datasets' files.
+        plugins: files with plug-ins.
+    """
+    from bench.conditions import parse_conditions
+    from bench.conditions.drawn import write_drawn
+
+    plugins.load()
+    found = parse_conditions([name])
+    if len(found) != 1 or found[0] is None:
+        raise UsageError(f"{name!r} is not one condition at one level; write it as label-noise@.4")
+    data = datasets.load_dataset(dataset, folder.data, profile=profile)
+    names, order = split_words(modalities), data.modalities
+    data = data.select(tuple(one for one in data.modalities if one in names)) if names else data
+    applied = found[0]
+    edited = applied.drawn(data.train, (data.name, *data.modalities), seed, order)
+    about = {"dataset": data.name, "fingerprint": data.fingerprint, "condition": applied.id, "seed": seed}
+    write_drawn(write, data.train, edited, {**about, "effective": edited.effective})
+    say(f"wrote {write}: {applied.id} on {data.name}, seed {seed}, effective level {edited.effective}")
+
+
+for subcommand in (condition, doctor, extract.command, fetch, import_data.command, path):
     command.add_command(subcommand)

@@ -1,9 +1,9 @@
-"""Options that say where cells run and within what limits, on this machine or on a Dask cluster."""
+"""Options for devices, workers, limits of a cell, and Dask clusters."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,13 +15,13 @@ from bench import registry
 from bench.cli.formatting import warn
 from bench.cli.options import FiniteRange, Words
 from bench.contract.errors import UsageError
-from bench.execution import Executor, Slot, devices, inline_executor, local_executor
+from bench.execution import Executor, Slot, devices, local_executor, run_inline
 from bench.execution.grid_runner import hard_limit
 from bench.experiment.grid import DeviceKind
 from bench.experiment.run_context import RunContext, parse_size
 
 if TYPE_CHECKING:
-    from bench.execution.dask_client import Cluster
+    from bench.execution.dask_cluster import Cluster
 
 _PATIENCE: Final = 300.0
 _LONGEST: Final = 10_000_000
@@ -31,13 +31,10 @@ _LARGEST: Final = 1 << 50
 
 
 def _size(word: str) -> int:
-    try:
-        size = parse_size(word)
-    except OverflowError:
-        size = _LARGEST + 1
-    if size > _LARGEST:
-        raise UsageError(f"{word[:40]!r} is more than 1024T")
-    return size
+    with suppress(OverflowError):
+        if (size := parse_size(word)) <= _LARGEST:
+            return size
+    raise UsageError(f"{word[:40]!r} is more than 1024T")
 
 
 Seconds = Annotated[float | None, FiniteRange(0, _LONGEST, min_open=True)]
@@ -48,12 +45,14 @@ class DeviceOptions:
     """Devices of this machine, and limits of a cell.
 
     Attributes:
-        devices: cpu; GPUs such as cuda:0,cuda:1; cuda: every GPU; auto: every GPU, or the CPU without any.
-        jobs: Worker processes on the CPU; 0 runs in this process.  [default: processors / threads]
-        jobs_per_device: Cells at once on a GPU.  [default: 1]
-        timeout: Seconds per cell.
-        max_memory: Memory that a cell may take in its worker, beyond the libraries: 500M, 4G.
-        retries: Further attempts for a cell whose worker was killed from outside; never for its own failure.
+        devices: cpu; GPUs such as cuda:0,cuda:1; cuda for all GPUs; auto for all GPUs, or the CPU if there
+            are none.
+        jobs: Number of worker processes on the CPU; 0 runs cells in this process.  [default: processors /
+            threads]
+        jobs_per_device: Number of cells that share a GPU.  [default: 1]
+        timeout: Time limit of a cell, in seconds.
+        max_memory: Memory limit of a cell, besides the loaded libraries, such as 500M or 4G.
+        retries: Further attempts for a cell whose worker was killed from outside or lost.
     """
 
     devices: str = "cpu"
@@ -63,11 +62,26 @@ class DeviceOptions:
     max_memory: Annotated[int | None, Words("SIZE", _size)] = None
     retries: Annotated[int, click.IntRange(0, 1000)] = 1
 
-    def context(self, site: Site, data_dir: Path, *, trace_test: bool = False) -> RunContext:
-        """Return what a cell that runs at a site must know."""
+    def context(
+        self,
+        site: Site,
+        data_dir: Path,
+        *,
+        trace_test: bool = False,
+        protocols: tuple[str, ...] = (),
+        keep_models: bool = False,
+    ) -> RunContext:
+        """Return the run context of cells at a site."""
+        limits = self.timeout, trace_test, self.max_memory
         return RunContext(
-            data_dir.resolve(), site.device, registry.plugins(), self.timeout, trace_test, self.max_memory
+            data_dir.resolve(), site.device, registry.plugins(), *limits, protocols, keep_models
         )
+
+    @property
+    def limits(self) -> dict[str, Any]:
+        """The limits of a task, for an executor."""
+        seconds = hard_limit(self.timeout)
+        return {"timeout": seconds, "max_memory": self.max_memory, "retries": self.retries}
 
 
 @dataclass(frozen=True)
@@ -75,9 +89,9 @@ class ExecutorOptions:
     """This machine, or a Dask cluster.
 
     Attributes:
-        executor: local: on this machine; dask: on the Dask cluster of --scheduler.
-        scheduler: Such as tcp://host:8786.
-        patience: Seconds to wait while there is no Dask worker.  [default: 300]
+        executor: local runs cells on this machine, dask on the Dask cluster of --scheduler.
+        scheduler: Address of the Dask scheduler, such as tcp://host:8786.
+        patience: Seconds to wait for a Dask worker when there is none.  [default: 300]
     """
 
     executor: Literal["local", "dask"] = "local"
@@ -97,7 +111,7 @@ class Site:
 
     slots: list[Slot]
     device: str
-    execute: Executor[Any] = inline_executor
+    execute: Executor[Any] = run_inline
 
 
 class LocalMachine:
@@ -119,7 +133,7 @@ class LocalMachine:
         words = self._options.devices.strip()
         if "auto" not in [word.strip() for word in words.split(",")]:
             return words
-        possible = devices.glance(words)
+        possible = devices.possible_inventory(words)
         if possible.gpus:
             self._inventory = devices.take_inventory(gpus=True)
         return ",".join(devices.choose_devices(words, self._inventory or possible))
@@ -138,7 +152,7 @@ class LocalMachine:
         """
         options = self._options
         if not needed:
-            devices.choose_devices(self.devices, devices.glance(self.devices))
+            devices.choose_devices(self.devices, devices.possible_inventory(self.devices))
             return Site([], "cpu")
         gpus = devices.wants_gpus(self.devices)
         inventory = self._inventory or devices.take_inventory(gpus=gpus)
@@ -147,8 +161,15 @@ class LocalMachine:
             raise UsageError("--jobs-per-device is for GPUs; --jobs says how many cells share the CPU")
         if chosen != ["cpu"] and options.jobs:
             raise UsageError("--jobs is for the CPU; --jobs-per-device says how many cells share a GPU")
+        if options.jobs == 0 and len(chosen) > 1:
+            names = ", ".join(chosen)
+            raise UsageError(
+                f"--jobs 0 runs in this process, on one device; name one of {names} with --devices"
+            )
+        if options.jobs == 0 and options.max_memory is not None:
+            raise UsageError("--max-memory needs a worker process that can be stopped; leave --jobs 0 out")
         if options.jobs == 0:
-            return self._this_process(chosen)
+            return Site([], chosen[0])
         slots = devices.device_slots(
             chosen,
             inventory,
@@ -156,23 +177,7 @@ class LocalMachine:
             jobs_per_device=options.jobs_per_device or 1,
             threads=self._threads,
         )
-        execute = local_executor(
-            slots,
-            timeout=hard_limit(options.timeout),
-            max_memory=options.max_memory,
-            retries=options.retries,
-        )
-        return Site(slots, slots[0].device, execute)
-
-    def _this_process(self, chosen: list[str]) -> Site:
-        if len(chosen) > 1:
-            names = ", ".join(chosen)
-            raise UsageError(
-                f"--jobs 0 runs in this process, on one device; name one of {names} with --devices"
-            )
-        if self._options.max_memory is not None:
-            raise UsageError("--max-memory needs a worker process that can be stopped; leave --jobs 0 out")
-        return Site([], chosen[0])
+        return Site(slots, slots[0].device, local_executor(slots, **options.limits))
 
 
 class DaskMachines:
@@ -197,7 +202,7 @@ class DaskMachines:
 
     @cached_property
     def _cluster(self) -> Cluster:
-        from bench.execution.dask_client import open_cluster
+        from bench.execution.dask_cluster import open_cluster
 
         patience = _PATIENCE if self._executor.patience is None else self._executor.patience
         opening = open_cluster(
@@ -221,14 +226,7 @@ class DaskMachines:
         if cluster.device == "cpu" and any(facts.slots(GPU) for facts in cluster.workers):
             _note("the cluster has GPUs, but this run is on CPUs; --devices cuda uses the GPUs")
         slots = cluster.slots(self._threads)
-        execute = dask_executor(
-            cluster,
-            threads=self._threads,
-            timeout=hard_limit(options.timeout),
-            max_memory=options.max_memory,
-            retries=options.retries,
-        )
-        return Site(slots, slots[0].device, execute)
+        return Site(slots, slots[0].device, dask_executor(cluster, threads=self._threads, **options.limits))
 
 
 @contextmanager
@@ -240,25 +238,25 @@ def machines(
     Raises:
         UsageError: if options contradict each other.
     """
-    if executor.executor == "dask":
-        if not executor.scheduler:
-            raise UsageError(
-                "--executor dask needs --scheduler ADDRESS, such as tcp://host:8786, "
-                "which `dask scheduler` prints when it starts"
-            )
-        for name, value in (("--jobs", options.jobs), ("--jobs-per-device", options.jobs_per_device)):
-            if value is not None:
-                raise UsageError(
-                    f"{name} is for this machine; with --executor dask each worker says what it has: "
-                    'dask worker ADDRESS --nthreads 1 --resources "GPU=1"'
-                )
-        with ExitStack() as stack:
-            yield DaskMachines(executor, options, threads, stack)
+    if executor.executor == "local":
+        for name, given in (("--scheduler", executor.scheduler), ("--patience", executor.patience)):
+            if given is not None:
+                raise UsageError(f"{name} is of no use without --executor dask; add that, or leave it out")
+        yield LocalMachine(options, threads)
         return
-    for name, given in (("--scheduler", executor.scheduler), ("--patience", executor.patience)):
-        if given is not None:
-            raise UsageError(f"{name} is of no use without --executor dask; add that, or leave it out")
-    yield LocalMachine(options, threads)
+    if not executor.scheduler:
+        raise UsageError(
+            "--executor dask needs --scheduler ADDRESS, such as tcp://host:8786, "
+            "which `dask scheduler` prints when it starts"
+        )
+    for name, value in (("--jobs", options.jobs), ("--jobs-per-device", options.jobs_per_device)):
+        if value is not None:
+            raise UsageError(
+                f"{name} is for this machine; with --executor dask each worker says what it has: "
+                'dask worker ADDRESS --nthreads 1 --resources "GPU=1"'
+            )
+    with ExitStack() as stack:
+        yield DaskMachines(executor, options, threads, stack)
 
 
 def kind_of(device: str) -> DeviceKind:

@@ -1,4 +1,4 @@
-"""``explain``: one set of embeddings, from files or a recorded cell, under every convention of mAP."""
+"""``explain``: evaluate embeddings, from files or a recorded cell, under every convention and measure."""
 
 from __future__ import annotations
 
@@ -27,15 +27,19 @@ from bench.cli.options import (
     make_command,
 )
 from bench.cli.select_records import RecordOptions, narrowing, read_records, select_records
+from bench.contract import Similarity
 from bench.contract.errors import DataError, RefusedEmbeddings, UsageError
 from bench.data.embeddings import read_embeddings
+from bench.data.given_results import holds_similarities
 from bench.evaluation import STANDARD_PROTOCOLS
 from bench.evaluation.conventions import AVERAGE, Reading, near, readings
-from bench.evaluation.measures import check_cutoff
+from bench.evaluation.protocols import check_cutoff
 from bench.evaluation.retrieval import Retrieval
+from bench.experiment.given import retrieval_of_similarities
 from bench.experiment.refit import Refit, cell_of, refit
 from bench.experiment.run_context import RunContext
 from bench.experiment.stale import stale_changes
+from bench.records.protocols import base_of
 from bench.records.schema import Record, Result
 
 _SHOWN: Final = 6
@@ -74,12 +78,14 @@ class ConventionOptions:
     """Which conventions, and which of the readings are shown.
 
     Attributes:
-        cutoffs: Ranks of the gallery at which to cut off, besides the full ranking.
-        galleries: Parts of the gallery to rank besides the whole, each in five fixed random draws.
-        query: Only directions with these queries.
-        gallery: Only directions with this gallery.
-        printed: A printed number, such as .562 or 56.2: name the conventions that may have made it.
-        format_: Form of the output.
+        cutoffs: Cut-offs k (gallery ranks), besides the full ranking.
+        galleries: Fractions of the gallery to rank, besides the whole; each is drawn five times with fixed
+            seeds.
+        query: Only directions with queries of this modality.
+        gallery: Only directions with a gallery of this modality.
+        similarity: Similarity of the embeddings in files; other similarities are shown beside it.
+        printed: A published number, such as .562, 56.2 or a rank: show the conventions that give it.
+        format_: Output format.
     """
 
     cutoffs: Annotated[Sequence[int], Words("K,K", _cutoffs)] = (50,)
@@ -90,7 +96,8 @@ class ConventionOptions:
     )
     query: Annotated[str | None, Words("MODALITY")] = None
     gallery: Annotated[str | None, Words("MODALITY")] = None
-    printed: Annotated[tuple[float, ...], FiniteRange(0, 100)] = ()
+    similarity: Literal["cosine", "dot", "euclidean", "hamming"] = "cosine"
+    printed: Annotated[tuple[float, ...], FiniteRange(0, 1_000_000)] = ()
     format_: Literal["table", "csv", "json"] = "table"
 
 
@@ -107,25 +114,25 @@ def command(
     folder: DataOption,
     plugins: PluginOption,
 ) -> int:
-    """Show one set of embeddings under every convention of mean average precision.
+    """Evaluate one set of embeddings under every convention, measure and similarity.
 
-    Cut-offs, denominators, ties, queries without hits, sizes of the gallery: how much a number moves by
-    convention alone, and which convention a printed number was made with.
+    This shows how much a number depends on conventions, and which of them give a published number.
 
-    Either METHOD and DATASET name a recorded cell, which is fitted again here (the test split is opened
-    after the selection, and the numbers are compared with the record's), or --embeddings names files.
-    Of several seeds the lowest is taken, unless --seed says another.
+    Either METHOD and DATASET name a recorded cell, or --embeddings names files. A recorded cell is fitted
+    again: the test split is opened after the selection, and the numbers are compared with the record. If
+    there are several seeds, the lowest is used, unless --seed names another.
 
     Exit status 0; 1 if a record is damaged or the cell fails now; 2 for wrong usage or bad input.
 
     Args:
         method: of a recorded cell.
         dataset: of a recorded cell.
-        embeddings: Embeddings instead of a cell: one file with arrays {modality} and {modality}_labels, or
-            for each modality MODALITY=FILE:KEY_OF_EMBEDDINGS:KEY_OF_LABELS (.npz, .mat, .h5).
+        embeddings: File of embeddings, instead of a cell: .npz, .mat or .h5 with the arrays MODALITY and
+            MODALITY_labels (or a matrix of similarities such as image_text, and the labels). For other keys,
+            give MODALITY=FILE:KEY_OF_EMBEDDINGS:KEY_OF_LABELS once per modality.
         conventions: what is shown.
         options: which of the recorded cells.
-        device: Where to fit: cpu, or a GPU as cuda:0.
+        device: Device to fit on: cpu, or a GPU such as cuda:0.
         records: their folder.
         folder: of the datasets' files.
         plugins: files with plug-ins.
@@ -139,7 +146,7 @@ def command(
         chosen = select_records(every, method, dataset, options, records.results)
         source = refit_cell(chosen, device, folder.data)
     else:
-        source = read_files(embeddings)
+        source = read_files(embeddings, conventions.similarity)
     for name in (conventions.query, conventions.gallery):
         if name is not None and name not in source.retrieval.modalities:
             raise registry.unknown("modality of these embeddings", name, source.retrieval.modalities)
@@ -149,7 +156,8 @@ def command(
 
 def _print(source: Source, every: Sequence[Reading], conventions: ConventionOptions) -> None:
     facts, lines = source.describe(every)
-    asked = [reading for reading in every if _is_asked_for(reading, conventions)]
+    query, gallery = conventions.query, conventions.gallery
+    asked = [one for one in every if query in (None, one.query) and gallery in (None, one.gallery)]
     matches = {printed: near(asked, printed) for printed in conventions.printed}
     if conventions.format_ == "csv":
         write_data(csv_of(asked))
@@ -166,13 +174,6 @@ def _print(source: Source, every: Sequence[Reading], conventions: ConventionOpti
             say("", *match_lines(printed, matching))
 
 
-def _is_asked_for(reading: Reading, conventions: ConventionOptions) -> bool:
-    """Whether a direction is asked for; the average is, unless single directions are."""
-    if reading.direction == AVERAGE:
-        return conventions.query is None and conventions.gallery is None
-    return conventions.query in (None, reading.query) and conventions.gallery in (None, reading.gallery)
-
-
 @dataclass(frozen=True)
 class Source:
     """Embeddings, and what is known of them: as plain data, and as lines."""
@@ -181,20 +182,31 @@ class Source:
     describe: Callable[[Sequence[Reading]], tuple[dict[str, Any], list[str]]]
 
 
-def read_files(words: Sequence[str]) -> Source:
-    """Read embeddings from files; see `bench.data.embeddings.read_embeddings`.
+def read_files(words: Sequence[str], similarity: Similarity) -> Source:
+    """Read embeddings, to be compared by a similarity, or a file of similarities.
+
+    See `read_embeddings` and `bench.data.given_results.read_given`.
 
     Raises:
         UsageError: for words of another form, fewer than two modalities, or labels of two kinds.
         DataError: if a file is not as described, or its embeddings cannot be ranked.
     """
+    path = Path(words[0]).expanduser()
+    if len(words) == 1 and path.is_file() and holds_similarities(path):
+        given, ranked = retrieval_of_similarities(path)
+        sizes = "; ".join(
+            f"{' with '.join(pair)}: {' x '.join(map(str, matrix.shape))}"
+            for pair, matrix in given.matrices.items()
+        )
+        return Source(ranked, lambda _: ({"similarities": list(words)}, [f"{path}: similarities, {sizes}"]))
     arrays = read_embeddings(words)
-    rows, labels = ({name: pair[column] for name, pair in arrays.items()} for column in (0, 1))
+    rows, labels = ({name: part[column] for name, part in arrays.items()} for column in (0, 1))
+    ids = {name: part.ids for name, part in arrays.items() if part.ids is not None}
     try:
-        retrieval = Retrieval.of_embeddings(rows, labels)
+        retrieval = Retrieval.of_embeddings(rows, labels, ids=ids, similarity=similarity)
     except RefusedEmbeddings as error:
         raise DataError(f"{', '.join(words)}: {error}") from error
-    shapes = {name: array.shape for name, array in rows.items()}
+    shapes = {name: part.rows.shape for name, part in arrays.items()}
     sizes = "; ".join(f"{name}: {count} rows of {width}" for name, (count, width) in shapes.items())
     facts = {"embeddings": list(words), "shapes": shapes}
     return Source(retrieval, lambda _: (facts, [f"{', '.join(words)}: {sizes}"]))
@@ -230,11 +242,12 @@ def _compare_with_record(
 ) -> tuple[dict[str, Any], list[str]]:
     """Return which cell was fitted again, and mAP@all of its record and now."""
     rule = STANDARD_PROTOCOLS[0]
-    now = {one.direction: one.value for one in every if one.protocol == rule and one.share == 1}
+    given = [one for one in every if one.similarity == every[0].similarity and one.share == 1]
+    now = {one.direction: one.value for one in given if one.protocol == rule}
     drift = [
         (metric.query, metric.gallery, metric.value, value, value - metric.value)
         for metric in result.metrics
-        if (metric.protocol, metric.selection) == (rule.id, result.selection)
+        if (base_of(metric.protocol), metric.selection) == (rule.id, result.selection)
         and (value := now.get((metric.query, metric.gallery))) is not None
     ]
     largest = max((abs(difference) for *_, difference in drift), default=0.0)

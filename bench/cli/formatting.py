@@ -1,4 +1,4 @@
-"""Output: foreign text made safe for any terminal, tables, durations, and states in one line."""
+"""Formatting of output: text without control characters, tables, durations, and states in one line."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def table(rows: Sequence[Sequence[object] | Mapping[str, object]], headings: Seq
         return []
     keys = [*rows[0]] if isinstance(rows[0], Mapping) and not headings else [*headings]
     values = [[*row.values()] if isinstance(row, Mapping) else [*row] for row in rows]
-    cells = [[_cell(value) for value in row] for row in values]
+    cells = [["" if value is None else printable(str(value)) for value in row] for row in values]
     columns = zip(*values, strict=True)
     alignment = [
         "right" if all(isinstance(value, int | float) for value in column) else "left" for column in columns
@@ -90,6 +90,14 @@ def clock(seconds: float) -> str:
     return f"{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}"
 
 
+def bytes_of(size: int) -> str:
+    """Return a number of bytes in words, such as ``2.4 MB``."""
+    for unit, bytes_per_unit in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if size >= bytes_per_unit:
+            return f"{size / bytes_per_unit:.1f} {unit}"
+    return f"{size} bytes"
+
+
 def stage(running: RunningCell) -> str:
     """Return the stage and epoch of a cell, such as ``train 3/20``; empty before its first report."""
     if not running.stage:
@@ -109,7 +117,3 @@ def headline(state: RunState, now: float) -> str:
     if state.waiting:
         words.append(f"waiting for {state.waiting} cells of another run on this folder")
     return ", ".join(words)
-
-
-def _cell(value: object) -> str:
-    return "" if value is None else printable(str(value))

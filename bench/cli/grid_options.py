@@ -1,10 +1,11 @@
-"""Options that choose the cells of a grid, and the cells that they mean."""
+"""Options that select the cells of a grid, and the planning of these cells."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,12 @@ import yaml
 
 from bench import registry
 from bench.cli.options import DataOption, Settings, Threads
+from bench.conditions import CLEAN, parse_conditions
+from bench.contract import Similarity
 from bench.contract.errors import UsageError
-from bench.data.loading import find_file
-from bench.execution.data_check import Sources, describe_sources
+from bench.data.locations import find_file
+from bench.execution.data_check import Sources, describe_condition_files, describe_given, describe_sources
+from bench.experiment.given import given_cell, parse_given
 from bench.experiment.grid import Cell, DeviceKind, Request, plan
 from bench.experiment.selection import parse_seeds, select_datasets, select_methods, split_words
 from bench.registry import parse_yaml
@@ -25,11 +29,14 @@ class CellOptions:
     """Which cells of the chosen methods and datasets.
 
     Attributes:
-        seeds: How many (3), or which (0,4 or 2-5).
-        profile: quick or paper.
-        set_: Change a setting; * for every method.
+        seeds: Number of seeds (3), or seed indices (0,4 or 2-5).
+        profile: quick (small networks, minutes) or paper (published sizes and settings).
+        set_: Change a setting of a method; * stands for every method. May be repeated.
         threads: CPU threads per cell.
-        modalities: Confine the datasets to these, such as image,text.  [default: all]
+        modalities: Use only these modalities of the datasets, such as image,text.  [default: all]
+        conditions: Changes of the data: clean (none), a condition with levels such as label-noise@.2/.4, a
+            name for its usual levels, label-noise=FILE, or a group: noise, pairs, labels, modalities,
+            classes, all.
     """
 
     seeds: str = "1"
@@ -37,6 +44,7 @@ class CellOptions:
     set_: Settings = ()
     threads: Threads = 1
     modalities: tuple[str, ...] = ()
+    conditions: tuple[str, ...] = (CLEAN,)
 
 
 @dataclass(frozen=True)
@@ -49,6 +57,9 @@ class Wanted:
         cells: which of their cells.
         variants: ``full`` and names of ablations.
         grid: settings by method on top of the others; the cells of every entry are wanted.
+        embeddings: files that another program computed, such as ``CLIP=clip.npz``; without ``datasets`` each
+            is one by itself.
+        similarity: how embeddings are compared.
     """
 
     methods: Sequence[str]
@@ -56,6 +67,8 @@ class Wanted:
     cells: CellOptions
     variants: Sequence[str] = ("full",)
     grid: Sequence[Mapping[str, Mapping[str, Any]]] = ({},)
+    embeddings: Sequence[str] = ()
+    similarity: Similarity = "cosine"
 
 
 def plan_cells(
@@ -65,8 +78,7 @@ def plan_cells(
     data_dir: Path,
     *,
     keep_fingerprints: bool,
-    timeout: float | None = None,
-    max_memory: int | None = None,
+    **limits: Any,
 ) -> tuple[Sources, list[Cell]]:
     """Turn words into cells; every word is checked before any data is looked at.
 
@@ -76,42 +88,91 @@ def plan_cells(
         results: folder of the records, which keeps the digests of data files.
         data_dir: folder of the data files.
         keep_fingerprints: whether that folder may be made for them.
-        timeout: seconds that a cell may take.
-        max_memory: bytes that a cell may take.
+        limits: ``timeout`` and ``max_memory`` of a cell.
 
     Raises:
-        UsageError: for names that do not exist, settings that do not fit, or an absent data folder.
+        UsageError: for names that do not exist, settings that do not fit, an absent data folder, or a file
+            of a condition that is not of these datasets.
     """
     if data_dir != DataOption.data and not data_dir.is_dir():
         raise UsageError(f"there is no data folder {data_dir}")
-    options, methods = wanted.cells, select_methods(wanted.methods)
-    seeds, overrides = parse_seeds(options.seeds), parse_overrides(options.set_)
-    given = select_datasets(wanted.datasets, lambda name: _is_real(name, data_dir))
+    options, request = wanted.cells, _request(wanted, device)
+    given_files = parse_given(wanted.embeddings)
+    if given_files:
+        _require_as_given(request)
+    overrides = parse_overrides(options.set_)
+    given = select_datasets(wanted.datasets, partial(_has_files, data_dir))
     memory = results if keep_fingerprints or results.is_dir() else None
-    sources = describe_sources(
-        given, data_dir, options.profile, memory, timeout=timeout, max_memory=max_memory
-    )
-    request = Request(
-        methods=methods,
-        datasets=list(sources.usable),
-        seeds=seeds,
+    sources = describe_sources(given, data_dir, options.profile, memory, **limits)
+    if request.condition_files and request.methods:
+        usable = describe_condition_files(request, sources.usable, data_dir, **limits)
+        sources = Sources(usable, sources.damaged)
+    cells: dict[str, Cell] = {}
+    versions = registry.Versions()
+    if given_files and (sources.usable or not given):
+        made, damaged = _given_cells(given_files, sources, wanted, versions.harness, **limits)
+        sources = Sources(sources.usable, sources.damaged | damaged)
+        cells.update((cell.identity.digest, cell) for cell in made)
+    for changes in wanted.grid if sources.usable and request.methods else ():
+        names = (*overrides, *changes)
+        merged = {name: {**overrides.get(name, {}), **changes.get(name, {})} for name in names}
+        asked = replace(request, datasets=list(sources.usable), overrides=merged)
+        cells.update((cell.identity.digest, cell) for cell in plan(asked, sources.usable, versions))
+    return sources, list(cells.values())
+
+
+def _request(wanted: Wanted, device: DeviceKind) -> Request:
+    """Return the grid that is wanted, without datasets and settings."""
+    options = wanted.cells
+    conditions = parse_conditions(split_words(options.conditions))
+    return Request(
+        methods=select_methods(wanted.methods) if wanted.methods else [],
+        datasets=[],
+        seeds=parse_seeds(options.seeds),
         variants=list(dict.fromkeys(split_words(wanted.variants))),
         profile=options.profile,
         threads=options.threads,
         modalities=split_words(options.modalities),
+        conditions=[applied.id if applied else "" for applied in conditions],
+        condition_files={one.id: one.file.path for one in conditions if one is not None and one.file},
         device=device,
     )
-    cells: dict[str, Cell] = {}
-    if sources.usable:
-        versions = registry.Versions()
-        for changes in wanted.grid:
-            merged = {
-                method: {**overrides.get(method, {}), **changes.get(method, {})}
-                for method in (*overrides, *changes)
-            }
-            planned = plan(replace(request, overrides=merged), sources.usable, versions)
-            cells.update((cell.identity.digest, cell) for cell in planned)
-    return sources, list(cells.values())
+
+
+def _require_as_given(request: Request) -> None:
+    """Refuse what cannot be done to embeddings that another program computed, instead of leaving it out.
+
+    Raises:
+        UsageError: for a condition, or seeds of which no method makes use.
+    """
+    if any(request.conditions):
+        raise UsageError(
+            "--conditions is for what is trained here: under which condition embeddings were trained cannot "
+            "be checked; say it in the NAME of the row, and run methods under conditions without --embeddings"
+        )
+    if not request.methods and [*request.seeds] != [0]:
+        raise UsageError(
+            "--seeds is for what is trained here: a file of embeddings is of one unknown seed, and stands as "
+            "seed 0; leave --seeds out, or name methods"
+        )
+
+
+def _given_cells(
+    files: Mapping[str, Path], sources: Sources, wanted: Wanted, harness: str, **limits: Any
+) -> tuple[list[Cell], dict[str, str]]:
+    """Return the cells of embeddings that another program computed, and why other files have none."""
+    options = wanted.cells
+    usual = wanted.similarity, options.profile, options.threads, harness
+    admitted = split_words(options.modalities)
+    datasets = [
+        replace(
+            data, modalities=tuple(name for name in data.modalities if name in (admitted or data.modalities))
+        )
+        for data in sources.usable.values()
+    ]
+    named, damaged = describe_given(files, datasets, **limits)
+    cells = [given_cell(file, sources.usable.get(given), *usual) for (_, given), file in named.items()]
+    return cells, damaged
 
 
 def parse_overrides(words: Sequence[str]) -> dict[str, dict[str, Any]]:
@@ -169,6 +230,6 @@ def _value(option: str, text: str) -> Any:
     return value
 
 
-def _is_real(name: str, data_dir: Path) -> bool:
+def _has_files(data_dir: Path, name: str) -> bool:
     card = registry.dataset(name).card
     return all(find_file(card, file, data_dir) is not None for file in card.files)

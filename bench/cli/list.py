@@ -1,15 +1,17 @@
-"""``list``: methods, datasets, profiles and protocols."""
+"""``list``: methods, datasets, conditions, profiles, protocols and encoders."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Annotated, Any, Final
 
 from bench import registry
 from bench.cli.formatting import say, table, warn, write_data
 from bench.cli.options import ARGUMENT, Form, PluginOption, make_command
-from bench.evaluation import STANDARD_PROTOCOLS
+from bench.evaluation import STANDARD_PROTOCOLS, Protocol
+from bench.evaluation.protocols import FURTHER_PROTOCOLS
 
 _HIDDEN: Final = {"card", "settings", "where", "variants"}
 """Keys that only JSON has."""
@@ -18,42 +20,52 @@ _LONGEST: Final = 50
 """Letters of a cell of the table."""
 
 
+_PROFILES: Final = {
+    "quick": "small networks, few epochs, capped sizes; the whole grid in minutes",
+    "paper": "published sizes and settings; meant for GPUs",
+}
+
+
 @make_command("list")
 def command(
-    *,
-    kind: Annotated[str | None, ARGUMENT] = None,
-    format_: Form = "table",
-    plugins: PluginOption,
+    *, kind: Annotated[str | None, ARGUMENT] = None, format_: Form = "table", plugins: PluginOption
 ) -> None:
-    """List methods, datasets, profiles and protocols; KIND is one of these words.
+    """List methods, datasets, conditions, profiles, protocols and encoders, or only KIND, one of these words.
 
     Args:
         kind: what to list; None for everything.
-        format_: Form of the output.
+        format_: Output format.
         plugins: files with plug-ins.
     """
-    sources = {
+    sources: dict[str, Callable[[], list[dict[str, Any]]]] = {
         "methods": _methods,
         "datasets": _datasets,
-        "profiles": _profiles,
-        "protocols": _protocols,
+        "conditions": _conditions,
+        "profiles": lambda: [{"name": name, "meaning": meaning} for name, meaning in _PROFILES.items()],
+        "protocols": lambda: [
+            {"id": item.id, **asdict(item)}
+            for item in (*STANDARD_PROTOCOLS, *map(Protocol.parse, FURTHER_PROTOCOLS))
+        ],
+        "encoders": _encoders,
     }
     if kind is not None and kind not in sources:
-        raise registry.unknown("kind of thing to list", kind, sources)
+        raise registry.unknown("kind to list", kind, sources)
     plugins.load()
     tables = {name: sources[name]() for name in ([kind] if kind else sources)}
     if format_ == "json":
         write_data(json.dumps(tables[kind] if kind else tables, indent=1))
     else:
         for name, rows in tables.items():
-            shown = [{key: _short(row[key]) for key in row if key not in _HIDDEN} for row in rows]
+            shown = [{key: row[key] for key in row if key not in _HIDDEN} for row in rows]
+            for row in shown:
+                row |= {
+                    key: value[: 2 * _LONGEST if key == "changes" else _LONGEST]
+                    for key, value in row.items()
+                    if isinstance(value, str)
+                }
             say(name.capitalize(), *table(shown), "")
     for problem in registry.registered().problems:
         warn(f"left out: {problem.reason}")
-
-
-def _short(value: Any) -> Any:
-    return value[:_LONGEST] if isinstance(value, str) else value
 
 
 def _methods() -> list[dict[str, Any]]:
@@ -100,12 +112,35 @@ def _datasets() -> list[dict[str, Any]]:
     ]
 
 
-def _profiles() -> list[dict[str, Any]]:
+def _conditions() -> list[dict[str, Any]]:
+    from bench.conditions import conditions
+
     return [
-        {"name": "quick", "meaning": "small networks, few epochs, capped sizes; the whole grid in minutes"},
-        {"name": "paper", "meaning": "published sizes and settings; meant for GPUs"},
+        {
+            "name": card.name,
+            "group": card.group,
+            "changes": card.changes,
+            "levels": "/".join(str(level) for level in card.levels),
+            "variant names": ", ".join(card.variants),
+            "sources": card.sources,
+            "card": asdict(card),
+        }
+        for card in (cls.card for cls in conditions().values())
     ]
 
 
-def _protocols() -> list[dict[str, Any]]:
-    return [{"id": protocol.id, **asdict(protocol)} for protocol in STANDARD_PROTOCOLS]
+def _encoders() -> list[dict[str, Any]]:
+    from bench.encoders import encoder_cards
+
+    return [
+        {
+            "name": card.name,
+            "kind": card.kind,
+            "title": card.title,
+            "width": card.width,
+            "fitted": "yes" if card.fitted else "no",
+            "weights": card.weights,
+            "card": asdict(card),
+        }
+        for card in encoder_cards()
+    ]

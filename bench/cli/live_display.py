@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from types import TracebackType
 from typing import Final
 
 from rich.console import Console, ConsoleOptions, RenderResult
@@ -15,7 +14,6 @@ from rich.text import Text
 from bench.cli.formatting import clock, headline, printable, stage
 from bench.cli.run_session import STOPPING, Display
 from bench.execution.progress import Ended, RunEvent, RunProgress
-from bench.records.heartbeat import RunningCell
 
 _COLOURS: Final = {"done": "green", "skipped": "yellow"}
 _REFRESHES: Final = 4
@@ -47,16 +45,9 @@ class LiveDisplay(Display):
             redirect_stderr=False,
         )
 
-    def __enter__(self) -> LiveDisplay:
-        """Show the view."""
-        self._live.start(refresh=True)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Clear the view; the lines above it stay."""
-        self._live.stop()
+    def view(self) -> Live:
+        """Return the view, which is cleared in the end; the lines above it stay."""
+        return self._live
 
     def write(self, line: str, event: RunEvent) -> None:
         """Write the line of an event above the view, cut to the width of the screen."""
@@ -87,20 +78,15 @@ class View:
         room = max(1, console.height - _OTHER_ROWS)
         shown = state.running if len(state.running) <= room else state.running[: room - 1]
         for cell in shown:
-            yield _row(cell, now, width)
+            rest = f"  {stage(cell):<{_STAGE}}  {cell.slot}  {clock(now - cell.began)}"
+            # A `Text` shows brackets as they are; a bare string would be read as markup.
+            row = _line(f"  {printable(cell.title)}")
+            row.truncate(max(_TITLE, width - len(rest)), overflow="ellipsis", pad=True)
+            yield row.append(rest)
         if len(shown) < len(state.running):
             yield _line(f"  and {len(state.running) - len(shown)} more")
         if state.stopping:
             yield _line(STOPPING, "bold yellow")
-
-
-def _row(cell: RunningCell, now: float, width: int) -> Text:
-    """Return a cell's title, cut so that the rest of the row fits."""
-    rest = f"  {stage(cell):<{_STAGE}}  {cell.slot}  {clock(now - cell.began)}"
-    # A `Text` shows brackets as they are; a bare string would be read as markup.
-    row = Text(f"  {printable(cell.title)}", no_wrap=True, overflow="ellipsis")
-    row.truncate(max(_TITLE, width - len(rest)), overflow="ellipsis", pad=True)
-    return row.append(rest)
 
 
 def _line(text: str, style: str = "") -> Text:

@@ -1,4 +1,4 @@
-"""``merge``: records of another results folder come into this one."""
+"""``merge``: copy the records of another results folder into this one."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ _FATES: Final = {
 
 @make_command("merge")
 def command(other_results: Annotated[Path, ARGUMENT, FilePath("any")], folder: ResultsOption) -> int:
-    """Copy the records and trials of another results folder into this one.
+    """Copy the records, kept models and trials of another results folder into this one.
 
-    Each is checked first and copied whole, byte for byte. A finished record is never replaced by a failure,
-    nor a sound one by a damaged one. Where both folders have a finished record of a cell and their numbers
-    differ, the one here stays and the cell is named. Merging again copies only what is missing.
+    Each record is checked and copied byte for byte. A finished record is never replaced by a failed one, nor
+    a valid one by a damaged one. Where both folders have a finished record of a cell with other numbers, the
+    record in --results stays, and the cell is named. Merging again copies only what is missing.
 
-    Exit status 0; 1 if finished records differ or something there is damaged; 2 for wrong usage.
+    Exit status 0; 1 if finished records differ or a file is damaged; 2 for wrong usage.
 
     Args:
         other_results: folder to copy from; it is only read.
         folder: to copy into.
     """
-    fates: dict[str, Counter[str]] = {"record": Counter(), "trial": Counter()}
+    fates: dict[str, Counter[str]] = {"record": Counter(), "model": Counter(), "trial": Counter()}
     items = merge(other_results, folder.results)
     prepare_results(Store(folder.results))
     for item in items:

@@ -1,4 +1,4 @@
-"""``new``: a working file to start from."""
+"""``new``: a working template of a method or a condition."""
 
 from __future__ import annotations
 
@@ -10,26 +10,24 @@ import click
 from bench import registry
 from bench.cli.formatting import say
 from bench.cli.options import ARGUMENT, FOLDER, make_command
-from bench.conformance.scaffold import write_method
+from bench.conformance.scaffold import write_condition, write_method
 
 
 @click.group("new", context_settings={"help_option_names": ["-h", "--help"]})
 def command() -> None:
-    """Write a working file to start a method from."""
+    """Write a working template of a method or a condition."""
 
 
 @make_command("method")
 def method(
-    name: Annotated[str, ARGUMENT],
-    folder: Annotated[Path | None, FOLDER] = None,
-    linear: bool = False,
+    name: Annotated[str, ARGUMENT], folder: Annotated[Path | None, FOLDER] = None, linear: bool = False
 ) -> None:
-    """Write NAME.py, a method that can be checked and run at once.
+    """Write NAME.py, a small method that works as it stands.
 
     Args:
         name: of the method.
-        folder: Folder of the file.  [default: methods]
-        linear: Start from a closed form instead of a network.
+        folder: Folder of the file.  [default: methods; in an installed copy the current folder]
+        linear: Write a method in closed form instead of a deep one.
     """
     path = write_method(name, folder, "linear" if linear else "deep")
     registered = path.resolve().parent == registry.folder_of("methods").resolve()
@@ -42,4 +40,19 @@ def method(
     )
 
 
+@make_command("condition")
+def condition(name: Annotated[str, ARGUMENT], folder: Annotated[Path, FOLDER] = Path()) -> None:
+    """Write NAME.py (with _ for -), a small condition that works as it stands.
+
+    Args:
+        name: of the condition.
+        folder: Folder of the file.
+    """
+    path = write_condition(name, folder)
+    run = f"run --methods sm,chance --datasets emoji --conditions clean,{name}"
+    say(f"wrote {path}", "Next:", f"  python -m bench check {name} --plugin {path}")
+    say(f"  python -m bench {run} --plugin {path}")
+
+
 command.add_command(method)
+command.add_command(condition)

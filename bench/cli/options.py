@@ -22,6 +22,7 @@ from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 import click
 
 from bench import registry
+from bench.cli import no_collection
 from bench.cli.formatting import warn
 from bench.contract.errors import PluginError, UsageError
 
@@ -96,7 +97,7 @@ class PluginOption:
     """Files with plug-ins.
 
     Attributes:
-        plugin: A Python file with methods or datasets of your own; may be repeated.
+        plugin: A Python file with your methods, datasets or conditions; may be repeated.
     """
 
     plugin: tuple[Path, ...] = ()
@@ -112,7 +113,8 @@ class PluginOption:
         """
         for file in self.plugin:
             registry.add_plugin(file)
-        problems = registry.registered().problems
+        with no_collection():
+            problems = registry.registered().problems
         broken = [problem for problem in problems if problem.where in registry.plugins()]
         if broken:
             raise PluginError(broken[0].reason)
@@ -125,7 +127,7 @@ class ResultsOption:
     """A results folder.
 
     Attributes:
-        results: Folder of the records.
+        results: Results folder (the records).
     """
 
     results: Annotated[Path, FilePath("folder", "BENCH_RESULTS")] = Path("results")
@@ -136,7 +138,7 @@ class DataOption:
     """A data folder.
 
     Attributes:
-        data: Folder of the datasets' files.
+        data: Data folder (the files of the datasets).
     """
 
     data: Annotated[Path, FilePath("folder", "BENCH_DATA")] = Path("data")

@@ -11,7 +11,9 @@ from bench.cli.options import FOLDER, PluginOption, ResultsOption, make_command
 from bench.cli.select_records import evaluated_protocols, metrics_of, read_records, with_queries
 from bench.contract.errors import UsageError
 from bench.experiment.stale import sentences, stale_records
-from bench.records.store import Store, TrialStore
+from bench.records.protocols import base_of
+from bench.records.store import Store
+from bench.records.trials import TrialStore
 from bench.report import PARTS, PartName, ReportData, write_report
 
 
@@ -27,32 +29,28 @@ def command(
     folder: ResultsOption,
     plugins: PluginOption,
 ) -> int:
-    """Write tables, statistics, figures and the page from the records; the same records give the same bytes.
+    """Write tables, statistics, figures and an HTML page from the records.
 
     Exit status 0; 1 if a record is damaged; 2 for wrong usage or no records.
 
     Args:
         protocols: Ids of the protocols to tabulate.
-        selection: Selection rule to print.
-        fill: A document of yours whose marked places (<!-- table: DATASET PROTOCOL -->) get their tables.
-        all_pairs: Test every pair of rows, not only the first method of the roster against each.
-        only: Write only this part; may be given several times.  [default: all]
+        selection: Selection rule to tabulate.
+        fill: A Markdown file to fill: tables replace what follows the marks <!-- table: DATASET PROTOCOL -->
+            and <!-- exhibit: NAME -->.
+        all_pairs: Test every pair of rows, not only pairs with the first method of the roster.
+        only: Write only this part; may be repeated.  [default: all]
         reports: Folder to write into.
         folder: of the records.
         plugins: files with plug-ins.
     """
     plugins.load()
-    store = Store(folder.results)
-    records, problems = read_records(folder.results)
+    store, (records, problems) = Store(folder.results), read_records(folder.results)
     ids = evaluated_protocols(protocols, records)
-    if selection == "oracle" and not any(metric.selection == "oracle" for metric in metrics_of(records)):
-        raise UsageError(
-            "no record has a test-oracle trace; make some with: python -m bench run --trace-test"
-        )
-    stale = sentences(stale_records(records))
-    sound = with_queries(
-        store, records, lambda series: series.protocol in ids and series.selection in (selection, "none")
-    )
+    if selection == "oracle" and all(metric.selection != selection for metric in metrics_of(records)):
+        raise UsageError("no record has a test-oracle trace; make some with python -m bench run --trace-test")
+    rules, stale = (selection, "none"), sentences(stale_records(records))
+    sound = with_queries(store, records, lambda one: base_of(one.protocol) in ids and one.selection in rules)
     data = ReportData(
         sound.records,
         labels=registry_labels(records),

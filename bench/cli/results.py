@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import json
-from typing import Final, Literal
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 from bench.analysis.results import COLUMNS, Filter, frame_of, words_of
-from bench.cli.formatting import say, table, write_data
-from bench.cli.options import ResultsOption, make_command
-from bench.cli.select_records import read_records
+from bench.atomic import write_whole
+from bench.cli.formatting import bytes_of, say, table, write_data
+from bench.cli.options import FilePath, ResultsOption, make_command
+from bench.cli.select_records import condition_words, read_records
+from bench.contract.errors import UsageError
+from bench.records.store import Store
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 PRINTED: Final = tuple(name for name in COLUMNS if name not in ("label", "reason"))
 FURTHER: Final = ("fingerprint", "condition", "device", "code", "harness", "threads", "settings")
@@ -18,9 +26,11 @@ FURTHER: Final = ("fingerprint", "condition", "device", "code", "harness", "thre
 @make_command("results")
 def command(
     *,
-    format_: Literal["table", "csv", "json"] = "table",
+    format_: Literal["table", "csv", "json", "parquet"] = "table",
+    output: Annotated[Path | None, FilePath()] = None,
     methods: tuple[str, ...] = (),
     datasets: tuple[str, ...] = (),
+    conditions: tuple[str, ...] = (),
     protocols: tuple[str, ...] = (),
     selection: Literal["own", "best", "last", "oracle", "every"] = "own",
     folder: ResultsOption,
@@ -31,24 +41,59 @@ def command(
     wrong usage or no records.
 
     Args:
-        format_: Form of the output.
-        methods: Only these; names or globs.
-        datasets: Only these; names or globs.
-        protocols: Only these; ids or globs, such as 'map@50*'.
-        selection: Selection rule: each record's own, or another that was recorded.
+        format_: Output format; parquet needs --output and a Parquet library (pyarrow).
+        output: File to write instead of printing.
+        methods: Only these methods; names or globs.
+        datasets: Only these datasets; names or globs.
+        conditions: Only these conditions: clean, names, groups, ids or globs, such as 'label-noise@*'.
+        protocols: Only these protocols; ids or globs, such as 'map@50*'.
+        selection: Selection rule; own: the rule of each record (best, or none in closed form).
         folder: of the records.
     """
     records, problems = read_records(folder.results)
-    chosen = Filter(methods=words_of(methods), datasets=words_of(datasets))
+    only = condition_words(conditions, records)
+    chosen = Filter(methods=words_of(methods), datasets=words_of(datasets), conditions=only)
     frame = frame_of(records, chosen, words_of(protocols), None if selection == "own" else selection)
-    plain = frame.astype(object).where(frame.notna(), "")
-    if format_ == "csv":
-        write_data(plain.to_csv(index=False, lineterminator="\n"))
-    elif format_ == "json":
-        write_data(json.dumps(plain.to_dict("records"), indent=1))
+    if format_ == "parquet":
+        _write_parquet(frame, output)
+    elif output is not None:
+        write_whole(output, _text(frame, format_))
+    elif format_ == "table":
+        say(*_text(frame, format_).splitlines())
     else:
-        # What all rows share of the further columns is left out: lines are long enough.
-        columns = [name for name in PRINTED if name not in FURTHER or plain[name].nunique() > 1]
-        values = plain["value"].map(lambda value: value if value == "" else f"{value:.4f}")
-        say(*table(plain.assign(value=values)[columns].to_numpy().tolist(), columns))
+        write_data(_text(frame, format_))
+    if output is not None:
+        say(f"wrote {output}: {len(frame)} rows")
+    if format_ == "table":
+        models = Store(folder.results).models
+        kept, size, _ = models.tally({*frame["record"]})
+        say(*([f"kept models: {kept} of these cells, {bytes_of(size)} in {models.root}"] if kept else []))
     return int(bool(problems))
+
+
+def _text(frame: pd.DataFrame, form: Literal["table", "csv", "json"]) -> str:
+    """Return the frame as text; what does not apply is empty."""
+    plain = frame.astype(object).where(frame.notna(), "")
+    if form == "csv":
+        return plain.to_csv(index=False, lineterminator="\n")
+    if form == "json":
+        return json.dumps(plain.to_dict("records"), indent=1) + "\n"
+    # What all rows share of the further columns is left out: lines are long enough.
+    columns = [name for name in PRINTED if name not in FURTHER or plain[name].nunique() > 1]
+    values = plain["value"].map(lambda value: value if value == "" else f"{value:.4f}")
+    rows = plain.assign(value=values)[columns].to_numpy().tolist()
+    return "\n".join(table(rows, columns)) + "\n"
+
+
+def _write_parquet(frame: pd.DataFrame, output: Path | None) -> None:
+    """Write the frame as a Parquet file.
+
+    Raises:
+        UsageError: without a file to write, or without a library that writes the format.
+    """
+    if output is None:
+        raise UsageError("--format parquet needs --output FILE: the format is not text")
+    if find_spec("pyarrow") is None and find_spec("fastparquet") is None:
+        raise UsageError("to write Parquet files, install a library for them: pip install '.[parquet]'")
+    output.parent.mkdir(parents=True, exist_ok=True)
+    frame.to_parquet(output, index=False)

@@ -1,4 +1,4 @@
-"""``run``: the main job; `ablate` and `sweep` run their grids in the same way."""
+"""``run``: run methods on datasets; `ablate` and `sweep` run their grids with the same code."""
 
 from __future__ import annotations
 
@@ -11,21 +11,18 @@ from bench import registry
 from bench.cli.executor_options import DeviceOptions, ExecutorOptions, Site, machines
 from bench.cli.formatting import say, warn
 from bench.cli.grid_options import CellOptions, Wanted, plan_cells
-from bench.cli.options import (
-    DataOption,
-    PluginOption,
-    ResultsOption,
-    Words,
-    make_command,
-)
+from bench.cli.options import DataOption, PluginOption, ResultsOption, Words, make_command
 from bench.cli.run_session import run_session
-from bench.cli.summary import Ran, forecast, summarise
+from bench.cli.summary import forecast, summarise
+from bench.contract import Similarity
 from bench.contract.errors import UsageError
+from bench.evaluation.protocols import further_protocols
 from bench.execution.data_check import Sources
 from bench.execution.grid_runner import remaining, run_cells
 from bench.execution.progress import RunProgress
 from bench.experiment.grid import Cell, cells_of_shard, parse_shard
 from bench.experiment.run_context import RunContext
+from bench.experiment.selection import split_words
 from bench.experiment.stale import Stale, sentences, stale_cells
 from bench.records.folders import StoreError
 from bench.records.heartbeat import remove_dead_runs
@@ -33,28 +30,24 @@ from bench.records.locks import Claims
 from bench.records.store import Store
 
 Retry = Literal[
-    "failed",
-    "exited",
-    "killed",
-    "lost",
-    "disk-full",
-    "timeout",
-    "out-of-memory",
-    "refused",
-    "skipped",
-    "stale",
-    "all",
-]
+    "failed", "exited", "killed", "lost", "disk-full", "timeout", "out-of-memory", "refused", "skipped",
+    "stale", "all",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
 class JobOptions:
-    """How cells are run, where, and where their records go.
+    """How cells are run, and where their records are stored.
 
     Attributes:
-        retry: Run again what ended so; failed: also exited, killed, lost, disk-full; all: what is not done or
-            skipped; stale: what other code finished.
-        trace_test: Trace test mAP per epoch too (labelled oracle).
+        retry: Run cells with this status again; may be repeated. failed includes exited, killed, lost and
+            disk-full; all is every status but done and skipped; stale means cells that another version of
+            the code finished.
+        trace_test: Record the test mAP of every epoch too; the selection rule oracle uses it.
+        keep_models: Store the selected state of each cell, for embed and search; finished cells without one
+            are run again. See docs/models.md.
+        protocols: Further protocols, such as recall@10,ndcg@100, or standard for the usual ones of each
+            dataset. The four mAP protocols are always evaluated; finished cells without these are run again.
         shard: Run only part I of N of the grid.
         dry_run: Print what would run, and how long it would take.
     """
@@ -66,6 +59,8 @@ class JobOptions:
     plugins: PluginOption
     retry: tuple[Retry, ...] = ()
     trace_test: bool = False
+    keep_models: bool = False
+    protocols: tuple[str, ...] = ()
     shard: Annotated[str | None, Words("I/N")] = None
     dry_run: bool = False
 
@@ -73,28 +68,53 @@ class JobOptions:
 @make_command("run")
 def command(
     *,
-    methods: tuple[str, ...] = ("all",),
-    datasets: tuple[str, ...] = ("all",),
+    methods: tuple[str, ...] = (),
+    datasets: tuple[str, ...] = (),
     variants: tuple[str, ...] = ("full",),
+    embeddings: Annotated[tuple[str, ...], Words("NAME=FILE")] = (),
+    similarity: Similarity = "cosine",
     cells: CellOptions,
     job: JobOptions,
 ) -> int:
-    """Run methods on datasets; what is already recorded is not run again.
+    """Run methods on datasets; cells that are already recorded are not run again.
 
-    Groups of methods: all (roster and references), roster, baselines, linear, deep, references, extras.
-    Groups of datasets: all (the five benchmarks and emoji), real (files at hand), every.
+    Groups of methods: all (roster and references), roster (DRCL and the 15 baselines), baselines, linear,
+    deep, references (chance, sm), extras. Groups of datasets: all (the five benchmarks, emoji, emoji_views
+    and icons), real (datasets whose files are available), every (all that are registered).
 
-    Exit status 0: every cell is done, or skipped for a declared reason; 1: a cell failed; 2: wrong usage
-    or a bad data file; 130: interrupted. Ctrl-C once lets the running cells finish; twice stops at once.
+    Exit status 0: every cell is done, or skipped because the method's card excludes the data; 1: a cell
+    failed; 2: wrong usage or a bad data file; 130: interrupted. The first Ctrl-C lets the running cells
+    finish, the second stops at once.
 
     Args:
-        methods: Names, globs, groups.
-        datasets: Names, globs, groups, paths of feature bundles.
-        variants: full and names of ablations, or all; a method without such a variant is left out of it.
+        methods: Names, globs, groups.  [default: all, or none with --embeddings]
+        datasets: Names, globs, groups, or paths of files.  [default: all]
+        variants: full (the method itself), names of ablations, or all; methods without such a variant are
+            left out.
+        embeddings: File of test embeddings that another program computed; they become the row NAME in the
+            tables of --datasets. Without --datasets the file must hold labels. See docs/results.md.
+        similarity: Similarity of these embeddings.
         cells: which of their cells.
         job: how they are run.
     """
-    return run_grid(job, cells, lambda: Wanted(methods, datasets, cells, variants))
+    methods = methods or (() if embeddings else ("all",))
+    datasets = datasets or (() if embeddings and not methods else ("all",))
+    return run_grid(
+        job,
+        cells,
+        lambda: Wanted(methods, datasets, cells, variants, ({},), embeddings, similarity),
+        _one_seed_notes,
+    )
+
+
+def _one_seed_notes(cells: Sequence[Cell]) -> Iterable[str]:
+    """Return a note where methods have several seeds beside embeddings, whose files have one each."""
+    given = dict.fromkeys(cell.identity.method for cell in cells if cell.identity.given)
+    if given and len({cell.identity.seed for cell in cells}) > 1:
+        yield (
+            f"note: --seeds does not apply to {', '.join(given)}: a file is of one unknown seed, and stands "
+            "as seed 0"
+        )
 
 
 def run_grid(
@@ -115,24 +135,20 @@ def run_grid(
         UsageError: for wrong words, before any data is looked at.
     """
     shard = None if job.shard is None else parse_shard(job.shard)
+    further = further_protocols(split_words(job.protocols))
     job.plugins.load(warn_of_others=True)
     results, data_dir = job.records.results, job.files.data
     with machines(job.executor, job.devices, options.threads) as where:
-        sources, cells = plan_cells(
-            want(),
-            where.kind,
-            results,
-            data_dir,
-            keep_fingerprints=not job.dry_run,
-            timeout=job.devices.timeout,
-            max_memory=job.devices.max_memory,
-        )
+        limits = {"timeout": job.devices.timeout, "max_memory": job.devices.max_memory}
+        keep = not job.dry_run
+        sources, cells = plan_cells(want(), where.kind, results, data_dir, keep_fingerprints=keep, **limits)
         say(*notes(cells))
         cells = cells if shard is None else cells_of_shard(cells, shard)
         store = Store(results)
         claims = Claims(store)
         stale = stale_cells(cells, store)
-        todo = remaining(cells, store, job.retry, trace_test=job.trace_test, stale=stale)
+        wanted = {"trace_test": job.trace_test, "keep_models": job.keep_models}
+        todo = remaining(cells, store, job.retry, **wanted, protocols=further, stale=stale)
         _announce(sources, store, cells, [] if "stale" in job.retry else [*stale.values()])
         site = where.site(needed=bool(todo))
         if job.dry_run:
@@ -148,22 +164,23 @@ def _run(
     store = claims.store
     prepare_results(store)
     recorded = len(cells) - len(todo)
-    left_out = registry.import_problems(dict.fromkeys(cell.identity.method for cell in todo))
+    fitted = [cell.identity.method for cell in todo if not cell.identity.given]
+    left_out = registry.import_problems(dict.fromkeys(fitted))
     ready = [cell for cell in todo if cell.identity.method not in left_out]
-    part = f"shard {job.shard}" if job.shard else ""
-    progress = RunProgress(recorded + len(ready), recorded, part)
-    context = job.devices.context(site, job.files.data, trace_test=job.trace_test)
+    progress = RunProgress(recorded + len(ready), recorded, f"shard {job.shard}" if job.shard else "")
+    progress.left_out |= left_out
+    further = further_protocols(split_words(job.protocols))
+    wanted = {"trace_test": job.trace_test, "keep_models": job.keep_models}
+    context = job.devices.context(site, job.files.data, **wanted, protocols=further)
     begin = time.monotonic()
     stopped = bool(ready) and run_displayed(ready, store, context, site, progress, claims)
     seconds = time.monotonic() - begin
-    left_out |= progress.left_out
-    _name_left_out(left_out)
-    ran = Ran(progress.ran, seconds, stopped, part, left_out, progress.unwritten, progress.unstarted)
-    lines, complete = summarise(cells, store, ran)
+    name_left_out(progress.left_out)
+    lines, complete = summarise(cells, store, progress, seconds, stopped=stopped)
     say(*lines)
     if stopped:
         return 130
-    return 2 if left_out else int(not complete)
+    return 2 if progress.left_out else int(not complete)
 
 
 def run_displayed(
@@ -177,13 +194,7 @@ def run_displayed(
     """Run cells with a display of their events; returns whether Ctrl-C was pressed."""
     with run_session(progress, store.root) as (display, interrupts):
         run_cells(
-            cells,
-            store,
-            context,
-            execute=site.execute,
-            on_event=display,
-            claims=claims,
-            stop=interrupts.stop,
+            cells, store, context, execute=site.execute, on_event=display, claims=claims, stop=interrupts.stop
         )
     return interrupts.asked
 
@@ -209,6 +220,7 @@ def _announce(sources: Sources, store: Store, cells: Sequence[Cell], stale: Sequ
             f"note: LOOK-ALIKES stand in for {', '.join(look_alikes)}, whose files are absent; "
             "where to get them: python -m bench data doctor"
         )
+    say(*(f"note: {source.name}: {note}" for source in sources.usable.values() for note in source.notes))
     asked = {cell.identity.digest for cell in cells}
     for problem in store.problems:
         if problem.folder.name in asked:
@@ -216,9 +228,10 @@ def _announce(sources: Sources, store: Store, cells: Sequence[Cell], stale: Sequ
     say(*(f"note: {sentence}" for sentence in sentences(stale)))
     if stale:
         say(f"note: {len(stale)} cells are left as they are; --retry stale makes them again")
-    _name_left_out(sources.damaged)
+    name_left_out(sources.damaged)
 
 
-def _name_left_out(reasons: Mapping[str, str]) -> None:
+def name_left_out(reasons: Mapping[str, str]) -> None:
+    """Print why methods or datasets are left out."""
     for name, reason in reasons.items():
         warn(f"{name} is left out: {reason}", "error")

@@ -1,4 +1,4 @@
-"""A run as its user meets it: the display of its events, the file for `status`, and Ctrl-C."""
+"""User interface of a run: the display of its events, the heartbeat for `status`, and Ctrl-C."""
 
 from __future__ import annotations
 
@@ -7,16 +7,15 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from types import FrameType, TracebackType
 from typing import Final
 
 from bench.cli.formatting import and_more, first_line, printable
 from bench.execution.progress import Ended, Held, Planned, RunEvent, RunProgress, Unstarted, Waiting
 from bench.execution.tasks import Notice, Retried
 from bench.experiment.grid import Cell
-from bench.records.heartbeat import Heartbeat
+from bench.records.heartbeat import heartbeat
 
 STOPPING: Final = "stopping: cells that run may finish; Ctrl-C again abandons them"
 """What is printed after the first Ctrl-C."""
@@ -38,7 +37,7 @@ def run_session(tally: RunProgress, results: Path) -> Iterator[tuple[Display, In
     display = display_for(tally)
     interrupts = Interrupts(display.stop)
     try:
-        with Heartbeat(results, tally.state), display, interrupts:
+        with heartbeat(results, tally.state), display.view(), interrupts.noted():
             yield display, interrupts
     except KeyboardInterrupt:
         if display.unread or not interrupts.asked:
@@ -46,7 +45,7 @@ def run_session(tally: RunProgress, results: Path) -> Iterator[tuple[Display, In
 
 
 class Interrupts:
-    """While this is open, the first Ctrl-C is only noted; the second is raised as `KeyboardInterrupt`.
+    """While they are noted, the first Ctrl-C only calls a function; the second is a `KeyboardInterrupt`.
 
     Attributes:
         asked: whether Ctrl-C was pressed.
@@ -56,28 +55,25 @@ class Interrupts:
         """Call ``on_first`` at the first Ctrl-C, inside the signal's handler: it must not wait for a lock."""
         self.asked = False
         self._on_first = on_first
-        self._installed = False
 
-    def __enter__(self) -> Interrupts:
-        """Listen, unless this is not the main thread or the signal is handled or ignored already."""
+    @contextmanager
+    def noted(self) -> Iterator[None]:
+        """Listen in the body, unless this is not the main thread or the signal is handled already."""
         main = threading.current_thread() is threading.main_thread()
-        if main and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-            signal.signal(signal.SIGINT, self._note)
-            self._installed = True
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Restore the usual handler."""
-        if self._installed:
+        if not main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+            yield
+            return
+        signal.signal(signal.SIGINT, self._note)
+        try:
+            yield
+        finally:
             signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def stop(self) -> bool:
         """Return whether Ctrl-C was pressed."""
         return self.asked
 
-    def _note(self, number: int, frame: FrameType | None) -> None:
+    def _note(self, *_: object) -> None:
         if self.asked:
             raise KeyboardInterrupt
         self.asked = True
@@ -100,14 +96,9 @@ class Display:
         self._tally = tally
         self._out = sys.stdout
 
-    def __enter__(self) -> Display:
-        """Start."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """End."""
+    def view(self) -> AbstractContextManager[object]:
+        """Return what shows the state of the run in its body; a log has nothing but lines."""
+        return nullcontext()
 
     def __call__(self, event: RunEvent) -> None:
         """Count an event and show it.

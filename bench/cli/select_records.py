@@ -1,28 +1,33 @@
-"""Reading the records of a results folder, and selecting those that a command is about."""
+"""Reads the records of a results folder, and selects those that a command uses."""
 
 from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from fnmatch import filter as filter_names
 from pathlib import Path
-from typing import Annotated, Any, Final, NamedTuple
+from typing import Annotated, Any, Final, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench import registry
+from bench.analysis.groups import condition_order
 from bench.analysis.labels import newest_first
+from bench.analysis.results import Filter, words_of
 from bench.cli.formatting import and_more, warn
 from bench.cli.options import Words
+from bench.conditions import CLEAN, file_name, name_of, parse_conditions
 from bench.contract.errors import BenchError, DataError, UsageError
 from bench.data import fingerprint_of
 from bench.data.loading import is_bundle
 from bench.evaluation import Protocol
 from bench.experiment.stale import stale_records
+from bench.records.protocols import base_of
 from bench.records.schema import Identity, Metric, Record, Series
 from bench.records.store import Store
+
+T = TypeVar("T")
 
 _LISTED: Final = 6
 """Cells that a message names; the others are counted."""
@@ -37,8 +42,9 @@ class RecordOptions:
         variant: Only this variant: full, or an ablation's name.
         profile: Only this profile: quick or paper.
         modalities: Only cells of exactly these modalities.
-        data_version: Only data whose fingerprint begins so.
-        record: Only this record; its first digits do.
+        data_version: Only data whose fingerprint begins with these digits.
+        record: Only the record whose digest begins with these digits.
+        condition: Only this condition, such as label-noise@.4.  [default: clean, if recorded]
     """
 
     seed: int | None = None
@@ -47,18 +53,58 @@ class RecordOptions:
     modalities: Annotated[str | None, Words("A,B")] = None
     data_version: Annotated[str | None, Words("DIGITS")] = None
     record: Annotated[str | None, Words("DIGEST")] = None
+    condition: str | None = None
 
-    def admit(self, record: Record) -> bool:
-        """Return whether a record is admitted."""
-        identity = record.identity
-        return (
-            self.seed in (None, identity.seed)
-            and self.variant in (None, identity.variant)
-            and self.profile in (None, identity.profile)
-            and (self.modalities is None or _parts(self.modalities) == {*identity.modalities})
-            and identity.fingerprint.startswith(self.data_version or "")
-            and record.digest.startswith(self.record or "")
+    def filter(self, records: Sequence[Record]) -> Filter:
+        """Return what admits the records that are meant among some."""
+        clean = [CLEAN] if any(not record.identity.condition for record in records) else []
+
+        def given(value: T | None) -> tuple[T, ...]:
+            return () if value is None else (value,)
+
+        return Filter(
+            variants=given(self.variant),
+            profiles=given(self.profile),
+            seeds=given(self.seed),
+            modalities=words_of(self.modalities or ()),
+            fingerprints=given(self.data_version),
+            records=given(self.record),
+            conditions=condition_words(given(self.condition), records) or clean,
         )
+
+
+def condition_words(words: Sequence[str], records: Sequence[Record]) -> list[str]:
+    """Return what a filter takes for conditions as they are typed; a name or a group means all its levels.
+
+    Args:
+        words: as for `run`, or globs.
+        records: whose conditions names and groups stand for.
+
+    Raises:
+        UsageError: for an unknown condition, variant or level.
+    """
+    known = sorted({record.identity.condition for record in records} - {""})
+    found = []
+    for word in words_of(words):
+        if word in known or "*" in word or word == CLEAN:
+            found.append(word)
+        elif "=" in word:
+            found += _of_file(word, known)
+        elif "@" in word:
+            found += [applied.id for applied in parse_conditions([word]) if applied]
+        else:
+            names = {applied.name for applied in parse_conditions([word]) if applied}
+            found += [one for one in known if name_of(one) in names] or [word]
+    return found
+
+
+def _of_file(word: str, known: Sequence[str]) -> list[str]:
+    """Return the condition of a file; of one that is gone, all that were read from files of its name."""
+    head, _, path = word.partition("=")
+    if Path(path).expanduser().is_file():
+        return [applied.id for applied in parse_conditions([word]) if applied]
+    beginning = f"{head}={file_name(Path(path))}:"
+    return [one for one in known if one.startswith(beginning)] or [word]
 
 
 class RecordsError(BenchError):
@@ -113,33 +159,14 @@ def with_queries(store: Store, records: Iterable[Record], wanted: Callable[[Seri
     return result
 
 
-def matching_names(what: str, known: Iterable[str], patterns: Sequence[str]) -> set[str]:
-    """Return the names that one of the globs matches; no globs match everything.
-
-    Args:
-        what: kind of name, for the error.
-        known: names that occur in the records.
-        patterns: as given; commas separate.
-
-    Raises:
-        UsageError: for a glob or name that matches none; suggests near misses.
-    """
-    names = set(known)
-    words = [word for pattern in patterns for word in sorted(_parts(pattern))]
-    for word in words:
-        if not filter_names(names, word):
-            raise registry.unknown(f"{what} in these records", word, names)
-    return {name for word in words for name in filter_names(names, word)} if words else names
-
-
 def evaluated_protocols(words: Sequence[str], records: Sequence[Record]) -> list[str]:
-    """Return the ids of protocols, each once.
+    """Return the ids of protocols without ``/gallery``, each once.
 
     Raises:
         UsageError: for an id that is none, or that no record has numbers for.
     """
-    known = {metric.protocol for metric in metrics_of(records)}
-    ids = [Protocol.parse(part).id for word in words for part in word.split(",") if part.strip()]
+    known = {base_of(metric.protocol) for metric in metrics_of(records)}
+    ids = [Protocol.parse(word).base for word in words_of(words)]
     for protocol in ids:
         if known and protocol not in known:
             raise registry.unknown("protocol in these records", protocol, known)
@@ -167,9 +194,7 @@ class DatasetName:
 
     def admits(self, identity: Identity) -> bool:
         """Return whether a cell is of this data."""
-        return identity.dataset == self.name and (
-            not self.versions or any(identity.fingerprint.startswith(version) for version in self.versions)
-        )
+        return identity.dataset == self.name and identity.fingerprint.startswith(self.versions or "")
 
 
 def dataset_named(word: str, records: Sequence[Record]) -> DatasetName:
@@ -186,7 +211,7 @@ def dataset_named(word: str, records: Sequence[Record]) -> DatasetName:
         return DatasetName(name, (version,))
     if word in known or not is_bundle(word):
         return DatasetName(word)
-    if not Path(word).is_file():
+    if not Path(word).exists():
         return DatasetName(Path(word).stem)
     versions = tuple(fingerprint_of(word, profile=profile)[1] for profile in registry.PROFILES)
     return DatasetName(Path(word).stem, versions)
@@ -216,7 +241,7 @@ def select_records(
     candidates = [
         record for record in records if (record.identity.method, record.identity.dataset) == (name, data.name)
     ]
-    chosen = [record for record in candidates if options.admit(record) and data.admits(record.identity)]
+    chosen = [record for record in options.filter(candidates).of(candidates) if data.admits(record.identity)]
     if chosen:
         made_again = {stale.record.digest for stale in stale_records(chosen) if stale.again}
         return sorted(
@@ -242,6 +267,7 @@ def narrowing(record: Record, others: Sequence[Record]) -> str:
     columns: dict[str, Callable[[Identity], str]] = {
         "--variant": lambda identity: identity.variant,
         "--profile": lambda identity: identity.profile,
+        "--condition": lambda identity: identity.condition or CLEAN,
         "--data-version": lambda identity: identity.fingerprint[:8],
         "--modalities": lambda identity: ",".join(identity.modalities),
         "--seed": lambda identity: str(identity.seed),
@@ -256,15 +282,12 @@ def narrowing(record: Record, others: Sequence[Record]) -> str:
     return " ".join(words) if not left else f"--record {record.digest[:8]}"
 
 
-def _parts(words: str) -> set[str]:
-    return {part.strip() for part in words.split(",") if part.strip()}
-
-
 def _order(record: Record) -> tuple[Any, ...]:
     one = record.identity
     return (
         *(one.variant != "full", one.variant, one.profile, one.data_kind, one.fingerprint, one.device),
-        *(newest_first(one.harness), newest_first(one.code), one.modalities, one.seed, record.digest),
+        *(newest_first(one.harness), newest_first(one.code), condition_order(one.condition)),
+        *(one.modalities, one.seed, record.digest),
     )
 
 
@@ -275,8 +298,9 @@ def _listed(records: Sequence[Record]) -> str:
         one = record.identity
         data = f" of {one.dataset}@{one.fingerprint[:8]}" if several else ""
         modalities = "+".join(one.modalities)
+        seed = f"seed {one.seed}" + (f", {one.condition}" if one.condition else "")
         names.append(
-            f"{one.variant}, {one.profile} profile, {modalities}, seed {one.seed} ({record.digest[:8]}){data}"
+            f"{one.variant}, {one.profile} profile, {modalities}, {seed} ({record.digest[:8]}){data}"
         )
     return and_more(names, _LISTED)
 
@@ -289,6 +313,7 @@ def _command(method: str, dataset: str, options: RecordOptions, results: Path) -
         ("--variants", options.variant),
         ("--profile", options.profile),
         ("--modalities", options.modalities),
+        ("--conditions", options.condition),
     ):
         words += [] if value is None else [option, value]
     return f"to make it: {shlex.join([*words, '--results', str(results)])}"

@@ -1,4 +1,4 @@
-"""``status``: records by method and dataset, why cells have no result, and what runs at the moment."""
+"""``status``: count records by method and dataset; show failures and runs in progress."""
 
 from __future__ import annotations
 
@@ -10,23 +10,26 @@ from typing import Any
 
 import msgspec
 
-from bench.cli.formatting import clock, first_line, headline, say, stage, table, write_data
+from bench.analysis.groups import CLEAN
+from bench.cli.formatting import bytes_of, clock, first_line, headline, say, stage, table, write_data
 from bench.cli.options import Form, PluginOption, ResultsOption, make_command
 from bench.cli.select_records import read_records
+from bench.experiment.refit import moved_condition_files
 from bench.experiment.stale import Stale, sentences, stale_records
 from bench.records.heartbeat import RunState, active_runs
 from bench.records.schema import Record
+from bench.records.store import Store
 
 
 @make_command("status")
 def command(*, format_: Form = "table", folder: ResultsOption, plugins: PluginOption) -> int:
-    """Count the records, say why cells have no result, and what runs at the moment.
+    """Count the records; show why cells have no result, and which runs are in progress.
 
-    What a request still lacks: python -m bench run ... --dry-run. Exit status 0; 1 if a record is damaged;
-    2 for wrong usage or no records.
+    To see which cells of a grid are missing: python -m bench run ... --dry-run. Exit status 0; 1 if a record
+    is damaged; 2 for wrong usage or no records.
 
     Args:
-        format_: Form of the output.
+        format_: Output format.
         folder: of the records.
         plugins: files with plug-ins.
     """
@@ -34,8 +37,16 @@ def command(*, format_: Form = "table", folder: ResultsOption, plugins: PluginOp
     runs = active_runs(folder.results)
     records, problems = read_records(folder.results, may_be_none=bool(runs))
     stale = stale_records(records)
+    models = Store(folder.results).models
+    kept, size, unkept = models.tally({*models.digests()})
     facts = {
         "cells": _counts(records),
+        "models": {
+            "kept": kept,
+            "bytes": size,
+            "not_kept": unkept,
+            "without_record": sorted({*models.digests()} - {record.digest for record in records}),
+        },
         "failures": [
             {**_cell(record), "status": record.status, "reason": first_line(record.failure.reason)}
             for record in sorted(records, key=lambda record: (record.identity.title, record.digest))
@@ -48,12 +59,13 @@ def command(*, format_: Form = "table", folder: ResultsOption, plugins: PluginOp
             for record in records
             if record.result is not None and record.result.snapshot_error
         ],
+        "moved": moved_condition_files(records),
         "stale": [{**_cell(one.record), "changes": one.changes, "again": one.again} for one in stale],
     }
     if format_ == "json":
         write_data(json.dumps(facts, indent=1))
     else:
-        say(*_lines(facts, records, stale), *_running_lines(runs))
+        say(*_lines(facts, records, stale, runs))
     return int(bool(problems))
 
 
@@ -64,53 +76,59 @@ def _cell(record: Record) -> dict[str, Any]:
 def _counts(records: Sequence[Record]) -> list[dict[str, Any]]:
     """Return a row per method and data: how many cells ended how, and their seconds."""
     groups: dict[tuple[str, ...], list[Record]] = {}
-    keys = ("dataset", "data", "fingerprint", "profile", "method", "variant")
     for record in records:
         one = record.identity
-        key: tuple[str, ...] = (
-            one.dataset,
-            one.data_kind,
-            one.fingerprint[:8],
-            one.profile,
-            one.method,
-            one.variant,
-        )
-        groups.setdefault(key, []).append(record)
+        data = (one.dataset, one.data_kind, one.fingerprint[:8], one.profile, one.condition or CLEAN)
+        groups.setdefault((*data, one.method, one.variant), []).append(record)
+    keys = ("dataset", "data", "fingerprint", "profile", "condition", "method", "variant")
     rows = []
     for key, members in sorted(groups.items()):
         counts = Counter(record.status for record in members)
+        ends = {"done": counts["done"], "skipped": counts["skipped"]}
         seconds = sum(record.environment.seconds.get("total", 0.0) for record in members)
         rows.append(
             {
                 **dict(zip(keys, key, strict=True)),
                 "cells": len(members),
-                "done": counts["done"],
-                "skipped": counts["skipped"],
-                "failed": len(members) - counts["done"] - counts["skipped"],
+                **ends,
+                "failed": len(members) - sum(ends.values()),
                 "seconds": round(seconds, 1),
             }
         )
     return rows
 
 
-def _lines(facts: dict[str, Any], records: Sequence[Record], stale: Sequence[Stale]) -> Iterator[str]:
-    yield from table(facts["cells"])
+def _models(facts: dict[str, Any]) -> Iterator[str]:
+    if facts["kept"]:
+        yield f"kept models: {facts['kept']}, {bytes_of(facts['bytes'])}"
+    yield from (f"no model of record {digest}: {why}" for digest, why in facts["not_kept"].items())
+    for digest in facts["without_record"]:
+        yield f"model {digest} has no record here; merge or remove it"
+
+
+def _lines(
+    facts: dict[str, Any],
+    records: Sequence[Record],
+    stale: Sequence[Stale],
+    runs: Sequence[tuple[str, RunState]],
+) -> Iterator[str]:
+    hidden = "" if any(record.identity.condition for record in records) else "condition"
+    yield from table([{key: row[key] for key in row if key != hidden} for row in facts["cells"]])
     for item in facts["failures"]:
         yield f"{item['status']}: {item['cell']}: {item['reason']} (record {item['record']})"
     for item in facts["undrawn"]:
         yield (
             f"done without a snapshot for figures: {item['cell']}: {item['reason']} (record {item['record']})"
         )
+    for sentence in facts["moved"]:
+        yield f"cannot be run again: {sentence}"
     counts = Counter(record.status for record in records)
     total = ", ".join(f"{number} {status}" for status, number in sorted(counts.items()))
     yield f"{len(records)} records: {total or 'none'}"
     yield from sentences(stale)
+    yield from _models(facts["models"])
     if any(not one.again for one in stale):
         yield "run with --retry stale makes the cells of stale records again; these records stay"
-
-
-def _running_lines(runs: Sequence[tuple[str, RunState]]) -> Iterator[str]:
-    """Yield a line per run at work, and one per cell that it is running."""
     now = time.time()
     for name, state in runs:
         stopping = ", stopping" if state.stopping else ""

@@ -5,23 +5,24 @@ from __future__ import annotations
 import contextlib
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 from bench import registry
 from bench.analysis.chance import near_chance
 from bench.analysis.groups import row_key
 from bench.cli.executor_options import Site
-from bench.cli.formatting import and_more, clock, first_line
+from bench.cli.formatting import and_more, bytes_of, clock, first_line
 from bench.contract.errors import DataError
 from bench.execution.grid_runner import standings
 from bench.execution.local import INLINE
+from bench.execution.progress import RunProgress
 from bench.execution.scheduler import ScheduledTask, simulate
 from bench.execution.tasks import Task
 from bench.experiment.cost import expect
 from bench.experiment.grid import Cell
 from bench.records.schema import STATUSES, Record
 from bench.records.store import Store
+from bench.report.text import dataset_title
 
 _LINES: Final = 9
 """Reasons that are printed; the others are counted."""
@@ -82,66 +83,63 @@ def _time(seconds: float) -> str:
     return f"{seconds:.1f} s" if seconds < 60.0 else clock(seconds)
 
 
-@dataclass(frozen=True)
-class Ran:
-    """How a run ended.
+def summarise(
+    cells: Sequence[Cell], store: Store, run: RunProgress, seconds: float, *, stopped: bool
+) -> tuple[list[str], bool]:
+    """Return the lines to print, and whether every cell is done, by any code, or skipped as declared.
 
-    Attributes:
-        cells: that ended in it.
-        seconds: that it took.
+    Args:
+        cells: that were asked for.
+        store: where records are.
+        run: what has become of those that were run now.
+        seconds: that this took.
         stopped: whether Ctrl-C ended it.
-        what: part of the grid, such as ``shard 1/4``; empty for all of it.
-        left_out: why methods were not run, by their names.
-        unwritten: why cells that ended in it have no record, by digest: the disk was full.
-        unstarted: digests of cells that were not started because of that.
     """
-
-    cells: int
-    seconds: float
-    stopped: bool
-    what: str
-    left_out: Mapping[str, str]
-    unwritten: Mapping[str, str] = field(default_factory=dict)
-    unstarted: Collection[str] = ()
-
-
-def summarise(cells: Sequence[Cell], store: Store, ran: Ran) -> tuple[list[str], bool]:
-    """Return the lines to print, and whether every cell is done, by any code, or skipped as declared."""
-    statuses = standings(cells, store, ran.unwritten)
+    statuses = standings(cells, store, run.unwritten)
     counts = Counter(statuses.values())
     ordered = sorted(counts.items(), key=lambda item: _ORDER.index(item[0]))
     total = ", ".join(f"{number} {status}" for status, number in ordered)
-    part = f" of {ran.what}" if ran.what else ""
-    lines = [f"{len(cells)} cells{part}: {total or 'none'}; {ran.cells} run now in {ran.seconds:.1f} s"]
-    undrawn = [(cell, store.without_snapshot.get(cell.identity.digest)) for cell in cells]
+    part = f" of {run.what}" if run.what else ""
+    lines = [f"{len(cells)} cells{part}: {total or 'none'}; {run.ran} run now in {seconds:.1f} s"]
+    undrawn, undone = store.without_snapshot, []
+    for cell in cells:
+        status = statuses[cell.identity.digest]
+        undone += [(status, _reason(cell, status, store, run, stopped), cell)] if status != "done" else []
     lines += _reason_lines(
-        ("done without a snapshot for figures", reason, cell)
-        for cell, reason in undrawn
-        if reason is not None
-    )
-    lines += _reason_lines(
-        (status, _reason(cell, status, store, ran), cell)
+        ("done without a snapshot for figures", undrawn[cell.identity.digest], cell)
         for cell in cells
-        if (status := statuses[cell.identity.digest]) != "done"
+        if undrawn.get(cell.identity.digest) is not None
     )
-    if ran.cells:  # of a grid that was finished before, the report says it
+    lines += _reason_lines(undone)
+    kept, size, unkept = store.models.tally({cell.identity.digest for cell in cells})
+    lines += [f"kept models: {kept}, {bytes_of(size)} in {store.models.root}"] if kept else []
+    lines += _reason_lines(
+        ("done without a model", unkept[cell.identity.digest], cell)
+        for cell in cells
+        if cell.identity.digest in unkept
+    )
+    if run.ran:  # of a grid that was finished before, the report says it
         lines += _near_chance([cell for cell in cells if statuses[cell.identity.digest] == "done"], store)
     bad = len(cells) - counts["done"] - counts["skipped"] - counts["stale"]
-    return lines + _next_steps(counts, bad, store, ran), not bad
+    return lines + _next_steps(counts, bad, store, run, stopped), not bad
 
 
-def _next_steps(counts: Mapping[Any, int], bad: int, store: Store, ran: Ran) -> list[str]:
+def _next_steps(
+    counts: Mapping[Any, int], bad: int, store: Store, run: RunProgress, stopped: bool
+) -> list[str]:
     again = "the same command again; it runs only what is missing"
-    if ran.stopped and counts["missing"]:
+    if stopped and counts["missing"]:
         return [f"next: {again}"]
-    if ran.unwritten or ran.unstarted:
+    if run.unwritten or run.unstarted:
         return [f"next: free some space for {store.root}, then {again.replace(' again', '')}"]
+    if 0 < bad == counts["missing"]:
+        return [f"next: fix what is named above, then {again.replace(' again', '')}"]
     if bad:
         return [f"why: python -m bench status --results {store.root}; to try again: add --retry all"]
     if not counts["done"] and not counts["stale"]:
         return []
     merge = f"other shards: python -m bench merge OTHER_RESULTS --results {store.root}"
-    return [*([merge] if ran.what else []), f"next: python -m bench report --results {store.root}"]
+    return [*([merge] if run.what else []), f"next: python -m bench report --results {store.root}"]
 
 
 def _reason_lines(items: Iterable[tuple[str, str, Cell]]) -> list[str]:
@@ -161,31 +159,26 @@ def _reason_lines(items: Iterable[tuple[str, str, Cell]]) -> list[str]:
     return lines
 
 
-def _reason(cell: Cell, status: str, store: Store, ran: Ran) -> str:
+def _reason(cell: Cell, status: str, store: Store, run: RunProgress, stopped: bool) -> str:
     """Return why a cell is not done."""
     digest = cell.identity.digest
     if status == "stale":
         return "other code finished it; --retry stale makes it again"
-    if status == "missing":
-        return _absence(cell, store, ran)
-    if digest in ran.unwritten:
-        return ran.unwritten[digest]
-    try:
-        failure = store.read(digest).failure
-    except DataError as error:
-        return str(error)
-    return first_line(failure.reason) if failure is not None else ""
-
-
-def _absence(cell: Cell, store: Store, ran: Ran) -> str:
-    digest = cell.identity.digest
-    if cell.identity.method in ran.left_out:
-        return "its method is left out, as said above"
+    if digest in run.unwritten:
+        return run.unwritten[digest]
+    if status != "missing":
+        try:
+            failure = store.read(digest).failure
+        except DataError as error:
+            return str(error)
+        return first_line(failure.reason) if failure is not None else ""
+    if cell.identity.method in run.left_out:
+        return "its method cannot be imported, see the error above"
     if any(problem.folder.name == digest for problem in store.problems):
-        return "its record cannot be read, as said above"
-    if digest in ran.unstarted:
+        return "its record cannot be read, see the warning above"
+    if digest in run.unstarted:
         return "not started, because the disk of the results is full"
-    return "not run before the run was stopped" if ran.stopped else "not recorded"
+    return "not run before the run was stopped" if stopped else "not recorded"
 
 
 def _near_chance(cells: Sequence[Cell], store: Store) -> Iterator[str]:
@@ -195,7 +188,7 @@ def _near_chance(cells: Sequence[Cell], store: Store) -> Iterator[str]:
     for cell in cells:
         identity = cell.identity
         if identity.method in methods and methods[identity.method].card.role != "reference":
-            key = (row_key(identity), identity.dataset, identity.fingerprint)
+            key = (row_key(identity), identity.dataset, identity.fingerprint, identity.condition)
             with contextlib.suppress(DataError):  # a damaged record is named where it is counted
                 groups.setdefault(key, []).append(store.read(identity.digest))
     for records in groups.values():
@@ -203,4 +196,5 @@ def _near_chance(cells: Sequence[Cell], store: Store) -> Iterator[str]:
         if near:
             identity = records[0].identity
             name = identity.method + ("" if identity.variant == "full" else f"/{identity.variant}")
-            yield f"  near chance: {name} on {identity.dataset}: {near.words}; {near.advice}"
+            data = dataset_title(identity.dataset, identity.condition)
+            yield f"  near chance: {name} on {data}: {near.words}; {near.advice}"

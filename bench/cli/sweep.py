@@ -1,4 +1,4 @@
-"""``sweep``: a method under all combinations of some settings."""
+"""``sweep``: run a method with all combinations of some settings."""
 
 from __future__ import annotations
 
@@ -25,17 +25,16 @@ def command(
     cells: CellOptions,
     job: JobOptions,
 ) -> int:
-    """Run a method with the usual settings and with every combination of the values given.
+    """Run a method with its usual settings and with every combination of the given values.
 
-    What is already recorded is not run again; `report` draws a heat map where two settings vary, and lines
-    where one does.
+    Recorded cells are not run again. `report` draws a curve if one setting varies, a heat map if two do.
 
-    Exit status as of run.
+    The exit status is that of run.
 
     Args:
         method: registry name.
-        param: Values of a setting, such as alpha=0.1,1,10; may be repeated for others.
-        datasets: Names, globs, groups, paths of feature bundles.
+        param: Values of a setting, such as alpha=0.1,1,10; may be repeated for other settings.
+        datasets: Names, globs, groups, or paths of files.
         cells: which of their cells.
         job: how they are run.
     """

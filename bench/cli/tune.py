@@ -3,36 +3,31 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from bench import registry
 from bench.analysis.settings import Tuning, trials_csv, tunings_of
 from bench.atomic import write_whole
 from bench.cli.executor_options import DeviceOptions, LocalMachine, kind_of
 from bench.cli.formatting import and_more, say
-from bench.cli.options import (
-    Count,
-    DataOption,
-    FilePath,
-    PluginOption,
-    ResultsOption,
-    Threads,
-    make_command,
-)
+from bench.cli.options import Count, DataOption, FilePath, PluginOption, ResultsOption, Threads, make_command
+from bench.cli.run import name_left_out
 from bench.contract.errors import DataError
 from bench.execution.data_check import describe_sources
-from bench.execution.progress import Waiting
+from bench.execution.progress import LeftOut, Waiting
 from bench.execution.tasks import Notice
 from bench.execution.tuning_runner import TakenOver, TrialEvent, run_trials
 from bench.experiment.grid import Cell, DeviceKind, Request, plan
 from bench.experiment.run_context import RunContext
 from bench.experiment.selection import parse_seeds, select_datasets, select_methods
 from bench.experiment.stale import made_by_other_code
-from bench.experiment.tuning import draw_changes, trial_cells
+from bench.experiment.tuning import Search
 from bench.records import Trial, TrialStore
+from bench.records.trials import Pruner, Sampler
 
 
 @dataclass(frozen=True)
@@ -40,17 +35,21 @@ class TuneOptions:
     """What to tune.
 
     Attributes:
-        methods: Names, groups.
-        datasets: Names, bundles.
-        trials: Per method.
-        profile: quick or paper.
-        seeds: Seeds that a trial is averaged over: how many (3), or which (0,4 or 2-5).
+        methods: Names, globs, groups.
+        datasets: Names, globs, groups, or paths of files.
+        trials: Number of trials of each method.
+        sampler: random draws settings at random; tpe (Optuna) draws settings similar to the best so far.
+        pruner: Rule that stops trials early by their validation mAP per epoch; none trains all to the end.
+        profile: quick (small networks, minutes) or paper (published sizes and settings).
+        seeds: Seeds of each trial, which are averaged: a number (3), or seed indices (0,4 or 2-5).
         threads: CPU threads per cell.
     """
 
     methods: tuple[str, ...] = ("roster",)
     datasets: tuple[str, ...] = ("emoji",)
     trials: Count = 8
+    sampler: Sampler = "random"
+    pruner: Pruner = "none"
     profile: str = "quick"
     seeds: str = "1"
     threads: Threads = 1
@@ -65,47 +64,59 @@ def command(
     plugins: PluginOption,
     table: Annotated[Path | None, FilePath()] = None,
 ) -> int:
-    """Try settings of each method's search space and print the best by validation mAP.
+    """Tune the settings of methods on validation data, and print the best of each.
 
-    The first trial is what trials start from: the usual settings, in the quick profile without what
-    earlier trials chose. The others are drawn at random with a fixed seed; each is averaged over the seeds.
-    The test split stays sealed throughout. Trials are kept in RESULTS/trials, each with its log, and not run
-    again; several runs on one folder share them. `report` shows them. The best are printed as YAML too, to be
-    taken over into methods/settings/.
+    The first trial has the usual settings (in the quick profile, without those that earlier tuning chose);
+    the sampler chooses the others. All methods get the same number of trials; trials that a pruner stops
+    count. The test split stays sealed. Trials are stored in RESULTS/trials with their logs and are not run
+    again; several runs on one results folder share them. `report` tabulates them.
+
+    Exit status 0; 1: no trial of a method succeeded; 2: wrong usage, or a plug-in that cannot be imported.
 
     Args:
         wanted: what to tune.
         devices: where.
-        table: Write all trials as CSV.
-        records: folder of the records, which keeps the trials.
+        table: CSV file to write all trials to.
+        records: folder that keeps the trials.
         files: folder of the datasets' files.
         plugins: files with plug-ins.
     """
     plugins.load()
-    results, data_dir = records.results, files.data
-    site = LocalMachine(devices, wanted.threads).site()
-    context = devices.context(site, data_dir)
+    results = records.results
+    site, methods = LocalMachine(devices, wanted.threads).site(), select_methods(wanted.methods)
+    context = devices.context(site, files.data)
     every_trial: list[Trial] = []
-    failed = False
+    search, slots = Search(wanted.trials, wanted.sampler, wanted.pruner), len(site.slots)
+    left_out = registry.import_problems(methods)
+    show = partial(_show, left_out)
+    name_left_out(left_out)
     for dataset in select_datasets(wanted.datasets, lambda _: False):
-        items = _trials(wanted, dataset, context, results, kind_of(site.device))
-        _name_stale([cell for cell, _ in items], results)
-        trials = run_trials(items, results, context, execute=site.execute, on_event=_show)
+        ready = [name for name in methods if name not in left_out]
+        subjects = _subjects(wanted, ready, dataset, context, results, kind_of(site.device))
+        known = [trial.identity for trial in TrialStore(results).read()]
+        if stale := made_by_other_code([cell.identity for cells in subjects for cell in cells], known):
+            say(f"note: the trials of {stale} cells were made by other code; they stay, and are made again")
+        trials = run_trials(
+            subjects, search, results, context, execute=site.execute, on_event=show, slots=slots
+        )
+        name_left_out({name: left_out[name] for name in ready if name in left_out})
         every_trial += trials
-        tunings = tunings_of(trials)
-        failed = failed or any(tuning.best is None for tuning in tunings)
-        say(*(f"{tuning.method} on {dataset}: {_verdict(tuning, trials)}" for tuning in tunings))
-        say("as YAML for methods/settings/:", *(list(_yaml(tunings)) or ["  {}"]))
+        _say_best(dataset, trials)
     if table is not None:
         write_whole(table.resolve(), trials_csv(tunings_of(every_trial)))
         say(f"all trials: {table}")
-    return int(failed)
+    return 2 if left_out else int(any(tuning.best is None for tuning in tunings_of(every_trial)))
 
 
-def _trials(
-    wanted: TuneOptions, dataset: str, context: RunContext, results: Path, device: DeviceKind
-) -> list[tuple[Cell, Mapping[str, Any]]]:
-    """Return the cells of every method's trials, and what each trial changes."""
+def _subjects(
+    wanted: TuneOptions,
+    methods: Sequence[str],
+    dataset: str,
+    context: RunContext,
+    results: Path,
+    device: DeviceKind,
+) -> list[list[Cell]]:
+    """Return the cells of every method, with the settings that its trials start from."""
     sources = describe_sources(
         [dataset],
         context.data_dir,
@@ -117,8 +128,8 @@ def _trials(
     for name, reason in sources.damaged.items():
         raise DataError(f"{name}: {reason}")
     seeds, versions = parse_seeds(wanted.seeds), registry.Versions()
-    items: list[tuple[Cell, Mapping[str, Any]]] = []
-    for name in select_methods(wanted.methods):
+    subjects = []
+    for name in methods:
         request = Request(
             methods=[name],
             datasets=[dataset],
@@ -128,31 +139,30 @@ def _trials(
             tuned=False,
             device=device,
         )
-        cells = plan(request, sources.usable, versions)
-        usual = cells[0].identity.settings
-        for changes in draw_changes(registry.method(name), usual, wanted.trials, seed=0):
-            items += [(cell, changes) for cell in trial_cells(cells, changes)]
-    return items
+        subjects.append(plan(request, sources.usable, versions))
+    return subjects
 
 
-def _name_stale(cells: Sequence[Cell], results: Path) -> None:
-    """Say how many trials are made again because other code made them."""
-    known = [trial.identity for trial in TrialStore(results).read()]
-    count = made_by_other_code([cell.identity for cell in cells], known)
-    if count:
-        say(f"note: {count} trials were made by other code; they stay, and are made again")
-
-
-def _show(event: TrialEvent) -> None:
-    if isinstance(event, Trial):
+def _show(left_out: dict[str, str], event: TrialEvent) -> None:
+    if isinstance(event, LeftOut):
+        left_out[event.cell.identity.method] = event.reason
+    elif isinstance(event, Trial):
         say(_line(event))
     elif isinstance(event, TakenOver):
         say(f"{_line(event.trial)}, by another run")
     elif isinstance(event, Waiting) and event.cells:
-        titles = and_more([cell.title for cell in event.cells])
-        say(f"waiting for another run on this folder: {titles}")
+        say(f"waiting for another run on this folder: {and_more([cell.title for cell in event.cells])}")
     elif isinstance(event, Notice):
         say(f"note: {event.sentence}")
+
+
+def _say_best(dataset: str, trials: Sequence[Trial]) -> None:
+    """Print the best of each method on a dataset, and as YAML."""
+    tunings = tunings_of(trials)
+    say(*(f"{tuning.method} on {dataset}: {_verdict(tuning, trials)}" for tuning in tunings))
+    best = {one.method: one.best.changes for one in tunings if one.best and one.best.changes}
+    lines = [f"  {method}: {json.dumps(changes)}" for method, changes in best.items()] or ["  {}"]
+    say("as YAML for methods/settings/:", *lines)
 
 
 def _line(trial: Trial) -> str:
@@ -171,10 +181,3 @@ def _verdict(tuning: Tuning, trials: Sequence[Trial]) -> str:
         json.dumps(tuning.best.changes) if tuning.best.changes else "the settings that trials start from"
     )
     return f"best of {count} trials: {changes}, validation mAP {tuning.best.value:.4f}"
-
-
-def _yaml(tunings: Sequence[Tuning]) -> Iterator[str]:
-    """Yield a line for every method whose best trial changes something."""
-    for tuning in tunings:
-        if tuning.best is not None and tuning.best.changes:
-            yield f"  {tuning.method}: {json.dumps(tuning.best.changes)}"

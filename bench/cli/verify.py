@@ -1,4 +1,4 @@
-"""``verify``: recorded cells are run again, and their numbers compared with the records."""
+"""``verify``: run recorded cells again, and compare their numbers with the records."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Annotated
 
 from bench.analysis.drift import Drift, Recorded, changes, drawn, drift_of
+from bench.analysis.results import Filter, words_of
 from bench.cli.executor_options import DeviceOptions, LocalMachine
 from bench.cli.formatting import say, table
 from bench.cli.options import (
+    ARGUMENT,
     FOLDER,
     Count,
     DataOption,
@@ -22,12 +24,14 @@ from bench.cli.options import (
     make_command,
 )
 from bench.cli.run import prepare_results, run_displayed
-from bench.cli.select_records import matching_names, read_records
+from bench.cli.select_records import condition_words, read_records
 from bench.contract.errors import BenchError, UsageError
 from bench.execution.progress import RunProgress
 from bench.experiment.grid import Cell
+from bench.experiment.recheck import recheck
 from bench.experiment.refit import cell_of
-from bench.experiment.stale import sentences, stale_records
+from bench.experiment.run_context import RunContext, keeping
+from bench.experiment.stale import sentences, stale_changes, stale_records
 from bench.records.schema import Record
 from bench.records.store import Store
 
@@ -37,21 +41,25 @@ class SampleOptions:
     """Which cells to run again, and what their numbers may differ by.
 
     Attributes:
-        cells: How many to draw at random.
-        seed: Of the draw.
-        methods: Draw from these only; names or globs.
-        datasets: Draw from these only; names or globs.
-        tolerance: Largest difference of two numbers that counts as agreement.  [default: none, and the bytes
-            must be the same; .01 where versions, machine or device differ]
-        keep: Keep the new records in this folder, for `compare --other-results`.
+        cells: Number of cells to draw at random.
+        seed: Seed of the draw.
+        methods: Draw only from these methods; names or globs.
+        datasets: Draw only from these datasets; names or globs.
+        conditions: Draw only from these conditions: clean, names, groups, ids or globs.
+        tolerance: Largest difference that counts as agreement.  [default: the bytes must be the same; .01
+            where versions, machine or device differ]
+        keep: Folder to keep the new records in, for `compare --other-results`.
+        models: Load the stored models of the cells instead of training, and evaluate them.
     """
 
     cells: Count = 3
     seed: int = 0
     methods: tuple[str, ...] = ()
     datasets: tuple[str, ...] = ()
+    conditions: tuple[str, ...] = ()
     tolerance: Annotated[float | None, FiniteRange(0, 100)] = None
     keep: Annotated[Path | None, FOLDER] = None
+    models: bool = False
 
 
 @dataclass(frozen=True)
@@ -66,22 +74,26 @@ class Check:
 
 @make_command("verify")
 def command(
+    *,
+    records: Annotated[tuple[str, ...], ARGUMENT] = (),
     sample: SampleOptions,
     devices: DeviceOptions,
     folder: ResultsOption,
     files: DataOption,
     plugins: PluginOption,
 ) -> int:
-    """Run random recorded cells again and report how far their numbers are from the records.
+    """Run recorded cells again and compare their numbers with the records.
 
-    The same records and the same --seed draw the same cells. The new records go to another folder; those that
-    are there are not touched. Where numbers differ, versions, machine, device and commit that differ are
-    named. Stale records, which other code made, are named and left out.
+    RECORDS are first digits of record digests; without any, cells are drawn at random (the same records and
+    the same --seed give the same draw). The records are not changed. Where numbers differ, the output
+    says which versions, machine, device or commit differ. Stale records (of another version of the code) are
+    named and left out, except with --models.
 
     Exit status 0: all cells agree; 1: one does not, could not be checked or its record is damaged; 2: wrong
     usage or no finished records; 130: interrupted.
 
     Args:
+        records: digests, or their first digits.
         sample: which cells.
         devices: where they are run.
         folder: of the records.
@@ -89,25 +101,43 @@ def command(
         plugins: files with plug-ins.
     """
     plugins.load(warn_of_others=True)
-    records, problems = read_records(folder.results)
-    methods = matching_names("method", {one.identity.method for one in records}, sample.methods)
-    datasets = matching_names("dataset", {one.identity.dataset for one in records}, sample.datasets)
-    candidates = _of_this_code(
-        [one for one in records if one.identity.method in methods and one.identity.dataset in datasets]
-    )
-    picked = drawn(candidates, sample.cells, sample.seed)
+    known, problems = read_records(folder.results)
+    old = Store(folder.results)
+    candidates = _candidates(known, records, sample, old)
+    picked = drawn(candidates, len(candidates) if records else sample.cells, sample.seed)
     if not picked:
         raise UsageError(f"none of the {len(candidates)} records that are asked for is of a finished cell")
     done = sum(record.status == "done" for record in candidates)
-    say(f"{len(picked)} of {done} finished cells, drawn with seed {sample.seed}")
-    with _new_folder(sample.keep) as new:
-        old = Store(folder.results)
-        checks, stopped = _run_again(picked, old, Store(new), devices, files.data)
+    how = "as named" if records else f"drawn with seed {sample.seed}"
+    say(f"{len(picked)} of {done} finished cells, {how}")
+    if sample.models:
+        checks, stopped = [_check_model(record, old, files.data) for record in picked], False
+    else:
+        with _new_folder(sample.keep) as new:
+            checks, stopped = _run_again(picked, old, Store(new), devices, files.data)
     agreeing = sum(check.drift is not None and check.drift.agrees(sample.tolerance) for check in checks)
     say(*_lines(checks, sample.tolerance), f"{agreeing} of {len(checks)} agree")
     if stopped:
         return 130
     return int(agreeing < len(picked) or bool(problems))
+
+
+def _candidates(
+    known: Sequence[Record], records: Sequence[str], sample: SampleOptions, store: Store
+) -> list[Record]:
+    """Return the records that are asked for."""
+    wanted = Filter(
+        methods=words_of(sample.methods),
+        datasets=words_of(sample.datasets),
+        conditions=condition_words(sample.conditions, known),
+        records=records,
+    )
+    wanted.require_known(known)
+    candidates = wanted.of(known)
+    if not sample.models:
+        return _of_this_code(candidates)
+    modelled = {*store.models.digests()}
+    return [record for record in candidates if records or record.digest in modelled]
 
 
 def _of_this_code(records: Sequence[Record]) -> list[Record]:
@@ -148,33 +178,29 @@ def _run_again(
 ) -> tuple[list[Check], bool]:
     """Run the cells of records again; returns a check of each, and whether Ctrl-C ended the run."""
     kind = LocalMachine(devices).kind
-    planned: dict[str, Cell] = {}
-    unplanned: dict[str, Check] = {}
-    groups: dict[tuple[int, bool], list[Cell]] = {}  # by threads and whether there is a test oracle
+    checks: dict[str, Check] = {}
+    groups: dict[tuple[int, bool, tuple[str, ...]], dict[str, Cell]] = {}  # what must be evaluated alike
     for record in picked:
         try:
             result = old.verify(record.digest).result
             cell = cell_of(record, data_dir, kind)
         except BenchError as error:
-            unplanned[record.digest] = Check(record, reason=str(error))
+            checks[record.digest] = Check(record, reason=str(error))
             continue
-        planned[record.digest] = cell
-        oracle = result is not None and any(item.rule == "oracle" for item in result.selected)
-        groups.setdefault((record.identity.threads, oracle), []).append(cell)
+        kept = keeping(RunContext(), result)
+        alike = record.identity.threads, kept.trace_test, kept.protocols
+        groups.setdefault(alike, {})[record.digest] = cell
     stopped = False
-    for (threads, oracle), cells in groups.items():
+    for (threads, oracle, protocols), cells in groups.items():
         if not stopped:
             prepare_results(new)
             site = LocalMachine(devices, threads).site()
-            context = devices.context(site, data_dir, trace_test=oracle)
-            stopped = run_displayed(cells, new, context, site, RunProgress(len(cells), 0))
-    checks = [
-        unplanned[record.digest]
-        if record.digest in unplanned
-        else _check(record, planned[record.digest].identity.digest, old, new)
-        for record in picked
-    ]
-    return checks, stopped
+            context = devices.context(site, data_dir, trace_test=oracle, protocols=protocols)
+            stopped = run_displayed([*cells.values()], new, context, site, RunProgress(len(cells), 0))
+    made = {digest: cell.identity.digest for cells in groups.values() for digest, cell in cells.items()}
+    return [
+        checks.get(record.digest) or _check(record, made[record.digest], old, new) for record in picked
+    ], stopped
 
 
 def _check(record: Record, digest: str, old: Store, new: Store) -> Check:
@@ -189,12 +215,29 @@ def _check(record: Record, digest: str, old: Store, new: Store) -> Check:
     return Check(record, drift_of(*pair), tuple(changes(record.environment, now.environment)))
 
 
+def _check_model(record: Record, old: Store, data_dir: Path) -> Check:
+    """Compare the numbers that the kept model of a cell gives with those of its record."""
+    try:
+        old.verify(record.digest)
+        if (card := old.models.card(record.digest)) is None or card.reason:
+            return Check(record, reason=f"no model was kept{f': {card.reason}' if card else ''}")
+        cell = cell_of(record, data_dir, any_code=True)
+        found = recheck(record, cell, old.models.root / record.digest, data_dir)
+        rule = found.old.result.selection if found.old.result else ""
+        before = Recorded(found.old, old.per_query(record.digest, lambda series: series.selection == rule))
+    except BenchError as error:
+        return Check(record, reason=str(error))
+    drift = drift_of(before, Recorded(found.new, found.per_query))
+    other = *stale_changes(record), *changes(record.environment, found.new.environment)
+    return Check(record, drift, other)
+
+
 def _lines(checks: Sequence[Check], tolerance: float | None) -> Iterator[str]:
-    rows, sentences = [], []
+    rows, differing = [], []
     for check in checks:
         title, drift = check.record.identity.title, check.drift
         if drift is None:
-            sentences.append(f"not checked: {title}: {check.reason}")
+            differing.append(f"not checked: {title}: {check.reason}")
             continue
         agrees = "agrees" if drift.agrees(tolerance) else "DRIFT"
         rows.append(
@@ -209,14 +252,9 @@ def _lines(checks: Sequence[Check], tolerance: float | None) -> Iterator[str]:
         )
         if not drift.identical:
             known = ", ".join(check.changes) or "nothing that the records know of"
-            sentences.append(f"{title} differs: {_difference(drift)}. Different meanwhile: {known}")
+            words = [f"{drift.place} by {drift.largest:.2g}"] if drift.place else []
+            words += [f"only one has {', '.join(drift.lacking[:3])}"] if drift.lacking else []
+            words += [f"parts of the result: {', '.join(drift.otherwise)}"] if drift.otherwise else []
+            differing.append(f"{title} differs: {'; '.join(words)}. Different meanwhile: {known}")
     yield from table(rows, ["cell", "numbers", "largest difference", "per query", "tolerance", "verdict"])
-    yield from sentences
-
-
-def _difference(drift: Drift) -> str:
-    """Return what differs between two records of a cell."""
-    words = [f"{drift.place} by {drift.largest:.2g}"] if drift.place else []
-    words += [f"only one has {', '.join(drift.lacking[:3])}"] if drift.lacking else []
-    words += [f"parts of the result: {', '.join(drift.otherwise)}"] if drift.otherwise else []
-    return "; ".join(words)
+    yield from differing

@@ -1,4 +1,4 @@
-"""``why``: everything that is known about a cell."""
+"""``why``: show everything that is known about a cell."""
 
 from __future__ import annotations
 
@@ -14,10 +14,12 @@ from bench.analysis.per_query import per_query_tables
 from bench.analysis.results import Results
 from bench.analysis.settings import changed_since, settings_provenance
 from bench.analysis.tables import tables_of
-from bench.cli.formatting import say
+from bench.cli.formatting import bytes_of, say
 from bench.cli.options import ARGUMENT, PluginOption, ResultsOption, make_command
 from bench.cli.select_records import RecordOptions, narrowing, read_records, select_records, with_queries
+from bench.contract.errors import DataError
 from bench.experiment.stale import stale_changes
+from bench.records.protocols import base_of
 from bench.records.schema import Record
 from bench.records.store import Store
 from bench.report.cell_report import CellContext, cell_report, overview_lines, position_lines
@@ -38,12 +40,13 @@ def command(
 ) -> int:
     """Show everything that is known about a cell, from its record.
 
-    What it is and where its settings are from, its data, what was selected and by what, its numbers and how
-    they rank among the others, why there are none, what it took, and the command that makes it again.
+    The output has the data, every setting with its source, the selection, the numbers and their ranks among
+    the other methods, or the reason for a failure; then times, memory, versions, and the command that runs
+    the cell again.
 
-    METHOD is a name such as drcl, or an ablation such as drcl/without_fa; DATASET a name, a name with the
-    first digits of its fingerprint such as mine@0c2a5607, or a bundle's path. Where several cells fit, each
-    has a line, with the options that single it out.
+    METHOD is a name such as drcl, or a variant such as drcl/without_fa; DATASET is a name, a name with the
+    first digits of its fingerprint such as mine@0c2a5607, or the path of a file. If several cells match, each
+    gets a line with the options that select it.
 
     Exit status 0; 1 if a record is damaged; 2 for wrong usage or no such cell.
 
@@ -76,12 +79,27 @@ def _report(record: Record, records: Sequence[Record], store: Store, labels: Lab
         log=store.log(record.digest),
         position=tuple(_ranks(record, peers, store, labels)),
         stale=stale_changes(record),
+        model=_model(record, store),
         since=changed_since(record),
     )
     for number, section in enumerate(cell_report(record, settings_provenance(record), context)):
         yield from ([""] if number else [])
         yield section.title
         yield from (f"  {line}" for line in section.lines)
+
+
+def _model(record: Record, store: Store) -> str:
+    """Return what was kept of a cell's fit; empty if nothing was asked for."""
+    try:
+        card = store.models.card(record.digest)
+    except DataError as error:
+        return f"damaged: {error}"
+    if card is None or card.reason:
+        return "" if card is None else f"not kept: {card.reason}"
+    return (
+        f"{bytes_of(card.size)} in {store.models.root / record.digest}; "
+        f'python -m bench search {record.digest[:8]} QUERY, or bench.load_method("{record.digest[:8]}")'
+    )
 
 
 def _ranks(record: Record, peers: Sequence[Record], store: Store, labels: Labels) -> Iterator[str]:
@@ -91,7 +109,7 @@ def _ranks(record: Record, peers: Sequence[Record], store: Store, labels: Labels
     selection = "best" if record.result.selection == "none" else record.result.selection
     small = max(metric.queries for metric in record.result.metrics) <= _TESTED
     if small:
-        sound = with_queries(store, peers, lambda series: series.protocol == PROTOCOL)
+        sound = with_queries(store, peers, lambda series: base_of(series.protocol) == PROTOCOL)
         peers = sound.records
     tables = tables_of(Results(peers, labels), [PROTOCOL], selection)
     if small:

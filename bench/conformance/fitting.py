@@ -22,7 +22,8 @@ from bench.conformance.method_under_test import (
     promise,
 )
 from bench.conformance.samples import CLASSES, Sample
-from bench.contract import Array, Context, DeadlineExceeded, SealedTestError, sealed_test
+from bench.contract import Array, Context, DeadlineExceeded, SealedTestError, Unsupported, sealed_test
+from bench.records.models import packed, unpacked
 
 FACTOR = 1024.0
 """About a thousand. Multiplying by a power of two rounds nothing, so that a method that scales its input
@@ -137,9 +138,9 @@ def _takes(sample: Sample, batch_size: int | None = None) -> Callable[[MethodUnd
     return check
 
 
-unequal = promise(
-    "takes modalities of unequal size", "batches of each modality have rows of their own", basics
-)(_takes(Sample(rows=(26, 18), pairing="none")))
+unequal = promise("takes modalities of unequal size", "draw the batches of each modality separately", basics)(
+    _takes(Sample(rows=(26, 18), pairing="none"))
+)
 missing_from_batch = promise(
     "copes with a class missing from a batch", "a mean over the rows of a class may be over none", basics
 )(_takes(PLAIN, batch_size=CLASSES - 1))
@@ -248,6 +249,36 @@ def restoring(method: MethodUnderTest) -> None:
     except KeyError:
         return
     raise Broken("restore accepts a rule that is not in checkpoints(); it should raise KeyError")
+
+
+@promise(
+    "embeds alike when its state is stored and loaded",
+    "stored_state must hold all that embed and similarity use besides settings; load_state must put it back",
+    deterministic,
+)
+def storing(method: MethodUnderTest) -> None:
+    """A new instance with the stored state gives the same bytes, without training."""
+    fitted = method.fit()
+    try:
+        state = fitted.method.stored_state()
+    except Unsupported as error:
+        raise NotApplicable(str(error)) from error
+    except Exception as error:
+        raise Broken(f"stored_state() raised {in_a_line(error, method.cls)}") from error
+    twin = replace(fitted, method=method.instance())
+    try:
+        twin.method.load_state(unpacked(*packed(state)), method.device)
+    except Exception as error:
+        raise Broken(f"load_state raised {in_a_line(error, method.cls)}") from error
+    differing = [
+        name
+        for name, rows in fitted.embeddings().items()
+        if rows.tobytes() != twin.embeddings()[name].tobytes()
+    ]
+    if differing:
+        raise Broken(f"a loaded instance embeds {', '.join(differing)} differently")
+    if fitted.similarities().tobytes() != twin.similarities().tobytes():
+        raise Broken("a loaded instance compares differently")
 
 
 def _restored(fitted: Fitted, rule: str) -> list[bytes]:

@@ -1,4 +1,4 @@
-"""The method under test: made small, fitted on tiny data and asked; every fit is kept for reuse.
+"""The method under test: made small, and fitted on tiny data; every fit is cached.
 
 Also what a check is and how it ends.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -152,7 +152,8 @@ class MethodUnderTest:
         """
         self.cls = cls
         self.device = device
-        described = registry.describe_method(cls, cls.__module__, "")
+        described = registry.describe(cls, cls.__module__, "")
+        assert isinstance(described, registry.MethodDescription)
         self.card: MethodCard = described.card
         quick = registry.resolve_settings(described)
         self.settings = registry.resolve_settings(described, overrides={**shrunk(quick), **(settings or {})})
@@ -195,19 +196,26 @@ class MethodUnderTest:
             raise Broken(f"fit raised {in_a_line(error, self.cls)}") from error
         return prepared
 
-    def prepare(self, sample: Sample, context: Context, **changes: Any) -> Fitted:
+    def prepare(
+        self, sample: Sample, context: Context, modalities: Sequence[str] = (), **changes: Any
+    ) -> Fitted:
         """Return a new instance and its data, ready for `fit`, as the harness would prepare them.
+
+        Args:
+            sample: recipe of the data.
+            context: of the fit.
+            modalities: of the training rows; none for all.
+            changes: of settings.
 
         Raises:
             NotApplicable: if the card declares that the method cannot take this data.
             Broken: if an instance cannot be made from the settings.
         """
         dataset = sample.dataset()
-        train = dataset.train
-        if self.card.pairs == "needed" and not train.paired:
-            from bench.data import class_matched
+        from bench.data import training_rows
 
-            train = class_matched(train, context.generator("pseudo-pairs"))
+        train = dataset.train.select(tuple(modalities)) if modalities else dataset.train
+        train = training_rows(self.card, train, context.generator("pseudo-pairs"))
         reason = unsuitable(self.card, train)
         if reason is not None:
             raise NotApplicable(reason)
@@ -228,7 +236,20 @@ class MethodUnderTest:
 
 def shrunk(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings that decide how long a fit takes, made small: epochs, widths, batch size."""
-    return {name: small for name, value in settings.items() if (small := _small(name, value)) is not None}
+    small: dict[str, Any] = {}
+    for name, value in settings.items():
+        is_width = any(word in name for word in _WIDTH_WORDS)
+        if isinstance(value, (list, tuple)):
+            if is_width and value and all(type(item) is int for item in value):
+                small[name] = [16] * len(value)
+        elif isinstance(value, int) and not isinstance(value, bool) and value > 0:
+            if "epochs" in name:
+                small[name] = min(value, 2)
+            elif "batch" in name:
+                small[name] = 8
+            elif is_width:
+                small[name] = min(value, 16)
+    return small
 
 
 def in_a_line(error: Exception, cls: type[Method]) -> str:
@@ -237,19 +258,3 @@ def in_a_line(error: Exception, cls: type[Method]) -> str:
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
     place = f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""
     return f"{type(error).__name__}: {error}{place}"
-
-
-def _small(name: str, value: Any) -> Any:
-    if isinstance(value, bool):
-        return None
-    if isinstance(value, (list, tuple)) and value and all(type(item) is int for item in value):
-        return [16] * len(value) if any(word in name for word in _WIDTH_WORDS) else None
-    if not isinstance(value, int) or value <= 0:
-        return None
-    if "epochs" in name:
-        return min(value, 2)
-    if "batch" in name:
-        return 8
-    if any(word in name for word in _WIDTH_WORDS):
-        return min(value, 16)
-    return None

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import permutations
-from typing import Any
 
 import numpy as np
 
+from bench import registry
 from bench.conformance.fitting import basics, examine
 from bench.conformance.method_under_test import Broken, MethodUnderTest, NotApplicable, promise
 from bench.conformance.samples import WIDTHS, Sample
@@ -127,7 +126,7 @@ def plain_notes(method: MethodUnderTest) -> None:
     if not notes:
         raise NotApplicable("it reports no notes")
     try:
-        json.dumps(dict(notes), default=_mapping)
+        registry.plain(dict(notes))
     except (TypeError, ValueError) as error:
         raise Broken(f"the value of notes(), {dict(notes)!r}, cannot be written as JSON: {error}") from error
 
@@ -138,9 +137,3 @@ def _as_broken() -> Iterator[None]:
         yield
     except PluginError as error:
         raise Broken(str(error)) from error
-
-
-def _mapping(value: Any) -> dict[str, Any]:
-    if isinstance(value, Mapping):
-        return dict(value)
-    raise TypeError(f"{type(value).__name__} is not a JSON value")

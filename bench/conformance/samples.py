@@ -39,6 +39,9 @@ class Sample:
         dtype: of the features.
         enlarged: modality whose features are multiplied by ``factor``; empty for none.
         factor: see ``enlarged``.
+        unlabelled: label that a third of the training rows have instead of their class, -1 for none; None
+            where all keep it.
+        shift: by which the ids of training rows are shifted from modality to modality.
     """
 
     modalities: tuple[str, ...] = PAIR
@@ -51,10 +54,12 @@ class Sample:
     dtype: str = "float32"
     enlarged: str = ""
     factor: float = 1.0
+    unlabelled: int | None = None
+    shift: int = 0
 
     def dataset(self) -> Dataset:
         """Return the dataset; the same recipe gives the same bytes."""
-        train = self._split("train", self.rows)
+        train = self._changed(self._split("train", self.rows))
         even = (12,) * len(self.modalities)
         validation = self._split("validation", even, self.without)
         return Dataset(
@@ -74,6 +79,17 @@ class Sample:
             for name, count in zip(self.modalities, rows, strict=True)
         }
         return Split(modalities, CLASSES, self.pairing)
+
+    def _changed(self, train: Split) -> Split:
+        """Return training rows without some labels, with other ids."""
+        if self.unlabelled is None and not self.shift:
+            return train
+        modalities = {}
+        for place, (name, one) in enumerate(train.items()):
+            third = np.arange(len(one)) % 3 == 1
+            labels = one.labels if self.unlabelled is None else np.where(third, self.unlabelled, one.labels)
+            modalities[name] = replace(one, labels=labels, ids=np.arange(len(one)) + place * self.shift)
+        return Split(modalities, CLASSES)
 
     def _modality(self, name: str, part: str, count: int, without: int | None) -> Modality:
         width = WIDTHS[name] * self.widen

@@ -1,4 +1,4 @@
-"""Writes a working file to start a method from."""
+"""Writes a working file to start a method or a condition from."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import datetime
 import keyword
 import re
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from bench import registry
+from bench.conditions import CLEAN, conditions
+from bench.conditions.base import Group
 from bench.contract import UsageError
 from bench.experiment.selection import METHOD_GROUPS
 
@@ -23,51 +25,13 @@ def write_method(name: str, folder: Path | None = None, kind: Kind = "deep") -> 
 
     Args:
         name: registry name: lower-case letters, digits and underscores.
-        folder: where the file goes, made if absent; None for the project's own ``methods/``.
+        folder: where the file goes, made if absent; None for ``methods/`` of the clone, and for the current
+            folder in an installed copy.
         kind: ``deep`` for a network per modality, ``linear`` for a closed form.
 
     Raises:
         UsageError: if the name cannot be used or is taken, or if the file is there already.
     """
-    _check_name(name)
-    folder = _home() if folder is None else folder
-    path = folder / f"{name}.py"
-    text = render(name, kind)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with path.open("x", encoding="utf-8") as file:
-            file.write(text)
-    except FileExistsError as error:
-        raise UsageError(f"{error.filename} exists already; choose another name or folder") from error
-    except OSError as error:
-        raise UsageError(f"{path} cannot be written: {error.strerror}; choose another --folder") from error
-    registry.rescan()
-    return path
-
-
-def render(name: str, kind: Kind = "deep") -> str:
-    """Return the text of a new method's file."""
-    # The result is Python source, not HTML: there is nothing to escape.
-    environment = Environment(  # noqa: S701
-        loader=FileSystemLoader(_TEMPLATES), undefined=StrictUndefined, keep_trailing_newline=True
-    )
-    words = [word for word in name.split("_") if word]
-    return environment.get_template(f"{kind}.py.jinja").render(
-        name=name,
-        title=" ".join(word.capitalize() for word in words),
-        class_name="".join(word.capitalize() for word in words),
-        year=datetime.datetime.now(tz=datetime.timezone.utc).year,
-    )
-
-
-def _home() -> Path:
-    folder = registry.folder_of("methods")
-    if folder.name != "methods":  # inside an installed package, where nobody would look for it
-        raise UsageError("this is an installed copy without a methods/ folder; say where with --folder DIR")
-    return folder
-
-
-def _check_name(name: str) -> None:
     if not re.fullmatch(r"[a-z][a-z0-9_]{0,29}", name) or keyword.iskeyword(name):
         raise UsageError(
             f"{name!r} cannot name a method: use up to 30 lower-case letters, digits and underscores, "
@@ -78,3 +42,62 @@ def _check_name(name: str) -> None:
     known = registry.registered().methods
     if name in known:
         raise UsageError(f"method {name!r} is already defined by {known[name].where}; choose another name")
+    if folder is None:
+        folder = registry.folder_of("methods")
+        if folder.name != "methods":  # inside an installed package, where nobody would look for it
+            folder = Path()
+    path = _write(folder / f"{name}.py", render(name, kind))
+    registry.rescan()
+    return path
+
+
+def write_condition(name: str, folder: Path) -> Path:
+    """Write a complete, working condition into a file of ``folder`` and return the path.
+
+    Args:
+        name: as typed before ``@``: lower-case letters, digits and hyphens.
+        folder: where the file goes, made if absent.
+
+    Raises:
+        UsageError: if the name cannot be used or is taken, or if the file is there already.
+    """
+    if not re.fullmatch(r"[a-z][a-z0-9-]{0,29}", name):
+        raise UsageError(
+            f"{name!r} cannot name a condition: use up to 30 lower-case letters, digits and hyphens, "
+            "a letter first"
+        )
+    if name in {CLEAN, "all", *get_args(Group), *conditions(), *registry.registered().methods}:
+        raise UsageError(f"{name!r} names a condition, a group or a method already; choose another name")
+    return _write(folder / f"{name.replace('-', '_')}.py", render(name, "condition"))
+
+
+def _write(path: Path, text: str) -> Path:
+    """Write a new file.
+
+    Raises:
+        UsageError: if it cannot be written, or is there already.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError as error:
+        raise UsageError(f"{error.filename} exists already; choose another name or folder") from error
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {error.strerror}; choose another --folder") from error
+    return path
+
+
+def render(name: str, kind: Kind | Literal["condition"] = "deep") -> str:
+    """Return the text of a new plug-in's file."""
+    # The result is Python source, not HTML: there is nothing to escape.
+    environment = Environment(  # noqa: S701
+        loader=FileSystemLoader(_TEMPLATES), undefined=StrictUndefined, keep_trailing_newline=True
+    )
+    words = [word for word in re.split("[_-]", name) if word]
+    return environment.get_template(f"{kind}.py.jinja").render(
+        name=name,
+        title=" ".join(word.capitalize() for word in words),
+        class_name="".join(word.capitalize() for word in words),
+        year=datetime.datetime.now(tz=datetime.timezone.utc).year,
+    )

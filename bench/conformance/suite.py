@@ -1,4 +1,4 @@
-"""Runs the promises over a method."""
+"""Runs the conformance suite: tests every promise of a method."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from bench import registry
-from bench.conformance import fitting, outputs
+from bench.conformance import changed_rows, fitting, outputs
 from bench.conformance.method_under_test import (
     Broken,
     Check,
@@ -32,6 +32,10 @@ _CHECKS = (
     fitting.sealed,
     fitting.no_change,
     fitting.unequal,
+    changed_rows.partial_pairs,
+    changed_rows.pairs_unused,
+    changed_rows.unlabelled_rows,
+    changed_rows.late_modality,
     fitting.missing_from_batch,
     fitting.missing_from_validation,
     fitting.large_batch,
@@ -42,6 +46,7 @@ _CHECKS = (
     fitting.trace,
     fitting.deadline,
     fitting.restoring,
+    fitting.storing,
     outputs.plain_notes,
     outputs.multi_label,
     outputs.five_modalities,
@@ -55,15 +60,24 @@ def checks() -> list[Check]:
 
 def examine(check: Check, method: MethodUnderTest) -> Outcome:
     """Examine one promise; what rests on a broken one waits for it, so that the cause stands alone."""
-    if check not in method.known:
-        method.known[check] = _waiting(check, method) or _outcome(check, method)
-    return method.known[check]
-
-
-def _waiting(check: Check, method: MethodUnderTest) -> Outcome | None:
-    if check.after is None or examine(check.after, method).status == "passed":
-        return None
-    return Outcome(check, "skipped", f"waits until the method {check.after.name}")
+    if check in method.known:
+        return method.known[check]
+    outcome = Outcome(check, "passed")
+    if check.after is not None and examine(check.after, method).status != "passed":
+        outcome = Outcome(check, "skipped", f"waits until the method {check.after.name}")
+    else:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                check.function(method)
+        except Broken as error:
+            outcome = Outcome(check, "failed", str(error))
+        except NotApplicable as error:
+            outcome = Outcome(check, "skipped", str(error))
+        except Exception as error:
+            outcome = Outcome(check, "failed", f"unexpectedly raised {in_a_line(error, method.cls)}")
+    method.known[check] = outcome
+    return outcome
 
 
 def registered(name: str, settings: Mapping[str, Any] | None = None, device: str = "cpu") -> MethodUnderTest:
@@ -102,17 +116,3 @@ def outcomes(method: MethodUnderTest) -> Iterator[Outcome]:
     """Yield the outcome of every promise as it becomes known."""
     for check in checks():
         yield examine(check, method)
-
-
-def _outcome(check: Check, method: MethodUnderTest) -> Outcome:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            check.function(method)
-    except Broken as error:
-        return Outcome(check, "failed", str(error))
-    except NotApplicable as error:
-        return Outcome(check, "skipped", str(error))
-    except Exception as error:
-        return Outcome(check, "failed", f"unexpectedly raised {in_a_line(error, method.cls)}")
-    return Outcome(check, "passed")

@@ -7,12 +7,14 @@ A method's file needs `Method`, `card`, `setting`, `Split` and `Context`; a data
 from bench.contract.cards import (
     Character,
     DatasetCard,
+    Encoding,
     Fact,
     FileCard,
     MethodCard,
     ModalityCard,
     Pairs,
     Role,
+    Similarity,
     Status,
 )
 from bench.contract.context import Context, Progress, Trace
@@ -40,6 +42,7 @@ from bench.contract.errors import (
 )
 from bench.contract.method import Checkpoint, Method, fitted_part, unsuitable
 from bench.contract.seal import opened_by_harness, sealed_test
+from bench.contract.state import State
 
 __all__ = [
     "Array",
@@ -53,6 +56,7 @@ __all__ = [
     "DatasetCard",
     "DatasetLoader",
     "DeadlineExceeded",
+    "Encoding",
     "Fact",
     "FileCard",
     "Items",
@@ -68,7 +72,9 @@ __all__ = [
     "Role",
     "SealedTestError",
     "Shown",
+    "Similarity",
     "Split",
+    "State",
     "Status",
     "Trace",
     "Unsupported",

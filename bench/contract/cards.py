@@ -10,11 +10,15 @@ T = TypeVar("T")
 Status = Literal["confirmed", "inferred", "doubtful"]
 """``confirmed``: read in a released file, loader or paper; ``inferred``: reasoned; ``doubtful``: recalled."""
 
-Pairs = Literal["needed", "labels", "unused"]
-"""``needed``: instance pairs; ``labels``: joint batches, of which only the labels are known; ``unused``."""
+Pairs = Literal["needed", "optional", "labels", "unused"]
+"""``needed``: instance pairs; ``optional``: used where there are any; ``labels``: joint batches, of which
+only the labels are known; ``unused``: the same numbers with pairs and without."""
+
+Similarity = Literal["cosine", "dot", "euclidean", "hamming"]
+"""How embeddings are compared, the nearest first; ``hamming`` is for codes of 0 and 1, or of -1 and 1."""
 
 Role = Literal["proposed", "baseline", "reference", "extra"]
-"""``baseline`` and ``proposed`` make up the roster (``all``); the others are asked for by name or group."""
+"""``baseline`` and ``proposed`` are the roster; the group ``all`` is the roster and ``reference``."""
 
 Character = Literal["sparse", "counts", "topics", "dense"]
 """How a look-alike's features behave: ReLU activations, word counts, topic shares, dense descriptors."""
@@ -22,7 +26,7 @@ Character = Literal["sparse", "counts", "topics", "dense"]
 
 @dataclass(frozen=True)
 class Fact(Generic[T]):
-    """A value and how surely it is known."""
+    """A value, and how certain it is."""
 
     value: T
     status: Status
@@ -30,7 +34,7 @@ class Fact(Generic[T]):
 
 @dataclass(frozen=True)
 class MethodCard:
-    """What a method is, what it asks for, and where it departs from its sources.
+    """Card of a method: its publication, the data that it takes, and its departures from the sources.
 
     Attributes:
         name: registry name, as typed on the command line.
@@ -44,15 +48,18 @@ class MethodCard:
         pairs: see `Pairs`.
         any_modalities: takes two or more modalities at once; otherwise exactly two.
         multi_label: takes 0/1 label matrices.
-        selects_by: what `best` means: ``map`` = mean validation mAP over directions, ``loss`` = each
-            modality's own validation loss, ``none`` = nothing to select (closed form).
+        unlabelled: trains on rows without a label too, as unsupervised methods do; others get labelled rows.
+        late: trains modalities separately towards a common target, so that `Method.extend` can add one.
+        similarity: similarity of its embeddings, unless it overrides `Method.similarity`.
+        selects_by: criterion of the rule `best`: ``map`` = mean validation mAP over directions, ``loss`` =
+            validation loss of each modality, ``none`` = nothing to select (closed form).
         from_paper: departures from the paper.
         from_release: departures from the authors' released code.
-        parity: what tests compare with numbers of somebody else's code, and whose, such as
-            ``loss, gradients, network: released code``; ``none: <why>`` where there is nothing to compare.
+        parity: which numbers tests compare with other code, and with which code, such as
+            ``loss, gradients, network: released code``; ``none: <why>`` if there is nothing to compare.
         citation: key in ``methods/references.bib``.
         code: address of the released code.
-        position: place in the roster's tables.
+        position: position in the tables.
     """
 
     name: str
@@ -66,7 +73,10 @@ class MethodCard:
     pairs: Pairs = "needed"
     any_modalities: bool = False
     multi_label: bool = False
+    unlabelled: bool = False
+    late: bool = False
     selects_by: Literal["map", "loss", "none"] = "map"
+    similarity: Similarity = "cosine"
     from_paper: tuple[str, ...] = ()
     from_release: tuple[str, ...] = ()
     parity: str = ""
@@ -76,15 +86,31 @@ class MethodCard:
 
 
 @dataclass(frozen=True)
+class Encoding:
+    """Encoder of raw items that features were made by, so that further items can be made into such features.
+
+    Attributes:
+        kind: of the items: ``image``, ``text`` or ``audio``.
+        encoder: its name and settings, as ``data extract`` takes them, such as ``minilm``.
+        sha256: of its weights; empty where it has none.
+    """
+
+    kind: Literal["image", "text", "audio"]
+    encoder: str
+    sha256: str = ""
+
+
+@dataclass(frozen=True)
 class ModalityCard:
-    """What a modality's features are.
+    """Card of a modality of a dataset: its features and their shape.
 
     Attributes:
         name: such as ``image``.
-        feature: how the features were made.
+        feature: how the features were computed.
         dimension: width of the vectors; None where it is not public.
         rows: train, validation and test counts; None where not public.
         character: how a look-alike of it behaves.
+        encoding: encoder that computes the same features for other items; None if there is none here.
     """
 
     name: str
@@ -92,6 +118,7 @@ class ModalityCard:
     dimension: Fact[int | None]
     rows: Fact[tuple[int, int, int] | None]
     character: Character
+    encoding: Encoding | None = None
 
 
 @dataclass(frozen=True)
@@ -104,8 +131,9 @@ class FileCard:
         urls: public addresses to download it from, tried in this order; empty where there is none.
         sha256: checksum in hexadecimal; None where not known.
         size: in bytes; None where not known.
-        git_blob: git's object name of the file, where that is what its publisher states.
+        git_blob: git's object name of the file, if its publisher states it.
         member: path inside the downloaded archive, where the address gives a zip file.
+        aliases: other names under which the same file is published.
     """
 
     name: str
@@ -115,18 +143,19 @@ class FileCard:
     size: int | None = None
     git_blob: str | None = None
     member: str | None = None
+    aliases: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class DatasetCard:
-    """What a dataset is: shapes, source, licence, files.
+    """Card of a dataset: shapes, source, licence, files.
 
     Attributes:
         name: registry name.
         title: name as printed in tables.
         modalities: in the order of the tables.
         n_classes: number of classes.
-        licence: what may be done with the files.
+        licence: licence of the files.
         source: publication or project that the data comes from.
         files: what the loader reads; all are needed. Empty for embedded data.
         multi_label: whether samples may have several classes.
@@ -134,8 +163,8 @@ class DatasetCard:
         in_all: whether ``--datasets all`` includes it.
         split: name of the partition used.
         citation: key in ``methods/references.bib``.
-        notes: what a user must know before comparing numbers.
-        has_look_alike: whether a look-alike stands in where the files are absent.
+        notes: facts that a user must know before comparing numbers.
+        has_look_alike: whether a look-alike replaces the dataset if its files are absent.
     """
 
     name: str

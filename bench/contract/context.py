@@ -47,7 +47,7 @@ class Trace:
 
 @dataclass(frozen=True)
 class Context:
-    """What a fit is given besides its data.
+    """Input of a fit besides its data: seed, device, random streams, deadline, trace.
 
     Attributes:
         seed: seed index of the run: 0, 1, 2, ...
@@ -72,8 +72,8 @@ class Context:
     def stream_seed(self, stream: str) -> int:
         """Return a 63-bit seed that depends on scope, seed and stream alone.
 
-        Two methods that ask for the same stream get the same draws, and a new method or a new
-        stream changes nobody's numbers.
+        Two methods that use the same stream get the same draws, and a new method or a new
+        stream changes no other numbers.
         """
         text = "\x1f".join((*self.scope, str(self.seed), stream))
         return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1

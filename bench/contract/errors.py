@@ -1,4 +1,4 @@
-"""What can go wrong, as types: each knows the exit status of the command that meets it."""
+"""Types of errors, each with the exit status of a command that it ends."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a retrieval method must offer to be run, compared and reported.
+"""Interface of retrieval methods: what a method implements to be run, compared and reported.
 
 A new method is one file in ``methods/``: a `MethodCard`, a frozen dataclass of settings, `fit` and
 `embed`. Everything else has a default.
@@ -16,7 +16,8 @@ import numpy as np
 from bench.contract.cards import MethodCard
 from bench.contract.context import Context
 from bench.contract.data import Array, Split
-from bench.contract.errors import UsageError
+from bench.contract.errors import Unsupported, UsageError
+from bench.contract.state import State
 
 P = TypeVar("P")
 
@@ -27,9 +28,9 @@ class Checkpoint:
 
     Attributes:
         rule: selection rule that chose it: ``best``, ``last`` or ``oracle``.
-        epoch: epoch chosen, from 1; one per modality where modalities select alone.
-        value: the criterion at that epoch; None for ``last``.
-        criterion: what was compared, such as ``validation mAP@all``.
+        epoch: selected epoch, from 1; one per modality if modalities are selected separately.
+        value: value of the criterion at that epoch; None for ``last``.
+        criterion: criterion of the selection, such as ``validation mAP@all``.
     """
 
     rule: str
@@ -42,13 +43,13 @@ class Method(ABC):
     """A cross-modal retrieval method.
 
     Attributes:
-        card: what the method is and what it asks for.
+        card: publication, data that the method takes, departures.
         Settings: frozen dataclass of its settings; each field's default is the published value.
-        variants: named changes of settings, such as ablations; ``full`` is the method itself, ``all`` stands
-            for every variant. One that sets something to a modality's name is for data that has this
-            modality; reports set these variants beside each other.
+        variants: named changes of settings, such as ablations; ``full`` is the method itself, ``all`` means
+            every variant. A variant whose value is a modality's name is only for data with this modality;
+            reports compare these variants with each other.
         search: values that ``tune`` may try, by setting.
-        mutual: whether `similarity` is the same from either side, so that a pair need be scored only once.
+        mutual: whether `similarity` is symmetric, so that each pair needs to be scored only once.
         settings: the settings of this instance.
     """
 
@@ -74,36 +75,77 @@ class Method(ABC):
     def embed(self, modality: str, features: Array) -> Array:
         """Map the features ``(n, d_v)`` of a modality to the common space ``(n, d)``."""
 
+    def extend(self, modality: str, train: Split, validation: Split, context: Context) -> None:
+        """Add a modality to a fitted method, for cards that say ``late``.
+
+        Trained modalities must not change, and their rows are not given again. It is called once for each
+        late modality.
+
+        Args:
+            modality: its name.
+            train: its training rows only.
+            validation: its validation rows only.
+            context: as for `fit`.
+
+        Raises:
+            Unsupported: if the method trains all modalities together.
+        """
+        raise Unsupported(f"{self.card.title} trains all modalities together; none can be added later")
+
     def similarity(self, query_modality: str, queries: Array, gallery_modality: str, gallery: Array) -> Array:
         """Return similarities ``(n_queries, n_gallery)`` of raw features; higher is nearer.
 
-        The default is the cosine of the embeddings, 0 for embeddings that are zero. A method that overrides
-        it is asked for a few hundred queries at a time. Rows come in an order that has nothing to do with
-        their labels, and another one in every modality.
+        The default is the cosine of the embeddings, 0 for embeddings that are zero. An override is called for
+        a few hundred queries at a time. The order of the rows is unrelated to labels and differs between
+        modalities.
         """
         left = _unit_rows(self.embed(query_modality, queries))
         right = _unit_rows(self.embed(gallery_modality, gallery))
         return np.asarray(left @ right.T)
 
     def checkpoints(self) -> Mapping[str, Checkpoint]:
-        """Return the states that `restore` can bring back, by selection rule.
+        """Return the states that `restore` can restore, by selection rule.
 
-        Methods without epochs have none: they are what `fit` left.
+        Methods without epochs have none.
         """
         return {}
 
     def restore(self, rule: str) -> None:
-        """Bring back the state that ``rule`` selected.
+        """Restore the state that ``rule`` selected.
 
         Raises:
             KeyError: if there is no such state.
         """
         raise KeyError(rule)
 
+    def stored_state(self) -> State:
+        """Return the present state, from which `load_state` of a new instance gives the same embeddings.
+
+        Raises:
+            Unsupported: if the method cannot be stored.
+        """
+        raise Unsupported(
+            f"{self.card.title} cannot be stored: it does not define stored_state and load_state"
+        )
+
+    def load_state(self, state: State, device: str = "cpu") -> None:
+        """Load a stored state instead of calling `fit`: embeddings are then equal bit by bit.
+
+        Args:
+            state: from `stored_state`, or from an untrusted file: nothing in it may be executed.
+            device: torch name of the device.
+
+        Raises:
+            DataError: if it is not a state of this method with these settings.
+        """
+        raise Unsupported(
+            f"{self.card.title} cannot be stored: it does not define stored_state and load_state"
+        )
+
     def notes(self) -> Mapping[str, Any]:
         """Return facts of this fit for the record: numbers, strings, lists and dictionaries.
 
-        ``quality``, a number by modality, is by what the method chose among its modalities: reports show it
+        ``quality``, a number by modality, is the criterion of a choice among modalities: reports show it
         beside the variants that fix this choice.
         """
         return {}
@@ -112,7 +154,7 @@ class Method(ABC):
 def unsuitable(card: MethodCard, train: Split) -> str | None:
     """Return why a method cannot be fitted on ``train``, as a sentence, or None where it can."""
     names = ", ".join(train)
-    if len(train) < 2:
+    if len(train) < 2 and not card.late:
         return f"{card.title} relates at least two modalities, and there is only {names}"
     if len(train) > 2 and not card.any_modalities:
         return f"{card.title} takes exactly two modalities, not {len(train)} ({names}); fit it pair by pair"
@@ -120,8 +162,11 @@ def unsuitable(card: MethodCard, train: Split) -> str | None:
         return f"{card.title} takes one class per sample, and these samples may have several"
     if card.pairs == "needed" and not train.paired:
         return (
-            f"{card.title} needs rows that correspond, and these do not; pair them with class_matched first"
+            f"{card.title} needs rows that correspond, and these do not; align them with Split.aligned, or "
+            "pair them with class_matched first"
         )
+    if not card.unlabelled and not all(modality.labelled.all() for modality in train.values()):
+        return f"{card.title} needs the label of every row; leave the others out with Split.labelled first"
     return None
 
 

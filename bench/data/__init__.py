@@ -1,6 +1,6 @@
 """Datasets: finding, reading, checking, fetching, bundles, pairing and look-alikes."""
 
-from bench.data.bundle import bundle_modalities
+from bench.data.bundle import bundle_modalities, read_bundle, save_bundle
 from bench.data.checks import (
     checked_modality,
     class_numbers,
@@ -11,25 +11,27 @@ from bench.data.checks import (
     read_modality,
     stated_rows,
 )
-from bench.data.containers import ArrayFile, open_arrays
 from bench.data.doctor import Diagnosis, diagnose
 from bench.data.fetching import Patience, fetch
+from bench.data.formats import ArrayFile, open_arrays
+from bench.data.keys import Choices
 from bench.data.loading import (
     DatasetSummary,
     card_of,
-    data_folder,
     fingerprint_of,
+    is_bundle,
     load_dataset,
     load_from,
     open_and_check,
 )
+from bench.data.locations import data_folder
 from bench.data.look_alike import look_alike
+from bench.data.pairing import class_matched, training_rows
 from bench.data.partition import (
     QUICK,
     QUICK_LOOK_ALIKE,
     ROW_LIMITS,
     RowLimits,
-    class_matched,
     fixed_generator,
     row_limits,
     stratified_validation,
@@ -40,6 +42,7 @@ __all__ = [
     "QUICK_LOOK_ALIKE",
     "ROW_LIMITS",
     "ArrayFile",
+    "Choices",
     "DatasetSummary",
     "Diagnosis",
     "Patience",
@@ -57,14 +60,18 @@ __all__ = [
     "fingerprint_of",
     "first_class",
     "fixed_generator",
+    "is_bundle",
     "label_matrix",
     "load_dataset",
     "load_from",
     "look_alike",
     "open_and_check",
     "open_arrays",
+    "read_bundle",
     "read_modality",
     "row_limits",
+    "save_bundle",
     "stated_rows",
     "stratified_validation",
+    "training_rows",
 ]

@@ -1,221 +1,305 @@
-"""Feature bundles: a user's dataset as one .npz file, without code.
+"""Feature bundles, other files of arrays, folders and recipes, read as datasets; bundles are also written.
 
-Keys are ``{train,validation,test}_{modality}`` for features ``(n, d)`` and the same with ``_labels`` for
-class numbers ``(n,)`` or 0/1 matrices ``(n, C)``. Without validation keys, a stratified 15 % of the
-training rows is cut off. Rows are pairs where all modalities have equally many and equal labels.
+The plain layout is one .npz file with ``{train,validation,test}_{modality}`` for features ``(n, d)`` and the
+same with ``_labels``; ``keys`` and ``layout`` say what else is understood. Without validation rows, a
+stratified 15 % of the training rows is cut off.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
+import io
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
+from typing import Any, NamedTuple
 
+import msgspec
 import numpy as np
 
-from bench.contract import Array, DataError, DatasetCard, Fact, Modality, ModalityCard, Split
-from bench.data.checks import class_numbers, feature_matrix, label_matrix
-from bench.data.containers import Npz, container_of
-from bench.data.partition import PARTS, stratified_validation
+from bench.atomic import write_whole
+from bench.contract import (
+    Array,
+    DataError,
+    DatasetCard,
+    Encoding,
+    Fact,
+    Modality,
+    ModalityCard,
+    Split,
+    UsageError,
+)
+from bench.data.findings import without
+from bench.data.formats import SUFFIXES, ArrayFile, files_of, is_folder, open_arrays
+from bench.data.formats.folder import Folder, Renamed
+from bench.data.formats.stored import BLOCK
+from bench.data.keys import Choices
+from bench.data.layout import VERSION, Layout, is_plain, layout_of
+from bench.data.partition import PARTS, validation_rows
+from bench.data.recipes import RECIPES, opened, recipe_files
+from bench.data.roles import roles_of
 
-_LABELS = "_labels"
-_MOST_CLASSES = 100_000
-_NEAR_MISSES = ("valid_", "val_", "dev_", "eval_", "training_", "testing_", "tr_", "te_")
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
-
-Labels = dict[str, dict[str, Array]]
+ENDINGS = (*SUFFIXES, *RECIPES)
+"""Of the names of files that are datasets by themselves."""
 
 
-def read_bundle(path: Path) -> tuple[DatasetCard, dict[str, Split]]:
-    """Read and check a feature bundle.
+class Bundle(NamedTuple):
+    """A dataset that was read.
 
-    Returns:
-        A card with what was found, and the splits train, validation and test.
+    Attributes:
+        card: what was found.
+        splits: train, validation, test, and gallery where there is one.
+        classes: their names; empty where they are numbers from 0.
+    """
+
+    card: DatasetCard
+    splits: dict[str, Split]
+    classes: tuple[str, ...]
+
+
+def read_bundle(path: Path, choices: Choices | None = None) -> Bundle:
+    """Read and check a dataset that is a file, a folder of files or a recipe.
+
+    Args:
+        path: of it.
+        choices: what its user says of it, before any guess.
 
     Raises:
-        DataError: if a key is missing or unknown, or an array is not as described above.
+        DataError: if a key is missing, or an array cannot be understood, or in two ways.
     """
-    with _opened(path) as bundle:
-        parts = _layout(bundle)
-        labels, n_classes = _read_labels(bundle, parts)
-        splits = {part: _read_split(bundle, part, labels[part], n_classes) for part in parts}
-    _require_equal_widths(path, splits)
+    with opened(path, choices) as (source, stated):
+        found = layout_of(source, stated)
+        made_by = _encodings(source)
+    splits, notes = found.splits, found.notes
     if "validation" not in splits:
-        splits["train"], splits["validation"] = stratified_validation(splits["train"])
-    return _card(path, splits), {part: splits[part] for part in PARTS}
+        splits["train"], splits["validation"] = _cut_validation(splits.pop("train"))
+    order = [part for part in (*PARTS, "gallery") if part in splits]
+    splits = {part: splits[part] for part in order}
+    return Bundle(_card(path, splits, notes, made_by), splits, found.names)
+
+
+def _cut_validation(train: Split) -> tuple[Split, Split]:
+    """Cut a validation set off as `stratified_validation` does, without a second copy of the features."""
+    kept, drawn = validation_rows(train)
+    validation = train.take(drawn)
+    bases = {name: modality.features.base for name, modality in train.items()}
+    whole = {name: base for name, base in bases.items() if base is not None}
+    if len(whole) < len(bases) or not all(
+        one.flags.owndata and one.flags.writeable for one in whole.values()
+    ):
+        return train.take(kept), validation
+    shapes = {name: np.empty((len(one), 0)) for name, one in train.items()}
+    light = Split(
+        {name: replace(one, features=shapes[name]) for name, one in train.items()}, train.n_classes, "none"
+    ).take(kept)
+    for name, rows in kept.items():
+        step = max(1, BLOCK // whole[name][:1].nbytes)
+        for start in range(0, len(rows), step):  # rows move forward only, so none is lost
+            block = rows[start : start + step]
+            whole[name][start : start + len(block)] = whole[name][block]
+    rest = {name: replace(one, features=whole[name][: len(one)]) for name, one in light.items()}
+    return Split(rest, train.n_classes, "none"), validation
 
 
 def bundle_card(path: Path) -> DatasetCard:
-    """Return a bundle's card from its labels and the headers of its features alone.
+    """Return the card of a dataset that is a file.
 
     Raises:
-        DataError: as for `read_bundle`, as far as labels and shapes tell.
+        DataError: as for `read_bundle`.
     """
-    with _opened(path) as bundle:
-        parts = _layout(bundle)
-        labels, n_classes = _read_labels(bundle, parts)
-        widths = {name: bundle.shape(f"train_{name}")[-1] for name in labels["train"]}
-    # Rows of width 0 stand in for the features: only counts and labels matter for a card.
-    splits = {
-        part: _split(
-            {name: Modality(np.empty((len(rows), 0)), rows) for name, rows in found.items()}, n_classes
-        )
-        for part, found in labels.items()
-    }
-    if "validation" not in splits:
-        splits["train"], splits["validation"] = stratified_validation(splits["train"])
-    return _card(path, splits, widths)
+    return read_bundle(path).card
 
 
 def bundle_modalities(path: Path) -> tuple[str, ...]:
-    """Return the names of a bundle's modalities, in the file's order.
+    """Return the names of a dataset's modalities, in the file's order, by its keys alone.
 
     Raises:
-        DataError: if its keys are not as described above.
+        DataError: if its keys are those of no dataset.
     """
-    with _opened(path) as bundle:
-        return tuple(_layout(bundle)["train"])
+    with opened(path) as (source, choices):
+        keys = roles_of(source, choices)
+        return tuple(keys.features(keys.parts[0]))
 
 
-def _opened(path: Path) -> _Closing:
-    if container_of(path) != "npz":
-        raise DataError(f"{path}: a feature bundle must be an .npz file, as numpy.savez writes it")
-    return _Closing(path)
+def bundle_files(path: Path) -> dict[str, Path]:
+    """Return all files that a dataset at a path consists of, by their names in it.
+
+    Raises:
+        DataError: if a folder holds none, or a recipe is wrong.
+    """
+    if is_folder(path):
+        return {str(file.relative_to(path)): file for file in files_of(path)}
+    if path.suffix.lower() in RECIPES:
+        return {path.name: path, **recipe_files(path)}
+    return {path.name: path}
 
 
-class _Closing(Npz):
-    """An open bundle that closes at the end of a ``with`` block."""
+def layout_facts(path: Path) -> dict[str, int]:
+    """Return what a file's fingerprint must say besides its content: the version of the rules of reading.
 
-    def __enter__(self) -> _Closing:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-
-def _layout(bundle: Npz) -> dict[str, list[str]]:
-    """Return the modalities of each part that the bundle has."""
-    found: dict[str, list[str]] = {}
-    keys = bundle.keys()
-    for key in keys:
-        part, _, name = key.partition("_")
-        if key.startswith(_NEAR_MISSES):
-            raise DataError(f"{bundle.where(key)}: unknown; parts are called {', '.join(PARTS)}")
-        if part not in PARTS or key.endswith(_LABELS):
-            continue
-        if not _NAME.fullmatch(name):
-            raise DataError(
-                f"{bundle.where(key)}: {name!r} is no name for a modality; use letters and digits"
-            )
-        found.setdefault(part, []).append(name)
-    for part in ("train", "test"):
-        if part not in found:
-            raise DataError(
-                f"{bundle.path}: no {part} features; a feature bundle has keys such as '{part}_image' and "
-                f"'{part}_image_labels', this file has {', '.join(keys[:8]) or 'none'}"
-            )
-    names = found["train"]
-    for part in [part for part in PARTS if part in found]:
-        if set(found[part]) != set(names):
-            raise DataError(f"{bundle.path}: train has the modalities {names}, {part} has {found[part]}")
-    if len(names) < 2:
-        raise DataError(
-            f"{bundle.path}: only the modality {names[0]!r}; retrieval across modalities needs two"
-        )
-    return {part: names for part in PARTS if part in found}
+    Empty for plain bundles, which are read as ever.
+    """
+    if path.suffix.lower() == ".npz" and path.is_file():
+        try:
+            with opened(path) as (source, _):
+                if is_plain(source):
+                    return {}
+        except DataError:  # said when it is read
+            return {}
+    return {"layout": VERSION}
 
 
-def _read_labels(bundle: Npz, parts: Mapping[str, list[str]]) -> tuple[Labels, int]:
-    raw = {
-        (part, name): bundle.array(f"{part}_{name}{_LABELS}")
-        for part, names in parts.items()
-        for name in names
-    }
-    shapes = {values.ndim for values in raw.values()}
-    if shapes == {2}:
-        labels, n_classes = _multi_label(bundle, raw)
-    elif shapes == {1}:
-        labels, n_classes = _single_label(bundle, raw)
+def save_bundle(
+    path: str | Path,
+    *,
+    train: Mapping[str, Any],
+    test: Mapping[str, Any],
+    validation: Mapping[str, Any] | None = None,
+    gallery: Mapping[str, Any] | None = None,
+    classes: Sequence[str] = (),
+    paired: bool | None = None,
+) -> Path:
+    """Write a dataset as one .npz file, for `load_dataset` and ``--datasets``.
+
+    Args:
+        path: of the file; its name must end in ``.npz``.
+        train: a split; or a mapping of ``image``, ``text`` and the like to features ``(n, d)``, with
+            ``image_labels`` (or ``labels`` for all modalities) and, where known, ``image_ids`` or ``ids``.
+        test: likewise.
+        validation: likewise; without it, `load_dataset` takes a stratified 15 % of ``train``.
+        gallery: likewise: rows that test rows are ranked against.
+        classes: names of the classes, in the order of their numbers.
+        paired: whether row i of all modalities shows the same thing; None if ids or splits state it, or to
+            assume pairs where labels are equal.
+
+    Returns:
+        Its path.
+
+    Raises:
+        UsageError: if the path does not end in ``.npz``.
+        DataError: if the arrays are not a valid dataset; nothing is written.
+    """
+    target = Path(path).expanduser()
+    if target.suffix.lower() != ".npz":
+        raise UsageError(f"the name of a feature bundle must end in .npz, not {target.name!r}")
+    arrays: dict[str, Array] = {}
+    parts = {"train": train, "validation": validation, "test": test, "gallery": gallery}
+    given = {part: split for part, split in parts.items() if split is not None}
+    for part, split in given.items():
+        arrays |= {f"{part}_{key}": values for key, values in _arrays(split).items()}
+    splits = [split for split in given.values() if isinstance(split, Split)]
+    if splits:
+        arrays["multi_label"] = np.array(splits[0].multi_label)
+    if paired is not None:
+        arrays["paired"] = np.array(paired)
+    if classes:
+        arrays["class_names"] = np.array([*classes], dtype=np.str_)
+    content = io.BytesIO()
+    np.savez_compressed(content, **arrays)  # type: ignore[arg-type]
+    _require_dataset(target, arrays)
+    write_whole(target, content.getvalue())
+    return target
+
+
+def import_files(
+    files: Sequence[Path], output: Path, choices: Choices, leave_out: Sequence[str] = ()
+) -> Layout:
+    """Read files as one dataset and write it as a feature bundle.
+
+    Args:
+        files: a file, a folder or a recipe; or several files, whose arrays are those of one dataset.
+        output: path of the bundle.
+        choices: what their user says of them.
+        leave_out: kinds of findings whose rows are left out; see `bench.data.findings.without`.
+
+    Returns:
+        What was understood, with the splits as written.
+
+    Raises:
+        UsageError: if no file is given, or ``output`` does not end in ``.npz``.
+        DataError: if they are no dataset, or can be read in two ways.
+    """
+    if not files:
+        raise UsageError("give the files that hold the arrays")
+    if len(files) == 1:
+        with opened(files[0], choices) as (source, stated):
+            found = layout_of(source, stated)
     else:
-        found = ", ".join(f"{part}_{name}{_LABELS} {values.shape}" for (part, name), values in raw.items())
-        raise DataError(
-            f"{bundle.path}: labels must all be class numbers (n,) or all 0/1 matrices (n, C), found {found}"
-        )
-    nested: Labels = {part: {} for part in parts}
-    for (part, name), values in labels.items():
-        nested[part][name] = values
-    return nested, n_classes
+        with closing(Folder(files[0].parent, files, open_arrays)) as folder:
+            found = layout_of(folder, choices)
+    for kind in leave_out:
+        found = replace(found, splits=without(found.splits, kind))
+    splits = found.splits
+    save_bundle(
+        output,
+        train=splits["train"],
+        test=splits["test"],
+        validation=splits.get("validation"),
+        gallery=splits.get("gallery"),
+        classes=found.names,
+    )
+    return found
 
 
-def _single_label(
-    bundle: Npz, raw: Mapping[tuple[str, str], Array]
-) -> tuple[dict[tuple[str, str], Array], int]:
-    labels: dict[tuple[str, str], Array] = {}
-    for (part, name), values in raw.items():
-        where = bundle.where(f"{part}_{name}{_LABELS}")
-        labels[part, name] = class_numbers(values, where, _MOST_CLASSES, whole_floats=False)
-    present = np.unique(np.concatenate(list(labels.values())))
-    n_classes = int(present[-1]) + 1
-    if len(present) != n_classes:
-        absent = int(np.setdiff1d(np.arange(n_classes), present)[0])
-        advice = "are they counted from 1? Subtract 1" if absent == 0 else "number the classes without gaps"
-        raise DataError(
-            f"{bundle.path}: labels reach from {present[0]} to {present[-1]}, but no row is of class "
-            f"{absent}; {advice}"
-        )
-    return labels, n_classes
+def _arrays(split: Mapping[str, Any]) -> dict[str, Array]:
+    """Return a split's arrays by their keys without the part."""
+    if not isinstance(split, Split):
+        found: dict[str, Array] = {}
+        for key, value in split.items():
+            if isinstance(value, Modality):
+                found |= _arrays_of(key, value)
+            else:
+                found[key] = np.asarray(value)
+        return found
+    arrays: dict[str, Array] = {}
+    for name, modality in split.items():
+        arrays |= _arrays_of(name, modality)
+    if split.pairing != "partial":  # else the ids say which rows correspond
+        arrays = {key: values for key, values in arrays.items() if not key.endswith("_ids")}
+        arrays["paired"] = np.array(split.pairing == "natural")
+    return arrays
 
 
-def _multi_label(
-    bundle: Npz, raw: Mapping[tuple[str, str], Array]
-) -> tuple[dict[tuple[str, str], Array], int]:
-    labels: dict[tuple[str, str], Array] = {
-        (part, name): label_matrix(values, bundle.where(f"{part}_{name}{_LABELS}"))
-        for (part, name), values in raw.items()
-    }
-    widths = {values.shape[1] for values in labels.values()}
-    if len(widths) != 1:
-        raise DataError(
-            f"{bundle.path}: label matrices have {sorted(widths)} columns; all need one per class"
-        )
-    return labels, widths.pop()
+def _arrays_of(name: str, modality: Modality) -> dict[str, Array]:
+    arrays = {name: modality.features, f"{name}_labels": modality.labels}
+    return arrays if modality.ids is None else {**arrays, f"{name}_ids": modality.ids}
 
 
-def _read_split(bundle: Npz, part: str, labels: Mapping[str, Array], n_classes: int) -> Split:
-    modalities: dict[str, Modality] = {}
-    for name, targets in labels.items():
-        key = f"{part}_{name}"
-        features = feature_matrix(bundle.array(key), bundle.where(key))
-        if len(features) != len(targets):
-            raise DataError(
-                f"{bundle.where(key)}: {len(features)} rows, but {len(targets)} labels in '{key}{_LABELS}'"
-            )
-        modalities[name] = Modality(features, targets)
-    return _split(modalities, n_classes)
+def _require_dataset(path: Path, arrays: Mapping[str, Array]) -> None:
+    """Refuse arrays that `read_bundle` would not read."""
+    objects = [key for key, values in arrays.items() if values.dtype == object]
+    if objects:
+        raise DataError(f"{path}, key {objects[0]!r}: an array of objects; give numbers or texts")
+    layout_of(Renamed(path, {}, arrays))
 
 
-def _split(modalities: dict[str, Modality], n_classes: int) -> Split:
-    first, *others = [modality.labels for modality in modalities.values()]
-    paired = all(np.array_equal(first, labels) for labels in others)
-    return Split(modalities, n_classes, "natural" if paired else "none")
+def _encodings(source: ArrayFile) -> dict[str, Encoding]:
+    """Return by which encoders the features were made, where ``data extract`` has written that down."""
+    if "card" not in source:
+        return {}
+    try:
+        stated = json.loads(str(source.array("card")))["modalities"]
+        return {
+            name: msgspec.convert({key: one[key] for key in ("kind", "encoder", "sha256")}, Encoding)
+            for name, one in stated.items()
+        }
+    except (DataError, ValueError, LookupError, TypeError, AttributeError):  # it is an array of another kind
+        return {}
 
 
-def _require_equal_widths(path: Path, splits: Mapping[str, Split]) -> None:
-    for name in splits["train"]:
-        widths = {part: split[name].dimension for part, split in splits.items()}
-        if len(set(widths.values())) != 1:
-            raise DataError(f"{path}: features of {name!r} have different widths: {widths}")
-
-
-def _card(path: Path, splits: Mapping[str, Split], widths: Mapping[str, int] | None = None) -> DatasetCard:
+def _card(
+    path: Path, splits: Mapping[str, Split], notes: list[str], made_by: Mapping[str, Encoding]
+) -> DatasetCard:
     train = splits["train"]
     modalities = tuple(
         ModalityCard(
             name,
             Fact("as given in the bundle", "confirmed"),
-            Fact(train[name].dimension if widths is None else widths[name], "confirmed"),
+            Fact(train[name].dimension, "confirmed"),
             Fact((len(train[name]), len(splits["validation"][name]), len(splits["test"][name])), "confirmed"),
             "dense",
+            made_by.get(name),
         )
         for name in train
     )
@@ -229,4 +313,5 @@ def _card(path: Path, splits: Mapping[str, Split], widths: Mapping[str, int] | N
         multi_label=train.multi_label,
         paired=Fact(all(split.paired for split in splits.values()), "confirmed"),
         split="bundle",
+        notes=tuple(notes),
     )

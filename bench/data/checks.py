@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.contract import Array, DataError, DatasetCard, Modality, ModalityCard, Split
-from bench.data.containers import ArrayFile
+from bench.data.formats import ArrayFile
 from bench.data.partition import PARTS
 
 _BLOCK = 4096
@@ -214,7 +214,7 @@ def check_splits(card: DatasetCard, splits: Mapping[str, Split], where: str) -> 
 
     Args:
         card: what is known, and how surely.
-        splits: train, validation and test.
+        splits: train, validation, test, and gallery where there is one.
         where: the file or files, for messages.
 
     Returns:
@@ -223,18 +223,17 @@ def check_splits(card: DatasetCard, splits: Mapping[str, Split], where: str) -> 
     Raises:
         DataError: if one differs from what the card is sure of, or the splits do not fit together.
     """
-    if set(splits) != set(PARTS):
+    if not set(PARTS) <= set(splits) <= {*PARTS, "gallery"}:
         raise DataError(f"{where}: the loader must return {', '.join(PARTS)}, not {', '.join(splits)}")
     names = tuple(modality.name for modality in card.modalities)
     notes: list[str] = []
-    for part in PARTS:
-        split = splits[part]
+    for part, split in splits.items():
         if tuple(split) != names:
             raise DataError(f"{where}: {part} has the modalities {tuple(split)}, the card says {names}")
         if split.pairing == "natural":
             require_equal_labels(split, f"{where}, {part}")
     for modality in card.modalities:
-        widths = {part: splits[part][modality.name].dimension for part in PARTS}
+        widths = {part: split[modality.name].dimension for part, split in splits.items()}
         if len(set(widths.values())) != 1:
             raise DataError(f"{where}: {modality.name} features have different widths: {widths}")
         width, supposed = widths["train"], modality.dimension.value

@@ -1,4 +1,4 @@
-"""Doctor: the state of a dataset's files, their contents against its card, and what to get from where."""
+"""Doctor: checks a dataset's files, compares their contents with its card, and says where to get them."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from typing import Literal
 
 from bench import registry
 from bench.contract import BenchError, DatasetCard, DatasetLoader, FileCard, Split
+from bench.data.findings import findings
 from bench.data.fingerprint import mismatch, sha256_of
 from bench.data.loading import (
     Source,
-    data_folder,
-    find_file,
-    how_to_get,
     is_bundle,
+    offered_files,
     read_source,
     source_of,
     source_of_loader,
 )
+from bench.data.locations import data_folder, find_file, how_to_get
 from bench.data.partition import PARTS
 
 State = Literal["embedded", "complete", "damaged", "missing", "look-alike"]
@@ -128,7 +128,8 @@ def diagnose(what: type[DatasetLoader] | str | Path, data_dir: str | Path | None
             name, card = what.card.name, what.card
         elif not is_bundle(what):
             card = registry.dataset(name).card
-        missing = None if card is None else _missing(card, data_folder(data_dir))
+        loader = what if isinstance(what, type) else None
+        missing = None if card is None else _missing(card, loader, data_folder(data_dir))
         if missing is not None:
             return missing
         source = source_of_loader(what, data_dir) if isinstance(what, type) else source_of(what, data_dir)
@@ -138,7 +139,7 @@ def diagnose(what: type[DatasetLoader] | str | Path, data_dir: str | Path | None
     return _read(source, card)
 
 
-def _missing(card: DatasetCard, folder: Path) -> Diagnosis | None:
+def _missing(card: DatasetCard, loader: type[DatasetLoader] | None, folder: Path) -> Diagnosis | None:
     """Return the diagnosis of a dataset of which files are missing; None where none is."""
     found = {file.name: find_file(card, file, folder) for file in card.files}
     missing = [file for file in card.files if found[file.name] is None]
@@ -152,7 +153,7 @@ def _missing(card: DatasetCard, folder: Path) -> Diagnosis | None:
         tuple(_file(file.name, found[file.name], file) for file in card.files),
         problem="" if stands_in else f"{', '.join(file.name for file in missing)} not found",
         advice=tuple(how_to_get(card, file, folder) for file in missing),
-        notes=card.notes,
+        notes=(*card.notes, *offered_files(card, loader, folder)),
     )
 
 
@@ -170,7 +171,8 @@ def _read(source: Source, card: DatasetCard | None) -> Diagnosis:
             source.name, title, "damaged", files, problem=_sentence(error), advice=origins, notes=remarks
         )
     status: State = "embedded" if card is not None and not cards else "complete"
-    return Diagnosis(source.name, title, status, files, _shapes(seen, splits), notes=seen.notes + remarks)
+    notes = (*seen.notes, *remarks, *map(str, findings(splits, source.path)))
+    return Diagnosis(source.name, title, status, files, _shapes(seen, splits), notes=notes)
 
 
 def _file(name: str, path: Path | None, card: FileCard | None) -> FoundFile:

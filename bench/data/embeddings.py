@@ -11,7 +11,7 @@ import numpy as np
 
 from bench.contract import Array, DataError, UsageError
 from bench.data.checks import label_matrix
-from bench.data.containers import ArrayFile, open_arrays
+from bench.data.formats import ArrayFile, open_arrays
 
 _SUFFIXES: Final = ("_labels", "_label")
 _FORM: Final = "FILE, or MODALITY=FILE:KEY_OF_EMBEDDINGS:KEY_OF_LABELS for each modality"
@@ -23,27 +23,30 @@ class Embedded(NamedTuple):
     Attributes:
         rows: ``(n, d)`` embeddings, as stored.
         labels: ``(n,)`` class numbers, or ``(n, C)`` 0/1.
+        ids: ``(n,)`` integers: items with the same id show the same thing; None where the file has none.
     """
 
     rows: Array
     labels: Array
+    ids: Array | None = None
 
 
 @dataclass(frozen=True)
 class Location:
-    """File and keys of a modality's embeddings and labels."""
+    """File and keys of a modality's embeddings, labels and ids."""
 
     modality: str
     path: Path
     rows: str
     labels: str
+    ids: str | None = None
 
 
 def read_embeddings(words: Sequence[str]) -> dict[str, Embedded]:
-    """Read embeddings and labels of at least two modalities from MAT, HDF5 or .npz files.
+    """Read embeddings and labels of at least two modalities from files of any format in `formats`.
 
-    No pickle is ever loaded. A file alone holds ``{modality}`` ``(n, d)`` and ``{modality}_labels`` (or
-    ``_label``) for each modality; its other arrays are left alone.
+    Nothing of a file is executed. A file alone holds ``{modality}`` ``(n, d)`` and ``{modality}_labels`` (or
+    ``_label``) for each modality, and perhaps ``{modality}_ids``; its other arrays are left alone.
 
     Args:
         words: a file's path, or ``image=file.mat:features:labels`` for each modality.
@@ -89,23 +92,42 @@ def _in_one_file(path: Path) -> Iterator[Location]:
             f"such as 'image' and 'image_labels'; rename them, or write {_FORM}"
         )
     for rows in [key for key in keys if key in labelled]:
-        yield Location(rows, path, rows, labelled[rows])
+        yield Location(rows, path, rows, labelled[rows], f"{rows}_ids" if f"{rows}_ids" in keys else None)
 
 
 def _read(location: Location) -> Embedded:
     with open_arrays(location.path) as source:
         rows = source.array(location.rows)
-        labels = _labels(source, location.labels)
+        labels = read_labels(source, location.labels)
+        ids = None if location.ids is None else read_ids(source, location.ids, len(rows))
         where = source.where(location.rows)
     if rows.ndim != 2 or 0 in rows.shape or rows.dtype.kind not in "biuf":
         raise DataError(f"{where}: embeddings must be numbers (n, d), found {rows.dtype} of {rows.shape}")
     if len(rows) != len(labels):
         raise DataError(f"{where}: {len(rows)} rows, but {len(labels)} labels in {location.labels!r}")
-    return Embedded(rows, labels)
+    return Embedded(rows, labels, ids)
 
 
-def _labels(source: ArrayFile, key: str) -> Array:
-    """Return class numbers ``(n,)``, also where they lie in one row or column, or a 0/1 matrix."""
+def read_ids(source: ArrayFile, key: str, n_rows: int) -> Array:
+    """Return ids ``(n,)``, also where they lie in one row or column.
+
+    Raises:
+        DataError: unless they are whole numbers, one for each row.
+    """
+    values = source.array(key)
+    if values.size != n_rows or values.dtype.kind not in "iuf" or (values != np.floor(values)).any():
+        raise DataError(
+            f"{source.where(key)}: ids must be {n_rows} whole numbers, found {values.dtype} of {values.shape}"
+        )
+    return values.reshape(-1).astype(np.int64)
+
+
+def read_labels(source: ArrayFile, key: str) -> Array:
+    """Return class numbers ``(n,)``, also where they lie in one row or column, or a 0/1 matrix.
+
+    Raises:
+        DataError: if they are neither.
+    """
     values = source.array(key)
     if values.ndim == 2 and 1 not in values.shape:
         return label_matrix(values, source.where(key))

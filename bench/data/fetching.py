@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 
 from bench.contract import DataError, DatasetCard, FileCard
 from bench.data.fingerprint import mismatch
-from bench.data.loading import data_folder, find_file, how_to_get, path_of
+from bench.data.locations import data_folder, find_file, how_to_get, path_of
 
 if TYPE_CHECKING:
     import requests

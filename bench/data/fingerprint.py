@@ -1,4 +1,4 @@
-"""Checksums and fingerprints: is a file the published one, and which content does a dataset have?"""
+"""Checksums of files, and fingerprints that identify the content of a dataset."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import os
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from bench import registry
 from bench.atomic import write_whole
 from bench.contract import DataError, DatasetCard, FileCard
 from bench.data import partition
-from bench.data.containers import require_readable, require_regular
+from bench.data.formats import require_readable, require_regular
 from bench.data.partition import PARTS, RowLimits
 
 _DIGESTS: dict[str, str] = {}  # of files, by this process: a worker opens the same data many times
@@ -27,7 +27,7 @@ _SAMPLE_BYTES: Final = 1 << 12
 """So many blocks of this size, from the first to the last byte, are read to recognise a file."""
 
 
-_ARRAYS = (".mat", ".npz", ".h5", ".h5py", ".hdf5")
+_ARRAYS = (".mat", ".npz", ".npy", ".h5", ".h5py", ".hdf5")
 
 
 class DataChanged(DataError):
@@ -35,7 +35,11 @@ class DataChanged(DataError):
 
 
 def content_fingerprint(
-    card: DatasetCard | None, files: Mapping[str, Path], limits: RowLimits | None, cache: Path | None = None
+    card: DatasetCard | None,
+    files: Mapping[str, Path],
+    limits: RowLimits | None,
+    cache: Path | None = None,
+    layout: Mapping[str, int] | None = None,
 ) -> str:
     """Return the SHA-256 of the files' contents, the row limits and the version of the loader.
 
@@ -44,11 +48,12 @@ def content_fingerprint(
         files: by the card's name for them.
         limits: of the profile.
         cache: JSON file that remembers the digests of unchanged files.
+        layout: how a file that is no plain feature bundle is read; may hold a gallery then.
 
     Raises:
         DataError: if a file cannot be read.
     """
-    facts = {
+    facts: dict[str, Any] = {
         "name": None if card is None else card.name,
         "split": None if card is None else card.split,
         "files": file_digests(files, cache),
@@ -56,6 +61,9 @@ def content_fingerprint(
         "rows": None if limits is None else {part: getattr(limits, part) for part in PARTS},
         "partition": partition.VERSION,
     }
+    if layout:
+        facts |= layout
+        facts["gallery"] = None if limits is None else limits.gallery
     version = "" if card is None else registry.loader_version(card.name)
     if card is not None and version not in ("", f"{card.name} 1"):  # the first version is not named
         facts["loader"] = version

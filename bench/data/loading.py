@@ -17,20 +17,18 @@ from bench.contract import (
     Dataset,
     DatasetCard,
     DatasetLoader,
-    FileCard,
     Items,
     Split,
     UsageError,
 )
-from bench.data.bundle import bundle_card, read_bundle
+from bench.data.bundle import ENDINGS, bundle_card, bundle_files, layout_facts, read_bundle
 from bench.data.checks import check_splits
+from bench.data.findings import findings
 from bench.data.fingerprint import content_fingerprint
+from bench.data.formats import is_folder
+from bench.data.locations import data_folder, files_below, find_file, how_to_get, path_of, similar_files
 from bench.data.look_alike import look_alike, rule_digest
-from bench.data.partition import PARTS, RowLimits, capped, capped_rows, row_limits
-
-DATA_VARIABLE = "BENCH_DATA"
-WORKER_DATA_VARIABLE = "BENCH_WORKER_DATA"
-"""Set for a worker process where its machine keeps the data elsewhere than the one that planned the cells."""
+from bench.data.partition import RowLimits, capped, capped_rows, row_limits
 
 _LONGEST_NAME = 200
 """Names become parts of file names and of records, which take no longer ones."""
@@ -46,6 +44,7 @@ class Source:
         files: the files to read, by the card's name for them; empty for a look-alike.
         card: of a registered dataset; None for a feature bundle.
         loader: class that reads the files, if it is at hand; else the registry imports it.
+        path: of a feature bundle: a file, a folder or a recipe; None for a registered dataset.
     """
 
     name: str
@@ -53,6 +52,7 @@ class Source:
     files: Mapping[str, Path]
     card: DatasetCard | None
     loader: type[DatasetLoader] | None = None
+    path: Path | None = None
 
     def new_loader(self) -> DatasetLoader:
         """Return a loader of a registered dataset.
@@ -70,7 +70,8 @@ class Source:
         """
         if self.kind == "look-alike" and self.card is not None:
             return rule_digest(self.card, limits)
-        return content_fingerprint(self.card, self.files, limits, cache)
+        layout = None if self.path is None else layout_facts(self.path)
+        return content_fingerprint(self.card, self.files, limits, cache, layout)
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,7 @@ class DatasetSummary:
         n_classes: number of classes.
         rows: by part and modality, under the profile's limits; empty for a look-alike, which is not made.
         notes: of the card, with what differs from its suppositions.
+        findings: what changes the meaning of numbers, a sentence each; see `bench.data.findings`.
     """
 
     given: str
@@ -96,6 +98,7 @@ class DatasetSummary:
     n_classes: int
     rows: Mapping[str, Mapping[str, int]]
     notes: tuple[str, ...]
+    findings: tuple[str, ...] = ()
 
 
 def open_and_check(
@@ -117,9 +120,12 @@ def open_and_check(
     limits = row_limits(profile, source.kind)
     digest = source.fingerprint(limits, cache)
     rows: dict[str, dict[str, int]] = {}
-    card = source.card
+    card, severe = source.card, tuple[str, ...]()
+    if source.kind == "look-alike" and source.card is not None:
+        severe = tuple(offered_files(source.card, source.loader, data_folder(data_dir)))
     if source.kind == "real":
         card, splits = read_source(source)
+        severe = tuple(str(finding) for finding in findings(splits, source.path) if finding.severe)
         for part, split in splits.items():
             most = None if limits is None else limits.rows(card.n_classes.value)[part]
             rows[part] = {
@@ -128,7 +134,15 @@ def open_and_check(
     assert card is not None  # only bundles have none, and these are real
     names = tuple(modality.name for modality in card.modalities)
     return DatasetSummary(
-        str(name_or_path), source.name, source.kind, digest, names, card.n_classes.value, rows, card.notes
+        str(name_or_path),
+        source.name,
+        source.kind,
+        digest,
+        names,
+        card.n_classes.value,
+        rows,
+        card.notes,
+        severe,
     )
 
 
@@ -137,9 +151,9 @@ def load_dataset(
 ) -> Dataset:
     """Load a dataset by its name, or a feature bundle by its path.
 
-    Real data is never altered but for the profile's row limits, which are a stratified draw with a
-    fixed seed. Where a benchmark's files are absent a look-alike stands in, and ``kind`` says so; a
-    file that is there but damaged is an error, never replaced.
+    Real data is not changed, except for the profile's row limits, which are a stratified draw with a
+    fixed seed. If a benchmark's files are absent, a look-alike replaces it, and ``kind`` says so; a
+    damaged file is an error and is never replaced.
 
     Args:
         name_or_path: such as ``"emoji"``, ``"wikipedia"`` or ``"my/features.npz"``.
@@ -148,7 +162,7 @@ def load_dataset(
 
     Raises:
         UsageError: if there is no such dataset, bundle or profile.
-        DataError: if a file is missing with nothing to stand in, or is damaged.
+        DataError: if a file is damaged, or is missing and there is no look-alike.
     """
     return _load(source_of(name_or_path, data_dir), profile)
 
@@ -168,7 +182,9 @@ def card_of(name_or_path: str | Path) -> DatasetCard:
         DataError: if a bundle's labels or shapes are wrong.
     """
     if is_bundle(name_or_path):
-        return bundle_card(source_of(name_or_path).files[Path(name_or_path).name])
+        path = source_of(name_or_path).path
+        assert path is not None  # as it is a bundle
+        return bundle_card(path)
     return registry.dataset(str(name_or_path)).card
 
 
@@ -198,13 +214,40 @@ def read_source(source: Source) -> tuple[DatasetCard, dict[str, Split]]:
     """Read and check a source's real files, without any limit.
 
     Returns:
-        The card, with notes on what differs from its suppositions, and the three splits.
+        The card, with notes on what differs from its suppositions, and the splits.
 
     Raises:
         DataError: if a file is damaged or not what the card is sure of, or if the loader fails in any way.
     """
+    return _read(source)[:2]
+
+
+def offered_files(card: DatasetCard, loader: type[DatasetLoader] | None, folder: Path) -> list[str]:
+    """Return a sentence for each file below the data folder that may be a missing one, by name or content.
+
+    Contents are looked at where no name is alike: the loader reads a file of another name without an error.
+    """
+    named = similar_files(card, folder)
+    if named or len(card.files) != 1:
+        return named
+    (file,) = card.files
+    endings = (*ENDINGS, Path(file.name).suffix)
+    for path in files_below(folder):
+        if path.name.lower().endswith(endings):
+            try:
+                read_source(Source(card.name, "real", {file.name: path}, card, loader))
+            except (BenchError, MemoryError):
+                continue
+            where = path_of(card, file, folder)
+            return [f"{path} has the arrays of {file.name}; if it is that file, move it to {where}"]
+    return []
+
+
+def _read(source: Source) -> tuple[DatasetCard, dict[str, Split], tuple[str, ...]]:
+    """Read a source's files; returns card, splits and the classes' names that a bundle has."""
     if source.card is None:
-        return read_bundle(next(iter(source.files.values())))
+        assert source.path is not None  # as it is a bundle
+        return read_bundle(source.path)
     where = ", ".join(str(path) for path in source.files.values())
     try:
         splits = source.new_loader().read(dict(source.files))
@@ -214,7 +257,7 @@ def read_source(source: Source) -> tuple[DatasetCard, dict[str, Split]]:
     except Exception as error:  # a fault of a dataset's plug-in costs its cells alone
         reason = f"its loader fails with {type(error).__name__}: {error}"
         raise DataError(f"{source.name}: {reason}; correct the loader, or the file {where}") from error
-    return replace(source.card, notes=source.card.notes + notes), splits
+    return replace(source.card, notes=source.card.notes + notes), splits, ()
 
 
 def _load(source: Source, profile: str) -> Dataset:
@@ -225,15 +268,15 @@ def _load(source: Source, profile: str) -> Dataset:
         card = source.card
         splits: Mapping[str, Split] = look_alike(card, limits)
     else:
-        card, splits = read_source(source)
+        card, splits, classes = _read(source)
         whole, kept = splits["test"], None
         if limits is not None:
             most = limits.rows(card.n_classes.value)
             kept = capped_rows(whole, "test", most["test"])
-            splits = {part: capped(splits[part], part, most[part]) for part in PARTS}
+            splits = {part: capped(split, part, most[part]) for part, split in splits.items()}
         counts = {name: len(modality) for name, modality in whole.items()}
-        open_items = partial(_items, source, counts, whole.n_classes, kept)
-    test = splits["test"]
+        open_items = partial(_items, source, counts, whole.n_classes, kept, classes)
+    test, gallery = splits["test"], splits.get("gallery")
     return Dataset(
         name=source.name,
         card=card,
@@ -244,11 +287,16 @@ def _load(source: Source, profile: str) -> Dataset:
         split=card.split,
         open_test=lambda: test,
         open_items=open_items,
+        open_gallery=None if gallery is None else lambda: gallery,
     )
 
 
 def _items(
-    source: Source, counts: Mapping[str, int], n_classes: int, kept: Mapping[str, Array] | None
+    source: Source,
+    counts: Mapping[str, int],
+    n_classes: int,
+    kept: Mapping[str, Array] | None,
+    classes: tuple[str, ...],
 ) -> Items:
     """Return what a dataset shows of its test rows.
 
@@ -257,49 +305,16 @@ def _items(
         counts: test rows by modality, before any limit.
         n_classes: number of classes.
         kept: the rows that a limit left of each modality; None for all.
+        classes: their names, of a feature bundle.
 
     Raises:
         PluginError: if they are not of these rows.
     """
     if source.card is None:
-        return Items()
+        return Items(classes=classes)
     items = source.new_loader().items(dict(source.files))
     items.check(counts, n_classes)
     return items if kept is None else items.take(kept)
-
-
-def data_folder(data_dir: str | Path | None = None) -> Path:
-    """Return the data folder: the one given, else that of BENCH_DATA, else ``data`` in the working folder."""
-    if data_dir is not None:
-        return Path(data_dir)
-    return Path(os.environ.get(DATA_VARIABLE) or Path.cwd() / "data")
-
-
-def find_file(card: DatasetCard, file: FileCard, folder: Path) -> Path | None:
-    """Return where a dataset's file lies: in the dataset's folder or in the data folder itself.
-
-    Raises:
-        DataError: if something else has its name, such as a pipe, a folder or a broken link.
-    """
-    for path in (path_of(card, file, folder), folder / file.name):
-        if path.is_file():
-            return path
-        if os.path.lexists(path):
-            raise DataError(f"{path} is not a regular file: a pipe, a folder or a broken link; move it away")
-    return None
-
-
-def path_of(card: DatasetCard, file: FileCard, folder: Path) -> Path:
-    """Return where a dataset's file is to be put."""
-    return folder / card.name / file.name
-
-
-def how_to_get(card: DatasetCard, file: FileCard, folder: Path) -> str:
-    """Say where a file comes from and where to put it."""
-    way = (
-        f"run `python -m bench data fetch {card.name}`, or get it by hand" if file.urls else "get it by hand"
-    )
-    return f"{file.name} comes from {file.origin}: {way} and put it at {path_of(card, file, folder)}"
 
 
 def source_of(name_or_path: str | Path, data_dir: str | Path | None = None) -> Source:
@@ -311,12 +326,18 @@ def source_of(name_or_path: str | Path, data_dir: str | Path | None = None) -> S
     """
     if is_bundle(name_or_path):
         path = Path(name_or_path).expanduser()
-        if not path.is_file():
-            raise UsageError(f"there is no feature bundle {path}")
+        if not path.is_file() and not path.is_dir():
+            raise UsageError(f"there is no file {path}")
         if len(path.stem) > _LONGEST_NAME:
             longest = f"longer than {_LONGEST_NAME} characters"
             raise UsageError(f"the name of {path} is {longest}; give the file a shorter one")
-        return Source(path.stem, "real", {path.name: path}, None)
+        try:
+            files = bundle_files(path)
+        except DataError as error:
+            if path.is_dir():
+                raise UsageError(f"there is no dataset in the folder {path}: {error}") from error
+            raise
+        return Source(path.stem, "real", files, None, path=path)
     found = registry.dataset(str(name_or_path))
     embedded = {name: Path(path) for name, path in found.embedded.items()}
     return _source(found.card, embedded, None, data_dir)
@@ -357,4 +378,10 @@ def _source(
 def is_bundle(name_or_path: str | Path) -> bool:
     """Tell a bundle's path from a registry name."""
     text = str(name_or_path)
-    return isinstance(name_or_path, Path) or text.endswith(".npz") or os.sep in text or "/" in text
+    return (
+        isinstance(name_or_path, Path)
+        or text.lower().endswith(ENDINGS)
+        or os.sep in text
+        or "/" in text
+        or (bool(text) and text not in registry.dataset_names() and is_folder(text))
+    )

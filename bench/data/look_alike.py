@@ -1,4 +1,4 @@
-"""Look-alikes: generated stand-ins for benchmarks whose files are not there.
+"""Look-alikes: generated data that replaces benchmarks whose files are absent.
 
 A class has several modes ("warfare" shows ships, battles and medals). Every sample has latent content: a
 mode of its class plus a small deviation. Modes have a hierarchy: a super-class's centre, the class's part
@@ -124,7 +124,7 @@ def rule_digest(card: DatasetCard, limits: RowLimits | None = None) -> str:
             [modality.name, modality.dimension.value, modality.rows.value, modality.character]
             for modality in card.modalities
         ],
-        "caps": None if limits is None else asdict(limits),
+        "caps": None if limits is None else {k: v for k, v in asdict(limits).items() if k != "gallery"},
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 

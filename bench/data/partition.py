@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import get_close_matches
 from types import MappingProxyType
@@ -11,7 +11,7 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.contract import Array, DataError, DataKind, Split, UsageError
+from bench.contract import Array, DataError, DataKind, Modality, Split, UsageError
 
 VERSION = 1
 """Part of every fingerprint: raised when a rule below changes which rows are drawn."""
@@ -36,6 +36,7 @@ class RowLimits:
         test: rows of a modality in the test split.
         dimension: width of a look-alike's features.
         classes: of a look-alike.
+        gallery: rows of a modality in the gallery, where a dataset brings one.
     """
 
     train: int
@@ -43,17 +44,19 @@ class RowLimits:
     test: int
     dimension: int
     classes: int = 1_000_000
+    gallery: int = 5000
 
     def rows(self, n_classes: int) -> dict[str, int]:
         """Return the row limit of each part, widened so that many classes still fit.
 
         With hundreds of classes a fixed limit would leave some without a row: at least four rows per
-        class to train on, and two to select on and to test on may always be kept.
+        class to train on, and two to select on, to test on and in a gallery may always be kept.
         """
         return {
             "train": max(self.train, 4 * n_classes),
             "validation": max(self.validation, 2 * n_classes),
             "test": max(self.test, 2 * n_classes),
+            "gallery": max(self.gallery, 2 * n_classes),
         }
 
 
@@ -157,7 +160,7 @@ def stratified_rows(
 def stratified_validation(split: Split, share: float = VALIDATION_SHARE) -> tuple[Split, Split]:
     """Cut a validation set off the rows to train on: a stratified draw with a fixed seed.
 
-    Paired rows stay together; a class never gives its last row.
+    Rows with the same id stay together; a class never gives its last row. Rows without a label are not drawn.
 
     Args:
         split: the rows given for training.
@@ -169,90 +172,85 @@ def stratified_validation(split: Split, share: float = VALIDATION_SHARE) -> tupl
     Raises:
         DataError: if there are too few rows to take any away.
     """
-    kept: dict[str, Array] = {}
-    drawn: dict[str, Array] = {}
-    for name, modality in split.items():
-        generator = fixed_generator("validation", "pairs" if split.paired else name)
-        total = round(share * len(modality))
-        rows = stratified_rows(modality.labels, total, generator, least=0, spare=1)
+    kept, drawn = validation_rows(split, share)
+    return split.take(kept), split.take(drawn)
+
+
+def validation_rows(
+    split: Split, share: float = VALIDATION_SHARE
+) -> tuple[dict[str, Array], dict[str, Array]]:
+    """Return the rows that `stratified_validation` keeps and those that it draws, in ascending order.
+
+    Raises:
+        DataError: if there are too few rows to take any away.
+    """
+    drawn = _drawn(split, "validation", lambda rows, _: round(share * rows), least=0, spare=1, labelled=True)
+    for name, rows in drawn.items():
         if len(rows) == 0:
             raise DataError(
-                f"{len(modality)} training rows of {name} are too few to cut a validation set off; "
+                f"{len(split[name])} training rows of {name} are too few to cut a validation set off; "
                 "give a validation split"
             )
-        drawn[name] = rows
-        kept[name] = np.setdiff1d(np.arange(len(modality)), rows)
-    return take_rows(split, kept), take_rows(split, drawn)
+    kept: dict[str, Array] = {
+        name: np.setdiff1d(np.arange(len(split[name])), rows) for name, rows in drawn.items()
+    }
+    return kept, drawn
 
 
 def capped(split: Split, part: str, limit: int) -> Split:
     """Return at most ``limit`` rows of each modality: a stratified draw with a fixed seed.
 
     Args:
-        split: rows to draw from; pairs stay together.
-        part: ``train``, ``validation`` or ``test``: each has a stream of its own.
+        split: rows to draw from; rows with the same id stay together.
+        part: ``train``, ``validation``, ``test`` or ``gallery``: each has a stream of its own.
         limit: most rows to keep.
     """
     rows = capped_rows(split, part, limit)
-    return split if rows is None else take_rows(split, rows)
+    return split if rows is None else split.take(rows)
 
 
 def capped_rows(split: Split, part: str, limit: int) -> dict[str, Array] | None:
     """Return the rows that `capped` keeps of each modality, None where it keeps all."""
     if all(len(modality) <= limit for modality in split.values()):
         return None
-    rows: dict[str, Array] = {}
-    for name, modality in split.items():
-        generator = fixed_generator("cap", part, "pairs" if split.paired else name)
-        rows[name] = stratified_rows(modality.labels, limit, generator)
-    return rows
+    return _drawn(split, f"cap\x1f{part}", lambda rows, most: limit * rows // most, least=1, spare=0)
 
 
-def take_rows(split: Split, rows: Mapping[str, Array]) -> Split:
-    """Return chosen rows of each modality, with the split's pairing as it was."""
-    chosen = {name: modality.take(rows[name]) for name, modality in split.items()}
-    return Split(chosen, split.n_classes, split.pairing)
-
-
-def class_matched(split: Split, generator: np.random.Generator) -> Split:
-    """Put rows of different modalities together that share their class, and nothing else.
-
-    For every class, each modality's rows of that class are shuffled and then repeated in turn up to
-    the largest number of rows that any modality has of it; row i of every modality then stands for
-    the same class. Classes that a modality lacks are dropped. The rows' order is shuffled at the end.
-    A multi-label row's class is its whole set of labels.
+def _drawn(
+    split: Split,
+    stream: str,
+    total: Callable[[int, int], int],
+    *,
+    least: int,
+    spare: int,
+    labelled: bool = False,
+) -> dict[str, Array]:
+    """Draw rows of each modality, stratified; rows with the same id are drawn together.
 
     Args:
-        split: any split; pairs it may have are ignored.
-        generator: decides the shuffles.
-
-    Returns:
-        A split with ``pairing="class-matched"`` and equally many rows in every modality.
-
-    Raises:
-        DataError: if no class occurs in all modalities.
+        split: rows to draw from.
+        stream: words that the generator depends on.
+        total: how many to draw, of so many rows or ids, of which a modality has so many rows at most.
+        least: see `stratified_rows`.
+        spare: see `stratified_rows`.
+        labelled: whether rows without a label are left out.
     """
-    classes = _common_classes(split)
-    rows: dict[str, list[NDArray[np.int64]]] = {name: [] for name in split}
-    for number in range(int(max(members.max() for members in classes.values())) + 1):
-        found = {name: np.flatnonzero(members == number) for name, members in classes.items()}
-        if any(len(members) == 0 for members in found.values()):
-            continue
-        most = max(len(members) for members in found.values())
-        for name, members in found.items():
-            rows[name].append(np.resize(generator.permutation(members), most))
-    if not any(rows.values()):
-        raise DataError(
-            f"no class occurs in all of {', '.join(split)}: their rows cannot be matched by class"
-        )
-    order = generator.permutation(sum(len(part) for part in next(iter(rows.values()))))
-    matched = {name: split[name].take(np.concatenate(parts)[order]) for name, parts in rows.items()}
-    return Split(matched, split.n_classes, "class-matched")
 
+    def draw(labels: Array, most: int, unit: str) -> Rows:
+        known = np.flatnonzero(Modality(np.empty((len(labels), 0)), labels).labelled)
+        known = known if labelled else np.arange(len(labels))
+        generator = fixed_generator(stream, unit)
+        count = total(len(known), most)
+        return known[stratified_rows(labels[known], count, generator, least=least, spare=spare)]
 
-def _common_classes(split: Split) -> dict[str, NDArray[np.int64]]:
-    """Number the classes (or sets of classes) alike over all modalities."""
-    labels: list[Array] = [modality.labels for modality in split.values()]
-    _, inverse = np.unique(np.concatenate(labels), axis=0, return_inverse=True)
-    ends = np.cumsum([len(part) for part in labels])[:-1]
-    return dict(zip(split, np.split(inverse.reshape(-1).astype(np.int64), ends), strict=True))
+    if split.paired:
+        first = next(iter(split.values()))
+        return dict.fromkeys(split, draw(first.labels, len(first), "pairs"))
+    with_ids = {name: one.ids for name, one in split.items() if one.ids is not None}
+    drawn = {name: draw(split[name].labels, len(split[name]), name) for name in split if name not in with_ids}
+    if with_ids:
+        ids, first_rows = np.unique(np.concatenate([*with_ids.values()]), return_index=True)
+        labels = np.concatenate([split[name].labels for name in with_ids])[first_rows]
+        chosen = ids[draw(labels, max(map(len, with_ids.values())), "pairs")]
+        drawn |= {name: np.flatnonzero(np.isin(known, chosen)) for name, known in with_ids.items()}
+    return {name: drawn[name] for name in split}

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.contract.errors import UsageError
+from bench.contract.state import State
 
 Scaling = Literal["none", "standard", "unit"]
 """``none``: as stored; ``standard``: zero mean and unit variance per feature; ``unit``: rows of length 1."""
@@ -55,6 +56,23 @@ class Scaler:
         constant = deviation <= CONSTANT * np.abs(mean)
         factor = np.where(constant, 0.0, 1.0 / np.where(constant, 1.0, deviation))
         return cls(scaling, mean, factor)
+
+    def arrays(self, prefix: str) -> dict[str, NDArray[np.float64]]:
+        """Return the statistics ``<prefix>shift`` and ``<prefix>factor``; none where there are none."""
+        values = {"shift": self.shift, "factor": self.factor}
+        return {prefix + name: value for name, value in values.items() if value is not None}
+
+    @classmethod
+    def of_state(cls, scaling: Scaling, state: State, prefix: str, width: int) -> Scaler:
+        """Return the scaler whose `arrays` are in a stored state, for features of this width.
+
+        Raises:
+            DataError: if they are missing or of another shape.
+        """
+        if scaling != "standard":
+            return cls(scaling)
+        shift, factor = (state.array(prefix + name, width) for name in ("shift", "factor"))
+        return cls(scaling, shift.astype(np.float64), factor.astype(np.float64))
 
     def __call__(self, features: NDArray[Any]) -> NDArray[Any]:
         """Scale rows ``(n, d)``; float64 stays float64, everything else becomes float32.

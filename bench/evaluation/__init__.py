@@ -1,7 +1,7 @@
-"""Ranking and its measures: exact under ties, blind to the gallery's order, the same for every method."""
+"""Ranking and its measures: exact under ties, independent of the gallery's order, equal for all methods."""
 
+from bench.evaluation.directions import Direction, Evaluation, evaluate, validation_map
 from bench.evaluation.inputs import Precision, check_embeddings
-from bench.evaluation.measures import STANDARD_PROTOCOLS, Denominator, EmptyRule, Protocol
 from bench.evaluation.metrics import (
     RECALL_LEVELS,
     average_precision,
@@ -12,8 +12,14 @@ from bench.evaluation.metrics import (
     rank_embeddings,
     rank_similarities,
 )
+from bench.evaluation.protocols import (
+    STANDARD_PROTOCOLS,
+    Denominator,
+    EmptyRule,
+    Protocol,
+    standard_protocols,
+)
 from bench.evaluation.ranking import Ranking
-from bench.evaluation.retrieval import Direction, Evaluation, evaluate, validation_map
 from bench.evaluation.ties import TieRule, expected_random_ap, expected_random_map
 
 __all__ = [
@@ -38,5 +44,6 @@ __all__ = [
     "precision_recall",
     "rank_embeddings",
     "rank_similarities",
+    "standard_protocols",
     "validation_map",
 ]

@@ -1,18 +1,20 @@
-"""One set of embeddings under every convention by which mean average precision is computed in this field."""
+"""One set of embeddings under every convention, measure and similarity by which this field prints numbers."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import permutations, product
 from typing import Final, get_args
 
 import numpy as np
 
+from bench.contract import RefusedEmbeddings, Similarity
 from bench.evaluation.inputs import Indices
-from bench.evaluation.measures import Denominator, EmptyRule, Protocol, mean_of_queries
+from bench.evaluation.protocols import Denominator, EmptyRule, Protocol
 from bench.evaluation.retrieval import Retrieval
 from bench.evaluation.ties import TieRule
 
@@ -24,20 +26,25 @@ DRAWS: Final = 5
 """Random parts of the gallery per size: one alone would show its own luck."""
 NEAR: Final = 5e-4
 """How far a number of three printed digits may be from what was printed."""
+NEAR_RANK: Final = 0.05
+"""How far a median or mean rank may be from what was printed with one digit."""
+RECALLS: Final = (1, 5, 10)
+"""Cut-offs of recall by instance, besides those asked for."""
 
 
 @dataclass(frozen=True)
 class Reading:
-    """The mAP of the embeddings in one direction under one convention.
+    """The number of the embeddings in one direction under one convention.
 
     Attributes:
         query: modality of the queries; ``average`` for the mean over directions.
         gallery: modality of the gallery; empty for the mean over directions.
-        protocol: cut-off, denominator, ties, and queries without hits.
+        protocol: measure, cut-off, denominator, ties, and queries without hits.
+        similarity: by which embeddings are compared; None for a method's own.
         share: part of the gallery that was ranked.
         queries: how many there are; None for the mean over directions.
         items: size of what was ranked; None for the mean over directions.
-        value: mean average precision, over draws where a part was ranked; None if all queries were skipped.
+        value: of all queries, the mean over draws where a part was ranked; None if all queries were skipped.
         low: least value of a draw.
         high: largest value of a draw.
         skipped: queries that the convention leaves out, at most in a draw.
@@ -46,6 +53,7 @@ class Reading:
     query: str
     gallery: str
     protocol: Protocol
+    similarity: Similarity | None
     share: Fraction
     queries: int | None
     items: int | None
@@ -68,11 +76,21 @@ class Match:
     difference: float
 
 
-def conventions(cutoffs: Sequence[int] = CUTOFFS) -> list[Protocol]:
-    """Return every rule for the full ranking and for the cut-offs, each once."""
-    choices = get_args(Denominator), get_args(EmptyRule), get_args(TieRule)
-    rules = product((None, *cutoffs), *choices)
-    return list(dict.fromkeys(Protocol(k, denominator, ties, empty) for k, denominator, empty, ties in rules))
+def conventions(cutoffs: Sequence[int] = CUTOFFS, *, by_id: bool = False) -> list[Protocol]:
+    """Return every rule for the full ranking and for the cut-offs, each once; those of mAP first.
+
+    Args:
+        cutoffs: of mAP, precision, nDCG and recall.
+        by_id: whether the instance level is known: recall, reciprocal, median and mean rank.
+    """
+    kinds = [(f"map@{k}", f"/{name}") for k in cutoffs for name in get_args(Denominator)]
+    names = ["map@all", *(head + tail for head, tail in kinds)]
+    names += [name.format(k) for k in cutoffs for name in ("precision@{}", "recall@{}/class", "ndcg@{}")]
+    names += ["ndcg@all", "mrr/class"]
+    if by_id:
+        names += [f"recall@{k}" for k in (*RECALLS, *cutoffs)] + ["mrr", "medr", "meanr"]
+    rules = product(map(Protocol.parse, names), get_args(EmptyRule), get_args(TieRule))
+    return list(dict.fromkeys(replace(rule, empty=empty, ties=ties) for rule, empty, ties in rules))
 
 
 def readings(
@@ -81,11 +99,12 @@ def readings(
     shares: Sequence[Fraction] = SHARES,
     draws: int = DRAWS,
 ) -> list[Reading]:
-    """Return the mAP under every convention, by direction, and its mean over directions.
+    """Return the number under every convention, by direction, and its mean over directions.
 
-    The whole gallery is ranked under all conventions. A part of it is ranked under the exact expectation
-    over ties alone, ``draws`` times: its items come from fixed random orders, of which a smaller part is the
-    beginning of a larger one.
+    The whole gallery is ranked under all conventions, and embeddings under all similarities that can compare
+    them, the given one first. A part of the gallery is ranked under the given similarity, for mAP with the
+    exact expectation over ties alone, ``draws`` times: its items come from fixed random orders, of which a
+    smaller part is the beginning of a larger one.
 
     Args:
         retrieval: items of at least two modalities.
@@ -93,49 +112,70 @@ def readings(
         shares: parts of the gallery, above 0 and at most 1; the whole is always among them.
         draws: per part.
     """
+    rules = conventions(cutoffs, by_id=retrieval.knows_ids)
+    others = list(_under_other_similarities(retrieval))
     by_direction = [
         reading
         for direction in permutations(retrieval.modalities, 2)
-        for share in sorted({WHOLE, *shares}, reverse=True)
-        for reading in _readings(retrieval, direction, conventions(cutoffs), share, draws)
+        for ranked, parts in [(retrieval, sorted({WHOLE, *shares}, reverse=True)), *others]
+        for share in parts
+        for reading in _readings(ranked, direction, rules, share, draws)
     ]
     return [*by_direction, *_averages(by_direction)]
 
 
 def near(candidates: Sequence[Reading], printed: float, within: float = NEAR) -> list[Match]:
-    """Return the readings that a printed number may be, nearest first; above 1 it is per cent."""
-    target = printed / 100 if printed > 1 else printed
-    matches = [Match(reading, reading.value - target) for reading in candidates if reading.value is not None]
-    close = [match for match in matches if abs(match.difference) <= within]
-    return sorted(close, key=lambda match: abs(match.difference))
+    """Return the readings that a printed number may be, nearest first.
+
+    Above 1 it is per cent, or a median or mean rank, which may be `NEAR_RANK` from it.
+    """
+    matches: list[tuple[float, Match]] = []
+    for reading in candidates:
+        bounded = reading.protocol.bounded
+        target = printed / 100 if bounded and printed > 1 else printed
+        most = within if bounded else NEAR_RANK
+        if reading.value is not None and abs(difference := reading.value - target) <= most:
+            matches.append((abs(difference) / most, Match(reading, difference)))
+    return [match for _, match in sorted(matches, key=lambda pair: pair[0])]
+
+
+def _under_other_similarities(retrieval: Retrieval) -> Iterator[tuple[Retrieval, list[Fraction]]]:
+    """Yield embeddings under the further similarities that can compare them, with the whole gallery."""
+    if retrieval.similarity is None:
+        return
+    for similarity in get_args(Similarity):
+        if similarity != retrieval.similarity:
+            with suppress(RefusedEmbeddings):  # not codes, or too many rows of zeros
+                yield retrieval.under(similarity), [WHOLE]
 
 
 def _readings(
     retrieval: Retrieval, direction: tuple[str, str], rules: Sequence[Protocol], share: Fraction, draws: int
 ) -> Iterator[Reading]:
-    size = items = retrieval.size(direction[1])
+    size = items = retrieval.gallery_size(direction[1])
     parts: list[Indices | None] = [None]
     if share != WHOLE:
-        rules = [rule for rule in rules if rule.ties == "expected"]
+        rules = [rule for rule in rules if (rule.ties, rule.measure) == ("expected", "map")]
         items = max(1, round(size * share))
         parts = [np.sort(np.random.default_rng(draw).permutation(size)[:items]) for draw in range(draws)]
     ranked = [retrieval.ranking(*direction, part).evaluate(rules)[0] for part in parts]
+    queries = retrieval.size(direction[0])
     for rule in rules:
-        values = [mean_of_queries(ap[rule.id]) for ap in ranked]
-        skipped = max(int(np.isnan(ap[rule.id]).sum()) for ap in ranked)
+        values = [rule.aggregate(per_query[rule.id]) for per_query in ranked]
+        skipped = max(int(np.isnan(per_query[rule.id]).sum()) for per_query in ranked)
         mean = _mean(values)
         low, high = (None, None) if mean is None else (min(values), max(values))
-        yield Reading(*direction, rule, share, retrieval.size(direction[0]), items, mean, low, high, skipped)
+        yield Reading(*direction, rule, retrieval.similarity, share, queries, items, mean, low, high, skipped)
 
 
 def _averages(by_direction: Sequence[Reading]) -> Iterator[Reading]:
-    groups: dict[tuple[Protocol, Fraction], list[Reading]] = {}
+    groups: dict[tuple[Protocol, Similarity | None, Fraction], list[Reading]] = {}
     for reading in by_direction:
-        groups.setdefault((reading.protocol, reading.share), []).append(reading)
-    for (protocol, share), members in groups.items():
+        groups.setdefault((reading.protocol, reading.similarity, reading.share), []).append(reading)
+    for (protocol, similarity, share), members in groups.items():
         mean = _mean([math.nan if reading.value is None else reading.value for reading in members])
         skipped = sum(reading.skipped for reading in members)
-        yield Reading(*AVERAGE, protocol, share, None, None, mean, mean, mean, skipped)
+        yield Reading(*AVERAGE, protocol, similarity, share, None, None, mean, mean, mean, skipped)
 
 
 def _mean(values: Sequence[float]) -> float | None:

@@ -1,39 +1,20 @@
-"""Cosine rankings on a CUDA device, with torch; imported only where one is used.
-
-The canonical order is made on the CPU; products, sorting and bisection run on the device; the ranks of
-relevant items come back.
-"""
+"""Ranks of relevant items on a CUDA device, for measures that NumPy computes; imported only where used."""
 
 from __future__ import annotations
 
 import numpy as np
 import torch
 
-from bench.evaluation.inputs import Indices
+from bench.evaluation.device_side import DeviceSide, similarities
 from bench.evaluation.ranking import Columns
-from bench.evaluation.similarity import Block, Side, lift_for
+from bench.evaluation.similarity import Block
 from bench.evaluation.ties import Counts, Ranks, tie_groups
 
 
-def cosine_on(device: str, queries: Side, gallery: Side) -> Block:
-    """Return similarities as `bench.evaluation.similarity.cosine` does, computed on a torch device."""
-    lift = float(lift_for(queries.rows))
-    left, right, squares = (
-        torch.as_tensor(values, device=device) for values in (queries.rows, gallery.rows, gallery.squares)
-    )
-    member = gallery.order.member
-    expand = None if member is None else torch.as_tensor(member, device=device)
-
-    def block(positions: Indices) -> torch.Tensor:
-        rows = torch.as_tensor(queries.order.members(positions), device=left.device)
-        precision = torch.get_float32_matmul_precision()
-        torch.set_float32_matmul_precision("highest")  # whatever a method trains with
-        values = (left[rows] * lift) @ right.T
-        torch.set_float32_matmul_precision(precision)
-        values = values.mul_(values.abs()).div_(squares)
-        return values if expand is None else values[:, expand]
-
-    return block
+def compared_on(queries: DeviceSide, gallery: DeviceSide) -> Block:
+    """Return similarities as `bench.evaluation.similarity.compared` does, computed on a torch device."""
+    compare = similarities(queries, gallery)
+    return lambda positions: compare(torch.as_tensor(positions, device=queries.rows.device))
 
 
 def rank_torch(block: torch.Tensor, columns: Columns) -> Ranks:

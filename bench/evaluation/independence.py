@@ -1,4 +1,4 @@
-"""Row independence: what a method says of a row depends on that row alone, and its position tells nothing.
+"""Row independence: tests that the embedding of a row depends on no other row and on no position.
 
 In a file, rows may be sorted by class, and row i may be the same thing in every modality: a method that looks
 at positions would be rewarded for it. So each modality's rows are shuffled before the method gets them, and
@@ -36,7 +36,7 @@ def embed_rows(method: Method, modality: str, features: Array) -> Array:
         return check_embeddings(modality, embedded, len(order))
     rows = np.empty_like(embedded)
     rows[order] = embedded
-    return check_embeddings(modality, rows, len(order))
+    return check_embeddings(modality, rows, len(order), method.card.similarity)
 
 
 def compare_rows(method: Method, query: str, queries: Array, gallery: str, items: Array) -> Array:

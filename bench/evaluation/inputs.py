@@ -1,15 +1,16 @@
-"""Embeddings, similarities and labels as callers give them; what cannot be ranked is refused."""
+"""Checks of embeddings, similarities and labels: what cannot be ranked is refused."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.contract import Array, RefusedEmbeddings, UsageError
+from bench.contract import Array, RefusedEmbeddings, Similarity, UsageError
 
 Precision = Literal["float32", "float64"]
 Vector = NDArray[np.float64]
@@ -53,12 +54,26 @@ def as_rows(values: Any, what: str) -> Array:
     return rows
 
 
-def check_embeddings(modality: str, embeddings: Any, n_expected: int) -> Array:
-    """Return embeddings ``(n_expected, d)`` that can be ranked by cosine, unchanged.
+def check_ids(ids: Any, n_items: int, what: str) -> Array:
+    """Return ids ``(n_items,)`` as an array of integers.
 
     Raises:
-        RefusedEmbeddings: for a wrong shape, NaN or infinite values, collapsed rows (all that are not zero
-            are equal), or if more than half of the rows are zero.
+        UsageError: for another shape or other values.
+    """
+    array = to_array(ids)
+    if array.shape != (n_items,) or array.dtype.kind not in "iu":
+        raise UsageError(f"{what} must be {n_items} integers, not {array.dtype} of shape {array.shape}")
+    return array
+
+
+def check_embeddings(
+    modality: str, embeddings: Any, n_expected: int, similarity: Similarity = "cosine"
+) -> Array:
+    """Return embeddings ``(n_expected, d)`` that can be ranked by a similarity, unchanged.
+
+    Raises:
+        RefusedEmbeddings: for a wrong shape, NaN or infinite values, collapsed rows (all are equal; under the
+            cosine all that are not zero), or, under the cosine, if more than half of the rows are zero.
     """
     rows = to_array(embeddings)
     problem: str | None
@@ -67,7 +82,7 @@ def check_embeddings(modality: str, embeddings: Any, n_expected: int) -> Array:
     elif len(rows) != n_expected:
         problem = f"have {len(rows)} rows, but {n_expected} were asked for"
     else:
-        problem = not_finite(rows) or _degenerate(rows)
+        problem = not_finite(rows) or _degenerate(rows, similarity)
     if problem:
         raise RefusedEmbeddings(f"the embeddings of modality {modality!r} {problem}; they cannot be ranked")
     return rows
@@ -91,6 +106,18 @@ def check_similarities(values: Any, shape: tuple[int, int]) -> Array:
     return matrix
 
 
+def check_widths(widths: Mapping[str, int]) -> None:
+    """Refuse embeddings whose modalities have different widths.
+
+    Raises:
+        RefusedEmbeddings: naming them.
+    """
+    if len(set(widths.values())) > 1:
+        raise RefusedEmbeddings(
+            f"the modalities are embedded in different widths, {dict(widths)}; there is no common space"
+        )
+
+
 def count_zero_rows(rows: Array) -> int:
     """Return how many rows of ``rows`` ``(n, d)`` are zero: they have no direction."""
     return int(len(rows) - np.count_nonzero(rows.any(axis=1)))
@@ -108,8 +135,8 @@ def not_finite(rows: Array) -> str | None:
     return f"contain {kind}, first in row {bad[0]} ({len(bad)} of {len(rows)} rows are not finite)"
 
 
-def _degenerate(rows: Array) -> str | None:
-    zeros = count_zero_rows(rows)
+def _degenerate(rows: Array, similarity: Similarity) -> str | None:
+    zeros = count_zero_rows(rows) if similarity == "cosine" else 0
     if 2 * zeros > len(rows):
         return (
             f"are zero in {zeros} of {len(rows)} rows, more than half (units that answer to no input give "
@@ -138,7 +165,7 @@ class LabelSets:
         """Return which of the sets ``(g,)`` share a label with the set ``labels`` of a query."""
         if self.sets.ndim == 1:
             return np.asarray(self.sets == labels)
-        return np.asarray((self.sets & labels).any(axis=1))
+        return np.asarray(self.sets.T[labels].any(axis=0))
 
     def count_relevant(self, gallery: LabelSets) -> Indices:
         """Return how many items of ``gallery`` share a label with each item ``(n,)``."""

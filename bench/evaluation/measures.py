@@ -1,124 +1,25 @@
-"""Protocols of mean average precision with their ids, and what is computed from ranks."""
+"""Precision from ranks: average precision under every rule, precision at k, interpolated precision."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, cast, get_args
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.contract import UsageError
 from bench.evaluation.inputs import Matrix, Vector
-from bench.evaluation.ties import Counts, Measure, Ranks, TieGroups, TieRule, hits_inside, precision_sum
-
-Denominator = Literal["hits", "min", "relevant"]
-"""``hits``: relevant items found in the top k; ``min``: min(R, k); ``relevant``: R."""
-
-EmptyRule = Literal["zero", "skip"]
-"""``zero``: a query without hits counts 0; ``skip``: it is NaN, and left out of the mean."""
-
-_GRAMMAR = (
-    "map@all or map@K, then /hits, /min or /relevant for map@K, "
-    "then optionally /skip, and one of /optimistic, /pessimistic or /argsort"
+from bench.evaluation.protocols import EmptyRule, Protocol
+from bench.evaluation.ties import (
+    Counts,
+    Measure,
+    Ranks,
+    TieGroups,
+    first_hits,
+    hits_inside,
+    in_order,
+    precision_sum,
 )
-_CHOICES = {
-    "denominator": get_args(Denominator),
-    "ties": get_args(TieRule),
-    "empty": get_args(EmptyRule),
-}
-
-
-def check_cutoff(k: int | None) -> None:
-    """Refuse a cut-off that is no rank.
-
-    Raises:
-        UsageError: unless k is None or a whole number of at least 1.
-    """
-    if k is not None and (isinstance(k, bool) or k != int(k) or k < 1):
-        raise UsageError(f"k must be a rank of at least 1, or None for the full ranking, not {k!r}")
-
-
-@dataclass(frozen=True)
-class Protocol:
-    """A rule by which mean average precision is computed.
-
-    Attributes:
-        k: cut-off, a rank of the gallery; None for the full ranking.
-        denominator: what the sum of precisions is divided by; all three are equal without cut-off.
-        ties: expectation over all orders of tied items, the best, the worst, or a sort's order.
-        empty: what becomes of a query without hits.
-
-    Raises:
-        UsageError: if a value is none of those.
-    """
-
-    k: int | None = None
-    denominator: Denominator = "hits"
-    ties: TieRule = "expected"
-    empty: EmptyRule = "zero"
-
-    def __post_init__(self) -> None:
-        """Check the values; give every rule one spelling."""
-        for name, choices in _CHOICES.items():
-            if (value := getattr(self, name)) not in choices:
-                raise UsageError(f"{name} must be one of {', '.join(choices)}, not {value!r}")
-        check_cutoff(self.k)
-        if self.k is None:
-            object.__setattr__(self, "denominator", "hits")
-
-    @property
-    def id(self) -> str:
-        """The rule's name, such as ``map@50/min``; `parse` reads it back."""
-        parts = ["map@all"] if self.k is None else [f"map@{self.k}", self.denominator]
-        parts += ["skip"] if self.empty == "skip" else []
-        parts += [self.ties] if self.ties != "expected" else []
-        return "/".join(parts)
-
-    def __str__(self) -> str:
-        """Return the id."""
-        return self.id
-
-    @classmethod
-    def parse(cls, text: str) -> Protocol:
-        """Return the protocol called ``text``, such as ``map@all`` or ``map@50/hits/skip``.
-
-        Raises:
-            UsageError: if there is no such protocol.
-        """
-        head, *rest = text.strip().lower().split("/")
-        match = re.fullmatch(r"map@(all|\d+)", head)
-        if match is None:
-            raise UsageError(f"{text!r} is not a protocol; write {_GRAMMAR}")
-        k = None if match[1] == "all" else int(match[1])
-        chosen: dict[str, str] = {}
-        for part in rest:
-            kind = next((name for name, choices in _CHOICES.items() if part in choices), None)
-            if kind is None or kind in chosen:
-                problem = "stands for nothing here" if kind is None else f"is a second {kind} rule"
-                raise UsageError(f"{part!r} in protocol {text!r} {problem}; write {_GRAMMAR}")
-            chosen[kind] = part
-        if k is not None and "denominator" not in chosen:
-            options = ", ".join(f"map@{k}/{name}" for name in get_args(Denominator))
-            raise UsageError(f"{text!r} does not say what to divide by; write one of {options}")
-        return cls(k, **cast("dict[str, Any]", chosen))
-
-
-STANDARD_PROTOCOLS: tuple[Protocol, ...] = (
-    Protocol(),
-    Protocol(50, "hits"),
-    Protocol(50, "min"),
-    Protocol(50, "relevant"),
-)
-"""The rules that every result is reported under."""
-
-
-def mean_of_queries(values: Vector) -> float:
-    """Return the mean over the queries that were not skipped; NaN if all were."""
-    counted = values[~np.isnan(values)]
-    return float(counted.mean()) if len(counted) else float("nan")
 
 
 def average_precision_measure(protocol: Protocol) -> Measure:
@@ -128,6 +29,8 @@ def average_precision_measure(protocol: Protocol) -> Measure:
         b, n_relevant = ranks.above.shape
         if n_relevant == 0:
             return _nothing(b, 1, protocol.empty)
+        if protocol.denominator == "first":
+            return _first_precision(in_order(ranks, protocol.ties), protocol.k or n_relevant)[:, None]
         k = ranks.n_gallery if protocol.k is None else min(protocol.k, ranks.n_gallery)
         values = _average_precision(ranks, k, protocol)
         if protocol.empty == "skip" and protocol.denominator == "hits":
@@ -143,15 +46,20 @@ def precision_at_measure(ks: Sequence[int], empty: EmptyRule = "zero") -> Measur
     def measure(ranks: Ranks) -> Matrix:
         if ranks.above.shape[1] == 0:
             return _nothing(len(ranks.above), len(ks), empty)
-        hits = _hits_before(ranks.above, ks).astype(np.float64)
-        ties = ranks.ties
-        for column, k in enumerate(ks if len(ties.row) else ()):
-            g = np.flatnonzero((ties.before < k) & (k < ties.before + ties.size))  # at most one per query
-            outside = (ties.before + ties.size - k)[g] / ties.size[g]
-            hits[ties.row[g], column] -= ties.relevant[g] * outside
-        return np.asarray(hits / np.asarray(ks))
+        return np.asarray(expected_hits(ranks, ks) / np.asarray(ks))
 
     return measure
+
+
+def expected_hits(ranks: Ranks, ks: Sequence[int]) -> Matrix:
+    """Return the expected number of relevant items in the top k, ``(b, len(ks))``."""
+    hits = _hits_before(ranks.above, ks).astype(np.float64)
+    ties = ranks.ties
+    for column, k in enumerate(ks if len(ties.row) else ()):
+        g = np.flatnonzero((ties.before < k) & (k < ties.before + ties.size))  # at most one per query
+        outside = (ties.before + ties.size - k)[g] / ties.size[g]
+        hits[ties.row[g], column] -= ties.relevant[g] * outside
+    return hits
 
 
 def interpolated_precision_measure(levels: Sequence[float], empty: EmptyRule = "zero") -> Measure:
@@ -204,8 +112,26 @@ def _average_precision(ranks: Ranks, k: int, protocol: Protocol) -> Vector:
     values = np.asarray(total / _denominator(inside.sum(axis=1), n_relevant, k, protocol))
     for g in crossing:
         row = ties.row[g]
-        values[row] = _straddling(ties, int(g), float(total[row]), n_relevant, k, protocol)
+        values[row] = straddling(ties, int(g), float(total[row]), n_relevant, k, protocol)
     return values
+
+
+def _first_precision(ranks: Ranks, k: int) -> Vector:
+    """Return the mean precision at the first min(R, k) relevant items, wherever they rank; ties expected."""
+    count, ties = min(k, ranks.above.shape[1]), ranks.ties
+    precision = np.arange(1, ranks.above.shape[1] + 1) / (ranks.above + 1)
+    last = ties.hits + ties.relevant
+    whole = ties.take(np.flatnonzero(last <= count))
+    _blank(precision, whole)
+    precision[whole.row, whole.hits] = precision_sum(
+        "expected", whole.before, whole.hits, whole.size, whole.relevant
+    )
+    for g in np.flatnonzero((ties.hits < count) & (last > count)):  # at most one per query
+        row, h, r, p, t = (int(column[g]) for column in ties)
+        chances, hits = first_hits(t, r, count - h)
+        precision[row, h:count] = 0
+        precision[row, h] = ((h * chances + hits) / (p + np.arange(1, t + 1))).sum()
+    return np.asarray(precision[:, :count].sum(axis=1) / count)
 
 
 def _blank(matrix: NDArray[Any], ties: TieGroups) -> None:
@@ -215,7 +141,7 @@ def _blank(matrix: NDArray[Any], ties: TieGroups) -> None:
     matrix[rows[kept], columns[kept]] = 0
 
 
-def _straddling(ties: TieGroups, g: int, total: float, n_relevant: int, k: int, protocol: Protocol) -> float:
+def straddling(ties: TieGroups, g: int, total: float, n_relevant: int, k: int, protocol: Protocol) -> float:
     """Average precision of a query whose tie group ``g`` crosses the cut-off.
 
     Given the number x of hits that fall inside, the sum and the denominator are known.

@@ -7,28 +7,24 @@ from typing import Any
 
 import numpy as np
 
-from bench.contract import Array, UsageError
+from bench.contract import Array, Similarity, UsageError
 from bench.evaluation.inputs import (
     Indices,
     Matrix,
     Precision,
     Vector,
     as_rows,
+    check_ids,
     check_similarities,
     cuda_device_of,
     label_sets,
 )
-from bench.evaluation.measures import (
-    Denominator,
-    EmptyRule,
-    Protocol,
-    check_cutoff,
-    interpolated_precision_measure,
-    mean_of_queries,
-    precision_at_measure,
-)
+from bench.evaluation.matches import Matches
+from bench.evaluation.measures import interpolated_precision_measure, precision_at_measure
 from bench.evaluation.order import canonical_order
+from bench.evaluation.protocols import Denominator, EmptyRule, Protocol, check_cutoff, mean_of_queries
 from bench.evaluation.ranking import Ranking
+from bench.evaluation.scale import Scale
 from bench.evaluation.similarity import embedded_side
 from bench.evaluation.ties import TieRule
 
@@ -42,10 +38,15 @@ def rank_embeddings(
     query_labels: Any,
     gallery_labels: Any,
     *,
+    query_ids: Any = None,
+    gallery_ids: Any = None,
+    similarity: Similarity = "cosine",
     dtype: Precision = "float32",
     threads: int | None = None,
 ) -> Ranking:
-    """Return the ranking of a gallery by cosine similarity; see `average_precision` for the arguments.
+    """Return the ranking of a gallery by embeddings; see `average_precision` for the arguments.
+
+    With ids ``(n,)`` of both, which say what shows the same thing, it has the measures of instance level.
 
     Raises:
         UsageError: for shapes or options that do not fit.
@@ -61,18 +62,28 @@ def rank_embeddings(
     wanted = label_sets(query_labels, len(left), "query labels")
     offered = label_sets(gallery_labels, len(right), "gallery labels")
     wanted.check_comparable(offered)
-    return Ranking.by_cosine(
-        embedded_side(left, wanted, dtype, "queries", threads),
-        embedded_side(right, offered, dtype, "gallery", threads),
+    ids = _ids(query_ids, len(left), gallery_ids, len(right)) or (None, None)
+    scale = Scale.of(similarity, (left, right))
+    return Ranking.of_sides(
+        embedded_side(left, wanted, dtype, "queries", threads, ids=ids[0], scale=scale),
+        embedded_side(right, offered, dtype, "gallery", threads, ids=ids[1], scale=scale),
         threads=threads,
         device=cuda_device_of(queries, gallery),
     )
 
 
 def rank_similarities(
-    similarities: Any, query_labels: Any, gallery_labels: Any, *, threads: int | None = None
+    similarities: Any,
+    query_labels: Any,
+    gallery_labels: Any,
+    *,
+    query_ids: Any = None,
+    gallery_ids: Any = None,
+    threads: int | None = None,
 ) -> Ranking:
     """Return the ranking of a gallery by similarities ``(n_queries, n_gallery)``, higher is nearer.
+
+    The other arguments are those of `rank_embeddings`.
 
     Raises:
         UsageError: for shapes or options that do not fit.
@@ -88,7 +99,18 @@ def rank_similarities(
     def block(positions: Indices) -> Array:
         return values[np.ix_(queries.order[positions], gallery.order)]
 
-    return Ranking(queries, gallery, block, block, threads=threads)
+    ids = _ids(query_ids, n_queries, gallery_ids, n_gallery)
+    matches = None if ids is None else Matches.by_ids(*ids, gallery)
+    return Ranking(queries, gallery, block, block, threads=threads, matches=matches)
+
+
+def _ids(queries: Any, n_queries: int, gallery: Any, n_gallery: int) -> tuple[Array, Array] | None:
+    """Check the ids of both sides; None where there are none."""
+    if queries is None and gallery is None:
+        return None
+    if queries is None or gallery is None:
+        raise UsageError("ids are needed of the queries and of the gallery, or of neither")
+    return check_ids(queries, n_queries, "query ids"), check_ids(gallery, n_gallery, "gallery ids")
 
 
 def average_precision(
@@ -100,17 +122,16 @@ def average_precision(
     denominator: Denominator = "hits",
     ties: TieRule = "expected",
     *,
+    similarity: Similarity = "cosine",
     dtype: Precision = "float32",
     empty: EmptyRule = "zero",
     threads: int | None = None,
 ) -> Vector:
-    """Return the average precision of every query under cosine similarity, ``(n_queries,)``.
+    """Return the average precision of every query, ``(n_queries,)``.
 
-    AP@k = (sum of the precisions at the hits among the first k items) / denominator. Items that are
-    equally similar are tied, and the exact expectation over all orders of tied items is returned, so
-    that the gallery's order never matters. A row of zeros has no direction: its similarity to everything
-    is 0, so that as a query it ties the whole gallery, and as an item it stands between the positive and
-    the negative cosines.
+    AP@k = (sum of the precisions at the hits among the first k items) / denominator. Ties count by the exact
+    expectation over all orders of the tied items, so that the gallery's order is irrelevant. The cosine with
+    a row of zeros is 0: as a query it ties all items; as an item it ranks between positive and negative ones.
 
     Args:
         queries: ``(n_queries, d)`` embeddings, NumPy or torch (on a CUDA device the work is done there).
@@ -118,11 +139,14 @@ def average_precision(
         query_labels: ``(n_queries,)`` integers, or ``(n_queries, C)`` 0/1: relevant = a shared label.
         gallery_labels: the same for the gallery.
         k: cut-off, a rank of the gallery; None for the full ranking.
-        denominator: ``hits`` found in the top k, ``min`` (min(R, k)) or ``relevant`` (R, all relevant items).
+        denominator: ``hits`` found in the top k, ``min`` (min(R, k)), ``relevant`` (R, all relevant items),
+            or ``first``: the mean over the first min(R, k) relevant items, wherever they rank.
         ties: ``expected``, or the bounds ``optimistic`` and ``pessimistic``: the best and worst order. To
             meet a printed number, ``argsort``: the order in which NumPy's unstable sort of SciPy's cosine
-            distances leaves tied items, as in the field's released evaluators. Under that rule alone the
-            gallery's order and the processor have a part in the result.
+            distances leaves tied items, as in released evaluators; the gallery's order and the processor
+            then have a part in the result.
+        similarity: ``cosine``, ``dot`` (inner product), ``euclidean`` (least distance first), or ``hamming``
+            (fewest different positions first; codes of 0 and 1, or of -1 and 1).
         dtype: precision of the similarities; results are float64 in any case.
         empty: ``zero``: a query without relevant items has 0; ``skip``: NaN, and with ``hits`` also if
             no order brings a relevant item into the top k.
@@ -135,7 +159,9 @@ def average_precision(
     Reference: McSherry and Najork, ECIR 2008, for the expectation under ties.
     """
     rule = Protocol(k, denominator, ties, empty)
-    ranking = rank_embeddings(queries, gallery, query_labels, gallery_labels, dtype=dtype, threads=threads)
+    ranking = rank_embeddings(
+        queries, gallery, query_labels, gallery_labels, similarity=similarity, dtype=dtype, threads=threads
+    )
     return ranking.evaluate([rule])[0][rule.id]
 
 
@@ -148,6 +174,7 @@ def mean_average_precision(
     denominator: Denominator = "hits",
     ties: TieRule = "expected",
     *,
+    similarity: Similarity = "cosine",
     dtype: Precision = "float32",
     empty: EmptyRule = "zero",
     threads: int | None = None,
@@ -157,7 +184,9 @@ def mean_average_precision(
     With ``empty="skip"`` the mean is over the queries that were not skipped, NaN if all were.
     """
     rule = Protocol(k, denominator, ties, empty)
-    ranking = rank_embeddings(queries, gallery, query_labels, gallery_labels, dtype=dtype, threads=threads)
+    ranking = rank_embeddings(
+        queries, gallery, query_labels, gallery_labels, similarity=similarity, dtype=dtype, threads=threads
+    )
     return mean_of_queries(ranking.evaluate([rule])[0][rule.id])
 
 
@@ -192,6 +221,7 @@ def precision_at_k(
     gallery_labels: Any,
     ks: Sequence[int],
     *,
+    similarity: Similarity = "cosine",
     dtype: Precision = "float32",
     empty: EmptyRule = "zero",
     threads: int | None = None,
@@ -208,8 +238,11 @@ def precision_at_k(
     """
     for k in ks:
         check_cutoff(k)
-    ranking = rank_embeddings(queries, gallery, query_labels, gallery_labels, dtype=dtype, threads=threads)
-    return ranking.measure([precision_at_measure([int(k) for k in ks], empty)])[0]
+    ranking = rank_embeddings(
+        queries, gallery, query_labels, gallery_labels, similarity=similarity, dtype=dtype, threads=threads
+    )
+    cuts = [int(k) for k in ks]
+    return ranking.measure([precision_at_measure(cuts, empty)], top=max(cuts, default=None))[0]
 
 
 def precision_recall(
@@ -219,6 +252,7 @@ def precision_recall(
     gallery_labels: Any,
     levels: Sequence[float] = RECALL_LEVELS,
     *,
+    similarity: Similarity = "cosine",
     dtype: Precision = "float32",
     empty: EmptyRule = "zero",
     threads: int | None = None,
@@ -237,5 +271,7 @@ def precision_recall(
     """
     if not all(0.0 <= level <= 1.0 for level in levels):
         raise UsageError(f"recall levels lie between 0 and 1, not {list(levels)}")
-    ranking = rank_embeddings(queries, gallery, query_labels, gallery_labels, dtype=dtype, threads=threads)
+    ranking = rank_embeddings(
+        queries, gallery, query_labels, gallery_labels, similarity=similarity, dtype=dtype, threads=threads
+    )
     return ranking.measure([interpolated_precision_measure([float(level) for level in levels], empty)])[0]

@@ -1,13 +1,15 @@
 """The ranking of a gallery by queries: one pass serves every measure.
 
-Per query, all similarities are sorted, and the relevant ones among them are found by bisection. Any
-number of measures is then computed from the ranks, so that four protocols cost one ranking.
+Per query, all similarities are sorted, as integers whose lowest bit tells relevant items from others: where
+such a bit stands is a rank. Any number of measures is then computed from the ranks, so that four protocols
+cost one ranking.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import pairwise
 from types import MappingProxyType
 from typing import Any
@@ -15,48 +17,72 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.contract import Array
-from bench.evaluation.inputs import Indices, Matrix, Vector
-from bench.evaluation.measures import Protocol, average_precision_measure
+from bench.contract import Array, UsageError
+from bench.evaluation.inputs import Indices, Matrix, Vector, to_array
+from bench.evaluation.keys import best, marked_ranks, order_keys
+from bench.evaluation.matches import Matches, locate
 from bench.evaluation.order import CanonicalOrder, inverse
-from bench.evaluation.similarity import Block, Side, argsort_ranks, cosine, expanded, scipy_cosine
+from bench.evaluation.protocols import Protocol
+from bench.evaluation.rank_measures import measure_of
+from bench.evaluation.similarity import Block, Side, argsort_ranks, compared, expanded, sorted_by_others
 from bench.evaluation.threads import run_blocks
-from bench.evaluation.ties import Measure, Ranks, TieGroups, tie_groups
+from bench.evaluation.ties import Counts, Measure, Ranks, TieGroups
 
 Columns = slice | Indices
 
 RankBlock = Callable[[Any, Columns], Ranks]
-"""Ranks the relevant ``Columns`` of a block of similarities ``(b, n)``, which it may overwrite."""
+"""Ranks the relevant ``Columns`` of a block of similarities ``(b, n)`` or their keys; may overwrite it."""
 
 NO_MEASURES: Mapping[str, Measure] = MappingProxyType({})
 
-_BLOCK_ITEMS = 1 << 21  # similarities held at a time, per thread
+_BLOCK_ITEMS = (
+    1 << 23
+)  # similarities held at a time, per thread; products with few rows take as long as with many
 _BLOCK_ROWS = 256
+_CACHED_ITEMS = 1 << 16  # keys that are sorted at a time, so that all passes but the first hit the cache
 _RELEVANT_ITEMS = 1 << 18  # ranks of relevant items held at a time, per thread
-_NO_TIES = TieGroups(*(np.empty(0, dtype=np.int64) for _ in TieGroups._fields))
 
 
-def rank_numpy(block: Array, columns: Columns) -> Ranks:
-    """Rank on the CPU; sorts the rows of ``block`` ``(b, n)`` in place."""
-    relevant = np.sort(block[:, columns], axis=1)
-    block.sort(axis=1)
-    n_gallery, n_relevant = block.shape[1], relevant.shape[1]
-    end = np.empty(relevant.shape, dtype=np.int64)
-    for row in range(len(block)):
-        end[row] = block[row].searchsorted(relevant[row], side="right")
-    above = n_gallery - end[:, ::-1]
-    # The item before the last one that is as similar tells whether there are several.
-    tied = (np.take_along_axis(block, end - 2, axis=1) == relevant)[:, ::-1]
-    rows, columns_tied = np.nonzero(tied)
-    if len(rows) == 0:
-        return Ranks(above, _NO_TIES, n_gallery)
-    begin = np.empty(len(rows), dtype=np.int64)
-    bounds = np.searchsorted(rows, np.arange(len(block) + 1))
-    for row in np.unique(rows):
-        part = slice(bounds[row], bounds[row + 1])
-        begin[part] = block[row].searchsorted(relevant[row, n_relevant - 1 - columns_tied[part]], side="left")
-    before = above[rows, columns_tied]
-    return Ranks(above, tie_groups(rows, columns_tied, before, n_gallery - before - begin), n_gallery)
+def rank_numpy(block: Array, columns: Columns, k: int | None = None) -> Ranks:
+    """Rank on the CPU; turns the rows of ``block`` into sorted keys.
+
+    With ``k`` it ranks only the first k items of each row; all others count as below them.
+    """
+    b, n_gallery = block.shape
+    relevant = np.zeros(n_gallery, dtype=np.bool_)
+    relevant[columns] = True
+    n_relevant = int(np.count_nonzero(relevant))
+    above = np.empty((b, n_relevant), dtype=np.int64)
+    groups = []
+    step = max(1, _CACHED_ITEMS // n_gallery)
+    for start in range(0, b, step):
+        keys = order_keys(block[start : start + step])
+        keys |= relevant
+        above[start : start + step], row, *group = marked_ranks(best(keys, k or n_gallery), n_relevant)
+        groups.append((start + row, *group))
+    row, before, size = map(np.concatenate, zip(*groups, strict=True))
+    places = (above + n_gallery * np.arange(b)[:, None]).reshape(-1)  # in the block, so ascending
+    first = row * n_gallery + before
+    hits, upto = places.searchsorted(first), places.searchsorted(first + size)
+    ties = TieGroups(row, hits - row * n_relevant, upto - hits, before, size)
+    ties = ties.take(np.flatnonzero(ties.relevant))
+    above[ties.items()] = np.repeat(ties.before, ties.relevant)
+    return Ranks(above, ties, n_gallery)
+
+
+def matches_of(queries: Side, gallery: Side) -> Matches | None:
+    """Return which items have a query's id; None unless both sides have ids."""
+    if queries.ids is None or gallery.ids is None:
+        return None
+    return Matches.by_ids(queries.ids, gallery.ids, gallery.order)
+
+
+def _in_rank_order(gains: Counts, block: Array) -> Counts:
+    """Return the gains ``(R,)`` by similarities or keys ``(b, R)``, best first; in ties they fall."""
+    falling = np.argsort(-gains, kind="stable")
+    keys = block if block.dtype.kind == "i" else -block
+    order = np.argsort(keys[:, falling], axis=1, kind="stable")
+    return np.asarray(gains[falling][order])
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,6 +98,8 @@ class Ranking:
         threads: CPU threads, None for as many as the process may use; the result does not depend on it.
         in_row_order: whether similarities are asked for in the order of the queries' rows, and not label by
             label: for similarities of a method, which must not learn labels from its queries' positions.
+        matches: which items have a query's id; None where ids are not known.
+        on_device: computes those of some protocols that need nothing of the host; None on the CPU.
     """
 
     queries: CanonicalOrder
@@ -81,21 +109,32 @@ class Ranking:
     rank_block: RankBlock = rank_numpy
     threads: int | None = None
     in_row_order: bool = False
+    matches: Matches | None = None
+    on_device: Callable[[Sequence[Protocol]], dict[str, Vector]] | None = None
 
     @classmethod
-    def by_cosine(
+    def of_sides(
         cls, queries: Side, gallery: Side, *, threads: int | None = None, device: str | None = None
     ) -> Ranking:
-        """Rank embeddings by cosine, on the CPU or on a CUDA ``device`` (its torch name)."""
+        """Rank embeddings by their similarity, on the CPU or on a CUDA ``device`` (its torch name)."""
         orders = queries.order, gallery.order
-        on_cpu = expanded(cosine(queries, gallery), *orders)
-        ranking = cls(*orders, on_cpu, expanded(scipy_cosine(queries, gallery), *orders), threads=threads)
+        on_cpu, by_others = (
+            expanded(compare(queries, gallery), *orders) for compare in (compared, sorted_by_others)
+        )
+        ranking = cls(*orders, on_cpu, by_others, threads=threads, matches=matches_of(queries, gallery))
         if device is None:
             return ranking
-        from bench.evaluation.cuda import cosine_on, rank_torch
+        from bench.evaluation.cuda import compared_on, rank_torch
+        from bench.evaluation.device_ranking import evaluate_on_device
+        from bench.evaluation.device_side import DeviceSide
 
+        there = DeviceSide.of_side(queries, device), DeviceSide.of_side(gallery, device)
         return replace(
-            ranking, similarities=cosine_on(device, queries, gallery), rank_block=rank_torch, threads=1
+            ranking,
+            similarities=compared_on(*there),
+            rank_block=rank_torch,
+            threads=1,
+            on_device=partial(evaluate_on_device, *there),
         )
 
     def evaluate(
@@ -110,52 +149,131 @@ class Ranking:
         Returns:
             Protocol id -> average precision per query ``(n_queries,)``, and name -> ``(n_queries, width)``.
         """
-        usual = [rule for rule in protocols if rule.ties != "argsort"]
+        known = {} if self.on_device is None else self.on_device(protocols)
+        usual = [rule for rule in protocols if rule.ties != "argsort" and rule.id not in known]
         by_sort = [rule for rule in protocols if rule.ties == "argsort"]
-        values = self.measure([*map(average_precision_measure, usual), *measures.values()])
-        in_order = replace(
+        values, further = self._evaluate(usual, measures)
+        sorted_once = replace(
             self,
             similarities=argsort_ranks(self.sorted_similarities, self.gallery),
             rank_block=rank_numpy,
         )
-        sort_values = in_order.measure([*map(average_precision_measure, by_sort)])
-        rules = zip([*usual, *by_sort], [*values[: len(usual)], *sort_values], strict=True)
-        ap = {rule.id: value[:, 0] for rule, value in rules}
-        further = dict(zip(measures, values[len(usual) :], strict=True))
-        return {rule.id: ap[rule.id] for rule in protocols}, further
+        values |= known | sorted_once._evaluate(by_sort, NO_MEASURES)[0]
+        return {rule.id: values[rule.id] for rule in protocols}, further
 
-    def measure(self, measures: Sequence[Measure]) -> list[Matrix]:
-        """Rank the gallery for every query; return ``(n_queries, width)`` per measure, in row order."""
-        if not measures:
+    def _evaluate(
+        self, protocols: Sequence[Protocol], measures: Mapping[str, Measure]
+    ) -> tuple[dict[str, Vector], dict[str, Matrix]]:
+        by_class = [rule for rule in protocols if rule.level == "class"]
+        by_id = [rule for rule in protocols if rule.level == "instance"]
+        if by_id and self.matches is None:
+            raise UsageError(f"{by_id[0]} needs ids of both modalities, which say what shows the same thing")
+        graded = self.queries.labels.sets.ndim == 2 and any(rule.measure == "ndcg" for rule in by_class)
+        cuts = [rule.k for rule in by_class if rule.k is not None and rule.denominator != "first"]
+        all_cut = len(cuts) == len(by_class) and not measures
+        values = self.measure(
+            [*map(measure_of, by_class), *measures.values()],
+            [*map(measure_of, by_id)],
+            graded=graded,
+            top=max(cuts, default=None) if all_cut else None,
+        )
+        n_labels = len(by_class) + len(measures)
+        rules = zip([*by_class, *by_id], [*values[: len(by_class)], *values[n_labels:]], strict=True)
+        further = dict(zip(measures, values[len(by_class) : n_labels], strict=True))
+        return {rule.id: value[:, 0] for rule, value in rules}, further
+
+    def measure(
+        self,
+        measures: Sequence[Measure],
+        by_id: Sequence[Measure] = (),
+        *,
+        graded: bool = False,
+        top: int | None = None,
+    ) -> list[Matrix]:
+        """Rank the gallery for every query; return a matrix per measure, in the order of the queries' rows.
+
+        Args:
+            measures: of items that share a label with the query, ``(n_queries, width)`` each.
+            by_id: of items that have its id, ``(n_queries, 1)`` each.
+            graded: whether ``measures`` need to know how many labels an item shares.
+            top: rank after which items do not count in ``measures``; None if all do.
+        """
+        if not measures and not by_id:
             return []
         positions, which = self._distinct_queries()
         codes = self.queries.labels.codes[self.queries.order[positions]]
         step = min(_BLOCK_ROWS, max(8, _BLOCK_ITEMS // len(self.gallery)))
         blocks = [slice(i, min(i + step, len(positions))) for i in range(0, len(positions), step)]
         results: list[list[Matrix]] = [[] for _ in blocks]
+        instances = [np.empty((len(self.queries), 1)) for _ in by_id]
+        by_query = np.argsort(which, kind="stable") if by_id else np.empty(0, dtype=np.intp)
+        bounds = np.searchsorted(which[by_query], np.arange(len(positions) + 1))
 
         def work(block: slice) -> None:
-            results[block.start // step] = self._measured(positions[block], codes[block], measures)
+            values, here = self.similarities(positions[block]), codes[block]
+            if by_id:
+                values = order_keys(to_array(values))
+            order = np.argsort(here, kind="stable") if self.in_row_order else np.arange(len(here))
+            if self.in_row_order:
+                values = values[order]
+            finish = None
+            if self.matches is not None and by_id:
+                rows = by_query[bounds[block.start] : bounds[block.stop]]
+                finish = self._matched(values, rows, inverse(order)[which[rows] - block.start], self.matches)
+            # What is ranked by ids needs whole rows.
+            cut = None if finish else top
+            measured = self._measured(values, here[order], measures, graded=graded, top=cut)
+            results[block.start // step] = [column[inverse(order)] for column in measured]
+            for chosen, ranks in finish() if finish else ():
+                for column, measure in zip(instances, by_id, strict=True):
+                    column[chosen] = measure(ranks)
 
         run_blocks(work, blocks, self.threads)
-        return [np.concatenate(column)[which] for column in zip(*results, strict=True)]
+        return [*(np.concatenate(column)[which] for column in zip(*results, strict=True)), *instances]
 
-    def _measured(self, positions: Indices, codes: Indices, measures: Sequence[Measure]) -> list[Matrix]:
-        """Rank a block of queries, those with equal labels together."""
-        values = self.similarities(positions)
-        by_label = np.argsort(codes, kind="stable") if self.in_row_order else None
-        if by_label is not None:
-            values, codes = values[by_label], codes[by_label]
+    def _matched(
+        self, keys: Array, rows: Indices, local: Indices, matches: Matches
+    ) -> Callable[[], Iterator[tuple[Indices, Ranks]]]:
+        """Remember the keys of the items that have the queries' ids; rank them once all are sorted.
+
+        Args:
+            keys: ``(b, n)`` of similarities, before they are sorted.
+            rows: ``(q,)`` query rows.
+            local: ``(q,)`` row of each in ``keys``.
+            matches: of all query rows.
+        """
+        by_local = np.argsort(local, kind="stable")
+        rows = rows[by_local]
+        pair, position = matches.pairs(rows)
+        row = local[by_local][pair]
+        similar = keys[row, position]
+        return lambda: matches.ranks(rows, *locate(keys, row, similar), keys.shape[1])
+
+    def _measured(
+        self, values: Any, codes: Indices, measures: Sequence[Measure], *, graded: bool, top: int | None
+    ) -> list[Matrix]:
+        """Rank a block of queries, which are sorted by label: those with equal labels together."""
+        rank_block = self.rank_block
+        if isinstance(values, np.ndarray):
+            rank_block = partial(rank_numpy, k=top)
         parts: list[list[Matrix]] = []
         for start, stop in pairwise([0, *(np.flatnonzero(np.diff(codes)) + 1).tolist(), len(codes)]):
             columns = self._relevant_columns(int(codes[start]))
+            gains = self._gains(int(codes[start]), columns) if graded else None
             width = columns.stop - columns.start if isinstance(columns, slice) else len(columns)
             step = max(1, _RELEVANT_ITEMS // max(width, 1))
             for i in range(start, stop, step):
-                ranks = self.rank_block(values[i : min(i + step, stop)], columns)
+                block = values[i : min(i + step, stop)]
+                ordered = None if gains is None else _in_rank_order(gains, to_array(block)[:, columns])
+                ranks = rank_block(block, columns)._replace(gains=ordered)
                 parts.append([measure(ranks) for measure in measures])
-        measured = [np.concatenate(column) for column in zip(*parts, strict=True)]
-        return measured if by_label is None else [column[inverse(by_label)] for column in measured]
+        return [np.concatenate(column) for column in zip(*parts, strict=True)]
+
+    def _gains(self, code: int, columns: Columns) -> Counts | None:
+        """Return how many labels the relevant gallery positions share with a label set; None for 1 each."""
+        shared = (self.gallery.labels.sets & self.queries.labels.sets[code]).sum(axis=1)
+        gains = np.repeat(shared, np.diff(self.gallery.starts))[columns]
+        return gains if len(gains) and int(gains.max()) > 1 else None
 
     def _distinct_queries(self) -> tuple[Indices, Indices]:
         """Return positions of queries that differ in content or label, and which one each query equals."""

@@ -1,32 +1,48 @@
-"""A method's retrieval performance: every ordered pair of modalities, every protocol."""
+"""Items of several modalities, embedded or compared by a method, and the ranking of each direction."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from itertools import permutations
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from bench.contract import Array, Method, RefusedEmbeddings, Split, UsageError
+from bench.contract import Array, Method, Similarity, Split, UsageError
 from bench.contract.data import read_only
 from bench.evaluation.independence import embed_rows
 from bench.evaluation.inputs import (
     Indices,
     LabelSets,
-    Matrix,
     Precision,
-    Vector,
     check_embeddings,
+    check_ids,
     check_similarities,
+    check_widths,
     count_zero_rows,
     label_sets,
+    to_array,
 )
-from bench.evaluation.measures import STANDARD_PROTOCOLS, Protocol, mean_of_queries
-from bench.evaluation.ranking import NO_MEASURES, Ranking
+from bench.evaluation.ranking import Ranking, matches_of
+from bench.evaluation.scale import Scale
 from bench.evaluation.similarity import Compare, Side, embedded_side, expanded, raw_side
-from bench.evaluation.ties import Measure
+
+NO_IDS: Final[Mapping[str, Any]] = MappingProxyType({})
+
+
+class Embedded(NamedTuple):
+    """Embeddings of several modalities, each by name.
+
+    Attributes:
+        rows: ``(n, d)``.
+        labels: ``(n,)`` class numbers or ``(n, C)`` 0/1.
+        ids: ``(n,)`` integers: items with the same id show the same thing; empty where that is not known.
+    """
+
+    rows: Mapping[str, Any]
+    labels: Mapping[str, Any]
+    ids: Mapping[str, Any] = NO_IDS
+
 
 _KEPT_NUMBERS = 1 << 26
 """Learned similarities of at most this many pairs are kept for the other direction, 256 MB."""
@@ -39,8 +55,12 @@ class Retrieval:
     """Items of several modalities in canonical order, and how they are compared.
 
     Attributes:
-        embeddings: modality -> rows ``(n, d)`` that are ranked by cosine; empty under a method's similarity.
-        zero_rows: modality -> how many of these rows are zero; modalities without such rows are left out.
+        similarity: by which embeddings are compared; None for a method's own.
+        embeddings: modality -> rows ``(n, d)`` of the queries; empty under a method's own similarity.
+        gallery_embeddings: the same of the items, where they are not the queries of the other directions.
+        zero_rows: modality -> how many of the queries' rows are zero, which the cosine cannot compare;
+            modalities without such rows are left out.
+        gallery_zero_rows: the same of ``gallery_embeddings``.
     """
 
     def __init__(
@@ -48,15 +68,22 @@ class Retrieval:
         sides: Mapping[str, Side],
         embeddings: Mapping[str, Array],
         *,
+        items: Mapping[str, Side] | None = None,
+        gallery_embeddings: Mapping[str, Array] = NO_IDS,
+        similarity: Similarity | None = None,
         method: Method | None = None,
         threads: int | None = None,
         device: str | None = None,
     ) -> None:
         """Compare items; `of_method` and `of_embeddings` put them in order."""
+        self.similarity = similarity
         self.embeddings = embeddings
-        zeros = {name: count_zero_rows(rows) for name, rows in embeddings.items()}
-        self.zero_rows = {name: count for name, count in zeros.items() if count}
+        self.gallery_embeddings = gallery_embeddings
+        self.zero_rows, self.gallery_zero_rows = (
+            _zero_rows(rows) if similarity == "cosine" else {} for rows in (embeddings, gallery_embeddings)
+        )
         self._sides = sides
+        self._items = sides if items is None else items
         self._method = method
         self._threads = threads
         self._device = device
@@ -70,24 +97,40 @@ class Retrieval:
         dtype: Precision = "float32",
         threads: int | None = None,
         device: str | None = None,
+        *,
+        gallery: Split | None = None,
     ) -> Retrieval:
         """Embed a split with a fitted method, or take its features where the method has its own similarity.
 
         Either way the method gets the rows of each modality in an order that has nothing to do with their
-        labels, nor with another modality's order. ``device`` is as in `evaluate`.
+        labels, nor with another modality's order. Embeddings are compared by the similarity of the method's
+        card. ``device`` and ``gallery`` are as in `evaluate`.
 
         Raises:
             RefusedEmbeddings: as `bench.evaluation.check_embeddings`, or for unequal widths.
+            UsageError: if the gallery lacks a modality, or a row has no label.
         """
-        labels = {name: modality.labels for name, modality in split.items()}
+        for what, rows in (("queries", split), ("gallery", split if gallery is None else gallery)):
+            if absent := sorted(split.keys() - rows.keys()):
+                raise UsageError(f"the gallery has no rows of {', '.join(absent)}")
+            if rows.labelled() is not rows:
+                raise UsageError(
+                    f"rows of the {what} have no label and cannot be evaluated: use split.labelled()"
+                )
+        items = None if gallery is None else gallery.select(tuple(split))
         if type(method).similarity is not Method.similarity:
-            sides = {
-                name: raw_side(modality.features, _label_sets(labels, name), name)
-                for name, modality in split.items()
-            }
-            return cls(sides, {}, method=method)
-        embeddings = {name: embed_rows(method, name, modality.features) for name, modality in split.items()}
-        return cls.of_embeddings(embeddings, labels, dtype, threads, device)
+            sides, offered = (None if one is None else _raw_sides(one) for one in (split, items))
+            return cls(sides or {}, {}, items=offered, method=method)
+        queries = _embedded(method, split)
+        return cls.of_embeddings(
+            *queries[:2],
+            dtype,
+            threads,
+            device if device is not None and device.startswith("cuda") else None,
+            ids=queries.ids,
+            gallery=None if items is None else _embedded(method, items),
+            similarity=method.card.similarity,
+        )
 
     @classmethod
     def of_embeddings(
@@ -97,26 +140,91 @@ class Retrieval:
         dtype: Precision = "float32",
         threads: int | None = None,
         device: str | None = None,
+        *,
+        ids: Mapping[str, Any] = NO_IDS,
+        gallery: Embedded | None = None,
+        similarity: Similarity = "cosine",
     ) -> Retrieval:
-        """Take embeddings ``(n, d)`` and labels ``(n,)`` or ``(n, C)`` 0/1 by modality.
+        """Take embeddings ``(n, d)`` and labels ``(n,)`` or ``(n, C)`` 0/1 by modality; see `Embedded`.
+
+        Without a ``gallery`` the queries of each modality rank those of the others. See `average_precision`
+        for the similarities.
 
         Raises:
             RefusedEmbeddings: as `of_method`.
-            UsageError: for labels that do not fit.
+            UsageError: for labels or ids that do not fit.
         """
-        rows = {name: check_embeddings(name, given, len(given)) for name, given in embeddings.items()}
-        widths = {name: int(embedded.shape[1]) for name, embedded in rows.items()}
-        if len(set(widths.values())) > 1:
-            raise RefusedEmbeddings(
-                f"the modalities are embedded in different widths, {widths}; there is no common space"
-            )
-        sides = {
-            name: embedded_side(
-                embedded, _label_sets(labels, name), dtype, f"the embeddings of modality {name!r}", threads
-            )
-            for name, embedded in rows.items()
-        }
-        return cls(sides, rows, threads=threads, device=device)
+        parts = [
+            {
+                name: (
+                    to_array(given),
+                    label_sets(part.labels[name], len(given), f"labels of modality {name!r}"),
+                    check_ids(part.ids[name], len(given), f"ids of modality {name!r}")
+                    if name in part.ids
+                    else None,
+                )
+                for name, given in part.rows.items()
+            }
+            for part in (Embedded(embeddings, labels, ids), *([gallery] if gallery else []))
+        ]
+        return cls._of_parts(parts, similarity, dtype, threads, device)
+
+    @classmethod
+    def _of_parts(
+        cls,
+        parts: Sequence[Mapping[str, tuple[Array, LabelSets, Array | None]]],
+        similarity: Similarity,
+        dtype: Precision,
+        threads: int | None,
+        device: str | None,
+    ) -> Retrieval:
+        """Put the rows, labels and ids of queries, and of a separate gallery, in canonical order."""
+        every = [(name, rows) for part in parts for name, (rows, *_) in part.items()]
+        for name, rows in every:
+            check_embeddings(name, rows, len(rows), similarity)
+        check_widths({name: int(rows.shape[1]) for name, rows in every})
+        scale = Scale.of(similarity, [rows for _, rows in every])
+        sides = [
+            {
+                name: embedded_side(
+                    rows, labels, dtype, f"the embeddings of modality {name!r}", threads, ids=ids, scale=scale
+                )
+                for name, (rows, labels, ids) in part.items()
+            }
+            for part in parts
+        ]
+        embedded = [{name: rows for name, (rows, *_) in part.items()} for part in parts]
+        return cls(
+            sides[0],
+            embedded[0],
+            items=sides[1] if len(parts) > 1 else None,
+            gallery_embeddings=embedded[1] if len(parts) > 1 else NO_IDS,
+            similarity=similarity,
+            threads=threads,
+            device=device,
+        )
+
+    def under(self, similarity: Similarity) -> Retrieval:
+        """Return the same embeddings, compared in another way.
+
+        Raises:
+            RefusedEmbeddings: if they cannot be compared so.
+        """
+        both = [(self.embeddings, self._sides)]
+        both += [(self.gallery_embeddings, self._items)] if self._items is not self._sides else []
+        parts = [
+            {name: (rows[name], side.order.labels, side.ids) for name, side in sides.items()}
+            for rows, sides in both
+        ]
+        first = next(iter(self._sides.values())).rows.dtype
+        dtype: Precision = "float32" if first == np.float32 else "float64"
+        return self._of_parts(parts, similarity, dtype, self._threads, self._device)
+
+    @property
+    def knows_ids(self) -> bool:
+        """Whether ids say, in every direction, which items show the same thing."""
+        sides = *self._sides.values(), *self._items.values()
+        return all(side.ids is not None for side in sides)
 
     @property
     def modalities(self) -> tuple[str, ...]:
@@ -124,8 +232,12 @@ class Retrieval:
         return tuple(self._sides)
 
     def size(self, modality: str) -> int:
-        """Return how many items a modality has."""
+        """Return how many queries a modality has."""
         return len(self._sides[modality].order)
+
+    def gallery_size(self, modality: str) -> int:
+        """Return how many items a modality has."""
+        return len(self._items[modality].order)
 
     def ranking(self, query: str, gallery: str, items: Indices | None = None) -> Ranking:
         """Return the ranking of one direction.
@@ -138,16 +250,18 @@ class Retrieval:
         Raises:
             UsageError: if the labels of the two modalities cannot be compared.
         """
-        left, right = self._sides[query], self._sides[gallery]
+        left, right = self._sides[query], self._items[gallery]
         left.order.labels.check_comparable(right.order.labels)
         if items is not None:
             right = right.confined(items, gallery)
         if self._method is None:
-            return Ranking.by_cosine(left, right, threads=self._threads, device=self._device)
-        compare = self._learned(self._method, (query, left), (gallery, right), whole=items is None)
+            return Ranking.of_sides(left, right, threads=self._threads, device=self._device)
+        whole = items is None and self._items is self._sides
+        compare = self._learned(self._method, (query, left), (gallery, right), whole=whole)
         block = expanded(compare, left.order, right.order)
+        matches = matches_of(left, right)
         # One thread, since a method need not be thread-safe.
-        return Ranking(left.order, right.order, block, block, threads=1, in_row_order=True)
+        return Ranking(left.order, right.order, block, block, threads=1, in_row_order=True, matches=matches)
 
     def _learned(
         self, method: Method, query: tuple[str, Side], gallery: tuple[str, Side], *, whole: bool
@@ -158,7 +272,7 @@ class Retrieval:
             method: whose similarity it is.
             query: modality and items of the queries.
             gallery: modality and items of the gallery.
-            whole: whether these are all items of the gallery's modality.
+            whole: whether these are all items of both modalities, which are ranked the other way round, too.
         """
         (asking, left), (asked, right) = query, gallery
 
@@ -178,142 +292,27 @@ class Retrieval:
         return lambda rows: np.asarray(kept[rows])
 
 
-def _label_sets(labels: Mapping[str, Any], name: str) -> LabelSets:
-    return label_sets(labels[name], len(labels[name]), f"labels of modality {name!r}")
+def _embedded(method: Method, split: Split) -> Embedded:
+    """Return the embeddings of a split, whose rows a method gets in shuffled order."""
+    return Embedded(
+        {name: embed_rows(method, name, modality.features) for name, modality in split.items()},
+        {name: modality.labels for name, modality in split.items()},
+        {name: modality.ids for name, modality in split.items() if modality.ids is not None},
+    )
 
 
-@dataclass(frozen=True, eq=False)
-class Direction:
-    """Queries of one modality against the gallery of another.
-
-    Attributes:
-        query: modality of the queries.
-        gallery: modality of the gallery.
-        ap: protocol id -> average precision per query, ``(n_queries,)``; NaN where skipped.
-        measured: what else was asked for, by its name: ``(n_queries, width)``.
-    """
-
-    query: str
-    gallery: str
-    ap: Mapping[str, Vector] = field(repr=False)
-    measured: Mapping[str, Matrix] = field(default_factory=dict, repr=False)
-
-    @property
-    def name(self) -> str:
-        """The direction in words, such as ``image>text``."""
-        return f"{self.query}>{self.gallery}"
-
-    def map(self, protocol_id: str = "map@all") -> float:
-        """Return the mean average precision over queries.
-
-        Raises:
-            UsageError: if that protocol was not evaluated.
-        """
-        if protocol_id not in self.ap:
-            raise UsageError(f"{protocol_id!r} was not evaluated; available are {', '.join(self.ap)}")
-        return mean_of_queries(self.ap[protocol_id])
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Evaluation:
-    """The result of `evaluate`: a direction for each ordered pair of modalities.
-
-    Attributes:
-        directions: in the order of the split's modalities.
-        embeddings: modality -> rows ``(n, d)`` that were ranked; empty under a method's own similarity.
-        zero_rows: modality -> how many of these rows are zero; modalities without such rows are left out.
-    """
-
-    directions: tuple[Direction, ...]
-    embeddings: Mapping[str, Array] = field(default_factory=dict)
-    zero_rows: Mapping[str, int] = field(default_factory=dict)
-
-    def __getitem__(self, pair: tuple[str, str]) -> Direction:
-        """Return the direction ``(query modality, gallery modality)``.
-
-        Raises:
-            KeyError: if there is none.
-        """
-        for direction in self.directions:
-            if (direction.query, direction.gallery) == pair:
-                return direction
-        raise KeyError(f"{pair}: no such direction; there are {', '.join(d.name for d in self.directions)}")
-
-    @property
-    def protocols(self) -> tuple[str, ...]:
-        """Ids of the protocols evaluated."""
-        return tuple(self.directions[0].ap)
-
-    def mean(self, protocol_id: str = "map@all") -> float:
-        """Return the mean over directions of the mean average precision."""
-        return float(np.mean([direction.map(protocol_id) for direction in self.directions]))
-
-    def __str__(self) -> str:
-        """Return a table: a row per direction and their mean, a column per protocol."""
-        from tabulate import tabulate
-
-        rows = [[d.name, *map(d.map, self.protocols)] for d in self.directions]
-        rows.append(["mean", *map(self.mean, self.protocols)])
-        return tabulate(rows, headers=["", *self.protocols], tablefmt="plain", floatfmt=".4f")
-
-    __repr__ = __str__
-
-
-def evaluate(
-    method: Method,
-    split: Split,
-    protocols: Sequence[Protocol | str] = STANDARD_PROTOCOLS,
-    *,
-    measures: Mapping[str, Measure] = NO_MEASURES,
-    dtype: Precision = "float32",
-    threads: int | None = None,
-    device: str | None = None,
-) -> Evaluation:
-    """Evaluate a fitted method on a split, in every direction and under every protocol.
-
-    Each modality is embedded once, and each direction ranked once for all protocols. A method that
-    overrides `Method.similarity` is asked for similarities instead, at most 256 queries at a time. The method
-    gets the rows of each modality in an order that has nothing to do with labels or other modalities; the
-    results are in the order of the split. A row of zeros has similarity 0 to everything.
-
-    Args:
-        method: fitted.
-        split: at least two modalities.
-        protocols: rules, or their ids.
-        measures: what else to compute from the same rankings, by a name of the caller's choice.
-        dtype: precision of the cosine similarities.
-        threads: CPU threads for ranking; the result does not depend on it.
-        device: torch name of a CUDA device to rank embeddings on, whose products may round differently;
-            None for the CPU.
-
-    Raises:
-        RefusedEmbeddings: for embeddings of a wrong shape, NaN or infinite values, collapsed rows, or if more
-            than half of a modality's rows are zero.
-        UsageError: for fewer than two modalities, no protocol or an unknown one.
-    """
-    rules = [Protocol.parse(rule) if isinstance(rule, str) else rule for rule in protocols]
-    if not rules or len(split) < 2:
-        raise UsageError(
-            f"evaluation needs a protocol and two modalities; given {len(rules)} and {', '.join(split)}"
+def _raw_sides(split: Split) -> dict[str, Side]:
+    return {
+        name: raw_side(
+            modality.features,
+            label_sets(modality.labels, len(modality), f"labels of modality {name!r}"),
+            name,
+            modality.ids,
         )
-    retrieval = Retrieval.of_method(method, split, dtype, threads, device)
-    directions = [
-        Direction(query, gallery, *retrieval.ranking(query, gallery).evaluate(rules, measures))
-        for query, gallery in permutations(split, 2)
-    ]
-    return Evaluation(tuple(directions), retrieval.embeddings, retrieval.zero_rows)
+        for name, modality in split.items()
+    }
 
 
-def validation_map(
-    method: Method, split: Split, *, threads: int | None = None, device: str = "cpu"
-) -> dict[str, float]:
-    """Return the mAP@all of every direction, such as ``{"image>text": .54}``: what training selects by.
-
-    On a CUDA ``device`` it is ranked there.
-
-    Raises:
-        RefusedEmbeddings: as `evaluate`.
-    """
-    on = device if device.startswith("cuda") else None
-    result = evaluate(method, split, STANDARD_PROTOCOLS[:1], threads=threads, device=on)
-    return {direction.name: direction.map() for direction in result.directions}
+def _zero_rows(embeddings: Mapping[str, Array]) -> dict[str, int]:
+    zeros = {name: count_zero_rows(rows) for name, rows in embeddings.items()}
+    return {name: count for name, count in zeros.items() if count}

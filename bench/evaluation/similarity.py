@@ -1,16 +1,17 @@
-"""Similarities of queries with a gallery: cosine, given, or what a method has learned."""
+"""Similarities of queries with a gallery: cosine, dot product, distances, or what a method has learned."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
-from bench.contract import Array, RefusedEmbeddings
-from bench.evaluation.inputs import Indices, LabelSets, Precision, Vector, not_finite
+from bench.contract import Array, RefusedEmbeddings, Similarity
+from bench.evaluation.inputs import Indices, LabelSets, Matrix, Precision, not_finite
 from bench.evaluation.order import CanonicalOrder, canonical_order
+from bench.evaluation.scale import Scale
 from bench.evaluation.threads import run_blocks
 
 Compare = Callable[[Indices], Array]
@@ -20,7 +21,10 @@ Block = Callable[[Indices], Any]
 """Similarities ``(b, n)`` of the queries at positions ``(b,)`` with all gallery positions; the caller may
 write to them. A NumPy array, or a tensor where the ranking is done by torch."""
 
+COSINE: Final = Scale()
+
 _STEP_ITEMS = 1 << 17  # numbers at a time where a pass needs float64 scratch space, to stay in the cache
+_MOVED_ITEMS = 1 << 24  # numbers at a time that are put in another order
 _WORTH_THREADS = 16  # parts; fewer are done before threads have started
 
 
@@ -30,14 +34,18 @@ class Side:
 
     Attributes:
         order: canonical order of the items.
-        rows: ``(m, d)`` the distinct rows; embeddings are scaled by powers of two.
-        squares: ``(m,)`` squared norms of the rows, 1 for rows of zeros, whose similarities then come out as
-            0; empty for raw features, whose similarity is learned.
+        rows: ``(m, d)`` the distinct rows; embeddings are in the form of a `Scale`.
+        squares: ``(m,)`` squared norms of the rows, see `Scale.squares`; of raw features, whose similarity is
+            learned, 0.
+        similarity: how the rows are compared; None for raw features.
+        ids: ``(n,)`` of the items, in the caller's order; None where they are not known.
     """
 
     order: CanonicalOrder
     rows: Array
     squares: Array
+    similarity: Similarity | None
+    ids: Array | None = None
 
     def confined(self, items: Indices, modality: str) -> Side:
         """Return a side with only some of its items ``(m,)``, in the caller's order."""
@@ -45,17 +53,25 @@ class Side:
         position[self.order.order] = np.arange(len(self.order))
         rows = self.rows[self.order.members(position[items])]
         labels = LabelSets(self.order.labels.sets, self.order.labels.codes[items])
-        if len(self.squares) == 0:
-            return raw_side(rows, labels, modality)
-        return embedded_side(
-            rows, labels, "float32" if rows.dtype == np.float32 else "float64", "the gallery"
-        )
+        ids = None if self.ids is None else self.ids[items]
+        if self.similarity is None:
+            return raw_side(rows, labels, modality, ids)
+        squares = self.squares[self.order.members(position[items])]
+        order = canonical_order(rows, labels)
+        return Side(order, rows[order.distinct], squares[order.distinct], self.similarity, ids)
 
 
 def embedded_side(
-    embeddings: Array, labels: LabelSets, precision: Precision, what: str, threads: int | None = None
+    embeddings: Array,
+    labels: LabelSets,
+    precision: Precision,
+    what: str,
+    threads: int | None = None,
+    *,
+    ids: Array | None = None,
+    scale: Scale = COSINE,
 ) -> Side:
-    """Put embeddings ``(n, d)`` in canonical order for cosine similarity.
+    """Put embeddings ``(n, d)`` in canonical order, in the form in which they are compared.
 
     Raises:
         RefusedEmbeddings: for NaN or infinite values.
@@ -66,43 +82,35 @@ def embedded_side(
     scaled = np.empty(embeddings.shape, dtype=precision)
     squares = np.empty(len(scaled), dtype=precision)
 
-    def scale(part: slice) -> None:
+    def put(part: slice) -> None:
         wide = embeddings[part].astype(np.float64)
         largest = np.abs(wide).max(axis=1)
         if not bool(np.isfinite(largest).all()):
             raise RefusedEmbeddings(
-                f"{what} {not_finite(embeddings)}; cosine similarity is not defined for them"
+                f"{what} {not_finite(embeddings)}; {scale.similarity} similarity is not defined for them"
             )
-        scaled[part] = _scaled(wide, largest)
-        squares[part] = np.square(scaled[part], dtype=np.float64).sum(axis=1) + (largest == 0)
+        scaled[part] = scale.scaled(wide, largest)
+        squares[part] = scale.squares(scaled[part], largest)
 
     step = max(1, _STEP_ITEMS // embeddings.shape[1])
     parts = [slice(start, start + step) for start in range(0, len(scaled), step)]
-    run_blocks(scale, parts, threads if len(parts) >= _WORTH_THREADS else 1)
+    run_blocks(put, parts, threads if len(parts) >= _WORTH_THREADS else 1)
     order = canonical_order(scaled, labels)
-    return Side(order, scaled[order.distinct], squares[order.distinct])
+    count = len(order.distinct)
+    width = max(1, _MOVED_ITEMS // max(1, count))
+    for start in range(0, embeddings.shape[1], width):  # in place: a gallery may fill most of the memory
+        columns = slice(start, start + width)
+        scaled[:count, columns] = scaled[order.distinct, columns]
+    return Side(order, scaled[:count], squares[order.distinct], scale.similarity, ids)
 
 
-def raw_side(features: Array, labels: LabelSets, modality: str) -> Side:
+def raw_side(features: Array, labels: LabelSets, modality: str, ids: Array | None = None) -> Side:
     """Put raw features ``(n, d)`` in canonical order for a similarity that a method has learned.
 
     The rows come out in the order of `row_order`, since the method sees their positions.
     """
     order = canonical_order(features, labels).shuffled(modality)
-    return Side(order, features[order.distinct], np.empty(0))
-
-
-def _scaled(rows: Array, largest: Vector) -> Array:
-    """Scale float64 rows, in place, by powers of two to a largest magnitude in [1/2, 1).
-
-    That is exact, and makes them safe to multiply and to square.
-    """
-    _, exponent = np.frexp(largest[:, None])
-    half = -exponent // 2  # in two steps, since a power of two can overflow where the product does not
-    rows *= np.ldexp(1.0, half)
-    rows *= np.ldexp(1.0, -exponent - half)
-    rows += 0.0  # turns -0.0 into 0.0: they are equal, but not bit by bit
-    return rows
+    return Side(order, features[order.distinct], np.zeros(len(order.distinct)), None, ids)
 
 
 def expanded(compare: Compare, queries: CanonicalOrder, gallery: CanonicalOrder) -> Block:
@@ -115,7 +123,26 @@ def expanded(compare: Compare, queries: CanonicalOrder, gallery: CanonicalOrder)
     return block
 
 
-def cosine(queries: Side, gallery: Side) -> Compare:
+def compared(queries: Side, gallery: Side) -> Compare:
+    """Return the similarities of embeddings: higher is nearer, and equal ones are tied.
+
+    Under ``dot`` and ``hamming`` they are inner products; under ``euclidean`` q.g - |g|^2 / 2, which falls as
+    the distance rises. For whole-numbered embeddings all are exact, as long as the products stay below 2**24
+    in float32 and 2**53 in float64.
+    """
+    if gallery.similarity == "cosine":
+        return _cosine(queries, gallery)
+
+    def compare(rows: Indices) -> Array:
+        values: Array = queries.rows[rows] @ gallery.rows.T
+        if gallery.similarity == "euclidean":
+            values -= gallery.squares
+        return values
+
+    return compare
+
+
+def _cosine(queries: Side, gallery: Side) -> Compare:
     """Return the cosine, squared with its sign kept, up to a factor per query: ties come out exact.
 
     The inner product of two rows divided by a norm would round; for whole-numbered embeddings such as
@@ -142,20 +169,24 @@ def lift_for(rows: Array) -> Any:
     return rows.dtype.type(2.0 ** (60 - rows.shape[1].bit_length()))
 
 
-def scipy_cosine(queries: Side, gallery: Side) -> Compare:
-    """Return the cosine as the field's released evaluators compute it: minus SciPy's distance, in float64.
+def sorted_by_others(queries: Side, gallery: Side) -> Compare:
+    """Return similarities as the field's released evaluators compute them, in float64.
 
-    SciPy goes through the pairs one by one, so that equal rows come out as equal numbers. It gives NaN for
-    rows of zeros; their distance to everything is 1 here.
+    For the cosine and for Euclidean distances they are minus SciPy's distance. SciPy goes through the pairs
+    one by one, so that equal rows come out as equal numbers. Its cosine is NaN for rows of zeros; their
+    distance to everything is 1 here.
     """
 
     def compare(rows: Indices) -> Array:
         from scipy.spatial.distance import cdist  # takes as long to import as everything else
 
         chosen = queries.rows[rows]
-        distances = cdist(chosen, gallery.rows, "cosine")
-        distances[~chosen.any(axis=1)] = 1.0
-        distances[:, ~gallery.rows.any(axis=1)] = 1.0
+        if gallery.similarity in ("dot", "hamming"):
+            return np.asarray(chosen.astype(np.float64) @ gallery.rows.T.astype(np.float64))
+        distances = cdist(chosen, gallery.rows, "cosine" if gallery.similarity == "cosine" else "euclidean")
+        if gallery.similarity == "cosine":
+            distances[~chosen.any(axis=1)] = 1.0
+            distances[:, ~gallery.rows.any(axis=1)] = 1.0
         return np.negative(distances)
 
     return compare
@@ -177,3 +208,30 @@ def argsort_ranks(block: Block, gallery: CanonicalOrder) -> Block:
         return np.asarray(ranks[:, gallery.order])
 
     return ranked
+
+
+def similarities(similarity: Similarity, left: Array, right: Array) -> Matrix:
+    """Return the similarities ``(n, m)`` of embeddings ``(n, d)`` and ``(m, d)`` as numbers for people.
+
+    They are cosines (0 for rows of zeros), inner products, or minus Euclidean distances, which for codes give
+    the order of Hamming distances. What is ranked for measures is `compared`, where ties are exact.
+    """
+    if similarity == "cosine":
+        return np.asarray(unit_rows(left) @ unit_rows(right).T)
+    left, right = left.astype(np.float64), right.astype(np.float64)
+    if similarity == "dot":
+        return np.asarray(left @ right.T)
+    from scipy.spatial.distance import cdist  # planning cells need not wait for it
+
+    return np.asarray(-cdist(left, right))
+
+
+def unit_rows(rows: Array) -> Matrix:
+    """Scale rows to unit length, those of zeros excepted.
+
+    That is done in two steps, so that no square overflows or vanishes.
+    """
+    wide = rows.astype(np.float64)
+    largest = np.abs(wide).max(axis=1, keepdims=True)
+    wide = wide / np.where(largest == 0, 1.0, largest)
+    return np.asarray(wide / np.where(largest == 0, 1.0, np.linalg.norm(wide, axis=1, keepdims=True)))

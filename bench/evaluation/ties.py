@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import lru_cache
 from itertools import permutations
-from typing import Any, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -64,11 +64,14 @@ class Ranks(NamedTuple):
         above: ``(b, R)`` how many gallery items are strictly more similar; never falls along a row.
         ties: groups of equally similar items among which there are relevant ones.
         n_gallery: number of gallery items n.
+        gains: ``(b, R)`` labels that each of these items shares with the query; among tied items they fall.
+            None for 1 each.
     """
 
     above: Counts
     ties: TieGroups
     n_gallery: int
+    gains: Counts | None = None
 
 
 Measure = Callable[[Ranks], Matrix]
@@ -88,6 +91,30 @@ def tie_groups(row: Counts, column: Counts, above: Counts, size: Counts) -> TieG
     first[1:] = (row[1:] != row[:-1]) | (above[1:] != above[:-1])
     relevant = np.diff(np.flatnonzero(first), append=len(row))
     return TieGroups(row[first], column[first], relevant, above[first], size[first])
+
+
+NO_TIES: Final = TieGroups(*(np.empty(0, dtype=np.int64) for _ in TieGroups._fields))
+
+
+def in_order(ranks: Ranks, rule: TieRule) -> Ranks:
+    """Return ranks without ties under ``optimistic`` and ``pessimistic``, hits first or last in each group.
+
+    That order is the best or the worst for every measure that never falls when a hit rises. Under any other
+    rule the ranks stay as they are.
+    """
+    ties = ranks.ties
+    if rule not in ("optimistic", "pessimistic") or len(ties.row) == 0:
+        return ranks
+    rows, columns = ties.items()
+    offset = columns - np.repeat(ties.hits, ties.relevant)
+    first = ties.before + (ties.size - ties.relevant if rule == "pessimistic" else 0)
+    above, gains = ranks.above.copy(), ranks.gains
+    above[rows, columns] = np.repeat(first, ties.relevant) + offset
+    if gains is not None and rule == "pessimistic":
+        last = np.repeat(ties.hits + ties.relevant - 1, ties.relevant)
+        gains = gains.copy()
+        gains[rows, columns] = gains[rows, last - offset]
+    return Ranks(above, NO_TIES, ranks.n_gallery, gains)
 
 
 def precision_sum(rule: TieRule, p: Any, h: Any, m: Any, x: Any) -> Vector:
@@ -127,6 +154,31 @@ def hits_inside(size: int, relevant: int, inside: int) -> tuple[Counts, Vector]:
     downwards = np.cumprod(1.0 / ratios[:mode][::-1])[::-1]
     weights = np.concatenate([downwards, [1.0], upwards])
     return counts, weights / weights.sum()
+
+
+@lru_cache(maxsize=256)
+def first_hits(size: int, relevant: int, count: int) -> tuple[Vector, Vector]:
+    """Return where the first ``count`` of ``relevant`` hits stand among ``size`` items in random order.
+
+    Returns:
+        By rank 1 to ``size``: the chance that one of these hits is there, and the expected number of the
+        hit that is (1 for the first hit, 0 where there is none).
+
+    The chance that hit i has rank s is C(s-1, i-1) C(t-s, r-i) / C(t, r), built up from the least rank by
+    ratios of neighbours, in logarithms, and scaled to a sum of 1.
+    """
+    numbers = np.arange(1, count + 1)[:, None]
+    s = numbers + np.arange(size - relevant)  # ranks i, ..., t-r+i-1 of hit i
+    steps = np.log(s / (s - numbers + 1)) + np.log((size - s - relevant + numbers) / (size - s))
+    logs = np.zeros((count, size - relevant + 1))
+    np.cumsum(steps, axis=1, out=logs[:, 1:])
+    chances = np.exp(logs - logs.max(axis=1, keepdims=True))
+    chances /= chances.sum(axis=1, keepdims=True)
+    some, hits = np.zeros(size), np.zeros(size)
+    for i in range(count):
+        some[i : i + size - relevant + 1] += chances[i]
+        hits[i : i + size - relevant + 1] += (i + 1) * chances[i]
+    return some, hits
 
 
 def _harmonic_difference(low: Any, high: Any) -> Vector:
@@ -174,18 +226,22 @@ def expected_random_ap(n_relevant: ArrayLike, n_gallery: int) -> Vector:
     return np.where(relevant > 0, (harmonic + others * (n_gallery - harmonic)) / n_gallery, 0.0)
 
 
-def expected_random_map(split: Split) -> dict[str, float]:
+def expected_random_map(split: Split, gallery: Split | None = None) -> dict[str, float]:
     """Return the exact expectation of mAP@all of a random ranking, by direction such as ``image>text``.
 
     It follows from the labels alone. Queries without relevant items count 0.
+
+    Args:
+        split: queries.
+        gallery: items; None for the queries' rows.
     """
-    labels = {
-        name: label_sets(modality.labels, len(modality), f"labels of {name!r}")
-        for name, modality in split.items()
-    }
+    asked, offered = (
+        {name: label_sets(part[name].labels, len(part[name]), f"labels of {name!r}") for name in split}
+        for part in (split, split if gallery is None else gallery)
+    )
     return {
-        f"{query}>{gallery}": float(
-            np.mean(expected_random_ap(labels[query].count_relevant(labels[gallery]), len(split[gallery])))
+        f"{a}>{b}": float(
+            np.mean(expected_random_ap(asked[a].count_relevant(offered[b]), len(offered[b].codes)))
         )
-        for query, gallery in permutations(split, 2)
+        for a, b in permutations(split, 2)
     }

@@ -5,7 +5,7 @@ an event handler hears of what goes on meanwhile.
 """
 
 from bench.execution.devices import local_slots, worker_environment
-from bench.execution.local import inline_executor, local_executor, run_inline, run_local
+from bench.execution.local import local_executor, run_inline, run_local
 from bench.execution.tasks import (
     Event,
     Executor,
@@ -35,7 +35,6 @@ __all__ = [
     "Started",
     "Task",
     "WorkerError",
-    "inline_executor",
     "local_executor",
     "local_slots",
     "report",

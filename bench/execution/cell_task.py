@@ -1,4 +1,4 @@
-"""The task of a cell: a worker runs it and records it, or sends the record back where it cannot."""
+"""Task of a worker: runs a cell or a trial, and records it or sends the record to its parent."""
 
 from __future__ import annotations
 
@@ -7,22 +7,31 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from bench import registry
 from bench.contract import BenchError
 from bench.data.fingerprint import DataChanged
-from bench.data.loading import WORKER_DATA_VARIABLE, source_of
+from bench.data.loading import source_of
+from bench.data.locations import WORKER_DATA_VARIABLE
 from bench.execution.tasks import ImportFailed, WrongMachine
 from bench.execution.worker import importing, report
 from bench.experiment.cell import run_cell
+from bench.experiment.conditions import harness_of
 from bench.experiment.grid import Cell
 from bench.experiment.isolation import isolated
+from bench.experiment.reuse import reused
 from bench.experiment.run_context import RunContext
 from bench.experiment.stale import versions_apart
+from bench.experiment.tuning import Search, Tried, run_trial
+from bench.records.files import record_files
 from bench.records.folders import DiskFull
+from bench.records.models import without_arrays
 from bench.records.schema import Status
-from bench.records.store import Store, record_files
+from bench.records.store import Store
+
+_LARGEST_SENT: Final = 1 << 29
+"""Bytes of a model that is sent to another machine."""
 
 PRELOAD = ("torch",)
 """Large libraries: a worker with a memory limit loads them first, so that no cell pays for them."""
@@ -54,6 +63,7 @@ class CellAnswer:
         reason: why it has no result; empty where it has one.
         files: the record, where the worker does not see the results folder or found no room in it; None
             where it is recorded.
+        model: the files of a model, likewise.
         data_changed: whether the data was not what the cell was planned with.
     """
 
@@ -61,6 +71,7 @@ class CellAnswer:
     reason: str
     files: Mapping[str, bytes] | None
     data_changed: bool = False
+    model: Mapping[str, bytes] | None = None
 
 
 def run_cell_task(payload: Payload) -> CellAnswer:
@@ -71,27 +82,44 @@ def run_cell_task(payload: Payload) -> CellAnswer:
         ImportFailed: if the method's plug-in exits when it is imported.
         StoreError: if the results folder is here but cannot be written, for another reason than a full disk.
     """
-    context = context_here(payload.cell, payload.context)
+    context = _context_here(payload.cell, payload.context)
 
     def progress(stage: str, epoch: int, epochs: int, values: dict[str, Any]) -> None:
         report(stage=stage, epoch=epoch, epochs=epochs, validation_map=values.get("validation_map"))
 
-    finished = run_cell(payload.cell, context, progress)
-    record = finished.record
-    files = record_files(record, finished.per_query, finished.trace, finished.log, finished.view)
     store = Store(payload.results)
     # The path may exist on another machine and be another folder there: only the token tells.
-    recorded = (store.runs / payload.token).is_dir() and _put(record.digest, files, store)
-    failure = record.failure
+    recorded = (store.runs / payload.token).is_dir()
+    finished = reused(payload.cell, context, store) if recorded else None
+    finished = finished or run_cell(payload.cell, context, progress)
+    record, failure = finished.record, finished.record.failure
+    files = record_files(record, finished.per_query, finished.trace, finished.log, finished.view)
+    if recorded:
+        try:
+            if finished.model:  # first: a record says that its cell is done with
+                store.models.put(record.digest, finished.model)
+            store.put(record.digest, files)
+        except DiskFull:  # the run deals with that
+            recorded = False
     return CellAnswer(
         record.status,
         "" if failure is None else failure.reason,
         None if recorded else files,
         failure is not None and failure.kind == DataChanged.__name__,
+        None if recorded else _sent(finished.model),
     )
 
 
-def context_here(cell: Cell, context: RunContext) -> RunContext:
+def _sent(model: Mapping[str, bytes]) -> Mapping[str, bytes]:
+    """Return what is sent of a model to where records are written: not what is too large for a message."""
+    size = sum(map(len, model.values()))
+    if size <= _LARGEST_SENT:
+        return model
+    reason = f"{size >> 20} MB are too much to be sent; let the workers see the results folder"
+    return without_arrays(model, reason)
+
+
+def _context_here(cell: Cell, context: RunContext) -> RunContext:
     """Return the context as it is on this machine, once the method's plug-in has been imported.
 
     Raises:
@@ -102,11 +130,17 @@ def context_here(cell: Cell, context: RunContext) -> RunContext:
     elsewhere = os.environ.get(WORKER_DATA_VARIABLE)
     if elsewhere is not None:
         context = replace(context, data_dir=Path(elsewhere))
+    if cell.file is not None:
+        if not Path(cell.file.path).is_file():
+            raise WrongMachine(f"this machine lacks {cell.file.path}, which {identity.title} is read from")
+        return context
+    if cell.condition_file and not Path(cell.condition_file).is_file():
+        raise WrongMachine(f"this machine lacks {cell.condition_file}, which a condition is read from")
     try:
         for plugin in context.plugins:
             registry.add_plugin(plugin)
         registry.method(identity.method)  # whether it is here
-        other_code = _other_code(identity.method, identity.harness, identity.code)
+        other_code = _other_code(identity.method, identity.condition, identity.harness, identity.code)
         kind = source_of(cell.source, context.data_dir).kind
     except BenchError as error:
         raise WrongMachine(f"this machine cannot run {identity.title}: {error}") from error
@@ -118,7 +152,7 @@ def context_here(cell: Cell, context: RunContext) -> RunContext:
             f"the data of {identity.dataset} is {kind} on this machine but {identity.data_kind} where the "
             "run was started; put its files where the worker finds them, or tell it where by BENCH_DATA"
         )
-    import_method(cell, context)
+    _import_method(cell, context)
     return context
 
 
@@ -126,7 +160,7 @@ _IMPORTED: set[str] = set()
 """Methods that this process has imported."""
 
 
-def import_method(cell: Cell, context: RunContext) -> None:
+def _import_method(cell: Cell, context: RunContext) -> None:
     """Import a method's plug-in, as its cell does; one that raises is for the cell to record."""
     method = cell.identity.method
     if method in _IMPORTED:
@@ -141,20 +175,55 @@ def import_method(cell: Cell, context: RunContext) -> None:
     _IMPORTED.add(method)
 
 
+@dataclass(frozen=True)
+class Curve:
+    """Where the validation mAP of a trial's epochs goes, for the pruner: a trial of a study in a journal."""
+
+    journal: Path
+    study: str
+    number: int
+
+
+@dataclass(frozen=True)
+class TrialPayload:
+    """What a worker needs to run a trial.
+
+    Attributes:
+        cell: with the trial's settings.
+        changes: what was changed.
+        context: device, data folder, limits.
+        search: that the trial is part of.
+        curve: None where nothing may prune it.
+    """
+
+    cell: Cell
+    changes: Mapping[str, Any]
+    context: RunContext
+    search: Search
+    curve: Curve | None = None
+
+
+def run_trial_task(payload: TrialPayload) -> Tried:
+    """Run a trial.
+
+    Raises:
+        ImportFailed: if the method's plug-in exits when it is imported.
+    """
+    _import_method(payload.cell, payload.context)
+    progress = None
+    if payload.curve is not None:
+        from bench.execution.studies import Pruning  # Optuna
+
+        curve = payload.curve
+        progress = Pruning(curve.journal, curve.study, curve.number, payload.search.pruner)
+    return run_trial(payload.cell, payload.changes, payload.context, payload.search, progress)
+
+
 @lru_cache(maxsize=1024)
-def _other_code(method: str, harness: str, code: str) -> tuple[str, ...]:
+def _other_code(method: str, condition: str, harness: str, code: str) -> tuple[str, ...]:
     """Return which versions of the code are others here than those that a cell was planned with.
 
     They are looked up once per process, which has just loaded the code: what is edited later does not run.
     """
     versions = registry.Versions()
-    return versions_apart((harness, code), (versions.harness, versions.code(method)))
-
-
-def _put(digest: str, files: Mapping[str, bytes], store: Store) -> bool:
-    """Write a record; False if the disk has no room for it, which is for the run to deal with."""
-    try:
-        store.put(digest, files)
-    except DiskFull:
-        return False
-    return True
+    return versions_apart((harness, code), (harness_of(condition, versions), versions.code(method)))

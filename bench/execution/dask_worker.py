@@ -11,9 +11,9 @@ import platform
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -21,7 +21,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 import bench
-from bench.data.loading import DATA_VARIABLE, WORKER_DATA_VARIABLE
+from bench.data.locations import DATA_VARIABLE, WORKER_DATA_VARIABLE
 from bench.execution.devices import worker_environment
 from bench.execution.tasks import Slot
 from bench.execution.worker import Finished, TaskStarted
@@ -133,7 +133,7 @@ def problem(facts: Facts) -> str | None:
 def shared_device(known: Iterable[Facts], new: Facts) -> str | None:
     """Return in one sentence that two workers would run on the same GPU; None if they do not."""
     for other in known:
-        common = set(other.devices()) & set(new.devices())
+        common = {*other.devices()} & {*new.devices()}
         same_machine = (other.host, other.job) == (new.host, new.job)
         if same_machine and other.address != new.address and common:
             return (
@@ -227,7 +227,7 @@ class Answer(msgspec.Struct):
 
 @dataclass
 class _Seat:
-    """A slot of this Dask worker: a child process that is kept from task to task of one run."""
+    """A slot of a Dask worker: a child process that is kept from task to task of one run."""
 
     run: str
     index: int
@@ -237,90 +237,43 @@ class _Seat:
     released: bool = False
 
 
-@dataclass
-class _Seats:
-    """The seats of one Dask worker."""
-
-    lock: threading.Lock = field(default_factory=threading.Lock)
-    all: list[_Seat] = field(default_factory=list)
-
-    @contextmanager
-    def taken(self, name: str, assignment: Assignment) -> Iterator[_Seat]:
-        """Give a seat to an attempt: the one that its run used last, else a new one."""
-        with self.lock:
-            for seat in [seat for seat in self.all if not (seat.busy or seat.child.alive)]:
-                self._remove(seat)
-            busy = {seat.index for seat in self.all if seat.busy}
-            free = [
-                seat
-                for seat in self.all
-                if not seat.busy and seat.run == assignment.run and seat.index not in busy
-            ]
-            seat = free[-1] if free else self._new(name, min({*range(len(busy) + 1)} - busy), assignment)
-            seat.busy = True
-        try:
-            yield seat
-        finally:
-            with self.lock:
-                seat.busy = False
-                if seat.released:
-                    self._remove(seat)
-
-    def release(self, run: str) -> None:
-        """End the children of a run, whatever they are at: a busy one is ended by its own thread."""
-        with self.lock:
-            for seat in [seat for seat in self.all if seat.run == run]:
-                seat.released = True
-                if not seat.busy:
-                    self._remove(seat)
-
-    def _new(self, name: str, index: int, assignment: Assignment) -> _Seat:
-        slot = _slot(name, index, assignment)
-        child = WorkerProcess(slot, assignment.work, assignment.max_memory, _IDLE_SECONDS)
-        self.all.append(_Seat(assignment.run, index, slot, child))
-        return self.all[-1]
-
-    def _remove(self, seat: _Seat) -> None:
-        seat.child.close()
-        self.all.remove(seat)
-
-
-_SEATS: Final[dict[str, _Seats]] = {}
+_SEATS: Final[dict[str, list[_Seat]]] = {}
 """By the address of the Dask worker: there may be several in a process."""
 
-
-def perform(assignment: Assignment) -> bytes:
-    """Run one attempt and return its `Answer`; this is the task that the Dask worker gets.
-
-    The child is killed when nobody waits for it any more: the client has gone or cancelled the task, or the
-    Dask worker is about to close.
-
-    Raises:
-        WorkerError: if no child process can be started here.
-    """
-    from distributed import get_worker
-
-    worker: Any = get_worker()
-    key = worker.get_current_task()
-    with _SEATS.setdefault(worker.address, _Seats()).taken(
-        str(worker.name or worker.address), assignment
-    ) as seat:
-        report = _reporter(worker, assignment, seat.slot)
-        seat.child.begin(assignment.payload, assignment.timeout)
-        while not seat.released and _wanted(worker, key):
-            if seat.child.connection is not None:
-                wait([seat.child.connection], LOOK)
-            for message in seat.child.poll():
-                if isinstance(message, Finished):
-                    return msgspec.msgpack.encode(Answer(message, seat.child.printed(), seat.slot.name))
-                report(None if isinstance(message, TaskStarted) else message.values)
-        seat.child.kill()
-    return b""
+_LOCK: Final = threading.Lock()
+"""Of `_SEATS`."""
 
 
-def release(run: str, dask_worker: Any) -> None:
-    """End what a run has left in a Dask worker, which passes itself."""
-    _SEATS.setdefault(dask_worker.address, _Seats()).release(run)
+@contextmanager
+def _seat_for(worker: Any, assignment: Assignment) -> Iterator[_Seat]:
+    """Give a seat to an attempt: the one that its run used last, else a new one."""
+    with _LOCK:
+        seats = _SEATS.setdefault(worker.address, [])
+        for seat in [seat for seat in seats if not (seat.busy or seat.child.alive)]:
+            _remove(seats, seat)
+        busy = {seat.index for seat in seats if seat.busy}
+        idle = [seat for seat in seats if seat.run == assignment.run and seat.index not in busy]
+        if idle:
+            seat = idle[-1]
+            seat.busy = True
+        else:
+            index = min({*range(len(busy) + 1)} - busy)
+            slot = _slot(str(worker.name or worker.address), index, assignment)
+            child = WorkerProcess(slot, assignment.work, assignment.max_memory, _IDLE_SECONDS)
+            seat = _Seat(assignment.run, index, slot, child)
+            seats.append(seat)
+    try:
+        yield seat
+    finally:
+        with _LOCK:
+            seat.busy = False
+            if seat.released:
+                _remove(seats, seat)
+
+
+def _remove(seats: list[_Seat], seat: _Seat) -> None:
+    seat.child.close()
+    seats.remove(seat)
 
 
 def _slot(name: str, index: int, assignment: Assignment) -> Slot:
@@ -334,20 +287,35 @@ def _slot(name: str, index: int, assignment: Assignment) -> Slot:
     return Slot(f"{name}/{device}/{index}", inside, assignment.threads, environment)
 
 
-def _reporter(worker: Any, assignment: Assignment, slot: Slot) -> Callable[[dict[str, Any] | None], None]:
-    """Return a function that reports to the client: starts at once, progress once a second."""
-    until = 0.0
+def perform(assignment: Assignment) -> bytes:
+    """Run one attempt and return its `Answer`; this is the task that the Dask worker gets.
 
-    def report(values: dict[str, Any] | None) -> None:
-        """Send one report by way of the scheduler."""
-        nonlocal until
-        now = time.monotonic()
-        if values is None or now >= until:
-            until = now if values is None else now + _PAUSE
-            content = msgspec.msgpack.encode(Report(assignment.key, slot.name, values))
-            worker.log_event(assignment.run, content)
+    It reports its start at once, and progress once a second. The child is killed when nobody waits for it any
+    more: the client has gone or cancelled the task, or the Dask worker is about to close.
 
-    return report
+    Raises:
+        WorkerError: if no child process can be started here.
+    """
+    from distributed import get_worker
+
+    worker: Any = get_worker()
+    key, silent_until = worker.get_current_task(), 0.0
+    with _seat_for(worker, assignment) as seat:
+        seat.child.begin(assignment.payload, assignment.timeout)
+        while not seat.released and _wanted(worker, key):
+            if seat.child.connection is not None:
+                wait([seat.child.connection], LOOK)
+            for message in seat.child.poll():
+                if isinstance(message, Finished):
+                    return msgspec.msgpack.encode(Answer(message, seat.child.printed(), seat.slot.name))
+                values = None if isinstance(message, TaskStarted) else message.values
+                now = time.monotonic()
+                if values is None or now >= silent_until:
+                    silent_until = now if values is None else now + _PAUSE
+                    report = Report(assignment.key, seat.slot.name, values)
+                    worker.log_event(assignment.run, msgspec.msgpack.encode(report))
+        seat.child.kill()
+    return b""
 
 
 def _wanted(worker: Any, key: Any) -> bool:
@@ -358,3 +326,13 @@ def _wanted(worker: Any, key: Any) -> bool:
         and task.state not in ("cancelled", "released", "forgotten")
         and worker.status.name not in ("closing", "closed", "failed")
     )
+
+
+def release(run: str, dask_worker: Any) -> None:
+    """End the children of a run in a Dask worker, which passes itself; a busy one is ended by its thread."""
+    with _LOCK:
+        seats = _SEATS.get(dask_worker.address, [])
+        for seat in [seat for seat in seats if seat.run == run]:
+            seat.released = True
+            if not seat.busy:
+                _remove(seats, seat)

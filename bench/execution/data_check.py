@@ -1,13 +1,13 @@
-"""Datasets of a request, opened and checked in a worker: a bad one costs itself only, never the run."""
+"""Checks of a request's datasets in a worker: a bad dataset is left out and never ends the run."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 import psutil
@@ -15,14 +15,20 @@ import psutil
 import bench
 from bench import registry
 from bench.atomic import write_whole
-from bench.contract import DataError, PluginError, UsageError
-from bench.data import open_and_check
-from bench.data.fingerprint import CACHE_NAME, forget_digests
-from bench.data.loading import data_folder, is_bundle, path_of, source_of
+from bench.contract import DataError, PluginError, Unsupported, UsageError
+from bench.data import load_dataset, open_and_check
+from bench.data.fingerprint import CACHE_NAME, forget_digests, sha256_of
+from bench.data.given_results import kind_of_given
+from bench.data.loading import is_bundle, source_of
+from bench.data.locations import data_folder, path_of
 from bench.execution.devices import local_slots
 from bench.execution.local import run_local
-from bench.execution.tasks import Loss, Task
-from bench.experiment.grid import DataSource
+from bench.execution.tasks import Task
+from bench.experiment.conditions import under_condition
+from bench.experiment.given import GivenSource
+from bench.experiment.grid import DataSource, Request
+
+W = TypeVar("W")
 
 FACTS_NAME: Final = "datasets.json"
 """Of the file in a results folder that remembers what is known of unchanged datasets."""
@@ -84,7 +90,19 @@ def check_data(request: DataRequest) -> CheckedData:
         registry.add_plugin(plugin)
     states = {path: _state(path) for path in _files(given, data_dir)}
     found = open_and_check(given, data_dir, profile, request.digests)
-    return CheckedData(DataSource(given, found.name, found.kind, found.fingerprint, found.modalities), states)
+    notes = (*(found.notes if is_bundle(given) else ()), *_extraction(given), *found.findings)
+    source = DataSource(given, found.name, found.kind, found.fingerprint, found.modalities, notes)
+    return CheckedData(source, states)
+
+
+def _extraction(given: str) -> list[str]:
+    """Return how the features of an extracted bundle were made; nothing of other datasets."""
+    if not (is_bundle(given) and given.lower().endswith(".npz")):
+        return []
+    from bench.encoders import read_card, summary_lines  # imports what few datasets need
+
+    card = read_card(Path(given).expanduser())
+    return [] if card is None else summary_lines(card)
 
 
 def describe_sources(
@@ -108,51 +126,167 @@ def describe_sources(
 
     Raises:
         UsageError: if there is no such dataset or bundle.
-        WorkerError: if no worker can be started.
     """
     memory = _Memory(results, data_dir, profile)
     found = {name: memory.recall(name) for name in dict.fromkeys(given)}
     digests = None if results is None else results / CACHE_NAME
-    tasks = [
+    tasks: list[Task] = [
         Task(name, name, DataRequest(name, data_dir, profile, registry.plugins(), digests))
         for name, known in found.items()
         if known is None
     ]
-    damaged = {}
-    outcomes = run_local(
-        tasks,
-        check_data,
-        local_slots(1, 1),
-        timeout=_SECONDS if timeout is None else max(timeout, _LEAST_SECONDS),
-        max_memory=max_memory or int(_SHARE * psutil.virtual_memory().available),
-    )
-    with closing(outcomes):
-        for outcome in outcomes:
-            found[outcome.task.key] = outcome.value
-            if outcome.lost is not None:
-                damaged[outcome.task.key] = _refusal(outcome.lost)
+    checked, damaged = _opened(tasks, check_data, timeout, max_memory)
+    found.update(checked)
     if tasks:
         memory.keep({name: known for name, known in found.items() if known is not None})
     return Sources({name: known.source for name, known in found.items() if known is not None}, damaged)
+
+
+@dataclass(frozen=True)
+class GivenRequest:
+    """A file of embeddings to look at: the name of its row, and the modalities of a dataset, if any."""
+
+    name: str
+    path: Path
+    dataset: tuple[str, ...]
+
+
+def check_given(request: GivenRequest) -> GivenSource:
+    """Read which embeddings a file holds, and its digest; runs in a worker.
+
+    Raises:
+        DataError: if it cannot be used.
+    """
+    kind = kind_of_given(request.path, request.dataset)
+    return GivenSource(request.name, str(request.path.resolve()), sha256_of(request.path), *kind)
+
+
+def describe_given(
+    files: Mapping[str, Path], datasets: Sequence[DataSource], **limits: Any
+) -> tuple[dict[tuple[str, str], GivenSource], dict[str, str]]:
+    """Return what planning must know of files of embeddings, by name and dataset, and what is wrong.
+
+    Args:
+        files: by the name of their row.
+        datasets: whose test rows they are of; none where the files state their labels.
+        limits: ``timeout`` and ``max_memory`` of a cell.
+    """
+    wanted = {
+        f"{name} on {data.name}" if data else name: GivenRequest(name, path, data.modalities if data else ())
+        for name, path in files.items()
+        for data in (datasets or (None,))
+    }
+    tasks = [Task(key, key, request) for key, request in wanted.items()]
+    checked, damaged = _opened(tasks, check_given, **limits)
+    keys = {f"{name} on {data.name}": (name, data.given) for name in files for data in datasets}
+    return {keys.get(key, (key, "")): source for key, source in checked.items()}, damaged
+
+
+@dataclass(frozen=True)
+class ConditionRequest:
+    """A condition that is read from a file, and the dataset that it is for.
+
+    Attributes:
+        condition: its id.
+        file: path of the file.
+        data: the dataset.
+        modalities: to which it is confined; none for all.
+    """
+
+    condition: str
+    file: str
+    data: DataRequest
+    modalities: tuple[str, ...]
+
+
+def check_condition_file(request: ConditionRequest) -> str:
+    """Read a condition from its file, and return the level that it reaches in words; runs in a worker.
+
+    Raises:
+        DataError: if the file is not of the training rows of the dataset.
+    """
+    data = request.data
+    for plugin in data.plugins:
+        registry.add_plugin(plugin)
+    dataset = load_dataset(data.given, data.data_dir, profile=data.profile)
+    admitted = tuple(
+        name for name in dataset.modalities if name in (request.modalities or dataset.modalities)
+    )
+    try:
+        found = under_condition(dataset.select(admitted), request.condition, 0, request.file)
+    except Unsupported as error:
+        raise DataError(str(error)) from error
+    level = found.effective
+    return f"effective level {level:.4g}" if isinstance(level, float) else f"effective level {level}"
+
+
+def describe_condition_files(
+    request: Request, usable: Mapping[str, DataSource], data_dir: Path | None, **limits: Any
+) -> dict[str, DataSource]:
+    """Return datasets with a note on what each file of a condition makes of them.
+
+    Args:
+        request: whose conditions are read from files.
+        usable: the datasets, by name or path as given.
+        data_dir: data folder.
+        limits: ``timeout`` and ``max_memory`` of a cell.
+
+    Raises:
+        UsageError: if a file is not of the training rows of a dataset.
+    """
+    wanted = {
+        f"{given} under {condition}": ConditionRequest(
+            condition,
+            file,
+            DataRequest(given, data_dir, request.profile, registry.plugins(), None),
+            tuple(request.modalities),
+        )
+        for given in usable
+        for condition, file in request.condition_files.items()
+    }
+    tasks = [Task(key, key, one) for key, one in wanted.items()]
+    checked, damaged = _opened(tasks, check_condition_file, **limits)
+    for key, reason in damaged.items():
+        raise UsageError(f"{key}: {reason}")
+    noted = dict(usable)
+    for key, one in wanted.items():
+        data = noted[one.data.given]
+        noted[one.data.given] = replace(data, notes=(*data.notes, f"{one.condition}: {checked[key]}"))
+    return noted
+
+
+def _opened(
+    tasks: Sequence[Task],
+    work: Callable[[Any], W],
+    timeout: float | None = None,
+    max_memory: int | None = None,
+) -> tuple[dict[str, W], dict[str, str]]:
+    """Return what workers found by the tasks' keys, and in a sentence why others cannot be opened.
+
+    Raises:
+        UsageError: if a worker raises one.
+    """
+    found, damaged = {}, {}
+    seconds = _SECONDS if timeout is None else max(timeout, _LEAST_SECONDS)
+    most = max_memory or int(_SHARE * psutil.virtual_memory().available)
+    with closing(run_local(tasks, work, local_slots(1, 1), timeout=seconds, max_memory=most)) as outcomes:
+        for outcome in outcomes:
+            if outcome.value is not None:
+                found[outcome.task.key] = outcome.value
+            if (lost := outcome.lost) is not None:
+                reason = lost.reason.splitlines()[0]
+                sentence = reason.removeprefix(f"{lost.exception}: ")
+                if lost.exception == UsageError.__name__:
+                    raise UsageError(sentence)
+                known = lost.exception in {DataError.__name__, PluginError.__name__}
+                damaged[outcome.task.key] = sentence if known else f"it cannot be opened: {reason}"
+    return found, damaged
 
 
 def forget_data(given: str, results: Path, data_dir: Path | None, profile: str) -> None:
     """Forget what was known of a dataset whose files have changed unnoticed: the next run reads them."""
     files = _Memory(results, data_dir, profile).forget(given)
     forget_digests([Path(path) for path in files], results / CACHE_NAME)
-
-
-def _refusal(lost: Loss) -> str:
-    """Return why a dataset cannot be used.
-
-    Raises:
-        UsageError: if there is none of that name.
-    """
-    sentence = lost.reason.removeprefix(f"{lost.exception}: ").splitlines()[0]
-    if lost.exception == UsageError.__name__:
-        raise UsageError(sentence)
-    known = lost.exception in {DataError.__name__, PluginError.__name__}
-    return sentence if known else f"it cannot be opened: {lost.reason.splitlines()[0]}"
 
 
 def _files(given: str, data_dir: Path | None) -> list[str]:
@@ -176,13 +310,6 @@ def _state(path: str | Path) -> str:
     return f"{status.st_size} {status.st_ino} {status.st_mtime_ns} {status.st_ctime_ns}"
 
 
-def _code_state() -> str:
-    """Return what changes with the code that reads data."""
-    house = Path(bench.__file__).parent
-    files = sorted(path for room in ("contract", "data") for path in (house / room).glob("*.py"))
-    return hashlib.sha256("\n".join(_state(path) for path in files).encode()).hexdigest()[:16]
-
-
 _KNOWN: dict[str, CheckedData] = {}
 """Of the datasets that this process has asked for."""
 
@@ -194,7 +321,11 @@ class _Memory:
 
     def __init__(self, results: Path | None, data_dir: Path | None, profile: str) -> None:
         self._path = None if results is None else results / FACTS_NAME
-        self._usual = f"{data_folder(data_dir).resolve()}|{profile}|{bench.__version__}|{_code_state()}"
+        self._data_dir = data_dir
+        house = Path(bench.__file__).parent
+        code = sorted(path for room in ("contract", "data") for path in (house / room).rglob("*.py"))
+        state = hashlib.sha256("\n".join(map(_state, code)).encode()).hexdigest()[:16]
+        self._usual = f"{data_folder(data_dir).resolve()}|{profile}|{bench.__version__}|{state}"
         self._saved: dict[str, CheckedData] = {}
         if self._path is not None:
             with suppress(OSError, msgspec.DecodeError):  # a lost or damaged file only costs time
@@ -204,7 +335,11 @@ class _Memory:
         """Return what is known and still holds."""
         for entries in (_KNOWN, self._saved):
             facts = entries.get(self._key(given))
-            if facts and all(_state(path) == state for path, state in facts.files.items()):
+            if (
+                facts
+                and all(_state(path) == state for path, state in facts.files.items())
+                and facts.files.keys() == set(_files(given, self._data_dir))  # no file has come to be found
+            ):
                 return facts
         return None
 

@@ -1,4 +1,4 @@
-"""What a machine has to run cells on, and the slots that this makes."""
+"""Devices of a machine, and the slots that they provide."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Final
 
@@ -19,13 +18,13 @@ _LIST: Final = """
 import json, torch
 found = []
 for index in range(torch.cuda.device_count()):
-    one = torch.cuda.get_device_properties(index)
-    free = one.total_memory
+    properties = torch.cuda.get_device_properties(index)
+    free = properties.total_memory
     try:
         free = torch.cuda.mem_get_info(index)[0]
-    except RuntimeError:  # somebody has it to himself: nothing can be said of what he leaves
+    except RuntimeError:  # somebody uses it exclusively: nothing is known of its memory
         pass
-    found.append([one.name, free])
+    found.append([properties.name, free])
 print(json.dumps(found))
 """
 _DRIVERS: Final = ("/proc/driver/nvidia/gpus", "/dev/kfd", "/dev/dxg")
@@ -34,8 +33,9 @@ _DRIVERS: Final = ("/proc/driver/nvidia/gpus", "/dev/kfd", "/dev/dxg")
 _DIGITS: Final = 4
 """No machine has so many GPUs that their numbers have so many digits."""
 
-_PATIENCE: Final = 120.0
-_LAST_WORDS: Final = 300
+_LIST_SECONDS: Final = 120.0
+_LETTERS: Final = 300
+"""Of PyTorch's error that are repeated."""
 
 
 class DeviceError(BenchError):
@@ -44,17 +44,14 @@ class DeviceError(BenchError):
 
 @dataclass(frozen=True)
 class Gpu:
-    """A GPU: its number as this process counts it, its name, and the bytes of its memory that are free.
-
-    What other programs hold while the run begins is not for cells to share.
-    """
+    """A GPU: its number as this process counts it, its name, and the bytes of its memory that are free."""
 
     index: int
     name: str
     memory: int
 
     @property
-    def place(self) -> str:
+    def device(self) -> str:
         """Return what users call it."""
         return f"cuda:{self.index}"
 
@@ -67,9 +64,9 @@ class Inventory:
     gpus: tuple[Gpu, ...] = ()
 
     @property
-    def places(self) -> list[str]:
+    def devices(self) -> list[str]:
         """Return the names of all devices."""
-        return ["cpu", *(gpu.place for gpu in self.gpus)]
+        return ["cpu", *(gpu.device for gpu in self.gpus)]
 
 
 def take_inventory(*, gpus: bool) -> Inventory:
@@ -84,10 +81,10 @@ def take_inventory(*, gpus: bool) -> Inventory:
     """
     from joblib import cpu_count  # knows the limits of containers, too
 
-    return Inventory(max(1, int(cpu_count())), _find_gpus() if gpus else ())
+    return Inventory(max(1, int(cpu_count())), _find_gpus() if gpus and _torch_has_gpus() else ())
 
 
-def glance(words: str) -> Inventory:
+def possible_inventory(words: str) -> Inventory:
     """Return what there can be at most, as far as the system's files tell; PyTorch is not asked.
 
     Args:
@@ -107,7 +104,7 @@ def wants_gpus(words: str) -> bool:
 
 
 def choose_devices(words: str, inventory: Inventory) -> list[str]:
-    """Return the places that a text such as ``cuda:0,cuda:2`` means, each once.
+    """Return the devices that a text such as ``cuda:0,cuda:2`` means, each once.
 
     Args:
         words: ``cpu``; names of GPUs, separated by commas; ``cuda`` for all GPUs; ``auto`` for all GPUs, or
@@ -117,13 +114,12 @@ def choose_devices(words: str, inventory: Inventory) -> list[str]:
     Raises:
         UsageError: if there is no such device, or CPU and GPUs are mixed.
     """
-    every = [gpu.place for gpu in inventory.gpus]
-    meaning = {"auto": every or ["cpu"], "cuda": every, **{place: [place] for place in inventory.places}}
+    known = inventory.devices
+    meaning = {"auto": known[1:] or ["cpu"], "cuda": known[1:], **{device: [device] for device in known}}
     chosen: list[str] = []
     for word in _split(words):
         if not meaning.get(word):
-            known = ", ".join(inventory.places)
-            raise UsageError(f"there is no device {word!r} here; there are: {known}")
+            raise UsageError(f"there is no device {word!r} here; there are: {', '.join(known)}")
         chosen += meaning[word]
     if "cpu" in chosen and len(set(chosen)) > 1:
         raise UsageError(
@@ -147,7 +143,7 @@ def device_slots(
     """
     if list(devices) == ["cpu"]:
         return local_slots(jobs, threads)
-    memories = {gpu.place: gpu.memory for gpu in inventory.gpus}
+    memories = {gpu.device: gpu.memory for gpu in inventory.gpus}
     each = [local_slots(jobs_per_device, threads, device, memories[device]) for device in devices]
     return [slot for row in zip(*each, strict=True) for slot in row]
 
@@ -158,9 +154,11 @@ def _split(words: str) -> list[str]:
 
 def _torch_has_gpus() -> bool:
     """Tell whether PyTorch is there and was built for some kind of GPU."""
+    from importlib import metadata  # slow to load, and of no use to a worker
+
     try:
-        return not version("torch").endswith("+cpu")
-    except PackageNotFoundError:
+        return not metadata.version("torch").endswith("+cpu")
+    except metadata.PackageNotFoundError:
         return False
 
 
@@ -168,10 +166,8 @@ def _most_gpus() -> int | None:
     """Return how many GPUs there can be; None where nothing tells."""
     if not _torch_has_gpus():
         return 0
-    if sys.platform != "linux":
-        return None
     nvidia, *others = (Path(path) for path in _DRIVERS)
-    if any(path.exists() for path in others):
+    if sys.platform != "linux" or any(path.exists() for path in others):
         return None
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is not None:
@@ -180,24 +176,18 @@ def _most_gpus() -> int | None:
 
 
 def _find_gpus() -> tuple[Gpu, ...]:
-    if not _torch_has_gpus():  # no need to ask
-        return ()
     environment = {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", **os.environ}  # as in the workers
+    words = [sys.executable, "-c", _LIST]
     try:
         done = subprocess.run(  # noqa: S603
-            [sys.executable, "-c", _LIST],
-            capture_output=True,
-            text=True,
-            timeout=_PATIENCE,
-            check=True,
-            env=environment,
+            words, capture_output=True, text=True, timeout=_LIST_SECONDS, check=True, env=environment
         )
         found = json.loads(done.stdout.splitlines()[-1])
         return tuple(Gpu(index, name, memory) for index, (name, memory) in enumerate(found))
     except (OSError, subprocess.SubprocessError, ValueError, IndexError) as error:
-        said = str(getattr(error, "stderr", None) or error).strip().splitlines() or [""]
+        lines = str(getattr(error, "stderr", None) or error).strip().splitlines() or [""]
         raise DeviceError(
-            f"PyTorch cannot list the GPUs of this machine: {said[-1][:_LAST_WORDS]}; "
+            f"PyTorch cannot list the GPUs of this machine: {lines[-1][:_LETTERS]}; "
             "repair its installation, or use --devices cpu"
         ) from error
 
@@ -247,29 +237,27 @@ def worker_environment(threads: int, device: str) -> dict[str, str]:
     """Return the variables that keep a worker to its threads and its device.
 
     Raises:
-        UsageError: if the device is neither ``cpu`` nor ``cuda:N``.
+        UsageError: if the device is neither ``cpu`` nor ``cuda:N``, or this process may not see it.
     """
     environment = dict.fromkeys(_THREAD_VARIABLES, str(threads)) | _SAME_BYTES
-    environment["CUDA_VISIBLE_DEVICES"] = _visible(device)
-    if device != "cpu":
-        environment["CUDA_DEVICE_ORDER"] = os.environ.get("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
-        # cuBLAS gives the same bits from run to run only with a workspace of fixed size.
-        environment["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"
-    return environment
-
-
-def _visible(device: str) -> str:
-    """Return the value of ``CUDA_VISIBLE_DEVICES`` for a device, within what this process may see."""
     if device == "cpu":
-        return ""
+        return {**environment, "CUDA_VISIBLE_DEVICES": ""}
     kind, _, number = device.partition(":")
     if kind != "cuda" or not (number or "0").isdecimal():
         raise UsageError(f"unknown device {device!r}; known are cpu, cuda and cuda:0, cuda:1, ...")
-    index = int(number or 0)
+    visible = str(int(number or 0))
     allowed = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if allowed is None:
-        return str(index)
-    names = [name.strip() for name in allowed.split(",") if name.strip()]
-    if index >= len(names):
-        raise UsageError(f"{device} is not among the {len(names)} devices of CUDA_VISIBLE_DEVICES={allowed}")
-    return names[index]
+    if allowed is not None:
+        names = [name.strip() for name in allowed.split(",") if name.strip()]
+        if int(visible) >= len(names):
+            raise UsageError(
+                f"{device} is not among the {len(names)} devices of CUDA_VISIBLE_DEVICES={allowed}"
+            )
+        visible = names[int(visible)]
+    return {
+        **environment,
+        "CUDA_VISIBLE_DEVICES": visible,
+        "CUDA_DEVICE_ORDER": os.environ.get("CUDA_DEVICE_ORDER", "PCI_BUS_ID"),
+        # cuBLAS gives the same bits from run to run only with a workspace of fixed size.
+        "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
+    }

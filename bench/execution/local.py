@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 import time
 import traceback
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
@@ -12,22 +11,9 @@ from typing import Any, Final
 
 import msgspec
 
+from bench.execution import tasks as t
 from bench.execution.scheduler import Scheduler
-from bench.execution.tasks import (
-    Executor,
-    Loss,
-    OnEvent,
-    Outcome,
-    Progress,
-    Retried,
-    Slot,
-    Started,
-    Task,
-    W,
-    given_up,
-    ignore,
-    loss_of,
-)
+from bench.execution.tasks import OnEvent, Outcome, Slot, Task, W
 from bench.execution.worker import REPORTER, Finished, TaskStarted, decode_value
 from bench.execution.worker_process import LOOK, WorkerProcess, pickled
 
@@ -53,7 +39,7 @@ def run_local(
     timeout: float | None = None,
     max_memory: int | None = None,
     retries: int = 0,
-    on_event: OnEvent = ignore,
+    on_event: OnEvent = t.ignore,
 ) -> Generator[Outcome[W], None, None]:
     """Run every task in a slot where it fits, the longest first, and yield the outcomes as they come.
 
@@ -77,56 +63,37 @@ def run_local(
         UsageError: if there is no slot.
         WorkerError: if the system does not let a worker start; the tasks are not to blame.
     """
-    given = list(tasks)
+    given, function = list(tasks), pickled(work)
     used = slots[: max(len(given), 1)]
-    run = _LocalRun(Scheduler(given, used), used, work, timeout, max_memory, 1 + retries, on_event)
-    return run.outcomes()
+    lanes = [_Lane(slot, WorkerProcess(slot, function, max_memory)) for slot in used]
+    return _LocalRun(Scheduler(given, used), lanes, work, timeout, 1 + retries, on_event).outcomes()
 
 
 def local_executor(
-    slots: Sequence[Slot],
-    *,
-    timeout: float | None = None,
-    max_memory: int | None = None,
-    retries: int = 0,
-) -> Executor[Any]:
+    slots: Sequence[Slot], *, timeout: float | None = None, max_memory: int | None = None, retries: int = 0
+) -> t.Executor[Any]:
     """Return `run_local` with its slots and limits chosen."""
-
-    def execute(
-        tasks: Sequence[Task], work: Callable[[Any], Any], on_event: OnEvent
-    ) -> Generator[Outcome[Any], None, None]:
-        """Run the tasks in the slots."""
-        return run_local(
-            tasks, work, slots, timeout=timeout, max_memory=max_memory, retries=retries, on_event=on_event
-        )
-
-    return execute
+    limits: dict[str, Any] = {"timeout": timeout, "max_memory": max_memory, "retries": retries}
+    return lambda tasks, work, on_event: run_local(tasks, work, slots, on_event=on_event, **limits)
 
 
+@dataclass
 class _LocalRun:
     """The state of one `run_local`."""
 
-    def __init__(
-        self,
-        scheduler: Scheduler,
-        slots: Sequence[Slot],
-        work: Callable[[Any], Any],
-        timeout: float | None,
-        max_memory: int | None,
-        attempts: int,
-        on_event: OnEvent,
-    ) -> None:
-        self._scheduler, self._work, self._timeout = scheduler, work, timeout
-        self._attempts, self._on_event = attempts, on_event
-        function = pickle.dumps(work)
-        self._lanes = [_Lane(slot, WorkerProcess(slot, function, max_memory)) for slot in slots]
+    scheduler: Scheduler
+    lanes: list[_Lane]
+    work: Callable[[Any], Any]
+    timeout: float | None
+    attempts: int
+    on_event: OnEvent
 
     def outcomes(self) -> Generator[Outcome[Any], None, None]:
         """Run until no task is left."""
         try:
             while True:
                 ended = [*self._start_what_fits()]
-                busy = [lane for lane in self._lanes if lane.task is not None]
+                busy = [lane for lane in self.lanes if lane.task is not None]
                 yield from ended
                 if not busy:
                     return
@@ -136,7 +103,7 @@ class _LocalRun:
                 # A slot goes on before its outcome is looked at, which may take a while.
                 yield from [*self._start_what_fits(), *ended]
         finally:
-            for lane in self._lanes:
+            for lane in self.lanes:
                 lane.worker.close()
 
     def _start_what_fits(self) -> Iterator[Outcome[Any]]:
@@ -144,94 +111,85 @@ class _LocalRun:
         started = True
         while started:  # a task that starts may free a device that was being emptied for it
             started = False
-            for lane in self._lanes:
-                while lane.task is None and (task := self._scheduler.take(lane.slot)) is not None:
+            for lane in self.lanes:
+                while lane.task is None and (task := self.scheduler.take(lane.slot)) is not None:
                     started = True
-                    if not task.admit():
-                        self._scheduler.release(lane.slot)
-                        yield Outcome(task, lane.slot, None, None, 0.0, skipped=True)
-                        continue
-                    try:
-                        lane.payload = pickled(task.payload)
-                    except Exception as error:
-                        self._scheduler.release(lane.slot)
-                        yield Outcome(task, lane.slot, None, unsendable("payload", error), 0.0)
-                        continue
-                    lane.task, lane.attempt = task, 1
-                    lane.worker.begin(lane.payload, self._timeout)
+                    skipped, lost = not task.admit(), None
+                    if not skipped:
+                        try:
+                            lane.payload = pickled(task.payload)
+                        except Exception as error:
+                            lost = unsendable("payload", error)
+                    if skipped or lost is not None:
+                        self.scheduler.release(lane.slot)
+                        yield Outcome(task, lane.slot, None, lost, 0.0, skipped=skipped)
+                    else:
+                        lane.task, lane.attempt = task, 1
+                        lane.worker.begin(lane.payload, self.timeout)
 
     def _advance(self, lane: _Lane) -> Iterator[Outcome[Any]]:
         """Pass on what a slot's worker has sent; yields the outcome if the task has ended."""
-        task = lane.task
+        task, slot = lane.task, lane.slot
         assert task is not None
         for message in lane.worker.poll():
             if isinstance(message, TaskStarted):
-                self._on_event(Started(task, lane.slot))
+                self.on_event(t.Started(task, slot))
             elif not isinstance(message, Finished):
-                self._on_event(Progress(task, lane.slot, message.values))
-            elif message.lost is not None and message.lost.outside and lane.attempt < self._attempts:
+                self.on_event(t.Progress(task, slot, message.values))
+            elif message.lost is not None and message.lost.outside and lane.attempt < self.attempts:
                 lane.attempt += 1
-                self._on_event(Retried(task, lane.slot, message.lost, lane.attempt, self._attempts))
-                lane.worker.begin(lane.payload, self._timeout)
+                self.on_event(t.Retried(task, slot, message.lost, lane.attempt, self.attempts))
+                lane.worker.begin(lane.payload, self.timeout)
             else:
                 lane.task = None
-                self._scheduler.release(lane.slot)
-                value, lost = received(message, self._work)
+                self.scheduler.release(slot)
+                value, lost = received(message, self.work)
                 if lost is not None and lost.outside:
-                    lost = given_up(lost, self._attempts)
-                yield Outcome(task, lane.slot, value, lost, message.seconds, lane.worker.printed())
+                    lost = t.given_up(lost, self.attempts)
+                yield Outcome(task, slot, value, lost, message.seconds, lane.worker.printed())
 
 
-def received(finished: Finished, work: Callable[[Any], Any]) -> tuple[Any, Loss | None]:
+def received(finished: Finished, work: Callable[[Any], Any]) -> tuple[Any, t.Loss | None]:
     """Return the value that a worker answers, or why there is none."""
     if finished.value is None:
-        return None, finished.lost or Loss("worker", "its worker gave neither a value nor a reason")
+        return None, finished.lost or t.Loss("worker", "its worker gave neither a value nor a reason")
     try:
         return decode_value(finished.value, work), None
     except msgspec.DecodeError as error:
-        return None, Loss("worker", f"its worker sent what is no value of {work.__name__}: {error}")
+        return None, t.Loss("worker", f"its worker sent what is no value of {work.__name__}: {error}")
 
 
-def unsendable(what: str, error: Exception) -> Loss:
+def unsendable(what: str, error: Exception) -> t.Loss:
     """Return the loss of a task whose payload cannot be pickled."""
-    lost = loss_of(error, "")
-    return Loss("exception", f"its {what} cannot be sent between processes: {lost.reason}", lost.exception)
+    lost = t.loss_of(error, "")
+    return t.Loss("exception", f"its {what} cannot be sent between processes: {lost.reason}", lost.exception)
 
 
 def run_inline(
-    tasks: Iterable[Task], work: Callable[[Any], W], slot: Slot = INLINE, *, on_event: OnEvent = ignore
+    tasks: Iterable[Task], work: Callable[[Any], W], on_event: OnEvent = t.ignore
 ) -> Generator[Outcome[W], None, None]:
-    """Run the tasks in this process, the longest first, and yield the outcomes as they come.
+    """Run the tasks in this process, the longest first, and yield the outcomes as they come; an `Executor`.
 
-    An exception costs its own task only. There is no time limit, no protection against crashes, and the
-    slot's environment is not applied: this process has started already.
+    An exception costs its own task only. There is no time limit, no protection against crashes, and no
+    environment of a slot: this process has started already.
 
     Args:
         tasks: what to do; of equal costs, the first comes first.
         work: function of a task's payload.
-        slot: named in events and outcomes.
         on_event: called while a task runs.
     """
     for task in sorted(tasks, key=lambda task: -task.cost):
         if not task.admit():
-            yield Outcome(task, slot, None, None, 0.0, skipped=True)
+            yield Outcome(task, INLINE, None, None, 0.0, skipped=True)
             continue
-        on_event(Started(task, slot))
-        REPORTER.connect(lambda values, task=task: on_event(Progress(task, slot, values)))  # type: ignore[misc]
+        on_event(t.Started(task, INLINE))
+        REPORTER.connect(lambda values, task=task: on_event(t.Progress(task, INLINE, values)))  # type: ignore[misc]
         begin = time.monotonic()
-        value: W | None = None
-        lost: Loss | None = None
+        value, lost = None, None
         try:
             value = work(task.payload)
         except (Exception, SystemExit) as error:
-            lost = loss_of(error, traceback.format_exc())
+            lost = t.loss_of(error, traceback.format_exc())
         finally:
             REPORTER.connect(None)
-        yield Outcome(task, slot, value, lost, time.monotonic() - begin)
-
-
-def inline_executor(
-    tasks: Sequence[Task], work: Callable[[Any], W], on_event: OnEvent
-) -> Generator[Outcome[W], None, None]:
-    """Run the tasks here; `run_inline` as an `Executor`."""
-    return run_inline(tasks, work, on_event=on_event)
+        yield Outcome(task, INLINE, value, lost, time.monotonic() - begin)

@@ -1,4 +1,4 @@
-"""How much memory a worker may take, and how that is enforced.
+"""Memory limits of a worker, and how they are enforced.
 
 A limit counts what a worker takes beyond what it holds once its libraries are loaded. Linux refuses the
 allocation that would cross it (RLIMIT_DATA: private writable memory, used or not), which reaches Python as a
@@ -41,8 +41,9 @@ class Allowance:
         for name in libraries:
             if importlib.util.find_spec(name) is not None:
                 importlib.import_module(name)
-        if on_gpu:
-            _start_gpu()
+        if on_gpu and "torch" in sys.modules:  # what the driver holds is part of the libraries
+            with suppress(RuntimeError, AssertionError):  # without a GPU: whoever needs one will say so
+                sys.modules["torch"].empty(1, device="cuda")
         self.limit = limit
         self.resident = psutil.Process().memory_info().rss
         self._enforced = sys.platform == "linux" and not on_gpu
@@ -57,7 +58,8 @@ class Allowance:
         import resource
 
         soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
-        resource.setrlimit(resource.RLIMIT_DATA, (_lower(self._base + self.limit, hard), hard))
+        limit = self._base + self.limit
+        resource.setrlimit(resource.RLIMIT_DATA, (limit if hard < 0 else min(limit, hard), hard))
         try:
             yield
         finally:
@@ -73,7 +75,13 @@ class Allowance:
 
     def _held(self) -> int:
         """Return the bytes that count here: a GPU's driver maps far more than it uses."""
-        return _private() if self._enforced else int(psutil.Process().memory_info().rss)
+        if self._enforced:  # private writable memory, by the kernel's account
+            with suppress(OSError):
+                status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
+                for line in status.splitlines():
+                    if line.startswith("VmData:"):
+                        return int(line.split()[1]) * 1024
+        return int(psutil.Process().memory_info().rss)
 
 
 def leave_gpu() -> bool:
@@ -95,33 +103,12 @@ def leave_gpu() -> bool:
     return True
 
 
-def _start_gpu() -> None:
-    """Load what the driver holds in this process, as part of the libraries."""
-    torch = sys.modules.get("torch")
-    with suppress(RuntimeError, AssertionError):  # without a GPU: whoever needs one will say so
-        if torch is not None:
-            torch.empty(1, device="cuda")
-
-
 def resident(pid: int) -> int:
     """Return the resident bytes of a process and its children; 0 if it is gone."""
     total = 0
     with suppress(psutil.Error):
         process = psutil.Process(pid)
-        for one in (process, *process.children(recursive=True)):
+        for member in (process, *process.children(recursive=True)):
             with suppress(psutil.Error):
-                total += one.memory_info().rss
+                total += member.memory_info().rss
     return total
-
-
-def _private() -> int:
-    """Return the bytes of private writable memory of this process, by the kernel's account."""
-    with suppress(OSError):
-        for line in Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines():
-            if line.startswith("VmData:"):
-                return int(line.split()[1]) * 1024
-    return int(psutil.Process().memory_info().rss)
-
-
-def _lower(wanted: int, hard: int) -> int:
-    return wanted if hard < 0 else min(wanted, hard)

@@ -93,6 +93,7 @@ class RunProgress:
     """Counts what has ended and knows what is running.
 
     Attributes:
+        what: part of the grid, such as ``shard 1/4``; empty for all of it.
         ran: how many cells ended in this run.
         unwritten: why, by digest, cells that ended in this run have no record.
         unstarted: digests of the cells for which the disk of the results had no room.
@@ -110,7 +111,7 @@ class RunProgress:
             what: part of the grid, such as ``shard 1/4``; empty for all of it.
             clock: seconds since 1970.
         """
-        self._total, self._recorded, self._what, self._clock = total, recorded, what, clock
+        self._total, self._recorded, self.what, self._clock = total, recorded, what, clock
         self._began = clock()
         self._lock = threading.Lock()
         self._costs: dict[str, float] = {}
@@ -134,18 +135,44 @@ class RunProgress:
                 self._costs = dict(event.costs)
             elif isinstance(event, Waiting):
                 self._waiting = len(event.cells)
-            elif isinstance(event, Held):
-                self._hold(event.cell.identity.digest)
             elif isinstance(event, Unstarted):
                 self.unstarted.update(cell.identity.digest for cell in event.cells)
-            elif isinstance(event, LeftOut):
-                self._leave_out(event)
-            elif isinstance(event, Ended):
-                self._end(event)
             elif isinstance(event, Started):
-                self._start(event)
-            elif isinstance(event, Progress):
-                self._go_on(event)
+                key, title = event.task.key, event.task.title
+                self._running[key] = RunningCell(
+                    digest=key, title=title, slot=event.slot.name, began=self._clock()
+                )
+                self._slots = max(self._slots, len(self._running))
+            elif isinstance(event, Progress) and event.task.key in self._running:
+                types = {"stage": str, "epoch": int, "epochs": int}  # a worker may report anything
+                known = {key: value for key, value in event.values.items() if key in types}
+                known = {key: value for key, value in known.items() if isinstance(value, types[key])}
+                running = self._running[event.task.key]
+                self._running[event.task.key] = msgspec.structs.replace(running, **known)
+            elif isinstance(event, Held | LeftOut | Ended):
+                self._leave(event)
+
+    def _leave(self, event: Held | LeftOut | Ended) -> None:
+        """Note that a cell runs no more."""
+        digest = event.cell.identity.digest
+        self._running.pop(digest, None)
+        cost = self._costs.pop(digest, None)
+        if isinstance(event, Held):
+            self._held.add(digest)
+        elif isinstance(event, LeftOut):
+            self.left_out.setdefault(event.cell.identity.method, event.reason)
+        else:
+            self._held.discard(digest)
+            self._statuses[event.status] += 1
+            self._waiting = 0
+            if not event.on_disk:
+                self.unwritten[digest] = event.reason
+            if event.elsewhere:
+                self._elsewhere += 1
+                return
+            self.ran += 1
+            if cost is not None:
+                self._times.append((cost, event.seconds))
 
     def stop(self) -> None:
         """Take note that no cell starts any more; for a signal's handler, so it waits for no lock."""
@@ -158,7 +185,7 @@ class RunProgress:
             return RunState(
                 began=self._began,
                 written=now,
-                what=self._what,
+                what=self.what,
                 total=self._total,
                 recorded=self._recorded,
                 statuses=dict(self._statuses),
@@ -170,47 +197,6 @@ class RunProgress:
                 stopping=self._stopping,
             )
 
-    def _start(self, event: Started) -> None:
-        self._running[event.task.key] = RunningCell(
-            digest=event.task.key, title=event.task.title, slot=event.slot.name, began=self._clock()
-        )
-        self._slots = max(self._slots, len(self._running))
-
-    def _go_on(self, event: Progress) -> None:
-        running = self._running.get(event.task.key)
-        if running is not None:
-            types = {"stage": str, "epoch": int, "epochs": int}  # a worker may report anything
-            known = {key: event.values.get(key) for key in types}
-            known = {key: value for key, value in known.items() if isinstance(value, types[key])}
-            self._running[event.task.key] = msgspec.structs.replace(running, **known)
-
-    def _hold(self, digest: str) -> None:
-        """Note that a cell has left its slot, and waits for room on the disk."""
-        self._held.add(digest)
-        self._running.pop(digest, None)
-        self._costs.pop(digest, None)
-
-    def _leave_out(self, event: LeftOut) -> None:
-        self.left_out.setdefault(event.cell.identity.method, event.reason)
-        self._running.pop(event.cell.identity.digest, None)
-        self._costs.pop(event.cell.identity.digest, None)
-
-    def _end(self, event: Ended) -> None:
-        digest = event.cell.identity.digest
-        self._held.discard(digest)
-        self._running.pop(digest, None)
-        if not event.on_disk:
-            self.unwritten[digest] = event.reason
-        cost = self._costs.pop(digest, None)
-        self._statuses[event.status] += 1
-        self._waiting = 0
-        if event.elsewhere:
-            self._elsewhere += 1
-            return
-        self.ran += 1
-        if cost is not None:
-            self._times.append((cost, event.seconds))
-
     def _left(self, now: float) -> float | None:
         """Return the expected seconds until all has ended; None where nothing is known.
 
@@ -219,14 +205,8 @@ class RunProgress:
         """
         if not self._costs:
             return None
-        expected, spent = (
-            (sum(column) for column in zip(*self._times, strict=True)) if self._times else (0.0, 0.0)
-        )
+        expected, spent = (sum(time[column] for time in self._times) for column in (0, 1))
         factor = spent / expected if len(self._times) >= _TRUSTED and expected > 0 else 1.0
-        rests = [
-            max(0.0, factor * cost - (now - self._running[key].began))
-            if key in self._running
-            else factor * cost
-            for key, cost in self._costs.items()
-        ]
+        ages = {key: now - running.began for key, running in self._running.items()}
+        rests = [max(0.0, factor * cost - ages.get(key, 0.0)) for key, cost in self._costs.items()]
         return max(sum(rests) / self._slots, max(rests))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from bench.contract.errors import DataError
@@ -14,10 +14,13 @@ from bench.execution.tasks import Loss, LossKind, Outcome
 from bench.experiment.cell import lost as record_of_lost
 from bench.experiment.grid import Cell
 from bench.experiment.run_context import RunContext
+from bench.records.encoding import Damaged
+from bench.records.files import record_files, verified_files
 from bench.records.folders import DiskFull, StoreError, has_room, seems_free
 from bench.records.locks import Claims
+from bench.records.models import verified_model
 from bench.records.schema import Failure, Status
-from bench.records.store import Store, record_files, verified_files
+from bench.records.store import Store
 
 _STATUSES: Final[dict[LossKind, Status]] = {
     "exception": "failed",
@@ -36,7 +39,7 @@ _ROOM: Final = 64 << 10
 """Bytes of a small record: with less room no cell starts."""
 
 _LARGEST: Final = 1 << 30
-"""Bytes of the largest record that is taken from another machine."""
+"""Bytes of the largest record, with its model, that is taken from another machine."""
 
 
 def status_of(loss: Loss) -> Status:
@@ -53,11 +56,12 @@ def reason_of(loss: Loss, seconds: float | None) -> str:
 
 @dataclass(frozen=True)
 class _Unwritten:
-    """The end of a cell, and its record's files, for which there was no room."""
+    """The end of a cell, and the files of its record and model, for which there was no room."""
 
     ended: Ended
     files: Mapping[str, bytes]
     refusal: str
+    model: Mapping[str, bytes] = field(default_factory=dict)
 
 
 class RecordWriter:
@@ -99,7 +103,8 @@ class RecordWriter:
             loss = self._distrust(outcome.task.key, answer)
         if answer is not None and loss is None:
             ended = Ended(cell, answer.status, answer.reason, outcome.seconds)
-            self._write(_Unwritten(ended, answer.files, "")) if answer.files else self._written(ended)
+            item = _Unwritten(ended, answer.files or {}, "", answer.model or {})
+            self._write(item) if item.files else self._written(ended)
             return
         assert loss is not None
         if loss.exception == StoreError.__name__:
@@ -114,9 +119,9 @@ class RecordWriter:
         files = record_files(made.record, made.per_query, made.trace, made.log)
         self._write(_Unwritten(Ended(cell, status, reason, outcome.seconds), files, ""))
 
-    def end_elsewhere(self, cell: Cell) -> None:
+    def take_over(self, digest: str) -> None:
         """Report a cell that another run has recorded."""
-        self._report(replace(self._recorded(cell), elsewhere=True))
+        self._report(replace(self._recorded(self._cells[digest]), elsewhere=True))
 
     def may_start(self) -> bool:
         """Return whether a cell may start, as far as the disk is concerned.
@@ -152,11 +157,13 @@ class RecordWriter:
             if self._claims.recorded(digest):
                 return None
             return Loss("worker", "its worker reports a record that is not there")
-        if sum(map(len, answer.files.values())) > _LARGEST:
+        if sum(map(len, (*answer.files.values(), *(answer.model or {}).values()))) > _LARGEST:
             return Loss("worker", f"its worker sent a record of more than {_LARGEST >> 20} MB")
         try:
             record = verified_files(digest, answer.files)
-        except DataError as error:
+            if answer.model:
+                verified_model(digest, answer.model)
+        except (DataError, Damaged) as error:
             return Loss("worker", f"its worker sent a record that cannot be believed: {error}")
         if record.status != answer.status:
             return Loss("worker", f"its worker reports {answer.status}, but its record says {record.status}")
@@ -173,8 +180,11 @@ class RecordWriter:
 
     def _put(self, item: _Unwritten) -> str:
         """Return why there was no room; empty if it is written."""
+        digest = item.ended.cell.identity.digest
         try:
-            self._store.put(item.ended.cell.identity.digest, item.files)
+            if item.model:
+                self._store.models.put(digest, item.model)
+            self._store.put(digest, item.files)
         except DiskFull as error:
             return str(error)
         return ""

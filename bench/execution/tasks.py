@@ -1,4 +1,4 @@
-"""Tasks, slots, events and outcomes: what every executor takes and gives."""
+"""Tasks, slots, events and outcomes: the input and output of every executor."""
 
 from __future__ import annotations
 
@@ -115,15 +115,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class Retried:
-    """A task's worker was lost by no fault of the task, which therefore runs again.
-
-    Attributes:
-        task: the task.
-        slot: of the lost worker.
-        lost: what happened to it.
-        attempt: number of the attempt that follows, from 2.
-        attempts: how many there will be at most.
-    """
+    """A task's worker was lost by no fault of the task: its second or a later attempt follows, of so many."""
 
     task: Task
     slot: Slot

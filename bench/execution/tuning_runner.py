@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from bench.execution.cell_task import PRELOAD as PRELOAD  # of the workers of this task, too
-from bench.execution.cell_task import import_method
+from bench.execution.cell_task import Curve, TrialPayload, run_trial_task
+from bench.execution.claimed_tasks import ClaimedTasks
 from bench.execution.data_check import forget_data
-from bench.execution.grid_runner import wait_for_others
-from bench.execution.progress import Waiting
+from bench.execution.progress import LeftOut, Waiting
 from bench.execution.record_writer import reason_of, status_of
 from bench.execution.tasks import Event, Executor, Notice, Outcome, Task
 from bench.experiment.grid import Cell
 from bench.experiment.run_context import RunContext
-from bench.experiment.tuning import Tried, run_trial
+from bench.experiment.tuning import Search, Tried
 from bench.records import Trial, TrialStore
 from bench.records.locks import Claims
+
+if TYPE_CHECKING:
+    from bench.execution.studies import Study
 
 
 @dataclass(frozen=True)
@@ -30,132 +32,139 @@ class TakenOver:
     trial: Trial
 
 
-TrialEvent = Event | Waiting | Trial | TakenOver
-
-
-@dataclass(frozen=True)
-class _Payload:
-    cell: Cell
-    changes: Mapping[str, Any]
-    context: RunContext
-
-
-def run_trial_task(payload: _Payload) -> Tried:
-    """Run a trial in a worker."""
-    import_method(payload.cell, payload.context)
-    return run_trial(payload.cell, payload.changes, payload.context)
+TrialEvent = Event | Waiting | LeftOut | Trial | TakenOver
 
 
 def run_trials(
-    wanted: Sequence[tuple[Cell, Mapping[str, Any]]],
+    subjects: Sequence[Sequence[Cell]],
+    search: Search,
     results: Path,
     context: RunContext,
     *,
     execute: Executor[Tried],
     on_event: Callable[[TrialEvent], None],
+    slots: int = 1,
 ) -> list[Trial]:
-    """Return the trials of all cells with their changes; run and keep those that are missing.
-
-    One that another run on the same folder is making is put aside and taken over from there; it is run here
-    only if it has become free without a result.
+    """Return the trials of a search; run and keep those that are missing.
 
     Args:
-        wanted: cells with the trial's settings, and what was changed.
+        subjects: of each method, its cells with the settings that trials start from.
+        search: how to search; the same for all methods.
         results: folder that keeps the trials.
         context: data folder, time limit, and the device as the process sees it that runs a trial.
         execute: runs the trials.
         on_event: receives starts, progress and ended trials.
+        slots: trials that run at once.
 
     Raises:
         StoreError: if trials cannot be written; those before it are kept.
+        DataError: if the journal of Optuna is damaged.
     """
+    from bench.execution import studies  # Optuna, which commands that only look at trials need not wait for
+
     store = TrialStore(results)
     claims = Claims(store)  # before the trials are read: what comes later is taken over
-    known = {trial.identity.digest: trial for trial in store.read()}
-    missing = {cell.identity.digest: _Payload(cell, changes, context) for cell, changes in wanted}
-    missing = {digest: payload for digest, payload in missing.items() if digest not in known}
-    if missing:
-        store.prepare()
-        with claims:
-            run = _TuningRun(missing, store, claims, on_event)
-            run.carry_out(execute)
-            known |= run.known
-    return [known[cell.identity.digest] for cell, _ in wanted]
+    known = {trial.digest: trial for trial in store.read()}
+    store.prepare()
+    with claims:
+        if claims.unavailable:
+            reason = f"trials cannot be claimed here: {claims.unavailable}; two runs may make one twice"
+            on_event(Notice(reason))
+        choosing = partial(studies.choosing, store.claims / "studies", store.journal)
+        with choosing():
+            storage = studies.open_journal(store.journal)
+            opened = [studies.Study(cells, search, storage) for cells in subjects]
+        run = _Run(opened, search, store, claims, context, on_event, known)
+        claimed = ClaimedTasks(run.cells, run_trial_task, claims, on_event, run.keep, run.take_over)
+        run.complete(claimed, execute, choosing, width=max(1, slots // max(1, len(opened))))
+    cells = (cell for study in opened for point in study.points() for cell in point.cells)
+    digests = (search.digest(cell.identity) for cell in cells)
+    return [known[digest] for digest in digests if digest in known]
 
 
-class _TuningRun:
-    """The state of one `run_trials`.
+@dataclass(frozen=True)
+class _Run:
+    """The trials of a search; those that have ended, here or in another run, are ``known``."""
 
-    Attributes:
-        known: trials that have ended, here or in another run, by digest.
-    """
+    studies: Sequence[Study]
+    search: Search
+    store: TrialStore
+    claims: Claims[TrialStore]
+    context: RunContext
+    on_event: Callable[[TrialEvent], None]
+    known: dict[str, Trial]
+    cells: dict[str, Cell] = field(default_factory=dict)
+    payloads: dict[str, TrialPayload] = field(default_factory=dict)
 
-    def __init__(
+    def complete(
         self,
-        missing: Mapping[str, _Payload],
-        store: TrialStore,
-        claims: Claims[TrialStore],
-        on_event: Callable[[TrialEvent], None],
+        claimed: ClaimedTasks,
+        execute: Executor[Tried],
+        choosing: Callable[[], AbstractContextManager[None]],
+        width: int,
     ) -> None:
-        self.known: dict[str, Trial] = {}
-        self._missing, self._store, self._claims, self._on_event = missing, store, claims, on_event
+        """Run what is open and choose what comes next, until nothing is missing."""
+        while True:
+            tasks = [*self.tasks(claimed)]
+            aside = claimed.run(tasks, execute) if tasks else []
+            with choosing():
+                for study in self.studies:
+                    study.tell(self.known)
+                if len(aside) < len(tasks):
+                    continue  # first what is open: where trials depend on others, these come to an end
+                asked = [study.ask(width) for study in self.studies if study.method not in claimed.left_out]
+            if aside and not any(asked):
+                claimed.wait(aside)  # what is free then is among the next tasks
+            elif not any(asked) and next(self.tasks(claimed), None) is None:
+                return  # another run may have asked for a trial since this one looked
 
-    def carry_out(self, execute: Executor[Tried]) -> None:
-        """Run trials until none is left."""
-        if self._claims.unavailable:
-            sentence = (
-                f"trials cannot be claimed here: {self._claims.unavailable}; two runs may make one twice"
-            )
-            self._on_event(Notice(sentence))
-        tasks = [
-            Task(digest, trial.cell.identity.title, trial, admit=partial(self._admit, digest))
-            for digest, trial in self._missing.items()
-        ]
-        while tasks:
-            tasks = wait_for_others(
-                self._execute(tasks, execute),
-                self._claims,
-                stop=lambda: False,
-                recorded=self._take_over,
-                waiting=lambda left: self._on_event(Waiting([self._missing[key].cell for key in left])),
-            )
+    def tasks(self, claimed: ClaimedTasks) -> Iterator[Task]:
+        """Yield the tasks of trials that are missing now.
 
-    def _admit(self, digest: str) -> bool:
-        return self._claims.take(digest) == "mine"
+        A pruner looks at the first cell of a trial; the others follow once it was not stopped.
+        """
+        pruner = self.search.pruner != "none"
+        for study in self.studies:
+            if study.method in claimed.left_out:
+                continue
+            for point in study.points():
+                first = self.known.get(self.search.digest(point.cells[0].identity))
+                if first is not None and first.status == "pruned":
+                    continue
+                for cell in point.cells[:1] if pruner and first is None else point.cells:
+                    digest = self.search.digest(cell.identity)
+                    if digest in self.known:
+                        continue
+                    curve = None
+                    if pruner and cell is point.cells[0]:
+                        curve = Curve(self.store.journal.resolve(), study.name, point.number)
+                    payload = TrialPayload(cell, point.changes, self.context, self.search, curve)
+                    self.cells[digest], self.payloads[digest] = cell, payload
+                    admit = partial(claimed.admit, digest)
+                    yield Task(digest, cell.identity.title, payload, admit=admit)
 
-    def _execute(self, tasks: Sequence[Task], execute: Executor[Tried]) -> list[Task]:
-        """Run tasks, keep what ends, and return what another run has."""
-        aside = []
-        with closing(execute(tasks, run_trial_task, self._on_event)) as outcomes:
-            for outcome in outcomes:
-                if not outcome.skipped:
-                    self._keep(outcome)
-                elif self._claims.recorded(outcome.task.key):
-                    self._take_over(outcome.task.key)
-                else:
-                    aside.append(outcome.task)
-        return aside
-
-    def _keep(self, outcome: Outcome[Tried]) -> None:
+    def keep(self, outcome: Outcome[Tried]) -> None:
+        """Write the trial of a task that has ended."""
         digest = outcome.task.key
-        payload = self._missing[digest]
+        payload = self.payloads[digest]
         tried = outcome.value or _lost(outcome, payload)
         if tried.data_changed:
             cell, data_dir = payload.cell, payload.context.data_dir
-            forget_data(cell.source, self._store.folder.parent, data_dir, cell.identity.profile)
-        self._store.write(tried.trial, tried.log)
-        self._claims.release(digest)
+            forget_data(cell.source, self.store.folder.parent, data_dir, cell.identity.profile)
+        self.store.write(tried.trial, tried.log)
+        self.claims.release(digest)
         self.known[digest] = tried.trial
-        self._on_event(tried.trial)
+        self.on_event(tried.trial)
 
-    def _take_over(self, digest: str) -> None:
-        trial = self._store.get(digest)
+    def take_over(self, digest: str) -> None:
+        """Take a trial that another run has made."""
+        trial = self.store.get(digest)
         if trial is not None:
             self.known[digest] = trial
-            self._on_event(TakenOver(trial))
+            self.on_event(TakenOver(trial))
 
 
-def _lost(outcome: Outcome[Tried], payload: _Payload) -> Tried:
+def _lost(outcome: Outcome[Tried], payload: TrialPayload) -> Tried:
     """Return the trial whose worker was lost, with what it had printed."""
     assert outcome.lost is not None
     status, reason = status_of(outcome.lost), reason_of(outcome.lost, payload.context.seconds)
@@ -166,5 +175,7 @@ def _lost(outcome: Outcome[Tried], payload: _Payload) -> Tried:
         reason=reason,
         validation_map=None,
         seconds=outcome.seconds,
+        sampler=payload.search.sampler,
+        pruner=payload.search.pruner,
     )
     return Tried(trial, f"{outcome.output}\n{status}: {reason}\n{outcome.lost.traceback}\n")

@@ -1,4 +1,4 @@
-"""The worker's side: what runs inside a slot's process, and the messages that it sends to its parent.
+"""Child side of a worker: the code of a slot's process, and the messages that it sends to its parent.
 
 Messages are MessagePack with a checked schema, each behind its length. So is the value of a work function: it
 is decoded as the type that the function declares to return, and nothing that comes back is unpickled.
@@ -148,14 +148,11 @@ class Reporter:
     """Where `report` sends to: the parent of a worker, a function of the caller's process, or nowhere."""
 
     def __init__(self) -> None:
-        """Send nowhere."""
-        self._send: Callable[[dict[str, Any]], None] | None = None
-        self._next = 0.0
+        self.connect(None)
 
     def connect(self, send: Callable[[dict[str, Any]], None] | None) -> None:
         """Send to ``send`` from now on; None for nowhere."""
-        self._send = send
-        self._next = 0.0
+        self._send, self._next = send, 0.0
 
     def __call__(self, values: dict[str, Any]) -> None:
         """Send ``values`` unless something was sent just now."""
@@ -215,8 +212,10 @@ class _Parent:
         """Return the next payload, empty if the parent has closed the connection or nothing came in time."""
         if idle_seconds is not None and not select.select([self._socket], [], [], idle_seconds)[0]:
             return b""
-        with self._socket.makefile("rb", buffering=0) as stream:
-            return _exactly(stream, *_LENGTH.unpack(_exactly(stream, _LENGTH.size) or bytes(_LENGTH.size)))
+        head = self._socket.recv(_LENGTH.size, socket.MSG_WAITALL)
+        size = _LENGTH.unpack(head)[0] if len(head) == _LENGTH.size else 0
+        content = self._socket.recv(size, socket.MSG_WAITALL)
+        return content if len(content) == size else b""
 
     def watch(self) -> None:
         """End this process when the parent has ended: nobody would collect the results."""
@@ -232,17 +231,6 @@ class _Parent:
             os._exit(1)
 
         threading.Thread(target=wait, name="parent-watch", daemon=True).start()
-
-
-def _exactly(stream: Any, size: int) -> bytes:
-    """Return so many bytes, or none if the stream ends before."""
-    content = bytearray()
-    while len(content) < size:
-        block = stream.read(size - len(content))
-        if not block:
-            return b""
-        content += block
-    return bytes(content)
 
 
 def serve(handle: int) -> None:

@@ -1,4 +1,4 @@
-"""The parent's side of a worker: a process that is used for one task after another."""
+"""Parent side of a worker: a child process that runs one task after another."""
 
 from __future__ import annotations
 
@@ -51,9 +51,6 @@ _PROGRAM: Final = (
     "import sys; sys.path[:] = {path!r}; from bench.execution.worker import serve; serve({handle})"
 )
 _BLOCK: Final = 1 << 20
-_SHORT: Final = 1 << 15
-"""Bytes of a payload that a connection takes at once."""
-
 _REFUSED: Final = re.compile("bad_alloc|cannot allocate memory|memory allocation|memoryerror", re.IGNORECASE)
 """What code prints that gives up because it was refused memory."""
 
@@ -70,22 +67,14 @@ def pickled(value: Any) -> bytes:
 class _Current:
     """The task that a process is at.
 
-    Attributes:
-        payload: the pickled argument of the work function.
-        timeout: seconds that it may take.
-        deadline: when the present step is overdue: the start of a process, the task, or an import.
-        starts: how many processes were started for it in vain.
-        sent: whether the process has the payload.
-        began: when it started; None before.
-        importing: the plug-in that is being imported; empty for none.
-        left: of the task's time, while a plug-in is being imported.
+    Its present step is overdue at ``deadline``: the start of a process (``starts`` were in vain), the task
+    itself, or the import of a plug-in (``importing``), after which so much of the task's time is ``left``.
     """
 
     payload: bytes
     timeout: float
     deadline: float = 0.0
     starts: int = 0
-    sent: bool = False
     began: float | None = None
     importing: str = ""
     left: float = 0.0
@@ -133,8 +122,9 @@ class WorkerProcess:
             timeout: seconds that the task may take once it has started; None for no limit.
         """
         self._task = _Current(payload, math.inf if timeout is None else timeout)
-        if self.alive and self._resident is not None:
-            self._send_task()
+        if self.alive:
+            self._task.deadline = time.monotonic() + _START_SECONDS
+            self._send(payload)
         else:
             self._start()
 
@@ -225,9 +215,7 @@ class WorkerProcess:
             return
         self.connection = ours
         self._task.deadline = time.monotonic() + _START_SECONDS
-        self._send(self._setup)
-        if len(self._task.payload) <= _SHORT:  # it starts even if the caller is busy meanwhile
-            self._send_task()
+        self._send(self._setup, self._task.payload)  # it starts even if the caller is busy meanwhile
 
     def _start_again(self, reason: str) -> None:
         """Let another process be started in a moment.
@@ -237,7 +225,6 @@ class WorkerProcess:
         """
         assert self._task is not None
         self._task.starts += 1
-        self._task.sent = False
         if self._task.starts == len(_PAUSES):
             raise WorkerError(
                 f"no worker process could be started for slot {self._slot.name}: {reason}; what is finished "
@@ -246,33 +233,25 @@ class WorkerProcess:
         self.kill()
         self._task.deadline = time.monotonic() + _PAUSES[self._task.starts]
 
-    def _send(self, content: bytes) -> None:
+    def _send(self, *contents: bytes) -> None:
         """Send to the process; one that has died is noticed later."""
         assert self.connection is not None
         self.connection.settimeout(_START_SECONDS)
         with suppress(OSError):
-            self.connection.sendall(framed(content))
+            self.connection.sendall(b"".join(map(framed, contents)))
         self.connection.setblocking(False)
 
     def _receive(self) -> bool:
         """Take in what has arrived; return whether the connection is still open."""
         assert self.connection is not None
-        with suppress(BlockingIOError):
-            while True:
-                try:
-                    block = self.connection.recv(_BLOCK)
-                except ConnectionError:
-                    return False
-                if not block:
-                    return False
+        try:
+            while block := self.connection.recv(_BLOCK):
                 self._buffer += block
-        return True
-
-    def _send_task(self) -> None:
-        assert self._task is not None
-        self._task.deadline = time.monotonic() + _START_SECONDS
-        self._task.sent = True
-        self._send(self._task.payload)
+        except BlockingIOError:
+            return True
+        except ConnectionError:
+            pass
+        return False
 
     def _note(self, message: Message) -> None:
         """Keep track of what the process is doing, and until when it may."""
@@ -280,8 +259,6 @@ class WorkerProcess:
         assert task is not None
         if isinstance(message, Ready):
             self._resident = message.resident
-            if not task.sent:
-                self._send_task()
         elif isinstance(message, TaskStarted):
             task.began, task.deadline = now, now + task.timeout
         elif isinstance(message, Importing):
@@ -309,23 +286,18 @@ class WorkerProcess:
         assert self._process is not None
         if not open_still or self._process.poll() is not None:
             return self._death()
-        if self._takes_too_much():
-            words = memory_limit_text(self._max_memory or 0)
-            return Loss("memory", f"it took more memory than it may: {words}")
-        if time.monotonic() <= task.deadline:
+        now = time.monotonic()
+        if self._max_memory is not None and self._resident and now >= self._next_look:
+            self._next_look = now + LOOK
+            if resident(self._process.pid) - self._resident > self._max_memory:  # whatever its code refuses
+                words = memory_limit_text(self._max_memory)
+                return Loss("memory", f"it took more memory than it may: {words}")
+        if now <= task.deadline:
             return None
         if task.began is None:
             return Loss("worker", f"it did not start within {_START_SECONDS:g} s")
         limit = f"{_IMPORT_SECONDS:g} s" if task.importing else f"the time limit of {task.timeout:g} s"
         return Loss("timeout", f"it was stopped after {limit}")
-
-    def _takes_too_much(self) -> bool:
-        """Return whether the process holds more memory than it may, whatever its code makes of refusals."""
-        now = time.monotonic()
-        if self._max_memory is None or not self._resident or self._process is None or now < self._next_look:
-            return False
-        self._next_look = now + LOOK
-        return resident(self._process.pid) - self._resident > self._max_memory
 
     def _death(self) -> Loss:
         """Return why a task is lost whose process has ended or closed the connection."""

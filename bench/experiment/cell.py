@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import io
+import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
+from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
 import msgspec
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from bench import registry
 from bench.contract import (
@@ -21,52 +23,71 @@ from bench.contract import (
     Dataset,
     Method,
     PluginError,
+    RefusedEmbeddings,
     Split,
     Trace,
-    Unsupported,
     opened_by_harness,
     sealed_test,
 )
 from bench.contract.context import Progress, Value
-from bench.contract.method import unsuitable
-from bench.data import class_matched, load_dataset
+from bench.data import load_dataset
 from bench.data.fingerprint import DataChanged
-from bench.evaluation import Evaluation, evaluate, expected_random_map
+from bench.evaluation import Evaluation, Protocol, evaluate, expected_random_map
 from bench.evaluation.independence import check_independence
-from bench.experiment.checkpoints import PerQuery, evaluate_checkpoints
+from bench.evaluation.protocols import usable_protocols
+from bench.experiment.conditions import fit, under_condition
 from bench.experiment.failures import failure_of
 from bench.experiment.grid import Cell
-from bench.experiment.isolation import captured, generators_kept, isolated, opened_test, scope_of
+from bench.experiment.isolation import (
+    captured,
+    generators_kept,
+    isolated,
+    opened_gallery,
+    opened_test,
+    scope_of,
+)
+from bench.experiment.models import kept_model
 from bench.experiment.run_context import RunContext, command_for
-from bench.experiment.snapshot import snapshot_of
-from bench.records.environment import collect, device_peak_memory, reset_peak_memory, utc_now
-from bench.records.schema import Environment, Failure, Record, Result, Rows, Selected, Status
+from bench.experiment.snapshot import MEASURES, snapshot_of
+from bench.records.environment import collect, device_memory, device_peak_memory, reset_peak_memory, utc_now
+from bench.records.schema import Environment, Failure, Metric, Record, Result, Rows, Selected, Status
 from bench.records.snapshot import Snapshot
 from bench.registry import plain
 
 T = TypeVar("T")
 
+PerQuery = dict[tuple[str, str, str, str], Any]
+"""(selection, protocol, query, gallery) -> average precisions ``(n_queries,)``."""
+
 
 @dataclass(frozen=True)
 class Finished:
-    """A cell's record and the files that go with it; a cell that is done has a view."""
+    """A cell's record and the files that go with it; a cell that is done has a view, and a model if asked."""
 
     record: Record
     per_query: PerQuery = field(default_factory=dict)
     trace: list[dict[str, Value]] = field(default_factory=list)
     log: str = ""
     view: Snapshot | None = None
+    model: Mapping[str, bytes] = field(default_factory=dict)
 
 
 def run_cell(cell: Cell, context: RunContext, progress: Progress | None = None) -> Finished:
     """Run a cell and return its record, whatever happens inside: only the process's end is not caught."""
-    run = CellRun(cell, context, progress)
+    run = CellRun.of(cell, context, progress)
     reset_peak_memory(context.device)
     result, status, failure = run.attempt(run.result)
-    record = _record(cell, run.environment(), status, failure, result)
+    record = Record(
+        identity=cell.identity,
+        status=status,
+        result=result,
+        failure=failure,
+        environment=run.environment(),
+        method=cell.method,
+    )
     if result is None:  # an attempt on test data may show at the very end
         return Finished(record, trace=run.trace.rows, log=run.log.getvalue())
-    return Finished(record, run.per_query, run.trace.rows, run.log.getvalue(), run.view)
+    return Finished(record, run.per_query, run.trace.rows, run.log.getvalue(), run.view, run.model)
 
 
 def lost(
@@ -79,25 +100,15 @@ def lost(
     )
     # The memory that can be measured here is not that of the process that is gone.
     environment = msgspec.structs.replace(environment, peak_memory=None, peak_device_memory=None)
-    record = _record(cell, environment, status, failure)
-    return Finished(record, log=f"{output}\n{status}: {failure.reason}\n")
-
-
-def _record(
-    cell: Cell,
-    environment: Environment,
-    status: Status,
-    failure: Failure | None,
-    result: Result | None = None,
-) -> Record:
-    return Record(
+    record = Record(
         identity=cell.identity,
         status=status,
-        result=result,
+        result=None,
         failure=failure,
         environment=environment,
         method=cell.method,
     )
+    return Finished(record, log=f"{output}\n{status}: {failure.reason}\n")
 
 
 def environment_of(cell: Cell, context: RunContext, started: str, seconds: dict[str, float]) -> Environment:
@@ -108,13 +119,6 @@ def environment_of(cell: Cell, context: RunContext, started: str, seconds: dict[
         source = ""
     command = command_for(cell, context)
     return collect(started, seconds, context.device, source, command, device_peak_memory(context.device))
-
-
-def paired_if_needed(method: Method, train: Split, context: Context) -> Split:
-    """Return ``train``, with class-matched pseudo-pairs where the method needs pairs and there are none."""
-    if method.card.pairs == "needed" and not train.paired:
-        return class_matched(train, context.generator("pseudo-pairs"))
-    return train
 
 
 class Fitted(NamedTuple):
@@ -150,6 +154,7 @@ class CellRun:
         self.trace = Trace()
         self.per_query: PerQuery = {}
         self.view: Snapshot | None = None
+        self.model: dict[str, bytes] = {}
         self.snapshot_error = ""
         self.log = io.StringIO()
         self._cell = cell
@@ -157,6 +162,19 @@ class CellRun:
         self._progress = progress
         self._started = utc_now(), time.monotonic()
         self._seconds: dict[str, float] = {}
+        self._given: dict[str, int] = {}
+        self._effective: float | str | None = None
+        self._libraries: dict[int, ThreadpoolController] = {}
+        self._ranking = partial(evaluate, threads=cell.identity.threads, device=context.device)
+
+    @classmethod
+    def of(cls, cell: Cell, context: RunContext, progress: Progress | None = None) -> CellRun:
+        """Return the run of a cell, which fits a method or reads a file of embeddings."""
+        if cell.file is None:
+            return cls(cell, context, progress)
+        from bench.experiment.given import GivenRun  # it extends this class
+
+        return GivenRun(cell, context, progress)
 
     def attempt(self, work: Callable[[], T]) -> tuple[T | None, Status, Failure | None]:
         """Do ``work`` isolated from the rest of the process, output to the log, exceptions to a status."""
@@ -166,7 +184,8 @@ class CellRun:
                     result = work()
                 return result, "done", None
             except Exception as error:
-                status, failure = failure_of(error, self._context.max_memory)
+                used = device_memory(self._context.device)
+                status, failure = failure_of(error, self._context.max_memory, used)
                 print(f"{status}: {failure.reason}", failure.traceback, sep="\n", file=self.log)
                 return None, status, failure
 
@@ -179,15 +198,21 @@ class CellRun:
         return environment_of(self._cell, self._context, self._started[0], self.seconds())
 
     @contextmanager
-    def _timed(self, part: str) -> Iterator[None]:
+    def _stage(self, part: str, *, limited: bool = True) -> Iterator[None]:
+        """Measure a part, with numerical libraries confined to the cell's threads."""
         begin = time.perf_counter()
+        modules = len(sys.modules)  # it grows within a cell, and with it what there is to confine
+        if limited and modules not in self._libraries:  # to find them takes milliseconds
+            self._libraries = {modules: ThreadpoolController()}
         try:
-            yield
+            with (
+                self._libraries[modules].limit(limits=self._cell.identity.threads)
+                if limited
+                else nullcontext()
+            ):
+                yield
         finally:
             self._seconds[part] = round(time.perf_counter() - begin, 6)
-
-    def _limited(self) -> threadpool_limits:
-        return threadpool_limits(self._cell.identity.threads)
 
     def fitted(self) -> Fitted:
         """Load the data and fit the method; for use within `attempt`, which seals the test split.
@@ -199,12 +224,8 @@ class CellRun:
         dataset = self._load()
         context = self._method_context(dataset)
         method = registry.instantiate(identity.method, identity.settings)
-        train = paired_if_needed(method, dataset.train, context)
-        reason = unsuitable(method.card, train)
-        if reason is not None:
-            raise Unsupported(reason)
-        with self._timed("fit"), self._limited():
-            method.fit(train, dataset.validation, context)
+        with self._stage("fit"):
+            train = fit(method, dataset, identity.condition, context)
         return Fitted(method, dataset, train)
 
     def selection(self) -> Selection:
@@ -229,11 +250,15 @@ class CellRun:
                 for point in checkpoints.values()
             ]
             notes = plain(dict(method.notes()))
-            with self._timed("check"), self._limited(), generators_kept():
+            with self._stage("check"), generators_kept():
                 if checkpoints:
                     method.restore("best")
                 check_independence(method, fitted.dataset.validation)
-        audit = _audit(selected)
+        chosen = "; ".join(f"{item.rule} = epoch {item.epoch} by {item.criterion}" for item in selected)
+        oracle = any(item.rule == "oracle" for item in selected)
+        audit = "test split opened after fit had ended and the selection was written down "
+        audit += f"({chosen or 'closed form'})"
+        audit += ", except by the oracle trace that was asked for" if oracle else ""
         print(audit, file=self.log)
         return Selection(fitted, checkpoints, selected, notes, audit)
 
@@ -241,14 +266,20 @@ class CellRun:
         """Take the cell from its data to its numbers."""
         (method, dataset, train), checkpoints, selected, notes, audit = self.selection()
         selection = "best" if checkpoints else "none"
-        test = opened_test(dataset)
-        with self._timed("evaluate"), self._limited():
-            evaluated = evaluate_checkpoints(
-                method, test, checkpoints, selection, self._cell.identity.threads
+        test, gallery = opened_test(dataset), opened_gallery(dataset)
+        protocols, unavailable = usable_protocols(self._context.protocols, test, gallery)
+        with self._stage("evaluate"):
+            ranked, refused = evaluate_checkpoints(
+                method, test, gallery, checkpoints, selection, self._ranking, protocols
             )
-        self.per_query = evaluated.per_query
-        with self._timed("view"), self._limited():
-            self.view = self._view(method, dataset, checkpoints, evaluated.shown)
+        self.per_query = {
+            (rule, protocol, direction.query, direction.gallery): ap
+            for rule, evaluation in ranked.items()
+            for direction in evaluation.directions
+            for protocol, ap in direction.ap.items()
+        }
+        self._draw(method, dataset, ranked[selection], restore=bool(checkpoints))
+        self._keep(method, dataset, next((one for one in selected if one.rule == selection), None))
         return Result(
             selection=selection,
             selected=selected,
@@ -261,28 +292,71 @@ class CellRun:
                     validation=len(dataset.validation[name]),
                     test=len(test[name]),
                     dimension=train[name].dimension,
+                    given=0 if self._given[name] == len(train[name]) else self._given[name],
+                    unlabelled=int((~train[name].labelled).sum()),
+                    gallery=0 if gallery is None else len(gallery[name]),
                 )
                 for name in dataset.modalities
             },
-            metrics=evaluated.metrics,
+            metrics=_metrics(ranked, test, gallery),
             notes=notes,
-            zero_rows=evaluated.zero_rows,
-            refused=evaluated.refused,
-            chance=expected_random_map(test),
+            zero_rows={rule: dict(found.zero_rows) for rule, found in ranked.items() if found.zero_rows},
+            refused=refused,
+            chance=expected_random_map(test, gallery),
+            effective=self._effective,
+            unavailable=unavailable,
             snapshot_error=self.snapshot_error,
         )
+
+    def _draw(self, method: Method, dataset: Dataset, shown: Evaluation, *, restore: bool) -> None:
+        """Take the snapshot; the numbers are not lost where nothing can be drawn."""
+        try:
+            with self._stage("view"):
+                if restore:
+                    method.restore("best")
+                self.view = snapshot_of(method, dataset, shown)
+        except Exception as error:
+            self.snapshot_error = failure_of(error)[1].reason
+            print("nothing can be drawn of this cell:", traceback.format_exc(), sep="\n", file=self.log)
+
+    def _keep(self, method: Method, dataset: Dataset, selected: Selected | None) -> None:
+        """Store the selected state, or why that cannot be done, where that is asked for."""
+        if not self._context.keep_models or self._cell.identity.given:
+            return
+        with self._stage("keep"), generators_kept():
+            if selected is not None:
+                method.restore(selected.rule)
+            self.model, reason = kept_model(
+                method, dataset, self._cell.identity, selected, self._context.device
+            )
+        print(f"the model is not kept: {reason}" if reason else "the model is kept", file=self.log)
 
     def _load(self) -> Dataset:
         identity = self._cell.identity
         # First, under the seal: a loader may open test data, and may stand in the same file as the method.
         registry.method_class(identity.method)
-        with self._timed("load"), opened_by_harness():
+        with self._stage("load", limited=False):
+            dataset = self.dataset()
+        chosen = dataset.select(identity.modalities)
+        found = under_condition(chosen, identity.condition, identity.seed, self._cell.condition_file)
+        self._given = {name: len(modality) for name, modality in found.dataset.train.items()}
+        self._effective = found.effective
+        return found.dataset
+
+    def dataset(self) -> Dataset:
+        """Return the dataset that the cell was planned with, whole.
+
+        Raises:
+            DataChanged: if it is another by now.
+        """
+        identity = self._cell.identity
+        with opened_by_harness():
             dataset = load_dataset(self._cell.source, self._context.data_dir, profile=identity.profile)
         if (dataset.kind, dataset.fingerprint) != (identity.data_kind, identity.fingerprint):
             raise DataChanged(
                 f"the data of {identity.dataset} changed after this cell was planned; run again"
             )
-        return dataset.select(identity.modalities)
+        return dataset
 
     def _method_context(self, dataset: Dataset) -> Context:
         identity, limit = self._cell.identity, self._context.seconds
@@ -297,33 +371,74 @@ class CellRun:
         )
         if not self._context.trace_test:
             return context
-        test = opened_test(dataset)
+        test, gallery = opened_test(dataset), opened_gallery(dataset)
 
         def oracle(method: Method) -> float:
             with generators_kept():
-                return evaluate(method, test, ["map@all"], threads=identity.threads).mean()
+                return self._ranking(method, test, ["map@all"], gallery=gallery).mean()
 
         return replace(context, oracle=oracle)
 
-    def _view(
-        self, method: Method, dataset: Dataset, checkpoints: Mapping[str, Checkpoint], shown: Evaluation
-    ) -> Snapshot | None:
-        """Return the snapshot of the cell; its numbers are not lost where that cannot be made."""
+
+def _metrics(ranked: Mapping[str, Evaluation], test: Split, gallery: Split | None) -> list[Metric]:
+    return [
+        Metric(
+            query=direction.query,
+            gallery=direction.gallery,
+            protocol=protocol,
+            selection=rule,
+            value=direction.map(protocol),
+            queries=len(test[direction.query]),
+            items=len((gallery or test)[direction.gallery]),
+        )
+        for rule, evaluation in ranked.items()
+        for direction in evaluation.directions
+        for protocol in direction.ap
+    ]
+
+
+def evaluate_checkpoints(
+    method: Method,
+    test: Split,
+    gallery: Split | None,
+    checkpoints: Mapping[str, Checkpoint],
+    shown: str,
+    ranking: Callable[..., Evaluation],
+    protocols: Sequence[Protocol],
+) -> tuple[dict[str, Evaluation], dict[str, str]]:
+    """Evaluate the state that each rule chose, each state once even if several rules chose it.
+
+    A state that cannot be ranked costs the rules that chose it their numbers, and no other rule.
+
+    Args:
+        method: fitted.
+        test: opened after the selection was written down.
+        gallery: what test rows are ranked against, opened likewise; None for each other.
+        checkpoints: states that can be restored, by selection rule; none in closed form.
+        shown: the rule whose numbers the tables print; its evaluation has `MEASURES`, too.
+        ranking: `evaluate`, with the threads and the device to rank with.
+        protocols: to evaluate; against the gallery where there is one.
+
+    Returns:
+        The evaluations by rule, and why the states of other rules could not be ranked.
+
+    Raises:
+        RefusedEmbeddings: if the state of the shown rule cannot be ranked.
+    """
+    states = {rule: str(point.epoch) for rule, point in checkpoints.items()} or {shown: ""}
+    found: dict[str, Evaluation | str] = {}
+    for rule, state in states.items():
+        if state in found:
+            continue
+        if checkpoints:
+            method.restore(rule)
+        measures = MEASURES if state == states[shown] else {}
         try:
-            if checkpoints:
-                method.restore("best")
-            return snapshot_of(method, dataset, shown)
-        except Exception as error:
-            self.snapshot_error = failure_of(error)[1].reason
-            print("nothing can be drawn of this cell:", traceback.format_exc(), sep="\n", file=self.log)
-            return None
-
-
-def _audit(selected: list[Selected]) -> str:
-    chosen = "; ".join(f"{item.rule} = epoch {item.epoch} by {item.criterion}" for item in selected)
-    oracle = any(item.rule == "oracle" for item in selected)
-    watched = ", except by the oracle trace that was asked for" if oracle else ""
-    return (
-        "test split opened after fit had ended and the selection was written down "
-        f"({chosen or 'closed form'}){watched}"
-    )
+            found[state] = ranking(method, test, protocols, gallery=gallery, measures=measures)
+        except RefusedEmbeddings as error:
+            if state == states[shown]:
+                raise
+            found[state] = str(error)
+    outcomes = {rule: found[state] for rule, state in states.items()}
+    ranked = {rule: outcome for rule, outcome in outcomes.items() if not isinstance(outcome, str)}
+    return ranked, {rule: outcome for rule, outcome in outcomes.items() if isinstance(outcome, str)}

@@ -2,6 +2,8 @@
 
 Seconds of a cell, by the first rule that applies:
 
+0. next to nothing, where a clean cell has its numbers (`clean_twin`), recorded or among those asked for: so
+   it starts last;
 1. the median of the finished records of the same method, profile, kind of device and dataset with as many
    modalities;
 2. the median over those of the same method, profile and device on other data, each multiplied by the ratio of
@@ -26,8 +28,9 @@ from typing import Final, Literal
 
 from bench import registry
 from bench.experiment.grid import Cell
+from bench.experiment.reuse import clean_twin
 from bench.experiment.stale import identity_of
-from bench.records.schema import Identity, Record
+from bench.records.schema import Identity
 from bench.records.store import Store
 
 PRIOR_SECONDS: Final = {True: 3.0, False: 0.5}
@@ -39,8 +42,11 @@ MEMORY_FACTOR: Final = 1.2
 MEMORY_BESIDES: Final = 768 << 20
 """Bytes that a process holds on a GPU besides its allocations: the driver's context and the kernels."""
 
-Basis = Literal["data", "rows", "method", "prior"]
-"""Which of the four rules seconds rest on."""
+REUSED_SECONDS: Final = 0.2
+"""To load the data of a cell that is not trained."""
+
+Basis = Literal["clean", "data", "rows", "method", "prior"]
+"""Which of the five rules seconds rest on."""
 
 
 @dataclass(frozen=True)
@@ -60,60 +66,53 @@ class Expectation:
 
 def expect(cells: Sequence[Cell], store: Store) -> dict[str, Expectation]:
     """Return what each cell will take, by digest."""
-    history = _History(store)
-    return {cell.identity.digest: history.expect(cell.identity) for cell in cells}
-
-
-def _method_key(identity: Identity) -> tuple[str, ...]:
-    return identity.method, identity.profile, identity.device
-
-
-def _data_key(identity: Identity) -> tuple[str, ...]:
-    return (*_method_key(identity), identity.dataset, str(len(identity.modalities)))
-
-
-class _History:
-    """What the records of a store say, by method and by method and data."""
-
-    def __init__(self, store: Store) -> None:
-        self._seconds: dict[tuple[str, ...], list[float]] = defaultdict(list)
-        self._per_row: dict[tuple[str, ...], list[float]] = defaultdict(list)
-        self._rows: dict[tuple[str, str], dict[str, int]] = defaultdict(dict)
-        self._peaks: dict[tuple[str, ...], float] = defaultdict(float)
-        for record in store.records():
-            self._learn(record)
-
-    def _learn(self, record: Record) -> None:
+    seconds: dict[tuple[str, ...], list[float]] = defaultdict(list)
+    per_row: dict[tuple[str, ...], list[float]] = defaultdict(list)
+    train_rows: dict[tuple[str, str], dict[str, int]] = defaultdict(dict)
+    peaks: dict[tuple[str, ...], float] = defaultdict(float)
+    clean = {cell.identity.digest for cell in cells}
+    for record in store.records():
         identity = identity_of(record)
-        data, method = _data_key(identity), _method_key(identity)
-        full = record.status == "out-of-memory"
-        peak = math.inf if full else record.environment.peak_device_memory or 0
-        self._peaks[data] = max(peak, self._peaks[data])
-        if record.result is None:
-            return
+        method, data = _keys(identity)
+        peak = math.inf if record.status == "out-of-memory" else record.environment.peak_device_memory or 0
+        peaks[data] = max(peak, peaks[data])
+        if record.result is None or record.environment.reused:
+            continue
+        clean.add(record.digest)
         sizes = {name: rows.train for name, rows in record.result.rows.items()}
-        self._rows[identity.dataset, identity.profile].update(sizes)
-        seconds = record.environment.seconds.get("total", 0.0)
-        self._seconds[data].append(seconds)
-        self._seconds[method].append(seconds)
+        train_rows[identity.dataset, identity.profile].update(sizes)
+        total = record.environment.seconds.get("total", 0.0)
+        seconds[data].append(total)
+        seconds[method].append(total)
         if any(sizes.values()):
-            self._per_row[method].append(seconds / sum(sizes.values()))
+            per_row[method].append(total / sum(sizes.values()))
 
-    def expect(self, identity: Identity) -> Expectation:
-        """Return what a cell will take."""
-        peak = self._peaks[_data_key(identity)]
-        memory = int(MEMORY_FACTOR * peak) + MEMORY_BESIDES if 0 < peak < math.inf else None
-        return Expectation(*self._time(identity), memory)
-
-    def _time(self, identity: Identity) -> tuple[float, Basis]:
-        data, method = _data_key(identity), _method_key(identity)
-        if self._seconds[data]:
-            return statistics.median(self._seconds[data]), "data"
-        if not self._seconds[method]:
-            deep = registry.method(identity.method).card.deep
+    def expectation(identity: Identity) -> tuple[float, Basis]:
+        method, data = _keys(identity)
+        if seconds[data]:
+            return statistics.median(seconds[data]), "data"
+        if not seconds[method]:
+            deep = not identity.given and registry.method(identity.method).card.deep
             return PRIOR_SECONDS[deep] * len(identity.modalities), "prior"
-        sizes = self._rows[identity.dataset, identity.profile]
-        if self._per_row[method] and all(name in sizes for name in identity.modalities):
+        sizes = train_rows[identity.dataset, identity.profile]
+        if per_row[method] and all(name in sizes for name in identity.modalities):
             rows = sum(sizes[name] for name in identity.modalities)
-            return rows * statistics.median(self._per_row[method]), "rows"
-        return statistics.median(self._seconds[method]), "method"
+            return rows * statistics.median(per_row[method]), "rows"
+        return statistics.median(seconds[method]), "method"
+
+    found = {}
+    for cell in cells:
+        peak = peaks[_keys(cell.identity)[1]]
+        memory = int(MEMORY_FACTOR * peak) + MEMORY_BESIDES if 0 < peak < math.inf else None
+        twin = clean_twin(cell)
+        if twin is not None and twin.digest in clean:
+            found[cell.identity.digest] = Expectation(REUSED_SECONDS, "clean", memory)
+        else:
+            found[cell.identity.digest] = Expectation(*expectation(cell.identity), memory)
+    return found
+
+
+def _keys(identity: Identity) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return what records of a method share, and those of a method on data."""
+    method = identity.method, identity.profile, identity.device
+    return method, (*method, identity.dataset, str(len(identity.modalities)))

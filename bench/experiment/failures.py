@@ -1,17 +1,24 @@
-"""From an exception to what a record says about it: a status, one sentence, a traceback."""
+"""Failures: the status, sentence and traceback that a record holds for an exception."""
 
 from __future__ import annotations
 
+import re
 import traceback
-from pathlib import Path
+from typing import Final
 
 from bench.contract import DeadlineExceeded, RefusedEmbeddings, Unsupported
 from bench.contract.errors import lacks_memory, lacks_room
-from bench.experiment.run_context import describe_size
+from bench.experiment.run_context import describe_size, parse_size
+from bench.records.environment import DeviceMemory
 from bench.records.schema import Failure, Status
 
+_CONTEXT: Final = 1 << 30
+"""Bytes of a GPU that its driver and libraries take."""
 
-def failure_of(error: Exception, max_memory: int | None = None) -> tuple[Status, Failure]:
+
+def failure_of(
+    error: Exception, max_memory: int | None = None, used: DeviceMemory | None = None
+) -> tuple[Status, Failure]:
     """Return how a cell ended that raised ``error``.
 
     Only real failures carry a traceback: a declared limit, a refusal and a deadline explain themselves.
@@ -20,6 +27,7 @@ def failure_of(error: Exception, max_memory: int | None = None) -> tuple[Status,
         error: what was raised.
         max_memory: the limit of the process, in bytes; None where there is none. It is named where it was
             met, which is not where a GPU was full.
+        used: memory of the GPU when the error was met; None without a GPU.
     """
     kind, reason = type(error).__name__, sentence_of(error)
     if isinstance(error, Unsupported):
@@ -31,9 +39,18 @@ def failure_of(error: Exception, max_memory: int | None = None) -> tuple[Status,
     trace = "".join(traceback.format_exception(error))
     named = reason if reason == kind else f"{kind}: {reason}"
     if isinstance(error, ValueError) and "read-only" in reason:
-        named = f"{named}{_written(error)}; arrays given to a method are read-only: change a copy instead"
+        frames = [
+            part
+            for part in traceback.extract_tb(error.__traceback__)
+            if "numpy" not in part.filename.split("/")
+        ]
+        line = f" ({frames[-1].line} in {frames[-1].name})" if frames and frames[-1].line else ""
+        named = f"{named}{line}; arrays given to a method are read-only: change a copy instead"
     if lacks_memory(error):
-        if max_memory is not None and "CUDA" not in named:
+        on_gpu = used is not None and "OutOfMemoryError" in {part.__name__ for part in type(error).__mro__}
+        if used is not None and on_gpu:
+            named = device_memory_text(reason, used)
+        elif max_memory is not None and "CUDA" not in named:
             named = f"{named}; {memory_limit_text(max_memory)}"
         return "out-of-memory", Failure(reason=named, kind="memory", traceback=trace)
     if lacks_room(error):
@@ -50,16 +67,29 @@ def sentence_of(error: Exception) -> str:
     return lines[0] if lines else type(error).__name__
 
 
+def device_memory_text(reason: str, used: DeviceMemory) -> str:
+    """Return what a cell needed of a GPU that was full, and what to do next.
+
+    Args:
+        reason: PyTorch's sentence, which says how much was asked for.
+        used: memory of the GPU at that moment.
+    """
+    asked = re.search(r"Tried to allocate ([\d.]+) ([KMG])iB", reason)
+    more = 0 if asked is None else parse_size(asked[1] + asked[2])
+    others = max(0, used.total - used.free - used.reserved)
+    needed = f"it held {describe_size(used.peak)} at its peak"
+    if more:
+        least = describe_size(used.peak + more)
+        needed += f" and asked for {describe_size(more)} more, so it needs at least {least}"
+    advice = "take a larger GPU, or smaller batches or layers (--set METHOD.SETTING=VALUE)"
+    if used.peak + more <= used.total - _CONTEXT:
+        advice = f"run one cell at a time on a GPU that is free (--jobs-per-device 1); otherwise {advice}"
+    return (
+        f"the GPU has too little memory for this cell: {needed}; of the GPU's {describe_size(used.total)} "
+        f"other programs held {describe_size(others)}; {advice}"
+    )
+
+
 def memory_limit_text(limit: int) -> str:
     """Return what a reason says about a memory limit that was met."""
     return f"its worker may take {describe_size(limit)} beyond its libraries (--max-memory)"
-
-
-def _written(error: Exception) -> str:
-    """Return the line that tried to write to an array, which names the array; empty where it is not known."""
-    frames = [
-        frame
-        for frame in traceback.extract_tb(error.__traceback__)
-        if "numpy" not in Path(frame.filename).parts
-    ]
-    return f" ({frames[-1].line} in {frames[-1].name})" if frames and frames[-1].line else ""

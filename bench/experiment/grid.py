@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import json
 import re
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from itertools import combinations
+from itertools import combinations, count
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 
 from msgspec import structs
 
 from bench import registry
-from bench.contract import DataKind, UsageError
+from bench.contract import DataKind, Similarity, UsageError
+from bench.experiment.conditions import harness_of
 from bench.records.schema import Identity, MethodSnapshot
 
 DeviceKind = Literal["cpu", "cuda"]
+
+LOOK_ALIKE_MODALITIES: Final = 3
+"""Of a look-alike the quick profile takes the first three, unless the request names some."""
 
 OVERRIDDEN: Final = "set"
 """Origin of a setting that the request overrode."""
@@ -40,8 +43,11 @@ class Request:
         threads: CPU threads per cell.
         overrides: settings by method; ``*`` for every method that has the setting.
         tuned: false for the quick profile without what trials have chosen.
-        modalities: to which the datasets are confined; none for all that they have.
+        modalities: to which the datasets are confined; none for all that they have, but for look-alikes in
+            the quick profile (`LOOK_ALIKE_MODALITIES`).
         device: kind of device that the cells are planned for.
+        conditions: of the data; empty names for clean data.
+        condition_files: paths of the files that conditions are read from, by condition.
     """
 
     methods: Sequence[str]
@@ -54,6 +60,8 @@ class Request:
     tuned: bool = True
     modalities: Sequence[str] = ()
     device: DeviceKind = "cpu"
+    conditions: Sequence[str] = ("",)
+    condition_files: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -65,6 +73,15 @@ class DataSource:
     kind: DataKind
     fingerprint: str
     modalities: tuple[str, ...]
+    notes: tuple[str, ...] = field(default=(), compare=False)
+
+
+@dataclass(frozen=True)
+class GivenFile:
+    """A file of embeddings or similarities that another program computed, and how embeddings are compared."""
+
+    path: str
+    similarity: Similarity
 
 
 @dataclass(frozen=True)
@@ -76,12 +93,16 @@ class Cell:
         source: dataset name or bundle path to load.
         changes: settings that the request changed, by which people tell the cells of a sweep apart.
         method: what is known of the method; goes into the record.
+        file: what is evaluated where nothing is fitted; its dataset is itself where ``source`` is empty.
+        condition_file: path of the file that the condition is read from; empty where it is drawn.
     """
 
     identity: Identity
     source: str
     changes: Mapping[str, Any] = field(default_factory=dict, compare=False)
     method: MethodSnapshot | None = field(default=None, compare=False)
+    file: GivenFile | None = field(default=None, compare=False)
+    condition_file: str = field(default="", compare=False)
 
     @property
     def title(self) -> str:
@@ -106,14 +127,26 @@ def plan(
     """
     _check(request, data)
     versions = registry.Versions() if versions is None else versions
+    harness = {name: harness_of(name, versions) for name in request.conditions}
     cells = [
-        replace(cell, identity=structs.replace(cell.identity, modalities=modalities, seed=seed))
+        replace(
+            cell,
+            identity=structs.replace(
+                cell.identity,
+                modalities=modalities,
+                seed=seed,
+                condition=condition,
+                harness=harness[condition],
+            ),
+            condition_file=request.condition_files.get(condition, ""),
+        )
         for given in request.datasets
         for method in request.methods
         for cell in _variants(request, method, data[given], versions)
-        for modalities in _modalities(method, _admitted(request, data[given]))
+        for modalities in _modalities(request, method, data[given])
         if cell.identity.variant in request.variants
         or registry.concerns(registry.method(method).variants.get(cell.identity.variant, {}), modalities)
+        for condition in request.conditions
         for seed in request.seeds
     ]
     if not cells:
@@ -121,33 +154,28 @@ def plan(
     return list({cell.identity.digest: cell for cell in cells}.values())
 
 
-def _admitted(request: Request, data: DataSource) -> tuple[str, ...]:
-    """Return the modalities of a dataset that the request admits, in the dataset's order."""
-    admitted = tuple(name for name in data.modalities if name in (request.modalities or data.modalities))
+def _modalities(request: Request, method: str, data: DataSource) -> list[tuple[str, ...]]:
+    """Return the sets of modalities that a method gets, of those that the request admits, in their order."""
+    few = data.kind == "look-alike" and request.profile == "quick"
+    usual = data.modalities[: LOOK_ALIKE_MODALITIES if few else None]
+    admitted = tuple(name for name in data.modalities if name in (request.modalities or usual))
     if len(admitted) < 2:
         raise UsageError(
             f"{data.name} has {', '.join(data.modalities)}, of {', '.join(request.modalities)} fewer than "
             "the two that retrieval needs; name other modalities, or leave this dataset out"
         )
-    return admitted
-
-
-def _modalities(method: str, modalities: tuple[str, ...]) -> list[tuple[str, ...]]:
-    if registry.method(method).card.any_modalities or len(modalities) == 2:
-        return [modalities]
-    return list(combinations(modalities, 2))
+    if registry.method(method).card.any_modalities:
+        return [admitted]
+    return list(combinations(admitted, 2))
 
 
 def _variants(request: Request, method: str, data: DataSource, versions: registry.Versions) -> list[Cell]:
     """Return a cell for each variant of a method that is asked for, without modalities and seed."""
-    offered = registry.method(method).variants
-    names = [
-        name
-        for word in request.variants
-        for name in (["full", *offered] if word == EVERY_VARIANT else [word])
-        if name == "full" or name in offered
+    offered = ["full", *registry.method(method).variants]
+    names = [name for word in request.variants for name in (offered if word == EVERY_VARIANT else [word])]
+    return [
+        _variant(request, method, name, data, versions) for name in dict.fromkeys(names) if name in offered
     ]
-    return [_variant(request, method, name, data, versions) for name in dict.fromkeys(names)]
 
 
 def _variant(request: Request, method: str, name: str, data: DataSource, versions: registry.Versions) -> Cell:
@@ -202,19 +230,19 @@ def _variant(request: Request, method: str, name: str, data: DataSource, version
 
 def _check(request: Request, data: Mapping[str, DataSource]) -> None:
     """Refuse names that no dataset and no method knows, and settings that would change nothing."""
-    modalities = {name for given in request.datasets for name in data[given].modalities}
-    for name in request.modalities:
-        if name not in modalities:
-            raise registry.unknown("modality of these datasets", name, modalities)
     descriptions = {method: registry.method(method) for method in request.methods}
-    variants = [
-        "full",
-        EVERY_VARIANT,
-        *{name for method in descriptions.values() for name in method.variants},
-    ]
-    for variant in request.variants:
-        if variant not in variants:
-            raise registry.unknown("variant", variant, variants)
+    variants = {name for method in descriptions.values() for name in method.variants}
+    for what, words, known in (
+        (
+            "modality of these datasets",
+            request.modalities,
+            {name for given in request.datasets for name in data[given].modalities},
+        ),
+        ("variant", request.variants, {"full", EVERY_VARIANT, *variants}),
+    ):
+        for word in words:
+            if word not in known:
+                raise registry.unknown(what, word, known)
     for method in sorted(request.overrides.keys() - {"*", *request.methods}):
         raise UsageError(
             f"settings are given for {method}, which is not among the methods asked for: "
@@ -262,16 +290,9 @@ def cells_of_shard(cells: Sequence[Cell], shard: Shard) -> list[Cell]:
     shard gets its part of every method and of every dataset, and none gets all that is slow. What is recorded
     plays no role: the same request gives the same shards on every machine and at any time.
     """
-    methods: dict[str, int] = {}
-    dealt: Counter[str] = Counter()
-    chosen = []
-    for cell in cells:
-        method = cell.identity.method
-        first = methods.setdefault(method, len(methods))
-        if (first + dealt[method]) % shard.of == shard.number - 1:
-            chosen.append(cell)
-        dealt[method] += 1
-    return chosen
+    methods = list(dict.fromkeys(cell.identity.method for cell in cells))
+    dealt = {method: count(first) for first, method in enumerate(methods)}
+    return [cell for cell in cells if next(dealt[cell.identity.method]) % shard.of == shard.number - 1]
 
 
 def describe_data(given: str, data_dir: Path | None, profile: str, cache: Path | None) -> DataSource:

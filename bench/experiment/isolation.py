@@ -1,4 +1,4 @@
-"""Isolation of a cell: its process as if no cell had run in it before, its output in its log."""
+"""Isolation of a cell: process-wide state is restored after it, and its output goes to its log."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import random
 import sys
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
+from contextlib import ExitStack, contextmanager, nullcontext, redirect_stderr, redirect_stdout
 from functools import partial
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
@@ -37,6 +37,12 @@ def opened_test(dataset: Dataset) -> Split:
     """Return the test split under the seal: for the harness alone, once the selection is written down."""
     with opened_by_harness():
         return dataset.test
+
+
+def opened_gallery(dataset: Dataset) -> Split | None:
+    """Return the gallery split under the seal, likewise; None where test rows are ranked."""
+    with opened_by_harness():
+        return dataset.gallery
 
 
 @contextmanager
@@ -68,7 +74,8 @@ def isolated(identity: Identity, context: RunContext) -> Iterator[None]:
     for plugin in context.plugins:
         registry.add_plugin(plugin)
     seed = Context(seed=identity.seed, scope=scope_of(identity)).stream_seed(STREAM)
-    with registry.fresh_modules(identity.method), _settings_kept(seed), sealed_test():
+    modules = nullcontext() if identity.given else registry.fresh_modules(identity.method)
+    with modules, _settings_kept(seed), sealed_test():
         yield
 
 
@@ -77,8 +84,6 @@ def generators_kept() -> Iterator[None]:
     """Restore the global generators after the body, whatever it draws from them."""
     with ExitStack() as stack:
         _keep_generators(stack)
-        if "torch" in sys.modules:
-            _keep_torch_generators(stack, sys.modules["torch"])
         yield
 
 
@@ -131,6 +136,8 @@ def _keep_process(stack: ExitStack) -> None:
 def _keep_generators(stack: ExitStack) -> None:
     stack.callback(random.setstate, random.getstate())
     stack.callback(np.random.set_state, np.random.get_state())
+    if "torch" in sys.modules:
+        _keep_torch_generators(stack, sys.modules["torch"])
 
 
 def _keep_torch_generators(stack: ExitStack, torch: Any) -> None:
@@ -142,13 +149,13 @@ def _keep_torch_generators(stack: ExitStack, torch: Any) -> None:
 
 def _keep_torch(stack: ExitStack, torch: Any) -> None:
     """Restore torch's process-wide settings at the end."""
-    stack.callback(torch.set_default_dtype, torch.get_default_dtype())
-    stack.callback(torch.set_grad_enabled, torch.is_grad_enabled())
-    stack.callback(torch.set_float32_matmul_precision, torch.get_float32_matmul_precision())
+    for name in ("default_dtype", "grad_enabled", "float32_matmul_precision"):
+        read = torch.is_grad_enabled if name == "grad_enabled" else getattr(torch, f"get_{name}")
+        stack.callback(getattr(torch, f"set_{name}"), read())
     for name in ("enabled", "benchmark", "deterministic", "allow_tf32"):
         stack.callback(setattr, torch.backends.cudnn, name, getattr(torch.backends.cudnn, name))
-    _keep_changed(stack, torch.get_num_threads, torch.set_num_threads)
-    _keep_changed(stack, torch.get_deterministic_debug_mode, torch.set_deterministic_debug_mode)
+    for name in ("num_threads", "deterministic_debug_mode"):
+        _keep_changed(stack, getattr(torch, f"get_{name}"), getattr(torch, f"set_{name}"))
     _keep_changed(
         stack,
         torch.get_default_device,

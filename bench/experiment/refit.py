@@ -1,8 +1,9 @@
-"""From a record back to its cell: planned again, and fitted again in this process."""
+"""Refits the cell of a record: plans it, and fits it again in this process."""
 
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -11,15 +12,16 @@ import msgspec
 from threadpoolctl import threadpool_limits
 
 from bench import registry
+from bench.conditions import condition_of
 from bench.contract import BenchError, DataError, UsageError
 from bench.contract.context import Progress
 from bench.evaluation.retrieval import Retrieval
 from bench.experiment.cell import CellRun
-from bench.experiment.grid import Cell, describe_data
-from bench.experiment.isolation import opened_test
+from bench.experiment.grid import Cell, GivenFile, describe_data
+from bench.experiment.isolation import opened_gallery, opened_test
 from bench.experiment.run_context import RunContext
 from bench.experiment.stale import stale_changes
-from bench.records.schema import Environment, Identity, Record
+from bench.records.schema import Environment, Record
 
 
 class RefitFailed(BenchError):
@@ -69,7 +71,17 @@ def cell_of(
             f"the record of {identity.title} is stale ({', '.join(changes)}), so its numbers need not come "
             "out again; `python -m bench run` with --retry stale makes the cell with the code at hand"
         )
-    _require_settings(identity)
+    if identity.given:
+        return _given_cell_of(record)
+    known, settings = registry.method(identity.method).defaults, identity.settings
+    unknown, missing = sorted(settings.keys() - known.keys()), sorted(known.keys() - settings.keys())
+    if unknown or missing:
+        what = f"has no setting {unknown[0]!r}" if unknown else f"has by now a setting {missing[0]!r}"
+        raise UsageError(f"{identity.method} {what}, unlike when the record was made; run the cell anew")
+    if registry.checked_settings(identity.method, settings) != settings:
+        raise UsageError(
+            f"{identity.method} reads the record's settings in another way by now; run the cell anew"
+        )
     source = source_of_record(record)
     data = describe_data(source, data_dir, identity.profile, None)
     if (data.kind, data.fingerprint) != (identity.data_kind, identity.fingerprint):
@@ -78,14 +90,68 @@ def cell_of(
             f"{data.fingerprint[:8]} here, {identity.data_kind} {identity.fingerprint[:8]} there; "
             "put that back (--data names its folder), or run the cell on what is here"
         )
-    gone = [name for name in identity.modalities if name not in data.modalities]
-    if gone:
+    if gone := [name for name in identity.modalities if name not in data.modalities]:
         raise DataError(
             f"{identity.dataset} has no modality {gone[0]!r} any more; run the cell on what is there"
         )
     if device is not None:
         identity = msgspec.structs.replace(identity, device=device)
-    return Cell(identity, source, method=record.method)
+    return Cell(identity, source, method=record.method, condition_file=_condition_file(record))
+
+
+def _condition_file(record: Record) -> str:
+    """Return the path of the file that a record's condition was read from; empty where it was drawn.
+
+    Raises:
+        DataError: if the file has moved or changed.
+    """
+    head, equals, _ = record.identity.condition.partition("=")
+    if not equals:
+        return ""
+    words = (word.partition("=") for option, word in _options_of(record) if option == "--conditions")
+    path = next((path for name, _, path in words if name == head), "")
+    if (applied := condition_of(record.identity.condition, path)) is not None and applied.file is not None:
+        applied.file.require_unchanged()
+    return path
+
+
+def moved_condition_files(records: Iterable[Record]) -> list[str]:
+    """Return a sentence for each file of a condition that is not where it was, or is another one by now."""
+    found: dict[str, None] = {}
+    for record in records:
+        try:
+            _condition_file(record)
+        except BenchError as error:
+            found[f"{record.identity.condition}: {error}"] = None
+    return [*found]
+
+
+def _given_cell_of(record: Record) -> Cell:
+    """Return the cell of embeddings that another program computed; its record's command names their file.
+
+    Raises:
+        UsageError: if that says nothing, or the file is gone.
+    """
+    identity, options = record.identity, _options_of(record)
+    named = (word.partition("=") for option, word in options if option == "--embeddings")
+    path = next((path for name, _, path in named if name == identity.method), "")
+    if not path or not Path(path).is_file():
+        raise UsageError(
+            f"{identity.title} was not trained here, and its file {path or '(of unknown path)'} is gone; "
+            "run --embeddings reads it from another path"
+        )
+    source = next((word for option, word in options if option == "--datasets"), "")
+    similarity = {} if record.method is None else record.method.card
+    file = GivenFile(path, similarity.get("similarity", "cosine"))
+    return Cell(identity, source, method=record.method, file=file)
+
+
+def _options_of(record: Record) -> list[tuple[str, str]]:
+    """Return pairs of neighbouring words of a record's command, options with their values among them."""
+    try:
+        return [*pairwise(shlex.split(record.environment.command))]
+    except ValueError:  # written by hand, or by another program
+        return []
 
 
 def source_of_record(record: Record) -> str:
@@ -94,15 +160,13 @@ def source_of_record(record: Record) -> str:
     Raises:
         UsageError: if neither is known.
     """
+    from bench.data.loading import is_bundle
+
     name = record.identity.dataset
     if name in registry.registered().datasets:
         return name
-    try:
-        words = shlex.split(record.environment.command)
-    except ValueError:  # written by hand, or by another program
-        words = []
-    for option, value in pairwise(words):
-        if option == "--datasets" and Path(value).suffix == ".npz" and Path(value).stem == name:
+    for option, value in _options_of(record):
+        if option == "--datasets" and is_bundle(value) and Path(value).stem == name:
             return value
     raise UsageError(
         f"the record does not say where the data of {name} is, and no dataset of that name is registered; "
@@ -124,7 +188,7 @@ def refit(cell: Cell, context: RunContext, rule: str, progress: Progress | None 
     Raises:
         RefitFailed: if it fails.
     """
-    run, threads = CellRun(cell, context, progress), cell.identity.threads
+    run, threads = CellRun.of(cell, context, progress), cell.identity.threads
 
     def work() -> tuple[Retrieval, str]:
         with threadpool_limits(threads):
@@ -132,31 +196,11 @@ def refit(cell: Cell, context: RunContext, rule: str, progress: Progress | None 
             method, dataset, _ = selection.fitted
             if selection.checkpoints:
                 method.restore(rule)
-            return Retrieval.of_method(method, opened_test(dataset), threads=threads), selection.audit
+            test, gallery = opened_test(dataset), opened_gallery(dataset)
+            return Retrieval.of_method(method, test, threads=threads, gallery=gallery), selection.audit
 
     done, status, failure = run.attempt(work)
     if done is None or failure is not None:
         reason = "" if failure is None else failure.reason
         raise RefitFailed(f"{cell.identity.title}: {status} now: {reason}")
     return Refit(*done, run.environment())
-
-
-def _require_settings(identity: Identity) -> None:
-    """Refuse settings that the method would not take, or would read otherwise.
-
-    Raises:
-        UsageError: if the method is gone, or its settings differ by now.
-    """
-    known = registry.method(identity.method).defaults
-    for names, what in (
-        (identity.settings.keys() - known.keys(), "has no setting"),
-        (known.keys() - identity.settings.keys(), "has by now a setting"),
-    ):
-        if names:
-            raise UsageError(
-                f"{identity.method} {what} {min(names)!r}, unlike when the record was made; run the cell anew"
-            )
-    if registry.checked_settings(identity.method, identity.settings) != identity.settings:
-        raise UsageError(
-            f"{identity.method} reads the record's settings in another way by now; run the cell anew"
-        )

@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 from bench import registry
 from bench.contract import BenchError, UsageError
+from bench.evaluation import STANDARD_PROTOCOLS
 from bench.experiment.grid import Cell
+from bench.records.protocols import base_of
+from bench.records.schema import Result
 
 _UNITS: Final = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 _SIZE: Final = re.compile(r"(?P<number>\d+(?:\.\d+)?)(?P<unit>[KMGT])(?:I?B)?", re.IGNORECASE)
@@ -29,6 +32,8 @@ class RunContext:
         plugins: files to load before looking names up.
         seconds: time after which a method that watches its deadline stops by itself.
         trace_test: whether to trace the test oracle as well.
+        keep_models: whether the selected state is stored beside the record.
+        protocols: ids to evaluate besides the four of mAP, without ``/gallery``.
         max_memory: bytes that a cell may take in its worker beyond the libraries; None for no limit.
     """
 
@@ -38,17 +43,54 @@ class RunContext:
     seconds: float | None = None
     trace_test: bool = False
     max_memory: int | None = None
+    protocols: tuple[str, ...] = ()
+    keep_models: bool = False
+
+
+def has_all(result: Result, protocols: Collection[str], *, trace_test: bool) -> bool:
+    """Return whether a result has what is asked for besides the numbers that every one has.
+
+    Args:
+        result: of a finished cell.
+        protocols: ids without ``/gallery``.
+        trace_test: whether the oracle is asked for; a closed form has none.
+    """
+    known = {*(base_of(metric.protocol) for metric in result.metrics), *result.unavailable}
+    traced = result.selection == "none" or any(item.rule == "oracle" for item in result.selected)
+    return (traced or not trace_test) and known.issuperset(protocols)
+
+
+def keeping(context: RunContext, result: Result | None) -> RunContext:
+    """Return the context under which a finished cell gets all its numbers again, and those asked for."""
+    if result is None:
+        return context
+    further = [base_of(metric.protocol) for metric in result.metrics] + [*result.unavailable]
+    known = {rule.id for rule in STANDARD_PROTOCOLS}
+    protocols = dict.fromkeys([*context.protocols, *(name for name in further if name not in known)])
+    oracle = any(item.rule == "oracle" for item in result.selected)
+    return replace(context, protocols=tuple(protocols), trace_test=context.trace_test or oracle)
 
 
 def command_for(cell: Cell, context: RunContext) -> str:
     """Return the command line that makes this cell's record again."""
     identity = cell.identity
-    words = ["python", "-m", "bench", "run", "--methods", identity.method, "--datasets", cell.source]
-    words += ["--seeds", f"{identity.seed}-{identity.seed}", "--profile", identity.profile]
+    words = ["python", "-m", "bench", "run"]
+    if cell.file is not None:
+        words += ["--embeddings", f"{identity.method}={cell.file.path}", "--similarity", cell.file.similarity]
+        words += ["--datasets", cell.source] if cell.source else []
+    else:
+        words += ["--methods", identity.method, "--datasets", cell.source]
+        words += ["--seeds", f"{identity.seed}-{identity.seed}"]
+    words += ["--profile", identity.profile]
     words += ["--threads", str(identity.threads)]
     dataset = registry.registered().datasets.get(identity.dataset)
-    if dataset is None or identity.modalities != tuple(modality.name for modality in dataset.card.modalities):
+    if cell.file is None and (
+        dataset is None or identity.modalities != tuple(modality.name for modality in dataset.card.modalities)
+    ):
         words += ["--modalities", ",".join(identity.modalities)]
+    if identity.condition:
+        head = identity.condition.partition("=")[0]
+        words += ["--conditions", f"{head}={file}" if (file := cell.condition_file) else identity.condition]
     if identity.variant != "full":
         words += ["--variants", identity.variant]
     for key, value in _changed(cell).items():
@@ -62,7 +104,11 @@ def command_for(cell: Cell, context: RunContext) -> str:
         words += ["--timeout", f"{context.seconds:g}"]
     if context.max_memory is not None:
         words += ["--max-memory", describe_size(context.max_memory)]
-    return shlex.join([*words, "--trace-test"] if context.trace_test else words)
+    if context.protocols:
+        words += ["--protocols", ",".join(context.protocols)]
+    words += ["--trace-test"] if context.trace_test else []
+    words += ["--keep-models"] if context.keep_models and cell.file is None else []
+    return shlex.join(words)
 
 
 def _changed(cell: Cell) -> dict[str, Any]:

@@ -1,9 +1,8 @@
-"""From what a user types to names: groups, globs, plain names and feature bundles."""
+"""Selects methods, datasets and seeds by words of the command line: groups, globs, names and paths."""
 
 from __future__ import annotations
 
 import fnmatch
-import os
 import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -40,7 +39,7 @@ def select_methods(words: Sequence[str]) -> list[str]:
         elif matched := fnmatch.filter(known, word):
             chosen.update(matched)
         else:
-            raise registry.unknown("method", word, [*known, *METHOD_GROUPS], _left_out())
+            raise registry.unknown("method", word, [*known, *METHOD_GROUPS], registry.left_out())
     return [name for name in known if name in chosen]
 
 
@@ -54,21 +53,26 @@ def select_datasets(words: Sequence[str], is_real: Callable[[str], bool]) -> lis
     Raises:
         UsageError: for a word that matches nothing; suggests near misses.
     """
+    from bench.data.loading import is_bundle
+
     known = registry.dataset_names()
+    groups: dict[str, Callable[[str], bool]] = {
+        "all": lambda name: registry.dataset(name).card.in_all,
+        "real": is_real,
+        "every": bool,
+    }
     chosen: dict[str, None] = {}
-    for word in _dataset_words(words):
-        if word == "all":
-            chosen.update(dict.fromkeys(name for name in known if registry.dataset(name).card.in_all))
-        elif word == "real":
-            chosen.update(dict.fromkeys(name for name in known if is_real(name)))
-        elif word == "every":
-            chosen.update(dict.fromkeys(known))
+    # Split at commas, but for the path of a file whose name has one.
+    parts = [part for word in words for part in ([word] if _is_file(Path(word)) else split_words([word]))]
+    for word in parts:
+        if word in groups:
+            chosen.update(dict.fromkeys(filter(groups[word], known)))
         elif matched := fnmatch.filter(known, word):
             chosen.update(dict.fromkeys(matched))
-        elif _is_path(word):
+        elif is_bundle(word):
             chosen[_bundle(word)] = None
         else:
-            raise registry.unknown("dataset", word, [*known, *DATASET_GROUPS], _left_out())
+            raise registry.unknown("dataset", word, [*known, *DATASET_GROUPS], registry.left_out())
     return list(chosen)
 
 
@@ -78,8 +82,12 @@ def parse_seeds(text: str) -> list[int]:
     Raises:
         UsageError: if the text is neither, or means more than `MOST_SEEDS`.
     """
-    ranges = _ranges(text)
-    if not ranges or any(not part for part in ranges):
+    if re.fullmatch(r"\s*\d{1,9}\s*", text, re.ASCII):
+        ranges = [range(int(text))]
+    else:
+        parts = [re.fullmatch(r"\s*(\d{1,9})(?:-(\d{1,9}))?\s*", part, re.ASCII) for part in text.split(",")]
+        ranges = [range(int(part[1]), int(part[2] or part[1]) + 1) if part else range(0) for part in parts]
+    if not all(ranges):
         raise UsageError(f"--seeds {text!r} is neither a number of seeds (3) nor a list (0,4 or 2-5)")
     if sum(map(len, ranges)) > MOST_SEEDS:
         raise UsageError(
@@ -94,22 +102,6 @@ def split_words(words: Iterable[str]) -> list[str]:
     return [part.strip() for word in words for part in word.split(",") if part.strip()]
 
 
-def _ranges(text: str) -> list[range]:
-    if re.fullmatch(r"\s*\d{1,9}\s*", text, re.ASCII):
-        return [range(int(text))]
-    parts = [re.fullmatch(r"\s*(\d{1,9})(?:-(\d{1,9}))?\s*", part, re.ASCII) for part in text.split(",")]
-    return [range(int(part[1]), int(part[2] or part[1]) + 1) if part else range(0) for part in parts]
-
-
-def _dataset_words(words: Iterable[str]) -> list[str]:
-    """Split at commas, but for the path of a file whose name has one."""
-    return [part for word in words for part in ([word] if _is_file(Path(word)) else split_words([word]))]
-
-
-def _is_path(word: str) -> bool:
-    return word.endswith(".npz") or "/" in word or os.sep in word
-
-
 def _is_file(path: Path) -> bool:
     try:
         return path.is_file()
@@ -117,18 +109,25 @@ def _is_file(path: Path) -> bool:
         return False
 
 
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # see `_is_file`
+        return False
+
+
 def _bundle(word: str) -> str:
+    from bench.data.bundle import ENDINGS
+
     path = Path(word).expanduser()
-    if not _is_file(path):
-        near = registry.suggestion(
-            path.name, [file.name for file in path.parent.glob("*.npz") if _is_file(file)]
+    if not _is_file(path) and not _is_folder(path):
+        files = [file.name for file in path.parent.glob("*") if file.suffix.lower() in ENDINGS]
+        near = registry.suggestion(path.name, [name for name in files if _is_file(path.parent / name)])
+        raise UsageError(
+            f"there is no file {path}{near}; give the path of a file of arrays, such as .npz, or "
+            "of a folder of them"
         )
-        raise UsageError(f"there is no feature bundle {path}{near}; give the path of an .npz file")
     if path.stem in registry.dataset_names():
         # Its tables would pass for the dataset's, and a look-alike's for real ones.
         raise UsageError(f"the feature bundle {path} has the name of a dataset; give the file another name")
     return str(path.resolve())
-
-
-def _left_out() -> str:
-    return "".join(f"\n  left out: {problem.reason}" for problem in registry.registered().problems)

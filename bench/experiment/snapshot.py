@@ -6,7 +6,7 @@ of what is kept: it is bounded, however large the test split.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
@@ -18,6 +18,7 @@ from bench.data.partition import fixed_generator, stratified_rows
 from bench.evaluation import Direction, Evaluation
 from bench.evaluation.independence import compare_rows
 from bench.evaluation.measures import interpolated_precision_measure, precision_at_measure
+from bench.evaluation.similarity import similarities, unit_rows
 from bench.evaluation.ties import Measure
 from bench.records.snapshot import Curves, Gallery, RowDetails, Snapshot, Space
 
@@ -50,21 +51,32 @@ def snapshot_of(method: Method, dataset: Dataset, evaluation: Evaluation) -> Sna
         evaluation: with `MEASURES` and ``map@all``.
     """
     with opened_by_harness():
-        test, items = dataset.test, dataset.items
+        test, gallery, items = dataset.test, dataset.gallery, dataset.items
     classes = {name: classes_of(modality.labels) for name, modality in test.items()}
     queries = {name: _query_rows(dataset, test, name, classes[name]) for name in test}
     galleries = tuple(
         _gallery(method, test, evaluation, direction, queries[direction.query])
         for direction in evaluation.directions
+        if gallery is None  # first results are shown of test rows only
     )
-    rows = {name: _rows_in(name, galleries) for name in test}
+    ranked = test if gallery is None else gallery
+    seen: dict[str, list[NDArray[np.int32]]] = {name: [] for name in test}
+    for part in galleries:
+        seen[part.query].append(part.rows)
+        seen[part.gallery].append(part.results.reshape(-1))
+    rows = {
+        name: np.unique(np.concatenate([np.empty(0, np.int32), *found]).astype(np.int64))
+        for name, found in seen.items()
+    }
     space = _space(dataset, test, evaluation.embeddings, classes) if evaluation.embeddings else None
     no_space = f"{method.card.title} compares by a similarity that it has learned, and not in a common space"
     return Snapshot(
-        sizes={name: len(modality) for name, modality in test.items()},
+        sizes={name: max(len(modality), len(ranked[name])) for name, modality in test.items()},
         n_classes=test.n_classes,
         class_names=tuple(items.classes),
-        curves=tuple(_curves(direction, len(test[direction.gallery])) for direction in evaluation.directions),
+        curves=tuple(
+            _curves(direction, len(ranked[direction.gallery])) for direction in evaluation.directions
+        ),
         space=space,
         no_space="" if space else no_space,
         galleries=galleries,
@@ -119,7 +131,7 @@ def _gallery(
     query, gallery = direction.query, direction.gallery
     if evaluation.embeddings:
         left, right = evaluation.embeddings[query][rows], evaluation.embeddings[gallery]
-        similarity = (_unit(left) @ _unit(right).T).round(12)
+        similarity = similarities(evaluation.similarity or "cosine", left, right).round(12)
     else:
         left, right = test[query].features[rows], test[gallery].features
         similarity = compare_rows(method, query, left, gallery, right)
@@ -136,13 +148,6 @@ def _gallery(
         results.astype(np.int32),
         relevant,
     )
-
-
-def _rows_in(name: str, galleries: Sequence[Gallery]) -> _Rows:
-    """Return the rows of a modality that occur in galleries, ascending."""
-    queries = [gallery.rows for gallery in galleries if gallery.query == name]
-    results = [gallery.results.reshape(-1) for gallery in galleries if gallery.gallery == name]
-    return np.unique(np.concatenate([*queries, *results]).astype(np.int64))
 
 
 def _details(rows: _Rows, classes: _Rows, shown: Shown | None) -> RowDetails:
@@ -191,7 +196,7 @@ def _space(
             rows = rows[stratified_rows(numbers[rows], limit, _generator("space", dataset, test, name))]
         if len(rows):
             sample[name] = rows
-    stacked = np.concatenate([_unit(embeddings[name][rows]) for name, rows in sample.items()])
+    stacked = np.concatenate([unit_rows(embeddings[name][rows]) for name, rows in sample.items()])
     points, explained = _principal(stacked)
     ends = np.cumsum([len(rows) for rows in sample.values()])[:-1]
     return Space(
@@ -222,14 +227,3 @@ def _principal(rows: NDArray[np.float64]) -> tuple[NDArray[np.float32], float]:
 
 def _generator(what: str, dataset: Dataset, test: Split, name: str) -> np.random.Generator:
     return fixed_generator(what, dataset.name, "pairs" if test.paired else name)
-
-
-def _unit(rows: Array) -> NDArray[np.float64]:
-    """Scale rows to unit length, those of zeros excepted.
-
-    That is done in two steps, so that no square overflows or vanishes.
-    """
-    wide = rows.astype(np.float64)
-    largest = np.abs(wide).max(axis=1, keepdims=True)
-    wide = wide / np.where(largest == 0, 1.0, largest)
-    return np.asarray(wide / np.where(largest == 0, 1.0, np.linalg.norm(wide, axis=1, keepdims=True)))

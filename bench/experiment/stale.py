@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import msgspec
 
 from bench import registry
+from bench.experiment.conditions import harness_of
 from bench.experiment.grid import Cell
 from bench.records.schema import Identity, Record
 from bench.records.store import Store
@@ -36,31 +37,23 @@ class Stale:
     again: bool = False
 
 
-def changes_of(old: Identity, new: Identity) -> tuple[str, ...]:
-    """Return in words which versions of the code differ between two identities of a cell; none if none do."""
-    return versions_apart((old.harness, old.code), (new.harness, new.code))
-
-
 def versions_apart(old: tuple[str, str], new: tuple[str, str]) -> tuple[str, ...]:
     """Return in words how versions differ, given as those of the harness and those of the method's code."""
-    words: list[str] = []
+    words: dict[str, None] = {}
     for before, after in zip(old, new, strict=True):
-        if before == after:
-            continue
-        was, now = (_by_name(text) for text in (before, after))
-        if not was:
-            words.append("made before code had versions")
-        words += [
-            f"{name} {was.get(name, 'unknown')} → {now.get(name, 'gone')}"
-            for name in dict.fromkeys([*was, *now])
-            if was and was.get(name) != now.get(name)
-        ]
-    return tuple(dict.fromkeys(words))
-
-
-def _by_name(versions: str) -> dict[str, str]:
-    parts = (part.rpartition(" ") for part in versions.split(", ") if part)
-    return {name: version for name, _, version in parts}
+        was, now = (
+            {
+                name: version
+                for name, _, version in (part.rpartition(" ") for part in text.split(", ") if part)
+            }
+            for text in (before, after)
+        )
+        if before != after and not was:
+            words["made before code had versions"] = None
+        for name in [*was, *now] if was else ():
+            if was.get(name) != now.get(name):
+                words[f"{name} {was.get(name, 'unknown')} → {now.get(name, 'gone')}"] = None
+    return tuple(words)
 
 
 def stale_changes(record: Record) -> tuple[str, ...]:
@@ -71,17 +64,22 @@ def stale_changes(record: Record) -> tuple[str, ...]:
 def stale_records(records: Sequence[Record], versions: registry.Versions | None = None) -> list[Stale]:
     """Return the records that other code made, in their order."""
     versions = registry.Versions() if versions is None else versions
-    stale: list[tuple[Record, tuple[str, ...]]] = []
-    fresh: set[str] = set()
-    for record in records:
-        made_by = record.identity.harness, record.identity.code
-        # A method that is gone keeps its version.
-        present = versions.harness, versions.code(record.identity.method) or record.identity.code
-        if made_by == present:
-            fresh.add(_cell(record))
-        else:
-            stale.append((record, versions_apart(made_by, present)))
-    return [Stale(record, changes, _cell(record) in fresh) for record, changes in stale]
+    made_by = [(record.identity.harness, record.identity.code) for record in records]
+    # A method that is gone keeps its version.
+    present = [
+        (
+            harness_of(old.identity.condition, versions),
+            versions.code(old.identity.method) or old.identity.code,
+        )
+        for old in records
+    ]
+    rows = list(zip(records, made_by, present, strict=True))
+    fresh = {_cell(record) for record, old, new in rows if old == new}
+    return [
+        Stale(record, versions_apart(old, new), _cell(record) in fresh)
+        for record, old, new in rows
+        if old != new
+    ]
 
 
 def stale_cells(
@@ -97,16 +95,17 @@ def stale_cells(
         known: digests of the records by the code at hand; None to look them up.
     """
     have = set(store.statuses() if known is None else known)
-    wanted = {_key(cell.identity): cell for cell in cells if cell.identity.digest not in have}
-    newest_of: dict[str, Stale] = {}
+    wanted = {_key(cell.identity): cell.identity for cell in cells if cell.identity.digest not in have}
+    found: dict[str, Stale] = {}
     for record in store.records() if wanted else ():
-        cell = wanted.get(_cell(record))
-        if cell is None or record.status != "done" or record.digest == cell.identity.digest:
+        identity, old = wanted.get(_cell(record)), record.identity
+        if identity is None or record.status != "done" or record.digest == identity.digest:
             continue
-        known_one = newest_of.get(cell.identity.digest)
-        if known_one is None or known_one.record.environment.started < record.environment.started:
-            newest_of[cell.identity.digest] = Stale(record, changes_of(record.identity, cell.identity))
-    return newest_of
+        earlier = found.get(identity.digest)
+        if earlier is None or earlier.record.environment.started < record.environment.started:
+            changes = versions_apart((old.harness, old.code), (identity.harness, identity.code))
+            found[identity.digest] = Stale(record, changes)
+    return found
 
 
 def newest(records: Sequence[Record], *, earlier: bool = False) -> list[Record]:
@@ -116,13 +115,9 @@ def newest(records: Sequence[Record], *, earlier: bool = False) -> list[Record]:
         records: of any status.
         earlier: leave out those of the code at hand.
     """
-    stale = {stale.record.digest for stale in stale_records(records)}
-    chosen: dict[str, Record] = {}
-    for record in sorted(
-        records, key=lambda record: (record.digest not in stale, record.environment.started)
-    ):
-        if not earlier or record.digest in stale:
-            chosen[_cell(record)] = record
+    stale = {old.record.digest for old in stale_records(records)}
+    ordered = sorted(records, key=lambda record: (record.digest not in stale, record.environment.started))
+    chosen = {_cell(record): record for record in ordered if not earlier or record.digest in stale}
     return [record for record in records if chosen.get(_cell(record)) is record]
 
 
@@ -138,16 +133,15 @@ def sentences(stale: Sequence[Stale]) -> list[str]:
     groups: dict[tuple[str, ...], list[Stale]] = defaultdict(list)
     for record in stale:
         groups[record.changes].append(record)
-    return [_sentence(changes, members) for changes, members in sorted(groups.items())]
-
-
-def _sentence(changes: tuple[str, ...], members: Sequence[Stale]) -> str:
-    names = sorted({member.record.identity.method for member in members})
-    more = f" and {len(names) - _NAMED} more methods" if len(names) > _NAMED else ""
-    again = sum(member.again for member in members)
-    known = f"; {again} of these cells were made again since" if again else ""
-    number = "1 record is" if len(members) == 1 else f"{len(members)} records are"
-    return f"{number} stale ({', '.join(names[:_NAMED])}{more}): {', '.join(changes)}{known}"
+    found = []
+    for changes, members in sorted(groups.items()):
+        names = sorted({member.record.identity.method for member in members})
+        more = f" and {len(names) - _NAMED} more methods" if len(names) > _NAMED else ""
+        again = sum(member.again for member in members)
+        known = f"; {again} of these cells were made again since" if again else ""
+        number = "1 record is" if len(members) == 1 else f"{len(members)} records are"
+        found.append(f"{number} stale ({', '.join(names[:_NAMED])}{more}): {', '.join(changes)}{known}")
+    return found
 
 
 def identity_of(record: Record) -> Identity:

@@ -5,18 +5,43 @@ from __future__ import annotations
 import statistics
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import msgspec
 
 from bench import registry
+from bench.contract.context import Progress
 from bench.data.fingerprint import DataChanged
 from bench.evaluation import validation_map
 from bench.experiment.cell import CellRun
 from bench.experiment.grid import Cell
 from bench.experiment.run_context import RunContext
-from bench.records.schema import Trial
+from bench.records.schema import Identity
+from bench.records.trials import Pruner, Sampler, Trial, trial_digest
+
+
+@dataclass(frozen=True)
+class Search:
+    """How settings are searched for; the same for every method.
+
+    Attributes:
+        trials: settings that are tried of each method; one that the pruner stops counts.
+        sampler: what chooses them.
+        pruner: what may stop one.
+    """
+
+    trials: int = 8
+    sampler: Sampler = "random"
+    pruner: Pruner = "none"
+
+    def digest(self, identity: Identity) -> str:
+        """Return the digest of the trial of a cell in this search."""
+        return trial_digest(identity, self.sampler, self.pruner)
+
+
+class Pruned(Exception):
+    """Raised within a fit, after an epoch, to stop a trial."""
 
 
 def draw_changes(
@@ -27,6 +52,7 @@ def draw_changes(
     The space is `Method.search`; fields that the method does not have, and values that are there already,
     are left out. A small space may give fewer trials than asked for.
     """
+    import numpy as np
     from sklearn.model_selection import ParameterSampler
 
     space = {key: values for key, values in sorted(method.search.items()) if key in defaults}
@@ -34,7 +60,9 @@ def draw_changes(
     with warnings.catch_warnings():  # the sampler warns where the whole space is smaller than asked
         warnings.simplefilter("ignore", UserWarning)
         points = list(ParameterSampler(space, n_iter=2 * trials, random_state=seed)) if space else []
-    for point in points:
+    # Where few points are left out, the sampler leaves them in the order of the space.
+    for index in np.random.default_rng(seed).permutation(len(points)):
+        point = points[index]
         change = {key: value for key, value in sorted(point.items()) if defaults[key] != value}
         if change not in drawn:
             drawn.append(change)
@@ -64,22 +92,43 @@ class Tried(NamedTuple):
     data_changed: bool = False
 
 
-def run_trial(cell: Cell, changes: Mapping[str, Any], context: RunContext) -> Tried:
-    """Fit with changed settings and judge the selected state on validation data; test stays sealed."""
-    run = CellRun(cell, replace(context, trace_test=False))
+def run_trial(
+    cell: Cell,
+    changes: Mapping[str, Any],
+    context: RunContext,
+    search: Search | None = None,
+    progress: Progress | None = None,
+) -> Tried:
+    """Fit with changed settings and judge the selected state on validation data; test stays sealed.
 
-    def work() -> float:
-        method, dataset, _ = run.fitted()
+    Args:
+        cell: with the changed settings.
+        changes: what was changed.
+        context: where it runs.
+        search: that the trial is part of; None for random search.
+        progress: called after every epoch; it may raise `Pruned`.
+    """
+    search = search or Search()
+    run = CellRun(cell, replace(context, trace_test=False), progress)
+
+    def work() -> tuple[float | None, str]:
+        try:
+            method, dataset, _ = run.fitted()
+        except Pruned as stop:
+            return None, str(stop)
         maps = validation_map(method, dataset.validation, threads=cell.identity.threads)
-        return statistics.fmean(maps.values())
+        return statistics.fmean(maps.values()), ""
 
-    value, status, failure = run.attempt(work)
+    outcome, status, failure = run.attempt(work)
+    value, reason = outcome or (None, "" if failure is None else failure.reason)
     trial = Trial(
         identity=cell.identity,
         changes=dict(changes),
-        status=status,
-        reason="" if failure is None else failure.reason,
+        status="pruned" if status == "done" and value is None else status,
+        reason=reason,
         validation_map=value,
         seconds=run.seconds()["total"],
+        sampler=search.sampler,
+        pruner=search.pruner,
     )
     return Tried(trial, run.log.getvalue(), failure is not None and failure.kind == DataChanged.__name__)

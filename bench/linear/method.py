@@ -1,4 +1,4 @@
-"""Base of the closed-form linear methods, and their projections: a new one is its eigenvalue problem."""
+"""Base class of closed-form linear methods and of their projections: a method is an eigenvalue problem."""
 
 from __future__ import annotations
 
@@ -11,7 +11,18 @@ from typing import Any, ClassVar
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from bench.contract import Array, Context, Method, Split, Unsupported, UsageError, fitted_part, unsuitable
+from bench.contract import (
+    Array,
+    Context,
+    Method,
+    Split,
+    State,
+    Unsupported,
+    UsageError,
+    fitted_part,
+    setting,
+    unsuitable,
+)
 from bench.data.scaling import Scaler, Scaling
 from bench.linear.eigen import Eigenpairs, Matrix, split
 from bench.linear.moments import CentredRows, Moments, block_size
@@ -21,19 +32,17 @@ from bench.linear.moments import CentredRows, Moments, block_size
 class LinearSettings:
     """Settings that every linear method has.
 
-    Methods add their own fields; the dimension of the common space is called ``components``, None for one
-    less than there are classes.
-
-    Attributes:
-        scaling: see `bench.data.scaling.Scaling`. Default as in the literature: features as stored, centred.
-        pca_energy: share of each modality's variance kept by a principal component analysis beforehand;
-            1 keeps all of it (axes without any variance are always dropped, at no loss).
-        pca_limit: largest number of principal components; None for no limit.
+    Methods add fields; the dimension of the common space is called ``components``, None for one less than
+    there are classes.
     """
 
-    scaling: Scaling = "none"
-    pca_energy: float = 1.0
-    pca_limit: int | None = None
+    scaling: Scaling = setting("none", "what is done to the features first; the literature only centres them")
+    pca_energy: float = setting(
+        1.0,
+        "share of each modality's variance kept by a principal component analysis beforehand; 1 keeps all "
+        "of it (axes without any variance are always dropped, at no loss)",
+    )
+    pca_limit: int | None = setting(None, "largest number of principal components; None for no limit")
 
     def __post_init__(self) -> None:
         """Refuse values out of range, ``components`` included where a method has it."""
@@ -113,7 +122,7 @@ class LinearMethod(Method):
         if self.needs_pairs() and not train.paired:
             raise Unsupported(
                 f"{self.card.title} with these settings needs rows that correspond, and these do not; "
-                "pair them with class_matched first"
+                "align them with Split.aligned, or pair them with class_matched first"
             )
 
     def fit(self, train: Split, validation: Split, context: Context) -> None:
@@ -155,6 +164,33 @@ class LinearMethod(Method):
         known: Mapping[str, Projection] = getattr(self, "projections", {})
         projection = fitted_part(known, modality, self.card.name)
         return np.asarray(projection(features), dtype=np.float32)
+
+    def stored_state(self) -> State:
+        """Return scaling, mean and weights of every modality."""
+        arrays: dict[str, Array] = {}
+        for name, part in self.projections.items():
+            arrays |= part.scaler.arrays(f"{name}/") | {
+                f"{name}/mean": part.mean,
+                f"{name}/weights": part.weights,
+            }
+        return State(arrays)
+
+    def load_state(self, state: State, device: str = "cpu") -> None:
+        """Take over the projections of a stored fit.
+
+        Raises:
+            DataError: if it is none of this method.
+        """
+        names = [key.removesuffix("/weights") for key in state.arrays if key.endswith("/weights")]
+        weights = {name: state.array(f"{name}/weights", None, None) for name in names}
+        self.projections = {
+            name: Projection(
+                Scaler.of_state(self.settings.scaling, state, f"{name}/", len(part)),
+                state.array(f"{name}/mean", len(part)),
+                part,
+            )
+            for name, part in weights.items()
+        }
 
     def notes(self) -> Mapping[str, Any]:
         """Return the number of components, their eigenvalues, and the principal axes kept."""

@@ -1,4 +1,4 @@
-"""Moments of a training set in the coordinates of its principal axes: all that linear methods solve with.
+"""Moments (means, covariances) of a training set in the coordinates of its principal axes.
 
 Sums of outer products are accumulated in float64 over blocks of rows: never a matrix with n x n entries.
 """
@@ -104,14 +104,16 @@ def class_sums(rows: CentredRows, labels: NDArray[Any], n_classes: int) -> tuple
 
     Args:
         rows: n centred rows.
-        labels: ``(n,)`` class numbers, or ``(n, C)`` 0/1; a row counts for each of its classes.
+        labels: ``(n,)`` class numbers, or ``(n, C)`` 0/1; a row counts for each of its classes. Rows of -1
+            have no label and count for none.
         n_classes: C.
     """
     members: Any  # sparse (C, n) indicator of the classes' rows
     if labels.ndim == 2:
-        members = sparse.csc_matrix((labels != 0).T.astype(np.float64))
+        members = sparse.csc_matrix((labels > 0).T.astype(np.float64))
     else:
-        entries = np.ones(len(labels)), (labels, np.arange(len(labels)))
+        known = np.flatnonzero(labels >= 0)
+        entries = np.ones(len(known)), (labels[known], known)
         members = sparse.csc_matrix(entries, shape=(n_classes, len(labels)))
     sums = np.zeros((n_classes, rows.width))
     start = 0

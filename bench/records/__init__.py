@@ -14,10 +14,10 @@ from bench.records.schema import (
     Selected,
     Series,
     Status,
-    Trial,
 )
 from bench.records.snapshot import Snapshot
-from bench.records.store import Problem, Store, TrialStore
+from bench.records.store import Problem, Store
+from bench.records.trials import Trial, TrialStore
 
 __all__ = [
     "SCHEMA",

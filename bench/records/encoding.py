@@ -21,7 +21,8 @@ import msgspec
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bench.records.schema import READABLE, SCHEMA, Metric, Record, Result, Series, check_record, require_equal
+from bench.records.protocols import aggregate, bounds_of
+from bench.records.schema import READABLE, SCHEMA, Record, Result, Series, check_record, require_equal
 
 RECORD: Final = "record.json"
 PER_QUERY: Final = "per_query.npz"
@@ -84,8 +85,14 @@ def encode_record(record: Record) -> bytes:
     Raises:
         ValueError: if what was written could not be read back, as with a metric that is NaN.
     """
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, (np.generic, np.ndarray)):
+            return value.tolist()
+        raise TypeError(f"a {type(value).__name__} is neither text, number, list nor dictionary")
+
     try:
-        text = msgspec.json.encode(record, order="sorted", enc_hook=_plain)
+        text = msgspec.json.encode(record, order="sorted", enc_hook=plain)
         check_record(_RECORDS.decode(text))
     except UNREADABLE as error:
         raise ValueError(f"the record of {record.identity.title} cannot be written: {error}") from error
@@ -120,14 +127,6 @@ def layout_error(name: str, layout: int, newest: int) -> Damaged:
     return kind(f"{name} has layout version {layout}, but this program reads up to version {newest}")
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, np.generic):
-        return value.item()
-    if isinstance(value, np.ndarray):
-        return value.tolist()
-    raise TypeError(f"a {type(value).__name__} is neither text, number, list nor dictionary")
-
-
 def encode_per_query(per_query: Mapping[tuple[str, str, str, str], ArrayLike]) -> bytes:
     """Return values per query ``(n_queries,)`` as an uncompressed .npz of three arrays.
 
@@ -140,7 +139,7 @@ def encode_per_query(per_query: Mapping[tuple[str, str, str, str], ArrayLike]) -
     arrays = {Series(*key): np.asarray(per_query[key], dtype=np.float64) for key in sorted(per_query)}
     for series, values in arrays.items():
         if values.ndim != 1 or not np.isfinite(values).all():
-            raise ValueError(f"average precisions of {series} must be a vector of finite numbers")
+            raise ValueError(f"values of {series} must be a vector of finite numbers")
     # Ids of protocols contain slashes and a user's modalities may contain anything: each part is quoted.
     names = ["/".join(quote(part, safe="@") for part in series) for series in arrays]
     buffer = io.BytesIO()
@@ -187,7 +186,16 @@ def decode_per_query(
             require_equal(found.keys(), metrics, "values per query")
         found = {series: values for series, values in found.items() if wanted(series)}
         for series in found.keys() & metrics.keys():
-            _check_values(found[series], metrics[series])
+            values, metric = found[series], metrics[series]
+            if values.shape != (metric.queries,):
+                raise ValueError(f"{series} has values of shape {values.shape} for {metric.queries} queries")
+            # Bare reductions take half the time of the methods, and a record may have hundreds of series.
+            low, high = bounds_of(series.protocol, metric.items)
+            if not (np.minimum.reduce(values) >= low and np.maximum.reduce(values) <= high):  # NaN is neither
+                raise ValueError(f"{series} has a query outside of {low:g} to {high:g}")
+            number = aggregate(series.protocol, values)
+            if abs(number - metric.value) > _MEAN_TOLERANCE * high:
+                raise ValueError(f"{series} is {metric.value!r}, but its queries give {number!r}")
     except ValueError as error:
         raise Damaged(f"{PER_QUERY} cannot be believed: {error}") from error
     return found
@@ -196,17 +204,6 @@ def decode_per_query(
 @lru_cache(maxsize=10_000)
 def _series(name: str) -> Series:
     return Series(*map(unquote, name.split("/")))
-
-
-def _check_values(values: NDArray[np.float64], metric: Metric) -> None:
-    if values.shape != (metric.queries,):
-        raise ValueError(f"{metric.series} has values of shape {values.shape} for {metric.queries} queries")
-    # Bare reductions take half the time of the methods, and a record may have hundreds of series.
-    if not (np.minimum.reduce(values) >= 0.0 and np.maximum.reduce(values) <= 1.0):  # NaN is neither
-        raise ValueError(f"{metric.series} has a query outside of 0 to 1")
-    mean = float(np.add.reduce(values)) / len(values)
-    if abs(mean - metric.value) > _MEAN_TOLERANCE:
-        raise ValueError(f"{metric.series} is {metric.value!r}, but its queries have the mean {mean!r}")
 
 
 def read_npz(content: bytes, largest: int) -> dict[str, NDArray[Any]]:
@@ -224,20 +221,19 @@ def read_npz(content: bytes, largest: int) -> dict[str, NDArray[Any]]:
             size = sum(member.file_size for member in archive.infolist())
             if size > largest:
                 raise ValueError(f"it would take {size:,} bytes, more than the {largest:,} allowed")
-            return {
-                member.filename.removesuffix(".npy"): _array(archive.read(member))
-                for member in archive.infolist()
-            }
+            arrays = {}
+            for member in archive.infolist():
+                # Its memory is that of its numbers: NumPy would first take what the header claims.
+                array = archive.read(member)
+                start = 10 + int.from_bytes(array[8:10], "little")
+                shape, fortran, dtype = _header(array[:start])
+                values = np.frombuffer(array, dtype, offset=start).reshape(
+                    shape, order="F" if fortran else "C"
+                )
+                arrays[member.filename.removesuffix(".npy")] = values.copy()
+            return arrays
     except _NPZ_ERRORS as error:
         raise ValueError(str(error)) from error
-
-
-def _array(content: bytes) -> NDArray[Any]:
-    """Return an array whose memory is that of its numbers: NumPy would first take what the header claims."""
-    start = 10 + int.from_bytes(content[8:10], "little")
-    shape, fortran, dtype = _header(content[:start])
-    values = np.frombuffer(content, dtype, offset=start)
-    return values.reshape(shape, order="F" if fortran else "C").copy()
 
 
 @lru_cache(maxsize=1_000)
@@ -254,13 +250,25 @@ def _header(content: bytes) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
 
 def encode_trace(rows: Iterable[Mapping[str, Value]]) -> bytes:
     """Return the rows of a trace as CSV: `stage` and `epoch` first, then columns as they first appear."""
+
+    def text(value: Any) -> str:
+        value = value.item() if isinstance(value, np.generic) else value
+        value = int(value) if isinstance(value, bool) else value
+        word = "" if value is None else repr(value) if isinstance(value, int | float) else str(value)
+        # The standard writer leaves a lone carriage return bare; its reader ends the line there.
+        if any(mark in word for mark in ',"\r\n\0'):
+            word = '"' + word.replace("\0", "\\0").replace('"', '""') + '"'
+        return word
+
     rows = list(rows)
     seen = dict.fromkeys(column for row in rows for column in row)
     columns = sorted(seen, key=lambda column: _FIRST_COLUMNS.index(column) if column in _FIRST_COLUMNS else 2)
-    lines = [columns, *([_cell(row.get(column)) for column in columns] for row in rows)] if columns else []
+    lines: list[list[Any]] = []
+    if columns:
+        lines = [list(columns), *([row.get(column) for column in columns] for row in rows)]
     # A row of nothing is written as one empty text: a blank line would be no row at all.
-    text = "".join((",".join(map(_quoted, line)) or '""') + "\n" for line in lines)
-    return text.encode("utf-8", "backslashreplace")
+    content = "".join((",".join(map(text, line)) or '""') + "\n" for line in lines)
+    return content.encode("utf-8", "backslashreplace")
 
 
 def decode_trace(content: bytes) -> list[dict[str, Value]]:
@@ -286,23 +294,6 @@ def read_table(content: bytes) -> list[list[str]]:
     if any(len(line) != len(lines[0]) for line in lines):
         raise Damaged(f"{TRACE} has rows of different lengths")
     return lines
-
-
-def _cell(value: object) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, bool):
-        value = int(value)
-    return repr(value) if isinstance(value, int | float) else str(value)
-
-
-def _quoted(text: str) -> str:
-    # The writer of the standard library leaves a lone carriage return bare; its reader ends the line there.
-    if not any(mark in text for mark in ',"\r\n\0'):
-        return text
-    return '"' + text.replace("\0", "\\0").replace('"', '""') + '"'
 
 
 def _value(text: str) -> Value:

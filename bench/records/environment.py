@@ -23,13 +23,6 @@ LIBRARIES: Final = ("numpy", "scipy", "torch", "scikit-learn")
 _PROCESS: Final = Path("/proc/self")
 
 
-class Checkout(NamedTuple):
-    """The git checkout that the harness runs from; ``commit`` is empty outside one."""
-
-    commit: str
-    dirty: bool
-
-
 def collect(
     started: str,
     seconds: Mapping[str, float],
@@ -48,17 +41,19 @@ def collect(
         command: what makes the record again.
         peak_device_memory: largest allocation on the GPU, bytes; None without one.
     """
-    checkout = find_checkout()
+    commit, dirty = find_checkout()
+    torch = _initialised_torch(device)
+    gpu = {} if torch is None else {"gpu": str(torch.cuda.get_device_name(device))}
     return Environment(
         started=started,
         seconds=dict(seconds),
         peak_memory=peak_memory(),
         peak_device_memory=peak_device_memory,
         device=device,
-        host={**describe_host(), **_describe_gpu(device)},
+        host={**describe_host(), **gpu},
         versions=dict(describe_versions()),
-        commit=checkout.commit,
-        dirty=checkout.dirty,
+        commit=commit,
+        dirty=dirty,
         source=source,
         command=command,
     )
@@ -72,10 +67,15 @@ def utc_now() -> str:
 @lru_cache(maxsize=1)
 def describe_host() -> Mapping[str, str]:
     """Return name, platform, processor and number of cores of this machine."""
+    processor = platform.processor() or platform.machine()
+    with suppress(OSError):
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+        processor = names[0] if names else processor
     return {
         "name": platform.node(),
         "platform": platform.platform(),
-        "processor": _processor(),
+        "processor": processor,
         "cores": str(os.cpu_count() or 0),
     }
 
@@ -91,15 +91,15 @@ def describe_versions() -> Mapping[str, str]:
 
 
 @lru_cache(maxsize=1)
-def find_checkout() -> Checkout:
-    """Return commit and state of the checkout that holds this file, asked of git once per process."""
+def find_checkout() -> tuple[str, bool]:
+    """Return the commit of the checkout that holds this file, empty outside one, and whether it is edited."""
     here = Path(__file__).resolve()
     # A copy installed into a virtual environment may lie inside somebody else's repository.
     if _git(here.parent, "ls-files", "--error-unmatch", here.name) is None:
-        return Checkout("", False)
+        return "", False
     commit = _git(here.parent, "rev-parse", "HEAD")
     changes = _git(here.parent.parent.parent, "status", "--porcelain")
-    return Checkout((commit or "").strip(), bool(changes))
+    return (commit or "").strip(), bool(changes)
 
 
 def peak_memory() -> int | None:
@@ -126,6 +126,35 @@ def device_peak_memory(device: str) -> int | None:
     return None if torch is None else int(torch.cuda.max_memory_allocated(device))
 
 
+class DeviceMemory(NamedTuple):
+    """Memory of a GPU, in bytes.
+
+    Attributes:
+        peak: largest allocation of this process since `reset_peak_memory`.
+        reserved: what this process holds now.
+        free: what no process holds now.
+        total: of the GPU.
+    """
+
+    peak: int
+    reserved: int
+    free: int
+    total: int
+
+
+def device_memory(device: str) -> DeviceMemory | None:
+    """Return the memory of a GPU and this process's part of it; None without one, or after a fault of it."""
+    torch = _initialised_torch(device)
+    if torch is None:
+        return None
+    try:
+        free, total = torch.cuda.mem_get_info(device)
+    except RuntimeError:  # nothing answers after a fault inside a kernel
+        return None
+    peak, reserved = torch.cuda.max_memory_allocated(device), torch.cuda.memory_reserved(device)
+    return DeviceMemory(int(peak), int(reserved), int(free), int(total))
+
+
 def reset_peak_memory(device: str = "cpu") -> None:
     """Start counting anew, so that one worker's cells have each their own; of the process on Linux only."""
     with suppress(OSError):
@@ -141,20 +170,6 @@ def _initialised_torch(device: str) -> ModuleType | None:
     if torch is None or not device.startswith("cuda") or not torch.cuda.is_initialized():
         return None
     return torch
-
-
-def _describe_gpu(device: str) -> dict[str, str]:
-    """Return the name of the GPU, if this process has used it."""
-    torch = _initialised_torch(device)
-    return {} if torch is None else {"gpu": str(torch.cuda.get_device_name(device))}
-
-
-def _processor() -> str:
-    with suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    return platform.processor() or platform.machine()
 
 
 def _git(folder: Path, *arguments: str) -> str | None:

@@ -1,4 +1,4 @@
-"""Puts a record's folder in place so that it is whole or absent, whoever else writes or dies meanwhile.
+"""Writes a record's folder whole or not at all, also with concurrent writers and crashes.
 
 A folder is built under a hidden name beside its final one, flushed to the disk, and renamed. POSIX and
 network file systems rename a folder in one step, but never onto a full one; so an old record is first moved
@@ -14,13 +14,13 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
 from bench.contract.errors import BenchError, lacks_room
-from bench.records.locks import held, lock_of, looked_at, unique_word
+from bench.records.locks import Stamp, held, lock_of, looked_at, unique_word
 
 _HIDDEN: Final = re.compile(
     r"\.(?P<kind>tmp|old)-(?P<digest>[0-9a-f]+)-(.+-\d+-)?[0-9a-f]{8,16}(?P<lock>\.lock)?"
@@ -87,6 +87,24 @@ def make(folder: Path) -> None:
         raise explain(error, folder) from error
 
 
+def entries(folder: Path) -> list[Path]:
+    """Return what is in a folder but hidden things, sorted; nothing where there is none."""
+    try:
+        return sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def stamps(paths: Iterable[Path]) -> dict[str, Stamp]:
+    """Return the stamps of files or folders that are there, by their names without suffix."""
+    found = {}
+    for path in paths:
+        with suppress(OSError):
+            status = path.stat()
+            found[path.stem] = status.st_ino, status.st_mtime_ns
+    return found
+
+
 @contextmanager
 def marked(runs: Path) -> Iterator[str]:
     """Mark the folder of the records for a time; a process that finds the name in it sees this very folder.
@@ -134,20 +152,17 @@ def tidy(runs: Path) -> None:
             continue
         folder = runs / entry.name.removesuffix(match["lock"] or "")
         with looked_at(folder) as writer:
-            if writer == "alive" or (writer == "unknown" and not _is_old(entry)):
+            if writer == "alive":
                 continue
+            if writer == "unknown":
+                with suppress(FileNotFoundError):
+                    if time.time() - entry.stat().st_mtime <= _STALE_SECONDS:
+                        continue
             if match["kind"] == "old":
                 with suppress(OSError):  # its successor stands, or another process was quicker
                     folder.rename(runs / match["digest"])
             shutil.rmtree(folder, ignore_errors=True)
             lock_of(folder).unlink(missing_ok=True)
-
-
-def _is_old(path: Path) -> bool:
-    try:
-        return time.time() - path.stat().st_mtime > _STALE_SECONDS
-    except FileNotFoundError:
-        return False
 
 
 @contextmanager

@@ -14,7 +14,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import TracebackType
 from typing import Final
 
 import msgspec
@@ -96,57 +95,53 @@ class RunState(msgspec.Struct, frozen=True, kw_only=True):
         return sum(number for status, number in self.statuses.items() if status not in ("done", "skipped"))
 
 
-class Heartbeat:
-    """Context manager that keeps the file of this run up to date, in a thread of its own.
+@contextlib.contextmanager
+def heartbeat(results: Path, state: Callable[[], RunState], pause: float = _PAUSE) -> Iterator[None]:
+    """Keep the file of this run up to date in the body, in a thread; remove what dead runs have left.
 
-    ``state`` is asked where the run stands every ``pause`` seconds. What dead runs have left is removed.
+    Args:
+        results: the results folder.
+        state: returns where the run stands; asked every ``pause`` seconds.
+        pause: seconds.
     """
+    remove_dead_runs(results)
+    host = re.sub(r"[^A-Za-z0-9.]", "_", platform.node()) or "_"
+    path = results / "running" / f"{host}-{os.getpid()}-{unique_word()}.json"
+    over = threading.Event()
 
-    def __init__(self, results: Path, state: Callable[[], RunState], pause: float = _PAUSE) -> None:
-        host = re.sub(r"[^A-Za-z0-9.]", "_", platform.node()) or "_"
-        self._path = results / "running" / f"{host}-{os.getpid()}-{unique_word()}.json"
-        self._lock = contextlib.ExitStack()
-        self._state = state
-        self._pause = pause
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
-
-    def __enter__(self) -> Heartbeat:
-        remove_dead_runs(self._path.parent.parent)
-        with contextlib.suppress(OSError):
-            self._path.parent.mkdir(exist_ok=True)
-            self._lock.enter_context(held(self._path))
-            self._write(self._state())
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._over.set()
-        self._thread.join()
-        with contextlib.suppress(OSError):
-            self._path.unlink(missing_ok=True)
-        with contextlib.suppress(OSError):
-            self._lock.close()
-            self._path.parent.rmdir()  # unless other runs have files there
-
-    def _beat(self) -> None:
-        last = self._state()
-        while not self._over.wait(self._pause):
-            state = self._state()
-            same = msgspec.structs.replace(state, written=last.written, left=last.left) == last
-            if same and state.written - last.written < _SIGN_OF_LIFE:
-                continue
-            with contextlib.suppress(OSError):
-                self._write(state)
-            last = state
-
-    def _write(self, state: RunState) -> None:
+    def write(now: RunState) -> None:
         # Not flushed to the disk: after a crash of the machine the file means nothing anyway.
-        temporary = self._path.with_suffix(".tmp")
-        temporary.write_bytes(msgspec.json.encode(state))
-        temporary.replace(self._path)
+        temporary = path.with_suffix(".tmp")
+        with contextlib.suppress(OSError):
+            temporary.write_bytes(msgspec.json.encode(now))
+            temporary.replace(path)
+
+    def beat() -> None:
+        last = state()
+        while not over.wait(pause):
+            now = state()
+            same = msgspec.structs.replace(now, written=last.written, left=last.left) == last
+            if not same or now.written - last.written >= _SIGN_OF_LIFE:
+                write(now)
+                last = now
+
+    thread = threading.Thread(target=beat, name="heartbeat", daemon=True)
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(OSError):
+            path.parent.mkdir(exist_ok=True)
+            stack.enter_context(held(path))
+            write(state())
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
+            with contextlib.suppress(OSError):
+                path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                stack.close()
+                path.parent.rmdir()  # unless other runs have files there
 
 
 def active_runs(results: Path) -> list[tuple[str, RunState]]:
@@ -176,8 +171,6 @@ def _files(folder: Path) -> Iterator[tuple[Path, Holder, float]]:
     names = {path.name.partition(".json")[0].removesuffix(".lock") for path in folder.glob("*.[jl]*")}
     for path in sorted(folder / f"{name}.json" for name in names):
         # A run that has died before its first heartbeat has left its lock only.
-        newest = max(
-            (found.stat().st_mtime for found in (path, lock_of(path)) if found.exists()), default=0.0
-        )
+        times = [found.stat().st_mtime for found in (path, lock_of(path)) if found.exists()]
         with looked_at(path) as holder:
-            yield path, holder, time.time() - newest
+            yield path, holder, time.time() - max(times, default=0.0)

@@ -1,4 +1,4 @@
-"""File locks: by them writers and runs show that they live, and runs claim cells.
+"""File locks: they show which writers and runs are alive, and runs claim cells by them.
 
 These are locks of `filelock`, which are locks of the kernel (flock): released however a process ends, and
 shared by all processes of one kernel, whatever host name or process namespace they see. A process id proves
@@ -85,6 +85,25 @@ def try_lock(path: Path) -> UnixFileLock | None:
         lock.release()  # its last holder has removed the file before it was locked here
 
 
+@contextmanager
+def exclusive(path: Path) -> Iterator[None]:
+    """Let one process at a time into the body; where there are no locks, all.
+
+    Raises:
+        OSError: if the lock's file cannot be written.
+    """
+    path.touch()
+    lock = None
+    with suppress(OSError):
+        while (lock := try_lock(path)) is None:
+            time.sleep(_PAUSE)
+    try:
+        yield
+    finally:
+        if lock is not None:
+            lock.release()
+
+
 def lock_of(path: Path) -> Path:
     """Return the lock of a file or folder whose name ends with a `unique_word`."""
     return path.with_name(path.name + ".lock")
@@ -103,9 +122,14 @@ def held(path: Path) -> Iterator[bool]:
     Raises:
         OSError: if the lock's file cannot be written.
     """
-    file = lock_of(path)
+    file, lock = lock_of(path), None
     file.touch()
-    lock = _lock_unique(file)
+    with suppress(OSError):
+        for _ in range(_ATTEMPTS):  # others may just look at it
+            lock = try_lock(file)
+            if lock is not None:
+                break
+            time.sleep(_PAUSE)
     try:
         if lock is None:
             file.unlink(missing_ok=True)
@@ -115,17 +139,6 @@ def held(path: Path) -> Iterator[bool]:
             with suppress(OSError):
                 file.unlink(missing_ok=True)
             lock.release()
-
-
-def _lock_unique(file: Path) -> UnixFileLock | None:
-    """Lock a file that others look at only; None where there are no locks."""
-    with suppress(OSError):
-        for _ in range(_ATTEMPTS):
-            lock = try_lock(file)
-            if lock is not None:
-                return lock
-            time.sleep(_PAUSE)
-    return None
 
 
 @contextmanager

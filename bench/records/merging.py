@@ -1,4 +1,4 @@
-"""Copies the records and trials of another results folder into this one, byte for byte."""
+"""Copies the records, kept models and trials of another results folder into this one, byte for byte."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from typing import Literal
 import msgspec
 
 from bench.contract.errors import DataError, UsageError
-from bench.records.schema import Record, Result, Series
-from bench.records.store import Store, TrialStore
+from bench.records.schema import Record, Result
+from bench.records.store import Store
+from bench.records.trials import TrialStore
 
 Fate = Literal["copied", "replaced", "known", "kept", "conflict", "damaged"]
 """What became of a record of the other folder:
@@ -24,16 +25,16 @@ differ, so the one here stays; damaged: it cannot be believed, or only a later v
 
 @dataclass(frozen=True)
 class Merged:
-    """What became of one record or trial.
+    """What became of one record, model or trial.
 
     Attributes:
-        kind: ``record`` or ``trial``.
+        kind: ``record``, ``model`` or ``trial``.
         title: of the cell; the path of a damaged one.
         fate: see `Fate`.
         why: one sentence for a conflict or a damaged one; else empty.
     """
 
-    kind: Literal["record", "trial"]
+    kind: Literal["record", "model", "trial"]
     title: str
     fate: Fate
     why: str = ""
@@ -62,17 +63,21 @@ def merge(other: Path, results: Path) -> Iterator[Merged]:
     theirs, trials = Store(other), TrialStore(other)
     if not theirs.stamps() and not trials.digests():
         raise UsageError(f"there is nothing to merge: {other} has neither records nor trials")
-    return _merge(theirs, Store(results), trials, TrialStore(results))
+    ours, our_trials = Store(results), TrialStore(results)
 
+    def every() -> Iterator[Merged]:
+        ours.prepare()
+        for record in theirs.records():
+            merged = _merge_record(record, theirs, ours)
+            yield merged
+            if record.status == "done" and merged.fate in ("copied", "replaced", "known"):
+                yield from _merge_model(record, theirs, ours)
+        for problem in theirs.problems:
+            yield Merged("record", str(problem.folder), "damaged", problem.sentence)
+        for digest in trials.digests():
+            yield _merge_trial(digest, trials, our_trials)
 
-def _merge(theirs: Store, ours: Store, their_trials: TrialStore, our_trials: TrialStore) -> Iterator[Merged]:
-    ours.prepare()
-    for record in theirs.records():
-        yield _merge_record(record, theirs, ours)
-    for problem in theirs.problems:
-        yield Merged("record", str(problem.folder), "damaged", problem.sentence)
-    for digest in their_trials.digests():
-        yield _merge_trial(digest, their_trials, our_trials)
+    return every()
 
 
 def _merge_record(record: Record, theirs: Store, ours: Store) -> Merged:
@@ -97,6 +102,18 @@ def _merge_record(record: Record, theirs: Store, ours: Store) -> Merged:
     return Merged("record", title, "replaced" if there else "copied")
 
 
+def _merge_model(record: Record, theirs: Store, ours: Store) -> Iterator[Merged]:
+    """Copy the model of a record that is the same in both folders; none is no news."""
+    title = record.identity.title
+    try:
+        if ours.models.adopt(theirs.models, record.digest):
+            yield Merged("model", title, "copied")
+        elif theirs.models.card(record.digest) is not None:
+            yield Merged("model", title, "known")
+    except DataError as error:
+        yield Merged("model", title, "damaged", str(error))
+
+
 def _difference(theirs: Store, their: Record, ours: Store, our: Record) -> str:
     """Say in a sentence in what two finished records of a cell differ; empty if their results agree.
 
@@ -104,7 +121,9 @@ def _difference(theirs: Store, their: Record, ours: Store, our: Record) -> str:
     """
     if their.result is None or our.result is None:
         return ""
-    their_metrics, our_metrics = _metrics(their.result), _metrics(our.result)
+    their_metrics, our_metrics = (
+        {metric.series: metric.value for metric in result.metrics} for result in (their.result, our.result)
+    )
     for series in sorted(their_metrics.keys() | our_metrics.keys()):
         mine, other = our_metrics.get(series), their_metrics.get(series)
         if mine is not None and other is not None and mine != other:
@@ -118,10 +137,6 @@ def _difference(theirs: Store, their: Record, ours: Store, our: Record) -> str:
         if our_values[series].tobytes() != their_values[series].tobytes():
             return f"their metrics agree, but not the average precisions of {series}"
     return ""
-
-
-def _metrics(result: Result) -> dict[Series, float]:
-    return {metric.series: metric.value for metric in result.metrics}
 
 
 def _without_oracle(result: Result) -> bytes:

@@ -15,6 +15,8 @@ from typing import Annotated, Any, Final, Literal, NamedTuple, get_args
 import msgspec
 from msgspec import Meta
 
+from bench.records.protocols import bounds_of
+
 SCHEMA: Final = 3
 """Version of the record's layout; raised with every change that a reader must know of.
 
@@ -25,15 +27,22 @@ that layout 1 lacks, which are read with their defaults.
 READABLE: Final = (1, 2, 3)
 """Layouts that this program reads."""
 
+GIVEN: Final = "not trained here"
+"""Stands for the versions of the code that made embeddings elsewhere."""
+
+FILE: Final = "file_sha256"
+"""Stands among the settings of such embeddings for the digest of their file."""
+
 Name = Annotated[str, Meta(max_length=200)]
 """Names become parts of file names, which are 255 bytes long at most."""
 
-Protocol = Annotated[str, Meta(pattern="^map@")]
-"""Id of an evaluation rule. Begins with the measure, all of which are means over queries between 0 and 1."""
+Protocol = Annotated[str, Meta(pattern="^((map|ndcg|recall|precision)@|(mrr|medr|meanr)(/|$))")]
+"""Id of an evaluation rule, which begins with the measure."""
 
 Count = Annotated[int, Meta(ge=0)]
 Size = Annotated[int, Meta(ge=1)]
 Share = Annotated[float, Meta(ge=0.0, le=1.0)]
+Positive = Annotated[float, Meta(ge=0.0)]
 Seconds = Annotated[float, Meta(ge=0.0)]
 
 
@@ -86,6 +95,7 @@ class Identity(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         fingerprint: digest of the data.
         modalities: in the dataset's order.
         threads: CPU threads of the fit; results are reproducible for a fixed number only.
+        condition: what was done to the data, such as ``label-noise@0.4``; empty for clean data.
         device: kind of device that the cell was planned for: ``cpu`` or ``cuda``.
         harness: versions of the rooms that all numbers depend on, as ``data 1, evaluation 1, experiment 1``.
         code: versions of the method and of the toolkit that it is built on, as ``training 1, drcl 1``.
@@ -101,9 +111,20 @@ class Identity(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     profile: Name
     threads: int
     settings: dict[str, Any]
+    condition: str = ""
     device: str = ""
     harness: str = ""
     code: str = ""
+
+    @property
+    def given(self) -> bool:
+        """Return whether another program computed the embeddings or similarities."""
+        return self.code == GIVEN
+
+    @property
+    def file_sha256(self) -> str:
+        """Return the digest of the file that these are in; empty for what was trained here."""
+        return str(self.settings.get(FILE, "unknown")) if self.given else ""
 
     @property
     def digest(self) -> str:
@@ -114,15 +135,18 @@ class Identity(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     def title(self) -> str:
         """Return the cell in one line, for people."""
         variant = "" if self.variant == "full" else f"/{self.variant}"
-        return f"{self.method}{variant} on {self.dataset} ({'+'.join(self.modalities)}), seed {self.seed}"
+        condition = f" under {self.condition}" if self.condition else ""
+        where = f"{self.dataset} ({'+'.join(self.modalities)}){condition}"
+        return f"{self.method}{variant} on {where}, seed {self.seed}"
 
 
 class Metric(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One number: a direction's mean average precision under one protocol and selection rule.
+    """One number: that of a direction under one protocol and selection rule.
 
     Attributes:
         query: modality of the queries; ``gallery`` that of the items.
         selection: rule that chose the state: ``best``, ``last``, ``oracle``; ``none`` in closed form.
+        value: between 0 and 1, or a rank of at least 1 under ``medr`` and ``meanr``.
         queries: number of queries; ``items`` that of items.
     """
 
@@ -130,7 +154,7 @@ class Metric(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     gallery: str
     protocol: Protocol
     selection: str
-    value: Share
+    value: Positive
     queries: Count
     items: Count
 
@@ -150,12 +174,22 @@ class Selected(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
 
 class Rows(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Sample counts of one modality, and its feature width."""
+    """Sample counts of one modality, and its feature width.
+
+    Attributes:
+        train: rows that the method trained on; pseudo-pairs and captions repeat some.
+        given: training rows of the dataset under its condition; 0 where they are as many.
+        unlabelled: those of the rows trained on that have no label.
+        gallery: rows of the gallery split; 0 where test rows are ranked.
+    """
 
     train: Count
     validation: Count
     test: Size
     dimension: Size
+    given: Count = 0
+    unlabelled: Count = 0
+    gallery: Count = 0
 
 
 class Result(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -173,6 +207,8 @@ class Result(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
             rows are left out.
         refused: why a rule's state could not be ranked, by selection rule; rules without numbers only.
         chance: exact expectation of map@all of a random ranking, by direction such as ``image>text``.
+        effective: level of the condition that was reached in the training rows; None for clean data.
+        unavailable: why the data does not admit a protocol that was asked for, by its id.
         snapshot_error: why nothing can be drawn of this cell; empty where there is a snapshot.
     """
 
@@ -187,6 +223,8 @@ class Result(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     zero_rows: dict[str, dict[str, Count]] = {}
     refused: dict[str, str] = {}
     chance: dict[str, Share] = {}
+    effective: float | str | None = None
+    unavailable: dict[str, str] = {}
     snapshot_error: str = ""
 
 
@@ -205,7 +243,7 @@ class Failure(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     traceback: str = ""
 
 
-class Environment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class Environment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
     """Everything that may differ between two runs of the same cell.
 
     Attributes:
@@ -219,6 +257,8 @@ class Environment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
         commit: of the harness's checkout; empty outside one. ``dirty`` if it had uncommitted changes.
         source: digest of the method's source file.
         command: what makes this record again.
+        reused: digest of the record whose numbers these are, where nothing was trained; its ``seconds``
+            but for ``total`` are among those here.
     """
 
     started: str
@@ -232,6 +272,7 @@ class Environment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     dirty: bool
     source: str
     command: str
+    reused: str = ""
 
 
 class MethodSnapshot(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -276,32 +317,6 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         return self.identity.digest
 
 
-class Trial(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One setting of one method on one selection of modalities, judged on validation data by `tune`.
-
-    Attributes:
-        schema: version of this layout.
-        identity: the cell, with the settings that were tried.
-        changes: what the trial changed of the settings that trials start from.
-        status: ``done``, or why there is no value.
-        reason: one sentence; empty where it is done.
-        validation_map: mean validation mAP@all over directions of the selected state; None without one.
-        seconds: of loading and fitting.
-    """
-
-    schema: int = 1
-    identity: Identity
-    changes: dict[str, Any]
-    status: Status
-    reason: str
-    validation_map: Share | None
-    seconds: Seconds
-
-    def __post_init__(self) -> None:
-        if (self.status == "done") != (self.validation_map is not None):
-            raise ValueError("a trial has a value exactly when its status is done")
-
-
 def check_record(record: Record) -> None:
     """Check what must hold between the fields of a record, so that fitting checksums are not enough.
 
@@ -312,30 +327,41 @@ def check_record(record: Record) -> None:
     if result is None:
         return
     rules = [selected.rule for selected in result.selected]
-    _require(len({*rules}) == len(rules), "a selection rule has chosen twice")
-    _require("none" not in rules, "the rule none has chosen a state")
     known = {*rules} or {"none"}
-    _require(result.refused.keys() <= known, "a rule is refused that has chosen nothing")
     measured = known - result.refused.keys()
-    _require(result.selection in measured, f"the rule of the tables, {result.selection}, has no numbers")
-    _require(result.rows.keys() == {*identity.modalities}, "its sizes are not of its modalities")
     pairs = [*permutations(identity.modalities, 2)]
     series = [metric.series for metric in result.metrics]
     protocols = {metric.protocol for metric in result.metrics}
-    _require(len({*series}) == len(series), "a metric is there twice")
+    directions = {f"{query}>{gallery}" for query, gallery in pairs}
+    for holds, sentence in (
+        (len({*rules}) == len(rules), "a selection rule has chosen twice"),
+        ("none" not in rules, "the rule none has chosen a state"),
+        (result.refused.keys() <= known, "a rule is refused that has chosen nothing"),
+        (result.selection in measured, f"the rule of the tables, {result.selection}, has no numbers"),
+        (result.rows.keys() == {*identity.modalities}, "its sizes are not of its modalities"),
+        (len({*series}) == len(series), "a metric is there twice"),
+        (result.zero_rows.keys() <= known, "rows of zeros are counted for a rule that has chosen nothing"),
+        (result.chance.keys() in (set(), directions), "the values of chance are not of its directions"),
+    ):
+        if not holds:
+            raise ValueError(sentence)
     wanted = (Series(rule, protocol, *pair) for rule in measured for protocol in protocols for pair in pairs)
     require_equal(series, wanted, "metrics")
     for metric in result.metrics:
-        sizes = result.rows[metric.query].test, result.rows[metric.gallery].test
+        items = result.rows[metric.gallery]
+        sizes = result.rows[metric.query].test, items.gallery or items.test
         if (metric.queries, metric.items) != sizes:
             raise ValueError(f"{metric.series} has other numbers of queries and items than the test split")
-    _require(result.zero_rows.keys() <= known, "rows of zeros are counted for a rule that has chosen nothing")
-    for counts in result.zero_rows.values():
-        for name, count in counts.items():
-            fits = name in result.rows and count <= result.rows[name].test
-            _require(fits, f"{count} rows of {name} cannot be zero")
-    directions = {f"{query}>{gallery}" for query, gallery in pairs}
-    _require(result.chance.keys() in (set(), directions), "the values of chance are not of its directions")
+        low, high = bounds_of(metric.protocol, metric.items)
+        if not low <= metric.value <= high:
+            raise ValueError(
+                f"{metric.series} is {metric.value!r}, which is not between {low:g} and {high:g}"
+            )
+    for name, count in (
+        (name, count) for counts in result.zero_rows.values() for name, count in counts.items()
+    ):
+        if name not in result.rows or count > result.rows[name].test:
+            raise ValueError(f"{count} rows of {name} cannot be zero")
 
 
 def require_equal(found: Collection[Series], wanted: Iterable[Series], what: str) -> None:
@@ -348,8 +374,3 @@ def require_equal(found: Collection[Series], wanted: Iterable[Series], what: str
     if odd:
         fault = "which cannot be" if odd[0] in found else "which are missing"
         raise ValueError(f"it has not the right {what}: those of {odd[0]}, {fault}")
-
-
-def _require(holds: bool, sentence: str) -> None:
-    if not holds:
-        raise ValueError(sentence)

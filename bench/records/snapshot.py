@@ -1,4 +1,4 @@
-"""What a report draws of a cell beyond its numbers: curves, a sample of the common space, first results.
+"""Snapshot of a cell for figures: curves, a sample of the common space, first results.
 
 All of it belongs to the selected state and to test rows, and is small: a sample where the data is large. Each
 part refuses values that contradict each other, so that whoever draws need not check.
@@ -52,13 +52,10 @@ class Curves(msgspec.Struct, frozen=True, eq=False, forbid_unknown_fields=True):
 
     def __post_init__(self) -> None:
         what = f"the curves of {self.query} -> {self.gallery}"
-        _require(len(self.ranks) > 0 and len(self.levels) > 0, f"{what} are empty")
-        _require(self.ranks.shape == self.precision.shape, f"{what} have no precision for each rank")
-        _require(self.levels.shape == self.interpolated.shape, f"{what} have none for each level of recall")
-        _require(self.ranks[0] >= 1 and _ascends(self.ranks), f"{what} have ranks that do not ascend from 1")
-        _require(_ascends(self.levels), f"{what} have levels of recall that do not ascend")
-        for values in (self.precision, self.levels, self.interpolated):
-            _require(_are_shares(values), f"{what} hold values outside of 0 to 1")
+        for places, values in ((self.ranks, self.precision), (self.levels, self.interpolated)):
+            fits = places.shape == values.shape and len(places) > 0 and _ascends(places)
+            _require(fits and _are_shares(values), f"{what} are no shares at ascending places")
+        _require(self.ranks[0] >= 1, f"{what} begin before rank 1")
 
 
 class Space(msgspec.Struct, frozen=True, eq=False, forbid_unknown_fields=True):
@@ -83,9 +80,8 @@ class Space(msgspec.Struct, frozen=True, eq=False, forbid_unknown_fields=True):
         what = "the sample of the common space"
         _require(list(self.rows) == list(self.classes) == list(self.points), f"{what} mixes up modalities")
         for name, points in self.points.items():
-            fits = points.ndim == 2 and points.shape[0] == len(self.rows[name]) == len(self.classes[name])
-            _require(fits and points.shape[0] > 0, f"{what} has no point for each row of {name}")
-            _require(bool(np.isfinite(points).all()), f"{what} has points of {name} that are not finite")
+            fits = points.ndim == 2 and 0 < len(points) == len(self.rows[name]) == len(self.classes[name])
+            _require(fits and np.isfinite(points).all(), f"{what} has no finite point for each row of {name}")
         widths = {points.shape[1] for points in self.points.values()}
         _require(len(widths) == 1 and 1 <= min(widths) <= 32, f"{what} has no common width of 1 to 32")
         _require(0.0 <= self.explained <= 1.0, f"{what} holds a share of variance outside of 0 to 1")
@@ -112,10 +108,10 @@ class Gallery(msgspec.Struct, frozen=True, eq=False, forbid_unknown_fields=True)
 
     def __post_init__(self) -> None:
         what = f"the gallery of {self.query} -> {self.gallery}"
-        _require(self.rows.ndim == 1 and self.rows.shape == self.ap.shape, f"{what} has no AP for each query")
+        fits = self.rows.shape == self.ap.shape and _are_shares(self.ap)
+        _require(fits, f"{what} has no AP from 0 to 1 for each query")
         fits = self.results.ndim == 2 and self.results.shape == self.relevant.shape
         _require(fits and len(self.results) == len(self.rows), f"{what} has no results for each query")
-        _require(_are_shares(self.ap), f"{what} holds average precisions outside of 0 to 1")
         _require(all(map(_are_distinct, self.results)), f"{what} names a result twice")
 
 
@@ -142,12 +138,12 @@ class RowDetails(msgspec.Struct, frozen=True, eq=False, forbid_unknown_fields=Tr
         _require(self.texts is None or len(self.texts) == len(self.rows), "its rows have no text each")
         _require((self.pixels is None) == (self.palette is None), "pictures need a palette")
         if self.pixels is not None and self.palette is not None:
-            fits = self.pixels.ndim == 3 and len(self.pixels) == len(self.rows) and 0 not in self.pixels.shape
-            _require(
-                fits and self.pixels.dtype == self.palette.dtype == np.uint8, "its rows have no picture each"
-            )
-            _require(self.palette.ndim == 2 and self.palette.shape[1] == 3, "a palette is (c, 3)")
-            _require(int(self.pixels.max(initial=0)) < len(self.palette), "its pictures have unknown colours")
+            pixels, palette = self.pixels, self.palette
+            fits = pixels.ndim == 3 and len(pixels) == len(self.rows) and 0 not in pixels.shape
+            fits = fits and pixels.dtype == palette.dtype == np.uint8
+            _require(fits, "its rows have no picture each")
+            _require(palette.ndim == 2 and palette.shape[1] == 3, "a palette is (c, 3)")
+            _require(int(pixels.max(initial=0)) < len(palette), "its pictures have unknown colours")
 
     def picture(self, place: int) -> NDArray[np.uint8] | None:
         """Return the picture ``(height, width, 3)`` at a place in ``rows``; None where there are none."""
@@ -160,13 +156,13 @@ class Snapshot(msgspec.Struct, frozen=True, eq=False, forbid_unknown_fields=True
     """What is drawn of one cell.
 
     Attributes:
-        sizes: test rows by modality.
+        sizes: test rows by modality, or rows of the gallery split where these are more.
         n_classes: number of classes.
         class_names: by number; empty where the dataset does not tell.
         curves: one for each direction.
         space: a sample of the common space; None without one.
         no_space: why there is none, in one sentence; else empty.
-        galleries: one for each direction.
+        galleries: one for each direction; none where test rows are ranked against a gallery split.
         details: by modality, the rows that occur in galleries.
     """
 
@@ -241,23 +237,22 @@ def decode_snapshot(content: bytes) -> Snapshot:
         layout = msgspec.convert(head["layout"], int)
         if layout == LAYOUT:
             data = arrays["data"].tobytes()
-            return msgspec.convert(head["snapshot"], Snapshot, dec_hook=lambda kind, at: _cut(data, kind, at))
+
+            def cut(kind: Any, at: Any) -> NDArray[Any]:
+                dtype, shape, offset = msgspec.convert(at, tuple[str, list[int], int])
+                count = math.prod(shape)
+                if min([offset, *shape]) < 0 or max(offset, count) > len(data):
+                    raise ValueError(f"there is no array of shape {shape} at {offset}")
+                values = np.frombuffer(data, np.dtype(dtype), count, offset) if count else np.empty(0, dtype)
+                return _typed(kind, values.reshape(shape).copy())
+
+            return msgspec.convert(head["snapshot"], Snapshot, dec_hook=cut)
         if layout == 1:
             return msgspec.convert(_layout_1(head, arrays), Snapshot, dec_hook=_typed)
     except UNREADABLE as error:
         reason = f"{error} is missing" if isinstance(error, KeyError) else str(error)
         raise Damaged(f"{SNAPSHOT} cannot be read: {reason}") from error
     raise layout_error(SNAPSHOT, layout, LAYOUT)
-
-
-def _cut(data: bytes, kind: Any, at: Any) -> NDArray[Any]:
-    """Return the array that a head describes by type, shape and offset."""
-    dtype, shape, offset = msgspec.convert(at, tuple[str, list[int], int])
-    count = math.prod(shape)
-    if min([offset, *shape]) < 0 or max(offset, count) > len(data):
-        raise ValueError(f"there is no array of shape {shape} at {offset}")
-    values = np.frombuffer(data, np.dtype(dtype), count, offset) if count else np.empty(0, dtype)
-    return _typed(kind, values.reshape(shape).copy())
 
 
 def _typed(kind: Any, values: Any) -> NDArray[Any]:

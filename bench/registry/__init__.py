@@ -17,7 +17,8 @@ from bench.registry.catalogue import (
     suggestion,
     unknown,
 )
-from bench.registry.descriptions import DatasetDescription, MethodDescription, describe_method, plain
+from bench.registry.code import code_digest
+from bench.registry.descriptions import DatasetDescription, MethodDescription, describe, plain
 from bench.registry.settings import (
     PROFILES,
     Layer,
@@ -30,7 +31,7 @@ from bench.registry.settings import (
     resolve_settings,
     settings_layers,
 )
-from bench.registry.sources import add_plugin, folder_of, plugins
+from bench.registry.sources import add_plugin, folder_of, given_modules, plugins
 from bench.registry.versions import Versions, loader_version
 
 __all__ = [
@@ -42,6 +43,7 @@ __all__ = [
     "Versions",
     "add_plugin",
     "checked_settings",
+    "code_digest",
     "concerns",
     "covered",
     "create_method",
@@ -49,9 +51,10 @@ __all__ = [
     "dataset_loader",
     "dataset_names",
     "dataset_settings",
-    "describe_method",
+    "describe",
     "folder_of",
     "fresh_modules",
+    "given_modules",
     "import_problems",
     "instantiate",
     "left_out",

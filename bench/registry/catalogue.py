@@ -13,10 +13,11 @@ from typing import Any
 
 from bench.contract import DatasetLoader, Method, PluginError, UsageError, sealed_test
 from bench.registry import imports
-from bench.registry.code import Lock, read_lock
+from bench.registry.code import read_lock
 from bench.registry.descriptions import DatasetDescription, Description, MethodDescription, describe
 from bench.registry.sources import (
     BASE,
+    CONDITIONS,
     Kind,
     Source,
     folder_of,
@@ -49,45 +50,42 @@ class _Catalogue:
     """All plug-ins; those whose declarations are computed are imported when a name is not found without."""
 
     def __init__(self) -> None:
-        self.methods: dict[str, MethodDescription] = {}
-        self.datasets: dict[str, DatasetDescription] = {}
-        self._problems: list[Problem] = []
-        self._computed: list[Source] = []
+        self.found: dict[Kind, dict[str, Any]] = {"methods": {}, "datasets": {}}
+        self.computed: list[Source] = []
+        self._problems: dict[Problem, None] = {}
         packages = Packages()
         for source in sources():
             try:
                 classes = source.static_classes(packages)
                 found = [describe(cls, source.where, source.key) for cls in classes]
             except (NotLiteral, PluginError):  # the import says what is wrong, if anything is
-                self._computed.append(source)
+                found = None
+            if found is None or (not found and (source.is_entry or source.is_given)):
+                self.computed.append(source)
             else:
-                if source.is_named and not found:
-                    self._computed.append(source)
-                else:
-                    self._add(source, found)
+                self._add(found)
 
     def complete(self) -> Registered:
         """Return everything, after importing in a child process what could not be read."""
-        computed, self._computed = self._computed, []
+        computed, self.computed = self.computed, []
         for source, imported in zip(computed, imports.import_apart(computed), strict=True):
-            if imported.problem:
-                self._problems.append(Problem(source.where, imported.problem))
-            else:
-                self._add(source, imported.descriptions)
-        return Registered(self.methods, self.datasets, tuple(dict.fromkeys(self._problems)))
+            problem = imported.problem
+            expected_here = source.is_entry or (source.is_given and not source.names(CONDITIONS))
+            if not (problem or imported.descriptions) and expected_here:
+                expected = " or ".join(BASE[kind].__name__ for kind in source.kinds)
+                problem = f"{source.where} does not define a {expected}"
+            if problem:
+                self._problems[Problem(source.where, problem)] = None
+            self._add(imported.descriptions)
+        return Registered(self.found["methods"], self.found["datasets"], tuple(self._problems))
 
-    def _add(self, source: Source, found: Sequence[Description]) -> None:
-        if source.is_named and not found:
-            expected = " or ".join(BASE[kind].__name__ for kind in source.kinds)
-            reason = f"{source.where} does not define a {expected}"
-            self._problems.append(Problem(source.where, reason))
-        for one in found:
-            known: dict[str, Any] = self.methods if isinstance(one, MethodDescription) else self.datasets
-            first = known.setdefault(one.card.name, one)
-            if first is not one:
-                kind = "method" if isinstance(one, MethodDescription) else "dataset"
-                reason = f"{kind} {one.card.name!r} of {one.where} is already defined by {first.where}"
-                self._problems.append(Problem(one.where, f"{reason}; rename one of them"))
+    def _add(self, found: Sequence[Description]) -> None:
+        for new in found:
+            kind: Kind = "methods" if isinstance(new, MethodDescription) else "datasets"
+            first = self.found[kind].setdefault(new.card.name, new)
+            if first is not new:
+                reason = f"{kind[:-1]} {new.card.name!r} of {new.where} is already defined by {first.where}"
+                self._problems[Problem(new.where, f"{reason}; rename one of them")] = None
 
 
 @lru_cache(maxsize=4)
@@ -100,15 +98,22 @@ def registered() -> Registered:
     return _catalogue(plugins()).complete()
 
 
+def _description(kind: Kind, name: str) -> Any:
+    catalogue = _catalogue(plugins())
+    if name not in catalogue.found[kind]:
+        catalogue.complete()
+    if name not in catalogue.found[kind]:
+        raise unknown(kind[:-1], name, catalogue.found[kind], left_out())
+    return catalogue.found[kind][name]
+
+
 def method(name: str) -> MethodDescription:
     """Return the description of a method.
 
     Raises:
         UsageError: if there is none of that name; suggests near misses.
     """
-    found = _catalogue(plugins()).methods.get(name) or registered().methods.get(name)
-    if found is None:
-        raise unknown("method", name, registered().methods, left_out())
+    found: MethodDescription = _description("methods", name)
     return found
 
 
@@ -118,9 +123,7 @@ def dataset(name: str) -> DatasetDescription:
     Raises:
         UsageError: if there is none of that name; suggests near misses.
     """
-    found = _catalogue(plugins()).datasets.get(name) or registered().datasets.get(name)
-    if found is None:
-        raise unknown("dataset", name, registered().datasets, left_out())
+    found: DatasetDescription = _description("datasets", name)
     return found
 
 
@@ -131,7 +134,7 @@ def method_class(name: str) -> type[Method]:
         UsageError: if there is none of that name.
         PluginError: if its file cannot be imported.
     """
-    cls: type[Method] = _imported("methods", name, method(name))
+    cls: type[Method] = _imported("methods", name)
     return cls
 
 
@@ -142,7 +145,7 @@ def dataset_loader(name: str) -> type[DatasetLoader]:
         UsageError: if there is none of that name.
         PluginError: if its file cannot be imported.
     """
-    cls: type[DatasetLoader] = _imported("datasets", name, dataset(name))
+    cls: type[DatasetLoader] = _imported("datasets", name)
     return cls
 
 
@@ -186,19 +189,17 @@ def fresh_modules(name: str) -> Iterator[None]:
         yield
 
 
-@lru_cache(maxsize=1)
-def _confirmed() -> Lock:
-    return read_lock()
+_confirmed = lru_cache(maxsize=1)(read_lock)
 
 
 def _is_ours(kind: Kind, name: str) -> bool:
-    description: Description = method(name) if kind == "methods" else dataset(name)
-    return name in _confirmed()[kind] and Path(description.where).parent == folder_of(kind)
+    return name in _confirmed()[kind] and Path(_description(kind, name).where).parent == folder_of(kind)
 
 
-def _imported(kind: Kind, name: str, description: Description) -> Any:
+def _imported(kind: Kind, name: str) -> Any:
     """Return a plug-in's class; one that is not of the project is first imported in a child process."""
-    source = source_at(kind, description.where)
+    where = _description(kind, name).where
+    source = source_at(kind, where)
     if not _is_ours(kind, name):
         (answer,) = imports.import_apart([source])
         if answer.problem:
@@ -207,7 +208,7 @@ def _imported(kind: Kind, name: str, description: Description) -> Any:
         for cls in source.classes():
             if cls.card.name == name:  # type: ignore[attr-defined]
                 return cls
-    raise PluginError(f"{description.where} does not define {name} when it is imported; its card is another")
+    raise PluginError(f"{where} does not define {name} when it is imported; its card is another")
 
 
 def concerns(changes: Mapping[str, Any], modalities: Collection[str]) -> bool:
@@ -217,7 +218,7 @@ def concerns(changes: Mapping[str, Any], modalities: Collection[str]) -> bool:
         changes: what the variant sets.
         modalities: of the data; the registered datasets define which other modalities there are.
     """
-    known = {one.name for dataset in registered().datasets.values() for one in dataset.card.modalities}
+    known = {part.name for data in registered().datasets.values() for part in data.card.modalities}
     named = {value for value in changes.values() if isinstance(value, str)}
     return named & known <= set(modalities)
 
@@ -235,8 +236,14 @@ def suggestion(name: str, known: Iterable[str]) -> str:
 
 
 def unknown(what: str, name: str, known: Iterable[str], more: str = "") -> UsageError:
-    """Return the error for a name that is not registered."""
-    names = sorted(known)
-    return UsageError(
-        f"unknown {what} {name!r}{suggestion(name, names)}; there are: {', '.join(names) or 'none'}{more}"
-    )
+    """Return the error for a name that is not registered.
+
+    Args:
+        what: a noun, and optionally a qualifier, which follows the name: ``setting of drcl``.
+        name: as given.
+        known: the registered names.
+        more: end of the message.
+    """
+    names, (noun, *qualifier) = sorted(known), what.split(" ", 1)
+    words = " ".join(["unknown", noun, repr(name), *qualifier])
+    return UsageError(f"{words}{suggestion(name, names)}; there are: {', '.join(names) or 'none'}{more}")

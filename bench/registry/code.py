@@ -1,4 +1,4 @@
-"""Digests of code: of what it computes, without comments, docstrings, layout, or words for people.
+"""Digests of code: of its syntax tree without comments, docstrings, layout and messages.
 
 The digest is taken from the syntax tree, by a walk that gives the same on every supported version of Python.
 Left out, since no number depends on it: positions, docstrings and other bare strings, ``pass``, ``__all__``,
@@ -75,9 +75,11 @@ class CodeDigests:
     """
 
     def __init__(self) -> None:
-        """Read what is remembered."""
-        self._file = f"code-{_walk()}.json"
-        self._known = _remembered(self._file)
+        self._known: dict[str, str] = {}
+        with contextlib.suppress(OSError, ValueError, RuntimeError):
+            content = json.loads(cache_file(_cache_name()).read_text(encoding="utf-8"))
+            if isinstance(content, dict):
+                self._known = {key: value for key, value in content.items() if isinstance(value, str)}
         self._used: dict[str, str] = {}
         self._fresh = False
 
@@ -99,7 +101,7 @@ class CodeDigests:
         if self._fresh:
             kept = self._used if len(self._known) > _MOST else {**self._known, **self._used}
             with contextlib.suppress(OSError, RuntimeError):
-                write_whole(cache_file(self._file), json.dumps(kept))
+                write_whole(cache_file(_cache_name()), json.dumps(kept))
             self._fresh = False
 
     def _of_file(self, path: Path) -> str:
@@ -113,9 +115,9 @@ class CodeDigests:
 
 
 @cache
-def _walk() -> str:
-    """Return a digest of this file: another walk gives other digests."""
-    return hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:8]
+def _cache_name() -> str:
+    """Return a file's name with a digest of this module: another walk gives other digests."""
+    return f"code-{hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:8]}.json"
 
 
 def cache_file(name: str) -> Path:
@@ -126,14 +128,6 @@ def cache_file(name: str) -> Path:
     """
     base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
     return Path(base) / "cross-modal-bench" / name
-
-
-def _remembered(name: str) -> dict[str, str]:
-    with contextlib.suppress(OSError, ValueError, RuntimeError):
-        content = json.loads(cache_file(name).read_text(encoding="utf-8"))
-        if isinstance(content, dict):
-            return {key: value for key, value in content.items() if isinstance(value, str)}
-    return {}
 
 
 def code_digest(text: str) -> str:

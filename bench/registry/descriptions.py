@@ -1,4 +1,4 @@
-"""Descriptions: what the harness knows of a plug-in without its code: card, settings, variants, search."""
+"""Descriptions of plug-ins, made without importing them: card, settings, variants, search space."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ import numpy as np
 from bench.contract import DatasetCard, DatasetLoader, Method, MethodCard, PluginError
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
-_ENTRY = re.compile(r"^(?P<indent> *)(?P<name>\w+): +(?P<text>\S.*)$")
 
 
 @dataclass(frozen=True)
@@ -31,7 +30,7 @@ class MethodDescription:
         where: file or entry point that defines it.
         key: digest of the source.
         about: docstring of its module, else of its class.
-        meanings: what each setting is, as far as it is documented.
+        meanings: what each setting is, as far as `bench.contract.setting` states it.
         provenance: where the defaults come from: first paragraph of the docstring of the settings.
         search: values that tuning may try, by setting.
     """
@@ -90,14 +89,21 @@ def describe(cls: type, where: str, key: str) -> Description:
         PluginError: if a declaration is not what the contract asks for.
     """
     try:
+        kind: Any = MethodCard if issubclass(cls, Method) else DatasetCard
+        card: Any = getattr(cls, "card", None)
+        if not isinstance(card, kind):
+            raise PluginError(f"{where}: {cls.__name__}.card must be a {kind.__name__}")
+        # Names become folders, columns and words of the command line, where globs and commas have a meaning.
+        if not (isinstance(card.name, str) and _NAME.fullmatch(card.name)):
+            raise PluginError(
+                f"{where}: {card.name!r} cannot be a name; use letters, digits, '_', '-' and '.'"
+            )
         made: Description
         if issubclass(cls, Method):
-            made = describe_method(cls, where, key)
+            made = _describe_method(cls, where, key)
         else:
-            loader: Any = cls
-            _check_card(cls, loader.card, DatasetCard, where)
-            embedded = {name: str(path) for name, path in loader.embedded.items()}
-            made = DatasetDescription(loader.card, where, key, embedded)
+            embedded = getattr(cls, "embedded", {}).items()
+            made = DatasetDescription(card, where, key, {name: str(path) for name, path in embedded})
         # a card or a docstring of a wrong type is refused here, and not where it is used
         return msgspec.convert(msgspec.to_builtins(made), type(made))
     except PluginError:
@@ -107,14 +113,8 @@ def describe(cls: type, where: str, key: str) -> Description:
         raise PluginError(f"{where}: {cls.__name__} cannot be described: {reason}") from error
 
 
-def describe_method(cls: type[Method], where: str, key: str) -> MethodDescription:
-    """Describe a method's class; arguments as for `describe`.
-
-    Raises:
-        PluginError: if its card, settings, variants or search are not what the contract asks for.
-    """
-    _check_card(cls, cls.card, MethodCard, where)
-    settings = getattr(cls, "Settings", None)
+def _describe_method(cls: type[Method], where: str, key: str) -> MethodDescription:
+    settings: Any = getattr(cls, "Settings", None)
     parameters = getattr(settings, "__dataclass_params__", None)
     if not (isinstance(settings, type) and parameters is not None and parameters.frozen):
         raise PluginError(f"{where}: {cls.__name__}.Settings must be a frozen dataclass")
@@ -127,78 +127,41 @@ def describe_method(cls: type[Method], where: str, key: str) -> MethodDescriptio
     unknown = {name for change in variants.values() for name in change if name not in defaults}
     if unknown:
         raise PluginError(f"{where}: variants change unknown settings {sorted(unknown)}")
-    for name in sorted({"full", "all"} & variants.keys()):
-        meaning = "is the method itself" if name == "full" else "stands for every variant"
-        raise PluginError(f"{where}: variant {name!r} {meaning}; give the change another name")
+    for name, meaning in (("full", "is the method itself"), ("all", "stands for every variant")):
+        if name in variants:
+            raise PluginError(f"{where}: variant {name!r} {meaning}; give the change another name")
     module = sys.modules.get(cls.__module__)
     # not `getattr(module, "__doc__", None)`: None itself has a docstring since Python 3.14
     module_doc = vars(cls).get("_module_doc", module.__doc__ if module else None)
-    about = inspect.cleandoc(module_doc or vars(cls).get("__doc__") or "").strip()
-    documented = {name: text for name, text in meanings(settings).items() if name in defaults}
+    document = inspect.cleandoc(vars(settings).get("__doc__") or "")
+    if document.startswith(f"{settings.__name__}("):  # the one that a dataclass gives itself
+        document = ""
+    stated = {item.name: item.metadata for item in dataclasses.fields(settings)}
     return MethodDescription(
-        cls.card, defaults, variants, where, key, about, documented, provenance(settings), search
+        cls.card,
+        defaults,
+        variants,
+        where,
+        key,
+        about=inspect.cleandoc(module_doc or vars(cls).get("__doc__") or "").strip(),
+        meanings={
+            name: words["meaning"] + (f" ({words['source']})" if words.get("source") else "")
+            for name, words in stated.items()
+            if words.get("meaning") and name in defaults
+        },
+        provenance=" ".join(document.partition("\n\n")[0].split()),
+        search=search,
     )
-
-
-def meanings(settings: type) -> dict[str, str]:
-    """Return what each setting means, by name.
-
-    It is what `bench.contract.setting` states, else the entry of the section ``Attributes`` in the docstring
-    of the class or of a base.
-    """
-    found: dict[str, str] = {}
-    for owner in reversed(settings.__mro__):
-        found.update(_attributes(inspect.cleandoc(vars(owner).get("__doc__") or "")))
-    for item in dataclasses.fields(settings) if dataclasses.is_dataclass(settings) else ():
-        if meaning := item.metadata.get("meaning"):
-            source = item.metadata.get("source")
-            found[item.name] = f"{meaning} ({source})" if source else meaning
-    return found
-
-
-def provenance(settings: type) -> str:
-    """Return the first paragraph of a class's docstring in one line; empty if it has none.
-
-    The docstring that a dataclass gives itself counts as none.
-    """
-    text = inspect.cleandoc(vars(settings).get("__doc__") or "")
-    return "" if text.startswith(f"{settings.__name__}(") else " ".join(text.partition("\n\n")[0].split())
 
 
 def plain(value: Any) -> Any:
     """Return ``value`` as JSON would give it back: tuples become lists, mappings become dictionaries."""
-    return json.loads(json.dumps(value, default=_as_plain))
 
+    def convert(part: object) -> object:
+        if isinstance(part, Mapping):
+            return dict(part)
+        if isinstance(part, (np.generic, np.ndarray)):
+            return part.tolist()
+        raise TypeError(f"{type(part).__name__} is not a JSON value")
 
-def _as_plain(value: object) -> object:
-    if isinstance(value, Mapping):
-        return dict(value)
-    if isinstance(value, (np.generic, np.ndarray)):
-        return value.tolist()
-    raise TypeError(f"{type(value).__name__} is not a JSON value")
-
-
-def _check_card(cls: type, card: object, kind: type, where: str) -> None:
-    if not isinstance(card, kind):
-        raise PluginError(f"{where}: {cls.__name__}.card must be a {kind.__name__}")
-    name: object = card.name  # type: ignore[attr-defined]
-    # Names become folders, columns and words of the command line, where globs and commas have a meaning.
-    if not (isinstance(name, str) and _NAME.fullmatch(name)):
-        raise PluginError(f"{where}: {name!r} cannot be a name; use letters, digits, '_', '-' and '.'")
-
-
-def _attributes(text: str) -> dict[str, str]:
-    """Return the entries of a docstring's section ``Attributes``, each in one line."""
-    _, _, section = text.partition("\nAttributes:\n")
-    entries: dict[str, list[str]] = {}
-    name, depth = "", None
-    for line in section.splitlines():
-        if line and not line.startswith(" "):
-            break  # the next section
-        entry = _ENTRY.match(line)
-        if entry and depth in (None, len(entry["indent"])):
-            name, depth = entry["name"], len(entry["indent"])
-            entries[name] = [entry["text"]]
-        elif name and line.strip():
-            entries[name].append(line.strip())
-    return {name: " ".join(lines) for name, lines in entries.items()}
+    return json.loads(json.dumps(value, default=convert))

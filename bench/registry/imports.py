@@ -1,4 +1,4 @@
-"""Imports of plug-ins in a child process: whatever they do there ends, hangs or fails the child alone."""
+"""Imports of plug-ins in a child process, so that an exit, a hang or an error affects only the child."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
+from functools import lru_cache
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from typing import Final
@@ -56,14 +57,24 @@ def import_apart(sources: Sequence[Source]) -> list[Imported]:
     A source that ends the child, or is not through after `LIMIT` seconds, is left out with a sentence; then
     another child goes on with the next source.
     """
-    known = _remembered()
-    waiting = [source for source in sources if _name(source) not in known]
+    known = dict(_decoded(os.environ.get(_REMEMBERED, "{}")))
+    keys = [f"{'+'.join(source.kinds)} {source.where} {source.key}" for source in sources]
+    waiting = [(key, source) for key, source in zip(keys, sources, strict=True) if key not in known]
     while waiting:
-        found = _ask(waiting)
-        known.update({_name(source): answer for source, answer in zip(waiting, found, strict=False)})
+        found = _ask([source for _, source in waiting])
+        known.update({key: answer for (key, _), answer in zip(waiting, found, strict=False)})
         waiting = waiting[len(found) :]
-        _remember(known)
-    return [known[_name(source)] for source in sources]
+        text = msgspec.json.encode(known).decode()
+        if len(text) <= _LONGEST:
+            os.environ[_REMEMBERED] = text
+    return [known[key] for key in keys]
+
+
+@lru_cache(maxsize=1)
+def _decoded(text: str) -> dict[str, Imported]:
+    with suppress(msgspec.DecodeError):
+        return msgspec.json.decode(text, type=dict[str, Imported])
+    return {}
 
 
 def import_here(source: Source) -> Imported:
@@ -76,25 +87,22 @@ def import_here(source: Source) -> Imported:
     except SealedTestError:
         return Imported(problem=f"{source.where} cannot be imported: it asks for test data, which is sealed")
     return Imported(
-        [one for one in found if isinstance(one, MethodDescription)],
-        [one for one in found if isinstance(one, DatasetDescription)],
+        [plugin for plugin in found if isinstance(plugin, MethodDescription)],
+        [plugin for plugin in found if isinstance(plugin, DatasetDescription)],
     )
 
 
 def _ask(sources: Sequence[Source]) -> list[Imported]:
     """Return what a child process finds about the first sources: all of them, or up to one that ends it."""
     receiver, sender = Pipe(duplex=False)
-    words = [sys.executable, "-c", _PROGRAM, str(sender.fileno())]
-    words += [
-        json.dumps([asdict(source) for source in sources]),
-        json.dumps([str(path) for path in sys.path]),
-    ]
+    given = json.dumps([asdict(source) for source in sources]), json.dumps([str(path) for path in sys.path])
     found: list[Imported] = []
+    reason = ""
     with receiver:
         with sender:
             try:
                 child = subprocess.Popen(  # noqa: S603
-                    words,
+                    [sys.executable, "-c", _PROGRAM, str(sender.fileno()), *given],
                     pass_fds=[sender.fileno()],
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
@@ -105,32 +113,23 @@ def _ask(sources: Sequence[Source]) -> list[Imported]:
                 problem = f"{sources[0].where} is not known: no process can be started to import it ({error})"
                 return [Imported(problem=problem)]
         try:
-            while len(found) < len(sources):
-                answer = _answer(receiver, child, sources[len(found)])
-                found.append(answer)
-                if answer.problem and child.poll() is not None:
-                    break
+            while not reason and len(found) < len(sources):
+                if receiver.poll(LIMIT):
+                    found.append(msgspec.json.decode(receiver.recv_bytes(), type=Imported))
+                else:
+                    reason = f"its import is not through after {LIMIT:g} s"
+        except (EOFError, OSError, msgspec.DecodeError):
+            with suppress(subprocess.TimeoutExpired):
+                child.wait(timeout=1.0)
+            reason = f"its import ends the process (status {child.poll()})"
         finally:
             with suppress(ProcessLookupError):
                 os.killpg(child.pid, signal.SIGKILL)
             child.wait()
+    if reason:
+        reason = f"{sources[len(found)].where} cannot be imported: {reason}"
+        found.append(Imported(problem=f"{reason}; take what does that out of the module's top level"))
     return found
-
-
-def _answer(receiver: Connection, child: subprocess.Popen[bytes], source: Source) -> Imported:
-    """Return what the child sends about a source; a child that sends nothing is stopped."""
-    try:
-        if receiver.poll(LIMIT):
-            return msgspec.json.decode(receiver.recv_bytes(), type=Imported)
-        reason = f"its import is not through after {LIMIT:g} s"
-    except (EOFError, OSError, msgspec.DecodeError):
-        with suppress(subprocess.TimeoutExpired):
-            child.wait(timeout=1.0)
-        reason = f"its import ends the process (status {child.poll()})"
-    child.kill()
-    child.wait()
-    advice = "take what does that out of the module's top level"
-    return Imported(problem=f"{source.where} cannot be imported: {reason}; {advice}")
 
 
 def main(descriptor: int, sources: str) -> None:
@@ -138,19 +137,3 @@ def main(descriptor: int, sources: str) -> None:
     with Connection(descriptor, readable=False) as sender:
         for source in msgspec.json.decode(sources, type=list[Source]):
             sender.send_bytes(msgspec.json.encode(import_here(source)))
-
-
-def _name(source: Source) -> str:
-    return f"{'+'.join(source.kinds)} {source.where} {source.key}"
-
-
-def _remembered() -> dict[str, Imported]:
-    with suppress(msgspec.DecodeError):
-        return msgspec.json.decode(os.environ.get(_REMEMBERED, "{}"), type=dict[str, Imported])
-    return {}
-
-
-def _remember(known: dict[str, Imported]) -> None:
-    text = msgspec.json.encode(known).decode()
-    if len(text) <= _LONGEST:
-        os.environ[_REMEMBERED] = text

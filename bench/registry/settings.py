@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections import ChainMap
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -44,43 +45,33 @@ class Layer(NamedTuple):
     Attributes:
         origin: ``default`` (of the method's class), ``dataset`` (published for one dataset), ``quick``
             (shared by the methods of the quick profile), ``needed`` (by this method in it), ``tuned`` (by
-            trials), or
-            ``variant``.
+            trials), ``variant``, or ``set`` (by the request).
         where: which file or variant, for people.
         values: by setting; a later layer wins.
     """
 
-    origin: Literal["default", "dataset", "quick", "needed", "tuned", "variant"]
+    origin: Literal["default", "dataset", "quick", "needed", "tuned", "variant", "set"]
     where: str
     values: dict[str, Any]
 
 
 def resolve_settings(
-    description: MethodDescription,
-    *,
-    profile: str = "quick",
-    dataset: str | None = None,
-    kind: DataKind = "real",
-    variant: str = "full",
-    overrides: Mapping[str, Any] | None = None,
-    tuned: bool = True,
+    description: MethodDescription, *, overrides: Mapping[str, Any] | None = None, **options: Any
 ) -> dict[str, Any]:
     """Return the complete settings of a run as JSON values.
 
-    Later layers win: the class's defaults (published values); in the paper profile the values for this
-    dataset from ``methods/settings/<method>.yaml``, in the quick profile ``methods/settings/quick.yaml``,
-    which has values of its own for look-alikes; the variant; the overrides. Without ``tuned``, what trials
-    have chosen is left out of the quick profile: that is what trials start from.
+    Args:
+        description: of the method.
+        overrides: single values; they win over all layers.
+        options: of `settings_layers`.
 
     Raises:
         UsageError: if profile, variant or a setting's name is unknown.
     """
-    layers = settings_layers(
-        description, profile=profile, dataset=dataset, kind=kind, variant=variant, tuned=tuned
+    settings = covered(settings_layers(description, **options))
+    return covered(
+        [Layer("default", "", settings), Layer("set", description.card.name, dict(overrides or {}))]
     )
-    settings = covered(layers)
-    _apply(settings, overrides or {}, description.card.name)
-    return settings
 
 
 def covered(layers: Sequence[Layer]) -> dict[str, Any]:
@@ -91,7 +82,11 @@ def covered(layers: Sequence[Layer]) -> dict[str, Any]:
     """
     settings = dict(layers[0].values)
     for layer in layers[1:]:
-        _apply(settings, layer.values, layer.where)
+        for key, value in layer.values.items():
+            if key not in settings:
+                known = f"{suggestion(key, settings)}; there are: {', '.join(sorted(settings))}"
+                raise UsageError(f"{layer.where}: no setting {key!r}{known}")
+            settings[key] = value
     return settings
 
 
@@ -104,7 +99,19 @@ def settings_layers(
     variant: str = "full",
     tuned: bool = True,
 ) -> list[Layer]:
-    """Return the layers that `resolve_settings` puts on each other, the first to be covered by the others.
+    """Return the layers of a method's settings, the first to be covered by the others.
+
+    These are the class's defaults (published values); in the paper profile the values for this dataset from
+    ``methods/settings/<method>.yaml``; in the quick profile those of ``methods/settings/quick.yaml``; the
+    variant.
+
+    Args:
+        description: of the method.
+        profile: ``quick`` or ``paper``.
+        dataset: whose published values are wanted; None for none.
+        kind: of the data.
+        variant: name of a variant, or ``full``.
+        tuned: whether what trials have chosen counts; trials start from settings without it.
 
     Raises:
         UsageError: if profile or variant is unknown.
@@ -113,12 +120,40 @@ def settings_layers(
     if profile not in PROFILES:
         raise unknown("profile", profile, PROFILES)
     layers = [Layer("default", f"the defaults of {name}", dict(description.defaults))]
-    layers += _quick(description, kind, tuned) if profile == "quick" else _per_dataset(name, dataset)
+    where, folder = f"the settings file of {name}", folder_of("methods") / "settings"
+    if profile == "paper":
+        layers.append(Layer("dataset", where, _part(folder / f"{name}.yaml", dataset or "", "settings")))
+    else:
+        layers += _quick(description, folder / "quick.yaml", kind, tuned)
     if variant != "full":
         if variant not in description.variants:
             raise unknown(f"variant of {name}", variant, ["full", *description.variants])
         layers.append(Layer("variant", f"variant {variant} of {name}", dict(description.variants[variant])))
     return layers
+
+
+def _quick(description: MethodDescription, path: Path, kind: DataKind, tuned: bool) -> list[Layer]:
+    """Return what all methods share, and all deep ones, what this one needs, and what its trials chose.
+
+    Look-alikes have other trials, and shared and needed values of their own over those of real data.
+    """
+    name, where = description.card.name, f"the settings file of {description.card.name}"
+    sections: list[tuple[str, ...]] = [(), ("look_alikes",)] if kind == "look-alike" else [()]
+    parts = ("common", "defaults") if description.card.deep else ("common",)
+    shared = {
+        key: value
+        for part in parts
+        for section in sections
+        for key, value in _part(path, *section, part).items()
+        if key in description.defaults
+    }
+    needed = [_part(path, *section, "needed", name) for section in sections]
+    chosen = _part(path, *sections[-1], "tuned", name) if tuned else {}
+    return [
+        Layer("quick", where, shared),
+        Layer("needed", where, dict(ChainMap(*needed[::-1]))),
+        Layer("tuned", where, chosen),
+    ]
 
 
 def instantiate(name: str, settings: Mapping[str, Any]) -> Method:
@@ -157,12 +192,12 @@ def create_method(
 
     Args:
         name: registry name.
-        profile: ``paper`` for the published settings, ``quick`` for the small networks and few epochs with
-            which the commands run unless told otherwise.
-        dataset: name of a dataset whose published values, where there are some, replace the method's
-            defaults in the ``paper`` profile.
+        profile: ``paper`` for the published settings, ``quick`` for small networks and few epochs (the
+            default of the commands).
+        dataset: name of a dataset; in the ``paper`` profile, its published values, if any, replace the
+            method's defaults.
         variant: a named change of settings.
-        settings: single values; they win over everything else.
+        settings: single values; they override all others.
 
     Raises:
         UsageError: if the name, a setting or a value is unknown or does not fit.
@@ -181,44 +216,6 @@ def dataset_settings(name: str) -> dict[str, dict[str, Any]]:
     """Return a method's published values per dataset, each with ``settings`` and ``source``."""
     path = folder_of("methods") / "settings" / f"{name}.yaml"
     return {dataset: _part(path, dataset) for dataset in _yaml(path)}
-
-
-def _apply(settings: dict[str, Any], layer: Mapping[str, Any], where: str) -> None:
-    for key, value in layer.items():
-        if key not in settings:
-            near = suggestion(key, settings)
-            raise UsageError(f"{where}: no setting {key!r}{near}; there are: {', '.join(sorted(settings))}")
-        settings[key] = value
-
-
-def _quick(description: MethodDescription, kind: DataKind, tuned: bool) -> list[Layer]:
-    """Return the quick profile's values.
-
-    Those that all methods share (``common``) and those that all deep ones share (``defaults``), where the
-    method has such a setting, then what the method needs, then what its trials chose.
-    Look-alikes have other trials, and other shared and needed values, which win over those of real data.
-    """
-    path = folder_of("methods") / "settings" / "quick.yaml"
-    name = description.card.name
-    special = ("look_alikes",) if kind == "look-alike" else ()
-    sections = [(), special] if special else [()]
-    common, shared, needed = (
-        {key: value for section in sections for key, value in _part(path, *section, *what).items()}
-        for what in (("common",), ("defaults",), ("needed", name))
-    )
-    chosen = _part(path, *special, "tuned", name) if tuned else {}
-    shared = common | shared if description.card.deep else common
-    where = f"the settings file of {name}"
-    return [
-        Layer("quick", where, {key: value for key, value in shared.items() if key in description.defaults}),
-        Layer("needed", where, needed),
-        Layer("tuned", where, chosen),
-    ]
-
-
-def _per_dataset(name: str, dataset: str | None) -> list[Layer]:
-    path = folder_of("methods") / "settings" / f"{name}.yaml"
-    return [Layer("dataset", f"the settings file of {name}", _part(path, dataset or "", "settings"))]
 
 
 def _part(path: Path, *keys: str) -> dict[str, Any]:

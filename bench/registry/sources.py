@@ -10,7 +10,7 @@ import os
 import sys
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.machinery import ExtensionFileLoader
 from importlib.metadata import entry_points
@@ -26,6 +26,8 @@ Kind = Literal["methods", "datasets"]
 BASE: Final[dict[Kind, type]] = {"methods": Method, "datasets": DatasetLoader}
 
 _PLUGINS: list[Path] = []
+CONDITIONS: Final = "bench.conditions"
+"""A file given by path that names this package may define conditions alone."""
 _BY_PATH: Final = "bench_plugin_"
 
 
@@ -48,9 +50,18 @@ class Source:
     attribute: str = ""
 
     @property
-    def is_named(self) -> bool:
-        """Whether somebody named it, so that it should define a plug-in."""
-        return not Path(self.where).is_file() or is_plugin(self.where)
+    def is_entry(self) -> bool:
+        """Whether it is an entry point, not a file."""
+        return not Path(self.where).is_file()
+
+    @property
+    def is_given(self) -> bool:
+        """Whether it is a file given by path."""
+        return Path(self.where) in _PLUGINS
+
+    def names(self, package: str) -> bool:
+        """Whether the text of a file given by path contains the name of a package."""
+        return self.is_given and package in Path(self.where).read_text(encoding="utf-8", errors="replace")
 
     def static_classes(self, packages: Packages) -> list[type]:
         """Rebuild the plug-in classes from the source text.
@@ -59,16 +70,14 @@ class Source:
             NotLiteral: if that is not possible.
             PluginError: if a class is not finished.
         """
-        package = self.module.partition(".")[0]
-        path = Path(self.where)
-        if not path.is_file():
-            packages.add(package, _package_of(package))
-        elif not self.module.startswith("bench."):
-            packages.add(package, path.parent if "." in self.module else path)
-        module = packages.module(self.module)
+        package, path = self.module.partition(".")[0], Path(self.where)
+        if self.is_entry:
+            path = _package_of(package)
+        if package != "bench":
+            packages.add(package, path.parent if "." in self.module and not self.is_entry else path)
         if not self.attribute:
-            return [cls for cls in module.plugin_classes() if self._is_meant(cls)]
-        named = module[self.attribute]
+            return [cls for cls in packages.plugin_classes(self.module) if self._is_meant(cls)]
+        named = packages.module(self.module)[self.attribute]
         if not isinstance(named, type):
             raise NotLiteral(f"{self.attribute} is not a class")
         return [named] if self._is_meant(named) else []
@@ -82,24 +91,21 @@ class Source:
         try:
             loaded = self._load()
         except (Exception, SystemExit) as error:
-            if isinstance(error, PluginError):
-                raise PluginError(f"{self.where} cannot be imported: {error}") from error
             reason = f"{type(error).__name__}: {error}{_line_of(error)}"
             if isinstance(error, SystemExit):
                 reason = f"it ends the program{_line_of(error)}; take that out of the module's top level"
+            if isinstance(error, PluginError):
+                reason = str(error)
             raise PluginError(f"{self.where} cannot be imported: {reason}") from error
-        if not isinstance(loaded, ModuleType):
-            return [loaded] if inspect.isclass(loaded) and self._is_meant(loaded) else []
-        defined = (
-            value
-            for value in vars(loaded).values()
-            if inspect.isclass(value) and value.__module__ == loaded.__name__
-        )
-        return [cls for cls in dict.fromkeys(defined) if self._is_meant(cls)]
+        values = vars(loaded).values() if isinstance(loaded, ModuleType) else [loaded]
+        found = dict.fromkeys(value for value in values if inspect.isclass(value))
+        if isinstance(loaded, ModuleType):
+            found = dict.fromkeys(cls for cls in found if cls.__module__ == loaded.__name__)
+        return [cls for cls in found if self._is_meant(cls)]
 
-    def _load(self) -> object:
+    def _load(self) -> Any:
         """Return the module, or whatever an entry point refers to."""
-        if not Path(self.where).is_file():
+        if self.is_entry:
             loaded: Any = importlib.import_module(self.module)
             for name in filter(None, self.attribute.split(".")):
                 loaded = getattr(loaded, name)
@@ -117,43 +123,49 @@ class Source:
 
 def sources() -> Iterator[Source]:
     """Yield all sources: folders first, then entry points, then files given by path."""
-    for kind in BASE:
-        yield from _in_folder(kind)
-    for kind in BASE:
-        yield from _entries(kind)
-    yield from _by_path()
+    for find in (_in_folder, _entries):
+        for kind in BASE:
+            yield from find(kind)
+    yield from map(_given, _PLUGINS)
 
 
 def source_at(kind: Kind, where: str) -> Source:
     """Return the source of ``kind`` that `sources` gave with this ``where``."""
-    found = (*_in_folder(kind), *_by_path())
-    # entry points come last: to look for them takes longer than many a cell
-    return next((one for one in found if one.where == where), None) or next(
-        one for one in _entries(kind) if one.where == where
-    )
+    path, (folder, package) = Path(where), _home(kind)
+    if path.parent == folder:
+        return _in_package(kind, path, package)
+    if path in _PLUGINS:
+        return _given(path)
+    return next(source for source in _entries(kind) if source.where == where)
 
 
 def _in_folder(kind: Kind) -> Iterator[Source]:
     folder, package = _home(kind)
     for path in sorted(folder.glob("*.py")):
         if not path.name.startswith("_") and path.is_file():
-            yield Source((kind,), str(path), _digest(path.read_bytes()), f"{package}.{path.stem}")
+            yield _in_package(kind, path, package)
+
+
+def _in_package(kind: Kind, path: Path, package: str) -> Source:
+    return Source((kind,), str(path), _digest(path.read_bytes()), f"{package}.{path.stem}")
 
 
 def _entries(kind: Kind) -> Iterator[Source]:
     for point in sorted(entry_points(group=f"bench.{kind}"), key=lambda item: item.name):
         version = point.dist.version if point.dist is not None else ""
-        content = _content_of(point.module)
+        content = b""
+        with suppress(NotLiteral, OSError):  # a version alone would hide edits of what is installed in place
+            first, *rest = point.module.split(".")
+            file = module_file(_package_of(first), rest)
+            content = file.read_bytes() if file is not None else b""
         key = _digest(f"{point.value} {version} ".encode() + content)
-        yield Source(
-            (kind,), f"entry point {point.name} = {point.value}", key, point.module, point.attr or ""
-        )
+        where = f"entry point {point.name} = {point.value}"
+        yield Source((kind,), where, key, point.module, point.attr or "")
 
 
-def _by_path() -> Iterator[Source]:
-    for path in _PLUGINS:
-        name = f"{_BY_PATH}{path.stem}_{_digest(str(path).encode())[:8]}"
-        yield Source(("methods", "datasets"), str(path), _digest(path.read_bytes()), name)
+def _given(path: Path) -> Source:
+    name = f"{_BY_PATH}{path.stem}_{_digest(str(path).encode())[:8]}"
+    return Source(("methods", "datasets"), str(path), _digest(path.read_bytes()), name)
 
 
 def folder_of(kind: Kind) -> Path:
@@ -174,14 +186,23 @@ def add_plugin(path: str | Path) -> None:
         _PLUGINS.append(file)
 
 
+def given_modules(package: str) -> list[ModuleType]:
+    """Import the files given by path whose text names a package, such as ``bench.conditions``.
+
+    Raises:
+        PluginError: if one cannot be imported.
+    """
+    found = []
+    for source in map(_given, _PLUGINS):
+        if source.names(package):
+            source.classes()  # the errors of an import are told there
+            found.append(sys.modules[source.module])
+    return found
+
+
 def plugins() -> tuple[str, ...]:
     """Return the files given by path, in order."""
     return tuple(str(path) for path in _PLUGINS)
-
-
-def is_plugin(where: str) -> bool:
-    """Whether a source is a file given by path."""
-    return Path(where) in _PLUGINS
 
 
 def _home(kind: Kind) -> tuple[Path, str]:
@@ -237,14 +258,13 @@ def files_of_entry(where: str) -> dict[str, Path]:
         where: of a source, as `Source.where` has it.
     """
     first = where.rpartition(" = ")[2].partition(":")[0].strip().partition(".")[0]
-    spec = _spec_of(first)
-    if spec is None:
+    try:
+        root = _package_of(first)
+    except NotLiteral:
         return {}
-    folders = [Path(folder) for folder in spec.submodule_search_locations or ()]
-    if not folders:
-        return {f"{first}.py": Path(spec.origin)} if spec.origin and spec.has_location else {}
-    found = {path: folder for folder in folders for path in folder.rglob("*.py")}
-    return {f"{first}/{path.relative_to(folder).as_posix()}": path for path, folder in found.items()}
+    if root.is_file():
+        return {f"{first}.py": root}
+    return {f"{first}/{path.relative_to(root).as_posix()}": path for path in root.rglob("*.py")}
 
 
 def _package_of(name: str) -> Path:
@@ -255,22 +275,9 @@ def _package_of(name: str) -> Path:
     """
     spec = _spec_of(name)
     folders = list(spec.submodule_search_locations or ()) if spec is not None else []
-    if spec is None or not (folders or spec.origin):
+    if spec is None or not (folders or spec.has_location):
         raise NotLiteral(f"there is no module {name}")
-    return Path(folders[0] if folders else spec.origin or "")
-
-
-def _content_of(module: str) -> bytes:
-    """Return a module's file without importing it; empty where it has none that can be found.
-
-    A version number alone would hide the edits of a package that is installed in place.
-    """
-    first, *rest = module.split(".")
-    try:
-        file = module_file(_package_of(first), rest)
-        return file.read_bytes() if file is not None else b""
-    except (NotLiteral, OSError):
-        return b""
+    return Path(folders[0] if folders else spec.origin)
 
 
 def _spec_of(package: str) -> Any:
@@ -305,47 +312,29 @@ def fresh_modules_of(source: Source) -> Iterator[None]:
 
 
 def _removed(source: Source) -> dict[str, ModuleType]:
-    """Take a source's modules out of the table of imported ones, and return them."""
-    if is_plugin(source.where):
-        names = _beside(source)
-    else:
-        is_entry = not Path(source.where).is_file()
-        package = source.module.partition(".")[0] if is_entry else source.module.rpartition(".")[0]
-        names = [name for name in sys.modules if name == package or name.startswith(f"{package}.")]
-    found = {name: sys.modules[name] for name in names if not _is_kept(name)}
+    """Take a source's modules out of the table of imported ones, and return them.
+
+    The harness, the program and compiled modules stay: they are never executed again.
+    """
+    roots = {source.module.partition(".")[0] if source.is_entry else source.module.rpartition(".")[0]}
+    if source.is_given:
+        folder = os.path.dirname(source.where)  # noqa: PTH120 (a process has thousands of modules)
+        roots = {source.module, *(name for name, module in sys.modules.items() if _lies_in(module, folder))}
+    below = tuple(f"{root}." for root in roots)
+    found = {}
+    for name, module in sys.modules.items():
+        if name in roots or name.startswith(below):
+            part_of_harness = name.split(".")[0] == "bench" and not name.startswith("bench.installed_")
+            loader = getattr(getattr(module, "__dict__", {}).get("__spec__"), "loader", None)
+            if not (part_of_harness or name == "__main__" or isinstance(loader, ExtensionFileLoader)):
+                found[name] = module
     for name in found:
         del sys.modules[name]
     return found
 
 
-def _beside(source: Source) -> list[str]:
-    """Return a file's module, the imported files of its folder, and the packages directly in that folder."""
-    folder = _parent(source.where)
-    packages = {
-        name
-        for name, module in sys.modules.items()
-        if "." not in name and any(_parent(path) == folder for path in _attribute(module, "__path__"))
-    }
-    return [
-        name
-        for name, module in sys.modules.items()
-        if name == source.module
-        or name.split(".")[0] in packages
-        or _parent(_attribute(module, "__file__") or "") == folder
-    ]
-
-
-def _parent(path: str) -> str:
-    return path.rpartition(os.sep)[0]  # quicker than pathlib: a process has thousands of modules
-
-
-def _attribute(module: ModuleType, name: str) -> Any:
-    """Return an attribute that a module really has, without asking those that make up attributes."""
-    return getattr(module, "__dict__", {}).get(name) or ()
-
-
-def _is_kept(name: str) -> bool:
-    """Whether a module is never executed again: the harness, the program, and compiled code."""
-    loader = getattr(_attribute(sys.modules[name], "__spec__"), "loader", None)
-    part_of_harness = name.split(".")[0] == "bench" and not name.startswith("bench.installed_")
-    return part_of_harness or name == "__main__" or isinstance(loader, ExtensionFileLoader)
+def _lies_in(module: ModuleType, folder: str) -> bool:
+    """Whether a module's file, or its folder as a package, lies directly in a folder."""
+    values = getattr(module, "__dict__", {})  # without asking those that make up attributes
+    paths = [values.get("__file__") or "", *(values.get("__path__") or ())]
+    return any(path.rpartition(os.sep)[0] == folder for path in paths)

@@ -25,6 +25,9 @@ from bench.registry.sources import Kind, files_of_entry, folder_of
 HARNESS: Final = ("contract", "data", "evaluation", "experiment")
 """Rooms that the numbers of every cell depend on."""
 
+CONDITIONS: Final = "conditions"
+"""Room that the numbers of a cell under a condition depend on besides."""
+
 TOOLKITS: Final = ("training", "linear")
 """Rooms that the numbers of a method depend on whose file imports them."""
 
@@ -33,7 +36,10 @@ _WITHOUT: Final[Mapping[str, frozenset[str]]] = {
     "data": frozenset({"doctor", "embeddings", "fetching", "fingerprint"}),
     "evaluation": frozenset({"conventions"}),
     "experiment": frozenset(
-        {"cost", "failures", "grid", "refit", "run_context", "selection", "snapshot", "stale"}
+        {
+            *("cost", "failures", "grid", "models", "recheck", "refit", "run_context", "selection"),
+            *("snapshot", "stale"),
+        }
     ),
 }
 """Modules that change no number of a cell, or whose outcome is in its identity; any other counts."""
@@ -68,7 +74,11 @@ class Versions:
     @cached_property
     def harness(self) -> str:
         """Return the versions of the rooms that all numbers depend on, such as ``data 1, evaluation 2``."""
-        return self._remembered(", ".join(self._version("rooms", name) for name in HARNESS))
+        return self._versions(*(("rooms", name, "") for name in HARNESS))
+
+    def harness_under(self, condition: str) -> str:
+        """Return `harness`, for a cell under a condition with the version of the conditions."""
+        return f"{self.harness}, {self._versions(('rooms', CONDITIONS, ''))}" if condition else self.harness
 
     def code(self, method: str) -> str:
         """Return the versions of a method's toolkits and of the method; empty if it is not registered."""
@@ -76,26 +86,25 @@ class Versions:
         if found is None:
             return ""
         toolkits = toolkits_of(plugin_files(found.where).values())
-        versions = [*(self._version("rooms", name) for name in toolkits)]
-        return self._remembered(", ".join([*versions, self._version("methods", method, found.where)]))
+        return self._versions(*(("rooms", name, "") for name in toolkits), ("methods", method, found.where))
 
     def loader(self, dataset: str) -> str:
         """Return the version of a dataset's loader; empty if it is not registered."""
         found = registered().datasets.get(dataset)
-        return "" if found is None else self._remembered(self._version("datasets", dataset, found.where))
+        return "" if found is None else self._versions(("datasets", dataset, found.where))
 
     def units(self) -> dict[UnitKind, dict[str, str]]:
         """Return the digest at hand of every room, and of the project's methods and loaders."""
-        found = registered()
         units: dict[UnitKind, dict[str, str]] = {
-            "rooms": {name: self._digest("rooms", name) for name in (*HARNESS, *TOOLKITS)}
+            "rooms": {name: self._digest("rooms", name) for name in (*HARNESS, CONDITIONS, *TOOLKITS)}
         }
-        kinds: dict[Kind, Mapping[str, Description]] = {"methods": found.methods, "datasets": found.datasets}
-        for kind, descriptions in kinds.items():
+        kinds: tuple[Kind, ...] = ("methods", "datasets")
+        for kind in kinds:
+            descriptions: dict[str, Description] = getattr(registered(), kind)
             units[kind] = {
-                name: self._digest(kind, name, one.where)
-                for name, one in sorted(descriptions.items())
-                if Path(one.where).parent == folder_of(kind)
+                name: self._digest(kind, name, description.where)
+                for name, description in sorted(descriptions.items())
+                if Path(description.where).parent == folder_of(kind)
             }
         self._digests.remember()
         return units
@@ -103,23 +112,22 @@ class Versions:
     def _digest(self, kind: UnitKind, name: str, where: str = "") -> str:
         if kind == "rooms":
             return self._digests.of_files(room_files(name))
-        besides = _deciding(name, where) if kind == "methods" else ""
-        return self._digests.of_files(plugin_files(where), besides)
+        # of a card in ``cards.yaml``, the fields that decide about a cell
+        fields = cards_beside(Path(where)).get(name, {}) if kind == "methods" else {}
+        decisive = {key: fields[key] for key in sorted(fields) if key not in DESCRIPTIVE}
+        return self._digests.of_files(plugin_files(where), json.dumps(decisive) if fields else "")
 
-    def _version(self, kind: UnitKind, name: str, where: str = "") -> str:
-        if (kind, name) not in self._known:
-            digest = self._digest(kind, name, where)
-            confirmed = self._lock[kind].get(name)
-            if confirmed is None:
-                version = digest[:8]
-            else:
-                version = f"{confirmed.version}" + ("" if digest == confirmed.digest else f"+{digest[:8]}")
-            self._known[kind, name] = f"{name} {version}"
-        return self._known[kind, name]
-
-    def _remembered(self, versions: str) -> str:
+    def _versions(self, *units: tuple[UnitKind, str, str]) -> str:
+        for kind, name, where in units:
+            if (kind, name) not in self._known:
+                digest = self._digest(kind, name, where)
+                confirmed = self._lock[kind].get(name)
+                version = digest[:8] if confirmed is None else f"{confirmed.version}"
+                if confirmed is not None and digest != confirmed.digest:
+                    version += f"+{digest[:8]}"
+                self._known[kind, name] = f"{name} {version}"
         self._digests.remember()
-        return versions
+        return ", ".join(self._known[kind, name] for kind, name, _ in units)
 
 
 def loader_version(dataset: str) -> str:
@@ -181,18 +189,10 @@ def _imported_beside(start: Path) -> set[Path]:
             return set(beside.values())
         names = {name for match in _IMPORT.finditer(text) for name in re.findall(r"\w+", match[0])}
         waiting += [beside[name] for name in names & beside.keys()]
-        packages = {
-            name for match in _PACKAGE.finditer(text) for name in re.findall(r"\w+", match[1] or match[2])
-        }
-        waiting += [file for name in packages - {"bench"} for file in (start.parent / name).rglob("*.py")]
+        first = " ".join(match[1] or match[2] for match in _PACKAGE.finditer(text))
+        packages = {*re.findall(r"\w+", first)} - {"bench"}
+        waiting += [file for name in packages for file in (start.parent / name).rglob("*.py")]
     return found
-
-
-def _deciding(method: str, where: str) -> str:
-    """Return the fields of a card in ``cards.yaml`` that decide about a cell; empty for a card elsewhere."""
-    fields = cards_beside(Path(where)).get(method, {})
-    decisive = {name: fields[name] for name in sorted(fields) if name not in DESCRIPTIVE}
-    return json.dumps(decisive) if fields else ""
 
 
 def toolkits_of(files: Iterable[Path]) -> list[str]:

@@ -20,11 +20,13 @@ from bench.analysis.groups import data_of, device_of
 from bench.analysis.labels import EARLIER
 from bench.analysis.settings import SettingsProvenance
 from bench.analysis.tables import Row, Table, direction_name
-from bench.records.schema import Metric, Record, Result, Selected
+from bench.records.protocols import base_of
+from bench.records.schema import Metric, Record, Result
 from bench.report.cells import directions_note
-from bench.report.text import made_by
+from bench.report.text import dataset_title, made_by, under
 
 _WIDTH: Final = 78
+_NOTE: Final = 2 * _WIDTH
 _LOG_LINES: Final = 12
 _MEBIBYTE: Final = 1 << 20
 
@@ -59,13 +61,15 @@ class Section(NamedTuple):
     @property
     def lines(self) -> list[str]:
         """Return it for a terminal."""
-        found: list[str] = []
-        for item in self.items:
-            if isinstance(item, Rows):
-                found += item.lines
-            else:
-                found += item.splitlines() if self.verbatim else _wrapped(item).splitlines()
-        return found
+        return [
+            line
+            for item in self.items
+            for line in (
+                item.lines
+                if isinstance(item, Rows)
+                else (item if self.verbatim else _wrapped(item)).splitlines()
+            )
+        ]
 
 
 @dataclass(frozen=True)
@@ -79,6 +83,7 @@ class CellContext:
         log: what the cell printed.
         position: its place among the others, in lines; empty without a result.
         stale: what is another now of the code behind it; empty where nothing is.
+        model: whether its selected state was kept, and where; empty where that was not asked for.
         since: settings for which settings files have other values by now.
     """
 
@@ -88,51 +93,67 @@ class CellContext:
     log: str
     position: tuple[str, ...]
     stale: tuple[str, ...] = ()
+    model: str = ""
     since: Mapping[str, Any] = field(default_factory=dict)
 
 
 def cell_report(record: Record, provenance: SettingsProvenance, context: CellContext) -> list[Section]:
     """Return everything known of a cell, in the order in which things happened; no empty section."""
-    log = context.log.splitlines()[-_LOG_LINES:]
+    training = Section("Training", list(_trace(context.trace)))
+    since: list[str] = []
+    if context.since:
+        words = (
+            f"{record.identity.method}.{key}={json.dumps(value)}" for key, value in context.since.items()
+        )
+        since = [
+            "settings files give other values today; to make it again, add to the command:",
+            " ".join(f"--set {shlex.quote(word)}" for word in words),
+        ]
     extra = {
-        "Selection": [Section("Training", list(_trace(context.trace)))],
-        "Result": [Section("Among the others", context.position, verbatim=True)],
-        "Made": [Section("The log's end", log, verbatim=True)],
-        "To make it again": [Section("Since then", list(_since(record, context.since)), verbatim=True)],
+        "Settings" if record.result is None else "Selection": training,
+        "Notes of the method": Section("Kept model", [context.model] if context.model else []),
+        "Result": Section("Rank among methods", context.position, verbatim=True),
+        "Environment": Section("End of the log", context.log.splitlines()[-_LOG_LINES:], verbatim=True),
+        "Command": Section("Changed settings", since, verbatim=True),
     }
-    if record.result is None:
-        extra["Settings"] = extra.pop("Selection")
-    found: list[Section] = []
-    for section in record_sections(record, provenance, context):
-        found += [section, *extra.get(section.title, [])]
-    return [section for section in found if section.items]
+    found = [
+        one
+        for section in record_sections(record, provenance, context)
+        for one in (section, extra.get(section.title))
+    ]
+    return [section for section in found if section is not None and section.items]
 
 
 def record_sections(
     record: Record, provenance: SettingsProvenance, context: CellContext | None = None
 ) -> list[Section]:
     """Return what the record itself says."""
-    result = record.result
-    return [
+    settings = [[one.setting, json.dumps(one.value), one.words] for one in provenance.settings]
+    defaults = [f"Of the defaults: {provenance.defaults}"] if provenance.defaults else []
+    found = [
         Section("Cell", list(_cell(record, context))),
         Section("Data", list(_data(record))),
-        Section("Settings", list(_settings(provenance))),
-        *([] if result is None else _result_sections(result)),
-        *(
-            []
-            if record.failure is None
-            else [Section("Why there is no result", list(_failure(record)), verbatim=True)]
-        ),
-        Section("Made", list(_made(record))),
-        Section("To make it again", [record.environment.command], verbatim=True),
+        Section("Settings", [*defaults, Rows(("setting", "value", "from"), settings)]),
     ]
-
-
-def _result_sections(result: Result) -> list[Section]:
+    if record.result is not None:
+        notes = ((key, json.dumps(value)) for key, value in sorted(record.result.notes.items()))
+        found += [
+            Section("Selection", list(_selection(record.result, given=record.identity.given))),
+            Section("Result", list(_numbers(record.result))),
+            Section(
+                "Notes of the method",
+                [f"{key}: {text if len(text) <= _NOTE else text[:_NOTE] + '...'}" for key, text in notes],
+            ),
+        ]
+    if record.failure is not None:
+        failure = record.failure
+        advices = [advice(record.identity)] if record.status == "refused" else []
+        items = [f"{record.status} ({failure.kind}): {failure.reason}", *advices, failure.traceback]
+        found.append(Section("Reason", items, verbatim=True))
     return [
-        Section("Selection", list(_selection(result))),
-        Section("Result", list(_numbers(result))),
-        Section("What the method noted", list(_notes(result.notes))),
+        *found,
+        Section("Environment", list(_made(record))),
+        Section("Command", [record.environment.command], verbatim=True),
     ]
 
 
@@ -153,6 +174,9 @@ def _cell(record: Record, context: CellContext | None) -> Iterator[str]:
 def _data(record: Record) -> Iterator[str | Rows]:
     identity, result = record.identity, record.result
     yield f"{identity.dataset}, {identity.data_kind}, fingerprint {identity.fingerprint[:16]}"
+    if identity.condition:
+        level = "" if result is None else f"; level that the training rows reached: {result.effective}"
+        yield f"condition {identity.condition}{level}"
     if result is not None:
         yield f"split: {result.split}; pairing of the training rows: {result.pairing}"
         rows = [
@@ -162,19 +186,19 @@ def _data(record: Record) -> Iterator[str | Rows]:
         yield Rows(("modality", "width", "train", "validation", "test"), rows)
 
 
-def _settings(provenance: SettingsProvenance) -> Iterator[str | Rows]:
-    if provenance.defaults:
-        yield f"Of the defaults: {provenance.defaults}"
-    rows = [[one.setting, json.dumps(one.value), one.words] for one in provenance.settings]
-    yield Rows(("setting", "value", "from"), rows)
-
-
-def _selection(result: Result) -> Iterator[str]:
-    if not result.selected:
+def _selection(result: Result, *, given: bool) -> Iterator[str]:
+    if given:
+        yield "unknown: the embeddings or similarities were computed elsewhere"
+    elif not result.selected:
         yield "in closed form: there was nothing to select"
     for item in result.selected:
+        epochs = item.epoch if isinstance(item.epoch, dict) else {"": item.epoch}
+        epoch = ", ".join(f"{name} epoch {number}".strip() for name, number in epochs.items())
+        values = item.value if isinstance(item.value, dict) else {"": item.value}
+        known = [f"{name} {value:.4f}".strip() for name, value in values.items() if value is not None]
+        criterion = f"{item.criterion} ({', '.join(known)})" if known else item.criterion
         used = ", which the tables print" if item.rule == result.selection else ""
-        yield f"{item.rule}: {_epoch(item)} by {item.criterion}{_criterion(item)}{used}"
+        yield f"{item.rule}: {epoch} by {criterion}{used}"
         if item.rule in result.refused:
             yield f"no numbers of {item.rule}: {result.refused[item.rule]}"
     yield f"audit: {result.audit}"
@@ -196,21 +220,20 @@ def _trace(trace: TraceSummary) -> Iterator[str | Rows]:
 
 
 def _numbers(result: Result) -> Iterator[str | Rows]:
-    own = [metric for metric in result.metrics if metric.selection == result.selection]
-    protocols = list(dict.fromkeys(metric.protocol for metric in own))
-    values = {(metric.query, metric.gallery, metric.protocol): metric for metric in own}
-    directions = list(dict.fromkeys((metric.query, metric.gallery) for metric in own))
+    printed = [metric for metric in result.metrics if metric.selection == result.selection]
+    averages = _averages(printed)
+    directions: dict[tuple[str, str], dict[str, Metric]] = {}
+    for metric in printed:
+        directions.setdefault((metric.query, metric.gallery), {})[metric.protocol] = metric
     rows = []
-    for direction in directions:
-        found = [values.get((*direction, protocol)) for protocol in protocols]
-        sizes = next(metric for metric in found if metric is not None)
-        numbers = ["" if metric is None else f"{metric.value:.4f}" for metric in found]
+    for direction, metrics in directions.items():
+        sizes = next(iter(metrics.values()))
+        numbers = [f"{metrics[one].value:.4f}" if one in metrics else "" for one in averages]
         rows.append([direction_name(direction), str(sizes.queries), str(sizes.items), *numbers])
-    averages = _averages(own)
     if len(directions) > 1:
-        rows.append(["average", "", "", *(f"{averages[protocol]:.4f}" for protocol in protocols)])
-    yield f"mean average precision, selection {result.selection}"
-    yield Rows(("direction", "queries", "gallery", *protocols), rows)
+        rows.append(["average", "", "", *(f"{value:.4f}" for value in averages.values())])
+    yield f"numbers by protocol, selection {result.selection}"
+    yield Rows(("direction", "queries", "gallery", *averages), rows)
     for rule in dict.fromkeys(metric.selection for metric in result.metrics):
         if rule != result.selection:
             others = _averages([metric for metric in result.metrics if metric.selection == rule])
@@ -220,9 +243,7 @@ def _numbers(result: Result) -> Iterator[str | Rows]:
             )
             label = f"{rule} (TEST oracle, never a result)" if rule == "oracle" else rule
             yield f"selection {label} instead, average: {', '.join(words)}"
-    yield from (
-        f"selection {rule} has no numbers: refused: {reason}" for rule, reason in result.refused.items()
-    )
+    yield from (f"selection {rule} has no numbers: refused: {why}" for rule, why in result.refused.items())
     for rule, counts in result.zero_rows.items():
         for name, count in counts.items():
             size = f" of {result.rows[name].test}" if name in result.rows else ""
@@ -230,22 +251,9 @@ def _numbers(result: Result) -> Iterator[str | Rows]:
                 f"selection {rule}: {count}{size} {name} test rows have no direction, as their embeddings "
                 "are zero: their similarity to everything is 0, and ties count by their expectation"
             )
+    yield from (f"{protocol} is not defined here: {why}" for protocol, why in result.unavailable.items())
     if result.snapshot_error:
         yield f"nothing can be drawn of it: {result.snapshot_error}"
-
-
-def _notes(notes: Mapping[str, Any]) -> Iterator[str]:
-    for key, value in sorted(notes.items()):
-        text = json.dumps(value)
-        yield f"{key}: {text if len(text) <= 2 * _WIDTH else text[: 2 * _WIDTH] + '...'}"
-
-
-def _failure(record: Record) -> Iterator[str]:
-    assert record.failure is not None
-    yield f"{record.status} ({record.failure.kind}): {record.failure.reason}"
-    if record.status == "refused":
-        yield advice(record.identity)
-    yield record.failure.traceback
 
 
 def _made(record: Record) -> Iterator[str]:
@@ -254,6 +262,8 @@ def _made(record: Record) -> Iterator[str]:
     yield f"{run.started}: {seconds or 'no times'}"
     gpu = f", on the GPU {_size(run.peak_device_memory)}" if run.peak_device_memory else ""
     yield f"memory {_size(run.peak_memory)}{gpu}"
+    if run.reused:
+        yield f"not trained: only pairs change, and the method makes no use of them; numbers of {run.reused}"
     yield f"on {run.device}; {', '.join(f'{name} {value}' for name, value in sorted(run.host.items()))}"
     yield ", ".join(f"{name} {value}" for name, value in sorted(run.versions.items()))
     versions = ", ".join(filter(None, (identity.harness, identity.code)))
@@ -262,32 +272,11 @@ def _made(record: Record) -> Iterator[str]:
     yield f"commit {run.commit or 'unknown'}{dirty}; the method's file {run.source[:16] or 'unknown'}"
 
 
-def _since(record: Record, since: Mapping[str, Any]) -> Iterator[str]:
-    if since:
-        yield "settings files give other values today; to make it again, add to the command:"
-        words = (f"{record.identity.method}.{key}={json.dumps(value)}" for key, value in since.items())
-        yield " ".join(f"--set {shlex.quote(word)}" for word in words)
-
-
 def _averages(metrics: Sequence[Metric]) -> dict[str, float]:
     values: dict[str, list[float]] = {}
     for metric in metrics:
         values.setdefault(metric.protocol, []).append(metric.value)
     return {protocol: sum(found) / len(found) for protocol, found in values.items()}
-
-
-def _epoch(item: Selected) -> str:
-    if isinstance(item.epoch, dict):
-        return ", ".join(f"{name} epoch {epoch}" for name, epoch in item.epoch.items())
-    return f"epoch {item.epoch}"
-
-
-def _criterion(item: Selected) -> str:
-    if item.value is None:
-        return ""
-    if isinstance(item.value, dict):
-        return " (" + ", ".join(f"{name} {value:.4f}" for name, value in item.value.items()) + ")"
-    return f" ({item.value:.4f})"
 
 
 def _size(size: int | None) -> str:
@@ -345,12 +334,14 @@ def overview_lines(
             outcome = " ".join(record.failure.reason.split())[:60]
         rows.append(
             [
-                *(labels(record), identity.dataset, f"{identity.data_kind} {identity.fingerprint[:8]}", made),
+                *(labels(record), dataset_title(identity.dataset, identity.condition)),
+                *(f"{identity.data_kind} {identity.fingerprint[:8]}", made),
                 *(identity.profile, modalities, identity.seed, record.status, outcome, narrowing(record)),
             ]
         )
         version = f"data {data.fingerprint[:8]}, {made}"
-        key = f"{labels(record)} ({modalities}), {data.kind}, {data.profile} profile, {version}"
+        kind = f"{data.kind}, {under(data)}{data.profile} profile"
+        key = f"{labels(record)} ({modalities}), {kind}, {version}"
         if value is not None:
             groups.setdefault(key, []).append(value)
     headings = ("method", "dataset", "data", "made by", "profile", "modalities", "seed", "status")
@@ -367,4 +358,4 @@ def average_of(record: Record, protocol: str = "map@all") -> float | None:
     if record.result is None:
         return None
     own = [metric for metric in record.result.metrics if metric.selection == record.result.selection]
-    return _averages(own).get(protocol)
+    return {base_of(name): value for name, value in _averages(own).items()}.get(protocol)

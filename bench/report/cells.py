@@ -1,4 +1,4 @@
-"""Cells and notes that several topics have in common: means over seeds, counts, what stands out."""
+"""Table cells and notes that several topics share: means over seeds, counts, marks."""
 
 from __future__ import annotations
 
@@ -8,11 +8,16 @@ from typing import Any, Final
 
 from bench.analysis.groups import Data
 from bench.analysis.tables import AVERAGE, Direction, Entry, Row, Spread
+from bench.records.protocols import is_rank
 from bench.report.exhibit import Cell, Emphasis
 
 PSEUDO_PAIRS: Final = "†"
 PSEUDO_PAIRS_NOTE: Final = (
     f"{PSEUDO_PAIRS} trained on class-matched pseudo-pairs, since the data has no pairs."
+)
+GIVEN_NOTE: Final = (
+    "Not trained here: another program computed these embeddings or similarities. On which data they were "
+    "trained and by what they were selected is unknown, test data not excluded: {}."
 )
 ONE_SEED_NOTE: Final = (
     "A number from one seed has no deviation: how much it varies from seed to seed is not known; "
@@ -25,7 +30,7 @@ NO_DIRECTION_NOTE: Final = (
     f"{NO_DIRECTION} some test rows have no direction, as their embeddings are zero: their similarity to "
     "everything is 0, and ties count by their expectation. They are {}."
 )
-DATA_FIELDS: Final = ("dataset", "data_kind", "profile", "fingerprint", "device", "harness")
+DATA_FIELDS: Final = ("dataset", "data_kind", "profile", "fingerprint", "condition", "device", "harness")
 STUDY_FIELDS: Final = (*DATA_FIELDS, "protocol", "selection", "method", "label")
 FEW_DIRECTIONS: Final = 2
 """Directions up to which a table of variants or settings shows every one beside the average."""
@@ -33,7 +38,8 @@ FEW_DIRECTIONS: Final = 2
 
 def data_values(data: Data) -> tuple[str, ...]:
     """Return data as the columns `DATA_FIELDS` of a CSV file."""
-    return data.dataset, data.kind, data.profile, data.fingerprint, data.device, data.harness
+    made = data.condition, data.device, data.harness
+    return data.dataset, data.kind, data.profile, data.fingerprint, *made
 
 
 def entry_values(entry: Entry) -> tuple[object, ...]:
@@ -66,10 +72,10 @@ def spread_cell(
     return Cell(text, mark=mark, number=spread.mean, records=tuple(records), spread=deviation)
 
 
-def top_two(entries: Iterable[Entry]) -> list[str]:
-    """Return the two highest means as they are printed: what is printed alike is ranked alike."""
+def top_two(entries: Iterable[Entry], protocol: str) -> list[str]:
+    """Return the two best means as they are printed: what is printed alike is ranked alike."""
     means = {f"{entry.mean:.3f}" for entry in entries if entry.mean is not None}
-    return sorted(means, reverse=True)[:2]
+    return sorted(means, key=float, reverse=not is_rank(protocol))[:2]
 
 
 def entry_cell(entry: Entry, tops: Sequence[str] = (), mark: str = "", form: str = ".3f") -> Cell:
@@ -103,6 +109,12 @@ def directions_note(rows: Iterable[Row]) -> list[str]:
         if any(entry.zeros for entry in row.entries.values())
     ]
     return [NO_DIRECTION_NOTE.format("; ".join(found))] if found else []
+
+
+def given_note(files: Iterable[tuple[str, str]]) -> list[str]:
+    """Return the note on rows that were computed elsewhere, given as label and digest of the file, if any."""
+    found = dict.fromkeys(f"{label}, file SHA-256 {digest}" for label, digest in files if digest)
+    return [GIVEN_NOTE.format("; ".join(found))] if found else []
 
 
 def shown_columns(columns: Sequence[Direction]) -> tuple[Direction, ...]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 from bench.analysis.across_datasets import BlockKey
 from bench.analysis.groups import Data
 from bench.report.report_data import ReportData
-from bench.report.text import made_by
+from bench.report.text import condition_name, data_name, data_stem, made_by
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -30,6 +30,7 @@ class Subject(NamedTuple):
         protocol: id of the evaluation rule.
         fingerprint: digest of the data.
         made: device and versions, in words.
+        condition: of the data; empty for clean data, which stands beside those under any condition.
     """
 
     dataset: str = ""
@@ -38,27 +39,30 @@ class Subject(NamedTuple):
     protocol: str = ""
     fingerprint: str = ""
     made: str = ""
+    condition: str = ""
 
     @property
     def filters(self) -> dict[str, str]:
         """Return the fields that the page can be filtered by, without empty ones."""
-        return {name: value for name, value in zip(FILTERS, self, strict=False) if value}
+        return {name: value for name in FILTERS if (value := getattr(self, name))}
 
 
 EVERYTHING: Final = Subject()
 """Of what is about nothing in particular."""
-FILTERS: Final = ("dataset", "kind", "profile", "protocol")
+FILTERS: Final = ("dataset", "kind", "profile", "protocol", "condition")
 
 
 def data_subject(data: Data, protocol: str = "") -> Subject:
     """Return the subject of numbers on one data."""
     made = made_by(data.device, data.harness)
-    return Subject(data.dataset, data.kind, data.profile, protocol, data.fingerprint, made)
+    about = data.dataset, data.kind, data.profile, protocol, data.fingerprint, made
+    return Subject(*about, condition=condition_name(data))
 
 
 def block_subject(key: BlockKey) -> Subject:
     """Return the subject of numbers over several datasets."""
-    return Subject("", key.kind, key.profile, key.protocol, made=made_by(key.device, key.harness))
+    made = made_by(key.device, key.harness)
+    return Subject("", key.kind, key.profile, key.protocol, made=made, condition=condition_name(key))
 
 
 class Column(NamedTuple):
@@ -278,6 +282,15 @@ class Topic:
     def markdown_file(self) -> str:
         """Return the path of its Markdown page; empty where it has none."""
         return "" if self.file == "-" else self.file or f"{self.name}.md"
+
+
+def data_figure(
+    stem: str, data: Data, title: str, caption: str, alt: str, draw: Callable[[], Figure]
+) -> FigureExhibit:
+    """Return a figure about one data, which is named in its files' names, title and caption."""
+    name = data_name(data)
+    stem, title, caption = f"{stem}_{data_stem(data)}", f"{title}: {name}", f"{name}. {caption}"
+    return FigureExhibit(stem, title, caption, alt, data_subject(data), draw)
 
 
 def plain_table(

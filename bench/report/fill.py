@@ -1,34 +1,49 @@
-"""Keeps tables in a document up to date: a marked place is filled with the table of the records.
+"""Keeps tables in a document up to date: a marked place is filled with a table of the report.
 
-A place is a pair of HTML comments, invisible in Markdown; the profile may be left out::
+A place is a pair of HTML comments, invisible in Markdown. It names a dataset and a protocol, for the table of
+clean data (the profile may be left out), or any table of the report by the name of its files, with ``*``::
 
     <!-- table: emoji map@all quick -->
+    <!-- end of table -->
+    <!-- exhibit: losses_emoji_real_* -->
     <!-- end of table -->
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 
+from bench.analysis.groups import CLEAN
 from bench.analysis.labels import newest_first
 from bench.analysis.tables import Table
 from bench.contract import UsageError
+from bench.records.protocols import base_of
+from bench.report.exhibit import TableExhibit
 from bench.report.files import write_file
 from bench.report.text import table_caption
 from bench.report.topics.map_tables import table_exhibit
 from bench.report.writers import markdown
 
 _PLACE = re.compile(
-    r"(?P<start><!-- table: (?P<dataset>\S+) (?P<protocol>\S+)(?: (?P<profile>(?!--)\S+))? -->\n)"
-    r"(?:(?!<!-- table: ).)*?(?P<end><!-- end of table -->)",
+    r"(?P<start><!-- (?:table: (?P<dataset>\S+) (?P<protocol>\S+)(?: (?P<profile>(?!--)\S+))?"
+    r"|exhibit: (?P<exhibit>\S+)) -->\n)"
+    r"(?:(?!<!-- (?:table|exhibit): ).)*?(?P<end><!-- end of table -->)",
     re.DOTALL,
 )
 
 
-def fill(document: Path, tables: Sequence[Table]) -> int:
+def fill(
+    document: Path, tables: Sequence[Table], exhibits: Callable[[], Sequence[TableExhibit]] = tuple
+) -> int:
     """Fill every marked place of a document; returns how many there were.
+
+    Args:
+        document: a text file.
+        tables: mAP tables.
+        exhibits: gives all tables of the report; called where a place names one.
 
     Raises:
         UsageError: if the document is absent, no text or has no such place, or a table has no records, or
@@ -40,7 +55,9 @@ def fill(document: Path, tables: Sequence[Table]) -> int:
         reason = "it is not UTF-8 text" if isinstance(error, UnicodeDecodeError) else error.strerror
         raise UsageError(f"cannot fill {document}: {reason}") from error
     plain = text.replace("\r\n", "\n")
-    content, count = _PLACE.subn(lambda place: _filled(place, tables), plain)
+    content, count = _PLACE.subn(
+        lambda place: _named(place, exhibits()) if place["exhibit"] else _filled(place, tables), plain
+    )
     if not count:
         raise UsageError(
             f"{document} has no place to fill; mark one with <!-- table: DATASET PROTOCOL --> and "
@@ -55,7 +72,9 @@ def _filled(place: re.Match[str], tables: Sequence[Table]) -> str:
     fitting = [
         table
         for table in tables
-        if (table.dataset, table.protocol) == (dataset, protocol) and profile in (None, table.profile)
+        if (table.dataset, table.data.condition) == (dataset, CLEAN)
+        and base_of(table.protocol) == base_of(protocol)
+        and profile in (None, table.profile)
     ]
     if not fitting:
         raise UsageError(f"no record is of {dataset} under {protocol}, which a document asks a table of")
@@ -64,4 +83,17 @@ def _filled(place: re.Match[str], tables: Sequence[Table]) -> str:
     if len(fitting) > 1:
         found = "; ".join(table_caption(table) for table in fitting)
         raise UsageError(f"{len(fitting)} tables fit {dataset} {protocol}, one is needed: {found}")
-    return f"{place['start']}\n{markdown.table(table_exhibit(fitting[0])).strip()}\n\n{place['end']}"
+    return _with(place, table_exhibit(fitting[0]))
+
+
+def _named(place: re.Match[str], exhibits: Sequence[TableExhibit]) -> str:
+    """Return a place with the table whose name fits the pattern that it states."""
+    fitting = [one for one in exhibits if fnmatchcase(one.name, place["exhibit"])]
+    if len(fitting) != 1:
+        found = f": {'; '.join(one.name for one in fitting)}" if fitting else ""
+        raise UsageError(f"{len(fitting)} tables fit {place['exhibit']}, one is needed{found}")
+    return _with(place, fitting[0])
+
+
+def _with(place: re.Match[str], exhibit: TableExhibit) -> str:
+    return f"{place['start']}\n{markdown.table(exhibit).strip()}\n\n{place['end']}"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections import deque
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final, get_args
 
-from bench.report.exhibit import FigureExhibit, Part, PartName, Topic
+from bench.report.exhibit import FigureExhibit, Part, PartName, TableExhibit, Topic
 from bench.report.files import fill_folder, write_file
 from bench.report.fill import fill
 from bench.report.report_data import ReportData
@@ -21,6 +23,10 @@ _FIGURES: Final = (
     "column and 7 for two, and a PNG for slides. A method has one colour, marker and line everywhere; "
     "marker and filling tell it apart in black and white."
 )
+_MANY: Final = 100
+"""Records that are analysed as long as processes that draw take to start: these start before, not after."""
+_FIGURES_EACH: Final = 6
+"""Figures that a table of clean data has at least, if its records keep snapshots and traces."""
 _WRITERS: Final = {".md": markdown.table, ".tex": latex.table, ".html": html.document}
 
 Content = dict[str, str | bytes]
@@ -48,12 +54,56 @@ def write_report(
         topics: what to report of it, in this order.
     """
     written = [topic for topic in topics if topic.part in parts]
+    figures: dict[str, list[Part]] = {}
+    drawings: Iterator[dict[str, bytes]] = iter(())
+    if "figures" in parts or "page" in parts:
+        figures, drawings = _drawn(data, topics, markdown.FIGURE_FORMATS if "figures" in parts else ("svg",))
     tables = {topic.name: topic.tables(data) for topic in (topics if "page" in parts else written)}
     content: Content = dict(topic_files(written, tables, data))
+    files = {name: file for one in drawings for name, file in one.items()}
+    if "figures" in parts:
+        opening = [Part(text=(_FIGURES if files else "These records give no figure.",))]
+        named = [(topic.title, figures[topic.name]) for topic in topics if topic.name in figures]
+        drawn = {f"{markdown.FIGURES}/{name}": file for name, file in files.items()}
+        content = {FIGURES: markdown.page([("Figures", opening), *named]), **drawn, **content}
+    if "page" in parts:
+        from bench.report.page import page_html
+
+        sections = [(topic, [*tables[topic.name], *figures.get(topic.name, [])]) for topic in topics]
+        images = {name.removesuffix(".svg"): file for name, file in files.items() if name.endswith(".svg")}
+        beside = markdown.FIGURES if "figures" in parts else ""
+        content = {PAGE: page_html(data, sections, images, beside), **content}
     folders = {topic.folder for topic in written if topic.folder}
-    if "figures" in parts or "page" in parts:
-        content = {**_drawn(topics, tables, data, parts), **content}
-        folders |= {markdown.FIGURES} if "figures" in parts else set()
+    _write(folder, content, folders | ({markdown.FIGURES} if "figures" in parts else set()))
+    for document in documents:
+        fill(document, data.tables, partial(_exhibits, topics, tables, data))
+    return [folder / path for path in content]
+
+
+def _drawn(
+    data: ReportData, topics: Sequence[Topic], formats: Sequence[str]
+) -> tuple[dict[str, list[Part]], Iterator[dict[str, bytes]]]:
+    """Return the figures of each topic that has any, and their files, which are being drawn."""
+    from bench.report.figures.saving import draw_all, start_workers
+
+    many = len(data.records) >= _MANY
+    starting = start_workers(_FIGURES_EACH * len(data.first_tables)) if many else iter(())
+    figures = {topic.name: found for topic in topics if (found := topic.figures(data))}
+    shown = [one for found in figures.values() for part in found for one in part.exhibits]
+    deque(starting, maxlen=0)
+    return figures, draw_all([one for one in shown if isinstance(one, FigureExhibit)], formats)
+
+
+def _exhibits(
+    topics: Sequence[Topic], tables: Mapping[str, list[Part]], data: ReportData
+) -> list[TableExhibit]:
+    """Return all tables, also of topics that are not written."""
+    parts = [part for topic in topics for part in tables.get(topic.name) or topic.tables(data)]
+    return [exhibit for part in parts for exhibit in part.tables]
+
+
+def _write(folder: Path, content: Content, folders: Collection[str]) -> None:
+    """Write files, and leave nothing else in the folders that belong to the report."""
     for path, text in content.items():
         if path.partition("/")[0] not in folders:
             write_file(folder / path, text)
@@ -61,9 +111,6 @@ def write_report(
         start = f"{name}/"
         members = {path.removeprefix(start): text for path, text in content.items() if path.startswith(start)}
         fill_folder(folder / name, members)
-    for document in documents:
-        fill(document, data.tables)
-    return [folder / path for path in content]
 
 
 def topic_files(
@@ -103,37 +150,3 @@ def _links(page: str, pages: Mapping[str, Sequence[Topic]], files: Sequence[str]
         beside = ["[a page per method](methods/index.md)", "[what to cite](citations.bib)"]
         opening.append(f"See also: {', '.join([*others, *beside])}.")
     return opening
-
-
-def _drawn(
-    topics: Sequence[Topic],
-    tables: Mapping[str, list[Part]],
-    data: ReportData,
-    parts: Collection[PartName],
-) -> Content:
-    """Return the figures' files, and the page that holds them; what both need is drawn once."""
-    from bench.report.figures.saving import FORMATS, draw_all
-
-    figures = {topic.name: topic.figures(data) for topic in topics}
-    exhibits = [
-        exhibit
-        for members in figures.values()
-        for part in members
-        for exhibit in part.exhibits
-        if isinstance(exhibit, FigureExhibit)
-    ]
-    beside = "figures" in parts
-    files = draw_all(exhibits, FORMATS if beside else ("svg",))
-    content: Content = {}
-    if "page" in parts:
-        from bench.report.page import page_html
-
-        sections = [(topic, [*tables[topic.name], *figures[topic.name]]) for topic in topics]
-        drawings = {exhibit.name: files[f"{exhibit.name}.svg"] for exhibit in exhibits}
-        content[PAGE] = page_html(data, sections, drawings, markdown.FIGURES if beside else "")
-    if beside:
-        opening = [Part(text=(_FIGURES if exhibits else "These records give no figure.",))]
-        named = [(topic.title, figures[topic.name]) for topic in topics if figures[topic.name]]
-        content[FIGURES] = markdown.page([("Figures", opening), *named])
-        content |= {f"{markdown.FIGURES}/{name}": file for name, file in files.items()}
-    return content

@@ -9,8 +9,9 @@ from functools import cached_property
 from bench.analysis.ablations import Ablation, ablations_of, with_tests
 from bench.analysis.across_datasets import Block, DatasetTests, blocks_of, dataset_tests_of
 from bench.analysis.comparisons import Family, families_against, with_marks
+from bench.analysis.condition_levels import LevelSeries, Loss, level_series, losses_of
 from bench.analysis.convergence import Curve, Trace, curves_of
-from bench.analysis.groups import Data
+from bench.analysis.groups import CLEAN, Data
 from bench.analysis.labels import Labels, registry_labels
 from bench.analysis.ledger import Published, read_published
 from bench.analysis.per_query import PerQuery, PerQueryTable, per_query_tables
@@ -18,8 +19,10 @@ from bench.analysis.results import Results
 from bench.analysis.sensitivity import Sensitivity, sensitivities_of
 from bench.analysis.snapshots import Snapshots
 from bench.analysis.tables import Table, tables_of
-from bench.records.schema import Record, Trial
+from bench.records.protocols import base_of, is_rank
+from bench.records.schema import Record
 from bench.records.snapshot import Snapshot
+from bench.records.trials import Trial
 
 PROTOCOLS = ("map@all", "map@50/hits")
 
@@ -31,7 +34,7 @@ class ReportData:
     Attributes:
         records: of any status.
         labels: titles, order and modalities of methods and datasets.
-        protocols: ids of the protocols to tabulate, the first of which the figures show.
+        protocols: ids to tabulate, without ``/gallery``; figures show the first.
         selection: selection rule to print.
         problems: damaged records (folder, sentence), to be named.
         stale: what there is of records that other code made, in sentences.
@@ -75,8 +78,9 @@ class ReportData:
 
     @cached_property
     def per_query_tables(self) -> list[PerQueryTable]:
-        """Return the average precisions per query of every table."""
-        return list(per_query_tables(self.results, self.protocols, self.selection, self.per_query))
+        """Return the values per query of every table but those of ranks, whose medians need other tests."""
+        tested = [protocol for protocol in self.protocols if not is_rank(protocol)]
+        return list(per_query_tables(self.results, tested, self.selection, self.per_query))
 
     @cached_property
     def families(self) -> list[Family]:
@@ -90,8 +94,22 @@ class ReportData:
 
     @property
     def first_tables(self) -> list[Table]:
-        """Return the plain tables of the first protocol, which figures show."""
-        return [table for table in self.plain_tables if table.protocol == self.protocols[0]]
+        """Return the plain tables of clean data and the first protocol, which figures show."""
+        return [
+            table
+            for table in self.plain_tables
+            if self.is_first(table.protocol) and table.data.condition == CLEAN
+        ]
+
+    def is_first(self, protocol: str) -> bool:
+        """Return whether an id, with or without ``/gallery``, is that of the first protocol."""
+        return base_of(protocol) == self.protocols[0]
+
+    @cached_property
+    def losses(self) -> list[tuple[LevelSeries, list[Loss]]]:
+        """Return every condition's levels on every data by the first protocol, and what methods lose."""
+        first = [table for table in self.plain_tables if self.is_first(table.protocol)]
+        return [(series, losses_of(series, self.results)) for series in level_series(first)]
 
     @cached_property
     def tables(self) -> list[Table]:

@@ -7,7 +7,8 @@ import re
 import unicodedata
 from typing import Final
 
-from bench.analysis.groups import Data
+from bench.analysis.across_datasets import BlockKey
+from bench.analysis.groups import CLEAN, Data
 from bench.analysis.labels import EARLIER, short_versions
 from bench.analysis.tables import Table
 
@@ -20,12 +21,10 @@ def visible(text: str) -> str:
     That is control characters, surrogates, and characters that turn the direction of writing.
     """
     line = " ".join(text.split())
-    return line if line.isprintable() else "".join(map(_visible, line))
-
-
-def _visible(letter: str) -> str:
-    hidden = unicodedata.category(letter) in ("Cc", "Cf", "Cs") or ord(letter) & 0xFFFE == 0xFFFE
-    return _REPLACEMENT if hidden else letter
+    if line.isprintable():
+        return line
+    hidden = (unicodedata.category(one) in ("Cc", "Cf", "Cs") or ord(one) & 0xFFFE == 0xFFFE for one in line)
+    return "".join(_REPLACEMENT if one else letter for one, letter in zip(hidden, line, strict=True))
 
 
 def table_caption(table: Table) -> str:
@@ -33,13 +32,29 @@ def table_caption(table: Table) -> str:
     data = table.data
     return (
         f"{data.dataset}{_unlike(data)} — {table.protocol}, {data.profile} profile, selection "
-        f"{table.selection}, {_version(data)}"
+        f"{table.selection}, {under(data, table.effective)}{_version(data)}"
     )
 
 
 def data_name(data: Data) -> str:
     """Return what data something is about, in one line."""
-    return f"{data.dataset}{_unlike(data)} — {data.profile} profile, {_version(data)}"
+    return f"{data.dataset}{_unlike(data)} — {data.profile} profile, {under(data)}{_version(data)}"
+
+
+def condition_name(about: Data | BlockKey) -> str:
+    """Return the condition of data; empty for clean data."""
+    return "" if about.condition == CLEAN else about.condition
+
+
+def under(about: Data | BlockKey, effective: str = "") -> str:
+    """Return what a caption says of a condition and the level that was reached; nothing for clean data."""
+    level = f" (effective {effective})" if effective else ""
+    return f"under {about.condition}{level}, " if condition_name(about) else ""
+
+
+def dataset_title(dataset: str, condition: str) -> str:
+    """Return a dataset and what was done to it, in a few words."""
+    return f"{dataset} under {condition}" if condition not in ("", CLEAN) else dataset
 
 
 def kind_remark(kind: str) -> str:
@@ -58,14 +73,15 @@ def data_stem(data: Data) -> str:
     """Return the name of a file about data, without an ending; unlike that of any other data."""
     return file_stem(
         *(data.dataset, data.kind, data.profile, data.fingerprint[:8]),
-        *made_by_stem(data.device, data.harness),
+        *made_by_stem(data.device, data.harness, data.condition),
     )
 
 
-def made_by_stem(device: str, harness: str) -> list[str]:
-    """Return what the name of a file says of the device and the versions behind its numbers."""
+def made_by_stem(device: str, harness: str, condition: str = CLEAN) -> list[str]:
+    """Return what the name of a file says of device and versions behind its numbers, and of a condition."""
+    device = "" if device == "cpu" else device or "unknown"
     return [
-        part for part in ("" if device == "cpu" else device or "unknown", short_versions(harness)) if part
+        part for part in (device, short_versions(harness), condition if condition != CLEAN else "") if part
     ]
 
 
@@ -78,7 +94,7 @@ def study_stem(*parts: str, data: Data, protocol: str, selection: str, mark: str
     """Return the name of files about variants or settings; ``mark`` tells apart what is spelled alike."""
     return file_stem(
         *(*parts, data.dataset, data.kind, data.profile, protocol, selection, data.fingerprint[:8]),
-        *(*made_by_stem(data.device, data.harness), *([mark] if mark else [])),
+        *(*made_by_stem(data.device, data.harness, data.condition), *([mark] if mark else [])),
     )
 
 

@@ -7,7 +7,7 @@ file needs one import besides torch: ``from bench import training as t``.
 from bench.contract import Context, Unsupported, card, setting
 from bench.data.scaling import Scaling
 from bench.training.batches import AlignedPairs, ClassCovering, GivenOrder, Independent, Joint, Plan, Rows
-from bench.training.data import Batch, DeviceSplit
+from bench.training.data import Batch, DeviceSplit, on_device
 from bench.training.label_graph import LabelNetwork, cooccurrence, correlations, label_scores, normalised
 from bench.training.losses import (
     canonical_correlations,
@@ -87,6 +87,7 @@ __all__ = [
     "multimodal_contrast",
     "neighbour_logits",
     "normalised",
+    "on_device",
     "pair_nll",
     "parameters_of",
     "per_modality",

@@ -1,4 +1,4 @@
-"""Which rows make up the batches of an epoch: shared plans that a method chooses from.
+"""Batch plans: which rows make up the batches of an epoch.
 
 A plan only declares; its draws come from streams of the context, so that every method with the same
 plan meets the same batches, and no method's draws depend on another's.

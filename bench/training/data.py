@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -74,19 +74,41 @@ class DeviceSplit:
         """Number of classes C."""
         return self.split.n_classes
 
-    def take(self, rows: Rows) -> Batch:
-        """Return chosen rows of the modalities that ``rows`` names."""
-        index = {name: torch.as_tensor(chosen, device=self.device) for name, chosen in rows.items()}
+    def take(self, index: Mapping[str, Tensor]) -> Batch:
+        """Return the rows of the modalities that ``index`` names, by row numbers ``(n,)`` on the device."""
         return Batch(
             {name: self.features[name].index_select(0, chosen) for name, chosen in index.items()},
             {name: self.targets[name].index_select(0, chosen) for name, chosen in index.items()},
-            index,
+            dict(index),
         )
+
+    def batches(self, epoch: Sequence[Rows]) -> Iterator[Batch]:
+        """Yield the batches of an epoch, whose row numbers are brought to the device all at once."""
+        index: dict[str, Sequence[Tensor]] = {}
+        for name in epoch[0]:
+            order = torch.as_tensor(np.concatenate([rows[name] for rows in epoch]), device=self.device)
+            index[name] = torch.split(order, [len(rows[name]) for rows in epoch])
+        for position in range(len(epoch)):
+            yield self.take({name: chosen[position] for name, chosen in index.items()})
 
     def blocks(self, size: int) -> Iterator[Batch]:
         """Yield all rows in their order, in blocks of at most ``size`` rows of every modality."""
         counts = {name: len(features) for name, features in self.features.items()}
         parts = -(-max(counts.values()) // size)
-        cuts = {name: np.array_split(np.arange(count), parts) for name, count in counts.items()}
+        cuts = {
+            name: torch.arange(count, device=self.device).tensor_split(parts)
+            for name, count in counts.items()
+        }
         for part in range(parts):
             yield self.take({name: blocks[part] for name, blocks in cuts.items()})
+
+
+def on_device(values: Tensor, like: Tensor) -> Tensor:
+    """Return a tensor of the host on the device of another one, without waiting for that device.
+
+    For what is drawn on the CPU in every step, so that it is the same on every device: a plain copy would
+    make the host wait until the device has done all that came before.
+    """
+    if like.is_cuda:
+        values = values.pin_memory()
+    return values.to(like.device, non_blocking=True)

@@ -4,33 +4,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from itertools import chain
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from bench.contract import Context, Method, PluginError, RefusedEmbeddings, Split, Unsupported
+from bench.contract import Context, Method, PluginError, RefusedEmbeddings, Unsupported
 from bench.contract.context import Value
 from bench.training.checkpoints import Keeper, Kept
-from bench.training.data import Batch, DeviceSplit
+from bench.training.data import Batch
 from bench.training.oracle import oracle_map, unchanged_generators
 from bench.training.seeding import Noise
 from bench.training.selection import BY_LOSS, BY_MAP, BY_ORACLE, LAST, Rule
 from bench.training.track import Clock, Loss, Stage, Step, Track
+from bench.training.validation import Material, Validation
 
 VALIDATION_ROWS = 8192
 """Validation losses are taken over blocks of at most this many rows, to bound their memory."""
-
-
-@dataclass(frozen=True)
-class Material:
-    """The data of a fit: training rows on the device, validation rows there and as they came."""
-
-    train: DeviceSplit
-    validation: DeviceSplit
-    validation_split: Split
 
 
 def train_stage(method: Method, stage: Stage, material: Material, context: Context) -> Kept:
@@ -45,17 +37,20 @@ def train_stage(method: Method, stage: Stage, material: Material, context: Conte
         Unsupported: if the settings ask for a selection by validation loss and the method has none.
         PluginError: if the stage is to be selected by validation losses that its tracks do not have.
     """
+    scored = stage.scored and len(material.validation_split) > 1
+    stage = replace(stage, scored=scored)
     rules = _rules(method, stage, context)
     runs = [_TrackRun(track, stage, material, context) for track in stage.tracks]
     keeper = Keeper(stage, rules)
+    validation = Validation(method, material, context) if scored else None
     for epoch in range(1, stage.epochs + 1):
         row: dict[str, Value] = {}
         for run in runs:
             row.update(run.train_epoch(epoch))
         for run in runs:
             row.update(run.measure())
-        if stage.scored:
-            row.update(_scores(method, stage, material.validation_split, context))
+        if validation is not None:
+            row.update(_scores(method, stage, validation, context))
         context.trace.add(stage.name, epoch, **row)
         keeper.note(row)
         if context.progress is not None:
@@ -88,12 +83,12 @@ def _rules(method: Method, stage: Stage, context: Context) -> dict[str, Rule]:
     return rules
 
 
-def _scores(method: Method, stage: Stage, validation: Split, context: Context) -> Iterator[tuple[str, Value]]:
-    from bench.evaluation import validation_map
-
+def _scores(
+    method: Method, stage: Stage, validation: Validation, context: Context
+) -> Iterator[tuple[str, Value]]:
     try:
         with unchanged_generators(context.device):
-            maps = validation_map(method, validation, threads=context.threads, device=context.device)
+            maps = validation.maps()
     except RefusedEmbeddings:
         # A network may collapse for an epoch and recover; if it does not, its cell fails at the end.
         yield "validation_map", None
@@ -127,9 +122,8 @@ class _TrackRun:
             module.train()
         sums = _Sums()
         with self._noise.active():
-            for position, rows in enumerate(next(self._batches)):
+            for position, batch in enumerate(self._material.train.batches(next(self._batches))):
                 self._context.check_deadline()
-                batch = self._material.train.take(rows)
                 iteration = (epoch - 1) * self._per_epoch + position
                 self._clock = Clock(epoch, self._epochs, iteration, self._epochs * self._per_epoch)
                 for step, rates in zip(self.track.steps, self._rates, strict=True):
@@ -170,12 +164,13 @@ class _Sums:
             self._weights.setdefault(column, []).append(rows)
 
     def means(self, track: str) -> dict[str, Value]:
-        return {
-            f"{column}/{track}": float(
-                np.average(torch.stack(values).tolist(), weights=self._weights[column])
-            )
-            for column, values in self._values.items()
-        }
+        # All columns in one copy: each copy would wait for the device.
+        columns = torch.cat([torch.stack(values).double() for values in self._values.values()]).tolist()
+        means: dict[str, Value] = {}
+        for column, weights in self._weights.items():
+            means[f"{column}/{track}"] = float(np.average(columns[: len(weights)], weights=weights))
+            columns = columns[len(weights) :]
+        return means
 
 
 def take_step(step: Step, batch: Batch, clock: Clock, rates: list[float]) -> Mapping[str, Tensor]:

@@ -1,4 +1,4 @@
-"""Pieces of losses that several methods of the family share."""
+"""Loss functions that several methods share."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def pair_nll(t: Tensor, s: Tensor) -> Tensor:
 
     It is the negative log likelihood of the label similarities ``s`` under logits ``t``, both ``(n, m)``.
     """
-    return (softplus(t) - s * t).mean()
+    return _pair_terms(t, s).mean()
 
 
 def similarity_nll(z: Sequence[Tensor], y: Sequence[Tensor], *, counted: bool = False) -> Tensor:
@@ -35,11 +35,12 @@ def similarity_nll(z: Sequence[Tensor], y: Sequence[Tensor], *, counted: bool = 
         y: their targets ``(n_v, C)``.
         counted: label similarities count the shared classes; otherwise they are 1 where there is any.
     """
-    terms = []
-    for (a, y_a), (b, y_b) in combinations_with_replacement(zip(z, y, strict=True), 2):
-        shared = y_a @ y_b.T
-        terms.append(pair_nll(cosines(a, b) / 2, shared if counted else (shared > 0).to(shared.dtype)))
-    return torch.stack(terms).sum()
+    rows, targets, sizes = unit(torch.cat(list(z))), torch.cat(list(y)), [len(part) for part in z]
+    shared = targets @ targets.T
+    terms = _pair_terms(rows @ rows.T / 2, shared if counted else (shared > 0).to(shared.dtype))
+    blocks = [torch.split(part, sizes, dim=1) for part in torch.split(terms, sizes)]
+    pairs = combinations_with_replacement(range(len(z)), 2)
+    return torch.stack([blocks[a][b].mean() for a, b in pairs]).sum()
 
 
 def distance(left: Tensor, right: Tensor) -> Tensor:
@@ -209,3 +210,8 @@ def canonical_correlations(left: Tensor, right: Tensor, ridge: float) -> Tensor:
     )
     correlations: Tensor = torch.linalg.svdvals(between)
     return correlations
+
+
+def _pair_terms(t: Tensor, s: Tensor) -> Tensor:
+    """Return ``softplus(t_ij) - s_ij t_ij``, ``(n, m)``."""
+    return softplus(t) - s * t

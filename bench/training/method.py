@@ -1,4 +1,4 @@
-"""Base of the methods that are trained by gradient descent.
+"""Base class of the methods that are trained by gradient descent.
 
 A method declares ``card``, ``Settings``, ``batches`` and ``independent``, and defines `build`, `encode` and
 `loss`. The other methods of `DeepMethod` are hooks with defaults. A method of several stages overrides
@@ -20,16 +20,29 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from bench.contract import Array, Checkpoint, Context, Method, PluginError, Split, Unsupported, unsuitable
+from bench.contract import (
+    Array,
+    Checkpoint,
+    Context,
+    Method,
+    PluginError,
+    Split,
+    State,
+    Unsupported,
+    UsageError,
+    unsuitable,
+)
 from bench.data.scaling import Scaler
 from bench.training.batches import Independent, Plan
 from bench.training.checkpoints import Kept, merged
 from bench.training.data import Batch, DeviceSplit
-from bench.training.loop import Material, train_stage
+from bench.training.loop import train_stage
 from bench.training.networks import Prototypes, built, perceptrons
 from bench.training.seeding import reproducible
 from bench.training.settings import DeepSettings, per_modality
+from bench.training.stored import Outline, build_from, outline_of, state_of
 from bench.training.track import Clock, Loss, Stage, Step, Track, adam
+from bench.training.validation import Material
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -47,12 +60,12 @@ class DeepMethod(Method):
     """A method that is trained by gradient descent.
 
     Attributes:
-        batches: which rows make up a batch; its size is the setting ``batch_size``.
-        independent: whether each modality trains apart from the others. Then `loss` is called with one
-            modality at a time, and a module that trains belongs to a modality: it is the value of that key
-            in a dictionary such as ``self.encoders``.
+        batches: plan of the batches; their size is the setting ``batch_size``.
+        independent: whether each modality is trained separately. Then `loss` is called with one modality at
+            a time, and each trained module belongs to a modality: it is a value in a dictionary by modality,
+            such as ``self.encoders``.
         encoders: the networks that `build` and `encode` use unless overridden.
-        context: of the present fit: seed, device, streams of random numbers, trace.
+        context: context of the fit: seed, device, random streams, trace.
     """
 
     Settings = DeepSettings
@@ -155,6 +168,24 @@ class DeepMethod(Method):
         self.build(train)
         yield self.stage(train)
 
+    def extension(self, modality: str, data: DeviceSplit) -> Sequence[nn.Module]:
+        """Make the modules of a modality that is added later, and return those to be trained.
+
+        The default runs `build` for the new modality and puts back what was trained before; it serves methods
+        that keep their networks in dictionaries by modality, and train these alone or towards shared modules.
+        """
+        before = dict(vars(self))
+        self.build(data)
+        made: list[nn.Module] = []
+        for attribute, value in before.items():
+            present = vars(self)[attribute]
+            if present is not value and isinstance(value, Mapping) and isinstance(present, Mapping):
+                setattr(self, attribute, {**value, **present})
+                made += [part for part in present.values() if isinstance(part, nn.Module)]
+            elif isinstance(value, nn.Module):
+                setattr(self, attribute, value)
+        return made
+
     # What hooks are made of.
 
     def mlps(
@@ -254,34 +285,43 @@ class DeepMethod(Method):
             self._scalers = {
                 name: Scaler.fit(part.features, self.settings.scaling) for name, part in train.items()
             }
-            material = Material(
-                DeviceSplit(train, context.device, self._scalers),
-                DeviceSplit(validation, context.device, self._scalers),
-                validation,
-            )
+            self._outline = Outline.of(train)
+            material = self._material(train, validation, context)
             for stage in self.stages(material.train, context):
-                modules = [module for track in stage.tracks for module in track.modules]
-                weights = (weight for module in modules for weight in module.parameters())
-                trained = {id(weight): weight for weight in weights if weight.requires_grad}
-                before, self._modules = self._modules, [*self._modules, *modules]
-                kept = train_stage(self, stage, material, context)
-                if stage.kept:
-                    self._kept.append(kept)
-                    self._parameters.update(trained)
-                else:
-                    self._modules = before
+                self._train(stage, material, context)
+
+    def extend(self, modality: str, train: Split, validation: Split, context: Context) -> None:
+        """Train the networks of one more modality; see `Method.extend` and the hook `extension`.
+
+        Its state is chosen by its validation loss, where the method has one, and is the last one otherwise.
+
+        Raises:
+            Unsupported: if the card does not say ``late``, or labels are missing.
+            UsageError: if the method knows the modality already.
+            DeadlineExceeded: when the time is over.
+        """
+        if not self.card.late:
+            super().extend(modality, train, validation, context)
+        if (reason := unsuitable(self.card, train)) is not None:
+            raise Unsupported(reason)
+        if modality in self._scalers:
+            raise UsageError(f"{self.card.title} knows {modality} already")
+        self.context = context
+        with reproducible(context.threads):
+            scaler = Scaler.fit(train[modality].features, self.settings.scaling)
+            self._scalers = {**self._scalers, modality: scaler}
+            widths = {**self._outline.widths, modality: train[modality].dimension}
+            self._outline = replace(self._outline, widths=widths)
+            material = self._material(train, validation, context)
+            modules = {modality: self.extension(modality, material.train)}
+            stage = self.stage(material.train, f"late/{modality}", modules, scored=False)
+            self._train(stage, material, context)
 
     def embed(self, modality: str, features: Array) -> Array:
         """Map features ``(n, d_v)`` to the common space, ``(n, d)`` float32."""
-        blocks = range(0, max(len(features), 1), EMBEDDED_ROWS)
-        for module in self._modules:
-            module.eval()
-        with reproducible(self._threads), torch.no_grad():
-            parts = [
-                self.encode(modality, self._tensor(modality, features[start : start + EMBEDDED_ROWS]))
-                for start in blocks
-            ]
-            return np.asarray(torch.cat(parts).float().cpu().numpy())
+        starts = range(0, max(len(features), 1), EMBEDDED_ROWS)
+        blocks = (self._tensor(modality, features[start : start + EMBEDDED_ROWS]) for start in starts)
+        return np.asarray(self._embedded(modality, blocks).cpu().numpy())
 
     def checkpoints(self) -> Mapping[str, Checkpoint]:
         """Return the kept states by rule; with several kept stages, epochs are named ``stage/track``."""
@@ -301,12 +341,64 @@ class DeepMethod(Method):
         for kept in self._kept:
             kept.restore(rule if rule in kept.states else "best")
 
+    def stored_state(self) -> State:
+        """Return the scaling, and all modules among the attributes in their present state."""
+        state = state_of(self, self._outline)
+        scaling = [part.arrays(f"scaling/{name}/") for name, part in self._scalers.items()]
+        return State(
+            {**state.arrays, **{key: value for part in scaling for key, value in part.items()}}, state.facts
+        )
+
+    def load_state(self, state: State, device: str = "cpu") -> None:
+        """Make the modules by `build` with stored values; what training alone needs is not made.
+
+        Raises:
+            DataError: if it is no state of this method with these settings.
+        """
+        self._outline = outline_of(state)
+        kind = self.settings.scaling
+        self._scalers = {
+            name: Scaler.of_state(kind, state, f"scaling/{name}/", width)
+            for name, width in self._outline.widths.items()
+        }
+        self._modules = build_from(self, self._outline, state, device)
+        self._device = torch.device(device)
+
     def notes(self) -> Mapping[str, Any]:
         """Return the number of trained parameters, and the epochs that were run."""
         return {
             "parameters": sum(weight.numel() for weight in self._parameters.values()),
             "epochs_run": {kept.stage: kept.epochs for kept in self._kept},
         }
+
+    def _material(self, train: Split, validation: Split, context: Context) -> Material:
+        on_device, held_out = (DeviceSplit(s, context.device, self._scalers) for s in (train, validation))
+        kind = type(self)
+        usual = kind.embed is DeepMethod.embed and kind.similarity is Method.similarity
+        return Material(on_device, held_out, validation, self._embedded_rows if usual else None)
+
+    def _embedded_rows(self, modality: str, rows: Tensor) -> Tensor:
+        return self._embedded(modality, torch.split(rows, EMBEDDED_ROWS))
+
+    def _embedded(self, modality: str, blocks: Iterable[Tensor]) -> Tensor:
+        """Return the embeddings ``(n, d)`` of scaled rows on the device, float32."""
+        for module in self._modules:
+            module.eval()
+        with reproducible(self._threads), torch.no_grad():
+            return torch.cat([self.encode(modality, rows) for rows in blocks]).float()
+
+    def _train(self, stage: Stage, material: Material, context: Context) -> None:
+        """Run a stage and keep its states."""
+        modules = [module for track in stage.tracks for module in track.modules]
+        weights = (weight for module in modules for weight in module.parameters())
+        trained = {id(weight): weight for weight in weights if weight.requires_grad}
+        before, self._modules = self._modules, [*self._modules, *modules]
+        kept = train_stage(self, stage, material, context)
+        if stage.kept:
+            self._kept.append(kept)
+            self._parameters.update(trained)
+        else:
+            self._modules = before
 
     def _tensor(self, modality: str, features: Array) -> Tensor:
         # A copy: the features may be read-only, which torch does not honour.

@@ -1,4 +1,4 @@
-"""Randomness and numeric circumstances of a fit: everything follows from the context alone."""
+"""Random generators and numeric settings of a fit, derived from its context."""
 
 from __future__ import annotations
 
@@ -41,9 +41,10 @@ class Noise:
         """Start the stream; nothing global changes."""
         device = torch.device(context.device)
         self._cuda = [torch.device("cuda", device.index or 0)] if device.type == "cuda" else []
-        with torch.random.fork_rng(self._cuda):
-            torch.manual_seed(context.stream_seed(stream))
-            self._states = self._read()
+        # `torch.manual_seed` seeds devices of every kind; for one that is absent it keeps a formatted stack.
+        seed = context.stream_seed(stream)
+        devices = [torch.device("cpu"), *self._cuda]
+        self._states = [torch.Generator(device).manual_seed(seed).get_state() for device in devices]
 
     @contextmanager
     def active(self) -> Iterator[None]:

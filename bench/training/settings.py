@@ -23,10 +23,10 @@ FaithfulTo = Literal["paper", "release"]
 
 @dataclass(frozen=True, kw_only=True)
 class DeepSettings:
-    """What every deep method can be set to.
+    """Settings that every deep method has.
 
-    Methods add fields and use these names where they have such a thing: ``epochs``, ``batch_size``,
-    ``hidden`` (widths of hidden layers), ``dim`` (width of the embedding), ``lr``.
+    Methods add fields, with these names if applicable: ``epochs``, ``batch_size``, ``hidden`` (widths of
+    hidden layers), ``dim`` (width of the embedding), ``lr``.
     """
 
     scaling: Scaling = setting("none", "what is done to the features first; the releases do nothing")

@@ -1,4 +1,4 @@
-"""What a method hands to the training loop: clocks, steps, tracks and stages; the family's optimiser."""
+"""Clocks, steps, tracks and stages: what a method passes to the training loop; the usual optimiser."""
 
 from __future__ import annotations
 

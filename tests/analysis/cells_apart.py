@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from itertools import combinations, permutations
 from typing import Any, Final
 
@@ -10,9 +9,9 @@ import msgspec
 import numpy as np
 
 from bench import registry
-from bench.records import Metric, Record, Series
+from bench.records import Record, Series
 from bench.records.schema import MethodSnapshot
-from tests.analysis.making import Shelf
+from tests.analysis.making import Shelf, metric, with_result
 from tests.records import making
 
 HARNESS: Final = "data 1, evaluation 1, experiment 1"
@@ -51,6 +50,7 @@ OTHERWISE: Final[dict[str, list[Any]]] = {
     "settings": [{**SETTINGS, "epochs": 5}, {**SETTINGS, "epochs": 20.0}],
     "device": ["cuda", ""],
     "harness": ["data 1, evaluation 2, experiment 1", ""],
+    "condition": ["label-noise@0.2", "label-noise@0.4"],
     "code": ["training 1, drcl 2", ""],
 }
 """For every field of an identity, values that another cell may have."""
@@ -68,34 +68,26 @@ def add(shelf: Shelf, value: float, **fields: Any) -> Record:
     fields = {**BASE, **fields}
     directions = list(permutations(fields["modalities"], 2))
     spread = np.array([-0.001, 0.0, 0.001])
-    rules: Mapping[str, float] = {"best": 0.0, "last": 0.0, "oracle": 0.0}
+    rules = ("best", "last", "oracle")
     record = making.record(**fields)
     assert record.result is not None
     arrays = {
         Series(rule, "map@all", *direction): value + spread for direction in directions for rule in rules
     }
     metrics = [
-        Metric(
-            query=series.query,
-            gallery=series.gallery,
-            protocol="map@all",
-            selection=series.selection,
-            value=value,
-            queries=3,
-            items=3,
-        )
+        metric((series.query, series.gallery), value, selection=series.selection, items=3)
         for series in arrays
     ]
     split = registry.registered().datasets[fields["dataset"]].card.split
-    result = msgspec.structs.replace(
-        record.result,
+    record = with_result(
+        record,
         metrics=metrics,
         split=split,
         selected=[msgspec.structs.replace(record.result.selected[0], rule=rule) for rule in rules],
         rows={name: msgspec.structs.replace(one, test=3) for name, one in record.result.rows.items()},
     )
     snapshot = MethodSnapshot(card={"title": fields["method"].upper()}, usual=SETTINGS, origins={})
-    record = msgspec.structs.replace(record, result=result, method=snapshot)
+    record = msgspec.structs.replace(record, method=snapshot)
     shelf.records.append(record)
     shelf.arrays[record.digest] = arrays
     return record

@@ -18,6 +18,33 @@ IT, TI = ("image", "text"), ("text", "image")
 Values = Mapping[tuple[str, str], ArrayLike]
 
 
+def metric(
+    direction: tuple[str, str],
+    value: float = 0.25,
+    protocol: str = "map@all",
+    selection: str = "best",
+    queries: int = 3,
+    items: int = 4,
+) -> Metric:
+    """Return one number of a record."""
+    query, gallery = direction
+    return Metric(
+        query=query,
+        gallery=gallery,
+        protocol=protocol,
+        selection=selection,
+        value=value,
+        queries=queries,
+        items=items,
+    )
+
+
+def with_result(record: Record, **changes: Any) -> Record:
+    """Return a finished record with some fields of its result changed."""
+    assert record.result is not None
+    return msgspec.structs.replace(record, result=msgspec.structs.replace(record.result, **changes))
+
+
 @dataclass
 class Shelf:
     """Records and their arrays, as a store gives them."""
@@ -37,14 +64,13 @@ class Shelf:
         }
         queries = {series.query: len(numbers) for series, numbers in arrays.items()}
         metrics = [
-            Metric(
-                query=series.query,
-                gallery=series.gallery,
-                protocol=protocol,
-                selection=selection,
-                value=float(numbers.mean()),
-                queries=len(numbers),
-                items=queries.get(series.gallery, 4),
+            metric(
+                (series.query, series.gallery),
+                float(numbers.mean()),
+                protocol,
+                selection,
+                len(numbers),
+                queries.get(series.gallery, 4),
             )
             for series, numbers in arrays.items()
         ]
@@ -52,8 +78,7 @@ class Shelf:
             name: msgspec.structs.replace(sizes, test=queries.get(name, 4))
             for name, sizes in record.result.rows.items()
         }
-        result = msgspec.structs.replace(record.result, metrics=metrics, rows=rows)
-        record = msgspec.structs.replace(record, result=result)
+        record = with_result(record, metrics=metrics, rows=rows)
         self.records.append(record)
         self.arrays[record.digest] = arrays
         return record

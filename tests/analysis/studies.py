@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import msgspec
-
 from bench.analysis.labels import Labels
 from bench.records import Record
-from tests.analysis.making import IT, TI, Shelf
+from tests.analysis.making import IT, TI, Shelf, with_result
 
 USUAL: dict[str, Any] = {"alpha": 0.1, "beta": 1.0, "mix": 0.5, "prior": "selected"}
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -46,7 +44,5 @@ def add(
     record = shelf.add({IT: queries, TI: queries}, variant=variant, seed=seed, settings=settings, **fields)
     if notes is None:
         return record
-    assert record.result is not None
-    noted = msgspec.structs.replace(record, result=msgspec.structs.replace(record.result, notes=dict(notes)))
-    shelf.records[-1] = noted
-    return noted
+    shelf.records[-1] = with_result(record, notes=dict(notes))
+    return shelf.records[-1]

@@ -97,21 +97,6 @@ def test_variants_with_other_settings_have_the_method_with_these_settings_to_com
         assert component.differences[AVERAGE].spread.mean == pytest.approx(-0.1)
 
 
-def test_data_kinds_profiles_versions_and_threads_are_never_compared() -> None:
-    shelf = Shelf()
-    add(shelf)
-    for change in (
-        {"data_kind": "look-alike"},
-        {"profile": "paper"},
-        {"fingerprint": "0" * 16},
-        {"threads": 2},
-        {"dataset": "other"},
-        {"method": "theirs"},
-    ):
-        add(shelf, variant="without_alpha", **change)
-    assert found(shelf) == []
-
-
 def test_a_variant_nobody_registers_any_more_is_shown_with_what_differs() -> None:
     shelf = Shelf()
     add(shelf, 0.5)
@@ -211,17 +196,6 @@ def test_queries_that_differ_are_named_instead_of_tested() -> None:
     shelf.add({IT: [0.1, 0.2]}, method="ours", variant="without_alpha", settings=settings)
     fields = list(per_query_tables(Results(shelf.records, LABELS), ALL, "best", shelf.per_query))
     assert "were not asked the same queries" in with_tests(only(shelf), fields).omitted[0]
-
-
-def test_ablations_do_not_depend_on_the_order_of_the_records() -> None:
-    shelf = Shelf()
-    for seed in range(3):
-        for number, variant in enumerate(("full", "without_alpha", "random", "prior_text", "gone")):
-            add(shelf, 0.3 + number / 10 + seed / 100, variant, seed)
-        add(shelf, 0.6, seed=seed, mix=0.9)
-    before = found(shelf)
-    random.Random(1).shuffle(shelf.records)
-    assert found(shelf) == before
 
 
 def test_methods_with_variants_that_nobody_ran_are_named_with_their_data() -> None:

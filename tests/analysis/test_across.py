@@ -46,12 +46,6 @@ def test_a_block_holds_the_averages_of_methods_with_all_datasets() -> None:
     assert (found.reference, found.seeds, found.omitted) == ("DRCL", (1, 1), ())
 
 
-@pytest.mark.parametrize("change", [{"data_kind": "look-alike"}, {"profile": "paper"}])
-def test_kinds_and_profiles_never_share_a_block(change: dict[str, Any]) -> None:
-    found = blocks([*grid(["drcl", "mcca"], ["x", "y"]), *grid(["drcl", "mcca"], ["z", "w"], **change)])
-    assert sorted(one.datasets for one in found) == [("w", "z"), ("x", "y")]
-
-
 def test_a_method_that_lacks_a_dataset_and_a_dataset_that_few_have_are_left_out_by_name() -> None:
     records = grid(["drcl", "mcca", "rono"], ["x", "y"])
     records += [done(0.5, dataset="x", method="mars"), done(0.5, dataset="rare")]

@@ -10,6 +10,7 @@ import pytest
 
 from bench.analysis.drift import ELSEWHERE, Recorded, changes, drawn, drift_of
 from bench.records import Record, Series
+from tests.analysis.making import with_result
 from tests.records import making
 
 SERIES = Series("best", "map@all", "image", "text")
@@ -43,10 +44,8 @@ def test_a_number_that_moved_is_named_with_its_size() -> None:
 
 
 def test_without_a_tolerance_the_bytes_must_be_the_same() -> None:
-    noted = recorded()
-    result = msgspec.structs.replace(making.result(), notes={"prior": "text"})
-    other = Recorded(msgspec.structs.replace(noted.record, result=result), noted.per_query)
-    drift = drift_of(noted, other)
+    one = recorded()
+    drift = drift_of(one, one._replace(record=with_result(one.record, notes={"prior": "text"})))
     assert (drift.largest, drift.otherwise) == (0.0, ("notes",))
     assert not drift.agrees()
     assert drift.agrees(1e-9)
@@ -60,12 +59,9 @@ def test_a_query_that_moved_without_its_mean_is_drift() -> None:
 
 def test_numbers_that_only_one_has_never_agree() -> None:
     one = recorded()
-    result = making.result()
-    metric = result.metrics[0]
-    last = msgspec.structs.replace(metric, selection="last")
-    more = msgspec.structs.replace(result, metrics=[*result.metrics, last])
-    other = Recorded(msgspec.structs.replace(one.record, result=more), one.per_query)
-    drift = drift_of(one, other)
+    metrics = making.result().metrics
+    last = msgspec.structs.replace(metrics[0], selection="last")
+    drift = drift_of(one, one._replace(record=with_result(one.record, metrics=[*metrics, last])))
     assert drift.lacking == ("image→text map@all (last)",)
     assert not drift.agrees(1.0)
 

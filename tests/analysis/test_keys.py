@@ -24,11 +24,11 @@ from bench.analysis.per_query import per_query_tables
 from bench.analysis.results import ROW_KEYS, Results
 from bench.analysis.sensitivity import sensitivities_of
 from bench.analysis.settings import tunings_of
-from bench.analysis.tables import seed_values
+from bench.analysis.tables import seed_values, values_of_row
 from bench.records import Identity, Record
-from bench.records.schema import Trial
+from bench.records.trials import Trial
 from tests.analysis.cells_apart import BASE, OTHERWISE, SETTINGS, add, changes
-from tests.analysis.making import Shelf
+from tests.analysis.making import Shelf, with_result
 
 LABELS = Labels(
     title=str.upper,
@@ -140,7 +140,8 @@ def test_values_by_seed_are_those_of_the_rows_records(shelf: Shelf) -> None:
     for groups in results.groups.values():
         for group in groups:
             directions = list(permutations(group.identity.modalities, 2))
-            found = seed_values(results, [group], directions, "map@all", "best")[0][directions]
+            values, _ = seed_values(results, data_of(group.records[0]), directions, "map@all", "best")
+            found = values_of_row(values, group.label)[directions]
             sizes = [len(record.identity.modalities) for record in group.records]
             assert found.count().sum() == sum(size**2 - size for size in sizes)
 
@@ -196,7 +197,8 @@ def test_ranks_and_the_overall_table_mix_nothing(shelf: Shelf) -> None:
 
 
 def _but_for_data(who: Identity) -> tuple[Any, ...]:
-    return who.method, who.variant, who.profile, who.data_kind, who.threads, who.device, who.harness, who.code
+    how = who.method, who.variant, who.threads, who.code
+    return *how, who.profile, who.data_kind, who.device, who.harness, who.condition
 
 
 def test_the_ledger_holds_a_published_value_against_one_row_of_each_data(shelf: Shelf) -> None:
@@ -209,6 +211,7 @@ def test_the_ledger_holds_a_published_value_against_one_row_of_each_data(shelf: 
     for line in ledger_of(Results(papers, LABELS), published):  # type: ignore[arg-type]
         assert line.ours is not None
         unmixed(records[digest] for digest in line.ours.entry.records)
+        assert not any(records[digest].identity.condition for digest in line.ours.entry.records)
         seen[line.ours.data] += 1
     assert max(seen.values()) == 1
 
@@ -252,8 +255,7 @@ def test_two_records_of_one_cell_are_an_error_and_never_one_value(shelf: Shelf) 
     with pytest.raises(MixedCells, match=record.digest):
         row_groups([record, record], LABELS)
     assert record.result is not None
-    twice = msgspec.structs.replace(record.result, metrics=[*record.result.metrics] * 2)
-    doubled = msgspec.structs.replace(record, result=twice)
+    doubled = with_result(record, metrics=[*record.result.metrics] * 2)
     with pytest.raises(MixedCells, match="image→text"):
         tables_of(Results([doubled], LABELS), ALL)
 

@@ -7,7 +7,6 @@ from dataclasses import replace
 from itertools import permutations
 from typing import Any
 
-import msgspec
 import pytest
 
 from bench import registry
@@ -25,13 +24,13 @@ from bench.analysis.ledger import (
 from bench.analysis.results import Results
 from bench.records import Record
 from bench.report.topics.ledger import absent_names, commands, ledger_parts
+from tests.analysis.making import IT, TI, with_result
 from tests.analysis.test_tables import LABELS as BASE
 from tests.analysis.test_tables import done
 from tests.records import making
 from tests.report.making import HOSTILE, csv_of, page_of
 
 LABELS = replace(BASE, usual=lambda identity: making.identity().settings)
-IT, TI = ("image", "text"), ("text", "image")
 NAMES = Names(
     metrics={
         "MAP": MetricName("map@all"),
@@ -64,9 +63,7 @@ def value(**changes: Any) -> Value:
 def on(dataset: str = "wikipedia", values: Any = 0.505, **changes: Any) -> Record:
     """Return a record that has the split of a dataset's card."""
     split = registry.dataset(dataset).card.split
-    record = done(values, dataset=dataset, **({"profile": "paper"} | changes))
-    assert record.result is not None
-    return msgspec.structs.replace(record, result=msgspec.structs.replace(record.result, split=split))
+    return with_result(done(values, dataset=dataset, **({"profile": "paper"} | changes)), split=split)
 
 
 def ledger(records: list[Record], *values: Value) -> list[LedgerRow]:
@@ -107,8 +104,7 @@ def test_an_average_is_held_against_an_average_and_each_protocol_against_its_own
     record, other = on(values={IT: 0.4, TI: 0.7}), on(values=0.8, protocol="map@50/hits")
     assert record.result is not None
     assert other.result is not None
-    metrics = [*record.result.metrics, *other.result.metrics]
-    both = msgspec.structs.replace(record, result=msgspec.structs.replace(record.result, metrics=metrics))
+    both = with_result(record, metrics=[*record.result.metrics, *other.result.metrics])
     lines = ledger([both], value(direction="Avg"), value(metric="MAP@50"))
     assert [line.difference for line in lines] == pytest.approx([0.05, 0.3])
     assert [line.meaning.remark for line in lines] == ["", "hits within 50"]
@@ -141,17 +137,20 @@ def test_what_is_run_otherwise_stands_beside_nothing_and_says_why(
     )
 
 
-def test_another_split_of_the_same_data_stands_beside_nothing() -> None:
-    line = only([done(0.5, **WIKI)])
-    assert (line.verdict, line.because) == ("not comparable", "other split: standard")
-
-
-def test_more_threads_are_no_other_settings() -> None:
-    assert only([on(threads=4)]).verdict == "reproduced"
-
-
-def test_an_ablation_is_not_the_method() -> None:
-    assert only([on(variant="without_fa")]).verdict == "not run yet"
+@pytest.mark.parametrize(
+    ("record", "verdict", "because"),
+    [
+        (on(threads=4), "reproduced", ""),
+        (on(variant="without_fa"), "not run yet", "no record"),
+        (done(0.5, **WIKI), "not comparable", "other split: standard"),
+        (making.record(status="timeout", reason="60 s", **WIKI), "no result", "timeout: 60 s"),
+    ],
+)
+def test_threads_are_no_settings_an_ablation_is_no_method_and_a_failure_no_result(
+    record: Record, verdict: str, because: str
+) -> None:
+    line = only([record])
+    assert (line.verdict, line.because) == (verdict, because)
 
 
 def test_the_comparable_is_taken_where_there_is_more_than_one_kind() -> None:
@@ -164,11 +163,6 @@ def test_every_version_of_the_real_data_has_a_line_of_its_own() -> None:
     lines = ledger([on(values=0.5), on(values=0.6, fingerprint="0" * 16)])
     assert [line.verdict for line in lines] == ["not reproduced", "reproduced"]
     assert len({line.ours.data for line in lines if line.ours is not None}) == 2
-
-
-def test_a_failure_is_no_result_with_its_reason() -> None:
-    line = only([making.record(status="timeout", reason="60 s", **WIKI)])
-    assert (line.verdict, line.because, line.difference) == ("no result", "timeout: 60 s", None)
 
 
 def test_what_nobody_has_run_says_so_with_the_command() -> None:
@@ -239,6 +233,8 @@ def test_the_page_counts_compares_explains_and_says_what_to_run() -> None:
     assert "MCCA" not in compared
     assert "look-alike: generated data, not the benchmark" in page
     assert "--datasets wikipedia --methods mcca,sdml --seeds 5" in page
+    assert len(commands(every_kind())) == 1
+    assert len(absent_names(every_kind())) == 2
     assert "Methods, with their values: SCL (1)." in page
     assert "Datasets, with their values: Pascal (1)." in page
 
@@ -247,13 +243,6 @@ def test_look_alikes_and_other_profiles_never_stand_in_a_table_of_numbers() -> N
     records = [on(values=0.5, data_kind="look-alike"), on(values=0.5, profile="quick", method="mcca")]
     (part,) = ledger_parts(ledger(records, value(), value(method="MCCA")), LABELS)
     assert [one.name for one in part.tables] == ["ledger_verdicts", "ledger_apart"]
-
-
-def test_commands_are_one_per_dataset() -> None:
-    assert commands(every_kind()) == [
-        "python -m bench run --profile paper --datasets wikipedia --methods mcca,sdml --seeds 5"
-    ]
-    assert len(absent_names(every_kind())) == 2
 
 
 def test_csv_has_every_value_with_what_is_known_about_it() -> None:
@@ -265,12 +254,6 @@ def test_csv_has_every_value_with_what_is_known_about_it() -> None:
     assert (first["data_kind"], first["profile"], first["verdict"]) == ("real", "paper", "reproduced")
     beside = next(row for row in rows if row["method"] == "MCCA")
     assert (beside["data_kind"], beside["ours"], beside["difference"]) == ("look-alike", "0.9", "")
-
-
-def test_the_order_of_records_does_not_matter() -> None:
-    records = [on(values=0.5, seed=seed, method=name) for seed in range(3) for name in ("drcl", "mcca")]
-    asked = [value(), value(method="MCCA")]
-    assert ledger(records, *asked) == ledger(records[::-1], *asked)
 
 
 def test_names_in_published_values_are_escaped() -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import statistics
 from typing import Any
 
-import msgspec
 import pytest
 
 from bench.analysis.optimism import Optimism, optimism_of
 from bench.analysis.results import Results
-from bench.records import Metric, Record
+from bench.records import Record
 from bench.report.topics.optimism import optimism_parts
+from tests.analysis.making import metric, with_result
 from tests.analysis.test_tables import LABELS
 from tests.records import making
 from tests.report.making import HOSTILE, csv_of, page_of
@@ -26,15 +26,11 @@ def traced(seed: int = 0, protocol: str = "map@all", **changes: Any) -> Record:
         levels = {rule: levels[rule] for rule in changes.pop("only")}
     one, other = changes.get("modalities", ("image", "text"))
     metrics = [
-        Metric(
-            query=query, gallery=gallery, protocol=protocol, selection=rule, value=value, queries=3, items=4
-        )
+        metric(direction, value, protocol, rule)
         for rule, level in levels.items()
-        for (query, gallery), value in (((one, other), level - 0.1), ((other, one), level + 0.1))
+        for direction, value in (((one, other), level - 0.1), ((other, one), level + 0.1))
     ]
-    record = making.record(seed=seed, **changes)
-    assert record.result is not None
-    return msgspec.structs.replace(record, result=msgspec.structs.replace(record.result, metrics=metrics))
+    return with_result(making.record(seed=seed, **changes), metrics=metrics)
 
 
 def only(records: list[Record]) -> Optimism:
@@ -75,14 +71,6 @@ def test_records_without_a_trace_and_closed_forms_have_none() -> None:
         == []
     )
     assert optimism_of(Results([making.record(status="failed")], LABELS), ["map@all"]) == []
-
-
-@pytest.mark.parametrize(
-    "change", [{"data_kind": "look-alike"}, {"profile": "paper"}, {"fingerprint": "0" * 16}, {"variant": "x"}]
-)
-def test_what_must_not_be_mixed_is_not(change: dict[str, Any]) -> None:
-    found = optimism_of(Results([traced(0), traced(1, **change)], LABELS), ["map@all"])
-    assert [len(one.seeds) for one in found] == [1, 1]
 
 
 def test_each_protocol_is_its_own() -> None:

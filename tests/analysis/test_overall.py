@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv as files
 import io
-from typing import Any
 from xml.etree import ElementTree
 
 import pytest
@@ -65,13 +64,6 @@ def test_a_dataset_that_few_have_stands_in_the_table_and_counts_for_no_rank() ->
     assert found.datasets == ("rare", "x", "y")
     assert found.ranked == ("x", "y")
     assert {line.label for line in found.lines if line.entries["rare"].mean is not None} == {"DRCL"}
-
-
-@pytest.mark.parametrize("change", [{"data_kind": "look-alike"}, {"profile": "paper"}])
-def test_kinds_and_profiles_never_share_an_overall_table(change: dict[str, Any]) -> None:
-    both = overalls([*grid(["drcl", "mcca"], ["x", "y"]), *grid(["drcl", "mcca"], ["x", "y"], **change)])
-    assert len(both) == 2
-    assert len({(one.kind, one.profile) for one in both}) == 2
 
 
 def test_one_dataset_is_not_looked_at_overall() -> None:

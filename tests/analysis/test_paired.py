@@ -6,8 +6,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from bench.analysis.comparisons import (
     Comparison,
@@ -40,16 +38,6 @@ def pair(rows: np.ndarray, direction: tuple[str, str] = IT, name: str = "B") -> 
 
 def noise(number: int, shift: float = 0.0, seeds: int = 3, queries: int = 60) -> np.ndarray:
     return shift + differences(np.random.default_rng(number), seeds=seeds, queries=queries)
-
-
-@settings(max_examples=15, deadline=None)
-@given(st.integers(0, 10_000), st.floats(-0.1, 0.1))
-def test_swapping_the_methods_flips_the_sign_and_nothing_else(number: int, shift: float) -> None:
-    rows = noise(number, shift)
-    there, back = compare([pair(rows)], 500)[0], compare([pair(-rows)], 500)[0]
-    assert (there.difference, there.p, there.adjusted) == (-back.difference, back.p, back.adjusted)
-    assert there.effect == pytest.approx(-(back.effect or 0))
-    assert there.interval.low == pytest.approx(-back.interval.high, abs=1e-12)
 
 
 def test_effect_and_difference_are_of_the_means_over_seeds() -> None:
@@ -169,24 +157,6 @@ def test_variants_and_other_settings_are_no_part_of_the_comparison_of_methods() 
     family = against_reference(field_of(*rows), "drcl", 50)
     assert [found.second for found in family.comparisons] == ["SM", "PLS [components=2]"]
     assert len(all_pairs(field_of(*rows), 50).comparisons) == 3
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"data_kind": "look-alike"},
-        {"profile": "paper"},
-        {"fingerprint": "0" * 16},
-        {"dataset": "wikipedia"},
-    ],
-)
-def test_what_must_not_be_mixed_is_never_compared(change: dict[str, Any]) -> None:
-    shelf = Shelf()
-    shelf.add({IT: [0.1, 0.2]})
-    shelf.add({IT: [0.3, 0.4]}, method="sm", **change)
-    fields = list(per_query_tables(Results(shelf.records, LABELS), ["map@all"], "best", shelf.per_query))
-    assert len(fields) == 2
-    assert all(against_reference(field, "drcl").comparisons == () for field in fields)
 
 
 def test_a_field_takes_its_protocol_and_selection_and_closed_forms() -> None:

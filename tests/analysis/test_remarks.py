@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
 import pytest
 
 from bench.analysis import AVERAGE, Row, Table, tables_of
@@ -14,15 +13,10 @@ from bench.records import Record, Rows
 from bench.report.topics.map_tables import table_exhibit
 from bench.report.writers import csv, html, latex, markdown
 from tests.analysis.cells_apart import SETTINGS, add
-from tests.analysis.making import IT, Shelf
+from tests.analysis.making import IT, Shelf, with_result
 from tests.analysis.test_keys import LABELS
 
 SIZES = {name: Rows(train=10, validation=2, test=50, dimension=5) for name in ("image", "text", "audio")}
-
-
-def with_result(record: Record, **changes: Any) -> Record:
-    assert record.result is not None
-    return msgspec.structs.replace(record, result=msgspec.structs.replace(record.result, **changes))
 
 
 def table(*records: Record, selection: str = "best") -> Table:
@@ -59,10 +53,6 @@ def test_every_format_marks_them_and_explains_the_mark(write: Any, sign: str) ->
     assert sign not in plain
     assert marked.count(sign) == 4  # both directions, the average, and the note
     assert "5 of 50 image (seed 0)" in marked
-
-
-def test_csv_names_them() -> None:
-    record = with_result(add(Shelf(), 0.5), zero_rows={"best": {"image": 5}}, rows=SIZES)
     assert csv.table(table_exhibit(table(record))).count("5 of 50 image (seed 0)") == 3
 
 

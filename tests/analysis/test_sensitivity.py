@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Mapping, Sequence
 from itertools import product
 from typing import Any
@@ -46,19 +45,6 @@ def test_one_setting_makes_a_curve_with_the_usual_value_marked() -> None:
     assert last.mean == pytest.approx(0.61)
     assert last.seeds == 2
     assert last.deviation == pytest.approx(0.02 / 2**0.5)
-
-
-def test_two_settings_make_a_grid_and_its_lines_are_no_curves_of_their_own() -> None:
-    shelf = Shelf()
-    for alpha, beta in product(ALPHAS, BETAS):
-        add(shelf, alpha=alpha, beta=beta)
-    assert shapes(shelf) == [(("alpha", "beta"), 9)]
-
-
-def test_two_sweeps_that_cross_are_two_curves_and_no_grid() -> None:
-    shelf = Shelf()
-    cross(shelf)
-    assert shapes(shelf) == [(("alpha",), 3), (("beta",), 3)]
 
 
 def test_a_grid_holds_the_usual_settings_also_where_they_lie_outside() -> None:
@@ -178,24 +164,3 @@ def test_validation_is_the_highest_of_the_epochs_by_seed_and_each_trace_is_read_
     assert validation.seeds == 2
     assert curve.points[-1].validation is None
     assert len(asked) == len(set(asked))
-
-
-def test_sensitivities_do_not_depend_on_the_order_of_the_records() -> None:
-    shelf = Shelf()
-    cross(shelf)
-    for alpha, mix in product(ALPHAS, (0.1, 0.2)):
-        add(shelf, 0.4 + alpha / 100, alpha=alpha, mix=mix)
-    before = found(shelf)
-    random.Random(1).shuffle(shelf.records)
-    assert found(shelf) == before
-
-
-def test_a_failed_record_is_a_point_with_its_reason() -> None:
-    from tests.records import making
-
-    shelf = Shelf()
-    own = add(shelf)
-    settings = {**own.identity.settings, "alpha": 9.0}
-    shelf.records.append(making.record(status="failed", method="ours", settings=settings, reason="it broke"))
-    (curve,) = found(shelf)
-    assert curve.points[1].row.entries[AVERAGE].reason == "failed: it broke"

@@ -7,17 +7,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.analysis import AVERAGE, Labels, Row, Table, tables_of
 from bench.analysis.results import Results
-from bench.records import Identity, Metric, Record
+from bench.records import Identity, Record
+from tests.analysis.making import IT, TI, metric, with_result
 from tests.records import making
-
-IT, TI = ("image", "text"), ("text", "image")
 
 
 def usual(identity: Identity) -> Mapping[str, Any] | None:
@@ -42,14 +40,8 @@ def done(
 ) -> Record:
     """Return a finished record with these numbers."""
     numbers = values if isinstance(values, Mapping) else {IT: values, TI: values}
-    record = making.record(**changes)
-    assert record.result is not None
-    metrics = [
-        Metric(query=q, gallery=g, protocol=protocol, selection=selection, value=value, queries=3, items=4)
-        for (q, g), value in numbers.items()
-    ]
-    result = msgspec.structs.replace(record.result, metrics=metrics, pairing=pairing)
-    return msgspec.structs.replace(record, result=result)
+    metrics = [metric(direction, value, protocol, selection) for direction, value in numbers.items()]
+    return with_result(making.record(**changes), metrics=metrics, pairing=pairing)
 
 
 def table(records: Sequence[Record], selection: str = "best") -> Table:
@@ -82,22 +74,6 @@ def test_an_entry_is_the_mean_and_sample_deviation_over_seeds_in_any_order(
         else:
             assert entry.deviation == pytest.approx(statistics.stdev(values), abs=1e-9)
         assert set(entry.records) == {record.digest for record in records}
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"data_kind": "look-alike"},
-        {"profile": "paper"},
-        {"fingerprint": "0" * 16},
-        {"dataset": "wikipedia"},
-    ],
-)
-def test_what_must_not_be_mixed_gets_a_table_of_its_own(change: dict[str, Any]) -> None:
-    records = [done(0.1), done(0.9, seed=1, **change)]
-    tables = tables_of(Results(records, LABELS), ["map@all"])
-    assert len(tables) == 2
-    assert {entry.seeds for found in tables for line in found.rows for entry in line.entries.values()} == {1}
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,6 @@ from bench.analysis.comparisons import against_reference
 from bench.analysis.per_query import per_query_tables
 from bench.analysis.results import Results
 from bench.analysis.sensitivity import sensitivities_of
-from bench.analysis.settings import settings_provenance
 from bench.records import Record
 from bench.records.schema import MethodSnapshot
 from tests.analysis.cells_apart import SETTINGS, add
@@ -157,19 +156,6 @@ def test_a_method_that_is_gone_goes_by_the_card_in_its_last_record() -> None:
     assert registry_labels([first]).title("drcl") == registry.method("drcl").card.title
     broken = msgspec.structs.replace(first, method=MethodSnapshot(card={"x": 1}, usual={}, origins={}))
     assert registry_labels([broken]).title("gone") == "gone"
-
-
-def test_origins_of_settings_are_those_that_a_record_states() -> None:
-    shelf = Shelf()
-    record = add(shelf, 0.5, settings={**SETTINGS, "epochs": 7})
-    origins = {"epochs": "set", "learning_rate": "tuned"}
-    snapshot = MethodSnapshot(card={}, usual=SETTINGS, origins=origins)
-    words = {
-        one.setting: one.words
-        for one in settings_provenance(msgspec.structs.replace(record, method=snapshot)).settings
-    }
-    assert words["epochs"] == "typed (--set); without it: 20"
-    assert words["learning_rate"].startswith("tuned")
 
 
 def test_a_report_of_an_edited_quick_yaml_is_the_same(

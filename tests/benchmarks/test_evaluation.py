@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 
-from bench.evaluation import STANDARD_PROTOCOLS, mean_average_precision
+from bench.contract import Similarity
+from bench.evaluation import STANDARD_PROTOCOLS, Protocol, mean_average_precision, rank_embeddings
 from bench.evaluation.inputs import label_sets
 from bench.evaluation.measures import average_precision_measure
 from bench.evaluation.ranking import Ranking
@@ -53,7 +55,7 @@ def test_four_protocols_cost_little_more_than_one(benchmark: Any, protocols: int
     queries, gallery, wanted, offered = _arguments(2000, 10000, 128)
     sides = _side(queries, wanted), _side(gallery, offered)
     measures = [average_precision_measure(rule) for rule in STANDARD_PROTOCOLS[:protocols]]
-    _fastest(benchmark, lambda: Ranking.by_cosine(*sides).measure(measures), rounds=3)
+    _fastest(benchmark, lambda: Ranking.of_sides(*sides).measure(measures), rounds=3)
 
 
 @pytest.mark.slow
@@ -61,6 +63,39 @@ def test_heavily_tied_codes(benchmark: Any) -> None:
     queries, gallery, wanted, offered = _arguments(2000, 10000, 16)
     arguments = np.sign(queries), np.sign(gallery), wanted, offered
     _fastest(benchmark, lambda: mean_average_precision(*arguments, 50), rounds=2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("similarity", ["dot", "euclidean", "hamming"])
+def test_every_similarity_takes_at_most_a_third_more_time_than_the_cosine(similarity: Similarity) -> None:
+    queries, gallery, wanted, offered = _arguments(2000, 10000, 128)
+    if similarity == "hamming":
+        queries, gallery = np.sign(queries), np.sign(gallery)
+    seconds: dict[Similarity, list[float]] = {"cosine": [], similarity: []}
+    for _ in range(5):  # in turn, so that the load of the machine falls on both
+        for name, times in seconds.items():
+            start = time.process_time()
+            mean_average_precision(queries, gallery, wanted, offered, similarity=name, threads=1)
+            times.append(time.process_time() - start)
+    ratio = min(seconds[similarity]) / min(seconds["cosine"])
+    print(f"{similarity}: {ratio:.2f} times the cosine's {min(seconds['cosine']):.2f} s")
+    assert ratio <= 1.3
+
+
+@pytest.mark.slow
+def test_instance_measures_of_unique_ids_add_little_to_a_ranking() -> None:
+    queries, gallery, wanted, offered = _arguments(4000, 40000, 64)
+    ids = np.random.default_rng(1).permutation(40000)
+    names = ["map@all", "recall@1", "recall@5", "recall@10", "mrr", "medr"]
+    seconds = []
+    for count in (1, len(names)):
+        ranking = rank_embeddings(
+            queries, gallery, wanted, offered, query_ids=ids[:4000], gallery_ids=ids, threads=1
+        )
+        start = time.process_time()
+        ranking.evaluate([*map(Protocol.parse, names[:count])])
+        seconds.append(time.process_time() - start)
+    assert seconds[1] <= 1.5 * seconds[0]
 
 
 @pytest.mark.slow

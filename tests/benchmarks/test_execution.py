@@ -100,6 +100,7 @@ OVERHEADS = Overheads()
 CELLS = 60
 
 
+@pytest.mark.slow
 @pytest.mark.benchmark(timer=OVERHEADS)
 def test_overhead_of_a_cell_in_a_warm_worker(benchmark: Any, small: Path, tmp_path: Path) -> None:
     """All but fit and evaluation: claim, data, what a report draws, the record flushed to the disk.

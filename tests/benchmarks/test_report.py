@@ -36,17 +36,15 @@ def identities() -> Iterator[Identity]:
             names = tuple(modality.name for modality in card.modalities)
             for method in registry.method_names():
                 found = registry.method(method)
-                pairs = list(combinations(names, 2))
-                settings = registry.resolve_settings(found, profile="quick", dataset=dataset)
-                for modalities in [names] if found.card.any_modalities else pairs:
-                    yield making.identity(
-                        seed=seed,
-                        method=method,
-                        dataset=dataset,
-                        modalities=modalities,
-                        settings=settings,
-                        data_kind="real" if dataset == "emoji" else "look-alike",
-                    )
+                fixed: dict[str, Any] = {
+                    "seed": seed,
+                    "method": method,
+                    "dataset": dataset,
+                    "settings": registry.resolve_settings(found, profile="quick", dataset=dataset),
+                    "data_kind": "real" if dataset == "emoji" else "look-alike",
+                }
+                for modalities in [names] if found.card.any_modalities else combinations(names, 2):
+                    yield making.identity(modalities=modalities, **fixed)
 
 
 def record(
@@ -66,17 +64,14 @@ def record(
 
 
 def trace(random: np.random.Generator) -> list[dict[str, Value]]:
-    values = random.random((EPOCHS, 6)).tolist()
-    names = (
-        "train_loss/image",
-        "train_loss/text",
-        "validation_loss/image",
-        "validation_loss/text",
-        "validation_map",
-    )
+    names = [f"{loss}/{name}" for loss in ("train_loss", "validation_loss") for name in ("image", "text")]
     return [
-        {"stage": "train", "epoch": epoch + 1, **dict(zip(names, row, strict=False))}
-        for epoch, row in enumerate(values)
+        {
+            "stage": "train",
+            "epoch": epoch + 1,
+            **{name: random.random() for name in (*names, "validation_map")},
+        }
+        for epoch in range(EPOCHS)
     ]
 
 
@@ -93,17 +88,8 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def report(results: Path, folder: Path, *words: str) -> None:
-    command = [
-        sys.executable,
-        "-m",
-        "bench",
-        "report",
-        "--results",
-        str(results),
-        "--reports",
-        str(folder),
-        *words,
-    ]
+    given = ["--results", str(results), "--reports", str(folder), *words]
+    command = [sys.executable, "-m", "bench", "report", *given]
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
 
 

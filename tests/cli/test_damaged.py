@@ -26,15 +26,6 @@ def empty(folder: Path) -> None:
     folder.mkdir()
 
 
-def edit(folder: Path) -> None:
-    path = folder / "record.json"
-    path.write_text(path.read_text(encoding="utf-8").replace('"seed": ', '"seed": 1'), encoding="utf-8")
-
-
-def edit_log(folder: Path) -> None:
-    (folder / "log.txt").write_text("edited")
-
-
 def move(folder: Path) -> None:
     folder.rename(folder.with_name("0" * 20))
 
@@ -74,7 +65,7 @@ def run(line: str, store: Store, tmp_path: Path) -> Said:
     return say(*words, *(() if "--results" in words else ("--results", store.root)))
 
 
-@pytest.mark.parametrize("damage", [truncate, empty, edit, move, edit_log, make_newer])
+@pytest.mark.parametrize("damage", [truncate, empty, move, make_newer])
 def test_every_command_names_it_once_and_goes_on(
     small: Store, tmp_path: Path, damage: Callable[[Path], None]
 ) -> None:
@@ -98,9 +89,8 @@ def test_every_command_names_it_once_and_goes_on(
 def test_nothing_but_damage_is_a_failure_not_an_absence(small: Store, tmp_path: Path, line: str) -> None:
     for record in list(small.records()):
         (truncate if record.identity.method == "mcca" else shutil.rmtree)(small.runs / record.digest)
-    said = run(line, small, tmp_path)
-    assert said.status == 1
-    assert "merge" in line or f"none of the 2 records in {small.root} can be read" in said.err
+    named = [] if "merge" in line else [f"none of the 2 records in {small.root} can be read"]
+    run(line, small, tmp_path).check(1, *named)
 
 
 @pytest.fixture
@@ -136,9 +126,7 @@ def test_values_per_query_that_contradict_the_metrics_leave_it_out_of_every_numb
 
     chosen = ("--plugin", FAULTS, "--jobs", 0, "--cells", 9, "--methods", "mcca,plain")
     said = say("verify", "--results", small.root, *chosen)
-    assert said.status == 1
-    assert "not checked: mcca on small (image+text), seed 0: " in said.out
-    assert "cannot be believed" in said.out
+    said.check(1, "not checked: mcca on small (image+text), seed 0: ", "cannot be believed")
     assert said.out.endswith("3 of 4 agree\n")
 
 

@@ -21,31 +21,28 @@ from tests.grid import FAULTS, Grid, bytes_of, write_bundle
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def start(*words: object) -> subprocess.Popen[str]:
-    """Start a command in a process group of its own, as a terminal does."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "bench", *map(str, words)],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-
-
 @pytest.fixture
-def small(tmp_path: Path) -> Path:
-    return write_bundle(tmp_path / "small.npz")
-
-
-def test_ctrl_c_lets_running_cells_finish_and_the_next_run_goes_on(tmp_path: Path) -> None:
-    drill = Drill(tmp_path)
+def drill(tmp_path: Path) -> Drill:
     write_bundle(tmp_path / "small.npz")
-    words = [
-        *("--results", tmp_path / "r", "--datasets", tmp_path / "small.npz"),
-        *("--methods", "waits", "--seeds", 4, "--jobs", 2),
-    ]
-    process = drill.start(*words)
+    return Drill(tmp_path)
+
+
+def words(drill: Drill, methods: str, *more: object) -> list[object]:
+    folder = drill.folder
+    usual = ["--results", folder / "r", "--datasets", folder / "small.npz", "--jobs", 2]
+    return [*usual, "--methods", methods, *more]
+
+
+def recorded(drill: Drill) -> list[str]:
+    store = Store(drill.folder / "r")
+    methods = [record.identity.method for record in store.records()]
+    assert store.problems == []
+    return methods
+
+
+def test_ctrl_c_lets_running_cells_finish_and_the_next_run_goes_on(drill: Drill) -> None:
+    line = words(drill, "waits", "--seeds", 4)
+    process = drill.start(*line)
     drill.wait_for(2)
     os.killpg(process.pid, signal.SIGINT)
     assert process.stderr is not None
@@ -53,96 +50,99 @@ def test_ctrl_c_lets_running_cells_finish_and_the_next_run_goes_on(tmp_path: Pat
     drill.gate.touch()
     out, err = process.communicate(timeout=30)
     assert (process.returncode, err) == (130, "")
-    assert out.splitlines()[2:] == [
-        f"4 cells: 2 done, 2 missing; 2 run now in {out.rpartition(' run now in ')[2].partition(' s')[0]} s",
-        "  2 missing: waits on small (image+text), seed 2 and 1 more: not run before the run was stopped",
-        "next: the same command again; it runs only what is missing",
-    ]
+    total, missing, following = out.splitlines()[2:]
+    assert total.startswith("4 cells: 2 done, 2 missing; 2 run now in ")
+    assert missing.endswith("seed 2 and 1 more: not run before the run was stopped")
+    assert following == "next: the same command again; it runs only what is missing"
     assert drill.starts().total() == 2
-    before = bytes_of(tmp_path / "r")
-    status, out, err = drill.run(*words)
+    before = bytes_of(drill.folder / "r")
+    status, out, err = drill.run(*line, "--jobs", 0)  # in one process: a worker loads torch anew
     assert (status, err) == (0, "")
     assert "4 cells: 4 done; 2 run now" in out
     assert set(drill.starts().values()) == {1}
-    assert before.items() <= bytes_of(tmp_path / "r").items()
+    assert before.items() <= bytes_of(drill.folder / "r").items()
 
 
-def test_ctrl_c_twice_stops_at_once_leaves_no_process_and_the_next_run_goes_on(tmp_path: Path) -> None:
-    drill = Drill(tmp_path)
-    write_bundle(tmp_path / "small.npz")
-    words = [
-        *("--results", tmp_path / "r", "--datasets", tmp_path / "small.npz"),
-        *("--methods", "steady,waits", "--jobs", 2),
-    ]
-    process = drill.start(*words)
+def begun(drill: Drill) -> tuple[subprocess.Popen[str], list[psutil.Process]]:
+    """Return a run that has finished one cell and is at another, and its workers."""
+    process = drill.start(*words(drill, "steady,waits"))
     assert process.stdout is not None
-    assert process.stderr is not None
     assert "done" in process.stdout.readline()
     drill.wait_for(2)
-    workers = psutil.Process(process.pid).children(recursive=True)
-    assert workers
-    os.killpg(process.pid, signal.SIGINT)
-    assert process.stderr.readline() == f"{STOPPING}\n"
-    os.killpg(process.pid, signal.SIGINT)
-    out, err = process.communicate(timeout=15)  # `waits` would wait for a minute
-    assert (process.returncode, err) == (130, "")
-    assert "2 cells: 1 done, 1 missing; 1 run now" in out
-    assert out.endswith("next: the same command again; it runs only what is missing\n")
-    assert all(gone(worker.pid) for worker in workers)
-    assert Store(tmp_path / "r").problems == []
-    assert [record.identity.method for record in Store(tmp_path / "r").records()] == ["steady"]
+    return process, psutil.Process(process.pid).children(recursive=True)
 
+
+def check_left_whole(drill: Drill, workers: list[psutil.Process]) -> None:
+    """Check that nothing of a run is left but its finished cell, and that the next run goes on."""
+    assert workers
+    assert all(gone(worker.pid) for worker in workers)
+    assert recorded(drill) == ["steady"]
+    left = {path.name for path in (drill.folder / "r").rglob("*") if path.is_file()}
+    assert not {name for name in left if name.endswith((".tmp", ".lock"))}
+    assert not (drill.folder / "r" / "running").exists()
     drill.gate.touch()
-    status, out, err = drill.run(*words)
+    status, out, err = drill.run(*words(drill, "steady,waits"))
     assert (status, err) == (0, "")
     assert "2 cells: 2 done; 1 run now" in out
     assert drill.starts() == {"steady small 0": 1, "waits small 0": 2}
 
 
+@pytest.mark.drill
+def test_ctrl_c_twice_stops_at_once_leaves_no_process_and_the_next_run_goes_on(drill: Drill) -> None:
+    process, workers = begun(drill)
+    os.killpg(process.pid, signal.SIGINT)
+    assert process.stderr is not None
+    assert process.stderr.readline() == f"{STOPPING}\n"
+    os.killpg(process.pid, signal.SIGINT)
+    out, err = process.communicate(timeout=15)  # `waits` would wait for a minute
+    assert (process.returncode, err) == (130, "")
+    assert "2 cells: 1 done, 1 missing; 1 run now" in out
+    check_left_whole(drill, workers)
+
+
+@pytest.mark.drill
 @pytest.mark.parametrize("send", [os.kill, os.killpg])
-def test_a_terminated_run_leaves_no_warning_no_process_and_no_mark(tmp_path: Path, send: Any) -> None:
-    drill = Drill(tmp_path)
-    write_bundle(tmp_path / "small.npz")
-    words = [
-        *("--results", tmp_path / "r", "--datasets", tmp_path / "small.npz"),
-        *("--methods", "steady,waits", "--jobs", 2),
-    ]
-    process = drill.start(*words)
-    assert process.stdout is not None
-    assert "done" in process.stdout.readline()
-    drill.wait_for(2)
-    workers = psutil.Process(process.pid).children(recursive=True)
+def test_a_terminated_run_leaves_no_warning_no_process_and_no_mark(
+    drill: Drill, send: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    temporary = drill.folder / "temporary"
+    temporary.mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    process, workers = begun(drill)
     send(process.pid, signal.SIGTERM)
     _, err = process.communicate(timeout=15)
     assert (process.returncode, err) == (130, "interrupted; run the same command again to go on\n")
-    assert all(gone(worker.pid) for worker in workers)
-    assert [record.identity.method for record in Store(tmp_path / "r").records()] == ["steady"]
-    left = {path.name for path in (tmp_path / "r").rglob("*") if path.is_file()}
-    assert not {name for name in left if name.endswith((".tmp", ".lock"))}
-    assert not (tmp_path / "r" / "running").exists()
-
-    drill.gate.touch()
-    status, out, err = drill.run(*words)
-    assert (status, err) == (0, "")
-    assert "2 cells: 2 done; 1 run now" in out
+    assert [*temporary.iterdir()] == []
+    check_left_whole(drill, workers)
 
 
-@pytest.mark.parametrize("words", [("results",), ("results", "--format", "csv"), ("status",)])
-def test_a_reader_that_goes_away_is_no_error(grid: Grid, words: tuple[str, ...]) -> None:
-    process = start(*words, "--results", grid.results)
-    assert process.stdout is not None
-    assert process.stderr is not None
-    process.stdout.close()  # as `| head` does once it has seen enough
-    assert process.stderr.read() == ""
-    assert process.wait(timeout=30) == 0
-
-
-def test_a_reader_that_has_seen_enough_stops_a_run_like_ctrl_c(tmp_path: Path, small: Path) -> None:
-    words = ("run", "--results", tmp_path / "r", "--plugin", FAULTS, "--datasets", small, "--jobs", 1)
-    process = start(*words, "--methods", "plain,sleeps")
+def closed_early(*line: object) -> tuple[int, str]:
+    """Return how a command ends whose reader goes away, as `| head` does once it has seen enough."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "bench", *map(str, line)],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
     assert process.stdout is not None
     assert process.stderr is not None
     process.stdout.close()
-    assert process.stderr.read() == "interrupted; run the same command again to go on\n"
-    assert process.wait(timeout=30) == 130
-    assert Store(tmp_path / "r").problems == []
+    err = process.stderr.read()
+    return process.wait(timeout=30), err
+
+
+@pytest.mark.parametrize(
+    "line", [("results", "--format", "csv"), pytest.param(("status",), marks=pytest.mark.slow)]
+)
+def test_a_reader_that_goes_away_is_no_error(grid: Grid, line: tuple[str, ...]) -> None:
+    assert closed_early(*line, "--results", grid.results) == (0, "")
+
+
+@pytest.mark.drill
+def test_a_reader_that_has_seen_enough_stops_a_run_like_ctrl_c(drill: Drill) -> None:
+    line = ["--results", drill.folder / "r", "--datasets", drill.folder / "small.npz", "--jobs", 1]
+    status, err = closed_early("run", "--plugin", FAULTS, "--methods", "plain,sleeps", *line)
+    assert (status, err) == (130, "interrupted; run the same command again to go on\n")
+    recorded(drill)

@@ -39,6 +39,7 @@ def value(answer: dict[str, Any], direction: tuple[str, str], protocol: str) -> 
         row["value"]
         for row in answer["readings"]
         if (row["query"], row["gallery"], row["protocol"], row["share"]) == (*direction, protocol, "1")
+        and row["similarity"] == "cosine"
     ]
     return float(found)
 
@@ -113,7 +114,7 @@ def test_the_released_embeddings_show_their_numbers(released: list[Path]) -> Non
             assert ours == pytest.approx(naive_map(ranking, wanted, offered, k, rule.denominator), abs=1e-9)
             if k is None:
                 assert f"{ours:.6f}" in shown
-    assert [line.split()[:2] for line in shown.splitlines() if "+0.000" in line or "-0.000" in line] == [
+    assert [line.split()[:2] for line in shown.splitlines() if "cosine" in line and "0.000" in line] == [
         ["text→image", "map@all"]
     ]
 
@@ -175,7 +176,7 @@ def test_csv_has_a_row_per_reading_in_full_precision(tmp_path: Path) -> None:
     file = embeddings(tmp_path / "a.npz")
     said = say("explain", "--embeddings", file, "--format", "csv", "--galleries", "1/2,1")
     rows = list(csv.DictReader(io.StringIO(said.out)))
-    assert len(rows) == 3 * (4 * 2 * 4 + 4 * 2)
+    assert len(rows) == 3 * (3 * 4 * 2 * 10 + 5 * 2)  # three similarities of ten rules; parts
     answer = told("--embeddings", file, "--galleries", ".5")
     assert [
         {key: "" if item is None else str(item) for key, item in row.items()} for row in answer["readings"]
@@ -193,8 +194,8 @@ def test_directions_can_be_chosen_and_many_are_averaged(tmp_path: Path) -> None:
 
 
 def test_a_printed_number_that_no_convention_gives_is_said_to_be_none(tmp_path: Path) -> None:
-    said = say("explain", "--embeddings", embeddings(tmp_path / "a.npz"), "--printed", "99.99")
-    assert "99.99: no convention gives a number within 0.0005 of it" in said.out
+    said = say("explain", "--embeddings", embeddings(tmp_path / "a.npz"), "--printed", "3.33")
+    assert "3.33: no convention gives a number within 0.0005 of it" in said.out
 
 
 def explain(results: Path, *words: object) -> Said:
@@ -205,9 +206,26 @@ def test_a_cell_without_embeddings_or_not_one_cell_is_one_sentence(grid: Grid, t
     store = Store(tmp_path)
     for variant in ("full", "without_fa"):
         store.write(making.record(variant=variant), making.per_query(), making.TRACE, "")
-    several = explain(tmp_path, "drcl", "emoji")
-    assert several.status == 2
-    assert "2 cells fit; say which, such as: --variant full; or --variant without_fa" in several.err
+    explain(tmp_path, "drcl", "emoji").check(
+        2, "2 cells fit; say which, such as: --variant full; or --variant without_fa"
+    )
     changed = explain(tmp_path, "drcl", "emoji", "--variant", "full")
     assert changed.status == 2
     assert "drcl has" in changed.err  # the settings of these made-up records are not the method's
+
+
+def test_codes_and_ids_of_a_file_show_hamming_distances_and_recall_by_instance(tmp_path: Path) -> None:
+    numbers = np.random.default_rng(0)
+    arrays: dict[str, Any] = {}
+    for name in ("image", "text"):
+        arrays |= {name: numbers.integers(0, 2, (12, 8)), f"{name}_ids": np.arange(12)}
+    arrays["image"][:7] = 0  # too many rows of zeros for the cosine, ordinary codes otherwise
+    file = embeddings(tmp_path / "a.npz", **arrays)
+    assert say("explain", "--embeddings", file).status == 2
+    answer = told("--embeddings", file, "--similarity", "hamming", "--galleries", "1", "--printed", "1")
+    assert {row["similarity"] for row in answer["readings"]} == {"hamming", "dot", "euclidean"}
+    assert {"recall@10", "medr", "mrr", "ndcg@all"} <= {row["protocol"] for row in answer["readings"]}
+    wrong = embeddings(tmp_path / "b.npz", **arrays | {"text_ids": np.arange(11)})
+    said = say("explain", "--embeddings", wrong, "--similarity", "hamming")
+    assert said.status == 2
+    assert "text_ids" in said.err

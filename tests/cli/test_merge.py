@@ -59,9 +59,9 @@ def test_records_and_trials_are_copied_byte_for_byte_and_only_once(other: Store,
         write(other, seed, status)  # type: ignore[arg-type]
     TrialStore(other.root).write(trial())
     before = content(other)
-    said = merge(other, ours)
-    assert (said.status, said.err) == (0, "")
-    assert f"3 records in {other.root}: 3 copied\n1 trials in {other.root}: 1 copied\n" in said.out
+    merge(other, ours).check(
+        0, f"3 records in {other.root}: 3 copied\n1 trials in {other.root}: 1 copied\n", silent=True
+    )
     assert content(ours) == before == content(other)
     again = merge(other, ours)
     assert (again.status, "3 records" in again.out, ": 3 known already" in again.out) == (0, True, True)
@@ -116,9 +116,7 @@ def test_times_and_hosts_are_no_difference_but_average_precisions_are(other: Sto
     other.write(elsewhere, making.per_query(), making.TRACE, "another log")
     assert merge(other, ours).status == 0
     other.write(elsewhere, making.per_query(spread=0.125), making.TRACE, "another log")
-    said = merge(other, ours)
-    assert said.status == 1
-    assert "average precisions of map@" in said.err
+    merge(other, ours).check(1, "average precisions of map@")
 
 
 def test_a_record_of_a_later_version_here_is_left_alone(other: Store, ours: Store) -> None:

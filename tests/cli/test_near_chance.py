@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from bench.cli.summary import Ran, summarise
+from bench.cli.summary import summarise
+from bench.execution.progress import RunProgress
 from bench.experiment.grid import Cell
 from bench.records import Store
 from tests.analysis.cells_apart import SETTINGS, add
-from tests.analysis.making import Shelf
-from tests.analysis.test_remarks import with_result
+from tests.analysis.making import Shelf, with_result
 from tests.cli.test_compare import stored
 
 
@@ -28,7 +28,9 @@ def test_a_run_names_methods_near_chance_and_what_to_try(
         shelf.records[-1] = with_result(record, chance={"image>text": 0.16, "text>image": 0.18})
     store = Store(stored(tmp_path, shelf))
     cells = [Cell(record.identity, "emoji") for record in shelf.records]
-    lines, complete = summarise(cells, store, Ran(2, 1.0, False, "", {}))
+    progress = RunProgress(2, 0)
+    progress.ran = 2
+    lines, complete = summarise(cells, store, progress, 1.0, stopped=False)
     assert complete
     found = [line for line in lines if "chance" in line]
     assert bool(found) is said
@@ -36,5 +38,5 @@ def test_a_run_names_methods_near_chance_and_what_to_try(
         (line,) = found  # of both seeds one
         assert "--set drcl.scaling=standard" in line
         assert "0.170" in line
-    again, _ = summarise(cells, store, Ran(0, 0.1, False, "", {}))
+    again, _ = summarise(cells, store, RunProgress(2, 2), 0.1, stopped=False)
     assert not [line for line in again if "chance" in line]

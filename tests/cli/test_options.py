@@ -68,7 +68,7 @@ def test_every_path_is_one_that_a_file_system_can_hold(words: tuple[str, ...], o
     [
         (["run", "--max-memory", "9" * 400 + "T"], "--max-memory"),
         (["run", "--seeds", "9" * 400], "--seeds"),
-        (["run", "--methods", "chance", "--datasets", "a" * 5000 + ".npz", "--dry-run"], "no feature bundle"),
+        (["run", "--methods", "chance", "--datasets", "a" * 5000 + ".npz", "--dry-run"], "no file"),
         (["run", "--set", "chance.dimension=" + "[" * 5000], "--set"),
         (["explain", "--embeddings", "a" * 5000], "aaa"),
         (["explain", "--embeddings", "image=" + "a" * 5000 + ":b:c"], "aaa"),

@@ -7,6 +7,10 @@ import io
 import json
 from pathlib import Path
 
+import pandas as pd
+import pytest
+
+import bench
 from bench.cli.results import FURTHER, PRINTED
 from tests.grid import FAULTS, Grid, say
 from tests.records import making
@@ -48,6 +52,30 @@ def test_json_and_csv_hold_the_same_rows_and_the_table_shows_them(grid: Grid) ->
     assert len(table) == len(rows) + 2
     varying = [key for key in rows[0] if len({str(row[key]) for row in rows}) > 1]
     assert table[0].split() == [key for key in PRINTED if key not in FURTHER or key in varying]
+
+
+def test_every_format_can_be_written_to_a_file(grid: Grid, tmp_path: Path) -> None:
+    def write(form: str, name: str) -> Path:
+        said = say(
+            *("results", "--results", grid.results, "--format", form, "--output", tmp_path / "new" / name)
+        )
+        assert (said.status, said.out.splitlines()[:-1]) == (0, [])
+        return tmp_path / "new" / name
+
+    printed = say("results", "--format", "csv", "--results", grid.results).out
+    assert write("csv", "rows.csv").read_text(encoding="utf-8") == printed
+    pytest.importorskip("fastparquet")
+    frame = pd.read_parquet(write("parquet", "rows.parquet"))
+    expected = bench.results(grid.results)
+    assert [*frame] == [*expected]
+    assert frame["value"].equals(expected["value"].reset_index(drop=True))
+    assert frame.drop(columns="value").astype(str).equals(expected.drop(columns="value").astype(str))
+
+
+def test_parquet_needs_a_file(grid: Grid) -> None:
+    said = say("results", "--format", "parquet", "--results", grid.results)
+    assert said.status == 2
+    assert "--output" in said.err
 
 
 def test_rows_can_be_chosen_by_name_and_glob(grid: Grid) -> None:
@@ -106,18 +134,15 @@ def test_list_tells_all_there_is_and_where_it_comes_from() -> None:
     said = say("list", "--format", "json", "--plugin", FAULTS)
     assert said.status == 0
     everything = json.loads(said.out)
-    assert set(everything) == {"methods", "datasets", "profiles", "protocols"}
+    assert set(everything) == {"methods", "datasets", "conditions", "profiles", "protocols", "encoders"}
     methods = {row["name"]: row for row in everything["methods"]}
     assert methods["plain"]["where"] == str(FAULTS)
     assert methods["plain"]["variants"] == ["loud"]
     assert methods["plain"]["settings"]["widths"] == [3, 2]
     assert methods["drcl"]["card"]["title"] == "DRCL"
-    assert {row["id"] for row in everything["protocols"]} == {
-        "map@all",
-        "map@50/hits",
-        "map@50/min",
-        "map@50/relevant",
-    }
+    ids = [row["id"] for row in everything["protocols"]]
+    assert ids[:4] == ["map@all", "map@50/hits", "map@50/min", "map@50/relevant"]
+    assert {"recall@10", "medr"} < {*ids}
     only = json.loads(say("list", "datasets", "--format", "json").out)
     assert only == everything["datasets"]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -22,11 +23,6 @@ from tests.grid import FAULTS, Grid, Said, bytes_of, cells_of, make_newer, only_
 def no_plugins() -> Iterator[None]:
     with only_plugins():
         yield
-
-
-@pytest.fixture
-def small(tmp_path: Path) -> Path:
-    return write_bundle(tmp_path / "small.npz")
 
 
 @pytest.fixture
@@ -63,8 +59,7 @@ def test_a_failure_gives_status_1_names_the_reason_and_the_way_to_try_again(
     results: Path, small: Path
 ) -> None:
     words = (results, small)
-    first = run(*words, methods="raises,plain")
-    first.check(
+    run(*words, methods="raises,plain").check(
         1, "seed 0: ValueError: the matrix is singular\n", "2 cells: 1 done, 1 failed", "add --retry all"
     )
     run(*words, methods="raises,plain").check(1, "0 run now")
@@ -157,9 +152,9 @@ def test_features_that_turn_out_bad_are_named_before_anything_is_fitted(
 
 
 def test_a_wrongly_remembered_bundle_costs_one_run_and_the_next_one_reads_it_again(
-    results: Path, small: Path
+    results: Path, tmp_path: Path
 ) -> None:
-    words = (results, small, "--jobs", 1)
+    words = (results, write_bundle(tmp_path / "new.npz"))
     run(*words).check(0)
     cache = results / "datasets.json"
     (known,) = json.loads(cache.read_text()).values()
@@ -170,11 +165,14 @@ def test_a_wrongly_remembered_bundle_costs_one_run_and_the_next_one_reads_it_aga
     run(*words).check(0, "1 cells: 1 done; 0 run now")
 
 
-def test_ctrl_c_in_this_process_ends_with_130(
-    results: Path, small: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_in_this_process_ends_with_130(
+    results: Path, small: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     def interrupt(*_: object, **__: object) -> None:
-        raise KeyboardInterrupt
+        if number == signal.SIGINT:  # the first one is only noted
+            raise KeyboardInterrupt
+        signal.raise_signal(number)
 
     monkeypatch.setattr("bench.execution.cell_task.run_cell", interrupt)
     said = run(results, small)
@@ -212,8 +210,9 @@ def test_a_record_of_a_later_version_is_neither_read_nor_replaced(results: Path,
     (record,) = results.glob("runs/*/record.json")
     make_newer(record.parent)
     before = record.read_bytes()
-    said = run(results, small)
-    said.check(1, "warning: cell left out: ", "layout version 99", "1 cells: 1 missing; 0 run now")
+    run(results, small).check(
+        1, "warning: cell left out: ", "layout version 99", "1 cells: 1 missing; 0 run now"
+    )
     assert record.read_bytes() == before
 
 

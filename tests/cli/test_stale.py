@@ -85,11 +85,12 @@ def test_an_edited_method_makes_its_records_stale_and_they_are_kept(
     assert "stale" not in again.out
 
     edit("200.0")
-    left = run(small)
-    assert left.status == 0
-    assert "2 records are stale (mine): mine " in left.out
-    assert "--retry stale makes them again" in left.out
-    assert "2 cells: 2 stale; 0 run now" in left.out
+    run(small).check(
+        0,
+        "2 records are stale (mine): mine ",
+        "--retry stale makes them again",
+        "2 cells: 2 stale; 0 run now",
+    )
     assert "2 cells, 0 to run" in run(small, "--dry-run").out
     assert "stale    " in run(small, "--dry-run").out
     assert "2 records are stale (mine)" in command("status", small).out
@@ -107,10 +108,7 @@ def test_an_edited_method_makes_its_records_stale_and_they_are_kept(
     assert len(records) == 4
     assert {digest for digest in old if store.read(digest) == old[digest]} == old.keys()
     assert "2 cells: 2 done; 0 run now" in run(small, "--retry", "stale").out
-    checked = command("verify", small, "--jobs", 0)
-    assert (checked.status, checked.err) == (0, "")
-    assert "2 records are stale" in checked.out
-    assert "2 of 2 agree" in checked.out
+    command("verify", small, "--jobs", 0).check(0, "2 records are stale", "2 of 2 agree", silent=True)
     assert "STALE" not in command("why", small, "mine", small, "--seed", 0).out
 
 
@@ -143,9 +141,7 @@ def test_the_report_and_status_name_stale_records(small: Path, tmp_path: Path) -
     old = msgspec.structs.replace(record, identity=msgspec.structs.replace(record.identity, harness="data 0"))
     per_query = {(*series,): values for series, values in store.per_query(record.digest).items()}
     store.write(old, per_query, [], "", store.snapshot(record.digest))
-    status = say("status", "--results", tmp_path / "r")
-    assert status.status == 0
-    assert "1 record is stale (chance): data 0 → " in status.out
+    say("status", "--results", tmp_path / "r").check(0, "1 record is stale (chance): data 0 → ")
     listed = json.loads(say("status", "--results", tmp_path / "r", "--format", "json").out)["stale"]
     assert [(one["record"], one["again"]) for one in listed] == [(old.digest, True)]
     report = say(

@@ -8,18 +8,13 @@ from pathlib import Path
 import pytest
 
 from bench.records import Store
-from tests.grid import FAULTS, Said, only_plugins, say, write_bundle
+from tests.grid import FAULTS, Said, only_plugins, say
 
 
 @pytest.fixture(autouse=True)
 def no_plugins() -> Iterator[None]:
     with only_plugins():
         yield
-
-
-@pytest.fixture
-def small(tmp_path: Path) -> Path:
-    return write_bundle(tmp_path / "small.npz")
 
 
 def study(tmp_path: Path, *words: object) -> Said:
@@ -54,18 +49,17 @@ def test_ablate_runs_the_method_and_all_its_variants_and_shares_its_cells_with_r
 
 def test_ablate_names_the_variants_that_are_for_modalities_of_other_data(tmp_path: Path) -> None:
     said = study(tmp_path, "ablate", "drcl", "--datasets", "emoji", "--dry-run")
-    assert said.status == 0
-    assert "emoji lacks the modality that these are for: drcl prior_audio, prior_3d, prior_video" in said.out
-    assert "drcl/prior_text on emoji" in said.out
+    said.check(
+        0,
+        "emoji lacks the modality that these are for: drcl prior_audio, prior_3d, prior_video",
+        "drcl/prior_text on emoji",
+    )
     assert "drcl/prior_audio on emoji" not in said.out
 
 
 def test_sweep_runs_every_combination_and_the_usual_settings(tmp_path: Path, small: Path) -> None:
     words = ("sweep", "plain", "--datasets", small, "--param", "seconds=1,2", "--param", "word=a,z")
-    said = study(tmp_path, *words)
-    assert said.status == 0
-    assert "5 cells: 5 done; 5 run now" in said.out
-    assert '[seconds=2.0, word="z"]' in said.out
+    study(tmp_path, *words).check(0, "5 cells: 5 done; 5 run now", '[seconds=2.0, word="z"]')
     assert settings_of(tmp_path) == [
         ("full", 1.0, "a"),
         ("full", 1.0, "z"),
@@ -80,8 +74,7 @@ def test_other_settings_hold_for_all_cells_of_a_sweep_also_for_the_usual_one(
     tmp_path: Path, small: Path
 ) -> None:
     said = study(
-        tmp_path,
-        *("sweep", "plain", "--datasets", small, "--param", "seconds=1,1.0,30", "--set", "*.word=q"),
+        tmp_path, *("sweep", "plain", "--datasets", small, "--param", "seconds=1,1.0,30", "--set", "*.word=q")
     )
     assert said.status == 0
     assert settings_of(tmp_path) == [("full", 1.0, "q"), ("full", 30.0, "q")]
@@ -90,8 +83,7 @@ def test_other_settings_hold_for_all_cells_of_a_sweep_also_for_the_usual_one(
 def test_values_of_a_sweep_may_be_lists_and_maps(tmp_path: Path, small: Path) -> None:
     values = "widths=[4],[5, 6]", "rates={image: 1e-3},null"
     words = [word for value in values for word in ("--param", value)]
-    said = study(tmp_path, "sweep", "plain", "--datasets", small, *words, "--dry-run")
-    assert said.status == 0
-    assert "5 cells, 5 to run" in said.out
-    assert '[rates={"image": 0.001}, widths=[5, 6]]' in said.out
+    study(tmp_path, "sweep", "plain", "--datasets", small, *words, "--dry-run").check(
+        0, "5 cells, 5 to run", '[rates={"image": 0.001}, widths=[5, 6]]'
+    )
     assert not (tmp_path / "r").exists()

@@ -28,11 +28,11 @@ TITLES = (
     "Selection",
     "Training",
     "Result",
-    "Among the others",
-    "What the method noted",
-    "Made",
-    "The log's end",
-    "To make it again",
+    "Rank among methods",
+    "Notes of the method",
+    "Environment",
+    "End of the log",
+    "Command",
 )
 
 
@@ -53,13 +53,13 @@ def test_a_finished_cell_tells_everything(grid: Grid) -> None:
     assert len(own) == 8
     assert all(f"{one['value']:.4f}" in told["Result"] for one in own)
     assert "selection last instead, average: map@all" in told["Result"]
-    assert "SM 0." in told["Among the others"]  # a reference point beside it
-    assert record["circumstances"]["commit"] in told["Made"]
-    assert told["To make it again"].strip() == record["circumstances"]["command"]
+    assert "SM 0." in told["Rank among methods"]  # a reference point beside it
+    assert record["circumstances"]["commit"] in told["Environment"]
+    assert told["Command"].strip() == record["circumstances"]["command"]
 
 
 def test_the_rank_is_that_of_the_table(grid: Grid) -> None:
-    told = sections(why(grid.results, "sdml", "small", "--seed", 1))["Among the others"]
+    told = sections(why(grid.results, "sdml", "small", "--seed", 1))["Rank among methods"]
     (line,) = [line for line in told.splitlines() if line.strip().startswith("average")]
     means: dict[str, list[float]] = {}
     for record in grid.store.records():
@@ -78,14 +78,14 @@ def test_the_rank_is_that_of_the_table(grid: Grid) -> None:
 
 def test_a_failed_cell_tells_its_reason_its_traceback_and_its_last_words(grid: Grid) -> None:
     told = sections(why(grid.results, "raises", "small", "--seed", 0))
-    assert "failed (ValueError): ValueError: the matrix is singular" in told["Why there is no result"]
-    assert 'raise ValueError("the matrix is singular' in told["Why there is no result"]
-    assert "the matrix is singular" in told["The log's end"]
+    assert "failed (ValueError): ValueError: the matrix is singular" in told["Reason"]
+    assert 'raise ValueError("the matrix is singular' in told["Reason"]
+    assert "the matrix is singular" in told["End of the log"]
     assert "shown as" in told["Training"]
     assert "Result" not in told
-    skipped = why(grid.results, "single", "multi", "--seed", 0)
-    assert skipped.status == 0
-    assert "skipped (declared): Single takes one class per sample" in skipped.out
+    why(grid.results, "single", "multi", "--seed", 0).check(
+        0, "skipped (declared): Single takes one class per sample"
+    )
 
 
 def test_a_closed_form_has_nothing_to_select(grid: Grid) -> None:
@@ -141,14 +141,14 @@ def test_an_edited_settings_file_changes_nothing_about_an_earlier_record(
     assert "typed (--set); without it: 20" in before["Settings"]
     edited_settings()
     after = sections(why(tmp_path / "r", "sdml", small))
-    for title in ("Settings", "To make it again", "Made"):
+    for title in ("Settings", "Command", "Environment"):
         assert after[title].strip() == before[title].strip()
     # The command alone would make another cell today, and `why` says what is to be added.
     (record,) = Store(tmp_path / "r").records()
-    command = " ".join([before["To make it again"].strip(), after["Since then"].splitlines()[-1].strip()])
+    command = " ".join([before["Command"].strip(), after["Changed settings"].splitlines()[-1].strip()])
     again = say(*shlex.split(command)[3:], "--dry-run", "--results", tmp_path / "nothing")
     assert f"to run   {record.digest} " in again.out
-    assert "Since then" not in before
+    assert "Changed settings" not in before
 
 
 def test_a_record_holds_the_card_and_where_each_setting_is_from(grid: Grid) -> None:

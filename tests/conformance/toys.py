@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from bench.conformance.samples import Sample
-from bench.contract import Array, Checkpoint, Context, Method, MethodCard, SealedTestError, Split
+from bench.contract import Array, Checkpoint, Context, Method, MethodCard, SealedTestError, Split, State
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,8 @@ class Toy(Method):
         pairs="unused",
         any_modalities=True,
         multi_label=True,
+        unlabelled=True,
+        late=True,
     )
     Settings: ClassVar[type] = ToySettings
     settings: ToySettings
@@ -46,13 +48,22 @@ class Toy(Method):
     def fit(self, train: Split, validation: Split, context: Context) -> None:
         self.weights, self.states = self.start(train, context), {}
         self.lengths = {name: self.length(part.features) for name, part in train.items()}
-        targets = {name: train.targets(name) for name in train}
+        targets = {name: self.targets(train, name) for name in train}
         for epoch in range(1, self.settings.epochs + 1):
             context.check_deadline()
             loss = sum(self.epoch(name, part.features, targets[name]) for name, part in train.items())
             context.trace.add("train", epoch, loss=float(loss))
             self.states.setdefault("best", self.copied())
         self.states["last"] = self.copied()
+
+    def targets(self, train: Split, name: str) -> Array:
+        return train.targets(name)
+
+    def extend(self, modality: str, train: Split, validation: Split, context: Context) -> None:
+        before = self.weights, self.states, self.lengths
+        Toy.fit(self, train, validation, context)
+        self.weights, self.lengths = {**before[0], **self.weights}, {**before[2], **self.lengths}
+        self.states = {rule: {**before[1][rule], **state} for rule, state in self.states.items()}
 
     def start(self, train: Split, context: Context) -> dict[str, Array]:
         return {
@@ -85,6 +96,12 @@ class Toy(Method):
     def restore(self, rule: str) -> None:
         self.weights = {name: weights.copy() for name, weights in self.states[rule].items()}
 
+    def stored_state(self) -> State:
+        return State(dict(self.weights), {"lengths": self.lengths})
+
+    def load_state(self, state: State, device: str = "cpu") -> None:
+        self.weights, self.lengths = dict(state.arrays), dict(state.facts["lengths"])
+
     def notes(self) -> Mapping[str, Any]:
         return {"epochs": self.settings.epochs}
 
@@ -92,13 +109,18 @@ class Toy(Method):
 class Modest(Toy):
     """Promises as little as a method can."""
 
-    card = replace(Toy.card, pairs="needed", any_modalities=False, multi_label=False)
+    card = replace(
+        Toy.card, pairs="needed", any_modalities=False, multi_label=False, unlabelled=False, late=False
+    )
+
+    def extend(self, modality: str, train: Split, validation: Split, context: Context) -> None:
+        Method.extend(self, modality, train, validation, context)
 
 
 class ClosedForm(Method):
     """Nothing but what the contract asks for: no epochs, no batches, no notes."""
 
-    card = replace(Toy.card, deep=False, selects_by="none")
+    card = replace(Toy.card, deep=False, selects_by="none", late=False)
 
     @dataclass(frozen=True)
     class Settings:
@@ -291,7 +313,7 @@ class InPlaceFeatures(Toy):
 class InPlaceLabels(Toy):
     def fit(self, train: Split, validation: Split, context: Context) -> None:
         super().fit(train, validation, context)
-        shared_tensor(validation["text"].labels)[:] = 0
+        shared_tensor([*validation.values()][-1].labels)[:] = 0
 
 
 class CentresInPlace(Toy):
@@ -396,6 +418,17 @@ class Forgetful(Toy):
         return {**super().checkpoints(), "oracle": Checkpoint("oracle", 1, None, "none")}
 
 
+class Unscaling(Toy):
+    def load_state(self, state: State, device: str = "cpu") -> None:
+        super().load_state(state, device)
+        self.lengths = dict.fromkeys(self.lengths, 1.0)
+
+
+class ObjectState(Toy):
+    def stored_state(self) -> State:
+        return State({**super().stored_state().arrays, "names": np.array([*self.weights], dtype=object)})
+
+
 class SetNotes(Toy):
     def notes(self) -> Mapping[str, Any]:
         return {"classes": {1, 2}}
@@ -416,3 +449,71 @@ class OneLabelOnly(Toy):
 class FirstTwo(Toy):
     def fit(self, train: Split, validation: Split, context: Context) -> None:
         super().fit(train.select(tuple(train)[:2]), validation, context)
+
+
+class LastClass(Toy):
+    def targets(self, train: Split, name: str) -> Array:
+        labels = train[name].labels
+        return train.targets(name) if labels.ndim > 1 else np.eye(train.n_classes)[labels]
+
+
+class AllPartners(Toy):
+    def fit(self, train: Split, validation: Split, context: Context) -> None:
+        assert train.pairing != "partial"
+        super().fit(train, validation, context)
+
+
+class RelatesIds(Toy):
+    def start(self, train: Split, context: Context) -> dict[str, Array]:
+        weights = super().start(train, context)
+        return {name: w + (train[name].ids is not None and train.paired) for name, w in weights.items()}
+
+
+class Retrains(Toy):
+    def extend(self, modality: str, train: Split, validation: Split, context: Context) -> None:
+        super().extend(modality, train, validation, context)
+        for state in self.states.values():
+            for weights in state.values():
+                weights *= 2
+
+
+class KeepsRows(Toy):
+    def fit(self, train: Split, validation: Split, context: Context) -> None:
+        self.kept = next(iter(train.values())).features
+        super().fit(train, validation, context)
+
+    def extend(self, modality: str, train: Split, validation: Split, context: Context) -> None:
+        super().extend(modality, train, validation, context)
+        self.lengths[modality] += float(abs(self.kept).max())
+
+
+class KeepsLateRows(KeepsRows):
+    def fit(self, train: Split, validation: Split, context: Context) -> None:
+        Toy.fit(self, train, validation, context)
+        self.kept = np.ones(1)
+
+    def extend(self, modality: str, train: Split, validation: Split, context: Context) -> None:
+        super().extend(modality, train, validation, context)
+        self.kept = train[modality].features
+
+
+class TakesTurns(Toy):
+    """Keeps modalities that it was fitted on, and forgets a late one when the next comes."""
+
+    def fit(self, train: Split, validation: Split, context: Context) -> None:
+        super().fit(train, validation, context)
+        self.first = set(train)
+
+    def extend(self, modality: str, train: Split, validation: Split, context: Context) -> None:
+        super().extend(modality, train, validation, context)
+        for state in self.states.values():
+            for name in set(state) - self.first - {modality}:
+                state[name] = state[name] * 2
+
+
+class Undeclared(Toy):
+    card = replace(Toy.card, late=False)
+
+
+class CannotExtend(Toy):
+    extend = Method.extend

@@ -1,11 +1,11 @@
-"""The house's arrows point one way, and what must be quick to import never brings torch."""
+"""Imports point one way, and what must be quick to import never brings torch."""
 
 from __future__ import annotations
 
 import ast
 import subprocess
 import sys
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -15,86 +15,101 @@ ROOT = Path(__file__).resolve().parents[2]
 FORBIDDEN = {
     "bench/contract": {"bench.registry", "bench.data", "bench.evaluation", "bench.training", "bench.records"},
     "bench/data": {"bench.experiment", "bench.execution", "bench.records", "bench.report"},
+    "bench/conditions": {"bench.experiment", "bench.execution", "bench.records", "bench.training"},
+    "bench/encoders": {"bench.experiment", "bench.execution", "bench.records", "bench.report"},
     "bench/evaluation": {"bench.experiment", "bench.execution", "bench.records", "bench.training"},
     "bench/training": {"bench.experiment", "bench.execution", "bench.records", "bench.registry"},
     "bench/linear": {"bench.experiment", "bench.execution", "bench.records", "bench.registry"},
     "bench/records": {"bench.experiment", "bench.execution", "bench.report", "bench.evaluation"},
     "bench/registry": {"bench.experiment", "bench.execution", "bench.records", "bench.training"},
     "bench/experiment": {"bench.execution", "bench.analysis", "bench.report", "bench.training"},
+    "bench/searching": {"bench.execution", "bench.analysis", "bench.report", "bench.training"},
     "bench/execution": {"bench.analysis", "bench.report", "bench.training"},
     "bench/analysis": {"bench.experiment", "bench.execution", "bench.report", "bench.evaluation"},
     "bench/report": {"bench.experiment", "bench.execution", "bench.evaluation", "bench.data"},
 }
-TOOLKITS = {"bench.contract", "bench.training", "bench.linear", "bench.data", "bench.evaluation"}
+TOOLKITS = {
+    "bench.contract",
+    "bench.training",
+    "bench.linear",
+    "bench.data",
+    "bench.evaluation",
+    "bench.encoders",
+}
 WITHOUT_TORCH = (
     "bench",
     "bench.analysis",
     "bench.cli",
     "bench.cli.check",
     "bench.cli.new",
+    "bench.conditions",
     "bench.conformance",
     "bench.conformance.scaffold",
     "bench.contract",
     "bench.data",
+    "bench.encoders",
     "bench.evaluation",
     "bench.records",
     "bench.registry",
     "bench.report",
+    "bench.searching",
 )
 
 
-def _files(folder: str) -> list[Path]:
-    return sorted((ROOT / folder).rglob("*.py"))
-
-
-def _imports(path: Path) -> Iterator[str]:
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module == "bench":
-            yield from (f"bench.{alias.name}" for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            yield "." * node.level + (node.module or "")
+@cache
+def _imports(folder: str) -> dict[Path, set[str]]:
+    """Return, by file, the modules that a folder's files import; relative ones with their dots."""
+    found: dict[Path, set[str]] = {}
+    for path in sorted((ROOT / folder).rglob("*.py")):
+        names = found.setdefault(path, set())
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                names |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module == "bench":
+                names |= {f"bench.{alias.name}" for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                names.add("." * node.level + (node.module or ""))
+    return found
 
 
 def _room(module: str) -> str:
     return ".".join(module.split(".")[:2])
 
 
-def test_the_harness_imports_no_method_and_no_dataset_by_name() -> None:
-    for path in _files("bench"):
-        named = {name for name in _imports(path) if name.split(".")[0] in ("methods", "datasets")}
-        assert not named, f"{path} imports {named}"
-
-
-def test_nothing_imports_the_command_line() -> None:
-    for path in _files("bench"):
+@pytest.mark.clone
+def test_the_harness_imports_no_plug_in_by_name_and_nothing_imports_the_command_line() -> None:
+    for path, names in _imports("bench").items():
+        assert not {"methods", "datasets"} & {name.split(".")[0] for name in names}, path
         if "cli" not in path.parts and path.name != "__main__.py":
-            assert "bench.cli" not in {_room(name) for name in _imports(path)}, path
+            assert "bench.cli" not in map(_room, names), path
 
 
+@pytest.mark.clone
 @pytest.mark.parametrize("folder", FORBIDDEN)
-def test_a_room_does_not_know_those_that_stand_on_it(folder: str) -> None:
-    for path in _files(folder):
-        assert not FORBIDDEN[folder] & {_room(name) for name in _imports(path)}, path
+def test_a_room_does_not_import_those_above_it(folder: str) -> None:
+    for path, names in _imports("bench").items():
+        if path.is_relative_to(ROOT / folder):
+            assert not FORBIDDEN[folder] & set(map(_room, names)), path
 
 
+@pytest.mark.clone
 @pytest.mark.parametrize("folder", ["methods", "datasets"])
 def test_plug_ins_import_the_contract_the_toolkits_and_each_other_relatively(folder: str) -> None:
-    for path in _files(folder):
-        for name in _imports(path):
+    for path, names in _imports(folder).items():
+        for name in names:
             assert name.split(".")[0] not in ("methods", "datasets"), f"{path} imports {name}"
             assert not name.startswith("bench") or _room(name) in TOOLKITS, f"{path} imports {name}"
 
 
-def test_quick_modules_never_bring_torch() -> None:
+def test_quick_modules_and_ranking_never_bring_torch() -> None:
     program = (
         "import sys, importlib\n"
         "for name in sys.argv[1:]:\n"
         "    importlib.import_module(name)\n"
         "    assert 'torch' not in sys.modules, name\n"
+        "sys.modules['bench'].mean_average_precision([[1, 0], [0, 1]], [[1, 0], [0, 1]], [0, 1], [0, 1])\n"
+        "assert 'torch' not in sys.modules\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", program, *WITHOUT_TORCH], cwd=ROOT, capture_output=True, text=True, check=False
-    )
+    words = [sys.executable, "-c", program, *WITHOUT_TORCH]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -27,11 +27,7 @@ def _split(*, pairing: str = "natural", labels: Array = LABELS) -> Split:
         (np.zeros((3, 2)), np.zeros(2, int), "3 feature rows but 2 label rows"),
     ],
 )
-def test_a_modality_refuses_shapes_that_do_not_fit(
-    features: Array,
-    labels: Array,
-    message: str,
-) -> None:
+def test_a_modality_refuses_shapes_that_do_not_fit(features: Array, labels: Array, message: str) -> None:
     with pytest.raises(DataError, match=message):
         Modality(features, labels)
 
@@ -95,11 +91,66 @@ def test_equal_rows_stay_pairs_and_keep_their_labels(rows: list[int]) -> None:
     assert (taken["image"].features[:, :2] == -taken["text"].features).all()
 
 
-def test_different_rows_are_pairs_no_more() -> None:
-    taken = _split().take({"image": np.array([0, 1]), "text": np.array([1, 0])})
-    assert taken.pairing == "none"
+def test_rows_taken_apart_correspond_by_their_ids() -> None:
+    taken = _split().take({"image": np.array([0, 1, 2]), "text": np.array([1, 0])})
+    assert taken.pairing == "partial"
+    assert not taken.paired
+    assert [rows.tolist() for rows in taken.pairs("image", "text")] == [[0, 1], [1, 0]]
+    aligned = taken.aligned()
+    assert aligned.pairing == "natural"
+    assert aligned["image"].labels.tolist() == LABELS[:2].tolist() == aligned["text"].labels.tolist()
     masks = np.array([True, False, True, False])
     assert _split().take({"image": masks, "text": masks}).paired
+
+
+def _captions() -> Split:
+    """Three pictures; the first has two captions, the second none, and a caption has no picture."""
+    features = np.arange(4, dtype=np.float32)[:, None]
+    image = Modality(features[:3], np.array([0, 1, 2]), ids=np.array([7, 8, 9]))
+    text = Modality(features, np.array([2, 0, 0, -1]), ids=np.array([9, 7, 7, 5]))
+    return Split({"image": image, "text": text}, 3)
+
+
+def test_ids_say_which_rows_correspond() -> None:
+    split = _captions()
+    assert split.pairing == "partial"
+    assert [rows.tolist() for rows in split.pairs("image", "text")] == [[0, 0, 2], [1, 2, 0]]
+    assert [rows.tolist() for rows in split.pairs("text", "image")] == [[0, 1, 2], [2, 0, 0]]
+    aligned = split.aligned()
+    assert aligned.pairing == "natural"
+    assert aligned["image"].ids is not None
+    assert aligned["image"].ids.tolist() == [7, 7, 9]
+    assert aligned["text"].features[:, 0].tolist() == [1, 2, 0]
+    assert len(aligned.pairs("image", "text")[0]) == 3
+
+
+def test_rows_without_a_label_have_no_target_and_can_be_left_out() -> None:
+    split = _captions()
+    assert split.targets("text").sum(axis=1).tolist() == [1, 1, 1, 0]
+    assert split["text"].labelled.tolist() == [True, True, True, False]
+    assert len(split.labelled()["text"]) == 3
+    matrix = Modality(np.zeros((2, 1)), np.array([[-1, -1], [0, 1]], dtype=np.int8))
+    assert matrix.labelled.tolist() == [False, True]
+    assert Split({"tags": matrix}, 2).targets("tags").tolist() == [[0, 0], [0, 1]]
+
+
+def test_rows_of_which_nothing_is_known_do_not_correspond() -> None:
+    split = _split(pairing="none")
+    assert split.pairing == "none"
+    assert len(split.pairs("image", "text")[0]) == 0
+    with pytest.raises(DataError, match="correspond"):
+        split.aligned()
+
+
+def test_ids_must_be_whole_numbers_and_agree_with_natural_pairs() -> None:
+    with pytest.raises(DataError, match="ids"):
+        Modality(np.zeros((2, 1)), np.zeros(2, int), ids=np.array(["a", "b"]))
+    parts = {
+        name: Modality(np.zeros((2, 1)), np.zeros(2, int), np.array(ids))
+        for name, ids in (("a", [0, 1]), ("b", [1, 0]))
+    }
+    with pytest.raises(DataError, match="ids"):
+        Split(parts, 1, "natural")
 
 
 def test_selecting_modalities_of_a_dataset_reaches_all_three_splits() -> None:

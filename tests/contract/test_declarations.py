@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
+import runpy
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -59,15 +59,8 @@ def test_a_setting_states_value_meaning_and_source() -> None:
 
 
 def test_a_card_comes_from_the_file_beside_the_one_that_names_it(folder: Path) -> None:
-    (folder / "mine.py").write_text(
-        "from bench.contract import card\n\nclass Mine:\n    card = card('mine')\n"
-    )
-    spec = importlib.util.spec_from_file_location("mine_of_test", folder / "mine.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    assert module.Mine.card == MethodCard(
+    (folder / "mine.py").write_text("from bench.contract import card\n\nMINE = card('mine')\n")
+    assert runpy.run_path(str(folder / "mine.py"))["MINE"] == MethodCard(
         name="mine",
         title="Mine",
         authors="Doe, de la Cruz",

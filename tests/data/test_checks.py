@@ -54,30 +54,28 @@ def test_features_become_contiguous_float32(dtype: Any) -> None:
     np.testing.assert_array_equal(matrix, 1)
 
 
+FAR_DOWN = np.ones((10_000, 2))
+FAR_DOWN[9_999, 1] = np.nan
+
+
 @pytest.mark.parametrize(
     ("values", "words"),
     [
         (np.array([[1, np.nan]]), "row 0, column 1 is nan"),
         (np.array([[1.0, 2], [np.inf, 0]]), "row 1, column 0 is inf"),
         (np.array([[1e300]]), "row 0, column 0 is 1e\\+300"),
-        (np.ones(4), r"must be a matrix \(n, d\), found shape \(4,\)"),
-        (np.ones((0, 4)), "is empty"),
-        (np.ones((4, 0)), "is empty"),
-        (np.array([["a"]]), "must be real numbers"),
-        (np.ones((2, 2), complex), "must be real numbers"),
+        (FAR_DOWN, "row 9999, column 1"),
+        (np.ones(4), r"matrix \(n, d\), found shape \(4,\)"),
+        (np.ones((0, 4)), "empty"),
+        (np.ones((4, 0)), "empty"),
+        (np.array([["a"]]), "real numbers"),
+        (np.ones((2, 2), complex), "real numbers"),
     ],
 )
 def test_bad_features_are_refused(values: np.ndarray, words: str) -> None:
     with pytest.raises(DataError, match=words) as caught:
         feature_matrix(values, WHERE)
     assert WHERE in str(caught.value)
-
-
-def test_a_bad_value_far_down_is_found() -> None:
-    values = np.ones((10_000, 2))
-    values[9_999, 1] = np.nan
-    with pytest.raises(DataError, match="row 9999, column 1"):
-        feature_matrix(values, WHERE)
 
 
 @pytest.mark.parametrize("shape", [(6,), (6, 1), (1, 6)])
@@ -105,10 +103,7 @@ def test_class_numbers_come_in_any_single_line(shape: tuple[int, ...], dtype: An
 def test_bad_labels_are_refused(values: Any, first: Any, words: str) -> None:
     with pytest.raises(DataError, match=words):
         class_numbers(np.array(values), WHERE, 3, first)
-
-
-def test_floating_point_labels_are_refused_where_the_format_promises_integers() -> None:
-    with pytest.raises(DataError, match="must be integers, found values of type float64"):
+    with pytest.raises(DataError, match="integers"):  # where the format promises some
         class_numbers(np.array([0.0, 1.0]), WHERE, 3, whole_floats=False)
 
 
@@ -123,16 +118,11 @@ def test_where_the_first_class_is_unknown_all_lists_of_the_file_tell_together(
 
 
 @pytest.mark.parametrize(
-    ("values", "words"),
-    [
-        (np.array([[0, 2]]), "0 or 1 only"),
-        (np.array([[0.5, 1]]), "0 or 1 only"),
-        (np.array([0, 1]), "must be a matrix"),
-    ],
+    ("values", "noun"), [([[0, 2]], "0 or 1"), ([[0.5, 1]], "0 or 1"), ([0, 1], "matrix")]
 )
-def test_bad_label_matrices_are_refused(values: np.ndarray, words: str) -> None:
-    with pytest.raises(DataError, match=words):
-        label_matrix(values, WHERE)
+def test_bad_label_matrices_are_refused(values: Any, noun: str) -> None:
+    with pytest.raises(DataError, match=noun):
+        label_matrix(np.array(values), WHERE)
 
 
 def test_a_multi_label_row_may_belong_to_no_class() -> None:

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.contract import DataError, Modality, Split
-from bench.data import class_matched
+from bench.contract import DataError, MethodCard, Modality, Split
+from bench.data import class_matched, training_rows
 
 
 def split_of(*labels: list[int]) -> Split:
@@ -47,16 +47,12 @@ def test_rows_share_their_class_and_the_larger_side_of_each_class_is_used_once(
                 assert uses.max() - uses.min() <= 1
 
 
-def test_the_same_generator_gives_the_same_pairs_and_another_gives_others() -> None:
-    split = split_of([0, 1] * 20, [1, 0] * 10)
-    rows = [class_matched(split, np.random.default_rng(seed))["m0"].features for seed in (1, 1, 2)]
-    np.testing.assert_array_equal(rows[0], rows[1])
-    assert not np.array_equal(rows[0], rows[2])
-
-
-def test_the_order_of_rows_is_shuffled() -> None:
-    matched = class_matched(split_of([0] * 30 + [1] * 30, [0] * 30 + [1] * 30), np.random.default_rng(0))
-    assert (np.diff(matched["m0"].labels) < 0).any()
+def test_rows_are_shuffled_the_same_way_by_the_same_generator_alone() -> None:
+    split = split_of([0] * 30 + [1] * 30, [0] * 30 + [1] * 30)
+    matched = [class_matched(split, np.random.default_rng(seed))["m0"] for seed in (1, 1, 2)]
+    assert (np.diff(matched[0].labels) < 0).any()
+    np.testing.assert_array_equal(matched[0].features, matched[1].features)
+    assert not np.array_equal(matched[0].features, matched[2].features)
 
 
 def test_a_multi_label_row_is_matched_by_its_whole_set_of_labels() -> None:
@@ -71,3 +67,32 @@ def test_a_multi_label_row_is_matched_by_its_whole_set_of_labels() -> None:
     matched = class_matched(split, np.random.default_rng(0))
     np.testing.assert_array_equal(matched["image"].labels, matched["text"].labels)
     assert len(matched["image"]) == 4
+
+
+NEEDS_PAIRS = MethodCard("pairs", "Pairs", pairs="needed")
+UNSUPERVISED = MethodCard("unsupervised", "Unsupervised", pairs="needed", unlabelled=True)
+LABELS_ONLY = MethodCard("labels", "Labels", pairs="unused")
+
+
+@pytest.mark.parametrize(
+    ("card", "rows", "pairing"),
+    [
+        (NEEDS_PAIRS, [1, 2], "natural"),
+        (UNSUPERVISED, [0, 1, 2], "natural"),
+        (LABELS_ONLY, [1, 2, 3], "partial"),
+    ],
+)
+def test_a_method_gets_the_rows_that_it_can_train_on(card: MethodCard, rows: list[int], pairing: str) -> None:
+    features = np.arange(4.0)[:, None]
+    image = Modality(features, np.array([-1, 0, 1, 1]), ids=np.array([5, 6, 7, 8]))
+    text = Modality(features[:3], np.array([-1, 0, 1]), ids=np.array([5, 6, 7]))
+    given = training_rows(card, Split({"image": image, "text": text}, 2), np.random.default_rng(0))
+    assert given.pairing == pairing
+    assert given["image"].features[:, 0].tolist() == rows
+
+
+def test_without_any_common_id_pseudo_pairs_are_made_of_labelled_rows() -> None:
+    split = split_of([0, 1, -1], [1, 0, 0, -1])
+    assert training_rows(NEEDS_PAIRS, split, np.random.default_rng(0)).pairing == "class-matched"
+    with pytest.raises(DataError, match="label"):
+        training_rows(NEEDS_PAIRS, split_of([-1, -1], [0, 1]), np.random.default_rng(0))

@@ -23,50 +23,38 @@ def paired(n: int = 200, classes: int = 5) -> Split:
 
 
 @given(counts, st.integers(0, 400), st.integers(0, 3))
-def test_apportion_gives_exactly_what_is_asked_for_and_never_more_than_there_is(
+def test_apportion_gives_exactly_what_is_asked_for_and_serves_every_stratum_first(
     available: np.ndarray, total: int, least: int
 ) -> None:
     share = apportion(available, total, least)
     assert share.sum() == min(total, available.sum())
     assert (share >= 0).all()
     assert (share <= available).all()
-
-
-@given(counts, st.integers(0, 400))
-def test_every_stratum_is_served_first_when_the_total_reaches_that_far(
-    available: np.ndarray, total: int
-) -> None:
-    share = apportion(available, total, least=1)
-    if total >= (available > 0).sum():
-        assert (share[available > 0] >= 1).all()
+    served = np.minimum(available, least)
+    if total >= served.sum():
+        assert (share >= served).all()
 
 
 def test_apportion_is_proportional() -> None:
     np.testing.assert_array_equal(apportion(np.array([100, 200, 700]), 100, 0), [10, 20, 70])
 
 
-def test_validation_is_fifteen_percent_of_every_class_and_leaves_the_rest() -> None:
-    train, validation = stratified_validation(paired(200, 5))
-    assert len(validation["image"]) == 30
+def test_validation_is_fifteen_percent_of_every_class_leaves_the_rest_and_is_the_same_every_time() -> None:
+    (train, validation), again = stratified_validation(paired(200, 5)), stratified_validation(paired(200, 5))
     np.testing.assert_array_equal(np.bincount(validation["image"].labels), [6] * 5)
     both = np.concatenate([train["image"].features, validation["image"].features])
     np.testing.assert_array_equal(np.sort(both[:, 0]), np.arange(200))
-
-
-def test_paired_rows_stay_together_in_the_validation_split() -> None:
-    for split in stratified_validation(paired()):
+    np.testing.assert_array_equal(validation["image"].features, again[1]["image"].features)
+    for split in (train, validation):
         assert split.pairing == "natural"
         np.testing.assert_array_equal(split["text"].features, split["image"].features * 2)
 
 
 def test_unpaired_modalities_are_drawn_from_separately() -> None:
-    train, _ = stratified_validation(Split(paired().modalities, 5, "none"))
+    train, _ = stratified_validation(
+        Split({name: Modality(one.features, one.labels) for name, one in paired().items()}, 5)
+    )
     assert not np.array_equal(train["text"].features, train["image"].features * 2)
-
-
-def test_the_draw_is_the_same_every_time() -> None:
-    first, second = stratified_validation(paired())[1], stratified_validation(paired())[1]
-    np.testing.assert_array_equal(first["image"].features, second["image"].features)
 
 
 def test_a_class_never_gives_its_last_row_to_validation() -> None:
@@ -79,7 +67,7 @@ def test_a_class_never_gives_its_last_row_to_validation() -> None:
 
 def test_too_few_rows_for_a_validation_split_are_refused() -> None:
     split = Split({"image": Modality(np.zeros((3, 2), np.float32), np.arange(3))}, 3)
-    with pytest.raises(DataError, match="too few to cut a validation set off"):
+    with pytest.raises(DataError, match="too few"):
         stratified_validation(split)
 
 
@@ -106,34 +94,45 @@ def test_a_cap_keeps_every_class_and_the_pairs() -> None:
     np.testing.assert_array_equal(split["text"].features, split["image"].features * 2)
 
 
-def test_a_cap_that_nothing_exceeds_changes_nothing() -> None:
-    split = paired(20)
-    assert capped(split, "test", 20) is split
-
-
 def test_only_modalities_beyond_the_cap_are_cut() -> None:
-    modalities = dict(paired(200).modalities)
-    modalities["text"] = modalities["text"].take(np.arange(10))
+    assert capped(split := paired(20), "test", 20) is split
+    rows = {"image": np.arange(200), "text": np.arange(10)}
+    modalities = {name: Modality(one.features, one.labels).take(rows[name]) for name, one in paired().items()}
     split = capped(Split(modalities, 5), "train", 50)
     assert (len(split["image"]), len(split["text"])) == (50, 10)
 
 
 def test_spare_rows_are_never_drawn() -> None:
-    rows = stratified_rows(np.zeros(5, np.int64), 10, fixed_generator("x"), spare=2)
-    assert len(rows) == 3
+    assert len(stratified_rows(np.zeros(5, np.int64), 10, fixed_generator("x"), spare=2)) == 3
 
 
-def test_row_limits_leave_room_for_many_classes() -> None:
-    assert QUICK_LOOK_ALIKE.rows(10) == {"train": 1000, "validation": 250, "test": 400}
-    assert QUICK_LOOK_ALIKE.rows(400) == {"train": 1600, "validation": 800, "test": 800}
+def test_row_limits_are_known_by_profile_and_leave_room_for_many_classes() -> None:
+    assert QUICK_LOOK_ALIKE.rows(10) == {"train": 1000, "validation": 250, "test": 400, "gallery": 5000}
+    assert QUICK_LOOK_ALIKE.rows(400) == {"train": 1600, "validation": 800, "test": 800, "gallery": 5000}
+    assert (row_limits("quick"), row_limits("quick", "look-alike")) == (QUICK, QUICK_LOOK_ALIKE)
+    assert row_limits("paper", "look-alike") is row_limits("paper") is None
+    for wrong in ("quik", "zzz"):
+        with pytest.raises(UsageError, match="quick"):
+            row_limits(wrong)
 
 
-def test_profiles_are_known_by_name() -> None:
-    assert row_limits("quick") is QUICK
-    assert row_limits("quick", "look-alike") is QUICK_LOOK_ALIKE
-    assert row_limits("paper", "look-alike") is None
-    assert row_limits("paper") is None
-    with pytest.raises(UsageError, match="did you mean 'quick'"):
-        row_limits("quik")
-    with pytest.raises(UsageError, match="only quick, paper"):
-        row_limits("zzz")
+def test_rows_with_the_same_id_stay_together() -> None:
+    rows = np.arange(60)
+    image = Modality(rows[:, None].astype(float), rows % 3, ids=rows)
+    text = Modality(np.zeros((120, 1)), np.where(np.arange(120) < 60, -1, 0), ids=np.repeat(rows, 2))
+    split = Split({"image": image, "text": text}, 3)
+    kept, drawn = stratified_validation(split)
+    assert (len(drawn["image"]), len(drawn["text"])) == (9, 18)
+    assert not np.intersect1d(kept["image"].ids, drawn["text"].ids).size  # type: ignore[arg-type]
+    few = capped(split, "train", 40)
+    assert (len(few["image"]), len(few["text"])) == (20, 40)
+    assert len(few.pairs("image", "text")[0]) == 40
+
+
+def test_rows_without_a_label_are_not_drawn_for_validation() -> None:
+    labels = np.where(np.arange(60) % 3 == 0, 0, -1)
+    split = Split({name: Modality(np.zeros((60, 1)), labels) for name in ("a", "b")}, 1, "natural")
+    kept, drawn = stratified_validation(split)
+    assert drawn["a"].labelled.all()
+    assert len(drawn["a"]) == 3
+    assert len(kept["a"]) == 57

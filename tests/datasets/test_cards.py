@@ -16,9 +16,9 @@ def card(name: str) -> DatasetCard:
     return registry.dataset_loader(name).card
 
 
-def test_all_means_the_five_benchmarks_and_the_embedded_set() -> None:
+def test_all_means_the_five_benchmarks_and_the_embedded_sets() -> None:
     assert {name for name in NAMES if card(name).in_all} == {
-        "wikipedia", "nus_wide", "inria_websearch", "xmedia", "xmedianet", "emoji"
+        "wikipedia", "nus_wide", "inria_websearch", "xmedia", "xmedianet", "emoji", "emoji_views", "icons"
     }  # fmt: skip
     assert {"emoji_fine", "nus_wide_42941", "wikipedia_classic"} <= set(NAMES)
 
@@ -42,6 +42,6 @@ def test_a_card_states_source_licence_and_origin(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_citation_is_a_key_of_the_references(name: str) -> None:
-    references = Path(__file__).parents[2] / "methods" / "references.bib"
+    references = registry.folder_of("methods") / "references.bib"
     citation = card(name).citation
     assert not citation or f"{{{citation}," in references.read_text(encoding="utf-8")

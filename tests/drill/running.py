@@ -62,7 +62,7 @@ class Drill:
         """Return how often each cell was started so far."""
         return Counter(self._log.read_text().splitlines()) if self._log.exists() else Counter()
 
-    def wait_for(self, count: int, seconds: float = 60) -> None:
+    def wait_for(self, count: int, seconds: float = 180) -> None:
         """Wait until so many cells have started in all."""
         end = time.monotonic() + seconds
         while self.starts().total() < count:

@@ -31,10 +31,7 @@ CAUSES = {
     "segfaults": ("killed", "its process was killed by SIGSEGV: C code touched memory that is not its own"),
     "c_loop": ("timeout", "it went on after its time limit of 5 s and was stopped"),
     "python_loop": ("timeout", "it went on after its time limit of 5 s and was stopped"),
-    "hog": (
-        "out-of-memory",
-        "its worker may take 300M beyond its libraries (--max-memory)",
-    ),
+    "hog": ("out-of-memory", "its worker may take 300M beyond its libraries (--max-memory)"),
     "nan_embeddings": ("refused", "NaN"),
     "wrong_shape": ("refused", "rows"),
     "disk_full": ("disk-full", "No space left on device"),

@@ -55,11 +55,12 @@ def undisturbed(folder: Path, seeds: int) -> Undisturbed:
     return Undisturbed(words, found, before, time.monotonic() - begin - before)
 
 
-def kill_once(folder: Path, usual: Undisturbed, chance: random.Random) -> tuple[int, int]:
+def kill_once(folder: Path, usual: Undisturbed, chance: random.Random, *again: object) -> tuple[int, int]:
     """Kill a run at a random moment and run again; returns how many cells the kill found done, and cost.
 
-    Every fifth moment is anywhere from the start of the command on, the others are after the first cell has
-    begun: otherwise most kills would meet a program that is still loading.
+    ``again`` are more words of the second run. Every fifth moment is anywhere from the start of the command
+    on, the others are after the first cell has begun: otherwise most kills would meet a program that is still
+    loading.
     """
     drill = Drill(folder)
     folder.mkdir()
@@ -78,7 +79,7 @@ def kill_once(folder: Path, usual: Undisturbed, chance: random.Random) -> tuple[
     stamps = Store(results).stamps()
     lost = drill.starts().total() - len(recorded)
 
-    status, out, err = drill.run("--results", results, *usual.words)
+    status, out, err = drill.run("--results", results, *usual.words, *again)
     assert (status, err) == (1, "")
     assert fixed_bytes(results) == usual.found
     assert {entry.name for entry in (results / "runs").iterdir()} == set(usual.found)  # nothing left over
@@ -93,11 +94,9 @@ def kill_once(folder: Path, usual: Undisturbed, chance: random.Random) -> tuple[
     return len(recorded), lost
 
 
-def test_two_kills_lose_nothing_but_what_was_running(tmp_path: Path) -> None:
+def test_a_kill_amid_a_grid_loses_nothing_but_what_was_running(tmp_path: Path) -> None:
     usual = undisturbed(tmp_path, seeds=3)
-    chance = random.Random(3)
-    for number in range(2):
-        kill_once(tmp_path / str(number), usual, chance)
+    kill_once(tmp_path / "killed", usual, random.Random(3), "--jobs", 0)
 
 
 @pytest.mark.drill

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import signal
 from pathlib import Path
 
-import psutil
 import pytest
 
 from bench.records import Store
 from tests.drill.running import Drill, kill_group
-from tests.execution.watching import gone
 from tests.grid import write_bundle
 
 
@@ -28,21 +25,22 @@ def words(drill: Drill, methods: str, seeds: int = 1) -> list[object]:
 
 
 def test_two_runs_share_a_grid_and_do_every_cell_once(drill: Drill) -> None:
-    both = [drill.start(*words(drill, "waits,steady,exits", 4)) for _ in range(2)]
+    both = [drill.start(*words(drill, "waits,steady,exits", 2)) for _ in range(2)]
     drill.wait_for(2)
     drill.gate.touch()
-    ended = [process.communicate(timeout=60) for process in both]
+    ended = [process.communicate(timeout=180) for process in both]
     assert [err for _, err in ended] == ["", ""]
     assert [process.returncode for process in both] == [1, 1]  # `exits` fails in both views
-    assert len(drill.starts()) == 12
+    assert len(drill.starts()) == 6
     assert set(drill.starts().values()) == {1}
-    assert all("12 cells: 8 done, 4 exited; " in out for out, _ in ended)
+    assert all("6 cells: 4 done, 2 exited; " in out for out, _ in ended)
     ran = [int(out.partition(" run now")[0].rpartition("; ")[2]) for out, _ in ended]
-    assert sum(ran) == 12
+    assert sum(ran) == 6
     assert Store(drill.folder / "r").problems == []
     assert not (drill.folder / "r" / "running").exists()
 
 
+@pytest.mark.drill
 def test_a_run_takes_over_what_a_killed_one_leaves(drill: Drill) -> None:
     first = drill.start(*words(drill, "waits"))
     drill.wait_for(1)
@@ -53,12 +51,13 @@ def test_a_run_takes_over_what_a_killed_one_leaves(drill: Drill) -> None:
     assert said == "waiting for another run on this folder: waits on small (image+text), seed 0\n"
     kill_group(first)
     drill.gate.touch()
-    out, err = second.communicate(timeout=60)
+    out, err = second.communicate(timeout=180)
     assert (second.returncode, err) == (0, "")
     assert "2 cells: 2 done; 2 run now" in out
     assert drill.starts() == {"waits small 0": 2, "steady small 0": 1}
 
 
+@pytest.mark.drill
 def test_a_run_waits_for_what_another_is_finishing(drill: Drill) -> None:
     first = drill.start(*words(drill, "waits"))
     drill.wait_for(1)
@@ -67,28 +66,8 @@ def test_a_run_waits_for_what_another_is_finishing(drill: Drill) -> None:
     assert "steady on small" in second.stdout.readline()
     assert "waiting for another run" in second.stdout.readline()
     drill.gate.touch()
-    ended = [process.communicate(timeout=60) for process in (first, second)]
+    ended = [process.communicate(timeout=180) for process in (first, second)]
     assert [process.returncode for process in (first, second)] == [0, 0]
     assert "waits on small (image+text), seed 0, by another run" in ended[1][0]
     assert "2 cells: 2 done; 1 run now" in ended[1][0]
     assert set(drill.starts().values()) == {1}
-
-
-def test_a_run_that_is_told_to_end_leaves_no_warning_and_no_mark(
-    drill: Drill, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    temporary = tmp_path / "temporary"
-    temporary.mkdir()
-    monkeypatch.setenv("TMPDIR", str(temporary))
-    process = drill.start(*words(drill, "waits,steady", 2))
-    drill.wait_for(1)
-    workers = psutil.Process(process.pid).children(recursive=True)
-    process.send_signal(signal.SIGTERM)
-    _, err = process.communicate(timeout=60)
-    assert process.returncode != 0
-    assert len(err.splitlines()) <= 1, err
-    assert all(gone(worker.pid, 20.0) for worker in workers)
-    assert [entry.name for entry in (drill.folder / "r" / "runs").glob(".*")] == []
-    assert not (drill.folder / "r" / "running").exists()
-    assert [*temporary.iterdir()] == []
-    assert Store(drill.folder / "r").problems == []

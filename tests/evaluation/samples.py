@@ -1,4 +1,4 @@
-"""Methods without training, and sides of a comparison, that the tests of the evaluator share."""
+"""Methods without training, and rows, that the tests of the evaluator share."""
 
 from __future__ import annotations
 
@@ -36,3 +36,11 @@ class Cubes(AsGiven):
 def side(rows: NDArray[Any], labels: NDArray[Any], precision: Precision = "float32") -> Side:
     """Return rows with labels as one side of a comparison."""
     return embedded_side(rows, label_sets(labels, len(rows), "labels"), precision, "rows")
+
+
+def coarse(seed: int, n: int, classes: int = 3, zeros: float = 0.0) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    """Return rows of which most occur several times, some of zeros, and labels."""
+    rng = np.random.default_rng(seed)
+    rows = rng.integers(0, 2, (n, 4)) + np.array([1.0, 0, 0, 0])
+    rows[rng.random(n) < zeros] = 0
+    return rows, rng.integers(0, classes, n)

@@ -9,32 +9,30 @@ import numpy as np
 import pytest
 
 from bench.contract import Array, Modality, Split
-from bench.evaluation import Protocol, average_precision_of_similarities, mean_average_precision
+from bench.evaluation import (
+    Protocol,
+    average_precision_of_similarities,
+    mean_average_precision,
+    rank_embeddings,
+)
 from bench.evaluation.conventions import AVERAGE, WHOLE, Reading, conventions, near, readings
 from bench.evaluation.retrieval import Retrieval
-from tests.evaluation.samples import Cubes
+from tests.evaluation.samples import Cubes, coarse
 
 HALF = Fraction(1, 2)
-
-
-def _items(seed: int, n: int, classes: int = 4) -> tuple[Array, Array]:
-    """Return rows of which many are tied and three are zero, and labels."""
-    random = np.random.default_rng(seed)
-    rows = random.integers(0, 3, (n, 3)) + np.array([1.0, 0, 0])
-    rows[[2, 5, 11]] = 0
-    return rows, random.integers(0, classes, n)
-
-
-@pytest.fixture(scope="module")
-def items() -> dict[str, tuple[Array, Array]]:
-    # The second has no item of class 3: some queries of the first have no hits.
-    return {"image": _items(0, 30), "text": _items(1, 44, classes=3), "audio": _items(2, 25)}
+# The second has no item of class 3: some queries of the first have no hits.
+ITEMS: dict[str, tuple[Array, Array]] = {
+    "image": coarse(0, 30, 4, 0.1),
+    "text": coarse(1, 44, 3, 0.1),
+    "audio": coarse(2, 25, 4, 0.1),
+}
 
 
 @pytest.fixture(scope="module")
-def retrieval(items: dict[str, tuple[Array, Array]]) -> Retrieval:
+def retrieval() -> Retrieval:
     return Retrieval.of_embeddings(
-        {name: rows for name, (rows, _) in items.items()}, {name: own for name, (_, own) in items.items()}
+        {name: rows for name, (rows, _) in ITEMS.items()},
+        {name: labels for name, (_, labels) in ITEMS.items()},
     )
 
 
@@ -43,49 +41,40 @@ def found(retrieval: Retrieval) -> list[Reading]:
     return readings(retrieval, cutoffs=[5], shares=[HALF], draws=3)
 
 
-def test_every_rule_is_there_once() -> None:
+def test_every_rule_is_there_once_and_gives_the_same_readings_again(
+    retrieval: Retrieval, found: list[Reading]
+) -> None:
     rules = conventions([5, 50])
-    assert len({rule.id for rule in rules}) == len(rules) == 4 * 2 * (1 + 2 * 3)
+    assert len({rule.id for rule in rules}) == len(rules) == 4 * 2 * (1 + 2 * 4 + 2 * 3 + 2)
+    assert len(conventions([5, 50], by_id=True)) == len(rules) + 4 * 2 * (4 + 3)
     assert rules[0] == Protocol()
+    assert readings(retrieval, cutoffs=[5], shares=[HALF], draws=3) == found
 
 
-def test_with_the_whole_gallery_each_says_what_the_library_says(
-    items: dict[str, tuple[Array, Array]], found: list[Reading]
-) -> None:
-    whole = [one for one in found if one.share == WHOLE and one.direction != AVERAGE]
-    assert len(whole) == 6 * len(conventions([5]))
-    for one in whole:
-        (queries, wanted), (gallery, offered) = items[one.query], items[one.gallery]
-        rule = one.protocol
-        expected = mean_average_precision(
-            queries, gallery, wanted, offered, rule.k, rule.denominator, rule.ties, empty=rule.empty
-        )
-        assert one.value == one.low == one.high == pytest.approx(expected, abs=1e-12)
-        assert (one.queries, one.items) == (len(queries), len(gallery))
+def test_with_the_whole_gallery_each_says_what_the_library_says(found: list[Reading]) -> None:
+    rules = conventions([5])
+    every = [one for one in found if one.share == WHOLE and one.direction != AVERAGE]
+    assert len(every) == 6 * 3 * len(rules)  # these rows are no codes
+    for pair in permutations(ITEMS, 2):
+        (queries, wanted), (gallery, offered) = (ITEMS[name] for name in pair)
+        for similarity in ("cosine", "dot", "euclidean"):
+            here = [one for one in every if (one.direction, one.similarity) == (pair, similarity)]
+            ranking = rank_embeddings(queries, gallery, wanted, offered, similarity=similarity)
+            exact = ranking.evaluate(rules)[0]
+            for one, rule in zip(here, rules, strict=True):
+                expected = pytest.approx(rule.aggregate(exact[rule.id]), abs=1e-12)
+                assert one.value == one.low == one.high == expected
+                assert (one.queries, one.items) == (len(queries), len(gallery))
+    whole = [one for one in every if one.similarity == "cosine"]
+    values = {one.protocol.id: one.value or 0.0 for one in whole if one.direction == ("image", "text")}
+    assert values["map@all/pessimistic"] < values["map@all"] < values["map@all/optimistic"]
+    assert values["map@5/relevant"] < values["map@5/min"] < values["map@5/hits"] < values["map@5/hits/skip"]
 
 
-def test_conventions_differ_where_they_should(found: list[Reading]) -> None:
-    def value(name: str) -> float:
-        (one,) = (
-            one
-            for one in found
-            if (one.direction, one.share, one.protocol.id) == (("image", "text"), WHOLE, name)
-        )
-        assert one.value is not None
-        return one.value
-
-    assert value("map@all/pessimistic") < value("map@all") < value("map@all/optimistic")
-    assert value("map@5/relevant") < value("map@5/min") < value("map@5/hits") < value("map@5/hits/skip")
-
-
-def test_a_part_of_the_gallery_is_ranked_as_if_there_were_no_more(
-    items: dict[str, tuple[Array, Array]], found: list[Reading]
-) -> None:
-    (queries, wanted), (gallery, offered) = items["image"], items["text"]
+def test_a_part_of_the_gallery_is_ranked_as_if_there_were_no_more(found: list[Reading]) -> None:
+    (queries, wanted), (gallery, offered) = ITEMS["image"], ITEMS["text"]
     parts = [np.sort(np.random.default_rng(draw).permutation(44)[:22]) for draw in range(3)]
-    own = [one for one in found if one.direction == ("image", "text") and one.share == HALF]
-    assert {one.protocol.ties for one in own} == {"expected"}
-    for one in own:
+    for one in (one for one in found if one.direction == ("image", "text") and one.share == HALF):
         rule = one.protocol
         values = [
             mean_average_precision(
@@ -93,32 +82,27 @@ def test_a_part_of_the_gallery_is_ranked_as_if_there_were_no_more(
             )
             for part in parts
         ]
-        assert one.low == pytest.approx(min(values))
-        assert one.high == pytest.approx(max(values))
+        assert (one.low, one.high) == pytest.approx((min(values), max(values)))
         assert one.value == pytest.approx(np.mean(values))
-        assert one.items == 22
-
-
-def test_the_same_embeddings_give_the_same_readings(retrieval: Retrieval, found: list[Reading]) -> None:
-    assert readings(retrieval, cutoffs=[5], shares=[HALF], draws=3) == found
+        assert (one.items, rule.ties) == (22, "expected")
 
 
 def test_the_average_is_over_all_directions(found: list[Reading]) -> None:
     for mean in [one for one in found if one.direction == AVERAGE]:
-        own = [
-            one.value
+        values = [
+            one.value or 0.0
             for one in found
-            if one.direction != AVERAGE and (one.protocol, one.share) == (mean.protocol, mean.share)
+            if one.direction != AVERAGE
+            and (one.protocol, one.similarity, one.share) == (mean.protocol, mean.similarity, mean.share)
         ]
-        assert len(own) == 6
-        assert mean.value == pytest.approx(np.mean([value for value in own if value is not None]))
+        assert len(values) == 6
+        assert mean.value == pytest.approx(np.mean(values))
 
 
 def test_queries_without_hits_are_counted_and_where_all_are_there_is_no_number() -> None:
-    rows = np.eye(3)
     labels = {"a": np.array([0, 0, 1]), "b": np.array([0, 2, 2]), "c": np.array([7, 7, 7])}
-    found = readings(Retrieval.of_embeddings(dict.fromkeys(labels, rows), labels), shares=[])
-    by_name = {(one.direction, one.protocol.id): one for one in found}
+    found = readings(Retrieval.of_embeddings(dict.fromkeys(labels, np.eye(3)), labels), shares=[])
+    by_name = {(one.direction, one.protocol.id): one for one in found if one.similarity == "cosine"}
     assert by_name[("a", "b"), "map@all/skip"].skipped == 1
     assert by_name[("a", "b"), "map@all"].skipped == 0
     nothing = by_name[("a", "c"), "map@all/skip"]
@@ -140,13 +124,30 @@ def test_a_printed_number_names_its_conventions_nearest_first(found: list[Readin
     assert near(found, 0.0) == []
 
 
-def test_a_learned_similarity_ranks_parts_of_the_gallery_too(items: dict[str, tuple[Array, Array]]) -> None:
-    modalities = {name: Modality(*items[name]) for name in ("image", "text")}
-    retrieval = Retrieval.of_method(Cubes(), Split(modalities, 4))
-    for query, gallery in permutations(modalities):
-        (rows, wanted), (others, offered) = items[query], items[gallery]
+def test_a_learned_similarity_ranks_parts_of_the_gallery_too() -> None:
+    split = Split({name: Modality(*ITEMS[name]) for name in ("image", "text")}, 4)
+    retrieval = Retrieval.of_method(Cubes(), split)
+    for query, gallery in permutations(split):
+        (rows, wanted), (others, offered) = ITEMS[query], ITEMS[gallery]
         part = np.arange(0, len(others), 2)
         ap, _ = retrieval.ranking(query, gallery, part).evaluate([Protocol()])
-        similarities = (rows @ others[part].T) ** 3
-        expected = average_precision_of_similarities(similarities, wanted, offered[part])
+        expected = average_precision_of_similarities((rows @ others[part].T) ** 3, wanted, offered[part])
         np.testing.assert_allclose(ap["map@all"], expected, rtol=1e-12, atol=0)
+
+
+def test_ranks_and_codes_name_their_measure_and_similarity() -> None:
+    numbers = np.random.default_rng(0)
+    codes = {name: np.sign(numbers.standard_normal((40, 12))) for name in ("image", "text")}
+    codes["text"][:20] = codes["image"][:20]
+    labels, ids = numbers.integers(0, 4, 40), np.arange(40)
+    retrieval = Retrieval.of_embeddings(
+        codes, dict.fromkeys(codes, labels), ids=dict.fromkeys(codes, ids), similarity="hamming"
+    )
+    every = readings(retrieval, cutoffs=[], shares=[])
+    assert {one.similarity for one in every} == {"hamming", "cosine", "dot", "euclidean"}
+    assert every[0].similarity == "hamming"
+    by_id = {one.protocol.id: one for one in every if one.direction == ("image", "text")}
+    for name, digits in (("meanr", 1), ("recall@1", 4)):
+        value = by_id[name].value
+        assert value is not None
+        assert name in {match.reading.protocol.id for match in near(every, round(value, digits))}

@@ -17,7 +17,6 @@ from bench.evaluation import (
     RECALL_LEVELS,
     STANDARD_PROTOCOLS,
     Protocol,
-    average_precision,
     average_precision_of_similarities,
     expected_random_ap,
     precision_at_k,
@@ -30,19 +29,10 @@ from tests.evaluation import brute_force
 PROTOCOLS = st.builds(
     Protocol,
     k=st.none() | st.integers(1, 10**6),
-    denominator=st.sampled_from(["hits", "min", "relevant"]),
+    denominator=st.sampled_from(["hits", "min", "relevant", "first"]),
     ties=st.sampled_from(["expected", "optimistic", "pessimistic", "argsort"]),
     empty=st.sampled_from(["zero", "skip"]),
 )
-
-
-def test_standard_protocols_have_the_documented_ids() -> None:
-    assert [rule.id for rule in STANDARD_PROTOCOLS] == [
-        "map@all",
-        "map@50/hits",
-        "map@50/min",
-        "map@50/relevant",
-    ]
 
 
 @given(PROTOCOLS)
@@ -51,7 +41,9 @@ def test_an_id_reads_back_as_the_same_protocol(rule: Protocol) -> None:
     assert str(rule) == rule.id
 
 
-def test_denominators_are_one_without_cut_off() -> None:
+def test_ids_are_the_documented_ones_and_denominators_are_one_without_cut_off() -> None:
+    standard = [rule.id for rule in STANDARD_PROTOCOLS]
+    assert standard == ["map@all", "map@50/hits", "map@50/min", "map@50/relevant"]
     assert Protocol(denominator="min") == Protocol() == Protocol.parse("MAP@all/relevant")
     assert Protocol(50, "hits", empty="skip").id == "map@50/hits/skip"
 
@@ -59,12 +51,12 @@ def test_denominators_are_one_without_cut_off() -> None:
 @pytest.mark.parametrize(
     ("text", "hint"),
     [
-        ("map", "map@all or map@K"),
-        ("map@", "map@all or map@K"),
-        ("ndcg@10", "map@all or map@K"),
+        ("map", "map@K"),
+        ("map@", "map@K"),
+        ("gain@10", "map@K"),
         ("map@50", "map@50/hits, map@50/min, map@50/relevant"),
         ("map@50/recall", "'recall'"),
-        ("map@50/hits/min", "second denominator"),
+        ("map@50/hits/min", "denominator"),
         ("map@0/hits", "at least 1"),
     ],
 )
@@ -74,26 +66,20 @@ def test_a_wrong_id_is_answered_with_what_to_write(text: str, hint: str) -> None
 
 
 @pytest.mark.parametrize(
-    "wrong",
+    ("name", "value"),
     [
-        {"k": 0},
-        {"k": -3},
-        {"k": 2.5},
-        {"k": True},
-        {"denominator": "R"},
-        {"ties": "random"},
-        {"empty": "drop"},
+        ("k", 0),
+        ("k", -3),
+        ("k", 2.5),
+        ("k", True),
+        ("denominator", "R"),
+        ("ties", "random"),
+        ("empty", "drop"),
     ],
 )
-def test_values_outside_the_rules_are_refused(wrong: dict[str, Any]) -> None:
+def test_values_outside_the_rules_are_refused(name: str, value: Any) -> None:
     with pytest.raises(UsageError):
-        Protocol(**wrong)
-
-
-def _expected_sum(p: int, h: int, m: int, x: int) -> Fraction:
-    """Sum, over places, of the chance of a hit there times the expected precision at it."""
-    others = Fraction(x - 1, m - 1) if m > 1 else Fraction(0)
-    return Fraction(x, m) * sum((Fraction(h + 1) + j * others) / (p + j + 1) for j in range(m))
+        Protocol(**{name: value})
 
 
 @pytest.mark.parametrize(
@@ -101,16 +87,11 @@ def _expected_sum(p: int, h: int, m: int, x: int) -> Fraction:
     [(0, 0, 900, 80), (31000, 40, 2, 2), (31000, 40, 700, 1), (5, 5, 1, 1), (900, 0, 600, 600)],
 )
 def test_expected_sum_is_exact_for_large_groups_and_deep_ranks(p: int, h: int, m: int, x: int) -> None:
-    exact = _expected_sum(p, h, m, x)
-    got = precision_sum("expected", np.array([p]), np.array([h]), np.array([m]), np.array([x]))[0]
-    assert abs(got - float(exact)) <= 1e-12 * x
-
-
-def test_best_and_worst_order_put_hits_first_and_last() -> None:
-    first = sum(Fraction(3 + i, 20 + i) for i in range(1, 5))
-    last = sum(Fraction(3 + i, 20 + 5 + i) for i in range(1, 5))
-    assert precision_sum("optimistic", 20, 3, 9, 4) == pytest.approx(float(first), abs=1e-14)
-    assert precision_sum("pessimistic", 20, 3, 9, 4) == pytest.approx(float(last), abs=1e-14)
+    """The sum, over ranks, of the chance of a hit there times the expected precision at it."""
+    others = Fraction(x - 1, m - 1) if m > 1 else Fraction(0)
+    exact = Fraction(x, m) * sum((Fraction(h + 1) + j * others) / (p + j + 1) for j in range(m))
+    found = precision_sum("expected", np.array([p]), np.array([h]), np.array([m]), np.array([x]))[0]
+    assert abs(found - float(exact)) <= 1e-12 * x
 
 
 @pytest.mark.parametrize(
@@ -123,48 +104,11 @@ def test_hits_inside_the_cut_follow_the_hypergeometric_law(size: int, relevant: 
         assert abs(chance - float(exact)) <= 1e-13
 
 
-@pytest.mark.parametrize("k", [None, 100])
-def test_identical_gallery_rows_score_what_chance_scores(k: int | None) -> None:
-    rng = np.random.default_rng(0)
-    queries, gallery = rng.standard_normal((8, 3)), np.ones((3000, 3))
-    wanted, offered = rng.integers(0, 4, 8), rng.integers(0, 4, 3000)
-    ap = average_precision(queries, gallery, wanted, offered, k, "relevant", dtype="float64")
-    relevant = (offered == wanted[:, None]).sum(axis=1)
-    if k is None:
-        np.testing.assert_allclose(ap, expected_random_ap(relevant, 3000), atol=1e-12, rtol=0)
-    else:
-        exact = [float(_cut_expectation(3000, int(r), k)) for r in relevant]
-        np.testing.assert_allclose(ap, exact, atol=1e-12, rtol=0)
-
-
-def _cut_expectation(n: int, r: int, k: int) -> Fraction:
-    places = range(1, k + 1)
-    return (
-        sum((Fraction(r, n) * (1 + Fraction((j - 1) * (r - 1), n - 1)) / j for j in places), Fraction(0)) / r
-    )
-
-
-def test_bounds_enclose_the_expectation() -> None:
-    rng = np.random.default_rng(1)
-    gallery = rng.integers(0, 2, (300, 4)) + np.array([1, 0, 0, 0])
-    queries = gallery[:30]
-    wanted, offered = rng.integers(0, 3, 30), rng.integers(0, 3, 300)
-    for denominator in ("hits", "min", "relevant"):
-        low, mid, high = (
-            average_precision(queries, gallery, wanted, offered, 50, denominator, ties)
-            for ties in ("pessimistic", "expected", "optimistic")
-        )
-        assert (low <= mid).all()
-        assert (mid <= high).all()
-        assert (low < high).any()
-
-
-@pytest.mark.parametrize("case", range(40))
+@pytest.mark.parametrize("case", range(20))
 def test_precision_at_k_equals_enumeration_of_all_orders(case: int) -> None:
     rng = np.random.default_rng(case)
     queries, gallery = rng.integers(1, 3, (2, 3)), rng.integers(1, 3, (9, 3))
-    wanted, offered = rng.integers(0, 3, 2), rng.integers(0, 3, 9)
-    ks = [1, 2, 4, 8, 20]
+    wanted, offered, ks = rng.integers(0, 3, 2), rng.integers(0, 3, 9), [1, 2, 4, 8, 20]
     ours = precision_at_k(queries, gallery, wanted, offered, ks)
     for query, label, values in zip(queries, wanted, ours, strict=True):
         keys = [brute_force.cosine_key(query, item) for item in gallery]
@@ -173,72 +117,51 @@ def test_precision_at_k_equals_enumeration_of_all_orders(case: int) -> None:
         np.testing.assert_allclose(values, exact, atol=1e-12, rtol=0)
 
 
-@pytest.mark.parametrize("case", range(40))
+@pytest.mark.parametrize("case", range(20))
 def test_interpolated_precision_follows_its_definition_rank_by_rank(case: int) -> None:
     rng = np.random.default_rng(case)
     blur = rng.random((33, 3)) * (case % 2)  # with it, there are no ties
     queries, gallery = np.split(rng.integers(1, 4, (33, 3)) + blur, [3])
     wanted, offered = rng.integers(0, 3, 3), rng.integers(0, 3, 30)
     ours = precision_recall(queries, gallery, wanted, offered, dtype="float64")
+    assert (np.diff(ours, axis=1) <= 0).all()
     for query, label, values in zip(queries, wanted, ours, strict=True):
         cosines = np.round(gallery @ query / np.linalg.norm(gallery, axis=1), 12)
         relevant = offered == label
         order = np.argsort(-cosines, kind="stable")
-        share = np.array([relevant[cosines == cosine].mean() for cosine in cosines[order]])
-        expected_hits = np.cumsum(share)
-        precision = expected_hits / np.arange(1, 31)
+        hits = np.cumsum([relevant[cosines == cosine].mean() for cosine in cosines[order]])
+        precision = hits / np.arange(1, 31)
         exact = [
-            max(precision[expected_hits >= level * relevant.sum() - 1e-9], default=0.0)
-            for level in RECALL_LEVELS
+            max(precision[hits >= level * relevant.sum() - 1e-9], default=0.0) for level in RECALL_LEVELS
         ]
         np.testing.assert_allclose(values, exact, atol=1e-12, rtol=0)
-
-
-def test_the_standard_recall_levels_are_tenths() -> None:
-    assert pytest.approx([0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0]) == RECALL_LEVELS
-
-
-def test_interpolated_precision_never_rises_with_recall() -> None:
-    rng = np.random.default_rng(0)
-    queries, gallery = rng.standard_normal((30, 4)), rng.standard_normal((200, 4))
-    curve = precision_recall(queries, gallery, rng.integers(0, 5, 30), rng.integers(0, 5, 200))
-    assert curve.shape == (30, 11)
-    assert (np.diff(curve, axis=1) <= 0).all()
+    np.testing.assert_allclose(RECALL_LEVELS, np.arange(11) / 10)
 
 
 def test_queries_without_relevant_items_give_zero_or_nan() -> None:
-    rows = np.eye(3)
-    assert (precision_at_k(rows, rows, [9, 9, 9], [0, 1, 2], [1, 2]) == 0).all()
-    assert np.isnan(precision_at_k(rows, rows, [9, 9, 9], [0, 1, 2], [1, 2], empty="skip")).all()
-    assert (precision_recall(rows, rows, [9, 9, 9], [0, 1, 2]) == 0).all()
-    assert np.isnan(precision_recall(rows, rows, [9, 9, 9], [0, 1, 2], empty="skip")).all()
-
-
-def _average_over_all_rankings(n_relevant: int, n_gallery: int) -> float:
-    rankings = combinations(range(1, n_gallery + 1), n_relevant)
-    return float(np.mean([[(hit + 1) / rank for hit, rank in enumerate(ranks)] for ranks in rankings]))
+    rows, labels = (np.eye(3), np.eye(3)), ([9, 9, 9], [0, 1, 2])
+    assert (precision_at_k(*rows, *labels, [1, 2]) == 0).all()
+    assert np.isnan(precision_at_k(*rows, *labels, [1, 2], empty="skip")).all()
+    assert (precision_recall(*rows, *labels) == 0).all()
+    assert np.isnan(precision_recall(*rows, *labels, empty="skip")).all()
 
 
 @pytest.mark.parametrize("n_gallery", range(1, 9))
-def test_it_is_the_mean_over_all_rankings(n_gallery: int) -> None:
+def test_chance_is_the_mean_over_all_rankings(n_gallery: int) -> None:
     for n_relevant in range(1, n_gallery + 1):
-        exact = _average_over_all_rankings(n_relevant, n_gallery)
-        assert expected_random_ap(n_relevant, n_gallery) == pytest.approx(exact, rel=1e-12)
+        rankings = combinations(range(1, n_gallery + 1), n_relevant)
+        exact = np.mean([[(hit + 1) / rank for hit, rank in enumerate(ranks)] for ranks in rankings])
+        assert expected_random_ap(n_relevant, n_gallery) == pytest.approx(float(exact), rel=1e-12)
+    assert expected_random_ap([0, n_gallery], n_gallery).tolist() == [0.0, 1.0]
 
 
-@settings(deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(n_gallery=st.integers(1, 300), share=st.floats(0.0, 1.0))
-def test_it_is_the_ap_of_a_gallery_of_ties(n_gallery: int, share: float) -> None:
+def test_chance_is_the_ap_of_a_gallery_of_ties(n_gallery: int, share: float) -> None:
     n_relevant = round(share * n_gallery)
     labels = (np.arange(n_gallery) < n_relevant).astype(np.int64)
-    tied = np.zeros((1, n_gallery))
-    found = average_precision_of_similarities(tied, np.ones(1, dtype=np.int64), labels)
+    found = average_precision_of_similarities(np.zeros((1, n_gallery)), np.ones(1, dtype=np.int64), labels)
     assert found[0] == pytest.approx(expected_random_ap(n_relevant, n_gallery), rel=1e-6)
-
-
-def test_it_takes_one_number_per_query() -> None:
-    values = expected_random_ap([0, 3, 10], 10)
-    np.testing.assert_allclose(values, [0.0, float(expected_random_ap(3, 10)), 1.0])
 
 
 @pytest.mark.parametrize(("n_relevant", "n_gallery"), [(1, 0), (4, 3), (-1, 3)])

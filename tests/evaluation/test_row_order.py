@@ -27,34 +27,37 @@ from tests.evaluation.samples import AsGiven
 CLASSES = 6
 NEAR_CHANCE = 0.02
 """Of random rankings; a method that knew labels from positions would be .3 to .8 above."""
+Rule = Callable[[Array, Array], Array]
+RULES: dict[str, Rule] = {
+    "distance": lambda i, j: -np.abs(i - j),
+    "same": lambda i, j: (np.abs(i - j) < 1e-9) * 1.0,
+    "item": lambda i, j: j + 0 * i,
+}
 
 
 class Positions(AsGiven):
     """Compares rows by their positions alone; ``rule`` gets positions as shares of their number."""
 
-    def __init__(self, rule: Callable[[Array, Array], Array]) -> None:
+    continued = False
+
+    def __init__(self, rule: Rule) -> None:
         super().__init__()
         self._rule = rule
+        self._before: dict[str, int] = {}
 
     def similarity(self, query_modality: str, queries: Array, gallery_modality: str, gallery: Array) -> Array:
-        left = np.arange(len(queries))[:, None] / len(queries)
-        return np.asarray(self._rule(left, np.arange(len(gallery))[None] / len(gallery)))
+        start = self._before.get(query_modality, 0) if self.continued else 0
+        self._before[query_modality] = start + len(queries)
+        left = np.arange(start, start + len(queries))[:, None]
+        right = np.arange(len(gallery))[None] / len(gallery)
+        return np.asarray(self._rule(left / len(gallery if self.continued else queries), right))
 
 
 class Seen(Positions):
     """The same, where positions go on from one block of queries to the next."""
 
+    continued = True
     mutual = False
-
-    def __init__(self, rule: Callable[[Array, Array], Array]) -> None:
-        super().__init__(rule)
-        self._before: dict[str, int] = {}
-
-    def similarity(self, query_modality: str, queries: Array, gallery_modality: str, gallery: Array) -> Array:
-        start = self._before.get(query_modality, 0)
-        self._before[query_modality] = start + len(queries)
-        left = np.arange(start, start + len(queries))[:, None] / len(gallery)
-        return np.asarray(self._rule(left, np.arange(len(gallery))[None] / len(gallery)))
 
 
 class MutualSeen(Seen):
@@ -75,23 +78,13 @@ class Numbered(AsGiven):
         return np.stack([np.cos(angle), np.sin(angle)], axis=1)
 
 
-RULES: dict[str, Callable[[Array, Array], Array]] = {
-    "distance": lambda i, j: -np.abs(i - j),
-    "same": lambda i, j: (np.abs(i - j) < 1e-9) * 1.0,
-    "item": lambda i, j: j + 0 * i,
-}
-
-
 def _split(rows: int, order: str, multi: bool = False) -> Split:
     """Return pairs with features that say nothing, in which the classes are sorted or take turns."""
     rng = np.random.default_rng(1)
     labels = np.arange(rows) * CLASSES // rows if order == "sorted" else np.arange(rows) % CLASSES
     labels = np.eye(CLASSES, dtype=np.int64)[labels] if multi else labels
-    return Split(
-        {name: Modality(rng.standard_normal((rows, 5)), labels) for name in ("image", "text")},
-        CLASSES,
-        "natural",
-    )
+    parts = {name: Modality(rng.standard_normal((rows, 5)), labels) for name in ("image", "text")}
+    return Split(parts, CLASSES, "natural")
 
 
 @pytest.mark.parametrize("kind", [Positions, Seen, MutualSeen])
@@ -101,14 +94,12 @@ def test_a_similarity_of_positions_scores_at_chance(
     kind: type[Positions], rule: str, rows: int, order: str
 ) -> None:
     split = _split(rows, order, multi=kind is Seen)
-    found, chance = validation_map(kind(RULES[rule]), split), expected_random_map(split)
-    assert found == pytest.approx(chance, abs=NEAR_CHANCE)
+    found = validation_map(kind(RULES[rule]), split)
+    assert found == pytest.approx(expected_random_map(split), abs=NEAR_CHANCE)
 
 
 def test_positions_of_a_sorted_file_would_be_of_use() -> None:
-    split = _split(600, "sorted")
-    i = np.arange(600) / 600
-    labels = split["image"].labels
+    i, labels = np.arange(600) / 600, _split(600, "sorted")["image"].labels
     ap = average_precision_of_similarities(RULES["distance"](i[:, None], i), labels, labels)
     assert ap.mean() > 0.8
 
@@ -139,9 +130,8 @@ def test_neighbouring_queries_have_equal_labels_as_often_as_by_chance(mutual: bo
         name: Modality(np.column_stack([one.labels, one.features[:, 1:]]), one.labels)
         for name, one in blank.items()
     }
-    split = Split(rows, CLASSES, "natural")
     method: Any = type("Asked", (Neighbours,), {"mutual": mutual})()
-    validation_map(method, split)
+    validation_map(method, Split(rows, CLASSES, "natural"))
     assert method.total > 500
     assert method.same / method.total == pytest.approx(1 / CLASSES, abs=0.05)
 
@@ -149,7 +139,7 @@ def test_neighbouring_queries_have_equal_labels_as_often_as_by_chance(mutual: bo
 def test_a_part_of_the_gallery_tells_nothing_either() -> None:
     retrieval = Retrieval.of_method(Seen(RULES["item"]), _split(600, "sorted"))
     for one in readings(retrieval, cutoffs=[], shares=[Fraction(1, 2)], draws=2):
-        if one.direction != AVERAGE:
+        if one.direction != AVERAGE and one.protocol.measure in ("map", "precision"):
             assert one.value == pytest.approx(1 / CLASSES, abs=NEAR_CHANCE)
 
 
@@ -165,18 +155,14 @@ class Watched(AsGiven):
         return features * 1.1
 
 
-def _numbered(rows: int) -> Split:
-    rng = np.random.default_rng(0)
-    features = rng.standard_normal((rows, 4))
-    features[:, 0] = np.arange(rows)
-    names = ("image", "text", "audio")
-    return Split({name: Modality(features, np.arange(rows) % 3) for name in names}, 3, "natural")
-
-
 def test_orders_of_modalities_have_nothing_in_common_and_stay_the_same() -> None:
-    method, again, split = Watched(), Watched(), _numbered(500)
-    result = evaluate(method, split)
-    evaluate(again, split)
+    features = np.random.default_rng(0).standard_normal((500, 4))
+    features[:, 0] = np.arange(500)
+    part = Modality(features, np.arange(500) % 3)
+    split = Split(dict.fromkeys(("image", "text", "audio"), part), 3, "natural")
+    method, again = Watched(), Watched()
+    result = evaluate(method, split, ["map@all"])
+    evaluate(again, split, ["map@all"])
     assert method.got == again.got
     orders = {"file": list(range(500)), **method.got}
     for one, other in combinations(orders.values(), 2):
@@ -191,22 +177,18 @@ def test_orders_of_modalities_have_nothing_in_common_and_stay_the_same() -> None
 def test_the_order_is_a_permutation_that_depends_on_name_and_number(n: int) -> None:
     assert sorted(row_order("image", n).tolist()) == list(range(n))
     np.testing.assert_array_equal(row_order("image", n), row_order("image", n))
-    if n > 200:
-        assert row_order("image", n).tolist() != row_order("text", n).tolist()
+    assert n < 200 or row_order("image", n).tolist() != row_order("text", n).tolist()
 
 
 class Learned(AsGiven):
     """A similarity whose value of a pair depends on this pair alone, in exact arithmetic."""
 
-    calls = 0
-
     def similarity(self, query_modality: str, queries: Array, gallery_modality: str, gallery: Array) -> Array:
-        self.calls += 1
         return np.asarray(np.abs(queries[:, None] - gallery[None]).sum(axis=2) * -1.0)
 
 
 @pytest.mark.parametrize("mutual", [True, False])
-@pytest.mark.parametrize("rows", [40, 300, 700])
+@pytest.mark.parametrize("rows", [40, 300])
 def test_similarities_of_pairs_give_the_same_numbers_in_any_order(rows: int, mutual: bool) -> None:
     rng = np.random.default_rng(rows)
     modalities = {
@@ -214,22 +196,18 @@ def test_similarities_of_pairs_give_the_same_numbers_in_any_order(rows: int, mut
         for name in ("image", "text")
     }
     method: Any = type("Asked", (Learned,), {"mutual": mutual})()
-    split = Split(modalities, 5)
-    rules = [Protocol(), Protocol(20, "min")]
+    split, rules = Split(modalities, 5), [Protocol(), Protocol(20, "min")]
     result = evaluate(method, split, rules)
+    order = rng.permutation(rows)
+    shuffled = evaluate(method, Split({name: one.take(order) for name, one in split.items()}, 5), rules)
     for query, gallery in permutations(split):
         left, right = split[query], split[gallery]
-        values = -np.abs(left.features[:, None] - right.features[None]).sum(axis=2)
-        for rule in rules:
-            ap = average_precision_of_similarities(
-                values, left.labels, right.labels, rule.k, rule.denominator
-            )
-            np.testing.assert_array_equal(result[query, gallery].ap[rule.id], ap)
+        values = method.similarity(query, left.features, gallery, right.features)
         compared = compare_rows(method, query, left.features, gallery, right.features)
         np.testing.assert_array_equal(compared, values)
-    order = rng.permutation(rows)
-    shuffled = Split({name: one.take(order) for name, one in split.items()}, 5)
-    for direction in evaluate(method, shuffled, rules).directions:
         for rule in rules:
-            before = result[direction.query, direction.gallery].ap[rule.id][order]
-            np.testing.assert_array_equal(direction.ap[rule.id], before)
+            labels = left.labels, right.labels
+            ap = average_precision_of_similarities(values, *labels, rule.k, rule.denominator)
+            found = result[query, gallery].ap[rule.id]
+            np.testing.assert_array_equal(found, ap)
+            np.testing.assert_array_equal(shuffled[query, gallery].ap[rule.id], found[order])

@@ -6,10 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from numpy.typing import NDArray
-from scipy.spatial.distance import cdist
 
 from bench.contract import Modality, RefusedEmbeddings, Split
 from bench.evaluation import (
@@ -22,15 +19,12 @@ from bench.evaluation import (
     precision_at_k,
     precision_recall,
 )
-from tests.evaluation.naive import naive_ap
 from tests.evaluation.samples import AsGiven
 
-Rows = NDArray[np.float64]
 
-
-def _rows(rng: np.random.Generator, n: int, share: float = 0.2) -> Rows:
+def _rows(rng: np.random.Generator, n: int) -> NDArray[np.float64]:
     rows = rng.integers(-2, 3, (n, 4)).astype(np.float64)
-    rows[rng.random(n) < share] = 0
+    rows[rng.random(n) < 0.2] = 0
     return rows
 
 
@@ -38,9 +32,8 @@ def _rows(rng: np.random.Generator, n: int, share: float = 0.2) -> Rows:
 @pytest.mark.parametrize("k", [None, 1, 7])
 def test_as_a_query_it_ties_the_whole_gallery(k: int | None, dtype: Precision) -> None:
     rng = np.random.default_rng(0)
-    gallery, offered = rng.standard_normal((90, 5)), rng.integers(0, 3, 90)
+    gallery, offered, tied = rng.standard_normal((90, 5)), rng.integers(0, 3, 90), np.ones((90, 5))
     queries, wanted = np.zeros((3, 5)), np.arange(3)
-    tied = np.ones((90, 5))
     for ties in ("pessimistic", "expected", "optimistic"):
         ap = average_precision(queries, gallery, wanted, offered, k, ties=ties, dtype=dtype)
         np.testing.assert_array_equal(ap, average_precision(queries + 1, tied, wanted, offered, k, ties=ties))
@@ -48,65 +41,27 @@ def test_as_a_query_it_ties_the_whole_gallery(k: int | None, dtype: Precision) -
             np.testing.assert_allclose(ap, expected_random_ap(np.bincount(offered), 90), atol=1e-12)
     shares = precision_at_k(queries, gallery, wanted, offered, [4, 90])
     np.testing.assert_allclose(shares, np.bincount(offered)[:, None].repeat(2, axis=1) / 90, atol=1e-12)
+    curves = [precision_recall(queries + i, rows, wanted, offered) for i, rows in enumerate((gallery, tied))]
+    np.testing.assert_array_equal(curves[0], curves[1])
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_as_an_item_it_stands_between_positive_and_negative_cosines(dtype: Precision) -> None:
     gallery = np.array([[-1e-9, 1.0], [0, 0], [1e-9, 1.0], [3.0, 0], [-3.0, 0]])
-    for place, rank in {3: 1, 2: 2, 1: 3, 0: 4, 4: 5}.items():
-        offered = np.arange(5) == place
-        ap = average_precision([[2.0, 0.0]], gallery, [1], offered.astype(int), dtype=dtype)
+    for row, rank in {3: 1, 2: 2, 1: 3, 0: 4, 4: 5}.items():
+        offered = (np.arange(5) == row).astype(int)
+        ap = average_precision([[2.0, 0.0]], gallery, [1], offered, dtype=dtype)
         np.testing.assert_allclose(ap, [1 / rank], atol=1e-12)
 
 
-def test_it_is_tied_with_orthogonal_items_and_with_other_rows_of_zeros() -> None:
-    gallery = np.array([[0, 0], [0, 0], [0, 5.0], [-1, 1]])
-    ap = average_precision([[1.0, 0]], gallery, [1], [1, 0, 0, 0])
-    np.testing.assert_allclose(ap, [(1 + 1 / 2 + 1 / 3) / 3], atol=1e-12)
-
-
-def test_negative_zeros_are_zeros() -> None:
+@pytest.mark.parametrize("ties", ["expected", "argsort"])
+def test_negative_zeros_are_zeros(ties: Any) -> None:
     rng = np.random.default_rng(0)
     queries, gallery = _rows(rng, 8), _rows(rng, 50)
-    wanted, offered = rng.integers(0, 3, 8), rng.integers(0, 3, 50)
-    signed = np.where(gallery == 0, -0.0, gallery)
-    for ties in ("expected", "argsort"):
-        before = average_precision(queries, gallery, wanted, offered, ties=ties)
-        np.testing.assert_array_equal(
-            average_precision(np.where(queries == 0, -0.0, queries), signed, wanted, offered, ties=ties),
-            before,
-        )
-
-
-@settings(max_examples=60, deadline=None)
-@given(st.integers(0, 2**31), st.sampled_from([None, 5]), st.sampled_from(["hits", "min", "relevant"]))
-def test_the_order_of_a_sort_lies_between_the_best_and_the_worst(
-    seed: int, k: int | None, denominator: Any
-) -> None:
-    rng = np.random.default_rng(seed)
-    queries, gallery = _rows(rng, 6), _rows(rng, 30)
-    wanted, offered = rng.integers(0, 3, 6), rng.integers(0, 3, 30)
-    low, sorted_, high = (
-        average_precision(queries, gallery, wanted, offered, k, denominator, ties, dtype="float64")
-        for ties in ("pessimistic", "argsort", "optimistic")
-    )
-    distances = cdist(queries, gallery, "cosine")
-    distances[np.isnan(distances)] = 1.0  # what SciPy gives for rows of zeros
-    naive = naive_ap(distances.argsort(axis=1), wanted, offered, k, denominator)
-    np.testing.assert_allclose(sorted_, naive, atol=1e-12)
-    # SciPy rounds cosines that are equal to unequal numbers, so that only rows of zeros are compared.
-    zero = ~queries.any(axis=1)
-    assert (low[zero] <= sorted_[zero] + 1e-12).all()
-    assert (sorted_[zero] <= high[zero] + 1e-12).all()
-
-
-def test_interpolated_precision_of_a_query_of_zeros_is_that_of_a_tied_gallery() -> None:
-    rng = np.random.default_rng(0)
-    offered = rng.integers(0, 3, 40)
-    curve = precision_recall(np.zeros((3, 4)), _rows(rng, 40), np.arange(3), offered)
-    np.testing.assert_array_equal(
-        curve, precision_recall(np.ones((3, 4)), np.ones((40, 4)), np.arange(3), offered)
-    )
+    labels = rng.integers(0, 3, 8), rng.integers(0, 3, 50)
+    left, right = (np.where(rows == 0, -0.0, rows) for rows in (queries, gallery))
+    plain = average_precision(queries, gallery, *labels, ties=ties)
+    np.testing.assert_array_equal(average_precision(left, right, *labels, ties=ties), plain)
 
 
 def _split(zeros: dict[str, int], n: int = 40) -> Split:
@@ -133,7 +88,7 @@ def test_an_evaluation_counts_them_by_modality() -> None:
 
 def test_more_than_half_of_a_modality_is_refused_with_its_count() -> None:
     evaluate(AsGiven(), _split({"image": 0, "text": 20}))
-    with pytest.raises(RefusedEmbeddings, match=r"'text' are zero in 21 of 40 .*half .*standard"):
+    with pytest.raises(RefusedEmbeddings, match=r"'text' .*zero in 21 of 40"):
         evaluate(AsGiven(), _split({"image": 0, "text": 21}))
     with pytest.raises(RefusedEmbeddings, match="zero in 1 of 1"):
         check_embeddings("text", np.zeros((1, 3)), 1)
@@ -142,7 +97,7 @@ def test_more_than_half_of_a_modality_is_refused_with_its_count() -> None:
 def test_rows_that_are_all_equal_but_for_zeros_are_collapsed() -> None:
     rows = np.ones((9, 3))
     rows[2] = 0
-    with pytest.raises(RefusedEmbeddings, match="collapsed: all 8 rows are equal but for 1 rows of zeros"):
+    with pytest.raises(RefusedEmbeddings, match=r"collapsed.*1 rows of zeros"):
         check_embeddings("text", rows, 9)
 
 

@@ -91,6 +91,10 @@ class DaskProcesses:
             "PYTHONPATH": str(ROOT),
             "OMP_NUM_THREADS": "1",
             "DASK_LOGGING__DISTRIBUTED": "info",
+            # By default each process looks at itself so often that an idle cluster keeps a core busy.
+            "DASK_DISTRIBUTED__WORKER__PROFILE__INTERVAL": "10s",
+            "DASK_DISTRIBUTED__ADMIN__TICK__INTERVAL": "1s",
+            "DASK_DISTRIBUTED__ADMIN__SYSTEM_MONITOR__INTERVAL": "10s",
             **(environment or {}),
         }
         with (self._folder / f"{name}.log").open("ab") as log:

@@ -15,7 +15,7 @@ from bench.execution.cell_task import CellAnswer
 from bench.execution.tasks import OnEvent, Outcome, Slot, Task
 from bench.experiment.grid import Cell
 from bench.records import Record, folders
-from bench.records.store import record_files
+from bench.records.files import record_files
 from tests.records import making
 
 HERE = Slot("here", "cpu", 1)

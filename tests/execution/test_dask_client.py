@@ -16,19 +16,14 @@ from typing import Any
 import pytest
 
 from bench.execution import Event, Outcome, Started, Task, WorkerError, dask_client
-from bench.execution.dask_client import Cluster, dask_executor, open_cluster
+from bench.execution.dask_client import dask_executor
+from bench.execution.dask_cluster import Cluster, open_cluster
 from bench.execution.tasks import Notice, Progress, Retried
 from tests.execution import dask_work, work
 from tests.execution.dask_processes import ROOT, DaskProcesses, dask_processes
 from tests.execution.watching import gone
 
 pytest.importorskip("distributed", reason="Dask is not installed: pip install -e '.[dask]'")
-
-
-@pytest.fixture(scope="module")
-def processes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaskProcesses]:
-    with dask_processes(tmp_path_factory.mktemp("dask"), 2) as running:
-        yield running
 
 
 @pytest.fixture
@@ -78,6 +73,7 @@ def test_a_fault_costs_its_own_task_only_and_never_the_dask_worker(
     assert [process.poll() for process in processes.workers.values()].count(None) == 2
 
 
+@pytest.mark.slow
 def test_children_are_kept_between_tasks_and_end_with_the_run(cluster: Cluster) -> None:
     events: list[Event] = []
     pids = {int(str(outcome.value)) for outcome in run(cluster, work.pid, [None] * 6, events.append)}
@@ -87,6 +83,7 @@ def test_children_are_kept_between_tasks_and_end_with_the_run(cluster: Cluster) 
     assert pids.isdisjoint(outcome.value for outcome in run(cluster, work.pid, [None]))
 
 
+@pytest.mark.slow
 def test_the_longest_task_starts_first_and_progress_arrives_before_the_end(cluster: Cluster) -> None:
     events: list[Event | Outcome[Any]] = []
     order: list[str] = []
@@ -114,6 +111,7 @@ def test_the_longest_task_starts_first_and_progress_arrives_before_the_end(clust
         assert (kinds[0], kinds[-1]) == ("Started", "Outcome")
 
 
+@pytest.mark.slow
 def test_what_cannot_be_sent_or_may_not_start_costs_its_own_task_only(cluster: Cluster) -> None:
     bad, closed, good = tasks_of([lambda: None, 1, 2])
     closed = Task(closed.key, closed.title, 1, admit=lambda: False)
@@ -128,6 +126,7 @@ def test_what_cannot_be_sent_or_may_not_start_costs_its_own_task_only(cluster: C
     assert outcomes[good.key].value == 2
 
 
+@pytest.mark.slow
 def test_leaving_early_kills_the_children_and_leaves_the_workers(cluster: Cluster, tmp_path: Path) -> None:
     place = str(tmp_path / "file")
     with pytest.raises(KeyboardInterrupt):
@@ -163,7 +162,8 @@ def await_pids(folder: Path, count: int) -> list[int]:
 PROGRAM = """
 import sys
 from bench.execution import Task
-from bench.execution.dask_client import dask_executor, open_cluster
+from bench.execution.dask_client import dask_executor
+from bench.execution.dask_cluster import open_cluster
 from tests.execution.dask_work import wait_for_file
 
 with open_cluster(sys.argv[1]) as cluster:
@@ -201,7 +201,13 @@ def test_a_machine_that_lacks_a_file_is_left_out_and_no_task_is_blamed(processes
 
 
 @pytest.mark.parametrize(
-    "lie", ["nothing", "text", "object", "garbage", "other fields", "no time", "no end", "silent"]
+    "lie",
+    [
+        *("object", "silent"),
+        pytest.param("no time", marks=pytest.mark.drill),
+        *(pytest.param(lie, marks=pytest.mark.drill) for lie in ("nothing", "text", "garbage")),
+        *(pytest.param(lie, marks=pytest.mark.drill) for lie in ("other fields", "no end")),
+    ],
 )
 def test_a_worker_whose_answers_cannot_be_believed_is_left_out_and_no_task_waits_for_it(
     processes: DaskProcesses, monkeypatch: pytest.MonkeyPatch, lie: str
@@ -217,6 +223,7 @@ def test_a_worker_whose_answers_cannot_be_believed_is_left_out_and_no_task_waits
     assert len([event for event in notices if isinstance(event, Notice)]) >= 2
 
 
+@pytest.mark.drill
 def test_a_worker_that_is_killed_in_mid_cell_costs_nothing(
     processes: DaskProcesses, cluster: Cluster, tmp_path: Path
 ) -> None:
@@ -269,6 +276,7 @@ def test_how_often_a_task_may_lose_its_worker_is_bounded(processes: DaskProcesse
     assert "was lost; 2 attempts were made" in outcome.lost.reason
 
 
+@pytest.mark.slow
 def test_children_start_under_a_nanny_whose_workers_may_have_none(processes: DaskProcesses) -> None:
     processes.worker("nanny", "--resources", "cell=1", nanny=True)
     try:

@@ -135,6 +135,7 @@ def test_a_child_serves_one_run_and_ends_with_it(worker: FakeWorker) -> None:
     assert worker.events[0] == ("r", {"key": "1", "slot": "w/cpu/0", "values": None})
 
 
+@pytest.mark.slow
 def test_a_child_without_work_ends_by_itself(worker: FakeWorker, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dask_worker, "_IDLE_SECONDS", 0.05)
     assert gone(value(perform(work.pid, None)), 10.0)

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from bench.contract import UsageError
-from bench.execution import Outcome, Started, Task, run_local
+from bench.execution import Outcome, Task, local_slots, run_local
 from bench.execution import devices as module
 from bench.execution.devices import (
     DeviceError,
@@ -23,13 +23,13 @@ from bench.execution.devices import (
     Inventory,
     choose_devices,
     device_slots,
-    glance,
+    possible_inventory,
     take_inventory,
     wants_gpus,
 )
 from bench.records import Store
 from tests.execution import work
-from tests.grid import FAULTS, say, write_bundle
+from tests.grid import FAULTS, say
 
 GB = 1 << 30
 FOUR = Inventory(8, tuple(Gpu(index, "Pretended", 10 * GB) for index in range(4)))
@@ -65,11 +65,6 @@ def test_an_unknown_device_is_refused_with_those_that_are_known(word: str) -> No
         choose_devices("cuda", NONE)
 
 
-def test_cpu_and_gpus_are_not_mixed() -> None:
-    with pytest.raises(UsageError, match="either on the CPU or on GPUs"):
-        choose_devices("cpu,cuda:0", FOUR)
-
-
 def test_slots_of_different_devices_alternate_and_know_their_memory() -> None:
     slots = device_slots(["cuda:2", "cuda:0"], FOUR, jobs=9, jobs_per_device=2, threads=3)
     assert [slot.name for slot in slots] == ["cuda:2/0", "cuda:0/0", "cuda:2/1", "cuda:0/1"]
@@ -90,36 +85,13 @@ def run(payloads: Sequence[Any], function: Any, per_device: int, **task: Any) ->
     return list(run_local(tasks, function, slots))
 
 
+@pytest.mark.slow
 def test_four_gpus_work_at_once_and_every_process_sees_its_own_only(tmp_path: Path) -> None:
     payloads = [(str(tmp_path), str(number), 4) for number in range(4)]
     outcomes = run(payloads, work.rendezvous, 1)
     assert sorted((outcome.slot.host_device, outcome.value) for outcome in outcomes) == [
         (f"cuda:{index}", (str(index), True)) for index in range(4)
     ]
-
-
-def test_no_gpu_ever_has_more_tasks_than_it_may_or_than_its_memory_holds() -> None:
-    """Two slots for each GPU: 4 of 10 GB fit twice; 7 of 10 GB, or what is unknown, has it alone."""
-    names = ["CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS"]
-    slots = device_slots(["cuda:1", "cuda:3"], FOUR, jobs=1, jobs_per_device=2, threads=1)
-    memories = [4 * GB, 7 * GB, None, 4 * GB] * 4
-    tasks = [Task(str(number), "", names, 1.0, memory) for number, memory in enumerate(memories)]
-    events: list[Any] = []
-    outcomes = list(run_local(tasks, work.at_work, slots, on_event=events.append))
-    assert len(outcomes) == 16
-    began = {event.task.key: event.slot.name for event in events if isinstance(event, Started)}
-    stays = []
-    for outcome in outcomes:
-        assert outcome.value is not None
-        environment, begin, end = outcome.value
-        assert environment == {"CUDA_VISIBLE_DEVICES": outcome.slot.host_device[-1], "OMP_NUM_THREADS": "1"}
-        assert began[outcome.task.key] == outcome.slot.name
-        stays.append((outcome.slot, outcome.task.memory, begin, end))
-    assert {slot.host_device for slot, *_ in stays} == {"cuda:1", "cuda:3"}
-    for (slot, memory, begin, end), (slot_too, memory_too, begin_too, end_too) in combinations(stays, 2):
-        if slot.host_device == slot_too.host_device and begin < end_too and begin_too < end:
-            assert slot.name != slot_too.name
-            assert (memory, memory_too) == (4 * GB, 4 * GB)
 
 
 def test_two_that_fit_share_a_gpu_at_once(tmp_path: Path) -> None:
@@ -130,7 +102,7 @@ def test_two_that_fit_share_a_gpu_at_once(tmp_path: Path) -> None:
 
 
 def test_a_run_on_pretended_gpus_pins_each_cell_and_records_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[bool] = []
 
@@ -139,20 +111,9 @@ def test_a_run_on_pretended_gpus_pins_each_cell_and_records_it(
         return FOUR
 
     monkeypatch.setattr(module, "take_inventory", pretend)
-    monkeypatch.setattr(module, "glance", lambda words: FOUR)
-    small = write_bundle(tmp_path / "small.npz")
-    words = [
-        "run",
-        "--results",
-        tmp_path / "r",
-        "--plugin",
-        FAULTS,
-        "--datasets",
-        small,
-        "--methods",
-        "pinned",
-    ]
-    words += ["--set", "pinned.seconds=0.05", "--seeds", 4, "--devices", "cuda:3,cuda:1"]
+    monkeypatch.setattr(module, "possible_inventory", lambda words: FOUR)
+    usual = ["--results", tmp_path / "r", "--plugin", FAULTS, "--datasets", small, "--methods", "pinned"]
+    words = ["run", *usual, "--set", "pinned.seconds=0.05", "--seeds", 4, "--devices", "cuda:3,cuda:1"]
     forecast = say(*words, "--dry-run")
     assert "cuda:1: 2 cells in 1 slots" in forecast.out
     assert "cuda:3: 2 cells in 1 slots" in forecast.out
@@ -192,23 +153,12 @@ def test_a_run_on_pretended_gpus_pins_each_cell_and_records_it(
     ],
 )
 def test_what_contradicts_itself_on_gpus_is_one_sentence_and_status_2(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], sentence: str
+    small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], sentence: str
 ) -> None:
     monkeypatch.setattr(module, "take_inventory", lambda *, gpus: FOUR)
-    monkeypatch.setattr(module, "glance", lambda words: FOUR)
-    small = write_bundle(tmp_path / "small.npz")
-    said = say(
-        "run",
-        "--results",
-        tmp_path / "r",
-        "--plugin",
-        FAULTS,
-        "--datasets",
-        small,
-        "--methods",
-        "plain",
-        *words,
-    )
+    monkeypatch.setattr(module, "possible_inventory", lambda words: FOUR)
+    usual = ("--results", tmp_path / "r", "--plugin", FAULTS, "--datasets", small, "--methods", "plain")
+    said = say("run", *usual, *words)
     assert (said.status, said.out) == (2, "")
     assert sentence in said.err
     assert len(said.err.splitlines()) == 1
@@ -246,7 +196,7 @@ def test_the_kind_of_device_is_known_before_cells_are_planned(
     from bench.cli.executor_options import DeviceOptions, LocalMachine
 
     looks = []
-    monkeypatch.setattr(module, "glance", lambda _: possible)
+    monkeypatch.setattr(module, "possible_inventory", lambda _: possible)
 
     def look(*, gpus: bool) -> Inventory:
         looks.append(gpus)
@@ -272,7 +222,7 @@ def test_the_inventory_of_the_cpu_is_within_the_containers_limits_and_needs_no_t
 
 def test_gpus_are_what_pytorch_lists_in_a_process_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     """A torch that pretends stands in for one with CUDA; the process is a real one."""
-    monkeypatch.setattr(module, "version", lambda name: "2.9.0")
+    monkeypatch.setattr("importlib.metadata.version", lambda name: "2.9.0")
     pretended = """
 import json
 print("a greeting of some library")
@@ -281,7 +231,7 @@ print(json.dumps([["A100", 42949672960], ["A100", 42949672960]]))
     monkeypatch.setattr(module, "_LIST", pretended)
     found = take_inventory(gpus=True)
     assert found.gpus == (Gpu(0, "A100", 40 * GB), Gpu(1, "A100", 40 * GB))
-    assert found.places == ["cpu", "cuda:0", "cuda:1"]
+    assert found.devices == ["cpu", "cuda:0", "cuda:1"]
     monkeypatch.setattr(module, "_LIST", "raise SystemExit('no driver that suits')")
     with pytest.raises(DeviceError, match="no driver that suits; repair its installation, or use"):
         take_inventory(gpus=True)
@@ -292,9 +242,9 @@ def test_a_pytorch_that_is_built_for_the_cpu_or_absent_is_not_asked(monkeypatch:
         raise PackageNotFoundError(name)
 
     monkeypatch.setattr(subprocess, "run", None)
-    monkeypatch.setattr(module, "version", lambda name: "2.9.0+cpu")
+    monkeypatch.setattr("importlib.metadata.version", lambda name: "2.9.0+cpu")
     assert take_inventory(gpus=True).gpus == ()
-    monkeypatch.setattr(module, "version", absent)
+    monkeypatch.setattr("importlib.metadata.version", absent)
     assert take_inventory(gpus=True).gpus == ()
 
 
@@ -323,20 +273,20 @@ def test_how_many_gpus_there_can_be_is_known_without_pytorch(
     places = ("nvidia", "kfd", "dxg")
     drivers = tuple(str(tmp_path / (name if name == listed else "absent")) for name in places)
     monkeypatch.setattr(module, "_DRIVERS", drivers)
-    monkeypatch.setattr(module, "version", lambda name: built)
+    monkeypatch.setattr("importlib.metadata.version", lambda name: built)
     monkeypatch.setattr(sys, "platform", "linux")
     if visible is not None:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
     assert module._most_gpus() == most
-    few = glance("cuda:1")
+    few = possible_inventory("cuda:1")
     assert len(few.gpus) == (2 if most is None else most)
-    assert choose_devices("auto", glance("auto"))
+    assert choose_devices("auto", possible_inventory("auto"))
     if most is None:  # any GPU may be there, but nothing that is no name of one
-        assert choose_devices("cuda:12,cuda:0", glance("cuda:12,cuda:0")) == ["cuda:12", "cuda:0"]
+        assert choose_devices("cuda:12,cuda:0", possible_inventory("cuda:12,cuda:0")) == ["cuda:12", "cuda:0"]
     with pytest.raises(UsageError, match="there is no device 'gpu' here"):
-        choose_devices("gpu", glance("gpu"))
+        choose_devices("gpu", possible_inventory("gpu"))
     with pytest.raises(UsageError, match="there is no device 'cuda:99999' here"):
-        choose_devices("cuda:99999", glance("cuda:99999"))
+        choose_devices("cuda:99999", possible_inventory("cuda:99999"))
 
 
 class FakeCuda:
@@ -367,3 +317,39 @@ def test_the_question_to_pytorch_is_understood() -> None:
     """The program that asks, with the real PyTorch: it answers with a list, empty without a GPU."""
     done = subprocess.run([sys.executable, "-c", module._LIST], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1].startswith("[")
+
+
+def test_cpu_slots_have_their_threads_and_see_no_gpu() -> None:
+    first, second = local_slots(2, 3)
+    assert (first.name, second.name, first.device) == ("cpu/0", "cpu/1", "cpu")
+    assert first.environment["OMP_NUM_THREADS"] == "3"
+    assert first.environment["MKL_NUM_THREADS"] == "3"
+    assert first.environment["CUDA_VISIBLE_DEVICES"] == ""
+
+
+def test_a_gpu_slot_sees_its_own_gpu_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    (slot,) = local_slots(1, 2, "cuda:3")
+    assert (slot.name, slot.device) == ("cuda:3/0", "cuda:0")
+    assert slot.environment["CUDA_VISIBLE_DEVICES"] == "3"
+    assert "CUBLAS_WORKSPACE_CONFIG" in slot.environment
+
+
+def test_gpus_are_counted_within_what_this_process_may_see(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5, GPU-abc")
+    assert local_slots(1, 1, "cuda")[0].environment["CUDA_VISIBLE_DEVICES"] == "5"
+    assert local_slots(1, 1, "cuda:1")[0].environment["CUDA_VISIBLE_DEVICES"] == "GPU-abc"
+    with pytest.raises(UsageError, match="cuda:2 is not among the 2 devices"):
+        local_slots(1, 1, "cuda:2")
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda:x", "cuda:-1", "mps", ""])
+def test_an_unknown_device_is_refused(device: str) -> None:
+    with pytest.raises(UsageError, match="unknown device"):
+        local_slots(1, 1, device)
+
+
+@pytest.mark.parametrize(("slots", "threads"), [(0, 1), (1, 0), (-1, 1)])
+def test_slots_and_threads_start_at_one(slots: int, threads: int) -> None:
+    with pytest.raises(UsageError, match="at least 1"):
+        local_slots(slots, threads)

@@ -7,8 +7,18 @@ from typing import Any
 
 import pytest
 
-from bench.execution import Event, Progress, Started, Task, report, run_inline
-from bench.execution.tasks import ignore, loss_of
+from bench.execution import (
+    Event,
+    Executor,
+    Progress,
+    Started,
+    Task,
+    local_executor,
+    local_slots,
+    report,
+    run_inline,
+)
+from bench.execution.tasks import loss_of
 from tests.execution import work
 
 
@@ -54,11 +64,6 @@ def test_events_come_while_the_task_runs_and_not_after() -> None:
     assert len(events) == 2
 
 
-def test_the_longest_task_comes_first() -> None:
-    tasks = [Task(str(cost), "", cost, float(cost)) for cost in (1, 3, 2)]
-    assert [outcome.value for outcome in run_inline(tasks, work.echo)] == [3, 2, 1]
-
-
 class OutOfMemoryError(RuntimeError):
     """Named as PyTorch names its own."""
 
@@ -77,5 +82,15 @@ def test_a_lack_of_memory_is_told_from_other_errors(error: Exception, kind: str)
     assert loss_of(error, "").kind == kind
 
 
-def test_events_may_be_ignored() -> None:
-    ignore(Started(Task("a", "", None), next(run_inline([Task("a", "", None)], work.echo)).slot))
+@pytest.mark.parametrize("execute", [run_inline, local_executor(local_slots(2, 1))], ids=["inline", "local"])
+def test_a_task_that_is_not_admitted_never_starts_and_holds_up_no_other(execute: Executor[Any]) -> None:
+    events: list[Any] = []
+    tasks = [Task(name, name, name, admit=lambda name=name: name != "no") for name in ("a", "no", "b")]  # type: ignore[misc]
+    outcomes = {outcome.task.key: outcome for outcome in execute(tasks, work.echo, events.append)}
+    assert {key: (outcome.value, outcome.skipped) for key, outcome in outcomes.items()} == {
+        "a": ("a", False),
+        "no": (None, True),
+        "b": ("b", False),
+    }
+    assert outcomes["no"].lost is None
+    assert {event.task.key for event in events if isinstance(event, Started)} == {"a", "b"}

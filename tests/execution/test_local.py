@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -14,17 +13,7 @@ from typing import Any
 import psutil
 import pytest
 
-from bench.contract import UsageError
-from bench.execution import (
-    Event,
-    Outcome,
-    Progress,
-    Slot,
-    Started,
-    Task,
-    local_slots,
-    run_local,
-)
+from bench.execution import Event, Outcome, Progress, Slot, Started, Task, local_slots, run_local
 from tests.execution import work
 from tests.execution.watching import gone
 
@@ -43,7 +32,7 @@ def run(
 def drill() -> dict[str, Outcome[Any]]:
     """Every fault once, with a sound task after each, in two slots."""
     payloads = [kind for fault in work.FAULTS for kind in (fault, "ok")]
-    outcomes = run(work.fault, payloads, slots=2, timeout=2.0)
+    outcomes = run(work.fault, payloads, slots=2, timeout=1.0)
     assert len(outcomes) == len(payloads)
     sound = [outcome for outcome in outcomes if outcome.task.payload == "ok"]
     assert all(outcome.value == "ok" and outcome.lost is None for outcome in sound)
@@ -55,15 +44,14 @@ def drill() -> dict[str, Outcome[Any]]:
     [
         ("raise", "exception", "ValueError: a wrong value"),
         ("memory", "memory", "MemoryError"),
-        ("exit 0", "exit", "status 0"),
         ("exit 3", "exit", "status 3"),
         ("sys.exit", "exit", "status 4"),
         ("SIGKILL", "signal", "SIGKILL"),
         ("SIGTERM", "signal", "SIGTERM"),
         ("segfault", "signal", "SIGSEGV"),
-        ("c loop", "timeout", "time limit of 2 s"),
-        ("python loop", "timeout", "time limit of 2 s"),
-        ("deaf", "timeout", "time limit of 2 s"),
+        ("c loop", "timeout", "time limit of 1 s"),
+        ("python loop", "timeout", "time limit of 1 s"),
+        ("deaf", "timeout", "time limit of 1 s"),
         ("unpicklable", "exception", "cannot be sent"),
     ],
 )
@@ -75,6 +63,7 @@ def test_a_fault_costs_its_own_task_only_and_is_named(
     assert outcome.lost is not None
     assert outcome.lost.kind == kind
     assert words in outcome.lost.reason
+    assert outcome.lost.outside == (fault in ("SIGKILL", "SIGTERM"))
 
 
 def test_an_error_keeps_its_traceback(drill: dict[str, Outcome[Any]]) -> None:
@@ -94,7 +83,7 @@ def test_a_crash_in_c_code_says_where_python_was(drill: dict[str, Outcome[Any]])
 def test_the_time_limit_holds_long_before_the_task_would_end(
     drill: dict[str, Outcome[Any]], fault: str
 ) -> None:
-    assert 2.0 <= drill[fault].seconds < 30  # of a minute or without end
+    assert 1.0 <= drill[fault].seconds < 30  # of a minute or without end
 
 
 def test_one_process_per_slot_does_all_its_tasks() -> None:
@@ -109,19 +98,13 @@ def test_two_slots_work_at_the_same_time(tmp_path: Path) -> None:
     assert sorted(seen) == [("cpu/0", True), ("cpu/1", True)]
 
 
-def test_the_longest_task_starts_first_and_equal_ones_as_given() -> None:
-    tasks = [Task(key, key, key, cost) for key, cost in zip("abcde", (1, 3, 2, 3, 1), strict=True)]
-    outcomes = run_local(tasks, work.echo, local_slots(1, 1))
-    assert "".join(outcome.task.key for outcome in outcomes) == "bdcae"
-
-
 def test_the_environment_is_there_before_libraries_load() -> None:
     slot = Slot("s", "cpu", 1, {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "BENCH_TEST_MARK": "x"})
     two = Slot("t", "cpu", 2, {"OMP_NUM_THREADS": "2", "OPENBLAS_NUM_THREADS": "2"})
     before = dict(os.environ)
     assert next(run_local(tasks_of([None]), work.threads_of_numpy, [slot])).value == {1}
     assert next(run_local(tasks_of([None]), work.threads_of_numpy, [two])).value == {
-        min(2, os.cpu_count() or 1)
+        min(2, len(os.sched_getaffinity(0)))
     }
     marks = run_local(tasks_of([["BENCH_TEST_MARK"]]), work.environment, [slot])
     assert next(marks).value == {"BENCH_TEST_MARK": "x"}
@@ -175,11 +158,6 @@ def test_nothing_to_do_starts_nothing() -> None:
     assert run(work.echo, []) == []
 
 
-def test_no_slot_is_refused() -> None:
-    with pytest.raises(UsageError, match="no slot"):
-        run_local(tasks_of([1]), work.echo, [])
-
-
 def test_leaving_early_kills_the_workers(tmp_path: Path) -> None:
     place = tmp_path / "pids"
     tasks = [Task("nap", "", str(place), 2.0), Task("bad", "", None, 1.0)]
@@ -221,18 +199,9 @@ def _trackers() -> set[int]:
     return found
 
 
+@pytest.mark.drill
 def test_a_worker_killed_while_it_answers_costs_its_own_task_only() -> None:
     killed, sound = run(work.large, ["killed", "sound"])
     assert killed.lost is not None
     assert killed.lost.kind == "signal"
     assert sound.value == bytes(5_000_000)
-
-
-def test_a_stopped_worker_is_reported_by_its_signal() -> None:
-    def shoot(event: Event) -> None:
-        if isinstance(event, Progress):
-            os.kill(event.values["pid"], signal.SIGKILL)
-
-    (outcome,) = run(work.tell_pid_and_nap, [None], on_event=shoot)
-    assert outcome.lost is not None
-    assert outcome.lost.kind == "signal"

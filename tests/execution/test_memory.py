@@ -56,9 +56,8 @@ def test_what_a_task_leaves_behind_is_not_charged_to_the_next(drill: dict[str, O
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["by torch", "by child"])
-def test_memory_of_torch_and_of_child_processes_counts(kind: str) -> None:
-    bad, good = run(kind, "sound")
+def test_memory_of_child_processes_counts() -> None:
+    bad, good = run("by child", "sound")
     assert bad.lost is not None
     assert bad.lost.kind == "memory"
     assert good.lost is None

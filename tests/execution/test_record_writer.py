@@ -5,13 +5,16 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable, Generator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from bench.contract import State
 from bench.execution import Loss, LossKind, Outcome, local_executor, local_slots
 from bench.execution.cell_task import CellAnswer
 from bench.execution.grid_runner import remaining, run_cells
@@ -20,6 +23,14 @@ from bench.execution.tasks import Executor, OnEvent, Task
 from bench.experiment.grid import Cell
 from bench.experiment.run_context import RunContext
 from bench.records import Failure, Store, StoreError, folders
+from bench.records.models import (
+    ARRAYS,
+    ModelCard,
+    ModelModality,
+    model_files,
+    read_model,
+    without_arrays,
+)
 from tests.execution.full_disk import HERE, PROBE, FullDisk, at_once
 from tests.grid import FAULTS, cells_of
 
@@ -35,10 +46,9 @@ def six(small: Path) -> list[Cell]:
 
 
 class Heard:
-    """What a run told."""
+    """What a run of cells told; by default they end at once and without any work."""
 
     def __init__(self, cells: Sequence[Cell], results: Path, execute: Executor[Any] | None = None) -> None:
-        """Run the cells, by default at once and without any work."""
         self.events: list[RunEvent] = []
         self.store = Store(results)
         self.count = run_cells(
@@ -123,23 +133,29 @@ def test_without_room_for_a_small_record_no_cell_starts(
     assert remaining(six, heard.store) == six[1:]
 
 
-def test_after_three_records_in_a_row_without_room_no_cell_starts_though_a_small_one_fits(
-    six: list[Cell], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("without_room", "held", "unstarted"),
+    [
+        (
+            {1, 2, 3, 4, 5},
+            [1, 2, 3],
+            [4, 5],
+        ),  # though a small record would fit
+        ({0, 1, 3, 4}, [0, 1, 3, 4], []),
+    ],
+)
+def test_three_records_in_a_row_without_room_stop_the_run_and_two_do_not(
+    six: list[Cell],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    without_room: set[int],
+    held: list[int],
+    unstarted: list[int],
 ) -> None:
-    FullDisk(monkeypatch, lambda name: name in digests(six[1:]))
+    FullDisk(monkeypatch, lambda name: name in digests([six[seed] for seed in without_room]))
     heard = Heard(six, tmp_path)
-    assert heard.held == [1, 2, 3]
-    assert heard.unstarted == [4, 5]
-    assert {seed for seed, end in heard.ends.items() if not end.on_disk} == {1, 2, 3}
-
-
-def test_two_in_a_row_and_then_another_that_fits_let_the_run_go_on(
-    six: list[Cell], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    FullDisk(monkeypatch, lambda name: name in digests([*six[:2], *six[3:5]]))
-    heard = Heard(six, tmp_path)
-    assert (heard.held, heard.unstarted) == ([0, 1, 3, 4], [])
-    assert {seed for seed, end in heard.ends.items() if end.on_disk} == {2, 5}
+    assert (heard.held, heard.unstarted) == (held, unstarted)
+    assert {seed for seed, end in heard.ends.items() if not end.on_disk} == {*held}
 
 
 def test_what_was_not_started_is_started_once_there_is_room_again(
@@ -190,7 +206,7 @@ def test_what_stops_the_run_lets_records_that_wait_for_room_be_tried_once_more(
     assert remaining(six, Store(tmp_path)) == six[3:]
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(moods=st.lists(st.booleans(), max_size=30))
 def test_whenever_the_disk_is_full_every_cell_ends_once_and_what_is_told_is_true(
     six: list[Cell], tmp_path_factory: pytest.TempPathFactory, moods: list[bool]
@@ -241,6 +257,7 @@ def test_a_record_that_a_worker_finds_no_room_for_is_written_by_the_run(small: P
     assert [record.identity.method for record in heard.store.records()] == ["fills"]
 
 
+@pytest.mark.slow
 def test_the_record_of_a_cell_that_lost_its_worker_may_find_no_room_either(
     small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -307,6 +324,60 @@ def test_a_record_from_another_machine_is_not_believed(six: list[Cell], tmp_path
     assert "its worker" in heard.ends[0].reason
     assert [entry.name for entry in tmp_path.rglob("*") if entry.name == "escaped"] == []
     assert remaining(six[:1], heard.store, ["failed"]) == six[:1]
+
+
+def model_of(cell: Cell) -> dict[str, bytes]:
+    card = ModelCard(
+        identity=cell.identity,
+        modalities={"image": ModelModality(width=2)},
+        n_classes=3,
+        classes=[],
+        selected=None,
+        facts={},
+        versions={},
+        reason="not stored yet",
+    )
+    return model_files(card, State({"weights": np.eye(2)}))
+
+
+def test_a_model_comes_with_its_record_from_another_machine(six: list[Cell], tmp_path: Path) -> None:
+    answer = replace(answers(six, "sound"), model=model_of(six[0]))
+    heard = Heard(six[:1], tmp_path, losing(lambda task: Outcome(task, HERE, answer, None, 0.1)))
+    card, state = read_model(heard.store.models.root / six[0].identity.digest)
+    assert state is not None
+    assert (card.reason, state.arrays["weights"].tolist()) == ("", [[1, 0], [0, 1]])
+    assert remaining(six[:2], heard.store, keep_models=True) == six[1:2]
+    unsent = without_arrays(model_of(six[1]), "too much")
+    heard.store.models.put(six[1].identity.digest, unsent)
+    assert heard.store.models.tally(digests(six))[2] == {six[1].identity.digest: "too much"}
+
+
+@pytest.mark.parametrize("kind", ["other cell", "path", "edited"])
+def test_a_model_from_another_machine_is_not_believed(six: list[Cell], tmp_path: Path, kind: str) -> None:
+    model = model_of(six[1 if kind == "other cell" else 0])
+    model |= {"../../escaped": b"x"} if kind == "path" else {}
+    model |= {ARRAYS: model[ARRAYS][:-1]} if kind == "edited" else {}
+    answer = replace(answers(six, "sound"), model=model)
+    heard = Heard(six[:1], tmp_path / "a" / "r", losing(lambda task: Outcome(task, HERE, answer, None, 0.1)))
+    assert heard.ends[0].status == "lost"
+    assert not heard.store.models.digests()
+    assert not [*tmp_path.rglob("escaped")]
+
+
+def test_a_full_disk_leaves_neither_model_nor_record(
+    six: list[Cell], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer, build = replace(answers(six, "sound"), model=model_of(six[0])), folders._build
+
+    def refuse(folder: Path, files: Any) -> None:
+        if ARRAYS in files:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        build(folder, files)
+
+    monkeypatch.setattr(folders, "_build", refuse)
+    heard = Heard(six[:1], tmp_path, losing(lambda task: Outcome(task, HERE, answer, None, 0.1)))
+    assert heard.ends[0].status == "disk-full"
+    assert (heard.store.models.digests(), [*heard.store.records()]) == ([], [])
 
 
 def test_a_method_whose_plugin_cannot_be_imported_is_left_out_and_the_others_run(

@@ -49,6 +49,7 @@ def loss(outcome: Outcome[Any]) -> Loss:
     return outcome.lost
 
 
+@pytest.mark.slow
 def test_a_worker_that_dies_idle_costs_nothing() -> None:
     worker = WorkerProcess(SLOT, pickle.dumps(work.pid))
     first = decode_value(finish(worker, None).value or b"", work.pid)
@@ -63,12 +64,14 @@ def test_a_worker_is_a_session_of_its_own_that_ctrl_c_does_not_reach() -> None:
     assert run(work.session, None).value == [True, True]
 
 
-@pytest.mark.parametrize("size", [10, 1_000_000])
-def test_payloads_and_values_of_any_size_arrive(size: int) -> None:
-    assert run(work.echo, bytes(size)).value == bytes(size)
+def test_payloads_and_values_of_any_size_arrive() -> None:
+    tasks = [Task(str(size), "", bytes(size)) for size in (10, 1_000_000)]
+    values = [outcome.value for outcome in run_local(tasks, work.echo, local_slots(1, 1))]
+    assert values == [bytes(10), bytes(1_000_000)]
 
 
 def test_a_worker_that_cannot_start_is_no_fault_of_the_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker_process, "_PAUSES", (0.0, 0.1))
     with pytest.raises(WorkerError, match=r"slot cpu/0.*cannot be loaded here"):
         run(work.Unloadable(), 1)
 
@@ -90,6 +93,7 @@ def test_no_folder_for_temporary_files_is_one_sentence(monkeypatch: pytest.Monke
 
 
 def test_a_worker_that_hangs_while_it_starts_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker_process, "_PAUSES", (0.0,))
     monkeypatch.setattr(worker_process, "_START_SECONDS", 0.5)
     monkeypatch.setattr(worker_process, "_PROGRAM", "import time; time.sleep(60); {path!r}; {handle}")
     begin = time.monotonic()
@@ -115,21 +119,25 @@ def test_a_value_of_another_type_than_promised_is_a_loss() -> None:
     assert "no value of wrong_type" in loss(run(work.wrong_type, None)).reason
 
 
-@pytest.mark.parametrize("kind", ["sys.exit", "exit 0", "SIGSEGV", "loop"])
 def test_a_plugin_that_ends_or_hangs_at_import_is_named_and_the_next_task_is_well(
-    monkeypatch: pytest.MonkeyPatch, kind: str
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(worker_process, "_IMPORT_SECONDS", 1.0)
-    tasks = [Task("bad", "", kind, 2.0), Task("good", "", "ok", 1.0)]
-    bad, good = run_local(tasks, work.import_plugin, local_slots(1, 1))
-    assert loss(bad).kind == "import"
-    assert "the method broken" in loss(bad).reason
+    kinds = ["sys.exit", "exit 3", "loop", "ok"]
+    tasks = [Task(kind, "", kind) for kind in kinds]
+    *bad, good = run_local(tasks, work.import_plugin, local_slots(1, 1))
+    for outcome in bad:
+        assert loss(outcome).kind == "import"
+        assert "the method broken" in loss(outcome).reason
     assert good.value == "ok"
 
 
+@pytest.mark.slow
 def test_the_import_of_a_plugin_does_not_count_as_the_tasks_time() -> None:
-    assert run(work.import_plugin, "slow", timeout=0.6).value == "ok"
-    assert loss(run(work.import_plugin, "then loop", timeout=0.6)).kind == "timeout"
+    tasks = [Task(kind, "", kind) for kind in ("slow", "then loop")]
+    slow, endless = run_local(tasks, work.import_plugin, local_slots(1, 1), timeout=0.4)
+    assert slow.value == "ok"
+    assert loss(endless).kind == "timeout"
 
 
 def test_a_worker_serves_its_parent_and_ends_when_nobody_has_work_for_it(tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ import ctypes
 import itertools
 import mmap
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -21,7 +20,7 @@ from typing import Any
 from bench.execution import report
 from bench.execution.worker import importing, serve
 
-PRELOAD = ("torch",)
+PRELOAD = ("numpy",)
 
 
 def echo(payload: Any) -> Any:
@@ -80,11 +79,6 @@ def count(steps: int) -> int:
     return steps
 
 
-def tell_pid_and_nap(payload: Any) -> None:
-    report(pid=os.getpid())
-    time.sleep(60)
-
-
 def begin_and_nap(path: str | None) -> None:
     """Say who works here in a file, then sleep for long."""
     assert path is not None
@@ -97,13 +91,6 @@ def nap_with_child(path: str) -> None:
     child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
     Path(path).write_text(f"{child.pid}\n", encoding="ascii")
     time.sleep(60)
-
-
-def at_work(names: list[str]) -> tuple[dict[str, str | None], float, float]:
-    """Return variables of this process, and from when to when it was at work here."""
-    begin = time.monotonic()
-    time.sleep(0.05)
-    return environment(names), begin, time.monotonic()
 
 
 def rendezvous(payload: tuple[str, str, int]) -> tuple[str | None, bool]:
@@ -125,11 +112,6 @@ def fault_and_note(payload: tuple[str, str]) -> Any:
         first = Path(path).read_text(encoding="ascii") == "x"
         return fault(kind.removeprefix("once ")) if first else "ok"
     return fault(kind)
-
-
-def lose_desk(payload: Any) -> None:
-    """Remove the folder of temporary files under the feet of this worker."""
-    shutil.rmtree(Path("/proc/self/fd/1").readlink().parent)
 
 
 def threads_of_numpy(payload: Any) -> set[int]:
@@ -176,7 +158,7 @@ def import_plugin(kind: str) -> str:
         elif kind == "loop":
             _endless_c_loop()
         elif kind in ("slow", "then loop"):
-            time.sleep(1.0)
+            time.sleep(0.6)
         else:
             FAULTS[kind]()
     if kind == "then loop":
@@ -225,10 +207,6 @@ def unreadable(payload: Any) -> Unreadable:
     return Unreadable()
 
 
-def large_or_small(size: int) -> bytes:
-    return bytes(size)
-
-
 def large(kind: str) -> bytes:
     """Return much, or be killed while doing so."""
     if kind == "killed":
@@ -264,7 +242,6 @@ FAULTS: dict[str, Callable[[], Any]] = {
     "ok": lambda: "ok",
     "raise": _raise,
     "memory": lambda: bytearray(1 << 60),
-    "exit 0": lambda: os._exit(0),
     "exit 3": lambda: os._exit(3),
     "sys.exit": lambda: sys.exit(4),
     "SIGKILL": lambda: os.kill(os.getpid(), signal.SIGKILL),
@@ -292,12 +269,6 @@ def _at_once() -> None:
     import numpy as np
 
     np.ones(1 << 30)
-
-
-def _by_torch() -> None:
-    import torch
-
-    torch.ones(1 << 30)
 
 
 def _shared() -> None:
@@ -328,7 +299,6 @@ MEMORY_FAULTS: dict[str, Callable[[], Any]] = {
     "last": os.getpid,
     "small pieces": _small_pieces,
     "at once": _at_once,
-    "by torch": _by_torch,
     "shared": _shared,
     "by child": _by_child,
     "left behind": _leave_behind,

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from bench.contract import DeadlineExceeded, RefusedEmbeddings, Unsupported
 from bench.experiment.failures import failure_of, sentence_of
 from bench.records import STATUSES
+from bench.records.environment import DeviceMemory
 
 
 class OutOfMemoryError(RuntimeError):
@@ -56,3 +57,35 @@ def test_the_reason_is_one_line_and_never_empty(message: str) -> None:
     assert failure.reason
     assert len(failure.reason.splitlines()) == 1
     assert sentence_of(ValueError(message)) == (message.strip().splitlines() or ["ValueError"])[0]
+
+
+GB = 1 << 30
+ASKED = "CUDA out of memory. Tried to allocate 20.00 GiB. GPU 0 has a total capacity of 24.00 GiB"
+
+
+@pytest.mark.parametrize(
+    ("words", "used", "expected", "alone"),
+    [
+        (
+            ASKED,
+            DeviceMemory(5 * GB, 5 * GB, GB, 80 * GB),
+            ("held 5G", "for 20G more", "least 25G", "held 74G"),
+            True,
+        ),
+        (ASKED, DeviceMemory(5 * GB, 5 * GB, 18 * GB, 24 * GB), ("least 25G", "24G", "held 1G"), False),
+        ("CUDA out of memory.", DeviceMemory(5 * GB, 6 * GB, GB, 24 * GB), ("held 5G", "held 17G"), True),
+    ],
+)
+def test_a_full_gpu_is_named_with_the_need_of_the_cell_and_what_to_do(
+    words: str, used: DeviceMemory, expected: tuple[str, ...], alone: bool
+) -> None:
+    status, failure = failure_of(OutOfMemoryError(words), 3 * GB, used)
+    assert (status, failure.kind) == ("out-of-memory", "memory")
+    assert all(part in failure.reason for part in expected)
+    assert "--max-memory" not in failure.reason
+    assert ("--jobs-per-device 1" in failure.reason) == alone
+    assert "--set" in failure.reason
+    assert ASKED[:18] in failure.traceback
+    on_host = failure_of(MemoryError("of the machine"), 3 * GB, used)[1]
+    assert "--max-memory" in on_host.reason
+    assert "GPU" not in on_host.reason

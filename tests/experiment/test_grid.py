@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from tests.grid import write_bundle
 from tests.records import making
 
 TWO = DataSource("two", "two", "real", "f" * 64, ("image", "text"))
-FIVE = DataSource("five", "five", "look-alike", "e" * 64, ("image", "text", "audio", "3d", "video"))
+FIVE = DataSource("five", "five", "real", "e" * 64, ("image", "text", "audio", "3d", "video"))
 DATA = {"two": TWO, "five": FIVE}
 
 
@@ -45,6 +46,16 @@ def test_a_method_for_any_number_gets_all_modalities_at_once_one_for_two_gets_ev
     assert [cell.identity.modalities for cell in planned(["pairwise"], ["two"])] == [TWO.modalities]
 
 
+def test_of_a_look_alike_the_quick_profile_takes_three_modalities_unless_some_are_named() -> None:
+    data = {"five": replace(FIVE, kind="look-alike")}
+    usual = [cell.identity.modalities for cell in plan(Request(["mcca"], ["five"]), data)]
+    assert usual == [FIVE.modalities[:3]]
+    named = plan(Request(["mcca"], ["five"], modalities=FIVE.modalities), data)
+    assert [cell.identity.modalities for cell in named] == [FIVE.modalities]
+    whole = plan(Request(["mcca"], ["five"], profile="paper"), data)
+    assert [cell.identity.modalities for cell in whole] == [FIVE.modalities]
+
+
 def test_datasets_can_be_confined_to_some_modalities_in_their_own_order() -> None:
     chosen = ["audio", "image", "text"]
     (joint,) = planned(["mcca"], ["five"], modalities=chosen)
@@ -55,7 +66,7 @@ def test_datasets_can_be_confined_to_some_modalities_in_their_own_order() -> Non
 
 
 def test_modalities_that_a_dataset_lacks_are_named() -> None:
-    with pytest.raises(UsageError, match=r"unknown modality of these datasets 'vidoe' .did you mean 'video'"):
+    with pytest.raises(UsageError, match=r"unknown modality 'vidoe' of these datasets .did you mean 'video'"):
         planned(["mcca"], ["five"], modalities=["image", "vidoe"])
     with pytest.raises(UsageError, match="two has image, text, of image, audio fewer than the two"):
         planned(["mcca"], ["five", "two"], modalities=["image", "audio"])
@@ -81,25 +92,16 @@ def test_more_methods_more_datasets_and_more_seeds_never_change_a_cell(
     assert {cell.identity.digest for cell in few} <= set(digests)
 
 
-def test_what_is_asked_for_twice_is_planned_once() -> None:
-    assert len(planned(["mcca", "mcca"], ["two", "two"], seeds=[0, 0], variants=["full", "full"])) == 1
-
-
 def test_a_method_without_a_variant_is_left_out_of_it() -> None:
     cells = planned(["plain", "sm"], ["two"], variants=["full", "loud"])
     found = [(cell.identity.method, cell.identity.variant) for cell in cells]
     assert found == [("plain", "full"), ("plain", "loud"), ("sm", "full")]
     assert cells[1].identity.settings["word"] == "b"
-
-
-def test_an_unknown_variant_names_the_near_ones() -> None:
     with pytest.raises(UsageError, match=r"unknown variant 'lout'.*did you mean 'loud'"):
         planned(["plain"], ["two"], variants=["lout"])
-
-
-def test_a_variant_that_nobody_has_here_is_nothing_to_run() -> None:
     with pytest.raises(UsageError, match="nothing to run"):
         planned([], ["two"])
+    assert len(planned(["mcca", "mcca"], ["two", "two"], seeds=[0, 0], variants=["full", "full"])) == 1
 
 
 def test_a_setting_for_all_reaches_those_that_have_it_and_one_for_a_method_wins() -> None:
@@ -132,8 +134,8 @@ def test_a_setting_is_spelled_as_the_method_spells_it(given_: dict[str, Any], pl
     [
         ({"plain": {"seconds": "abc"}}, "settings of plain: seconds: Expected float, got str"),
         ({"plain": {"widths": [1, "x"]}}, r"settings of plain: widths\[1\]: Expected int"),
-        ({"plain": {"secons": 1}}, "unknown setting of plain 'secons'.*did you mean 'seconds'"),
-        ({"*": {"epoch": 1}}, "unknown setting of any of the methods 'epoch'"),
+        ({"plain": {"secons": 1}}, "unknown setting 'secons' of plain.*did you mean 'seconds'"),
+        ({"*": {"epoch": 1}}, "unknown setting 'epoch' of any of the methods"),
         ({"twin": {"seconds": 1}}, "settings are given for twin, which is not among the methods"),
     ],
 )
@@ -217,8 +219,8 @@ def shardable(methods: int, datasets: int, seeds: int) -> list[Cell]:
     ]
 
 
-@pytest.mark.parametrize("of", [1, 2, 3, 4, 6, 7, 16, 500])
-@pytest.mark.parametrize("size", [(16, 6, 1), (16, 6, 5), (1, 1, 7), (3, 2, 4)])
+@pytest.mark.parametrize("of", [1, 2, 3, 7, 500])
+@pytest.mark.parametrize("size", [(16, 6, 1), (1, 1, 7), (3, 2, 4)])
 def test_every_cell_is_in_exactly_one_shard_in_the_order_of_the_grid(
     size: tuple[int, int, int], of: int
 ) -> None:
@@ -226,31 +228,25 @@ def test_every_cell_is_in_exactly_one_shard_in_the_order_of_the_grid(
     shards = [cells_of_shard(cells, Shard(number, of)) for number in range(1, of + 1)]
     together = Counter(cell.identity.digest for shard in shards for cell in shard)
     assert together == Counter(cell.identity.digest for cell in cells)
-    for shard in shards:
-        assert shard == [cell for cell in cells if cell in shard]
+    assert all(shard == [cell for cell in cells if cell in shard] for shard in shards)
 
 
-@pytest.mark.parametrize("of", [2, 3, 4, 6, 8])
+@pytest.mark.parametrize("of", [2, 3, 8])
 def test_methods_and_datasets_spread_evenly(of: int) -> None:
     cells = shardable(16, 6, 1)
     for number in range(1, of + 1):
         shard = cells_of_shard(cells, Shard(number, of))
         assert abs(len(shard) - len(cells) / of) <= 2
-        by_method = Counter(cell.identity.method for cell in shard)
-        assert all(abs(by_method[f"m{method}"] - 6 / of) < 1 for method in range(16))
-        by_dataset = Counter(cell.identity.dataset for cell in shard)
-        assert all(abs(by_dataset[f"d{dataset}"] - 16 / of) < 1 for dataset in range(6))
+        for field, expected in (("method", 6 / of), ("dataset", 16 / of)):
+            counts = Counter(getattr(cell.identity, field) for cell in shard)
+            names = {getattr(cell.identity, field) for cell in cells}
+            assert all(abs(counts[name] - expected) < 1 for name in names)
 
 
-def test_a_shard_is_read_as_it_is_written() -> None:
+def test_a_shard_is_read_as_it_is_written_and_anything_else_is_one_sentence() -> None:
     assert parse_shard("2/3") == Shard(2, 3)
     assert str(Shard(2, 3)) == "shard 2/3"
-
-
-@pytest.mark.parametrize(
-    "text", ["5/3", "0/3", "a/b", "1", "1/0", "-1/3", "1/3/5", "1.5/3", "", "/", "1/" + "9" * 20]
-)
-def test_anything_else_is_one_sentence(text: str) -> None:
-    with pytest.raises(UsageError, match="is not one of n parts of the grid; write i/n") as caught:
-        parse_shard(text)
-    assert "\n" not in str(caught.value)
+    for text in ("5/3", "0/3", "a/b", "1", "1/0", "-1/3", "1/3/5", "1.5/3", "", "/", "1/" + "9" * 20):
+        with pytest.raises(UsageError, match="is not one of n parts of the grid; write i/n") as caught:
+            parse_shard(text)
+        assert "\n" not in str(caught.value)

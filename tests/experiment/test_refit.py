@@ -81,16 +81,12 @@ def test_what_is_gone_or_another_by_now_is_one_sentence(
     assert "\n" not in str(caught.value)
 
 
-def test_settings_of_another_type_are_refused(bundle: Path) -> None:
-    record = recorded(bundle)
+def test_settings_of_another_type_and_a_bundle_that_is_gone_are_refused(tmp_path: Path) -> None:
+    record = recorded(write_bundle(tmp_path / "short.npz"))
     with pytest.raises(BenchError, match="settings of plain: seconds: Expected"):
         cell_of(changed(record, settings={**record.identity.settings, "seconds": "x"}), None)
-
-
-def test_a_bundle_that_is_gone_is_named(tmp_path: Path) -> None:
-    record = recorded(write_bundle(tmp_path / "short.npz"))
     (tmp_path / "short.npz").unlink()
-    with pytest.raises(BenchError, match=r"there is no feature bundle .*short\.npz"):
+    with pytest.raises(BenchError, match=r"there is no file .*short\.npz"):
         cell_of(record, None)
 
 

@@ -31,7 +31,7 @@ def test_every_record_of_a_grid_can_be_made_again_by_its_command(grid: Grid, tmp
         if (record.identity.method, record.identity.dataset) not in seen:
             status, out = planned_again(record.environment.command, tmp_path)
             assert status == 0
-            assert out.splitlines()[0].split()[:3] == ["to", "run", record.digest]
+            assert f"to run   {record.digest} " in out
             assert "1 cells, 1 to run" in out
             seen.add((record.identity.method, record.identity.dataset))
 
@@ -85,7 +85,7 @@ def test_a_pair_of_modalities_is_named_so_that_the_command_makes_one_cell(tmp_pa
     from bench.experiment.grid import Request, describe_data, plan
 
     source = describe_data("xmedia", None, "quick", None)
-    cells = plan(Request(["dscmr"], ["xmedia"]), {"xmedia": source})
+    cells = plan(Request(["dscmr"], ["xmedia"], modalities=["image", "video"]), {"xmedia": source})
     (cell,) = [cell for cell in cells if cell.identity.modalities == ("image", "video")]
     assert cell.identity.digest == digest
     out = planned_again(command_for(cell, RunContext()), tmp_path)[1]

@@ -118,13 +118,6 @@ def test_the_shown_state_is_the_selected_one_whatever_was_evaluated_last(small: 
         )
 
 
-def test_queries_are_spread_over_the_classes(five: Dataset) -> None:
-    view = view_by(fitted("chance", five), five)
-    for one in view.galleries:
-        classes = five.test[one.query].labels[one.rows]
-        assert len(set(classes.tolist())) == len(classes) == 6
-
-
 def test_distances_of_the_sample_are_those_between_unit_embeddings_in_the_space(small: Path) -> None:
     view, test = seen(run("plain", small)), load_dataset(small).test
     assert view.space is not None
@@ -148,6 +141,9 @@ def test_what_is_kept_is_bounded_for_five_modalities_and_many_rows(five: Dataset
     assert counts == {"image": 80, "text": 80, "audio": 80, **few}
     assert len(view.curves) == len(view.galleries) == 20
     assert len(encode_snapshot(view)) < 100_000
+    for one in view.galleries:  # queries are spread over the classes
+        classes = five.test[one.query].labels[one.rows]
+        assert len(set(classes.tolist())) == len(classes) == 6
 
 
 def test_a_learned_similarity_ranks_the_gallery_and_has_no_map(small: Path) -> None:
@@ -204,7 +200,4 @@ def test_what_cannot_be_drawn_costs_no_number(small: Path, monkeypatch: pytest.M
     assert finished.record.result is not None
     assert finished.record.result.snapshot_error.startswith("PluginError: the items of 'text'")
     assert "neither texts nor an array of pictures" in finished.log
-
-
-def test_a_cell_that_failed_has_nothing_to_draw(small: Path) -> None:
     assert run("raises", small).view is None

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from bench.experiment.refit import StaleRecord, cell_of
-from bench.experiment.stale import changes_of, made_by_other_code, newest, sentences, stale_records
+from bench.experiment.stale import made_by_other_code, newest, sentences, stale_records, versions_apart
 from bench.records import Record
 from bench.registry import Versions
 from tests.records import making
@@ -37,7 +37,7 @@ def made(started: str = "2026-01-02", **fields: Any) -> Record:
 )
 def test_what_changed_is_named(old: tuple[str, str], new: tuple[str, str], words: tuple[str, ...]) -> None:
     identities = [making.identity(harness=harness, code=code) for harness, code in (old, new)]
-    assert changes_of(*identities) == words
+    assert versions_apart(*((each.harness, each.code) for each in identities)) == words
 
 
 def test_a_record_is_stale_if_other_code_made_it_and_is_told_from_one_made_again() -> None:

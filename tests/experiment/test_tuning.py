@@ -8,7 +8,7 @@ import json
 import os
 from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import yaml
@@ -16,17 +16,16 @@ from msgspec import structs
 
 from bench import registry
 from bench.analysis.settings import tunings_of
-from bench.cli import invoke
-from bench.execution import Loss, Outcome, Task, inline_executor, local_executor, local_slots
+from bench.execution import Loss, Outcome, Task, local_executor, local_slots, run_inline
 from bench.execution.local import INLINE
 from bench.execution.tasks import OnEvent
 from bench.execution.tuning_runner import run_trials
-from bench.experiment.grid import Cell
 from bench.experiment.run_context import RunContext
-from bench.experiment.tuning import Tried, draw_changes, run_trial, trial_cells
+from bench.experiment.tuning import Search, Tried, draw_changes, run_trial, trial_cells
 from bench.records import StoreError, Trial, TrialStore
+from bench.records.trials import Sampler
 from tests.drill.running import BREAKING, Drill
-from tests.grid import cells_of, only_plugins, write_bundle
+from tests.grid import cells_of, only_plugins, say, write_bundle
 
 
 @pytest.fixture(scope="module")
@@ -44,15 +43,21 @@ def test_the_first_trial_is_the_usual_one_and_none_comes_twice() -> None:
     assert all(usual[key] != value for change in drawn for key, value in change.items())
 
 
-def test_a_method_without_a_search_space_has_one_trial() -> None:
-    usual = registry.resolve_settings(registry.method("chance"))
-    assert draw_changes(registry.method("chance"), usual, 8, seed=0) == [{}]
+def test_the_order_of_a_small_space_is_random() -> None:
+    """A space of at most twice as many points as trials once came in its order: its end was never tried."""
+    sm = registry.method("sm")
+    usual = registry.resolve_settings(sm)
+    points = {str(change) for change in draw_changes(sm, usual, 1_000, seed=0)}
+    firsts = {str(draw_changes(sm, usual, 2, seed=seed)[1]) for seed in range(200)}
+    assert firsts | {"{}"} == points
 
 
 def test_every_search_space_names_settings_of_its_method_with_values_that_fit() -> None:
     for name in registry.method_names():
         usual = registry.resolve_settings(registry.method(name))
-        for change in draw_changes(registry.method(name), usual, 40, seed=1):
+        drawn = draw_changes(registry.method(name), usual, 40, seed=1)
+        assert name != "chance" or drawn == [{}]  # it has no search space
+        for change in drawn:
             registry.instantiate(name, {**usual, **change})
 
 
@@ -93,27 +98,43 @@ def test_trials_of_other_code_or_another_device_are_not_averaged_with_these(
     assert sorted(one.best.value or 0.0 for one in found if one.best is not None) == [0.5, 0.9]
 
 
-def test_trials_are_kept_and_not_run_again(bundle: Path, tmp_path: Path) -> None:
-    (cell,) = cells_of(["sm"], bundle)
-    wanted = [
-        (trial_cells([cell], change)[0], change) for change in ({}, {"strength": 0.5}, {"strength": 2.0})
-    ]
-    seen: list[object] = []
-    first = run_trials(
-        wanted, tmp_path, RunContext(), execute=local_executor(local_slots(1, 1)), on_event=seen.append
-    )
-    assert [trial.changes for trial in first] == [{}, {"strength": 0.5}, {"strength": 2.0}]
-    assert len(list(TrialStore(tmp_path).read())) == 3
-    (tmp_path / "trials" / f"{wanted[0][0].identity.digest}.json").write_text("{broken")
+def tune(
+    methods: Sequence[str],
+    bundle: Path,
+    results: Path,
+    search: Search,
+    *,
+    execute: Any = run_inline,
+    context: RunContext | None = None,
+    seeds: Sequence[int] = (0,),
+    **overrides: Any,
+) -> tuple[list[Trial], list[Trial]]:
+    """Search; returns all trials of the search, and those that were run now, in the order of their ends."""
     ended: list[Trial] = []
-    again = run_trials(
-        wanted,
-        tmp_path,
-        RunContext(),
-        execute=local_executor(local_slots(1, 1)),
+    trials = run_trials(
+        [cells_of([method], bundle, seeds=seeds, **overrides) for method in methods],
+        search,
+        results,
+        context or RunContext(),
+        execute=execute,
         on_event=lambda event: ended.append(event) if isinstance(event, Trial) else None,
     )
-    assert [trial.identity for trial in ended] == [wanted[0][0].identity]
+    return trials, ended
+
+
+@pytest.mark.parametrize("sampler", get_args(Sampler))
+def test_trials_are_kept_and_not_run_again(bundle: Path, tmp_path: Path, sampler: Sampler) -> None:
+    search = Search(4, sampler)
+    # In a worker where all trials are of one run; at `tpe` each is a run, which would start a worker anew.
+    execute = local_executor(local_slots(1, 1)) if sampler == "random" else run_inline
+    first, ended = tune(["sm"], bundle, tmp_path, search, execute=execute)
+    assert first[0].changes == {}
+    assert len({trial.digest for trial in first}) == len(ended) == 4
+    assert {trial.sampler for trial in first} == {sampler}
+    assert sorted([*TrialStore(tmp_path).read()], key=str) == sorted(first, key=str)
+    (tmp_path / "trials" / f"{first[0].digest}.json").write_text("{broken")
+    again, ended = tune(["sm"], bundle, tmp_path, search)
+    assert [trial.digest for trial in ended] == [first[0].digest]
     assert [trial.validation_map for trial in again] == [trial.validation_map for trial in first]
 
 
@@ -138,8 +159,8 @@ def test_a_trial_that_lost_its_worker_says_how(
     ) -> Generator[Outcome[Tried], None, None]:
         yield from (Outcome(task, INLINE, None, loss, 1.0, "its last words") for task in tasks)
 
-    wanted: list[tuple[Cell, dict[str, Any]]] = [(cell, {}) for cell in cells_of(["sm"], bundle)]
-    (trial,) = run_trials(wanted, tmp_path, RunContext(seconds=5.0), execute=lose, on_event=print)
+    context = RunContext(seconds=5.0)
+    (trial,), _ = tune(["sm"], bundle, tmp_path, Search(1), execute=lose, context=context)
     assert (trial.status, trial.reason, trial.validation_map) == (status, reason, None)
     assert [*TrialStore(tmp_path).read()] == [trial]
     log = TrialStore(tmp_path).log_path(trial.identity.digest).read_text()
@@ -153,20 +174,17 @@ def test_a_full_disk_under_the_trials_is_one_sentence(
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr("os.fsync", full)
-    wanted: list[tuple[Cell, dict[str, Any]]] = [(cell, {}) for cell in cells_of(["sm"], bundle)]
     with pytest.raises(StoreError, match=r"trials: the disk is full; free some space and run again$"):
-        run_trials(wanted, tmp_path, RunContext(), execute=inline_executor, on_event=print)
-    assert list((tmp_path / "trials").iterdir()) == []
+        tune(["sm"], bundle, tmp_path, Search(1))
+    assert list((tmp_path / "trials").glob("*.json")) == []
 
 
 def test_what_a_trial_prints_and_why_it_failed_goes_to_its_log(
     bundle: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     with only_plugins(BREAKING):
-        cells = cells_of(["steady", "raises"], bundle)
-        wanted: list[tuple[Cell, dict[str, Any]]] = [(cell, {}) for cell in cells]
-        place = RunContext(plugins=(str(BREAKING),))
-        done, failed = run_trials(wanted, tmp_path, place, execute=inline_executor, on_event=lambda _: None)
+        context = RunContext(plugins=(str(BREAKING),))
+        (done, failed), _ = tune(["steady", "raises"], bundle, tmp_path, Search(1), context=context)
     assert capfd.readouterr().out == ""
     store = TrialStore(tmp_path)
     assert store.log_path(done.identity.digest).read_text() == "steady begins with seed 0\n"
@@ -190,22 +208,24 @@ def test_a_trial_that_cannot_be_is_none(bundle: Path, tmp_path: Path, change: di
     assert [*store.read()] == []
 
 
-def test_two_runs_at_once_share_the_trials_and_make_each_once(tmp_path: Path) -> None:
+@pytest.mark.parametrize("sampler", get_args(Sampler))
+def test_two_runs_at_once_share_the_trials_and_make_each_once(tmp_path: Path, sampler: Sampler) -> None:
     drill = Drill(tmp_path)
     write_bundle(tmp_path / "small.npz")
     words = [
         *("--methods", "steady,waits", "--datasets", tmp_path / "small.npz", "--trials", 4),
-        *("--results", tmp_path / "r", "--jobs", 1),
+        *("--results", tmp_path / "r", "--jobs", 0, "--sampler", sampler),
     ]
     both = [drill.start(*words, command="tune") for _ in range(2)]
-    drill.wait_for(6)  # all of `steady`, and of `waits` one in each
+    # At random all of `steady` and one of `waits` in each; else each has asked for settings of its own.
+    drill.wait_for(6 if sampler == "random" else 4)
     drill.gate.touch()
-    ended = [process.communicate(timeout=60) for process in both]
+    ended = [process.communicate(timeout=180) for process in both]
     assert [err for _, err in ended] == ["", ""]
     assert [process.returncode for process in both] == [0, 0]
     assert drill.starts().total() == 8
     assert len([*TrialStore(tmp_path / "r").read()]) == 8
-    assert sum(out.count("by another run") for out, _ in ended) >= 1
+    assert sampler != "random" or sum(out.count("by another run") for out, _ in ended) >= 1
     verdicts = [[line for line in out.splitlines() if "best of 4 trials" in line] for out, _ in ended]
     assert len(verdicts[0]) == 2
     assert verdicts[0] == verdicts[1]
@@ -222,13 +242,12 @@ def test_settings_that_were_not_tried_on_every_seed_do_not_compete(bundle: Path)
 
 
 def test_the_command_prints_the_best_of_equal_budgets_and_report_shows_them(
-    bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    bundle: Path, tmp_path: Path
 ) -> None:
     words: Sequence[str] = ["tune", "--methods", "mcca,sm", "--datasets", str(bundle), "--trials", "3"]
     places = ["--results", str(tmp_path)]
     table = tmp_path / "all.csv"
-    assert invoke([*words, *places, "--jobs", "1", "--table", str(table)]) == 0
-    printed = capsys.readouterr().out
+    printed = say(*words, *places, "--table", table).check(0).out
     assert f"mcca on {bundle}: best of 3 trials" in printed
     assert printed.count("best of 3 trials") == 2
     offered = yaml.safe_load(
@@ -243,8 +262,8 @@ def test_the_command_prints_the_best_of_equal_budgets_and_report_shows_them(
     values = [float(row["validation_map"]) for row in rows[:3]]
     assert values == sorted(values, reverse=True)
 
-    assert invoke(["run", "--methods", "mcca", "--datasets", str(bundle), *places, "--jobs", "1"]) == 0
-    assert invoke(["report", *places, "--reports", str(tmp_path / "reports")]) == 0
+    say("run", "--methods", "mcca", "--datasets", bundle, *places).check(0)
+    say("report", *places, "--reports", tmp_path / "reports", "--only", "tables").check(0)
     page = (tmp_path / "reports" / "tuning" / "trials.md").read_text(encoding="utf-8")
     assert "| MCCA " in page
     assert f"{values[0]:.4f}" in page
@@ -252,9 +271,7 @@ def test_the_command_prints_the_best_of_equal_budgets_and_report_shows_them(
     assert "tuning/trials.md" in (tmp_path / "reports" / "tables.md").read_text(encoding="utf-8")
 
 
-def test_without_a_trial_that_succeeds_the_command_says_why(
-    bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    words = ["tune", "--methods", "dccae", "--datasets", str(bundle), "--trials", "1", "--timeout", "0.001"]
-    assert invoke([*words, "--results", str(tmp_path), "--jobs", "1"]) == 1
-    assert "no trial of 1 succeeded: timeout" in capsys.readouterr().out
+def test_without_a_trial_that_succeeds_the_command_says_why(bundle: Path, tmp_path: Path) -> None:
+    words = ["tune", "--methods", "dccae", "--datasets", bundle, "--trials", "1", "--timeout", "0.001"]
+    said = say(*words, "--results", tmp_path, "--jobs", 0)
+    said.check(1, "no trial of 1 succeeded: timeout")

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from bench.contract import (
+    Array,
     Context,
     DeadlineExceeded,
     MethodCard,
     Modality,
-    Pairing,
     Split,
     Unsupported,
     UsageError,
@@ -33,62 +33,47 @@ class Axes(LinearMethod):
         return Eigenpairs(np.ones(2), np.vstack([np.eye(size, 2) for size in moments.sizes]))
 
 
-def _split(dtype: str = "float64", pairing: Pairing = "none", names: tuple[str, ...] = ("a", "b")) -> Split:
-    labels = np.arange(30) % 3
-    features = [np.random.default_rng(i).normal(size=(30, 5 + i)) * 2 + 7 for i in range(len(names))]
-    parts = {name: Modality(x.astype(dtype), labels) for name, x in zip(names, features, strict=True)}
-    return Split(parts, 3, pairing)
+LABELS = np.arange(30) % 3
+A, B = (np.random.default_rng(i).normal(size=(30, 5 + i)) * 2 + 7 for i in range(2))
 
 
-def _fitted(train: Split, **settings: Any) -> Axes:
+def _split(*features: Array, labels: Array = LABELS) -> Split:
+    return Split({name: Modality(x, labels) for name, x in zip("ab", features, strict=False)}, 3)
+
+
+def _fitted(train: Split, context: Context | None = None, **settings: Any) -> Axes:
     method = Axes(LinearSettings(**settings))
-    method.fit(train, train, Context())
+    method.fit(train, train, context or Context())
     return method
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
 def test_any_floating_type_embeds_as_float32(dtype: str) -> None:
-    train = _split(dtype)
-    rows = _fitted(train).embed("a", train["a"].features)
+    given = A.astype(dtype)
+    rows = _fitted(_split(given, B.astype(dtype))).embed("a", given)
     assert rows.dtype == np.float32
-    centred = train["a"].features.astype(np.float64)
-    centred = centred - centred.mean(axis=0)
-    lengths = np.linalg.svd(centred, compute_uv=False)
+    exact = given.astype(np.float64)
+    lengths = np.linalg.svd(exact - exact.mean(axis=0), compute_uv=False)
     np.testing.assert_allclose(np.linalg.norm(rows.astype(float), axis=0), lengths[:2], rtol=1e-5)
 
 
 def test_rows_embed_alike_alone_and_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    train = _split()
-    method = _fitted(train, scaling="standard")
-    whole = method.embed("b", train["b"].features)
+    method = _fitted(_split(A, B), scaling="standard")
+    whole = method.embed("b", B)
     monkeypatch.setattr("bench.linear.moments._BLOCK_BYTES", 8 * 6 * 4)
-    np.testing.assert_allclose(method.embed("b", train["b"].features), whole, rtol=1e-6, atol=1e-6)
-    np.testing.assert_allclose(method.embed("b", train["b"].features[:1]), whole[:1], rtol=1e-6, atol=1e-6)
+    for rows in (B, B[:1]):
+        np.testing.assert_allclose(method.embed("b", rows), whole[: len(rows)], rtol=1e-6, atol=1e-6)
 
 
-def test_standard_scaling_forgets_units() -> None:
-    train = _split()
-    other = Split(
-        {"a": Modality(train["a"].features * np.geomspace(1e-6, 1e6, 5), train["a"].labels), "b": train["b"]},
-        3,
-    )
-    left, right = (
-        _fitted(part, scaling="standard").embed("a", part["a"].features) for part in (train, other)
-    )
-    np.testing.assert_allclose(left, right, rtol=1e-5, atol=1e-5)
+def test_neither_units_under_standard_scaling_nor_threads_matter() -> None:
+    plain = _fitted(_split(A, B), scaling="standard").embed("a", A)
+    other = A * np.geomspace(1e-6, 1e6, 5)
+    scaled = _fitted(_split(other, B), Context(threads=1), scaling="standard").embed("a", other)
+    np.testing.assert_allclose(plain, scaled, rtol=1e-5, atol=1e-5)
 
 
-def test_one_thread_gives_the_same_result() -> None:
-    train = _split()
-    method = Axes()
-    method.fit(train, train, Context(threads=1))
-    np.testing.assert_allclose(
-        method.embed("a", train["a"].features), _fitted(train).embed("a", train["a"].features)
-    )
-
-
-def test_notes_tell_what_was_kept() -> None:
-    notes = _fitted(_split(), pca_limit=2).notes()
+def test_notes_say_what_was_kept() -> None:
+    notes = _fitted(_split(A, B), pca_limit=2).notes()
     assert notes["principal_axes"] == {"a": 2, "b": 2}
     assert notes["components"] == 2
     assert 0.0 < notes["pca_energy"]["a"] < 1.0
@@ -96,29 +81,22 @@ def test_notes_tell_what_was_kept() -> None:
 
 
 def test_what_cannot_be_embedded_is_named() -> None:
-    train = _split()
-    with pytest.raises(UsageError, match="call fit first"):
-        Axes().embed("a", train["a"].features)
-    with pytest.raises(UsageError, match=r"'c'; it knows a, b"):
-        _fitted(train).embed("c", train["a"].features)
-    with pytest.raises(UsageError, match=r"\(n, 5\) are needed"):
-        _fitted(train).embed("a", train["b"].features)
+    with pytest.raises(UsageError, match="fit"):
+        Axes().embed("a", A)
+    method = _fitted(_split(A, B))
+    with pytest.raises(UsageError, match="'c'"):
+        method.embed("c", A)
+    with pytest.raises(UsageError, match=r"\(n, 5\)"):
+        method.embed("a", B)
 
 
-def test_one_modality_and_several_labels_are_refused() -> None:
-    with pytest.raises(Unsupported, match="at least two modalities"):
-        _fitted(_split(names=("a",)))
-    several = Split(
-        {name: Modality(part.features, np.eye(3)[part.labels]) for name, part in _split().items()}, 3
-    )
-    with pytest.raises(Unsupported, match="one class per sample"):
-        _fitted(several)
-
-
-def test_the_deadline_is_respected() -> None:
-    train = _split()
+def test_one_modality_several_labels_and_a_deadline_that_has_passed_end_the_fit() -> None:
+    with pytest.raises(Unsupported, match="two modalities"):
+        _fitted(_split(A))
+    with pytest.raises(Unsupported, match="one class"):
+        _fitted(_split(A, B, labels=np.eye(3)[LABELS]))
     with pytest.raises(DeadlineExceeded):
-        Axes().fit(train, train, Context(deadline=time.monotonic() - 1.0))
+        _fitted(_split(A, B), Context(deadline=time.monotonic() - 1.0))
 
 
 @pytest.mark.parametrize("wrong", [{"pca_energy": 0.0}, {"pca_energy": 1.1}, {"pca_limit": 0}])

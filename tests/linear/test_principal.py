@@ -58,26 +58,24 @@ def test_shares_that_sum_to_one_lose_one_axis() -> None:
     assert _axes(shares.astype(np.float32)).count == 9
 
 
-def test_energy_keeps_the_fewest_axes_that_hold_it() -> None:
+def test_energy_keeps_the_fewest_axes_that_hold_it_and_a_limit_caps_them() -> None:
     features = _features(200, 8)
+    spectrum = _axes(features).spectrum
+    share = np.cumsum(spectrum) / spectrum.sum()
     for energy in (0.3, 0.5, 0.9, 0.99):
         axes = _axes(features, energy)
-        share = np.cumsum(_axes(features).spectrum) / _axes(features).spectrum.sum()
         assert share[axes.count - 1] >= energy
         assert axes.count == 1 or share[axes.count - 2] < energy
         assert axes.energy == pytest.approx(share[axes.count - 1])
 
-
-def test_limit_caps_the_axes() -> None:
-    assert _axes(_features(50, 8), limit=3).count == 3
-    assert _axes(_features(50, 8), 0.3, limit=7).count < 7
+    assert _axes(features, limit=3).count == 3
+    assert _axes(features, 0.3, limit=7).count < 7
 
 
-def test_features_without_variance_are_refused() -> None:
-    with pytest.raises(Unsupported, match="all equal"):
-        _axes(np.full((6, 3), 0.1))
-    with pytest.raises(Unsupported, match="all equal"):
-        _axes(np.full((2, 3), 1e5 / 3))
+@pytest.mark.parametrize(("count", "value"), [(6, 0.1), (2, 1e5 / 3)])
+def test_features_without_variance_are_refused(count: int, value: float) -> None:
+    with pytest.raises(Unsupported, match="equal"):
+        _axes(np.full((count, 3), value))
 
 
 @pytest.mark.parametrize(("energy", "limit"), [(0.0, None), (1.5, None), (1.0, 0)])

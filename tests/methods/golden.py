@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.testing import assert_allclose
 from torch import Tensor
 
 from tests.shared import shared
@@ -27,9 +28,25 @@ def leaves(numbers: Golden, *keys: str) -> list[Tensor]:
 
 def gradients(loss: Tensor, inputs: list[Tensor]) -> tuple[Tensor, ...]:
     """Return the gradients of a scalar."""
-    return torch.autograd.grad(loss, inputs)
+    return torch.autograd.grad(loss, inputs, retain_graph=True)
+
+
+def assert_gradients(
+    loss: Tensor, inputs: list[Tensor], expected: Sequence[Any], rtol: float = 1e-7, atol: float = 1e-12
+) -> None:
+    """Compare the gradients of a scalar with stored ones."""
+    for slope, value in zip(gradients(loss, inputs), expected, strict=True):
+        assert_allclose(slope, value, rtol=rtol, atol=atol)
 
 
 def state(numbers: Golden, names: Mapping[str, str]) -> dict[str, Tensor]:
-    """Return a module's state: its own name of a weight -> the golden file's."""
-    return {place: torch.tensor(numbers[key]) for place, key in names.items()}
+    """Return a module's state: its name of a weight -> the golden file's."""
+    return {weight: torch.tensor(numbers[key]) for weight, key in names.items()}
+
+
+def layers(numbers: Golden, names: Mapping[str, str]) -> dict[str, Tensor]:
+    """Return a module's state: its name of a layer -> the golden file's; biases where there are some."""
+    keys = {
+        f"{layer}.{kind}": f"{name}_{kind}" for layer, name in names.items() for kind in ("weight", "bias")
+    }
+    return state(numbers, {weight: key for weight, key in keys.items() if key in numbers})

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
-from bench.contract import Modality, Split
+from bench.contract import Context, Method, Modality, Split
 from bench.contract.data import Pairing
+
+M = TypeVar("M", bound=Method)
+PAIR = {"image": 30, "text": 30}
 
 
 def separable(
@@ -32,3 +35,9 @@ def separable(
         features = centres[place, classes] + generator.normal(size=(count, dimension))
         modalities[name] = Modality(features.astype(np.float32), labels)
     return Split(modalities, n_classes, pairing)
+
+
+def fitted(method: M, train: Split, validation: Split | None = None, context: Context | None = None) -> M:
+    """Fit a method, by default with the training rows for validation, and return it."""
+    method.fit(train, validation or train, context or Context(scope=("small",)))
+    return method

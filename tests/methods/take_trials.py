@@ -16,8 +16,9 @@ import yaml
 
 from bench.atomic import write_whole
 from bench.contract import DataKind
+from bench.registry import folder_of
 
-FOLDER = Path(__file__).parents[2] / "methods" / "settings"
+FOLDER = folder_of("methods") / "settings"
 SECTIONS: dict[DataKind, tuple[str, ...]] = {"real": ("tuned",), "look-alike": ("look_alikes", "tuned")}
 """Keys under which quick.yaml keeps what the trials on each kind of data chose."""
 

@@ -13,17 +13,12 @@ from torch import Tensor, nn
 from bench.contract import Context
 from bench.training import DeviceSplit, LabelNetwork, label_scores, mlp
 from methods.algcn import ALGCN, ALGCNSettings, Graph, algcn_loss, supervision
-from tests.methods.golden import Golden, golden, gradients, leaves, state
-from tests.methods.small_splits import separable
+from tests.methods.golden import Golden, assert_gradients, layers, leaves, state
+from tests.methods.small_splits import fitted, separable
 
 RELEASE = ALGCNSettings(faithful_to="release", dim=8, label_width=9)
-SMALL = ALGCNSettings(epochs=15, batch_size=7, dim=64, label_width=4, lr=3e-3)
+SMALL = ALGCNSettings(epochs=1, batch_size=7, dim=64, label_width=4, lr=3e-3)
 NOTHING = torch.zeros(())
-
-
-@pytest.fixture(scope="module")
-def numbers() -> Golden:
-    return golden("algcn")
 
 
 @pytest.mark.parametrize("kind", ["onehot", "multihot"])
@@ -35,11 +30,11 @@ def test_loss_its_parts_and_gradients_equal_the_releases(numbers: Golden, kind: 
     for part, key in (("loss", "total_without_super"), ("J_c", "cla"), ("J_p", "pair")):
         assert_allclose(parts[part].item(), numbers[f"{kind}_{key}"], rtol=1e-8)
     assert RELEASE.alpha == numbers["alpha"]
-    for name, value in zip(names, gradients(parts["loss"], inputs), strict=True):
-        assert_allclose(value, numbers[f"{kind}_grad_{name}"], rtol=1e-7, atol=1e-12)
+    assert_gradients(parts["loss"], inputs, [numbers[f"{kind}_grad_{name}"] for name in names])
 
 
-def released_graph(numbers: Golden) -> Graph:
+@pytest.fixture
+def graph(numbers: Golden) -> Graph:
     labels = torch.tensor(numbers["graph_labels"], dtype=torch.float32)
     released = ALGCN(replace(RELEASE, threshold=float(numbers["graph_t"])))
     graph = Graph(released.neighbours(labels.T @ labels), float(numbers["graph_gamma"]))
@@ -47,46 +42,29 @@ def released_graph(numbers: Golden) -> Graph:
     return graph
 
 
-def released_network(numbers: Golden) -> tuple[list[nn.Module], LabelNetwork]:
-    encoders: list[nn.Module] = []
-    for name, width in (("img", 14), ("text", 11)):
-        encoder = mlp((width, 8), activate_last=True)
-        encoder.load_state_dict(
-            state(numbers, {f"0.{kind}": f"net_{name}_net_denseL1_{kind}" for kind in ("weight", "bias")})
-        )
-        encoders.append(encoder)
-    labels = LabelNetwork(6, 9, 8, 3)
-    names = {f"weights.{layer}": f"net_gc{layer + 1}_weight" for layer in range(3)}
-    names |= {f"head.{kind}": f"net_hypo_{kind}" for kind in ("weight", "bias")} | {"inputs": "net_inp"}
-    labels.load_state_dict(state(numbers, names))
-    return encoders, labels
-
-
-def test_graph_equals_the_releases(numbers: Golden) -> None:
+def test_graph_and_its_supervision_equal_the_releases(numbers: Golden, graph: Graph) -> None:
     labels = numbers["graph_labels"]
     counts = labels.T @ labels
     assert_allclose(counts.diagonal(), numbers["graph_counts"])
     assert_allclose(counts + np.diag(counts.diagonal()), numbers["graph_cooccurrence_as_written"])
-    graph = released_graph(numbers)
     assert_allclose(graph.given, numbers["net_A"], rtol=1e-6)
     adjacency = ALGCN(RELEASE).normalised(graph())
     assert_allclose(adjacency.detach(), numbers["graph_adj_normalised"], rtol=1e-5)
-
-
-def test_supervision_of_the_graph_equals_the_releases(numbers: Golden) -> None:
-    graph = released_graph(numbers)
     noise = torch.tensor(numbers["net_noise"])
-    adjacency = ALGCN(RELEASE).normalised(graph())
-    without = supervision(adjacency, graph.given, torch.zeros_like(noise))
-    assert_allclose(without.item(), numbers["net_super_loss_no_noise"], rtol=1e-5)
-    drawn = supervision(adjacency, graph.given, noise)
-    assert_allclose(drawn.item(), numbers["net_super_loss_with_noise"], rtol=1e-5)
+    for drawn, key in ((torch.zeros_like(noise), "no_noise"), (noise, "with_noise")):
+        found = supervision(adjacency, graph.given, drawn)
+        assert_allclose(found.item(), numbers[f"net_super_loss_{key}"], rtol=1e-5)
 
 
-def test_network_and_its_gradients_equal_the_releases(numbers: Golden) -> None:
-    graph, (encoders, labels) = released_graph(numbers), released_network(numbers)
-    x = [torch.tensor(numbers[key]) for key in ("net_x1", "net_x2")]
-    z = [encoder(rows) for encoder, rows in zip(encoders, x, strict=True)]
+def test_network_and_its_gradients_equal_the_releases(numbers: Golden, graph: Graph) -> None:
+    z = []
+    for key, name, width in (("net_x1", "img", 14), ("net_x2", "text", 11)):
+        encoder: nn.Module = mlp((width, 8), activate_last=True)
+        encoder.load_state_dict(layers(numbers, {"0": f"net_{name}_net_denseL1"}))
+        z.append(encoder(torch.tensor(numbers[key])))
+    labels = LabelNetwork(6, 9, 8, 3)
+    names = {f"weights.{layer}": f"net_gc{layer + 1}_weight" for layer in range(3)} | {"inputs": "net_inp"}
+    labels.load_state_dict(state(numbers, names) | layers(numbers, {"head": "net_hypo"}))
     adjacency = ALGCN(RELEASE).normalised(graph())
     vectors = labels(adjacency)
     p = [label_scores(rows, vectors) for rows in z]
@@ -97,12 +75,11 @@ def test_network_and_its_gradients_equal_the_releases(numbers: Golden) -> None:
     held = supervision(adjacency, graph.given, torch.zeros(3, 6, 6))
     total = algcn_loss(z, p, (y, y), held, RELEASE)["loss"]
     assert_allclose(total.item(), numbers["net_total_no_noise"], rtol=1e-5)
-    inputs: list[Tensor] = [graph.learned, labels.inputs, labels.head.weight]
-    for name, value in zip(("B", "inp", "hypo_weight"), gradients(total, inputs), strict=True):
-        assert_allclose(value, numbers[f"net_grad_{name}"], rtol=1e-5, atol=1e-6)
+    expected = [numbers[f"net_grad_{name}"] for name in ("B", "inp", "hypo_weight")]
+    assert_gradients(total, [graph.learned, labels.inputs, labels.head.weight], expected, 1e-5, 1e-6)
 
 
-def test_random_neighbours_are_as_many_as_said_and_differ_between_layers(
+def test_random_neighbours_are_as_many_as_set_and_differ_between_layers(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     drawn: list[Tensor] = []
@@ -112,16 +89,17 @@ def test_random_neighbours_are_as_many_as_said_and_differ_between_layers(
         return NOTHING
 
     monkeypatch.setattr("methods.algcn.supervision", noted)
-    split = separable({"image": 50, "text": 50}, n_classes=50, pairing="natural")
-    ALGCN(replace(SMALL, epochs=1, noise=0.2)).fit(split, split, Context(scope=("small",)))
+    fitted(
+        ALGCN(replace(SMALL, noise=0.2)),
+        separable({"image": 50, "text": 50}, n_classes=50, pairing="natural"),
+    )
     assert drawn[0].shape == (3, 50, 50)
     assert drawn[0].mean().item() == pytest.approx(0.2, abs=0.02)
     assert not torch.equal(drawn[0][0], drawn[0][1])
 
 
 def test_the_learned_part_of_the_graph_moves_a_hundred_times_as_fast_as_the_weights() -> None:
-    split = separable({"image": 20, "text": 20}, pairing="natural")
-    train = DeviceSplit(split, "cpu")
+    train = DeviceSplit(separable({"image": 20, "text": 20}, pairing="natural"), "cpu")
     (stage,) = ALGCN(SMALL).stages(train, Context())
     weights, learned = stage.tracks[0].steps[0].optimiser.param_groups
     assert learned["lr"] == pytest.approx(100 * weights["lr"])

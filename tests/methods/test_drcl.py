@@ -12,27 +12,17 @@ import torch
 from numpy.testing import assert_allclose
 from torch import Tensor, nn
 
-from bench.contract import Context, Modality, RefusedEmbeddings, Split, Unsupported
+from bench.contract import Array, Context, Modality, RefusedEmbeddings, Split, Unsupported
 from bench.evaluation import validation_map
-from bench.training import Clock, DeviceSplit, FaithfulTo, GivenOrder, Plan, Prototypes, Stage, gce
+from bench.training import Clock, DeviceSplit, GivenOrder, Plan, Prototypes, Stage, gce
 from methods.drcl import DRCL, DRCLSettings, class_loss, drcl_encoder, drcl_loss, generalisation
 from methods.released.drcl import DRCL as Released
-from tests.methods.golden import Golden, golden, gradients, leaves
-from tests.methods.small_splits import separable
+from tests.methods.golden import Golden, assert_gradients, golden, layers, leaves
+from tests.methods.small_splits import PAIR, fitted, separable
 
 KINDS = ("onehot", "mixed", "multihot", "multihot_mixed")
-SMALL = DRCLSettings(epochs=3, batch_size=16, hidden=(8,), dim=5, lr=1e-2, spl_lr=1e-2)
-ROWS = {"image": 30, "text": 30}
-
-
-@pytest.fixture(scope="module")
-def numbers() -> Golden:
-    return golden("drcl")
-
-
-@pytest.fixture(scope="module")
-def story() -> Golden:
-    return golden("drcl_train")
+SMALL = DRCLSettings(epochs=2, batch_size=16, hidden=(8,), dim=5, lr=1e-2, spl_lr=1e-2)
+TRAIN, VALIDATION = separable(PAIR), separable({"image": 9, "text": 9}, seed=1)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -41,10 +31,9 @@ def test_gce_and_its_gradient_equal_the_releases(numbers: Golden, kind: str) -> 
     for place, q in enumerate(numbers["gce_q"]):
         (logits,) = leaves(numbers, "gce_logits")
         value = gce(logits, y, float(q))
-        (slope,) = gradients(value, [logits])
         # Mixed labels were rounded to float32 on the way.
         assert_allclose(value.item(), numbers[f"gce_value_{kind}"][place], rtol=1e-7)
-        assert_allclose(slope, numbers[f"gce_grad_{kind}"][place], rtol=1e-5, atol=1e-10)
+        assert_gradients(value, [logits], [numbers[f"gce_grad_{kind}"][place]], rtol=1e-5, atol=1e-10)
 
 
 @pytest.mark.parametrize("kind", ["raw", "unit"])
@@ -53,16 +42,15 @@ def test_parts_of_the_reversible_loss_equal_the_releases(numbers: Golden, kind: 
     r = torch.tensor(numbers["disc_label_features"])
     (z,) = leaves(numbers, f"disc_{kind}_features")
     eye = torch.eye(r.shape[1], dtype=r.dtype)
-    parts = {
-        "intra": drcl_loss(z, r, eye, eye, 1.0, DRCLSettings(inter=0.0))["J_D"],
-        "inter": drcl_loss(z, r, eye, eye, 1.0, DRCLSettings(intra=0.0))["J_D"],
-        "mse": drcl_loss(z, r, eye, eye, 1.0, DRCLSettings())["J_MSE"],
-        "total": drcl_loss(z, r, eye, eye, 1.0, DRCLSettings(eta=0.0))["loss"],
-    }
-    for name, value in parts.items():
+    for name, part, settings in (
+        ("intra", "J_D", DRCLSettings(inter=0.0)),
+        ("inter", "J_D", DRCLSettings(intra=0.0)),
+        ("mse", "J_MSE", DRCLSettings()),
+        ("total", "loss", DRCLSettings(eta=0.0)),
+    ):
+        value = drcl_loss(z, r, eye, eye, 1.0, settings)[part]
         assert_allclose(value.item(), numbers[f"disc_{kind}_{name}"], rtol=1e-8)
-    (slope,) = gradients(parts["total"], [z])
-    assert_allclose(slope, numbers[f"disc_{kind}_grad_features"], rtol=1e-7, atol=1e-12)
+    assert_gradients(value, [z], [numbers[f"disc_{kind}_grad_features"]])
 
 
 @pytest.mark.parametrize("matrix", ["randW", "orthW"])
@@ -72,21 +60,15 @@ def test_full_loss_and_its_gradient_equal_the_releases(numbers: Golden, matrix: 
     inverse = torch.linalg.pinv(w)
     assert_allclose(inverse, numbers[f"full_{matrix}_pinv"], atol=1e-12)
     assert_allclose(y @ inverse, numbers[f"recast_{matrix}_{kind}"], rtol=1e-6, atol=1e-7)
+    (z,) = leaves(numbers, "full_features")
     for place, epoch in enumerate(numbers["full_epochs"]):
-        (z,) = leaves(numbers, "full_features")
         value = drcl_loss(z, y, w, inverse, generalisation(int(epoch)), DRCLSettings())["loss"]
-        (slope,) = gradients(value, [z])
         assert_allclose(value.item(), numbers[f"full_{matrix}_{kind}_value"][place], rtol=1e-7)
-        assert_allclose(slope, numbers[f"full_{matrix}_{kind}_grad"][place], rtol=1e-5, atol=1e-10)
-
-
-@pytest.mark.parametrize("matrix", ["randW", "orthW"])
-def test_weights_of_the_terms_enter_as_released(numbers: Golden, matrix: str) -> None:
-    w, z = torch.tensor(numbers[f"full_{matrix}"]), torch.tensor(numbers["full_features"])
-    y = torch.tensor(numbers["full_labels_onehot"])
-    settings = DRCLSettings(alpha=0.3, beta=0.7, eta=2.0)
-    value = drcl_loss(z, y, w, torch.linalg.pinv(w), generalisation(20), settings)["loss"]
-    assert_allclose(value.item(), numbers[f"full_{matrix}_onehot_a03_b07_eta2_epoch20"], rtol=1e-8)
+        assert_gradients(value, [z], [numbers[f"full_{matrix}_{kind}_grad"][place]], rtol=1e-5, atol=1e-10)
+    if kind == "onehot":
+        settings = DRCLSettings(alpha=0.3, beta=0.7, eta=2.0)
+        value = drcl_loss(z, y, w, inverse, generalisation(20), settings)["loss"]
+        assert_allclose(value.item(), numbers[f"full_{matrix}_onehot_a03_b07_eta2_epoch20"], rtol=1e-8)
 
 
 def test_cross_entropy_of_mixed_labels_is_linear_in_them() -> None:
@@ -98,11 +80,15 @@ def test_cross_entropy_of_mixed_labels_is_linear_in_them() -> None:
 
 
 def test_encoder_has_no_last_bias_and_starts_in_the_releases_range() -> None:
-    encoder = drcl_encoder(16, (32, 32), 64)
-    last = encoder[-1]
+    last = drcl_encoder(16, (32, 32), 64)[-1]
     assert isinstance(last, nn.Linear)
     assert "bias" not in dict(last.named_parameters())
     assert 0.2 < last.weight.abs().max().item() <= 0.25
+
+
+@pytest.fixture(scope="module")
+def story() -> Golden:
+    return golden("drcl_train")
 
 
 class Replayed(Released):
@@ -158,9 +144,7 @@ class Replayed(Released):
 
 def weights(story: Golden, prefix: str) -> dict[str, Tensor]:
     """Return an encoder's state from the stored layers ``fc1``, ``fc2``, ``fc3``."""
-    places = {"fc1_weight": "0.weight", "fc1_bias": "0.bias", "fc2_weight": "2.weight", "fc2_bias": "2.bias"}
-    places["fc3_weight"] = "4.weight"
-    return {place: torch.tensor(story[f"{prefix}_{key}"]) for key, place in places.items()}
+    return layers(story, {str(2 * place): f"{prefix}_fc{place + 1}" for place in range(3)})
 
 
 def part(story: Golden, name: str) -> Split:
@@ -183,8 +167,7 @@ def replayed(story: Golden) -> Replayed:
     method = Replayed(settings)
     method.story = story
     method.context = Context()
-    method.fit(part(story, "train"), part(story, "val"), method.context)
-    return method
+    return fitted(method, part(story, "train"), part(story, "val"), method.context)
 
 
 @pytest.mark.parametrize("v", ["0", "1"])
@@ -225,49 +208,49 @@ def test_released_test_map_is_met(replayed: Replayed, story: Golden) -> None:
     assert_allclose([found["0>1"], found["1>0"]], story["rsc_map_all"][[0, 1], [1, 0]], atol=1e-4)
 
 
-def fitted(settings: DRCLSettings, rows: dict[str, int] | None = None, **options: Any) -> DRCL:
-    method = DRCL(settings)
-    context = Context(scope=("small",))
-    method.fit(
-        separable(rows or ROWS, **options), separable({"image": 9, "text": 9}, seed=1, **options), context
-    )
-    return method
+def drcl(settings: DRCLSettings) -> DRCL:
+    return fitted(DRCL(settings), TRAIN, VALIDATION)
 
 
-def test_the_prior_is_the_one_of_highest_quality() -> None:
-    notes = fitted(SMALL).notes()
-    assert set(notes["quality"]) == {"image", "text"}
-    assert notes["prior"] == max(notes["quality"], key=notes["quality"].__getitem__)
+def embedded(settings: DRCLSettings) -> Array:
+    return drcl(settings).embed("text", TRAIN["text"].features)
 
 
-def test_a_prior_can_be_demanded_of_one_modality_or_be_random() -> None:
-    assert fitted(replace(SMALL, prior="text")).notes()["prior"] == "text"
-    random = fitted(replace(SMALL, prior="orthogonal"))
+@pytest.fixture(scope="module")
+def usual() -> DRCL:
+    return drcl(SMALL)
+
+
+def test_the_prior_is_the_one_of_highest_quality_a_named_one_or_random(usual: DRCL) -> None:
+    quality = usual.notes()["quality"]
+    assert set(quality) == {"image", "text"}
+    assert usual.notes()["prior"] == max(quality, key=quality.__getitem__)
+    assert drcl(replace(SMALL, prior="text")).notes()["prior"] == "text"
+    random = drcl(replace(SMALL, prior="orthogonal"))
     assert random.notes()["quality"] == {}
     assert_allclose(random.prior.weight.T @ random.prior.weight, np.eye(3), atol=1e-5)
     with pytest.raises(Unsupported, match="image, text"):
-        fitted(replace(SMALL, prior="audio"))
+        drcl(replace(SMALL, prior="audio"))
 
 
 ABSENT = {"prior_audio", "prior_3d", "prior_video"}
 
 
 @pytest.mark.parametrize("variant", sorted(DRCL.variants.keys() - ABSENT - {"selected_by_map"}))
-def test_every_variant_changes_what_is_learned(variant: str) -> None:
-    reference = fitted(SMALL)
-    changed = fitted(replace(SMALL, **DRCL.variants[variant]))
-    probe = separable(ROWS)["text"].features
-    same = np.allclose(reference.embed("text", probe), changed.embed("text", probe), atol=1e-6)
+def test_every_variant_changes_what_is_learned(usual: DRCL, variant: str) -> None:
+    changed = embedded(replace(SMALL, **DRCL.variants[variant]))
+    same = np.allclose(usual.embed("text", TRAIN["text"].features), changed, atol=1e-6)
     # The variant that names the modality which is selected anyway is the method itself.
-    assert same == (variant == f"prior_{reference.notes()['prior']}")
+    assert same == (variant == f"prior_{usual.notes()['prior']}")
 
 
 @pytest.mark.parametrize("faithful_to", ["paper", "release"])
-def test_validation_losses_compare_between_epochs_unless_as_released(faithful_to: FaithfulTo) -> None:
+def test_validation_losses_compare_between_epochs_unless_as_released(faithful_to: Any) -> None:
     """With a learning rate of 0 the state stays what it is; the release's q lowers its loss all the same."""
-    method, context = DRCL(replace(SMALL, epochs=5, lr=0.0, faithful_to=faithful_to)), Context()
-    method.fit(separable(ROWS), separable({"image": 9, "text": 9}, seed=1), context)
-    for name in ROWS:
+    context = Context()
+    settings = replace(SMALL, epochs=5, lr=0.0, faithful_to=faithful_to)
+    fitted(DRCL(settings), TRAIN, VALIDATION, context)
+    for name in PAIR:
         losses = np.array(context.trace.column(f"validation_loss/{name}", "rsc"), float)
         assert (np.diff(losses) < 0).all() if faithful_to == "release" else np.ptp(losses) < 1e-6
 
@@ -275,12 +258,12 @@ def test_validation_losses_compare_between_epochs_unless_as_released(faithful_to
 def test_validation_losses_are_taken_at_the_last_q(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[float] = []
 
-    def noted(z: Tensor, y: Tensor, w: Tensor, inverse: Tensor, q: float, own: DRCLSettings) -> Any:
+    def noted(z: Tensor, y: Tensor, w: Tensor, inverse: Tensor, q: float, settings: DRCLSettings) -> Any:
         seen.extend([] if z.requires_grad else [q])
-        return drcl_loss(z, y, w, inverse, q, own)
+        return drcl_loss(z, y, w, inverse, q, settings)
 
     monkeypatch.setattr("methods.drcl.drcl_loss", noted)
-    fitted(SMALL)
+    drcl(replace(SMALL, epochs=3))
     assert set(seen) == {0.03}
 
 
@@ -295,20 +278,7 @@ def test_only_the_release_may_keep_an_epoch_that_cannot_be_ranked(monkeypatch: p
 
     settings = replace(SMALL, epochs=4, lr=1e-3)
     monkeypatch.setattr("bench.evaluation.validation_map", refusing)
-    kept = fitted(settings).checkpoints()["best"].epoch
-    released = fitted(replace(settings, faithful_to="release")).checkpoints()["best"].epoch
+    kept: Any = drcl(settings).checkpoints()["best"].epoch
+    released: Any = drcl(replace(settings, faithful_to="release")).checkpoints()["best"].epoch
     assert kept == {"image": 1, "text": 1}
-    assert isinstance(released, dict)
     assert min(released.values()) > 1
-
-
-def test_unequal_counts_several_labels_and_a_batch_larger_than_the_data_train() -> None:
-    settings = replace(SMALL, batch_size=1024, faithful_to="release")
-    method = fitted(settings, {"image": 31, "text": 17}, multi_label=True)
-    assert np.isfinite(method.embed("image", np.ones((1, 6)))).all()
-
-
-def test_paper_and_release_differ() -> None:
-    probe = separable(ROWS)["text"].features
-    paper, release = fitted(SMALL), fitted(replace(SMALL, faithful_to="release"))
-    assert not np.allclose(paper.embed("text", probe), release.embed("text", probe))

@@ -12,33 +12,23 @@ import torch
 from numpy.testing import assert_allclose
 from torch import Tensor
 
-from bench.contract import Context, Split
 from bench.training import Batch, Clock, adam
 from methods.dscmr import DSCMR, DSCMRSettings, Network
-from tests.methods.golden import Golden, golden, gradients, leaves
-from tests.methods.small_splits import separable
+from tests.methods.golden import Golden, assert_gradients, gradients, layers, leaves
+from tests.methods.small_splits import fitted, separable
 
 RELEASE = DSCMRSettings(faithful_to="release")
 SMALL = DSCMRSettings(epochs=2, batch_size=7, hidden=(8,), dim=5, lr=1e-2)
-PLACES = {
-    "img_net_denseL1": "own.0.0",
-    "text_net_denseL1": "own.1.0",
-    "linearLayer": "shared",
-    "linearLayer2": "classifier",
+LAYERS = {
+    "own.0.0": "img_net_denseL1",
+    "own.1.0": "text_net_denseL1",
+    "shared": "linearLayer",
+    "classifier": "linearLayer2",
 }
 
 
-@pytest.fixture(scope="module")
-def numbers() -> Golden:
-    return golden("dscmr")
-
-
 def state(numbers: Golden, prefix: str) -> dict[str, Tensor]:
-    return {
-        f"{place}.{kind}": torch.tensor(numbers[f"{prefix}_{layer}_{kind}"])
-        for layer, place in PLACES.items()
-        for kind in ("weight", "bias")
-    }
+    return layers(numbers, {layer: f"{prefix}_{name}" for layer, name in LAYERS.items()})
 
 
 def loss(z1: Tensor, z2: Tensor, p1: Tensor, p2: Tensor, y: Tensor, settings: DSCMRSettings) -> Any:
@@ -52,20 +42,18 @@ def loss(z1: Tensor, z2: Tensor, p1: Tensor, p2: Tensor, y: Tensor, settings: DS
 @pytest.mark.parametrize("kind", ["onehot", "multihot"])
 def test_loss_its_parts_and_gradients_equal_the_releases(numbers: Golden, kind: str) -> None:
     names = ("z1", "z2", "pred1", "pred2")
-    inputs = leaves(numbers, *names)
-    z1, z2, p1, p2 = inputs
+    inputs = z1, z2, p1, p2 = leaves(numbers, *names)
     parts = loss(z1, z2, p1, p2, torch.tensor(numbers[f"labels_{kind}"]), RELEASE)
     for part, key in (("loss", "total"), ("J1", "J1"), ("J2", "J2"), ("J3", "J3")):
         assert_allclose(parts[part].item(), numbers[f"{kind}_{key}"], rtol=1e-8)
-    for name, value in zip(names, gradients(parts["loss"], inputs), strict=True):
-        assert_allclose(value, numbers[f"{kind}_grad_{name}"], rtol=1e-7, atol=1e-12)
+    assert_gradients(parts["loss"], inputs, [numbers[f"{kind}_grad_{name}"] for name in names])
 
 
 def test_shared_labels_count_once_unless_the_release_is_followed() -> None:
     y = torch.tensor([[1.0, 1.0], [1.0, 1.0]])
     z, p = torch.randn(2, 3), torch.randn(2, 2)
-    one_hot = torch.tensor([[1.0, 0.0], [1.0, 0.0]])
     paper = loss(z, z, p, p, y, DSCMRSettings())["J2"]
+    one_hot = torch.tensor([[1.0, 0.0], [1.0, 0.0]])
     assert_allclose(paper, loss(z, z, p, p, one_hot, DSCMRSettings())["J2"])
     assert not torch.isclose(paper, loss(z, z, p, p, y, RELEASE)["J2"])
 
@@ -98,20 +86,15 @@ def test_network_and_adam_steps_equal_the_releases(numbers: Golden) -> None:
         assert_allclose(net.state_dict()[key], value, rtol=1e-3, atol=2e-5)
 
 
-def fitted(settings: DSCMRSettings, split: Split) -> DSCMR:
-    method = DSCMR(settings)
-    method.fit(split, split, Context(scope=("small",)))
-    return method
-
-
-def test_release_keeps_the_order_of_the_pairs() -> None:
+@pytest.mark.parametrize(("size", "same"), [(7, False), (100, True)])
+def test_release_keeps_the_order_of_the_pairs(size: int, same: bool) -> None:
     split = separable({"image": 20, "text": 20}, pairing="natural")
-    probe = split["image"].features
-    paper, release = fitted(SMALL, split), fitted(replace(SMALL, faithful_to="release"), split)
-    assert not np.allclose(paper.embed("image", probe), release.embed("image", probe))
-    whole = replace(SMALL, batch_size=100)
-    paper, release = fitted(whole, split), fitted(replace(whole, faithful_to="release"), split)
-    assert_allclose(paper.embed("image", probe), release.embed("image", probe), atol=1e-5)
+    settings = replace(SMALL, batch_size=size)
+    paper, release = (
+        fitted(DSCMR(one), split).embed("image", split["image"].features)
+        for one in (settings, replace(settings, faithful_to="release"))
+    )
+    assert np.allclose(paper, release, atol=1e-5) == same
 
 
 def test_several_hidden_layers_may_be_set() -> None:

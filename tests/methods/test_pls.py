@@ -7,61 +7,49 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.contract import Array, Context, Modality, Split, Unsupported
+from bench.contract import Array
 from methods.pls import PLS, PLSSettings
-from tests.shared import shared
+from tests.methods.golden import Golden
+from tests.methods.linear_splits import split_of
+from tests.methods.small_splits import fitted
 
 
 def _fitted(views: list[Array], **settings: Any) -> PLS:
     labels = np.arange(len(views[0])) % 5
-    split = Split({f"v{i}": Modality(view, labels) for i, view in enumerate(views)}, 5, "natural")
-    method = PLS(PLSSettings(**settings))
-    method.fit(split, split, Context())
-    return method
+    return fitted(PLS(PLSSettings(**settings)), split_of(views, [labels] * len(views), 5, "natural"))
 
 
-def test_weights_scores_and_covariances_are_those_of_cca_zoo() -> None:
-    golden = np.load(shared("golden/pls.npz"))
-    views = [golden["x0"], golden["x1"]]
-    method = _fitted(views, components=int(golden["n_components"]))
+def test_weights_scores_and_covariances_are_those_of_cca_zoo(numbers: Golden) -> None:
+    views = [numbers["x0"], numbers["x1"]]
+    method = _fitted(views, components=int(numbers["n_components"]))
     scores = []
     for i, view in enumerate(views):
-        ours, theirs = method.projections[f"v{i}"].weights, golden[f"weights_v{i}"]
+        ours, theirs = method.projections[f"v{i}"].weights, numbers[f"weights_v{i}"]
         scale = np.sum(ours * theirs, axis=0) / np.sum(ours**2, axis=0)
         np.testing.assert_allclose(ours * scale, theirs, rtol=1e-8, atol=1e-10)
-        found = method.projections[f"v{i}"](view)
-        np.testing.assert_allclose(found * scale, golden[f"scores_v{i}"], rtol=1e-8, atol=1e-10)
-        scores.append(found * scale)
+        scores.append(method.projections[f"v{i}"](view) * scale)
+        np.testing.assert_allclose(scores[i], numbers[f"scores_v{i}"], rtol=1e-8, atol=1e-10)
     covariances = np.sum(scores[0] * scores[1], axis=0) / (len(views[0]) - 1)
-    np.testing.assert_allclose(covariances, golden["score_covariances"], rtol=1e-8)
-    np.testing.assert_allclose(method.notes()["eigenvalues"], golden["singular_values_derived"], rtol=1e-8)
+    np.testing.assert_allclose(covariances, numbers["score_covariances"], rtol=1e-8)
+    np.testing.assert_allclose(method.notes()["eigenvalues"], numbers["singular_values_derived"], rtol=1e-8)
 
 
 def test_no_pair_of_directions_covaries_more_than_the_first() -> None:
     generator = np.random.default_rng(0)
     hidden = generator.normal(size=(70, 2))
-    views = [
-        hidden @ generator.normal(size=(2, width)) + generator.normal(size=(70, width)) for width in (6, 4)
-    ]
-    first = _fitted(views).notes()["eigenvalues"][0]
-    left, right = (generator.normal(size=(width, 500)) for width in (6, 4))
-    left, right = (rows / np.linalg.norm(rows, axis=0) for rows in (left, right))
-    scores = [(view - view.mean(axis=0)) @ rows for view, rows in zip(views, (left, right), strict=True)]
-    assert np.abs(np.sum(scores[0] * scores[1], axis=0) / 69).max() < first
+    views = [hidden @ generator.normal(size=(2, d)) + generator.normal(size=(70, d)) for d in (6, 4)]
+    scores = []
+    for view in views:
+        directions = generator.normal(size=(view.shape[1], 500))
+        scores.append((view - view.mean(axis=0)) @ (directions / np.linalg.norm(directions, axis=0)))
+    covariances = np.abs(np.sum(scores[0] * scores[1], axis=0) / 69)
+    assert covariances.max() < _fitted(views).notes()["eigenvalues"][0]
 
 
-def test_components_default_to_one_less_than_the_classes_and_end_with_the_narrower_modality() -> None:
+@pytest.mark.parametrize(("width", "components"), [(9, 4), (3, 3)])
+def test_components_default_to_one_less_than_the_classes_and_end_with_the_narrower_modality(
+    width: int, components: int
+) -> None:
     generator = np.random.default_rng(0)
-    views = [generator.normal(size=(30, 6)), generator.normal(size=(30, 3))]
-    assert _fitted([views[0], generator.normal(size=(30, 9))]).embed("v0", views[0]).shape == (30, 4)
-    assert _fitted(views).embed("v0", views[0]).shape == (30, 3)
-
-
-def test_three_modalities_are_refused() -> None:
-    with pytest.raises(Unsupported, match="exactly two"):
-        _fitted([np.eye(9)] * 3)
-
-
-def test_no_components_are_refused() -> None:
-    with pytest.raises(ValueError, match="components"):
-        PLSSettings(components=0)
+    views = [generator.normal(size=(30, 6)), generator.normal(size=(30, width))]
+    assert _fitted(views).embed("v0", views[0]).shape == (30, components)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from dataclasses import replace
 from statistics import fmean
 from typing import Any
@@ -21,8 +20,7 @@ from methods.man import MAN
 from methods.mars import MARS
 from methods.mrl import MRL
 from methods.sdml import SDML
-from tests.methods.real_splits import COMPACT, emoji
-from tests.shared import shared
+from tests.methods.real_splits import COMPACT, emoji, released
 
 pytestmark = pytest.mark.slow
 
@@ -48,15 +46,9 @@ SEEDS = {"GNN4CMR_P-GNN-CON": 2}
 """Seeds to average over, where a run ends so early that its start decides: .34 to .39 here."""
 
 
-def released(method: str, selection: str) -> float:
+def expected(method: str, selection: str) -> float:
     """Return the mean test mAP of the released code over its seeds and both directions."""
-    with shared("golden/reference_runs.csv").open(encoding="utf-8") as file:
-        rows = [
-            row
-            for row in csv.DictReader(file)
-            if (row["method"], row["dataset"], row["selection"]) == (method, "emoji", selection)
-        ]
-    return fmean(float(row["mean"]) for row in rows)
+    return fmean(float(row["mean"]) for row in released(method) if row["selection"] == selection)
 
 
 def score(method: Method, test: Split, rule: str) -> float:
@@ -75,5 +67,5 @@ def test_the_released_codes_score_is_met_within_two_points(run: str) -> None:
         for rule, scores in reached.items():
             scores.append(score(method, test, rule))
     best = "official" if cls.card.selects_by == "loss" else "best_val_map"
-    assert fmean(reached["last"]) == pytest.approx(released(run, "last"), abs=0.02)
-    assert fmean(reached["best"]) == pytest.approx(released(run, best), abs=0.02)
+    assert fmean(reached["last"]) == pytest.approx(expected(run, "last"), abs=0.02)
+    assert fmean(reached["best"]) == pytest.approx(expected(run, best), abs=0.02)

@@ -14,24 +14,15 @@ from torch import Tensor, nn
 from bench.contract import Context, Modality, Split
 from bench.training import Batch, Clock, DeviceSplit, GivenOrder, Plan, mlp, unit
 from methods.sdml import SDML, SDMLSettings, label_distance
-from tests.methods.golden import Golden, golden
-from tests.methods.small_splits import separable
+from tests.methods.golden import Golden, layers
+from tests.methods.small_splits import fitted, separable
 
-SMALL = SDMLSettings(epochs=4, batch_size=10, hidden=(8,), dim=5, lr=1e-2)
-
-
-@pytest.fixture(scope="module")
-def numbers() -> Golden:
-    return golden("sdml")
+SMALL = SDMLSettings(epochs=6, batch_size=10, hidden=(8,), dim=5, lr=0.3)
+SPLIT = separable({"image": 25, "text": 25})
 
 
 def state(numbers: Golden, prefix: str) -> dict[str, Tensor]:
-    """Return a perceptron's state from the stored layers ``fc1``, ``fc2``, ``fc3``."""
-    return {
-        f"{2 * place}.{kind}": torch.tensor(numbers[f"{prefix}_fc{place + 1}_{kind}"])
-        for place in range(3)
-        for kind in ("weight", "bias")
-    }
+    return layers(numbers, {str(2 * place): f"{prefix}_fc{place + 1}" for place in range(3)})
 
 
 def test_network_losses_and_gradient_equal_the_releases(numbers: Golden) -> None:
@@ -42,8 +33,8 @@ def test_network_losses_and_gradient_equal_the_releases(numbers: Golden) -> None
     decoder.load_state_dict(state(numbers, "dec_init"))
     z = unit(encoder(x))
     z.retain_grad()
-    reconstruction, prediction = unit(decoder(z)), z @ w
-    for name, value in (("z", z), ("reconstruction", reconstruction), ("prediction", prediction)):
+    prediction = z @ w
+    for name, value in (("z", z), ("reconstruction", unit(decoder(z))), ("prediction", prediction)):
         assert_allclose(value.detach(), numbers[name], rtol=1e-4, atol=1e-6)
 
     def loss(alpha: float) -> Any:
@@ -84,36 +75,27 @@ def test_adam_steps_in_the_loop_equal_the_releases(numbers: Golden) -> None:
     other = Modality(np.ones((28, 2), np.float32), labels)
     split = Split({"view": Modality(numbers["x"], labels), "other": other}, n_classes=6)
     method = Replayed(SDMLSettings(epochs=3, hidden=(18, 18), dim=16, lr=float(numbers["adam_lr"])))
-    method.numbers = numbers
-    context = Context()
-    method.fit(split, split, context)
-    method.restore("last")
+    method.numbers, context = numbers, Context()
+    fitted(method, split, context=context).restore("last")
     losses = np.array(context.trace.column("train_loss/view"), float)
     assert_allclose(losses, numbers["adam_losses"], rtol=1e-4)
     for key, value in state(numbers, "enc_final").items():
         assert_allclose(method.nets["view"]["encoder"].state_dict()[key], value, rtol=1e-3, atol=2e-5)
 
 
-def fitted(settings: SDMLSettings, rows: dict[str, int]) -> SDML:
-    method = SDML(settings)
-    method.fit(separable(rows), separable(dict.fromkeys(rows, 9), seed=1), Context(scope=("small",)))
-    return method
-
-
 def test_the_best_epoch_of_each_modality_has_its_least_validation_label_loss() -> None:
     context = Context(scope=("small",))
-    method = SDML(replace(SMALL, lr=0.3, epochs=6))
-    method.fit(separable({"image": 25, "text": 25}), separable({"image": 9, "text": 9}, seed=1), context)
-    best = method.checkpoints()["best"]
-    assert isinstance(best.epoch, dict)
-    assert isinstance(best.value, dict)
-    for name in ("image", "text"):
+    method = fitted(SDML(SMALL), SPLIT, separable({"image": 9, "text": 9}, seed=1), context)
+    best: Any = method.checkpoints()["best"]
+    for name in SPLIT:
         losses = np.array(context.trace.column(f"validation_loss/{name}"), float)
-        assert best.epoch[name] == losses.argmin() + 1
-        assert best.value[name] == losses.min()
+        assert (best.epoch[name], best.value[name]) == (losses.argmin() + 1, losses.min())
 
 
-def test_release_drops_the_rows_that_do_not_fill_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("faithful_to", "short"), [("release", 0), ("paper", 2)])
+def test_release_drops_the_rows_that_do_not_fill_a_batch(
+    monkeypatch: pytest.MonkeyPatch, faithful_to: Any, short: int
+) -> None:
     seen: list[int] = []
     take = DeviceSplit.take
 
@@ -122,14 +104,12 @@ def test_release_drops_the_rows_that_do_not_fill_a_batch(monkeypatch: pytest.Mon
         return take(self, rows)
 
     monkeypatch.setattr(DeviceSplit, "take", counted)
-    fitted(replace(SMALL, epochs=1, faithful_to="release"), {"image": 25, "text": 25})
-    assert 5 not in seen
-    fitted(replace(SMALL, epochs=1), {"image": 25, "text": 25})
-    assert seen.count(5) == 2
+    settings = replace(SMALL, epochs=1, lr=1e-2, faithful_to=faithful_to)
+    fitted(SDML(settings), SPLIT, separable({"image": 9, "text": 9}, seed=1))
+    assert seen.count(5) == short
 
 
 def test_rows_without_a_class_enter_the_reconstruction_only() -> None:
-    y = torch.tensor([[0.0, 0.0], [0.0, 1.0]])
     prediction = torch.tensor([[5.0, 5.0], [0.0, 0.0]])
-    assert label_distance(prediction, y).item() == 1.0
+    assert label_distance(prediction, torch.tensor([[0.0, 0.0], [0.0, 1.0]])).item() == 1.0
     assert label_distance(prediction, torch.zeros(2, 2)).item() == 0.0

@@ -61,13 +61,15 @@ def age(folder: Path, days: float) -> None:
 
 
 def test_what_a_dead_writer_left_half_written_is_removed(store: Store) -> None:
-    folder = left_by_a_dead_writer(store, "tmp")
+    folder, other = left_by_a_dead_writer(store, "tmp"), store.runs / ".tmp-something"
     folder.mkdir()
     (folder / "record.json").write_text("{")
+    other.mkdir()
+    age(other, 9)
     assert store.statuses() == {}
     assert store.problems == []
     store.prepare()
-    assert list(store.runs.iterdir()) == []
+    assert list(store.runs.iterdir()) == [other]  # of another program
 
 
 @pytest.mark.parametrize("days", [0, 9])
@@ -136,14 +138,6 @@ def test_a_file_system_without_locks_takes_records_all_the_same(
     assert not any(seen)  # what cannot be locked leaves no file that would look like a dead one's lock
     assert store.status(DIGEST) == "done"
     assert [path.name for path in store.runs.iterdir() if path.is_dir()] == [DIGEST]
-
-
-def test_hidden_folders_of_other_programs_are_left_alone(store: Store) -> None:
-    other = store.runs / ".tmp-something"
-    other.mkdir()
-    age(other, 9)
-    store.prepare()
-    assert other.exists()
 
 
 @pytest.mark.parametrize("successor", [False, True])
@@ -254,14 +248,6 @@ def test_a_results_folder_that_is_a_file_is_explained(tmp_path: Path) -> None:
     assert (store.runs / DIGEST).read_text() == "mine"
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="the superuser may write everywhere")
-def test_a_protected_results_folder_is_explained(store: Store) -> None:
-    store.runs.chmod(0o500)
-    with pytest.raises(StoreError, match="may not write"):
-        store.prepare()
-    store.runs.chmod(0o700)
-
-
 def test_an_interrupted_write_leaves_the_old_record(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     write(store, "failed")
     rename = Path.rename
@@ -320,7 +306,7 @@ def writer(root: Path, first: str, rounds: int) -> subprocess.Popen[str]:
 
 
 def test_processes_writing_one_cell_at_once_do_no_harm(store: Store) -> None:
-    processes = [writer(store.root, first, 40) for first in ("done", "failed", "done")]
+    processes = [writer(store.root, first, 15) for first in ("done", "failed", "done")]
     finished = False
     while any(process.poll() is None for process in processes):
         assert set(store.statuses().values()) <= {"done", "failed"}
@@ -335,7 +321,7 @@ def test_processes_writing_one_cell_at_once_do_no_harm(store: Store) -> None:
 def test_a_writer_killed_at_any_moment_leaves_a_whole_record(store: Store) -> None:
     write(store)
     moments = random.Random(0)
-    for _ in range(6):
+    for _ in range(4):
         process = writer(store.root, "done", -1)
         time.sleep(moments.uniform(0.0, 0.05))
         process.kill()
@@ -347,7 +333,7 @@ def test_a_writer_killed_at_any_moment_leaves_a_whole_record(store: Store) -> No
 
 
 def test_writers_finish_while_others_tidy_all_the_time(store: Store) -> None:
-    process = writer(store.root, "done", 60)
+    process = writer(store.root, "done", 20)
     while process.poll() is None:
         store.prepare()
     assert (process.communicate()[0], process.returncode) == ("", 0)

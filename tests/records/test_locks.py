@@ -27,13 +27,13 @@ import socket, sys
 from pathlib import Path
 from bench.records import Store
 from bench.records.folders import marked
-from bench.records.heartbeat import Heartbeat
+from bench.records.heartbeat import heartbeat
 from bench.records.locks import Claims
 from tests.records.test_heartbeat import state
 if sys.argv[2:]:
     socket.sethostname("another")
 root = Path(sys.argv[1])
-with marked(root / "runs") as mark, Heartbeat(root, state), Claims(Store(root)) as claims:
+with marked(root / "runs") as mark, heartbeat(root, state), Claims(Store(root)) as claims:
     print(mark, flush=True)
     for line in sys.stdin:
         word, digest = line.split()
@@ -119,7 +119,7 @@ def test_a_holder_in_another_process_namespace_is_alive_until_it_ends(
     assert (store.runs / other.mark).is_dir()
     with Claims(store) as claims:
         assert claims.take(digest) == "elsewhere"
-    other.process.communicate(timeout=60)
+    other.process.communicate(timeout=180)
     assert other.process.returncode == 0
     assert look(store.root, looker) == 0
     assert {path.name for path in store.root.iterdir()} == {"runs", ".locks"}

@@ -40,9 +40,6 @@ def test_a_snapshot_reads_back_as_it_was() -> None:
     assert picture is not None
     assert picture[0].tolist() == [[255, 0, 0], [0, 255, 0], [255, 0, 0]]
     assert found.details["text"].picture(1) is None
-
-
-def test_a_snapshot_without_a_common_space_says_why() -> None:
     found = decode_snapshot(encode_snapshot(snapshots.snapshot(space=None, no_space="it has none")))
     assert (found.space, found.no_space) == (None, "it has none")
 
@@ -107,15 +104,15 @@ def test_a_snapshot_of_layout_1_is_read_as_what_it_was(changes: dict[str, Any]) 
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda: snapshots.curves(precision=np.array([0.9, 0.7])), "no precision for each rank"),
-        (lambda: snapshots.curves(precision=np.array([0.9, np.nan, 0.1])), "outside of 0 to 1"),
-        (lambda: snapshots.curves(interpolated=np.array([1.5, 0.5, 0.5])), "outside of 0 to 1"),
-        (lambda: snapshots.curves(ranks=np.array([0, 2, 5], np.int32)), "do not ascend from 1"),
-        (lambda: snapshots.curves(levels=np.array([0.0, 0.5, 0.5])), "recall that do not ascend"),
+        (lambda: snapshots.curves(precision=np.array([0.9, 0.7])), "ascending places"),
+        (lambda: snapshots.curves(precision=np.array([0.9, np.nan, 0.1])), "ascending places"),
+        (lambda: snapshots.curves(interpolated=np.array([1.5, 0.5, 0.5])), "ascending places"),
+        (lambda: snapshots.curves(ranks=np.array([0, 2, 5], np.int32)), "curves"),
+        (lambda: snapshots.curves(levels=np.array([0.0, 0.5, 0.5])), "ascending places"),
         (lambda: snapshots.space(explained=1.5), "share of variance"),
         (lambda: snapshots.space(points={"text": np.zeros((2, 2), np.float32)}), "mixes up modalities"),
         (lambda: snapshots.space(classes={"image": np.zeros(2), "text": np.zeros(2)}), "point for each row"),
-        (lambda: snapshots.gallery(ap=np.array([1.0, 2.0])), "average precisions outside"),
+        (lambda: snapshots.gallery(ap=np.array([1.0, 2.0])), "AP from 0 to 1"),
         (lambda: snapshots.gallery(results=np.array([[1, 1, 0], [0, 1, 2]], np.int32)), "a result twice"),
         (lambda: snapshots.gallery(relevant=np.ones((2, 2), bool)), "no results for each query"),
         (lambda: snapshots.details(texts=("one",)), "no text each"),
@@ -189,9 +186,6 @@ def test_what_is_no_snapshot_is_damaged(content: bytes) -> None:
     with pytest.raises(Damaged, match=r"view\.npz") as caught:
         decode_snapshot(content)
     assert not isinstance(caught.value, Newer)
-
-
-def test_a_snapshot_of_a_later_version_is_named_as_such() -> None:
     with pytest.raises(Newer, match="layout version 3"):
         decode_snapshot(packed({"head": {"layout": 3}}))
 

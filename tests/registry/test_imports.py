@@ -16,12 +16,12 @@ from tests.grid import say, write_bundle
 from tests.registry.conftest import ASK, COMPUTED, METHOD, Writer
 
 ENDINGS = {
-    "import sys\nsys.exit(0)\n": "ends the program",
-    "import os\nos._exit(0)\n": "status 0",
-    "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)\n": "status -9",
-    "while True:\n    pass\n": "not through",
-    "raise RuntimeError('no')\n": "RuntimeError: no (broken.py, line 1)",
-    "from bench import load_dataset\nload_dataset('emoji').test\n": "test data",
+    "exits": ("import sys\nsys.exit(0)\n", "ends the program"),
+    "leaves": ("import os\nos._exit(0)\n", "status 0"),
+    "dies": ("import os, signal\nos.kill(os.getpid(), signal.SIGKILL)\n", "status -9"),
+    "hangs": ("while True:\n    pass\n", "not through"),
+    "raises": ("raise RuntimeError('no')\n", "RuntimeError: no (raises.py, line 1)"),
+    "opens": ("from bench import load_dataset\nload_dataset('emoji').test\n", "test data"),
 }
 
 
@@ -29,28 +29,31 @@ ENDINGS = {
 def child(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a real child process do it, with little patience."""
     monkeypatch.setattr(imports, "_ask", ASK)
-    monkeypatch.setattr(imports, "LIMIT", 8.0)
+    monkeypatch.setattr(imports, "LIMIT", 3.0)
 
 
-@pytest.mark.parametrize(("line", "reason"), ENDINGS.items())
-def test_a_plug_in_that_ends_at_import_costs_itself(
-    write: Writer, tmp_path: Path, line: str, reason: str
-) -> None:
+def test_a_plug_in_that_ends_at_import_costs_itself(write: Writer) -> None:
+    files = {name: write(name, text=line + COMPUTED) for name, (line, _) in ENDINGS.items()}
     write("alpha", text=COMPUTED)
-    broken = write("broken", text=line + COMPUTED)
-    write("gamma", text=COMPUTED)
-    write("static", text=line + METHOD)
-    assert registry.method_names() == ["alpha", "gamma", "static"]
-    (problem,) = registry.registered().problems
-    assert problem.where == str(broken)
-    assert str(broken) in problem.reason
-    assert reason in problem.reason
-    with pytest.raises(UsageError, match=r"broken\.py") as caught:
-        registry.method("broken")
+    write("zeta", text=COMPUTED)
+    assert registry.method_names() == ["alpha", "zeta"]
+    problems = {problem.where: problem.reason for problem in registry.registered().problems}
+    assert len(problems) == len(ENDINGS)
+    for name, file in files.items():
+        assert str(file) in problems[str(file)]
+        assert ENDINGS[name][1] in problems[str(file)]
+    with pytest.raises(UsageError, match=r"leaves\.py") as caught:
+        registry.method("leaves")
     assert caught.value.exit_status == 2
-    with pytest.raises(PluginError, match=r"static\.py"):
-        registry.method_class("static")
-    assert [*registry.import_problems(["alpha", "static"])] == ["static"]
+
+
+def test_a_plug_in_that_can_be_read_but_ends_at_import_is_named_before_its_cells_start(write: Writer) -> None:
+    write("alpha", text=COMPUTED)
+    write("leaves", text=ENDINGS["leaves"][0] + METHOD)
+    assert registry.method_names() == ["alpha", "leaves"]
+    with pytest.raises(PluginError, match=r"leaves\.py"):
+        registry.method_class("leaves")
+    assert [*registry.import_problems(["alpha", "leaves"])] == ["leaves"]
     assert registry.method_class("alpha").card.title == "T"
 
 
@@ -94,19 +97,22 @@ def test_without_a_child_process_the_plug_in_is_left_out(
     assert "alpha.py" in registry.registered().problems[0].reason
 
 
-def test_run_leaves_such_a_method_out_and_ends_with_2(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("command", ["run", "tune"])
+@pytest.mark.parametrize(
+    "when", ["", "if 'serve(' in ' '.join(sys.orig_argv):\n    "], ids=["ever", "in a worker"]
+)
+def test_a_command_leaves_such_a_method_out_and_ends_with_2(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str, when: str
 ) -> None:
     monkeypatch.undo()
     registry.rescan()
     values = {"cls": "Ending", "name": "ending", "epochs": 1, "position": 1}
     file = tmp_path / "ending.py"
-    file.write_text("import os\nos._exit(0)\n" + METHOD.format(**values))
+    file.write_text(f"import os, sys\n{when}os._exit(0)\n" + METHOD.format(**values))
     data = write_bundle(tmp_path / "small.npz")
     results = tmp_path / "results"
     words = ["--methods", "ending,chance", "--datasets", data, "--plugin", file, "--results", results]
-    done = say("run", *words)
-    assert done.status == 2
-    assert "ending is left out" in done.err
-    assert "ending.py" in done.err
-    assert len([one for one in (results / "runs").iterdir() if one.is_dir()]) == 1
+    done = say(command, *words, "--jobs", 1 if when else 0)
+    done.check(2, "ending is left out", "ending.py" if not when else "the method ending")
+    kept = results / {"run": "runs", "tune": "trials"}[command]
+    assert len([one for one in kept.iterdir() if one.is_dir() or one.suffix == ".json"]) == 1

@@ -43,13 +43,10 @@ def files(home: Path, write: Writer) -> None:
     (folder / "alpha.yaml").write_text(ALPHA)
 
 
-def test_the_paper_profile_starts_from_the_published_defaults() -> None:
-    settings = registry.resolve_settings(registry.method("alpha"), profile="paper")
-    assert settings == {"epochs": 20, "lr": 0.5, "hidden": [4, 4], "rates": {"image": 0.1}}
-
-
 def test_the_paper_profile_knows_the_values_for_a_dataset() -> None:
     description = registry.method("alpha")
+    published = registry.resolve_settings(description, profile="paper")
+    assert published == {"epochs": 20, "lr": 0.5, "hidden": [4, 4], "rates": {"image": 0.1}}
     settings = registry.resolve_settings(description, profile="paper", dataset="pets")
     assert settings["epochs"] == 70
     assert settings["rates"] == {"image": 0.3, "text": 0.4}
@@ -64,6 +61,7 @@ def test_the_quick_profile_has_shared_values_and_a_methods_own() -> None:
         "hidden": [3],
         "rates": {"image": 0.1},
     }
+    assert registry.resolve_settings(registry.method("beta"), tuned=False)["hidden"] == [2]
     assert registry.resolve_settings(registry.method("alpha"), dataset="pets")["epochs"] == 8
     assert registry.resolve_settings(registry.method("alpha"))["lr"] == 0.125
     assert registry.resolve_settings(registry.method("alpha"), kind="look-alike")["lr"] == 0.75
@@ -86,10 +84,6 @@ def test_look_alikes_have_values_of_their_own_over_the_shared_and_needed_ones() 
     assert registry.resolve_settings(alpha, kind="look-alike", profile="paper")["epochs"] == 20
 
 
-def test_what_trials_chose_is_left_out_on_request() -> None:
-    assert registry.resolve_settings(registry.method("beta"), tuned=False)["hidden"] == [2]
-
-
 def test_a_variant_wins_over_the_profile_and_an_override_over_all() -> None:
     description = registry.method("alpha")
     assert registry.resolve_settings(description, variant="short")["epochs"] == 1
@@ -102,7 +96,7 @@ def test_a_variant_wins_over_the_profile_and_an_override_over_all() -> None:
     ("arguments", "message"),
     [
         ({"profile": "papre"}, "unknown profile 'papre' .did you mean 'paper'"),
-        ({"variant": "shrot"}, "unknown variant of alpha 'shrot' .did you mean 'short'"),
+        ({"variant": "shrot"}, "unknown variant 'shrot' of alpha .did you mean 'short'"),
         ({"overrides": {"epoch": 3}}, "alpha: no setting 'epoch' .did you mean 'epochs'"),
     ],
 )
@@ -136,20 +130,14 @@ def test_a_value_of_the_wrong_type_is_refused(value: object) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a: [1", "is not valid YAML"),
-        ("- 1", "must be a YAML mapping"),
-        ("defaults: 3", "defaults must be a mapping"),
+        ("a: [1", r"quick\.yaml is not valid YAML"),
+        ("- 1", r"quick\.yaml must be a YAML mapping"),
+        ("defaults: 3", r"quick\.yaml: defaults must be a mapping"),
+        ("tuned: {alpha: {epoch: 1}}", "the settings file of alpha: no setting 'epoch'"),
         ("needed: {alpha: [1]}", "needed > alpha must be a mapping"),
     ],
 )
 def test_a_damaged_settings_file_is_named(home: Path, text: str, message: str) -> None:
     (home / "methods" / "settings" / "quick.yaml").write_text(text)
-    with pytest.raises(PluginError, match=message) as caught:
-        registry.create_method("alpha", profile="quick")
-    assert "quick.yaml" in str(caught.value)
-
-
-def test_a_setting_that_the_file_invents_is_refused(home: Path) -> None:
-    (home / "methods" / "settings" / "quick.yaml").write_text("tuned: {alpha: {epoch: 1}}")
-    with pytest.raises(UsageError, match="the settings file of alpha: no setting 'epoch'"):
+    with pytest.raises((PluginError, UsageError), match=message):
         registry.create_method("alpha", profile="quick")

@@ -27,11 +27,11 @@ def test_what_is_read_of_the_projects_plug_ins_is_what_an_import_gives(
     monkeypatch.undo()
     registry.rescan()
     found = _Catalogue()
-    assert not found._computed
+    assert not found.computed
     for source in sources():
         for one in imports.import_here(source).descriptions:
-            read = found.methods if isinstance(one, registry.MethodDescription) else found.datasets
-            assert read[one.card.name] == one
+            kind = "methods" if isinstance(one, registry.MethodDescription) else "datasets"
+            assert found.found[kind][one.card.name] == one  # type: ignore[index]
 
 
 @pytest.mark.usefixtures("no_import")
@@ -86,7 +86,7 @@ def test_bases_and_settings_come_from_other_modules_and_toolkits(home: Path, wri
         "from bench import contract, training as t\n"
         "@dataclass(frozen=True, kw_only=True)\n"
         "class Settings(t.DeepSettings):\n"
-        '    """From a table.\n\n    Attributes:\n        lr: of the\n            networks.\n    """\n'
+        '    """From a table.\n\n    And more.\n    """\n'
         '    lr: t.PerModality = contract.setting({"image": 1.0}, "rate", "paper")\n'
     )
     write(
@@ -136,4 +136,4 @@ def test_what_is_computed_is_not_guessed(write: Writer, tmp_path: Path, text: st
     packages = Packages()
     packages.add("alpha", path)
     with pytest.raises(NotLiteral):
-        packages.module("alpha").plugin_classes()
+        packages.plugin_classes("alpha")

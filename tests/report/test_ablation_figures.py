@@ -10,7 +10,6 @@ from matplotlib.patches import Rectangle
 from msgspec.structs import replace
 
 from bench.report import ReportData
-from bench.report.figures.saving import draw
 from bench.report.figures.settings import setting_figures
 from bench.report.figures.variants import choice_figures, component_figures
 from tests.analysis.making import Shelf
@@ -166,30 +165,3 @@ def test_what_has_no_number_has_no_figure() -> None:
     add(shelf)
     add(shelf, alpha=3.0)
     assert setting_figures(report_data(shelf)) == []
-
-
-def test_kinds_profiles_and_versions_of_data_never_share_a_figure() -> None:
-    shelf = Shelf()
-    changes: list[dict[str, Any]] = [
-        {},
-        {"data_kind": "look-alike"},
-        {"profile": "paper"},
-        {"fingerprint": "0" * 16},
-    ]
-    for change in changes:
-        add(shelf, variant="without_alpha", **change)
-        for alpha in (0.1, 1.0, 2.0):
-            add(shelf, alpha=alpha, **change)
-    made = report_data(shelf)
-    pictures = [*component_figures(made), *setting_figures(made)]
-    assert len(pictures) == len({picture.name for picture in pictures}) == 8
-    assert all(picture.subject.dataset for picture in pictures)
-    assert sum("LOOK-ALIKE" in picture.caption for picture in pictures) == 2
-
-
-def test_a_figure_has_the_same_bytes_every_time() -> None:
-    shelf = Shelf()
-    for alpha in (0.1, 1.0, 10.0):
-        add(shelf, alpha=alpha)
-    (picture,) = setting_figures(report_data(shelf))
-    assert draw(picture) == draw(picture)

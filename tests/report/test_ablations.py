@@ -19,7 +19,7 @@ from bench.report.topics.ablations import missing
 from tests.analysis.making import Shelf
 from tests.analysis.studies import LABELS, add
 from tests.records import making
-from tests.report.making import HOSTILE
+from tests.report.figuring import figures_of
 
 
 def report_data(shelf: Shelf, **more: Any) -> ReportData:
@@ -151,7 +151,7 @@ def test_many_directions_are_counted_and_written_to_the_file_alone() -> None:
     assert len(lines(files_of(made)["components.csv"])) == 2 * 7
 
 
-def test_real_data_and_look_alikes_profiles_and_versions_never_share_a_table() -> None:
+def test_real_data_and_look_alikes_profiles_and_versions_never_share_a_table_or_figure() -> None:
     shelf = Shelf()
     changes: list[dict[str, Any]] = [
         {},
@@ -160,13 +160,14 @@ def test_real_data_and_look_alikes_profiles_and_versions_never_share_a_table() -
         {"fingerprint": "0" * 16},
     ]
     for change in changes:
-        for variant, alpha in (("full", 0.1), ("without_alpha", 0.0), ("full", 3.0)):
+        for variant, alpha in (("full", 0.1), ("without_alpha", 0.0), ("full", 2.0), ("full", 3.0)):
             add(shelf, variant=variant, alpha=alpha, **change)
-    sheets = [sheet for part in ablations.parts(report_data(shelf)) for sheet in part.tables]
-    assert (
-        len({sheet.caption for sheet in sheets}) == len({sheet.name for sheet in sheets}) == len(sheets) == 8
-    )
-    assert sum("LOOK-ALIKE" in sheet.caption for sheet in sheets) == 2
+    data = report_data(shelf)
+    sheets = [sheet for part in ablations.parts(data) for sheet in part.tables]
+    for found in (sheets, figures_of(ablations.figures(data))):
+        assert len({one.caption for one in found}) == len({one.name for one in found}) == len(found) == 8
+        assert all(one.subject.dataset for one in found)
+        assert sum("LOOK-ALIKE" in one.caption for one in found) == 2
 
 
 def test_what_is_missing_comes_with_the_command_that_makes_it() -> None:
@@ -203,21 +204,6 @@ def test_one_seed_a_failure_and_the_same_settings_are_said() -> None:
     assert r"The same settings as the method itself here: prior\_image." in page
     assert r"without\_alpha: failed: why" in page
     assert row(page, r"without\_alpha")[-3] == "*failed*"
-
-
-def test_hostile_names_are_escaped_everywhere() -> None:
-    shelf = Shelf()
-    for variant, prior in (("full", "selected"), (HOSTILE, "random"), ("full", HOSTILE)):
-        add(shelf, variant=variant, prior=prior, dataset=HOSTILE)
-    made = report_data(shelf, labels=replace(LABELS, title=lambda _: HOSTILE))
-    page, files = page_of(made), files_of(made)
-    assert "<b>" not in page
-    for name, text in files.items():
-        assert "/" not in name
-        if name.endswith(".tex"):
-            assert "<b>" not in text
-            assert "$x^2$" not in text
-    assert len(files) == 2 + 2
 
 
 def test_the_same_records_give_the_same_bytes_in_any_order() -> None:

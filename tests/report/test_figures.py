@@ -23,15 +23,7 @@ from bench.report.topics import costs, training
 from bench.report.writers import markdown
 from tests.analysis.test_tables import LABELS
 from tests.records import making
-from tests.report.figuring import (
-    EXTRAS,
-    HOSTILE,
-    POINTS,
-    ROSTER,
-    figures_of,
-    report_data,
-    words_of,
-)
+from tests.report.figuring import EXTRAS, HOSTILE, POINTS, ROSTER, figures_of, report_data, words_of
 
 
 def grids(data: ReportData) -> list[FigureExhibit]:
@@ -94,18 +86,14 @@ def test_many_directions_are_shown_in_a_grid_that_fits(many_directions: ReportDa
     assert len(numbers) == rows * columns
 
 
-def test_figures_of_one_or_two_methods_fit_too() -> None:
+def test_figures_of_no_one_or_two_methods_fit_too() -> None:
     two = report_data(ROSTER[:2], seeds=1)
     found = [picture for kind in KINDS for picture in kind(two)]
     assert [picture.name.split("_")[0] for picture in found] == ["differences", "convergence", "costs"]
     assert all(map(words_of, found))
+    assert [picture for kind in KINDS for picture in kind(ReportData([]))] == []
     alone = [picture for kind in KINDS for picture in kind(report_data(ROSTER[:1]))]
     assert [picture.name.split("_")[0] for picture in alone] == ["convergence"]
-
-
-def test_no_records_give_no_figure() -> None:
-    nothing = ReportData([])
-    assert [picture for kind in KINDS for picture in kind(nothing)] == []
 
 
 def test_kinds_profiles_and_data_versions_never_share_a_figure() -> None:

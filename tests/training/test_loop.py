@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -13,73 +14,50 @@ import torch
 from numpy.testing import assert_array_equal
 from torch import Tensor
 
+from bench import training as t
 from bench.contract import Context, DeadlineExceeded, Method, MethodCard, PluginError, Split, Unsupported
 from bench.evaluation import validation_map
-from bench.training import (
-    BY_LOSS,
-    BY_MAP,
-    AlignedPairs,
-    Batch,
-    Best,
-    Clock,
-    DeepMethod,
-    DeepSettings,
-    DeviceSplit,
-    Independent,
-    Rule,
-    Stage,
-    Step,
-    Track,
-    adam,
-    built,
-    distance,
-    mlp,
-)
 from tests.methods.small_splits import separable
 
 ROWS = {"image": 24, "text": 24}
 TRAIN = separable(ROWS, pairing="natural")
 VALIDATION = separable({"image": 9, "text": 9}, pairing="natural", seed=1)
-CONTEXT = Context(scope=("small",))
 
 
 @dataclass(frozen=True, kw_only=True)
-class ToySettings(DeepSettings):
+class ToySettings(t.DeepSettings):
     epochs: int = 4
     lr: float = 1e-2
     dropout: float = 0.0
 
 
-class Classifier(DeepMethod):
+class Classifier(t.DeepMethod):
     """Each modality learns its classes alone; the posteriors are the embedding."""
 
     card = MethodCard("toy", "Toy", "", 2000, "", "", pairs="unused", any_modalities=True)
     Settings = ToySettings
     settings: ToySettings
 
-    def stages(self, train: DeviceSplit, context: Context) -> Iterator[Stage]:
+    def stages(self, train: t.DeviceSplit, context: Context) -> Iterator[t.Stage]:
+        dropout = self.settings.dropout
         self.nets = {
-            name: built(
-                lambda name=name: mlp(  # type: ignore[misc]
-                    (train.dimension(name), 8, train.n_classes), dropout=self.settings.dropout
-                ),
-                context,
-                name,
+            name: t.built(
+                partial(t.mlp, (train.dimension(name), 8, train.n_classes), dropout=dropout), context, name
             )
             for name in train
         }
         tracks = [self.track(name) for name in train]
-        yield Stage(tracks, self.settings.epochs, patience=self.settings.patience)
+        yield t.Stage(tracks, self.settings.epochs, patience=self.settings.patience)
 
-    def track(self, name: str) -> Track:
+    def track(self, name: str) -> t.Track:
         net = self.nets[name]
 
-        def loss(batch: Batch, _: Clock) -> dict[str, Tensor]:
-            error = distance(net(batch.features[name]), batch.targets[name])
+        def loss(batch: t.Batch, _: t.Clock) -> dict[str, Tensor]:
+            error = t.distance(net(batch.features[name]), batch.targets[name])
             return {"loss": error, "J": 2 * error}
 
-        step = Step(loss, adam(net.parameters(), self.settings.lr))
-        return Track(name, [net], [step], Independent(7, (name,)), validation_loss=loss)
+        step = t.Step(loss, t.adam(net.parameters(), self.settings.lr))
+        return t.Track(name, [net], [step], t.Independent(7, (name,)), validation_loss=loss)
 
     def encode(self, modality: str, x: Tensor) -> Tensor:
         embedding: Tensor = self.nets[modality](x)
@@ -92,7 +70,7 @@ class ByLoss(Classifier):
     card = replace(Classifier.card, selects_by="loss")
 
 
-def fit(method: DeepMethod, context: Context | None = None, train: Split = TRAIN) -> Context:
+def fit(method: t.DeepMethod, context: Context | None = None, train: Split = TRAIN) -> Context:
     context = context or Context(scope=("small",))
     method.fit(train, separable(dict.fromkeys(train, 9), pairing="natural", seed=1), context)
     return context
@@ -126,18 +104,23 @@ def test_the_setting_select_replaces_what_the_card_selects_by(
     chosen = method(ToySettings(select=select))
     fit(chosen)
     expected = chosen.card.selects_by if select == "card" else select
-    rule = {"map": BY_MAP, "loss": BY_LOSS}[expected]
+    rule = {"map": t.BY_MAP, "loss": t.BY_LOSS}[expected]
     assert chosen.checkpoints()["best"].criterion == rule.criterion
     assert isinstance(chosen.checkpoints()["best"].epoch, dict) == (expected == "loss")
 
 
-def test_a_selection_by_a_loss_that_a_method_does_not_have_is_declined() -> None:
-    class WithoutLoss(Classifier):
-        def track(self, name: str) -> Track:
-            return replace(super().track(name), validation_loss=None)
+class WithoutLoss(Classifier):
+    def track(self, name: str) -> t.Track:
+        return replace(super().track(name), validation_loss=None)
 
+
+def test_a_selection_by_a_loss_that_a_method_does_not_have_is_declined_or_the_cards_fault() -> None:
     with pytest.raises(Unsupported, match="validation loss"):
         fit(WithoutLoss(ToySettings(select="loss")))
+    method = WithoutLoss()
+    method.card = ByLoss.card  # type: ignore[misc]
+    with pytest.raises(PluginError, match="validation_loss"):
+        fit(method)
 
 
 def test_best_is_the_epoch_of_highest_validation_map_and_is_what_fit_leaves() -> None:
@@ -155,17 +138,11 @@ def test_best_is_the_epoch_of_highest_validation_map_and_is_what_fit_leaves() ->
     assert_array_equal(everything(method), left)
     with pytest.raises(KeyError):
         method.restore("oracle")
-
-
-def test_restoring_the_best_epoch_is_stopping_there() -> None:
-    method = Classifier(ToySettings(epochs=8, lr=0.3))
-    fit(method)
-    epoch = method.checkpoints()["best"].epoch
-    assert isinstance(epoch, int)
-    stopped = Classifier(ToySettings(epochs=epoch, lr=0.3))
+    # Restoring the best epoch is stopping there.
+    stopped = Classifier(ToySettings(epochs=best.epoch, lr=0.3))
     fit(stopped)
     stopped.restore("last")
-    assert_array_equal(everything(method), everything(stopped))
+    assert_array_equal(left, everything(stopped))
 
 
 def test_the_oracle_is_traced_and_kept_only_on_request() -> None:
@@ -221,33 +198,19 @@ def test_patience_ends_a_stage_whose_best_epoch_is_old() -> None:
     assert run == max(best.values()) + 2 < 60
 
 
-def test_embedding_takes_any_float_and_one_row_and_gives_float32() -> None:
+def test_embedding_takes_any_float_and_one_row_gives_float32_and_works_in_blocks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     method = Classifier()
     fit(method)
     rows = VALIDATION["image"].features
     for dtype in (np.float64, np.float32, np.float16):
         z = method.embed("image", rows.astype(dtype))
         assert (z.dtype, z.shape) == (np.dtype(np.float32), (9, 3))
-    np.testing.assert_allclose(method.embed("image", rows[:1]), method.embed("image", rows)[:1], atol=1e-5)
-
-
-def test_long_inputs_are_embedded_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    method = Classifier()
-    fit(method)
-    whole = everything(method)
+    whole = method.embed("image", rows)
+    np.testing.assert_allclose(method.embed("image", rows[:1]), whole[:1], atol=1e-5)
     monkeypatch.setattr("bench.training.method.EMBEDDED_ROWS", 4)
-    np.testing.assert_allclose(everything(method), whole, atol=1e-5)
-
-
-def test_selection_by_a_loss_that_no_track_has_is_refused() -> None:
-    class Forgetful(ByLoss):
-        def track(self, name: str) -> Track:
-            track = super().track(name)
-            track.validation_loss = None
-            return track
-
-    with pytest.raises(PluginError, match="validation_loss"):
-        fit(Forgetful())
+    np.testing.assert_allclose(method.embed("image", rows), whole, atol=1e-5)
 
 
 def test_an_epoch_of_collapsed_embeddings_is_traced_without_a_score() -> None:
@@ -259,54 +222,50 @@ def test_an_epoch_of_collapsed_embeddings_is_traced_without_a_score() -> None:
     assert context.trace.column("validation_map") == [None] * 4
 
 
-class Adversarial(DeepMethod):
+class Adversarial(t.DeepMethod):
     """One joint track with two steps per batch, rates per group, a schedule, hooks and a buffer."""
 
     card = MethodCard("toy", "Toy", "", 2000, "", "", pairs="needed")
     Settings = ToySettings
     settings: ToySettings
 
-    def stages(self, train: DeviceSplit, context: Context) -> Iterator[Stage]:
-        self.net = built(lambda: mlp((train.dimension("image"), 4)), context, "net")
-        self.critic = built(lambda: mlp((4, 1)), context, "critic")
+    def stages(self, train: t.DeviceSplit, context: Context) -> Iterator[t.Stage]:
+        self.net = t.built(lambda: t.mlp((train.dimension("image"), 4)), context, "net")
+        self.critic = t.built(lambda: t.mlp((4, 1)), context, "critic")
         self.weight, self.bias = self.net.parameters()
         self.net.register_buffer("mean", torch.zeros(4))
         self.events: list[str] = []
-        self.clocks: list[Clock] = []
-        self.seen: list[Batch] = []
+        self.clocks: list[t.Clock] = []
+        self.seen: list[t.Batch] = []
 
-        def critic_loss(batch: Batch, _: Clock) -> Tensor:
+        def critic_loss(batch: t.Batch, _: t.Clock) -> Tensor:
             self.events.append("critic")
             value: Tensor = self.critic(self.net(batch.features["image"]).detach()).mean()
             return value
 
-        def loss(batch: Batch, clock: Clock) -> Tensor:
+        def loss(batch: t.Batch, clock: t.Clock) -> Tensor:
             self.events.append("net")
             self.clocks.append(clock)
             self.seen.append(batch)
             value: Tensor = -self.critic(self.net(batch.features["image"])).mean()
             return value
 
-        def mark(event: str) -> Callable[[Batch, Clock], None]:
+        def mark(event: str) -> Callable[[t.Batch, t.Clock], None]:
             return lambda batch, clock: self.events.append(event)
 
-        def measure(clock: Clock) -> dict[str, float]:
+        def measure(clock: t.Clock) -> dict[str, float]:
             self.net.get_buffer("mean").fill_(clock.epoch)
             return {"norm": 1.5}
 
-        groups = [
-            {"params": [self.weight], "lr": 1.0},
-            {"params": [self.bias], "lr": 0.1},
-        ]
-        self.sgd = torch.optim.SGD(groups)
+        self.sgd = torch.optim.SGD([{"params": [self.weight], "lr": 1.0}, {"params": [self.bias], "lr": 0.1}])
         steps = [
-            Step(critic_loss, adam(self.critic.parameters(), 1e-3), name="critic", before=mark("before")),
-            Step(loss, self.sgd, schedule=lambda clock: 1 - clock.done, after=mark("after")),
+            t.Step(critic_loss, t.adam(self.critic.parameters(), 1e-3), name="critic", before=mark("before")),
+            t.Step(loss, self.sgd, schedule=lambda clock: 1 - clock.done, after=mark("after")),
         ]
-        yield Stage(
-            [Track("joint", [self.net, self.critic], steps, AlignedPairs(12), after_epoch=measure)],
+        yield t.Stage(
+            [t.Track("joint", [self.net, self.critic], steps, t.AlignedPairs(12), after_epoch=measure)],
             self.settings.epochs,
-            rule=Best("norm", "norm", per_track=True),
+            rule=t.Best("norm", "norm", per_track=True),
         )
 
     def encode(self, modality: str, x: Tensor) -> Tensor:
@@ -320,23 +279,15 @@ def adversarial() -> tuple[Adversarial, Context]:
     return method, fit(method)
 
 
-def test_steps_alternate_on_every_batch_with_their_hooks(adversarial: tuple[Adversarial, Context]) -> None:
+def test_steps_alternate_on_every_batch_with_hooks_clocks_and_schedules(
+    adversarial: tuple[Adversarial, Context],
+) -> None:
     method, context = adversarial
     assert method.events == ["before", "critic", "net", "after"] * 4
     assert {"critic_loss/joint", "train_loss/joint", "norm/joint"} <= set(context.trace.rows[0])
-
-
-def test_clocks_count_epochs_and_batches(adversarial: tuple[Adversarial, Context]) -> None:
-    assert adversarial[0].clocks == [Clock(1 + i // 2, 2, i, 4) for i in range(4)]
-
-
-def test_schedules_scale_every_groups_own_rate(adversarial: tuple[Adversarial, Context]) -> None:
-    rates = [group["lr"] for group in adversarial[0].sgd.param_groups]
-    assert rates == pytest.approx([0.25, 0.025])
-
-
-def test_batches_tell_their_rows(adversarial: tuple[Adversarial, Context]) -> None:
-    for batch in adversarial[0].seen:
+    assert method.clocks == [t.Clock(1 + i // 2, 2, i, 4) for i in range(4)]
+    assert [group["lr"] for group in method.sgd.param_groups] == pytest.approx([0.25, 0.025])
+    for batch in method.seen:
         for name in ROWS:
             rows = batch.rows[name].numpy()
             assert_array_equal(batch.features[name], TRAIN[name].features[rows])
@@ -356,25 +307,27 @@ def test_buffers_belong_to_the_state_and_gradients_do_not_outlive_training(
 class Staged(Classifier):
     """Images first, then texts; a first, unkept stage whose last state counts."""
 
-    first_rule: Rule | None = Best("train_loss", "training loss", highest=False, per_track=True)
+    first_rule: t.Rule | None = t.Best("train_loss", "training loss", highest=False, per_track=True)
 
-    def stages(self, train: DeviceSplit, context: Context) -> Iterator[Stage]:
+    def stages(self, train: t.DeviceSplit, context: Context) -> Iterator[t.Stage]:
         epochs = self.settings.epochs
-        self.nets = {name: built(lambda: mlp((6, 3)), context, name) for name in ("image", "text", "aside")}
-        aside = Track("aside", [self.nets["aside"]], self._steps("aside"), Independent(7, ("image",)))
-        rule = Best("train_loss", "loss", highest=True, per_track=True)
-        yield Stage([aside], epochs, "aside", rule=rule, scored=False, kept=False, then="last")
+        self.nets = {
+            name: t.built(lambda: t.mlp((6, 3)), context, name) for name in ("image", "text", "aside")
+        }
+        aside = t.Track("aside", [self.nets["aside"]], self._steps("aside"), t.Independent(7, ("image",)))
+        rule = t.Best("train_loss", "loss", highest=True, per_track=True)
+        yield t.Stage([aside], epochs, "aside", rule=rule, scored=False, kept=False, then="last")
         self.after_aside = {key: value.clone() for key, value in self.nets["aside"].state_dict().items()}
-        yield Stage([self.track("image")], epochs, "first", rule=self.first_rule, scored=False)
-        yield Stage([self.track("text")], epochs, "second")
+        yield t.Stage([self.track("image")], epochs, "first", rule=self.first_rule, scored=False)
+        yield t.Stage([self.track("text")], epochs, "second")
 
-    def _steps(self, name: str) -> list[Step]:
+    def _steps(self, name: str) -> list[t.Step]:
         net = self.nets[name]
 
-        def loss(batch: Batch, _: Clock) -> Tensor:
-            return distance(net(batch.features["image"]), batch.targets["image"])
+        def loss(batch: t.Batch, _: t.Clock) -> Tensor:
+            return t.distance(net(batch.features["image"]), batch.targets["image"])
 
-        return [Step(loss, adam(net.parameters(), 0.1))]
+        return [t.Step(loss, t.adam(net.parameters(), 0.1))]
 
 
 def test_stages_follow_each_other_and_their_checkpoints_are_one() -> None:
@@ -389,37 +342,25 @@ def test_stages_follow_each_other_and_their_checkpoints_are_one() -> None:
     for key, value in method.nets["aside"].state_dict().items():
         assert torch.equal(value, method.after_aside[key])
     assert set(method.notes()["epochs_run"]) == {"first", "second"}
-
-
-def test_a_stage_without_scores_and_without_a_rule_of_its_own_counts_at_its_end() -> None:
-    class Unruled(Staged):
-        first_rule = None
-
-    method = Unruled(ToySettings(epochs=3))
-    fit(method)
-    epochs = method.checkpoints()["best"].epoch
-    assert isinstance(epochs, dict)
+    # A stage without scores and without a rule counts at its end.
+    unruled = Staged(ToySettings(epochs=3))
+    unruled.first_rule = None
+    fit(unruled)
+    epochs: Any = unruled.checkpoints()["best"].epoch
     assert epochs["first/image"] == 3
-
-
-def test_an_unfitted_method_has_no_checkpoints() -> None:
     assert Classifier().checkpoints() == {}
 
 
-def with_constant(split: Split, value: float) -> Split:
-    """Return the split with one more feature, float64, the same in all rows."""
-    return replace(
-        split,
-        modalities={
+def test_a_feature_that_was_constant_in_training_says_nothing_in_test_rows() -> None:
+    def with_constant(split: Split, value: float) -> Split:
+        parts = {
             name: replace(part, features=np.column_stack([part.features, np.full(len(part), value)]))
             for name, part in split.items()
-        },
-    )
+        }
+        return replace(split, modalities=parts)
 
-
-def test_a_feature_that_was_constant_in_training_says_nothing_in_test_rows() -> None:
     method = Classifier(ToySettings(scaling="standard"))
-    method.fit(with_constant(TRAIN, 0.1), with_constant(VALIDATION, 0.1), CONTEXT)
+    method.fit(with_constant(TRAIN, 0.1), with_constant(VALIDATION, 0.1), Context())
     as_trained, far = (with_constant(VALIDATION, value) for value in (0.1, 5.0))
     for name in VALIDATION:
         expected = method.embed(name, as_trained[name].features)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Set
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from torch import nn
 
 from bench.contract import Array, Context, DeadlineExceeded, Modality, RefusedEmbeddings, Split
@@ -20,26 +19,25 @@ from bench.training.oracle import unchanged, unchanged_generators
 from tests.methods.small_splits import separable
 from tests.training.test_loop import Classifier, ToySettings
 
-EPOCHS = 5
+EPOCHS = 3
 MARK = 1e3
 """Features of test rows are this much larger, so that a method can treat them in another way."""
 
 TRAIN = separable({"image": 24, "text": 24}, pairing="natural")
 VALIDATION = separable({"image": 9, "text": 9}, pairing="natural", seed=1)
-TEST = Split(
-    {
+TEST = replace(
+    VALIDATION,
+    modalities={
         name: Modality(one.features + np.float32(MARK), one.labels)
-        for name, one in separable({"image": 9, "text": 9}, pairing="natural", seed=2).items()
+        for name, one in separable({"image": 9, "text": 9}, seed=2).items()
     },
-    3,
-    "natural",
 )
 
 
 class _Watching(Classifier):
     """Does something to test rows, in chosen epochs."""
 
-    at: frozenset[int] = frozenset(range(1, EPOCHS + 1))
+    at: Set[int] = frozenset()
     epoch = 0
 
     def fit(self, train: Split, validation: Split, context: Context) -> None:
@@ -61,7 +59,7 @@ class _Watching(Classifier):
         return self.disturb(modality, features, rows) if of_test and self.epoch in self.at else rows
 
     def disturb(self, modality: str, features: Array, rows: Array) -> Array:
-        raise NotImplementedError
+        return rows
 
 
 class Collapses(_Watching):
@@ -125,14 +123,14 @@ def _oracle(method: Any) -> float:
 
 
 def _fitted(
-    kind: type[_Watching], oracle: Callable[[Any], float] | None, at: frozenset[int] | None = None
+    kind: type[_Watching], oracle: Callable[[Any], float] | None, at: Set[int]
 ) -> tuple[Any, list[dict[str, Any]], dict[str, bytes]]:
     """Return checkpoints, the trace without the oracle's column, and embeddings by rule."""
     random.seed(0)
     np.random.seed(0)
     torch.manual_seed(0)
     method = kind(ToySettings(epochs=EPOCHS, lr=0.3, dropout=0.2))
-    method.at = kind.at if at is None else at
+    method.at = at
     context = Context(scope=("small",), oracle=oracle)
     method.fit(TRAIN, VALIDATION, context)
     method.at = frozenset()
@@ -145,30 +143,26 @@ def _fitted(
             for split in (VALIDATION, TEST)
             for name in split
         )
-    points = {rule: point for rule, point in method.checkpoints().items() if rule != "oracle"}
-    return points, trace, embedded
+    return {rule: method.checkpoints()[rule] for rule in embedded}, trace, embedded
 
 
-@settings(max_examples=12, deadline=None)
-@given(st.frozensets(st.integers(1, EPOCHS), min_size=1))
-def test_a_collapse_on_test_rows_changes_nothing_but_the_oracles_column(at: frozenset[int]) -> None:
-    assert _fitted(Collapses, _oracle, at) == _fitted(Collapses, None, at)
-
-
-@pytest.mark.parametrize("kind", [Draws, Remembers])
-def test_whatever_embedding_test_rows_does_training_stays_the_same(kind: type[_Watching]) -> None:
-    assert _fitted(kind, _oracle) == _fitted(kind, None)
+@pytest.mark.parametrize(
+    ("kind", "at"), [(Collapses, {1}), (Collapses, {2, 3}), (Draws, {1, 2, 3}), (Remembers, {1, 2, 3})]
+)
+def test_whatever_embedding_test_rows_does_training_stays_the_same(
+    kind: type[_Watching], at: set[int]
+) -> None:
+    assert _fitted(kind, _oracle, at) == _fitted(kind, None, at)
 
 
 def test_an_error_of_the_oracle_is_a_warning_and_training_stays_the_same() -> None:
-    plain = _fitted(Raises, None)
-    with pytest.warns(RuntimeWarning, match="oracle trace: ZeroDivisionError: a test row was too large"):
-        assert _fitted(Raises, _oracle) == plain
+    with pytest.warns(RuntimeWarning, match="ZeroDivisionError"):
+        assert _fitted(Raises, _oracle, {1, 2, 3}) == _fitted(Raises, None, {1, 2, 3})
 
 
 def test_the_oracles_column_says_where_there_is_no_number() -> None:
-    method = Collapses(ToySettings(epochs=EPOCHS))
-    method.at = frozenset({2, 3})
+    method = Collapses(ToySettings(epochs=5))
+    method.at = {2, 3}
     context = Context(oracle=_oracle)
     method.fit(TRAIN, VALIDATION, context)
     column = context.trace.column("oracle_map")
@@ -181,9 +175,6 @@ def test_a_refused_validation_costs_no_oracle() -> None:
         def embed(self, modality: str, features: Array) -> Array:
             rows = super().embed(modality, features)
             return rows if float(features[0, 0]) > MARK / 2 else np.zeros_like(rows)
-
-        def disturb(self, modality: str, features: Array, rows: Array) -> Array:
-            return rows
 
     context = Context(oracle=_oracle)
     Reversed(ToySettings(epochs=2)).fit(TRAIN, VALIDATION, context)

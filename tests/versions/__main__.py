@@ -53,8 +53,9 @@ def main(words: Sequence[str] | None = None) -> int:
     datasets = {**stored["datasets"], **data.measure()}
     moved = reference.moved(stored["methods"], now)
     moved_data = data.moved(stored["datasets"], datasets)
-    change = change_of(lock, units, toolkits(), moved, moved_data, given.by_hand)
-    _say(change, moved, reference.largest_difference(stored["methods"], now))
+    conditioned = reference.only_under_conditions(moved)
+    change = change_of(lock, units, toolkits(), moved, moved_data, given.by_hand, conditioned)
+    _say(change, moved, max(reference.gaps(stored["methods"], now)))
     if change.unexplained:
         print(
             f"Numbers of {', '.join(change.unexplained)} moved, but none of the code that their versions "
@@ -69,14 +70,14 @@ def main(words: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _say(change: Change, moved: Mapping[str, Sequence[str]], largest: tuple[float, str]) -> None:
+def _say(change: Change, moved: Mapping[str, Sequence[str]], largest: tuple[float, str, str]) -> None:
     sentences = [sentence for name in sorted(moved) for sentence in moved[name]]
     for sentence in sentences[:_SHOWN]:
         print(f"moved: {sentence}")
     if len(sentences) > _SHOWN:
         print(f"and {len(sentences) - _SHOWN} more numbers")
     if not moved:
-        place = f" ({largest[1]})" if largest[0] else ""
+        place = f" ({largest[2]})" if largest[0] else ""
         print(f"no number moved; the largest difference is {largest[0]:.2g} of the tolerance{place}")
     for _, name in change.raised:
         print(f"raised: {name}")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from bench.registry.code import Confirmed, Lock, UnitKind
-from bench.registry.versions import HARNESS, TOOLKITS
+from bench.registry.versions import CONDITIONS, HARNESS, TOOLKITS
 
 KINDS: Final[tuple[UnitKind, ...]] = ("rooms", "methods", "datasets")
 
@@ -48,6 +48,7 @@ def change_of(
     moved: Collection[str],
     moved_data: Collection[str] = (),
     by_hand: Collection[str] = (),
+    under_conditions: Collection[str] = (),
 ) -> Change:
     """Return the new versions.
 
@@ -62,10 +63,16 @@ def change_of(
         moved: methods whose numbers moved.
         moved_data: datasets whose arrays did.
         by_hand: names of units to raise in any case.
+        under_conditions: methods of which no number moved but under conditions.
     """
     changed = changed_units(lock, units)
     depends: dict[str, set[Unit]] = {
-        method: {("rooms", name) for name in (*HARNESS, *toolkits[method])} & changed for method in toolkits
+        method: {
+            ("rooms", name)
+            for name in (*HARNESS, *toolkits[method], *([CONDITIONS] if method in under_conditions else []))
+        }
+        & changed
+        for method in toolkits
     }
     raised: set[Unit] = {("methods", name) for name in moved} & changed
     for unit in sorted(changed):

@@ -12,7 +12,7 @@ from tests.versions.changing import KINDS, Change, change_of, lock_text
 
 TOOLKITS = {"a": ["training"], "b": ["training"], "c": ["linear"], "d": []}
 NAMES: dict[UnitKind, list[str]] = {
-    "rooms": ["contract", "data", "evaluation", "experiment", "training", "linear"],
+    "rooms": ["conditions", "contract", "data", "evaluation", "experiment", "training", "linear"],
     "methods": ["a", "b", "c", "d"],
     "datasets": ["e"],
 }
@@ -62,6 +62,23 @@ def test_a_loader_rises_with_its_arrays_and_whatever_is_named_rises() -> None:
     named = change("", "a", by_hand=["a", "training"])
     assert {name for _, name in named.raised} == {"a", "training"}
     assert named.unexplained == ()
+
+
+def test_conditions_rise_where_numbers_moved_only_under_them() -> None:
+    assert change("conditions", "", under_conditions=["a"]).raised == ()
+    assert change("conditions", "a", under_conditions=["a"]).raised == (("rooms", "conditions"),)
+    assert change("conditions a", "a", under_conditions=["a"]).raised == (
+        ("methods", "a"),
+        ("rooms", "conditions"),
+    )
+    elsewhere = change("conditions training", "a b")
+    assert (elsewhere.raised, elsewhere.unexplained) == ((("rooms", "training"),), ())
+    assert change("conditions", "a").unexplained == ("a",)
+    sentences = {
+        "a": ["a on x under y@1, map: 1 → 2"],
+        "b": ["b on x under y@1, m: 1 → 2", "b on x, m: 1 → 2"],
+    }
+    assert reference.only_under_conditions(sentences) == ["a"]
 
 
 def test_new_units_begin_at_1_and_those_that_are_gone_go() -> None:

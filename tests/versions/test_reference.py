@@ -20,11 +20,15 @@ def test_the_numbers_of_the_reference_grid_are_those_stored(tmp_path: Path) -> N
     now = reference.measure(tmp_path)
     moved = reference.moved(stored["methods"], now)
     if moved:
-        change = change_of(read_lock(), Versions().units(), toolkits(), moved)
+        conditioned = reference.only_under_conditions(moved)
+        change = change_of(read_lock(), Versions().units(), toolkits(), moved, under_conditions=conditioned)
         units = ", ".join(name for _, name in change.raised) or "none that its versions know of"
         first = "; ".join(sentence for name in sorted(moved) for sentence in moved[name][:2])
         pytest.fail(f"numbers moved ({first}); versions to raise: {units}; {COMMAND}")
-    assert now.keys() == stored["methods"].keys(), f"a method came or went; {COMMAND}"
+    cells, known = (
+        {(name, data) for name, found in one.items() for data in found} for one in (now, stored["methods"])
+    )
+    assert cells == known, f"methods, datasets or conditions came or went; {COMMAND}"
 
 
 def test_every_version_was_confirmed_with_the_code_as_it_is() -> None:

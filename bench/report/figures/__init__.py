@@ -1,1 +1,1 @@
-"""Figures: how they look, what several topics draw alike, and how they become files."""
+"""Figures: their style, drawings that several topics share, and their files."""

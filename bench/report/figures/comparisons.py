@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -16,10 +16,11 @@ import numpy as np
 
 from bench.analysis.across_datasets import DatasetTests
 from bench.analysis.comparisons import Comparison, Family
+from bench.analysis.groups import CLEAN
 from bench.analysis.labels import Labels
-from bench.analysis.statistics import ALPHA, LEVEL, Array, cliques
+from bench.analysis.statistics import ALPHA, LEVEL, cliques
 from bench.analysis.tables import AVERAGE, Direction, direction_name
-from bench.report.exhibit import FigureExhibit, block_subject, data_subject
+from bench.report.exhibit import FigureExhibit, block_subject, data_figure
 from bench.report.figures.grids import Grid, Shaded, draw_grid
 from bench.report.figures.style import (
     COLOURS,
@@ -37,7 +38,7 @@ from bench.report.figures.style import (
 )
 from bench.report.figures.text_fitting import BODY, SMALL, fitted, fitted_apart, widest
 from bench.report.report_data import ReportData
-from bench.report.text import data_name, data_stem, file_stem, kind_remark, made_by, made_by_stem
+from bench.report.text import file_stem, kind_remark, made_by, made_by_stem
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -68,7 +69,8 @@ def difference_figures(data: ReportData) -> list[FigureExhibit]:
     return [
         figure
         for family in data.families
-        if family.table.protocol == data.protocols[0]
+        if family.table.data in order
+        and data.is_first(family.table.protocol)
         and (figure := _differences(family, order[family.table.data], data.labels)) is not None
     ]
 
@@ -85,50 +87,52 @@ def _differences(family: Family, order: Sequence[Direction], labels: Labels) -> 
     directions = [direction for direction in order if direction in compared]
     few = len(directions) <= _FEW
     held = [one.difference > 0 for one in comparisons if one.holds]
-    return FigureExhibit(
-        f"differences_{data_stem(table.data)}",
-        f"{reference} against each method: {data_name(table.data)}",
-        f"{data_name(table.data)}. {table.protocol} of {reference} minus that of each other method on "
+    counts = [len(one.seeds) for one in comparisons]
+    seeds = f"seeds: {' to '.join(map(str, sorted({min(counts), max(counts)})))}"
+    seeds += "; intervals of one seed lack what seeds vary" if min(counts) == 1 else ""
+    return data_figure(
+        "differences",
+        table.data,
+        f"{reference} against each method",
+        f"{table.protocol} of {reference} minus that of each other method on "
         f"the same queries{', ' if few else '. '}{_DOTS if few else _CELLS}. Selection "
-        f"{table.selection}; {_seeds(comparisons)}.{star_note(members)}",
+        f"{table.selection}; {seeds}.{star_note(members)}",
         f"Of {len(comparisons)} differences between {reference} and another method, {sum(held)} hold "
         f"above zero and {len(held) - sum(held)} below; {len(comparisons) - len(held)} do not hold.",
-        data_subject(table.data),
         partial(_draw_dots, reference, comparisons, names, directions)
         if few
         else partial(_draw_cells, comparisons, names, directions),
     )
 
 
-def _seeds(comparisons: Sequence[Comparison]) -> str:
-    counts = [len(one.seeds) for one in comparisons]
-    said = f"seeds: {' to '.join(map(str, sorted({min(counts), max(counts)})))}"
-    return f"{said}; intervals of one seed lack what seeds vary" if min(counts) == 1 else said
-
-
 def _draw_cells(comparisons: list[Comparison], names: dict[str, str], directions: list[Direction]) -> Figure:
     found = {(one.second, one.direction): one for one in comparisons}
     most = max((abs(one.difference) for one in comparisons if one.holds), default=1.0)
-    cells = [[_cell(found.get((other, direction)), most) for direction in directions] for other in names]
+
+    def cell(one: Comparison | None) -> Shaded:
+        if one is None:
+            return Shaded("—", None, pale=True)
+        shade = one.difference / most if one.holds else 0.0
+        return Shaded(_signed(one.difference), shade, bold=one.holds, pale=not one.differs)
+
+    cells = [[cell(found.get((other, direction))) for direction in directions] for other in names]
     return draw_grid(Grid(list(names.values()), [("", direction_name(one)) for one in directions], cells))
-
-
-def _cell(one: Comparison | None, most: float) -> Shaded:
-    if one is None:
-        return Shaded("—", None, pale=True)
-    shade = one.difference / most if one.holds else 0.0
-    return Shaded(_signed(one.difference), shade, bold=one.holds, pale=not one.differs)
 
 
 def _draw_dots(
     reference: str, comparisons: list[Comparison], names: dict[str, str], directions: list[Direction]
 ) -> Figure:
     figure, axes = _frame(fitted_apart(names.values(), NAME), directions)
-    limits = _limits(comparisons)
+    # All intervals are on the axis but those that would squeeze the others.
+    ends = [(one.interval.low, one.interval.high) for one in comparisons]
+    reach = [max(abs(low), abs(high)) for low, high in ends]
+    near = [end for end, size in zip(ends, reach, strict=True) if size <= _FAR * statistics.median(reach)]
+    low, high = min(0.0, *(end[0] for end in near)), max(0.0, *(end[1] for end in near))
+    edge = 0.05 * (high - low) or 0.01
     for axis, direction in zip(axes, directions, strict=True):
-        own = {one.second: one for one in comparisons if one.direction == direction}
-        found = [own.get(label) for label in names]
-        _dots(axis, found, limits)
+        of_direction = {one.second: one for one in comparisons if one.direction == direction}
+        found = [of_direction.get(label) for label in names]
+        _dots(axis, found, (low - edge, high + edge))
         room = axis.get_position().width * figure.get_figwidth()
         axis.set_title(fitted(direction_name(direction), room), loc="left", pad=3)
         axis.set_xlabel(f"{fitted(reference, 0.6)} minus the other", labelpad=2, fontsize=BODY)
@@ -182,17 +186,6 @@ def _dots(axis: Axes, found: Sequence[Comparison | None], limits: tuple[float, f
         axis.plot(one.difference, place, marker="o", color=colour, markerfacecolor=face)
 
 
-def _limits(found: Sequence[Comparison]) -> tuple[float, float]:
-    """Return the ends of the axis: all intervals are on it but those that would squeeze the others."""
-    ends = [(one.interval.low, one.interval.high) for one in found]
-    reach = [max(abs(low), abs(high)) for low, high in ends]
-    far = _FAR * statistics.median(reach)
-    near = [end for end, size in zip(ends, reach, strict=True) if size <= far]
-    low, high = min(0.0, *(end[0] for end in near)), max(0.0, *(end[1] for end in near))
-    room = 0.05 * (high - low) or 0.01
-    return low - room, high + room
-
-
 def _numbers(axis: Axes, found: Sequence[Comparison | None]) -> None:
     """Write each difference and its interval to the right of its row."""
     for place, one in enumerate(found):
@@ -226,11 +219,14 @@ _BAR: Final = 0.09
 
 
 def critical_diagrams(data: ReportData) -> list[FigureExhibit]:
-    """Return a diagram per kind of data and profile; none where so few datasets can tell no methods apart."""
+    """Return a diagram per kind of clean data and profile; none where too few datasets tell methods apart."""
     return [
         _diagram(tests, data.labels)
         for block, tests in data.dataset_tests
-        if tests is not None and block.protocol == data.protocols[0] and can_tell(tests)
+        if tests is not None
+        and data.is_first(block.protocol)
+        and block.about.condition == CLEAN
+        and can_tell(tests)
     ]
 
 
@@ -247,7 +243,7 @@ def _diagram(tests: DatasetTests, labels: Labels) -> FigureExhibit:
     return FigureExhibit(
         file_stem(
             *("critical", key.kind, key.profile, key.protocol, key.selection),
-            *made_by_stem(key.device, key.harness),
+            *made_by_stem(key.device, key.harness, key.condition),
         ),
         f"Average ranks over {len(block.datasets)} datasets: {block.profile} profile{kind}",
         f"Average ranks by {block.protocol} over {', '.join(block.datasets)}{kind}; {block.profile} "
@@ -262,93 +258,52 @@ def _diagram(tests: DatasetTests, labels: Labels) -> FigureExhibit:
 
 def _draw_diagram(tests: DatasetTests, looks: list[Look]) -> Figure:
     ranks, names = tests.average_ranks, fitted_apart(tests.block.methods, NAME)
-    levels = _stacked(
-        [
-            (min(ranks[list(group)]), max(ranks[list(group)]))
-            for group in cliques(tests.average_ranks, tests.critical_difference)
-        ]
-    )
-    depth = max((level for level, _ in levels), default=-1) + 1
-    lines = math.ceil(len(names) / 2)
-    bars, above = _BAR * depth + 0.16, 0.62
-    height = above + bars + _NAME_LINE * lines + 0.08
+    bars: list[tuple[int, tuple[float, float]]] = []  # each on the first level on which it meets no other
+    for group in map(list, cliques(ranks, tests.critical_difference)):
+        low, high = float(min(ranks[group])), float(max(ranks[group]))
+        taken = {level for level, other in bars if other[1] >= low and other[0] <= high}
+        bars.append((min({*range(len(bars) + 1)} - taken), (low, high)))
+    above = 0.62
+    below = above + _BAR * (1 + max((level for level, _ in bars), default=-1)) + 0.16
+    height = below + _NAME_LINE * math.ceil(len(names) / 2) + 0.08
     figure = blank(TWO_COLUMNS, height)
     axis = figure.add_axes((0.0, 0.0, 1.0, 1.0))
     # in inches from the top left corner, so that nothing depends on how many methods there are
     axis.set(xlim=(0, TWO_COLUMNS), ylim=(height, 0))
     axis.axis("off")
-    scale = _Scale(len(names), 0.28 + widest(f"{name}{_SPACE}00.00" for name in names))
-    _ruler(axis, scale, above, tests.critical_difference)
-    for level, (first, last) in levels:
-        down = above + 0.1 + _BAR * level
-        ends = [scale.at(first) - 0.03, scale.at(last) + 0.03]
+    side = 0.28 + widest(f"{name}{_SPACE}00.00" for name in names)
+
+    def at(rank: float) -> float:
+        return side + (TWO_COLUMNS - 2 * side) * (rank - 1) / (len(names) - 1)
+
+    _ruler(axis, at, len(names), above, tests.critical_difference)
+    for level, (first, last) in bars:
+        ends, down = [at(first) - 0.03, at(last) + 0.03], above + 0.1 + _BAR * level
         axis.plot(ends, [down] * 2, color=INK, linewidth=2.6, solid_capstyle="butt")
-    _names(axis, scale, (above, above + bars), ranks, names, looks)
+    # The better half of the names is at the left, the best on top; the others are at the right.
+    half = math.ceil(len(names) / 2)
+    for position, place in enumerate(np.argsort(ranks, kind="stable")):
+        left = position < half
+        down = below + _NAME_LINE * ((position if left else len(names) - 1 - position) + 0.5)
+        end = side - 0.08 if left else TWO_COLUMNS - side + 0.08
+        across = at(float(ranks[place]))
+        axis.plot([across, across, end], [above, down, down], color=GREY, linewidth=0.7, zorder=1)
+        axis.plot(end, down, linestyle="", **looks[place].points)
+        words = [names[place], f"{ranks[place]:.2f}"]
+        said, shift = _SPACE.join(words if left else words[::-1]), -0.08 if left else 0.08
+        ha = "right" if left else "left"
+        axis.text(end + shift, down, said, ha=ha, va="center_baseline", fontsize=BODY)
     return figure
 
 
-class _Scale:
-    """Where ranks stand across the figure; the best at the left."""
-
-    def __init__(self, most: int, side: float) -> None:
-        self.most = most
-        self.side = side
-
-    def at(self, rank: float) -> float:
-        """Return inches from the left."""
-        return self.side + (TWO_COLUMNS - 2 * self.side) * (rank - 1) / (self.most - 1)
-
-
-def _stacked(spans: Sequence[tuple[float, float]]) -> list[tuple[int, tuple[float, float]]]:
-    """Return each span with the first level on which it meets no other."""
-    placed: list[tuple[int, tuple[float, float]]] = []
-    for span in spans:
-        taken = {level for level, other in placed if other[1] >= span[0] and other[0] <= span[1]}
-        placed.append((next(level for level in range(len(spans)) if level not in taken), span))
-    return placed
-
-
-def _ruler(axis: Axes, scale: _Scale, down: float, difference: float) -> None:
-    axis.plot([scale.at(1), scale.at(scale.most)], [down] * 2, color=INK, linewidth=0.8)
-    step = next(step for step in (1, 2, 5, 10, 20, 50, 100) if scale.at(1 + step) - scale.at(1) > 0.17)
-    for rank in range(1, scale.most + 1):
-        axis.plot([scale.at(rank)] * 2, [down - 0.05, down], color=INK, linewidth=0.8)
+def _ruler(axis: Axes, at: Callable[[float], float], most: int, down: float, difference: float) -> None:
+    axis.plot([at(1), at(most)], [down] * 2, color=INK, linewidth=0.8)
+    step = next(step for step in (1, 2, 5, 10, 20, 50, 100) if at(1 + step) - at(1) > 0.17)
+    for rank in range(1, most + 1):
+        axis.plot([at(rank)] * 2, [down - 0.05, down], color=INK, linewidth=0.8)
         if (rank - 1) % step == 0:
-            axis.text(scale.at(rank), down - 0.08, str(rank), ha="center", va="bottom")
-    ends = [scale.at(1), scale.at(1 + difference)]
+            axis.text(at(rank), down - 0.08, str(rank), ha="center", va="bottom")
+    ends = [at(1), at(1 + difference)]
     axis.plot(ends, [down - 0.27] * 2, color=INK, linewidth=0.8, marker="|", markersize=5)
-    axis.text(
-        ends[1] + 0.08,
-        down - 0.27,
-        f"critical difference {difference:.2f}",
-        va="center_baseline",
-        fontsize=SMALL,
-    )
-
-
-def _names(
-    axis: Axes,
-    scale: _Scale,
-    downs: tuple[float, float],
-    ranks: Array,
-    names: Sequence[str],
-    looks: Sequence[Look],
-) -> None:
-    """Write the better half of the names at the left, the best on top, and the others at the right."""
-    order = np.argsort(ranks, kind="stable")
-    half = math.ceil(len(order) / 2)
-    for position, place in enumerate(order):
-        left = position < half
-        line = position if left else len(order) - 1 - position
-        down = downs[1] + _NAME_LINE * (line + 0.5)
-        end = scale.side - 0.08 if left else TWO_COLUMNS - scale.side + 0.08
-        across = scale.at(float(ranks[place]))
-        axis.plot([across, across, end], [downs[0], down, down], color=GREY, linewidth=0.7, zorder=1)
-        axis.plot(end, down, linestyle="", **looks[place].points)
-        side, shift = ("right", -0.08) if left else ("left", 0.08)
-        said = (
-            f"{names[place]}{_SPACE}{ranks[place]:.2f}"
-            if left
-            else f"{ranks[place]:.2f}{_SPACE}{names[place]}"
-        )
-        axis.text(end + shift, down, said, ha=side, va="center_baseline", fontsize=BODY)
+    said = f"critical difference {difference:.2f}"
+    axis.text(ends[1] + 0.08, down - 0.27, said, va="center_baseline", fontsize=SMALL)

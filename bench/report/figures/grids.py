@@ -6,12 +6,12 @@ from collections import defaultdict
 from collections.abc import Sequence
 from functools import partial
 from itertools import groupby
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from bench.analysis.across_datasets import BlockKey, block_key, one_version_each
 from bench.analysis.labels import Labels
 from bench.analysis.tables import AVERAGE, Direction, Row, Table, direction_name
-from bench.report.exhibit import FigureExhibit, block_subject, data_subject
+from bench.report.exhibit import FigureExhibit, block_subject, data_figure
 from bench.report.figures.style import (
     INK,
     MUTED,
@@ -24,7 +24,7 @@ from bench.report.figures.style import (
 )
 from bench.report.figures.text_fitting import BODY, SMALL, fitted, fitted_apart, widest
 from bench.report.report_data import ReportData
-from bench.report.text import data_name, data_stem, file_stem, kind_remark, made_by, made_by_stem
+from bench.report.text import file_stem, kind_remark, made_by, made_by_stem
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -75,11 +75,12 @@ class Grid(NamedTuple):
 
 
 class _Column(NamedTuple):
-    """A column of a grid of mAP: group and name, direction, and the rows of its table by method."""
+    """A column of a grid: group and name, direction, the rows of its table by method, what is better."""
 
     head: tuple[str, str]
     direction: Direction
     rows: dict[str, Row]
+    lower_is_better: bool
 
 
 def dataset_grids(data: ReportData) -> list[FigureExhibit]:
@@ -106,22 +107,24 @@ def _of_datasets(
     width = sum(_PAIR if len(table.columns) == _PAIR else 1 for table in tables)
     columns = []
     for table in tables:
-        rows = {row.method: row for row in one_row_each(table.rows, labels)}
+        rows, lower = {row.method: row for row in one_row_each(table.rows, labels)}, table.lower_is_better
         if len(table.columns) == _PAIR and width <= _MOST:
-            columns += [_Column((table.dataset, direction_name(one)), one, rows) for one in table.columns]
+            columns += [
+                _Column((table.dataset, direction_name(one)), one, rows, lower) for one in table.columns
+            ]
         else:
-            columns.append(_Column(("", f"{table.dataset} average"), AVERAGE, rows))
+            columns.append(_Column(("", f"{table.dataset} average"), AVERAGE, rows, lower))
     grid, star = _grid(columns, labels)
     return FigureExhibit(
         file_stem(
             *("overview", key.kind, key.profile, key.protocol, key.selection),
-            *made_by_stem(key.device, key.harness),
+            *made_by_stem(key.device, key.harness, key.condition),
         ),
         f"All methods on {len(tables)} datasets: {key.profile} profile{kind}",
         f"{key.protocol} of {', '.join(table.dataset for table in tables)}{kind}; {key.profile} profile, "
         f"selection {key.selection}, {made_by(key.device, key.harness)}; mean over seeds. {_SHADES}"
         f"{left_out}{star}",
-        f"Grid of mAP. Highest averages: {_highest(columns, grid)}.",
+        f"Grid of {key.protocol}. Best averages: {_highest(columns, grid)}.",
         block_subject(key),
         partial(draw_grid, grid),
     )
@@ -129,15 +132,15 @@ def _of_datasets(
 
 def _of_directions(table: Table, labels: Labels) -> FigureExhibit:
     rows = {row.method: row for row in one_row_each(table.rows, labels)}
-    columns = [_Column(("", direction_name(one)), one, rows) for one in table.columns]
+    lower = table.lower_is_better
+    columns = [_Column(("", direction_name(one)), one, rows, lower) for one in table.columns]
     grid, star = _grid(columns, labels)
-    return FigureExhibit(
-        f"directions_{data_stem(table.data)}",
-        f"All methods in {len(columns) - 1} directions: {data_name(table.data)}",
-        f"{data_name(table.data)}. {table.protocol}, selection {table.selection}, mean over seeds. "
-        f"{_SHADES}{star}",
-        f"Grid of mAP. Highest average: {_highest(columns, grid)}.",
-        data_subject(table.data),
+    return data_figure(
+        "directions",
+        table.data,
+        f"All methods in {len(columns) - 1} directions",
+        f"{table.protocol}, selection {table.selection}, mean over seeds. {_SHADES}{star}",
+        f"Grid of {table.protocol}. Best average: {_highest(columns, grid)}.",
         partial(draw_grid, grid),
     )
 
@@ -158,7 +161,9 @@ def _cells(methods: Sequence[str], column: _Column) -> list[Shaded]:
     means = {name: row.entries[column.direction].mean for name, row in column.rows.items()}
     references = {name for name, row in column.rows.items() if row.role == "reference"}
     competing = [mean for name, mean in means.items() if mean is not None and name not in references]
-    low, high = min(competing, default=0.0), max(competing, default=1.0)
+    worst, best = min(competing, default=0.0), max(competing, default=1.0)
+    if column.lower_is_better:
+        worst, best = best, worst
     cells = []
     for name in methods:
         mean = means.get(name)
@@ -166,9 +171,9 @@ def _cells(methods: Sequence[str], column: _Column) -> list[Shaded]:
             cells.append(Shaded("—", None, pale=True))
             continue
         reference = name in references
-        shade = 0.0 if reference or high <= low else (mean - low) / (high - low)
+        shade = 0.0 if reference or best == worst else (mean - worst) / (best - worst)
         text = f"{mean:.3f}".removeprefix("0")
-        cells.append(Shaded(text, shade, bold=not reference and mean == high, pale=reference))
+        cells.append(Shaded(text, shade, bold=not reference and mean == best, pale=reference))
     return cells
 
 
@@ -220,28 +225,26 @@ def _shade(axis: Axes, grid: Grid) -> None:
             if cell.framed:
                 frame = Rectangle((x + 0.03, y + 0.05), 0.94, 0.9, fill=False, zorder=3)
                 frame.set(edgecolor=INK, linewidth=1.2)
-                axis.add_patch(frame)
+                axis.add_artist(frame)
     for step, shapes in sorted(squares.items()):
+        # never so dark that black letters are hard to read
+        pale = 0.65 * abs(step / _STEPS)
+        colour = tuple(1 - pale * (1 - part / 255) for part in (_BLUE if step >= 0 else _RED))
         shape = Path.make_compound_path(*shapes)
-        axis.add_patch(PathPatch(shape, facecolor=_colour(step / _STEPS), edgecolor="white", linewidth=0.6))
+        axis.add_artist(PathPatch(shape, facecolor=colour, edgecolor="white", linewidth=0.6))
 
 
 def _print(axis: Axes, grid: Grid, room: float) -> None:
-    size = min(
-        SMALL, SMALL * room / (_BOLD * widest({cell.text for row in grid.cells for cell in row}, SMALL))
-    )
+    width = _BOLD * widest({cell.text for row in grid.cells for cell in row}, SMALL)
+    middle: dict[str, Any] = {
+        "ha": "center",
+        "va": "center_baseline",
+        "fontsize": min(SMALL, SMALL * room / width),
+    }
     for row, cells in enumerate(grid.cells):
         for column, cell in enumerate(cells):
-            axis.text(
-                column + 0.5,
-                row + 0.5,
-                cell.text,
-                ha="center",
-                va="center_baseline",
-                fontsize=size,
-                fontweight="bold" if cell.bold else "normal",
-                color=MUTED if cell.pale else INK,
-            )
+            weight, colour = "bold" if cell.bold else "normal", MUTED if cell.pale else INK
+            axis.text(column + 0.5, row + 0.5, cell.text, fontweight=weight, color=colour, **middle)
 
 
 def _head_groups(axis: Axes, grid: Grid, over: float, cell: float) -> None:
@@ -255,9 +258,3 @@ def _head_groups(axis: Axes, grid: Grid, over: float, cell: float) -> None:
             name = fitted(group, count * cell)
             axis.text(start + count / 2, -over - 0.45, name, ha="center", va="bottom", fontsize=BODY)
         start += count
-
-
-def _colour(shade: float) -> tuple[float, ...]:
-    full = _BLUE if shade >= 0 else _RED
-    # never so dark that black letters are hard to read
-    return tuple(1 - 0.65 * abs(shade) * (1 - part / 255) for part in full)

@@ -2,64 +2,108 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import re
 import warnings
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from copy import copy
+from functools import partial
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 from bench.report.exhibit import FigureExhibit
 from bench.report.figures.style import RC, warn
 from bench.report.text import visible
+from bench.report.writers.markdown import FIGURE_FORMATS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-FORMATS: Final = ("svg", "pdf", "png")
 DOTS_PER_INCH: Final = 200
 _MOST_WORKERS: Final = 8
 _EACH: Final = 6
 """Figures that a worker must have to draw to be worth its start, which takes as long as two of them."""
-_METADATA: Final[dict[str, dict[str, Any]]] = {
+_LIBRARIES: Final = (
+    *("matplotlib.backends.backend_pdf", "matplotlib.backends.backend_svg", "matplotlib.figure"),
+    *("fontTools.subset", "pypdfium2", "sklearn.manifold"),
+)
+_NO_DATES: Final[Mapping[str, Mapping[str, Any]]] = {
     "svg": dict.fromkeys(("Date", "Creator", "Format", "Type")),
     "pdf": dict.fromkeys(("CreationDate", "Producer", "Creator")),
-    "png": {"Software": None},
 }
 """What would otherwise name the time and the library's version in a file."""
 _DECIMALS: Final = re.compile(r'(?<=[ "(,MLCQ-])(\d+\.\d\d)\d+(?=[ ",)])')
 """Coordinates with more decimals than the hundredths of a point that anybody can see."""
 _COORDINATES: Final = re.compile(r' (?:d|x|y|transform|clip-path|points)="[^"]*"')
+_GLYPHS: Final[dict[tuple[str, int], tuple[list[str], list[Any]]]] = {}
+"""By file and number of a font: its glyphs in order, and its tables of their names, widths, codes."""
 
 
-def draw_all(exhibits: Sequence[FigureExhibit], formats: Sequence[str] = FORMATS) -> dict[str, bytes]:
-    """Draw figures and return file name -> content, one file of each format, in the figures' order.
+def start_workers(figures: int) -> Iterator[None]:
+    """Start the processes that `draw_all` will draw about so many figures with; exhaust this before.
 
-    Many are drawn in several processes at once.
+    They load their libraries while the figures are computed: that takes as long as three figures.
+    """
+    from joblib import delayed
+
+    workers = _workers_for(figures)
+    return _in_workers(workers, [delayed(_load_libraries)()] * workers) if workers > 1 else iter(())
+
+
+def draw_all(
+    exhibits: Sequence[FigureExhibit], formats: Sequence[str] = FIGURE_FORMATS
+) -> Iterator[dict[str, bytes]]:
+    """Draw figures, many in several processes at once; gives the files of each, in the figures' order.
+
+    The processes begin at once, also if nobody takes the files yet.
 
     Raises:
         ValueError: if two figures have one name.
     """
-    from joblib import Parallel, cpu_count, delayed
+    from joblib import delayed
 
     for name, count in Counter(exhibit.name for exhibit in exhibits).items():
         if count > 1:
             raise ValueError(f"{count} figures are called {name}")
-    workers = min(cpu_count(), _MOST_WORKERS, len(exhibits) // _EACH)
+    workers = _workers_for(len(exhibits))
     if workers < 2:
-        files = [draw(exhibit, formats) for exhibit in exhibits]
-    else:
-        tasks = (delayed(draw)(exhibit, formats) for exhibit in exhibits)
-        files = Parallel(n_jobs=workers, max_nbytes=None)(tasks)
-    return {name: content for one in files for name, content in one.items()}
+        return (draw(exhibit, formats) for exhibit in exhibits)
+    return _in_workers(workers, [delayed(draw)(exhibit, formats) for exhibit in exhibits])
 
 
-def draw(exhibit: FigureExhibit, formats: Sequence[str] = FORMATS) -> dict[str, bytes]:
+def _workers_for(figures: int) -> int:
+    from joblib import cpu_count
+
+    return min(int(cpu_count()), _MOST_WORKERS, figures // _EACH)
+
+
+def _in_workers(workers: int, tasks: Sequence[Any]) -> Iterator[Any]:
+    """Give the results of joblib's tasks in their order; the processes outlive them, for the next tasks."""
+    from joblib import Parallel
+
+    results: Iterator[Any] = Parallel(n_jobs=workers, max_nbytes=None, return_as="generator")(tasks)
+    return results
+
+
+def _load_libraries() -> None:
+    """Import what drawing needs."""
+    for name in _LIBRARIES:
+        import_module(name)
+
+
+def draw(exhibit: FigureExhibit, formats: Sequence[str] = FIGURE_FORMATS) -> dict[str, bytes]:
     """Draw one figure; returns ``NAME.svg``, ``NAME.pdf`` and ``NAME.png``, or those that are wanted."""
     with _style(exhibit.name):
         figure = laid_out(exhibit)
-        return {f"{exhibit.name}.{ending}": _saved(figure, ending, exhibit.alt) for ending in formats}
+        files = {"svg": _svg(figure, exhibit.alt)} if "svg" in formats else {}
+        if {"pdf", "png"} & {*formats}:
+            files["pdf"] = _pdf(figure)
+    if "png" in formats:
+        files["png"] = _png(files["pdf"])
+    return {f"{exhibit.name}.{ending}": files[ending] for ending in formats}
 
 
 def laid_out(exhibit: FigureExhibit) -> Figure:
@@ -78,50 +122,75 @@ def _style(salt: str) -> Iterator[None]:
     """Set matplotlib up for a figure; letters that the font lacks are boxes in PDF and PNG."""
     import matplotlib
 
-    with matplotlib.rc_context({**RC, "svg.hashsalt": salt}), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)
-        yield
+    collected = gc.isenabled()
+    gc.disable()  # a figure is many small objects, among which nothing is free before it is written
+    try:
+        with matplotlib.rc_context({**RC, "svg.hashsalt": salt}), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)
+            yield
+    finally:
+        if collected:
+            gc.enable()
 
 
-def _saved(figure: Figure, ending: str, alt: str) -> bytes:
-    """Return a figure in one format, without time and version; `savefig` would draw it twice."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.backends.backend_pdf import FigureCanvasPdf
+def _svg(figure: Figure, alt: str) -> bytes:
+    """Return a figure as SVG, its coordinates in hundredths of a point; letters stay as they are."""
     from matplotlib.backends.backend_svg import FigureCanvasSVG
 
-    canvases: dict[str, Any] = {"png": FigureCanvasAgg, "pdf": FigureCanvasPdf, "svg": FigureCanvasSVG}
     buffer = io.BytesIO()
-    figure.dpi = DOTS_PER_INCH if ending == "png" else 72
-    canvas = canvases[ending](figure)
-    metadata = _METADATA[ending] | ({"Title": visible(alt)} if ending == "svg" else {})
-    options = {"pil_kwargs": {"compress_level": 3}} if ending == "png" else {}
-    with _quick_fonts():
-        getattr(canvas, f"print_{ending}")(buffer, metadata=metadata, **options)
-    content = buffer.getvalue()
-    return _rounded(content.decode("utf-8")).encode("utf-8") if ending == "svg" else content
+    figure.dpi = 72
+    canvas: Any = FigureCanvasSVG(figure)
+    canvas.print_svg(buffer, metadata={**_NO_DATES["svg"], "Title": visible(alt)})
+    text = re.sub("\n +", "\n", buffer.getvalue().decode("utf-8"))
+    return _COORDINATES.sub(lambda part: _DECIMALS.sub(r"\1", part[0]), text).encode("utf-8")
 
 
-@contextmanager
-def _quick_fonts() -> Iterator[None]:
-    """Let fontTools cut fonts without layout tables, which no PDF uses: it takes a third of the time."""
+def _pdf(figure: Figure) -> bytes:
+    """Return a figure as PDF."""
     from fontTools import subset  # type: ignore[import-untyped]
+    from matplotlib.backends.backend_pdf import FigureCanvasPdf
 
     load = subset.load_font
-
-    def load_without_layout(*arguments: Any, **options: Any) -> Any:
-        font = load(*arguments, **options)
-        for tag in ("GSUB", "GPOS", "GDEF"):
-            if tag in font:
-                del font[tag]
-        return font
-
-    subset.load_font = load_without_layout
+    buffer = io.BytesIO()
+    figure.dpi = 72
+    canvas: Any = FigureCanvasPdf(figure)
+    subset.load_font = partial(_font, load)
     try:
-        yield
+        canvas.print_pdf(buffer, metadata=_NO_DATES["pdf"])
     finally:
         subset.load_font = load
+    return buffer.getvalue()
 
 
-def _rounded(svg: str) -> str:
-    """Return an SVG with coordinates in hundredths of a point; letters stay as they are."""
-    return _COORDINATES.sub(lambda part: _DECIMALS.sub(r"\1", part[0]), re.sub("\n +", "\n", svg))
+def _font(load: Callable[..., Any], path: str, options: Any) -> Any:
+    """Return a font that is about to be cut, without its layout tables, which no PDF uses.
+
+    Names, widths and codes of glyphs, half of the time of a cut, are parsed once per file; a cut puts its own
+    in their place and leaves these alone.
+    """
+    font = load(path, options)
+    for tag in {"GSUB", "GPOS", "GDEF"} & {*font.keys()}:
+        del font[tag]
+    key = path, options.font_number
+    if key not in _GLYPHS:
+        _GLYPHS[key] = font.getGlyphOrder(), [font[tag] for tag in ("post", "hmtx", "cmap")]
+    order, tables = _GLYPHS[key]
+    font.setGlyphOrder(order)
+    for table in tables:
+        font[table.tableTag] = made = copy(table)
+        if table.tableTag == "cmap":
+            for part in table.tables:
+                part.ensureDecompiled()
+            made.tables = [*map(copy, table.tables)]
+    return font
+
+
+def _png(pdf: bytes) -> bytes:
+    """Return the picture of a PDF: a fifth of the time in which matplotlib would draw the figure again."""
+    from pypdfium2 import PdfDocument
+
+    buffer = io.BytesIO()
+    with closing(PdfDocument(pdf)) as document:
+        picture = document[0].render(scale=DOTS_PER_INCH / 72).to_pil()
+        picture.save(buffer, "png", compress_level=3, dpi=(DOTS_PER_INCH, DOTS_PER_INCH))
+    return buffer.getvalue()

@@ -1,4 +1,4 @@
-"""How much a method depends on its settings: a heat map of two of them, lines of each alone."""
+"""Figures of settings: a heat map of two settings, curves of one."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from bench.analysis.groups import Data
 from bench.analysis.labels import Labels
 from bench.analysis.sensitivity import Sensitivity, is_geometric, is_number
-from bench.analysis.tables import AVERAGE, Entry, direction_name
+from bench.analysis.tables import AVERAGE, direction_name
 from bench.report.cells import setting_text, shown_columns
 from bench.report.exhibit import FigureExhibit, data_subject
 from bench.report.figures.grids import Grid, Shaded, draw_grid
@@ -55,7 +55,7 @@ def setting_figures(data: ReportData) -> list[FigureExhibit]:
     curves: dict[tuple[Data, str, str], list[Sensitivity]] = defaultdict(list)
     for one in data.sensitivities:
         known = sum(point.row.entries[AVERAGE].mean is not None for point in one.points)
-        if one.protocol == data.protocols[0] and known >= _LINES:
+        if data.is_first(one.protocol) and known >= _LINES:
             if len(one.settings) == 2:
                 found.append(_heat_map(one))
             else:
@@ -140,8 +140,14 @@ def _lines(members: Sequence[Sensitivity], labels: Labels) -> FigureExhibit:
 
 
 def _panel(one: Sensitivity) -> Panel:
-    lines = [
-        (direction_name(column), [_value(point.row.entries[column]) for point in one.points])
+    lines: list[tuple[str, list[Value]]] = [
+        (
+            direction_name(column),
+            [
+                None if entry.mean is None else (entry.mean, entry.deviation)
+                for entry in (point.row.entries[column] for point in one.points)
+            ],
+        )
         for column in shown_columns(one.columns)
     ]
     spreads = [point.validation for point in one.points]
@@ -149,10 +155,6 @@ def _panel(one: Sensitivity) -> Panel:
         lines.append(("validation", [spread and (spread.mean, spread.deviation) for spread in spreads]))
     usual = [place for place, point in enumerate(one.points) if point.usual]
     return Panel(one.settings[0], [point.values[0] for point in one.points], lines, usual)
-
-
-def _value(entry: Entry) -> Value:
-    return None if entry.mean is None else (entry.mean, entry.deviation)
 
 
 def _draw_lines(panels: Sequence[Panel], colour: str, protocol: str) -> Figure:
@@ -170,17 +172,16 @@ def _draw_lines(panels: Sequence[Panel], colour: str, protocol: str) -> Figure:
         _plot(axis, panels[number], colour)
         if number % across == 0:
             axis.set_ylabel(protocol)
-    named = [axis.get_legend_handles_labels() for axis in axes.flat]
-    found = {
-        label: handle for handles, labels in named for handle, label in zip(handles, labels, strict=True)
-    }
+    found: dict[str, Any] = {}
+    for handles, labels in (axis.get_legend_handles_labels() for axis in axes.flat):
+        found |= dict(zip(labels, handles, strict=True))
     columns = len(found) if across > 1 else 2
     figure.legend(found.values(), found.keys(), loc="outside lower center", ncols=columns, columnspacing=1.2)
     return figure
 
 
 def _plot(axis: Axes, panel: Panel, colour: str) -> None:
-    places = _places(axis, panel)
+    places, joined = _places(axis, panel), all(map(is_number, panel.values))
     for number, (label, values) in enumerate(panel.lines):
         known = [(place, value) for place, value in zip(places, values, strict=True) if value is not None]
         axis.errorbar(
@@ -188,7 +189,7 @@ def _plot(axis: Axes, panel: Panel, colour: str) -> None:
             [value[0] for _, value in known],
             yerr=[value[1] or 0.0 for _, value in known],
             label=label,
-            **_style(number, label, colour, joined=_is_ordered(panel.values)),
+            **_style(number, label, colour, joined=joined),
         )
     for place in panel.usual:
         axis.axvline(places[place], color=INK, linewidth=1.2, linestyle=":", zorder=1, label="usual value")
@@ -200,7 +201,7 @@ def _plot(axis: Axes, panel: Panel, colour: str) -> None:
 def _places(axis: Axes, panel: Panel) -> list[float]:
     """Return where the values stand on the axis, and scale and label it."""
     values = panel.values
-    if not _is_ordered(values):
+    if not all(map(is_number, values)):
         names = apart([setting_text(value) for value in values], 12)
         axis.set_xticks(range(len(values)), names, rotation=30, ha="right", rotation_mode="anchor")
         return [float(place) for place in range(len(values))]
@@ -210,29 +211,16 @@ def _places(axis: Axes, panel: Panel) -> list[float]:
         axis.set_xscale("log")
     elif min(numbers) == 0 and is_geometric(positive):
         axis.set_xscale("symlog", linthresh=min(positive))
-    ticks = _readable(numbers, axis.get_xscale())
+    at = numbers
+    if axis.get_xscale() != "linear":
+        at = [math.log(number / min(positive)) + 1 if number > 0 else 0.0 for number in numbers]
+    ticks, last = numbers[:1], at[0]
+    for number, where in zip(numbers[1:], at[1:], strict=True):
+        if where - last >= _APART * ((at[-1] - at[0]) or 1.0):
+            ticks, last = [*ticks, number], where
     axis.set_xticks(ticks, [f"{number:g}" for number in ticks])
     axis.set_xticks([], minor=True)
     return numbers
-
-
-def _readable(numbers: Sequence[float], scale: str) -> list[float]:
-    """Return those of the values whose labels do not meet on an axis of that scale."""
-    if scale == "linear":
-        at = list(numbers)
-    else:
-        least = min(number for number in numbers if number > 0)
-        at = [math.log(number / least) + 1 if number > 0 else 0.0 for number in numbers]
-    whole = (at[-1] - at[0]) or 1.0
-    kept = [0]
-    for place in range(1, len(at)):
-        if at[place] - at[kept[-1]] >= _APART * whole:
-            kept.append(place)
-    return [numbers[place] for place in kept]
-
-
-def _is_ordered(values: Sequence[Any]) -> bool:
-    return all(map(is_number, values))
 
 
 def _style(number: int, label: str, colour: str, *, joined: bool) -> dict[str, Any]:

@@ -49,6 +49,7 @@ RC: Final[Mapping[Any, Any]] = {
     "text.parse_math": False,  # names may hold dollars
     "text.color": INK,
     "axes.titlesize": BODY,
+    "axes.titley": 1.0,  # else every drawing measures all ticks to find it
     "axes.labelsize": LARGE,
     "axes.labelcolor": INK,
     "axes.edgecolor": INK,

@@ -1,4 +1,4 @@
-"""Fits texts into a figure: in one line, no longer than there is room, told apart."""
+"""Fits texts into a figure: one line, shortened to the available width, still distinct."""
 
 from __future__ import annotations
 
@@ -64,8 +64,8 @@ def width_of(text: str, size: float = BODY) -> float:
 
 def _numbered(shown: Sequence[str]) -> list[str]:
     return [
-        one
-        if shown.count(one) == 1
-        else f"{shortened(one, max(2, len(one) - 2))} {shown[: place + 1].count(one)}"
+        f"{shortened(one, max(2, len(one) - 2))} {shown[: place + 1].count(one)}"
+        if shown.count(one) > 1
+        else one
         for place, one in enumerate(shown)
     ]

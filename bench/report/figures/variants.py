@@ -1,4 +1,4 @@
-"""What the variants of a method are worth: bars beside the method itself, and fixed choices of a modality."""
+"""Figures of variants: bars beside the method itself, and fixed choices of a modality."""
 
 from __future__ import annotations
 
@@ -62,13 +62,12 @@ class Bar(NamedTuple):
 
 def component_figures(data: ReportData) -> list[FigureExhibit]:
     """Return bars per method with variants; those that fix a choice among modalities have a figure apart."""
-    found = []
-    for ablation in data.ablations:
-        others = [one for one in ablation.components if one not in ablation.choices]
-        known = any(one.row.entries[AVERAGE].mean is not None for one in others)
-        if known and ablation.protocol == data.protocols[0]:
-            found.append(_components(ablation, others, data.labels))
-    return found
+    return [
+        _components(ablation, others, data.labels)
+        for ablation in data.ablations
+        if data.is_first(ablation.protocol)
+        and _any_known(others := [one for one in ablation.components if one not in ablation.choices])
+    ]
 
 
 def choice_figures(data: ReportData) -> list[FigureExhibit]:
@@ -76,9 +75,12 @@ def choice_figures(data: ReportData) -> list[FigureExhibit]:
     return [
         _choices(ablation, data.labels)
         for ablation in data.ablations
-        if ablation.protocol == data.protocols[0]
-        and any(one.row.entries[AVERAGE].mean is not None for one in ablation.choices)
+        if data.is_first(ablation.protocol) and _any_known(ablation.choices)
     ]
+
+
+def _any_known(components: Sequence[Component]) -> bool:
+    return any(one.row.entries[AVERAGE].mean is not None for one in components)
 
 
 def ablation_stem(what: str, ablation: Ablation) -> str:
@@ -97,18 +99,25 @@ def ablation_stem(what: str, ablation: Ablation) -> str:
 def _components(ablation: Ablation, others: Sequence[Component], labels: Labels) -> FigureExhibit:
     shown = shown_columns(ablation.columns)
     drawn = shown[:-1] or shown
-    names = apart([_name(one) for one in others], _LETTERS)
-    bars = [Bar(shortened(ablation.label, _LETTERS), _values(ablation.full, drawn), None, itself=True)]
-    for one, name in zip(others, names, strict=True):
-        difference = one.differences.get(AVERAGE)
-        spread = None if difference is None else difference.spread
-        bars.append(Bar(name, _values(one.row, drawn), spread))
+    wholes = [f"{one.variant} ({changes_text(one.changes)})" for one in others]
+    names = [
+        whole if len(whole) <= _LETTERS else one.variant for one, whole in zip(others, wholes, strict=True)
+    ]
+    differences = [one.differences[AVERAGE].spread if AVERAGE in one.differences else None for one in others]
+    bars = [
+        Bar(shortened(ablation.label, _LETTERS), _values(ablation.full, drawn), None, itself=True),
+        *(
+            Bar(name, _values(one.row, drawn), difference)
+            for one, name, difference in zip(others, apart(names, _LETTERS), differences, strict=True)
+        ),
+    ]
     told = [
-        f"{one.variant} {one.differences[AVERAGE].spread.mean:+.3f}"
-        for one in others
-        if AVERAGE in one.differences
+        f"{one.variant} {difference.mean:+.3f}"
+        for one, difference in zip(others, differences, strict=True)
+        if difference is not None
     ]
     what = "directions" if len(drawn) > 1 else _averaged(ablation)
+    way, heads = look(ablation.method, labels), [direction_name(one) for one in drawn]
     return FigureExhibit(
         ablation_stem("components", ablation),
         f"Components of {ablation.label}: {data_name(ablation.data)}",
@@ -117,13 +126,7 @@ def _components(ablation: Ablation, others: Sequence[Component], labels: Labels)
         "over directions, paired by seed.",
         f"Bars of mAP of {len(others)} variants. Difference from the method itself: {', '.join(told)}.",
         data_subject(ablation.data),
-        partial(
-            _draw_components,
-            bars,
-            [direction_name(one) for one in drawn],
-            look(ablation.method, labels),
-            ablation.protocol,
-        ),
+        partial(_draw_components, bars, heads, way, ablation.protocol),
     )
 
 
@@ -159,12 +162,6 @@ def _choices(ablation: Ablation, labels: Labels) -> FigureExhibit:
     )
 
 
-def _name(component: Component) -> str:
-    """Return a variant's name, with what it changes where there is room."""
-    whole = f"{component.variant} ({changes_text(component.changes)})"
-    return whole if len(whole) <= _LETTERS else component.variant
-
-
 def _values(row: Row, drawn: Sequence[Direction]) -> tuple[Value, ...]:
     entries = [row.entries[direction] for direction in drawn]
     return tuple(None if entry.mean is None else (entry.mean, entry.deviation) for entry in entries)
@@ -184,29 +181,28 @@ def _about(ablation: Ablation) -> str:
 
 def _draw_components(bars: Sequence[Bar], drawn: Sequence[str], way: Look, protocol: str) -> Figure:
     from matplotlib.figure import Figure
+    from matplotlib.patches import Patch
 
-    height = ROW * len(bars) + AROUND
-    figure = Figure(figsize=(TWO_COLUMNS, height))
+    figure = Figure(figsize=(TWO_COLUMNS, ROW * len(bars) + AROUND))
     left, right = figure.subplots(1, 2, sharey=True, width_ratios=(3, 2))
     _plot_bars(left, bars, len(drawn), way)
-    longest = max(
-        (value[0] + (value[1] or 0.0) for bar in bars for value in bar.values if value), default=1.0
-    )
-    left.set(xlabel=protocol, xlim=(0, 1.12 * longest))
+    ends = (value[0] + (value[1] or 0.0) for bar in bars for value in bar.values if value)
+    left.set(xlabel=protocol, xlim=(0, 1.12 * max(ends, default=1.0)))
     _plot_differences(right, bars, way)
     right.set_xlabel("difference, average")
     _name_rows(left, bars)
     if len(drawn) > 1:
-        figure.legend(
-            handles=[_patch(way, place, name) for place, name in enumerate(drawn)],
-            loc="outside lower left",
-            ncols=len(drawn),
-        )
+        patches = [
+            Patch(**_fill(way, place, 2, itself=False), linewidth=0.5, label=shortened(name))
+            for place, name in enumerate(drawn)
+        ]
+        figure.legend(handles=patches, loc="outside lower left", ncols=len(drawn))
     return figure
 
 
 def _plot_bars(axis: Axes, bars: Sequence[Bar], count: int, way: Look) -> None:
     thick = 0.78 / count
+    words: dict[str, Any] = {"textcoords": "offset points", "va": "center", "fontsize": SMALL}
     for place, bar in enumerate(bars):
         for number, value in enumerate(bar.values):
             at = place + (number - (count - 1) / 2) * thick
@@ -215,46 +211,30 @@ def _plot_bars(axis: Axes, bars: Sequence[Bar], count: int, way: Look) -> None:
                 continue
             fill = _fill(way, number, count, itself=bar.itself)
             axis.barh(at, value[0], thick, xerr=value[1], **fill, **_EDGE)
-            end = value[0] + (value[1] or 0.0)
-            axis.annotate(
-                f"{value[0]:.3f}", (end, at), (3, 0), textcoords="offset points", va="center", fontsize=SMALL
-            )
+            axis.annotate(f"{value[0]:.3f}", (value[0] + (value[1] or 0.0), at), (3, 0), **words)
             if bar.itself:
                 axis.axvline(value[0], color=INK, linewidth=0.7, linestyle=("-", "--")[number % 2], zorder=3)
 
 
 def _plot_differences(axis: Axes, bars: Sequence[Bar], way: Look) -> None:
-    spreads = [bar.difference for bar in bars if bar.difference is not None]
-    reach = _reach(spreads)
+    spreads = [(place, bar.difference) for place, bar in enumerate(bars) if bar.difference is not None]
+    # The axis goes as far as the largest difference, unless it dwarfs the others.
+    ends = sorted(abs(one.mean) + (one.deviation or 0.0) for _, one in spreads)
+    while len(ends) > 2 and ends[-1] > _FAR * max(ends[-2], 1e-3):
+        ends.pop()
+    reach = 1.1 * max([*ends[-1:], 1e-3])
+    arrow: dict[str, Any] = {"arrowstyle": "->", "color": INK, "linewidth": 0.8}
     axis.axvline(0, color=INK, linewidth=0.7)
-    for place, bar in enumerate(bars):
-        if bar.difference is None:
+    for place, (mean, deviation, _) in spreads:
+        if abs(mean) <= reach:
+            axis.errorbar(mean, place, xerr=deviation, **_dot(way, filled=True))
             continue
-        mean, deviation, _ = bar.difference
-        if abs(mean) > reach:
-            side = -1 if mean < 0 else 1
-            axis.annotate(
-                f"{mean:+.3f}",
-                (side * reach, place),
-                (side * 0.66 * reach, place),
-                arrowprops={"arrowstyle": "->", "color": INK, "linewidth": 0.8},
-                ha="right" if side > 0 else "left",
-                va="center",
-                fontsize=SMALL,
-            )
-            continue
-        axis.errorbar(mean, place, xerr=deviation, **_dot(way, filled=True))
+        end, side = (reach, "right") if mean > 0 else (-reach, "left")
+        words: dict[str, Any] = {"ha": side, "va": "center", "fontsize": SMALL}
+        axis.annotate(f"{mean:+.3f}", (end, place), (0.66 * end, place), arrowprops=arrow, **words)
     axis.set_xlim(-1.04 * reach, 1.04 * reach)
     axis.locator_params(axis="x", nbins=4)
     _leave_rows_bare(axis)
-
-
-def _reach(spreads: Sequence[Spread]) -> float:
-    """Return how far the axis of differences goes: as far as the largest, unless it dwarfs the others."""
-    ends = sorted(abs(one.mean) + (one.deviation or 0.0) for one in spreads)
-    while len(ends) > 2 and ends[-1] > _FAR * max(ends[-2], 1e-3):
-        ends.pop()
-    return 1.1 * max([*ends[-1:], 1e-3])
 
 
 def _fill(way: Look, number: int, count: int, *, itself: bool) -> dict[str, Any]:
@@ -274,12 +254,6 @@ def _fill(way: Look, number: int, count: int, *, itself: bool) -> dict[str, Any]
     if itself and hatched:
         return {"facecolor": colour, "hatch": _HATCHES[1], "edgecolor": "white"}
     return {"facecolor": colour, "hatch": _HATCHES[int(hatched)], "edgecolor": INK}
-
-
-def _patch(way: Look, number: int, name: str) -> Any:
-    from matplotlib.patches import Patch
-
-    return Patch(**_fill(way, number, 2, itself=False), linewidth=0.5, label=shortened(name))
 
 
 def _draw_choices(bars: Sequence[Bar], itself: Bar, setting: str, way: Look, protocol: str) -> Figure:
@@ -331,12 +305,6 @@ def _leave_rows_bare(axis: Axes) -> None:
 
 def _dot(way: Look, *, filled: bool) -> dict[str, Any]:
     """Return matplotlib's settings of a point with error bars."""
-    return {
-        **way.points,
-        "linestyle": "",
-        "markerfacecolor": way.colour if filled else "white",
-        "ecolor": INK,
-        "elinewidth": 0.8,
-        "capsize": 2,
-        "capthick": 0.8,
-    }
+    face = way.colour if filled else "white"
+    bars = {"ecolor": INK, "elinewidth": 0.8, "capsize": 2, "capthick": 0.8}
+    return {**way.points, "linestyle": "", "markerfacecolor": face, **bars}

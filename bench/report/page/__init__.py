@@ -27,7 +27,13 @@ TITLE: Final = "Cross-modal retrieval benchmark"
 _TEMPLATES: Final = Path(__file__).parent / "templates"
 _SCRIPTS: Final = ("tables.js", "records.js")
 """One after the other they are one script."""
-_LABELS: Final = {"dataset": "Dataset", "kind": "Kind of data", "profile": "Profile", "protocol": "Protocol"}
+_LABELS: Final = {
+    "dataset": "Dataset",
+    "kind": "Kind of data",
+    "profile": "Profile",
+    "protocol": "Protocol",
+    "condition": "Condition",
+}
 _POINT: Final = 5 / 3
 """Pixels of a page in a point: more than the usual 4/3, for letters of a printed figure are small."""
 _SIZE: Final = re.compile(rb'<svg [^>]*?\bwidth="([\d.]+)pt"')
@@ -49,7 +55,11 @@ def page_html(
     """
     records = in_order(data.records, data.labels)
     overview = overview_of(data)
-    shown = [(topic, _without_repeated_notes(parts)) for topic, parts in sections if any(map(_says, parts))]
+    shown = [
+        (topic, _without_repeated_notes(parts))
+        for topic, parts in sections
+        if any(part.exhibits or part.listings or part.text for part in parts)
+    ]
     style = _source("page.css")
     script = '"use strict";\n(() => {\n' + "\n".join(map(_source, _SCRIPTS)) + "})();\n"
     template = _environment({record.digest: place for place, record in enumerate(records)})
@@ -110,10 +120,6 @@ def _digest(text: str) -> str:
 @lru_cache
 def _source(name: str) -> str:
     return (_TEMPLATES / name).read_text(encoding="utf-8")
-
-
-def _says(part: Part) -> bool:
-    return bool(part.exhibits or part.listings or part.text)
 
 
 def _without_repeated_notes(parts: Sequence[Part]) -> list[Part]:

@@ -6,14 +6,14 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
-from bench.analysis.groups import by_data
+from bench.analysis.groups import CLEAN, by_data, harness_for_clean
 from bench.analysis.labels import EARLIER
-from bench.analysis.tables import AVERAGE, Entry, Table
+from bench.analysis.tables import AVERAGE
 from bench.records.schema import Record
 from bench.report.cells import number_cell
 from bench.report.exhibit import Cell, Line, TableExhibit, data_subject, plain_table
 from bench.report.report_data import ReportData
-from bench.report.text import made_by
+from bench.report.text import dataset_title, made_by
 
 _LEADERS: Final = 3
 _RULES: Final = {
@@ -59,14 +59,16 @@ def _counts(records: Sequence[Record]) -> Iterator[tuple[str, str]]:
     yield from ((str(count), status.replace("-", " ")) for status, count in sorted(statuses.items()))
     groups = by_data(records)
     kinds = Counter(data.kind for data in groups)
+    conditions = {data.condition for data in groups} - {CLEAN}
     counted = (
         (len({record.identity.method for record in records}), "method"),
         (kinds["real"], "real dataset"),
         (kinds["look-alike"], "look-alike"),
         (len({record.identity.seed for record in records}), "seed"),
+        (len(conditions), "condition"),
     )
     yield from ((str(count), word if count == 1 else f"{word}s") for count, word in counted if count)
-    harnesses = {data.harness for data in groups}
+    harnesses = {harness_for_clean(data) for data in groups}
     if len(harnesses) > 1:
         yield str(len(harnesses)), "versions of the harness, which share no table"
 
@@ -91,19 +93,28 @@ def _warnings(data: ReportData) -> Iterator[str]:
 
 
 def _facts(data: ReportData) -> Iterator[tuple[str, list[str]]]:
+    def commit(record: Record) -> str:
+        run = record.environment
+        return (run.commit[:12] or "no checkout") + (" with uncommitted changes" if run.dirty else "")
+
+    def machine(record: Record) -> str:
+        host = record.environment.host
+        cores = f"{host['cores']} cores" if host.get("cores") else ""
+        return ", ".join(filter(None, (host.get("name"), host.get("processor"), cores))) or "unknown"
+
     records = data.records
     runs = [record.environment for record in records]
     yield "Selection", [f"{data.selection}: {_RULES.get(data.selection, 'as the records say')}"]
     yield "Protocols", list(data.protocols)
     yield "Seeds", [_seeds(records).text]
     yield "Profiles", _distinct(records, lambda record: record.identity.profile)
-    yield "Commits", _distinct(records, _commit)
+    yield "Commits", _distinct(records, commit)
     versions: dict[str, set[str]] = {}
     for run in runs:
         for name, version in run.versions.items():
             versions.setdefault(name, set()).add(version)
     yield "Versions", [f"{name} {', '.join(sorted(found))}" for name, found in sorted(versions.items())]
-    yield "Machines", _distinct(records, _machine)
+    yield "Machines", _distinct(records, machine)
     yield "Harness", _distinct(records, lambda record: record.identity.harness or EARLIER)
     yield "Devices", _distinct(records, lambda record: record.environment.device)
 
@@ -135,7 +146,7 @@ def _data_table(data: ReportData) -> TableExhibit:
             *(Cell(one.fingerprint[:8]), Cell(made_by(one.device, one.harness)), number_cell(methods, "d")),
             *(_seeds(members), number_cell(done, "d"), number_cell(len(members) - done, "d")),
         )
-        lines.append(Line(one.dataset, cells, subject=data_subject(one)))
+        lines.append(Line(dataset_title(one.dataset, one.condition), cells, subject=data_subject(one)))
     headings = ("Dataset", "Kind", "Profile", "Modalities", "Data", "Made by", "Methods", "Seeds")
     return plain_table("what-was-run", "What was run", (*headings, "Done", "Not done"), lines)
 
@@ -144,37 +155,23 @@ def _leaders(data: ReportData) -> TableExhibit:
     protocol = data.protocols[0]
     lines = []
     for table in data.tables:
-        best = _best(table)
-        if table.protocol == protocol and best:
+        entries = [(row.label, row.entries[AVERAGE]) for row in table.competing]
+        sign = 1 if table.lower_is_better else -1
+        known = [(sign * mean, label, entry) for label, entry in entries if (mean := entry.mean) is not None]
+        best = sorted(known, key=lambda item: item[0])[:_LEADERS]
+        if data.is_first(table.protocol) and table.data.condition == CLEAN and best:
             one = table.data
             cells = [Cell(one.kind), Cell(one.profile), Cell(one.fingerprint[:8])]
             cells.append(Cell(made_by(one.device, one.harness)))
-            for label, entry in best:
+            for _, label, entry in best:
                 cells += [Cell(label), number_cell(entry.mean, ".3f", entry.records)]
             cells += [Cell("—")] * (4 + 2 * _LEADERS - len(cells))
             lines.append(Line(table.dataset, tuple(cells), subject=data_subject(one)))
-    places = [word for name in ("Best", "Second", "Third") for word in (name, "mAP")]
+    number = "mAP" if protocol.startswith("map@") else protocol
+    places = [word for name in ("Best", "Second", "Third") for word in (name, number)]
     note = f"Average {protocol} over directions and seeds. Whether the differences hold is under Statistics."
     headings = ("Dataset", "Kind", "Profile", "Data", "Made by", *places)
     return plain_table("leaders", "Highest averages", headings, lines, text=(note,))
-
-
-def _best(table: Table) -> list[tuple[str, Entry]]:
-    """Return the competing rows with the highest averages."""
-    entries = [(row.label, row.entries[AVERAGE]) for row in table.competing]
-    known = [item for item in entries if item[1].mean is not None]
-    return sorted(known, key=lambda item: -(item[1].mean or 0.0))[:_LEADERS]
-
-
-def _commit(record: Record) -> str:
-    run = record.environment
-    return (run.commit[:12] or "no checkout") + (" with uncommitted changes" if run.dirty else "")
-
-
-def _machine(record: Record) -> str:
-    host = record.environment.host
-    cores = f"{host['cores']} cores" if host.get("cores") else ""
-    return ", ".join(part for part in (host.get("name"), host.get("processor"), cores) if part) or "unknown"
 
 
 def _distinct(records: Sequence[Record], value: Callable[[Record], str]) -> list[str]:

@@ -12,10 +12,11 @@ from markupsafe import Markup
 
 from bench.analysis.settings import settings_provenance
 from bench.analysis.tables import direction_name
+from bench.records.protocols import base_of
 from bench.records.schema import Record
 from bench.report.cell_report import Rows, Section, record_sections
 from bench.report.report_data import ReportData
-from bench.report.text import visible
+from bench.report.text import dataset_title, visible
 from bench.report.topics.records import record_name
 
 
@@ -45,14 +46,15 @@ def payload(records: Sequence[Record], data: ReportData) -> Markup:
 def _record(record: Record, data: ReportData, place: Any) -> dict[str, Any]:
     identity = record.identity
     name = visible(record_name(record, data.labels))
+    dataset = visible(dataset_title(identity.dataset, identity.condition))
     modalities = visible(" + ".join(identity.modalities))
     sections = record_sections(record, settings_provenance(record))
     return {
         "digest": record.digest,
         "name": name,
-        "title": f"{name} on {visible(identity.dataset)} ({modalities}), seed {identity.seed}",
+        "title": f"{name} on {dataset} ({modalities}), seed {identity.seed}",
         "badges": [record.status, identity.data_kind, identity.profile],
-        "row": [visible(identity.dataset), modalities, str(identity.seed), record.status],
+        "row": [dataset, modalities, str(identity.seed), record.status],
         "command": visible(record.environment.command),
         "values": _values(record, data),
         "sections": [place(section) for section in sections if section.items],
@@ -81,7 +83,7 @@ def _values(record: Record, data: ReportData) -> dict[str, dict[str, str]]:
     """Return what a record adds to the numbers of the report's tables, by protocol and direction."""
     found: dict[str, dict[str, float]] = defaultdict(dict)
     for metric in () if record.result is None else record.result.metrics:
-        if metric.protocol in data.protocols and metric.selection in (data.selection, "none"):
+        if base_of(metric.protocol) in data.protocols and metric.selection in (data.selection, "none"):
             name = visible(direction_name((metric.query, metric.gallery)))
             found[metric.protocol][name] = metric.value
     return {

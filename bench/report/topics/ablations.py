@@ -84,19 +84,13 @@ def component_exhibit(ablation: Ablation, labels: Labels) -> TableExhibit:
     shown = shown_columns(ablation.columns)
     wide = AVERAGE in shown and len(shown) == 1
     rows = [ablation.full, *(component.row for component in ablation.components)]
-    tops = {column: top_two(row.entries[column] for row in rows)[:1] for column in shown}
-    blank = [Cell("")] * 2 if wide else []
-    own = (
-        Cell(""),
-        *_numbers(ablation.full, None, shown, tops),
-        *blank,
-        seeds_cell(ablation.full.entries.values()),
-    )
-    lines = [Line("the method itself", own, search=ablation.label)]
+    tops = {column: top_two((row.entries[column] for row in rows), ablation.protocol)[:1] for column in shown}
+    numbers = [*_numbers(ablation.full, None, shown, tops), *([Cell("")] * 2 if wide else [])]
+    itself = (Cell(""), *numbers, seeds_cell(ablation.full.entries.values()))
+    lines = [Line("the method itself", itself, search=ablation.label)]
     for one in ablation.components:
-        counts = _told_apart(one) if wide else []
-        numbers = (*_numbers(one.row, one, shown, tops), *counts, seeds_cell(one.row.entries.values()))
-        cells = (Cell(changes_text(one.changes)), *numbers)
+        numbers = [*_numbers(one.row, one, shown, tops), *(_told_apart(one) if wide else [])]
+        cells = (Cell(changes_text(one.changes)), *numbers, seeds_cell(one.row.entries.values()))
         lines.append(Line(one.variant, cells, search=f"{ablation.label} {one.variant}"))
     told = map(Column, ("below", "above")) if wide else ()
     return TableExhibit(
@@ -115,22 +109,25 @@ def choice_exhibit(ablation: Ablation) -> TableExhibit:
     """Return what each fixed choice of a modality gives against the method's own."""
     shown = shown_columns(ablation.columns)
     rows = [ablation.full, *(component.row for component in ablation.choices)]
-    tops = {column: top_two(row.entries[column] for row in rows)[:1] for column in shown}
+    tops = {column: top_two((row.entries[column] for row in rows), ablation.protocol)[:1] for column in shown}
     setting, own = ablation.choice
     fits = max((spread.seeds for spread in ablation.quality.values()), default=0)
     records = ablation.full.entries[AVERAGE].records
-    lines = [
-        Line(
-            setting_text(own),
-            (Cell(""), Cell(""), *_numbers(ablation.full, None, shown, tops)),
-            search=ablation.label,
-        )
-    ]
+    itself = (Cell(""), Cell(""), *_numbers(ablation.full, None, shown, tops))
+    lines = [Line(setting_text(own), itself, search=ablation.label)]
     for one in ablation.choices:
         chosen = f"{ablation.chosen.get(one.modality, 0)} of {fits}" if ablation.chosen else ""
         quality = spread_cell(ablation.quality.get(one.modality), ".3f", records, "not noted")
         cells = (quality, Cell(chosen), *_numbers(one.row, one, shown, tops))
         lines.append(Line(one.modality, cells, search=f"{ablation.label} {one.variant}"))
+    head = (*data_values(ablation.data), ablation.protocol, ablation.selection, ablation.method)
+    values = [
+        (
+            *(*head, ablation.label, setting, name, *(ablation.quality.get(name) or (None, None, None))),
+            ablation.chosen.get(name, 0) if ablation.chosen else None,
+        )
+        for name in dict.fromkeys([*ablation.quality, *(one.modality for one in ablation.choices)])
+    ]
     return TableExhibit(
         name=ablation_stem("choices", ablation),
         caption=f"{ablation.label}, one modality against its own choice — {_about(ablation)}",
@@ -142,7 +139,7 @@ def choice_exhibit(ablation: Ablation) -> TableExhibit:
             "how many of its fits; diff.: minus its own choice, paired by seed.",
         ),
         subject=data_subject(ablation.data, ablation.protocol),
-        values=(Values("ablations/choices.csv", CHOICE_FIELDS, list(_choice_values(ablation))),),
+        values=(Values("ablations/choices.csv", CHOICE_FIELDS, values),),
     )
 
 
@@ -210,11 +207,8 @@ def _told_apart(component: Component) -> list[Cell]:
     ]
     if not found:
         return [Cell("not tested", missing=True)] * 2
-    holding = [one.difference for one in found if one.holds]
-    return [
-        number_cell(sum(one < 0 for one in holding), "d"),
-        number_cell(sum(one > 0 for one in holding), "d"),
-    ]
+    below, above = (sum(one.holds and sign * one.difference > 0 for one in found) for sign in (-1, 1))
+    return [number_cell(below, "d"), number_cell(above, "d")]
 
 
 def _notes(ablation: Ablation, labels: Labels, *, wide: bool) -> Iterator[str]:
@@ -268,30 +262,17 @@ def _component_values(ablation: Ablation) -> Iterator[tuple[object, ...]]:
     ]
     for column in ablation.columns:
         for label, variant, changes, row, differences in variants:
-            entry = row.entries[column]
+            entry, difference = row.entries[column], differences.get(column)
+            test = None if difference is None else difference.comparison
+            interval = (None, None) if test is None else (test.interval.low, test.interval.high)
             yield (
                 *(*head, label, variant, json.dumps(changes, sort_keys=True), *column, *entry_values(entry)),
-                *(*_difference_values(differences.get(column)), entry.reason, digests(entry.records)),
+                *((None,) * 3 if difference is None else difference.spread),
+                *((None, None) if test is None else (test.p, test.adjusted)),
+                *interval,
+                *((None, None) if test is None else (test.effect, test.mark)),
+                *(entry.reason, digests(entry.records)),
             )
-
-
-def _difference_values(difference: Difference | None) -> tuple[object, ...]:
-    if difference is None:
-        return (None,) * 9
-    test = difference.comparison
-    if test is None:
-        return (*difference.spread, *(None,) * 6)
-    interval = test.interval
-    tested = (test.p, test.adjusted, interval.low, interval.high, test.effect, test.mark)
-    return (*difference.spread, *tested)
-
-
-def _choice_values(ablation: Ablation) -> Iterator[tuple[object, ...]]:
-    head = (*data_values(ablation.data), ablation.protocol, ablation.selection, ablation.method)
-    for modality in dict.fromkeys([*ablation.quality, *(one.modality for one in ablation.choices)]):
-        spread = ablation.quality.get(modality) or (None, None, None)
-        chosen = ablation.chosen.get(modality, 0) if ablation.chosen else None
-        yield (*head, ablation.label, ablation.choice[0], modality, *spread, chosen)
 
 
 TOPIC: Final = Topic(

@@ -6,17 +6,16 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from bench.analysis.costs import Cost, ScoreAndCost, costs_of, pareto_front, score_and_cost, shares_of
+from bench.analysis.costs import ScoreAndCost, costs_of, pareto_front, score_and_cost, shares_of
 from bench.analysis.tables import Table
 from bench.report.cells import number_cell
 from bench.report.exhibit import (
-    Cell,
     FigureExhibit,
     Line,
     Part,
     Subject,
-    TableExhibit,
     Topic,
+    data_figure,
     data_subject,
     plain_table,
 )
@@ -35,7 +34,7 @@ from bench.report.figures.style import (
     star_note,
 )
 from bench.report.report_data import ReportData
-from bench.report.text import data_name, data_stem, file_stem, made_by, made_by_stem
+from bench.report.text import data_name, data_stem, dataset_title, file_stem, made_by, made_by_stem
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -50,50 +49,42 @@ _INTRODUCTION: Final = (
 
 def parts(data: ReportData) -> list[Part]:
     """Return every method's share of each profile's time, then a table per dataset."""
-    shares = [
-        _share_exhibit(
-            *key, [Line(one.label, _share(one.cells, one.seconds, one.share), one.label) for one in found]
+    exhibits = []
+    for (profile, device, harness), shares in shares_of(data.results).items():
+        made = made_by(device, harness)
+        lines = []
+        for one in shares:
+            of_all = (number_cell(one.seconds, ".1f"), number_cell(one.share, ".1%"))
+            lines.append(Line(one.label, (number_cell(one.cells, "d"), *of_all), one.label))
+        exhibits.append(
+            plain_table(
+                file_stem("shares", profile, *made_by_stem(device, harness)),
+                f"Share of time, {profile} profile, {made}",
+                ("Method", "cells", "seconds", "share"),
+                lines,
+                title="Share of time",
+                subject=Subject(profile=profile, made=made),
+                fold="all",
+            )
         )
-        for key, found in shares_of(data.results).items()
-    ]
-    tables = [
-        plain_table(
-            f"costs_{data_stem(one)}",
-            data_name(one),
-            ("Method", "cells", "fit s", "evaluate s", "all s", "peak MiB", "GPU peak MiB"),
-            [Line(cost.label, _cost(cost), cost.label) for cost in costs],
-            title=one.dataset,
-            subject=data_subject(one),
-            fold="all",
+    for about, costs in costs_of(data.results).items():
+        lines = []
+        for cost in costs:
+            seconds = (number_cell(cost.fit), number_cell(cost.evaluate), number_cell(cost.total, ",.1f"))
+            memory = (number_cell(_mebibytes(size), ",.0f") for size in (cost.memory, cost.device_memory))
+            lines.append(Line(cost.label, (number_cell(cost.cells, "d"), *seconds, *memory), cost.label))
+        exhibits.append(
+            plain_table(
+                f"costs_{data_stem(about)}",
+                data_name(about),
+                ("Method", "cells", "fit s", "evaluate s", "all s", "peak MiB", "GPU peak MiB"),
+                lines,
+                title=dataset_title(about.dataset, about.condition),
+                subject=data_subject(about),
+                fold="all",
+            )
         )
-        for one, costs in costs_of(data.results).items()
-    ]
-    return [Part(text=(_INTRODUCTION,), exhibits=[*shares, *tables])]
-
-
-def _share_exhibit(profile: str, device: str, harness: str, lines: Sequence[Line]) -> TableExhibit:
-    made = made_by(device, harness)
-    return plain_table(
-        file_stem("shares", profile, *made_by_stem(device, harness)),
-        f"Share of time, {profile} profile, {made}",
-        ("Method", "cells", "seconds", "share"),
-        lines,
-        title="Share of time",
-        subject=Subject(profile=profile, made=made),
-        fold="all",
-    )
-
-
-def _share(cells: int, seconds: float, share: float) -> tuple[Cell, ...]:
-    return number_cell(cells, "d"), number_cell(seconds, ".1f"), number_cell(share, ".1%")
-
-
-def _cost(cost: Cost) -> tuple[Cell, ...]:
-    return (
-        *(number_cell(cost.cells, "d"), number_cell(cost.fit), number_cell(cost.evaluate)),
-        *(number_cell(cost.total, ",.1f"), number_cell(_mebibytes(cost.memory), ",.0f")),
-        number_cell(_mebibytes(cost.device_memory), ",.0f"),
-    )
+    return [Part(text=(_INTRODUCTION,), exhibits=exhibits)]
 
 
 def _mebibytes(size: float | None) -> float | None:
@@ -117,53 +108,53 @@ class _Axis(NamedTuple):
 def figures(data: ReportData) -> list[Part]:
     """Return a figure per data on which at least two methods have a number and a cost."""
     found = []
-    for table in data.first_tables:
+    for table in (table for table in data.first_tables if not table.lower_is_better):
         rows = one_row_each(table.rows, data.labels, reference_points=False)
         costs = [cost for row in rows if (cost := score_and_cost(row, data.by_digest)) is not None]
-        axes = [axis for axis in _axes(costs) if sum(value is not None for value in axis.values) > 1]
-        if axes:
-            found.append(_figure(table, costs, axes, data))
+        axes = [
+            _Axis("training time", "training, s", [cost.fit for cost in costs]),
+            _Axis("retrieval time", "retrieval, s", [cost.evaluate for cost in costs]),
+            _Axis("peak memory", "peak memory, MiB", [_mebibytes(cost.memory) for cost in costs]),
+            _Axis("GPU memory", "peak GPU memory, MiB", [_mebibytes(cost.device_memory) for cost in costs]),
+        ]
+        known = [axis for axis in axes if sum(value is not None for value in axis.values) > 1]
+        if known:
+            found.append(_figure(table, costs, known, data))
     return [Part("Against mAP", exhibits=found)] if found else []
-
-
-def _axes(costs: Sequence[ScoreAndCost]) -> list[_Axis]:
-    return [
-        _Axis("training time", "training, s", [cost.fit for cost in costs]),
-        _Axis("retrieval time", "retrieval, s", [cost.evaluate for cost in costs]),
-        _Axis("peak memory", "peak memory, MiB", [_mebibytes(cost.memory) for cost in costs]),
-        _Axis("GPU memory", "peak GPU memory, MiB", [_mebibytes(cost.device_memory) for cost in costs]),
-    ]
 
 
 def _figure(table: Table, costs: list[ScoreAndCost], axes: list[_Axis], data: ReportData) -> FigureExhibit:
     names = short_names(costs, data.labels)
+    measure = "mAP" if table.protocol.startswith("map@") else table.protocol
     scores = [cost.score for cost in costs]
     fronts = "; ".join(
         f"{axis.name}: {', '.join(names[place] for place in axis.front(scores))}" for axis in axes
     )
-    return FigureExhibit(
-        f"costs_{data_stem(table.data)}",
-        f"What mAP costs: {data_name(table.data)}",
-        f"{data_name(table.data)}. {table.protocol}, mean over directions and seeds, selection "
+    return data_figure(
+        "costs",
+        table.data,
+        "What mAP costs",
+        f"{table.protocol}, mean over directions and seeds, selection "
         f"{table.selection}, against wall-clock seconds of fitting, of embedding and ranking the test "
         "split (for all directions, median over seeds), and the worker's peak memory, libraries "
         "included; logarithmic. Stepped line: no other method is both cheaper and better. Reference "
         "points, such as chance, are left out. Seconds are of the recorded runs, of whatever ran beside "
         f"them.{star_note(costs)}",
         f"Scatter plots of {len(costs)} methods. None is both cheaper and better than these: {fronts}.",
-        data_subject(table.data),
-        partial(_draw, scores, axes, names, [look(cost.method, data.labels) for cost in costs]),
+        partial(_draw, measure, scores, axes, names, [look(cost.method, data.labels) for cost in costs]),
     )
 
 
-def _draw(scores: list[float], kinds: list[_Axis], names: list[str], looks: list[Look]) -> Figure:
+def _draw(
+    measure: str, scores: list[float], kinds: list[_Axis], names: list[str], looks: list[Look]
+) -> Figure:
     width = ONE_COLUMN if len(kinds) == 1 else TWO_COLUMNS
     labels, columns = legend_columns(names, width)
     beneath = 0.16 * -(-len(names) // columns)
     figure, axes = panels(len(kinds), width=width / len(kinds), height=2.3 + beneath, sharey=True)
     for axis, kind in zip(axes, kinds, strict=True):
         _scatter(axis, kind, scores, looks)
-        axis.set(xlabel=kind.label, ylabel="mAP" if axis is axes[0] else None)
+        axis.set(xlabel=kind.label, ylabel=measure if axis is axes[0] else None)
     legend(figure, list(zip(labels, looks, strict=True)), columns, lines=False)
     return figure
 
@@ -175,17 +166,10 @@ def _scatter(axis: Axes, kind: _Axis, scores: Sequence[float], looks: Sequence[L
         if cost is not None:
             axis.plot(cost, score, **way.points, linestyle="")
     low, high = axis.get_xlim()
-    bottom, _ = axis.get_ylim()
     best = kind.front(scores)
     costs, heights = [kind.values[place] or 0.0 for place in best], [scores[place] for place in best]
-    axis.step(
-        [costs[0], *costs, high],
-        [bottom, *heights, heights[-1]],
-        where="post",
-        color=GREY,
-        linewidth=0.8,
-        zorder=1,
-    )
+    x, y = [costs[0], *costs, high], [axis.get_ylim()[0], *heights, heights[-1]]
+    axis.step(x, y, where="post", color=GREY, linewidth=0.8, zorder=1)
     axis.set_xlim(low, high)
     number_ticks(axis.xaxis)
 

@@ -12,11 +12,10 @@ from numpy.typing import NDArray
 
 from bench.analysis.snapshots import CurvedRow, MeanCurves, curved_rows
 from bench.analysis.tables import AVERAGE, Direction, Table
-from bench.report.exhibit import FigureExhibit, Part, Topic, data_subject
+from bench.report.exhibit import FigureExhibit, Part, Topic, data_figure
 from bench.report.figures.style import TWO_COLUMNS, Look, legend, look, one_row_each, panels
 from bench.report.figures.text_fitting import apart, shortened
 from bench.report.report_data import ReportData
-from bench.report.text import data_name, data_stem
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -42,27 +41,24 @@ def figures(data: ReportData) -> list[Part]:
 
 def _figure(table: Table, rows: list[CurvedRow], without: Sequence[str], data: ReportData) -> FigureExhibit:
     count = len(table.directions)
+    few, many = min(row.seeds for row in rows), max(row.seeds for row in rows)
+    seeds = f"{few} seed{'s' * (few != 1)}" if few == many else f"{few} to {many} seeds"
     directions = table.directions if count <= _APART else (AVERAGE,)
     over = f", mean over {count} directions" if count > _APART else ""
     records = {digest for row in table.rows for entry in row.entries.values() for digest in entry.records}
     missing = f" Not drawn, as some record keeps no curves: {', '.join(without)}." if without else ""
     missing += data.snapshots.unread(sorted(records))
-    return FigureExhibit(
-        f"curves_{data_stem(table.data)}",
-        f"Precision-recall and precision at k: {data_name(table.data)}",
-        f"{data_name(table.data)}. Interpolated precision at {len(rows[0].curves[AVERAGE].levels)} levels of "
+    return data_figure(
+        "curves",
+        table.data,
+        "Precision-recall and precision at k",
+        f"Interpolated precision at {len(rows[0].curves[AVERAGE].levels)} levels of "
         f"recall, and precision among the first k items, k logarithmic. Means over queries and "
-        f"{_seeds(rows)}{over}; selection {table.selection}; ties in expectation, as in mAP. A query "
+        f"{seeds}{over}; selection {table.selection}; ties in expectation, as in mAP. A query "
         f"without relevant items counts 0. Reference points do not stretch the axes.{missing}",
         _alt(rows, directions, count),
-        data_subject(table.data),
         partial(_draw, rows, directions, [look(row.method, data.labels) for row in rows], count),
     )
-
-
-def _seeds(rows: Sequence[CurvedRow]) -> str:
-    few, many = min(row.seeds for row in rows), max(row.seeds for row in rows)
-    return f"{few} seed{'s' * (few != 1)}" if few == many else f"{few} to {many} seeds"
 
 
 def _alt(rows: Sequence[CurvedRow], directions: Sequence[Direction], many: int) -> str:
@@ -102,17 +98,20 @@ def _draw(rows: list[CurvedRow], directions: Sequence[Direction], looks: list[Lo
         low, high = _limits([y for _, y in lines], rows)
         shown = [float(np.median(y)) >= low for _, y in lines]
         hidden = [was and not now for was, now in zip(hidden, shown, strict=True)]
-        _plot(axis, *zip(*compress(zip(lines, looks, strict=True), shown), strict=True))
-        (_label_ranks if by_rank else _label_recall)(axis, curves[0], named=column == 0)
+        drawn = compress(zip(lines, looks, strict=True), shown)
+        for number, ((x, y), way) in enumerate(drawn):  # markers are few, and not where the neighbours' are
+            step = max(1, len(x) // 2)
+            marks = {"markersize": 0.85 * way.line["markersize"], "markeredgewidth": 0.8}
+            axis.plot(x, y, **{**way.line, **marks}, markevery=(number % step, step), linewidth=0.9)
+        if by_rank:
+            _label_ranks(axis, curves[0], named=column == 0)
+        else:
+            axis.set(xlabel="recall", xlim=(-0.01, 1.01), ylabel="" if column else "interpolated precision")
         axis.set(ylim=(low, high), title=shortened(_heading(directions[column], many), 60))
     names = apart([row.label for row in rows], 18)
     below = [f"{name} (below)" if is_below else name for name, is_below in zip(names, hidden, strict=True)]
     legend(figure, list(zip(below, looks, strict=True)), _COLUMNS)
     return figure
-
-
-def _label_recall(axis: Axes, _: MeanCurves, *, named: bool) -> None:
-    axis.set(xlabel="recall", xlim=(-0.01, 1.01), ylabel="interpolated precision" if named else "")
 
 
 def _label_ranks(axis: Axes, curves: MeanCurves, *, named: bool) -> None:
@@ -122,14 +121,6 @@ def _label_ranks(axis: Axes, curves: MeanCurves, *, named: bool) -> None:
     axis.xaxis.set_major_locator(FixedLocator(curves.ranks.tolist()))
     axis.xaxis.set_major_formatter(FixedFormatter([f"{k:,}" for k in curves.ranks.tolist()]))
     axis.xaxis.set_minor_locator(NullLocator())
-
-
-def _plot(axis: Axes, lines: Sequence[tuple[Numbers, Numbers]], looks: Sequence[Look]) -> None:
-    """Draw a line per method; markers are few, and elsewhere than those of its neighbours."""
-    for place, ((x, y), way) in enumerate(zip(lines, looks, strict=True)):
-        step = max(1, len(x) // 2)
-        look_of_line = {**way.line, "markersize": 0.85 * way.line["markersize"], "markeredgewidth": 0.8}
-        axis.plot(x, y, **look_of_line, markevery=(place % step, step), linewidth=0.9)
 
 
 def _limits(lines: Sequence[Numbers], rows: Sequence[CurvedRow]) -> tuple[float, float]:

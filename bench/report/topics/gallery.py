@@ -1,4 +1,4 @@
-"""What is found: queries of one modality with their first results of another, right and wrong ones marked."""
+"""Gallery: queries of one modality with their first results of another, right and wrong ones marked."""
 
 from __future__ import annotations
 
@@ -82,7 +82,8 @@ def _draw(gallery: GalleryExample, queries: Sequence[Query]) -> Figure:
     height = max(lines * tile, 0.56)
     whole = _HEAD + len(queries) * (height + 2 * _GAP)
     figure = blank(TWO_COLUMNS, whole)
-    axis = figure.add_axes((0.0, 0.0, 1.0, 1.0))
+    axis = figure.add_axes((0.0, 0.0, 1.0, 1.0), xlim=(0, TWO_COLUMNS), ylim=(0, whole))
+    axis.axis("off")
     for place, query in enumerate(queries):
         bottom = whole - _HEAD - (place + 1) * (height + 2 * _GAP) + _GAP
         if place:
@@ -96,8 +97,6 @@ def _draw(gallery: GalleryExample, queries: Sequence[Query]) -> Figure:
     heads = f"query: {gallery.query}", f"first results: {gallery.gallery}, best first"
     for left, head in zip((_EDGE, _QUERY + _FRAME), heads, strict=True):
         axis.text(left, whole - _HEAD + 0.04, fitted(head, 2.6, SMALL), fontsize=SMALL, color=GREY)
-    axis.set(xlim=(0, TWO_COLUMNS), ylim=(0, whole))
-    axis.axis("off")
     return figure
 
 
@@ -119,7 +118,8 @@ def _show_query(axis: Axes, query: Query, box: _Box) -> None:
 
 
 def _show_result(axis: Axes, result: Result, box: _Box) -> None:
-    from matplotlib.patches import Rectangle
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Circle, Rectangle
 
     inner = _inside(box, _FRAME)
     colour = _RIGHT if result.right else _WRONG
@@ -128,28 +128,21 @@ def _show_result(axis: Axes, result: Result, box: _Box) -> None:
     else:
         words = _wrapped(result.item.text or result.item.class_name, inner.width - 0.22, 3)
         _write(axis, words, inner.x + 0.05, inner.y + inner.height / 2, INK)
-    stroke: dict[str, Any] = {"linewidth": 0.9, "linestyle": (0, (2, 1.6))}
-    if result.right:
-        stroke = {"linewidth": 1.3, "linestyle": "-"}
-    corner = inner.x, inner.y
-    axis.add_patch(Rectangle(corner, inner.width, inner.height, fill=False, edgecolor=colour, **stroke))
-    _mark(axis, result.right, inner.x + inner.width - 0.07, inner.y + inner.height - 0.07, colour)
+    line: dict[str, Any] = {"linewidth": 1.3 if result.right else 0.9, "edgecolor": colour}
+    line["linestyle"] = "-" if result.right else (0, (2, 1.6))
+    # `add_artist`: the limits are set, and `add_patch` and `plot` would look for those of every mark
+    axis.add_artist(Rectangle((inner.x, inner.y), inner.width, inner.height, fill=False, **line))
+    # a tick or a cross, as lines: not every viewer has letters for them
+    x, y, r = inner.x + inner.width - 0.07, inner.y + inner.height - 0.07, 0.036
+    axis.add_artist(Circle((x, y), 0.062, facecolor="white", edgecolor="none", zorder=3))
+    tick = [([x - r, x - 0.3 * r, x + r], [y, y - 0.8 * r, y + r])]
+    cross = [([x - r, x + r], [y - r, y + r]), ([x - r, x + r], [y + r, y - r])]
+    for across, up in tick if result.right else cross:
+        axis.add_artist(Line2D(across, up, color=colour, linewidth=1.1, solid_capstyle="round", zorder=4))
 
 
 def _inside(box: _Box, edge: float) -> _Box:
     return _Box(box.x + edge, box.y + edge, box.width - 2 * edge, box.height - 2 * edge)
-
-
-def _mark(axis: Axes, right: bool, x: float, y: float, colour: str) -> None:
-    """Draw a tick or a cross as lines: not every viewer has letters for them."""
-    from matplotlib.patches import Circle
-
-    axis.add_patch(Circle((x, y), 0.062, facecolor="white", edgecolor="none", zorder=3))
-    r = 0.036
-    tick = [([x - r, x - 0.3 * r, x + r], [y, y - 0.8 * r, y + r])]
-    cross = [([x - r, x + r], [y - r, y + r]), ([x - r, x + r], [y + r, y - r])]
-    for across, up in tick if right else cross:
-        axis.plot(across, up, color=colour, linewidth=1.1, solid_capstyle="round", zorder=4)
 
 
 def _put_picture(axis: Axes, item: Item, box: _Box) -> None:

@@ -1,4 +1,4 @@
-"""The reproduction ledger: published values beside ours."""
+"""The reproduction ledger: published values compared with those of the records."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from bench.report.text import data_name, data_stem
 FIELDS: Final = (
     *("method", "dataset", "direction", "metric", "published", "source"),
     *("verdict", "because", "difference", "ours", "deviation", "seeds"),
-    *("method_here", "dataset_here", "data_kind", "profile", "fingerprint", "device", "harness"),
+    *("method_here", "dataset_here", "data_kind", "profile", "fingerprint", "condition", "device", "harness"),
     *("protocol", "query", "gallery", "records", "remark", "command"),
 )
 _INTRODUCTION: Final = (
@@ -67,7 +67,15 @@ def ledger_parts(rows: Sequence[LedgerRow], labels: Labels) -> list[Part]:
             by_data.setdefault(row.ours.data, []).append(row)
     compared = [_compared(one, by_data[one], sources, labels) for one in sorted(by_data, key=data_order)]
     apart = [row for row in rows if row.verdict in ("not comparable", "not run yet")]
-    exhibits = [_summary(rows), *compared, *([_apart(apart, sources)] if apart else [])]
+    counts = Counter(row.verdict for row in rows)
+    verdicts = plain_table(
+        "ledger_verdicts",
+        "Verdicts",
+        ("verdict", "published values"),
+        [Line(one, (number_cell(counts[one], "d"),)) for one in get_args(Verdict) if counts[one]],
+        values=(Values("ledger.csv", FIELDS, list(map(_values, rows))),),
+    )
+    exhibits = [verdicts, *compared, *([_apart(apart, sources)] if apart else [])]
     wanted = commands(rows)
     listings = [
         Listing("What would have to be run", wanted, commands=True),
@@ -97,18 +105,6 @@ def absent_names(rows: Sequence[LedgerRow]) -> list[str]:
         for what, names in (("Methods", methods), ("Datasets", datasets))
     )
     return [f"{what}, with their values: {names}." for what, names in counted if names]
-
-
-def _summary(rows: Sequence[LedgerRow]) -> TableExhibit:
-    """Return counts by verdict; every value is in its file."""
-    counts = Counter(row.verdict for row in rows)
-    lines = [
-        Line(verdict, (number_cell(counts[verdict], "d"),))
-        for verdict in get_args(Verdict)
-        if counts[verdict]
-    ]
-    values = (Values("ledger.csv", FIELDS, list(map(_values, rows))),)
-    return plain_table("ledger_verdicts", "Verdicts", ("verdict", "published values"), lines, values=values)
 
 
 def _compared(data: Data, rows: Sequence[LedgerRow], sources: dict[str, int], labels: Labels) -> TableExhibit:
@@ -177,7 +173,7 @@ def _values(row: LedgerRow) -> tuple[object, ...]:
         *(value.method, value.dataset, value.direction, value.metric, value.value, value.source),
         *(row.verdict, row.because, row.difference),
         *((None, None, 0) if entry is None else entry_values(entry)),
-        *(meaning.method, meaning.dataset, *(("",) * 5 if ours is None else data_values(ours.data)[1:])),
+        *(meaning.method, meaning.dataset, *(("",) * 6 if ours is None else data_values(ours.data)[1:])),
         *(meaning.protocol, *(meaning.direction or ("", ""))),
         *("" if entry is None else digests(entry.records), meaning.remark, row.command),
     )

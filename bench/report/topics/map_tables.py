@@ -7,8 +7,10 @@ from typing import Final
 
 from bench.analysis.across_datasets import SummaryRow, SummaryTable, summary_tables_of
 from bench.analysis.comparisons import marks_note
+from bench.analysis.groups import CLEAN
 from bench.analysis.labels import abbreviations
-from bench.analysis.tables import AVERAGE, Direction, Entry, Row, Table, direction_name
+from bench.analysis.tables import AVERAGE, Direction, Row, Table, direction_name
+from bench.records.protocols import base_of
 from bench.report.cells import (
     DATA_FIELDS,
     NO_DIRECTION_NOTE,
@@ -22,6 +24,7 @@ from bench.report.cells import (
     emphasis,
     entry_cell,
     entry_values,
+    given_note,
     seeds_cell,
     top_two,
 )
@@ -38,14 +41,22 @@ from bench.report.exhibit import (
 )
 from bench.report.figures.grids import dataset_grids, direction_grids
 from bench.report.report_data import ReportData
-from bench.report.text import file_stem, kind_remark, made_by, made_by_stem, table_caption
+from bench.report.text import (
+    dataset_title,
+    file_stem,
+    kind_remark,
+    made_by,
+    made_by_stem,
+    table_caption,
+    under,
+)
 
 FIELDS: Final = (
     *(*DATA_FIELDS, "protocol", "selection", "method", "code", "label", "pairing", "query", "gallery"),
     *("mean", "deviation", "seeds", "significance", "reference", "reason", "zero_rows", "records"),
 )
 SUMMARY_FIELDS: Final = (
-    *("data_kind", "profile", "device", "harness", "protocol", "selection", "method", "label"),
+    *("data_kind", "profile", "device", "harness", "protocol", "selection", "condition", "method", "label"),
     *("average_rank", "ranked_over", "unranked_because"),
     *("dataset", "fingerprint", "pairing", "mean", "deviation", "seeds", "reason", "records"),
 )
@@ -74,8 +85,14 @@ def parts(data: ReportData) -> list[Part]:
     summaries = summary_tables_of(data.plain_tables, data.blocks)
     first = data.protocols[0]
     exhibits = [
-        *(summary_exhibit(summary, folded=summary.protocol != first) for summary in summaries),
-        *(table_exhibit(table, folded=table.protocol != first) for table in data.tables),
+        *(
+            summary_exhibit(one, folded=base_of(one.protocol) != first or one.about.condition != CLEAN)
+            for one in summaries
+        ),
+        *(
+            table_exhibit(one, folded=base_of(one.protocol) != first or one.data.condition != CLEAN)
+            for one in data.tables
+        ),
     ]
     found = [Part(text=(counted, *_INTRODUCTION))]
     for kind, title, text in (("real", "Real data", ()), ("look-alike", "Look-alikes", (_LOOK_ALIKES,))):
@@ -97,10 +114,14 @@ def table_exhibit(table: Table, *, folded: bool = False) -> TableExhibit:
     The best number of a column stands out, and the second; only `Table.competing` rows take part.
     """
     competing = table.competing
-    tops = {column: top_two(row.entries[column] for row in competing) for column in table.columns}
+    tops = {
+        column: top_two((row.entries[column] for row in competing), table.protocol)
+        for column in table.columns
+    }
+    data = table.data
     name = file_stem(
         *(table.dataset, table.kind, table.profile, table.protocol, table.selection),
-        *(table.data.fingerprint[:8], *made_by_stem(table.data.device, table.data.harness)),
+        *(data.fingerprint[:8], *made_by_stem(data.device, data.harness, data.condition)),
     )
     return TableExhibit(
         name=name,
@@ -109,8 +130,8 @@ def table_exhibit(table: Table, *, folded: bool = False) -> TableExhibit:
         columns=(*_columns(table), Column("seeds")),
         lines=tuple(_line(row, table.columns, tops if row in competing else {}) for row in table.rows),
         notes=tuple(_notes(table)),
-        title=table.dataset,
-        subject=data_subject(table.data, table.protocol),
+        title=dataset_title(table.dataset, data.condition),
+        subject=data_subject(data, table.protocol),
         fold="all" if folded else "",
         values=(Values(f"tables/{name}.csv", FIELDS, list(_values(table))),),
     )
@@ -120,20 +141,22 @@ def summary_exhibit(summary: SummaryTable, *, folded: bool = False) -> TableExhi
     """Return methods by datasets; best and second stand out per dataset and among the ranks."""
     key = summary.about
     tops = {
-        name: top_two(row.entries[name] for row in summary.lines if row.role != "reference")
+        name: top_two(
+            (row.entries[name] for row in summary.lines if row.role != "reference"), summary.protocol
+        )
         for name in summary.datasets
     }
     ranks = {f"{row.rank:.2f}": row.rank for row in summary.lines if row.rank is not None}
     best = sorted(ranks, key=lambda text: ranks[text])[:2]
     name = file_stem(
         *("overall", key.kind, key.profile, key.protocol, key.selection),
-        *made_by_stem(key.device, key.harness),
+        *made_by_stem(key.device, key.harness, key.condition),
     )
     return TableExhibit(
         name=name,
         caption=(
             f"All datasets{kind_remark(key.kind)} — {key.protocol}, average over directions, {key.profile} "
-            f"profile, selection {key.selection}, {made_by(key.device, key.harness)}"
+            f"profile, selection {key.selection}, {under(key)}{made_by(key.device, key.harness)}"
         ),
         corner="Method",
         columns=(
@@ -142,7 +165,7 @@ def summary_exhibit(summary: SummaryTable, *, folded: bool = False) -> TableExhi
         ),
         lines=tuple(_summary_line(row, summary, tops, best) for row in summary.lines),
         notes=tuple(_summary_notes(summary)),
-        title="All datasets",
+        title=dataset_title("All datasets", key.condition),
         subject=block_subject(key),
         fold="all" if folded else "",
         values=(Values(f"tables/{name}.csv", SUMMARY_FIELDS, list(_summary_values(summary))),),
@@ -182,6 +205,7 @@ def _notes(table: Table) -> Iterator[str]:
         yield _STUDIES_NOTE
     if table.reference:
         yield marks_note(table)
+    yield from given_note((row.label, row.given) for row in table.rows)
     yield from directions_note(table.rows)
     if any(entry.seeds == 1 for entry in entries):
         yield ONE_SEED_NOTE
@@ -242,8 +266,10 @@ def _summary_notes(summary: SummaryTable) -> Iterator[str]:
     points = [row.label for row in summary.lines if row.role == "reference"]
     if points:
         yield REFERENCE_NOTE.format(", ".join(points))
+    yield from given_note((row.label, digest) for row in summary.lines for digest in row.given)
     entries = [entry for row in summary.lines for entry in row.entries.values()]
-    yield _seeds(entries)
+    counts = sorted({entry.seeds for entry in entries if entry.seeds})
+    yield f"Seeds: {' to '.join(str(one) for one in sorted({*counts[:1], *counts[-1:]})) or 'none'}."
     if any(entry.seeds == 1 for entry in entries):
         yield ONE_SEED_NOTE
     zeros = [
@@ -258,13 +284,6 @@ def _summary_notes(summary: SummaryTable) -> Iterator[str]:
     for row in summary.lines:
         lacks = (f"{name}: {entry.reason}" for name, entry in row.entries.items() if entry.reason)
         yield from (f"{row.label} on {lack}" for lack in lacks)
-
-
-def _seeds(entries: Sequence[Entry]) -> str:
-    counts = sorted({entry.seeds for entry in entries if entry.seeds})
-    if not counts:
-        return "Seeds: none."
-    return f"Seeds: {counts[0]}." if len(counts) == 1 else f"Seeds: {counts[0]} to {counts[-1]}."
 
 
 def _summary_values(summary: SummaryTable) -> Iterator[tuple[object, ...]]:

@@ -21,8 +21,9 @@ from bench.report.writers.markdown import escape
 _ENTRY: Final = re.compile(r"^@\w+\{\s*(?P<key>[^,\s]+)\s*,.*?^\}", re.DOTALL | re.MULTILINE)
 _PAIRS: Final = {
     "needed": "needed; data without pairs is matched by class, once per cell (no paper does)",
+    "optional": "used where rows correspond, not needed",
     "labels": "not needed; batches are joint, of which only the labels are used",
-    "unused": "not needed",
+    "unused": "not used",
 }
 _SELECTION: Final = {
     "map": "mean validation mAP over directions",
@@ -38,8 +39,14 @@ def parts(data: ReportData) -> list[Part]:
     cards = [known[name] for name in sorted(present & known.keys(), key=data.labels.order)]
     if not cards:
         return []
+    lines = []
+    for card in cards:
+        year = Cell(str(card.year or ""), number=card.year)
+        words = (Cell(card.family), Cell(card.role), Cell(card.pairs))
+        cells = (Cell(card.authors), Cell(card.venue), year, *words)
+        lines.append(Line(card.title, cells, f"{card.title} {card.name}"))
     headings = ("Method", "Authors", "Venue", "Year", "Family", "Role", "Pairs")
-    exhibit = plain_table("method_cards", "Methods of the records", headings, list(map(_card, cards)))
+    exhibit = plain_table("method_cards", "Methods of the records", headings, lines)
     departures = [Listing(card.title, _departures(card)) for card in cards if _departures(card)]
     return [
         Part(exhibits=[exhibit]),
@@ -51,12 +58,6 @@ def files(data: ReportData) -> dict[str, str]:
     """Return a page for every registered method, an index of them, and the references of the records."""
     pages = {f"methods/{name}": page for name, page in method_pages().items()}
     return {"citations.bib": citations(data.records), **pages}
-
-
-def _card(card: MethodCard) -> Line:
-    year = Cell(str(card.year or ""), number=card.year)
-    words = (Cell(card.family), Cell(card.role), Cell(card.pairs))
-    return Line(card.title, (Cell(card.authors), Cell(card.venue), year, *words), f"{card.title} {card.name}")
 
 
 def _departures(card: MethodCard) -> list[str]:
@@ -117,14 +118,25 @@ def method_pages() -> dict[str, str]:
 def method_page(description: MethodDescription, reference: str = "") -> str:
     """Return what is known of a method: card, settings, variants, departures and reference."""
     card = description.card
+    per_dataset = [
+        {
+            "dataset": f"`{dataset}`",
+            "settings": _assigned(entry.get("settings", {})),
+            "source": escape(str(entry.get("source", ""))),
+        }
+        for dataset, entry in registry.dataset_settings(card.name).items()
+    ]
+    variants = [
+        {"variant": f"`{name}`", "changes": _assigned(one)} for name, one in description.variants.items()
+    ]
     parts = [
         f"# {escape(card.title)} (`{card.name}`)",
         *(_prose(paragraph) for paragraph in description.about.split("\n\n")),
         _facts(card),
         "## Settings",
         _settings(description),
-        *_section("Values per dataset, in the paper profile", _per_dataset(card.name)),
-        *_section("Variants", _variants(description.variants)),
+        *_section("Values per dataset, in the paper profile", _table(per_dataset)),
+        *_section("Variants", _table(variants)),
         *_section("Departures from the paper", _items(card.from_paper)),
         *_section("Departures from the released code", _items(card.from_release)),
         *_section("Reference", f"```bibtex\n{reference}\n```" if reference else ""),
@@ -170,23 +182,6 @@ def _settings(description: MethodDescription) -> str:
         for name, default in description.defaults.items()
     ]
     return _table(rows) if rows else "None."
-
-
-def _per_dataset(name: str) -> str:
-    return _table(
-        [
-            {
-                "dataset": f"`{dataset}`",
-                "settings": _assigned(entry.get("settings", {})),
-                "source": escape(str(entry.get("source", ""))),
-            }
-            for dataset, entry in registry.dataset_settings(name).items()
-        ]
-    )
-
-
-def _variants(variants: Mapping[str, Mapping[str, Any]]) -> str:
-    return _table([{"variant": f"`{name}`", "changes": _assigned(one)} for name, one in variants.items()])
 
 
 def _assigned(settings: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""Selection optimism: what choosing the epoch on the test set would have added."""
+"""Selection optimism: the gain from choosing the epoch on the test set."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final
 
 from bench.analysis.optimism import Optimism, optimism_of
 from bench.report.cells import DATA_FIELDS, ONE_SEED_NOTE, data_values, digests, number_cell, spread_cell
-from bench.report.exhibit import Line, Part, TableExhibit, Topic, Values, data_subject, plain_table
+from bench.report.exhibit import Line, Part, Topic, Values, data_subject, plain_table
 from bench.report.report_data import ReportData
 from bench.report.text import data_name, data_stem, file_stem
 
@@ -36,35 +36,31 @@ def parts(data: ReportData) -> list[Part]:
 
 def optimism_parts(found: Sequence[Optimism]) -> list[Part]:
     """Return the tables of rows with a test-oracle trace."""
-    groups = groupby(found, lambda one: (one.data, one.protocol))
-    exhibits = [_exhibit(list(members)) for _, members in groups]
+    headings = ("Method", "best", "last", "oracle", "oracle - best", "least", "most", "seeds")
+    exhibits = []
+    for (about, protocol), group in groupby(found, lambda one: (one.data, one.protocol)):
+        members, lines = list(group), []
+        for one in members:
+            rules = (one.best, one.last, one.oracle)
+            cells = (
+                *(spread_cell(spread, ".3f", one.records, "not recorded") for spread in rules),
+                spread_cell(one.gain, "+.3f", one.records),
+                *(number_cell(gain, "+.3f") for gain in one.range),
+                number_cell(len(one.seeds), "d"),
+            )
+            lines.append(Line(one.label, cells, search=one.label))
+        exhibits.append(
+            plain_table(
+                file_stem("optimism", data_stem(about), protocol),
+                f"{data_name(about)} — {protocol}",
+                headings,
+                lines,
+                notes=(ONE_SEED_NOTE,) if any(len(one.seeds) == 1 for one in members) else (),
+                subject=data_subject(about, protocol),
+                values=(Values("optimism.csv", FIELDS, list(map(_values, members))),),
+            )
+        )
     return [Part(text=(_INTRODUCTION, *(() if exhibits else (_NOTHING,))), exhibits=exhibits)]
-
-
-def _exhibit(members: Sequence[Optimism]) -> TableExhibit:
-    first = members[0]
-    return plain_table(
-        file_stem("optimism", data_stem(first.data), first.protocol),
-        f"{data_name(first.data)} — {first.protocol}",
-        ("Method", "best", "last", "oracle", "oracle - best", "least", "most", "seeds"),
-        list(map(_line, members)),
-        notes=(ONE_SEED_NOTE,) if any(len(one.seeds) == 1 for one in members) else (),
-        subject=data_subject(first.data, first.protocol),
-        values=(Values("optimism.csv", FIELDS, list(map(_values, members))),),
-    )
-
-
-def _line(one: Optimism) -> Line:
-    cells = (
-        *(
-            spread_cell(spread, ".3f", one.records, "not recorded")
-            for spread in (one.best, one.last, one.oracle)
-        ),
-        spread_cell(one.gain, "+.3f", one.records),
-        *(number_cell(gain, "+.3f") for gain in one.range),
-        number_cell(len(one.seeds), "d"),
-    )
-    return Line(one.label, cells, search=one.label)
 
 
 def _values(one: Optimism) -> tuple[object, ...]:

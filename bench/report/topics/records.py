@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-from bench.analysis.groups import data_of
+from bench.analysis.groups import condition_order, data_of
 from bench.analysis.labels import Labels, newest_first
 from bench.records.schema import Record
 from bench.report.cells import number_cell
 from bench.report.exhibit import Cell, Line, Listing, Part, Topic, data_subject, plain_table
 from bench.report.report_data import ReportData
+from bench.report.text import dataset_title
 
 
 def without_result(data: ReportData) -> list[Part]:
     """Return what failed, was refused or skipped, and records that are left out or stale."""
-    failed = [record for record in data.records if record.failure is not None]
-    failed.sort(key=lambda record: (record.identity.title, record.digest))
     headings = ("Method", "Status", "Dataset", "Kind", "Profile", "Modalities", "Seed", "Record", "Reason")
-    lines = [_failed(record, data.labels) for record in failed]
+    lines = []
+    for record in sorted(data.records, key=lambda record: (record.identity.title, record.digest)):
+        if record.failure is not None:
+            reason = record.failure.reason.partition("\n")[0] or "no reason given"
+            status = Cell(record.status, records=(record.digest,))
+            lines.append(_line(record, data.labels, [status], [Cell(record.digest), Cell(reason)]))
     exhibit = plain_table("cells_without_result", "Cells without a result", headings, lines)
     undrawn = Counter(record.result.snapshot_error for record in data.records if record.result is not None)
     del undrawn[""]
@@ -31,23 +35,31 @@ def without_result(data: ReportData) -> list[Part]:
             [f"{count} cells: {why}" for why, count in undrawn.most_common()],
         ),
     )
-    part = Part(exhibits=[exhibit] if failed else [], listings=[one for one in listings if one.items])
+    part = Part(exhibits=[exhibit] if lines else [], listings=[one for one in listings if one.items])
     return [part] if part.exhibits or part.listings else []
 
 
 def all_records(data: ReportData) -> list[Part]:
     """Return a line per record, each an anchor that numbers of the page point to."""
-    headings = ("Method", "Record", "Status", "Dataset", "Kind", "Profile", "Modalities", "Seed")
+    headings: tuple[str, ...] = (
+        "Method",
+        "Record",
+        "Status",
+        "Dataset",
+        "Kind",
+        "Profile",
+        "Modalities",
+        "Seed",
+    )
     records = in_order(data.records, data.labels)
-    lines = [_line(record, data.labels) for record in records]
-    caption = f"{len(records)} records"
-    return [
-        Part(
-            exhibits=[
-                plain_table("all_records", caption, (*headings, "Seconds", "Commit"), lines, fold="all")
-            ]
-        )
-    ]
+    lines = []
+    for record in records:
+        run = record.environment
+        first = [Cell(record.digest[:8], records=(record.digest,)), Cell(record.status)]
+        last = [number_cell(run.seconds.get("total"), ",.1f"), Cell(run.commit[:8] or "—")]
+        lines.append(_line(record, data.labels, first, last, f"record-{record.digest}"))
+    caption, headings = f"{len(records)} records", (*headings, "Seconds", "Commit")
+    return [Part(exhibits=[plain_table("all_records", caption, headings, lines, fold="all")])]
 
 
 def in_order(records: Iterable[Record], labels: Labels) -> list[Record]:
@@ -57,7 +69,7 @@ def in_order(records: Iterable[Record], labels: Labels) -> list[Record]:
         identity = record.identity
         return (
             *(identity.data_kind != "real", identity.dataset, identity.fingerprint, identity.profile),
-            *(data_of(record).device, newest_first(identity.harness)),
+            *(data_of(record).device, newest_first(identity.harness), condition_order(identity.condition)),
             *(labels.order(identity.method), identity.variant != "full", identity.variant),
             *(identity.modalities, identity.seed, newest_first(identity.code), record.digest),
         )
@@ -71,27 +83,20 @@ def record_name(record: Record, labels: Labels) -> str:
     return labels.title(record.identity.method) + ("" if variant == "full" else f" {variant}")
 
 
-def _failed(record: Record, labels: Labels) -> Line:
+def _line(
+    record: Record, labels: Labels, first: Sequence[Cell], last: Sequence[Cell], anchor: str = ""
+) -> Line:
     identity, name = record.identity, record_name(record, labels)
-    reason = "" if record.failure is None else record.failure.reason
     cells = (
-        *(Cell(record.status, records=(record.digest,)), Cell(identity.dataset), Cell(identity.data_kind)),
-        *(Cell(identity.profile), Cell(" + ".join(identity.modalities)), number_cell(identity.seed, "d")),
-        *(Cell(record.digest), Cell(reason.partition("\n")[0] or "no reason given")),
+        *(
+            *first,
+            Cell(dataset_title(identity.dataset, identity.condition)),
+            Cell(identity.data_kind),
+            Cell(identity.profile),
+        ),
+        *(Cell(" + ".join(identity.modalities)), number_cell(identity.seed, "d"), *last),
     )
-    return Line(name, cells, f"{name} {identity.method}", data_subject(data_of(record)))
-
-
-def _line(record: Record, labels: Labels) -> Line:
-    identity, run, name = record.identity, record.environment, record_name(record, labels)
-    cells = (
-        *(Cell(record.digest[:8], records=(record.digest,)), Cell(record.status), Cell(identity.dataset)),
-        *(Cell(identity.data_kind), Cell(identity.profile), Cell(" + ".join(identity.modalities))),
-        *(number_cell(identity.seed, "d"), number_cell(run.seconds.get("total"), ",.1f")),
-        Cell(run.commit[:8] or "—"),
-    )
-    search = f"{name} {identity.method}"
-    return Line(name, cells, search, data_subject(data_of(record)), f"record-{record.digest}")
+    return Line(name, cells, f"{name} {identity.method}", data_subject(data_of(record)), anchor)
 
 
 WITHOUT_RESULT: Final = Topic("failures", "Cells without a result", without_result, file="tables.md")

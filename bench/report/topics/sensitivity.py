@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
-from bench.analysis.sensitivity import Point, Sensitivity
+from bench.analysis.sensitivity import Sensitivity
 from bench.analysis.tables import AVERAGE, direction_name
 from bench.report.cells import (
     STUDY_FIELDS,
@@ -37,7 +37,7 @@ _NOT_RUN: Final = Cell("not run", missing=True)
 
 def exhibits(data: ReportData) -> list[TableExhibit]:
     """Return a table per curve and grid; those of further protocols are in the CSV file alone."""
-    first = [one for one in data.sensitivities if one.protocol == data.protocols[0]]
+    first = [one for one in data.sensitivities if data.is_first(one.protocol)]
     found = [_curve(one) if len(one.settings) == 1 else _grid(one) for one in first]
     if found:
         rows = [row for one in data.sensitivities for row in _values(one)]
@@ -47,7 +47,10 @@ def exhibits(data: ReportData) -> list[TableExhibit]:
 
 def _curve(one: Sensitivity) -> TableExhibit:
     shown = shown_columns(one.columns)
-    tops = {column: top_two(point.row.entries[column] for point in one.points)[:1] for column in shown}
+    tops = {
+        column: top_two((point.row.entries[column] for point in one.points), one.protocol)[:1]
+        for column in shown
+    }
     lines = [
         Line(
             setting_text(point.values[0]) + (" (usual)" if point.usual else ""),
@@ -66,7 +69,7 @@ def _curve(one: Sensitivity) -> TableExhibit:
 
 def _grid(one: Sensitivity) -> TableExhibit:
     points = {tuple(map(setting_text, point.values)): point for point in one.points}
-    tops = top_two(point.row.entries[AVERAGE] for point in one.points)[:1]
+    tops = top_two((point.row.entries[AVERAGE] for point in one.points), one.protocol)[:1]
     across = one.values(1)
 
     def cell(*values: Any) -> Cell:
@@ -102,7 +105,12 @@ def _exhibit(
 def _values(one: Sensitivity) -> Iterator[tuple[object, ...]]:
     head = (*data_values(one.data), one.protocol, one.selection, one.method, one.title)
     for point in one.points:
-        settings = _settings(one, point)
+        settings: list[str | None] = [None] * 4  # of a second setting that does not vary, nothing
+        settings[: 2 * len(one.settings)] = [
+            word
+            for name, value in zip(one.settings, point.values, strict=True)
+            for word in (name, json.dumps(value, sort_keys=True))
+        ]
         for column in one.columns:
             entry = point.row.entries[column]
             validation = point.validation if column == AVERAGE else None
@@ -111,11 +119,3 @@ def _values(one: Sensitivity) -> Iterator[tuple[object, ...]]:
                 *((None, None) if validation is None else validation[:2]),
                 *(entry.reason, digests(entry.records)),
             )
-
-
-def _settings(one: Sensitivity, point: Point) -> list[str | None]:
-    """Return names and values of two settings; nothing for a second one that does not vary."""
-    words: list[str | None] = []
-    for name, value in zip(one.settings, point.values, strict=True):
-        words += [name, json.dumps(value, sort_keys=True)]
-    return [*words, *[None] * (4 - len(words))]

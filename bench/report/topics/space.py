@@ -1,4 +1,4 @@
-"""The common space in two dimensions: where a few methods put the same test rows, by class and modality."""
+"""The common space in two dimensions: the same test rows under a few methods, by class and modality."""
 
 from __future__ import annotations
 
@@ -11,11 +11,10 @@ from numpy.typing import NDArray
 
 from bench.analysis.snapshots import SpaceExample, space_examples
 from bench.analysis.tables import Table
-from bench.report.exhibit import FigureExhibit, Part, Topic, data_subject
+from bench.report.exhibit import FigureExhibit, Part, Topic, data_figure
 from bench.report.figures.style import COLOURS, GREY, INK, TWO_COLUMNS, one_row_each, panels
 from bench.report.figures.text_fitting import BODY, SMALL, apart, shortened
 from bench.report.report_data import ReportData
-from bench.report.text import data_name, data_stem
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -46,20 +45,21 @@ def _figure(table: Table, shown: Sequence[SpaceExample]) -> FigureExhibit:
     points = sum(map(len, shown[0].space.rows.values()))
     classes = len(_classes(shown))
     methods = "; ".join(
-        f"{one.row.label} ({one.why}; seed {one.record.identity.seed}; {_dimensions(one)} dimensions, which "
-        f"hold {one.space.explained:.0%} of the variance)"
+        f"{one.row.label} ({one.why}; seed {one.record.identity.seed}; "
+        f"{next(iter(one.space.points.values())).shape[1]} dimensions, which hold {one.space.explained:.0%} "
+        "of the variance)"
         for one in shown
     )
-    return FigureExhibit(
-        f"space_{data_stem(table.data)}",
-        f"The common space in two dimensions: {data_name(table.data)}",
-        f"{data_name(table.data)}. t-SNE of unit embeddings of {points} test rows of the {classes} largest "
+    return data_figure(
+        "space",
+        table.data,
+        "The common space in two dimensions",
+        f"t-SNE of unit embeddings of {points} test rows of the {classes} largest "
         f"classes, the same rows for each method: {methods}. Numbers stand at the middle of their class; "
         "of a row with several classes the rarest counts. t-SNE keeps neighbours: sizes of clusters and "
         "distances between them mean nothing.",
         f"Scatter plots of {points} test rows by {', '.join(one.row.label for one in shown)}, "
         f"coloured by {classes} classes, shaped by modality.",
-        data_subject(table.data),
         partial(_draw, list(shown)),
     )
 
@@ -70,10 +70,6 @@ def _classes(shown: Sequence[SpaceExample]) -> list[int]:
         int(number) for one in shown for rows in one.space.classes.values() for number in np.unique(rows)
     }
     return sorted(found)
-
-
-def _dimensions(one: SpaceExample) -> int:
-    return int(next(iter(one.space.points.values())).shape[1])
 
 
 def _draw(shown: list[SpaceExample]) -> Figure:
@@ -159,21 +155,14 @@ def _points(modality: int, colour: str, size: float = 2.8) -> dict[str, Any]:
 def _spread(middles: dict[int, Plane], extent: float) -> dict[int, Plane]:
     """Return the middles, those moved that would cover another one's number."""
     least = 0.06 * extent
+    turns = [np.asarray([np.cos(turn), np.sin(turn)]) for turn in np.arange(8) * np.pi / 4]
+    steps = [least * ring * turn for ring in (1.0, 1.5, 2.0) for turn in turns]
     placed: dict[int, Plane] = {}
     for place, middle in middles.items():
-        spots = [middle] + [
-            middle + least * ring * np.asarray([np.cos(turn), np.sin(turn)])
-            for ring in (1.0, 1.5, 2.0)
-            for turn in np.arange(8) * np.pi / 4
-        ]
-        placed[place] = next(
-            (
-                spot
-                for spot in spots
-                if all(np.linalg.norm(spot - other) >= least for other in placed.values())
-            ),
-            middle,
-        )
+        spots = [middle, *(middle + step for step in steps)]
+        apart_from = list(placed.values())
+        free = (spot for spot in spots if all(np.linalg.norm(spot - one) >= least for one in apart_from))
+        placed[place] = next(free, middle)
     return placed
 
 
@@ -183,9 +172,8 @@ def _explain(figure: Figure, one: SpaceExample, numbers: Sequence[int]) -> None:
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
-    points: list[Artist] = [
-        Line2D([], [], **_points(modality, GREY, 4.5)) for modality in range(len(one.space.rows))
-    ]
+    shapes = range(len(one.space.rows))
+    points: list[Artist] = [Line2D([], [], **_points(modality, GREY, 4.5)) for modality in shapes]
     colours = [Patch(color=_colour(place)) for place in range(len(numbers))]
     keys = [_key(one, place, numbers) for place in range(len(numbers))]
     classes = [f"class {key}" for key in keys]

@@ -1,4 +1,4 @@
-"""Statistics: what differs, what holds over seeds and datasets, and what cannot be shown."""
+"""Statistics: tests and intervals on one dataset and over datasets, with their limits."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ import numpy as np
 
 from bench.analysis import findings
 from bench.analysis.across_datasets import Block, DatasetTests
-from bench.analysis.comparisons import Comparison, Family, all_pairs
+from bench.analysis.comparisons import Family, all_pairs
+from bench.analysis.groups import CLEAN
 from bench.analysis.statistics import PERMUTATIONS, REGION, cliques
-from bench.analysis.tables import AVERAGE, Table, direction_name
+from bench.analysis.tables import AVERAGE, direction_name
+from bench.records.protocols import is_rank
 from bench.report.cells import DATA_FIELDS, data_values, number_cell
 from bench.report.exhibit import (
     Cell,
@@ -27,11 +29,29 @@ from bench.report.exhibit import (
 )
 from bench.report.figures.comparisons import critical_diagrams, difference_figures
 from bench.report.report_data import ReportData
-from bench.report.text import data_name, data_stem, file_stem, kind_remark, made_by, made_by_stem
+from bench.report.text import (
+    data_name,
+    data_stem,
+    dataset_title,
+    file_stem,
+    kind_remark,
+    made_by,
+    made_by_stem,
+    under,
+)
 
 _FULL: Final = 2
 """Directions up to which every number is shown; of more the averages are, and the CSV file has all."""
-_BLOCK_FIELDS: Final = ("data_kind", "profile", "device", "harness", "protocol", "selection", "datasets")
+_BLOCK_FIELDS: Final = (
+    "data_kind",
+    "profile",
+    "device",
+    "harness",
+    "protocol",
+    "selection",
+    "condition",
+    "datasets",
+)
 PAIRED_FIELDS: Final = (
     *(*DATA_FIELDS, "protocol", "selection"),
     *("query", "gallery", "first", "second", "queries", "seeds"),
@@ -66,37 +86,41 @@ _Records = Mapping[tuple[object, ...], tuple[str, ...]]
 def parts(data: ReportData) -> list[Part]:
     """Return the tests over queries, then those over datasets."""
     families = [all_pairs(table) for table in data.per_query_tables] if data.every_pair else data.families
-    records = _records(data.tables)
-    first = data.protocols[0]
+    records: _Records = {
+        (table.data, table.protocol, row.label, direction): entry.records
+        for table in data.tables
+        for row in table.rows
+        for direction, entry in row.entries.items()
+    }
     paired = [
-        paired_exhibit(family, records, folded=family.table.protocol != first)
-        for family in families
-        if family.comparisons or family.omitted
+        paired_exhibit(
+            one,
+            records,
+            folded=not data.is_first(one.table.protocol) or one.table.data.condition != CLEAN,
+        )
+        for one in families
+        if one.comparisons or one.omitted
     ]
     ranked = [
-        ranks_exhibit(block, tests, folded=block.protocol != first) for block, tests in data.dataset_tests
+        ranks_exhibit(
+            block, tests, folded=not data.is_first(block.protocol) or block.about.condition != CLEAN
+        )
+        for block, tests in data.dataset_tests
     ]
     return [
-        Part(text=(_INTRODUCTION,)),
+        Part(text=(_INTRODUCTION, *_not_tested(data.protocols))),
         Part(
             "Paired by query",
             (_PAIRED_NOTE, *(() if paired else ("No record has a result to compare.",))),
             paired,
         ),
-        Part(
-            "Over datasets",
-            (_DATASETS_NOTE, *(() if ranked else ("No table has a number.",))),
-            ranked,
-        ),
+        Part("Over datasets", (_DATASETS_NOTE, *(() if ranked else ("No table has a number.",))), ranked),
     ]
 
 
 def figures(data: ReportData) -> list[Part]:
     """Return the differences from the reference, and critical-difference diagrams."""
-    found = (
-        ("Differences", difference_figures(data)),
-        ("Ranks over datasets", critical_diagrams(data)),
-    )
+    found = (("Differences", difference_figures(data)), ("Ranks over datasets", critical_diagrams(data)))
     return [Part(title, exhibits=exhibits) for title, exhibits in found if exhibits]
 
 
@@ -104,26 +128,27 @@ def paired_exhibit(family: Family, records: _Records, *, folded: bool = False) -
     """Return the comparisons of one table's rows, with what they show and cannot show in words."""
     table = family.table
     few = len(table.directions) <= _FULL
-    shown = [one for one in family.comparisons if few or one.direction == AVERAGE]
+    lines = []
+    for one in family.comparisons:
+        if few or one.direction == AVERAGE:
+            keys = [(table.data, table.protocol, label, one.direction) for label in (one.first, one.second)]
+            behind = tuple(dict.fromkeys(digest for key in keys for digest in records.get(key, ())))
+            cells = (
+                Cell(f"{one.first} - {one.second}"),
+                number_cell(one.difference, "+.4f", behind),
+                Cell(f"{one.interval.low:+.4f} to {one.interval.high:+.4f}", records=behind),
+                number_cell(one.effect, "+.2f", behind),
+                *(number_cell(one.p, ".4f", behind), number_cell(one.adjusted, ".4f", behind)),
+                *(number_cell(len(one.seeds), "d", behind), number_cell(one.queries, "d", behind)),
+            )
+            lines.append(Line(direction_name(one.direction), cells, search=f"{one.first} {one.second}"))
     return plain_table(
         f"paired_{data_stem(table.data)}_{file_stem(table.protocol)}",
         f"{data_name(table.data)} — {table.protocol}, selection {table.selection}",
         ("direction", "pair", "difference", "95 % interval", "effect", "p", "p (Holm)", "seeds", "queries"),
-        [
-            _compared(
-                one,
-                tuple(
-                    dict.fromkeys(
-                        digest
-                        for label in (one.first, one.second)
-                        for digest in records.get((table.data, table.protocol, label, one.direction), ())
-                    )
-                ),
-            )
-            for one in shown
-        ],
+        lines,
         notes=_left_out(family.omitted),
-        title=table.data.dataset,
+        title=dataset_title(table.data.dataset, table.data.condition),
         subject=data_subject(table.data, table.protocol),
         text=(*findings.findings(family), *findings.limits_of_seeds(family.comparisons)),
         fold="all" if folded else "numbers",
@@ -134,21 +159,22 @@ def paired_exhibit(family: Family, records: _Records, *, folded: bool = False) -
 def ranks_exhibit(block: Block, tests: DatasetTests | None, *, folded: bool = False) -> TableExhibit:
     """Return the average ranks of a block, and how the reference stands to each other method."""
     key = block.about
-    headings = ["Method", "average rank", "mean mAP"]
+    headings = ["Method", "average rank", "mean"]
     if block.reference:
         headings += ["Wilcoxon p", "p (Holm)", "Nemenyi p"]
         headings += [f"P({block.reference} better)", "P(equivalent)", "P(worse)"]
     kind = kind_remark(block.kind)
+    number = f"{len(block.datasets)} datasets"
     datasets = f"Datasets: {', '.join(block.datasets) or 'none'}."
     ranked = () if tests is None else findings.ranking_findings(tests)
     return plain_table(
-        file_stem("across", *key[:2], block.protocol, *made_by_stem(key.device, key.harness)),
+        file_stem("across", *key[:2], block.protocol, *made_by_stem(key.device, key.harness, key.condition)),
         f"{block.profile} profile{kind} — {block.protocol}, selection {block.selection}, "
-        f"{made_by(key.device, key.harness)}",
+        f"{under(key)}{made_by(key.device, key.harness)}",
         headings,
         [] if tests is None else list(_ranked(tests)),
         notes=(*(() if tests is None else _cliques(tests)), *_left_out(block.omitted)),
-        title=block.datasets[0] if len(block.datasets) == 1 else f"{len(block.datasets)} datasets",
+        title=dataset_title(block.datasets[0] if len(block.datasets) == 1 else number, key.condition),
         subject=block_subject(key),
         text=(datasets, *findings.limits_of_datasets(block, tests), *ranked),
         fold="all" if folded else "numbers",
@@ -159,28 +185,6 @@ def ranks_exhibit(block: Block, tests: DatasetTests | None, *, folded: bool = Fa
             Values("statistics/nemenyi.csv", NEMENYI_FIELDS, list(_nemenyi_values(tests))),
         ),
     )
-
-
-def _records(tables: Sequence[Table]) -> _Records:
-    return {
-        (table.data, table.protocol, row.label, direction): entry.records
-        for table in tables
-        for row in table.rows
-        for direction, entry in row.entries.items()
-    }
-
-
-def _compared(one: Comparison, records: tuple[str, ...]) -> Line:
-    interval = f"{one.interval.low:+.4f} to {one.interval.high:+.4f}"
-    cells = (
-        Cell(f"{one.first} - {one.second}"),
-        number_cell(one.difference, "+.4f", records),
-        Cell(interval, records=records),
-        number_cell(one.effect, "+.2f", records),
-        *(number_cell(one.p, ".4f", records), number_cell(one.adjusted, ".4f", records)),
-        *(number_cell(len(one.seeds), "d", records), number_cell(one.queries, "d", records)),
-    )
-    return Line(direction_name(one.direction), cells, search=f"{one.first} {one.second}")
 
 
 def _ranked(tests: DatasetTests) -> Iterator[Line]:
@@ -207,6 +211,11 @@ def _cliques(tests: DatasetTests) -> Iterator[str]:
     for group in cliques(tests.average_ranks, tests.critical_difference):
         names = ", ".join(tests.block.methods[place] for place in group)
         yield f"Not told apart by Nemenyi's test: {names}."
+
+
+def _not_tested(protocols: Sequence[str]) -> tuple[str, ...]:
+    ranks = ", ".join(filter(is_rank, protocols))
+    return (f"Differences of ranks ({ranks}) are not tested by query.",) if ranks else ()
 
 
 def _left_out(reasons: Sequence[str]) -> tuple[str, ...]:

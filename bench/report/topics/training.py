@@ -10,26 +10,25 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final
 
 from bench.analysis.convergence import FLAT, Curve
-from bench.analysis.groups import Data
-from bench.analysis.settings import Attempt, Tuning, trials_csv, tunings_of
+from bench.analysis.groups import CLEAN, Data
+from bench.analysis.settings import trials_csv, tunings_of
 from bench.report.cells import number_cell
 from bench.report.exhibit import (
     Cell,
     FigureExhibit,
     Line,
     Part,
-    TableExhibit,
     Topic,
+    data_figure,
     data_subject,
     plain_table,
 )
 from bench.report.figures.style import GREY, Look, look, one_row_each, short_names, star_note, tiles
 from bench.report.figures.text_fitting import LARGE, fitted, width_of
 from bench.report.report_data import ReportData
-from bench.report.text import data_name, data_stem
+from bench.report.text import data_name, data_stem, dataset_title
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 SHARES: Final = (0.25, 0.5, 0.75, 1.0)
@@ -38,8 +37,9 @@ _CONVERGENCE: Final = (
     f"all. A curve is flat if the last quarter adds at most {FLAT:.2f}."
 )
 _TRIALS: Final = (
-    "Validation mAP@all, mean over directions and seeds. Settings were drawn at random with one fixed seed; "
-    "the test split was sealed throughout. start: what the trials started from; best: the highest."
+    "Validation mAP@all, mean over directions and seeds; the test split was sealed throughout. "
+    "search: what chose the settings (random: drawn with one fixed seed), and what stopped trials that "
+    "lagged behind; these count as trials. start: what the trials started from; best: the highest."
 )
 _PALE: Final = "#B8B8B8"
 _MOST: Final = 80
@@ -50,60 +50,50 @@ _LOSS: Final[dict[str, Any]] = {"color": GREY, "linewidth": 0.9, "linestyle": (0
 
 def convergence(data: ReportData) -> list[Part]:
     """Return a table per data: the best validation mAP within parts of the epochs."""
-    exhibits = [
-        plain_table(
-            f"convergence_{data_stem(one)}_table",
-            data_name(one),
-            ("Method", "epochs", *(f"{100 * share:.0f} %" for share in SHARES), "last quarter", "flat"),
-            [Line(curve.label, _curve_cells(curve), f"{curve.label} {curve.method}") for curve in curves],
-            title=one.dataset,
-            subject=data_subject(one),
-            fold="all",
+    exhibits = []
+    for one, curves in data.curves.items():
+        lines = []
+        for curve in curves:
+            best = (number_cell(curve.best_within(share), ".3f") for share in SHARES)
+            late = (number_cell(curve.late_gain, "+.3f"), Cell("yes" if curve.flat else "still rising"))
+            cells = (number_cell(len(curve.values), "d"), *best, *late)
+            lines.append(Line(curve.label, cells, f"{curve.label} {curve.method}"))
+        exhibits.append(
+            plain_table(
+                f"convergence_{data_stem(one)}_table",
+                data_name(one),
+                ("Method", "epochs", *(f"{100 * share:.0f} %" for share in SHARES), "last quarter", "flat"),
+                lines,
+                title=dataset_title(one.dataset, one.condition),
+                subject=data_subject(one),
+                fold="all",
+            )
         )
-        for one, curves in data.curves.items()
-    ]
     return [Part(text=(_CONVERGENCE,), exhibits=exhibits)]
-
-
-def _curve_cells(curve: Curve) -> tuple[Cell, ...]:
-    return (
-        number_cell(len(curve.values), "d"),
-        *(number_cell(curve.best_within(share), ".3f") for share in SHARES),
-        number_cell(curve.late_gain, "+.3f"),
-        Cell("yes" if curve.flat else "still rising"),
-    )
 
 
 def trials(data: ReportData) -> list[Part]:
     """Return a table of tunings per data; a budget that differs shows at once."""
-    groups = groupby(tunings_of(data.trials), lambda tuning: tuning.data)
-    exhibits = [_tuning_exhibit(one, list(members), data) for one, members in groups]
+    exhibits = []
+    for one, members in groupby(tunings_of(data.trials), lambda tuning: tuning.data):
+        lines = []
+        for tuning in sorted(members, key=lambda tuning: data.labels.order(tuning.method)):
+            best = tuning.best
+            changes = {} if best is None else best.changes
+            values = (None if attempt is None else attempt.value for attempt in (tuning.start, best))
+            search = tuning.sampler if tuning.pruner == "none" else f"{tuning.sampler}, {tuning.pruner}"
+            cells = (
+                Cell(search),
+                *(number_cell(len(tuning.attempts), "d"), number_cell(len(tuning.seeds), "d")),
+                *(number_cell(value, ".4f") for value in values),
+                Cell(", ".join(f"{key}={json.dumps(value)}" for key, value in sorted(changes.items()))),
+                number_cell(sum(attempt.seconds for attempt in tuning.attempts), ",.0f"),
+            )
+            lines.append(Line(data.labels.title(tuning.method), cells, tuning.method))
+        headings = ("Method", "search", "trials", "seeds", "start", "best", "changes of the best", "seconds")
+        stem = f"trials_{data_stem(one)}"
+        exhibits.append(plain_table(stem, data_name(one), headings, lines, subject=data_subject(one)))
     return [Part(text=(_TRIALS,), exhibits=exhibits)] if exhibits else []
-
-
-def _tuning_exhibit(one: Data, tunings: list[Tuning], data: ReportData) -> TableExhibit:
-    lines = []
-    for tuning in sorted(tunings, key=lambda tuning: data.labels.order(tuning.method)):
-        best = tuning.best
-        changes = {} if best is None else best.changes
-        cells = (
-            *(number_cell(len(tuning.attempts), "d"), number_cell(len(tuning.seeds), "d")),
-            *(_attempt_cell(tuning.start), _attempt_cell(best)),
-            Cell(", ".join(f"{key}={json.dumps(value)}" for key, value in sorted(changes.items()))),
-            number_cell(sum(attempt.seconds for attempt in tuning.attempts), ",.0f"),
-        )
-        lines.append(Line(data.labels.title(tuning.method), cells, tuning.method))
-    return plain_table(
-        f"trials_{data_stem(one)}",
-        data_name(one),
-        ("Method", "trials", "seeds", "start", "best", "changes of the best", "seconds"),
-        lines,
-        subject=data_subject(one),
-    )
-
-
-def _attempt_cell(attempt: Attempt | None) -> Cell:
-    return number_cell(None if attempt is None else attempt.value, ".4f")
 
 
 def trial_files(data: ReportData) -> dict[str, str]:
@@ -112,8 +102,12 @@ def trial_files(data: ReportData) -> dict[str, str]:
 
 
 def figures(data: ReportData) -> list[Part]:
-    """Return a figure per data whose records trace validation mAP."""
-    found = [_figure(one, one_row_each(curves, data.labels), data) for one, curves in data.curves.items()]
+    """Return a figure per clean data whose records trace validation mAP."""
+    found = [
+        _figure(one, one_row_each(curves, data.labels), data)
+        for one, curves in data.curves.items()
+        if one.condition == CLEAN
+    ]
     return [Part("Loss and validation mAP by epoch", exhibits=found)] if found else []
 
 
@@ -125,23 +119,28 @@ def _figure(one: Data, curves: list[Curve], data: ReportData) -> FigureExhibit:
     reference = data.labels.reference
     place = methods.index(reference) if reference in methods else None
     behind = "" if place is None else f" Pale: {names[place]}, for comparison."
-    return FigureExhibit(
-        f"convergence_{data_stem(one)}",
-        f"Validation mAP and loss by epoch: {data_name(one)}",
-        f"{data_name(one)}. Coloured, left axis: validation mAP@all, mean over cells; the marker is its "
+    return data_figure(
+        "convergence",
+        one,
+        "Validation mAP and loss by epoch",
+        f"Coloured, left axis: validation mAP@all, mean over cells; the marker is its "
         "highest point. Dashed: training loss, each from its own lowest value at the panel's bottom to "
         f"its own highest at the top, as losses of different methods have no common scale.{behind} "
         f"Epochs in percent of each method's own number.{star_note(curves)}",
         f"Curves of validation mAP and training loss of {len(curves)} methods; {state}.",
-        data_subject(one),
         partial(_draw, curves, names, [look(method, data.labels) for method in methods], place),
     )
 
 
 def _draw(curves: list[Curve], names: list[str], looks: list[Look], reference: int | None) -> Figure:
+    from matplotlib.lines import Line2D
+
     lines = 1 if len(curves) > 2 else 3 - (reference is None)
     figure, axes = tiles(len(curves), below=0.25 + 0.16 * lines)
-    low, high = _limits(curves)
+    finite = [value for curve in curves for value in curve.values if math.isfinite(value)]
+    low, high = min(finite, default=0.0), max(finite, default=1.0)
+    edge = max(0.06 * (high - low), 0.01)
+    low, high = low - edge, high + edge
     room = axes[0].get_position().width * figure.get_figwidth()
     for place, (axis, curve, way) in enumerate(zip(axes, curves, looks, strict=True)):
         axis.set(xlim=(0, 103), ylim=(low, high), xticks=(50, 100))
@@ -149,34 +148,26 @@ def _draw(curves: list[Curve], names: list[str], looks: list[Look], reference: i
             pale = curves[reference].values
             axis.plot(*_points(pale, _FEWER), color=_PALE, linewidth=0.9)
         axis.plot(*_points(_scaled(curve.losses, low, high), _FEWER), **_LOSS)
-        _plot(axis, curve, way)
+        known = [value if math.isfinite(value) else -math.inf for value in curve.values]
+        best = known.index(max(known))
+        axis.plot(*_points(curve.values, _MOST, best), color=way.colour, linewidth=1.3)
+        axis.plot(100 * (best + 1) / len(known), curve.values[best], **way.points, linestyle="")
         epochs = f" · {len(curve.values)} ep."
         axis.set_title(fitted(names[place], room - width_of(epochs)) + epochs, pad=3)
     height = figure.get_figheight()
     below = (0.04 + 0.16 * lines) / height
     figure.supxlabel("epochs in % of the method's own number", fontsize=LARGE, y=below)
     figure.supylabel("validation mAP@all", fontsize=LARGE, x=0.06 / figure.get_figwidth())
-    _explain(figure, looks[0], "" if reference is None else names[reference], -(-3 // lines))
-    return figure
-
-
-def _plot(axis: Axes, curve: Curve, way: Look) -> None:
-    known = [value if math.isfinite(value) else -math.inf for value in curve.values]
-    best = known.index(max(known))
-    axis.plot(*_points(curve.values, _MOST, best), color=way.colour, linewidth=1.3)
-    axis.plot(100 * (best + 1) / len(known), curve.values[best], **way.points, linestyle="")
-
-
-def _explain(figure: Figure, way: Look, reference: str, columns: int) -> None:
-    from matplotlib.lines import Line2D
-
     handles = [
-        Line2D([], [], color=way.colour, **way.points, label="validation mAP, highest point"),
+        Line2D([], [], color=looks[0].colour, **looks[0].points, label="validation mAP, highest point"),
         Line2D([], [], **_LOSS, label="training loss, own lowest to own highest"),
     ]
-    if reference:
-        handles.append(Line2D([], [], color=_PALE, label=f"validation mAP of {fitted(reference, 1.2)}"))
-    figure.legend(handles=handles, loc="lower center", ncols=columns, borderaxespad=0.1, labelspacing=0.3)
+    if reference is not None:
+        pale_name = f"validation mAP of {fitted(names[reference], 1.2)}"
+        handles.append(Line2D([], [], color=_PALE, label=pale_name))
+    ncols = -(-3 // lines)
+    figure.legend(handles=handles, loc="lower center", ncols=ncols, borderaxespad=0.1, labelspacing=0.3)
+    return figure
 
 
 def _points(values: Sequence[float], most: int, *always: int) -> tuple[list[float], list[float]]:
@@ -194,13 +185,6 @@ def _scaled(losses: Sequence[float], low: float, high: float) -> list[float]:
     if most <= least:
         return []
     return [low + (0.03 + 0.94 * (loss - least) / (most - least)) * (high - low) for loss in losses]
-
-
-def _limits(curves: Sequence[Curve]) -> tuple[float, float]:
-    finite = [value for curve in curves for value in curve.values if math.isfinite(value)]
-    low, high = min(finite, default=0.0), max(finite, default=1.0)
-    room = max(0.06 * (high - low), 0.01)
-    return low - room, high + room
 
 
 CONVERGENCE: Final = Topic("convergence", "Convergence", convergence, figures)

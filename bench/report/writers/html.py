@@ -8,7 +8,7 @@ from typing import Final
 from markupsafe import Markup
 from markupsafe import escape as escape_markup
 
-from bench.report.exhibit import Cell, Column, Line, Subject, TableExhibit
+from bench.report.exhibit import Cell, Column, Subject, TableExhibit
 from bench.report.text import visible
 
 Link = Callable[[Sequence[str]], str]
@@ -63,8 +63,13 @@ def table(exhibit: TableExhibit, link: Link | None = None) -> Markup:
     spread = [any(line.cells[place].spread for line in exhibit.lines) for place in places]
     rows = []
     for line in exhibit.lines:
+        anchor = f' id="{escape(line.anchor)}"' if line.anchor else ""
+        search = f' data-method="{escape(line.search)}"' if line.search else ""
+        name, sign, settings = line.label.partition(" [")
+        small = f" <small>[{escape(settings)}</small>" if sign else ""
+        label = f'<th scope="row"{_class(_long(line.label))}>{escape(name)}{small}</th>'
         cells = "".join(map(_cell, line.cells, words, spread, [link] * len(words)))
-        rows.append(f"<tr{_row_attributes(line)}>{_label(line.label)}{cells}</tr>\n")
+        rows.append(f"<tr{anchor}{search}{attributes(line.subject)}>{label}{cells}</tr>\n")
     wide = ' class="wide"' if len(exhibit.columns) >= WIDE else ""
     text = (
         f'<table id="{escape(exhibit.name)}" data-protocol="{escape(exhibit.subject.protocol)}"{wide}>\n'
@@ -99,12 +104,8 @@ def _head(exhibit: TableExhibit, words: Sequence[bool]) -> str:
     corner = f'<th scope="col" data-column="0">{escape(exhibit.corner)}</th>'
     if not exhibit.grouped:
         return f"<thead>\n<tr>{corner}{''.join(heads)}</tr>\n</thead>\n"
-    spans, above, below, place = (
-        ["<colgroup></colgroup>"],
-        [corner.replace("<th", '<th rowspan="2"', 1)],
-        [],
-        0,
-    )
+    spans, below, place = ["<colgroup></colgroup>"], list[str](), 0
+    above = [corner.replace("<th", '<th rowspan="2"', 1)]
     for group, count in exhibit.groups:
         spans.append(f'<colgroup span="{count}"></colgroup>')
         if group:
@@ -124,18 +125,6 @@ def _heading(place: int, column: Column, words: bool) -> str:
     direction = f' data-direction="{escape(column.direction)}"' if column.direction else ""
     kind = ' class="words"' if words else ""
     return f'<th scope="col" data-column="{place}"{direction}{kind}>{text}</th>'
-
-
-def _row_attributes(line: Line) -> str:
-    anchor = f' id="{escape(line.anchor)}"' if line.anchor else ""
-    search = f' data-method="{escape(line.search)}"' if line.search else ""
-    return anchor + search + attributes(line.subject)
-
-
-def _label(label: str) -> str:
-    name, sign, settings = label.partition(" [")
-    small = f" <small>[{escape(settings)}</small>" if sign else ""
-    return f'<th scope="row"{_class(_long(label))}>{escape(name)}{small}</th>'
 
 
 def _cell(cell: Cell, words: bool, spread: bool, link: Link | None) -> str:

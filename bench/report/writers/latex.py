@@ -19,13 +19,7 @@ _SHRINK: Final = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!
 """Makes what is wider than the text as wide as the text, and leaves anything else alone."""
 _EMPHASIS: Final = {"best": r"\textbf{{{}}}", "second": r"\underline{{{}}}", "": "{}"}
 _SPECIAL: Final = {
-    "&": r"\&",
-    "%": r"\%",
-    "$": r"\$",
-    "#": r"\#",
-    "_": r"\_",
-    "{": r"\{",
-    "}": r"\}",
+    **{letter: f"\\{letter}" for letter in "&%$#_{}"},
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
     "\\": r"\textbackslash{}",
@@ -33,10 +27,7 @@ _SPECIAL: Final = {
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
     '"': r"\char34{}",
-    # These have a meaning right after the end of a row.
-    "[": "{[}",
-    "]": "{]}",
-    "*": "{*}",
+    **{letter: f"{{{letter}}}" for letter in "[]*"},  # they have a meaning right after the end of a row
     "†": r"$\dagger$",
     "‡": r"$\ddagger$",
     "±": r"$\pm$",
@@ -54,10 +45,7 @@ _SPECIAL: Final = {
 _LIGATURES: Final = {"--", "``", "''", ",,", "!`", "?`"}
 """Characters that together would become another one."""
 _ACCENTS: Final = dict(
-    zip(
-        *("\u0300\u0301\u0302\u0303\u0304\u0307\u0308\u030a\u030b\u030c\u0327", "`'^~=.\"rHvc"),
-        strict=True,
-    )
+    zip(*("\u0300\u0301\u0302\u0303\u0304\u0307\u0308\u030a\u030b\u030c\u0327", "`'^~=.\"rHvc"), strict=True)
 )
 """Combining characters and the letters of LaTeX's commands for them."""
 

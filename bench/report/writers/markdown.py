@@ -7,7 +7,7 @@ from typing import Final
 
 from tabulate import tabulate
 
-from bench.report.exhibit import Cell, Exhibit, FigureExhibit, Part, TableExhibit
+from bench.report.exhibit import Cell, FigureExhibit, Part, TableExhibit
 from bench.report.text import visible
 
 FIGURES: Final = "figures"
@@ -27,7 +27,8 @@ def escape(text: str) -> str:
 
 def table(exhibit: TableExhibit, level: int = 3) -> str:
     """Return a heading, the table with the best number bold and the second underlined, and its notes."""
-    parts = [f"{'#' * level} {escape(exhibit.caption)}", *_bullets(exhibit.text)]
+    text = [_list(exhibit.text)] if len(exhibit.text) > 1 else [*map(escape, exhibit.text)]
+    parts = [f"{'#' * level} {escape(exhibit.caption)}", *text]
     if exhibit.lines or not exhibit.text:
         header = [escape(exhibit.corner), *(escape(column.heading) for column in exhibit.columns)]
         body = [[escape(line.label), *map(_cell, line.cells)] for line in exhibit.lines]
@@ -57,41 +58,26 @@ def _part(part: Part, level: int) -> Iterator[str]:
         yield f"{'#' * level} {escape(part.title)}"
     yield from map(escape, part.text)
     for exhibit in part.exhibits:
-        yield _exhibit(exhibit, max(level + 1, 3) if part.title else max(level, 2))
+        below = max(level + 1, 3) if part.title else max(level, 2)
+        yield _figure(exhibit, below) if isinstance(exhibit, FigureExhibit) else table(exhibit, below)
     yield from map(escape, part.notes)
     for listing in part.listings:
         yield f"**{escape(listing.title)}**"
-        yield (
-            "\n".join(["```text", *map(visible, listing.items), "```"])
-            if listing.commands
-            else _list(listing.items)
-        )
-
-
-def _exhibit(exhibit: Exhibit, level: int) -> str:
-    return _figure(exhibit, level) if isinstance(exhibit, FigureExhibit) else table(exhibit, level)
+        commands = "\n".join(["```text", *map(visible, listing.items), "```"])
+        yield commands if listing.commands else _list(listing.items)
 
 
 def _figure(exhibit: FigureExhibit, level: int) -> str:
     path = f"{FIGURES}/{exhibit.name}"
     links = ", ".join(f"[{ending.upper()}]({path}.{ending})" for ending in FIGURE_FORMATS)
-    return "\n\n".join(
-        [
-            f"{'#' * level} {escape(exhibit.title)}",
-            f"![{escape(exhibit.alt)}]({path}.svg)",
-            f"{escape(exhibit.caption)} {links}",
-        ]
-    )
+    image = f"![{escape(exhibit.alt)}]({path}.svg)"
+    return f"{'#' * level} {escape(exhibit.title)}\n\n{image}\n\n{escape(exhibit.caption)} {links}"
 
 
 def _cell(cell: Cell) -> str:
     text = escape(cell.shown)
     shown = f"*{text}*" if cell.missing else _EMPHASIS[cell.emphasis].format(text)
     return f"{shown}<sup>{escape(cell.mark)}</sup>" if cell.mark else shown
-
-
-def _bullets(sentences: Sequence[str]) -> list[str]:
-    return [_list(sentences)] if len(sentences) > 1 else [*map(escape, sentences)]
 
 
 def _list(items: Sequence[str]) -> str:

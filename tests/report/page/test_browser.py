@@ -134,13 +134,13 @@ def test_the_filter_narrows_everything_down_and_shows_all_again(visit: Callable[
     assert page.locator("#tables .nothing").is_visible()
     page.get_by_role("button", name="Show all").click()
     assert len(column(page, 1)) == 4
-    page.get_by_label("Kind of data").select_option("look-alike")
+    page.get_by_role("combobox", name="Kind of data").select_option("look-alike")
     assert not page.locator(EMOJI).is_visible()
     assert page.locator("table[id^=many]").first.is_visible()
     assert not page.locator("#figure-one").is_visible()
     assert page.locator("#figure-two").is_visible()
-    page.get_by_label("Kind of data").select_option("")
-    page.get_by_label("Protocol").select_option("map@50/hits")
+    page.get_by_role("combobox", name="Kind of data").select_option("")
+    page.get_by_role("combobox", name="Protocol").select_option("map@50/hits")
     assert not page.locator(EMOJI).is_visible()
     assert page.locator("table[id^=emoji][id*='map@50-hits']").is_visible()
 
@@ -160,7 +160,7 @@ def test_a_number_shows_the_records_behind_it_and_escape_leads_back(visit: Calla
     assert dialog.get_by_role("heading", level=2).inner_text() == "sdml on emoji (image + text), seed 1"
     for words in ("python -m bench run", "epochs", "after the selection was written down", "map@50/hits"):
         assert dialog.get_by_text(words).first.is_visible(), words
-    for title in ("Cell", "Data", "Settings", "Selection", "What the method noted", "Made"):
+    for title in ("Cell", "Data", "Settings", "Selection", "Notes of the method", "Environment"):
         assert dialog.get_by_role("heading", level=3, name=title, exact=True).count() == 1, title
     assert re.search(r"#record-[0-9a-f]{20}$", page.url)
     page.keyboard.press("Escape")

@@ -135,7 +135,7 @@ def test_a_record_has_all_that_is_needed_to_judge_and_to_repeat_it(read: Reader)
     assert ["epochs", "20"] in [row[:2] for row in sections["Settings"]["items"][-1]["rows"]]
     assert f"audit: {making.result().audit}" in sections["Selection"]["items"]
     assert record["command"] == "python -m bench run"
-    assert "python 3.11" in sections["Made"]["items"]
+    assert "python 3.11" in sections["Environment"]["items"]
     table = sections["Result"]["items"][1]
     assert table["head"] == ["direction", "queries", "gallery", "map@all", "map@50/hits"]
     assert [row[0] for row in table["rows"]] == ["image→text", "text→image", "average"]
@@ -151,7 +151,7 @@ def test_texts_of_records_are_never_markup(page: str, read: Reader) -> None:
     assert "49 &amp;" not in page
     shown = [text for texts in (read.texts["th"], read.texts["td"]) for text in texts]
     assert any(HOSTILE in text for text in shown)
-    sections = [one for one in embedded(read)["sections"] if one["title"] == "Why there is no result"]
+    sections = [one for one in embedded(read)["sections"] if one["title"] == "Reason"]
     assert [one["items"] for one in sections] == [
         [f"failed (exit): no luck {HOSTILE}", f"Traceback: {SCRIPT}"]
     ]

@@ -1,0 +1,13 @@
+# The benchmark in an image: docker build -t cmbench .
+# Data, records and reports lie in a folder of the host: docker run --rm -v "$PWD:/work" cmbench run --datasets emoji
+FROM python:3.11-slim
+# The CPU build of PyTorch; for GPUs: --build-arg TORCH_INDEX=https://pypi.org/simple, and docker run --gpus all
+ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
+WORKDIR /src
+COPY . .
+RUN pip install --no-cache-dir --extra-index-url "$TORCH_INDEX" -c constraints.txt . && rm -rf /src/*
+WORKDIR /work
+# Caches of libraries go where any user of the container may write.
+ENV XDG_CACHE_HOME=/tmp/cache MPLCONFIGDIR=/tmp/matplotlib
+ENTRYPOINT ["cmbench"]
+CMD ["--help"]

@@ -1,0 +1,256 @@
+"""Results by level of a condition: tables, losses relative to clean data, which methods take it."""
+
+from __future__ import annotations
+
+import statistics
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from bench.analysis.groups import CLEAN, Data, data_of, harness_for_clean, name_and_level
+from bench.analysis.results import Results
+from bench.analysis.tables import AVERAGE, Row, Spread, Table, seed_values, spread_of, values_of_row
+from bench.conditions import ConditionCard, conditions, name_of
+from bench.records.schema import Record
+
+Seeds = Mapping[int, float]
+"""mAP, mean over directions, by seed."""
+
+
+class MethodKey(NamedTuple):
+    """What a method's rows share under all conditions, as usually set."""
+
+    method: str
+    code: str
+    threads: int
+
+
+@dataclass(frozen=True)
+class LevelSeries:
+    """The tables of one condition on one data, level by level, and that of the clean data.
+
+    Attributes:
+        data: of the levels, as of clean data.
+        name: of the condition with its variant, without level.
+        protocol: id of the evaluation rule.
+        levels: by level as it is typed, those that change least first.
+        clean: of the same dataset, fingerprint, profile, device and versions; None where nothing is recorded.
+    """
+
+    data: Data
+    name: str
+    protocol: str
+    levels: Mapping[str, Table]
+    clean: Table | None
+
+    @property
+    def tables(self) -> dict[str, Table]:
+        """Return the tables by level, clean data first."""
+        return {**({} if self.clean is None else {CLEAN: self.clean}), **self.levels}
+
+    @property
+    def methods(self) -> list[MethodKey]:
+        """Return the methods of any level, in the tables' order."""
+        return list(dict.fromkeys(key for table in self.levels.values() for key in usual_by_method(table)))
+
+
+def usual_by_method(table: Table) -> dict[MethodKey, Row]:
+    """Return the rows of methods as they are usually set."""
+    return {MethodKey(row.method, row.code, row.threads): row for row in table.rows if row.usual}
+
+
+def level_series(tables: Iterable[Table]) -> list[LevelSeries]:
+    """Return a series per data, protocol and condition, in the tables' order; mildest level first."""
+    clean, levels = {}, defaultdict[tuple[Data, str, str], dict[str, Table]](dict)
+    for table in tables:
+        name, level = name_and_level(table.data.condition)
+        if name == CLEAN:
+            clean[table.data, table.protocol] = table
+        else:
+            levels[table.data._replace(condition=CLEAN), name, table.protocol][level] = table
+    return [
+        LevelSeries(data, name, protocol, _least_first(name, found), clean.get((clean_of(data), protocol)))
+        for (data, name, protocol), found in levels.items()
+    ]
+
+
+def card_of(name: str) -> ConditionCard | None:
+    """Return the card of a condition; None where it is gone."""
+    cls = conditions().get(name_of(name))
+    return None if cls is None else cls.card
+
+
+def _least_first(name: str, levels: Mapping[str, Table]) -> dict[str, Table]:
+    card = card_of(name)
+    falling = card is not None and card.lower_is_harder
+    return dict(reversed(list(levels.items()))) if falling else dict(levels)
+
+
+def clean_of(data: Data) -> Data:
+    """Return clean data made by the same code."""
+    return data._replace(harness=harness_for_clean(data), condition=CLEAN)
+
+
+@dataclass(frozen=True)
+class Loss:
+    """What a method loses under a condition.
+
+    Attributes:
+        key: which method.
+        row: of its first level.
+        levels: its row at each level; None where it was not run.
+        clean: on clean data; None where it has no number.
+        mean: over the levels, of seeds with all of them; None unless there are any.
+        comparable: whether the test rows of all levels are those of clean data; otherwise nothing is a drop.
+        drop: clean minus mean, paired by seed; mean minus clean where lower numbers are better.
+        percent: the drop in per cent of the clean mean.
+        drops: at each level, paired by seed; without levels of no shared seed.
+        percents: the same in per cent of the clean mean.
+    """
+
+    key: MethodKey
+    row: Row
+    levels: Mapping[str, Row | None]
+    clean: Row | None
+    mean: Spread | None
+    comparable: bool
+    drop: Spread | None
+    percent: float | None
+    drops: Mapping[str, Spread]
+    percents: Mapping[str, float]
+
+
+def losses_of(series: LevelSeries, results: Results) -> list[Loss]:
+    """Return what each method loses, in the tables' order."""
+    values = {level: _by_seed(table, results) for level, table in series.tables.items()}
+    found, sign = [], -1 if next(iter(series.levels.values())).lower_is_better else 1
+    comparable = series.clean is None or all(
+        _test_rows(table, results) <= _test_rows(series.clean, results) for table in series.levels.values()
+    )
+    for key in series.methods:
+        rows = {level: usual_by_method(table).get(key) for level, table in series.levels.items()}
+        at = [values[level].get(key, {}) for level in series.levels]
+        means = {seed: statistics.fmean(each[seed] for each in at) for seed in _shared(at)}
+        clean = values.get(CLEAN, {}).get(key, {}) if comparable else {}
+        drop, percent = _drop(clean, means, sign)
+        drops = {level: _drop(clean, each, sign) for level, each in zip(series.levels, at, strict=True)}
+        found.append(
+            Loss(
+                key,
+                next(row for row in rows.values() if row is not None),
+                rows,
+                None if series.clean is None else usual_by_method(series.clean).get(key),
+                spread_of(list(means.values())) if means else None,
+                comparable,
+                drop,
+                percent,
+                {level: one for level, (one, _) in drops.items() if one is not None},
+                {level: one for level, (_, one) in drops.items() if one is not None},
+            )
+        )
+    return found
+
+
+def _drop(clean: Seeds, after: Seeds, sign: int) -> tuple[Spread | None, float | None]:
+    """Return what is lost, paired by seed, and in per cent of the clean mean of these seeds."""
+    seeds = _shared([clean, after])
+    if not seeds:
+        return None, None
+    drop = spread_of([sign * (clean[seed] - after[seed]) for seed in seeds])
+    base = statistics.fmean(clean[seed] for seed in seeds)
+    return drop, 100 * drop.mean / base if base else None
+
+
+def differences_of(
+    first: LevelSeries, second: LevelSeries, results: Results
+) -> dict[MethodKey, dict[str, Spread]]:
+    """Return the mAP of one series minus that of another by method and level, paired by seed."""
+    found: dict[MethodKey, dict[str, Spread]] = defaultdict(dict)
+    for level in first.levels.keys() & second.levels.keys():
+        ours, theirs = (_by_seed(series.levels[level], results) for series in (first, second))
+        for key in ours.keys() & theirs.keys():
+            if seeds := _shared([ours[key], theirs[key]]):
+                found[key][level] = spread_of([ours[key][seed] - theirs[key][seed] for seed in seeds])
+    return {key: found[key] for key in first.methods if key in found}
+
+
+def _test_rows(table: Table, results: Results) -> set[tuple[str, int]]:
+    """Return how many test rows the modalities of a table have."""
+    digests = {one for row in table.rows for entry in row.entries.values() for one in entry.records}
+    found = (results.by_digest[digest].result for digest in digests)
+    return {(name, rows.test) for result in found if result is not None for name, rows in result.rows.items()}
+
+
+def _by_seed(table: Table, results: Results) -> dict[MethodKey, Seeds]:
+    values, _ = seed_values(results, table.data, table.directions, table.protocol, table.selection)
+    found: dict[MethodKey, Seeds] = {}
+    for key, row in usual_by_method(table).items():
+        averages = values_of_row(values, row.label)[AVERAGE].dropna()
+        found[key] = dict(zip(averages.index.tolist(), averages.tolist(), strict=True))
+    return found
+
+
+def _shared(found: Sequence[Collection[int]]) -> list[int]:
+    """Return the seeds that all have, ascending."""
+    return sorted(set(found[0]).intersection(*found[1:])) if found else []
+
+
+class Taken(NamedTuple):
+    """How a method took a condition.
+
+    Attributes:
+        how: by level: ``native``, ``native, in part`` where training rows are left out, ``pseudo-pairs``, or
+            how the cells ended.
+        reasons: why there is no result, each once.
+        records: digests.
+    """
+
+    how: Mapping[str, tuple[str, ...]]
+    reasons: tuple[str, ...]
+    records: tuple[str, ...]
+
+
+def flexibility(results: Results) -> dict[Data, dict[str, dict[str, Taken]]]:
+    """Return how methods took conditions, by data, method and condition; of data that met any condition."""
+    groups: dict[Data, dict[str, dict[str, list[Record]]]] = defaultdict(
+        lambda: defaultdict(lambda: defaultdict(list))
+    )
+    for rows in results.groups.values():
+        for row in rows:
+            for record in row.records if row.usual else ():
+                name = name_and_level(record.identity.condition)[0] or CLEAN
+                groups[clean_of(data_of(record))][record.identity.method][name].append(record)
+    return {
+        data: {
+            method: {name: _taken(members) for name, members in found.items()}
+            for method, found in sorted(methods.items(), key=lambda item: results.labels.order(item[0]))
+        }
+        for data, methods in groups.items()
+        if any(name != CLEAN for found in methods.values() for name in found)
+    }
+
+
+def _taken(records: Sequence[Record]) -> Taken:
+    how: dict[str, dict[str, None]] = defaultdict(dict)
+    for record in records:
+        how[_how(record)][name_and_level(record.identity.condition)[1]] = None
+    reasons = {record.failure.reason.split("\n")[0]: None for record in records if record.failure is not None}
+    return Taken(
+        {words: tuple(levels) for words, levels in how.items()},
+        tuple(reasons),
+        tuple(sorted(record.digest for record in records)),
+    )
+
+
+def _how(record: Record) -> str:
+    if record.result is None:
+        return record.status
+    if record.result.pairing == "class-matched":
+        return "pseudo-pairs"
+    return "native, in part" if any(_left_out(record)) else "native"
+
+
+def _left_out(record: Record) -> Iterator[bool]:
+    for rows in record.result.rows.values() if record.result is not None else ():
+        yield rows.train < rows.given

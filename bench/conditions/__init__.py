@@ -1,0 +1,45 @@
+"""Conditions: named, levelled changes of a dataset, as an axis of the grid beside methods and datasets."""
+
+from bench.conditions.base import (
+    Condition,
+    ConditionCard,
+    Draws,
+    Edit,
+    Edited,
+    Level,
+    edit_of,
+    ids_of,
+    unchanged,
+)
+from bench.conditions.names import (
+    CLEAN,
+    Applied,
+    ConditionFile,
+    condition_class,
+    condition_of,
+    conditions,
+    file_name,
+    name_of,
+    parse_conditions,
+)
+
+__all__ = [
+    "CLEAN",
+    "Applied",
+    "Condition",
+    "ConditionCard",
+    "ConditionFile",
+    "Draws",
+    "Edit",
+    "Edited",
+    "Level",
+    "condition_class",
+    "condition_of",
+    "conditions",
+    "edit_of",
+    "file_name",
+    "ids_of",
+    "name_of",
+    "parse_conditions",
+    "unchanged",
+]

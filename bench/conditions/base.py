@@ -1,0 +1,276 @@
+"""Contract of conditions: a card, and an edit of a dataset before a method gets it.
+
+A condition edits a split: which rows stay, with which labels, ids and features. What it draws depends on the
+dataset, the modalities, the condition and the seed, never on the level or the method: all methods meet the
+same rows, and what is changed at one level is changed at every higher one.
+"""
+
+from __future__ import annotations
+
+from abc import ABC
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.contract import Array, DataError, Modality, Split, Unsupported
+from bench.data.partition import fixed_generator
+
+Group = Literal["noise", "pairs", "labels", "modalities", "classes"]
+Level = float | str
+
+
+@dataclass(frozen=True)
+class ConditionCard:
+    """Card of a condition: what it changes, and which publications use it.
+
+    Attributes:
+        name: as typed before ``@``.
+        title: as printed.
+        group: ``noise``, ``pairs``, ``labels``, ``modalities`` or ``classes``.
+        changes: what happens to the data at level r, in a sentence.
+        levels: usual levels in publications; numbers, or names of modalities.
+        variants: variants of the condition by name; the first is the default, written without its name.
+        sources: publications and code that use it.
+        departures: departures from these sources.
+        training_only: whether the test data is unchanged.
+        lower_is_harder: whether lower levels change more.
+        in_files: whether a file of rows, labels and ids of training rows can hold the change.
+    """
+
+    name: str
+    title: str
+    group: Group
+    changes: str
+    levels: tuple[Level, ...]
+    variants: Mapping[str, str] = field(default_factory=dict)
+    sources: str = ""
+    departures: tuple[str, ...] = ()
+    training_only: bool = True
+    lower_is_harder: bool = False
+    in_files: bool = True
+
+
+@dataclass(frozen=True)
+class Draws:
+    """Generators of a condition.
+
+    Attributes:
+        scope: what the draws depend on: dataset, modalities, condition and seed; its variants share them.
+    """
+
+    scope: tuple[str, ...]
+
+    def generator(self, stream: str) -> np.random.Generator:
+        """Return a fresh generator that depends on the scope and ``stream`` alone."""
+        return fixed_generator("condition", *self.scope, stream)
+
+    def first(self, stream: str, share: float, count: int) -> NDArray[np.intp]:
+        """Return ``share`` of ``count`` numbers in the order drawn; a larger share only adds to them."""
+        return self.generator(stream).permutation(count)[: round(share * count)]
+
+
+@dataclass(frozen=True, eq=False)
+class Edit:
+    """The changed rows of a modality.
+
+    Attributes:
+        rows: ``(m,)`` rows that stay, in this order.
+        labels: ``(m,)`` or ``(m, C)`` their labels.
+        ids: ``(m,)`` their ids; None for none.
+        features: ``(m, d)`` their features, if these change.
+    """
+
+    rows: NDArray[np.intp]
+    labels: Array
+    ids: Array | None
+    features: Array | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Edited:
+    """What becomes of a split.
+
+    Attributes:
+        edits: by modality.
+        effective: level that was reached, measured on the rows.
+        n_classes: number of classes a method is given; None for as before.
+    """
+
+    edits: Mapping[str, Edit]
+    effective: Level
+    n_classes: int | None = None
+
+    def of(self, split: Split) -> Split:
+        """Return the split that results; nothing that was taken away can be reached from it."""
+        modalities = {
+            name: Modality(
+                _taken(split[name].features, edit.rows) if edit.features is None else edit.features,
+                edit.labels,
+                edit.ids,
+            )
+            for name, edit in self.edits.items()
+        }
+        return Split(modalities, self.n_classes or split.n_classes)
+
+
+class Condition(ABC):
+    """A change of a dataset.
+
+    Attributes:
+        card: what it changes.
+        variant: the protocol that is followed, of ``card.variants``.
+    """
+
+    card: ClassVar[ConditionCard]
+
+    def __init__(self, variant: str = "") -> None:
+        """Keep the variant; empty for the default."""
+        self.variant = variant or next(iter(self.card.variants), "")
+
+    @classmethod
+    def named_level(cls, level: str) -> str:
+        """Return a level that is a name as it stands in the id of a cell: one spelling for each meaning.
+
+        Raises:
+            ValueError: if it is no level.
+        """
+        return level
+
+    def edit(self, split: Split, level: Level, draws: Draws) -> Edited:
+        """Return what becomes of training rows, or of validation rows that are treated alike.
+
+        Raises:
+            Unsupported: if the condition cannot be made of such data.
+        """
+        return unchanged(split, level)
+
+    def reached(self, split: Split, edits: Mapping[str, Edit]) -> Level:
+        """Return the level that was reached, measured on the rows: the share that is gone or not as before.
+
+        Args:
+            split: training rows before the condition.
+            edits: what becomes of them.
+        """
+        same = [int(_as_before(one, edits[name]).sum()) for name, one in split.items()]
+        total = sum(map(len, split.values()))
+        return (total - sum(same)) / total
+
+    def read(self, split: Split, edits: Mapping[str, Edit]) -> Edited:
+        """Return what becomes of training rows, as a file says it."""
+        return Edited(edits, self.reached(split, edits))
+
+    def read_indices(self, path: Path, split: Split) -> Edited:
+        """Return what becomes of training rows, as an index file of released code says it.
+
+        Raises:
+            DataError: for conditions of which there are no such files, or if the file is not of these rows.
+        """
+        raise DataError(
+            f"{path} holds neither rows nor ids, which {self.card.name} needs; write a file with "
+            "`python -m bench data condition --write`"
+        )
+
+    def edit_test(
+        self, test: Split, gallery: Split | None, train: Split, level: Level, draws: Draws
+    ) -> tuple[Edited, Edited | None]:
+        """Return what becomes of test rows and of the gallery; for conditions that are about the test.
+
+        Args:
+            test: queries, and gallery where there is none apart.
+            gallery: rows that they are ranked against; None for the test rows themselves.
+            train: training rows before the condition.
+            level: see `edit`.
+            draws: see `edit`.
+        """
+        return unchanged(test, level), None if gallery is None else unchanged(gallery, level)
+
+
+def unchanged(split: Split, level: Level = 0.0) -> Edited:
+    """Return an edit that changes nothing."""
+    return Edited({name: edit_of(modality) for name, modality in split.items()}, level)
+
+
+def edit_of(
+    modality: Modality,
+    rows: Array | None = None,
+    labels: Array | None = None,
+    ids: Array | None = None,
+) -> Edit:
+    """Return an edit that keeps ``rows``, or all, with new ``labels`` or ``ids`` of all rows if given."""
+    kept = np.arange(len(modality)) if rows is None else np.asarray(rows, dtype=np.intp)
+    labels = modality.labels if labels is None else labels
+    ids = modality.ids if ids is None else ids
+    return Edit(kept, labels[kept], None if ids is None else ids[kept])
+
+
+def _taken(features: Array, rows: NDArray[np.intp]) -> Array:
+    """Return features at ``rows``; all of them, in their order, without a copy."""
+    whole = len(rows) == len(features) and np.array_equal(rows, np.arange(len(features)))
+    return features if whole else np.asarray(features[rows])
+
+
+def _as_before(modality: Modality, edit: Edit) -> NDArray[np.bool_]:
+    """Return which of the rows that stay ``(m,)`` have the labels and ids that they had."""
+    same = edit.labels == modality.labels[edit.rows]
+    same = same if same.ndim == 1 else same.all(axis=1)
+    if modality.ids is None or edit.ids is None:
+        return np.asarray(same)
+    return np.asarray(same & (edit.ids == modality.ids[edit.rows]))
+
+
+def ids_of(split: Split) -> dict[str, NDArray[np.int64]]:
+    """Return ids ``(n,)`` of every modality; rows without any get numbers that occur nowhere else."""
+    known = [modality.ids for modality in split.values() if modality.ids is not None]
+    fresh = 1 + max((int(ids.max()) for ids in known if len(ids)), default=-1)
+    given: dict[str, NDArray[np.int64]] = {}
+    for name, modality in split.items():
+        if modality.ids is not None:
+            given[name] = modality.ids.astype(np.int64)
+        else:
+            given[name] = np.arange(fresh, fresh + len(modality))
+            fresh += len(modality)
+    return given
+
+
+def labelled(labels: Array) -> NDArray[np.bool_]:
+    """Return which rows ``(n,)`` of some labels have one."""
+    return np.asarray(labels >= 0 if labels.ndim == 1 else (labels >= 0).all(axis=1))
+
+
+def require_single_label(condition: Condition, split: Split) -> None:
+    """Refuse multi-label data.
+
+    Raises:
+        Unsupported: naming the condition for such data.
+    """
+    if split.multi_label:
+        raise Unsupported(f"{condition.card.name} takes one class per row; use label-noise-multi instead")
+
+
+def label_of_ids(split: Split, ids: Mapping[str, Array]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the distinct ids ``(m,)`` in ascending order, and the label of the first row of each."""
+    numbers, first = np.unique(np.concatenate(list(ids.values())), return_index=True)
+    labels = np.concatenate([modality.labels for modality in split.values()])
+    return numbers.astype(np.int64), labels[first]
+
+
+def relabelled(split: Split, choose: Callable[[Array], Array]) -> dict[str, Edit]:
+    """Return edits that change labels by id: rows of an id whose label changes get the new one.
+
+    Args:
+        split: single-label rows.
+        choose: returns the new labels of all distinct ids from their present labels.
+    """
+    ids = ids_of(split)
+    numbers, labels = label_of_ids(split, ids)
+    noisy = choose(labels)
+    edits = {}
+    for name, modality in split.items():
+        where = np.searchsorted(numbers, ids[name])
+        given = np.where((noisy != labels)[where], noisy[where], modality.labels)
+        edits[name] = edit_of(modality, labels=given)
+    return edits

@@ -1,0 +1,228 @@
+"""Files of drawn conditions: which training rows stay, with labels and ids before and after."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.atomic import write_whole
+from bench.conditions.base import Edit, Edited
+from bench.contract import Array, DataError, Modality, Split, UsageError
+from bench.data.formats import open_arrays, require_regular
+from bench.data.formats.array_file import blamed, require_memory
+
+FIELDS: Final = ("modality", "row", "kept", "label", "new_label", "id", "new_id")
+"""Columns of a CSV file: a line per training row, in the dataset's order; several classes with spaces."""
+
+
+def write_drawn(path: Path, split: Split, edited: Edited, about: dict[str, Any]) -> None:
+    """Write what becomes of training rows as ``.csv``, or as ``.npz`` with the arrays of every modality.
+
+    Args:
+        path: of the file; its ending decides.
+        split: training rows before the condition.
+        edited: what becomes of them.
+        about: dataset, condition and seed, which an ``.npz`` holds as well.
+
+    Raises:
+        UsageError: for another ending, what such a file cannot hold, or one that cannot be written.
+    """
+    if path.suffix not in (".csv", ".npz"):
+        raise UsageError(f"{path} is neither .csv nor .npz; choose one of these endings")
+    if any(edit.features is not None for edit in edited.edits.values()):
+        raise UsageError("this condition changes features, and such a file holds rows, labels and ids alone")
+    if path.suffix == ".csv" and any((np.diff(edit.rows) <= 0).any() for edit in edited.edits.values()):
+        raise UsageError("this condition changes the order of rows, which a .csv does not hold; write .npz")
+    arrays: dict[str, Any] = {**about, **_arrays(split, edited)}
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.suffix == ".npz":
+            with path.open("wb") as file:
+                np.savez(file, **arrays)
+        else:
+            lines = [",".join(FIELDS), *(",".join(map(str, line)) for line in _lines(split, edited))]
+            write_whole(path, ("\n".join(lines) + "\n").encode())
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {error.strerror or error}") from error
+
+
+def _arrays(split: Split, edited: Edited) -> dict[str, Array]:
+    found: dict[str, Array] = {}
+    for name, old in split.items():
+        new = edited.edits[name]
+        found |= {f"{name}_rows": new.rows, f"{name}_labels": old.labels, f"{name}_new_labels": new.labels}
+        found |= {} if old.ids is None else {f"{name}_ids": old.ids}
+        found |= {} if new.ids is None else {f"{name}_new_ids": new.ids}
+    return found
+
+
+def _lines(split: Split, edited: Edited) -> Iterator[tuple[object, ...]]:
+    for name, old in split.items():
+        new = edited.edits[name]
+        places = {int(row): place for place, row in enumerate(new.rows)}
+        for row in range(len(old)):
+            place = places.get(row)
+            before = name, row, int(place is not None), _label(old.labels[row])
+            label = "" if place is None else _label(new.labels[place])
+            yield *before, label, _id(old.ids, row), _id(new.ids, place)
+
+
+def _id(ids: Array | None, row: int | None) -> str:
+    return "" if ids is None or row is None else str(int(ids[row]))
+
+
+def _label(label: Any) -> str:
+    """Return a class, or the classes of a row of a label matrix; a row without a label is -1."""
+    if np.ndim(label) == 0:
+        return str(int(label))
+    return "-1" if (label < 0).any() else " ".join(map(str, np.flatnonzero(label)))
+
+
+def is_drawn(path: Path) -> bool:
+    """Return whether a file is one that `write_drawn` wrote, by its columns or the names of its arrays.
+
+    Raises:
+        DataError: if it cannot be opened.
+    """
+    if path.suffix.lower() == ".csv":
+        with blamed(str(path)), path.open(encoding="utf-8-sig", newline="") as file:
+            return tuple(file.readline(1000).strip().split(",")) == FIELDS
+    if path.suffix.lower() != ".npz":
+        return False
+    with open_arrays(path) as source:
+        keys = source.keys()
+        return "condition" in keys and any(key.endswith("_rows") for key in keys)
+
+
+def read_drawn(path: Path, split: Split, condition: str) -> dict[str, Edit]:
+    """Return what becomes of training rows, from a file that `write_drawn` wrote of these rows.
+
+    Args:
+        path: of the file.
+        split: training rows before the condition; of the file's modalities, those that are wanted.
+        condition: name, with a variant where one is asked for, which an ``.npz`` must agree with.
+
+    Raises:
+        DataError: if it is of other rows, or not as it was written.
+    """
+    tables = _from_csv(path) if path.suffix.lower() == ".csv" else _from_npz(path, split, condition)
+    if missing := [name for name in split if name not in tables]:
+        raise DataError(f"{path} holds nothing of {', '.join(missing)}; write it with these modalities")
+    return {
+        name: _edit(f"{path}, {name}", modality, tables[name], split.n_classes)
+        for name, modality in split.items()
+    }
+
+
+def _from_npz(path: Path, split: Split, condition: str) -> dict[str, Mapping[str, Array]]:
+
+    parts = ("rows", "labels", "new_labels", "ids", "new_ids")
+    with open_arrays(path) as source:
+        said = str(source.array("condition"))
+        name, _, variant = condition.partition("/")
+        head = said.partition("@")[0].partition("=")[0].split("/")
+        if head[0] != name or (variant and variant not in head):
+            raise DataError(
+                f"{path} was drawn by {said}, not by {condition}; write {said.split('@')[0]}=FILE"
+            )
+        return {
+            name: {part: source.array(f"{name}_{part}") for part in parts if f"{name}_{part}" in source}
+            for name in split
+            if f"{name}_rows" in source
+        }
+
+
+def _from_csv(path: Path) -> dict[str, Mapping[str, Array]]:
+    """Read the lines of a table, which stand in the order of the rows."""
+    columns: dict[str, dict[str, list[str]]] = {}
+    with blamed(str(path)):
+        require_regular(path)
+        require_memory(100 * path.stat().st_size, str(path))
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            for line in csv.DictReader(file, strict=True):
+                if set(line) != set(FIELDS) or None in line.values():
+                    raise ValueError(f"a line with other columns than {', '.join(FIELDS)}")
+                into = columns.setdefault(line["modality"], {field: [] for field in FIELDS[1:]})
+                for field, words in into.items():
+                    words.append(line[field])
+        return {name: _arrays_of(one) for name, one in columns.items()}
+
+
+def _arrays_of(columns: Mapping[str, list[str]]) -> dict[str, Array]:
+    """Return the columns of a modality as an archive has them; labels as texts."""
+    if columns["row"] != [str(row) for row in range(len(columns["row"]))]:
+        raise ValueError("rows that are not numbered from 0 in their order")
+    if not set(columns["kept"]) <= {"0", "1"}:
+        raise ValueError("a row whose column 'kept' is neither 0 nor 1")
+    rows = np.flatnonzero(np.array(columns["kept"]) == "1")
+    new = {field: [columns[field][row] for row in rows] for field in ("new_label", "new_id")}
+    found: dict[str, Array] = {
+        "rows": rows,
+        "labels": np.array(columns["label"]),
+        "new_labels": np.array(new["new_label"]),
+    }
+    found |= {"ids": np.array(columns["id"], dtype=np.int64)} if any(columns["id"]) else {}
+    found |= {"new_ids": np.array(new["new_id"], dtype=np.int64)} if any(new["new_id"]) else {}
+    return found
+
+
+def _edit(where: str, modality: Modality, table: Mapping[str, Array], n_classes: int) -> Edit:
+    """Return the edit of a modality, held against the rows that it was drawn of."""
+    count = len(modality)
+    if missing := {"rows", "labels", "new_labels"} - set(table):
+        raise DataError(f"{where}: {', '.join(sorted(missing))} are not in it; write it again")
+    old, rows, ids = table["labels"], table["rows"], table.get("new_ids")
+    if len(old) != count:
+        raise DataError(f"{where}: it is of {len(old)} training rows, and there are {count}")
+    wide = modality.labels.shape[1] if modality.multi_label else None
+    before, same_ids = _labels_of(old, wide, where), table.get("ids")
+    if not np.array_equal(before, modality.labels) or (
+        same_ids is not None and modality.ids is not None and not np.array_equal(same_ids, modality.ids)
+    ):
+        raise DataError(f"{where}: the labels or ids before are not those of these rows; was it of others?")
+    if rows.dtype.kind not in "iu" or rows.ndim != 1 or len(np.unique(rows)) != len(rows):
+        raise DataError(f"{where}: rows that stay must be whole numbers, each once")
+    if len(rows) and not 0 <= rows.min() <= rows.max() < count:
+        raise DataError(f"{where}: rows that stay must be numbers from 0 to {count - 1}")
+    if (ids is None) != (modality.ids is None) and ids is None:
+        raise DataError(f"{where}: it has no ids, and the rows have some")
+    if ids is not None and (ids.shape != rows.shape or ids.dtype.kind not in "iu"):
+        raise DataError(f"{where}: ids must be {len(rows)} whole numbers, found {ids.dtype} of {ids.shape}")
+    labels = _labels_of(table["new_labels"], wide, where)
+    if len(labels) != len(rows):
+        raise DataError(f"{where}: {len(labels)} new labels of {len(rows)} rows")
+    most = n_classes - 1 if wide is None else 1
+    if labels.size and not -1 <= labels.min() <= labels.max() <= most:
+        raise DataError(f"{where}: new labels reach from {labels.min()} to {labels.max()}, not -1 to {most}")
+    kind = modality.labels.dtype if not (labels < 0).any() else np.dtype(np.int64)
+    return Edit(rows.astype(np.intp), labels.astype(kind), ids)
+
+
+def _labels_of(values: Array, width: int | None, where: str) -> NDArray[np.int64]:
+    """Return labels ``(n,)`` or ``(n, width)`` from numbers, or from texts with spaces between classes."""
+    if values.dtype.kind == "U":
+        try:
+            classes = [[int(word) for word in text.split()] for text in values.tolist()]
+        except ValueError as error:
+            raise DataError(f"{where}: labels must be whole numbers") from error
+        if width is None:
+            if any(len(found) != 1 for found in classes):
+                raise DataError(f"{where}: rows of several classes or none, and these rows have one each")
+            values = np.array([found[0] for found in classes], dtype=np.int64)
+        else:
+            values = np.zeros((len(classes), width), dtype=np.int64)
+            for row, found in enumerate(classes):
+                if found == [-1]:
+                    values[row] = -1
+                elif all(0 <= one < width for one in found):
+                    values[row, found] = 1
+                else:
+                    raise DataError(f"{where}: classes must be numbers from 0 to {width - 1}")
+    if values.dtype.kind not in "iu" or values.shape[1:] != (() if width is None else (width,)):
+        raise DataError(f"{where}: labels are {values.dtype} of {values.shape}, unlike those of these rows")
+    return values.astype(np.int64)

@@ -1,0 +1,337 @@
+"""Conditions by name: registry, the grammar ``name/variant@level``, and their application to a dataset.
+
+``name=FILE`` is a condition that is not drawn but read, from a file that ``data condition --write`` made or
+from a label or noise index file of released code.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import re
+from abc import ABCMeta
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
+from functools import cache
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from bench import registry
+from bench.conditions.base import Condition, Draws, Edited, Level
+from bench.conditions.drawn import is_drawn, read_drawn
+from bench.conditions.label_files import read_label_file
+from bench.contract import DataError, PluginError, Split, UsageError
+from bench.data.fingerprint import DataChanged, sha256_of
+
+CLEAN: Final = "clean"
+SAME: Final = "same"
+"""Variant word: validation rows get the same treatment as training rows."""
+
+GRAMMAR: Final = (
+    "NAME@LEVEL, NAME/VARIANT@LEVEL or NAME/VARIANT/same@LEVEL, with levels as .2/.4/.6, or NAME=FILE"
+)
+
+_DIGITS: Final = 8
+"""Of a file's SHA-256, in the name of a condition: two files of one name are two conditions."""
+
+
+def conditions() -> dict[str, type[Condition]]:
+    """Return all conditions by name: those of this package, of installed packages and of plug-in files.
+
+    Raises:
+        PluginError: if an entry point of the group ``bench.conditions`` is no condition, a file cannot be
+            imported, or a name is taken.
+    """
+    return _conditions(registry.plugins())
+
+
+@cache
+def _conditions(_plugins: tuple[str, ...]) -> dict[str, type[Condition]]:
+    found: dict[str, type[Condition]] = {}
+    for info in pkgutil.iter_modules([str(Path(__file__).parent)]):
+        loaded = importlib.import_module(f"bench.conditions.{info.name}")
+        found |= classes_in(vars(loaded), loaded.__name__)
+    for point in entry_points(group="bench.conditions"):
+        cls = point.load()
+        if not (isinstance(cls, ABCMeta) and issubclass(cls, Condition)):
+            raise PluginError(f"entry point {point.name} of {point.value} is no condition")
+        _add(found, {cls.card.name: cls}, f"entry point {point.name}")
+    for module in registry.given_modules("bench.conditions"):
+        _add(found, classes_in(vars(module), module.__name__), str(module.__file__))
+    return dict(sorted(found.items()))
+
+
+def _add(found: dict[str, type[Condition]], new: dict[str, type[Condition]], where: str) -> None:
+    for name, cls in new.items():
+        if name in found or name == CLEAN:
+            raise PluginError(f"condition {name!r} of {where} is defined already; rename it")
+        found[name] = cls
+
+
+def classes_in(names: dict[str, object], module: str) -> dict[str, type[Condition]]:
+    """Return the conditions that a module defines, by name."""
+    return {
+        value.card.name: value
+        for value in names.values()
+        if isinstance(value, ABCMeta)
+        and issubclass(type(value), ABCMeta)  # before Python 3.11 a generic type passes for one
+        and issubclass(value, Condition)
+        and value is not Condition
+        and value.__module__ == module
+    }
+
+
+def condition_class(name: str) -> type[Condition]:
+    """Return the class of a condition.
+
+    Raises:
+        UsageError: if there is none of that name.
+    """
+    if name not in conditions():
+        near = get_close_matches(name, conditions(), n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise UsageError(f"there is no condition {name!r}, only {CLEAN}, {', '.join(conditions())}{hint}")
+    return conditions()[name]
+
+
+@dataclass(frozen=True)
+class ConditionFile:
+    """A file that a condition is read from.
+
+    Attributes:
+        name: of the file, as it stands in the name of the condition.
+        digest: first digits of its SHA-256.
+        path: where it lies; empty where nobody said.
+    """
+
+    name: str
+    digest: str
+    path: str = field(default="", compare=False)
+
+    @classmethod
+    def at(cls, path: Path) -> ConditionFile:
+        """Return the file at a path.
+
+        Raises:
+            UsageError: if there is none, or it cannot be read.
+        """
+        try:
+            digest = sha256_of(path)[:_DIGITS]
+        except (OSError, DataError) as error:
+            reason = error.strerror if isinstance(error, OSError) else str(error)
+            raise UsageError(f"the file {path} of a condition cannot be read: {reason}") from error
+        return cls(file_name(path), digest, str(path.resolve()))
+
+    def require_unchanged(self) -> Path:
+        """Return the path, if the file is there and the one that is meant.
+
+        Raises:
+            DataChanged: if it has moved or changed.
+        """
+        path = Path(self.path)
+        if not self.path or not path.is_file():
+            raise DataChanged(
+                f"the file {self.path or self.name} that a condition is read from is gone; put it back, or "
+                "name it where it is: --conditions NAME=FILE"
+            )
+        if (now := sha256_of(path)[:_DIGITS]) != self.digest:
+            raise DataChanged(
+                f"{path} has changed ({now} now, {self.digest} before), which is another condition; put "
+                "the file back, or run the cells of the new one"
+            )
+        return path
+
+    def __str__(self) -> str:
+        return f"{self.name}:{self.digest}"
+
+
+def file_name(path: Path) -> str:
+    """Return a file's name as it stands in the name of a condition: letters, digits and ``._+-`` alone."""
+    return re.sub(r"[^A-Za-z0-9._+-]+", "_", path.name)[-60:]
+
+
+def name_of(condition: str) -> str:
+    """Return the name of a condition from its id."""
+    return re.split("[/@=]", condition)[0]
+
+
+@dataclass(frozen=True)
+class Applied:
+    """A condition at a level or from a file, as an axis of the grid.
+
+    Attributes:
+        name: of the condition.
+        variant: its protocol.
+        level: number, or name of a modality; empty where a file is read.
+        same: whether validation rows get the same treatment; else they stay clean.
+        file: that says what becomes of training rows; None where it is drawn.
+    """
+
+    name: str
+    variant: str
+    level: Level
+    same: bool = False
+    file: ConditionFile | None = None
+
+    @property
+    def id(self) -> str:
+        """Canonical name, such as ``label-noise/per-modality@0.4`` or ``label-noise=mine.csv:1f2e3d4c``."""
+        default = next(iter(condition_class(self.name).card.variants), "")
+        variant = [self.variant] if self.variant != default else []
+        words = [self.name, *variant, *([SAME] if self.same else [])]
+        if self.file is not None:
+            return f"{'/'.join(words)}={self.file}"
+        level = self.level if isinstance(self.level, str) else f"{self.level:g}"
+        return f"{'/'.join(words)}@{level}"
+
+    def to(
+        self,
+        train: Split,
+        validation: Split,
+        scope: Sequence[str],
+        seed: int,
+        order: Sequence[str] = (),
+    ) -> tuple[Split, Split, Level]:
+        """Return training and validation rows under the condition, and the level that was reached.
+
+        Validation rows of classes that a method is not given are left out. Arguments are those of `drawn`.
+        """
+        condition, draws = condition_class(self.name)(self.variant), self._draws(scope, seed)
+        edited = self.drawn(train, scope, seed, order)
+        if self.same or not condition.card.training_only:
+            validation = condition.edit(validation, self.level, draws).of(validation)
+        elif (known := edited.n_classes) is not None:
+            kept = {name: np.flatnonzero(one.labels < known) for name, one in validation.items()}
+            validation = replace(validation.take(kept), n_classes=known)
+        return edited.of(train), validation, edited.effective
+
+    def drawn(self, train: Split, scope: Sequence[str], seed: int, order: Sequence[str] = ()) -> Edited:
+        """Return what becomes of training rows.
+
+        Args:
+            train: before the condition.
+            scope: what draws depend on, besides condition and seed: dataset and modalities.
+            seed: index.
+            order: all modalities of the dataset, for files with a list for each; empty for those here.
+
+        Raises:
+            Unsupported: if the condition cannot be made of such data.
+            DataError: if a file has moved or changed, or is not of these rows.
+        """
+        condition = condition_class(self.name)(self.variant)
+        if self.file is None:
+            return condition.edit(train, self.level, self._draws(scope, seed))
+        path, group = self.file.require_unchanged(), condition.card.group
+        if is_drawn(path):
+            return condition.read(train, read_drawn(path, train, self.id.partition("=")[0]))
+        if group not in ("noise", "labels"):
+            return condition.read_indices(path, train)
+        edits = read_label_file(path, train, order or tuple(train), unlabelled=group == "labels")
+        return condition.read(train, edits)
+
+    def to_test(
+        self, test: Split, gallery: Split | None, train: Split, scope: Sequence[str], seed: int
+    ) -> tuple[Split, Split | None]:
+        """Return queries and gallery under the condition; ``train`` is as before it."""
+        condition = condition_class(self.name)(self.variant)
+        if condition.card.training_only:
+            return test, gallery
+        queries, items = condition.edit_test(test, gallery, train, self.level, self._draws(scope, seed))
+        return queries.of(test), None if items is None else items.of(test if gallery is None else gallery)
+
+    def _draws(self, scope: Sequence[str], seed: int) -> Draws:
+        return Draws((*scope, self.name, str(seed)))
+
+
+def condition_of(condition: str, path: str = "") -> Applied | None:
+    """Return the condition that an identity names; None for clean data, which has the empty name.
+
+    Args:
+        condition: its id.
+        path: of the file that it is read from, if it is read from one.
+
+    Raises:
+        UsageError: if it is unknown.
+    """
+    head, equals, file = condition.partition("=")
+    if not equals:
+        return parse_conditions([condition])[0] if condition else None
+    name, _, digest = file.rpartition(":")
+    return _from_file(head, condition, ConditionFile(name, digest, path))
+
+
+def _from_file(head: str, word: str, file: ConditionFile) -> Applied:
+    name, variant, same = _words(head, word)
+    if same or not condition_class(name).card.in_files:
+        what = "validation rows" if same else f"what {name} does"
+        raise UsageError(f"{word!r}: a file holds training rows alone, not {what}; give a level after @")
+    return Applied(name, variant, "", file=file)
+
+
+def _words(head: str, word: str) -> tuple[str, str, bool]:
+    """Return name, variant and whether validation rows are treated alike, from what stands before a level.
+
+    Raises:
+        UsageError: for an unknown condition or variant.
+    """
+    name, *rest = head.split("/")
+    card = condition_class(name).card
+    variants = [part for part in rest if part != SAME]
+    if len(variants) > 1 or any(part not in card.variants for part in variants):
+        known = ", ".join(card.variants) or "none"
+        raise UsageError(f"{word!r}: {name} has the variants {known}; write {GRAMMAR}")
+    return name, variants[0] if variants else next(iter(card.variants), ""), SAME in rest
+
+
+def parse_conditions(words: Sequence[str]) -> list[Applied | None]:
+    """Return the conditions that words mean, None for ``clean``; a word may list levels: ``noise@.2/.4``.
+
+    A word may name a file instead of a level: ``label-noise=FILE``. ``all`` and the groups noise, pairs,
+    labels, modalities and classes stand for their conditions at all levels in use.
+
+    Raises:
+        UsageError: for an unknown condition, variant or level, or a file that cannot be read.
+    """
+    found: list[Applied | None] = []
+    for word in words:
+        before, equals, path = word.strip().partition("=")
+        if equals and "@" not in before:
+            found.append(_from_file(before, word, ConditionFile.at(Path(path).expanduser())))
+            continue
+        head, at, levels = word.strip().partition("@")
+        groups = {cls.card.group for cls in conditions().values()}
+        if head == CLEAN and not at:
+            found.append(None)
+        elif not at and (head in groups or head == "all"):
+            members = [cls for cls in conditions().values() if head in ("all", cls.card.group)]
+            found += [
+                Applied(cls.card.name, next(iter(cls.card.variants), ""), level)
+                for cls in members
+                for level in cls.card.levels
+            ]
+        else:
+            name, variant, same = _words(head, word)
+            given = levels.split("/") if at else [str(level) for level in condition_class(name).card.levels]
+            found += [Applied(name, variant, _level(text, word, name), same) for text in given]
+    return list(dict.fromkeys(found))
+
+
+def _level(text: str, word: str, name: str) -> Level:
+    """Return a level as its condition takes it."""
+    levels = condition_class(name).card.levels
+    named = any(isinstance(level, str) for level in levels)
+    try:
+        level: Level = condition_class(name).named_level(text) if named else float(text)
+    except ValueError:
+        level = -1.0
+    most = max((known for known in levels if not isinstance(known, str)), default=1.0)
+    if not isinstance(level, str) and not 0 <= level <= max(most, 1.0):
+        raise UsageError(
+            f"{word!r}: {text!r} is not a level of {name} (such as {', '.join(map(str, levels))}); "
+            f"write {GRAMMAR}"
+        )
+    return level

@@ -1,0 +1,36 @@
+"""Unequal counts: one modality keeps a part of its rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from bench.conditions.base import Condition, ConditionCard, Draws, Edit, Edited, Level, edit_of, unchanged
+from bench.contract import Split
+
+
+class Unequal(Condition):
+    """Rows of one modality are taken away evenly over classes."""
+
+    card = ConditionCard(
+        name="unequal",
+        title="unequal counts",
+        group="modalities",
+        changes="one modality keeps a share 1 - r of its rows",
+        levels=(0.5, 0.7, 0.9),
+        variants={"last": "of the last modality", "first": "of the first modality"},
+        sources="CLIP4CMR main.py: all pictures, 30 % of the texts",
+    )
+
+    def edit(self, split: Split, level: Level, draws: Draws) -> Edited:
+        """Keep what the draw leaves, at least one row."""
+        name = list(split)[-1 if self.variant == "last" else 0]
+        count = len(split[name])
+        gone = draws.first(name, float(level), count)[: count - 1]
+        edits = {**unchanged(split).edits, name: edit_of(split[name], np.setdiff1d(np.arange(count), gone))}
+        return Edited(edits, self.reached(split, edits))
+
+    def reached(self, split: Split, edits: Mapping[str, Edit]) -> Level:
+        """Return the share of its rows that the modality lost which lost most."""
+        return max((len(one) - len(edits[name].rows)) / len(one) for name, one in split.items())

@@ -1,0 +1,228 @@
+"""What every condition promises, tried on tiny data at all its levels and variants."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from bench.conditions import Applied, Condition, ConditionFile, Level, condition_class
+from bench.conditions.drawn import write_drawn
+from bench.conformance.method_under_test import Broken, Check, NotApplicable, Outcome
+from bench.conformance.samples import PAIR, Sample
+from bench.contract import Array, Split, Unsupported
+
+_SCOPE: Final = ("conformance", *PAIR)
+_ROWS: Final = (60, 60)
+
+
+class ConditionUnderTest:
+    """A variant of a condition and the tiny data that it takes.
+
+    Attributes:
+        cls: the condition.
+        variant: of its protocols.
+        split: training rows.
+    """
+
+    def __init__(self, cls: type[Condition], variant: str) -> None:
+        """Find data that the condition takes.
+
+        Raises:
+            NotApplicable: if there is none.
+        """
+        self.cls, self.variant = cls, variant
+        for multi_label in (False, True):
+            self.split = Sample(rows=_ROWS, multi_label=multi_label).dataset().train
+            try:
+                self.at(self.levels[0])
+            except Unsupported as error:
+                reason = str(error)
+            else:
+                return
+        raise NotApplicable(f"it takes neither single-label nor multi-label data: {reason}")
+
+    @property
+    def levels(self) -> list[Level]:
+        """Return the levels of the card, numbers in ascending order."""
+        numbers = [level for level in self.cls.card.levels if not isinstance(level, str)]
+        return [*sorted(numbers), *(level for level in self.cls.card.levels if isinstance(level, str))]
+
+    @property
+    def numbers(self) -> list[float]:
+        """Return the levels that are numbers.
+
+        Raises:
+            NotApplicable: if these are names.
+        """
+        if not all(isinstance(level, float | int) for level in self.levels):
+            raise NotApplicable("its levels are names")
+        return [float(level) for level in self.levels]
+
+    def at(self, level: Level, seed: int = 0) -> Split:
+        """Return the training rows at a level."""
+        applied = Applied(self.cls.card.name, self.variant, level)
+        return applied.to(self.split, self.split, _SCOPE, seed)[0]
+
+
+def _same(a: Array | None, b: Array | None) -> bool:
+    return a is None or b is None if a is None or b is None else np.array_equal(a, b)
+
+
+def _changed(before: Split, after: Split) -> set[tuple[str, int]]:
+    """Return modality and row of everything that is not as before: labels, ids, features, or gone."""
+    found = set()
+    for name, old in before.items():
+        new = after[name]
+        rows = {bytes(row): place for place, row in enumerate(new.features)}
+        for row, features in enumerate(old.features):
+            place = rows.get(bytes(features))
+            same = place is not None and np.array_equal(old.labels[row], new.labels[place])
+            if same and old.ids is not None and new.ids is not None:
+                same = old.ids[row] == new.ids[place]
+            found |= set() if same else {(name, row)}
+    return found
+
+
+def _complete_card(tested: ConditionUnderTest) -> None:
+    card = tested.cls.card
+    missing = [word for word in ("name", "title", "changes", "levels") if not getattr(card, word)]
+    if missing:
+        raise Broken(f"its card lacks {', '.join(missing)}")
+
+
+def _clean_at_zero(tested: ConditionUnderTest) -> None:
+    _ = tested.numbers
+    clean = tested.at(0.0)
+    for name, old in tested.split.items():
+        new = clean[name]
+        if not (_same(new.features, old.features) and _same(new.ids, old.ids)):
+            raise Broken(f"level 0 changes rows or ids of {name}")
+        if not (_same(new.labels, old.labels) or _renumbered(new.labels, old.labels)):
+            raise Broken(f"level 0 changes labels of {name}")
+
+
+def _renumbered(new: Array, old: Array) -> bool:
+    """Whether classes have other numbers and nothing else has changed."""
+    if new.ndim > 1 or new.shape != old.shape:
+        return False
+    pairs = np.unique(np.stack([new, old]), axis=1).shape[1]
+    return bool(pairs == len(np.unique(new)) == len(np.unique(old)))
+
+
+def _repeatable(tested: ConditionUnderTest) -> None:
+    for level in tested.levels:
+        first, second = tested.at(level), tested.at(level)
+        for name in first:
+            a, b = first[name], second[name]
+            if not (_same(a.labels, b.labels) and _same(a.ids, b.ids) and _same(a.features, b.features)):
+                raise Broken(f"at level {level} the same draws give other rows of {name}")
+
+
+def _nested(tested: ConditionUnderTest) -> None:
+    changed = [_changed(tested.split, tested.at(level)) for level in tested.numbers]
+    if tested.at(tested.numbers[0]).n_classes != tested.split.n_classes:
+        raise NotApplicable("it gives classes other numbers")
+    for order in (changed, changed[::-1]):
+        if all(low <= high for low, high in pairwise(order)):
+            return
+    raise Broken("a row that is changed at one level is not changed at the next")
+
+
+def _unreachable(tested: ConditionUnderTest) -> None:
+    for level in tested.levels:
+        for name, given in tested.at(level).items():
+            old = tested.split[name]
+            for new, whole in ((given.labels, old.labels), (given.ids, old.ids)):
+                if new is not None and whole is not None and not _same(new, whole) and _reaches(new, whole):
+                    raise Broken(f"labels or ids of {name} before the change can be reached")
+
+
+def _reaches(array: Array, whole: Array) -> bool:
+    """Whether an array, or what it is a view of, shares memory with another."""
+    base: object = array
+    while isinstance(base, np.ndarray):
+        if np.shares_memory(base, whole):
+            return True
+        base = base.base
+    return False
+
+
+def _untouched(tested: ConditionUnderTest) -> None:
+    before = {name: [one.features.copy(), one.labels.copy()] for name, one in tested.split.items()}
+    for level in tested.levels:
+        tested.at(level)
+    for name, (features, labels) in before.items():
+        now = tested.split[name]
+        if not (np.array_equal(features, now.features) and np.array_equal(labels, now.labels)):
+            raise Broken(f"it writes into the arrays of {name} that it is given")
+
+
+def _read_back(tested: ConditionUnderTest) -> None:
+    if not tested.cls.card.in_files:
+        raise NotApplicable("no file can hold it")
+    with tempfile.TemporaryDirectory(prefix="bench-check-") as folder:
+        for level in tested.levels:
+            applied = Applied(tested.cls.card.name, tested.variant, level)
+            edited = applied.drawn(tested.split, _SCOPE, 0)
+            if any(edit.features is not None for edit in edited.edits.values()):
+                raise NotApplicable("no file can hold it: it changes features")
+            path = Path(folder) / f"{level}.npz"
+            write_drawn(path, tested.split, edited, {"condition": applied.id})
+            read = replace(applied, level="", file=ConditionFile.at(path)).drawn(tested.split, _SCOPE, 0)
+            one, other = edited.of(tested.split), read.of(tested.split)
+            for name in one:
+                same = _same(one[name].features, other[name].features) and _same(
+                    one[name].ids, other[name].ids
+                )
+                if not same or not _same(one[name].labels, other[name].labels):
+                    raise Broken(f"at level {level} a file of it gives other rows of {name}")
+            if one.n_classes != other.n_classes:
+                raise Broken(f"at level {level} a file of it gives {other.n_classes} classes")
+
+
+_Promise = Callable[[ConditionUnderTest], None]
+
+
+def _check(name: str, hint: str, function: _Promise) -> tuple[Check, _Promise]:
+    return Check(name, hint, lambda _: None), function
+
+
+_CHECKS: Final = (
+    _check("has a complete card", "name, title, what changes, levels", _complete_card),
+    _check("is clean at level 0", "level 0 means that nothing is drawn", _clean_at_zero),
+    _check("draws the same rows again", "draw from `draws` alone, in a fixed order", _repeatable),
+    _check("is nested", "draw an order once and take its beginning, as `Draws.first` does", _nested),
+    _check("hides what it takes away", "give copies, not views of labels and ids", _unreachable),
+    _check("leaves its input as it is", "change copies", _untouched),
+    _check("is read back from a file", "say in_files=False, or what a file means in `read`", _read_back),
+)
+
+
+def condition_outcomes(name: str) -> Iterator[Outcome]:
+    """Yield how every promise of a condition ends, for all its variants; a broken one names its variant.
+
+    Raises:
+        UsageError: if there is no such condition.
+    """
+    cls = condition_class(name)
+    for check, function in _CHECKS:
+        outcome = Outcome(check, "passed")
+        for variant in cls.card.variants or ("",):
+            where = f"variant {variant}: " if variant else ""
+            try:
+                function(ConditionUnderTest(cls, variant))
+            except Broken as error:
+                outcome = Outcome(check, "failed", f"{where}{error}")
+                break
+            except NotApplicable as error:
+                outcome = Outcome(check, "skipped", f"{where}{error}")
+            except Exception as error:
+                outcome = Outcome(check, "failed", f"{where}raised {type(error).__name__}: {error}")
+                break
+        yield outcome

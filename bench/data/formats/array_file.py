@@ -1,0 +1,319 @@
+"""An open file of named arrays: the interface of every reader, and the checks that all of them share.
+
+Nothing from a file is executed. Only regular files are opened, no array is read that would not fit into
+memory or that its stored bytes cannot plausibly hold, and whatever is wrong becomes one `DataError` that
+names the file.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import stat
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from bench.contract import Array, DataError
+from bench.data.formats.stored import Rows, Stored, cut_in_memory, filled
+
+STATEMENTS: Final = ("paired", "multi_label", "class_names")
+"""Attributes of a whole file that are read as arrays of these names."""
+
+MOST_VIEWS: Final = 64
+"""A list or cell array of at most so many matrices is read as so many arrays, called ``key/1`` and so on."""
+
+LISTS: Final = ("|", ";")
+"""What separates the classes of a row in a text that lists several."""
+
+_ALWAYS_ALLOWED: Final = 1 << 28
+_EXPANSION: Final = 200
+"""Arrays above the first size must not unpack to more than this many times their stored bytes."""
+
+_MOST_KEYS: Final = 100_000
+_SUGGESTED: Final = 1000
+
+
+class ArrayFile(ABC):
+    """An open file (or a folder of files) that holds named arrays."""
+
+    def __init__(self, path: Path) -> None:
+        """Remember where the file is."""
+        self.path = path
+
+    def where(self, key: str) -> str:
+        """Return how messages name an array of this file."""
+        return f"{self.path}, key {key!r}"
+
+    @abstractmethod
+    def keys(self) -> list[str]:
+        """Return the arrays' names, in the file's order; parts of groups are called ``group/name``."""
+
+    def shape(self, key: str) -> tuple[int, ...]:
+        """Return an array's shape, from its header alone where the format has one.
+
+        Raises:
+            DataError: if there is no such array or its header is damaged.
+        """
+        self._require(key)
+        with blamed(self.where(key)):
+            return self._shape(key)
+
+    def array(self, key: str) -> Array:
+        """Return the array called ``key``, oriented as its author saw it; texts as an array of ``str``.
+
+        Raises:
+            DataError: if there is none, or it cannot be read.
+        """
+        self._require(key)
+        with blamed(self.where(key)):
+            return self._read(key)
+
+    def matrix(self, key: str, transposed: bool = False) -> Array:
+        """Return an array of numbers for use as features: float32 in C order, read in blocks if large.
+
+        Args:
+            key: of the array.
+            transposed: whether columns are samples.
+
+        Raises:
+            DataError: if there is none, or it cannot be read. What is no matrix is returned as it is.
+        """
+        return self.matrices(key, transposed, {"": None})[""]
+
+    def matrices(self, key: str, transposed: bool, parts: Rows) -> dict[str, Array]:
+        """Return rows of an array by part, each as `matrix` returns all; the rest is not kept in memory.
+
+        Args:
+            key: of the array.
+            transposed: whether columns are samples.
+            parts: which rows.
+
+        Raises:
+            DataError: as `matrix`.
+        """
+        self._require(key)
+        with blamed(self.where(key)):
+            return self._read_matrices(key, transposed, parts)
+
+    def cells(self, key: str) -> list[Array]:
+        """Return the arrays of the cell array (or list) called ``key``, in its order.
+
+        Raises:
+            DataError: if there is none, it cannot be read, or it is no cell array.
+        """
+        self._require(key)
+        with blamed(self.where(key)):
+            return self._read_cells(key)
+
+    def __contains__(self, key: str) -> bool:
+        """Return whether there is an array called ``key``."""
+        return key in self.keys()
+
+    def close(self) -> None:  # noqa: B027 - a reader that keeps nothing open has nothing to do
+        """Let go of the file."""
+
+    def _require(self, key: str) -> None:
+        keys = self.keys()
+        if key not in keys:
+            near = get_close_matches(key, keys[:_SUGGESTED], n=1)
+            hint = f" (is {near[0]!r} meant?)" if near else ""
+            raise DataError(
+                f"{self.path}: key {key!r} is missing; the file has {_listed(keys)}{hint}. "
+                "Is it the file that its dataset's card describes?"
+            )
+
+    def _shape(self, key: str) -> tuple[int, ...]:
+        return self._read(key).shape
+
+    @abstractmethod
+    def _read(self, key: str) -> Array: ...
+
+    def _stored(self, key: str) -> Stored | None:
+        """Return the matrix of numbers called ``key``, to be read in blocks; None where that does not go."""
+        return None
+
+    def _read_matrices(self, key: str, transposed: bool, parts: Rows) -> dict[str, Array]:
+        stored = self._stored(key)
+        if stored is not None:
+            return filled(stored, transposed, parts)
+        return cut_in_memory(self._read(key), transposed, parts)
+
+    def _read_cells(self, key: str) -> list[Array]:
+        raise DataError(f"{self.where(key)}: expected a MATLAB cell array, which this container cannot hold")
+
+
+@contextmanager
+def blamed(where: str) -> Iterator[None]:
+    """Turn whatever a reading library raises into one sentence.
+
+    A damaged file can make them raise nearly anything, from `zlib.error` to `TypeError`.
+    """
+    try:
+        yield
+    except DataError:
+        raise
+    except FileNotFoundError:
+        raise DataError(f"{where}: the file is not there") from None
+    except PermissionError:
+        raise DataError(f"{where}: the file may not be read; change its permissions") from None
+    except MemoryError:
+        raise DataError(f"{where}: too large for this machine's memory") from None
+    except Exception as error:
+        try:
+            reason = " ".join(str(error).split())[:300] or type(error).__name__
+        except Exception:  # as for a number of thousands of digits
+            reason = type(error).__name__
+        raise DataError(
+            f"{where}: cannot be read, the file is truncated or damaged ({reason}). Get it again"
+        ) from error
+
+
+def is_folder(path: Path | str) -> bool:
+    """Return whether there is a folder; False also where a path is longer than the system takes."""
+    return os.path.isdir(path)  # noqa: PTH112 - `Path.is_dir` fails there
+
+
+def require_regular(path: Path) -> None:
+    """Check that a path leads to a regular file: reading a pipe would wait for ever.
+
+    Raises:
+        DataError: if it leads to anything else.
+        OSError: if it leads nowhere.
+    """
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise DataError(f"{path} is not a regular file but a folder, a pipe or a device")
+
+
+def require_distinct(keys: Sequence[str], path: Path) -> None:
+    """Refuse a file in which a key stands twice, or which has too many.
+
+    Raises:
+        DataError: if so.
+    """
+    if len(keys) > _MOST_KEYS:
+        raise DataError(f"{path}: {len(keys)} arrays are more than the {_MOST_KEYS} that are read")
+    seen: set[str] = set()
+    for key in keys:
+        if key in seen:
+            raise DataError(f"{path}: the key {key!r} stands in it twice; which of the two is meant?")
+        seen.add(key)
+
+
+def require_memory(needed: int, where: str, stored: int | None = None) -> None:
+    """Refuse an array that is larger than the memory that is free, or than its stored bytes can hold.
+
+    Args:
+        needed: bytes of the array.
+        where: file and key, for messages.
+        stored: bytes in the file, where they are compressed.
+
+    Raises:
+        DataError: with both sizes.
+    """
+    import psutil
+
+    free = psutil.virtual_memory().available
+    if needed > free:
+        raise DataError(
+            f"{where}: unpacks to {needed / 1e9:.1f} GB, and {free / 1e9:.1f} GB of memory are free; "
+            "use a machine with more memory, or a smaller file"
+        )
+    if stored is not None and needed > max(_ALWAYS_ALLOWED, _EXPANSION * stored):
+        raise DataError(
+            f"{where}: {stored / 1e6:.1f} MB unpack to {needed / 1e9:.1f} GB, which no features do; "
+            "store the array uncompressed if it is right"
+        )
+
+
+def texts(values: Iterable[Any]) -> Array:
+    """Return texts, or bytes in UTF-8, as an array ``(n,)`` of `str`: its width never multiplies the memory.
+
+    Raises:
+        ValueError: if one is neither.
+    """
+    decoded = [value.decode("utf-8") if isinstance(value, bytes) else value for value in values]
+    if not all(isinstance(value, str) for value in decoded):
+        raise ValueError("a list that is neither of numbers nor of texts")
+    result = np.empty(len(decoded), dtype=object)
+    result[:] = [str(value) for value in decoded]
+    return result
+
+
+def joined(rows: Iterable[Iterable[Any]]) -> Array:
+    """Return lists of numbers or texts, of any lengths, as one text for each: what several labels are.
+
+    Raises:
+        ValueError: if they hold anything else.
+    """
+    found = [[*row] for row in rows]
+    if not all(isinstance(one, str | bool | int | np.integer | np.bool_) for row in found for one in row):
+        raise ValueError("lists of different lengths that are no lists of classes")
+    return texts(LISTS[0].join(str(one) for one in row) for row in found)
+
+
+def are_texts(values: Array) -> bool:
+    """Return whether an array holds texts, in any of NumPy's ways."""
+    return values.dtype.kind in "US" or (
+        values.dtype == object and all(isinstance(one, str | bytes) for one in values.reshape(-1))
+    )
+
+
+def dense(matrix: Any, where: str) -> Array:
+    """Return a checked SciPy sparse matrix as an array.
+
+    Raises:
+        DataError: if it would not fit into memory.
+        ValueError: if its indices lead out of it.
+    """
+    if min(matrix.shape) < 0 or len(matrix.shape) != 2:
+        raise ValueError(f"a sparse matrix of shape {matrix.shape}")
+    if hasattr(matrix, "check_format"):
+        matrix.check_format(full_check=True)
+    require_memory(math.prod(matrix.shape) * matrix.dtype.itemsize, where)
+    return np.asarray(matrix.toarray())
+
+
+def sparse_matrix(parts: dict[str, Any], kind: str, shape: Sequence[int], where: str) -> Array:
+    """Return a sparse matrix, given as the arrays that SciPy stores, as a full one.
+
+    Args:
+        parts: ``data`` with ``indices`` and ``indptr``, or ``row`` and ``col``.
+        kind: ``csr``, ``csc`` or ``coo``.
+        shape: of the matrix.
+        where: file and key, for messages.
+
+    Raises:
+        DataError: if it would not fit into memory.
+        ValueError: if its parts do not fit together.
+    """
+    from scipy import sparse
+
+    data = np.asarray(parts["data"])
+    if data.dtype.kind not in "biuf" or data.ndim != 1:
+        raise ValueError(f"a sparse matrix of {data.dtype}")
+    if kind == "coo":
+        row, column = np.asarray(parts["row"]), np.asarray(parts["col"])
+        return dense(sparse.coo_matrix((data, (row, column)), shape=(shape[0], shape[1])), where)
+    if kind not in ("csr", "csc"):
+        raise DataError(f"{where}: a sparse matrix of the kind {kind!r}; store it as csr")
+    indices, pointers = np.asarray(parts["indices"]), np.asarray(parts["indptr"])
+    if indices.dtype.kind not in "iu" or pointers.dtype.kind not in "iu":
+        raise ValueError("indices of a sparse matrix that are no integers")
+    lines = shape[0] if kind == "csr" else shape[1]
+    if pointers.shape != (lines + 1,) or indices.shape != data.shape or (np.diff(pointers) < 0).any():
+        raise ValueError("parts of a sparse matrix that do not fit together")
+    make = sparse.csr_matrix if kind == "csr" else sparse.csc_matrix
+    return dense(make((data, indices, pointers), shape=(shape[0], shape[1])), where)
+
+
+def _listed(keys: list[str], most: int = 12) -> str:
+    if not keys:
+        return "no keys at all"
+    shown = ", ".join(repr(key) for key in keys[:most])
+    return shown if len(keys) <= most else f"{shown} and {len(keys) - most} more"

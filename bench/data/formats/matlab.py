@@ -1,0 +1,342 @@
+"""MAT version 5: variables, cell arrays, structures, texts and sparse matrices.
+
+Every length is checked against the bytes that are there before it is used: the files come from anywhere, and
+a wrong length or index must end in a sentence.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from bench.contract import Array, DataError
+from bench.data.formats.array_file import (
+    MOST_VIEWS,
+    ArrayFile,
+    blamed,
+    require_distinct,
+    require_memory,
+    sparse_matrix,
+    texts,
+)
+from bench.data.formats.stored import Stored, blocks_of
+from bench.data.formats.streams import Stream
+
+_MATRIX, _COMPRESSED = 14, 15
+_CELL, _STRUCT, _CHAR, _SPARSE, _NUMERIC = 1, 2, 4, 5, range(6, 16)
+_TYPES: Final = {
+    1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8",
+}  # fmt: skip
+_ENCODINGS: Final = {1: "latin-1", 2: "latin-1", 4: "utf-16", 16: "utf-8", 17: "utf-16", 18: "utf-32"}
+"""Numbers of the format: kinds of elements, classes of variables, types of numbers, encodings of texts."""
+_DEEPEST: Final = 12
+_MOST_FIELDS: Final = 4096
+_MOST_CELLS: Final = 5_000_000
+
+
+@dataclass(frozen=True)
+class _Variable:
+    """The header of a variable: ``rest`` bytes of it follow in the stream."""
+
+    name: str
+    family: int
+    shape: tuple[int, ...]
+    logical: bool
+    complex: bool
+    rest: int
+
+    @property
+    def count(self) -> int:
+        return math.prod(self.shape)
+
+
+class Mat5(ArrayFile):
+    """An open file in the MAT v5 format."""
+
+    def __init__(self, path: Path) -> None:
+        """Read the headers of all variables."""
+        super().__init__(path)
+        self._file = path.open("rb")
+        with blamed(str(path)):
+            head = self._file.read(128)
+            self._order = "<" if head[126:128] == b"IM" else ">"
+            self._size = path.stat().st_size
+            self._parts = list(self._top_level())
+            found = [(key, (part, item)) for part in self._parts for key, item in self._variables(part)]
+            require_distinct([key for key, _ in found], path)
+            self._found = dict(found)
+
+    def keys(self) -> list[str]:
+        """Return the variables' names; fields of structures are called ``structure/field``."""
+        return [*self._found]
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._file.close()
+
+    def _top_level(self) -> Iterator[tuple[int, int, bool]]:
+        """Yield start and size of every variable, and whether it is compressed."""
+        position = 128
+        while position < self._size:
+            self._file.seek(position)
+            tag = self._file.read(8)
+            if len(tag) < 8:
+                raise ValueError("it ends inside a variable's header")
+            kind, size = struct.unpack(self._order + "II", tag)
+            if position + 8 + size > self._size:
+                missing = position + 8 + size - self._size
+                raise ValueError(f"its last variable needs {missing} bytes more than there are")
+            if kind not in (_MATRIX, _COMPRESSED):
+                raise ValueError(f"an element of the kind {kind} where a variable is expected")
+            yield position + 8, size, kind == _COMPRESSED
+            position += 8 + size
+
+    def _opened(self, part: tuple[int, int, bool]) -> tuple[Stream, int]:
+        """Return a variable's stream and the bytes of its matrix."""
+        start, size, compressed = part
+        stream = Stream(self._file, start, size, compressed)
+        if not compressed:
+            return stream, size
+        kind, size = struct.unpack(self._order + "II", stream.read(8))
+        if kind != _MATRIX:
+            raise ValueError("a compressed element that is no variable")
+        return stream, size
+
+    def _variables(self, part: tuple[int, int, bool]) -> Iterator[tuple[str, _Variable]]:
+        stream, size = self._opened(part)
+        for key, item in self._walk(stream, size, "", 0):
+            if item.name or "/" in key:  # without a name: what MATLAB stores for its own objects
+                yield key, item
+
+    def _walk(self, stream: Stream, size: int, prefix: str, depth: int) -> Iterator[tuple[str, _Variable]]:
+        """Yield variables, fields of structures and matrices in cells, the stream behind each header.
+
+        Who reads on must not go on.
+        """
+        variable = self._header(stream, size)
+        key = prefix or variable.name
+        if variable.family == _CELL and 0 < variable.count <= MOST_VIEWS and depth < _DEEPEST:
+            yield key, variable
+            for index, cell in enumerate(self._cells(stream, variable)):
+                if cell.family in (*_NUMERIC, _SPARSE) and cell.count > 1:
+                    yield f"{key}/{index + 1}", cell
+                stream.skip(cell.rest)
+            return
+        if variable.family != _STRUCT or variable.count != 1 or depth > _DEEPEST:
+            yield key, variable
+            if depth:
+                stream.skip(variable.rest)
+            return
+        _, (length,), used = self._numbers(stream, variable.rest)
+        _, raw, used_names = self._element(stream, variable.rest - used)
+        rest = variable.rest - used - used_names
+        if not 0 < length <= 64 or len(raw) > length * _MOST_FIELDS:
+            raise ValueError("names of fields of a wrong length")
+        for start in range(0, len(raw), int(length)):
+            field = raw[start : start + int(length)].split(b"\0")[0].decode("latin-1")
+            if depth == _DEEPEST:
+                raise ValueError("structures nested too deep")
+            kind, inner = struct.unpack(self._order + "II", stream.read(8))
+            rest -= 8 + inner
+            if kind != _MATRIX or rest < 0:
+                raise ValueError("a structure of a wrong length")
+            yield from self._walk(stream, inner, f"{key}/{field}", depth + 1)
+
+    def _header(self, stream: Stream, size: int) -> _Variable:
+        if not size:
+            return _Variable("", 6, (0, 0), False, False, 0)
+        kind, flags, used = self._numbers(stream, size, 2)
+        dims_kind, dims, more = self._numbers(stream, size - used, 64)
+        shape = tuple(int(length) for length in dims)
+        if kind != 6 or dims_kind != 5 or len(flags) != 2 or len(shape) < 2 or min(shape) < 0:
+            raise ValueError("a variable's header is wrong")
+        name_kind, name, last = self._element(stream, size - used - more)
+        if name_kind not in (1, 16) or len(name) > 4096:
+            raise ValueError("a variable's header is wrong")
+        word = int(flags[0])
+        decoded = name.decode("utf-8", errors="replace")
+        rest = size - used - more - last
+        family = word & 0xFF
+        if not 0 < family <= 18:
+            raise ValueError(f"a variable is of the unknown class {family}")
+        return _Variable(decoded, family, shape, bool(word & 0x200), bool(word & 0x800), rest)
+
+    def _tag(self, stream: Stream, most: int) -> tuple[int, int, bytes | None, int]:
+        """Return an element's kind and size, its content if it stands in the tag, and its bytes in all."""
+        if most < 8:
+            raise ValueError("an element is missing")
+        tag = stream.read(8)
+        kind, size = struct.unpack(self._order + "II", tag)
+        if kind >> 16:
+            kind, size = kind & 0xFFFF, kind >> 16
+            if size > 4:
+                raise ValueError("a small element of a wrong size")
+            return kind, size, tag[4 : 4 + size], 8
+        whole = 8 + size + -size % 8
+        if 8 + size > most:
+            raise ValueError(f"an element needs {8 + size - most} bytes more than there are")
+        return kind, size, None, min(whole, most)
+
+    def _element(self, stream: Stream, most: int) -> tuple[int, bytes, int]:
+        """Return an element's kind, content, and the bytes that it takes with its padding."""
+        kind, size, content, whole = self._tag(stream, most)
+        if content is None:
+            require_memory(size, str(self.path), stream.stored)
+            content = stream.read(size)
+            stream.skip(whole - 8 - size)
+        return kind, content, whole
+
+    def _numbers(self, stream: Stream, most: int, limit: int | None = None) -> tuple[int, Array, int]:
+        kind, content, whole = self._element(stream, most)
+        if kind not in _TYPES:
+            raise ValueError(f"numbers of the unknown type {kind}")
+        dtype = np.dtype(self._order + _TYPES[kind])
+        if len(content) % dtype.itemsize or (limit and len(content) > 8 * limit):
+            raise ValueError("an element of a wrong size")
+        return kind, np.frombuffer(content, dtype), whole
+
+    def _shape(self, key: str) -> tuple[int, ...]:
+        item = self._found[key][1]
+        return item.shape[:-1] if item.family == _CHAR and len(item.shape) == 2 else item.shape
+
+    def _positioned(self, key: str) -> tuple[Stream, _Variable]:
+        stream, size = self._opened(self._found[key][0])
+        for found, item in self._walk(stream, size, "", 0):
+            if found == key:
+                return stream, item
+        raise ValueError("it changed while it was read")
+
+    def _read(self, key: str) -> Array:
+        stream, item = self._positioned(key)
+        if item.family == _CELL:
+            return self._texts(stream, item, key)
+        values = self._value(stream, item, self.where(key))
+        if "/" not in key:
+            stream.finish()
+        return values
+
+    def _stored(self, key: str) -> Stored | None:
+        stream, item = self._positioned(key)
+        if item.family not in _NUMERIC or item.complex or len(item.shape) != 2:
+            return None
+        kind, size, content, _ = self._tag(stream, item.rest)
+        dtype = self._dtype(kind, size, item)
+        if content is not None:
+            return None
+        require_memory(4 * item.count, self.where(key), stream.stored)
+        shape = (item.shape[0], item.shape[1])
+
+        def blocks() -> Iterator[Array]:
+            yield from blocks_of(stream.read, shape, dtype, fortran=True)
+            if "/" not in key:
+                stream.skip(-size % 8 if self._found[key][0][2] else 0)
+                stream.finish()
+
+        return Stored(shape, True, blocks())
+
+    def _dtype(self, kind: int, size: int, item: _Variable) -> np.dtype[Any]:
+        if kind not in _TYPES:
+            raise ValueError(f"numbers of the unknown type {kind}")
+        dtype = np.dtype(self._order + _TYPES[kind])
+        if size != item.count * dtype.itemsize:
+            raise ValueError(f"a matrix of shape {item.shape} has {size // dtype.itemsize} numbers")
+        return dtype
+
+    def _value(self, stream: Stream, item: _Variable, where: str) -> Array:
+        """Return the array whose header was just read, and pass over all of it."""
+        if not item.rest and not item.count:
+            return np.empty(item.shape)
+        if item.family == _CHAR:
+            return self._chars(stream, item)
+        if item.family == _SPARSE:
+            return self._sparse(stream, item, where)
+        if item.family == _CELL or item.family == _STRUCT or item.family not in _NUMERIC:
+            raise DataError(f"{where}: expected a numeric matrix, found a cell array or a structure")
+        if item.complex:
+            raise DataError(f"{where}: expected real numbers, found complex ones")
+        kind, size, content, _ = self._tag(stream, item.rest)
+        dtype = self._dtype(kind, size, item)
+        if content is None:
+            require_memory(size, where, stream.stored)
+            content = stream.read(size)
+            stream.skip(min(-size % 8, item.rest - 8 - size))
+        values = np.frombuffer(content, dtype).reshape(item.shape, order="F")
+        return values.astype(bool) if item.logical else values
+
+    def _chars(self, stream: Stream, item: _Variable) -> Array:
+        kind, content, _ = self._element(stream, item.rest)
+        if kind not in _ENCODINGS or len(item.shape) != 2:
+            raise ValueError(f"a text of the unknown type {kind}")
+        encoding = _ENCODINGS[kind]
+        if encoding in ("utf-16", "utf-32"):
+            encoding += "-le" if self._order == "<" else "-be"
+        letters = content.decode(encoding)
+        rows, columns = item.shape
+        if rows <= 1:
+            return texts([letters] * rows)
+        if len(letters) != rows * columns:
+            raise ValueError(f"a text of shape {item.shape} has {len(letters)} letters")
+        return texts(letters[row::rows].rstrip() for row in range(rows))
+
+    def _sparse(self, stream: Stream, item: _Variable, where: str) -> Array:
+        if len(item.shape) != 2 or item.complex:
+            raise ValueError("a sparse array that is no real matrix")
+        _, rows, used = self._numbers(stream, item.rest)
+        _, pointers, more = self._numbers(stream, item.rest - used)
+        _, data, _ = self._numbers(stream, item.rest - used - more)
+        filled = int(pointers[-1]) if len(pointers) else 0
+        if not 0 <= filled <= min(len(rows), len(data)):
+            raise ValueError("a sparse matrix of a wrong length")
+        native = data[:filled].astype(data.dtype.newbyteorder("="))
+        parts = {
+            "data": native.astype(bool) if item.logical else native,
+            "indices": rows[:filled].astype(np.int64),
+            "indptr": pointers.astype(np.int64),
+        }
+        return sparse_matrix(parts, "csc", item.shape, where)
+
+    def _texts(self, stream: Stream, item: _Variable, key: str) -> Array:
+        """Return a cell array of texts as texts.
+
+        Raises:
+            DataError: if a cell holds anything else.
+        """
+        found: list[Any] = []
+        for cell in self._cells(stream, item):
+            if cell.family != _CHAR and cell.count:
+                raise DataError(
+                    f"{self.where(key)}: expected a numeric matrix, found a cell array of matrices"
+                )
+            letters = self._chars(stream, cell) if cell.family == _CHAR and cell.rest else np.array([""])
+            found.append("".join(letters.tolist()) if len(letters) else "")
+        return texts(found)
+
+    def _cells(self, stream: Stream, item: _Variable) -> Iterator[_Variable]:
+        """Yield the header of each cell, the stream behind it; all of it must be read then."""
+        if item.count > _MOST_CELLS:
+            raise DataError(f"{self.path}: a cell array of {item.count} cells; store a matrix")
+        if 8 * item.count > item.rest:
+            raise ValueError(f"a cell array of {item.count} cells in {item.rest} bytes")
+        rest = item.rest
+        for _ in range(item.count):
+            kind, size, content, whole = self._tag(stream, rest)
+            if kind != _MATRIX or content is not None:
+                raise ValueError("a cell that is no variable")
+            rest -= whole
+            yield self._header(stream, size)
+
+    def _read_cells(self, key: str) -> list[Array]:
+        stream, item = self._positioned(key)
+        if item.family != _CELL:
+            raise DataError(f"{self.where(key)}: expected a cell array, found a matrix of shape {item.shape}")
+        found = [self._value(stream, cell, self.where(key)) for cell in self._cells(stream, item)]
+        if "/" not in key:
+            stream.finish()
+        order = np.arange(item.count).reshape(item.shape, order="F").reshape(-1)
+        return [found[index] for index in order]

@@ -1,0 +1,116 @@
+"""Dicts whose keys are ids of samples, and Karpathy's JSON of pictures with sentences, as arrays with ids."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import numpy as np
+
+from bench.contract import DataError
+from bench.data.formats.pickles import Lazy, opened
+from bench.data.words import WHAT_OF, words_of
+
+_FEWEST: Final = 8
+"""Entries that a dict of samples has at least; one of arrays has fewer, or matrices."""
+_LABELS: Final = ("label", "labels", "category", "categories", "class")
+
+
+def columns_of(value: Any) -> dict[str, list[Any]] | None:
+    """Return the columns of a list of dicts of single values, or of a dict of such dicts, which has ids.
+
+    None where an entry has no value; None in all if it is no table.
+    """
+    keyed = isinstance(value, dict) and len(value) >= _FEWEST
+    entries = [*value.values()] if keyed else value if isinstance(value, list | tuple) else []
+    rows = [opened(one) for one in entries]
+    if not rows or not all(
+        isinstance(row, dict) and all(isinstance(key, str) for key in row) for row in rows
+    ):
+        return None
+    if any(_is_table(cell) for row in rows for cell in row.values()):
+        return None
+    found = {key: [row.get(key) for row in rows] for key in dict.fromkeys(key for row in rows for key in row)}
+    return {"ids": _ids([*value]), **found} if keyed else found
+
+
+def aligned(value: Mapping[Any, Any]) -> Mapping[Any, Any]:
+    """Return a dict with the dicts of samples in it as lists, in one order where they have the same ids.
+
+    A dict of samples has a vector for each id; or a label or the like, if it stands beside one of vectors, or
+    is alone and called labels.
+    """
+    entries = {key: opened(one) for key, one in value.items()}
+    dicts = {key: one for key, one in entries.items() if isinstance(one, dict) and len(one) >= _FEWEST}
+    single = {key: one for key, one in dicts.items() if not any(map(_is_table, one.values()))}
+    vectors = {key: one for key, one in single.items() if _are_vectors([*one.values()])}
+    lone = [key for key in single if len(entries) == 1 and "labels" in map(WHAT_OF.get, words_of(str(key)))]
+    if not vectors and not lone:
+        return value
+    first = single[next(iter(vectors or lone))]
+    samples = {key: one for key, one in single.items() if key in vectors or one.keys() & first.keys()}
+    orders = {key: first if one.keys() == first.keys() else one for key, one in samples.items()}
+    lists = {key: [one[sample] for sample in orders[key]] for key, one in samples.items()}
+    if len(samples) > 1 and all(order is first for order in orders.values()):
+        return {"ids": _ids([*first]), **value, **lists}
+    return {**value, **lists, **{f"{key}_ids": _ids([*order]) for key, order in orders.items()}}
+
+
+def of_sentences(root: Any) -> dict[str, Any] | None:
+    """Return what Karpathy's JSON says of rows of pictures and of sentences; None for any other.
+
+    The sentences' rows are in the order of their numbers where these are 0 to M - 1, else of the file.
+
+    Raises:
+        DataError: if an entry is no picture with sentences and a split.
+    """
+    images = root.get("images") if isinstance(root, dict) else None
+    if not isinstance(images, list) or not images or not isinstance(images[0], dict):
+        return None
+    if not {"split", "sentences"} <= {*images[0]} and not {"split", "sentids"} <= {*images[0]}:
+        return None
+    try:
+        numbers = [
+            image["sentids"] if "sentids" in image else [one["sentid"] for one in image["sentences"]]
+            for image in images
+        ]
+        pairs = [(number, row) for row, listed in enumerate(numbers) for number in listed]
+        splits = [str(image["split"]) for image in images]
+    except (KeyError, TypeError) as error:
+        raise DataError(f"'images' has an entry without split, sentids or sentences ({error})") from None
+    if sorted(number for number, _ in pairs) == [*range(len(pairs))]:
+        pairs.sort()
+    rows = [row for _, row in pairs]
+    found: dict[str, Any] = {"image_split": splits, "text_split": [splits[row] for row in rows]}
+    found |= {"image_ids": [*range(len(images))], "text_ids": rows}
+    return found | {key: [image.get(key) for image in images] for key in _LABELS if key in images[0]}
+
+
+def _ids(keys: Sequence[Any]) -> list[Any]:
+    if all(isinstance(key, int) for key in keys):
+        return [*keys]
+    return [key.decode("utf-8") if isinstance(key, bytes) else str(key) for key in keys]
+
+
+def _shape(cell: Any) -> tuple[int, ...]:
+    return tuple(getattr(opened(cell), "shape", ()))
+
+
+def _are_vectors(cells: Sequence[Any]) -> bool:
+    """Return whether values are vectors of numbers of one length above 1."""
+    lengths = {len(cell) if isinstance(cell, list | tuple) else _shape(cell) for cell in map(opened, cells)}
+    if len(lengths) != 1 or lengths & {(), (0,), (1,), 0, 1}:
+        return False
+    lists = [cell for cell in cells if isinstance(cell, list | tuple)]
+    return all(isinstance(one, int | float | np.generic) for cell in lists for one in cell)
+
+
+def _is_table(cell: Any) -> bool:
+    """Return whether a value is more than a number, a text or a row of such."""
+    if isinstance(cell, list | tuple):
+        return any(isinstance(one, list | tuple | dict) for one in cell[:1])
+    return (
+        isinstance(cell, dict)
+        or (isinstance(cell, Lazy) and not hasattr(cell, "shape"))
+        or len(_shape(cell)) > 1
+    )

@@ -1,0 +1,384 @@
+"""A file's arrays as a dataset: which rows correspond, which are missing, and what was only assumed.
+
+Every modality of a split gets ids where anything says which rows show the same thing: ids in the file, a key
+``paired``, or equal counts with equal labels, which are *taken* for pairs. All that was assumed or converted
+is returned as short sentences.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.contract import Array, DataError, Modality, Pairing, Split
+from bench.data.checks import feature_matrix
+from bench.data.correspondence import repeated_ids, sorted_by_class, stated_ids
+from bench.data.cutting import cut
+from bench.data.formats.array_file import ArrayFile, are_texts, texts
+from bench.data.keys import Choices, Keys, Role
+from bench.data.roles import roles_of
+from bench.data.targets import Raw, Slot, Targets, targets_of
+
+VERSION: Final = 3
+"""Part of the fingerprint of files in more than the plain layout of a bundle; see `is_plain`."""
+
+_BLOCK: Final = 4096
+_FLAGS: Final = {"true": True, "yes": True, "false": False, "no": False}
+
+
+@dataclass
+class Layout:
+    """What was understood of a file.
+
+    Attributes:
+        splits: by part; validation is missing where the file has none.
+        names: of the classes; empty where they are numbers from 0.
+        notes: sentences on what was understood or assumed.
+    """
+
+    splits: dict[str, Split]
+    names: tuple[str, ...]
+    notes: list[str] = field(default_factory=list)
+
+
+def layout_of(source: ArrayFile, choices: Choices | None = None) -> Layout:
+    """Read an open file as a dataset.
+
+    Args:
+        source: of the arrays.
+        choices: what its user says, before any guess.
+
+    Raises:
+        DataError: if it is none, or can be read in two ways.
+    """
+    choices = choices or Choices()
+    keys = roles_of(source, choices)
+    notes = [*keys.say()]
+    if keys.of_all_rows:
+        source, keys, said = cut(source, keys)
+        notes += said
+    return _Reading(source, keys, choices, notes).layout()
+
+
+def is_plain(source: ArrayFile) -> bool:
+    """Return whether a file is a bundle as ever: class numbers, equal counts, no gallery, no ids."""
+    keys = roles_of(source)
+    stated = keys.paired or keys.multi_label or keys.of_all_rows or keys.class_names or not keys.literal
+    labels = [key for role, key in keys.roles.items() if role.what == "labels"]
+    unequal = [
+        part
+        for part in keys.parts
+        if len({source.shape(key)[:1] for role, key in keys.roles.items() if role[:2] == (part, "labels")})
+        > 1
+    ]
+    return not (
+        stated
+        or unequal
+        or "gallery" in keys.parts
+        or any(role.what not in ("features", "labels") for role in keys.roles)
+        or any(len(source.shape(key)) != 1 for key in labels)
+    )
+
+
+class _Reading:
+    """One file being read."""
+
+    def __init__(self, source: ArrayFile, keys: Keys, choices: Choices, notes: list[str]) -> None:
+        self.source, self.keys, self.path, self.notes = source, keys, source.path, notes
+        self.choices, self.by_part = choices, dict[str, list[str]]()
+
+    def layout(self) -> Layout:
+        """Return the dataset."""
+        raw, shared = self._raw_labels()
+        names = self._class_names()
+        multi_label = self.choices.multi_label
+        if multi_label is None and self.keys.multi_label:
+            multi_label = self._flag(self.keys.multi_label)
+        targets = targets_of(self.path, raw, multi_label, names)
+        self.notes += targets.notes
+        turned = self._turned(targets)
+        splits = {part: self._split(part, targets, turned, shared) for part in self.keys.parts}
+        self._require_equal_widths(splits)
+        self.notes += [f"{', '.join(parts)}: {sentence}" for sentence, parts in self.by_part.items()]
+        return Layout(splits, targets.names, list(dict.fromkeys(self.notes)))
+
+    def _note(self, part: str, sentence: str) -> None:
+        self.by_part.setdefault(sentence, []).append(part)
+
+    def _slots(self) -> Iterator[tuple[Slot, str, str]]:
+        """Yield part and modality with the keys of features and labels."""
+        for part in self.keys.parts:
+            for name in self.keys.features(self.keys.parts[0]):
+                labels = self.keys.of(part, "labels", name)
+                assert labels is not None  # checked by `roles_of`
+                yield (part, name), self.keys.features(part)[name], labels
+
+    def _raw_labels(self) -> tuple[dict[Slot, Raw], set[str]]:
+        """Return the labels as read, and the parts whose modalities share them."""
+        raw: dict[Slot, Raw] = {}
+        read: dict[str, Array] = {}
+        shared: set[str] = set()
+        for slot, features, key in self._slots():
+            if key in read:
+                shared.add(slot[0])
+            values = read[key] if key in read else self.source.array(key)
+            read[key] = values
+            if "" in self._all_of(slot[0], "labels") and any(self._all_of(slot[0], "ids")):
+                values = self._by_ids(slot, key, values)
+            shape = self.source.shape(features)
+            if Role(slot[0], "labels", "") in self.keys.roles:
+                values = self._for_repeated(slot, key, values, shape)
+            known = shape[0] if len(shape) == 2 else None
+            if known is not None and values.ndim == 2 and 1 not in values.shape:
+                known = known if known in values.shape else shape[1]
+            raw[slot] = Raw(values, self.source.where(key), known)
+        return raw, shared
+
+    def _for_repeated(self, slot: Slot, key: str, values: Array, shape: tuple[int, ...]) -> Array:
+        """Return labels of all modalities for one that has several rows for each, such as captions."""
+        count = max(values.shape, default=0) if values.ndim < 2 or 1 in values.shape else len(values)
+        fits = count > 0 and not {*values.shape} & {*shape} and shape[0] % count == 0
+        if len(shape) != 2 or not fits:
+            return values
+        times = shape[0] // count
+        self._note(
+            slot[0], f"each label in {key} stands for {times} rows of {slot[1]} that follow each other"
+        )
+        return np.repeat(values.reshape(count, -1), times, axis=0)
+
+    def _all_of(self, part: str, what: str) -> set[str]:
+        """Return the modalities that have labels or ids of their own; empty for those of all."""
+        return {role.modality for role in self.keys.roles if role[:2] == (part, what)}
+
+    def _by_ids(self, slot: Slot, key: str, values: Array) -> Array:
+        """Return the labels of rows by their ids, where one list holds those of another modality."""
+        part, name = slot
+        ids = {other: self.keys.of(part, "ids", other) for other in self.keys.features(part)}
+        if ids[name] is None:
+            return values
+        mine = self.source.array(str(ids[name])).reshape(-1)
+        own = self.keys.roles.get(Role(part, "ids", ""), ids[name])
+        if own == ids[name] and len(mine) == len(values):
+            return values
+        for found in ids.values() if own == ids[name] else (own,):
+            known = self.source.array(found).reshape(-1) if found else values[:0]
+            if len(known) == len(values) and len(np.unique(known)) == len(known):
+                order = np.argsort(known, kind="stable")
+                at = np.minimum(np.searchsorted(known, mine, sorter=order), len(known) - 1)
+                rows = order[at]
+                if (known[rows] == mine).all():
+                    self._note(part, f"rows of {name} have the labels of their ids in {key}")
+                    return np.asarray(values[rows])
+        if own != ids[name]:
+            raise DataError(
+                f"{self.path}: not all ids in {ids[name]!r} are, once each, in {own!r} of the labels"
+            )
+        return values
+
+    def _class_names(self) -> tuple[str, ...]:
+        if not self.keys.class_names:
+            return ()
+        values = self.source.array(self.keys.class_names)
+        if not are_texts(values):
+            raise DataError(f"{self.source.where(self.keys.class_names)}: names of classes must be texts")
+        return tuple(texts(values.reshape(-1).tolist()).tolist())
+
+    def _flag(self, key: str) -> bool:
+        value = self.source.array(key)
+        if are_texts(value) and value.size == 1:
+            word = str(texts(value.reshape(-1).tolist())[0]).strip().lower()
+            value = np.array(_FLAGS[word]) if word in _FLAGS else value
+        if value.size != 1 or value.dtype.kind not in "biuf" or value.reshape(-1)[0] not in (0, 1):
+            raise DataError(
+                f"{self.source.where(key)}: must be true or false, found {value.dtype} of {value.shape}"
+            )
+        return bool(value.reshape(-1)[0])
+
+    def _turned(self, targets: Targets) -> set[str]:
+        """Return the modalities whose columns are samples: where only that fits the number of labels."""
+        turned: set[str] = set()
+        upright: set[str] = set()
+        for slot, key, _ in self._slots():
+            shape, rows = self.source.shape(key), len(targets.labels[slot])
+            if len(shape) == 2 and shape[0] != rows == shape[1]:
+                turned.add(slot[1])
+                self.notes.append(f"{self.source.where(key)}: columns are samples; the matrix is transposed")
+            elif len(shape) == 2 and shape[0] == rows != shape[1]:
+                upright.add(slot[1])
+        if turned & upright:
+            name = min(turned & upright)
+            raise DataError(f"{self.path}: samples of {name!r} are rows in one part and columns in another")
+        return turned
+
+    def _split(self, part: str, targets: Targets, turned: set[str], shared: set[str]) -> Split:
+        names = [*self.keys.features(self.keys.parts[0])]
+        features = {name: self._features(part, name, name in turned) for name in names}
+        labels = {name: targets.labels[part, name] for name in names}
+        for name in names:
+            self._require_rows(part, name, len(features[name]), len(labels[name]))
+        missing = {name: self._missing(part, name, features[name]) for name in names}
+        ids, pairing = self._ids(part, labels, part in shared)
+        modalities: dict[str, Modality] = {}
+        for name in names:
+            key = self.keys.features(part)[name]
+            matrix, numbers, known = features.pop(name), labels[name], ids.get(name)
+            gone = missing[name]
+            if gone.any():
+                if gone.all():
+                    feature_matrix(matrix, self.source.where(key))  # refuses NaN
+                    raise DataError(f"{self.source.where(key)}: all rows are declared missing")
+                self.notes.append(f"{part}: {int(gone.sum())} rows without {name} are left out of it")
+                matrix, numbers = matrix[~gone], numbers[~gone]
+                known = None if known is None else known[~gone]
+                pairing = "none"  # ids say which of the rest correspond
+            modalities[name] = Modality(feature_matrix(matrix, self.source.where(key)), numbers, known)
+        split = Split(modalities, targets.n_classes, pairing)
+        self._require_labelled(part, split)
+        return split
+
+    def _features(self, part: str, name: str, turned: bool) -> Array:
+        key = self.keys.features(part)[name]
+        values = self.source.matrix(key, turned)
+        if values.ndim > 2 and sorted(values.shape)[-3:][0] == 1:
+            values = values.reshape([length for length in values.shape if length > 1])
+        if are_texts(values):
+            raise DataError(
+                f"{self.source.where(key)}: features must be real numbers, found texts such as "
+                f"{str(values.reshape(-1)[:1])[:60]}; to make features of texts, or of files: "
+                f"python -m bench data extract {self.path} --output mine.npz --{name} ENCODER"
+            )
+        if values.ndim != 2 or 0 in values.shape or values.dtype.kind not in "biuf":
+            return feature_matrix(values, self.source.where(key))
+        return values
+
+    def _require_rows(self, part: str, name: str, rows: int, labels: int) -> None:
+        if rows == labels:
+            return
+        key = self.keys.of(part, "labels", name)
+        where = self.source.where(self.keys.features(part)[name])
+        message = f"{where}: {rows} rows, but {labels} labels in {key!r}"
+        if key == self.keys.roles.get(Role(part, "labels", "")):
+            message += f"; give each modality labels of its own, such as '{part}_{name}_labels'"
+        raise DataError(message)
+
+    def _missing(self, part: str, name: str, features: Array) -> NDArray[np.bool_]:
+        """Return which rows a modality lacks: all NaN, or declared."""
+        gone = np.zeros(len(features), dtype=bool)
+        if features.dtype.kind == "f" and features.shape[1]:
+            for start in range(0, len(features), _BLOCK):
+                block = features[start : start + _BLOCK]
+                first = np.isnan(block[:, 0])
+                if first.any():
+                    gone[start : start + _BLOCK] = first & np.isnan(block).all(axis=1)
+        zero = int((~features.any(axis=1)).sum())
+        if zero:
+            self._note(part, f"{zero} rows of {name} are zero and taken as data; NaN marks missing rows")
+        for what in ("missing", "present"):
+            key = self.keys.of(part, what, name)
+            if key is None:
+                continue
+            values = self.source.array(key).reshape(-1)
+            if values.dtype.kind not in "biuf" or len(values) != len(gone):
+                raise DataError(f"{self.source.where(key)}: one true or false for each row is expected")
+            gone |= (values != 0) == (what == "missing")
+        return gone
+
+    def _ids(
+        self, part: str, labels: Mapping[str, Array], shared: bool
+    ) -> tuple[dict[str, NDArray[np.int64]], Pairing]:
+        """Return ids of the rows, and whether they are pairs, by what the file says or its labels suggest."""
+        stated = self._paired(part)
+        keys = {name: self.keys.of(part, "ids", name) for name in labels}
+        if any(keys.values()):
+            without = [name for name, key in keys.items() if key is None]
+            if without:
+                raise DataError(f"{self.path}: {part} has ids of some modalities, but none of {without[0]}")
+            ids = stated_ids(self.source, {name: str(key) for name, key in keys.items()}, labels)
+            if stated is False:
+                raise DataError(f"{self.path}: {part} has ids, and says that it is not paired; leave out one")
+            return ids, "none"
+        counts = {name: len(rows) for name, rows in labels.items()}
+        equal = len(set(counts.values())) == 1
+        if stated is None and not equal:
+            return self._repeated(part, labels), "none"
+        if stated is None and not shared:
+            stated = self._seem_pairs(part, labels)
+        elif stated is None:
+            stated = True
+            self._note(part, "rows are pairs, as one list of labels serves all modalities")
+        if stated and not equal:
+            raise DataError(
+                f"{self.path}: {part} says that rows are pairs, but their counts differ: {counts}"
+            )
+        if not stated:
+            return {}, "none"
+        return {name: np.arange(count) for name, count in counts.items()}, "natural"
+
+    def _paired(self, part: str) -> bool | None:
+        if self.choices.paired is not None:
+            return self.choices.paired
+        key = self.keys.paired.get(part, self.keys.paired.get("", ""))
+        return self._flag(key) != key.lower().endswith("unpaired") if key else None
+
+    def _seem_pairs(self, part: str, labels: Mapping[str, Array]) -> bool:
+        """Return whether equal labels suggest pairs, and say so."""
+        first, *others = labels.values()
+        state = "a key 'paired' or '..._ids' states it"
+        known = _labelled(first)
+        different = np.zeros(len(first), dtype=bool)
+        for other in others:
+            known = known & _labelled(other)
+            unequal = first != other
+            different |= unequal if unequal.ndim == 1 else unequal.any(axis=1)
+        different &= known
+        if different.any() or not known.any():
+            differ = f"{int(different.sum())} of {len(first)} differ in their labels"
+            self._note(part, f"rows are not taken for pairs, as {differ}; {state}")
+            return False
+        caution = (
+            ", which rows sorted by class have even without pairs: if so, state paired=false"
+            if sorted_by_class(first)
+            else ""
+        )
+        self._note(part, f"rows are taken for pairs, as labels are equal in all{caution}; {state}")
+        return True
+
+    def _repeated(self, part: str, labels: Mapping[str, Array]) -> dict[str, NDArray[np.int64]]:
+        """Return ids where rows of one modality seem to stand for several rows of another each, in order."""
+        ids = repeated_ids(labels)
+        state = "keys '..._ids' state which rows correspond"
+        if not ids:
+            counts = ", ".join(f"{len(rows)} of {name}" for name, rows in labels.items())
+            self._note(part, f"rows are not taken for pairs, as their counts differ ({counts}); {state}")
+            return {}
+        fewest = min(map(len, ids.values()))
+        repeats = ", ".join(f"{len(rows) // fewest} of {name}" for name, rows in ids.items())
+        self._note(part, f"rows that follow each other are taken for the same thing ({repeats}); {state}")
+        return ids
+
+    def _require_labelled(self, part: str, split: Split) -> None:
+        for name, modality in split.items():
+            without = int((~modality.labelled).sum())
+            if without and part != "train":
+                raise DataError(
+                    f"{self.path}: {without} {part} rows of {name} have no label, and only training rows may "
+                    "lack one; leave them out"
+                )
+            if without == len(modality):
+                raise DataError(f"{self.path}: no {part} row of {name} has a label")
+            if without:
+                self.notes.append(f"{part}: {without} of {len(modality)} rows of {name} have no label")
+
+    def _require_equal_widths(self, splits: Mapping[str, Split]) -> None:
+        for name in splits["train"]:
+            widths = {part: split[name].dimension for part, split in splits.items()}
+            if len(set(widths.values())) != 1:
+                raise DataError(f"{self.path}: features of {name!r} have different widths: {widths}")
+
+
+def _labelled(labels: Array) -> NDArray[np.bool_]:
+    return np.asarray(labels >= 0 if labels.ndim == 1 else (labels >= 0).all(axis=1))

@@ -1,0 +1,39 @@
+"""Encoders: raw pictures, texts and sounds -> features, as plug-ins; and tables of items -> bundles."""
+
+from bench.encoders.catalogue import create_encoder, encoder_cards, encoders
+from bench.encoders.contract import Encoder, EncoderCard, Features, Kind, NoSettings, Sound, required
+from bench.encoders.extraction import (
+    Extracted,
+    Options,
+    Wanted,
+    extract,
+    read_card,
+    summary_lines,
+)
+from bench.encoders.reading import read_picture, read_sound
+from bench.encoders.table import Rows, Table, read_rows, read_table
+
+__all__ = [
+    "Encoder",
+    "EncoderCard",
+    "Extracted",
+    "Features",
+    "Kind",
+    "NoSettings",
+    "Options",
+    "Rows",
+    "Sound",
+    "Table",
+    "Wanted",
+    "create_encoder",
+    "encoder_cards",
+    "encoders",
+    "extract",
+    "read_card",
+    "read_picture",
+    "read_rows",
+    "read_sound",
+    "read_table",
+    "required",
+    "summary_lines",
+]

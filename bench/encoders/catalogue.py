@@ -1,0 +1,138 @@
+"""Catalogue of encoders: the modules of `bench.encoders.models`, entry points, and files given by path."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.util
+import inspect
+import pkgutil
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import fields
+from importlib.metadata import entry_points
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Final
+
+from bench.contract import PluginError, UsageError
+from bench.encoders import models
+from bench.encoders.contract import Encoder, EncoderCard, Kind
+from bench.registry import unknown
+
+GROUP: Final = "bench.encoders"
+_LONGEST: Final = 1 << 30  # no whole number of a setting is larger
+
+Encoders = dict[tuple[Kind, str], type[Encoder[Any]]]
+
+
+def encoders(plugins: Sequence[Path] = ()) -> Encoders:
+    """Return all encoders by kind and name.
+
+    An installed package whose encoders cannot be imported is left out; a file that is named must work.
+
+    Raises:
+        PluginError: if a file cannot be imported or has no encoder, or two encoders have the same name.
+    """
+    found: Encoders = {}
+    for module in pkgutil.iter_modules(models.__path__):
+        _add(found, _classes(importlib.import_module(f"{models.__name__}.{module.name}")))
+    for point in sorted(entry_points(group=GROUP), key=lambda one: one.name):
+        try:
+            loaded = point.load()
+        except (Exception, SystemExit):  # noqa: S112 (it must not hinder those who do not use it)
+            continue
+        _add(found, _classes(loaded) if isinstance(loaded, ModuleType) else [loaded])
+    for path in plugins:
+        classes = list(_classes(_imported(path)))
+        if not classes:
+            raise PluginError(f"{path} does not define an Encoder with a card")
+        _add(found, classes)
+    return found
+
+
+def create_encoder(kind: Kind, text: str, plugins: Sequence[Path] = (), device: str = "cpu") -> Encoder[Any]:
+    """Return an encoder by ``NAME`` or ``NAME:SETTING=VALUE,...``.
+
+    A value alone is that of the first setting.
+
+    Args:
+        kind: of the items.
+        text: name and settings.
+        plugins: files that may define it.
+        device: to compute on.
+
+    Raises:
+        UsageError: if there is no such encoder or setting, or something that it needs is missing.
+        PluginError: see `encoders`.
+    """
+    name, _, given = text.partition(":")
+    known = encoders(plugins)
+    if (kind, name) not in known:
+        raise unknown(f"encoder of kind {kind}", name, [one for at, one in known if at == kind])
+    cls = known[kind, name]
+    return cls(_settings(cls, name, given), device)
+
+
+def encoder_cards(plugins: Sequence[Path] = ()) -> list[EncoderCard]:
+    """Return the cards of all encoders, by kind and name."""
+    found = encoders(plugins)
+    return [found[key].card for key in sorted(found)]
+
+
+def _settings(cls: type[Encoder[Any]], encoder: str, given: str) -> Any:
+    defaults = cls.Settings()
+    names = [one.name for one in fields(defaults)]
+    values: dict[str, Any] = {}
+    for part in filter(None, given.split(",")):
+        name, separator, value = part.partition("=")
+        if not separator and names:
+            name, value = names[0], part
+        if name not in names:
+            raise unknown(f"setting of {encoder}", name, names)
+        values[name] = value
+        if isinstance(getattr(defaults, name), int):
+            if not (value.isascii() and value.isdecimal() and len(value) < 12 and int(value) <= _LONGEST):
+                raise UsageError(f"{encoder}: {name} must be a whole number, not {value!r}")
+            values[name] = int(value)
+    return cls.Settings(**values)
+
+
+def _imported(path: Path) -> ModuleType:
+    file = path.expanduser().resolve()
+    if file.suffix != ".py" or not file.is_file():
+        raise PluginError(f"plug-in {file} is not a Python file; give the path of a .py file")
+    name = f"bench_encoder_{file.stem}_{hashlib.sha256(str(file).encode()).hexdigest()[:8]}"
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, file)
+    if spec is None or spec.loader is None:
+        raise PluginError(f"{file} cannot be imported")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except (Exception, SystemExit) as error:
+        del sys.modules[name]
+        raise PluginError(f"{file} cannot be imported: {type(error).__name__}: {error}") from error
+    return module
+
+
+def _classes(module: ModuleType) -> Iterator[Any]:
+    for value in vars(module).values():
+        if inspect.isclass(value) and value.__module__ == module.__name__ and "card" in vars(value):
+            yield value
+
+
+def _add(found: Encoders, classes: Sequence[Any] | Iterator[Any]) -> None:
+    for cls in classes:
+        if not (inspect.isclass(cls) and issubclass(cls, Encoder)) or inspect.isabstract(cls):
+            raise PluginError(f"{getattr(cls, '__name__', cls)} must derive from Encoder and define encode")
+        if not isinstance(cls.card, EncoderCard):
+            raise PluginError(f"{cls.__name__}.card must be an EncoderCard")
+        first = found.setdefault((cls.card.kind, cls.card.name), cls)
+        if first is not cls:
+            raise PluginError(
+                f"{cls.card.kind} encoder {cls.card.name!r} of {cls.__module__} is already defined by "
+                f"{first.__module__}; rename one of them"
+            )

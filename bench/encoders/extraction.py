@@ -1,0 +1,362 @@
+"""Extraction: a table of raw items becomes a feature bundle, batch by batch, resumable after a kill."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import shutil
+import zipfile
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.atomic import write_whole
+from bench.contract import DataError, UsageError
+from bench.encoders.contract import Encoder, Features, Kind
+from bench.encoders.reading import read_picture, read_sound
+from bench.encoders.table import PARTS, Rows, Table, is_absent
+
+FORMAT: Final = 1
+CARD_KEY: Final = "card"
+CLASSES_KEY: Final = "class_names"
+_LIBRARIES: Final = ("numpy", "pillow", "scikit-learn", "scipy", "torch", "transformers", "tokenizers")
+
+Report = Callable[[str, int, int], None]
+"""Called with the modality, the items done, and the items of the modality."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A modality to make.
+
+    Attributes:
+        name: of the modality.
+        column: of the table, with paths (below the table's folder) or texts.
+        encoder: ready to use.
+        given: the encoder as it was named, with its settings.
+    """
+
+    name: str
+    column: str
+    encoder: Encoder[Any]
+    given: str
+
+
+@dataclass(frozen=True)
+class Options:
+    """How items are read and encoded.
+
+    Attributes:
+        batch: items that are encoded at once; part of what decides the last bits of features.
+        skip_broken: leave out items that cannot be read, and count them, instead of stopping at the first.
+        allow_outside: take absolute paths and paths that lead out of the table's folder.
+    """
+
+    batch: int = 32
+    skip_broken: bool = False
+    allow_outside: bool = False
+
+
+@dataclass(frozen=True)
+class Extracted:
+    """What was made.
+
+    Attributes:
+        rows: by part and modality.
+        widths: of the features by modality.
+        skipped: broken items by modality, with the first reason.
+        card: as in the bundle.
+    """
+
+    rows: dict[str, dict[str, int]]
+    widths: dict[str, int]
+    skipped: dict[str, tuple[int, str]]
+    card: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class _Made:
+    """A modality: features of the rows of the table that have it, each item once for each id."""
+
+    features: Features
+    rows: NDArray[np.intp]
+    skipped: int = 0
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class _Batch:
+    features: Features
+    kept: NDArray[np.bool_]
+    reason: str = field(default="")
+
+
+def extract(
+    table: Table, rows: Rows, wanted: Sequence[Wanted], output: Path, options: Options, report: Report
+) -> Extracted:
+    """Encode all items of a table and write the features as a bundle.
+
+    Finished batches are kept in a folder beside the output until the bundle is whole; the same call continues
+    there. The same input gives the same bytes.
+
+    Args:
+        table: with a column for each modality.
+        rows: what the table says of its rows.
+        wanted: the modalities.
+        output: path of the bundle.
+        options: see `Options`.
+        report: see `Report`.
+
+    Raises:
+        DataError: if an item cannot be read and is not to be skipped, or a modality has no item in a part.
+        UsageError: if a path leads out of the table's folder.
+    """
+    if output.suffix != ".npz":
+        raise UsageError(f"{output}: the output must be an .npz file")
+    folder = output.with_name(f"{output.name}.parts")
+    folder.mkdir(parents=True, exist_ok=True)
+    made = {one.name: _modality(table, rows, one, folder, options, report) for one in wanted}
+    arrays: dict[str, NDArray[Any]] = {}
+    counts: dict[str, dict[str, int]] = {}
+    for part in [part for part in PARTS if part in rows.parts]:
+        for name, found in made.items():
+            chosen = np.array([rows.parts[row] == part for row in found.rows], dtype=bool)
+            if not chosen.any():
+                raise DataError(f"{table.path}: modality {name!r} has no item in {part}")
+            at = found.rows[chosen]
+            arrays[f"{part}_{name}"] = found.features[chosen]
+            arrays[f"{part}_{name}_labels"] = rows.labels[at]
+            arrays[f"{part}_{name}_ids"] = rows.ids[at]
+            counts.setdefault(part, {})[name] = len(at)
+    card = _card(table, rows, wanted, made, options)
+    arrays[CLASSES_KEY] = np.array(rows.classes)
+    arrays[CARD_KEY] = np.array(json.dumps(card, indent=1, ensure_ascii=False))
+    _write(output, arrays)
+    shutil.rmtree(folder)
+    widths = {name: found.features.shape[1] for name, found in made.items()}
+    skipped = {name: (found.skipped, found.reason) for name, found in made.items() if found.skipped}
+    return Extracted(counts, widths, skipped, card)
+
+
+def read_card(path: Path) -> dict[str, Any] | None:
+    """Return how a bundle's features were made; None where it does not say.
+
+    Raises:
+        DataError: if the file is no bundle.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as bundle:
+            card = json.loads(str(bundle[CARD_KEY])) if CARD_KEY in bundle.files else None
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise DataError(f"{path}: no feature bundle that can be read ({error})") from error
+    return card if isinstance(card, dict) else None
+
+
+def summary_lines(card: dict[str, Any]) -> list[str]:
+    """Return a card in lines for people: one for each modality, and the split."""
+    lines = [
+        f"{name}: {made.get('title')} ({made.get('encoder')}; weights {made.get('weights')}; "
+        f"{made.get('width')} values)"
+        for name, made in card.get("modalities", {}).items()
+    ]
+    return [*lines, f"split: {card.get('split')}"]
+
+
+def _modality(
+    table: Table, rows: Rows, wanted: Wanted, folder: Path, options: Options, report: Report
+) -> _Made:
+    items = _distinct(table, rows, wanted)
+    values = [table.column(wanted.column)[row] for row in items]
+    kind: Kind = wanted.encoder.card.kind
+    paths = [] if kind == "text" else [_path(table, row, wanted.column, options) for row in items]
+    if kind == "text" and (wrong := [i for i, value in enumerate(values) if not isinstance(value, str)]):
+        raise DataError(
+            f"{table.where(items[wrong[0]])}: column {wanted.column!r} has {values[wrong[0]]!r}, not a text"
+        )
+    identity = [wanted.given, wanted.encoder.checksum(), wanted.encoder.device, str(options.batch)]
+    identity.append(json.dumps(_versions()))
+    if wanted.encoder.card.fitted:
+        training = [i for i, row in enumerate(items) if rows.parts[row] == "train"]
+        wanted.encoder.fit(_read(table, items, paths, values, training, kind))
+        identity.append(_digest([str(values[i]) for i in training]))
+    batches: list[_Batch] = []
+    report(wanted.name, 0, len(items))
+    for start in range(0, len(items), options.batch):
+        at = range(start, min(start + options.batch, len(items)))
+        content = [_state(paths[i]) if paths else str(values[i]) for i in at]
+        path = folder / f"{wanted.name}-{start:08d}-{_digest([*identity, *content])[:16]}.npz"
+        batch = _kept(path)
+        if batch is None:
+            batch = _encoded(table, items, paths, values, at, wanted, options)
+            _write(path, {"features": batch.features, "kept": batch.kept, "reason": np.array(batch.reason)})
+        batches.append(batch)
+        report(wanted.name, at.stop, len(items))
+    return _joined(table, wanted, items, batches)
+
+
+def _joined(table: Table, wanted: Wanted, items: Sequence[int], batches: Sequence[_Batch]) -> _Made:
+    kept = np.concatenate([batch.kept for batch in batches]) if batches else np.zeros(0, dtype=bool)
+    filled = [batch.features for batch in batches if len(batch.features)]
+    if not filled:
+        raise DataError(f"{table.path}: column {wanted.column!r} has no item that can be read")
+    reason = next((batch.reason for batch in batches if batch.reason), "")
+    return _Made(np.concatenate(filled), np.array(items, np.intp)[kept], int((~kept).sum()), reason)
+
+
+def _distinct(table: Table, rows: Rows, wanted: Wanted) -> list[int]:
+    """Return the rows that have an item, without those that repeat a previous row of the same id."""
+    first: dict[tuple[str, int, str], int] = {}
+    for row, value in enumerate(table.column(wanted.column)):
+        if is_absent(value):
+            continue
+        kept = first.setdefault((rows.parts[row], int(rows.ids[row]), str(value)), row)
+        if not np.array_equal(rows.labels[kept], rows.labels[row]):
+            raise DataError(
+                f"{table.where(row)}: the same id and {wanted.column} as row {kept + 1}, with another label"
+            )
+    return list(first.values())
+
+
+def _path(table: Table, row: int, column: str, options: Options) -> Path:
+    """Return the path in a cell.
+
+    Raises:
+        UsageError: if it leads out of the table's folder, by itself or by links, and this is not allowed.
+        DataError: if it is no path.
+    """
+    value = table.column(column)[row]
+    folder = table.path.resolve().parent
+    try:
+        path: Path = folder / value
+        resolved = path.resolve()
+    except (TypeError, ValueError, OSError, RuntimeError) as error:
+        raise DataError(f"{table.where(row)}: {str(value)[:80]!r} is no path ({error})") from error
+    if not (options.allow_outside or resolved.is_relative_to(folder)):
+        raise UsageError(
+            f"{table.where(row)}: {str(value)[:80]!r} leads out of {folder}; put the files below the table's "
+            "folder, or give --allow-outside"
+        )
+    return path
+
+
+def _state(path: Path) -> str:
+    """Return what changes when a file changes: its path, size and time of change."""
+    try:
+        status = path.stat()
+        return f"{path} {status.st_size} {status.st_mtime_ns}"
+    except (OSError, ValueError):
+        return f"{path} missing"
+
+
+def _read(
+    table: Table,
+    items: Sequence[int],
+    paths: Sequence[Path],
+    values: Sequence[Any],
+    at: Sequence[int],
+    kind: Kind,
+) -> list[Any]:
+    if kind == "text":
+        return [str(values[i]) for i in at]
+    read: Callable[[Path], Any] = read_picture if kind == "image" else read_sound
+    found = []
+    for i in at:
+        try:
+            found.append(read(paths[i]))
+        except DataError as error:
+            noun = "picture" if kind == "image" else "sound"
+            raise DataError(f"{table.where(items[i])}: {noun} {str(values[i])[:80]!r}: {error}") from error
+    return found
+
+
+def _encoded(
+    table: Table,
+    items: Sequence[int],
+    paths: Sequence[Path],
+    values: Sequence[Any],
+    at: Sequence[int],
+    wanted: Wanted,
+    options: Options,
+) -> _Batch:
+    read: list[Any] = []
+    kept = np.ones(len(at), dtype=bool)
+    reason = ""
+    for place, i in enumerate(at):
+        try:
+            read += _read(table, items, paths, values, [i], wanted.encoder.card.kind)
+        except DataError as error:
+            if not options.skip_broken:
+                raise DataError(f"{error}; mend it, or leave such items out with --skip-broken") from error
+            kept[place] = False
+            reason = reason or str(error)
+    if not read:
+        return _Batch(np.zeros((0, 0), np.float32), kept, reason)
+    features = np.ascontiguousarray(wanted.encoder.encode(read), dtype=np.float32)
+    if features.ndim != 2 or len(features) != len(read) or not np.isfinite(features).all():
+        raise DataError(
+            f"encoder {wanted.given!r} gave {features.shape} for {len(read)} items from "
+            f"{table.where(items[at[0]])} on, or values that are not finite"
+        )
+    return _Batch(features, kept, reason)
+
+
+def _kept(path: Path) -> _Batch | None:
+    """Return a batch of an earlier call; None if there is none or it is damaged."""
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            return _Batch(stored["features"], stored["kept"], str(stored["reason"]))
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        return None
+
+
+def _card(
+    table: Table, rows: Rows, wanted: Sequence[Wanted], made: dict[str, _Made], options: Options
+) -> dict[str, Any]:
+    modalities = {}
+    for one in wanted:
+        stated = {key: value for key, value in asdict(one.encoder.card).items() if key != "name"}
+        found = made[one.name]
+        modalities[one.name] = stated | {
+            "encoder": one.given,
+            "column": one.column,
+            "width": int(found.features.shape[1]),
+            "sha256": one.encoder.checksum(),
+            "device": one.encoder.device.partition(":")[0],
+            "skipped": found.skipped,
+        }
+    return {
+        "format": FORMAT,
+        "table": table.path.name,
+        "table_sha256": table.sha256,
+        "split": rows.rule,
+        "batch": options.batch,
+        "modalities": modalities,
+        "versions": _versions(),
+    }
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in _LIBRARIES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _digest(parts: Sequence[str]) -> str:
+    return hashlib.sha256(json.dumps(list(parts)).encode()).hexdigest()
+
+
+def _write(path: Path, arrays: dict[str, NDArray[Any]]) -> None:
+    """Write an .npz file whole or not at all."""
+    content = io.BytesIO()
+    np.savez(content, **arrays)  # type: ignore[arg-type]
+    write_whole(path, content.getvalue())

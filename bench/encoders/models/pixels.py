@@ -1,0 +1,50 @@
+"""Pixels: a picture scaled down, for line drawings and digits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from PIL.Image import Image, Resampling
+
+from bench.contract import UsageError
+from bench.encoders.contract import Encoder, EncoderCard, Features
+
+
+@dataclass(frozen=True)
+class PixelSettings:
+    """Size of the scaled picture.
+
+    Attributes:
+        side: of the square, in pixels.
+    """
+
+    side: int = 16
+
+
+class Pixels(Encoder[Image]):
+    """How dark each pixel of the scaled picture is, from 0 (white) to 1 (black)."""
+
+    card = EncoderCard(
+        name="pixels",
+        kind="image",
+        title="Darkness of the pixels of the picture, scaled down",
+        weights="none",
+        licence="none needed",
+        preprocessing="greyscale, scaled to a square by averaging",
+    )
+    Settings = PixelSettings
+
+    def __init__(self, settings: Any = None, device: str = "cpu") -> None:
+        """Check the settings."""
+        super().__init__(settings, device)
+        if not 1 <= self.settings.side <= 256:
+            raise UsageError(f"pixels: the side must be 1 to 256, not {self.settings.side}")
+
+    def encode(self, batch: Sequence[Image]) -> Features:
+        """Return the features ``(n, side * side)`` of pictures."""
+        size = (self.settings.side,) * 2
+        rows = [np.asarray(one.convert("L").resize(size, Resampling.BOX)).reshape(-1) for one in batch]
+        return 1.0 - np.stack(rows).astype(np.float32) / np.float32(255)

@@ -1,0 +1,109 @@
+"""Scaling of embeddings before they are compared, so that ties are exact under each similarity.
+
+Rows are scaled by powers of two, which is exact and makes them safe to multiply: each row by its largest
+magnitude for the cosine, all rows of a comparison by one power otherwise. For Euclidean distances they are
+moved by a common vector near their middle first, since the product of rows far from the origin would swallow
+small distances; the vector is whole where the rows are, so that whole-numbered rows stay exact. Codes of 0
+and 1 become -1 and 1, whose product counts equal positions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import get_args
+
+import numpy as np
+
+from bench.contract import Array, RefusedEmbeddings, Similarity, UsageError
+from bench.evaluation.inputs import Matrix, Vector
+
+
+@dataclass(frozen=True, eq=False)
+class Scale:
+    """What the rows of both sides of a comparison go through.
+
+    Attributes:
+        similarity: by which they are compared.
+        exponent: all rows are divided by this power of two; 0 for the cosine, whose rows have each their own.
+        centre: ``(d,)`` what is subtracted from all rows for Euclidean distances.
+        binary: whether codes of 0 and 1 become -1 and 1, for Hamming distances.
+    """
+
+    similarity: Similarity = "cosine"
+    exponent: int = 0
+    centre: Vector | None = None
+    binary: bool = False
+
+    @classmethod
+    def of(cls, similarity: Similarity, sides: Iterable[Array]) -> Scale:
+        """Return the scale of all rows ``(n, d)`` that are compared; their order has no part in it.
+
+        Raises:
+            RefusedEmbeddings: if rows are no codes where Hamming distances are asked for.
+            UsageError: for an unknown similarity.
+        """
+        if similarity not in get_args(Similarity):
+            raise UsageError(
+                f"similarity must be one of {', '.join(get_args(Similarity))}, not {similarity!r}"
+            )
+        sides = list(sides)
+        if similarity == "hamming":
+            return cls("hamming", binary=_are_binary(sides))
+        if similarity == "cosine":
+            return cls()
+        with np.errstate(all="ignore"):  # rows that are not finite are refused where they are scaled
+            low = np.min([side.min(axis=0) for side in sides], axis=0).astype(np.float64)
+            high = np.max([side.max(axis=0) for side in sides], axis=0).astype(np.float64)
+            centre = _centre(low, high) if similarity == "euclidean" else None
+            moved = 0.0 if centre is None else centre
+            largest = max(float(np.abs(low - moved).max()), float(np.abs(high - moved).max()))
+        return cls(similarity, int(np.frexp(largest)[1]), centre)
+
+    def scaled(self, rows: Matrix, largest: Vector) -> Matrix:
+        """Return float64 rows in the form in which they are compared, in place.
+
+        Args:
+            rows: ``(n, d)``.
+            largest: ``(n,)`` magnitude of each row's largest entry.
+        """
+        if self.binary:
+            rows *= 2.0
+            rows -= 1.0
+        if self.centre is not None:
+            rows -= self.centre
+        exponent = np.frexp(largest[:, None])[1] if self.similarity == "cosine" else self.exponent
+        half = -exponent // 2  # in two steps, since a power of two can overflow where the product does not
+        rows *= np.ldexp(1.0, half)
+        rows *= np.ldexp(1.0, -exponent - half)
+        rows += 0.0  # turns -0.0 into 0.0: they are equal, but not bit by bit
+        return rows
+
+    def squares(self, rows: Array, largest: Vector) -> Vector:
+        """Return what the product with scaled rows ``(n, d)`` is divided by, or reduced by, ``(n,)``.
+
+        That is the squared norm for the cosine, 1 for rows of zeros, and half of it for Euclidean distances.
+        """
+        if self.similarity in ("dot", "hamming"):
+            return np.zeros(len(rows))
+        squares = np.square(rows, dtype=np.float64).sum(axis=1)
+        return np.asarray(squares + (largest == 0) if self.similarity == "cosine" else squares / 2)
+
+
+def _centre(low: Vector, high: Vector) -> Vector:
+    """Return the middle of each column's range, rounded to a power of two that is at most 1 and the range."""
+    spread = high - low
+    grain = np.ldexp(1.0, np.minimum(np.frexp(spread)[1] - 1, 0))
+    return np.asarray(np.where(spread > 0, np.rint((low / 2 + high / 2) / grain) * grain, low))
+
+
+def _are_binary(sides: list[Array]) -> bool:
+    """Return whether codes hold 0 and 1, and not -1 and 1."""
+    if all(bool(((side == 0) | (side == 1)).all()) for side in sides):
+        return True
+    if all(bool((np.abs(side.astype(np.int8) if side.dtype == bool else side) == 1).all()) for side in sides):
+        return False
+    raise RefusedEmbeddings(
+        "Hamming distances are of codes: all entries of all modalities must be 0 or 1, or all -1 or 1 "
+        "(take the sign of the embeddings, or whether they exceed a threshold)"
+    )

@@ -1,0 +1,267 @@
+"""A Dask cluster: the connection to its scheduler, and which of its workers can run cells.
+
+Nothing that a worker answers is believed unchecked, and every answer has a time limit of the client.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+import warnings
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+import msgspec
+
+from bench.contract.errors import UsageError
+from bench.execution.dask_worker import Device, Facts, choose_resource, describe, problem, shared_device
+from bench.execution.tasks import Slot, WorkerError
+
+T = TypeVar("T")
+
+CONNECT_SECONDS: Final = 5.0
+"""Time for the scheduler to answer: with the start of the command it stays below 10 s."""
+
+ANSWER_SECONDS: Final = 30.0
+"""Time for a scheduler or a worker to answer a question."""
+
+POLL: Final = 1.0
+TIMEOUTS: Final = (TimeoutError, asyncio.TimeoutError)  # two types before Python 3.11
+_CLOSE_SECONDS: Final = 1.5
+_HOW: Final = 'dask worker {} --nthreads 1 --resources "cell=1"'
+
+
+@dataclass
+class Cluster:
+    """A connection to a Dask cluster.
+
+    Attributes:
+        address: of its scheduler, as the user named it.
+        loop: event loop of the client, which runs in a thread of its own.
+        patience: seconds to wait while there is no worker.
+        client: an asynchronous `distributed.Client`; `ask` awaits what it returns.
+        workers: that were there when the connection was made.
+        device: kind of device that cells run on.
+        resource: worker resource that is a slot; None where each thread of a worker is one.
+    """
+
+    address: str
+    loop: asyncio.AbstractEventLoop
+    patience: float
+    client: Any = None
+    workers: Sequence[Facts] = ()
+    device: Device = "cpu"
+    resource: str | None = None
+
+    def ask(self, question: Callable[[], Awaitable[T]], seconds: float = ANSWER_SECONDS) -> T:
+        """Return the answer to a question; what ends the waiting ends both.
+
+        Raises:
+            TimeoutError: if there is none in time.
+        """
+
+        async def wait() -> T:
+            return await asyncio.wait_for(question(), seconds)
+
+        future = asyncio.run_coroutine_threadsafe(wait(), self.loop)
+        try:
+            return future.result()
+        except BaseException:
+            future.cancel()
+            raise
+
+    def slots(self, threads: int) -> list[Slot]:
+        """Return the slots of these workers, each for ``threads`` CPU threads; more may come."""
+        device = "cpu" if self.device == "cpu" else "cuda:0"
+        return [
+            Slot(f"{facts.address}/{number}", device, threads, host_device=facts.address)
+            for facts in self.workers
+            for number in range(facts.slots(self.resource))
+        ]
+
+    def survey(self, addresses: Sequence[str], known: Iterable[Facts] = ()) -> dict[str, Facts | str]:
+        """Ask workers what they are; a sentence stands for one that is of no use, or gives no answer."""
+
+        async def describe_one(address: str) -> Any:
+            question = self.client.run(describe, workers=[address], on_error="return")
+            try:
+                return (await asyncio.wait_for(question, ANSWER_SECONDS))[address]
+            except Exception as error:
+                return error
+
+        async def describe_all() -> list[Any]:
+            return await asyncio.gather(*map(describe_one, addresses))
+
+        found: dict[str, Facts | str] = {}
+        sound = [*known]
+        for address, answer in zip(addresses, self.ask(describe_all, 2 * ANSWER_SECONDS), strict=True):
+            found[address] = facts = _judge(address, answer, sound)
+            sound += [facts] if isinstance(facts, Facts) else []
+        return found
+
+    def waiting(self) -> str:
+        """Return the sentence that there is no worker."""
+        how, patience = _HOW.format(self.address), self.patience
+        return f"there is no Dask worker at {self.address}; waiting up to {patience:g} s for one: {how}"
+
+    def deserted(self, last: str = "") -> WorkerError:
+        """Return the error that no worker came, with the last reason why one was of no use."""
+        because = f" (last: {last})" if last else ""
+        return WorkerError(
+            f"there was no Dask worker to use at {self.address} for {self.patience:g} s{because}; what is "
+            f"finished is recorded: start workers ({_HOW.format(self.address)}) and run again, with more "
+            "--patience if they take long to come"
+        )
+
+
+@contextmanager
+def open_cluster(
+    address: str, *, device: str = "auto", patience: float = 300.0, say: Callable[[str], None] = print
+) -> Iterator[Cluster]:
+    """Connect to a scheduler, wait until a worker is there, and check all that are.
+
+    Args:
+        address: such as ``tcp://host:8786``; with ``tls://`` the certificates come from Dask's configuration.
+        device: ``cpu``, ``cuda``, or ``auto`` for GPUs if any worker declares the resource ``GPU``.
+        patience: seconds to wait for a first worker.
+        say: receives a sentence if there is none yet.
+
+    Raises:
+        UsageError: if Dask is not installed, no scheduler answers within 10 s, or a worker does not fit.
+        WorkerError: if no worker comes.
+    """
+    if device not in ("auto", "cpu", "cuda"):
+        raise UsageError(
+            f"--devices {device} names devices of this machine, but with --executor dask each worker has its "
+            "own; use cpu, cuda or auto"
+        )
+    try:
+        import distributed  # noqa: F401
+    except ImportError as error:
+        raise UsageError(
+            f"--executor dask needs Dask, which cannot be loaded here ({error}): pip install -e '.[dask]'"
+        ) from error
+    with _quiet(), _running_loop() as loop:
+        cluster = Cluster(address, loop, patience)
+        cluster.client = cluster.ask(lambda: _connect(address), 2 * CONNECT_SECONDS)
+        try:
+            cluster.workers = _first_workers(cluster, say)
+            cluster.device, cluster.resource = choose_resource(device, cluster.workers)
+            if not cluster.slots(1):
+                raise UsageError(
+                    f"none of the {len(cluster.workers)} Dask workers declares the resource "
+                    f'{cluster.resource}; start them with --resources "{cluster.resource}=1", '
+                    "or use --devices cpu"
+                )
+            yield cluster
+        finally:
+            with suppress(Exception):
+                cluster.ask(cluster.client.close, _CLOSE_SECONDS)
+
+
+async def _connect(address: str) -> Any:
+    from distributed import Client
+
+    client = None
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of versions: what matters is checked by `problem`
+            client = Client(  # type: ignore[no-untyped-call]
+                address,
+                asynchronous=True,
+                timeout=CONNECT_SECONDS,
+                set_as_default=False,
+                name="bench",
+                serializers=["dask", "pickle"],
+                deserializers=["dask", "msgpack", "error"],  # results are bytes; nothing else is taken
+            )
+            await asyncio.wait_for(client, CONNECT_SECONDS)
+            return client
+    except Exception as error:  # whatever answers there may say anything
+        if client is not None:
+            with suppress(Exception):
+                await asyncio.wait_for(client.close(), _CLOSE_SECONDS)  # type: ignore[no-untyped-call]
+        why = (str(error) or type(error).__name__).splitlines()[0][:200]
+        # Dask's error for a time that is over has no type of its own.
+        if isinstance(error, TIMEOUTS) or "Timed out" in why:
+            why = f"waited {CONNECT_SECONDS:g} s"
+        elif isinstance(error, MemoryError):  # what should be the length of a message is something else
+            why = "what answers there speaks another language"
+        raise UsageError(
+            f"no Dask scheduler answers at {address!r} ({why}); "
+            "`dask scheduler` prints the address to use, such as tcp://host:8786"
+        ) from error
+
+
+def _first_workers(cluster: Cluster, say: Callable[[str], None]) -> list[Facts]:
+    """Wait for workers that can be used.
+
+    Raises:
+        UsageError: for a worker that answers and does not fit.
+        WorkerError: if there is none for too long.
+    """
+    end, announced = time.monotonic() + cluster.patience, False
+    while True:
+        present = sorted(cluster.ask(cluster.client.nthreads))
+        found = [*cluster.survey(present).values()] if present else []
+        for facts in found:
+            if isinstance(facts, str) and "does not answer" not in facts:
+                raise UsageError(facts)
+        sound = [facts for facts in found if isinstance(facts, Facts)]
+        if sound:
+            return sound
+        if time.monotonic() >= end:
+            raise cluster.deserted()
+        if not announced:
+            say(cluster.waiting())
+            announced = True
+        time.sleep(POLL)
+
+
+def _judge(address: str, answer: Any, others: Iterable[Facts]) -> Facts | str:
+    """Return the facts of a worker, or in one sentence why it is of no use."""
+    if isinstance(answer, bytes):
+        with suppress(msgspec.DecodeError):
+            facts = msgspec.json.decode(answer, type=Facts)
+            if facts.address == address:
+                return problem(facts) or shared_device(others, facts) or facts
+        return f"the Dask worker {address} has another version of this project; start it anew"
+    if isinstance(answer, (OSError, *TIMEOUTS)):
+        return f"the Dask worker {address} does not answer ({answer!r})"
+    # Its own exception cannot be read: it is a pickled object.
+    return (
+        f"the Dask worker {address} cannot load this project; "
+        "install it where the workers run (pip install -e '.[dask]'), and start them from there"
+    )
+
+
+@contextmanager
+def _running_loop() -> Iterator[asyncio.AbstractEventLoop]:
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, name="dask-client", daemon=True)
+    thread.start()
+    try:
+        yield loop
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(ANSWER_SECONDS)
+        if not loop.is_running():
+            loop.close()
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep Dask's messages from the terminal: what matters is an event or an error here."""
+    names = [name for name in logging.root.manager.loggerDict if name.startswith(("distributed", "tornado"))]
+    before = {logger: logger.level for logger in map(logging.getLogger, names)}
+    for logger in before:
+        logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        for logger, level in before.items():
+            logger.setLevel(level)

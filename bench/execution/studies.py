@@ -1,0 +1,298 @@
+"""Studies of Optuna: which settings of a method are tried, by which process, and which trials are stopped.
+
+A results folder has one journal of Optuna for all processes. It holds what Optuna chose and the curves that
+its pruners compare; what came out is in the trials (`bench.records.trials`), from which a lost journal is
+filled again. Importing this module imports Optuna.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import statistics
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import optuna
+from optuna.distributions import CategoricalDistribution
+from optuna.samplers import BaseSampler, RandomSampler, TPESampler
+from optuna.storages import BaseStorage, JournalStorage
+from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
+from optuna.trial import FrozenTrial, Trial, TrialState
+
+from bench import registry
+from bench.contract.context import Value
+from bench.contract.errors import DataError
+from bench.experiment.grid import Cell
+from bench.experiment.tuning import Pruned, Search, draw_changes, trial_cells
+from bench.records.folders import explain
+from bench.records.locks import exclusive
+from bench.records.trials import Pruner
+from bench.records.trials import Trial as TrialRecord
+
+FIRST_EPOCHS: Final = 3
+"""Epochs that no trial is stopped before the end of."""
+
+FIRST_TRIALS: Final = 4
+"""Trials at the beginning of a study that the sampler draws at random, and that the pruner does not stop."""
+
+_REPEATS: Final = "repeats"
+"""User attribute of what Optuna asked for a second time: the number of the trial that has these settings."""
+
+_ASKED: Final = 3
+"""How often a sampler may repeat itself before the next settings are drawn at random."""
+
+_GRACE: Final = 30
+"""Seconds without a change after which a journal's lock counts as left by a killed process."""
+
+
+class _Lock(JournalFileOpenLock):
+    """The lock of a journal, which is a file and needs no locks of the kernel.
+
+    Half a line, which a killed process or a full disk leaves at the journal's end, is cut off: Optuna could
+    not read what follows it.
+    """
+
+    def __init__(self, journal: Path) -> None:
+        super().__init__(str(journal), _GRACE)
+        self._journal = journal
+
+    def acquire(self) -> bool:
+        acquired = super().acquire()
+        with self._journal.open("r+b") as file:
+            size = file.seek(0, 2)
+            file.seek(max(0, size - 1))
+            if file.read(1) not in (b"\n", b""):
+                file.truncate(self._journal.read_bytes().rfind(b"\n") + 1)
+        return acquired
+
+
+def open_journal(journal: Path) -> JournalStorage:
+    """Open a journal, which is made if there is none.
+
+    Raises:
+        DataError: if it cannot be understood.
+        OSError: if it cannot be read or written.
+    """
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    backend = JournalFileBackend(str(journal), _Lock(journal))
+    try:
+        return JournalStorage(backend)
+    except OSError:
+        raise
+    except Exception as error:  # of many types: Optuna trusts what it has written
+        raise DataError(
+            f"{journal} is not a journal of Optuna any more; remove it: finished trials are kept beside it"
+        ) from error
+
+
+@dataclass(frozen=True)
+class Point:
+    """Settings that are tried: a trial of Optuna.
+
+    Attributes:
+        number: in its study, from 0.
+        changes: of the settings that trials start from.
+        cells: with these settings, of every seed and set of modalities.
+        open: whether it is not known yet what came out.
+    """
+
+    number: int
+    changes: Mapping[str, Any]
+    cells: Sequence[Cell]
+    open: bool
+
+
+class Study:
+    """The trials of a method on a dataset; processes on the same folder have it in common.
+
+    The first trial is the usual settings. The others of random search are drawn with a fixed seed, before any
+    is run; another sampler is asked for one after another, and never takes the same settings twice.
+    """
+
+    def __init__(self, cells: Sequence[Cell], search: Search, storage: BaseStorage) -> None:
+        """Open or make the study.
+
+        Args:
+            cells: of every seed and set of modalities, with the settings that trials start from.
+            search: how to search.
+            storage: the journal.
+        """
+        self.method = cells[0].identity.method
+        self._cells, self._search = cells, search
+        self._usual = cells[0].identity.settings
+        description = registry.method(self.method)
+        space = {key: values for key, values in sorted(description.search.items()) if key in self._usual}
+        self._values = {
+            key: {_label(value): value for value in [*values, self._usual[key]]}
+            for key, values in space.items()
+        }
+        self._space = {key: CategoricalDistribution([*values]) for key, values in self._values.items()}
+        self._drawn: list[Mapping[str, Any]] = [{}]
+        if search.sampler == "random":
+            self._drawn = [*draw_changes(description, self._usual, search.trials, seed=0)]
+        about = [search.sampler, search.pruner, space, [cell.identity.digest for cell in cells]]
+        digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:8]
+        self.name = (
+            f"{self.method} on {cells[0].identity.dataset} ({search.sampler}, {search.pruner}) {digest}"
+        )
+        self._study = optuna.create_study(
+            storage=storage,
+            sampler=RandomSampler(),
+            study_name=self.name,
+            direction="maximize",
+            load_if_exists=True,
+        )
+
+    def points(self) -> list[Point]:
+        """Return what is tried in the search, in order; of a study that went on for longer its beginning."""
+        points = [self._point(trial) for trial in self._trials()]
+        if self._search.sampler == "random":
+            by_changes = {_text(point.changes): point for point in points}
+            points = [by_changes[text] for text in map(_text, self._drawn) if text in by_changes]
+        return points[: self._search.trials]
+
+    def ask(self, width: int) -> int:
+        """Choose further settings, until the search is complete; returns how many.
+
+        Args:
+            width: how many at most, where a choice or the pruner depends on the trials before.
+        """
+        known = {_text(self._point(trial).changes) for trial in self._trials()}
+        drawn = [changes for changes in self._drawn if _text(changes) not in known]
+        if self._search.pruner != "none":
+            drawn = drawn[:width]
+        for changes in drawn:
+            params = {key: _label({**self._usual, **changes}[key]) for key in self._space}
+            running = optuna.trial.create_trial(
+                state=TrialState.RUNNING, params=params, distributions={**self._space}
+            )
+            self._study.add_trial(running)
+        if self._search.sampler == "random":
+            return len(drawn)
+        size = math.prod(len(values) for values in self._values.values())
+        further = range(len(known) + len(drawn), min(len(known) + width, self._search.trials, size))
+        for _ in further:
+            self._ask_new()
+        return len(drawn) + len(further)
+
+    def tell(self, known: Mapping[str, TrialRecord]) -> None:
+        """Tell Optuna the outcome of all trials whose cells have ended; ``known`` are these, by digest."""
+        for point in self.points():
+            ended = [known.get(self._search.digest(cell.identity)) for cell in point.cells]
+            if not point.open:
+                continue
+            if any(trial is not None and trial.status == "pruned" for trial in ended):
+                self._study.tell(point.number, state=TrialState.PRUNED)
+            elif None not in ended:
+                values = [trial.validation_map for trial in ended if trial is not None]
+                found = [value for value in values if value is not None]
+                if len(found) < len(values):
+                    self._study.tell(point.number, state=TrialState.FAIL)
+                else:
+                    self._study.tell(point.number, statistics.fmean(found))
+
+    def _ask_new(self) -> None:
+        """Ask for settings that were not tried yet."""
+        for attempt in range(1_000_000):
+            trials = self._study.get_trials(deepcopy=False)
+            earlier = {
+                _text(trial.params): trial.number for trial in trials if _REPEATS not in trial.user_attrs
+            }
+            # The seed depends on the place in the study: a run that goes on after a kill asks for the same.
+            self._study.sampler = _sampler(len(trials), random=attempt >= _ASKED)
+            trial = self._study.ask(dict(self._space))
+            number = earlier.get(_text(trial.params))
+            if number is None:
+                return
+            trial.set_user_attr(_REPEATS, number)
+            self._study.tell(trial, state=TrialState.FAIL)
+
+    def _trials(self) -> list[FrozenTrial]:
+        return [trial for trial in self._study.get_trials(deepcopy=False) if _REPEATS not in trial.user_attrs]
+
+    def _point(self, trial: FrozenTrial) -> Point:
+        values = {key: self._values[key][label] for key, label in trial.params.items()}
+        changes = {key: value for key, value in sorted(values.items()) if value != self._usual[key]}
+        return Point(trial.number, changes, trial_cells(self._cells, changes), not trial.state.is_finished())
+
+
+@contextmanager
+def choosing(lock: Path, journal: Path) -> Iterator[None]:
+    """Let one process at a time change studies in the body.
+
+    Raises:
+        StoreError: if the journal cannot be written.
+    """
+    try:
+        with exclusive(lock), warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            yield
+    except OSError as error:
+        raise explain(error, journal.parent) from error
+
+
+class Pruning:
+    """Called after every epoch of a trial: reports its validation mAP, and stops it where it lags behind."""
+
+    def __init__(self, journal: Path, study: str, number: int, pruner: Pruner) -> None:
+        """Find the trial.
+
+        Args:
+            journal: of the study.
+            study: its name.
+            number: of the trial.
+            pruner: what decides; see `_pruner`.
+        """
+        storage = open_journal(journal)
+        loaded = optuna.load_study(
+            study_name=study, storage=storage, sampler=RandomSampler(), pruner=_pruner(pruner)
+        )
+        self._trial = Trial(loaded, loaded.get_trials(deepcopy=False)[number]._trial_id)
+        self._pruner = pruner
+        self._epochs = 0
+
+    def __call__(self, stage: str, epoch: int, epochs: int, values: dict[str, Value]) -> None:
+        """Take the values of an epoch; those of a stage that is not judged do not count.
+
+        Raises:
+            Pruned: if the trial is to stop.
+        """
+        if "validation_map" not in values:
+            return
+        self._epochs += 1
+        value = values["validation_map"]
+        if value is None:  # embeddings that cannot be ranked: they may recover
+            return
+        with warnings.catch_warnings():  # what a killed process has reported stands
+            warnings.simplefilter("ignore")
+            self._trial.report(float(value), self._epochs - 1)
+        first = self._trial.number < FIRST_TRIALS or self._epochs < FIRST_EPOCHS
+        if not first and self._trial.should_prune():
+            raise Pruned(f"stopped after {self._epochs} epochs by the pruner: {self._pruner}")
+
+
+def _sampler(seed: int, *, random: bool) -> BaseSampler:
+    if random:
+        return RandomSampler(seed=seed)
+    return TPESampler(seed=seed, n_startup_trials=FIRST_TRIALS, constant_liar=True)
+
+
+def _pruner(name: Pruner) -> optuna.pruners.BasePruner:
+    if name == "hyperband":
+        return optuna.pruners.HyperbandPruner()
+    return optuna.pruners.MedianPruner(n_startup_trials=FIRST_TRIALS)
+
+
+def _label(value: Any) -> bool | int | float | str | None:
+    """Return what stands for a value in Optuna, which knows no lists and no mappings."""
+    return value if value is None or isinstance(value, bool | int | float | str) else _text(value)
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value, sort_keys=True)

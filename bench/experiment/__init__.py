@@ -1,0 +1,1 @@
+"""One cell: from a request to a record; selection, evaluation, snapshots and models."""

@@ -1,0 +1,224 @@
+"""Cells of embeddings or similarities that another program computed: planned, and evaluated as a method's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+
+from bench import registry
+from bench.contract import (
+    Array,
+    Context,
+    Dataset,
+    Method,
+    MethodCard,
+    Similarity,
+    Split,
+    UsageError,
+    opened_by_harness,
+)
+from bench.data.fingerprint import DataChanged, sha256_of
+from bench.data.given_results import GivenResults, dataset_of_file, read_given
+from bench.evaluation.retrieval import Retrieval
+from bench.experiment.cell import CellRun, Fitted, Selection
+from bench.experiment.grid import Cell, DataSource, GivenFile
+from bench.experiment.isolation import opened_gallery, opened_test
+from bench.records.schema import FILE, GIVEN, Identity, MethodSnapshot, Result
+
+UNKNOWN: Final = "unknown"
+
+
+@dataclass(frozen=True)
+class GivenSource:
+    """A file as planning needs it: its row, path, digest, modalities, whether it holds similarities."""
+
+    name: str
+    path: str
+    sha256: str
+    modalities: tuple[str, ...]
+    similarities: bool
+
+
+def parse_given(words: Sequence[str]) -> dict[str, Path]:
+    """Return files by the name of their row, from words such as ``CLIP=clip.npz``.
+
+    Raises:
+        UsageError: for a word of another form, a name twice, or that of a method.
+    """
+    found: dict[str, Path] = {}
+    for word in words:
+        name, equals, path = (part.strip() for part in word.partition("="))
+        if not equals or not name or not path or len(name) > 60 or "/" in name or not name.isprintable():
+            raise UsageError(f"--embeddings {word!r} is not of the form NAME=FILE, such as CLIP=clip.npz")
+        if name in found or name in registry.method_names():
+            what = "given twice" if name in found else "the name of a method"
+            raise UsageError(f"--embeddings {word!r}: {name} is {what}; choose another name for the row")
+        found[name] = Path(path).expanduser()
+    return found
+
+
+def given_cell(
+    given: GivenSource,
+    data: DataSource | None,
+    similarity: Similarity,
+    profile: str,
+    threads: int,
+    harness: str,
+) -> Cell:
+    """Return the cell of a file on a dataset; without one the file is a dataset by itself."""
+    settings = {FILE: given.sha256, "similarity": "in the file" if given.similarities else similarity}
+    card = MethodCard(
+        name=given.name,
+        title=f"{given.name} ({GIVEN})",
+        family=GIVEN,
+        similarity=similarity,
+        selects_by="none",
+        pairs="unused",
+        any_modalities=True,
+        multi_label=True,
+        parity=f"none: {GIVEN}",
+    )
+    identity = Identity(
+        method=given.name,
+        variant="full",
+        dataset=Path(given.path).stem if data is None else data.name,
+        data_kind="real" if data is None else data.kind,
+        fingerprint=given.sha256 if data is None else data.fingerprint,
+        modalities=given.modalities,
+        seed=0,
+        profile=profile,
+        threads=threads,
+        settings=settings,
+        device="cpu",
+        harness=harness,
+        code=GIVEN,
+    )
+    snapshot = MethodSnapshot(
+        card=registry.plain(asdict(card)), usual=settings, origins=dict.fromkeys(settings, "given")
+    )
+    file = GivenFile(given.path, similarity)
+    return Cell(identity, "" if data is None else data.given, method=snapshot, file=file)
+
+
+class GivenRun(CellRun):
+    """Evaluation of a file: nothing is fitted, and what came before the file is unknown."""
+
+    def selection(self) -> Selection:
+        """Read the file and hold it against the test split; there is nothing to select.
+
+        Raises:
+            DataError: if the file is not of these rows.
+            DataChanged: if it is not the file that the cell was planned with.
+        """
+        file, identity = self._cell.file, self._cell.identity
+        assert file is not None
+        path = Path(file.path)
+        with self._stage("load", limited=False), opened_by_harness():
+            sha256 = sha256_of(path)
+            if sha256 != identity.settings[FILE]:
+                raise DataChanged(f"{path} changed after this cell was planned; run again")
+            dataset = self.dataset() if self._cell.source else dataset_of_file(path, sha256)
+            dataset = dataset.select(identity.modalities)
+            test, gallery = opened_test(dataset), opened_gallery(dataset)
+            given = read_given(path, test, gallery)
+        queries = {name: len(test[name]) for name in test}
+        numbered = _numbered(test)
+        items = None if gallery is None else _numbered(gallery, queries)
+        shown = Dataset(
+            *(
+                dataset.name,
+                dataset.card,
+                numbered,
+                numbered,
+                dataset.kind,
+                dataset.fingerprint,
+                dataset.split,
+            ),
+            lambda: numbered,
+            lambda: dataset.items,
+            None if items is None else lambda: items,
+        )
+        assert self._cell.method is not None
+        card = msgspec.convert(dict(self._cell.method.card), MethodCard)
+        method = _method(given, card, {} if gallery is None else queries)
+        self._given = queries
+        self.widths = {name: given.width(name) for name in test}
+        audit = (
+            f"{GIVEN}: {'embeddings' if given.rows else 'similarities'} of test rows, read from {path.name} "
+            f"(SHA-256 {sha256}); on what they were trained and by what they were selected is {UNKNOWN}"
+        )
+        print(audit, file=self.log)
+        return Selection(Fitted(method, shown, numbered), {}, [], dict(method.notes()), audit)
+
+    def result(self) -> Result:
+        """Return the numbers; sizes of training data, pairs and selection are not known."""
+        found = super().result()
+        rows = {
+            name: msgspec.structs.replace(
+                sizes, train=0, validation=0, given=0, unlabelled=0, dimension=width
+            )
+            for (name, sizes), width in zip(found.rows.items(), self.widths.values(), strict=True)
+        }
+        return msgspec.structs.replace(found, rows=rows, pairing=UNKNOWN)
+
+
+def retrieval_of_similarities(path: Path) -> tuple[GivenResults, Retrieval]:
+    """Return the similarities that a file with labels holds, and what ranks by them.
+
+    Raises:
+        DataError: if the file is not as `read_given` describes.
+    """
+    dataset, given = dataset_of_file(path, ""), read_given(path)
+    card = MethodCard(name=path.stem, title=path.stem)
+    return given, Retrieval.of_method(_method(given, card, {}), opened_test(dataset))
+
+
+class _Given(Method):
+    """What a file holds, as a method: a row's feature is its number."""
+
+    Settings = dict
+    given: GivenResults
+    queries: Mapping[str, int]
+
+    def fit(self, train: Split, validation: Split, context: Context) -> None:
+        """Do nothing."""
+
+    def embed(self, modality: str, features: Array) -> Array:
+        """Return the rows of these numbers."""
+        return np.asarray(self.given.rows[modality][features[:, 0].astype(np.int64)])
+
+    def notes(self) -> Mapping[str, Any]:
+        """Return what is not known."""
+        return {"training data": UNKNOWN, "selection": UNKNOWN}
+
+
+class _GivenSimilarities(_Given):
+    """A file of similarities."""
+
+    def similarity(self, query_modality: str, queries: Array, gallery_modality: str, gallery: Array) -> Array:
+        """Return the similarities of rows and columns of these numbers."""
+        rows, columns = (numbers[:, 0].astype(np.int64) for numbers in (queries, gallery))
+        columns = columns - self.queries.get(gallery_modality, 0)
+        return np.asarray(self.given.matrices[query_modality, gallery_modality][np.ix_(rows, columns)])
+
+
+def _method(given: GivenResults, card: MethodCard, queries: Mapping[str, int]) -> Method:
+    kind = _Given if given.rows else _GivenSimilarities
+    made: Method = type("Given", (kind,), {"card": card, "given": given, "queries": queries})()
+    return made
+
+
+def _numbered(split: Split, first: Mapping[str, int] | None = None) -> Split:
+    """Return a split whose features are the numbers of the rows, from 0 or from another by modality."""
+    parts = {
+        name: replace(
+            part, features=((first or {}).get(name, 0) + np.arange(len(part), dtype=np.float64))[:, None]
+        )
+        for name, part in split.items()
+    }
+    return Split(parts, split.n_classes, split.pairing)

@@ -1,0 +1,98 @@
+"""Cells that need no training: where a condition changes pairs alone, and the method makes no use of pairs.
+
+Such a cell has the numbers of the cell on clean data of the same method, settings, seed, threads, device and
+code: the random streams of a method do not depend on the condition. The conformance suite holds every method
+to what its card says of pairs.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Final
+
+import numpy as np
+from msgspec import structs
+
+from bench import registry
+from bench.conditions import conditions, name_of
+from bench.contract import DataError, Split
+from bench.data import training_rows
+from bench.experiment.cell import CellRun, Finished
+from bench.experiment.conditions import under_condition
+from bench.experiment.grid import Cell
+from bench.experiment.run_context import RunContext, has_all
+from bench.records.schema import Identity, Record, Result
+from bench.records.store import Store
+from bench.registry.versions import CONDITIONS
+
+PAIRS: Final = "pairs"
+"""Group of the conditions that change which rows correspond."""
+
+
+def clean_twin(cell: Cell) -> Identity | None:
+    """Return the clean cell that has the numbers of one under a condition; None if there is none."""
+    identity = cell.identity
+    cls = conditions().get(name_of(identity.condition))
+    unused = cell.method is not None and cell.method.card.get("pairs") == "unused"
+    if cls is None or cls.card.group != PAIRS or not cls.card.training_only or not unused:
+        return None
+    harness = identity.harness.partition(f", {CONDITIONS} ")[0]
+    return structs.replace(identity, condition="", harness=harness)
+
+
+def reused(cell: Cell, context: RunContext, store: Store) -> Finished | None:
+    """Return what a cell comes to by its clean twin's record; None where the cell must be run.
+
+    Args:
+        cell: of any condition, or none.
+        context: of the run.
+        store: where the twin may be.
+    """
+    twin = None if context.keep_models else clean_twin(cell)
+    try:
+        clean = None if twin is None else store.verify(twin.digest)
+    except DataError:
+        return None
+    if twin is None or clean is None or clean.result is None:
+        return None
+    run = CellRun(cell, context)
+    if not has_all(clean.result, context.protocols, trace_test=context.trace_test):
+        return None
+    result, _, _ = run.attempt(partial(_result, cell, run, clean.result))
+    now = run.environment()
+    if result is None or (now.host, now.versions) != (clean.environment.host, clean.environment.versions):
+        return None
+    seconds = {**clean.environment.seconds, **run.seconds()}
+    record = Record(
+        identity=cell.identity,
+        status="done",
+        result=result,
+        failure=None,
+        environment=structs.replace(now, seconds=seconds, reused=twin.digest),
+        method=cell.method,
+    )
+    per_query = {(*series,): values for series, values in store.per_query(twin.digest).items()}
+    log = f"not trained: the numbers of {twin.title} (record {twin.digest}) hold\n"
+    return Finished(record, per_query, store.trace(twin.digest), log, store.snapshot(twin.digest))
+
+
+def _result(cell: Cell, run: CellRun, clean: Result) -> Result | None:
+    """Return the clean result with what the condition changes; None if it changes more than pairs."""
+    identity = cell.identity
+    whole = run.dataset().select(identity.modalities)
+    found = under_condition(whole, identity.condition, identity.seed, cell.condition_file)
+    parts = (whole.train, found.dataset.train), (whole.validation, found.dataset.validation)
+    if not all(_same_but_for_ids(before, after) for before, after in parts):
+        return None
+    card = registry.method(identity.method).card
+    train = training_rows(card, found.dataset.train, np.random.default_rng())  # makes no pseudo-pairs here
+    return structs.replace(clean, pairing=train.pairing, effective=found.effective)
+
+
+def _same_but_for_ids(before: Split, after: Split) -> bool:
+    return before.n_classes == after.n_classes and all(
+        old.labels.dtype == after[name].labels.dtype
+        and np.array_equal(old.labels, after[name].labels)
+        and np.array_equal(old.features, after[name].features)
+        for name, old in before.items()
+    )

@@ -1,0 +1,180 @@
+"""The files of a record: made of what is known of a cell, read back from its folder, and checked."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import stat
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Final
+
+from numpy.typing import ArrayLike
+
+from bench.contract.errors import DataError
+from bench.records import encoding
+from bench.records.encoding import FILES, LOG, PER_QUERY, RECORD, SNAPSHOT, SUMS, TRACE, Damaged, Value
+from bench.records.schema import Record
+from bench.records.snapshot import Snapshot, decode_snapshot, encode_snapshot
+
+_DIGEST: Final = re.compile(r"[0-9a-f]{20}")
+_CHUNK: Final = 1 << 20
+_LARGEST: Final = 1 << 29
+"""Bytes that a file may have; a log may have more, and then only its checksum is looked at."""
+
+
+def record_files(
+    record: Record,
+    per_query: Mapping[tuple[str, str, str, str], ArrayLike],
+    trace: Iterable[Mapping[str, Value]],
+    log: str,
+    snapshot: Snapshot | None = None,
+) -> dict[str, bytes]:
+    """Return the files of a record by name, their checksums among them; arguments as for `Store.write`.
+
+    Raises:
+        ValueError: if the content cannot be stored faithfully, or its numbers cannot be.
+    """
+    files = {
+        RECORD: encoding.encode_record(record),
+        PER_QUERY: encoding.encode_per_query(per_query),
+        TRACE: encoding.encode_trace(trace),
+        LOG: log.encode("utf-8", "backslashreplace"),
+    }
+    encoding.decode_per_query(files[PER_QUERY], record.result)
+    if snapshot is not None:
+        files[SNAPSHOT] = encode_snapshot(snapshot)
+    return {**files, SUMS: encoding.encode_sums(files)}
+
+
+def verified_files(digest: str, files: Mapping[str, bytes]) -> Record:
+    """Return the record of files that were made elsewhere, after a look into each of them.
+
+    Raises:
+        DataError: if they are not the files of a sound record of this cell; one sentence.
+    """
+    try:
+        content = {name: file for name, file in files.items() if name != SUMS}
+        if not {*FILES} <= content.keys() <= {*FILES, SNAPSHOT}:
+            raise Damaged(f"its files have the names {', '.join(sorted(files))[:200]}")
+        if files.get(SUMS) != encoding.encode_sums(content):
+            raise Damaged("its files differ from their checksums")
+        return _look_into(Path(digest), content)
+    except Damaged as error:
+        raise DataError(f"the record of {digest}: {error}") from error
+
+
+def sound_record(folder: Path) -> Record:
+    """Return the record in a folder after a look at all checksums and at the shape of its trace.
+
+    Raises:
+        FileNotFoundError: if there is no such folder.
+        Damaged: if it cannot be believed.
+    """
+    files = load(folder, RECORD, TRACE, rest=True)
+    encoding.read_table(files[TRACE])
+    return decode(folder, files)
+
+
+def verified_record(folder: Path) -> tuple[Record, dict[str, bytes]]:
+    """Return a record and its files after a look into each of them; raises as `sound_record`."""
+    files = load(folder, *FILES, SNAPSHOT)
+    return _look_into(folder, files), files
+
+
+def decode(folder: Path, files: Mapping[str, bytes]) -> Record:
+    """Return the record that files hold; raises `Damaged` unless it is that of the folder."""
+    record = encoding.decode_record(files[RECORD])
+    # A folder that is about to be put in place has a hidden name.
+    if record.digest != folder.name and not folder.name.startswith("."):
+        raise Damaged(f"{RECORD} belongs to the cell {record.digest}, not to this folder")
+    return record
+
+
+def _look_into(folder: Path, files: Mapping[str, bytes]) -> Record:
+    record = decode(folder, files)
+    encoding.decode_per_query(files[PER_QUERY], record.result)
+    encoding.decode_trace(files[TRACE])
+    if SNAPSHOT in files:
+        decode_snapshot(files[SNAPSHOT])
+    return record
+
+
+def load(folder: Path, *names: str, rest: bool = False) -> dict[str, bytes]:
+    """Return those files of a record of these ``names`` that it has; each is equal to its checksum.
+
+    Args:
+        folder: of the record.
+        names: of the files.
+        rest: whether the checksums of the other files are checked, too.
+
+    Raises:
+        FileNotFoundError: if there is no such folder.
+        Damaged: if a file is missing or changed.
+    """
+    try:
+        return _load(folder, names, rest)
+    except Damaged:  # it may have been replaced between two reads: a second look tells
+        return _load(folder, names, rest)
+
+
+def _load(folder: Path, names: Iterable[str], rest: bool) -> dict[str, bytes]:
+    if _DIGEST.fullmatch(folder.name) is None and not folder.name.startswith("."):
+        raise Damaged("its name is not the 20 hexadecimal digits of a cell")
+    files: dict[str, bytes] = {}
+    sums = {SUMS: ""}
+    try:
+        for name in (SUMS, *FILES, SNAPSHOT):
+            keep = name in names or name == SUMS
+            if name not in sums or not (keep or rest):
+                continue
+            found, content = read_file(folder / name, keep=keep)
+            if name == SUMS:
+                sums = encoding.decode_sums(content)
+            elif found != sums[name]:
+                raise Damaged(f"{name} was truncated or edited: it differs from its checksum")
+            elif keep:
+                files[name] = content
+    except FileNotFoundError as error:
+        if not folder.is_dir():
+            raise
+        raise Damaged(f"{name} is missing") from error
+    except OSError as error:
+        raise Damaged(f"{name} cannot be read: {error.strerror}") from error
+    return files
+
+
+def read_file(path: Path, *, keep: bool = True, largest: int = _LARGEST) -> tuple[str, bytes]:
+    """Return a file's SHA-256, and its content if it is to be kept.
+
+    Args:
+        path: of the file.
+        keep: whether its content is wanted.
+        largest: bytes that it may have.
+
+    Raises:
+        OSError: if it cannot be read.
+        Damaged: if it is no plain file, or too large to be kept in memory.
+    """
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a pipe would wait for its writer
+    try:
+        status = os.fstat(handle)
+        if not stat.S_ISREG(status.st_mode):
+            raise Damaged(f"{path.name} cannot be read: it is no plain file")
+        if status.st_size > largest and (keep or path.name != LOG):
+            raise Damaged(f"{path.name} has {status.st_size:,} bytes, more than the {largest:,} allowed")
+        digest, chunks = hashlib.sha256(), []
+        while chunk := os.read(handle, min(status.st_size + 1, _CHUNK)):
+            digest.update(chunk)
+            if keep:
+                chunks.append(chunk)
+        return digest.hexdigest(), b"".join(chunks)
+    finally:
+        os.close(handle)
+
+
+def printable(text: object) -> str:
+    """Return a text in which escapes stand for bytes that are not UTF-8 and for control characters."""
+    kept = str(text).encode("utf-8", "backslashreplace").decode()
+    return "".join(mark if mark.isprintable() else mark.encode("unicode_escape").decode() for mark in kept)

@@ -1,0 +1,325 @@
+"""Kept models: the selected state of a cell beside its record, whole or absent.
+
+``<results>/models/<digest>/`` holds ``model.json``, all that is no number, and ``state.safetensors``, the
+arrays. The digest is that of the cell's identity, which stands in ``model.json`` beside the SHA-256 of the
+arrays: a file of another cell, or an edited one, is noticed. Nothing of either file is ever executed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
+import numpy as np
+from msgspec import Meta
+
+from bench.contract.cards import Encoding
+from bench.contract.errors import DataError
+from bench.contract.state import State
+from bench.records import folders
+from bench.records.encoding import UNREADABLE, Damaged, Newer, layout_error
+from bench.records.files import printable, read_file
+from bench.records.schema import Count, Identity, Name, Selected, Size
+
+LAYOUT: Final = 1
+CARD: Final = "model.json"
+ARRAYS: Final = "state.safetensors"
+_LARGEST_CARD: Final = 1 << 24
+
+
+class Arrays(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The file of arrays: its SHA-256 and its bytes."""
+
+    sha256: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+    size: Count
+
+
+class ModelModality(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A modality that a model embeds.
+
+    Attributes:
+        width: of its features.
+        encoding: encoder that makes such features of raw items; None where that is not known.
+    """
+
+    width: Size
+    encoding: Encoding | None = None
+
+
+class ModelCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What is known of a kept model besides its numbers.
+
+    Attributes:
+        identity: of the cell; method, variant, settings and data are there.
+        modalities: that it embeds, by name.
+        n_classes: number of classes C.
+        classes: their names by number; empty where they have none.
+        selected: what chose the state; None in closed form.
+        facts: of the method's `State`.
+        versions: of Python and the libraries that made it.
+        arrays: None where the method's state could not be kept.
+        fortran: arrays that lay in memory column by column, which the last bits of a product depend on.
+        reason: why not, in one sentence; empty where it was.
+    """
+
+    layout: Literal[1] = LAYOUT
+    identity: Identity
+    modalities: dict[Name, ModelModality]
+    n_classes: Size
+    classes: list[str]
+    selected: Selected | None
+    facts: dict[str, Any]
+    versions: dict[str, str]
+    arrays: Arrays | None = None
+    fortran: list[str] = []
+    reason: str = ""
+
+    def __post_init__(self) -> None:
+        if (self.arrays is None) != bool(self.reason):
+            raise ValueError("a model has arrays, or a reason why it has none")
+        if len(self.classes) not in (0, self.n_classes):
+            raise ValueError(f"there are {len(self.classes)} names for {self.n_classes} classes")
+
+    @property
+    def size(self) -> int:
+        """Bytes of the arrays."""
+        return 0 if self.arrays is None else self.arrays.size
+
+
+def model_files(card: ModelCard, state: State | None) -> dict[str, bytes]:
+    """Return the files of a model by name.
+
+    Args:
+        card: with the reason why there is no ``state``, or else without arrays and facts, which are added.
+        state: of the method.
+
+    Raises:
+        ValueError: if the state cannot be stored faithfully, such as arrays of objects.
+    """
+    if state is None:
+        return {CARD: _encoded(card)}
+    content, facts, fortran = packed(state)
+    arrays = Arrays(sha256=hashlib.sha256(content).hexdigest(), size=len(content))
+    whole = msgspec.structs.replace(card, facts=facts, arrays=arrays, fortran=fortran, reason="")
+    return {CARD: _encoded(whole), ARRAYS: content}
+
+
+def without_arrays(files: Mapping[str, bytes], reason: str) -> dict[str, bytes]:
+    """Return the file that says why a model is not kept, instead of the files of that model."""
+    card = msgspec.structs.replace(_decoded(files[CARD]), arrays=None, fortran=[], facts={}, reason=reason)
+    return {CARD: _encoded(card)}
+
+
+def packed(state: State) -> tuple[bytes, dict[str, Any], list[str]]:
+    """Return a state as a file of arrays, plain facts, and the names of arrays that lie column by column.
+
+    Raises:
+        ValueError: if it cannot be stored faithfully, such as arrays of objects.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import save
+
+    try:
+        # what keeps a scalar a scalar, unlike `ascontiguousarray`
+        content = save({name: np.asarray(array, order="C") for name, array in state.arrays.items()})
+        facts = msgspec.json.decode(msgspec.json.encode(dict(state.facts)), type=dict[str, Any])
+        return content, facts, [name for name, array in sorted(state.arrays.items()) if np.isfortran(array)]
+    except (SafetensorError, msgspec.MsgspecError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"its state is not arrays of numbers and plain facts ({error})") from error
+
+
+def unpacked(content: bytes, facts: Mapping[str, Any], fortran: Sequence[str]) -> State:
+    """Return the state of `packed`; nothing of it is executed.
+
+    Raises:
+        Damaged: if it is none.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    try:
+        found = load(content)
+        return State(found | {name: np.asfortranarray(found[name]) for name in fortran}, facts)
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise Damaged(f"{ARRAYS} cannot be read: {error}") from error
+
+
+def verified_model(digest: str, files: Mapping[str, bytes]) -> tuple[ModelCard, State | None]:
+    """Return card and state of a model whose files are at hand.
+
+    Raises:
+        Damaged: if they are not those of a sound model of this cell.
+    """
+    card = _decoded(files.get(CARD, b""), digest)
+    if files.keys() != ({CARD} if card.arrays is None else {CARD, ARRAYS}):
+        raise Damaged(f"the files of a model are {CARD} and {ARRAYS}, not {', '.join(sorted(files))[:200]}")
+    if card.arrays is None:
+        return card, None
+    content = files[ARRAYS]
+    if (len(content), hashlib.sha256(content).hexdigest()) != (card.arrays.size, card.arrays.sha256):
+        raise Damaged(f"{ARRAYS} was truncated, edited or swapped: it differs from what {CARD} says")
+    return card, unpacked(content, card.facts, card.fortran)
+
+
+def read_model(folder: Path) -> tuple[ModelCard, State | None]:
+    """Return the model in a folder, of whatever name; nothing of it is executed.
+
+    Raises:
+        DataError: if there is none, it cannot be believed, or it does not fit into memory; one sentence.
+    """
+    try:
+        card = _card_in(folder)
+        files = {CARD: read_file(folder / CARD, largest=_LARGEST_CARD)[1]}
+        if card.arrays is not None:
+            _require_room(folder / ARRAYS, card.arrays.size)
+            files[ARRAYS] = read_file(folder / ARRAYS, largest=card.arrays.size)[1]
+        return verified_model(card.identity.digest, files)
+    except OSError as error:
+        name = Path(str(error.filename)).name
+        raise DataError(printable(f"{folder} holds no kept model: {name}: {error.strerror}")) from error
+    except Damaged as error:
+        raise DataError(_sentence(folder, error)) from error
+
+
+class ModelStore:
+    """The models of a results folder; making one creates nothing.
+
+    Attributes:
+        root: folder of the models.
+    """
+
+    def __init__(self, results: Path | str) -> None:
+        self.root = Path(results) / "models"
+
+    def digests(self) -> list[str]:
+        """Return the cells of which something is there."""
+        return [folder.name for folder in folders.entries(self.root) if folder.is_dir()]
+
+    def put(self, digest: str, files: Mapping[str, bytes]) -> bool:
+        """Put a model in place, whole or not at all; one of a later version of this program stays.
+
+        Raises:
+            StoreError: if the folder cannot be written or the disk is full.
+        """
+        folders.make(self.root)
+        return folders.publish(self.root / digest, files, _rank)
+
+    def card(self, digest: str) -> ModelCard | None:
+        """Return what is known of a cell's model, whose arrays are not read; None where there is none.
+
+        Raises:
+            DataError: if it is damaged.
+        """
+        folder = self.root / digest
+        if not folder.is_dir():
+            return None
+        try:
+            return _card_in(folder, digest)
+        except (Damaged, OSError) as error:
+            raise DataError(_sentence(folder, error)) from error
+
+    def cards(self) -> Iterator[tuple[str, ModelCard | DataError]]:
+        """Iterate over digests and what is known of their models, or why one cannot be believed."""
+        for digest in self.digests():
+            try:
+                card = self.card(digest)
+            except DataError as error:
+                yield digest, error
+            else:
+                if card is not None:
+                    yield digest, card
+
+    def tally(self, digests: Collection[str]) -> tuple[int, int, dict[str, str]]:
+        """Return how many of some cells have a model, its bytes for all of them, and why others have none."""
+        found = {digest: card for digest, card in self.cards() if digest in digests}
+        sizes = [card.size for card in found.values() if isinstance(card, ModelCard) and not card.reason]
+        reasons = {
+            digest: card.reason if isinstance(card, ModelCard) else str(card)
+            for digest, card in found.items()
+        }
+        return len(sizes), sum(sizes), {digest: reason for digest, reason in reasons.items() if reason}
+
+    def adopt(self, other: ModelStore, digest: str) -> bool:
+        """Copy a sound model of another store, unless a sound one is here.
+
+        Returns:
+            Whether it was copied.
+
+        Raises:
+            DataError: if the other's is damaged.
+            StoreError: if it cannot be written.
+        """
+        folder = other.root / digest
+        if not folder.is_dir() or _rank(self.root / digest) >= _rank(folder):
+            return False
+        card, _ = read_model(folder)
+        if card.identity.digest != digest:
+            raise DataError(_sentence(folder, Damaged(f"{CARD} is of the cell {card.identity.digest}")))
+        names = [CARD] if card.arrays is None else [CARD, ARRAYS]
+        return self.put(digest, {name: (folder / name).read_bytes() for name in names})
+
+
+def _encoded(card: ModelCard) -> bytes:
+    text = msgspec.json.encode(card, order="sorted")
+    _decoded(text, card.identity.digest)
+    return msgspec.json.format(text, indent=2) + b"\n"
+
+
+def _decoded(content: bytes, digest: str | None = None) -> ModelCard:
+    """Return the card that a file's content holds.
+
+    Raises:
+        Damaged: if it is none (`Newer` for a later layout), or of another cell.
+    """
+    try:
+        head = msgspec.json.decode(content, type=dict[str, Any])
+        if isinstance(head.get("layout"), int) and head["layout"] > LAYOUT:
+            raise layout_error(CARD, head["layout"], LAYOUT)
+        card = msgspec.json.decode(content, type=ModelCard)
+    except Damaged:
+        raise
+    except UNREADABLE as error:
+        raise Damaged(f"{CARD} cannot be read: {error}") from error
+    if digest is not None and card.identity.digest != digest:
+        raise Damaged(f"{CARD} is of the cell {card.identity.digest}, not of this one")
+    return card
+
+
+def _card_in(folder: Path, digest: str | None = None) -> ModelCard:
+    """Return the card in a folder, whose file of arrays has the size that it says."""
+    card = _decoded(read_file(folder / CARD, largest=_LARGEST_CARD)[1], digest)
+    if card.arrays is not None and (folder / ARRAYS).stat().st_size != card.arrays.size:
+        raise Damaged(f"{ARRAYS} was truncated or swapped: it is not of the size that {CARD} says")
+    return card
+
+
+def _require_room(path: Path, size: int) -> None:
+    import psutil
+
+    free = psutil.virtual_memory().available
+    if 2 * size > free:  # the file, and its arrays
+        raise DataError(
+            f"{path}: {size / 1e9:.1f} GB do not fit twice into {free / 1e9:.1f} GB of free memory"
+        )
+
+
+def _rank(folder: Path) -> int:
+    """Return how much a folder is worth keeping: by a later version, a model, why there is none, damaged."""
+    try:
+        card = _card_in(folder)
+    except Newer:
+        return 3
+    except (Damaged, OSError):
+        return 0
+    return 1 if card.arrays is None else 2
+
+
+def _sentence(folder: Path, error: Exception) -> str:
+    reason = error.strerror if isinstance(error, OSError) else error
+    advice = "remove the folder, or run the cell again with --keep-models"
+    if isinstance(error, Newer):
+        advice = "use the version that made it"
+    return printable(f"{folder}: {reason}; {advice}")

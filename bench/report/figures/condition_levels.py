@@ -1,0 +1,186 @@
+"""Figures of conditions: a grid of losses per dataset, and mAP against the level per method."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from bench.analysis.condition_levels import LevelSeries, Loss, MethodKey
+from bench.analysis.groups import Data
+from bench.analysis.statistics import half_width
+from bench.analysis.tables import AVERAGE, NOT_RUN, Entry, Row, Spread
+from bench.report.exhibit import FigureExhibit, data_figure
+from bench.report.figures.grids import Grid, Shaded, draw_grid
+from bench.report.figures.style import GREY, INK, Look, look, tiles
+from bench.report.figures.text_fitting import LARGE, fitted
+from bench.report.report_data import ReportData
+from bench.report.text import file_stem
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_FULL: Final = 60.0
+"""Loss, in per cent of the clean mAP, that has the darkest shade."""
+
+_REFERENCE: Final[dict[str, Any]] = {"color": INK, "linewidth": 0.8}
+_OTHERS: Final[dict[str, Any]] = {"color": GREY, "linewidth": 0.4, "alpha": 0.45}
+
+Losses = list[tuple[LevelSeries, list[Loss]]]
+
+
+def losses_by_data(data: ReportData) -> dict[Data, Losses]:
+    """Return conditions, and what methods lose under them, by data that have clean cells."""
+    found: dict[Data, Losses] = defaultdict(list)
+    for series, losses in data.losses:
+        if series.clean is not None:
+            found[series.data].append((series, losses))
+    return found
+
+
+def methods_of(found: Losses) -> dict[MethodKey, Loss]:
+    """Return the methods of any condition, each with one of its losses, in the tables' order."""
+    clean = found[0][0].clean
+    order = [row.method for row in clean.rows] if clean is not None else []
+    methods = {one.key: one for _, losses in found for one in losses}
+    places = {name: place for place, name in enumerate(dict.fromkeys(order))}
+    return {key: methods[key] for key in sorted(methods, key=lambda key: places.get(key.method, len(places)))}
+
+
+def average_entry(row: Row | None) -> Entry:
+    """Return the average over directions of a row; without a row, that nothing was run."""
+    return Entry(None, reason=NOT_RUN, brief=NOT_RUN) if row is None else row.entries[AVERAGE]
+
+
+def with_half_width(spread: Spread | None) -> Spread | None:
+    """Return a mean with half its t interval over seeds in place of the deviation."""
+    if spread is None or spread.deviation is None:
+        return spread
+    return spread._replace(deviation=half_width(spread.deviation, spread.seeds))
+
+
+def loss_grids(data: ReportData) -> list[FigureExhibit]:
+    """Return a grid of methods by conditions per data."""
+    return [_loss_grid(about, found, data) for about, found in losses_by_data(data).items()]
+
+
+def _loss_grid(about: Data, found: Losses, data: ReportData) -> FigureExhibit:
+    methods = methods_of(found)
+    columns = [(series, level, losses) for series, losses in found for level in series.levels]
+    cells = []
+    for key, one in methods.items():
+        line = []
+        for _, level, losses in columns:
+            percents = next((each.percents for each in losses if each.key == key), {})
+            line.append(_lost(percents.get(level), reference=one.row.role == "reference"))
+        cells.append(line)
+    grid = Grid(
+        [data.labels.title(key.method) for key in methods],
+        [
+            (series.name, level) if len(series.levels) > 1 else ("", series.levels[level].data.condition)
+            for series, level, _ in columns
+        ],
+        cells,
+    )
+    first = found[0][0]
+    table = next(iter(first.levels.values()))
+    return data_figure(
+        file_stem("losses"),
+        about,
+        "What each method loses",
+        f"{first.protocol}, average over directions, selection {table.selection}: drop from clean data in "
+        f"per cent of the clean mAP, paired by seed, mean over seeds. Red: a loss, darkest from {_FULL:.0f} "
+        "per cent; blue: a gain. A dash: skipped, not run, or other test rows than those of clean data. The "
+        "table of drops has reasons and intervals.",
+        f"Grid of losses of {len(methods)} methods under {len(columns)} levels of conditions.",
+        partial(draw_grid, grid),
+    )
+
+
+def _lost(percent: float | None, *, reference: bool) -> Shaded:
+    if percent is None:
+        return Shaded("—", None, pale=True)
+    text = f"{percent:.0f}".replace("-", "\N{MINUS SIGN}") if abs(percent) >= 0.5 else "0"
+    return Shaded(text, 0.0 if reference else max(-1.0, min(1.0, -percent / _FULL)), pale=reference)
+
+
+def level_figures(data: ReportData) -> list[FigureExhibit]:
+    """Return a figure per data and condition with two levels or more, beside clean data."""
+    return [_figure(*one, data) for one in data.losses if len(one[0].levels) > 1]
+
+
+def _figure(series: LevelSeries, losses: Sequence[Loss], data: ReportData) -> FigureExhibit:
+    levels = list(series.tables)
+    losses = [one for one in losses if any(average_entry(row).seeds for row in one.levels.values())]
+    keys = [one.key.method for one in losses]
+    lines = []
+    for one in losses:
+        rows = ([one.clean] if series.clean is not None else []) + list(one.levels.values())
+        lines.append([average_entry(row) for row in rows])
+    counts = sorted({entry.seeds for line in lines for entry in line if entry.seeds})
+    seeds = " to ".join(map(str, sorted({*counts[:1], *counts[-1:]}))) or "no"
+    ranked = sorted((one.mean.mean, one.row.label) for one in losses if one.mean is not None)
+    best = f"highest mean over levels: {ranked[-1][1]} ({ranked[-1][0]:.3f})" if ranked else "no full series"
+    reference = keys.index(data.labels.reference) if data.labels.reference in keys else None
+    against = "" if reference is None else f"; dark line: {losses[reference].row.label}"
+    return data_figure(
+        file_stem("levels", series.name),
+        series.data,
+        f"mAP under {series.name}",
+        f"{series.protocol}, average over directions and {seeds} seeds, by nominal level of {series.name}; "
+        f"selection {next(iter(series.levels.values())).selection}. Coloured: the method, with its 95 % t "
+        f"interval over seeds where there are two; grey: all other methods{against}.",
+        f"Curves of {len(losses)} methods over {', '.join(levels)}; {best}.",
+        partial(
+            _draw,
+            levels,
+            lines,
+            [one.row.label for one in losses],
+            [look(key, data.labels) for key in keys],
+            series.name,
+            reference,
+        ),
+    )
+
+
+def _draw(
+    levels: list[str],
+    lines: list[list[Entry]],
+    names: list[str],
+    looks: list[Look],
+    condition: str,
+    reference: int | None,
+) -> Figure:
+    figure, axes = tiles(len(lines), below=0.25)
+    room = axes[0].get_position().width * figure.get_figwidth()
+    known = [entry.mean for line in lines for entry in line if entry.mean is not None]
+    low, high = min(known, default=0.0), max(known, default=1.0)
+    edge = max(0.06 * (high - low), 0.01)
+    for place, (axis, name, way) in enumerate(zip(axes, names, looks, strict=True)):
+        for other, line in enumerate(lines):
+            if other != place:
+                axis.plot(*_points(line)[:2], **(_REFERENCE if other == reference else _OTHERS))
+        x, y, half = _points(lines[place])
+        below, above = (
+            [mean + sign * width for mean, width in zip(y, half, strict=True)] for sign in (-1, 1)
+        )
+        axis.fill_between(x, below, above, color=way.colour, alpha=0.2, linewidth=0)
+        axis.plot(x, y, **way.line, linewidth=1.2)
+        axis.set(ylim=(low - edge, high + edge), xlim=(-0.2, len(levels) - 0.8))
+        axis.set_xticks(range(len(levels)), [fitted(level, 0.4) for level in levels])
+        axis.set_title(fitted(name, room), pad=3)
+    figure.supxlabel(f"level of {condition}", fontsize=LARGE, y=0.04 / figure.get_figheight())
+    figure.supylabel("mAP", fontsize=LARGE, x=0.06 / figure.get_figwidth())
+    return figure
+
+
+def _points(line: Sequence[Entry]) -> tuple[list[int], list[float], list[float]]:
+    """Return places, means and half widths of the intervals of those levels that have a number."""
+    found = []
+    for place, entry in enumerate(line):
+        if entry.mean is not None:
+            several = entry.deviation is not None and entry.seeds > 1
+            half = half_width(entry.deviation or 0.0, entry.seeds) if several else 0.0
+            found.append((place, entry.mean, half))
+    return [one[0] for one in found], [one[1] for one in found], [one[2] for one in found]

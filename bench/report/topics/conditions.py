@@ -1,0 +1,332 @@
+"""Conditions: mAP against the level, what is lost from clean data, and which methods take which condition."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
+
+from bench.analysis.ablations import Ablation
+from bench.analysis.comparisons import HOLDS, MODELS_ONLY
+from bench.analysis.condition_levels import (
+    LevelSeries,
+    Loss,
+    Taken,
+    clean_of,
+    differences_of,
+    flexibility,
+    usual_by_method,
+)
+from bench.analysis.groups import CLEAN, Data, condition_order
+from bench.analysis.statistics import ALPHA, LEVEL
+from bench.analysis.tables import AVERAGE, NOT_RUN
+from bench.conditions.names import SAME
+from bench.report.cells import DATA_FIELDS, data_values, digests, entry_cell, number_cell, spread_cell
+from bench.report.exhibit import (
+    Cell,
+    Line,
+    Part,
+    TableExhibit,
+    Topic,
+    Values,
+    data_subject,
+    plain_table,
+)
+from bench.report.figures.condition_levels import (
+    average_entry,
+    level_figures,
+    loss_grids,
+    losses_by_data,
+    methods_of,
+    with_half_width,
+)
+from bench.report.report_data import ReportData
+from bench.report.text import data_name, data_stem, file_stem
+
+FIELDS: Final = (
+    *(*DATA_FIELDS, "effective", "protocol", "selection", "method", "label"),
+    *("mean", "deviation", "seeds", "clean", "reason", "records"),
+)
+_INTRODUCTION: Final = (
+    "A condition changes training data before any method sees them; the test stays clean, but for those "
+    "about the test. All methods meet the same rows, and what is changed at one level is changed at every "
+    f"higher one. Validation data stay clean unless the condition says {SAME}. Levels are nominal; what was "
+    "reached stands in the captions of the mAP tables. Clean cells are those of the same dataset, "
+    "fingerprint, profile, device and versions. mAP is the average over directions."
+)
+_DROP_NOTE: Final = (
+    "Drop: clean mAP minus that under the condition, on the same seeds, ± half its "
+    f"{LEVEL:.0%} t interval over seeds. clean: mean ± deviation over seeds."
+)
+_CHOICE_NOTE: Final = (
+    "S_k: the quality that the method chooses by; chosen: in how many fits; alone: mAP with that modality "
+    f"fixed; minus chosen: paired by seed, ± half its {LEVEL:.0%} t interval. Other numbers: mean ± "
+    "deviation over seeds."
+)
+_LOSS_NOTE: Final = (
+    "Mean over the levels, of seeds with all of them; drop: clean minus that mean, on the same seeds, also "
+    "in per cent of the clean mAP; both ± the deviation over seeds. Ranks, 1 is best: of the best mean, and "
+    "of the smallest drop in per cent; reference points, and methods that lack a level, are not ranked."
+)
+_FLEXIBLE_NOTE: Final = (
+    "native: trained on the rows as they are; in part: on those of them that it can use, such as rows with a "
+    "partner; pseudo-pairs: on rows that were matched by class; otherwise how the cells ended."
+)
+_TEST_NOTE: Final = (
+    f"Average over directions: the reference minus the method. {HOLDS}: differs over queries "
+    f"(Holm-adjusted p ≤ {ALPHA}), and the {LEVEL:.0%} interval over seeds and queries leaves zero out; "
+    f"{MODELS_ONLY}: these trained models differ, but the interval holds zero. "
+    "p-values and intervals: statistics.md."
+)
+_OPTIMISM: Final = (
+    "mAP with clean validation data minus mAP where validation data got the same treatment: what a selection "
+    "on data that nobody has in practice adds. Paired by seed."
+)
+
+
+def parts(data: ReportData) -> list[Part]:
+    """Return the tables of all conditions; nothing for clean data alone."""
+    if not data.losses:
+        return []
+    found = [series for series, _ in data.losses]
+    flexible = [_flexible_exhibit(*item, data) for item in flexibility(data.results).items()]
+    losses = [_loss_exhibit(*one) for one in data.losses]
+    choices = _choice_exhibits(data)
+    tests = [one for series in found if (one := _test_exhibit(series, data)) is not None]
+    optimism = list(_optimism_exhibits(found, data))
+    return [
+        Part(text=(_INTRODUCTION,)),
+        Part("What each method loses", exhibits=list(_drop_exhibits(data)), notes=(_DROP_NOTE,)),
+        Part("Levels and drop from clean data", exhibits=losses, notes=(_LOSS_NOTE,)),
+        Part("Which methods take which condition", exhibits=flexible, notes=(_FLEXIBLE_NOTE,)),
+        *([Part("Paired tests by level", exhibits=tests, notes=(_TEST_NOTE,))] if tests else []),
+        *([Part("Choices among modalities", exhibits=choices, notes=(_CHOICE_NOTE,))] if choices else []),
+        *([Part("Optimism of clean validation", (_OPTIMISM,), optimism)] if optimism else []),
+    ]
+
+
+def _exhibit(
+    kind: str, series: LevelSeries, caption: str, headings: Sequence[str], lines: list[Line], **more: object
+) -> TableExhibit:
+    """Return a table about one series, which is named in its file's name, caption and subject."""
+    return plain_table(
+        file_stem(kind, series.name, data_stem(series.data)),
+        f"{series.name}: {caption}, {series.protocol} — {data_name(series.data)}",
+        headings,
+        lines,
+        title=f"{series.data.dataset}: {series.name}",
+        subject=data_subject(series.data, series.protocol),
+        **more,
+    )
+
+
+def _drop_exhibits(data: ReportData) -> Iterator[TableExhibit]:
+    """Return for each data what methods lose at every level of every condition."""
+    for about, found in losses_by_data(data).items():
+        columns = [(series, level, losses) for series, losses in found for level in series.levels]
+        lines = []
+        for method, one in methods_of(found).items():
+            clean = average_entry(one.clean)
+            cells = [entry_cell(clean)]
+            for _, level, losses in columns:
+                loss = next((each for each in losses if each.key == method), None)
+                entry = average_entry(None if loss is None else loss.levels[level])
+                drop = None if loss is None else loss.drops.get(level)
+                lacks = "no clean cell" if loss is None or loss.comparable else "other test rows"
+                brief = entry.brief or (lacks if entry.mean is not None else NOT_RUN)
+                cells.append(spread_cell(with_half_width(drop), "+.3f", entry.records, brief))
+            lines.append(Line(one.row.label, tuple(cells), search=f"{one.row.label} {method.method}"))
+        protocol = found[0][0].protocol
+        yield plain_table(
+            file_stem("losses", data_stem(about)),
+            f"Drop from clean data, {protocol} — {data_name(about)}",
+            ("Method", CLEAN, *(series.levels[level].data.condition for series, level, _ in columns)),
+            lines,
+            title=about.dataset,
+            subject=data_subject(about, protocol),
+        )
+
+
+def _choice_exhibits(data: ReportData) -> list[TableExhibit]:
+    """Return for each data and method that chooses among modalities what every choice is worth."""
+    groups: dict[tuple[Data, str], list[Ablation]] = defaultdict(list)
+    for one in data.ablations:
+        if one.choices and one.usual and data.is_first(one.protocol):
+            groups[clean_of(one.data), one.method].append(one)
+    return [
+        _choice_exhibit(about, sorted(members, key=lambda one: condition_order(one.data.condition)))
+        for (about, _), members in groups.items()
+        if any(one.data.condition != CLEAN for one in members)
+    ]
+
+
+def _choice_exhibit(about: Data, members: Sequence[Ablation]) -> TableExhibit:
+    first = members[0]
+    names = list(dict.fromkeys(part.modality for one in members for part in one.choices))
+    lines = []
+    for one in members:
+        fixed = {part.modality: part for part in one.choices}
+        chosen = ", ".join(f"{name} {count}" for name, count in one.chosen.items())
+        cells = [Cell(chosen), entry_cell(one.full.entries[AVERAGE])]
+        for name in names:
+            part = fixed.get(name)
+            difference = part.differences.get(AVERAGE) if part else None
+            cells += [
+                spread_cell(one.quality.get(name), ".3f", (), "not noted"),
+                entry_cell(part.row.entries[AVERAGE]) if part else Cell(NOT_RUN, missing=True),
+                spread_cell(
+                    with_half_width(difference.spread if difference else None), "+.3f", (), "no pair"
+                ),
+            ]
+        lines.append(Line(one.data.condition, tuple(cells), search=one.label))
+    heads = [head for name in names for head in (f"S_k {name}", f"{name} alone", f"{name} minus chosen")]
+    return plain_table(
+        file_stem("choices-by-condition", first.method, data_stem(about)),
+        f"{first.label}, one modality against its choice, {first.protocol} — {data_name(about)}",
+        ("condition", "chosen (fits)", first.label, *heads),
+        lines,
+        title=f"{about.dataset}: {first.label}",
+        subject=data_subject(about, first.protocol),
+    )
+
+
+def _loss_exhibit(series: LevelSeries, losses: Sequence[Loss]) -> TableExhibit:
+    ranked = [one for one in losses if one.mean is not None and one.row.role != "reference"]
+    lower = next(iter(series.levels.values())).lower_is_better
+    means = sorted((one.mean.mean for one in ranked if one.mean is not None), reverse=not lower)
+    drops = sorted(one.percent for one in ranked if one.percent is not None)
+    lines, several = [], len(series.levels) > 1
+    for one in losses:
+        rows = ([] if series.clean is None else [one.clean]) + list(one.levels.values())
+        entries = [average_entry(row) for row in rows]
+        behind = tuple(dict.fromkeys(digest for entry in entries for digest in entry.records))
+        place = means.index(one.mean.mean) + 1 if one in ranked and one.mean else None
+        percent = drops.index(one.percent) + 1 if one in ranked and one.percent is not None else None
+        mean = spread_cell(one.mean, ".3f", behind, "not all levels")
+        cells = (*map(entry_cell, entries), *([mean] if several else []), number_cell(place, "d"))
+        if series.clean is not None:
+            cells += (
+                spread_cell(one.drop, "+.3f", behind, "no pair" if one.comparable else "other test rows"),
+                number_cell(one.percent, "+.1f", behind),
+                number_cell(percent, "d"),
+            )
+        lines.append(Line(one.row.label, cells, search=f"{one.row.label} {one.key.method}"))
+    drop = () if series.clean is None else ("drop", "drop in %", "its rank")
+    headings = ("Method", *series.tables, *(["mean over levels"] if several else []), "rank", *drop)
+    values = (Values("conditions/levels.csv", FIELDS, list(_values(series, losses))),)
+    return _exhibit(
+        "levels", series, "by level", headings, lines, values=values, notes=_against_clean(series, losses)
+    )
+
+
+def _against_clean(series: LevelSeries, losses: Sequence[Loss]) -> tuple[str, ...]:
+    """Return the note on a condition that has no clean cells, or whose test rows are others than theirs."""
+    if series.clean is None:
+        return ("No clean cell of the same data and protocol is recorded.",)
+    if all(one.comparable for one in losses):
+        return ()
+    return ("The test rows are others than those of clean data: the difference is no drop, and not shown.",)
+
+
+def _values(series: LevelSeries, losses: Sequence[Loss]) -> Iterator[tuple[object, ...]]:
+    for one in losses:
+        clean = average_entry(one.clean).mean
+        for level, row in one.levels.items():
+            table, entry = series.levels[level], average_entry(row)
+            yield (
+                *(*data_values(table.data), table.effective, table.protocol, table.selection),
+                *(one.key.method, one.row.label, entry.mean, entry.deviation, entry.seeds, clean),
+                *(entry.reason, digests(entry.records)),
+            )
+
+
+def _flexible_exhibit(
+    about: Data, methods: Mapping[str, Mapping[str, Taken]], data: ReportData
+) -> TableExhibit:
+    names = list(dict.fromkeys(name for taken in methods.values() for name in taken if name != CLEAN))
+    lines, reasons = [], defaultdict[str, dict[str, None]](dict)
+    for method, taken in methods.items():
+        cells, title = [], data.labels.title(method)
+        for name in (CLEAN, *names):
+            found = taken.get(name)
+            words = [] if found is None else list(found.how)
+            several = len(words) > 1 and found is not None
+            text = "; ".join(
+                f"{word} at {', '.join(found.how[word])}" if several and found else word for word in words
+            )
+            missing = words not in ([], ["native"], ["native, in part"], ["pseudo-pairs"])
+            cells.append(
+                Cell(text or NOT_RUN, missing=missing, records=() if found is None else found.records)
+            )
+            for why in () if found is None else found.reasons:
+                reasons[f"{name}: {why.removeprefix(f'{title} ')}"][title] = None
+        lines.append(Line(title, tuple(cells), search=f"{title} {method}"))
+    return plain_table(
+        file_stem("flexibility", data_stem(about)),
+        f"Methods by conditions — {data_name(about)}",
+        ("Method", CLEAN, *names),
+        lines,
+        notes=tuple(f"{why} ({', '.join(titles)})" for why, titles in reasons.items()),
+        title=about.dataset,
+        subject=data_subject(about),
+    )
+
+
+def _test_exhibit(series: LevelSeries, data: ReportData) -> TableExhibit | None:
+    """Return the tests of the reference against each method by level; None without any."""
+    cells: dict[str, dict[str, Cell]] = {}
+    reference = ""
+    tables = {table.data: level for level, table in series.levels.items()}
+    for family in data.families:
+        level = tables.get(family.table.data)
+        if level is None or family.table.protocol != series.protocol:
+            continue
+        usual = {row.label for row in usual_by_method(series.levels[level]).values()}
+        for one in family.comparisons:
+            if one.direction == AVERAGE and one.second in usual:
+                reference = one.first
+                text = f"{one.difference:+.3f}"
+                cell = Cell(text, mark=one.mark, number=one.difference)
+                cells.setdefault(one.second, {})[level] = cell
+    if not cells:
+        return None
+    none = Cell("—")
+    lines = [
+        Line(label, tuple(found.get(level, none) for level in series.levels), search=label)
+        for label, found in cells.items()
+    ]
+    return _exhibit("tests", series, f"{reference} minus each method", ("Method", *series.levels), lines)
+
+
+def _optimism_exhibits(found: Sequence[LevelSeries], data: ReportData) -> Iterator[TableExhibit]:
+    known = {(series.data, series.name): series for series in found}
+    for series in found:
+        base = known.get((series.data, series.name.removesuffix(f"/{SAME}")))
+        if base is None or base is series:
+            continue
+        levels = [level for level in base.levels if level in series.levels]
+        lines = []
+        for key, differences in differences_of(base, series, data.results).items():
+            label = next(
+                rows[key].label for rows in map(usual_by_method, base.levels.values()) if key in rows
+            )
+            cells = tuple(spread_cell(differences.get(level), "+.3f", (), "no pair") for level in levels)
+            lines.append(Line(label, cells, search=f"{label} {key.method}"))
+        yield _exhibit("clean-validation", base, "clean minus same validation", ("Method", *levels), lines)
+
+
+def figures(data: ReportData) -> list[Part]:
+    """Return a grid of losses per data, and a figure per data and condition of several levels."""
+    found = (("What is lost", loss_grids(data)), ("mAP against the level", level_figures(data)))
+    return [Part(title, exhibits=exhibits) for title, exhibits in found if exhibits]
+
+
+TOPIC: Final = Topic(
+    "conditions",
+    "Conditions",
+    parts,
+    figures,
+    file="conditions/index.md",
+    folder="conditions",
+    formats=(".tex",),
+)

@@ -1,0 +1,269 @@
+"""Search of a gallery with a kept model."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from itertools import chain
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import numpy as np
+
+from bench import registry
+from bench.contract import Array, Dataset, UsageError
+from bench.experiment.models import load_method, model_folder
+from bench.records.schema import Record
+from bench.searching.gallery import Gallery, dataset_of, gallery_of_dataset, gallery_of_file
+from bench.searching.index import BLOCK, FaissIndex, Nearest, exact, faiss_module, nearest_of, recall
+from bench.searching.query import Query, encoded
+
+LARGE: Final = 100_000
+"""Gallery rows above which an index is used, where FAISS is installed."""
+
+_TRIED: Final = 200
+"""Queries whose exact results tell an index's recall."""
+
+Way = Literal["auto", "exact", "faiss"]
+
+
+@dataclass(frozen=True)
+class Hit:
+    """An item that was found.
+
+    Attributes:
+        row: of the gallery, from 0.
+        score: similarity: cosine, inner product, minus distance, or learned.
+        name: of the item; empty where it has none.
+        classes: of the item, in words; empty where they are not known.
+    """
+
+    row: int
+    score: float
+    name: str
+    classes: str
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a search found.
+
+    Attributes:
+        query: in words.
+        modality: of the query.
+        gallery: in words.
+        gallery_modality: of the items.
+        size: number of items.
+        hits: the nearest first.
+        way: how they were looked for: ``exact``, or the index with its recall against exact search.
+        recall: mean share of the exact results among those of the index; None for exact search.
+    """
+
+    query: str
+    modality: str
+    gallery: str
+    gallery_modality: str
+    size: int
+    hits: tuple[Hit, ...]
+    way: str
+    recall: float | None = None
+
+
+class Searcher:
+    """Search with a kept model and a gallery, which is embedded once for many queries.
+
+    Attributes:
+        model: the loaded model.
+        gallery: the items.
+    """
+
+    def __init__(
+        self,
+        record_or_path: Record | str | os.PathLike[str],
+        gallery_modality: str | None = None,
+        *,
+        gallery: str | os.PathLike[str] | None = None,
+        key: str | None = None,
+        way: Way = "auto",
+        results: str | os.PathLike[str] = "results",
+        data_dir: str | os.PathLike[str] | None = None,
+        plugins: Sequence[Path] = (),
+        device: str = "cpu",
+    ) -> None:
+        """Load a model; the gallery is read when it is first searched.
+
+        Args:
+            record_or_path: as for `load_method`.
+            gallery_modality: of the items; None for the first modality that is not the query's.
+            gallery: file of features; None for the test rows of the model's dataset.
+            key: of the features in that file.
+            way: ``exact``, ``faiss``, or ``auto``: an index above 100,000 rows, where FAISS is installed.
+            results: results folder, for records and digests.
+            data_dir: folder of the datasets' files; None for the default one.
+            plugins: files that may define encoders.
+            device: torch name of the device.
+
+        Raises:
+            BenchError: as `load_method`.
+        """
+        self._folder = model_folder(record_or_path, results)
+        self.model = load_method(self._folder, device=device)
+        if gallery_modality is not None and gallery_modality not in self.model.modalities:
+            raise registry.unknown("modality of this model", gallery_modality, self.model.modalities)
+        self._modality, self._file, self._key, self._way = gallery_modality, gallery, key, way
+        self._data_dir, self._plugins, self._device = data_dir, plugins, device
+        self._galleries: dict[str, Gallery] = {}
+        self._embedded: dict[str, Array] = {}
+        self._indices: dict[str, FaissIndex] = {}
+
+    @cached_property
+    def dataset(self) -> Dataset:
+        """The dataset that the model was trained on."""
+        data_dir = None if self._data_dir is None else Path(self._data_dir)
+        return dataset_of(self.model, self._folder, data_dir)
+
+    def query(self, query: str | Path | int | Any, modality: str | None = None) -> Query:
+        """Return a query: a text, a file of a picture or sound, a test row's number, or features ``(d_v,)``.
+
+        Raises:
+            BenchError: if it cannot be one.
+        """
+        if isinstance(query, (str, Path)):
+            return encoded(self.model, query, modality, self._plugins, self._device)
+        name = next(iter(self.model.modalities)) if modality is None else modality
+        if isinstance(query, (int, np.integer)):
+            self._require(name)
+            rows = gallery_of_dataset(replace(self.dataset, open_gallery=None), name)
+            if not 0 <= query < len(rows.features):
+                count = len(rows.features)
+                raise UsageError(f"the test split has {count} rows of {name}, from 0 on; there is no {query}")
+            label = f": {rows.names[int(query)]}" if rows.names else ""
+            return Query(f"row {query} of {name}{label}", name, rows.features[[int(query)]], int(query))
+        features = self.model.checked(name, np.atleast_2d(np.asarray(query)))
+        if len(features) != 1:
+            raise UsageError(f"one query at a time, not {len(features)}")
+        return Query("the given features", name, features)
+
+    def search(self, query: str | Path | int | Any, modality: str | None = None, top: int = 10) -> Found:
+        """Return the items that are nearest to a query.
+
+        Args:
+            query: a text; a path of a picture or sound; the number of a row of the test split; or features.
+            modality: of the query; None for that which the query can be of.
+            top: number of items.
+
+        Raises:
+            BenchError: if query, gallery or index cannot be used; one sentence.
+        """
+        asked = self.query(query, modality)
+        gallery = self._gallery(asked.modality)
+        top = min(top, len(gallery.features))
+        way, share = "exact", None
+        if self._uses_index(len(gallery.features)):
+            nearest, way, share = self._by_index(asked, gallery, top)
+        else:
+            nearest = self._exact(asked.modality, asked.features, gallery, top)
+        hits = (
+            Hit(
+                int(row),
+                float(score),
+                gallery.names[row] if gallery.names else "",
+                gallery.classes_of(int(row), self.model.classes),
+            )
+            for row, score in zip(nearest.rows[0], nearest.scores[0], strict=True)
+            if row >= 0
+        )
+        return Found(
+            *(asked.title, asked.modality, gallery.title, gallery.modality, len(gallery.features)),
+            *(tuple(hits), way, share),
+        )
+
+    def _require(self, modality: str) -> None:
+        if modality not in self.model.modalities:
+            raise registry.unknown("modality of this model", modality, self.model.modalities)
+
+    def _gallery(self, asking: str) -> Gallery:
+        others = [name for name in self.model.modalities if name != asking]
+        name = self._modality or next(chain(others, [asking]))
+        if name not in self._galleries:
+            width = self.model.modalities[name]
+            self._galleries[name] = (
+                gallery_of_dataset(self.dataset, name)
+                if self._file is None
+                else gallery_of_file(Path(self._file), name, width, self._key)
+            )
+        return self._galleries[name]
+
+    def _rows(self, gallery: Gallery) -> Array:
+        if gallery.modality not in self._embedded:
+            self._embedded[gallery.modality] = self.model.embed(gallery.modality, gallery.features)
+        return self._embedded[gallery.modality]
+
+    def _uses_index(self, size: int) -> bool:
+        if self._way != "auto":
+            return self._way == "faiss"
+        if size <= LARGE or not self.model.has_space or self.model.card.similarity == "hamming":
+            return False
+        try:
+            faiss_module()
+        except UsageError:
+            return False
+        return True
+
+    def _exact(self, modality: str, features: Array, gallery: Gallery, top: int) -> Nearest:
+        if self.model.has_space:
+            queries = self.model.embed(modality, features)
+            return exact(self.model.card.similarity, queries, self._rows(gallery), top)
+        items = gallery.features
+        starts = range(0, len(items), BLOCK)
+        compare = partial(self.model.similarity, modality, features, gallery.modality)
+        return nearest_of(((start, compare(items[start : start + BLOCK])) for start in starts), top)
+
+    def _by_index(self, asked: Query, gallery: Gallery, top: int) -> tuple[Nearest, str, float]:
+        """Return what an index finds, in words how, and its recall for further queries, too."""
+        model, name = self.model, gallery.modality
+        if not model.has_space:
+            raise UsageError(
+                f"{model.card.title} compares by a similarity that it has learned, which no index knows; "
+                "search exactly"
+            )
+        rows = self._rows(gallery)
+        if name not in self._indices:
+            self._indices[name] = FaissIndex(model.card.similarity, rows)
+        index = self._indices[name]
+        if self._file is None:
+            tried, what = self.dataset.test[asked.modality].features[:_TRIED], f"{asked.modality} test rows"
+            queries = model.embed(asked.modality, tried)
+        else:
+            queries, what = rows[:: max(1, len(rows) // _TRIED)][:_TRIED], "gallery rows"
+        share = recall(index.nearest(queries, top), exact(model.card.similarity, queries, rows, top))
+        way = f"{index.title}; recall@{top} against exact search {share:.3f} over {len(queries)} {what}"
+        return index.nearest(model.embed(asked.modality, asked.features), top), way, share
+
+
+def search(
+    record_or_path: Record | str | os.PathLike[str],
+    query: str | Path | int | Any,
+    *,
+    modality: str | None = None,
+    gallery_modality: str | None = None,
+    top: int = 10,
+    **options: Any,
+) -> Found:
+    """Search a gallery with a model that ``run --keep-models`` stored.
+
+    Args:
+        record_or_path: a record, the first digits of its digest, or the folder of its model.
+        query: a text; a path of a picture or sound; the number of a row of the test split; or features
+            ``(d_v,)``.
+        modality: modality of the query; None for that of the text or file (for a row: the first).
+        gallery_modality: modality of the gallery; None for the first other one.
+        top: number of items.
+        options: those of `Searcher`.
+
+    Raises:
+        BenchError: if the model, query, gallery or index cannot be used; one sentence.
+    """
+    return Searcher(record_or_path, gallery_modality, **options).search(query, modality, top)

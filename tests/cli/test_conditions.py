@@ -1,0 +1,205 @@
+"""Conditions in every command: asked for, listed, filtered, and never beside clean data or each other."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from itertools import product
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+
+from bench.conditions import Applied
+from bench.data import load_dataset
+from bench.records import Record, Store
+from tests.experiment.test_run_context import planned_again
+from tests.grid import say, write_bundle
+
+ASKED = (
+    "clean",
+    "label-noise@0.4",
+    "label-noise@0.8",
+    "label-noise/same@0.4",
+    "late@text",
+    "unseen/generalised@0.5",
+)
+
+
+class Made(NamedTuple):
+    results: Path
+    bundle: Path
+    reports: Path
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    folder = tmp_path_factory.mktemp("conditions")
+    bundle, results = write_bundle(folder / "mine.npz"), folder / "results"
+    words = ("--conditions", "clean,label-noise@.4/.8,label-noise/same@.4,late@text,unseen/generalised@.5")
+    run = (
+        "run",
+        "--datasets",
+        bundle,
+        "--methods",
+        "sm,mcca",
+        "--results",
+        results,
+        "--seeds",
+        2,
+    )
+    say(*run, *words).check(0, "24 cells: 22 done, 2 skipped", "none can be added later")
+    say("report", "--results", results, "--reports", folder / "reports", "--only", "tables", "--only", "page")
+    return Made(results, bundle, folder / "reports")
+
+
+def test_the_command_of_a_record_makes_the_same_cell(made: Made, tmp_path: Path) -> None:
+    for record in Store(made.results).records():
+        if record.identity.method == "sm" and record.identity.seed == 1:
+            assert f"to run   {record.digest} " in planned_again(record.environment.command, tmp_path)[1]
+
+
+def test_what_is_asked_for_is_checked_before_anything_runs(made: Made, tmp_path: Path) -> None:
+    run = ("run", "--datasets", made.bundle, "--methods", "sm", "--results", tmp_path / "r", "--dry-run")
+    for word in ("labelnoise@.2", "label-noise@3", "label-noise@x", "label-noise/odd@.2"):
+        say(*run, "--conditions", word).check(2, "label-noise")
+    say(*run, "--conditions", "pairs").check(0, "8 cells, 8 to run")
+    sweep = ("sweep", "sm", "--param", "strength=1,2", *run[1:3], "--conditions", "unpaired@1", *run[5:])
+    say(*sweep).check(0, "3 to run")
+    assert {row["name"] for row in json.loads(say("list", "conditions", "--format", "json").out)} >= {"late"}
+
+
+def test_commands_name_and_filter_conditions(made: Made) -> None:
+    where = ("--results", made.results)
+    status = json.loads(say("status", *where, "--format", "json").out)
+    assert {row["condition"] for row in status["cells"]} == set(ASKED)
+    assert status["stale"] == []
+    for words, expected in (
+        ("clean", {"clean"}),
+        ("label-noise@.4", {"label-noise@0.4"}),
+        ("noise", set(ASKED[1:4])),
+        ("label-noise/*", {"label-noise/same@0.4"}),
+    ):
+        rows = json.loads(say("results", *where, "--format", "json", "--conditions", words).out)
+        assert {row["condition"] for row in rows} == expected
+    say("results", *where, "--conditions", "pairs").check(2, "condition")
+    why = say("why", "sm", "mine", *where, "--seed", 0, "--condition", "label-noise@.4")
+    why.check(0, "under label-noise@0.4", "level that the training rows")
+    overview = say("why", "sm", "mine", *where, "--seed", 1, "--modalities", "image,text", "--condition", "*")
+    assert all(f"--condition {name}" in overview.out for name in ASKED)
+    compared = say("compare", "sm", "mcca", "--dataset", "mine", *where, "--conditions", "label-noise@.8")
+    assert compared.out.count("A: ") == 1
+    compared.check(0, "under label-noise@0.8")
+
+
+def test_what_was_drawn_is_written_as_the_cells_meet_it(made: Made, tmp_path: Path) -> None:
+    command = ("data", "condition", made.bundle, "label-noise@.4", "--seed", 1, "--write")
+    say(*command, tmp_path / "a.npz").check(0, "effective level 0.4")
+    say(*command, tmp_path / "a.csv").check(0)
+    train = load_dataset(made.bundle).train
+    given, _, effective = Applied("label-noise", "shared", 0.4).to(train, train, ("mine", *train), 1)
+    with np.load(tmp_path / "a.npz") as arrays:
+        assert (str(arrays["condition"]), float(arrays["effective"])) == ("label-noise@0.4", effective)
+        for name in train:
+            assert np.array_equal(arrays[f"{name}_new_labels"], given[name].labels)
+            assert np.array_equal(arrays[f"{name}_labels"], train[name].labels)
+    with (tmp_path / "a.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    changed = sum(row["label"] != row["new_label"] for row in rows)
+    assert (len(rows), changed) == (sum(map(len, train.values())), 48)
+    assert all(row["kept"] == "1" and row["id"] == row["new_id"] for row in rows)
+    say(*command, tmp_path / "a.txt").check(2, ".csv nor .npz")
+    say(*command[:3], "label-noise", "--write", tmp_path / "b.csv").check(2, "one level")
+
+
+def test_verify_runs_a_cell_under_a_condition_again(made: Made) -> None:
+    chosen = ("--methods", "sm", "--conditions", "label-noise@.8", "--cells", 1)
+    say("verify", "--results", made.results, *chosen).check(0, "1 of 1 agree", "under label-noise@0.8")
+
+
+def test_every_table_of_a_report_is_of_one_condition(made: Made) -> None:
+    identities = {record.digest: record.identity for record in Store(made.results).records()}
+    tables = [path for path in (made.reports / "tables").glob("*.csv") if "overall" not in path.name]
+    assert len(tables) == 2 * len(ASKED)
+    for path, name in product(tables, ASKED):
+        lines = path.read_text(encoding="utf-8")
+        digests = {digest for digest in identities if digest in lines}
+        conditions = {identities[digest].condition or "clean" for digest in digests}
+        assert len(conditions) == 1
+        if conditions == {name}:
+            assert (name == "clean") != (name.replace("/", "-") in path.name)
+    text = (made.reports / "tables.md").read_text(encoding="utf-8")
+    assert "under label-noise@0.4 (effective 0.4), data" in text
+    assert "late@text" in (made.reports / "index.html").read_text(encoding="utf-8")
+    levels = (made.reports / "conditions" / "index.md").read_text(encoding="utf-8")
+    (unseen,) = re.findall(r"### unseen/generalised: .*?\n\n(?=###)", levels, re.DOTALL)
+    assert "map@all/gallery" in unseen
+    assert "No clean cell" in unseen
+    assert " clean " not in unseen.splitlines()[2]
+
+
+def test_a_condition_is_read_from_a_file_in_every_command(made: Made, tmp_path: Path) -> None:
+    """The file of a draw gives the numbers of the draw; another file of its name is another condition."""
+    where = ("--results", tmp_path / "r")
+    run = ("run", "--datasets", made.bundle, "--methods", "sm", *where, "--conditions")
+    files = [tmp_path / name / "noise.csv" for name in ("first", "other")]
+    for seed, file in enumerate(files):
+        drawn = ("data", "condition", made.bundle, "label-noise@.4", "--seed", seed, "--write", file)
+        say(*drawn).check(0)
+        say(*run, f"label-noise={file}").check(0, "1 cells: 1 done", "effective level 0.4")
+    say(*run, f"label-noise={files[0]}", "--dry-run").check(0, "0 to run")
+    first, other = sorted(Store(tmp_path / "r").records(), key=lambda record: record.environment.started)
+    name = first.identity.condition
+    assert name.startswith("label-noise=noise.csv:")
+    assert other.identity.condition not in (name, "")
+    usual = {record.identity.seed: record for record in Store(made.results).records() if _is_noisy(record)}
+    for seed, record in enumerate((first, other)):
+        assert record.result is not None
+        assert record.result == usual[seed].result if seed == 0 else record.result.effective == 0.4
+        assert f"to run   {record.digest} " in planned_again(record.environment.command, tmp_path)[1]
+    for word in (name, f"label-noise={files[0]}"):
+        rows = json.loads(say("results", *where, "--format", "json", "--conditions", word).out)
+        assert {row["condition"] for row in rows} == {name}
+        say("why", "sm", "mine", *where, "--condition", word).check(0, f"under {name}")
+    say("report", *where, "--reports", tmp_path / "reports", "--only", "tables").check(0)
+    assert "@as in" not in (tmp_path / "reports" / "conditions" / "index.md").read_text(encoding="utf-8")
+    compared = say(
+        "compare", "sm", "sm", "--dataset", "mine", *where, "--conditions", f"label-noise={files[1]}"
+    )
+    assert name not in compared.out
+    assert len([*(tmp_path / "reports" / "tables").glob("mine*label-noise-noise.csv*.csv")]) >= 2
+    say("verify", *where, "--conditions", name).check(0, "1 of 1 agree")
+    files[0].rename(tmp_path / "elsewhere.csv")
+    files[1].write_text(files[1].read_text(encoding="utf-8") + "\n", encoding="utf-8")
+    status = say("status", *where).check(0, "is gone; put it back", "has changed")
+    assert status.out.count("cannot be run again") == 2
+    say("verify", *where, "--cells", 2).check(1, "0 of 2 agree", "is gone", "has changed")
+    rows = json.loads(
+        say("results", *where, "--format", "json", "--conditions", f"label-noise={files[0]}").out
+    )
+    assert len({row["condition"] for row in rows}) == 2
+
+
+def _is_noisy(record: Record) -> bool:
+    return record.identity.condition == "label-noise@0.4" and record.identity.method == "sm"
+
+
+def test_a_file_that_does_not_fit_is_refused_before_anything_runs(made: Made, tmp_path: Path) -> None:
+    run = ("run", "--datasets", made.bundle, "--methods", "sm", "--results", tmp_path / "r", "--conditions")
+    file = tmp_path / "labels.npy"
+    np.save(file, np.zeros(7))
+    for word, noun in (
+        (f"label-noise={file}", "7 labels"),
+        (f"unpaired={file}", "neither rows nor ids"),
+        (f"late={file}", "training rows alone"),
+        (f"label-noise/odd={file}", "variants"),
+        (f"label-noise={tmp_path / 'none.npy'}", "cannot be read"),
+    ):
+        said = say(*run, word).check(2, noun)
+        assert len(said.err.strip().splitlines()) == 1
+    assert not Store(tmp_path / "r").stamps()
+    for command in (("ablate", "drcl"), ("sweep", "sm", "--param", "strength=1")):
+        said = say(*command, *run[1:3], *run[5:], f"label-noise={file}", "--dry-run")
+        said.check(2, "7 labels")

@@ -1,0 +1,218 @@
+"""Conditions change what they say, at nested levels, alike for all methods, and nothing else."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from bench.conditions import Applied, conditions, parse_conditions
+from bench.contract import Array, Modality, Split, Unsupported, UsageError
+
+SCOPE = ("emoji", "image", "text")
+SINGLE = [(name, variant) for name, cls in conditions().items() for variant in cls.card.variants or ("",)]
+SINGLE = [(name, variant) for name, variant in SINGLE if name not in ("label-noise-multi", "late")]
+
+
+def _split(n: int = 120, classes: int = 6, multi: bool = False, modalities: int = 2) -> Split:
+    rng = np.random.default_rng(n)
+    labels: Array = np.arange(n) % classes
+    if multi:
+        labels = (rng.random((n, classes)) < 0.4).astype(np.uint8)
+    parts = {
+        name: Modality(rng.normal(size=(n, 3)).astype(np.float32), labels)
+        for name in ("image", "text", "audio")[:modalities]
+    }
+    return Split(parts, classes, "natural")
+
+
+def _train(name: str, variant: str, level: float, seed: int = 0, split: Split | None = None) -> Split:
+    split = _split() if split is None else split
+    return Applied(name, variant, level).to(split, _split(30), SCOPE, seed)[0]
+
+
+def _same(a: Split, b: Split) -> bool:
+    return all(
+        np.array_equal(a[name].features, b[name].features)
+        and np.array_equal(a[name].labels, b[name].labels)
+        and a[name].ids is not None
+        and b[name].ids is not None
+        and np.array_equal(a[name].ids, b[name].ids)  # type: ignore[arg-type]
+        for name in a
+    )
+
+
+def _changed(before: Split, after: Split) -> set[tuple[str, int]]:
+    """Return modality and row of everything that is not as before: labels, ids, features, or gone."""
+    found = set()
+    for name, one in before.items():
+        other = after[name]
+        assert one.ids is not None
+        assert other.ids is not None
+        rows = {bytes(row): i for i, row in enumerate(one.features)}
+        position = {rows[bytes(row)]: i for i, row in enumerate(other.features) if bytes(row) in rows}
+        for row in range(len(one)):
+            at = position.get(row)
+            same = at is not None and one.ids[row] == other.ids[at]
+            if not same or not np.array_equal(one.labels[row], other.labels[at]):
+                found.add((name, row))
+    return found
+
+
+@pytest.mark.parametrize(("name", "variant"), SINGLE)
+def test_level_0_is_clean_and_a_draw_repeats(name: str, variant: str) -> None:
+    split, validation = _split(), _split(30)
+    applied = Applied(name, variant, 0.0)
+    train, kept, _ = applied.to(split, validation, SCOPE, 0)
+    if name != "unseen":  # classes get other numbers, even if all are seen
+        assert _same(train, split)
+        assert _same(kept, validation)
+        test, gallery = applied.to_test(_split(40), None, split, SCOPE, 0)
+        assert gallery is None
+        assert _same(test, _split(40))
+    assert _same(_train(name, variant, 0.5), _train(name, variant, 0.5))
+
+
+NESTED = [
+    pair for pair in SINGLE if pair[0] not in ("few-labels", "unseen", "feature-noise", "label-noise-open")
+]
+
+
+@pytest.mark.parametrize(("name", "variant"), NESTED)
+def test_what_a_level_changes_every_higher_one_changes_too(name: str, variant: str) -> None:
+    split = _split()
+    levels = (2.0, 10.0, 50.0) if name == "long-tail" else (0.2, 0.4, 0.8)
+    changed = [_changed(split, _train(name, variant, level)) for level in levels]
+    assert changed[0]
+    assert all(a <= b for a, b in pairwise(changed))
+    if variant != "blocks":
+        assert changed[1] != _changed(split, _train(name, variant, levels[1], seed=1))
+
+
+@pytest.mark.parametrize(
+    ("name", "variant", "level", "effective"),
+    [
+        ("label-noise", "shared", 0.4, 0.4),
+        ("label-noise", "per-modality", 0.4, 0.4),
+        ("label-noise-asymmetric", "half", 0.4, 0.2),
+        ("label-noise-asymmetric", "both", 0.4, 0.4),
+        ("wrong-pairs", "by-id", 0.4, 0.4),
+        ("unpaired", "", 1.0, 1.0),
+        ("missing", "evenly", 0.5, 0.5),
+        ("unequal", "last", 0.5, 0.5),
+        ("few-labels", "drop", 0.1, 0.1),
+        ("long-tail", "", 10.0, 10.0),
+        ("unseen", "unseen", 0.5, 0.5),
+    ],
+)
+def test_the_level_is_reached(name: str, variant: str, level: float, effective: float) -> None:
+    reached = Applied(name, variant, level).to(_split(600), _split(30), SCOPE, 0)[2]
+    assert reached == pytest.approx(effective, abs=0.02)
+
+
+def test_a_draw_that_may_hit_the_true_class_reaches_less() -> None:
+    reached = Applied("label-noise", "shared-any", 0.6).to(_split(3000), _split(30), SCOPE, 0)[2]
+    assert reached == pytest.approx(0.6 * 5 / 6, abs=0.03)
+
+
+def test_label_noise_is_shared_by_the_modalities_of_an_id_unless_drawn_apart() -> None:
+    shared = _train("label-noise", "shared", 0.4)
+    assert np.array_equal(shared["image"].labels, shared["text"].labels)
+    apart = _train("label-noise", "per-modality", 0.4)
+    assert not np.array_equal(apart["image"].labels, apart["text"].labels)
+    assert apart.pairing == "natural"
+
+
+def test_pairs_are_lost_in_part_or_altogether() -> None:
+    assert _train("unpaired", "", 1.0).pairing == "none"
+    half = _train("unpaired", "", 0.5)
+    assert (half.pairing, len(half.pairs("image", "text")[0])) == ("partial", 60)
+    wrong = _train("wrong-pairs", "by-id", 1.0)
+    left, right = wrong.pairs("image", "text")
+    assert len(left) == 120
+    assert not (left == right).any()
+
+
+def test_every_id_keeps_a_modality() -> None:
+    split = _train("missing", "evenly", 1.0, split=_split(modalities=3))
+    ids = [modality.ids for modality in split.values()]
+    assert len(np.unique(np.concatenate(ids))) == 120  # type: ignore[arg-type]
+    assert [len(modality) for modality in split.values()] == [80, 80, 80]
+
+
+def test_few_labels_keep_every_class_and_smaller_shares_are_parts_of_larger_ones() -> None:
+    few, more = (_train("few-labels", "unlabelled", share) for share in (0.05, 0.5))
+    assert set(np.unique(few["image"].labels)) == {-1, 0, 1, 2, 3, 4, 5}
+    assert (more["image"].labelled >= few["image"].labelled).all()
+
+
+def test_unseen_classes_are_absent_from_training_and_asked_for_in_the_test() -> None:
+    applied, train, test = Applied("unseen", "generalised", 0.5), _split(), _split(60)
+    seen, validation, _ = applied.to(train, _split(30), SCOPE, 0)
+    queries, gallery = applied.to_test(test, None, train, SCOPE, 0)
+    assert seen.n_classes == 3 == validation.n_classes
+    assert set(np.unique(seen["image"].labels)) == {0, 1, 2} == set(np.unique(validation["text"].labels))
+    assert set(np.unique(queries["image"].labels)) == {3, 4, 5}
+    assert gallery is not None
+    assert len(gallery["text"]) == 60
+    assert Applied("unseen", "unseen", 0.5).to_test(test, None, train, SCOPE, 0)[1] is None
+
+
+def test_unknown_classes_have_no_validation_rows_and_a_method_is_not_given_them() -> None:
+    train, validation, _ = Applied("label-noise-open", "", 0.2).to(_split(), _split(30), SCOPE, 0)
+    assert train.n_classes == 5 == validation.n_classes
+    assert len(train["image"]) == 120
+    assert train["image"].labels.max() == 4 == validation["image"].labels.max()
+
+
+def test_multi_label_noise_moves_one_label_of_a_row() -> None:
+    split = _split(multi=True)
+    noisy = _train("label-noise-multi", "", 0.5, split=split)
+    moved = (noisy["image"].labels != split["image"].labels).sum(axis=1)
+    assert set(moved.tolist()) == {0, 2}
+    assert np.array_equal(noisy["image"].labels, noisy["text"].labels)
+    with pytest.raises(Unsupported, match="label-noise-multi"):
+        _train("label-noise", "shared", 0.5, split=split)
+    with pytest.raises(Unsupported, match="label-noise"):
+        _train("label-noise-multi", "", 0.5)
+
+
+def test_feature_noise_leaves_training_rows_and_the_other_modality() -> None:
+    applied, train, test = Applied("feature-noise", "last", 1.0), _split(), _split(60)
+    assert _same(applied.to(train, _split(30), SCOPE, 0)[0], train)
+    noisy, _ = applied.to_test(test, None, train, SCOPE, 0)
+    assert np.array_equal(noisy["image"].features, test["image"].features)
+    difference = noisy["text"].features - test["text"].features
+    assert difference.std() == pytest.approx(train["text"].features.std(), rel=0.2)
+
+
+@pytest.mark.parametrize(("name", "variant"), SINGLE)
+def test_nothing_that_was_taken_away_can_be_reached(name: str, variant: str) -> None:
+    split = _split()
+    for modality, given in zip(split.values(), _train(name, variant, 0.5).values(), strict=True):
+        for array in (given.labels, given.ids):
+            base = None if array is None else array.base
+            while base is not None:
+                assert not np.shares_memory(base, modality.labels)
+                base = base.base
+
+
+def test_words_mean_conditions() -> None:
+    found = parse_conditions(
+        ["clean", "label-noise@.2/.4", "label-noise/per-modality/same@0.4", "late@audio"]
+    )
+    assert [None if one is None else one.id for one in found] == [
+        None,
+        "label-noise@0.2",
+        "label-noise@0.4",
+        "label-noise/per-modality/same@0.4",
+        "late@audio",
+    ]
+    late = parse_conditions(["late@last/last-1/last-2/last-02/second-last"])
+    assert [one.id for one in late if one] == ["late@last", "late@last-2", "late@second-last"]
+    assert len(parse_conditions(["pairs"])) == 8
+    assert {one.name for one in parse_conditions(["all"]) if one} == set(conditions())
+    for word in ("labelnoise@.2", "label-noise@2", "label-noise@x", "label-noise/odd@.2", "late@last-0"):
+        with pytest.raises(UsageError, match="late" if "late" in word else "label-noise"):
+            parse_conditions([word])

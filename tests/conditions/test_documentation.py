@@ -1,0 +1,29 @@
+"""The page about conditions does what it says: every block of it is executed, in order."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from bench.conditions import conditions
+from tests.documents import ROOT, blocks, copy_with_methods, execute
+
+PAGE = ROOT / "docs" / "conditions.md"
+
+
+def test_every_block_of_the_page_runs(tmp_path: Path) -> None:
+    copy_with_methods(tmp_path, "sm")
+    shown = [block for block in blocks(PAGE) if block.language in ("bash", "python")]
+    lines = [block.text.replace("bench run ", "bench run --jobs 0 ") for block in shown]
+    printed = execute([replace(block, text=text) for block, text in zip(shown, lines, strict=True)], tmp_path)
+    text = "\n".join(printed)
+    assert "effective level 0." in text
+    assert "label-noise=noise.csv:" in text
+    assert "7 passed, 0 failed" in text
+
+
+def test_the_page_names_every_condition_with_its_variants() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    for name, cls in conditions().items():
+        (row,) = [line for line in page.splitlines() if line.startswith(f"| `{name}` |")]
+        assert [variant for variant in cls.card.variants if f"`{variant}`" not in row] == []

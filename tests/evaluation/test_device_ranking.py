@@ -1,0 +1,183 @@
+"""The torch kernel gives what the NumPy kernel gives, here on the CPU: ties, protocols, refusals."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bench.contract import RefusedEmbeddings, Similarity
+from bench.evaluation import Protocol, Ranking, check_embeddings, device_side, rank_embeddings
+from bench.evaluation.device_ranking import evaluate_on_device
+from bench.evaluation.device_side import DeviceSide, check_on_device, scale_of
+from bench.evaluation.inputs import label_sets
+from bench.evaluation.scale import Scale
+from bench.evaluation.similarity import embedded_side
+
+EXPECTED = [
+    *(
+        "map@all",
+        "map@3/hits",
+        "map@3/min",
+        "map@5/relevant",
+        "map@2/first",
+        "map@all/skip",
+        "map@4/hits/skip",
+    ),
+    *("precision@3", "precision@1/skip", "recall@2/class", "recall@100/class", "ndcg@all", "ndcg@4"),
+    *("mrr/class", "medr/class", "meanr/class/skip", "recall@1", "recall@5", "mrr", "medr", "meanr"),
+]
+ALWAYS = {"map@all", "map@3/hits", "map@3/min", "precision@3", "recall@2/class", "medr", "medr/class"}
+OTHERS = ["map@3/hits/optimistic", "map@all/pessimistic", "mrr/pessimistic"]
+PROTOCOLS = [*map(Protocol.parse, [*EXPECTED, *OTHERS])]
+
+
+def rows_of(rng: np.random.Generator, n: int, spread: int, similarity: Similarity) -> Any:
+    """Return whole-numbered rows, whose products are exact; some are repeated, some are zero."""
+    if similarity == "hamming":
+        return rng.integers(0, 2, (n, 5)).astype(np.float64)
+    rows = rng.integers(-spread, spread + 1, (n, 3)).astype(np.float64)
+    rows[rng.random(n) < 0.1] = 0
+    return rows
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    sizes=st.tuples(st.integers(2, 12), st.integers(2, 40)),
+    spread=st.sampled_from([1, 2, 50]),
+    multi=st.booleans(),
+    similarity=st.sampled_from(["cosine", "dot", "euclidean", "hamming"]),
+    from_rows=st.booleans(),
+)
+def test_every_protocol_equals_the_numpy_kernels(
+    seed: int, sizes: tuple[int, int], spread: int, multi: bool, similarity: Similarity, from_rows: bool
+) -> None:
+    rng = np.random.default_rng(seed)
+    rows = [rows_of(rng, n, spread, similarity) for n in sizes]
+    labels = [rng.integers(0, 2, (n, 3)) if multi else rng.integers(0, 4, n) for n in sizes]
+    ids = [rng.integers(0, 15, n) for n in sizes]
+    sets = [label_sets(given, len(given), "labels") for given in labels]
+    scale = Scale.of(similarity, rows)
+    sides = [
+        embedded_side(part, known, "float32", "rows", ids=which, scale=scale)
+        for part, known, which in zip(rows, sets, ids, strict=True)
+    ]
+    usual = Ranking.of_sides(*sides).evaluate(PROTOCOLS)[0]
+    if from_rows:
+        tensors = [torch.as_tensor(part) for part in rows]
+        assert scale_of(similarity, tensors).exponent == scale.exponent
+        there = [
+            DeviceSide.of_rows(part, known, scale_of(similarity, tensors))
+            for part, known in zip(tensors, sets, strict=True)
+        ]
+        found = evaluate_on_device(there[0], there[1], [rule for rule in PROTOCOLS if rule.level == "class"])
+    else:
+        ranking = Ranking.of_sides(*sides, device="cpu")
+        assert ranking.on_device is not None
+        found = ranking.on_device(PROTOCOLS)
+        assert {
+            "map@all",
+            "map@3/hits",
+            "map@3/min",
+            "precision@3",
+            "recall@2/class",
+            "medr",
+            "medr/class",
+        } <= found.keys()
+        everything = ranking.evaluate(PROTOCOLS)[0]
+        assert list(everything) == [rule.id for rule in PROTOCOLS]
+        for rule in PROTOCOLS:
+            np.testing.assert_allclose(everything[rule.id], usual[rule.id], atol=1e-12, rtol=1e-12)
+    assert not {*OTHERS} & found.keys()
+    for name, values in found.items():
+        np.testing.assert_allclose(values, usual[name], atol=1e-12, rtol=1e-12, err_msg=name)
+
+
+def sides_on(rows: list[Any], labels: list[Any], device: str = "cpu") -> tuple[DeviceSide, DeviceSide]:
+    """Return float32 rows with labels as the two sides of a comparison by the cosine."""
+    first, second = (
+        DeviceSide.of_rows(
+            torch.as_tensor(part, device=device), label_sets(known, len(known), "labels"), Scale()
+        )
+        for part, known in zip(rows, labels, strict=True)
+    )
+    return first, second
+
+
+def floats(seed: int = 0) -> tuple[list[Any], list[Any]]:
+    rng = np.random.default_rng(seed)
+    labels = [rng.integers(0, 5, n) for n in (60, 700)]
+    centres = rng.standard_normal((5, 64))
+    return [
+        (rng.standard_normal((len(part), 64)) + centres[part]).astype(np.float32) for part in labels
+    ], labels
+
+
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.cuda)])
+def test_floats_without_ties_agree_within_a_millionth_and_need_nothing_of_the_host(device: str) -> None:
+    rows, labels = floats()
+    rules = [rule for rule in PROTOCOLS if rule.level == "class" and rule.id in EXPECTED]
+    found = evaluate_on_device(*sides_on(rows, labels, device), rules)
+    assert set(found) == {rule.id for rule in rules}
+    ranking = rank_embeddings(*rows, *labels)
+    for name, values in ranking.evaluate(rules)[0].items():
+        assert np.nanmean(found[name]) == pytest.approx(np.nanmean(values), abs=1e-6)
+
+
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.cuda)])
+def test_equal_rows_are_tied_wherever_they_stand(device: str) -> None:
+    (queries, gallery), labels = floats()
+    gallery = np.concatenate([gallery, gallery[:300]])
+    queries = np.concatenate([queries, queries])
+    wanted, offered = np.tile(labels[0], 2), np.concatenate([labels[1], labels[1][:300][::-1]])
+    shuffle, mix = (np.random.default_rng(1).permutation(n) for n in (len(queries), len(gallery)))
+    rules = [Protocol.parse("map@all")]
+    usual = evaluate_on_device(*sides_on([queries, gallery], [wanted, offered], device), rules)["map@all"]
+    moved = [queries[shuffle], gallery[mix]], [wanted[shuffle], offered[mix]]
+    np.testing.assert_array_equal(
+        usual[shuffle], evaluate_on_device(*sides_on(*moved, device), rules)["map@all"]
+    )
+    np.testing.assert_array_equal(usual[:60], usual[60:])
+
+
+def test_rows_whose_hashes_are_equal_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows, labels = floats()
+    rows[1][5:9] = rows[1][0]
+    rules = [Protocol.parse("map@all")]
+    usual = evaluate_on_device(*sides_on(rows, labels), rules)["map@all"]
+    monkeypatch.setattr(device_side, "_hashes", lambda part: torch.zeros(len(part), dtype=torch.int64))
+    side = sides_on(rows, labels)
+    assert len(side[1].rows) == 696
+    np.testing.assert_allclose(evaluate_on_device(*side, rules)["map@all"], usual, atol=1e-6)
+
+
+@pytest.mark.parametrize("similarity", ["cosine", "dot"])
+@pytest.mark.parametrize(
+    "rows",
+    [
+        np.ones((4, 2)),
+        np.array([[1.0, 2], [0, 0], [1, 2]]),
+        np.array([[1.0, 2], [0, 0], [0, 0]]),
+        np.array([[1.0, 2], [np.nan, 0], [2, 1]]),
+        np.array([[1.0, 2], [np.inf, 0], [2, 1]]),
+        np.array([[1.0, 2], [2, 1], [0, 0]]),
+        np.zeros((3, 2)),
+        np.empty((3, 0)),
+        np.ones((1, 2)),
+    ],
+)
+def test_what_cannot_be_ranked_is_refused_as_on_the_host(rows: Any, similarity: Similarity) -> None:
+    def outcome(check: Any, given: Any) -> str:
+        try:
+            check(given)
+        except RefusedEmbeddings as error:
+            return str(error)
+        return ""
+
+    there = outcome(lambda given: check_on_device("text", given, similarity), torch.as_tensor(rows))
+    assert there == outcome(lambda given: check_embeddings("text", given, len(given), similarity), rows)

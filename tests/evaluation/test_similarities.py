@@ -1,0 +1,184 @@
+"""Similarities of embeddings: exact ties for whole numbers, distances as SciPy has them, and refusals."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, get_args
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.spatial.distance import cdist
+
+from bench.contract import Array, Modality, RefusedEmbeddings, Similarity, Split, UsageError
+from bench.evaluation import (
+    STANDARD_PROTOCOLS,
+    Protocol,
+    Ranking,
+    average_precision,
+    evaluate,
+    rank_embeddings,
+    rank_similarities,
+)
+from bench.evaluation.inputs import label_sets
+from bench.evaluation.measures import average_precision_measure
+from bench.evaluation.scale import Scale
+from bench.evaluation.similarity import embedded_side
+from tests.evaluation.naive import naive_ap
+from tests.evaluation.samples import AsGiven
+
+OTHERS: tuple[Similarity, ...] = ("dot", "euclidean", "hamming")
+
+
+def _whole(similarity: Similarity, queries: Array, items: Array) -> Array:
+    """Return exact similarities of whole-numbered rows, up to what changes no order."""
+    if similarity == "dot":
+        return queries @ items.T
+    differences = queries[:, None] - items
+    return np.asarray(-((differences != 0) if similarity == "hamming" else differences**2).sum(axis=2))
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    similarity=st.sampled_from(OTHERS),
+    seed=st.integers(0, 10**6),
+    width=st.integers(1, 70),
+    low=st.sampled_from([-1, 0, 3_000]),
+    dtype=st.sampled_from(["float32", "float64"]),
+)
+def test_ties_of_whole_numbers_are_exact(
+    similarity: Similarity, seed: int, width: int, low: int, dtype: Any
+) -> None:
+    numbers = np.random.default_rng(seed)
+    high = low + 3
+    if similarity != "euclidean":
+        low, high = min(low, 0), 2
+    rows = [numbers.integers(low, high, (n, width)) for n in (4, 30)]
+    if similarity == "hamming" and low:
+        rows = [2 * (part > 0) - 1 for part in rows]
+    labels = [numbers.integers(0, 3, n) for n in (4, 30)]
+    ranking = rank_embeddings(*rows, *labels, similarity=similarity, dtype=dtype, threads=1)
+    exact = rank_similarities(_whole(similarity, *rows), *labels, threads=1)
+    rules = [*STANDARD_PROTOCOLS, Protocol(3, ties="optimistic"), Protocol(3, ties="pessimistic")]
+    ours, theirs = ranking.evaluate(rules)[0], exact.evaluate(rules)[0]
+    for rule in rules:
+        np.testing.assert_array_equal(ours[rule.id], theirs[rule.id])
+
+
+@pytest.mark.parametrize("offset", [0.0, 0.7, 300.0])
+def test_small_distances_far_from_the_origin_are_told_apart(offset: float) -> None:
+    numbers = np.random.default_rng(0)
+    queries, items = (offset + 1e-3 * numbers.standard_normal((n, 40)) for n in (20, 300))
+    labels = numbers.integers(0, 4, 20), numbers.integers(0, 4, 300)
+    exact = rank_similarities(-cdist(queries, items), *labels).evaluate([Protocol()])[0]["map@all"]
+    ours = average_precision(queries, items, *labels, similarity="euclidean")
+    np.testing.assert_allclose(ours, exact, atol=2e-4, rtol=0)
+
+
+@pytest.mark.parametrize("similarity", OTHERS)
+def test_neither_the_order_of_rows_nor_a_common_factor_matters(similarity: Similarity) -> None:
+    numbers = np.random.default_rng(0)
+    rows, labels = numbers.standard_normal((300, 8)), numbers.integers(0, 5, 300)
+    rows[200:] = rows[:100]
+    if similarity == "hamming":
+        rows = np.sign(rows)
+    order = numbers.permutation(300)
+    ap = average_precision(rows, rows, labels, labels, similarity=similarity)
+    shuffled = average_precision(rows, rows[order], labels, labels[order], similarity=similarity)
+    np.testing.assert_array_equal(shuffled, ap)
+    if similarity != "hamming":
+        scaled = average_precision(rows * 2.0**90, rows * 2.0**90, labels, labels, similarity=similarity)
+        np.testing.assert_allclose(scaled, ap, atol=1e-3, rtol=0)
+
+
+@pytest.mark.parametrize("similarity", get_args(Similarity))
+def test_argsort_follows_the_sort_of_distances_and_torch_ranks_as_numpy_does(similarity: Similarity) -> None:
+    numbers = np.random.default_rng(2)
+    rows = queries, items = [2 * numbers.integers(0, 2, (n, 5)) - 1 for n in (9, 14)]
+    labels = wanted, offered = [numbers.integers(0, 3, n) for n in (9, 14)]
+    distances = -(queries @ items.T) if similarity == "dot" else cdist(queries, items, similarity)
+    order = np.argsort(distances, axis=1)  # of so few, stable
+    ours = average_precision(queries, items, wanted, offered, 5, "hits", "argsort", similarity=similarity)
+    np.testing.assert_allclose(ours, naive_ap(order, wanted, offered, 5, "hits"), rtol=1e-12)
+
+    scale = Scale.of(similarity, rows)
+    sides = [
+        embedded_side(part, label_sets(own, len(part), "labels"), "float32", "rows", scale=scale)
+        for part, own in zip(rows, labels, strict=True)
+    ]
+    measures = [*map(average_precision_measure, STANDARD_PROTOCOLS)]
+    by_numpy, by_torch = (Ranking.of_sides(*sides, device=name).measure(measures) for name in (None, "cpu"))
+    for here, there in zip(by_numpy, by_torch, strict=True):
+        np.testing.assert_array_equal(here, there)
+
+
+@pytest.mark.parametrize(
+    ("similarity", "rows", "refusal"),
+    [
+        ("hamming", [[0, 1], [0.5, 1]], "codes"),
+        ("hamming", [[0, 1], [-1, 1]], "codes"),
+        ("manhattan", [[0, 1], [1, 1]], "similarity must be"),
+        ("euclidean", [[0, np.nan], [1, 1]], "NaN"),
+        ("dot", [[0, np.inf], [1, -np.inf]], "infinite"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused(similarity: Any, rows: Any, refusal: str) -> None:
+    with pytest.raises((RefusedEmbeddings, UsageError), match=refusal):
+        average_precision(rows, rows, [0, 1], [0, 1], similarity=similarity)
+
+
+def test_a_methods_card_says_how_its_embeddings_are_compared_and_zero_rows_are_ordinary_codes() -> None:
+    numbers = np.random.default_rng(0)
+    codes = {name: numbers.integers(0, 2, (40, 2)).astype(float) for name in ("image", "text")}
+    codes["image"][:25] = 0
+    labels = numbers.integers(0, 3, 40)
+    split = Split({name: Modality(rows, labels) for name, rows in codes.items()}, 3)
+
+    class Codes(AsGiven):
+        card = replace(AsGiven.card, similarity="hamming")
+
+    result = evaluate(Codes(), split)
+    assert (result.similarity, result.zero_rows) == ("hamming", {})
+    expected = average_precision(codes["image"], codes["text"], labels, labels, similarity="hamming")
+    np.testing.assert_array_equal(result["image", "text"].ap["map@all"], expected)
+    with pytest.raises(RefusedEmbeddings, match="zero in 27"):
+        evaluate(AsGiven(), split)
+    same = {name: Modality(np.zeros((40, 2)), labels) for name in codes}
+    with pytest.raises(RefusedEmbeddings, match="collapsed"):
+        evaluate(Codes(), Split(same, 3))
+
+
+def test_fico_itr_agrees_on_ranks_and_category_retrieval_under_every_similarity() -> None:
+    fico_itr = pytest.importorskip("fico_itr")
+    from fico_itr.similarity import compute_similarity
+
+    numbers = np.random.default_rng(0)
+    images, captions = numbers.standard_normal((30, 64)), numbers.standard_normal((150, 64))
+    labels, ids = numbers.integers(0, 4, 30), np.repeat(np.arange(30), 5)
+    names = {"recall@1": "R@1", "recall@5": "R@5", "recall@10": "R@10", "meanr": "MeanR"}
+    rules = [Protocol(), Protocol.parse("medr"), *map(Protocol.parse, names)]
+    for similarity in ("cosine", "euclidean", "dot"):
+        other = "inner_product" if similarity == "dot" else similarity
+        matrix = compute_similarity(images, captions, other)
+        theirs = fico_itr.instance_retrieval(matrix, captions_per_image=5)
+        maps = fico_itr.category_retrieval(matrix, labels, captions_per_image=5)
+        sides = [(images, labels, np.arange(30)), (captions, labels[ids], ids)]
+        for (left, right), values, mean in zip((sides, sides[::-1]), theirs, maps, strict=True):
+            ranking = rank_embeddings(
+                *(left[0], right[0], left[1], right[1]),
+                query_ids=left[2],
+                gallery_ids=right[2],
+                similarity=similarity,
+                dtype="float64",
+            )
+            ours = {rule.id: rule.aggregate(ranking.evaluate(rules)[0][rule.id]) for rule in rules}
+            assert ours["map@all"] == pytest.approx(mean, abs=1e-9)
+            assert np.floor(ours["medr"]) == values["MedianR"]
+            for name, theirs_name in names.items():
+                factor = 1 if name == "meanr" else 100
+                assert factor * ours[name] == pytest.approx(values[theirs_name], abs=1e-9)
+    codes = np.sign(images), np.sign(captions)
+    exact = rank_similarities(compute_similarity(*codes, "hamming"), labels, labels[ids])
+    ours_ap = average_precision(*codes, labels, labels[ids], similarity="hamming")
+    np.testing.assert_allclose(ours_ap, exact.evaluate([Protocol()])[0]["map@all"], rtol=1e-12)

@@ -1,0 +1,273 @@
+"""Searches with Optuna: equal budgets, no settings twice, a journal that survives kills, pruned trials."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from optuna.storages import InMemoryStorage
+
+from bench.analysis.settings import tunings_of
+from bench.contract.errors import DataError
+from bench.execution import run_inline, studies
+from bench.execution.studies import FIRST_EPOCHS, FIRST_TRIALS, Study, open_journal
+from bench.execution.tuning_runner import run_trials
+from bench.experiment.grid import Cell
+from bench.experiment.run_context import RunContext
+from bench.experiment.tuning import Search
+from bench.records import Trial, TrialStore
+from bench.records.trials import Pruner, Sampler
+from tests.documents import ROOT, blocks
+from tests.drill.running import Drill, kill_group
+from tests.grid import cells_of, only_plugins, say, write_bundle
+
+CURVES = Path(__file__).with_name("curves.py")
+SPACE = 5 * 7
+"""Settings of `curves`: five widths; six levels and the usual one."""
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_bundle(tmp_path_factory.mktemp("data") / "small.npz")
+
+
+@pytest.fixture(autouse=True)
+def _plugins() -> Iterator[None]:
+    with only_plugins(CURVES):
+        yield
+
+
+def outcome(cell: Cell, search: Search, best: float) -> Trial:
+    """Return a trial without a fit; its value is the higher, the nearer its level is to the best."""
+    return Trial(
+        identity=cell.identity,
+        changes={},
+        status="done",
+        reason="",
+        validation_map=1 - abs(cell.identity.settings["level"] - best),
+        seconds=1.0,
+        sampler=search.sampler,
+        pruner=search.pruner,
+    )
+
+
+def tried(
+    bundle: Path, journal: Path | None, search: Search, *, stop: int = 1000, width: int = 1, best: float = 0.8
+) -> list[Any]:
+    """Go on with a search, a batch of ``width`` after another, at most ``stop``; no journal is a new one."""
+    storage = InMemoryStorage() if journal is None else open_journal(journal)
+    study = Study(cells_of(["curves"], bundle), search, storage)
+    while stop and study.ask(width):
+        stop -= 1
+        known = {
+            search.digest(cell.identity): outcome(cell, search, best)
+            for point in study.points()
+            for cell in point.cells
+        }
+        study.tell(known)
+    return [point.changes for point in study.points()]
+
+
+def tune(
+    bundle: Path, results: Path, search: Search, *, seeds: tuple[int, ...] = (0,)
+) -> tuple[list[Trial], int]:
+    """Search with `curves`; returns the trials, and how many of them were run now."""
+    ended: list[Trial] = []
+    trials = run_trials(
+        [cells_of(["curves"], bundle, seeds=seeds)],
+        search,
+        results,
+        RunContext(plugins=(str(CURVES),)),
+        execute=run_inline,
+        on_event=lambda event: ended.append(event) if isinstance(event, Trial) else None,
+    )
+    return trials, len(ended)
+
+
+@pytest.mark.parametrize("width", [1, 3])
+@pytest.mark.parametrize("trials", [1, 5, 50])
+def test_a_sampler_tries_as_many_settings_as_asked_for_and_none_twice(
+    bundle: Path, trials: int, width: int
+) -> None:
+    found = tried(bundle, None, Search(trials, "tpe"), width=width)
+    assert found[0] == {}
+    assert len(found) == len({json.dumps(one) for one in found}) == min(trials, SPACE)
+
+
+def test_a_search_that_goes_on_tries_what_it_would_have_tried_at_once(bundle: Path, tmp_path: Path) -> None:
+    search = Search(10, "tpe")
+    whole = tried(bundle, None, search)
+    for stop in (1, 4, 100):
+        parts = tried(bundle, tmp_path / "parts", search, stop=stop)
+    assert parts == whole
+    longer = tried(bundle, tmp_path / "parts", Search(12, "tpe"))
+    assert longer[:10] == whole
+    assert tried(bundle, tmp_path / "parts", Search(3, "tpe")) == whole[:3]
+
+
+def test_a_trial_that_another_run_asked_for_meanwhile_is_waited_for(
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run once ended one trial short, if another run asked for the last one after it had looked."""
+    search = Search(4, "tpe")
+    choosing = studies.choosing
+
+    @contextmanager
+    def after_another_run(lock: Path, journal: Path) -> Iterator[None]:
+        with choosing(lock, journal):
+            if journal.exists():
+                other = Study(cells_of(["curves"], bundle), search, open_journal(journal))
+                if len(points := other.points()) == 3 and not any(point.open for point in points):
+                    other.ask(1)
+            yield
+
+    monkeypatch.setattr(studies, "choosing", after_another_run)
+    trials, _ = tune(bundle, tmp_path, search)
+    assert len(trials) == 4
+
+
+def test_what_a_sampler_chooses_depends_on_what_came_out(bundle: Path) -> None:
+    search = Search(12, "tpe")
+    one, other = (tried(bundle, None, search, best=best) for best in (0.8, 0.1))
+    assert one[:FIRST_TRIALS] == other[:FIRST_TRIALS]
+    assert one != other
+
+
+@pytest.mark.parametrize("text", ['{"op_code":', "x"])
+def test_half_a_line_that_a_killed_process_left_costs_nothing(
+    bundle: Path, tmp_path: Path, text: str
+) -> None:
+    journal, search = tmp_path / "log", Search(6, "tpe")
+    before = tried(bundle, journal, search, stop=3)
+    with journal.open("a") as file:
+        file.write(text)
+    assert tried(bundle, journal, search)[:3] == before
+    assert len(tried(bundle, journal, search)) == 6
+
+
+def test_the_lock_of_a_killed_process_is_ignored_after_a_while(
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bench.execution.studies._GRACE", 3)  # Optuna warns of less
+    (tmp_path / "log.lock").touch()
+    assert tried(bundle, tmp_path / "log", Search(1)) == [{}]
+    assert not (tmp_path / "log.lock").exists()
+
+
+@pytest.mark.parametrize("text", ["broken\nbroken\n", '{"op_code": 4, "study_id": 7}\n', "[]\n"])
+def test_a_damaged_journal_is_one_sentence_and_can_be_removed(
+    bundle: Path, tmp_path: Path, text: str
+) -> None:
+    first, _ = tune(bundle, tmp_path, Search(3, "tpe"))
+    journal = TrialStore(tmp_path).journal
+    journal.write_text(text)
+    with pytest.raises(DataError, match=r"optuna.log is not a journal of Optuna any more; remove it"):
+        open_journal(journal)
+    words = ("tune", "--plugin", CURVES, "--methods", "curves", "--datasets", bundle, "--results", tmp_path)
+    said = say(*words, "--jobs", 0, "--trials", 3, "--sampler", "tpe")
+    assert (said.status, said.err.count("\n")) == (2, 1)
+    journal.unlink()
+    assert tune(bundle, tmp_path, Search(3, "tpe")) == (first, 0)
+
+
+def test_a_killed_run_goes_on(bundle: Path, tmp_path: Path) -> None:
+    drill = Drill(tmp_path)
+    words = ["--methods", "waits", "--datasets", bundle, "--trials", 2, "--sampler", "tpe", "--jobs", 1]
+    words += ["--results", tmp_path / "r"]
+    killed = drill.start(*words, command="tune")
+    drill.wait_for(1)
+    kill_group(killed)
+    drill.gate.touch()
+    process = drill.start(*words, "--jobs", 0, command="tune")  # a worker would load torch anew
+    out, err = process.communicate(timeout=180)
+    assert (process.returncode, err) == (0, "")
+    assert "best of 2 trials" in out
+    assert drill.starts().total() == 3
+    assert len([*TrialStore(tmp_path / "r").read()]) == 2
+
+
+@pytest.fixture(scope="module")
+def unpruned(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Trial]:
+    """Return the trials of random search, none of which was stopped."""
+    with only_plugins(CURVES):
+        trials, _ = tune(bundle, tmp_path_factory.mktemp("unpruned"), Search(12), seeds=(0, 1))
+    return trials
+
+
+@pytest.mark.parametrize("pruner", ["median", "hyperband"])
+@pytest.mark.parametrize("sampler", ["random", "tpe"])
+def test_a_pruned_trial_is_recorded_counts_and_moves_no_number(
+    bundle: Path, tmp_path: Path, unpruned: list[Trial], sampler: Sampler, pruner: Pruner
+) -> None:
+    search = Search(12, sampler, pruner)
+    trials, ended = tune(bundle, tmp_path, search, seeds=(0, 1))
+    stopped = [trial for trial in trials if trial.status == "pruned"]
+    assert 0 < len(stopped) <= 12 - FIRST_TRIALS
+    assert ended == len(trials) == 2 * 12 - len(stopped)  # the second seed of these was not begun
+    assert all(trial.identity.seed == 0 and trial.validation_map is None for trial in stopped)
+    assert {f"stopped after {n} epochs by the pruner: {pruner}" for n in range(FIRST_EPOCHS, 9)} >= {
+        trial.reason for trial in stopped
+    }
+    assert trials[0].changes == {}
+    assert trials[0].status == "done"
+    store = TrialStore(tmp_path)
+    assert {store.log_path(trial.digest).read_text() for trial in stopped} == {""}
+    (tuning,) = tunings_of(store.read())
+    assert (len(tuning.attempts), tuning.sampler, tuning.pruner) == (12, sampler, pruner)
+    assert tuning.best is not None
+    assert tuning.best.status == "done"
+    again = tune(bundle, tmp_path, search, seeds=(0, 1))
+    assert again == (trials, 0)
+
+    assert {(one.status, one.sampler, one.pruner) for one in unpruned} == {("done", "random", "none")}
+    values = {one.identity.digest: one.validation_map for one in unpruned}
+    same = [one for one in trials if one.status == "done" and one.identity.digest in values]
+    assert same
+    assert all(one.validation_map == values[one.identity.digest] for one in same)
+
+
+def test_trials_of_layout_1_are_those_of_random_search(bundle: Path, tmp_path: Path) -> None:
+    trials, _ = tune(bundle, tmp_path, Search(4))
+    for trial in trials:
+        path = TrialStore(tmp_path).folder / f"{trial.identity.digest}.json"
+        content = json.loads(path.read_text())
+        del content["sampler"], content["pruner"]
+        path.write_text(json.dumps({**content, "schema": 1}))
+    TrialStore(tmp_path).journal.unlink()
+    again, ended = tune(bundle, tmp_path, Search(4))
+    assert ended == 0
+    assert [trial.validation_map for trial in again] == [trial.validation_map for trial in trials]
+    assert {trial.schema for trial in again} == {1}
+    assert tunings_of(again)[0].sampler == "random"
+
+
+def test_the_command_names_sampler_and_pruner_in_every_trial(bundle: Path, tmp_path: Path) -> None:
+    words = ("tune", "--plugin", CURVES, "--methods", "curves", "--datasets", bundle, "--results", tmp_path)
+    search = ("--trials", 6, "--sampler", "tpe", "--pruner", "median")
+    table = tmp_path / "all.csv"
+    said = say(*words, *search, "--jobs", 0, "--table", table)
+    said.check(0, "best of 6 trials", silent=True)
+    assert len(table.read_text().splitlines()) == 7
+    assert {(one.sampler, one.pruner) for one in TrialStore(tmp_path).read()} == {("tpe", "median")}
+    assert say(*words, "--sampler", "grid").status == 2
+
+
+def test_the_examples_of_the_docs_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = ROOT / "docs" / "settings.md"
+    section = page.read_text(encoding="utf-8").partition("## Tuning")[2]
+    commands, program = (one.text for one in blocks(page) if one.text in section)
+    monkeypatch.chdir(tmp_path)
+    for line in commands.replace("gmlda,", "").replace("--trials 8", "--trials 2 --jobs 0").splitlines():
+        say(*line.split()[3:]).check(0, "best of 2 trials", silent=True)
+    capsys.readouterr()
+    exec(program, {})
+    assert [line.partition(")")[0] for line in capsys.readouterr().out.splitlines()] == [
+        "pls on emoji (random, none",
+        "pls on emoji (tpe, none",
+    ]

@@ -1,0 +1,212 @@
+"""Embeddings and similarities that another program computed are rows, marked as not trained here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bench.records.schema import GIVEN, Record
+from bench.records.store import Store
+from tests.grid import say, write_bundle
+
+NAMES = ("image", "text")
+Arrays = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_bundle(tmp_path_factory.mktemp("given") / "small.npz")
+
+
+@pytest.fixture
+def arrays(bundle: Path) -> Arrays:
+    """Return embeddings of the test rows, and their labels by other numbers."""
+    random = np.random.default_rng(0)
+    with np.load(bundle) as file:
+        labels = {name: file[f"test_{name}_labels"] for name in NAMES}
+    rows = {name: np.eye(3)[labels[name]] + 0.6 * random.normal(size=(30, 3)) for name in NAMES}
+    return {**rows, **{f"{name}_labels": 7 - labels[name] for name in NAMES}}
+
+
+def records_of(folder: Path) -> dict[str, Record]:
+    return {record.identity.method: record for record in Store(folder).records()}
+
+
+def values_of(record: Record, protocol: str = "map@all") -> list[float]:
+    assert record.result is not None, record.failure
+    return [metric.value for metric in record.result.metrics if metric.protocol == protocol]
+
+
+def test_embeddings_and_similarities_are_rows_like_any_method_but_say_what_is_unknown(
+    bundle: Path, arrays: Arrays, tmp_path: Path
+) -> None:
+    np.savez(tmp_path / "rows.npz", **arrays)
+    np.savez(tmp_path / "matrix.npz", image_text=-((arrays["image"][:, None] - arrays["text"]) ** 2).sum(2))
+    words = ["--embeddings", f"E={tmp_path / 'rows.npz'}", "--embeddings", f"S={tmp_path / 'matrix.npz'}"]
+    where = ["--results", tmp_path / "results"]
+    run = [
+        "run",
+        "--datasets",
+        bundle,
+        *words,
+        "--similarity",
+        "euclidean",
+        "--protocols",
+        "recall@1",
+        *where,
+    ]
+    say(*run, "--methods", "sm").check(0, "3 done")
+    say(*run, "--methods", "sm").check(0, "0 run now")
+    found = records_of(tmp_path / "results")
+    np.testing.assert_allclose(values_of(found["E"]), values_of(found["S"]), atol=1e-6)
+    np.testing.assert_allclose(
+        values_of(found["E"], "recall@1"), values_of(found["S"], "recall@1"), atol=1e-6
+    )
+    record = found["E"]
+    assert (record.identity.code, len(record.identity.file_sha256)) == (GIVEN, 64)
+    assert record.identity.harness == found["sm"].identity.harness
+    assert record.result is not None
+    assert (record.result.pairing, record.result.rows["text"].train) == ("unknown", 0)
+    assert record.result.snapshot_error == ""
+    say("why", "E", "small", *where).check(0, "not trained here", 'selection: "unknown"', "--embeddings E=")
+    say("report", *where, "--reports", tmp_path / "reports", "--only", "tables").check(0)
+    record_value = f"{values_of(found['S'])[0]:.4f}"
+    table = next((tmp_path / "reports" / "tables").glob("small*map@all*.md")).read_text()
+    assert "E (not trained here)" in table
+    assert record.identity.file_sha256 in table
+    say("verify", *where, "--cells", "9").check(0, "3 of 3 agree")
+    say("explain", "S", "small", *where, "--printed", record_value).check(0, "the same numbers", "map@all")
+
+
+def test_a_file_with_labels_is_a_dataset_by_itself(arrays: Arrays, tmp_path: Path) -> None:
+    ids: dict[str, Any] = {f"{name}_ids": np.arange(30) for name in NAMES}
+    np.savez(tmp_path / "mine.npz", **arrays, **ids)
+    say(
+        "run", "--embeddings", f"E={tmp_path / 'mine.npz'}", "--protocols", "medr", "--results", tmp_path
+    ).check(0)
+    record = records_of(tmp_path)["E"]
+    assert (record.identity.dataset, record.identity.fingerprint) == ("mine", record.identity.file_sha256)
+    assert min(values_of(record, "medr")) >= 1
+
+
+def test_a_gallery_split_needs_its_rows_too(bundle: Path, arrays: Arrays, tmp_path: Path) -> None:
+    with np.load(bundle) as file:
+        content = dict(file)
+    for name in NAMES:
+        content[f"gallery_{name}"], content[f"gallery_{name}_labels"] = (
+            content[f"train_{name}{end}"] for end in ("", "_labels")
+        )
+    np.savez(tmp_path / "with.npz", **content)
+    items = {name: np.eye(3)[content[f"train_{name}_labels"]] for name in NAMES}
+    pairs = (("image", "text"), ("text", "image"))
+    np.savez(tmp_path / "lacks.npz", **arrays)
+    offered: dict[str, Any] = {f"gallery_{name}": items[name] for name in NAMES}
+    np.savez(tmp_path / "rows.npz", **arrays, **offered)
+    matrices: dict[str, Any] = {f"{a}2{b}": arrays[a] @ items[b].T for a, b in pairs}
+    np.savez(tmp_path / "matrix.npz", **matrices)
+    words = [
+        word
+        for row in ("rows", "matrix", "lacks")
+        for word in ("--embeddings", f"{row}={tmp_path / row}.npz")
+    ]
+    run = [
+        "run",
+        "--datasets",
+        tmp_path / "with.npz",
+        *words,
+        "--similarity",
+        "dot",
+        "--results",
+        tmp_path / "r",
+    ]
+    say(*run).check(1, "2 done", "there is no array gallery_image")
+    found = records_of(tmp_path / "r")
+    of_rows, of_matrix = (values_of(found[name], "map@all/gallery") for name in ("rows", "matrix"))
+    assert len(of_rows) == 2
+    np.testing.assert_allclose(of_rows, of_matrix, atol=1e-6)
+
+
+def test_explain_names_the_convention_of_a_printed_number_for_similarities(
+    arrays: Arrays, tmp_path: Path
+) -> None:
+    labels = {key: value for key, value in arrays.items() if key.endswith("_labels")}
+    ids: dict[str, Any] = {f"{name}_ids": np.arange(30) for name in NAMES}
+    np.savez(tmp_path / "matrix.npz", image_text=arrays["image"] @ arrays["text"].T, **labels, **ids)
+    best = (arrays["image"] @ arrays["text"].T).argmax(axis=1)
+    printed = 100 * float((best == np.arange(30)).mean())
+    said = say("explain", "--embeddings", tmp_path / "matrix.npz", "--cutoffs", "1", "--printed", printed)
+    said.check(0, "image with text: 30 x 30", "recall@1", "image→text")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"image": np.zeros((29, 3))}, "(30, d)"),
+        ({"image_labels": np.arange(30) % 3 + 1}, "labels are not those"),
+        ({"text": None}, "no embeddings of two"),
+        ({"image_text": np.ones((30, 30))}, "put each in a file"),
+        ({"image": np.full((30, 3), np.nan)}, "NaN"),
+        ({"image": np.array([["a"] * 3] * 30)}, "must be numbers"),
+    ],
+)
+def test_a_file_that_is_not_of_the_test_rows_costs_itself_one_sentence(
+    bundle: Path, arrays: Arrays, tmp_path: Path, change: Arrays, words: str
+) -> None:
+    content = {key: value for key, value in (arrays | change).items() if value is not None}
+    np.savez(tmp_path / "bad.npz", **content)
+    np.savez(tmp_path / "good.npz", **arrays)
+    files = ["--embeddings", f"bad={tmp_path / 'bad.npz'}", "--embeddings", f"good={tmp_path / 'good.npz'}"]
+    said = say("run", "--datasets", bundle, *files, "--results", tmp_path / "results")
+    assert words in said.out + said.err, said
+    assert "Traceback" not in said.out + said.err
+    assert said.status in (1, 2)
+    assert records_of(tmp_path / "results")["good"].status == "done"
+
+
+def test_a_corrected_file_is_a_row_beside_the_earlier_one(
+    bundle: Path, arrays: Arrays, tmp_path: Path
+) -> None:
+    for number, rows in enumerate((arrays["image"][::-1], arrays["image"])):
+        np.savez(tmp_path / "mine.npz", **{**arrays, "image": rows})
+        run = "run", "--datasets", bundle, "--embeddings", f"E={tmp_path / 'mine.npz'}", "--results", tmp_path
+        say(*run).check(0, "1 done")
+        assert len(Store(tmp_path).statuses()) == number + 1
+    say("why", "E", "small", "--results", tmp_path).check(0, "E (not trained here) [file ")
+
+
+@pytest.mark.parametrize("word", ["mine.npz", "drcl=mine.npz", "=mine.npz", "a/b=mine.npz"])
+def test_a_row_needs_a_name_of_its_own(word: str, tmp_path: Path) -> None:
+    say("run", "--embeddings", word, "--results", tmp_path).check(2, "--embeddings")
+
+
+def test_what_cannot_be_done_to_given_embeddings_is_not_left_out_silently(
+    bundle: Path, arrays: Arrays, tmp_path: Path
+) -> None:
+    np.savez(tmp_path / "e.npz", **arrays)
+    run = [
+        "run",
+        "--datasets",
+        bundle,
+        "--embeddings",
+        f"E={tmp_path / 'e.npz'}",
+        "--results",
+        tmp_path / "r",
+    ]
+    for methods in ([], ["--methods", "chance"]):
+        for condition in ("label-noise@.4", "clean,unpaired@1", "feature-noise@.5"):
+            said = say(*run, *methods, "--conditions", condition).check(
+                2, "--conditions", "cannot be checked"
+            )
+            assert "Traceback" not in said.err
+    say(*run, "--seeds", 3).check(2, "--seeds", "one unknown seed")
+    assert not (tmp_path / "r").exists()
+    mixed = say(*run, "--methods", "chance", "--seeds", 2, "--conditions", "clean").check(0, "3 done")
+    assert "--seeds does not apply to E" in mixed.out
+    assert {(one.identity.method, one.identity.seed) for one in Store(tmp_path / "r").records()} == {
+        ("E", 0),
+        ("chance", 0),
+        ("chance", 1),
+    }

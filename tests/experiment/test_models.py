@@ -1,0 +1,259 @@
+"""Kept models: stored with their cells, loaded without training, refused where they cannot be believed."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save
+
+import bench
+from bench.contract import BenchError, DataError, UsageError
+from bench.data import load_dataset
+from bench.experiment.models import StoredMethod, load_method
+from bench.records.models import ARRAYS, CARD, ModelCard
+from bench.records.schema import Record
+from bench.records.store import Store
+from tests.grid import Said, only_plugins, say, write_bundle
+
+PLUGIN = Path(__file__).with_name("unstorable.py")
+METHODS = "mcca,sm,chance,mrl,drcl,mars,drsl,dccae"
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A results folder with models in it."""
+
+    results: Path
+    bundle: Path
+    said: Said
+
+    @property
+    def store(self) -> Store:
+        return Store(self.results)
+
+    def record(self, method: str) -> Record:
+        return next(one for one in self.store.records() if one.identity.method == method)
+
+    def folder(self, method: str) -> Path:
+        return self.store.models.root / self.record(method).digest
+
+
+def run(results: Path, bundle: Path, methods: str, *words: object) -> Said:
+    small = ["*.epochs=2", "*.hidden=[16]", "*.dim=8", "*.spl_epochs=2"]
+    given = [word for setting in small for word in ("--set", setting)]
+    chosen = ("--methods", methods, "--datasets", bundle, "--seeds", 1, "--jobs", 0)
+    return say("run", "--results", results, "--plugin", PLUGIN, *chosen, *given, *words)
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Kept:
+    folder = tmp_path_factory.mktemp("kept")
+    bundle = write_bundle(folder / "small.npz", rows=120)
+    said = run(folder / "results", bundle, f"{METHODS},forgets,silent", "--keep-models")
+    return Kept(folder / "results", bundle, said)
+
+
+@pytest.fixture(autouse=True)
+def _registered() -> Iterator[None]:
+    with only_plugins(PLUGIN):
+        yield
+
+
+@pytest.mark.parametrize("method", METHODS.split(","))
+def test_a_loaded_model_embeds_test_rows_as_the_record_says(kept: Kept, method: str) -> None:
+    model, record = load_method(kept.record(method), kept.results), kept.record(method)
+    assert record.result is not None
+    test = load_dataset(kept.bundle).test
+    evaluation = bench.evaluate(model.method, test, ["map@all"])
+    for direction in evaluation.directions:
+        (metric,) = [
+            one
+            for one in record.result.metrics
+            if (one.query, one.gallery, one.protocol) == (direction.query, direction.gallery, "map@all")
+            and one.selection == record.result.selection
+        ]
+        assert direction.map("map@all") == metric.value
+    rows = model.embed("image", test["image"].features)
+    assert (rows.dtype, len(rows)) == (np.dtype(np.float32), len(test["image"]))
+    similarity = model.similarity("image", test["image"].features[:3], "text", test["text"].features)
+    assert similarity.shape == (3, len(test["text"]))
+
+
+def test_the_run_states_how_many_models_it_kept_and_why_not_all(kept: Kept) -> None:
+    count = len(METHODS.split(","))
+    size = sum(card.size for _, card in kept.store.models.cards() if isinstance(card, ModelCard))
+    kept.said.check(
+        0, f"kept models: {count}, ", "done without a model: forgets", "does not define stored_state"
+    )
+    assert f"kept models: {count}, {size / 1000:.1f} kB" in kept.said.out
+    for words in (("results",), ("status",), ("why", "mcca", "small")):
+        said = say(
+            *words, "--results", kept.results, *(("--plugin", PLUGIN) if words[0] != "results" else ())
+        )
+        said.check(0, "kept model" if words[0] != "why" else "Kept model", "kB")
+
+
+@pytest.mark.parametrize(
+    ("method", "reason"), [("forgets", "gives other results for"), ("silent", "does not define stored_state")]
+)
+def test_a_method_that_cannot_be_stored_costs_its_model_only(kept: Kept, method: str, reason: str) -> None:
+    record = kept.record(method)
+    assert record.status == "done"
+    card = kept.store.models.card(record.digest)
+    assert card is not None
+    assert reason in card.reason
+    assert f"the model is not kept: {card.reason}" in kept.store.log(record.digest)
+    with pytest.raises(UsageError, match=reason):
+        load_method(record, kept.results)
+
+
+def test_keeping_models_changes_no_number(kept: Kept, tmp_path: Path) -> None:
+    assert run(tmp_path, kept.bundle, "mrl,drcl").status == 0
+    for record in Store(tmp_path).records():
+        assert kept.store.read(record.digest).result == record.result
+    assert not (tmp_path / "models").exists()
+
+
+def test_finished_cells_without_a_model_are_run_again_for_it_once(kept: Kept, tmp_path: Path) -> None:
+    assert run(tmp_path, kept.bundle, "mcca,silent,drcl").status == 0
+    run(tmp_path, kept.bundle, "mcca,silent,drcl", "--keep-models").check(0, "3 run now")
+    run(tmp_path, kept.bundle, "mcca,silent,drcl", "--keep-models").check(0, "0 run now", "kept models: 2")
+    (record,) = [one for one in Store(tmp_path).records() if one.identity.method == "mcca"]
+    assert record.environment.command.endswith("--keep-models")
+
+
+def test_models_merge_with_their_records(kept: Kept, tmp_path: Path) -> None:
+    count = len(METHODS.split(",")) + 2
+    said = say("merge", kept.results, "--results", tmp_path)
+    said.check(0, f"{count} records", f"{count} models in {kept.results}: {count} copied")
+    assert _content(tmp_path / "models") == _content(kept.results / "models")
+    shutil.rmtree(tmp_path / "models")
+    say("merge", kept.results, "--results", tmp_path).check(0, "known already", f"{count} copied")
+    path = tmp_path / "models" / kept.record("mcca").digest / ARRAYS
+    path.write_bytes(path.read_bytes()[:-1])
+    say("merge", kept.results, "--results", tmp_path).check(0, "1 copied")
+
+
+def _content(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def _edit(change: Callable[[dict[str, Any]], None]) -> Callable[[Path], None]:
+    def edit(folder: Path) -> None:
+        content = json.loads((folder / CARD).read_text())
+        change(content)
+        (folder / CARD).write_text(json.dumps(content))
+
+    return edit
+
+
+def _swapped(folder: Path) -> None:
+    content = bytearray((folder / ARRAYS).read_bytes())
+    content[-1] ^= 1
+    (folder / ARRAYS).write_bytes(content)
+
+
+def _set(key: str, value: Any) -> Callable[[dict[str, Any]], None]:
+    return lambda content: content.__setitem__(key, value)
+
+
+def _as_settings(**values: Any) -> Callable[[dict[str, Any]], None]:
+    return lambda content: content["identity"]["settings"].update(values)
+
+
+BROKEN: dict[str, Callable[[Path], object]] = {
+    "swapped": _swapped,
+    "truncated": lambda folder: (folder / ARRAYS).write_bytes((folder / ARRAYS).read_bytes()[:100]),
+    "gone": lambda folder: (folder / ARRAYS).unlink(),
+    "no JSON": lambda folder: (folder / CARD).write_bytes(b"\x80\x04pickle"),
+    "no mapping": lambda folder: (folder / CARD).write_text("[1]"),
+    "unknown field": _edit(_set("run", "import os")),
+    "later layout": _edit(_set("layout", 99)),
+    "too many classes": _edit(_set("classes", ["a"])),
+    "other settings": _edit(_as_settings(dim=9)),
+    "endless settings": _edit(_as_settings(hidden=[16] * 100_000)),
+    "huge settings": _edit(_as_settings(hidden=[1 << 40])),
+    "unknown setting": _edit(_as_settings(more=1)),
+    "wrong type": _edit(_as_settings(epochs="many")),
+    "other method": _edit(lambda content: content["identity"].update(method="mcca")),
+    "huge widths": _edit(lambda content: content["facts"].update(widths={"image": 1 << 60})),
+    "no facts": _edit(_set("facts", {})),
+}
+
+
+@pytest.mark.parametrize("fault", BROKEN)
+def test_a_broken_model_is_one_sentence(kept: Kept, tmp_path: Path, fault: str) -> None:
+    folder = shutil.copytree(kept.folder("mrl"), tmp_path / "copied")
+    assert load_method(folder).card.name == "mrl"
+    BROKEN[fault](folder)
+    with pytest.raises((DataError, UsageError)) as caught:
+        load_method(folder)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_model_of_another_cell_is_noticed(kept: Kept, tmp_path: Path) -> None:
+    folder = shutil.copytree(kept.folder("mrl"), tmp_path / kept.record("mcca").digest)
+    with pytest.raises(DataError, match="another cell"):
+        load_method(folder)
+
+
+@pytest.fixture(scope="module")
+def model(kept: Kept) -> StoredMethod:
+    return load_method(kept.record("mcca").digest[:8], kept.results)
+
+
+@pytest.mark.parametrize(
+    ("modality", "features"),
+    [
+        ("sound", np.zeros((2, 12))),
+        ("image", np.zeros((2, 11))),
+        ("image", np.zeros(12)),
+        ("image", np.full((2, 12), np.nan)),
+        ("image", np.array([["a"] * 12])),
+    ],
+)
+def test_features_that_do_not_fit_are_refused(model: StoredMethod, modality: str, features: Any) -> None:
+    with pytest.raises(BenchError, match=modality):
+        model.embed(modality, features)
+
+
+def test_records_folders_digests_and_models_name_the_same_model(kept: Kept) -> None:
+    record = kept.record("mcca")
+    names: list[Any] = [record, record.digest[:6], kept.store.runs / record.digest, str(kept.folder("mcca"))]
+    models = [load_method(name, kept.results) for name in names]
+    assert {one.identity.digest for one in models} == {record.digest}
+    assert (models[0].modalities, models[0].n_classes) == ({"image": 12, "text": 8}, 3)
+    with pytest.raises(UsageError, match="no kept model"):
+        load_method("0123456789", kept.results)
+
+
+def test_a_model_is_verified_without_training(
+    kept: Kept, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bench.experiment.cell.fit", None)  # nothing is fitted
+    verify = ("verify", "--plugin", PLUGIN, "--models", "--cells", 20)
+    said = say(*verify, "--results", kept.results)
+    said.check(
+        1, "forgets", "not checked", f"{len(METHODS.split(','))} of {len(METHODS.split(',')) + 2} agree"
+    )
+    assert said.out.count("the same bytes") == len(METHODS.split(","))
+    copied, digest = shutil.copytree(kept.results, tmp_path / "copied"), kept.record("mcca").digest
+    say(*verify, digest[:8], "--results", copied).check(
+        0, "1 of 1 finished cells, as named", "the same bytes"
+    )
+    folder = copied / "models" / digest
+    state = dict(load_file(folder / ARRAYS))
+    state["image/weights"] = -state["image/weights"]
+    content = save(state)
+    (folder / ARRAYS).write_bytes(content)
+    _edit(_set("arrays", {"sha256": sha256(content).hexdigest(), "size": len(content)}))(folder)
+    say(*verify, digest[:8], "--results", copied).check(1, "DRIFT", "0 of 1 agree")
+    say(*verify, "123456", "--results", copied).check(2, "none of the 0 records")

@@ -1,0 +1,1 @@
+"""What needs a GPU, in one script: ``python -m tests.gpu``."""

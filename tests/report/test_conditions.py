@@ -1,0 +1,190 @@
+"""Conditions: what is lost is measured from clean cells of the same data, and nothing else is mixed in."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import product
+from typing import Any, Final
+
+import msgspec
+import pytest
+
+from bench.analysis.condition_levels import flexibility, level_series, losses_of
+from bench.analysis.results import Results
+from bench.records.schema import Rows
+from bench.report import ReportData
+from bench.report.topics.conditions import figures, parts
+from tests.analysis.making import IT, TI, Shelf, with_result
+from tests.records import making
+from tests.report.figuring import ROSTER, drawn, figures_of, report_data, words_of
+
+HARNESS: Final = "data 1, evaluation 1"
+UNDER: Final = f"{HARNESS}, conditions 2"
+
+
+def _add(
+    shelf: Shelf, value: float, method: str = "sdml", seed: int = 0, condition: str = "", **more: Any
+) -> Any:
+    fields = {"harness": UNDER if condition else HARNESS, "device": "cpu", "condition": condition, **more}
+    spread = [value - 0.01, value, value + 0.01]
+    return shelf.add({IT: spread, TI: spread}, method=method, seed=seed, **fields)
+
+
+@pytest.fixture
+def shelf() -> Shelf:
+    found = Shelf()
+    for seed in (0, 1):
+        for method, clean, low, high in (
+            ("drcl", 0.9, 0.8, 0.7),
+            ("sdml", 0.8, 0.6, 0.2),
+            ("sm", 0.4, 0.4, 0.4),
+        ):
+            shift = 0.02 * seed
+            _add(found, clean + shift, method, seed)
+            _add(found, low, method, seed, "label-noise@0.2")
+            _add(found, high, method, seed, "label-noise@0.8")
+            _add(found, low - 0.05, method, seed, "label-noise/same@0.2")
+    return found
+
+
+def _data(shelf: Shelf) -> ReportData:
+    labels = replace(report_data(("drcl",), seeds=1).labels)
+    return ReportData(shelf.records, labels=labels, protocols=["map@all"], per_query=shelf.per_query)
+
+
+def test_the_drop_is_paired_by_seed_with_the_clean_cells_of_the_same_data(shelf: Shelf) -> None:
+    changes: list[dict[str, Any]] = [
+        *({"fingerprint": "0" * 16}, {"profile": "paper"}),
+        *({"device": "cuda"}, {"harness": "data 2"}),
+    ]
+    for change in changes:
+        _add(shelf, 0.1, "sdml", **change)
+    _add(shelf, 0.1, "sdml", 7)  # a clean seed that no level has
+    data = _data(shelf)
+    noise, same = level_series(data.plain_tables)
+    assert (noise.name, [*noise.levels], same.name) == ("label-noise", ["0.2", "0.8"], "label-noise/same")
+    losses = {one.key.method: one for one in losses_of(noise, data.results)}
+    assert losses["sdml"].mean is not None
+    assert losses["sdml"].mean.mean == pytest.approx(0.4)
+    assert losses["sdml"].drop is not None
+    assert losses["sdml"].drop.mean == pytest.approx(0.41)
+    assert losses["sdml"].drop.seeds == 2
+    assert losses["sdml"].percent == pytest.approx(100 * 0.41 / 0.81)
+
+
+def test_nothing_is_a_drop_where_the_queries_are_others(shelf: Shelf) -> None:
+    _add(shelf, 0.7, condition="unseen@0.2")
+    record = shelf.records[-1]
+    assert record.result is not None
+    (rows,) = set(record.result.rows.values())
+    fewer = dict.fromkeys(record.result.rows, msgspec.structs.replace(rows, test=rows.test - 1))
+    for changed, comparable in ((record, True), (with_result(record, rows=fewer), False)):
+        shelf.records[-1] = changed
+        data = _data(shelf)
+        unseen = level_series(data.plain_tables)[-1]
+        (loss,) = losses_of(unseen, data.results)
+        assert loss.clean is not None
+        assert loss.comparable == comparable
+        assert (loss.drop is not None, bool(loss.drops)) == (comparable, comparable)
+
+
+def test_levels_are_ranked_tested_and_compared_with_validation_alike(shelf: Shelf) -> None:
+    exhibits = {
+        table.name.partition("_emoji")[0]: table for part in parts(_data(shelf)) for table in part.tables
+    }
+    lines = {line.label: line.cells for line in exhibits["levels_label-noise"].lines}
+    headings = [column.heading for column in exhibits["levels_label-noise"].columns]
+    assert headings[:4] == ["clean", "0.2", "0.8", "mean over levels"]
+    assert [lines["DRCL"][at].text for at in (0, 3, 4, 7)] == ["0.910", "0.750", "1", "1"]
+    assert [lines["SDML"][at].text for at in (4, 5, 7)] == ["2", "+0.410", "2"]
+    assert lines["SM"][4].text == "—"  # reference points are not ranked
+    (sdml,) = (line for line in exhibits["tests_label-noise"].lines if line.label == "SDML")
+    assert [cell.text for cell in sdml.cells] == ["+0.200", "+0.500"]
+    optimism = {line.label: line.cells[0].text for line in exhibits["clean-validation_label-noise"].lines}
+    assert optimism == {"DRCL": "+0.050", "SDML": "+0.050", "SM": "+0.050"}
+    csv = [
+        row
+        for part in parts(_data(shelf))
+        for table in part.tables
+        for one in table.values
+        for row in one.rows
+    ]
+    assert {row[4] for row in csv} == {"label-noise@0.2", "label-noise@0.8", "label-noise/same@0.2"}
+
+
+def test_what_is_lost_stands_in_one_table_with_intervals_and_in_one_grid(shelf: Shelf) -> None:
+    _add(shelf, 0.5, "sdml", 0, "unpaired@1")
+    data = _data(shelf)
+    (table,) = (one for part in parts(data) for one in part.tables if one.name.startswith("losses"))
+    assert [column.heading for column in table.columns][1:3] == ["label-noise@0.2", "label-noise@0.8"]
+    lines = {line.label: line.cells for line in table.lines}
+    assert lines["DRCL"][0].shown == "0.910 ± 0.014"
+    assert lines["DRCL"][1].shown == f"+0.110 ± {12.706 * 0.01:.3f}"  # t(1) at .975, deviation / sqrt(2)
+    assert [cells[-1].text for cells in lines.values()] == ["not run", "+0.300", "not run"]
+    grid, *_ = figures_of(figures(data))
+    words = words_of(grid)
+    assert {"DRCL", "12", "23", "38"} <= {*words}  # per cent: .11 of .91, .21 of .91, .3 of .8
+
+
+def test_choices_among_modalities_stand_beside_each_other_under_every_condition() -> None:
+    shelf = Shelf()
+    notes = {"quality": {"image": 0.5, "text": 0.7}, "prior": "text"}
+    for seed, (condition, value) in product((0, 1), (("", 0.9), ("label-noise@0.2", 0.8))):
+        _add(shelf, value, "drcl", seed, condition, settings={"prior": "selected"})
+        shelf.records[-1] = with_result(shelf.records[-1], notes=notes)
+        _add(shelf, 0.7, "drcl", seed, condition, settings={"prior": "image"}, variant="prior_image")
+    tables = [one for part in parts(_data(shelf)) for one in part.tables]
+    (table,) = (one for one in tables if one.name.startswith("choices-by-condition"))
+    assert {line.label: [cell.text for cell in line.cells] for line in table.lines} == {
+        "clean": ["text 2", "0.900", "0.500", "0.700", "-0.200"],
+        "label-noise@0.2": ["text 2", "0.800", "0.500", "0.700", "-0.100"],
+    }
+
+
+def test_the_flexibility_table_says_how_a_method_took_a_condition(shelf: Shelf) -> None:
+    _add(shelf, 0.5, "sdml", 0, "unpaired@1")
+    rows = {"image": Rows(train=2, given=3, validation=1, test=3, dimension=2)}
+    rows["text"] = rows["image"]
+    shelf.records[-1] = with_result(shelf.records[-1], pairing="natural", rows=rows)
+    _add(shelf, 0.5, "drcl", 0, "unpaired@1")
+    shelf.records[-1] = with_result(shelf.records[-1], pairing="class-matched")
+    late: dict[str, Any] = {"condition": "late@text", "harness": UNDER, "device": "cpu"}
+    shelf.records.append(making.record(status="skipped", reason="joint", method="drcl", **late))
+    ((_, found),) = flexibility(Results(shelf.records, _data(shelf).labels)).items()
+    assert [*found["sdml"]["unpaired"].how] == ["native, in part"]
+    assert [*found["drcl"]["unpaired"].how] == ["pseudo-pairs"]
+    assert (found["drcl"]["late"].how, found["drcl"]["late"].reasons) == ({"skipped": ("text",)}, ("joint",))
+    (table,) = (
+        one for part in parts(_data(shelf)) for one in part.tables if one.name.startswith("flexibility")
+    )
+    assert "late: joint (DRCL)" in table.notes
+
+
+def test_levels_stand_in_the_order_of_what_they_change(shelf: Shelf) -> None:
+    for share in ("0.05", "0.1", "0.5"):
+        _add(shelf, 0.5, "sdml", 0, f"few-labels@{share}")
+    for level in ("10", "100", "50"):
+        _add(shelf, 0.5, "sdml", 0, f"long-tail@{level}")
+    exhibits = {
+        table.name.partition("_emoji")[0]: table for part in parts(_data(shelf)) for table in part.tables
+    }
+    orders = {"few-labels": ["0.5", "0.1", "0.05"], "long-tail": ["10", "50", "100"]}
+    for name, order in orders.items():
+        assert [column.heading for column in exhibits[f"levels_{name}"].columns[1:4]] == order
+
+
+def test_clean_cells_alone_have_no_such_topic() -> None:
+    data = report_data(("drcl", "sdml"), seeds=1)
+    assert parts(data) == figures(data) == []
+
+
+def test_a_figure_of_many_methods_has_a_panel_for_each() -> None:
+    levels = [report_data(ROSTER, condition=name) for name in ("", "label-noise@0.2", "label-noise@0.4")]
+    data = replace(levels[0], records=[record for one in levels for record in one.records])
+    grid, figure = figures_of(figures(data))
+    with drawn(figure) as picture:
+        assert len(picture.axes) == len(ROSTER)
+        assert all(len(axis.lines) == len(ROSTER) for axis in picture.axes)
+    assert msgspec.json.encode(figure.caption)
+    words = words_of(grid)
+    assert {"label-noise", "0.2", "0.4"} <= {*words}

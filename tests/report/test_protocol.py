@@ -1,0 +1,101 @@
+"""The protocol in sentences: what records hold, all of it and nothing else, in Markdown and LaTeX."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from bench.records.schema import Failure, Record
+from bench.report import ReportData, write_report
+from bench.report.topics.methods import citations
+from bench.report.topics.protocol import TOPIC, files, parts
+from tests.report.figuring import report_data
+from tests.report.making import HOSTILE
+
+
+def paragraphs(data: ReportData) -> dict[str, str]:
+    """Return the text of the only setup by its titles."""
+    (part,) = parts(data)
+    return {title: text for title, _, text in (one.partition(". ") for one in part.text)}
+
+
+def changed(data: ReportData, place: int, **fields: Any) -> ReportData:
+    """Return the data with other fields of one record."""
+    records: list[Record] = [*data.records]
+    records[place] = msgspec.structs.replace(records[place], **fields)
+    return replace(data, records=records)
+
+
+@pytest.fixture(scope="module")
+def three() -> ReportData:
+    return report_data(("drcl", "sdml", "chance"), seeds=3)
+
+
+def test_it_says_what_was_compared_on_what_and_how(three: ReportData) -> None:
+    text = paragraphs(three)
+    record = three.records[0]
+    assert record.result is not None
+    for modality, size in record.result.rows.items():
+        assert f"{modality} ({size.dimension:,} dimensions)" in text["Data"]
+        assert f"{size.train:,} training" in text["Data"]
+    assert f"fingerprint {record.identity.fingerprint[:8]}" in text["Data"]
+    assert "Compared are DRCL, SDML." in text["Methods"]
+    assert "do not compete, are Chance." in text["Methods"]
+    assert record.result.selected[0].criterion in text["Selection"]
+    assert f"9 of 9 cells state: {record.result.audit}" in text["Selection"]
+    assert "(map@all)" in text["Evaluation"]
+    assert "map@50" not in text["Evaluation"]  # recorded, but not in these tables
+    assert "has 3 seeds: 0 to 2." in text["Seeds"]
+    assert "compared with DRCL" in text["Statistics"]
+    assert "Over " not in text["Statistics"]
+    assert "python 3.11" in text["Environment"]
+
+
+def test_statistics_and_deviations_are_mentioned_only_where_there_are_some() -> None:
+    text = paragraphs(report_data(("sdml",), seeds=1))
+    assert "Statistics" not in text
+    assert "deviation over seeds" not in text["Seeds"]
+    several = paragraphs(report_data(("drcl", "sdml", "mcca"), ("one", "two", "three")))
+    assert "Over 3 datasets" in several["Statistics"]
+
+
+def test_cells_without_a_result_and_differing_environments_are_counted(three: ReportData) -> None:
+    failure = Failure(reason="it broke", kind="ValueError")
+    data = changed(three, 0, status="failed", result=None, failure=failure)
+    text = paragraphs(data)
+    assert "Of 9 cells 1 have no result: 1 failed." in text["Seeds"]
+    assert "has 2 to 3 seeds" in text["Seeds"]
+    other = msgspec.structs.replace(three.records[1].environment, versions={"python": "3.12"})
+    assert "python 3.11 and 3.12" in paragraphs(changed(three, 1, environment=other))["Environment"]
+
+
+def test_setups_that_share_no_table_share_no_text(three: ReportData) -> None:
+    other = report_data(("drcl",), data_kind="look-alike")
+    found = parts(replace(three, records=[*three.records, *other.records]))
+    assert [part.kind for part in found] == ["real", "look-alike"]
+    assert ["LOOK-ALIKE" in " ".join(part.text) for part in found] == [False, True]
+    assert "SDML" not in " ".join(found[1].text)
+
+
+def test_latex_cites_what_the_bibliography_of_the_report_has(three: ReportData) -> None:
+    text = files(three)["protocol.tex"]
+    cited = re.findall(r"\\cite\{(.+?)\}", text)
+    assert len(cited) == 3
+    assert all(f"{{{key}," in citations(three.records) for key in cited)
+
+
+def test_foreign_text_cannot_be_read_as_latex(three: ReportData) -> None:
+    hostile = replace(three, labels=replace(three.labels, title=lambda name: f"{name} {HOSTILE}"))
+    text = files(hostile)["protocol.tex"]
+    assert r"a\_b \& 100\% \$x\textasciicircum{}2\$" in text
+    assert "a_b" not in text
+
+
+def test_the_report_writes_both_files(three: ReportData, tmp_path: Path) -> None:
+    write_report(three, tmp_path, parts=["tables"], topics=[TOPIC])
+    assert {path.name for path in tmp_path.iterdir()} == {"protocol.md", "protocol.tex"}
