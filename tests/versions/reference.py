@@ -136,7 +136,9 @@ def _cells(folder: Path) -> Iterator[Cell]:
 
 
 def _under_conditions(clean: Request, pairs: str, several: str, three: str) -> Iterator[Request]:
-    """Yield every variant of every condition at one level, on a method to which the change matters.
+    """Yield every variant of every condition at its mildest level, on a method to which the change matters.
+
+    Where a level leaves one labelled row per class, rounding decides the order of many items.
 
     Args:
         clean: the cells without conditions.
@@ -146,7 +148,8 @@ def _under_conditions(clean: Request, pairs: str, several: str, three: str) -> I
     """
     for name, cls in conditions().items():
         levels = [level for level in cls.card.levels if isinstance(level, float)]
-        level = f"{levels[0]:g}" if levels else "last"
+        mildest = max if cls.card.lower_is_harder else min
+        level = f"{mildest(levels):g}" if levels else "last"
         ids = [f"{name}/{variant}@{level}" for variant in cls.card.variants] or [f"{name}@{level}"]
         asked = [applied.id if applied else "" for applied in parse_conditions(ids)]
         about = {"label-noise-multi": (["sdml"], several), "late": (["sdml"], three)}
