@@ -41,10 +41,14 @@ class FeatureNoise(Condition):
         features = split[name].features
         generator = draws.generator(f"{part}/{name}")
         if self.variant.startswith("zeros"):
-            disturbed = np.where(generator.random(features.shape) < level, 0, features)
+            kept = generator.random(features.shape, dtype=np.float32) >= level
+            disturbed = features * kept
         else:
-            deviation = train[name].features.std(axis=0, dtype=np.float64)
-            disturbed = features + level * deviation * generator.normal(size=features.shape)
+            # In float32, as features are, for speed; less the first row, so that constant columns give exactly 0.
+            deviation = (train[name].features - train[name].features[:1]).std(axis=0)
+            disturbed = generator.standard_normal(features.shape, dtype=np.float32)
+            disturbed *= (level * deviation).astype(np.float32)
+            disturbed += features
         edits = dict(unchanged(split).edits)
         edits[name] = replace(edits[name], features=disturbed.astype(features.dtype))
         return Edited(edits, level)

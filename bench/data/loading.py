@@ -327,7 +327,7 @@ def source_of(name_or_path: str | Path, data_dir: str | Path | None = None) -> S
     if is_bundle(name_or_path):
         path = Path(name_or_path).expanduser()
         if not path.is_file() and not path.is_dir():
-            raise UsageError(f"there is no file {path}")
+            raise UsageError(f"there is no file or folder {path}")
         if len(path.stem) > _LONGEST_NAME:
             longest = f"longer than {_LONGEST_NAME} characters"
             raise UsageError(f"the name of {path} is {longest}; give the file a shorter one")

@@ -124,7 +124,7 @@ def _bundle(word: str) -> str:
         files = [file.name for file in path.parent.glob("*") if file.suffix.lower() in ENDINGS]
         near = registry.suggestion(path.name, [name for name in files if _is_file(path.parent / name)])
         raise UsageError(
-            f"there is no file {path}{near}; give the path of a file of arrays, such as .npz, or "
+            f"there is no file or folder {path}{near}; give the path of a file of arrays, such as .npz, or "
             "of a folder of them"
         )
     if path.stem in registry.dataset_names():

@@ -144,5 +144,5 @@ def test_a_file_of_another_kind_is_no_bundle(tmp_path: Path, content: bytes, wor
 
 
 def test_a_path_that_leads_nowhere_is_a_usage_error(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="bundle"):
+    with pytest.raises(UsageError, match="no file"):
         load_dataset(tmp_path / "none.npz")

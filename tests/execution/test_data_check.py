@@ -67,7 +67,7 @@ def test_a_bundle_is_described_once_and_again_when_its_file_changes(tmp_path: Pa
 
 
 def test_a_bundle_that_does_not_exist_is_wrong_usage(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"no feature bundle .*absent\.npz"):
+    with pytest.raises(UsageError, match=r"no file .*absent\.npz"):
         describe_sources([str(tmp_path / "absent.npz")], tmp_path, "quick")
 
 
@@ -93,7 +93,7 @@ def hostile(tmp_path: Path, kind: str) -> Path:
 
 @pytest.mark.parametrize("kind", ["pipe", "folder"])
 def test_what_is_no_file_is_no_bundle(tmp_path: Path, kind: str) -> None:
-    with pytest.raises(UsageError, match="no feature bundle"):
+    with pytest.raises(UsageError, match="no file|no dataset"):
         describe_sources([str(hostile(tmp_path, kind))], tmp_path, "quick")
 
 
