@@ -44,7 +44,7 @@ class FeatureNoise(Condition):
             kept = generator.random(features.shape, dtype=np.float32) >= level
             disturbed = features * kept
         else:
-            # In float32, as features are, for speed; less the first row, so that constant columns give exactly 0.
+            # In float32, as features are, for speed; less the first row, so that constant columns give 0.
             deviation = (train[name].features - train[name].features[:1]).std(axis=0)
             disturbed = generator.standard_normal(features.shape, dtype=np.float32)
             disturbed *= (level * deviation).astype(np.float32)

@@ -93,7 +93,7 @@ def hostile(tmp_path: Path, kind: str) -> Path:
 
 @pytest.mark.parametrize("kind", ["pipe", "folder"])
 def test_what_is_no_file_is_no_bundle(tmp_path: Path, kind: str) -> None:
-    with pytest.raises(UsageError, match="no file|no dataset"):
+    with pytest.raises(UsageError, match=r"no file|no dataset"):
         describe_sources([str(hostile(tmp_path, kind))], tmp_path, "quick")
 
 
