@@ -109,7 +109,7 @@ docs: $(VENV)/.run-ready
 
 # Trials that are there are not made again: remove build/tuning to begin anew.
 tune: $(VENV)/.dev-ready
-	$(BIN)/python -m bench tune --methods all,extras --datasets emoji,inria_websearch --trials 12 --seeds 2 --jobs $(JOBS) \
+	$(BIN)/python -m bench tune --methods all,extras --datasets emoji,inria_websearch,wikipedia --trials 12 --seeds 2 --jobs $(JOBS) \
 		--data build/tuning/no-data --results build/tuning --table build/tuning/quick_trials.csv
 	$(BIN)/python -m tests.methods.take_trials build/tuning/quick_trials.csv
 
