@@ -34,9 +34,11 @@ def chosen(trials: str, kind: DataKind) -> dict[str, dict[str, Any]]:
     datasets = {row["dataset"] for row in rows}
     values: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for row in rows:
-        values[row["method"]][row["changes"]] += [float(row["validation_map"])] if row["validation_map"] else []
+        if row["validation_map"]:
+            values[row["method"]][row["changes"]].append(float(row["validation_map"]))
     best = {}
-    for name, tried in sorted(values.items()):
+    for name in sorted({row["method"] for row in rows}):
+        tried = values[name]
         means = {changes: fmean(each) for changes, each in tried.items() if len(each) == len(datasets)}
         if not means:
             raise ValueError(f"no trial on {kind} data succeeded for {name}")

@@ -117,7 +117,10 @@ def test_settings_out_of_range_are_refused(name: str, setting: str, value: Any) 
 
 
 TRIALS = 12
-TUNED_ON: dict[DataKind, tuple[str, ...]] = {"real": ("emoji",), "look-alike": ("inria_websearch", "wikipedia")}
+TUNED_ON: dict[DataKind, tuple[str, ...]] = {
+    "real": ("emoji",),
+    "look-alike": ("inria_websearch", "wikipedia"),
+}
 
 
 def tried_on(kind: DataKind) -> dict[str, list[dict[str, str]]]:
@@ -169,7 +172,8 @@ def test_taking_trials_over_changes_the_tuned_sections_and_nothing_else() -> Non
 
 def test_a_method_without_a_successful_trial_is_not_passed_over() -> None:
     with pytest.raises(ValueError, match="drcl"):
-        take_trials.taken_over("tuned:\n", "data_kind,dataset,method,changes,validation_map\nreal,a,drcl,{},\n")
+        header = "data_kind,dataset,method,changes,validation_map"
+        take_trials.taken_over("tuned:\n", f"{header}\nreal,a,drcl,{{}},\n")
 
 
 @pytest.mark.clone
