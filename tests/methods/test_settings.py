@@ -171,8 +171,8 @@ def test_taking_trials_over_changes_the_tuned_sections_and_nothing_else() -> Non
 
 
 def test_a_method_without_a_successful_trial_is_not_passed_over() -> None:
+    header = "data_kind,dataset,method,changes,validation_map"
     with pytest.raises(ValueError, match="drcl"):
-        header = "data_kind,dataset,method,changes,validation_map"
         take_trials.taken_over("tuned:\n", f"{header}\nreal,a,drcl,{{}},\n")
 
 
