@@ -18,7 +18,6 @@ class ChanceSettings:
     dimension: int = t.setting(64, "of the random directions; the expectation does not depend on it", "ours")
 
     def __post_init__(self) -> None:
-        """Refuse values out of range."""
         if self.dimension < 2:
             raise ValueError(f"dimension must be at least 2, not {self.dimension}")
 
@@ -51,7 +50,10 @@ class Chance(t.Method):
         seed = t.fitted_part(known, modality, "chance")
         draws = np.empty((len(features), self.settings.dimension))
         for row, values in zip(draws, features, strict=True):
-            row[:] = _named(values, seed).standard_normal(len(row))
+            # Equal values of any floating type, and zeros of either sign, are one name.
+            content = (values.astype(np.float64) + 0.0).tobytes()
+            name = hashlib.blake2b(content, digest_size=16, key=seed.to_bytes(8, "big")).digest()
+            row[:] = np.random.default_rng(int.from_bytes(name, "big")).standard_normal(len(row))
         return np.asarray(draws / np.linalg.norm(draws, axis=1, keepdims=True), dtype=np.float32)
 
     def stored_state(self) -> t.State:
@@ -74,10 +76,3 @@ class Chance(t.Method):
     def notes(self) -> Mapping[str, Any]:
         """Return the exact expectation of mAP@all per direction, for the classes of the validation split."""
         return {"expected_map_at_all": dict(getattr(self, "_floor", {})), "prior": "validation split"}
-
-
-def _named(values: t.Array, seed: int) -> np.random.Generator:
-    """Generator of a row; equal values of any floating type, and zeros of either sign, are one name."""
-    content = (values.astype(np.float64) + 0.0).tobytes()
-    name = hashlib.blake2b(content, digest_size=16, key=seed.to_bytes(8, "big"))
-    return np.random.default_rng(int.from_bytes(name.digest(), "big"))

@@ -57,7 +57,6 @@ class UnitPrototypes(nn.Module):
     """One unit row per class; ``weight`` ``(C, d)`` is drawn from a normal distribution."""
 
     def __init__(self, n_classes: int, dim: int) -> None:
-        """Draw the rows."""
         super().__init__()
         self.weight = nn.Parameter(t.unit(torch.randn(n_classes, dim)))
 

@@ -29,7 +29,6 @@ class DCCAESettings(t.DeepSettings):
     closing_ridge: float = t.setting(1e-4, "the same in the linear CCA of the trained outputs")
 
     def __post_init__(self) -> None:
-        """Refuse values out of range."""
         super().__post_init__()
         if self.batch_size < 2:
             raise ValueError(f"batch_size must be at least 2 for covariances, not {self.batch_size}")
@@ -104,7 +103,6 @@ class ClosingCCA(nn.Module):
     """Linear CCA between the outputs of two networks, kept with their weights."""
 
     def __init__(self, names: tuple[str, ...], dim: int, ridge: float) -> None:
-        """Start with the identity."""
         super().__init__()
         self._index = {name: index for index, name in enumerate(names)}
         self._ridge = ridge

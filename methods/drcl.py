@@ -14,7 +14,7 @@ from torch.nn.functional import log_softmax
 
 from bench import training as t
 
-BY_QUALITY = t.Best("quality", "mean true-class probability on the training rows", per_track=True)
+BY_QUALITY = t.Rule("quality", "mean true-class probability on the training rows", per_track=True)
 BLOCK = 8192  # rows whose quality is measured at a time, to bound the memory of wide layers
 
 

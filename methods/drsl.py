@@ -83,7 +83,6 @@ class PairScorer(nn.Module):
     """
 
     def __init__(self, dim: int, hidden: tuple[int, ...]) -> None:
-        """Draw the weights."""
         super().__init__()
         self.first = nn.Linear(2 * dim, hidden[0])
         self.norm = nn.BatchNorm1d(hidden[0])

@@ -60,7 +60,6 @@ class Network(nn.Module):
     """Layers of each modality, one linear layer and one linear classifier that both share."""
 
     def __init__(self, widths: dict[str, int], n_classes: int, settings: DSCMRSettings) -> None:
-        """Draw the weights."""
         super().__init__()
         # Numbered, because a module's name may not hold every character that a modality's may.
         self._index = {name: index for index, name in enumerate(widths)}

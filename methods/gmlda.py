@@ -38,7 +38,6 @@ class GMLDASettings(t.LinearSettings):
     ridge: float = t.setting(1e-6, "added to the diagonal of the within-class side", "release")
 
     def __post_init__(self) -> None:
-        """Refuse values out of range."""
         super().__post_init__()
         if self.alpha < 0.0 or self.ridge < 0.0:
             raise ValueError(f"alpha and ridge must not be negative: {self.alpha}, {self.ridge}")
@@ -85,7 +84,10 @@ class GMLDA(t.LinearMethod):
         for i, j in combinations(range(len(names)), 2):
             numerator[i, j] = s.alpha * self._alignment(moments, names[i], names[j])
         within = [moments.within(name) for name in names]
-        weights = self._mu(within)
+        weights = list(s.mu or [1.0] * len(within))
+        if s.equalise:
+            traces = [float(np.trace(part)) for part in within]
+            weights = [mu * traces[0] / trace for mu, trace in zip(weights, traces, strict=True)]
         weighted = {(i, i): mu * within[i] for i, mu in enumerate(weights)}
         total = [mu * moments.axes[name].spectrum for mu, name in zip(weights, names, strict=True)]
         wanted = s.components or max(1, len(moments.counts[names[0]]) - 1)
@@ -109,10 +111,3 @@ class GMLDA(t.LinearMethod):
             rows = np.sqrt(moments.counts[u][common] * moments.counts[v][common])
             left = left * rows[:, None]
         return np.asarray(left.T @ right)
-
-    def _mu(self, within: list[t.Matrix]) -> list[float]:
-        given = list(self.settings.mu or [1.0] * len(within))
-        if not self.settings.equalise:
-            return given
-        first = float(np.trace(within[0]))
-        return [mu * first / float(np.trace(part)) for mu, part in zip(given, within, strict=True)]

@@ -24,7 +24,6 @@ class MCCASettings(t.LinearSettings):
     )
 
     def __post_init__(self) -> None:
-        """Refuse values out of range."""
         super().__post_init__()
         if not 0.0 <= self.shrinkage <= 1.0:
             raise ValueError(f"shrinkage must lie in [0, 1], not {self.shrinkage}")

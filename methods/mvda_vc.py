@@ -34,7 +34,6 @@ class MvDAVCSettings(t.LinearSettings):
     )
 
     def __post_init__(self) -> None:
-        """Refuse values out of range."""
         super().__post_init__()
         if self.consistency < 0.0 or self.ridge < 0.0:
             raise ValueError(f"consistency and ridge must not be negative: {self.consistency}, {self.ridge}")

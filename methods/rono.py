@@ -72,7 +72,6 @@ class Centres(nn.Module):
     """One direction per class, ``weight`` ``(C, d)``, drawn from the normal distribution."""
 
     def __init__(self, n_classes: int, dim: int) -> None:
-        """Draw the centres."""
         super().__init__()
         self.weight = nn.Parameter(torch.randn(n_classes, dim))
 

@@ -34,7 +34,7 @@ from bench.data.given_results import holds_similarities
 from bench.evaluation import STANDARD_PROTOCOLS
 from bench.evaluation.conventions import AVERAGE, Reading, near, readings
 from bench.evaluation.protocols import check_cutoff
-from bench.evaluation.retrieval import Retrieval
+from bench.evaluation.retrieval import Embedded, Retrieval
 from bench.experiment.given import retrieval_of_similarities
 from bench.experiment.refit import Refit, cell_of, refit
 from bench.experiment.run_context import RunContext
@@ -203,7 +203,7 @@ def read_files(words: Sequence[str], similarity: Similarity) -> Source:
     rows, labels = ({name: part[column] for name, part in arrays.items()} for column in (0, 1))
     ids = {name: part.ids for name, part in arrays.items() if part.ids is not None}
     try:
-        retrieval = Retrieval.of_embeddings(rows, labels, ids=ids, similarity=similarity)
+        retrieval = Retrieval.of_embeddings(Embedded(rows, labels, ids), similarity=similarity)
     except RefusedEmbeddings as error:
         raise DataError(f"{', '.join(words)}: {error}") from error
     shapes = {name: part.rows.shape for name, part in arrays.items()}

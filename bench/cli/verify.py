@@ -28,8 +28,7 @@ from bench.cli.select_records import condition_words, read_records
 from bench.contract.errors import BenchError, UsageError
 from bench.execution.progress import RunProgress
 from bench.experiment.grid import Cell
-from bench.experiment.recheck import recheck
-from bench.experiment.refit import cell_of
+from bench.experiment.refit import cell_of, recheck
 from bench.experiment.run_context import RunContext, keeping
 from bench.experiment.stale import sentences, stale_changes, stale_records
 from bench.records.schema import Record

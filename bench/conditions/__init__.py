@@ -1,4 +1,7 @@
-"""Conditions: named, levelled changes of a dataset, as an axis of the grid beside methods and datasets."""
+"""Conditions: named, levelled changes of a dataset, as an axis of the grid beside methods and datasets.
+
+A condition's file needs one import besides NumPy and the contract: ``from bench import conditions as t``.
+"""
 
 from bench.conditions.base import (
     Condition,
@@ -9,6 +12,9 @@ from bench.conditions.base import (
     Level,
     edit_of,
     ids_of,
+    label_of_ids,
+    relabelled,
+    require_single_label,
     unchanged,
 )
 from bench.conditions.names import (
@@ -39,7 +45,10 @@ __all__ = [
     "edit_of",
     "file_name",
     "ids_of",
+    "label_of_ids",
     "name_of",
     "parse_conditions",
+    "relabelled",
+    "require_single_label",
     "unchanged",
 ]

@@ -106,14 +106,12 @@ class Edited:
 
     def of(self, split: Split) -> Split:
         """Return the split that results; nothing that was taken away can be reached from it."""
-        modalities = {
-            name: Modality(
-                _taken(split[name].features, edit.rows) if edit.features is None else edit.features,
-                edit.labels,
-                edit.ids,
-            )
-            for name, edit in self.edits.items()
-        }
+        modalities = {}
+        for name, edit in self.edits.items():
+            features = split[name].features if edit.features is None else edit.features
+            if edit.features is None and not np.array_equal(edit.rows, np.arange(len(features))):
+                features = features[edit.rows]
+            modalities[name] = Modality(features, edit.labels, edit.ids)
         return Split(modalities, self.n_classes or split.n_classes)
 
 
@@ -149,15 +147,16 @@ class Condition(ABC):
         return unchanged(split, level)
 
     def reached(self, split: Split, edits: Mapping[str, Edit]) -> Level:
-        """Return the level that was reached, measured on the rows: the share that is gone or not as before.
-
-        Args:
-            split: training rows before the condition.
-            edits: what becomes of them.
-        """
-        same = [int(_as_before(one, edits[name]).sum()) for name, one in split.items()]
-        total = sum(map(len, split.values()))
-        return (total - sum(same)) / total
+        """Return the level that was reached in rows: the share of them that is gone or not as before."""
+        total, as_before = sum(map(len, split.values())), 0
+        for name, modality in split.items():
+            edit = edits[name]
+            same = edit.labels == modality.labels[edit.rows]
+            same = same if same.ndim == 1 else same.all(axis=1)
+            if modality.ids is not None and edit.ids is not None:
+                same = same & (edit.ids == modality.ids[edit.rows])
+            as_before += int(same.sum())
+        return (total - as_before) / total
 
     def read(self, split: Split, edits: Mapping[str, Edit]) -> Edited:
         """Return what becomes of training rows, as a file says it."""
@@ -179,12 +178,8 @@ class Condition(ABC):
     ) -> tuple[Edited, Edited | None]:
         """Return what becomes of test rows and of the gallery; for conditions that are about the test.
 
-        Args:
-            test: queries, and gallery where there is none apart.
-            gallery: rows that they are ranked against; None for the test rows themselves.
-            train: training rows before the condition.
-            level: see `edit`.
-            draws: see `edit`.
+        Without a gallery the test rows are ranked against each other. ``train`` are the training rows before
+        the condition.
         """
         return unchanged(test, level), None if gallery is None else unchanged(gallery, level)
 
@@ -207,21 +202,6 @@ def edit_of(
     return Edit(kept, labels[kept], None if ids is None else ids[kept])
 
 
-def _taken(features: Array, rows: NDArray[np.intp]) -> Array:
-    """Return features at ``rows``; all of them, in their order, without a copy."""
-    whole = len(rows) == len(features) and np.array_equal(rows, np.arange(len(features)))
-    return features if whole else np.asarray(features[rows])
-
-
-def _as_before(modality: Modality, edit: Edit) -> NDArray[np.bool_]:
-    """Return which of the rows that stay ``(m,)`` have the labels and ids that they had."""
-    same = edit.labels == modality.labels[edit.rows]
-    same = same if same.ndim == 1 else same.all(axis=1)
-    if modality.ids is None or edit.ids is None:
-        return np.asarray(same)
-    return np.asarray(same & (edit.ids == modality.ids[edit.rows]))
-
-
 def ids_of(split: Split) -> dict[str, NDArray[np.int64]]:
     """Return ids ``(n,)`` of every modality; rows without any get numbers that occur nowhere else."""
     known = [modality.ids for modality in split.values() if modality.ids is not None]
@@ -234,11 +214,6 @@ def ids_of(split: Split) -> dict[str, NDArray[np.int64]]:
             given[name] = np.arange(fresh, fresh + len(modality))
             fresh += len(modality)
     return given
-
-
-def labelled(labels: Array) -> NDArray[np.bool_]:
-    """Return which rows ``(n,)`` of some labels have one."""
-    return np.asarray(labels >= 0 if labels.ndim == 1 else (labels >= 0).all(axis=1))
 
 
 def require_single_label(condition: Condition, split: Split) -> None:
@@ -261,9 +236,7 @@ def label_of_ids(split: Split, ids: Mapping[str, Array]) -> tuple[NDArray[np.int
 def relabelled(split: Split, choose: Callable[[Array], Array]) -> dict[str, Edit]:
     """Return edits that change labels by id: rows of an id whose label changes get the new one.
 
-    Args:
-        split: single-label rows.
-        choose: returns the new labels of all distinct ids from their present labels.
+    ``choose`` returns the new labels of all distinct ids from their present ones.
     """
     ids = ids_of(split)
     numbers, labels = label_of_ids(split, ids)

@@ -23,11 +23,7 @@ FIELDS: Final = ("modality", "row", "kept", "label", "new_label", "id", "new_id"
 def write_drawn(path: Path, split: Split, edited: Edited, about: dict[str, Any]) -> None:
     """Write what becomes of training rows as ``.csv``, or as ``.npz`` with the arrays of every modality.
 
-    Args:
-        path: of the file; its ending decides.
-        split: training rows before the condition.
-        edited: what becomes of them.
-        about: dataset, condition and seed, which an ``.npz`` holds as well.
+    The latter holds ``about`` as well: dataset, condition and seed.
 
     Raises:
         UsageError: for another ending, what such a file cannot hold, or one that cannot be written.
@@ -67,20 +63,17 @@ def _lines(split: Split, edited: Edited) -> Iterator[tuple[object, ...]]:
         places = {int(row): place for place, row in enumerate(new.rows)}
         for row in range(len(old)):
             place = places.get(row)
-            before = name, row, int(place is not None), _label(old.labels[row])
-            label = "" if place is None else _label(new.labels[place])
-            yield *before, label, _id(old.ids, row), _id(new.ids, place)
+            columns = zip((old.labels, new.labels, old.ids, new.ids), (row, place, row, place), strict=True)
+            yield name, row, int(place is not None), *(_word(values, at) for values, at in columns)
 
 
-def _id(ids: Array | None, row: int | None) -> str:
-    return "" if ids is None or row is None else str(int(ids[row]))
-
-
-def _label(label: Any) -> str:
-    """Return a class, or the classes of a row of a label matrix; a row without a label is -1."""
-    if np.ndim(label) == 0:
-        return str(int(label))
-    return "-1" if (label < 0).any() else " ".join(map(str, np.flatnonzero(label)))
+def _word(values: Array | None, row: int | None) -> str:
+    """Return an id, a class, or the classes of a row of a label matrix; -1 is no label."""
+    if values is None or row is None:
+        return ""
+    if values.ndim == 1:
+        return str(int(values[row]))
+    return "-1" if (values[row] < 0).any() else " ".join(map(str, np.flatnonzero(values[row])))
 
 
 def is_drawn(path: Path) -> bool:
@@ -102,10 +95,7 @@ def is_drawn(path: Path) -> bool:
 def read_drawn(path: Path, split: Split, condition: str) -> dict[str, Edit]:
     """Return what becomes of training rows, from a file that `write_drawn` wrote of these rows.
 
-    Args:
-        path: of the file.
-        split: training rows before the condition; of the file's modalities, those that are wanted.
-        condition: name, with a variant where one is asked for, which an ``.npz`` must agree with.
+    ``condition`` is its name, with a variant where one is asked for, which an ``.npz`` must agree with.
 
     Raises:
         DataError: if it is of other rows, or not as it was written.
@@ -120,7 +110,6 @@ def read_drawn(path: Path, split: Split, condition: str) -> dict[str, Edit]:
 
 
 def _from_npz(path: Path, split: Split, condition: str) -> dict[str, Mapping[str, Array]]:
-
     parts = ("rows", "labels", "new_labels", "ids", "new_ids")
     with open_arrays(path) as source:
         said = str(source.array("condition"))
@@ -160,14 +149,10 @@ def _arrays_of(columns: Mapping[str, list[str]]) -> dict[str, Array]:
     if not set(columns["kept"]) <= {"0", "1"}:
         raise ValueError("a row whose column 'kept' is neither 0 nor 1")
     rows = np.flatnonzero(np.array(columns["kept"]) == "1")
-    new = {field: [columns[field][row] for row in rows] for field in ("new_label", "new_id")}
-    found: dict[str, Array] = {
-        "rows": rows,
-        "labels": np.array(columns["label"]),
-        "new_labels": np.array(new["new_label"]),
-    }
-    found |= {"ids": np.array(columns["id"], dtype=np.int64)} if any(columns["id"]) else {}
-    found |= {"new_ids": np.array(new["new_id"], dtype=np.int64)} if any(new["new_id"]) else {}
+    new_labels, new_ids = ([columns[field][row] for row in rows] for field in ("new_label", "new_id"))
+    found = {"rows": rows, "labels": np.array(columns["label"]), "new_labels": np.array(new_labels)}
+    for field, ids in (("ids", columns["id"]), ("new_ids", new_ids)):
+        found |= {field: np.array(ids, dtype=np.int64)} if any(ids) else {}
     return found
 
 
@@ -189,7 +174,7 @@ def _edit(where: str, modality: Modality, table: Mapping[str, Array], n_classes:
         raise DataError(f"{where}: rows that stay must be whole numbers, each once")
     if len(rows) and not 0 <= rows.min() <= rows.max() < count:
         raise DataError(f"{where}: rows that stay must be numbers from 0 to {count - 1}")
-    if (ids is None) != (modality.ids is None) and ids is None:
+    if ids is None and modality.ids is not None:
         raise DataError(f"{where}: it has no ids, and the rows have some")
     if ids is not None and (ids.shape != rows.shape or ids.dtype.kind not in "iu"):
         raise DataError(f"{where}: ids must be {len(rows)} whole numbers, found {ids.dtype} of {ids.shape}")

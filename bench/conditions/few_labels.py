@@ -6,25 +6,15 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from bench.conditions.base import (
-    Condition,
-    ConditionCard,
-    Draws,
-    Edit,
-    Edited,
-    Level,
-    edit_of,
-    ids_of,
-    label_of_ids,
-    labelled,
-)
+from bench import conditions as t
 from bench.contract import Array, Split
+from bench.contract.data import labelled
 
 
-class FewLabels(Condition):
+class FewLabels(t.Condition):
     """Labels of the other ids are taken away, in all modalities."""
 
-    card = ConditionCard(
+    card = t.ConditionCard(
         name="few-labels",
         title="few labels",
         group="labels",
@@ -38,10 +28,10 @@ class FewLabels(Condition):
         lower_is_harder=True,
     )
 
-    def edit(self, split: Split, level: Level, draws: Draws) -> Edited:
+    def edit(self, split: Split, level: t.Level, draws: t.Draws) -> t.Edited:
         """Draw ids of each class; level 0 means all, as for every condition."""
-        ids, share = ids_of(split), float(level) or 1.0
-        numbers, labels = label_of_ids(split, ids)
+        ids, share = t.ids_of(split), float(level) or 1.0
+        numbers, labels = t.label_of_ids(split, ids)
         strata = np.unique(labels, axis=0, return_inverse=True)[1].reshape(-1)
         order = draws.generator("ids").permutation(len(numbers))
         kept: list[Array] = []
@@ -53,15 +43,15 @@ class FewLabels(Condition):
         for name, modality in split.items():
             has = np.isin(ids[name], known)
             if self.variant == "drop":
-                edits[name] = edit_of(modality, np.flatnonzero(has))
+                edits[name] = t.edit_of(modality, np.flatnonzero(has))
             else:
                 none = np.full_like(modality.labels, -1, dtype=np.int64)
                 mask = has if modality.labels.ndim == 1 else has[:, None]
-                edits[name] = edit_of(modality, labels=np.where(mask, modality.labels, none))
-        return Edited(edits, self.reached(split, edits))
+                edits[name] = t.edit_of(modality, labels=np.where(mask, modality.labels, none))
+        return t.Edited(edits, self.reached(split, edits))
 
-    def reached(self, split: Split, edits: Mapping[str, Edit]) -> Level:
+    def reached(self, split: Split, edits: Mapping[str, t.Edit]) -> t.Level:
         """Return the share of the ids that keep a label."""
-        ids = ids_of(split)
+        ids = t.ids_of(split)
         known = [ids[name][edit.rows[labelled(edit.labels)]] for name, edit in edits.items()]
         return len(np.unique(np.concatenate(known))) / len(np.unique(np.concatenate([*ids.values()])))

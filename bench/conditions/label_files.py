@@ -32,16 +32,14 @@ NOISY: Final = "noisy_label"
 def read_label_file(path: Path, split: Split, order: Sequence[str], *, unlabelled: bool) -> dict[str, Edit]:
     """Return edits that give training rows the labels of a file; rows without a label stay without.
 
-    Args:
-        path: of the file.
-        split: training rows.
-        order: of the dataset's modalities, for files with a list for each.
-        unlabelled: whether -1 may take labels away.
+    ``order`` is that of the dataset's modalities, for files with a list for each. With ``unlabelled`` -1 may
+    take labels away.
 
     Raises:
         DataError: if it has not one known class for each training row.
     """
-    found = {name: (values, where) for name, values, where in _vectors(path, split, order)}
+    read = _lists if path.suffix.lower() == ".json" else _arrays
+    found = {name: (values, where) for name, values, where in read(path, split, order)}
     for name, (values, where) in found.items():
         rows = values.size if values.ndim == 1 or 1 in values.shape else len(values)
         if rows != len(split[name]):
@@ -49,8 +47,7 @@ def read_label_file(path: Path, split: Split, order: Sequence[str], *, unlabelle
                 f"{where}: {rows} labels, and {name} has {len(split[name])} training rows; a label file has "
                 "one for each, in the dataset's order"
             )
-    read = _matrices if split.multi_label else _numbers
-    labels = read(found, split, unlabelled)
+    labels = (_matrices if split.multi_label else _numbers)(found, split, unlabelled)
     edits = {}
     for name, one in split.items():
         known = one.labelled if not split.multi_label else one.labelled[:, None]
@@ -63,11 +60,8 @@ _Found = Mapping[str, tuple[Array, str]]
 """By modality: what a file holds, and where, for messages."""
 
 
-def _vectors(path: Path, split: Split, order: Sequence[str]) -> Iterator[tuple[str, Array, str]]:
+def _arrays(path: Path, split: Split, _: Sequence[str]) -> Iterator[tuple[str, Array, str]]:
     """Yield modality, array and where it is from; an array of all modalities once for each."""
-    if path.suffix.lower() == ".json":
-        yield from _lists(path, split, order)
-        return
     with open_arrays(path) as source:
         keys = source.keys()
         keyed = {name: key for name in split for key in (name, f"{name}_labels") if key in keys}
@@ -85,7 +79,6 @@ def _vectors(path: Path, split: Split, order: Sequence[str]) -> Iterator[tuple[s
 
 
 def _lists(path: Path, split: Split, order: Sequence[str]) -> Iterator[tuple[str, Array, str]]:
-
     with blamed(str(path)):
         require_regular(path)
         require_memory(16 * path.stat().st_size, str(path))

@@ -4,23 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from bench.conditions.base import (
-    Condition,
-    ConditionCard,
-    Draws,
-    Edited,
-    Level,
-    edit_of,
-    relabelled,
-    require_single_label,
-)
+from bench import conditions as t
 from bench.contract import Array, Split
 
 
-class LabelNoise(Condition):
+class LabelNoise(t.Condition):
     """Symmetric label noise; pairs stay pairs although their labels may differ."""
 
-    card = ConditionCard(
+    card = t.ConditionCard(
         name="label-noise",
         title="label noise",
         group="noise",
@@ -35,20 +26,20 @@ class LabelNoise(Condition):
         departures=("the draw of MRL and ELRCMR reaches one class too far, which is not followed",),
     )
 
-    def edit(self, split: Split, level: Level, draws: Draws) -> Edited:
+    def edit(self, split: Split, level: t.Level, draws: t.Draws) -> t.Edited:
         """Draw wrong classes by id, or by row of each modality."""
-        require_single_label(self, split)
+        t.require_single_label(self, split)
         share, classes = float(level), split.n_classes
         if self.variant != "per-modality":
-            edits = relabelled(split, lambda labels: self._noisy(labels, classes, share, draws, "ids"))
+            edits = t.relabelled(split, lambda labels: self._noisy(labels, classes, share, draws, "ids"))
         else:
             edits = {
-                name: edit_of(one, labels=self._noisy(one.labels, classes, share, draws, name))
+                name: t.edit_of(one, labels=self._noisy(one.labels, classes, share, draws, name))
                 for name, one in split.items()
             }
-        return Edited(edits, self.reached(split, edits))
+        return t.Edited(edits, self.reached(split, edits))
 
-    def _noisy(self, labels: Array, n_classes: int, share: float, draws: Draws, stream: str) -> Array:
+    def _noisy(self, labels: Array, n_classes: int, share: float, draws: t.Draws, stream: str) -> Array:
         """Return labels of which a share is drawn anew; rows without a label stay without."""
         generator = draws.generator(f"{stream}/classes")
         if self.variant == "shared-any":

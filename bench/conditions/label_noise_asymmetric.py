@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-from bench.conditions.base import (
-    Condition,
-    ConditionCard,
-    Draws,
-    Edited,
-    Level,
-    relabelled,
-    require_single_label,
-)
+from bench import conditions as t
 from bench.contract import Array, Split
 
 
-class AsymmetricLabelNoise(Condition):
+class AsymmetricLabelNoise(t.Condition):
     """Classes are paired by a draw; all modalities of an id get the same label."""
 
-    card = ConditionCard(
+    card = t.ConditionCard(
         name="label-noise-asymmetric",
         title="asymmetric label noise",
         group="noise",
@@ -30,9 +22,9 @@ class AsymmetricLabelNoise(Condition):
         sources="NIRNL load_data.py",
     )
 
-    def edit(self, split: Split, level: Level, draws: Draws) -> Edited:
+    def edit(self, split: Split, level: t.Level, draws: t.Draws) -> t.Edited:
         """Move the first ids of each class in an order drawn once; a last odd class stays."""
-        require_single_label(self, split)
+        t.require_single_label(self, split)
         classes = draws.generator("classes").permutation(split.n_classes)
         half = len(classes) // 2
         moves = dict(zip(classes[:half].tolist(), classes[half : 2 * half].tolist(), strict=True))
@@ -45,5 +37,5 @@ class AsymmetricLabelNoise(Condition):
                 noisy[members[: round(float(level) * len(members))]] = target
             return noisy
 
-        edits = relabelled(split, choose)
-        return Edited(edits, self.reached(split, edits))
+        edits = t.relabelled(split, choose)
+        return t.Edited(edits, self.reached(split, edits))

@@ -4,23 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from bench.conditions.base import (
-    Condition,
-    ConditionCard,
-    Draws,
-    Edited,
-    Level,
-    edit_of,
-    ids_of,
-    label_of_ids,
-)
+from bench import conditions as t
 from bench.contract import Split, Unsupported
 
 
-class MultiLabelNoise(Condition):
+class MultiLabelNoise(t.Condition):
     """The same change in all modalities of an id."""
 
-    card = ConditionCard(
+    card = t.ConditionCard(
         name="label-noise-multi",
         title="multi-label noise",
         group="noise",
@@ -29,12 +20,12 @@ class MultiLabelNoise(Condition):
         sources="NRCH noise/generate.py; HRDCH",
     )
 
-    def edit(self, split: Split, level: Level, draws: Draws) -> Edited:
+    def edit(self, split: Split, level: t.Level, draws: t.Draws) -> t.Edited:
         """Draw the label that is lost and the one that is gained for every id, and which ids are changed."""
         if not split.multi_label:
             raise Unsupported("label-noise-multi takes rows of several classes; use label-noise instead")
-        ids = ids_of(split)
-        numbers, labels = label_of_ids(split, ids)
+        ids = t.ids_of(split)
+        numbers, labels = t.label_of_ids(split, ids)
         scores = draws.generator("classes").random(labels.shape)
         lost = np.where(labels == 1, scores, -1.0).argmax(axis=1)
         gained = np.where(labels == 0, scores, -1.0).argmax(axis=1)
@@ -48,5 +39,5 @@ class MultiLabelNoise(Condition):
             mine = np.flatnonzero(chosen[where])
             given[mine, lost[where[mine]]] = 0
             given[mine, gained[where[mine]]] = 1
-            edits[name] = edit_of(modality, labels=given)
-        return Edited(edits, self.reached(split, edits))
+            edits[name] = t.edit_of(modality, labels=given)
+        return t.Edited(edits, self.reached(split, edits))

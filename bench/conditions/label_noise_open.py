@@ -6,25 +6,16 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from bench.conditions.base import (
-    Condition,
-    ConditionCard,
-    Draws,
-    Edit,
-    Edited,
-    Level,
-    relabelled,
-    require_single_label,
-)
+from bench import conditions as t
 from bench.contract import Array, Split
 
 UNKNOWN = 0.2
 
 
-class OpenLabelNoise(Condition):
+class OpenLabelNoise(t.Condition):
     """The last classes are unknown: a method gets the number of the others, and wrong labels."""
 
-    card = ConditionCard(
+    card = t.ConditionCard(
         name="label-noise-open",
         title="open-set label noise",
         group="noise",
@@ -34,9 +25,9 @@ class OpenLabelNoise(Condition):
         sources="OTOS load_data.py",
     )
 
-    def edit(self, split: Split, level: Level, draws: Draws) -> Edited:
+    def edit(self, split: Split, level: t.Level, draws: t.Draws) -> t.Edited:
         """Draw known classes by id; at level 0 nothing is unknown."""
-        require_single_label(self, split)
+        t.require_single_label(self, split)
         share = float(level)
         known = _known(split.n_classes) if share > 0 else split.n_classes
 
@@ -48,14 +39,14 @@ class OpenLabelNoise(Condition):
             chosen[draws.first("ids", share, len(labels))] = True
             return np.where(labels >= known, any_known, np.where(chosen & (labels >= 0), wrong, labels))
 
-        edits = relabelled(split, choose)
-        return Edited(edits, self.reached(split, edits), known)
+        edits = t.relabelled(split, choose)
+        return t.Edited(edits, self.reached(split, edits), known)
 
-    def read(self, split: Split, edits: Mapping[str, Edit]) -> Edited:
+    def read(self, split: Split, edits: Mapping[str, t.Edit]) -> t.Edited:
         """Take the last classes for unknown where no row has them."""
         known = _known(split.n_classes)
         open_set = all(edit.labels.max(initial=-1) < known for edit in edits.values())
-        return Edited(edits, self.reached(split, edits), known if open_set else None)
+        return t.Edited(edits, self.reached(split, edits), known if open_set else None)
 
 
 def _known(n_classes: int) -> int:

@@ -6,20 +6,20 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-from bench.conditions.base import Condition, ConditionCard
+from bench import conditions as t
 from bench.contract import Unsupported
 
 _LAST: Final = re.compile(r"last(?:-([0-9]+))?")
 
 
-class Late(Condition):
+class Late(t.Condition):
     """Rows stay as they are; the cell fits a method without these modalities, then extends it by each.
 
     A method offers ``extend(modality, train, validation, context)``. Nothing that was trained may change, and
     no row of the other modalities is handed out again.
     """
 
-    card = ConditionCard(
+    card = t.ConditionCard(
         name="late",
         title="late modality",
         group="modalities",
@@ -43,10 +43,7 @@ class Late(Condition):
 def late_modalities(level: str, modalities: Sequence[str], dataset: str) -> tuple[str, ...]:
     """Return the modalities that are added later, in the order in which they come.
 
-    Args:
-        level: name of a modality, ``last``, or ``last-k`` for the last k.
-        modalities: of the dataset, in its order.
-        dataset: its name, for messages.
+    A level is the name of one of a dataset's modalities, ``last``, or ``last-k`` for the last k.
 
     Raises:
         Unsupported: if there is no such modality, or none is left to be trained first.

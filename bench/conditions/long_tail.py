@@ -6,25 +6,14 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from bench.conditions.base import (
-    Condition,
-    ConditionCard,
-    Draws,
-    Edit,
-    Edited,
-    Level,
-    edit_of,
-    ids_of,
-    label_of_ids,
-    require_single_label,
-)
+from bench import conditions as t
 from bench.contract import Split
 
 
-class LongTail(Condition):
+class LongTail(t.Condition):
     """Ids of the classes are taken away so that sizes fall from the largest to a fraction of it."""
 
-    card = ConditionCard(
+    card = t.ConditionCard(
         name="long-tail",
         title="long tail",
         group="classes",
@@ -33,12 +22,12 @@ class LongTail(Condition):
         sources="the usual profile of long-tailed classification; no code of this field was found",
     )
 
-    def edit(self, split: Split, level: Level, draws: Draws) -> Edited:
+    def edit(self, split: Split, level: t.Level, draws: t.Draws) -> t.Edited:
         """Rank classes by size, equal ones by a draw; keep the first ids of each in an order drawn once."""
-        require_single_label(self, split)
+        t.require_single_label(self, split)
         factor = max(float(level), 1.0)
-        ids = ids_of(split)
-        numbers, labels = label_of_ids(split, ids)
+        ids = t.ids_of(split)
+        numbers, labels = t.label_of_ids(split, ids)
         counts = np.bincount(labels[labels >= 0], minlength=split.n_classes)
         present = np.flatnonzero(counts)
         shuffled = draws.generator("classes").permutation(present)
@@ -52,15 +41,15 @@ class LongTail(Condition):
             gone.append(members[size:])
         lost = numbers[np.concatenate(gone)]
         edits = {
-            name: edit_of(modality, np.flatnonzero(~np.isin(ids[name], lost)))
+            name: t.edit_of(modality, np.flatnonzero(~np.isin(ids[name], lost)))
             for name, modality in split.items()
         }
-        return Edited(edits, self.reached(split, edits))
+        return t.Edited(edits, self.reached(split, edits))
 
-    def reached(self, split: Split, edits: Mapping[str, Edit]) -> Level:
+    def reached(self, split: Split, edits: Mapping[str, t.Edit]) -> t.Level:
         """Return the number of ids of the largest class over that of the smallest which has any."""
-        ids = ids_of(split)
-        numbers, labels = label_of_ids(split, ids)
+        ids = t.ids_of(split)
+        numbers, labels = t.label_of_ids(split, ids)
         kept = np.isin(numbers, np.concatenate([ids[name][edit.rows] for name, edit in edits.items()]))
         sizes = np.bincount(labels[kept & (labels >= 0)])
         return float(sizes.max() / sizes[sizes > 0].min())

@@ -10,12 +10,13 @@ import importlib
 import pkgutil
 import re
 from abc import ABCMeta
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
+from types import ModuleType
 from typing import Final
 
 import numpy as np
@@ -51,38 +52,33 @@ def conditions() -> dict[str, type[Condition]]:
 
 @cache
 def _conditions(_plugins: tuple[str, ...]) -> dict[str, type[Condition]]:
-    found: dict[str, type[Condition]] = {}
-    for info in pkgutil.iter_modules([str(Path(__file__).parent)]):
-        loaded = importlib.import_module(f"bench.conditions.{info.name}")
-        found |= classes_in(vars(loaded), loaded.__name__)
+    folder = pkgutil.iter_modules([str(Path(__file__).parent)])
+    modules = [importlib.import_module(f"bench.conditions.{info.name}") for info in folder]
+    found = [(cls, module.__name__) for module in modules for cls in _classes_in(module)]
     for point in entry_points(group="bench.conditions"):
         cls = point.load()
         if not (isinstance(cls, ABCMeta) and issubclass(cls, Condition)):
             raise PluginError(f"entry point {point.name} of {point.value} is no condition")
-        _add(found, {cls.card.name: cls}, f"entry point {point.name}")
-    for module in registry.given_modules("bench.conditions"):
-        _add(found, classes_in(vars(module), module.__name__), str(module.__file__))
-    return dict(sorted(found.items()))
+        found.append((cls, f"entry point {point.name}"))
+    given = registry.given_modules("bench.conditions")
+    found += [(cls, str(module.__file__)) for module in given for cls in _classes_in(module)]
+    by_name: dict[str, type[Condition]] = {}
+    for cls, where in found:
+        if cls.card.name in by_name or cls.card.name == CLEAN:
+            raise PluginError(f"condition {cls.card.name!r} of {where} is defined already; rename it")
+        by_name[cls.card.name] = cls
+    return dict(sorted(by_name.items()))
 
 
-def _add(found: dict[str, type[Condition]], new: dict[str, type[Condition]], where: str) -> None:
-    for name, cls in new.items():
-        if name in found or name == CLEAN:
-            raise PluginError(f"condition {name!r} of {where} is defined already; rename it")
-        found[name] = cls
-
-
-def classes_in(names: dict[str, object], module: str) -> dict[str, type[Condition]]:
-    """Return the conditions that a module defines, by name."""
-    return {
-        value.card.name: value
-        for value in names.values()
-        if isinstance(value, ABCMeta)
-        and issubclass(type(value), ABCMeta)  # before Python 3.11 a generic type passes for one
-        and issubclass(value, Condition)
-        and value is not Condition
-        and value.__module__ == module
-    }
+def _classes_in(module: ModuleType) -> Iterable[type[Condition]]:
+    """Return the conditions that a module defines."""
+    found: dict[str, type[Condition]] = {}
+    for value in vars(module).values():
+        # Before Python 3.11 a generic type passes for a class by the first test alone.
+        is_class = isinstance(value, ABCMeta) and issubclass(type(value), ABCMeta)
+        if is_class and issubclass(value, Condition) and value.__module__ == module.__name__:
+            found |= {} if value is Condition else {value.card.name: value}
+    return found.values()
 
 
 def condition_class(name: str) -> type[Condition]:
@@ -189,21 +185,16 @@ class Applied:
         return f"{'/'.join(words)}@{level}"
 
     def to(
-        self,
-        train: Split,
-        validation: Split,
-        scope: Sequence[str],
-        seed: int,
-        order: Sequence[str] = (),
+        self, train: Split, validation: Split, scope: Sequence[str], seed: int, order: Sequence[str] = ()
     ) -> tuple[Split, Split, Level]:
         """Return training and validation rows under the condition, and the level that was reached.
 
         Validation rows of classes that a method is not given are left out. Arguments are those of `drawn`.
         """
-        condition, draws = condition_class(self.name)(self.variant), self._draws(scope, seed)
+        condition = condition_class(self.name)(self.variant)
         edited = self.drawn(train, scope, seed, order)
         if self.same or not condition.card.training_only:
-            validation = condition.edit(validation, self.level, draws).of(validation)
+            validation = condition.edit(validation, self.level, self._draws(scope, seed)).of(validation)
         elif (known := edited.n_classes) is not None:
             kept = {name: np.flatnonzero(one.labels < known) for name, one in validation.items()}
             validation = replace(validation.take(kept), n_classes=known)

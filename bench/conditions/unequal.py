@@ -6,14 +6,14 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from bench.conditions.base import Condition, ConditionCard, Draws, Edit, Edited, Level, edit_of, unchanged
+from bench import conditions as t
 from bench.contract import Split
 
 
-class Unequal(Condition):
+class Unequal(t.Condition):
     """Rows of one modality are taken away evenly over classes."""
 
-    card = ConditionCard(
+    card = t.ConditionCard(
         name="unequal",
         title="unequal counts",
         group="modalities",
@@ -23,14 +23,15 @@ class Unequal(Condition):
         sources="CLIP4CMR main.py: all pictures, 30 % of the texts",
     )
 
-    def edit(self, split: Split, level: Level, draws: Draws) -> Edited:
+    def edit(self, split: Split, level: t.Level, draws: t.Draws) -> t.Edited:
         """Keep what the draw leaves, at least one row."""
         name = list(split)[-1 if self.variant == "last" else 0]
         count = len(split[name])
         gone = draws.first(name, float(level), count)[: count - 1]
-        edits = {**unchanged(split).edits, name: edit_of(split[name], np.setdiff1d(np.arange(count), gone))}
-        return Edited(edits, self.reached(split, edits))
+        kept = np.setdiff1d(np.arange(count), gone)
+        edits = {**t.unchanged(split).edits, name: t.edit_of(split[name], kept)}
+        return t.Edited(edits, self.reached(split, edits))
 
-    def reached(self, split: Split, edits: Mapping[str, Edit]) -> Level:
+    def reached(self, split: Split, edits: Mapping[str, t.Edit]) -> t.Level:
         """Return the share of its rows that the modality lost which lost most."""
         return max((len(one) - len(edits[name].rows)) / len(one) for name, one in split.items())

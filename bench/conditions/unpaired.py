@@ -6,14 +6,14 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from bench.conditions.base import Condition, ConditionCard, Draws, Edit, Edited, Level, edit_of, ids_of
+from bench import conditions as t
 from bench.contract import Split
 
 
-class Unpaired(Condition):
+class Unpaired(t.Condition):
     """Rows stay, and their ids say no more which of them show the same thing."""
 
-    card = ConditionCard(
+    card = t.ConditionCard(
         name="unpaired",
         title="unpaired rows",
         group="pairs",
@@ -22,9 +22,9 @@ class Unpaired(Condition):
         sources="RCSL keeps 500 to 5,000 pairs (data.py); 1 is DRCL's claim: no pairs at all",
     )
 
-    def edit(self, split: Split, level: Level, draws: Draws) -> Edited:
+    def edit(self, split: Split, level: t.Level, draws: t.Draws) -> t.Edited:
         """Give the rows of chosen ids numbers of their modality alone."""
-        ids = ids_of(split)
+        ids = t.ids_of(split)
         numbers = np.unique(np.concatenate(list(ids.values())))
         lost = numbers[draws.first("ids", float(level), len(numbers))]
         fresh = int(numbers.max()) + 1
@@ -32,12 +32,12 @@ class Unpaired(Condition):
         for position, (name, modality) in enumerate(split.items()):
             chosen = np.isin(ids[name], lost)
             apart = fresh + position + len(split) * np.searchsorted(numbers, ids[name])
-            edits[name] = edit_of(modality, ids=np.where(chosen, apart, ids[name]))
-        return Edited(edits, self.reached(split, edits))
+            edits[name] = t.edit_of(modality, ids=np.where(chosen, apart, ids[name]))
+        return t.Edited(edits, self.reached(split, edits))
 
-    def reached(self, split: Split, edits: Mapping[str, Edit]) -> Level:
+    def reached(self, split: Split, edits: Mapping[str, t.Edit]) -> t.Level:
         """Return the share of the ids of which a row has another one."""
-        ids = ids_of(split)
+        ids = t.ids_of(split)
         before = {name: ids[name][edit.rows] for name, edit in edits.items()}
         lost = [before[name][edit.ids != before[name]] for name, edit in edits.items()]
         return len(np.unique(np.concatenate(lost))) / len(np.unique(np.concatenate([*ids.values()])))

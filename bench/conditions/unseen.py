@@ -5,22 +5,14 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.conditions.base import (
-    Condition,
-    ConditionCard,
-    Draws,
-    Edited,
-    Level,
-    edit_of,
-    require_single_label,
-)
+from bench import conditions as t
 from bench.contract import Array, Split
 
 
-class Unseen(Condition):
+class Unseen(t.Condition):
     """Seen classes are numbered first, so that a method is given only their number."""
 
-    card = ConditionCard(
+    card = t.ConditionCard(
         name="unseen",
         title="unseen classes",
         group="classes",
@@ -35,19 +27,19 @@ class Unseen(Condition):
         in_files=False,
     )
 
-    def edit(self, split: Split, level: Level, draws: Draws) -> Edited:
+    def edit(self, split: Split, level: t.Level, draws: t.Draws) -> t.Edited:
         """Keep rows of seen classes, under new numbers."""
-        require_single_label(self, split)
+        t.require_single_label(self, split)
         number, seen = self._numbers(split.n_classes, float(level), draws)
         edits = {}
         for name, modality in split.items():
             labels = _renumbered(modality.labels, number)
-            edits[name] = edit_of(modality, np.flatnonzero(labels < seen), labels=labels)
-        return Edited(edits, 1 - seen / split.n_classes, seen)
+            edits[name] = t.edit_of(modality, np.flatnonzero(labels < seen), labels=labels)
+        return t.Edited(edits, 1 - seen / split.n_classes, seen)
 
     def edit_test(
-        self, test: Split, gallery: Split | None, train: Split, level: Level, draws: Draws
-    ) -> tuple[Edited, Edited | None]:
+        self, test: Split, gallery: Split | None, train: Split, level: t.Level, draws: t.Draws
+    ) -> tuple[t.Edited, t.Edited | None]:
         """Keep queries of unseen classes; the gallery is theirs, or all rows if generalised."""
         number, seen = self._numbers(train.n_classes, float(level), draws)
         if seen == train.n_classes:
@@ -57,7 +49,7 @@ class Unseen(Condition):
             return queries, _of_classes(test if gallery is None else gallery, number, 0)
         return queries, None if gallery is None else _of_classes(gallery, number, seen)
 
-    def _numbers(self, n_classes: int, share: float, draws: Draws) -> tuple[NDArray[np.intp], int]:
+    def _numbers(self, n_classes: int, share: float, draws: t.Draws) -> tuple[NDArray[np.intp], int]:
         """Return the new number of each class, and how many are seen: at least two."""
         order = draws.generator("classes").permutation(n_classes)
         unseen = min(round(share * n_classes), max(n_classes - 2, 0))
@@ -67,13 +59,13 @@ class Unseen(Condition):
         return number, n_classes - unseen
 
 
-def _of_classes(split: Split, number: NDArray[np.intp], first: int) -> Edited:
+def _of_classes(split: Split, number: NDArray[np.intp], first: int) -> t.Edited:
     """Keep the rows whose new class number is at least ``first``."""
     edits = {}
     for name, modality in split.items():
         labels = _renumbered(modality.labels, number)
-        edits[name] = edit_of(modality, np.flatnonzero(labels >= first), labels=labels)
-    return Edited(edits, 1 - first / len(number))
+        edits[name] = t.edit_of(modality, np.flatnonzero(labels >= first), labels=labels)
+    return t.Edited(edits, 1 - first / len(number))
 
 
 def _renumbered(labels: Array, number: NDArray[np.intp]) -> Array:

@@ -18,17 +18,8 @@ from bench.contract.cards import (
     Status,
 )
 from bench.contract.context import Context, Progress, Trace
-from bench.contract.data import (
-    Array,
-    DataKind,
-    Dataset,
-    DatasetLoader,
-    Items,
-    Modality,
-    Pairing,
-    Shown,
-    Split,
-)
+from bench.contract.data import Array, Modality, Pairing, Split
+from bench.contract.dataset import DataKind, Dataset, DatasetLoader, Items, Shown
 from bench.contract.declarations import card, card_of, setting
 from bench.contract.errors import (
     BenchError,
@@ -40,9 +31,8 @@ from bench.contract.errors import (
     Unsupported,
     UsageError,
 )
-from bench.contract.method import Checkpoint, Method, fitted_part, unsuitable
+from bench.contract.method import Checkpoint, Method, State, fitted_part, unsuitable
 from bench.contract.seal import opened_by_harness, sealed_test
-from bench.contract.state import State
 
 __all__ = [
     "Array",

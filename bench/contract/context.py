@@ -33,7 +33,6 @@ class Trace:
     """
 
     def __init__(self) -> None:
-        """Start empty."""
         self.rows: list[dict[str, Value]] = []
 
     def add(self, stage: str, epoch: int, **values: Value) -> None:

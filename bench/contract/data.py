@@ -1,4 +1,4 @@
-"""Data as a plug-in author sees it: modalities, splits, datasets, and the loader of a dataset's file.
+"""Features, labels and ids as a plug-in author sees them: modalities and splits.
 
 Features are matrices with one row per sample. Labels are either class numbers ``(n,)`` counted from 0,
 or 0/1 matrices ``(n, C)`` where a sample may belong to several classes; -1 (in a matrix, a row of -1) marks a
@@ -7,31 +7,18 @@ training row whose label is not known. Ids say which rows of different modalitie
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from itertools import combinations
-from pathlib import Path
-from types import MappingProxyType
-from typing import Any, ClassVar, Final, Literal, TypeVar
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.contract.cards import DatasetCard
-from bench.contract.errors import DataError, PluginError
-from bench.contract.seal import check_seal
+from bench.contract.errors import DataError
 
 Array = NDArray[Any]
 Pairing = Literal["none", "natural", "partial", "class-matched"]
-DataKind = Literal["real", "look-alike"]
-T = TypeVar("T")
-
-Shown = Sequence[str] | NDArray[np.uint8]
-"""A text for each sample, or pictures ``(n, height, width, 3)``, RGB from 0 to 255."""
-
-WIDEST_PICTURE: Final = 32
-"""Most pixels on a side: records hold what is shown, and stay small."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,18 +46,16 @@ class Modality:
             raise DataError(f"labels must be (n,) or (n, C), not of shape {self.labels.shape}")
         if len(self.features) != len(self.labels):
             raise DataError(f"{len(self.features)} feature rows but {len(self.labels)} label rows")
-        object.__setattr__(self, "features", read_only(self.features))
-        object.__setattr__(self, "labels", read_only(self.labels))
-        if self.ids is not None:
-            if self.ids.shape != (len(self.features),) or self.ids.dtype.kind not in "iu":
-                raise DataError(
-                    f"ids must be {len(self.features)} integers, one for each row, not {self.ids.dtype} of "
-                    f"shape {self.ids.shape}"
-                )
-            object.__setattr__(self, "ids", read_only(self.ids))
+        ids = self.ids
+        if ids is not None and (ids.shape != (len(self.features),) or ids.dtype.kind not in "iu"):
+            raise DataError(
+                f"ids must be {len(self.features)} integers, one for each row, not {ids.dtype} of "
+                f"shape {ids.shape}"
+            )
+        for name, values in vars(self).items():
+            object.__setattr__(self, name, None if values is None else read_only(values))
 
     def __len__(self) -> int:
-        """Return the number of samples."""
         return len(self.features)
 
     @property
@@ -86,12 +71,17 @@ class Modality:
     @property
     def labelled(self) -> NDArray[np.bool_]:
         """Which rows ``(n,)`` have a label."""
-        return np.asarray(self.labels >= 0 if self.labels.ndim == 1 else (self.labels >= 0).all(axis=1))
+        return labelled(self.labels)
 
     def take(self, rows: Array) -> Modality:
         """Return the samples at ``rows`` (indices or a mask), in that order."""
         ids = None if self.ids is None else self.ids[rows]
         return Modality(self.features[rows], self.labels[rows], ids)
+
+
+def labelled(labels: Array) -> NDArray[np.bool_]:
+    """Return which rows ``(n,)`` of some labels have one."""
+    return np.asarray(labels >= 0 if labels.ndim == 1 else (labels >= 0).all(axis=1))
 
 
 def read_only(array: Array) -> Array:
@@ -131,22 +121,23 @@ class Split(Mapping[str, Modality]):
             numbers = np.arange(next(iter(counts.values())))
             numbered = {name: replace(one, ids=numbers) for name, one in self.modalities.items()}
             object.__setattr__(self, "modalities", numbered)
+            return
+        known = [given for given in ids if given is not None]
+        if len(known) == len(ids) and all(np.array_equal(known[0], other) for other in known[1:]):
+            object.__setattr__(self, "pairing", "natural")
+        elif self.pairing == "natural":
+            raise DataError("paired modalities must have the same ids, in the same order")
         else:
-            stated = _pairing_of(ids)
-            if self.pairing == "natural" and stated != "natural":
-                raise DataError("paired modalities must have the same ids, in the same order")
-            object.__setattr__(self, "pairing", stated)
+            shared = any(len(np.intersect1d(a, b)) for a, b in combinations(known, 2))
+            object.__setattr__(self, "pairing", "partial" if shared else "none")
 
     def __getitem__(self, name: str) -> Modality:
-        """Return the modality called ``name``."""
         return self.modalities[name]
 
     def __iter__(self) -> Iterator[str]:
-        """Iterate over the modalities' names."""
         return iter(self.modalities)
 
     def __len__(self) -> int:
-        """Return the number of modalities."""
         return len(self.modalities)
 
     @property
@@ -181,8 +172,8 @@ class Split(Mapping[str, Modality]):
         if left.ids is None or right.ids is None:
             return np.empty(0, dtype=np.intp), np.empty(0, dtype=np.intp)
         order = np.argsort(right.ids, kind="stable")
-        begin, end = (np.searchsorted(right.ids, left.ids, side, sorter=order) for side in _SIDES)
-        counts = end - begin
+        begin = np.searchsorted(right.ids, left.ids, "left", sorter=order)
+        counts = np.searchsorted(right.ids, left.ids, "right", sorter=order) - begin
         offsets = np.arange(int(counts.sum())) - np.repeat(np.cumsum(counts) - counts, counts)
         return np.repeat(np.arange(len(left)), counts), order[np.repeat(begin, counts) + offsets]
 
@@ -239,241 +230,10 @@ class Split(Mapping[str, Modality]):
         return Split(modalities, self.n_classes, pairing)
 
 
-_SIDES: Final[tuple[Literal["left", "right"], ...]] = ("left", "right")
-
-
-def _pairing_of(ids: Sequence[Array | None]) -> Pairing:
-    """Return what ids say of how rows correspond."""
-    known = [given for given in ids if given is not None]
-    if len(known) == len(ids) and all(np.array_equal(known[0], other) for other in known[1:]):
-        return "natural"
-    shared = any(len(np.intersect1d(a, b)) for a, b in combinations(known, 2))
-    return "partial" if shared else "none"
-
-
 def _rows_by_id(ids: Array | None) -> dict[int, NDArray[np.intp]]:
     """Return the rows of each id, in the order of their first rows."""
     if ids is None:
         return {}
-    numbers, first, inverse = np.unique(ids, return_index=True, return_inverse=True)
-    rows = np.split(
-        np.argsort(inverse.reshape(-1), kind="stable"), np.cumsum(np.bincount(inverse.reshape(-1)))[:-1]
-    )
+    numbers, first, counts = np.unique(ids, return_index=True, return_counts=True)
+    rows = np.split(np.argsort(ids, kind="stable"), np.cumsum(counts)[:-1])
     return {int(numbers[i]): rows[i] for i in np.argsort(first)}
-
-
-@dataclass(frozen=True, eq=False)
-class Items:
-    """Texts or pictures of a split's samples, for figures and search; modalities without are left out.
-
-    Attributes:
-        shown: by modality, in the order of the split's rows.
-        classes: names of the classes by their number; empty where they have none.
-        names: a name for each row, by modality, such as an icon's; results of a search are listed by it.
-    """
-
-    shown: Mapping[str, Shown] = field(default_factory=dict)
-    classes: Sequence[str] = ()
-    names: Mapping[str, Sequence[str]] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        """Refuse what is neither texts nor small pictures.
-
-        Raises:
-            PluginError: if a modality's items are anything else.
-        """
-        for name, items in self.shown.items():
-            if isinstance(items, np.ndarray):
-                if not _are_pictures(items):
-                    raise PluginError(
-                        f"the items of {name!r} are {items.dtype} of shape {items.shape}; give texts, or "
-                        f"pictures (n, height, width, 3) of uint8, {WIDEST_PICTURE} pixels wide at most"
-                    )
-            elif not all(isinstance(item, str) for item in items):
-                raise PluginError(f"the items of {name!r} are neither texts nor an array of pictures")
-        if not all(isinstance(name, str) for name in self.classes):
-            raise PluginError("the names of classes must be texts, one for each class")
-        if not all(isinstance(name, str) for names in self.names.values() for name in names):
-            raise PluginError("the names of rows must be texts, one for each row")
-
-    def check(self, counts: Mapping[str, int], n_classes: int) -> None:
-        """Refuse items that are not of these samples.
-
-        Args:
-            counts: samples by modality.
-            n_classes: number of classes.
-
-        Raises:
-            PluginError: if there are more or fewer items than samples, or names than classes.
-        """
-        for name, items in (*self.shown.items(), *self.names.items()):
-            if len(items) != counts.get(name):
-                raise PluginError(
-                    f"there are {len(items)} items of {name!r} for {counts.get(name, 0)} test rows; "
-                    "items() must give one for each row of the test split, in its order"
-                )
-        if len(self.classes) not in (0, n_classes):
-            raise PluginError(f"there are {len(self.classes)} names for {n_classes} classes")
-
-    def take(self, rows: Mapping[str, NDArray[Any]]) -> Items:
-        """Return the items of chosen rows of each modality."""
-        names = {name: [given[int(row)] for row in rows[name]] for name, given in self.names.items()}
-        return Items(
-            {name: _taken(items, rows[name]) for name, items in self.shown.items()}, self.classes, names
-        )
-
-    def select(self, names: Sequence[str]) -> Items:
-        """Return the items of the modalities ``names`` only."""
-        shown = {name: self.shown[name] for name in names if name in self.shown}
-        return Items(shown, self.classes, {name: self.names[name] for name in names if name in self.names})
-
-
-def _are_pictures(items: NDArray[Any]) -> bool:
-    return (
-        items.dtype == np.uint8
-        and items.ndim == 4
-        and items.shape[3] == 3
-        and 0 < min(items.shape[1:3]) <= max(items.shape[1:3]) <= WIDEST_PICTURE
-    )
-
-
-def _taken(items: Shown, rows: NDArray[Any]) -> Shown:
-    if isinstance(items, np.ndarray):
-        return np.asarray(items[rows])
-    return [items[int(row)] for row in rows]
-
-
-@dataclass(frozen=True, eq=False)
-class Dataset:
-    """A dataset ready for use: a name, a card, three splits, and optionally a gallery.
-
-    Attributes:
-        name: registry name, or the stem of a feature bundle's file name.
-        card: what is known about the dataset.
-        train: rows to fit on.
-        validation: rows to select on.
-        kind: ``real``, or ``look-alike`` for generated data.
-        fingerprint: digest of the content (real) or of the generator (look-alike).
-        split: name of the partition, if several are in use.
-        open_test: returns the test split, if the seal allows it; the attribute ``test`` calls it.
-        open_items: returns texts or pictures of the test rows, with the same seal; see ``items``.
-        open_gallery: returns the gallery that test rows are ranked against, with the same seal; None if the
-            test rows are the gallery.
-    """
-
-    name: str
-    card: DatasetCard
-    train: Split
-    validation: Split
-    kind: DataKind
-    fingerprint: str
-    split: str
-    open_test: Callable[[], Split] = field(repr=False)
-    open_items: Callable[[], Items] = field(default=Items, repr=False)
-    open_gallery: Callable[[], Split] | None = field(default=None, repr=False)
-
-    def __post_init__(self) -> None:
-        """Put the seal on the only ways to the test split."""
-        object.__setattr__(self, "open_test", self._sealed(self.open_test))
-        object.__setattr__(self, "open_items", self._sealed(self.open_items))
-        if self.open_gallery is not None:
-            object.__setattr__(self, "open_gallery", self._sealed(self.open_gallery))
-
-    def _sealed(self, opened: Callable[[], T]) -> Callable[[], T]:
-        def open_if_allowed() -> T:
-            """Open the test split unless a method is at work."""
-            check_seal(self.name)
-            return opened()
-
-        return open_if_allowed
-
-    @property
-    def test(self) -> Split:
-        """The test split.
-
-        Raises:
-            SealedTestError: while code of a method runs.
-        """
-        return self.open_test()
-
-    @property
-    def items(self) -> Items:
-        """Texts or pictures of the test rows; empty if the dataset has none.
-
-        Raises:
-            SealedTestError: while code of a method runs.
-            PluginError: if the dataset's loader returns items that do not match its test rows.
-        """
-        return self.open_items()
-
-    @property
-    def gallery(self) -> Split | None:
-        """The gallery that test rows are ranked against; None if the test rows are the gallery.
-
-        Raises:
-            SealedTestError: while code of a method runs.
-        """
-        return None if self.open_gallery is None else self.open_gallery()
-
-    @property
-    def modalities(self) -> tuple[str, ...]:
-        """Names of the modalities, in the dataset's order."""
-        return tuple(self.train)
-
-    @property
-    def n_classes(self) -> int:
-        """Number of classes C."""
-        return self.train.n_classes
-
-    def select(self, names: tuple[str, ...]) -> Dataset:
-        """Return the dataset with only the modalities ``names``."""
-        gallery = self.open_gallery
-        return Dataset(
-            self.name,
-            self.card,
-            self.train.select(names),
-            self.validation.select(names),
-            self.kind,
-            self.fingerprint,
-            self.split,
-            lambda: self.open_test().select(names),
-            lambda: self.open_items().select(names),
-            None if gallery is None else lambda: gallery().select(names),
-        )
-
-
-class DatasetLoader(ABC):
-    """Reads one dataset's files as their publisher made them.
-
-    The harness finds the files, checks what `read` returns against the card (shapes, finite values,
-    label range) and adds the fingerprint; a loader only knows the layout.
-
-    Attributes:
-        card: what is known about the dataset.
-        embedded: files that come with the loader, by name; they are never looked for elsewhere.
-    """
-
-    card: ClassVar[DatasetCard]
-    embedded: ClassVar[Mapping[str, Path]] = MappingProxyType({})
-
-    @abstractmethod
-    def read(self, files: dict[str, Path]) -> dict[str, Split]:
-        """Return the splits ``train``, ``validation`` and ``test``.
-
-        Args:
-            files: path of every file of the card and of every embedded one, by name.
-
-        Raises:
-            DataError: if a file is damaged or laid out otherwise.
-        """
-
-    def items(self, files: dict[str, Path]) -> Items:
-        """Return what the rows of the test split look like to people, in the order of `read`.
-
-        A loader may leave this out. What it gives is shown in galleries of results and has no part in any
-        number; it is asked for after the evaluation, and not for look-alikes.
-
-        Args:
-            files: as for `read`.
-        """
-        return Items()

@@ -72,20 +72,16 @@ def lacks_room(error: BaseException) -> bool:
     seen: set[int] = set()  # whoever raises an error from itself makes a circle
     one: BaseException | None = error
     while one is not None and id(one) not in seen:
-        if _says_full(one):
+        number = one.errno if isinstance(one, OSError) else None
+        if number in _FULL or (number is None and _FULL_WORDS.search(words_of(one))):
             return True
         seen.add(id(one))
         one = one.__cause__
     return False
 
 
-def _says_full(error: BaseException) -> bool:
-    if isinstance(error, OSError) and error.errno is not None:
-        return error.errno in _FULL
-    return _FULL_WORDS.search(_words(error)) is not None
-
-
-def _words(error: BaseException) -> str:
+def words_of(error: BaseException) -> str:
+    """Return an exception's message; empty if it has none that can be had."""
     try:
         return str(error)
     except Exception:  # a plug-in's exception may not even be able to say what it is

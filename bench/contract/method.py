@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
@@ -16,10 +16,11 @@ import numpy as np
 from bench.contract.cards import MethodCard
 from bench.contract.context import Context
 from bench.contract.data import Array, Split
-from bench.contract.errors import Unsupported, UsageError
-from bench.contract.state import State
+from bench.contract.errors import DataError, Unsupported, UsageError
 
 P = TypeVar("P")
+
+_NO_STATE = "it does not define stored_state and load_state"
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,41 @@ class Checkpoint:
     epoch: int | dict[str, int]
     value: float | dict[str, float] | None
     criterion: str
+
+
+@dataclass(frozen=True, eq=False)
+class State:
+    """What a method must keep to embed again without training, besides its settings.
+
+    Attributes:
+        arrays: by name; of any type of numbers that NumPy has.
+        facts: texts, numbers, truth values, None, and lists and dictionaries of these.
+    """
+
+    arrays: Mapping[str, Array]
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    def array(self, name: str, *shape: int | None) -> Array:
+        """Return an array of finite floating-point numbers, checked: the file may be anybody's.
+
+        In ``shape`` None stands for any length.
+
+        Raises:
+            DataError: if it is missing, of another shape, or of other numbers.
+        """
+        found = self.arrays.get(name)
+        if found is None:
+            raise DataError(f"the stored state has no array {name!r}")
+        fits = found.ndim == len(shape) and all(
+            wanted in (None, length) for wanted, length in zip(shape, found.shape, strict=True)
+        )
+        if not fits or found.dtype.kind != "f" or not np.isfinite(found).all():
+            wanted = ", ".join("any" if length is None else str(length) for length in shape)
+            raise DataError(
+                f"the array {name!r} of the stored state is {found.dtype} of shape {found.shape}; finite "
+                f"numbers of shape ({wanted}) are needed"
+            )
+        return found
 
 
 class Method(ABC):
@@ -76,16 +112,10 @@ class Method(ABC):
         """Map the features ``(n, d_v)`` of a modality to the common space ``(n, d)``."""
 
     def extend(self, modality: str, train: Split, validation: Split, context: Context) -> None:
-        """Add a modality to a fitted method, for cards that say ``late``.
+        """Add a modality to a fitted method, for cards that say ``late``; called once for each such modality.
 
-        Trained modalities must not change, and their rows are not given again. It is called once for each
-        late modality.
-
-        Args:
-            modality: its name.
-            train: its training rows only.
-            validation: its validation rows only.
-            context: as for `fit`.
+        ``train`` and ``validation`` are its rows only. Trained modalities must not change, and their rows are
+        not given again.
 
         Raises:
             Unsupported: if the method trains all modalities together.
@@ -124,23 +154,17 @@ class Method(ABC):
         Raises:
             Unsupported: if the method cannot be stored.
         """
-        raise Unsupported(
-            f"{self.card.title} cannot be stored: it does not define stored_state and load_state"
-        )
+        raise Unsupported(f"{self.card.title} cannot be stored: {_NO_STATE}")
 
     def load_state(self, state: State, device: str = "cpu") -> None:
         """Load a stored state instead of calling `fit`: embeddings are then equal bit by bit.
 
-        Args:
-            state: from `stored_state`, or from an untrusted file: nothing in it may be executed.
-            device: torch name of the device.
+        A state may come from an untrusted file: nothing in it may be executed.
 
         Raises:
             DataError: if it is not a state of this method with these settings.
         """
-        raise Unsupported(
-            f"{self.card.title} cannot be stored: it does not define stored_state and load_state"
-        )
+        raise Unsupported(f"{self.card.title} cannot be stored: {_NO_STATE}")
 
     def notes(self) -> Mapping[str, Any]:
         """Return facts of this fit for the record: numbers, strings, lists and dictionaries.
@@ -171,12 +195,7 @@ def unsuitable(card: MethodCard, train: Split) -> str | None:
 
 
 def fitted_part(parts: Mapping[str, P], modality: str, method: str) -> P:
-    """Return what a method learned for a modality.
-
-    Args:
-        parts: per modality; empty before `Method.fit`.
-        modality: the one that is asked for.
-        method: name of the method, for the message.
+    """Return what a method learned for a modality; ``parts`` are empty before `Method.fit`.
 
     Raises:
         UsageError: if there is no such modality.

@@ -8,6 +8,7 @@ import threading
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -17,43 +18,40 @@ SEAL_VARIABLE: Final = "BENCH_SEALED_TEST"
 """Set while the seal is on, so that child processes inherit it; names a file that an attempt creates."""
 
 
+@dataclass
 class _Seal:
     """Whether test data may be opened in this process, and whether an attempt was made.
 
     Attributes:
         marker: path of the file that tells other processes of an attempt; empty where nothing is sealed here.
         attempted: whether this process made an attempt.
+        harness: ``opens`` tells whether a thread may open test data under the seal.
     """
 
-    def __init__(self) -> None:
-        self.marker = ""
-        self.attempted = False
-        self.harness = threading.local()
-
-    def check(self, what: str) -> None:
-        """Refuse test data if this process, or one that started it, is sealed.
-
-        Raises:
-            SealedTestError: naming ``what``; the attempt is noted for the process that set the seal.
-        """
-        marker = self.marker or os.environ.get(SEAL_VARIABLE, "")
-        if not marker or getattr(self.harness, "opens", False):
-            return
-        self.attempted = True
-        with suppress(OSError):  # on a full disk a child's attempt is refused all the same
-            Path(marker).touch()
-        raise SealedTestError(
-            f"a method asked for the test split of {what}; "
-            "it gets training and validation rows, and feature arrays to embed"
-        )
-
-    def broken(self) -> bool:
-        """Tell whether this process or one of its children has made an attempt."""
-        return self.attempted or Path(self.marker).exists()
+    marker: str = ""
+    attempted: bool = False
+    harness: threading.local = field(default_factory=threading.local)
 
 
 _SEAL = _Seal()
-check_seal = _SEAL.check
+
+
+def check_seal(what: str) -> None:
+    """Refuse test data if this process, or one that started it, is sealed.
+
+    Raises:
+        SealedTestError: naming ``what``; the attempt is noted for the process that set the seal.
+    """
+    marker = _SEAL.marker or os.environ.get(SEAL_VARIABLE, "")
+    if not marker or getattr(_SEAL.harness, "opens", False):
+        return
+    _SEAL.attempted = True
+    with suppress(OSError):  # on a full disk a child's attempt is refused all the same
+        Path(marker).touch()
+    raise SealedTestError(
+        f"a method asked for the test split of {what}; "
+        "it gets training and validation rows, and feature arrays to embed"
+    )
 
 
 @contextmanager
@@ -102,7 +100,7 @@ def opened_by_harness() -> Iterator[None]:
 
 
 def _require_unbroken(cause: Exception | None) -> None:
-    if _SEAL.broken():
+    if _SEAL.attempted or Path(_SEAL.marker).exists():
         raise SealedTestError("a method asked for test data and hid the refusal") from cause
 
 

@@ -14,8 +14,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.contract.errors import UsageError
-from bench.contract.state import State
+from bench.contract import State, UsageError
 
 Scaling = Literal["none", "standard", "unit"]
 """``none``: as stored; ``standard``: zero mean and unit variance per feature; ``unit``: rows of length 1."""

@@ -8,7 +8,7 @@ import importlib.util
 import inspect
 import pkgutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -21,7 +21,6 @@ from bench.encoders.contract import Encoder, EncoderCard, Kind
 from bench.registry import unknown
 
 GROUP: Final = "bench.encoders"
-_LONGEST: Final = 1 << 30  # no whole number of a setting is larger
 
 Encoders = dict[tuple[Kind, str], type[Encoder[Any]]]
 
@@ -54,13 +53,7 @@ def encoders(plugins: Sequence[Path] = ()) -> Encoders:
 def create_encoder(kind: Kind, text: str, plugins: Sequence[Path] = (), device: str = "cpu") -> Encoder[Any]:
     """Return an encoder by ``NAME`` or ``NAME:SETTING=VALUE,...``.
 
-    A value alone is that of the first setting.
-
-    Args:
-        kind: of the items.
-        text: name and settings.
-        plugins: files that may define it.
-        device: to compute on.
+    A value alone is that of the first setting; ``plugins`` are files that may define the encoder.
 
     Raises:
         UsageError: if there is no such encoder or setting, or something that it needs is missing.
@@ -92,7 +85,7 @@ def _settings(cls: type[Encoder[Any]], encoder: str, given: str) -> Any:
             raise unknown(f"setting of {encoder}", name, names)
         values[name] = value
         if isinstance(getattr(defaults, name), int):
-            if not (value.isascii() and value.isdecimal() and len(value) < 12 and int(value) <= _LONGEST):
+            if not (value.isascii() and value.isdecimal() and len(value) < 10):
                 raise UsageError(f"{encoder}: {name} must be a whole number, not {value!r}")
             values[name] = int(value)
     return cls.Settings(**values)
@@ -124,7 +117,7 @@ def _classes(module: ModuleType) -> Iterator[Any]:
             yield value
 
 
-def _add(found: Encoders, classes: Sequence[Any] | Iterator[Any]) -> None:
+def _add(found: Encoders, classes: Iterable[Any]) -> None:
     for cls in classes:
         if not (inspect.isclass(cls) and issubclass(cls, Encoder)) or inspect.isabstract(cls):
             raise PluginError(f"{getattr(cls, '__name__', cls)} must derive from Encoder and define encode")

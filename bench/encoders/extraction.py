@@ -8,7 +8,7 @@ import json
 import shutil
 import zipfile
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
@@ -69,13 +69,11 @@ class Extracted:
 
     Attributes:
         rows: by part and modality.
-        widths: of the features by modality.
         skipped: broken items by modality, with the first reason.
         card: as in the bundle.
     """
 
     rows: dict[str, dict[str, int]]
-    widths: dict[str, int]
     skipped: dict[str, tuple[int, str]]
     card: dict[str, Any]
 
@@ -91,10 +89,29 @@ class _Made:
 
 
 @dataclass(frozen=True)
-class _Batch:
-    features: Features
-    kept: NDArray[np.bool_]
-    reason: str = field(default="")
+class _Items:
+    """The items of a modality: their rows in the table, cells, and paths (none of texts)."""
+
+    table: Table
+    kind: Kind
+    rows: Sequence[int]
+    cells: Sequence[Any]
+    paths: Sequence[Path]
+
+    def read(self, i: int) -> Any:
+        """Return an item.
+
+        Raises:
+            DataError: if it cannot be read.
+        """
+        if self.kind == "text":
+            return str(self.cells[i])
+        try:
+            return read_picture(self.paths[i]) if self.kind == "image" else read_sound(self.paths[i])
+        except DataError as error:
+            noun = "picture" if self.kind == "image" else "sound"
+            where = f"{self.table.where(self.rows[i])}: {noun} {str(self.cells[i])[:80]!r}"
+            raise DataError(f"{where}: {error}") from error
 
 
 def extract(
@@ -104,14 +121,6 @@ def extract(
 
     Finished batches are kept in a folder beside the output until the bundle is whole; the same call continues
     there. The same input gives the same bytes.
-
-    Args:
-        table: with a column for each modality.
-        rows: what the table says of its rows.
-        wanted: the modalities.
-        output: path of the bundle.
-        options: see `Options`.
-        report: see `Report`.
 
     Raises:
         DataError: if an item cannot be read and is not to be skipped, or a modality has no item in a part.
@@ -139,9 +148,8 @@ def extract(
     arrays[CARD_KEY] = np.array(json.dumps(card, indent=1, ensure_ascii=False))
     _write(output, arrays)
     shutil.rmtree(folder)
-    widths = {name: found.features.shape[1] for name, found in made.items()}
     skipped = {name: (found.skipped, found.reason) for name, found in made.items() if found.skipped}
-    return Extracted(counts, widths, skipped, card)
+    return Extracted(counts, skipped, card)
 
 
 def read_card(path: Path) -> dict[str, Any] | None:
@@ -171,48 +179,40 @@ def summary_lines(card: dict[str, Any]) -> list[str]:
 def _modality(
     table: Table, rows: Rows, wanted: Wanted, folder: Path, options: Options, report: Report
 ) -> _Made:
-    items = _distinct(table, rows, wanted)
-    values = [table.column(wanted.column)[row] for row in items]
-    kind: Kind = wanted.encoder.card.kind
-    paths = [] if kind == "text" else [_path(table, row, wanted.column, options) for row in items]
-    if kind == "text" and (wrong := [i for i, value in enumerate(values) if not isinstance(value, str)]):
-        raise DataError(
-            f"{table.where(items[wrong[0]])}: column {wanted.column!r} has {values[wrong[0]]!r}, not a text"
-        )
+    items = _items(table, rows, wanted, options)
     identity = [wanted.given, wanted.encoder.checksum(), wanted.encoder.device, str(options.batch)]
     identity.append(json.dumps(_versions()))
     if wanted.encoder.card.fitted:
-        training = [i for i, row in enumerate(items) if rows.parts[row] == "train"]
-        wanted.encoder.fit(_read(table, items, paths, values, training, kind))
-        identity.append(_digest([str(values[i]) for i in training]))
-    batches: list[_Batch] = []
-    report(wanted.name, 0, len(items))
-    for start in range(0, len(items), options.batch):
-        at = range(start, min(start + options.batch, len(items)))
-        content = [_state(paths[i]) if paths else str(values[i]) for i in at]
+        training = [i for i, row in enumerate(items.rows) if rows.parts[row] == "train"]
+        wanted.encoder.fit([items.read(i) for i in training])
+        identity.append(_digest([str(items.cells[i]) for i in training]))
+    batches: list[dict[str, NDArray[Any]]] = []
+    report(wanted.name, 0, len(items.rows))
+    for start in range(0, len(items.rows), options.batch):
+        at = range(start, min(start + options.batch, len(items.rows)))
+        content = [_state(items.paths[i]) if items.paths else str(items.cells[i]) for i in at]
         path = folder / f"{wanted.name}-{start:08d}-{_digest([*identity, *content])[:16]}.npz"
-        batch = _kept(path)
-        if batch is None:
-            batch = _encoded(table, items, paths, values, at, wanted, options)
-            _write(path, {"features": batch.features, "kept": batch.kept, "reason": np.array(batch.reason)})
+        try:
+            with np.load(path, allow_pickle=False) as stored:
+                batch = {key: stored[key] for key in ("features", "kept", "reason")}
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):  # missing or damaged
+            batch = _encoded(items, at, wanted, skip_broken=options.skip_broken)
+            _write(path, batch)
         batches.append(batch)
-        report(wanted.name, at.stop, len(items))
-    return _joined(table, wanted, items, batches)
-
-
-def _joined(table: Table, wanted: Wanted, items: Sequence[int], batches: Sequence[_Batch]) -> _Made:
-    kept = np.concatenate([batch.kept for batch in batches]) if batches else np.zeros(0, dtype=bool)
-    filled = [batch.features for batch in batches if len(batch.features)]
+        report(wanted.name, at.stop, len(items.rows))
+    filled = [batch["features"] for batch in batches if len(batch["features"])]
     if not filled:
         raise DataError(f"{table.path}: column {wanted.column!r} has no item that can be read")
-    reason = next((batch.reason for batch in batches if batch.reason), "")
-    return _Made(np.concatenate(filled), np.array(items, np.intp)[kept], int((~kept).sum()), reason)
+    kept = np.concatenate([batch["kept"] for batch in batches])
+    reason = next(filter(None, (str(batch["reason"]) for batch in batches)), "")
+    return _Made(np.concatenate(filled), np.array(items.rows, np.intp)[kept], int((~kept).sum()), reason)
 
 
-def _distinct(table: Table, rows: Rows, wanted: Wanted) -> list[int]:
-    """Return the rows that have an item, without those that repeat a previous row of the same id."""
+def _items(table: Table, rows: Rows, wanted: Wanted, options: Options) -> _Items:
+    """Return the items of a modality, without those that repeat a previous row of the same id."""
     first: dict[tuple[str, int, str], int] = {}
-    for row, value in enumerate(table.column(wanted.column)):
+    cells, kind = table.column(wanted.column), wanted.encoder.card.kind
+    for row, value in enumerate(cells):
         if is_absent(value):
             continue
         kept = first.setdefault((rows.parts[row], int(rows.ids[row]), str(value)), row)
@@ -220,7 +220,13 @@ def _distinct(table: Table, rows: Rows, wanted: Wanted) -> list[int]:
             raise DataError(
                 f"{table.where(row)}: the same id and {wanted.column} as row {kept + 1}, with another label"
             )
-    return list(first.values())
+    chosen = list(first.values())
+    paths = [] if kind == "text" else [_path(table, row, wanted.column, options) for row in chosen]
+    if kind == "text" and (wrong := [row for row in chosen if not isinstance(cells[row], str)]):
+        raise DataError(
+            f"{table.where(wrong[0])}: column {wanted.column!r} has {cells[wrong[0]]!r}, not a text"
+        )
+    return _Items(table, kind, chosen, [cells[row] for row in chosen], paths)
 
 
 def _path(table: Table, row: int, column: str, options: Options) -> Path:
@@ -254,65 +260,27 @@ def _state(path: Path) -> str:
         return f"{path} missing"
 
 
-def _read(
-    table: Table,
-    items: Sequence[int],
-    paths: Sequence[Path],
-    values: Sequence[Any],
-    at: Sequence[int],
-    kind: Kind,
-) -> list[Any]:
-    if kind == "text":
-        return [str(values[i]) for i in at]
-    read: Callable[[Path], Any] = read_picture if kind == "image" else read_sound
-    found = []
-    for i in at:
-        try:
-            found.append(read(paths[i]))
-        except DataError as error:
-            noun = "picture" if kind == "image" else "sound"
-            raise DataError(f"{table.where(items[i])}: {noun} {str(values[i])[:80]!r}: {error}") from error
-    return found
-
-
-def _encoded(
-    table: Table,
-    items: Sequence[int],
-    paths: Sequence[Path],
-    values: Sequence[Any],
-    at: Sequence[int],
-    wanted: Wanted,
-    options: Options,
-) -> _Batch:
+def _encoded(items: _Items, at: range, wanted: Wanted, *, skip_broken: bool) -> dict[str, NDArray[Any]]:
+    """Return the ``features`` of the items that are ``kept``, and the ``reason`` why another is not."""
     read: list[Any] = []
     kept = np.ones(len(at), dtype=bool)
     reason = ""
     for place, i in enumerate(at):
         try:
-            read += _read(table, items, paths, values, [i], wanted.encoder.card.kind)
+            read.append(items.read(i))
         except DataError as error:
-            if not options.skip_broken:
+            if not skip_broken:
                 raise DataError(f"{error}; mend it, or leave such items out with --skip-broken") from error
             kept[place] = False
             reason = reason or str(error)
-    if not read:
-        return _Batch(np.zeros((0, 0), np.float32), kept, reason)
-    features = np.ascontiguousarray(wanted.encoder.encode(read), dtype=np.float32)
+    encoded = wanted.encoder.encode(read) if read else np.zeros((0, 0))
+    features = np.ascontiguousarray(encoded, dtype=np.float32)
     if features.ndim != 2 or len(features) != len(read) or not np.isfinite(features).all():
         raise DataError(
             f"encoder {wanted.given!r} gave {features.shape} for {len(read)} items from "
-            f"{table.where(items[at[0]])} on, or values that are not finite"
+            f"{items.table.where(items.rows[at[0]])} on, or values that are not finite"
         )
-    return _Batch(features, kept, reason)
-
-
-def _kept(path: Path) -> _Batch | None:
-    """Return a batch of an earlier call; None if there is none or it is damaged."""
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            return _Batch(stored["features"], stored["kept"], str(stored["reason"]))
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-        return None
+    return {"features": features, "kept": kept, "reason": np.array(reason)}
 
 
 def _card(

@@ -46,7 +46,6 @@ class Table:
     sha256: str
 
     def __len__(self) -> int:
-        """Return the number of rows."""
         return len(next(iter(self.columns.values())))
 
     def column(self, name: str) -> Sequence[Any]:
@@ -133,14 +132,10 @@ def read_rows(
     *,
     multi_label: bool = False,
 ) -> Rows:
-    """Read the columns that are no items.
+    """Read the columns of labels, parts and ids; None stands for the first that has a usual name.
 
-    Args:
-        table: as read.
-        labels: column of the labels; None for the first that has a usual name.
-        split: column of the parts; None likewise, and for a split by hashes of ids where there is none.
-        ids: column of the ids; None likewise, and for numbers of rows where there is none.
-        multi_label: whether a cell may hold several classes, as a list or separated by ``;``.
+    Without a column of parts ids are split by their hashes, without one of ids the rows are numbered. Under
+    ``multi_label`` a cell may hold several classes, as a list or separated by ``;``.
 
     Raises:
         UsageError: if a column is missing.
@@ -154,8 +149,7 @@ def read_rows(
         raise UsageError(f"{table.path} has no column of labels; name it: --labels COLUMN")
     numbers = _ids(table, names["ids"])
     parts, rule = _parts(table, names["split"], names["ids"])
-    targets, classes = _labels(table, names["labels"], multi_label)
-    return Rows(parts, targets, classes, numbers, rule)
+    return Rows(parts, *_labels(table, names["labels"], multi_label), numbers, rule)
 
 
 def _separated(path: Path, separator: str) -> Any:

@@ -79,9 +79,7 @@ class Match:
 def conventions(cutoffs: Sequence[int] = CUTOFFS, *, by_id: bool = False) -> list[Protocol]:
     """Return every rule for the full ranking and for the cut-offs, each once; those of mAP first.
 
-    Args:
-        cutoffs: of mAP, precision, nDCG and recall.
-        by_id: whether the instance level is known: recall, reciprocal, median and mean rank.
+    With ``by_id`` the instance level is among them: recall, reciprocal, median and mean rank.
     """
     kinds = [(f"map@{k}", f"/{name}") for k in cutoffs for name in get_args(Denominator)]
     names = ["map@all", *(head + tail for head, tail in kinds)]
@@ -104,16 +102,14 @@ def readings(
     The whole gallery is ranked under all conventions, and embeddings under all similarities that can compare
     them, the given one first. A part of the gallery is ranked under the given similarity, for mAP with the
     exact expectation over ties alone, ``draws`` times: its items come from fixed random orders, of which a
-    smaller part is the beginning of a larger one.
-
-    Args:
-        retrieval: items of at least two modalities.
-        cutoffs: ranks of the gallery, besides the full ranking.
-        shares: parts of the gallery, above 0 and at most 1; the whole is always among them.
-        draws: per part.
+    smaller part is the beginning of a larger one. ``shares`` are these parts, above 0 and at most 1.
     """
     rules = conventions(cutoffs, by_id=retrieval.knows_ids)
-    others = list(_under_other_similarities(retrieval))
+    others = []
+    for similarity in get_args(Similarity) if retrieval.similarity is not None else ():
+        if similarity != retrieval.similarity:
+            with suppress(RefusedEmbeddings):  # not codes, or too many rows of zeros
+                others.append((retrieval.under(similarity), [WHOLE]))
     by_direction = [
         reading
         for direction in permutations(retrieval.modalities, 2)
@@ -121,7 +117,15 @@ def readings(
         for share in parts
         for reading in _readings(ranked, direction, rules, share, draws)
     ]
-    return [*by_direction, *_averages(by_direction)]
+    groups: dict[tuple[Protocol, Similarity | None, Fraction], list[Reading]] = {}
+    for reading in by_direction:
+        groups.setdefault((reading.protocol, reading.similarity, reading.share), []).append(reading)
+    means = []
+    for (rule, similarity, share), members in groups.items():
+        mean = _mean([math.nan if reading.value is None else reading.value for reading in members])
+        skipped = sum(reading.skipped for reading in members)
+        means.append(Reading(*AVERAGE, rule, similarity, share, None, None, mean, mean, mean, skipped))
+    return [*by_direction, *means]
 
 
 def near(candidates: Sequence[Reading], printed: float, within: float = NEAR) -> list[Match]:
@@ -137,16 +141,6 @@ def near(candidates: Sequence[Reading], printed: float, within: float = NEAR) ->
         if reading.value is not None and abs(difference := reading.value - target) <= most:
             matches.append((abs(difference) / most, Match(reading, difference)))
     return [match for _, match in sorted(matches, key=lambda pair: pair[0])]
-
-
-def _under_other_similarities(retrieval: Retrieval) -> Iterator[tuple[Retrieval, list[Fraction]]]:
-    """Yield embeddings under the further similarities that can compare them, with the whole gallery."""
-    if retrieval.similarity is None:
-        return
-    for similarity in get_args(Similarity):
-        if similarity != retrieval.similarity:
-            with suppress(RefusedEmbeddings):  # not codes, or too many rows of zeros
-                yield retrieval.under(similarity), [WHOLE]
 
 
 def _readings(
@@ -166,16 +160,6 @@ def _readings(
         mean = _mean(values)
         low, high = (None, None) if mean is None else (min(values), max(values))
         yield Reading(*direction, rule, retrieval.similarity, share, queries, items, mean, low, high, skipped)
-
-
-def _averages(by_direction: Sequence[Reading]) -> Iterator[Reading]:
-    groups: dict[tuple[Protocol, Similarity | None, Fraction], list[Reading]] = {}
-    for reading in by_direction:
-        groups.setdefault((reading.protocol, reading.similarity, reading.share), []).append(reading)
-    for (protocol, similarity, share), members in groups.items():
-        mean = _mean([math.nan if reading.value is None else reading.value for reading in members])
-        skipped = sum(reading.skipped for reading in members)
-        yield Reading(*AVERAGE, protocol, similarity, share, None, None, mean, mean, mean, skipped)
 
 
 def _mean(values: Sequence[float]) -> float | None:

@@ -14,7 +14,7 @@ NumPy; the other values that are not linear (such as reciprocals of a first rank
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import permutations
@@ -28,7 +28,7 @@ from bench.evaluation.device_side import DeviceSide, check_on_device, scale_of, 
 from bench.evaluation.inputs import LabelSets, Vector, check_widths, to_array
 from bench.evaluation.measures import straddling
 from bench.evaluation.protocols import STANDARD_PROTOCOLS, Level, Protocol
-from bench.evaluation.ties import TieGroups
+from bench.evaluation.ties import Columns, Counts, Ranks, TieGroups, tie_groups
 
 _BLOCK_NUMBERS = 1 << 23
 """Similarities that are ranked at a time; what is made of them takes about 60 bytes each, .5 GB."""
@@ -134,27 +134,28 @@ Values = tuple[Tensor, Tensor]
 def evaluate_on_device(
     queries: DeviceSide, gallery: DeviceSide, protocols: Sequence[Protocol]
 ) -> dict[str, Vector]:
-    """Rank the gallery for every query and return the values of protocols, in the order of the queries' rows.
+    """Rank the gallery for every query; return protocol id -> value ``(n_queries,)`` of the queries' rows.
 
-    Protocols are left out that need another order of ties than the expectation, graded relevance, or a value
-    that ties make non-linear for a query.
-
-    Args:
-        queries: to rank by.
-        gallery: to be ranked.
-        protocols: of the instance level only where both sides have ids.
-
-    Returns:
-        Protocol id -> value per query ``(n_queries,)``.
+    Protocols are left out that need another order of ties than the expectation, graded relevance, ids where
+    a side has none, or a value that ties make non-linear for a query.
     """
-    rules = [rule for rule in protocols if _is_linear(rule, queries, gallery)]
+    has_ids = queries.ids is not None and gallery.ids is not None
+    rules = [
+        rule
+        for rule in protocols
+        if rule.ties == "expected"
+        and (rule.measure != "ndcg" or queries.labels.sets.ndim == 1)
+        and (rule.level == "class" or has_ids)
+    ]
     if not rules:
         return {}
     by_id = any(rule.level == "instance" for rule in rules)
     positions, which = _distinct(queries, every=by_id)
     found: list[list[Values]] = [[] for _ in rules]
     relevance = {level: _relevance(queries, gallery, level) for level in {rule.level for rule in rules}}
-    for block, groups in _blocks(queries, gallery, positions):
+    compare = similarities(queries, gallery)
+    for block in torch.split(positions, max(1, _BLOCK_NUMBERS // len(gallery))):
+        groups = Groups.of(compare(block))
         ranked = {level: Ranked.of(groups, relevant(block, groups)) for level, relevant in relevance.items()}
         for column, rule in zip(found, rules, strict=True):
             column.append(measured(ranked[rule.level], rule))
@@ -173,10 +174,7 @@ def device_maps(
 ) -> dict[str, float]:
     """Return the mAP@all of every direction, such as ``{"image>text": .54}``, of embeddings on a device.
 
-    Args:
-        embeddings: by modality, ``(n, d)``; labels likewise.
-        labels: of the same rows.
-        similarity: how embeddings are compared.
+    ``embeddings`` ``(n, d)`` and the ``labels`` of their rows are given by modality.
 
     Raises:
         RefusedEmbeddings: as `bench.evaluation.check_embeddings`, or for unequal widths.
@@ -200,18 +198,10 @@ def measured(ranked: Ranked, rule: Protocol) -> Values:
     return torch.where(nothing, empty, values), unknown & ~nothing
 
 
-def _is_linear(rule: Protocol, queries: DeviceSide, gallery: DeviceSide) -> bool:
-    graded = rule.measure == "ndcg" and queries.labels.sets.ndim == 2
-    has_ids = queries.ids is not None and gallery.ids is not None
-    return rule.ties == "expected" and not graded and (rule.level == "class" or has_ids)
-
-
 def _distinct(queries: DeviceSide, *, every: bool) -> tuple[Tensor, Tensor]:
     """Return positions of queries that differ in content or label, and which of these each position equals.
 
-    Args:
-        queries: in canonical order, where equal ones stand side by side.
-        every: whether all are taken for different, as where their ids count.
+    With ``every`` all are taken for different, as where their ids count.
     """
     fresh = torch.ones_like(queries.codes, dtype=torch.bool)
     if queries.member is not None and not every:
@@ -219,33 +209,46 @@ def _distinct(queries: DeviceSide, *, every: bool) -> tuple[Tensor, Tensor]:
     return fresh.nonzero().squeeze(1), fresh.cumsum(dim=0) - 1
 
 
-def _blocks(queries: DeviceSide, gallery: DeviceSide, positions: Tensor) -> Iterator[tuple[Tensor, Groups]]:
-    """Yield some query positions after the other, and their rankings."""
-    compare, step = similarities(queries, gallery), max(1, _BLOCK_NUMBERS // len(gallery))
-    for block in torch.split(positions, step):
-        yield block, Groups.of(compare(block))
-
-
 def _relevance(queries: DeviceSide, gallery: DeviceSide, level: Level) -> Callable[[Tensor, Groups], Tensor]:
     """Return what tells which items ``(b, n)`` are relevant to a block of queries, by rank."""
     if level == "instance":
-        asked, offered = queries.ids, gallery.ids
-        assert asked is not None
-        assert offered is not None
-        return lambda block, groups: offered[groups.index] == asked[block][:, None]
-    shared = _shared_labels(queries, gallery)
-    return lambda block, groups: shared(queries.codes[block])[:, gallery.codes].gather(1, groups.index)
-
-
-def _shared_labels(queries: DeviceSide, gallery: DeviceSide) -> Callable[[Tensor], Tensor]:
-    """Return what tells which label sets of the gallery ``(b, g)`` share a label with sets of the queries."""
+        mine, theirs = queries.ids, gallery.ids
+        assert mine is not None
+        assert theirs is not None
+        return lambda block, groups: theirs[groups.index] == mine[block][:, None]
     sets = queries.labels.sets, gallery.labels.sets
-    if sets[0].ndim == 1:
-        classes = np.unique(np.concatenate(sets))
-        asked, offered = (queries.there(np.searchsorted(classes, one)) for one in sets)
-        return lambda codes: asked[codes][:, None] == offered
-    asked, offered = (queries.there(one.astype(np.float32)) for one in sets)
-    return lambda codes: asked[codes] @ offered.T > 0
+    single, classes = sets[0].ndim == 1, np.unique(np.concatenate(sets))
+    asked, offered = (
+        torch.as_tensor(
+            np.searchsorted(classes, one) if single else one.astype(np.float32), device=queries.rows.device
+        )
+        for one in sets
+    )
+
+    def shared(block: Tensor, groups: Groups) -> Tensor:
+        labels = asked[queries.codes[block]]
+        of_sets = labels[:, None] == offered if single else labels @ offered.T > 0  # (b, g)
+        return of_sets[:, gallery.codes].gather(1, groups.index)
+
+    return shared
+
+
+def rank_torch(block: Tensor, columns: Columns) -> Ranks:
+    """Rank with torch, for measures that NumPy computes; see `bench.evaluation.ranking.rank_numpy`."""
+    chosen = columns if isinstance(columns, slice) else torch.as_tensor(columns, device=block.device)
+    relevant = block[:, chosen].sort(dim=1).values
+    everything = block.sort(dim=1).values
+    end = torch.searchsorted(everything, relevant, right=True)
+    start = torch.searchsorted(everything, relevant, right=False)
+    above = (block.shape[1] - end).flip(1)
+    size = (end - start).flip(1)
+    row, column = torch.nonzero(size > 1, as_tuple=True)
+
+    def counts(values: Tensor) -> Counts:
+        return np.asarray(values.cpu().numpy(), dtype=np.int64)
+
+    tied = tie_groups(*map(counts, (row, column, above[row, column], size[row, column])))
+    return Ranks(counts(above), tied, block.shape[1])
 
 
 def _cutoff(ranked: Ranked, rule: Protocol) -> int:
@@ -263,19 +266,14 @@ def _average_precision(ranked: Ranked, rule: Protocol) -> Values:
     hits = ranked.expected[:, :k].sum(dim=1)  # whole, unless a group crosses the cut-off
     values = torch.where(hits > 0, total / hits.round().clamp_min(1), _EMPTY[rule.empty])
     if k < ranked.n and len(rows := ranked.crossed(k).nonzero().squeeze(1)):
-        values[rows] = _across_the_cutoff(ranked, rows, k, rule)
+        columns = ranked.hits, ranked.inside, ranked.before, ranked.size
+        groups = TieGroups(np.arange(len(rows)), *(to_array(column[rows, k - 1]) for column in columns))
+        earlier = ranked.ranks <= ranked.before[rows, k - 1][:, None]
+        totals = to_array((ranked.precision[rows] * earlier).sum(dim=1)).tolist()
+        n_relevant = to_array(ranked.total[rows]).tolist()
+        found = [straddling(groups, g, totals[g], n_relevant[g], k, rule) for g in range(len(rows))]
+        values[rows] = ranked.ranks.new_tensor(found)
     return values, torch.zeros_like(ranked.total, dtype=torch.bool)
-
-
-def _across_the_cutoff(ranked: Ranked, rows: Tensor, k: int, rule: Protocol) -> Tensor:
-    """Return by NumPy the average precision of queries ``(q,)`` whose tied items cross the cut-off."""
-    columns = ranked.hits, ranked.inside, ranked.before, ranked.size
-    groups = TieGroups(np.arange(len(rows)), *(to_array(column[rows, k - 1]) for column in columns))
-    earlier = ranked.ranks <= ranked.before[rows, k - 1][:, None]
-    totals = to_array((ranked.precision[rows] * earlier).sum(dim=1)).tolist()
-    n_relevant = to_array(ranked.total[rows]).tolist()
-    found = [straddling(groups, g, totals[g], n_relevant[g], k, rule) for g in range(len(rows))]
-    return ranked.ranks.new_tensor(found)
 
 
 def _first_precision(ranked: Ranked, rule: Protocol) -> Values:

@@ -8,16 +8,16 @@ depends on it but the rounding of products.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from bench.contract import Array, Similarity
-from bench.evaluation.inputs import LabelSets, check_embeddings, to_array
+from bench.contract import Similarity
+from bench.evaluation.inputs import Indices, LabelSets, check_embeddings, to_array
 from bench.evaluation.scale import Scale
 from bench.evaluation.similarity import Side, lift_for
 
@@ -55,12 +55,7 @@ class DeviceSide:
     ids: Tensor | None = None
 
     def __len__(self) -> int:
-        """Return the number of items."""
         return len(self.order)
-
-    def there(self, values: Array) -> Tensor:
-        """Return an array as a tensor on the device."""
-        return torch.as_tensor(values, device=self.rows.device)
 
     @classmethod
     def of_side(cls, side: Side, device: str | torch.device) -> DeviceSide:
@@ -71,11 +66,7 @@ class DeviceSide:
         """
         if side.similarity is None:
             raise ValueError("raw features are compared by their method")
-        order, ids = side.order, side.ids
-
-        def there(values: object) -> Tensor:
-            return torch.as_tensor(values, device=device)
-
+        order, ids, there = side.order, side.ids, partial(torch.as_tensor, device=device)
         return cls(
             order.labels,
             there(order.labels.codes[order.order]),
@@ -96,7 +87,11 @@ class DeviceSide:
             wide = rows[part].to(torch.float64, copy=True)
             largest = wide.abs().amax(dim=1)
             scaled[part] = _scaled(wide, largest, scale)
-            squares[part] = _squares(scaled[part], largest, scale)
+            if scale.similarity in ("dot", "hamming"):
+                squares[part] = 0
+            else:
+                norms = scaled[part].double().square().sum(dim=1)
+                squares[part] = norms + (largest == 0) if scale.similarity == "cosine" else norms / 2
         codes = torch.as_tensor(labels.codes, device=rows.device)
         by_content, content = _contents(scaled)
         order = by_content[codes[by_content].argsort(stable=True)]
@@ -145,17 +140,22 @@ def check_on_device(modality: str, rows: Tensor, similarity: Similarity) -> None
     check_embeddings(modality, rows, len(rows), similarity)  # says what it is
 
 
-def similarities(queries: DeviceSide, gallery: DeviceSide) -> Callable[[Tensor], Tensor]:
+def similarities(queries: DeviceSide, gallery: DeviceSide) -> Callable[[Tensor | Indices], Tensor]:
     """Return similarities ``(b, n)`` of query positions ``(b,)`` with all gallery positions.
 
     They are those of `bench.evaluation.similarity.compared`: higher is nearer, equal ones are tied.
     """
-    lift = float(lift_for(np.empty((0, queries.rows.shape[1]), _numpy_type(queries.rows))))
+    lift = lift_for(queries.rows.shape[1]) if gallery.similarity == "cosine" else 1.0
 
-    def block(positions: Tensor) -> Tensor:
-        rows = positions if queries.member is None else queries.member[positions]
-        with _full_precision():
-            values = queries.rows[rows] * (lift if gallery.similarity == "cosine" else 1.0) @ gallery.rows.T
+    def block(positions: Tensor | Indices) -> Tensor:
+        chosen = torch.as_tensor(positions, device=queries.rows.device)
+        rows = chosen if queries.member is None else queries.member[chosen]
+        precision = torch.get_float32_matmul_precision()
+        torch.set_float32_matmul_precision("highest")  # whatever a method trains with
+        try:
+            values = queries.rows[rows] * lift @ gallery.rows.T
+        finally:
+            torch.set_float32_matmul_precision(precision)
         if gallery.similarity == "cosine":
             values = values.mul_(values.abs()).div_(gallery.squares)
         elif gallery.similarity == "euclidean":
@@ -163,21 +163,6 @@ def similarities(queries: DeviceSide, gallery: DeviceSide) -> Callable[[Tensor],
         return values if gallery.member is None else values[:, gallery.member]
 
     return block
-
-
-@contextmanager
-def _full_precision() -> Iterator[None]:
-    """Multiply float32 matrices in float32, whatever a method trains with."""
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("highest")
-    try:
-        yield
-    finally:
-        torch.set_float32_matmul_precision(before)
-
-
-def _numpy_type(rows: Tensor) -> type[np.floating]:
-    return np.float64 if rows.dtype == torch.float64 else np.float32
 
 
 def _parts(rows: Tensor) -> list[slice]:
@@ -202,14 +187,6 @@ def _scaled(rows: Tensor, largest: Tensor, scale: Scale) -> Tensor:
 def _power_of_two(exponent: Tensor) -> Tensor:
     """Return ``2**exponent`` in float64, exactly, by its bits."""
     return ((exponent.long() + _EXPONENT_BIAS) << _MANTISSA_BITS).view(torch.float64)
-
-
-def _squares(rows: Tensor, largest: Tensor, scale: Scale) -> Tensor:
-    """Return `Scale.squares` of scaled rows."""
-    if scale.similarity in ("dot", "hamming"):
-        return rows.new_zeros(len(rows))
-    squares = rows.double().square().sum(dim=1)
-    return squares + (largest == 0) if scale.similarity == "cosine" else squares / 2
 
 
 def _contents(rows: Tensor) -> tuple[Tensor, Tensor]:

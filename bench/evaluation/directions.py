@@ -57,16 +57,12 @@ class Evaluation:
         directions: in the order of the split's modalities.
         embeddings: modality -> rows ``(n, d)`` that were ranked; empty under a method's own similarity.
         zero_rows: modality -> how many of these rows are zero; modalities without such rows are left out.
-        gallery_embeddings: the same of a separate gallery; empty without.
-        gallery_zero_rows: the same of its zero rows.
         similarity: by which embeddings were compared; None for a method's own.
     """
 
     directions: tuple[Direction, ...]
     embeddings: Mapping[str, Array] = field(default_factory=dict)
     zero_rows: Mapping[str, int] = field(default_factory=dict)
-    gallery_embeddings: Mapping[str, Array] = field(default_factory=dict)
-    gallery_zero_rows: Mapping[str, int] = field(default_factory=dict)
     similarity: Similarity | None = "cosine"
 
     def __getitem__(self, pair: tuple[str, str]) -> Direction:
@@ -142,14 +138,7 @@ def evaluate(
     retrieval = Retrieval.of_method(method, split, dtype, threads, device, gallery=gallery)
     pairs = permutations(split, 2)
     directions = [Direction(*pair, *retrieval.ranking(*pair).evaluate(rules, measures)) for pair in pairs]
-    return Evaluation(
-        tuple(directions),
-        retrieval.embeddings,
-        retrieval.zero_rows,
-        retrieval.gallery_embeddings,
-        retrieval.gallery_zero_rows,
-        retrieval.similarity,
-    )
+    return Evaluation(tuple(directions), retrieval.embeddings, retrieval.zero_rows, retrieval.similarity)
 
 
 def validation_map(

@@ -42,12 +42,8 @@ def embed_rows(method: Method, modality: str, features: Array) -> Array:
 def compare_rows(method: Method, query: str, queries: Array, gallery: str, items: Array) -> Array:
     """Return a method's similarities ``(n_queries, n_items)`` of shuffled features, in their order.
 
-    Args:
-        method: fitted.
-        query: modality of the queries.
-        queries: ``(n_queries, d_query)``.
-        gallery: modality of the items.
-        items: ``(n_items, d_gallery)``.
+    Features are ``(n_queries, d_query)`` of the modality ``query`` and ``(n_items, d_gallery)`` of
+    ``gallery``.
 
     Raises:
         RefusedEmbeddings: for similarities of a wrong shape, or NaN.
@@ -97,11 +93,6 @@ def check_embedding(method: Method, name: str, modality: Modality) -> None:
 
 def check_similarity(method: Method, query: tuple[str, Modality], gallery: tuple[str, Modality]) -> None:
     """Compare rows all together, with both sides in another order, and for smaller blocks of queries.
-
-    Args:
-        method: fitted.
-        query: modality and its rows.
-        gallery: modality and its rows.
 
     Raises:
         PluginError: if a similarity differs by more than `TOLERANCE`.

@@ -54,12 +54,14 @@ def as_rows(values: Any, what: str) -> Array:
     return rows
 
 
-def check_ids(ids: Any, n_items: int, what: str) -> Array:
-    """Return ids ``(n_items,)`` as an array of integers.
+def check_ids(ids: Any, n_items: int, what: str) -> Array | None:
+    """Return ids ``(n_items,)`` as an array of integers; None for none.
 
     Raises:
         UsageError: for another shape or other values.
     """
+    if ids is None:
+        return None
     array = to_array(ids)
     if array.shape != (n_items,) or array.dtype.kind not in "iu":
         raise UsageError(f"{what} must be {n_items} integers, not {array.dtype} of shape {array.shape}")
@@ -81,8 +83,17 @@ def check_embeddings(
         problem = f"must be a real matrix (n, d), not {rows.dtype} of shape {rows.shape}"
     elif len(rows) != n_expected:
         problem = f"have {len(rows)} rows, but {n_expected} were asked for"
-    else:
-        problem = not_finite(rows) or _degenerate(rows, similarity)
+    elif (problem := not_finite(rows)) is None:
+        zeros = count_zero_rows(rows) if similarity == "cosine" else 0
+        directed = rows[rows.any(axis=1)] if zeros else rows
+        if 2 * zeros > len(rows):
+            problem = (
+                f"are zero in {zeros} of {len(rows)} rows, more than half (units that answer to no input "
+                "give such rows; standardise the features, widen the network or lower the learning rate)"
+            )
+        elif len(directed) > 1 and bool((directed == directed[0]).all()):
+            besides = f" but for {zeros} rows of zeros" if zeros else ""
+            problem = f"are collapsed: all {len(directed)} rows are equal{besides}"
     if problem:
         raise RefusedEmbeddings(f"the embeddings of modality {modality!r} {problem}; they cannot be ranked")
     return rows
@@ -133,20 +144,6 @@ def not_finite(rows: Array) -> str | None:
     bad = np.flatnonzero(~finite.all(axis=1))
     kind = "NaN" if np.isnan(rows[bad[0]]).any() else "infinite values"
     return f"contain {kind}, first in row {bad[0]} ({len(bad)} of {len(rows)} rows are not finite)"
-
-
-def _degenerate(rows: Array, similarity: Similarity) -> str | None:
-    zeros = count_zero_rows(rows) if similarity == "cosine" else 0
-    if 2 * zeros > len(rows):
-        return (
-            f"are zero in {zeros} of {len(rows)} rows, more than half (units that answer to no input give "
-            "such rows; standardise the features, widen the network or lower the learning rate)"
-        )
-    directed = rows[rows.any(axis=1)] if zeros else rows
-    if len(directed) > 1 and bool((directed == directed[0]).all()):
-        besides = f" but for {zeros} rows of zeros" if zeros else ""
-        return f"are collapsed: all {len(directed)} rows are equal{besides}"
-    return None
 
 
 @dataclass(frozen=True, eq=False)

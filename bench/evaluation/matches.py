@@ -28,8 +28,10 @@ class Matches:
     count: Indices
 
     @classmethod
-    def by_ids(cls, queries: Array, items: Array, gallery: CanonicalOrder) -> Matches:
-        """Join ids of queries ``(n_queries,)`` and of items ``(n,)``, both in the caller's order of rows."""
+    def by_ids(cls, queries: Array | None, items: Array | None, gallery: CanonicalOrder) -> Matches | None:
+        """Join ids of queries ``(n_queries,)`` and of items ``(n,)``, in the caller's order; None without."""
+        if queries is None or items is None:
+            return None
         by_id = np.argsort(items, kind="stable")
         begin = np.searchsorted(items, queries, side="left", sorter=by_id)
         end = np.searchsorted(items, queries, side="right", sorter=by_id)
@@ -45,11 +47,8 @@ class Matches:
     def ranks(self, rows: Indices, above: Counts, size: Counts, n: int) -> Iterator[tuple[Indices, Ranks]]:
         """Yield query rows that have equally many matches, and the ranks of these.
 
-        Args:
-            rows: ``(q,)`` query rows.
-            above: of each of their `pairs`, items that are strictly more similar.
-            size: of each, items that are exactly as similar, itself included.
-            n: number of gallery items.
+        Of each of the rows' `pairs`, ``above`` items are strictly more similar and ``size`` exactly as
+        similar, itself included; ``n`` is the size of the gallery.
         """
         count = self.count[rows]
         begin = np.cumsum(count) - count
@@ -64,12 +63,10 @@ class Matches:
 
 
 def locate(sorted_keys: Array, row: Indices, keys: Array) -> tuple[Counts, Counts]:
-    """Return how many items are more similar, and how many exactly as similar, as each of some items.
+    """Return how many items are more similar, and how many exactly as similar, as each of p items.
 
-    Args:
-        sorted_keys: ``(b, n)`` `order_keys`, each row sorted, with or without marks.
-        row: ``(p,)`` row of each item, ascending.
-        keys: ``(p,)`` of the items, without marks.
+    Rows of ``sorted_keys`` ``(b, n)`` are sorted `order_keys`; the items have ``keys`` ``(p,)`` without marks
+    in these rows ``row`` ``(p,)``, ascending.
     """
     start, end = (np.empty(len(row), dtype=np.int64) for _ in range(2))
     bounds = np.searchsorted(row, np.arange(len(sorted_keys) + 1))

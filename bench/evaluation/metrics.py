@@ -22,7 +22,7 @@ from bench.evaluation.inputs import (
 from bench.evaluation.matches import Matches
 from bench.evaluation.measures import interpolated_precision_measure, precision_at_measure
 from bench.evaluation.order import canonical_order
-from bench.evaluation.protocols import Denominator, EmptyRule, Protocol, check_cutoff, mean_of_queries
+from bench.evaluation.protocols import Denominator, EmptyRule, Protocol, check_cutoff
 from bench.evaluation.ranking import Ranking
 from bench.evaluation.scale import Scale
 from bench.evaluation.similarity import embedded_side
@@ -62,7 +62,7 @@ def rank_embeddings(
     wanted = label_sets(query_labels, len(left), "query labels")
     offered = label_sets(gallery_labels, len(right), "gallery labels")
     wanted.check_comparable(offered)
-    ids = _ids(query_ids, len(left), gallery_ids, len(right)) or (None, None)
+    ids = _ids(query_ids, len(left), gallery_ids, len(right))
     scale = Scale.of(similarity, (left, right))
     return Ranking.of_sides(
         embedded_side(left, wanted, dtype, "queries", threads, ids=ids[0], scale=scale),
@@ -99,16 +99,13 @@ def rank_similarities(
     def block(positions: Indices) -> Array:
         return values[np.ix_(queries.order[positions], gallery.order)]
 
-    ids = _ids(query_ids, n_queries, gallery_ids, n_gallery)
-    matches = None if ids is None else Matches.by_ids(*ids, gallery)
+    matches = Matches.by_ids(*_ids(query_ids, n_queries, gallery_ids, n_gallery), gallery)
     return Ranking(queries, gallery, block, block, threads=threads, matches=matches)
 
 
-def _ids(queries: Any, n_queries: int, gallery: Any, n_gallery: int) -> tuple[Array, Array] | None:
-    """Check the ids of both sides; None where there are none."""
-    if queries is None and gallery is None:
-        return None
-    if queries is None or gallery is None:
+def _ids(queries: Any, n_queries: int, gallery: Any, n_gallery: int) -> tuple[Array | None, Array | None]:
+    """Check the ids of both sides, or of neither."""
+    if (queries is None) != (gallery is None):
         raise UsageError("ids are needed of the queries and of the gallery, or of neither")
     return check_ids(queries, n_queries, "query ids"), check_ids(gallery, n_gallery, "gallery ids")
 
@@ -153,8 +150,7 @@ def average_precision(
         threads: CPU threads, None for as many as the process may use; the result does not depend on it.
 
     Raises:
-        UsageError: for shapes or options that do not fit.
-        RefusedEmbeddings: for embeddings that are NaN or infinite.
+        BenchError: as `rank_embeddings`.
 
     Reference: McSherry and Najork, ECIR 2008, for the expectation under ties.
     """
@@ -187,7 +183,7 @@ def mean_average_precision(
     ranking = rank_embeddings(
         queries, gallery, query_labels, gallery_labels, similarity=similarity, dtype=dtype, threads=threads
     )
-    return mean_of_queries(ranking.evaluate([rule])[0][rule.id])
+    return rule.aggregate(ranking.evaluate([rule])[0][rule.id])
 
 
 def average_precision_of_similarities(
@@ -206,8 +202,7 @@ def average_precision_of_similarities(
     Higher is nearer, equal values are tied; all other arguments are those of `average_precision`.
 
     Raises:
-        UsageError: for shapes or options that do not fit.
-        RefusedEmbeddings: for similarities that are NaN.
+        BenchError: as `rank_similarities`.
     """
     rule = Protocol(k, denominator, ties, empty)
     ranking = rank_similarities(similarities, query_labels, gallery_labels, threads=threads)
@@ -233,15 +228,14 @@ def precision_at_k(
     ``empty="skip"``. All arguments but the ranks ``ks`` are those of `average_precision`.
 
     Raises:
-        UsageError: for shapes or options that do not fit.
-        RefusedEmbeddings: for embeddings that are NaN or infinite.
+        BenchError: as `rank_embeddings`.
     """
     for k in ks:
         check_cutoff(k)
     ranking = rank_embeddings(
         queries, gallery, query_labels, gallery_labels, similarity=similarity, dtype=dtype, threads=threads
     )
-    cuts = [int(k) for k in ks]
+    cuts = [*map(int, ks)]
     return ranking.measure([precision_at_measure(cuts, empty)], top=max(cuts, default=None))[0]
 
 
@@ -266,12 +260,11 @@ def precision_recall(
     the recall ``levels`` (0 to 1) are those of `average_precision`.
 
     Raises:
-        UsageError: for shapes or options that do not fit.
-        RefusedEmbeddings: for embeddings that are NaN or infinite.
+        BenchError: as `rank_embeddings`, or for levels out of range.
     """
     if not all(0.0 <= level <= 1.0 for level in levels):
         raise UsageError(f"recall levels lie between 0 and 1, not {list(levels)}")
     ranking = rank_embeddings(
         queries, gallery, query_labels, gallery_labels, similarity=similarity, dtype=dtype, threads=threads
     )
-    return ranking.measure([interpolated_precision_measure([float(level) for level in levels], empty)])[0]
+    return ranking.measure([interpolated_precision_measure([*map(float, levels)], empty)])[0]

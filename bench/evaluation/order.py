@@ -36,7 +36,6 @@ class CanonicalOrder:
     member: Indices | None
 
     def __len__(self) -> int:
-        """Return the number of items."""
         return len(self.order)
 
     def members(self, positions: Indices) -> Indices:

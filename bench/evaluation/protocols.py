@@ -22,7 +22,7 @@ from typing import Any, Final, Literal, NamedTuple, get_args
 
 import numpy as np
 
-from bench.contract import Modality, Split, UsageError
+from bench.contract import Split, UsageError
 from bench.evaluation.inputs import Vector
 from bench.evaluation.ties import TieRule
 
@@ -135,28 +135,20 @@ class Protocol:
 
     @property
     def bounded(self) -> bool:
-        """Whether values lie between 0 and 1; those of ``medr`` and ``meanr`` are ranks, 1 or more."""
+        """Whether values lie between 0 and 1; those of ``medr`` and ``meanr`` are ranks, lower is better."""
         return self.measure not in _RANKS
 
-    @property
-    def higher_is_better(self) -> bool:
-        """Whether higher values are better; of ranks the lower are."""
-        return self.bounded
-
     def __str__(self) -> str:
-        """Return the id."""
         return self.id
 
     def aggregate(self, values: Vector) -> float:
-        """Return the number of all queries: the median for ``medr``, otherwise the mean.
+        """Return the number of all queries ``(n_queries,)``: the median for ``medr``, otherwise the mean.
 
-        Args:
-            values: ``(n_queries,)``, NaN for those that are left out; if all are, so is the result.
+        NaN stands for queries that are left out; if all are, it is the result.
         """
-        if self.measure != "medr":
-            return mean_of_queries(values)
         counted = values[~np.isnan(values)]
-        return float(np.median(counted)) if len(counted) else float("nan")
+        middle = np.median if self.measure == "medr" else np.mean
+        return float(middle(counted)) if len(counted) else float("nan")
 
     @classmethod
     def parse(cls, text: str) -> Protocol:
@@ -195,7 +187,6 @@ STANDARD_PROTOCOLS: Final[tuple[Protocol, ...]] = (
 )
 """The rules that every result is reported under."""
 
-
 FURTHER_PROTOCOLS: Final = (
     *("precision@10", "ndcg@100"),
     *("recall@1", "recall@5", "recall@10", "mrr", "medr"),
@@ -214,11 +205,8 @@ def standard_protocols(split: Split, gallery: Split | None = None) -> tuple[Prot
     """Return the protocols that suit the rows of a split: those of `STANDARD_PROTOCOLS` first.
 
     Precision at 10 and nDCG at 100 follow and, where the queries of every direction find some of their ids
-    among the items, the measures of the instance level: recall at 1, 5 and 10, reciprocal and median rank.
-
-    Args:
-        split: queries of each modality, which are also the items unless there is a gallery.
-        gallery: the items.
+    among the items (the gallery, or the split itself), the measures of the instance level: recall at 1, 5
+    and 10, reciprocal and median rank.
     """
     return usable_protocols(FURTHER_PROTOCOLS, split, gallery).protocols
 
@@ -229,17 +217,13 @@ def usable_protocols(further: Iterable[str], split: Split, gallery: Split | None
     Those of the instance level need queries that find some of their ids among the items of every direction.
     """
     rules = dict.fromkeys([*STANDARD_PROTOCOLS, *map(Protocol.parse, further)])
-    pairs = permutations(split, 2)
-    apart = [f"{a} and {b}" for a, b in pairs if not _share_ids(split[a], (gallery or split)[b])]
+    ids = ((f"{a} and {b}", split[a].ids, (gallery or split)[b].ids) for a, b in permutations(split, 2))
+    apart = [names for names, a, b in ids if a is None or b is None or not np.isin(a, b).any()]
     known = [rule for rule in rules if rule.level == "class" or not apart]
-    return Usable(
-        tuple(replace(rule, gallery=gallery is not None) for rule in known),
-        {
-            rule.id: f"no ids say which rows of {apart[0]} show the same"
-            for rule in rules
-            if rule not in known
-        },
-    )
+    why = {
+        rule.id: f"no ids say which rows of {apart[0]} show the same" for rule in rules if rule not in known
+    }
+    return Usable(tuple(replace(rule, gallery=gallery is not None) for rule in known), why)
 
 
 def further_protocols(words: Sequence[str]) -> tuple[str, ...]:
@@ -257,13 +241,3 @@ def further_protocols(words: Sequence[str]) -> tuple[str, ...]:
             f"{skipping[0]} leaves queries out, and records hold a value of every query; `explain` shows it"
         )
     return tuple(rule.id for rule in rules if rule not in STANDARD_PROTOCOLS)
-
-
-def _share_ids(queries: Modality, items: Modality) -> bool:
-    return queries.ids is not None and items.ids is not None and bool(np.isin(queries.ids, items.ids).any())
-
-
-def mean_of_queries(values: Vector) -> float:
-    """Return the mean over the queries that were not skipped; NaN if all were."""
-    counted = values[~np.isnan(values)]
-    return float(counted.mean()) if len(counted) else float("nan")

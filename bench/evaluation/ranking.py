@@ -21,14 +21,12 @@ from bench.contract import Array, UsageError
 from bench.evaluation.inputs import Indices, Matrix, Vector, to_array
 from bench.evaluation.keys import best, marked_ranks, order_keys
 from bench.evaluation.matches import Matches, locate
+from bench.evaluation.measures import measure_of
 from bench.evaluation.order import CanonicalOrder, inverse
 from bench.evaluation.protocols import Protocol
-from bench.evaluation.rank_measures import measure_of
 from bench.evaluation.similarity import Block, Side, argsort_ranks, compared, expanded, sorted_by_others
 from bench.evaluation.threads import run_blocks
-from bench.evaluation.ties import Counts, Measure, Ranks, TieGroups
-
-Columns = slice | Indices
+from bench.evaluation.ties import Columns, Counts, Measure, Ranks, TieGroups
 
 RankBlock = Callable[[Any, Columns], Ranks]
 """Ranks the relevant ``Columns`` of a block of similarities ``(b, n)`` or their keys; may overwrite it."""
@@ -70,21 +68,6 @@ def rank_numpy(block: Array, columns: Columns, k: int | None = None) -> Ranks:
     return Ranks(above, ties, n_gallery)
 
 
-def matches_of(queries: Side, gallery: Side) -> Matches | None:
-    """Return which items have a query's id; None unless both sides have ids."""
-    if queries.ids is None or gallery.ids is None:
-        return None
-    return Matches.by_ids(queries.ids, gallery.ids, gallery.order)
-
-
-def _in_rank_order(gains: Counts, block: Array) -> Counts:
-    """Return the gains ``(R,)`` by similarities or keys ``(b, R)``, best first; in ties they fall."""
-    falling = np.argsort(-gains, kind="stable")
-    keys = block if block.dtype.kind == "i" else -block
-    order = np.argsort(keys[:, falling], axis=1, kind="stable")
-    return np.asarray(gains[falling][order])
-
-
 @dataclass(frozen=True, eq=False)
 class Ranking:
     """Queries that rank a gallery: similarities, relevance and the order of ties; all measures come from it.
@@ -121,17 +104,17 @@ class Ranking:
         on_cpu, by_others = (
             expanded(compare(queries, gallery), *orders) for compare in (compared, sorted_by_others)
         )
-        ranking = cls(*orders, on_cpu, by_others, threads=threads, matches=matches_of(queries, gallery))
+        matches = Matches.by_ids(queries.ids, gallery.ids, gallery.order)
+        ranking = cls(*orders, on_cpu, by_others, threads=threads, matches=matches)
         if device is None:
             return ranking
-        from bench.evaluation.cuda import compared_on, rank_torch
-        from bench.evaluation.device_ranking import evaluate_on_device
-        from bench.evaluation.device_side import DeviceSide
+        from bench.evaluation.device_ranking import evaluate_on_device, rank_torch
+        from bench.evaluation.device_side import DeviceSide, similarities
 
         there = DeviceSide.of_side(queries, device), DeviceSide.of_side(gallery, device)
         return replace(
             ranking,
-            similarities=compared_on(*there),
+            similarities=similarities(*there),
             rank_block=rank_torch,
             threads=1,
             on_device=partial(evaluate_on_device, *there),
@@ -142,12 +125,8 @@ class Ranking:
     ) -> tuple[dict[str, Vector], dict[str, Matrix]]:
         """Rank once for all protocols, and once more for those whose ties are in a sort's order.
 
-        Args:
-            protocols: to compute average precision by.
-            measures: what else to compute, by a name of the caller's choice.
-
         Returns:
-            Protocol id -> average precision per query ``(n_queries,)``, and name -> ``(n_queries, width)``.
+            Protocol id -> value per query ``(n_queries,)``, and name of a measure -> ``(n_queries, width)``.
         """
         known = {} if self.on_device is None else self.on_device(protocols)
         usual = [rule for rule in protocols if rule.ties != "argsort" and rule.id not in known]
@@ -236,11 +215,7 @@ class Ranking:
     ) -> Callable[[], Iterator[tuple[Indices, Ranks]]]:
         """Remember the keys of the items that have the queries' ids; rank them once all are sorted.
 
-        Args:
-            keys: ``(b, n)`` of similarities, before they are sorted.
-            rows: ``(q,)`` query rows.
-            local: ``(q,)`` row of each in ``keys``.
-            matches: of all query rows.
+        Query rows ``(q,)`` have the rows ``local`` of ``keys`` ``(b, n)``, which are not sorted yet.
         """
         by_local = np.argsort(local, kind="stable")
         rows = rows[by_local]
@@ -263,8 +238,11 @@ class Ranking:
             width = columns.stop - columns.start if isinstance(columns, slice) else len(columns)
             step = max(1, _RELEVANT_ITEMS // max(width, 1))
             for i in range(start, stop, step):
-                block = values[i : min(i + step, stop)]
-                ordered = None if gains is None else _in_rank_order(gains, to_array(block)[:, columns])
+                block, ordered = values[i : min(i + step, stop)], None
+                if gains is not None:  # best first; in ties they fall
+                    falling, similar = np.argsort(-gains, kind="stable"), to_array(block)[:, columns]
+                    keys = (similar if similar.dtype.kind == "i" else -similar)[:, falling]
+                    ordered = np.asarray(gains[falling][np.argsort(keys, axis=1, kind="stable")])
                 ranks = rank_block(block, columns)._replace(gains=ordered)
                 parts.append([measure(ranks) for measure in measures])
         return [np.concatenate(column) for column in zip(*parts, strict=True)]

@@ -13,7 +13,6 @@ from bench.contract.data import read_only
 from bench.evaluation.independence import embed_rows
 from bench.evaluation.inputs import (
     Indices,
-    LabelSets,
     Precision,
     check_embeddings,
     check_ids,
@@ -23,7 +22,8 @@ from bench.evaluation.inputs import (
     label_sets,
     to_array,
 )
-from bench.evaluation.ranking import Ranking, matches_of
+from bench.evaluation.matches import Matches
+from bench.evaluation.ranking import Ranking
 from bench.evaluation.scale import Scale
 from bench.evaluation.similarity import Compare, Side, embedded_side, expanded, raw_side
 
@@ -57,36 +57,31 @@ class Retrieval:
     Attributes:
         similarity: by which embeddings are compared; None for a method's own.
         embeddings: modality -> rows ``(n, d)`` of the queries; empty under a method's own similarity.
-        gallery_embeddings: the same of the items, where they are not the queries of the other directions.
         zero_rows: modality -> how many of the queries' rows are zero, which the cosine cannot compare;
             modalities without such rows are left out.
-        gallery_zero_rows: the same of ``gallery_embeddings``.
     """
 
     def __init__(
         self,
-        sides: Mapping[str, Side],
-        embeddings: Mapping[str, Array],
+        sides: Sequence[Mapping[str, Side]],
+        given: Sequence[Embedded] = (),
         *,
-        items: Mapping[str, Side] | None = None,
-        gallery_embeddings: Mapping[str, Array] = NO_IDS,
         similarity: Similarity | None = None,
         method: Method | None = None,
+        dtype: Precision = "float32",
         threads: int | None = None,
         device: str | None = None,
     ) -> None:
-        """Compare items; `of_method` and `of_embeddings` put them in order."""
+        """Compare items; `of_method` and `of_embeddings` put them in order.
+
+        ``sides`` and ``given`` hold the queries and, if it is separate, the gallery.
+        """
         self.similarity = similarity
-        self.embeddings = embeddings
-        self.gallery_embeddings = gallery_embeddings
-        self.zero_rows, self.gallery_zero_rows = (
-            _zero_rows(rows) if similarity == "cosine" else {} for rows in (embeddings, gallery_embeddings)
-        )
-        self._sides = sides
-        self._items = sides if items is None else items
-        self._method = method
-        self._threads = threads
-        self._device = device
+        self.embeddings: Mapping[str, Array] = given[0].rows if given else {}
+        compared = self.embeddings.items() if similarity == "cosine" else ()
+        self.zero_rows = {name: count for name, rows in compared if (count := count_zero_rows(rows))}
+        self._given, self._sides, self._items = given, sides[0], sides[-1]
+        self._method, self._dtype, self._threads, self._device = method, dtype, threads, device
         self._kept: dict[tuple[str, str], Array] = {}
 
     @classmethod
@@ -117,69 +112,50 @@ class Retrieval:
                 raise UsageError(
                     f"rows of the {what} have no label and cannot be evaluated: use split.labelled()"
                 )
-        items = None if gallery is None else gallery.select(tuple(split))
+        parts = [split] if gallery is None else [split, gallery.select(tuple(split))]
         if type(method).similarity is not Method.similarity:
-            sides, offered = (None if one is None else _raw_sides(one) for one in (split, items))
-            return cls(sides or {}, {}, items=offered, method=method)
-        queries = _embedded(method, split)
+            return cls([_raw_sides(part) for part in parts], method=method)
+        embedded = [
+            Embedded(
+                {name: embed_rows(method, name, modality.features) for name, modality in part.items()},
+                {name: modality.labels for name, modality in part.items()},
+                {name: modality.ids for name, modality in part.items() if modality.ids is not None},
+            )
+            for part in parts
+        ]
         return cls.of_embeddings(
-            *queries[:2],
-            dtype,
-            threads,
-            device if device is not None and device.startswith("cuda") else None,
-            ids=queries.ids,
-            gallery=None if items is None else _embedded(method, items),
+            *embedded,
             similarity=method.card.similarity,
+            dtype=dtype,
+            threads=threads,
+            device=device if device is not None and device.startswith("cuda") else None,
         )
 
     @classmethod
     def of_embeddings(
         cls,
-        embeddings: Mapping[str, Any],
-        labels: Mapping[str, Any],
+        queries: Embedded,
+        gallery: Embedded | None = None,
+        *,
+        similarity: Similarity = "cosine",
         dtype: Precision = "float32",
         threads: int | None = None,
         device: str | None = None,
-        *,
-        ids: Mapping[str, Any] = NO_IDS,
-        gallery: Embedded | None = None,
-        similarity: Similarity = "cosine",
     ) -> Retrieval:
-        """Take embeddings ``(n, d)`` and labels ``(n,)`` or ``(n, C)`` 0/1 by modality; see `Embedded`.
+        """Take embeddings; without a ``gallery`` the queries of each modality rank those of the others.
 
-        Without a ``gallery`` the queries of each modality rank those of the others. See `average_precision`
-        for the similarities.
+        See `average_precision` for the options.
 
         Raises:
             RefusedEmbeddings: as `of_method`.
             UsageError: for labels or ids that do not fit.
         """
         parts = [
-            {
-                name: (
-                    to_array(given),
-                    label_sets(part.labels[name], len(given), f"labels of modality {name!r}"),
-                    check_ids(part.ids[name], len(given), f"ids of modality {name!r}")
-                    if name in part.ids
-                    else None,
-                )
-                for name, given in part.rows.items()
-            }
-            for part in (Embedded(embeddings, labels, ids), *([gallery] if gallery else []))
+            part._replace(rows={name: to_array(rows) for name, rows in part.rows.items()})
+            for part in (queries, gallery)
+            if part is not None
         ]
-        return cls._of_parts(parts, similarity, dtype, threads, device)
-
-    @classmethod
-    def _of_parts(
-        cls,
-        parts: Sequence[Mapping[str, tuple[Array, LabelSets, Array | None]]],
-        similarity: Similarity,
-        dtype: Precision,
-        threads: int | None,
-        device: str | None,
-    ) -> Retrieval:
-        """Put the rows, labels and ids of queries, and of a separate gallery, in canonical order."""
-        every = [(name, rows) for part in parts for name, (rows, *_) in part.items()]
+        every = [(name, rows) for part in parts for name, rows in part.rows.items()]
         for name, rows in every:
             check_embeddings(name, rows, len(rows), similarity)
         check_widths({name: int(rows.shape[1]) for name, rows in every})
@@ -187,22 +163,19 @@ class Retrieval:
         sides = [
             {
                 name: embedded_side(
-                    rows, labels, dtype, f"the embeddings of modality {name!r}", threads, ids=ids, scale=scale
+                    rows,
+                    label_sets(part.labels[name], len(rows), f"labels of modality {name!r}"),
+                    dtype,
+                    f"the embeddings of modality {name!r}",
+                    threads,
+                    ids=check_ids(part.ids.get(name), len(rows), f"ids of modality {name!r}"),
+                    scale=scale,
                 )
-                for name, (rows, labels, ids) in part.items()
+                for name, rows in part.rows.items()
             }
             for part in parts
         ]
-        embedded = [{name: rows for name, (rows, *_) in part.items()} for part in parts]
-        return cls(
-            sides[0],
-            embedded[0],
-            items=sides[1] if len(parts) > 1 else None,
-            gallery_embeddings=embedded[1] if len(parts) > 1 else NO_IDS,
-            similarity=similarity,
-            threads=threads,
-            device=device,
-        )
+        return cls(sides, parts, similarity=similarity, dtype=dtype, threads=threads, device=device)
 
     def under(self, similarity: Similarity) -> Retrieval:
         """Return the same embeddings, compared in another way.
@@ -210,15 +183,13 @@ class Retrieval:
         Raises:
             RefusedEmbeddings: if they cannot be compared so.
         """
-        both = [(self.embeddings, self._sides)]
-        both += [(self.gallery_embeddings, self._items)] if self._items is not self._sides else []
-        parts = [
-            {name: (rows[name], side.order.labels, side.ids) for name, side in sides.items()}
-            for rows, sides in both
-        ]
-        first = next(iter(self._sides.values())).rows.dtype
-        dtype: Precision = "float32" if first == np.float32 else "float64"
-        return self._of_parts(parts, similarity, dtype, self._threads, self._device)
+        return self.of_embeddings(
+            *self._given,
+            similarity=similarity,
+            dtype=self._dtype,
+            threads=self._threads,
+            device=self._device,
+        )
 
     @property
     def knows_ids(self) -> bool:
@@ -240,12 +211,7 @@ class Retrieval:
         return len(self._items[modality].order)
 
     def ranking(self, query: str, gallery: str, items: Indices | None = None) -> Ranking:
-        """Return the ranking of one direction.
-
-        Args:
-            query: modality of the queries.
-            gallery: modality of the gallery.
-            items: ``(m,)`` rows of the gallery to which it is confined; None for all.
+        """Return the ranking of one direction; ``items`` ``(m,)`` are rows that the gallery is confined to.
 
         Raises:
             UsageError: if the labels of the two modalities cannot be compared.
@@ -259,7 +225,7 @@ class Retrieval:
         whole = items is None and self._items is self._sides
         compare = self._learned(self._method, (query, left), (gallery, right), whole=whole)
         block = expanded(compare, left.order, right.order)
-        matches = matches_of(left, right)
+        matches = Matches.by_ids(left.ids, right.ids, right.order)
         # One thread, since a method need not be thread-safe.
         return Ranking(left.order, right.order, block, block, threads=1, in_row_order=True, matches=matches)
 
@@ -268,11 +234,7 @@ class Retrieval:
     ) -> Compare:
         """Return a method's similarities; those that hold from either side are asked for once.
 
-        Args:
-            method: whose similarity it is.
-            query: modality and items of the queries.
-            gallery: modality and items of the gallery.
-            whole: whether these are all items of both modalities, which are ranked the other way round, too.
+        That is possible where these are the ``whole`` modalities, which are ranked the other way round, too.
         """
         (asking, left), (asked, right) = query, gallery
 
@@ -292,15 +254,6 @@ class Retrieval:
         return lambda rows: np.asarray(kept[rows])
 
 
-def _embedded(method: Method, split: Split) -> Embedded:
-    """Return the embeddings of a split, whose rows a method gets in shuffled order."""
-    return Embedded(
-        {name: embed_rows(method, name, modality.features) for name, modality in split.items()},
-        {name: modality.labels for name, modality in split.items()},
-        {name: modality.ids for name, modality in split.items() if modality.ids is not None},
-    )
-
-
 def _raw_sides(split: Split) -> dict[str, Side]:
     return {
         name: raw_side(
@@ -311,8 +264,3 @@ def _raw_sides(split: Split) -> dict[str, Side]:
         )
         for name, modality in split.items()
     }
-
-
-def _zero_rows(embeddings: Mapping[str, Array]) -> dict[str, int]:
-    zeros = {name: count_zero_rows(rows) for name, rows in embeddings.items()}
-    return {name: count for name, count in zeros.items() if count}

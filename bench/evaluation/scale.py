@@ -49,13 +49,26 @@ class Scale:
             )
         sides = list(sides)
         if similarity == "hamming":
-            return cls("hamming", binary=_are_binary(sides))
+            if all(bool(((side == 0) | (side == 1)).all()) for side in sides):
+                return cls("hamming", binary=True)
+            numbers = (side.astype(np.int8) if side.dtype == bool else side for side in sides)
+            if all(bool((np.abs(side) == 1).all()) for side in numbers):
+                return cls("hamming")
+            raise RefusedEmbeddings(
+                "Hamming distances are of codes: all entries of all modalities must be 0 or 1, or all -1 or "
+                "1 (take the sign of the embeddings, or whether they exceed a threshold)"
+            )
         if similarity == "cosine":
             return cls()
         with np.errstate(all="ignore"):  # rows that are not finite are refused where they are scaled
             low = np.min([side.min(axis=0) for side in sides], axis=0).astype(np.float64)
             high = np.max([side.max(axis=0) for side in sides], axis=0).astype(np.float64)
-            centre = _centre(low, high) if similarity == "euclidean" else None
+            centre: Vector | None = None
+            if similarity == "euclidean":
+                # The middle of each column, rounded to a power of two that is at most 1 and its range.
+                spread = high - low
+                grain = np.ldexp(1.0, np.minimum(np.frexp(spread)[1] - 1, 0))
+                centre = np.asarray(np.where(spread > 0, np.rint((low / 2 + high / 2) / grain) * grain, low))
             moved = 0.0 if centre is None else centre
             largest = max(float(np.abs(low - moved).max()), float(np.abs(high - moved).max()))
         return cls(similarity, int(np.frexp(largest)[1]), centre)
@@ -88,22 +101,3 @@ class Scale:
             return np.zeros(len(rows))
         squares = np.square(rows, dtype=np.float64).sum(axis=1)
         return np.asarray(squares + (largest == 0) if self.similarity == "cosine" else squares / 2)
-
-
-def _centre(low: Vector, high: Vector) -> Vector:
-    """Return the middle of each column's range, rounded to a power of two that is at most 1 and the range."""
-    spread = high - low
-    grain = np.ldexp(1.0, np.minimum(np.frexp(spread)[1] - 1, 0))
-    return np.asarray(np.where(spread > 0, np.rint((low / 2 + high / 2) / grain) * grain, low))
-
-
-def _are_binary(sides: list[Array]) -> bool:
-    """Return whether codes hold 0 and 1, and not -1 and 1."""
-    if all(bool(((side == 0) | (side == 1)).all()) for side in sides):
-        return True
-    if all(bool((np.abs(side.astype(np.int8) if side.dtype == bool else side) == 1).all()) for side in sides):
-        return False
-    raise RefusedEmbeddings(
-        "Hamming distances are of codes: all entries of all modalities must be 0 or 1, or all -1 or 1 "
-        "(take the sign of the embeddings, or whether they exceed a threshold)"
-    )

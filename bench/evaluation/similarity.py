@@ -10,7 +10,7 @@ import numpy as np
 
 from bench.contract import Array, RefusedEmbeddings, Similarity
 from bench.evaluation.inputs import Indices, LabelSets, Matrix, Precision, not_finite
-from bench.evaluation.order import CanonicalOrder, canonical_order
+from bench.evaluation.order import CanonicalOrder, canonical_order, inverse
 from bench.evaluation.scale import Scale
 from bench.evaluation.threads import run_blocks
 
@@ -49,16 +49,14 @@ class Side:
 
     def confined(self, items: Indices, modality: str) -> Side:
         """Return a side with only some of its items ``(m,)``, in the caller's order."""
-        position = np.empty(len(self.order), dtype=np.intp)
-        position[self.order.order] = np.arange(len(self.order))
-        rows = self.rows[self.order.members(position[items])]
+        members = self.order.members(inverse(self.order.order)[items])
         labels = LabelSets(self.order.labels.sets, self.order.labels.codes[items])
         ids = None if self.ids is None else self.ids[items]
         if self.similarity is None:
-            return raw_side(rows, labels, modality, ids)
-        squares = self.squares[self.order.members(position[items])]
-        order = canonical_order(rows, labels)
-        return Side(order, rows[order.distinct], squares[order.distinct], self.similarity, ids)
+            return raw_side(self.rows[members], labels, modality, ids)
+        order = canonical_order(self.rows[members], labels)
+        chosen = members[order.distinct]
+        return Side(order, self.rows[chosen], self.squares[chosen], self.similarity, ids)
 
 
 def embedded_side(
@@ -128,13 +126,20 @@ def compared(queries: Side, gallery: Side) -> Compare:
 
     Under ``dot`` and ``hamming`` they are inner products; under ``euclidean`` q.g - |g|^2 / 2, which falls as
     the distance rises. For whole-numbered embeddings all are exact, as long as the products stay below 2**24
-    in float32 and 2**53 in float64.
+    in float32 and 2**53 in float64. The cosine is squared with its sign kept, up to a factor per query, which
+    changes no ranking: a quotient of inner product and norm would round, but for codes of -1 and 1 the
+    product, its square and the squared norm are exact.
     """
-    if gallery.similarity == "cosine":
-        return _cosine(queries, gallery)
+    lift = lift_for(queries.rows.shape[1])
 
     def compare(rows: Indices) -> Array:
-        values: Array = queries.rows[rows] @ gallery.rows.T
+        if gallery.similarity == "cosine":
+            values: Array = (queries.rows[rows] * lift) @ gallery.rows.T
+            for row in values:  # row by row, so that all passes but the first hit the cache
+                row *= np.abs(row)
+                row /= gallery.squares
+            return values
+        values = queries.rows[rows] @ gallery.rows.T
         if gallery.similarity == "euclidean":
             values -= gallery.squares
         return values
@@ -142,31 +147,12 @@ def compared(queries: Side, gallery: Side) -> Compare:
     return compare
 
 
-def _cosine(queries: Side, gallery: Side) -> Compare:
-    """Return the cosine, squared with its sign kept, up to a factor per query: ties come out exact.
-
-    The inner product of two rows divided by a norm would round; for whole-numbered embeddings such as
-    codes of -1 and 1 the inner product, its square and the squared norm are exact, so that equal
-    cosines are equal numbers. The query's norm changes no ranking and is left out.
-    """
-    lift = lift_for(queries.rows)
-
-    def compare(rows: Indices) -> Array:
-        values: Array = (queries.rows[rows] * lift) @ gallery.rows.T
-        for row in values:  # row by row, so that all passes but the first hit the cache
-            row *= np.abs(row)
-            row /= gallery.squares
-        return values
-
-    return compare
-
-
-def lift_for(rows: Array) -> Any:
-    """Return a power of two that puts inner products with ``rows`` below 2**60.
+def lift_for(width: int) -> float:
+    """Return a power of two that puts inner products of scaled rows below 2**60.
 
     Their squares then stay below the overflow of float32, and small ones do not vanish.
     """
-    return rows.dtype.type(2.0 ** (60 - rows.shape[1].bit_length()))
+    return float(2.0 ** (60 - width.bit_length()))
 
 
 def sorted_by_others(queries: Side, gallery: Side) -> Compare:

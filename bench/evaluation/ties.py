@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bench.contract import Split
-from bench.evaluation.inputs import Matrix, Vector, label_sets
+from bench.evaluation.inputs import Indices, Matrix, Vector, label_sets
 
 TieRule = Literal["expected", "optimistic", "pessimistic", "argsort"]
 """``expected``: over all orders of tied items; ``optimistic``, ``pessimistic``: the best and the worst
@@ -25,6 +25,9 @@ order; ``argsort``: the one that NumPy's unstable sort happens to give, as in th
 evaluators. The last depends on the gallery's order and on the machine: it is for printed numbers only."""
 
 Counts = NDArray[np.int64]
+
+Columns = slice | Indices
+"""Gallery positions that are relevant to a query."""
 
 _FIXED_POINT = 58  # fractional bits; H(n) stays below 2**5 for any n that fits into memory
 
@@ -46,7 +49,7 @@ class TieGroups(NamedTuple):
     before: Counts
     size: Counts
 
-    def take(self, chosen: NDArray[np.intp]) -> TieGroups:
+    def take(self, chosen: Indices) -> TieGroups:
         """Return some of the groups."""
         return TieGroups(*(column[chosen] for column in self))
 
@@ -79,13 +82,10 @@ Measure = Callable[[Ranks], Matrix]
 
 
 def tie_groups(row: Counts, column: Counts, above: Counts, size: Counts) -> TieGroups:
-    """Collect tie groups from the relevant items that are tied with another item.
+    """Collect tie groups from the relevant items ``(s,)`` that are tied with another item.
 
-    Args:
-        row: ``(s,)`` query of each such item, ascending.
-        column: ``(s,)`` relevant items ranked before it, ascending within a query.
-        above: ``(s,)`` items that are strictly more similar.
-        size: ``(s,)`` items that are exactly as similar, itself included.
+    They ascend by query ``row``, and within one by ``column``, the number of relevant items before. ``above``
+    items are strictly more similar, ``size`` exactly as similar, itself included.
     """
     first = np.ones(len(row), dtype=bool)
     first[1:] = (row[1:] != row[:-1]) | (above[1:] != above[:-1])
@@ -206,12 +206,7 @@ def expected_random_ap(n_relevant: ArrayLike, n_gallery: int) -> Vector:
     Rank k holds a relevant item with probability R / N, and two given ranks both do with probability
     R (R - 1) / (N (N - 1)); summing the precision at k over the ranks gives the formula.
 
-    Args:
-        n_relevant: R, one number or an array with one entry per query; 0 gives 0.
-        n_gallery: N, at least 1.
-
-    Returns:
-        An array of the shape of ``n_relevant``.
+    The result has the shape of ``n_relevant`` R, one number or one per query; 0 gives 0.
 
     Raises:
         ValueError: if the gallery is empty or R is not within 0 and N.
@@ -229,11 +224,8 @@ def expected_random_ap(n_relevant: ArrayLike, n_gallery: int) -> Vector:
 def expected_random_map(split: Split, gallery: Split | None = None) -> dict[str, float]:
     """Return the exact expectation of mAP@all of a random ranking, by direction such as ``image>text``.
 
-    It follows from the labels alone. Queries without relevant items count 0.
-
-    Args:
-        split: queries.
-        gallery: items; None for the queries' rows.
+    It follows from the labels alone. Queries without relevant items count 0. Without a gallery the split's
+    rows are the items.
     """
     asked, offered = (
         {name: label_sets(part[name].labels, len(part[name]), f"labels of {name!r}") for name in split}

@@ -213,10 +213,9 @@ def check_condition_file(request: ConditionRequest) -> str:
         name for name in dataset.modalities if name in (request.modalities or dataset.modalities)
     )
     try:
-        found = under_condition(dataset.select(admitted), request.condition, 0, request.file)
+        _, level = under_condition(dataset.select(admitted), request.condition, 0, request.file)
     except Unsupported as error:
         raise DataError(str(error)) from error
-    level = found.effective
     return f"effective level {level:.4g}" if isinstance(level, float) else f"effective level {level}"
 
 

@@ -38,14 +38,7 @@ from bench.evaluation.protocols import usable_protocols
 from bench.experiment.conditions import fit, under_condition
 from bench.experiment.failures import failure_of
 from bench.experiment.grid import Cell
-from bench.experiment.isolation import (
-    captured,
-    generators_kept,
-    isolated,
-    opened_gallery,
-    opened_test,
-    scope_of,
-)
+from bench.experiment.isolation import captured, generators_kept, isolated, opened_test, scope_of
 from bench.experiment.models import kept_model
 from bench.experiment.run_context import RunContext, command_for
 from bench.experiment.snapshot import MEASURES, snapshot_of
@@ -77,17 +70,11 @@ def run_cell(cell: Cell, context: RunContext, progress: Progress | None = None) 
     run = CellRun.of(cell, context, progress)
     reset_peak_memory(context.device)
     result, status, failure = run.attempt(run.result)
-    record = Record(
-        identity=cell.identity,
-        status=status,
-        result=result,
-        failure=failure,
-        environment=run.environment(),
-        method=cell.method,
-    )
+    record = cell.record(status, run.environment(), result, failure)
+    finished = Finished(record, trace=run.trace.rows, log=run.log.getvalue())
     if result is None:  # an attempt on test data may show at the very end
-        return Finished(record, trace=run.trace.rows, log=run.log.getvalue())
-    return Finished(record, run.per_query, run.trace.rows, run.log.getvalue(), run.view, run.model)
+        return finished
+    return replace(finished, per_query=run.per_query, view=run.view, model=run.model)
 
 
 def lost(
@@ -100,14 +87,7 @@ def lost(
     )
     # The memory that can be measured here is not that of the process that is gone.
     environment = msgspec.structs.replace(environment, peak_memory=None, peak_device_memory=None)
-    record = Record(
-        identity=cell.identity,
-        status=status,
-        result=None,
-        failure=failure,
-        environment=environment,
-        method=cell.method,
-    )
+    record = cell.record(status, environment, failure=failure)
     return Finished(record, log=f"{output}\n{status}: {failure.reason}\n")
 
 
@@ -121,30 +101,26 @@ def environment_of(cell: Cell, context: RunContext, started: str, seconds: dict[
     return collect(started, seconds, context.device, source, command, device_peak_memory(context.device))
 
 
-class Fitted(NamedTuple):
-    """A fitted method, its dataset, and the training rows as it got them."""
-
-    method: Method
-    dataset: Dataset
-    train: Split
-
-
 class Selection(NamedTuple):
     """A fitted cell whose selection is written down.
 
     Attributes:
-        fitted: the method, its data, and the training rows.
+        method: fitted.
+        dataset: under the cell's condition.
+        train: training rows as the method got them.
+        audit: says what was selected before the test split is opened.
         checkpoints: states that can be restored, by selection rule; none in closed form.
         selected: what each rule chose.
         notes: facts that the method reports about its fit.
-        audit: says what was selected before the test split is opened.
     """
 
-    fitted: Fitted
-    checkpoints: Mapping[str, Checkpoint]
-    selected: list[Selected]
-    notes: dict[str, Any]
+    method: Method
+    dataset: Dataset
+    train: Split
     audit: str
+    checkpoints: Mapping[str, Checkpoint] = {}
+    selected: Sequence[Selected] = ()
+    notes: Mapping[str, Any] = {}
 
 
 class CellRun:
@@ -165,7 +141,7 @@ class CellRun:
         self._given: dict[str, int] = {}
         self._effective: float | str | None = None
         self._libraries: dict[int, ThreadpoolController] = {}
-        self._ranking = partial(evaluate, threads=cell.identity.threads, device=context.device)
+        self._evaluate = partial(evaluate, threads=cell.identity.threads, device=context.device)
 
     @classmethod
     def of(cls, cell: Cell, context: RunContext, progress: Progress | None = None) -> CellRun:
@@ -204,18 +180,15 @@ class CellRun:
         modules = len(sys.modules)  # it grows within a cell, and with it what there is to confine
         if limited and modules not in self._libraries:  # to find them takes milliseconds
             self._libraries = {modules: ThreadpoolController()}
+        threads = self._cell.identity.threads
         try:
-            with (
-                self._libraries[modules].limit(limits=self._cell.identity.threads)
-                if limited
-                else nullcontext()
-            ):
+            with self._libraries[modules].limit(limits=threads) if limited else nullcontext():
                 yield
         finally:
             self._seconds[part] = round(time.perf_counter() - begin, 6)
 
-    def fitted(self) -> Fitted:
-        """Load the data and fit the method; for use within `attempt`, which seals the test split.
+    def fitted(self) -> tuple[Method, Dataset, Split]:
+        """Return the fitted method, its data, and the training rows; within `attempt`, which seals the test.
 
         Raises:
             Unsupported: if the method's card declares that it cannot take this data.
@@ -225,8 +198,7 @@ class CellRun:
         context = self._method_context(dataset)
         method = registry.instantiate(identity.method, identity.settings)
         with self._stage("fit"):
-            train = fit(method, dataset, identity.condition, context)
-        return Fitted(method, dataset, train)
+            return method, dataset, fit(method, dataset, identity.condition, context)
 
     def selection(self) -> Selection:
         """Fit the method and write down what each rule selected: from here on the test split may be opened.
@@ -237,53 +209,41 @@ class CellRun:
             PluginError: if its result for a row depends on other rows.
         """
         with sealed_test():
-            fitted = self.fitted()
-            method = fitted.method
+            method, dataset, train = self.fitted()
             checkpoints = dict(method.checkpoints())
             if checkpoints and "best" not in checkpoints:
                 raise PluginError(
                     f"checkpoints() of {method.card.name} has {', '.join(checkpoints)}, but not 'best', "
                     "by which results are selected"
                 )
-            selected = [
-                Selected(rule=point.rule, criterion=point.criterion, epoch=point.epoch, value=point.value)
-                for point in checkpoints.values()
-            ]
+            selected = [Selected(**vars(point)) for point in checkpoints.values()]
             notes = plain(dict(method.notes()))
             with self._stage("check"), generators_kept():
                 if checkpoints:
                     method.restore("best")
-                check_independence(method, fitted.dataset.validation)
+                check_independence(method, dataset.validation)
         chosen = "; ".join(f"{item.rule} = epoch {item.epoch} by {item.criterion}" for item in selected)
         oracle = any(item.rule == "oracle" for item in selected)
         audit = "test split opened after fit had ended and the selection was written down "
         audit += f"({chosen or 'closed form'})"
         audit += ", except by the oracle trace that was asked for" if oracle else ""
         print(audit, file=self.log)
-        return Selection(fitted, checkpoints, selected, notes, audit)
+        return Selection(method, dataset, train, audit, checkpoints, selected, notes)
 
     def result(self) -> Result:
         """Take the cell from its data to its numbers."""
-        (method, dataset, train), checkpoints, selected, notes, audit = self.selection()
-        selection = "best" if checkpoints else "none"
-        test, gallery = opened_test(dataset), opened_gallery(dataset)
+        chosen = self.selection()
+        dataset, train, shown = chosen.dataset, chosen.train, "best" if chosen.checkpoints else "none"
+        test, gallery = opened_test(dataset)
         protocols, unavailable = usable_protocols(self._context.protocols, test, gallery)
         with self._stage("evaluate"):
-            ranked, refused = evaluate_checkpoints(
-                method, test, gallery, checkpoints, selection, self._ranking, protocols
-            )
-        self.per_query = {
-            (rule, protocol, direction.query, direction.gallery): ap
-            for rule, evaluation in ranked.items()
-            for direction in evaluation.directions
-            for protocol, ap in direction.ap.items()
-        }
-        self._draw(method, dataset, ranked[selection], restore=bool(checkpoints))
-        self._keep(method, dataset, next((one for one in selected if one.rule == selection), None))
+            ranked, refused = self._ranked(chosen, shown, test, gallery, protocols)
+        self._draw(chosen.method, dataset, ranked[shown], restore=bool(chosen.checkpoints))
+        self._keep(chosen.method, dataset, next((one for one in chosen.selected if one.rule == shown), None))
         return Result(
-            selection=selection,
-            selected=selected,
-            audit=audit,
+            selection=shown,
+            selected=[*chosen.selected],
+            audit=chosen.audit,
             pairing=train.pairing,
             split=dataset.split,
             rows={
@@ -298,8 +258,8 @@ class CellRun:
                 )
                 for name in dataset.modalities
             },
-            metrics=_metrics(ranked, test, gallery),
-            notes=notes,
+            metrics=self._metrics(ranked, test, gallery),
+            notes={**chosen.notes},
             zero_rows={rule: dict(found.zero_rows) for rule, found in ranked.items() if found.zero_rows},
             refused=refused,
             chance=expected_random_map(test, gallery),
@@ -307,6 +267,62 @@ class CellRun:
             unavailable=unavailable,
             snapshot_error=self.snapshot_error,
         )
+
+    def _ranked(
+        self, selection: Selection, shown: str, test: Split, gallery: Split | None, rules: Sequence[Protocol]
+    ) -> tuple[dict[str, Evaluation], dict[str, str]]:
+        """Evaluate the state that each selection rule chose, each state once even if several chose it.
+
+        A state that cannot be ranked costs the rules that chose it their numbers, and no other. What the
+        tables print has `MEASURES`, too.
+
+        Returns:
+            The evaluations by selection rule, and why the states of others could not be ranked.
+
+        Raises:
+            RefusedEmbeddings: if the state of the shown rule cannot be ranked.
+        """
+        method, checkpoints = selection.method, selection.checkpoints
+        states = {rule: str(point.epoch) for rule, point in checkpoints.items()} or {shown: ""}
+        found: dict[str, Evaluation] = {}
+        refused: dict[str, str] = {}
+        for rule, state in states.items():
+            if state in found or state in refused:
+                continue
+            if checkpoints:
+                method.restore(rule)
+            measures = MEASURES if state == states[shown] else {}
+            try:
+                found[state] = self._evaluate(method, test, rules, gallery=gallery, measures=measures)
+            except RefusedEmbeddings as error:
+                if state == states[shown]:
+                    raise
+                refused[state] = str(error)
+        return (
+            {rule: found[state] for rule, state in states.items() if state in found},
+            {rule: refused[state] for rule, state in states.items() if state in refused},
+        )
+
+    def _metrics(self, ranked: Mapping[str, Evaluation], test: Split, gallery: Split | None) -> list[Metric]:
+        """Return the numbers, and keep those of every query."""
+        metrics = []
+        for rule, evaluation in ranked.items():
+            for direction in evaluation.directions:
+                query, items = direction.query, direction.gallery
+                for protocol, values in direction.ap.items():
+                    self.per_query[rule, protocol, query, items] = values
+                    metrics.append(
+                        Metric(
+                            query=query,
+                            gallery=items,
+                            protocol=protocol,
+                            selection=rule,
+                            value=direction.map(protocol),
+                            queries=len(test[query]),
+                            items=len((gallery or test)[items]),
+                        )
+                    )
+        return metrics
 
     def _draw(self, method: Method, dataset: Dataset, shown: Evaluation, *, restore: bool) -> None:
         """Take the snapshot; the numbers are not lost where nothing can be drawn."""
@@ -338,10 +354,11 @@ class CellRun:
         with self._stage("load", limited=False):
             dataset = self.dataset()
         chosen = dataset.select(identity.modalities)
-        found = under_condition(chosen, identity.condition, identity.seed, self._cell.condition_file)
-        self._given = {name: len(modality) for name, modality in found.dataset.train.items()}
-        self._effective = found.effective
-        return found.dataset
+        dataset, self._effective = under_condition(
+            chosen, identity.condition, identity.seed, self._cell.condition_file
+        )
+        self._given = {name: len(modality) for name, modality in dataset.train.items()}
+        return dataset
 
     def dataset(self) -> Dataset:
         """Return the dataset that the cell was planned with, whole.
@@ -371,74 +388,10 @@ class CellRun:
         )
         if not self._context.trace_test:
             return context
-        test, gallery = opened_test(dataset), opened_gallery(dataset)
+        test, gallery = opened_test(dataset)
 
         def oracle(method: Method) -> float:
             with generators_kept():
-                return self._ranking(method, test, ["map@all"], gallery=gallery).mean()
+                return self._evaluate(method, test, ["map@all"], gallery=gallery).mean()
 
         return replace(context, oracle=oracle)
-
-
-def _metrics(ranked: Mapping[str, Evaluation], test: Split, gallery: Split | None) -> list[Metric]:
-    return [
-        Metric(
-            query=direction.query,
-            gallery=direction.gallery,
-            protocol=protocol,
-            selection=rule,
-            value=direction.map(protocol),
-            queries=len(test[direction.query]),
-            items=len((gallery or test)[direction.gallery]),
-        )
-        for rule, evaluation in ranked.items()
-        for direction in evaluation.directions
-        for protocol in direction.ap
-    ]
-
-
-def evaluate_checkpoints(
-    method: Method,
-    test: Split,
-    gallery: Split | None,
-    checkpoints: Mapping[str, Checkpoint],
-    shown: str,
-    ranking: Callable[..., Evaluation],
-    protocols: Sequence[Protocol],
-) -> tuple[dict[str, Evaluation], dict[str, str]]:
-    """Evaluate the state that each rule chose, each state once even if several rules chose it.
-
-    A state that cannot be ranked costs the rules that chose it their numbers, and no other rule.
-
-    Args:
-        method: fitted.
-        test: opened after the selection was written down.
-        gallery: what test rows are ranked against, opened likewise; None for each other.
-        checkpoints: states that can be restored, by selection rule; none in closed form.
-        shown: the rule whose numbers the tables print; its evaluation has `MEASURES`, too.
-        ranking: `evaluate`, with the threads and the device to rank with.
-        protocols: to evaluate; against the gallery where there is one.
-
-    Returns:
-        The evaluations by rule, and why the states of other rules could not be ranked.
-
-    Raises:
-        RefusedEmbeddings: if the state of the shown rule cannot be ranked.
-    """
-    states = {rule: str(point.epoch) for rule, point in checkpoints.items()} or {shown: ""}
-    found: dict[str, Evaluation | str] = {}
-    for rule, state in states.items():
-        if state in found:
-            continue
-        if checkpoints:
-            method.restore(rule)
-        measures = MEASURES if state == states[shown] else {}
-        try:
-            found[state] = ranking(method, test, protocols, gallery=gallery, measures=measures)
-        except RefusedEmbeddings as error:
-            if state == states[shown]:
-                raise
-            found[state] = str(error)
-    outcomes = {rule: found[state] for rule, state in states.items()}
-    ranked = {rule: outcome for rule, outcome in outcomes.items() if not isinstance(outcome, str)}
-    return ranked, {rule: outcome for rule, outcome in outcomes.items() if isinstance(outcome, str)}

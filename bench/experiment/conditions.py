@@ -3,42 +3,20 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 
 from bench.conditions import Applied, Level, condition_of, conditions, name_of
 from bench.conditions.late import late_modalities
-from bench.contract import (
-    Context,
-    DataError,
-    Dataset,
-    Items,
-    Method,
-    Split,
-    Unsupported,
-    unsuitable,
-)
+from bench.contract import Context, DataError, Dataset, Items, Method, Split, Unsupported, unsuitable
 from bench.data import training_rows
 from bench.registry import Versions, code_digest
 
 LATE: Final = "late"
-
-
-class Conditioned(NamedTuple):
-    """A dataset under a condition.
-
-    Attributes:
-        dataset: as methods and evaluation meet it.
-        effective: level that was reached in training rows; None without a condition.
-    """
-
-    dataset: Dataset
-    effective: Level | None
 
 
 def harness_of(condition: str, versions: Versions) -> str:
@@ -51,14 +29,13 @@ def harness_of(condition: str, versions: Versions) -> str:
     return f"{harness}, {name} {code_digest(text)[:8]}"
 
 
-def under_condition(dataset: Dataset, condition: str, seed: int, file: str = "") -> Conditioned:
-    """Return a dataset under a condition; without one, the dataset itself.
+def under_condition(
+    dataset: Dataset, condition: str, seed: int, file: str = ""
+) -> tuple[Dataset, Level | None]:
+    """Return a dataset under a condition, and the level that was reached in training rows.
 
-    Args:
-        dataset: with the modalities of the cell.
-        condition: its name with variant and level, such as ``label-noise@0.4``; empty for none.
-        seed: seed index: another seed draws other rows.
-        file: path of the file that the condition is read from; empty where it is drawn.
+    A condition is named with variant and level, such as ``label-noise@0.4``; under an empty name it is the
+    dataset itself, and None. ``file`` is the path that it is read from, empty where it is drawn.
 
     Raises:
         Unsupported: if the condition cannot be made of such data, or leaves nothing to train on.
@@ -67,10 +44,10 @@ def under_condition(dataset: Dataset, condition: str, seed: int, file: str = "")
     """
     applied = condition_of(condition, file)
     if applied is None:
-        return Conditioned(dataset, None)
+        return dataset, None
     if applied.name == LATE:
         late = late_modalities(str(applied.level), dataset.modalities, dataset.name)
-        return Conditioned(dataset, applied.level if len(late) == 1 else ", ".join(late))
+        return dataset, applied.level if len(late) == 1 else ", ".join(late)
     scope = (dataset.name, *dataset.modalities)
     order = tuple(modality.name for modality in dataset.card.modalities)
     try:
@@ -81,9 +58,8 @@ def under_condition(dataset: Dataset, condition: str, seed: int, file: str = "")
         raise Unsupported(f"{condition} cannot be made of {dataset.name}: {error}") from error
     if empty := [name for name in train if not len(train[name]) or not len(validation[name])]:
         raise Unsupported(f"{condition} leaves no row of {', '.join(empty)} in {dataset.name}")
-
     changed = _of_test(dataset, applied, scope, seed)
-    return Conditioned(replace(changed, train=train, validation=validation), effective)
+    return replace(changed, train=train, validation=validation), effective
 
 
 def _of_test(dataset: Dataset, applied: Applied, scope: tuple[str, ...], seed: int) -> Dataset:
@@ -93,24 +69,13 @@ def _of_test(dataset: Dataset, applied: Applied, scope: tuple[str, ...], seed: i
     def test_and_gallery() -> tuple[Split, Split | None]:
         return applied.to_test(dataset.test, dataset.gallery, dataset.train, scope, seed)
 
-    def gallery() -> Split:
+    def open_gallery() -> Split:
         items = test_and_gallery()[1]
         return dataset.test if items is None else items
 
-    has_gallery = dataset.open_gallery is not None or "generalised" in applied.variant
-    return replace(
-        dataset,
-        open_test=lambda: test_and_gallery()[0],
-        open_items=_items_of(dataset, lambda: test_and_gallery()[0]),
-        open_gallery=gallery if has_gallery else None,
-    )
-
-
-def _items_of(dataset: Dataset, test: Callable[[], Split]) -> Callable[[], Items]:
-    """Return what is shown of the test rows that a condition keeps; their ids tell which these are."""
-
     def open_items() -> Items:
-        items, before, after = dataset.items, dataset.test, test()
+        """Return what is shown of the test rows that stay; their ids tell which these are."""
+        items, before, after = dataset.items, dataset.test, test_and_gallery()[0]
         rows = {}
         for name, modality in after.items():
             ids, known = modality.ids, before[name].ids
@@ -123,7 +88,13 @@ def _items_of(dataset: Dataset, test: Callable[[], Split]) -> Callable[[], Items
                 rows[name] = order[np.searchsorted(known, ids, sorter=order)]
         return items.take(rows)
 
-    return open_items
+    has_gallery = dataset.open_gallery is not None or "generalised" in applied.variant
+    return replace(
+        dataset,
+        open_test=lambda: test_and_gallery()[0],
+        open_items=open_items,
+        open_gallery=open_gallery if has_gallery else None,
+    )
 
 
 def fit(method: Method, dataset: Dataset, condition: str, context: Context) -> Split:
@@ -135,26 +106,20 @@ def fit(method: Method, dataset: Dataset, condition: str, context: Context) -> S
         Unsupported: if the method's card declares that it cannot take this data or this condition.
     """
     applied, card, train = condition_of(condition), method.card, dataset.train
-    if applied is None or applied.name != LATE:
-        train = training_rows(card, train, context.generator("pseudo-pairs"))
-        _require_suitable(method, train)
-        method.fit(train, dataset.validation, context)
-        return train
-    if not card.late:
-        raise Unsupported(f"{card.title} trains all modalities together; none can be added later")
-    late = late_modalities(str(applied.level), dataset.modalities, dataset.name)
-    early = tuple(name for name in dataset.modalities if name not in late)
-    first = training_rows(card, train.select(early), context.generator("pseudo-pairs"))
-    _require_suitable(method, first)
-    method.fit(first, dataset.validation.select(early), context)
+    late: tuple[str, ...] = ()
+    if applied is not None and applied.name == LATE:
+        if not card.late:
+            raise Unsupported(f"{card.title} trains all modalities together; none can be added later")
+        late = late_modalities(str(applied.level), dataset.modalities, dataset.name)
+        train = train.select(tuple(name for name in dataset.modalities if name not in late))
+    first = training_rows(card, train, context.generator("pseudo-pairs"))
+    if (reason := unsuitable(card, first)) is not None:
+        raise Unsupported(reason)
+    validation = dataset.validation.select(tuple(train)) if late else dataset.validation
+    method.fit(first, validation, context)
     given = {**first.modalities}
     for name in late:
-        rows = training_rows(card, train.select((name,)), context.generator("pseudo-pairs"))
+        rows = training_rows(card, dataset.train.select((name,)), context.generator("pseudo-pairs"))
         method.extend(name, rows, dataset.validation.select((name,)), context)
         given |= rows.modalities
-    return Split({name: given[name] for name in dataset.modalities}, train.n_classes)
-
-
-def _require_suitable(method: Method, train: Split) -> None:
-    if (reason := unsuitable(method.card, train)) is not None:
-        raise Unsupported(reason)
+    return Split({name: given[name] for name in dataset.modalities}, train.n_classes) if late else first

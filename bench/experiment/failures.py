@@ -7,7 +7,7 @@ import traceback
 from typing import Final
 
 from bench.contract import DeadlineExceeded, RefusedEmbeddings, Unsupported
-from bench.contract.errors import lacks_memory, lacks_room
+from bench.contract.errors import lacks_memory, lacks_room, words_of
 from bench.experiment.run_context import describe_size, parse_size
 from bench.records.environment import DeviceMemory
 from bench.records.schema import Failure, Status
@@ -21,13 +21,9 @@ def failure_of(
 ) -> tuple[Status, Failure]:
     """Return how a cell ended that raised ``error``.
 
-    Only real failures carry a traceback: a declared limit, a refusal and a deadline explain themselves.
-
-    Args:
-        error: what was raised.
-        max_memory: the limit of the process, in bytes; None where there is none. It is named where it was
-            met, which is not where a GPU was full.
-        used: memory of the GPU when the error was met; None without a GPU.
+    Only real failures carry a traceback: a declared limit, a refusal and a deadline explain themselves. The
+    limit of the process, ``max_memory`` in bytes, is named where it was met, which is not where a GPU was
+    full; ``used`` is the memory of that GPU.
     """
     kind, reason = type(error).__name__, sentence_of(error)
     if isinstance(error, Unsupported):
@@ -60,20 +56,12 @@ def failure_of(
 
 def sentence_of(error: Exception) -> str:
     """Return an exception's message without further lines; the type's name where it has none."""
-    try:
-        lines = str(error).strip().splitlines()
-    except Exception:  # a plug-in's exception may not even be able to say what it is
-        lines = []
+    lines = words_of(error).strip().splitlines()
     return lines[0] if lines else type(error).__name__
 
 
 def device_memory_text(reason: str, used: DeviceMemory) -> str:
-    """Return what a cell needed of a GPU that was full, and what to do next.
-
-    Args:
-        reason: PyTorch's sentence, which says how much was asked for.
-        used: memory of the GPU at that moment.
-    """
+    """Return what a cell needed of a full GPU by PyTorch's sentence and its memory, and what to do next."""
     asked = re.search(r"Tried to allocate ([\d.]+) ([KMG])iB", reason)
     more = 0 if asked is None else parse_size(asked[1] + asked[2])
     others = max(0, used.total - used.free - used.reserved)

@@ -14,7 +14,6 @@ from bench import registry
 from bench.contract import (
     Array,
     Context,
-    Dataset,
     Method,
     MethodCard,
     Similarity,
@@ -25,9 +24,9 @@ from bench.contract import (
 from bench.data.fingerprint import DataChanged, sha256_of
 from bench.data.given_results import GivenResults, dataset_of_file, read_given
 from bench.evaluation.retrieval import Retrieval
-from bench.experiment.cell import CellRun, Fitted, Selection
+from bench.experiment.cell import CellRun, Selection
 from bench.experiment.grid import Cell, DataSource, GivenFile
-from bench.experiment.isolation import opened_gallery, opened_test
+from bench.experiment.isolation import opened_test
 from bench.records.schema import FILE, GIVEN, Identity, MethodSnapshot, Result
 
 UNKNOWN: Final = "unknown"
@@ -124,24 +123,17 @@ class GivenRun(CellRun):
                 raise DataChanged(f"{path} changed after this cell was planned; run again")
             dataset = self.dataset() if self._cell.source else dataset_of_file(path, sha256)
             dataset = dataset.select(identity.modalities)
-            test, gallery = opened_test(dataset), opened_gallery(dataset)
+            test, gallery = opened_test(dataset)
             given = read_given(path, test, gallery)
         queries = {name: len(test[name]) for name in test}
         numbered = _numbered(test)
         items = None if gallery is None else _numbered(gallery, queries)
-        shown = Dataset(
-            *(
-                dataset.name,
-                dataset.card,
-                numbered,
-                numbered,
-                dataset.kind,
-                dataset.fingerprint,
-                dataset.split,
-            ),
-            lambda: numbered,
-            lambda: dataset.items,
-            None if items is None else lambda: items,
+        shown = replace(
+            dataset,
+            train=numbered,
+            validation=numbered,
+            open_test=lambda: numbered,
+            open_gallery=None if items is None else lambda: items,
         )
         assert self._cell.method is not None
         card = msgspec.convert(dict(self._cell.method.card), MethodCard)
@@ -153,16 +145,15 @@ class GivenRun(CellRun):
             f"(SHA-256 {sha256}); on what they were trained and by what they were selected is {UNKNOWN}"
         )
         print(audit, file=self.log)
-        return Selection(Fitted(method, shown, numbered), {}, [], dict(method.notes()), audit)
+        return Selection(method, shown, numbered, audit, notes=method.notes())
 
     def result(self) -> Result:
         """Return the numbers; sizes of training data, pairs and selection are not known."""
         found = super().result()
+        unknown = {"train": 0, "validation": 0, "given": 0, "unlabelled": 0}
         rows = {
-            name: msgspec.structs.replace(
-                sizes, train=0, validation=0, given=0, unlabelled=0, dimension=width
-            )
-            for (name, sizes), width in zip(found.rows.items(), self.widths.values(), strict=True)
+            name: msgspec.structs.replace(sizes, **unknown, dimension=self.widths[name])
+            for name, sizes in found.rows.items()
         }
         return msgspec.structs.replace(found, rows=rows, pairing=UNKNOWN)
 
@@ -175,7 +166,7 @@ def retrieval_of_similarities(path: Path) -> tuple[GivenResults, Retrieval]:
     """
     dataset, given = dataset_of_file(path, ""), read_given(path)
     card = MethodCard(name=path.stem, title=path.stem)
-    return given, Retrieval.of_method(_method(given, card, {}), opened_test(dataset))
+    return given, Retrieval.of_method(_method(given, card, {}), opened_test(dataset)[0])
 
 
 class _Given(Method):
@@ -215,10 +206,8 @@ def _method(given: GivenResults, card: MethodCard, queries: Mapping[str, int]) -
 
 def _numbered(split: Split, first: Mapping[str, int] | None = None) -> Split:
     """Return a split whose features are the numbers of the rows, from 0 or from another by modality."""
-    parts = {
-        name: replace(
-            part, features=((first or {}).get(name, 0) + np.arange(len(part), dtype=np.float64))[:, None]
-        )
-        for name, part in split.items()
-    }
+    parts = {}
+    for name, part in split.items():
+        numbers = (first or {}).get(name, 0) + np.arange(len(part), dtype=np.float64)
+        parts[name] = replace(part, features=numbers[:, None])
     return Split(parts, split.n_classes, split.pairing)

@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from itertools import combinations, count
+from itertools import combinations, count, product
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 
@@ -15,7 +15,7 @@ from msgspec import structs
 from bench import registry
 from bench.contract import DataKind, Similarity, UsageError
 from bench.experiment.conditions import harness_of
-from bench.records.schema import Identity, MethodSnapshot
+from bench.records.schema import Environment, Failure, Identity, MethodSnapshot, Record, Result, Status
 
 DeviceKind = Literal["cpu", "cuda"]
 
@@ -110,16 +110,28 @@ class Cell:
         words = ", ".join(f"{key}={json.dumps(value)}" for key, value in sorted(self.changes.items()))
         return f"{self.identity.title} [{words}]" if words else self.identity.title
 
+    def record(
+        self,
+        status: Status,
+        environment: Environment,
+        result: Result | None = None,
+        failure: Failure | None = None,
+    ) -> Record:
+        """Return the record of how the cell ended."""
+        return Record(
+            identity=self.identity,
+            status=status,
+            result=result,
+            failure=failure,
+            environment=environment,
+            method=self.method,
+        )
+
 
 def plan(
     request: Request, data: Mapping[str, DataSource], versions: registry.Versions | None = None
 ) -> list[Cell]:
-    """Return all cells of a request, each once, datasets outermost.
-
-    Args:
-        request: what is wanted.
-        data: describes every dataset in it.
-        versions: of the code at hand; None to look them up.
+    """Return all cells of a request, each once, datasets outermost; ``data`` describes these.
 
     Raises:
         UsageError: for variants, settings or modalities that are unknown, do not fit or concern no method of
@@ -128,30 +140,24 @@ def plan(
     _check(request, data)
     versions = registry.Versions() if versions is None else versions
     harness = {name: harness_of(name, versions) for name in request.conditions}
-    cells = [
-        replace(
-            cell,
-            identity=structs.replace(
-                cell.identity,
-                modalities=modalities,
-                seed=seed,
-                condition=condition,
-                harness=harness[condition],
-            ),
-            condition_file=request.condition_files.get(condition, ""),
-        )
-        for given in request.datasets
-        for method in request.methods
-        for cell in _variants(request, method, data[given], versions)
-        for modalities in _modalities(request, method, data[given])
-        if cell.identity.variant in request.variants
-        or registry.concerns(registry.method(method).variants.get(cell.identity.variant, {}), modalities)
-        for condition in request.conditions
-        for seed in request.seeds
-    ]
+    cells: dict[str, Cell] = {}
+    for given, method in product(request.datasets, request.methods):
+        variants = registry.method(method).variants
+        offered = ["full", *variants]
+        asked = [name for word in request.variants for name in (offered if word == EVERY_VARIANT else [word])]
+        for name in [name for name in dict.fromkeys(asked) if name in offered]:
+            cell = _variant(request, method, name, data[given], versions)
+            for modalities in _modalities(request, method, data[given]):
+                if name not in request.variants and not registry.concerns(variants.get(name, {}), modalities):
+                    continue
+                for condition, seed in product(request.conditions, request.seeds):
+                    changes = {"modalities": modalities, "seed": seed, "condition": condition}
+                    identity = structs.replace(cell.identity, harness=harness[condition], **changes)
+                    file = request.condition_files.get(condition, "")
+                    cells[identity.digest] = replace(cell, identity=identity, condition_file=file)
     if not cells:
         raise UsageError("nothing to run: no method has such a variant; see `python -m bench list methods`")
-    return list({cell.identity.digest: cell for cell in cells}.values())
+    return list(cells.values())
 
 
 def _modalities(request: Request, method: str, data: DataSource) -> list[tuple[str, ...]]:
@@ -167,15 +173,6 @@ def _modalities(request: Request, method: str, data: DataSource) -> list[tuple[s
     if registry.method(method).card.any_modalities:
         return [admitted]
     return list(combinations(admitted, 2))
-
-
-def _variants(request: Request, method: str, data: DataSource, versions: registry.Versions) -> list[Cell]:
-    """Return a cell for each variant of a method that is asked for, without modalities and seed."""
-    offered = ["full", *registry.method(method).variants]
-    names = [name for word in request.variants for name in (offered if word == EVERY_VARIANT else [word])]
-    return [
-        _variant(request, method, name, data, versions) for name in dict.fromkeys(names) if name in offered
-    ]
 
 
 def _variant(request: Request, method: str, name: str, data: DataSource, versions: registry.Versions) -> Cell:
@@ -232,12 +229,9 @@ def _check(request: Request, data: Mapping[str, DataSource]) -> None:
     """Refuse names that no dataset and no method knows, and settings that would change nothing."""
     descriptions = {method: registry.method(method) for method in request.methods}
     variants = {name for method in descriptions.values() for name in method.variants}
+    modalities = {name for given in request.datasets for name in data[given].modalities}
     for what, words, known in (
-        (
-            "modality of these datasets",
-            request.modalities,
-            {name for given in request.datasets for name in data[given].modalities},
-        ),
+        ("modality of these datasets", request.modalities, modalities),
         ("variant", request.variants, {"full", EVERY_VARIANT, *variants}),
     ):
         for word in words:
@@ -263,7 +257,6 @@ class Shard(NamedTuple):
     of: int
 
     def __str__(self) -> str:
-        """Return it as it is typed."""
         return f"shard {self.number}/{self.of}"
 
 

@@ -33,16 +33,13 @@ def scope_of(identity: Identity) -> tuple[str, ...]:
     return identity.dataset, "+".join(identity.modalities)
 
 
-def opened_test(dataset: Dataset) -> Split:
-    """Return the test split under the seal: for the harness alone, once the selection is written down."""
-    with opened_by_harness():
-        return dataset.test
+def opened_test(dataset: Dataset) -> tuple[Split, Split | None]:
+    """Return the test split and the gallery, None where test rows are ranked, although they are sealed.
 
-
-def opened_gallery(dataset: Dataset) -> Split | None:
-    """Return the gallery split under the seal, likewise; None where test rows are ranked."""
+    For the harness alone, once the selection is written down.
+    """
     with opened_by_harness():
-        return dataset.gallery
+        return dataset.test, dataset.gallery
 
 
 @contextmanager
@@ -156,11 +153,11 @@ def _keep_torch(stack: ExitStack, torch: Any) -> None:
         stack.callback(setattr, torch.backends.cudnn, name, getattr(torch.backends.cudnn, name))
     for name in ("num_threads", "deterministic_debug_mode"):
         _keep_changed(stack, getattr(torch, f"get_{name}"), getattr(torch, f"set_{name}"))
-    _keep_changed(
-        stack,
-        torch.get_default_device,
-        lambda device: torch.set_default_device(None if device.type == "cpu" else device),
-    )
+
+    def write_device(device: Any) -> None:
+        torch.set_default_device(None if device.type == "cpu" else device)
+
+    _keep_changed(stack, torch.get_default_device, write_device)
 
 
 class _Finder:

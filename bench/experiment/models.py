@@ -55,16 +55,11 @@ def kept_model(
 ) -> tuple[dict[str, bytes], str]:
     """Return the files of a fitted method in its present state, or the one that says why there are none.
 
-    That reason, empty where there is a model, comes with them.
+    That reason, empty where there is a model, comes with them. ``selected`` is what chose the state, None in
+    closed form.
 
     What was stored is loaded into a new instance first, which must embed validation rows alike, bit by bit.
-
-    Args:
-        method: fitted, in the selected state.
-        dataset: that it was fitted on; of its test rows only the names of classes are looked at.
-        identity: of the cell.
-        selected: what chose the state; None in closed form.
-        device: torch name of the device.
+    Of the test rows only the names of classes are looked at.
     """
     classes: list[str] = []
     with suppress(Exception), opened_by_harness():  # a plug-in's items; the model does not depend on them
@@ -103,25 +98,18 @@ def _require_alike(method: Method, twin: Method, split: Split) -> None:
         Unsupported: if it differs by a bit.
     """
     rows = {name: part.features[:SAMPLE] for name, part in split.items()}
+    calls: dict[str, tuple[Any, ...]]
     if type(method).similarity is not Method.similarity:
-        pairs = [(a, rows[a], b, rows[b]) for a, b in permutations(rows, 2)]
-        differing = [
-            f"{one[0]} and {one[2]}"
-            for one in pairs
-            if not _same(*(m.similarity(*one) for m in (method, twin)))
-        ]
+        calls = {f"{a} and {b}": ("similarity", a, rows[a], b, rows[b]) for a, b in permutations(rows, 2)}
     else:
-        differing = [name for name in rows if not _same(*(m.embed(name, rows[name]) for m in (method, twin)))]
-    if differing:
-        raise Unsupported(
-            f"{method.card.title} cannot be stored: loaded again, it gives other results for {differing[0]}; "
-            "what embed uses must be in stored_state, or be made by build without looking at the data"
-        )
-
-
-def _same(one: Any, other: Any) -> bool:
-    left, right = to_array(one), to_array(other)
-    return (left.shape, left.dtype) == (right.shape, right.dtype) and left.tobytes() == right.tobytes()
+        calls = {name: ("embed", name, part) for name, part in rows.items()}
+    for what, (name, *arguments) in calls.items():
+        left, right = (to_array(getattr(one, name)(*arguments)) for one in (method, twin))
+        if (left.shape, left.dtype, left.tobytes()) != (right.shape, right.dtype, right.tobytes()):
+            raise Unsupported(
+                f"{method.card.title} cannot be stored: loaded again, it gives other results for {what}; "
+                "what embed uses must be in stored_state, or be made by build without looking at the data"
+            )
 
 
 class StoredMethod:
@@ -146,8 +134,14 @@ class StoredMethod:
         self.classes = tuple(card.classes)
         self.n_classes = card.n_classes
         self.size = card.size
-        self.changes = _changes(card.identity)
         self.method = method
+        versions = registry.Versions()
+        then, now = (
+            ", ".join(part for part in text.split(", ") if part.startswith(_EMBEDDING))
+            for text in (card.identity.harness, versions.harness)
+        )
+        code = versions.code(card.identity.method)
+        self.changes = versions_apart((then, card.identity.code), (now, code))
 
     @property
     def has_space(self) -> bool:
@@ -277,13 +271,3 @@ def _existing(folder: Path, word: str) -> Path:
             "those of its cells"
         )
     return folder
-
-
-def _changes(identity: Identity) -> tuple[str, ...]:
-    """Return which versions of the code that embeds are others now, in words."""
-    versions = registry.Versions()
-    then, now = (
-        ", ".join(part for part in text.split(", ") if part.startswith(_EMBEDDING))
-        for text in (identity.harness, versions.harness)
-    )
-    return versions_apart((then, identity.code), (now, versions.code(identity.method)))

@@ -1,27 +1,32 @@
-"""Refits the cell of a record: plans it, and fits it again in this process."""
+"""Checks a record: fits its cell again in this process, or evaluates the model that was kept of it."""
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from bench import registry
 from bench.conditions import condition_of
-from bench.contract import BenchError, DataError, UsageError
+from bench.contract import BenchError, DataError, Dataset, Method, UsageError, sealed_test
 from bench.contract.context import Progress
+from bench.evaluation import Evaluation
 from bench.evaluation.retrieval import Retrieval
-from bench.experiment.cell import CellRun
+from bench.experiment.cell import CellRun, Selection
 from bench.experiment.grid import Cell, GivenFile, describe_data
-from bench.experiment.isolation import opened_gallery, opened_test
-from bench.experiment.run_context import RunContext
+from bench.experiment.isolation import opened_test
+from bench.experiment.models import load_method
+from bench.experiment.run_context import RunContext, keeping
 from bench.experiment.stale import stale_changes
-from bench.records.schema import Environment, Record
+from bench.records.schema import Environment, Record, Series
 
 
 class RefitFailed(BenchError):
@@ -52,12 +57,8 @@ def cell_of(
 ) -> Cell:
     """Return the cell of a record, if everything that its numbers depend on is still there.
 
-    Args:
-        record: of any status.
-        data_dir: folder of the data files; None for the default.
-        device: kind of device that it is wanted for; None for that of the record. Another one makes another
-            cell of it.
-        any_code: whether a stale record will do.
+    Another kind of ``device`` than the record's makes another cell of it. With ``any_code`` a stale record
+    will do.
 
     Raises:
         StaleRecord: if other code made the record; names what differs now.
@@ -177,13 +178,8 @@ def source_of_record(record: Record) -> str:
 def refit(cell: Cell, context: RunContext, rule: str, progress: Progress | None = None) -> Refit:
     """Fit a cell in this process, as `run_cell` does, and embed its test split with the selected state.
 
-    The test split is opened once the selection is written down.
-
-    Args:
-        cell: to fit.
-        context: data folder and device.
-        rule: selection rule whose state is wanted; ``none`` in closed form.
-        progress: called at every epoch.
+    The test split is opened once the selection is written down. ``rule`` is the selection rule whose state
+    is wanted, ``none`` in closed form.
 
     Raises:
         RefitFailed: if it fails.
@@ -193,14 +189,75 @@ def refit(cell: Cell, context: RunContext, rule: str, progress: Progress | None 
     def work() -> tuple[Retrieval, str]:
         with threadpool_limits(threads):
             selection = run.selection()
-            method, dataset, _ = selection.fitted
             if selection.checkpoints:
-                method.restore(rule)
-            test, gallery = opened_test(dataset), opened_gallery(dataset)
-            return Retrieval.of_method(method, test, threads=threads, gallery=gallery), selection.audit
+                selection.method.restore(rule)
+            test, gallery = opened_test(selection.dataset)
+            ranked = Retrieval.of_method(selection.method, test, threads=threads, gallery=gallery)
+            return ranked, selection.audit
 
     done, status, failure = run.attempt(work)
     if done is None or failure is not None:
         reason = "" if failure is None else failure.reason
         raise RefitFailed(f"{cell.identity.title}: {status} now: {reason}")
     return Refit(*done, run.environment())
+
+
+class Rechecked(NamedTuple):
+    """The part of a record that its model can give again, and what it gives.
+
+    Attributes:
+        old: the record with the numbers of its selected state alone.
+        new: the same with the numbers that come out now.
+        per_query: average precisions now, by series.
+    """
+
+    old: Record
+    new: Record
+    per_query: Mapping[Series, NDArray[np.float64]]
+
+
+class _StoredRun(CellRun):
+    """The run of a cell whose method is loaded."""
+
+    folder: Path
+
+    def selection(self) -> Selection:
+        """Load data and model; what was selected is in the record."""
+        with sealed_test():
+            dataset = self._load()
+            with self._stage("load_model", limited=False):
+                method = load_method(self.folder, device=self._context.device).method
+        return Selection(method, dataset, dataset.train, "a kept model was loaded")
+
+    def _draw(self, method: Method, dataset: Dataset, shown: Evaluation, *, restore: bool) -> None:
+        """Take no snapshot."""
+
+
+def recheck(record: Record, cell: Cell, folder: Path, data_dir: Path, device: str = "cpu") -> Rechecked:
+    """Evaluate the model in ``folder`` of a finished record and its cell, as a run does.
+
+    Raises:
+        RefitFailed: if that fails; one sentence.
+    """
+    assert record.result is not None
+    known, rule = record.result, record.result.selection
+    context = keeping(RunContext(data_dir=data_dir.resolve(), device=device), known)
+    run = _StoredRun(cell, replace(context, trace_test=False))
+    run.folder = folder
+    found, status, failure = run.attempt(run.result)
+    if found is None or failure is not None:
+        raise RefitFailed(f"its model: {status}: {'' if failure is None else failure.reason}")
+    metrics = [msgspec.structs.replace(metric, selection=rule) for metric in found.metrics]
+    before = msgspec.structs.replace(
+        known,
+        metrics=[metric for metric in known.metrics if metric.selection == rule],
+        zero_rows={name: counts for name, counts in known.zero_rows.items() if name == rule},
+        refused={},
+    )
+    zero_rows = {rule: next(iter(found.zero_rows.values()))} if found.zero_rows else {}
+    after = msgspec.structs.replace(before, metrics=metrics, zero_rows=zero_rows)
+    return Rechecked(
+        msgspec.structs.replace(record, result=before),
+        msgspec.structs.replace(record, result=after, environment=run.environment()),
+        {Series(rule, *rest): np.asarray(values) for (_, *rest), values in run.per_query.items()},
+    )

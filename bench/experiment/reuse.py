@@ -15,13 +15,13 @@ from msgspec import structs
 
 from bench import registry
 from bench.conditions import conditions, name_of
-from bench.contract import DataError, Split
+from bench.contract import DataError
 from bench.data import training_rows
 from bench.experiment.cell import CellRun, Finished
 from bench.experiment.conditions import under_condition
 from bench.experiment.grid import Cell
 from bench.experiment.run_context import RunContext, has_all
-from bench.records.schema import Identity, Record, Result
+from bench.records.schema import Identity, Result
 from bench.records.store import Store
 from bench.registry.versions import CONDITIONS
 
@@ -41,13 +41,7 @@ def clean_twin(cell: Cell) -> Identity | None:
 
 
 def reused(cell: Cell, context: RunContext, store: Store) -> Finished | None:
-    """Return what a cell comes to by its clean twin's record; None where the cell must be run.
-
-    Args:
-        cell: of any condition, or none.
-        context: of the run.
-        store: where the twin may be.
-    """
+    """Return what a cell comes to by its clean twin's record in a store; None where the cell must be run."""
     twin = None if context.keep_models else clean_twin(cell)
     try:
         clean = None if twin is None else store.verify(twin.digest)
@@ -63,14 +57,7 @@ def reused(cell: Cell, context: RunContext, store: Store) -> Finished | None:
     if result is None or (now.host, now.versions) != (clean.environment.host, clean.environment.versions):
         return None
     seconds = {**clean.environment.seconds, **run.seconds()}
-    record = Record(
-        identity=cell.identity,
-        status="done",
-        result=result,
-        failure=None,
-        environment=structs.replace(now, seconds=seconds, reused=twin.digest),
-        method=cell.method,
-    )
+    record = cell.record("done", structs.replace(now, seconds=seconds, reused=twin.digest), result)
     per_query = {(*series,): values for series, values in store.per_query(twin.digest).items()}
     log = f"not trained: the numbers of {twin.title} (record {twin.digest}) hold\n"
     return Finished(record, per_query, store.trace(twin.digest), log, store.snapshot(twin.digest))
@@ -80,19 +67,15 @@ def _result(cell: Cell, run: CellRun, clean: Result) -> Result | None:
     """Return the clean result with what the condition changes; None if it changes more than pairs."""
     identity = cell.identity
     whole = run.dataset().select(identity.modalities)
-    found = under_condition(whole, identity.condition, identity.seed, cell.condition_file)
-    parts = (whole.train, found.dataset.train), (whole.validation, found.dataset.validation)
-    if not all(_same_but_for_ids(before, after) for before, after in parts):
-        return None
+    changed, effective = under_condition(whole, identity.condition, identity.seed, cell.condition_file)
+    for before, after in ((whole.train, changed.train), (whole.validation, changed.validation)):
+        if before.n_classes != after.n_classes or not all(
+            old.labels.dtype == after[name].labels.dtype
+            and np.array_equal(old.labels, after[name].labels)
+            and np.array_equal(old.features, after[name].features)
+            for name, old in before.items()
+        ):
+            return None
     card = registry.method(identity.method).card
-    train = training_rows(card, found.dataset.train, np.random.default_rng())  # makes no pseudo-pairs here
-    return structs.replace(clean, pairing=train.pairing, effective=found.effective)
-
-
-def _same_but_for_ids(before: Split, after: Split) -> bool:
-    return before.n_classes == after.n_classes and all(
-        old.labels.dtype == after[name].labels.dtype
-        and np.array_equal(old.labels, after[name].labels)
-        and np.array_equal(old.features, after[name].features)
-        for name, old in before.items()
-    )
+    train = training_rows(card, changed.train, np.random.default_rng())  # makes no pseudo-pairs here
+    return structs.replace(clean, pairing=train.pairing, effective=effective)

@@ -50,10 +50,7 @@ class RunContext:
 def has_all(result: Result, protocols: Collection[str], *, trace_test: bool) -> bool:
     """Return whether a result has what is asked for besides the numbers that every one has.
 
-    Args:
-        result: of a finished cell.
-        protocols: ids without ``/gallery``.
-        trace_test: whether the oracle is asked for; a closed form has none.
+    That are protocols, by ids without ``/gallery``, and the oracle's trace, which a closed form has not.
     """
     known = {*(base_of(metric.protocol) for metric in result.metrics), *result.unavailable}
     traced = result.selection == "none" or any(item.rule == "oracle" for item in result.selected)
@@ -143,10 +140,6 @@ def parse_size(word: str) -> int:
 
 
 def describe_size(size: int) -> str:
-    """Return the shortest word for an amount; `parse_size` reads it to within a thousandth.
-
-    Args:
-        size: in bytes.
-    """
+    """Return the shortest word for an amount of bytes; `parse_size` reads it to within a thousandth."""
     unit = next((name for name in "TGM" if size >= _UNITS[name]), "K")
     return f"{size / _UNITS[unit]:.4g}{unit}"

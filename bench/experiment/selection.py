@@ -46,9 +46,7 @@ def select_methods(words: Sequence[str]) -> list[str]:
 def select_datasets(words: Sequence[str], is_real: Callable[[str], bool]) -> list[str]:
     """Return dataset names and bundle paths for groups (``all``, ``real``, ``every``), globs and names.
 
-    Args:
-        words: as typed.
-        is_real: whether a dataset's own files (not a look-alike) are at hand; asked for ``real`` only.
+    ``is_real`` tells whether a dataset's own files (not a look-alike) are at hand.
 
     Raises:
         UsageError: for a word that matches nothing; suggests near misses.
@@ -63,7 +61,9 @@ def select_datasets(words: Sequence[str], is_real: Callable[[str], bool]) -> lis
     }
     chosen: dict[str, None] = {}
     # Split at commas, but for the path of a file whose name has one.
-    parts = [part for word in words for part in ([word] if _is_file(Path(word)) else split_words([word]))]
+    parts = [
+        part for word in words for part in ([word] if _holds(Path(word).is_file) else split_words([word]))
+    ]
     for word in parts:
         if word in groups:
             chosen.update(dict.fromkeys(filter(groups[word], known)))
@@ -102,17 +102,10 @@ def split_words(words: Iterable[str]) -> list[str]:
     return [part.strip() for word in words for part in word.split(",") if part.strip()]
 
 
-def _is_file(path: Path) -> bool:
+def _holds(test: Callable[[], bool]) -> bool:
     try:
-        return path.is_file()
+        return test()
     except OSError:  # as for a name that is too long for the system
-        return False
-
-
-def _is_folder(path: Path) -> bool:
-    try:
-        return path.is_dir()
-    except OSError:  # see `_is_file`
         return False
 
 
@@ -120,9 +113,9 @@ def _bundle(word: str) -> str:
     from bench.data.bundle import ENDINGS
 
     path = Path(word).expanduser()
-    if not _is_file(path) and not _is_folder(path):
-        files = [file.name for file in path.parent.glob("*") if file.suffix.lower() in ENDINGS]
-        near = registry.suggestion(path.name, [name for name in files if _is_file(path.parent / name)])
+    if not _holds(path.is_file) and not _holds(path.is_dir):
+        files = [file for file in path.parent.glob("*") if file.suffix.lower() in ENDINGS]
+        near = registry.suggestion(path.name, [file.name for file in files if _holds(file.is_file)])
         raise UsageError(
             f"there is no file or folder {path}{near}; give the path of a file of arrays, such as .npz, or "
             "of a folder of them"

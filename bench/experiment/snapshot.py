@@ -60,23 +60,18 @@ def snapshot_of(method: Method, dataset: Dataset, evaluation: Evaluation) -> Sna
         if gallery is None  # first results are shown of test rows only
     )
     ranked = test if gallery is None else gallery
-    seen: dict[str, list[NDArray[np.int32]]] = {name: [] for name in test}
+    seen: dict[str, list[NDArray[np.int32]]] = {name: [np.empty(0, np.int32)] for name in test}
     for part in galleries:
         seen[part.query].append(part.rows)
         seen[part.gallery].append(part.results.reshape(-1))
-    rows = {
-        name: np.unique(np.concatenate([np.empty(0, np.int32), *found]).astype(np.int64))
-        for name, found in seen.items()
-    }
+    rows = {name: np.unique(np.concatenate(found).astype(np.int64)) for name, found in seen.items()}
     space = _space(dataset, test, evaluation.embeddings, classes) if evaluation.embeddings else None
     no_space = f"{method.card.title} compares by a similarity that it has learned, and not in a common space"
     return Snapshot(
         sizes={name: max(len(modality), len(ranked[name])) for name, modality in test.items()},
         n_classes=test.n_classes,
         class_names=tuple(items.classes),
-        curves=tuple(
-            _curves(direction, len(ranked[direction.gallery])) for direction in evaluation.directions
-        ),
+        curves=tuple(_curves(one, len(ranked[one.gallery])) for one in evaluation.directions),
         space=space,
         no_space="" if space else no_space,
         galleries=galleries,
@@ -140,14 +135,8 @@ def _gallery(
     relevant = wanted[:, None] == offered
     if relevant.ndim == 3:
         relevant = ((wanted[:, None] == 1) & (offered == 1)).any(axis=2)
-    return Gallery(
-        query,
-        gallery,
-        rows.astype(np.int32),
-        direction.ap["map@all"][rows],
-        results.astype(np.int32),
-        relevant,
-    )
+    ap, shown = direction.ap["map@all"][rows], rows.astype(np.int32)
+    return Gallery(query, gallery, shown, ap, results.astype(np.int32), relevant)
 
 
 def _details(rows: _Rows, classes: _Rows, shown: Shown | None) -> RowDetails:
@@ -164,13 +153,9 @@ def _details(rows: _Rows, classes: _Rows, shown: Shown | None) -> RowDetails:
 
 
 def with_palette(pictures: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Return pictures in at most `COLOURS` colours that they share.
+    """Return pictures ``(m, height, width, 3)`` in at most `COLOURS` colours that they share.
 
-    Args:
-        pictures: ``(m, height, width, 3)``.
-
-    Returns:
-        The number of every point's colour ``(m, height, width)``, and the colours ``(c, 3)``.
+    These are the number of every point's colour ``(m, height, width)``, and the colours ``(c, 3)``.
     """
     from PIL import Image  # only where a dataset has pictures
 
@@ -186,6 +171,8 @@ def _space(
     dataset: Dataset, test: Split, embeddings: Mapping[str, Array], classes: Mapping[str, _Rows]
 ) -> Space:
     """Return a sample of the largest classes, in the principal directions of all modalities together."""
+    from scipy.linalg import eigh  # planning cells need not wait for it
+
     counts = sum(np.bincount(numbers, minlength=test.n_classes) for numbers in classes.values())
     largest = np.argsort(-np.asarray(counts), kind="stable")[:CLASSES]
     limit = POINTS // len(test)
@@ -197,21 +184,7 @@ def _space(
         if len(rows):
             sample[name] = rows
     stacked = np.concatenate([unit_rows(embeddings[name][rows]) for name, rows in sample.items()])
-    points, explained = _principal(stacked)
-    ends = np.cumsum([len(rows) for rows in sample.values()])[:-1]
-    return Space(
-        {name: rows.astype(np.int32) for name, rows in sample.items()},
-        {name: classes[name][rows].astype(np.int32) for name, rows in sample.items()},
-        dict(zip(sample, np.split(points, ends), strict=True)),
-        explained,
-    )
-
-
-def _principal(rows: NDArray[np.float64]) -> tuple[NDArray[np.float32], float]:
-    """Return rows ``(n, d)`` in their first principal directions, and the share of the variance in these."""
-    from scipy.linalg import eigh  # planning cells need not wait for it
-
-    centred = rows - rows.mean(axis=0)
+    centred = stacked - stacked.mean(axis=0)
     wide = centred.shape[1] > centred.shape[0]
     gram = centred @ centred.T if wide else centred.T @ centred
     size = len(gram)
@@ -221,8 +194,13 @@ def _principal(rows: NDArray[np.float64]) -> tuple[NDArray[np.float32], float]:
     # An eigenvector's sign means nothing; it is fixed so that the same rows give the same bytes.
     largest = np.abs(points).argmax(axis=0)
     points *= np.where(points[largest, np.arange(points.shape[1])] < 0, -1.0, 1.0)
-    total = float(np.trace(gram))
-    return points.astype(np.float32), min(1.0, float(values.sum()) / total) if total > 0 else 1.0
+    ends, total = np.cumsum([len(rows) for rows in sample.values()])[:-1], float(np.trace(gram))
+    return Space(
+        {name: rows.astype(np.int32) for name, rows in sample.items()},
+        {name: classes[name][rows].astype(np.int32) for name, rows in sample.items()},
+        dict(zip(sample, np.split(points.astype(np.float32), ends), strict=True)),
+        min(1.0, float(values.sum()) / total) if total > 0 else 1.0,
+    )
 
 
 def _generator(what: str, dataset: Dataset, test: Split, name: str) -> np.random.Generator:

@@ -42,10 +42,7 @@ def versions_apart(old: tuple[str, str], new: tuple[str, str]) -> tuple[str, ...
     words: dict[str, None] = {}
     for before, after in zip(old, new, strict=True):
         was, now = (
-            {
-                name: version
-                for name, _, version in (part.rpartition(" ") for part in text.split(", ") if part)
-            }
+            {part.rpartition(" ")[0]: part.rpartition(" ")[2] for part in text.split(", ") if part}
             for text in (before, after)
         )
         if before != after and not was:
@@ -67,19 +64,13 @@ def stale_records(records: Sequence[Record], versions: registry.Versions | None 
     made_by = [(record.identity.harness, record.identity.code) for record in records]
     # A method that is gone keeps its version.
     present = [
-        (
-            harness_of(old.identity.condition, versions),
-            versions.code(old.identity.method) or old.identity.code,
-        )
-        for old in records
+        (harness_of(one.condition, versions), versions.code(one.method) or one.code)
+        for one in (record.identity for record in records)
     ]
     rows = list(zip(records, made_by, present, strict=True))
     fresh = {_cell(record) for record, old, new in rows if old == new}
-    return [
-        Stale(record, versions_apart(old, new), _cell(record) in fresh)
-        for record, old, new in rows
-        if old != new
-    ]
+    stale = ((record, versions_apart(old, new)) for record, old, new in rows if old != new)
+    return [Stale(record, changes, _cell(record) in fresh) for record, changes in stale]
 
 
 def stale_cells(
@@ -87,12 +78,8 @@ def stale_cells(
 ) -> dict[str, Stale]:
     """Return, by digest, the cells that only other code has finished, with the newest such record.
 
-    A cell that failed with the code at hand is not among them: its failure is what is known now.
-
-    Args:
-        cells: that are wanted.
-        store: where records are; if the code at hand has one of every cell, none is read whole.
-        known: digests of the records by the code at hand; None to look them up.
+    A cell that failed with the code at hand is not among them: its failure is what is known now. If the code
+    at hand has a record of every cell (``known``: their digests), none is read whole.
     """
     have = set(store.statuses() if known is None else known)
     wanted = {_key(cell.identity): cell.identity for cell in cells if cell.identity.digest not in have}
@@ -111,9 +98,7 @@ def stale_cells(
 def newest(records: Sequence[Record], *, earlier: bool = False) -> list[Record]:
     """Return one record per cell: that of the code at hand, or else the newest that other code made.
 
-    Args:
-        records: of any status.
-        earlier: leave out those of the code at hand.
+    With ``earlier`` those of the code at hand are left out.
     """
     stale = {old.record.digest for old in stale_records(records)}
     ordered = sorted(records, key=lambda record: (record.digest not in stale, record.environment.started))
@@ -123,8 +108,7 @@ def newest(records: Sequence[Record], *, earlier: bool = False) -> list[Record]:
 
 def made_by_other_code(wanted: Iterable[Identity], known: Collection[Identity]) -> int:
     """Return how many of the wanted identities are known but for the versions of the code."""
-    have = {identity.digest for identity in known}
-    keys = {_key(identity) for identity in known}
+    have, keys = {one.digest for one in known}, {_key(one) for one in known}
     return sum(identity.digest not in have and _key(identity) in keys for identity in wanted)
 
 

@@ -71,11 +71,11 @@ def draw_changes(
 
 def trial_cells(cells: Sequence[Cell], changes: Mapping[str, Any]) -> list[Cell]:
     """Return the cells with changed settings."""
-    identities = [
-        msgspec.structs.replace(cell.identity, settings={**cell.identity.settings, **changes})
-        for cell in cells
-    ]
-    return [replace(cell, identity=identity) for cell, identity in zip(cells, identities, strict=True)]
+
+    def changed(identity: Identity) -> Identity:
+        return msgspec.structs.replace(identity, settings={**identity.settings, **changes})
+
+    return [replace(cell, identity=changed(cell.identity)) for cell in cells]
 
 
 class Tried(NamedTuple):
@@ -101,12 +101,8 @@ def run_trial(
 ) -> Tried:
     """Fit with changed settings and judge the selected state on validation data; test stays sealed.
 
-    Args:
-        cell: with the changed settings.
-        changes: what was changed.
-        context: where it runs.
-        search: that the trial is part of; None for random search.
-        progress: called after every epoch; it may raise `Pruned`.
+    ``progress``, called after every epoch, may raise `Pruned`. Without a ``search`` the trial is of a random
+    one.
     """
     search = search or Search()
     run = CellRun(cell, replace(context, trace_test=False), progress)

@@ -57,7 +57,9 @@ def top_eigenpairs(
         bottom = denominator * shrink[:, None] * shrink
         bottom[np.diag_indices(len(bottom))] += ridge * shrink**2 + floor
         lower = linalg.cholesky(bottom, lower=True, overwrite_a=True, check_finite=False)
-        values, whitened = _largest(_whiten(scaled, lower), count)
+        half = linalg.solve_triangular(lower, scaled, lower=True, check_finite=False)
+        whole = linalg.solve_triangular(lower, half.T, lower=True, overwrite_b=True, check_finite=False)
+        values, whitened = _largest(np.asarray(0.5 * (whole + whole.T)), count)
         vectors = linalg.solve_triangular(lower, whitened, lower=True, trans="T", check_finite=False)
     return Eigenpairs(values, fix_signs(vectors * shrink[:, None]))
 
@@ -70,12 +72,10 @@ def fix_signs(vectors: Matrix) -> Matrix:
 
 
 def assemble(blocks: Mapping[tuple[int, int], Matrix], sizes: Sequence[int]) -> Matrix:
-    """Put blocks into one symmetric matrix.
+    """Put blocks of row-modality i and column-modality j into one symmetric matrix of modalities' sizes.
 
-    Args:
-        blocks: block of row-modality i and column-modality j; of a pair (i, j), (j, i) only one is
-            needed, and what is missing is zero. A one-dimensional block is a diagonal.
-        sizes: width of each modality.
+    Of a pair (i, j), (j, i) only one is needed, and what is missing is zero. A one-dimensional block is a
+    diagonal.
     """
     starts = np.concatenate([[0], np.cumsum(sizes)]).astype(int)
     whole = np.zeros((starts[-1], starts[-1]))
@@ -102,9 +102,3 @@ def _largest(symmetric: Matrix, count: int) -> tuple[Matrix, Matrix]:
         check_finite=False,
     )
     return values[::-1], vectors[:, ::-1]
-
-
-def _whiten(symmetric: Matrix, lower: Matrix) -> Matrix:
-    half = linalg.solve_triangular(lower, symmetric, lower=True, check_finite=False)
-    whole = linalg.solve_triangular(lower, half.T, lower=True, overwrite_b=True, check_finite=False)
-    return np.asarray(0.5 * (whole + whole.T))

@@ -61,7 +61,6 @@ class CentredRows:
         return cls(features, uncentred.scaler, mean)
 
     def __len__(self) -> int:
-        """Return the number of rows n."""
         return len(self.features)
 
     @property
@@ -102,11 +101,8 @@ def cross_scatter(left: CentredRows, right: CentredRows) -> Matrix:
 def class_sums(rows: CentredRows, labels: NDArray[Any], n_classes: int) -> tuple[Matrix, Matrix]:
     """Return the sum ``(C, d)`` of the centred rows of every class, and its number of rows ``(C,)``.
 
-    Args:
-        rows: n centred rows.
-        labels: ``(n,)`` class numbers, or ``(n, C)`` 0/1; a row counts for each of its classes. Rows of -1
-            have no label and count for none.
-        n_classes: C.
+    Labels are class numbers ``(n,)``, or ``(n, C)`` 0/1: a row counts for each of its classes. Rows of -1
+    have no label and count for none.
     """
     members: Any  # sparse (C, n) indicator of the classes' rows
     if labels.ndim == 2:
@@ -155,16 +151,11 @@ class PrincipalAxes:
 
 
 def principal_axes(rows: CentredRows, energy: float = 1.0, limit: int | None = None) -> PrincipalAxes:
-    """Return the fewest principal axes that hold ``energy`` of the variance, at most ``limit``.
+    """Return the fewest principal axes that hold a share ``energy`` of the variance, at most ``limit``.
 
     Axes without variance beyond rounding are always left out: constant or linearly dependent features and
     fewer rows than features then need no special treatment, and nothing is lost by it. The axes come from
     the covariance where that is the smaller matrix, from a thin singular value decomposition otherwise.
-
-    Args:
-        rows: n centred rows of d features.
-        energy: share in (0, 1]; 1 keeps everything.
-        limit: largest number of axes; None for no limit.
 
     Raises:
         UsageError: if ``energy`` or ``limit`` is out of range.
@@ -174,7 +165,13 @@ def principal_axes(rows: CentredRows, energy: float = 1.0, limit: int | None = N
         raise UsageError(f"pca_energy must lie in (0, 1], not {energy}")
     if limit is not None and limit < 1:
         raise UsageError(f"pca_limit must be at least 1, not {limit}")
-    spectrum, basis = _of_covariance(rows) if len(rows) >= rows.width else _of_rows(rows)
+    if len(rows) >= rows.width:
+        values, vectors = linalg.eigh(scatter(rows), overwrite_a=True, check_finite=False, driver="evd")
+        spectrum, basis = values[::-1], vectors[:, ::-1]
+    else:
+        whole = np.concatenate(list(rows.blocks()))
+        _, lengths, axes = linalg.svd(whole, full_matrices=False, overwrite_a=True, check_finite=False)
+        spectrum, basis = lengths**2, axes.T
     # Above rounding: that of the accumulated sums, and that of values far from 0.
     epsilon = float(np.finfo(np.float64).eps)
     offset = len(rows) * (epsilon * float(np.linalg.norm(rows.mean))) ** 2
@@ -186,17 +183,6 @@ def principal_axes(rows: CentredRows, energy: float = 1.0, limit: int | None = N
     count = rank if energy == 1.0 else min(rank, int(np.searchsorted(share, energy - 1e-12)) + 1)
     count = count if limit is None else min(count, limit)
     return PrincipalAxes(fix_signs(basis[:, :count]), spectrum[:count].copy(), float(share[count - 1]))
-
-
-def _of_covariance(rows: CentredRows) -> tuple[Matrix, Matrix]:
-    values, vectors = linalg.eigh(scatter(rows), overwrite_a=True, check_finite=False, driver="evd")
-    return values[::-1], vectors[:, ::-1]
-
-
-def _of_rows(rows: CentredRows) -> tuple[Matrix, Matrix]:
-    whole = np.concatenate(list(rows.blocks()))
-    _, lengths, directions = linalg.svd(whole, full_matrices=False, overwrite_a=True, check_finite=False)
-    return lengths**2, directions.T
 
 
 @dataclass(frozen=True, eq=False)
@@ -230,15 +216,9 @@ class Moments:
         limit: int | None = None,
         pairs: bool = False,
     ) -> Moments:
-        """Accumulate the moments of ``train``.
+        """Accumulate the moments of training rows that are centred; with ``pairs`` the cross scatters, too.
 
-        Args:
-            train: gives labels and pairing.
-            rows: its centred rows.
-            context: asked about the deadline between the passes.
-            energy: see `principal_axes`.
-            limit: see `principal_axes`.
-            pairs: whether the cross scatters are needed.
+        For ``energy`` and ``limit`` see `principal_axes`.
 
         Raises:
             DeadlineExceeded: if the time is over.

@@ -16,9 +16,7 @@ import msgspec
 import numpy as np
 from msgspec import Meta
 
-from bench.contract.cards import Encoding
-from bench.contract.errors import DataError
-from bench.contract.state import State
+from bench.contract import DataError, Encoding, State
 from bench.records import folders
 from bench.records.encoding import UNREADABLE, Damaged, Newer, layout_error
 from bench.records.files import printable, read_file

@@ -37,7 +37,7 @@ _WITHOUT: Final[Mapping[str, frozenset[str]]] = {
     "evaluation": frozenset({"conventions"}),
     "experiment": frozenset(
         {
-            *("cost", "failures", "grid", "models", "recheck", "refit", "run_context", "selection"),
+            *("cost", "failures", "grid", "models", "refit", "run_context", "selection"),
             *("snapshot", "stale"),
         }
     ),

@@ -12,7 +12,6 @@ import numpy as np
 from bench.atomic import write_whole
 from bench.contract import Array, DataError, UsageError
 from bench.data import open_arrays
-from bench.data.formats import ArrayFile
 
 _MOST_CLOSELY: Final = 6
 
@@ -20,29 +19,21 @@ _MOST_CLOSELY: Final = 6
 def read_features(path: Path, modality: str, width: int, key: str | None = None) -> Array:
     """Return the features ``(n, width)`` of a modality from a file of any format in `bench.data.formats`.
 
-    Args:
-        path: of the file.
-        modality: whose features they are.
-        width: that they must have.
-        key: of the array; None for that called like the modality, or the only one of this width.
+    Without the ``key`` of an array it is that called like the modality, or the only one of this width.
 
     Raises:
         DataError: if there is no such array, or more than one may be meant.
     """
     with open_arrays(path) as source:
-        return source.matrix(_key(source, modality, width, key))
-
-
-def _key(source: ArrayFile, modality: str, width: int, key: str | None) -> str:
-    if key is not None:
-        return key
-    keys = source.keys()
-    fitting = [one for one in keys if len(shape := source.shape(one)) == 2 and shape[1] == width]
-    if modality in fitting or len(fitting) == 1:
-        return modality if modality in fitting else fitting[0]
-    shown = ", ".join(f"{one} {source.shape(one)}" for one in (fitting or keys)[:_MOST_CLOSELY]) or "none"
-    how = "several arrays" if fitting else "no array"
-    raise DataError(f"{source.path}: {how} of shape (n, {width}); name one with --key: {shown}")
+        if key is not None:
+            return source.matrix(key)
+        keys = source.keys()
+        fitting = [one for one in keys if len(shape := source.shape(one)) == 2 and shape[1] == width]
+        if modality in fitting or len(fitting) == 1:
+            return source.matrix(modality if modality in fitting else fitting[0])
+        shown = ", ".join(f"{one} {source.shape(one)}" for one in (fitting or keys)[:_MOST_CLOSELY]) or "none"
+        how = "several arrays" if fitting else "no array"
+        raise DataError(f"{source.path}: {how} of shape (n, {width}); name one with --key: {shown}")
 
 
 def write_embeddings(path: Path, modality: str, rows: Array) -> None:

@@ -48,12 +48,7 @@ class Gallery:
 
 
 def dataset_of(model: StoredMethod, folder: Path, data_dir: str | Path | None) -> Dataset:
-    """Return the dataset that a model was trained on.
-
-    Args:
-        model: loaded.
-        folder: that it was loaded from: the record beside it says which bundle was used.
-        data_dir: data folder; None for the default one.
+    """Return the dataset that a model was trained on; the record beside its folder says which bundle it was.
 
     Raises:
         UsageError: if it is not known where the data is.

@@ -8,17 +8,16 @@ from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from itertools import chain
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple, cast
 
 import numpy as np
 
 from bench import registry
-from bench.contract import Array, Dataset, UsageError
-from bench.experiment.models import load_method, model_folder
+from bench.contract import Array, DataError, Dataset, Encoding, UsageError
+from bench.experiment.models import StoredMethod, load_method, model_folder
 from bench.records.schema import Record
 from bench.searching.gallery import Gallery, dataset_of, gallery_of_dataset, gallery_of_file
 from bench.searching.index import BLOCK, FaissIndex, Nearest, exact, faiss_module, nearest_of, recall
-from bench.searching.query import Query, encoded
 
 LARGE: Final = 100_000
 """Gallery rows above which an index is used, where FAISS is installed."""
@@ -71,6 +70,22 @@ class Found:
     recall: float | None = None
 
 
+class Query(NamedTuple):
+    """A query.
+
+    Attributes:
+        title: what it is, in words.
+        modality: of the model.
+        features: ``(1, d_v)``.
+        row: of the test split, where it is one.
+    """
+
+    title: str
+    modality: str
+    features: Array
+    row: int | None = None
+
+
 class Searcher:
     """Search with a kept model and a gallery, which is embedded once for many queries.
 
@@ -110,8 +125,8 @@ class Searcher:
         """
         self._folder = model_folder(record_or_path, results)
         self.model = load_method(self._folder, device=device)
-        if gallery_modality is not None and gallery_modality not in self.model.modalities:
-            raise registry.unknown("modality of this model", gallery_modality, self.model.modalities)
+        if gallery_modality is not None:
+            self._require(gallery_modality)
         self._modality, self._file, self._key, self._way = gallery_modality, gallery, key, way
         self._data_dir, self._plugins, self._device = data_dir, plugins, device
         self._galleries: dict[str, Gallery] = {}
@@ -147,32 +162,23 @@ class Searcher:
         return Query("the given features", name, features)
 
     def search(self, query: str | Path | int | Any, modality: str | None = None, top: int = 10) -> Found:
-        """Return the items that are nearest to a query.
-
-        Args:
-            query: a text; a path of a picture or sound; the number of a row of the test split; or features.
-            modality: of the query; None for that which the query can be of.
-            top: number of items.
+        """Return the ``top`` items that are nearest to a query; see `query`.
 
         Raises:
             BenchError: if query, gallery or index cannot be used; one sentence.
         """
         asked = self.query(query, modality)
         gallery = self._gallery(asked.modality)
-        top = min(top, len(gallery.features))
+        top, classes = min(top, len(gallery.features)), self.model.classes
         way, share = "exact", None
         if self._uses_index(len(gallery.features)):
             nearest, way, share = self._by_index(asked, gallery, top)
         else:
             nearest = self._exact(asked.modality, asked.features, gallery, top)
+        found = zip(nearest.rows[0].tolist(), nearest.scores[0].tolist(), strict=True)
         hits = (
-            Hit(
-                int(row),
-                float(score),
-                gallery.names[row] if gallery.names else "",
-                gallery.classes_of(int(row), self.model.classes),
-            )
-            for row, score in zip(nearest.rows[0], nearest.scores[0], strict=True)
+            Hit(row, score, gallery.names[row] if gallery.names else "", gallery.classes_of(row, classes))
+            for row, score in found
             if row >= 0
         )
         return Found(
@@ -189,11 +195,10 @@ class Searcher:
         name = self._modality or next(chain(others, [asking]))
         if name not in self._galleries:
             width = self.model.modalities[name]
-            self._galleries[name] = (
-                gallery_of_dataset(self.dataset, name)
-                if self._file is None
-                else gallery_of_file(Path(self._file), name, width, self._key)
-            )
+            if self._file is None:
+                self._galleries[name] = gallery_of_dataset(self.dataset, name)
+            else:
+                self._galleries[name] = gallery_of_file(Path(self._file), name, width, self._key)
         return self._galleries[name]
 
     def _rows(self, gallery: Gallery) -> Array:
@@ -255,9 +260,8 @@ def search(
     """Search a gallery with a model that ``run --keep-models`` stored.
 
     Args:
-        record_or_path: a record, the first digits of its digest, or the folder of its model.
-        query: a text; a path of a picture or sound; the number of a row of the test split; or features
-            ``(d_v,)``.
+        record_or_path: as for `Searcher`.
+        query: see `Searcher.query`.
         modality: modality of the query; None for that of the text or file (for a row: the first).
         gallery_modality: modality of the gallery; None for the first other one.
         top: number of items.
@@ -267,3 +271,60 @@ def search(
         BenchError: if the model, query, gallery or index cannot be used; one sentence.
     """
     return Searcher(record_or_path, gallery_modality, **options).search(query, modality, top)
+
+
+def encoded(
+    model: StoredMethod,
+    item: str | Path,
+    modality: str | None = None,
+    plugins: Sequence[Path] = (),
+    device: str = "cpu",
+) -> Query:
+    """Return a text, or the file of a picture or sound, in features of the same encoder as the dataset's.
+
+    Without a modality it is the only one that such items can be encoded for. ``plugins`` are files that may
+    define the encoder.
+
+    Raises:
+        UsageError: if it is not known how the modality's features were made, or that cannot be done here.
+        DataError: if the file cannot be read.
+    """
+    from bench.encoders import create_encoder, read_picture, read_sound
+
+    kinds = ("text",) if isinstance(item, str) else ("image", "audio")
+    name, encoding = _encoding(model, kinds, modality)
+    encoder = create_encoder(encoding.kind, encoding.encoder, plugins, device)
+    if encoder.card.fitted:
+        raise UsageError(
+            f"the features of {name} are of {encoding.encoder}, which was fitted on the dataset's training "
+            "items and is not kept; give a row or features as the query"
+        )
+    if encoder.checksum() != encoding.sha256:
+        raise UsageError(
+            f"the features of {name} were made by {encoding.encoder} with weights {encoding.sha256[:12]}, "
+            f"but those at hand are {encoder.checksum()[:12]}; a query must be encoded alike"
+        )
+    title, raw = repr(item), cast("Any", item)
+    if isinstance(item, Path):
+        try:
+            title, raw = item.name, (read_picture if encoding.kind == "image" else read_sound)(item)
+        except DataError as error:
+            raise DataError(f"{item}: {error}") from error
+    return Query(title, name, np.asarray(encoder.encode([raw]), dtype=np.float32))
+
+
+def _encoding(model: StoredMethod, kinds: Sequence[str], modality: str | None) -> tuple[str, Encoding]:
+    """Return the modality that items of some kinds belong to, and how its features were made."""
+    known = {name: one for name, one in model.encodings.items() if one is not None and one.kind in kinds}
+    if modality is not None:
+        known = {name: one for name, one in known.items() if name == modality}
+    if len(known) == 1:
+        return next(iter(known.items()))
+    what = " or ".join(kinds)
+    if known:
+        raise UsageError(f"a {what} may be {' or '.join(known)} for this model; name one with --modality")
+    where = f"modality {modality}" if modality else "any modality"
+    raise UsageError(
+        f"{model.identity.dataset} does not say by which {what} encoder the features of {where} were made, "
+        "so that no new item can be made alike; give a row or features as the query"
+    )

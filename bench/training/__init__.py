@@ -28,9 +28,9 @@ from bench.training.losses import (
     whitened,
 )
 from bench.training.method import DeepMethod, Views
-from bench.training.networks import Prototypes, built, mlp, perceptrons, prototypes, row_norm, unit
+from bench.training.networks import Prototypes, built, mlp, perceptrons, row_norm, unit
 from bench.training.seeding import generator, reproducible, seeded
-from bench.training.selection import BY_LOSS, BY_MAP, BY_ORACLE, LAST, Best, Last, Rule
+from bench.training.selection import BY_LOSS, BY_MAP, BY_ORACLE, LAST, Rule
 from bench.training.settings import DeepSettings, FaithfulTo, PerModality, Selection, per_modality
 from bench.training.track import Clock, Loss, Stage, Step, Track, adam, cosine_decay, parameters_of
 
@@ -41,7 +41,6 @@ __all__ = [
     "LAST",
     "AlignedPairs",
     "Batch",
-    "Best",
     "ClassCovering",
     "Clock",
     "Context",
@@ -53,7 +52,6 @@ __all__ = [
     "Independent",
     "Joint",
     "LabelNetwork",
-    "Last",
     "Loss",
     "PerModality",
     "Plan",
@@ -92,7 +90,6 @@ __all__ = [
     "parameters_of",
     "per_modality",
     "perceptrons",
-    "prototypes",
     "reproducible",
     "reverse_gradient",
     "robust_clustering",

@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain, islice
 from typing import Literal
 
@@ -33,12 +34,8 @@ class Plan(ABC):
     def epochs(self, train: Split, context: Context, stream: str) -> Iterator[list[Rows]]:
         """Yield the batches of one epoch after the other, without end.
 
-        Every epoch must have the same number of batches.
-
-        Args:
-            train: training split, of which sizes and labels count.
-            context: source of the generators.
-            stream: prefix of the streams to draw from.
+        Every epoch must have the same number of batches. Of the training split sizes and labels count; the
+        streams to draw from begin with ``stream``.
         """
 
 
@@ -86,19 +83,12 @@ class Independent(Plan):
         """Yield batches drawn from each modality alone."""
         names = self.modalities or tuple(train)
         orders = {name: _orders(len(train[name]), context, f"{stream}/{name}") for name in names}
-        counts = [
-            len(cut(np.arange(len(train[name])), self.batch_size, self.minimum, self.keep_rest))
-            for name in names
-        ]
+        cuts = partial(cut, batch_size=self.batch_size, minimum=self.minimum, keep_rest=self.keep_rest)
+        counts = [len(cuts(np.arange(len(train[name])))) for name in names]
         count = max(counts) if self.length == "longest" else min(counts)
         while True:
-            drawn = {name: list(islice(self._passes(orders[name]), count)) for name in names}
+            drawn = {name: [*islice(chain.from_iterable(map(cuts, orders[name])), count)] for name in names}
             yield [{name: drawn[name][i] for name in names} for i in range(count)]
-
-    def _passes(self, orders: Iterator[NDArray[np.int64]]) -> Iterator[NDArray[np.int64]]:
-        return chain.from_iterable(
-            cut(order, self.batch_size, self.minimum, self.keep_rest) for order in orders
-        )
 
 
 @dataclass(frozen=True)
@@ -161,24 +151,18 @@ class ClassCovering(Plan):
         rarity = np.where(targets > 0, targets.sum(axis=0), np.inf).argmin(axis=1)
         order = order[np.argsort(rarity[order], kind="stable")]
         members = [np.flatnonzero(column) for column in targets.T]
-        return [self._top_up(order[start::count], targets, members, generator) for start in range(count)]
-
-    def _top_up(
-        self,
-        rows: NDArray[np.int64],
-        targets: NDArray[np.float32],
-        members: Sequence[NDArray[np.int64]],
-        generator: np.random.Generator,
-    ) -> NDArray[np.int64]:
-        held = targets[rows].sum(axis=0)
-        parts = [rows]
-        for label in np.flatnonzero(held < self.least).tolist():
-            missing = self.least - int(held[label])
-            if missing > 0 and len(members[label]):
-                drawn = members[label][generator.integers(len(members[label]), size=missing)]
-                held += targets[drawn].sum(axis=0)
-                parts.append(drawn)
-        return generator.permutation(np.concatenate(parts))
+        batches = []
+        for start in range(count):
+            parts = [order[start::count]]
+            held = targets[parts[0]].sum(axis=0)
+            for label in np.flatnonzero(held < self.least).tolist():
+                missing = self.least - int(held[label])
+                if missing > 0 and len(members[label]):
+                    drawn = members[label][generator.integers(len(members[label]), size=missing)]
+                    held += targets[drawn].sum(axis=0)
+                    parts.append(drawn)
+            batches.append(generator.permutation(np.concatenate(parts)))
+        return batches
 
 
 @dataclass(frozen=True)
@@ -206,13 +190,9 @@ class GivenOrder(Plan):
 def cut(
     order: NDArray[np.int64], batch_size: int, minimum: int = 1, keep_rest: bool = True
 ) -> list[NDArray[np.int64]]:
-    """Cut an order of rows into batches; there is always at least one.
+    """Cut an order of rows ``(n,)`` into batches; there is always at least one.
 
-    Args:
-        order: row numbers ``(n,)``.
-        batch_size: rows per batch.
-        minimum: a rest with fewer rows joins the batch before it.
-        keep_rest: whether a rest is used at all.
+    A rest of fewer than ``minimum`` rows joins the batch before it, if a rest is kept at all.
     """
     full, rest = divmod(len(order), batch_size)
     if full == 0:

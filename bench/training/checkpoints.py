@@ -44,7 +44,6 @@ class Keeper:
     """Follows a stage's trace and copies states at the epochs that its rules choose."""
 
     def __init__(self, stage: Stage, rules: Mapping[str, Rule]) -> None:
-        """Start with no epoch seen."""
         self._stage = stage
         self._rules = rules if stage.kept else {stage.then: rules[stage.then]}
         self._best = rules["best"]
@@ -71,10 +70,16 @@ class Keeper:
 
     def finish(self) -> Kept:
         """Copy the last state, load the one the stage ends with, and hand everything over."""
+        checkpoints, tracks = {}, tuple(self._modules)
         for name, rule in self._rules.items():
             if rule is LAST:
-                self._states[name] = {track: self._last(track) for track in self._modules}
-        checkpoints = {name: self._checkpoint(name, rule) for name, rule in self._rules.items()}
+                self._states[name] = {track: self._last(track) for track in tracks}
+            epochs, values = rule.choose(self._rows, tracks), rule.values(self._rows, tracks)
+            if rule.per_track:
+                checkpoints[name] = Checkpoint(name, epochs, values, rule.criterion)
+            else:
+                value = None if values is None else values[tracks[0]]
+                checkpoints[name] = Checkpoint(name, epochs[tracks[0]], value, rule.criterion)
         kept = Kept(self._stage.name, len(self._rows), self._modules, self._states, checkpoints)
         kept.restore(self._stage.then)
         return kept
@@ -84,14 +89,6 @@ class Keeper:
             if rule is not LAST and rule.choose(self._rows, (track,))[track] == len(self._rows):
                 return self._states[name][track]
         return _copy(self._modules[track], None)
-
-    def _checkpoint(self, name: str, rule: Rule) -> Checkpoint:
-        tracks = tuple(self._modules)
-        epochs, values = rule.choose(self._rows, tracks), rule.values(self._rows, tracks)
-        if rule.per_track:
-            return Checkpoint(name, epochs, values, rule.criterion)
-        value = None if values is None else values[tracks[0]]
-        return Checkpoint(name, epochs[tracks[0]], value, rule.criterion)
 
 
 def _copy(modules: Sequence[nn.Module], held: State | None) -> State:

@@ -62,7 +62,6 @@ class DeviceSplit:
         self.targets = {name: torch.tensor(split.targets(name), device=self.device) for name in split}
 
     def __iter__(self) -> Iterator[str]:
-        """Iterate over the modalities' names."""
         return iter(self.split)
 
     def dimension(self, name: str) -> int:

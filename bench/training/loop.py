@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from itertools import chain
+from itertools import chain, islice
 
 import numpy as np
 import torch
@@ -15,11 +15,10 @@ from bench.contract import Context, Method, PluginError, RefusedEmbeddings, Unsu
 from bench.contract.context import Value
 from bench.training.checkpoints import Keeper, Kept
 from bench.training.data import Batch
-from bench.training.oracle import oracle_map, unchanged_generators
 from bench.training.seeding import Noise
 from bench.training.selection import BY_LOSS, BY_MAP, BY_ORACLE, LAST, Rule
 from bench.training.track import Clock, Loss, Stage, Step, Track
-from bench.training.validation import Material, Validation
+from bench.training.validation import Material, Validation, oracle_map, unchanged_generators
 
 VALIDATION_ROWS = 8192
 """Validation losses are taken over blocks of at most this many rows, to bound their memory."""
@@ -37,7 +36,7 @@ def train_stage(method: Method, stage: Stage, material: Material, context: Conte
         Unsupported: if the settings ask for a selection by validation loss and the method has none.
         PluginError: if the stage is to be selected by validation losses that its tracks do not have.
     """
-    scored = stage.scored and len(material.validation_split) > 1
+    scored = stage.scored and len(material.validation.split) > 1
     stage = replace(stage, scored=scored)
     rules = _rules(method, stage, context)
     runs = [_TrackRun(track, stage, material, context) for track in stage.tracks]
@@ -136,64 +135,53 @@ class _TrackRun:
             module.eval()
         row: dict[str, Value] = {}
         with torch.no_grad(), self._noise.active():
-            if self.track.after_epoch is not None:
-                measures = self.track.after_epoch(self._clock)
-                row.update({f"{key}/{self.track.name}": value for key, value in measures.items()})
+            measures = self.track.after_epoch(self._clock)
+            row.update({f"{key}/{self.track.name}": value for key, value in measures.items()})
             if self.track.validation_loss is not None:
-                row.update(self._validate(self.track.validation_loss))
+                sums = _Sums()
+                for block in self._material.validation.blocks(VALIDATION_ROWS):
+                    loss = _parts(self.track.validation_loss(block, self._clock))["loss"]
+                    sums.add("validation", {"loss": loss}, len(block))
+                row.update(sums.means(self.track.name))
         return row
-
-    def _validate(self, loss: Callable[[Batch, Clock], Loss]) -> dict[str, Value]:
-        sums = _Sums()
-        for block in self._material.validation.blocks(VALIDATION_ROWS):
-            sums.add("validation", {"loss": _parts(loss(block, self._clock))["loss"]}, len(block))
-        return sums.means(self.track.name)
 
 
 class _Sums:
     """Losses of an epoch, left on the device until the epoch is over."""
 
     def __init__(self) -> None:
-        self._values: dict[str, list[Tensor]] = {}
-        self._weights: dict[str, list[int]] = {}
+        self._values: dict[str, list[tuple[Tensor, int]]] = {}
 
     def add(self, step: str, parts: Mapping[str, Tensor], rows: int) -> None:
         for part, value in parts.items():
             column = f"{step}_loss" if part == "loss" else part
-            self._values.setdefault(column, []).append(value.detach())
-            self._weights.setdefault(column, []).append(rows)
+            self._values.setdefault(column, []).append((value.detach(), rows))
 
     def means(self, track: str) -> dict[str, Value]:
         # All columns in one copy: each copy would wait for the device.
-        columns = torch.cat([torch.stack(values).double() for values in self._values.values()]).tolist()
+        columns = [torch.stack([value for value, _ in found]).double() for found in self._values.values()]
+        numbers = iter(torch.cat(columns).tolist())
         means: dict[str, Value] = {}
-        for column, weights in self._weights.items():
-            means[f"{column}/{track}"] = float(np.average(columns[: len(weights)], weights=weights))
-            columns = columns[len(weights) :]
+        for column, found in self._values.items():
+            weights = [rows for _, rows in found]
+            means[f"{column}/{track}"] = float(np.average([*islice(numbers, len(found))], weights=weights))
         return means
 
 
 def take_step(step: Step, batch: Batch, clock: Clock, rates: list[float]) -> Mapping[str, Tensor]:
     """Update a step's parameters on a batch and return its losses.
 
-    Args:
-        step: what to minimise and with which optimiser.
-        batch: rows to do it on.
-        clock: the time.
-        rates: learning rate of each parameter group before any schedule.
+    ``rates`` are the learning rates of the parameter groups before any schedule.
     """
-    if step.before is not None:
-        step.before(batch, clock)
-    if step.schedule is not None:
-        factor = step.schedule(clock)
-        for group, rate in zip(step.optimiser.param_groups, rates, strict=True):
-            group["lr"] = rate * factor
+    step.before(batch, clock)
+    factor = step.schedule(clock)
+    for group, rate in zip(step.optimiser.param_groups, rates, strict=True):
+        group["lr"] = rate * factor
     parts = _parts(step.loss(batch, clock))
     step.optimiser.zero_grad(set_to_none=True)
     parts["loss"].backward()  # type: ignore[no-untyped-call]
     step.optimiser.step()
-    if step.after is not None:
-        step.after(batch, clock)
+    step.after(batch, clock)
     return parts
 
 

@@ -135,23 +135,20 @@ def reverse_gradient(x: Tensor, weight: float) -> Tensor:
     return reversed_
 
 
-def gradual(done: float, steepness: float = 10.0) -> float:
-    """Return ``2 / (1 + exp(-steepness done)) - 1``: 0 at the start of training, nearly 1 at its end.
+def gradual(done: float) -> float:
+    """Return ``2 / (1 + exp(-10 done)) - 1``: 0 at the start of training, nearly 1 at its end.
 
-    Args:
-        done: share of the training that lies behind, in [0, 1]; `bench.training.Clock.done`.
-        steepness: how early the rise is.
+    ``done`` is the share of the training that lies behind, `bench.training.Clock.done`.
 
     Source: Ganin and Lempitsky, ICML 2015, sec. 4.
     """
-    return 2.0 / (1.0 + math.exp(-steepness * done)) - 1.0
+    return 2.0 / (1.0 + math.exp(-10.0 * done)) - 1.0
 
 
 def modality_cross_entropy(logits: Sequence[Tensor]) -> Tensor:
-    """Return the mean over rows of the cross-entropy with which modalities are told apart.
+    """Return the mean over rows of the cross-entropy with which V modalities are told apart.
 
-    Args:
-        logits: for each modality ``(n_v, V)``; column v stands for the v-th of them.
+    Of the logits ``(n_v, V)`` of each modality column v stands for the v-th of them.
     """
     places = [rows.new_full((len(rows),), place, dtype=torch.long) for place, rows in enumerate(logits)]
     return cross_entropy(torch.cat(list(logits)), torch.cat(places))

@@ -1,8 +1,7 @@
 """Base class of the methods that are trained by gradient descent.
 
 A method declares ``card``, ``Settings``, ``batches`` and ``independent``, and defines `build`, `encode` and
-`loss`. The other methods of `DeepMethod` are hooks with defaults. A method of several stages overrides
-`DeepMethod.stages`; there it may also put together stages, tracks and steps of its own.
+`loss`; the rest are hooks with defaults. A method of several stages puts them together in `stages`.
 """
 
 from __future__ import annotations
@@ -37,11 +36,12 @@ from bench.training.batches import Independent, Plan
 from bench.training.checkpoints import Kept, merged
 from bench.training.data import Batch, DeviceSplit
 from bench.training.loop import train_stage
+from bench.training.modules import modules_added, modules_of_modality, named_modules
 from bench.training.networks import Prototypes, built, perceptrons
 from bench.training.seeding import reproducible
 from bench.training.settings import DeepSettings, per_modality
 from bench.training.stored import Outline, build_from, outline_of, state_of
-from bench.training.track import Clock, Loss, Stage, Step, Track, adam
+from bench.training.track import Clock, Loss, Stage, Step, Track, adam, parameters_of
 from bench.training.validation import Material
 
 M = TypeVar("M", bound=nn.Module)
@@ -49,11 +49,10 @@ M = TypeVar("M", bound=nn.Module)
 Views = dict[str, Tensor]
 """A batch as the networks see it: modality -> ``(n, d)``."""
 
+LossOfViews = Callable[[Views, Batch, Clock], Loss]
+
 EMBEDDED_ROWS = 4096
 """Rows that are embedded at a time, to bound the memory of wide layers."""
-
-JOINT = "joint"
-"""Name of the track in which all modalities train together."""
 
 
 class DeepMethod(Method):
@@ -62,8 +61,7 @@ class DeepMethod(Method):
     Attributes:
         batches: plan of the batches; their size is the setting ``batch_size``.
         independent: whether each modality is trained separately. Then `loss` is called with one modality at
-            a time, and each trained module belongs to a modality: it is a value in a dictionary by modality,
-            such as ``self.encoders``.
+            a time, and each trained module is a value in a dictionary by modality, such as ``self.encoders``.
         encoders: the networks that `build` and `encode` use unless overridden.
         context: context of the fit: seed, device, random streams, trace.
     """
@@ -78,6 +76,7 @@ class DeepMethod(Method):
     }
     encoders: dict[str, nn.Module]
     context: Context
+    _scalers: dict[str, Scaler]
 
     def __new__(cls, settings: Any = None) -> DeepMethod:
         """Return an instance; with ``faithful_to="release"`` that of ``released/``, if there is one."""
@@ -89,7 +88,6 @@ class DeepMethod(Method):
         return super().__new__(cls)
 
     def __init__(self, settings: Any = None) -> None:
-        """Keep the settings; None means the published ones."""
         super().__init__(settings)
         self._kept: list[Kept] = []
         self._modules: list[nn.Module] = []
@@ -174,17 +172,7 @@ class DeepMethod(Method):
         The default runs `build` for the new modality and puts back what was trained before; it serves methods
         that keep their networks in dictionaries by modality, and train these alone or towards shared modules.
         """
-        before = dict(vars(self))
-        self.build(data)
-        made: list[nn.Module] = []
-        for attribute, value in before.items():
-            present = vars(self)[attribute]
-            if present is not value and isinstance(value, Mapping) and isinstance(present, Mapping):
-                setattr(self, attribute, {**value, **present})
-                made += [part for part in present.values() if isinstance(part, nn.Module)]
-            elif isinstance(value, nn.Module):
-                setattr(self, attribute, value)
-        return made
+        return [*modules_added(self, partial(self.build, data))]
 
     # What hooks are made of.
 
@@ -193,22 +181,16 @@ class DeepMethod(Method):
     ) -> dict[str, nn.Module]:
         """Return a perceptron ``d_v - hidden - dim`` for each modality; see `perceptrons`.
 
-        Args:
-            data: gives modalities and widths.
-            dim: width of the output; the setting ``dim`` if None.
-            prefix: of the streams that the weights are drawn from, ``init/<prefix><modality>``.
-            options: ``hidden``, if not the setting, and those of `mlp`.
+        Widths are those of the settings where ``dim`` or ``hidden`` is not given; ``prefix`` begins the names
+        of the streams that weights are drawn from, and ``options`` are those of `mlp`.
         """
-        hidden = options.pop("hidden", None)
-        hidden = self.settings.hidden if hidden is None else hidden
+        hidden = options.pop("hidden") if "hidden" in options else self.settings.hidden
         width = self.settings.dim if dim is None else dim
         return perceptrons(data, hidden, width, self.context, prefix, **options)
 
     def each(self, data: DeviceSplit, make: Callable[[int], M], prefix: str = "") -> dict[str, M]:
         """Return the module ``make(d_v)`` for each modality, drawn from ``init/<prefix><modality>``."""
-        return {
-            name: built(partial(make, data.dimension(name)), self.context, prefix + name) for name in data
-        }
+        return {name: self.module(prefix + name, partial(make, data.dimension(name))) for name in data}
 
     def module(self, name: str, make: Callable[[], M]) -> M:
         """Return the module ``make()``, drawn from ``init/<name>`` and moved to the device."""
@@ -227,16 +209,25 @@ class DeepMethod(Method):
     ) -> Stage:
         """Return a stage of one joint track, or of one track per modality where they are independent.
 
-        Args:
-            data: training rows.
-            name: of the stage.
-            modules: of each track; None for those that `build` made.
-            options: fields of `Stage`; ``epochs`` and ``patience`` default to the settings.
+        Without ``modules`` of each track they are those that `build` made. ``options`` are fields of `Stage`;
+        ``epochs`` and ``patience`` default to the settings.
         """
-        if modules is None:
-            tracks = list(data) if self.independent else [JOINT]
-            modules = {track: self._modules_of(track) for track in tracks}
-        made = [self._default_track(track, data, parts) for track, parts in modules.items()]
+        if modules is None and self.independent:
+            modules = {track: modules_of_modality(self, track) for track in data}
+        elif modules is None:
+            modules = {"joint": [*dict.fromkeys(named_modules(self).values())]}
+        validated = type(self).validation_loss is not DeepMethod.validation_loss
+        made = [
+            Track(
+                track,
+                parts,
+                self.steps(track, parts),
+                self.plan(track, data),
+                self._on_views(self.validation_loss, track) if validated else None,
+                partial(self.after_epoch, track),
+            )
+            for track, parts in modules.items()
+        ]
         limits = {"epochs": self.settings.epochs, "patience": self.settings.patience}
         return Stage(made, name=name, **{**limits, **options})
 
@@ -244,29 +235,19 @@ class DeepMethod(Method):
         self,
         track: str,
         modules: Sequence[nn.Module],
-        loss: Callable[[Views, Batch, Clock], Loss] | None = None,
+        loss: LossOfViews | None = None,
         lr: Any = None,
         name: str = "train",
     ) -> Step:
-        """Return one update of modules by a loss.
+        """Return one update of modules by a loss, as part of a track, traced under ``name``.
 
-        Args:
-            track: that it belongs to.
-            modules: whose parameters it changes.
-            loss: `loss` if None.
-            lr: learning rate, for all modalities or by modality; the setting ``lr`` if None.
-            name: as traced.
+        ``loss`` defaults to `loss`, and ``lr``, for all modalities or by modality, to the setting.
         """
-        parameters = [weight for module in modules for weight in module.parameters() if weight.requires_grad]
+        parameters = [weight for weight in parameters_of(modules) if weight.requires_grad]
         rate = per_modality(self.settings.lr if lr is None else lr, track)
-        return Step(
-            self._on_views(loss or self.loss, track),
-            self.optimiser(parameters, rate),
-            self.schedule,
-            self.before,
-            self.after,
-            name,
-        )
+        optimiser = self.optimiser(parameters, rate)
+        wrapped = self._on_views(loss or self.loss, track)
+        return Step(wrapped, optimiser, self.schedule, self.before, self.after, name)
 
     # What the harness calls.
 
@@ -281,11 +262,8 @@ class DeepMethod(Method):
             raise Unsupported(reason)
         self.context, self._threads, self._device = context, context.threads, torch.device(context.device)
         self._kept, self._modules, self._parameters = [], [], {}
+        self._scalers, self._outline = {}, Outline.of(train)
         with reproducible(context.threads):
-            self._scalers = {
-                name: Scaler.fit(part.features, self.settings.scaling) for name, part in train.items()
-            }
-            self._outline = Outline.of(train)
             material = self._material(train, validation, context)
             for stage in self.stages(material.train, context):
                 self._train(stage, material, context)
@@ -307,11 +285,9 @@ class DeepMethod(Method):
         if modality in self._scalers:
             raise UsageError(f"{self.card.title} knows {modality} already")
         self.context = context
+        widths = {**self._outline.widths, modality: train[modality].dimension}
+        self._outline = replace(self._outline, widths=widths)
         with reproducible(context.threads):
-            scaler = Scaler.fit(train[modality].features, self.settings.scaling)
-            self._scalers = {**self._scalers, modality: scaler}
-            widths = {**self._outline.widths, modality: train[modality].dimension}
-            self._outline = replace(self._outline, widths=widths)
             material = self._material(train, validation, context)
             modules = {modality: self.extension(modality, material.train)}
             stage = self.stage(material.train, f"late/{modality}", modules, scored=False)
@@ -320,7 +296,9 @@ class DeepMethod(Method):
     def embed(self, modality: str, features: Array) -> Array:
         """Map features ``(n, d_v)`` to the common space, ``(n, d)`` float32."""
         starts = range(0, max(len(features), 1), EMBEDDED_ROWS)
-        blocks = (self._tensor(modality, features[start : start + EMBEDDED_ROWS]) for start in starts)
+        parts = (self._scalers[modality](features[start : start + EMBEDDED_ROWS]) for start in starts)
+        # Copies: the features may be read-only, which torch does not honour.
+        blocks = (torch.tensor(part, dtype=torch.float32, device=self._device) for part in parts)
         return np.asarray(self._embedded(modality, blocks).cpu().numpy())
 
     def checkpoints(self) -> Mapping[str, Checkpoint]:
@@ -344,10 +322,10 @@ class DeepMethod(Method):
     def stored_state(self) -> State:
         """Return the scaling, and all modules among the attributes in their present state."""
         state = state_of(self, self._outline)
-        scaling = [part.arrays(f"scaling/{name}/") for name, part in self._scalers.items()]
-        return State(
-            {**state.arrays, **{key: value for part in scaling for key, value in part.items()}}, state.facts
-        )
+        arrays = {**state.arrays}
+        for name, scaler in self._scalers.items():
+            arrays |= scaler.arrays(f"scaling/{name}/")
+        return State(arrays, state.facts)
 
     def load_state(self, state: State, device: str = "cpu") -> None:
         """Make the modules by `build` with stored values; what training alone needs is not made.
@@ -355,12 +333,9 @@ class DeepMethod(Method):
         Raises:
             DataError: if it is no state of this method with these settings.
         """
-        self._outline = outline_of(state)
-        kind = self.settings.scaling
-        self._scalers = {
-            name: Scaler.of_state(kind, state, f"scaling/{name}/", width)
-            for name, width in self._outline.widths.items()
-        }
+        self._outline, kind = outline_of(state), self.settings.scaling
+        widths = self._outline.widths.items()
+        self._scalers = {name: Scaler.of_state(kind, state, f"scaling/{name}/", d) for name, d in widths}
         self._modules = build_from(self, self._outline, state, device)
         self._device = torch.device(device)
 
@@ -372,16 +347,20 @@ class DeepMethod(Method):
         }
 
     def _material(self, train: Split, validation: Split, context: Context) -> Material:
+        """Fit the scaling of modalities that are new; bring the rows to the device."""
+        new = (name for name in train if name not in self._scalers)
+        fitted = {name: Scaler.fit(train[name].features, self.settings.scaling) for name in new}
+        self._scalers = {**self._scalers, **fitted}
         on_device, held_out = (DeviceSplit(s, context.device, self._scalers) for s in (train, validation))
-        kind = type(self)
-        usual = kind.embed is DeepMethod.embed and kind.similarity is Method.similarity
-        return Material(on_device, held_out, validation, self._embedded_rows if usual else None)
+        usual = (type(self).embed, type(self).similarity) == (DeepMethod.embed, Method.similarity)
 
-    def _embedded_rows(self, modality: str, rows: Tensor) -> Tensor:
-        return self._embedded(modality, torch.split(rows, EMBEDDED_ROWS))
+        def embed(modality: str, rows: Tensor) -> Tensor:
+            return self._embedded(modality, torch.split(rows, EMBEDDED_ROWS))
+
+        return Material(on_device, held_out, embed if usual else None)
 
     def _embedded(self, modality: str, blocks: Iterable[Tensor]) -> Tensor:
-        """Return the embeddings ``(n, d)`` of scaled rows on the device, float32."""
+        """Return the embeddings ``(n, d)`` of blocks of scaled rows on the device, float32."""
         for module in self._modules:
             module.eval()
         with reproducible(self._threads), torch.no_grad():
@@ -390,34 +369,16 @@ class DeepMethod(Method):
     def _train(self, stage: Stage, material: Material, context: Context) -> None:
         """Run a stage and keep its states."""
         modules = [module for track in stage.tracks for module in track.modules]
-        weights = (weight for module in modules for weight in module.parameters())
-        trained = {id(weight): weight for weight in weights if weight.requires_grad}
+        trained = {id(weight): weight for weight in parameters_of(modules) if weight.requires_grad}
         before, self._modules = self._modules, [*self._modules, *modules]
         kept = train_stage(self, stage, material, context)
-        if stage.kept:
-            self._kept.append(kept)
-            self._parameters.update(trained)
-        else:
+        if not stage.kept:
             self._modules = before
+            return
+        self._kept.append(kept)
+        self._parameters |= trained
 
-    def _tensor(self, modality: str, features: Array) -> Tensor:
-        # A copy: the features may be read-only, which torch does not honour.
-        return torch.tensor(self._scalers[modality](features), dtype=torch.float32, device=self._device)
-
-    def _default_track(self, name: str, data: DeviceSplit, modules: Sequence[nn.Module]) -> Track:
-        has_validation_loss = type(self).validation_loss is not DeepMethod.validation_loss
-        return Track(
-            name,
-            modules,
-            self.steps(name, modules),
-            self.plan(name, data),
-            self._on_views(self.validation_loss, name) if has_validation_loss else None,
-            partial(self.after_epoch, name),
-        )
-
-    def _on_views(
-        self, loss: Callable[[Views, Batch, Clock], Loss], track: str
-    ) -> Callable[[Batch, Clock], Loss]:
+    def _on_views(self, loss: LossOfViews, track: str) -> Callable[[Batch, Clock], Loss]:
         """Return a loss of batches from one of what `forward` makes of them."""
 
         def of_batch(batch: Batch, clock: Clock) -> Loss:
@@ -425,23 +386,3 @@ class DeepMethod(Method):
             return loss({name: self.forward(name, x) for name, x in part.features.items()}, part, clock)
 
         return of_batch
-
-    def _modules_of(self, track: str) -> list[nn.Module]:
-        """Return the modules among the attributes: all, or those of a modality where they are independent.
-
-        Raises:
-            PluginError: if modalities are independent and a module that trains belongs to none.
-        """
-        found: list[nn.Module] = []
-        for attribute, value in vars(self).items():
-            if isinstance(value, Mapping):
-                parts = [value.get(track)] if self.independent else list(value.values())
-                found += [part for part in parts if isinstance(part, nn.Module)]
-            elif isinstance(value, nn.Module) and not self.independent:
-                found.append(value)
-            elif isinstance(value, nn.Module) and any(weight.requires_grad for weight in value.parameters()):
-                raise PluginError(
-                    f"{type(self).__name__}.{attribute} trains, but modalities are independent: "
-                    "make it a dictionary by modality, or freeze it with requires_grad_(False)"
-                )
-        return list(dict.fromkeys(found))

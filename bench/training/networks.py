@@ -52,15 +52,9 @@ def mlp(
 def perceptrons(
     train: DeviceSplit, hidden: Sequence[int], dim: int, context: Context, stream: str = "", **options: Any
 ) -> dict[str, nn.Module]:
-    """Return a perceptron ``d_v - hidden - dim`` for each modality, on the device.
+    """Return a perceptron ``d_v - hidden - dim`` for each modality, on the device, with the options of `mlp`.
 
-    Args:
-        train: gives the modalities and the widths of their features.
-        hidden: widths of the hidden layers.
-        dim: width of the output.
-        context: source of the weights.
-        stream: put before a modality's name in the name of the stream that its weights are drawn from.
-        options: of `mlp`.
+    The weights of a modality are drawn from ``init/<stream><modality>``.
     """
     return {
         name: built(partial(mlp, (train.dimension(name), *hidden, dim), **options), context, stream + name)
@@ -107,24 +101,6 @@ class Prototypes(nn.Module):
     def renormalise(self) -> None:
         """Bring the columns back to length 1, which updates change."""
         self.weight.div_(self.weight.norm(dim=0))
-
-
-def prototypes(
-    train: DeviceSplit, dim: int, context: Context, stream: str, *, trained: bool = True
-) -> Prototypes:
-    """Return one prototype per class of the data, on the device.
-
-    Args:
-        train: gives the number of classes C.
-        dim: length d of a prototype.
-        context: source of the weights.
-        stream: what they are drawn from, ``init/<stream>``.
-        trained: whether they learn.
-
-    Raises:
-        UsageError: if so many classes cannot be orthogonal in so narrow a space.
-    """
-    return built(lambda: Prototypes(dim, train.n_classes, trained), context, stream)
 
 
 def built(make: Callable[[], M], context: Context, stream: str) -> M:

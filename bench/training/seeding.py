@@ -57,10 +57,8 @@ class Noise:
             try:
                 yield
             finally:
-                self._states = self._read()
-
-    def _read(self) -> list[torch.Tensor]:
-        return [torch.get_rng_state(), *(torch.cuda.get_rng_state(device) for device in self._cuda)]
+                cuda = [torch.cuda.get_rng_state(device) for device in self._cuda]
+                self._states = [torch.get_rng_state(), *cuda]
 
 
 @contextmanager

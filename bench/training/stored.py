@@ -7,7 +7,7 @@ nothing: shapes are compared with the file before anything of their size exists.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -20,6 +20,7 @@ from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from bench.contract import Array, BenchError, Context, DataError, Modality, Split, State
 from bench.training.data import DeviceSplit
+from bench.training.modules import named_modules
 
 if TYPE_CHECKING:
     from bench.training.method import DeepMethod
@@ -57,15 +58,6 @@ class Outline:
             name: Modality(np.zeros((1, width), np.float32), labels) for name, width in self.widths.items()
         }
         return DeviceSplit(Split(parts, self.n_classes, "natural"), _META)
-
-
-def named_modules(method: DeepMethod) -> dict[str, nn.Module]:
-    """Return the modules among a method's attributes, alone or in dictionaries by modality."""
-    found: dict[str, nn.Module] = {}
-    for attribute, value in vars(method).items():
-        parts = value.items() if isinstance(value, Mapping) else [("", value)]
-        found |= {f"{attribute}/{key}": part for key, part in parts if isinstance(part, nn.Module)}
-    return found
 
 
 def state_of(method: DeepMethod, outline: Outline) -> State:

@@ -2,31 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import random
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
+import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from bench.contract import Context, Method, Split
+from bench.contract import Context, DeadlineExceeded, Method, RefusedEmbeddings
 from bench.training.data import DeviceSplit
 
 
 @dataclass(frozen=True)
 class Material:
-    """The data of a fit: training rows on the device, validation rows there and as they came.
+    """The data of a fit.
 
     Attributes:
-        train: training rows.
-        validation: validation rows.
-        validation_split: the same as they came.
+        train: training rows on the device.
+        validation: validation rows there.
         embed: returns embeddings of a modality's scaled rows, on the device; None where a method embeds or
             compares rows in a way of its own.
     """
 
     train: DeviceSplit
     validation: DeviceSplit
-    validation_split: Split
     embed: Callable[[str, Tensor], Tensor] | None = None
 
 
@@ -34,27 +38,20 @@ class Validation:
     """The validation rows, ranked as a method embeds them after an epoch."""
 
     def __init__(self, method: Method, material: Material, context: Context) -> None:
-        """Prepare what stays the same in all epochs."""
         self._method = method
         self._material = material
         self._context = context
         self._embed = material.embed if ranks_on(context.device) else None
-        if self._embed is not None:
-            self._prepare(material.validation)
-
-    def _prepare(self, rows: DeviceSplit) -> None:
+        if self._embed is None:
+            return
         from bench.evaluation.inputs import label_sets
         from bench.evaluation.order import inverse, row_order
 
-        orders = {name: row_order(name, len(part)) for name, part in rows.split.items()}
-        self._orders = {name: torch.as_tensor(order, device=rows.device) for name, order in orders.items()}
-        self._back = {
-            name: torch.as_tensor(inverse(order), device=rows.device) for name, order in orders.items()
-        }
-        self._labels = {
-            name: label_sets(part.labels, len(part), f"labels of modality {name!r}")
-            for name, part in rows.split.items()
-        }
+        parts, there = material.validation.split, partial(torch.as_tensor, device=material.validation.device)
+        orders = {name: row_order(name, len(part)) for name, part in parts.items()}
+        self._orders = {name: there(order) for name, order in orders.items()}
+        self._back = {name: there(inverse(order)) for name, order in orders.items()}
+        self._labels = {name: label_sets(part.labels, len(part), name) for name, part in parts.items()}
 
     def maps(self) -> dict[str, float]:
         """Return the mAP@all of every direction, such as ``{"image>text": .54}``.
@@ -67,8 +64,8 @@ class Validation:
         if self._embed is None:
             from bench.evaluation import validation_map
 
-            split, threads = self._material.validation_split, self._context.threads
-            return validation_map(self._method, split, threads=threads, device=self._context.device)
+            context, split = self._context, self._material.validation.split
+            return validation_map(self._method, split, threads=context.threads, device=context.device)
         from bench.evaluation.device_ranking import device_maps
 
         features = self._material.validation.features
@@ -82,3 +79,87 @@ class Validation:
 def ranks_on(device: str) -> bool:
     """Tell whether validation is embedded and ranked on a device, without a copy on the host."""
     return torch.device(device).type == "cuda"
+
+
+def oracle_map(method: Method, modules: Sequence[nn.Module], context: Context) -> float | None:
+    """Return the oracle's mean test mAP of a method as it stands; None if its state cannot be ranked.
+
+    Global generators, modules and attributes are put back afterwards, so that training gives the same bytes
+    with and without an oracle. An unexpected error becomes a warning, which the record's log keeps.
+    ``modules`` are those that are trained besides the method's attributes.
+
+    Raises:
+        DeadlineExceeded: if the time of the cell is over.
+    """
+    with unchanged_generators(context.device), unchanged(method, modules):
+        try:
+            return context.oracle(method) if context.oracle else None
+        except RefusedEmbeddings:
+            return None
+        except DeadlineExceeded:
+            raise
+        except Exception as error:
+            warnings.warn(
+                f"no test mAP of this epoch for the oracle trace: {type(error).__name__}: {error}",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+            return None
+
+
+@contextmanager
+def unchanged_generators(device: str) -> Iterator[None]:
+    """Put the global generators of Python, NumPy and torch back after the body."""
+    place = torch.device(device)
+    cuda = [torch.device("cuda", place.index or 0)] if place.type == "cuda" else []
+    python, numpy = random.getstate(), np.random.get_state()
+    with torch.random.fork_rng(cuda):
+        try:
+            yield
+        finally:
+            random.setstate(python)
+            np.random.set_state(numpy)
+
+
+@contextmanager
+def unchanged(method: Method, modules: Sequence[nn.Module]) -> Iterator[None]:
+    """Put a method's attributes, and the modules, tensors and arrays among them, back after the body.
+
+    Modes of modules, running statistics and caches are covered; objects of other kinds are not looked into.
+    """
+    containers, values = _reachable([vars(method), list(modules)])
+    kept = [(held, held.copy()) for held in containers]
+    copies = [(value, value.clone() if isinstance(value, Tensor) else value.copy()) for value in values]
+    try:
+        yield
+    finally:
+        for held, before in kept:
+            held.clear()
+            held.extend(before) if isinstance(held, list) else held.update(before)
+        with torch.no_grad():
+            for value, before in copies:
+                if isinstance(value, Tensor):
+                    if not torch.equal(value, before):
+                        value.copy_(before)
+                else:
+                    np.copyto(value, before)
+
+
+def _reachable(roots: list[Any]) -> tuple[list[Any], list[Any]]:
+    """Return what can change within ``roots`` and their modules: containers, and tensors and arrays."""
+    containers: dict[int, Any] = {}
+    values: dict[int, Any] = {}
+    waiting = list(roots)
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, nn.Module):
+            waiting.append(vars(item))
+        elif isinstance(item, Tensor | np.ndarray):
+            if item.layout is torch.strided if isinstance(item, Tensor) else item.flags.writeable:
+                values[id(item)] = item
+        elif isinstance(item, tuple):
+            waiting.extend(item)
+        elif isinstance(item, dict | list | set) and id(item) not in containers:
+            containers[id(item)] = item
+            waiting.extend(item.values() if isinstance(item, dict) else item)
+    return list(containers.values()), list(values.values())

@@ -34,7 +34,8 @@ class DRCL(drcl.DRCL):
 
     def new_prior(self, data: t.DeviceSplit) -> t.Prototypes:
         """Draw W from a fixed seed."""
-        return t.prototypes(data, self.settings.dim, t.Context(PRIOR_SEED, self.context.device), "prior")
+        fixed = t.Context(PRIOR_SEED, self.context.device)
+        return t.built(lambda: t.Prototypes(self.settings.dim, data.n_classes), fixed, "prior")
 
     def new_encoder(self, stage: str, name: str, data: t.DeviceSplit) -> nn.Sequential:
         """Start both stages from the same weights."""

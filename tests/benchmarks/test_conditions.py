@@ -50,7 +50,7 @@ def test_the_share_of_a_quick_cell(benchmark: Any, name: str, word: str) -> None
     identity, whole = applied.id, _seconds_of_a_cell()
 
     def made() -> None:
-        assert len(under_condition(data, identity, 0).dataset.test)
+        assert len(under_condition(data, identity, 0)[0].test)
 
     benchmark.pedantic(made, rounds=15, warmup_rounds=2)
     if benchmark.stats is not None:  # none where benchmarks are disabled

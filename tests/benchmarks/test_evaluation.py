@@ -14,7 +14,7 @@ import pytest
 from bench.contract import Similarity
 from bench.evaluation import STANDARD_PROTOCOLS, Protocol, mean_average_precision, rank_embeddings
 from bench.evaluation.inputs import label_sets
-from bench.evaluation.measures import average_precision_measure
+from bench.evaluation.measures import measure_of
 from bench.evaluation.ranking import Ranking
 from bench.evaluation.similarity import Side, embedded_side
 
@@ -54,7 +54,7 @@ def test_growth_with_the_number_of_items(benchmark: Any, n: int) -> None:
 def test_four_protocols_cost_little_more_than_one(benchmark: Any, protocols: int) -> None:
     queries, gallery, wanted, offered = _arguments(2000, 10000, 128)
     sides = _side(queries, wanted), _side(gallery, offered)
-    measures = [average_precision_measure(rule) for rule in STANDARD_PROTOCOLS[:protocols]]
+    measures = [measure_of(rule) for rule in STANDARD_PROTOCOLS[:protocols]]
     _fastest(benchmark, lambda: Ranking.of_sides(*sides).measure(measures), rounds=3)
 
 

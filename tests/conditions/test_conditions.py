@@ -1,7 +1,8 @@
-"""Conditions change what they say, at nested levels, alike for all methods, and nothing else."""
+"""Conditions change what they say, at nested levels and known rates, alike for all methods."""
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 
 import numpy as np
@@ -13,6 +14,8 @@ from bench.contract import Array, Modality, Split, Unsupported, UsageError
 SCOPE = ("emoji", "image", "text")
 SINGLE = [(name, variant) for name, cls in conditions().items() for variant in cls.card.variants or ("",)]
 SINGLE = [(name, variant) for name, variant in SINGLE if name not in ("label-noise-multi", "late")]
+EVERY = [*SINGLE, ("label-noise-multi", "")]
+CLASSES, ROWS = 6, 3000
 
 
 def _split(n: int = 120, classes: int = 6, multi: bool = False, modalities: int = 2) -> Split:
@@ -32,15 +35,13 @@ def _train(name: str, variant: str, level: float, seed: int = 0, split: Split | 
     return Applied(name, variant, level).to(split, _split(30), SCOPE, seed)[0]
 
 
-def _same(a: Split, b: Split) -> bool:
-    return all(
-        np.array_equal(a[name].features, b[name].features)
-        and np.array_equal(a[name].labels, b[name].labels)
-        and a[name].ids is not None
-        and b[name].ids is not None
-        and np.array_equal(a[name].ids, b[name].ids)  # type: ignore[arg-type]
-        for name in a
-    )
+def _bytes(split: Split) -> list[tuple[str, bytes, str, bytes, bytes]]:
+    found = []
+    for name, one in split.items():
+        assert one.ids is not None
+        labels = one.labels
+        found.append((name, one.features.tobytes(), labels.dtype.str, labels.tobytes(), one.ids.tobytes()))
+    return found
 
 
 def _changed(before: Split, after: Split) -> set[tuple[str, int]]:
@@ -60,18 +61,26 @@ def _changed(before: Split, after: Split) -> set[tuple[str, int]]:
     return found
 
 
+def _of(name: str) -> Split:
+    return _split(multi=name == "label-noise-multi", modalities=3)
+
+
+@pytest.mark.parametrize("same", [False, True])
+@pytest.mark.parametrize(("name", "variant"), EVERY)
+def test_level_0_gives_the_bytes_of_clean(name: str, variant: str, same: bool) -> None:
+    whole = _of(name)
+    applied = Applied(name, variant, 0.0, same)
+    train, validation, _ = applied.to(whole, whole, SCOPE, 0)
+    test, gallery = applied.to_test(whole, whole, whole, SCOPE, 0)
+    assert gallery is not None
+    for split in (train, validation, test, gallery):
+        assert _bytes(split) == _bytes(whole)
+        assert (split.n_classes, split.pairing) == (whole.n_classes, whole.pairing)
+
+
 @pytest.mark.parametrize(("name", "variant"), SINGLE)
-def test_level_0_is_clean_and_a_draw_repeats(name: str, variant: str) -> None:
-    split, validation = _split(), _split(30)
-    applied = Applied(name, variant, 0.0)
-    train, kept, _ = applied.to(split, validation, SCOPE, 0)
-    if name != "unseen":  # classes get other numbers, even if all are seen
-        assert _same(train, split)
-        assert _same(kept, validation)
-        test, gallery = applied.to_test(_split(40), None, split, SCOPE, 0)
-        assert gallery is None
-        assert _same(test, _split(40))
-    assert _same(_train(name, variant, 0.5), _train(name, variant, 0.5))
+def test_a_draw_repeats(name: str, variant: str) -> None:
+    assert _bytes(_train(name, variant, 0.5)) == _bytes(_train(name, variant, 0.5))
 
 
 NESTED = [
@@ -119,9 +128,14 @@ def test_a_draw_that_may_hit_the_true_class_reaches_less() -> None:
 def test_label_noise_is_shared_by_the_modalities_of_an_id_unless_drawn_apart() -> None:
     shared = _train("label-noise", "shared", 0.4)
     assert np.array_equal(shared["image"].labels, shared["text"].labels)
-    apart = _train("label-noise", "per-modality", 0.4)
+    split, apart = _split(), _train("label-noise", "per-modality", 0.4)
     assert not np.array_equal(apart["image"].labels, apart["text"].labels)
+    for name, one in apart.items():
+        assert np.array_equal(one.ids, split[name].ids)  # type: ignore[arg-type]
+        assert one.features.tobytes() == split[name].features.tobytes()
+    left, right = apart.pairs("image", "text")
     assert apart.pairing == "natural"
+    assert (left == right).all()
 
 
 def test_pairs_are_lost_in_part_or_altogether() -> None:
@@ -180,7 +194,7 @@ def test_multi_label_noise_moves_one_label_of_a_row() -> None:
 
 def test_feature_noise_leaves_training_rows_and_the_other_modality() -> None:
     applied, train, test = Applied("feature-noise", "last", 1.0), _split(), _split(60)
-    assert _same(applied.to(train, _split(30), SCOPE, 0)[0], train)
+    assert _bytes(applied.to(train, _split(30), SCOPE, 0)[0]) == _bytes(train)
     noisy, _ = applied.to_test(test, None, train, SCOPE, 0)
     assert np.array_equal(noisy["image"].features, test["image"].features)
     difference = noisy["text"].features - test["text"].features
@@ -196,6 +210,140 @@ def test_nothing_that_was_taken_away_can_be_reached(name: str, variant: str) -> 
             while base is not None:
                 assert not np.shares_memory(base, modality.labels)
                 base = base.base
+
+
+def test_unseen_classes_and_noisy_features_are_nested_too() -> None:
+    train, test = _split(), _split(60)
+    unseen = []
+    for level in (0.2, 0.4, 0.7):
+        queries = Applied("unseen", "unseen", level).to_test(test, None, train, SCOPE, 0)[0]
+        unseen.append({bytes(row) for row in queries["image"].features})
+    assert all(low < high for low, high in pairwise(unseen))
+    zeros = [_noisy("zeros-first", level)["image"].features == 0 for level in (0.2, 0.5, 0.9)]
+    assert all((low <= high).all() and low.sum() < high.sum() for low, high in pairwise(zeros))
+    clean = _split(60)["text"].features
+    low, high = (_noisy("last", level)["text"].features - clean for level in (0.5, 1.0))
+    np.testing.assert_allclose(2 * low, high, atol=1e-5)
+
+
+def _noisy(variant: str, level: float) -> Split:
+    return Applied("feature-noise", variant, level).to_test(_split(60), None, _split(), SCOPE, 0)[0]
+
+
+def test_open_noise_adds_rows_of_known_classes_only() -> None:
+    split = _split(600)
+    changed = [
+        _changed(split, Applied("label-noise-open", "", level).to(split, split, SCOPE, 0)[0])
+        for level in (0.2, 0.4, 0.8)
+    ]
+    assert all(low < high for low, high in pairwise(changed))
+    unknown = {(name, row) for name in split for row in np.flatnonzero(split[name].labels == 5).tolist()}
+    assert unknown <= changed[0]
+
+
+def _uneven() -> Split:
+    """Return rows of classes of unequal size; the first class has a third of them."""
+    rng = np.random.default_rng(1)
+    labels = rng.choice(CLASSES, size=ROWS, p=[1 / 3, *[2 / 15] * 5])
+    return Split(
+        {name: Modality(rng.normal(size=(ROWS, 2)), labels) for name in ("image", "text")}, CLASSES, "natural"
+    )
+
+
+def _rate(name: str, variant: str, level: float, labels: Array, seed: int) -> tuple[float, float]:
+    """Return the expected share of rows that change, and its standard deviation over draws."""
+    miss = 1 - 1 / CLASSES
+    if name == "label-noise-open":
+        unknown = float((labels == CLASSES - 1).mean())
+        return unknown + level * (1 - unknown), math.sqrt(level * (1 - level) * unknown / ROWS)
+    if variant == "shared-any":
+        return level * miss, math.sqrt(level * miss * (1 - miss) / ROWS)
+    if variant == "half":
+        classes = Applied(name, variant, level)._draws(SCOPE, seed).generator("classes").permutation(CLASSES)
+        return level * float(np.isin(labels, classes[: CLASSES // 2]).mean()), 0.0
+    return level, 0.0
+
+
+@pytest.mark.parametrize("level", [0.1, 0.4, 0.8])
+@pytest.mark.parametrize(
+    ("name", "variant"),
+    [pair for pair in EVERY if conditions()[pair[0]].card.group == "noise" and "multi" not in pair[0]],
+)
+def test_effective_rates_follow_their_formula_within_binomial_error(
+    name: str, variant: str, level: float
+) -> None:
+    split = _uneven()
+    labels = split["image"].labels
+    for seed in range(5):
+        train, _, reached = Applied(name, variant, level).to(split, split, SCOPE, seed)
+        measured = np.mean([(one.labels != labels).mean() for one in train.values()])
+        assert reached == pytest.approx(measured)
+        expected, deviation = _rate(name, variant, level, labels, seed)
+        rounding = CLASSES / ROWS  # each class or the whole is a whole number of rows
+        assert abs(measured - expected) <= 4 * deviation + rounding
+
+
+def test_multi_label_noise_reaches_the_rows_that_have_a_label_to_lose_and_one_to_gain() -> None:
+    split = _split(ROWS, multi=True)
+    matrix = split["image"].labels
+    able = float(((matrix == 1).any(axis=1) & (matrix == 0).any(axis=1)).mean())
+    for level in (0.2, 0.5, 0.8):
+        reached = Applied("label-noise-multi", "", level).to(split, split, SCOPE, 0)[2]
+        assert isinstance(reached, float)
+        assert abs(reached - level * able) <= 4 * math.sqrt(level * able * (1 - able) / ROWS) + 1 / ROWS
+
+
+def test_wrong_classes_are_drawn_evenly() -> None:
+    split = _uneven()
+    for variant in ("shared", "per-modality", "shared-any"):
+        noisy = Applied("label-noise", variant, 1.0).to(split, split, SCOPE, 0)[0]["text"].labels
+        first = noisy[split["text"].labels == 0]
+        drawn = np.bincount(first, minlength=CLASSES)[int(variant != "shared-any") :]
+        even = len(first) / len(drawn)
+        # Chi-squared: 5 degrees of freedom reach 20.5 in .001.
+        assert np.square(drawn - even).sum() / even < 25
+
+
+def _nearest_mean(features: Array, labels: Array, rows: Array) -> Array:
+    """Return the class whose mean is nearest to each row."""
+    means = np.stack([features[labels == label].mean(axis=0) for label in range(CLASSES)])
+    return np.asarray(np.square(rows[:, None] - means).sum(axis=2).argmin(axis=1))
+
+
+@pytest.mark.parametrize(
+    ("name", "variant"),
+    [(n, v) for n, v in SINGLE if conditions()[n].card.group in ("noise", "labels", "pairs") and v != "drop"],
+)
+def test_the_nearest_class_mean_of_untouched_labels_is_unmoved(name: str, variant: str) -> None:
+    """Whatever happens to labels and pairs, rows keep their features: by true labels no mean moves."""
+    split, test = _split(), _split(60)
+    train = Applied(name, variant, 0.5).to(split, split, SCOPE, 0)[0]
+    assert _changed(split, train)
+    asked = Applied(name, variant, 0.5).to_test(test, None, split, SCOPE, 0)[0]
+    for modality, one in train.items():
+        labels = split[modality].labels
+        before = _nearest_mean(split[modality].features, labels, test[modality].features)
+        assert np.array_equal(_nearest_mean(one.features, labels, asked[modality].features), before)
+
+
+@pytest.mark.parametrize(
+    ("name", "variant"),
+    [(n, v) for n, v in SINGLE if conditions()[n].card.group in ("classes", "modalities") and v != "blocks"],
+)
+def test_rows_that_stay_keep_label_and_id(name: str, variant: str) -> None:
+    split = _split()
+    train = Applied(name, variant, 5.0 if name == "long-tail" else 0.5).to(split, split, SCOPE, 0)[0]
+    number: dict[int, int] = {}
+    for modality, one in train.items():
+        before, ids = split[modality], one.ids
+        assert ids is not None
+        assert before.ids is not None
+        rows = np.searchsorted(before.ids, ids)
+        assert one.features.tobytes() == before.features[rows].tobytes()
+        for old, new in zip(before.labels[rows].tolist(), one.labels.tolist(), strict=True):
+            assert number.setdefault(old, new) == new  # unseen classes leave gaps, which are closed
+    if name != "unseen":
+        assert all(old == new for old, new in number.items())
 
 
 def test_words_mean_conditions() -> None:

@@ -110,62 +110,52 @@ def test_the_same_input_gives_the_same_bytes(tmp_path: Path, rows: Rows) -> None
     assert extracted(table).read_bytes() == extracted(table, name="again.npz").read_bytes()
 
 
-class Interrupting:
-    """Reports nothing, and ends the extraction after so many batches of a modality."""
+def extraction(table: Path) -> tuple[Callable[[str, int | None], Path], list[int]]:
+    """Return what makes a bundle, or ends after so many texts, and the sizes of batches that it encodes."""
+    read, encoded = read_table(table), list[int]()
+    wanted = []
+    for name, given in (("image", "pixels:4"), ("text", "tfidf:width=3")):
+        made = create_encoder(name, given)  # type: ignore[arg-type]
 
-    def __init__(self, name: str, after: int) -> None:
-        self.name, self.after = name, after
-
-    def __call__(self, name: str, done: int, total: int) -> None:
-        if name == self.name and done >= self.after:
-            raise KeyboardInterrupt
-
-
-def test_after_a_kill_only_what_is_missing_is_encoded_and_the_bytes_are_the_same(
-    tmp_path: Path, rows: Rows, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    table = read_table(write_csv(tmp_path / "t.csv", rows))
-    encoders = {"image": create_encoder("image", "pixels:4"), "text": create_encoder("text", "tfidf:width=3")}
-    wanted = [Wanted(name, name, made, name) for name, made in encoders.items()]
-    encoded: list[int] = []
-
-    def count(made: Any, name: str) -> None:
-        encode = made.encode
-
-        def counted(batch: Any) -> Any:
+        def counted(batch: Any, encode: Any = made.encode) -> Any:
             encoded.append(len(batch))
             return encode(batch)
 
-        monkeypatch.setattr(made, "encode", counted)
+        made.encode = counted  # type: ignore[method-assign]
+        wanted.append(Wanted(name, name, made, given))
 
-    for name, made in encoders.items():
-        count(made, name)
-    arguments = table, read_rows(table), wanted
-    options = Options(batch=3)
-    extract(*arguments, tmp_path / "whole.npz", options, lambda *_: None)
+    def run(output: str, texts: int | None = None) -> Path:
+        def report(name: str, done: int, total: int) -> None:
+            if name == "text" and texts is not None and done >= texts:
+                raise KeyboardInterrupt
+
+        extract(read, read_rows(read), wanted, table.parent / output, Options(batch=3), report)
+        return table.parent / output
+
+    return run, encoded
+
+
+def test_after_a_kill_only_what_is_missing_is_encoded_and_the_bytes_are_the_same(
+    tmp_path: Path, rows: Rows
+) -> None:
+    run, encoded = extraction(write_csv(tmp_path / "t.csv", rows))
+    whole = run("whole.npz", None).read_bytes()
     assert sum(encoded) == 40
     encoded.clear()
     with pytest.raises(KeyboardInterrupt):
-        extract(*arguments, tmp_path / "cut.npz", options, Interrupting("text", 9))
+        run("cut.npz", 9)
     damaged = sorted((tmp_path / "cut.npz.parts").iterdir())[0]
     damaged.write_bytes(damaged.read_bytes()[:50])  # as a power failure may leave it
-    extract(*arguments, tmp_path / "cut.npz", options, lambda *_: None)
+    assert run("cut.npz", None).read_bytes() == whole
     assert sum(encoded) == 40 + 3
-    assert (tmp_path / "cut.npz").read_bytes() == (tmp_path / "whole.npz").read_bytes()
 
 
 def test_a_changed_picture_is_encoded_anew(tmp_path: Path, rows: Rows) -> None:
-    table = read_table(write_csv(tmp_path / "t.csv", rows))
-    wanted = [
-        Wanted("image", "image", create_encoder("image", "pixels:4"), "pixels:4"),
-        Wanted("text", "text", create_encoder("text", "tfidf"), "tfidf"),
-    ]
-    arguments = table, read_rows(table), wanted, tmp_path / "x.npz", Options(batch=4)
+    run, _ = extraction(write_csv(tmp_path / "t.csv", rows))
     with pytest.raises(KeyboardInterrupt):
-        extract(*arguments, Interrupting("text", 0))
+        run("x.npz", 0)
     (tmp_path / "0.png").write_bytes((tmp_path / "1.png").read_bytes())
-    extract(*arguments, lambda *_: None)
-    found = arrays(tmp_path / "x.npz")["train_image"]
+    found = arrays(run("x.npz", None))["train_image"]
     np.testing.assert_array_equal(found[0], found[1])
 
 
@@ -301,10 +291,15 @@ def test_a_pipe_is_no_picture(tmp_path: Path, rows: Rows) -> None:
     assert "no such file" in refusal(write_csv(tmp_path / "t.csv", rows))
 
 
+def test_a_table_without_labels_is_refused(tmp_path: Path, rows: Rows) -> None:
+    for row in rows:
+        del row["label"]
+    assert "label" in refusal(as_json_lines(tmp_path, rows))
+
+
 @pytest.mark.parametrize(
     ("change", "noun"),
     [
-        ({"label": None}, "label"),
         ({"image": 3}, "path"),
         ({"image": "a\0b"}, "path"),
         ({"text": 3}, "text"),
@@ -316,13 +311,10 @@ def test_a_pipe_is_no_picture(tmp_path: Path, rows: Rows) -> None:
 def test_a_wrong_value_is_named_with_its_row(
     change: dict[str, Any], noun: str, tmp_path: Path, rows: Rows
 ) -> None:
-    if change == {"label": None}:
-        for row in rows:
-            del row["label"]
-    rows[2].update({} if change == {"label": None} else change)
+    rows[2].update(change)
     said = refusal(as_json_lines(tmp_path, rows))
     assert noun in said
-    assert change == {"label": None} or "row 3" in said
+    assert "row 3" in said
 
 
 @pytest.mark.parametrize(

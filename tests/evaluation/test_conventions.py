@@ -16,7 +16,7 @@ from bench.evaluation import (
     rank_embeddings,
 )
 from bench.evaluation.conventions import AVERAGE, WHOLE, Reading, conventions, near, readings
-from bench.evaluation.retrieval import Retrieval
+from bench.evaluation.retrieval import Embedded, Retrieval
 from tests.evaluation.samples import Cubes, coarse
 
 HALF = Fraction(1, 2)
@@ -30,10 +30,8 @@ ITEMS: dict[str, tuple[Array, Array]] = {
 
 @pytest.fixture(scope="module")
 def retrieval() -> Retrieval:
-    return Retrieval.of_embeddings(
-        {name: rows for name, (rows, _) in ITEMS.items()},
-        {name: labels for name, (_, labels) in ITEMS.items()},
-    )
+    rows, labels = ({name: item[part] for name, item in ITEMS.items()} for part in (0, 1))
+    return Retrieval.of_embeddings(Embedded(rows, labels))
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +99,7 @@ def test_the_average_is_over_all_directions(found: list[Reading]) -> None:
 
 def test_queries_without_hits_are_counted_and_where_all_are_there_is_no_number() -> None:
     labels = {"a": np.array([0, 0, 1]), "b": np.array([0, 2, 2]), "c": np.array([7, 7, 7])}
-    found = readings(Retrieval.of_embeddings(dict.fromkeys(labels, np.eye(3)), labels), shares=[])
+    found = readings(Retrieval.of_embeddings(Embedded(dict.fromkeys(labels, np.eye(3)), labels)), shares=[])
     by_name = {(one.direction, one.protocol.id): one for one in found if one.similarity == "cosine"}
     assert by_name[("a", "b"), "map@all/skip"].skipped == 1
     assert by_name[("a", "b"), "map@all"].skipped == 0
@@ -140,9 +138,8 @@ def test_ranks_and_codes_name_their_measure_and_similarity() -> None:
     codes = {name: np.sign(numbers.standard_normal((40, 12))) for name in ("image", "text")}
     codes["text"][:20] = codes["image"][:20]
     labels, ids = numbers.integers(0, 4, 40), np.arange(40)
-    retrieval = Retrieval.of_embeddings(
-        codes, dict.fromkeys(codes, labels), ids=dict.fromkeys(codes, ids), similarity="hamming"
-    )
+    given = Embedded(codes, dict.fromkeys(codes, labels), dict.fromkeys(codes, ids))
+    retrieval = Retrieval.of_embeddings(given, similarity="hamming")
     every = readings(retrieval, cutoffs=[], shares=[])
     assert {one.similarity for one in every} == {"hamming", "cosine", "dot", "euclidean"}
     assert every[0].similarity == "hamming"

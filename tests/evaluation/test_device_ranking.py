@@ -10,26 +10,40 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.contract import RefusedEmbeddings, Similarity
-from bench.evaluation import Protocol, Ranking, check_embeddings, device_side, rank_embeddings
+from bench.contract import Modality, RefusedEmbeddings, Similarity, Split
+from bench.evaluation import (
+    STANDARD_PROTOCOLS,
+    Precision,
+    Protocol,
+    Ranking,
+    average_precision,
+    check_embeddings,
+    device_side,
+    rank_embeddings,
+    validation_map,
+)
 from bench.evaluation.device_ranking import evaluate_on_device
 from bench.evaluation.device_side import DeviceSide, check_on_device, scale_of
-from bench.evaluation.inputs import label_sets
+from bench.evaluation.inputs import cuda_device_of, label_sets
+from bench.evaluation.measures import interpolated_precision_measure, measure_of, precision_at_measure
 from bench.evaluation.scale import Scale
-from bench.evaluation.similarity import embedded_side
+from bench.evaluation.similarity import Side, embedded_side
+from tests.evaluation.samples import AsGiven, side
 
 EXPECTED = [
+    *("map@all", "map@3/hits", "map@3/min", "map@5/relevant", "map@2/first", "map@all/skip"),
+    *("map@4/hits/skip", "precision@3", "precision@1/skip", "recall@2/class", "recall@100/class", "ndcg@4"),
     *(
-        "map@all",
-        "map@3/hits",
-        "map@3/min",
-        "map@5/relevant",
-        "map@2/first",
-        "map@all/skip",
-        "map@4/hits/skip",
+        "ndcg@all",
+        "mrr/class",
+        "medr/class",
+        "meanr/class/skip",
+        "recall@1",
+        "recall@5",
+        "mrr",
+        "medr",
+        "meanr",
     ),
-    *("precision@3", "precision@1/skip", "recall@2/class", "recall@100/class", "ndcg@all", "ndcg@4"),
-    *("mrr/class", "medr/class", "meanr/class/skip", "recall@1", "recall@5", "mrr", "medr", "meanr"),
 ]
 ALWAYS = {"map@all", "map@3/hits", "map@3/min", "precision@3", "recall@2/class", "medr", "medr/class"}
 OTHERS = ["map@3/hits/optimistic", "map@all/pessimistic", "mrr/pessimistic"]
@@ -70,25 +84,15 @@ def test_every_protocol_equals_the_numpy_kernels(
     usual = Ranking.of_sides(*sides).evaluate(PROTOCOLS)[0]
     if from_rows:
         tensors = [torch.as_tensor(part) for part in rows]
-        assert scale_of(similarity, tensors).exponent == scale.exponent
-        there = [
-            DeviceSide.of_rows(part, known, scale_of(similarity, tensors))
-            for part, known in zip(tensors, sets, strict=True)
-        ]
-        found = evaluate_on_device(there[0], there[1], [rule for rule in PROTOCOLS if rule.level == "class"])
+        there = scale_of(similarity, tensors)
+        assert there.exponent == scale.exponent
+        asked, offered = (DeviceSide.of_rows(*one, there) for one in zip(tensors, sets, strict=True))
+        found = evaluate_on_device(asked, offered, [rule for rule in PROTOCOLS if rule.level == "class"])
     else:
         ranking = Ranking.of_sides(*sides, device="cpu")
         assert ranking.on_device is not None
         found = ranking.on_device(PROTOCOLS)
-        assert {
-            "map@all",
-            "map@3/hits",
-            "map@3/min",
-            "precision@3",
-            "recall@2/class",
-            "medr",
-            "medr/class",
-        } <= found.keys()
+        assert found.keys() >= ALWAYS
         everything = ranking.evaluate(PROTOCOLS)[0]
         assert list(everything) == [rule.id for rule in PROTOCOLS]
         for rule in PROTOCOLS:
@@ -100,25 +104,24 @@ def test_every_protocol_equals_the_numpy_kernels(
 
 def sides_on(rows: list[Any], labels: list[Any], device: str = "cpu") -> tuple[DeviceSide, DeviceSide]:
     """Return float32 rows with labels as the two sides of a comparison by the cosine."""
-    first, second = (
-        DeviceSide.of_rows(
-            torch.as_tensor(part, device=device), label_sets(known, len(known), "labels"), Scale()
-        )
-        for part, known in zip(rows, labels, strict=True)
-    )
+    tensors = [torch.as_tensor(part, device=device) for part in rows]
+    sets = [label_sets(known, len(known), "labels") for known in labels]
+    first, second = (DeviceSide.of_rows(*one, Scale()) for one in zip(tensors, sets, strict=True))
     return first, second
 
 
-def floats(seed: int = 0) -> tuple[list[Any], list[Any]]:
-    rng = np.random.default_rng(seed)
+def floats() -> tuple[list[Any], list[Any]]:
+    rng = np.random.default_rng(0)
     labels = [rng.integers(0, 5, n) for n in (60, 700)]
     centres = rng.standard_normal((5, 64))
-    return [
-        (rng.standard_normal((len(part), 64)) + centres[part]).astype(np.float32) for part in labels
-    ], labels
+    rows = [(rng.standard_normal((len(part), 64)) + centres[part]).astype(np.float32) for part in labels]
+    return rows, labels
 
 
-@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.cuda)])
+DEVICES = pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.cuda)])
+
+
+@DEVICES
 def test_floats_without_ties_agree_within_a_millionth_and_need_nothing_of_the_host(device: str) -> None:
     rows, labels = floats()
     rules = [rule for rule in PROTOCOLS if rule.level == "class" and rule.id in EXPECTED]
@@ -129,7 +132,7 @@ def test_floats_without_ties_agree_within_a_millionth_and_need_nothing_of_the_ho
         assert np.nanmean(found[name]) == pytest.approx(np.nanmean(values), abs=1e-6)
 
 
-@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.cuda)])
+@DEVICES
 def test_equal_rows_are_tied_wherever_they_stand(device: str) -> None:
     (queries, gallery), labels = floats()
     gallery = np.concatenate([gallery, gallery[:300]])
@@ -181,3 +184,55 @@ def test_what_cannot_be_ranked_is_refused_as_on_the_host(rows: Any, similarity: 
 
     there = outcome(lambda given: check_on_device("text", given, similarity), torch.as_tensor(rows))
     assert there == outcome(lambda given: check_embeddings("text", given, len(given), similarity), rows)
+
+
+MEASURES = [
+    *map(measure_of, STANDARD_PROTOCOLS),
+    precision_at_measure([1, 7, 200]),
+    interpolated_precision_measure([0.0, 0.35, 1.0]),
+]
+
+
+@pytest.mark.parametrize("multi", [False, True])
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+@pytest.mark.parametrize("spread", [2, 1000])  # many ties, none
+def test_torch_ranks_as_numpy_does(spread: int, precision: Precision, multi: bool) -> None:
+    rng = np.random.default_rng(0)
+    sides = []
+    for n in (70, 333):
+        rows = rng.integers(-spread, spread, (n, 6)) + 0.5
+        rows[rng.random(n) < 0.1] = 0
+        sides.append(side(rows, rng.integers(0, 2, (n, 4)) if multi else rng.integers(0, 4, n), precision))
+    by_numpy, by_torch = (Ranking.of_sides(*sides, device=one).measure(MEASURES) for one in (None, "cpu"))
+    for ours, theirs in zip(by_numpy, by_torch, strict=True):
+        assert np.isfinite(ours).all()
+        np.testing.assert_allclose(ours, theirs, atol=1e-12, rtol=0)
+
+
+def test_validation_on_a_gpu_is_ranked_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    devices: list[str] = []
+    of_side = DeviceSide.of_side
+
+    def on_cpu(side: Side, device: str) -> DeviceSide:
+        devices.append(device)
+        return of_side(side, "cpu")
+
+    monkeypatch.setattr(DeviceSide, "of_side", on_cpu)
+    rng = np.random.default_rng(0)
+    parts = {name: Modality(rng.standard_normal((50, 4)), np.arange(50) % 3) for name in ("image", "text")}
+    here = validation_map(AsGiven(), Split(parts, 3))
+    assert devices == []
+    assert validation_map(AsGiven(), Split(parts, 3), device="cuda:0") == pytest.approx(here, abs=1e-12)
+    assert devices == ["cuda:0"] * 4  # two sides of two directions
+    assert cuda_device_of(np.eye(2), torch.eye(2)) is cuda_device_of([[1.0]]) is None
+
+
+@pytest.mark.cuda
+def test_tensors_on_a_cuda_device_are_ranked_there() -> None:
+    rng = np.random.default_rng(0)
+    queries, gallery = rng.standard_normal((300, 32)), rng.standard_normal((2000, 32))
+    labels = rng.integers(0, 4, 300), rng.integers(0, 4, 2000)
+    there = torch.tensor(queries, device="cuda"), torch.tensor(gallery, device="cuda")
+    assert cuda_device_of(*there) == "cuda:0"
+    here = average_precision(queries, gallery, *labels, dtype="float64")
+    np.testing.assert_allclose(average_precision(*there, *labels, dtype="float64"), here, atol=1e-12)

@@ -152,6 +152,7 @@ def _spoilt(value: float) -> Any:
         (GALLERY.astype(str), "matrix"),
         (GALLERY[:, :0], "columns"),
         (np.ones((40, 5)), "collapsed"),
+        (np.ones((40, 5)) * (np.arange(40) > 0)[:, None], "collapsed.*1 rows of zeros"),
     ],
 )
 def test_embeddings_of_a_method_are_refused_with_the_modality_named(rows: Any, noun: str) -> None:

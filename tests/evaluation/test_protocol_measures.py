@@ -25,6 +25,7 @@ from bench.evaluation import (
     rank_similarities,
     standard_protocols,
 )
+from bench.evaluation.measures import interpolated_precision_measure
 from bench.evaluation.protocols import MeasureName
 from bench.evaluation.ties import first_hits
 from tests.evaluation.samples import AsGiven, Cubes
@@ -97,7 +98,7 @@ def test_every_measure_is_its_definition_over_all_orders_of_tied_items(case: tup
         gains = {"class": shared.astype(int).tolist(), "instance": (item_ids == query_ids[i]).astype(int)}
         for rule in rules:
             every = [_value(rule, order) for order in _orders(keys, list(gains[rule.level]))]
-            best, worst = (max(every), min(every)) if rule.higher_is_better else (min(every), max(every))
+            best, worst = (max(every), min(every)) if rule.bounded else (min(every), max(every))
             exact = {"expected": float(np.mean(every)), "optimistic": best, "pessimistic": worst}[rule.ties]
             np.testing.assert_allclose(values[rule.id][i], exact, atol=1e-12, rtol=0, err_msg=rule.id)
         for rule in skipping:
@@ -140,7 +141,7 @@ def test_an_id_names_measure_level_and_gallery(text: str, id_: str) -> None:
     assert rule.id == id_
     assert rule.base == id_.removesuffix("/gallery")
     assert rule.gallery == id_.endswith("/gallery")
-    assert rule.bounded == rule.higher_is_better == (not text.startswith("medr"))
+    assert rule.bounded == (not text.startswith("medr"))
 
 
 @pytest.mark.parametrize(
@@ -216,29 +217,36 @@ def graded() -> tuple[Any, dict[str, dict[str, int]], dict[str, dict[str, float]
     return ranking, judgements, run, shared
 
 
-def test_trec_eval_agrees_on_graded_gain_recall_precision_and_first_hits(graded: Any) -> None:
+def test_trec_eval_agrees(graded: Any) -> None:
     import pytrec_eval
 
-    ranking, judgements, run, _ = graded
-    names = {
-        "ndcg@all": "ndcg",
-        "ndcg@10": "ndcg_cut_10",
-        "recall@10/class": "recall_10",
-        "precision@30": "P_30",
-        "mrr/class": "recip_rank",
-    }
-    families = {"ndcg", "ndcg_cut", "recall", "P", "recip_rank"}
+    ranking, judgements, run, shared = graded
+    names = {"ndcg@all": "ndcg", "map@all": "map", "mrr/class": "recip_rank", "recall@10/class": "recall_10"}
+    for k in (5, 10, 100):
+        names |= {
+            f"ndcg@{k}": f"ndcg_cut_{k}",
+            f"map@{k}/relevant": f"map_cut_{k}",
+            f"precision@{k}": f"P_{k}",
+        }
+    families = {"map", "map_cut", "ndcg", "ndcg_cut", "recall", "P", "recip_rank", "iprec_at_recall"}
     theirs = pytrec_eval.RelevanceEvaluator(judgements, families).evaluate(run)
     ours, _ = ranking.evaluate([Protocol.parse(name) for name in names])
     for name, other in names.items():
         np.testing.assert_allclose(ours[name], [theirs[f"q{i}"][other] for i in range(12)], **CLOSE)
+    for i, total in enumerate((shared > 0).sum(axis=1).tolist()):
+        curve = [theirs[f"q{i}"][f"iprec_at_recall_{tenth / 10:.2f}"] for tenth in range(11)]
+        # trec_eval looks from trunc(level R + .9) hits on, where the definition says ceil(level R).
+        levels = [int(tenth / 10 * total + 0.9) / total for tenth in range(11)]
+        interpolated = ranking.measure([interpolated_precision_measure(levels)])[0]
+        np.testing.assert_allclose(interpolated[i], curve, **CLOSE)
 
 
 @pytest.mark.slow
-def test_ranx_agrees_on_graded_gain_hit_rate_and_reciprocal_rank(graded: Any) -> None:
+def test_ranx_agrees(graded: Any) -> None:
     """In a process of its own, where numba is told not to compile: the same code, without a minute's wait."""
     ranking, judgements, run, _ = graded
     names = {"ndcg@10": "ndcg@10", "recall@7/class": "recall@7", "mrr/class": "mrr", "ndcg@all": "ndcg"}
+    names |= {"map@all": "map", "map@10/relevant": "map@10", "precision@10": "precision@10"}
     script = f"""
 import json, sys, ranx
 judgements, run = json.load(sys.stdin)

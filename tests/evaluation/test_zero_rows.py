@@ -94,13 +94,6 @@ def test_more_than_half_of_a_modality_is_refused_with_its_count() -> None:
         check_embeddings("text", np.zeros((1, 3)), 1)
 
 
-def test_rows_that_are_all_equal_but_for_zeros_are_collapsed() -> None:
-    rows = np.ones((9, 3))
-    rows[2] = 0
-    with pytest.raises(RefusedEmbeddings, match=r"collapsed.*1 rows of zeros"):
-        check_embeddings("text", rows, 9)
-
-
 def test_the_default_similarity_of_a_method_is_zero_there() -> None:
     rows = np.array([[0.0, 0], [3, 4], [0, -2]], dtype=np.float32)
     similarity = AsGiven().similarity("image", rows, "text", rows)

@@ -11,20 +11,12 @@ import pytest
 
 from bench.contract import Dataset, Split
 from bench.data import load_dataset
-from bench.experiment.cell import Finished, lost, run_cell
-from bench.experiment.run_context import RunContext
+from bench.experiment.cell import lost, run_cell
 from bench.records import Failure
-from tests.grid import FAULTS, cells_of, write_bundle
-
-PLACE = RunContext(plugins=(str(FAULTS),))
-
+from tests.experiment.running import context, done, run
+from tests.grid import cells_of, write_bundle
 
 pytestmark = pytest.mark.usefixtures("faults")
-
-
-def run(method: str, bundle: Path, place: RunContext = PLACE, seed: int = 0, **overrides: Any) -> Finished:
-    (cell,) = cells_of([method], bundle, seeds=[seed], **overrides)
-    return run_cell(cell, place)
 
 
 def test_a_finished_cell_says_everything_about_itself_and_nothing_escapes(
@@ -34,21 +26,16 @@ def test_a_finished_cell_says_everything_about_itself_and_nothing_escapes(
     assert capfd.readouterr() == ("", "")
     for words in ("a word from fit\n", "RuntimeWarning: divide by zero", "test split opened after fit"):
         assert words in finished.log
-    record, result = finished.record, finished.record.result
+    record, result = finished.record, done(finished)
     assert record.status == "done"
-    assert result is not None
     assert (result.selection, result.selected, result.pairing) == ("none", [], "natural")
     assert result.rows["image"].train == 60
     assert result.rows["text"].dimension == 8
     protocols = {metric.protocol for metric in result.metrics}
     assert protocols == {"map@all", "map@50/hits", "map@50/min", "map@50/relevant"}
-    assert {(metric.query, metric.gallery) for metric in result.metrics} == {
-        ("image", "text"),
-        ("text", "image"),
-    }
-    assert result.audit == (
-        "test split opened after fit had ended and the selection was written down (closed form)"
-    )
+    directions = {(metric.query, metric.gallery) for metric in result.metrics}
+    assert directions == {("image", "text"), ("text", "image")}
+    assert "(closed form)" in result.audit
     seconds = record.environment.seconds
     assert seconds["total"] >= seconds["load"] + seconds["fit"] + seconds["evaluate"] - 1e-5
     assert result.notes["word"] == "a"
@@ -60,9 +47,7 @@ def test_a_finished_cell_says_everything_about_itself_and_nothing_escapes(
 
 def test_two_methods_meet_the_same_draws_and_other_seeds_meet_others(small: Path) -> None:
     def draws(method: str, seed: int) -> Any:
-        result = run(method, small, seed=seed).record.result
-        assert result is not None
-        return result.notes["draws"]
+        return done(run(method, small, seed=seed)).notes["draws"]
 
     assert draws("plain", 0) == draws("twin", 0)
     assert draws("plain", 1) == draws("twin", 1) != draws("plain", 0)
@@ -73,8 +58,8 @@ def test_two_methods_meet_the_same_draws_and_other_seeds_meet_others(small: Path
     [
         ("raises", "failed", "ValueError", "ValueError: the matrix is singular"),
         ("nan", "refused", "RefusedEmbeddings", "contain NaN"),
-        ("peeks", "failed", "SealedTestError", "asked for the test split of emoji"),
-        ("sneaks", "failed", "SealedTestError", "asked for test data and hid the refusal"),
+        ("peeks", "failed", "SealedTestError", "test split"),
+        ("sneaks", "failed", "SealedTestError", "hid the refusal"),
         ("hungry", "out-of-memory", "memory", "MemoryError"),
         ("mute", "failed", "_MuteError", "_MuteError"),
         ("unwritable", "failed", "TypeError", "object is not a JSON value"),
@@ -100,9 +85,8 @@ def test_a_declared_limit_is_a_skip_with_its_reason(tmp_path: Path) -> None:
     multi = write_bundle(tmp_path / "multi.npz", multi_label=True)
     record = run("single", multi).record
     assert record.status == "skipped"
-    assert record.failure == Failure(
-        reason="Single takes one class per sample, and these samples may have several", kind="declared"
-    )
+    assert record.failure is not None
+    assert (record.failure.kind, record.failure.traceback) == ("declared", "")
 
 
 def test_what_was_traced_before_a_failure_is_kept(small: Path) -> None:
@@ -111,14 +95,12 @@ def test_what_was_traced_before_a_failure_is_kept(small: Path) -> None:
 
 def test_pairs_that_are_missing_are_made_by_class_and_recorded(tmp_path: Path) -> None:
     unpaired = write_bundle(tmp_path / "unpaired.npz", paired=False)
-    paired, plain = run("paired", unpaired).record.result, run("plain", unpaired).record.result
-    assert paired is not None
-    assert plain is not None
-    assert (paired.pairing, plain.pairing) == ("class-matched", "none")
+    found = [done(run(method, unpaired)).pairing for method in ("paired", "plain")]
+    assert found == ["class-matched", "none"]
 
 
 def test_a_method_that_watches_its_deadline_stops_by_itself(small: Path) -> None:
-    finished = run("watches", small, RunContext(plugins=PLACE.plugins, seconds=0.3))
+    finished = run("watches", small, context(seconds=0.3))
     assert finished.record.status == "timeout"
     assert finished.trace
     assert finished.record.environment.seconds["total"] < 20.0  # it would go on for 30
@@ -128,27 +110,22 @@ def test_data_that_changed_after_planning_is_not_taken_for_the_planned(tmp_path:
     bundle = write_bundle(tmp_path / "mine.npz")
     (cell,) = cells_of(["plain"], bundle)
     write_bundle(bundle, seed=1)
-    record = run_cell(cell, PLACE).record
+    record = run_cell(cell, context()).record
     assert record.failure is not None
-    assert "the data of mine changed after this cell was planned" in record.failure.reason
+    assert "changed" in record.failure.reason
 
 
 def test_the_oracle_is_traced_on_request_only_and_changes_nothing_else(small: Path) -> None:
     usual = run("sdml", small, epochs=3)
-    traced = run("sdml", small, RunContext(trace_test=True), epochs=3)
-    assert usual.record.result is not None
-    assert traced.record.result is not None
-    rules = {metric.selection for metric in traced.record.result.metrics}
-    assert rules == {"best", "last", "oracle"}
-    assert [m for m in traced.record.result.metrics if m.selection != "oracle"] == (
-        usual.record.result.metrics
-    )
-    assert "except by the oracle trace that was asked for" in traced.record.result.audit
-    assert "oracle" not in usual.record.result.audit
+    traced = run("sdml", small, context(trace_test=True), epochs=3)
+    before, after = done(usual), done(traced)
+    assert {metric.selection for metric in after.metrics} == {"best", "last", "oracle"}
+    assert [metric for metric in after.metrics if metric.selection != "oracle"] == before.metrics
+    assert ("oracle" in before.audit, "oracle" in after.audit) == (False, True)
     without = [{key: value for key, value in row.items() if key != "oracle_map"} for row in traced.trace]
     assert without == usual.trace
     assert all("oracle_map" in row for row in traced.trace)
-    (oracle,) = (point for point in traced.record.result.selected if point.rule == "oracle")
+    (oracle,) = (point for point in after.selected if point.rule == "oracle")
     values = [row["oracle_map"] for row in traced.trace]
     assert oracle.value == max(values, key=lambda value: float(value or 0))
 
@@ -176,7 +153,9 @@ def test_the_test_split_is_opened_only_after_the_selection_is_written_down(
 
 def test_a_lost_cell_is_recorded_with_what_is_known_of_it(small: Path) -> None:
     (cell,) = cells_of(["plain"], small)
-    finished = lost(cell, PLACE, "failed", Failure(reason="it was killed", kind="signal"), 12.5, "last words")
+    finished = lost(
+        cell, context(), "failed", Failure(reason="it was killed", kind="signal"), 12.5, "last words"
+    )
     assert finished.record.identity == cell.identity
     assert finished.record.environment.seconds == {"total": 12.5}
     assert finished.record.environment.peak_memory is None

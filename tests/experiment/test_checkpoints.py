@@ -15,15 +15,12 @@ from hypothesis import strategies as st
 from bench.analysis.results import frame_of
 from bench.data import load_dataset
 from bench.evaluation import expected_random_ap
-from bench.experiment.cell import Finished, run_cell
+from bench.experiment.cell import Finished
 from bench.experiment.refit import RefitFailed, refit
-from bench.experiment.run_context import RunContext
-from bench.records.schema import Record, Result
+from tests.experiment.running import context, done, run, seen
 from tests.grid import cells_of, only_plugins, write_bundle
 
 PLUGIN = Path(__file__).with_name("evaluated.py")
-PLACE = RunContext(plugins=(str(PLUGIN),))
-TRACED = RunContext(plugins=(str(PLUGIN),), trace_test=True)
 EPOCHS = 4
 
 
@@ -59,20 +56,10 @@ def marked(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def run(method: str, bundle: Path, place: RunContext = PLACE, **overrides: Any) -> Finished:
-    (cell,) = cells_of([method], bundle, **overrides)
-    return run_cell(cell, place)
-
-
 def below(bundle: Path, rows: int) -> float:
     """Return a limit below which the first feature of so many test rows of the texts lies."""
     values = np.sort(load_dataset(bundle).test["text"].features[:, 0])
     return float(values[rows - 1 : rows + 1].astype(np.float64).mean())
-
-
-def done(finished: Finished) -> Result:
-    assert finished.record.result is not None, finished.log
-    return finished.record.result
 
 
 @pytest.mark.parametrize("method", ["positions", "numbers"])
@@ -83,8 +70,7 @@ def test_positions_earn_nothing_in_a_run(blank: Path, method: str) -> None:
     for metric in result.metrics:
         if metric.protocol == "map@all":
             assert metric.value == pytest.approx(result.chance[f"{metric.query}>{metric.gallery}"], abs=0.02)
-    assert finished.view is not None
-    relevant = np.mean([gallery.relevant.mean() for gallery in finished.view.galleries])
+    relevant = np.mean([gallery.relevant.mean() for gallery in seen(finished).galleries])
     assert relevant == pytest.approx(1 / 6, abs=0.12)  # of 120 or 240 shown results
 
 
@@ -111,14 +97,13 @@ def test_rows_of_zeros_are_counted_by_rule_and_modality(small: Path) -> None:
 def test_rows_of_zeros_are_drawn_as_one_point_and_raise_no_warning(small: Path) -> None:
     finished = run("states", small, best=below(small, 15))
     assert "RuntimeWarning" not in finished.log
-    assert finished.view is not None
-    assert finished.view.space is not None
+    space = seen(finished).space
+    assert space is not None
     first = np.flatnonzero(load_dataset(small).test["text"].features[:, 0] < below(small, 15))
-    points = finished.view.space.points["text"]
-    zeros = np.isin(finished.view.space.rows["text"], first)
+    points, zeros = space.points["text"], np.isin(space.rows["text"], first)
     assert np.isfinite(points).all()
     assert len(np.unique(points[zeros].round(5), axis=0)) == 1
-    for gallery in finished.view.galleries:
+    for gallery in seen(finished).galleries:
         assert np.isfinite(gallery.ap).all()
         tied = np.isin(gallery.rows, first) & (gallery.query == "text")
         assert (gallery.results[tied] == np.arange(10)).all()  # in the order of the file
@@ -137,7 +122,7 @@ def test_a_refusal_costs_its_rule_alone(small: Path) -> None:
     for key, ap in finished.per_query.items():
         assert key[0] == "best"
         np.testing.assert_array_equal(ap, plain.per_query[key])
-    assert finished.view is not None
+    assert seen(finished).galleries
 
 
 @pytest.mark.parametrize(
@@ -169,19 +154,18 @@ def test_a_refused_rule_has_a_row_without_a_number_in_listings(small: Path) -> N
 def test_fitting_again_for_a_refused_rule_says_why(small: Path) -> None:
     (cell,) = cells_of(["states"], small, unrankable=("last",))
     with pytest.raises(RefitFailed, match=r"refused now: .*NaN"):
-        refit(cell, PLACE, "last")
-    assert refit(cell, PLACE, "best").retrieval.modalities == ("image", "text")
+        refit(cell, context(), "last")
+    assert refit(cell, context(), "best").retrieval.modalities == ("image", "text")
 
 
 def _without_oracle(finished: Finished) -> tuple[Any, ...]:
-    record: Record = finished.record
-    assert record.result is not None, finished.log
+    result = done(finished)
     result = msgspec.structs.replace(
-        record.result,
-        selected=[one for one in record.result.selected if one.rule != "oracle"],
-        metrics=[one for one in record.result.metrics if one.selection != "oracle"],
-        zero_rows={rule: counts for rule, counts in record.result.zero_rows.items() if rule != "oracle"},
-        refused={rule: why for rule, why in record.result.refused.items() if rule != "oracle"},
+        result,
+        selected=[one for one in result.selected if one.rule != "oracle"],
+        metrics=[one for one in result.metrics if one.selection != "oracle"],
+        zero_rows={rule: counts for rule, counts in result.zero_rows.items() if rule != "oracle"},
+        refused={rule: why for rule, why in result.refused.items() if rule != "oracle"},
         audit="",
     )
     per_query = {key: ap.tobytes() for key, ap in finished.per_query.items() if key[0] != "oracle"}
@@ -193,8 +177,8 @@ def _without_oracle(finished: Finished) -> tuple[Any, ...]:
 @given(at=st.frozensets(st.integers(1, EPOCHS), min_size=1))
 def test_the_same_bytes_with_and_without_a_trace_of_test_rows(marked: Path, at: frozenset[int]) -> None:
     """The method collapses on test rows only, after some of its epochs."""
-    changes = {"at": tuple(sorted(at)), "epochs": EPOCHS}
-    plain, traced = (run("collapsing", marked, place, **changes) for place in (PLACE, TRACED))
+    changes: dict[str, Any] = {"at": tuple(sorted(at)), "epochs": EPOCHS}
+    plain, traced = (run("collapsing", marked, context(trace_test=on), **changes) for on in (False, True))
     assert _without_oracle(traced) == _without_oracle(plain)
     oracle = [row["oracle_map"] is None for row in traced.trace]
     assert oracle == [epoch in at for epoch in range(1, EPOCHS + 1)]

@@ -18,6 +18,7 @@ from bench.experiment.conditions import under_condition
 from bench.experiment.grid import Cell, Request, describe_data, plan
 from bench.experiment.run_context import RunContext
 from bench.records.schema import Record
+from tests.experiment.running import done
 from tests.grid import write_bundle
 
 
@@ -44,8 +45,7 @@ def _records(bundle: Path, methods: str, *conditions: str) -> list[Record]:
 
 
 def _value(record: Record) -> float:
-    assert record.result is not None, record.failure
-    return float(np.mean([m.value for m in record.result.metrics if m.protocol.startswith("map@all")]))
+    return float(np.mean([m.value for m in done(record).metrics if m.protocol.startswith("map@all")]))
 
 
 def test_conditions_are_cells_of_their_own_and_clean_ones_stay_as_they_were(bundle: Path) -> None:
@@ -59,26 +59,21 @@ def test_conditions_are_cells_of_their_own_and_clean_ones_stay_as_they_were(bund
 
 
 def test_the_record_holds_the_level_that_was_reached_and_the_rows(bundle: Path) -> None:
-    noisy, few, missing = _records(bundle, "mcca", "label-noise@.4", "few-labels@.1", "missing@.5")
-    assert noisy.result is not None
-    assert noisy.result.effective == pytest.approx(0.4)
-    assert few.result is not None
-    assert few.result.rows["image"].unlabelled == 72
-    assert missing.result is not None
-    assert missing.result.pairing == "natural"
-    assert (missing.result.rows["image"].train, missing.result.rows["image"].given) == (40, 60)
+    conditions = "label-noise@.4", "few-labels@.1", "missing@.5"
+    noisy, few, missing = map(done, _records(bundle, "mcca", *conditions))
+    assert noisy.effective == pytest.approx(0.4)
+    assert few.rows["image"].unlabelled == 72
+    assert (missing.pairing, missing.rows["image"].train, missing.rows["image"].given) == ("natural", 40, 60)
 
 
 def test_level_0_gives_the_result_of_clean_data(bundle: Path) -> None:
     single = [name for name in conditions() if name not in ("late", "label-noise-multi")]
     clean, *others = _cells(bundle, "sm", "clean", *(f"{name}@0" for name in single))
     expected = run_cell(clean, RunContext())
-    assert expected.record.result is not None
+    result = done(expected)
     for cell in others:
         found = run_cell(cell, RunContext())
-        assert found.record.result is not None, cell.title
-        effective = expected.record.result.effective
-        assert msgspec.structs.replace(found.record.result, effective=effective) == expected.record.result
+        assert msgspec.structs.replace(done(found), effective=result.effective) == result, cell.title
         assert found.per_query.keys() == expected.per_query.keys()
         for key, values in found.per_query.items():
             assert values.tobytes() == expected.per_query[key].tobytes(), cell.title
@@ -101,38 +96,31 @@ def test_a_late_modality_costs_little_and_joint_methods_are_skipped(bundle: Path
 def test_the_last_k_modalities_come_late_and_one_of_them_is_the_last(tmp_path: Path) -> None:
     three = write_bundle(tmp_path / "three.npz", ("image", "text", "audio"))
     two, last, named = _records(three, "sm", "late@last-2", "late@last-1", "late@audio")
-    assert last.result is not None
-    assert named.result is not None
-    assert (last.identity.condition, last.result.effective) == ("late@last", "last")
-    assert last.result.metrics == named.result.metrics
-    assert two.result is not None
-    assert (two.identity.condition, two.result.effective) == ("late@last-2", "text, audio")
-    assert [rows.train for rows in two.result.rows.values()] == [60, 60, 60]
+    assert (last.identity.condition, done(last).effective) == ("late@last", "last")
+    assert done(last).metrics == done(named).metrics
+    assert (two.identity.condition, done(two).effective) == ("late@last-2", "text, audio")
+    assert [rows.train for rows in done(two).rows.values()] == [60, 60, 60]
     assert _value(two) > 0.6  # chance is about a third
 
 
-def test_a_modality_must_be_left_to_be_trained_first(bundle: Path) -> None:
-    with pytest.raises(Unsupported, match="it needs 3, and there are 2"):
-        under_condition(bench.load_dataset(bundle), "late@last-2", 0)
-    (record,) = _records(bundle, "sm", "late@last-2")
+@pytest.mark.parametrize(
+    ("condition", "reason"),
+    [("late@last-2", "needs 3"), ("late@audio", "audio"), ("label-noise-multi@0.2", "label-noise")],
+)
+def test_what_cannot_be_made_is_skipped_with_the_reason(bundle: Path, condition: str, reason: str) -> None:
+    with pytest.raises(Unsupported, match=reason):
+        under_condition(bench.load_dataset(bundle), condition, 0)
+    (record,) = _records(bundle, "sm", condition)
     assert (record.status, record.failure is not None) == ("skipped", True)
-
-
-def test_what_cannot_be_made_is_skipped_with_the_reason(bundle: Path) -> None:
-    (record,) = _records(bundle, "sm", "late@audio")
-    assert (record.status, record.failure is not None) == ("skipped", True)
-    with pytest.raises(Unsupported, match="label-noise"):
-        under_condition(bench.load_dataset(bundle), "label-noise-multi@0.2", 0)
 
 
 def test_queries_of_unseen_classes_are_ranked_against_all_rows_if_generalised(bundle: Path) -> None:
-    dataset = under_condition(bench.load_dataset(bundle), "unseen/generalised@0.5", 0).dataset
+    dataset, _ = under_condition(bench.load_dataset(bundle), "unseen/generalised@0.5", 0)
     assert (dataset.n_classes, len(dataset.test["image"])) == (2, 6)
     assert dataset.gallery is not None
     assert len(dataset.gallery["image"]) == 12
     assert len(dataset.select(("text", "image")).gallery or ()) == 2
-    (record,) = _records(bundle, "sm", "unseen/generalised@.5")
-    assert record.result is not None
-    assert {metric.protocol for metric in record.result.metrics} >= {"map@all/gallery", "map@50/min/gallery"}
-    assert {(metric.queries, metric.items) for metric in record.result.metrics} == {(6, 12)}
-    assert record.result.rows["image"].gallery == 12
+    result = done(_records(bundle, "sm", "unseen/generalised@.5")[0])
+    assert {metric.protocol for metric in result.metrics} >= {"map@all/gallery", "map@50/min/gallery"}
+    assert {(metric.queries, metric.items) for metric in result.metrics} == {(6, 12)}
+    assert result.rows["image"].gallery == 12

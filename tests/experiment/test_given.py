@@ -10,22 +10,18 @@ import pytest
 
 from bench.records.schema import GIVEN, Record
 from bench.records.store import Store
-from tests.grid import say, write_bundle
+from tests.experiment.running import done
+from tests.grid import say
 
 NAMES = ("image", "text")
 Arrays = dict[str, Any]
 
 
-@pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_bundle(tmp_path_factory.mktemp("given") / "small.npz")
-
-
 @pytest.fixture
-def arrays(bundle: Path) -> Arrays:
+def arrays(small: Path) -> Arrays:
     """Return embeddings of the test rows, and their labels by other numbers."""
     random = np.random.default_rng(0)
-    with np.load(bundle) as file:
+    with np.load(small) as file:
         labels = {name: file[f"test_{name}_labels"] for name in NAMES}
     rows = {name: np.eye(3)[labels[name]] + 0.6 * random.normal(size=(30, 3)) for name in NAMES}
     return {**rows, **{f"{name}_labels": 7 - labels[name] for name in NAMES}}
@@ -36,64 +32,49 @@ def records_of(folder: Path) -> dict[str, Record]:
 
 
 def values_of(record: Record, protocol: str = "map@all") -> list[float]:
-    assert record.result is not None, record.failure
-    return [metric.value for metric in record.result.metrics if metric.protocol == protocol]
+    return [metric.value for metric in done(record).metrics if metric.protocol == protocol]
 
 
 def test_embeddings_and_similarities_are_rows_like_any_method_but_say_what_is_unknown(
-    bundle: Path, arrays: Arrays, tmp_path: Path
+    small: Path, arrays: Arrays, tmp_path: Path
 ) -> None:
     np.savez(tmp_path / "rows.npz", **arrays)
     np.savez(tmp_path / "matrix.npz", image_text=-((arrays["image"][:, None] - arrays["text"]) ** 2).sum(2))
     words = ["--embeddings", f"E={tmp_path / 'rows.npz'}", "--embeddings", f"S={tmp_path / 'matrix.npz'}"]
     where = ["--results", tmp_path / "results"]
-    run = [
-        "run",
-        "--datasets",
-        bundle,
-        *words,
-        "--similarity",
-        "euclidean",
-        "--protocols",
-        "recall@1",
-        *where,
-    ]
-    say(*run, "--methods", "sm").check(0, "3 done")
-    say(*run, "--methods", "sm").check(0, "0 run now")
+    run = ["run", *("--datasets", small, "--similarity", "euclidean", "--protocols", "recall@1"), *where]
+    say(*run, *words, "--methods", "sm").check(0, "3 done")
+    say(*run, *words, "--methods", "sm").check(0, "0 run now")
     found = records_of(tmp_path / "results")
-    np.testing.assert_allclose(values_of(found["E"]), values_of(found["S"]), atol=1e-6)
-    np.testing.assert_allclose(
-        values_of(found["E"], "recall@1"), values_of(found["S"], "recall@1"), atol=1e-6
-    )
-    record = found["E"]
+    for protocol in ("map@all", "recall@1"):
+        rows, matrix = (values_of(found[name], protocol) for name in "ES")
+        np.testing.assert_allclose(rows, matrix, atol=1e-6)
+    record, result = found["E"], done(found["E"])
     assert (record.identity.code, len(record.identity.file_sha256)) == (GIVEN, 64)
     assert record.identity.harness == found["sm"].identity.harness
-    assert record.result is not None
-    assert (record.result.pairing, record.result.rows["text"].train) == ("unknown", 0)
-    assert record.result.snapshot_error == ""
+    assert (result.pairing, result.rows["text"].train, result.snapshot_error) == ("unknown", 0, "")
     say("why", "E", "small", *where).check(0, "not trained here", 'selection: "unknown"', "--embeddings E=")
     say("report", *where, "--reports", tmp_path / "reports", "--only", "tables").check(0)
-    record_value = f"{values_of(found['S'])[0]:.4f}"
+    printed = f"{values_of(found['S'])[0]:.4f}"
     table = next((tmp_path / "reports" / "tables").glob("small*map@all*.md")).read_text()
     assert "E (not trained here)" in table
     assert record.identity.file_sha256 in table
     say("verify", *where, "--cells", "9").check(0, "3 of 3 agree")
-    say("explain", "S", "small", *where, "--printed", record_value).check(0, "the same numbers", "map@all")
+    say("explain", "S", "small", *where, "--printed", printed).check(0, "the same numbers", "map@all")
 
 
 def test_a_file_with_labels_is_a_dataset_by_itself(arrays: Arrays, tmp_path: Path) -> None:
     ids: dict[str, Any] = {f"{name}_ids": np.arange(30) for name in NAMES}
     np.savez(tmp_path / "mine.npz", **arrays, **ids)
-    say(
-        "run", "--embeddings", f"E={tmp_path / 'mine.npz'}", "--protocols", "medr", "--results", tmp_path
-    ).check(0)
+    given = "--embeddings", f"E={tmp_path / 'mine.npz'}"
+    say("run", *given, "--protocols", "medr", "--results", tmp_path).check(0)
     record = records_of(tmp_path)["E"]
     assert (record.identity.dataset, record.identity.fingerprint) == ("mine", record.identity.file_sha256)
     assert min(values_of(record, "medr")) >= 1
 
 
-def test_a_gallery_split_needs_its_rows_too(bundle: Path, arrays: Arrays, tmp_path: Path) -> None:
-    with np.load(bundle) as file:
+def test_a_gallery_split_needs_its_rows_too(small: Path, arrays: Arrays, tmp_path: Path) -> None:
+    with np.load(small) as file:
         content = dict(file)
     for name in NAMES:
         content[f"gallery_{name}"], content[f"gallery_{name}_labels"] = (
@@ -107,22 +88,10 @@ def test_a_gallery_split_needs_its_rows_too(bundle: Path, arrays: Arrays, tmp_pa
     np.savez(tmp_path / "rows.npz", **arrays, **offered)
     matrices: dict[str, Any] = {f"{a}2{b}": arrays[a] @ items[b].T for a, b in pairs}
     np.savez(tmp_path / "matrix.npz", **matrices)
-    words = [
-        word
-        for row in ("rows", "matrix", "lacks")
-        for word in ("--embeddings", f"{row}={tmp_path / row}.npz")
-    ]
-    run = [
-        "run",
-        "--datasets",
-        tmp_path / "with.npz",
-        *words,
-        "--similarity",
-        "dot",
-        "--results",
-        tmp_path / "r",
-    ]
-    say(*run).check(1, "2 done", "there is no array gallery_image")
+    rows = [f"{row}={tmp_path / row}.npz" for row in ("rows", "matrix", "lacks")]
+    words = [word for row in rows for word in ("--embeddings", row)]
+    run = ["run", "--datasets", tmp_path / "with.npz", "--similarity", "dot", "--results", tmp_path / "r"]
+    say(*run, *words).check(1, "2 done", "there is no array gallery_image")
     found = records_of(tmp_path / "r")
     of_rows, of_matrix = (values_of(found[name], "map@all/gallery") for name in ("rows", "matrix"))
     assert len(of_rows) == 2
@@ -153,13 +122,13 @@ def test_explain_names_the_convention_of_a_printed_number_for_similarities(
     ],
 )
 def test_a_file_that_is_not_of_the_test_rows_costs_itself_one_sentence(
-    bundle: Path, arrays: Arrays, tmp_path: Path, change: Arrays, words: str
+    small: Path, arrays: Arrays, tmp_path: Path, change: Arrays, words: str
 ) -> None:
     content = {key: value for key, value in (arrays | change).items() if value is not None}
     np.savez(tmp_path / "bad.npz", **content)
     np.savez(tmp_path / "good.npz", **arrays)
     files = ["--embeddings", f"bad={tmp_path / 'bad.npz'}", "--embeddings", f"good={tmp_path / 'good.npz'}"]
-    said = say("run", "--datasets", bundle, *files, "--results", tmp_path / "results")
+    said = say("run", "--datasets", small, *files, "--results", tmp_path / "results")
     assert words in said.out + said.err, said
     assert "Traceback" not in said.out + said.err
     assert said.status in (1, 2)
@@ -167,11 +136,11 @@ def test_a_file_that_is_not_of_the_test_rows_costs_itself_one_sentence(
 
 
 def test_a_corrected_file_is_a_row_beside_the_earlier_one(
-    bundle: Path, arrays: Arrays, tmp_path: Path
+    small: Path, arrays: Arrays, tmp_path: Path
 ) -> None:
     for number, rows in enumerate((arrays["image"][::-1], arrays["image"])):
         np.savez(tmp_path / "mine.npz", **{**arrays, "image": rows})
-        run = "run", "--datasets", bundle, "--embeddings", f"E={tmp_path / 'mine.npz'}", "--results", tmp_path
+        run = "run", "--datasets", small, "--embeddings", f"E={tmp_path / 'mine.npz'}", "--results", tmp_path
         say(*run).check(0, "1 done")
         assert len(Store(tmp_path).statuses()) == number + 1
     say("why", "E", "small", "--results", tmp_path).check(0, "E (not trained here) [file ")
@@ -183,30 +152,18 @@ def test_a_row_needs_a_name_of_its_own(word: str, tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_done_to_given_embeddings_is_not_left_out_silently(
-    bundle: Path, arrays: Arrays, tmp_path: Path
+    small: Path, arrays: Arrays, tmp_path: Path
 ) -> None:
     np.savez(tmp_path / "e.npz", **arrays)
-    run = [
-        "run",
-        "--datasets",
-        bundle,
-        "--embeddings",
-        f"E={tmp_path / 'e.npz'}",
-        "--results",
-        tmp_path / "r",
-    ]
+    given = "--embeddings", f"E={tmp_path / 'e.npz'}"
+    run = ["run", "--datasets", small, *given, "--results", tmp_path / "r"]
     for methods in ([], ["--methods", "chance"]):
         for condition in ("label-noise@.4", "clean,unpaired@1", "feature-noise@.5"):
-            said = say(*run, *methods, "--conditions", condition).check(
-                2, "--conditions", "cannot be checked"
-            )
-            assert "Traceback" not in said.err
+            said = say(*run, *methods, "--conditions", condition)
+            assert "Traceback" not in said.check(2, "--conditions", "cannot be checked").err
     say(*run, "--seeds", 3).check(2, "--seeds", "one unknown seed")
     assert not (tmp_path / "r").exists()
     mixed = say(*run, "--methods", "chance", "--seeds", 2, "--conditions", "clean").check(0, "3 done")
     assert "--seeds does not apply to E" in mixed.out
-    assert {(one.identity.method, one.identity.seed) for one in Store(tmp_path / "r").records()} == {
-        ("E", 0),
-        ("chance", 0),
-        ("chance", 1),
-    }
+    made = {(one.identity.method, one.identity.seed) for one in Store(tmp_path / "r").records()}
+    assert made == {("E", 0), ("chance", 0), ("chance", 1)}

@@ -12,12 +12,11 @@ import pytest
 
 from bench import registry
 from bench.experiment.cell import Finished, run_cell
-from bench.experiment.run_context import RunContext
+from tests.experiment.running import context, done, run, seen
 from tests.grid import bytes_of, cells_of, only_plugins, say, write_bundle
 from tests.probes import settings_seen
 
 PROBES = Path(__file__).parents[1] / "probes.py"
-PLACE = RunContext(plugins=(str(PROBES),))
 KEEPING = ("remembers", "draws", "changes")
 
 
@@ -27,32 +26,21 @@ def _probes() -> Any:
         yield
 
 
-def run(method: str, bundle: Path, place: RunContext = PLACE, seed: int = 0, **overrides: Any) -> Finished:
-    (cell,) = cells_of([method], bundle, seeds=[seed], **overrides)
-    return run_cell(cell, place)
-
-
 def failure(finished: Finished) -> tuple[str, str]:
     assert finished.record.failure is not None, finished.log
-    assert finished.record.result is None
-    assert not finished.per_query
-    assert finished.view is None
+    assert (finished.record.result, finished.per_query, finished.view) == (None, {}, None)
     return finished.record.failure.kind, finished.record.failure.reason
 
 
 def numbers(finished: Finished) -> Any:
-    assert finished.record.result is not None, finished.log
-    result = finished.record.result
+    result = done(finished)
     return result.metrics, result.notes, {key: ap.tobytes() for key, ap in finished.per_query.items()}
 
 
-@pytest.mark.parametrize(
-    "where",
-    [
-        *("init", "fit", "thread", "subprocess", "fork", "spawn"),
-        *("checkpoints", "notes", "restore", "embed"),
-    ],
-)
+LIFE = ["init", "fit", "thread", "subprocess", "fork", "spawn", "checkpoints", "notes", "restore", "embed"]
+
+
+@pytest.mark.parametrize("where", LIFE)
 def test_test_data_opens_nowhere_in_a_methods_life_and_hiding_does_not_help(small: Path, where: str) -> None:
     kind, reason = failure(run("opens", small, where=where))
     assert kind == "SealedTestError"
@@ -74,7 +62,7 @@ def test_test_data_does_not_open_when_the_module_is_executed(
     cells = cells_of(["opens"], small)
     monkeypatch.setenv("OPEN_AT_IMPORT", "1")
     monkeypatch.setenv("BENCH_IMPORTED", "{}")  # what was found with the other value of that variable
-    assert failure(run_cell(cells[0], PLACE))[0] == "SealedTestError"
+    assert failure(run_cell(cells[0], context()))[0] == "SealedTestError"
     for name in [name for name in sys.modules if name.startswith("bench_plugin_probes")]:
         monkeypatch.delitem(sys.modules, name)
     registry.rescan()
@@ -104,9 +92,7 @@ def test_a_cell_gives_the_same_bytes_after_any_other(small: Path, first: str, se
 
 def test_global_generators_start_from_the_seed_of_the_cell(small: Path) -> None:
     def values(seed: int) -> Any:
-        result = run("draws", small, seed=seed).record.result
-        assert result is not None
-        return result.notes["values"]
+        return done(run("draws", small, seed=seed)).notes["values"]
 
     assert values(0) == values(0)
     assert not set(values(0)) & set(values(1))
@@ -156,9 +142,9 @@ def test_a_method_that_mixes_rows_fails_before_the_test_split_opens(small: Path,
 
 def test_the_check_of_rows_changes_no_number(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def points(finished: Finished) -> bytes:
-        assert finished.view is not None
-        assert finished.view.space is not None
-        return b"".join(part.tobytes() for part in finished.view.space.points.values())
+        space = seen(finished).space
+        assert space is not None
+        return b"".join(part.tobytes() for part in space.points.values())
 
     def every() -> list[Any]:
         found = [run("sdml", small, epochs=2), run("mcca", small), run("blurs", small)]
@@ -170,6 +156,4 @@ def test_the_check_of_rows_changes_no_number(small: Path, monkeypatch: pytest.Mo
 
 
 def test_the_oracle_moves_no_generator(small: Path) -> None:
-    usual = run("blurs", small)
-    traced = run("blurs", small, RunContext(plugins=PLACE.plugins, trace_test=True))
-    assert numbers(usual) == numbers(traced)
+    assert numbers(run("blurs", small)) == numbers(run("blurs", small, context(trace_test=True)))

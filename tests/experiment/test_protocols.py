@@ -18,11 +18,11 @@ from bench.evaluation.protocols import FURTHER_PROTOCOLS, further_protocols
 from bench.execution.grid_runner import remaining
 from bench.experiment.cell import Finished, run_cell
 from bench.experiment.run_context import RunContext, keeping
-from bench.records import Result
 from bench.records.encoding import decode_per_query, encode_per_query
 from bench.records.schema import check_record
 from bench.records.store import Store
 from bench.report.cells import top_two
+from tests.experiment.running import context, done, run
 from tests.grid import cells_of, write_bundle
 
 METHOD = "sm"
@@ -45,20 +45,12 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def finished(bundle: Path, *protocols: str) -> Finished:
-    (cell,) = cells_of([METHOD], bundle)
-    made = run_cell(cell, RunContext(protocols=further_protocols(protocols)))
-    assert made.record.result is not None, made.log
-    return made
-
-
-def result_of(made: Finished) -> Result:
-    assert made.record.result is not None
-    return made.record.result
+    return run(METHOD, bundle, context(protocols=further_protocols(protocols)))
 
 
 def test_standard_protocols_are_recorded_with_their_values_per_query(bundle: Path) -> None:
     made = finished(bundle, "standard")
-    result = result_of(made)
+    result = done(made)
     check_record(made.record)
     assert {f"{name}/gallery" for name in FURTHER_PROTOCOLS} < {metric.protocol for metric in result.metrics}
     values = decode_per_query(encode_per_query(made.per_query), result)
@@ -68,7 +60,7 @@ def test_standard_protocols_are_recorded_with_their_values_per_query(bundle: Pat
 
 
 def test_what_the_data_does_not_admit_is_named_and_costs_nothing_else(tmp_path: Path) -> None:
-    result = result_of(finished(write_bundle(tmp_path / "plain.npz", paired=False), "mrr", "ndcg@5"))
+    result = done(finished(write_bundle(tmp_path / "plain.npz", paired=False), "mrr", "ndcg@5"))
     assert result.unavailable.keys() == {"mrr"}
     assert {metric.protocol for metric in result.metrics} >= {"map@all", "ndcg@5"}
 
@@ -81,10 +73,8 @@ def test_a_finished_cell_that_lacks_a_protocol_is_made_again_and_keeps_its_numbe
     cells = cells_of([METHOD], bundle)
     assert remaining(cells, store, protocols=["mrr"]) == remaining(cells, store) == []
     assert remaining(cells, store, protocols=["mrr", "recall@5"]) == cells
-    again = run_cell(cells[0], keeping(RunContext(protocols=("recall@5",)), result_of(made)))
-    before, after = (
-        {metric.series: metric.value for metric in result_of(one).metrics} for one in (made, again)
-    )
+    again = run_cell(cells[0], keeping(RunContext(protocols=("recall@5",)), done(made)))
+    before, after = ({metric.series: metric.value for metric in done(one).metrics} for one in (made, again))
     assert before.items() < after.items()
     assert remaining(cells, store, trace_test=True) == []  # a closed form has no trace
 

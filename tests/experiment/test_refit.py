@@ -10,26 +10,12 @@ import pytest
 
 from bench.contract import BenchError
 from bench.evaluation import Protocol
-from bench.experiment.cell import run_cell
 from bench.experiment.refit import RefitFailed, cell_of, refit, source_of_record
-from bench.experiment.run_context import RunContext
 from bench.records import Record
-from tests.grid import FAULTS, cells_of, write_bundle
-
-PLACE = RunContext(plugins=(str(FAULTS),))
-
+from tests.experiment.running import context, done, run
+from tests.grid import cells_of, write_bundle
 
 pytestmark = pytest.mark.usefixtures("faults")
-
-
-@pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_bundle(tmp_path_factory.mktemp("again") / "small.npz")
-
-
-def recorded(bundle: Path, method: str = "plain", **overrides: Any) -> Record:
-    (cell,) = cells_of([method], bundle, **overrides)
-    return run_cell(cell, PLACE).record
 
 
 def changed(record: Record, **fields: Any) -> Record:
@@ -38,24 +24,22 @@ def changed(record: Record, **fields: Any) -> Record:
 
 @pytest.mark.parametrize(("method", "overrides"), [("plain", {}), ("sdml", {"epochs": 2})])
 def test_a_cell_fitted_again_gives_the_numbers_of_its_record(
-    bundle: Path, method: str, overrides: dict[str, Any]
+    small: Path, method: str, overrides: dict[str, Any]
 ) -> None:
-    record = recorded(bundle, method, **overrides)
-    assert record.result is not None
-    cell = cell_of(record, None)
+    record = run(method, small, **overrides).record
+    cell, result, rule = cell_of(record, None), done(record), Protocol.parse("map@all")
     assert cell.identity == record.identity
-    again = refit(cell, PLACE, record.result.selection)
-    assert again.audit == record.result.audit
-    rule = Protocol.parse("map@all")
-    for metric in record.result.metrics:
-        if (metric.protocol, metric.selection) == (rule.id, record.result.selection):
+    again = refit(cell, context(), result.selection)
+    assert again.audit == result.audit
+    for metric in result.metrics:
+        if (metric.protocol, metric.selection) == (rule.id, result.selection):
             ap, _ = again.retrieval.ranking(metric.query, metric.gallery).evaluate([rule])
             assert float(ap[rule.id].mean()) == metric.value
 
 
-def test_a_bundle_is_found_by_the_command_of_its_record(bundle: Path) -> None:
-    record = recorded(bundle)
-    assert source_of_record(record) == str(bundle)
+def test_a_bundle_is_found_by_the_command_of_its_record(small: Path) -> None:
+    record = run("plain", small).record
+    assert source_of_record(record) == str(small)
     nowhere = msgspec.structs.replace(record.environment, command="python -m bench run 'unfinished")
     with pytest.raises(BenchError, match="does not say where the data of small is"):
         source_of_record(msgspec.structs.replace(record, environment=nowhere))
@@ -73,16 +57,17 @@ def test_a_bundle_is_found_by_the_command_of_its_record(bundle: Path) -> None:
     ],
 )
 def test_what_is_gone_or_another_by_now_is_one_sentence(
-    bundle: Path, fields: dict[str, Any], sentence: str
+    small: Path, fields: dict[str, Any], sentence: str
 ) -> None:
+    record = run("plain", small).record
     with pytest.raises(BenchError) as caught:
-        cell_of(changed(recorded(bundle), **fields), None)
+        cell_of(changed(record, **fields), None)
     assert sentence in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
 def test_settings_of_another_type_and_a_bundle_that_is_gone_are_refused(tmp_path: Path) -> None:
-    record = recorded(write_bundle(tmp_path / "short.npz"))
+    record = run("plain", write_bundle(tmp_path / "short.npz")).record
     with pytest.raises(BenchError, match="settings of plain: seconds: Expected"):
         cell_of(changed(record, settings={**record.identity.settings, "seconds": "x"}), None)
     (tmp_path / "short.npz").unlink()
@@ -90,7 +75,7 @@ def test_settings_of_another_type_and_a_bundle_that_is_gone_are_refused(tmp_path
         cell_of(record, None)
 
 
-def test_a_cell_that_fails_now_says_why(bundle: Path) -> None:
-    (cell,) = cells_of(["raises"], bundle)
-    with pytest.raises(RefitFailed, match=r"failed now: ValueError: the matrix is singular"):
-        refit(cell, PLACE, "none")
+def test_a_cell_that_fails_now_says_why(small: Path) -> None:
+    (cell,) = cells_of(["raises"], small)
+    with pytest.raises(RefitFailed, match="ValueError"):
+        refit(cell, context(), "none")

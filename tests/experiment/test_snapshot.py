@@ -12,14 +12,10 @@ import pytest
 from bench import Context, create_method, load_dataset
 from bench.contract import Dataset, Items, Method, Modality, Split
 from bench.evaluation import evaluate, precision_at_k, precision_recall
-from bench.experiment.cell import Finished, run_cell
-from bench.experiment.run_context import RunContext
 from bench.experiment.snapshot import LEVELS, MEASURES, classes_of, snapshot_of
 from bench.records.snapshot import Snapshot, encode_snapshot
-from tests.grid import FAULTS, cells_of, write_bundle
-
-PLACE = RunContext(plugins=(str(FAULTS),))
-
+from tests.experiment.running import done, run, seen
+from tests.grid import write_bundle
 
 pytestmark = pytest.mark.usefixtures("faults")
 
@@ -41,17 +37,6 @@ def five(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     ]
     card = load_dataset("emoji").card
     return Dataset("five", card, parts[0], parts[1], "real", "f", "standard", lambda: parts[2])
-
-
-def run(method: str, bundle: Path, **overrides: Any) -> Finished:
-    (cell,) = cells_of([method], bundle, **overrides)
-    return run_cell(cell, PLACE)
-
-
-def seen(finished: Finished) -> Snapshot:
-    assert finished.record.failure is None, finished.record.failure
-    assert finished.view is not None, finished.log
-    return finished.view
 
 
 def fitted(method: str, dataset: Dataset, **settings: Any) -> Method:
@@ -109,8 +94,6 @@ def test_the_same_cell_gives_the_same_bytes_and_methods_meet_the_same_rows(small
 
 def test_the_shown_state_is_the_selected_one_whatever_was_evaluated_last(small: Path) -> None:
     finished = run("sdml", small, epochs=4)
-    result = finished.record.result
-    assert result is not None
     for one, direction in zip(seen(finished).galleries, ("image", "text"), strict=True):
         assert one.query == direction
         np.testing.assert_array_equal(
@@ -147,13 +130,12 @@ def test_what_is_kept_is_bounded_for_five_modalities_and_many_rows(five: Dataset
 
 
 def test_a_learned_similarity_ranks_the_gallery_and_has_no_map(small: Path) -> None:
-    (cell,) = cells_of(["drsl"], small, epochs=1)
     dataset = load_dataset(small)
     method = fitted("drsl", dataset, epochs=1)
     view = view_by(method, dataset)
     assert view.space is None
     assert "a similarity that it has learned" in view.no_space
-    assert seen(run_cell(cell, PLACE)).space is None
+    assert seen(run("drsl", small, epochs=1)).space is None
     for one in view.galleries:
         left, right = dataset.test[one.query].features[one.rows], dataset.test[one.gallery].features
         scores = method.similarity(one.query, left, one.gallery, right)
@@ -194,10 +176,7 @@ def test_what_cannot_be_drawn_costs_no_number(small: Path, monkeypatch: pytest.M
 
     monkeypatch.setattr("bench.experiment.cell.load_dataset", load)
     finished = run("plain", small)
-    assert finished.record.status == "done"
     assert finished.view is None
     assert "nothing can be drawn of this cell" in finished.log
-    assert finished.record.result is not None
-    assert finished.record.result.snapshot_error.startswith("PluginError: the items of 'text'")
-    assert "neither texts nor an array of pictures" in finished.log
+    assert done(finished).snapshot_error.startswith("PluginError: the items of 'text'")
     assert run("raises", small).view is None

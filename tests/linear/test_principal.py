@@ -7,7 +7,6 @@ import pytest
 
 from bench.contract import Unsupported, UsageError
 from bench.linear import CentredRows, PrincipalAxes, principal_axes
-from bench.linear.moments import _of_covariance, _of_rows
 
 
 def _axes(features: np.ndarray, energy: float = 1.0, limit: int | None = None) -> PrincipalAxes:
@@ -19,30 +18,17 @@ def _features(count: int, width: int) -> np.ndarray:
     return np.asarray(generator.normal(size=(count, width)) * np.linspace(3.0, 0.5, width) + 1.0)
 
 
-def test_axes_turn_the_scatter_into_its_spectrum() -> None:
-    features = _features(40, 6)
+@pytest.mark.parametrize(("count", "width"), [(40, 6), (7, 30)])
+def test_six_axes_turn_the_scatter_into_its_spectrum_by_either_route(count: int, width: int) -> None:
+    features = _features(count, width)
     axes = _axes(features)
-    centred = features - features.mean(axis=0)
+    positions = (features - features.mean(axis=0)) @ axes.basis
+    assert axes.basis.shape == (width, 6)
     np.testing.assert_allclose(axes.basis.T @ axes.basis, np.eye(6), atol=1e-12)
-    np.testing.assert_allclose(
-        (centred @ axes.basis).T @ (centred @ axes.basis), np.diag(axes.spectrum), atol=1e-9
-    )
+    np.testing.assert_allclose(positions.T @ positions, np.diag(axes.spectrum), atol=1e-9)
+    assert axes.spectrum.sum() == pytest.approx(np.square(features - features.mean(axis=0)).sum())
     assert (np.diff(axes.spectrum) < 0).all()
     assert axes.energy == pytest.approx(1.0)
-
-
-def test_both_routes_agree() -> None:
-    rows = CentredRows.of(_features(9, 9))
-    by_covariance, by_rows = _of_covariance(rows), _of_rows(rows)
-    np.testing.assert_allclose(by_covariance[0], by_rows[0], atol=1e-10)
-    left, right = by_covariance[1][:, :8], by_rows[1][:, :8]
-    np.testing.assert_allclose(np.abs(np.sum(left * right, axis=0)), 1.0, atol=1e-9)
-
-
-def test_fewer_rows_than_features_give_one_axis_less_than_rows() -> None:
-    axes = _axes(_features(7, 30))
-    assert axes.basis.shape == (30, 6)
-    np.testing.assert_allclose(axes.basis.T @ axes.basis, np.eye(6), atol=1e-12)
 
 
 @pytest.mark.parametrize("count", [40, 5])
@@ -67,7 +53,6 @@ def test_energy_keeps_the_fewest_axes_that_hold_it_and_a_limit_caps_them() -> No
         assert share[axes.count - 1] >= energy
         assert axes.count == 1 or share[axes.count - 2] < energy
         assert axes.energy == pytest.approx(share[axes.count - 1])
-
     assert _axes(features, limit=3).count == 3
     assert _axes(features, 0.3, limit=7).count < 7
 

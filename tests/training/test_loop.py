@@ -265,7 +265,7 @@ class Adversarial(t.DeepMethod):
         yield t.Stage(
             [t.Track("joint", [self.net, self.critic], steps, t.AlignedPairs(12), after_epoch=measure)],
             self.settings.epochs,
-            rule=t.Best("norm", "norm", per_track=True),
+            rule=t.Rule("norm", "norm", per_track=True),
         )
 
     def encode(self, modality: str, x: Tensor) -> Tensor:
@@ -307,7 +307,7 @@ def test_buffers_belong_to_the_state_and_gradients_do_not_outlive_training(
 class Staged(Classifier):
     """Images first, then texts; a first, unkept stage whose last state counts."""
 
-    first_rule: t.Rule | None = t.Best("train_loss", "training loss", highest=False, per_track=True)
+    first_rule: t.Rule | None = t.Rule("train_loss", "training loss", highest=False, per_track=True)
 
     def stages(self, train: t.DeviceSplit, context: Context) -> Iterator[t.Stage]:
         epochs = self.settings.epochs
@@ -315,7 +315,7 @@ class Staged(Classifier):
             name: t.built(lambda: t.mlp((6, 3)), context, name) for name in ("image", "text", "aside")
         }
         aside = t.Track("aside", [self.nets["aside"]], self._steps("aside"), t.Independent(7, ("image",)))
-        rule = t.Best("train_loss", "loss", highest=True, per_track=True)
+        rule = t.Rule("train_loss", "loss", highest=True, per_track=True)
         yield t.Stage([aside], epochs, "aside", rule=rule, scored=False, kept=False, then="last")
         self.after_aside = {key: value.clone() for key, value in self.nets["aside"].state_dict().items()}
         yield t.Stage([self.track("image")], epochs, "first", rule=self.first_rule, scored=False)

@@ -15,7 +15,7 @@ from torch import nn
 from bench.contract import Array, Context, DeadlineExceeded, Modality, RefusedEmbeddings, Split
 from bench.evaluation import evaluate
 from bench.training import built, mlp
-from bench.training.oracle import unchanged, unchanged_generators
+from bench.training.validation import unchanged, unchanged_generators
 from tests.methods.small_splits import separable
 from tests.training.test_loop import Classifier, ToySettings
 

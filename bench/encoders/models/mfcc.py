@@ -47,7 +47,6 @@ class Mfcc(Encoder[Sound]):
     Settings = MfccSettings
 
     def __init__(self, settings: Any = None, device: str = "cpu") -> None:
-        """Check the settings."""
         super().__init__(settings, device)
         if not (2 <= self.settings.coefficients <= _BANDS and 1 <= self.settings.segments <= 100):
             raise UsageError(f"mfcc: coefficients must be 2 to {_BANDS}, and segments 1 to 100")

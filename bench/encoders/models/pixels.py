@@ -38,7 +38,6 @@ class Pixels(Encoder[Image]):
     Settings = PixelSettings
 
     def __init__(self, settings: Any = None, device: str = "cpu") -> None:
-        """Check the settings."""
         super().__init__(settings, device)
         if not 1 <= self.settings.side <= 256:
             raise UsageError(f"pixels: the side must be 1 to 256, not {self.settings.side}")

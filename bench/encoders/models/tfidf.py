@@ -44,7 +44,6 @@ class Tfidf(Encoder[str]):
     Settings = TfidfSettings
 
     def __init__(self, settings: Any = None, device: str = "cpu") -> None:
-        """Check the settings."""
         super().__init__(settings, device)
         chosen = self.settings
         if chosen.terms not in ("words", "chars"):

@@ -53,7 +53,6 @@ class _Pretrained(Encoder[Item]):
     _processor: ClassVar[str]
 
     def __init__(self, settings: Any = None, device: str = "cpu") -> None:
-        """Load the model and its preprocessing."""
         super().__init__(settings, device)
         name = self.settings.model
         if not name or self.settings.pooling not in _POOLINGS:
@@ -138,7 +137,8 @@ class TransformersText(_Pretrained[str]):
 
     def encode(self, batch: Sequence[str]) -> Features:
         """Return the features of texts; what a model cannot take in is cut off."""
-        longest = getattr(getattr(self._model.config, "text_config", self._model.config), _POSITIONS, 512)
+        config = self._model.config
+        longest = getattr(getattr(config, "text_config", config), "max_position_embeddings", 512)
         # SigLIP was trained on texts of full length, and its tokenizer says so by giving no mask.
         is_masked = "attention_mask" in self.processor.model_input_names
         inputs = self.processor(
@@ -149,9 +149,6 @@ class TransformersText(_Pretrained[str]):
             return_tensors="pt",
         )
         return self._features(inputs, "get_text_features")
-
-
-_POSITIONS: Final = "max_position_embeddings"
 
 
 class TransformersAudio(_Pretrained[Sound]):
