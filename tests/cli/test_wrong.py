@@ -21,7 +21,7 @@ PLANNING = [
     ("run --methods plian", "unknown method 'plian' (did you mean 'plain'"),
     ("run --methods Deep", "unknown method 'Deep' (did you mean 'deep'"),
     ("run --datasets wikipedai", "unknown dataset 'wikipedai' (did you mean 'wikipedia'"),
-    ("run --datasets missing.npz", "there is no file missing.npz"),
+    ("run --datasets missing.npz", "no file or folder missing.npz"),
     ("run --profile papr", "did you mean 'paper'"),
     ("run --variants lout", "unknown variant 'lout' (did you mean 'loud'?)"),
     ("run --seeds three", "--seeds 'three' is neither a number of seeds (3) nor a list"),
