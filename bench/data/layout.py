@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import combinations
 from typing import Final
 
 import numpy as np
@@ -23,7 +24,7 @@ from bench.data.keys import Choices, Keys, Role
 from bench.data.roles import roles_of
 from bench.data.targets import Raw, Slot, Targets, targets_of
 
-VERSION: Final = 3
+VERSION: Final = 4
 """Part of the fingerprint of files in more than the plain layout of a bundle; see `is_plain`."""
 
 _BLOCK: Final = 4096
@@ -292,14 +293,15 @@ class _Reading:
     ) -> tuple[dict[str, NDArray[np.int64]], Pairing]:
         """Return ids of the rows, and whether they are pairs, by what the file says or its labels suggest."""
         stated = self._paired(part)
-        keys = {name: self.keys.of(part, "ids", name) for name in labels}
-        if any(keys.values()):
-            without = [name for name, key in keys.items() if key is None]
-            if without:
-                raise DataError(f"{self.path}: {part} has ids of some modalities, but none of {without[0]}")
-            ids = stated_ids(self.source, {name: str(key) for name, key in keys.items()}, labels)
+        given = {name: self.keys.of(part, "ids", name) for name in labels}
+        if any(given.values()):
+            keys = self._completed(part, given, labels, shared)
+            ids = stated_ids(self.source, keys, labels)
             if stated is False:
                 raise DataError(f"{self.path}: {part} has ids, and says that it is not paired; leave out one")
+            for a, b in combinations(ids, 2):
+                if not np.isin(ids[a], ids[b]).any():
+                    self._note(part, f"no id of {a} is among those of {b}: none of their rows correspond")
             return ids, "none"
         counts = {name: len(rows) for name, rows in labels.items()}
         equal = len(set(counts.values())) == 1
@@ -317,6 +319,22 @@ class _Reading:
         if not stated:
             return {}, "none"
         return {name: np.arange(count) for name, count in counts.items()}, "natural"
+
+    def _completed(
+        self, part: str, keys: Mapping[str, str | None], labels: Mapping[str, Array], shared: bool
+    ) -> dict[str, str]:
+        """Return a key of ids for each modality: those of one serve all where rows are pairs."""
+        without = [name for name, key in keys.items() if key is None]
+        name, given = next((name, key) for name, key in keys.items() if key)
+        equal = len({len(rows) for rows in labels.values()}) == 1
+        if without and not (equal and (shared or self._paired(part))):
+            raise DataError(
+                f"{self.path}: {part} has ids of some modalities ({given!r}), but none of {without[0]}; add "
+                f"'{part}_{without[0]}_ids', or name them '{part}_ids' if they are those of all"
+            )
+        if without:
+            self._note(part, f"the ids of {name} are taken for those of all modalities")
+        return {name: key or given for name, key in keys.items()}
 
     def _paired(self, part: str) -> bool | None:
         if self.choices.paired is not None:

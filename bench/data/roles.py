@@ -128,7 +128,7 @@ def _stated(keys: Iterable[str], choices: Choices, lists: Collection[str]) -> tu
     of_parts = any(part_of(words_of(key), PART_OF) == "train" for key in keys if key not in lists)
     splits = () if choices.split_key or of_parts else _SPLITS
     for key in keys:
-        word = key.lower()
+        word = key.lower().rpartition("/")[2]
         part, _, last = word.rpartition("_")
         if key == choices.split_key or (not found.split and word in splits) or (splits and last == "split"):
             found.split = found.split or key
@@ -183,14 +183,16 @@ def _literal(
 
 def _put(found: Keys, path: Path, role: Role, key: str) -> None:
     known = found.roles.setdefault(role, key)
-    if known != key:
+    if known != key and role.what not in ("features", "labels"):
+        found.unused.append(key)
+    elif known != key:
         option = f"--{role.modality}" if role.what == "features" else "--labels"
         if role.what == "features" and role.modality not in MODALITIES:
             option = f"--modality {role.modality}="
         command = f"python -m bench data import {path} --output mine.npz {option}"
         gap = "" if option.endswith("=") else " "
         raise Ambiguous(
-            f"{path}: {known!r} and {key!r} could both be the {role.part} {role.modality} {role.what}; say "
+            f"{path}: {known!r} and {key!r} could both be the {f'{role.part} {role.say()}'.strip()}; say "
             f"which: {command}{gap}{known} or {command}{gap}{key}"
         )
 
@@ -214,10 +216,11 @@ def _by_words(
     chosen = {Role("", "features", name): key for name, key in choices.modalities.items()}
     chosen |= {Role("", "labels", ""): choices.labels} if choices.labels else {}
     stems = {without_parts(words.get(key) or words_of(key), parts): role for role, key in chosen.items()}
-    whole: dict[Role, str] = {}
+    whole: list[tuple[Role, str]] = []
     for key, listed in words.items():
         part, stem = part_of(listed, parts), without_parts(listed, parts)
-        role = stems[stem]._replace(part=part) if stem in stems else _role(part, stem, others)
+        role = stems[stem]._replace(part=part) if stem in stems else None
+        role = role or _of_last_name(key, part, stem, lists) or _role(part, stem, others)
         if role is not None and stem not in stems and role.what in {one.what for one in chosen}:
             role = None
         if role is None or (role.what == "features" and key in lists):
@@ -226,8 +229,8 @@ def _by_words(
             found.rows[part] = key
         elif part or stated.split:
             _put(found, path, role, key)
-        elif whole.setdefault(role, key) != key:
-            found.unused.append(key)
+        else:
+            whole.append((role, key))
     for part, word in choices.split.items():  # of which one may stand for two parts
         same = parts[word.lower()]
         found.roles |= {
@@ -235,6 +238,7 @@ def _by_words(
         }
     _settle_rows(path, found, whole, choices.test_share)
     _require_train(path, found, words)
+    _settle_labels(path, found)
     for role in [role for role in found.roles if role.modality and role.what != "features"]:
         if role.modality not in found.features(role.part):
             found.unused.append(found.roles.pop(role))
@@ -258,14 +262,35 @@ def _common_folder(keys: Sequence[str]) -> str:
     return shared
 
 
-def _settle_rows(path: Path, found: Keys, whole: Mapping[Role, str], share: float) -> None:
-    """Take arrays of all rows where there are no others, and lists of row numbers that cut them into parts.
+def _settle_labels(path: Path, found: Keys) -> None:
+    """Take labels that name no modality of a part (``metadata/class_name``) for those of all, if alone.
 
     Raises:
-        DataError: if there are no such lists.
+        Ambiguous: if there are several.
     """
-    if found.features("train") or found.split or sum(role.what == "features" for role in whole) < 2:
-        found.unused += [*whole.values(), *found.rows.values()]
+    for part in found.parts:
+        names = {"", *found.features(part)}
+        listed = {role: key for role, key in found.roles.items() if role[:2] == (part, "labels")}
+        if not any(role.modality in names for role in listed):
+            for role, key in listed.items():
+                del found.roles[role]
+                _put(found, path, Role(part, "labels", ""), key)
+
+
+def _settle_rows(path: Path, found: Keys, given: Sequence[tuple[Role, str]], share: float) -> None:
+    """Take arrays of all rows where there are no others, and lists of row numbers that cut them into parts.
+
+    Arrays that name no part are those of train beside arrays of test with their names (``X``, ``X_test``).
+
+    Raises:
+        DataError: if there are no such lists, or two arrays could have one role.
+    """
+    whole: dict[Role, str] = {}
+    for role, key in given:
+        whole.setdefault(role, key)
+    names = {role.modality for role in whole if role.what == "features"}
+    if found.features("train") or found.split or len(names) < 2:
+        found.unused += [*(key for _, key in given), *found.rows.values()]
         found.rows = {}
         if share:
             raise DataError(f"{path}: a share of test rows is given, and its arrays are not all of all rows")
@@ -278,6 +303,9 @@ def _settle_rows(path: Path, found: Keys, whole: Mapping[Role, str], share: floa
     if share:
         found.unused += found.rows.values()
         found.share, found.rows = share, {}
+    elif "train" not in found.rows and names == {*found.features("test")} and not _asked(found):
+        found.roles |= {role._replace(part="train"): key for role, key in whole.items()}
+        return
     elif "train" not in found.rows:
         named = ", ".join(f"{role.say()} = {key}" for role, key in whole.items())
         raise DataError(
@@ -288,7 +316,14 @@ def _settle_rows(path: Path, found: Keys, whole: Mapping[Role, str], share: floa
             f"for test: python -m bench data import {path} --output mine.npz --split test=0.2"
         )
     found.unused += found.roles.values()
-    found.roles = dict(whole)
+    found.roles = {}
+    for role, key in given:
+        _put(found, path, role, key)
+
+
+def _asked(found: Keys) -> bool:
+    """Return whether a file's rows of test are called queries: its other arrays may be a database."""
+    return any("query" in key.lower() for key in found.features("test").values())
 
 
 def _require_train(path: Path, found: Keys, words: Mapping[str, Sequence[str]]) -> None:
@@ -311,6 +346,19 @@ def _require_train(path: Path, found: Keys, words: Mapping[str, Sequence[str]]) 
         f"{path}: no train features, but a gallery; to train on it: python -m bench data import {path} "
         "--output mine.npz " + " ".join(f"--split {part}={word}" for part, word in options.items())
     )
+
+
+def _of_last_name(key: str, part: str, stem: Sequence[str], lists: Collection[str]) -> Role | None:
+    """Return the role of a list whose last name tells it: ids, or rows of a part; None for others."""
+    last = words_of(key.rpartition("/")[2])
+    if key not in lists:
+        return None
+    if "/" in key and last in (["id"], ["ids"]):
+        return Role(part, "ids", next((MODALITY_OF[word] for word in stem if word in MODALITY_OF), ""))
+    others = any(word in MODALITY_OF or WHAT_OF.get(word, "rows") != "rows" for word in stem)
+    numbers = "rows" in map(WHAT_OF.get, stem) and "/" in key and not others  # param/indexTrain
+    numbers &= all(word in PART_OF or WHAT_OF.get(word) == "rows" for word in last)
+    return Role(part, "rows", "") if part and (not stem or numbers) else None  # train.txt
 
 
 def _role(part: str, stem: Sequence[str], labels_elsewhere: bool) -> Role | None:
@@ -370,7 +418,12 @@ def _checked(path: Path, found: Keys, keys: Sequence[str]) -> Keys:
             if found.of(part, "labels", name) is None:
                 key = f"{found.features(part)[name]}_labels"
                 shared = f"{part}_labels" if part else "labels"
-                raise DataError(f"{path}: key {key!r} is missing (or {shared!r}, for all modalities)")
+                others = ", ".join(found.unused[:8])
+                hint = (
+                    f"; not used: {others}; if one holds the labels, add: --labels KEY to: " if others else ""
+                )
+                hint += f"python -m bench data import {path} --output mine.npz" if others else ""
+                raise DataError(f"{path}: key {key!r} is missing (or {shared!r}, for all modalities){hint}")
     if len(names) < 2:
         raise DataError(f"{path}: only the modality {names[0]!r}; retrieval across modalities needs two")
     return found

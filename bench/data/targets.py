@@ -178,7 +178,7 @@ def _shaped(raw: Raw, multi_label: bool | None, notes: list[str]) -> Array:
     if values.size == 0 or values.ndim == 0:
         raise DataError(f"{raw.where}: there are no labels, the shape is {values.shape}")
     if are_texts(values):
-        return texts(values.reshape(-1).tolist())
+        return texts(name.strip() for name in texts(values.reshape(-1).tolist()))
     if values.dtype.kind not in "biuf":
         raise DataError(
             f"{raw.where}: labels must be integers, 0/1 or names, found values of type {values.dtype}"
@@ -362,7 +362,11 @@ def _zero_one(raw: Mapping[Slot, Raw], shaped: Mapping[Slot, Array], notes: list
         known = values[~unknown]
         plus_minus = bool(((known == 1) | (known == -1)).all()) and bool((known == -1).any())
         if not plus_minus and not ((known == 0) | (known == 1)).all():
-            raise DataError(f"{where}: multi-label targets must be 0 or 1 only")
+            wrong = next(one for one in known.reshape(-1).tolist() if one not in (0, 1))
+            raise DataError(
+                f"{where}: each entry of a matrix of labels {values.shape} must be 0 or 1 (or -1 or 1), "
+                f"found {wrong}; write 1 where a row has the class of the column, or one class number a row"
+            )
         signed |= plus_minus
         matrix = (values == 1).astype(np.int8 if unknown.any() else np.uint8)
         matrix[unknown] = -1 if unknown.any() else 0

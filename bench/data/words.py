@@ -24,8 +24,8 @@ MODALITIES: Final = {
     "3d": "3d",
 }
 _WHAT: Final[Mapping[What, str]] = {
-    "labels": "labels label labs lab lbl l targets target class classes category categories cls gnd gt truth "
-    "truelabel truelabels groundtruth",
+    "labels": "labels label labs lab lbl l targets target class classes category categories cat cats cls gnd "
+    "gt truth truelabel truelabels groundtruth",
     "ids": "ids id",
     "missing": "missing",
     "present": "present has available",

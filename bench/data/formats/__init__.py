@@ -22,7 +22,7 @@ from bench.data.formats.nested import Pickle
 from bench.data.formats.numpy_files import Npz, npy
 from bench.data.formats.probe import require_harmless
 from bench.data.formats.safe_tensors import Safetensors
-from bench.data.formats.tables import Table, arrow, parquet
+from bench.data.formats.tables import TEXTS, Table, arrow, parquet
 from bench.data.formats.torch_files import Torch
 
 __all__ = [
@@ -70,7 +70,7 @@ SUFFIXES: Final = (
         ".arrow",
         ".json",
         ".jsonl",
-        ".txt",
+        *TEXTS,
     ),
 )
 """Endings of the names of files that are read."""
@@ -79,7 +79,7 @@ _HDF5: Final = b"\x89HDF\r\n\x1a\n"
 _HEAD: Final = 1024
 _BY_NAME: Final[Mapping[str, Container]] = {
     ".pkl": "pickle", ".pickle": "pickle", ".pt": "torch", ".pth": "torch", ".csv": "table", ".tsv": "table",
-    ".txt": "table", ".json": "json", ".jsonl": "json", ".safetensors": "safetensors",
+    **dict.fromkeys(TEXTS, "table"), ".json": "json", ".jsonl": "json", ".safetensors": "safetensors",
     ".arrow": "arrow", ".feather": "arrow",
 }  # fmt: skip
 _READERS: Final[Mapping[Container, Callable[[Path], ArrayFile]]] = {
@@ -148,7 +148,8 @@ def files_of(folder: Path) -> list[Path]:
     """
     entries = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
     inner = [path for entry in entries if entry.is_dir() for path in sorted(entry.iterdir())]
-    found = [path for path in (*entries, *inner) if path.suffix.lower() in SUFFIXES and path.is_file()]
+    shown = [path for path in (*entries, *inner) if not path.name.startswith(".")]  # of macOS: ._mine.npz
+    found = [path for path in shown if path.suffix.lower() in SUFFIXES and path.is_file()]
     if not found:
         raise DataError(
             f"{folder}: no file of arrays is in this folder; their names end in {', '.join(SUFFIXES)}"

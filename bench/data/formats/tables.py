@@ -1,8 +1,8 @@
 """Tables: CSV and TSV files by pandas, Parquet and Arrow files where a library for them is installed.
 
 Columns ``name_0``, ``name_1``, ... (or ``name0``, ``name1``) are the columns of one matrix ``name``. A table
-without a header is one matrix, called as the file. A text file (.txt) is a matrix of numbers, a table, or a
-text for each line.
+without a header is one matrix, called as the file, or columns ``0``, ``1``, ... if it holds texts. A text
+file (.txt, .list) is a matrix of numbers, a table, or a text for each line.
 """
 
 from __future__ import annotations
@@ -24,8 +24,14 @@ if TYPE_CHECKING:
     from pandas import DataFrame, Series
 
 _NUMBERED: Final = re.compile(r"(.*?)[_.\-\[ ]?(\d{1,6})\]?")
+_NUMBER: Final = re.compile(r"[-+]?\d+(?:\.\d+)?")
 _NUMBERS: Final = re.compile(r"[-+.\d][-+.\deE]*(?:[,\s]+[-+.\d][-+.\deE]*)+")
 _MOST_COLUMNS: Final = 100_000
+_INDEX: Final = "Unnamed: 0"
+"""Pandas' name of a first column without one, which is the number of the row where pandas wrote the table."""
+
+TEXTS: Final = (".txt", ".list", ".lst")
+"""Endings of the names of text files that may be a matrix, a table, or a text for each line."""
 
 
 class Table(ArrayFile):
@@ -41,10 +47,13 @@ class Table(ArrayFile):
         super().__init__(path)
         with blamed(str(path)):
             require_memory(4 * path.stat().st_size, str(path))
-            self._frame = (read or (_lines if path.suffix.lower() == ".txt" else _separated))(path)
+            self._frame = (read or (_lines if path.suffix.lower() in TEXTS else _separated))(path)
             if self._frame.shape[1] > _MOST_COLUMNS:
                 raise DataError(f"{path}: {self._frame.shape[1]} columns; transpose it: rows are samples")
             self._frame.columns = [str(name) for name in self._frame.columns]
+            first = self._frame.columns[0] if self._frame.shape[1] > 1 else ""
+            if first == _INDEX and [*self._frame[first]] == [*range(len(self._frame))]:
+                self._frame = self._frame.drop(columns=first)
             require_distinct([*self._frame.columns], path)
             self._columns = self._grouped()
 
@@ -52,7 +61,8 @@ class Table(ArrayFile):
         """Return the columns of each array."""
         names = [*self._frame.columns]
         if all(name.isdigit() for name in names):  # without a header
-            return {self.path.stem: names}
+            numbers = all(getattr(kind, "kind", "O") in "biuf" for kind in self._frame.dtypes)
+            return {self.path.stem: names} if numbers else {name: [name] for name in names}
         numbered: dict[str, dict[int, str]] = {}
         for name in names:
             if (match := _NUMBERED.fullmatch(name)) is not None:
@@ -127,9 +137,11 @@ def _lists_in(cells: Sequence[str]) -> list[list[Any] | None] | None:
     """Return the lists of numbers or words that all texts hold (``[1, 2]``, ``0.5 0.25``); None if not."""
     filled = [cell.strip() for cell in cells if cell.strip()]
     bracketed = bool(filled) and all(cell[0] == "[" and cell[-1] == "]" for cell in filled)
-    if not bracketed and not (filled and _NUMBERS.fullmatch(filled[0])):
+    if not bracketed and not (filled and (_NUMBERS.fullmatch(filled[0]) or _is_number(filled[0]))):
         return None
-    if not bracketed and not all(_NUMBERS.fullmatch(cell) for cell in filled):
+    several = [_NUMBERS.fullmatch(cell) is not None for cell in filled]
+    listed = any(several) and all(map(lambda is_list, cell: is_list or _is_number(cell), several, filled))
+    if not bracketed and not listed:
         return None
     rows: list[list[Any] | None] = []
     for cell in cells:
@@ -156,7 +168,9 @@ def _separated(path: Path) -> DataFrame:
         raise ValueError("it is not a text")
     separator = "\t" if path.suffix.lower() == ".tsv" else _separator(first)
     decimal = "," if separator == ";" and re.search(r"\d,\d", second or first) else "."
-    headless = all(_is_number(word.replace(decimal, ".")) for word in first.strip().split(separator))
+    words = first.strip().split(separator)
+    headless = all(_is_number(word.replace(decimal, ".")) for word in words)
+    headless &= len(words) < 3 or words != [*map(str, range(len(words)))]  # as pandas counts columns
 
     def read(header: int | None, names: list[str] | None = None) -> DataFrame:
         return pandas.read_csv(
@@ -170,9 +184,26 @@ def _separated(path: Path) -> DataFrame:
         )
 
     frame = read(None if headless else 0)
-    if not headless and frame.shape[1] == 1 and frame.columns[0] in set(frame.iloc[:, 0]):
-        return read(None, [path.stem])  # names of classes: the heading is one of them
+    if not headless and _is_data(frame):
+        frame = read(None)
+    if [*map(str, frame.columns)] == ["0"] and getattr(frame.dtypes[0], "kind", "O") not in "biuf":
+        frame.columns = [path.stem]
     return frame
+
+
+def _is_data(frame: DataFrame) -> bool:
+    """Return whether a heading is a row: a class that occurs again, or numbers that count no columns."""
+    numbers = [name for name in map(str, frame.columns) if _NUMBER.fullmatch(name)]
+    counted = [[*map(str, range(first, first + len(numbers)))] for first in (0, 1)]
+    unnamed = any(str(name).startswith("Unnamed: ") for name in frame.columns)
+    if numbers and not (numbers in counted and (len(numbers) > 1 or unnamed)):
+        return True
+    return any(
+        name in values
+        for name, column in frame.items()
+        if getattr(column.dtype, "kind", "O") not in "biuf"
+        and len(values := {*column}) <= max(len(column) / 2, len(column) * (frame.shape[1] == 1))
+    )
 
 
 def _separator(line: str) -> str:
@@ -189,7 +220,10 @@ def _lines(path: Path) -> DataFrame:
         words = stream.readline(1 << 24).split()
     try:
         if len(words) > 1 and all(map(_is_number, words)):
-            return pandas.read_csv(path, sep=r"\s+", header=None, encoding="utf-8-sig", low_memory=False)
+            frame = pandas.read_csv(path, sep=r"\s+", header=None, encoding="utf-8-sig", low_memory=False)
+            if not frame.isna().any(axis=None) or _is_even(path):
+                return frame
+            raise ValueError("lists of several lengths")
         frame = _separated(path)
         if frame.shape[1] > 1 or all(isinstance(name, int) for name in frame.columns):
             return frame
@@ -197,6 +231,12 @@ def _lines(path: Path) -> DataFrame:
         pass
     lines = path.read_text(encoding="utf-8-sig").splitlines()
     return pandas.DataFrame({path.stem: lines}, dtype=object)
+
+
+def _is_even(path: Path) -> bool:
+    """Return whether all lines that are not empty have equally many words."""
+    with path.open(encoding="utf-8-sig") as stream:
+        return len({len(line.split()) for line in stream} - {0}) == 1
 
 
 def _is_number(word: str) -> bool:
