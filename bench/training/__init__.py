@@ -30,14 +30,13 @@ from bench.training.losses import (
 from bench.training.method import DeepMethod, Views
 from bench.training.networks import Prototypes, built, mlp, perceptrons, row_norm, unit
 from bench.training.seeding import generator, reproducible, seeded
-from bench.training.selection import BY_LOSS, BY_MAP, BY_ORACLE, LAST, Rule
+from bench.training.selection import BY_LOSS, BY_MAP, LAST, Rule
 from bench.training.settings import DeepSettings, FaithfulTo, PerModality, Selection, per_modality
 from bench.training.track import Clock, Loss, Stage, Step, Track, adam, cosine_decay, parameters_of
 
 __all__ = [
     "BY_LOSS",
     "BY_MAP",
-    "BY_ORACLE",
     "LAST",
     "AlignedPairs",
     "Batch",

@@ -4,42 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from torch import Tensor
 
+from bench import training as t
 from bench.contract import Array, Checkpoint, Context, Method, MethodCard, Split
-from bench.training import (
-    Batch,
-    Clock,
-    DeepMethod,
-    DeepSettings,
-    DeviceSplit,
-    Independent,
-    Stage,
-    Step,
-    Track,
-    adam,
-    distance,
-    perceptrons,
-)
 
 
 def _card(name: str, deep: bool = False) -> MethodCard:
-    return MethodCard(
-        name=name,
-        title=name.title(),
-        authors="nobody",
-        year=2025,
-        venue="nowhere",
-        family="test",
-        deep=deep,
-        pairs="unused",
-        any_modalities=True,
-        multi_label=True,
-        selects_by="map" if deep else "none",
-    )
+    criterion: Literal["map", "none"] = "map" if deep else "none"
+    takes: dict[str, Any] = {"any_modalities": True, "multi_label": True}
+    return MethodCard(name, name.title(), deep=deep, pairs="unused", selects_by=criterion, **takes)
 
 
 @dataclass(frozen=True)
@@ -125,7 +102,7 @@ class States(_Plain):
 
 
 @dataclass(frozen=True, kw_only=True)
-class CollapsingSettings(DeepSettings):
+class CollapsingSettings(t.DeepSettings):
     """Epochs after which test rows are embedded as one point."""
 
     epochs: int = 4
@@ -133,27 +110,27 @@ class CollapsingSettings(DeepSettings):
     at: tuple[int, ...] = (2, 3)
 
 
-class Collapsing(DeepMethod):
+class Collapsing(t.DeepMethod):
     """Learns each modality's classes; test rows, which have larger features, collapse in some epochs."""
 
     card = _card("collapsing", deep=True)
     Settings = CollapsingSettings
     settings: CollapsingSettings
 
-    def stages(self, train: DeviceSplit, context: Context) -> Iterator[Stage]:
-        self.nets = perceptrons(train, (8,), train.n_classes, context)
+    def stages(self, train: t.DeviceSplit, context: Context) -> Iterator[t.Stage]:
+        self.nets = t.perceptrons(train, (8,), train.n_classes, context)
         self.epoch = 0
-        yield Stage([self._track(name) for name in train], self.settings.epochs)
+        yield t.Stage([self._track(name) for name in train], self.settings.epochs)
 
-    def _track(self, name: str) -> Track:
+    def _track(self, name: str) -> t.Track:
         net = self.nets[name]
 
-        def loss(batch: Batch, clock: Clock) -> Tensor:
+        def loss(batch: t.Batch, clock: t.Clock) -> Tensor:
             self.epoch = clock.epoch
-            return distance(net(batch.features[name]), batch.targets[name])
+            return t.distance(net(batch.features[name]), batch.targets[name])
 
-        step = Step(loss, adam(net.parameters(), self.settings.lr))
-        return Track(name, [net], [step], Independent(20, (name,)))
+        step = t.Step(loss, t.adam(net.parameters(), self.settings.lr))
+        return t.Track(name, [net], [step], t.Independent(20, (name,)))
 
     def encode(self, modality: str, x: Tensor) -> Tensor:
         rows: Tensor = self.nets[modality](x)

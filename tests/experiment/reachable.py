@@ -38,20 +38,13 @@ def arrays(*roots: object) -> Iterator[Array]:
             waiting += gc.get_referents(one)
 
 
+TAKES: dict[str, Any] = {"any_modalities": True, "multi_label": True, "unlabelled": True, "late": True}
+
+
 class Looking(Method):
     """Embeds by the first columns."""
 
-    card = MethodCard(
-        "looking",
-        "Looking",
-        deep=False,
-        pairs="unused",
-        any_modalities=True,
-        multi_label=True,
-        unlabelled=True,
-        late=True,
-        selects_by="none",
-    )
+    card = MethodCard("looking", "Looking", deep=False, pairs="unused", selects_by="none", **TAKES)
 
     @dataclass(frozen=True)
     class Settings:
