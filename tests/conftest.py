@@ -8,11 +8,15 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 from filelock import FileLock
 
 from bench.registry import folder_of, settings
 from tests.grid import FAULTS, Grid, only_plugins, run_grid, write_bundle
+
+hypothesis.settings.register_profile("no clock", deadline=None)
+hypothesis.settings.load_profile("no clock")
 
 _LONG = ("test_readme.py", "test_tutorial.py", "test_notebooks.py", "test_newcomers_hour.py")
 """They take longest: started last, one of them would keep one worker busy while the others wait."""

@@ -29,67 +29,52 @@ from bench.analysis.tables import (
 
 @dataclass(frozen=True)
 class Difference:
-    """A variant minus the method itself in one direction or on average.
+    """A variant minus the method itself in one direction or on average."""
 
-    Attributes:
-        spread: of the differences by seed, from the seeds that both have.
-        comparison: the test over queries; None where none was made.
-    """
-
-    spread: Spread
-    comparison: Comparison | None = None
+    spread: Spread  # of the differences by seed, from the seeds that both have
+    comparison: Comparison | None = None  # the test over queries; None where none was made
 
 
 @dataclass(frozen=True)
 class Component:
-    """One variant of a method.
-
-    Attributes:
-        label: of its row in the tables.
-        changes: the settings in which it differs from the method itself; empty where it is the same here.
-        modality: the modality that its only change names; empty where there is none.
-        differences: by column; without those for which no seed is shared.
-    """
+    """One variant of a method."""
 
     variant: str
-    label: str
+    label: str  # of its row in the tables
+    # the settings in which it differs from the method itself; empty where it is the same here
     changes: dict[str, Any]
-    modality: str
+    modality: str  # the modality that its only change names; empty where there is none
     row: Row
-    differences: dict[Direction, Difference]
+    differences: dict[Direction, Difference]  # by column; without those for which no seed is shared
 
 
 @dataclass(frozen=True)
 class Ablation:
-    """A method and its variants on one data, with otherwise the same settings.
-
-    Attributes:
-        label: of the method's own row in the tables.
-        usual: whether that row has the usual settings, and is the last such row.
-        full: numbers of the method itself.
-        components: variants in the order in which the method's file names them.
-        choice: the setting by which variants fix a choice among modalities, and its value in the method
-            itself; empty where there are no such variants.
-        chosen: how many fits of the method itself chose which modality.
-        quality: S_k, what the method went by when it chose, by modality: mean over its fits.
-        missing: variants that this data admits and that are not recorded.
-        omitted: what could not be compared, and why.
-    """
+    """A method and its variants on one data, with otherwise the same settings."""
 
     data: Data
     protocol: str
     selection: str
     method: str
-    label: str
+    label: str  # of the method's own row in the tables
     columns: tuple[Direction, ...]
-    full: Row
-    components: tuple[Component, ...]
+    full: Row  # numbers of the method itself
+    components: tuple[Component, ...]  # variants in the order in which the method's file names them
+    # the setting by which variants fix a choice among modalities, and its value in the method itself; empty
+    # where there are no such variants
     choice: tuple[str, Any] = ("", None)
+    # how many fits of the method itself chose which modality
     chosen: dict[str, int] = field(default_factory=dict)
+    # S_k, what the method went by when it chose, by modality: mean over its fits
     quality: dict[str, Spread] = field(default_factory=dict)
-    missing: tuple[str, ...] = ()
-    omitted: tuple[str, ...] = ()
-    usual: bool = True
+    missing: tuple[str, ...] = ()  # variants that this data admits and that are not recorded
+    omitted: tuple[str, ...] = ()  # what could not be compared, and why
+    usual: bool = True  # whether that row has the usual settings, and is the last such row
+
+    @property
+    def itself(self) -> Component:
+        """Return the method itself as a variant without changes."""
+        return Component("full", self.label, {}, "", self.full, {})
 
     @property
     def choices(self) -> tuple[Component, ...]:
@@ -110,9 +95,7 @@ def ablations_of(results: Results, protocols: Sequence[str], selection: str = "b
 def with_tests(ablation: Ablation, tables: Sequence[PerQueryTable]) -> Ablation:
     """Return the ablation with tests over queries; Holm's adjustment is over the variants of a direction.
 
-    Args:
-        ablation: as `ablations_of` made it.
-        tables: average precisions per query; without that of this data there are no tests.
+    Without average precisions per query of this data among ``tables`` there are no tests.
     """
     key = (ablation.data, ablation.protocol, ablation.selection)
     rows = {row.label: row for table in tables if table.key == key for row in table.rows}
@@ -130,17 +113,13 @@ def with_tests(ablation: Ablation, tables: Sequence[PerQueryTable]) -> Ablation:
         if full.values.keys() >= set(directions if column == AVERAGE else [column])
     ]
     tests = {(test.first, test.direction): test for test in compare(tried)}
-    components = tuple(
-        replace(
-            part,
-            differences={
-                column: Difference(difference.spread, tests.get((part.label, column)))
-                for column, difference in part.differences.items()
-            },
-        )
-        for part in ablation.components
-    )
-    return replace(ablation, components=components, omitted=(*ablation.omitted, *reasons_among(tried)))
+    components = []
+    for part in ablation.components:
+        known = part.differences.items()
+        tested = {column: Difference(one.spread, tests.get((part.label, column))) for column, one in known}
+        components.append(replace(part, differences=tested))
+    omitted = *ablation.omitted, *reasons_among(tried)
+    return replace(ablation, components=tuple(components), omitted=omitted)
 
 
 def unablated(results: Results) -> dict[str, list[Data]]:
@@ -162,20 +141,18 @@ def _families(groups: Sequence[RowGroup], labels: Labels) -> list[list[RowGroup]
     one, or else the one that most variants fit.
     """
     fulls = [group for group in groups if group.key.variant == "full"]
+    variants = [group for group in groups if group.key.variant != "full"]
     fitting = [
-        (variant, [place for place, full in enumerate(fulls) if _is_variant_of(variant, full, labels)])
-        for variant in groups
-        if variant.key.variant != "full"
+        [place for place, full in enumerate(fulls) if _is_variant_of(variant, full, labels)]
+        for variant in variants
     ]
-    support = Counter(place for _, places in fitting for place in places)
+    support = Counter(place for places in fitting for place in places)
     families: dict[int, list[RowGroup]] = defaultdict(list)
-    for variant, places in fitting:
-        ranked = [
-            (not fulls[place].usual, len(_changes(variant, fulls[place])), -support[place], place)
-            for place in places
-        ]
-        if ranked:
-            families[min(ranked)[-1]].append(variant)
+    for variant, places in zip(variants, fitting, strict=True):
+        changes = {place: len(_changes(variant, fulls[place])) for place in places}
+        ranked = ((not fulls[place].usual, changes[place], -support[place], place) for place in places)
+        if best := min(ranked, default=None):
+            families[best[-1]].append(variant)
     return [[fulls[place], *families[place]] for place in sorted(families)]
 
 
@@ -219,6 +196,7 @@ def _ablation(
         components.append(Component(variant.key.variant, variant.label, changes, modality, row, differences))
     fixing = min((name for part in components if part.modality for name in part.changes), default="")
     recorded = {part.variant for part in components}
+    chosen, quality = _chosen(full, fixing)
     return Ablation(
         data=data,
         protocol=protocol,
@@ -230,10 +208,8 @@ def _ablation(
         full=own_row,
         components=tuple(components),
         choice=(fixing, full.identity.settings.get(fixing)),
-        chosen=dict(
-            sorted(Counter(note for note, modalities in _notes(full, fixing) if note in modalities).items())
-        ),
-        quality=_quality(full),
+        chosen=chosen,
+        quality=quality,
         missing=tuple(
             variant
             for variant, changes in offered.items()
@@ -242,18 +218,19 @@ def _ablation(
     )
 
 
-def _quality(full: RowGroup) -> dict[str, Spread]:
-    """Return the note ``quality`` by modality; whatever is no number by modality is no such note."""
-    values: dict[str, list[float]] = defaultdict(list)
-    for noted, modalities in _notes(full, "quality"):
-        for modality in modalities if isinstance(noted, Mapping) else ():
-            value = noted.get(modality)
+def _chosen(full: RowGroup, fixing: str) -> tuple[dict[str, int], dict[str, Spread]]:
+    """Return how many fits noted which modality under the setting that fixes it, and the notes ``quality``.
+
+    Whatever is no number by modality is no such note.
+    """
+    counts, values = Counter[str](), defaultdict[str, list[float]](list)
+    for record in full.records:
+        notes = {} if record.result is None else record.result.notes
+        noted, quality = notes.get(fixing), notes.get("quality")
+        for modality in record.identity.modalities:
+            counts[modality] += noted == modality
+            value = quality.get(modality) if isinstance(quality, Mapping) else None
             if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
                 values[modality].append(float(value))
-    return {modality: spread_of(numbers) for modality, numbers in values.items()}
-
-
-def _notes(group: RowGroup, key: str) -> list[tuple[Any, tuple[str, ...]]]:
-    """Return what each fit noted under a key, for a choice the setting that fixes it; and its modalities."""
-    results = [(record.result, record.identity.modalities) for record in group.records]
-    return [(None if result is None else result.notes.get(key), names) for result, names in results]
+    chosen = {modality: count for modality, count in sorted(counts.items()) if count}
+    return chosen, {modality: spread_of(numbers) for modality, numbers in values.items()}

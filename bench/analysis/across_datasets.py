@@ -14,7 +14,6 @@ from bench.analysis.labels import newest_first, version_difference
 from bench.analysis.statistics import (
     Array,
     Omnibus,
-    RopeProbabilities,
     bayesian_signed_rank,
     critical_difference,
     nemenyi,
@@ -22,86 +21,42 @@ from bench.analysis.statistics import (
     ranks,
     wilcoxon_against,
 )
-from bench.analysis.tables import AVERAGE, NOT_RUN, Entry, Row, Table
+from bench.analysis.tables import ABSENT, AVERAGE, Entry, Row, Table
 from bench.records.protocols import base_of, is_rank
 
 
 class BlockKey(NamedTuple):
-    """What tables must share for their numbers to be compared across datasets.
-
-    Attributes:
-        harness: versions of the rooms that all numbers depend on.
-        condition: of the data.
-    """
+    """What tables must share for their numbers to be compared across datasets."""
 
     kind: str
     profile: str
     device: str
-    harness: str
+    harness: str  # versions of the rooms that all numbers depend on
     protocol: str
     selection: str
-    condition: str = CLEAN
+    condition: str = CLEAN  # of the data
 
 
 @dataclass(frozen=True)
-class _AcrossDatasets:
+class Block:
+    """A complete block: methods by datasets, without gaps, of tables that share what ``about`` names."""
+
     about: BlockKey
-
-    @property
-    def kind(self) -> str:
-        """Return ``real`` or ``look-alike``."""
-        return self.about.kind
-
-    @property
-    def profile(self) -> str:
-        """Return ``quick`` or ``paper``."""
-        return self.about.profile
-
-    @property
-    def protocol(self) -> str:
-        """Return the id of the evaluation rule, without ``/gallery``."""
-        return self.about.protocol
-
-    @property
-    def lower_is_better(self) -> bool:
-        """Return whether the numbers are ranks."""
-        return is_rank(self.protocol)
-
-    @property
-    def selection(self) -> str:
-        """Return the rule that chose the state."""
-        return self.about.selection
-
-
-@dataclass(frozen=True)
-class Block(_AcrossDatasets):
-    """A complete block: methods by datasets, without gaps, of tables that share what `BlockKey` names.
-
-    Attributes:
-        methods: labels, in the tables' order.
-        reference: label of the method that others are compared with; empty if it is not among them.
-        scores: ``(methods, datasets)`` numbers, mean over directions and seeds.
-        seeds: the smallest and the largest number of seeds behind a score.
-        omitted: methods and datasets that are left out, and why.
-        names: registry names, in the order of ``methods``.
-        data: of the tables, in the order of ``datasets``.
-        records: digests behind the scores of each method, in the order of ``methods``.
-    """
-
-    methods: tuple[str, ...]
-    reference: str
+    methods: tuple[str, ...]  # labels, in the tables' order
+    reference: str  # label of the method that others are compared with; empty if it is not among them
     datasets: tuple[str, ...]
-    scores: Array
-    seeds: tuple[int, int]
-    omitted: tuple[str, ...]
-    names: tuple[str, ...] = ()
-    data: tuple[Data, ...] = ()
+    scores: Array  # ``(methods, datasets)`` numbers, mean over directions and seeds
+    seeds: tuple[int, int]  # the smallest and the largest number of seeds behind a score
+    omitted: tuple[str, ...]  # methods and datasets that are left out, and why
+    names: tuple[str, ...] = ()  # registry names, in the order of ``methods``
+    data: tuple[Data, ...] = ()  # of the tables, in the order of ``datasets``
+    # digests behind the scores of each method, in the order of ``methods``
     records: tuple[tuple[str, ...], ...] = ()
 
     @property
     def merits(self) -> Array:
         """Return the scores, or where lower ones are better their negatives."""
-        return -self.scores if self.lower_is_better else self.scores
+        return -self.scores if is_rank(self.about.protocol) else self.scores
 
     @property
     def testable(self) -> bool:
@@ -121,11 +76,7 @@ def blocks_of(tables: Sequence[Table], reference: str) -> list[Block]:
 
     Methods as they are usually set take part; reference points such as chance, and ablations, do not. A
     dataset counts if at least half of the methods have a number on it, a method if it has one on all of
-    these: whatever has to go is named.
-
-    Args:
-        tables: of any data.
-        reference: registry name of the method to compare the others with.
+    these: whatever has to go is named. The others are compared with the method named ``reference``.
     """
     groups: dict[BlockKey, list[Table]] = defaultdict(list)
     for table in tables:
@@ -162,11 +113,8 @@ def usual_rows(tables: Sequence[Table]) -> dict[str, dict[Data, Row]]:
 
 def _block(about: BlockKey, tables: list[Table], reference: str) -> Block:
     chosen, omitted = one_version_each(tables)
-    found = [
-        (label, rows, next(iter(rows.values())))
-        for label, rows in usual_rows(chosen).items()
-        if next(iter(rows.values())).role != "reference"
-    ]
+    firsts = [(label, rows, next(iter(rows.values()))) for label, rows in usual_rows(chosen).items()]
+    found = [each for each in firsts if each[-1].role != "reference"]
     having = np.array(
         [[_has_mean(rows.get(table.data)) for table in chosen] for _, rows, _ in found], dtype=bool
     ).reshape(len(found), len(chosen))
@@ -174,12 +122,12 @@ def _block(about: BlockKey, tables: list[Table], reference: str) -> Block:
     counting = (counts > 0) & (2 * counts >= some.sum())
     complete = some & counting.any() & having[:, counting].all(axis=1)
     omitted += [
-        f"{table.dataset}: only {count} of {some.sum()} methods have a number on it"
+        f"{table.data.dataset}: only {count} of {some.sum()} methods have a number on it"
         for table, count, counts_too in zip(chosen, counts, counting, strict=True)
         if some.any() and not counts_too
     ]
     for (label, *_), present in zip(found, having, strict=True):
-        lacking = [chosen[place].dataset for place in np.flatnonzero(counting & ~present)]
+        lacking = [chosen[place].data.dataset for place in np.flatnonzero(counting & ~present)]
         if lacking and present.any():
             omitted.append(f"{label}: no number on {', '.join(lacking)}")
     unusual = {row.label for table in chosen for row in table.rows if not row.usual}
@@ -208,17 +156,14 @@ def one_version_each(tables: Sequence[Table]) -> tuple[list[Table], list[str]]:
     """Return one table per dataset: two versions of the same data are not two independent datasets."""
     versions: dict[str, list[Table]] = defaultdict(list)
     for table in tables:
-        versions[table.dataset].append(table)
+        versions[table.data.dataset].append(table)
     chosen, omitted = [], []
     for dataset, members in versions.items():
         best = max(members, key=lambda table: sum(map(_has_mean, table.rows)))
         chosen.append(best)
-        omitted += [
-            f"{dataset}: its version {table.data.fingerprint[:8]}, since {best.data.fingerprint[:8]} counts "
-            "already"
-            for table in members
-            if table is not best
-        ]
+        counts = f"since {best.data.fingerprint[:8]} counts already"
+        others = [table.data.fingerprint[:8] for table in members if table is not best]
+        omitted += [f"{dataset}: its version {other}, {counts}" for other in others]
     return chosen, omitted
 
 
@@ -226,40 +171,27 @@ def _has_mean(row: Row | None) -> bool:
     return row is not None and row.entries[AVERAGE].mean is not None
 
 
-@dataclass(frozen=True)
-class AgainstReference:
-    """The reference against one other method.
+class AgainstReference(NamedTuple):
+    """The reference against one other method, with p-values, and probabilities of the Bayesian test."""
 
-    Attributes:
-        wilcoxon: two-sided p-value of the signed-rank test.
-        adjusted: the same after Holm over all other methods.
-        nemenyi: p-value among all pairs.
-        rope: probabilities, given a region of practical equivalence.
-    """
-
-    wilcoxon: float
-    adjusted: float
-    nemenyi: float
-    rope: RopeProbabilities
+    wilcoxon: float  # two-sided, of the signed-rank test
+    adjusted: float  # the same after Holm over all other methods
+    nemenyi: float  # among all pairs
+    better: float
+    equivalent: float
+    worse: float
 
 
 @dataclass(frozen=True)
 class DatasetTests:
-    """All tests of a block with at least two methods and two datasets.
-
-    Attributes:
-        average_ranks: ``(methods,)``, 1 is best.
-        omnibus: whether any method differs; None for two methods.
-        critical_difference: of average ranks, after Nemenyi.
-        nemenyi: p-values of all pairs ``(methods, methods)``.
-        against: the reference against each other method, by label; empty without a reference.
-    """
+    """All tests of a block with at least two methods and two datasets."""
 
     block: Block
-    average_ranks: Array
-    omnibus: Omnibus | None
-    critical_difference: float
-    nemenyi: Array
+    average_ranks: Array  # ``(methods,)``, 1 is best
+    omnibus: Omnibus | None  # whether any method differs; None for two methods
+    critical_difference: float  # of average ranks, after Nemenyi
+    nemenyi: Array  # p-values of all pairs ``(methods, methods)``
+    # the reference against each other method, by label; empty without a reference
     against: dict[str, AgainstReference]
 
 
@@ -277,56 +209,40 @@ def dataset_tests_of(block: Block) -> DatasetTests | None:
         p_values, adjusted = wilcoxon_against(merits, place)
         probabilities = bayesian_signed_rank(merits[place], merits[rivals])
         against = {
-            block.methods[rival]: AgainstReference(float(p), float(holm), float(pairwise[place, rival]), rope)
+            block.methods[rival]: AgainstReference(
+                float(p), float(holm), float(pairwise[place, rival]), *rope
+            )
             for rival, p, holm, rope in zip(rivals, p_values, adjusted, probabilities, strict=True)
         }
-    return DatasetTests(
-        block=block,
-        average_ranks=ranks(merits).mean(axis=1),
-        omnibus=omnibus(merits),
-        critical_difference=critical_difference(methods, datasets),
-        nemenyi=pairwise,
-        against=against,
-    )
+    average, least = ranks(merits).mean(axis=1), critical_difference(methods, datasets)
+    return DatasetTests(block, average, omnibus(merits), least, pairwise, against)
 
 
 @dataclass(frozen=True)
 class SummaryRow:
-    """One method as it is usually set.
-
-    Attributes:
-        entries: average over directions, by dataset; without a number where it has none.
-        class_matched: datasets on which it was trained on pseudo-pairs.
-        rank: mean over the ranked datasets, 1 is best; None where it is not ranked.
-        unranked: why it is not; empty where it is.
-        given: SHA-256 of files that another program computed; none for what was trained here.
-    """
+    """One method as it is usually set."""
 
     method: str
     label: str
     role: str
-    entries: dict[str, Entry]
-    class_matched: frozenset[str]
-    rank: float | None
-    unranked: str
+    entries: dict[str, Entry]  # average over directions, by dataset; without a number where it has none
+    class_matched: frozenset[str]  # datasets on which it was trained on pseudo-pairs
+    rank: float | None  # mean over the ranked datasets, 1 is best; None where it is not ranked
+    unranked: str  # why it is not; empty where it is
+    # SHA-256 of files that another program computed; none for what was trained here
     given: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
-class SummaryTable(_AcrossDatasets):
-    """Average mAP of methods by datasets, of tables that share what `BlockKey` names, with average ranks.
+class SummaryTable:
+    """Average mAP of methods by datasets, of tables that share what ``about`` names, with average ranks."""
 
-    Attributes:
-        data: of the tables, in their order; of each dataset one.
-        ranked: the datasets that ranks are over: those on which all ranked methods have a number.
-        lines: in the roster's order.
-        omitted: what takes no part in the ranks, and why.
-    """
-
-    data: tuple[Data, ...]
+    about: BlockKey
+    data: tuple[Data, ...]  # of the tables, in their order; of each dataset one
+    # the datasets that ranks are over: those on which all ranked methods have a number
     ranked: tuple[str, ...]
-    lines: tuple[SummaryRow, ...]
-    omitted: tuple[str, ...]
+    lines: tuple[SummaryRow, ...]  # in the roster's order
+    omitted: tuple[str, ...]  # what takes no part in the ranks, and why
 
     @property
     def datasets(self) -> tuple[str, ...]:
@@ -335,28 +251,23 @@ class SummaryTable(_AcrossDatasets):
 
 
 def summary_tables_of(tables: Sequence[Table], blocks: Sequence[Block]) -> list[SummaryTable]:
-    """Return a summary table for every block whose tables are of two datasets or more, in their order.
+    """Return a summary table for every block whose ``tables`` are of two datasets or more, in their order.
 
     Ranks are those of the block, the same that the tests across datasets use: methods that have a number on
     every ranked dataset, among each other. A rank over fewer datasets would not compare, so a method that
     lacks one is shown with what it has and is not ranked.
-
-    Args:
-        tables: what the blocks were made of.
-        blocks: see `blocks_of`.
     """
     summaries = []
     for block in blocks:
         chosen, _ = one_version_each([table for table in tables if block_key(table) == block.about])
-        average = ranks(block.merits).mean(axis=1) if block.scores.size else ()
-        rank = dict(zip(block.methods, map(float, average), strict=True))
-        found = usual_rows(chosen)
-        lines = tuple(
-            _summary_row(label, found[label], chosen, rank.get(label), block.datasets)
-            for label in _in_order(found, chosen)
-        )
         if len(chosen) > 1:
-            data = tuple(table.data for table in chosen)
+            average = ranks(block.merits).mean(axis=1) if block.scores.size else ()
+            rank = dict(zip(block.methods, map(float, average), strict=True))
+            found, data = usual_rows(chosen), tuple(table.data for table in chosen)
+            lines = tuple(
+                _summary_row(label, found[label], data, rank.get(label), block.datasets)
+                for label in _in_order(found, chosen)
+            )
             summaries.append(SummaryTable(block.about, data, block.datasets, lines, block.omitted))
     return summaries
 
@@ -377,13 +288,10 @@ def _in_order(found: dict[str, dict[Data, Row]], tables: Sequence[Table]) -> lis
 
 
 def _summary_row(
-    label: str, rows: dict[Data, Row], tables: Sequence[Table], rank: float | None, ranked: Sequence[str]
+    label: str, rows: dict[Data, Row], every: Sequence[Data], rank: float | None, ranked: Sequence[str]
 ) -> SummaryRow:
     first = next(iter(rows.values()))
-    absent = Entry(None, reason=NOT_RUN, brief=NOT_RUN)
-    entries = {
-        table.dataset: rows[table.data].entries[AVERAGE] if table.data in rows else absent for table in tables
-    }
+    entries = {data.dataset: rows[data].entries[AVERAGE] if data in rows else ABSENT for data in every}
     lacking = [name for name in ranked if entries[name].mean is None]
     unranked = ""
     if first.role == "reference":

@@ -31,35 +31,22 @@ MODELS_ONLY: Final = "b"
 
 @dataclass(frozen=True)
 class Comparison:
-    """One method against another in one direction, or on average over all of them.
+    """One method against another in one direction, or on average over all of them."""
 
-    Attributes:
-        first: label of the method that is compared.
-        second: label of what it is compared with.
-        queries: how many both ranked; for an average the rows that these are of.
-        seeds: those that both have; average precisions are means over them.
-        means: mAP of the first and of the second, over these seeds.
-        difference: the first mean minus the second.
-        effect: the same in standard deviations of the per-query differences (Cohen's d for pairs); None
-            where these do not vary.
-        p: of the two-sided permutation test over queries.
-        adjusted: after Holm over the family.
-        exact: whether every assignment of signs was counted.
-        interval: of the difference.
-    """
-
-    first: str
-    second: str
+    first: str  # label of the method that is compared
+    second: str  # label of what it is compared with
     direction: Direction
-    queries: int
-    seeds: tuple[int, ...]
-    means: tuple[float, float]
-    difference: float
+    queries: int  # how many both ranked; for an average the rows that these are of
+    seeds: tuple[int, ...]  # those that both have; average precisions are means over them
+    means: tuple[float, float]  # mAP of the first and of the second, over these seeds
+    difference: float  # the first mean minus the second
+    # the same in standard deviations of the per-query differences (Cohen's d for pairs); None where these do
+    # not vary
     effect: float | None
-    p: float
-    adjusted: float
-    exact: bool
-    interval: Interval
+    p: float  # of the two-sided permutation test over queries
+    adjusted: float  # after Holm over the family
+    exact: bool  # whether every assignment of signs was counted
+    interval: Interval  # of the difference
 
     @property
     def differs(self) -> bool:
@@ -79,21 +66,15 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Pair:
-    """What a comparison needs.
-
-    Attributes:
-        seeds: those that both have.
-        means: mAP of both.
-        differences: ``(seeds, queries)``, the first minus the second.
-        strata: sizes of the consecutive groups of queries that are resampled by themselves; empty for one.
-    """
+    """What a comparison needs."""
 
     first: str
     second: str
     direction: Direction
-    seeds: tuple[int, ...]
-    means: tuple[float, float]
-    differences: Array
+    seeds: tuple[int, ...]  # those that both have
+    means: tuple[float, float]  # mAP of both
+    differences: Array  # ``(seeds, queries)``, the first minus the second
+    # sizes of the consecutive groups of queries that are resampled by themselves; empty for one
     strata: tuple[int, ...] = ()
 
     @property
@@ -104,19 +85,12 @@ class Pair:
 
 @dataclass(frozen=True)
 class Family:
-    """Comparisons that answer one question; Holm's adjustment is over those of one direction.
+    """Comparisons that answer one question; Holm's adjustment is over those of one direction."""
 
-    Attributes:
-        table: the rows that they are among.
-        reference: label of the row that all others are compared with; empty for all pairs.
-        comparisons: by direction, then in the tables' order.
-        omitted: what could not be compared, and why.
-    """
-
-    table: PerQueryTable
-    reference: str
-    comparisons: tuple[Comparison, ...]
-    omitted: tuple[str, ...]
+    table: PerQueryTable  # the rows that they are among
+    reference: str  # label of the row that all others are compared with; empty for all pairs
+    comparisons: tuple[Comparison, ...]  # by direction, then in the tables' order
+    omitted: tuple[str, ...]  # what could not be compared, and why
 
 
 def reference_of(rows: Iterable[PerQueryRow], method: str) -> PerQueryRow | None:
@@ -144,20 +118,19 @@ def families_against(
     tables: Sequence[PerQueryTable], method: str, permutations: int = PERMUTATIONS
 ) -> list[Family]:
     """Compare every other row with that of ``method``, in each table; quicker than one table at a time."""
-    families: list[Family] = []
     tried: list[list[Pair | str]] = []
-    for table in tables:
-        reference = reference_of(table.rows, method)
+    references = [reference_of(table.rows, method) for table in tables]
+    for table, reference in zip(tables, references, strict=True):
         if reference is None:
             tried.append([f"{method or 'the reference'} has no result here to compare with"])
         else:
             rivals = [row for row in principals(table.rows) if row is not reference]
             tried.append(pairs_of(table, [(reference, rival) for rival in rivals]))
-        families.append(Family(table, "" if reference is None else reference.label, (), ()))
-    tests = _compare_each([_pairs_among(each) for each in tried], permutations)
     return [
-        replace(family, comparisons=tuple(found), omitted=reasons_among(each))
-        for family, each, found in zip(families, tried, tests, strict=True)
+        Family(table, reference.label if reference else "", tuple(tests), reasons_among(each))
+        for table, reference, each, tests in zip(
+            tables, references, tried, _compare_each(tried, permutations), strict=True
+        )
     ]
 
 
@@ -175,11 +148,7 @@ def compare(
     Holm's adjustment is over those of one direction, or of all directions as ``one_family``; averages are one
     question by themselves.
     """
-    return _compare_each([_pairs_among(tried)], permutations, one_family=one_family)[0]
-
-
-def _pairs_among(tried: Iterable[Pair | str]) -> list[Pair]:
-    return [pair for pair in tried if isinstance(pair, Pair)]
+    return _compare_each([tried], permutations, one_family=one_family)[0]
 
 
 def reasons_among(tried: Iterable[Pair | str]) -> tuple[str, ...]:
@@ -201,26 +170,19 @@ def pair_of(first: PerQueryRow, second: PerQueryRow, direction: Direction) -> Pa
 
 
 def average_of(
-    first: PerQueryRow,
-    second: PerQueryRow,
-    directions: Sequence[Direction],
-    known: Sequence[Pair | str] = (),
+    first: PerQueryRow, second: PerQueryRow, directions: Sequence[Direction], known: Sequence[Pair | str] = ()
 ) -> Pair | str:
     """Return what two rows share on average over directions, or why they cannot be compared.
 
     A row of the test split is a query of several directions, and what makes it hard there makes it hard here:
     its differences are averaged first, so that they are resampled and change sign together. Where all
     directions have as many queries, row i of each is taken for the same item; otherwise only the directions
-    of one modality's queries are put together, and each modality is a stratum.
-
-    Args:
-        first: the one row.
-        second: the other.
-        directions: at least one.
-        known: what `pair_of` gives for each direction, where that is at hand.
+    of one modality's queries are put together, and each modality is a stratum. ``known`` is what `pair_of`
+    gives for each direction, where that is at hand.
     """
     where = f"{direction_name(AVERAGE)}: {first.label} and {second.label}"
-    pairs = _pairs_among(known or [pair_of(first, second, each) for each in directions])
+    tried = known or [pair_of(first, second, each) for each in directions]
+    pairs = [pair for pair in tried if isinstance(pair, Pair)]
     if len(pairs) < len(directions):
         return f"{where} cannot be compared in every direction"
     seeds = sorted(set.intersection(*(set(pair.seeds) for pair in pairs)))
@@ -244,12 +206,7 @@ def _stacked(first: PerQueryRow, second: PerQueryRow, direction: Direction, seed
 
 
 def _averaged(directions: Sequence[Direction], tables: Sequence[Array]) -> tuple[Array, tuple[int, ...]]:
-    """Return differences ``(seeds, rows)`` whose mean is the mean over directions, and their strata.
-
-    Args:
-        directions: at least one.
-        tables: ``(seeds, queries)`` for each direction.
-    """
+    """Return differences ``(seeds, rows)`` whose mean is that of ``tables`` (seeds, queries), and strata."""
     if len({table.shape[1] for table in tables}) == 1:
         return np.mean(tables, axis=0), ()
     by_query: dict[str, list[Array]] = defaultdict(list)
@@ -282,9 +239,10 @@ def pairs_of(table: PerQueryTable, couples: Sequence[tuple[PerQueryRow, PerQuery
 
 
 def _compare_each(
-    families: Sequence[Sequence[Pair]], permutations: int, *, one_family: bool = False
+    tried: Sequence[Sequence[Pair | str]], permutations: int, *, one_family: bool = False
 ) -> list[list[Comparison]]:
     """Test the pairs of several families at once, with the outcome that each has alone."""
+    families = [[pair for pair in each if isinstance(pair, Pair)] for each in tried]
     pairs = [pair for family in families for pair in family]
     by_query = [pair.differences.mean(axis=0) for pair in pairs]
     p_values: list[float] = [1.0] * len(pairs)
@@ -328,20 +286,9 @@ def _comparison(pair: Pair, by_query: Array, p: float, interval: Interval, permu
     parts = np.split(by_query, np.cumsum(pair.sizes)[:-1])
     squares = sum(float(np.square(part - part.mean()).sum()) for part in parts)
     deviation = float(np.sqrt(squares / freedom)) if freedom > 0 else 0.0
-    return Comparison(
-        first=pair.first,
-        second=pair.second,
-        direction=pair.direction,
-        queries=len(by_query),
-        seeds=pair.seeds,
-        means=pair.means,
-        difference=mean,
-        effect=mean / deviation if deviation > 0 else None,
-        p=p,
-        adjusted=p,
-        exact=is_exact(len(by_query), permutations),
-        interval=interval,
-    )
+    about = pair.first, pair.second, pair.direction, len(by_query), pair.seeds, pair.means
+    effect = mean / deviation if deviation > 0 else None
+    return Comparison(*about, mean, effect, p, p, is_exact(len(by_query), permutations), interval)
 
 
 def _adjusted(comparisons: Sequence[Comparison], one_family: bool) -> list[Comparison]:
@@ -362,20 +309,15 @@ def with_marks(tables: Sequence[Table], families: Sequence[Family]) -> list[Tabl
     found = {family.table.key: family for family in families if family.comparisons}
     marked = []
     for table in tables:
-        family = found.get((table.data, table.protocol, table.selection))
-        if family is not None:
-            marks = {(test.second, test.direction): test.mark for test in family.comparisons}
-            rows = tuple(
-                replace(
-                    row,
-                    entries={
-                        direction: replace(entry, mark=marks.get((row.label, direction), ""))
-                        for direction, entry in row.entries.items()
-                    },
-                )
-                for row in table.rows
-            )
-            table = replace(table, rows=rows, reference=family.reference)
+        if family := found.get((table.data, table.protocol, table.selection)):
+            marks, rows = {(test.second, test.direction): test.mark for test in family.comparisons}, []
+            for row in table.rows:
+                entries = {
+                    direction: replace(entry, mark=marks.get((row.label, direction), ""))
+                    for direction, entry in row.entries.items()
+                }
+                rows.append(replace(row, entries=entries))
+            table = replace(table, rows=tuple(rows), reference=family.reference)
         marked.append(table)
     return marked
 

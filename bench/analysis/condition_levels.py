@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import statistics
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from bench.analysis.groups import CLEAN, Data, data_of, harness_for_clean, name_and_level
 from bench.analysis.results import Results
 from bench.analysis.tables import AVERAGE, Row, Spread, Table, seed_values, spread_of, values_of_row
-from bench.conditions import ConditionCard, conditions, name_of
+from bench.conditions import conditions, name_of
 from bench.records.schema import Record
 
 Seeds = Mapping[int, float]
@@ -28,20 +28,13 @@ class MethodKey(NamedTuple):
 
 @dataclass(frozen=True)
 class LevelSeries:
-    """The tables of one condition on one data, level by level, and that of the clean data.
+    """The tables of one condition on one data, level by level, and that of the clean data."""
 
-    Attributes:
-        data: of the levels, as of clean data.
-        name: of the condition with its variant, without level.
-        protocol: id of the evaluation rule.
-        levels: by level as it is typed, those that change least first.
-        clean: of the same dataset, fingerprint, profile, device and versions; None where nothing is recorded.
-    """
-
-    data: Data
-    name: str
-    protocol: str
-    levels: Mapping[str, Table]
+    data: Data  # of the levels, as of clean data
+    name: str  # of the condition with its variant, without level
+    protocol: str  # id of the evaluation rule
+    levels: Mapping[str, Table]  # by level as it is typed, those that change least first
+    # of the same dataset, fingerprint, profile, device and versions; None where nothing is recorded
     clean: Table | None
 
     @property
@@ -75,16 +68,9 @@ def level_series(tables: Iterable[Table]) -> list[LevelSeries]:
     ]
 
 
-def card_of(name: str) -> ConditionCard | None:
-    """Return the card of a condition; None where it is gone."""
-    cls = conditions().get(name_of(name))
-    return None if cls is None else cls.card
-
-
-def _least_first(name: str, levels: Mapping[str, Table]) -> dict[str, Table]:
-    card = card_of(name)
-    falling = card is not None and card.lower_is_harder
-    return dict(reversed(list(levels.items()))) if falling else dict(levels)
+def _least_first(name: str, levels: dict[str, Table]) -> dict[str, Table]:
+    condition = conditions().get(name_of(name))  # None where it is gone
+    return dict(reversed(levels.items())) if condition and condition.card.lower_is_harder else levels
 
 
 def clean_of(data: Data) -> Data:
@@ -94,31 +80,19 @@ def clean_of(data: Data) -> Data:
 
 @dataclass(frozen=True)
 class Loss:
-    """What a method loses under a condition.
+    """What a method loses under a condition."""
 
-    Attributes:
-        key: which method.
-        row: of its first level.
-        levels: its row at each level; None where it was not run.
-        clean: on clean data; None where it has no number.
-        mean: over the levels, of seeds with all of them; None unless there are any.
-        comparable: whether the test rows of all levels are those of clean data; otherwise nothing is a drop.
-        drop: clean minus mean, paired by seed; mean minus clean where lower numbers are better.
-        percent: the drop in per cent of the clean mean.
-        drops: at each level, paired by seed; without levels of no shared seed.
-        percents: the same in per cent of the clean mean.
-    """
-
-    key: MethodKey
-    row: Row
-    levels: Mapping[str, Row | None]
-    clean: Row | None
-    mean: Spread | None
+    key: MethodKey  # which method
+    row: Row  # of its first level
+    levels: Mapping[str, Row | None]  # its row at each level; None where it was not run
+    clean: Row | None  # on clean data; None where it has no number
+    mean: Spread | None  # over the levels, of seeds with all of them; None unless there are any
+    # whether the test rows of all levels are those of clean data; otherwise nothing is a drop
     comparable: bool
-    drop: Spread | None
-    percent: float | None
-    drops: Mapping[str, Spread]
-    percents: Mapping[str, float]
+    drop: Spread | None  # clean minus mean, paired by seed; mean minus clean where lower numbers are better
+    percent: float | None  # the drop in per cent of the clean mean
+    drops: Mapping[str, Spread]  # at each level, paired by seed; without levels of no shared seed
+    percents: Mapping[str, float]  # the same in per cent of the clean mean
 
 
 def losses_of(series: LevelSeries, results: Results) -> list[Loss]:
@@ -134,21 +108,13 @@ def losses_of(series: LevelSeries, results: Results) -> list[Loss]:
         means = {seed: statistics.fmean(each[seed] for each in at) for seed in _shared(at)}
         clean = values.get(CLEAN, {}).get(key, {}) if comparable else {}
         drop, percent = _drop(clean, means, sign)
-        drops = {level: _drop(clean, each, sign) for level, each in zip(series.levels, at, strict=True)}
-        found.append(
-            Loss(
-                key,
-                next(row for row in rows.values() if row is not None),
-                rows,
-                None if series.clean is None else usual_by_method(series.clean).get(key),
-                spread_of(list(means.values())) if means else None,
-                comparable,
-                drop,
-                percent,
-                {level: one for level, (one, _) in drops.items() if one is not None},
-                {level: one for level, (_, one) in drops.items() if one is not None},
-            )
-        )
+        each = {level: _drop(clean, seeds, sign) for level, seeds in zip(series.levels, at, strict=True)}
+        drops = {level: one for level, (one, _) in each.items() if one is not None}
+        percents = {level: one for level, (_, one) in each.items() if one is not None}
+        first = next(row for row in rows.values() if row is not None)
+        on_clean = None if series.clean is None else usual_by_method(series.clean).get(key)
+        mean = spread_of(list(means.values())) if means else None
+        found.append(Loss(key, first, rows, on_clean, mean, comparable, drop, percent, drops, percents))
     return found
 
 
@@ -197,18 +163,13 @@ def _shared(found: Sequence[Collection[int]]) -> list[int]:
 
 
 class Taken(NamedTuple):
-    """How a method took a condition.
+    """How a method took a condition."""
 
-    Attributes:
-        how: by level: ``native``, ``native, in part`` where training rows are left out, ``pseudo-pairs``, or
-            how the cells ended.
-        reasons: why there is no result, each once.
-        records: digests.
-    """
-
+    # by level: ``native``, ``native, in part`` where training rows are left out, ``pseudo-pairs``, or how the
+    # cells ended
     how: Mapping[str, tuple[str, ...]]
-    reasons: tuple[str, ...]
-    records: tuple[str, ...]
+    reasons: tuple[str, ...]  # why there is no result, each once
+    records: tuple[str, ...]  # digests
 
 
 def flexibility(results: Results) -> dict[Data, dict[str, dict[str, Taken]]]:
@@ -236,11 +197,8 @@ def _taken(records: Sequence[Record]) -> Taken:
     for record in records:
         how[_how(record)][name_and_level(record.identity.condition)[1]] = None
     reasons = {record.failure.reason.split("\n")[0]: None for record in records if record.failure is not None}
-    return Taken(
-        {words: tuple(levels) for words, levels in how.items()},
-        tuple(reasons),
-        tuple(sorted(record.digest for record in records)),
-    )
+    digests = tuple(sorted(record.digest for record in records))
+    return Taken({words: tuple(levels) for words, levels in how.items()}, tuple(reasons), digests)
 
 
 def _how(record: Record) -> str:
@@ -248,9 +206,5 @@ def _how(record: Record) -> str:
         return record.status
     if record.result.pairing == "class-matched":
         return "pseudo-pairs"
-    return "native, in part" if any(_left_out(record)) else "native"
-
-
-def _left_out(record: Record) -> Iterator[bool]:
-    for rows in record.result.rows.values() if record.result is not None else ():
-        yield rows.train < rows.given
+    left_out = any(rows.train < rows.given for rows in record.result.rows.values())
+    return "native, in part" if left_out else "native"

@@ -24,19 +24,13 @@ Trace = Sequence[Mapping[str, object]]
 
 @dataclass(frozen=True)
 class Curve:
-    """Validation mAP@all of one row of a table, mean over its cells.
-
-    Attributes:
-        cells: how many curves it is the mean of.
-        values: ``(epochs,)`` after every epoch.
-        losses: ``(epochs,)`` training loss, summed over what is trained side by side; empty where some
-            epoch has none.
-    """
+    """Validation mAP@all of one row of a table, mean over its cells."""
 
     method: str
     label: str
-    cells: int
-    values: tuple[float, ...]
+    cells: int  # how many curves it is the mean of
+    values: tuple[float, ...]  # ``(epochs,)`` after every epoch
+    # ``(epochs,)`` training loss, summed over what is trained side by side; empty where some epoch has none
     losses: tuple[float, ...] = ()
     usual: bool = True
 
@@ -56,12 +50,7 @@ class Curve:
 
 
 def curves_of(results: Results, trace: Callable[[str], Trace]) -> dict[Data, list[Curve]]:
-    """Return a curve per row of every data's tables; rows whose method traces no validation mAP are left out.
-
-    Args:
-        results: records of any status.
-        trace: gives a record's trace by its digest.
-    """
+    """Return a curve per row of every data's tables, from traces by digest; rows without any are left out."""
     tables = {
         data: [curve for group in groups if (curve := _curve(group, trace)) is not None]
         for data, groups in results.groups.items()
@@ -94,36 +83,28 @@ def _mean(series: Sequence[Sequence[float]]) -> tuple[float, ...]:
 
 @dataclass(frozen=True)
 class TraceSummary:
-    """What a trace comes to.
+    """What a trace comes to."""
 
-    Attributes:
-        columns: that are shown.
-        rows: one per epoch that is shown; why it is shown, and its values by column.
-        epochs: rows of the whole trace.
-        left_out: columns that are not shown.
-    """
-
-    columns: tuple[str, ...]
+    columns: tuple[str, ...]  # that are shown
+    # one per epoch that is shown; why it is shown, and its values by column
     rows: tuple[tuple[str, Mapping[str, object]], ...]
-    epochs: int
-    left_out: tuple[str, ...]
+    epochs: int  # rows of the whole trace
+    left_out: tuple[str, ...]  # columns that are not shown
 
 
 def trace_summary(trace: Trace, result: Result | None) -> TraceSummary:
     """Return the first and the last epoch of every stage, and of the last stage those that were selected."""
-    every = tuple(dict.fromkeys(column for row in trace for column in row))
-    shown = []
-    for column in every:
+    shown, left_out = list[str](), list[str]()
+    for column in dict.fromkeys(column for row in trace for column in row):
         head, _, direction = column.partition("/")
-        if column in _KEYS or (head in _SHOWN and ">" not in direction):
-            shown.append(column)
+        kept = column in _KEYS or (head in _SHOWN and ">" not in direction)
+        (shown if kept else left_out).append(column)
     rows = tuple(
         (", ".join(reasons), {column: row[column] for column in shown if column in row})
         for row, reasons in zip(trace, _reasons(trace, result), strict=True)
         if reasons
     )
-    left_out = tuple(column for column in every if column not in shown)
-    return TraceSummary(tuple(shown), rows, len(trace), left_out)
+    return TraceSummary(tuple(shown), rows, len(trace), tuple(left_out))
 
 
 def _reasons(trace: Trace, result: Result | None) -> list[list[str]]:

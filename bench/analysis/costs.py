@@ -15,24 +15,15 @@ from bench.records.schema import Environment, Record
 
 @dataclass(frozen=True)
 class Cost:
-    """What one row of a table cost.
-
-    Attributes:
-        cells: how many were done.
-        fit: median seconds of fitting a cell.
-        evaluate: median seconds of embedding and ranking its test split.
-        total: seconds of all cells, loading included.
-        memory: largest resident size of a worker in bytes; None where unknown.
-        device_memory: largest allocation on a GPU in bytes; None without one.
-    """
+    """What one row of a table cost."""
 
     label: str
-    cells: int
-    fit: float
-    evaluate: float
-    total: float
-    memory: int | None
-    device_memory: int | None
+    cells: int  # how many were done
+    fit: float  # median seconds of fitting a cell
+    evaluate: float  # median seconds of embedding and ranking its test split
+    total: float  # seconds of all cells, loading included
+    memory: int | None  # largest resident size of a worker in bytes; None where unknown
+    device_memory: int | None  # largest allocation on a GPU in bytes; None without one
 
 
 @dataclass(frozen=True)
@@ -47,29 +38,24 @@ class Share:
 
 def costs_of(results: Results) -> dict[Data, list[Cost]]:
     """Return a line per row of every data's tables; rows without a finished cell are left out."""
-    tables: dict[Data, list[Cost]] = {}
+    tables: dict[Data, list[Cost]] = defaultdict(list)
     for data, groups in results.groups.items():
         for group in groups:
             runs = [record.environment for record in group.records if record.status == "done"]
             if runs:
-                seconds = {
-                    stage: [run.seconds.get(stage, 0.0) for run in runs]
-                    for stage in ("fit", "evaluate", "total")
-                }
-                cost = Cost(
-                    group.label,
-                    len(runs),
-                    statistics.median(seconds["fit"]),
-                    statistics.median(seconds["evaluate"]),
-                    sum(seconds["total"]),
-                    max((run.peak_memory for run in runs if run.peak_memory is not None), default=None),
-                    max(
-                        (run.peak_device_memory for run in runs if run.peak_device_memory is not None),
-                        default=None,
-                    ),
-                )
-                tables.setdefault(data, []).append(cost)
+                stages = ("fit", "evaluate", "total")
+                fit, evaluate, total = ([run.seconds.get(name, 0.0) for run in runs] for name in stages)
+                medians = statistics.median(fit), statistics.median(evaluate)
+                tables[data].append(Cost(group.label, len(runs), *medians, sum(total), *_peaks(runs)))
     return tables
+
+
+def _peaks(runs: Sequence[Environment]) -> tuple[int | None, int | None]:
+    """Return the largest resident size of a worker and the largest allocation on a GPU, in bytes."""
+    return (
+        max((run.peak_memory for run in runs if run.peak_memory is not None), default=None),
+        max((run.peak_device_memory for run in runs if run.peak_device_memory is not None), default=None),
+    )
 
 
 def shares_of(results: Results) -> dict[tuple[str, str, str], list[Share]]:
@@ -97,32 +83,20 @@ class ScoreAndCost:
 
     A method for two modalities needs several cells for all directions of a dataset with more: its seconds
     are their sum.
-
-    Attributes:
-        score: mAP, mean over directions and seeds.
-        fit: seconds of fitting for all directions, median over seeds; None where unknown.
-        evaluate: the same of embedding and ranking the test split.
-        memory: largest resident size of a worker in bytes; None where unknown.
-        device_memory: largest allocation on a GPU in bytes; None without one.
     """
 
     method: str
     label: str
-    score: float
-    fit: float | None
-    evaluate: float | None
-    memory: float | None
-    device_memory: float | None
+    score: float  # mAP, mean over directions and seeds
+    fit: float | None  # seconds of fitting for all directions, median over seeds; None where unknown
+    evaluate: float | None  # the same of embedding and ranking the test split
+    memory: float | None  # largest resident size of a worker in bytes; None where unknown
+    device_memory: float | None  # largest allocation on a GPU in bytes; None without one
     usual: bool = True
 
 
 def score_and_cost(row: Row, records: Mapping[str, Record]) -> ScoreAndCost | None:
-    """Return a row's price; None where it has no number over all directions.
-
-    Args:
-        row: of a table.
-        records: by digest, at least those behind the row.
-    """
+    """Return a row's price, from the records by digest; None where it has no number over all directions."""
     entry = row.entries[AVERAGE]
     if entry.mean is None:
         return None
@@ -138,27 +112,23 @@ def score_and_cost(row: Row, records: Mapping[str, Record]) -> ScoreAndCost | No
         ]
         for stage in ("fit", "evaluate")
     )
-    return ScoreAndCost(
-        method=row.method,
-        label=row.label,
-        score=entry.mean,
-        fit=statistics.median(fit) if fit else None,
-        evaluate=statistics.median(evaluate) if evaluate else None,
-        memory=max((run.peak_memory for run in runs if run.peak_memory), default=None),
-        device_memory=max((run.peak_device_memory for run in runs if run.peak_device_memory), default=None),
-        usual=row.usual,
-    )
+    took, ranked = (statistics.median(seconds) if seconds else None for seconds in (fit, evaluate))
+    memory, device_memory = (size or None for size in _peaks(runs))
+    return ScoreAndCost(row.method, row.label, entry.mean, took, ranked, memory, device_memory, row.usual)
 
 
-def pareto_front(points: Sequence[tuple[float, float]]) -> list[int]:
-    """Return the places of the points that no other one beats in both cost and score, the cheapest first.
+def pareto_front(costs: Sequence[float | None], scores: Sequence[float]) -> list[int]:
+    """Return the places that no other one beats in both cost and score, the cheapest first.
 
-    Args:
-        points: (cost, score): less of the first and more of the second is better. Of equal points the
-            first counts.
+    Less cost and more score is better; an unknown cost takes no part. Of equals the first counts.
     """
     best: list[int] = []
-    for place in sorted(range(len(points)), key=lambda place: (points[place][0], -points[place][1], place)):
-        if not best or points[place][1] > points[best[-1]][1]:
+    points = [
+        (cost, -score, at)
+        for at, (cost, score) in enumerate(zip(costs, scores, strict=True))
+        if cost is not None
+    ]
+    for _, _, place in sorted(points):
+        if not best or scores[place] > scores[best[-1]]:
             best.append(place)
     return best

@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.records.schema import Environment, Metric, Record, Result, Series
+from bench.records.schema import Environment, Record, Result, Series
 
 ELSEWHERE: Final = 0.01
 """What numbers may differ by where versions, machine or device are others: as between published and ours."""
@@ -28,25 +28,15 @@ class Recorded(NamedTuple):
 
 @dataclass(frozen=True)
 class Drift:
-    """How far two records of one cell are apart.
+    """How far two records of one cell are apart."""
 
-    Attributes:
-        numbers: how many both have.
-        largest: largest difference between two of them, without sign.
-        place: which number that is; empty where none differs.
-        per_query: largest difference between two average precisions of one query.
-        lacking: numbers that only one of them has.
-        otherwise: parts of the result whose bytes differ, such as ``metrics`` and ``selected``.
-        comparable: whether code, versions, machine and device are the same, so that the bytes must be.
-    """
-
-    numbers: int
-    largest: float
-    place: str
-    per_query: float
-    lacking: tuple[str, ...]
-    otherwise: tuple[str, ...]
-    comparable: bool
+    numbers: int  # how many both have
+    largest: float  # largest difference between two of them, without sign
+    place: str  # which number that is; empty where none differs
+    per_query: float  # largest difference between two average precisions of one query
+    lacking: tuple[str, ...]  # numbers that only one of them has
+    otherwise: tuple[str, ...]  # parts of the result whose bytes differ, such as ``metrics`` and ``selected``
+    comparable: bool  # whether code, versions, machine and device are the same, so that the bytes must be
 
     @property
     def identical(self) -> bool:
@@ -76,7 +66,11 @@ def drift_of(old: Recorded, new: Recorded) -> Drift:
     """Compare two finished records of one cell."""
     results = [each.record.result for each in (old, new)]
     before, after = (
-        {metric_name(each): each.value for each in (result.metrics if result else ())} for result in results
+        {
+            f"{one.query}→{one.gallery} {one.protocol} ({one.selection})": one.value
+            for one in (result.metrics if result else ())
+        }
+        for result in results
     )
     gaps = {name: abs(after[name] - before[name]) for name in before if name in after}
     place = max(gaps, key=lambda name: gaps[name], default="")
@@ -85,6 +79,7 @@ def drift_of(old: Recorded, new: Recorded) -> Drift:
         for each in results
     ]
     cells = [each.record.identity for each in (old, new)]
+    same_code = len({(cell.harness, cell.code) for cell in cells}) == 1
     return Drift(
         numbers=len(gaps),
         largest=gaps.get(place, 0.0),
@@ -92,8 +87,7 @@ def drift_of(old: Recorded, new: Recorded) -> Drift:
         per_query=_per_query(old.per_query, new.per_query),
         lacking=tuple(sorted(before.keys() ^ after.keys())),
         otherwise=tuple(name for name in parts[0] if parts[0][name] != parts[1][name]),
-        comparable=comparable(old.record.environment, new.record.environment)
-        and len({(cell.harness, cell.code) for cell in cells}) == 1,
+        comparable=same_code and comparable(old.record.environment, new.record.environment),
     )
 
 
@@ -111,11 +105,6 @@ def changes(old: Environment, new: Environment) -> list[str]:
     pairs += [("device", _kind(old), _kind(new)), ("commit", _commit(old), _commit(new))]
     words = [f"{name} {was or 'unknown'} → {now or 'unknown'}" for name, was, now in pairs if was != now]
     return words + (["the method's file has changed"] if old.source != new.source else [])
-
-
-def metric_name(metric: Metric) -> str:
-    """Return which number a metric is, in words."""
-    return f"{metric.query}→{metric.gallery} {metric.protocol} ({metric.selection})"
 
 
 def _per_query(old: Mapping[Series, NDArray[np.float64]], new: Mapping[Series, NDArray[np.float64]]) -> float:

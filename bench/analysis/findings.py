@@ -12,6 +12,8 @@ from bench.analysis.comparisons import Comparison, Family
 from bench.analysis.statistics import ALPHA, smallest_wilcoxon_p
 from bench.analysis.tables import Direction, Entry, Row, Table, direction_name
 
+_MODELS_ONLY = "different with these models, but not beyond what seeds vary, from"
+_SAME = "not told apart from"
 _MANY = 10
 """Datasets from which the tests over all methods are taken at their word (Demšar 2006)."""
 
@@ -37,9 +39,8 @@ def verdict(comparison: Comparison) -> str:
 
 
 def findings(family: Family) -> list[str]:
-    """Return a sentence per direction and one for the average.
+    """Return a sentence per direction and one for the average: what the reference is above, below and so on.
 
-    It says what the reference is above, below and not told apart from.
     Without a reference: how many of all pairs are told apart.
     """
     sentences = []
@@ -52,16 +53,12 @@ def findings(family: Family) -> list[str]:
                 f"{holding} of them also beyond what the interval leaves open."
             )
             continue
-        by_words: dict[str, list[str]] = {
-            "above": [test.second for test in tests if test.holds and test.difference > 0],
-            "below": [test.second for test in tests if test.holds and test.difference < 0],
-            "different with these models, but not beyond what seeds vary, from": [
-                test.second for test in tests if test.differs and not test.holds
-            ],
-            "not told apart from": [test.second for test in tests if not test.differs],
-        }
-        found = "; ".join(f"{words} {', '.join(names)}" for words, names in by_words.items() if names)
-        sentences.append(f"{direction_name(direction)}: {family.reference} is {found}.")
+        found: dict[str, list[str]] = {word: [] for word in ("above", "below", _MODELS_ONLY, _SAME)}
+        for test in tests:
+            held = "above" if test.difference > 0 else "below"
+            found[held if test.holds else _MODELS_ONLY if test.differs else _SAME].append(test.second)
+        words = "; ".join(f"{word} {', '.join(names)}" for word, names in found.items() if names)
+        sentences.append(f"{direction_name(direction)}: {family.reference} is {words}.")
     return sentences
 
 
@@ -81,15 +78,13 @@ def limits_of_seeds(comparisons: Sequence[Comparison]) -> list[str]:
     if counts[-1] > 1:
         few = next(count for count in counts if count > 1)
         models = str(few) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+        little = (
+            f", but {few} seeds tell little about their spread: where seeds vary more than queries, "
+            "fewer than 95 % of such intervals hold the truth"
+        )
         sentences.append(
             f"The p-values are over queries, with the {models} trained models as they are; the "
-            "intervals also vary the seeds"
-            + (
-                f", but {few} seeds tell little about their spread: where seeds vary more than queries, "
-                "fewer than 95 % of such intervals hold the truth."
-                if few < 5
-                else "."
-            )
+            f"intervals also vary the seeds{little if few < 5 else ''}."
         )
     return sentences
 
@@ -100,21 +95,17 @@ def limits_of_datasets(block: Block, standing: DatasetTests | None) -> list[str]
     if methods < 2:
         return ["Fewer than two methods have a number on every dataset: there is nothing to compare."]
     if standing is None:
-        return [
-            "One dataset: no test over datasets is possible, and nothing here says how methods do on others."
-        ]
+        alone = "no test over datasets is possible, and nothing here says how methods do on others"
+        return [f"One dataset: {alone}."]
     smallest = smallest_wilcoxon_p(datasets)
     least = f"With {datasets} datasets the smallest two-sided p of Wilcoxon's test is {smallest:.4g}"
     sentences = []
     if smallest > ALPHA:
-        sentences.append(
-            f"{least}: it cannot fall below {ALPHA}, however large the differences are; six datasets are "
-            "needed."
-        )
+        never = f"it cannot fall below {ALPHA}, however large the differences are; six datasets are needed"
+        sentences.append(f"{least}: {never}.")
     elif smallest * (methods - 1) > ALPHA:
-        sentences.append(
-            f"{least}; after Holm over {methods - 1} comparisons none can fall below {ALPHA} first."
-        )
+        never = f"after Holm over {methods - 1} comparisons none can fall below {ALPHA} first"
+        sentences.append(f"{least}; {never}.")
     difference, average = standing.critical_difference, standing.average_ranks
     apart = np.abs(average[:, None] - average)[np.triu_indices(methods, 1)]
     sentences.append(
@@ -129,7 +120,7 @@ def limits_of_datasets(block: Block, standing: DatasetTests | None) -> list[str]
         )
     if block.seeds[0] == 1:
         sentences.append("Some scores rest on one seed: another seed may change ranks that are close.")
-    if block.kind != "real":
+    if block.about.kind != "real":
         sentences.append("These are look-alikes: no rank here says anything about the benchmarks themselves.")
     return sentences
 
@@ -148,31 +139,24 @@ def ranking_findings(standing: DatasetTests) -> list[str]:
 
 @dataclass(frozen=True)
 class RankInTable:
-    """One row's rank in one column.
+    """One row's rank in one column."""
 
-    Attributes:
-        column: direction, or the average.
-        entry: the row's number, over all its seeds.
-        rank: 1 is best; equal numbers share the better rank.
-        of: rows with a number in this column.
-        best: label of the best of the other rows.
-        best_mean: its number; None where no other row has one.
-    """
-
-    column: Direction
-    entry: Entry
-    rank: int
-    of: int
-    best: str
-    best_mean: float | None
+    column: Direction  # direction, or the average
+    entry: Entry  # the row's number, over all its seeds
+    rank: int  # 1 is best; equal numbers share the better rank
+    of: int  # rows with a number in this column
+    best: str  # label of the best of the other rows
+    best_mean: float | None  # its number; None where no other row has one
 
 
 def row_with_record(table: Table, digest: str) -> Row | None:
     """Return the row that a record's numbers are part of; None if it has none in this table."""
-    for row in table.rows:
-        if any(entry.mean is not None and digest in entry.records for entry in row.entries.values()):
-            return row
-    return None
+    having = (
+        row
+        for row in table.rows
+        if any(entry.mean is not None and digest in entry.records for entry in row.entries.values())
+    )
+    return next(having, None)
 
 
 def ranks_in_table(table: Table, row: Row) -> list[RankInTable]:
@@ -182,7 +166,8 @@ def ranks_in_table(table: Table, row: Row) -> list[RankInTable]:
     """
     rivals = [rival for rival in table.rows if rival is not row and rival.role != "reference"]
     ranks, sign = [], -1 if table.lower_is_better else 1
-    for column, entry in ((column, row.entries[column]) for column in table.columns):
+    for column in table.columns:
+        entry = row.entries[column]
         if entry.mean is not None:
             means = _means(rivals, column)
             rank = 1 + sum(sign * rival > sign * entry.mean for rival in means.values())

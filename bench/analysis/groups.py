@@ -25,65 +25,38 @@ class MixedCells(BenchError):
 
 
 class Data(NamedTuple):
-    """What records must share to stand in one table, a mean over datasets apart; nothing of it is mixed.
+    """What records must share to stand in one table, a mean over datasets apart; nothing of it is mixed."""
 
-    Attributes:
-        kind: ``real`` or ``look-alike``.
-        profile: ``quick`` or ``paper``.
-        dataset: registry name.
-        fingerprint: digest of the data.
-        device: kind of device, such as ``cpu`` or ``cuda``.
-        harness: versions of the rooms that all numbers depend on; empty for records of layout 1.
-        condition: what was done to the data, such as ``label-noise@0.4``; `CLEAN` for nothing.
-    """
-
-    kind: str
-    profile: str
-    dataset: str
-    fingerprint: str
-    device: str
-    harness: str
-    condition: str = CLEAN
+    kind: str  # ``real`` or ``look-alike``
+    profile: str  # ``quick`` or ``paper``
+    dataset: str  # registry name
+    fingerprint: str  # digest of the data
+    device: str  # kind of device, such as ``cpu`` or ``cuda``
+    harness: str  # versions of the rooms that all numbers depend on; empty for records of layout 1
+    condition: str = CLEAN  # what was done to the data, such as ``label-noise@0.4``; `CLEAN` for nothing
 
 
 class RowKey(NamedTuple):
-    """What the records of one row of a table share; their seeds, and the pairs of modalities, may differ.
+    """What the records of one row of a table share; their seeds, and the pairs of modalities, may differ."""
 
-    Attributes:
-        method: registry name.
-        variant: ``full`` or the name of an ablation.
-        threads: CPU threads of the fit.
-        modalities: of a fit on three or more; empty for fits on two, of which each gives other directions.
-        settings: as JSON.
-        code: versions of the method and its toolkit.
-        device: kind of device of the identity; empty in layout 1.
-    """
-
-    method: str
-    variant: str
-    threads: int
+    method: str  # registry name
+    variant: str  # ``full`` or the name of an ablation
+    threads: int  # CPU threads of the fit
+    # of a fit on three or more; empty for fits on two, of which each gives other directions
     modalities: tuple[str, ...]
-    settings: str
-    code: str
-    device: str
+    settings: str  # as JSON
+    code: str  # versions of the method and its toolkit
+    device: str  # kind of device of the identity; empty in layout 1
 
 
 class RowGroup(NamedTuple):
-    """The records of one row of a table.
+    """The records of one row of a table."""
 
-    Attributes:
-        label: the method's title, with variant and whatever sets the row apart from the usual.
-        records: in the order of their digests.
-        usual: whether it stands for the method: as it is usually set, and the last such row that was made.
-        title: the method's title, with its registry name where another method has the same.
-        key: what the records share.
-    """
-
-    label: str
-    records: list[Record]
-    usual: bool
-    title: str
-    key: RowKey
+    label: str  # the method's title, with variant and whatever sets the row apart from the usual
+    records: list[Record]  # in the order of their digests
+    usual: bool  # whether it stands for the method: as it is usually set, and the last such row that was made
+    title: str  # the method's title, with its registry name where another method has the same
+    key: RowKey  # what the records share
 
     @property
     def identity(self) -> Identity:
@@ -101,8 +74,7 @@ _Rows = Mapping[RowKey, Sequence[Record]]
 
 def data_of(record: Record) -> Data:
     """Return what a record must share with others to stand in one table with them."""
-    cell, device = record.identity, device_of(record.identity, record.environment)
-    return data_key(cell, device)
+    return data_key(record.identity, device_of(record.identity, record.environment))
 
 
 def data_key(cell: Identity, device: str) -> Data:
@@ -131,8 +103,7 @@ def harness_for_clean(data: Data) -> str:
 
 def data_order(data: Data) -> tuple[object, ...]:
     """Return the key by which data are sorted wherever they are listed."""
-    condition = condition_order(data.condition)
-    return (data.kind != "real", *data[1:5], newest_first(data.harness), condition)
+    return data.kind != "real", *data[1:5], newest_first(data.harness), condition_order(data.condition)
 
 
 def name_and_level(condition: str) -> tuple[str, str]:
@@ -151,9 +122,8 @@ def condition_order(condition: str) -> tuple[object, ...]:
 def row_key(identity: Identity) -> RowKey:
     """Return what two records must share to stand in one row."""
     together = identity.modalities if len(identity.modalities) > 2 else ()
-    settings = json.dumps(identity.settings, sort_keys=True)
-    shared = identity.code, identity.device
-    return RowKey(identity.method, identity.variant, identity.threads, together, settings, *shared)
+    shared = json.dumps(identity.settings, sort_keys=True), identity.code, identity.device
+    return RowKey(identity.method, identity.variant, identity.threads, together, *shared)
 
 
 def row_groups(records: Sequence[Record], labels: Labels) -> list[RowGroup]:
@@ -165,19 +135,17 @@ def row_groups(records: Sequence[Record], labels: Labels) -> list[RowGroup]:
     rows = _rows(records)
     usual = _standing_for_their_methods(rows, labels)
     # pandas before 2.2 takes all texts with half of a surrogate pair for one
-    titles = {
-        method: labels.title(method).encode("utf-8", "backslashreplace").decode()
-        for method in {key.method for key in rows}
-    }
-    counts = Counter(titles.values())
-    titles = {name: title if counts[title] == 1 else f"{title} ({name})" for name, title in titles.items()}
-    names = _row_labels(rows, usual, titles, labels)
+    names = {key.method for key in rows}
+    plain = {name: labels.title(name).encode("utf-8", "backslashreplace").decode() for name in names}
+    counts = Counter(plain.values())
+    titles = {name: title if counts[title] == 1 else f"{title} ({name})" for name, title in plain.items()}
+    texts = _row_labels(rows, usual, titles, labels)
 
     def order(key: RowKey) -> tuple[Any, ...]:
-        return labels.order(key.method), key.variant != "full", key.variant, key not in usual, names[key]
+        return labels.order(key.method), key.variant != "full", key.variant, key not in usual, texts[key]
 
     return [
-        RowGroup(names[key], rows[key], key in usual and key.variant == "full", titles[key.method], key)
+        RowGroup(texts[key], rows[key], key in usual and key.variant == "full", titles[key.method], key)
         for key in sorted(rows, key=order)
     ]
 
@@ -246,12 +214,10 @@ def _row_labels(
         variant = "" if key.variant == "full" else f" {key.variant}"
         names[key] = titles[key.method] + variant + (f" [{', '.join(words)}]" if words else "")
     counts = Counter(names.values())
-    return {
-        key: label
-        if counts[label] == 1
-        else f"{label} #{hashlib.sha256(repr(tuple(key)).encode()).hexdigest()[:6]}"
-        for key, label in names.items()
-    }
+    for key, label in names.items():
+        if counts[label] > 1:
+            names[key] = f"{label} #{hashlib.sha256(repr(tuple(key)).encode()).hexdigest()[:6]}"
+    return names
 
 
 def differs_in(row: RowGroup, rows: Iterable[RowGroup]) -> list[str]:

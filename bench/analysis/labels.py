@@ -21,25 +21,17 @@ _LAST = 10_000
 
 @dataclass(frozen=True)
 class Labels:
-    """What is known about methods and datasets besides their records.
+    """What is known about methods and datasets besides their records."""
 
-    Attributes:
-        title: what to print for a method's name.
-        order: sort key of a method's name.
-        role: role of a method.
-        usual: settings that a cell of this kind would have today; None where that cannot be known. Only
-            records without a snapshot of their method need it, see `usual_of`.
-        modalities: modalities of a dataset in its order; empty where unknown.
-        reference: name of the method that the others are compared with; empty where there is none.
-        variants: what each variant of a method sets; empty for a method without any.
-    """
-
-    title: Callable[[str], str]
-    order: Callable[[str], tuple[int, str]]
-    role: Callable[[str], str]
+    title: Callable[[str], str]  # what to print for a method's name
+    order: Callable[[str], tuple[int, str]]  # sort key of a method's name
+    role: Callable[[str], str]  # role of a method
+    # settings that a cell of this kind would have today; None where that cannot be known. Only records
+    # without a snapshot of their method need it, see `usual_of`.
     usual: Callable[[Identity], Mapping[str, Any] | None]
-    modalities: Callable[[str], Sequence[str]]
-    reference: str = ""
+    modalities: Callable[[str], Sequence[str]]  # modalities of a dataset in its order; empty where unknown
+    reference: str = ""  # name of the method that the others are compared with; empty where there is none
+    # what each variant of a method sets; empty for a method without any
     variants: Callable[[str], Mapping[str, Mapping[str, Any]]] = lambda _: {}
 
 

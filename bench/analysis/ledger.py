@@ -18,10 +18,10 @@ import msgspec
 import yaml
 
 from bench import registry
-from bench.analysis.groups import Data, RowGroup, data_order
+from bench.analysis.groups import CLEAN, Data, RowGroup, data_order
 from bench.analysis.labels import abbreviations
-from bench.analysis.results import Results
-from bench.analysis.tables import AVERAGE, NOT_RUN, Direction, Entry, Row, rows_of
+from bench.analysis.results import Filter, Results
+from bench.analysis.tables import ABSENT, AVERAGE, NOT_RUN, Direction, Entry, Row, rows_of
 from bench.contract import DataError
 from bench.records.schema import Record
 from bench.registry import parse_yaml
@@ -52,18 +52,12 @@ class MetricName(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class DatasetName(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a printed dataset is.
-
-    Attributes:
-        modalities: those that took part; empty for all of the dataset.
-        because: why its numbers cannot be compared with ours; empty where they can.
-        remark: what to know about the comparison.
-    """
+    """What a printed dataset is."""
 
     dataset: str
-    modalities: tuple[str, ...] = ()
-    because: str = ""
-    remark: str = ""
+    modalities: tuple[str, ...] = ()  # those that took part; empty for all of the dataset
+    because: str = ""  # why its numbers cannot be compared with ours; empty where they can
+    remark: str = ""  # what to know about the comparison
 
 
 class SourceName(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -74,56 +68,34 @@ class SourceName(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Names(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What printed names mean.
+    """What printed names mean."""
 
-    Attributes:
-        metrics: by printed name.
-        datasets: by printed name.
-        averages: printed directions that are averages over all.
-        sources: the first that fits counts.
-        methods: printed name -> registry name, for those that are no card's title.
-    """
-
-    metrics: dict[str, MetricName] = {}
-    datasets: dict[str, DatasetName] = {}
-    averages: tuple[str, ...] = ()
-    sources: tuple[SourceName, ...] = ()
-    methods: dict[str, str] = {}
+    metrics: dict[str, MetricName] = {}  # by printed name
+    datasets: dict[str, DatasetName] = {}  # by printed name
+    averages: tuple[str, ...] = ()  # printed directions that are averages over all
+    sources: tuple[SourceName, ...] = ()  # the first that fits counts
+    methods: dict[str, str] = {}  # printed name -> registry name, for those that are no card's title
 
 
 @dataclass(frozen=True)
 class Meaning:
-    """What a value is here.
+    """What a value is here."""
 
-    Attributes:
-        method: registry name; empty if the project has no such method.
-        dataset: registry name; empty if the project has no such dataset.
-        modalities: of the cells that could reproduce it, in the dataset's order.
-        direction: query and gallery, or their average.
-        protocol: id; empty where ``because`` says that it is none.
-        because: why it can never be compared; empty where it can.
-        remark: what to know about a comparison.
-    """
-
-    method: str
-    dataset: str
-    modalities: tuple[str, ...]
-    direction: Direction | None
-    protocol: str
-    because: str
-    remark: str
+    method: str  # registry name; empty if the project has no such method
+    dataset: str  # registry name; empty if the project has no such dataset
+    modalities: tuple[str, ...]  # of the cells that could reproduce it, in the dataset's order
+    direction: Direction | None  # query and gallery, or their average
+    protocol: str  # id; empty where ``because`` says that it is none
+    because: str  # why it can never be compared; empty where it can
+    remark: str  # what to know about a comparison
 
 
 @dataclass(frozen=True)
 class Published:
-    """Published values and what their names mean.
-
-    Attributes:
-        names: as ``names.yaml`` has them.
-    """
+    """Published values and what their names mean."""
 
     values: tuple[Value, ...] = ()
-    names: Names = field(default_factory=Names)
+    names: Names = field(default_factory=Names)  # as ``names.yaml`` has them
 
     def meaning(self, value: Value) -> Meaning:
         """Return what a value is here, by the registered cards and the names."""
@@ -240,40 +212,25 @@ Verdict = Literal[
 
 
 class Ours(NamedTuple):
-    """What the records have for a published value.
+    """What the records have for a published value."""
 
-    Attributes:
-        data: kind, profile, dataset and version.
-        entry: mean over seeds, or why there is none.
-        other: why these records cannot stand beside a published value, such as ``look-alike``; empty if
-            they can.
-    """
-
-    data: Data
-    entry: Entry
+    data: Data  # kind, profile, dataset and version
+    entry: Entry  # mean over seeds, or why there is none
+    # why these records cannot stand beside a published value, such as ``look-alike``; empty if they can
     other: str
 
 
 @dataclass(frozen=True)
 class LedgerRow:
-    """A published value and ours.
-
-    Attributes:
-        meaning: what its names mean here.
-        ours: what the records have; None where they have nothing.
-        difference: ours minus the published value; None unless they can be compared.
-        verdict: see `Verdict`.
-        because: why there is no difference; empty where there is one.
-        command: what would run it; empty where it need not or cannot be run.
-    """
+    """A published value and ours."""
 
     value: Value
-    meaning: Meaning
-    ours: Ours | None
-    difference: float | None
-    verdict: Verdict
-    because: str = ""
-    command: str = ""
+    meaning: Meaning  # what its names mean here
+    ours: Ours | None  # what the records have; None where they have nothing
+    difference: float | None  # ours minus the published value; None unless they can be compared
+    verdict: Verdict  # see `Verdict`
+    because: str = ""  # why there is no difference; empty where there is one
+    command: str = ""  # what would run it; empty where it need not or cannot be run
 
 
 def ledger_of(results: Results, published: Published) -> list[LedgerRow]:
@@ -308,14 +265,8 @@ _Recorded = list[tuple[Data, RowGroup, Row]]
 
 def _recorded(results: Results, dataset: str, modalities: tuple[str, ...], protocol: str) -> _Recorded:
     """Return the rows of all methods that a value on these modalities of a dataset may be held against."""
-    fitting = results.where(
-        lambda record: (
-            record.identity.variant == "full"
-            and record.identity.dataset == dataset
-            and not record.identity.condition
-            and _took(record, modalities)
-        )
-    )
+    chosen = Filter(variants=["full"], datasets=[dataset], conditions=[CLEAN])
+    fitting = results.where(lambda record: chosen.admits(record) and _took(record, modalities))
     directions = list(permutations(modalities, 2))
     return [
         (data, group, row)
@@ -331,9 +282,9 @@ def _not_comparable(data: Data, group: RowGroup) -> str:
     if data.profile != "paper":
         return f"other profile: {data.profile}"
     split = registry.registered().datasets[data.dataset].card.split
-    for result in (record.result for record in group.records):
-        if result is not None and result.split != split:
-            return f"other split: {result.split}"
+    splits = (record.result.split for record in group.records if record.result is not None)
+    if (other := next((each for each in splits if each != split), None)) is not None:
+        return f"other split: {other}"
     return "" if group.usual else f"other settings: {group.label}"
 
 
@@ -359,9 +310,8 @@ def _ledger_rows(
         return [row(None, None, "not in this project", because)]
     if meaning.because or meaning.direction is None:
         return [row(None, None, "not comparable", meaning.because)]
-    absent = Entry(None, reason=NOT_RUN, brief=NOT_RUN)
     found = [
-        Ours(data, each.entries.get(meaning.direction, absent), _not_comparable(data, group))
+        Ours(data, each.entries.get(meaning.direction, ABSENT), _not_comparable(data, group))
         for data, group, each in recorded(meaning.dataset, meaning.modalities, meaning.protocol)
         if each.method == meaning.method
     ]
@@ -375,9 +325,7 @@ def _ledger_rows(
     if found[0].other:
         return [row(found[0], None, "not comparable", found[0].other, command)]
     rows = []
-    for ours in found:
-        if ours.other:
-            continue
+    for ours in (one for one in found if not one.other):
         if ours.entry.brief == NOT_RUN:
             rows.append(row(ours, None, "not run yet", "not all pairs of modalities were run", command))
         elif ours.entry.mean is None:

@@ -20,29 +20,19 @@ RULES: Final = ("best", "last", "oracle")
 
 @dataclass(frozen=True)
 class Optimism:
-    """One row of a table, under one protocol: the average mAP over directions by selection rule.
-
-    Attributes:
-        seeds: those with a test-oracle trace; everything here is over them.
-        best: by the highest validation mAP.
-        last: at the last epoch; None where a seed lacks it.
-        oracle: by the highest test mAP@all.
-        gain: oracle minus best, seed by seed.
-        range: the smallest and the largest gain of a seed.
-        records: digests behind it.
-    """
+    """One row of a table, under one protocol: the average mAP over directions by selection rule."""
 
     data: Data
     protocol: str
     method: str
     label: str
-    seeds: tuple[int, ...]
-    best: Spread
-    last: Spread | None
-    oracle: Spread
-    gain: Spread
-    range: tuple[float, float]
-    records: tuple[str, ...]
+    seeds: tuple[int, ...]  # those with a test-oracle trace; everything here is over them
+    best: Spread  # by the highest validation mAP
+    last: Spread | None  # at the last epoch; None where a seed lacks it
+    oracle: Spread  # by the highest test mAP@all
+    gain: Spread  # oracle minus best, seed by seed
+    range: tuple[float, float]  # the smallest and the largest gain of a seed
+    records: tuple[str, ...]  # digests behind it
 
 
 def optimism_of(results: Results, protocols: Sequence[str]) -> list[Optimism]:
@@ -82,16 +72,9 @@ def _optimism(
         return None
     gains = (oracle[both] - best[both]).tolist()
     seeds = tuple(map(int, both))
-    return Optimism(
-        data=data,
-        protocol=protocol,
-        method=group.key.method,
-        label=group.label,
-        seeds=seeds,
-        best=spread_of(best[both].tolist()),
-        last=spread_of(last[both].tolist()) if both.isin(last.index).all() else None,
-        oracle=spread_of(oracle[both].tolist()),
-        gain=spread_of(gains),
-        range=(min(gains), max(gains)),
-        records=tuple(record.digest for record in records if record.identity.seed in seeds),
-    )
+    chosen, oracles = (spread_of(values[both].tolist()) for values in (best, oracle))
+    at_last = spread_of(last[both].tolist()) if both.isin(last.index).all() else None
+    gain = spread_of(gains), (min(gains), max(gains))
+    digests = tuple(record.digest for record in records if record.identity.seed in seeds)
+    about = data, protocol, group.key.method, group.label, seeds
+    return Optimism(*about, chosen, at_last, oracles, *gain, digests)

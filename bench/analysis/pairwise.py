@@ -20,14 +20,10 @@ class PairwiseComparison(Family):
 
     The comparisons have the names that were asked for; Holm's adjustment is over all directions. The
     reference is the label of the first row, and ``table`` is what that is from.
-
-    Attributes:
-        other: label of the second row.
-        other_data: of the second row: the same, or of two folders that of other code.
     """
 
-    other: str
-    other_data: Data
+    other: str  # label of the second row
+    other_data: Data  # of the second row: the same, or of two folders that of other code
 
 
 _Key = tuple[Data, str, str]
@@ -42,11 +38,9 @@ def pairwise_comparisons(
 ) -> list[PairwiseComparison]:
     """Compare two rows on every data that both have results on, nothing mixed.
 
-    Args:
-        first: name of the row (its whole label, its method, or its method/variant); what to add to the name;
-            the tables to look in.
-        second: the same of the other row.
-        across_code: whether rows may be of different versions of the harness, as before and after a change.
+    Each is given by its name (its whole label, its method, or its method/variant), what to add to the name,
+    and the tables to look in. ``across_code`` admits rows of different versions of the harness, as before and
+    after a change.
 
     Raises:
         UsageError: if there is no such row, or none on the same data, or both are the same, or they are on
@@ -71,11 +65,7 @@ def pairwise_comparisons(
 
 
 def _rows_named(name: str, suffix: str, tables: Sequence[PerQueryTable]) -> dict[_Key, PerQueryRow]:
-    """Return the row of each table that is meant; of several of a method the one with its usual settings.
-
-    Raises:
-        UsageError: if there is none, or if several rows fit equally well.
-    """
+    """Return the row of each table that is meant; of several of a method the one with its usual settings."""
     known = {word for table in tables for row in table.rows for word in (row.label, _short_name(row))}
     if name not in known:
         raise unknown(f"method with a result here{suffix}", name, known)
@@ -105,11 +95,7 @@ def _newest(keys: Iterable[_Key]) -> dict[_Key, _Key]:
 
 
 def _require_one_version(found: Sequence[Data]) -> None:
-    """Refuse data that share a name alone: nobody can have meant both.
-
-    Raises:
-        UsageError: with how to name one.
-    """
+    """Refuse data that share a name alone (`UsageError`): nobody can have meant both."""
     versions: dict[Data, set[str]] = defaultdict(set)
     for data in found:
         versions[data._replace(fingerprint="")].add(data.fingerprint)
@@ -138,14 +124,11 @@ def _short_name(row: PerQueryRow) -> str:
     return row.method if row.variant == "full" else f"{row.method}/{row.variant}"
 
 
-def _under(data: Data) -> str:
-    return "" if data.condition == CLEAN else f" under {data.condition}"
-
-
 def _data_names(found: Iterable[_Key]) -> str:
-    return ", ".join(
-        f"{data.kind} data {data.fingerprint[:8]}{_under(data)} in the {data.profile} profile "
-        f"on {data.device}, "
-        f"{f'code {data.harness}' if data.harness else EARLIER}"
-        for data, *_ in found
-    )
+    words = []
+    for data, *_ in found:
+        under = "" if data.condition == CLEAN else f" under {data.condition}"
+        code = f"code {data.harness}" if data.harness else EARLIER
+        about = f"{data.kind} data {data.fingerprint[:8]}{under} in the {data.profile} profile"
+        words.append(f"{about} on {data.device}, {code}")
+    return ", ".join(words)

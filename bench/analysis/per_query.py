@@ -19,33 +19,25 @@ PerQuery = Callable[[str], Mapping[Series, Array]]
 
 @dataclass(frozen=True)
 class PerQueryRow:
-    """One row of a table and its average precisions.
-
-    Attributes:
-        values: direction -> seed -> ``(queries,)``.
-    """
+    """One row of a table and its average precisions."""
 
     label: str
     method: str
     variant: str
     usual: bool
+    # direction -> seed -> ``(queries,)``
     values: dict[Direction, dict[int, Array]] = field(default_factory=lambda: defaultdict(dict))
 
 
 @dataclass(frozen=True)
 class PerQueryTable:
-    """All rows of one data under one protocol and selection rule; nothing else may be compared with them.
+    """All rows of one data under one protocol and selection rule; nothing else may be compared with them."""
 
-    Attributes:
-        data: what their records share.
-        rows: those with values.
-        columns: directions of the table, which averages are over; empty for those that any row has.
-    """
-
-    data: Data
+    data: Data  # what their records share
     protocol: str
     selection: str
-    rows: tuple[PerQueryRow, ...]
+    rows: tuple[PerQueryRow, ...]  # those with values
+    # directions of the table, which averages are over; empty for those that any row has
     columns: tuple[Direction, ...] = ()
 
     @property
@@ -64,13 +56,8 @@ def per_query_tables(
 ) -> Iterator[PerQueryTable]:
     """Yield the values per query of every table, in the tables' order; rows without a result have none.
 
+    ``protocols`` are ids without ``/gallery``; closed-form methods, which select nothing, always take part.
     Every record's arrays are asked for once, however many protocols there are.
-
-    Args:
-        results: records of any status.
-        protocols: ids without ``/gallery``.
-        selection: rule; closed-form methods, which select nothing, always take part.
-        per_query: gives a record's arrays.
 
     Raises:
         MixedCells: if two records of a row have values for one direction and seed.

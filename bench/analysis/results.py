@@ -12,15 +12,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from bench.analysis.groups import (
-    CLEAN,
-    Data,
-    MixedCells,
-    RowGroup,
-    by_data,
-    device_of,
-    row_groups,
-)
+from bench.analysis.groups import CLEAN, Data, MixedCells, RowGroup, by_data, device_of, row_groups
 from bench.analysis.labels import Labels, registry_labels
 from bench.contract.errors import UsageError
 from bench.records.protocols import base_of, with_gallery

@@ -26,38 +26,27 @@ _SPREAD: Final = 8.0
 
 @dataclass(frozen=True)
 class Point:
-    """A method with one choice of the settings that vary.
+    """A method with one choice of the settings that vary."""
 
-    Attributes:
-        values: of these settings, in their order.
-        usual: whether these are the values that were usual when the last of the records was made.
-        validation: highest validation mAP along the epochs, over seeds; None where no trace has any.
-    """
-
-    values: tuple[Any, ...]
-    usual: bool
+    values: tuple[Any, ...]  # of these settings, in their order
+    usual: bool  # whether these are the values that were usual when the last of the records was made
     row: Row
+    # highest validation mAP along the epochs, over seeds; None where no trace has any
     validation: Spread | None
 
 
 @dataclass(frozen=True)
 class Sensitivity:
-    """Records of one method on one data that differ from one another in one or two settings.
-
-    Attributes:
-        title: the method, with its variant where it is one, and the other settings that are not the usual.
-        settings: names of those that vary: one makes a curve, two a grid.
-        points: sorted by their values.
-    """
+    """Records of one method on one data that differ from one another in one or two settings."""
 
     data: Data
     protocol: str
     selection: str
     method: str
-    title: str
-    settings: tuple[str, ...]
+    title: str  # the method, with its variant where it is one, and the other settings that are not the usual
+    settings: tuple[str, ...]  # names of those that vary: one makes a curve, two a grid
     columns: tuple[Direction, ...]
-    points: tuple[Point, ...]
+    points: tuple[Point, ...]  # sorted by their values
 
     def values(self, place: int) -> list[Any]:
         """Return the values of the setting at a place, each once, in order."""
@@ -92,15 +81,10 @@ def sensitivities_of(
             directions = directions_of(records, results.labels)
             for protocol in (results.protocol_id(data, name) for name in protocols):
                 rows = rows_of(results, members, directions, protocol, selection)
-                points = [
-                    Point(
-                        _values(group, settings),
-                        _is_usual(group, settings, usual),
-                        row,
-                        _validation(group.records, best),
-                    )
-                    for group, row in zip(members, rows, strict=True)
-                ]
+                points = []
+                for group, row in zip(members, rows, strict=True):
+                    as_usual, reached = _is_usual(group, settings, usual), _validation(group.records, best)
+                    points.append(Point(_values(group, settings), as_usual, row, reached))
                 about = data, protocol, selection, members[0].key.method, title, settings
                 found.append(Sensitivity(*about, (*directions, AVERAGE), tuple(points)))
     return found

@@ -36,15 +36,10 @@ class SettingOrigin(NamedTuple):
 
 
 class SettingsProvenance(NamedTuple):
-    """All settings of a record.
+    """All settings of a record."""
 
-    Attributes:
-        defaults: what the method's file says of its defaults as a whole; empty where it says nothing.
-        settings: in the order of the method's own settings.
-    """
-
-    defaults: str
-    settings: tuple[SettingOrigin, ...]
+    defaults: str  # what the method's file says of its defaults as a whole; empty where it says nothing
+    settings: tuple[SettingOrigin, ...]  # in the order of the method's own settings
 
 
 def settings_provenance(record: Record) -> SettingsProvenance:
@@ -89,11 +84,7 @@ def changed_since(record: Record) -> dict[str, Any]:
 
 
 def _layers(record: Record) -> list[Layer]:
-    """Return the layers of settings that a record's cell would have today.
-
-    Raises:
-        BenchError: if the method or its variant is gone.
-    """
+    """Return the layers of settings that a record's cell would have today; `BenchError` if it is gone."""
     cell = record.identity
     return registry.settings_layers(
         registry.method(cell.method),
@@ -112,10 +103,8 @@ def _words(origin: str, key: str, usual: Mapping[str, Any], record: Record) -> s
     if origin == "dataset":
         published = registry.dataset_settings(cell.method).get(cell.dataset, {})
         same = published.get("settings", {}).get(key) == usual.get(key)
-        source = (
-            published.get("source", "its source is not stated") if same else "in the settings file of then"
-        )
-        return f"published for {cell.dataset}: {source}"
+        source = published.get("source", "its source is not stated")
+        return f"published for {cell.dataset}: {source if same else 'in the settings file of then'}"
     if origin == "default":
         description = registry.registered().methods.get(cell.method)
         meaning = description.meanings.get(key, "") if description else ""
@@ -124,19 +113,14 @@ def _words(origin: str, key: str, usual: Mapping[str, Any], record: Record) -> s
 
 
 def _words_of_today(record: Record) -> dict[str, str]:
-    """Return by setting where its value is from, as far as that can be told today.
-
-    Raises:
-        BenchError: if the method or its variant is gone.
-    """
+    """Return by setting where its value is from, as far as that can be told today; errors as of `_layers`."""
     layers, words = _layers(record), {}
     try:
         command = shlex.split(record.environment.command)
     except ValueError:  # written by hand, or by another program
         command = []
-    typed = {
-        word.partition("=")[0].rpartition(".")[2] for option, word in pairwise(command) if option == "--set"
-    }
+    words_set = (word for option, word in pairwise(command) if option == "--set")
+    typed = {word.partition("=")[0].rpartition(".")[2] for word in words_set}
     for key, value in record.identity.settings.items():
         having = [layer for layer in layers if key in layer.values]
         if not having:
@@ -162,41 +146,26 @@ FIELDS = (
 
 @dataclass(frozen=True)
 class Attempt:
-    """One setting, over all seeds and pairs of modalities that it was tried on.
+    """One setting, over all seeds and pairs of modalities that it was tried on."""
 
-    Attributes:
-        changes: of the settings that the trials started from; empty for those themselves.
-        value: mean validation mAP@all; None if a cell has none.
-        seconds: of all its cells.
-        status: ``done``, or what became of the first cell without a value.
-    """
-
-    changes: dict[str, Any]
-    value: float | None
-    seconds: float
-    status: str
+    changes: dict[str, Any]  # of the settings that the trials started from; empty for those themselves
+    value: float | None  # mean validation mAP@all; None if a cell has none
+    seconds: float  # of all its cells
+    status: str  # ``done``, or what became of the first cell without a value
 
 
 @dataclass(frozen=True)
 class Tuning:
-    """The trials of one method on one dataset in one kind of search.
+    """The trials of one method on one dataset in one kind of search."""
 
-    Attributes:
-        data: dataset, profile, device and versions.
-        method: its name.
-        key: what all its trials share, but for settings.
-        sampler: what chose the settings; ``pruner`` what could stop a trial.
-        seeds: seed indices that every attempt was averaged over, but for those that were stopped.
-        attempts: best first; those without a value last.
-    """
-
-    data: Data
-    method: str
-    key: RowKey
-    sampler: Sampler
+    data: Data  # dataset, profile, device and versions
+    method: str  # its name
+    key: RowKey  # what all its trials share, but for settings
+    sampler: Sampler  # what chose the settings; ``pruner`` what could stop a trial
     pruner: Pruner
+    # seed indices that every attempt was averaged over, but for those that were stopped
     seeds: tuple[int, ...]
-    attempts: tuple[Attempt, ...]
+    attempts: tuple[Attempt, ...]  # best first; those without a value last
 
     @property
     def best(self) -> Attempt | None:
@@ -230,18 +199,21 @@ def trials_csv(tunings: Sequence[Tuning]) -> str:
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(FIELDS)
     for tuning in tunings:
-        for attempt in tuning.attempts:
-            data, key = tuning.data, tuning.key
-            writer.writerow(
-                [
-                    *(data.dataset, data.kind, data.fingerprint, data.profile, data.device, data.harness),
-                    *(key.method, key.code, "+".join(key.modalities), key.threads),
-                    *(" ".join(map(str, tuning.seeds)), tuning.sampler, tuning.pruner),
-                    _written(attempt.changes),
-                    *("" if attempt.value is None else repr(attempt.value), f"{attempt.seconds:.1f}"),
-                    *(attempt.status, "best" if attempt is tuning.best else ""),
-                ]
-            )
+        data, key, seeds = tuning.data, tuning.key, " ".join(map(str, tuning.seeds))
+        about = data.dataset, data.kind, data.fingerprint, data.profile, data.device, data.harness
+        how = (
+            key.method,
+            key.code,
+            "+".join(key.modalities),
+            key.threads,
+            seeds,
+            tuning.sampler,
+            tuning.pruner,
+        )
+        for one in tuning.attempts:
+            best = "best" if one is tuning.best else ""
+            numbers = one.value, f"{one.seconds:.1f}"
+            writer.writerow([*about, *how, _written(one.changes), *numbers, one.status, best])
     return out.getvalue()
 
 
@@ -250,31 +222,22 @@ def _tuning(data: Data, key: RowKey, sampler: Sampler, pruner: Pruner, trials: S
     by_settings: dict[str, list[Trial]] = {}
     for trial in trials:
         by_settings.setdefault(_written(trial.identity.settings), []).append(trial)
-    cells = [
-        {(trial.identity.modalities, trial.identity.seed) for trial in members}
-        for members in by_settings.values()
-    ]
+    groups = [*by_settings.values()]
+    cells = [{(trial.identity.modalities, trial.identity.seed) for trial in members} for members in groups]
     everywhere = max(cells, key=len)
     attempts = []
-    for members, tried in zip(by_settings.values(), cells, strict=True):
-        if tried != everywhere and all(trial.status != "pruned" for trial in members):
-            continue
-        values = [trial.validation_map for trial in members if trial.validation_map is not None]
-        attempts.append(
-            Attempt(
-                members[0].changes,
-                statistics.fmean(values) if len(values) == len(members) else None,
-                sum(trial.seconds for trial in members),
-                next((trial.status for trial in members if trial.validation_map is None), "done"),
-            )
-        )
-    attempts.sort(
-        key=lambda each: (
-            1.0 if each.value is None else -each.value,
-            len(each.changes),
-            _written(each.changes),
-        )
-    )
+    for members, tried in zip(groups, cells, strict=True):
+        if tried == everywhere or any(trial.status == "pruned" for trial in members):
+            values = [trial.validation_map for trial in members if trial.validation_map is not None]
+            value = statistics.fmean(values) if len(values) == len(members) else None
+            status = next((trial.status for trial in members if trial.validation_map is None), "done")
+            seconds = sum(trial.seconds for trial in members)
+            attempts.append(Attempt(members[0].changes, value, seconds, status))
+
+    def rank(one: Attempt) -> tuple[float, int, str]:
+        return 1.0 if one.value is None else -one.value, len(one.changes), _written(one.changes)
+
+    attempts.sort(key=rank)
     seeds = tuple(sorted({seed for _, seed in everywhere}))
     return Tuning(data, key.method, key, sampler, pruner, seeds, tuple(attempts))
 

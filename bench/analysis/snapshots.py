@@ -48,10 +48,6 @@ class Snapshots:
                 self.problems[digest] = str(error)
         return self._known[digest]
 
-    def of(self, digests: Iterable[str]) -> list[Snapshot]:
-        """Return the snapshots of several records, as far as they have any."""
-        return [snapshot for digest in digests if (snapshot := self(digest)) is not None]
-
     def unread(self, digests: Iterable[str]) -> str:
         """Say which of some records have snapshots that cannot be read, as sentences for a caption."""
         return "".join(f" Left out: {self.problems[each]}." for each in digests if each in self.problems)
@@ -59,48 +55,21 @@ class Snapshots:
 
 @dataclass(frozen=True, eq=False)
 class MeanCurves:
-    """Curves of one row, in one direction or over all of them.
+    """Curves of one row, in one direction or over all of them."""
 
-    Attributes:
-        ranks: ``(k,)``, the same for all rows of the data.
-        precision: ``(k,)`` among the first so many items.
-        levels: ``(l,)`` of recall.
-        interpolated: ``(l,)`` precision there.
-    """
-
-    ranks: NDArray[np.int32]
-    precision: Vector
-    levels: Vector
-    interpolated: Vector
+    ranks: NDArray[np.int32]  # ``(k,)``, the same for all rows of the data
+    precision: Vector  # ``(k,)`` among the first so many items
+    levels: Vector  # ``(l,)`` of recall
+    interpolated: Vector  # ``(l,)`` precision there
 
 
 @dataclass(frozen=True, eq=False)
 class CurvedRow:
-    """A table's row with its curves.
-
-    Attributes:
-        seeds: how many cells a direction's curves rest on, at least.
-        curves: by direction, and under `AVERAGE` the mean over directions.
-    """
+    """A table's row with its curves."""
 
     row: Row
-    seeds: int
-    curves: dict[Direction, MeanCurves]
-
-    @property
-    def method(self) -> str:
-        """Return the registry name."""
-        return self.row.method
-
-    @property
-    def label(self) -> str:
-        """Return the method as the tables print it."""
-        return self.row.label
-
-    @property
-    def usual(self) -> bool:
-        """Return whether it is the method itself with its usual settings, and the last such row."""
-        return self.row.usual
+    seeds: int  # how many cells a direction's curves rest on, at least
+    curves: dict[Direction, MeanCurves]  # by direction, and under `AVERAGE` the mean over directions
 
 
 def curved_rows(table: Table, snapshots: Snapshots) -> tuple[list[CurvedRow], list[str]]:
@@ -115,7 +84,7 @@ def curved_rows(table: Table, snapshots: Snapshots) -> tuple[list[CurvedRow], li
         cells = {
             direction: [
                 curves
-                for snapshot in snapshots.of(row.entries[direction].records)
+                for snapshot in filter(None, map(snapshots, row.entries[direction].records))
                 for curves in snapshot.curves
                 if (curves.query, curves.gallery) == direction
             ]
@@ -140,17 +109,11 @@ def mean_curves(members: Sequence[Curves | MeanCurves]) -> MeanCurves:
 
 
 class Item(NamedTuple):
-    """What is shown of a test row: its picture or its text, and its class.
+    """What is shown of a test row: its picture or its text, and its class."""
 
-    Attributes:
-        class_name: name of its class, or ``class 3`` where it has none.
-        text: empty where the dataset shows none.
-        picture: ``(height, width, 3)`` uint8; None where the dataset shows none.
-    """
-
-    class_name: str
-    text: str
-    picture: NDArray[np.uint8] | None
+    class_name: str  # name of its class, or ``class 3`` where it has none
+    text: str  # empty where the dataset shows none
+    picture: NDArray[np.uint8] | None  # ``(height, width, 3)`` uint8; None where the dataset shows none
 
 
 class Result(NamedTuple):
@@ -205,19 +168,14 @@ def gallery_examples(
         examples = []
         for gallery in snapshot.galleries:
             if {gallery.query, gallery.gallery} <= shown:
-                queries = [
-                    Query(
-                        _item(snapshot, gallery.query, int(number)),
-                        float(ap),
-                        [
-                            Result(_item(snapshot, gallery.gallery, int(result)), bool(right))
-                            for result, right in zip(results, relevant, strict=True)
-                        ],
-                    )
-                    for number, ap, results, relevant in zip(
-                        gallery.rows, gallery.ap, gallery.results, gallery.relevant, strict=True
-                    )
-                ]
+                queries = []
+                ranked = zip(gallery.rows, gallery.ap, gallery.results, gallery.relevant, strict=True)
+                for number, ap, found, relevant in ranked:
+                    results = [
+                        Result(_item(snapshot, gallery.gallery, int(result)), bool(right))
+                        for result, right in zip(found, relevant, strict=True)
+                    ]
+                    queries.append(Query(_item(snapshot, gallery.query, int(number)), float(ap), results))
                 texts = details[gallery.gallery].pixels is None
                 examples.append(GalleryExample(row, record, gallery.query, gallery.gallery, queries, texts))
         if examples:
@@ -259,14 +217,7 @@ def space_examples(
     """Return at most three of the rows whose cells keep a sample of a space of all modalities.
 
     These are the reference; of the others that compete, the one with the highest average; and of the rest the
-    highest of those without epochs, which are the linear ones.
-
-    Args:
-        table: of one data and protocol.
-        rows: of the table, one for each method.
-        snapshots: of records.
-        records: by digest.
-        reference: name of the method that the others are compared with.
+    highest of those without epochs, which are the linear ones. ``rows`` are of the table, one per method.
     """
     modalities = {name for direction in table.directions for name in direction}
     found = []

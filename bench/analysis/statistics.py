@@ -42,17 +42,12 @@ _PRIOR: Final = 0.5
 
 
 class Interval(NamedTuple):
-    """Interval of a mean difference.
-
-    Attributes:
-        freedom: degrees of freedom behind its width.
-        seeds: how many seeds were resampled; with one, their variation is not in it.
-    """
+    """Interval of a mean difference."""
 
     low: float
     high: float
-    freedom: float
-    seeds: int
+    freedom: float  # degrees of freedom behind its width
+    seeds: int  # how many seeds were resampled; with one, their variation is not in it
 
     @property
     def holds_zero(self) -> bool:
@@ -97,12 +92,8 @@ def paired_permutation_test(
     If two methods do not differ, each query's difference is as likely to have the other sign. With b of m
     random assignments of signs at least as extreme as the observed mean, p = (b + 1) / (m + 1); where all
     assignments are few enough to be counted (`is_exact`), p is their exact share. All comparisons share the
-    signs, which makes the work one matrix product; each p-value is valid by itself.
-
-    Args:
-        differences: ``(queries, comparisons)``, one method's value minus the other's.
-        permutations: m.
-        seed: of the signs; the same seed gives the same p-values.
+    signs, which makes the work one matrix product; each p-value is valid by itself. ``differences`` are
+    ``(queries, comparisons)``, one method's value minus the other's; the same seed gives the same p-values.
 
     Raises:
         ValueError: if there are no queries.
@@ -165,15 +156,14 @@ def two_level_intervals(
     are in the data. Alone, this bootstrap counts what seed and query do together three times instead of once,
     and from few seeds it sees too small a spread of them. Its quantiles therefore only say how asymmetric
     the interval is; the length is that of the variance of the crossed design, with Student's quantile for
-    the degrees of freedom behind that variance (Satterthwaite).
+    the degrees of freedom behind that variance (Satterthwaite). The same seed gives the same intervals.
 
     Args:
         differences: ``(seeds, queries)`` each, all with the same number of queries.
-        strata: sizes of the consecutive groups of queries within which queries are drawn; all together if
-            empty.
         resamples: of seeds and queries.
         level: share of intervals that hold the true difference.
-        seed: of the draws; the same seed gives the same intervals.
+        seed: of the draws.
+        strata: sizes of the consecutive groups of queries within which queries are drawn; all if empty.
 
     Raises:
         ValueError: if there is no query or no seed.
@@ -378,17 +368,11 @@ def smallest_wilcoxon_p(datasets: int) -> float:
 def bayesian_signed_rank(
     first: Array, others: Array, region: float = REGION, samples: int = SAMPLES, seed: int = _ROPE_SEED
 ) -> list[RopeProbabilities]:
-    """Return what to believe of a method ``(datasets,)`` against each of others ``(methods, datasets)``.
+    """Return what to believe of mAP ``(datasets,)`` against that of other methods ``(methods, datasets)``.
 
     The datasets' weights are Dirichlet; a state's weight is that of the pairs of datasets whose mean
-    difference is in it; its probability is how often it has the largest weight.
-
-    Args:
-        first: mAP of the method.
-        others: mAP of the others, which share the samples.
-        region: half the width of the region of practical equivalence.
-        samples: of the posterior.
-        seed: of the samples.
+    difference is in it; its probability is how often it has the largest weight. ``region`` is half the width
+    of the region of practical equivalence; all others share the ``samples`` of the posterior.
     """
     random = np.random.default_rng(seed)
     weights = random.dirichlet([_PRIOR, *[1.0] * len(first)], samples)

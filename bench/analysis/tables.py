@@ -11,7 +11,7 @@ import statistics
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import permutations
+from itertools import chain, permutations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from bench.analysis.chance import NearChance, near_chance
@@ -38,18 +38,12 @@ def direction_name(direction: Direction) -> str:
 
 
 class ZeroRows(NamedTuple):
-    """Test rows of a modality whose embeddings are zero: they have no direction, and count as ties.
+    """Test rows of a modality whose embeddings are zero: they have no direction, and count as ties."""
 
-    Attributes:
-        seed: of the cell.
-        modality: of the rows.
-        rows: of the whole test split; 0 where unknown.
-    """
-
-    seed: int
-    modality: str
+    seed: int  # of the cell
+    modality: str  # of the rows
     number: int
-    rows: int
+    rows: int  # of the whole test split; 0 where unknown
 
     @property
     def words(self) -> str:
@@ -68,60 +62,38 @@ class Spread(NamedTuple):
 
 @dataclass(frozen=True)
 class Entry:
-    """One number of a table.
+    """One number of a table."""
 
-    Attributes:
-        mean: over seeds; None where there is no result.
-        deviation: sample standard deviation over seeds; None with fewer than two.
-        seeds: how many seeds it rests on.
-        records: digests of the records behind it, or of those that say why there is none.
-        reason: why there is no number; empty where there is one.
-        mark: ``a`` or ``b`` where it differs from the table's reference, see `comparisons.with_marks`.
-        brief: the reason in two or three words, to be printed instead of the number.
-        zeros: test rows without a direction that took part in it.
-    """
+    mean: float | None  # over seeds; None where there is no result
+    deviation: float | None = None  # sample standard deviation over seeds; None with fewer than two
+    seeds: int = 0  # how many seeds it rests on
+    records: tuple[str, ...] = ()  # digests of the records behind it, or of those that say why there is none
+    reason: str = ""  # why there is no number; empty where there is one
+    mark: str = ""  # ``a`` or ``b`` where it differs from the table's reference, see `comparisons.with_marks`
+    brief: str = ""  # the reason in two or three words, to be printed instead of the number
+    zeros: tuple[ZeroRows, ...] = ()  # test rows without a direction that took part in it
 
-    mean: float | None
-    deviation: float | None = None
-    seeds: int = 0
-    records: tuple[str, ...] = ()
-    reason: str = ""
-    mark: str = ""
-    brief: str = ""
-    zeros: tuple[ZeroRows, ...] = ()
+
+ABSENT: Final = Entry(None, reason=NOT_RUN, brief=NOT_RUN)
+"""Where no cell is recorded."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One method's line of a table.
+    """One method's line of a table."""
 
-    Attributes:
-        method: registry name.
-        label: what to print: the title, with variant and unusual settings where there are any.
-        pairing: ``class-matched`` where pseudo-pairs were used.
-        role: of the method's card, such as ``reference``.
-        entries: one per column.
-        lacking: how the cells without a result ended, in words.
-        usual: whether this is the method itself with its usual settings, and the last such row.
-        title: the method's title, unlike any other method's of the table.
-        threads: CPU threads of the fits.
-        code: versions of the method and its toolkit.
-        near: how near to chance its numbers are; None where they are not.
-        given: SHA-256 of the file that another program computed; empty for what was trained here.
-    """
-
-    method: str
-    label: str
-    pairing: str
-    role: str
-    entries: dict[Direction, Entry]
-    lacking: tuple[str, ...] = ()
-    usual: bool = True
-    title: str = ""
-    threads: int = 1
-    code: str = ""
-    near: NearChance | None = None
-    given: str = ""
+    method: str  # registry name
+    label: str  # what to print: the title, with variant and unusual settings where there are any
+    pairing: str  # ``class-matched`` where pseudo-pairs were used
+    role: str  # of the method's card, such as ``reference``
+    entries: dict[Direction, Entry]  # one per column
+    lacking: tuple[str, ...] = ()  # how the cells without a result ended, in words
+    usual: bool = True  # whether this is the method itself with its usual settings, and the last such row
+    title: str = ""  # the method's title, unlike any other method's of the table
+    threads: int = 1  # CPU threads of the fits
+    code: str = ""  # versions of the method and its toolkit
+    near: NearChance | None = None  # how near to chance its numbers are; None where they are not
+    given: str = ""  # SHA-256 of the file that another program computed; empty for what was trained here
 
     @property
     def zeros(self) -> tuple[ZeroRows, ...]:
@@ -131,45 +103,20 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """All methods on one data under one protocol.
+    """All methods on one data under one protocol."""
 
-    Attributes:
-        data: what its records share.
-        protocol: id of the evaluation rule.
-        selection: rule that chose the state.
-        columns: directions, then the average.
-        rows: in the roster's order.
-        reference: label of the row that marks refer to; empty where nothing was tested.
-        effective: level of the condition that the training rows reached; empty for clean data.
-    """
-
-    data: Data
-    protocol: str
-    selection: str
-    columns: tuple[Direction, ...]
-    rows: tuple[Row, ...]
-    reference: str = ""
-    effective: str = ""
+    data: Data  # what its records share
+    protocol: str  # id of the evaluation rule
+    selection: str  # rule that chose the state
+    columns: tuple[Direction, ...]  # directions, then the average
+    rows: tuple[Row, ...]  # in the roster's order
+    reference: str = ""  # label of the row that marks refer to; empty where nothing was tested
+    effective: str = ""  # level of the condition that the training rows reached; empty for clean data
 
     @property
     def lower_is_better(self) -> bool:
         """Return whether the numbers are ranks."""
         return is_rank(self.protocol)
-
-    @property
-    def dataset(self) -> str:
-        """Return the registry name of the dataset."""
-        return self.data.dataset
-
-    @property
-    def kind(self) -> str:
-        """Return ``real`` or ``look-alike``."""
-        return self.data.kind
-
-    @property
-    def profile(self) -> str:
-        """Return ``quick`` or ``paper``."""
-        return self.data.profile
 
     @property
     def directions(self) -> tuple[Direction, ...]:
@@ -258,14 +205,9 @@ def rows_of(
     protocol: str,
     selection: str,
 ) -> list[Row]:
-    """Return the rows of a table: every entry a mean over seeds, or the reason why there is none.
+    """Return the rows of one data's table: every entry a mean over seeds, or the reason why there is none.
 
-    Args:
-        results: that the rows are of.
-        groups: rows of one data, at least one.
-        directions: columns, which the average is over.
-        protocol: id of the evaluation rule.
-        selection: rule that chose the state.
+    Averages are over ``directions``, the columns.
 
     Raises:
         MixedCells: if two records give the same number.
@@ -273,53 +215,37 @@ def rows_of(
     values, digests = seed_values(results, data_of(groups[0].records[0]), directions, protocol, selection)
     rows = []
     for group in groups:
-        cell, entries = group.identity, dict[Direction, Entry]()
+        cell, members, entries = group.identity, group.records, dict[Direction, Entry]()
         chosen = values.index.get_level_values("label") == group.label
         numbers, behind = values.to_numpy()[chosen], digests.to_numpy()[chosen]
         for place, column in enumerate([*directions, AVERAGE]):
             having = [seed for seed, value in enumerate(numbers[:, place]) if not math.isnan(value)]
             if not having:
-                entries[column] = _absent(group.records, column, entries, protocol, selection)
+                entries[column] = _absent(members, column, entries, protocol, selection)
                 continue
             at = range(len(directions)) if column == AVERAGE else [place]
             pairs = [(behind[seed, each], directions[each]) for seed in having for each in at]
-            entries[column] = _entry(results, numbers[having, place].tolist(), pairs, selection)
+            by_record = (_zero_rows(results.by_digest[digest], pair, selection) for digest, pair in pairs)
+            spread, zeros = spread_of(numbers[having, place].tolist()), dict.fromkeys(chain(*by_record))
+            entries[column] = Entry(*spread, tuple(sorted({one for one, _ in pairs})), zeros=tuple(zeros))
+        matched = any(one.result.pairing == "class-matched" for one in members if one.result is not None)
         rows.append(
             Row(
                 method=cell.method,
                 label=group.label,
-                pairing=_pairing(group.records),
+                pairing="class-matched" if matched else "",
                 role=results.labels.role(cell.method),
                 entries=entries,
-                lacking=_lacking(group.records, selection),
+                lacking=_lacking(members, selection),
                 usual=group.usual,
                 title=group.title,
                 threads=cell.threads,
                 code=cell.code,
-                near=near_chance(group.records, selection),
+                near=near_chance(members, selection),
                 given=cell.file_sha256,
             )
         )
     return rows
-
-
-def _pairing(records: Sequence[Record]) -> str:
-    """Return ``class-matched`` where a cell was trained on pseudo-pairs, else nothing."""
-    pairings = {record.result.pairing for record in records if record.result is not None}
-    return "class-matched" if "class-matched" in pairings else ""
-
-
-def _entry(
-    results: Results, values: list[float], pairs: Sequence[tuple[str, Direction]], selection: str
-) -> Entry:
-    """Return a mean over seeds, with the records behind it and their rows of zeros."""
-    zeros = dict.fromkeys(
-        zeros
-        for digest, direction in pairs
-        for zeros in _zero_rows(results.by_digest[digest], direction, selection)
-    )
-    records = tuple(sorted({digest for digest, _ in pairs}))
-    return Entry(*spread_of(values), records, zeros=tuple(zeros))
 
 
 def _zero_rows(record: Record, direction: Direction, selection: str) -> list[ZeroRows]:
@@ -349,7 +275,7 @@ def _absent(
         return lacking[0] if lacking else Entry(None, reason="no seed has all directions", brief="incomplete")
     concerned = [record for record in records if set(column) <= set(record.identity.modalities)]
     if not concerned:
-        return Entry(None, reason=NOT_RUN, brief=NOT_RUN)
+        return ABSENT
     failed = [record for record in concerned if record.failure is not None]
     refused = [record for record in concerned if _ending(record, selection)]
     metrics = [metric for record in concerned if record.result for metric in record.result.metrics]

@@ -46,54 +46,36 @@ class Rows(NamedTuple):
 
 
 class Section(NamedTuple):
-    """A part of the report; its items may hold anything that a record holds, control characters too.
+    """A part of the report; its items may hold anything that a record holds, control characters too."""
 
-    Attributes:
-        title: what it is about.
-        items: sentences and tables.
-        verbatim: whether its sentences are lines of a program's output, or commands.
-    """
-
-    title: str
-    items: Sequence[str | Rows]
-    verbatim: bool = False
+    title: str  # what it is about
+    items: Sequence[str | Rows]  # sentences and tables
+    verbatim: bool = False  # whether its sentences are lines of a program's output, or commands
 
     @property
     def lines(self) -> list[str]:
         """Return it for a terminal."""
-        return [
-            line
-            for item in self.items
-            for line in (
-                item.lines
-                if isinstance(item, Rows)
-                else (item if self.verbatim else _wrapped(item)).splitlines()
-            )
-        ]
+        lines = list[str]()
+        for item in self.items:
+            if isinstance(item, Rows):
+                lines += item.lines
+            else:
+                lines += (item if self.verbatim else _wrapped(item)).splitlines()
+        return lines
 
 
 @dataclass(frozen=True)
 class CellContext:
-    """What the report of a cell needs besides its record.
+    """What the report of a cell needs besides its record."""
 
-    Attributes:
-        label: of its row in the tables.
-        folder: that holds the record.
-        trace: in short.
-        log: what the cell printed.
-        position: its place among the others, in lines; empty without a result.
-        stale: what is another now of the code behind it; empty where nothing is.
-        model: whether its selected state was kept, and where; empty where that was not asked for.
-        since: settings for which settings files have other values by now.
-    """
-
-    label: str
-    folder: str
-    trace: TraceSummary
-    log: str
-    position: tuple[str, ...]
-    stale: tuple[str, ...] = ()
-    model: str = ""
+    label: str  # of its row in the tables
+    folder: str  # that holds the record
+    trace: TraceSummary  # in short
+    log: str  # what the cell printed
+    position: tuple[str, ...]  # its place among the others, in lines; empty without a result
+    stale: tuple[str, ...] = ()  # what is another now of the code behind it; empty where nothing is
+    model: str = ""  # whether its selected state was kept, and where; empty where that was not asked for
+    # settings for which settings files have other values by now
     since: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -102,13 +84,10 @@ def cell_report(record: Record, provenance: SettingsProvenance, context: CellCon
     training = Section("Training", list(_trace(context.trace)))
     since: list[str] = []
     if context.since:
-        words = (
-            f"{record.identity.method}.{key}={json.dumps(value)}" for key, value in context.since.items()
-        )
-        since = [
-            "settings files give other values today; to make it again, add to the command:",
-            " ".join(f"--set {shlex.quote(word)}" for word in words),
-        ]
+        method = record.identity.method
+        words = (f"{method}.{key}={json.dumps(value)}" for key, value in context.since.items())
+        since.append("settings files give other values today; to make it again, add to the command:")
+        since.append(" ".join(f"--set {shlex.quote(word)}" for word in words))
     extra = {
         "Settings" if record.result is None else "Selection": training,
         "Notes of the method": Section("Kept model", [context.model] if context.model else []),
@@ -116,11 +95,8 @@ def cell_report(record: Record, provenance: SettingsProvenance, context: CellCon
         "Environment": Section("End of the log", context.log.splitlines()[-_LOG_LINES:], verbatim=True),
         "Command": Section("Changed settings", since, verbatim=True),
     }
-    found = [
-        one
-        for section in record_sections(record, provenance, context)
-        for one in (section, extra.get(section.title))
-    ]
+    sections = record_sections(record, provenance, context)
+    found = [one for section in sections for one in (section, extra.get(section.title))]
     return [section for section in found if section is not None and section.items]
 
 
@@ -137,24 +113,19 @@ def record_sections(
     ]
     if record.result is not None:
         notes = ((key, json.dumps(value)) for key, value in sorted(record.result.notes.items()))
+        short = [f"{key}: {text if len(text) <= _NOTE else text[:_NOTE] + '...'}" for key, text in notes]
         found += [
             Section("Selection", list(_selection(record.result, given=record.identity.given))),
             Section("Result", list(_numbers(record.result))),
-            Section(
-                "Notes of the method",
-                [f"{key}: {text if len(text) <= _NOTE else text[:_NOTE] + '...'}" for key, text in notes],
-            ),
+            Section("Notes of the method", short),
         ]
     if record.failure is not None:
         failure = record.failure
         advices = [advice(record.identity)] if record.status == "refused" else []
         items = [f"{record.status} ({failure.kind}): {failure.reason}", *advices, failure.traceback]
         found.append(Section("Reason", items, verbatim=True))
-    return [
-        *found,
-        Section("Environment", list(_made(record))),
-        Section("Command", [record.environment.command], verbatim=True),
-    ]
+    command = Section("Command", [record.environment.command], verbatim=True)
+    return [*found, Section("Environment", list(_made(record))), command]
 
 
 def _cell(record: Record, context: CellContext | None) -> Iterator[str]:
@@ -179,10 +150,8 @@ def _data(record: Record) -> Iterator[str | Rows]:
         yield f"condition {identity.condition}{level}"
     if result is not None:
         yield f"split: {result.split}; pairing of the training rows: {result.pairing}"
-        rows = [
-            [name, size.dimension, size.train, size.validation, size.test]
-            for name, size in sorted(result.rows.items())
-        ]
+        sizes = sorted(result.rows.items())
+        rows = [[name, one.dimension, one.train, one.validation, one.test] for name, one in sizes]
         yield Rows(("modality", "width", "train", "validation", "test"), rows)
 
 
@@ -237,10 +206,8 @@ def _numbers(result: Result) -> Iterator[str | Rows]:
     for rule in dict.fromkeys(metric.selection for metric in result.metrics):
         if rule != result.selection:
             others = _averages([metric for metric in result.metrics if metric.selection == rule])
-            words = (
-                f"{protocol} {value:.4f} ({value - averages.get(protocol, value):+.4f})"
-                for protocol, value in others.items()
-            )
+            gains = {name: value - averages.get(name, value) for name, value in others.items()}
+            words = (f"{name} {value:.4f} ({gains[name]:+.4f})" for name, value in others.items())
             label = f"{rule} (TEST oracle, never a result)" if rule == "oracle" else rule
             yield f"selection {label} instead, average: {', '.join(words)}"
     yield from (f"selection {rule} has no numbers: refused: {why}" for rule, why in result.refused.items())
@@ -319,10 +286,7 @@ def overview_lines(
 ) -> Iterator[str]:
     """Yield a line per cell, and the mean over seeds of cells that differ in nothing else.
 
-    Args:
-        records: at least two.
-        labels: label of a record's row in the tables.
-        narrowing: options that single a record out.
+    ``labels`` gives the label of a record's row in the tables, ``narrowing`` the options that single it out.
     """
     rows = []
     groups: dict[str, list[float]] = {}  # a label is unlike any other of its data
@@ -332,16 +296,11 @@ def overview_lines(
         outcome = "" if value is None else f"{value:.4f}"
         if record.failure is not None:
             outcome = " ".join(record.failure.reason.split())[:60]
-        rows.append(
-            [
-                *(labels(record), dataset_title(identity.dataset, identity.condition)),
-                *(f"{identity.data_kind} {identity.fingerprint[:8]}", made),
-                *(identity.profile, modalities, identity.seed, record.status, outcome, narrowing(record)),
-            ]
-        )
-        version = f"data {data.fingerprint[:8]}, {made}"
+        title, version = dataset_title(identity.dataset, identity.condition), identity.fingerprint[:8]
+        about = (labels(record), title, f"{identity.data_kind} {version}", made, identity.profile)
+        rows.append([*about, modalities, identity.seed, record.status, outcome, narrowing(record)])
         kind = f"{data.kind}, {under(data)}{data.profile} profile"
-        key = f"{labels(record)} ({modalities}), {kind}, {version}"
+        key = f"{labels(record)} ({modalities}), {kind}, data {version}, {made}"
         if value is not None:
             groups.setdefault(key, []).append(value)
     headings = ("method", "dataset", "data", "made by", "profile", "modalities", "seed", "status")
@@ -353,9 +312,9 @@ def overview_lines(
             yield f"{key}: {mean:.4f} ± {deviation:.4f} over {len(values)} seeds"
 
 
-def average_of(record: Record, protocol: str = "map@all") -> float | None:
-    """Return the mean over directions of a record's own selection; None without a result."""
+def average_of(record: Record) -> float | None:
+    """Return map@all, mean over directions, of a record's own selection; None without a result."""
     if record.result is None:
         return None
     own = [metric for metric in record.result.metrics if metric.selection == record.result.selection]
-    return {base_of(name): value for name, value in _averages(own).items()}.get(protocol)
+    return {base_of(name): value for name, value in _averages(own).items()}.get("map@all")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from bench.analysis.groups import Data
 from bench.analysis.tables import AVERAGE, Direction, Entry, Row, Spread
 from bench.records.protocols import is_rank
 from bench.report.exhibit import Cell, Emphasis
+
+_Key = TypeVar("_Key")
 
 PSEUDO_PAIRS: Final = "†"
 PSEUDO_PAIRS_NOTE: Final = (
@@ -47,11 +49,6 @@ def entry_values(entry: Entry) -> tuple[object, ...]:
     return entry.mean, entry.deviation, entry.seeds
 
 
-def digests(records: Iterable[str]) -> str:
-    """Return digests of records as one column of a CSV file."""
-    return " ".join(records)
-
-
 def number_cell(
     value: float | None, form: str = ",.2f", records: Sequence[str] = (), lacking: str = "—"
 ) -> Cell:
@@ -59,6 +56,11 @@ def number_cell(
     if value is None:
         return Cell(lacking, records=tuple(records))
     return Cell(format(value, form), number=float(value), records=tuple(records))
+
+
+def number_cells(form: str, *values: float | None, records: Sequence[str] = ()) -> list[Cell]:
+    """Return several numbers in one format."""
+    return [number_cell(value, form, records) for value in values]
 
 
 def spread_cell(
@@ -76,6 +78,13 @@ def top_two(entries: Iterable[Entry], protocol: str) -> list[str]:
     """Return the two best means as they are printed: what is printed alike is ranked alike."""
     means = {f"{entry.mean:.3f}" for entry in entries if entry.mean is not None}
     return sorted(means, key=float, reverse=not is_rank(protocol))[:2]
+
+
+def tops_of(
+    columns: Iterable[_Key], rows: Sequence[Mapping[_Key, Entry]], protocol: str, count: int = 2
+) -> dict[_Key, list[str]]:
+    """Return the best means of each column as they are printed, at most two."""
+    return {column: top_two((row[column] for row in rows), protocol)[:count] for column in columns}
 
 
 def entry_cell(entry: Entry, tops: Sequence[str] = (), mark: str = "", form: str = ".3f") -> Cell:

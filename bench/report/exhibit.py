@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 from bench.analysis.across_datasets import BlockKey
 from bench.analysis.groups import Data
 from bench.report.report_data import ReportData
-from bench.report.text import condition_name, data_name, data_stem, made_by
+from bench.report.text import condition_name, data_name, data_stem, dataset_title, made_by
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -21,25 +21,15 @@ PartName = Literal["tables", "statistics", "figures", "page"]
 
 
 class Subject(NamedTuple):
-    """What an exhibit or a row is about; a field is empty where it is about several.
+    """What an exhibit or a row is about; a field is empty where it is about several."""
 
-    Attributes:
-        dataset: registry name.
-        kind: ``real`` or ``look-alike``.
-        profile: ``quick`` or ``paper``.
-        protocol: id of the evaluation rule.
-        fingerprint: digest of the data.
-        made: device and versions, in words.
-        condition: of the data; empty for clean data, which stands beside those under any condition.
-    """
-
-    dataset: str = ""
-    kind: str = ""
-    profile: str = ""
-    protocol: str = ""
-    fingerprint: str = ""
-    made: str = ""
-    condition: str = ""
+    dataset: str = ""  # registry name
+    kind: str = ""  # ``real`` or ``look-alike``
+    profile: str = ""  # ``quick`` or ``paper``
+    protocol: str = ""  # id of the evaluation rule
+    fingerprint: str = ""  # digest of the data
+    made: str = ""  # device and versions, in words
+    condition: str = ""  # of the data; empty for clean data, which stands beside those under any condition
 
     @property
     def filters(self) -> dict[str, str]:
@@ -66,42 +56,26 @@ def block_subject(key: BlockKey) -> Subject:
 
 
 class Column(NamedTuple):
-    """The head of a column.
+    """The head of a column."""
 
-    Attributes:
-        heading: what stands above the cells.
-        meaning: the same in full, where the heading is an abbreviation.
-        group: common heading of this and the neighbouring columns of the same group; may be empty.
-        direction: direction of its mAP, or ``average``; empty where it holds something else.
-    """
-
-    heading: str
-    meaning: str = ""
-    group: str = ""
-    direction: str = ""
+    heading: str  # what stands above the cells
+    meaning: str = ""  # the same in full, where the heading is an abbreviation
+    group: str = ""  # common heading of this and the neighbouring columns of the same group; may be empty
+    direction: str = ""  # direction of its mAP, or ``average``; empty where it holds something else
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One cell of a table.
+    """One cell of a table."""
 
-    Attributes:
-        text: the number as printed, or in a few words why there is none.
-        emphasis: whether it is the best or the second of its column.
-        mark: superscript: a letter of significance, or a sign that a note explains.
-        missing: whether the text says why there is no number.
-        number: the number in full precision; None where there is none.
-        records: digests of the records behind it, or of those that say why there is no number.
-        spread: the deviation over seeds as printed; empty where there is none.
-    """
-
-    text: str
-    emphasis: Emphasis = ""
-    mark: str = ""
-    missing: bool = False
-    number: float | None = None
+    text: str  # the number as printed, or in a few words why there is none
+    emphasis: Emphasis = ""  # whether it is the best or the second of its column
+    mark: str = ""  # superscript: a letter of significance, or a sign that a note explains
+    missing: bool = False  # whether the text says why there is no number
+    number: float | None = None  # the number in full precision; None where there is none
+    # digests of the records behind it, or of those that say why there is no number
     records: tuple[str, ...] = ()
-    spread: str = ""
+    spread: str = ""  # the deviation over seeds as printed; empty where there is none
 
     @property
     def shown(self) -> str:
@@ -111,77 +85,44 @@ class Cell:
 
 @dataclass(frozen=True)
 class Line:
-    """A row of a table.
+    """A row of a table."""
 
-    Attributes:
-        label: its name.
-        cells: one per column.
-        search: text in which a filter by method looks; empty where that does not apply.
-        subject: what it is about, where that differs from row to row.
-        anchor: id of the row on the page; empty where nothing links to it.
-    """
-
-    label: str
-    cells: tuple[Cell, ...]
-    search: str = ""
-    subject: Subject = EVERYTHING
-    anchor: str = ""
+    label: str  # its name
+    cells: tuple[Cell, ...]  # one per column
+    search: str = ""  # text in which a filter by method looks; empty where that does not apply
+    subject: Subject = EVERYTHING  # what it is about, where that differs from row to row
+    anchor: str = ""  # id of the row on the page; empty where nothing links to it
 
 
 class Values(NamedTuple):
-    """The numbers of an exhibit in full precision: rows of a CSV file, which several exhibits may share.
+    """The numbers of an exhibit in full precision: rows of a CSV file, which several exhibits may share."""
 
-    Attributes:
-        file: path in the reports folder.
-        fields: names of its columns.
-        rows: a value per column; None is written as nothing.
-    """
-
-    file: str
-    fields: tuple[str, ...]
-    rows: Sequence[Sequence[object]]
+    file: str  # path in the reports folder
+    fields: tuple[str, ...]  # names of its columns
+    rows: Sequence[Sequence[object]]  # a value per column; None is written as nothing
 
 
 @dataclass(frozen=True)
 class TableExhibit:
-    """A table.
+    """A table."""
 
-    Attributes:
-        name: of its files, without an ending, and its id on the page; unlike any other's.
-        caption: what it shows, in one line.
-        corner: heading of the labels.
-        columns: heads of the other columns.
-        lines: rows.
-        notes: sentences below it.
-        title: short heading on the page, which shows the subject beside it; empty: the caption.
-        subject: what it is about.
-        text: sentences before it.
-        fold: what of it opens on request only: nothing, the numbers, or all of it.
-        values: the numbers in full, for CSV files.
-    """
-
-    name: str
-    caption: str
-    corner: str
-    columns: tuple[Column, ...]
-    lines: tuple[Line, ...]
-    notes: tuple[str, ...] = ()
-    title: str = ""
-    subject: Subject = EVERYTHING
-    text: tuple[str, ...] = ()
-    fold: Fold = ""
-    values: tuple[Values, ...] = ()
+    name: str  # of its files, without an ending, and its id on the page; unlike any other's
+    caption: str  # what it shows, in one line
+    corner: str  # heading of the labels
+    columns: tuple[Column, ...]  # heads of the other columns
+    lines: tuple[Line, ...]  # rows
+    notes: tuple[str, ...] = ()  # sentences below it
+    title: str = ""  # short heading on the page, which shows the subject beside it; empty: the caption
+    subject: Subject = EVERYTHING  # what it is about
+    text: tuple[str, ...] = ()  # sentences before it
+    fold: Fold = ""  # what of it opens on request only: nothing, the numbers, or all of it
+    values: tuple[Values, ...] = ()  # the numbers in full, for CSV files
 
     @property
     def groups(self) -> list[tuple[str, int]]:
         """Return each group's heading and how many columns it spans; ungrouped columns stand alone."""
         runs = groupby(enumerate(self.columns), lambda item: item[1].group or item[0])
         return [(key if isinstance(key, str) else "", len(list(members))) for key, members in runs]
-
-    @property
-    def grouped(self) -> bool:
-        """Whether any columns have a common heading."""
-        return any(column.group for column in self.columns)
 
     @property
     def words(self) -> list[bool]:
@@ -194,23 +135,14 @@ class TableExhibit:
 
 @dataclass(frozen=True)
 class FigureExhibit:
-    """A figure that is not drawn yet.
+    """A figure that is not drawn yet."""
 
-    Attributes:
-        name: of its files, without an ending: letters, digits, ``.@_-``; unlike any other's.
-        title: what it is, in a few words.
-        caption: what it shows, of which data, seeds and selection.
-        alt: what a reader who cannot see it needs to know.
-        subject: what it is about; look-alikes and the quick profile are named in the figure itself.
-        draw: draws it, possibly in another process: it holds what it draws and no more.
-    """
-
-    name: str
-    title: str
-    caption: str
-    alt: str
-    subject: Subject
-    draw: Callable[[], Figure]
+    name: str  # of its files, without an ending: letters, digits, ``.@_-``; unlike any other's
+    title: str  # what it is, in a few words
+    caption: str  # what it shows, of which data, seeds and selection
+    alt: str  # what a reader who cannot see it needs to know
+    subject: Subject  # what it is about; look-alikes and the quick profile are named in the figure itself
+    draw: Callable[[], Figure]  # draws it, possibly in another process: it holds what it draws and no more
 
 
 Exhibit = TableExhibit | FigureExhibit
@@ -226,23 +158,18 @@ class Listing(NamedTuple):
 
 @dataclass(frozen=True)
 class Part:
-    """What stands under one heading of a topic.
+    """What stands under one heading of a topic."""
 
-    Attributes:
-        title: heading; empty for what stands right under the topic's title.
-        text: paragraphs.
-        exhibits: tables and figures.
-        listings: lists, which the page opens on request.
-        notes: what holds for several of the tables.
-        kind: ``real`` or ``look-alike`` where all of it is.
-    """
+    title: str = ""  # heading; empty for what stands right under the topic's title
+    text: Sequence[str] = ()  # paragraphs
+    exhibits: Sequence[Exhibit] = ()  # tables and figures
+    listings: Sequence[Listing] = ()  # lists, which the page opens on request
+    notes: Sequence[str] = ()  # what holds for several of the tables
+    kind: str = ""  # ``real`` or ``look-alike`` where all of it is
 
-    title: str = ""
-    text: Sequence[str] = ()
-    exhibits: Sequence[Exhibit] = ()
-    listings: Sequence[Listing] = ()
-    notes: Sequence[str] = ()
-    kind: str = ""
+    def __bool__(self) -> bool:
+        """Return whether there is anything to show: notes alone are nothing."""
+        return bool(self.exhibits or self.listings or self.text)
 
     @property
     def tables(self) -> list[TableExhibit]:
@@ -252,31 +179,22 @@ class Part:
 
 @dataclass(frozen=True)
 class Topic:
-    """A topic of the report: computed once, written as a Markdown page, as files, and on the HTML page.
+    """A topic of the report: computed once, written as a Markdown page, as files, and on the HTML page."""
 
-    Attributes:
-        name: id of its section of the page.
-        title: heading.
-        tables: gives its texts and tables; an empty list leaves it out.
-        figures: gives its figures.
-        file: of its Markdown page; several topics may share one. By default ``NAME.md``; ``-`` for none.
-        folder: where its files are; whatever an earlier report left there is removed.
-        formats: in which each table is a file of its own in that folder: ``.md``, ``.tex``, ``.html``.
-        part: ``tables`` or ``statistics``: with which part of the report it is written.
-        csv_files: path -> columns of CSV files that are written even without a row.
-        files: gives further files, by path.
-    """
-
-    name: str
-    title: str
+    name: str  # id of its section of the page
+    title: str  # heading
+    # gives its texts and tables; parts without any are left out, and so is a topic without parts
     tables: Callable[[ReportData], list[Part]] = lambda _: []
-    figures: Callable[[ReportData], list[Part]] = lambda _: []
+    figures: Callable[[ReportData], list[Part]] = lambda _: []  # gives its figures
+    # of its Markdown page; several topics may share one. By default ``NAME.md``; ``-`` for none.
     file: str = ""
-    folder: str = ""
+    folder: str = ""  # where its files are; whatever an earlier report left there is removed
+    # in which each table is a file of its own in that folder: ``.md``, ``.tex``, ``.html``
     formats: tuple[str, ...] = ()
-    part: PartName = "tables"
+    part: PartName = "tables"  # ``tables`` or ``statistics``: with which part of the report it is written
+    # path -> columns of CSV files that are written even without a row
     csv_files: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    files: Callable[[ReportData], Mapping[str, str]] = lambda _: {}
+    files: Callable[[ReportData], Mapping[str, str]] = lambda _: {}  # gives further files, by path
 
     @property
     def markdown_file(self) -> str:
@@ -299,3 +217,11 @@ def plain_table(
     """Return a table without groups; the first heading is that of the labels."""
     columns = tuple(map(Column, headings[1:]))
     return TableExhibit(name, caption, headings[0], columns, tuple(lines), **more)  # type: ignore[arg-type]
+
+
+def data_table(
+    name: str, caption: str, data: Data, headings: Sequence[str], lines: Sequence[Line], **more: object
+) -> TableExhibit:
+    """Return a `plain_table` about one data, which is its subject and title unless others are given."""
+    more = {"title": dataset_title(data.dataset, data.condition), "subject": data_subject(data), **more}
+    return plain_table(name, caption, headings, lines, **more)

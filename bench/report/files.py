@@ -30,7 +30,8 @@ def write_file(path: Path, content: str | bytes, *, durable: bool = False) -> No
     # What no file can hold, such as half of a surrogate pair, is written as its code.
     whole = content.encode("utf-8", "backslashreplace") if isinstance(content, str) else content
     try:
-        if not _holds(path, whole):
+        same = path.is_file() and path.stat().st_size == len(whole) and path.read_bytes() == whole
+        if not same:
             write_whole(path.resolve(), whole, durable=durable)  # a link stays a link to the same file
     except OSError as error:
         raise UsageError(f"cannot write {path}: {error.strerror or error}; choose another place") from error
@@ -53,10 +54,6 @@ def fill_folder(folder: Path, files: Mapping[str, str | bytes]) -> None:
         with contextlib.suppress(OSError):  # gone already, or made something else by the user
             (folder / name).unlink()
     write_file(folder / LIST, "".join(f"{name}\n" for name in sorted(files)))
-
-
-def _holds(path: Path, content: bytes) -> bool:
-    return path.is_file() and path.stat().st_size == len(content) and path.read_bytes() == content
 
 
 def _listed(folder: Path) -> set[str]:

@@ -38,12 +38,9 @@ _PLACE = re.compile(
 def fill(
     document: Path, tables: Sequence[Table], exhibits: Callable[[], Sequence[TableExhibit]] = tuple
 ) -> int:
-    """Fill every marked place of a document; returns how many there were.
+    """Fill every marked place of a text file with a mAP table, or one of all exhibits; returns how many.
 
-    Args:
-        document: a text file.
-        tables: mAP tables.
-        exhibits: gives all tables of the report; called where a place names one.
+    ``exhibits`` is called only where a place names one.
 
     Raises:
         UsageError: if the document is absent, no text or has no such place, or a table has no records, or
@@ -55,9 +52,12 @@ def fill(
         reason = "it is not UTF-8 text" if isinstance(error, UnicodeDecodeError) else error.strerror
         raise UsageError(f"cannot fill {document}: {reason}") from error
     plain = text.replace("\r\n", "\n")
-    content, count = _PLACE.subn(
-        lambda place: _named(place, exhibits()) if place["exhibit"] else _filled(place, tables), plain
-    )
+
+    def filled(place: re.Match[str]) -> str:
+        table = _named(place["exhibit"], exhibits()) if place["exhibit"] else _of_data(place, tables)
+        return f"{place['start']}\n{markdown.table(table).strip()}\n\n{place['end']}"
+
+    content, count = _PLACE.subn(filled, plain)
     if not count:
         raise UsageError(
             f"{document} has no place to fill; mark one with <!-- table: DATASET PROTOCOL --> and "
@@ -67,14 +67,14 @@ def fill(
     return count
 
 
-def _filled(place: re.Match[str], tables: Sequence[Table]) -> str:
+def _of_data(place: re.Match[str], tables: Sequence[Table]) -> TableExhibit:
     dataset, protocol, profile = place["dataset"], place["protocol"], place["profile"]
     fitting = [
         table
         for table in tables
-        if (table.dataset, table.data.condition) == (dataset, CLEAN)
+        if (table.data.dataset, table.data.condition) == (dataset, CLEAN)
         and base_of(table.protocol) == base_of(protocol)
-        and profile in (None, table.profile)
+        and profile in (None, table.data.profile)
     ]
     if not fitting:
         raise UsageError(f"no record is of {dataset} under {protocol}, which a document asks a table of")
@@ -83,17 +83,12 @@ def _filled(place: re.Match[str], tables: Sequence[Table]) -> str:
     if len(fitting) > 1:
         found = "; ".join(table_caption(table) for table in fitting)
         raise UsageError(f"{len(fitting)} tables fit {dataset} {protocol}, one is needed: {found}")
-    return _with(place, table_exhibit(fitting[0]))
+    return table_exhibit(fitting[0])
 
 
-def _named(place: re.Match[str], exhibits: Sequence[TableExhibit]) -> str:
-    """Return a place with the table whose name fits the pattern that it states."""
-    fitting = [one for one in exhibits if fnmatchcase(one.name, place["exhibit"])]
+def _named(pattern: str, exhibits: Sequence[TableExhibit]) -> TableExhibit:
+    fitting = [one for one in exhibits if fnmatchcase(one.name, pattern)]
     if len(fitting) != 1:
         found = f": {'; '.join(one.name for one in fitting)}" if fitting else ""
-        raise UsageError(f"{len(fitting)} tables fit {place['exhibit']}, one is needed{found}")
-    return _with(place, fitting[0])
-
-
-def _with(place: re.Match[str], exhibit: TableExhibit) -> str:
-    return f"{place['start']}\n{markdown.table(exhibit).strip()}\n\n{place['end']}"
+        raise UsageError(f"{len(fitting)} tables fit {pattern}, one is needed{found}")
+    return fitting[0]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Final, get_args
 
@@ -44,14 +43,8 @@ def write_report(
     """Write the parts of a report into ``folder``; returns their files, the page first, then the overviews.
 
     Files that an earlier report wrote for records that are gone are removed, so that the folder shows the
-    records as they are; parts that are not asked for stay as they were.
-
-    Args:
-        data: what to report.
-        folder: created where absent.
-        parts: which parts.
-        documents: files whose marked places are filled with tables, see `bench.report.fill`.
-        topics: what to report of it, in this order.
+    records as they are; parts that are not asked for stay as they were. Marked places of ``documents`` are
+    filled with tables, see `bench.report.fill`.
     """
     written = [topic for topic in topics if topic.part in parts]
     figures: dict[str, list[Part]] = {}
@@ -75,8 +68,13 @@ def write_report(
         content = {PAGE: page_html(data, sections, images, beside), **content}
     folders = {topic.folder for topic in written if topic.folder}
     _write(folder, content, folders | ({markdown.FIGURES} if "figures" in parts else set()))
+
+    def exhibits() -> list[TableExhibit]:  # also of topics that are not written
+        every = [part for topic in topics for part in tables.get(topic.name) or topic.tables(data)]
+        return [exhibit for part in every for exhibit in part.tables]
+
     for document in documents:
-        fill(document, data.tables, partial(_exhibits, topics, tables, data))
+        fill(document, data.tables, exhibits)
     return [folder / path for path in content]
 
 
@@ -88,18 +86,10 @@ def _drawn(
 
     many = len(data.records) >= _MANY
     starting = start_workers(_FIGURES_EACH * len(data.first_tables)) if many else iter(())
-    figures = {topic.name: found for topic in topics if (found := topic.figures(data))}
+    figures = {topic.name: found for topic in topics if any(found := topic.figures(data))}
     shown = [one for found in figures.values() for part in found for one in part.exhibits]
     deque(starting, maxlen=0)
     return figures, draw_all([one for one in shown if isinstance(one, FigureExhibit)], formats)
-
-
-def _exhibits(
-    topics: Sequence[Topic], tables: Mapping[str, list[Part]], data: ReportData
-) -> list[TableExhibit]:
-    """Return all tables, also of topics that are not written."""
-    parts = [part for topic in topics for part in tables.get(topic.name) or topic.tables(data)]
-    return [exhibit for part in parts for exhibit in part.tables]
 
 
 def _write(folder: Path, content: Content, folders: Collection[str]) -> None:
@@ -108,9 +98,8 @@ def _write(folder: Path, content: Content, folders: Collection[str]) -> None:
         if path.partition("/")[0] not in folders:
             write_file(folder / path, text)
     for name in folders:
-        start = f"{name}/"
-        members = {path.removeprefix(start): text for path, text in content.items() if path.startswith(start)}
-        fill_folder(folder / name, members)
+        inside = {path: text for path, text in content.items() if path.startswith(f"{name}/")}
+        fill_folder(folder / name, {path.partition("/")[2]: text for path, text in inside.items()})
 
 
 def topic_files(
@@ -130,7 +119,7 @@ def topic_files(
         values |= csv.files(exhibits)
         singles |= values | dict(topic.files(data))
         page = topic.markdown_file
-        if page and (parts or not (pages.get(page) or "/" in page)):
+        if page and (any(parts) or not (pages.get(page) or "/" in page)):
             pages.setdefault(page, []).append(topic)
             linked.setdefault(page, []).extend([] if ".md" in topic.formats else values)
     written: dict[str, str] = {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Literal
 
 from bench.analysis.ablations import Ablation, ablations_of, with_tests
 from bench.analysis.across_datasets import Block, DatasetTests, blocks_of, dataset_tests_of
@@ -29,47 +30,31 @@ PROTOCOLS = ("map@all", "map@50/hits")
 
 @dataclass(frozen=True)
 class ReportData:
-    """Records and how to report them; what several topics need is computed once.
+    """Records and how to report them; what several topics need is computed once."""
 
-    Attributes:
-        records: of any status.
-        labels: titles, order and modalities of methods and datasets.
-        protocols: ids to tabulate, without ``/gallery``; figures show the first.
-        selection: selection rule to print.
-        problems: damaged records (folder, sentence), to be named.
-        stale: what there is of records that other code made, in sentences.
-        trials: of `tune`.
-        trace: gives a record's trace by its digest.
-        per_query: gives a record's average precisions per query by its digest, those of ``protocols`` and
-            ``selection`` at least.
-        snapshot: gives what a record keeps for figures by its digest; None where it keeps nothing.
-        every_pair: whether every row is compared with every other, and not with the reference alone; the
-            marks in the tables stay those of the reference.
-        published: values from papers, to stand beside ours.
-    """
-
-    records: Sequence[Record]
+    records: Sequence[Record]  # of any status
+    # titles, order and modalities of methods and datasets
     labels: Labels = field(default_factory=registry_labels)
-    protocols: Sequence[str] = PROTOCOLS
-    selection: str = "best"
-    problems: Sequence[tuple[str, str]] = ()
-    stale: Sequence[str] = ()
-    trials: Sequence[Trial] = ()
-    trace: Callable[[str], Trace] = lambda _: ()
+    protocols: Sequence[str] = PROTOCOLS  # ids to tabulate, without ``/gallery``; figures show the first
+    selection: str = "best"  # selection rule to print
+    problems: Sequence[tuple[str, str]] = ()  # damaged records (folder, sentence), to be named
+    stale: Sequence[str] = ()  # what there is of records that other code made, in sentences
+    trials: Sequence[Trial] = ()  # of `tune`
+    trace: Callable[[str], Trace] = lambda _: ()  # gives a record's trace by its digest
+    # gives a record's average precisions per query by its digest, those of ``protocols`` and ``selection`` at
+    # least
     per_query: PerQuery = lambda _: {}
+    # gives what a record keeps for figures by its digest; None where it keeps nothing
     snapshot: Callable[[str], Snapshot | None] = lambda _: None
+    # whether every row is compared with every other, and not with the reference alone; the marks in the
+    # tables stay those of the reference
     every_pair: bool = False
-    published: Published = field(default_factory=read_published)
+    published: Published = field(default_factory=read_published)  # values from papers, to stand beside ours
 
     @cached_property
     def results(self) -> Results:
         """Return the records, grouped, and the results frame."""
         return Results(self.records, self.labels)
-
-    @cached_property
-    def by_digest(self) -> dict[str, Record]:
-        """Return the records by their digests."""
-        return {record.digest: record for record in self.records}
 
     @cached_property
     def snapshots(self) -> Snapshots:
@@ -95,15 +80,15 @@ class ReportData:
     @property
     def first_tables(self) -> list[Table]:
         """Return the plain tables of clean data and the first protocol, which figures show."""
-        return [
-            table
-            for table in self.plain_tables
-            if self.is_first(table.protocol) and table.data.condition == CLEAN
-        ]
+        return [table for table in self.plain_tables if self.is_first(table.protocol, table.data.condition)]
 
-    def is_first(self, protocol: str) -> bool:
-        """Return whether an id, with or without ``/gallery``, is that of the first protocol."""
-        return base_of(protocol) == self.protocols[0]
+    def is_first(self, protocol: str, condition: str = CLEAN) -> bool:
+        """Return whether numbers are of clean data and the first protocol, with or without ``/gallery``."""
+        return base_of(protocol) == self.protocols[0] and condition == CLEAN
+
+    def fold(self, protocol: str, condition: str) -> Literal["", "all"]:
+        """Return what of a table opens on request: all of it, unless it `is_first`."""
+        return "" if self.is_first(protocol, condition) else "all"
 
     @cached_property
     def losses(self) -> list[tuple[LevelSeries, list[Loss]]]:

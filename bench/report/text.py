@@ -80,9 +80,19 @@ def data_stem(data: Data) -> str:
 def made_by_stem(device: str, harness: str, condition: str = CLEAN) -> list[str]:
     """Return what the name of a file says of device and versions behind its numbers, and of a condition."""
     device = "" if device == "cpu" else device or "unknown"
-    return [
-        part for part in (device, short_versions(harness), condition if condition != CLEAN else "") if part
-    ]
+    return [*filter(None, (device, short_versions(harness), condition if condition != CLEAN else ""))]
+
+
+def block_stem(what: str, key: BlockKey) -> str:
+    """Return the name of a file about several datasets, without an ending."""
+    rule = key.kind, key.profile, key.protocol, key.selection
+    return file_stem(what, *rule, *made_by_stem(key.device, key.harness, key.condition))
+
+
+def block_rule(key: BlockKey) -> str:
+    """Return what a caption says of how the numbers of several datasets were made."""
+    made = f"{under(key)}{made_by(key.device, key.harness)}"
+    return f"{key.profile} profile, selection {key.selection}, {made}"
 
 
 def file_stem(*parts: str) -> str:
@@ -90,8 +100,8 @@ def file_stem(*parts: str) -> str:
     return re.sub(r"[^A-Za-z0-9.@_-]+", "-", "_".join(parts)).lstrip(".-")
 
 
-def study_stem(*parts: str, data: Data, protocol: str, selection: str, mark: str = "") -> str:
-    """Return the name of files about variants or settings; ``mark`` tells apart what is spelled alike."""
+def study_stem(data: Data, protocol: str, selection: str, *parts: str, mark: str = "") -> str:
+    """Return the name of files about a table or parts of it; ``mark`` tells apart what is spelled alike."""
     return file_stem(
         *(*parts, data.dataset, data.kind, data.profile, protocol, selection, data.fingerprint[:8]),
         *(*made_by_stem(data.device, data.harness, data.condition), *([mark] if mark else [])),

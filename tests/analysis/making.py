@@ -18,25 +18,11 @@ IT, TI = ("image", "text"), ("text", "image")
 Values = Mapping[tuple[str, str], ArrayLike]
 
 
-def metric(
-    direction: tuple[str, str],
-    value: float = 0.25,
-    protocol: str = "map@all",
-    selection: str = "best",
-    queries: int = 3,
-    items: int = 4,
-) -> Metric:
+def metric(direction: tuple[str, str], value: float = 0.25, protocol: str = "map@all", **more: Any) -> Metric:
     """Return one number of a record."""
     query, gallery = direction
-    return Metric(
-        query=query,
-        gallery=gallery,
-        protocol=protocol,
-        selection=selection,
-        value=value,
-        queries=queries,
-        items=items,
-    )
+    fields = {"selection": "best", "queries": 3, "items": 4, **more}
+    return Metric(query=query, gallery=gallery, protocol=protocol, value=value, **fields)
 
 
 def with_result(record: Record, **changes: Any) -> Record:
@@ -63,20 +49,14 @@ class Shelf:
             for direction, numbers in values.items()
         }
         queries = {series.query: len(numbers) for series, numbers in arrays.items()}
-        metrics = [
-            metric(
-                (series.query, series.gallery),
-                float(numbers.mean()),
-                protocol,
-                selection,
-                len(numbers),
-                queries.get(series.gallery, 4),
-            )
-            for series, numbers in arrays.items()
-        ]
+        metrics = []
+        for series, numbers in arrays.items():
+            sizes = {"queries": len(numbers), "items": queries.get(series.gallery, 4)}
+            direction = series.query, series.gallery
+            metrics.append(metric(direction, float(numbers.mean()), protocol, selection=selection, **sizes))
         rows = {
-            name: msgspec.structs.replace(sizes, test=queries.get(name, 4))
-            for name, sizes in record.result.rows.items()
+            name: msgspec.structs.replace(one, test=queries.get(name, 4))
+            for name, one in record.result.rows.items()
         }
         record = with_result(record, metrics=metrics, rows=rows)
         self.records.append(record)

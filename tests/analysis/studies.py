@@ -37,12 +37,9 @@ def add(
 ) -> Record:
     """Add a record whose mAP is ``value``; ``more`` are settings, or fields of the identity."""
     fields = {key: more.pop(key) for key in [*more] if key not in USUAL}
-    settings = {**USUAL, **VARIANTS.get(variant, {}), **more}
-    settings = fields.pop("settings", settings)
+    fields = {"method": "ours", "settings": {**USUAL, **VARIANTS.get(variant, {}), **more}, **fields}
     queries = [value - spread, value, value + spread]
-    fields = {"method": "ours", **fields}
-    record = shelf.add({IT: queries, TI: queries}, variant=variant, seed=seed, settings=settings, **fields)
-    if notes is None:
-        return record
-    shelf.records[-1] = with_result(record, notes=dict(notes))
+    record = shelf.add({IT: queries, TI: queries}, variant=variant, seed=seed, **fields)
+    if notes is not None:
+        shelf.records[-1] = with_result(record, notes=dict(notes))
     return shelf.records[-1]

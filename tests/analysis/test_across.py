@@ -93,7 +93,7 @@ def test_a_standing_compares_the_reference_with_every_other_method() -> None:
     assert standing.average_ranks.sum() == pytest.approx(15)
     for one in standing.against.values():
         assert one.adjusted >= one.wilcoxon
-        assert one.rope.better + one.rope.equivalent + one.rope.worse == pytest.approx(1)
+        assert one.better + one.equivalent + one.worse == pytest.approx(1)
     assert standing.against["c"].nemenyi == standing.nemenyi[0, 2]
 
 

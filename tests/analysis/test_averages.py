@@ -17,6 +17,7 @@ from bench.analysis.comparisons import (
     compare,
     families_against,
     marks_note,
+    pair_of,
     with_marks,
 )
 from bench.analysis.groups import Data
@@ -36,17 +37,12 @@ LONG = pytest.mark.slow
 
 def members(tables: dict[Direction, Array]) -> tuple[PerQueryRow, PerQueryRow]:
     """Return two rows whose differences are the given ones ``(seeds, queries)``."""
-    one, other = (
-        member(
-            label,
-            {
-                way: {seed: 0.5 + sign * row / 2 for seed, row in enumerate(rows)}
-                for way, rows in tables.items()
-            },
-        )
-        for label, sign in (("A", 1), ("B", -1))
-    )
-    return one, other
+
+    def row(label: str, sign: int) -> PerQueryRow:
+        halves = {way: enumerate(0.5 + sign * rows / 2) for way, rows in tables.items()}
+        return member(label, {way: dict(rows) for way, rows in halves.items()})
+
+    return row("A", 1), row("B", -1)
 
 
 def averaged(tables: dict[Direction, Array]) -> Pair:
@@ -120,25 +116,15 @@ def test_only_seeds_with_every_direction_count() -> None:
 
 def test_averages_are_adjusted_among_themselves_and_leave_directions_alone() -> None:
     random = np.random.default_rng(4)
-    found = [
-        member(name, {way: {0: random.random(30)} for way in (IT, TI)}) for name in ("DRCL", "B", "C", "D")
-    ]
-    with_average = against_reference(PerQueryTable(DATA, "map@all", "best", tuple(found)), "drcl", 500)
-    own = [one for one in with_average.comparisons if one.direction == AVERAGE]
-    assert len(own) == 3
-    single = [one for way in (IT, TI) for one in compare(_pairs(found, way), 500)]
-    assert [one.adjusted for one in with_average.comparisons if one.direction != AVERAGE] == [
-        one.adjusted for one in single
-    ]
-    every = all_pairs(PerQueryTable(DATA, "map@all", "best", tuple(found)), 500)
+    names = ("DRCL", "B", "C", "D")
+    found = tuple(member(name, {way: {0: random.random(30)} for way in (IT, TI)}) for name in names)
+    comparisons = against_reference(PerQueryTable(DATA, "map@all", "best", found), "drcl", 500).comparisons
+    directed = [one.adjusted for one in comparisons if one.direction != AVERAGE]
+    assert len(comparisons) == 3 + len(directed)
+    pairs = ([pair_of(found[0], other, way) for other in found[1:]] for way in (IT, TI))
+    assert directed == [one.adjusted for each in pairs for one in compare(each, 500)]
+    every = all_pairs(PerQueryTable(DATA, "map@all", "best", found), 500)
     assert sum(one.direction == AVERAGE for one in every.comparisons) == 6
-
-
-def _pairs(found: list[PerQueryRow], way: Direction) -> list[Pair]:
-    from bench.analysis.comparisons import pair_of
-
-    pairs = [pair_of(found[0], other, way) for other in found[1:]]
-    return [pair for pair in pairs if isinstance(pair, Pair)]
 
 
 def test_a_row_that_lacks_a_direction_of_the_table_has_no_average_to_test() -> None:
@@ -159,14 +145,10 @@ def test_tables_mark_averages_that_differ() -> None:
     fields = list(per_query_tables(Results(shelf.records, LABELS), ["map@all"], "best", shelf.per_query))
     families = families_against(fields, "drcl")
     (table,) = with_marks(tables_of(Results(shelf.records, LABELS), ["map@all"]), families)
-    assert {row.method: row.entries[AVERAGE].mark for row in table.rows} == {
-        "drcl": "",
-        "mcca": "a",
-        "rono": "",
-    }
-    (average,) = [
-        one for one in families[0].comparisons if one.direction == AVERAGE and one.second.startswith("MCCA")
-    ]
+    marks = {row.method: row.entries[AVERAGE].mark for row in table.rows}
+    assert marks == {"drcl": "", "mcca": "a", "rono": ""}
+    averages = [one for one in families[0].comparisons if one.direction == AVERAGE]
+    (average,) = [one for one in averages if one.second.startswith("MCCA")]
     means = {row.method: row.entries[AVERAGE].mean for row in table.rows}
     assert average.means == pytest.approx((means["drcl"], means["mcca"]))
     assert "not tested" not in marks_note(table)
@@ -174,13 +156,9 @@ def test_tables_mark_averages_that_differ() -> None:
 
 def rejected(ways: list[Direction], queries: tuple[int, ...], shared: float, start: int) -> float:
     """Return the share of 1,000 comparisons without a difference that the test calls different."""
-    random = np.random.default_rng(start)
-    columns = [
-        averaged(simulated(random, ways, queries, seeds=3, shared=shared, seed_spread=0.0)).differences.mean(
-            0
-        )
-        for _ in range(1_000)
-    ]
+    random, design = np.random.default_rng(start), {"seeds": 3, "shared": shared, "seed_spread": 0.0}
+    pairs = (averaged(simulated(random, ways, queries, **design)) for _ in range(1_000))
+    columns = [pair.differences.mean(axis=0) for pair in pairs]
     return float((paired_permutation_test(np.stack(columns, axis=1), 2_000) <= 0.05).mean())
 
 

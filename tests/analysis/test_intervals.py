@@ -19,7 +19,7 @@ def of(rows: np.ndarray, **more: Any) -> tuple[float, float]:
     return interval.low, interval.high
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.integers(0, 10_000), st.integers(1, 4))
 def test_swapping_the_methods_swaps_and_negates_the_ends(number: int, seeds: int) -> None:
     rows = differences(np.random.default_rng(number), seeds=seeds, queries=30)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from itertools import permutations
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -78,11 +79,8 @@ def unmixed(records: Iterable[Record]) -> None:
 
 
 def test_no_two_cells_meet_in_a_row_of_a_table(shelf: Shelf) -> None:
-    rows = [
-        (data, line)
-        for data, members in by_data(shelf.records).items()
-        for line in row_groups(members, LABELS)
-    ]
+    grouped = by_data(shelf.records).items()
+    rows = [(data, line) for data, members in grouped for line in row_groups(members, LABELS)]
     assert sum(len(line.records) for _, line in rows) == len(shelf.records)
     for data, line in rows:
         unmixed(line.records)
@@ -205,10 +203,10 @@ def test_the_ledger_holds_a_published_value_against_one_row_of_each_data(shelf: 
     papers = [record for record in shelf.records if record.identity.profile == "paper"]
     value = Value("DRCL", "emoji", "average", "mAP", 0.5, "a paper")
     meaning = Meaning("drcl", "emoji", ("image", "text"), AVERAGE, "map@all", "", "")
-    published = _Fixed([value], meaning)
+    published: Any = SimpleNamespace(values=[value], meaning=lambda _: meaning)
     records = {record.digest: record for record in shelf.records}
     seen = Counter[Data]()
-    for line in ledger_of(Results(papers, LABELS), published):  # type: ignore[arg-type]
+    for line in ledger_of(Results(papers, LABELS), published):
         assert line.ours is not None
         unmixed(records[digest] for digest in line.ours.entry.records)
         assert not any(records[digest].identity.condition for digest in line.ours.entry.records)
@@ -216,34 +214,21 @@ def test_the_ledger_holds_a_published_value_against_one_row_of_each_data(shelf: 
     assert max(seen.values()) == 1
 
 
-class _Fixed:
-    """One published value whose meaning is known."""
-
-    def __init__(self, values: list[Value], meaning: Meaning) -> None:
-        self.values, self._meaning = values, meaning
-
-    def meaning(self, _value: Value) -> Meaning:
-        return self._meaning
-
-
 def test_trials_of_different_cells_are_not_averaged(shelf: Shelf) -> None:
-    trials = [
-        Trial(
-            identity=record.identity,
-            changes={},
-            status="done",
-            reason="",
-            validation_map=number / len(shelf.records),
-            seconds=1.0,
-        )
-        for number, record in enumerate(shelf.records)
-    ]
-    groups: dict[str, list[float]] = defaultdict(list)
-    for trial in trials:
-        who = trial.identity
+    trials, groups = [], defaultdict[str, list[float]](list)
+    for number, record in enumerate(shelf.records):
+        who, value = record.identity, number / len(shelf.records)
+        fields: dict[str, Any] = {
+            "identity": who,
+            "changes": {},
+            "status": "done",
+            "reason": "",
+            "seconds": 1.0,
+        }
+        trials.append(Trial(**fields, validation_map=value))
         together = who.modalities if len(who.modalities) > 2 else ()
         alike = msgspec.structs.replace(who, seed=0, modalities=together)
-        groups[alike.digest].append(trial.validation_map or 0.0)
+        groups[alike.digest].append(value)
     means = [sum(values) / len(values) for values in groups.values()]
     attempts = [one.value for tuning in tunings_of(trials) for one in tuning.attempts]
     assert attempts
@@ -286,18 +271,12 @@ def test_labels_name_the_code_that_differs() -> None:
     found = Shelf()
     add(found, 0.2, code="training 1, drcl 1")
     last = add(found, 0.6, code="training 1, drcl 2")
-    found.records[-1] = later(last)
+    run = msgspec.structs.replace(last.environment, started="2027-01-01T00:00:00.000+00:00")
+    found.records[-1] = msgspec.structs.replace(last, environment=run)
     (table,) = tables_of(Results(found.records, LABELS), ALL)
-    assert [(row.label, row.usual) for row in table.rows] == [
-        ("DRCL", True),
-        ("DRCL [earlier code: drcl 1]", False),
-    ]
+    labels = [(row.label, row.usual) for row in table.rows]
+    assert labels == [("DRCL", True), ("DRCL [earlier code: drcl 1]", False)]
     assert table.rows[0].entries[AVERAGE].mean == pytest.approx(0.6)
-
-
-def later(record: Record) -> Record:
-    run = msgspec.structs.replace(record.environment, started="2027-01-01T00:00:00.000+00:00")
-    return msgspec.structs.replace(record, environment=run)
 
 
 def test_a_record_without_a_kind_of_device_has_that_which_it_ran_on() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import permutations
 from typing import Any
@@ -23,12 +23,14 @@ from bench.analysis.ledger import (
 )
 from bench.analysis.results import Results
 from bench.records import Record
-from bench.report.topics.ledger import absent_names, commands, ledger_parts
+from bench.report import ReportData
+from bench.report.exhibit import Part
+from bench.report.topics import ledger as topic
 from tests.analysis.making import IT, TI, with_result
 from tests.analysis.test_tables import LABELS as BASE
 from tests.analysis.test_tables import done
 from tests.records import making
-from tests.report.making import HOSTILE, csv_of, page_of
+from tests.report.making import csv_of, page_of
 
 LABELS = replace(BASE, usual=lambda identity: making.identity().settings)
 NAMES = Names(
@@ -49,15 +51,8 @@ WIKI: dict[str, Any] = {"dataset": "wikipedia", "profile": "paper"}
 
 
 def value(**changes: Any) -> Value:
-    fields: dict[str, Any] = {
-        "method": "DRCL",
-        "dataset": "Wiki",
-        "direction": "I2T",
-        "metric": "MAP",
-        "value": 0.5,
-        "source": "Log",
-    }
-    return Value(**(fields | changes))
+    fields: dict[str, Any] = {"method": "DRCL", "dataset": "Wiki", "direction": "I2T", "metric": "MAP"}
+    return Value(**({**fields, "value": 0.5, "source": "Log"} | changes))
 
 
 def on(dataset: str = "wikipedia", values: Any = 0.505, **changes: Any) -> Record:
@@ -120,10 +115,7 @@ def test_contradictory_sources_have_a_line_each() -> None:
     [
         ({"data_kind": "look-alike"}, "look-alike: generated data, not the benchmark"),
         ({"profile": "quick"}, "other profile: quick"),
-        (
-            {"settings": {**making.identity().settings, "epochs": 5}},
-            "other settings: DRCL [epochs=5]",
-        ),
+        ({"settings": {**making.identity().settings, "epochs": 5}}, "other settings: DRCL [epochs=5]"),
     ],
 )
 def test_what_is_run_otherwise_stands_beside_nothing_and_says_why(
@@ -215,16 +207,23 @@ def test_what_can_never_be_compared_is_not_even_looked_for(
     assert (line.verdict, line.because, line.ours, line.command) == (verdict, because, None, "")
 
 
-def every_kind() -> list[LedgerRow]:
-    return ledger(
-        [on(values=0.505), on(values=0.9, method="mcca", data_kind="look-alike")],
-        *(value(), value(value=0.9, source="Other"), value(method="MCCA"), value(method="SDML")),
-        *(value(method="SCL"), value(metric="NOISE"), value(dataset="Pascal")),
-    )
+def part_of(records: list[Record], values: Sequence[Value]) -> Part:
+    published = Published(tuple(values), NAMES)
+    (part,) = topic.parts(ReportData(records, labels=LABELS, published=published))
+    return part
 
 
-def test_the_page_counts_compares_explains_and_says_what_to_run() -> None:
-    page = page_of(ledger_parts(every_kind(), LABELS))
+@pytest.fixture
+def part() -> Part:
+    """A value of every kind: compared twice, of a look-alike, not run, and never comparable."""
+    records = [on(values=0.505), on(values=0.9, method="mcca", data_kind="look-alike")]
+    names = [value(method=method) for method in ("MCCA", "SDML", "SCL")]
+    others = [value(metric="NOISE"), value(dataset="Pascal")]
+    return part_of(records, [value(), value(value=0.9, source="Other"), *names, *others])
+
+
+def test_the_page_counts_compares_explains_and_says_what_to_run(part: Part) -> None:
+    page = page_of([part])
     compared = page.split("## Beside ours: wikipedia — paper profile, data ffffffff")[1].split("\n## ")[0]
     assert r"| DRCL     | image→text  | map@all    | 0.5000      | \[1\]    | 0.5050 | 1" in compared
     assert "+0.0050" in compared
@@ -232,23 +231,20 @@ def test_the_page_counts_compares_explains_and_says_what_to_run() -> None:
     assert r"\[2\] Other" in compared
     assert "MCCA" not in compared
     assert "look-alike: generated data, not the benchmark" in page
-    assert "--datasets wikipedia --methods mcca,sdml --seeds 5" in page
-    assert len(commands(every_kind())) == 1
-    assert len(absent_names(every_kind())) == 2
-    assert "Methods, with their values: SCL (1)." in page
-    assert "Datasets, with their values: Pascal (1)." in page
+    (command,), absent = (one.items for one in part.listings)
+    assert "--datasets wikipedia --methods mcca,sdml --seeds 5" in command
+    assert [line.split(": ")[1] for line in absent] == ["SCL (1).", "Pascal (1)."]
 
 
 def test_look_alikes_and_other_profiles_never_stand_in_a_table_of_numbers() -> None:
     records = [on(values=0.5, data_kind="look-alike"), on(values=0.5, profile="quick", method="mcca")]
-    (part,) = ledger_parts(ledger(records, value(), value(method="MCCA")), LABELS)
+    part = part_of(records, [value(), value(method="MCCA")])
     assert [one.name for one in part.tables] == ["ledger_verdicts", "ledger_apart"]
 
 
-def test_csv_has_every_value_with_what_is_known_about_it() -> None:
-    lines = every_kind()
-    rows = csv_of(ledger_parts(lines, LABELS))
-    assert len(rows) == len(lines)
+def test_csv_has_every_value_with_what_is_known_about_it(part: Part) -> None:
+    rows = csv_of([part])
+    assert len(rows) == 7
     first = rows[0]
     assert (first["published"], first["ours"], float(first["difference"])) == ("0.5", "0.505", 0.505 - 0.5)
     assert (first["data_kind"], first["profile"], first["verdict"]) == ("real", "paper", "reproduced")
@@ -256,12 +252,5 @@ def test_csv_has_every_value_with_what_is_known_about_it() -> None:
     assert (beside["data_kind"], beside["ours"], beside["difference"]) == ("look-alike", "0.9", "")
 
 
-def test_names_in_published_values_are_escaped() -> None:
-    rows = ledger([on()], value(source=HOSTILE), value(dataset=HOSTILE, method=HOSTILE))
-    page = page_of(ledger_parts(rows, LABELS))
-    assert "<b>" not in page
-    assert "|*c*|" not in page
-
-
 def test_without_published_values_the_page_says_where_they_belong() -> None:
-    assert "they belong into results/published" in page_of(ledger_parts([], LABELS))
+    assert "they belong into results/published" in page_of([part_of([], [])])

@@ -30,19 +30,18 @@ def ranks(overall: SummaryTable) -> dict[str, float | None]:
 
 def gappy() -> list[Record]:
     """Return methods on two datasets, one of them on one, one that failed, and a reference point."""
-    records = [
-        *grid(["mcca", "drcl", "rono"], ["x", "y"]),
-        done(0.9, dataset="x", method="mars"),
-        making.record(dataset="y", method="mars", status="timeout", reason="60 s"),
-        *grid(["sm"], ["x", "y"]),
-    ]
-    return [*records, done(0.3, dataset="rare", pairing="class-matched")]
+    failed = making.record(dataset="y", method="mars", status="timeout", reason="60 s")
+    rare = done(0.3, dataset="rare", pairing="class-matched")
+    whole = [*grid(["mcca", "drcl", "rono"], ["x", "y"]), *grid(["sm"], ["x", "y"])]
+    return [*whole, done(0.9, dataset="x", method="mars"), failed, rare]
 
 
 def test_ranks_are_averages_over_the_datasets_with_ties_shared() -> None:
+    numbers = {"x": (0.3, 0.2, 0.1), "y": (0.1, 0.2, 0.2)}
     records = [
-        *(done(value, method=method, dataset="x") for method, value in (("a", 0.3), ("b", 0.2), ("c", 0.1))),
-        *(done(value, method=method, dataset="y") for method, value in (("a", 0.1), ("b", 0.2), ("c", 0.2))),
+        done(value, method=method, dataset=name)
+        for name, values in numbers.items()
+        for method, value in zip("abc", values, strict=True)
     ]
     (found,) = overalls(records)
     assert ranks(found) == {"A": 2.0, "B": (2 + 1.5) / 2, "C": (3 + 1.5) / 2}
@@ -86,14 +85,10 @@ def test_the_sheet_says_what_ranks_are_over_and_why_numbers_are_missing() -> Non
     assert "MARS on y: timeout: 60 s" in shown
     assert "Data: rare ffffffff, x ffffffff, y ffffffff." in shown
     lines = {line.split("|")[1].strip(): line.split("|")[2:-1] for line in shown.splitlines() if "|" in line}
-    assert [cell.strip() for cell in lines["RONO"]] == ["*not run*", "<u>0.200</u>", "**0.210**", "**1.00**"]
-    assert [cell.strip() for cell in lines["DRCL"]][0::3] == ["**0.300**<sup>†</sup>", "<u>2.00</u>"]
-    assert [cell.strip() for cell in lines["MARS"]] == [
-        "*not run*",
-        "**0.900**",
-        "*time limit*",
-        "*not ranked*",
-    ]
+    cells = {name: [cell.strip() for cell in line] for name, line in lines.items()}
+    assert cells["RONO"] == ["*not run*", "<u>0.200</u>", "**0.210**", "**1.00**"]
+    assert cells["DRCL"][0::3] == ["**0.300**<sup>†</sup>", "<u>2.00</u>"]
+    assert cells["MARS"] == ["*not run*", "**0.900**", "*time limit*", "*not ranked*"]
 
 
 def test_every_format_of_it_has_every_method_and_dataset() -> None:

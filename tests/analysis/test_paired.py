@@ -115,22 +115,15 @@ def test_many_fields_at_once_give_each_the_numbers_that_it_has_alone() -> None:
         values = [{IT: {seed: random.random(queries) for seed in range(count)}} for count in seeds]
         return field_of(*(member(name, own) for name, own in zip("ABC", values, strict=True)))
 
-    fields = [
-        field(0, 40, (2, 2, 1)),
-        field(1, 40, (2, 2, 1)),
-        field(2, 40, (1, 1, 1)),
-        field(3, 25, (2, 2, 2)),
-    ]
+    sizes = ((40, (2, 2, 1)), (40, (2, 2, 1)), (40, (1, 1, 1)), (25, (2, 2, 2)))
+    fields = [field(number, *size) for number, size in enumerate(sizes)]
     together = families_against([*fields, field_of()], "a", 200)
     for family, one in zip(together[:-1], fields, strict=True):
         alone = against_reference(one, "a", 200)
-        assert [(found.p, found.adjusted) for found in family.comparisons] == [
-            (found.p, found.adjusted) for found in alone.comparisons
-        ]
-        ends = [(found.interval.low, found.interval.high) for found in alone.comparisons]
-        assert [(found.interval.low, found.interval.high) for found in family.comparisons] == [
-            pytest.approx(pair, abs=1e-12) for pair in ends
-        ]
+        for found, expected in zip(family.comparisons, alone.comparisons, strict=True):
+            assert (found.p, found.adjusted) == (expected.p, expected.adjusted)
+            ends = expected.interval.low, expected.interval.high
+            assert (found.interval.low, found.interval.high) == pytest.approx(ends, abs=1e-12)
     assert together[-1].omitted == ("a has no result here to compare with",)
 
 
@@ -165,9 +158,8 @@ def test_a_field_takes_its_protocol_and_selection_and_closed_forms() -> None:
     shelf.add({IT: [0.2]}, seed=1, selection="last")
     shelf.add({IT: [0.3]}, method="sm", selection="none")
     shelf.add({IT: [0.4]}, method="deep", protocol="map@50/hits")
-    best, other = per_query_tables(
-        Results(shelf.records, LABELS), ["map@all", "map@50/hits"], "best", shelf.per_query
-    )
+    protocols = ["map@all", "map@50/hits"]
+    best, other = per_query_tables(Results(shelf.records, LABELS), protocols, "best", shelf.per_query)
     assert [one.label for one in best.rows] == ["SM", "DRCL"]
     assert {seed: list(v) for seed, v in best.rows[1].values[IT].items()} == {0: [0.1]}
     assert [one.label for one in other.rows] == ["DEEP"]

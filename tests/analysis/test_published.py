@@ -14,14 +14,8 @@ HEADER = "method,dataset,direction,metric,value,source\n"
 
 
 def value(**changes: str) -> Value:
-    fields = {
-        "method": "DRCL",
-        "dataset": "Wikipedia",
-        "direction": "I2T",
-        "metric": "MAP@all",
-        "source": "DRCL repo logging/wiki.log",
-    }
-    return Value(**(fields | changes), value=0.5)
+    fields = {"method": "DRCL", "dataset": "Wikipedia", "direction": "I2T", "metric": "MAP@all"}
+    return Value(**(fields | {"source": "DRCL repo logging/wiki.log"} | changes), value=0.5)
 
 
 @pytest.fixture(scope="module")
@@ -72,10 +66,8 @@ def test_directions_are_read_by_the_modalities_of_the_dataset(
 
 def test_a_method_is_known_by_its_title_whatever_the_case_or_by_a_name_of_its_own() -> None:
     names = Names(methods={"Ours (full)": "drcl", "Gone": "never_heard_of"})
-    published = Published((), names)
-    found = [
-        published.meaning(value(method=name)).method for name in ("mvda-vc", "OURS (FULL)", "Gone", "SCL")
-    ]
+    meaning = Published((), names).meaning
+    found = [meaning(value(method=name)).method for name in ("mvda-vc", "OURS (FULL)", "Gone", "SCL")]
     assert found == ["mvda_vc", "drcl", "", ""]
 
 

@@ -65,11 +65,9 @@ def test_a_refused_state_is_the_reason_of_its_own_rule_only() -> None:
     assert row(record).entries[IT].mean == 0.5
     assert row(record).lacking == ()
     last = row(record, selection="last")
-    assert {entry.mean for entry in last.entries.values()} == {None}
-    assert {entry.brief for entry in last.entries.values()} == {"refused"}
-    assert all(
-        "all rows are equal" in entry.reason and "more" not in entry.reason for entry in last.entries.values()
-    )
+    assert {(entry.mean, entry.brief) for entry in last.entries.values()} == {(None, "refused")}
+    reasons = [entry.reason for entry in last.entries.values()]
+    assert all("all rows are equal" in reason and "more" not in reason for reason in reasons)
     both = row(record, add(shelf, 0.6, seed=1), selection="last")
     assert both.entries[IT].seeds == 1
     assert both.lacking == ("1 of 2 cells refused under the rule last: all rows are equal",)
@@ -98,10 +96,8 @@ def test_tables_say_what_to_try_where_a_row_is_near_chance() -> None:
     assert "within 0.03 of chance (0.170)" in text
     assert r"--set drcl.scaling=standard" in text
     assert text.count("of chance") == 1
-    mean = [
-        with_result(add(Shelf(), value, seed=seed), chance=chance) for seed, value in enumerate((0.16, 0.5))
-    ]
-    assert row(*mean).near is None  # the mean over seeds counts
+    both = [add(Shelf(), value, seed=seed) for seed, value in enumerate((0.16, 0.5))]
+    assert row(*(with_result(one, chance=chance) for one in both)).near is None  # the mean over seeds counts
 
 
 def test_advice_names_only_settings_that_a_method_has() -> None:

@@ -40,7 +40,9 @@ def done(
 ) -> Record:
     """Return a finished record with these numbers."""
     numbers = values if isinstance(values, Mapping) else {IT: values, TI: values}
-    metrics = [metric(direction, value, protocol, selection) for direction, value in numbers.items()]
+    metrics = [
+        metric(direction, value, protocol, selection=selection) for direction, value in numbers.items()
+    ]
     return with_result(making.record(**changes), metrics=metrics, pairing=pairing)
 
 
@@ -97,11 +99,8 @@ def test_what_was_run_otherwise_gets_a_row_of_its_own_and_says_how(
 
 def test_settings_of_a_method_that_is_gone_are_compared_with_each_other() -> None:
     settings = making.identity().settings
-    records = [
-        done(0.1, method="gone"),
-        done(0.3, method="gone", seed=1),
-        done(0.9, method="gone", seed=1, settings={**settings, "epochs": 5}),
-    ]
+    records = [done(0.1, method="gone"), done(0.3, method="gone", seed=1)]
+    records.append(done(0.9, method="gone", seed=1, settings={**settings, "epochs": 5}))
     rows = {found.label: found for found in table(records).rows}
     assert set(rows) == {"GONE [epochs=20]", "GONE [epochs=5]"}
     assert rows["GONE [epochs=20]"].entries[IT].mean == pytest.approx(0.2)
@@ -126,10 +125,7 @@ def test_a_method_that_took_all_modalities_is_not_mixed_with_its_pairs() -> None
     rows = table([joint, pair]).rows
     assert sorted(found.entries[IT].mean or 0 for found in rows) == [0.1, 0.9]
     assert {found.label for found in rows} == {"DRCL [image+text+audio]", "DRCL [image+text]"}
-    assert [found.usual for found in rows] == [
-        True,
-        False,
-    ]  # the one of most modalities stands for the method
+    assert [found.usual for found in rows] == [True, False]  # that of most modalities stands for the method
 
 
 def test_pairs_of_modalities_make_up_one_row_whose_average_needs_all_of_them() -> None:
@@ -170,9 +166,8 @@ def test_a_row_without_numbers_says_why(status: Any) -> None:
 
 
 def test_a_row_with_some_numbers_counts_the_cells_that_have_none() -> None:
-    records = [done(seed=0), making.record(seed=1, status="failed", reason="x"),
-               making.record(seed=2, status="failed", reason="x")]  # fmt: skip
-    found = row(records)
+    failed = [making.record(seed=seed, status="failed", reason="x") for seed in (1, 2)]
+    found = row([done(seed=0), *failed])
     assert found.entries[IT].seeds == 1
     assert found.lacking == ("2 of 3 cells failed: x",)
 
@@ -186,19 +181,11 @@ def test_numbers_under_another_rule_are_not_borrowed() -> None:
 
 
 def test_real_data_come_first_and_rows_in_the_rosters_order() -> None:
-    records = [
-        done(data_kind="look-alike", dataset="a"),
-        done(dataset="z"),
-        done(dataset="z", method="sm"),
-        done(dataset="z", variant="x"),
-        done(dataset="b"),
-    ]
+    records = [done(data_kind="look-alike", dataset="a"), done(dataset="z"), done(dataset="b")]
+    records += [done(dataset="z", method="sm"), done(dataset="z", variant="x")]
     tables = tables_of(Results(records, LABELS), ["map@all"])
-    assert [(found.kind, found.dataset) for found in tables] == [
-        ("real", "b"),
-        ("real", "z"),
-        ("look-alike", "a"),
-    ]
+    found = [(one.data.kind, one.data.dataset) for one in tables]
+    assert found == [("real", "b"), ("real", "z"), ("look-alike", "a")]
     assert [found.label for found in tables[1].rows] == ["SM", "DRCL", "DRCL x"]
     assert tables[1].rows[0].role == "reference"
 

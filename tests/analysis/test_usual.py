@@ -16,7 +16,7 @@ from bench.analysis.comparisons import against_reference
 from bench.analysis.per_query import per_query_tables
 from bench.analysis.results import Results
 from bench.analysis.sensitivity import sensitivities_of
-from bench.records import Record
+from bench.records import Failure, Record
 from bench.records.schema import MethodSnapshot
 from tests.analysis.cells_apart import SETTINGS, add
 from tests.analysis.making import Shelf
@@ -78,11 +78,8 @@ def test_of_several_usual_rows_the_one_made_last_competes_and_the_others_say_wha
     made(shelf, 0.5, day=2, usual=CHANGED, settings=CHANGED)
     made(shelf, 0.4, method="mcca")
     (table,) = tables_of(Results(shelf.records, LABELS), ["map@all"])
-    assert {row.label: row.usual for row in table.rows} == {
-        "DRCL": True,
-        "DRCL [epochs=20]": False,
-        "MCCA": True,
-    }
+    usual = {row.label: row.usual for row in table.rows}
+    assert usual == {"DRCL": True, "DRCL [epochs=20]": False, "MCCA": True}
     assert [row.label for row in table.competing] == ["DRCL", "MCCA"]
     assert table.rows[0].entries[AVERAGE].mean == pytest.approx(0.5)
 
@@ -101,15 +98,10 @@ def test_a_row_without_a_result_does_not_push_out_one_that_has_one() -> None:
     shelf = Shelf()
     made(shelf, 0.5, day=1)
     failed = made(shelf, 0.1, day=2, code="training 1, drcl 2")
-    failure = msgspec.structs.replace(failed, status="failed", result=None, failure=_failure())
+    why = Failure(reason="why", kind="exit")
+    failure = msgspec.structs.replace(failed, status="failed", result=None, failure=why)
     found = rows([shelf.records[0], failure])
     assert found["DRCL"].entries[AVERAGE].mean == pytest.approx(0.5)
-
-
-def _failure() -> Any:
-    from bench.records import Failure
-
-    return Failure(reason="why", kind="exit")
 
 
 def test_what_a_variant_sets_is_no_other_choice_of_settings() -> None:
@@ -119,43 +111,28 @@ def test_what_a_variant_sets_is_no_other_choice_of_settings() -> None:
     origins = {"epochs": "variant", "learning_rate": "quick"}
     snapshot = MethodSnapshot(card={}, usual=SETTINGS, origins=origins)
     shelf.records[-1] = msgspec.structs.replace(record, method=snapshot)
-    assert {label: row.usual for label, row in rows(shelf.records).items()} == {
-        "DRCL": True,
-        "DRCL without_fa": False,
-    }
+    usual = {label: row.usual for label, row in rows(shelf.records).items()}
+    assert usual == {"DRCL": True, "DRCL without_fa": False}
 
 
 def test_a_method_that_is_gone_goes_by_the_card_in_its_last_record() -> None:
     shelf = Shelf()
-    card = {
-        "name": "gone",
-        "title": "The Old One",
-        "authors": "A",
-        "year": 1999,
-        "venue": "V",
-        "family": "f",
-        "role": "reference",
-        "position": 3,
-        "unheard_of": 1,
-    }
-    first = add(shelf, 0.5, method="gone")
-    later = msgspec.structs.replace(
-        msgspec.structs.replace(
-            first, method=MethodSnapshot(card={**card, "title": "Last"}, usual=SETTINGS, origins={})
-        ),
-        environment=msgspec.structs.replace(first.environment, started="2027"),
-    )
-    first = msgspec.structs.replace(first, method=MethodSnapshot(card=card, usual=SETTINGS, origins={}))
+    record = add(shelf, 0.5, method="gone")
+    card = {"name": "gone", "authors": "A", "year": 1999, "venue": "V", "family": "f", "unheard_of": 1}
+    card |= {"role": "reference", "position": 3}
+
+    def carrying(card: dict[str, Any], year: str) -> Record:
+        run = msgspec.structs.replace(record.environment, started=year)
+        snapshot = MethodSnapshot(card=card, usual=SETTINGS, origins={})
+        return msgspec.structs.replace(record, method=snapshot, environment=run)
+
+    first, later = carrying({**card, "title": "Old"}, "2026"), carrying({**card, "title": "Last"}, "2027")
     labels = registry_labels([first])
-    assert (labels.title("gone"), labels.role("gone"), labels.order("gone")) == (
-        "The Old One",
-        "reference",
-        (3, "gone"),
-    )
+    found = labels.title("gone"), labels.role("gone"), labels.order("gone")
+    assert found == ("Old", "reference", (3, "gone"))
     assert registry_labels([later, first]).title("gone") == "Last"
     assert registry_labels([first]).title("drcl") == registry.method("drcl").card.title
-    broken = msgspec.structs.replace(first, method=MethodSnapshot(card={"x": 1}, usual={}, origins={}))
-    assert registry_labels([broken]).title("gone") == "gone"
+    assert registry_labels([carrying({"x": 1}, "2026")]).title("gone") == "gone"
 
 
 def test_a_report_of_an_edited_quick_yaml_is_the_same(

@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from matplotlib.patches import Rectangle
-from msgspec.structs import replace
 
 from bench.report import ReportData
 from bench.report.figures.settings import setting_figures
 from bench.report.figures.variants import choice_figures, component_figures
-from tests.analysis.making import Shelf
+from tests.analysis.making import Shelf, with_result
 from tests.analysis.studies import LABELS, VARIANTS, add
 from tests.report.figuring import drawn, require_legible, texts_of
 from tests.report.making import HOSTILE
@@ -44,9 +43,7 @@ def ablated(modalities_: tuple[str, ...] = ("image", "text"), seeds: int = 2) ->
         values = {direction: [value, value + 0.01] for direction in directions}
         changes: dict[str, Any] = {"settings": who.settings, "modalities": modalities_}
         shelf.add(values, method="ours", variant=variant, seed=seed, **changes)
-        record = shelf.records[-1]
-        assert record.result is not None
-        shelf.records[-1] = replace(record, result=replace(record.result, notes=notes))
+        shelf.records[-1] = with_result(shelf.records[-1], notes=notes)
     return shelf
 
 
@@ -59,12 +56,12 @@ def test_bars_show_the_method_first_then_every_variant_but_those_of_a_modality(
         require_legible(figure)
         left, right = figure.axes
         rows = [label.get_text() for label in left.get_yticklabels()]
-        assert rows == [
-            "OURS",
+        variants = [
             "without_both (alpha=0.0, beta=0.0)",
             "without_alpha (alpha=0.0)",
             "random (prior=random)",
         ]
+        assert rows == ["OURS", *variants]
         assert left.get_yticklabels()[0].get_fontweight() == "bold"
         bars = 2 if len(names) == 2 else 1
         assert len(left.containers) == 2 * bars * len(rows)  # bars, and error bars on them

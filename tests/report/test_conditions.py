@@ -13,6 +13,7 @@ from bench.analysis.condition_levels import flexibility, level_series, losses_of
 from bench.analysis.results import Results
 from bench.records.schema import Rows
 from bench.report import ReportData
+from bench.report.exhibit import TableExhibit
 from bench.report.topics.conditions import figures, parts
 from tests.analysis.making import IT, TI, Shelf, with_result
 from tests.records import making
@@ -33,14 +34,10 @@ def _add(
 @pytest.fixture
 def shelf() -> Shelf:
     found = Shelf()
+    levels = {"drcl": (0.9, 0.8, 0.7), "sdml": (0.8, 0.6, 0.2), "sm": (0.4, 0.4, 0.4)}
     for seed in (0, 1):
-        for method, clean, low, high in (
-            ("drcl", 0.9, 0.8, 0.7),
-            ("sdml", 0.8, 0.6, 0.2),
-            ("sm", 0.4, 0.4, 0.4),
-        ):
-            shift = 0.02 * seed
-            _add(found, clean + shift, method, seed)
+        for method, (clean, low, high) in levels.items():
+            _add(found, clean + 0.02 * seed, method, seed)
             _add(found, low, method, seed, "label-noise@0.2")
             _add(found, high, method, seed, "label-noise@0.8")
             _add(found, low - 0.05, method, seed, "label-noise/same@0.2")
@@ -48,27 +45,30 @@ def shelf() -> Shelf:
 
 
 def _data(shelf: Shelf) -> ReportData:
-    labels = replace(report_data(("drcl",), seeds=1).labels)
+    labels = report_data(("drcl",), seeds=1).labels
     return ReportData(shelf.records, labels=labels, protocols=["map@all"], per_query=shelf.per_query)
 
 
+def _tables(shelf: Shelf) -> dict[str, TableExhibit]:
+    """Return the tables by their names without the data."""
+    tables = [table for part in parts(_data(shelf)) for table in part.tables]
+    return {table.name.partition("_emoji")[0]: table for table in tables}
+
+
 def test_the_drop_is_paired_by_seed_with_the_clean_cells_of_the_same_data(shelf: Shelf) -> None:
-    changes: list[dict[str, Any]] = [
-        *({"fingerprint": "0" * 16}, {"profile": "paper"}),
-        *({"device": "cuda"}, {"harness": "data 2"}),
-    ]
-    for change in changes:
-        _add(shelf, 0.1, "sdml", **change)
+    changes = {"fingerprint": "0" * 16, "profile": "paper", "device": "cuda", "harness": "data 2"}
+    for change in changes.items():
+        fields: dict[str, Any] = dict([change])
+        _add(shelf, 0.1, "sdml", **fields)
     _add(shelf, 0.1, "sdml", 7)  # a clean seed that no level has
     data = _data(shelf)
     noise, same = level_series(data.plain_tables)
     assert (noise.name, [*noise.levels], same.name) == ("label-noise", ["0.2", "0.8"], "label-noise/same")
     losses = {one.key.method: one for one in losses_of(noise, data.results)}
-    assert losses["sdml"].mean is not None
-    assert losses["sdml"].mean.mean == pytest.approx(0.4)
-    assert losses["sdml"].drop is not None
-    assert losses["sdml"].drop.mean == pytest.approx(0.41)
-    assert losses["sdml"].drop.seeds == 2
+    mean, drop = losses["sdml"].mean, losses["sdml"].drop
+    assert mean is not None
+    assert drop is not None
+    assert (mean.mean, drop.mean, drop.seeds) == pytest.approx((0.4, 0.41, 2))
     assert losses["sdml"].percent == pytest.approx(100 * 0.41 / 0.81)
 
 
@@ -89,9 +89,7 @@ def test_nothing_is_a_drop_where_the_queries_are_others(shelf: Shelf) -> None:
 
 
 def test_levels_are_ranked_tested_and_compared_with_validation_alike(shelf: Shelf) -> None:
-    exhibits = {
-        table.name.partition("_emoji")[0]: table for part in parts(_data(shelf)) for table in part.tables
-    }
+    exhibits = _tables(shelf)
     lines = {line.label: line.cells for line in exhibits["levels_label-noise"].lines}
     headings = [column.heading for column in exhibits["levels_label-noise"].columns]
     assert headings[:4] == ["clean", "0.2", "0.8", "mean over levels"]
@@ -102,27 +100,19 @@ def test_levels_are_ranked_tested_and_compared_with_validation_alike(shelf: Shel
     assert [cell.text for cell in sdml.cells] == ["+0.200", "+0.500"]
     optimism = {line.label: line.cells[0].text for line in exhibits["clean-validation_label-noise"].lines}
     assert optimism == {"DRCL": "+0.050", "SDML": "+0.050", "SM": "+0.050"}
-    csv = [
-        row
-        for part in parts(_data(shelf))
-        for table in part.tables
-        for one in table.values
-        for row in one.rows
-    ]
+    csv = [row for table in exhibits.values() for one in table.values for row in one.rows]
     assert {row[4] for row in csv} == {"label-noise@0.2", "label-noise@0.8", "label-noise/same@0.2"}
 
 
 def test_what_is_lost_stands_in_one_table_with_intervals_and_in_one_grid(shelf: Shelf) -> None:
     _add(shelf, 0.5, "sdml", 0, "unpaired@1")
-    data = _data(shelf)
-    (table,) = (one for part in parts(data) for one in part.tables if one.name.startswith("losses"))
+    table = _tables(shelf)["losses"]
     assert [column.heading for column in table.columns][1:3] == ["label-noise@0.2", "label-noise@0.8"]
     lines = {line.label: line.cells for line in table.lines}
     assert lines["DRCL"][0].shown == "0.910 ± 0.014"
     assert lines["DRCL"][1].shown == f"+0.110 ± {12.706 * 0.01:.3f}"  # t(1) at .975, deviation / sqrt(2)
     assert [cells[-1].text for cells in lines.values()] == ["not run", "+0.300", "not run"]
-    grid, *_ = figures_of(figures(data))
-    words = words_of(grid)
+    words = words_of(figures_of(figures(_data(shelf)))[0])
     assert {"DRCL", "12", "23", "38"} <= {*words}  # per cent: .11 of .91, .21 of .91, .3 of .8
 
 
@@ -133,8 +123,7 @@ def test_choices_among_modalities_stand_beside_each_other_under_every_condition(
         _add(shelf, value, "drcl", seed, condition, settings={"prior": "selected"})
         shelf.records[-1] = with_result(shelf.records[-1], notes=notes)
         _add(shelf, 0.7, "drcl", seed, condition, settings={"prior": "image"}, variant="prior_image")
-    tables = [one for part in parts(_data(shelf)) for one in part.tables]
-    (table,) = (one for one in tables if one.name.startswith("choices-by-condition"))
+    table = _tables(shelf)["choices-by-condition_drcl"]
     assert {line.label: [cell.text for cell in line.cells] for line in table.lines} == {
         "clean": ["text 2", "0.900", "0.500", "0.700", "-0.200"],
         "label-noise@0.2": ["text 2", "0.800", "0.500", "0.700", "-0.100"],
@@ -154,10 +143,7 @@ def test_the_flexibility_table_says_how_a_method_took_a_condition(shelf: Shelf) 
     assert [*found["sdml"]["unpaired"].how] == ["native, in part"]
     assert [*found["drcl"]["unpaired"].how] == ["pseudo-pairs"]
     assert (found["drcl"]["late"].how, found["drcl"]["late"].reasons) == ({"skipped": ("text",)}, ("joint",))
-    (table,) = (
-        one for part in parts(_data(shelf)) for one in part.tables if one.name.startswith("flexibility")
-    )
-    assert "late: joint (DRCL)" in table.notes
+    assert "late: joint (DRCL)" in _tables(shelf)["flexibility"].notes
 
 
 def test_levels_stand_in_the_order_of_what_they_change(shelf: Shelf) -> None:
@@ -165,9 +151,7 @@ def test_levels_stand_in_the_order_of_what_they_change(shelf: Shelf) -> None:
         _add(shelf, 0.5, "sdml", 0, f"few-labels@{share}")
     for level in ("10", "100", "50"):
         _add(shelf, 0.5, "sdml", 0, f"long-tail@{level}")
-    exhibits = {
-        table.name.partition("_emoji")[0]: table for part in parts(_data(shelf)) for table in part.tables
-    }
+    exhibits = _tables(shelf)
     orders = {"few-labels": ["0.5", "0.1", "0.05"], "long-tail": ["10", "50", "100"]}
     for name, order in orders.items():
         assert [column.heading for column in exhibits[f"levels_{name}"].columns[1:4]] == order
@@ -175,7 +159,7 @@ def test_levels_stand_in_the_order_of_what_they_change(shelf: Shelf) -> None:
 
 def test_clean_cells_alone_have_no_such_topic() -> None:
     data = report_data(("drcl", "sdml"), seeds=1)
-    assert parts(data) == figures(data) == []
+    assert not any([*parts(data), *figures(data)])
 
 
 def test_a_figure_of_many_methods_has_a_panel_for_each() -> None:

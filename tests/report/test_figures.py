@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -97,17 +98,12 @@ def test_figures_of_no_one_or_two_methods_fit_too() -> None:
 
 
 def test_kinds_profiles_and_data_versions_never_share_a_figure() -> None:
-    groups: list[dict[str, Any]] = [
-        {},
-        {"data_kind": "look-alike"},
-        {"profile": "paper"},
-        {"fingerprint": "0" * 16},
+    groups: list[dict[str, Any]] = [{}, {"data_kind": "look-alike"}, {"profile": "paper"}]
+    each = [
+        report_data(ROSTER[:4], ("one", "two"), seeds=1, **changes)
+        for changes in (*groups, {"fingerprint": "0" * 16})
     ]
-    records = [
-        record
-        for changes in groups
-        for record in report_data(ROSTER[:4], ("one", "two"), seeds=1, **changes).records
-    ]
+    records = [record for one in each for record in one.records]
     mixed = replace(report_data(ROSTER[:4]), records=records)
     pictures = [*grids(mixed), *cost_figures(mixed)]
     assert len({picture.name for picture in pictures}) == len(pictures) == 3 + 8
@@ -174,8 +170,6 @@ def test_ranks_are_drawn_only_where_enough_datasets_could_tell_methods_apart(fiv
 def test_a_diagram_needs_a_critical_difference_within_the_possible_ranks(
     methods: int, datasets: int, drawn: bool
 ) -> None:
-    import numpy as np
-
     scores = np.random.default_rng(0).random((methods, datasets))
     names = tuple(map(str, range(methods)))
     sets = tuple(map(str, range(datasets)))
@@ -190,7 +184,7 @@ Points = st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=1, m
 
 @given(Points)
 def test_the_front_holds_exactly_what_no_other_beats(points: list[tuple[float, float]]) -> None:
-    best = [points[place] for place in pareto_front(points)]
+    best = [points[place] for place in pareto_front(*zip(*points, strict=True))]
     for cost, score in points:
         beaten = any(other[0] <= cost and other[1] >= score and other != (cost, score) for other in points)
         assert ((cost, score) in best) is not beaten
@@ -219,11 +213,7 @@ def test_the_price_of_all_directions_is_the_sum_over_the_pairs_of_a_seed() -> No
 
 @pytest.mark.parametrize(
     ("losses", "ends"),
-    [
-        ((3.0, 2.0, 1.0), (0.97, 0.03)),
-        ((-5.0, 0.0, 7.0), (0.03, 0.97)),
-        ((1.0, float("inf"), 0.5), (0.97, 0.03)),
-    ],
+    [((3.0, 2.0, 1.0), (0.97, 0.03)), ((-5.0, 0.0, 7.0), (0.03, 0.97)), ((1.0, np.inf, 0.5), (0.97, 0.03))],
 )
 def test_losses_of_any_sign_run_from_their_own_lowest_to_their_own_highest(
     losses: tuple[float, ...], ends: tuple[float, float]

@@ -28,9 +28,8 @@ def test_a_place_is_filled_again_and_again_and_nothing_else_changes(tmp_path: Pa
     document = write(tmp_path / "a.md", f"# Before\n\n{START}old\n{END}\n\nafter  \n")
     for _ in range(2):
         assert fill(document, [EMOJI]) == 1
-        expected = (
-            f"# Before\n\n{START}\n{markdown.table(table_exhibit(EMOJI)).strip()}\n\n{END}\n\nafter  \n"
-        )
+        shown = markdown.table(table_exhibit(EMOJI)).strip()
+        expected = f"# Before\n\n{START}\n{shown}\n\n{END}\n\nafter  \n"
         assert document.read_text(encoding="utf-8") == expected
 
 

@@ -40,10 +40,9 @@ def test_the_same_records_give_the_same_bytes_in_any_order(records: list[Record]
         write_tables(random.Random(0).sample(records, len(records)), tmp_path / "three")
     first = content(tmp_path / "one")
     assert first == content(tmp_path / "two") == content(tmp_path / "three")
-    pages = {"ablations.md", "citations.bib", "convergence.md", "costs.md", "tables/.generated"}
-    pages |= {"ledger.md", "ledger.csv", "optimism.md", "optimism.csv"}
-    pages |= {"protocol.md", "protocol.tex"}
-    beside = {name for name in first if name.startswith("methods/")} | pages
+    named = "ablations.md citations.bib convergence.md costs.md tables/.generated ledger.md ledger.csv "
+    named += "optimism.md optimism.csv protocol.md protocol.tex"
+    beside = {name for name in first if name.startswith("methods/")} | {*named.split()}
     assert {str(path.relative_to(tmp_path / "one")) for path in files} | beside == set(first)
     assert {"methods/index.md", "methods/drcl.md"} <= set(first)
     assert b"@article{pu2025drcl" in first["citations.bib"]
@@ -91,12 +90,8 @@ def test_a_forged_list_of_files_removes_nothing_elsewhere(tmp_path: Path, listin
 
 
 def test_real_and_look_alike_profiles_and_data_versions_never_share_a_file(tmp_path: Path) -> None:
-    records = [
-        making.record(),
-        making.record(seed=1, data_kind="look-alike"),
-        making.record(seed=2, profile="paper"),
-        making.record(seed=3, fingerprint="0" * 16),
-    ]
+    records = [making.record(), making.record(seed=1, data_kind="look-alike")]
+    records += [making.record(seed=2, profile="paper"), making.record(seed=3, fingerprint="0" * 16)]
     files = write_tables(records, tmp_path, protocols=["map@all"])
     tables = [path for path in files if path.suffix == ".csv"]
     assert len(tables) == 4
@@ -143,14 +138,10 @@ def test_files_have_names_that_every_system_takes(tmp_path: Path) -> None:
 
 def test_names_with_html_or_latex_in_them_are_markup_in_no_file(tmp_path: Path) -> None:
     hostile = f"<script>alert(1)</script>{HOSTILE}\\input{{/etc/passwd}}"
-    names = {"method": hostile, "dataset": hostile, "variant": hostile}
-    records = [
-        making.record(),
-        making.record(method=hostile),
-        making.record(dataset=hostile),
-        making.record(variant=hostile),
-        making.record(seed=1, status="failed", reason=hostile, **names),
-    ]
+    names: dict[str, Any] = {"method": hostile, "dataset": hostile, "variant": hostile}
+    each: list[dict[str, Any]] = [{}, *({name: hostile} for name in names)]
+    records = [making.record(**changes) for changes in each]
+    records.append(making.record(seed=1, status="failed", reason=hostile, **names))
     material = ReportData(records, problems=[("x", hostile)])
     write_report(material, tmp_path, parts=["tables", "statistics"])
     files = content(tmp_path)

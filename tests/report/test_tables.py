@@ -34,11 +34,8 @@ FORMATS: list[Callable[[TableExhibit], str]] = [markdown.table, latex.table, htm
 def wide(*labels: str) -> Table:
     """Return a table of five modalities: twenty directions and their average."""
     columns = (*permutations(FIVE, 2), AVERAGE)
-    rows = tuple(
-        Row("m", label, "", "baseline", {column: Entry(0.25, 0.01, 2) for column in columns})
-        for label in labels
-    )
-    return table(*rows, columns=columns)
+    entries = dict.fromkeys(columns, Entry(0.25, 0.01, 2))
+    return table(*(Row("m", label, "", "baseline", entries) for label in labels), columns=columns)
 
 
 def cells(found: Table, label: str) -> list[str]:
@@ -46,6 +43,10 @@ def cells(found: Table, label: str) -> list[str]:
     shown = markdown.table(table_exhibit(found))
     line = next(line for line in shown.splitlines() if line.startswith(f"| {label}"))
     return [part.strip() for part in line.strip("|").split("|")][1:]
+
+
+def csv_lines(exhibit: TableExhibit) -> list[dict[str, str]]:
+    return list(files.DictReader(io.StringIO(csv.table(exhibit))))
 
 
 def parsed_html(found: Table) -> ElementTree.Element:
@@ -107,16 +108,9 @@ def test_where_a_number_is_missing_the_reason_stands_short_in_its_place_and_in_f
     cell = parsed_html(found).find("tbody/tr/td")
     assert cell is not None
     assert (cell.get("class"), cell.text, cell.get("data-value")) == ("missing", "time limit", None)
-    for shown in (
-        markdown.table(table_exhibit(found)),
-        latex.table(table_exhibit(found)),
-        html.document(table_exhibit(found)),
-    ):
-        assert shown.count("A: timeout: why") == 1
-    assert {line["reason"] for line in files.DictReader(io.StringIO(csv.table(table_exhibit(found))))} == {
-        "",
-        "failed: why",
-    }
+    for write in (markdown.table, latex.table, html.document):
+        assert write(table_exhibit(found)).count("A: timeout: why") == 1
+    assert {line["reason"] for line in csv_lines(table_exhibit(found))} == {"", "failed: why"}
 
 
 def test_pseudo_pairs_carry_a_dagger_that_is_explained() -> None:
@@ -149,10 +143,9 @@ def test_every_format_says_protocol_profile_data_and_look_alike_and_keeps_names_
 def test_csv_has_every_property_of_a_number_in_a_column_of_its_own() -> None:
     found = table(row("A", 0.5, 0.25, 0.375, pairing="class-matched"), reference="DRCL")
     entries = {**found.rows[0].entries, IT: Entry(0.5, 0.125, 2, ("r",), mark="a")}
-    found = replace(
-        found, data=found.data._replace(kind="look-alike"), rows=(replace(found.rows[0], entries=entries),)
-    )
-    first, second, average = files.DictReader(io.StringIO(csv.table(table_exhibit(found))))
+    fake = found.data._replace(kind="look-alike")
+    found = replace(found, data=fake, rows=(replace(found.rows[0], entries=entries),))
+    first, second, average = csv_lines(table_exhibit(found))
     about = ["emoji", "look-alike", "quick", "0123456789abcdef", "clean", "cpu", ""]
     about += ["map@all", "best", "method", ""]
     numbers = ["A", "class-matched", "image", "text", "0.5", "0.125", "2", "a", "DRCL", "", "", "r"]
@@ -163,7 +156,7 @@ def test_csv_has_every_property_of_a_number_in_a_column_of_its_own() -> None:
 
 def test_numbers_in_csv_read_back_to_the_same_double() -> None:
     values = (1 / 3, 0.1 + 0.2, 5e-324)
-    lines = list(files.DictReader(io.StringIO(csv.table(exhibit(row(HOSTILE, *values))))))
+    lines = csv_lines(exhibit(row(HOSTILE, *values)))
     assert [float(line["mean"]) for line in lines] == list(values)
     assert {line["label"] for line in lines} == {HOSTILE}
 
@@ -174,18 +167,15 @@ def test_numbers_in_html_are_there_in_full_to_sort_by_and_can_lead_to_their_reco
     cell = ElementTree.fromstring(element).find("tbody/tr/td")
     assert cell is not None
     assert float(cell.get("data-value", "")) == 1 / 3
-    link = cell.find("a")
-    assert link is not None
-    assert link.get("href") == "#" + "f" * 20 + ".1"
+    assert [link.get("href") for link in cell.findall("a")] == ["#" + "f" * 20 + ".1"]
     assert "<a" not in html.table(sheet)
 
 
 def test_heads_and_labels_of_html_have_their_scope() -> None:
     element = parsed_html(wide("A"))
     above, below = element.findall("thead/tr")
-    assert [(head.get("scope"), head.get("colspan"), head.text) for head in above[1:6]] == [
-        ("colgroup", "4", f"{name} queries") for name in FIVE
-    ]
+    groups = [(head.get("scope"), head.get("colspan"), head.text) for head in above[1:6]]
+    assert groups == [("colgroup", "4", f"{name} queries") for name in FIVE]
     assert [head.get("rowspan") for head in above if head.get("scope") == "col"] == ["2", "2", "2"]
     assert [head.get("scope") for head in below] == ["col"] * 20
     assert [(item.get("title"), item.text) for item in below[2]] == [("image→3d", "I→3D")]
@@ -205,10 +195,8 @@ def test_twenty_directions_are_grouped_by_query_and_stacked_where_they_would_not
     assert shown.count(r"\cmidrule(lr){2-5}\cmidrule(lr){6-9}" + "\n") == 1
     assert [part.strip() for part in rows[5][9:]] == ["average", "seeds", "", ""]
     assert r"\begin{table*}" in shown
-    assert (
-        "query→gallery: I image, T text, A audio, 3D 3d, V video; the average is over all 20."
-        in markdown.table(table_exhibit(wide("A")))
-    )
+    named = "I image, T text, A audio, 3D 3d, V video; the average is over all 20."
+    assert f"query→gallery: {named}" in markdown.table(table_exhibit(wide("A")))
 
 
 def test_long_labels_are_broken_and_do_not_shrink_the_numbers() -> None:

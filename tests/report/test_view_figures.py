@@ -23,7 +23,7 @@ from bench.report import ReportData
 from bench.report.exhibit import FigureExhibit
 from bench.report.figures.saving import draw
 from bench.report.topics import curves, gallery, space
-from tests.analysis.making import Shelf
+from tests.analysis.making import Shelf, with_result
 from tests.report.figuring import drawn, figures_of, require_legible, texts_of
 from tests.report.making import HOSTILE
 
@@ -103,21 +103,15 @@ class Cells(Shelf):
         if closed:
             assert record.result is not None
             metrics = [msgspec.structs.replace(one, selection="none") for one in record.result.metrics]
-            result = msgspec.structs.replace(record.result, selection="none", selected=[], metrics=metrics)
-            self.records[-1] = msgspec.structs.replace(record, result=result)
+            self.records[-1] = with_result(record, selection="none", selected=[], metrics=metrics)
         self.views[record.digest] = view
         return record.digest
 
     def data(
         self, selection: str = "best", view: Callable[[str], Snapshot | None] | None = None
     ) -> ReportData:
-        return ReportData(
-            self.records,
-            labels=LABELS,
-            protocols=["map@all"],
-            selection=selection,
-            snapshot=view or self.views.get,
-        )
+        more: dict[str, Any] = {"protocols": ["map@all"], "snapshot": view or self.views.get}
+        return ReportData(self.records, labels=LABELS, selection=selection, **more)
 
 
 def roster(**view: Any) -> Cells:
@@ -156,16 +150,10 @@ def test_sixteen_methods_are_told_apart_and_chance_does_not_stretch_the_axes() -
     picture = only(figures_of(curves.figures(roster().data())))
     with drawn(picture) as figure:
         require_legible(figure)
-        looks = {
-            (
-                line.get_color(),
-                line.get_marker(),
-                to_hex(str(line.get_markerfacecolor())),
-                line.get_linestyle(),
-            )
-            for line in figure.axes[0].lines
-        }
-        assert len(looks) == len(figure.axes[0].lines) == 16
+        lines = figure.axes[0].lines
+        faces = [to_hex(str(line.get_markerfacecolor())) for line in lines]
+        looks = [(line.get_color(), line.get_marker(), line.get_linestyle()) for line in lines]
+        assert len({*zip(looks, faces, strict=True)}) == len(lines) == 16
         assert figure.axes[0].get_ylim()[0] > 0.05
         assert "CHANCE (below)" in {text.get_text() for text in texts_of(figure)}
 
@@ -313,9 +301,8 @@ def test_a_gallery_is_of_the_reference_and_needs_something_to_show() -> None:
     cells = Cells()
     cells.put("better", 0.9, view_at(0.9, items=True))
     cells.put("ours", 0.5, view_at(0.5, items=True))
-    assert all(
-        one.title.startswith("First results of OURS") for one in figures_of(gallery.figures(cells.data()))
-    )
+    titles = [one.title for one in figures_of(gallery.figures(cells.data()))]
+    assert all(title.startswith("First results of OURS") for title in titles)
     bare = Cells()
     bare.put("ours", 0.5, view_at(0.5))
     assert figures_of(gallery.figures(bare.data())) == []

@@ -5,27 +5,23 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from bench.analysis.condition_levels import LevelSeries, Loss, MethodKey
 from bench.analysis.groups import Data
 from bench.analysis.statistics import half_width
-from bench.analysis.tables import AVERAGE, NOT_RUN, Entry, Row, Spread
+from bench.analysis.tables import ABSENT, AVERAGE, Entry, Row, Spread
 from bench.report.exhibit import FigureExhibit, data_figure
-from bench.report.figures.grids import Grid, Shaded, draw_grid
-from bench.report.figures.style import GREY, INK, Look, look, tiles
-from bench.report.figures.text_fitting import LARGE, fitted
+from bench.report.figures import style
+from bench.report.figures.grids import NOTHING, Grid, Shaded, draw_grid
 from bench.report.report_data import ReportData
 from bench.report.text import file_stem
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 _FULL: Final = 60.0
 """Loss, in per cent of the clean mAP, that has the darkest shade."""
 
-_REFERENCE: Final[dict[str, Any]] = {"color": INK, "linewidth": 0.8}
-_OTHERS: Final[dict[str, Any]] = {"color": GREY, "linewidth": 0.4, "alpha": 0.45}
+_REFERENCE: Final[dict[str, Any]] = {"color": style.INK, "linewidth": 0.8}
+_OTHERS: Final[dict[str, Any]] = {"color": style.GREY, "linewidth": 0.4, "alpha": 0.45}
 
 Losses = list[tuple[LevelSeries, list[Loss]]]
 
@@ -39,6 +35,15 @@ def losses_by_data(data: ReportData) -> dict[Data, Losses]:
     return found
 
 
+def columns_of(found: Losses) -> list[tuple[LevelSeries, str, dict[MethodKey, Loss]]]:
+    """Return every level of every condition, with what each method loses under that condition."""
+    return [
+        (series, level, {one.key: one for one in losses})
+        for series, losses in found
+        for level in series.levels
+    ]
+
+
 def methods_of(found: Losses) -> dict[MethodKey, Loss]:
     """Return the methods of any condition, each with one of its losses, in the tables' order."""
     clean = found[0][0].clean
@@ -50,7 +55,13 @@ def methods_of(found: Losses) -> dict[MethodKey, Loss]:
 
 def average_entry(row: Row | None) -> Entry:
     """Return the average over directions of a row; without a row, that nothing was run."""
-    return Entry(None, reason=NOT_RUN, brief=NOT_RUN) if row is None else row.entries[AVERAGE]
+    return ABSENT if row is None else row.entries[AVERAGE]
+
+
+def loss_entries(series: LevelSeries, loss: Loss) -> list[Entry]:
+    """Return the average of a method on clean data, if there are any, and at each level."""
+    clean = [] if series.clean is None else [loss.clean]
+    return list(map(average_entry, [*clean, *loss.levels.values()]))
 
 
 def with_half_width(spread: Spread | None) -> Spread | None:
@@ -67,26 +78,19 @@ def loss_grids(data: ReportData) -> list[FigureExhibit]:
 
 def _loss_grid(about: Data, found: Losses, data: ReportData) -> FigureExhibit:
     methods = methods_of(found)
-    columns = [(series, level, losses) for series, losses in found for level in series.levels]
-    cells = []
+    columns, cells = columns_of(found), []
     for key, one in methods.items():
-        line = []
-        for _, level, losses in columns:
-            percents = next((each.percents for each in losses if each.key == key), {})
-            line.append(_lost(percents.get(level), reference=one.row.role == "reference"))
-        cells.append(line)
-    grid = Grid(
-        [data.labels.title(key.method) for key in methods],
-        [
-            (series.name, level) if len(series.levels) > 1 else ("", series.levels[level].data.condition)
-            for series, level, _ in columns
-        ],
-        cells,
-    )
+        percents = [each[key].percents.get(level) if key in each else None for _, level, each in columns]
+        cells.append([_lost(percent, reference=one.row.role == "reference") for percent in percents])
+    heads = [
+        (series.name, level) if len(series.levels) > 1 else ("", series.levels[level].data.condition)
+        for series, level, _ in columns
+    ]
+    grid = Grid([data.labels.title(key.method) for key in methods], heads, cells)
     first = found[0][0]
     table = next(iter(first.levels.values()))
     return data_figure(
-        file_stem("losses"),
+        "losses",
         about,
         "What each method loses",
         f"{first.protocol}, average over directions, selection {table.selection}: drop from clean data in "
@@ -100,7 +104,7 @@ def _loss_grid(about: Data, found: Losses, data: ReportData) -> FigureExhibit:
 
 def _lost(percent: float | None, *, reference: bool) -> Shaded:
     if percent is None:
-        return Shaded("—", None, pale=True)
+        return NOTHING
     text = f"{percent:.0f}".replace("-", "\N{MINUS SIGN}") if abs(percent) >= 0.5 else "0"
     return Shaded(text, 0.0 if reference else max(-1.0, min(1.0, -percent / _FULL)), pale=reference)
 
@@ -114,10 +118,8 @@ def _figure(series: LevelSeries, losses: Sequence[Loss], data: ReportData) -> Fi
     levels = list(series.tables)
     losses = [one for one in losses if any(average_entry(row).seeds for row in one.levels.values())]
     keys = [one.key.method for one in losses]
-    lines = []
-    for one in losses:
-        rows = ([one.clean] if series.clean is not None else []) + list(one.levels.values())
-        lines.append([average_entry(row) for row in rows])
+    named = [(one.row.label, style.look(one.key.method, data.labels)) for one in losses]
+    lines = [loss_entries(series, one) for one in losses]
     counts = sorted({entry.seeds for line in lines for entry in line if entry.seeds})
     seeds = " to ".join(map(str, sorted({*counts[:1], *counts[-1:]}))) or "no"
     ranked = sorted((one.mean.mean, one.row.label) for one in losses if one.mean is not None)
@@ -132,32 +134,23 @@ def _figure(series: LevelSeries, losses: Sequence[Loss], data: ReportData) -> Fi
         f"selection {next(iter(series.levels.values())).selection}. Coloured: the method, with its 95 % t "
         f"interval over seeds where there are two; grey: all other methods{against}.",
         f"Curves of {len(losses)} methods over {', '.join(levels)}; {best}.",
-        partial(
-            _draw,
-            levels,
-            lines,
-            [one.row.label for one in losses],
-            [look(key, data.labels) for key in keys],
-            series.name,
-            reference,
-        ),
+        partial(_draw, levels, lines, named, series.name, reference),
     )
 
 
 def _draw(
     levels: list[str],
     lines: list[list[Entry]],
-    names: list[str],
-    looks: list[Look],
+    named: list[tuple[str, style.Look]],
     condition: str,
     reference: int | None,
-) -> Figure:
-    figure, axes = tiles(len(lines), below=0.25)
+) -> style.Figure:
+    figure, axes = style.tiles(len(lines), below=0.25)
     room = axes[0].get_position().width * figure.get_figwidth()
     known = [entry.mean for line in lines for entry in line if entry.mean is not None]
     low, high = min(known, default=0.0), max(known, default=1.0)
     edge = max(0.06 * (high - low), 0.01)
-    for place, (axis, name, way) in enumerate(zip(axes, names, looks, strict=True)):
+    for place, (axis, (name, way)) in enumerate(zip(axes, named, strict=True)):
         for other, line in enumerate(lines):
             if other != place:
                 axis.plot(*_points(line)[:2], **(_REFERENCE if other == reference else _OTHERS))
@@ -168,10 +161,10 @@ def _draw(
         axis.fill_between(x, below, above, color=way.colour, alpha=0.2, linewidth=0)
         axis.plot(x, y, **way.line, linewidth=1.2)
         axis.set(ylim=(low - edge, high + edge), xlim=(-0.2, len(levels) - 0.8))
-        axis.set_xticks(range(len(levels)), [fitted(level, 0.4) for level in levels])
-        axis.set_title(fitted(name, room), pad=3)
-    figure.supxlabel(f"level of {condition}", fontsize=LARGE, y=0.04 / figure.get_figheight())
-    figure.supylabel("mAP", fontsize=LARGE, x=0.06 / figure.get_figwidth())
+        axis.set_xticks(range(len(levels)), [style.fitted(level, 0.4) for level in levels])
+        axis.set_title(style.fitted(name, room), pad=3)
+    figure.supxlabel(f"level of {condition}", fontsize=style.LARGE, y=0.04 / figure.get_figheight())
+    figure.supylabel("mAP", fontsize=style.LARGE, x=0.06 / figure.get_figwidth())
     return figure
 
 

@@ -6,29 +6,15 @@ from collections import defaultdict
 from collections.abc import Sequence
 from functools import partial
 from itertools import groupby
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from bench.analysis.across_datasets import BlockKey, block_key, one_version_each
 from bench.analysis.labels import Labels
 from bench.analysis.tables import AVERAGE, Direction, Row, Table, direction_name
 from bench.report.exhibit import FigureExhibit, block_subject, data_figure
-from bench.report.figures.style import (
-    INK,
-    MUTED,
-    NAME,
-    TWO_COLUMNS,
-    blank,
-    one_row_each,
-    short_names,
-    star_note,
-)
-from bench.report.figures.text_fitting import BODY, SMALL, fitted, fitted_apart, widest
+from bench.report.figures import style
 from bench.report.report_data import ReportData
-from bench.report.text import file_stem, kind_remark, made_by, made_by_stem
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+from bench.report.text import block_rule, block_stem, kind_remark
 
 _MOST: Final = 20
 """Columns up to which directions are shown beside averages."""
@@ -60,18 +46,16 @@ class Shaded(NamedTuple):
     framed: bool = False
 
 
+NOTHING: Final = Shaded("—", None, pale=True)
+
+
 class Grid(NamedTuple):
-    """A grid.
+    """A grid."""
 
-    Attributes:
-        rows: their names.
-        columns: their names, each after the name of its group, which may be empty; groups stand together.
-        cells: by row, then by column.
-    """
-
-    rows: Sequence[str]
+    rows: Sequence[str]  # their names
+    # their names, each after the name of its group, which may be empty; groups stand together
     columns: Sequence[tuple[str, str]]
-    cells: Sequence[Sequence[Shaded]]
+    cells: Sequence[Sequence[Shaded]]  # by row, then by column
 
 
 class _Column(NamedTuple):
@@ -88,10 +72,8 @@ def dataset_grids(data: ReportData) -> list[FigureExhibit]:
     groups: dict[BlockKey, list[Table]] = defaultdict(list)
     for table in data.first_tables:
         groups[block_key(table)].append(table)
-    chosen = ((key, *one_version_each(members)) for key, members in groups.items())
-    return [
-        _of_datasets(key, tables, omitted, data.labels) for key, tables, omitted in chosen if len(tables) > 1
-    ]
+    chosen = [(key, *one_version_each(members), data.labels) for key, members in groups.items()]
+    return [_of_datasets(*each) for each in chosen if len(each[1]) > 1]
 
 
 def direction_grids(data: ReportData) -> list[FigureExhibit]:
@@ -107,23 +89,17 @@ def _of_datasets(
     width = sum(_PAIR if len(table.columns) == _PAIR else 1 for table in tables)
     columns = []
     for table in tables:
-        rows, lower = {row.method: row for row in one_row_each(table.rows, labels)}, table.lower_is_better
         if len(table.columns) == _PAIR and width <= _MOST:
-            columns += [
-                _Column((table.dataset, direction_name(one)), one, rows, lower) for one in table.columns
-            ]
+            columns += _columns(table, labels, table.data.dataset)
         else:
-            columns.append(_Column(("", f"{table.dataset} average"), AVERAGE, rows, lower))
+            average = _columns(table, labels)[-1]
+            columns.append(average._replace(head=("", f"{table.data.dataset} average")))
     grid, star = _grid(columns, labels)
+    datasets = ", ".join(table.data.dataset for table in tables)
     return FigureExhibit(
-        file_stem(
-            *("overview", key.kind, key.profile, key.protocol, key.selection),
-            *made_by_stem(key.device, key.harness, key.condition),
-        ),
+        block_stem("overview", key),
         f"All methods on {len(tables)} datasets: {key.profile} profile{kind}",
-        f"{key.protocol} of {', '.join(table.dataset for table in tables)}{kind}; {key.profile} profile, "
-        f"selection {key.selection}, {made_by(key.device, key.harness)}; mean over seeds. {_SHADES}"
-        f"{left_out}{star}",
+        f"{key.protocol} of {datasets}{kind}; {block_rule(key)}; mean over seeds. {_SHADES}{left_out}{star}",
         f"Grid of {key.protocol}. Best averages: {_highest(columns, grid)}.",
         block_subject(key),
         partial(draw_grid, grid),
@@ -131,9 +107,7 @@ def _of_datasets(
 
 
 def _of_directions(table: Table, labels: Labels) -> FigureExhibit:
-    rows = {row.method: row for row in one_row_each(table.rows, labels)}
-    lower = table.lower_is_better
-    columns = [_Column(("", direction_name(one)), one, rows, lower) for one in table.columns]
+    columns = _columns(table, labels)
     grid, star = _grid(columns, labels)
     return data_figure(
         "directions",
@@ -145,6 +119,12 @@ def _of_directions(table: Table, labels: Labels) -> FigureExhibit:
     )
 
 
+def _columns(table: Table, labels: Labels, group: str = "") -> list[_Column]:
+    rows = {row.method: row for row in style.one_row_each(table.rows, labels)}
+    lower = table.lower_is_better
+    return [_Column((group, direction_name(one)), one, rows, lower) for one in table.columns]
+
+
 def _grid(columns: Sequence[_Column], labels: Labels) -> tuple[Grid, str]:
     """Return the grid and what a caption says of its rows."""
     methods = sorted({name for column in columns for name in column.rows}, key=labels.order)
@@ -154,7 +134,9 @@ def _grid(columns: Sequence[_Column], labels: Labels) -> tuple[Grid, str]:
         for name in methods
     ]
     cells = list(zip(*(_cells(methods, column) for column in columns), strict=True))
-    return Grid(short_names(shown, labels), [column.head for column in columns], cells), star_note(shown)
+    return Grid(
+        style.short_names(shown, labels), [column.head for column in columns], cells
+    ), style.star_note(shown)
 
 
 def _cells(methods: Sequence[str], column: _Column) -> list[Shaded]:
@@ -168,7 +150,7 @@ def _cells(methods: Sequence[str], column: _Column) -> list[Shaded]:
     for name in methods:
         mean = means.get(name)
         if mean is None:
-            cells.append(Shaded("—", None, pale=True))
+            cells.append(NOTHING)
             continue
         reference = name in references
         shade = 0.0 if reference or best == worst else (mean - worst) / (best - worst)
@@ -186,33 +168,33 @@ def _highest(columns: Sequence[_Column], grid: Grid) -> str:
     return "; ".join(said) or "none"
 
 
-def draw_grid(grid: Grid) -> Figure:
+def draw_grid(grid: Grid) -> style.Figure:
     """Return the grid as a figure as wide as it needs, at most both columns of a page."""
-    names = fitted_apart(grid.rows, NAME)
-    heads = [fitted(head, NAME) for _, head in grid.columns]
-    left = _GAP + widest(names) + _GAP
-    cell = min(_WIDEST, (TWO_COLUMNS - left - _GAP) / len(heads))
+    names = style.fitted_apart(grid.rows, style.NAME)
+    heads = [style.fitted(head, style.NAME) for _, head in grid.columns]
+    left = _GAP + style.widest(names) + _GAP
+    cell = min(_WIDEST, (style.TWO_COLUMNS - left - _GAP) / len(heads))
     grouped = [head for (group, _), head in zip(grid.columns, heads, strict=True) if group]
-    over = widest(grouped) + _GAP
-    above = max(widest(heads) + _GAP, over + 0.26 if grouped else 0.0) + 0.2
+    over = style.widest(grouped) + _GAP
+    above = max(style.widest(heads) + _GAP, over + 0.26 if grouped else 0.0) + 0.2
     across, down = cell * len(heads), _ROW * len(names)
     # never so narrow that a warning above does not fit
     width, height = max(left + across + _GAP, 3.0), above + down + _GAP
-    figure = blank(width, height)
+    figure = style.blank(width, height)
     axis = figure.add_axes((left / width, _GAP / height, across / width, down / height))
     axis.set(xlim=(0, len(heads)), ylim=(len(names), 0))
     axis.axis("off")
     _shade(axis, grid)
     _print(axis, grid, cell)
     for place, name in enumerate(names):
-        axis.text(-_GAP / cell, place + 0.5, name, ha="right", va="center_baseline", fontsize=BODY)
+        axis.text(-_GAP / cell, place + 0.5, name, ha="right", va="center_baseline", fontsize=style.BODY)
     for place, head in enumerate(heads):
-        axis.text(place + 0.5, -_GAP / _ROW, head, ha="center", va="bottom", rotation=90, fontsize=BODY)
+        axis.text(place + 0.5, -_GAP / _ROW, head, ha="center", va="bottom", rotation=90, fontsize=style.BODY)
     _head_groups(axis, grid, over / _ROW, cell)
     return figure
 
 
-def _shade(axis: Axes, grid: Grid) -> None:
+def _shade(axis: style.Axes, grid: Grid) -> None:
     from matplotlib.patches import PathPatch, Rectangle
     from matplotlib.path import Path
 
@@ -224,7 +206,7 @@ def _shade(axis: Axes, grid: Grid) -> None:
                 squares[round(_STEPS * cell.shade)].append(Path(corners, closed=True))
             if cell.framed:
                 frame = Rectangle((x + 0.03, y + 0.05), 0.94, 0.9, fill=False, zorder=3)
-                frame.set(edgecolor=INK, linewidth=1.2)
+                frame.set(edgecolor=style.INK, linewidth=1.2)
                 axis.add_artist(frame)
     for step, shapes in sorted(squares.items()):
         # never so dark that black letters are hard to read
@@ -234,27 +216,24 @@ def _shade(axis: Axes, grid: Grid) -> None:
         axis.add_artist(PathPatch(shape, facecolor=colour, edgecolor="white", linewidth=0.6))
 
 
-def _print(axis: Axes, grid: Grid, room: float) -> None:
-    width = _BOLD * widest({cell.text for row in grid.cells for cell in row}, SMALL)
-    middle: dict[str, Any] = {
-        "ha": "center",
-        "va": "center_baseline",
-        "fontsize": min(SMALL, SMALL * room / width),
-    }
+def _print(axis: style.Axes, grid: Grid, room: float) -> None:
+    width = _BOLD * style.widest({cell.text for row in grid.cells for cell in row}, style.SMALL)
+    size = min(style.SMALL, style.SMALL * room / width)
+    middle: dict[str, Any] = {"ha": "center", "va": "center_baseline", "fontsize": size}
     for row, cells in enumerate(grid.cells):
         for column, cell in enumerate(cells):
-            weight, colour = "bold" if cell.bold else "normal", MUTED if cell.pale else INK
+            weight, colour = "bold" if cell.bold else "normal", style.MUTED if cell.pale else style.INK
             axis.text(column + 0.5, row + 0.5, cell.text, fontweight=weight, color=colour, **middle)
 
 
-def _head_groups(axis: Axes, grid: Grid, over: float, cell: float) -> None:
+def _head_groups(axis: style.Axes, grid: Grid, over: float, cell: float) -> None:
     """Write the groups' names above their columns, ``over`` rows above the cells, with a line under each."""
     start = 0
     for group, members in groupby(group for group, _ in grid.columns):
         count = len(list(members))
         if group:
             ends = [start + 0.1, start + count - 0.1]
-            axis.plot(ends, [-over - 0.3] * 2, color=INK, linewidth=0.6, clip_on=False)
-            name = fitted(group, count * cell)
-            axis.text(start + count / 2, -over - 0.45, name, ha="center", va="bottom", fontsize=BODY)
+            axis.plot(ends, [-over - 0.3] * 2, color=style.INK, linewidth=0.6, clip_on=False)
+            name = style.fitted(group, count * cell)
+            axis.text(start + count / 2, -over - 0.45, name, ha="center", va="bottom", fontsize=style.BODY)
         start += count

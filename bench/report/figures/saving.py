@@ -12,15 +12,12 @@ from contextlib import closing, contextmanager
 from copy import copy
 from functools import partial
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from bench.report.exhibit import FigureExhibit
-from bench.report.figures.style import RC, warn
+from bench.report.figures import style
 from bench.report.text import visible
 from bench.report.writers.markdown import FIGURE_FORMATS
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 DOTS_PER_INCH: Final = 200
 _MOST_WORKERS: Final = 8
@@ -106,10 +103,10 @@ def draw(exhibit: FigureExhibit, formats: Sequence[str] = FIGURE_FORMATS) -> dic
     return {f"{exhibit.name}.{ending}": files[ending] for ending in formats}
 
 
-def laid_out(exhibit: FigureExhibit) -> Figure:
-    """Return the figure with its warning, everything in its place; to be called under `RC`."""
+def laid_out(exhibit: FigureExhibit) -> style.Figure:
+    """Return the figure with its warning, everything in its place; to be called under `style.RC`."""
     figure = exhibit.draw()
-    warn(figure, exhibit.subject.kind, exhibit.subject.profile)
+    style.warn(figure, exhibit.subject.kind, exhibit.subject.profile)
     engine = figure.get_layout_engine()
     if engine is not None:  # once, and not again for every format
         engine.execute(figure)
@@ -125,7 +122,7 @@ def _style(salt: str) -> Iterator[None]:
     collected = gc.isenabled()
     gc.disable()  # a figure is many small objects, among which nothing is free before it is written
     try:
-        with matplotlib.rc_context({**RC, "svg.hashsalt": salt}), warnings.catch_warnings():
+        with matplotlib.rc_context({**style.RC, "svg.hashsalt": salt}), warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)
             yield
     finally:
@@ -133,7 +130,7 @@ def _style(salt: str) -> Iterator[None]:
             gc.enable()
 
 
-def _svg(figure: Figure, alt: str) -> bytes:
+def _svg(figure: style.Figure, alt: str) -> bytes:
     """Return a figure as SVG, its coordinates in hundredths of a point; letters stay as they are."""
     from matplotlib.backends.backend_svg import FigureCanvasSVG
 
@@ -145,7 +142,7 @@ def _svg(figure: Figure, alt: str) -> bytes:
     return _COORDINATES.sub(lambda part: _DECIMALS.sub(r"\1", part[0]), text).encode("utf-8")
 
 
-def _pdf(figure: Figure) -> bytes:
+def _pdf(figure: style.Figure) -> bytes:
     """Return a figure as PDF."""
     from fontTools import subset  # type: ignore[import-untyped]
     from matplotlib.backends.backend_pdf import FigureCanvasPdf

@@ -6,26 +6,18 @@ import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from bench.analysis.groups import Data
 from bench.analysis.labels import Labels
 from bench.analysis.sensitivity import Sensitivity, is_geometric, is_number
-from bench.analysis.tables import AVERAGE, direction_name
+from bench.analysis.tables import AVERAGE, Entry, direction_name
 from bench.report.cells import setting_text, shown_columns
 from bench.report.exhibit import FigureExhibit, data_subject
-from bench.report.figures.grids import Grid, Shaded, draw_grid
-from bench.report.figures.style import GREY, INK, ONE_COLUMN, TWO_COLUMNS, look, look_number
-from bench.report.figures.text_fitting import apart, shortened
+from bench.report.figures import style
+from bench.report.figures.grids import NOTHING, Grid, Shaded, draw_grid
 from bench.report.report_data import ReportData
 from bench.report.text import data_name, file_stem, short_hash, study_stem
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
-Value = tuple[float, float | None] | None
-"""Mean and deviation over seeds; None without a number."""
 
 _LINES: Final = 3
 """Points from which there is something to draw; two are in the tables."""
@@ -34,19 +26,13 @@ _APART: Final = 0.13
 
 
 class Panel(NamedTuple):
-    """The lines of one setting.
+    """The lines of one setting."""
 
-    Attributes:
-        name: of the setting.
-        values: of it.
-        lines: label and mean with deviation per value; the same labels in all panels of a figure.
-        usual: places of the usual value.
-    """
-
-    name: str
-    values: list[Any]
-    lines: list[tuple[str, list[Value]]]
-    usual: list[int]
+    name: str  # of the setting
+    values: list[Any]  # of it
+    # label and mean with deviation per value; the same labels in all panels of a figure
+    lines: list[tuple[str, list[Entry]]]
+    usual: list[int]  # places of the usual value
 
 
 def setting_figures(data: ReportData) -> list[FigureExhibit]:
@@ -78,13 +64,8 @@ def uneven_seeds(one: Sensitivity) -> str:
 
 def sensitivity_stem(one: Sensitivity) -> str:
     """Return the name of files about a curve or grid, without an ending; unlike any other's."""
-    return study_stem(
-        *("sensitivity", one.method, *one.settings),
-        data=one.data,
-        protocol=one.protocol,
-        selection=one.selection,
-        mark=short_hash(repr((one.title, one.settings))),
-    )
+    parts, mark = ("sensitivity", one.method, *one.settings), short_hash(repr((one.title, one.settings)))
+    return study_stem(one.data, one.protocol, one.selection, *parts, mark=mark)
 
 
 def _heat_map(one: Sensitivity) -> FigureExhibit:
@@ -97,7 +78,7 @@ def _heat_map(one: Sensitivity) -> FigureExhibit:
     def cell(key: tuple[str, str]) -> Shaded:
         usual = key in points and points[key].usual
         if key not in known:
-            return Shaded("—", None, pale=True, framed=usual)
+            return NOTHING._replace(framed=usual)
         shade = (known[key] - low) / (high - low) if high > low else 0.0
         return Shaded(f"{known[key]:.3f}", shade, bold=known[key] == high, framed=usual)
 
@@ -119,15 +100,11 @@ def _heat_map(one: Sensitivity) -> FigureExhibit:
 
 
 def _lines(members: Sequence[Sensitivity], labels: Labels) -> FigureExhibit:
-    first = members[0]
-    said = []
+    first, said = members[0], []
     for one in members:
-        numbers: dict[tuple[str, ...], float] = {
-            (setting_text(point.values[0]),): mean
-            for point in one.points
-            if (mean := point.row.entries[AVERAGE].mean) is not None
-        }
-        said.append(_extremes(numbers, one.settings))
+        means = {tuple(map(setting_text, each.values)): each.row.entries[AVERAGE].mean for each in one.points}
+        known = {key: mean for key, mean in means.items() if mean is not None}
+        said.append(_extremes(known, one.settings))
     return FigureExhibit(
         file_stem("settings", sensitivity_stem(first).removeprefix("sensitivity_")),
         f"{first.title} by {', '.join(one.settings[0] for one in members)}: {data_name(first.data)}",
@@ -135,74 +112,67 @@ def _lines(members: Sequence[Sensitivity], labels: Labels) -> FigureExhibit:
         "along the epochs. Dotted: the usual value.",
         f"Lines of mAP. {' '.join(said)}",
         data_subject(first.data),
-        partial(_draw_lines, list(map(_panel, members)), look(first.method, labels).colour, first.protocol),
+        partial(
+            _draw_lines, list(map(_panel, members)), style.look(first.method, labels).colour, first.protocol
+        ),
     )
 
 
 def _panel(one: Sensitivity) -> Panel:
-    lines: list[tuple[str, list[Value]]] = [
-        (
-            direction_name(column),
-            [
-                None if entry.mean is None else (entry.mean, entry.deviation)
-                for entry in (point.row.entries[column] for point in one.points)
-            ],
-        )
-        for column in shown_columns(one.columns)
-    ]
-    spreads = [point.validation for point in one.points]
-    if any(spreads):
-        lines.append(("validation", [spread and (spread.mean, spread.deviation) for spread in spreads]))
+    entries = [point.row.entries for point in one.points]
+    columns = shown_columns(one.columns)
+    lines = [(direction_name(column), [each[column] for each in entries]) for column in columns]
+    if any(point.validation for point in one.points):
+        reached = [Entry(*point.validation) if point.validation else Entry(None) for point in one.points]
+        lines.append(("validation", reached))
     usual = [place for place, point in enumerate(one.points) if point.usual]
     return Panel(one.settings[0], [point.values[0] for point in one.points], lines, usual)
 
 
-def _draw_lines(panels: Sequence[Panel], colour: str, protocol: str) -> Figure:
-    from matplotlib.figure import Figure
-
-    across = min(len(panels), 3)
-    down = -(-len(panels) // across)
-    width = (ONE_COLUMN, 4.8, TWO_COLUMNS)[across - 1]
-    figure = Figure(figsize=(width, 1.9 * down + 0.5))
-    axes = figure.subplots(down, across, squeeze=False, sharey=True)
-    for number, axis in enumerate(axes.flat):
-        if number >= len(panels):
+def _draw_lines(shown: Sequence[Panel], colour: str, protocol: str) -> style.Figure:
+    across = min(len(shown), 3)
+    down = -(-len(shown) // across)
+    width = (style.ONE_COLUMN, 4.8, style.TWO_COLUMNS)[across - 1] / across
+    figure, axes = style.panels(across, down, width=width, height=(1.9 * down + 0.5) / down, sharey=True)
+    found: dict[str, Any] = {}
+    for number, axis in enumerate(axes):
+        if number >= len(shown):
             axis.set_axis_off()
             continue
-        _plot(axis, panels[number], colour)
+        _plot(axis, shown[number], colour)
         if number % across == 0:
             axis.set_ylabel(protocol)
-    found: dict[str, Any] = {}
-    for handles, labels in (axis.get_legend_handles_labels() for axis in axes.flat):
+        handles, labels = axis.get_legend_handles_labels()
         found |= dict(zip(labels, handles, strict=True))
     columns = len(found) if across > 1 else 2
     figure.legend(found.values(), found.keys(), loc="outside lower center", ncols=columns, columnspacing=1.2)
     return figure
 
 
-def _plot(axis: Axes, panel: Panel, colour: str) -> None:
+def _plot(axis: style.Axes, panel: Panel, colour: str) -> None:
     places, joined = _places(axis, panel), all(map(is_number, panel.values))
     for number, (label, values) in enumerate(panel.lines):
-        known = [(place, value) for place, value in zip(places, values, strict=True) if value is not None]
-        axis.errorbar(
-            [place for place, _ in known],
-            [value[0] for _, value in known],
-            yerr=[value[1] or 0.0 for _, value in known],
-            label=label,
-            **_style(number, label, colour, joined=joined),
-        )
+        known = [
+            (place, value.mean, value.deviation or 0.0)
+            for place, value in zip(places, values, strict=True)
+            if value.mean is not None
+        ]
+        x, y, deviations = ([each[part] for each in known] for part in range(3))
+        axis.errorbar(x, y, yerr=deviations, label=label, **_style(number, label, colour, joined=joined))
     for place in panel.usual:
-        axis.axvline(places[place], color=INK, linewidth=1.2, linestyle=":", zorder=1, label="usual value")
-    axis.set_xlabel(shortened(panel.name))
+        axis.axvline(
+            places[place], color=style.INK, linewidth=1.2, linestyle=":", zorder=1, label="usual value"
+        )
+    axis.set_xlabel(style.shortened(panel.name))
     axis.margins(x=0.08)
     axis.grid(visible=False, axis="x")
 
 
-def _places(axis: Axes, panel: Panel) -> list[float]:
+def _places(axis: style.Axes, panel: Panel) -> list[float]:
     """Return where the values stand on the axis, and scale and label it."""
     values = panel.values
     if not all(map(is_number, values)):
-        names = apart([setting_text(value) for value in values], 12)
+        names = style.apart([setting_text(value) for value in values], 12)
         axis.set_xticks(range(len(values)), names, rotation=30, ha="right", rotation_mode="anchor")
         return [float(place) for place in range(len(values))]
     numbers = [float(value) for value in values]
@@ -225,8 +195,8 @@ def _places(axis: Axes, panel: Panel) -> list[float]:
 
 def _style(number: int, label: str, colour: str, *, joined: bool) -> dict[str, Any]:
     """Return how a line looks: the average in the method's colour, validation in grey, others beside them."""
-    way = look_number(number + 1)
-    shown = {"average": colour, "validation": GREY}.get(label, way.colour)
+    way = style.look_number(number + 1)
+    shown = {"average": colour, "validation": style.GREY}.get(label, way.colour)
     dash = {"average": "-", "validation": (0, (4, 1.5))}.get(label, way.dash)
     return {
         "color": shown,

@@ -1,22 +1,32 @@
-"""How figures look, and which rows they show: one look per method, readable in black and white."""
+"""How figures look: one look per method, readable in black and white; texts that fit into them."""
 
 from __future__ import annotations
 
 import hashlib
 import math
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeVar
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
+from bench.analysis.convergence import Curve
+from bench.analysis.costs import ScoreAndCost
 from bench.analysis.labels import Labels
-from bench.report.figures.text_fitting import BODY, FONTS, LARGE, SMALL, fitted_apart, widest
+from bench.analysis.per_query import PerQueryRow
+from bench.analysis.tables import Row
+from bench.report.text import visible
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+if TYPE_CHECKING:  # for all modules that draw
+    from matplotlib.axes import Axes as Axes
+    from matplotlib.figure import Figure as Figure
 
 Dash = str | tuple[float, tuple[float, ...]]
 
+FONTS: Final = ("DejaVu Sans", "Verdana")
+"""The first comes with matplotlib: the same letters on every machine; a browser without it takes the next."""
+SMALL: Final = 6.0
+BODY: Final = 7.0
+LARGE: Final = 8.0
+"""Sizes in points: of numbers in cells and remarks; of ticks and legends; of axes and headings."""
 ONE_COLUMN: Final = 3.4
 TWO_COLUMNS: Final = 7.0
 """Widths of figures in inches: of one column of a two-column page, and of both."""
@@ -40,40 +50,27 @@ _SIZES: Final = {"*": 6.5, "P": 5.2, "X": 5.2, "D": 4.0, "d": 5.2, "^": 4.8, "v"
 """Sizes of markers, in points, at which they cover about the same."""
 _CROSSES: Final = ("x", "+", "1", "2")
 _DASHES: Final[tuple[Dash, ...]] = ("-", (0, (4, 1.5)), (0, (1.2, 1.2)), (0, (5, 1.2, 1.2, 1.2)))
-_HATCHES: Final = ("", "////", "....", "xxxx", "\\\\\\\\", "++++", "----", "oooo")
 
 RC: Final[Mapping[Any, Any]] = {
     "font.family": "sans-serif",
     "font.sans-serif": FONTS,
-    "font.size": BODY,
+    **dict.fromkeys(
+        ("font.size", "axes.titlesize", "legend.fontsize", "xtick.labelsize", "ytick.labelsize"), BODY
+    ),
+    **dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"), INK),
+    **dict.fromkeys(("axes.linewidth", "xtick.major.width", "ytick.major.width", "hatch.linewidth"), 0.6),
+    **dict.fromkeys(("axes.spines.top", "axes.spines.right", "legend.frameon"), False),
+    **dict.fromkeys(("xtick.major.size", "ytick.major.size"), 2.5),
     "text.parse_math": False,  # names may hold dollars
-    "text.color": INK,
-    "axes.titlesize": BODY,
     "axes.titley": 1.0,  # else every drawing measures all ticks to find it
     "axes.labelsize": LARGE,
-    "axes.labelcolor": INK,
-    "axes.edgecolor": INK,
-    "axes.linewidth": 0.6,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
     "axes.axisbelow": True,
     "axes.grid": True,
     "grid.color": FAINT,
     "grid.linewidth": 0.5,
-    "legend.fontsize": BODY,
-    "legend.frameon": False,
     "lines.linewidth": 1.2,
     "lines.markersize": 4.5,
     "lines.markeredgewidth": 0.9,
-    "xtick.labelsize": BODY,
-    "ytick.labelsize": BODY,
-    "xtick.color": INK,
-    "ytick.color": INK,
-    "xtick.major.width": 0.6,
-    "ytick.major.width": 0.6,
-    "xtick.major.size": 2.5,
-    "ytick.major.size": 2.5,
-    "hatch.linewidth": 0.6,
     "figure.constrained_layout.use": True,
     "svg.hashsalt": "bench",  # ids of an SVG are random without it
     "svg.fonttype": "none",
@@ -83,21 +80,12 @@ RC: Final[Mapping[Any, Any]] = {
 
 
 class Look(NamedTuple):
-    """How a method is drawn.
+    """How a method is drawn."""
 
-    Attributes:
-        colour: as hexadecimal RGB.
-        marker: matplotlib's name.
-        dash: line style.
-        hatch: of bars.
-        filled: whether the marker is; else it is white inside.
-    """
-
-    colour: str
-    marker: str
-    dash: Dash
-    hatch: str
-    filled: bool = True
+    colour: str  # as hexadecimal RGB
+    marker: str  # matplotlib's name
+    dash: Dash  # line style
+    filled: bool = True  # whether the marker is; else it is white inside
 
     @property
     def points(self) -> dict[str, Any]:
@@ -124,9 +112,8 @@ def look(method: str, labels: Labels) -> Look:
     """
     position, _ = labels.order(method)
     if labels.role(method) == "reference":
-        return Look(
-            GREY, _CROSSES[position % len(_CROSSES)], _DASHES[position % len(_DASHES)], "", filled=False
-        )
+        cross, dash = _CROSSES[position % len(_CROSSES)], _DASHES[position % len(_DASHES)]
+        return Look(GREY, cross, dash, filled=False)
     if 0 <= position < _ROSTER:
         return look_number(position)
     # A plug-in's position may be any number, and one that is gone has none: its name decides. These bytes
@@ -141,29 +128,21 @@ _ROSTER: Final = 2 * len(COLOURS)
 def look_number(place: int) -> Look:
     """Return the look of what stands at a place of a series, such as a class or a variant."""
     turn, hue = divmod(place, len(COLOURS))
-    turned = hue + 3 * turn  # so that what shares a colour does not share the marker
     if place < _ROSTER:
-        marker = _MARKERS[turned % len(_MARKERS)]
+        marker = _MARKERS[(hue + 3 * turn) % len(_MARKERS)]  # what shares a colour does not share the marker
     else:
         marker = _EXTRA_MARKERS[(place // 2) % len(_EXTRA_MARKERS)]
-    return Look(
-        COLOURS[hue],
-        marker,
-        _DASHES[turn % len(_DASHES)],
-        _HATCHES[turned % len(_HATCHES)],
-        filled=turn % 2 == 0,
-    )
+    return Look(COLOURS[hue], marker, _DASHES[turn % len(_DASHES)], filled=turn % 2 == 0)
 
 
 def panels(
-    columns: int, rows: int = 1, width: float = 3.4, height: float = 2.6, *, sharey: bool = False
+    columns: int, rows: int = 1, width: float = 3.4, height: float = 2.6, **more: Any
 ) -> tuple[Figure, list[Axes]]:
     """Return an empty figure and its axes, row by row; sizes of one panel in inches."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width * columns, height * rows))
-    axes = figure.subplots(rows, columns, squeeze=False, sharey=sharey)
-    return figure, list(axes.flat)
+    return figure, list(figure.subplots(rows, columns, squeeze=False, **more).flat)
 
 
 def blank(width: float, height: float) -> Figure:
@@ -178,10 +157,8 @@ def blank(width: float, height: float) -> Figure:
 def tiles(count: int, below: float, height: float = 1.12) -> tuple[Figure, list[Axes]]:
     """Return a figure of ``count`` small axes in rows, ticks labelled on the outer ones alone.
 
-    Args:
-        count: how many.
-        below: inches to keep free at the bottom, for what is said of all of them.
-        height: of one with its title, in inches.
+    ``below`` inches stay free at the bottom, for what is said of all of them; ``height`` is that of one with
+    its title, in inches.
     """
     # As few places as possible stay empty.
     columns = count if count < 5 else min((5, 4, 3), key=lambda number: -count % number)
@@ -206,17 +183,8 @@ _HEAD: Final = 0.24
 """Inches at the top of a figure for `warn`."""
 
 
-def legend(
-    figure: Figure, entries: Sequence[tuple[str, Look]], columns: int = 1, *, lines: bool = True
-) -> None:
-    """Put a legend outside: in one column to the right, in several below; entries row by row in order.
-
-    Args:
-        figure: of `panels`.
-        entries: label and look of each.
-        columns: how many.
-        lines: whether to show the methods' lines, or markers alone.
-    """
+def legend(figure: Figure, entries: Sequence[tuple[str, Look]], columns: int, *, lines: bool = True) -> None:
+    """Put a legend below a figure of `panels`, entries row by row in order; ``lines`` or markers alone."""
     from matplotlib.lines import Line2D
 
     rows = -(-len(entries) // columns)
@@ -226,7 +194,7 @@ def legend(
     figure.legend(
         [Line2D([], [], **(way.line if lines else {**way.points, "linestyle": ""})) for _, way in ordered],
         [label for label, _ in ordered],
-        loc="outside right upper" if columns == 1 else "outside lower center",
+        loc="outside lower center",
         ncols=columns,
         handlelength=2.4 if lines else 1.0,
         columnspacing=1.2,
@@ -251,10 +219,8 @@ _HANDLE: Final = 0.46
 
 def warn(figure: Figure, kind: str, profile: str) -> None:
     """Name in the figure itself what its numbers are not, unless they are those of a paper."""
-    words = [
-        *(["LOOK-ALIKE: generated data, not the benchmark"] if kind == "look-alike" else []),
-        *(["quick profile: small networks, few epochs"] if profile == "quick" else []),
-    ]
+    words = ["LOOK-ALIKE: generated data, not the benchmark"] if kind == "look-alike" else []
+    words += ["quick profile: small networks, few epochs"] if profile == "quick" else []
     if words:
         figure.suptitle(" · ".join(words), fontsize=SMALL, color=MUTED, x=0.99, ha="right")
 
@@ -284,34 +250,14 @@ def _round_numbers(low: float, high: float, most: int = 4) -> list[float]:
     return inside
 
 
-class MethodRow(Protocol):
-    """A row of a method, of a table or of something computed from it."""
-
-    @property
-    def method(self) -> str:
-        """Return the registry name."""
-
-    @property
-    def label(self) -> str:
-        """Return the method as the tables print it."""
-
-    @property
-    def usual(self) -> bool:
-        """Return whether it is the method itself with its usual settings, and the last such row."""
-
-
-SomeRow = TypeVar("SomeRow", bound=MethodRow)
+SomeRow = TypeVar("SomeRow", Row, PerQueryRow, ScoreAndCost, Curve)
 
 
 def one_row_each(rows: Iterable[SomeRow], labels: Labels, *, reference_points: bool = True) -> list[SomeRow]:
     """Return one row per method: as it is usually set, or else the first; in the order of the rows.
 
     Ablations and rows with other settings have figures of their own, and look the same as their method.
-
-    Args:
-        rows: in the roster's order.
-        labels: titles and roles.
-        reference_points: whether to keep methods of the role ``reference``, such as chance.
+    Reference points are methods such as chance.
     """
     chosen: dict[str, SomeRow] = {}
     for row in rows:
@@ -322,18 +268,71 @@ def one_row_each(rows: Iterable[SomeRow], labels: Labels, *, reference_points: b
     return list(chosen.values())
 
 
-def short_names(rows: Sequence[MethodRow], labels: Labels) -> list[str]:
+def short_names(rows: Sequence[SomeRow], labels: Labels) -> list[str]:
     """Return short names for `one_row_each` of the methods: titles, with a star where not as usually set."""
-    titles = Counter(labels.title(row.method) for row in rows)
-    names = []
-    for row in rows:
-        title = labels.title(row.method)
-        name = title if titles[title] == 1 else f"{title} ({row.method})"
-        names.append(name if row.usual else f"{name}*")
-    return names
+    titles = [labels.title(row.method) for row in rows]
+    return [
+        (title if titles.count(title) == 1 else f"{title} ({row.method})") + ("" if row.usual else "*")
+        for row, title in zip(rows, titles, strict=True)
+    ]
 
 
-def star_note(rows: Sequence[MethodRow]) -> str:
+def star_note(rows: Sequence[SomeRow]) -> str:
     """Return the sentence for a caption that explains the star of `short_names`; empty without one."""
     starred = any(not row.usual for row in rows)
     return " *: with other settings than usual, or an ablation; see the tables." if starred else ""
+
+
+def shortened(text: str, letters: int = 24) -> str:
+    """Return text in one line of at most ``letters`` characters, an ellipsis in place of the rest."""
+    shown = visible(text)
+    return shown if len(shown) <= letters else f"{shown[: letters - 1].rstrip()}…"
+
+
+def apart(texts: Sequence[str], letters: int = 24) -> list[str]:
+    """Return texts `shortened`, those numbered that would then be the same."""
+    return _numbered([shortened(text, letters) for text in texts])
+
+
+def fitted(text: str, inches: float, size: float = BODY) -> str:
+    """Return text in one line no wider than ``inches``, an ellipsis in place of the rest.
+
+    To be called while a figure is drawn: it measures the font's letters.
+    """
+    shown = visible(text)
+    if width_of(shown, size) <= inches:
+        return shown
+    for letters in range(min(len(shown), 200) - 1, 0, -1):
+        if width_of(tried := shortened(shown, letters), size) <= inches:
+            return tried
+    return "…"
+
+
+def fitted_apart(texts: Iterable[str], inches: float, size: float = BODY) -> list[str]:
+    """Return texts `fitted`, those numbered that would then be the same."""
+    return _numbered([fitted(text, inches, size) for text in texts])
+
+
+def widest(texts: Iterable[str], size: float = BODY) -> float:
+    """Return the width of the widest text, in inches."""
+    return max((width_of(text, size) for text in texts), default=0.0)
+
+
+@lru_cache(maxsize=4096)
+def width_of(text: str, size: float = BODY) -> float:
+    """Return how wide a text in one line is, in inches."""
+    from matplotlib.font_manager import FontProperties
+    from matplotlib.textpath import text_to_path
+
+    font = FontProperties(family=FONTS[0], size=size)
+    width, _, _ = text_to_path.get_text_width_height_descent(text, font, ismath=False)
+    return float(width) / 72
+
+
+def _numbered(shown: Sequence[str]) -> list[str]:
+    return [
+        f"{shortened(one, max(2, len(one) - 2))} {shown[: place + 1].count(one)}"
+        if shown.count(one) > 1
+        else one
+        for place, one in enumerate(shown)
+    ]

@@ -4,21 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from bench.analysis.ablations import Ablation, Component
 from bench.analysis.labels import Labels
-from bench.analysis.tables import AVERAGE, Direction, Row, Spread, direction_name
+from bench.analysis.tables import AVERAGE, Entry, Spread, direction_name
 from bench.report.cells import changes_text, setting_text, shown_columns
 from bench.report.exhibit import FigureExhibit, data_subject
-from bench.report.figures.style import FAINT, GREY, INK, TWO_COLUMNS, Look, look
-from bench.report.figures.text_fitting import SMALL, apart, shortened
+from bench.report.figures import style
 from bench.report.report_data import ReportData
 from bench.report.text import data_name, short_hash, study_stem
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 _FAR: Final = 4.0
 """A difference that many times the next smaller one is not drawn to scale: the others could not be told."""
@@ -26,38 +21,25 @@ _LETTERS: Final = 38
 """Length of a row's name."""
 _PALE: Final = 0.6
 """How much lighter variants are than the method itself."""
-_HATCHES: Final = ("", "/////")
 _EDGE: Final[dict[str, Any]] = {
     "linewidth": 0.5,
-    "error_kw": {"ecolor": INK, "elinewidth": 0.8, "capsize": 1.6, "capthick": 0.8},
+    "error_kw": {"ecolor": style.INK, "elinewidth": 0.8, "capsize": 1.6, "capthick": 0.8},
 }
 ROW: Final = 0.235
 """Inches of a row."""
 AROUND: Final = 0.95
 """Inches of all that is not rows: axes, legend, remark."""
 
-Value = tuple[float, float | None] | None
-"""Mean and deviation over seeds; None without a number."""
-
 
 class Bar(NamedTuple):
-    """One row of a figure.
+    """One row of a figure."""
 
-    Attributes:
-        label: what stands beside it.
-        values: one per bar or point.
-        difference: from the method itself, on average; None for itself or without a shared seed.
-        itself: whether it is the method itself.
-        quality: S_k; None where there is none.
-        chosen: whether the method chose so in most of its fits.
-    """
-
-    label: str
-    values: tuple[Value, ...]
-    difference: Spread | None
-    itself: bool = False
-    quality: Spread | None = None
-    chosen: bool = False
+    label: str  # what stands beside it
+    values: list[Entry]  # one per bar or point
+    difference: Spread | None  # from the method itself, on average; None for itself or without a shared seed
+    itself: bool = False  # whether it is the method itself
+    quality: Spread | None = None  # S_k; None where there is none
+    chosen: bool = False  # whether the method chose so in most of its fits
 
 
 def component_figures(data: ReportData) -> list[FigureExhibit]:
@@ -86,38 +68,24 @@ def _any_known(components: Sequence[Component]) -> bool:
 def ablation_stem(what: str, ablation: Ablation) -> str:
     """Return the name of files that show ``what`` of an ablation, without an ending; unlike any other's."""
     mark = "" if ablation.usual else short_hash(ablation.label)
-    return study_stem(
-        what,
-        ablation.method,
-        data=ablation.data,
-        protocol=ablation.protocol,
-        selection=ablation.selection,
-        mark=mark,
-    )
+    return study_stem(ablation.data, ablation.protocol, ablation.selection, what, ablation.method, mark=mark)
 
 
 def _components(ablation: Ablation, others: Sequence[Component], labels: Labels) -> FigureExhibit:
     shown = shown_columns(ablation.columns)
     drawn = shown[:-1] or shown
-    wholes = [f"{one.variant} ({changes_text(one.changes)})" for one in others]
-    names = [
-        whole if len(whole) <= _LETTERS else one.variant for one, whole in zip(others, wholes, strict=True)
-    ]
-    differences = [one.differences[AVERAGE].spread if AVERAGE in one.differences else None for one in others]
-    bars = [
-        Bar(shortened(ablation.label, _LETTERS), _values(ablation.full, drawn), None, itself=True),
-        *(
-            Bar(name, _values(one.row, drawn), difference)
-            for one, name, difference in zip(others, apart(names, _LETTERS), differences, strict=True)
-        ),
-    ]
-    told = [
-        f"{one.variant} {difference.mean:+.3f}"
-        for one, difference in zip(others, differences, strict=True)
-        if difference is not None
-    ]
+    names = []
+    for one in others:
+        whole = f"{one.variant} ({changes_text(one.changes)})"
+        names.append(whole if len(whole) <= _LETTERS else one.variant)
+    itself = [ablation.full.entries[direction] for direction in drawn]
+    bars, told = [Bar(style.shortened(ablation.label, _LETTERS), itself, None, itself=True)], []
+    for one, name in zip(others, style.apart(names, _LETTERS), strict=True):
+        difference = one.differences[AVERAGE].spread if AVERAGE in one.differences else None
+        bars.append(Bar(name, [one.row.entries[direction] for direction in drawn], difference))
+        told += [] if difference is None else [f"{one.variant} {difference.mean:+.3f}"]
     what = "directions" if len(drawn) > 1 else _averaged(ablation)
-    way, heads = look(ablation.method, labels), [direction_name(one) for one in drawn]
+    way, heads = style.look(ablation.method, labels), [direction_name(one) for one in drawn]
     return FigureExhibit(
         ablation_stem("components", ablation),
         f"Components of {ablation.label}: {data_name(ablation.data)}",
@@ -136,20 +104,14 @@ def _choices(ablation: Ablation, labels: Labels) -> FigureExhibit:
     bars = []
     for one in ablation.choices:
         count = ablation.chosen.get(one.modality, 0)
-        bars.append(
-            Bar(
-                one.modality + (f" (chosen {count}\N{MULTIPLICATION SIGN})" if count else ""),
-                _values(one.row, (AVERAGE,)),
-                None,
-                quality=ablation.quality.get(one.modality),
-                chosen=0 < count == most,
-            )
-        )
+        label = one.modality + (f" (chosen {count}\N{MULTIPLICATION SIGN})" if count else "")
+        quality, average = ablation.quality.get(one.modality), one.row.entries[AVERAGE]
+        bars.append(Bar(label, [average], None, quality=quality, chosen=0 < count == most))
     # By the quality, so that one sees whether mAP follows it.
     bars.sort(key=lambda bar: -(bar.quality.mean if bar.quality else -1.0))
-    itself = Bar(setting_text(own), _values(ablation.full, (AVERAGE,)), None, itself=True)
+    itself = Bar(setting_text(own), [ablation.full.entries[AVERAGE]], None, itself=True)
     chosen = ", ".join(f"{name} in {count}" for name, count in ablation.chosen.items()) or "not noted"
-    told = [f"{bar.label}: {bar.values[0][0]:.3f}" for bar in bars if bar.values[0] is not None]
+    told = [f"{bar.label}: {bar.values[0].mean:.3f}" for bar in bars if bar.values[0].mean is not None]
     return FigureExhibit(
         ablation_stem("choices", ablation),
         f"Choice of a modality by {ablation.label}: {data_name(ablation.data)}",
@@ -158,13 +120,8 @@ def _choices(ablation: Ablation, labels: Labels) -> FigureExhibit:
         f"{_averaged(ablation)}. Deviations over seeds. Filled: what most of its fits chose ({chosen}).",
         f"mAP by modality, highest quality first: {', '.join(told)}.",
         data_subject(ablation.data),
-        partial(_draw_choices, bars, itself, setting, look(ablation.method, labels), ablation.protocol),
+        partial(_draw_choices, bars, itself, setting, style.look(ablation.method, labels), ablation.protocol),
     )
-
-
-def _values(row: Row, drawn: Sequence[Direction]) -> tuple[Value, ...]:
-    entries = [row.entries[direction] for direction in drawn]
-    return tuple(None if entry.mean is None else (entry.mean, entry.deviation) for entry in entries)
 
 
 def _averaged(ablation: Ablation) -> str:
@@ -179,105 +136,103 @@ def _about(ablation: Ablation) -> str:
     )
 
 
-def _draw_components(bars: Sequence[Bar], drawn: Sequence[str], way: Look, protocol: str) -> Figure:
-    from matplotlib.figure import Figure
+def _draw_components(
+    bars: Sequence[Bar], drawn: Sequence[str], way: style.Look, protocol: str
+) -> style.Figure:
     from matplotlib.patches import Patch
 
-    figure = Figure(figsize=(TWO_COLUMNS, ROW * len(bars) + AROUND))
-    left, right = figure.subplots(1, 2, sharey=True, width_ratios=(3, 2))
+    height = ROW * len(bars) + AROUND
+    figure, axes = style.panels(2, 1, style.TWO_COLUMNS / 2, height, sharey=True, width_ratios=(3, 2))
+    left, right = axes
     _plot_bars(left, bars, len(drawn), way)
-    ends = (value[0] + (value[1] or 0.0) for bar in bars for value in bar.values if value)
+    values = (value for bar in bars for value in bar.values if value.mean is not None)
+    ends = ((value.mean or 0.0) + (value.deviation or 0.0) for value in values)
     left.set(xlabel=protocol, xlim=(0, 1.12 * max(ends, default=1.0)))
     _plot_differences(right, bars, way)
     right.set_xlabel("difference, average")
     _name_rows(left, bars)
     if len(drawn) > 1:
         patches = [
-            Patch(**_fill(way, place, 2, itself=False), linewidth=0.5, label=shortened(name))
+            Patch(**_fill(way, place, 2, itself=False), linewidth=0.5, label=style.shortened(name))
             for place, name in enumerate(drawn)
         ]
         figure.legend(handles=patches, loc="outside lower left", ncols=len(drawn))
     return figure
 
 
-def _plot_bars(axis: Axes, bars: Sequence[Bar], count: int, way: Look) -> None:
+def _plot_bars(axis: style.Axes, bars: Sequence[Bar], count: int, way: style.Look) -> None:
     thick = 0.78 / count
-    words: dict[str, Any] = {"textcoords": "offset points", "va": "center", "fontsize": SMALL}
+    words: dict[str, Any] = {"textcoords": "offset points", "va": "center", "fontsize": style.SMALL}
     for place, bar in enumerate(bars):
         for number, value in enumerate(bar.values):
             at = place + (number - (count - 1) / 2) * thick
-            if value is None:
-                axis.text(0, at, " no result", va="center", fontsize=SMALL, color=GREY)
+            if value.mean is None:
+                axis.text(0, at, " no result", va="center", fontsize=style.SMALL, color=style.GREY)
                 continue
             fill = _fill(way, number, count, itself=bar.itself)
-            axis.barh(at, value[0], thick, xerr=value[1], **fill, **_EDGE)
-            axis.annotate(f"{value[0]:.3f}", (value[0] + (value[1] or 0.0), at), (3, 0), **words)
+            axis.barh(at, value.mean, thick, xerr=value.deviation, **fill, **_EDGE)
+            axis.annotate(f"{value.mean:.3f}", (value.mean + (value.deviation or 0.0), at), (3, 0), **words)
             if bar.itself:
-                axis.axvline(value[0], color=INK, linewidth=0.7, linestyle=("-", "--")[number % 2], zorder=3)
+                line = ("-", "--")[number % 2]
+                axis.axvline(value.mean, color=style.INK, linewidth=0.7, linestyle=line, zorder=3)
 
 
-def _plot_differences(axis: Axes, bars: Sequence[Bar], way: Look) -> None:
+def _plot_differences(axis: style.Axes, bars: Sequence[Bar], way: style.Look) -> None:
     spreads = [(place, bar.difference) for place, bar in enumerate(bars) if bar.difference is not None]
     # The axis goes as far as the largest difference, unless it dwarfs the others.
     ends = sorted(abs(one.mean) + (one.deviation or 0.0) for _, one in spreads)
     while len(ends) > 2 and ends[-1] > _FAR * max(ends[-2], 1e-3):
         ends.pop()
     reach = 1.1 * max([*ends[-1:], 1e-3])
-    arrow: dict[str, Any] = {"arrowstyle": "->", "color": INK, "linewidth": 0.8}
-    axis.axvline(0, color=INK, linewidth=0.7)
+    arrow: dict[str, Any] = {"arrowstyle": "->", "color": style.INK, "linewidth": 0.8}
+    axis.axvline(0, color=style.INK, linewidth=0.7)
     for place, (mean, deviation, _) in spreads:
         if abs(mean) <= reach:
             axis.errorbar(mean, place, xerr=deviation, **_dot(way, filled=True))
             continue
         end, side = (reach, "right") if mean > 0 else (-reach, "left")
-        words: dict[str, Any] = {"ha": side, "va": "center", "fontsize": SMALL}
+        words: dict[str, Any] = {"ha": side, "va": "center", "fontsize": style.SMALL}
         axis.annotate(f"{mean:+.3f}", (end, place), (0.66 * end, place), arrowprops=arrow, **words)
     axis.set_xlim(-1.04 * reach, 1.04 * reach)
     axis.locator_params(axis="x", nbins=4)
     _leave_rows_bare(axis)
 
 
-def _fill(way: Look, number: int, count: int, *, itself: bool) -> dict[str, Any]:
+def _fill(way: style.Look, number: int, count: int, *, itself: bool) -> dict[str, Any]:
     """Return how a bar is filled: directions differ in their hatches, and the method itself is darker.
 
-    Args:
-        way: look of the method.
-        number: place of the direction.
-        count: of directions; where there is only one, the hatch tells variants from the method itself.
-        itself: whether it is the method itself.
+    Where there is only one direction, the hatch tells variants from the method itself.
     """
     from matplotlib.colors import to_rgb
 
     pale = 0.0 if itself else _PALE
     hatched = number % 2 if count > 1 else not itself
     colour = tuple(part + pale * (1 - part) for part in to_rgb(way.colour))
-    if itself and hatched:
-        return {"facecolor": colour, "hatch": _HATCHES[1], "edgecolor": "white"}
-    return {"facecolor": colour, "hatch": _HATCHES[int(hatched)], "edgecolor": INK}
+    hatch, edge = "/////" if hatched else "", "white" if itself and hatched else style.INK
+    return {"facecolor": colour, "hatch": hatch, "edgecolor": edge}
 
 
-def _draw_choices(bars: Sequence[Bar], itself: Bar, setting: str, way: Look, protocol: str) -> Figure:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(TWO_COLUMNS, ROW * len(bars) + AROUND))
-    left, right = figure.subplots(1, 2, sharey=True)
+def _draw_choices(
+    bars: Sequence[Bar], itself: Bar, setting: str, way: style.Look, protocol: str
+) -> style.Figure:
+    height = ROW * len(bars) + AROUND
+    figure, (left, right) = style.panels(2, 1, style.TWO_COLUMNS / 2, height, sharey=True)
     for place, bar in enumerate(bars):
+        dot, value = _dot(way, filled=bar.chosen), bar.values[0]
         if bar.quality is not None:
-            left.errorbar(bar.quality.mean, place, xerr=bar.quality.deviation, **_dot(way, filled=bar.chosen))
-        if bar.values[0] is not None:
-            mean, deviation = bar.values[0]
-            right.errorbar(mean, place, xerr=deviation, **_dot(way, filled=bar.chosen))
+            left.errorbar(bar.quality.mean, place, xerr=bar.quality.deviation, **dot)
+        if value.mean is not None:
+            right.errorbar(value.mean, place, xerr=value.deviation, **dot)
         else:
-            right.text(0.02, place, "no result", transform=right.get_yaxis_transform(), fontsize=SMALL)
-    if itself.values[0] is not None:
-        mean, deviation = itself.values[0]
-        line = right.axvline(
-            mean, color=INK, linewidth=0.7, label=f"its own choice ({shortened(itself.label)})"
-        )
+            right.text(0.02, place, "no result", transform=right.get_yaxis_transform(), fontsize=style.SMALL)
+    mean, deviation = itself.values[0].mean, itself.values[0].deviation
+    if mean is not None:
+        name = f"its own choice ({style.shortened(itself.label)})"
+        line = right.axvline(mean, color=style.INK, linewidth=0.7, label=name)
         if deviation:
-            right.axvspan(mean - deviation, mean + deviation, color=FAINT, zorder=0)
+            right.axvspan(mean - deviation, mean + deviation, color=style.FAINT, zorder=0)
         figure.legend(handles=[line], loc="outside lower right")
-    left.set(xlabel="quality S_k", ylabel=shortened(setting))
+    left.set(xlabel="quality S_k", ylabel=style.shortened(setting))
     right.set_xlabel(f"{protocol}, average")
     _name_rows(left, bars)
     _leave_rows_bare(right)
@@ -288,23 +243,23 @@ def _draw_choices(bars: Sequence[Bar], itself: Bar, setting: str, way: Look, pro
     return figure
 
 
-def _name_rows(axis: Axes, bars: Sequence[Bar]) -> None:
+def _name_rows(axis: style.Axes, bars: Sequence[Bar]) -> None:
     """Label the rows, the first on top; the method itself stands out."""
-    axis.set_yticks(range(len(bars)), [shortened(bar.label, 40) for bar in bars])
+    axis.set_yticks(range(len(bars)), [style.shortened(bar.label, 40) for bar in bars])
     axis.set_ylim(len(bars) - 0.45, -0.55)
     axis.grid(visible=False, axis="y")
     for tick, bar in zip(axis.get_yticklabels(), bars, strict=True):
         tick.set_fontweight("bold" if bar.itself or bar.chosen else "normal")
 
 
-def _leave_rows_bare(axis: Axes) -> None:
+def _leave_rows_bare(axis: style.Axes) -> None:
     """Leave the rows' ticks and lines out of a panel whose rows another one names."""
     axis.tick_params(axis="y", length=0)
     axis.grid(visible=False, axis="y")
 
 
-def _dot(way: Look, *, filled: bool) -> dict[str, Any]:
+def _dot(way: style.Look, *, filled: bool) -> dict[str, Any]:
     """Return matplotlib's settings of a point with error bars."""
     face = way.colour if filled else "white"
-    bars = {"ecolor": INK, "elinewidth": 0.8, "capsize": 2, "capthick": 0.8}
+    bars = {"ecolor": style.INK, "elinewidth": 0.8, "capsize": 2, "capthick": 0.8}
     return {**way.points, "linestyle": "", "markerfacecolor": face, **bars}

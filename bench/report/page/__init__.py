@@ -15,7 +15,7 @@ from typing import Any, Final
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from bench.report.exhibit import FILTERS, FigureExhibit, Part, Subject, TableExhibit, Topic
+from bench.report.exhibit import FILTERS, Exhibit, FigureExhibit, Part, Subject, TableExhibit, Topic
 from bench.report.page.overview import overview_of
 from bench.report.page.records import payload
 from bench.report.report_data import ReportData
@@ -27,13 +27,6 @@ TITLE: Final = "Cross-modal retrieval benchmark"
 _TEMPLATES: Final = Path(__file__).parent / "templates"
 _SCRIPTS: Final = ("tables.js", "records.js")
 """One after the other they are one script."""
-_LABELS: Final = {
-    "dataset": "Dataset",
-    "kind": "Kind of data",
-    "profile": "Profile",
-    "protocol": "Protocol",
-    "condition": "Condition",
-}
 _POINT: Final = 5 / 3
 """Pixels of a page in a point: more than the usual 4/3, for letters of a printed figure are small."""
 _SIZE: Final = re.compile(rb'<svg [^>]*?\bwidth="([\d.]+)pt"')
@@ -45,20 +38,15 @@ def page_html(
     drawings: Mapping[str, bytes] | None = None,
     folder: str = "",
 ) -> str:
-    """Return the page; the same records give the same text.
+    """Return the page of topics with their tables and figures; the same records give the same text.
 
-    Args:
-        data: what is reported.
-        sections: topics with their tables and figures.
-        drawings: name -> SVG of the figures.
-        folder: where the figures are as files, seen from the page; empty if they are not written.
+    ``drawings`` are the figures as SVG by name. ``folder`` is where these are as files, seen from the page;
+    empty if they are not written.
     """
     records = in_order(data.records, data.labels)
     overview = overview_of(data)
     shown = [
-        (topic, _without_repeated_notes(parts))
-        for topic, parts in sections
-        if any(part.exhibits or part.listings or part.text for part in parts)
+        (topic, _without_repeated_notes([*filter(None, parts)])) for topic, parts in sections if any(parts)
     ]
     style = _source("page.css")
     script = '"use strict";\n(() => {\n' + "\n".join(map(_source, _SCRIPTS)) + "})();\n"
@@ -129,19 +117,17 @@ def _without_repeated_notes(parts: Sequence[Part]) -> list[Part]:
     shared = [note for note, count in counts.items() if count > 1 and 2 * count > len(tables)]
     if not shared:
         return list(parts)
-    stripped = []
-    for part in parts:
-        exhibits = [
-            replace(one, notes=tuple(note for note in one.notes if note not in shared))
-            if isinstance(one, TableExhibit)
-            else one
-            for one in part.exhibits
-        ]
-        stripped.append(replace(part, exhibits=exhibits))
-    return [replace(stripped[0], notes=[*stripped[0].notes, *shared]), *stripped[1:]]
+
+    def stripped(one: Exhibit) -> Exhibit:
+        if isinstance(one, FigureExhibit):
+            return one
+        return replace(one, notes=tuple(note for note in one.notes if note not in shared))
+
+    first, *rest = (replace(part, exhibits=[*map(stripped, part.exhibits)]) for part in parts)
+    return [replace(first, notes=[*first.notes, *shared]), *rest]
 
 
-def _choices(exhibits: Sequence[TableExhibit | FigureExhibit]) -> list[tuple[str, str, list[str]]]:
+def _choices(exhibits: Sequence[Exhibit]) -> list[tuple[str, str, list[str]]]:
     """Return what the page can be filtered by, where it has several: attribute, label, values."""
     subjects: set[Subject] = set()
     for exhibit in exhibits:
@@ -152,5 +138,6 @@ def _choices(exhibits: Sequence[TableExhibit | FigureExhibit]) -> list[tuple[str
     for name in FILTERS:
         values = {getattr(subject, name) for subject in subjects} - {""}
         if len(values) > 1:
-            found.append((name, _LABELS[name], sorted(values, key=lambda value: (value != "real", value))))
+            label = "Kind of data" if name == "kind" else name.capitalize()
+            found.append((name, label, sorted(values, key=lambda value: (value != "real", value))))
     return found

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import groupby
 from typing import Final, NamedTuple
 
 from bench.analysis.groups import CLEAN, by_data, harness_for_clean
@@ -24,33 +25,21 @@ _RULES: Final = {
 
 
 class Overview(NamedTuple):
-    """What the head of the page says.
+    """What the head of the page says."""
 
-    Attributes:
-        counts: number and what it counts, most important first.
-        facts: what the records have in common, or all that they have: name and values.
-        line: when, with which commit, and how long it took.
-        warnings: sentences that a reader must see before any number.
-        exhibits: what was run, and which methods lead.
-    """
-
-    counts: list[tuple[str, str]]
+    counts: list[tuple[str, str]]  # number and what it counts, most important first
+    # what the records have in common, or all that they have: name and values
     facts: list[tuple[str, list[str]]]
-    line: list[str]
-    warnings: list[str]
-    exhibits: list[TableExhibit]
+    line: list[str]  # when, with which commit, and how long it took
+    warnings: list[str]  # sentences that a reader must see before any number
+    exhibits: list[TableExhibit]  # what was run, and which methods lead
 
 
 def overview_of(data: ReportData) -> Overview:
     """Return the overview of a report."""
     exhibits = [exhibit for exhibit in (_data_table(data), _leaders(data)) if exhibit.lines]
-    return Overview(
-        list(_counts(data.records)),
-        list(_facts(data)),
-        list(_line(data.records)),
-        list(_warnings(data)),
-        exhibits,
-    )
+    counts, facts = list(_counts(data.records)), list(_facts(data))
+    return Overview(counts, facts, list(_line(data.records)), list(_warnings(data)), exhibits)
 
 
 def _counts(records: Sequence[Record]) -> Iterator[tuple[str, str]]:
@@ -103,16 +92,14 @@ def _facts(data: ReportData) -> Iterator[tuple[str, list[str]]]:
         return ", ".join(filter(None, (host.get("name"), host.get("processor"), cores))) or "unknown"
 
     records = data.records
-    runs = [record.environment for record in records]
     yield "Selection", [f"{data.selection}: {_RULES.get(data.selection, 'as the records say')}"]
     yield "Protocols", list(data.protocols)
     yield "Seeds", [_seeds(records).text]
     yield "Profiles", _distinct(records, lambda record: record.identity.profile)
     yield "Commits", _distinct(records, commit)
-    versions: dict[str, set[str]] = {}
-    for run in runs:
-        for name, version in run.versions.items():
-            versions.setdefault(name, set()).add(version)
+    versions: dict[str, set[str]] = defaultdict(set)
+    for name, version in (item for record in records for item in record.environment.versions.items()):
+        versions[name].add(version)
     yield "Versions", [f"{name} {', '.join(sorted(found))}" for name, found in sorted(versions.items())]
     yield "Machines", _distinct(records, machine)
     yield "Harness", _distinct(records, lambda record: record.identity.harness or EARLIER)
@@ -141,11 +128,10 @@ def _data_table(data: ReportData) -> TableExhibit:
         known = [name for name in data.labels.modalities(one.dataset) if name in present]
         done = sum(record.status == "done" for record in members)
         methods = len({record.identity.method for record in members})
-        cells = (
-            *(Cell(one.kind), Cell(one.profile), Cell(", ".join(dict.fromkeys([*known, *present])))),
-            *(Cell(one.fingerprint[:8]), Cell(made_by(one.device, one.harness)), number_cell(methods, "d")),
-            *(_seeds(members), number_cell(done, "d"), number_cell(len(members) - done, "d")),
-        )
+        modalities, made = ", ".join(dict.fromkeys([*known, *present])), made_by(one.device, one.harness)
+        about = map(Cell, (one.kind, one.profile, modalities, one.fingerprint[:8], made))
+        counts = (number_cell(done, "d"), number_cell(len(members) - done, "d"))
+        cells = (*about, number_cell(methods, "d"), _seeds(members), *counts)
         lines.append(Line(dataset_title(one.dataset, one.condition), cells, subject=data_subject(one)))
     headings = ("Dataset", "Kind", "Profile", "Modalities", "Data", "Made by", "Methods", "Seeds")
     return plain_table("what-was-run", "What was run", (*headings, "Done", "Not done"), lines)
@@ -154,19 +140,16 @@ def _data_table(data: ReportData) -> TableExhibit:
 def _leaders(data: ReportData) -> TableExhibit:
     protocol = data.protocols[0]
     lines = []
-    for table in data.tables:
+    for table in data.first_tables:
+        one, sign = table.data, 1 if table.lower_is_better else -1
         entries = [(row.label, row.entries[AVERAGE]) for row in table.competing]
-        sign = 1 if table.lower_is_better else -1
         known = [(sign * mean, label, entry) for label, entry in entries if (mean := entry.mean) is not None]
-        best = sorted(known, key=lambda item: item[0])[:_LEADERS]
-        if data.is_first(table.protocol) and table.data.condition == CLEAN and best:
-            one = table.data
-            cells = [Cell(one.kind), Cell(one.profile), Cell(one.fingerprint[:8])]
-            cells.append(Cell(made_by(one.device, one.harness)))
-            for _, label, entry in best:
-                cells += [Cell(label), number_cell(entry.mean, ".3f", entry.records)]
-            cells += [Cell("—")] * (4 + 2 * _LEADERS - len(cells))
-            lines.append(Line(table.dataset, tuple(cells), subject=data_subject(one)))
+        cells = [*map(Cell, (one.kind, one.profile, one.fingerprint[:8], made_by(one.device, one.harness)))]
+        for _, label, entry in sorted(known, key=lambda item: item[0])[:_LEADERS]:
+            cells += [Cell(label), number_cell(entry.mean, ".3f", entry.records)]
+        cells += [Cell("—")] * (4 + 2 * _LEADERS - len(cells))
+        if known:
+            lines.append(Line(one.dataset, tuple(cells), subject=data_subject(one)))
     number = "mAP" if protocol.startswith("map@") else protocol
     places = [word for name in ("Best", "Second", "Third") for word in (name, number)]
     note = f"Average {protocol} over directions and seeds. Whether the differences hold is under Statistics."
@@ -184,12 +167,7 @@ def _distinct(records: Sequence[Record], value: Callable[[Record], str]) -> list
 def _seeds(records: Iterable[Record]) -> Cell:
     """Return how many seeds there are, and which: ``1 (seed 0)``, ``3 (0-2)``, ``3 (0-1, 4)``."""
     seeds = sorted({record.identity.seed for record in records})
-    runs: list[list[int]] = []
-    for seed in seeds:
-        if runs and runs[-1][-1] == seed - 1:
-            runs[-1].append(seed)
-        else:
-            runs.append([seed])
+    runs = [[seed for _, seed in run] for _, run in groupby(enumerate(seeds), lambda one: one[1] - one[0])]
     ranges = ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs)
     which = f"seed {ranges}" if len(seeds) == 1 else ranges
     return Cell(f"{len(seeds)} ({which})" if seeds else "0", number=float(len(seeds)))

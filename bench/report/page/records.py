@@ -29,7 +29,14 @@ def payload(records: Sequence[Record], data: ReportData) -> Markup:
     shared: list[Any] = []
 
     def place(section: Section) -> int:
-        content = _section(section)
+        items: list[Any] = []
+        for item in section.items:
+            if isinstance(item, Rows):
+                rows = [[visible(str(cell)) for cell in row] for row in item.rows]
+                items.append({"head": [*map(visible, item.headings)], "rows": rows})
+            else:
+                items.append("\n".join(map(visible_line, item.splitlines())))
+        content = {"title": section.title, "items": items, "verbatim": section.verbatim}
         key = repr(content)
         if key not in sections:
             sections[key] = len(shared)
@@ -61,19 +68,6 @@ def _record(record: Record, data: ReportData, place: Any) -> dict[str, Any]:
     }
 
 
-def _section(section: Section) -> dict[str, Any]:
-    items = [
-        {
-            "head": [*map(visible, item.headings)],
-            "rows": [[visible(str(cell)) for cell in row] for row in item.rows],
-        }
-        if isinstance(item, Rows)
-        else "\n".join(map(visible_line, item.splitlines()))
-        for item in section.items
-    ]
-    return {"title": section.title, "items": items, "verbatim": section.verbatim}
-
-
 def visible_line(line: str) -> str:
     """Return a line as `visible` does, its indentation kept."""
     return line[: len(line) - len(line.lstrip(" "))] + visible(line)
@@ -86,10 +80,9 @@ def _values(record: Record, data: ReportData) -> dict[str, dict[str, str]]:
         if base_of(metric.protocol) in data.protocols and metric.selection in (data.selection, "none"):
             name = visible(direction_name((metric.query, metric.gallery)))
             found[metric.protocol][name] = metric.value
+    for values in found.values():
+        values["average"] = fmean(values.values())
     return {
-        protocol: {
-            **{name: f"{value:.4f}" for name, value in values.items()},
-            "average": f"{fmean(values.values()):.4f}",
-        }
+        protocol: {name: f"{value:.4f}" for name, value in values.items()}
         for protocol, values in found.items()
     }

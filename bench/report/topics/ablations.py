@@ -1,4 +1,4 @@
-"""Ablations: what each variant changes and costs, and how good each choice of a modality is."""
+"""Ablations and settings: what variants, choices among modalities and values of settings are worth."""
 
 from __future__ import annotations
 
@@ -6,20 +6,21 @@ import json
 import shlex
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import groupby
 from typing import Any, Final
 
-from bench.analysis.ablations import Ablation, Component, Difference, unablated
+from bench.analysis.ablations import Ablation, Component, unablated
 from bench.analysis.comparisons import HOLDS, MODELS_ONLY
 from bench.analysis.groups import Data, by_data
 from bench.analysis.labels import Labels
+from bench.analysis.sensitivity import Sensitivity
 from bench.analysis.statistics import ALPHA
-from bench.analysis.tables import AVERAGE, Direction, Row, direction_name
+from bench.analysis.tables import ABSENT, AVERAGE, Direction, direction_name
 from bench.report.cells import (
     STUDY_FIELDS,
     changes_text,
     data_values,
-    digests,
     entry_cell,
     entry_values,
     number_cell,
@@ -28,13 +29,13 @@ from bench.report.cells import (
     shown_columns,
     spread_cell,
     top_two,
+    tops_of,
 )
 from bench.report.exhibit import Cell, Column, Line, Listing, Part, TableExhibit, Topic, Values, data_subject
-from bench.report.figures.settings import setting_figures
+from bench.report.figures.settings import heading, sensitivity_stem, setting_figures, uneven_seeds
 from bench.report.figures.variants import ablation_stem, choice_figures, component_figures
 from bench.report.report_data import ReportData
 from bench.report.text import data_name
-from bench.report.topics import sensitivity
 
 COMPONENT_FIELDS: Final = (
     *(*STUDY_FIELDS, "variant", "changes", "query", "gallery", "mean", "deviation", "seeds"),
@@ -44,6 +45,13 @@ COMPONENT_FIELDS: Final = (
 CHOICE_FIELDS: Final = (
     *(*STUDY_FIELDS, "setting", "modality", "quality", "quality_deviation", "fits", "chosen"),
 )
+SETTING_FIELDS: Final = (
+    *(*STUDY_FIELDS, "setting", "value", "other_setting", "other_value", "usual"),
+    *("query", "gallery", "mean", "deviation", "seeds", "validation_map", "validation_deviation"),
+    *("reason", "records"),
+)
+_USUAL: Final = "u"
+_NONE: Final = Cell("")
 _INTRODUCTION: Final = (
     "What the parts of a method are worth, and how much its settings matter. Each variant is compared "
     "with the method itself on the same data, seeds and other settings; records that differ in one or "
@@ -55,27 +63,25 @@ _INTRODUCTION: Final = (
 def parts(data: ReportData) -> list[Part]:
     """Return components, choices among modalities and settings, and what was not run of them."""
     ablations = data.tested_ablations
-    found = (
-        ("Components", [component_exhibit(one, data.labels) for one in ablations]),
-        ("Choices among modalities", [choice_exhibit(one) for one in ablations if one.choices]),
-        ("Settings", sensitivity.exhibits(data)),
-    )
+    components = [_components(one, data.labels) for one in ablations]
     gaps = missing(data)
-    listings = [Listing("What was not run, and how to run it", gaps)] if gaps else []
     return [
         Part(text=(_INTRODUCTION,)),
-        *(Part(title, exhibits=exhibits) for title, exhibits in found if exhibits),
-        *([Part(listings=listings)] if listings else []),
+        Part("Components", exhibits=components),
+        Part("Choices among modalities", exhibits=[_choices(one) for one in ablations if one.choices]),
+        Part("Settings", exhibits=_setting_exhibits(data)),
+        Part(listings=[Listing("What was not run, and how to run it", gaps)] if gaps else []),
     ]
 
 
 def figures(data: ReportData) -> list[Part]:
     """Return bars of variants, choices among modalities, and lines and grids of settings."""
-    charts = [*component_figures(data), *choice_figures(data), *setting_figures(data)]
-    return [Part("Charts", exhibits=charts)] if charts else []
+    return [
+        Part("Charts", exhibits=[*component_figures(data), *choice_figures(data), *setting_figures(data)])
+    ]
 
 
-def component_exhibit(ablation: Ablation, labels: Labels) -> TableExhibit:
+def _components(ablation: Ablation, labels: Labels) -> TableExhibit:
     """Return every variant's numbers, and how far they are from those of the method itself.
 
     Of many directions the average alone is shown, and in how many others a variant is significantly below
@@ -83,21 +89,21 @@ def component_exhibit(ablation: Ablation, labels: Labels) -> TableExhibit:
     """
     shown = shown_columns(ablation.columns)
     wide = AVERAGE in shown and len(shown) == 1
-    rows = [ablation.full, *(component.row for component in ablation.components)]
-    tops = {column: top_two((row.entries[column] for row in rows), ablation.protocol)[:1] for column in shown}
-    numbers = [*_numbers(ablation.full, None, shown, tops), *([Cell("")] * 2 if wide else [])]
-    itself = (Cell(""), *numbers, seeds_cell(ablation.full.entries.values()))
-    lines = [Line("the method itself", itself, search=ablation.label)]
-    for one in ablation.components:
-        numbers = [*_numbers(one.row, one, shown, tops), *(_told_apart(one) if wide else [])]
-        cells = (Cell(changes_text(one.changes)), *numbers, seeds_cell(one.row.entries.values()))
-        lines.append(Line(one.variant, cells, search=f"{ablation.label} {one.variant}"))
-    told = map(Column, ("below", "above")) if wide else ()
+    variants, lines = [ablation.itself, *ablation.components], []
+    tops = tops_of(shown, [one.row.entries for one in variants], ablation.protocol, 1)
+    for one in variants:
+        label, search = one.variant, f"{ablation.label} {one.variant}"
+        changes, told = Cell(changes_text(one.changes)), _told_apart(one) if wide else []
+        if one is variants[0]:
+            label, search, changes, told = "the method itself", ablation.label, _NONE, [_NONE] * len(told)
+        cells = (changes, *_numbers(one, shown, tops), *told, seeds_cell(one.row.entries.values()))
+        lines.append(Line(label, cells, search=search))
+    told_apart = map(Column, ("below", "above")) if wide else ()
     return TableExhibit(
         name=ablation_stem("components", ablation),
         caption=f"{ablation.label}, its components — {_about(ablation)}",
         corner="Variant",
-        columns=(Column("changes"), *_columns(shown), *told, Column("seeds")),
+        columns=(Column("changes"), *_columns(shown), *told_apart, Column("seeds")),
         lines=tuple(lines),
         notes=tuple(_notes(ablation, labels, wide=wide)),
         subject=data_subject(ablation.data, ablation.protocol),
@@ -105,20 +111,20 @@ def component_exhibit(ablation: Ablation, labels: Labels) -> TableExhibit:
     )
 
 
-def choice_exhibit(ablation: Ablation) -> TableExhibit:
+def _choices(ablation: Ablation) -> TableExhibit:
     """Return what each fixed choice of a modality gives against the method's own."""
     shown = shown_columns(ablation.columns)
-    rows = [ablation.full, *(component.row for component in ablation.choices)]
-    tops = {column: top_two((row.entries[column] for row in rows), ablation.protocol)[:1] for column in shown}
+    rows = [one.row.entries for one in (ablation.itself, *ablation.choices)]
+    tops = tops_of(shown, rows, ablation.protocol, 1)
     setting, own = ablation.choice
     fits = max((spread.seeds for spread in ablation.quality.values()), default=0)
     records = ablation.full.entries[AVERAGE].records
-    itself = (Cell(""), Cell(""), *_numbers(ablation.full, None, shown, tops))
+    itself = (_NONE, _NONE, *_numbers(ablation.itself, shown, tops))
     lines = [Line(setting_text(own), itself, search=ablation.label)]
     for one in ablation.choices:
         chosen = f"{ablation.chosen.get(one.modality, 0)} of {fits}" if ablation.chosen else ""
         quality = spread_cell(ablation.quality.get(one.modality), ".3f", records, "not noted")
-        cells = (quality, Cell(chosen), *_numbers(one.row, one, shown, tops))
+        cells = (quality, Cell(chosen), *_numbers(one, shown, tops))
         lines.append(Line(one.modality, cells, search=f"{ablation.label} {one.variant}"))
     head = (*data_values(ablation.data), ablation.protocol, ablation.selection, ablation.method)
     values = [
@@ -150,33 +156,27 @@ def missing(data: ReportData) -> list[str]:
     for method, places in unablated(data.results).items():
         for group in _by_profile(places):
             alike[group].append(method)
-    sentences = [
-        f"No variants of {', '.join(map(labels.title, methods))} on {_where(group)}: "
-        f"{command('ablate', ' '.join(methods), group, labels)}"
+    wanted = [
+        (f"No variants of {', '.join(map(labels.title, methods))}", f"ablate {' '.join(methods)}", group)
         for group, methods in alike.items()
     ]
-    shown = {(one.data, one.method) for one in data.sensitivities}
-    run = by_data(record for record in data.records if record.identity.method == labels.reference)
-    bare = [one for one in run if (one, labels.reference) not in shown]
-    return sentences + [
-        f"One choice of settings alone of {labels.title(labels.reference)} on {_where(group)}: "
-        f"{command('sweep', f'{labels.reference} --param NAME=VALUE,VALUE', group, labels)}"
-        for group in _by_profile(bare)
-    ]
+    shown, reference = {(one.data, one.method) for one in data.sensitivities}, labels.reference
+    run = by_data(record for record in data.records if record.identity.method == reference)
+    bare = [one for one in run if (one, reference) not in shown]
+    alone = f"One choice of settings alone of {labels.title(reference)}"
+    wanted += [(alone, f"sweep {reference} --param NAME=VALUE,VALUE", each) for each in _by_profile(bare)]
+    sentences = []
+    for what, words, group in wanted:
+        where = f"{', '.join(dict.fromkeys(one.dataset for one in group))} in the {group[0].profile} profile"
+        sentences.append(f"{what} on {where}: {command(words, group, labels)}")
+    return sentences
 
 
-def command(name: str, method: str, data: Sequence[Data], labels: Labels) -> str:
-    """Return the command that runs what is missing; a user's own data is given by the path of its file.
-
-    Args:
-        name: ``ablate`` or ``sweep``.
-        method: registry name, and what else follows it.
-        data: all of one profile.
-        labels: knows the modalities of registered datasets.
-    """
+def command(words: str, data: Sequence[Data], labels: Labels) -> str:
+    """Return the command that runs what is missing on data of one profile, a user's own by its file."""
     datasets = [one.dataset if labels.modalities(one.dataset) else f"PATH/{one.dataset}.npz" for one in data]
-    words = f"python -m bench {name} {method} --datasets {shlex.quote(','.join(dict.fromkeys(datasets)))}"
-    return f"{words} --profile {data[0].profile}"
+    options = f"--datasets {shlex.quote(','.join(dict.fromkeys(datasets)))} --profile {data[0].profile}"
+    return f"python -m bench {words} {options}"
 
 
 def _columns(shown: Sequence[Direction]) -> Iterator[Column]:
@@ -187,16 +187,16 @@ def _columns(shown: Sequence[Direction]) -> Iterator[Column]:
 
 
 def _numbers(
-    row: Row, component: Component | None, shown: Sequence[Direction], tops: Mapping[Direction, Sequence[str]]
+    one: Component, shown: Sequence[Direction], tops: Mapping[Direction, Sequence[str]]
 ) -> Iterator[Cell]:
     for column in shown:
-        yield entry_cell(row.entries[column], tops[column])
-        difference = None if component is None else component.differences.get(column)
+        entry, difference = one.row.entries[column], one.differences.get(column)
+        yield entry_cell(entry, tops[column])
         if difference is None:
-            yield Cell("")
-            continue
-        mark = "" if difference.comparison is None else difference.comparison.mark
-        yield spread_cell(difference.spread, "+.3f", row.entries[column].records, mark=mark)
+            yield _NONE
+        else:
+            mark = "" if difference.comparison is None else difference.comparison.mark
+            yield spread_cell(difference.spread, "+.3f", entry.records, mark=mark)
 
 
 def _told_apart(component: Component) -> list[Cell]:
@@ -212,7 +212,7 @@ def _told_apart(component: Component) -> list[Cell]:
 
 
 def _notes(ablation: Ablation, labels: Labels, *, wide: bool) -> Iterator[str]:
-    again = command("ablate", ablation.method, [ablation.data], labels)
+    again = command(f"ablate {ablation.method}", [ablation.data], labels)
     differences = [one for part in ablation.components for one in part.differences.values()]
     yield (
         "diff.: the variant minus the method itself, mean and deviation over the seeds that both have."
@@ -250,28 +250,96 @@ def _by_profile(found: Iterable[Data]) -> Iterator[tuple[Data, ...]]:
         yield tuple(members)
 
 
-def _where(data: Sequence[Data]) -> str:
-    return f"{', '.join(dict.fromkeys(one.dataset for one in data))} in the {data[0].profile} profile"
-
-
 def _component_values(ablation: Ablation) -> Iterator[tuple[object, ...]]:
     head = (*data_values(ablation.data), ablation.protocol, ablation.selection, ablation.method)
-    variants: list[tuple[str, str, dict[str, Any], Row, Mapping[Direction, Difference]]] = [
-        (ablation.label, "full", {}, ablation.full, {}),
-        *((one.label, one.variant, one.changes, one.row, one.differences) for one in ablation.components),
-    ]
     for column in ablation.columns:
-        for label, variant, changes, row, differences in variants:
-            entry, difference = row.entries[column], differences.get(column)
+        for one in (ablation.itself, *ablation.components):
+            entry, difference = one.row.entries[column], one.differences.get(column)
             test = None if difference is None else difference.comparison
-            interval = (None, None) if test is None else (test.interval.low, test.interval.high)
+            tested: tuple[object, ...] = (None,) * 6
+            if test is not None:
+                tested = test.p, test.adjusted, test.interval.low, test.interval.high, test.effect, test.mark
             yield (
-                *(*head, label, variant, json.dumps(changes, sort_keys=True), *column, *entry_values(entry)),
-                *((None,) * 3 if difference is None else difference.spread),
-                *((None, None) if test is None else (test.p, test.adjusted)),
-                *interval,
-                *((None, None) if test is None else (test.effect, test.mark)),
-                *(entry.reason, digests(entry.records)),
+                *(*head, one.label, one.variant, json.dumps(one.changes, sort_keys=True), *column),
+                *(*entry_values(entry), *((None,) * 3 if difference is None else difference.spread)),
+                *(*tested, entry.reason, " ".join(entry.records)),
+            )
+
+
+def _setting_exhibits(data: ReportData) -> list[TableExhibit]:
+    """Return a table per curve and grid; those of further protocols are in the CSV file alone."""
+    first = [one for one in data.sensitivities if data.is_first(one.protocol)]
+    found = [_curve(one) if len(one.settings) == 1 else _grid(one) for one in first]
+    if found:
+        rows = [row for one in data.sensitivities for row in _setting_values(one)]
+        found[0] = replace(found[0], values=(Values("ablations/sensitivity.csv", SETTING_FIELDS, rows),))
+    return found
+
+
+def _curve(one: Sensitivity) -> TableExhibit:
+    shown, lines = shown_columns(one.columns), []
+    tops = tops_of(shown, [point.row.entries for point in one.points], one.protocol, 1)
+    for point in one.points:
+        entries, average = point.row.entries, point.row.entries[AVERAGE]
+        numbers = (entry_cell(entries[column], tops[column]) for column in shown)
+        validation = spread_cell(point.validation, ".3f", average.records, "not traced")
+        label = setting_text(point.values[0]) + (" (usual)" if point.usual else "")
+        lines.append(Line(label, (*numbers, validation, seeds_cell([average]))))
+    columns = [Column(direction_name(column), direction=direction_name(column)) for column in shown]
+    note = "validation: highest mAP@all on the validation rows along the epochs, mean over directions."
+    return _setting_exhibit(
+        one, one.settings[0], [*columns, Column("validation"), Column("seeds")], lines, note
+    )
+
+
+def _grid(one: Sensitivity) -> TableExhibit:
+    points = {tuple(map(setting_text, point.values)): point for point in one.points}
+    tops = top_two((point.row.entries[AVERAGE] for point in one.points), one.protocol)[:1]
+    across = one.values(1)
+
+    def cell(*values: Any) -> Cell:
+        point = points.get(tuple(map(setting_text, values)))
+        if point is None:
+            return entry_cell(ABSENT)
+        return entry_cell(point.row.entries[AVERAGE], tops, _USUAL if point.usual else "")
+
+    lines = [
+        Line(setting_text(value), tuple(cell(value, other) for other in across)) for value in one.values(0)
+    ]
+    columns = [Column(f"{one.settings[1]}={setting_text(value)}", direction="average") for value in across]
+    usual = f" {_USUAL}: the usual settings." if any(point.usual for point in one.points) else ""
+    return _setting_exhibit(one, one.settings[0], columns, lines, f"Averages over directions.{usual}")
+
+
+def _setting_exhibit(
+    one: Sensitivity, corner: str, columns: Sequence[Column], lines: Sequence[Line], note: str
+) -> TableExhibit:
+    entries = [point.row.entries[AVERAGE] for point in one.points]
+    reasons = sorted({entry.reason for entry in entries if entry.reason})
+    return TableExhibit(
+        name=sensitivity_stem(one),
+        caption=f"{heading(one)} — {data_name(one.data)}, {one.protocol}, selection {one.selection}",
+        corner=corner,
+        columns=tuple(columns),
+        lines=tuple(replace(line, search=one.title) for line in lines),
+        notes=tuple(text for text in (note, uneven_seeds(one), *reasons) if text),
+        subject=data_subject(one.data, one.protocol),
+    )
+
+
+def _setting_values(one: Sensitivity) -> Iterator[tuple[object, ...]]:
+    head = (*data_values(one.data), one.protocol, one.selection, one.method, one.title)
+    for point in one.points:
+        values = (json.dumps(value, sort_keys=True) for value in point.values)
+        settings = [word for pair in zip(one.settings, values, strict=True) for word in pair]
+        rest = [None] * (4 - len(settings))  # of a second setting that does not vary
+        for column in one.columns:
+            entry = point.row.entries[column]
+            validation = point.validation if column == AVERAGE else None
+            yield (
+                *(*head, *settings, *rest, "usual" if point.usual else "", *column, *entry_values(entry)),
+                *((None, None) if validation is None else validation[:2]),
+                *(entry.reason, " ".join(entry.records)),
             )
 
 

@@ -19,22 +19,15 @@ from bench.analysis.condition_levels import (
 )
 from bench.analysis.groups import CLEAN, Data, condition_order
 from bench.analysis.statistics import ALPHA, LEVEL
-from bench.analysis.tables import AVERAGE, NOT_RUN
+from bench.analysis.tables import ABSENT, AVERAGE, NOT_RUN
 from bench.conditions.names import SAME
-from bench.report.cells import DATA_FIELDS, data_values, digests, entry_cell, number_cell, spread_cell
-from bench.report.exhibit import (
-    Cell,
-    Line,
-    Part,
-    TableExhibit,
-    Topic,
-    Values,
-    data_subject,
-    plain_table,
-)
+from bench.report.cells import DATA_FIELDS, data_values, entry_cell, number_cell, spread_cell
+from bench.report.exhibit import Cell, Line, Part, TableExhibit, Topic, Values, data_subject, data_table
 from bench.report.figures.condition_levels import (
     average_entry,
+    columns_of,
     level_figures,
+    loss_entries,
     loss_grids,
     losses_by_data,
     methods_of,
@@ -91,7 +84,6 @@ def parts(data: ReportData) -> list[Part]:
     found = [series for series, _ in data.losses]
     flexible = [_flexible_exhibit(*item, data) for item in flexibility(data.results).items()]
     losses = [_loss_exhibit(*one) for one in data.losses]
-    choices = _choice_exhibits(data)
     tests = [one for series in found if (one := _test_exhibit(series, data)) is not None]
     optimism = list(_optimism_exhibits(found, data))
     return [
@@ -99,8 +91,8 @@ def parts(data: ReportData) -> list[Part]:
         Part("What each method loses", exhibits=list(_drop_exhibits(data)), notes=(_DROP_NOTE,)),
         Part("Levels and drop from clean data", exhibits=losses, notes=(_LOSS_NOTE,)),
         Part("Which methods take which condition", exhibits=flexible, notes=(_FLEXIBLE_NOTE,)),
-        *([Part("Paired tests by level", exhibits=tests, notes=(_TEST_NOTE,))] if tests else []),
-        *([Part("Choices among modalities", exhibits=choices, notes=(_CHOICE_NOTE,))] if choices else []),
+        Part("Paired tests by level", exhibits=tests, notes=(_TEST_NOTE,)),
+        Part("Choices among modalities", exhibits=_choice_exhibits(data), notes=(_CHOICE_NOTE,)),
         *([Part("Optimism of clean validation", (_OPTIMISM,), optimism)] if optimism else []),
     ]
 
@@ -109,9 +101,10 @@ def _exhibit(
     kind: str, series: LevelSeries, caption: str, headings: Sequence[str], lines: list[Line], **more: object
 ) -> TableExhibit:
     """Return a table about one series, which is named in its file's name, caption and subject."""
-    return plain_table(
+    return data_table(
         file_stem(kind, series.name, data_stem(series.data)),
         f"{series.name}: {caption}, {series.protocol} — {data_name(series.data)}",
+        series.data,
         headings,
         lines,
         title=f"{series.data.dataset}: {series.name}",
@@ -123,13 +116,11 @@ def _exhibit(
 def _drop_exhibits(data: ReportData) -> Iterator[TableExhibit]:
     """Return for each data what methods lose at every level of every condition."""
     for about, found in losses_by_data(data).items():
-        columns = [(series, level, losses) for series, losses in found for level in series.levels]
-        lines = []
+        columns, lines = columns_of(found), []
         for method, one in methods_of(found).items():
-            clean = average_entry(one.clean)
-            cells = [entry_cell(clean)]
+            cells = [entry_cell(average_entry(one.clean))]
             for _, level, losses in columns:
-                loss = next((each for each in losses if each.key == method), None)
+                loss = losses.get(method)
                 entry = average_entry(None if loss is None else loss.levels[level])
                 drop = None if loss is None else loss.drops.get(level)
                 lacks = "no clean cell" if loss is None or loss.comparable else "other test rows"
@@ -137,12 +128,13 @@ def _drop_exhibits(data: ReportData) -> Iterator[TableExhibit]:
                 cells.append(spread_cell(with_half_width(drop), "+.3f", entry.records, brief))
             lines.append(Line(one.row.label, tuple(cells), search=f"{one.row.label} {method.method}"))
         protocol = found[0][0].protocol
-        yield plain_table(
+        heads = (series.levels[level].data.condition for series, level, _ in columns)
+        yield data_table(
             file_stem("losses", data_stem(about)),
             f"Drop from clean data, {protocol} — {data_name(about)}",
-            ("Method", CLEAN, *(series.levels[level].data.condition for series, level, _ in columns)),
+            about,
+            ("Method", CLEAN, *heads),
             lines,
-            title=about.dataset,
             subject=data_subject(about, protocol),
         )
 
@@ -171,18 +163,18 @@ def _choice_exhibit(about: Data, members: Sequence[Ablation]) -> TableExhibit:
         for name in names:
             part = fixed.get(name)
             difference = part.differences.get(AVERAGE) if part else None
+            spread = with_half_width(difference.spread if difference else None)
             cells += [
                 spread_cell(one.quality.get(name), ".3f", (), "not noted"),
-                entry_cell(part.row.entries[AVERAGE]) if part else Cell(NOT_RUN, missing=True),
-                spread_cell(
-                    with_half_width(difference.spread if difference else None), "+.3f", (), "no pair"
-                ),
+                entry_cell(part.row.entries[AVERAGE] if part else ABSENT),
+                spread_cell(spread, "+.3f", (), "no pair"),
             ]
         lines.append(Line(one.data.condition, tuple(cells), search=one.label))
     heads = [head for name in names for head in (f"S_k {name}", f"{name} alone", f"{name} minus chosen")]
-    return plain_table(
+    return data_table(
         file_stem("choices-by-condition", first.method, data_stem(about)),
         f"{first.label}, one modality against its choice, {first.protocol} — {data_name(about)}",
+        about,
         ("condition", "chosen (fits)", first.label, *heads),
         lines,
         title=f"{about.dataset}: {first.label}",
@@ -197,8 +189,7 @@ def _loss_exhibit(series: LevelSeries, losses: Sequence[Loss]) -> TableExhibit:
     drops = sorted(one.percent for one in ranked if one.percent is not None)
     lines, several = [], len(series.levels) > 1
     for one in losses:
-        rows = ([] if series.clean is None else [one.clean]) + list(one.levels.values())
-        entries = [average_entry(row) for row in rows]
+        entries = loss_entries(series, one)
         behind = tuple(dict.fromkeys(digest for entry in entries for digest in entry.records))
         place = means.index(one.mean.mean) + 1 if one in ranked and one.mean else None
         percent = drops.index(one.percent) + 1 if one in ranked and one.percent is not None else None
@@ -213,19 +204,14 @@ def _loss_exhibit(series: LevelSeries, losses: Sequence[Loss]) -> TableExhibit:
         lines.append(Line(one.row.label, cells, search=f"{one.row.label} {one.key.method}"))
     drop = () if series.clean is None else ("drop", "drop in %", "its rank")
     headings = ("Method", *series.tables, *(["mean over levels"] if several else []), "rank", *drop)
-    values = (Values("conditions/levels.csv", FIELDS, list(_values(series, losses))),)
-    return _exhibit(
-        "levels", series, "by level", headings, lines, values=values, notes=_against_clean(series, losses)
-    )
-
-
-def _against_clean(series: LevelSeries, losses: Sequence[Loss]) -> tuple[str, ...]:
-    """Return the note on a condition that has no clean cells, or whose test rows are others than theirs."""
+    values, notes = (Values("conditions/levels.csv", FIELDS, list(_values(series, losses))),), list[str]()
     if series.clean is None:
-        return ("No clean cell of the same data and protocol is recorded.",)
-    if all(one.comparable for one in losses):
-        return ()
-    return ("The test rows are others than those of clean data: the difference is no drop, and not shown.",)
+        notes.append("No clean cell of the same data and protocol is recorded.")
+    elif not all(one.comparable for one in losses):
+        notes.append(
+            "The test rows are others than those of clean data: the difference is no drop, and not shown."
+        )
+    return _exhibit("levels", series, "by level", headings, lines, values=values, notes=tuple(notes))
 
 
 def _values(series: LevelSeries, losses: Sequence[Loss]) -> Iterator[tuple[object, ...]]:
@@ -236,7 +222,7 @@ def _values(series: LevelSeries, losses: Sequence[Loss]) -> Iterator[tuple[objec
             yield (
                 *(*data_values(table.data), table.effective, table.protocol, table.selection),
                 *(one.key.method, one.row.label, entry.mean, entry.deviation, entry.seeds, clean),
-                *(entry.reason, digests(entry.records)),
+                *(entry.reason, " ".join(entry.records)),
             )
 
 
@@ -248,34 +234,23 @@ def _flexible_exhibit(
     for method, taken in methods.items():
         cells, title = [], data.labels.title(method)
         for name in (CLEAN, *names):
-            found = taken.get(name)
-            words = [] if found is None else list(found.how)
-            several = len(words) > 1 and found is not None
-            text = "; ".join(
-                f"{word} at {', '.join(found.how[word])}" if several and found else word for word in words
-            )
+            found = taken.get(name, Taken({}, (), ()))
+            words = [*found.how]
+            if len(words) > 1:
+                words = [f"{word} at {', '.join(levels)}" for word, levels in found.how.items()]
             missing = words not in ([], ["native"], ["native, in part"], ["pseudo-pairs"])
-            cells.append(
-                Cell(text or NOT_RUN, missing=missing, records=() if found is None else found.records)
-            )
-            for why in () if found is None else found.reasons:
+            cells.append(Cell("; ".join(words) or NOT_RUN, missing=missing, records=found.records))
+            for why in found.reasons:
                 reasons[f"{name}: {why.removeprefix(f'{title} ')}"][title] = None
         lines.append(Line(title, tuple(cells), search=f"{title} {method}"))
-    return plain_table(
-        file_stem("flexibility", data_stem(about)),
-        f"Methods by conditions — {data_name(about)}",
-        ("Method", CLEAN, *names),
-        lines,
-        notes=tuple(f"{why} ({', '.join(titles)})" for why, titles in reasons.items()),
-        title=about.dataset,
-        subject=data_subject(about),
-    )
+    notes = tuple(f"{why} ({', '.join(titles)})" for why, titles in reasons.items())
+    name, caption = file_stem("flexibility", data_stem(about)), f"Methods by conditions — {data_name(about)}"
+    return data_table(name, caption, about, ("Method", CLEAN, *names), lines, notes=notes)
 
 
 def _test_exhibit(series: LevelSeries, data: ReportData) -> TableExhibit | None:
     """Return the tests of the reference against each method by level; None without any."""
-    cells: dict[str, dict[str, Cell]] = {}
-    reference = ""
+    cells, reference = defaultdict[str, dict[str, Cell]](dict), ""
     tables = {table.data: level for level, table in series.levels.items()}
     for family in data.families:
         level = tables.get(family.table.data)
@@ -285,9 +260,8 @@ def _test_exhibit(series: LevelSeries, data: ReportData) -> TableExhibit | None:
         for one in family.comparisons:
             if one.direction == AVERAGE and one.second in usual:
                 reference = one.first
-                text = f"{one.difference:+.3f}"
-                cell = Cell(text, mark=one.mark, number=one.difference)
-                cells.setdefault(one.second, {})[level] = cell
+                shown = Cell(f"{one.difference:+.3f}", mark=one.mark, number=one.difference)
+                cells[one.second][level] = shown
     if not cells:
         return None
     none = Cell("—")
@@ -307,9 +281,8 @@ def _optimism_exhibits(found: Sequence[LevelSeries], data: ReportData) -> Iterat
         levels = [level for level in base.levels if level in series.levels]
         lines = []
         for key, differences in differences_of(base, series, data.results).items():
-            label = next(
-                rows[key].label for rows in map(usual_by_method, base.levels.values()) if key in rows
-            )
+            rows = map(usual_by_method, base.levels.values())
+            label = next(known[key].label for known in rows if key in known)
             cells = tuple(spread_cell(differences.get(level), "+.3f", (), "no pair") for level in levels)
             lines.append(Line(label, cells, search=f"{label} {key.method}"))
         yield _exhibit("clean-validation", base, "clean minus same validation", ("Method", *levels), lines)
@@ -317,16 +290,12 @@ def _optimism_exhibits(found: Sequence[LevelSeries], data: ReportData) -> Iterat
 
 def figures(data: ReportData) -> list[Part]:
     """Return a grid of losses per data, and a figure per data and condition of several levels."""
-    found = (("What is lost", loss_grids(data)), ("mAP against the level", level_figures(data)))
-    return [Part(title, exhibits=exhibits) for title, exhibits in found if exhibits]
+    return [
+        Part("What is lost", exhibits=loss_grids(data)),
+        Part("mAP against the level", exhibits=level_figures(data)),
+    ]
 
 
 TOPIC: Final = Topic(
-    "conditions",
-    "Conditions",
-    parts,
-    figures,
-    file="conditions/index.md",
-    folder="conditions",
-    formats=(".tex",),
+    "conditions", "Conditions", parts, figures, "conditions/index.md", "conditions", formats=(".tex",)
 )

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from bench.analysis.costs import ScoreAndCost, costs_of, pareto_front, score_and_cost, shares_of
 from bench.analysis.tables import Table
-from bench.report.cells import number_cell
+from bench.report.cells import number_cell, number_cells
 from bench.report.exhibit import (
     FigureExhibit,
     Line,
@@ -16,29 +16,12 @@ from bench.report.exhibit import (
     Subject,
     Topic,
     data_figure,
-    data_subject,
+    data_table,
     plain_table,
 )
-from bench.report.figures.style import (
-    GREY,
-    ONE_COLUMN,
-    TWO_COLUMNS,
-    Look,
-    legend,
-    legend_columns,
-    look,
-    number_ticks,
-    one_row_each,
-    panels,
-    short_names,
-    star_note,
-)
+from bench.report.figures import style
 from bench.report.report_data import ReportData
-from bench.report.text import data_name, data_stem, dataset_title, file_stem, made_by, made_by_stem
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+from bench.report.text import data_name, data_stem, file_stem, made_by, made_by_stem
 
 _MEBIBYTE: Final = 2**20
 _INTRODUCTION: Final = (
@@ -70,20 +53,12 @@ def parts(data: ReportData) -> list[Part]:
     for about, costs in costs_of(data.results).items():
         lines = []
         for cost in costs:
-            seconds = (number_cell(cost.fit), number_cell(cost.evaluate), number_cell(cost.total, ",.1f"))
-            memory = (number_cell(_mebibytes(size), ",.0f") for size in (cost.memory, cost.device_memory))
+            seconds = (*number_cells(",.2f", cost.fit, cost.evaluate), number_cell(cost.total, ",.1f"))
+            memory = number_cells(",.0f", _mebibytes(cost.memory), _mebibytes(cost.device_memory))
             lines.append(Line(cost.label, (number_cell(cost.cells, "d"), *seconds, *memory), cost.label))
-        exhibits.append(
-            plain_table(
-                f"costs_{data_stem(about)}",
-                data_name(about),
-                ("Method", "cells", "fit s", "evaluate s", "all s", "peak MiB", "GPU peak MiB"),
-                lines,
-                title=dataset_title(about.dataset, about.condition),
-                subject=data_subject(about),
-                fold="all",
-            )
-        )
+        name = f"costs_{data_stem(about)}"
+        headings = ("Method", "cells", "fit s", "evaluate s", "all s", "peak MiB", "GPU peak MiB")
+        exhibits.append(data_table(name, data_name(about), about, headings, lines, fold="all"))
     return [Part(text=(_INTRODUCTION,), exhibits=exhibits)]
 
 
@@ -98,19 +73,13 @@ class _Axis(NamedTuple):
     label: str
     values: list[float | None]
 
-    def front(self, scores: Sequence[float]) -> list[int]:
-        """Return the methods that no other beats in both cost and score, the cheapest first."""
-        known = [place for place, value in enumerate(self.values) if value is not None]
-        points = [(self.values[place] or 0.0, scores[place]) for place in known]
-        return [known[place] for place in pareto_front(points)]
-
 
 def figures(data: ReportData) -> list[Part]:
     """Return a figure per data on which at least two methods have a number and a cost."""
     found = []
     for table in (table for table in data.first_tables if not table.lower_is_better):
-        rows = one_row_each(table.rows, data.labels, reference_points=False)
-        costs = [cost for row in rows if (cost := score_and_cost(row, data.by_digest)) is not None]
+        rows = style.one_row_each(table.rows, data.labels, reference_points=False)
+        costs = [cost for row in rows if (cost := score_and_cost(row, data.results.by_digest)) is not None]
         axes = [
             _Axis("training time", "training, s", [cost.fit for cost in costs]),
             _Axis("retrieval time", "retrieval, s", [cost.evaluate for cost in costs]),
@@ -120,16 +89,16 @@ def figures(data: ReportData) -> list[Part]:
         known = [axis for axis in axes if sum(value is not None for value in axis.values) > 1]
         if known:
             found.append(_figure(table, costs, known, data))
-    return [Part("Against mAP", exhibits=found)] if found else []
+    return [Part("Against mAP", exhibits=found)]
 
 
 def _figure(table: Table, costs: list[ScoreAndCost], axes: list[_Axis], data: ReportData) -> FigureExhibit:
-    names = short_names(costs, data.labels)
+    names = style.short_names(costs, data.labels)
     measure = "mAP" if table.protocol.startswith("map@") else table.protocol
     scores = [cost.score for cost in costs]
-    fronts = "; ".join(
-        f"{axis.name}: {', '.join(names[place] for place in axis.front(scores))}" for axis in axes
-    )
+    best = {axis.name: [names[place] for place in pareto_front(axis.values, scores)] for axis in axes}
+    fronts = "; ".join(f"{name}: {', '.join(members)}" for name, members in best.items())
+    looks = [style.look(cost.method, data.labels) for cost in costs]
     return data_figure(
         "costs",
         table.data,
@@ -139,39 +108,39 @@ def _figure(table: Table, costs: list[ScoreAndCost], axes: list[_Axis], data: Re
         "split (for all directions, median over seeds), and the worker's peak memory, libraries "
         "included; logarithmic. Stepped line: no other method is both cheaper and better. Reference "
         "points, such as chance, are left out. Seconds are of the recorded runs, of whatever ran beside "
-        f"them.{star_note(costs)}",
+        f"them.{style.star_note(costs)}",
         f"Scatter plots of {len(costs)} methods. None is both cheaper and better than these: {fronts}.",
-        partial(_draw, measure, scores, axes, names, [look(cost.method, data.labels) for cost in costs]),
+        partial(_draw, measure, scores, axes, names, looks),
     )
 
 
 def _draw(
-    measure: str, scores: list[float], kinds: list[_Axis], names: list[str], looks: list[Look]
-) -> Figure:
-    width = ONE_COLUMN if len(kinds) == 1 else TWO_COLUMNS
-    labels, columns = legend_columns(names, width)
+    measure: str, scores: list[float], kinds: list[_Axis], names: list[str], looks: list[style.Look]
+) -> style.Figure:
+    width = style.ONE_COLUMN if len(kinds) == 1 else style.TWO_COLUMNS
+    labels, columns = style.legend_columns(names, width)
     beneath = 0.16 * -(-len(names) // columns)
-    figure, axes = panels(len(kinds), width=width / len(kinds), height=2.3 + beneath, sharey=True)
+    figure, axes = style.panels(len(kinds), width=width / len(kinds), height=2.3 + beneath, sharey=True)
     for axis, kind in zip(axes, kinds, strict=True):
         _scatter(axis, kind, scores, looks)
         axis.set(xlabel=kind.label, ylabel=measure if axis is axes[0] else None)
-    legend(figure, list(zip(labels, looks, strict=True)), columns, lines=False)
+    style.legend(figure, list(zip(labels, looks, strict=True)), columns, lines=False)
     return figure
 
 
-def _scatter(axis: Axes, kind: _Axis, scores: Sequence[float], looks: Sequence[Look]) -> None:
+def _scatter(axis: style.Axes, kind: _Axis, scores: Sequence[float], looks: Sequence[style.Look]) -> None:
     axis.set_xscale("log")
     axis.margins(0.08)
     for cost, score, way in zip(kind.values, scores, looks, strict=True):
         if cost is not None:
             axis.plot(cost, score, **way.points, linestyle="")
     low, high = axis.get_xlim()
-    best = kind.front(scores)
+    best = pareto_front(kind.values, scores)
     costs, heights = [kind.values[place] or 0.0 for place in best], [scores[place] for place in best]
     x, y = [costs[0], *costs, high], [axis.get_ylim()[0], *heights, heights[-1]]
-    axis.step(x, y, where="post", color=GREY, linewidth=0.8, zorder=1)
+    axis.step(x, y, where="post", color=style.GREY, linewidth=0.8, zorder=1)
     axis.set_xlim(low, high)
-    number_ticks(axis.xaxis)
+    style.number_ticks(axis.xaxis)
 
 
 TOPIC: Final = Topic("costs", "Time and memory", parts, figures)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 from itertools import compress
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,13 +13,8 @@ from numpy.typing import NDArray
 from bench.analysis.snapshots import CurvedRow, MeanCurves, curved_rows
 from bench.analysis.tables import AVERAGE, Direction, Table
 from bench.report.exhibit import FigureExhibit, Part, Topic, data_figure
-from bench.report.figures.style import TWO_COLUMNS, Look, legend, look, one_row_each, panels
-from bench.report.figures.text_fitting import apart, shortened
+from bench.report.figures import style
 from bench.report.report_data import ReportData
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 Numbers = NDArray[Any]
 
@@ -34,9 +29,10 @@ def figures(data: ReportData) -> list[Part]:
     found = []
     for table in data.first_tables:
         rows, without = curved_rows(table, data.snapshots)
-        if shown := one_row_each(rows, data.labels):
+        labels = {row.label for row in style.one_row_each([one.row for one in rows], data.labels)}
+        if shown := [one for one in rows if one.row.label in labels]:
             found.append(_figure(table, shown, without, data))
-    return [Part(exhibits=found)] if found else []
+    return [Part(exhibits=found)]
 
 
 def _figure(table: Table, rows: list[CurvedRow], without: Sequence[str], data: ReportData) -> FigureExhibit:
@@ -57,7 +53,7 @@ def _figure(table: Table, rows: list[CurvedRow], without: Sequence[str], data: R
         f"{seeds}{over}; selection {table.selection}; ties in expectation, as in mAP. A query "
         f"without relevant items counts 0. Reference points do not stretch the axes.{missing}",
         _alt(rows, directions, count),
-        partial(_draw, rows, directions, [look(row.method, data.labels) for row in rows], count),
+        partial(_draw, rows, directions, [style.look(one.row.method, data.labels) for one in rows], count),
     )
 
 
@@ -70,8 +66,8 @@ def _alt(rows: Sequence[CurvedRow], directions: Sequence[Direction], many: int) 
         first = max(rows, key=lambda row: float(row.curves[direction].precision[0]))
         last = max(rows, key=lambda row: float(row.curves[direction].interpolated[-1]))
         said.append(
-            f"{_heading(direction, many)}: the first item is most often right with {first.label} "
-            f"({first.curves[direction].precision[0]:.3f}); at full recall {last.label} is most precise "
+            f"{_heading(direction, many)}: the first item is most often right with {first.row.label} "
+            f"({first.curves[direction].precision[0]:.3f}); at full recall {last.row.label} is most precise "
             f"({last.curves[direction].interpolated[-1]:.3f})."
         )
     return " ".join(said)
@@ -84,12 +80,14 @@ def _heading(direction: Direction, many: int) -> str:
     return f"{query} \N{RIGHTWARDS ARROW} {gallery}"
 
 
-def _draw(rows: list[CurvedRow], directions: Sequence[Direction], looks: list[Look], many: int) -> Figure:
+def _draw(
+    rows: list[CurvedRow], directions: Sequence[Direction], looks: list[style.Look], many: int
+) -> style.Figure:
     alone = len(directions) == 1
     columns, count = (2, 1) if alone else (len(directions), 2)
     beneath = 0.17 * -(-len(rows) // _COLUMNS) / count
     height = (2.4 if alone else 2.9) + beneath
-    figure, axes = panels(columns, count, width=TWO_COLUMNS / columns, height=height)
+    figure, axes = style.panels(columns, count, width=style.TWO_COLUMNS / columns, height=height)
     hidden = [True] * len(rows)
     for place, axis in enumerate(axes):
         by_rank, column = divmod(place, len(directions))
@@ -107,14 +105,14 @@ def _draw(rows: list[CurvedRow], directions: Sequence[Direction], looks: list[Lo
             _label_ranks(axis, curves[0], named=column == 0)
         else:
             axis.set(xlabel="recall", xlim=(-0.01, 1.01), ylabel="" if column else "interpolated precision")
-        axis.set(ylim=(low, high), title=shortened(_heading(directions[column], many), 60))
-    names = apart([row.label for row in rows], 18)
+        axis.set(ylim=(low, high), title=style.shortened(_heading(directions[column], many), 60))
+    names = style.apart([one.row.label for one in rows], 18)
     below = [f"{name} (below)" if is_below else name for name, is_below in zip(names, hidden, strict=True)]
-    legend(figure, list(zip(below, looks, strict=True)), _COLUMNS)
+    style.legend(figure, list(zip(below, looks, strict=True)), _COLUMNS)
     return figure
 
 
-def _label_ranks(axis: Axes, curves: MeanCurves, *, named: bool) -> None:
+def _label_ranks(axis: style.Axes, curves: MeanCurves, *, named: bool) -> None:
     from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 
     axis.set(xlabel="first k items", xscale="log", ylabel="precision at k" if named else "")

@@ -5,25 +5,20 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from bench.analysis.snapshots import GalleryExample, Item, Query, Result, gallery_examples
 from bench.analysis.tables import Table
 from bench.report.exhibit import FigureExhibit, Part, Topic, data_subject
-from bench.report.figures.style import COLOURS, GREY, INK, TWO_COLUMNS, blank, one_row_each
-from bench.report.figures.text_fitting import SMALL, fitted
+from bench.report.figures import style
 from bench.report.report_data import ReportData
 from bench.report.text import data_name, data_stem, file_stem, visible
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 _MOST: Final = 8
 """Queries of a figure; there is no room for more on a page."""
 _DIRECTIONS: Final = 6
 """Directions of a dataset that are drawn, the first in its order; two modalities have two."""
-_RIGHT, _WRONG = COLOURS[0], COLOURS[1]
+_RIGHT, _WRONG = style.COLOURS[0], style.COLOURS[1]
 _QUERY: Final = 1.5
 """Inches for the query; the results share the rest of the width."""
 _EDGE: Final = 0.04
@@ -32,7 +27,7 @@ _FRAME: Final = 0.03
 _HEAD: Final = 0.32
 _GAP: Final = 0.08
 _SPACING: Final = 1.1
-_LINE: Final = 1.2 * _SPACING * SMALL / 72
+_LINE: Final = 1.2 * _SPACING * style.SMALL / 72
 """Inches of a line of text: matplotlib's lines are 1.2 times as high as their letters."""
 
 
@@ -44,15 +39,19 @@ class _Box(NamedTuple):
     width: float
     height: float
 
+    def inside(self, edge: float) -> _Box:
+        """Return what is within an edge of it."""
+        return _Box(self.x + edge, self.y + edge, self.width - 2 * edge, self.height - 2 * edge)
+
 
 def figures(data: ReportData) -> list[Part]:
     """Return a figure per direction of each data that shows what its rows look like."""
     found = []
     for table in data.first_tables:
-        rows = one_row_each(table.rows, data.labels)
-        shown = gallery_examples(table, rows, data.snapshots, data.by_digest, data.labels.reference)
+        rows = style.one_row_each(table.rows, data.labels)
+        shown = gallery_examples(table, rows, data.snapshots, data.results.by_digest, data.labels.reference)
         found += [_figure(table, gallery) for gallery in shown[:_DIRECTIONS]]
-    return [Part(exhibits=found)] if found else []
+    return [Part(exhibits=found)]
 
 
 def _figure(table: Table, gallery: GalleryExample) -> FigureExhibit:
@@ -74,21 +73,21 @@ def _figure(table: Table, gallery: GalleryExample) -> FigureExhibit:
     )
 
 
-def _draw(gallery: GalleryExample, queries: Sequence[Query]) -> Figure:
+def _draw(gallery: GalleryExample, queries: Sequence[Query]) -> style.Figure:
     lines = 2 if gallery.shows_text else 1
     columns = -(-max(len(query.results) for query in queries) // lines)
-    width = (TWO_COLUMNS - _QUERY - _EDGE) / columns
+    width = (style.TWO_COLUMNS - _QUERY - _EDGE) / columns
     tile = 3 * _LINE + 0.16 if gallery.shows_text else width
     height = max(lines * tile, 0.56)
     whole = _HEAD + len(queries) * (height + 2 * _GAP)
-    figure = blank(TWO_COLUMNS, whole)
-    axis = figure.add_axes((0.0, 0.0, 1.0, 1.0), xlim=(0, TWO_COLUMNS), ylim=(0, whole))
+    figure = style.blank(style.TWO_COLUMNS, whole)
+    axis = figure.add_axes((0.0, 0.0, 1.0, 1.0), xlim=(0, style.TWO_COLUMNS), ylim=(0, whole))
     axis.axis("off")
     for place, query in enumerate(queries):
         bottom = whole - _HEAD - (place + 1) * (height + 2 * _GAP) + _GAP
         if place:
             over = bottom + height + _GAP
-            axis.plot([_EDGE, TWO_COLUMNS - _EDGE], [over, over], color=GREY, linewidth=0.3)
+            axis.plot([_EDGE, style.TWO_COLUMNS - _EDGE], [over, over], color=style.GREY, linewidth=0.3)
         _show_query(axis, query, _Box(_EDGE, bottom, _QUERY - _EDGE - 0.08, height))
         for rank, result in enumerate(query.results):
             line, column = divmod(rank, columns)
@@ -96,11 +95,12 @@ def _draw(gallery: GalleryExample, queries: Sequence[Query]) -> Figure:
             _show_result(axis, result, box)
     heads = f"query: {gallery.query}", f"first results: {gallery.gallery}, best first"
     for left, head in zip((_EDGE, _QUERY + _FRAME), heads, strict=True):
-        axis.text(left, whole - _HEAD + 0.04, fitted(head, 2.6, SMALL), fontsize=SMALL, color=GREY)
+        text = style.fitted(head, 2.6, style.SMALL)
+        axis.text(left, whole - _HEAD + 0.04, text, fontsize=style.SMALL, color=style.GREY)
     return figure
 
 
-def _show_query(axis: Axes, query: Query, box: _Box) -> None:
+def _show_query(axis: style.Axes, query: Query, box: _Box) -> None:
     """Draw a query with its class and AP: the picture beside the words, or the text above them."""
     left, room = box.x, box.width
     text: list[str] = []
@@ -113,21 +113,21 @@ def _show_query(axis: Axes, query: Query, box: _Box) -> None:
     words = [*_wrapped(query.item.class_name, room, 2), f"AP {query.ap:.3f}"]
     middle = box.y + box.height / 2
     if text:  # its words stand below it, paler
-        _write(axis, text, left, middle + len(words) * _LINE / 2, INK)
-    _write(axis, words, left, middle - len(text) * _LINE / 2, GREY if text else INK)
+        _write(axis, text, left, middle + len(words) * _LINE / 2, style.INK)
+    _write(axis, words, left, middle - len(text) * _LINE / 2, style.GREY if text else style.INK)
 
 
-def _show_result(axis: Axes, result: Result, box: _Box) -> None:
+def _show_result(axis: style.Axes, result: Result, box: _Box) -> None:
     from matplotlib.lines import Line2D
     from matplotlib.patches import Circle, Rectangle
 
-    inner = _inside(box, _FRAME)
+    inner = box.inside(_FRAME)
     colour = _RIGHT if result.right else _WRONG
     if result.item.picture is not None:
-        _put_picture(axis, result.item, _inside(inner, 0.04))
+        _put_picture(axis, result.item, inner.inside(0.04))
     else:
         words = _wrapped(result.item.text or result.item.class_name, inner.width - 0.22, 3)
-        _write(axis, words, inner.x + 0.05, inner.y + inner.height / 2, INK)
+        _write(axis, words, inner.x + 0.05, inner.y + inner.height / 2, style.INK)
     line: dict[str, Any] = {"linewidth": 1.3 if result.right else 0.9, "edgecolor": colour}
     line["linestyle"] = "-" if result.right else (0, (2, 1.6))
     # `add_artist`: the limits are set, and `add_patch` and `plot` would look for those of every mark
@@ -141,11 +141,7 @@ def _show_result(axis: Axes, result: Result, box: _Box) -> None:
         axis.add_artist(Line2D(across, up, color=colour, linewidth=1.1, solid_capstyle="round", zorder=4))
 
 
-def _inside(box: _Box, edge: float) -> _Box:
-    return _Box(box.x + edge, box.y + edge, box.width - 2 * edge, box.height - 2 * edge)
-
-
-def _put_picture(axis: Axes, item: Item, box: _Box) -> None:
+def _put_picture(axis: style.Axes, item: Item, box: _Box) -> None:
     """Draw a picture into a box, as large as it fits."""
     assert item.picture is not None
     height, width = item.picture.shape[:2]
@@ -156,15 +152,16 @@ def _put_picture(axis: Axes, item: Item, box: _Box) -> None:
     axis.imshow(item.picture, extent=extent, interpolation="none", aspect="auto")
 
 
-def _write(axis: Axes, lines: Sequence[str], x: float, middle: float, colour: str) -> None:
-    axis.text(x, middle, "\n".join(lines), va="center", linespacing=_SPACING, fontsize=SMALL, color=colour)
+def _write(axis: style.Axes, lines: Sequence[str], x: float, middle: float, colour: str) -> None:
+    look: dict[str, Any] = {"linespacing": _SPACING, "fontsize": style.SMALL, "color": colour}
+    axis.text(x, middle, "\n".join(lines), va="center", **look)
 
 
 def _wrapped(text: str, inches: float, lines: int) -> list[str]:
     """Return text in lines no wider than ``inches``."""
-    letters = max(4, int(inches * 72 / (0.56 * SMALL)))
+    letters = max(4, int(inches * 72 / (0.56 * style.SMALL)))
     found = textwrap.wrap(visible(text), letters, max_lines=lines, placeholder="…")
-    return [fitted(line, inches, SMALL) for line in found]
+    return [style.fitted(line, inches, style.SMALL) for line in found]
 
 
 TOPIC: Final = Topic("gallery", "First results", figures=figures, file="-")

@@ -10,7 +10,7 @@ from bench.analysis.groups import Data, data_order
 from bench.analysis.labels import Labels
 from bench.analysis.ledger import CLOSE, REPRODUCED, LedgerRow, Verdict, confined_to, ledger_of, run_command
 from bench.analysis.tables import AVERAGE, direction_name
-from bench.report.cells import data_values, digests, entry_cell, entry_values, number_cell
+from bench.report.cells import data_values, entry_cell, entry_values, number_cell
 from bench.report.exhibit import (
     Cell,
     Line,
@@ -19,7 +19,7 @@ from bench.report.exhibit import (
     TableExhibit,
     Topic,
     Values,
-    data_subject,
+    data_table,
     plain_table,
 )
 from bench.report.report_data import ReportData
@@ -51,11 +51,7 @@ _LONG: Final = 40
 
 def parts(data: ReportData) -> list[Part]:
     """Return counts by verdict, a table per data, what could not be compared, and what to run."""
-    return ledger_parts(ledger_of(data.results, data.published), data.labels)
-
-
-def ledger_parts(rows: Sequence[LedgerRow], labels: Labels) -> list[Part]:
-    """Return the tables of published values and ours."""
+    rows, labels = ledger_of(data.results, data.published), data.labels
     if not rows:
         return [Part(text=(_INTRODUCTION, _NOTHING))]
     sources = {
@@ -112,16 +108,16 @@ def _compared(data: Data, rows: Sequence[LedgerRow], sources: dict[str, int], la
     ordered = sorted(rows, key=lambda row: labels.order(row.meaning.method))
     used = dict.fromkeys(row.value.source for row in ordered)
     remarks = dict.fromkeys(row.meaning.remark for row in ordered if row.meaning.remark)
-    return plain_table(
+    notes = (*(f"[{sources[source]}] {source}" for source in used), *(f"Note: {one}." for one in remarks))
+    numbers = ("published", "source", "ours", "seeds", "difference", "verdict")
+    return data_table(
         f"ledger_{data_stem(data)}",
         f"Beside ours: {data_name(data)}",
-        ("Method", "direction", "protocol", "published", "source", "ours", "seeds", "difference", "verdict"),
+        data,
+        ("Method", "direction", "protocol", *numbers),
         [_line(row, sources[row.value.source], labels) for row in ordered],
-        notes=(
-            *(f"[{sources[source]}] {source}" for source in used),
-            *(f"Note: {remark}." for remark in remarks),
-        ),
-        subject=data_subject(data),
+        notes=notes,
+        title="",
         fold="numbers" if len(ordered) > _LONG else "",
     )
 
@@ -129,9 +125,9 @@ def _compared(data: Data, rows: Sequence[LedgerRow], sources: dict[str, int], la
 def _line(row: LedgerRow, source: int, labels: Labels) -> Line:
     assert row.ours is not None
     entry = row.ours.entry
-    difference = (
-        Cell(row.because, missing=True) if row.difference is None else number_cell(row.difference, "+.4f")
-    )
+    difference = Cell(row.because, missing=True)
+    if row.difference is not None:
+        difference = number_cell(row.difference, "+.4f")
     cells = (
         *(Cell(direction_name(row.meaning.direction or AVERAGE)), Cell(row.meaning.protocol)),
         *(number_cell(row.value.value, ".4f"), Cell(f"[{source}]"), entry_cell(entry, form=".4f")),
@@ -150,12 +146,9 @@ def _apart(rows: Sequence[LedgerRow], sources: dict[str, int]) -> TableExhibit:
         groups.setdefault(key, []).append(value.method)
     lines = []
     for (dataset, metric, source, verdict, because), methods in groups.items():
-        names = ", ".join(dict.fromkeys(methods))
-        cells = (
-            *(Cell(metric), Cell(f"[{sources[source]}]"), Cell(names), number_cell(len(methods), "d")),
-            *(Cell(verdict), Cell(because)),
-        )
-        lines.append(Line(dataset, cells, search=names))
+        names, reason = ", ".join(dict.fromkeys(methods)), (Cell(verdict), Cell(because))
+        cells = (Cell(metric), Cell(f"[{sources[source]}]"), Cell(names), number_cell(len(methods), "d"))
+        lines.append(Line(dataset, (*cells, *reason), search=names))
     return plain_table(
         "ledger_apart",
         "With nothing beside them",
@@ -175,7 +168,7 @@ def _values(row: LedgerRow) -> tuple[object, ...]:
         *((None, None, 0) if entry is None else entry_values(entry)),
         *(meaning.method, meaning.dataset, *(("",) * 6 if ours is None else data_values(ours.data)[1:])),
         *(meaning.protocol, *(meaning.direction or ("", ""))),
-        *("" if entry is None else digests(entry.records), meaning.remark, row.command),
+        *("" if entry is None else " ".join(entry.records), meaning.remark, row.command),
     )
 
 

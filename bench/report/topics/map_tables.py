@@ -7,10 +7,8 @@ from typing import Final
 
 from bench.analysis.across_datasets import SummaryRow, SummaryTable, summary_tables_of
 from bench.analysis.comparisons import marks_note
-from bench.analysis.groups import CLEAN
 from bench.analysis.labels import abbreviations
 from bench.analysis.tables import AVERAGE, Direction, Row, Table, direction_name
-from bench.records.protocols import base_of
 from bench.report.cells import (
     DATA_FIELDS,
     NO_DIRECTION_NOTE,
@@ -19,18 +17,18 @@ from bench.report.cells import (
     PSEUDO_PAIRS_NOTE,
     REFERENCE_NOTE,
     data_values,
-    digests,
     directions_note,
     emphasis,
     entry_cell,
     entry_values,
     given_note,
     seeds_cell,
-    top_two,
+    tops_of,
 )
 from bench.report.exhibit import (
     Cell,
     Column,
+    Fold,
     Line,
     Part,
     TableExhibit,
@@ -41,15 +39,7 @@ from bench.report.exhibit import (
 )
 from bench.report.figures.grids import dataset_grids, direction_grids
 from bench.report.report_data import ReportData
-from bench.report.text import (
-    dataset_title,
-    file_stem,
-    kind_remark,
-    made_by,
-    made_by_stem,
-    table_caption,
-    under,
-)
+from bench.report.text import block_rule, block_stem, dataset_title, kind_remark, study_stem, table_caption
 
 FIELDS: Final = (
     *(*DATA_FIELDS, "protocol", "selection", "method", "code", "label", "pairing", "query", "gallery"),
@@ -82,47 +72,33 @@ def parts(data: ReportData) -> list[Part]:
     """Return all tables; of several protocols the first is open on the page."""
     done = sum(record.status == "done" for record in data.records)
     counted = f"{done} of {len(data.records)} recorded cells are done."
-    summaries = summary_tables_of(data.plain_tables, data.blocks)
-    first = data.protocols[0]
     exhibits = [
         *(
-            summary_exhibit(one, folded=base_of(one.protocol) != first or one.about.condition != CLEAN)
-            for one in summaries
+            summary_exhibit(one, data.fold(one.about.protocol, one.about.condition))
+            for one in summary_tables_of(data.plain_tables, data.blocks)
         ),
-        *(
-            table_exhibit(one, folded=base_of(one.protocol) != first or one.data.condition != CLEAN)
-            for one in data.tables
-        ),
+        *(table_exhibit(one, data.fold(one.protocol, one.data.condition)) for one in data.tables),
     ]
-    found = [Part(text=(counted, *_INTRODUCTION))]
-    for kind, title, text in (("real", "Real data", ()), ("look-alike", "Look-alikes", (_LOOK_ALIKES,))):
-        members = [exhibit for exhibit in exhibits if exhibit.subject.kind == kind]
-        if members:
-            found.append(Part(title, text, members, kind=kind))
-    return found
+    kinds = {kind: [one for one in exhibits if one.subject.kind == kind] for kind in ("real", "look-alike")}
+    parts = [Part(text=(counted, *_INTRODUCTION)), Part("Real data", exhibits=kinds["real"], kind="real")]
+    if kinds["look-alike"]:
+        parts.append(Part("Look-alikes", (_LOOK_ALIKES,), kinds["look-alike"], kind="look-alike"))
+    return parts
 
 
 def figures(data: ReportData) -> list[Part]:
     """Return the tables as shaded grids: methods by datasets, and by directions."""
-    grids = [*dataset_grids(data), *direction_grids(data)]
-    return [Part("At a glance", exhibits=grids)] if grids else []
+    return [Part("At a glance", exhibits=[*dataset_grids(data), *direction_grids(data)])]
 
 
-def table_exhibit(table: Table, *, folded: bool = False) -> TableExhibit:
+def table_exhibit(table: Table, fold: Fold = "") -> TableExhibit:
     """Return a table of mAP: its directions, their average, and the number of seeds.
 
     The best number of a column stands out, and the second; only `Table.competing` rows take part.
     """
     competing = table.competing
-    tops = {
-        column: top_two((row.entries[column] for row in competing), table.protocol)
-        for column in table.columns
-    }
-    data = table.data
-    name = file_stem(
-        *(table.dataset, table.kind, table.profile, table.protocol, table.selection),
-        *(data.fingerprint[:8], *made_by_stem(data.device, data.harness, data.condition)),
-    )
+    tops = tops_of(table.columns, [row.entries for row in competing], table.protocol)
+    data, name = table.data, study_stem(table.data, table.protocol, table.selection)
     return TableExhibit(
         name=name,
         caption=table_caption(table),
@@ -130,44 +106,31 @@ def table_exhibit(table: Table, *, folded: bool = False) -> TableExhibit:
         columns=(*_columns(table), Column("seeds")),
         lines=tuple(_line(row, table.columns, tops if row in competing else {}) for row in table.rows),
         notes=tuple(_notes(table)),
-        title=dataset_title(table.dataset, data.condition),
+        title=dataset_title(data.dataset, data.condition),
         subject=data_subject(data, table.protocol),
-        fold="all" if folded else "",
+        fold=fold,
         values=(Values(f"tables/{name}.csv", FIELDS, list(_values(table))),),
     )
 
 
-def summary_exhibit(summary: SummaryTable, *, folded: bool = False) -> TableExhibit:
+def summary_exhibit(summary: SummaryTable, fold: Fold = "") -> TableExhibit:
     """Return methods by datasets; best and second stand out per dataset and among the ranks."""
-    key = summary.about
-    tops = {
-        name: top_two(
-            (row.entries[name] for row in summary.lines if row.role != "reference"), summary.protocol
-        )
-        for name in summary.datasets
-    }
+    key, competing = summary.about, [row.entries for row in summary.lines if row.role != "reference"]
+    tops = tops_of(summary.datasets, competing, key.protocol)
     ranks = {f"{row.rank:.2f}": row.rank for row in summary.lines if row.rank is not None}
     best = sorted(ranks, key=lambda text: ranks[text])[:2]
-    name = file_stem(
-        *("overall", key.kind, key.profile, key.protocol, key.selection),
-        *made_by_stem(key.device, key.harness, key.condition),
-    )
+    name, of = block_stem("overall", key), f"{key.protocol}, average over directions, {block_rule(key)}"
+    columns = (Column(dataset, direction="average") for dataset in summary.datasets)
     return TableExhibit(
         name=name,
-        caption=(
-            f"All datasets{kind_remark(key.kind)} — {key.protocol}, average over directions, {key.profile} "
-            f"profile, selection {key.selection}, {under(key)}{made_by(key.device, key.harness)}"
-        ),
+        caption=f"All datasets{kind_remark(key.kind)} — {of}",
         corner="Method",
-        columns=(
-            *(Column(dataset, direction="average") for dataset in summary.datasets),
-            Column("average rank"),
-        ),
+        columns=(*columns, Column("average rank")),
         lines=tuple(_summary_line(row, summary, tops, best) for row in summary.lines),
         notes=tuple(_summary_notes(summary)),
         title=dataset_title("All datasets", key.condition),
         subject=block_subject(key),
-        fold="all" if folded else "",
+        fold=fold,
         values=(Values(f"tables/{name}.csv", SUMMARY_FIELDS, list(_summary_values(summary))),),
     )
 
@@ -227,7 +190,7 @@ def _values(table: Table) -> Iterator[tuple[object, ...]]:
             yield (
                 *(*head, row.method, row.code, row.label, row.pairing, *column, *entry_values(entry)),
                 *(entry.mark, table.reference if entry.mark else "", entry.reason, zeros),
-                digests(entry.records),
+                " ".join(entry.records),
             )
 
 
@@ -235,17 +198,12 @@ def _summary_line(
     row: SummaryRow, summary: SummaryTable, tops: Mapping[str, Sequence[str]], best: Sequence[str]
 ) -> Line:
     reference = row.role == "reference"
-    cells = [
-        entry_cell(
-            row.entries[name],
-            () if reference else tops[name],
-            PSEUDO_PAIRS if name in row.class_matched else "",
-        )
-        for name in summary.datasets
-    ]
-    if row.rank is None:
-        rank = Cell("reference" if reference else "not ranked", missing=True)
-    else:
+    cells = []
+    for name in summary.datasets:
+        mark = PSEUDO_PAIRS if name in row.class_matched else ""
+        cells.append(entry_cell(row.entries[name], () if reference else tops[name], mark))
+    rank = Cell("reference" if reference else "not ranked", missing=True)
+    if row.rank is not None:
         text = f"{row.rank:.2f}"
         rank = Cell(text, emphasis(text, best), number=row.rank)
     return Line(row.label, (*cells, rank), search=row.label)
@@ -294,7 +252,7 @@ def _summary_values(summary: SummaryTable) -> Iterator[tuple[object, ...]]:
             yield (
                 *(*summary.about, row.method, row.label, row.rank, " ".join(summary.ranked), row.unranked),
                 *(dataset, fingerprints[dataset], pairing, *entry_values(entry), entry.reason),
-                digests(entry.records),
+                " ".join(entry.records),
             )
 
 

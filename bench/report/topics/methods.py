@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from tabulate import tabulate
@@ -42,16 +42,13 @@ def parts(data: ReportData) -> list[Part]:
     lines = []
     for card in cards:
         year = Cell(str(card.year or ""), number=card.year)
-        words = (Cell(card.family), Cell(card.role), Cell(card.pairs))
+        words = map(Cell, (card.family, card.role, card.pairs))
         cells = (Cell(card.authors), Cell(card.venue), year, *words)
         lines.append(Line(card.title, cells, f"{card.title} {card.name}"))
     headings = ("Method", "Authors", "Venue", "Year", "Family", "Role", "Pairs")
     exhibit = plain_table("method_cards", "Methods of the records", headings, lines)
     departures = [Listing(card.title, _departures(card)) for card in cards if _departures(card)]
-    return [
-        Part(exhibits=[exhibit]),
-        *([Part("Where they depart from their sources", listings=departures)] if departures else []),
-    ]
+    return [Part(exhibits=[exhibit]), Part("Where they depart from their sources", listings=departures)]
 
 
 def files(data: ReportData) -> dict[str, str]:
@@ -99,57 +96,40 @@ def citations(records: Sequence[Record]) -> str:
 def method_pages() -> dict[str, str]:
     """Return a page for every registered method, by file name, and an index of them."""
     found = [registry.method(name) for name in registry.method_names()]
-    rows = [
-        {
-            "method": f"[{escape(card.title)}]({card.name}.md)",
-            "year": card.year,
-            "family": escape(card.family),
-            "role": card.role,
-            "held against": escape(card.parity),
-            "departures": len(_departures(card)),
-        }
-        for card in (description.card for description in found)
-    ]
+    headings = ("method", "year", "family", "role", "held against", "departures")
+    rows = []
+    for card in (one.card for one in found):
+        link, about = f"[{escape(card.title)}]({card.name}.md)", (escape(card.family), card.role)
+        rows.append((link, card.year, *about, escape(card.parity), len(_departures(card))))
     entries = bibliography()
     pages = {f"{one.card.name}.md": method_page(one, entries.get(one.card.citation, "")) for one in found}
-    return {"index.md": f"# Methods\n\n{_table(rows)}\n", **pages}
+    return {"index.md": f"# Methods\n\n{_table(headings, rows)}\n", **pages}
 
 
 def method_page(description: MethodDescription, reference: str = "") -> str:
     """Return what is known of a method: card, settings, variants, departures and reference."""
     card = description.card
     per_dataset = [
-        {
-            "dataset": f"`{dataset}`",
-            "settings": _assigned(entry.get("settings", {})),
-            "source": escape(str(entry.get("source", ""))),
-        }
-        for dataset, entry in registry.dataset_settings(card.name).items()
+        (f"`{name}`", _assigned(entry.get("settings", {})), escape(str(entry.get("source", ""))))
+        for name, entry in registry.dataset_settings(card.name).items()
     ]
-    variants = [
-        {"variant": f"`{name}`", "changes": _assigned(one)} for name, one in description.variants.items()
-    ]
+    variants = [(f"`{name}`", _assigned(one)) for name, one in description.variants.items()]
+    sections = {
+        "Values per dataset, in the paper profile": _table(("dataset", "settings", "source"), per_dataset),
+        "Variants": _table(("variant", "changes"), variants),
+        "Departures from the paper": "\n".join(f"- {_prose(one)}" for one in card.from_paper),
+        "Departures from the released code": "\n".join(f"- {_prose(one)}" for one in card.from_release),
+        "Reference": f"```bibtex\n{reference}\n```" if reference else "",
+    }
     parts = [
         f"# {escape(card.title)} (`{card.name}`)",
         *(_prose(paragraph) for paragraph in description.about.split("\n\n")),
         _facts(card),
         "## Settings",
         _settings(description),
-        *_section("Values per dataset, in the paper profile", _table(per_dataset)),
-        *_section("Variants", _table(variants)),
-        *_section("Departures from the paper", _items(card.from_paper)),
-        *_section("Departures from the released code", _items(card.from_release)),
-        *_section("Reference", f"```bibtex\n{reference}\n```" if reference else ""),
+        *(f"## {title}\n\n{content}" for title, content in sections.items() if content),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
-
-
-def _section(title: str, content: str) -> list[str]:
-    return [f"## {title}", content] if content else []
-
-
-def _items(items: Iterable[str]) -> str:
-    return "\n".join(f"- {_prose(item)}" for item in items)
 
 
 def _facts(card: MethodCard) -> str:
@@ -171,17 +151,14 @@ def _facts(card: MethodCard) -> str:
 def _settings(description: MethodDescription) -> str:
     quick = registry.resolve_settings(description, profile="quick")
     stand_in = registry.resolve_settings(description, profile="quick", kind="look-alike")
-    rows = [
-        {
-            "setting": f"`{name}`",
-            "default": _value(default),
-            "quick profile": "" if quick[name] == default else _value(quick[name]),
-            "its look-alikes": "" if stand_in[name] == quick[name] else _value(stand_in[name]),
-            "meaning": _prose(description.meanings.get(name, "")),
-        }
-        for name, default in description.defaults.items()
-    ]
-    return _table(rows) if rows else "None."
+    rows = []
+    for name, default in description.defaults.items():
+        of_quick = "" if quick[name] == default else _value(quick[name])
+        of_stand_in = "" if stand_in[name] == quick[name] else _value(stand_in[name])
+        meaning = _prose(description.meanings.get(name, ""))
+        rows.append((f"`{name}`", _value(default), of_quick, of_stand_in, meaning))
+    headings = ("setting", "default", "quick profile", "its look-alikes", "meaning")
+    return _table(headings, rows) or "None."
 
 
 def _assigned(settings: Mapping[str, Any]) -> str:
@@ -207,8 +184,8 @@ def _prose(text: str) -> str:
     )
 
 
-def _table(rows: list[dict[str, Any]]) -> str:
-    return tabulate(rows, headers="keys", tablefmt="github", disable_numparse=True) if rows else ""
+def _table(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    return tabulate(rows, headers=headings, tablefmt="github", disable_numparse=True) if rows else ""
 
 
 TOPIC: Final = Topic("methods", "Methods", parts, file="tables.md", folder="methods", files=files)

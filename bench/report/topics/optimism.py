@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from itertools import groupby
 from typing import Final
 
 from bench.analysis.optimism import Optimism, optimism_of
-from bench.report.cells import DATA_FIELDS, ONE_SEED_NOTE, data_values, digests, number_cell, spread_cell
-from bench.report.exhibit import Line, Part, Topic, Values, data_subject, plain_table
+from bench.report.cells import DATA_FIELDS, ONE_SEED_NOTE, data_values, number_cell, number_cells, spread_cell
+from bench.report.exhibit import Line, Part, Topic, Values, data_subject, data_table
 from bench.report.report_data import ReportData
 from bench.report.text import data_name, data_stem, file_stem
 
@@ -31,11 +30,7 @@ _NOTHING: Final = (
 
 def parts(data: ReportData) -> list[Part]:
     """Return a table per data and protocol, or the command that makes one."""
-    return optimism_parts(optimism_of(data.results, data.protocols))
-
-
-def optimism_parts(found: Sequence[Optimism]) -> list[Part]:
-    """Return the tables of rows with a test-oracle trace."""
+    found = optimism_of(data.results, data.protocols)
     headings = ("Method", "best", "last", "oracle", "oracle - best", "least", "most", "seeds")
     exhibits = []
     for (about, protocol), group in groupby(found, lambda one: (one.data, one.protocol)):
@@ -45,21 +40,15 @@ def optimism_parts(found: Sequence[Optimism]) -> list[Part]:
             cells = (
                 *(spread_cell(spread, ".3f", one.records, "not recorded") for spread in rules),
                 spread_cell(one.gain, "+.3f", one.records),
-                *(number_cell(gain, "+.3f") for gain in one.range),
+                *number_cells("+.3f", *one.range),
                 number_cell(len(one.seeds), "d"),
             )
             lines.append(Line(one.label, cells, search=one.label))
-        exhibits.append(
-            plain_table(
-                file_stem("optimism", data_stem(about), protocol),
-                f"{data_name(about)} — {protocol}",
-                headings,
-                lines,
-                notes=(ONE_SEED_NOTE,) if any(len(one.seeds) == 1 for one in members) else (),
-                subject=data_subject(about, protocol),
-                values=(Values("optimism.csv", FIELDS, list(map(_values, members))),),
-            )
-        )
+        name, caption = file_stem("optimism", data_stem(about), protocol), f"{data_name(about)} — {protocol}"
+        notes = (ONE_SEED_NOTE,) if any(len(one.seeds) == 1 for one in members) else ()
+        more = {"notes": notes, "title": "", "subject": data_subject(about, protocol)}
+        values = (Values("optimism.csv", FIELDS, list(map(_values, members))),)
+        exhibits.append(data_table(name, caption, about, headings, lines, values=values, **more))
     return [Part(text=(_INTRODUCTION, *(() if exhibits else (_NOTHING,))), exhibits=exhibits)]
 
 
@@ -67,7 +56,7 @@ def _values(one: Optimism) -> tuple[object, ...]:
     return (
         *(*data_values(one.data), one.protocol, one.method, one.label, " ".join(map(str, one.seeds))),
         *(*one.best[:2], *(one.last or (None, None))[:2], *one.oracle[:2], *one.gain[:2], *one.range),
-        digests(one.records),
+        " ".join(one.records),
     )
 
 

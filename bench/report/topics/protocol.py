@@ -18,6 +18,7 @@ from bench.report.report_data import ReportData
 from bench.report.topics.methods import bibliography
 from bench.report.writers import latex
 
+_CITATION: Final = re.compile(r"\0([^\0\s{}%\\]+)\0")
 _MEASURES: Final = {
     "map": "mean average precision",
     "recall": "recall",
@@ -32,6 +33,7 @@ _DENOMINATORS: Final = {
     "min": "the smaller of that rank and the number of relevant items",
     "relevant": "the number of relevant items",
 }
+_HOST: Final = ("processor", "gpu", "platform")
 _PAIRING: Final = {
     "natural": "training rows correspond as the data state",
     "class-matched": "training rows without correspondence were matched by class once per cell",
@@ -48,27 +50,15 @@ class Setup(NamedTuple):
     harness: str
 
 
-class Cite(NamedTuple):
-    """A citation: LaTeX prints it, other formats leave it out."""
-
-    key: str
-
-
-Sentence = tuple[str | Cite, ...]
-
-
-class Paragraph(NamedTuple):
-    """A titled paragraph."""
-
-    title: str
-    sentences: Sequence[Sentence]
+Paragraph = tuple[str, str]
+"""Title and text. Keys to cite stand between NUL: LaTeX prints them, other formats leave them out."""
 
 
 def parts(data: ReportData) -> list[Part]:
     """Return a part per setup, with a paragraph per title."""
     found = []
     for setup, paragraphs in protocols_of(data):
-        text = [f"{one.title}. {' '.join(map(_plain, one.sentences))}" for one in paragraphs]
+        text = [f"{title}. {_CITATION.sub('', text)}" for title, text in paragraphs]
         found.append(Part(_setup_name(setup), text, kind=setup.kind))
     return found
 
@@ -78,9 +68,7 @@ def files(data: ReportData) -> dict[str, str]:
     pieces = ["% Citations: citations.bib. Every statement is computed from the records of this report."]
     for setup, paragraphs in protocols_of(data):
         pieces.append(f"% {_setup_name(setup)}")
-        for one in paragraphs:
-            text = " ".join("".join(map(_latex, sentence)) for sentence in one.sentences)
-            pieces.append(rf"\paragraph{{{latex.escape(one.title)}.}} {text}")
+        pieces += [rf"\paragraph{{{latex.escape(title)}.}} {_latex(text)}" for title, text in paragraphs]
     return {"protocol.tex": "\n\n".join(pieces) + "\n"}
 
 
@@ -97,19 +85,18 @@ def _paragraphs(
 ) -> Iterator[Paragraph]:
     records = [record for rows in groups.values() for group in rows for record in group.records]
     done = [record for record in records if record.result is not None]
-    yield Paragraph("Data", list(_data(groups)))
-    yield Paragraph("Methods", list(_methods(data, setup, groups)))
+    yield "Data", " ".join(_data(groups))
+    yield "Methods", " ".join(_methods(data, setup, groups))
     if done:
-        yield Paragraph("Selection", list(_selection(data, done)))
-        yield Paragraph("Evaluation", list(_evaluation(data, done)))
-    yield Paragraph("Seeds", list(_seeds(groups, done)))
-    statistics = list(_statistics(data, set(groups)))
-    if statistics:
-        yield Paragraph("Statistics", statistics)
-    yield Paragraph("Environment", list(_environment(setup, records)))
+        yield "Selection", " ".join(_selection(data, done))
+        yield "Evaluation", " ".join(_evaluation(data, done))
+    yield "Seeds", " ".join(_seeds(groups, done))
+    if statistics := " ".join(_statistics(data, set(groups))):
+        yield "Statistics", statistics
+    yield "Environment", " ".join(_environment(setup, records))
 
 
-def _data(groups: Mapping[Data, Sequence[RowGroup]]) -> Iterator[Sentence]:
+def _data(groups: Mapping[Data, Sequence[RowGroup]]) -> Iterator[str]:
     known, entries = registry.registered().datasets, bibliography()
     pairing: Counter[str] = Counter()
     for key, rows in groups.items():
@@ -118,9 +105,9 @@ def _data(groups: Mapping[Data, Sequence[RowGroup]]) -> Iterator[Sentence]:
         citation = known[key.dataset].card.citation if key.dataset in known else ""
         kind = "" if key.kind == "real" else ", a LOOK-ALIKE: generated data, not the benchmark,"
         condition = "" if key.condition == CLEAN else f" under {key.condition}"
-        name: Sentence = (f"{key.dataset}{condition}{kind}", *_cite(citation, entries))
+        name = f"{key.dataset}{condition}{kind}{_cite(citation, entries)}"
         if not results:
-            yield (*name, f" (fingerprint {key.fingerprint[:8]}): no cell has a result.")
+            yield f"{name} (fingerprint {key.fingerprint[:8]}): no cell has a result."
             continue
         sizes: dict[str, list[Rows]] = defaultdict(list)
         for modality, size in (item for result in results for item in result.rows.items()):
@@ -128,10 +115,10 @@ def _data(groups: Mapping[Data, Sequence[RowGroup]]) -> Iterator[Sentence]:
         effective = {one.effective for one in results if one.effective is not None}
         facts = [f"fingerprint {key.fingerprint[:8]}", *sorted({f"split {one.split}" for one in results})]
         facts += [f"level that the training rows reached {_span(effective)}"] if effective else []
-        yield (*name, f" ({', '.join(facts)}): {_all_sizes(sizes)}.")
+        yield f"{name} ({', '.join(facts)}): {_all_sizes(sizes)}."
     if pairing:
         words = (f"{_PAIRING.get(name, name)} ({number} cells)" for name, number in sorted(pairing.items()))
-        yield (f"Correspondence: {'; '.join(words)}.",)
+        yield f"Correspondence: {'; '.join(words)}."
 
 
 def _all_sizes(sizes: Mapping[str, Sequence[Rows]]) -> str:
@@ -149,19 +136,19 @@ def _all_sizes(sizes: Mapping[str, Sequence[Rows]]) -> str:
 
 def _sizes(sizes: Sequence[Rows]) -> str:
     """Return the sizes of a modality; they may differ between cells, such as those of given embeddings."""
-    parts = [
-        f"{_span({one.given or one.train for one in sizes})} training",
-        f"{_span({one.validation for one in sizes})} validation",
-        f"{_span({one.test for one in sizes})} test",
-    ]
-    if any(one.gallery for one in sizes):
-        parts.append(f"{_span({one.gallery for one in sizes})} gallery")
+    counts = {
+        "training": {one.given or one.train for one in sizes},
+        "validation": {one.validation for one in sizes},
+        "test": {one.test for one in sizes},
+        "gallery": {one.gallery for one in sizes},
+    }
+    parts = [f"{_span(found)} {name}" for name, found in counts.items() if name != "gallery" or any(found)]
     unlabelled = {one.unlabelled for one in sizes}
     lacking = f", of the training rows {_span(unlabelled)} without label" if any(unlabelled) else ""
     return f"with {_listed(parts)} rows{lacking}"
 
 
-def _methods(data: ReportData, setup: Setup, groups: Mapping[Data, Sequence[RowGroup]]) -> Iterator[Sentence]:
+def _methods(data: ReportData, setup: Setup, groups: Mapping[Data, Sequence[RowGroup]]) -> Iterator[str]:
     rows = [group for members in groups.values() for group in members]
     known, entries = cards_of(data.records), bibliography()
     first = {group.key.method: group for group in reversed(rows)}  # the first row of each method
@@ -169,21 +156,19 @@ def _methods(data: ReportData, setup: Setup, groups: Mapping[Data, Sequence[RowG
     for role, words in (("", "Compared are"), ("reference", "Reference points, which do not compete, are")):
         names = [name for name in order if (data.labels.role(name) == "reference") == (role == "reference")]
         if names:
-            pieces: list[str | Cite] = [words]
-            for place, name in enumerate(names):
-                key = known[name].citation if name in known else ""
-                pieces += [", " if place else " ", first[name].title, *_cite(key, entries)]
-            yield (*pieces, ".")
-    yield (f"Settings are those of the {setup.profile} profile.",)
+            keys = [known[name].citation if name in known else "" for name in names]
+            cited = [first[name].title + _cite(key, entries) for name, key in zip(names, keys, strict=True)]
+            yield f"{words} {', '.join(cited)}."
+    yield f"Settings are those of the {setup.profile} profile."
     changed = dict.fromkeys(group.label for group in rows if not group.usual)
     if changed:
-        yield (f"Rows of variants, other settings or other code: {'; '.join(changed)}.",)
+        yield f"Rows of variants, other settings or other code: {'; '.join(changed)}."
     given = dict.fromkeys(group.label for group in rows if group.identity.given)
     if given:
-        yield (f"Not trained here, but computed by other programs: {'; '.join(given)}.",)
+        yield f"Not trained here, but computed by other programs: {'; '.join(given)}."
 
 
-def _selection(data: ReportData, done: Sequence[Record]) -> Iterator[Sentence]:
+def _selection(data: ReportData, done: Sequence[Record]) -> Iterator[str]:
     criteria: dict[str, set[str]] = defaultdict(set)
     for record in done:
         assert record.result is not None
@@ -195,47 +180,37 @@ def _selection(data: ReportData, done: Sequence[Record]) -> Iterator[Sentence]:
             criteria[chosen[0].criterion].add(title)
         elif not record.result.selected:
             criteria["nothing, in closed form"].add(title)
-    words = (f"{what} ({', '.join(sorted(titles))})" for what, titles in sorted(criteria.items()))
-    yield (
-        f"The numbers are those of the state that the rule {data.selection} selects, by: {'; '.join(words)}.",
-    )
+    words = _grouped(criteria)
+    yield f"The numbers are those of the state that the rule {data.selection} selects, by: {words}."
     audits = Counter(re.sub(r" \(.*\)", "", one.result.audit) for one in done if one.result is not None)
     for audit, number in audits.most_common():
-        yield (f"The records of {number} of {len(done)} cells state: {audit}.",)
+        yield f"The records of {number} of {len(done)} cells state: {audit}."
 
 
-def _evaluation(data: ReportData, done: Sequence[Record]) -> Iterator[Sentence]:
+def _evaluation(data: ReportData, done: Sequence[Record]) -> Iterator[str]:
     ids = {metric.protocol for one in done if one.result is not None for metric in one.result.metrics}
     shown = [name for wanted in data.protocols for name in sorted(ids) if base_of(name) == base_of(wanted)]
-    yield (f"Reported are {_listed([_measure(name) for name in shown]) or 'no measures'}.",)
+    yield f"Reported are {_listed([_measure(name) for name in shown]) or 'no measures'}."
     if any(name.endswith("/gallery") for name in shown):
-        yield (
-            "Where an id ends in /gallery, queries are the test rows and items are a separate gallery split.",
-        )
+        split = "queries are the test rows and items are a separate gallery split"
+        yield f"Where an id ends in /gallery, {split}."
     if any(not name.endswith("/gallery") for name in shown):
-        yield ("Queries are the test rows of one modality, and items are the test rows of another.",)
-    yield ("Tied items count by the exact expectation over their orders.",)
+        yield "Queries are the test rows of one modality, and items are the test rows of another."
+    yield "Tied items count by the exact expectation over their orders."
     skipping = [name for name in shown if "/skip" in name]
     if len(skipping) < len(shown):
-        yield ("A query without a relevant item counts 0.",)
+        yield "A query without a relevant item counts 0."
     kinds: dict[str, set[str]] = defaultdict(set)
     for one in done:
         if one.method is not None:
-            kinds[str(one.method.card.get("similarity", "cosine"))].add(
-                data.labels.title(one.identity.method)
-            )
-    if len(kinds) == 1:
-        yield (f"Similarity by the methods' cards: {next(iter(kinds))}.",)
-    elif kinds:
-        words = (f"{name} ({', '.join(sorted(titles))})" for name, titles in sorted(kinds.items()))
-        yield (f"Similarity by the methods' cards: {'; '.join(words)}.",)
-    zeros = sum(
-        bool(one.result.zero_rows.get(one.result.selection)) for one in done if one.result is not None
-    )
-    if zeros:
-        yield (
-            f"In {zeros} cells some test embeddings are zero: their similarity to everything counts as 0.",
-        )
+            title = data.labels.title(one.identity.method)
+            kinds[str(one.method.card.get("similarity", "cosine"))].add(title)
+    if kinds:
+        words = next(iter(kinds)) if len(kinds) == 1 else _grouped(kinds)
+        yield f"Similarity by the methods' cards: {words}."
+    results = [one.result for one in done if one.result is not None]
+    if zeros := sum(bool(one.zero_rows.get(one.selection)) for one in results):
+        yield f"In {zeros} cells some test embeddings are zero: their similarity to everything counts as 0."
 
 
 def _measure(protocol: str) -> str:
@@ -251,7 +226,7 @@ def _measure(protocol: str) -> str:
     return f"{words}{f', divided by {divided}' if divided else ''} ({protocol})"
 
 
-def _seeds(groups: Mapping[Data, Sequence[RowGroup]], done: Sequence[Record]) -> Iterator[Sentence]:
+def _seeds(groups: Mapping[Data, Sequence[RowGroup]], done: Sequence[Record]) -> Iterator[str]:
     per_row = [
         {one.identity.seed for one in group.records if one.result is not None}
         for rows in groups.values()
@@ -260,79 +235,77 @@ def _seeds(groups: Mapping[Data, Sequence[RowGroup]], done: Sequence[Record]) ->
     counts = {len(seeds) for seeds in per_row if seeds}
     if counts:
         seeds = sorted({one.identity.seed for one in done})
-        plural = "" if counts == {1} else "s"
-        yield (f"A row of a table has {_span(counts)} seed{plural}: {_seed_list(seeds)}.",)
+        plural, listed = "" if counts == {1} else "s", _listed(map(str, seeds))
+        if len(seeds) > 2 and seeds == list(range(seeds[0], seeds[-1] + 1)):
+            listed = f"{seeds[0]} to {seeds[-1]}"
+        yield f"A row of a table has {_span(counts)} seed{plural}: {listed}."
         if max(counts) > 1:
-            yield ("Numbers are the mean and the sample standard deviation over seeds.",)
+            yield "Numbers are the mean and the sample standard deviation over seeds."
         if min(counts) == 1:
-            yield ("A number of one seed has no deviation.",)
+            yield "A number of one seed has no deviation."
     cells = [one for rows in groups.values() for group in rows for one in group.records]
     lacking = Counter(one.status for one in cells if one.result is None)
     if lacking:
         words = ", ".join(f"{number} {status}" for status, number in sorted(lacking.items()))
-        yield (f"Of {len(cells)} cells {sum(lacking.values())} have no result: {words}.",)
+        yield f"Of {len(cells)} cells {sum(lacking.values())} have no result: {words}."
 
 
-def _statistics(data: ReportData, members: set[Data]) -> Iterator[Sentence]:
+def _statistics(data: ReportData, members: set[Data]) -> Iterator[str]:
     families = [one for one in data.families if one.table.data in members and one.comparisons]
     if families:
         references = _listed(sorted({one.reference for one in families if one.reference}))
         yield (
             f"Rows are compared with {references} by a two-sided randomization test of the differences per "
             f"query ({PERMUTATIONS:,} draws of signs, or all where there are fewer), with Holm's adjustment "
-            f"over the comparisons of one direction or average of one table, at the level {ALPHA:g}.",
+            f"over the comparisons of one direction or average of one table, at the level {ALPHA:g}."
         )
         yield (
             f"Intervals at {LEVEL:.0%} come from a two-level bootstrap over seeds and queries "
-            f"({RESAMPLES:,} draws).".replace("%", " %"),
+            f"({RESAMPLES:,} draws).".replace("%", " %")
         )
         queries = {one.queries for family in families for one in family.comparisons}
-        yield (f"A comparison has {_span(queries)} queries.",)
+        yield f"A comparison has {_span(queries)} queries."
     over = [block for block in data.blocks if block.testable and members.intersection(block.data)]
     if over:
         datasets = {len(block.datasets) for block in over}
         yield (
             f"Over {_span(datasets)} datasets: Friedman's test on average ranks with Nemenyi's critical "
             "difference, Wilcoxon's signed-rank test with Holm's adjustment, and the Bayesian signed-rank "
-            f"test, in which differences up to {REGION:g} are equivalent in practice.",
+            f"test, in which differences up to {REGION:g} are equivalent in practice."
         )
 
 
-def _environment(setup: Setup, records: Sequence[Record]) -> Iterator[Sentence]:
-    yield (f"Versions of the benchmark's code: {setup.harness or EARLIER}.",)
+def _environment(setup: Setup, records: Sequence[Record]) -> Iterator[str]:
+    yield f"Versions of the benchmark's code: {setup.harness or EARLIER}."
     codes = {one.identity.code for one in records if one.identity.code and not one.identity.given}
     if codes:
-        yield (f"Versions of the methods' code: {'; '.join(sorted(codes))}.",)
+        yield f"Versions of the methods' code: {'; '.join(sorted(codes))}."
     versions: dict[str, set[str]] = defaultdict(set)
     for one in records:
         for name, version in one.environment.versions.items():
             versions[name].add(version)
     software = (f"{name} {' and '.join(sorted(found))}" for name, found in sorted(versions.items()))
-    yield (f"Software: {', '.join(software)}.",)
+    yield f"Software: {', '.join(software)}."
     commits = {
         f"{one.environment.commit[:8]}{' with changes' if one.environment.dirty else ''}"
         for one in records
         if one.environment.commit
     }
     if commits:
-        yield (f"Commit: {_listed(sorted(commits))}.",)
-    hosts = {_machine(one.environment.host) for one in records}
+        yield f"Commit: {_listed(sorted(commits))}."
+    # without the machine's name
+    named = ([one.environment.host.get(name, "") for name in _HOST] for one in records)
+    hosts = {", ".join(filter(None, words)) for words in named}
     threads = _span({one.identity.threads for one in records})
     yield (
         f"Device: {setup.device or 'unknown'}; CPU threads of a fit: {threads}; "
-        f"machines: {_listed(sorted(hosts - {''})) or 'unknown'}.",
+        f"machines: {_listed(sorted(hosts - {''})) or 'unknown'}."
     )
     seconds = sum(one.environment.seconds.get("total", 0.0) for one in records)
     days = sorted(one.environment.started[:10] for one in records)
     when = days[0] if days[0] == days[-1] else f"{days[0]} to {days[-1]}"
     took = f"{seconds / 3600:,.1f} hours" if seconds >= 3600 else f"{seconds:,.0f} seconds"
-    yield (f"{len(records)} cells took {took} in all ({when}).",)
-
-
-def _machine(host: Mapping[str, str]) -> str:
-    """Return processor, GPU and platform of a machine, without its name."""
-    named = [host.get(name, "") for name in ("processor", "gpu", "platform")]
-    return ", ".join(one for one in named if one)
+    yield f"{len(records)} cells took {took} in all ({when})."
 
 
 def _setup_name(setup: Setup) -> str:
@@ -341,25 +314,27 @@ def _setup_name(setup: Setup) -> str:
     return f"{kind}, {setup.profile} profile, {setup.device or 'unknown device'}, {versions}"
 
 
-def _cite(key: str, entries: Mapping[str, str]) -> tuple[Cite, ...]:
+def _cite(key: str, entries: Mapping[str, str]) -> str:
     """Return a citation of what the bibliography knows."""
-    return (Cite(key),) if key in entries else ()
+    return f"\0{key}\0" if key in entries else ""
 
 
-def _plain(sentence: Sentence) -> str:
-    return "".join(piece for piece in sentence if isinstance(piece, str))
-
-
-def _latex(piece: str | Cite) -> str:
-    if isinstance(piece, Cite):
-        return rf"~\cite{{{piece.key}}}"
-    return latex.escape(f"x{piece}x")[1:-1]  # `escape` drops the spaces at the ends of a text
+def _latex(text: str) -> str:
+    # `escape` drops the spaces at the ends of a text
+    pieces = [latex.escape(f"x{piece}x")[1:-1] for piece in _CITATION.split(text)]
+    pieces[1::2] = [rf"~\cite{{{key}}}" for key in _CITATION.findall(text)]
+    return "".join(pieces)
 
 
 def _listed(words: Iterable[str]) -> str:
     """Return words as a list in a sentence."""
     *first, last = [*words] or [""]
     return f"{', '.join(first)} and {last}" if first else last
+
+
+def _grouped(titles: Mapping[str, Iterable[str]]) -> str:
+    """Return what holds for some methods, with their titles."""
+    return "; ".join(f"{what} ({', '.join(sorted(of))})" for what, of in sorted(titles.items()))
 
 
 def _span(numbers: Iterable[Any]) -> str:
@@ -370,12 +345,6 @@ def _span(numbers: Iterable[Any]) -> str:
         for value in values
     ]
     return words[0] if len(words) == 1 else f"{words[0]} to {words[-1]}"
-
-
-def _seed_list(seeds: Sequence[int]) -> str:
-    if len(seeds) > 2 and seeds == list(range(seeds[0], seeds[-1] + 1)):
-        return f"{seeds[0]} to {seeds[-1]}"
-    return _listed(map(str, seeds))
 
 
 TOPIC: Final = Topic("protocol", "Protocol of these results", parts, files=files)

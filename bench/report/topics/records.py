@@ -27,30 +27,18 @@ def without_result(data: ReportData) -> list[Part]:
     exhibit = plain_table("cells_without_result", "Cells without a result", headings, lines)
     undrawn = Counter(record.result.snapshot_error for record in data.records if record.result is not None)
     del undrawn[""]
+    reasons = [f"{count} cells: {why}" for why, count in undrawn.most_common()]
     listings = (
         Listing("Records left out", [f"{folder}: {sentence}" for folder, sentence in data.problems]),
         Listing("Records of other code (run --retry stale makes them again)", data.stale),
-        Listing(
-            "Cells without a snapshot for figures",
-            [f"{count} cells: {why}" for why, count in undrawn.most_common()],
-        ),
+        Listing("Cells without a snapshot for figures", reasons),
     )
-    part = Part(exhibits=[exhibit] if lines else [], listings=[one for one in listings if one.items])
-    return [part] if part.exhibits or part.listings else []
+    return [Part(exhibits=[exhibit] if lines else [], listings=[one for one in listings if one.items])]
 
 
 def all_records(data: ReportData) -> list[Part]:
     """Return a line per record, each an anchor that numbers of the page point to."""
-    headings: tuple[str, ...] = (
-        "Method",
-        "Record",
-        "Status",
-        "Dataset",
-        "Kind",
-        "Profile",
-        "Modalities",
-        "Seed",
-    )
+    headings = ("Method", "Record", "Status", "Dataset", "Kind", "Profile", "Modalities", "Seed", "Seconds")
     records = in_order(data.records, data.labels)
     lines = []
     for record in records:
@@ -58,8 +46,9 @@ def all_records(data: ReportData) -> list[Part]:
         first = [Cell(record.digest[:8], records=(record.digest,)), Cell(record.status)]
         last = [number_cell(run.seconds.get("total"), ",.1f"), Cell(run.commit[:8] or "—")]
         lines.append(_line(record, data.labels, first, last, f"record-{record.digest}"))
-    caption, headings = f"{len(records)} records", (*headings, "Seconds", "Commit")
-    return [Part(exhibits=[plain_table("all_records", caption, headings, lines, fold="all")])]
+    caption = f"{len(records)} records"
+    table = plain_table("all_records", caption, (*headings, "Commit"), lines, fold="all")
+    return [Part(exhibits=[table])]
 
 
 def in_order(records: Iterable[Record], labels: Labels) -> list[Record]:
@@ -87,15 +76,9 @@ def _line(
     record: Record, labels: Labels, first: Sequence[Cell], last: Sequence[Cell], anchor: str = ""
 ) -> Line:
     identity, name = record.identity, record_name(record, labels)
-    cells = (
-        *(
-            *first,
-            Cell(dataset_title(identity.dataset, identity.condition)),
-            Cell(identity.data_kind),
-            Cell(identity.profile),
-        ),
-        *(Cell(" + ".join(identity.modalities)), number_cell(identity.seed, "d"), *last),
-    )
+    title, modalities = dataset_title(identity.dataset, identity.condition), " + ".join(identity.modalities)
+    about = map(Cell, (title, identity.data_kind, identity.profile, modalities))
+    cells = (*first, *about, number_cell(identity.seed, "d"), *last)
     return Line(name, cells, f"{name} {identity.method}", data_subject(data_of(record)), anchor)
 
 

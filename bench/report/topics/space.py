@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,15 +12,10 @@ from numpy.typing import NDArray
 from bench.analysis.snapshots import SpaceExample, space_examples
 from bench.analysis.tables import Table
 from bench.report.exhibit import FigureExhibit, Part, Topic, data_figure
-from bench.report.figures.style import COLOURS, GREY, INK, TWO_COLUMNS, one_row_each, panels
-from bench.report.figures.text_fitting import BODY, SMALL, apart, shortened
+from bench.report.figures import style
 from bench.report.report_data import ReportData
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
-_CLASS_COLOURS: Final = (*COLOURS, INK, "#55BBCC")
+_CLASS_COLOURS: Final = (*style.COLOURS, style.INK, "#55BBCC")
 _MARKERS: Final = ("o", "^", "s", "D", "v", "P", "X", "*")
 _ITERATIONS: Final = 300
 _ANGLE: Final = 1.0
@@ -34,11 +29,11 @@ def figures(data: ReportData) -> list[Part]:
     """Return a figure per data with a record that keeps a sample of its common space."""
     found = []
     for table in data.first_tables:
-        rows = one_row_each(table.rows, data.labels)
-        shown = space_examples(table, rows, data.snapshots, data.by_digest, data.labels.reference)
+        rows = style.one_row_each(table.rows, data.labels)
+        shown = space_examples(table, rows, data.snapshots, data.results.by_digest, data.labels.reference)
         if shown:
             found.append(_figure(table, shown))
-    return [Part(exhibits=found)] if found else []
+    return [Part(exhibits=found)]
 
 
 def _figure(table: Table, shown: Sequence[SpaceExample]) -> FigureExhibit:
@@ -66,24 +61,24 @@ def _figure(table: Table, shown: Sequence[SpaceExample]) -> FigureExhibit:
 
 def _classes(shown: Sequence[SpaceExample]) -> list[int]:
     """Return the classes of the sample, ascending."""
-    found = {
-        int(number) for one in shown for rows in one.space.classes.values() for number in np.unique(rows)
-    }
-    return sorted(found)
+    rows = [rows for one in shown for rows in one.space.classes.values()]
+    return [int(number) for number in np.unique(np.concatenate(rows))]
 
 
-def _draw(shown: list[SpaceExample]) -> Figure:
-    figure, axes = panels(len(shown), width=TWO_COLUMNS / max(len(shown), 2), height=3.0)
-    numbers = _classes(shown)
+def _draw(shown: list[SpaceExample]) -> style.Figure:
+    figure, axes = style.panels(len(shown), width=style.TWO_COLUMNS / max(len(shown), 2), height=3.0)
+    numbers, named = _classes(shown), bool(shown[0].view.class_names)
+    # what stands for a class: its own number, or its place in the legend where it has a name
+    keys = {number: str(place + 1 if named else number) for place, number in enumerate(numbers)}
     for axis, one in zip(axes, shown, strict=True):
         plane = laid_out(np.concatenate(list(one.space.points.values())))
-        _scatter(axis, one, plane, numbers)
-        axis.set_title(f"{shortened(one.row.label, 22)} · mAP {one.score:.3f}")
+        _scatter(axis, one, plane, keys)
+        axis.set_title(f"{style.shortened(one.row.label, 22)} · mAP {one.score:.3f}")
         axis.set(xticks=[], yticks=[], aspect="equal", adjustable="datalim")
         axis.spines[:].set_visible(True)
-        axis.spines[:].set_color(GREY)
+        axis.spines[:].set_color(style.GREY)
         axis.grid(visible=False)
-    _explain(figure, shown[0], numbers)
+    _explain(figure, shown[0], keys)
     return figure
 
 
@@ -98,19 +93,14 @@ def laid_out(points: NDArray[np.float32]) -> Plane:
     start = np.zeros((len(points), 2))
     start[:, : points.shape[1]] = points[:, :2]
     start *= 1e-4 / max(float(start[:, 0].std()), 1e-12)
-    method = TSNE(
-        perplexity=min(_PERPLEXITY, (len(points) - 1) / 3),
-        init=start.astype(np.float32),
-        max_iter=_ITERATIONS,
-        angle=_ANGLE,
-        random_state=0,
-        n_jobs=1,
-    )
+    fixed: dict[str, Any] = {"max_iter": _ITERATIONS, "angle": _ANGLE, "random_state": 0, "n_jobs": 1}
+    perplexity = min(_PERPLEXITY, (len(points) - 1) / 3)
+    method = TSNE(perplexity=perplexity, init=start.astype(np.float32), **fixed)
     with threadpool_limits(1):  # sums over threads round differently
         return np.asarray(method.fit_transform(points), dtype=np.float64)
 
 
-def _scatter(axis: Axes, one: SpaceExample, plane: Plane, numbers: Sequence[int]) -> None:
+def _scatter(axis: style.Axes, one: SpaceExample, plane: Plane, keys: dict[int, str]) -> None:
     """Draw the points of each modality and class, and each class's number at its middle."""
     from matplotlib.patheffects import withStroke
 
@@ -118,25 +108,20 @@ def _scatter(axis: Axes, one: SpaceExample, plane: Plane, numbers: Sequence[int]
     modalities = np.repeat(np.arange(len(counts)), counts)
     classes = np.concatenate(list(one.space.classes.values()))
     middles = {}
-    for place, number in enumerate(numbers):
+    for place, number in enumerate(keys):
         for modality in range(len(counts)):
             rows = plane[(classes == number) & (modalities == modality)]
             axis.plot(rows[:, 0], rows[:, 1], **_points(modality, _colour(place)))
         if (classes == number).any():
             middles[place] = np.median(plane[classes == number], axis=0)
     for place, (x, y) in _spread(middles, float(np.ptp(plane, axis=0).max())).items():
-        written: dict[str, Any] = {"fontsize": BODY, "fontweight": "bold", "color": _colour(place)}
+        written: dict[str, Any] = {"fontsize": style.BODY, "fontweight": "bold", "color": _colour(place)}
         rim = [withStroke(linewidth=2.2, foreground="white")]
-        axis.text(x, y, _key(one, place, numbers), ha="center", va="center", path_effects=rim, **written)
+        axis.text(x, y, [*keys.values()][place], ha="center", va="center", path_effects=rim, **written)
 
 
 def _colour(place: int) -> str:
     return _CLASS_COLOURS[place % len(_CLASS_COLOURS)]
-
-
-def _key(one: SpaceExample, place: int, numbers: Sequence[int]) -> str:
-    """Return what stands for a class: its own number, or its place in the legend where it has a name."""
-    return str(place + 1 if one.view.class_names else numbers[place])
 
 
 def _points(modality: int, colour: str, size: float = 2.8) -> dict[str, Any]:
@@ -166,30 +151,27 @@ def _spread(middles: dict[int, Plane], extent: float) -> dict[int, Plane]:
     return placed
 
 
-def _explain(figure: Figure, one: SpaceExample, numbers: Sequence[int]) -> None:
+def _explain(figure: style.Figure, one: SpaceExample, keys: dict[int, str]) -> None:
     """Put modalities and classes below."""
     from matplotlib.artist import Artist
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
     shapes = range(len(one.space.rows))
-    points: list[Artist] = [Line2D([], [], **_points(modality, GREY, 4.5)) for modality in shapes]
-    colours = [Patch(color=_colour(place)) for place in range(len(numbers))]
-    keys = [_key(one, place, numbers) for place in range(len(numbers))]
-    classes = [f"class {key}" for key in keys]
+    points: list[Artist] = [Line2D([], [], **_points(modality, style.GREY, 4.5)) for modality in shapes]
+    colours = [Patch(color=_colour(place)) for place in range(len(keys))]
+    classes = [f"class {key}" for key in keys.values()]
     if one.view.class_names:
-        names = apart([one.view.class_names[number] for number in numbers], 20)
-        classes = [f"{key} {name}" for key, name in zip(keys, names, strict=True)]
-    figure.legend(
-        [*points, *colours],
-        [*apart(list(one.space.rows), 20), *classes],
-        loc="outside lower center",
-        ncols=6,
-        fontsize=SMALL,
-        handlelength=1.0,
-        handleheight=0.9,
-        columnspacing=1.2,
-    )
+        names = style.apart([one.view.class_names[number] for number in keys], 20)
+        classes = [f"{key} {name}" for key, name in zip(keys.values(), names, strict=True)]
+    size: dict[str, Any] = {
+        "handlelength": 1.0,
+        "handleheight": 0.9,
+        "columnspacing": 1.2,
+        "fontsize": style.SMALL,
+    }
+    labels = [*style.apart(list(one.space.rows), 20), *classes]
+    figure.legend([*points, *colours], labels, loc="outside lower center", ncols=6, **size)
 
 
 TOPIC: Final = Topic("space", "Common space", figures=figures, file="-")

@@ -7,31 +7,19 @@ import math
 from collections.abc import Sequence
 from functools import partial
 from itertools import groupby
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from bench.analysis.convergence import FLAT, Curve
 from bench.analysis.groups import CLEAN, Data
 from bench.analysis.settings import trials_csv, tunings_of
-from bench.report.cells import number_cell
-from bench.report.exhibit import (
-    Cell,
-    FigureExhibit,
-    Line,
-    Part,
-    Topic,
-    data_figure,
-    data_subject,
-    plain_table,
-)
-from bench.report.figures.style import GREY, Look, look, one_row_each, short_names, star_note, tiles
-from bench.report.figures.text_fitting import LARGE, fitted, width_of
+from bench.report.cells import number_cell, number_cells
+from bench.report.exhibit import Cell, FigureExhibit, Line, Part, Topic, data_figure, data_table
+from bench.report.figures import style
 from bench.report.report_data import ReportData
-from bench.report.text import data_name, data_stem, dataset_title
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from bench.report.text import data_name, data_stem
 
 SHARES: Final = (0.25, 0.5, 0.75, 1.0)
+_LATE: Final = ("last quarter", "flat")
 _CONVERGENCE: Final = (
     "Best validation mAP@all within the first quarter, half and three quarters of the epochs, and within "
     f"all. A curve is flat if the last quarter adds at most {FLAT:.2f}."
@@ -45,7 +33,7 @@ _PALE: Final = "#B8B8B8"
 _MOST: Final = 80
 _FEWER: Final = 40
 """Epochs that are drawn of a coloured curve, whose points then lie closer than it is wide, and of others."""
-_LOSS: Final[dict[str, Any]] = {"color": GREY, "linewidth": 0.9, "linestyle": (0, (3, 1.2))}
+_LOSS: Final[dict[str, Any]] = {"color": style.GREY, "linewidth": 0.9, "linestyle": (0, (3, 1.2))}
 
 
 def convergence(data: ReportData) -> list[Part]:
@@ -54,21 +42,13 @@ def convergence(data: ReportData) -> list[Part]:
     for one, curves in data.curves.items():
         lines = []
         for curve in curves:
-            best = (number_cell(curve.best_within(share), ".3f") for share in SHARES)
+            best = number_cells(".3f", *map(curve.best_within, SHARES))
             late = (number_cell(curve.late_gain, "+.3f"), Cell("yes" if curve.flat else "still rising"))
             cells = (number_cell(len(curve.values), "d"), *best, *late)
             lines.append(Line(curve.label, cells, f"{curve.label} {curve.method}"))
-        exhibits.append(
-            plain_table(
-                f"convergence_{data_stem(one)}_table",
-                data_name(one),
-                ("Method", "epochs", *(f"{100 * share:.0f} %" for share in SHARES), "last quarter", "flat"),
-                lines,
-                title=dataset_title(one.dataset, one.condition),
-                subject=data_subject(one),
-                fold="all",
-            )
-        )
+        shares = (f"{100 * share:.0f} %" for share in SHARES)
+        name, headings = f"convergence_{data_stem(one)}_table", ("Method", "epochs", *shares)
+        exhibits.append(data_table(name, data_name(one), one, (*headings, *_LATE), lines, fold="all"))
     return [Part(text=(_CONVERGENCE,), exhibits=exhibits)]
 
 
@@ -83,16 +63,15 @@ def trials(data: ReportData) -> list[Part]:
             values = (None if attempt is None else attempt.value for attempt in (tuning.start, best))
             search = tuning.sampler if tuning.pruner == "none" else f"{tuning.sampler}, {tuning.pruner}"
             cells = (
-                Cell(search),
-                *(number_cell(len(tuning.attempts), "d"), number_cell(len(tuning.seeds), "d")),
-                *(number_cell(value, ".4f") for value in values),
+                *(Cell(search), *number_cells("d", len(tuning.attempts), len(tuning.seeds))),
+                *number_cells(".4f", *values),
                 Cell(", ".join(f"{key}={json.dumps(value)}" for key, value in sorted(changes.items()))),
                 number_cell(sum(attempt.seconds for attempt in tuning.attempts), ",.0f"),
             )
             lines.append(Line(data.labels.title(tuning.method), cells, tuning.method))
         headings = ("Method", "search", "trials", "seeds", "start", "best", "changes of the best", "seconds")
-        stem = f"trials_{data_stem(one)}"
-        exhibits.append(plain_table(stem, data_name(one), headings, lines, subject=data_subject(one)))
+        name = f"trials_{data_stem(one)}"
+        exhibits.append(data_table(name, data_name(one), one, headings, lines, title=""))
     return [Part(text=(_TRIALS,), exhibits=exhibits)] if exhibits else []
 
 
@@ -104,15 +83,15 @@ def trial_files(data: ReportData) -> dict[str, str]:
 def figures(data: ReportData) -> list[Part]:
     """Return a figure per clean data whose records trace validation mAP."""
     found = [
-        _figure(one, one_row_each(curves, data.labels), data)
+        _figure(one, style.one_row_each(curves, data.labels), data)
         for one, curves in data.curves.items()
         if one.condition == CLEAN
     ]
-    return [Part("Loss and validation mAP by epoch", exhibits=found)] if found else []
+    return [Part("Loss and validation mAP by epoch", exhibits=found)]
 
 
 def _figure(one: Data, curves: list[Curve], data: ReportData) -> FigureExhibit:
-    names = short_names(curves, data.labels)
+    names = style.short_names(curves, data.labels)
     rising = [name for curve, name in zip(curves, names, strict=True) if not curve.flat]
     state = f"still rising in the last quarter: {', '.join(rising)}" if rising else "all have converged"
     methods = [curve.method for curve in curves]
@@ -126,17 +105,19 @@ def _figure(one: Data, curves: list[Curve], data: ReportData) -> FigureExhibit:
         f"Coloured, left axis: validation mAP@all, mean over cells; the marker is its "
         "highest point. Dashed: training loss, each from its own lowest value at the panel's bottom to "
         f"its own highest at the top, as losses of different methods have no common scale.{behind} "
-        f"Epochs in percent of each method's own number.{star_note(curves)}",
+        f"Epochs in percent of each method's own number.{style.star_note(curves)}",
         f"Curves of validation mAP and training loss of {len(curves)} methods; {state}.",
-        partial(_draw, curves, names, [look(method, data.labels) for method in methods], place),
+        partial(_draw, curves, names, [style.look(method, data.labels) for method in methods], place),
     )
 
 
-def _draw(curves: list[Curve], names: list[str], looks: list[Look], reference: int | None) -> Figure:
+def _draw(
+    curves: list[Curve], names: list[str], looks: list[style.Look], reference: int | None
+) -> style.Figure:
     from matplotlib.lines import Line2D
 
     lines = 1 if len(curves) > 2 else 3 - (reference is None)
-    figure, axes = tiles(len(curves), below=0.25 + 0.16 * lines)
+    figure, axes = style.tiles(len(curves), below=0.25 + 0.16 * lines)
     finite = [value for curve in curves for value in curve.values if math.isfinite(value)]
     low, high = min(finite, default=0.0), max(finite, default=1.0)
     edge = max(0.06 * (high - low), 0.01)
@@ -145,25 +126,23 @@ def _draw(curves: list[Curve], names: list[str], looks: list[Look], reference: i
     for place, (axis, curve, way) in enumerate(zip(axes, curves, looks, strict=True)):
         axis.set(xlim=(0, 103), ylim=(low, high), xticks=(50, 100))
         if reference is not None and place != reference:
-            pale = curves[reference].values
-            axis.plot(*_points(pale, _FEWER), color=_PALE, linewidth=0.9)
+            axis.plot(*_points(curves[reference].values, _FEWER), color=_PALE, linewidth=0.9)
         axis.plot(*_points(_scaled(curve.losses, low, high), _FEWER), **_LOSS)
         known = [value if math.isfinite(value) else -math.inf for value in curve.values]
         best = known.index(max(known))
         axis.plot(*_points(curve.values, _MOST, best), color=way.colour, linewidth=1.3)
         axis.plot(100 * (best + 1) / len(known), curve.values[best], **way.points, linestyle="")
         epochs = f" · {len(curve.values)} ep."
-        axis.set_title(fitted(names[place], room - width_of(epochs)) + epochs, pad=3)
-    height = figure.get_figheight()
-    below = (0.04 + 0.16 * lines) / height
-    figure.supxlabel("epochs in % of the method's own number", fontsize=LARGE, y=below)
-    figure.supylabel("validation mAP@all", fontsize=LARGE, x=0.06 / figure.get_figwidth())
+        axis.set_title(style.fitted(names[place], room - style.width_of(epochs)) + epochs, pad=3)
+    below = (0.04 + 0.16 * lines) / figure.get_figheight()
+    figure.supxlabel("epochs in % of the method's own number", fontsize=style.LARGE, y=below)
+    figure.supylabel("validation mAP@all", fontsize=style.LARGE, x=0.06 / figure.get_figwidth())
     handles = [
         Line2D([], [], color=looks[0].colour, **looks[0].points, label="validation mAP, highest point"),
         Line2D([], [], **_LOSS, label="training loss, own lowest to own highest"),
     ]
     if reference is not None:
-        pale_name = f"validation mAP of {fitted(names[reference], 1.2)}"
+        pale_name = f"validation mAP of {style.fitted(names[reference], 1.2)}"
         handles.append(Line2D([], [], color=_PALE, label=pale_name))
     ncols = -(-3 // lines)
     figure.legend(handles=handles, loc="lower center", ncols=ncols, borderaxespad=0.1, labelspacing=0.3)

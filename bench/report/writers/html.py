@@ -8,7 +8,7 @@ from typing import Final
 from markupsafe import Markup
 from markupsafe import escape as escape_markup
 
-from bench.report.exhibit import Cell, Column, Subject, TableExhibit
+from bench.report.exhibit import Cell, Subject, TableExhibit
 from bench.report.text import visible
 
 Link = Callable[[Sequence[str]], str]
@@ -51,12 +51,8 @@ def attributes(subject: Subject) -> str:
 def table(exhibit: TableExhibit, link: Link | None = None) -> Markup:
     """Return a ``<table>``: caption, heads with their scope, best bold, second underlined.
 
-    Cells with a number have it in full precision as ``data-value``, to sort by; cells without one are of
-    the class ``missing``.
-
-    Args:
-        exhibit: what to write.
-        link: where numbers lead to, if anywhere.
+    Cells with a number have it in full precision as ``data-value``, to sort by, and lead to where ``link``
+    says; cells without one are of the class ``missing``.
     """
     words = exhibit.words
     places = range(len(exhibit.columns))
@@ -98,11 +94,16 @@ def document(exhibit: TableExhibit) -> str:
 
 
 def _head(exhibit: TableExhibit, words: Sequence[bool]) -> str:
-    heads = [
-        _heading(place + 1, *pair) for place, pair in enumerate(zip(exhibit.columns, words, strict=True))
-    ]
+    heads = []
+    for place, (column, is_words) in enumerate(zip(exhibit.columns, words, strict=True)):
+        text = escape(column.heading)
+        if column.meaning:
+            text = f'<abbr title="{escape(column.meaning)}">{text}</abbr>'
+        direction = f' data-direction="{escape(column.direction)}"' if column.direction else ""
+        kind = ' class="words"' if is_words else ""
+        heads.append(f'<th scope="col" data-column="{place + 1}"{direction}{kind}>{text}</th>')
     corner = f'<th scope="col" data-column="0">{escape(exhibit.corner)}</th>'
-    if not exhibit.grouped:
+    if not any(column.group for column in exhibit.columns):
         return f"<thead>\n<tr>{corner}{''.join(heads)}</tr>\n</thead>\n"
     spans, below, place = ["<colgroup></colgroup>"], list[str](), 0
     above = [corner.replace("<th", '<th rowspan="2"', 1)]
@@ -116,15 +117,6 @@ def _head(exhibit: TableExhibit, words: Sequence[bool]) -> str:
         place += count
     rows = f"<tr>{''.join(above)}</tr>\n<tr>{''.join(below)}</tr>\n"
     return f"{''.join(spans)}\n<thead>\n{rows}</thead>\n"
-
-
-def _heading(place: int, column: Column, words: bool) -> str:
-    text = escape(column.heading)
-    if column.meaning:
-        text = f'<abbr title="{escape(column.meaning)}">{text}</abbr>'
-    direction = f' data-direction="{escape(column.direction)}"' if column.direction else ""
-    kind = ' class="words"' if words else ""
-    return f'<th scope="col" data-column="{place}"{direction}{kind}>{text}</th>'
 
 
 def _cell(cell: Cell, words: bool, spread: bool, link: Link | None) -> str:

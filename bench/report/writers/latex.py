@@ -36,11 +36,7 @@ _SPECIAL: Final = {
     "\u00d7": r"$\times$",
     "—": "---",
     "\u2013": "--",
-    "ß": r"\ss{}",
-    "ø": r"\o{}",
-    "Ø": r"\O{}",
-    "æ": r"\ae{}",
-    "Æ": r"\AE{}",
+    **{letter: rf"\{name}{{}}" for letter, name in zip("ßøØæÆ", ("ss", "o", "O", "ae", "AE"), strict=True)},
 }
 _LIGATURES: Final = {"--", "``", "''", ",,", "!`", "?`"}
 """Characters that together would become another one."""
@@ -79,15 +75,12 @@ def table(exhibit: TableExhibit) -> str:
     Best numbers are bold, second ones underlined. What is wider than the text is shrunk to its width; a
     stacked table, and one of more than `NARROW` columns, spans both columns of a two-column page.
     """
-    spans = _spans(exhibit)
-    width = max(end - start for start, end in spans)
-    kind = "table*" if len(spans) > 1 or width > NARROW else "table"
+    parts = _parts(exhibit)
+    width = max(sum(count for *_, count in part) for part in parts)
+    kind = "table*" if len(parts) > 1 or width > NARROW else "table"
     # Long labels are broken, since their width would shrink all the rest.
     labels = "p{18em}" if any(len(line.label) > LONGEST for line in exhibit.lines) else "l"
-    body: list[str] = []
-    for start, end in spans:
-        body += [r"\midrule"] if body else []
-        body += _stacked(exhibit, start, end, width)
+    body = [line for part in parts for line in (r"\midrule", *_stacked(exhibit, part, width))][1:]
     notes = [rf"{escape(note)}\par" for note in exhibit.notes]
     boxed = [r"\par\smallskip", r"\begin{minipage}{\linewidth}\footnotesize", *notes, r"\end{minipage}"]
     lines = [
@@ -108,41 +101,30 @@ def table(exhibit: TableExhibit) -> str:
     return "\n".join([*lines, ""])
 
 
-def _spans(exhibit: TableExhibit) -> list[tuple[int, int]]:
-    """Cut the columns between groups so that no part is wider than `WIDEST`, unless a group is."""
-    spans: list[tuple[int, int]] = []
-    start = end = 0
-    for _, count in exhibit.groups:
-        if end > start and end - start + count > WIDEST:
-            spans.append((start, end))
-            start = end
-        end += count
-    return [*spans, (start, end)]
-
-
-def _stacked(exhibit: TableExhibit, start: int, end: int, width: int) -> list[str]:
-    """Return heads and rows of the columns from ``start`` to ``end``, filled up to ``width`` columns."""
-    rest = [""] * (width - (end - start))
-    columns = exhibit.columns[start:end]
-    lines = []
-    if any(column.group for column in columns):
-        lines += _group_heads(exhibit, start, end)
-    heads = [escape(column.heading) for column in columns]
-    lines += [_row([escape(exhibit.corner), *heads, *rest]), r"\midrule"]
-    rows = ([escape(line.label), *map(_cell, line.cells[start:end]), *rest] for line in exhibit.lines)
-    return [*lines, *map(_row, rows)]
-
-
-def _group_heads(exhibit: TableExhibit, start: int, end: int) -> list[str]:
-    heads, rules, place = [""], [], 0
+def _parts(exhibit: TableExhibit) -> list[list[tuple[str, int, int]]]:
+    """Return the groups of each part, no wider than `WIDEST` unless a group is: heading, start, columns."""
+    parts: list[list[tuple[str, int, int]]] = [[]]
+    start = 0
     for group, count in exhibit.groups:
-        if start <= place < end:
-            heads.append(rf"\multicolumn{{{count}}}{{c}}{{{escape(group)}}}")
-            if group:
-                first = place - start + 2
-                rules.append(rf"\cmidrule(lr){{{first}-{first + count - 1}}}")
-        place += count
-    return [_row(heads), "".join(rules)]
+        if parts[-1] and start + count - parts[-1][0][1] > WIDEST:
+            parts.append([])
+        parts[-1].append((group, start, count))
+        start += count
+    return parts
+
+
+def _stacked(exhibit: TableExhibit, part: Sequence[tuple[str, int, int]], width: int) -> list[str]:
+    """Return heads and rows of a part, filled up to ``width`` columns."""
+    start, columns = part[0][1] if part else 0, sum(count for *_, count in part)
+    own, rest, lines = slice(start, start + columns), [""] * (width - columns), []
+    if any(group for group, *_ in part):
+        heads = [rf"\multicolumn{{{count}}}{{c}}{{{escape(group)}}}" for group, _, count in part]
+        ends = [(at - start + 2, at - start + count + 1) for group, at, count in part if group]
+        lines += [_row(["", *heads]), "".join(rf"\cmidrule(lr){{{one}-{two}}}" for one, two in ends)]
+    heads = [escape(column.heading) for column in exhibit.columns[own]]
+    lines += [_row([escape(exhibit.corner), *heads, *rest]), r"\midrule"]
+    rows = ([escape(line.label), *map(_cell, line.cells[own]), *rest] for line in exhibit.lines)
+    return [*lines, *map(_row, rows)]
 
 
 def _row(cells: Sequence[str]) -> str:

@@ -37,18 +37,16 @@ def table(exhibit: TableExhibit, level: int = 3) -> str:
 
 
 def page(topics: Sequence[tuple[str, Sequence[Part]]], opening: Sequence[str] = ()) -> str:
-    """Return a page of topics, each with its title: the first is the page's, the others are sections of it.
+    """Return a page of topics: the first title is the page's, the others are sections of it.
 
-    Args:
-        topics: title and parts of each.
-        opening: Markdown to stand after the title.
+    ``opening`` is Markdown to stand after the title.
     """
     pieces: list[str] = []
     for place, (title, parts) in enumerate(topics):
         level = min(place, 1) + 1
         pieces.append(f"{'#' * level} {escape(title)}")
         pieces += [] if place else opening
-        for part in parts:
+        for part in filter(None, parts):
             pieces += _part(part, level + 1)
     return "\n\n".join(piece.strip() for piece in pieces) + "\n"
 

@@ -11,11 +11,12 @@ import msgspec
 import numpy as np
 
 from bench.analysis.ledger import Published
-from bench.records import Metric, Record, Series
+from bench.records import Record, Series
 from bench.report import ReportData
 from bench.report.exhibit import EVERYTHING, FigureExhibit, Part, Subject, Topic
 from bench.report.page import page_html
 from bench.report.topics import TOPICS
+from tests.analysis.making import metric
 from tests.analysis.test_tables import LABELS
 from tests.records import making
 
@@ -45,16 +46,9 @@ def done(
             for rule in rules:
                 values = np.clip(level + 0.01 * place + 0.05 * random.normal(size=QUERIES), 0, 1)
                 own[Series(rule, protocol, query, gallery)] = values
+                sizes = {"queries": QUERIES, "items": QUERIES}
                 metrics.append(
-                    Metric(
-                        query=query,
-                        gallery=gallery,
-                        protocol=protocol,
-                        selection=rule,
-                        value=float(values.mean()),
-                        queries=QUERIES,
-                        items=QUERIES,
-                    )
+                    metric((query, gallery), float(values.mean()), protocol, selection=rule, **sizes)
                 )
     arrays[record.digest] = own
     result = msgspec.structs.replace(record.result, metrics=metrics, notes={"parameters": 5, "s": HOSTILE})

@@ -118,10 +118,8 @@ def test_a_column_under_a_group_sorts_its_own_numbers(visit: Callable[..., Page]
     values = column(page, 4, many)
     assert len(values) == 2
     assert values == sorted(values, reverse=True)
-    assert page.locator(f"{many} thead th[scope=colgroup]").all_inner_texts()[:2] == [
-        "image queries",
-        "text queries",
-    ]
+    groups = page.locator(f"{many} thead th[scope=colgroup]").all_inner_texts()
+    assert groups[:2] == ["image queries", "text queries"]
 
 
 def test_the_filter_narrows_everything_down_and_shows_all_again(visit: Callable[..., Page]) -> None:
@@ -147,9 +145,8 @@ def test_the_filter_narrows_everything_down_and_shows_all_again(visit: Callable[
 
 def test_a_number_shows_the_records_behind_it_and_escape_leads_back(visit: Callable[..., Page]) -> None:
     page = visit()
-    number = (
-        page.locator(f"{EMOJI} tbody tr", has=page.get_by_text("sdml", exact=True)).get_by_role("link").first
-    )
+    line = page.locator(f"{EMOJI} tbody tr", has=page.get_by_text("sdml", exact=True))
+    number = line.get_by_role("link").first
     number.focus()
     page.keyboard.press("Enter")
     dialog = page.get_by_role("dialog")
@@ -214,10 +211,8 @@ def test_the_command_is_copied(visit: Callable[..., Page]) -> None:
 
 def test_names_from_records_are_words_everywhere(visit: Callable[..., Page]) -> None:
     page = visit()
-    assert (
-        page.locator("main img:not(.drawing img), main b, main script, dialog img, dialog script").count()
-        == 0
-    )
+    markup = "main img:not(.drawing img), main b, main script, dialog img, dialog script"
+    assert page.locator(markup).count() == 0
     row = page.locator(f"{EMOJI} tbody tr", has_text="onerror").first
     assert HOSTILE in row.inner_text()
     row.get_by_role("link").first.click()

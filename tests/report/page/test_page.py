@@ -19,18 +19,8 @@ from bench.records import Record
 from bench.report import ReportData, write_report
 from bench.report.exhibit import Subject
 from tests.records import making
-from tests.report.page.making import (
-    HOSTILE,
-    SCRIPT,
-    SVG,
-    Arrays,
-    data_of,
-    done,
-    figure,
-    full,
-    page_of,
-    records_of,
-)
+from tests.report.page import making as pages
+from tests.report.page.making import HOSTILE, SCRIPT, Arrays, data_of, done, figure, page_of
 
 EMPTY = {"meta", "link", "input", "br", "img", "hr", "path", "use", "rect", "image"}
 
@@ -68,7 +58,7 @@ class Reader(HTMLParser):
 
 @pytest.fixture(scope="module")
 def data() -> ReportData:
-    return full()
+    return pages.full()
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +80,7 @@ def embedded(read: Reader) -> dict[str, Any]:
 
 def test_the_same_records_give_the_same_bytes_in_any_order(data: ReportData, page: str) -> None:
     arrays: Arrays = {}
-    records = records_of(arrays)
+    records = pages.records_of(arrays)
     shuffled = data_of(random.Random(1).sample(records, len(records)), arrays)
     assert page_of(shuffled) == page_of(data)
     assert page_of(data) != page
@@ -129,9 +119,7 @@ def test_best_second_deviation_marks_and_seeds_are_shown(page: str) -> None:
 def test_a_record_has_all_that_is_needed_to_judge_and_to_repeat_it(read: Reader) -> None:
     content = embedded(read)
     record = next(one for one in content["records"] if one["name"] == "sdml" and one["row"][2] == "1")
-    sections = {
-        content["sections"][place]["title"]: content["sections"][place] for place in record["sections"]
-    }
+    sections = {one["title"]: one for one in (content["sections"][place] for place in record["sections"])}
     assert ["epochs", "20"] in [row[:2] for row in sections["Settings"]["items"][-1]["rows"]]
     assert f"audit: {making.result().audit}" in sections["Selection"]["items"]
     assert record["command"] == "python -m bench run"
@@ -152,9 +140,8 @@ def test_texts_of_records_are_never_markup(page: str, read: Reader) -> None:
     shown = [text for texts in (read.texts["th"], read.texts["td"]) for text in texts]
     assert any(HOSTILE in text for text in shown)
     sections = [one for one in embedded(read)["sections"] if one["title"] == "Reason"]
-    assert [one["items"] for one in sections] == [
-        [f"failed (exit): no luck {HOSTILE}", f"Traceback: {SCRIPT}"]
-    ]
+    reason = [f"failed (exit): no luck {HOSTILE}", f"Traceback: {SCRIPT}"]
+    assert [one["items"] for one in sections] == [reason]
 
 
 def test_nothing_but_its_own_style_and_script_may_work_in_it(page: str, read: Reader) -> None:
@@ -201,7 +188,7 @@ def test_failures_and_damaged_records_are_named(page: str) -> None:
 
 def test_figures_are_images_with_words_and_links_where_files_are(page: str, data: ReportData) -> None:
     images = [one for one in Reader(page).all("img") if one["alt"] == "Up."]
-    address = f"data:image/svg+xml;base64,{base64.b64encode(SVG).decode()}"
+    address = f"data:image/svg+xml;base64,{base64.b64encode(pages.SVG).decode()}"
     assert [(one["src"], one["width"]) for one in images] == [(address, "500")] * 2
     assert 'href="figures/one.pdf"' in page
     assert "figures/" not in page_of(data, [figure("one")])
