@@ -105,7 +105,7 @@ def condition(
         folder: of the datasets' files.
         plugins: files with plug-ins.
     """
-    from bench.conditions import parse_conditions
+    from bench.conditions import condition_class, parse_conditions
     from bench.conditions.drawn import write_drawn
 
     plugins.load()
@@ -114,12 +114,18 @@ def condition(
         raise UsageError(f"{name!r} is not one condition at one level; write it as label-noise@.4")
     data = datasets.load_dataset(dataset, folder.data, profile=profile)
     names, order = split_words(modalities), data.modalities
+    for word in names:
+        if word not in order:
+            raise registry.unknown(f"modality of {data.name}", word, order)
     data = data.select(tuple(one for one in data.modalities if one in names)) if names else data
     applied = found[0]
+    if not condition_class(applied.name).card.in_files:
+        raise UsageError(f"a file holds rows, labels and ids of training rows, not what {applied.name} does")
     edited = applied.drawn(data.train, (data.name, *data.modalities), seed, order)
     about = {"dataset": data.name, "fingerprint": data.fingerprint, "condition": applied.id, "seed": seed}
     write_drawn(write, data.train, edited, {**about, "effective": edited.effective})
-    say(f"wrote {write}: {applied.id} on {data.name}, seed {seed}, effective level {edited.effective}")
+    reached = edited.effective if isinstance(edited.effective, str) else f"{edited.effective:.4g}"
+    say(f"wrote {write}: {applied.id} on {data.name}, seed {seed}, effective level {reached}")
 
 
 for subcommand in (condition, doctor, extract.command, fetch, import_data.command, path):

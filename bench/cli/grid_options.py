@@ -125,6 +125,8 @@ def _request(wanted: Wanted, device: DeviceKind) -> Request:
     """Return the grid that is wanted, without datasets and settings."""
     options = wanted.cells
     conditions = parse_conditions(split_words(options.conditions))
+    if not conditions:
+        raise UsageError("--conditions names none; write clean for unchanged data")
     return Request(
         methods=select_methods(wanted.methods) if wanted.methods else [],
         datasets=[],

@@ -220,10 +220,11 @@ def require_single_label(condition: Condition, split: Split) -> None:
     """Refuse multi-label data.
 
     Raises:
-        Unsupported: naming the condition for such data.
+        Unsupported: naming the condition for such data, if it is noise.
     """
     if split.multi_label:
-        raise Unsupported(f"{condition.card.name} takes one class per row; use label-noise-multi instead")
+        instead = "; use label-noise-multi instead" if condition.card.group == "noise" else ""
+        raise Unsupported(f"{condition.card.name} takes data of one class per row{instead}")
 
 
 def label_of_ids(split: Split, ids: Mapping[str, Array]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

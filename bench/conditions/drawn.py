@@ -11,13 +11,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.atomic import write_whole
-from bench.conditions.base import Edit, Edited
+from bench.conditions.base import ConditionCard, Edit, Edited, Group
 from bench.contract import Array, DataError, Modality, Split, UsageError
 from bench.data.formats import open_arrays, require_regular
 from bench.data.formats.array_file import blamed, require_memory
 
 FIELDS: Final = ("modality", "row", "kept", "label", "new_label", "id", "new_id")
 """Columns of a CSV file: a line per training row, in the dataset's order; several classes with spaces."""
+
+_CHANGES: Final[Mapping[Group, frozenset[str]]] = {
+    "noise": frozenset({"labels"}),
+    "pairs": frozenset({"ids", "rows"}),
+    "labels": frozenset({"removed labels", "rows"}),
+    "modalities": frozenset({"rows"}),
+    "classes": frozenset({"rows"}),
+}
+"""What a file of a condition of each group may change."""
 
 
 def write_drawn(path: Path, split: Split, edited: Edited, about: dict[str, Any]) -> None:
@@ -107,6 +116,28 @@ def read_drawn(path: Path, split: Split, condition: str) -> dict[str, Edit]:
         name: _edit(f"{path}, {name}", modality, tables[name], split.n_classes)
         for name, modality in split.items()
     }
+
+
+def require_changes_of(card: ConditionCard, path: Path, split: Split, edits: Mapping[str, Edit]) -> None:
+    """Refuse a file that changes something, but nothing that a condition changes.
+
+    Raises:
+        DataError: saying what it changes.
+    """
+    changed: set[str] = set()
+    for name, edit in edits.items():
+        old = split[name].take(edit.rows)
+        taken = (edit.labels != old.labels) & (edit.labels < 0)
+        changed |= {"rows"} if not np.array_equal(edit.rows, np.arange(len(split[name]))) else set()
+        changed |= {"removed labels"} if taken.any() else set()
+        changed |= {"labels"} if ((edit.labels != old.labels) & ~taken).any() else set()
+        same = edit.ids is None or (old.ids is not None and np.array_equal(edit.ids, old.ids))
+        changed |= set() if same else {"ids"}
+    if changed and not changed & _CHANGES[card.group]:
+        raise DataError(
+            f"{path} changes {', '.join(sorted(changed))}, and {card.name} changes "
+            f"{' or '.join(sorted(_CHANGES[card.group]))}; was it drawn by another condition?"
+        )
 
 
 def _from_npz(path: Path, split: Split, condition: str) -> dict[str, Mapping[str, Array]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from bench import conditions as t
@@ -33,11 +33,17 @@ class Late(t.Condition):
     @classmethod
     def named_level(cls, level: str) -> str:
         """Return ``last`` for ``last-1``; see `Condition.named_level`."""
-        if (found := _LAST.fullmatch(level)) is None:
+        if (found := _LAST.fullmatch(level)) is None and level:
             return level
-        if (count := int(found[1] or 1)) < 1:
+        if found is None or (count := int(found[1] or 1)) < 1:
             raise ValueError(level)
         return "last" if count == 1 else f"last-{count}"
+
+
+def named_late(conditions: Iterable[str]) -> list[str]:
+    """Return the modalities that ids of conditions name as late."""
+    found = [condition.partition("@") for condition in conditions]
+    return [level for head, _, level in found if head == "late" and not _LAST.fullmatch(level)]
 
 
 def late_modalities(level: str, modalities: Sequence[str], dataset: str) -> tuple[str, ...]:

@@ -23,7 +23,7 @@ import numpy as np
 
 from bench import registry
 from bench.conditions.base import Condition, Draws, Edited, Level
-from bench.conditions.drawn import is_drawn, read_drawn
+from bench.conditions.drawn import is_drawn, read_drawn, require_changes_of
 from bench.conditions.label_files import read_label_file
 from bench.contract import DataError, PluginError, Split, UsageError
 from bench.data.fingerprint import DataChanged, sha256_of
@@ -35,6 +35,9 @@ SAME: Final = "same"
 GRAMMAR: Final = (
     "NAME@LEVEL, NAME/VARIANT@LEVEL or NAME/VARIANT/same@LEVEL, with levels as .2/.4/.6, or NAME=FILE"
 )
+
+_MOST: Final = 1000
+"""Highest level of a condition whose levels are no shares, such as the factor of a long tail."""
 
 _DIGITS: Final = 8
 """Of a file's SHA-256, in the name of a condition: two files of one name are two conditions."""
@@ -87,6 +90,8 @@ def condition_class(name: str) -> type[Condition]:
     Raises:
         UsageError: if there is none of that name.
     """
+    if name == CLEAN:
+        raise UsageError(f"{CLEAN} is unchanged data and has no levels, variants or files; write {CLEAN}")
     if name not in conditions():
         near = get_close_matches(name, conditions(), n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
@@ -218,7 +223,9 @@ class Applied:
             return condition.edit(train, self.level, self._draws(scope, seed))
         path, group = self.file.require_unchanged(), condition.card.group
         if is_drawn(path):
-            return condition.read(train, read_drawn(path, train, self.id.partition("=")[0]))
+            drawn = read_drawn(path, train, self.id.partition("=")[0])
+            require_changes_of(condition.card, path, train, drawn)
+            return condition.read(train, drawn)
         if group not in ("noise", "labels"):
             return condition.read_indices(path, train)
         edits = read_label_file(path, train, order or tuple(train), unlabelled=group == "labels")
@@ -319,10 +326,15 @@ def _level(text: str, word: str, name: str) -> Level:
         level: Level = condition_class(name).named_level(text) if named else float(text)
     except ValueError:
         level = -1.0
-    most = max((known for known in levels if not isinstance(known, str)), default=1.0)
-    if not isinstance(level, str) and not 0 <= level <= max(most, 1.0):
+    numbers = [known for known in levels if not isinstance(known, str)]
+    most = _MOST if max(numbers, default=1.0) > 1 else 1
+    factor = min(numbers, default=0.0) > 1
+    if not isinstance(level, str) and not (
+        0 <= level <= most and (level in (0, 1) or level > 1 or not factor)
+    ):
+        limits = "" if named else f"{'0 or ' if factor else ''}a number from {int(factor)} to {most}, "
+        usual = ", ".join(known if isinstance(known, str) else f"{known:g}" for known in levels)
         raise UsageError(
-            f"{word!r}: {text!r} is not a level of {name} (such as {', '.join(map(str, levels))}); "
-            f"write {GRAMMAR}"
+            f"{word!r}: {text!r} is not a level of {name} ({limits}such as {usual}); write {GRAMMAR}"
         )
     return level

@@ -13,6 +13,7 @@ from typing import Any, Final, Literal, NamedTuple
 from msgspec import structs
 
 from bench import registry
+from bench.conditions.late import named_late
 from bench.contract import DataKind, Similarity, UsageError
 from bench.experiment.conditions import harness_of
 from bench.records.schema import Environment, Failure, Identity, MethodSnapshot, Record, Result, Status
@@ -231,7 +232,7 @@ def _check(request: Request, data: Mapping[str, DataSource]) -> None:
     variants = {name for method in descriptions.values() for name in method.variants}
     modalities = {name for given in request.datasets for name in data[given].modalities}
     for what, words, known in (
-        ("modality of these datasets", request.modalities, modalities),
+        ("modality of these datasets", [*request.modalities, *named_late(request.conditions)], modalities),
         ("variant", request.variants, {"full", EVERY_VARIANT, *variants}),
     ):
         for word in words:

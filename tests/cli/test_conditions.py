@@ -65,6 +65,8 @@ def test_what_is_asked_for_is_checked_before_anything_runs(made: Made, tmp_path:
     run = ("run", "--datasets", made.bundle, "--methods", "sm", "--results", tmp_path / "r", "--dry-run")
     for word in ("labelnoise@.2", "label-noise@3", "label-noise@x", "label-noise/odd@.2"):
         say(*run, "--conditions", word).check(2, "label-noise")
+    say(*run, "--conditions", "").check(2, "--conditions")
+    say(*run, "--conditions", "late@txet").check(2, "did you mean 'text'")
     say(*run, "--conditions", "pairs").check(0, "8 cells, 8 to run")
     sweep = ("sweep", "sm", "--param", "strength=1,2", *run[1:3], "--conditions", "unpaired@1", *run[5:])
     say(*sweep).check(0, "3 to run")
@@ -112,6 +114,9 @@ def test_what_was_drawn_is_written_as_the_cells_meet_it(made: Made, tmp_path: Pa
     assert all(row["kept"] == "1" and row["id"] == row["new_id"] for row in rows)
     say(*command, tmp_path / "a.txt").check(2, ".csv nor .npz")
     say(*command[:3], "label-noise", "--write", tmp_path / "b.csv").check(2, "one level")
+    say(*command[:3], "late@text", "--write", tmp_path / "b.csv").check(2, "late")
+    say(*command, tmp_path / "b.csv", "--modalities", "image,txet").check(2, "did you mean 'text'")
+    assert not (tmp_path / "b.csv").exists()
 
 
 def test_verify_runs_a_cell_under_a_condition_again(made: Made) -> None:

@@ -364,3 +364,7 @@ def test_words_mean_conditions() -> None:
     for word in ("labelnoise@.2", "label-noise@2", "label-noise@x", "label-noise/odd@.2", "late@last-0"):
         with pytest.raises(UsageError, match="late" if "late" in word else "label-noise"):
             parse_conditions([word])
+    for word in ("late@", "clean@.2", "long-tail@.2", "long-tail@1001", "feature-noise@inf"):
+        with pytest.raises(UsageError, match=word.partition("@")[0]):
+            parse_conditions([word])
+    assert len(parse_conditions(["long-tail@0/1/200", "feature-noise@.1/3"])) == 5

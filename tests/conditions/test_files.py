@@ -223,6 +223,9 @@ def test_a_file_of_other_rows_or_of_another_condition_is_refused(ending: str, tm
             _read(f"label-noise={path}", other)
     with pytest.raises(BenchError, match="audio"):
         _read(f"label-noise={path}", _split(ROWS, modalities=3))
+    for word in ("missing", "few-labels"):
+        with pytest.raises(BenchError, match="changes labels" if ending == "csv" else "was drawn by"):
+            _read(f"{word}={path}", split)
     if ending == "npz":
         for word in ("unpaired", "label-noise/per-modality"):
             with pytest.raises(BenchError, match="was drawn by label-noise@"):

@@ -68,6 +68,8 @@ def test_datasets_can_be_confined_to_some_modalities_in_their_own_order() -> Non
 def test_modalities_that_a_dataset_lacks_are_named() -> None:
     with pytest.raises(UsageError, match=r"unknown modality 'vidoe' of these datasets .did you mean 'video'"):
         planned(["mcca"], ["five"], modalities=["image", "vidoe"])
+    with pytest.raises(UsageError, match="vidoe"):
+        planned(["mcca"], ["five"], conditions=["", "late@vidoe"])
     with pytest.raises(UsageError, match="two has image, text, of image, audio fewer than the two"):
         planned(["mcca"], ["five", "two"], modalities=["image", "audio"])
 
