@@ -208,11 +208,8 @@ class Applied:
     def drawn(self, train: Split, scope: Sequence[str], seed: int, order: Sequence[str] = ()) -> Edited:
         """Return what becomes of training rows.
 
-        Args:
-            train: before the condition.
-            scope: what draws depend on, besides condition and seed: dataset and modalities.
-            seed: index.
-            order: all modalities of the dataset, for files with a list for each; empty for those here.
+        Draws depend on ``scope`` (dataset and modalities), condition and seed. ``order`` holds all modalities
+        of the dataset, for files with a list for each; empty for those here.
 
         Raises:
             Unsupported: if the condition cannot be made of such data.
@@ -246,11 +243,9 @@ class Applied:
 
 
 def condition_of(condition: str, path: str = "") -> Applied | None:
-    """Return the condition that an identity names; None for clean data, which has the empty name.
+    """Return the condition of an id; None for clean data, which has the empty id.
 
-    Args:
-        condition: its id.
-        path: of the file that it is read from, if it is read from one.
+    ``path`` is that of the file that it is read from, if it is.
 
     Raises:
         UsageError: if it is unknown.

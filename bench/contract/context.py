@@ -6,7 +6,7 @@ import hashlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,11 +18,8 @@ if TYPE_CHECKING:
 Value = str | int | float | None
 
 
-class Progress(Protocol):
-    """Callback for finished epochs: anything callable with these arguments."""
-
-    def __call__(self, stage: str, epoch: int, epochs: int, values: dict[str, Value]) -> None:
-        """Take a finished epoch and its values."""
+Progress = Callable[[str, int, int, dict[str, Value]], None]
+"""Takes stage, epoch, planned epochs and values of an epoch that is finished."""
 
 
 class Trace:

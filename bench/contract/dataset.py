@@ -6,7 +6,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, ClassVar, Final, Literal, TypeVar
 
 import numpy as np
@@ -148,7 +147,7 @@ class Dataset:
         """Texts or pictures of the test rows; empty if the dataset has none.
 
         Raises:
-            SealedTestError: while code of a method runs.
+            SealedTestError: as `test`.
             PluginError: if the dataset's loader returns items that do not match its test rows.
         """
         return self.open_items()
@@ -197,7 +196,7 @@ class DatasetLoader(ABC):
     """
 
     card: ClassVar[DatasetCard]
-    embedded: ClassVar[Mapping[str, Path]] = MappingProxyType({})
+    embedded: ClassVar[Mapping[str, Path]] = {}
 
     @abstractmethod
     def read(self, files: dict[str, Path]) -> dict[str, Split]:

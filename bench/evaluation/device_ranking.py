@@ -264,7 +264,8 @@ def _average_precision(ranked: Ranked, rule: Protocol) -> Values:
         limit = ranked.total.clamp_max(k) if rule.denominator == "min" else ranked.total
         return total / limit, torch.zeros_like(ranked.total, dtype=torch.bool)
     hits = ranked.expected[:, :k].sum(dim=1)  # whole, unless a group crosses the cut-off
-    values = torch.where(hits > 0, total / hits.round().clamp_min(1), _EMPTY[rule.empty])
+    empty = 0.0 if rule.empty == "zero" else float("nan")
+    values = torch.where(hits > 0, total / hits.round().clamp_min(1), empty)
     if k < ranked.n and len(rows := ranked.crossed(k).nonzero().squeeze(1)):
         columns = ranked.hits, ranked.inside, ranked.before, ranked.size
         groups = TieGroups(np.arange(len(rows)), *(to_array(column[rows, k - 1]) for column in columns))
@@ -327,7 +328,6 @@ def _first_group(ranked: Ranked) -> tuple[Tensor, Tensor, Tensor]:
     return p, t, r
 
 
-_EMPTY = {"zero": 0.0, "skip": float("nan")}
 _MEASURES: dict[str, Callable[[Ranked, Protocol], Values]] = {
     "map": _average_precision,
     "recall": _recall,

@@ -11,7 +11,6 @@ import numpy as np
 from bench.contract import Array, Method, Similarity, Split, UsageError
 from bench.evaluation.inputs import Matrix, Precision, Vector
 from bench.evaluation.protocols import STANDARD_PROTOCOLS, Protocol
-from bench.evaluation.ranking import NO_MEASURES
 from bench.evaluation.retrieval import Retrieval
 from bench.evaluation.ties import Measure
 
@@ -102,7 +101,7 @@ def evaluate(
     protocols: Sequence[Protocol | str] = STANDARD_PROTOCOLS,
     *,
     gallery: Split | None = None,
-    measures: Mapping[str, Measure] = NO_MEASURES,
+    measures: Mapping[str, Measure] = {},
     dtype: Precision = "float32",
     threads: int | None = None,
     device: str = "cpu",

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -31,11 +30,8 @@ from bench.evaluation.ties import Columns, Counts, Measure, Ranks, TieGroups
 RankBlock = Callable[[Any, Columns], Ranks]
 """Ranks the relevant ``Columns`` of a block of similarities ``(b, n)`` or their keys; may overwrite it."""
 
-NO_MEASURES: Mapping[str, Measure] = MappingProxyType({})
-
-_BLOCK_ITEMS = (
-    1 << 23
-)  # similarities held at a time, per thread; products with few rows take as long as with many
+# Similarities held at a time, per thread; products with few rows take as long as with many.
+_BLOCK_ITEMS = 1 << 23
 _BLOCK_ROWS = 256
 _CACHED_ITEMS = 1 << 16  # keys that are sorted at a time, so that all passes but the first hit the cache
 _RELEVANT_ITEMS = 1 << 18  # ranks of relevant items held at a time, per thread
@@ -121,7 +117,7 @@ class Ranking:
         )
 
     def evaluate(
-        self, protocols: Sequence[Protocol], measures: Mapping[str, Measure] = NO_MEASURES
+        self, protocols: Sequence[Protocol], measures: Mapping[str, Measure] = {}
     ) -> tuple[dict[str, Vector], dict[str, Matrix]]:
         """Rank once for all protocols, and once more for those whose ties are in a sort's order.
 
@@ -132,12 +128,9 @@ class Ranking:
         usual = [rule for rule in protocols if rule.ties != "argsort" and rule.id not in known]
         by_sort = [rule for rule in protocols if rule.ties == "argsort"]
         values, further = self._evaluate(usual, measures)
-        sorted_once = replace(
-            self,
-            similarities=argsort_ranks(self.sorted_similarities, self.gallery),
-            rank_block=rank_numpy,
-        )
-        values |= known | sorted_once._evaluate(by_sort, NO_MEASURES)[0]
+        order = argsort_ranks(self.sorted_similarities, self.gallery)
+        sorted_once = replace(self, similarities=order, rank_block=rank_numpy)
+        values |= known | sorted_once._evaluate(by_sort, {})[0]
         return {rule.id: values[rule.id] for rule in protocols}, further
 
     def _evaluate(

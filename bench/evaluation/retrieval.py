@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from types import MappingProxyType
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -27,8 +26,6 @@ from bench.evaluation.ranking import Ranking
 from bench.evaluation.scale import Scale
 from bench.evaluation.similarity import Compare, Side, embedded_side, expanded, raw_side
 
-NO_IDS: Final[Mapping[str, Any]] = MappingProxyType({})
-
 
 class Embedded(NamedTuple):
     """Embeddings of several modalities, each by name.
@@ -41,7 +38,7 @@ class Embedded(NamedTuple):
 
     rows: Mapping[str, Any]
     labels: Mapping[str, Any]
-    ids: Mapping[str, Any] = NO_IDS
+    ids: Mapping[str, Any] = {}
 
 
 _KEPT_NUMBERS = 1 << 26

@@ -7,7 +7,6 @@ of what is kept: it is bounded, however large the test split.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Final
 
 import numpy as np
@@ -24,9 +23,10 @@ from bench.records.snapshot import Curves, Gallery, RowDetails, Snapshot, Space
 
 RANKS: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
 LEVELS: Final = tuple(level / 20 for level in range(21))
-MEASURES: Final[Mapping[str, Measure]] = MappingProxyType(
-    {"precision": precision_at_measure(RANKS), "interpolated": interpolated_precision_measure(LEVELS)}
-)
+MEASURES: Final[Mapping[str, Measure]] = {
+    "precision": precision_at_measure(RANKS),
+    "interpolated": interpolated_precision_measure(LEVELS),
+}
 """What `evaluate` has to compute, besides its protocols, for a snapshot."""
 
 CLASSES: Final = 10
@@ -43,13 +43,7 @@ _Rows = NDArray[np.int64]
 
 
 def snapshot_of(method: Method, dataset: Dataset, evaluation: Evaluation) -> Snapshot:
-    """Return what is drawn of a fitted method.
-
-    Args:
-        method: in the state that was evaluated.
-        dataset: the test split of which was evaluated.
-        evaluation: with `MEASURES` and ``map@all``.
-    """
+    """Return what is drawn of a method and its evaluation on test rows, with `MEASURES` and ``map@all``."""
     with opened_by_harness():
         test, gallery, items = dataset.test, dataset.gallery, dataset.items
     classes = {name: classes_of(modality.labels) for name, modality in test.items()}
@@ -80,11 +74,7 @@ def snapshot_of(method: Method, dataset: Dataset, evaluation: Evaluation) -> Sna
 
 
 def classes_of(labels: Array) -> _Rows:
-    """Return the class ``(n,)`` of every row: of several the rarest, of none class 0.
-
-    Args:
-        labels: ``(n,)``, or ``(n, C)`` 0/1.
-    """
+    """Return the class ``(n,)`` of every row: of several, ``(n, C)`` 0/1, the rarest, of none class 0."""
     if labels.ndim == 1:
         return labels.astype(np.int64)
     has = labels == 1

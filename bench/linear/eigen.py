@@ -35,13 +35,9 @@ def top_eigenpairs(
     is added to the diagonal of B: too little to be seen in a well-posed result, enough for a B that is
     singular if ridge = 0.
 
-    Args:
-        numerator: A, symmetric ``(D, D)``.
-        denominator: B, symmetric positive semi-definite ``(D, D)``, or its diagonal ``(D,)``.
-        count: how many eigenpairs; at most D are returned.
-        ridge: added to the diagonal of B, in the units of B.
-        size: ``(D,)``, what counts as large in each coordinate of B, such as the total scatter where B is
-            the rest of a subtraction and may vanish; the diagonal of B if None.
+    A is symmetric ``(D, D)``; B positive semi-definite ``(D, D)``, or its diagonal ``(D,)``; the ridge in the
+    units of B. ``size`` ``(D,)`` is what counts as large in each coordinate of B, such as the total scatter
+    where B is the rest of a subtraction and may vanish; the diagonal of B if None.
     """
     count = min(count, len(numerator))
     diagonal = denominator if denominator.ndim == 1 else np.diagonal(denominator)
@@ -94,11 +90,8 @@ def split(vectors: Matrix, sizes: Sequence[int]) -> list[Matrix]:
 
 def _largest(symmetric: Matrix, count: int) -> tuple[Matrix, Matrix]:
     size = len(symmetric)
+    part = [size - count, size - 1]
     values, vectors = linalg.eigh(
-        symmetric,
-        subset_by_index=[size - count, size - 1],
-        driver="evr",
-        overwrite_a=True,
-        check_finite=False,
+        symmetric, subset_by_index=part, driver="evr", overwrite_a=True, check_finite=False
     )
     return values[::-1], vectors[:, ::-1]

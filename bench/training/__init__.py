@@ -6,9 +6,8 @@ file needs one import besides torch: ``from bench import training as t``.
 
 from bench.contract import Context, Unsupported, card, setting
 from bench.data.scaling import Scaling
-from bench.training.batches import AlignedPairs, ClassCovering, GivenOrder, Independent, Joint, Plan, Rows
+from bench.training.batches import AlignedPairs, ClassCovering, Independent, Joint, Plan, Rows
 from bench.training.data import Batch, DeviceSplit, on_device
-from bench.training.label_graph import LabelNetwork, cooccurrence, correlations, label_scores, normalised
 from bench.training.losses import (
     canonical_correlations,
     class_log_probability,
@@ -28,7 +27,19 @@ from bench.training.losses import (
     whitened,
 )
 from bench.training.method import DeepMethod, Views
-from bench.training.networks import Prototypes, built, mlp, perceptrons, row_norm, unit
+from bench.training.networks import (
+    LabelNetwork,
+    Prototypes,
+    built,
+    cooccurrence,
+    correlations,
+    label_scores,
+    mlp,
+    normalised,
+    perceptrons,
+    row_norm,
+    unit,
+)
 from bench.training.seeding import generator, reproducible, seeded
 from bench.training.selection import BY_LOSS, BY_MAP, LAST, Rule
 from bench.training.settings import DeepSettings, FaithfulTo, PerModality, Selection, per_modality
@@ -47,7 +58,6 @@ __all__ = [
     "DeepSettings",
     "DeviceSplit",
     "FaithfulTo",
-    "GivenOrder",
     "Independent",
     "Joint",
     "LabelNetwork",

@@ -7,7 +7,7 @@ plan meets the same batches, and no method's draws depend on another's.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain, islice
@@ -163,28 +163,6 @@ class ClassCovering(Plan):
                     parts.append(drawn)
             batches.append(generator.permutation(np.concatenate(parts)))
         return batches
-
-
-@dataclass(frozen=True)
-class GivenOrder(Plan):
-    """Orders written down beforehand, to follow another program's run row by row.
-
-    Attributes:
-        orders: per epoch, the rows in the order of their visit.
-        keep_rest: whether rows that do not fill the last batch are used.
-    """
-
-    orders: Sequence[Sequence[int]] = ()
-    batch_size: int = 0
-    modalities: tuple[str, ...] | None = None
-    keep_rest: bool = True
-
-    def epochs(self, train: Split, context: Context, stream: str) -> Iterator[list[Rows]]:
-        """Yield the given orders, cut into batches."""
-        names = self.modalities or tuple(train)
-        for order in self.orders:
-            parts = cut(np.asarray(order, dtype=np.int64), self.batch_size, keep_rest=self.keep_rest)
-            yield [dict.fromkeys(names, part) for part in parts]
 
 
 def cut(

@@ -30,10 +30,8 @@ def pair_nll(t: Tensor, s: Tensor) -> Tensor:
 def similarity_nll(z: Sequence[Tensor], y: Sequence[Tensor], *, counted: bool = False) -> Tensor:
     """Return the sum of `pair_nll` under logits ``cos / 2``, over all modalities and pairs of them.
 
-    Args:
-        z: embeddings ``(n_v, d)`` per modality.
-        y: their targets ``(n_v, C)``.
-        counted: label similarities count the shared classes; otherwise they are 1 where there is any.
+    Embeddings are ``(n_v, d)`` and targets ``(n_v, C)`` per modality. Label similarities are 1 where a class
+    is shared, or ``counted``: how many are.
     """
     rows, targets, sizes = unit(torch.cat(list(z))), torch.cat(list(y)), [len(part) for part in z]
     shared = targets @ targets.T
@@ -110,14 +108,10 @@ def neighbour_logits(z: Tensor, tau: float) -> Tensor:
 
 
 def robust_clustering(logits: Tensor, targets: Tensor) -> Tensor:
-    """Return ``mean_i log(1 - p_i)`` with the probability ``p_i`` of the sample's classes.
+    """Return ``mean_i log(1 - p_i)`` with the probability ``p_i`` of the sample's classes; ``(n, C)`` both.
 
     Unlike cross-entropy it has its steepest gradient at samples that are known well already. ``1 - p`` is
     summed over the other classes, which loses no digits where p is near 1.
-
-    Args:
-        logits: ``(n, C)``.
-        targets: ``(n, C)``, one-hot or multi-hot.
 
     Source: Hu et al., Learning Cross-Modal Retrieval with Noisy Labels, CVPR 2021.
     """
@@ -168,12 +162,9 @@ class _Reversal(torch.autograd.Function):
 
 
 def whitened(middle: Tensor, left: Tensor, right: Tensor | None = None) -> Tensor:
-    """Return ``L^-1 middle R^-T`` for the Cholesky factors L of ``left`` and R of ``right``.
+    """Return ``L^-1 middle R^-T`` ``(p, q)`` for the Cholesky factors L of ``left`` and R of ``right``.
 
-    Args:
-        middle: ``(p, q)``.
-        left: symmetric positive definite ``(p, p)``.
-        right: likewise ``(q, q)``; None for ``left`` on both sides.
+    They are symmetric positive definite, ``(p, p)`` and ``(q, q)``; without ``right`` it is ``left`` again.
     """
     lower = torch.linalg.cholesky(left)
     upper = lower if right is None else torch.linalg.cholesky(right)
@@ -190,14 +181,10 @@ def covariance(left: Tensor, right: Tensor, ridge: float = 0.0) -> Tensor:
 
 
 def canonical_correlations(left: Tensor, right: Tensor, ridge: float) -> Tensor:
-    """Return the canonical correlations of corresponding rows, by falling size, in float64.
+    """Return the canonical correlations of rows ``(n, p)`` and ``(n, q)``, by falling size, in float64.
 
-    They are the singular values of ``S_11^-1/2 S_12 S_22^-1/2``.
-
-    Args:
-        left: ``(n, p)``.
-        right: ``(n, q)``.
-        ridge: added to the diagonals of S_11 and S_22; positive where these may be singular.
+    They are the singular values of ``S_11^-1/2 S_12 S_22^-1/2``. The ridge is added to the diagonals of S_11
+    and S_22, and positive where these may be singular.
 
     Source: Andrew et al., Deep Canonical Correlation Analysis, ICML 2013, sec. 3.
     """

@@ -36,11 +36,18 @@ from bench.training.batches import Independent, Plan
 from bench.training.checkpoints import Kept, merged
 from bench.training.data import Batch, DeviceSplit
 from bench.training.loop import train_stage
-from bench.training.modules import modules_added, modules_of_modality, named_modules
 from bench.training.networks import Prototypes, built, perceptrons
 from bench.training.seeding import reproducible
 from bench.training.settings import DeepSettings, per_modality
-from bench.training.stored import Outline, build_from, outline_of, state_of
+from bench.training.stored import (
+    Outline,
+    build_from,
+    modules_added,
+    modules_of_modality,
+    named_modules,
+    outline_of,
+    state_of,
+)
 from bench.training.track import Clock, Loss, Stage, Step, Track, adam, parameters_of
 from bench.training.validation import Material
 

@@ -65,8 +65,7 @@ class Noise:
 def reproducible(threads: int | None) -> Iterator[None]:
     """Compute the same bytes every time: deterministic algorithms and a fixed number of CPU threads.
 
-    Args:
-        threads: CPU threads for torch in the body; None leaves the number as it is.
+    None leaves the number of threads as it is.
     """
     # cuBLAS reads this when its handle is made; without it CUDA matrix products refuse to be deterministic.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")

@@ -1,4 +1,4 @@
-"""Stored states of deep methods: modules by their names, made again by `build`.
+"""Modules of deep methods by their names: found, added, stored, and made again by `build`.
 
 The modules of a stored state are made by the same `build` as in training, from the widths of the features
 and the number of classes alone. That is done on torch's device ``meta``, which takes no memory and draws
@@ -7,7 +7,7 @@ nothing: shapes are compared with the file before anything of their size exists.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -18,9 +18,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 
-from bench.contract import Array, BenchError, Context, DataError, Modality, Split, State
+from bench.contract import Array, BenchError, Context, DataError, Method, Modality, PluginError, Split, State
 from bench.training.data import DeviceSplit
-from bench.training.modules import named_modules
 
 if TYPE_CHECKING:
     from bench.training.method import DeepMethod
@@ -58,6 +57,47 @@ class Outline:
             name: Modality(np.zeros((1, width), np.float32), labels) for name, width in self.widths.items()
         }
         return DeviceSplit(Split(parts, self.n_classes, "natural"), _META)
+
+
+def named_modules(method: Method) -> dict[str, nn.Module]:
+    """Return all modules, by attribute and modality."""
+    found: dict[str, nn.Module] = {}
+    for attribute, value in vars(method).items():
+        parts = value.items() if isinstance(value, Mapping) else [("", value)]
+        found |= {f"{attribute}/{key}": part for key, part in parts if isinstance(part, nn.Module)}
+    return found
+
+
+def modules_of_modality(method: Method, modality: str) -> list[nn.Module]:
+    """Return the modules of one of several modalities that are trained independently.
+
+    Raises:
+        PluginError: if a module that trains belongs to none.
+    """
+    found: list[nn.Module] = []
+    for name, module in named_modules(method).items():
+        attribute, _, key = name.partition("/")
+        if key == modality:
+            found.append(module)
+        elif not key and any(weight.requires_grad for weight in module.parameters()):
+            raise PluginError(
+                f"{type(method).__name__}.{attribute} trains, but modalities are independent: "
+                "make it a dictionary by modality, or freeze it with requires_grad_(False)"
+            )
+    return list(dict.fromkeys(found))
+
+
+def modules_added(method: Method, build: Callable[[], None]) -> Iterator[nn.Module]:
+    """Build the modules of a new modality beside those that a method has; yield the new ones."""
+    before = dict(vars(method))
+    build()
+    for attribute, value in before.items():
+        present = vars(method)[attribute]
+        if present is not value and isinstance(value, Mapping) and isinstance(present, Mapping):
+            setattr(method, attribute, {**value, **present})
+            yield from (part for part in present.values() if isinstance(part, nn.Module))
+        elif isinstance(value, nn.Module):
+            setattr(method, attribute, value)
 
 
 def state_of(method: DeepMethod, outline: Outline) -> State:

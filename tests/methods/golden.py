@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,26 @@ import torch
 from numpy.testing import assert_allclose
 from torch import Tensor
 
+from bench.contract import Context, Split
+from bench.training import Plan, Rows
+from bench.training.batches import cut
 from tests.shared import shared
 
 Golden = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class GivenOrder(Plan):
+    """The orders of a stored run: per epoch, the rows in the order of their visit."""
+
+    orders: Sequence[Sequence[int]]
+    batch_size: int
+    track: str
+    keep_rest: bool = True
+
+    def epochs(self, train: Split, context: Context, stream: str) -> Iterator[list[Rows]]:
+        for order in self.orders:
+            yield [{self.track: part} for part in cut(np.asarray(order), self.batch_size, 1, self.keep_rest)]
 
 
 def golden(name: str) -> Golden:

@@ -14,10 +14,10 @@ from torch import Tensor, nn
 
 from bench.contract import Array, Context, Modality, RefusedEmbeddings, Split, Unsupported
 from bench.evaluation import validation_map
-from bench.training import Clock, DeviceSplit, GivenOrder, Plan, Prototypes, Stage, gce
+from bench.training import Clock, DeviceSplit, Plan, Prototypes, Stage, gce
 from methods.drcl import DRCL, DRCLSettings, class_loss, drcl_encoder, drcl_loss, generalisation
 from methods.released.drcl import DRCL as Released
-from tests.methods.golden import Golden, assert_gradients, golden, layers, leaves
+from tests.methods.golden import GivenOrder, Golden, assert_gradients, golden, layers, leaves
 from tests.methods.small_splits import PAIR, fitted, separable
 
 KINDS = ("onehot", "mixed", "multihot", "multihot_mixed")
@@ -117,7 +117,7 @@ class Replayed(Released):
         return encoder
 
     def plan(self, track: str, data: DeviceSplit) -> Plan:
-        return GivenOrder(self.story[f"{self.phase}_order_v{track}"], 16, (track,), keep_rest=False)
+        return GivenOrder(self.story[f"{self.phase}_order_v{track}"], 16, track, keep_rest=False)
 
     def partners(self, name: str, clock: Clock, count: int) -> Tensor:
         return torch.tensor(self.story[f"rsc_aug_perm_v{name}"][clock.epoch - 1, clock.iteration % 3])

@@ -12,9 +12,9 @@ from numpy.testing import assert_allclose
 from torch import Tensor, nn
 
 from bench.contract import Context, Modality, Split
-from bench.training import Batch, Clock, DeviceSplit, GivenOrder, Plan, mlp, unit
+from bench.training import Batch, Clock, DeviceSplit, Plan, mlp, unit
 from methods.sdml import SDML, SDMLSettings, label_distance
-from tests.methods.golden import Golden, layers
+from tests.methods.golden import GivenOrder, Golden, layers
 from tests.methods.small_splits import fitted, separable
 
 SMALL = SDMLSettings(epochs=6, batch_size=10, hidden=(8,), dim=5, lr=0.3)
@@ -67,7 +67,7 @@ class Replayed(SDML):
         self.nets["view"]["decoder"].load_state_dict(state(self.numbers, "dec_init"))
 
     def plan(self, track: str, data: DeviceSplit) -> Plan:
-        return GivenOrder([np.arange(28).tolist()] * 3, 28, (track,))
+        return GivenOrder([np.arange(28).tolist()] * 3, 28, track)
 
 
 def test_adam_steps_in_the_loop_equal_the_releases(numbers: Golden) -> None:

@@ -184,7 +184,7 @@ def test_what_was_chosen_has_the_highest_validation_map(kind: DataKind) -> None:
         settings = settings[key]
     chosen = {}
     for name, rows in tried_on(kind).items():
-        values = defaultdict(float)
+        values: dict[str, float] = defaultdict(float)
         for row in rows:
             values[row["changes"]] += float(row["validation_map"] or "-inf")
         chosen[name] = json.loads(max(values, key=values.__getitem__))
