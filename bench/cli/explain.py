@@ -29,8 +29,7 @@ from bench.cli.options import (
 from bench.cli.select_records import RecordOptions, narrowing, read_records, select_records
 from bench.contract import Similarity
 from bench.contract.errors import DataError, RefusedEmbeddings, UsageError
-from bench.data.embeddings import read_embeddings
-from bench.data.given_results import holds_similarities
+from bench.data.given_results import holds_similarities, read_embeddings
 from bench.evaluation import STANDARD_PROTOCOLS
 from bench.evaluation.conventions import AVERAGE, Reading, near, readings
 from bench.evaluation.protocols import check_cutoff
@@ -185,7 +184,7 @@ class Source:
 def read_files(words: Sequence[str], similarity: Similarity) -> Source:
     """Read embeddings, to be compared by a similarity, or a file of similarities.
 
-    See `read_embeddings` and `bench.data.given_results.read_given`.
+    See `bench.data.given_results`.
 
     Raises:
         UsageError: for words of another form, fewer than two modalities, or labels of two kinds.
@@ -199,14 +198,13 @@ def read_files(words: Sequence[str], similarity: Similarity) -> Source:
             for pair, matrix in given.matrices.items()
         )
         return Source(ranked, lambda _: ({"similarities": list(words)}, [f"{path}: similarities, {sizes}"]))
-    arrays = read_embeddings(words)
-    rows, labels = ({name: part[column] for name, part in arrays.items()} for column in (0, 1))
-    ids = {name: part.ids for name, part in arrays.items() if part.ids is not None}
+    given = read_embeddings(words)
     try:
-        retrieval = Retrieval.of_embeddings(Embedded(rows, labels, ids), similarity=similarity)
+        embedded = Embedded(given.rows, given.labels, given.ids)
+        retrieval = Retrieval.of_embeddings(embedded, similarity=similarity)
     except RefusedEmbeddings as error:
         raise DataError(f"{', '.join(words)}: {error}") from error
-    shapes = {name: part.rows.shape for name, part in arrays.items()}
+    shapes = {name: rows.shape for name, rows in given.rows.items()}
     sizes = "; ".join(f"{name}: {count} rows of {width}" for name, (count, width) in shapes.items())
     facts = {"embeddings": list(words), "shapes": shapes}
     return Source(retrieval, lambda _: (facts, [f"{', '.join(words)}: {sizes}"]))

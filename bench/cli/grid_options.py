@@ -18,7 +18,7 @@ from bench.contract import Similarity
 from bench.contract.errors import UsageError
 from bench.data.locations import find_file
 from bench.execution.data_check import Sources, describe_condition_files, describe_given, describe_sources
-from bench.experiment.given import given_cell, parse_given
+from bench.experiment.given import given_cells, parse_given
 from bench.experiment.grid import Cell, DeviceKind, Request, plan
 from bench.experiment.selection import parse_seeds, select_datasets, select_methods, split_words
 from bench.registry import parse_yaml
@@ -57,8 +57,8 @@ class Wanted:
         cells: which of their cells.
         variants: ``full`` and names of ablations.
         grid: settings by method on top of the others; the cells of every entry are wanted.
-        embeddings: files that another program computed, such as ``CLIP=clip.npz``; without ``datasets`` each
-            is one by itself.
+        embeddings: files that another program computed, such as ``CLIP=clip.npz``, several of a name for
+            several seeds; without ``datasets`` each is one by itself.
         similarity: how embeddings are compared.
     """
 
@@ -154,13 +154,13 @@ def _require_as_given(request: Request) -> None:
         )
     if not request.methods and [*request.seeds] != [0]:
         raise UsageError(
-            "--seeds is for what is trained here: a file of embeddings is of one unknown seed, and stands as "
-            "seed 0; leave --seeds out, or name methods"
+            "--seeds is for what is trained here: the files of a row stand as its seeds 0, 1, ... in the "
+            "order given; leave --seeds out, or name methods"
         )
 
 
 def _given_cells(
-    files: Mapping[str, Path], sources: Sources, wanted: Wanted, harness: str, **limits: Any
+    files: Mapping[str, Sequence[Path]], sources: Sources, wanted: Wanted, harness: str, **limits: Any
 ) -> tuple[list[Cell], dict[str, str]]:
     """Return the cells of embeddings that another program computed, and why other files have none."""
     options = wanted.cells
@@ -173,8 +173,8 @@ def _given_cells(
         for data in sources.usable.values()
     ]
     named, damaged = describe_given(files, datasets, **limits)
-    cells = [given_cell(file, sources.usable.get(given), *usual) for (_, given), file in named.items()]
-    return cells, damaged
+    cells = [given_cells(file, sources.usable.get(given), *usual) for (_, given), file in named.items()]
+    return [cell for of_row in cells for cell in of_row], damaged
 
 
 def parse_overrides(words: Sequence[str]) -> dict[str, dict[str, Any]]:

@@ -92,7 +92,8 @@ def command(
         variants: full (the method itself), names of ablations, or all; methods without such a variant are
             left out.
         embeddings: File of test embeddings that another program computed; they become the row NAME in the
-            tables of --datasets. Without --datasets the file must hold labels. See docs/results.md.
+            tables of --datasets. Several files of a NAME are its seeds. Without --datasets the file must hold
+            labels. See docs/results.md.
         similarity: Similarity of these embeddings.
         cells: which of their cells.
         job: how they are run.
@@ -103,18 +104,17 @@ def command(
         job,
         cells,
         lambda: Wanted(methods, datasets, cells, variants, ({},), embeddings, similarity),
-        _one_seed_notes,
+        _given_seeds_notes,
     )
 
 
-def _one_seed_notes(cells: Sequence[Cell]) -> Iterable[str]:
-    """Return a note where methods have several seeds beside embeddings, whose files have one each."""
+def _given_seeds_notes(cells: Sequence[Cell]) -> Iterable[str]:
+    """Return a note where methods have other seeds than the embeddings beside them have files."""
     given = dict.fromkeys(cell.identity.method for cell in cells if cell.identity.given)
-    if given and len({cell.identity.seed for cell in cells}) > 1:
-        yield (
-            f"note: --seeds does not apply to {', '.join(given)}: a file is of one unknown seed, and stands "
-            "as seed 0"
-        )
+    files, seeds = ({c.identity.seed for c in cells if c.identity.given is kind} for kind in (True, False))
+    if given and seeds - files:
+        names = ", ".join(given)
+        yield f"note: --seeds does not apply to {names}: the files of a row stand as its seeds 0, 1, ..."
 
 
 def run_grid(

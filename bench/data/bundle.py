@@ -38,7 +38,6 @@ from bench.data.keys import Choices
 from bench.data.layout import VERSION, Layout, is_plain, layout_of
 from bench.data.partition import PARTS, validation_rows
 from bench.data.recipes import RECIPES, opened, recipe_files
-from bench.data.roles import roles_of
 
 ENDINGS = (*SUFFIXES, *RECIPES)
 """Of the names of files that are datasets by themselves."""
@@ -84,50 +83,27 @@ def _cut_validation(train: Split) -> tuple[Split, Split]:
     kept, drawn = validation_rows(train)
     validation = train.take(drawn)
     bases = {name: modality.features.base for name, modality in train.items()}
-    whole = {name: base for name, base in bases.items() if base is not None}
-    if len(whole) < len(bases) or not all(
-        one.flags.owndata and one.flags.writeable for one in whole.values()
-    ):
+    whole = {
+        name: base
+        for name, base in bases.items()
+        if base is not None and base.flags.owndata and base.flags.writeable
+    }
+    if len(whole) < len(bases):
         return train.take(kept), validation
-    shapes = {name: np.empty((len(one), 0)) for name, one in train.items()}
-    light = Split(
-        {name: replace(one, features=shapes[name]) for name, one in train.items()}, train.n_classes, "none"
-    ).take(kept)
+    rest: dict[str, Modality] = {}
     for name, rows in kept.items():
-        step = max(1, BLOCK // whole[name][:1].nbytes)
+        base, modality = whole[name], train[name]
+        step = max(1, BLOCK // base[:1].nbytes)
         for start in range(0, len(rows), step):  # rows move forward only, so none is lost
             block = rows[start : start + step]
-            whole[name][start : start + len(block)] = whole[name][block]
-    rest = {name: replace(one, features=whole[name][: len(one)]) for name, one in light.items()}
+            base[start : start + len(block)] = base[block]
+        ids = None if modality.ids is None else modality.ids[rows]
+        rest[name] = Modality(base[: len(rows)], modality.labels[rows], ids)
     return Split(rest, train.n_classes, "none"), validation
 
 
-def bundle_card(path: Path) -> DatasetCard:
-    """Return the card of a dataset that is a file.
-
-    Raises:
-        DataError: as for `read_bundle`.
-    """
-    return read_bundle(path).card
-
-
-def bundle_modalities(path: Path) -> tuple[str, ...]:
-    """Return the names of a dataset's modalities, in the file's order, by its keys alone.
-
-    Raises:
-        DataError: if its keys are those of no dataset.
-    """
-    with opened(path) as (source, choices):
-        keys = roles_of(source, choices)
-        return tuple(keys.features(keys.parts[0]))
-
-
 def bundle_files(path: Path) -> dict[str, Path]:
-    """Return all files that a dataset at a path consists of, by their names in it.
-
-    Raises:
-        DataError: if a folder holds none, or a recipe is wrong.
-    """
+    """Return all files that a dataset at a path consists of, by their names in it."""
     if is_folder(path):
         return {str(file.relative_to(path)): file for file in files_of(path)}
     if path.suffix.lower() in RECIPES:
@@ -183,21 +159,20 @@ def save_bundle(
     target = Path(path).expanduser()
     if target.suffix.lower() != ".npz":
         raise UsageError(f"the name of a feature bundle must end in .npz, not {target.name!r}")
-    arrays: dict[str, Array] = {}
     parts = {"train": train, "validation": validation, "test": test, "gallery": gallery}
     given = {part: split for part, split in parts.items() if split is not None}
-    for part, split in given.items():
-        arrays |= {f"{part}_{key}": values for key, values in _arrays(split).items()}
-    splits = [split for split in given.values() if isinstance(split, Split)]
-    if splits:
+    arrays = {
+        f"{part}_{key}": values for part, split in given.items() for key, values in _arrays(split).items()
+    }
+    if splits := [split for split in given.values() if isinstance(split, Split)]:
         arrays["multi_label"] = np.array(splits[0].multi_label)
-    if paired is not None:
-        arrays["paired"] = np.array(paired)
-    if classes:
-        arrays["class_names"] = np.array([*classes], dtype=np.str_)
+    arrays |= {} if paired is None else {"paired": np.array(paired)}
+    arrays |= {"class_names": np.array([*classes], dtype=np.str_)} if classes else {}
+    if objects := [key for key, values in arrays.items() if values.dtype == object]:
+        raise DataError(f"{target}, key {objects[0]!r}: an array of objects; give numbers or texts")
+    layout_of(Renamed(target, {}, arrays))  # refuses what would not be read
     content = io.BytesIO()
     np.savez_compressed(content, **arrays)  # type: ignore[arg-type]
-    _require_dataset(target, arrays)
     write_whole(target, content.getvalue())
     return target
 
@@ -230,48 +205,24 @@ def import_files(
             found = layout_of(folder, choices)
     for kind in leave_out:
         found = replace(found, splits=without(found.splits, kind))
-    splits = found.splits
-    save_bundle(
-        output,
-        train=splits["train"],
-        test=splits["test"],
-        validation=splits.get("validation"),
-        gallery=splits.get("gallery"),
-        classes=found.names,
-    )
+    parts: dict[str, Any] = found.splits
+    save_bundle(output, classes=found.names, **parts)
     return found
 
 
 def _arrays(split: Mapping[str, Any]) -> dict[str, Array]:
     """Return a split's arrays by their keys without the part."""
-    if not isinstance(split, Split):
-        found: dict[str, Array] = {}
-        for key, value in split.items():
-            if isinstance(value, Modality):
-                found |= _arrays_of(key, value)
-            else:
-                found[key] = np.asarray(value)
-        return found
-    arrays: dict[str, Array] = {}
-    for name, modality in split.items():
-        arrays |= _arrays_of(name, modality)
-    if split.pairing != "partial":  # else the ids say which rows correspond
-        arrays = {key: values for key, values in arrays.items() if not key.endswith("_ids")}
-        arrays["paired"] = np.array(split.pairing == "natural")
-    return arrays
-
-
-def _arrays_of(name: str, modality: Modality) -> dict[str, Array]:
-    arrays = {name: modality.features, f"{name}_labels": modality.labels}
-    return arrays if modality.ids is None else {**arrays, f"{name}_ids": modality.ids}
-
-
-def _require_dataset(path: Path, arrays: Mapping[str, Array]) -> None:
-    """Refuse arrays that `read_bundle` would not read."""
-    objects = [key for key, values in arrays.items() if values.dtype == object]
-    if objects:
-        raise DataError(f"{path}, key {objects[0]!r}: an array of objects; give numbers or texts")
-    layout_of(Renamed(path, {}, arrays))
+    found: dict[str, Array] = {}
+    for name, value in split.items():
+        if isinstance(value, Modality):
+            found |= {name: value.features, f"{name}_labels": value.labels}
+            found |= {} if value.ids is None else {f"{name}_ids": value.ids}
+        else:
+            found[name] = np.asarray(value)
+    if isinstance(split, Split) and split.pairing != "partial":  # else the ids say which rows correspond
+        found = {key: values for key, values in found.items() if not key.endswith("_ids")}
+        found["paired"] = np.array(split.pairing == "natural")
+    return found
 
 
 def _encodings(source: ArrayFile) -> dict[str, Encoding]:

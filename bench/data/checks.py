@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.contract import Array, DataError, DatasetCard, Modality, ModalityCard, Split
+from bench.contract import Array, DataError, DatasetCard, Modality, Split
 from bench.data.formats import ArrayFile
 from bench.data.partition import PARTS
 
@@ -64,7 +64,14 @@ def class_numbers(
         raise DataError(f"{where}: there are no labels, the shape is {values.shape}")
     if values.ndim > 2 or (values.ndim == 2 and 1 not in values.shape) or values.ndim == 0:
         raise DataError(f"{where}: labels must be one number per row, found shape {values.shape}")
-    numbers = _whole(values.reshape(-1), where, whole_floats)
+    numbers = values.reshape(-1)
+    if numbers.dtype.kind == "f" and whole_floats:
+        strange = numbers[~np.isfinite(numbers) | (numbers != np.floor(numbers))]
+        if len(strange):
+            raise DataError(f"{where}: labels must be whole numbers, found {strange[0]}")
+    elif numbers.dtype.kind not in "iu":
+        raise DataError(f"{where}: labels must be integers, found values of type {numbers.dtype}")
+    numbers = numbers.astype(np.int64)
     low, high = int(numbers.min()), int(numbers.max())
     if low < first or high > first + n_classes - 1:
         hint = ""
@@ -108,13 +115,7 @@ def label_matrix(values: Array, where: str) -> NDArray[np.uint8]:
 
 
 def read_modality(
-    source: ArrayFile,
-    card: DatasetCard,
-    name: str,
-    features: str,
-    labels: str,
-    *,
-    first: int = 0,
+    source: ArrayFile, card: DatasetCard, name: str, features: str, labels: str, *, first: int = 0
 ) -> Modality:
     """Read and check one modality's features and class numbers.
 
@@ -129,15 +130,8 @@ def read_modality(
     Raises:
         DataError: if either is missing, unreadable or not what the card is sure of.
     """
-    return checked_modality(
-        card,
-        name,
-        source.array(features),
-        source.where(features),
-        source.array(labels),
-        source.where(labels),
-        first,
-    )
+    arrays = (source.array(features), source.where(features), source.array(labels), source.where(labels))
+    return checked_modality(card, name, *arrays, first)
 
 
 def checked_modality(
@@ -155,12 +149,9 @@ def checked_modality(
         DataError: if they are not what the card is sure of, or their rows differ in number.
     """
     numbers = class_numbers(labels, labels_where, card.n_classes.value, first)
-    expected = _card_of(card, name).dimension
-    if (
-        features.ndim == 2
-        and expected.status == "confirmed"
-        and expected.value not in (None, features.shape[1])
-    ):
+    expected = next(modality.dimension for modality in card.modalities if modality.name == name)
+    known = features.ndim == 2 and expected.status == "confirmed" and expected.value is not None
+    if known and features.shape[1] != expected.value:
         turned = "; it seems to be transposed" if features.shape == (expected.value, len(numbers)) else ""
         raise DataError(
             f"{features_where}: rows are {features.shape[1]} wide, expected {expected.value}{turned}"
@@ -183,29 +174,25 @@ def stated_rows(card: DatasetCard, part: str) -> dict[str, int]:
 def cut_block(
     block: Mapping[str, Modality], first_rows: Mapping[str, int], path: Path
 ) -> tuple[dict[str, Modality], dict[str, Modality]]:
-    """Cut a block of rows in two, as publishers do who release validation and test rows together.
+    """Return the first rows of a block and the rest: publishers release validation and test rows together.
 
     Args:
         block: the rows of each modality.
-        first_rows: how many rows of each modality go to the first piece.
+        first_rows: how many rows of each modality come first.
         path: the file, for messages.
-
-    Returns:
-        The first rows and the rest.
 
     Raises:
         DataError: if nothing would be left for the second piece.
     """
+    first, rest = dict[str, Modality](), dict[str, Modality]()
     for name, modality in block.items():
         if len(modality) <= first_rows[name]:
             raise DataError(
                 f"{path}: the test block has {len(modality)} {name} rows; it must have more than "
                 f"{first_rows[name]} to be cut into validation and test"
             )
-    first = {name: modality.take(np.arange(first_rows[name])) for name, modality in block.items()}
-    rest = {
-        name: modality.take(np.arange(first_rows[name], len(modality))) for name, modality in block.items()
-    }
+        first[name] = modality.take(np.arange(first_rows[name]))
+        rest[name] = modality.take(np.arange(first_rows[name], len(modality)))
     return first, rest
 
 
@@ -241,13 +228,14 @@ def check_splits(card: DatasetCard, splits: Mapping[str, Split], where: str) -> 
             notes.append(f"{modality.name} features are {width} wide; the card supposes {supposed}")
         counts = tuple(len(splits[part][modality.name]) for part in PARTS)
         if modality.rows.value is not None and counts != modality.rows.value:
-            finding = f"{modality.name} has {_counts(counts)} rows"
+            finding = f"{modality.name} has {'/'.join(map(str, counts))} rows"
+            expected = "/".join(map(str, modality.rows.value))
             if modality.rows.status == "confirmed":
                 raise DataError(
-                    f"{where}: {finding} (train/validation/test), expected {_counts(modality.rows.value)}; "
+                    f"{where}: {finding} (train/validation/test), expected {expected}; "
                     "this is not the published partition. Bring other data as a feature bundle"
                 )
-            notes.append(f"{finding}; the card supposes {_counts(modality.rows.value)}")
+            notes.append(f"{finding}; the card supposes {expected}")
     return tuple(notes)
 
 
@@ -266,21 +254,3 @@ def require_equal_labels(split: Split, where: str) -> None:
                 f"{where}: row {rows[0]} is class {reference.labels[rows[0]]} as {first} but "
                 f"{modality.labels[rows[0]]} as {name}; the rows are not pairs"
             )
-
-
-def _whole(values: Array, where: str, whole_floats: bool) -> NDArray[np.int64]:
-    if values.dtype.kind == "f" and whole_floats:
-        if not np.isfinite(values).all() or (values != np.floor(values)).any():
-            strange = values[~np.isfinite(values) | (values != np.floor(values))][0]
-            raise DataError(f"{where}: labels must be whole numbers, found {strange}")
-    elif values.dtype.kind not in "iu":
-        raise DataError(f"{where}: labels must be integers, found values of type {values.dtype}")
-    return values.astype(np.int64)
-
-
-def _card_of(card: DatasetCard, name: str) -> ModalityCard:
-    return next(modality for modality in card.modalities if modality.name == name)
-
-
-def _counts(counts: tuple[int, ...]) -> str:
-    return "/".join(str(count) for count in counts)

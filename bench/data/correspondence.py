@@ -14,12 +14,7 @@ from bench.data.formats.array_file import ArrayFile, are_texts, texts
 def stated_ids(
     source: ArrayFile, keys: Mapping[str, str], labels: Mapping[str, Array]
 ) -> dict[str, NDArray[np.int64]]:
-    """Return ids as integers; texts are numbered over all modalities.
-
-    Args:
-        source: of the ids.
-        keys: of the ids, by modality.
-        labels: of the rows that they belong to.
+    """Return the ids of the labelled rows of each modality as integers; texts are numbered over all.
 
     Raises:
         DataError: if they are not one whole number or text for each row.

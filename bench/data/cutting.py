@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -15,6 +15,9 @@ from bench.data.keys import Keys, Role
 from bench.data.partition import fixed_generator, stratified_rows
 from bench.data.words import part_named, words_of
 
+_Parts = dict[str, NDArray[np.intp]]
+"""Numbers of the rows of each part."""
+
 
 def cut(source: ArrayFile, keys: Keys) -> tuple[ArrayFile, Keys, list[str]]:
     """Cut arrays of all rows into the parts that ``keys.split`` or ``keys.rows`` names, or by ``keys.share``.
@@ -25,15 +28,8 @@ def cut(source: ArrayFile, keys: Keys) -> tuple[ArrayFile, Keys, list[str]]:
     Raises:
         DataError: if a list names no parts or no rows, or an array has another number of rows.
     """
-    notes: list[str] = []
-    if keys.split:
-        by_count = _by_words(source, keys.splits)
-    elif keys.share:
-        count = _count(source, keys)
-        by_count = {count: _drawn(source, keys, count, notes)}
-    else:
-        count = _count(source, keys)
-        by_count = {count: _by_numbers(source, keys, count, notes)}
+    cutter = _Cutter(source, keys)
+    by_count = cutter.by_words() if keys.split else cutter.by_share() if keys.share else cutter.by_numbers()
     made = Keys({}, keys.paired, keys.multi_label, "", keys.class_names, unused=keys.unused, literal=False)
     whole: dict[str, _Rows] = {}
     for role, key in keys.roles.items():
@@ -50,26 +46,8 @@ def cut(source: ArrayFile, keys: Keys) -> tuple[ArrayFile, Keys, list[str]]:
             name = f"{part}_{key}"
             whole[name] = _Rows(key, rows, shape[0] != count)
             made.roles[Role(part, role.what, role.modality)] = name
-    _require_same_order(source, keys)
-    return _Cut(source, whole), made, notes
-
-
-def _require_same_order(source: ArrayFile, keys: Keys) -> None:
-    """Refuse arrays of as many rows whose ids stand in different orders: one list cannot cut them all.
-
-    Raises:
-        DataError: saying what to do.
-    """
-    ids: dict[int, tuple[str, Array]] = {}
-    for role, key in keys.roles.items():
-        if role.what == "ids":
-            values = source.array(key).reshape(-1)
-            known, first = ids.setdefault(len(values), (key, values))
-            if not np.array_equal(first, values):
-                raise DataError(
-                    f"{source.path}: {known!r} and {key!r} differ, and the rows of both are cut by the same "
-                    "list; sort both by id, or store train and test apart"
-                )
+    cutter.require_same_order()
+    return _Cut(source, whole), made, cutter.notes
 
 
 class _Rows(NamedTuple):
@@ -90,12 +68,6 @@ class _Cut(ArrayFile):
     """Rows of the arrays of a file; each array is read once, and only its rows of the parts are kept."""
 
     def __init__(self, source: ArrayFile, whole: Mapping[str, _Rows]) -> None:
-        """Remember what to cut.
-
-        Args:
-            source: of the arrays of all rows.
-            whole: the rows, by their key.
-        """
         super().__init__(source.path)
         self._source, self._whole = source, whole
         self._ready: dict[str, Array] = {}
@@ -132,132 +104,133 @@ class _Cut(ArrayFile):
         return dict.fromkeys(parts, self._ready.pop(key))
 
 
-def _by_words(source: ArrayFile, keys: Sequence[str]) -> dict[int, dict[str, NDArray[np.intp]]]:
-    """Return the rows of each part that lists name, by the number of all rows.
+class _Cutter:
+    """Finds the rows of each part in one of three ways, by the number of all rows."""
 
-    Raises:
-        DataError: if two lists of one length differ.
-    """
-    found: dict[int, dict[str, NDArray[np.intp]]] = {}
-    for key in keys:
-        parts = _of_list(source, key)
-        count = sum(map(len, parts.values()))
-        known = found.setdefault(count, parts)
-        if any(not np.array_equal(known.get(part, ()), rows) for part, rows in parts.items()):
-            raise DataError(f"{source.path}: {' and '.join(keys)} name different parts for the same rows")
-    return found
+    def __init__(self, source: ArrayFile, keys: Keys) -> None:
+        self.source, self.keys, self.notes = source, keys, list[str]()
 
+    def require_same_order(self) -> None:
+        """Refuse arrays of as many rows whose ids stand in different orders: one list cannot cut them all."""
+        ids: dict[int, tuple[str, Array]] = {}
+        for role, key in self.keys.roles.items():
+            if role.what == "ids":
+                values = self.source.array(key).reshape(-1)
+                known, first = ids.setdefault(len(values), (key, values))
+                if not np.array_equal(first, values):
+                    raise DataError(
+                        f"{self.source.path}: {known!r} and {key!r} differ, and the rows of both are cut by "
+                        "the same list; sort both by id, or store train and test apart"
+                    )
 
-def _of_list(source: ArrayFile, key: str) -> dict[str, NDArray[np.intp]]:
-    """Return the rows of each part that a list of words names."""
-    where = source.where(key)
-    listed = source.array(key)
-    if not are_texts(listed):
-        found = ", ".join(map(str, np.unique(listed)[:8].tolist()))
-        raise DataError(
-            f"{where}: the part of each row must be a word such as train or test, found {found}; write "
-            "train, validation, test or gallery in their place"
-        )
-    words = texts(listed.reshape(-1).tolist())
-    parts = {word: part_named(word) for word in dict.fromkeys(words.tolist())}
-    unknown = [word for word, part in parts.items() if not part]
-    if unknown:
-        raise DataError(f"{where}: {unknown[0]!r} is no part; write train, validation, test or gallery")
-    missing = [part for part in ("train", "test") if part not in parts.values()]
-    if missing:
-        raise DataError(f"{where}: no row is of the part {missing[0]}")
-    row_parts = np.array([parts[word] for word in words.tolist()])
-    return {part: np.flatnonzero(row_parts == part) for part in dict.fromkeys(parts.values())}
+    def by_words(self) -> dict[int, _Parts]:
+        """Return the rows of each part that lists name.
 
+        Raises:
+            DataError: if a list names something else, or two lists of one length differ.
+        """
+        found: dict[int, _Parts] = {}
+        for key in self.keys.splits:
+            listed, where = self.source.array(key), self.source.where(key)
+            if not are_texts(listed):
+                numbers = ", ".join(map(str, np.unique(listed)[:8].tolist()))
+                raise DataError(
+                    f"{where}: the part of each row must be a word such as train or test, found {numbers}; "
+                    "write train, validation, test or gallery in their place"
+                )
+            words = texts(listed.reshape(-1).tolist()).tolist()
+            named = {word: part_named(word) for word in dict.fromkeys(words)}
+            if unknown := [word for word, part in named.items() if not part]:
+                raise DataError(
+                    f"{where}: {unknown[0]!r} is no part; write train, validation, test or gallery"
+                )
+            if missing := [part for part in ("train", "test") if part not in named.values()]:
+                raise DataError(f"{where}: no row is of the part {missing[0]}")
+            of_rows = np.array([named[word] for word in words])
+            parts = {part: np.flatnonzero(of_rows == part) for part in dict.fromkeys(named.values())}
+            known = found.setdefault(len(words), parts)
+            if any(not np.array_equal(known.get(part, ()), rows) for part, rows in parts.items()):
+                lists = " and ".join(self.keys.splits)
+                raise DataError(f"{self.source.path}: {lists} name different parts for the same rows")
+        return found
 
-def _drawn(source: ArrayFile, keys: Keys, count: int, notes: list[str]) -> dict[str, NDArray[np.intp]]:
-    """Return a share of the rows of each class for test, drawn with a fixed seed, and the rest for train."""
-    key = next(key for role, key in keys.roles.items() if role.what == "labels")
-    values = source.array(key)
-    labels = texts(values.reshape(-1).tolist()) if are_texts(values) else values
-    if labels.ndim == 2:
-        labels = labels.reshape(-1) if 1 in labels.shape else labels if len(labels) == count else labels.T
-    if len(labels) != count:
-        raise DataError(f"{source.where(key)}: {len(labels)} labels for {count} rows")
-    total = round(keys.share * count)
-    test = stratified_rows(labels, total, fixed_generator("test"), least=1, spare=1)
-    notes.append(f"{len(test)} of {count} rows are drawn for test, by class and with a fixed seed")
-    return {"train": np.setdiff1d(np.arange(count), test), "test": test}
+    def by_share(self) -> dict[int, _Parts]:
+        """Return a share of each class for test, drawn with a fixed seed, and the rest for train."""
+        count = self._count()
+        key = next(key for role, key in self.keys.roles.items() if role.what == "labels")
+        values = self.source.array(key)
+        labels = texts(values.reshape(-1).tolist()) if are_texts(values) else values
+        if labels.ndim == 2:
+            labels = labels.reshape(-1) if 1 in labels.shape else labels if len(labels) == count else labels.T
+        if len(labels) != count:
+            raise DataError(f"{self.source.where(key)}: {len(labels)} labels for {count} rows")
+        total = round(self.keys.share * count)
+        test = stratified_rows(labels, total, fixed_generator("test"), least=1, spare=1)
+        self.notes.append(f"{len(test)} of {count} rows are drawn for test, by class and with a fixed seed")
+        return {count: {"train": np.setdiff1d(np.arange(count), test), "test": test}}
 
+    def _count(self) -> int:
+        """Return the number of rows: the length that all arrays share, the larger of two."""
+        shapes = {key: self.source.shape(key) for role, key in self.keys.roles.items() if not role.part}
+        shared = set.intersection(*({*shape} for shape in shapes.values()))
+        if not shared:
+            raise DataError(
+                f"{self.source.path}: arrays of all rows have no number of rows in common: {shapes}"
+            )
+        return int(max(shared))
 
-def _count(source: ArrayFile, keys: Keys) -> int:
-    """Return the number of rows: the length that all arrays share, the larger of two.
+    def by_numbers(self) -> dict[int, _Parts]:
+        """Return the rows of each part by lists of their numbers, from 0 or 1, of their ids, or by masks."""
+        source, lists, count = self.source, self.keys.rows, self._count()
+        ids = self.keys.roles.get(Role("", "ids", ""))
+        read: _Parts = {}
+        masks, numbered = list[str](), list[str]()
+        for part, key in lists.items():
+            values = source.array(key).reshape(-1)
+            if ids and (are_texts(values) or words_of(key)[-1] == "ids"):
+                read[part] = self._by_ids(key, ids)
+                continue
+            whole = values.dtype.kind in "biuf" and bool((values == np.floor(values)).all())
+            if not whole or not values.size:
+                raise DataError(f"{source.where(key)}: numbers of rows are expected, found {values.dtype}")
+            if len(values) == count and set(np.unique(values).tolist()) <= {0, 1}:
+                read[part] = np.flatnonzero(values)
+                masks.append(key)
+            else:
+                read[part] = values.astype(np.intp)
+                numbered.append(part)
+        if "test" not in read and len(masks) == len(lists):
+            read["test"] = np.setdiff1d(np.arange(count), np.concatenate([*read.values()]))
+            self.notes.append(f"rows that are not of {' or '.join(masks)} are taken for test")
+        if not len(read.get("test", ())):
+            raise DataError(
+                f"{source.path}: {lists['train']!r} says which rows are of train, and nothing says which "
+                "are of test; add a list 'test_index'"
+            )
+        if numbered:
+            first = self._first([read[part] for part in numbered], count)
+            read |= {part: read[part] - first for part in numbered}
+        return {count: read}
 
-    Raises:
-        DataError: if they share none.
-    """
-    shapes = {key: source.shape(key) for role, key in keys.roles.items() if not role.part}
-    shared = set.intersection(*({*shape} for shape in shapes.values()))
-    if not shared:
-        raise DataError(f"{source.path}: arrays of all rows have no number of rows in common: {shapes}")
-    return int(max(shared))
+    def _by_ids(self, key: str, ids: str) -> NDArray[np.intp]:
+        """Return the rows whose ids a list names."""
+        known, named = (self.source.array(one).reshape(-1).tolist() for one in (ids, key))
+        rows = {one: row for row, one in enumerate(known)}
+        unknown = [one for one in named if one not in rows]
+        if unknown or len(rows) < len(known):
+            wrong = (
+                f"{unknown[0]!r} is not among the ids {ids!r}" if unknown else f"ids occur twice in {ids!r}"
+            )
+            raise DataError(f"{self.source.where(key)}: {wrong}")
+        return np.array([rows[one] for one in named], dtype=np.intp)
 
-
-def _by_ids(source: ArrayFile, key: str, ids: str) -> NDArray[np.intp]:
-    """Return the rows whose ids a list names."""
-    known, named = (source.array(one).reshape(-1).tolist() for one in (ids, key))
-    rows = {one: row for row, one in enumerate(known)}
-    unknown = [one for one in named if one not in rows]
-    if unknown or len(rows) < len(known):
-        wrong = f"{unknown[0]!r} is not among the ids {ids!r}" if unknown else f"ids occur twice in {ids!r}"
-        raise DataError(f"{source.where(key)}: {wrong}")
-    return np.array([rows[one] for one in named], dtype=np.intp)
-
-
-def _by_numbers(source: ArrayFile, keys: Keys, count: int, notes: list[str]) -> dict[str, NDArray[np.intp]]:
-    """Return the rows of each part by lists of their numbers, from 0 or 1, of their ids, or by masks."""
-    lists, ids = keys.rows, keys.roles.get(Role("", "ids", ""))
-    read: dict[str, NDArray[np.intp]] = {}
-    masks: list[str] = []
-    numbered: list[str] = []
-    for part, key in lists.items():
-        values = source.array(key).reshape(-1)
-        if ids and (are_texts(values) or words_of(key)[-1] == "ids"):
-            read[part] = _by_ids(source, key, ids)
-            continue
-        whole = values.dtype.kind in "biuf" and bool((values == np.floor(values)).all())
-        if not whole or not values.size:
-            raise DataError(f"{source.where(key)}: numbers of rows are expected, found {values.dtype}")
-        if len(values) == count and set(np.unique(values).tolist()) <= {0, 1}:
-            read[part] = np.flatnonzero(values)
-            masks.append(key)
-        else:
-            read[part] = values.astype(np.intp)
-            numbered.append(part)
-    if "test" not in read and len(masks) == len(lists):
-        read["test"] = np.setdiff1d(np.arange(count), np.concatenate([*read.values()]))
-        notes.append(f"rows that are not of {' or '.join(masks)} are taken for test")
-    if not len(read.get("test", ())):
-        raise DataError(
-            f"{source.path}: {lists['train']!r} says which rows are of train, and nothing says which "
-            "are of test; add a list 'test_index'"
-        )
-    return _from_zero(source, read, numbered, count, notes) if numbered else read
-
-
-def _from_zero(
-    source: ArrayFile,
-    read: dict[str, NDArray[np.intp]],
-    numbered: Sequence[str],
-    count: int,
-    notes: list[str],
-) -> dict[str, NDArray[np.intp]]:
-    """Return row numbers as numbers from 0, if those of the parts in ``numbered`` seem to count from 1."""
-    low = min(int(read[part].min()) for part in numbered)
-    high = max(int(read[part].max()) for part in numbered)
-    if low < 0 or high > count or (low == 0 and high == count):
-        raise DataError(
-            f"{source.path}: numbers of rows reach from {low} to {high}, and the arrays have {count} rows"
-        )
-    matlab = source.path.suffix.lower() == ".mat" or high == count
-    if low and matlab:
-        notes.append(f"numbers of rows ({low} to {high} of {count}) are counted from 1")
-        return {part: rows - 1 if part in numbered else rows for part, rows in read.items()}
-    if low:
-        notes.append(f"numbers of rows ({low} to {high} of {count}) are counted from 0")
-    return read
+    def _first(self, lists: list[NDArray[np.intp]], count: int) -> int:
+        """Return whether lists of row numbers count from 0 or from 1."""
+        low, high = min(int(one.min()) for one in lists), max(int(one.max()) for one in lists)
+        if low < 0 or high > count or (low == 0 and high == count):
+            reach = f"numbers of rows reach from {low} to {high}"
+            raise DataError(f"{self.source.path}: {reach}, and the arrays have {count} rows")
+        first = int(low > 0 and (self.source.path.suffix.lower() == ".mat" or high == count))
+        if low:
+            self.notes.append(f"numbers of rows ({low} to {high} of {count}) are counted from {first}")
+        return first

@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from bench import registry
-from bench.contract import BenchError, DatasetCard, DatasetLoader, FileCard, Split
+from bench.contract import BenchError, DatasetCard, DatasetLoader, FileCard
 from bench.data.findings import findings
 from bench.data.fingerprint import mismatch, sha256_of
-from bench.data.loading import (
-    Source,
-    is_bundle,
-    offered_files,
-    read_source,
-    source_of,
-    source_of_loader,
-)
+from bench.data.loading import Source, What, is_bundle, offered_files, source_of
 from bench.data.locations import data_folder, find_file, how_to_get
 from bench.data.partition import PARTS
 
@@ -59,23 +52,6 @@ class FoundFile:
 
 
 @dataclass(frozen=True)
-class FoundShape:
-    """Rows and width of one modality in one split, against the card.
-
-    Attributes:
-        part: ``train``, ``validation`` or ``test``.
-        modality: its name.
-        shape: rows and width found.
-        expected: rows and width by the card; None where it does not say.
-    """
-
-    part: str
-    modality: str
-    shape: tuple[int, int]
-    expected: tuple[int | None, int | None]
-
-
-@dataclass(frozen=True)
 class Diagnosis:
     """The state of one dataset.
 
@@ -84,7 +60,7 @@ class Diagnosis:
         title: as printed.
         status: see `State`.
         files: what was found of each file.
-        shapes: what was found in them, where they could be read.
+        shapes: rows in train, validation and test, and width, of each modality that could be read.
         problem: what is wrong, in a sentence; empty where nothing is.
         advice: what to get from where and where to put it.
         notes: what a user should know, with every finding that departs from what the card supposes.
@@ -94,7 +70,7 @@ class Diagnosis:
     title: str
     status: State
     files: tuple[FoundFile, ...] = ()
-    shapes: tuple[FoundShape, ...] = ()
+    shapes: Mapping[str, tuple[tuple[int, ...], int]] = field(default_factory=dict)
     problem: str = ""
     advice: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
@@ -104,18 +80,15 @@ class Diagnosis:
         lines = [f"{self.name}: {_SENTENCES[self.status]}"]
         lines += [f"  {self.problem}"] if self.problem else []
         lines += [f"  {file}" for file in self.files if file.path is not None]
-        by_modality: dict[str, list[FoundShape]] = {}
-        for shape in self.shapes:
-            by_modality.setdefault(shape.modality, []).append(shape)
-        for name, shapes in by_modality.items():
-            rows = "/".join(str(shape.shape[0]) for shape in shapes)
-            lines.append(f"  {name}: {rows} rows (train/validation/test), {shapes[0].shape[1]} wide")
+        for name, (rows, width) in self.shapes.items():
+            counts = "/".join(map(str, rows))
+            lines.append(f"  {name}: {counts} rows (train/validation/test), {width} wide")
         lines += [f"  to do: {advice}" for advice in self.advice]
         lines += [f"  note: {note}" for note in self.notes]
         return "\n".join(lines)
 
 
-def diagnose(what: type[DatasetLoader] | str | Path, data_dir: str | Path | None = None) -> Diagnosis:
+def diagnose(what: What, data_dir: str | Path | None = None) -> Diagnosis:
     """Find, digest, read and check a dataset's files; whatever goes wrong is part of the diagnosis.
 
     Args:
@@ -132,11 +105,11 @@ def diagnose(what: type[DatasetLoader] | str | Path, data_dir: str | Path | None
         missing = None if card is None else _missing(card, loader, data_folder(data_dir))
         if missing is not None:
             return missing
-        source = source_of_loader(what, data_dir) if isinstance(what, type) else source_of(what, data_dir)
+        source = source_of(what, data_dir)
     except Exception as error:  # a dataset that cannot be diagnosed must not hinder the others
         status: State = "damaged" if card is not None or not isinstance(error, BenchError) else "missing"
         return Diagnosis(name, name if card is None else card.title, status, problem=_sentence(error))
-    return _read(source, card)
+    return _of_files(source, card)
 
 
 def _missing(card: DatasetCard, loader: type[DatasetLoader] | None, folder: Path) -> Diagnosis | None:
@@ -157,22 +130,26 @@ def _missing(card: DatasetCard, loader: type[DatasetLoader] | None, folder: Path
     )
 
 
-def _read(source: Source, card: DatasetCard | None) -> Diagnosis:
+def _of_files(source: Source, card: DatasetCard | None) -> Diagnosis:
     """Return the diagnosis of a dataset whose files are all there."""
     title = source.name if card is None else card.title
     cards = {} if card is None else {file.name: file for file in card.files}
     files = tuple(_file(name, path, cards.get(name)) for name, path in source.files.items())
     remarks = tuple(f"{file.name}: {file.remark}" for file in files if file.remark)
     try:
-        seen, splits = read_source(source)
+        seen, splits, _ = source.read()
     except Exception as error:  # see `diagnose`
         origins = tuple(f"{file.name} comes from {file.origin}" for file in cards.values())
         return Diagnosis(
             source.name, title, "damaged", files, problem=_sentence(error), advice=origins, notes=remarks
         )
+    shapes = {
+        name: (tuple(len(splits[part][name]) for part in PARTS), one.dimension)
+        for name, one in splits["train"].items()
+    }
     status: State = "embedded" if card is not None and not cards else "complete"
     notes = (*seen.notes, *remarks, *map(str, findings(splits, source.path)))
-    return Diagnosis(source.name, title, status, files, _shapes(seen, splits), notes=notes)
+    return Diagnosis(source.name, title, status, files, shapes, notes=notes)
 
 
 def _file(name: str, path: Path | None, card: FileCard | None) -> FoundFile:
@@ -183,17 +160,6 @@ def _file(name: str, path: Path | None, card: FileCard | None) -> FoundFile:
         return FoundFile(name, path, path.stat().st_size, sha256_of(path), remark or "")
     except OSError as error:
         return FoundFile(name, path, remark=f"cannot be read ({error.strerror or error})")
-
-
-def _shapes(card: DatasetCard, splits: Mapping[str, Split]) -> tuple[FoundShape, ...]:
-    shapes: list[FoundShape] = []
-    for modality in card.modalities:
-        for index, part in enumerate(PARTS):
-            found = splits[part][modality.name]
-            rows = None if modality.rows.value is None else modality.rows.value[index]
-            expected = (rows, modality.dimension.value)
-            shapes.append(FoundShape(part, modality.name, (len(found), found.dimension), expected))
-    return tuple(shapes)
 
 
 def _sentence(error: Exception) -> str:

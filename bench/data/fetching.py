@@ -14,8 +14,7 @@ import shutil
 import time
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -94,6 +93,8 @@ def fetch(
 def _fetch_file(
     card: DatasetCard, file: FileCard, folder: Path, patience: Patience, progress: OnBytes | None
 ) -> Path:
+    from filelock import FileLock, Timeout
+
     present = find_file(card, file, folder)
     if present is not None:
         problem = mismatch(file, present)
@@ -108,34 +109,21 @@ def _fetch_file(
     except OSError as error:
         raise DataError(f"the folder {target.parent} cannot be made: {error.strerror}") from error
     reasons = []
-    with _locked(target):
-        for url in file.urls:
-            try:
-                _fetch_from(url, file, target, patience, progress)
-            except Refused as refusal:
-                reasons.append(f"{url}: {refusal}")
-            else:
-                return target
+    try:
+        with FileLock(target.with_name(f".{target.name}.lock"), timeout=0):
+            for url in file.urls:
+                try:
+                    _fetch_from(url, file, target, patience, progress)
+                except Refused as refusal:
+                    reasons.append(f"{url}: {refusal}")
+                else:
+                    return target
+    except Timeout as error:
+        raise DataError(f"{target} is being fetched by another process; wait for it") from error
     raise DataError(
         f"{file.name} of {card.name} could not be fetched from {'; from '.join(reasons)}. "
         f"{how_to_get(card, file, folder)}"
     )
-
-
-@contextmanager
-def _locked(target: Path) -> Iterator[None]:
-    """Keep a second fetch of the same file out while the body runs."""
-    from filelock import FileLock, Timeout
-
-    lock = FileLock(target.with_name(f".{target.name}.lock"), timeout=0)
-    try:
-        lock.acquire()
-    except Timeout as error:
-        raise DataError(f"{target} is being fetched by another process; wait for it") from error
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _fetch_from(url: str, file: FileCard, target: Path, patience: Patience, progress: OnBytes | None) -> None:
@@ -289,31 +277,29 @@ def _write(
 
 
 def _unpack(archive: Path, member: str, size: int | None, target: Path) -> None:
-    """Write one member of a zip file to ``target``; the archive's own paths are never used."""
+    """Write one member of a zip file, named by its path or its unique file name, to ``target``.
+
+    The archive's own paths are never used.
+    """
     try:
         with zipfile.ZipFile(archive) as packed:
-            entry = _entry(packed, member)
-            if size is not None and entry.file_size != size:
-                raise Refused(f"{member} in the archive has {entry.file_size} bytes, expected {size}")
-            if entry.file_size > shutil.disk_usage(target.parent).free:
-                raise Refused(f"{entry.file_size} bytes are needed to unpack {member}: too little space left")
-            with packed.open(entry) as source, target.open("wb") as stream:
+            entries = [entry for entry in packed.infolist() if not entry.is_dir()]
+            found = [entry for entry in entries if entry.filename == member] or [
+                entry for entry in entries if PurePosixPath(entry.filename).name == PurePosixPath(member).name
+            ]
+            if len(found) != 1:
+                names = ", ".join(entry.filename for entry in entries[:8]) or "nothing"
+                count = "several files" if found else "no file"
+                raise Refused(f"the archive has {count} called {member}; it has {names}")
+            unpacked = found[0].file_size
+            if size is not None and unpacked != size:
+                raise Refused(f"{member} in the archive has {unpacked} bytes, expected {size}")
+            if unpacked > shutil.disk_usage(target.parent).free:
+                raise Refused(f"{unpacked} bytes are needed to unpack {member}: too little space left")
+            with packed.open(found[0]) as source, target.open("wb") as stream:
                 shutil.copyfileobj(source, stream, 1 << 20)
     except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
         raise Refused(f"what came is no whole zip archive ({error})") from error
-
-
-def _entry(packed: zipfile.ZipFile, member: str) -> zipfile.ZipInfo:
-    """Find a member by its path, or by its file name where that is unique."""
-    entries = [entry for entry in packed.infolist() if not entry.is_dir()]
-    found = [entry for entry in entries if entry.filename == member] or [
-        entry for entry in entries if PurePosixPath(entry.filename).name == PurePosixPath(member).name
-    ]
-    if len(found) != 1:
-        names = ", ".join(entry.filename for entry in entries[:8]) or "nothing"
-        count = "several files" if found else "no file"
-        raise Refused(f"the archive has {count} called {member}; it has {names}")
-    return found[0]
 
 
 def _settle(ready: Path, target: Path) -> None:

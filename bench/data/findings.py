@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.contract import Array, Modality, Split, UsageError
-from bench.data.scaling import CONSTANT
+from bench.data.scaling import CONSTANT, blocks, mean_and_deviation
 
 Splits = Mapping[str, Split]
 
@@ -61,20 +61,14 @@ def findings(splits: Splits, path: Path | None = None) -> list[Finding]:
     found = [finding for check in _CHECKS for finding in check(splits)]
     if path is None:
         return found
-    commands = _commands(path)
-    return [replace(one, remedy=commands.get(one.kind, one.remedy)) if one.remedy else one for one in found]
-
-
-def _commands(path: Path) -> dict[str, str]:
-    """Return the commands that mend a file, by the kind of finding."""
-    file = shlex.quote(str(path))
-    output = shlex.quote(f"{path.stem}_without_overlap.npz")
-    return {
+    file, output = shlex.quote(str(path)), shlex.quote(f"{path.stem}_without_overlap.npz")
+    commands = {
         "overlap": f"python -m bench data import {file} --without overlap --output {output} leaves them out "
         "of the earlier part",
         "scales": "the quick profile scales them; in the paper profile, python -m bench run --datasets "
         f"{file} --set '*.scaling=standard'",
     }
+    return [replace(one, remedy=commands.get(one.kind, one.remedy)) if one.remedy else one for one in found]
 
 
 def _overlaps(splits: Splits) -> Iterator[Finding]:
@@ -129,15 +123,14 @@ def _readable(splits: Splits) -> Iterator[Finding]:
     train = splits["train"]
     for name, modality in train.items():
         known = modality.labelled
+        features = modality.features if known.all() else modality.features[known]
         targets = train.targets(name)[known].astype(np.float64)
         targets = targets[:, targets.any(axis=0) & ~targets.all(axis=0)]
         if targets.shape[1] == 0 or modality.dimension > 20_000:
             continue
-        columns = _standardised(modality.features[known])
-        indicators = np.abs(_standardised(targets).T @ columns).max(axis=1) if columns.size else np.zeros(1)
-        number = _standardised(modality.labels[known][:, None]) if modality.labels.ndim == 1 else None
-        as_number = columns.size and number is not None and np.abs(number.T @ columns).max() > _PERFECT
-        if (indicators > _PERFECT).all() or as_number:
+        numbers = modality.labels[known][:, None] if modality.labels.ndim == 1 else targets[:, :0]
+        found = _correlations(np.hstack([targets, numbers]), features).max(axis=1, initial=0.0) > _PERFECT
+        if found[: targets.shape[1]].all() or found[targets.shape[1] :].any():
             what = f"the labels stand in the features of {name}"
             effect = "its queries are solved without learning"
             yield Finding("readable", what, effect, "take the columns of the labels out", severe=True)
@@ -174,8 +167,7 @@ def _labels(splits: Splits) -> Iterator[Finding]:
 
 def _columns(splits: Splits) -> Iterator[Finding]:
     for name, modality in splits["train"].items():
-        mean = modality.features.mean(axis=0, dtype=np.float64)
-        deviation = modality.features.std(axis=0, dtype=np.float64)
+        mean, deviation = mean_and_deviation(modality.features)
         if count := int((deviation <= CONSTANT * np.abs(mean)).sum()):
             what = f"{count} of {modality.dimension} columns of {name} are constant in training"
             yield Finding("constant", what, "they say nothing, and standardising sets them to 0")
@@ -246,11 +238,15 @@ def _digests(modality: Modality) -> NDArray[Any]:
     return np.frombuffer(digests, dtype="V16").view("S16") if digests else np.empty(0, "S16")
 
 
-def _standardised(columns: Array) -> NDArray[np.float64]:
-    """Return columns that vary, centred and scaled to length 1."""
-    centred = columns.astype(np.float64) - columns.mean(axis=0, dtype=np.float64)
-    lengths = np.linalg.norm(centred, axis=0)
-    return np.asarray(centred[:, lengths > 0] / lengths[lengths > 0])
+def _correlations(wanted: NDArray[np.float64], columns: Array) -> NDArray[np.float64]:
+    """Return the absolute correlation of each wanted column that varies with each other column."""
+    wanted = wanted - wanted.mean(axis=0)
+    mean, deviation = mean_and_deviation(columns)
+    total = np.zeros((wanted.shape[1], columns.shape[1]))
+    for rows, block in blocks(columns):
+        total += wanted[rows].T @ (block - mean)
+    lengths = np.linalg.norm(wanted, axis=0)[:, None] * (deviation * np.sqrt(len(columns)))
+    return np.asarray(np.abs(total) / np.where(lengths > 0, lengths, np.inf))
 
 
 def _numbers(classes: NDArray[np.intp]) -> str:

@@ -14,7 +14,7 @@ from bench import registry
 from bench.atomic import write_whole
 from bench.contract import DataError, DatasetCard, FileCard
 from bench.data import partition
-from bench.data.formats import require_readable, require_regular
+from bench.data.formats import open_arrays, require_regular
 from bench.data.partition import PARTS, RowLimits
 
 _DIGESTS: dict[str, str] = {}  # of files, by this process: a worker opens the same data many times
@@ -97,12 +97,7 @@ def file_digests(files: Mapping[str, Path], cache: Path | None = None) -> dict[s
 
 
 def forget_digests(files: Iterable[Path], cache: Path | None = None) -> None:
-    """Drop what is remembered of these files, so that the next question for their digests reads them.
-
-    Args:
-        files: whose remembered digests turned out wrong.
-        cache: JSON file that remembers digests; None for this process's memory alone.
-    """
+    """Drop what is remembered of files, in this process and on disk, so that they are read again."""
     prefixes = tuple(_prefix(path) for path in files)
     for entry in [entry for entry in _DIGESTS if entry.startswith(prefixes)]:
         del _DIGESTS[entry]
@@ -176,19 +171,12 @@ def mismatch(file: FileCard, path: Path) -> str | None:
         return f"its SHA-256 is not {file.sha256}: it is another file or damaged"
     if file.git_blob is not None and git_blob_of(path) != file.git_blob:
         return f"its git object name is not {file.git_blob}: it is another file or damaged"
-    if file.sha256 is None and file.git_blob is None:
-        return unreadable(file, path)
-    return None
-
-
-def unreadable(file: FileCard, path: Path) -> str | None:
-    """Return why a file of arrays cannot be read, as a sentence; None where it can, or is of another sort."""
-    if not file.name.lower().endswith(_ARRAYS):
-        return None
-    try:
-        require_readable(path)
-    except DataError as error:
-        return str(error)
+    if file.sha256 is None and file.git_blob is None and file.name.lower().endswith(_ARRAYS):
+        try:
+            with open_arrays(path) as source:
+                source.keys()
+        except DataError as error:
+            return str(error)
     return None
 
 

@@ -1,4 +1,4 @@
-"""Embeddings or similarities of test rows that another program computed, all in one file."""
+"""Embeddings or similarities of items that another program computed, in files of any format in `formats`."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from bench.contract import Array, DataError, Dataset, DatasetCard, Fact, Modality, Split
-from bench.data.embeddings import read_ids, read_labels
+from bench.contract import Array, DataError, Dataset, DatasetCard, Fact, Modality, Split, UsageError
+from bench.data.checks import label_matrix
 from bench.data.formats import ArrayFile, open_arrays
 
 _LABELS: Final = ("_labels", "_label")
 _JOINTS: Final = ("_", ">", "2", "_to_")
 """Between two modalities in the name of a similarity matrix, such as ``image_text``."""
 _GALLERY: Final = "gallery_"
+_FORM: Final = "FILE, or MODALITY=FILE:KEY_OF_EMBEDDINGS:KEY_OF_LABELS for each modality"
 
 Pair = tuple[str, str]
 
@@ -31,22 +32,17 @@ class _Keys(NamedTuple):
     labels: dict[str, str]
     ids: dict[str, str]
 
-    @property
-    def modalities(self) -> tuple[str, ...]:
-        """Return those of which there is something to rank."""
-        return tuple(self.rows or dict.fromkeys(name for pair in self.matrices for name in pair))
-
 
 @dataclass(frozen=True)
 class GivenResults:
-    """What a file holds of test rows.
+    """What files hold of items.
 
     Attributes:
         rows: modality -> embeddings ``(n, d)``; those of a gallery split follow those of the queries.
         matrices: (query modality, gallery modality) -> similarities ``(n_queries, n_items)``, higher is
             nearer; there are either these or ``rows``.
-        labels: by modality, where the file states them.
-        ids: likewise.
+        labels: class numbers ``(n,)`` or 0/1 rows ``(n, C)`` by modality, where they are stated.
+        ids: integers ``(n,)`` likewise; items with the same id show the same thing.
     """
 
     rows: Mapping[str, Array]
@@ -57,7 +53,7 @@ class GivenResults:
     @property
     def modalities(self) -> tuple[str, ...]:
         """Names of the modalities, in the file's order, or in that of the dataset."""
-        return tuple(self.rows or dict.fromkeys(name for pair in self.matrices for name in pair))
+        return _modalities(self.rows, self.matrices)
 
     def width(self, modality: str) -> int:
         """Return the width of the embeddings, or of a matrix of similarities."""
@@ -77,7 +73,7 @@ def kind_of_given(path: Path, dataset: Sequence[str] = ()) -> GivenKind:
     """Return of which modalities a file holds embeddings or similarities; see `read_given`."""
     with open_arrays(path) as source:
         keys = _keys(path, source.keys(), dataset)
-    return GivenKind(keys.modalities, bool(keys.matrices))
+    return GivenKind(_modalities(keys.rows, keys.matrices), bool(keys.matrices))
 
 
 def holds_similarities(path: Path) -> bool:
@@ -86,6 +82,45 @@ def holds_similarities(path: Path) -> bool:
         return kind_of_given(path).similarities
     except DataError:  # whoever reads it as embeddings says what is wrong
         return False
+
+
+def read_embeddings(words: Sequence[str]) -> GivenResults:
+    """Read embeddings and labels of at least two modalities.
+
+    Args:
+        words: the path of a file as `read_given` describes; or ``image=file.mat:features:labels`` for each
+            modality.
+
+    Raises:
+        UsageError: for words of another form, or fewer than two modalities.
+        DataError: if a file or an array is not as described.
+    """
+    rows: dict[str, Array] = {}
+    labels: dict[str, Array] = {}
+    ids: dict[str, Array] = {}
+    for word in words:
+        modality, equals, rest = word.partition("=")
+        path, *keys = rest.rsplit(":", 2)
+        if not equals or Path(word).is_file():
+            given = read_given(Path(word).expanduser())
+        elif not modality or len(keys) != 2 or not all((path, *keys)):
+            raise UsageError(f"--embeddings {word!r} is neither a file nor of the form {_FORM}")
+        else:
+            with open_arrays(Path(path).expanduser()) as source:
+                known = {modality: read_labels(source, keys[1])}
+                found = {modality: _matrix(source, keys[0], len(known[modality]))}
+            given = GivenResults(found, {}, known, {})
+        for name in rows.keys() & given.rows.keys():
+            raise UsageError(f"the embeddings of {name!r} are given twice; give each modality one file")
+        rows |= given.rows
+        labels |= given.labels
+        ids |= given.ids
+    if len(rows) < 2:
+        raise UsageError(
+            f"embeddings of {', '.join(rows) or 'no modality'} were found, and retrieval across modalities "
+            f"needs two; write {_FORM}"
+        )
+    return GivenResults(rows, {}, labels, ids)
 
 
 def read_given(path: Path, test: Split | None = None, gallery: Split | None = None) -> GivenResults:
@@ -101,28 +136,25 @@ def read_given(path: Path, test: Split | None = None, gallery: Split | None = No
     """
     with open_arrays(path) as source:
         keys = _keys(path, source.keys(), tuple(test or ()))
+        names = _modalities(keys.rows, keys.matrices)
         labels = {name: read_labels(source, key) for name, key in keys.labels.items()}
-        sizes = {name: len(test[name]) for name in keys.modalities} if test else {}
+        sizes = {name: len(test[name]) for name in names} if test else {}
         sizes = sizes or {name: len(values) for name, values in labels.items()}
         for name, values in labels.items():
             if test is not None:
                 _require_same_labels(source.where(keys.labels[name]), values, test[name].labels)
         ids = {name: read_ids(source, key, sizes[name]) for name, key in keys.ids.items()}
-        items = sizes if gallery is None else {name: len(gallery[name]) for name in keys.modalities}
-        rows = {}
-        for name, key in keys.rows.items():
-            rows[name] = _matrix(source, key, sizes[name])
-            if gallery is not None:
-                if name not in keys.gallery:
-                    raise DataError(
-                        f"{path}: there is no array {_GALLERY}{name}, and test rows rank a gallery"
-                    )
-                rows[name] = np.concatenate([rows[name], _matrix(source, keys.gallery[name], items[name])])
+        items = sizes if gallery is None else {name: len(gallery[name]) for name in names}
+        rows = {name: _matrix(source, key, sizes[name]) for name, key in keys.rows.items()}
+        for name in rows if gallery is not None else ():
+            if name not in keys.gallery:
+                raise DataError(f"{path}: there is no array {_GALLERY}{name}, and test rows rank a gallery")
+            rows[name] = np.concatenate([rows[name], _matrix(source, keys.gallery[name], items[name])])
         matrices = {
             (query, other): _matrix(source, key, sizes[query], items[other])
             for (query, other), key in keys.matrices.items()
         }
-    for query, other in permutations(keys.modalities if matrices else (), 2):
+    for query, other in permutations(names if matrices else (), 2):
         if (query, other) not in matrices:
             if gallery is not None or (other, query) not in matrices:
                 raise DataError(f"{path}: there are no similarities of {query} queries with {other} items")
@@ -157,13 +189,49 @@ def dataset_of_file(path: Path, fingerprint: str) -> Dataset:
     return Dataset(name, card, test, test, "real", fingerprint, "unknown", lambda: test)
 
 
+def read_ids(source: ArrayFile, key: str, n_rows: int) -> Array:
+    """Return ids ``(n,)``, also where they lie in one row or column.
+
+    Raises:
+        DataError: unless they are whole numbers, one for each row.
+    """
+    values = source.array(key)
+    if values.size != n_rows or values.dtype.kind not in "iuf" or (values != np.floor(values)).any():
+        raise DataError(
+            f"{source.where(key)}: ids must be {n_rows} whole numbers, found {values.dtype} of {values.shape}"
+        )
+    return values.reshape(-1).astype(np.int64)
+
+
+def read_labels(source: ArrayFile, key: str) -> Array:
+    """Return class numbers ``(n,)``, also where they lie in one row or column, or a 0/1 matrix.
+
+    Raises:
+        DataError: if they are neither.
+    """
+    values = source.array(key)
+    if values.ndim == 2 and 1 not in values.shape:
+        return label_matrix(values, source.where(key))
+    if values.ndim not in (1, 2) or values.dtype.kind not in "iubf" or (values != np.floor(values)).any():
+        raise DataError(
+            f"{source.where(key)}: labels must be whole numbers (n,) or a 0/1 matrix (n, C), found "
+            f"{values.dtype} of {values.shape}"
+        )
+    return np.asarray(values.reshape(-1))
+
+
+def _modalities(rows: Mapping[str, object], matrices: Mapping[Pair, object]) -> tuple[str, ...]:
+    return tuple(rows or dict.fromkeys(name for pair in matrices for name in pair))
+
+
 def _keys(path: Path, keys: Collection[str], dataset: Sequence[str]) -> _Keys:
     """Find the arrays of the modalities of a dataset, or of those that have labels in the file.
 
     Raises:
         DataError: if there is nothing to rank, or if there are two kinds of it.
     """
-    labels = {key.removesuffix(end): key for end in reversed(_LABELS) for key in keys if key.endswith(end)}
+    labelled = dict.fromkeys(key.removesuffix(end) for key in keys for end in _LABELS if key.endswith(end))
+    labels = {name: next(name + end for end in _LABELS if name + end in keys) for name in labelled}
     names = [name for name in (dataset or labels) if name]
     rows = {name: name for name in names if name in keys}
     matrices = {
@@ -172,8 +240,8 @@ def _keys(path: Path, keys: Collection[str], dataset: Sequence[str]) -> _Keys:
         for joint in _JOINTS
         if f"{query}{joint}{other}" in keys
     }
-    of = f"the modalities {', '.join(names)}" if names else "any modality (no array ends in _labels)"
     if len(rows) < 2 and not matrices:
+        of = f"the modalities {', '.join(names)}" if names else "any modality (no array ends in _labels)"
         shown = ", ".join(sorted(keys)[:8]) or "none"
         raise DataError(
             f"{path}: it has no embeddings of two of {of}, and no similarities such as image_text; its "
@@ -181,17 +249,14 @@ def _keys(path: Path, keys: Collection[str], dataset: Sequence[str]) -> _Keys:
         )
     if len(rows) > 1 and matrices:
         raise DataError(f"{path}: it has embeddings and similarities; put each in a file of its own")
-    found = _Keys(
-        rows if len(rows) > 1 else {},
+    rows = rows if len(rows) > 1 else {}
+    kept = _modalities(rows, matrices)
+    return _Keys(
+        rows,
         {name: _GALLERY + name for name in rows if _GALLERY + name in keys},
-        matrices if len(rows) < 2 else {},
-        labels,
-        {name: f"{name}_ids" for name in names if f"{name}_ids" in keys},
-    )
-    kept = found.modalities
-    return found._replace(
-        labels={name: key for name, key in labels.items() if name in kept},
-        ids={name: key for name, key in found.ids.items() if name in kept},
+        matrices,
+        {name: key for name, key in labels.items() if name in kept},
+        {name: f"{name}_ids" for name in kept if f"{name}_ids" in keys},
     )
 
 

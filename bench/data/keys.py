@@ -50,6 +50,12 @@ class Keys:
     unused: list[str] = field(default_factory=list)
     literal: bool = True
 
+    def copy(self, literal: bool) -> Keys:
+        """Return keys with these statements on the whole file, and no roles."""
+        return Keys(
+            {}, self.paired, self.multi_label, self.split, self.class_names, self.splits, literal=literal
+        )
+
     def features(self, part: str) -> dict[str, str]:
         """Return the key of each modality's features."""
         return {role.modality: key for role, key in self.roles.items() if role[:2] == (part, "features")}

@@ -68,21 +68,15 @@ def layout_of(source: ArrayFile, choices: Choices | None = None) -> Layout:
 def is_plain(source: ArrayFile) -> bool:
     """Return whether a file is a bundle as ever: class numbers, equal counts, no gallery, no ids."""
     keys = roles_of(source)
+    counts: dict[str, set[tuple[int, ...]]] = {}
+    for role, key in keys.roles.items():
+        if role.what not in ("features", "labels"):
+            return False
+        if role.what == "labels":
+            counts.setdefault(role.part, set()).add(source.shape(key))
     stated = keys.paired or keys.multi_label or keys.of_all_rows or keys.class_names or not keys.literal
-    labels = [key for role, key in keys.roles.items() if role.what == "labels"]
-    unequal = [
-        part
-        for part in keys.parts
-        if len({source.shape(key)[:1] for role, key in keys.roles.items() if role[:2] == (part, "labels")})
-        > 1
-    ]
-    return not (
-        stated
-        or unequal
-        or "gallery" in keys.parts
-        or any(role.what not in ("features", "labels") for role in keys.roles)
-        or any(len(source.shape(key)) != 1 for key in labels)
-    )
+    equal = all(len(shapes) == 1 and len(shape) == 1 for shapes in counts.values() for shape in shapes)
+    return not stated and equal and "gallery" not in keys.parts
 
 
 class _Reading:
@@ -91,47 +85,56 @@ class _Reading:
     def __init__(self, source: ArrayFile, keys: Keys, choices: Choices, notes: list[str]) -> None:
         self.source, self.keys, self.path, self.notes = source, keys, source.path, notes
         self.choices, self.by_part = choices, dict[str, list[str]]()
+        self.names = [*keys.features(keys.parts[0])]
 
     def layout(self) -> Layout:
         """Return the dataset."""
         raw, shared = self._raw_labels()
-        names = self._class_names()
+        names: tuple[str, ...] = ()
+        if self.keys.class_names:
+            values = self.source.array(self.keys.class_names)
+            if not are_texts(values):
+                where = self.source.where(self.keys.class_names)
+                raise DataError(f"{where}: names of classes must be texts")
+            names = tuple(texts(values.reshape(-1).tolist()).tolist())
         multi_label = self.choices.multi_label
         if multi_label is None and self.keys.multi_label:
             multi_label = self._flag(self.keys.multi_label)
         targets = targets_of(self.path, raw, multi_label, names)
         self.notes += targets.notes
         turned = self._turned(targets)
-        splits = {part: self._split(part, targets, turned, shared) for part in self.keys.parts}
-        self._require_equal_widths(splits)
+        splits = {part: self._split(part, targets, turned, part in shared) for part in self.keys.parts}
+        for name in self.names:
+            widths = {part: split[name].dimension for part, split in splits.items()}
+            if len(set(widths.values())) != 1:
+                raise DataError(f"{self.path}: features of {name!r} have different widths: {widths}")
         self.notes += [f"{', '.join(parts)}: {sentence}" for sentence, parts in self.by_part.items()]
         return Layout(splits, targets.names, list(dict.fromkeys(self.notes)))
 
     def _note(self, part: str, sentence: str) -> None:
         self.by_part.setdefault(sentence, []).append(part)
 
-    def _slots(self) -> Iterator[tuple[Slot, str, str]]:
-        """Yield part and modality with the keys of features and labels."""
+    def _slots(self) -> Iterator[tuple[Slot, str]]:
+        """Yield part and modality with the key of its features."""
         for part in self.keys.parts:
-            for name in self.keys.features(self.keys.parts[0]):
-                labels = self.keys.of(part, "labels", name)
-                assert labels is not None  # checked by `roles_of`
-                yield (part, name), self.keys.features(part)[name], labels
+            for name in self.names:
+                yield (part, name), self.keys.features(part)[name]
 
     def _raw_labels(self) -> tuple[dict[Slot, Raw], set[str]]:
         """Return the labels as read, and the parts whose modalities share them."""
         raw: dict[Slot, Raw] = {}
         read: dict[str, Array] = {}
         shared: set[str] = set()
-        for slot, features, key in self._slots():
-            if key in read:
-                shared.add(slot[0])
+        for slot, features in self._slots():
+            key = str(self.keys.of(slot[0], "labels", slot[1]))  # checked by `roles_of`
+            shared |= {slot[0]} if key in read else set()
             values = read[key] if key in read else self.source.array(key)
             read[key] = values
-            if "" in self._all_of(slot[0], "labels") and any(self._all_of(slot[0], "ids")):
+            own = {what: self._all_of(slot[0], what) for what in ("labels", "ids")}
+            if "" in own["labels"] and any(own["ids"]):
                 values = self._by_ids(slot, key, values)
             shape = self.source.shape(features)
-            if Role(slot[0], "labels", "") in self.keys.roles:
+            if "" in own["labels"]:
                 values = self._for_repeated(slot, key, values, shape)
             known = shape[0] if len(shape) == 2 else None
             if known is not None and values.ndim == 2 and 1 not in values.shape:
@@ -139,11 +142,14 @@ class _Reading:
             raw[slot] = Raw(values, self.source.where(key), known)
         return raw, shared
 
+    def _all_of(self, part: str, what: str) -> set[str]:
+        """Return the modalities that have labels or ids of their own; empty for those of all."""
+        return {role.modality for role in self.keys.roles if role[:2] == (part, what)}
+
     def _for_repeated(self, slot: Slot, key: str, values: Array, shape: tuple[int, ...]) -> Array:
         """Return labels of all modalities for one that has several rows for each, such as captions."""
         count = max(values.shape, default=0) if values.ndim < 2 or 1 in values.shape else len(values)
-        fits = count > 0 and not {*values.shape} & {*shape} and shape[0] % count == 0
-        if len(shape) != 2 or not fits:
+        if len(shape) != 2 or not count or {*values.shape} & {*shape} or shape[0] % count:
             return values
         times = shape[0] // count
         self._note(
@@ -151,14 +157,10 @@ class _Reading:
         )
         return np.repeat(values.reshape(count, -1), times, axis=0)
 
-    def _all_of(self, part: str, what: str) -> set[str]:
-        """Return the modalities that have labels or ids of their own; empty for those of all."""
-        return {role.modality for role in self.keys.roles if role[:2] == (part, what)}
-
     def _by_ids(self, slot: Slot, key: str, values: Array) -> Array:
         """Return the labels of rows by their ids, where one list holds those of another modality."""
         part, name = slot
-        ids = {other: self.keys.of(part, "ids", other) for other in self.keys.features(part)}
+        ids = {other: self.keys.of(part, "ids", other) for other in self.names}
         if ids[name] is None:
             return values
         mine = self.source.array(str(ids[name])).reshape(-1)
@@ -180,14 +182,6 @@ class _Reading:
             )
         return values
 
-    def _class_names(self) -> tuple[str, ...]:
-        if not self.keys.class_names:
-            return ()
-        values = self.source.array(self.keys.class_names)
-        if not are_texts(values):
-            raise DataError(f"{self.source.where(self.keys.class_names)}: names of classes must be texts")
-        return tuple(texts(values.reshape(-1).tolist()).tolist())
-
     def _flag(self, key: str) -> bool:
         value = self.source.array(key)
         if are_texts(value) and value.size == 1:
@@ -201,59 +195,57 @@ class _Reading:
 
     def _turned(self, targets: Targets) -> set[str]:
         """Return the modalities whose columns are samples: where only that fits the number of labels."""
-        turned: set[str] = set()
-        upright: set[str] = set()
-        for slot, key, _ in self._slots():
+        turned, upright = set[str](), set[str]()
+        for slot, key in self._slots():
             shape, rows = self.source.shape(key), len(targets.labels[slot])
             if len(shape) == 2 and shape[0] != rows == shape[1]:
                 turned.add(slot[1])
                 self.notes.append(f"{self.source.where(key)}: columns are samples; the matrix is transposed")
             elif len(shape) == 2 and shape[0] == rows != shape[1]:
                 upright.add(slot[1])
-        if turned & upright:
-            name = min(turned & upright)
-            raise DataError(f"{self.path}: samples of {name!r} are rows in one part and columns in another")
+        if both := turned & upright:
+            raise DataError(
+                f"{self.path}: samples of {min(both)!r} are rows in one part and columns in another"
+            )
         return turned
 
-    def _split(self, part: str, targets: Targets, turned: set[str], shared: set[str]) -> Split:
-        names = [*self.keys.features(self.keys.parts[0])]
-        features = {name: self._features(part, name, name in turned) for name in names}
-        labels = {name: targets.labels[part, name] for name in names}
-        for name in names:
+    def _split(self, part: str, targets: Targets, turned: set[str], shared: bool) -> Split:
+        features = {name: self._features(part, name, name in turned) for name in self.names}
+        labels = {name: targets.labels[part, name] for name in self.names}
+        for name in self.names:
             self._require_rows(part, name, len(features[name]), len(labels[name]))
-        missing = {name: self._missing(part, name, features[name]) for name in names}
-        ids, pairing = self._ids(part, labels, part in shared)
+        missing = {name: self._missing(part, name, features[name]) for name in self.names}
+        ids, pairing = self._ids(part, labels, shared)
         modalities: dict[str, Modality] = {}
-        for name in names:
-            key = self.keys.features(part)[name]
+        for name, gone in missing.items():
+            where = self.source.where(self.keys.features(part)[name])
             matrix, numbers, known = features.pop(name), labels[name], ids.get(name)
-            gone = missing[name]
             if gone.any():
                 if gone.all():
-                    feature_matrix(matrix, self.source.where(key))  # refuses NaN
-                    raise DataError(f"{self.source.where(key)}: all rows are declared missing")
+                    feature_matrix(matrix, where)  # refuses NaN
+                    raise DataError(f"{where}: all rows are declared missing")
                 self.notes.append(f"{part}: {int(gone.sum())} rows without {name} are left out of it")
                 matrix, numbers = matrix[~gone], numbers[~gone]
                 known = None if known is None else known[~gone]
                 pairing = "none"  # ids say which of the rest correspond
-            modalities[name] = Modality(feature_matrix(matrix, self.source.where(key)), numbers, known)
+            modalities[name] = Modality(feature_matrix(matrix, where), numbers, known)
         split = Split(modalities, targets.n_classes, pairing)
         self._require_labelled(part, split)
         return split
 
     def _features(self, part: str, name: str, turned: bool) -> Array:
         key = self.keys.features(part)[name]
-        values = self.source.matrix(key, turned)
+        values, where = self.source.matrix(key, turned), self.source.where(key)
         if values.ndim > 2 and sorted(values.shape)[-3:][0] == 1:
             values = values.reshape([length for length in values.shape if length > 1])
         if are_texts(values):
             raise DataError(
-                f"{self.source.where(key)}: features must be real numbers, found texts such as "
+                f"{where}: features must be real numbers, found texts such as "
                 f"{str(values.reshape(-1)[:1])[:60]}; to make features of texts, or of files: "
                 f"python -m bench data extract {self.path} --output mine.npz --{name} ENCODER"
             )
         if values.ndim != 2 or 0 in values.shape or values.dtype.kind not in "biuf":
-            return feature_matrix(values, self.source.where(key))
+            return feature_matrix(values, where)
         return values
 
     def _require_rows(self, part: str, name: str, rows: int, labels: int) -> None:
@@ -275,17 +267,14 @@ class _Reading:
                 first = np.isnan(block[:, 0])
                 if first.any():
                     gone[start : start + _BLOCK] = first & np.isnan(block).all(axis=1)
-        zero = int((~features.any(axis=1)).sum())
-        if zero:
+        if zero := int((~features.any(axis=1)).sum()):
             self._note(part, f"{zero} rows of {name} are zero and taken as data; NaN marks missing rows")
         for what in ("missing", "present"):
-            key = self.keys.of(part, what, name)
-            if key is None:
-                continue
-            values = self.source.array(key).reshape(-1)
-            if values.dtype.kind not in "biuf" or len(values) != len(gone):
-                raise DataError(f"{self.source.where(key)}: one true or false for each row is expected")
-            gone |= (values != 0) == (what == "missing")
+            if (key := self.keys.of(part, what, name)) is not None:
+                values = self.source.array(key).reshape(-1)
+                if values.dtype.kind not in "biuf" or len(values) != len(gone):
+                    raise DataError(f"{self.source.where(key)}: one true or false for each row is expected")
+                gone |= (values != 0) == (what == "missing")
         return gone
 
     def _ids(
@@ -346,8 +335,7 @@ class _Reading:
         """Return whether equal labels suggest pairs, and say so."""
         first, *others = labels.values()
         state = "a key 'paired' or '..._ids' states it"
-        known = _labelled(first)
-        different = np.zeros(len(first), dtype=bool)
+        different, known = np.zeros(len(first), dtype=bool), _labelled(first)
         for other in others:
             known = known & _labelled(other)
             unequal = first != other
@@ -357,11 +345,8 @@ class _Reading:
             differ = f"{int(different.sum())} of {len(first)} differ in their labels"
             self._note(part, f"rows are not taken for pairs, as {differ}; {state}")
             return False
-        caution = (
-            ", which rows sorted by class have even without pairs: if so, state paired=false"
-            if sorted_by_class(first)
-            else ""
-        )
+        caution = ", which rows sorted by class have even without pairs: if so, state paired=false"
+        caution = caution if sorted_by_class(first) else ""
         self._note(part, f"rows are taken for pairs, as labels are equal in all{caution}; {state}")
         return True
 
@@ -390,12 +375,6 @@ class _Reading:
                 raise DataError(f"{self.path}: no {part} row of {name} has a label")
             if without:
                 self.notes.append(f"{part}: {without} of {len(modality)} rows of {name} have no label")
-
-    def _require_equal_widths(self, splits: Mapping[str, Split]) -> None:
-        for name in splits["train"]:
-            widths = {part: split[name].dimension for part, split in splits.items()}
-            if len(set(widths.values())) != 1:
-                raise DataError(f"{self.path}: features of {name!r} have different widths: {widths}")
 
 
 def _labelled(labels: Array) -> NDArray[np.bool_]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
 from bench import registry
@@ -21,7 +20,7 @@ from bench.contract import (
     Split,
     UsageError,
 )
-from bench.data.bundle import ENDINGS, bundle_card, bundle_files, layout_facts, read_bundle
+from bench.data.bundle import ENDINGS, Bundle, bundle_files, layout_facts, read_bundle
 from bench.data.checks import check_splits
 from bench.data.findings import findings
 from bench.data.fingerprint import content_fingerprint
@@ -32,6 +31,9 @@ from bench.data.partition import RowLimits, capped, capped_rows, row_limits
 
 _LONGEST_NAME = 200
 """Names become parts of file names and of records, which take no longer ones."""
+
+What = type[DatasetLoader] | str | Path
+"""A dataset: its loader's class, its registry name, or the path of a feature bundle."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,47 @@ class Source:
             return rule_digest(self.card, limits)
         layout = None if self.path is None else layout_facts(self.path)
         return content_fingerprint(self.card, self.files, limits, cache, layout)
+
+    def read(self) -> Bundle:
+        """Read and check real files, without any limit; the card has notes on what differs from it.
+
+        Raises:
+            DataError: if a file is damaged or not what the card is sure of, or the loader fails in any way.
+        """
+        if self.card is None:
+            assert self.path is not None  # as it is a bundle
+            return read_bundle(self.path)
+        where = ", ".join(str(path) for path in self.files.values())
+        try:
+            splits = self.new_loader().read(dict(self.files))
+            notes = check_splits(self.card, splits, where)
+        except (BenchError, MemoryError):
+            raise
+        except Exception as error:  # a fault of a dataset's plug-in costs its cells alone
+            reason = f"its loader fails with {type(error).__name__}: {error}"
+            raise DataError(f"{self.name}: {reason}; correct the loader, or the file {where}") from error
+        return Bundle(replace(self.card, notes=self.card.notes + notes), splits, ())
+
+    def items(
+        self, test: Split, kept: Mapping[str, Array] | None, classes: tuple[str, ...]
+    ) -> Callable[[], Items]:
+        """Return what opens the pictures and texts of the test rows.
+
+        Args:
+            test: all test rows.
+            kept: the rows that a limit left of each modality; None for all.
+            classes: their names, of a feature bundle.
+        """
+        if self.card is None:
+            return lambda: Items(classes=classes)
+        counts, n_classes = {name: len(modality) for name, modality in test.items()}, test.n_classes
+
+        def opened() -> Items:
+            items = self.new_loader().items(dict(self.files))
+            items.check(counts, n_classes)
+            return items if kept is None else items.take(kept)
+
+        return opened
 
 
 @dataclass(frozen=True)
@@ -120,35 +163,25 @@ def open_and_check(
     limits = row_limits(profile, source.kind)
     digest = source.fingerprint(limits, cache)
     rows: dict[str, dict[str, int]] = {}
-    card, severe = source.card, tuple[str, ...]()
     if source.kind == "look-alike" and source.card is not None:
-        severe = tuple(offered_files(source.card, source.loader, data_folder(data_dir)))
-    if source.kind == "real":
-        card, splits = read_source(source)
-        severe = tuple(str(finding) for finding in findings(splits, source.path) if finding.severe)
+        card = source.card
+        severe = offered_files(card, source.loader, data_folder(data_dir))
+    else:
+        card, splits, _ = source.read()
+        severe = [str(finding) for finding in findings(splits, source.path) if finding.severe]
+        most = None if limits is None else limits.rows(card.n_classes.value)
         for part, split in splits.items():
-            most = None if limits is None else limits.rows(card.n_classes.value)[part]
             rows[part] = {
-                name: len(one) if most is None else min(len(one), most) for name, one in split.items()
+                name: min(len(one), most[part] if most else len(one)) for name, one in split.items()
             }
-    assert card is not None  # only bundles have none, and these are real
-    names = tuple(modality.name for modality in card.modalities)
     return DatasetSummary(
-        str(name_or_path),
-        source.name,
-        source.kind,
-        digest,
-        names,
-        card.n_classes.value,
-        rows,
-        card.notes,
-        severe,
+        *(str(name_or_path), source.name, source.kind, digest),
+        tuple(modality.name for modality in card.modalities),
+        *(card.n_classes.value, rows, card.notes, tuple(severe)),
     )
 
 
-def load_dataset(
-    name_or_path: str | Path, data_dir: str | Path | None = None, *, profile: str = "quick"
-) -> Dataset:
+def load_dataset(what: What, data_dir: str | Path | None = None, *, profile: str = "quick") -> Dataset:
     """Load a dataset by its name, or a feature bundle by its path.
 
     Real data is not changed, except for the profile's row limits, which are a stratified draw with a
@@ -156,7 +189,7 @@ def load_dataset(
     damaged file is an error and is never replaced.
 
     Args:
-        name_or_path: such as ``"emoji"``, ``"wikipedia"`` or ``"my/features.npz"``.
+        what: such as ``"emoji"``, ``"wikipedia"`` or ``"my/features.npz"``; or a loader's class.
         data_dir: data folder; None for that of BENCH_DATA, or ``data`` in the working folder.
         profile: ``quick`` limits rows (and a look-alike's width), ``paper`` takes everything.
 
@@ -164,27 +197,45 @@ def load_dataset(
         UsageError: if there is no such dataset, bundle or profile.
         DataError: if a file is damaged, or is missing and there is no look-alike.
     """
-    return _load(source_of(name_or_path, data_dir), profile)
-
-
-def load_from(
-    loader: type[DatasetLoader], data_dir: str | Path | None = None, profile: str = "quick"
-) -> Dataset:
-    """Load a dataset by its loader's class; everything else as in `load_dataset`."""
-    return _load(source_of_loader(loader, data_dir), profile)
+    source = source_of(what, data_dir)
+    limits = row_limits(profile, source.kind)
+    digest = source.fingerprint(limits)
+    open_items: Callable[[], Items] = Items
+    if source.kind == "look-alike" and source.card is not None:
+        card = source.card
+        splits: Mapping[str, Split] = look_alike(card, limits)
+    else:
+        card, splits, classes = source.read()
+        whole, kept = splits["test"], None
+        if limits is not None:
+            most = limits.rows(card.n_classes.value)
+            kept = capped_rows(whole, "test", most["test"])
+            splits = {part: capped(split, part, most[part]) for part, split in splits.items()}
+        open_items = source.items(whole, kept, classes)
+    test, gallery = splits["test"], splits.get("gallery")
+    return Dataset(
+        name=source.name,
+        card=card,
+        train=splits["train"],
+        validation=splits["validation"],
+        kind=source.kind,
+        fingerprint=digest,
+        split=card.split,
+        open_test=lambda: test,
+        open_items=open_items,
+        open_gallery=None if gallery is None else lambda: gallery,
+    )
 
 
 def card_of(name_or_path: str | Path) -> DatasetCard:
-    """Return a dataset's card without reading features.
+    """Return a dataset's card.
 
     Raises:
         UsageError: if there is no such dataset or bundle.
-        DataError: if a bundle's labels or shapes are wrong.
+        DataError: if a bundle cannot be read.
     """
     if is_bundle(name_or_path):
-        path = source_of(name_or_path).path
-        assert path is not None  # as it is a bundle
-        return bundle_card(path)
+        return source_of(name_or_path).read().card
     return registry.dataset(str(name_or_path)).card
 
 
@@ -210,18 +261,6 @@ def fingerprint_of(
     return source.kind, source.fingerprint(row_limits(profile, source.kind), cache)
 
 
-def read_source(source: Source) -> tuple[DatasetCard, dict[str, Split]]:
-    """Read and check a source's real files, without any limit.
-
-    Returns:
-        The card, with notes on what differs from its suppositions, and the splits.
-
-    Raises:
-        DataError: if a file is damaged or not what the card is sure of, or if the loader fails in any way.
-    """
-    return _read(source)[:2]
-
-
 def offered_files(card: DatasetCard, loader: type[DatasetLoader] | None, folder: Path) -> list[str]:
     """Return a sentence for each file below the data folder that may be a missing one, by name or content.
 
@@ -235,7 +274,7 @@ def offered_files(card: DatasetCard, loader: type[DatasetLoader] | None, folder:
     for path in files_below(folder):
         if path.name.lower().endswith(endings):
             try:
-                read_source(Source(card.name, "real", {file.name: path}, card, loader))
+                Source(card.name, "real", {file.name: path}, card, loader).read()
             except (BenchError, MemoryError):
                 continue
             where = path_of(card, file, folder)
@@ -243,127 +282,23 @@ def offered_files(card: DatasetCard, loader: type[DatasetLoader] | None, folder:
     return []
 
 
-def _read(source: Source) -> tuple[DatasetCard, dict[str, Split], tuple[str, ...]]:
-    """Read a source's files; returns card, splits and the classes' names that a bundle has."""
-    if source.card is None:
-        assert source.path is not None  # as it is a bundle
-        return read_bundle(source.path)
-    where = ", ".join(str(path) for path in source.files.values())
-    try:
-        splits = source.new_loader().read(dict(source.files))
-        notes = check_splits(source.card, splits, where)
-    except (BenchError, MemoryError):
-        raise
-    except Exception as error:  # a fault of a dataset's plug-in costs its cells alone
-        reason = f"its loader fails with {type(error).__name__}: {error}"
-        raise DataError(f"{source.name}: {reason}; correct the loader, or the file {where}") from error
-    return replace(source.card, notes=source.card.notes + notes), splits, ()
-
-
-def _load(source: Source, profile: str) -> Dataset:
-    limits = row_limits(profile, source.kind)
-    digest = source.fingerprint(limits)
-    open_items: Callable[[], Items] = Items
-    if source.kind == "look-alike" and source.card is not None:
-        card = source.card
-        splits: Mapping[str, Split] = look_alike(card, limits)
-    else:
-        card, splits, classes = _read(source)
-        whole, kept = splits["test"], None
-        if limits is not None:
-            most = limits.rows(card.n_classes.value)
-            kept = capped_rows(whole, "test", most["test"])
-            splits = {part: capped(split, part, most[part]) for part, split in splits.items()}
-        counts = {name: len(modality) for name, modality in whole.items()}
-        open_items = partial(_items, source, counts, whole.n_classes, kept, classes)
-    test, gallery = splits["test"], splits.get("gallery")
-    return Dataset(
-        name=source.name,
-        card=card,
-        train=splits["train"],
-        validation=splits["validation"],
-        kind=source.kind,
-        fingerprint=digest,
-        split=card.split,
-        open_test=lambda: test,
-        open_items=open_items,
-        open_gallery=None if gallery is None else lambda: gallery,
-    )
-
-
-def _items(
-    source: Source,
-    counts: Mapping[str, int],
-    n_classes: int,
-    kept: Mapping[str, Array] | None,
-    classes: tuple[str, ...],
-) -> Items:
-    """Return what a dataset shows of its test rows.
-
-    Args:
-        source: real files.
-        counts: test rows by modality, before any limit.
-        n_classes: number of classes.
-        kept: the rows that a limit left of each modality; None for all.
-        classes: their names, of a feature bundle.
-
-    Raises:
-        PluginError: if they are not of these rows.
-    """
-    if source.card is None:
-        return Items(classes=classes)
-    items = source.new_loader().items(dict(source.files))
-    items.check(counts, n_classes)
-    return items if kept is None else items.take(kept)
-
-
-def source_of(name_or_path: str | Path, data_dir: str | Path | None = None) -> Source:
-    """Find a dataset by its registry name or a bundle's path; nothing is imported.
+def source_of(what: What, data_dir: str | Path | None = None) -> Source:
+    """Find a dataset's files; nothing is imported.
 
     Raises:
         UsageError: if there is no such dataset or bundle.
         DataError: if its files are not there and nothing stands in for them.
     """
-    if is_bundle(name_or_path):
-        path = Path(name_or_path).expanduser()
-        if not path.is_file() and not path.is_dir():
-            raise UsageError(f"there is no file or folder {path}")
-        if len(path.stem) > _LONGEST_NAME:
-            longest = f"longer than {_LONGEST_NAME} characters"
-            raise UsageError(f"the name of {path} is {longest}; give the file a shorter one")
-        try:
-            files = bundle_files(path)
-        except DataError as error:
-            if path.is_dir():
-                raise UsageError(f"there is no dataset in the folder {path}: {error}") from error
-            raise
-        return Source(path.stem, "real", files, None, path=path)
-    found = registry.dataset(str(name_or_path))
-    embedded = {name: Path(path) for name, path in found.embedded.items()}
-    return _source(found.card, embedded, None, data_dir)
-
-
-def source_of_loader(loader: type[DatasetLoader], data_dir: str | Path | None = None) -> Source:
-    """Find the files of a dataset by its loader's class.
-
-    Raises:
-        DataError: if some or all of them are not there and no look-alike may stand in.
-    """
-    return _source(loader.card, loader.embedded, loader, data_dir)
-
-
-def _source(
-    card: DatasetCard,
-    embedded: Mapping[str, Path],
-    loader: type[DatasetLoader] | None,
-    data_dir: str | Path | None,
-) -> Source:
-    folder = data_folder(data_dir)
-    found = {file.name: find_file(card, file, folder) for file in card.files}
-    present = {name: path for name, path in found.items() if path is not None}
-    missing = [file for file in card.files if found[file.name] is None]
+    loader = what if isinstance(what, type) else None
+    if isinstance(what, str | Path) and is_bundle(what):
+        return _source_of_bundle(Path(what).expanduser())
+    found = loader or registry.dataset(str(what))
+    card, folder = found.card, data_folder(data_dir)
+    paths = {file.name: find_file(card, file, folder) for file in card.files}
+    present = {name: path for name, path in paths.items() if path is not None}
+    missing = [file for file in card.files if paths[file.name] is None]
     if not missing:
-        files = {**present, **embedded}
+        files = {**present, **{name: Path(path) for name, path in found.embedded.items()}}
         if not files:
             raise DataError(f"{card.name}: its loader names neither files nor embedded data")
         return Source(card.name, "real", files, card, loader)
@@ -373,6 +308,21 @@ def _source(
         f"{card.name} needs {', '.join(file.name for file in missing)}, which is in neither "
         f"{folder / card.name} nor {folder}. {how_to_get(card, missing[0], folder)}"
     )
+
+
+def _source_of_bundle(path: Path) -> Source:
+    if not path.is_file() and not path.is_dir():
+        raise UsageError(f"there is no file or folder {path}")
+    if len(path.stem) > _LONGEST_NAME:
+        longest = f"longer than {_LONGEST_NAME} characters"
+        raise UsageError(f"the name of {path} is {longest}; give the file a shorter one")
+    try:
+        files = bundle_files(path)
+    except DataError as error:
+        if path.is_dir():
+            raise UsageError(f"there is no dataset in the folder {path}: {error}") from error
+        raise
+    return Source(path.stem, "real", files, None, path=path)
 
 
 def is_bundle(name_or_path: str | Path) -> bool:

@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import get_close_matches
-from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +16,7 @@ VERSION = 1
 """Part of every fingerprint: raised when a rule below changes which rows are drawn."""
 
 VALIDATION_SHARE = 0.15
+"""Of the rows given for training, where there is no validation split."""
 _RARE = 7  # a label vector with fewer rows than 1 / VALIDATION_SHARE cannot be drawn from by itself
 
 Rows = NDArray[np.int64]
@@ -70,22 +70,18 @@ With 200 classes 1000 rows are five per class, on which the quick profile's few 
 the methods near chance; with 20 they are fifty, about as in the benchmarks themselves.
 """
 
-ROW_LIMITS = MappingProxyType({"quick": QUICK, "paper": None})
-"""Limits of each profile on real data; None takes everything."""
-
 
 def row_limits(profile: str, kind: DataKind = "real") -> RowLimits | None:
-    """Return a profile's limits for real data or for look-alikes.
+    """Return a profile's limits for real data or for look-alikes; None takes everything.
 
     Raises:
         UsageError: if there is no such profile.
     """
-    if profile not in ROW_LIMITS:
-        near = get_close_matches(profile, ROW_LIMITS, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise UsageError(f"there is no profile {profile!r}, only {', '.join(ROW_LIMITS)}{hint}")
-    limits = ROW_LIMITS[profile]
-    return QUICK_LOOK_ALIKE if limits is not None and kind == "look-alike" else limits
+    profiles = ("quick", "paper")
+    if profile not in profiles:
+        hints = "".join(f"; did you mean {near!r}?" for near in get_close_matches(profile, profiles, n=1))
+        raise UsageError(f"there is no profile {profile!r}, only {', '.join(profiles)}{hints}")
+    return None if profile == "paper" else QUICK_LOOK_ALIKE if kind == "look-alike" else QUICK
 
 
 def fixed_generator(*words: object) -> np.random.Generator:
@@ -157,14 +153,13 @@ def stratified_rows(
     return np.sort(np.concatenate(chosen))
 
 
-def stratified_validation(split: Split, share: float = VALIDATION_SHARE) -> tuple[Split, Split]:
-    """Cut a validation set off the rows to train on: a stratified draw with a fixed seed.
+def stratified_validation(split: Split) -> tuple[Split, Split]:
+    """Cut a validation set off the rows to train on: a stratified draw of 15 % with a fixed seed.
 
     Rows with the same id stay together; a class never gives its last row. Rows without a label are not drawn.
 
     Args:
         split: the rows given for training.
-        share: of the rows that go to validation.
 
     Returns:
         The remaining training rows and the validation rows, both in the order of ``split``.
@@ -172,19 +167,17 @@ def stratified_validation(split: Split, share: float = VALIDATION_SHARE) -> tupl
     Raises:
         DataError: if there are too few rows to take any away.
     """
-    kept, drawn = validation_rows(split, share)
+    kept, drawn = validation_rows(split)
     return split.take(kept), split.take(drawn)
 
 
-def validation_rows(
-    split: Split, share: float = VALIDATION_SHARE
-) -> tuple[dict[str, Array], dict[str, Array]]:
+def validation_rows(split: Split) -> tuple[dict[str, Array], dict[str, Array]]:
     """Return the rows that `stratified_validation` keeps and those that it draws, in ascending order.
 
     Raises:
         DataError: if there are too few rows to take any away.
     """
-    drawn = _drawn(split, "validation", lambda rows, _: round(share * rows), least=0, spare=1, labelled=True)
+    drawn = _drawn(split, "validation", lambda rows, _: round(VALIDATION_SHARE * rows), held_out=True)
     for name, rows in drawn.items():
         if len(rows) == 0:
             raise DataError(
@@ -213,17 +206,11 @@ def capped_rows(split: Split, part: str, limit: int) -> dict[str, Array] | None:
     """Return the rows that `capped` keeps of each modality, None where it keeps all."""
     if all(len(modality) <= limit for modality in split.values()):
         return None
-    return _drawn(split, f"cap\x1f{part}", lambda rows, most: limit * rows // most, least=1, spare=0)
+    return _drawn(split, f"cap\x1f{part}", lambda rows, most: limit * rows // most, held_out=False)
 
 
 def _drawn(
-    split: Split,
-    stream: str,
-    total: Callable[[int, int], int],
-    *,
-    least: int,
-    spare: int,
-    labelled: bool = False,
+    split: Split, stream: str, total: Callable[[int, int], int], *, held_out: bool
 ) -> dict[str, Array]:
     """Draw rows of each modality, stratified; rows with the same id are drawn together.
 
@@ -231,16 +218,15 @@ def _drawn(
         split: rows to draw from.
         stream: words that the generator depends on.
         total: how many to draw, of so many rows or ids, of which a modality has so many rows at most.
-        least: see `stratified_rows`.
-        spare: see `stratified_rows`.
-        labelled: whether rows without a label are left out.
+        held_out: whether rows are taken away from those to train on: labelled ones, but no class's last.
     """
 
     def draw(labels: Array, most: int, unit: str) -> Rows:
-        known = np.flatnonzero(Modality(np.empty((len(labels), 0)), labels).labelled)
-        known = known if labelled else np.arange(len(labels))
-        generator = fixed_generator(stream, unit)
-        count = total(len(known), most)
+        known = np.arange(len(labels))
+        if held_out:
+            known = np.flatnonzero(Modality(np.empty((len(labels), 0)), labels).labelled)
+        generator, count = fixed_generator(stream, unit), total(len(known), most)
+        least, spare = (0, 1) if held_out else (1, 0)
         return known[stratified_rows(labels[known], count, generator, least=least, spare=spare)]
 
     if split.paired:

@@ -37,10 +37,6 @@ _CELL: Final = re.compile(r"(.+)\[(\d{1,4})\]")
 def opened(path: Path, choices: Choices | None = None) -> Iterator[tuple[ArrayFile, Choices]]:
     """Open a dataset's arrays: those of a file or folder, or those that a recipe names.
 
-    Args:
-        path: of the file, folder or recipe.
-        choices: what a user says of it.
-
     Raises:
         DataError: if it cannot be opened, or a recipe is wrong.
     """
@@ -53,23 +49,29 @@ def opened(path: Path, choices: Choices | None = None) -> Iterator[tuple[ArrayFi
     with ExitStack() as stack:
         files = {name: stack.enter_context(open_arrays(file)) for name, file in _files(path, recipe).items()}
         flags = {flag: recipe[flag] for flag in _FLAGS if flag in recipe}
-        yield _arrays(path, recipe, files), replace(stated, **flags)
+        parts = {
+            name if part == "all" else f"{part}_{name}": _part(path, word, files)
+            for part in _PARTS
+            for name, word in recipe.get(part, {}).items()
+        }
+        values: dict[str, Array] = {}
+        names = recipe.get("class_names")
+        if isinstance(names, str):
+            parts["class_names"] = _part(path, names, files)
+        elif names is not None:
+            with blamed(f"{path}, class_names"):
+                values["class_names"] = texts(names)
+        yield Renamed(path, parts, values), replace(stated, **flags)
 
 
 def recipe_files(path: Path) -> dict[str, Path]:
-    """Return the files that a recipe reads, by their paths as it names them.
-
-    Raises:
-        DataError: if the recipe cannot be read.
-    """
-    recipe = _recipe(path)
-    found: dict[str, Path] = {}
-    for file in _files(path, recipe).values():
-        inside = [file] if not is_folder(file) else files_of(file)
-        found |= {
-            str(one.relative_to(path.parent) if path.parent in one.parents else one): one for one in inside
-        }
-    return found
+    """Return the files that a recipe reads, by their paths as it names them."""
+    inside = [
+        one
+        for file in _files(path, _recipe(path)).values()
+        for one in (files_of(file) if is_folder(file) else [file])
+    ]
+    return {str(one.relative_to(path.parent) if path.parent in one.parents else one): one for one in inside}
 
 
 def _recipe(path: Path) -> Mapping[str, Any]:
@@ -115,23 +117,6 @@ def _files(path: Path, recipe: Mapping[str, Any]) -> dict[str, Path]:
     if not isinstance(files, dict) or not files or not all(isinstance(one, str) for one in files.values()):
         raise DataError(f"{path}: files must be a path, or name paths, such as {{features: features.mat}}")
     return {str(name): path.parent / file for name, file in files.items()}
-
-
-def _arrays(path: Path, recipe: Mapping[str, Any], files: Mapping[str, ArrayFile]) -> Renamed:
-    """Return the arrays that a recipe names, by the keys of a feature bundle."""
-    parts: dict[str, Part] = {}
-    values: dict[str, Array] = {}
-    for part in _PARTS:
-        for name, word in recipe.get(part, {}).items():
-            key = name if part == "all" else f"{part}_{name}"
-            parts[key] = _part(path, word, files)
-    names = recipe.get("class_names")
-    if isinstance(names, str):
-        parts["class_names"] = _part(path, names, files)
-    elif names is not None:
-        with blamed(f"{path}, class_names"):
-            values["class_names"] = texts(names)
-    return Renamed(path, parts, values)
 
 
 def _part(path: Path, word: str, files: Mapping[str, ArrayFile]) -> Part:

@@ -8,7 +8,7 @@ for parts, modalities and labels decide.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -58,13 +58,13 @@ def roles_of(source: ArrayFile, choices: Choices | None = None) -> Keys:
             shape = source.shape(key)
             lists |= {key} if len(shape) < 2 or (len(shape) == 2 and 1 in shape) else set()
     try:
-        return _roles(source.path, keys, choices, lists)
+        return _Roles(source.path, keys, choices, lists).found()
     except DataError as error:
         named = any(says_something(key) or not key.rpartition("/")[2].isdigit() for key in keys)
         if not named and len(keys) > 1:
             raise _unnamed(source, keys) from None
         try:
-            return _roles(source.path, keys, choices, set())  # else a list stands where features should
+            return _Roles(source.path, keys, choices, set()).found()  # a list stands where features should
         except DataError:
             raise error from None
 
@@ -75,22 +75,14 @@ def _unnamed(source: ArrayFile, keys: Sequence[str]) -> DataError:
     parts: dict[int, dict[str, str]] = {}
     for key, shape in shapes.items():
         here = parts.setdefault(shape[0] if shape else 0, {})
-        many = len(shape) == 2 and min(shape) > 1
-        here[
-            "labels"
-            if not many
-            else ("image", "text")[len(here)]
-            if len(here) < 2
-            else f"view{len(here) + 1}"
-        ] = key
-    counts = sorted(parts, reverse=True)
-    recipe = "train: {image: KEY, text: KEY, labels: KEY}, test: {image: KEY, text: KEY, labels: KEY}"
-    if len(counts) == 1:
-        recipe = f"all: {{{', '.join(f'{name}: {key}' for name, key in parts[counts[0]].items())}}}"
-    elif len(counts) == 2 and [*parts[counts[0]]] == [*parts[counts[1]]]:
+        view = ("image", "text")[len(here)] if len(here) < 2 else f"view{len(here) + 1}"
+        here[view if len(shape) == 2 and min(shape) > 1 else "labels"] = key
+    counts, example = sorted(parts, reverse=True), "image: KEY, text: KEY, labels: KEY"
+    recipe = f"train: {{{example}}}, test: {{{example}}}"
+    if len(counts) == 1 or (len(counts) == 2 and [*parts[counts[0]]] == [*parts[counts[1]]]):
         recipe = ", ".join(
             f"{part}: {{{', '.join(f'{name}: {key}' for name, key in parts[count].items())}}}"
-            for part, count in zip(("train", "test"), counts, strict=True)
+            for part, count in zip(("all",) if len(counts) == 1 else ("train", "test"), counts, strict=True)
         )
     listed = ", ".join(f"{key} {shape}" for key, shape in [*shapes.items()][:12])
     return DataError(
@@ -99,266 +91,279 @@ def _unnamed(source: ArrayFile, keys: Sequence[str]) -> DataError:
     )
 
 
-def _roles(path: Path, keys: Sequence[str], choices: Choices, lists: Collection[str]) -> Keys:
-    """Find out which array is what; those in ``lists`` have no two dimensions and are no features."""
-    stated, rest = _stated(keys, choices, lists)
-    if choices.modalities or choices.labels or choices.split or choices.test_share:
-        return _by_words(path, stated, rest, keys, choices, lists)
-    try:
-        literal = _literal(path, stated, rest, keys, lists)
-    except Ambiguous:
-        raise
-    except DataError as error:
+class _Roles:
+    """The keys of one file; those in ``lists`` have no two dimensions and are no features."""
+
+    def __init__(self, path: Path, keys: Sequence[str], choices: Choices, lists: Collection[str]) -> None:
+        self.path, self.keys, self.choices, self.lists = path, keys, choices, lists
+        self.stated, self.rest = Keys(), list[str]()
+        self.command = f"python -m bench data import {path} --output mine.npz"
+        self._take_out_statements()
+
+    def found(self) -> Keys:
+        """Return the role of each key: literally, or else by the words in the keys."""
+        choices = self.choices
+        if choices.modalities or choices.labels or choices.split or choices.test_share:
+            return self.by_words()
         try:
-            return _by_words(path, stated, rest, keys, choices, lists)
+            literal = self.literal()
         except Ambiguous:
             raise
-        except DataError as other:
-            raise (other if isinstance(error, _NoFeatures) else error) from None
-    if all(role.modality for role in literal.roles if role.what == "labels"):
+        except DataError as error:
+            try:
+                return self.by_words()
+            except Ambiguous:
+                raise
+            except DataError as other:
+                raise (other if isinstance(error, _NoFeatures) else error) from None
+        if not all(role.modality for role in literal.roles if role.what == "labels"):
+            with suppress(DataError):  # with labels for all modalities it is no bundle, whose names must stay
+                return self.by_words()
         return literal
-    with suppress(DataError):  # with labels for all modalities it is no bundle, whose names must stay
-        return _by_words(path, stated, rest, keys, choices, lists)
-    return literal
 
+    def _take_out_statements(self) -> None:
+        """Take out the keys that say something of the whole file."""
+        found = self.stated
+        of_parts = any(
+            part_of(words_of(key), PART_OF) == "train" for key in self.keys if key not in self.lists
+        )
+        splits = () if self.choices.split_key or of_parts else _SPLITS
+        for key in self.keys:
+            word = key.lower().rpartition("/")[2]
+            part, _, last = word.rpartition("_")
+            list_of_parts = (not found.split and word in splits) or (splits and last == "split")
+            if key == self.choices.split_key or list_of_parts:
+                found.split = found.split or key
+                found.splits.append(key)
+            elif word in ("multi_label", "multilabel"):
+                found.multi_label = key
+            elif word in ("class_names", "classnames", "label_names"):
+                found.class_names = key
+            elif last in _PAIRED and (part in ("", "is", "are") or part in PART_OF):
+                found.paired[PART_OF.get(part, "")] = key
+            elif word != "card":  # which says how `data extract` made the features
+                self.rest.append(key)
 
-def _stated(keys: Iterable[str], choices: Choices, lists: Collection[str]) -> tuple[Keys, list[str]]:
-    """Take out the keys that say something of the whole file."""
-    found, rest = Keys(), []
-    of_parts = any(part_of(words_of(key), PART_OF) == "train" for key in keys if key not in lists)
-    splits = () if choices.split_key or of_parts else _SPLITS
-    for key in keys:
-        word = key.lower().rpartition("/")[2]
-        part, _, last = word.rpartition("_")
-        if key == choices.split_key or (not found.split and word in splits) or (splits and last == "split"):
-            found.split = found.split or key
-            found.splits.append(key)
-        elif word in ("multi_label", "multilabel"):
-            found.multi_label = key
-        elif word in ("class_names", "classnames", "label_names"):
-            found.class_names = key
-        elif last in _PAIRED and (part in ("", "is", "are") or part in PART_OF):
-            found.paired[PART_OF.get(part, "")] = key
-        elif word != "card":  # which says how `data extract` made the features
-            rest.append(key)
-    return found, rest
+    def literal(self) -> Keys:
+        """Read keys as those of a feature bundle: ``{part}_{modality}``, with ``_labels`` or ``_ids``."""
+        found = self.stated.copy(literal=True)
+        for key in self.rest:
+            word, _, last = key.replace("/", "_").partition("_")
+            part = PART_OF.get(word.lower(), "")
+            named = last if part else key
+            if not named or (not part and not found.split):
+                found.unused.append(key)
+                continue
+            name, _, suffix = named.rpartition("_")
+            what = SUFFIXES.get(suffix.lower(), "features")
+            if what == "features" and key in self.lists:
+                seen = _role(part, without_parts(words_of(key), PART_OF), True)
+                if seen is not None and seen.what != "features":
+                    raise DataError(f"{self.path}, key {key!r}: a list, and no features")
+                found.unused.append(key)
+                continue
+            name = named if what == "features" else name
+            if name and not _NAME.fullmatch(name):
+                raise DataError(
+                    f"{self.path}, key {key!r}: {name!r} is no name for a modality; use letters and digits, "
+                    f"or give a name: {self.command} --modality NAME={key}"
+                )
+            self._put(found, Role(part, what, name), key)
+        self._checked(found)
+        for role, key in found.roles.items():
+            if role.what != "features" and role.modality and role.modality not in found.features(role.part):
+                raise DataError(
+                    f"{self.path}, key {key!r}: there are no features '{role.part}_{role.modality}' that "
+                    f"these {role.what} could belong to"
+                )
+        return found
 
-
-def _literal(
-    path: Path, stated: Keys, rest: Iterable[str], keys: Sequence[str], lists: Collection[str]
-) -> Keys:
-    """Read keys as those of a feature bundle: ``{part}_{modality}``, with ``_labels`` or ``_ids``."""
-    found = Keys({}, stated.paired, stated.multi_label, stated.split, stated.class_names, stated.splits)
-    for key in rest:
-        word, _, last = key.replace("/", "_").partition("_")
-        part = PART_OF.get(word.lower(), "")
-        named = last if part else key
-        if not named or (not part and not stated.split):
+    def _put(self, found: Keys, role: Role, key: str) -> None:
+        known = found.roles.setdefault(role, key)
+        if known == key:
+            return
+        if role.what not in ("features", "labels"):
             found.unused.append(key)
-            continue
-        name, _, suffix = named.rpartition("_")
-        what = SUFFIXES.get(suffix.lower(), "features")
-        if what == "features" and key in lists:
-            seen = _role(part, without_parts(words_of(key), PART_OF), True)
-            if seen is not None and seen.what != "features":
-                raise DataError(f"{path}, key {key!r}: a list, and no features")
-            found.unused.append(key)
-            continue
-        name = named if what == "features" else name
-        if name and not _NAME.fullmatch(name):
-            raise DataError(
-                f"{path}, key {key!r}: {name!r} is no name for a modality; use letters and digits, or give "
-                f"a name: python -m bench data import {path} --output mine.npz --modality NAME={key}"
-            )
-        _put(found, path, Role(part, what, name), key)
-    _checked(path, found, keys)
-    for role, key in found.roles.items():
-        if role.what != "features" and role.modality and role.modality not in found.features(role.part):
-            raise DataError(
-                f"{path}, key {key!r}: there are no features '{role.part}_{role.modality}' that these "
-                f"{role.what} could belong to"
-            )
-    return found
-
-
-def _put(found: Keys, path: Path, role: Role, key: str) -> None:
-    known = found.roles.setdefault(role, key)
-    if known != key and role.what not in ("features", "labels"):
-        found.unused.append(key)
-    elif known != key:
-        option = f"--{role.modality}" if role.what == "features" else "--labels"
-        if role.what == "features" and role.modality not in MODALITIES:
-            option = f"--modality {role.modality}="
-        command = f"python -m bench data import {path} --output mine.npz {option}"
-        gap = "" if option.endswith("=") else " "
+            return
+        option = "--labels "
+        if role.what == "features":
+            option = f"--{role.modality} " if role.modality in MODALITIES else f"--modality {role.modality}="
+        command = f"{self.command} {option}"
         raise Ambiguous(
-            f"{path}: {known!r} and {key!r} could both be the {f'{role.part} {role.say()}'.strip()}; say "
-            f"which: {command}{gap}{known} or {command}{gap}{key}"
+            f"{self.path}: {known!r} and {key!r} could both be the {f'{role.part} {role.say()}'.strip()}; "
+            f"say which: {command}{known} or {command}{key}"
         )
 
+    def by_words(self) -> Keys:
+        """Read keys by the words in them."""
+        found, choices = self.stated.copy(literal=False), self.choices
+        words = self._words()
+        parts = {word.lower(): part for part, word in choices.split.items()} or dict(PART_OF)
+        others = any(WHAT_OF.get(word) == "labels" for listed in words.values() for word in listed)
+        chosen = {Role("", "features", name): key for name, key in choices.modalities.items()}
+        chosen |= {Role("", "labels", ""): choices.labels} if choices.labels else {}
+        stems = {without_parts(words.get(key) or words_of(key), parts): role for role, key in chosen.items()}
+        whole: list[tuple[Role, str]] = []
+        for key, listed in words.items():
+            part, stem = part_of(listed, parts), without_parts(listed, parts)
+            role = stems[stem]._replace(part=part) if stem in stems else self._of_last_name(key, part, stem)
+            role = role or _role(part, stem, others)
+            if role is not None and stem not in stems and role.what in {one.what for one in chosen}:
+                role = None
+            if role is None or (role.what == "features" and key in self.lists):
+                found.unused.append(key)
+            elif role.what == "rows":
+                found.rows[part] = key
+            elif part or found.split:
+                self._put(found, role, key)
+            else:
+                whole.append((role, key))
+        for part, word in choices.split.items():  # of which one may stand for two parts
+            same = parts[word.lower()]
+            found.roles |= {
+                role._replace(part=part): key for role, key in [*found.roles.items()] if role.part == same
+            }
+        self._settle_rows(found, whole)
+        self._require_train(found, words)
+        self._settle_labels(found)
+        for role in [role for role in found.roles if role.modality and role.what != "features"]:
+            if role.modality not in found.features(role.part):
+                found.unused.append(found.roles.pop(role))
+        self._checked(found)
+        return found
 
-def _by_words(
-    path: Path,
-    stated: Keys,
-    rest: Sequence[str],
-    keys: Sequence[str],
-    choices: Choices,
-    lists: Collection[str],
-) -> Keys:
-    """Read keys by the words in them."""
-    found = Keys(
-        {}, stated.paired, stated.multi_label, stated.split, stated.class_names, stated.splits, literal=False
-    )
-    prefix = _common_folder(rest)
-    words = _telling_words({key: words_of(key.removeprefix(prefix)) for key in rest})
-    parts = {word.lower(): part for part, word in choices.split.items()} or dict(PART_OF)
-    others = any(WHAT_OF.get(word) == "labels" for listed in words.values() for word in listed)
-    chosen = {Role("", "features", name): key for name, key in choices.modalities.items()}
-    chosen |= {Role("", "labels", ""): choices.labels} if choices.labels else {}
-    stems = {without_parts(words.get(key) or words_of(key), parts): role for role, key in chosen.items()}
-    whole: list[tuple[Role, str]] = []
-    for key, listed in words.items():
-        part, stem = part_of(listed, parts), without_parts(listed, parts)
-        role = stems[stem]._replace(part=part) if stem in stems else None
-        role = role or _of_last_name(key, part, stem, lists) or _role(part, stem, others)
-        if role is not None and stem not in stems and role.what in {one.what for one in chosen}:
-            role = None
-        if role is None or (role.what == "features" and key in lists):
-            found.unused.append(key)
-        elif role.what == "rows":
-            found.rows[part] = key
-        elif part or stated.split:
-            _put(found, path, role, key)
-        else:
-            whole.append((role, key))
-    for part, word in choices.split.items():  # of which one may stand for two parts
-        same = parts[word.lower()]
-        found.roles |= {
-            role._replace(part=part): key for role, key in [*found.roles.items()] if role.part == same
-        }
-    _settle_rows(path, found, whole, choices.test_share)
-    _require_train(path, found, words)
-    _settle_labels(path, found)
-    for role in [role for role in found.roles if role.modality and role.what != "features"]:
-        if role.modality not in found.features(role.part):
-            found.unused.append(found.roles.pop(role))
-    return _checked(path, found, keys)
+    def _words(self) -> dict[str, list[str]]:
+        """Return the words of each key, without folders and unknown words that all keys have."""
+        prefix = ""
+        for names in zip(*(key.split("/")[:-1] for key in self.rest), strict=False):
+            if len({*names}) > 1:
+                break
+            prefix += f"{names[0]}/"
+        words = {key: words_of(key.removeprefix(prefix)) for key in self.rest}
+        of_all = [{*listed} for listed in words.values() if "rows" not in map(WHAT_OF.get, listed)]
+        silent = set.intersection(*of_all) - KNOWN if len(of_all) > 2 else set()
+        return {key: [word for word in listed if word not in silent] for key, listed in words.items()}
 
+    def _settle_labels(self, found: Keys) -> None:
+        """Take labels that name no modality of a part (``meta/class_name``) for those of all, if alone."""
+        for part in found.parts:
+            names = {"", *found.features(part)}
+            listed = {role: key for role, key in found.roles.items() if role[:2] == (part, "labels")}
+            if not any(role.modality in names for role in listed):
+                for role, key in listed.items():
+                    del found.roles[role]
+                    self._put(found, Role(part, "labels", ""), key)
 
-def _telling_words(words: Mapping[str, list[str]]) -> dict[str, list[str]]:
-    """Return the words of keys without unknown ones that all have, such as a dataset's name."""
-    of_all = [{*listed} for listed in words.values() if "rows" not in map(WHAT_OF.get, listed)]
-    silent = set.intersection(*of_all) - KNOWN if len(of_all) > 2 else set()
-    return {key: [word for word in listed if word not in silent] for key, listed in words.items()}
+    def _settle_rows(self, found: Keys, given: Sequence[tuple[Role, str]]) -> None:
+        """Take arrays of all rows, and lists that cut them into parts, where there are no other arrays.
 
-
-def _common_folder(keys: Sequence[str]) -> str:
-    """Return the folders or groups that all keys begin with, with the last stroke."""
-    shared = ""
-    for names in zip(*(key.split("/")[:-1] for key in keys), strict=False):
-        if len({*names}) > 1:
-            break
-        shared += f"{names[0]}/"
-    return shared
-
-
-def _settle_labels(path: Path, found: Keys) -> None:
-    """Take labels that name no modality of a part (``metadata/class_name``) for those of all, if alone.
-
-    Raises:
-        Ambiguous: if there are several.
-    """
-    for part in found.parts:
-        names = {"", *found.features(part)}
-        listed = {role: key for role, key in found.roles.items() if role[:2] == (part, "labels")}
-        if not any(role.modality in names for role in listed):
-            for role, key in listed.items():
-                del found.roles[role]
-                _put(found, path, Role(part, "labels", ""), key)
-
-
-def _settle_rows(path: Path, found: Keys, given: Sequence[tuple[Role, str]], share: float) -> None:
-    """Take arrays of all rows where there are no others, and lists of row numbers that cut them into parts.
-
-    Arrays that name no part are those of train beside arrays of test with their names (``X``, ``X_test``).
-
-    Raises:
-        DataError: if there are no such lists, or two arrays could have one role.
-    """
-    whole: dict[Role, str] = {}
-    for role, key in given:
-        whole.setdefault(role, key)
-    names = {role.modality for role in whole if role.what == "features"}
-    if found.features("train") or found.split or len(names) < 2:
-        found.unused += [*(key for _, key in given), *found.rows.values()]
-        found.rows = {}
+        Arrays that name no part are of train, beside arrays of test with the same names (``X``, ``X_test``).
+        """
+        path, share, whole = self.path, self.choices.test_share, dict[Role, str]()
+        for role, key in given:
+            whole.setdefault(role, key)
+        features = {role.modality: key for role, key in whole.items() if role.what == "features"}
+        if found.features("train") or found.split or len(features) < 2:
+            if len(features) == 1 and not any(role.what == "features" for role in found.roles):
+                raise self._one_modality(*features.popitem())
+            found.unused += [*(key for _, key in given), *found.rows.values()]
+            found.rows = {}
+            if share:
+                raise DataError(f"{path}: a share of test rows is given, but not all arrays are of all rows")
+            return
+        if Role("", "ids", "") in whole and "train" not in found.rows:
+            ids = [role for role in found.roles if role.what == "ids" and not role.modality]
+            found.rows = {role.part: found.roles.pop(role) for role in ids}
+        tests = found.features("test")
+        asked = any("query" in key.lower() for key in tests.values())  # of what may be a database
         if share:
-            raise DataError(f"{path}: a share of test rows is given, and its arrays are not all of all rows")
-        return
-    if Role("", "ids", "") in whole and "train" not in found.rows:
-        found.rows = {
-            role.part: key for role, key in found.roles.items() if role.what == "ids" and not role.modality
-        }
-        found.roles = {role: key for role, key in found.roles.items() if key not in found.rows.values()}
-    if share:
-        found.unused += found.rows.values()
-        found.share, found.rows = share, {}
-    elif "train" not in found.rows and names == {*found.features("test")} and not _asked(found):
-        found.roles |= {role._replace(part="train"): key for role, key in whole.items()}
-        return
-    elif "train" not in found.rows:
-        named = ", ".join(f"{role.say()} = {key}" for role, key in whole.items())
+            found.unused += found.rows.values()
+            found.share, found.rows = share, {}
+        elif "train" not in found.rows and features.keys() == tests.keys() and not asked:
+            found.roles |= {role._replace(part="train"): key for role, key in whole.items()}
+            return
+        elif "train" not in found.rows:
+            named = ", ".join(f"{role.say()} = {key}" for role, key in whole.items())
+            raise DataError(
+                f"{path}: its arrays are of all rows ({named}), and nothing says which rows are of train and "
+                "which of test; add a list 'split' of the words train and test (also validation, gallery), "
+                "or lists 'train_index' and 'test_index' of row numbers. A list may stand in another file: "
+                f"python -m bench data import {path} split.csv --output mine.npz. To draw a fifth of each "
+                f"class for test: {self.command} --split test=0.2"
+            )
+        found.unused += found.roles.values()
+        found.roles = {}
+        for role, key in given:
+            self._put(found, role, key)
+
+    def _require_train(self, found: Keys, words: Mapping[str, Sequence[str]]) -> None:
+        """Refuse a gallery without rows to train on, with the command that trains on the gallery."""
+        if found.of_all_rows or found.features("train") or not found.features("gallery"):
+            return
+        said = {"test": "test"}
+        for part in ("gallery", "test"):
+            for key in [*found.features(part).values()][:1]:
+                said[part] = next(word for word in words[key] if PART_OF.get(word) == part)
+        options = {"train": said["gallery"], "gallery": said["gallery"], "test": said["test"]}
         raise DataError(
-            f"{path}: its arrays are of all rows ({named}), and nothing says which rows are of train and "
-            "which of test; add a list 'split' of the words train and test (also validation, gallery), or "
-            "lists 'train_index' and 'test_index' of row numbers. A list may stand in another file: "
-            f"python -m bench data import {path} split.csv --output mine.npz. To draw a fifth of each class "
-            f"for test: python -m bench data import {path} --output mine.npz --split test=0.2"
+            f"{self.path}: no train features, but a gallery; to train on it: {self.command} "
+            + " ".join(f"--split {part}={word}" for part, word in options.items())
         )
-    found.unused += found.roles.values()
-    found.roles = {}
-    for role, key in given:
-        _put(found, path, role, key)
 
+    def _of_last_name(self, key: str, part: str, stem: Sequence[str]) -> Role | None:
+        """Return the role of a list whose last name tells it: ids, or rows of a part; None for others."""
+        last = words_of(key.rpartition("/")[2])
+        if key not in self.lists:
+            return None
+        if "/" in key and last in (["id"], ["ids"]):
+            return Role(part, "ids", next((MODALITY_OF[word] for word in stem if word in MODALITY_OF), ""))
+        others = any(word in MODALITY_OF or WHAT_OF.get(word, "rows") != "rows" for word in stem)
+        numbers = "rows" in map(WHAT_OF.get, stem) and "/" in key and not others  # param/indexTrain
+        numbers &= all(word in PART_OF or WHAT_OF.get(word) == "rows" for word in last)
+        return Role(part, "rows", "") if part and (not stem or numbers) else None  # train.txt
 
-def _asked(found: Keys) -> bool:
-    """Return whether a file's rows of test are called queries: its other arrays may be a database."""
-    return any("query" in key.lower() for key in found.features("test").values())
+    def _checked(self, found: Keys) -> None:
+        """Refuse roles that make no dataset."""
+        path = self.path
+        needed = ("",) if found.of_all_rows else ("train", "test")
+        for part in needed:
+            if not found.features(part):
+                called = part or "image"
+                example = (
+                    f"'{part}_image' and '{part}_image_labels'" if part else "'image' and 'image_labels'"
+                )
+                raise _NoFeatures(
+                    f"{path}: no {called} features; a feature bundle has keys such as {example}, this file "
+                    f"has {', '.join(self.keys[:8]) or 'none'}. Name its arrays in a recipe, or import it: "
+                    f"{self.command} --image KEY --text KEY --labels KEY"
+                )
+        names = [*found.features(needed[0])]
+        for part in found.parts:
+            here = [*found.features(part)]
+            if not found.of_all_rows and set(here) != set(names):
+                raise DataError(f"{path}: train has the modalities {names}, {part} has {here}")
+            labels = [key for role, key in found.roles.items() if role[:2] == (part, "labels")]
+            if len(labels) == 1 and found.paired:  # those of one modality are those of all
+                found.roles.setdefault(Role(part, "labels", ""), labels[0])
+            for name in here:
+                if found.of(part, "labels", name) is None:
+                    key = f"{found.features(part)[name]}_labels"
+                    shared, others = f"{part}_labels" if part else "labels", ", ".join(found.unused[:8])
+                    hint = f"; not used: {others}; if one holds the labels, add: --labels KEY to: "
+                    hint += self.command
+                    raise DataError(
+                        f"{path}: key {key!r} is missing (or {shared!r}, for all modalities)"
+                        + (hint if others else "")
+                    )
+        if len(names) < 2:
+            raise self._one_modality(names[0], found.features(needed[0])[names[0]])
 
-
-def _require_train(path: Path, found: Keys, words: Mapping[str, Sequence[str]]) -> None:
-    """Refuse a gallery and queries without rows to train on.
-
-    Raises:
-        DataError: with the command that trains on the gallery.
-    """
-    if found.of_all_rows or found.features("train") or not found.features("gallery"):
-        return
-    said = {
-        part: next(
-            word for word in words[next(iter(found.features(part).values()))] if PART_OF.get(word) == part
+    def _one_modality(self, name: str, key: str) -> DataError:
+        return DataError(
+            f"{self.path}: only one modality, {name} = {key}, and retrieval across modalities needs two. If "
+            f"another file holds the other, import both: python -m bench data import {self.path} OTHER "
+            "--output mine.npz"
         )
-        for part in ("gallery", "test")
-        if found.features(part)
-    }
-    options = {"train": said["gallery"], "gallery": said["gallery"], "test": said.get("test", "test")}
-    raise DataError(
-        f"{path}: no train features, but a gallery; to train on it: python -m bench data import {path} "
-        "--output mine.npz " + " ".join(f"--split {part}={word}" for part, word in options.items())
-    )
-
-
-def _of_last_name(key: str, part: str, stem: Sequence[str], lists: Collection[str]) -> Role | None:
-    """Return the role of a list whose last name tells it: ids, or rows of a part; None for others."""
-    last = words_of(key.rpartition("/")[2])
-    if key not in lists:
-        return None
-    if "/" in key and last in (["id"], ["ids"]):
-        return Role(part, "ids", next((MODALITY_OF[word] for word in stem if word in MODALITY_OF), ""))
-    others = any(word in MODALITY_OF or WHAT_OF.get(word, "rows") != "rows" for word in stem)
-    numbers = "rows" in map(WHAT_OF.get, stem) and "/" in key and not others  # param/indexTrain
-    numbers &= all(word in PART_OF or WHAT_OF.get(word) == "rows" for word in last)
-    return Role(part, "rows", "") if part and (not stem or numbers) else None  # train.txt
 
 
 def _role(part: str, stem: Sequence[str], labels_elsewhere: bool) -> Role | None:
@@ -388,42 +393,3 @@ def _role(part: str, stem: Sequence[str], labels_elsewhere: bool) -> Role | None
     if what == "features" and not _NAME.fullmatch(name):
         raise DataError(f"{name!r} is no name for a modality; use letters and digits")
     return Role(part, what, "" if what != "features" and set(rest) <= GENERIC else name)
-
-
-def _checked(path: Path, found: Keys, keys: Sequence[str]) -> Keys:
-    """Refuse roles that make no dataset.
-
-    Raises:
-        DataError: saying what is missing.
-    """
-    needed = ("",) if found.of_all_rows else ("train", "test")
-    for part in needed:
-        if not found.features(part):
-            called = part or "image"
-            example = f"'{part}_image' and '{part}_image_labels'" if part else "'image' and 'image_labels'"
-            raise _NoFeatures(
-                f"{path}: no {called} features; a feature bundle has keys such as {example}, this file has "
-                f"{', '.join(keys[:8]) or 'none'}. Name its arrays in a recipe, or import it: "
-                f"python -m bench data import {path} --output mine.npz --image KEY --text KEY --labels KEY"
-            )
-    names = [*found.features(needed[0])]
-    for part in found.parts:
-        here = [*found.features(part)]
-        if not found.of_all_rows and set(here) != set(names):
-            raise DataError(f"{path}: train has the modalities {names}, {part} has {here}")
-        labels = [key for role, key in found.roles.items() if role[:2] == (part, "labels")]
-        if len(labels) == 1 and found.paired:  # those of one modality are those of all
-            found.roles.setdefault(Role(part, "labels", ""), labels[0])
-        for name in here:
-            if found.of(part, "labels", name) is None:
-                key = f"{found.features(part)[name]}_labels"
-                shared = f"{part}_labels" if part else "labels"
-                others = ", ".join(found.unused[:8])
-                hint = (
-                    f"; not used: {others}; if one holds the labels, add: --labels KEY to: " if others else ""
-                )
-                hint += f"python -m bench data import {path} --output mine.npz" if others else ""
-                raise DataError(f"{path}: key {key!r} is missing (or {shared!r}, for all modalities){hint}")
-    if len(names) < 2:
-        raise DataError(f"{path}: only the modality {names[0]!r}; retrieval across modalities needs two")
-    return found

@@ -51,7 +51,7 @@ class Scaler:
             raise UsageError(f"scaling {scaling!r} is unknown; use one of {', '.join(get_args(Scaling))}")
         if scaling != "standard":
             return cls(scaling)
-        mean, deviation = _mean_and_deviation(features)
+        mean, deviation = mean_and_deviation(features)
         constant = deviation <= CONSTANT * np.abs(mean)
         factor = np.where(constant, 0.0, 1.0 / np.where(constant, 1.0, deviation))
         return cls(scaling, mean, factor)
@@ -83,7 +83,7 @@ class Scaler:
         if self.scaling == "none":
             return features.astype(kind, copy=False)
         scaled = np.empty(features.shape, dtype=kind)
-        for rows, block in _blocks(features):
+        for rows, block in blocks(features):
             scaled[rows] = self._scaled(block)
         return scaled
 
@@ -97,7 +97,7 @@ class Scaler:
         return np.asarray(block / np.where(length > 0.0, length, 1.0))
 
 
-def _blocks(features: NDArray[Any]) -> Iterator[tuple[slice, NDArray[np.float64]]]:
+def blocks(features: NDArray[Any]) -> Iterator[tuple[slice, NDArray[np.float64]]]:
     """Yield the rows of a matrix in float64, a block at a time, so that it is never copied whole."""
     step = max(1, _BLOCK_BYTES // (8 * max(features.shape[1], 1)))
     for start in range(0, len(features), step):
@@ -105,17 +105,17 @@ def _blocks(features: NDArray[Any]) -> Iterator[tuple[slice, NDArray[np.float64]
         yield rows, features[rows].astype(np.float64, copy=False)
 
 
-def _mean_and_deviation(features: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def mean_and_deviation(features: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return each column's mean and deviation, from two passes."""
     count, width = features.shape
     total, largest = np.zeros(width), np.zeros(width)
-    for _, block in _blocks(features):
+    for _, block in blocks(features):
         total += block.sum(axis=0)
         np.maximum(largest, np.abs(block).max(axis=0), out=largest)
     mean = total / count
     squares = np.zeros(width)
     unit = np.where(largest > 0.0, largest, 1.0)
-    for _, block in _blocks(features):
+    for _, block in blocks(features):
         centred = (block - mean) / unit
         squares += np.einsum("ij,ij->j", centred, centred)
     return mean, unit * np.sqrt(squares / count)

@@ -131,8 +131,9 @@ def _context_here(cell: Cell, context: RunContext) -> RunContext:
     if elsewhere is not None:
         context = replace(context, data_dir=Path(elsewhere))
     if cell.file is not None:
-        if not Path(cell.file.path).is_file():
-            raise WrongMachine(f"this machine lacks {cell.file.path}, which {identity.title} is read from")
+        path = cell.file.paths[identity.seed]
+        if not Path(path).is_file():
+            raise WrongMachine(f"this machine lacks {path}, which {identity.title} is read from")
         return context
     if cell.condition_file and not Path(cell.condition_file).is_file():
         raise WrongMachine(f"this machine lacks {cell.condition_file}, which a condition is read from")

@@ -144,36 +144,47 @@ def describe_sources(
 
 @dataclass(frozen=True)
 class GivenRequest:
-    """A file of embeddings to look at: the name of its row, and the modalities of a dataset, if any."""
+    """Files of embeddings to look at: the name of their row, and the modalities of a dataset, if any."""
 
     name: str
-    path: Path
+    paths: tuple[Path, ...]
     dataset: tuple[str, ...]
 
 
 def check_given(request: GivenRequest) -> GivenSource:
-    """Read which embeddings a file holds, and its digest; runs in a worker.
+    """Read which embeddings the files of a row hold, and their digests; runs in a worker.
 
     Raises:
-        DataError: if it cannot be used.
+        DataError: if one cannot be used, or they cannot be seeds of one row.
     """
-    kind = kind_of_given(request.path, request.dataset)
-    return GivenSource(request.name, str(request.path.resolve()), sha256_of(request.path), *kind)
+    name, paths = request.name, request.paths
+    kind, *others = {kind_of_given(path, request.dataset) for path in paths}
+    digests = tuple(sha256_of(path) for path in paths)
+    if others or len({*digests}) < len(paths):
+        what = "hold different kinds of arrays" if others else "are not all different"
+        raise DataError(f"the {len(paths)} files of {name} {what}; give a file for each seed, or other names")
+    if len(paths) > 1 and not request.dataset:
+        raise DataError(
+            f"{name} has {len(paths)} files; name the dataset whose test rows all are of: --datasets"
+        )
+    return GivenSource(name, tuple(str(path.resolve()) for path in paths), digests, *kind)
 
 
 def describe_given(
-    files: Mapping[str, Path], datasets: Sequence[DataSource], **limits: Any
+    files: Mapping[str, Sequence[Path]], datasets: Sequence[DataSource], **limits: Any
 ) -> tuple[dict[tuple[str, str], GivenSource], dict[str, str]]:
     """Return what planning must know of files of embeddings, by name and dataset, and what is wrong.
 
     Args:
-        files: by the name of their row.
+        files: by the name of their row; several are of seeds 0, 1, ...
         datasets: whose test rows they are of; none where the files state their labels.
         limits: ``timeout`` and ``max_memory`` of a cell.
     """
     wanted = {
-        f"{name} on {data.name}" if data else name: GivenRequest(name, path, data.modalities if data else ())
-        for name, path in files.items()
+        f"{name} on {data.name}" if data else name: GivenRequest(
+            name, (*paths,), data.modalities if data else ()
+        )
+        for name, paths in files.items()
         for data in (datasets or (None,))
     }
     tasks = [Task(key, key, request) for key, request in wanted.items()]

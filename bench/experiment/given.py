@@ -34,43 +34,45 @@ UNKNOWN: Final = "unknown"
 
 @dataclass(frozen=True)
 class GivenSource:
-    """A file as planning needs it: its row, path, digest, modalities, whether it holds similarities."""
+    """Files as planning needs them: their row, their paths and digests by seed, and what all of them hold."""
 
     name: str
-    path: str
-    sha256: str
+    paths: tuple[str, ...]
+    sha256: tuple[str, ...]
     modalities: tuple[str, ...]
     similarities: bool
 
 
-def parse_given(words: Sequence[str]) -> dict[str, Path]:
-    """Return files by the name of their row, from words such as ``CLIP=clip.npz``.
+def parse_given(words: Sequence[str]) -> dict[str, list[Path]]:
+    """Return the files of each row, from words such as ``CLIP=clip.npz``; several are of seeds 0, 1, ...
 
     Raises:
-        UsageError: for a word of another form, a name twice, or that of a method.
+        UsageError: for a word of another form, or the name of a method.
     """
-    found: dict[str, Path] = {}
+    found: dict[str, list[Path]] = {}
     for word in words:
         name, equals, path = (part.strip() for part in word.partition("="))
         if not equals or not name or not path or len(name) > 60 or "/" in name or not name.isprintable():
             raise UsageError(f"--embeddings {word!r} is not of the form NAME=FILE, such as CLIP=clip.npz")
-        if name in found or name in registry.method_names():
-            what = "given twice" if name in found else "the name of a method"
-            raise UsageError(f"--embeddings {word!r}: {name} is {what}; choose another name for the row")
-        found[name] = Path(path).expanduser()
+        if name in registry.method_names():
+            raise UsageError(f"--embeddings {word!r}: {name} is the name of a method; choose another one")
+        found.setdefault(name, []).append(Path(path).expanduser())
     return found
 
 
-def given_cell(
+def given_cells(
     given: GivenSource,
     data: DataSource | None,
     similarity: Similarity,
     profile: str,
     threads: int,
     harness: str,
-) -> Cell:
-    """Return the cell of a file on a dataset; without one the file is a dataset by itself."""
-    settings = {FILE: given.sha256, "similarity": "in the file" if given.similarities else similarity}
+) -> list[Cell]:
+    """Return the cells of files on a dataset, a seed each; without one a file is a dataset by itself."""
+    settings = {
+        FILE: " ".join(given.sha256),
+        "similarity": "in the file" if given.similarities else similarity,
+    }
     card = MethodCard(
         name=given.name,
         title=f"{given.name} ({GIVEN})",
@@ -85,9 +87,9 @@ def given_cell(
     identity = Identity(
         method=given.name,
         variant="full",
-        dataset=Path(given.path).stem if data is None else data.name,
+        dataset=Path(given.paths[0]).stem if data is None else data.name,
         data_kind="real" if data is None else data.kind,
-        fingerprint=given.sha256 if data is None else data.fingerprint,
+        fingerprint=given.sha256[0] if data is None else data.fingerprint,
         modalities=given.modalities,
         seed=0,
         profile=profile,
@@ -100,8 +102,9 @@ def given_cell(
     snapshot = MethodSnapshot(
         card=registry.plain(asdict(card)), usual=settings, origins=dict.fromkeys(settings, "given")
     )
-    file = GivenFile(given.path, similarity)
-    return Cell(identity, "" if data is None else data.given, method=snapshot, file=file)
+    source, file = "" if data is None else data.given, GivenFile(given.paths, similarity)
+    identities = (msgspec.structs.replace(identity, seed=seed) for seed in range(len(given.paths)))
+    return [Cell(one, source, method=snapshot, file=file) for one in identities]
 
 
 class GivenRun(CellRun):
@@ -116,10 +119,10 @@ class GivenRun(CellRun):
         """
         file, identity = self._cell.file, self._cell.identity
         assert file is not None
-        path = Path(file.path)
+        path = Path(file.paths[identity.seed])
         with self._stage("load", limited=False), opened_by_harness():
             sha256 = sha256_of(path)
-            if sha256 != identity.settings[FILE]:
+            if sha256 != identity.settings[FILE].split()[identity.seed]:
                 raise DataChanged(f"{path} changed after this cell was planned; run again")
             dataset = self.dataset() if self._cell.source else dataset_of_file(path, sha256)
             dataset = dataset.select(identity.modalities)

@@ -79,9 +79,9 @@ class DataSource:
 
 @dataclass(frozen=True)
 class GivenFile:
-    """A file of embeddings or similarities that another program computed, and how embeddings are compared."""
+    """Files by seed of embeddings or similarities that another program computed; how these are compared."""
 
-    path: str
+    paths: tuple[str, ...]
     similarity: Similarity
 
 

@@ -135,7 +135,8 @@ def _given_cell_of(record: Record) -> Cell:
     """
     identity, options = record.identity, _options_of(record)
     named = (word.partition("=") for option, word in options if option == "--embeddings")
-    path = next((path for name, _, path in named if name == identity.method), "")
+    paths = [path for name, _, path in named if name == identity.method]
+    path = paths[identity.seed] if identity.seed < len(paths) else ""
     if not path or not Path(path).is_file():
         raise UsageError(
             f"{identity.title} was not trained here, and its file {path or '(of unknown path)'} is gone; "
@@ -143,7 +144,7 @@ def _given_cell_of(record: Record) -> Cell:
         )
     source = next((word for option, word in options if option == "--datasets"), "")
     similarity = {} if record.method is None else record.method.card
-    file = GivenFile(path, similarity.get("similarity", "cosine"))
+    file = GivenFile((*paths,), similarity.get("similarity", "cosine"))
     return Cell(identity, source, method=record.method, file=file)
 
 

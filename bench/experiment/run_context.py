@@ -73,7 +73,8 @@ def command_for(cell: Cell, context: RunContext) -> str:
     identity = cell.identity
     words = ["python", "-m", "bench", "run"]
     if cell.file is not None:
-        words += ["--embeddings", f"{identity.method}={cell.file.path}", "--similarity", cell.file.similarity]
+        words += [w for path in cell.file.paths for w in ("--embeddings", f"{identity.method}={path}")]
+        words += ["--similarity", cell.file.similarity]
         words += ["--datasets", cell.source] if cell.source else []
     else:
         words += ["--methods", identity.method, "--datasets", cell.source]

@@ -12,8 +12,8 @@ import numpy as np
 from bench import registry
 from bench.contract import Array, BenchError, DataError, Dataset, Items, UsageError
 from bench.data import load_dataset, open_arrays
-from bench.data.embeddings import read_labels
 from bench.data.formats.array_file import are_texts
+from bench.data.given_results import read_labels
 from bench.experiment.models import StoredMethod
 from bench.experiment.refit import source_of_record
 from bench.records.store import Store

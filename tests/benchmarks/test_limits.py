@@ -12,8 +12,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from safetensors.numpy import save_file
-from scipy.io import savemat
 from threadpoolctl import threadpool_limits
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -23,6 +21,7 @@ from bench.experiment.cell import CellRun
 from bench.experiment.grid import Request, plan
 from bench.experiment.run_context import RunContext
 from tests.data.released import write_hdf5, write_mat73
+from tests.data.test_memory import WRITERS, of_all_rows
 
 TRAINED = ("gnn4cmr", "drsl", "algcn", "sdml", "dccae")
 
@@ -30,15 +29,9 @@ SIZES = [(2000, 10000, 128, 0), (4000, 4000, 2048, 0), (1000, 180000, 128, 21)]
 """Queries, gallery, width, and labels of several per row; 0 for ten classes."""
 
 
-WRITERS: dict[str, Callable[[Path, dict[str, Any]], Any]] = {
-    "x.npz": lambda path, values: np.savez(path, **values),
-    "x.safetensors": lambda path, values: save_file(values, path),
-    "x.mat": lambda path, values: savemat(path, values),
-    "x.h5": write_hdf5,
-    "x73.mat": write_mat73,
-}
+FILES = {**WRITERS, "x.h5": write_hdf5, "x73.mat": write_mat73}
 ROWS = {"x73.mat": 250_000}
-"""Rows of a file of 2 GB; others have 20,000."""
+"""Rows of a file of 2 GB; others have 36,000, which are 300 MB of float32."""
 
 
 def seconds(work: Callable[[], Any], rounds: int = 3) -> float:
@@ -133,22 +126,14 @@ print(tracemalloc.get_traced_memory()[1])
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("cut", [False, True], ids=["parts", "all rows"])
-@pytest.mark.parametrize("name", WRITERS)
-def test_memory_of_reading_features(name: str, cut: bool, tmp_path: Path) -> None:
-    for folder, count in (("small", 100), ("large", ROWS.get(name, 20_000))):
-        rng, train = np.random.default_rng(0), count * 4 // 5
-        whole = {key: rng.random((count, 1024), np.float32) for key in ("image", "text")}
-        arrays: dict[str, Any] = {**whole, "labels": rng.integers(0, 10, count)}
-        parts = {"train": slice(0, train), "test": slice(train, None)}
-        if cut:
-            arrays |= {f"{part}_idx": np.arange(count)[rows] for part, rows in parts.items()}
-        else:
-            arrays = {
-                f"{part}_{key}": one[rows] for part, rows in parts.items() for key, one in arrays.items()
-            }
+@pytest.mark.parametrize("name", FILES)
+def test_memory_of_reading_features(name: str, tmp_path: Path) -> None:
+    """In a process of its own, after it has read a small file."""
+    for folder, count in (("small", 100), ("large", ROWS.get(name, 36_000))):
+        arrays = of_all_rows(count, {"image": 1024, "text": 1024})
+        arrays |= {"train_idx": np.arange(count * 4 // 5), "test_idx": np.arange(count * 4 // 5, count)}
         (tmp_path / folder).mkdir()
-        WRITERS[name](tmp_path / folder / name, arrays)
+        FILES[name](tmp_path / folder / name, arrays)
     script = """
 import sys
 from bench.data import load_dataset

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import json
-import pickle
 import re
 import resource
 import signal
@@ -22,76 +21,50 @@ from typing import Any
 
 import h5py
 import numpy as np
-from safetensors.numpy import save_file
 from scipy.io import savemat
 from scipy.sparse import csr_matrix, save_npz
 
 from bench.contract import DataError, UsageError
 from bench.data import open_arrays
 from bench.data.bundle import read_bundle
+from tests.data.layouts import FILES, NAMES, arrays, dump, of_all_rows, views
 from tests.data.released import write_mat73
 
-Arrays = dict[str, Any]
 SECONDS = 60
-
-
-def arrays() -> Arrays:
-    """Return a small dataset with labels, ids, names and a flag."""
-    draws = np.random.default_rng(0)
-    found: Arrays = {"paired": np.array(True)}
-    for part, rows in (("train", 24), ("test", 12)):
-        for name, width in (("image", 5), ("text", 3)):
-            found[f"{part}_{name}"] = draws.normal(size=(rows, width)).astype("f4")
-            found[f"{part}_{name}_labels"] = np.array(["art", "war", "music"])[np.arange(rows) % 3]
-    return found
-
-
-def numbered() -> Arrays:
-    """Return the same with numbers for labels."""
-    return {key: (np.arange(len(v)) % 3 if key.endswith("labels") else v) for key, v in arrays().items()}
-
-
-def _cells(values: Arrays) -> Arrays:
-    return {key: v.astype(object) if v.dtype.kind == "U" else v for key, v in values.items()}
 
 
 def _hdf5(path: Path, packed: bool) -> None:
     with h5py.File(path, "w") as file:
         for key, value in arrays().items():
-            data = value.astype("S") if value.dtype.kind == "U" else value
-            options = {"compression": "gzip", "chunks": (4, *data.shape[1:])} if packed and data.ndim else {}
-            file.create_dataset(key, data=data, **options)
+            options = {"compression": "gzip", "chunks": (4, *value.shape[1:])} if packed else {}
+            file.create_dataset(key, data=value, **options)
         file.create_dataset("words", data=["a", "bc"], dtype=h5py.string_dtype())
 
 
-def _torch(path: Path) -> None:
-    import torch
-
-    values = {key: np.atleast_1d(value) for key, value in numbered().items()}
-    torch.save({key: torch.from_numpy(v) if "text" in key else v for key, v in values.items()}, path)
+def _names() -> dict[str, Any]:
+    return {k: NAMES[v].astype(object) if "labels" in k else v for k, v in arrays().items()}
 
 
-def _views() -> Arrays:
-    cells = {part: np.empty(2, dtype=object) for part in ("train", "test")}
-    for part, views in cells.items():
-        views[:] = [numbered()[f"{part}_{name}"] for name in ("image", "text")]
-    labels = {f"Y_{part}": numbered()[f"{part}_image_labels"] for part in cells}
-    return {f"X_{part}": views for part, views in cells.items()} | labels
+def _packed(path: Path) -> None:
+    savemat(path, {**arrays(), "s": csr_matrix(np.eye(4))}, do_compression=True)
+
+
+def _oldest(path: Path) -> None:
+    savemat(path, {**arrays(), "s": csr_matrix(np.eye(4)), "t": "ab"}, format="4")
+
+
+def _cells(path: Path) -> None:
+    write_mat73(path, {**arrays(), "c": [np.ones((2, 3)), np.ones((4, 1))]})
 
 
 def _nested(path: Path) -> None:
-    values = arrays()
-    lists = {key: v.tolist() if key.endswith("labels") else v for key, v in values.items()}
-    path.write_bytes(pickle.dumps({**lists, "sparse": csr_matrix(np.eye(3))}, protocol=2))
+    values = {key: v.tolist() if "labels" in key else v for key, v in arrays().items()}
+    dump(path, {**values, "sparse": csr_matrix(np.eye(3))}, 2)
 
 
-def _lists(path: Path) -> None:
-    path.write_text(json.dumps({key: value.tolist() for key, value in numbered().items()}))
-
-
-def _lines(path: Path) -> None:
-    rows = [{"split": ("train", "test")[i % 3 == 0], "label": i % 2, "image": [0.5, i]} for i in range(30)]
-    path.write_text("\n".join(json.dumps({**row, "text": [1.5, 2]}) for row in rows))
+def _large(path: Path, protocol: int) -> None:
+    """Write arrays of so many bytes that they stay in the file."""
+    dump(path, {key: np.repeat(v, 500, axis=0) for key, v in arrays().items()}, protocol)
 
 
 def _samples(path: Path) -> None:
@@ -99,75 +72,34 @@ def _samples(path: Path) -> None:
     path.write_text(json.dumps({"train": values, "test": values}))
 
 
-def _csv(path: Path) -> None:
-    head = "split,label,id," + ",".join(f"image_{i}" for i in range(4)) + ",text_0,text_1"
-    rows = [f"{'train' if i % 3 else 'test'},{'ab'[i % 2]},{i}" + ",0.5" * (4 + 2) for i in range(30)]
-    path.write_text("\n".join([head, *rows]) + "\n")
-
-
-def _parquet(path: Path) -> None:
-    import pandas
-
-    _csv(path)
-    table = pandas.read_csv(path)
-    table.to_parquet(path)
-
-
-def _saved(path: Path) -> None:
-    np.savez(path, **arrays())
-
-
-SEEDS: dict[str, list[tuple[str, Callable[[Path], object]]]] = {
-    "npz": [
-        ("a.npz", _saved),
-        ("b.npz", lambda path: np.savez_compressed(path, **numbered())),
-        ("c.npz", lambda path: save_npz(path, csr_matrix(np.eye(5)))),
-    ],
-    "npy": [
-        ("a.npy", lambda path: np.save(path, np.ones((6, 4)))),
-        ("b.npy", lambda path: np.save(path, "ab")),
-    ],
+SEEDS: dict[str, list[str | tuple[str, Callable[[Path], object]]]] = {
+    "npz": ["mine.npz", "dicts.npz", ("c.npz", lambda path: save_npz(path, csr_matrix(np.eye(5))))],
+    "npy": ["dict.npy", ("b.npy", lambda path: np.save(path, "ab"))],
     "mat5": [
-        ("a.mat", lambda path: savemat(path, _cells(arrays()))),
-        (
-            "b.mat",
-            lambda path: savemat(path, {**numbered(), "s": csr_matrix(np.eye(4))}, do_compression=True),
-        ),
-        ("c.mat", lambda path: savemat(path, {"train": numbered(), "x": {"a": np.ones(3), "b": "text"}})),
-        ("d.mat", lambda path: savemat(path, _views())),
+        "structures.mat",
+        "array.mat",
+        ("a.mat", lambda path: savemat(path, _names())),
+        ("b.mat", _packed),
+        ("c.mat", lambda path: savemat(path, {"train": arrays(), "x": {"a": np.ones(3), "b": "text"}})),
+        ("d.mat", lambda path: savemat(path, {"X": views(), "Y": of_all_rows()["labels"]})),
     ],
-    "mat4": [
-        (
-            "a.mat",
-            lambda path: savemat(path, {**numbered(), "s": csr_matrix(np.eye(4)), "t": "ab"}, format="4"),
-        )
-    ],
-    "safetensors": [
-        (
-            "a.safetensors",
-            lambda path: save_file({key: np.atleast_1d(value) for key, value in numbered().items()}, path),
-        )
-    ],
-    "mat73": [
-        ("a.mat", lambda path: write_mat73(path, {**numbered(), "c": [np.ones((2, 3)), np.ones((4, 1))]}))
-    ],
+    "mat4": [("a.mat", _oldest)],
+    "safetensors": ["tensors.safetensors"],
+    "mat73": ["structures73.mat", "names73.mat", ("a.mat", _cells)],
     "hdf5": [("a.h5", lambda path: _hdf5(path, False)), ("b.h5", lambda path: _hdf5(path, True))],
-    "pickle": [("a.pkl", lambda path: path.write_bytes(pickle.dumps(arrays()))), ("b.pkl", _nested)],
-    "torch": [("a.pt", _torch)],
-    "csv": [("a.csv", _csv)],
-    "json": [("a.json", _lists), ("b.jsonl", _lines), ("c.json", _samples)],
-    "parquet": [("a.parquet", _parquet)],
-    "recipe": [
-        (
-            "a.yaml",
-            lambda path: path.write_text(
-                "files: a.npz\npaired: true\n"
-                "train: {image: train_image, text: train_text, labels: train_image_labels}\n"
-                "test: {image: test_image, text: test_text, labels: test_image_labels}\n"
-            ),
-        )
+    "pickle": [
+        *("dicts.pkl", "tensors.pkl", "tensors2.pkl"),
+        ("b.pkl", _nested),
+        ("c.pkl", lambda path: _large(path, 2)),
+        ("d.pkl", lambda path: _large(path, 5)),
     ],
+    "torch": ["mine.pt", "arrays.pt", "older.pt"],
+    "csv": ["mine.csv", "lists.csv"],
+    "json": ["rows.json", "rows.jsonl", "long.json", ("c.json", _samples)],
+    "parquet": ["mine.parquet"],
+    "recipe": ["mine.yaml"],
 }
+"""Files of each format: names of those in `FILES`, and others with what writes them."""
 
 
 def mutated(content: bytes, draws: np.random.Generator) -> bytes:
@@ -224,9 +156,9 @@ def read_all(path: Path) -> None:
 
 def main(kind: str, count: int, folder: Path) -> None:
     """Read ``count`` mutated files."""
-    np.savez(folder / "a.npz", **arrays())
     seeds = []
-    for name, write in SEEDS[kind]:
+    for seed in SEEDS[kind]:
+        name, write = (seed, FILES[seed]) if isinstance(seed, str) else seed
         write(folder / name)
         seeds.append((folder / name, (folder / name).read_bytes()))
     for path, _ in seeds:  # as they are

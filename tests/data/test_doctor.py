@@ -35,8 +35,10 @@ def test_every_registered_dataset_can_be_examined_without_any_file(tmp_path: Pat
 def test_embedded_data_is_read_and_compared_with_its_card(tmp_path: Path) -> None:
     found = diagnose("emoji", tmp_path)
     assert not found.problem
-    assert {shape.shape[1] for shape in found.shapes} == {1280, 384}
-    assert all(shape.shape == shape.expected for shape in found.shapes)
+    assert found.shapes == {
+        one.name: (one.rows.value, one.dimension.value) for one in registry.dataset("emoji").card.modalities
+    }
+    assert {width for _, width in found.shapes.values()} == {1280, 384}
     assert "image: 1301/230/364 rows (train/validation/test), 1280 wide" in str(found)
     assert found.files[0].sha256 == "608db2466b3a25b59d4ce348d044e6950169b2081ba4315b702a37a8f4a08688"
 

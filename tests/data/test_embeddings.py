@@ -11,7 +11,7 @@ import pytest
 from scipy.io import savemat
 
 from bench.contract import BenchError, DataError, UsageError
-from bench.data.embeddings import read_embeddings
+from bench.data.given_results import read_embeddings
 
 ROWS = np.arange(12.0).reshape(4, 3) + 1
 LABELS = np.array([0, 1, 1, 0])
@@ -27,9 +27,9 @@ def test_one_file_holds_every_modality_beside_its_labels(tmp_path: Path) -> None
     others = {"notes": np.zeros(3), "text_label": np.zeros(4, dtype=int)}
     given = {"text": ROWS + 1, "text_labels": LABELS, "image": ROWS, "image_label": LABELS, **others}
     found = read_embeddings([archive(tmp_path / "a.npz", **given)])
-    assert list(found) == ["text", "image"]
-    np.testing.assert_array_equal(found["image"].rows, ROWS)
-    np.testing.assert_array_equal(found["text"].labels, LABELS)
+    assert list(found.rows) == ["text", "image"]
+    np.testing.assert_array_equal(found.rows["image"], ROWS)
+    np.testing.assert_array_equal(found.labels["text"], LABELS)
 
 
 def test_files_of_the_field_are_named_with_their_keys(tmp_path: Path) -> None:
@@ -38,25 +38,25 @@ def test_files_of_the_field_are_named_with_their_keys(tmp_path: Path) -> None:
     found = read_embeddings(
         [f"image={tmp_path / 'out_0.mat'}:fea:lab", f"text={tmp_path / 'out_1.mat'}:fea:lab"]
     )
-    np.testing.assert_array_equal(found["text"].rows, ROWS + 1)
-    np.testing.assert_array_equal(found["image"].labels, LABELS)
+    np.testing.assert_array_equal(found.rows["text"], ROWS + 1)
+    np.testing.assert_array_equal(found.labels["image"], LABELS)
 
 
 def test_labels_may_be_whole_floats_a_column_or_a_matrix(tmp_path: Path) -> None:
     labels = {"image_labels": LABELS[:, None].astype(float), "text_labels": np.eye(2)[LABELS]}
     found = read_embeddings([archive(tmp_path / "a.npz", **(GOOD | labels))])
-    np.testing.assert_array_equal(found["image"].labels, LABELS)
-    np.testing.assert_array_equal(found["text"].labels, np.eye(2)[LABELS])
+    np.testing.assert_array_equal(found.labels["image"], LABELS)
+    np.testing.assert_array_equal(found.labels["text"], np.eye(2)[LABELS])
 
 
 @pytest.mark.parametrize(
     ("change", "noun"),
     [
-        ({"text_labels": LABELS[:3]}, "4 rows, but 3 labels"),
+        ({"text_labels": LABELS[:3]}, "(3, d)"),
         ({"text_labels": LABELS + 0.5}, "whole numbers"),
         ({"text_labels": np.full((4, 2), 3)}, "0 or 1"),
-        ({"text": ROWS[0]}, "(n, d)"),
-        ({"text": np.array([["a"] * 3] * 4)}, "(n, d)"),
+        ({"text": ROWS[0]}, "(4, d)"),
+        ({"text": np.array([["a"] * 3] * 4)}, "(4, d)"),
         ({"text": np.array([[Fraction(1, 2)] * 3] * 4)}, "Python objects"),
         ({"text": None, "text_labels": None}, "two"),
     ],

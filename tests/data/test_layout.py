@@ -1,8 +1,8 @@
-"""Files in the layouts that people have are read as meant, and every assumption is said."""
+"""Arrays in the layouts that people have are read as meant, and every assumption is said."""
 
 from __future__ import annotations
 
-import pickle
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,279 +14,473 @@ from scipy.io import savemat
 
 import bench
 from bench.contract import Array, DataError, UsageError
-from bench.data import diagnose, fingerprint_of, load_dataset
+from bench.data import Choices, fingerprint_of, load_dataset
 from bench.data.bundle import import_files
-from bench.data.keys import Choices
-
-Arrays = dict[str, Any]
-
-
-def arrays(rows: int = 24, tests: int = 12, classes: int = 3) -> Arrays:
-    """Return a good bundle with classes in turn."""
-    draws, found = np.random.default_rng(0), dict[str, Any]()
-    for part, count in (("train", rows), ("test", tests)):
-        for name, width in (("image", 6), ("text", 4)):
-            found[f"{part}_{name}"] = draws.normal(size=(count, width)).astype("f4")
-            found[f"{part}_{name}_labels"] = np.arange(count) % classes
-    return found
-
-
-def labels(change: Callable[[Array], Any], keep: str = "") -> Arrays:
-    return {k: change(v) if k.endswith("_labels") and keep in k else v for k, v in arrays().items()}
-
-
-def loaded(path: Path, values: Arrays) -> Any:
-    np.savez(path / "mine.npz", **values)
-    return load_dataset(path / "mine.npz", profile="paper")
-
-
-def rows(data: Any, name: str = "image") -> int:
-    return len(data.train[name]) + len(data.validation[name])
-
-
-def pairs(data: Any) -> int:
-    return sum(len(split.pairs("image", "text")[0]) for split in (data.train, data.validation))
-
-
-@pytest.mark.parametrize(
-    ("change", "classes", "said"),
-    [
-        (lambda y: y[:, None].astype(float), (), ""),
-        (lambda y: (y + 1)[None], ("1", "2", "3"), "counted from 1"),
-        (lambda y: np.array([3, 70, 11])[y], ("3", "11", "70"), "3, 11, 70"),
-        (lambda y: np.eye(3)[y], (), "one-hot"),
-        (lambda y: np.eye(3)[y].T * 2 - 1, (), "-1"),
-        (lambda y: np.eye(4)[y + 1], ("1", "2", "3"), "dropped"),
-        (lambda y: np.array(["b", "a", "c"])[y], ("a", "b", "c"), "names"),
-        (lambda y: np.array([b"b", b"a", b"c"])[y], ("a", "b", "c"), "names"),
-    ],
+from tests.data.layouts import (
+    NAMES,
+    PARTS,
+    TEST,
+    TRAIN,
+    Arrays,
+    arrays,
+    cells,
+    dump,
+    labels,
+    loaded,
+    notes,
+    of_all_rows,
+    require,
+    shared,
+    table_of,
+    views,
 )
-def test_labels_of_one_class_each_are_numbered_from_0(
-    tmp_path: Path, change: Callable[[Array], Any], classes: tuple[str, ...], said: str
-) -> None:
-    data = loaded(tmp_path, labels(change))
-    assert (data.n_classes, data.train.multi_label, tuple(data.items.classes)) == (3, False, classes)
-    assert {*data.test["image"].labels.tolist()} == {0, 1, 2}
-    assert said in " ".join(data.card.notes)
-    assert pairs(data) == 24
+
+NUMBERS = np.arange(36)
+HALF = np.where(NUMBERS < 24, "train", "test")
 
 
-def test_one_hot_rows_are_multi_label_where_a_key_states_it(tmp_path: Path) -> None:
-    data = loaded(tmp_path, {**labels(lambda y: np.eye(3)[y]), "multi_label": True})
-    assert data.train.multi_label
-    assert data.n_classes == 3
+def without(word: str, values: Arrays | None = None) -> Arrays:
+    """Return arrays (those of the bundle) but for keys with a word."""
+    return {key: value for key, value in (values or arrays()).items() if word not in key}
 
 
-def test_two_values_of_one_and_minus_one_are_two_classes(tmp_path: Path) -> None:
-    data = loaded(tmp_path, labels(lambda y: np.where(y > 0, 1, -1)))
-    assert data.n_classes == 2
-    assert data.train["image"].labelled.all()
+def renamed(word: str, other: str, values: Arrays | None = None) -> Arrays:
+    """Return arrays (those of the bundle) under keys with another word."""
+    return {key.replace(word, other): value for key, value in (values or arrays()).items()}
 
 
-@pytest.mark.parametrize("unknown", [-1, np.nan, ""])
-def test_training_rows_without_a_label_are_kept_and_others_refused(tmp_path: Path, unknown: Any) -> None:
+def every_fourth(unknown: Any, named: bool = False) -> Callable[[Array], Array]:
+    """Return what forgets the labels of some training rows."""
+
     def forget(y: Array) -> Array:
-        known = np.array(["a", "b", "c"])[y] if unknown == "" else y.astype(type(unknown))
-        return np.where(np.arange(len(y)) % 4 == 0, np.array(unknown, known.dtype), known)
+        known = NAMES[y] if named else y.astype(type(unknown))
+        gone = (np.arange(len(y)) % 4 == 0) & (len(y) == 24)
+        return np.where(gone, np.array(unknown, known.dtype), known)
 
-    named = (lambda y: np.array(["a", "b", "c"])[y]) if unknown == "" else (lambda y: y)
-    data = loaded(tmp_path, labels(lambda y: forget(y) if len(y) == 24 else named(y)))
-    assert int(data.train["image"].labelled.sum() + data.validation["image"].labelled.sum()) == 18
-    assert "no label" in " ".join(data.card.notes)
-    with pytest.raises(DataError, match="no label"):
-        loaded(tmp_path, labels(forget))
+    return forget
 
 
-@pytest.mark.parametrize(
-    ("features", "label", "train", "test", "image", "text"),
-    [
-        ("{1}_{0}", "L_{0}", "tr", "te", "I", "T"),
-        ("{1}_{0}", "label_{0}", "train", "test", "img", "text"),
-        ("{1}{0}", "Lab{0}", "Train", "Query", "Img", "Tag"),
-        ("{1}{0}", "LAB{0}", "TRAIN", "TEST", "IMG", "TXT"),
-        ("{1}{0}", "lab{0}", "train", "query", "img", "tag"),
-        ("{1}{0}", "L{0}", "Train", "Test", "X", "Y"),
-        ("{0}_{1}", "{0}_labels", "train", "query", "image", "text"),
-        ("{0}/{1}", "{0}/label", "training", "test", "images", "texts"),
-    ],
-)
-def test_the_naming_habits_of_the_field_are_known(
-    tmp_path: Path, features: str, label: str, train: str, test: str, image: str, text: str
-) -> None:
+def other_pairs() -> Arrays:
+    """Return a bundle whose labels differ in some rows."""
+    return arrays() | {"train_text_labels": (np.arange(24) + (np.arange(24) % 5 == 0)) % 3}
+
+
+def repeated(**more: Any) -> Arrays:
+    """Return five texts for each image."""
+    values = arrays()
+    for key in [key for key in values if "text" in key]:
+        values[key] = np.repeat(values[key], 5, axis=0)
+    return values | more
+
+
+def captions_by_id() -> Arrays:
+    values = renamed("image_labels", "labels", without("text_labels", repeated()))
+    for part, count in PARTS.items():
+        values[f"{part}_image_ids"] = np.arange(count)
+        values[f"{part}_text_ids"] = np.repeat(np.arange(count), 5)
+    return values
+
+
+def missing_rows() -> Arrays:
+    values = arrays()
+    values["train_text"][::4] = np.nan
+    return values | {"train_image_missing": np.arange(24) % 6 == 1}
+
+
+def views_of_objects() -> Arrays:
+    """Four pictures of each object, and one text."""
+    values = arrays()
+    for part, count in PARTS.items():
+        objects = np.arange(count // 4)
+        values |= {f"{part}_image_ids": np.repeat(objects, 4), f"{part}_text_ids": objects}
+        values |= {f"{part}_image_labels": np.repeat(objects % 3, 4), f"{part}_text_labels": objects % 3}
+        values[f"{part}_text"] = values[f"{part}_text"][: count // 4]
+    return values
+
+
+def texts_of_some() -> Arrays:
+    """Every fourth picture has no text: unequal counts, which ids explain."""
+    values, kept = arrays(), np.arange(24) % 4 != 0
+    for key in ("train_text", "train_text_labels"):
+        values[key] = values[key][kept]
+    return values | {"train_image_ids": np.arange(24), "train_text_ids": np.arange(24)[kept]}
+
+
+def rows_of_zeros() -> Arrays:
+    values = arrays()
+    values["train_text"][::4] = 0
+    return values
+
+
+def habits(features: str, label: str, train: str, test: str, image: str, text: str) -> Arrays:
+    """Return the arrays under names of the field: ``{0}`` is the part, ``{1}`` the modality."""
     found = {}
     for part, word in (("train", train), ("test", test)):
         found[label.format(word)] = arrays()[f"{part}_image_labels"]
         for name, called in (("image", image), ("text", text)):
             found[features.format(word, called)] = arrays()[f"{part}_{name}"]
-    data = loaded(tmp_path, found)
-    assert (data.modalities, data.n_classes) == (("image", "text"), 3)
-    assert (rows(data), len(data.test["text"]), pairs(data)) == (24, 12, 24)
+    return found
 
 
-def test_names_that_need_not_be_literal_share_labels_by_their_modality(tmp_path: Path) -> None:
-    values = {k.replace("_image", "_imgs_deep").replace("_text", "_texts"): v for k, v in arrays().items()}
-    values = {k.replace("_deep_labels", "_labels"): v for k, v in values.items()}
-    assert loaded(tmp_path, values).modalities == ("image", "text")
+def one_hot(y: Array) -> Array:
+    return np.eye(3)[y]
+
+
+ids = np.array([f"p{i}" for i in range(24)])
+READ: dict[str, tuple[Arrays, dict[str, Any], str]] = {
+    "a column": (labels(lambda y: y[:, None].astype(float)), {}, "taken for pairs"),
+    "a row from 1": (labels(lambda y: (y + 1)[None]), {}, "counted from 1"),
+    "any numbers": (labels(lambda y: np.array([3, 70, 11])[y]), {}, "3, 11, 70"),
+    "one-hot": (labels(one_hot), {}, "one-hot"),
+    "turned +-1": (labels(lambda y: one_hot(y).T * 2 - 1), {}, "-1"),
+    "dead column": (labels(lambda y: np.eye(4)[y + 1]), {}, "dropped"),
+    "names": (labels(lambda y: NAMES[y]), {}, "names"),
+    "bytes": (labels(lambda y: NAMES.astype("S")[y]), {}, "names"),
+    "stated multi-label": (labels(one_hot) | {"multi_label": True}, {"multi": True}, ""),
+    "two of +-1": (labels(lambda y: np.where(y > 0, 1, -1)), {"classes": 2, "same": False}, ""),
+    "two in a column": (labels(lambda y: (y % 2)[:, None]), {"classes": 2, "same": False}, "taken for pairs"),
+    "unknown -1": (labels(every_fourth(-1)), {"labelled": 18}, "no label"),
+    "unknown NaN": (labels(every_fourth(np.nan)), {"labelled": 18}, "no label"),
+    "unknown text": (labels(every_fourth("", named=True)), {"labelled": 18}, "no label"),
+    "unknown one-hot": (
+        labels(lambda y: one_hot(y) * ((np.arange(len(y)) % 4 > 0) | (len(y) == 12))[:, None]),
+        {"labelled": 18},
+        "",
+    ),
+    "255 in train alone": (labels(every_fourth(255)), {"classes": 4, "same": False}, "label 255"),
+    "one-hot and from 0": (labels(lambda y: one_hot(y) if len(y) == 24 else y), {}, "same classes"),
+    "one-hot and from 1": (labels(lambda y: one_hot(y) if len(y) == 24 else y + 1), {}, "same classes"),
+    "columns": ({k: v if k.endswith("labels") else v.T for k, v in arrays().items()}, {}, "transposed"),
+    "missing": (missing_rows(), {"rows": 20, "second": 18, "pairs": 14}, "left out"),
+    "mask": (arrays() | {"train_text_mask": np.arange(24) % 4 != 0}, {"second": 18, "pairs": 18}, ""),
+    "has": (arrays() | {"train_has_text": np.arange(24) % 4 != 0}, {"second": 18, "pairs": 18}, ""),
+    "zeros": (rows_of_zeros(), {}, "6 rows of text are zero and taken as data"),
+    "paired=false": (arrays() | {"paired": False}, {"pairs": 0}, ""),
+    "unpaired": (arrays() | {"unpaired": True}, {"pairs": 0}, ""),
+    "train unpaired": (arrays() | {"train_unpaired": True}, {"pairs": 0}, ""),
+    "paired=no": (arrays() | {"paired": "no"}, {"pairs": 0}, ""),
+    "other labels": (other_pairs(), {"pairs": 0, "same": False}, "not taken for pairs"),
+    "paired=1": (other_pairs() | {"paired": np.array([1])}, {"same": False}, ""),
+    "is paired": (other_pairs() | {"is_paired": 1}, {"same": False}, ""),
+    "aligned": (other_pairs() | {"aligned": "true"}, {"same": False}, ""),
+    "sorted": (labels(np.sort), {"same": False}, "sorted"),
+    "labels of one": (without("text_labels") | {"paired": True}, {}, ""),
+    "unequal": (
+        {k: v[:18] if k.startswith("train_text") else v for k, v in arrays().items()},
+        {"second": 18, "pairs": 0},
+        "counts differ",
+    ),
+    "captions": (repeated(), {"second": 120, "pairs": 120}, "follow each other"),
+    "captions of labelled images": (
+        renamed("image_labels", "labels", without("text_labels", repeated())),
+        {"second": 120, "pairs": 120},
+        "follow each other",
+    ),
+    "captions by id": (captions_by_id(), {"second": 120, "pairs": 120}, ""),
+    "views by id": (views_of_objects(), {"second": 6, "same": False, "partners": False}, ""),
+    "partial pairs": (texts_of_some(), {"second": 18, "pairs": 18}, ""),
+    "row numbers": (of_all_rows() | {"train_idx": TRAIN, "test_idx": TEST}, {}, ""),
+    "row numbers from 1": (
+        of_all_rows() | {"indexTrain": TRAIN[None] + 1, "indexTest": TEST[None] + 1}, {}, "counted from 1",
+    ),
+    "masks": (of_all_rows() | {"train_mask": NUMBERS < 24, "test_mask": NUMBERS >= 24}, {}, ""),
+    "mask of train": (of_all_rows() | {"is_train": NUMBERS < 24}, {}, "taken for test"),
+    "masks of others": (
+        of_all_rows() | {"train_mask": NUMBERS < 16, "val_mask": (NUMBERS >= 16) & (NUMBERS < 24)}, {}, "",
+    ),
+    "words": (of_all_rows() | {"set": HALF}, {}, ""),
+    "unused lists": (
+        arrays() | {"train_image_path": ids, "train_raw_text": np.full(24, "a b")},
+        {},
+        "not used: train_image_path, train_raw_text",
+    ),
+    "unused split": (arrays() | {"split": HALF}, {}, "not used: split"),
+    "cells": (
+        {"X": views().reshape(2, 1), "truth": of_all_rows()["labels"], "trainIdx": TRAIN, "testIdx": TEST},
+        {},
+        "view1 = X/1",
+    ),
+    **{
+        f"habit {number}": (habits(*words), {}, "")
+        for number, words in enumerate(
+            [
+                ("{1}_{0}", "L_{0}", "tr", "te", "I", "T"),
+                ("{1}_{0}", "label_{0}", "train", "test", "img", "text"),
+                ("{1}{0}", "Lab{0}", "Train", "Query", "Img", "Tag"),
+                ("{1}{0}", "LAB{0}", "TRAIN", "TEST", "IMG", "TXT"),
+                ("{1}{0}", "lab{0}", "train", "query", "img", "tag"),
+                ("{1}{0}", "L{0}", "Train", "Test", "X", "Y"),
+                ("{0}_{1}", "{0}_labels", "train", "query", "image", "text"),
+                ("{0}/{1}", "{0}/label", "training", "test", "images", "texts"),
+            ]
+        )
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", READ)
+def test_arrays_are_read_as_meant_and_what_was_assumed_is_said(tmp_path: Path, name: str) -> None:
+    values, found, said = READ[name]
+    data = loaded(tmp_path, values)
+    require(data, **found)
+    assert said in notes(data)
+    assert data.modalities == (("view1", "view2") if name == "cells" else ("image", "text"))
+
+
+def test_ids_pair_rows_in_any_order(tmp_path: Path) -> None:
+    data = loaded(tmp_path, arrays() | {"train_image_ids": ids, "train_text_ids": ids[::-1]})
+    found = 0
+    for split in (data.train, data.validation):
+        for a, b in zip(*split.pairs("image", "text"), strict=True):
+            row = arrays()["train_image"].tolist().index(split["image"].features[a].tolist())
+            np.testing.assert_array_equal(split["text"].features[b], arrays()["train_text"][23 - row])
+            found += 1
+    assert found == 24
+
+
+@pytest.mark.parametrize(
+    ("change", "classes"),
+    [
+        (lambda y: y + 1, ("1", "2", "3")),
+        (lambda y: np.array([3, 70, 11])[y], ("3", "11", "70")),
+        (lambda y: np.eye(4)[y + 1], ("1", "2", "3")),
+        (lambda y: NAMES[y], ("art", "music", "war")),
+        (one_hot, ()),
+    ],
+)
+def test_classes_keep_their_names(
+    tmp_path: Path, change: Callable[[Array], Any], classes: tuple[str, ...]
+) -> None:
+    assert tuple(loaded(tmp_path, labels(change)).items.classes) == classes
+
+
+REFUSED: dict[str, tuple[Arrays, str]] = {
+    "two readings": (arrays() | {"query_image": np.ones((12, 6))}, "--image"),
+    "other start": (labels(lambda y: y + 1, "text"), "same number"),
+    "below -1": (labels(lambda y: y - 2), "reach from -2"),
+    "-1 in test": (labels(lambda y: np.where(np.arange(len(y)) % 4, y, -1)), "no label"),
+    "fractions": (labels(lambda y: y + 0.5), "whole"),
+    "threes": (labels(lambda y: one_hot(y) * 3), "0 or 1"),
+    "ones": (labels(lambda y: np.ones((len(y), 4))) | {"train_text_labels": np.arange(24)}, "class numbers"),
+    "no row of labels": (labels(lambda y: np.array(5)), "no labels"),
+    "no label at all": (labels(lambda y: y * 0 - 1), "no row has a label"),
+    "other widths of labels": (labels(one_hot) | {"test_text_labels": np.eye(5, 9)[TEST % 5]}, "columns"),
+    "one-hot and 1, 2": (labels(lambda y: np.eye(4)[y] if len(y) == 24 else y % 2 + 1), "from 0 or from 1"),
+    "paired, other counts": (
+        arrays() | {"paired": 1, "train_text": np.ones((9, 4)), "train_text_labels": np.arange(9)}, "count",
+    ),
+    "ids of some": (arrays() | {"train_image_ids": np.arange(24)}, "ids of some"),
+    "23 ids": (arrays() | {"train_ids": np.arange(23)}, "23 ids"),
+    "paired by numbers": (arrays() | {"paired": np.arange(3)}, "true or false"),
+    "stated multi-label": (arrays() | {"multi_label": True}, "multi_label"),
+    "widths": (arrays() | {"test_text": np.ones((12, 5))}, "widths"),
+    "rows": (arrays() | {"train_image": np.ones((23, 6))}, "23 rows, but 24 labels"),
+    "NaN": (arrays() | {"test_image": np.where(np.eye(12, 6) > 0, np.nan, 1)}, "row 0, column 0 is nan"),
+    "empty": (arrays() | {"test_image": np.ones((0, 6))}, "'test_image'.*empty"),
+    "objects": (arrays() | {"train_image": np.array([[object()]])}, "pickle"),
+    "texts": (shared() | {"train_text": np.full(24, "a b"), "test_text": np.full(12, "a b")}, "data extract"),
+    "no labels": (without("test_text_labels"), "'test_text_labels' is missing"),
+    "labels of one": (without("text_labels"), "train_text_labels"),
+    "no text in test": (without("test_text"), r"\['image', 'text'\].* \['image'\]"),
+    "one modality": (without("text"), "image = train_image.*import both"),
+    "one modality of all rows": ({"X": np.ones((5, 2)), "y": np.arange(5)}, "= X,.*import both"),
+    "no train": ({"test_a": np.ones((2, 2)), "test_b": np.ones((2, 2))}, "no train features"),
+    "no test": ({"train_a": np.ones((2, 2)), "train_a_labels": np.arange(2)}, "no test features"),
+    "an array beside": (arrays() | {"val_image": np.ones((2, 2))}, "'val_image'|modalities"),
+    "names of modalities": (renamed("text", "текст"), "--modality NAME="),
+    "a database": (renamed("train", "database"), "--split train=database"),
+    "all rows": (of_all_rows(), "split"),
+    "only train": (of_all_rows() | {"train_index": TRAIN}, "test_index"),
+    "too many rows": (of_all_rows() | {"train_idx": TRAIN, "test_idx": TEST + 5}, "36 rows"),
+    "numbered parts": (of_all_rows() | {"split": NUMBERS // 24}, "found 0, 1"),
+    "other orders": (
+        of_all_rows() | {"image_ids": NUMBERS, "text_ids": NUMBERS[::-1], "split": HALF}, "sort both",
+    ),
+    "file names": (labels(lambda y: np.array([f"{i}.jpg" for i in range(len(y))])), "ids"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_can_be_read_in_two_ways_or_in_none_is_one_sentence(tmp_path: Path, name: str) -> None:
+    values, words = REFUSED[name]
+    with pytest.raises(DataError, match=words) as caught:
+        loaded(tmp_path, values)
+    assert str(tmp_path / "mine.npz") in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert caught.value.exit_status == 2
 
 
 def test_a_gallery_is_a_split_with_a_limit_and_a_part_of_the_fingerprint(tmp_path: Path) -> None:
     more = {f"database_{k[5:]}": v for k, v in arrays(tests=6000).items() if k.startswith("test_")}
     plain = loaded(tmp_path, arrays())
     data = loaded(tmp_path, arrays() | more)
-    assert plain.gallery is None
-    assert len(data.gallery["image"]) == 6000
+    require(data, gallery=6000)
     assert data.fingerprint not in (plain.fingerprint, fingerprint_of(tmp_path / "mine.npz")[1])
     assert len(load_dataset(tmp_path / "mine.npz").gallery["text"]) == 5000  # type: ignore[index]
 
 
-def test_columns_that_are_samples_are_turned_where_the_labels_decide(tmp_path: Path) -> None:
-    values = arrays()
-    data = loaded(tmp_path, {k: v if k.endswith("labels") else v.T for k, v in values.items()})
-    np.testing.assert_array_equal(data.test["image"].features, values["test_image"])
-    assert "transposed" in " ".join(data.card.notes)
-
-
-def test_rows_of_nan_or_declared_missing_are_left_out_and_the_rest_keeps_its_pairs(tmp_path: Path) -> None:
-    values = arrays()
-    values["train_text"][::4] = np.nan
-    values["train_image_missing"] = np.arange(24) % 6 == 1
-    data = loaded(tmp_path, values)
-    assert (rows(data, "image"), rows(data, "text"), pairs(data)) == (20, 18, 14)
-
-
-def test_ids_and_paired_state_pairs_and_equal_labels_are_only_taken_for_them(tmp_path: Path) -> None:
-    values = arrays()
-    assert "taken for pairs" in " ".join(loaded(tmp_path, values).card.notes)
-    assert pairs(loaded(tmp_path, values | {"paired": False})) == 0
-    other = values | {"train_text_labels": (np.arange(24) + (np.arange(24) % 5 == 0)) % 3}
-    unpaired = loaded(tmp_path, other)
-    assert pairs(unpaired) == 0
-    assert "not taken for pairs" in " ".join(unpaired.card.notes)
-    assert pairs(loaded(tmp_path, other | {"paired": np.array([1])})) == 24
-    ordered = values | {key: np.sort(v) for key, v in values.items() if key.endswith("labels")}
-    assert "sorted" in " ".join(loaded(tmp_path, ordered).card.notes)
-    names = np.array([f"p{i}" for i in range(24)])
-    stated = {"train_image_ids": names, "train_text_ids": names[::-1]}
-    assert pairs(loaded(tmp_path, values | stated)) == 24
-
-
-def test_labels_of_one_modality_serve_all_where_rows_are_stated_to_be_pairs(tmp_path: Path) -> None:
-    values = {key: value for key, value in arrays().items() if not key.endswith("text_labels")}
-    assert pairs(loaded(tmp_path, values | {"paired": True})) == 24
-    with pytest.raises(DataError, match="train_text_labels"):
-        loaded(tmp_path, values)
-
-
-def test_captions_take_the_labels_of_their_pictures_by_id(tmp_path: Path) -> None:
-    values = {k: v for k, v in arrays().items() if not k.endswith("text_labels")}
-    for part, count in (("train", 24), ("test", 12)):
-        values[f"{part}_labels"] = values.pop(f"{part}_image_labels")
-        values[f"{part}_image_ids"] = np.arange(count)[::-1]
-        values[f"{part}_text_ids"] = np.repeat(np.arange(count), 5)
-        values[f"{part}_text"] = np.repeat(values[f"{part}_text"], 5, axis=0)
-    data = loaded(tmp_path, values)
-    assert (rows(data, "text"), pairs(data)) == (120, 120)
-    a, b = data.train.pairs("image", "text")
-    assert (data.train["image"].labels[a] == data.train["text"].labels[b]).all()
-
-
-@pytest.mark.parametrize(
-    ("values", "words"),
-    [
-        (arrays() | {"query_image": np.ones((12, 6))}, "--image"),
-        (labels(lambda y: y + 1, "text"), "same number"),
-        (labels(lambda y: y - 2), "reach from -2"),
-        (labels(lambda y: y + 0.5), "whole"),
-        (labels(lambda y: np.eye(3)[y] * 3), "0 or 1"),
-        (labels(lambda y: np.array(5)), "no labels"),
-        (labels(lambda y: y * 0 - 1), "no row has a label"),
-        (arrays() | {"paired": 1, "train_text": np.ones((9, 4)), "train_text_labels": np.arange(9)}, "count"),
-        (arrays() | {"train_image_ids": np.arange(24)}, "ids of some"),
-        (arrays() | {"train_ids": np.arange(23)}, "23 ids"),
-        (arrays() | {"paired": np.arange(3)}, "true or false"),
-        (arrays() | {"multi_label": True}, "multi_label"),
-        (arrays() | {"test_text": np.ones((12, 5))}, "widths"),
-        ({"image": np.ones((5, 2)), "labels": np.arange(5)}, "data import"),
-        ({k.replace("train", "database"): v for k, v in arrays().items()}, "--split train=database"),
-    ],
-)  # fmt: skip
-def test_what_can_be_read_in_two_ways_or_in_none_is_one_sentence(
-    tmp_path: Path, values: Arrays, words: str
-) -> None:
-    with pytest.raises(DataError, match=words) as caught:
-        loaded(tmp_path, values)
-    assert "\n" not in str(caught.value)
-
-
-def as_mat(path: Path, values: Arrays) -> Path:
-    savemat(path / "mine.mat", {k.replace("train_", "tr_"): v for k, v in values.items()})
-    return path / "mine.mat"
-
-
-def as_h5(path: Path, values: Arrays) -> Path:
-    with h5py.File(path / "mine.hdf5", "w") as file:
-        for key, value in values.items():
-            file[key.replace("_", "/", 1)] = value
-    return path / "mine.hdf5"
-
-
-def as_pickle(path: Path, values: Arrays) -> Path:
-    nested = {
-        p: {k[len(p) + 1 :]: v for k, v in values.items() if k.startswith(p)} for p in ("train", "test")
-    }
-    (path / "mine.pkl").write_bytes(pickle.dumps(nested))
-    return path / "mine.pkl"
-
-
-def as_folder(path: Path, values: Arrays) -> Path:
-    (path / "mine").mkdir()
-    for key, value in values.items():
-        np.save(path / "mine" / f"{key}.npy", value)
-    return path / "mine"
-
-
-def as_recipe(path: Path, values: Arrays) -> Path:
-    np.save(path / "y.npy", values["train_image_labels"])
-    savemat(path / "x.mat", {f"m{i}": values[k] for i, k in enumerate(KEYS)} | {"yt": np.arange(12) % 3})
-    (path / "mine.yaml").write_text(
-        "files: {x: x.mat, y: y.npy}\n"
-        "train: {image: 'x:m0', text: 'x:m1', labels: 'y:y'}\n"
-        "test: {image: 'x:m2', text: 'x:m3', labels: 'x:yt'}\n"
+def test_row_numbers_of_a_hashing_file_name_a_gallery(tmp_path: Path) -> None:
+    values = of_all_rows()
+    mine = {"XAll": values["image"], "YAll": values["text"], "LAll": one_hot(values["labels"])}
+    savemat(
+        tmp_path / "x.mat",
+        mine | {f"index{p}": r + 1 for p, r in (("Train", TRAIN), ("Test", TEST), ("Database", TRAIN))},
     )
-    return path / "mine.yaml"
+    data = load_dataset(tmp_path / "x.mat", profile="paper")
+    require(data, gallery=24)
+    assert "counted from 1" in notes(data)
 
 
-KEYS = ("train_image", "train_text", "test_image", "test_text")
-
-
-@pytest.mark.parametrize("save", [as_mat, as_h5, as_pickle, as_folder, as_recipe], ids=lambda f: f.__name__)
-def test_every_format_is_a_dataset_in_place_and_imports_to_the_same_bundle(
-    tmp_path: Path, save: Callable[[Path, Arrays], Path]
+def test_a_database_without_train_rows_is_trained_on_by_the_command_that_the_refusal_names(
+    tmp_path: Path,
 ) -> None:
-    values = arrays()
-    path = save(tmp_path, values)
-    data = load_dataset(str(path))
-    assert (data.name, rows(data), pairs(data)) == ("mine", 24, 24)
-    np.testing.assert_array_equal(data.test["text"].features, values["test_text"])
-    assert diagnose(path).status == "complete"
-    import_files([path], tmp_path / "other.npz", Choices())
-    other = load_dataset(tmp_path / "other.npz")
-    for part in ("train", "validation", "test"):
-        for name in data.modalities:
-            ours, theirs = getattr(data, part)[name], getattr(other, part)[name]
-            np.testing.assert_array_equal(ours.features, theirs.features)
-            np.testing.assert_array_equal(ours.labels, theirs.labels)
-    before = fingerprint_of(path)
-    if path.suffix == ".yaml":
-        np.save(tmp_path / "y.npy", (values["train_image_labels"] + 1) % 3)
-        assert fingerprint_of(path) != before
+    words = {"train": "Database", "test": "Test"}
+    keys = {"image": "X{}", "text": "Y{}", "labels": "L{}"}
+    path = tmp_path / "x.mat"
+    savemat(
+        path, {keys[key.split("_")[1]].format(words[key.split("_")[0]]): v for key, v in shared().items()}
+    )
+    with pytest.raises(DataError, match="--split train=database --split gallery=database --split test=test"):
+        load_dataset(path)
+    split = {"train": "database", "gallery": "database", "test": "test"}
+    found = import_files([path], tmp_path / "y.npz", Choices(split=split))
+    assert {part: len(one["image"]) for part, one in found.splits.items()} == {**PARTS, "gallery": 24}
+
+
+@pytest.mark.parametrize("mark", ["|", "; ", "[]"])
+def test_lists_of_classes_in_a_cell_are_several_labels(tmp_path: Path, mark: str) -> None:
+    table = table_of(arrays())
+    sets = [["0", "2"], ["1"], ["0", "1", "2"]]
+    table["label"] = [str(one) if mark == "[]" else mark.join(one) for one in sets * 12]
+    table.to_csv(tmp_path / "mine.csv", index=False)
+    data = load_dataset(tmp_path / "mine.csv")
+    np.testing.assert_array_equal(data.test["image"].labels[:3], [[1, 0, 1], [0, 1, 0], [1, 1, 1]])
+
+
+def test_empty_cells_are_rows_without_a_label_or_a_modality(tmp_path: Path) -> None:
+    table = table_of(arrays()).reset_index(drop=True)
+    table.loc[[0, 3], [f"text_{i}" for i in range(4)]] = np.nan
+    table.loc[[1, 2, 4], "label"] = None
+    table.to_csv(tmp_path / "mine.csv", index=False)
+    require(load_dataset(tmp_path / "mine.csv"), second=22, pairs=22, labelled=21)
+
+
+@pytest.mark.parametrize("named", ["Y", "gt", "labels"])
+@pytest.mark.parametrize("turned", [False, True])
+def test_cells_are_views_and_test_rows_are_drawn_on_request(tmp_path: Path, turned: bool, named: str) -> None:
+    known = of_all_rows()["labels"]
+    savemat(tmp_path / "x.mat", {"X": views(turned), named: known[:, None] + 1})
+    with pytest.raises(DataError, match=r"view1 = X/1, view2 = X/2.*--split test=0.2"):
+        load_dataset(tmp_path / "x.mat")
+    found = import_files([tmp_path / "x.mat"], tmp_path / "y.npz", Choices(test_share=0.25))
+    require(load_dataset(tmp_path / "y.npz"), rows=27, second=27, test=9, pairs=27)
+    assert np.bincount(found.splits["test"]["view1"].labels).tolist() == [3, 3, 3]
+    assert "drawn" in " ".join(found.notes)
+
+
+def test_a_cell_for_each_view_has_its_labels(tmp_path: Path) -> None:
+    both = cells([of_all_rows()["labels"][:, None] + 1] * 2)
+    savemat(tmp_path / "x.mat", {"data": views(True), "truelabel": both, "names": cells(["a", "b"])})
+    found = import_files([tmp_path / "x.mat"], tmp_path / "y.npz", Choices(test_share=0.25))
+    assert [*found.splits["train"]] == ["view1", "view2"]
+    assert "view1 labels = truelabel/1" in " ".join(found.notes)
+
+
+def test_two_files_of_one_modality_each_are_imported_together(tmp_path: Path) -> None:
+    values = of_all_rows()
+    for file, name in (("img", "image"), ("txt", "text")):
+        savemat(tmp_path / f"{file}.mat", {"X": values[name], "y": values["labels"][:, None]})
+    with pytest.raises(DataError, match="import both"):
+        load_dataset(tmp_path / "img.mat")
+    both = [tmp_path / "img.mat", tmp_path / "txt.mat"]
+    import_files(both, tmp_path / "y.npz", Choices(test_share=0.25))
+    require(load_dataset(tmp_path / "y.npz"), rows=27, second=27, test=9, pairs=27)
+
+
+def test_a_tuple_of_arrays_is_read_by_the_recipe_that_its_refusal_names(tmp_path: Path) -> None:
+    dump(tmp_path / "x.pkl", tuple(shared()[f"{p}_{n}"] for n in ("image", "text", "labels") for p in PARTS))
+    with pytest.raises(DataError, match="recipe") as refused:
+        load_dataset(tmp_path / "x.pkl")
+    (tmp_path / "mine.yaml").write_text(str(refused.value).partition("such as: ")[2])
+    require(load_dataset(tmp_path / "mine.yaml"))
+
+
+@pytest.mark.parametrize("form", ["{}_ids", "split/{}"])
+def test_lists_of_ids_cut_arrays_of_all_rows_into_parts(tmp_path: Path, form: str) -> None:
+    order = np.random.default_rng(0).permutation(36)
+    values = {name: {str(i): one[i] for i in order} for name, one in of_all_rows().items()}
+    lists = {form.format(part): [f"{i}" for i in rows] for part, rows in (("train", TRAIN), ("test", TEST))}
+    dump(tmp_path / "x.pkl", values | lists)
+    data = load_dataset(tmp_path / "x.pkl", profile="paper")
+    require(data)
+    np.testing.assert_array_equal(data.test["image"].features, arrays()["test_image"])
+
+
+def test_pairs_are_stated_by_an_attribute_of_an_hdf5_file(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "mine.h5", "w") as file:
+        for key, value in arrays().items():
+            file[key] = value
+        file.attrs["paired"] = False
+    require(load_dataset(tmp_path / "mine.h5"), pairs=0)
+
+
+def sentences(path: Path, captions: int = 180) -> None:
+    """Write Karpathy's JSON of 36 pictures with five sentences each, and features of both."""
+    path.mkdir()
+    splits = ["train"] * 12 + ["restval"] * 12 + ["test"] * 12
+    sentids = np.random.default_rng(0).permutation(180).reshape(36, 5).tolist()
+    text = np.empty((180, 4), np.float32)
+    for row, numbers in enumerate(sentids):
+        text[numbers] = of_all_rows()["text"][row]
+    images = [
+        {"split": split, "sentids": numbers, "sentences": [{"sentid": n, "raw": "a b"} for n in numbers]}
+        for split, numbers in zip(splits, sentids, strict=True)
+    ]
+    (path / "dataset.json").write_text(json.dumps({"images": images, "dataset": "coco"}))
+    for name, value in (("image", of_all_rows()["image"]), ("text", text[:captions])):
+        np.save(path / f"{name}.npy", value)
+    np.save(path / "labels.npy", of_all_rows()["labels"])
+
+
+def test_a_json_of_sentences_cuts_and_joins_pictures_and_captions(tmp_path: Path) -> None:
+    sentences(tmp_path / "mine")
+    data = load_dataset(tmp_path / "mine", profile="paper")
+    require(data, second=120, pairs=120)
+    assert len(data.test["text"]) == len(data.test.pairs("image", "text")[0]) == 60
+    sentences(tmp_path / "short", captions=179)
+    with pytest.raises(DataError, match=r"179, 4.* 36 or 180 rows"):
+        load_dataset(tmp_path / "short")
+
+
+def test_a_file_for_each_array_is_named_by_its_file_or_its_key(tmp_path: Path) -> None:
+    values = of_all_rows()
+    for file, key, value in (
+        ("flickr-iall", "IAll", values["image"]),
+        ("flickr-2", "TAll", values["text"]),
+        ("flickr-lall", "LAll", one_hot(values["labels"])),
+    ):
+        savemat(tmp_path / f"{file}.mat", {key: value})
+    savemat(
+        tmp_path / "idx.mat",
+        {f"index{p}": r + 1 for p, r in (("Train", TRAIN), ("Test", TEST), ("Database", TRAIN))},
+    )
+    require(load_dataset(tmp_path), gallery=24)
+
+
+def test_choices_decide_where_two_readings_are_possible(tmp_path: Path) -> None:
+    values = renamed("imgs_deep_labels", "labels", renamed("image", "imgs_deep", without("text_labels")))
+    others: Arrays = {f"{part}_imgs_sift": np.ones((n, 9)) for part, n in PARTS.items()}
+    np.savez(tmp_path / "x.npz", **values, **others)
+    choices = Choices(modalities={"image": "train_imgs_sift", "text": "train_text"}, labels="train_labels")
+    found = import_files([tmp_path / "x.npz"], tmp_path / "y.npz", choices)
+    assert found.splits["test"]["image"].dimension == 9
 
 
 def test_a_saved_bundle_is_the_same_dataset(tmp_path: Path) -> None:
     more = {f"gallery_{k[5:]}": v for k, v in arrays().items() if k.startswith("test_")}
     values = arrays() | more | {"train_image_ids": np.arange(24), "train_text_ids": np.arange(24) // 2}
     data = loaded(tmp_path, values)
-    parts = {"validation": data.validation, "gallery": data.gallery}
+    parts: Arrays = {"validation": data.validation, "gallery": data.gallery}
     path = bench.save_bundle(tmp_path / "again.npz", train=data.train, test=data.test, **parts)
     again = load_dataset(path, profile="paper")
     for part in ("train", "validation", "test", "gallery"):
@@ -308,16 +502,6 @@ def test_arrays_are_saved_only_if_they_are_a_dataset(tmp_path: Path) -> None:
     assert not (tmp_path / "b.npz").exists()
     with pytest.raises(UsageError):
         bench.save_bundle(tmp_path / "b.mat", train=good, test=good)
-
-
-def test_choices_decide_where_two_readings_are_possible(tmp_path: Path) -> None:
-    values = {k.replace("image", "imgs_deep"): v for k, v in arrays().items()}
-    values |= {f"{part}_imgs_sift": np.ones((n, 9)) for part, n in (("train", 24), ("test", 12))}
-    values = {k.replace("imgs_deep_labels", "labels"): v for k, v in values.items() if "text_labels" not in k}
-    np.savez(tmp_path / "x.npz", **values)
-    choices = Choices(modalities={"image": "train_imgs_sift", "text": "train_text"}, labels="train_labels")
-    found = import_files([tmp_path / "x.npz"], tmp_path / "y.npz", choices)
-    assert found.splits["test"]["image"].dimension == 9
 
 
 @pytest.mark.parametrize(

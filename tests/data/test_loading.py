@@ -28,20 +28,17 @@ from bench.contract import (
 )
 from bench.contract import ModalityCard as Card
 from bench.data import (
-    QUICK,
-    QUICK_LOOK_ALIKE,
-    RowLimits,
     card_of,
-    data_folder,
     diagnose,
     fingerprint_of,
     load_dataset,
-    load_from,
     open_and_check,
     open_arrays,
 )
 from bench.data.fingerprint import file_digests, forget_digests
+from bench.data.locations import data_folder
 from bench.data.look_alike import rule_digest
+from bench.data.partition import QUICK, QUICK_LOOK_ALIKE, RowLimits
 from tests.data.test_bundle import arrays, save
 from tests.grid import only_plugins
 
@@ -86,7 +83,7 @@ def put(folder: Path, rows: int = 8) -> Path:
 
 
 def test_absent_files_give_a_look_alike_that_says_so(tmp_path: Path) -> None:
-    data = load_from(Tiny, tmp_path)
+    data = load_dataset(Tiny, tmp_path)
     assert (data.kind, len(data.test["image"])) == ("look-alike", 4)
     assert data.fingerprint == rule_digest(Tiny.card, QUICK_LOOK_ALIKE)
 
@@ -94,15 +91,15 @@ def test_absent_files_give_a_look_alike_that_says_so(tmp_path: Path) -> None:
 def test_real_data_shows_its_test_rows_and_a_look_alike_has_nothing_to_show(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert not load_from(Tiny, tmp_path).items.shown
-    assert load_from(Tiny, put(tmp_path)).items.shown == {"text": Tiny.names}
+    assert not load_dataset(Tiny, tmp_path).items.shown
+    assert load_dataset(Tiny, put(tmp_path)).items.shown == {"text": Tiny.names}
     with monkeypatch.context() as patched:
         patched.setattr(Tiny, "names", ["one"])
         with pytest.raises(PluginError, match="1 items of 'text' for 8 test rows"):
-            _ = load_from(Tiny, tmp_path).items
+            _ = load_dataset(Tiny, tmp_path).items
     # Items follow the rows that a limit leaves; the features count on from row to row.
     monkeypatch.setattr("bench.data.loading.row_limits", lambda *_: RowLimits(8, 8, 4, 3))
-    data = load_from(Tiny, tmp_path)
+    data = load_dataset(Tiny, tmp_path)
     kept = data.test["text"].features[:, 0] // 3
     assert len(kept) == 4
     assert data.items.shown["text"] == [f"row {row:g}" for row in kept]
@@ -111,7 +108,7 @@ def test_real_data_shows_its_test_rows_and_a_look_alike_has_nothing_to_show(
 @pytest.mark.parametrize("place", ["", "tiny"])
 def test_files_are_found_in_the_dataset_s_folder_and_in_the_data_folder(tmp_path: Path, place: str) -> None:
     put(tmp_path / place)
-    data = load_from(Tiny, tmp_path)
+    data = load_dataset(Tiny, tmp_path)
     assert data.kind == "real"
     np.testing.assert_array_equal(data.train["image"].features, np.arange(24.0).reshape(8, 3))
 
@@ -126,19 +123,19 @@ class Empty(Tiny):
 
 def test_absent_or_damaged_files_are_an_error_where_no_look_alike_may_stand_in(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=str(tmp_path / "tiny" / "x.npz")):
-        load_from(Strict, tmp_path)
+        load_dataset(Strict, tmp_path)
     with pytest.raises(DataError, match="neither files nor embedded data"):
-        load_from(Empty)
+        load_dataset(Empty)
     (put(tmp_path) / "y.list").unlink()
     with pytest.raises(DataError, match=r"y.list.* by hand"):
-        load_from(Tiny, tmp_path)
+        load_dataset(Tiny, tmp_path)
     (put(tmp_path) / "x.npz").write_bytes(b"PK\x03\x04 broken")
     with pytest.raises(DataError, match=r"x.npz"):
-        load_from(Tiny, tmp_path)
+        load_dataset(Tiny, tmp_path)
 
 
 def test_what_departs_from_the_card_s_suppositions_is_noted_on_the_dataset(tmp_path: Path) -> None:
-    notes = load_from(Tiny, put(tmp_path)).card.notes
+    notes = load_dataset(Tiny, put(tmp_path)).card.notes
     assert notes[0] == "image has 8/8/8 rows; the card supposes 8/4/4"
     assert Tiny.card.notes == ()
 
@@ -157,22 +154,22 @@ def test_the_data_folder_is_given_or_the_variable_s_or_the_working_folder_s(
 def test_limits_of_generated_data_do_not_touch_the_fingerprint_of_real_data(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = load_from(Tiny, put(tmp_path)).fingerprint
+    first = load_dataset(Tiny, put(tmp_path)).fingerprint
     for limits, same in ((replace(QUICK, dimension=3, classes=2), True), (replace(QUICK, test=999), False)):
         monkeypatch.setattr("bench.data.loading.row_limits", lambda *_, limits=limits: limits)
-        assert (load_from(Tiny, tmp_path).fingerprint == first) is same
+        assert (load_dataset(Tiny, tmp_path).fingerprint == first) is same
 
 
 def test_the_fingerprint_follows_content_limits_and_name_and_nothing_else(tmp_path: Path) -> None:
-    first = load_from(Tiny, put(tmp_path / "a"))
-    assert load_from(Tiny, put(tmp_path / "b")).fingerprint == first.fingerprint
-    assert load_from(Tiny, tmp_path / "a", "paper").fingerprint != first.fingerprint
-    assert load_from(Tiny, put(tmp_path / "c", rows=10)).fingerprint != first.fingerprint
+    first = load_dataset(Tiny, put(tmp_path / "a"))
+    assert load_dataset(Tiny, put(tmp_path / "b")).fingerprint == first.fingerprint
+    assert load_dataset(Tiny, tmp_path / "a", profile="paper").fingerprint != first.fingerprint
+    assert load_dataset(Tiny, put(tmp_path / "c", rows=10)).fingerprint != first.fingerprint
 
     class Other(Tiny):
         card = replace(Tiny.card, name="other")
 
-    assert load_from(Other, tmp_path / "a").fingerprint != first.fingerprint
+    assert load_dataset(Other, tmp_path / "a").fingerprint != first.fingerprint
 
 
 def test_digests_are_remembered_until_a_file_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -291,7 +288,7 @@ def test_what_is_wrong_with_a_dataset_is_one_sentence(
 
     monkeypatch.setattr(Tiny, "read", fail)
     with pytest.raises(DataError, match="ZeroDivisionError"):
-        load_from(Tiny, put(tmp_path / "tiny"))
+        load_dataset(Tiny, put(tmp_path / "tiny"))
 
 
 def test_a_pipe_in_the_place_of_a_file_is_named_and_no_look_alike_stands_in(tmp_path: Path) -> None:

@@ -21,21 +21,27 @@ CARD = registry.dataset("nus_wide").card
 
 
 @pytest.mark.parametrize(
-    "place",
+    ("dataset", "place"),
     [
-        f"nus_wide/{FILE.name}",
-        FILE.name,
-        f"NUS-WIDE/{FILE.name.upper()}",
-        f"datasets/NUS/{FILE.aliases[0]}",
-        f"a/b/c/{FILE.name}",
+        ("nus_wide", f"nus_wide/{FILE.name}"),
+        ("nus_wide", FILE.name),
+        ("nus_wide", f"NUS-WIDE/{FILE.name.upper()}"),
+        ("nus_wide", f"datasets/NUS/{FILE.aliases[0]}"),
+        ("nus_wide", f"a/b/c/{FILE.name}"),
+        ("nus_wide", "nus_wide-10k_deep_doc2vec-corr-ae.h5py"),
+        ("wikipedia", "datasets/Wiki/wiki.mat"),
+        ("xmedia", "XMedia/XMediaFeatures.mat"),
     ],
 )
-def test_a_file_is_found_under_other_folders_letters_and_names(tmp_path: Path, place: str) -> None:
-    assert find_file(CARD, FILE, tmp_path) is None
+def test_a_file_is_found_under_other_folders_letters_and_names(
+    tmp_path: Path, dataset: str, place: str
+) -> None:
+    card = registry.dataset(dataset).card
+    assert find_file(card, card.files[0], tmp_path) is None
     path = tmp_path / place
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(b"content")
-    assert find_file(CARD, FILE, tmp_path) == path
+    assert find_file(card, card.files[0], tmp_path) == path
 
 
 def test_the_stated_place_comes_first_and_two_different_files_are_refused(tmp_path: Path) -> None:

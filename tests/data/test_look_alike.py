@@ -10,7 +10,7 @@ import pytest
 from scipy.spatial.distance import cdist
 
 from bench.contract import Character, DatasetCard, Fact, ModalityCard, Split
-from bench.data import QUICK_LOOK_ALIKE, RowLimits, look_alike
+from bench.data import look_alike
 from bench.data.look_alike import (
     AMBIGUOUS,
     CONTENT,
@@ -21,6 +21,7 @@ from bench.data.look_alike import (
     _draw_content,
     rule_digest,
 )
+from bench.data.partition import QUICK_LOOK_ALIKE, RowLimits
 from datasets.inria_websearch import InriaWebsearch
 from datasets.nus_wide import NusWide
 from datasets.wikipedia import Wikipedia

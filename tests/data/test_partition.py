@@ -8,8 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.contract import DataError, Modality, Split, UsageError
-from bench.data import QUICK, QUICK_LOOK_ALIKE, row_limits, stratified_validation
-from bench.data.partition import apportion, capped, fixed_generator, strata_of, stratified_rows
+from bench.data import stratified_validation
+from bench.data.partition import (
+    QUICK,
+    QUICK_LOOK_ALIKE,
+    apportion,
+    capped,
+    fixed_generator,
+    row_limits,
+    strata_of,
+    stratified_rows,
+)
 
 counts = st.lists(st.integers(0, 60), min_size=1, max_size=12).map(
     lambda values: np.array(values, dtype=np.int64)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.data import load_from
+from bench.data import load_dataset
 from datasets.emoji import FILE, LEAST_TEST, LEAST_TRAIN, Emoji, EmojiFine
 
 
@@ -29,7 +29,7 @@ def test_the_committed_files_are_those_that_notice_describes() -> None:
 def test_emoji_has_its_test_rows_in_the_file_s_order_and_all_others_to_learn_from(
     raw: dict[str, np.ndarray],
 ) -> None:
-    data = load_from(Emoji, profile="paper")
+    data = load_dataset(Emoji, profile="paper")
     assert (data.kind, data.modalities, data.n_classes) == ("real", ("image", "text"), 9)
     assert [len(split["image"]) for split in (data.train, data.validation, data.test)] == [1301, 230, 364]
     np.testing.assert_array_equal(data.test["image"].features, raw["img"][raw["test"]].astype(np.float32))
@@ -44,7 +44,7 @@ def test_emoji_has_its_test_rows_in_the_file_s_order_and_all_others_to_learn_fro
 
 
 def test_emoji_fine_keeps_the_subcategories_with_enough_rows(raw: dict[str, np.ndarray]) -> None:
-    data = load_from(EmojiFine, profile="paper")
+    data = load_dataset(EmojiFine, profile="paper")
     names = [
         name
         for name in np.unique(raw["subcategory"])
@@ -62,7 +62,7 @@ def test_emoji_fine_keeps_the_subcategories_with_enough_rows(raw: dict[str, np.n
 def test_the_items_of_a_gallery_belong_to_the_test_rows(
     loader: type[Emoji], raw: dict[str, np.ndarray]
 ) -> None:
-    data = load_from(loader)
+    data = load_dataset(loader)
     texts, pictures = data.items.shown["text"], data.items.shown["image"]
     features = data.test["text"].features
     assert len(texts) == len(pictures) == len(features)
@@ -72,7 +72,7 @@ def test_the_items_of_a_gallery_belong_to_the_test_rows(
 
 
 def test_the_classes_of_emoji_are_called_as_unicode_calls_them(raw: dict[str, np.ndarray]) -> None:
-    coarse, fine = load_from(Emoji), load_from(EmojiFine)
+    coarse, fine = load_dataset(Emoji), load_dataset(EmojiFine)
     assert coarse.items.classes[int(raw["lab"][0])] == raw["categories"][raw["lab"][0]] == "Symbols"
     row = int(np.flatnonzero(raw["text"] == fine.items.shown["text"][7])[0])
     assert fine.items.classes[fine.test["text"].labels[7]] == raw["subcategory"][row]

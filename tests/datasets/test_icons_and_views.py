@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bench.contract import Dataset
-from bench.data import load_from
+from bench.data import load_dataset
 from datasets.emoji import Emoji
 from datasets.emoji_views import EmojiViews
 from datasets.icons import LEAST, Icons
@@ -16,12 +16,12 @@ from datasets.icons import LEAST, Icons
 
 @pytest.fixture(scope="module")
 def icons() -> Dataset:
-    return load_from(Icons, profile="paper")
+    return load_dataset(Icons, profile="paper")
 
 
 @pytest.fixture(scope="module")
 def views() -> Dataset:
-    return load_from(EmojiViews, profile="paper")
+    return load_dataset(EmojiViews, profile="paper")
 
 
 def test_icons_have_several_tags_all_in_every_part(icons: Dataset) -> None:
@@ -66,7 +66,7 @@ def test_no_emoji_is_in_two_parts_and_the_test_rows_are_those_of_emoji(views: Da
         for split in (views.train, views.validation, views.test)
     ]
     assert not any(a & b for a, b in combinations(parts, 2))
-    emoji = load_from(Emoji, profile="paper")
+    emoji = load_dataset(Emoji, profile="paper")
     for name in ("image", "text"):
         np.testing.assert_array_equal(views.test[name].features, emoji.test[name].features)
         np.testing.assert_array_equal(views.test[name].labels, emoji.test[name].labels)

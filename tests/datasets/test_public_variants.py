@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from bench.contract import DatasetLoader, Fact
-from bench.data import load_from
+from bench.data import load_dataset
 from datasets.iaprtc12 import IaprTc12
 from datasets.mirflickr25k import MirFlickr25K
 from datasets.mscoco import MsCoco
@@ -34,7 +34,7 @@ def test_queries_are_ranked_against_the_database(tmp_path: Path, loader: type[Da
         arrays |= {f"Img{part}": image[rows], f"Tag{part}": text[rows], f"Lab{part}": labels[rows]}
     (name, *_) = loader.card.files[0].aliases
     (write_hdf5 if name.endswith(".h5") else write_mat5)(tmp_path / name, arrays)
-    data = load_from(_small(loader, 6), tmp_path, "paper")
+    data = load_dataset(_small(loader, 6), tmp_path, profile="paper")
     assert data.gallery is not None
     assert (len(data.test["image"]), len(data.gallery["text"])) == (40, 160)
     assert data.train.multi_label
@@ -52,7 +52,7 @@ def test_pascal_sentence_cuts_its_validation_rows_from_training(tmp_path: Path) 
         )
         arrays[f"label_{part}"] = (np.arange(count) % 4)[:, None]
     write_mat5(tmp_path / "pascal.mat", arrays)
-    data = load_from(_small(PascalSentence, 4), tmp_path, "paper")
+    data = load_dataset(_small(PascalSentence, 4), tmp_path, profile="paper")
     assert [len(split["image"]) for split in (data.train, data.validation, data.test)] == [68, 12, 20]
     assert data.train.paired
 

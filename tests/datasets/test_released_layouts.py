@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from bench.contract import DataError, Dataset, DatasetCard, DatasetLoader, Fact, Modality
-from bench.data import load_from
+from bench.data import load_dataset
 from datasets.inria_websearch import InriaWebsearch
 from datasets.nus_wide import NusWide
 from datasets.nus_wide_42941 import NusWide42941
@@ -61,7 +61,7 @@ def wiki(test: int = 10, **changes: Any) -> Arrays:
 
 
 def load(loader: type[DatasetLoader], folder: Path, profile: str = "paper") -> Dataset:
-    data = load_from(loader, folder, profile)
+    data = load_dataset(loader, folder, profile=profile)
     assert data.kind == "real"
     return data
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bench.contract import DataError
-from bench.data import diagnose, load_from
+from bench.data import diagnose, load_dataset
 from datasets.wikipedia_classic import WikipediaClassic
 from tests.data.released import write_mat5
 from tests.shared import shared
@@ -19,7 +19,7 @@ def test_the_original_files_are_complete_and_give_the_published_counts() -> None
     finding = diagnose(WikipediaClassic, folder)
     assert (finding.status, finding.problem) == ("complete", "")
     assert not any(file.remark for file in finding.files)
-    data = load_from(WikipediaClassic, folder, "paper")
+    data = load_dataset(WikipediaClassic, folder, profile="paper")
     learned = np.concatenate([data.train["image"].labels, data.validation["image"].labels])
     np.testing.assert_array_equal(np.bincount(learned), [138, 272, 244, 248, 202, 178, 186, 144, 214, 347])
     np.testing.assert_array_equal(
@@ -51,5 +51,5 @@ def test_a_bad_list_is_one_clear_sentence(tmp_path: Path, listing: bytes, words:
     (tmp_path / "trainset_txt_img_cat.list").write_bytes(listing)
     (tmp_path / "testset_txt_img_cat.list").write_bytes(b"a\tb\t1\na\tb\t2\n")
     with pytest.raises(DataError, match=words) as caught:
-        load_from(WikipediaClassic, tmp_path)
+        load_dataset(WikipediaClassic, tmp_path)
     assert "trainset_txt_img_cat.list" in str(caught.value)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import bench
 from bench.records.schema import GIVEN, Record
 from bench.records.store import Store
 from tests.experiment.running import done
@@ -61,6 +62,31 @@ def test_embeddings_and_similarities_are_rows_like_any_method_but_say_what_is_un
     assert record.identity.file_sha256 in table
     say("verify", *where, "--cells", "9").check(0, "3 of 3 agree")
     say("explain", "S", "small", *where, "--printed", printed).check(0, "the same numbers", "map@all")
+
+
+def test_several_files_of_a_name_are_the_seeds_of_one_row(
+    small: Path, arrays: Arrays, tmp_path: Path
+) -> None:
+    words: list[Any] = []
+    for seed in range(3):
+        noise = np.random.default_rng(seed).normal(size=(30, 3))
+        np.savez(tmp_path / f"{seed}.npz", **(arrays | {"image": arrays["image"] + noise}))
+        words += ["--embeddings", f"E={tmp_path / f'{seed}.npz'}"]
+    where = ["--results", tmp_path / "r"]
+    run = ["run", "--datasets", small, *words, *where]
+    said = say(*run, "--methods", "chance", "--seeds", 3).check(0, "6 done")
+    assert "--seeds" not in said.out + said.err
+    found = [one for one in Store(tmp_path / "r").records() if one.identity.method == "E"]
+    assert {one.identity.seed for one in found} == {0, 1, 2}
+    assert len({one.identity.file_sha256 for one in found}) == 1
+    assert len({tuple(values_of(one)) for one in found}) == 3
+    frame = bench.results(tmp_path / "r").query("method == 'E' and protocol == 'map@all'")
+    assert (frame["label"].nunique(), frame["seed"].nunique()) == (1, 3)
+    say("verify", *where, "--cells", "9").check(0, "6 of 6 agree")
+    say("run", *words, *where).check(2, "--datasets")
+    say(*run, *words[:2]).check(2, "not all different")
+    np.savez(tmp_path / "3.npz", image_text=np.ones((30, 30)))
+    say(*run, "--embeddings", f"E={tmp_path / '3.npz'}").check(2, "different kinds")
 
 
 def test_a_file_with_labels_is_a_dataset_by_itself(arrays: Arrays, tmp_path: Path) -> None:
@@ -161,7 +187,7 @@ def test_what_cannot_be_done_to_given_embeddings_is_not_left_out_silently(
         for condition in ("label-noise@.4", "clean,unpaired@1", "feature-noise@.5"):
             said = say(*run, *methods, "--conditions", condition)
             assert "Traceback" not in said.check(2, "--conditions", "cannot be checked").err
-    say(*run, "--seeds", 3).check(2, "--seeds", "one unknown seed")
+    say(*run, "--seeds", 3).check(2, "--seeds", "trained here")
     assert not (tmp_path / "r").exists()
     mixed = say(*run, "--methods", "chance", "--seeds", 2, "--conditions", "clean").check(0, "3 done")
     assert "--seeds does not apply to E" in mixed.out

@@ -11,7 +11,7 @@ import math
 import os
 import stat
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
@@ -28,6 +28,9 @@ STATEMENTS: Final = ("paired", "multi_label", "class_names")
 MOST_VIEWS: Final = 64
 """A list or cell array of at most so many matrices is read as so many arrays, called ``key/1`` and so on."""
 
+TEXTS: Final = (".txt", ".list", ".lst")
+"""Endings of the names of text files that may be a matrix, a table, or a text for each line."""
+
 LISTS: Final = ("|", ";")
 """What separates the classes of a row in a text that lists several."""
 
@@ -37,10 +40,14 @@ _EXPANSION: Final = 200
 
 _MOST_KEYS: Final = 100_000
 _SUGGESTED: Final = 1000
+_LISTED: Final = 12
 
 
 class ArrayFile(ABC):
     """An open file (or a folder of files) that holds named arrays."""
+
+    _nested: ArrayFile | None = None
+    """Reads those arrays of the file that stand in lists and the like."""
 
     def __init__(self, path: Path) -> None:
         """Remember where the file is."""
@@ -62,7 +69,7 @@ class ArrayFile(ABC):
         """
         self._require(key)
         with blamed(self.where(key)):
-            return self._shape(key)
+            return self._reader(key)._shape(key)
 
     def array(self, key: str) -> Array:
         """Return the array called ``key``, oriented as its author saw it; texts as an array of ``str``.
@@ -72,34 +79,23 @@ class ArrayFile(ABC):
         """
         self._require(key)
         with blamed(self.where(key)):
-            return self._read(key)
+            return self._reader(key)._read(key)
 
     def matrix(self, key: str, transposed: bool = False) -> Array:
         """Return an array of numbers for use as features: float32 in C order, read in blocks if large.
 
-        Args:
-            key: of the array.
-            transposed: whether columns are samples.
+        Columns are samples if ``transposed``. What is no matrix is returned as it is.
 
         Raises:
-            DataError: if there is none, or it cannot be read. What is no matrix is returned as it is.
+            DataError: if there is none, or it cannot be read.
         """
         return self.matrices(key, transposed, {"": None})[""]
 
     def matrices(self, key: str, transposed: bool, parts: Rows) -> dict[str, Array]:
-        """Return rows of an array by part, each as `matrix` returns all; the rest is not kept in memory.
-
-        Args:
-            key: of the array.
-            transposed: whether columns are samples.
-            parts: which rows.
-
-        Raises:
-            DataError: as `matrix`.
-        """
+        """Return rows of an array by part, each as `matrix` returns all; the rest is not kept in memory."""
         self._require(key)
         with blamed(self.where(key)):
-            return self._read_matrices(key, transposed, parts)
+            return self._reader(key)._read_matrices(key, transposed, parts)
 
     def cells(self, key: str) -> list[Array]:
         """Return the arrays of the cell array (or list) called ``key``, in its order.
@@ -109,7 +105,7 @@ class ArrayFile(ABC):
         """
         self._require(key)
         with blamed(self.where(key)):
-            return self._read_cells(key)
+            return self._reader(key)._read_cells(key)
 
     def __contains__(self, key: str) -> bool:
         """Return whether there is an array called ``key``."""
@@ -119,14 +115,20 @@ class ArrayFile(ABC):
         """Let go of the file."""
 
     def _require(self, key: str) -> None:
+        if key in self:
+            return
         keys = self.keys()
-        if key not in keys:
-            near = get_close_matches(key, keys[:_SUGGESTED], n=1)
-            hint = f" (is {near[0]!r} meant?)" if near else ""
-            raise DataError(
-                f"{self.path}: key {key!r} is missing; the file has {_listed(keys)}{hint}. "
-                "Is it the file that its dataset's card describes?"
-            )
+        near = get_close_matches(key, keys[:_SUGGESTED], n=1)
+        hint = f" (is {near[0]!r} meant?)" if near else ""
+        shown = ", ".join(map(repr, keys[:_LISTED])) or "no keys at all"
+        more = f" and {len(keys) - _LISTED} more" if len(keys) > _LISTED else ""
+        raise DataError(
+            f"{self.path}: key {key!r} is missing; the file has {shown}{more}{hint}. "
+            "Is it the file that its dataset's card describes?"
+        )
+
+    def _reader(self, key: str) -> ArrayFile:
+        return self._nested if self._nested is not None and key in self._nested else self
 
     def _shape(self, key: str) -> tuple[int, ...]:
         return self._read(key).shape
@@ -180,22 +182,13 @@ def is_folder(path: Path | str) -> bool:
 
 
 def require_regular(path: Path) -> None:
-    """Check that a path leads to a regular file: reading a pipe would wait for ever.
-
-    Raises:
-        DataError: if it leads to anything else.
-        OSError: if it leads nowhere.
-    """
+    """Refuse a path that leads to anything but a regular file: reading a pipe would wait for ever."""
     if not stat.S_ISREG(path.stat().st_mode):
         raise DataError(f"{path} is not a regular file but a folder, a pipe or a device")
 
 
 def require_distinct(keys: Sequence[str], path: Path) -> None:
-    """Refuse a file in which a key stands twice, or which has too many.
-
-    Raises:
-        DataError: if so.
-    """
+    """Refuse a file in which a key stands twice, or which has too many."""
     if len(keys) > _MOST_KEYS:
         raise DataError(f"{path}: {len(keys)} arrays are more than the {_MOST_KEYS} that are read")
     seen: set[str] = set()
@@ -206,16 +199,7 @@ def require_distinct(keys: Sequence[str], path: Path) -> None:
 
 
 def require_memory(needed: int, where: str, stored: int | None = None) -> None:
-    """Refuse an array that is larger than the memory that is free, or than its stored bytes can hold.
-
-    Args:
-        needed: bytes of the array.
-        where: file and key, for messages.
-        stored: bytes in the file, where they are compressed.
-
-    Raises:
-        DataError: with both sizes.
-    """
+    """Refuse an array that needs more bytes than are free, or than its ``stored`` packed bytes can hold."""
     import psutil
 
     free = psutil.virtual_memory().available
@@ -232,25 +216,15 @@ def require_memory(needed: int, where: str, stored: int | None = None) -> None:
 
 
 def texts(values: Iterable[Any]) -> Array:
-    """Return texts, or bytes in UTF-8, as an array ``(n,)`` of `str`: its width never multiplies the memory.
-
-    Raises:
-        ValueError: if one is neither.
-    """
+    """Return texts, or bytes in UTF-8, as an array ``(n,)`` of objects: the longest sets no width."""
     decoded = [value.decode("utf-8") if isinstance(value, bytes) else value for value in values]
     if not all(isinstance(value, str) for value in decoded):
         raise ValueError("a list that is neither of numbers nor of texts")
-    result = np.empty(len(decoded), dtype=object)
-    result[:] = [str(value) for value in decoded]
-    return result
+    return np.array([*map(str, decoded)], dtype=object)
 
 
 def joined(rows: Iterable[Iterable[Any]]) -> Array:
-    """Return lists of numbers or texts, of any lengths, as one text for each: what several labels are.
-
-    Raises:
-        ValueError: if they hold anything else.
-    """
+    """Return lists of numbers or texts, of any lengths, as one text for each: what several labels are."""
     found = [[*row] for row in rows]
     if not all(isinstance(one, str | bool | int | np.integer | np.bool_) for row in found for one in row):
         raise ValueError("lists of different lengths that are no lists of classes")
@@ -264,29 +238,8 @@ def are_texts(values: Array) -> bool:
     )
 
 
-def dense(matrix: Any, where: str) -> Array:
-    """Return a checked SciPy sparse matrix as an array.
-
-    Raises:
-        DataError: if it would not fit into memory.
-        ValueError: if its indices lead out of it.
-    """
-    if min(matrix.shape) < 0 or len(matrix.shape) != 2:
-        raise ValueError(f"a sparse matrix of shape {matrix.shape}")
-    if hasattr(matrix, "check_format"):
-        matrix.check_format(full_check=True)
-    require_memory(math.prod(matrix.shape) * matrix.dtype.itemsize, where)
-    return np.asarray(matrix.toarray())
-
-
-def sparse_matrix(parts: dict[str, Any], kind: str, shape: Sequence[int], where: str) -> Array:
-    """Return a sparse matrix, given as the arrays that SciPy stores, as a full one.
-
-    Args:
-        parts: ``data`` with ``indices`` and ``indptr``, or ``row`` and ``col``.
-        kind: ``csr``, ``csc`` or ``coo``.
-        shape: of the matrix.
-        where: file and key, for messages.
+def sparse_matrix(parts: Mapping[str, Any], kind: str, shape: Sequence[int], where: str) -> Array:
+    """Return a full matrix from what SciPy stores of a sparse one: csr and csc, or coo.
 
     Raises:
         DataError: if it would not fit into memory.
@@ -295,25 +248,24 @@ def sparse_matrix(parts: dict[str, Any], kind: str, shape: Sequence[int], where:
     from scipy import sparse
 
     data = np.asarray(parts["data"])
-    if data.dtype.kind not in "biuf" or data.ndim != 1:
-        raise ValueError(f"a sparse matrix of {data.dtype}")
-    if kind == "coo":
-        row, column = np.asarray(parts["row"]), np.asarray(parts["col"])
-        return dense(sparse.coo_matrix((data, (row, column)), shape=(shape[0], shape[1])), where)
-    if kind not in ("csr", "csc"):
+    if data.dtype.kind not in "biuf" or data.ndim != 1 or len(shape) != 2 or min(shape) < 0:
+        raise ValueError(f"a sparse matrix of {data.dtype} and of shape {shape}")
+    if kind not in ("csr", "csc", "coo"):
         raise DataError(f"{where}: a sparse matrix of the kind {kind!r}; store it as csr")
-    indices, pointers = np.asarray(parts["indices"]), np.asarray(parts["indptr"])
-    if indices.dtype.kind not in "iu" or pointers.dtype.kind not in "iu":
-        raise ValueError("indices of a sparse matrix that are no integers")
-    lines = shape[0] if kind == "csr" else shape[1]
-    if pointers.shape != (lines + 1,) or indices.shape != data.shape or (np.diff(pointers) < 0).any():
-        raise ValueError("parts of a sparse matrix that do not fit together")
-    make = sparse.csr_matrix if kind == "csr" else sparse.csc_matrix
-    return dense(make((data, indices, pointers), shape=(shape[0], shape[1])), where)
-
-
-def _listed(keys: list[str], most: int = 12) -> str:
-    if not keys:
-        return "no keys at all"
-    shown = ", ".join(repr(key) for key in keys[:most])
-    return shown if len(keys) <= most else f"{shown} and {len(keys) - most} more"
+    names = ("row", "col") if kind == "coo" else ("indices", "indptr")
+    first, second = (np.asarray(parts[name]) for name in names)
+    if first.dtype.kind not in "iu" or second.dtype.kind not in "iu" or first.shape != data.shape:
+        raise ValueError("indices of a sparse matrix that are no integers, or not one for each number")
+    size = (shape[0], shape[1])
+    if kind == "coo":
+        matrix: Any = sparse.coo_matrix((data, (first, second)), shape=size)
+    else:
+        lines = size[0] if kind == "csr" else size[1]
+        if second.shape != (lines + 1,) or (np.diff(second) < 0).any():
+            raise ValueError("parts of a sparse matrix that do not fit together")
+        matrix = (sparse.csr_matrix if kind == "csr" else sparse.csc_matrix)(
+            (data, first, second), shape=size
+        )
+        matrix.check_format(full_check=True)
+    require_memory(math.prod(size) * data.dtype.itemsize, where)
+    return np.asarray(matrix.toarray())

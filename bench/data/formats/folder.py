@@ -42,13 +42,7 @@ class Renamed(ArrayFile):
     def __init__(
         self, path: Path, parts: Mapping[str, Part], values: Mapping[str, Array] | None = None
     ) -> None:
-        """Remember which array each key stands for.
-
-        Args:
-            path: that messages name.
-            parts: arrays of files.
-            values: arrays that stand in no file.
-        """
+        """Remember which array of a file each key stands for, or which value."""
         super().__init__(path)
         self._parts, self._values = dict(parts), dict(values or {})
 
@@ -89,27 +83,18 @@ class Folder(Renamed):
     """All arrays of several files: called as their file where it has one, else ``file/key``."""
 
     def __init__(self, path: Path, files: Sequence[Path], opened: Opener) -> None:
-        """Open all files.
-
-        Args:
-            path: folder that holds them.
-            files: to open.
-            opened: opens one.
-        """
+        """Open all files."""
         with ExitStack() as stack:
             parts: list[tuple[str, Part]] = []
             for file in files:
                 source = stack.enter_context(opened(file))
-                inside = file.parent != path and path in file.parents
-                stem = "/".join(file.relative_to(path).with_suffix("").parts) if inside else file.stem
-                keys = source.keys()
-                single = len(keys) == 1 and len(files) > 1
-                if single and not says_something(stem) and says_something(keys[0]):
-                    stem = f"{stem}/{keys[0]}"
-                alone = len(files) == 1
-                parts += [
-                    (stem if single else key if alone else f"{stem}/{key}", Part(source, key)) for key in keys
-                ]
+                stem = file.stem
+                if file.parent != path and path in file.parents:
+                    stem = "/".join(file.relative_to(path).with_suffix("").parts)
+                keys, alone = source.keys(), len(files) == 1
+                single = len(keys) == 1 and (says_something(stem) or not says_something(keys[0]))
+                names = keys if alone else [stem] if single else [f"{stem}/{key}" for key in keys]
+                parts += [(name, Part(source, key)) for name, key in zip(names, keys, strict=True)]
             require_distinct([name for name, _ in parts], path)
             self._stack = stack.pop_all()
         super().__init__(path, dict(parts))

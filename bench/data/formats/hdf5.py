@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
+import h5py
 import numpy as np
 
 from bench.contract import Array, DataError
@@ -24,6 +26,8 @@ from bench.data.formats.array_file import (
     sparse_matrix,
     texts,
 )
+from bench.data.formats.nested import Nested
+from bench.data.formats.samples import single
 from bench.data.formats.stored import BLOCK, Stored
 
 _FILTERS: Final = {1: "deflate", 2: "shuffle", 3: "fletcher32", 32000: "lzf"}
@@ -35,41 +39,42 @@ _MOST_TEXTS: Final = 10_000_000
 class Hdf5(ArrayFile):
     """An open HDF5 file."""
 
+    _nested: Nested
+
     def __init__(self, path: Path, matlab: bool) -> None:
-        """Open the file and list its datasets.
-
-        Args:
-            path: of the file.
-            matlab: whether MATLAB 7.3 wrote it.
-        """
+        """List the file's datasets; ``matlab``: whether MATLAB 7.3 wrote it."""
         super().__init__(path)
-        import h5py
-
         self._matlab = matlab
         with blamed(str(path)):
             self._file: Any = h5py.File(path, "r")
             self._seen: set[Any] = set()
             self._cells: dict[str, Any] = {}
-            self._keys = list(self._walk(self._file, "", 0))
+            listed: dict[str, Any] = {}
+            self._keys = list(self._walk(self._file, "", 0, listed))
             require_distinct(self._keys, path)
-            stated = {*STATEMENTS} & {*self._file.attrs} - {*self._keys}
-            self._stated = {key: self._attribute(key) for key in sorted(stated)}
+            for key in sorted({*STATEMENTS} & {*self._file.attrs} - {*self._keys}):
+                values = np.asarray(self._file.attrs[key])
+                listed[key] = values.reshape(-1).tolist() if values.dtype.kind in "SO" else values
+        self._nested = Nested(path, listed)
 
     def keys(self) -> list[str]:
         """Return the names of datasets (in groups as ``group/name``), and attributes that state something."""
-        return [*self._keys, *self._stated]
+        return [*self._keys, *self._nested.keys()]
 
-    def _attribute(self, key: str) -> Array:
-        values = np.asarray(self._file.attrs[key])
-        return texts(values.reshape(-1).tolist()) if values.dtype.kind in "SO" else values
+    def _structures(self, node: Any, key: str) -> Iterator[dict[str, Any]]:
+        """Yield the structures in a cell array: a sample each, with texts and vectors."""
+        for cell in self._referenced(node, self.where(key)):
+            names = [] if isinstance(cell, h5py.Dataset) else [*cell]
+            if not names or not all(isinstance(cell.get(n, getlink=True), h5py.HardLink) for n in names):
+                raise ValueError("no structure")
+            yield {name: single(self._value(cell[name], self.where(key))) for name in names}
 
     def close(self) -> None:
         """Let go of the file."""
         self._file.close()
 
-    def _walk(self, group: Any, prefix: str, depth: int) -> Iterator[str]:
-        import h5py
-
+    def _walk(self, group: Any, prefix: str, depth: int, listed: dict[str, Any]) -> Iterator[str]:
+        """Yield the keys of arrays; samples in cell arrays go to ``listed``."""
         if depth > _DEEPEST:
             raise DataError(f"{self.path}: groups are nested more than {_DEEPEST} deep")
         for raw in group.id:
@@ -91,20 +96,22 @@ class Hdf5(ArrayFile):
                     raise DataError(f"{self.path}: the group {key!r} stands in itself")
                 self._seen.add((about.fileno, about.addr))
                 before = len(self._seen)
-                inner = list(self._walk(node, f"{key}/", depth + 1))
+                inner = list(self._walk(node, f"{key}/", depth + 1, listed))
                 yield from inner or ([key] if before == len(self._seen) else [])
             else:
                 self._seen.add((key, len(self._seen)))
+                node = group[name] if kind is h5py.Dataset else None
+                cells = node is not None and h5py.check_ref_dtype(node.dtype) is h5py.Reference and node.size
+                if cells:
+                    with suppress(ValueError, DataError):  # said when it is read
+                        listed[key] = [*self._structures(node, key)]
+                        continue
                 yield key
-                if kind is h5py.Dataset:
-                    yield from self._views(group[name], key)
+                if cells and cells <= MOST_VIEWS:
+                    yield from self._views(node, key)
 
     def _views(self, node: Any, key: str) -> Iterator[str]:
         """Yield keys of the matrices in a cell array of few."""
-        import h5py
-
-        if h5py.check_ref_dtype(node.dtype) is not h5py.Reference or not 0 < node.size <= MOST_VIEWS:
-            return
         for index, cell in enumerate(self._referenced(node, self.where(key))):
             number = isinstance(cell, h5py.Dataset) and cell.dtype.kind in "biuf" and cell.size > 1
             if number and not self._is_text(cell):
@@ -113,8 +120,6 @@ class Hdf5(ArrayFile):
 
     def _node(self, key: str) -> Any:
         """Return a dataset or group by its key; no link is ever followed."""
-        import h5py
-
         if key in self._cells:
             return self._cells[key]
         node = self._file
@@ -129,10 +134,6 @@ class Hdf5(ArrayFile):
         return node
 
     def _shape(self, key: str) -> tuple[int, ...]:
-        import h5py
-
-        if key in self._stated:
-            return self._stated[key].shape
         node = self._node(key)
         if not isinstance(node, h5py.Dataset):
             return self._read(key).shape
@@ -142,12 +143,10 @@ class Hdf5(ArrayFile):
         return shape[::-1] if self._transposed(node) else shape
 
     def _read(self, key: str) -> Array:
-        return self._stated[key] if key in self._stated else self._value(self._node(key), self.where(key))
+        return self._value(self._node(key), self.where(key))
 
     def _stored(self, key: str) -> Stored | None:
-        import h5py
-
-        node = None if key in self._stated else self._node(key)
+        node = self._node(key)
         if not isinstance(node, h5py.Dataset) or node.dtype.kind not in "biuf" or node.ndim != 2:
             return None
         self._check(node, self.where(key), 4)
@@ -160,22 +159,14 @@ class Hdf5(ArrayFile):
         return Stored((width, length) if turned else (length, width), turned, blocks)
 
     def _read_cells(self, key: str) -> list[Array]:
-        import h5py
-
         node = self._node(key)
         if not isinstance(node, h5py.Dataset) or h5py.check_ref_dtype(node.dtype) is not h5py.Reference:
             raise DataError(f"{self.where(key)}: expected a cell array, found something else")
         return [self._value(cell, self.where(key)) for cell in self._referenced(node, self.where(key))]
 
     def visit_pieces(self, key: str) -> None:
-        """Go through the index of a dataset's pieces; the library stumbles here if it is damaged.
-
-        Raises:
-            DataError: if a piece lies outside of the file.
-        """
-        import h5py
-
-        if key in self._stated:
+        """Go through the index of a dataset's pieces; the library stumbles here if it is damaged."""
+        if key in self._nested:  # and so read already
             return
         node = self._node(key)
         with blamed(self.where(key)):
@@ -202,8 +193,6 @@ class Hdf5(ArrayFile):
         return node.dtype.kind == "u" and _matlab_class(node) == "char"
 
     def _value(self, node: Any, where: str) -> Array:
-        import h5py
-
         if not isinstance(node, h5py.Dataset):
             return self._sparse(node, where)
         if node.attrs.get("MATLAB_empty"):
@@ -244,8 +233,6 @@ class Hdf5(ArrayFile):
         require_memory(math.prod(node.shape) * itemsize, where, stored)
 
     def _texts(self, node: Any, where: str) -> Array:
-        import h5py
-
         if node.dtype.kind == "O" and h5py.check_string_dtype(node.dtype) is None:
             raise DataError(f"{where}: a list of neither numbers nor texts")
         self._check(node, where, node.dtype.itemsize)
@@ -254,8 +241,6 @@ class Hdf5(ArrayFile):
         return texts(np.asarray(node[()]).reshape(-1).tolist())
 
     def _cell_texts(self, node: Any, where: str) -> Array:
-        import h5py
-
         found = []
         for cell in self._referenced(node, where):
             if not isinstance(cell, h5py.Dataset) or not self._is_text(cell):
@@ -265,8 +250,6 @@ class Hdf5(ArrayFile):
 
     def _sparse(self, node: Any, where: str) -> Array:
         """Return a sparse matrix of MATLAB's: a group of its values, rows and ends of columns."""
-        import h5py
-
         if not {"data", "ir", "jc"} <= {*node} or "MATLAB_sparse" not in node.attrs:
             raise DataError(f"{where}: expected a numeric matrix, found a group")
         read: dict[str, Array] = {}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -25,6 +26,8 @@ from bench.data.formats.array_file import (
     sparse_matrix,
     texts,
 )
+from bench.data.formats.nested import Nested
+from bench.data.formats.samples import single
 from bench.data.formats.stored import Stored, blocks_of
 from bench.data.formats.streams import Stream
 
@@ -59,6 +62,8 @@ class _Variable:
 class Mat5(ArrayFile):
     """An open file in the MAT v5 format."""
 
+    _nested: Nested
+
     def __init__(self, path: Path) -> None:
         """Read the headers of all variables."""
         super().__init__(path)
@@ -67,14 +72,26 @@ class Mat5(ArrayFile):
             head = self._file.read(128)
             self._order = "<" if head[126:128] == b"IM" else ">"
             self._size = path.stat().st_size
-            self._parts = list(self._top_level())
-            found = [(key, (part, item)) for part in self._parts for key, item in self._variables(part)]
+            found = [
+                (key, (part, item))
+                for part in self._top_level()
+                for key, item in self._walked(part)[1]
+                if item.name or "/" in key  # without a name: what MATLAB stores for its own objects
+            ]
             require_distinct([key for key, _ in found], path)
             self._found = dict(found)
+            samples: dict[str, list[dict[str, Any]]] = {}
+            for key, (_, item) in found:
+                if "/" not in key and (item.family == _CELL or (item.family == _STRUCT and item.count > 1)):
+                    with suppress(ValueError, DataError):  # said when it is read
+                        samples[key] = [*self._samples(*self._positioned(key), key)]
+            self._nested = Nested(path, samples)
+            for key in [key for key in self._found if key.split("/")[0] in samples]:
+                del self._found[key]
 
     def keys(self) -> list[str]:
         """Return the variables' names; fields of structures are called ``structure/field``."""
-        return [*self._found]
+        return [*self._found, *self._nested.keys()]
 
     def close(self) -> None:
         """Let go of the file."""
@@ -97,56 +114,71 @@ class Mat5(ArrayFile):
             yield position + 8, size, kind == _COMPRESSED
             position += 8 + size
 
-    def _opened(self, part: tuple[int, int, bool]) -> tuple[Stream, int]:
-        """Return a variable's stream and the bytes of its matrix."""
+    def _walked(self, part: tuple[int, int, bool]) -> tuple[Stream, Iterator[tuple[str, _Variable]]]:
+        """Return the stream of a variable, and what yields the arrays in it; see `_walk`."""
         start, size, compressed = part
         stream = Stream(self._file, start, size, compressed)
-        if not compressed:
-            return stream, size
-        kind, size = struct.unpack(self._order + "II", stream.read(8))
-        if kind != _MATRIX:
-            raise ValueError("a compressed element that is no variable")
-        return stream, size
+        if compressed:
+            kind, size = struct.unpack(self._order + "II", stream.read(8))
+            if kind != _MATRIX:
+                raise ValueError("a compressed element that is no variable")
+        return stream, self._walk(stream, self._header(stream, size))
 
-    def _variables(self, part: tuple[int, int, bool]) -> Iterator[tuple[str, _Variable]]:
-        stream, size = self._opened(part)
-        for key, item in self._walk(stream, size, "", 0):
-            if item.name or "/" in key:  # without a name: what MATLAB stores for its own objects
-                yield key, item
-
-    def _walk(self, stream: Stream, size: int, prefix: str, depth: int) -> Iterator[tuple[str, _Variable]]:
-        """Yield variables, fields of structures and matrices in cells, the stream behind each header.
+    def _walk(
+        self, stream: Stream, variable: _Variable, prefix: str = "", depth: int = 0
+    ) -> Iterator[tuple[str, _Variable]]:
+        """Yield a variable, or fields of structures and matrices in cells, the stream behind each header.
 
         Who reads on must not go on.
         """
-        variable = self._header(stream, size)
         key = prefix or variable.name
+        if depth > _DEEPEST:
+            raise ValueError("structures nested too deep")
         if variable.family == _CELL and 0 < variable.count <= MOST_VIEWS and depth < _DEEPEST:
             yield key, variable
-            for index, cell in enumerate(self._cells(stream, variable)):
-                if cell.family in (*_NUMERIC, _SPARSE) and cell.count > 1:
-                    yield f"{key}/{index + 1}", cell
-                stream.skip(cell.rest)
-            return
-        if variable.family != _STRUCT or variable.count != 1 or depth > _DEEPEST:
+            for index, cell in enumerate(self._cells(stream, variable), start=1):
+                if cell.family == _STRUCT or (cell.family in (*_NUMERIC, _SPARSE) and cell.count > 1):
+                    yield from self._walk(stream, cell, f"{key}/{index}", depth + 1)
+                else:
+                    stream.skip(cell.rest)
+        elif variable.family == _STRUCT and variable.count == 1:
+            for field, size in self._fields(stream, variable):
+                yield from self._walk(stream, self._header(stream, size), f"{key}/{field}", depth + 1)
+        else:
             yield key, variable
             if depth:
                 stream.skip(variable.rest)
-            return
-        _, (length,), used = self._numbers(stream, variable.rest)
-        _, raw, used_names = self._element(stream, variable.rest - used)
-        rest = variable.rest - used - used_names
+
+    def _fields(self, stream: Stream, item: _Variable) -> Iterator[tuple[str, int]]:
+        """Yield name and size of each field, of one structure after the other; it must be read then."""
+        _, (length,), used = self._numbers(stream, item.rest)
+        _, raw, used_names = self._element(stream, item.rest - used)
+        rest = item.rest - used - used_names
         if not 0 < length <= 64 or len(raw) > length * _MOST_FIELDS:
             raise ValueError("names of fields of a wrong length")
-        for start in range(0, len(raw), int(length)):
-            field = raw[start : start + int(length)].split(b"\0")[0].decode("latin-1")
-            if depth == _DEEPEST:
-                raise ValueError("structures nested too deep")
-            kind, inner = struct.unpack(self._order + "II", stream.read(8))
-            rest -= 8 + inner
+        names = [raw[start : start + int(length)] for start in range(0, len(raw), int(length))]
+        for index in range(item.count * len(names)):
+            kind, size = struct.unpack(self._order + "II", stream.read(8))
+            rest -= 8 + size
             if kind != _MATRIX or rest < 0:
                 raise ValueError("a structure of a wrong length")
-            yield from self._walk(stream, inner, f"{key}/{field}", depth + 1)
+            yield names[index % len(names)].split(b"\0")[0].decode("latin-1"), size
+
+    def _samples(self, stream: Stream, item: _Variable, key: str) -> Iterator[dict[str, Any]]:
+        """Yield the structures in a cell array or an array of them: a sample each, with texts and vectors."""
+        if item.family == _CELL:
+            for cell in self._cells(stream, item):
+                yield from self._samples(stream, cell, key)
+            return
+        if item.family != _STRUCT:
+            raise ValueError("no structure")
+        row: dict[str, Any] = {}
+        for field, size in self._fields(stream, item):
+            if field in row:  # the first field of the next one
+                yield row
+                row = {}
+            row[field] = single(self._value(stream, self._header(stream, size), self.where(key)))
+        yield row
 
     def _header(self, stream: Stream, size: int) -> _Variable:
         if not size:
@@ -206,8 +238,8 @@ class Mat5(ArrayFile):
         return item.shape[:-1] if item.family == _CHAR and len(item.shape) == 2 else item.shape
 
     def _positioned(self, key: str) -> tuple[Stream, _Variable]:
-        stream, size = self._opened(self._found[key][0])
-        for found, item in self._walk(stream, size, "", 0):
+        stream, items = self._walked(self._found[key][0])
+        for found, item in items:
             if found == key:
                 return stream, item
         raise ValueError("it changed while it was read")
@@ -256,7 +288,7 @@ class Mat5(ArrayFile):
             return self._chars(stream, item)
         if item.family == _SPARSE:
             return self._sparse(stream, item, where)
-        if item.family == _CELL or item.family == _STRUCT or item.family not in _NUMERIC:
+        if item.family not in _NUMERIC:
             raise DataError(f"{where}: expected a numeric matrix, found a cell array or a structure")
         if item.complex:
             raise DataError(f"{where}: expected real numbers, found complex ones")
@@ -302,11 +334,7 @@ class Mat5(ArrayFile):
         return sparse_matrix(parts, "csc", item.shape, where)
 
     def _texts(self, stream: Stream, item: _Variable, key: str) -> Array:
-        """Return a cell array of texts as texts.
-
-        Raises:
-            DataError: if a cell holds anything else.
-        """
+        """Return a cell array of texts as texts."""
         found: list[Any] = []
         for cell in self._cells(stream, item):
             if cell.family != _CHAR and cell.count:

@@ -11,10 +11,13 @@ import numpy as np
 
 from bench.contract import Array, DataError
 from bench.data.formats.array_file import MOST_VIEWS, ArrayFile, blamed, joined, require_memory, texts
-from bench.data.formats.pickles import Bounded, Lazy, Unpickler, opened
-from bench.data.formats.samples import aligned, columns_of
+from bench.data.formats.file_arrays import Lazy
+from bench.data.formats.pickles import opened, unpickled
+from bench.data.formats.samples import aligned, columns_of, shape_of
+from bench.data.formats.stored import BLOCK, Stored
 
 _DEEPEST: Final = 12
+_NUMBER: Final = bool | int | float | np.generic
 
 
 class Nested(ArrayFile):
@@ -61,62 +64,68 @@ class Nested(ArrayFile):
     def __contains__(self, key: str) -> bool:
         return key in self._values
 
-    def _require(self, key: str) -> None:
-        if key not in self._values:
-            super()._require(key)
-
     def _shape(self, key: str) -> tuple[int, ...]:
-        shape = getattr(self._values[key], "shape", None)
-        return tuple(shape) if shape is not None else self._read(key).shape
+        value = self._values[key]
+        if isinstance(value, Lazy | np.ndarray) and shape_of(value):
+            return shape_of(value)
+        stored = self._stored(key)
+        return self._read(key).shape if stored is None else stored.shape
 
     def _read(self, key: str) -> Array:
-        values = self._array(key)
+        value = self._values[key]
+        if isinstance(value, Lazy):
+            value = value.matrix(self.where(key))
+        elif isinstance(value, list | tuple):
+            value = self._listed(value, key)
+        elif not isinstance(value, str | bytes | np.ndarray | _NUMBER):
+            raise DataError(f"{self.where(key)}: is no array but {type(value).__name__}")
+        values = np.asarray(value)
         if values.dtype == object and not all(isinstance(one, str) for one in values.reshape(-1)):
             raise DataError(f"{self.where(key)}: numbers that no type of NumPy's holds")
         return values
 
-    def _array(self, key: str) -> Array:
-        value = self._values[key]
-        if isinstance(value, Lazy):
-            return value.matrix(self.where(key))
-        if isinstance(value, np.ndarray):
-            return value
-        if isinstance(value, list | tuple):
-            return self._listed(value, key)
-        if isinstance(value, str | bytes | bool | int | float | np.generic):
-            return np.asarray(value)
-        raise DataError(f"{self.where(key)}: is no array but {type(value).__name__}")
-
     def _opened(self, value: Sequence[Any], key: str) -> list[Any]:
         """Return the entries of a list, what is read when asked for among them as arrays."""
-        shapes = [getattr(one, "shape", None) if isinstance(one, Lazy) else None for one in value]
-        require_memory(8 * sum(math.prod(shape) for shape in shapes if shape is not None), self.where(key))
-        return [
-            opened(one) if shape is None else one.matrix(self.where(key))
-            for one, shape in zip(value, shapes, strict=True)
-        ]
+        entries = [opened(one) for one in value]
+        sizes = (math.prod(shape_of(one)) for one in entries if not isinstance(one, np.ndarray))
+        require_memory(8 * sum(sizes), self.where(key))
+        return [one.matrix(self.where(key)) if isinstance(one, Lazy) else one for one in entries]
 
-    def _listed(self, value: list[Any] | tuple[Any, ...], key: str) -> Array:
+    def _listed(self, value: Sequence[Any], key: str) -> Array:
         """Return a list of numbers, of texts, or of rows, as an array."""
-        rows = self._opened(value, key)
-        rows = _filled_gaps(rows) if any(row is None for row in rows) else rows
+        rows = _filled_gaps(self._opened(value, key))
         if rows and all(isinstance(row, str | bytes) for row in rows):
             return texts(rows)
-        size = sum(len(row) if isinstance(row, list | tuple) else np.size(row) for row in rows)
-        require_memory(8 * size, self.where(key))
-        for row in rows:
-            parts = row if isinstance(row, list | tuple) else []
-            if any(isinstance(part, str) for part in parts):
-                return joined(rows)
-            if not all(isinstance(part, bool | int | float | np.generic) for part in parts):
-                raise DataError(f"{self.where(key)}: a list of lists that hold no numbers")
-        if not all(
-            isinstance(row, bool | int | float | np.generic | np.ndarray | list | tuple) for row in rows
+        parts = [part for row in rows if isinstance(row, list | tuple) for part in row]
+        if any(isinstance(part, str) for part in parts):
+            return joined(rows)
+        if not all(isinstance(row, _NUMBER | np.ndarray | list | tuple) for row in rows) or not all(
+            isinstance(part, _NUMBER) for part in parts
         ):
             raise DataError(f"{self.where(key)}: a list of anything but numbers, texts or rows of numbers")
-        if len({np.shape(row) if not isinstance(row, list | tuple) else (len(row),) for row in rows}) > 1:
-            return joined(rows)
-        return np.asarray(rows)
+        return joined(rows) if len({shape_of(row) for row in rows}) > 1 else np.asarray(rows)
+
+    def _stored(self, key: str) -> Stored | None:
+        value = self._values[key]
+        if isinstance(value, Lazy):
+            require_memory(4 * math.prod(shape_of(value)), self.where(key))
+            return value.stored()
+        rows = _filled_gaps(value) if isinstance(value, list | tuple) else []
+        shapes = {shape_of(row) for row in rows}
+        if len(shapes) != 1 or len(next(iter(shapes))) != 1 or not _are_numbers(rows[0]):
+            return None
+        ((width,),) = shapes
+        require_memory(4 * len(rows) * width, self.where(key))
+        step = max(1, BLOCK // (8 * width))
+
+        def blocks() -> Iterator[Array]:
+            for start in range(0, len(rows), step):
+                block = self._listed(rows[start : start + step], key)
+                if block.dtype.kind not in "biuf":
+                    raise DataError(f"{self.where(key)}: a list of rows of which some hold no numbers")
+                yield block
+
+        return Stored((len(rows), width), False, blocks())
 
     def _read_cells(self, key: str) -> list[Array]:
         value = self._values[key]
@@ -129,11 +138,12 @@ class Pickle(Nested):
     """A pickle of arrays, lists and dicts."""
 
     def __init__(self, path: Path) -> None:
-        """Unpickle it with the allow-list above."""
-        with blamed(str(path)), path.open("rb") as stream:
-            require_memory(path.stat().st_size, str(path))
+        """Unpickle all but large arrays."""
+        with blamed(str(path)):
+            size = path.stat().st_size
+            require_memory(size, str(path))
             try:
-                root = Unpickler(Bounded(stream, path.stat().st_size), encoding="latin1").load()
+                root = unpickled(lambda: path.open("rb"), 0, size)
             except DataError as error:
                 raise DataError(f"{path}: {error}") from None
         super().__init__(path, root)
@@ -158,13 +168,15 @@ def _views_in(value: Any, nested: bool = True) -> list[Any]:
     return entries if several or (nested and any(_views_in(one, nested=False) for one in entries)) else []
 
 
-def _filled_gaps(rows: list[Any]) -> list[Any]:
+def _are_numbers(row: Any) -> bool:
+    """Return whether a vector that is no list of texts has entries, and all of them are numbers."""
+    if isinstance(row, list | tuple):
+        return bool(row) and all(isinstance(one, _NUMBER) for one in row)
+    return shape_of(row) != (0,) and getattr(opened(row), "dtype", np.dtype("f4")).kind in "biuf"
+
+
+def _filled_gaps(rows: Sequence[Any]) -> Sequence[Any]:
     """Return rows with NaN (or an empty text) where one is None."""
     known = next((row for row in rows if row is not None), 0.0)
-    if isinstance(known, str | bytes):
-        gap: Any = ""
-    elif isinstance(known, list | tuple):
-        gap = [math.nan] * len(known)
-    else:
-        gap = np.full(np.shape(known), math.nan) if np.shape(known) else math.nan
-    return [gap if row is None else row for row in rows]
+    gap = "" if isinstance(known, str | bytes) else np.full(shape_of(known), math.nan)
+    return [gap if row is None else row for row in rows] if any(row is None for row in rows) else rows

@@ -1,32 +1,44 @@
-"""Pickles of arrays and plain containers: read without executing anything.
+"""Pickles of arrays, tensors and plain containers: read without executing anything.
 
-A pickle is a program. Here it can build numbers, texts, lists, tuples, dicts, NumPy arrays and SciPy's sparse
-matrices; these come from functions of this module that stand in for the libraries' constructors. A pickle
-that asks for anything else is refused.
+A pickle is a program. Here it can build numbers, texts, lists, tuples, dicts, NumPy arrays, SciPy's sparse
+matrices and PyTorch's tensors; these come from functions of this module that stand in for the libraries'
+constructors. A pickle that asks for anything else is refused. Large arrays stay in the file until they are
+asked for.
+
+PyTorch does not read its tensors: ``torch.load(weights_only=True)`` executes crafted files before release 2.6
+(CVE-2025-32434), and NumPy's types, once allowed there, make arrays of objects whose addresses are bytes of
+the file.
 """
 
 from __future__ import annotations
 
+import codecs
 import io
 import math
 import pickle
 import re
 import struct
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from typing import IO, Any, ClassVar, Final
 
 import numpy as np
 
 from bench.contract import Array, DataError
-from bench.data.formats.array_file import (
-    sparse_matrix,
-)
+from bench.data.formats.array_file import sparse_matrix
+from bench.data.formats.file_arrays import FileArray, Lazy, Piece, Storage, contiguous
+from bench.data.formats.stored import BLOCK
 
 _PLAIN_TYPE: Final = re.compile(r"[<>|=]?([biufSU]\d{1,9}|\?|O8?|[bhilqBHILQefd])")
 _SPARSE: Final = re.compile(r"scipy\.sparse\.(?:_?(csr|csc|coo)\.(?:csr|csc|coo)_(?:matrix|array))")
-_DEEPEST: Final = 12
-_MOST_NESTED: Final = 100_000
+_STORAGE: Final = re.compile(r"torch\.(?:storage\.)?(\w+)Storage")
+_TENSOR_TYPES: Final = {
+    "Double": "<f8", "Float": "<f4", "Half": "<f2", "BFloat16": "<u2", "Bool": "?",
+    "Long": "<i8", "Int": "<i4", "Short": "<i2", "Char": "i1", "Byte": "u1",
+}  # fmt: skip
+_LARGE: Final = 1 << 16
+"""From so many bytes on, an object's content stays in the file; pickles put smaller ones into frames."""
+_OLDER_TORCH: Final = 0x1950A86A20F9469CFC6C
 
 
 class _Type:
@@ -52,125 +64,152 @@ class _Values:
 
     def build(self, state: Any) -> None:
         _, shape, kind, fortran, raw = state
-        self.value = _filled(raw, kind, shape, "F" if fortran else "C")
-
-
-class Lazy(ABC):
-    """What becomes an array when it is asked for."""
-
-    @abstractmethod
-    def matrix(self, where: str) -> Array:
-        """Return the array.
-
-        Args:
-            where: file and key, for messages.
-
-        Raises:
-            DataError: if it would not fit into memory.
-            ValueError: if its parts do not fit together.
-        """
+        self.value = _array(raw, kind, shape, "F" if fortran else "C")
 
 
 class SparseParts(Lazy):
-    """A sparse matrix being unpickled."""
+    """A sparse matrix being unpickled, given as the parts that SciPy stores."""
 
-    def __init__(self, kind: str) -> None:
-        self.kind, self.parts = kind, dict[str, Any]()
+    def __init__(self, kind: str, parts: Any = ()) -> None:
+        self.kind = kind
+        self.build(parts)
 
     def build(self, state: Any) -> None:
-        """Take the parts that SciPy stores."""
-        self.parts = dict(state)
+        """Take the parts."""
+        self._parts = dict(state)
 
     def matrix(self, where: str) -> Array:
         """Return the full matrix."""
-        shape = self.parts.get("_shape", self.parts.get("shape"))
+        shape = self._parts.get("_shape", self._parts.get("shape"))
         if shape is None or len(shape) != 2 or not all(isinstance(length, int) for length in shape):
             raise ValueError("a sparse matrix without a shape")
-        parts = {name: opened(value) for name, value in self.parts.items() if not name.startswith("_")}
-        if "coords" in self.parts:
-            parts["row"], parts["col"] = (opened(value) for value in self.parts["coords"])
+        names = ("data", "indices", "indptr", "row", "col", "coords")
+        parts = {name: _read(self._parts[name], where) for name in names if name in self._parts}
+        if "coords" in parts:
+            parts["row"], parts["col"] = (_read(one, where) for one in parts["coords"])
         return sparse_matrix(parts, self.kind, tuple(shape), where)
 
 
-def _filled(raw: Any, kind: Any, shape: Any, order: Any) -> Any:
+def _read(value: Any, where: str) -> Any:
+    value = opened(value)
+    return value.matrix(where) if isinstance(value, Lazy) else value
+
+
+def _size(content: Any) -> int:
+    return content.size if isinstance(content, Piece) else len(content)
+
+
+def _array(raw: Any, kind: Any, shape: Any, order: Any) -> Any:
     """Return the array with these bytes; a list, nested as its shape says, for an array of objects."""
     dtype = kind.dtype
     shape = (shape,) if isinstance(shape, int) else tuple(shape)
     if not all(isinstance(length, int) and length >= 0 for length in shape) or order not in ("C", "F"):
         raise ValueError("an array of a wrong shape")
+    count = math.prod(shape)
     if dtype.kind == "O":
-        if not isinstance(raw, list) or len(raw) != math.prod(shape) or (order == "F" and len(shape) > 1):
+        if not isinstance(raw, list) or len(raw) != count or (order == "F" and len(shape) > 1):
             raise DataError("a pickled array of objects that is no list of texts or arrays")
         for length in reversed(shape[1:]):
             raw = [raw[start : start + length] for start in range(0, len(raw), max(1, length))]
         return raw if shape else raw[0]
-    if isinstance(raw, str):  # written by Python 2
-        raw = raw.encode("latin-1")
-    if len(raw) != math.prod(shape) * dtype.itemsize:
-        raise ValueError(f"an array of shape {shape} with {len(raw)} bytes")
-    if not dtype.itemsize:
-        return np.zeros(shape, dtype)
-    return np.frombuffer(raw, dtype).reshape(shape, order=order)
+    raw = raw.encode("latin-1") if isinstance(raw, str) else raw  # written by Python 2
+    size = _size(raw)
+    if size != count * dtype.itemsize:
+        raise ValueError(f"an array of shape {shape} with {size} bytes")
+    if isinstance(raw, Piece):
+        return contiguous(Storage(dtype, count, raw), shape, order == "F")
+    return np.frombuffer(raw, dtype).reshape(shape, order=order) if size else np.zeros(shape, dtype)
 
 
-def _scalar(kind: Any, raw: Any = b"") -> Any:
-    return _filled(raw, kind, (), "C")
-
-
-def _latin(text: str, encoding: str) -> bytes:
+def _latin(text: Any, encoding: str) -> bytes | Piece:
     if encoding not in ("latin1", "latin-1"):
         raise DataError(f"bytes in the encoding {encoding[:20]!r}")
-    return text.encode("latin-1")
+    return text if isinstance(text, Piece) and text.letters else bytes(text.encode("latin-1"))
 
 
-def _array_class(*_: Any) -> Any:
-    raise DataError("an array that is pickled in an unknown way; store it with numpy.save")
+def _bytes(content: Any) -> bytes | Piece:
+    if not isinstance(content, bytes | Piece):
+        raise DataError("it makes bytes out of something else")
+    return content
 
 
-def _from_buffer(raw: Any, kind: Any, shape: Any, order: Any) -> Any:
-    return _filled(raw, kind, shape, order)
+def _refused(*_: Any) -> Any:
+    raise DataError("it calls what is no constructor of arrays; store arrays with numpy.save")
 
 
-def _default_dict(*_: Any) -> dict[Any, Any]:
-    return {}
+def _tensor(storage: Any, start: Any, shape: Any, steps: Any, *_: Any) -> FileArray:
+    """Return a tensor, which keeps none of its numbers several times."""
+    shape, steps = tuple(shape), tuple(steps)
+    whole = all(isinstance(one, int) for one in (start, *shape, *steps))
+    if not isinstance(storage, Storage) or not whole:
+        raise ValueError("a tensor without numbers")
+    if math.prod(shape) > storage.count:
+        raise DataError("a tensor whose numbers are repeated by its strides; save a copy of it")
+    return FileArray(storage, shape, steps, start)
 
 
-def _factory(*_: Any) -> Any:
-    raise DataError("it calls what is no constructor of arrays")
+def _sparse_tensor(layout: Any, parts: Sequence[Any]) -> SparseParts:
+    """Return a sparse tensor as one of SciPy's matrices."""
+    if layout == "torch.sparse_coo":
+        coordinates, values, shape, *_ = parts
+        return SparseParts("coo", {"coords": coordinates, "data": values, "shape": tuple(shape)})
+    if layout not in ("torch.sparse_csr", "torch.sparse_csc"):
+        raise DataError(f"a tensor in the layout {str(layout)[:40]!r}; save a dense one")
+    named = dict(zip(("indptr", "indices", "data", "shape"), parts, strict=False))
+    return SparseParts(layout[-3:], named | {"shape": tuple(named["shape"])})
 
 
-ALLOWED: Final[Mapping[tuple[str, str], Callable[..., Any]]] = {
+def _embedded(content: Any) -> Any:
+    """Return the storage in a pickle of a tensor, which PyTorch keeps as a file of its older format."""
+    if isinstance(content, Piece) and not content.letters:
+        return older_torch(content.opened, content.start, content.size)
+    whole = content.content() if isinstance(content, Piece) else bytes(content)
+    return older_torch(lambda: io.BytesIO(whole), 0, len(whole))
+
+
+_ALLOWED: Final[Mapping[tuple[str, str], Callable[..., Any]]] = {
     **{
         (f"numpy.{core}.{module}", name): make
         for core in ("core", "_core")
         for module, name, make in (
             ("multiarray", "_reconstruct", _Values),
-            ("multiarray", "scalar", _scalar),
-            ("numeric", "_frombuffer", _from_buffer),
+            ("multiarray", "scalar", lambda kind, raw=b"": _array(raw, kind, (), "C")),
+            ("numeric", "_frombuffer", _array),
         )
     },
-    ("numpy", "ndarray"): _array_class,
+    ("numpy", "ndarray"): _refused,
     ("numpy", "dtype"): _Type,
     ("_codecs", "encode"): _latin,
     ("collections", "OrderedDict"): dict,
-    ("collections", "defaultdict"): _default_dict,
-    **{("builtins", name): _factory for name in ("dict", "list", "int", "float")},
-    ("builtins", "bytearray"): bytearray,
+    ("collections", "defaultdict"): lambda *_: {},
+    **{("builtins", name): _refused for name in ("dict", "list", "int", "float")},
+    ("builtins", "bytearray"): _bytes,
+    ("torch._utils", "_rebuild_tensor"): _tensor,
+    ("torch._utils", "_rebuild_tensor_v2"): _tensor,
+    ("torch._utils", "_rebuild_parameter"): lambda data, *_: data,
+    ("torch._utils", "_rebuild_sparse_tensor"): _sparse_tensor,
+    ("torch.serialization", "_get_layout"): lambda name: name,
+    ("torch.storage", "_load_from_bytes"): _embedded,
+    ("torch", "Size"): tuple,
 }
 """What stands in for the constructors of arrays and plain containers."""
 
 _HINTS: Final[Mapping[str, str]] = {
     "pandas": "; save the table with to_csv or to_parquet",
-    "torch": "; save tensors with torch.save, or as arrays",
+    "torch": "; save tensors, or a dict of them, with torch.save",
 }
 """What to do about a pickle that asks for one of these libraries."""
 
 
 class Bounded:
-    """A stream that reads no more than its file has, however much is asked for."""
+    """A stream over a part of a file that reads no more than there is, however much is asked for."""
 
-    def __init__(self, stream: IO[bytes], size: int) -> None:
-        self._stream, self._left = stream, size
+    def __init__(self, opener: Callable[[], IO[bytes]], start: int, size: int) -> None:
+        """Open the file, of which the part begins at ``start`` and has so many bytes."""
+        self._opener, self._stream, self._left = opener, opener(), size
+        self._stream.seek(start)
+        self.embedded = size
+        """Bytes of embedded files that may yet be read: each once."""
 
     def read(self, count: int) -> bytes:
         """Return so many bytes, or those that are left."""
@@ -184,44 +223,91 @@ class Bounded:
         self._left -= len(content)
         return content
 
+    def piece(self, stored: int, letters: bool) -> Piece:
+        """Pass over so many bytes and return where they are; see `Piece`."""
+        if stored > self._left:
+            raise ValueError(f"{stored - self._left} bytes are missing")
+        start, size, left = self._stream.tell(), stored, stored
+        if letters:
+            decode, size = codecs.getincrementaldecoder("utf-8")().decode, 0
+            while block := self.read(min(BLOCK, left)):
+                left, size = left - len(block), size + len(decode(block))
+        else:
+            self._stream.seek(stored, 1)
+            self._left -= stored
+        return Piece(self._opener, start, stored, size, letters)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._stream.close()
+
+
+def _loader(form: str, encoding: str) -> Callable[[Any], None]:
+    """Return what reads bytes, or a text in an encoding, behind a length of the form ``form``."""
+
+    def load(self: Unpickler) -> None:
+        (length,) = struct.unpack(form, self.read(struct.calcsize(form)))
+        if length >= _LARGE and self._unframer.current_frame is None:
+            self.append(self.source.piece(length, encoding == "utf-8"))
+            return
+        content = self.read(length)
+        if len(content) != length:  # the original makes room for what is declared before it reads
+            raise ValueError(f"{length - len(content)} bytes are missing")
+        self.append(str(content, encoding, "surrogatepass") if encoding else content)
+
+    return load
+
 
 class Unpickler(pickle._Unpickler):
-    """Builds what `allowed` names and nothing else; in Python, as the C version trusts indices and sizes."""
+    """Builds what is allowed and nothing else; in Python, as the C version trusts indices and sizes."""
 
-    allowed: ClassVar[Mapping[tuple[str, str], Callable[..., Any]]] = ALLOWED
-    dispatch: ClassVar[dict[int, Callable[..., Any]]] = dict(pickle._Unpickler.dispatch)
+    dispatch: ClassVar[dict[int, Callable[..., Any]]] = {
+        **pickle._Unpickler.dispatch,
+        **{
+            code[0]: _loader(form, encoding)
+            for code, form, encoding in (
+                (pickle.BINBYTES, "<I", ""),
+                (pickle.BINBYTES8, "<Q", ""),
+                (pickle.BYTEARRAY8, "<Q", ""),
+                (pickle.BINUNICODE, "<I", "utf-8"),
+                (pickle.BINUNICODE8, "<Q", "utf-8"),
+                (pickle.BINSTRING, "<I", "latin-1"),
+            )
+        },
+    }
     stack: list[Any]
     read: Callable[[int], bytes]
     append: Callable[[Any], None]
+    _unframer: Any
+
+    def __init__(self, source: Bounded, place: Callable[[str], Piece] | None = None) -> None:
+        """Read the next pickle of a stream; ``place`` finds numbers outside of it, by their key."""
+        super().__init__(source, encoding="latin1")
+        self.source, self._place, self.storages = source, place, dict[Any, Storage]()
 
     def find_class(self, module: str, name: str) -> Any:
-        """Return the function that stands in for a constructor."""
-        sparse = _SPARSE.fullmatch(f"{module}.{name}")
-        if sparse:
+        """Return the function that stands in for a constructor, or the kind of a tensor's numbers."""
+        if sparse := _SPARSE.fullmatch(f"{module}.{name}"):
             return SparseParts, sparse[1]
-        if (module, name) not in self.allowed:
+        if (storage := _STORAGE.fullmatch(f"{module}.{name}")) and storage[1] in _TENSOR_TYPES:
+            return storage[1]
+        if (module, name) not in _ALLOWED:
             raise DataError(
                 f"it asks for {f'{module}.{name}'[:80]!r}, and only arrays, numbers, texts, lists and dicts "
                 "are read from a pickle; nothing else is ever executed" + _HINTS.get(module.split(".")[0], "")
             )
-        return self.allowed[module, name]
-
-    def load_bytearray8(self) -> None:
-        """Read bytes: the original makes room for as many as the file declares before it reads them."""
-        (length,) = struct.unpack("<Q", self.read(8))
-        content = self.read(length)
-        if len(content) != length:
-            raise ValueError(f"{length - len(content)} bytes are missing")
-        self.append(content)
+        return _ALLOWED[module, name]
 
     def load_reduce(self) -> None:
         """Call an allowed function."""
         arguments = self.stack.pop()
         function = self.stack[-1]
-        if not any(function is allowed for allowed in self.allowed.values()):
+        if not any(function is allowed for allowed in _ALLOWED.values()):
             raise DataError("it calls what is no constructor of arrays")
-        if function is bytearray and not (len(arguments) == 1 and isinstance(arguments[0], bytes)):
-            raise DataError("it makes bytes out of something else")
+        if function is _embedded:
+            self.source.embedded -= _size(arguments[0])
+            if self.source.embedded < 0:
+                raise DataError("it holds itself many times over")
         self.stack[-1] = function(*arguments)
 
     def load_newobj(self) -> None:
@@ -240,10 +326,21 @@ class Unpickler(pickle._Unpickler):
             raise DataError("it changes an object that is no array")
         made.build(state)
 
+    def persistent_load(self, pid: Any) -> Storage:
+        """Return the numbers of tensors by what stands for them: kind, key, device and count."""
+        what, kind, key, _, count, *view = pid
+        if what != "storage" or kind not in _TENSOR_TYPES or not isinstance(count, int) or any(view):
+            raise DataError("it refers to what is no storage of a tensor")
+        if key not in self.storages:
+            dtype = np.dtype(_TENSOR_TYPES[kind])
+            piece = self._place(key) if self._place else None
+            count = piece.size // dtype.itemsize if piece else count
+            self.storages[key] = Storage(dtype, count, piece, kind == "BFloat16")
+        return self.storages[key]
+
     def _refuse(self) -> None:
         raise DataError("it holds objects, and only arrays, numbers, texts, lists and dicts are read")
 
-    dispatch[pickle.BYTEARRAY8[0]] = load_bytearray8
     dispatch[pickle.REDUCE[0]] = load_reduce
     dispatch[pickle.NEWOBJ[0]] = load_newobj
     dispatch[pickle.BUILD[0]] = load_build
@@ -251,15 +348,41 @@ class Unpickler(pickle._Unpickler):
         dispatch[_code[0]] = _refuse
 
 
-def object_from_pickle(content: bytes) -> Any:
-    """Return what a pickled array of objects holds: plain containers, numbers, texts and arrays.
+def older_torch(opener: Callable[[], IO[bytes]], start: int, size: int) -> Any:
+    """Return what PyTorch's format before version 1.6 holds: pickles, and the numbers of tensors behind them.
+
+    The file is opened again where a tensor in it is asked for.
+    """
+    with closing(Bounded(opener, start, size)) as source:
+        magic, _, system = (Unpickler(source).load() for _ in range(3))
+        if magic != _OLDER_TORCH or system.get("little_endian") is not True:
+            raise ValueError("it is no file of PyTorch's, or one of a big-endian machine")
+        reader = Unpickler(source)
+        root, keys = reader.load(), Unpickler(source).load()
+        for key in keys:
+            storage = reader.storages[key]
+            (count,) = struct.unpack("<q", source.read(8))
+            if count != storage.count:
+                raise ValueError(f"{count} numbers of {storage.count} are stored")
+            storage.piece = source.piece(count * storage.dtype.itemsize, letters=False)
+        return root
+
+
+def unpickled(opener: Callable[[], IO[bytes]], start: int, size: int) -> Any:
+    """Return what a pickle in a part of a file holds: plain containers, numbers, texts and arrays.
+
+    The file is opened again where a large array in it is asked for.
 
     Raises:
-        DataError: if it asks for anything else.
+        DataError: if the pickle asks for anything else.
     """
-    return opened(Unpickler(Bounded(io.BytesIO(content), len(content)), encoding="latin1").load())
+    with closing(Bounded(opener, start, size)) as source:
+        return opened(Unpickler(source).load())
 
 
 def opened(value: Any) -> Any:
     """Return what a stand-in holds."""
+    if isinstance(value, Piece):
+        content = value._replace(letters=False, size=value.stored).content()
+        return content.decode("utf-8") if value.letters else content
     return value.value if isinstance(value, _Values) else value

@@ -99,15 +99,11 @@ def _reader(new: bool) -> subprocess.Popen[str]:
 
 
 def read_through(path: Path) -> None:
-    """Read everything that a damaged file could make a library stumble over.
-
-    Raises:
-        DataError: if the file is damaged.
-    """
-    from bench.data.formats import open_unprobed
+    """Read everything that a damaged file could make a library stumble over."""
+    from bench.data.formats import open_arrays
     from bench.data.formats.hdf5 import Hdf5
 
-    with open_unprobed(path) as source:
+    with open_arrays(path, probe=False) as source:
         for key in source.keys():  # noqa: SIM118 - a file of arrays is no dictionary
             with suppress(DataError):  # said when the array is asked for
                 if isinstance(source, Hdf5):

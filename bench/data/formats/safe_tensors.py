@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 import numpy as np
+from safetensors import safe_open
 
 from bench.contract import Array, DataError
 from bench.data.formats.array_file import STATEMENTS, ArrayFile, blamed, require_memory
@@ -26,8 +27,6 @@ class Safetensors(ArrayFile):
     def __init__(self, path: Path) -> None:
         """Read its header, whose names and sizes the library checks."""
         super().__init__(path)
-        from safetensors import safe_open
-
         with blamed(str(path)):
             checked: Any = safe_open(path, framework="np")
             with checked, path.open("rb") as stream:

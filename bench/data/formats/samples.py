@@ -7,8 +7,9 @@ from typing import Any, Final
 
 import numpy as np
 
-from bench.contract import DataError
-from bench.data.formats.pickles import Lazy, opened
+from bench.contract import Array, DataError
+from bench.data.formats.file_arrays import Lazy
+from bench.data.formats.pickles import opened
 from bench.data.words import WHAT_OF, words_of
 
 _FEWEST: Final = 8
@@ -86,20 +87,30 @@ def of_sentences(root: Any) -> dict[str, Any] | None:
     return found | {key: [image.get(key) for image in images] for key in _LABELS if key in images[0]}
 
 
+def single(values: Array) -> Any:
+    """Return the number, vector or text that MATLAB stores as a matrix; None if it is empty."""
+    if values.dtype == object:
+        return "".join(values.tolist())
+    if values.size > max(values.shape, default=1):
+        raise ValueError("a matrix where one value is expected")
+    return values.reshape(-1) if values.size > 1 else values.item() if values.size else None
+
+
 def _ids(keys: Sequence[Any]) -> list[Any]:
     if all(isinstance(key, int) for key in keys):
         return [*keys]
     return [key.decode("utf-8") if isinstance(key, bytes) else str(key) for key in keys]
 
 
-def _shape(cell: Any) -> tuple[int, ...]:
-    return tuple(getattr(opened(cell), "shape", ()))
+def shape_of(cell: Any) -> tuple[int, ...]:
+    """Return the shape of an array, or the length of a list; () for anything else."""
+    return (len(cell),) if isinstance(cell, list | tuple) else tuple(getattr(opened(cell), "shape", ()))
 
 
 def _are_vectors(cells: Sequence[Any]) -> bool:
     """Return whether values are vectors of numbers of one length above 1."""
-    lengths = {len(cell) if isinstance(cell, list | tuple) else _shape(cell) for cell in map(opened, cells)}
-    if len(lengths) != 1 or lengths & {(), (0,), (1,), 0, 1}:
+    shapes = {shape_of(cell) for cell in cells}
+    if len(shapes) != 1 or shapes & {(), (0,), (1,)}:
         return False
     lists = [cell for cell in cells if isinstance(cell, list | tuple)]
     return all(isinstance(one, int | float | np.generic) for cell in lists for one in cell)
@@ -109,8 +120,5 @@ def _is_table(cell: Any) -> bool:
     """Return whether a value is more than a number, a text or a row of such."""
     if isinstance(cell, list | tuple):
         return any(isinstance(one, list | tuple | dict) for one in cell[:1])
-    return (
-        isinstance(cell, dict)
-        or (isinstance(cell, Lazy) and not hasattr(cell, "shape"))
-        or len(_shape(cell)) > 1
-    )
+    lazy = isinstance(cell, Lazy) and not hasattr(cell, "shape")
+    return isinstance(cell, dict) or lazy or len(shape_of(cell)) > 1

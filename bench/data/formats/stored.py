@@ -37,14 +37,7 @@ class Stored(NamedTuple):
 def blocks_of(
     read: Callable[[int], bytes], shape: tuple[int, int], dtype: np.dtype[Any], fortran: bool
 ) -> Iterator[Array]:
-    """Yield the blocks of a matrix whose numbers follow each other.
-
-    Args:
-        read: returns exactly so many of the next bytes.
-        shape: as its author saw it.
-        dtype: of the stored numbers.
-        fortran: whether it is stored column by column.
-    """
+    """Yield the blocks of a matrix whose numbers follow each other; ``read`` returns so many bytes."""
     outer, inner = shape[::-1] if fortran else shape
     step = max(1, BLOCK // max(1, inner * dtype.itemsize))
     for start in range(0, outer, step):
@@ -58,13 +51,7 @@ def widened(values: Array, bfloat16: bool) -> Array:
 
 
 def filled(stored: Stored, transposed: bool, parts: Rows) -> dict[str, Array]:
-    """Return rows of a stored matrix by part: float32 in C order, ``(rows, width)``.
-
-    Args:
-        stored: the matrix.
-        transposed: whether columns are samples.
-        parts: which rows.
-    """
+    """Return rows of a stored matrix by part: float32 in C order, ``(rows, width)``."""
     count, width = stored.shape[::-1] if transposed else stored.shape
     lengths = {part: count if rows is None else len(rows) for part, rows in parts.items()}
     targets = {part: np.empty((length, width), dtype=np.float32) for part, length in lengths.items()}

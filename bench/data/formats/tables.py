@@ -2,82 +2,157 @@
 
 Columns ``name_0``, ``name_1``, ... (or ``name0``, ``name1``) are the columns of one matrix ``name``. A table
 without a header is one matrix, called as the file, or columns ``0``, ``1``, ... if it holds texts. A text
-file (.txt, .list) is a matrix of numbers, a table, or a text for each line.
+file (.txt, .list) is a matrix of numbers, a table, or a text for each line. Of large files, the matrices are
+read in blocks when they are asked for.
 """
 
 from __future__ import annotations
 
+import io
 import math
 import re
-from collections.abc import Callable, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import numpy as np
+import pandas
+from pandas import DataFrame, Series
 
 from bench.contract import Array, DataError
-from bench.data.formats.array_file import ArrayFile, blamed, joined, require_distinct, require_memory, texts
-
-if TYPE_CHECKING:
-    from pandas import DataFrame, Series
+from bench.data.formats.array_file import (
+    TEXTS,
+    ArrayFile,
+    blamed,
+    joined,
+    require_distinct,
+    require_memory,
+    texts,
+)
+from bench.data.formats.stored import BLOCK, Stored
 
 _NUMBERED: Final = re.compile(r"(.*?)[_.\-\[ ]?(\d{1,6})\]?")
 _NUMBER: Final = re.compile(r"[-+]?\d+(?:\.\d+)?")
 _NUMBERS: Final = re.compile(r"[-+.\d][-+.\deE]*(?:[,\s]+[-+.\d][-+.\deE]*)+")
 _MOST_COLUMNS: Final = 100_000
+_LARGE: Final = 1 << 25
+"""Smaller files are read whole."""
 _INDEX: Final = "Unnamed: 0"
 """Pandas' name of a first column without one, which is the number of the row where pandas wrote the table."""
 
-TEXTS: Final = (".txt", ".list", ".lst")
-"""Endings of the names of text files that may be a matrix, a table, or a text for each line."""
+
+class _Source(ABC):
+    """A table of which parts can be read.
+
+    Attributes:
+        numeric: whether a column holds numbers, by its name; empty if the table is read whole only.
+        by_columns: whether blocks are columns.
+    """
+
+    numeric: Mapping[str, bool]
+    by_columns = True
+
+    @abstractmethod
+    def frame(self, columns: Sequence[str] = ()) -> DataFrame:
+        """Return some columns, or all."""
+
+    @abstractmethod
+    def blocks(self, columns: Sequence[str], count: int) -> Iterable[DataFrame]:
+        """Return ``count`` rows of some columns, a block at a time."""
+
+
+class _Text(_Source):
+    """A CSV file or the like, by pandas, in blocks of rows."""
+
+    by_columns = False
+
+    def __init__(self, path: Path, **options: Any) -> None:
+        self._path, self._decimal = path, options.get("decimal", ".")
+        self._read: Any = partial(pandas.read_csv, path, **options)
+        self.headless = options["header"] is None
+        head = self._read(nrows=100)
+        self.names = [*map(str, head.columns)]
+        as_shown = isinstance(head.index, pandas.RangeIndex)  # else rows are longer than the header
+        as_shown &= self.headless or not _is_data(head)
+        self.numeric = dict(zip(self.names, map(_is_numeric, head.dtypes), strict=True)) if as_shown else {}
+
+    def frame(self, columns: Sequence[str] = ()) -> DataFrame:
+        if columns:  # taken out as text first: pandas decides a column's type by all of its rows
+            text = io.StringIO()
+            for chunk in self.blocks(columns, dtype=str, keep_default_na=False):
+                chunk.to_csv(text, index=False, header=not text.tell())
+            text.seek(0)
+            return pandas.read_csv(text, decimal=self._decimal, low_memory=False)
+        frame: DataFrame = self._read(low_memory=False)
+        if not self.headless and _is_data(frame):
+            frame = self._read(low_memory=False, header=None)
+        if [*map(str, frame.columns)] == ["0"] and not _is_numeric(frame.dtypes.iloc[0]):
+            frame.columns = [self._path.stem]
+        return frame
+
+    def blocks(self, columns: Sequence[str], count: int = 0, **options: Any) -> Iterator[DataFrame]:
+        wanted, rows = {*columns}, max(1, BLOCK // (8 * len(self.names)))
+        places = [place for place, name in enumerate(self.names) if name in wanted]
+        for chunk in self._read(usecols=places, chunksize=rows, **options):
+            chunk.columns = [self.names[place] for place in places]
+            yield chunk[[*columns]]
+
+
+class _Stored(_Source):
+    """A Parquet or Arrow file, in blocks of columns."""
+
+    def __init__(self, read: Callable[..., DataFrame], numeric: Mapping[str, bool]) -> None:
+        self._read, self.numeric = read, numeric
+
+    def frame(self, columns: Sequence[str] = ()) -> DataFrame:
+        return self._read(columns=[*columns] or None)
+
+    def blocks(self, columns: Sequence[str], count: int) -> Iterable[DataFrame]:
+        step = max(1, BLOCK // (8 * count))
+        return (self.frame(columns[start : start + step]) for start in range(0, len(columns), step))
 
 
 class Table(ArrayFile):
     """A table, whose columns are arrays."""
 
-    def __init__(self, path: Path, read: Callable[[Path], DataFrame] | None = None) -> None:
-        """Read the whole table.
-
-        Args:
-            path: of the file.
-            read: reads it; None for a text.
-        """
+    def __init__(self, path: Path, container: str = "table") -> None:
+        """Read all but large matrices; ``container`` is ``table``, ``parquet`` or ``arrow``."""
         super().__init__(path)
+        ways: list[Callable[[Path], _Source]] = [_arrow if container == "arrow" else _parquet]
+        if container == "table":
+            ways = [_matrix, _table, _lines] if path.suffix.lower() in TEXTS else [_separated]
         with blamed(str(path)):
-            require_memory(4 * path.stat().st_size, str(path))
-            self._frame = (read or (_lines if path.suffix.lower() in TEXTS else _separated))(path)
-            if self._frame.shape[1] > _MOST_COLUMNS:
-                raise DataError(f"{path}: {self._frame.shape[1]} columns; transpose it: rows are samples")
-            self._frame.columns = [str(name) for name in self._frame.columns]
-            first = self._frame.columns[0] if self._frame.shape[1] > 1 else ""
-            if first == _INDEX and [*self._frame[first]] == [*range(len(self._frame))]:
-                self._frame = self._frame.drop(columns=first)
-            require_distinct([*self._frame.columns], path)
-            self._columns = self._grouped()
+            for way in ways:
+                try:
+                    self._open(way(path))
+                    break
+                except ValueError:  # a text of another kind
+                    if way is ways[-1]:
+                        raise
 
-    def _grouped(self) -> dict[str, list[str]]:
-        """Return the columns of each array."""
-        names = [*self._frame.columns]
-        if all(name.isdigit() for name in names):  # without a header
-            numbers = all(getattr(kind, "kind", "O") in "biuf" for kind in self._frame.dtypes)
-            return {self.path.stem: names} if numbers else {name: [name] for name in names}
-        numbered: dict[str, dict[int, str]] = {}
-        for name in names:
-            if (match := _NUMBERED.fullmatch(name)) is not None:
-                numbered.setdefault(match[1] or self.path.stem, {})[int(match[2])] = name
-        grouped: dict[str, list[str]] = {}
-        for name in names:
-            match = _NUMBERED.fullmatch(name)
-            prefix = (match[1] or self.path.stem) if match else name
-            run = numbered.get(prefix, {})
-            whole = len(run) > 1 and sorted(run) == [*range(min(run), min(run) + len(run))] and min(run) <= 1
-            if match and whole and prefix not in names:
-                grouped[prefix] = [run[number] for number in sorted(run)]
-            else:
-                grouped[name] = [name]
-        return grouped
+    def _open(self, source: _Source) -> None:
+        size = self.path.stat().st_size
+        numeric = source.numeric if size > _LARGE else {}
+        grouped = _grouped(numeric, self.path.stem)
+        large = {key for key, names in grouped.items() if len(names) > 1 and all(map(numeric.get, names))}
+        rest = [name for key, columns in grouped.items() if key not in large for name in columns]
+        require_memory(int(4 * size * len(rest) / len(numeric)) if large else 4 * size, str(self.path))
+        self._frame = source.frame((rest or [*numeric][:1]) if large else ())
+        if max(self._frame.shape[1], len(numeric)) > _MOST_COLUMNS:
+            raise DataError(f"{self.path}: over {_MOST_COLUMNS} columns; transpose it: rows are samples")
+        self._frame.columns = [str(name) for name in self._frame.columns]
+        first = self._frame.columns[0] if self._frame.shape[1] > 1 else ""
+        if first == _INDEX and [*self._frame[first]] == [*range(len(self._frame))]:
+            self._frame = self._frame.drop(columns=first)
+            grouped.pop(first, None)
+        require_distinct([*self._frame.columns], self.path)
+        kinds = dict(zip(self._frame.columns, map(_is_numeric, self._frame.dtypes), strict=True))
+        self._columns = grouped if large else _grouped(kinds, self.path.stem)
+        self._source, self._large = source, large
 
     def keys(self) -> list[str]:
         """Return the names of columns, and of groups of numbered columns."""
@@ -85,25 +160,41 @@ class Table(ArrayFile):
 
     def _shape(self, key: str) -> tuple[int, ...]:
         columns = self._columns[key]
-        whole = len(columns) > 1 or key not in self._frame.columns
-        return (len(self._frame), len(columns)) if whole else self._read(key).shape
+        return (len(self._frame), len(columns)) if columns != [key] else self._read(key).shape
+
+    def _stored(self, key: str) -> Stored | None:
+        if key not in self._large:
+            return None
+        require_memory(4 * math.prod(self._shape(key)), self.where(key))
+        count, columns, turned = len(self._frame), self._columns[key], self._source.by_columns
+        blocks = (self._numbers(frame, key) for frame in self._source.blocks(columns, count))
+        return Stored((count, len(columns)), turned, (one.T if turned else one for one in blocks))
 
     def _read(self, key: str) -> Array:
         columns = self._columns[key]
-        if len(columns) > 1 or key not in self._frame.columns:
-            values = self._frame[columns]
-            if any(kind.kind not in "biuf" for kind in values.dtypes):
-                raise DataError(f"{self.where(key)}: not all of its columns are numbers")
-            return np.asarray(values.to_numpy())
-        return self._column(self._frame[key], key)
+        if (stored := self._stored(key)) is not None:
+            values = np.concatenate([*stored.blocks])
+            return values.T if stored.fortran else values
+        return (
+            self._column(self._frame[key], key)
+            if columns == [key]
+            else self._numbers(self._frame[columns], key)
+        )
+
+    def _numbers(self, frame: DataFrame, key: str) -> Array:
+        if not all(map(_is_numeric, frame.dtypes)):
+            raise DataError(f"{self.where(key)}: not all of its columns are numbers")
+        return np.asarray(frame.to_numpy())
 
     def _column(self, values: Series, key: str) -> Array:
         """Return a column of numbers, of texts, or of lists of numbers; a missing text is empty."""
         if getattr(values.dtype, "kind", "O") in "biuf":
             return np.asarray(values.to_numpy())
-        import pandas
-
-        listed = [None if not isinstance(one, list) and pandas.isna(one) else one for one in _plain(values)]
+        cells = [
+            np.asarray(one).tolist() if isinstance(one, list | tuple | np.ndarray) else one
+            for one in values.tolist()
+        ]
+        listed = [None if not isinstance(one, list) and pandas.isna(one) else one for one in cells]
         if any(isinstance(one, list) for one in listed):
             return self._rows([one if isinstance(one, list) else None for one in listed], key)
         if any(one is not None and not isinstance(one, str | bytes) for one in listed):
@@ -125,12 +216,26 @@ class Table(ArrayFile):
             raise DataError(f"{self.where(key)}: lists of different lengths") from None
 
 
-def _plain(values: Series) -> list[Any]:
-    """Return a column's entries, lists among them as lists of Python's numbers."""
-    return [
-        np.asarray(one).tolist() if isinstance(one, list | tuple | np.ndarray) else one
-        for one in values.tolist()
-    ]
+def _grouped(numeric: Mapping[str, bool], stem: str) -> dict[str, list[str]]:
+    """Return the columns of each array, by whether they hold numbers."""
+    names = [*numeric]
+    if names and all(name.isdigit() for name in names):  # without a header
+        return {stem: names} if all(numeric.values()) else {name: [name] for name in names}
+    numbered: dict[str, dict[int, str]] = {}
+    for name in names:
+        if (match := _NUMBERED.fullmatch(name)) is not None:
+            numbered.setdefault(match[1] or stem, {})[int(match[2])] = name
+    grouped: dict[str, list[str]] = {}
+    for name in names:
+        match = _NUMBERED.fullmatch(name)
+        prefix = (match[1] or stem) if match else name
+        run = numbered.get(prefix, {})
+        whole = len(run) > 1 and sorted(run) == [*range(min(run), min(run) + len(run))] and min(run) <= 1
+        if match and whole and prefix not in names:
+            grouped[prefix] = [run[number] for number in sorted(run)]
+        else:
+            grouped[name] = [name]
+    return grouped
 
 
 def _lists_in(cells: Sequence[str]) -> list[list[Any] | None] | None:
@@ -139,9 +244,8 @@ def _lists_in(cells: Sequence[str]) -> list[list[Any] | None] | None:
     bracketed = bool(filled) and all(cell[0] == "[" and cell[-1] == "]" for cell in filled)
     if not bracketed and not (filled and (_NUMBERS.fullmatch(filled[0]) or _is_number(filled[0]))):
         return None
-    several = [_NUMBERS.fullmatch(cell) is not None for cell in filled]
-    listed = any(several) and all(map(lambda is_list, cell: is_list or _is_number(cell), several, filled))
-    if not bracketed and not listed:
+    single = [cell for cell in filled if not _NUMBERS.fullmatch(cell)]
+    if not bracketed and (len(single) == len(filled) or not all(map(_is_number, single))):
         return None
     rows: list[list[Any] | None] = []
     for cell in cells:
@@ -154,9 +258,8 @@ def _lists_in(cells: Sequence[str]) -> list[list[Any] | None] | None:
     return rows
 
 
-def _separated(path: Path) -> DataFrame:
-    import pandas
-
+def _separated(path: Path) -> _Text:
+    """Open a table whose cells are separated by commas, semicolons or tabs."""
     with path.open("rb") as binary:
         encoding = "utf-16" if binary.read(2) in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
     try:
@@ -166,29 +269,14 @@ def _separated(path: Path) -> DataFrame:
         raise DataError(f"{path}: a text in neither UTF-8 nor UTF-16; save it in UTF-8") from None
     if "\0" in first:
         raise ValueError("it is not a text")
-    separator = "\t" if path.suffix.lower() == ".tsv" else _separator(first)
+    bare = re.sub(r'"[^"]*"', "", first)
+    separator = "\t" if path.suffix.lower() == ".tsv" else max(",;\t", key=bare.count)
     decimal = "," if separator == ";" and re.search(r"\d,\d", second or first) else "."
     words = first.strip().split(separator)
     headless = all(_is_number(word.replace(decimal, ".")) for word in words)
     headless &= len(words) < 3 or words != [*map(str, range(len(words)))]  # as pandas counts columns
-
-    def read(header: int | None, names: list[str] | None = None) -> DataFrame:
-        return pandas.read_csv(
-            path,
-            sep=separator,
-            header=header,
-            names=names,
-            encoding=encoding,
-            decimal=decimal,
-            low_memory=False,
-        )
-
-    frame = read(None if headless else 0)
-    if not headless and _is_data(frame):
-        frame = read(None)
-    if [*map(str, frame.columns)] == ["0"] and getattr(frame.dtypes[0], "kind", "O") not in "biuf":
-        frame.columns = [path.stem]
-    return frame
+    header = None if headless else 0
+    return _Text(path, sep=separator, header=header, encoding=encoding, decimal=decimal)
 
 
 def _is_data(frame: DataFrame) -> bool:
@@ -201,42 +289,38 @@ def _is_data(frame: DataFrame) -> bool:
     return any(
         name in values
         for name, column in frame.items()
-        if getattr(column.dtype, "kind", "O") not in "biuf"
+        if not _is_numeric(column.dtype)
         and len(values := {*column}) <= max(len(column) / 2, len(column) * (frame.shape[1] == 1))
     )
 
 
-def _separator(line: str) -> str:
-    """Return what separates the cells of a table's first line."""
-    bare = re.sub(r'"[^"]*"', "", line)
-    return max(",;\t", key=bare.count)
-
-
-def _lines(path: Path) -> DataFrame:
-    """Return a text file: a matrix of numbers between blanks, a table, or one text for each line."""
-    import pandas
-
+def _matrix(path: Path) -> _Text:
+    """Open a matrix of numbers between blanks, of equally many on each line."""
     with path.open(encoding="utf-8-sig") as stream:
         words = stream.readline(1 << 24).split()
-    try:
-        if len(words) > 1 and all(map(_is_number, words)):
-            frame = pandas.read_csv(path, sep=r"\s+", header=None, encoding="utf-8-sig", low_memory=False)
-            if not frame.isna().any(axis=None) or _is_even(path):
-                return frame
+        if len(words) < 2 or not all(map(_is_number, words)):
+            raise ValueError("its first line holds no numbers")
+        if {len(line.split()) for line in stream} - {0, len(words)}:
             raise ValueError("lists of several lengths")
-        frame = _separated(path)
-        if frame.shape[1] > 1 or all(isinstance(name, int) for name in frame.columns):
-            return frame
-    except ValueError:  # a text of another kind
-        pass
+    return _Text(path, sep=r"\s+", header=None, encoding="utf-8-sig")
+
+
+def _table(path: Path) -> _Text:
+    """Open a text file that is a table."""
+    found = _separated(path)
+    if len(found.names) < 2 and not (found.headless and all(found.numeric.values())):
+        raise ValueError("it has one column")
+    return found
+
+
+def _lines(path: Path) -> _Stored:
+    """Open a file with a text on each line."""
     lines = path.read_text(encoding="utf-8-sig").splitlines()
-    return pandas.DataFrame({path.stem: lines}, dtype=object)
+    return _Stored(lambda **_: pandas.DataFrame({path.stem: lines}, dtype=object), {})
 
 
-def _is_even(path: Path) -> bool:
-    """Return whether all lines that are not empty have equally many words."""
-    with path.open(encoding="utf-8-sig") as stream:
-        return len({len(line.split()) for line in stream} - {0}) == 1
+def _is_numeric(kind: Any) -> bool:
+    return getattr(kind, "kind", "O") in "biuf"
 
 
 def _is_number(word: str) -> bool:
@@ -247,36 +331,44 @@ def _is_number(word: str) -> bool:
     return True
 
 
-def arrow(path: Path) -> DataFrame:
-    """Read an Arrow file (Feather, IPC file or stream).
-
-    Raises:
-        DataError: if no library for it is installed.
-    """
-    import pandas
-
+def _arrow(path: Path) -> _Stored:
+    """Open an Arrow file (Feather, IPC file or stream)."""
     if find_spec("pyarrow") is None:
         raise DataError(
             f"{path}: to read Arrow and Feather files, install a library for them: pip install pyarrow; or "
             "save the table with to_parquet or to_csv"
         )
+    ipc = import_module("pyarrow.ipc")
     with path.open("rb") as stream:
-        if stream.read(4) != b"\xff\xff\xff\xff":
-            return pandas.read_feather(path)
-    table: DataFrame = import_module("pyarrow.ipc").open_stream(str(path)).read_all().to_pandas()
-    return table
+        if stream.read(4) == b"\xff\xff\xff\xff":
+            return _Stored(lambda **_: ipc.open_stream(str(path)).read_pandas(), {})
+    return _Stored(partial(pandas.read_feather, path), _numeric(ipc.open_file(str(path)).schema))
 
 
-def parquet(path: Path) -> DataFrame:
-    """Read a Parquet file.
-
-    Raises:
-        DataError: if no library for it is installed.
-    """
-    import pandas
-
-    if find_spec("pyarrow") is None and find_spec("fastparquet") is None:
+def _parquet(path: Path) -> _Stored:
+    """Open a Parquet file."""
+    if find_spec("pyarrow") is not None:
+        numeric = _numeric(import_module("pyarrow.parquet").read_schema(str(path)))
+    elif find_spec("fastparquet") is not None:
+        table = import_module("fastparquet").ParquetFile(str(path))
+        kinds = {name: _is_numeric(kind) for name, kind in table.dtypes.items()}
+        numeric = _without_index(kinds, table.pandas_metadata)
+    else:
         raise DataError(
             f"{path}: to read Parquet files, install a library for them: pip install '.[parquet]'"
         )
-    return pandas.read_parquet(path)
+    return _Stored(partial(pandas.read_parquet, path), numeric)
+
+
+def _numeric(schema: Any) -> dict[str, bool]:
+    """Return which columns of a schema of pyarrow's hold numbers."""
+    types = import_module("pyarrow.types")
+    kinds = (types.is_floating, types.is_integer, types.is_boolean)
+    found = {field.name: any(is_kind(field.type) for is_kind in kinds) for field in schema}
+    return _without_index(found, schema.pandas_metadata or {})
+
+
+def _without_index(columns: dict[str, bool], metadata: Mapping[str, Any]) -> dict[str, bool]:
+    """Return columns without those that pandas wrote as the table's index."""
+    index = [one for one in metadata.get("index_columns", ()) if isinstance(one, str)]
+    return {name: numeric for name, numeric in columns.items() if name not in index}
