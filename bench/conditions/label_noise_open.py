@@ -1,0 +1,53 @@
+"""Open-set label noise: rows of unknown classes stand among the known ones under wrong labels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from bench import conditions as t
+from bench.contract import Array, Split
+
+UNKNOWN = 0.2
+
+
+class OpenLabelNoise(t.Condition):
+    """The last classes are unknown: a method gets the number of the others, and wrong labels."""
+
+    card = t.ConditionCard(
+        name="label-noise-open",
+        title="open-set label noise",
+        group="noise",
+        changes="rows of the last 20 % of the classes get a random known class, and a share r of the others "
+        "a wrong known one; the test keeps all classes",
+        levels=(0.2, 0.4, 0.6, 0.8),
+        sources="OTOS load_data.py",
+    )
+
+    def edit(self, split: Split, level: t.Level, draws: t.Draws) -> t.Edited:
+        """Draw known classes by id; at level 0 nothing is unknown."""
+        t.require_single_label(self, split)
+        share = float(level)
+        known = _known(split.n_classes) if share > 0 else split.n_classes
+
+        def choose(labels: Array) -> Array:
+            generator = draws.generator("classes")
+            any_known = generator.integers(known, size=len(labels))
+            wrong = (labels + generator.integers(1, max(known, 2), size=len(labels))) % known
+            chosen = np.zeros(len(labels), dtype=bool)
+            chosen[draws.first("ids", share, len(labels))] = True
+            return np.where(labels >= known, any_known, np.where(chosen & (labels >= 0), wrong, labels))
+
+        edits = t.relabelled(split, choose)
+        return t.Edited(edits, self.reached(split, edits), known)
+
+    def read(self, split: Split, edits: Mapping[str, t.Edit]) -> t.Edited:
+        """Take the last classes for unknown where no row has them."""
+        known = _known(split.n_classes)
+        open_set = all(edit.labels.max(initial=-1) < known for edit in edits.values())
+        return t.Edited(edits, self.reached(split, edits), known if open_set else None)
+
+
+def _known(n_classes: int) -> int:
+    return n_classes - max(1, round(UNKNOWN * n_classes))
