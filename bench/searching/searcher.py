@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
+from importlib.util import find_spec
 from itertools import chain
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple, cast
@@ -17,7 +18,7 @@ from bench.contract import Array, DataError, Dataset, Encoding, UsageError
 from bench.experiment.models import StoredMethod, load_method, model_folder
 from bench.records.schema import Record
 from bench.searching.gallery import Gallery, dataset_of, gallery_of_dataset, gallery_of_file
-from bench.searching.index import BLOCK, FaissIndex, Nearest, exact, faiss_module, nearest_of, recall
+from bench.searching.index import BLOCK, FaissIndex, Nearest, exact, nearest_of, recall
 
 LARGE: Final = 100_000
 """Gallery rows above which an index is used, where FAISS is installed."""
@@ -209,13 +210,8 @@ class Searcher:
     def _uses_index(self, size: int) -> bool:
         if self._way != "auto":
             return self._way == "faiss"
-        if size <= LARGE or not self.model.has_space or self.model.card.similarity == "hamming":
-            return False
-        try:
-            faiss_module()
-        except UsageError:
-            return False
-        return True
+        possible = self.model.has_space and self.model.card.similarity != "hamming"
+        return size > LARGE and possible and find_spec("faiss") is not None
 
     def _exact(self, modality: str, features: Array, gallery: Gallery, top: int) -> Nearest:
         if self.model.has_space:
