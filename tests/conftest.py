@@ -15,7 +15,9 @@ from filelock import FileLock
 from bench.registry import folder_of, settings
 from tests.grid import FAULTS, Grid, only_plugins, run_grid, write_bundle
 
-hypothesis.settings.register_profile("no clock", deadline=None)
+hypothesis.settings.register_profile(
+    "no clock", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
 hypothesis.settings.load_profile("no clock")
 
 _LONG = ("test_readme.py", "test_tutorial.py", "test_notebooks.py", "test_newcomers_hour.py")

@@ -177,19 +177,8 @@ def run_grid(folder: Path) -> Grid:
         *("--methods", "mcca,sm,sdml,drcl,plain,raises,nan,peeks,sneaks,single"),
     )
     # A method that takes its process with it costs a new process: once is enough.
-    last = say(
-        "run",
-        "--results",
-        results,
-        "--plugin",
-        FAULTS,
-        "--jobs",
-        1,
-        "--datasets",
-        small,
-        "--methods",
-        "leaves",
-    )
+    usual = ("run", "--results", results, "--plugin", FAULTS, "--jobs", 1)
+    last = say(*usual, "--datasets", small, "--methods", "leaves")
     return Grid(results, small, multi, Said(max(said.status, last.status), said.out + last.out, said.err))
 
 

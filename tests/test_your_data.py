@@ -42,7 +42,7 @@ def printed_by(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]
         ),
         ("data extract", ["pixels:side=8", "wrote photos.npz", "2 cells: 2 done"]),
         ("bench explain", ["60 rows of 4", "euclidean", "0.639 may be"]),
-        ("--embeddings theirs=", ["not trained here", "1 cells: 1 done", "read reports/tables.md"]),
+        ("--embeddings theirs=", ["not trained here", "1 cell: 1 done", "read reports/tables.md"]),
     ],
 )
 def test_every_starting_point_leads_to_its_result(

@@ -147,8 +147,7 @@ def _terminable() -> Iterator[None]:
     """Let SIGTERM end the body as `KeyboardInterrupt`, so that it leaves no process and no file behind."""
 
     def interrupt(*_: object) -> None:
-        """Raise, and ignore further ones while the command ends."""
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # while the command ends
         raise KeyboardInterrupt
 
     usual = signal.getsignal(signal.SIGTERM)

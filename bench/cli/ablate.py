@@ -15,7 +15,7 @@ from bench.experiment.grid import EVERY_VARIANT, Cell
 from bench.experiment.selection import select_methods
 
 
-@make_command("ablate")
+@make_command("ablate", plugins="all")
 def command(
     methods: Annotated[tuple[str, ...], ARGUMENT],
     *,
@@ -31,25 +31,18 @@ def command(
     The exit status is that of run.
 
     Args:
-        methods: names, globs, groups.
         datasets: Names, globs, groups, or paths of files.
-        cells: which of their cells.
-        job: how they are run.
     """
-
-    def want() -> Wanted:
-        """Check that there are variants, and say which methods have none."""
-        names = select_methods(methods)
-        without = [name for name in names if not registry.method(name).variants]
-        if len(without) == len(names):
-            raise UsageError(
-                f"{', '.join(without)}: no variants to run; Method.variants in a method's file names them"
-            )
-        if without:
-            say(f"note: without variants: {', '.join(without)}")
-        return Wanted(methods, datasets, cells, (EVERY_VARIANT,))
-
-    return run_grid(job, cells, want, lambda planned: _left_out(select_methods(methods), planned))
+    names = select_methods(methods)
+    without = [name for name in names if not registry.method(name).variants]
+    if len(without) == len(names):
+        raise UsageError(
+            f"{', '.join(without)}: no variants to run; Method.variants in a method's file names them"
+        )
+    if without:
+        say(f"note: without variants: {', '.join(without)}")
+    wanted = Wanted(methods, datasets, cells, (EVERY_VARIANT,))
+    return run_grid(job, wanted, lambda planned: _left_out(names, planned))
 
 
 def _left_out(methods: Sequence[str], cells: Sequence[Cell]) -> Iterator[str]:

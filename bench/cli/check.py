@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, Final
+from collections.abc import Iterable
+from typing import Annotated, Final
 
 from bench import conformance, registry
 from bench.cli.formatting import say
 from bench.cli.grid_options import parse_overrides
-from bench.cli.options import ARGUMENT, Device, PluginOption, Settings, make_command
+from bench.cli.options import ARGUMENT, Device, Settings, make_command
 from bench.conditions import conditions
 from bench.conformance import Outcome
 from bench.conformance.conditions import condition_outcomes
@@ -22,7 +22,6 @@ _COLOURS: Final = {"passed": "green", "failed": "red", "skipped": "yellow"}
 @make_command("check")
 def command(
     names: Annotated[tuple[str, ...], ARGUMENT],
-    plugins: PluginOption,
     device: Device = "cpu",
     set_: Settings = (),
 ) -> int:
@@ -31,31 +30,25 @@ def command(
     Every promise is tested on tiny data. Exit status 0: all are kept; 1: one is broken; 2: wrong usage.
 
     Args:
-        names: names, groups, globs.
         device: Device to fit on: cpu, cuda, cuda:1.
         set_: Change a setting of a method; * stands for every method. May be repeated.
-        plugins: files with plug-ins.
     """
-    plugins.load()
     overrides = parse_overrides(set_)
     words = split_words(names)
     named = [word for word in words if word in conditions()]
-    broken = sum(_print(name, condition_outcomes(name)) for name in named)
+    broken = [_print(name, condition_outcomes(name)) for name in named]
     others = [word for word in words if word not in named]
-    chosen = select_methods(others) if others or not named else []
-    for name in chosen:
+    for name in select_methods(others) if others or not named else []:
         known = registry.method(name).defaults
         for_all = {key: value for key, value in overrides.get("*", {}).items() if key in known}
-        broken += _check(name, device, {**for_all, **overrides.get(name, {})})
-    return int(broken > 0)
+        settings = {**for_all, **overrides.get(name, {})}
+        method = conformance.MethodUnderTest(registry.method_class(name), settings, device)
+        broken.append(_print(name, conformance.outcomes(method)))
+    return int(any(broken))
 
 
-def _check(name: str, device: str, settings: Mapping[str, Any]) -> int:
-    return _print(name, conformance.outcomes(conformance.registered(name, settings, device)))
-
-
-def _print(name: str, outcomes: Iterable[Outcome]) -> int:
-    """Print outcomes as they become known; return how many promises were broken."""
+def _print(name: str, outcomes: Iterable[Outcome]) -> bool:
+    """Print outcomes as they become known; return whether a promise was broken."""
     start = time.perf_counter()
     say(f"{name} ...")
     counts: Counter[str] = Counter()
@@ -68,4 +61,4 @@ def _print(name: str, outcomes: Iterable[Outcome]) -> int:
             say(f"           hint: {outcome.check.hint}")
     total = ", ".join(f"{counts[status]} {status}" for status in _COLOURS)
     say(f"{name}: {total} in {time.perf_counter() - start:.1f} s", "")
-    return counts["failed"]
+    return counts["failed"] > 0

@@ -14,7 +14,7 @@ from bench.analysis.per_query import PerQueryTable, per_query_tables
 from bench.analysis.results import Filter, Results
 from bench.analysis.tables import direction_name
 from bench.cli.formatting import say, table
-from bench.cli.options import ARGUMENT, FOLDER, PluginOption, ResultsOption, make_command
+from bench.cli.options import ARGUMENT, FOLDER, ResultsOption, make_command
 from bench.cli.select_records import (
     condition_words,
     dataset_named,
@@ -55,7 +55,6 @@ def command(
     *,
     options: CompareOptions,
     folder: ResultsOption,
-    plugins: PluginOption,
     other_results: Annotated[Path | None, FOLDER] = None,
     earlier_code: bool = False,
 ) -> int:
@@ -65,16 +64,10 @@ def command(
     Exit status 0; 1 if a record is damaged; 2 for wrong usage or no records.
 
     Args:
-        a: name or label of a row.
-        b: name or label of another.
-        options: what they are compared on.
         other_results: Results folder of B, such as one from before a change; A is read from --results. The
             versions of the code may differ.
         earlier_code: Compare with stale records: B is the newest record of another version of the code.
-        folder: of the records.
-        plugins: files with plug-ins.
     """
-    plugins.load()
     apart = earlier_code or other_results is not None
     results = folder.results
     ours, problems = _fields(results, options, [a] if apart else [a, b])
@@ -92,13 +85,10 @@ def command(
 def _fields(
     results: Path, options: CompareOptions, names: Sequence[str], *, earlier: bool = False
 ) -> tuple[list[PerQueryTable], int]:
-    """Return what a folder has on a dataset, and how many of its records are damaged.
+    """Return what a folder has on a dataset, and how many of its records are damaged; raises `UsageError`.
 
     Of a cell that several versions of the code have made, the newest record is taken; with ``earlier`` the
     newest that other code than that at hand has made.
-
-    Raises:
-        UsageError: if it has no such dataset or protocol, or one of the methods ``names`` failed there.
     """
     records, problems = read_records(results)
     records = newest(records, earlier=earlier)

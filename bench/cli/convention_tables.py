@@ -5,15 +5,15 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from typing import Any, Final, get_args
 
 from bench.cli.formatting import table
 from bench.evaluation.conventions import AVERAGE, NEAR, WHOLE, Match, Reading
-from bench.evaluation.protocols import Protocol
 from bench.evaluation.ties import TieRule
+from bench.plural import counted
 
 TIES: Final[tuple[TieRule, ...]] = get_args(TieRule)
 
@@ -70,7 +70,7 @@ def table_lines(readings: Sequence[Reading]) -> Iterator[str]:
         whole = [reading for reading in given if reading.share == WHOLE]
         plain = [one for one in here if (one.protocol.ties, one.protocol.empty) == ("expected", "zero")]
         usual = [one for one in plain if one in given and one.protocol.measure == "map"]
-        size = f"{here[0].queries} queries, a gallery of {here[0].items}"
+        size = f"{counted(here[0].queries or 0, 'query')}, a gallery of {here[0].items}"
         average = direction == AVERAGE
         yield from ["", "average over all directions" if average else f"{_name(direction)}: {size}"]
         yield from _ties_table(whole)
@@ -96,36 +96,37 @@ def match_lines(printed: float, matches: Sequence[Match]) -> Iterator[str]:
         rule = replace(reading.protocol, ties="expected", empty="zero").id
         key = _name(reading.direction), rule, reading.similarity or "", _part(reading.share)
         groups.setdefault(key, []).append(match)
-    rows = [
-        [
-            *key,
-            ", ".join(dict.fromkeys(match.reading.protocol.ties for match in members)),
-            ", ".join(dict.fromkeys(match.reading.protocol.empty for match in members)),
-            f"{members[0].reading.value:.6f}",
-            f"{members[0].difference:+.6f}",
-        ]
-        for key, members in groups.items()
-    ]
+    rows = []
+    for parts, members in groups.items():
+        rules = [match.reading.protocol for match in members]
+        ties = ", ".join(dict.fromkeys(rule.ties for rule in rules))
+        empty = ", ".join(dict.fromkeys(rule.empty for rule in rules))
+        numbers = f"{members[0].reading.value:.6f}", f"{members[0].difference:+.6f}"
+        rows.append([*parts, ties, empty, *numbers])
     yield f"{printed:g} may be, the nearest first:"
-    yield from table(
-        rows,
-        [
-            *("direction", "rule", "similarity", "gallery", "ties", "queries without hits"),
-            *("nearest", "difference"),
-        ],
-    )
+    headings = ["direction", "rule", "similarity", "gallery", "ties", "queries without hits"]
+    yield from table(rows, [*headings, "nearest", "difference"])
 
 
 def _name(direction: tuple[str, str]) -> str:
     return "average" if direction == AVERAGE else f"{direction[0]}→{direction[1]}"
 
 
+def _pivot(
+    readings: Sequence[Reading], row: Callable[[Reading], Any], column: Callable[[Reading], Any]
+) -> dict[Any, dict[Any, Reading]]:
+    """Return readings by row and column, in the order in which these come up."""
+    values: dict[Any, dict[Any, Reading]] = {}
+    for reading in readings:
+        values.setdefault(row(reading), {})[column(reading)] = reading
+    return values
+
+
 def _ties_table(readings: Sequence[Reading]) -> Iterator[str]:
     """Yield the table of the whole gallery: a line per rule, a column per rule for ties."""
-    values: dict[Protocol, dict[str, Reading]] = {}
-    for reading in readings:
-        rule = replace(reading.protocol, ties="expected")
-        values.setdefault(rule, {})[reading.protocol.ties] = reading
+    values = _pivot(
+        readings, lambda one: replace(one.protocol, ties="expected"), lambda one: one.protocol.ties
+    )
     rows = [
         [rule.id, *(_number(by_ties[ties], 6) for ties in TIES), by_ties["expected"].skipped]
         for rule, by_ties in values.items()
@@ -138,23 +139,19 @@ def _ties_table(readings: Sequence[Reading]) -> Iterator[str]:
 
 def _similarities_table(readings: Sequence[Reading]) -> list[str]:
     """Return the table of similarities, ties expected, of the whole gallery: a line per rule."""
-    values: dict[str, dict[str, Reading]] = {}
-    for reading in readings:
-        if reading.share == WHOLE:
-            values.setdefault(reading.protocol.id, {})[reading.similarity or ""] = reading
-    names = list(dict.fromkeys(name for by_name in values.values() for name in by_name))
+    whole = [reading for reading in readings if reading.share == WHOLE]
+    values = _pivot(whole, lambda one: one.protocol.id, lambda one: one.similarity or "")
+    names = list(dict.fromkeys(reading.similarity or "" for reading in whole))
     rows = [[rule, *(_number(by_name[name], 6) for name in names)] for rule, by_name in values.items()]
     return table(rows, ["ties expected", *names])
 
 
 def _galleries_table(readings: Sequence[Reading]) -> list[str]:
     """Return the table of parts of the gallery, ties expected: the mean over draws, and their span."""
-    shares: dict[Fraction, list[Reading]] = {}
-    for reading in readings:
-        shares.setdefault(reading.share, []).append(reading)
-    rows = [[_part(share), line[0].items, *map(_spread, line)] for share, line in shares.items()]
-    protocols = dict.fromkeys(reading.protocol.id for reading in readings)
-    return table(rows, ["part of the gallery", "items", *protocols])
+    values = _pivot(readings, lambda one: one.share, lambda one: one.protocol.id)
+    lines = {share: [*line.values()] for share, line in values.items()}
+    rows = [[_part(share), line[0].items, *map(_spread, line)] for share, line in lines.items()]
+    return table(rows, ["part of the gallery", "items", *dict.fromkeys(one.protocol.id for one in readings)])
 
 
 def _part(share: Fraction) -> str:

@@ -11,7 +11,7 @@ from bench import data as datasets
 from bench import registry
 from bench.cli import extract, import_data
 from bench.cli.formatting import say
-from bench.cli.options import ARGUMENT, DataOption, FilePath, PluginOption, make_command
+from bench.cli.options import ARGUMENT, DataOption, FilePath, make_command
 from bench.contract import UsageError
 from bench.experiment.selection import split_words
 
@@ -22,21 +22,13 @@ def command() -> None:
 
 
 @make_command("doctor")
-def doctor(
-    *, names: Annotated[tuple[str, ...], ARGUMENT] = (), folder: DataOption, plugins: PluginOption
-) -> int:
+def doctor(*, names: Annotated[tuple[str, ...], ARGUMENT] = (), folder: DataOption) -> int:
     """Check datasets: where their files are, what is missing, and problems in their contents.
 
     NAMES are datasets, or paths of files, folders or recipes; without any, all datasets are checked.
 
     Exit status 0; 2 if a file is damaged, or there is none at a path that is given.
-
-    Args:
-        names: of datasets, or paths of files, folders or recipes; none for all.
-        folder: of the datasets' files.
-        plugins: files with plug-ins.
     """
-    plugins.load()
     given = [
         name if datasets.is_bundle(name) else registry.dataset(name).card.name
         for name in names or registry.dataset_names()
@@ -52,28 +44,16 @@ def doctor(
 
 
 @make_command("fetch")
-def fetch(names: Annotated[tuple[str, ...], ARGUMENT], folder: DataOption, plugins: PluginOption) -> None:
-    """Download the public files of datasets; an interrupted download is resumed.
-
-    Args:
-        names: of datasets.
-        folder: of the datasets' files.
-        plugins: files with plug-ins.
-    """
-    plugins.load()
+def fetch(names: Annotated[tuple[str, ...], ARGUMENT], folder: DataOption) -> None:
+    """Download the public files of datasets; an interrupted download is resumed."""
     for name in names:
         paths = [*map(str, datasets.fetch(registry.dataset(name).card, folder.data))]
         say(*(f"{name}: {path}" for path in paths or ["comes with the project, nothing to download"]))
 
 
-@make_command("path")
+@make_command("path", plugins="none")
 def path(*, name: Annotated[str | None, ARGUMENT] = None, folder: DataOption) -> None:
-    """Print the folder for the files of dataset NAME, or of all datasets.
-
-    Args:
-        name: of a dataset; None for the folder of all.
-        folder: of the datasets' files.
-    """
+    """Print the folder for the files of dataset NAME, or of all datasets."""
     root = folder.data.resolve()
     say(str(root if name is None else root / registry.dataset(name).card.name))
 
@@ -88,7 +68,6 @@ def condition(
     profile: Literal["quick", "paper"] = "quick",
     modalities: tuple[str, ...] = (),
     folder: DataOption,
-    plugins: PluginOption,
 ) -> None:
     """Write how condition NAME changes the training rows of DATASET, for one seed.
 
@@ -96,19 +75,14 @@ def condition(
     `run --conditions CONDITION=FILE` reads it.
 
     Args:
-        dataset: name, or path of a feature bundle.
-        name: of the condition with one level, such as label-noise@.4.
         write: File to write: .csv or .npz.
         seed: Seed index of the cells.
         profile: Profile of the cells.
         modalities: Modalities of the cells, such as image,text; draws depend on them.  [default: all]
-        folder: of the datasets' files.
-        plugins: files with plug-ins.
     """
     from bench.conditions import condition_class, parse_conditions
     from bench.conditions.drawn import write_drawn
 
-    plugins.load()
     found = parse_conditions([name])
     if len(found) != 1 or found[0] is None:
         raise UsageError(f"{name!r} is not one condition at one level; write it as label-noise@.4")

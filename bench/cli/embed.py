@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Annotated
 
 from bench.cli.formatting import say, warn
-from bench.cli.options import ARGUMENT, Device, FilePath, PluginOption, ResultsOption, make_command
+from bench.cli.options import ARGUMENT, Device, FilePath, ResultsOption, make_command
 from bench.experiment.models import load_method
+from bench.plural import counted
 
 
 @make_command("embed")
@@ -20,7 +21,6 @@ def command(
     key: str | None = None,
     device: Device = "cpu",
     folder: ResultsOption,
-    plugins: PluginOption,
 ) -> None:
     """Embed a file of features with a model that `run --keep-models` stored.
 
@@ -30,26 +30,22 @@ def command(
     Exit status 0; 2 if the model or the features cannot be used.
 
     Args:
-        record: digest, its first digits, or a folder.
         modality: Modality of the features.
         features: File of features, in any format of datasets (.npz, .npy, .mat, .h5, .pkl, .pt, .csv, ...).
         output: File to write: .npz or .h5 (with the modality's name as key) or .npy.
         key: Key of the features in the file.  [default: the modality, or the only array of its width]
         device: Device to embed on.
-        folder: of the records.
-        plugins: files with plug-ins.
     """
     from bench.searching import read_features, write_embeddings
 
-    plugins.load()
     model = load_method(record, folder.results, device)
     warn_of_changes(model.changes)
     width = model.modalities.get(modality, 0)
     rows = read_features(features, modality, width, key) if width else ()
     embedded = model.embed(modality, rows)
     write_embeddings(output, modality, embedded)
-    count, dimension = embedded.shape
-    say(f"{model.identity.title}: {count} rows of {modality} in {dimension} dimensions: {output}")
+    count, dimension = counted(embedded.shape[0], "row"), counted(embedded.shape[1], "dimension")
+    say(f"{model.identity.title}: {count} of {modality} in {dimension}: {output}")
 
 
 def warn_of_changes(changes: tuple[str, ...]) -> None:

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 import click
 
 from bench import registry
-from bench.cli.formatting import warn
+from bench.cli.formatting import note
 from bench.cli.options import FiniteRange, Words
 from bench.contract.errors import UsageError
-from bench.execution import Executor, Slot, devices, local_executor, run_inline
+from bench.execution import devices
 from bench.execution.grid_runner import hard_limit
+from bench.execution.local import local_executor, run_inline
+from bench.execution.tasks import Executor, Slot
 from bench.experiment.grid import DeviceKind
 from bench.experiment.run_context import RunContext, parse_size
 
@@ -24,9 +26,7 @@ if TYPE_CHECKING:
     from bench.execution.dask_cluster import Cluster
 
 _PATIENCE: Final = 300.0
-_LONGEST: Final = 10_000_000
-"""Seconds, about four months: what clocks and locks of the system can wait for."""
-
+_LONGEST: Final = 10_000_000  # seconds, about four months: what clocks and locks of the system can wait for
 _LARGEST: Final = 1 << 50
 
 
@@ -62,20 +62,10 @@ class DeviceOptions:
     max_memory: Annotated[int | None, Words("SIZE", _size)] = None
     retries: Annotated[int, click.IntRange(0, 1000)] = 1
 
-    def context(
-        self,
-        site: Site,
-        data_dir: Path,
-        *,
-        trace_test: bool = False,
-        protocols: tuple[str, ...] = (),
-        keep_models: bool = False,
-    ) -> RunContext:
-        """Return the run context of cells at a site."""
-        limits = self.timeout, trace_test, self.max_memory
-        return RunContext(
-            data_dir.resolve(), site.device, registry.plugins(), *limits, protocols, keep_models
-        )
+    def context(self, site: Site, data_dir: Path, **asked: Any) -> RunContext:
+        """Return the run context of cells at a site, which are ``asked`` for further fields of it."""
+        limits: dict[str, Any] = {"seconds": self.timeout, "max_memory": self.max_memory}
+        return RunContext(data_dir.resolve(), site.device, registry.plugins(), **limits, **asked)
 
     @property
     def limits(self) -> dict[str, Any]:
@@ -101,36 +91,25 @@ class ExecutorOptions:
 
 @dataclass(frozen=True)
 class Site:
-    """Where cells run.
-
-    Attributes:
-        slots: none if they run in this process.
-        device: torch name of the device as a worker sees it, which is its own GPU only.
-        execute: runs cells there.
-    """
+    """Where cells run: in these slots, or in this process without any; the device as a worker sees it."""
 
     slots: list[Slot]
     device: str
     execute: Executor[Any] = run_inline
 
 
+@dataclass
 class LocalMachine:
-    """This machine. GPUs, which take seconds to list, are looked for when they are needed."""
+    """This machine, for cells of so many threads; GPUs are listed when needed, which takes seconds."""
 
-    def __init__(self, options: DeviceOptions, threads: int = 1) -> None:
-        """Take the options as given; ``threads`` are the CPU threads of a cell."""
-        self._options, self._threads = options, threads
-        self._inventory: devices.Inventory | None = None
+    options: DeviceOptions
+    threads: int = 1
+    _inventory: devices.Inventory | None = None
 
     @cached_property
     def devices(self) -> str:
-        """The devices of the options, with ``auto`` replaced by those that there are.
-
-        Raises:
-            UsageError: if ``auto`` stands beside what contradicts it.
-            DeviceError: if GPUs may be there and cannot be listed.
-        """
-        words = self._options.devices.strip()
+        """The devices of the options, with ``auto`` replaced by those that there are; raises as `site`."""
+        words = self.options.devices.strip()
         if "auto" not in [word.strip() for word in words.split(",")]:
             return words
         possible = devices.possible_inventory(words)
@@ -141,7 +120,7 @@ class LocalMachine:
     @property
     def kind(self) -> DeviceKind:
         """The kind of the devices."""
-        return "cpu" if self.devices == "cpu" else "cuda"
+        return kind_of(self.devices)
 
     def site(self, *, needed: bool = True) -> Site:
         """Return the slots; where none is ``needed``, only check that there can be such devices.
@@ -150,7 +129,7 @@ class LocalMachine:
             UsageError: if there is no such device, or options contradict each other.
             DeviceError: if GPUs are asked for and cannot be listed.
         """
-        options = self._options
+        options = self.options
         if not needed:
             devices.choose_devices(self.devices, devices.possible_inventory(self.devices))
             return Site([], "cpu")
@@ -161,54 +140,49 @@ class LocalMachine:
             raise UsageError("--jobs-per-device is for GPUs; --jobs says how many cells share the CPU")
         if chosen != ["cpu"] and options.jobs:
             raise UsageError("--jobs is for the CPU; --jobs-per-device says how many cells share a GPU")
-        if options.jobs == 0 and len(chosen) > 1:
-            names = ", ".join(chosen)
-            raise UsageError(
-                f"--jobs 0 runs in this process, on one device; name one of {names} with --devices"
-            )
-        if options.jobs == 0 and options.max_memory is not None:
-            raise UsageError("--max-memory needs a worker process that can be stopped; leave --jobs 0 out")
         if options.jobs == 0:
+            if len(chosen) > 1:
+                ways = f"name one of {', '.join(chosen)} with --devices"
+                raise UsageError(f"--jobs 0 runs in this process, on one device; {ways}")
+            if options.max_memory is not None:
+                raise UsageError(
+                    "--max-memory needs a worker process that can be stopped; leave --jobs 0 out"
+                )
             return Site([], chosen[0])
         slots = devices.device_slots(
             chosen,
             inventory,
-            jobs=max(1, inventory.cpus // self._threads) if options.jobs is None else options.jobs,
+            jobs=max(1, inventory.cpus // self.threads) if options.jobs is None else options.jobs,
             jobs_per_device=options.jobs_per_device or 1,
-            threads=self._threads,
+            threads=self.threads,
         )
         return Site(slots, slots[0].device, local_executor(slots, **options.limits))
 
 
+@dataclass
 class DaskMachines:
     """The machines of a Dask cluster; connected when they are needed, for as long as ``stack`` is open."""
 
-    def __init__(
-        self, executor: ExecutorOptions, options: DeviceOptions, threads: int, stack: ExitStack
-    ) -> None:
-        """Take the options as given; ``threads`` are the CPU threads of a cell."""
-        self._executor, self._options, self._threads, self._stack = executor, options, threads, stack
+    executor: ExecutorOptions
+    options: DeviceOptions
+    threads: int
+    stack: ExitStack
 
     @property
     def kind(self) -> DeviceKind:
-        """The kind of device of ``--devices``; ``auto`` asks the cluster.
-
-        Raises:
-            UsageError: if the words mean nothing, or the scheduler or its workers are not there.
-            WorkerError: if no Dask worker comes within the patience.
-        """
-        words = self._options.devices.strip()
+        """The kind of device of ``--devices``; ``auto`` asks the cluster; raises as `site`."""
+        words = self.options.devices.strip()
         return "cpu" if words == "cpu" else "cuda" if words == "cuda" else self._cluster.device
 
     @cached_property
     def _cluster(self) -> Cluster:
         from bench.execution.dask_cluster import open_cluster
 
-        patience = _PATIENCE if self._executor.patience is None else self._executor.patience
+        patience = _PATIENCE if self.executor.patience is None else self.executor.patience
         opening = open_cluster(
-            self._executor.scheduler or "", device=self._options.devices, patience=patience, say=_note
+            self.executor.scheduler or "", device=self.options.devices, patience=patience, say=note
         )
-        return self._stack.enter_context(opening)
+        return self.stack.enter_context(opening)
 
     def site(self, *, needed: bool = True) -> Site:
         """Return the slots of the workers, if any is ``needed``.
@@ -222,22 +196,18 @@ class DaskMachines:
         from bench.execution.dask_client import dask_executor
         from bench.execution.dask_worker import GPU
 
-        cluster, options = self._cluster, self._options
+        cluster, options = self._cluster, self.options
         if cluster.device == "cpu" and any(facts.slots(GPU) for facts in cluster.workers):
-            _note("the cluster has GPUs, but this run is on CPUs; --devices cuda uses the GPUs")
-        slots = cluster.slots(self._threads)
-        return Site(slots, slots[0].device, dask_executor(cluster, threads=self._threads, **options.limits))
+            note("the cluster has GPUs, but this run is on CPUs; --devices cuda uses the GPUs")
+        slots = cluster.slots(self.threads)
+        return Site(slots, slots[0].device, dask_executor(cluster, threads=self.threads, **options.limits))
 
 
 @contextmanager
 def machines(
     executor: ExecutorOptions, options: DeviceOptions, threads: int
 ) -> Iterator[LocalMachine | DaskMachines]:
-    """Yield the machines that the cells of a run are planned for and run on.
-
-    Raises:
-        UsageError: if options contradict each other.
-    """
+    """Yield the machines of a run; a `UsageError` if options contradict each other."""
     if executor.executor == "local":
         for name, given in (("--scheduler", executor.scheduler), ("--patience", executor.patience)):
             if given is not None:
@@ -262,7 +232,3 @@ def machines(
 def kind_of(device: str) -> DeviceKind:
     """Return the kind of a device that torch calls ``cpu`` or such as ``cuda:0``."""
     return "cpu" if device == "cpu" else "cuda"
-
-
-def _note(sentence: str) -> None:
-    warn(sentence, "note")

@@ -21,7 +21,6 @@ from bench.cli.options import (
     DataOption,
     Device,
     FiniteRange,
-    PluginOption,
     ResultsOption,
     Words,
     make_command,
@@ -38,14 +37,14 @@ from bench.experiment.given import retrieval_of_similarities
 from bench.experiment.refit import Refit, cell_of, refit
 from bench.experiment.run_context import RunContext
 from bench.experiment.stale import stale_changes
+from bench.plural import counted
 from bench.records.protocols import base_of
 from bench.records.schema import Record, Result
 
 _SHOWN: Final = 6
 """Directions that a table shows one by one; of more it shows the average, and those that are asked for."""
 
-_LONGEST: Final = 200
-"""Letters of a list of cut-offs or parts."""
+_LONGEST: Final = 200  # letters of a list of cut-offs or parts
 
 
 def _cutoffs(word: str) -> tuple[int, ...]:
@@ -111,7 +110,6 @@ def command(
     device: Device = "cpu",
     records: ResultsOption,
     folder: DataOption,
-    plugins: PluginOption,
 ) -> int:
     """Evaluate one set of embeddings under every convention, measure and similarity.
 
@@ -124,21 +122,13 @@ def command(
     Exit status 0; 1 if a record is damaged or the cell fails now; 2 for wrong usage or bad input.
 
     Args:
-        method: of a recorded cell.
-        dataset: of a recorded cell.
         embeddings: File of embeddings, instead of a cell: .npz, .mat or .h5 with the arrays MODALITY and
             MODALITY_labels (or a matrix of similarities such as image_text, and the labels). For other keys,
             give MODALITY=FILE:KEY_OF_EMBEDDINGS:KEY_OF_LABELS once per modality.
-        conventions: what is shown.
-        options: which of the recorded cells.
         device: Device to fit on: cpu, or a GPU such as cuda:0.
-        records: their folder.
-        folder: of the datasets' files.
-        plugins: files with plug-ins.
     """
     if bool(embeddings) == bool(method) or bool(method) != bool(dataset):
         raise UsageError("explain takes METHOD and DATASET of a recorded cell, or --embeddings FILE")
-    plugins.load()
     problems: Sequence[object] = ()
     if method and dataset:
         every, problems = read_records(records.results)
@@ -205,18 +195,15 @@ def read_files(words: Sequence[str], similarity: Similarity) -> Source:
     except RefusedEmbeddings as error:
         raise DataError(f"{', '.join(words)}: {error}") from error
     shapes = {name: rows.shape for name, rows in given.rows.items()}
-    sizes = "; ".join(f"{name}: {count} rows of {width}" for name, (count, width) in shapes.items())
+    sizes = "; ".join(
+        f"{name}: {counted(count, 'row')} of {width}" for name, (count, width) in shapes.items()
+    )
     facts = {"embeddings": list(words), "shapes": shapes}
     return Source(retrieval, lambda _: (facts, [f"{', '.join(words)}: {sizes}"]))
 
 
 def refit_cell(chosen: Sequence[Record], device: str, data_dir: Path) -> Source:
-    """Fit the one cell that is meant again, in this process.
-
-    Args:
-        chosen: records that fit the words; of several seeds the first is taken.
-        device: torch name of the device.
-        data_dir: folder of the data files.
+    """Fit the one cell that the ``chosen`` records are of again, in this process; of several seeds the first.
 
     Raises:
         BenchError: if several cells fit, the cell has no result, or it cannot be run again.

@@ -13,6 +13,7 @@ from bench.cli.formatting import clock, say
 from bench.cli.formatting import table as table_lines
 from bench.cli.options import ARGUMENT, Count, Device, FilePath, Words, make_command
 from bench.contract import UsageError
+from bench.plural import counted
 
 _PATIENCE: Final = 10.0  # seconds between two lines of progress in a log
 _USUAL: Final = {
@@ -42,7 +43,7 @@ class ColumnOptions:
     multi_label: bool = False
 
 
-@make_command("extract")
+@make_command("extract", plugins="none")
 def command(
     *,
     table: Annotated[Path, ARGUMENT, FilePath("file")],
@@ -64,13 +65,11 @@ def command(
     lists them. After an interruption, the same command continues.
 
     Args:
-        table: of raw data.
         output: Path of the bundle (.npz).
         image: Encoder of pictures, such as efficientnet-lite0; COLUMN is the column and the modality's name.
             May be repeated.
         text: Encoder of texts, such as minilm or tfidf:terms=chars,longest=3; may be repeated.
         audio: Encoder of sounds, such as mfcc; may be repeated.
-        columns: of labels, splits and ids.
         batch: Number of items in a batch.
         device: Device to encode on.
         skip_broken: Leave out pictures and sounds that cannot be read, and count them.
@@ -82,14 +81,17 @@ def command(
     rows_of = encoders.read_table(table)
     given = {"image": image, "text": text, "audio": audio}
     wanted = [_wanted(rows_of, kind, one, plugin, device) for kind in given for one in given[kind]]
-    _require_two([one.name for one in wanted])
+    names = [one.name for one in wanted]
+    if not 2 <= len(names) == len(set(names)):
+        what = f"the modalities are {', '.join(names) or 'none'}"
+        raise UsageError(f"{what}; name two or more different ones: --image, --text, --audio")
     rows = encoders.read_rows(rows_of, **asdict(columns))
     options = encoders.Options(batch, skip_broken, allow_outside)
     made = encoders.extract(rows_of, rows, wanted, output, options, _Progress())
     for name, (count, reason) in made.skipped.items():
-        say(f"{name}: {count} items left out, the first: {reason}")
-    say(*encoders.summary_lines(made.card), "")
-    say(*table_lines([{"part": part, **counts} for part, counts in made.rows.items()]))
+        say(f"{name}: {counted(count, 'item')} left out, the first: {reason}")
+    sizes = table_lines([{"part": part, **counts} for part, counts in made.rows.items()])
+    say(*encoders.summary_lines(made.card), "", *sizes)
     say(f"wrote {output}; next: python -m bench run --datasets {output}")
 
 
@@ -107,14 +109,6 @@ def _wanted(rows_of: Any, kind: str, given: str, plugins: Sequence[Path], device
     rows_of.column(column)
     made = encoders.create_encoder(kind, encoder, plugins, device)  # type: ignore[arg-type]
     return encoders.Wanted(name, column, made, encoder)
-
-
-def _require_two(names: Sequence[str]) -> None:
-    if len(set(names)) != len(names) or len(names) < 2:
-        raise UsageError(
-            f"the modalities are {', '.join(names) or 'none'}; name two or more different ones: "
-            "--image, --text, --audio"
-        )
 
 
 class _Progress:

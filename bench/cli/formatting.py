@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from bench.plural import counted
+
 if TYPE_CHECKING:
     from bench.records.heartbeat import RunningCell, RunState
 
-_ENDLESS: Final = 400
-"""Letters of a word, such as a path, that an error does not repeat."""
+_ENDLESS: Final = 400  # letters of a word, such as a path, that an error does not repeat
 
 
 def printable(text: str) -> str:
@@ -24,10 +25,7 @@ def printable(text: str) -> str:
 def say(*lines: str, err: bool = False, colour: str | None = None) -> None:
     """Print lines; all text that comes from records, files, plug-ins or options is printed by this function.
 
-    Args:
-        lines: of text; control characters and escape sequences in them are replaced.
-        err: print to the standard error instead of the standard output.
-        colour: of the lines on a terminal.
+    Control characters and escape sequences are replaced; a terminal shows the ``colour``.
     """
     stream = sys.stderr if err else sys.stdout
     for line in lines:
@@ -42,6 +40,11 @@ def warn(sentence: str, kind: str = "warning") -> None:
     say(*f"{kind}: {short}".split("\n"), err=True)
 
 
+def note(sentence: str) -> None:
+    """Print a note to the standard error."""
+    warn(sentence, "note")
+
+
 def write_data(text: str) -> None:
     """Write CSV or JSON to the standard output: unchanged into a file or pipe, printable on a terminal."""
     if sys.stdout.isatty():
@@ -54,9 +57,8 @@ def write_data(text: str) -> None:
 def table(rows: Sequence[Sequence[object] | Mapping[str, object]], headings: Sequence[str] = ()) -> list[str]:
     """Return the lines of a table of values as they are; numbers are not reformatted.
 
-    Args:
-        rows: sequences of one length, or mappings with the same keys.
-        headings: of the columns; empty for the keys of mappings.
+    The rows are sequences of one length, or mappings with the same keys, which are the headings if none are
+    given.
     """
     from tabulate import tabulate
 
@@ -109,11 +111,12 @@ def stage(running: RunningCell) -> str:
 def headline(state: RunState, now: float) -> str:
     """Return the state of a run in one line; ``now`` in seconds since 1970."""
     part = f" of {state.what}" if state.what else ""
-    words = [f"{state.ended}/{state.total} cells{part}", f"{state.failed} failed", clock(now - state.began)]
+    ended = f"{state.ended}/{counted(state.total, 'cell')}{part}"
+    words = [ended, f"{state.failed} failed", clock(now - state.began)]
     if state.left is not None and state.left >= 1.0:
         words.append(f"about {clock(state.left)} left")
     if state.held:
         words.append(f"{state.held} not on disk yet, which is full")
     if state.waiting:
-        words.append(f"waiting for {state.waiting} cells of another run on this folder")
+        words.append(f"waiting for {counted(state.waiting, 'cell')} of another run on this folder")
     return ", ".join(words)

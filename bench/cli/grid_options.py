@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -52,10 +51,6 @@ class Wanted:
     """Methods, variants and datasets as given, and which of their cells.
 
     Attributes:
-        methods: names, globs and groups.
-        datasets: the same, and paths of bundles.
-        cells: which of their cells.
-        variants: ``full`` and names of ablations.
         grid: settings by method on top of the others; the cells of every entry are wanted.
         embeddings: files that another program computed, such as ``CLIP=clip.npz``, several of a name for
             several seeds; without ``datasets`` each is one by itself.
@@ -72,27 +67,21 @@ class Wanted:
 
 
 def plan_cells(
-    wanted: Wanted,
-    device: DeviceKind,
-    results: Path,
-    data_dir: Path,
-    *,
-    keep_fingerprints: bool,
-    **limits: Any,
+    wanted: Wanted, device: DeviceKind, results: Path, data_dir: Path, *, remember: bool, **limits: Any
 ) -> tuple[Sources, list[Cell]]:
-    """Turn words into cells; every word is checked before any data is looked at.
+    """Turn words into cells for a kind of device; every word is checked before any data is looked at.
 
     Args:
         wanted: as given.
         device: kind of device that the cells are for.
         results: folder of the records, which keeps the digests of data files.
         data_dir: folder of the data files.
-        keep_fingerprints: whether that folder may be made for them.
+        remember: whether the folder of the records may be made for them.
         limits: ``timeout`` and ``max_memory`` of a cell.
 
     Raises:
-        UsageError: for names that do not exist, settings that do not fit, an absent data folder, or a file
-            of a condition that is not of these datasets.
+        UsageError: for names that do not exist, settings that do not fit, an absent data folder, or a file of
+            a condition that is not of these datasets.
     """
     if data_dir != DataOption.data and not data_dir.is_dir():
         raise UsageError(f"there is no data folder {data_dir}")
@@ -101,8 +90,12 @@ def plan_cells(
     if given_files:
         _require_as_given(request)
     overrides = parse_overrides(options.set_)
-    given = select_datasets(wanted.datasets, partial(_has_files, data_dir))
-    memory = results if keep_fingerprints or results.is_dir() else None
+    cards = {name: found.card for name, found in registry.registered().datasets.items()}
+    given = select_datasets(
+        wanted.datasets,
+        lambda name: all(find_file(cards[name], file, data_dir) is not None for file in cards[name].files),
+    )
+    memory = results if remember or results.is_dir() else None
     sources = describe_sources(given, data_dir, options.profile, memory, **limits)
     if request.condition_files and request.methods:
         usable = describe_condition_files(request, sources.usable, data_dir, **limits)
@@ -142,11 +135,7 @@ def _request(wanted: Wanted, device: DeviceKind) -> Request:
 
 
 def _require_as_given(request: Request) -> None:
-    """Refuse what cannot be done to embeddings that another program computed, instead of leaving it out.
-
-    Raises:
-        UsageError: for a condition, or seeds of which no method makes use.
-    """
+    """Raise `UsageError` for conditions or seeds, which embeddings of another program cannot have."""
     if any(request.conditions):
         raise UsageError(
             "--conditions is for what is trained here: under which condition embeddings were trained cannot "
@@ -163,15 +152,12 @@ def _given_cells(
     files: Mapping[str, Sequence[Path]], sources: Sources, wanted: Wanted, harness: str, **limits: Any
 ) -> tuple[list[Cell], dict[str, str]]:
     """Return the cells of embeddings that another program computed, and why other files have none."""
-    options = wanted.cells
-    usual = wanted.similarity, options.profile, options.threads, harness
-    admitted = split_words(options.modalities)
-    datasets = [
-        replace(
-            data, modalities=tuple(name for name in data.modalities if name in (admitted or data.modalities))
-        )
-        for data in sources.usable.values()
-    ]
+    usual = wanted.similarity, wanted.cells.profile, wanted.cells.threads, harness
+    datasets = []
+    for data in sources.usable.values():
+        admitted = split_words(wanted.cells.modalities) or data.modalities
+        names = tuple(name for name in data.modalities if name in admitted)
+        datasets.append(replace(data, modalities=names))
     named, damaged = describe_given(files, datasets, **limits)
     cells = [given_cells(file, sources.usable.get(given), *usual) for (_, given), file in named.items()]
     return [cell for of_row in cells for cell in of_row], damaged
@@ -230,8 +216,3 @@ def _value(option: str, text: str) -> Any:
     except (TypeError, ValueError, RecursionError) as error:
         raise UsageError(f"{option}: the value is neither text, finite number, list nor map") from error
     return value
-
-
-def _has_files(data_dir: Path, name: str) -> bool:
-    card = registry.dataset(name).card
-    return all(find_file(card, file, data_dir) is not None for file in card.files)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from bench.cli.formatting import say
 from bench.cli.options import ARGUMENT, FilePath, Words, make_command
 from bench.contract import UsageError
+from bench.plural import counted
 
 if TYPE_CHECKING:
     from bench.data.keys import Choices
@@ -76,7 +77,7 @@ class LayoutOptions:
         )
 
 
-@make_command("import")
+@make_command("import", plugins="none")
 def command(
     files: Annotated[tuple[Path, ...], ARGUMENT, FilePath("any")],
     output: Annotated[Path, FilePath("file")],
@@ -90,9 +91,7 @@ def command(
     derived from it.
 
     Args:
-        files: that hold the arrays.
         output: Path of the new bundle (.npz); an existing file is not replaced.
-        layout: which array is what.
         without: overlap: leave out training rows that are also in validation or test, and validation rows
             that are also in test.
     """
@@ -103,7 +102,9 @@ def command(
         raise UsageError(f"{output} is there already; give another name, or remove it")
     understood = import_files(files, output, choices, without)
     for part, rows in understood.splits.items():
-        counts = [f"{len(one)} rows of {name} ({one.dimension} wide)" for name, one in rows.items()]
+        counts = [
+            f"{counted(len(one), 'row')} of {name} ({one.dimension} wide)" for name, one in rows.items()
+        ]
         say(f"{part}: {', '.join(counts)}")
     kind = "multi-label" if understood.splits["train"].multi_label else "single-label"
     say(f"{understood.splits['train'].n_classes} classes, {kind}", *understood.notes, f"written: {output}")

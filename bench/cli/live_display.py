@@ -16,16 +16,13 @@ from bench.cli.run_session import STOPPING, Display
 from bench.execution.progress import Ended, RunEvent, RunProgress
 
 _COLOURS: Final = {"done": "green", "skipped": "yellow"}
-_REFRESHES: Final = 4
-"""Per second."""
-
+_REFRESHES: Final = 4  # per second
 _OTHER_ROWS: Final = 4
 """Rows of the screen that the list of running cells leaves free: head, bar, last line, cursor."""
 
 _BAR: Final = 60
 _STAGE: Final = 12
-_TITLE: Final = 20
-"""Widths, in columns: the bar at most, stage and epoch, a title at least."""
+_TITLE: Final = 20  # widths, in columns: the bar at most, stage and epoch, a title at least
 
 
 class LiveDisplay(Display):
@@ -65,7 +62,6 @@ class View:
     """Draws the state of a run."""
 
     def __init__(self, tally: RunProgress) -> None:
-        """Draw the state of ``tally`` at the moment of drawing."""
         self._tally = tally
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:

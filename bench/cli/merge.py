@@ -9,6 +9,7 @@ from typing import Annotated, Final
 from bench.cli.formatting import say, warn
 from bench.cli.options import ARGUMENT, FilePath, ResultsOption, make_command
 from bench.cli.run import prepare_results
+from bench.plural import counted
 from bench.records.merging import merge
 from bench.records.store import Store
 
@@ -22,7 +23,7 @@ _FATES: Final = {
 }
 
 
-@make_command("merge")
+@make_command("merge", plugins="none")
 def command(other_results: Annotated[Path, ARGUMENT, FilePath("any")], folder: ResultsOption) -> int:
     """Copy the records, kept models and trials of another results folder into this one.
 
@@ -31,12 +32,8 @@ def command(other_results: Annotated[Path, ARGUMENT, FilePath("any")], folder: R
     record in --results stays, and the cell is named. Merging again copies only what is missing.
 
     Exit status 0; 1 if finished records differ or a file is damaged; 2 for wrong usage.
-
-    Args:
-        other_results: folder to copy from; it is only read.
-        folder: to copy into.
     """
-    fates: dict[str, Counter[str]] = {"record": Counter(), "model": Counter(), "trial": Counter()}
+    fates: dict[str, Counter[str]] = {kind: Counter() for kind in ("record", "model", "trial")}
     items = merge(other_results, folder.results)
     prepare_results(Store(folder.results))
     for item in items:
@@ -48,6 +45,6 @@ def command(other_results: Annotated[Path, ARGUMENT, FilePath("any")], folder: R
     for kind, counts in fates.items():
         if counts:
             total = ", ".join(f"{counts[fate]} {words}" for fate, words in _FATES.items() if counts[fate])
-            say(f"{counts.total()} {kind}s in {other_results}: {total}")
+            say(f"{counted(counts.total(), kind)} in {other_results}: {total}")
     say(f"next: python -m bench status --results {folder.results}")
     return int(any(counts["conflict"] + counts["damaged"] for counts in fates.values()))

@@ -18,14 +18,13 @@ def command() -> None:
     """Write a working template of a method or a condition."""
 
 
-@make_command("method")
+@make_command("method", plugins="none")
 def method(
     name: Annotated[str, ARGUMENT], folder: Annotated[Path | None, FOLDER] = None, linear: bool = False
 ) -> None:
     """Write NAME.py, a small method that works as it stands.
 
     Args:
-        name: of the method.
         folder: Folder of the file.  [default: methods; in an installed copy the current folder]
         linear: Write a method in closed form instead of a deep one.
     """
@@ -40,12 +39,11 @@ def method(
     )
 
 
-@make_command("condition")
+@make_command("condition", plugins="none")
 def condition(name: Annotated[str, ARGUMENT], folder: Annotated[Path, FOLDER] = Path()) -> None:
     """Write NAME.py (with _ for -), a small condition that works as it stands.
 
     Args:
-        name: of the condition.
         folder: Folder of the file.
     """
     path = write_condition(name, folder)

@@ -14,7 +14,7 @@ import math
 import os
 import re
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, is_dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
@@ -30,8 +30,7 @@ ARGUMENT: Final = object()
 """Metadata of a positional argument; one with a default may be left out."""
 
 _LONGEST_PATH: Final = 4095
-_LONGEST_NAME: Final = 255
-"""Bytes that a path and a name in it may have on Linux."""
+_LONGEST_NAME: Final = 255  # bytes that a path and a name in it may have on Linux
 
 
 class FiniteRange(click.FloatRange):
@@ -93,36 +92,6 @@ Form = Literal["table", "json"]
 
 
 @dataclass(frozen=True)
-class PluginOption:
-    """Files with plug-ins.
-
-    Attributes:
-        plugin: A Python file with your methods, datasets or conditions; may be repeated.
-    """
-
-    plugin: tuple[Path, ...] = ()
-
-    def load(self, *, warn_of_others: bool = False) -> None:
-        """Register the files.
-
-        Args:
-            warn_of_others: print a line for every other plug-in that was left out, too.
-
-        Raises:
-            PluginError: if one of the files is broken: what a user names must work.
-        """
-        for file in self.plugin:
-            registry.add_plugin(file)
-        with no_collection():
-            problems = registry.registered().problems
-        broken = [problem for problem in problems if problem.where in registry.plugins()]
-        if broken:
-            raise PluginError(broken[0].reason)
-        for problem in problems if warn_of_others else ():
-            warn(f"left out: {problem.reason}")
-
-
-@dataclass(frozen=True)
 class ResultsOption:
     """A results folder.
 
@@ -144,23 +113,46 @@ class DataOption:
     data: Annotated[Path, FilePath("folder", "BENCH_DATA")] = Path("data")
 
 
-def make_command(name: str) -> Callable[[Callable[..., int | None]], click.Command]:
-    """Make a command of a function, which returns the exit status; its docstring is the help."""
+def make_command(
+    name: str, *, plugins: Literal["named", "all", "none"] = "named"
+) -> Callable[[Callable[..., int | None]], click.Command]:
+    """Make a command of a function, which returns the exit status; its docstring is the help.
+
+    Unless ``plugins`` is none, it has the option ``--plugin`` and loads these files first; with ``all`` it
+    also prints a line for every other plug-in that was left out.
+    """
 
     def decorate(function: Callable[..., int | None]) -> click.Command:
         @functools.wraps(function)
         def call(**values: Any) -> int | None:
+            if plugins != "none":
+                _load_plugins(values.pop("plugin"), warn_of_others=plugins == "all")
             return function(**_collected(function, values))
 
+        text = "A Python file with your methods, datasets or conditions; may be repeated."
+        further = [_parameter("plugin", tuple[Path, ...], (), text)] if plugins != "none" else []
         return click.Command(
             name,
             callback=call,
-            params=_parameters(function),
+            params=[*_parameters(function), *further],
             help=_described(function)[0],
             context_settings={"help_option_names": ["-h", "--help"]},
         )
 
     return decorate
+
+
+def _load_plugins(files: Sequence[Path], *, warn_of_others: bool) -> None:
+    """Register files with plug-ins; raises `PluginError`."""
+    for file in files:
+        registry.add_plugin(file)
+    with no_collection():
+        problems = registry.registered().problems
+    broken = [problem for problem in problems if problem.where in registry.plugins()]
+    if broken:
+        raise PluginError(broken[0].reason)
+    for problem in problems if warn_of_others else ():
+        warn(f"left out: {problem.reason}")
 
 
 def _described(owner: Callable[..., Any]) -> tuple[str, dict[str, str]]:
@@ -200,8 +192,7 @@ def _parameter(name: str, hint: Any, default: Any, text: str) -> click.Parameter
     given = default is not inspect.Parameter.empty
     types_given = [item for item in metadata if isinstance(item, click.ParamType)]
     repeated = get_origin(kind) is tuple
-    if repeated:
-        kind = get_args(kind)[0]
+    kind = get_args(kind)[0] if repeated else kind
     if get_origin(kind) in (Union, types.UnionType):
         (kind,) = (part for part in get_args(kind) if part is not types.NoneType)
     value_type = types_given[0] if types_given else _TYPES.get(kind)

@@ -7,10 +7,11 @@ from typing import Annotated, Literal
 
 from bench.analysis.labels import registry_labels
 from bench.cli.formatting import say
-from bench.cli.options import FOLDER, PluginOption, ResultsOption, make_command
+from bench.cli.options import FOLDER, ResultsOption, make_command
 from bench.cli.select_records import evaluated_protocols, metrics_of, read_records, with_queries
 from bench.contract.errors import UsageError
 from bench.experiment.stale import sentences, stale_records
+from bench.plural import counted
 from bench.records.protocols import base_of
 from bench.records.store import Store
 from bench.records.trials import TrialStore
@@ -27,7 +28,6 @@ def command(
     only: tuple[PartName, ...] = (),
     reports: Annotated[Path, FOLDER] = Path("reports"),
     folder: ResultsOption,
-    plugins: PluginOption,
 ) -> int:
     """Write tables, statistics, figures and an HTML page from the records.
 
@@ -41,10 +41,7 @@ def command(
         all_pairs: Test every pair of rows, not only pairs with the first method of the roster.
         only: Write only this part; may be repeated.  [default: all]
         reports: Folder to write into.
-        folder: of the records.
-        plugins: files with plug-ins.
     """
-    plugins.load()
     store, (records, problems) = Store(folder.results), read_records(folder.results)
     ids = evaluated_protocols(protocols, records)
     if selection == "oracle" and all(metric.selection != selection for metric in metrics_of(records)):
@@ -66,5 +63,5 @@ def command(
     )
     files = write_report(data, reports, parts=only or PARTS, documents=fill)
     say(*(f"note: {sentence}" for sentence in stale))
-    say(f"{len(files)} files from {len(sound.records)} records; read {files[0]}")
+    say(f"{counted(len(files), 'file')} from {counted(len(sound.records), 'record')}; read {files[0]}")
     return int(bool(data.problems))

@@ -13,6 +13,7 @@ from bench.cli.formatting import bytes_of, say, table, write_data
 from bench.cli.options import FilePath, ResultsOption, make_command
 from bench.cli.select_records import condition_words, read_records
 from bench.contract.errors import UsageError
+from bench.plural import counted
 from bench.records.store import Store
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ FURTHER: Final = ("fingerprint", "condition", "device", "code", "harness", "thre
 """Columns that are mostly the same everywhere."""
 
 
-@make_command("results")
+@make_command("results", plugins="none")
 def command(
     *,
     format_: Literal["table", "csv", "json", "parquet"] = "table",
@@ -48,7 +49,6 @@ def command(
         conditions: Only these conditions: clean, names, groups, ids or globs, such as 'label-noise@*'.
         protocols: Only these protocols; ids or globs, such as 'map@50*'.
         selection: Selection rule; own: the rule of each record (best, or none in closed form).
-        folder: of the records.
     """
     records, problems = read_records(folder.results)
     only = condition_words(conditions, records)
@@ -63,7 +63,7 @@ def command(
     else:
         write_data(_text(frame, format_))
     if output is not None:
-        say(f"wrote {output}: {len(frame)} rows")
+        say(f"wrote {output}: {counted(len(frame), 'row')}")
     if format_ == "table":
         models = Store(folder.results).models
         kept, size, _ = models.tally({*frame["record"]})
@@ -86,11 +86,7 @@ def _text(frame: pd.DataFrame, form: Literal["table", "csv", "json"]) -> str:
 
 
 def _write_parquet(frame: pd.DataFrame, output: Path | None) -> None:
-    """Write the frame as a Parquet file.
-
-    Raises:
-        UsageError: without a file to write, or without a library that writes the format.
-    """
+    """Write the frame as a Parquet file; raises `UsageError`."""
     if output is None:
         raise UsageError("--format parquet needs --output FILE: the format is not text")
     if find_spec("pyarrow") is None and find_spec("fastparquet") is None:

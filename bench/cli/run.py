@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from bench import registry
 from bench.cli.executor_options import DeviceOptions, ExecutorOptions, Site, machines
 from bench.cli.formatting import say, warn
 from bench.cli.grid_options import CellOptions, Wanted, plan_cells
-from bench.cli.options import DataOption, PluginOption, ResultsOption, Words, make_command
+from bench.cli.options import DataOption, ResultsOption, Words, make_command
 from bench.cli.run_session import run_session
 from bench.cli.summary import forecast, summarise
 from bench.contract import Similarity
@@ -24,6 +24,7 @@ from bench.experiment.grid import Cell, cells_of_shard, parse_shard
 from bench.experiment.run_context import RunContext
 from bench.experiment.selection import split_words
 from bench.experiment.stale import Stale, sentences, stale_cells
+from bench.plural import counted
 from bench.records.folders import StoreError
 from bench.records.heartbeat import remove_dead_runs
 from bench.records.locks import Claims
@@ -56,7 +57,6 @@ class JobOptions:
     executor: ExecutorOptions
     records: ResultsOption
     files: DataOption
-    plugins: PluginOption
     retry: tuple[Retry, ...] = ()
     trace_test: bool = False
     keep_models: bool = False
@@ -64,8 +64,18 @@ class JobOptions:
     shard: Annotated[str | None, Words("I/N")] = None
     dry_run: bool = False
 
+    @property
+    def asked(self) -> dict[str, Any]:
+        """What a cell is to have besides the usual numbers.
 
-@make_command("run")
+        Raises:
+            UsageError: for a protocol that is none.
+        """
+        further = further_protocols(split_words(self.protocols))
+        return {"trace_test": self.trace_test, "keep_models": self.keep_models, "protocols": further}
+
+
+@make_command("run", plugins="all")
 def command(
     *,
     methods: tuple[str, ...] = (),
@@ -95,21 +105,15 @@ def command(
             tables of --datasets. Several files of a NAME are its seeds. Without --datasets the file must hold
             labels. See docs/results.md.
         similarity: Similarity of these embeddings.
-        cells: which of their cells.
-        job: how they are run.
     """
     methods = methods or (() if embeddings else ("all",))
     datasets = datasets or (() if embeddings and not methods else ("all",))
-    return run_grid(
-        job,
-        cells,
-        lambda: Wanted(methods, datasets, cells, variants, ({},), embeddings, similarity),
-        _given_seeds_notes,
-    )
+    wanted = Wanted(methods, datasets, cells, variants, ({},), embeddings, similarity)
+    return run_grid(job, wanted, _given_seeds_notes)
 
 
 def _given_seeds_notes(cells: Sequence[Cell]) -> Iterable[str]:
-    """Return a note where methods have other seeds than the embeddings beside them have files."""
+    """Yield a note where methods have other seeds than the embeddings beside them have files."""
     given = dict.fromkeys(cell.identity.method for cell in cells if cell.identity.given)
     files, seeds = ({c.identity.seed for c in cells if c.identity.given is kind} for kind in (True, False))
     if given and seeds - files:
@@ -118,50 +122,44 @@ def _given_seeds_notes(cells: Sequence[Cell]) -> Iterable[str]:
 
 
 def run_grid(
-    job: JobOptions,
-    options: CellOptions,
-    want: Callable[[], Wanted],
-    notes: Callable[[Sequence[Cell]], Iterable[str]] = lambda _: (),
+    job: JobOptions, wanted: Wanted, notes: Callable[[Sequence[Cell]], Iterable[str]] = lambda _: ()
 ) -> int:
     """Run the cells that are missing, or print which these are, and return the exit status.
 
-    Args:
-        job: as given.
-        options: of the cells.
-        want: says what is wanted, once plug-ins are known.
-        notes: what to print of the planned cells.
+    Of the planned cells ``notes`` are printed.
 
     Raises:
         UsageError: for wrong words, before any data is looked at.
     """
-    shard = None if job.shard is None else parse_shard(job.shard)
-    further = further_protocols(split_words(job.protocols))
-    job.plugins.load(warn_of_others=True)
+    shard, asked = None if job.shard is None else parse_shard(job.shard), job.asked
     results, data_dir = job.records.results, job.files.data
-    with machines(job.executor, job.devices, options.threads) as where:
+    with machines(job.executor, job.devices, wanted.cells.threads) as where:
         limits = {"timeout": job.devices.timeout, "max_memory": job.devices.max_memory}
-        keep = not job.dry_run
-        sources, cells = plan_cells(want(), where.kind, results, data_dir, keep_fingerprints=keep, **limits)
+        remember = not job.dry_run
+        sources, cells = plan_cells(wanted, where.kind, results, data_dir, remember=remember, **limits)
         say(*notes(cells))
         cells = cells if shard is None else cells_of_shard(cells, shard)
         store = Store(results)
         claims = Claims(store)
         stale = stale_cells(cells, store)
-        wanted = {"trace_test": job.trace_test, "keep_models": job.keep_models}
-        todo = remaining(cells, store, job.retry, **wanted, protocols=further, stale=stale)
+        todo = remaining(cells, store, job.retry, **asked, stale=stale)
         _announce(sources, store, cells, [] if "stale" in job.retry else [*stale.values()])
         site = where.site(needed=bool(todo))
         if job.dry_run:
             say(*forecast(cells, todo, store, site, stale))
             return 2 if sources.damaged else 0
-        return max(_run(job, cells, todo, claims, site), 2 if sources.damaged else 0)
+        return max(_run(job, cells, todo, store, claims, site), 2 if sources.damaged else 0)
 
 
 def _run(
-    job: JobOptions, cells: Sequence[Cell], todo: Sequence[Cell], claims: Claims[Store], site: Site
+    job: JobOptions,
+    cells: Sequence[Cell],
+    todo: Sequence[Cell],
+    store: Store,
+    claims: Claims,
+    site: Site,
 ) -> int:
     """Run what is to do, and print how all cells stand."""
-    store = claims.store
     prepare_results(store)
     recorded = len(cells) - len(todo)
     fitted = [cell.identity.method for cell in todo if not cell.identity.given]
@@ -169,9 +167,7 @@ def _run(
     ready = [cell for cell in todo if cell.identity.method not in left_out]
     progress = RunProgress(recorded + len(ready), recorded, f"shard {job.shard}" if job.shard else "")
     progress.left_out |= left_out
-    further = further_protocols(split_words(job.protocols))
-    wanted = {"trace_test": job.trace_test, "keep_models": job.keep_models}
-    context = job.devices.context(site, job.files.data, **wanted, protocols=further)
+    context = job.devices.context(site, job.files.data, **job.asked)
     begin = time.monotonic()
     stopped = bool(ready) and run_displayed(ready, store, context, site, progress, claims)
     seconds = time.monotonic() - begin
@@ -189,22 +185,17 @@ def run_displayed(
     context: RunContext,
     site: Site,
     progress: RunProgress,
-    claims: Claims[Store] | None = None,
+    claims: Claims | None = None,
 ) -> bool:
     """Run cells with a display of their events; returns whether Ctrl-C was pressed."""
-    with run_session(progress, store.root) as (display, interrupts):
-        run_cells(
-            cells, store, context, execute=site.execute, on_event=display, claims=claims, stop=interrupts.stop
-        )
-    return interrupts.asked
+    with run_session(progress, store.root) as display:
+        options: dict[str, Any] = {"execute": site.execute, "on_event": display, "claims": claims}
+        run_cells(cells, store, context, **options, stop=lambda: display.interrupted)
+    return display.interrupted
 
 
 def prepare_results(store: Store) -> None:
-    """Make a results folder where there is none, and remove what killed runs left in it.
-
-    Raises:
-        UsageError: if it cannot be made or written.
-    """
+    """Make a results folder where there is none, and remove what killed runs left; a `UsageError` if not."""
     try:
         store.prepare()
     except StoreError as error:
@@ -227,7 +218,7 @@ def _announce(sources: Sources, store: Store, cells: Sequence[Cell], stale: Sequ
             warn(f"{'cell left out' if problem.newer else 'cell to be run again'}: {problem.sentence}")
     say(*(f"note: {sentence}" for sentence in sentences(stale)))
     if stale:
-        say(f"note: {len(stale)} cells are left as they are; --retry stale makes them again")
+        say(f"note: {counted(len(stale), 'cell')} left as they are; --retry stale makes them again")
     name_left_out(sources.damaged)
 
 

@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Final
@@ -24,60 +24,38 @@ _STDERR: Final = 2
 
 
 @contextmanager
-def run_session(tally: RunProgress, results: Path) -> Iterator[tuple[Display, Interrupts]]:
+def run_session(tally: RunProgress, results: Path) -> Iterator[Display]:
     """Display a run while the body makes it, keep its heartbeat file, and handle Ctrl-C.
 
-    Yields:
-        The display, which takes the run's events, and the interrupts, which know when it must end. A second
-        Ctrl-C ends the body at once, and this as if the run had come to its end.
+    The display takes the run's events. The first Ctrl-C makes it ``interrupted``; the second ends the body at
+    once, and this as if the run had come to its end.
 
     Raises:
         KeyboardInterrupt: for SIGTERM, or if nobody reads the output any more.
     """
     display = display_for(tally)
-    interrupts = Interrupts(display.stop)
-    try:
-        with heartbeat(results, tally.state), display.view(), interrupts.noted():
-            yield display, interrupts
-    except KeyboardInterrupt:
-        if display.unread or not interrupts.asked:
-            raise
 
-
-class Interrupts:
-    """While they are noted, the first Ctrl-C only calls a function; the second is a `KeyboardInterrupt`.
-
-    Attributes:
-        asked: whether Ctrl-C was pressed.
-    """
-
-    def __init__(self, on_first: Callable[[], None]) -> None:
-        """Call ``on_first`` at the first Ctrl-C, inside the signal's handler: it must not wait for a lock."""
-        self.asked = False
-        self._on_first = on_first
-
-    @contextmanager
-    def noted(self) -> Iterator[None]:
-        """Listen in the body, unless this is not the main thread or the signal is handled already."""
-        main = threading.current_thread() is threading.main_thread()
-        if not main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
-            yield
-            return
-        signal.signal(signal.SIGINT, self._note)
-        try:
-            yield
-        finally:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-
-    def stop(self) -> bool:
-        """Return whether Ctrl-C was pressed."""
-        return self.asked
-
-    def _note(self, *_: object) -> None:
-        if self.asked:
+    def interrupt(*_: object) -> None:
+        if display.interrupted:
             raise KeyboardInterrupt
-        self.asked = True
-        self._on_first()
+        display.interrupted = True
+        display.stop()
+
+    usual = signal.default_int_handler
+    main = threading.current_thread() is threading.main_thread()
+    listens = main and signal.getsignal(signal.SIGINT) is usual
+    try:
+        with heartbeat(results, tally.state), display.view():
+            try:
+                if listens:
+                    signal.signal(signal.SIGINT, interrupt)
+                yield display
+            finally:
+                if listens:
+                    signal.signal(signal.SIGINT, usual)
+    except KeyboardInterrupt:
+        if display.unread or not display.interrupted:
+            raise
 
 
 class Display:
@@ -87,12 +65,13 @@ class Display:
     what is printed meanwhile to its log.
 
     Attributes:
+        interrupted: whether Ctrl-C was pressed.
         unread: whether the reader of the output has gone away.
     """
 
     def __init__(self, tally: RunProgress) -> None:
         """Pass every event to ``tally``, and show what it counts."""
-        self.unread = False
+        self.interrupted = self.unread = False
         self._tally = tally
         self._out = sys.stdout
 
@@ -104,8 +83,7 @@ class Display:
         """Count an event and show it.
 
         Raises:
-            KeyboardInterrupt: if nobody reads on, as after ``| head``: that ends the run like Ctrl-C, with
-                what is recorded.
+            KeyboardInterrupt: if nobody reads on, as after ``| head``: that ends the run like Ctrl-C.
         """
         self._tally(event)
         line = printable(line_of(event, self._tally))

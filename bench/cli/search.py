@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
+from bench import registry
 from bench.cli.embed import warn_of_changes
 from bench.cli.formatting import say, table, write_data
 from bench.cli.options import (
@@ -17,11 +17,11 @@ from bench.cli.options import (
     Device,
     FilePath,
     Form,
-    PluginOption,
     ResultsOption,
     make_command,
 )
 from bench.contract.errors import UsageError
+from bench.plural import counted
 from bench.searching import Searcher
 from bench.searching.searcher import Way
 
@@ -71,7 +71,6 @@ def command(
     device: Device = "cpu",
     folder: ResultsOption,
     files: DataOption,
-    plugins: PluginOption,
 ) -> None:
     """Search a gallery with a model that `run --keep-models` stored.
 
@@ -82,40 +81,30 @@ def command(
     Exit status 0; 2 if the model, query or gallery cannot be used.
 
     Args:
-        record: digest, its first digits, or a folder.
-        query: a text.
-        options: a query that is not a text.
-        items: the gallery.
         format_: Output format.
         device: Device to embed on.
-        folder: of the records.
-        files: folder of the datasets' files.
-        plugins: files with plug-ins.
     """
     given = [one for one in (query, options.file, options.row) if one is not None]
     if len(given) != 1:
         raise UsageError("give one query: a text after RECORD, or --file, or --row")
-    plugins.load()
-    where = {"gallery": items.gallery, "key": items.key, "way": items.way}
-    places = {"results": folder.results, "data_dir": files.data, "plugins": plugins.plugin}
-    searcher = Searcher(record, items.in_, **where, **places, device=device)  # type: ignore[arg-type]
+    searcher = Searcher(
+        *(record, items.in_),
+        gallery=items.gallery,
+        key=items.key,
+        way=items.way,
+        results=folder.results,
+        data_dir=files.data,
+        plugins=[Path(file) for file in registry.plugins()],
+        device=device,
+    )
     warn_of_changes(searcher.model.changes)
     found = searcher.search(given[0], options.modality, items.top)
     if format_ == "json":
         write_data(json.dumps(asdict(found), indent=1, ensure_ascii=False))
         return
-    say(
-        f"{found.query} ({found.modality}) in {found.size} {found.gallery_modality} items, {found.gallery}",
-        f"by {searcher.model.identity.title}; {found.way}",
-    )
-    say(*table([_row(number, asdict(hit)) for number, hit in enumerate(found.hits, start=1)]))
-
-
-def _row(number: int, hit: Mapping[str, Any]) -> dict[str, object]:
-    return {
-        "": number,
-        "score": f"{hit['score']:.4f}",
-        "name": hit["name"],
-        "class": hit["classes"],
-        "row": hit["row"],
-    }
+    size = counted(found.size, f"{found.gallery_modality} item")
+    say(f"{found.query} ({found.modality}) in {size}, {found.gallery}")
+    say(f"by {searcher.model.identity.title}; {found.way}")
+    hits = enumerate(found.hits, start=1)
+    rows = [(number, f"{hit.score:.4f}", hit.name, hit.classes, hit.row) for number, hit in hits]
+    say(*table(rows, ("", "score", "name", "class", "row")))

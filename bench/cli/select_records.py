@@ -29,8 +29,7 @@ from bench.records.store import Store
 
 T = TypeVar("T")
 
-_LISTED: Final = 6
-"""Cells that a message names; the others are counted."""
+_LISTED: Final = 6  # cells that a message names; the others are counted
 
 
 @dataclass(frozen=True)
@@ -74,11 +73,9 @@ class RecordOptions:
 
 
 def condition_words(words: Sequence[str], records: Sequence[Record]) -> list[str]:
-    """Return what a filter takes for conditions as they are typed; a name or a group means all its levels.
+    """Return what a filter takes for conditions as they are typed, as for `run`, or globs.
 
-    Args:
-        words: as for `run`, or globs.
-        records: whose conditions names and groups stand for.
+    A name or a group means all its levels in ``records``.
 
     Raises:
         UsageError: for an unknown condition, variant or level.
@@ -131,10 +128,9 @@ def read_records(results: Path, *, may_be_none: bool = False) -> tuple[list[Reco
 
 
 class WithQueries(NamedTuple):
-    """Records whose values per query agree with their metrics.
+    """Records whose values per query agree with their metrics, and all without a result.
 
     Attributes:
-        records: those of ``values``, and all without a result.
         values: by digest of a finished record, what was asked for.
         problems: (folder, sentence) of the others.
     """
@@ -180,14 +176,8 @@ def metrics_of(records: Sequence[Record]) -> Iterator[Metric]:
             yield from record.result.metrics
 
 
-@dataclass(frozen=True)
-class DatasetName:
-    """A dataset as named in a command.
-
-    Attributes:
-        name: of the dataset in the records.
-        versions: beginnings of the fingerprints that are meant; empty where all are.
-    """
+class DatasetName(NamedTuple):
+    """A dataset as named in a command; if beginnings of fingerprints are given, only data of these."""
 
     name: str
     versions: tuple[str, ...] = ()
@@ -222,14 +212,8 @@ def select_records(
 ) -> list[Record]:
     """Return the records that are meant, in the order of variant, profile, modalities and seed.
 
-    A stale record is meant only if it is named, or if the code at hand has not made its cell again.
-
-    Args:
-        records: of any status.
-        method: registry name, or ``method/variant``.
-        dataset: name in the records, or what else `dataset_named` takes.
-        options: what narrows them down.
-        results: folder of the records, for the messages.
+    A stale record is meant only if it is named, or if the code at hand has not made its cell again. The
+    method is a registry name or ``method/variant``, the dataset what `dataset_named` takes.
 
     Raises:
         UsageError: if there is none; says which there are, or what makes one.
@@ -264,20 +248,22 @@ def select_records(
 
 def narrowing(record: Record, others: Sequence[Record]) -> str:
     """Return the options that single a record out among others, such as ``--seed 0 --profile quick``."""
-    columns: dict[str, Callable[[Identity], str]] = {
-        "--variant": lambda identity: identity.variant,
-        "--profile": lambda identity: identity.profile,
-        "--condition": lambda identity: identity.condition or CLEAN,
-        "--data-version": lambda identity: identity.fingerprint[:8],
-        "--modalities": lambda identity: ",".join(identity.modalities),
-        "--seed": lambda identity: str(identity.seed),
-    }
+
+    def options(identity: Identity) -> dict[str, str]:
+        return {
+            "--variant": identity.variant,
+            "--profile": identity.profile,
+            "--condition": identity.condition or CLEAN,
+            "--data-version": identity.fingerprint[:8],
+            "--modalities": ",".join(identity.modalities),
+            "--seed": str(identity.seed),
+        }
+
     words: list[str] = []
-    left = [other for other in others if other.digest != record.digest]
-    for option, value in columns.items():
-        kept = [other for other in left if value(other.identity) == value(record.identity)]
-        if len(kept) < len(left):
-            words.append(f"{option} {value(record.identity)}")
+    left = [options(other.identity) for other in others if other.digest != record.digest]
+    for option, value in options(record.identity).items():
+        kept = [other for other in left if other[option] == value]
+        words += [f"{option} {value}"] if len(kept) < len(left) else []
         left = kept
     return " ".join(words) if not left else f"--record {record.digest[:8]}"
 
@@ -299,21 +285,20 @@ def _listed(records: Sequence[Record]) -> str:
         data = f" of {one.dataset}@{one.fingerprint[:8]}" if several else ""
         modalities = "+".join(one.modalities)
         seed = f"seed {one.seed}" + (f", {one.condition}" if one.condition else "")
-        names.append(
-            f"{one.variant}, {one.profile} profile, {modalities}, {seed} ({record.digest[:8]}){data}"
-        )
+        cell = f"{one.variant}, {one.profile} profile, {modalities}, {seed}"
+        names.append(f"{cell} ({record.digest[:8]}){data}")
     return and_more(names, _LISTED)
 
 
 def _command(method: str, dataset: str, options: RecordOptions, results: Path) -> str:
+    given = {
+        "--seeds": None if options.seed is None else f"{options.seed}-{options.seed}",
+        "--variants": options.variant,
+        "--profile": options.profile,
+        "--modalities": options.modalities,
+        "--conditions": options.condition,
+        "--results": str(results),
+    }
     words = ["python", "-m", "bench", "run", "--methods", method, "--datasets", dataset]
-    seeds = None if options.seed is None else f"{options.seed}-{options.seed}"
-    for option, value in (
-        ("--seeds", seeds),
-        ("--variants", options.variant),
-        ("--profile", options.profile),
-        ("--modalities", options.modalities),
-        ("--conditions", options.condition),
-    ):
-        words += [] if value is None else [option, value]
-    return f"to make it: {shlex.join([*words, '--results', str(results)])}"
+    words += [word for pair in given.items() if pair[1] is not None for word in pair if word is not None]
+    return f"to make it: {shlex.join(words)}"

@@ -12,17 +12,18 @@ import msgspec
 
 from bench.analysis.groups import CLEAN
 from bench.cli.formatting import bytes_of, clock, first_line, headline, say, stage, table, write_data
-from bench.cli.options import Form, PluginOption, ResultsOption, make_command
+from bench.cli.options import Form, ResultsOption, make_command
 from bench.cli.select_records import read_records
 from bench.experiment.refit import moved_condition_files
 from bench.experiment.stale import Stale, sentences, stale_records
+from bench.plural import counted
 from bench.records.heartbeat import RunState, active_runs
 from bench.records.schema import Record
 from bench.records.store import Store
 
 
 @make_command("status")
-def command(*, format_: Form = "table", folder: ResultsOption, plugins: PluginOption) -> int:
+def command(*, format_: Form = "table", folder: ResultsOption) -> int:
     """Count the records; show why cells have no result, and which runs are in progress.
 
     To see which cells of a grid are missing: python -m bench run ... --dry-run. Exit status 0; 1 if a record
@@ -30,10 +31,7 @@ def command(*, format_: Form = "table", folder: ResultsOption, plugins: PluginOp
 
     Args:
         format_: Output format.
-        folder: of the records.
-        plugins: files with plug-ins.
     """
-    plugins.load()
     runs = active_runs(folder.results)
     records, problems = read_records(folder.results, may_be_none=bool(runs))
     stale = stale_records(records)
@@ -85,25 +83,11 @@ def _counts(records: Sequence[Record]) -> list[dict[str, Any]]:
     for key, members in sorted(groups.items()):
         counts = Counter(record.status for record in members)
         ends = {"done": counts["done"], "skipped": counts["skipped"]}
+        ends["failed"] = len(members) - sum(ends.values())
         seconds = sum(record.environment.seconds.get("total", 0.0) for record in members)
-        rows.append(
-            {
-                **dict(zip(keys, key, strict=True)),
-                "cells": len(members),
-                **ends,
-                "failed": len(members) - sum(ends.values()),
-                "seconds": round(seconds, 1),
-            }
-        )
+        row = {**dict(zip(keys, key, strict=True)), "cells": len(members), **ends}
+        rows.append({**row, "seconds": round(seconds, 1)})
     return rows
-
-
-def _models(facts: dict[str, Any]) -> Iterator[str]:
-    if facts["kept"]:
-        yield f"kept models: {facts['kept']}, {bytes_of(facts['bytes'])}"
-    yield from (f"no model of record {digest}: {why}" for digest, why in facts["not_kept"].items())
-    for digest in facts["without_record"]:
-        yield f"model {digest} has no record here; merge or remove it"
 
 
 def _lines(
@@ -124,9 +108,14 @@ def _lines(
         yield f"cannot be run again: {sentence}"
     counts = Counter(record.status for record in records)
     total = ", ".join(f"{number} {status}" for status, number in sorted(counts.items()))
-    yield f"{len(records)} records: {total or 'none'}"
+    yield f"{counted(len(records), 'record')}: {total or 'none'}"
     yield from sentences(stale)
-    yield from _models(facts["models"])
+    models = facts["models"]
+    if models["kept"]:
+        yield f"kept models: {models['kept']}, {bytes_of(models['bytes'])}"
+    yield from (f"no model of record {digest}: {why}" for digest, why in models["not_kept"].items())
+    for digest in models["without_record"]:
+        yield f"model {digest} has no record here; merge or remove it"
     if any(not one.again for one in stale):
         yield "run with --retry stale makes the cells of stale records again; these records stay"
     now = time.time()

@@ -20,16 +20,13 @@ from bench.execution.scheduler import ScheduledTask, simulate
 from bench.execution.tasks import Task
 from bench.experiment.cost import expect
 from bench.experiment.grid import Cell
+from bench.plural import counted
 from bench.records.schema import STATUSES, Record
 from bench.records.store import Store
 from bench.report.text import dataset_title
 
-_LINES: Final = 9
-"""Reasons that are printed; the others are counted."""
-
-_LENGTH: Final = 200
-"""Letters of a reason."""
-
+_LINES: Final = 9  # reasons that are printed; the others are counted
+_LENGTH: Final = 200  # letters of a reason
 _ORDER: Final[tuple[str, ...]] = (*STATUSES, "stale", "missing")
 
 
@@ -38,12 +35,8 @@ def forecast(
 ) -> Iterator[str]:
     """Yield a line per cell, one per device, and how long all take, from a simulation of the slots.
 
-    Args:
-        cells: that are asked for.
-        todo: those of them that would run.
-        store: where records are.
-        site: where they would run.
-        stale: digests of cells that only other code has finished.
+    Of the ``cells`` that are asked for those ``todo`` would run; of the others the ``stale`` are finished by
+    other code only.
     """
     expected = expect(todo, store)
     for cell in cells:
@@ -53,7 +46,7 @@ def forecast(
             yield f"to run   {digest} {cell.title}: about {expected[digest].seconds:.1f} s{prior}"
         else:
             yield f"{'stale   ' if digest in stale else 'recorded'} {digest} {cell.title}"
-    yield f"{len(cells)} cells, {len(todo)} to run"
+    yield f"{counted(len(cells), 'cell')}, {len(todo)} to run"
     on_gpu = site.device != "cpu"
     tasks = [
         Task(digest, "", None, item.seconds, item.memory if on_gpu else None)
@@ -63,13 +56,13 @@ def forecast(
     for device in sorted({stay.slot.host_device for stay in stays}):
         here = [stay for stay in stays if stay.slot.host_device == device]
         slots = len({stay.slot.name for stay in here})
-        yield f"{device}: {len(here)} cells in {slots} slots, {_work(here)}"
+        yield f"{device}: {counted(len(here), 'cell')} in {counted(slots, 'slot')}, {_work(here)}"
     if stays:
         yield f"in all: {_work(stays)}"
     priors = [item.seconds for item in expected.values() if item.basis == "prior"]
     if priors:
         yield (
-            f"{_time(sum(priors))} of that ({len(priors)} cells) rest on a prior only: "
+            f"{_time(sum(priors))} of that ({counted(len(priors), 'cell')}) rest on a prior only: "
             "nothing was recorded of these methods with this profile"
         )
 
@@ -88,38 +81,29 @@ def summarise(
 ) -> tuple[list[str], bool]:
     """Return the lines to print, and whether every cell is done, by any code, or skipped as declared.
 
-    Args:
-        cells: that were asked for.
-        store: where records are.
-        run: what has become of those that were run now.
-        seconds: that this took.
-        stopped: whether Ctrl-C ended it.
+    Those that were run now, as ``run`` tells, took so many seconds; Ctrl-C may have ``stopped`` them.
     """
     statuses = standings(cells, store, run.unwritten)
     counts = Counter(statuses.values())
     ordered = sorted(counts.items(), key=lambda item: _ORDER.index(item[0]))
     total = ", ".join(f"{number} {status}" for status, number in ordered)
     part = f" of {run.what}" if run.what else ""
-    lines = [f"{len(cells)} cells{part}: {total or 'none'}; {run.ran} run now in {seconds:.1f} s"]
-    undrawn, undone = store.without_snapshot, []
-    for cell in cells:
-        status = statuses[cell.identity.digest]
-        undone += [(status, _reason(cell, status, store, run, stopped), cell)] if status != "done" else []
-    lines += _reason_lines(
-        ("done without a snapshot for figures", undrawn[cell.identity.digest], cell)
-        for cell in cells
-        if undrawn.get(cell.identity.digest) is not None
-    )
-    lines += _reason_lines(undone)
-    kept, size, unkept = store.models.tally({cell.identity.digest for cell in cells})
+    lines = [f"{counted(len(cells), 'cell')}{part}: {total or 'none'}; {run.ran} run now in {seconds:.1f} s"]
+    by_digest = {cell.identity.digest: cell for cell in cells}
+
+    def named(words: str, reasons: Mapping[str, str]) -> list[str]:
+        found = [digest for digest in by_digest if digest in reasons]
+        return _reason_lines((words, reasons[digest], by_digest[digest]) for digest in found)
+
+    undone = [(statuses[digest], cell) for digest, cell in by_digest.items() if statuses[digest] != "done"]
+    lines += named("done without a snapshot for figures", store.without_snapshot)
+    lines += _reason_lines((end, _reason(cell, end, store, run, stopped), cell) for end, cell in undone)
+    kept, size, unkept = store.models.tally(by_digest.keys())
     lines += [f"kept models: {kept}, {bytes_of(size)} in {store.models.root}"] if kept else []
-    lines += _reason_lines(
-        ("done without a model", unkept[cell.identity.digest], cell)
-        for cell in cells
-        if cell.identity.digest in unkept
-    )
+    lines += named("done without a model", unkept)
     if run.ran:  # of a grid that was finished before, the report says it
-        lines += _near_chance([cell for cell in cells if statuses[cell.identity.digest] == "done"], store)
+        done = [cell for digest, cell in by_digest.items() if statuses[digest] == "done"]
+        lines += _near_chance(done, store)
     bad = len(cells) - counts["done"] - counts["skipped"] - counts["stale"]
     return lines + _next_steps(counts, bad, store, run, stopped), not bad
 
@@ -155,7 +139,7 @@ def _reason_lines(items: Iterable[tuple[str, str, Cell]]) -> list[str]:
         lines.append(f"  {len(titles)} {status}: {and_more(titles, named)}: {short}")
     if len(ordered) > _LINES:
         cut = sum(len(titles) for _, titles in ordered[_LINES:])
-        lines.append(f"  and {len(ordered) - _LINES} more reasons for {cut} cells")
+        lines.append(f"  and {counted(len(ordered) - _LINES, 'more reason')} for {counted(cut, 'cell')}")
     return lines
 
 

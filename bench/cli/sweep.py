@@ -16,7 +16,7 @@ MOST: Final = 10_000
 """Combinations that a sweep may mean: more are a slip of the keyboard."""
 
 
-@make_command("sweep")
+@make_command("sweep", plugins="all")
 def command(
     method: Annotated[str, ARGUMENT],
     *,
@@ -32,28 +32,15 @@ def command(
     The exit status is that of run.
 
     Args:
-        method: registry name.
         param: Values of a setting, such as alpha=0.1,1,10; may be repeated for other settings.
         datasets: Names, globs, groups, or paths of files.
-        cells: which of their cells.
-        job: how they are run.
     """
-
-    def want() -> Wanted:
-        """Return the usual settings and all combinations."""
-        grid = [{method: changes} for changes in combinations(method, param, cells.set_)]
-        return Wanted((method,), datasets, cells, grid=({}, *grid))
-
-    return run_grid(job, cells, want)
+    grid = [{method: changes} for changes in combinations(method, param, cells.set_)]
+    return run_grid(job, Wanted((method,), datasets, cells, grid=({}, *grid)))
 
 
 def combinations(method: str, params: Sequence[str], changes: Sequence[str]) -> list[dict[str, Any]]:
-    """Return the settings of every combination.
-
-    Args:
-        method: registry name.
-        params: words such as ``alpha=0.1,1``.
-        changes: words of ``--set``, which must not be about the same settings.
+    """Return the settings of every combination of ``params``, which ``--set`` does not change.
 
     Raises:
         UsageError: for words that do not fit, or more than `MOST` combinations.

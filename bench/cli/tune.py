@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from bench import registry
-from bench.analysis.settings import Tuning, trials_csv, tunings_of
+from bench.analysis.settings import trials_csv, tunings_of
 from bench.atomic import write_whole
 from bench.cli.executor_options import DeviceOptions, LocalMachine, kind_of
 from bench.cli.formatting import and_more, say
-from bench.cli.options import Count, DataOption, FilePath, PluginOption, ResultsOption, Threads, make_command
+from bench.cli.options import Count, DataOption, FilePath, ResultsOption, Threads, make_command
 from bench.cli.run import name_left_out
 from bench.contract.errors import DataError
 from bench.execution.data_check import describe_sources
@@ -26,6 +26,7 @@ from bench.experiment.run_context import RunContext
 from bench.experiment.selection import parse_seeds, select_datasets, select_methods
 from bench.experiment.stale import made_by_other_code
 from bench.experiment.tuning import Search
+from bench.plural import counted
 from bench.records import Trial, TrialStore
 from bench.records.trials import Pruner, Sampler
 
@@ -61,7 +62,6 @@ def command(
     devices: DeviceOptions,
     records: ResultsOption,
     files: DataOption,
-    plugins: PluginOption,
     table: Annotated[Path | None, FilePath()] = None,
 ) -> int:
     """Tune the settings of methods on validation data, and print the best of each.
@@ -74,14 +74,8 @@ def command(
     Exit status 0; 1: no trial of a method succeeded; 2: wrong usage, or a plug-in that cannot be imported.
 
     Args:
-        wanted: what to tune.
-        devices: where.
         table: CSV file to write all trials to.
-        records: folder that keeps the trials.
-        files: folder of the datasets' files.
-        plugins: files with plug-ins.
     """
-    plugins.load()
     results = records.results
     site, methods = LocalMachine(devices, wanted.threads).site(), select_methods(wanted.methods)
     context = devices.context(site, files.data)
@@ -95,7 +89,10 @@ def command(
         subjects = _subjects(wanted, ready, dataset, context, results, kind_of(site.device))
         known = [trial.identity for trial in TrialStore(results).read()]
         if stale := made_by_other_code([cell.identity for cells in subjects for cell in cells], known):
-            say(f"note: the trials of {stale} cells were made by other code; they stay, and are made again")
+            say(
+                f"note: the trials of {counted(stale, 'cell')} were made by other code; they stay, and are "
+                "made again"
+            )
         trials = run_trials(
             subjects, search, results, context, execute=site.execute, on_event=show, slots=slots
         )
@@ -117,30 +114,21 @@ def _subjects(
     device: DeviceKind,
 ) -> list[list[Cell]]:
     """Return the cells of every method, with the settings that its trials start from."""
-    sources = describe_sources(
-        [dataset],
-        context.data_dir,
-        wanted.profile,
-        results,
-        timeout=context.seconds,
-        max_memory=context.max_memory,
-    )
+    limits = {"timeout": context.seconds, "max_memory": context.max_memory}
+    sources = describe_sources([dataset], context.data_dir, wanted.profile, results, **limits)
     for name, reason in sources.damaged.items():
         raise DataError(f"{name}: {reason}")
-    seeds, versions = parse_seeds(wanted.seeds), registry.Versions()
-    subjects = []
-    for name in methods:
-        request = Request(
-            methods=[name],
-            datasets=[dataset],
-            seeds=seeds,
-            profile=wanted.profile,
-            threads=wanted.threads,
-            tuned=False,
-            device=device,
-        )
-        subjects.append(plan(request, sources.usable, versions))
-    return subjects
+    request = Request(
+        methods=[],
+        datasets=[dataset],
+        seeds=parse_seeds(wanted.seeds),
+        profile=wanted.profile,
+        threads=wanted.threads,
+        tuned=False,
+        device=device,
+    )
+    versions = registry.Versions()
+    return [plan(replace(request, methods=[name]), sources.usable, versions) for name in methods]
 
 
 def _show(left_out: dict[str, str], event: TrialEvent) -> None:
@@ -157,10 +145,23 @@ def _show(left_out: dict[str, str], event: TrialEvent) -> None:
 
 
 def _say_best(dataset: str, trials: Sequence[Trial]) -> None:
-    """Print the best of each method on a dataset, and as YAML."""
-    tunings = tunings_of(trials)
-    say(*(f"{tuning.method} on {dataset}: {_verdict(tuning, trials)}" for tuning in tunings))
-    best = {one.method: one.best.changes for one in tunings if one.best and one.best.changes}
+    """Print the best of each method on a dataset, or why there is none, and as YAML."""
+    best: dict[str, Any] = {}
+    for tuning in tunings_of(trials):
+        count = len(tuning.attempts)
+        if tuning.best is None:
+            first = next(
+                trial
+                for trial in trials
+                if trial.validation_map is None and trial.identity.method == tuning.method
+            )
+            verdict = f"no trial of {count} succeeded: {first.status}: {first.reason}"
+        else:
+            changes = tuning.best.changes
+            words = json.dumps(changes) if changes else "the settings that trials start from"
+            best |= {tuning.method: changes} if changes else {}
+            verdict = f"best of {counted(count, 'trial')}: {words}, validation mAP {tuning.best.value:.4f}"
+        say(f"{tuning.method} on {dataset}: {verdict}")
     lines = [f"  {method}: {json.dumps(changes)}" for method, changes in best.items()] or ["  {}"]
     say("as YAML for methods/settings/:", *lines)
 
@@ -168,16 +169,3 @@ def _say_best(dataset: str, trials: Sequence[Trial]) -> None:
 def _line(trial: Trial) -> str:
     value = trial.reason if trial.validation_map is None else f"validation mAP {trial.validation_map:.4f}"
     return f"{trial.identity.title}, {json.dumps(trial.changes)}: {value}, {trial.seconds:.1f} s"
-
-
-def _verdict(tuning: Tuning, trials: Sequence[Trial]) -> str:
-    """Return which changes are best, or why none is."""
-    count = len(tuning.attempts)
-    if tuning.best is None:
-        failures = (trial for trial in trials if trial.validation_map is None)
-        first = next(trial for trial in failures if trial.identity.method == tuning.method)
-        return f"no trial of {count} succeeded: {first.status}: {first.reason}"
-    changes = (
-        json.dumps(tuning.best.changes) if tuning.best.changes else "the settings that trials start from"
-    )
-    return f"best of {count} trials: {changes}, validation mAP {tuning.best.value:.4f}"

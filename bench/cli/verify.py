@@ -19,7 +19,6 @@ from bench.cli.options import (
     Count,
     DataOption,
     FiniteRange,
-    PluginOption,
     ResultsOption,
     make_command,
 )
@@ -71,7 +70,7 @@ class Check:
     reason: str = ""
 
 
-@make_command("verify")
+@make_command("verify", plugins="all")
 def command(
     *,
     records: Annotated[tuple[str, ...], ARGUMENT] = (),
@@ -79,7 +78,6 @@ def command(
     devices: DeviceOptions,
     folder: ResultsOption,
     files: DataOption,
-    plugins: PluginOption,
 ) -> int:
     """Run recorded cells again and compare their numbers with the records.
 
@@ -90,16 +88,7 @@ def command(
 
     Exit status 0: all cells agree; 1: one does not, could not be checked or its record is damaged; 2: wrong
     usage or no finished records; 130: interrupted.
-
-    Args:
-        records: digests, or their first digits.
-        sample: which cells.
-        devices: where they are run.
-        folder: of the records.
-        files: folder of the datasets' files.
-        plugins: files with plug-ins.
     """
-    plugins.load(warn_of_others=True)
     known, problems = read_records(folder.results)
     old = Store(folder.results)
     candidates = _candidates(known, records, sample, old)
@@ -124,7 +113,11 @@ def command(
 def _candidates(
     known: Sequence[Record], records: Sequence[str], sample: SampleOptions, store: Store
 ) -> list[Record]:
-    """Return the records that are asked for."""
+    """Return the records that are asked for; without ``--models`` those of the code at hand, naming others.
+
+    Raises:
+        UsageError: if all are stale.
+    """
     wanted = Filter(
         methods=words_of(sample.methods),
         datasets=words_of(sample.datasets),
@@ -133,27 +126,18 @@ def _candidates(
     )
     wanted.require_known(known)
     candidates = wanted.of(known)
-    if not sample.models:
-        return _of_this_code(candidates)
-    modelled = {*store.models.digests()}
-    return [record for record in candidates if records or record.digest in modelled]
-
-
-def _of_this_code(records: Sequence[Record]) -> list[Record]:
-    """Return the records that the code at hand made, and name the others.
-
-    Raises:
-        UsageError: if there are none.
-    """
-    stale = stale_records(records)
+    if sample.models:
+        modelled = {*store.models.digests()}
+        return [record for record in candidates if records or record.digest in modelled]
+    stale = stale_records(candidates)
     say(*(f"left out: {sentence}" for sentence in sentences(stale)))
-    if stale and len(stale) == len(records):
+    if stale and len(stale) == len(candidates):
         raise UsageError(
-            f"all {len(records)} records that are asked for are stale; make the cells again with "
+            f"all {len(candidates)} records that are asked for are stale; make the cells again with "
             "`python -m bench run` and --retry stale, and hold them against these with compare"
         )
     left_out = {one.record.digest for one in stale}
-    return [record for record in records if record.digest not in left_out]
+    return [record for record in candidates if record.digest not in left_out]
 
 
 @contextmanager
@@ -163,13 +147,10 @@ def _new_folder(keep: Path | None) -> Iterator[Path]:
     Raises:
         UsageError: if it holds some: an older record might be taken for a new one.
     """
-    if keep is None:
-        with tempfile.TemporaryDirectory(prefix="bench-verify-") as folder:
-            yield Path(folder)
-        return
-    if Store(keep).stamps():
+    if keep is not None and Store(keep).stamps():
         raise UsageError(f"--keep {keep} holds records already; name a new folder")
-    yield keep
+    with tempfile.TemporaryDirectory(prefix="bench-verify-") as folder:
+        yield keep or Path(folder)
 
 
 def _run_again(
@@ -239,16 +220,8 @@ def _lines(checks: Sequence[Check], tolerance: float | None) -> Iterator[str]:
             differing.append(f"not checked: {title}: {check.reason}")
             continue
         agrees = "agrees" if drift.agrees(tolerance) else "DRIFT"
-        rows.append(
-            [
-                title,
-                drift.numbers,
-                f"{drift.largest:.2g}",
-                f"{drift.per_query:.2g}",
-                f"{drift.tolerance(tolerance):g}",
-                "the same bytes" if drift.identical else agrees,
-            ]
-        )
+        numbers = [f"{drift.largest:.2g}", f"{drift.per_query:.2g}", f"{drift.tolerance(tolerance):g}"]
+        rows.append([title, drift.numbers, *numbers, "the same bytes" if drift.identical else agrees])
         if not drift.identical:
             known = ", ".join(check.changes) or "nothing that the records know of"
             words = [f"{drift.place} by {drift.largest:.2g}"] if drift.place else []

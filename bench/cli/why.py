@@ -15,7 +15,7 @@ from bench.analysis.results import Results
 from bench.analysis.settings import changed_since, settings_provenance
 from bench.analysis.tables import tables_of
 from bench.cli.formatting import bytes_of, say
-from bench.cli.options import ARGUMENT, PluginOption, ResultsOption, make_command
+from bench.cli.options import ARGUMENT, ResultsOption, make_command
 from bench.cli.select_records import RecordOptions, narrowing, read_records, select_records, with_queries
 from bench.contract.errors import DataError
 from bench.experiment.stale import stale_changes
@@ -36,7 +36,6 @@ def command(
     dataset: Annotated[str, ARGUMENT],
     options: RecordOptions,
     folder: ResultsOption,
-    plugins: PluginOption,
 ) -> int:
     """Show everything that is known about a cell, from its record.
 
@@ -49,15 +48,7 @@ def command(
     gets a line with the options that select it.
 
     Exit status 0; 1 if a record is damaged; 2 for wrong usage or no such cell.
-
-    Args:
-        method: name, or name/variant.
-        dataset: name, name@fingerprint or path.
-        options: which of their cells.
-        folder: of the records.
-        plugins: files with plug-ins.
     """
-    plugins.load()
     records, problems = read_records(folder.results)
     chosen = select_records(records, method, dataset, options, folder.results)
     labels = registry_labels(records)

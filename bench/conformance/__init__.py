@@ -5,16 +5,6 @@ plug-in's tests can call `check_class`.
 """
 
 from bench.conformance.method_under_test import Check, MethodUnderTest, Outcome
-from bench.conformance.suite import check_class, check_method, checks, examine, outcomes, registered
+from bench.conformance.suite import CHECKS, check_class, examine, outcomes
 
-__all__ = [
-    "Check",
-    "MethodUnderTest",
-    "Outcome",
-    "check_class",
-    "check_method",
-    "checks",
-    "examine",
-    "outcomes",
-    "registered",
-]
+__all__ = ["CHECKS", "Check", "MethodUnderTest", "Outcome", "check_class", "examine", "outcomes"]

@@ -19,7 +19,7 @@ from bench.conformance.method_under_test import (
     promise,
 )
 from bench.conformance.samples import CLASSES, Sample
-from bench.contract import Array, Context, Split, Unsupported
+from bench.contract import Array, Split, Unsupported
 
 UNLABELLED: Final = Sample(unlabelled=-1)
 LAST_CLASS: Final = Sample(unlabelled=CLASSES - 1)
@@ -78,8 +78,15 @@ def late_modality(method: MethodUnderTest) -> None:
     names = ("image", "text", "audio") if any_number else ("image", "audio")
     late = Sample(modalities=names, rows=(24,) * len(names))
     if not method.card.late:
-        _require_declined(method, late)
-        raise NotApplicable("its card does not say that it takes late modalities")
+        data = late.dataset()
+        try:
+            train, validation = data.train.select(names[-1:]), data.validation.select(names[-1:])
+            method.fitted().method.extend(names[-1], train, validation, method.context())
+        except Unsupported:
+            raise NotApplicable("its card does not say that it takes late modalities") from None
+        except Exception as error:
+            raise Broken(f"extend raised {in_a_line(error, method.cls)}, not Unsupported") from error
+        raise Broken("extend takes a late modality, and the card does not say late=True")
     usual, overwritten = (_extended(method, late, 1, overwrite=overwrite) for overwrite in (False, True))
     examine(usual)
     if _bytes(usual) != _bytes(overwritten):
@@ -94,7 +101,7 @@ def _extended(method: MethodUnderTest, sample: Sample, early: int, *, overwrite:
     Raises:
         Broken: if that fails, or changes how those before are embedded.
     """
-    names, context = sample.modalities, Context(device=method.device, threads=1)
+    names, context = sample.modalities, method.context()
     first = method.prepare(sample, context, names[:early])
     data = sample.dataset()
     train, validation = data.train, data.validation
@@ -136,19 +143,6 @@ def _overwrite(array: Array) -> None:
         base = base.base
     base.flags.writeable = True
     base[...] = -1 if base.dtype.kind in "iu" else np.nan
-
-
-def _require_declined(method: MethodUnderTest, sample: Sample) -> None:
-    data, context = sample.dataset(), Context(device=method.device, threads=1)
-    chosen = (sample.modalities[-1],)
-    fitted = method.fitted()
-    try:
-        fitted.method.extend(*chosen, data.train.select(chosen), data.validation.select(chosen), context)
-    except Unsupported:
-        return
-    except Exception as error:
-        raise Broken(f"extend raised {in_a_line(error, method.cls)}, not Unsupported") from error
-    raise Broken("extend takes a late modality, and the card does not say late=True")
 
 
 def _bytes(fitted: Fitted) -> list[bytes]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Final
@@ -13,22 +14,16 @@ import numpy as np
 
 from bench.conditions import Applied, Condition, ConditionFile, Level, condition_class
 from bench.conditions.drawn import write_drawn
-from bench.conformance.method_under_test import Broken, Check, NotApplicable, Outcome
+from bench.conformance.method_under_test import Broken, NotApplicable, Outcome, promise
 from bench.conformance.samples import PAIR, Sample
-from bench.contract import Array, Split, Unsupported
+from bench.contract import Array, Modality, Split, Unsupported
 
 _SCOPE: Final = ("conformance", *PAIR)
 _ROWS: Final = (60, 60)
 
 
 class ConditionUnderTest:
-    """A variant of a condition and the tiny data that it takes.
-
-    Attributes:
-        cls: the condition.
-        variant: of its protocols.
-        split: training rows.
-    """
+    """A variant of a condition and the training rows of tiny data that it takes."""
 
     def __init__(self, cls: type[Condition], variant: str) -> None:
         """Find data that the condition takes.
@@ -74,6 +69,10 @@ def _same(a: Array | None, b: Array | None) -> bool:
     return a is None or b is None if a is None or b is None else np.array_equal(a, b)
 
 
+def _same_rows(a: Modality, b: Modality) -> bool:
+    return all(_same(getattr(a, part), getattr(b, part)) for part in ("features", "labels", "ids"))
+
+
 def _changed(before: Split, after: Split) -> set[tuple[str, int]]:
     """Return modality and row of everything that is not as before: labels, ids, features, or gone."""
     found = set()
@@ -89,14 +88,18 @@ def _changed(before: Split, after: Split) -> set[tuple[str, int]]:
     return found
 
 
-def _complete_card(tested: ConditionUnderTest) -> None:
+@promise("has a complete card", "name, title, what changes, levels")
+def complete_card(tested: ConditionUnderTest) -> None:
+    """A card without words cannot be listed."""
     card = tested.cls.card
     missing = [word for word in ("name", "title", "changes", "levels") if not getattr(card, word)]
     if missing:
         raise Broken(f"its card lacks {', '.join(missing)}")
 
 
-def _clean_at_zero(tested: ConditionUnderTest) -> None:
+@promise("is clean at level 0", "level 0 means that nothing is drawn")
+def clean_at_zero(tested: ConditionUnderTest) -> None:
+    """Classes may have other numbers there."""
     _ = tested.numbers
     clean = tested.at(0.0)
     for name, old in tested.split.items():
@@ -115,26 +118,30 @@ def _renumbered(new: Array, old: Array) -> bool:
     return bool(pairs == len(np.unique(new)) == len(np.unique(old)))
 
 
-def _repeatable(tested: ConditionUnderTest) -> None:
+@promise("draws the same rows again", "draw from `draws` alone, in a fixed order")
+def repeatable(tested: ConditionUnderTest) -> None:
+    """The same draws give the same rows."""
     for level in tested.levels:
         first, second = tested.at(level), tested.at(level)
         for name in first:
-            a, b = first[name], second[name]
-            if not (_same(a.labels, b.labels) and _same(a.ids, b.ids) and _same(a.features, b.features)):
+            if not _same_rows(first[name], second[name]):
                 raise Broken(f"at level {level} the same draws give other rows of {name}")
 
 
-def _nested(tested: ConditionUnderTest) -> None:
+@promise("is nested", "draw an order once and take its beginning, as `Draws.first` does")
+def nested(tested: ConditionUnderTest) -> None:
+    """What is changed at one level is changed at the next, in one of the two orders of levels."""
     changed = [_changed(tested.split, tested.at(level)) for level in tested.numbers]
     if tested.at(tested.numbers[0]).n_classes != tested.split.n_classes:
         raise NotApplicable("it gives classes other numbers")
-    for order in (changed, changed[::-1]):
-        if all(low <= high for low, high in pairwise(order)):
-            return
-    raise Broken("a row that is changed at one level is not changed at the next")
+    orders = (changed, changed[::-1])
+    if not any(all(low <= high for low, high in pairwise(order)) for order in orders):
+        raise Broken("a row that is changed at one level is not changed at the next")
 
 
-def _unreachable(tested: ConditionUnderTest) -> None:
+@promise("hides what it takes away", "give copies, not views of labels and ids")
+def unreachable(tested: ConditionUnderTest) -> None:
+    """No array that is given leads to the memory of what was there before."""
     for level in tested.levels:
         for name, given in tested.at(level).items():
             old = tested.split[name]
@@ -153,8 +160,10 @@ def _reaches(array: Array, whole: Array) -> bool:
     return False
 
 
-def _untouched(tested: ConditionUnderTest) -> None:
-    before = {name: [one.features.copy(), one.labels.copy()] for name, one in tested.split.items()}
+@promise("leaves its input as it is", "change copies")
+def untouched(tested: ConditionUnderTest) -> None:
+    """The arrays that it is given stay as they were."""
+    before = {name: (one.features.copy(), one.labels.copy()) for name, one in tested.split.items()}
     for level in tested.levels:
         tested.at(level)
     for name, (features, labels) in before.items():
@@ -163,7 +172,9 @@ def _untouched(tested: ConditionUnderTest) -> None:
             raise Broken(f"it writes into the arrays of {name} that it is given")
 
 
-def _read_back(tested: ConditionUnderTest) -> None:
+@promise("is read back from a file", "say in_files=False, or what a file means in `read`")
+def read_back(tested: ConditionUnderTest) -> None:
+    """A file of what was drawn gives the same rows."""
     if not tested.cls.card.in_files:
         raise NotApplicable("no file can hold it")
     with tempfile.TemporaryDirectory(prefix="bench-check-") as folder:
@@ -177,31 +188,13 @@ def _read_back(tested: ConditionUnderTest) -> None:
             read = replace(applied, level="", file=ConditionFile.at(path)).drawn(tested.split, _SCOPE, 0)
             one, other = edited.of(tested.split), read.of(tested.split)
             for name in one:
-                same = _same(one[name].features, other[name].features) and _same(
-                    one[name].ids, other[name].ids
-                )
-                if not same or not _same(one[name].labels, other[name].labels):
+                if not _same_rows(one[name], other[name]):
                     raise Broken(f"at level {level} a file of it gives other rows of {name}")
             if one.n_classes != other.n_classes:
                 raise Broken(f"at level {level} a file of it gives {other.n_classes} classes")
 
 
-_Promise = Callable[[ConditionUnderTest], None]
-
-
-def _check(name: str, hint: str, function: _Promise) -> tuple[Check, _Promise]:
-    return Check(name, hint, lambda _: None), function
-
-
-_CHECKS: Final = (
-    _check("has a complete card", "name, title, what changes, levels", _complete_card),
-    _check("is clean at level 0", "level 0 means that nothing is drawn", _clean_at_zero),
-    _check("draws the same rows again", "draw from `draws` alone, in a fixed order", _repeatable),
-    _check("is nested", "draw an order once and take its beginning, as `Draws.first` does", _nested),
-    _check("hides what it takes away", "give copies, not views of labels and ids", _unreachable),
-    _check("leaves its input as it is", "change copies", _untouched),
-    _check("is read back from a file", "say in_files=False, or what a file means in `read`", _read_back),
-)
+_CHECKS: Final = (complete_card, clean_at_zero, repeatable, nested, unreachable, untouched, read_back)
 
 
 def condition_outcomes(name: str) -> Iterator[Outcome]:
@@ -211,18 +204,13 @@ def condition_outcomes(name: str) -> Iterator[Outcome]:
         UsageError: if there is no such condition.
     """
     cls = condition_class(name)
-    for check, function in _CHECKS:
+    for check in _CHECKS:
         outcome = Outcome(check, "passed")
         for variant in cls.card.variants or ("",):
-            where = f"variant {variant}: " if variant else ""
-            try:
-                function(ConditionUnderTest(cls, variant))
-            except Broken as error:
-                outcome = Outcome(check, "failed", f"{where}{error}")
-                break
-            except NotApplicable as error:
-                outcome = Outcome(check, "skipped", f"{where}{error}")
-            except Exception as error:
-                outcome = Outcome(check, "failed", f"{where}raised {type(error).__name__}: {error}")
+            found = check.of(partial(ConditionUnderTest, cls, variant), cls)
+            if found.status != "passed":
+                where = f"variant {variant}: " if variant else ""
+                outcome = replace(found, reason=f"{where}{found.reason}")
+            if found.status == "failed":
                 break
         yield outcome

@@ -1,12 +1,10 @@
-"""The method under test: made small, and fitted on tiny data; every fit is cached.
-
-Also what a check is and how it ends.
-"""
+"""Checks and how they end; and the method under test, made small and fitted on tiny data, once per sample."""
 
 from __future__ import annotations
 
 import sys
 import traceback
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,7 +42,7 @@ class NotApplicable(Exception):
 
 @dataclass(frozen=True)
 class Check:
-    """One promise that every method makes.
+    """One promise.
 
     Attributes:
         name: the promise in words, completing "the method ...".
@@ -55,34 +53,36 @@ class Check:
 
     name: str
     hint: str
-    function: Callable[[MethodUnderTest], None]
+    function: Callable[[Any], None]
     after: Check | None = None
+
+    def of(self, make: Callable[[], object], cls: type) -> Outcome:
+        """Return how the promise ends for what ``make`` returns, of the class ``cls`` under test."""
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                self.function(make())
+        except Broken as error:
+            return Outcome(self, "failed", str(error))
+        except NotApplicable as error:
+            return Outcome(self, "skipped", str(error))
+        except Exception as error:
+            return Outcome(self, "failed", f"unexpectedly raised {in_a_line(error, cls)}")
+        return Outcome(self, "passed")
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a check ended.
-
-    Attributes:
-        check: the promise.
-        status: ``passed``, ``failed`` or ``skipped``.
-        reason: why it failed or does not apply; empty where it passed.
-    """
+    """How a check ended; the reason is empty where it passed."""
 
     check: Check
     status: Status
     reason: str = ""
 
 
-def promise(
-    name: str, hint: str, after: Check | None = None
-) -> Callable[[Callable[[MethodUnderTest], None]], Check]:
+def promise(name: str, hint: str, after: Check | None = None) -> Callable[[Callable[[Any], None]], Check]:
     """Make a check of a function, as a decorator."""
-
-    def decorate(function: Callable[[MethodUnderTest], None]) -> Check:
-        return Check(name, hint, function, after)
-
-    return decorate
+    return lambda function: Check(name, hint, function, after)
 
 
 @dataclass(frozen=True)
@@ -114,10 +114,7 @@ class Fitted:
         return rows
 
     def similarities(self, *, backwards: bool = False) -> Array:
-        """Return the similarities ``(n, n)`` of the first two modalities' training rows.
-
-        Args:
-            backwards: whether the second modality asks.
+        """Return the similarities ``(n, n)`` of two modalities' rows; ``backwards``: the second asks.
 
         Raises:
             Broken: if the method raises anything.
@@ -131,15 +128,7 @@ class Fitted:
 
 
 class MethodUnderTest:
-    """A method's class with small settings, and the fits made so far.
-
-    Attributes:
-        cls: the class.
-        card: its card.
-        settings: complete settings as JSON values.
-        device: torch name of the device.
-        known: outcomes so far.
-    """
+    """A method's class with small settings as JSON values, and the fits and outcomes so far."""
 
     def __init__(
         self, cls: type[Method], settings: Mapping[str, Any] | None = None, device: str = "cpu"
@@ -162,10 +151,12 @@ class MethodUnderTest:
 
     def setting(self, word: str) -> str | None:
         """Return the name of the first setting that has ``word`` in it and holds a positive number."""
-        for name, value in self.settings.items():
-            if word in name and isinstance(value, int) and value > 0:
-                return name
-        return None
+        found = (name for name, value in self.settings.items() if isinstance(value, int) and value > 0)
+        return next((name for name in found if word in name), None)
+
+    def context(self, **options: Any) -> Context:
+        """Return the context of a fit with one thread."""
+        return Context(device=self.device, threads=1, **options)
 
     def fitted(self, sample: Sample = PLAIN, **changes: Any) -> Fitted:
         """Return the method fitted on ``sample`` with changed settings; fits are made once.
@@ -187,7 +178,7 @@ class MethodUnderTest:
 
     def fit(self, sample: Sample = PLAIN, seed: int = 0, **changes: Any) -> Fitted:
         """Return the method fitted anew; raises as `fitted` does."""
-        prepared = self.prepare(sample, Context(seed=seed, device=self.device, threads=1), **changes)
+        prepared = self.prepare(sample, self.context(seed=seed), **changes)
         try:
             prepared.method.fit(prepared.train, prepared.dataset.validation, prepared.context)
         except Unsupported as error:
@@ -200,12 +191,6 @@ class MethodUnderTest:
         self, sample: Sample, context: Context, modalities: Sequence[str] = (), **changes: Any
     ) -> Fitted:
         """Return a new instance and its data, ready for `fit`, as the harness would prepare them.
-
-        Args:
-            sample: recipe of the data.
-            context: of the fit.
-            modalities: of the training rows; none for all.
-            changes: of settings.
 
         Raises:
             NotApplicable: if the card declares that the method cannot take this data.
@@ -252,8 +237,8 @@ def shrunk(settings: Mapping[str, Any]) -> dict[str, Any]:
     return small
 
 
-def in_a_line(error: Exception, cls: type[Method]) -> str:
-    """Return an error in one line, with the place in the method's own file where it came up."""
+def in_a_line(error: Exception, cls: type) -> str:
+    """Return an error in one line, with the place in the plug-in's file where it came up."""
     file = getattr(sys.modules.get(cls.__module__), "__file__", None)
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
     place = f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""

@@ -5,19 +5,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
-from bench.contract import (
-    Array,
-    Dataset,
-    DatasetCard,
-    Fact,
-    Modality,
-    ModalityCard,
-    Pairing,
-    Split,
-)
+from bench.contract import Dataset, DatasetCard, Fact, Modality, ModalityCard, Pairing, Split
 
 CLASSES = 4
 WIDTHS: Mapping[str, int] = {"image": 12, "text": 9, "audio": 7, "shape": 6, "video": 10}
@@ -103,36 +95,29 @@ class Sample:
         features = features.astype(np.float16).astype(self.dtype)
         if name == self.enlarged:
             features *= self.factor
-        return Modality(features, _several(labels) if self.multi_label else labels)
+        if self.multi_label:  # each row its class, every third row the next class as well
+            third = np.arange(0, count, 3)
+            matrix = np.eye(CLASSES, dtype=np.int64)[labels]
+            matrix[third, (labels[third] + 1) % CLASSES] = 1
+            return Modality(features, matrix)
+        return Modality(features, labels)
 
     def _card(self, train: Split) -> DatasetCard:
-        cards = tuple(
-            ModalityCard(
-                name,
-                Fact("generated", "confirmed"),
-                Fact(modality.dimension, "confirmed"),
-                Fact(None, "confirmed"),
-                "dense",
-            )
-            for name, modality in train.items()
-        )
+        def fact(value: object) -> Fact[Any]:
+            return Fact(value, "confirmed")
+
         return DatasetCard(
             name="conformance",
             title="Conformance sample",
-            modalities=cards,
-            n_classes=Fact(CLASSES, "confirmed"),
+            modalities=tuple(
+                ModalityCard(name, fact("generated"), fact(rows.dimension), fact(None), "dense")
+                for name, rows in train.items()
+            ),
+            n_classes=fact(CLASSES),
             licence="none needed",
             source="generated for the conformance suite",
             multi_label=self.multi_label,
         )
-
-
-def _several(labels: Array) -> Array:
-    """Return a 0/1 matrix: each row its own class, every third row the next class as well."""
-    matrix = np.eye(CLASSES, dtype=np.int64)[labels]
-    third = np.arange(0, len(labels), 3)
-    matrix[third, (labels[third] + 1) % CLASSES] = 1
-    return matrix
 
 
 def _generator(*words: str) -> np.random.Generator:

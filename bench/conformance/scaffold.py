@@ -25,8 +25,7 @@ def write_method(name: str, folder: Path | None = None, kind: Kind = "deep") -> 
 
     Args:
         name: registry name: lower-case letters, digits and underscores.
-        folder: where the file goes, made if absent; None for ``methods/`` of the clone, and for the current
-            folder in an installed copy.
+        folder: None for ``methods/`` of the clone, and for the current folder in an installed copy.
         kind: ``deep`` for a network per modality, ``linear`` for a closed form.
 
     Raises:
@@ -54,10 +53,6 @@ def write_method(name: str, folder: Path | None = None, kind: Kind = "deep") -> 
 def write_condition(name: str, folder: Path) -> Path:
     """Write a complete, working condition into a file of ``folder`` and return the path.
 
-    Args:
-        name: as typed before ``@``: lower-case letters, digits and hyphens.
-        folder: where the file goes, made if absent.
-
     Raises:
         UsageError: if the name cannot be used or is taken, or if the file is there already.
     """
@@ -72,11 +67,6 @@ def write_condition(name: str, folder: Path) -> Path:
 
 
 def _write(path: Path, text: str) -> Path:
-    """Write a new file.
-
-    Raises:
-        UsageError: if it cannot be written, or is there already.
-    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("x", encoding="utf-8") as file:

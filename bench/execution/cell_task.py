@@ -30,9 +30,7 @@ from bench.records.models import without_arrays
 from bench.records.schema import Status
 from bench.records.store import Store
 
-_LARGEST_SENT: Final = 1 << 29
-"""Bytes of a model that is sent to another machine."""
-
+_LARGEST_SENT: Final = 1 << 29  # bytes of a model that is sent to another machine
 PRELOAD = ("torch",)
 """Large libraries: a worker with a memory limit loads them first, so that no cell pays for them."""
 
@@ -42,8 +40,6 @@ class Payload:
     """What a worker needs to run a cell and to record it.
 
     Attributes:
-        cell: to run.
-        context: device, data folder, limits.
         results: the results folder, where this path leads to it.
         token: name of what marks that folder among the records; see `folders.marked`.
     """
@@ -59,12 +55,11 @@ class CellAnswer:
     """How a cell ended.
 
     Attributes:
-        status: of its record.
         reason: why it has no result; empty where it has one.
-        files: the record, where the worker does not see the results folder or found no room in it; None
-            where it is recorded.
-        model: the files of a model, likewise.
+        files: the record, where the worker does not see the results folder or found no room in it; None where
+            it is recorded.
         data_changed: whether the data was not what the cell was planned with.
+        model: the files of a model, likewise.
     """
 
     status: Status
@@ -92,31 +87,25 @@ def run_cell_task(payload: Payload) -> CellAnswer:
     recorded = (store.runs / payload.token).is_dir()
     finished = reused(payload.cell, context, store) if recorded else None
     finished = finished or run_cell(payload.cell, context, progress)
-    record, failure = finished.record, finished.record.failure
+    record, failure, model = finished.record, finished.record.failure, finished.model
     files = record_files(record, finished.per_query, finished.trace, finished.log, finished.view)
     if recorded:
         try:
-            if finished.model:  # first: a record says that its cell is done with
-                store.models.put(record.digest, finished.model)
+            if model:  # first: a record says that its cell is done with
+                store.models.put(record.digest, model)
             store.put(record.digest, files)
         except DiskFull:  # the run deals with that
             recorded = False
+    if (size := sum(map(len, model.values()))) > _LARGEST_SENT and not recorded:
+        reason = f"{size >> 20} MB are too much to be sent; let the workers see the results folder"
+        model = without_arrays(model, reason)
     return CellAnswer(
         record.status,
         "" if failure is None else failure.reason,
         None if recorded else files,
         failure is not None and failure.kind == DataChanged.__name__,
-        None if recorded else _sent(finished.model),
+        None if recorded else model,
     )
-
-
-def _sent(model: Mapping[str, bytes]) -> Mapping[str, bytes]:
-    """Return what is sent of a model to where records are written: not what is too large for a message."""
-    size = sum(map(len, model.values()))
-    if size <= _LARGEST_SENT:
-        return model
-    reason = f"{size >> 20} MB are too much to be sent; let the workers see the results folder"
-    return without_arrays(model, reason)
 
 
 def _context_here(cell: Cell, context: RunContext) -> RunContext:
@@ -157,8 +146,7 @@ def _context_here(cell: Cell, context: RunContext) -> RunContext:
     return context
 
 
-_IMPORTED: set[str] = set()
-"""Methods that this process has imported."""
+_IMPORTED: set[str] = set()  # methods that this process has imported
 
 
 def _import_method(cell: Cell, context: RunContext) -> None:
@@ -187,14 +175,9 @@ class Curve:
 
 @dataclass(frozen=True)
 class TrialPayload:
-    """What a worker needs to run a trial.
+    """What a worker needs to run a trial: a cell with its settings, and what was changed of them.
 
-    Attributes:
-        cell: with the trial's settings.
-        changes: what was changed.
-        context: device, data folder, limits.
-        search: that the trial is part of.
-        curve: None where nothing may prune it.
+    Nothing prunes a trial without a curve.
     """
 
     cell: Cell

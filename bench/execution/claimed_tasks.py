@@ -3,52 +3,52 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from bench.execution.progress import LeftOut, Waiting
-from bench.execution.tasks import Executor, Outcome, Task, always
+from bench.execution.tasks import Executor, Outcome, Task
 from bench.experiment.grid import Cell
 from bench.records.locks import Claims
 
-_PAUSE: Final = 0.3
-"""Seconds between two looks at what other processes are doing."""
+_PAUSE: Final = 0.3  # seconds between two looks at what other processes are doing
 
 
-def never() -> bool:
-    """Do not stop."""
-    return False
-
-
-@dataclass
-class ClaimedTasks:
+@dataclass(kw_only=True)
+class ClaimedTasks(ABC):
     """Runs tasks, each named by a digest that this process claims before it starts.
 
     A method whose plug-in ends or hangs when it is imported is left out, with all its tasks.
 
     Attributes:
-        cells: of the tasks, by digest.
         work: what a worker does with the payload of a task.
-        claims: of this process.
+        cells: of the tasks, by digest.
         on_event: receives starts, progress, and which tasks are waited for or left out.
-        keep: receives the outcome of each task that was run.
-        take_over: receives the digest of each task that another process has recorded.
         stop: asked often; once it returns True no task starts any more.
-        may_start: asked before each task.
         left_out: why methods were left out, by their names.
     """
 
-    cells: Mapping[str, Cell]
-    work: Callable[[Any], Any]
-    claims: Claims[Any]
+    work: ClassVar[staticmethod[[Any], Any]]
+    cells: dict[str, Cell]
+    claims: Claims
     on_event: Callable[[Any], None]
-    keep: Callable[[Outcome[Any]], None]
-    take_over: Callable[[str], None]
-    stop: Callable[[], bool] = never
-    may_start: Callable[[], bool] = always
+    stop: Callable[[], bool] = lambda: False
     left_out: dict[str, str] = field(default_factory=dict)
+
+    @abstractmethod
+    def keep(self, outcome: Outcome[Any]) -> None:
+        """Keep the outcome of a task that was run."""
+
+    @abstractmethod
+    def take_over(self, digest: str) -> None:
+        """Take what another process has recorded of a task."""
+
+    def may_start(self) -> bool:
+        """Return whether any task may start now."""
+        return True
 
     def admit(self, digest: str) -> bool:
         """Return whether a task may start, and claim it then."""

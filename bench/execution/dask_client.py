@@ -23,16 +23,13 @@ import msgspec
 from bench.execution import tasks as t
 from bench.execution.dask_cluster import ANSWER_SECONDS, POLL, TIMEOUTS, Cluster
 from bench.execution.dask_worker import Answer, Assignment, Facts, Report, perform, release
+from bench.execution.devices import inside
 from bench.execution.local import received, unsendable
 from bench.execution.tasks import OnEvent, Outcome, Slot, Task
 from bench.execution.worker_process import pickled
 
-_ALLOWANCE: Final = 120.0
-"""Time beyond a task's own: the import of its plug-in, and the way back."""
-
-_START_SECONDS: Final = 300.0
-"""Time for a Dask worker to start a task that it was given."""
-
+_ALLOWANCE: Final = 120.0  # time beyond a task's own: the import of its plug-in, and the way back
+_START_SECONDS: Final = 300.0  # time for a Dask worker to start a task that it was given
 _NOWHERE: Final = Slot("dask", "cpu", 1)
 
 
@@ -44,18 +41,12 @@ def dask_executor(
     max_memory: int | None = None,
     retries: int = 2,
 ) -> t.Executor[Any]:
-    """Return an executor on a Dask cluster.
+    """Return an executor on a Dask cluster (from `open_cluster`), which must stay open while tasks run.
 
-    A task whose worker is lost starts again on another; one that has lost so many workers is lost itself. A
-    worker that cannot run tasks, or whose answers cannot be believed, is left out. While there is none, tasks
-    wait, up to the cluster's patience.
-
-    Args:
-        cluster: from `open_cluster`; it must stay open while tasks run.
-        threads: CPU threads per slot.
-        timeout: seconds that a task may take; None for no limit.
-        max_memory: bytes that a task may take beyond what its process holds anyway; None for no limit.
-        retries: how often a task is started again after its worker was lost.
+    A task whose worker is lost starts again on another, ``retries`` times. A worker that cannot run tasks, or
+    whose answers cannot be believed, is left out. While there is none, tasks wait, up to the cluster's
+    patience. A task may take ``timeout`` seconds, and ``max_memory`` bytes beyond what its process holds
+    anyway; None is no limit.
 
     The generator raises `WorkerError` if the scheduler is lost, or there is no worker for too long: no task
     is to blame then.
@@ -117,11 +108,9 @@ class _DaskRun:
         try:
             for order, task in enumerate(tasks):
                 try:
-                    job = _Job((-task.cost, order), task, pickled(task.payload))
+                    heapq.heappush(self._queue, _Job((-task.cost, order), task, pickled(task.payload)))
                 except Exception as error:
-                    yield Outcome(task, _NOWHERE, None, unsendable("payload", error), 0.0)
-                else:
-                    heapq.heappush(self._queue, job)
+                    yield Outcome(task, _NOWHERE, None, unsendable(error), 0.0)
             next_look = 0.0
             while self._queue or self._running:
                 if time.monotonic() >= next_look:
@@ -163,11 +152,7 @@ class _DaskRun:
                 yield from self._lose(key, "did not answer in time")
 
     def _meet_workers(self) -> set[str]:
-        """Return the addresses of all workers; those that are new are checked.
-
-        Raises:
-            WorkerError: if the scheduler does not answer.
-        """
+        """Return the addresses of all workers; those that are new are checked; raises `WorkerError`."""
         try:
             if self._client.status != "running":
                 raise OSError("the connection is closed")
@@ -264,8 +249,7 @@ class _DaskRun:
     def _started(self, job: _Job, name: str) -> Slot:
         """Return the slot of a job, which is in the one of this name if it is new."""
         if job.slot is None:
-            device = "cpu" if self._cluster.device == "cpu" else "cuda:0"
-            job.slot = Slot(name, device, self._pattern.threads)
+            job.slot = Slot(name, inside(self._cluster.device), self._pattern.threads)
             limit = math.inf if self._pattern.timeout is None else self._pattern.timeout + _ALLOWANCE
             job.deadline = time.monotonic() + limit
             self._on_event(t.Started(job.task, job.slot))

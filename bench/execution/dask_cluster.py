@@ -19,6 +19,7 @@ import msgspec
 
 from bench.contract.errors import UsageError
 from bench.execution.dask_worker import Device, Facts, choose_resource, describe, problem, shared_device
+from bench.execution.devices import inside
 from bench.execution.tasks import Slot, WorkerError
 
 T = TypeVar("T")
@@ -37,15 +38,13 @@ _HOW: Final = 'dask worker {} --nthreads 1 --resources "cell=1"'
 
 @dataclass
 class Cluster:
-    """A connection to a Dask cluster.
+    """A connection to a Dask cluster, whose scheduler has this address.
 
     Attributes:
-        address: of its scheduler, as the user named it.
         loop: event loop of the client, which runs in a thread of its own.
         patience: seconds to wait while there is no worker.
         client: an asynchronous `distributed.Client`; `ask` awaits what it returns.
         workers: that were there when the connection was made.
-        device: kind of device that cells run on.
         resource: worker resource that is a slot; None where each thread of a worker is one.
     """
 
@@ -76,9 +75,8 @@ class Cluster:
 
     def slots(self, threads: int) -> list[Slot]:
         """Return the slots of these workers, each for ``threads`` CPU threads; more may come."""
-        device = "cpu" if self.device == "cpu" else "cuda:0"
         return [
-            Slot(f"{facts.address}/{number}", device, threads, host_device=facts.address)
+            Slot(f"{facts.address}/{number}", inside(self.device), threads, host_device=facts.address)
             for facts in self.workers
             for number in range(facts.slots(self.resource))
         ]
@@ -124,11 +122,9 @@ def open_cluster(
 ) -> Iterator[Cluster]:
     """Connect to a scheduler, wait until a worker is there, and check all that are.
 
-    Args:
-        address: such as ``tcp://host:8786``; with ``tls://`` the certificates come from Dask's configuration.
-        device: ``cpu``, ``cuda``, or ``auto`` for GPUs if any worker declares the resource ``GPU``.
-        patience: seconds to wait for a first worker.
-        say: receives a sentence if there is none yet.
+    The address is such as ``tcp://host:8786``; with ``tls://`` the certificates come from Dask's
+    configuration. The device is ``cpu``, ``cuda``, or ``auto`` for GPUs if any worker declares the resource
+    ``GPU``. A first worker is waited for ``patience`` seconds.
 
     Raises:
         UsageError: if Dask is not installed, no scheduler answers within 10 s, or a worker does not fit.
@@ -198,12 +194,7 @@ async def _connect(address: str) -> Any:
 
 
 def _first_workers(cluster: Cluster, say: Callable[[str], None]) -> list[Facts]:
-    """Wait for workers that can be used.
-
-    Raises:
-        UsageError: for a worker that answers and does not fit.
-        WorkerError: if there is none for too long.
-    """
+    """Wait for workers that can be used; raises `UsageError`, `WorkerError`."""
     end, announced = time.monotonic() + cluster.patience, False
     while True:
         present = sorted(cluster.ask(cluster.client.nthreads))

@@ -22,7 +22,7 @@ import msgspec
 
 import bench
 from bench.data.locations import DATA_VARIABLE, WORKER_DATA_VARIABLE
-from bench.execution.devices import worker_environment
+from bench.execution.devices import inside, worker_environment
 from bench.execution.tasks import Slot
 from bench.execution.worker import Finished, TaskStarted
 from bench.execution.worker_process import LOOK, WorkerProcess
@@ -39,11 +39,8 @@ _JOBS: Final = ("SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID", "JOB_ID", "OAR_JOB_ID"
 _CODE: Final = {".py", ".yaml"}
 _HOUSE: Final = Path(__file__).resolve().parents[1]
 
-_IDLE_SECONDS: Final = 60.0
-"""A child without a task for so long ends: its client may have been killed."""
-
-_PAUSE: Final = 1.0
-"""Seconds between two reports of progress."""
+_IDLE_SECONDS: Final = 60.0  # A child without a task for so long ends: its client may have been killed
+_PAUSE: Final = 1.0  # seconds between two reports of progress
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,12 +48,9 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         address: where the scheduler knows it.
-        host: name of its machine.
-        python: version, such as ``3.11``.
-        version: of this project.
         code: digest of this project's files on its disk.
         loaded: digest of the files of this package when the worker loaded them.
-        threads: of the worker: how many tasks it runs at once.
+        threads: how many tasks it runs at once.
         resources: declared when it was started.
         visible: its ``CUDA_VISIBLE_DEVICES``; None where it is not set.
         job: of the batch system that started it; empty for none.
@@ -134,8 +128,7 @@ def shared_device(known: Iterable[Facts], new: Facts) -> str | None:
     """Return in one sentence that two workers would run on the same GPU; None if they do not."""
     for other in known:
         common = {*other.devices()} & {*new.devices()}
-        same_machine = (other.host, other.job) == (new.host, new.job)
-        if same_machine and other.address != new.address and common:
+        if (other.host, other.job) == (new.host, new.job) and other.address != new.address and common:
             return (
                 f"the Dask workers {other.address} and {new.address} on {new.host} would both use GPU "
                 f"{min(common)}; start one worker per GPU, each with its own CUDA_VISIBLE_DEVICES"
@@ -146,9 +139,7 @@ def shared_device(known: Iterable[Facts], new: Facts) -> str | None:
 def choose_resource(wanted: str, workers: Iterable[Facts]) -> tuple[Device, str | None]:
     """Return the kind of device to use and the resource that counts slots (None: threads).
 
-    Args:
-        wanted: ``auto``, ``cpu`` or ``cuda``.
-        workers: those that are there; with ``auto`` one that declares ``GPU`` makes all run on GPUs.
+    With ``auto``, one worker that declares ``GPU`` makes all run on GPUs.
     """
     declared = {name for facts in workers for name, amount in facts.resources.items() if amount >= 1}
     if wanted == "cuda" or (wanted == "auto" and GPU in declared):
@@ -186,17 +177,10 @@ LOADED: Final = _digest((path.name, path) for path in (_HOUSE / "execution").glo
 
 @dataclass(frozen=True)
 class Assignment:
-    """One attempt at a task, as it is sent to a Dask worker.
+    """One attempt at a task, as it is sent to a Dask worker: pickled function and payload, limits, device.
 
-    Attributes:
-        run: of the client; also the topic under which the worker reports.
-        key: of the attempt, unique within the run.
-        work: the pickled work function.
-        payload: its pickled argument.
-        timeout: seconds that it may take; None for no limit.
-        max_memory: bytes that it may take beyond what its process holds anyway; None for no limit.
-        threads: CPU threads of the slot.
-        device: kind of device.
+    The client's ``run`` is also the topic under which the worker reports; ``key`` is unique within the run.
+    It may take ``timeout`` seconds, and ``max_memory`` bytes beyond what its process holds anyway.
     """
 
     run: str
@@ -240,8 +224,7 @@ class _Seat:
 _SEATS: Final[dict[str, list[_Seat]]] = {}
 """By the address of the Dask worker: there may be several in a process."""
 
-_LOCK: Final = threading.Lock()
-"""Of `_SEATS`."""
+_LOCK: Final = threading.Lock()  # of `_SEATS`
 
 
 @contextmanager
@@ -280,11 +263,9 @@ def _slot(name: str, index: int, assignment: Assignment) -> Slot:
     """Return the slot of a seat; a GPU worker's slots take the GPUs that it sees, in order."""
     device = "cpu" if assignment.device == "cpu" else f"cuda:{index}"
     environment = worker_environment(assignment.threads, device)
-    data = os.environ.get(DATA_VARIABLE)
-    if data:  # this machine keeps its data elsewhere
+    if data := os.environ.get(DATA_VARIABLE):  # this machine keeps its data elsewhere
         environment[WORKER_DATA_VARIABLE] = data
-    inside = "cpu" if device == "cpu" else "cuda:0"
-    return Slot(f"{name}/{device}/{index}", inside, assignment.threads, environment)
+    return Slot(f"{name}/{device}/{index}", inside(device), assignment.threads, environment)
 
 
 def perform(assignment: Assignment) -> bytes:

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -28,19 +29,17 @@ from bench.experiment.conditions import under_condition
 from bench.experiment.given import GivenSource
 from bench.experiment.grid import DataSource, Request
 
+R = TypeVar("R")
 W = TypeVar("W")
 
 FACTS_NAME: Final = "datasets.json"
 """Of the file in a results folder that remembers what is known of unchanged datasets."""
 
-_SECONDS: Final = 600.0
-"""Time to open a dataset where cells have no time limit."""
-
+_SECONDS: Final = 600.0  # time to open a dataset where cells have no time limit
 _LEAST_SECONDS: Final = 30.0
 """Time to open a dataset, however short the limit of cells is: it is opened once for all of them."""
 
-_SHARE: Final = 0.9
-"""Of the free memory of the machine, for a dataset where cells have no memory limit."""
+_SHARE: Final = 0.9  # of the free memory of the machine, for a dataset where cells have no memory limit
 
 
 @dataclass(frozen=True)
@@ -52,25 +51,6 @@ class Sources:
 
 
 @dataclass(frozen=True)
-class DataRequest:
-    """A dataset to look at.
-
-    Attributes:
-        given: registry name or bundle path.
-        data_dir: data folder.
-        profile: ``quick`` or ``paper``.
-        plugins: files to load before looking names up.
-        digests: file that remembers the digests of unchanged files; None for none.
-    """
-
-    given: str
-    data_dir: Path | None
-    profile: str
-    plugins: tuple[str, ...]
-    digests: Path | None
-
-
-@dataclass(frozen=True)
 class CheckedData:
     """A dataset that can be opened, and the state of each file on which that depends; empty if absent."""
 
@@ -78,51 +58,44 @@ class CheckedData:
     files: Mapping[str, str]
 
 
-def check_data(request: DataRequest) -> CheckedData:
-    """Open a dataset, check and fingerprint it; runs in a worker.
+@dataclass(frozen=True)
+class DataRequest:
+    """A dataset to open, by registry name or bundle path; ``digests`` remembers those of unchanged files."""
 
-    Raises:
-        UsageError: if there is no such dataset or bundle.
-        BenchError: if it cannot be used.
-    """
-    given, data_dir, profile = request.given, request.data_dir, request.profile
-    for plugin in request.plugins:
-        registry.add_plugin(plugin)
-    states = {path: _state(path) for path in _files(given, data_dir)}
-    found = open_and_check(given, data_dir, profile, request.digests)
-    notes = (*(found.notes if is_bundle(given) else ()), *_extraction(given), *found.findings)
-    source = DataSource(given, found.name, found.kind, found.fingerprint, found.modalities, notes)
-    return CheckedData(source, states)
+    given: str
+    data_dir: Path | None
+    profile: str
+    plugins: tuple[str, ...]
+    digests: Path | None = None
 
+    def check(self) -> CheckedData:
+        """Open, check and fingerprint the dataset; runs in a worker.
 
-def _extraction(given: str) -> list[str]:
-    """Return how the features of an extracted bundle were made; nothing of other datasets."""
-    if not (is_bundle(given) and given.lower().endswith(".npz")):
-        return []
-    from bench.encoders import read_card, summary_lines  # imports what few datasets need
+        Raises:
+            UsageError: if there is no such dataset or bundle.
+            BenchError: if it cannot be used.
+        """
+        for plugin in self.plugins:
+            registry.add_plugin(plugin)
+        states = {path: _state(path) for path in _files(self.given, self.data_dir)}
+        found = open_and_check(self.given, self.data_dir, self.profile, self.digests)
+        notes = [*found.notes] if is_bundle(self.given) else []
+        if is_bundle(self.given) and self.given.lower().endswith(".npz"):
+            from bench.encoders import read_card, summary_lines  # imports what few datasets need
 
-    card = read_card(Path(given).expanduser())
-    return [] if card is None else summary_lines(card)
+            card = read_card(Path(self.given).expanduser())  # how its features were extracted
+            notes += [] if card is None else summary_lines(card)
+        about = found.name, found.kind, found.fingerprint, found.modalities
+        return CheckedData(DataSource(self.given, *about, (*notes, *found.findings)), states)
 
 
 def describe_sources(
-    given: Sequence[str],
-    data_dir: Path | None,
-    profile: str,
-    results: Path | None = None,
-    *,
-    timeout: float | None = None,
-    max_memory: int | None = None,
+    given: Sequence[str], data_dir: Path | None, profile: str, results: Path | None = None, **limits: Any
 ) -> Sources:
     """Return what planning must know of datasets; this process opens none of their files and no plug-in.
 
-    Args:
-        given: registry names and bundle paths.
-        data_dir: data folder; None for the default.
-        profile: ``quick`` or ``paper``.
-        results: folder that remembers what is known of unchanged files; None to remember nothing.
-        timeout: seconds that a cell may take; None for no limit.
-        max_memory: bytes that a cell may take; None for no limit.
+    The folder ``results`` remembers what is known of unchanged files; ``limits`` are ``timeout`` and
+    ``max_memory`` of a cell.
 
     Raises:
         UsageError: if there is no such dataset or bundle.
@@ -130,14 +103,14 @@ def describe_sources(
     memory = _Memory(results, data_dir, profile)
     found = {name: memory.recall(name) for name in dict.fromkeys(given)}
     digests = None if results is None else results / CACHE_NAME
-    tasks: list[Task] = [
-        Task(name, name, DataRequest(name, data_dir, profile, registry.plugins(), digests))
+    fresh = {
+        name: DataRequest(name, data_dir, profile, registry.plugins(), digests)
         for name, known in found.items()
         if known is None
-    ]
-    checked, damaged = _opened(tasks, check_data, timeout, max_memory)
+    }
+    checked, damaged = _opened(fresh, DataRequest.check, **limits)
     found.update(checked)
-    if tasks:
+    if fresh:
         memory.keep({name: known for name, known in found.items() if known is not None})
     return Sources({name: known.source for name, known in found.items() if known is not None}, damaged)
 
@@ -150,24 +123,25 @@ class GivenRequest:
     paths: tuple[Path, ...]
     dataset: tuple[str, ...]
 
+    def check(self) -> GivenSource:
+        """Read which embeddings the files hold, and their digests; runs in a worker.
 
-def check_given(request: GivenRequest) -> GivenSource:
-    """Read which embeddings the files of a row hold, and their digests; runs in a worker.
-
-    Raises:
-        DataError: if one cannot be used, or they cannot be seeds of one row.
-    """
-    name, paths = request.name, request.paths
-    kind, *others = {kind_of_given(path, request.dataset) for path in paths}
-    digests = tuple(sha256_of(path) for path in paths)
-    if others or len({*digests}) < len(paths):
-        what = "hold different kinds of arrays" if others else "are not all different"
-        raise DataError(f"the {len(paths)} files of {name} {what}; give a file for each seed, or other names")
-    if len(paths) > 1 and not request.dataset:
-        raise DataError(
-            f"{name} has {len(paths)} files; name the dataset whose test rows all are of: --datasets"
-        )
-    return GivenSource(name, tuple(str(path.resolve()) for path in paths), digests, *kind)
+        Raises:
+            DataError: if one cannot be used, or they cannot be seeds of one row.
+        """
+        name, paths = self.name, self.paths
+        kind, *others = {kind_of_given(path, self.dataset) for path in paths}
+        digests = tuple(sha256_of(path) for path in paths)
+        if others or len({*digests}) < len(paths):
+            what = "hold different kinds of arrays" if others else "are not all different"
+            raise DataError(
+                f"the {len(paths)} files of {name} {what}; give a file for each seed, or other names"
+            )
+        if len(paths) > 1 and not self.dataset:
+            raise DataError(
+                f"{name} has {len(paths)} files; name the dataset whose test rows all are of: --datasets"
+            )
+        return GivenSource(name, tuple(str(path.resolve()) for path in paths), digests, *kind)
 
 
 def describe_given(
@@ -175,10 +149,8 @@ def describe_given(
 ) -> tuple[dict[tuple[str, str], GivenSource], dict[str, str]]:
     """Return what planning must know of files of embeddings, by name and dataset, and what is wrong.
 
-    Args:
-        files: by the name of their row; several are of seeds 0, 1, ...
-        datasets: whose test rows they are of; none where the files state their labels.
-        limits: ``timeout`` and ``max_memory`` of a cell.
+    The ``files`` go by the name of their row, several of seeds 0, 1, ...; without ``datasets``, whose test
+    rows they are of, they state their labels; ``limits`` are ``timeout`` and ``max_memory`` of a cell.
     """
     wanted = {
         f"{name} on {data.name}" if data else name: GivenRequest(
@@ -187,99 +159,79 @@ def describe_given(
         for name, paths in files.items()
         for data in (datasets or (None,))
     }
-    tasks = [Task(key, key, request) for key, request in wanted.items()]
-    checked, damaged = _opened(tasks, check_given, **limits)
+    checked, damaged = _opened(wanted, GivenRequest.check, **limits)
     keys = {f"{name} on {data.name}": (name, data.given) for name in files for data in datasets}
     return {keys.get(key, (key, "")): source for key, source in checked.items()}, damaged
 
 
 @dataclass(frozen=True)
 class ConditionRequest:
-    """A condition that is read from a file, and the dataset that it is for.
-
-    Attributes:
-        condition: its id.
-        file: path of the file.
-        data: the dataset.
-        modalities: to which it is confined; none for all.
-    """
+    """A condition that is read from a file, for some modalities of a dataset; none for all."""
 
     condition: str
     file: str
     data: DataRequest
     modalities: tuple[str, ...]
 
+    def check(self) -> str:
+        """Read the condition, and return the level that it reaches in words; runs in a worker.
 
-def check_condition_file(request: ConditionRequest) -> str:
-    """Read a condition from its file, and return the level that it reaches in words; runs in a worker.
-
-    Raises:
-        DataError: if the file is not of the training rows of the dataset.
-    """
-    data = request.data
-    for plugin in data.plugins:
-        registry.add_plugin(plugin)
-    dataset = load_dataset(data.given, data.data_dir, profile=data.profile)
-    admitted = tuple(
-        name for name in dataset.modalities if name in (request.modalities or dataset.modalities)
-    )
-    try:
-        _, level = under_condition(dataset.select(admitted), request.condition, 0, request.file)
-    except Unsupported as error:
-        raise DataError(str(error)) from error
-    return f"effective level {level:.4g}" if isinstance(level, float) else f"effective level {level}"
+        Raises:
+            DataError: if the file is not of the training rows of the dataset.
+        """
+        data = self.data
+        for plugin in data.plugins:
+            registry.add_plugin(plugin)
+        dataset = load_dataset(data.given, data.data_dir, profile=data.profile)
+        names = self.modalities or dataset.modalities
+        part = dataset.select(tuple(name for name in dataset.modalities if name in names))
+        try:
+            _, level = under_condition(part, self.condition, 0, self.file)
+        except Unsupported as error:
+            raise DataError(str(error)) from error
+        return f"effective level {level:.4g}" if isinstance(level, float) else f"effective level {level}"
 
 
 def describe_condition_files(
     request: Request, usable: Mapping[str, DataSource], data_dir: Path | None, **limits: Any
 ) -> dict[str, DataSource]:
-    """Return datasets with a note on what each file of a condition makes of them.
-
-    Args:
-        request: whose conditions are read from files.
-        usable: the datasets, by name or path as given.
-        data_dir: data folder.
-        limits: ``timeout`` and ``max_memory`` of a cell.
+    """Return datasets with a note on what each file of a condition of the request makes of them.
 
     Raises:
         UsageError: if a file is not of the training rows of a dataset.
     """
-    wanted = {
-        f"{given} under {condition}": ConditionRequest(
-            condition,
-            file,
-            DataRequest(given, data_dir, request.profile, registry.plugins(), None),
-            tuple(request.modalities),
+    wanted = {}
+    for given, (condition, file) in product(usable, request.condition_files.items()):
+        data = DataRequest(given, data_dir, request.profile, registry.plugins())
+        wanted[f"{given} under {condition}"] = ConditionRequest(
+            condition, file, data, tuple(request.modalities)
         )
-        for given in usable
-        for condition, file in request.condition_files.items()
-    }
-    tasks = [Task(key, key, one) for key, one in wanted.items()]
-    checked, damaged = _opened(tasks, check_condition_file, **limits)
+    checked, damaged = _opened(wanted, ConditionRequest.check, **limits)
     for key, reason in damaged.items():
         raise UsageError(f"{key}: {reason}")
     noted = dict(usable)
     for key, one in wanted.items():
-        data = noted[one.data.given]
-        noted[one.data.given] = replace(data, notes=(*data.notes, f"{one.condition}: {checked[key]}"))
+        source = noted[one.data.given]
+        noted[one.data.given] = replace(source, notes=(*source.notes, f"{one.condition}: {checked[key]}"))
     return noted
 
 
 def _opened(
-    tasks: Sequence[Task],
-    work: Callable[[Any], W],
+    requests: Mapping[str, R],
+    check: Callable[[R], W],
     timeout: float | None = None,
     max_memory: int | None = None,
 ) -> tuple[dict[str, W], dict[str, str]]:
-    """Return what workers found by the tasks' keys, and in a sentence why others cannot be opened.
+    """Return what workers found by the requests' keys, and in a sentence why others cannot be opened.
 
     Raises:
         UsageError: if a worker raises one.
     """
     found, damaged = {}, {}
+    tasks = [Task(key, key, request) for key, request in requests.items()]
     seconds = _SECONDS if timeout is None else max(timeout, _LEAST_SECONDS)
     most = max_memory or int(_SHARE * psutil.virtual_memory().available)
-    with closing(run_local(tasks, work, local_slots(1, 1), timeout=seconds, max_memory=most)) as outcomes:
+    with closing(run_local(tasks, check, local_slots(1, 1), timeout=seconds, max_memory=most)) as outcomes:
         for outcome in outcomes:
             if outcome.value is not None:
                 found[outcome.task.key] = outcome.value
@@ -320,9 +272,7 @@ def _state(path: str | Path) -> str:
     return f"{status.st_size} {status.st_ino} {status.st_mtime_ns} {status.st_ctime_ns}"
 
 
-_KNOWN: dict[str, CheckedData] = {}
-"""Of the datasets that this process has asked for."""
-
+_KNOWN: dict[str, CheckedData] = {}  # of the datasets that this process has asked for
 _DECODER: Final[msgspec.json.Decoder[dict[str, CheckedData]]] = msgspec.json.Decoder(dict[str, CheckedData])
 
 

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from bench.contract.errors import BenchError, UsageError
 from bench.execution.tasks import Slot
@@ -30,12 +30,9 @@ print(json.dumps(found))
 _DRIVERS: Final = ("/proc/driver/nvidia/gpus", "/dev/kfd", "/dev/dxg")
 """Where Linux shows NVIDIA's GPUs, one entry for each, and that there are others: AMD's, a Windows host's."""
 
-_DIGITS: Final = 4
-"""No machine has so many GPUs that their numbers have so many digits."""
-
+_DIGITS: Final = 4  # no machine has so many GPUs that their numbers have so many digits
 _LIST_SECONDS: Final = 120.0
-_LETTERS: Final = 300
-"""Of PyTorch's error that are repeated."""
+_LETTERS: Final = 300  # of PyTorch's error that are repeated
 
 
 class DeviceError(BenchError):
@@ -72,9 +69,8 @@ class Inventory:
 def take_inventory(*, gpus: bool) -> Inventory:
     """Look at this machine, within what a container and ``CUDA_VISIBLE_DEVICES`` allow.
 
-    Args:
-        gpus: whether to look for GPUs too. A process of its own asks PyTorch for them, because its answer is
-            what will hold in the workers, whatever the driver's own tools say; that takes some seconds.
+    With ``gpus`` a process of its own asks PyTorch for GPUs, because its answer is what will hold in the
+    workers, whatever the driver's tools say; that takes some seconds.
 
     Raises:
         DeviceError: if PyTorch cannot be asked.
@@ -87,8 +83,7 @@ def take_inventory(*, gpus: bool) -> Inventory:
 def possible_inventory(words: str) -> Inventory:
     """Return what there can be at most, as far as the system's files tell; PyTorch is not asked.
 
-    Args:
-        words: of ``--devices``; where nothing tells how many GPUs there are, it may name any.
+    Where nothing tells how many GPUs there are, the ``words`` of ``--devices`` may name any.
     """
     most = _most_gpus()
     if most is None:
@@ -106,27 +101,25 @@ def wants_gpus(words: str) -> bool:
 def choose_devices(words: str, inventory: Inventory) -> list[str]:
     """Return the devices that a text such as ``cuda:0,cuda:2`` means, each once.
 
-    Args:
-        words: ``cpu``; names of GPUs, separated by commas; ``cuda`` for all GPUs; ``auto`` for all GPUs, or
-            the CPU where there is none.
-        inventory: what there is.
+    The words are ``cpu``; names of GPUs, separated by commas; ``cuda`` for all GPUs; ``auto`` for all GPUs,
+    or the CPU where there is none.
 
     Raises:
         UsageError: if there is no such device, or CPU and GPUs are mixed.
     """
     known = inventory.devices
     meaning = {"auto": known[1:] or ["cpu"], "cuda": known[1:], **{device: [device] for device in known}}
-    chosen: list[str] = []
+    chosen: dict[str, None] = {}
     for word in _split(words):
         if not meaning.get(word):
             raise UsageError(f"there is no device {word!r} here; there are: {', '.join(known)}")
-        chosen += meaning[word]
-    if "cpu" in chosen and len(set(chosen)) > 1:
+        chosen |= dict.fromkeys(meaning[word])
+    if "cpu" in chosen and len(chosen) > 1:
         raise UsageError(
             f"--devices {words}: a run is either on the CPU or on GPUs, because a cell's last digits depend "
             "on which; leave one out"
         )
-    return list(dict.fromkeys(chosen))
+    return list(chosen)
 
 
 def device_slots(
@@ -134,12 +127,8 @@ def device_slots(
 ) -> list[Slot]:
     """Return the slots on some devices; those of different devices alternate, so that a few cells spread.
 
-    Args:
-        devices: from `choose_devices`.
-        inventory: what there is.
-        jobs: slots, if the device is the CPU.
-        jobs_per_device: slots of each GPU.
-        threads: CPU threads of each slot.
+    There are ``jobs`` slots on the CPU, or ``jobs_per_device`` on each GPU, each with so many CPU
+    ``threads``.
     """
     if list(devices) == ["cpu"]:
         return local_slots(jobs, threads)
@@ -177,11 +166,9 @@ def _most_gpus() -> int | None:
 
 def _find_gpus() -> tuple[Gpu, ...]:
     environment = {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", **os.environ}  # as in the workers
-    words = [sys.executable, "-c", _LIST]
+    options: Any = {"capture_output": True, "text": True, "timeout": _LIST_SECONDS, "check": True}
     try:
-        done = subprocess.run(  # noqa: S603
-            words, capture_output=True, text=True, timeout=_LIST_SECONDS, check=True, env=environment
-        )
+        done = subprocess.run([sys.executable, "-c", _LIST], env=environment, **options)  # noqa: S603
         found = json.loads(done.stdout.splitlines()[-1])
         return tuple(Gpu(index, name, memory) for index, (name, memory) in enumerate(found))
     except (OSError, subprocess.SubprocessError, ValueError, IndexError) as error:
@@ -212,25 +199,23 @@ _SAME_BYTES: Final = {
 
 
 def local_slots(n_slots: int, threads: int, device: str = "cpu", memory: int | None = None) -> list[Slot]:
-    """Return slots on one device of this machine.
+    """Return slots on one device of this machine, each with so many CPU threads.
 
-    Args:
-        n_slots: how many tasks run on the device at once.
-        threads: CPU threads of each.
-        device: ``cpu``, ``cuda`` or ``cuda:N``, counted as the user sees them; inside its worker a GPU is
-            always ``cuda:0``, because it sees no other.
-        memory: of the device, in bytes; None where tasks need not fit.
+    The device is ``cpu``, ``cuda`` or ``cuda:N``, counted as the user sees them; its ``memory`` is in bytes,
+    None where tasks need not fit.
 
     Raises:
         UsageError: if a number is below 1 or the device is of another kind.
     """
     if n_slots < 1 or threads < 1:
         raise UsageError(f"{n_slots} slots with {threads} threads: both must be at least 1")
-    environment = worker_environment(threads, device)
-    inside = "cpu" if device == "cpu" else "cuda:0"
-    return [
-        Slot(f"{device}/{number}", inside, threads, environment, device, memory) for number in range(n_slots)
-    ]
+    usual = inside(device), threads, worker_environment(threads, device), device, memory
+    return [Slot(f"{device}/{number}", *usual) for number in range(n_slots)]
+
+
+def inside(device: str) -> str:
+    """Return the torch name of a device in its worker, which sees no other GPU."""
+    return "cpu" if device == "cpu" else "cuda:0"
 
 
 def worker_environment(threads: int, device: str) -> dict[str, str]:

@@ -39,7 +39,7 @@ def run_local(
     timeout: float | None = None,
     max_memory: int | None = None,
     retries: int = 0,
-    on_event: OnEvent = t.ignore,
+    on_event: OnEvent = lambda _: None,
 ) -> Generator[Outcome[W], None, None]:
     """Run every task in a slot where it fits, the longest first, and yield the outcomes as they come.
 
@@ -54,8 +54,7 @@ def run_local(
         work: module-level function of a task's payload; its module is imported in each worker, once.
         slots: where to do it.
         timeout: seconds that a task may take, however it spends them; None for no limit.
-        max_memory: bytes that a task may take beyond what its worker holds once libraries are loaded; None
-            for no limit.
+        max_memory: bytes that a task may take beyond what its worker holds once libraries are loaded.
         retries: how many more attempts a task gets whose worker is lost by no fault of the task.
         on_event: called in the thread that iterates, while it waits.
 
@@ -119,7 +118,7 @@ class _LocalRun:
                         try:
                             lane.payload = pickled(task.payload)
                         except Exception as error:
-                            lost = unsendable("payload", error)
+                            lost = unsendable(error)
                     if skipped or lost is not None:
                         self.scheduler.release(lane.slot)
                         yield Outcome(task, lane.slot, None, lost, 0.0, skipped=skipped)
@@ -159,24 +158,19 @@ def received(finished: Finished, work: Callable[[Any], Any]) -> tuple[Any, t.Los
         return None, t.Loss("worker", f"its worker sent what is no value of {work.__name__}: {error}")
 
 
-def unsendable(what: str, error: Exception) -> t.Loss:
+def unsendable(error: Exception) -> t.Loss:
     """Return the loss of a task whose payload cannot be pickled."""
     lost = t.loss_of(error, "")
-    return t.Loss("exception", f"its {what} cannot be sent between processes: {lost.reason}", lost.exception)
+    return t.Loss("exception", f"its payload cannot be sent between processes: {lost.reason}", lost.exception)
 
 
 def run_inline(
-    tasks: Iterable[Task], work: Callable[[Any], W], on_event: OnEvent = t.ignore
+    tasks: Iterable[Task], work: Callable[[Any], W], on_event: OnEvent = lambda _: None
 ) -> Generator[Outcome[W], None, None]:
     """Run the tasks in this process, the longest first, and yield the outcomes as they come; an `Executor`.
 
     An exception costs its own task only. There is no time limit, no protection against crashes, and no
     environment of a slot: this process has started already.
-
-    Args:
-        tasks: what to do; of equal costs, the first comes first.
-        work: function of a task's payload.
-        on_event: called while a task runs.
     """
     for task in sorted(tasks, key=lambda task: -task.cost):
         if not task.admit():

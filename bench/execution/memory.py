@@ -2,13 +2,11 @@
 
 A limit counts what a worker takes beyond what it holds once its libraries are loaded. Linux refuses the
 allocation that would cross it (RLIMIT_DATA: private writable memory, used or not), which reaches Python as a
-MemoryError. What is not counted there (shared memory, memory of child processes), code that ignores the
-refusal, and systems without such a limit are seen to from outside: the parent looks at the resident size of
-the worker with its children, and kills a worker that is over its limit. On a GPU the parent alone enforces
-it, since the driver maps far more addresses than it uses.
+MemoryError. What is not counted there (shared memory, child processes), code that ignores the refusal, and
+systems without such a limit are seen to from outside: the parent kills a worker that is resident over its
+limit, with its children. On a GPU the parent alone enforces it, since the driver maps far more than it uses.
 
-Of a GPU's memory no share is enforced. What a task took there is given back after it, so that slots which
-share the GPU find what the packing promised them.
+Of a GPU's memory no share is enforced. What a task took there is given back after it.
 """
 
 from __future__ import annotations
@@ -31,12 +29,9 @@ class Allowance:
     """The worker's side: what this process may take."""
 
     def __init__(self, limit: int, on_gpu: bool, libraries: Sequence[str] = ()) -> None:
-        """Load large libraries and take the measure of the process.
+        """Load ``libraries`` where they are installed, and take the measure of the process.
 
-        Args:
-            limit: bytes beyond what the process holds then.
-            on_gpu: whether the process works on a GPU.
-            libraries: to load, where they are installed.
+        The ``limit`` counts bytes beyond what it holds then; ``on_gpu`` tells whether it works on a GPU.
         """
         for name in libraries:
             if importlib.util.find_spec(name) is not None:
@@ -88,8 +83,7 @@ def leave_gpu() -> bool:
     """Give back what PyTorch keeps of a GPU after a task: the next task of another slot may need it.
 
     Returns:
-        False if the GPU is of no use to this process any more, as after a fault inside a kernel: whatever it
-        would do there fails in the same way.
+        False if the GPU is of no use to this process any more, as after a fault inside a kernel.
     """
     torch = sys.modules.get("torch")
     if torch is None or not torch.cuda.is_initialized():

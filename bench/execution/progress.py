@@ -18,12 +18,7 @@ from bench.records.schema import Status
 
 @dataclass(frozen=True)
 class Planned:
-    """Cells are about to be run.
-
-    Attributes:
-        costs: expected seconds of each, by digest.
-        unclaimed: why cells cannot be claimed here; empty where they can.
-    """
+    """Cells are about to be run, with their expected seconds by digest; and why none can be claimed."""
 
     costs: Mapping[str, float]
     unclaimed: str = ""
@@ -67,8 +62,6 @@ class Ended:
     """A cell has ended.
 
     Attributes:
-        cell: the cell.
-        status: how it ended.
         reason: why it has no result; empty where it has one.
         seconds: that it took.
         elsewhere: whether another run on the same folder did it.
@@ -85,8 +78,7 @@ class Ended:
 
 RunEvent = Event | Planned | Waiting | Held | Unstarted | LeftOut | Ended
 
-_TRUSTED = 3
-"""So many cells must have ended before their times correct the estimates of those that are left."""
+_TRUSTED = 3  # so many cells must have ended before their times correct the estimates of those that are left
 
 
 class RunProgress:
@@ -103,14 +95,7 @@ class RunProgress:
     def __init__(
         self, total: int, recorded: int, what: str = "", clock: Callable[[], float] = time.time
     ) -> None:
-        """Begin to count.
-
-        Args:
-            total: cells asked for.
-            recorded: of these, how many need not run.
-            what: part of the grid, such as ``shard 1/4``; empty for all of it.
-            clock: seconds since 1970.
-        """
+        """Count from now on; of ``total`` cells, ``recorded`` need not run."""
         self._total, self._recorded, self.what, self._clock = total, recorded, what, clock
         self._began = clock()
         self._lock = threading.Lock()
@@ -145,8 +130,8 @@ class RunProgress:
                 self._slots = max(self._slots, len(self._running))
             elif isinstance(event, Progress) and event.task.key in self._running:
                 types = {"stage": str, "epoch": int, "epochs": int}  # a worker may report anything
-                known = {key: value for key, value in event.values.items() if key in types}
-                known = {key: value for key, value in known.items() if isinstance(value, types[key])}
+                told = event.values.items()
+                known = {key: value for key, value in told if isinstance(value, types.get(key, ()))}
                 running = self._running[event.task.key]
                 self._running[event.task.key] = msgspec.structs.replace(running, **known)
             elif isinstance(event, Held | LeftOut | Ended):

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
 from bench.contract.errors import DataError
-from bench.execution.cell_task import CellAnswer
+from bench.execution.cell_task import CellAnswer, run_cell_task
+from bench.execution.claimed_tasks import ClaimedTasks
 from bench.execution.data_check import forget_data
-from bench.execution.progress import Ended, Held, RunEvent
+from bench.execution.progress import Ended, Held
 from bench.execution.tasks import Loss, LossKind, Outcome
 from bench.experiment.cell import lost as record_of_lost
 from bench.experiment.grid import Cell
@@ -17,7 +18,6 @@ from bench.experiment.run_context import RunContext
 from bench.records.encoding import Damaged
 from bench.records.files import record_files, verified_files
 from bench.records.folders import DiskFull, StoreError, has_room, seems_free
-from bench.records.locks import Claims
 from bench.records.models import verified_model
 from bench.records.schema import Failure, Status
 from bench.records.store import Store
@@ -32,14 +32,9 @@ _STATUSES: Final[dict[LossKind, Status]] = {
     "import": "failed",
 }
 
-_IN_A_ROW: Final = 3
-"""So many records in a row that found no room: then no cell starts any more."""
-
-_ROOM: Final = 64 << 10
-"""Bytes of a small record: with less room no cell starts."""
-
-_LARGEST: Final = 1 << 30
-"""Bytes of the largest record, with its model, that is taken from another machine."""
+_IN_A_ROW: Final = 3  # so many records in a row that found no room: then no cell starts any more
+_ROOM: Final = 64 << 10  # bytes of a small record: with less room no cell starts
+_LARGEST: Final = 1 << 30  # bytes of the largest record, with its model, that is taken from another machine
 
 
 def status_of(loss: Loss) -> Status:
@@ -64,8 +59,9 @@ class _Unwritten:
     model: Mapping[str, bytes] = field(default_factory=dict)
 
 
-class RecordWriter:
-    """Writes the records of one run, in the thread that runs it.
+@dataclass(kw_only=True)
+class RecordWriter(ClaimedTasks):
+    """Runs cells and writes their records, in the thread that runs it.
 
     A record that finds no room stays in memory. It is tried again after every other record and at the end of
     the run; then its cell is given up, as `disk-full`, and nothing of it is on the disk: the next run makes
@@ -75,53 +71,45 @@ class RecordWriter:
         ended: how many cells have ended.
     """
 
-    def __init__(
-        self,
-        cells: Mapping[str, Cell],
-        store: Store,
-        context: RunContext,
-        claims: Claims[Store],
-        on_event: Callable[[RunEvent], None],
-    ) -> None:
-        """Record into ``store`` what becomes of ``cells``, given by their digests."""
-        self.ended = 0
-        self._cells, self._store, self._context = cells, store, context
-        self._claims, self._on_event = claims, on_event
-        self._unwritten: list[_Unwritten] = []
-        self._refused = 0
+    work = staticmethod(run_cell_task)
+    store: Store
+    context: RunContext
+    ended: int = 0
+    _unwritten: list[_Unwritten] = field(default_factory=list)
+    _refused: int = 0
 
-    def take(self, outcome: Outcome[CellAnswer]) -> None:
+    def keep(self, outcome: Outcome[CellAnswer]) -> None:
         """Record a cell whose task has ended.
 
         Raises:
             StoreError: if the folder cannot be written for any reason but a full disk.
         """
-        cell, answer, loss = self._cells[outcome.task.key], outcome.value, outcome.lost
-        if answer is not None and answer.data_changed:
-            forget_data(cell.source, self._store.root, self._context.data_dir, cell.identity.profile)
+        cell, answer, loss = self.cells[outcome.task.key], outcome.value, outcome.lost
         if answer is not None:
+            if answer.data_changed:
+                forget_data(cell.source, self.store.root, self.context.data_dir, cell.identity.profile)
             loss = self._distrust(outcome.task.key, answer)
-        if answer is not None and loss is None:
-            ended = Ended(cell, answer.status, answer.reason, outcome.seconds)
-            item = _Unwritten(ended, answer.files or {}, "", answer.model or {})
-            self._write(item) if item.files else self._written(ended)
-            return
+            if loss is None:
+                ended = Ended(cell, answer.status, answer.reason, outcome.seconds)
+                item = _Unwritten(ended, answer.files or {}, "", answer.model or {})
+                self._write(item) if item.files else self._written(ended)
+                return
         assert loss is not None
         if loss.exception == StoreError.__name__:
             # The worker could not write: not the cell's fault, so it gets no record and runs again next time.
             raise StoreError(loss.reason.removeprefix(f"{StoreError.__name__}: "))
-        if answer is None and self._claims.recorded(outcome.task.key):
+        if answer is None and self.claims.recorded(outcome.task.key):
             self._written(self._recorded(cell))  # the worker was lost between its record and its answer
             return
-        status, reason = status_of(loss), reason_of(loss, self._context.seconds)
+        status, reason = status_of(loss), reason_of(loss, self.context.seconds)
         failure = Failure(reason=reason, kind=loss.kind, traceback=loss.traceback)
-        made = record_of_lost(cell, self._context, status, failure, outcome.seconds, outcome.output)
+        made = record_of_lost(cell, self.context, status, failure, outcome.seconds, outcome.output)
         files = record_files(made.record, made.per_query, made.trace, made.log)
         self._write(_Unwritten(Ended(cell, status, reason, outcome.seconds), files, ""))
 
     def take_over(self, digest: str) -> None:
         """Report a cell that another run has recorded."""
-        self._report(replace(self._recorded(self._cells[digest]), elsewhere=True))
+        self._report(replace(self._recorded(self.cells[digest]), elsewhere=True))
 
     def may_start(self) -> bool:
         """Return whether a cell may start, as far as the disk is concerned.
@@ -129,9 +117,9 @@ class RecordWriter:
         Hours of work are not worth starting if nothing of them can be kept: where little is free, or a record
         was refused, a small one must find room first, and after some refusals in a row no cell starts.
         """
-        if self._refused == 0 and seems_free(self._store.runs) >= _ROOM:
+        if self._refused == 0 and seems_free(self.store.runs) >= _ROOM:
             return True
-        return self._refused < _IN_A_ROW and has_room(self._store.runs, _ROOM)
+        return self._refused < _IN_A_ROW and has_room(self.store.runs, _ROOM)
 
     def try_again(self) -> None:
         """Write what found no room before and does now."""
@@ -154,7 +142,7 @@ class RecordWriter:
     def _distrust(self, digest: str, answer: CellAnswer) -> Loss | None:
         """Return why an answer cannot be believed; None if it can."""
         if answer.files is None:
-            if self._claims.recorded(digest):
+            if self.claims.recorded(digest):
                 return None
             return Loss("worker", "its worker reports a record that is not there")
         if sum(map(len, (*answer.files.values(), *(answer.model or {}).values()))) > _LARGEST:
@@ -174,7 +162,7 @@ class RecordWriter:
         if refusal:
             self._refused += 1
             self._unwritten.append(replace(item, refusal=refusal))
-            self._on_event(Held(item.ended.cell, refusal))
+            self.on_event(Held(item.ended.cell, refusal))
         else:
             self._written(item.ended)
 
@@ -183,8 +171,8 @@ class RecordWriter:
         digest = item.ended.cell.identity.digest
         try:
             if item.model:
-                self._store.models.put(digest, item.model)
-            self._store.put(digest, item.files)
+                self.store.models.put(digest, item.model)
+            self.store.put(digest, item.files)
         except DiskFull as error:
             return str(error)
         return ""
@@ -195,13 +183,13 @@ class RecordWriter:
         self.try_again()
 
     def _report(self, ended: Ended) -> None:
-        self._claims.release(ended.cell.identity.digest)
+        self.claims.release(ended.cell.identity.digest)
         self.ended += not ended.elsewhere
-        self._on_event(ended)
+        self.on_event(ended)
 
     def _recorded(self, cell: Cell) -> Ended:
         try:
-            record = self._store.read(cell.identity.digest)
+            record = self.store.read(cell.identity.digest)
         except DataError:  # removed or damaged just now: the next run sees to that
             return Ended(cell, "lost", "it was recorded, but its record is gone or damaged", 0.0)
         reason = "" if record.failure is None else record.failure.reason

@@ -12,28 +12,23 @@ from bench.execution.tasks import Slot, Task
 
 
 class _Device:
-    """A device that slots share: its memory, what is reserved, and for which task it is being emptied."""
+    """A device that slots share: its bytes of memory (infinite for no limit), and what is reserved."""
 
-    def __init__(self, memory: int | None) -> None:
+    def __init__(self, memory: float) -> None:
         self.memory = memory
-        self.reserved: dict[str, int] = {}
-        """Bytes by the name of a busy slot."""
-        self.kept_for: str | None = None
-        """Key of the task for which the device is being emptied."""
+        self.reserved: dict[str, float] = {}  # bytes by the name of a busy slot
+        self.kept_for: str | None = None  # key of the task for which it is being emptied
 
-    def need(self, task: Task) -> int:
+    def need(self, task: Task) -> float:
         """Return the bytes to reserve for a task: all where its need is unknown or larger than the device."""
-        if self.memory is None:
+        if self.memory == math.inf:
             return 0
         return self.memory if task.memory is None else min(task.memory, self.memory)
 
     def fits(self, task: Task) -> bool:
         """Return whether the task can start now."""
-        if self.memory is None or not self.reserved:
-            return True
-        need = self.need(task)
-        exclusive = need == self.memory or self.memory in self.reserved.values()
-        return not exclusive and sum(self.reserved.values()) + need <= self.memory
+        needs = [self.need(task), *self.reserved.values()]
+        return not self.reserved or (self.memory not in needs and sum(needs) <= self.memory)
 
 
 class Scheduler:
@@ -47,7 +42,6 @@ class Scheduler:
       tasks cannot overtake it for ever. It starts there, or before that on any other device where it fits.
     - A slot without a task that fits waits while the others go on.
 
-    `len` is the number of waiting tasks.
     """
 
     def __init__(self, tasks: Iterable[Task], slots: Sequence[Slot]) -> None:
@@ -61,21 +55,17 @@ class Scheduler:
         self._waiting = sorted(tasks, key=lambda task: -task.cost)
         self._devices: dict[str, _Device] = {}
         for slot in slots:
-            device = self._devices.setdefault(slot.host_device, _Device(slot.memory))
-            if device.memory != slot.memory:
+            memory = math.inf if slot.memory is None else slot.memory
+            if self._devices.setdefault(slot.host_device, _Device(memory)).memory != memory:
                 raise UsageError(f"slots of {slot.host_device} disagree about its memory; give them the same")
-        limits = [device.memory for device in self._devices.values()]
-        self._largest = math.inf if None in limits else max(limit for limit in limits if limit is not None)
-
-    def __len__(self) -> int:
-        """Return the number of waiting tasks."""
-        return len(self._waiting)
+        self._largest = max(device.memory for device in self._devices.values())
 
     def take(self, slot: Slot) -> Task | None:
         """Return the task that the slot starts now; None if there is none for it until another ends."""
         device = self._devices[slot.host_device]
         for number, task in enumerate(self._waiting):
-            if device.kept_for not in (None, task.key) or not self._suits(task, device):
+            too_big = task.memory is not None and device.memory < task.memory <= self._largest
+            if device.kept_for not in (None, task.key) or too_big:
                 continue
             keeping = [each for each in self._devices.values() if each.kept_for == task.key]
             if device.fits(task):
@@ -92,12 +82,6 @@ class Scheduler:
     def release(self, slot: Slot) -> None:
         """Free what was reserved for the task in the slot, which has ended."""
         del self._devices[slot.host_device].reserved[slot.name]
-
-    def _suits(self, task: Task, device: _Device) -> bool:
-        """Return whether the device is big enough, or none is."""
-        if task.memory is None or device.memory is None:
-            return True
-        return task.memory <= device.memory or task.memory > self._largest
 
 
 class ScheduledTask(NamedTuple):
@@ -125,8 +109,7 @@ def simulate(tasks: Iterable[Task], slots: Sequence[Slot]) -> list[ScheduledTask
         while started:  # a task that starts may free a device that was being emptied for it
             started = False
             for slot in list(idle):
-                task = scheduler.take(slot)
-                if task is not None:
+                if (task := scheduler.take(slot)) is not None:
                     idle.remove(slot)
                     scheduled = ScheduledTask(task, slot, now, now + task.cost)
                     heapq.heappush(running, (scheduled.end, slots.index(slot), scheduled))

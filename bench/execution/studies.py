@@ -20,7 +20,7 @@ from typing import Any, Final
 
 import optuna
 from optuna.distributions import CategoricalDistribution
-from optuna.samplers import BaseSampler, RandomSampler, TPESampler
+from optuna.samplers import RandomSampler, TPESampler
 from optuna.storages import BaseStorage, JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import FrozenTrial, Trial, TrialState
@@ -44,11 +44,8 @@ FIRST_TRIALS: Final = 4
 _REPEATS: Final = "repeats"
 """User attribute of what Optuna asked for a second time: the number of the trial that has these settings."""
 
-_ASKED: Final = 3
-"""How often a sampler may repeat itself before the next settings are drawn at random."""
-
-_GRACE: Final = 30
-"""Seconds without a change after which a journal's lock counts as left by a killed process."""
+_ASKED: Final = 3  # how often a sampler may repeat itself before the next settings are drawn at random
+_GRACE: Final = 30  # seconds without a change after which a journal's lock counts as left by a killed process
 
 
 class _Lock(JournalFileOpenLock):
@@ -116,12 +113,9 @@ class Study:
     """
 
     def __init__(self, cells: Sequence[Cell], search: Search, storage: BaseStorage) -> None:
-        """Open or make the study.
+        """Open or make the study of a search in a journal.
 
-        Args:
-            cells: of every seed and set of modalities, with the settings that trials start from.
-            search: how to search.
-            storage: the journal.
+        The ``cells``, of every seed and set of modalities, have the settings that trials start from.
         """
         self.method = cells[0].identity.method
         self._cells, self._search = cells, search
@@ -158,11 +152,7 @@ class Study:
         return points[: self._search.trials]
 
     def ask(self, width: int) -> int:
-        """Choose further settings, until the search is complete; returns how many.
-
-        Args:
-            width: how many at most, where a choice or the pruner depends on the trials before.
-        """
+        """Choose further settings, ``width`` at most where they depend on earlier trials; return how many."""
         known = {_text(self._point(trial).changes) for trial in self._trials()}
         drawn = [changes for changes in self._drawn if _text(changes) not in known]
         if self._search.pruner != "none":
@@ -184,18 +174,18 @@ class Study:
     def tell(self, known: Mapping[str, TrialRecord]) -> None:
         """Tell Optuna the outcome of all trials whose cells have ended; ``known`` are these, by digest."""
         for point in self.points():
-            ended = [known.get(self._search.digest(cell.identity)) for cell in point.cells]
+            digests = [self._search.digest(cell.identity) for cell in point.cells]
+            ended = [known[digest] for digest in digests if digest in known]
             if not point.open:
                 continue
-            if any(trial is not None and trial.status == "pruned" for trial in ended):
+            if any(trial.status == "pruned" for trial in ended):
                 self._study.tell(point.number, state=TrialState.PRUNED)
-            elif None not in ended:
-                values = [trial.validation_map for trial in ended if trial is not None]
-                found = [value for value in values if value is not None]
-                if len(found) < len(values):
+            elif len(ended) == len(digests):
+                values = [trial.validation_map for trial in ended if trial.validation_map is not None]
+                if len(values) < len(ended):
                     self._study.tell(point.number, state=TrialState.FAIL)
                 else:
-                    self._study.tell(point.number, statistics.fmean(found))
+                    self._study.tell(point.number, statistics.fmean(values))
 
     def _ask_new(self) -> None:
         """Ask for settings that were not tried yet."""
@@ -205,7 +195,12 @@ class Study:
                 _text(trial.params): trial.number for trial in trials if _REPEATS not in trial.user_attrs
             }
             # The seed depends on the place in the study: a run that goes on after a kill asks for the same.
-            self._study.sampler = _sampler(len(trials), random=attempt >= _ASKED)
+            seed = len(trials)
+            self._study.sampler = (
+                TPESampler(seed=seed, n_startup_trials=FIRST_TRIALS, constant_liar=True)
+                if attempt < _ASKED
+                else RandomSampler(seed=seed)
+            )
             trial = self._study.ask(dict(self._space))
             number = earlier.get(_text(trial.params))
             if number is None:
@@ -241,17 +236,12 @@ class Pruning:
     """Called after every epoch of a trial: reports its validation mAP, and stops it where it lags behind."""
 
     def __init__(self, journal: Path, study: str, number: int, pruner: Pruner) -> None:
-        """Find the trial.
-
-        Args:
-            journal: of the study.
-            study: its name.
-            number: of the trial.
-            pruner: what decides; see `_pruner`.
-        """
-        storage = open_journal(journal)
+        """Find the trial of this number in a study of a journal."""
+        rule: optuna.pruners.BasePruner = optuna.pruners.MedianPruner(n_startup_trials=FIRST_TRIALS)
+        if pruner == "hyperband":
+            rule = optuna.pruners.HyperbandPruner()
         loaded = optuna.load_study(
-            study_name=study, storage=storage, sampler=RandomSampler(), pruner=_pruner(pruner)
+            study_name=study, storage=open_journal(journal), sampler=RandomSampler(), pruner=rule
         )
         self._trial = Trial(loaded, loaded.get_trials(deepcopy=False)[number]._trial_id)
         self._pruner = pruner
@@ -275,18 +265,6 @@ class Pruning:
         first = self._trial.number < FIRST_TRIALS or self._epochs < FIRST_EPOCHS
         if not first and self._trial.should_prune():
             raise Pruned(f"stopped after {self._epochs} epochs by the pruner: {self._pruner}")
-
-
-def _sampler(seed: int, *, random: bool) -> BaseSampler:
-    if random:
-        return RandomSampler(seed=seed)
-    return TPESampler(seed=seed, n_startup_trials=FIRST_TRIALS, constant_liar=True)
-
-
-def _pruner(name: Pruner) -> optuna.pruners.BasePruner:
-    if name == "hyperband":
-        return optuna.pruners.HyperbandPruner()
-    return optuna.pruners.MedianPruner(n_startup_trials=FIRST_TRIALS)
 
 
 def _label(value: Any) -> bool | int | float | str | None:

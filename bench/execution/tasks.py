@@ -28,11 +28,6 @@ class ImportFailed(PluginError):
     """A plug-in ended its process, or tried to, while it was imported."""
 
 
-def always() -> bool:
-    """Let a task start."""
-    return True
-
-
 @dataclass(frozen=True)
 class Task:
     """A piece of work.
@@ -52,7 +47,7 @@ class Task:
     payload: Any
     cost: float = 1.0
     memory: int | None = None
-    admit: Callable[[], bool] = always
+    admit: Callable[[], bool] = lambda: True
 
 
 @dataclass(frozen=True)
@@ -62,7 +57,6 @@ class Slot:
     Attributes:
         name: unique, such as ``cpu/0`` or ``cuda:1/0``.
         device: torch name of the device as seen inside the slot's process.
-        threads: CPU threads of the slot.
         environment: variables that its process starts with, before any library is loaded.
         host_device: the device as the machine counts it, such as ``cuda:1``; slots may share it.
         memory: bytes of memory of that device, for all its slots together; None for no limit.
@@ -81,10 +75,9 @@ class Loss:
     """Why a task has no value.
 
     Attributes:
-        kind: see `LossKind`.
         reason: one sentence.
         exception: name of the exception's type; empty where there was none.
-        traceback: text, of Python or of the crashed process; empty where there is none.
+        traceback: of Python or of the crashed process; empty where there is none.
         outside: whether the worker was lost by no fault of the task, as far as can be seen: killed from
             outside, or its connection broke. Such a task may be tried again.
     """
@@ -106,7 +99,7 @@ class Started:
 
 @dataclass(frozen=True)
 class Progress:
-    """A running task reports values: those that its work function gave to `bench.execution.report`."""
+    """A running task reports values: those that its work function gave to `worker.report`."""
 
     task: Task
     slot: Slot
@@ -135,22 +128,15 @@ Event = Started | Progress | Retried | Notice
 OnEvent = Callable[[Event], None]
 
 
-def ignore(event: Event) -> None:
-    """Do nothing about an event."""
-
-
 @dataclass(frozen=True)
 class Outcome(Generic[W]):
-    """The end of a task.
+    """The end of a task, which has a value unless it was lost or skipped.
 
     Attributes:
-        task: the task.
-        slot: where it ran.
-        value: what the work function returned; None where it was lost.
-        lost: why it has no value; None where it has one.
+        lost: why it has no value.
         seconds: from the task's start to its end.
         output: the end of what the work printed in its worker process.
-        skipped: whether the task was not admitted: it never started and has neither value nor loss.
+        skipped: whether the task was not admitted: it never started.
     """
 
     task: Task

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -45,16 +45,10 @@ def run_trials(
     on_event: Callable[[TrialEvent], None],
     slots: int = 1,
 ) -> list[Trial]:
-    """Return the trials of a search; run and keep those that are missing.
+    """Return the trials of a search, the same for all methods; run and keep those that are missing.
 
-    Args:
-        subjects: of each method, its cells with the settings that trials start from.
-        search: how to search; the same for all methods.
-        results: folder that keeps the trials.
-        context: data folder, time limit, and the device as the process sees it that runs a trial.
-        execute: runs the trials.
-        on_event: receives starts, progress and ended trials.
-        slots: trials that run at once.
+    The ``subjects`` are, of each method, its cells with the settings that trials start from; so many trials
+    run at once as there are ``slots``, of the device that ``context`` names as its process sees it.
 
     Raises:
         StoreError: if trials cannot be written; those before it are kept.
@@ -74,60 +68,50 @@ def run_trials(
         with choosing():
             storage = studies.open_journal(store.journal)
             opened = [studies.Study(cells, search, storage) for cells in subjects]
-        run = _Run(opened, search, store, claims, context, on_event, known)
-        claimed = ClaimedTasks(run.cells, run_trial_task, claims, on_event, run.keep, run.take_over)
-        run.complete(claimed, execute, choosing, width=max(1, slots // max(1, len(opened))))
+        run = _Run(opened, search, store, context, known, cells={}, claims=claims, on_event=on_event)
+        run.complete(execute, choosing, width=max(1, slots // max(1, len(opened))))
     cells = (cell for study in opened for point in study.points() for cell in point.cells)
     digests = (search.digest(cell.identity) for cell in cells)
     return [known[digest] for digest in digests if digest in known]
 
 
-@dataclass(frozen=True)
-class _Run:
+@dataclass
+class _Run(ClaimedTasks):
     """The trials of a search; those that have ended, here or in another run, are ``known``."""
 
+    work = staticmethod(run_trial_task)
     studies: Sequence[Study]
     search: Search
     store: TrialStore
-    claims: Claims[TrialStore]
     context: RunContext
-    on_event: Callable[[TrialEvent], None]
     known: dict[str, Trial]
-    cells: dict[str, Cell] = field(default_factory=dict)
-    payloads: dict[str, TrialPayload] = field(default_factory=dict)
 
     def complete(
-        self,
-        claimed: ClaimedTasks,
-        execute: Executor[Tried],
-        choosing: Callable[[], AbstractContextManager[None]],
-        width: int,
+        self, execute: Executor[Tried], choosing: Callable[[], AbstractContextManager[None]], width: int
     ) -> None:
         """Run what is open and choose what comes next, until nothing is missing."""
         while True:
-            tasks = [*self.tasks(claimed)]
-            aside = claimed.run(tasks, execute) if tasks else []
+            tasks = [*self.tasks()]
+            aside = self.run(tasks, execute) if tasks else []
             with choosing():
                 for study in self.studies:
                     study.tell(self.known)
                 if len(aside) < len(tasks):
                     continue  # first what is open: where trials depend on others, these come to an end
-                asked = [study.ask(width) for study in self.studies if study.method not in claimed.left_out]
+                asked = [study.ask(width) for study in self.studies if study.method not in self.left_out]
             if aside and not any(asked):
-                claimed.wait(aside)  # what is free then is among the next tasks
-            elif not any(asked) and next(self.tasks(claimed), None) is None:
+                self.wait(aside)  # what is free then is among the next tasks
+            elif not any(asked) and next(self.tasks(), None) is None:
                 return  # another run may have asked for a trial since this one looked
 
-    def tasks(self, claimed: ClaimedTasks) -> Iterator[Task]:
+    def tasks(self) -> Iterator[Task]:
         """Yield the tasks of trials that are missing now.
 
         A pruner looks at the first cell of a trial; the others follow once it was not stopped.
         """
         pruner = self.search.pruner != "none"
         for study in self.studies:
-            if study.method in claimed.left_out:
-                continue
-            for point in study.points():
+            for point in study.points() if study.method not in self.left_out else ():
                 first = self.known.get(self.search.digest(point.cells[0].identity))
                 if first is not None and first.status == "pruned":
                     continue
@@ -139,14 +123,12 @@ class _Run:
                     if pruner and cell is point.cells[0]:
                         curve = Curve(self.store.journal.resolve(), study.name, point.number)
                     payload = TrialPayload(cell, point.changes, self.context, self.search, curve)
-                    self.cells[digest], self.payloads[digest] = cell, payload
-                    admit = partial(claimed.admit, digest)
-                    yield Task(digest, cell.identity.title, payload, admit=admit)
+                    self.cells[digest] = cell
+                    yield Task(digest, cell.identity.title, payload, admit=partial(self.admit, digest))
 
     def keep(self, outcome: Outcome[Tried]) -> None:
         """Write the trial of a task that has ended."""
-        digest = outcome.task.key
-        payload = self.payloads[digest]
+        digest, payload = outcome.task.key, outcome.task.payload
         tried = outcome.value or _lost(outcome, payload)
         if tried.data_changed:
             cell, data_dir = payload.cell, payload.context.data_dir

@@ -31,13 +31,10 @@ from bench.execution.memory import Allowance, leave_gpu
 from bench.execution.tasks import ImportFailed, Loss, loss_of
 from bench.experiment.failures import memory_limit_text
 
-_PAUSE: Final = 0.1
-"""Seconds between two progress messages; those in between are dropped."""
-
+_PAUSE: Final = 0.1  # seconds between two progress messages; those in between are dropped
 _PR_SET_PDEATHSIG: Final = 1
 _LENGTH: Final = struct.Struct(">Q")
-_LARGEST: Final = 1 << 34
-"""Bytes of the longest message that is waited for."""
+_LARGEST: Final = 1 << 34  # bytes of the longest message that is waited for
 
 
 class Ready(msgspec.Struct, tag=True):
@@ -63,14 +60,10 @@ class Importing(msgspec.Struct, tag=True):
 
 
 class Finished(msgspec.Struct, tag=True):
-    """The end of a task.
+    """The end of a task: the encoded value of the work function, or why there is none.
 
-    Attributes:
-        value: of the work function, encoded; None where it was lost.
-        lost: why there is no value.
-        seconds: that it took.
-        worn: whether the process is unfit for another task: too much memory is left behind for the same
-            limit, or its GPU has failed.
+    It is ``worn`` if the process is unfit for another task: too much memory is left behind for the same
+    limit, or its GPU has failed.
     """
 
     value: bytes | None
@@ -84,12 +77,10 @@ _MESSAGES: Final[msgspec.msgpack.Decoder[Message]] = msgspec.msgpack.Decoder(Mes
 
 
 class Setup(typing.NamedTuple):
-    """What a worker needs before its first task.
+    """What a worker needs before its first task: the pickled work function, limits, and when to end.
 
-    Attributes:
-        work: the pickled work function; unpickling it imports its module.
-        max_memory: bytes that a task may take beyond what is held after that; None for no limit.
-        idle_seconds: without a task for so long, the process ends; None to wait for ever.
+    A task may take ``max_memory`` bytes beyond what is held after unpickling, which imports the function's
+    module; without a task for ``idle_seconds`` the process ends. None is no limit.
     """
 
     work: bytes
@@ -226,9 +217,8 @@ class _Parent:
         poll.register(self._socket, 0)  # nothing but the end of the connection
 
         def wait() -> None:
-            """Wait for the end of the connection, and end without any clean-up."""
             poll.poll()
-            os._exit(1)
+            os._exit(1)  # without any clean-up
 
         threading.Thread(target=wait, name="parent-watch", daemon=True).start()
 

@@ -37,15 +37,9 @@ from bench.experiment.failures import memory_limit_text
 LOOK: Final = 0.2
 """Seconds between two looks at a process and its memory."""
 
-_PAUSES: Final = (0.0, 0.2, 1.0)
-"""Seconds to wait before each attempt to start a process."""
-
-_START_SECONDS: Final = 120.0
-"""Time for a process to load the work function."""
-
-_IMPORT_SECONDS: Final = 60.0
-"""Time for a plug-in to be imported; it does not count as the task's."""
-
+_PAUSES: Final = (0.0, 0.2, 1.0)  # seconds to wait before each attempt to start a process
+_START_SECONDS: Final = 120.0  # time for a process to load the work function
+_IMPORT_SECONDS: Final = 60.0  # time for a plug-in to be imported; it does not count as the task's
 _TAIL: Final = 65_536
 _PROGRAM: Final = (
     "import sys; sys.path[:] = {path!r}; from bench.execution.worker import serve; serve({handle})"
@@ -71,8 +65,8 @@ class _Current:
     itself, or the import of a plug-in (``importing``), after which so much of the task's time is ``left``.
     """
 
-    payload: bytes
-    timeout: float
+    payload: bytes = b""
+    timeout: float = math.inf
     deadline: float = 0.0
     starts: int = 0
     began: float | None = None
@@ -90,13 +84,10 @@ class WorkerProcess:
     def __init__(
         self, slot: Slot, work: bytes, max_memory: int | None = None, idle_seconds: float | None = None
     ) -> None:
-        """Describe the worker; the process starts with the first task.
+        """Describe the worker of a slot; the process starts with the first task.
 
-        Args:
-            slot: its environment.
-            work: the pickled work function.
-            max_memory: bytes that a task may take beyond what the process holds once libraries are loaded.
-            idle_seconds: a process without a task for so long ends; None for never.
+        A task may take ``max_memory`` bytes beyond what the process holds once libraries are loaded; a
+        process without a task for ``idle_seconds`` ends. None is no limit.
         """
         self._slot = slot
         self._setup = pickled(tuple(Setup(work, max_memory, idle_seconds)))
@@ -106,7 +97,7 @@ class WorkerProcess:
         self._buffer = bytearray()
         self._resident: int | None = None
         self._next_look = 0.0
-        self._task: _Current | None = None
+        self._task = _Current()
         self.connection: socket.socket | None = None
 
     @property
@@ -115,12 +106,7 @@ class WorkerProcess:
         return self._process is not None and self._process.poll() is None
 
     def begin(self, payload: bytes, timeout: float | None) -> None:
-        """Begin a task; `poll` tells how it goes.
-
-        Args:
-            payload: the pickled argument of the work function.
-            timeout: seconds that the task may take once it has started; None for no limit.
-        """
+        """Begin a task with its pickled payload, and seconds that it may take; `poll` tells how it goes."""
         self._task = _Current(payload, math.inf if timeout is None else timeout)
         if self.alive:
             self._task.deadline = time.monotonic() + _START_SECONDS
@@ -136,10 +122,8 @@ class WorkerProcess:
         Raises:
             WorkerError: if none can be started.
         """
-        task = self._task
-        assert task is not None
         if self._process is None:
-            if time.monotonic() >= task.deadline:
+            if time.monotonic() >= self._task.deadline:
                 self._start()
             return
         open_still = self._receive()
@@ -156,7 +140,7 @@ class WorkerProcess:
         except msgspec.DecodeError as error:
             yield from self._lose(Loss("worker", f"its process sent what is no message: {error}"))
             return
-        lost = self._loss(task, open_still)
+        lost = self._loss(self._process, self._task, open_still)
         if lost is not None:
             yield from self._lose(lost)
 
@@ -193,7 +177,6 @@ class WorkerProcess:
 
     def _start(self) -> None:
         """Start a process in the slot's environment: libraries read it when they are loaded, not later."""
-        assert self._task is not None
         self.kill()
         try:
             if self._output is None:
@@ -218,12 +201,7 @@ class WorkerProcess:
         self._send(self._setup, self._task.payload)  # it starts even if the caller is busy meanwhile
 
     def _start_again(self, reason: str) -> None:
-        """Let another process be started in a moment.
-
-        Raises:
-            WorkerError: after the last attempt.
-        """
-        assert self._task is not None
+        """Let another process be started in a moment; raises `WorkerError`."""
         self._task.starts += 1
         if self._task.starts == len(_PAUSES):
             raise WorkerError(
@@ -244,19 +222,17 @@ class WorkerProcess:
     def _receive(self) -> bool:
         """Take in what has arrived; return whether the connection is still open."""
         assert self.connection is not None
-        try:
-            while block := self.connection.recv(_BLOCK):
-                self._buffer += block
-        except BlockingIOError:
-            return True
-        except ConnectionError:
-            pass
+        with suppress(ConnectionError):
+            try:
+                while block := self.connection.recv(_BLOCK):
+                    self._buffer += block
+            except BlockingIOError:
+                return True
         return False
 
     def _note(self, message: Message) -> None:
         """Keep track of what the process is doing, and until when it may."""
         now, task = time.monotonic(), self._task
-        assert task is not None
         if isinstance(message, Ready):
             self._resident = message.resident
         elif isinstance(message, TaskStarted):
@@ -271,7 +247,6 @@ class WorkerProcess:
     def _lose(self, lost: Loss) -> Iterator[Finished]:
         """End the process, and the task with it unless it had not started."""
         task = self._task
-        assert task is not None
         self.kill()
         if task.began is None:
             lines = self.printed().strip().splitlines()
@@ -281,15 +256,14 @@ class WorkerProcess:
             lost = Loss("import", f"{task.importing} cannot be imported: {lost.reason}", "", lost.traceback)
         yield Finished(None, lost, time.monotonic() - task.began)
 
-    def _loss(self, task: _Current, open_still: bool) -> Loss | None:
+    def _loss(self, process: subprocess.Popen[bytes], task: _Current, open_still: bool) -> Loss | None:
         """Return why the task is lost; None as long as it is not."""
-        assert self._process is not None
-        if not open_still or self._process.poll() is not None:
-            return self._death()
+        if not open_still or process.poll() is not None:
+            return self._death(process)
         now = time.monotonic()
         if self._max_memory is not None and self._resident and now >= self._next_look:
             self._next_look = now + LOOK
-            if resident(self._process.pid) - self._resident > self._max_memory:  # whatever its code refuses
+            if resident(process.pid) - self._resident > self._max_memory:  # whatever its code refuses
                 words = memory_limit_text(self._max_memory)
                 return Loss("memory", f"it took more memory than it may: {words}")
         if now <= task.deadline:
@@ -299,11 +273,10 @@ class WorkerProcess:
         limit = f"{_IMPORT_SECONDS:g} s" if task.importing else f"the time limit of {task.timeout:g} s"
         return Loss("timeout", f"it was stopped after {limit}")
 
-    def _death(self) -> Loss:
+    def _death(self, process: subprocess.Popen[bytes]) -> Loss:
         """Return why a task is lost whose process has ended or closed the connection."""
-        assert self._process is not None
         try:
-            status = self._process.wait(1.0)
+            status = process.wait(1.0)
         except subprocess.TimeoutExpired:
             return Loss("worker", "the connection to its process broke", outside=True)
         printed = self.printed()
@@ -317,10 +290,8 @@ class WorkerProcess:
 
 
 def _by_signal(number: int) -> str:
-    try:
-        name = signal.Signals(number).name
-    except ValueError:
-        name = f"signal {number}"
+    known = {one.value: one.name for one in signal.Signals}
+    name = known.get(number, f"signal {number}")
     hint = {
         "SIGKILL": ", from outside: often the system does that when memory runs out",
         "SIGSEGV": ": C code touched memory that is not its own",

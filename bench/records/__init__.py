@@ -2,7 +2,6 @@
 
 from bench.records.folders import StoreError
 from bench.records.schema import (
-    SCHEMA,
     STATUSES,
     Environment,
     Failure,
@@ -16,17 +15,15 @@ from bench.records.schema import (
     Status,
 )
 from bench.records.snapshot import Snapshot
-from bench.records.store import Problem, Store
+from bench.records.store import Store
 from bench.records.trials import Trial, TrialStore
 
 __all__ = [
-    "SCHEMA",
     "STATUSES",
     "Environment",
     "Failure",
     "Identity",
     "Metric",
-    "Problem",
     "Record",
     "Result",
     "Rows",

@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from urllib.parse import quote, unquote
 
 import msgspec
@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bench.records.protocols import aggregate, bounds_of
-from bench.records.schema import READABLE, SCHEMA, Record, Result, Series, check_record, require_equal
+from bench.records.schema import SCHEMA, Record, Result, Series, check_record, require_equal
 
 RECORD: Final = "record.json"
 PER_QUERY: Final = "per_query.npz"
@@ -40,9 +40,7 @@ _FIRST_COLUMNS: Final = ("stage", "epoch")
 _MEAN_TOLERANCE: Final = 1e-12
 """How far a metric may be from the mean of its queries, for another order of summation."""
 
-_HEADERS: Final = 1 << 22
-"""Bytes that the names and headers of the arrays in an .npz may take."""
-
+_HEADERS: Final = 1 << 22  # bytes that the names and headers of the arrays in an .npz may take
 _NPZ_ERRORS: Final = (
     ValueError,
     TypeError,
@@ -68,13 +66,8 @@ class Newer(Damaged):
     """A record's file is of a layout that a later version of this program made."""
 
 
-class _Head(msgspec.Struct):
-    """What can be read of a record whatever its layout."""
-
-    schema: int
-
-
 _RECORDS = msgspec.json.Decoder(Record)
+R = TypeVar("R")
 
 
 def encode_record(record: Record) -> bytes:
@@ -105,20 +98,29 @@ def decode_record(content: bytes) -> Record:
     Raises:
         Damaged: if it is not JSON, of another schema (`Newer` for a later one), or contradicts itself.
     """
-    try:
-        record = _RECORDS.decode(content)
-    except UNREADABLE as error:
-        schema = SCHEMA
-        with suppress(*UNREADABLE):
-            schema = msgspec.json.decode(content, type=_Head).schema
-        if schema not in READABLE:
-            raise layout_error(RECORD, schema, SCHEMA) from error
-        raise Damaged(f"{RECORD} does not fit the schema: {error}") from error
+    record = decoded(RECORD, content, _RECORDS, "schema", SCHEMA)
     try:
         check_record(record)
     except ValueError as error:
         raise Damaged(f"{RECORD} cannot be believed: {error}") from error
     return record
+
+
+def decoded(name: str, content: bytes, decoder: msgspec.json.Decoder[R], field: str, newest: int) -> R:
+    """Return what a JSON file of this ``name`` holds; ``field`` states its layout.
+
+    Raises:
+        Damaged: if it does not fit the schema; `Newer` if its layout is a later one.
+    """
+    try:
+        return decoder.decode(content)
+    except UNREADABLE as error:
+        layout: Any = None
+        with suppress(*UNREADABLE):
+            layout = msgspec.json.decode(content, type=dict[str, Any])[field]
+        if isinstance(layout, int) and layout > newest:
+            raise layout_error(name, layout, newest) from error
+        raise Damaged(f"{name} does not fit the schema: {error}") from error
 
 
 def layout_error(name: str, layout: int, newest: int) -> Damaged:
@@ -157,11 +159,8 @@ def decode_per_query(
 ) -> PerQuery:
     """Return the arrays of `encode_per_query` of any layout, or those that are ``wanted``.
 
-    Args:
-        content: of the file.
-        result: the metrics that are the means of the arrays, which this checks; None of a failed cell, which
-            may have any arrays, for nothing rests on them.
-        wanted: which series to check and to return.
+    ``result`` has the metrics that are their means, which this checks; None for a failed cell, which may have
+    any arrays, for nothing rests on them.
 
     Raises:
         Damaged: if this is no such archive, one that would need pickle, or not that of the metrics.
@@ -207,11 +206,7 @@ def _series(name: str) -> Series:
 
 
 def read_npz(content: bytes, largest: int) -> dict[str, NDArray[Any]]:
-    """Return the arrays of an .npz, of which none is unpickled.
-
-    Args:
-        content: of the file.
-        largest: bytes that the arrays may take together; looked at before any memory is taken.
+    """Return the arrays of an .npz, of which none is unpickled; together they may take ``largest`` bytes.
 
     Raises:
         ValueError: if this is no such archive, one that would need pickle, or one that is larger.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -33,13 +34,8 @@ def collect(
 ) -> Environment:
     """Return the environment of the run that ends now, in this process.
 
-    Args:
-        started: from `utc_now`, at its start.
-        seconds: wall-clock time of its parts.
-        device: torch name of the device.
-        source: digest of the method's source file.
-        command: what makes the record again.
-        peak_device_memory: largest allocation on the GPU, bytes; None without one.
+    It has ``started`` at a `utc_now`; ``seconds`` are those of its parts, ``source`` is the digest of the
+    method's file, ``command`` what makes the record again, ``peak_device_memory`` in bytes.
     """
     commit, dirty = find_checkout()
     torch = _initialised_torch(device)
@@ -69,9 +65,8 @@ def describe_host() -> Mapping[str, str]:
     """Return name, platform, processor and number of cores of this machine."""
     processor = platform.processor() or platform.machine()
     with suppress(OSError):
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-        processor = names[0] if names else processor
+        model = re.search(r"^model name[^:]*:(.*)", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+        processor = model[1].strip() if model else processor
     return {
         "name": platform.node(),
         "platform": platform.platform(),
@@ -109,9 +104,8 @@ def peak_memory() -> int | None:
     of the parent at the moment of the fork.
     """
     with suppress(OSError):
-        for line in (_PROCESS / "status").read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024
+        if size := re.search(r"^VmHWM:\s*(\d+)", (_PROCESS / "status").read_text(), re.MULTILINE):
+            return int(size[1]) * 1024
     try:
         import resource
     except ImportError:  # pragma: no cover (Windows)
@@ -127,14 +121,7 @@ def device_peak_memory(device: str) -> int | None:
 
 
 class DeviceMemory(NamedTuple):
-    """Memory of a GPU, in bytes.
-
-    Attributes:
-        peak: largest allocation of this process since `reset_peak_memory`.
-        reserved: what this process holds now.
-        free: what no process holds now.
-        total: of the GPU.
-    """
+    """Bytes of a GPU: the peak of this process and what it holds now; what is free; all."""
 
     peak: int
     reserved: int

@@ -31,7 +31,14 @@ def record_files(
     log: str,
     snapshot: Snapshot | None = None,
 ) -> dict[str, bytes]:
-    """Return the files of a record by name, their checksums among them; arguments as for `Store.write`.
+    """Return the files of a record by name, their checksums among them.
+
+    Args:
+        record: what is known about the cell.
+        per_query: (selection, protocol, query, gallery) -> average precisions ``(n_queries,)``.
+        trace: rows of the training's trace.
+        log: what the cell printed.
+        snapshot: what a report draws of the cell; None for nothing.
 
     Raises:
         ValueError: if the content cannot be stored faithfully, or its numbers cannot be.
@@ -104,10 +111,7 @@ def _look_into(folder: Path, files: Mapping[str, bytes]) -> Record:
 def load(folder: Path, *names: str, rest: bool = False) -> dict[str, bytes]:
     """Return those files of a record of these ``names`` that it has; each is equal to its checksum.
 
-    Args:
-        folder: of the record.
-        names: of the files.
-        rest: whether the checksums of the other files are checked, too.
+    With ``rest`` the checksums of the other files are checked, too.
 
     Raises:
         FileNotFoundError: if there is no such folder.
@@ -148,14 +152,9 @@ def _load(folder: Path, names: Iterable[str], rest: bool) -> dict[str, bytes]:
 def read_file(path: Path, *, keep: bool = True, largest: int = _LARGEST) -> tuple[str, bytes]:
     """Return a file's SHA-256, and its content if it is to be kept.
 
-    Args:
-        path: of the file.
-        keep: whether its content is wanted.
-        largest: bytes that it may have.
-
     Raises:
         OSError: if it cannot be read.
-        Damaged: if it is no plain file, or too large to be kept in memory.
+        Damaged: if it is no plain file, or larger than ``largest`` bytes.
     """
     handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a pipe would wait for its writer
     try:

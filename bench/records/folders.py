@@ -28,13 +28,14 @@ _HIDDEN: Final = re.compile(
 _STALE_SECONDS: Final = 86_400.0
 """Age of a hidden folder that counts as left where nobody can tell whether its writer lives."""
 
-_TAKEN: Final = {errno.ENOTEMPTY, errno.EEXIST}
 _ADVICE: Final = {
     errno.ENOSPC: "the disk is full; free some space and run again",
     errno.EDQUOT: "the disk quota is used up; free some space and run again",
     errno.EROFS: "it is mounted read-only; choose another folder with --results",
-    errno.EACCES: "this user may not write there; change its permissions or choose another with --results",
-    errno.EPERM: "this user may not write there; change its permissions or choose another with --results",
+    **dict.fromkeys(
+        (errno.EACCES, errno.EPERM),
+        "this user may not write there; change its permissions or choose another with --results",
+    ),
     errno.ENOTDIR: "part of that path is a file; move it away or choose another folder with --results",
 }
 
@@ -109,10 +110,8 @@ def stamps(paths: Iterable[Path]) -> dict[str, Stamp]:
 def marked(runs: Path) -> Iterator[str]:
     """Mark the folder of the records for a time; a process that finds the name in it sees this very folder.
 
-    The mark is a hidden folder, which `tidy` removes if its maker dies.
-
     Yields:
-        Its name.
+        The name of a hidden folder, which `tidy` removes if its maker dies.
 
     Raises:
         StoreError: if nothing can be written there.
@@ -230,7 +229,7 @@ def _renamed(folder: Path, target: Path) -> bool:
     try:
         folder.rename(target)
     except OSError as error:
-        if error.errno not in _TAKEN:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
             raise
         return False
     return True

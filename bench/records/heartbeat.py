@@ -21,12 +21,8 @@ import msgspec
 from bench.records.encoding import UNREADABLE
 from bench.records.locks import Holder, held, lock_of, looked_at, unique_word
 
-_PAUSE: Final = 1.0
-"""Seconds between two looks at whether there is something new to write."""
-
-_SIGN_OF_LIFE: Final = 10.0
-"""Seconds after which the file is written even if nothing has changed."""
-
+_PAUSE: Final = 1.0  # seconds between two looks at whether there is something new to write
+_SIGN_OF_LIFE: Final = 10.0  # seconds after which the file is written even if nothing has changed
 _SILENT: Final = 120.0
 """Seconds of silence after which a run counts as dead: it may be on a machine that is gone."""
 
@@ -35,13 +31,10 @@ _FORGOTTEN: Final = 86_400.0
 
 
 class RunningCell(msgspec.Struct, frozen=True, kw_only=True):
-    """A cell on its way.
+    """A cell on its way: in a slot, since ``began`` (seconds since 1970).
 
-    Attributes:
-        slot: where it runs.
-        began: seconds since 1970.
-        stage: of the fit; empty before the first report.
-        epoch: of the stage, of at most ``epochs``; 0 where unknown.
+    The stage of the fit is empty before the first report; ``epoch`` is of at most ``epochs``, 0 where
+    unknown.
     """
 
     digest: str
@@ -99,10 +92,7 @@ class RunState(msgspec.Struct, frozen=True, kw_only=True):
 def heartbeat(results: Path, state: Callable[[], RunState], pause: float = _PAUSE) -> Iterator[None]:
     """Keep the file of this run up to date in the body, in a thread; remove what dead runs have left.
 
-    Args:
-        results: the results folder.
-        state: returns where the run stands; asked every ``pause`` seconds.
-        pause: seconds.
+    Every ``pause`` seconds ``state`` is asked where the run stands.
     """
     remove_dead_runs(results)
     host = re.sub(r"[^A-Za-z0-9.]", "_", platform.node()) or "_"

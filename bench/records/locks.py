@@ -1,8 +1,7 @@
 """File locks: they show which writers and runs are alive, and runs claim cells by them.
 
-These are locks of `filelock`, which are locks of the kernel (flock): released however a process ends, and
-shared by all processes of one kernel, whatever host name or process namespace they see. A process id proves
-nothing where two containers share a host name but not their processes.
+These are locks of the kernel (flock), released however a process ends, and shared by all processes of one
+kernel, whatever host name or process namespace they see; a process id proves nothing across containers.
 
 A free lock proves that its holder is dead only under the kernel that the holder ran under: a network file
 system may keep the locks of each machine apart. So names end with the kernel (`unique_word`), and for another
@@ -16,13 +15,11 @@ import os
 import platform
 import secrets
 import socket
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Final, Generic, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Final, Literal, Protocol
 
 if TYPE_CHECKING:
     from filelock import UnixFileLock
@@ -37,9 +34,8 @@ Stamp = tuple[int, int]
 """Of a record: the number of its file or folder, and when that changed last."""
 
 _BOOT: Final = Path("/proc/sys/kernel/random/boot_id")
-_ATTEMPTS: Final = 100
-_PAUSE: Final = 0.002
-"""Seconds between two attempts while another process just looks at a lock."""
+_PAUSE: Final = 0.002  # seconds between two attempts while another process just looks at a lock
+_PATIENCE: Final = 0.2  # seconds in which whoever just looks at a lock gives it back
 
 
 @lru_cache(maxsize=1)
@@ -57,11 +53,11 @@ def unique_word() -> str:
     return kernel() + secrets.token_hex(4)
 
 
-def try_lock(path: Path) -> UnixFileLock | None:
+def try_lock(path: Path, seconds: float = 0.0) -> UnixFileLock | None:
     """Lock a file, which is made if there is none.
 
     Returns:
-        None if another process or thread holds the lock.
+        None if another process or thread holds the lock for so many ``seconds``; negative: for ever.
 
     Raises:
         OSError: if the file cannot be written, or has no locks.
@@ -71,7 +67,7 @@ def try_lock(path: Path) -> UnixFileLock | None:
     while True:
         lock = UnixFileLock(path, thread_local=False)
         try:
-            lock.acquire(blocking=False)
+            lock.acquire(timeout=seconds, poll_interval=_PAUSE, blocking=seconds != 0)
         except Timeout:
             return None
         except NotImplementedError as error:
@@ -95,8 +91,7 @@ def exclusive(path: Path) -> Iterator[None]:
     path.touch()
     lock = None
     with suppress(OSError):
-        while (lock := try_lock(path)) is None:
-            time.sleep(_PAUSE)
+        lock = try_lock(path, -1)
     try:
         yield
     finally:
@@ -111,10 +106,7 @@ def lock_of(path: Path) -> Path:
 
 @contextmanager
 def held(path: Path) -> Iterator[bool]:
-    """Hold the lock of a new file or folder for a time; the lock's file is removed at the end.
-
-    Args:
-        path: of the file or folder, whose name ends with a `unique_word`.
+    """Hold the lock of a new file or folder, whose name ends with a `unique_word`; it is removed at the end.
 
     Yields:
         Whether the lock is held; False where there are no locks, and then there is no file either.
@@ -125,11 +117,7 @@ def held(path: Path) -> Iterator[bool]:
     file, lock = lock_of(path), None
     file.touch()
     with suppress(OSError):
-        for _ in range(_ATTEMPTS):  # others may just look at it
-            lock = try_lock(file)
-            if lock is not None:
-                break
-            time.sleep(_PAUSE)
+        lock = try_lock(file, _PATIENCE)
     try:
         if lock is None:
             file.unlink(missing_ok=True)
@@ -143,11 +131,7 @@ def held(path: Path) -> Iterator[bool]:
 
 @contextmanager
 def looked_at(path: Path) -> Iterator[Holder]:
-    """Tell whether the holder of a file's or folder's lock lives; in the body nobody can take a dead one's.
-
-    Yields:
-        What is known of the holder.
-    """
+    """Yield whether the holder of a file's or folder's lock lives; nobody takes it in the body."""
     file, lock = lock_of(path), None
     holder: Holder = "unknown"
     if path.stem.rpartition("-")[2].startswith(kernel()) and file.exists():
@@ -171,10 +155,7 @@ class _Claimable(Protocol):
     def has(self, digest: str) -> bool: ...
 
 
-S = TypeVar("S", bound=_Claimable)
-
-
-class Claims(Generic[S]):
+class Claims:
     """Context manager: the claims of this process on cells; of several runs, one at a time runs a cell.
 
     It notes at once which records are there, so make it before reading what is to be done.
@@ -183,27 +164,24 @@ class Claims(Generic[S]):
     twice, which costs time but harms no record.
 
     Attributes:
-        store: of the records.
         unavailable: why there are no claims here, in a few words; empty where there are.
     """
 
-    def __init__(self, store: S) -> None:
-        self.store = store
+    def __init__(self, store: _Claimable) -> None:
+        self._store = store
         self.unavailable = ""
         self._seen = store.stamps()
         self._locks: dict[str, UnixFileLock | None] = {}
 
-    def __enter__(self) -> Claims[S]:
+    def __enter__(self) -> Claims:
         try:
-            with held(self.store.claims / unique_word()) as locked:
+            with held(self._store.claims / unique_word()) as locked:
                 self.unavailable = "" if locked else "its file system has no locks"
         except OSError as error:
             self.unavailable = f"its file system refuses: {error.strerror}"
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         for digest in [*self._locks]:
             self.release(digest)
 
@@ -217,7 +195,7 @@ class Claims(Generic[S]):
         lock = None
         if not self.unavailable:
             try:
-                lock = try_lock(self.store.claims / digest)
+                lock = try_lock(self._store.claims / digest)
             except OSError as error:
                 self.unavailable = f"its file system refuses: {error.strerror}"
             else:
@@ -232,12 +210,12 @@ class Claims(Generic[S]):
 
     def recorded(self, digest: str) -> bool:
         """Return whether another run has recorded this cell since the claims were made."""
-        return self.store.stamp(digest) != self._seen.get(digest) and self.store.has(digest)
+        return self._store.stamp(digest) != self._seen.get(digest) and self._store.has(digest)
 
     def release(self, digest: str) -> None:
         """Give a claim back: the cell is recorded."""
         lock = self._locks.pop(digest, None)
         if lock is not None:
             with suppress(OSError):
-                (self.store.claims / digest).unlink(missing_ok=True)
+                (self._store.claims / digest).unlink(missing_ok=True)
             lock.release()

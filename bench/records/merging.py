@@ -28,9 +28,7 @@ class Merged:
     """What became of one record, model or trial.
 
     Attributes:
-        kind: ``record``, ``model`` or ``trial``.
         title: of the cell; the path of a damaged one.
-        fate: see `Fate`.
         why: one sentence for a conflict or a damaged one; else empty.
     """
 
@@ -44,11 +42,8 @@ def merge(other: Path, results: Path) -> Iterator[Merged]:
     """Copy what is in ``other`` into ``results`` and say of each record and trial what became of it.
 
     Every record is checked against its checksums and the schema before it is copied, and copied whole or not
-    at all; a merge that is stopped in between can be repeated. ``other`` is only read.
-
-    Args:
-        other: a results folder.
-        results: a results folder; it is made if it does not exist.
+    at all; a merge that is stopped in between can be repeated. ``other`` is only read, ``results`` made if
+    need be.
 
     Raises:
         UsageError: if ``other`` is no results folder, is empty, or is ``results`` itself.
@@ -104,14 +99,13 @@ def _merge_record(record: Record, theirs: Store, ours: Store) -> Merged:
 
 def _merge_model(record: Record, theirs: Store, ours: Store) -> Iterator[Merged]:
     """Copy the model of a record that is the same in both folders; none is no news."""
-    title = record.identity.title
     try:
         if ours.models.adopt(theirs.models, record.digest):
-            yield Merged("model", title, "copied")
+            yield Merged("model", record.identity.title, "copied")
         elif theirs.models.card(record.digest) is not None:
-            yield Merged("model", title, "known")
+            yield Merged("model", record.identity.title, "known")
     except DataError as error:
-        yield Merged("model", title, "damaged", str(error))
+        yield Merged("model", record.identity.title, "damaged", str(error))
 
 
 def _difference(theirs: Store, their: Record, ours: Store, our: Record) -> str:

@@ -18,7 +18,7 @@ from msgspec import Meta
 
 from bench.contract import DataError, Encoding, State
 from bench.records import folders
-from bench.records.encoding import UNREADABLE, Damaged, Newer, layout_error
+from bench.records.encoding import Damaged, Newer, decoded
 from bench.records.files import printable, read_file
 from bench.records.schema import Count, Identity, Name, Selected, Size
 
@@ -36,12 +36,7 @@ class Arrays(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
 
 class ModelModality(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A modality that a model embeds.
-
-    Attributes:
-        width: of its features.
-        encoding: encoder that makes such features of raw items; None where that is not known.
-    """
+    """A modality that a model embeds: its features' width, and the encoder that makes them, if known."""
 
     width: Size
     encoding: Encoding | None = None
@@ -87,12 +82,11 @@ class ModelCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
         return 0 if self.arrays is None else self.arrays.size
 
 
-def model_files(card: ModelCard, state: State | None) -> dict[str, bytes]:
-    """Return the files of a model by name.
+_CARDS: Final = msgspec.json.Decoder(ModelCard)
 
-    Args:
-        card: with the reason why there is no ``state``, or else without arrays and facts, which are added.
-        state: of the method.
+
+def model_files(card: ModelCard, state: State | None) -> dict[str, bytes]:
+    """Return the files of a model by name: of the card alone, or of the card with a state added to it.
 
     Raises:
         ValueError: if the state cannot be stored faithfully, such as arrays of objects.
@@ -168,11 +162,18 @@ def read_model(folder: Path) -> tuple[ModelCard, State | None]:
     Raises:
         DataError: if there is none, it cannot be believed, or it does not fit into memory; one sentence.
     """
+    import psutil
+
     try:
         card = _card_in(folder)
         files = {CARD: read_file(folder / CARD, largest=_LARGEST_CARD)[1]}
         if card.arrays is not None:
-            _require_room(folder / ARRAYS, card.arrays.size)
+            need, free = 2 * card.arrays.size, psutil.virtual_memory().available  # the file, and its arrays
+            if need > free:
+                raise DataError(
+                    f"{folder / ARRAYS}: {need / 2e9:.1f} GB do not fit twice into {free / 1e9:.1f} GB of "
+                    "free memory"
+                )
             files[ARRAYS] = read_file(folder / ARRAYS, largest=card.arrays.size)[1]
         return verified_model(card.identity.digest, files)
     except OSError as error:
@@ -223,28 +224,23 @@ class ModelStore:
         """Iterate over digests and what is known of their models, or why one cannot be believed."""
         for digest in self.digests():
             try:
-                card = self.card(digest)
+                if (card := self.card(digest)) is not None:
+                    yield digest, card
             except DataError as error:
                 yield digest, error
-            else:
-                if card is not None:
-                    yield digest, card
 
     def tally(self, digests: Collection[str]) -> tuple[int, int, dict[str, str]]:
         """Return how many of some cells have a model, its bytes for all of them, and why others have none."""
-        found = {digest: card for digest, card in self.cards() if digest in digests}
-        sizes = [card.size for card in found.values() if isinstance(card, ModelCard) and not card.reason]
-        reasons = {
-            digest: card.reason if isinstance(card, ModelCard) else str(card)
-            for digest, card in found.items()
-        }
-        return len(sizes), sum(sizes), {digest: reason for digest, reason in reasons.items() if reason}
+        sizes, reasons = [], {}
+        for digest, card in self.cards():
+            if digest in digests and isinstance(card, ModelCard) and not card.reason:
+                sizes.append(card.size)
+            elif digest in digests:
+                reasons[digest] = card.reason if isinstance(card, ModelCard) else str(card)
+        return len(sizes), sum(sizes), reasons
 
     def adopt(self, other: ModelStore, digest: str) -> bool:
-        """Copy a sound model of another store, unless a sound one is here.
-
-        Returns:
-            Whether it was copied.
+        """Copy a sound model of another store, unless a sound one is here; return whether it was copied.
 
         Raises:
             DataError: if the other's is damaged.
@@ -267,20 +263,8 @@ def _encoded(card: ModelCard) -> bytes:
 
 
 def _decoded(content: bytes, digest: str | None = None) -> ModelCard:
-    """Return the card that a file's content holds.
-
-    Raises:
-        Damaged: if it is none (`Newer` for a later layout), or of another cell.
-    """
-    try:
-        head = msgspec.json.decode(content, type=dict[str, Any])
-        if isinstance(head.get("layout"), int) and head["layout"] > LAYOUT:
-            raise layout_error(CARD, head["layout"], LAYOUT)
-        card = msgspec.json.decode(content, type=ModelCard)
-    except Damaged:
-        raise
-    except UNREADABLE as error:
-        raise Damaged(f"{CARD} cannot be read: {error}") from error
+    """Return the card that a file's content holds; raises `Damaged`."""
+    card = decoded(CARD, content, _CARDS, "layout", LAYOUT)
     if digest is not None and card.identity.digest != digest:
         raise Damaged(f"{CARD} is of the cell {card.identity.digest}, not of this one")
     return card
@@ -292,16 +276,6 @@ def _card_in(folder: Path, digest: str | None = None) -> ModelCard:
     if card.arrays is not None and (folder / ARRAYS).stat().st_size != card.arrays.size:
         raise Damaged(f"{ARRAYS} was truncated or swapped: it is not of the size that {CARD} says")
     return card
-
-
-def _require_room(path: Path, size: int) -> None:
-    import psutil
-
-    free = psutil.virtual_memory().available
-    if 2 * size > free:  # the file, and its arrays
-        raise DataError(
-            f"{path}: {size / 1e9:.1f} GB do not fit twice into {free / 1e9:.1f} GB of free memory"
-        )
 
 
 def _rank(folder: Path) -> int:

@@ -24,8 +24,6 @@ Layout 3 keeps the values per query, and the arrays of the snapshot, in one arra
 that layout 1 lacks, which are read with their defaults.
 """
 
-READABLE: Final = (1, 2, 3)
-"""Layouts that this program reads."""
 
 GIVEN: Final = "not trained here"
 """Stands for the versions of the code that made embeddings elsewhere."""
@@ -281,8 +279,7 @@ class MethodSnapshot(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     Attributes:
         card: fields of the method's card.
         usual: the complete settings that the profile gave this cell, before anything was overridden.
-        origins: where the value of each setting came from: ``default``, ``dataset``, ``quick``, ``needed``,
-            ``tuned``, ``variant``, or ``set`` where the request overrode it.
+        origins: where the value of each setting came from (`registry.Layer.origin`).
     """
 
     card: dict[str, Any]
@@ -357,11 +354,10 @@ def check_record(record: Record) -> None:
             raise ValueError(
                 f"{metric.series} is {metric.value!r}, which is not between {low:g} and {high:g}"
             )
-    for name, count in (
-        (name, count) for counts in result.zero_rows.values() for name, count in counts.items()
-    ):
-        if name not in result.rows or count > result.rows[name].test:
-            raise ValueError(f"{count} rows of {name} cannot be zero")
+    for counts in result.zero_rows.values():
+        for name, count in counts.items():
+            if name not in result.rows or count > result.rows[name].test:
+                raise ValueError(f"{count} rows of {name} cannot be zero")
 
 
 def require_equal(found: Collection[Series], wanted: Iterable[Series], what: str) -> None:

@@ -24,9 +24,7 @@ from bench.records.encoding import SNAPSHOT, UNREADABLE, Damaged, layout_error, 
 LAYOUT: Final = 2
 """Version of the snapshot's layout; raised with every change that a reader must know of."""
 
-_LARGEST: Final = 1 << 24
-"""Bytes that a snapshot may take in memory: a hundred times what one takes."""
-
+_LARGEST: Final = 1 << 24  # bytes that a snapshot may take in memory: a hundred times what one takes
 Vector = NDArray[np.float64]
 Rows = NDArray[np.int32]
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple, TypeVar
-
-from numpy.typing import ArrayLike
+from typing import Any, NamedTuple, TypeVar
 
 from bench.contract.errors import DataError
 from bench.records import encoding, folders
@@ -27,7 +25,7 @@ class Problem(NamedTuple):
     Attributes:
         folder: of the record, with marks for what cannot be printed of its name.
         sentence: why, and what to do about it.
-        newer: whether `Store.write` keeps it, because a later version of this program made it.
+        newer: whether `Store.put` keeps it, because a later version of this program made it.
     """
 
     folder: Path
@@ -42,7 +40,7 @@ class Store:
     against each other: a record that is truncated, edited or impossible counts as absent, is named in
     `problems`, and the next run makes it again. What asks for one file of a record reads and checks that one
     alone; it raises DataError if there is none or it is damaged. Values per query are compared with the
-    metrics whenever they are read, and by `verify`.
+    metrics whenever they are read.
 
     Attributes:
         root: the results folder; it need not exist for reading.
@@ -50,8 +48,7 @@ class Store:
         claims: the folder of the locks on cells.
         models: the kept models.
         problems: what the last `statuses` or `records` left out, and why.
-        without_snapshot: why finished cells that the last `statuses` or `records` found have no snapshot, by
-            digest.
+        without_snapshot: why finished cells that these found have no snapshot, by digest.
     """
 
     def __init__(self, root: Path | str) -> None:
@@ -74,50 +71,31 @@ class Store:
             if self.models.root.is_dir():
                 folders.tidy(self.models.root)
 
-    def write(
-        self,
-        record: Record,
-        per_query: Mapping[tuple[str, str, str, str], ArrayLike],
-        trace: Iterable[Mapping[str, Value]],
-        log: str,
-        snapshot: Snapshot | None = None,
-    ) -> bool:
-        """Write a record; it is on disk when this returns.
+    def write(self, record: Record, *content: Any) -> bool:
+        """Put what `record_files` makes of a record and further content."""
+        return self.put(record.digest, record_files(record, *content))
+
+    def put(self, digest: str, files: Mapping[str, bytes]) -> bool:
+        """Write the files of a record, which `record_files` made; it is on disk when this returns.
 
         A record of the same cell is replaced, but never a finished one by a failure. At every moment the
         folder holds one whole record or is absent; several processes may write the same cell at once.
 
-        Args:
-            record: what is known about the cell.
-            per_query: (selection, protocol, query, gallery) -> average precisions ``(n_queries,)``.
-            trace: rows of the training's trace.
-            log: what the cell printed.
-            snapshot: what a report draws of the cell; None for nothing.
-
         Returns:
-            False if this record was dropped: a failure where a finished one was there, or any where one
-            of a later version of this program is.
+            False if this record was dropped: a failure where a finished one was there, or any where one of a
+            later version of this program is.
 
         Raises:
             StoreError: if the folder cannot be written or the disk is full; nothing is lost then.
-            ValueError: if the content cannot be stored faithfully.
         """
-        return self.put(record.digest, record_files(record, per_query, trace, log, snapshot))
-
-    def put(self, digest: str, files: Mapping[str, bytes]) -> bool:
-        """Write a record whose files were made elsewhere by `record_files`; see `write`."""
         folders.make(self.runs)
         return folders.publish(self.runs / digest, files, _rank)
 
     def adopt(self, other: Store, digest: str) -> bool:
-        """Copy a sound record of another store byte for byte, under the rules of `write`.
-
-        Returns:
-            False if it was dropped, because what is here is worth more.
+        """Copy a sound record of another store byte for byte; returns and raises as `put`.
 
         Raises:
             DataError: if there is no such record there, or it is damaged.
-            StoreError: if the folder cannot be written or the disk is full; nothing is lost then.
         """
         _, files = other._read(digest, verified_record)
         return self.put(digest, {**files, encoding.SUMS: encoding.encode_sums(files)})
@@ -170,12 +148,7 @@ class Store:
         return self._read(digest, verified_record)[0]
 
     def per_query(self, digest: str, wanted: Callable[[Series], bool] = lambda _: True) -> PerQuery:
-        """Return the average precision of every query ``(n_queries,)``, by what was evaluated.
-
-        Args:
-            digest: of the record.
-            wanted: what to check and to return.
-        """
+        """Return the values of the ``wanted`` series, every query's ``(n_queries,)``."""
 
         def read(folder: Path) -> PerQuery:
             files = load(folder, encoding.RECORD, encoding.PER_QUERY)
@@ -191,13 +164,8 @@ class Store:
 
     def snapshot(self, digest: str) -> Snapshot | None:
         """Return what is drawn of the cell; None where the record has nothing of the kind."""
-        name = encoding.SNAPSHOT
-
-        def read(folder: Path) -> Snapshot | None:
-            files = load(folder, name)
-            return decode_snapshot(files[name]) if files else None
-
-        return self._read(digest, read)
+        content = self._read(digest, lambda folder: load(folder, encoding.SNAPSHOT).get(encoding.SNAPSHOT))
+        return self._read(digest, lambda _: None if content is None else decode_snapshot(content))
 
     def log(self, digest: str) -> str:
         """Return what the cell printed."""

@@ -1,7 +1,6 @@
 """Registry: plug-ins by name, from folders, entry points and files; described without importing them."""
 
 from bench.registry.catalogue import (
-    Problem,
     concerns,
     dataset,
     dataset_loader,
@@ -18,7 +17,7 @@ from bench.registry.catalogue import (
     unknown,
 )
 from bench.registry.code import code_digest
-from bench.registry.descriptions import DatasetDescription, MethodDescription, describe, plain
+from bench.registry.descriptions import MethodDescription, describe, plain
 from bench.registry.settings import (
     PROFILES,
     Layer,
@@ -36,10 +35,8 @@ from bench.registry.versions import Versions, loader_version
 
 __all__ = [
     "PROFILES",
-    "DatasetDescription",
     "Layer",
     "MethodDescription",
-    "Problem",
     "Versions",
     "add_plugin",
     "checked_settings",

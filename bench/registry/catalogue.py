@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import difflib
 import importlib
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, cast
 
 from bench.contract import DatasetLoader, Method, PluginError, UsageError, sealed_test
 from bench.registry import imports
@@ -29,30 +28,28 @@ from bench.registry.sources import (
 from bench.registry.static import NotLiteral, Packages
 
 
-@dataclass(frozen=True)
-class Problem:
+class Problem(NamedTuple):
     """A plug-in that was left out, and why."""
 
     where: str
     reason: str
 
 
-@dataclass(frozen=True)
 class Registered:
-    """Everything found, and everything that could not be used."""
+    """Everything found; where declarations are computed, once `complete` has imported the plug-in.
 
-    methods: dict[str, MethodDescription]
-    datasets: dict[str, DatasetDescription]
-    problems: tuple[Problem, ...]
-
-
-class _Catalogue:
-    """All plug-ins; those whose declarations are computed are imported when a name is not found without."""
+    Attributes:
+        methods: by name.
+        datasets: by name.
+        problems: plug-ins that were left out, and why.
+        computed: sources that are not imported yet.
+    """
 
     def __init__(self) -> None:
-        self.found: dict[Kind, dict[str, Any]] = {"methods": {}, "datasets": {}}
+        self.methods: dict[str, MethodDescription] = {}
+        self.datasets: dict[str, DatasetDescription] = {}
+        self.problems: list[Problem] = []
         self.computed: list[Source] = []
-        self._problems: dict[Problem, None] = {}
         packages = Packages()
         for source in sources():
             try:
@@ -65,32 +62,40 @@ class _Catalogue:
             else:
                 self._add(found)
 
+    def of(self, kind: Kind) -> dict[str, Any]:
+        """Return the descriptions of a kind."""
+        return self.methods if kind == "methods" else self.datasets
+
     def complete(self) -> Registered:
-        """Return everything, after importing in a child process what could not be read."""
+        """Import in a child process what could not be read, and return all."""
         computed, self.computed = self.computed, []
         for source, imported in zip(computed, imports.import_apart(computed), strict=True):
+            found: list[Description] = [*imported.methods, *imported.datasets]
             problem = imported.problem
             expected_here = source.is_entry or (source.is_given and not source.names(CONDITIONS))
-            if not (problem or imported.descriptions) and expected_here:
+            if not (problem or found) and expected_here:
                 expected = " or ".join(BASE[kind].__name__ for kind in source.kinds)
                 problem = f"{source.where} does not define a {expected}"
-            if problem:
-                self._problems[Problem(source.where, problem)] = None
-            self._add(imported.descriptions)
-        return Registered(self.found["methods"], self.found["datasets"], tuple(self._problems))
+            self._leave_out(source.where, problem)
+            self._add(found)
+        return self
 
     def _add(self, found: Sequence[Description]) -> None:
         for new in found:
             kind: Kind = "methods" if isinstance(new, MethodDescription) else "datasets"
-            first = self.found[kind].setdefault(new.card.name, new)
+            first = self.of(kind).setdefault(new.card.name, new)
             if first is not new:
                 reason = f"{kind[:-1]} {new.card.name!r} of {new.where} is already defined by {first.where}"
-                self._problems[Problem(new.where, f"{reason}; rename one of them")] = None
+                self._leave_out(new.where, f"{reason}; rename one of them")
+
+    def _leave_out(self, where: str, reason: str) -> None:
+        if reason and Problem(where, reason) not in self.problems:
+            self.problems.append(Problem(where, reason))
 
 
 @lru_cache(maxsize=4)
-def _catalogue(_plugins: tuple[str, ...]) -> _Catalogue:
-    return _Catalogue()
+def _catalogue(_plugins: tuple[str, ...]) -> Registered:
+    return Registered()
 
 
 def registered() -> Registered:
@@ -100,11 +105,11 @@ def registered() -> Registered:
 
 def _description(kind: Kind, name: str) -> Any:
     catalogue = _catalogue(plugins())
-    if name not in catalogue.found[kind]:
+    if name not in catalogue.of(kind):
         catalogue.complete()
-    if name not in catalogue.found[kind]:
-        raise unknown(kind[:-1], name, catalogue.found[kind], left_out())
-    return catalogue.found[kind][name]
+    if name not in catalogue.of(kind):
+        raise unknown(kind[:-1], name, catalogue.of(kind), left_out())
+    return catalogue.of(kind)[name]
 
 
 def method(name: str) -> MethodDescription:
@@ -113,18 +118,12 @@ def method(name: str) -> MethodDescription:
     Raises:
         UsageError: if there is none of that name; suggests near misses.
     """
-    found: MethodDescription = _description("methods", name)
-    return found
+    return cast("MethodDescription", _description("methods", name))
 
 
 def dataset(name: str) -> DatasetDescription:
-    """Return the description of a dataset.
-
-    Raises:
-        UsageError: if there is none of that name; suggests near misses.
-    """
-    found: DatasetDescription = _description("datasets", name)
-    return found
+    """Return the description of a dataset; raises as `method` does."""
+    return cast("DatasetDescription", _description("datasets", name))
 
 
 def method_class(name: str) -> type[Method]:
@@ -134,19 +133,12 @@ def method_class(name: str) -> type[Method]:
         UsageError: if there is none of that name.
         PluginError: if its file cannot be imported.
     """
-    cls: type[Method] = _imported("methods", name)
-    return cls
+    return cast("type[Method]", _imported("methods", name))
 
 
 def dataset_loader(name: str) -> type[DatasetLoader]:
-    """Import and return the loader of a dataset.
-
-    Raises:
-        UsageError: if there is none of that name.
-        PluginError: if its file cannot be imported.
-    """
-    cls: type[DatasetLoader] = _imported("datasets", name)
-    return cls
+    """Import and return the loader of a dataset; raises as `method_class` does."""
+    return cast("type[DatasetLoader]", _imported("datasets", name))
 
 
 def dataset_names() -> list[str]:
@@ -167,26 +159,19 @@ def rescan() -> None:
 
 
 def import_problems(names: Iterable[str]) -> dict[str, str]:
-    """Return, by name, why methods cannot be imported; asked before their cells start.
-
-    A method of the project is not tried: it is known to be importable.
-    """
-    tried = {
-        name: source_at("methods", method(name).where) for name in names if not _is_ours("methods", name)
-    }
-    answers = imports.import_apart(list(tried.values()))
+    """Return, by name, why methods cannot be imported; those of the project are known to be importable."""
+    tried = [name for name in names if not _is_ours("methods", name)]
+    answers = imports.import_apart([source_at("methods", method(name).where) for name in tried])
     return {name: answer.problem for name, answer in zip(tried, answers, strict=True) if answer.problem}
 
 
-@contextmanager
-def fresh_modules(name: str) -> Iterator[None]:
+def fresh_modules(name: str) -> AbstractContextManager[None]:
     """Let the modules of a method be executed anew where they are imported in the body.
 
     Raises:
         UsageError: if there is no method of that name.
     """
-    with fresh_modules_of(source_at("methods", method(name).where)):
-        yield
+    return fresh_modules_of(source_at("methods", method(name).where))
 
 
 _confirmed = lru_cache(maxsize=1)(read_lock)
@@ -214,9 +199,7 @@ def _imported(kind: Kind, name: str) -> Any:
 def concerns(changes: Mapping[str, Any], modalities: Collection[str]) -> bool:
     """Return whether a variant is for data of these modalities: it sets nothing to another modality's name.
 
-    Args:
-        changes: what the variant sets.
-        modalities: of the data; the registered datasets define which other modalities there are.
+    The registered datasets define which modalities there are.
     """
     known = {part.name for data in registered().datasets.values() for part in data.card.modalities}
     named = {value for value in changes.values() if isinstance(value, str)}
@@ -239,7 +222,7 @@ def unknown(what: str, name: str, known: Iterable[str], more: str = "") -> Usage
     """Return the error for a name that is not registered.
 
     Args:
-        what: a noun, and optionally a qualifier, which follows the name: ``setting of drcl``.
+        what: a noun, and optionally what follows the name: ``setting of drcl``.
         name: as given.
         known: the registered names.
         more: end of the message.

@@ -1,9 +1,9 @@
 """Digests of code: of its syntax tree without comments, docstrings, layout and messages.
 
-The digest is taken from the syntax tree, by a walk that gives the same on every supported version of Python.
-Left out, since no number depends on it: positions, docstrings and other bare strings, ``pass``, ``__all__``,
-imports for type checkers, annotations outside class bodies, the arguments of raised exceptions, the messages
-of assertions, the descriptive fields of cards, and meanings and sources of settings.
+The walk gives the same on every supported version of Python. Left out, since no number depends on it:
+positions, docstrings and other bare strings, ``pass``, ``__all__``, imports for type checkers, annotations
+outside class bodies, the arguments of raised exceptions, the messages of assertions, the descriptive fields
+of cards, and meanings and sources of settings.
 """
 
 from __future__ import annotations
@@ -34,8 +34,7 @@ DESCRIPTIVE: Final = {
 }
 """Fields of cards that are printed and decide nothing about a cell."""
 
-_MOST: Final = 4_000
-"""Digests that are remembered; with more, only those in use are kept."""
+_MOST: Final = 4_000  # digests that are remembered; with more, only those in use are kept
 
 
 class Confirmed(NamedTuple):
@@ -84,11 +83,7 @@ class CodeDigests:
         self._fresh = False
 
     def of_files(self, files: Mapping[str, Path], besides: str = "") -> str:
-        """Return the digest of some files, given by names that do not depend on where they lie.
-
-        Args:
-            files: by name.
-            besides: text that counts besides the files.
+        """Return the digest of files, by names that do not depend on where they lie, and of a further text.
 
         Raises:
             OSError: if one cannot be read.
@@ -108,10 +103,9 @@ class CodeDigests:
         content = path.read_bytes()
         key = hashlib.sha256(content).hexdigest()[:32]
         digest = self._used.get(key) or self._known.get(key)
-        if digest is None:
-            digest, self._fresh = code_digest(content.decode("utf-8", "surrogateescape")), True
-        self._used[key] = digest
-        return digest
+        self._fresh |= digest is None
+        self._used[key] = digest or code_digest(content.decode("utf-8", "surrogateescape"))
+        return self._used[key]
 
 
 @cache
@@ -145,13 +139,7 @@ def code_digest(text: str) -> str:
 
 
 def _add(parts: list[str], value: Any, in_class: bool) -> None:
-    """Append a node, a list or a value as ASCII text; fields by name, empty ones left out.
-
-    Args:
-        parts: of the text.
-        value: to append.
-        in_class: whether it belongs to a class's body, outside functions.
-    """
+    """Append a node, a list or a value as ASCII text, ``in_class``: of a class's body, outside functions."""
     if isinstance(value, list):
         parts.append("[")
         for item in value:
@@ -176,13 +164,7 @@ def _add(parts: list[str], value: Any, in_class: bool) -> None:
 
 
 def _field(node: ast.AST, name: str, below: bool) -> Any:
-    """Return a field without what no number depends on; None for nothing.
-
-    Args:
-        node: that has the field.
-        name: of the field.
-        below: whether its parts belong to a class's body, outside functions.
-    """
+    """Return a field without what no number depends on; ``below``: its parts are in a class's body."""
     value: Any = getattr(node, name, None)
     if name in _IGNORED or (name == "annotation" and not isinstance(node, ast.AnnAssign)):
         return None
@@ -206,7 +188,7 @@ def _field(node: ast.AST, name: str, below: bool) -> Any:
 
 
 def _is_idle(node: ast.AST, in_class: bool) -> bool:
-    """Whether a statement changes nothing: a bare string, a mere declaration, an import for type checkers."""
+    """Whether a statement changes nothing."""
     if isinstance(node, ast.Expr):
         return isinstance(node.value, ast.Constant)
     if isinstance(node, ast.ImportFrom):

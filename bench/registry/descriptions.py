@@ -24,8 +24,7 @@ class MethodDescription:
     """A registered method without its code.
 
     Attributes:
-        card: the method's card.
-        defaults: default value of every setting, as JSON values.
+        defaults: of every setting, as JSON values.
         variants: named changes of settings.
         where: file or entry point that defines it.
         key: digest of the source.
@@ -78,12 +77,7 @@ def is_plugin_class(cls: type, where: str) -> bool:
 
 
 def describe(cls: type, where: str, key: str) -> Description:
-    """Describe a plug-in's class, imported or rebuilt from its source.
-
-    Args:
-        cls: a `Method` or a `DatasetLoader`.
-        where: file or entry point that defines it.
-        key: digest of the source.
+    """Describe a plug-in's class, imported or rebuilt from its source, at a file or entry point.
 
     Raises:
         PluginError: if a declaration is not what the contract asks for.
@@ -98,12 +92,12 @@ def describe(cls: type, where: str, key: str) -> Description:
             raise PluginError(
                 f"{where}: {card.name!r} cannot be a name; use letters, digits, '_', '-' and '.'"
             )
-        made: Description
-        if issubclass(cls, Method):
-            made = _describe_method(cls, where, key)
-        else:
-            embedded = getattr(cls, "embedded", {}).items()
-            made = DatasetDescription(card, where, key, {name: str(path) for name, path in embedded})
+        embedded = {name: str(path) for name, path in getattr(cls, "embedded", {}).items()}
+        made: Description = (
+            _describe_method(cls, where, key)
+            if issubclass(cls, Method)
+            else DatasetDescription(card, where, key, embedded)
+        )
         # a card or a docstring of a wrong type is refused here, and not where it is used
         return msgspec.convert(msgspec.to_builtins(made), type(made))
     except PluginError:

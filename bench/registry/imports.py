@@ -18,7 +18,7 @@ from typing import Final
 import msgspec
 
 from bench.contract import PluginError, SealedTestError, sealed_test
-from bench.registry.descriptions import DatasetDescription, Description, MethodDescription, describe
+from bench.registry.descriptions import DatasetDescription, MethodDescription, describe
 from bench.registry.sources import Source
 
 LIMIT: Final = 30.0
@@ -44,11 +44,6 @@ class Imported:
     methods: list[MethodDescription] = field(default_factory=list)
     datasets: list[DatasetDescription] = field(default_factory=list)
     problem: str = ""
-
-    @property
-    def descriptions(self) -> list[Description]:
-        """All descriptions."""
-        return [*self.methods, *self.datasets]
 
 
 def import_apart(sources: Sequence[Source]) -> list[Imported]:

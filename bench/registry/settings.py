@@ -40,14 +40,14 @@ def parse_yaml(text: str) -> Any:
 
 
 class Layer(NamedTuple):
-    """Settings of one origin.
+    """Settings of one origin; a later layer wins.
 
     Attributes:
         origin: ``default`` (of the method's class), ``dataset`` (published for one dataset), ``quick``
             (shared by the methods of the quick profile), ``needed`` (by this method in it), ``tuned`` (by
             trials), ``variant``, or ``set`` (by the request).
         where: which file or variant, for people.
-        values: by setting; a later layer wins.
+        values: by setting.
     """
 
     origin: Literal["default", "dataset", "quick", "needed", "tuned", "variant", "set"]
@@ -60,10 +60,7 @@ def resolve_settings(
 ) -> dict[str, Any]:
     """Return the complete settings of a run as JSON values.
 
-    Args:
-        description: of the method.
-        overrides: single values; they win over all layers.
-        options: of `settings_layers`.
+    ``overrides`` win over all layers; ``options`` are those of `settings_layers`.
 
     Raises:
         UsageError: if profile, variant or a setting's name is unknown.
@@ -102,16 +99,8 @@ def settings_layers(
     """Return the layers of a method's settings, the first to be covered by the others.
 
     These are the class's defaults (published values); in the paper profile the values for this dataset from
-    ``methods/settings/<method>.yaml``; in the quick profile those of ``methods/settings/quick.yaml``; the
-    variant.
-
-    Args:
-        description: of the method.
-        profile: ``quick`` or ``paper``.
-        dataset: whose published values are wanted; None for none.
-        kind: of the data.
-        variant: name of a variant, or ``full``.
-        tuned: whether what trials have chosen counts; trials start from settings without it.
+    ``methods/settings/<method>.yaml``; in the quick profile those of ``methods/settings/quick.yaml`` for this
+    kind of data, of which trials start without what they have chosen (``tuned``); the variant.
 
     Raises:
         UsageError: if profile or variant is unknown.
@@ -139,14 +128,11 @@ def _quick(description: MethodDescription, path: Path, kind: DataKind, tuned: bo
     """
     name, where = description.card.name, f"the settings file of {description.card.name}"
     sections: list[tuple[str, ...]] = [(), ("look_alikes",)] if kind == "look-alike" else [()]
-    parts = ("common", "defaults") if description.card.deep else ("common",)
-    shared = {
-        key: value
-        for part in parts
-        for section in sections
-        for key, value in _part(path, *section, part).items()
-        if key in description.defaults
-    }
+    shared: dict[str, Any] = {}
+    for part in ("common", "defaults") if description.card.deep else ("common",):
+        for section in sections:
+            shared |= _part(path, *section, part)
+    shared = {key: value for key, value in shared.items() if key in description.defaults}
     needed = [_part(path, *section, "needed", name) for section in sections]
     chosen = _part(path, *sections[-1], "tuned", name) if tuned else {}
     return [

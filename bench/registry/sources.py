@@ -72,9 +72,9 @@ class Source:
         """
         package, path = self.module.partition(".")[0], Path(self.where)
         if self.is_entry:
-            path = _package_of(package)
-        if package != "bench":
-            packages.add(package, path.parent if "." in self.module and not self.is_entry else path)
+            packages.add(package, _package_of(package))
+        elif package != "bench":
+            packages.add(package, path.parent if "." in self.module else path)
         if not self.attribute:
             return [cls for cls in packages.plugin_classes(self.module) if self._is_meant(cls)]
         named = packages.module(self.module)[self.attribute]
@@ -97,11 +97,10 @@ class Source:
             if isinstance(error, PluginError):
                 reason = str(error)
             raise PluginError(f"{self.where} cannot be imported: {reason}") from error
-        values = vars(loaded).values() if isinstance(loaded, ModuleType) else [loaded]
-        found = dict.fromkeys(value for value in values if inspect.isclass(value))
-        if isinstance(loaded, ModuleType):
-            found = dict.fromkeys(cls for cls in found if cls.__module__ == loaded.__name__)
-        return [cls for cls in found if self._is_meant(cls)]
+        whole = isinstance(loaded, ModuleType)
+        found = dict.fromkeys(filter(inspect.isclass, vars(loaded).values() if whole else [loaded]))
+        defined = [cls for cls in found if not whole or cls.__module__ == loaded.__name__]
+        return [cls for cls in defined if self._is_meant(cls)]
 
     def _load(self) -> Any:
         """Return the module, or whatever an entry point refers to."""
@@ -123,9 +122,13 @@ class Source:
 
 def sources() -> Iterator[Source]:
     """Yield all sources: folders first, then entry points, then files given by path."""
-    for find in (_in_folder, _entries):
-        for kind in BASE:
-            yield from find(kind)
+    for kind in BASE:
+        folder, package = _home(kind)
+        for path in sorted(folder.glob("*.py")):
+            if not path.name.startswith("_") and path.is_file():
+                yield _file_source((kind,), path, f"{package}.{path.stem}")
+    for kind in BASE:
+        yield from _entries(kind)
     yield from map(_given, _PLUGINS)
 
 
@@ -133,21 +136,14 @@ def source_at(kind: Kind, where: str) -> Source:
     """Return the source of ``kind`` that `sources` gave with this ``where``."""
     path, (folder, package) = Path(where), _home(kind)
     if path.parent == folder:
-        return _in_package(kind, path, package)
+        return _file_source((kind,), path, f"{package}.{path.stem}")
     if path in _PLUGINS:
         return _given(path)
     return next(source for source in _entries(kind) if source.where == where)
 
 
-def _in_folder(kind: Kind) -> Iterator[Source]:
-    folder, package = _home(kind)
-    for path in sorted(folder.glob("*.py")):
-        if not path.name.startswith("_") and path.is_file():
-            yield _in_package(kind, path, package)
-
-
-def _in_package(kind: Kind, path: Path, package: str) -> Source:
-    return Source((kind,), str(path), _digest(path.read_bytes()), f"{package}.{path.stem}")
+def _file_source(kinds: tuple[Kind, ...], path: Path, module: str) -> Source:
+    return Source(kinds, str(path), _digest(path.read_bytes()), module)
 
 
 def _entries(kind: Kind) -> Iterator[Source]:
@@ -165,7 +161,7 @@ def _entries(kind: Kind) -> Iterator[Source]:
 
 def _given(path: Path) -> Source:
     name = f"{_BY_PATH}{path.stem}_{_digest(str(path).encode())[:8]}"
-    return Source(("methods", "datasets"), str(path), _digest(path.read_bytes()), name)
+    return _file_source(("methods", "datasets"), path, name)
 
 
 def folder_of(kind: Kind) -> Path:
@@ -252,11 +248,7 @@ def _line_of(error: BaseException) -> str:
 
 
 def files_of_entry(where: str) -> dict[str, Path]:
-    """Return the files of the package that an entry point leads to, by their paths in it.
-
-    Args:
-        where: of a source, as `Source.where` has it.
-    """
+    """Return the files of the package that an entry point (`Source.where`) leads to, by their paths in it."""
     first = where.rpartition(" = ")[2].partition(":")[0].strip().partition(".")[0]
     try:
         root = _package_of(first)
@@ -268,16 +260,13 @@ def files_of_entry(where: str) -> dict[str, Path]:
 
 
 def _package_of(name: str) -> Path:
-    """Return the folder of a package, or the file of a module, without importing it.
-
-    Raises:
-        NotLiteral: if there is none.
-    """
+    """Return the folder of a package, or the file of a module, without importing it; raises `NotLiteral`."""
     spec = _spec_of(name)
-    folders = list(spec.submodule_search_locations or ()) if spec is not None else []
-    if spec is None or not (folders or spec.has_location):
+    if spec is not None and spec.submodule_search_locations:
+        return Path(next(iter(spec.submodule_search_locations)))
+    if spec is None or not spec.has_location:
         raise NotLiteral(f"there is no module {name}")
-    return Path(folders[0] if folders else spec.origin)
+    return Path(spec.origin)
 
 
 def _spec_of(package: str) -> Any:
@@ -296,8 +285,8 @@ def fresh_modules_of(source: Source) -> Iterator[None]:
     """Let the modules of a source be executed anew where they are imported in the body.
 
     These are: for a file in a folder of plug-ins, that folder's package; for an entry point, its top-level
-    package; for a file given by path, its module and whatever lies beside it. Modules of earlier imports come
-    back after the body, so that classes that a caller holds stay those that ``import`` gives.
+    package; for a file given by path, its module and whatever lies beside it. After the body the modules of
+    earlier imports come back, so that classes that a caller holds stay those that ``import`` gives.
     """
     before = _removed(source)
     try:
@@ -318,8 +307,13 @@ def _removed(source: Source) -> dict[str, ModuleType]:
     """
     roots = {source.module.partition(".")[0] if source.is_entry else source.module.rpartition(".")[0]}
     if source.is_given:
+        roots = {source.module}
         folder = os.path.dirname(source.where)  # noqa: PTH120 (a process has thousands of modules)
-        roots = {source.module, *(name for name, module in sys.modules.items() if _lies_in(module, folder))}
+        for name, module in sys.modules.items():
+            values = getattr(module, "__dict__", {})  # without asking those that make up attributes
+            paths = [values.get("__file__") or "", *(values.get("__path__") or ())]
+            if any(path.rpartition(os.sep)[0] == folder for path in paths):
+                roots.add(name)
     below = tuple(f"{root}." for root in roots)
     found = {}
     for name, module in sys.modules.items():
@@ -331,10 +325,3 @@ def _removed(source: Source) -> dict[str, ModuleType]:
     for name in found:
         del sys.modules[name]
     return found
-
-
-def _lies_in(module: ModuleType, folder: str) -> bool:
-    """Whether a module's file, or its folder as a package, lies directly in a folder."""
-    values = getattr(module, "__dict__", {})  # without asking those that make up attributes
-    paths = [values.get("__file__") or "", *(values.get("__path__") or ())]
-    return any(path.rpartition(os.sep)[0] == folder for path in paths)

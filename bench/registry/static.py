@@ -127,12 +127,7 @@ class Packages:
 
 
 def module_file(root: Path, names: Sequence[str]) -> Path | None:
-    """Return the file of a module, by the names below its package; None where there is none.
-
-    Args:
-        root: folder of the package, or file of a module without one.
-        names: parts of the module's name after the first.
-    """
+    """Return the file of a module by the names below its package's folder; None for none."""
     path = root.joinpath(*names)
     files = (path.with_name(f"{path.name}.py"), path / "__init__.py", path)
     return next((file for file in files if file.is_file()), None)

@@ -153,12 +153,9 @@ def room_files(name: str) -> dict[str, Path]:
 
 
 def plugin_files(where: str) -> dict[str, Path]:
-    """Return the files that a plug-in is made of, by names that do not depend on where they lie.
+    """Return the files that a plug-in at `MethodDescription.where` is made of, by names without their place.
 
     A file comes with those beside it that it imports; an entry point with its whole package.
-
-    Args:
-        where: as the plug-in's description has it.
     """
     start = Path(where)
     if not start.is_file():

@@ -19,9 +19,11 @@ import numpy as np
 import pytest
 
 from bench import registry
-from bench.execution import Task, local_executor, local_slots, run_local
+from bench.execution.devices import local_slots
 from bench.execution.grid_runner import hard_limit, run_cells
+from bench.execution.local import local_executor, run_local
 from bench.execution.progress import Ended, RunEvent
+from bench.execution.tasks import Task
 from bench.experiment.grid import Cell
 from bench.experiment.run_context import RunContext
 from bench.records import Store

@@ -39,17 +39,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
     folder = tmp_path_factory.mktemp("conditions")
     bundle, results = write_bundle(folder / "mine.npz"), folder / "results"
     words = ("--conditions", "clean,label-noise@.4/.8,label-noise/same@.4,late@text,unseen/generalised@.5")
-    run = (
-        "run",
-        "--datasets",
-        bundle,
-        "--methods",
-        "sm,mcca",
-        "--results",
-        results,
-        "--seeds",
-        2,
-    )
+    run = ("run", "--datasets", bundle, "--methods", "sm,mcca", "--results", results, "--seeds", 2)
     say(*run, *words).check(0, "24 cells: 22 done, 2 skipped", "none can be added later")
     say("report", "--results", results, "--reports", folder / "reports", "--only", "tables", "--only", "page")
     return Made(results, bundle, folder / "reports")
@@ -153,7 +143,7 @@ def test_a_condition_is_read_from_a_file_in_every_command(made: Made, tmp_path: 
     for seed, file in enumerate(files):
         drawn = ("data", "condition", made.bundle, "label-noise@.4", "--seed", seed, "--write", file)
         say(*drawn).check(0)
-        say(*run, f"label-noise={file}").check(0, "1 cells: 1 done", "effective level 0.4")
+        say(*run, f"label-noise={file}").check(0, "1 cell: 1 done", "effective level 0.4")
     say(*run, f"label-noise={files[0]}", "--dry-run").check(0, "0 to run")
     first, other = sorted(Store(tmp_path / "r").records(), key=lambda record: record.environment.started)
     name = first.identity.condition

@@ -30,16 +30,18 @@ def move(folder: Path) -> None:
     folder.rename(folder.with_name("0" * 20))
 
 
+def copied(grid: Grid, folder: Path, *methods: str) -> Store:
+    """Return a results folder with the cells of some methods on one bundle."""
+    store = Store(folder)
+    for record in grid.store.records():
+        if record.identity.method in methods and record.identity.dataset == "small":
+            store.adopt(grid.store, record.digest)
+    return store
+
+
 @pytest.fixture
 def small(grid: Grid, tmp_path: Path) -> Store:
-    """Return a results folder with cells of four methods on one bundle."""
-    store = Store(tmp_path / "results")
-    for record in grid.store.records():
-        cell = record.identity
-        if cell.method in ("mcca", "sm", "plain", "sdml") and cell.dataset == "small":
-            arrays = {(*series,): ap for series, ap in grid.store.per_query(record.digest).items()}
-            store.write(record, arrays, TRACE, "")
-    return store
+    return copied(grid, tmp_path / "results", "mcca", "sm", "plain", "sdml")
 
 
 def first_of(store: Store, method: str) -> Path:
@@ -133,16 +135,10 @@ def test_values_per_query_that_contradict_the_metrics_leave_it_out_of_every_numb
 NESTED = b"[" * 100_000
 BROKEN: dict[str, tuple[str, Callable[[bytes], bytes]]] = {
     "nested brackets": ("record.json", lambda _: NESTED),
-    "nested notes": (
-        "record.json",
-        lambda content: content.replace(b'"notes": {', b'"notes": {"x": ' + NESTED),
-    ),
-    "not UTF-8": ("record.json", lambda content: content.replace(b"drcl", b"\xff\xfe")),
-    "long name": ("record.json", lambda content: content.replace(b'"emoji"', b'"' + b"e" * 240 + b'"')),
-    "no metrics": (
-        "record.json",
-        lambda content: content[: content.index(b'"metrics"')] + b'"metrics": []}}',
-    ),
+    "nested notes": ("record.json", lambda text: text.replace(b'"notes": {', b'"notes": {"x": ' + NESTED)),
+    "not UTF-8": ("record.json", lambda text: text.replace(b"drcl", b"\xff\xfe")),
+    "long name": ("record.json", lambda text: text.replace(b'"emoji"', b'"' + b"e" * 240 + b'"')),
+    "no metrics": ("record.json", lambda text: text[: text.index(b'"metrics"')] + b'"metrics": []}}'),
     "ragged trace": ("trace.csv", lambda content: content + b"1\n"),
     "sums not UTF-8": ("sha256sums.txt", lambda content: content + b"\xff"),
 }
@@ -151,12 +147,7 @@ BROKEN: dict[str, tuple[str, Callable[[bytes], bytes]]] = {
 @pytest.fixture(scope="module")
 def hostile(grid: Grid, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a results folder with sound records, and others that are broken in many ways."""
-    store = Store(tmp_path_factory.mktemp("hostile") / "results")
-    for record in grid.store.records():
-        who = record.identity
-        if who.method in ("mcca", "sm", "plain") and who.dataset == "small":
-            arrays = {(*series,): ap for series, ap in grid.store.per_query(record.digest).items()}
-            store.write(record, arrays, TRACE, "")
+    store = copied(grid, tmp_path_factory.mktemp("hostile") / "results", "mcca", "sm", "plain")
     for number, (name, change) in enumerate([*BROKEN.values(), ("log.txt", bytes)]):
         record = making.record(100 + number)
         store.write(record, making.per_query(), TRACE, "")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,7 +9,7 @@ import pytest
 from bench.execution import devices
 from bench.execution.devices import Gpu, Inventory
 from bench.records import Store
-from tests.cli.test_startup import ROOT, WITHOUT_TORCH
+from tests.cli.test_startup import WITHOUT_TORCH, python
 from tests.grid import FAULTS, Said, say
 
 
@@ -29,6 +27,7 @@ def test_without_records_it_says_that_all_rests_on_the_prior(results: Path, smal
     said = run(results, small, "--seeds", 2, "--jobs", 2, "--dry-run")
     lines = said.out.splitlines()
     assert said.status == 0
+    assert not results.exists()
     assert all(line.startswith("to run ") and line.endswith("about 1.0 s (prior)") for line in lines[:4])
     assert lines[4:] == [
         "4 cells, 4 to run",
@@ -59,22 +58,15 @@ def test_long_times_are_told_in_hours_by_device(
     monkeypatch.setattr(devices, "possible_inventory", lambda words: found)
     monkeypatch.setattr("bench.experiment.cost.PRIOR_SECONDS", {True: 900.0, False: 900.0})
     said = run(results, small, "--seeds", 3, "--devices", "auto", "--jobs-per-device", 2, "--dry-run")
-    assert "cuda:0: 3 cells in 1 slots, 1:30:00 of work, done after about 1:30:00" in said.out
-    assert "cuda:1: 3 cells in 1 slots, 1:30:00 of work, done after about 1:30:00" in said.out
+    assert "cuda:0: 3 cells in 1 slot, 1:30:00 of work, done after about 1:30:00" in said.out
+    assert "cuda:1: 3 cells in 1 slot, 1:30:00 of work, done after about 1:30:00" in said.out
     assert "in all: 3:00:00 of work, done after about 1:30:00" in said.out
 
 
 def test_a_finished_grid_needs_no_torch_to_be_seen_as_done(results: Path, small: Path) -> None:
     assert run(results, small, "--jobs", 0).status == 0
     line = f"run --results {results} --plugin {FAULTS} --datasets {small} --methods plain,twin"
-    done = subprocess.run(
-        [sys.executable, "-c", WITHOUT_TORCH, line, f"{line} --devices auto", f"{line} --dry-run"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
+    done = python("-c", WITHOUT_TORCH, line, f"{line} --devices auto", f"{line} --dry-run")
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("2 cells: 2 done; 0 run now") == 2
     assert "2 cells, 0 to run" in done.stdout

@@ -9,20 +9,8 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
-from bench.cli import invoke
 from bench.data import load_dataset
-
-
-@pytest.fixture
-def run_bench(capsys: pytest.CaptureFixture[str]) -> Any:
-    """Return a function that runs a command and returns its status and what it printed."""
-
-    def run(*words: object) -> tuple[int, str]:
-        status = invoke([str(word) for word in words])
-        shown = capsys.readouterr()
-        return status, " ".join((shown.out + shown.err).split())
-
-    return run
+from tests.grid import Said, say
 
 
 def write(path: Path, **more: Any) -> Path:
@@ -35,55 +23,35 @@ def write(path: Path, **more: Any) -> Path:
     return path
 
 
-def test_fetching_a_dataset_that_comes_with_the_project_says_so(run_bench: Any) -> None:
-    code, out = run_bench("data", "fetch", "emoji")
-    assert code == 0
-    assert "nothing to download" in out
+def convert(path: Path, *words: object) -> Said:
+    return say("data", "import", path, "--output", path.with_suffix(".npz"), *words)
 
 
-def test_the_doctor_of_a_path_without_a_file_ends_with_2(tmp_path: Path, run_bench: Any) -> None:
-    code, out = run_bench("data", "doctor", tmp_path / "none.npz")
-    assert code == 2
-    assert "none.npz" in out
+def test_what_there_is_no_file_for_is_told(tmp_path: Path) -> None:
+    say("data", "fetch", "emoji").check(0, "nothing to download")
+    say("data", "doctor", tmp_path / "none.npz").check(2, "none.npz")
 
 
-def test_a_foreign_file_is_imported_diagnosed_and_run_in_place(tmp_path: Path, run_bench: Any) -> None:
+def test_a_foreign_file_is_imported_diagnosed_and_run_in_place(tmp_path: Path) -> None:
     path = write(tmp_path / "mine.mat")
-    code, out = run_bench("data", "import", path, "--output", tmp_path / "mine.npz")
-    assert code == 0, out
-    assert "counted from 1" in out
+    convert(path).check(0, "counted from 1")
     assert load_dataset(tmp_path / "mine.npz").n_classes == 2
-    assert run_bench("data", "import", path, "--output", tmp_path / "mine.npz")[0] == 2
-    code, out = run_bench("data", "doctor", path)
-    assert code == 0
-    assert "I_tr" in out
-    code, out = run_bench(
-        "run", "--methods", "chance", "--datasets", path, "--results", tmp_path / "r", "--dry-run"
+    convert(path).check(2, "is there already")
+    say("data", "doctor", path).check(0, "I_tr")
+    say(*("run", "--methods", "chance", "--datasets", path, "--results", tmp_path / "r", "--dry-run")).check(
+        0, "note: mine: labels are counted from 1"
     )
-    assert code == 0, out
-    assert "note: mine: labels are counted from 1" in out
 
 
-def test_two_readings_are_refused_with_both_commands_and_an_option_decides(
-    tmp_path: Path, run_bench: Any
-) -> None:
-    more = {"img_tr": np.ones((40, 9)), "img_te": np.ones((20, 9))}
-    path = write(tmp_path / "mine.mat", **more)
-    code, out = run_bench("data", "import", path, "--output", tmp_path / "mine.npz")
-    assert code == 2
-    assert "--image I_tr" in out
-    assert "--image img_tr" in out
-    words = ("--image", "img_tr", "--text", "T_tr")
-    code, out = run_bench("data", "import", path, "--output", tmp_path / "mine.npz", *words)
-    assert code == 0, out
+def test_two_readings_are_refused_with_both_commands_and_an_option_decides(tmp_path: Path) -> None:
+    path = write(tmp_path / "mine.mat", img_tr=np.ones((40, 9)), img_te=np.ones((20, 9)))
+    convert(path).check(2, "--image I_tr", "--image img_tr")
+    convert(path, "--image", "img_tr", "--text", "T_tr").check(0)
     assert load_dataset(tmp_path / "mine.npz").train["image"].dimension == 9
 
 
 @pytest.mark.parametrize(
     "words", [("--paired", "--unpaired"), ("--modality", "x"), ("--split", "a", "--split", "b")]
 )
-def test_options_that_say_nothing_clear_are_refused(
-    tmp_path: Path, run_bench: Any, words: tuple[str, ...]
-) -> None:
-    path = write(tmp_path / "mine.mat")
-    assert run_bench("data", "import", path, "--output", tmp_path / "mine.npz", *words)[0] == 2
+def test_options_that_say_nothing_clear_are_refused(tmp_path: Path, words: tuple[str, ...]) -> None:
+    convert(write(tmp_path / "mine.mat"), *words).check(2)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import errno
 import shutil
 from pathlib import Path
 
@@ -60,7 +60,7 @@ def test_records_and_trials_are_copied_byte_for_byte_and_only_once(other: Store,
     TrialStore(other.root).write(trial())
     before = content(other)
     merge(other, ours).check(
-        0, f"3 records in {other.root}: 3 copied\n1 trials in {other.root}: 1 copied\n", silent=True
+        0, f"3 records in {other.root}: 3 copied\n1 trial in {other.root}: 1 copied\n", silent=True
     )
     assert content(ours) == before == content(other)
     again = merge(other, ours)
@@ -175,10 +175,7 @@ def test_a_full_disk_is_one_sentence_and_loses_nothing(
     write(other, 1)
     before = content(ours)
 
-    def full(*_: object) -> None:
-        raise OSError(28, os.strerror(28))
-
-    monkeypatch.setattr("bench.records.folders.os.fsync", full)
+    monkeypatch.setattr("bench.records.folders.os.fsync", making.raising(errno.ENOSPC))
     said = merge(other, ours)
     assert said.status == 1
     assert said.err.count("\n") == 1
@@ -205,17 +202,13 @@ def test_what_is_no_other_results_folder_is_one_sentence_and_status_2(
     (tmp_path / "empty" / "runs").mkdir(parents=True)
     write_whole(tmp_path / "file", "text")
     (tmp_path / "link").symlink_to(ours.root)
-    for name, sentence in [
-        ("nowhere", "does not exist"),
-        ("plain", "is not a results folder"),
-        ("file", "is not a results folder"),
-        ("empty", "has neither records nor trials"),
-        ("ours", "is the results folder itself"),
-        ("link", "is the results folder itself"),
-    ]:
+    for name, word in zip(
+        ("nowhere", "plain", "file", "empty", "ours", "link"),
+        ("not exist", "no", "not a results", "neither", "itself", "itself"),
+        strict=True,
+    ):
         said = say("merge", tmp_path / name, "--results", ours.root)
-        assert (said.status, said.out, said.err.count("\n")) == (2, "", 1), name
-        assert sentence in said.err
+        assert (said.status, said.out, said.err.count("\n"), word in said.err) == (2, "", 1, True), name
     shutil.rmtree(ours.root)
     assert say("merge", tmp_path / "empty", "--results", ours.root).status == 2
     assert not ours.root.exists()

@@ -85,12 +85,8 @@ def test_an_edited_method_makes_its_records_stale_and_they_are_kept(
     assert "stale" not in again.out
 
     edit("200.0")
-    run(small).check(
-        0,
-        "2 records are stale (mine): mine ",
-        "--retry stale makes them again",
-        "2 cells: 2 stale; 0 run now",
-    )
+    words = "2 records are stale (mine): mine ", "--retry stale makes them again"
+    run(small).check(0, *words, "2 cells: 2 stale; 0 run now")
     assert "2 cells, 0 to run" in run(small, "--dry-run").out
     assert "stale    " in run(small, "--dry-run").out
     assert "2 records are stale (mine)" in command("status", small).out
@@ -144,10 +140,8 @@ def test_the_report_and_status_name_stale_records(small: Path, tmp_path: Path) -
     say("status", "--results", tmp_path / "r").check(0, "1 record is stale (chance): data 0 → ")
     listed = json.loads(say("status", "--results", tmp_path / "r", "--format", "json").out)["stale"]
     assert [(one["record"], one["again"]) for one in listed] == [(old.digest, True)]
-    report = say(
-        *("report", "--results", tmp_path / "r", "--reports", tmp_path / "reports"),
-        *("--only", "tables", "--only", "page"),
-    )
+    where = ("--results", tmp_path / "r", "--reports", tmp_path / "reports")
+    report = say("report", *where, "--only", "tables", "--only", "page")
     assert "note: 1 record is stale (chance): data 0 → " in report.out
     for name in ("tables.md", "index.html"):
         assert "1 record is stale" in (tmp_path / "reports" / name).read_text(encoding="utf-8")

@@ -2,19 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
 from bench.records import Store
-from tests.grid import FAULTS, Said, only_plugins, say
-
-
-@pytest.fixture(autouse=True)
-def no_plugins() -> Iterator[None]:
-    with only_plugins():
-        yield
+from tests.grid import FAULTS, Said, say
 
 
 def study(tmp_path: Path, *words: object) -> Said:
@@ -35,16 +26,12 @@ def test_ablate_runs_the_method_and_all_its_variants_and_shares_its_cells_with_r
     assert said.status == 1  # of `raises`, which has no variants and fails itself
     assert "note: without variants: raises" in said.out
     assert "6 cells: 4 done, 2 failed; 5 run now" in said.out
-    variants = [
-        (record.identity.method, record.identity.variant, record.identity.seed)
-        for record in Store(tmp_path / "r").records()
-    ]
+    found = [record.identity for record in Store(tmp_path / "r").records()]
     expected = [("plain", variant, seed) for variant in ("full", "loud") for seed in (0, 1)]
-    assert sorted(variants) == [*expected, ("raises", "full", 0), ("raises", "full", 1)]
-    assert (
-        "6 cells: 4 done, 2 failed; 0 run now"
-        in study(tmp_path, "ablate", "plain", "raises", "--datasets", small, "--seeds", 2).out
-    )
+    expected += [("raises", "full", 0), ("raises", "full", 1)]
+    assert sorted((one.method, one.variant, one.seed) for one in found) == expected
+    again = study(tmp_path, "ablate", "plain", "raises", "--datasets", small, "--seeds", 2)
+    assert "6 cells: 4 done, 2 failed; 0 run now" in again.out
 
 
 def test_ablate_names_the_variants_that_are_for_modalities_of_other_data(tmp_path: Path) -> None:
@@ -60,13 +47,8 @@ def test_ablate_names_the_variants_that_are_for_modalities_of_other_data(tmp_pat
 def test_sweep_runs_every_combination_and_the_usual_settings(tmp_path: Path, small: Path) -> None:
     words = ("sweep", "plain", "--datasets", small, "--param", "seconds=1,2", "--param", "word=a,z")
     study(tmp_path, *words).check(0, "5 cells: 5 done; 5 run now", '[seconds=2.0, word="z"]')
-    assert settings_of(tmp_path) == [
-        ("full", 1.0, "a"),
-        ("full", 1.0, "z"),
-        ("full", 2.0, "a"),
-        ("full", 2.0, "z"),
-        ("full", 30.0, "a"),
-    ]
+    swept = [("full", seconds, word) for seconds in (1.0, 2.0) for word in "az"]
+    assert settings_of(tmp_path) == [*swept, ("full", 30.0, "a")]
     assert "5 done; 0 run now" in study(tmp_path, *words).out
 
 

@@ -26,13 +26,8 @@ def test_cells_run_again_give_the_same_bytes_and_touch_nothing(grid: Grid) -> No
     assert said.out.count("the same bytes") == 4
     assert said.out.endswith("4 of 4 agree\n")
     assert bytes_of(grid.results) == before
-    assert {path.name for path in grid.results.iterdir()} <= {
-        "runs",
-        ".locks",
-        "datasets.json",
-        "fingerprints.json",
-        "running",
-    }
+    usual = {"runs", ".locks", "datasets.json", "fingerprints.json", "running"}
+    assert {path.name for path in grid.results.iterdir()} <= usual
 
 
 @pytest.fixture

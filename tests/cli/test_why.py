@@ -22,17 +22,8 @@ def sections(said: Said) -> dict[str, str]:
 
 
 TITLES = (
-    "Cell",
-    "Data",
-    "Settings",
-    "Selection",
-    "Training",
-    "Result",
-    "Rank among methods",
-    "Notes of the method",
-    "Environment",
-    "End of the log",
-    "Command",
+    *("Cell", "Data", "Settings", "Selection", "Training", "Result", "Rank among methods"),
+    *("Notes of the method", "Environment", "End of the log", "Command"),
 )
 
 
@@ -83,14 +74,12 @@ def test_a_failed_cell_tells_its_reason_its_traceback_and_its_last_words(grid: G
     assert "the matrix is singular" in told["End of the log"]
     assert "shown as" in told["Training"]
     assert "Result" not in told
-    why(grid.results, "single", "multi", "--seed", 0).check(
-        0, "skipped (declared): Single takes one class per sample"
-    )
-
-
-def test_a_closed_form_has_nothing_to_select(grid: Grid) -> None:
-    told = sections(why(grid.results, "mcca", "small", "--seed", 0))
-    assert "in closed form: there was nothing to select" in told["Selection"]
+    for words, sentence in (
+        (("single", "multi"), "skipped (declared): Single takes one class per sample"),
+        (("mcca", "small"), "in closed form: there was nothing to select"),
+        (("plain", "small", "--plugin", FAULTS), r"Plain & 100% $x_1$ <b>|*a*| [1]"),
+    ):
+        why(grid.results, *words, "--seed", 0).check(0, sentence)
 
 
 def test_several_seeds_have_a_line_each_and_the_way_to_one(grid: Grid) -> None:
@@ -124,11 +113,6 @@ def test_an_ablation_is_named_with_a_slash(tmp_path: Path) -> None:
     said = why(tmp_path, "drcl/without_fa", "emoji")
     assert "drcl/without_fa on emoji (image+text), seed 0: done" in said.out
     assert "--variant without_fa" in why(tmp_path, "drcl", "emoji").out
-
-
-def test_a_method_of_ones_own_keeps_its_title(grid: Grid) -> None:
-    said = why(grid.results, "plain", "small", "--seed", 0, "--plugin", FAULTS)
-    assert r"Plain & 100% $x_1$ <b>|*a*| [1]" in said.out
 
 
 def test_an_edited_settings_file_changes_nothing_about_an_earlier_record(

@@ -3,22 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 
-from bench import registry
-from bench.conformance import (
-    Check,
-    MethodUnderTest,
-    changed_rows,
-    check_class,
-    check_method,
-    checks,
-    fitting,
-    outputs,
-)
+from bench.conformance import CHECKS, Check, MethodUnderTest, changed_rows, check_class, fitting, outputs
 from bench.conformance.method_under_test import shrunk
 from bench.conformance.samples import Sample
 from bench.contract import Context, Method, PluginError, Split, Unsupported, UsageError
@@ -103,7 +92,7 @@ def test_a_broken_promise_fails_its_own_check_and_no_other(cls: type[Method]) ->
 
 
 def test_every_check_can_fail() -> None:
-    assert set(BROKEN.values()) == set(checks())
+    assert set(BROKEN.values()) == set(CHECKS)
 
 
 def test_a_method_that_keeps_every_promise_passes_all() -> None:
@@ -112,10 +101,14 @@ def test_a_method_that_keeps_every_promise_passes_all() -> None:
     assert {outcome.status for outcome in check_class(toys.OwnSimilarity)} == {"passed"}
 
 
+def not_passed(cls: type[Method], **options: Any) -> dict[Check, str]:
+    """Return the reasons of all promises that are not kept, by promise."""
+    outcomes = check_class(cls, **options)
+    return {outcome.check: outcome.reason for outcome in outcomes if outcome.status != "passed"}
+
+
 def test_declared_limits_are_skipped_with_the_reason() -> None:
-    reasons = {
-        outcome.check: outcome.reason for outcome in check_class(toys.Modest) if outcome.status != "passed"
-    }
+    reasons = not_passed(toys.Modest)
     skipped = {changed_rows.pairs_unused, changed_rows.late_modality}
     assert set(reasons) == {outputs.pair_by_pair, outputs.multi_label, outputs.five_modalities} | skipped
     assert "one class per sample" in reasons[outputs.multi_label]
@@ -123,11 +116,15 @@ def test_declared_limits_are_skipped_with_the_reason() -> None:
 
 
 def test_a_closed_form_without_batches_is_asked_for_no_trace() -> None:
-    outcomes = check_class(toys.ClosedForm)
-    assert {outcome.status for outcome in outcomes} == {"passed", "skipped"}
-    skipped = {outcome.check for outcome in outcomes if outcome.status == "skipped"}
-    assert {fitting.trace, fitting.deadline, fitting.restoring, fitting.large_batch} <= skipped
-    assert all(outcome.reason for outcome in outcomes if outcome.status == "skipped")
+    assert {outcome.status for outcome in check_class(toys.ClosedForm)} == {"passed", "skipped"}
+    reasons = not_passed(toys.ClosedForm)
+    assert {fitting.trace, fitting.deadline, fitting.restoring, fitting.large_batch} <= set(reasons)
+    assert all(reasons.values())
+
+
+def test_settings_that_the_class_refuses_fail_every_fit() -> None:
+    refused = not_passed(toys.Toy, settings={"lr": "fast"})
+    assert all("were refused" in refused[check] for check in (outputs.valid_variants, fitting.basics))
 
 
 def test_nothing_is_said_about_a_method_that_does_not_fit_plain_data() -> None:
@@ -135,7 +132,7 @@ def test_nothing_is_said_about_a_method_that_does_not_fit_plain_data() -> None:
     (failed,) = [outcome for outcome in outcomes if outcome.status == "failed"]
     assert "ZeroDivisionError: nothing to divide by (toys.py, line " in failed.reason
     waiting = [outcome for outcome in outcomes if outcome.status == "skipped"]
-    assert len(waiting) == len(checks()) - 3
+    assert len(waiting) == len(CHECKS) - 3
     assert all(outcome.reason.startswith("waits until the method ") for outcome in waiting)
 
 
@@ -166,26 +163,9 @@ def test_settings_given_by_hand_win_over_the_small_ones() -> None:
         MethodUnderTest(toys.Toy, {"epoch": 5})
 
 
-def test_settings_that_the_class_refuses_fail_every_fit() -> None:
-    failed = [
-        outcome for outcome in check_class(toys.Toy, settings={"lr": "fast"}) if outcome.status == "failed"
-    ]
-    assert {outcome.check for outcome in failed} == {outputs.valid_variants, fitting.basics}
-    assert all("were refused" in outcome.reason for outcome in failed)
-
-
 def test_only_sizes_and_durations_are_made_small() -> None:
-    published = {
-        "epochs": 200,
-        "prior_epochs": 1,
-        "hidden": [4096, 4096],
-        "dim": 8,
-        "batch_size": 1024,
-        "lr": 1,
-        "learned": True,
-        "patience": None,
-        "thresholds": [1, 2],
-    }
+    published = {"epochs": 200, "prior_epochs": 1, "hidden": [4096, 4096], "dim": 8, "batch_size": 1024}
+    published |= {"lr": 1, "learned": True, "patience": None, "thresholds": [1, 2]}
     small = {"epochs": 2, "prior_epochs": 1, "hidden": [16, 16], "dim": 8, "batch_size": 8}
     assert shrunk(published) == small
 
@@ -196,21 +176,6 @@ def test_settings_that_are_not_frozen_are_refused_before_anything_is_tried() -> 
 
     with pytest.raises(PluginError, match="frozen dataclass"):
         check_class(Mutable)
-
-
-def test_a_registered_method_is_checked_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from bench.registry import sources
-
-    monkeypatch.setattr(sources, "_PLUGINS", [])
-    file = tmp_path / "bare.py"
-    file.write_text(
-        "from tests.conformance import toys\nfrom dataclasses import replace\n\n\n"
-        "class Bare(toys.Toy):\n    card = replace(toys.Toy.card, name='bare_toy')\n"
-    )
-    registry.add_plugin(file)
-    assert {outcome.status for outcome in check_method("bare_toy")} == {"passed", "skipped"}
-    with pytest.raises(UsageError, match="did you mean 'bare_toy'"):
-        check_method("bare_to")
 
 
 def test_the_same_sample_has_the_same_bytes_and_fits_in_half_precision() -> None:

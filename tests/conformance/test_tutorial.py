@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.conformance import checks
+from bench.conformance import CHECKS
 from tests.documents import ROOT, Block, blocks, copy_with_methods, execute, run
 
 pytestmark = pytest.mark.clone
@@ -73,7 +73,7 @@ def test_the_list_of_promises_is_complete_and_in_order() -> None:
     rows = [line.split("|") for line in TUTORIAL.read_text(encoding="utf-8").splitlines() if line[:2] == "| "]
     start = next(i for i, row in enumerate(rows) if row[1].strip() == "the method ...")
     listed = [(row[1].strip(), row[2].strip()) for row in rows[start + 1 :]]
-    assert listed == [(check.name, check.hint) for check in checks()]
+    assert listed == [(check.name, check.hint) for check in CHECKS]
 
 
 def test_a_package_that_declares_the_entry_point_offers_the_method(tmp_path: Path) -> None:

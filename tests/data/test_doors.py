@@ -41,7 +41,7 @@ def test_a_method_for_one_label_runs_and_the_record_names_the_classes(
     savemat(tmp_path / "mine.mat", labels(change))
     results = tmp_path / "results"
     words = ("--datasets", tmp_path / "mine.mat", "--results", results, "--jobs", "0")
-    say("run", "--methods", "gmlda", *words).check(0, "1 cells: 1 done")
+    say("run", "--methods", "gmlda", *words).check(0, "1 cell: 1 done")
     store = Store(results)
     (record,) = store.records()
     snapshot = store.snapshot(record.digest)

@@ -259,4 +259,4 @@ def test_a_worker_that_ignores_every_polite_signal_does_not_hold_up_the_end(tmp_
     os.killpg(process.pid, signal.SIGINT)
     out, _ = process.communicate(timeout=20)
     assert process.returncode == 130
-    assert "1 cells: 1 missing; 0 run now" in out
+    assert "1 cell: 1 missing; 0 run now" in out

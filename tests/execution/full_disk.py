@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from bench.execution.cell_task import CellAnswer
-from bench.execution.tasks import OnEvent, Outcome, Slot, Task
+from bench.execution.tasks import Executor, OnEvent, Outcome, Slot, Task
 from bench.experiment.grid import Cell
 from bench.records import Record, folders
 from bench.records.files import record_files
@@ -45,21 +45,26 @@ class FullDisk:
         self._build(folder, files)
 
 
-def at_once(cells: Sequence[Cell]) -> Any:
-    """Return an executor that hands back a finished record for every cell, as if from another machine."""
-    records = {
-        cell.identity.digest: msgspec.structs.replace(making.record(), identity=cell.identity)
-        for cell in cells
-    }
+def each(outcome: Callable[[Task], Outcome[CellAnswer]]) -> Executor[CellAnswer]:
+    """Return an executor in which every task that is admitted ends as given."""
 
     def execute(
         tasks: Sequence[Task], work: Callable[[Any], Any], on_event: OnEvent
     ) -> Generator[Outcome[CellAnswer], None, None]:
         for task in tasks:
-            if not task.admit():
-                yield Outcome(task, HERE, None, None, 0.0, skipped=True)
-                continue
-            files = record_files(records[task.key], making.per_query(), making.TRACE, "")
-            yield Outcome(task, HERE, CellAnswer("done", "", files), None, 0.1)
+            admitted = task.admit()
+            yield outcome(task) if admitted else Outcome(task, HERE, None, None, 0.0, skipped=True)
 
     return execute
+
+
+def finished(cells: Sequence[Cell]) -> Callable[[Task], Outcome[CellAnswer]]:
+    """Return what gives a task of these cells a finished record, as if from another machine."""
+    by_digest = {cell.identity.digest: cell for cell in cells}
+
+    def outcome(task: Task) -> Outcome[CellAnswer]:
+        record = msgspec.structs.replace(making.record(), identity=by_digest[task.key].identity)
+        files = record_files(record, making.per_query(), making.TRACE, "")
+        return Outcome(task, HERE, CellAnswer("done", "", files), None, 0.1)
+
+    return outcome

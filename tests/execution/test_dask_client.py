@@ -15,10 +15,10 @@ from typing import Any
 
 import pytest
 
-from bench.execution import Event, Outcome, Started, Task, WorkerError, dask_client
+from bench.execution import dask_client
 from bench.execution.dask_client import dask_executor
 from bench.execution.dask_cluster import Cluster, open_cluster
-from bench.execution.tasks import Notice, Progress, Retried
+from bench.execution.tasks import Event, Notice, Outcome, Progress, Retried, Started, Task, WorkerError
 from tests.execution import dask_work, work
 from tests.execution.dask_processes import ROOT, DaskProcesses, dask_processes
 from tests.execution.watching import gone
@@ -161,7 +161,7 @@ def await_pids(folder: Path, count: int) -> list[int]:
 
 PROGRAM = """
 import sys
-from bench.execution import Task
+from bench.execution.tasks import Task
 from bench.execution.dask_client import dask_executor
 from bench.execution.dask_cluster import open_cluster
 from tests.execution.dask_work import wait_for_file

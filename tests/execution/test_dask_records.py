@@ -12,7 +12,9 @@ from typing import Any
 
 import pytest
 
-from bench.execution import WorkerError
+from bench.cli.executor_options import DeviceOptions, ExecutorOptions, machines
+from bench.execution import dask_client, dask_cluster
+from bench.execution.tasks import Slot, WorkerError
 from bench.records import Store
 from tests.execution.dask_processes import DaskProcesses, dask_processes
 from tests.execution.full_disk import FullDisk
@@ -121,29 +123,6 @@ def test_a_dry_run_foresees_the_time_on_the_workers(
     assert len([line for line in said.out.splitlines() if line.startswith("tcp://127.0.0.1:")]) == 2
 
 
-@pytest.mark.parametrize(
-    ("words", "sentence"),
-    [
-        (["--executor", "dask"], "--executor dask needs --scheduler ADDRESS"),
-        (["--scheduler", "tcp://h:1"], "--scheduler is of no use without --executor dask"),
-        (["--patience", "3"], "--patience is of no use without --executor dask"),
-        (["--executor", "dask", "--scheduler", "tcp://h:1", "--jobs", "2"], "--jobs is for this machine"),
-        (
-            ["--executor", "dask", "--scheduler", "tcp://h:1", "--devices", "cuda:1"],
-            "--devices cuda:1 names devices of this machine",
-        ),
-        (["--executor", "dask", "--scheduler", "nonsense"], "no Dask scheduler answers at 'nonsense'"),
-    ],
-)
-def test_wrong_words_are_one_sentence_and_status_2(
-    grid: Grid, tmp_path: Path, words: list[str], sentence: str
-) -> None:
-    said = say("run", "--results", tmp_path, "--methods", "mcca", "--datasets", grid.small, *words)
-    assert (said.status, said.out) == (2, "")
-    assert said.err.startswith(f"error: {sentence}")
-    assert said.err.count("\n") == 1
-
-
 @pytest.fixture
 def mute() -> Iterator[str]:
     """The address of something that takes connections and never says a word."""
@@ -159,6 +138,9 @@ def test_a_scheduler_that_does_not_answer_is_named(
     assert said.status == 2
     assert said.err.startswith(f"error: no Dask scheduler answers at '{mute}' (waited 0.5 s); ")
     assert not list(tmp_path.glob("runs/*"))
+    run(tmp_path, "nonsense", "--datasets", grid.small).check(2, "no Dask scheduler answers at 'nonsense'")
+    words = ("--datasets", grid.small, "--devices", "cuda:1")
+    run(tmp_path, "tcp://h:1", *words).check(2, "--devices cuda:1 names devices of this machine")
 
 
 def test_a_cluster_without_workers_is_waited_for_and_named(
@@ -212,9 +194,6 @@ def test_a_worker_without_this_project_is_named(grid: Grid, tmp_path: Path) -> N
 def test_a_cluster_is_asked_for_its_kind_of_device_only_where_nobody_said_it(
     monkeypatch: pytest.MonkeyPatch, devices: str, cluster: str, kind: str, opened: int
 ) -> None:
-    from bench.cli.executor_options import DeviceOptions, ExecutorOptions, machines
-    from bench.execution import dask_cluster
-
     asked, closed = [], []
 
     @contextmanager
@@ -235,10 +214,6 @@ def test_a_cluster_is_asked_for_its_kind_of_device_only_where_nobody_said_it(
 def test_gpus_of_a_cluster_that_a_run_leaves_idle_are_mentioned(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from bench.cli.executor_options import DeviceOptions, ExecutorOptions, machines
-    from bench.execution import dask_client, dask_cluster
-    from bench.execution.tasks import Slot
-
     @contextmanager
     def pretend(address: str, **_: Any) -> Iterator[Any]:
         facts = SimpleNamespace(slots=lambda resource: 1)

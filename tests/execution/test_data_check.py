@@ -102,7 +102,7 @@ def test_a_file_that_is_no_bundle_costs_itself_only(tmp_path: Path) -> None:
     datasets = ",".join(map(str, [*bad, write_bundle(tmp_path / "good.npz")]))
     words = ("--methods", "mcca", "--jobs", 0, "--datasets", datasets)
     said = say("run", "--results", tmp_path / "r", *words)
-    said.check(2, "1 cells: 1 done", *(f"error: {path} is left out: " for path in bad))
+    said.check(2, "1 cell: 1 done", *(f"error: {path} is left out: " for path in bad))
     assert "Traceback" not in said.out + said.err
 
 

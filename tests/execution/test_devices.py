@@ -5,17 +5,15 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError
 from itertools import combinations
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
+from bench.cli.executor_options import DeviceOptions, LocalMachine
 from bench.contract import UsageError
-from bench.execution import Outcome, Task, local_slots, run_local
 from bench.execution import devices as module
 from bench.execution.devices import (
     DeviceError,
@@ -23,10 +21,13 @@ from bench.execution.devices import (
     Inventory,
     choose_devices,
     device_slots,
+    local_slots,
     possible_inventory,
     take_inventory,
     wants_gpus,
 )
+from bench.execution.local import run_local
+from bench.execution.tasks import Task
 from bench.records import Store
 from tests.execution import work
 from tests.grid import FAULTS, say
@@ -68,27 +69,17 @@ def test_an_unknown_device_is_refused_with_those_that_are_known(word: str) -> No
 def test_slots_of_different_devices_alternate_and_know_their_memory() -> None:
     slots = device_slots(["cuda:2", "cuda:0"], FOUR, jobs=9, jobs_per_device=2, threads=3)
     assert [slot.name for slot in slots] == ["cuda:2/0", "cuda:0/0", "cuda:2/1", "cuda:0/1"]
-    assert {(slot.host_device, slot.memory, slot.threads) for slot in slots} == {
-        ("cuda:2", 10 * GB, 3),
-        ("cuda:0", 10 * GB, 3),
-    }
+    known = {(slot.host_device, slot.memory, slot.threads) for slot in slots}
+    assert known == {(device, 10 * GB, 3) for device in ("cuda:0", "cuda:2")}
     cpu = device_slots(["cpu"], FOUR, jobs=2, jobs_per_device=5, threads=1)
-    assert [(slot.name, slot.host_device, slot.memory) for slot in cpu] == [
-        ("cpu/0", "cpu", None),
-        ("cpu/1", "cpu", None),
-    ]
-
-
-def run(payloads: Sequence[Any], function: Any, per_device: int, **task: Any) -> list[Outcome[Any]]:
-    slots = device_slots(choose_devices("auto", FOUR), FOUR, jobs=1, jobs_per_device=per_device, threads=1)
-    tasks = [Task(str(number), "", payload, **task) for number, payload in enumerate(payloads)]
-    return list(run_local(tasks, function, slots))
+    assert [(slot.name, slot.memory) for slot in cpu] == [("cpu/0", None), ("cpu/1", None)]
 
 
 @pytest.mark.slow
 def test_four_gpus_work_at_once_and_every_process_sees_its_own_only(tmp_path: Path) -> None:
-    payloads = [(str(tmp_path), str(number), 4) for number in range(4)]
-    outcomes = run(payloads, work.rendezvous, 1)
+    slots = device_slots(choose_devices("auto", FOUR), FOUR, jobs=1, jobs_per_device=1, threads=1)
+    tasks = [Task(str(number), "", (str(tmp_path), str(number), 4)) for number in range(4)]
+    outcomes = run_local(tasks, work.rendezvous, slots)
     assert sorted((outcome.slot.host_device, outcome.value) for outcome in outcomes) == [
         (f"cuda:{index}", (str(index), True)) for index in range(4)
     ]
@@ -115,8 +106,8 @@ def test_a_run_on_pretended_gpus_pins_each_cell_and_records_it(
     usual = ["--results", tmp_path / "r", "--plugin", FAULTS, "--datasets", small, "--methods", "pinned"]
     words = ["run", *usual, "--set", "pinned.seconds=0.05", "--seeds", 4, "--devices", "cuda:3,cuda:1"]
     forecast = say(*words, "--dry-run")
-    assert "cuda:1: 2 cells in 1 slots" in forecast.out
-    assert "cuda:3: 2 cells in 1 slots" in forecast.out
+    assert "cuda:1: 2 cells in 1 slot" in forecast.out
+    assert "cuda:3: 2 cells in 1 slot" in forecast.out
     said = say(*words)
     assert (said.status, said.err) == (0, "")
     store = Store(tmp_path / "r")
@@ -135,11 +126,7 @@ def test_a_run_on_pretended_gpus_pins_each_cell_and_records_it(
     assert asked == [True, True]  # a finished grid has no need of a long look at the machine
     on_cpu = say(*words, "--devices", "cpu", "--dry-run")
     assert "4 cells, 4 to run" in on_cpu.out  # what a GPU has done is no number of the CPU
-    unknown = say(*words, "--devices", "cuda:7")
-    assert (unknown.status, unknown.out) == (2, "")
-    assert unknown.err == (
-        "error: there is no device 'cuda:7' here; there are: cpu, cuda:0, cuda:1, cuda:2, cuda:3\n"
-    )
+    say(*words, "--devices", "cuda:7").check(2, "no device 'cuda:7'")
 
 
 @pytest.mark.parametrize(
@@ -165,9 +152,7 @@ def test_what_contradicts_itself_on_gpus_is_one_sentence_and_status_2(
     assert not (tmp_path / "r" / "runs").exists()
 
 
-def test_one_gpu_can_be_used_in_this_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from bench.cli.executor_options import DeviceOptions, LocalMachine
-
+def test_one_gpu_can_be_used_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "take_inventory", lambda *, gpus: FOUR)
     site = LocalMachine(DeviceOptions("cuda:2", 0)).site()
     assert (site.slots, site.device) == ([], "cuda:2")
@@ -193,8 +178,6 @@ def test_the_kind_of_device_is_known_before_cells_are_planned(
     devices: str,
     asked: int,
 ) -> None:
-    from bench.cli.executor_options import DeviceOptions, LocalMachine
-
     looks = []
     monkeypatch.setattr(module, "possible_inventory", lambda _: possible)
 
@@ -207,17 +190,14 @@ def test_the_kind_of_device_is_known_before_cells_are_planned(
     assert (resolved.kind, resolved.devices, len(looks)) == (kind, devices, asked)
 
 
-def test_only_gpus_take_a_look_for_gpus() -> None:
-    assert not wants_gpus("cpu")
-    assert all(wants_gpus(words) for words in ("auto", "cuda", "cuda:1", "cpu,cuda:0", "gpu"))
-
-
 def test_the_inventory_of_the_cpu_is_within_the_containers_limits_and_needs_no_torch(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("joblib.cpu_count", lambda: 3)
     monkeypatch.setattr(subprocess, "run", None)
     assert take_inventory(gpus=False) == Inventory(3)
+    assert not wants_gpus("cpu")
+    assert all(wants_gpus(words) for words in ("auto", "cuda", "cuda:1", "cpu,cuda:0", "gpu"))
 
 
 def test_gpus_are_what_pytorch_lists_in_a_process_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -319,37 +299,30 @@ def test_the_question_to_pytorch_is_understood() -> None:
     assert done.stdout.splitlines()[-1].startswith("[")
 
 
-def test_cpu_slots_have_their_threads_and_see_no_gpu() -> None:
+def test_slots_have_their_threads_and_see_their_own_gpu_only(monkeypatch: pytest.MonkeyPatch) -> None:
     first, second = local_slots(2, 3)
     assert (first.name, second.name, first.device) == ("cpu/0", "cpu/1", "cpu")
-    assert first.environment["OMP_NUM_THREADS"] == "3"
-    assert first.environment["MKL_NUM_THREADS"] == "3"
-    assert first.environment["CUDA_VISIBLE_DEVICES"] == ""
-
-
-def test_a_gpu_slot_sees_its_own_gpu_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "CUDA_VISIBLE_DEVICES")
+    assert [first.environment[name] for name in names] == ["3", "3", ""]
     (slot,) = local_slots(1, 2, "cuda:3")
-    assert (slot.name, slot.device) == ("cuda:3/0", "cuda:0")
-    assert slot.environment["CUDA_VISIBLE_DEVICES"] == "3"
+    assert (slot.name, slot.device, slot.environment["CUDA_VISIBLE_DEVICES"]) == ("cuda:3/0", "cuda:0", "3")
     assert "CUBLAS_WORKSPACE_CONFIG" in slot.environment
-
-
-def test_gpus_are_counted_within_what_this_process_may_see(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5, GPU-abc")
-    assert local_slots(1, 1, "cuda")[0].environment["CUDA_VISIBLE_DEVICES"] == "5"
-    assert local_slots(1, 1, "cuda:1")[0].environment["CUDA_VISIBLE_DEVICES"] == "GPU-abc"
-    with pytest.raises(UsageError, match="cuda:2 is not among the 2 devices"):
-        local_slots(1, 1, "cuda:2")
+    for device, seen in (("cuda", "5"), ("cuda:1", "GPU-abc")):
+        assert local_slots(1, 1, device)[0].environment["CUDA_VISIBLE_DEVICES"] == seen
 
 
-@pytest.mark.parametrize("device", ["gpu", "cuda:x", "cuda:-1", "mps", ""])
-def test_an_unknown_device_is_refused(device: str) -> None:
-    with pytest.raises(UsageError, match="unknown device"):
-        local_slots(1, 1, device)
-
-
-@pytest.mark.parametrize(("slots", "threads"), [(0, 1), (1, 0), (-1, 1)])
-def test_slots_and_threads_start_at_one(slots: int, threads: int) -> None:
-    with pytest.raises(UsageError, match="at least 1"):
-        local_slots(slots, threads)
+@pytest.mark.parametrize(
+    ("slots", "threads", "device", "words"),
+    [
+        *((1, 1, device, "unknown device") for device in ("gpu", "cuda:x", "cuda:-1", "mps", "")),
+        *((*numbers, "cpu", "at least 1") for numbers in ((0, 1), (1, 0), (-1, 1))),
+        (1, 1, "cuda:2", "not among the 2 devices"),
+    ],
+)
+def test_slots_that_cannot_be_are_refused(
+    monkeypatch: pytest.MonkeyPatch, slots: int, threads: int, device: str, words: str
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5, GPU-abc")
+    with pytest.raises(UsageError, match=words):
+        local_slots(slots, threads, device)

@@ -19,7 +19,9 @@ ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = """
 import signal, sys
 from contextlib import closing
-from bench.execution import Task, local_slots, run_local
+from bench.execution.devices import local_slots
+from bench.execution.local import run_local
+from bench.execution.tasks import Task
 from tests.execution.work import begin_and_nap
 
 if __name__ == "__main__":

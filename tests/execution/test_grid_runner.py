@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,11 @@ import pytest
 import torch
 
 from bench.contract import UsageError
-from bench.execution import local_executor, local_slots, run_inline
+from bench.execution.devices import local_slots
 from bench.execution.grid_runner import hard_limit, remaining, run_cells, standings
+from bench.execution.local import local_executor, run_inline
 from bench.execution.progress import Ended, Planned, RunEvent
-from bench.execution.tasks import OnEvent, Outcome, Progress, Started, Task
+from bench.execution.tasks import Progress, Started, Task
 from bench.experiment.cost import Expectation
 from bench.experiment.grid import Cell
 from bench.experiment.run_context import RunContext
@@ -316,9 +317,7 @@ def test_a_task_states_its_memory_where_it_runs_on_a_gpu(
 ) -> None:
     seen: list[Task] = []
 
-    def watch(
-        tasks: Sequence[Task], work: Callable[[Any], Any], on_event: OnEvent
-    ) -> Generator[Outcome[Any], None, None]:
+    def watch(tasks: Sequence[Task], *_: Any) -> Any:
         seen.extend(tasks)
         yield from ()
 

@@ -2,30 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from typing import Any
 
 import pytest
 
-from bench.execution import (
-    Event,
-    Executor,
-    Progress,
-    Started,
-    Task,
-    local_executor,
-    local_slots,
-    report,
-    run_inline,
-)
-from bench.execution.tasks import loss_of
+from bench.execution.devices import local_slots
+from bench.execution.local import local_executor, run_inline
+from bench.execution.tasks import Event, Executor, Progress, Started, Task, loss_of
+from bench.execution.worker import report
 from tests.execution import work
-
-
-def test_outcomes_are_those_of_workers_in_this_process() -> None:
-    (outcome,) = run_inline([Task("a", "", None)], work.pid)
-    assert outcome.value == os.getpid()
-    assert outcome.lost is None
 
 
 @pytest.mark.parametrize(
@@ -36,7 +23,8 @@ def test_an_exception_costs_its_own_task_only(fault: str, kind: str) -> None:
     assert bad.lost is not None
     assert bad.lost.kind == kind
     assert "Traceback" in bad.lost.traceback
-    assert good.value == "ok"
+    assert (good.value, good.lost) == ("ok", None)
+    assert [outcome.value for outcome in run_inline([Task("a", "", None)], work.pid)] == [os.getpid()]
 
 
 def test_ctrl_c_passes_through() -> None:
@@ -72,6 +60,9 @@ class OutOfMemoryError(RuntimeError):
     ("error", "kind"),
     [
         (MemoryError(), "memory"),
+        (OSError(errno.ENOMEM, "Cannot allocate memory"), "memory"),
+        (OSError(errno.ENOSPC, "No space left on device"), "exception"),
+        (RuntimeError("std::bad_alloc"), "memory"),
         (OutOfMemoryError("CUDA out of memory"), "memory"),
         (RuntimeError("DefaultCPUAllocator: can't allocate memory"), "memory"),
         (RuntimeError("shapes do not fit"), "exception"),

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import errno
 import sys
 from types import SimpleNamespace
 
 import psutil
 import pytest
 
-from bench.contract.errors import lacks_memory
-from bench.execution import Outcome, Task, local_slots, run_local
+from bench.execution.devices import local_slots
+from bench.execution.local import run_local
 from bench.execution.memory import Allowance, leave_gpu, resident
+from bench.execution.tasks import Outcome, Task
 from tests.execution import work
 
 LIMIT = 200 << 20
@@ -44,13 +44,11 @@ def test_whoever_takes_too_much_is_stopped_and_the_limit_is_named(
     assert not lost.outside
 
 
-def test_the_next_task_has_a_healthy_worker(drill: dict[str, Outcome[object]]) -> None:
-    assert drill["sound"].lost is None
-    assert drill["last"].lost is None
-
-
-def test_what_a_task_leaves_behind_is_not_charged_to_the_next(drill: dict[str, Outcome[object]]) -> None:
+def test_the_next_task_has_a_healthy_worker_and_what_is_left_behind_is_not_charged_to_it(
+    drill: dict[str, Outcome[object]],
+) -> None:
     """A worker that still holds half of the limit is replaced."""
+    assert drill["sound"].lost is drill["last"].lost is None
     assert drill["left behind"].value == drill["sound"].value
     assert drill["last"].value != drill["left behind"].value
 
@@ -95,8 +93,10 @@ class Cuda:
         self.calls.append("empty_cache")
 
 
-def test_after_a_task_the_memory_of_a_gpu_is_free_for_other_slots(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_after_a_task_the_memory_of_a_gpu_is_free_or_the_gpu_useless(monkeypatch: pytest.MonkeyPatch) -> None:
     used, unused = Cuda(), Cuda(used=False)
+    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=Cuda(broken=True)))
+    assert not leave_gpu()
     monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=used))
     assert leave_gpu()
     assert used.calls == ["synchronize", "empty_cache"]
@@ -106,11 +106,6 @@ def test_after_a_task_the_memory_of_a_gpu_is_free_for_other_slots(monkeypatch: p
     monkeypatch.delitem(sys.modules, "torch")
     assert leave_gpu()
     assert "torch" not in sys.modules
-
-
-def test_a_gpu_that_a_task_has_made_useless_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=Cuda(broken=True)))
-    assert not leave_gpu()
 
 
 def test_a_worker_whose_gpu_is_useless_is_replaced_and_the_next_task_is_well() -> None:
@@ -123,10 +118,3 @@ def test_a_worker_whose_gpu_is_useless_is_replaced_and_the_next_task_is_well() -
 def test_resident_memory_is_that_of_a_process_and_nothing_of_one_that_is_gone() -> None:
     assert resident(psutil.Process().pid) >= psutil.Process().memory_info().rss // 2
     assert resident(2**22 + 1) == 0
-
-
-def test_a_lack_of_memory_is_known_in_every_form() -> None:
-    assert lacks_memory(OSError(errno.ENOMEM, "Cannot allocate memory"))
-    assert not lacks_memory(OSError(errno.ENOSPC, "No space left on device"))
-    assert lacks_memory(RuntimeError("std::bad_alloc"))
-    assert not lacks_memory(RuntimeError("bad luck"))

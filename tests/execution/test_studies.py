@@ -13,7 +13,8 @@ from optuna.storages import InMemoryStorage
 
 from bench.analysis.settings import tunings_of
 from bench.contract.errors import DataError
-from bench.execution import run_inline, studies
+from bench.execution import studies
+from bench.execution.local import run_inline
 from bench.execution.studies import FIRST_EPOCHS, FIRST_TRIALS, Study, open_journal
 from bench.execution.tuning_runner import run_trials
 from bench.experiment.grid import Cell

@@ -20,7 +20,10 @@ from typing import Any, NoReturn
 import msgspec
 import pytest
 
-from bench.execution import Loss, Outcome, Slot, Task, WorkerError, local_slots, run_local, worker_process
+from bench.execution import worker_process
+from bench.execution.devices import local_slots
+from bench.execution.local import run_local
+from bench.execution.tasks import Loss, Outcome, Slot, Task, WorkerError
 from bench.execution.worker import Finished, Setup, TaskStarted, decode_value, encode_value, framed, unframed
 from bench.execution.worker_process import WorkerProcess, _by_signal
 from tests.execution import work
@@ -60,14 +63,11 @@ def test_a_worker_that_dies_idle_costs_nothing() -> None:
     assert second != first
 
 
-def test_a_worker_is_a_session_of_its_own_that_ctrl_c_does_not_reach() -> None:
-    assert run(work.session, None).value == [True, True]
-
-
-def test_payloads_and_values_of_any_size_arrive() -> None:
-    tasks = [Task(str(size), "", bytes(size)) for size in (10, 1_000_000)]
-    values = [outcome.value for outcome in run_local(tasks, work.echo, local_slots(1, 1))]
-    assert values == [bytes(10), bytes(1_000_000)]
+def test_a_worker_is_a_session_that_ctrl_c_does_not_reach_shares_no_socket_and_takes_any_size() -> None:
+    calls = [("session", None), ("inherited", None), ("echo", bytes(10)), ("echo", bytes(1_000_000))]
+    tasks = [Task(str(number), "", call) for number, call in enumerate(calls)]
+    values = [outcome.value for outcome in run_local(tasks, work.call, local_slots(1, 1))]
+    assert values == [[True, True], 0, bytes(10), bytes(1_000_000)]
 
 
 def test_a_worker_that_cannot_start_is_no_fault_of_the_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -202,7 +202,3 @@ def test_threads_may_run_workers_side_by_side() -> None:
     for thread in threads:
         thread.join(60)
     assert len({*values}) == 2
-
-
-def test_sockets_are_no_part_of_other_programs() -> None:
-    assert run(work.inherited, None).value == 0

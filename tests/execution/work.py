@@ -17,14 +17,19 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from bench.execution import report
-from bench.execution.worker import importing, serve
+from bench.execution.worker import importing, report, serve
 
 PRELOAD = ("numpy",)
 
 
 def echo(payload: Any) -> Any:
     return payload
+
+
+def call(payload: tuple[str, Any]) -> Any:
+    """Call another function of this module, given by its name."""
+    name, argument = payload
+    return globals()[name](argument)
 
 
 def fault(kind: str) -> Any:

@@ -8,9 +8,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from bench.execution import run_inline
 from bench.execution.data_check import describe_sources
 from bench.execution.grid_runner import run_cells
+from bench.execution.local import run_inline
 from bench.experiment.cell import run_cell
 from bench.experiment.cost import expect
 from bench.experiment.grid import Cell, Request, plan

@@ -32,7 +32,7 @@ def test_every_record_of_a_grid_can_be_made_again_by_its_command(grid: Grid, tmp
             status, out = planned_again(record.environment.command, tmp_path)
             assert status == 0
             assert f"to run   {record.digest} " in out
-            assert "1 cells, 1 to run" in out
+            assert "1 cell, 1 to run" in out
             seen.add((record.identity.method, record.identity.dataset))
 
 
@@ -80,7 +80,7 @@ def test_a_variant_of_a_built_in_method_and_its_threads_are_named(tmp_path: Path
 def test_a_pair_of_modalities_is_named_so_that_the_command_makes_one_cell(tmp_path: Path) -> None:
     said = say("run", "--methods", "dscmr", "--datasets", "xmedia", "--dry-run", "--results", tmp_path / "r",
                "--modalities", "video,image")  # fmt: skip
-    assert "1 cells, 1 to run" in said.out
+    assert "1 cell, 1 to run" in said.out
     digest = said.out.split("to run   ")[1].split()[0]
     from bench.experiment.grid import Request, describe_data, plan
 
@@ -90,7 +90,7 @@ def test_a_pair_of_modalities_is_named_so_that_the_command_makes_one_cell(tmp_pa
     assert cell.identity.digest == digest
     out = planned_again(command_for(cell, RunContext()), tmp_path)[1]
     assert digest in out
-    assert "1 cells, 1 to run" in out
+    assert "1 cell, 1 to run" in out
 
 
 def test_surroundings_are_told_where_they_are_not_the_usual(tmp_path: Path) -> None:

@@ -16,9 +16,9 @@ from msgspec import structs
 
 from bench import registry
 from bench.analysis.settings import tunings_of
-from bench.execution import Loss, Outcome, Task, local_executor, local_slots, run_inline
-from bench.execution.local import INLINE
-from bench.execution.tasks import OnEvent
+from bench.execution.devices import local_slots
+from bench.execution.local import INLINE, local_executor, run_inline
+from bench.execution.tasks import Loss, OnEvent, Outcome, Task
 from bench.execution.tuning_runner import run_trials
 from bench.experiment.run_context import RunContext
 from bench.experiment.tuning import Search, Tried, draw_changes, run_trial, trial_cells

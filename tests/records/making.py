@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Callable, Mapping, Sequence
 from itertools import permutations
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import msgspec
 import numpy as np
@@ -155,6 +156,15 @@ def reseal(folder: Path, name: str, content: bytes) -> None:
     names = {path.name for path in folder.iterdir()} & {*FILES, SNAPSHOT}
     files = {name: (folder / name).read_bytes() for name in names}
     (folder / "sha256sums.txt").write_bytes(encode_sums(files))
+
+
+def raising(number: int) -> Callable[..., NoReturn]:
+    """Return a function that fails as the system does with this number."""
+
+    def refuse(*_: object, **__: object) -> NoReturn:
+        raise OSError(number, os.strerror(number))
+
+    return refuse
 
 
 def _series(modalities: Sequence[str]) -> list[Series]:

@@ -67,7 +67,9 @@ def _copy_of_harness(root: Path) -> ModuleType:
 
 
 @pytest.mark.skipif(GIT is None, reason="git is not installed")
-def test_commit_and_uncommitted_changes_are_those_of_the_harness(tmp_path: Path) -> None:
+def test_commit_and_uncommitted_changes_are_those_of_the_harness(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     module = _copy_of_harness(tmp_path)
     assert module.find_checkout() == ("", False)
 
@@ -90,13 +92,9 @@ def test_commit_and_uncommitted_changes_are_those_of_the_harness(tmp_path: Path)
     assert module.find_checkout() == (commit, False)  # asked once per process
     module.find_checkout.cache_clear()
     assert module.find_checkout() == (commit, True)
-
-
-def test_without_git_there_is_no_commit(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
-    environment.find_checkout.cache_clear()
-    assert environment.find_checkout() == ("", False)
-    environment.find_checkout.cache_clear()
+    monkeypatch.setenv("PATH", str(tmp_path))  # without git
+    module.find_checkout.cache_clear()
+    assert module.find_checkout() == ("", False)
 
 
 class _Cuda:

@@ -9,7 +9,6 @@ import stat
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
@@ -19,6 +18,7 @@ from bench.records import Store, StoreError
 from bench.records.folders import DiskFull, has_room, marked, publish, seems_free
 from bench.records.locks import held, kernel, lock_of
 from tests.records import making
+from tests.records.making import raising
 
 ROOT = Path(__file__).resolve().parents[2]
 DIGEST = making.record().digest
@@ -46,13 +46,6 @@ def left_by_a_dead_writer(store: Store, kind: str, machine: str | None = None) -
     folder = hidden(store, kind, machine)
     lock_of(folder).touch()
     return folder
-
-
-def raising(number: int) -> Callable[..., NoReturn]:
-    def refuse(*_: object) -> NoReturn:
-        raise OSError(number, os.strerror(number))
-
-    return refuse
 
 
 def age(folder: Path, days: float) -> None:
@@ -182,7 +175,7 @@ def test_room_is_found_by_trying_and_nothing_stays(store: Store, monkeypatch: py
     assert has_room(store.runs, 1000)
     assert seems_free(store.runs) > 0
     assert list(store.runs.iterdir()) == []
-    monkeypatch.setattr("os.fsync", lambda handle: os.write(os.open("/dev/full", os.O_WRONLY), b"x"))
+    monkeypatch.setattr("os.fsync", raising(errno.ENOSPC))
     assert not has_room(store.runs, 1000)
     assert list(store.runs.iterdir()) == []
     assert not has_room(store.root / "gone", 1000)
@@ -236,15 +229,12 @@ def test_a_file_system_that_cannot_flush_directories_will_do(
 
 def test_a_results_folder_that_is_a_file_is_explained(tmp_path: Path) -> None:
     (tmp_path / "results").write_text("a file")
-    with pytest.raises(StoreError, match=r"results.runs.*part of that path is a file"):
-        Store(tmp_path / "results").prepare()
-    with pytest.raises(StoreError, match="part of that path is a file"):
-        write(Store(tmp_path / "results"))
     store = Store(tmp_path / "other")
     store.prepare()
     (store.runs / DIGEST).write_text("mine")
-    with pytest.raises(StoreError, match="part of that path is a file"):
-        write(store)
+    for refused in (Store(tmp_path / "results").prepare, lambda: write(store)):
+        with pytest.raises(StoreError, match="part of that path is a file"):
+            refused()
     assert (store.runs / DIGEST).read_text() == "mine"
 
 

@@ -236,10 +236,7 @@ def test_what_was_recorded_since_is_not_done_again_but_what_is_older_may_be(stor
 def test_without_locks_a_run_goes_on_and_can_say_so(
     store: Store, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
-    def refuse(*_: object) -> None:
-        raise OSError(number, os.strerror(number))
-
-    monkeypatch.setattr("fcntl.flock", refuse)
+    monkeypatch.setattr("fcntl.flock", making.raising(number))
     digest = making.identity().digest
     with Claims(store) as claims:
         assert "no locks" in claims.unavailable
@@ -252,12 +249,9 @@ def test_without_locks_a_run_goes_on_and_can_say_so(
 
 
 def test_a_claim_that_fails_later_is_as_none(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: object) -> None:
-        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
-
     with Claims(store) as claims:
         assert claims.unavailable == ""
-        monkeypatch.setattr("bench.records.locks.try_lock", refuse)
+        monkeypatch.setattr("bench.records.locks.try_lock", making.raising(errno.EMFILE))
         assert claims.take(making.identity().digest) == "mine"
         assert "Too many open files" in claims.unavailable
 

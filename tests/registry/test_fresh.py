@@ -54,9 +54,13 @@ def state_is_fresh_and_comes_back(name: str) -> None:
     assert seen(first) == [1]
 
 
-def test_a_file_named_by_hand(write: Writer, tmp_path: Path) -> None:
+def test_a_file_named_by_hand_also_after_an_error(write: Writer, tmp_path: Path) -> None:
     registry.add_plugin(write("alpha", folder=tmp_path, text=COUNTING))
     state_is_fresh_and_comes_back("alpha")
+    first = registry.method_class("alpha")
+    with pytest.raises(ZeroDivisionError), registry.fresh_modules("alpha"):
+        raise ZeroDivisionError
+    assert registry.method_class("alpha") is first
 
 
 def test_modules_beside_a_file_named_by_hand(write: Writer, tmp_path: Path) -> None:
@@ -111,11 +115,3 @@ def test_an_entry_point(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(sources, "entry_points", lambda group: points if group == "bench.methods" else [])
     registry.rescan()
     state_is_fresh_and_comes_back("alpha")
-
-
-def test_modules_come_back_after_an_error(write: Writer, tmp_path: Path) -> None:
-    registry.add_plugin(write("alpha", folder=tmp_path, text=COUNTING))
-    first = registry.method_class("alpha")
-    with pytest.raises(ZeroDivisionError), registry.fresh_modules("alpha"):
-        raise ZeroDivisionError
-    assert registry.method_class("alpha") is first

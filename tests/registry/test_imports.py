@@ -97,9 +97,10 @@ def test_without_a_child_process_the_plug_in_is_left_out(
     assert "alpha.py" in registry.registered().problems[0].reason
 
 
-@pytest.mark.parametrize("command", ["run", "tune"])
 @pytest.mark.parametrize(
-    "when", ["", "if 'serve(' in ' '.join(sys.orig_argv):\n    "], ids=["ever", "in a worker"]
+    ("command", "when"),
+    [("run", ""), ("tune", "if 'serve(' in ' '.join(sys.orig_argv):\n    ")],
+    ids=["ever", "in a worker"],
 )
 def test_a_command_leaves_such_a_method_out_and_ends_with_2(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str, when: str

@@ -55,12 +55,8 @@ def test_the_paper_profile_knows_the_values_for_a_dataset() -> None:
 
 
 def test_the_quick_profile_has_shared_values_and_a_methods_own() -> None:
-    assert registry.resolve_settings(registry.method("beta")) == {
-        "epochs": 8,
-        "lr": 0.25,
-        "hidden": [3],
-        "rates": {"image": 0.1},
-    }
+    expected = {"epochs": 8, "lr": 0.25, "hidden": [3], "rates": {"image": 0.1}}
+    assert registry.resolve_settings(registry.method("beta")) == expected
     assert registry.resolve_settings(registry.method("beta"), tuned=False)["hidden"] == [2]
     assert registry.resolve_settings(registry.method("alpha"), dataset="pets")["epochs"] == 8
     assert registry.resolve_settings(registry.method("alpha"))["lr"] == 0.125

@@ -8,7 +8,7 @@ import pytest
 
 from bench import registry
 from bench.registry import imports
-from bench.registry.catalogue import _Catalogue
+from bench.registry.catalogue import Registered
 from bench.registry.sources import sources
 from bench.registry.static import NotLiteral, Packages
 from tests.registry.conftest import METHOD, Writer
@@ -26,12 +26,12 @@ def test_what_is_read_of_the_projects_plug_ins_is_what_an_import_gives(
 ) -> None:
     monkeypatch.undo()
     registry.rescan()
-    found = _Catalogue()
+    found = Registered()
     assert not found.computed
     for source in sources():
-        for one in imports.import_here(source).descriptions:
-            kind = "methods" if isinstance(one, registry.MethodDescription) else "datasets"
-            assert found.found[kind][one.card.name] == one  # type: ignore[index]
+        imported = imports.import_here(source)
+        assert all(found.methods[one.card.name] == one for one in imported.methods)
+        assert all(found.datasets[one.card.name] == one for one in imported.datasets)
 
 
 @pytest.mark.usefixtures("no_import")

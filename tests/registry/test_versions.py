@@ -53,11 +53,8 @@ def test_a_file_beside_a_method_that_it_imports_is_part_of_it(
     (folder / "helper" / "__init__.py").touch()
     (folder / helper).write_text("SIZE = 1\n")
     (folder / "stranger.py").write_text("SIZE = 1\n")
-    write(
-        "alpha",
-        folder=folder,
-        text="try:\n    from .helper import SIZE\nexcept ImportError:\n    SIZE = 0\n" + METHOD,
-    )
+    text = "try:\n    from .helper import SIZE\nexcept ImportError:\n    SIZE = 0\n" + METHOD
+    write("alpha", folder=folder, text=text)
     if by_hand:
         registry.add_plugin(folder / "alpha.py")
     before = Versions(lock()).code("alpha")
@@ -76,9 +73,8 @@ def test_an_entry_point_comes_with_its_package(tmp_path: Path, monkeypatch: pyte
     monkeypatch.syspath_prepend(tmp_path)
     files = plugin_files("entry point one = their_package.method:One")
     assert set(files) == {f"their_package/{name}" for name in ("__init__.py", "method.py", "inner/nets.py")}
-    assert plugin_files("entry point two = their_module:Two") == {
-        "their_module.py": tmp_path / "their_module.py"
-    }
+    alone = {"their_module.py": tmp_path / "their_module.py"}
+    assert plugin_files("entry point two = their_module:Two") == alone
     assert plugin_files("entry point three = nowhere_at_all:Three") == {}
     assert "their_package" not in sys.modules
 
