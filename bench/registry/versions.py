@@ -33,7 +33,7 @@ TOOLKITS: Final = ("training", "linear")
 
 _WITHOUT: Final[Mapping[str, frozenset[str]]] = {
     "contract": frozenset({"cards", "declarations", "errors"}),
-    "data": frozenset({"doctor", "embeddings", "fetching", "fingerprint"}),
+    "data": frozenset({"doctor", "fetching", "fingerprint"}),
     "evaluation": frozenset({"conventions"}),
     "experiment": frozenset(
         {

@@ -12,7 +12,7 @@ import pytest
 import bench
 from bench.conditions import conditions, parse_conditions
 from bench.conformance.samples import Sample
-from bench.contract import Unsupported
+from bench.contract import Unsupported, UsageError
 from bench.experiment.cell import run_cell
 from bench.experiment.conditions import under_condition
 from bench.experiment.grid import Cell, Request, describe_data, plan
@@ -105,13 +105,18 @@ def test_the_last_k_modalities_come_late_and_one_of_them_is_the_last(tmp_path: P
 
 @pytest.mark.parametrize(
     ("condition", "reason"),
-    [("late@last-2", "needs 3"), ("late@audio", "audio"), ("label-noise-multi@0.2", "label-noise")],
+    [("late@last-2", "needs 3"), ("label-noise-multi@0.2", "label-noise")],
 )
 def test_what_cannot_be_made_is_skipped_with_the_reason(bundle: Path, condition: str, reason: str) -> None:
     with pytest.raises(Unsupported, match=reason):
         under_condition(bench.load_dataset(bundle), condition, 0)
     (record,) = _records(bundle, "sm", condition)
     assert (record.status, record.failure is not None) == ("skipped", True)
+
+
+def test_a_late_modality_that_no_dataset_has_is_wrong_usage(bundle: Path) -> None:
+    with pytest.raises(UsageError, match="audio"):
+        _records(bundle, "sm", "late@audio")
 
 
 def test_queries_of_unseen_classes_are_ranked_against_all_rows_if_generalised(bundle: Path) -> None:
