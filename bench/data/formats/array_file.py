@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import os
 import stat
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -79,7 +80,13 @@ class ArrayFile(ABC):
         """
         self._require(key)
         with blamed(self.where(key)):
-            return self._reader(key)._read(key)
+            values = self._reader(key)._read(key)
+            if values.dtype.kind == "U" and values.nbytes:
+                native = values.astype(values.dtype.newbyteorder("="), copy=False)
+                codes = np.ascontiguousarray(native).reshape(-1).view(np.uint32)
+                if codes.max() > sys.maxunicode:
+                    raise ValueError("a text has a code that is no character's")
+            return values
 
     def matrix(self, key: str, transposed: bool = False) -> Array:
         """Return an array of numbers for use as features: float32 in C order, read in blocks if large.
