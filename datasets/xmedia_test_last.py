@@ -4,14 +4,9 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from bench.contract import DatasetCard, Fact, FileCard, ModalityCard
+from bench.contract import DatasetCard, FileCard
 
 from .xmedia import XMedia
-
-_PAIRS = Fact[tuple[int, int, int] | None]((4000, 500, 500), "inferred")
-_AUDIO = Fact[tuple[int, int, int] | None]((800, 100, 100), "inferred")
-_3D = Fact[tuple[int, int, int] | None]((400, 50, 50), "inferred")
-_VIDEO = Fact[tuple[int, int, int] | None]((969, 87, 87), "inferred")
 
 
 class XMediaTestLast(XMedia):
@@ -21,19 +16,10 @@ class XMediaTestLast(XMedia):
     card: ClassVar[DatasetCard] = DatasetCard(
         name="xmedia_test_last",
         title="XMedia (test last)",
-        modalities=(
-            ModalityCard("image", Fact("CNN", "doubtful"), Fact(4096, "doubtful"), _PAIRS, "sparse"),
-            ModalityCard("text", Fact("bag of words", "doubtful"), Fact(3000, "doubtful"), _PAIRS, "counts"),
-            ModalityCard("audio", Fact("MFCC", "inferred"), Fact(29, "inferred"), _AUDIO, "dense"),
-            ModalityCard("3d", Fact("LightField", "inferred"), Fact(4700, "inferred"), _3D, "dense"),
-            ModalityCard(
-                "video", Fact("CNN of frames", "doubtful"), Fact(4096, "doubtful"), _VIDEO, "sparse"
-            ),
-        ),
-        n_classes=Fact(20, "confirmed"),
-        licence="for research, from the publisher on request; not redistributed here",
-        source="Zhai et al., Learning Cross-Media Joint Representation with Sparse and Semisupervised "
-        "Regularization, IEEE TCSVT 2014",
+        modalities=XMedia.card.modalities,
+        n_classes=XMedia.card.n_classes,
+        licence=XMedia.card.licence,
+        source=XMedia.card.source,
         files=(
             FileCard(
                 name="XMediaFeatures.mat",
@@ -42,8 +28,8 @@ class XMediaTestLast(XMedia):
                 urls=("https://raw.githubusercontent.com/perquisite/RSHNL/HEAD/datasets/XMediaFeatures.mat",),
             ),
         ),
-        paired=Fact(False, "confirmed"),
-        citation="zhai2014xmedia",
+        paired=XMedia.card.paired,
+        citation=XMedia.card.citation,
         split="test-last",
         notes=("NIRNL, RSHNL and OTOS test on the rows after the first 500/500/100/50/87 of each block.",),
     )
