@@ -20,7 +20,9 @@ class ALGCNSettings(t.DeepSettings):
     epochs: int = t.setting(30, "passes over the training rows", "release")
     batch_size: int = t.setting(100, "rows of each modality per batch", "release")
     dim: int = t.setting(1024, "width of the embedding and of the three graph layers", "release")
-    label_width: int = t.setting(300, "of the classes' learned inputs", "as the word vectors they stand for")
+    label_width: int = t.setting(
+        300, "of the classes' learned inputs", "as the word vectors that they replace"
+    )
     lr: float = t.setting(5e-5, "learning rate", "release")
     lr_factor: float = t.setting(100.0, "on the learning rate of the learned part B of the graph", "release")
     alpha: float = t.setting(0.2, "weight of the pair likelihood", "release")
@@ -54,7 +56,7 @@ class ALGCN(t.DeepMethod):
         self.graph = self.module("graph", lambda: Graph(given, s.gamma))
 
     def optimiser(self, parameters: Iterable[nn.Parameter], lr: float) -> torch.optim.Optimizer:
-        """Return Adam with a learning rate of its own for B."""
+        """Return Adam with another learning rate for B."""
         rest = [weight for weight in parameters if weight is not self.graph.learned]
         faster = {"params": [self.graph.learned], "lr": lr * self.settings.lr_factor}
         groups: list[dict[str, Any]] = [{"params": rest}, faster]

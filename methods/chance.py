@@ -13,7 +13,7 @@ from bench.evaluation import expected_random_map
 
 @dataclass(frozen=True)
 class ChanceSettings:
-    """Settings of the floor."""
+    """Settings of chance."""
 
     dimension: int = t.setting(64, "of the random directions; the expectation does not depend on it", "ours")
 
@@ -23,7 +23,7 @@ class ChanceSettings:
 
 
 class Chance(t.Method):
-    """A ranking that never looks at the features: simulated in `embed`, analytic in `notes`."""
+    """A random ranking: simulated in `embed`, analytic in `notes`."""
 
     card = t.card("chance")
     Settings = ChanceSettings
@@ -32,16 +32,14 @@ class Chance(t.Method):
     def fit(self, train: t.Split, validation: t.Split, context: t.Context) -> None:
         """Draw a seed per modality and work out the expected mAP@all of the validation split."""
         self._seeds = {name: context.stream_seed(f"chance/{name}") for name in train}
-        self._floor = {
-            direction.replace(">", "->"): value
-            for direction, value in expected_random_map(validation).items()
-        }
+        expected = expected_random_map(validation)
+        self._expected = {direction.replace(">", "->"): value for direction, value in expected.items()}
 
     def embed(self, modality: str, features: t.Array) -> t.Array:
         """Return random unit rows ``(n, dimension)``, float32.
 
-        A row's values serve as its name and nothing else: the modality's seed and the row's bytes give the
-        draw. So a row keeps its place in any company, and near rows are as far apart as any two.
+        The modality's seed and the bytes of a row seed its draw. So the embedding of a row does not depend on
+        other rows, and near rows are as far apart as any two.
 
         Raises:
             UsageError: if there is no such modality.
@@ -50,10 +48,10 @@ class Chance(t.Method):
         seed = t.fitted_part(known, modality, "chance")
         draws = np.empty((len(features), self.settings.dimension))
         for row, values in zip(draws, features, strict=True):
-            # Equal values of any floating type, and zeros of either sign, are one name.
+            # Equal values of any floating type, and zeros of either sign, have the same bytes.
             content = (values.astype(np.float64) + 0.0).tobytes()
-            name = hashlib.blake2b(content, digest_size=16, key=seed.to_bytes(8, "big")).digest()
-            row[:] = np.random.default_rng(int.from_bytes(name, "big")).standard_normal(len(row))
+            digest = hashlib.blake2b(content, digest_size=16, key=seed.to_bytes(8, "big")).digest()
+            row[:] = np.random.default_rng(int.from_bytes(digest, "big")).standard_normal(len(row))
         return np.asarray(draws / np.linalg.norm(draws, axis=1, keepdims=True), dtype=np.float32)
 
     def stored_state(self) -> t.State:
@@ -75,4 +73,4 @@ class Chance(t.Method):
 
     def notes(self) -> Mapping[str, Any]:
         """Return the exact expectation of mAP@all per direction, for the classes of the validation split."""
-        return {"expected_map_at_all": dict(getattr(self, "_floor", {})), "prior": "validation split"}
+        return {"expected_map_at_all": dict(getattr(self, "_expected", {})), "prior": "validation split"}

@@ -29,6 +29,7 @@ class CLIP4CMR(t.DeepMethod):
     Settings = CLIP4CMRSettings
     settings: CLIP4CMRSettings
     batches = t.Independent(minimum=2)
+    unit_length = True
 
     def build(self, data: t.DeviceSplit) -> None:
         """Make encoders, whose output is dropped out and not their hidden layers, and the prototypes."""
@@ -37,12 +38,8 @@ class CLIP4CMR(t.DeepMethod):
         def encoder(width: int) -> nn.Module:
             return nn.Sequential(*t.mlp((width, *s.hidden, s.dim), activation=nn.GELU), nn.Dropout(s.dropout))
 
-        self.encoders = self.each(data, encoder)
+        self.encoders = dict(self.each(data, encoder))
         self.classes = self.module("prototypes", lambda: UnitPrototypes(data.n_classes, s.dim))
-
-    def encode(self, modality: str, x: Tensor) -> Tensor:
-        """Return unit rows ``z``."""
-        return t.unit(self.encoders[modality](x))
 
     def loss(self, z: t.Views, batch: t.Batch, clock: t.Clock) -> t.Loss:
         """Return the sum over modalities of the contrast of their rows with the prototypes."""

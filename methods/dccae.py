@@ -130,7 +130,7 @@ class ClosingCCA(nn.Module):
 
 
 def autoencoder(widths: tuple[int, ...], decodes: bool) -> nn.ModuleDict:
-    """Return an encoder of these widths and, where it is asked for, the decoder that mirrors it."""
+    """Return an encoder of these widths and, if ``decodes``, the decoder that mirrors it."""
     parts = {"encoder": widths, "decoder": widths[::-1]} if decodes else {"encoder": widths}
     return nn.ModuleDict({part: sigmoid_net(sizes) for part, sizes in parts.items()})
 

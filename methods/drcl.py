@@ -52,6 +52,7 @@ class DRCL(t.DeepMethod):
     Settings = DRCLSettings
     settings: DRCLSettings
     independent = True
+    unit_length = True
     variants = {
         "without_spl": {"prior": "orthogonal"},
         "prior_image": {"prior": "image"},
@@ -99,7 +100,7 @@ class DRCL(t.DeepMethod):
         yield self.stage(train, "rsc")
 
     def spl_track(self, name: str, prior: t.Prototypes, data: t.DeviceSplit) -> t.Track:
-        """Train an encoder and its W together, and trace how well they know the training classes."""
+        """Train an encoder and its W together, and trace their quality on the training rows."""
         modules = [self.encoders[name], prior]
         step = self.step(name, modules, partial(self.spl_loss, prior), self.settings.spl_lr)
 
@@ -117,10 +118,6 @@ class DRCL(t.DeepMethod):
         """SPL: return ``GCE(softmax(z W), y)``."""
         ((name, rows),) = z.items()
         return class_loss(prior(rows), batch.targets[name], generalisation(clock.epoch), self.settings.loss)
-
-    def encode(self, modality: str, x: Tensor) -> Tensor:
-        """Return unit rows ``z``."""
-        return t.unit(self.encoders[modality](x))
 
     def loss(self, z: t.Views, batch: t.Batch, clock: t.Clock) -> t.Loss:
         """RSC: return J of features and labels that are mixed with those of other rows (FA)."""

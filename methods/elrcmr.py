@@ -44,6 +44,7 @@ class ELRCMR(t.DeepMethod):
     Settings = ELRCMRSettings
     settings: ELRCMRSettings
     batches = t.AlignedPairs(minimum=2)
+    unit_length = True
     variants = {
         "without_memory": {"lama": 0.0},
         "without_intra": {"zeta": 0.0},
@@ -64,10 +65,6 @@ class ELRCMR(t.DeepMethod):
     def forward(self, modality: str, x: Tensor) -> Tensor:
         """Return unit rows from the trained weights."""
         return t.unit(self.nets[modality](x))
-
-    def encode(self, modality: str, x: Tensor) -> Tensor:
-        """Return unit rows ``z``."""
-        return t.unit(self.encoders[modality](x))
 
     def schedule(self, clock: t.Clock) -> float:
         """Return half a cosine."""

@@ -100,7 +100,7 @@ class GMLDA(t.LinearMethod):
         )
 
     def _alignment(self, moments: t.Moments, u: str, v: str) -> t.Matrix:
-        """``Z_u^T Z_v`` of the rows that stand for each other in two modalities."""
+        """``Z_u^T Z_v`` of aligned rows or class means of two modalities."""
         if self.needs_pairs():
             return moments.cross[u, v]
         common = moments.common_classes()

@@ -21,7 +21,9 @@ class GNN4CMRSettings(t.DeepSettings):
     batch_size: int = t.setting(100, "rows of each modality per batch", "release")
     dim: int = t.setting(1024, "width of the embedding and of the graph layers", "release")
     layers: int = t.setting(5, "of the label graph", "release")
-    label_width: int = t.setting(300, "of the classes' learned inputs", "as the word vectors they stand for")
+    label_width: int = t.setting(
+        300, "of the classes' learned inputs", "as the word vectors that they replace"
+    )
     decoder_hidden: t.PerModality = t.setting(
         {"image": 2048, "default": 512}, "hidden width of the decoder to each modality", "release"
     )
@@ -122,7 +124,7 @@ def adversarial_loss(logits: Sequence[Tensor]) -> Tensor:
 
     Args:
         logits: ``(n, 2)`` for rows made from the first modality and from the second, in turn; class 1
-            stands for the first.
+            is the first.
     """
     terms = [
         cross_entropy(rows, torch.full((len(rows),), 1 - index % 2, device=rows.device))
@@ -135,7 +137,7 @@ def soft_contrast(z: Sequence[Tensor], y: Sequence[Tensor], temperature: float, 
     """Return ``SC = L_12 + L_21 + gamma (L_11 + L_22)``.
 
     ``L_ab = -mean_i sum_j q_ij (t_ij - log sum_k exp(1.06 t_ik))`` with ``t_ij = cos(a_i, b_j) / T`` and q
-    the pairs with a shared label, each row's sum being 1; within a modality a row is no partner of its own.
+    the pairs with a shared label, each row's sum being 1; within a modality a row is no partner of itself.
     """
     rows, labels, sizes = t.unit(torch.cat(list(z))), torch.cat(list(y)), [len(part) for part in z]
     similarity = rows @ rows.T / temperature

@@ -95,7 +95,7 @@ def fisher_loss(z: Tensor, y: Tensor, eta: float, strict: bool = True) -> Tensor
     leading = values[len(values) - min(classes - 1, len(values)) :]
     floor = len(values) * torch.finfo(values.dtype).eps * float(values[-1].detach()) if strict else 0.0
     leading = leading[leading > max(floor, 0.0)]
-    # Where nothing can be told apart there is nothing to learn: one class, or all embeddings equal.
+    # One class, or all embeddings equal: nothing to learn.
     return -leading.log().mean() if len(leading) else 0.0 * values.sum()
 
 

@@ -3,14 +3,13 @@
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
 
 from bench import training as t
 
 
 @dataclass(frozen=True, kw_only=True)
 class MRLSettings(t.DeepSettings):
-    """Settings of MRL; defaults are the released code's unless said otherwise."""
+    """Settings of MRL; defaults are the released code's unless marked."""
 
     epochs: int = t.setting(100, "passes over the training rows", "paper and release")
     batch_size: int = t.setting(100, "pairs per batch", "release; the paper's differ between datasets")
@@ -28,16 +27,13 @@ class MRL(t.DeepMethod):
     Settings = MRLSettings
     settings: MRLSettings
     batches = t.AlignedPairs()
+    unit_length = True
     variants = {"without_clustering": {"beta": 0.0}, "without_contrast": {"beta": 1.0}}
 
     def build(self, data: t.DeviceSplit) -> None:
         """Make the networks and the centres C of the classes."""
         self.encoders = self.mlps(data)
         self.centres = self.prototypes(data, "centres")
-
-    def encode(self, modality: str, x: Tensor) -> Tensor:
-        """Return unit rows ``z``."""
-        return t.unit(self.encoders[modality](x))
 
     def schedule(self, clock: t.Clock) -> float:
         """Return half a cosine over all epochs."""

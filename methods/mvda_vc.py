@@ -66,7 +66,7 @@ class MvDAVC(t.LinearMethod):
         Raises:
             Unsupported: as in `LinearMethod.fit`.
         """
-        # Pairs that share no more than a class say nothing about corresponding weights.
+        # Pairs that share only a class have no corresponding weights.
         self._consistent = self.settings.consistency > 0.0 and train.pairing == "natural"
         super().fit(train, validation, context)
 

@@ -11,7 +11,7 @@ from bench import training as t
 
 @dataclass(frozen=True, kw_only=True)
 class RONOSettings(t.DeepSettings):
-    """Settings of RONO; defaults are the released code's unless said otherwise."""
+    """Settings of RONO; defaults are the released code's unless marked."""
 
     epochs: int = t.setting(50, "passes over the training rows", "release")
     batch_size: int = t.setting(128, "pairs per batch", "release")

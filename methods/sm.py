@@ -66,8 +66,8 @@ class SM(t.Method):
     def _add(self, train: t.Split, context: t.Context) -> None:
         for name, modality in train.items():
             context.check_deadline()
-            classifier = _Classifier(modality, train.n_classes, self.settings)
-            if not classifier.converged:
+            classifier = _Classifier.fitted(modality, train.n_classes, self.settings)
+            if classifier.used >= self.settings.iterations:
                 warnings.warn(
                     f"sm: the regression of {name} stopped at {self.settings.iterations} iterations before "
                     "it had converged; raise the setting iterations",
@@ -109,28 +109,44 @@ class SM(t.Method):
         fitted = getattr(self, "_classifiers", {})
         return {
             "iterations": {name: part.used for name, part in fitted.items()},
-            "converged": {name: part.converged for name, part in fitted.items()},
+            "converged": {name: part.used < self.settings.iterations for name, part in fitted.items()},
         }
 
 
+@dataclass(frozen=True)
 class _Classifier:
-    """Scaling and regressions of one modality: a multinomial one, or one per class for multi-label data."""
+    """Scaling and regressions of one modality.
 
-    def __init__(self, modality: t.Modality, n_classes: int, settings: SMSettings) -> None:
-        self.scaler = Scaler.fit(modality.features, settings.scaling)
-        rows = self.scaler(modality.features)
-        self.constant = np.zeros(n_classes)
-        self.columns: list[tuple[Any, LogisticRegression]] = []
+    Attributes:
+        scaler: as fitted.
+        constant: posteriors ``(C,)`` of classes without a regression.
+        columns: classes and their regression: a multinomial one, or one per class of multi-label data.
+        used: iterations of the solver, the most over classes.
+    """
+
+    scaler: Scaler
+    constant: t.Array
+    columns: list[tuple[Any, LogisticRegression]]
+    used: int = 0
+
+    @classmethod
+    def fitted(cls, modality: t.Modality, n_classes: int, settings: SMSettings) -> _Classifier:
+        """Fit the regressions.
+
+        Raises:
+            Unsupported: if there are fewer than two classes.
+        """
+        scaler, constant = Scaler.fit(modality.features, settings.scaling), np.zeros(n_classes)
+        rows, columns = scaler(modality.features), list[tuple[Any, Any]]()
         if modality.multi_label:
-            self.constant = modality.labels.mean(axis=0)
-            mixed = np.flatnonzero((self.constant > 0.0) & (self.constant < 1.0))
-            self.columns = [(c, _regression(rows, modality.labels[:, c] != 0, settings)) for c in mixed]
+            constant = modality.labels.mean(axis=0)
+            mixed = np.flatnonzero((constant > 0.0) & (constant < 1.0))
+            columns = [(c, _regression(rows, modality.labels[:, c] != 0, settings)) for c in mixed]
         elif len(classes := np.unique(modality.labels)) > 1:
-            self.columns = [(classes, _regression(rows, modality.labels, settings))]
-        if not self.columns:
+            columns = [(classes, _regression(rows, modality.labels, settings))]
+        if not columns:
             raise t.Unsupported("sm needs rows of at least two classes in every modality")
-        self.used = max(int(model.n_iter_.max()) for _, model in self.columns)
-        self.converged = self.used < settings.iterations
+        return cls(scaler, constant, columns, max(int(model.n_iter_.max()) for _, model in columns))
 
     @classmethod
     def stored(cls, name: str, state: t.State, settings: SMSettings) -> _Classifier:
@@ -141,24 +157,18 @@ class _Classifier:
         """
         from sklearn.linear_model import LogisticRegression
 
-        made = cls.__new__(cls)
-        made.constant, made.columns, made.used, made.converged = (
-            state.array(f"{name}/constant", None),
-            [],
-            0,
-            True,
-        )
         width = state.arrays[f"{name}/0/weights"].shape[-1] if f"{name}/0/weights" in state.arrays else 0
-        made.scaler = Scaler.of_state(settings.scaling, state, f"{name}/", width)
+        constant = state.array(f"{name}/constant", None)
+        made = cls(Scaler.of_state(settings.scaling, state, f"{name}/", width), constant, [])
         while (classes := state.arrays.get(f"{name}/{len(made.columns)}/classes")) is not None:
             known = classes.ndim == 1 and len(classes) and classes.dtype.kind in "iu"
-            if not known or not ((classes >= 0) & (classes < len(made.constant))).all():
-                raise t.DataError(f"the stored classifier of {name} is of classes that there are not")
+            if not known or not ((classes >= 0) & (classes < len(constant))).all():
+                raise t.DataError(f"the stored classifier of {name} has classes that do not exist")
             part, model = f"{name}/{len(made.columns)}", LogisticRegression(C=settings.strength)
             rows = 1 if len(classes) < 3 else len(classes)
             model.coef_ = state.array(f"{part}/weights", rows, width)
             model.intercept_ = state.array(f"{part}/bias", rows)
-            # one class of several labels is told apart from the rest
+            # one class of multi-label data: present or not
             model.classes_ = np.array([False, True]) if len(classes) == 1 else classes
             made.columns.append((classes[0] if len(classes) == 1 else classes, model))
         return made
@@ -174,12 +184,12 @@ class _Classifier:
 
 
 def _regression(rows: t.Array, labels: t.Array, settings: SMSettings) -> LogisticRegression:
-    # Here, since it takes seconds to import: whoever lists the methods should not wait for it.
+    # Imported here, since the import takes seconds and a list of methods does not need it.
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
 
     model = LogisticRegression(C=settings.strength, max_iter=settings.iterations)
     with warnings.catch_warnings():
-        # Said once per modality by `SM.fit`, in words that name the setting.
+        # `SM.fit` warns once per modality and names the setting.
         warnings.simplefilter("ignore", ConvergenceWarning)
         return model.fit(rows, labels)

@@ -1,7 +1,7 @@
 """Contract of conditions: a card, and an edit of a dataset before a method gets it.
 
 A condition edits a split: which rows stay, with which labels, ids and features. What it draws depends on the
-dataset, the modalities, the condition and the seed, never on the level or the method: all methods meet the
+dataset, the modalities, the condition and the seed, never on the level or the method: all methods get the
 same rows, and what is changed at one level is changed at every higher one.
 """
 
@@ -72,6 +72,12 @@ class Draws:
         """Return ``share`` of ``count`` numbers in the order drawn; a larger share only adds to them."""
         return self.generator(stream).permutation(count)[: round(share * count)]
 
+    def mask(self, stream: str, share: float, count: int) -> NDArray[np.bool_]:
+        """Return a mask ``(count,)`` of the numbers of `first`."""
+        chosen = np.zeros(count, dtype=bool)
+        chosen[self.first(stream, share, count)] = True
+        return chosen
+
 
 @dataclass(frozen=True, eq=False)
 class Edit:
@@ -92,12 +98,12 @@ class Edit:
 
 @dataclass(frozen=True, eq=False)
 class Edited:
-    """What becomes of a split.
+    """A changed split.
 
     Attributes:
         edits: by modality.
         effective: level that was reached, measured on the rows.
-        n_classes: number of classes a method is given; None for as before.
+        n_classes: number of classes that a method gets; None for as before.
     """
 
     edits: Mapping[str, Edit]
@@ -131,7 +137,7 @@ class Condition(ABC):
 
     @classmethod
     def named_level(cls, level: str) -> str:
-        """Return a level that is a name as it stands in the id of a cell: one spelling for each meaning.
+        """Return the spelling of a named level in the id of a cell: one for each meaning.
 
         Raises:
             ValueError: if it is no level.
@@ -139,7 +145,7 @@ class Condition(ABC):
         return level
 
     def edit(self, split: Split, level: Level, draws: Draws) -> Edited:
-        """Return what becomes of training rows, or of validation rows that are treated alike.
+        """Return changed training rows, or validation rows that are treated alike.
 
         Raises:
             Unsupported: if the condition cannot be made of such data.
@@ -159,14 +165,14 @@ class Condition(ABC):
         return (total - as_before) / total
 
     def read(self, split: Split, edits: Mapping[str, Edit]) -> Edited:
-        """Return what becomes of training rows, as a file says it."""
+        """Return training rows changed by the edits of a file."""
         return Edited(edits, self.reached(split, edits))
 
     def read_indices(self, path: Path, split: Split) -> Edited:
-        """Return what becomes of training rows, as an index file of released code says it.
+        """Return training rows changed by an index file of released code.
 
         Raises:
-            DataError: for conditions of which there are no such files, or if the file is not of these rows.
+            DataError: if the condition has no such files, or the file belongs to other rows.
         """
         raise DataError(
             f"{path} holds neither rows nor ids, which {self.card.name} needs; write a file with "
@@ -176,7 +182,7 @@ class Condition(ABC):
     def edit_test(
         self, test: Split, gallery: Split | None, train: Split, level: Level, draws: Draws
     ) -> tuple[Edited, Edited | None]:
-        """Return what becomes of test rows and of the gallery; for conditions that are about the test.
+        """Return changed test rows and gallery; for conditions of the test.
 
         Without a gallery the test rows are ranked against each other. ``train`` are the training rows before
         the condition.

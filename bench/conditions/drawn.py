@@ -30,7 +30,7 @@ _CHANGES: Final[Mapping[Group, frozenset[str]]] = {
 
 
 def write_drawn(path: Path, split: Split, edited: Edited, about: dict[str, Any]) -> None:
-    """Write what becomes of training rows as ``.csv``, or as ``.npz`` with the arrays of every modality.
+    """Write the changes of training rows as ``.csv``, or as ``.npz`` with the arrays of every modality.
 
     The latter holds ``about`` as well: dataset, condition and seed.
 
@@ -69,11 +69,11 @@ def _arrays(split: Split, edited: Edited) -> dict[str, Array]:
 def _lines(split: Split, edited: Edited) -> Iterator[tuple[object, ...]]:
     for name, old in split.items():
         new = edited.edits[name]
-        places = {int(row): place for place, row in enumerate(new.rows)}
+        indices = {int(row): index for index, row in enumerate(new.rows)}
         for row in range(len(old)):
-            place = places.get(row)
-            columns = zip((old.labels, new.labels, old.ids, new.ids), (row, place, row, place), strict=True)
-            yield name, row, int(place is not None), *(_word(values, at) for values, at in columns)
+            index = indices.get(row)
+            columns = zip((old.labels, new.labels, old.ids, new.ids), (row, index, row, index), strict=True)
+            yield name, row, int(index is not None), *(_word(values, at) for values, at in columns)
 
 
 def _word(values: Array | None, row: int | None) -> str:
@@ -102,9 +102,9 @@ def is_drawn(path: Path) -> bool:
 
 
 def read_drawn(path: Path, split: Split, condition: str) -> dict[str, Edit]:
-    """Return what becomes of training rows, from a file that `write_drawn` wrote of these rows.
+    """Return the changes of training rows, from a file that `write_drawn` wrote for these rows.
 
-    ``condition`` is its name, with a variant where one is asked for, which an ``.npz`` must agree with.
+    ``condition`` is its name, with any variant; both must match those in an ``.npz``.
 
     Raises:
         DataError: if it is of other rows, or not as it was written.
@@ -143,12 +143,12 @@ def require_changes_of(card: ConditionCard, path: Path, split: Split, edits: Map
 def _from_npz(path: Path, split: Split, condition: str) -> dict[str, Mapping[str, Array]]:
     parts = ("rows", "labels", "new_labels", "ids", "new_ids")
     with open_arrays(path) as source:
-        said = str(source.array("condition"))
+        written = str(source.array("condition"))
         name, _, variant = condition.partition("/")
-        head = said.partition("@")[0].partition("=")[0].split("/")
+        head = written.partition("@")[0].partition("=")[0].split("/")
         if head[0] != name or (variant and variant not in head):
             raise DataError(
-                f"{path} was drawn by {said}, not by {condition}; write {said.split('@')[0]}=FILE"
+                f"{path} was drawn by {written}, not by {condition}; write {written.split('@')[0]}=FILE"
             )
         return {
             name: {part: source.array(f"{name}_{part}") for part in parts if f"{name}_{part}" in source}
@@ -158,7 +158,7 @@ def _from_npz(path: Path, split: Split, condition: str) -> dict[str, Mapping[str
 
 
 def _from_csv(path: Path) -> dict[str, Mapping[str, Array]]:
-    """Read the lines of a table, which stand in the order of the rows."""
+    """Read the lines of a table, in the order of the rows."""
     columns: dict[str, dict[str, list[str]]] = {}
     with blamed(str(path)):
         require_regular(path)

@@ -147,7 +147,7 @@ def _flat(values: Array, n_classes: int, where: str) -> Array:
     if (numbers == 0).any():
         raise DataError(
             f"{where}: {n_classes + 1} columns for {n_classes} classes, and {int((numbers == 0).sum())} rows "
-            "are of the first, which stands for no class; draw the file again"
+            "are of the first, which is no class; draw the file again"
         )
     return np.asarray(numbers - 1)
 

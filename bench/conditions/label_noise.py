@@ -46,6 +46,4 @@ class LabelNoise(t.Condition):
             drawn = generator.integers(n_classes, size=len(labels))
         else:
             drawn = (labels + generator.integers(1, max(n_classes, 2), size=len(labels))) % n_classes
-        chosen = np.zeros(len(labels), dtype=bool)
-        chosen[draws.first(stream, share, len(labels))] = True
-        return np.where(chosen & (labels >= 0), drawn, labels)
+        return np.where(draws.mask(stream, share, len(labels)) & (labels >= 0), drawn, labels)

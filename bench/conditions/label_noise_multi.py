@@ -29,8 +29,7 @@ class MultiLabelNoise(t.Condition):
         scores = draws.generator("classes").random(labels.shape)
         lost = np.where(labels == 1, scores, -1.0).argmax(axis=1)
         gained = np.where(labels == 0, scores, -1.0).argmax(axis=1)
-        chosen = np.zeros(len(labels), dtype=bool)
-        chosen[draws.first("ids", float(level), len(labels))] = True
+        chosen = draws.mask("ids", float(level), len(labels))
         chosen &= (labels == 1).any(axis=1) & (labels == 0).any(axis=1)
         edits = {}
         for name, modality in split.items():

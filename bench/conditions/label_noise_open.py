@@ -1,4 +1,4 @@
-"""Open-set label noise: rows of unknown classes stand among the known ones under wrong labels."""
+"""Open-set label noise: rows of unknown classes get labels of known ones."""
 
 from __future__ import annotations
 
@@ -35,8 +35,7 @@ class OpenLabelNoise(t.Condition):
             generator = draws.generator("classes")
             any_known = generator.integers(known, size=len(labels))
             wrong = (labels + generator.integers(1, max(known, 2), size=len(labels))) % known
-            chosen = np.zeros(len(labels), dtype=bool)
-            chosen[draws.first("ids", share, len(labels))] = True
+            chosen = draws.mask("ids", share, len(labels))
             return np.where(labels >= known, any_known, np.where(chosen & (labels >= 0), wrong, labels))
 
         edits = t.relabelled(split, choose)

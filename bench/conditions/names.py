@@ -104,9 +104,9 @@ class ConditionFile:
     """A file that a condition is read from.
 
     Attributes:
-        name: of the file, as it stands in the name of the condition.
+        name: of the file, as in the name of the condition.
         digest: first digits of its SHA-256.
-        path: where it lies; empty where nobody said.
+        path: of the file; empty if unknown.
     """
 
     name: str
@@ -128,7 +128,7 @@ class ConditionFile:
         return cls(file_name(path), digest, str(path.resolve()))
 
     def require_unchanged(self) -> Path:
-        """Return the path, if the file is there and the one that is meant.
+        """Return the path of the unchanged file.
 
         Raises:
             DataChanged: if it has moved or changed.
@@ -151,7 +151,7 @@ class ConditionFile:
 
 
 def file_name(path: Path) -> str:
-    """Return a file's name as it stands in the name of a condition: letters, digits and ``._+-`` alone."""
+    """Return a file's name as in the name of a condition: letters, digits and ``._+-`` alone."""
     return re.sub(r"[^A-Za-z0-9._+-]+", "_", path.name)[-60:]
 
 
@@ -169,7 +169,7 @@ class Applied:
         variant: its protocol.
         level: number, or name of a modality; empty where a file is read.
         same: whether validation rows get the same treatment; else they stay clean.
-        file: that says what becomes of training rows; None where it is drawn.
+        file: with the changes of training rows; None where these are drawn.
     """
 
     name: str
@@ -206,14 +206,14 @@ class Applied:
         return edited.of(train), validation, edited.effective
 
     def drawn(self, train: Split, scope: Sequence[str], seed: int, order: Sequence[str] = ()) -> Edited:
-        """Return what becomes of training rows.
+        """Return the changed training rows.
 
         Draws depend on ``scope`` (dataset and modalities), condition and seed. ``order`` holds all modalities
         of the dataset, for files with a list for each; empty for those here.
 
         Raises:
             Unsupported: if the condition cannot be made of such data.
-            DataError: if a file has moved or changed, or is not of these rows.
+            DataError: if a file has moved or changed, or belongs to other rows.
         """
         condition = condition_class(self.name)(self.variant)
         if self.file is None:
@@ -266,7 +266,7 @@ def _from_file(head: str, word: str, file: ConditionFile) -> Applied:
 
 
 def _words(head: str, word: str) -> tuple[str, str, bool]:
-    """Return name, variant and whether validation rows are treated alike, from what stands before a level.
+    """Return name, variant and whether validation rows are treated alike, from the part before a level.
 
     Raises:
         UsageError: for an unknown condition or variant.
@@ -284,7 +284,7 @@ def parse_conditions(words: Sequence[str]) -> list[Applied | None]:
     """Return the conditions that words mean, None for ``clean``; a word may list levels: ``noise@.2/.4``.
 
     A word may name a file instead of a level: ``label-noise=FILE``. ``all`` and the groups noise, pairs,
-    labels, modalities and classes stand for their conditions at all levels in use.
+    labels, modalities and classes mean their conditions at all levels in use.
 
     Raises:
         UsageError: for an unknown condition, variant or level, or a file that cannot be read.

@@ -11,7 +11,7 @@ from bench.contract import Split
 
 
 class Unpaired(t.Condition):
-    """Rows stay, and their ids say no more which of them show the same thing."""
+    """Rows stay, and lose the ids that they share with rows of other modalities."""
 
     card = t.ConditionCard(
         name="unpaired",

@@ -1,6 +1,6 @@
-"""Wrong pairs: a share of the rows gets the partners of other rows, drawn or as an index file says.
+"""Wrong pairs: a share of the rows gets the partners of other rows, drawn or from an index file.
 
-Noise index files of released code say which item of one modality the rows of the others are paired with:
+Noise index files of released code list the items of one modality that the rows of the others are paired with:
 
 | layout | released by |
 |---|---|
@@ -64,7 +64,7 @@ class WrongPairs(t.Condition):
         return t.Edited(edits, self.reached(split, edits))
 
     def read_indices(self, path: Path, split: Split) -> t.Edited:
-        """Return what a noise index file of DECL, RCL, NCR or L2RM says."""
+        """Return the pairs of a noise index file of DECL, RCL, NCR or L2RM."""
         edits = read_index_file(path, split, by_row=self.variant == "by-row")
         return t.Edited(edits, self.reached(split, edits))
 
@@ -94,9 +94,9 @@ def read_index_file(path: Path, split: Split, *, by_row: bool) -> dict[str, t.Ed
     items = ids[of][np.sort(np.unique(ids[of], return_index=True)[1])]
     by_number, right = np.argsort(items), {}
     for name in (name for name in split if name != of):
-        places = by_number[np.searchsorted(items, ids[name], sorter=by_number).clip(max=len(items) - 1)]
-        right[name] = np.where(items[places] == ids[name], places, -1)  # which item a row shows; -1 for none
-    if not any((places >= 0).any() for places in right.values()):
+        index = by_number[np.searchsorted(items, ids[name], sorter=by_number).clip(max=len(items) - 1)]
+        right[name] = np.where(items[index] == ids[name], index, -1)  # item of each row; -1 for none
+    if not any((index >= 0).any() for index in right.values()):
         raise Unsupported(f"wrong-pairs needs rows that correspond to {of}, and there are none")
     other, rows = next(iter(right.items()))
     of_rows = len(right) == 1 and len(values) == len(rows) and (by_row or len(rows) != len(items))
@@ -109,9 +109,9 @@ def read_index_file(path: Path, split: Split, *, by_row: bool) -> dict[str, t.Ed
         )
     _require_reordered(values, rows if of_rows else np.arange(len(items)), len(items), where)
     edits = {of: t.edit_of(split[of])}
-    for name, places in right.items():
-        paired, given = places >= 0, ids[name].copy()
-        given[paired] = items[values if of_rows else values[places[paired]]]
+    for name, index in right.items():
+        paired, given = index >= 0, ids[name].copy()
+        given[paired] = items[values if of_rows else values[index[paired]]]
         edits[name] = t.edit_of(split[name], ids=given)
     return {name: edits[name] for name in split}
 

@@ -34,7 +34,7 @@ NO_PAIRS: Final = Sample(shift=1000)
     deterministic,
 )
 def unlabelled_rows(method: MethodUnderTest) -> None:
-    """Others are given the labelled rows alone; -1 as an index would mean the last class."""
+    """Other methods get the labelled rows alone; -1 as an index would mean the last class."""
     fitted = method.fitted(UNLABELLED)
     examine(fitted)
     if not method.card.unlabelled:
@@ -60,7 +60,7 @@ def partial_pairs(method: MethodUnderTest) -> None:
     deterministic,
 )
 def pairs_unused(method: MethodUnderTest) -> None:
-    """Cells on data without pairs have the numbers of those with pairs, and are not trained again."""
+    """Cells on data without pairs take the numbers of those with pairs."""
     if method.card.pairs != "unused":
         raise NotApplicable(f"its card says that pairs are {method.card.pairs}")
     if _bytes(method.fitted()) != _bytes(method.fitted(NO_PAIRS)):
@@ -73,7 +73,7 @@ def pairs_unused(method: MethodUnderTest) -> None:
     deterministic,
 )
 def late_modality(method: MethodUnderTest) -> None:
-    """Whatever was given is overwritten before a modality comes: nothing may read it any more."""
+    """The rows of a fit are overwritten before a modality is added, so that reading them has an effect."""
     any_number = method.card.any_modalities
     names = ("image", "text", "audio") if any_number else ("image", "audio")
     late = Sample(modalities=names, rows=(24,) * len(names))

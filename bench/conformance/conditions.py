@@ -1,4 +1,4 @@
-"""What every condition promises, tried on tiny data at all its levels and variants."""
+"""Promises of conditions, tested on tiny data at all levels and variants."""
 
 from __future__ import annotations
 
@@ -74,16 +74,16 @@ def _same_rows(a: Modality, b: Modality) -> bool:
 
 
 def _changed(before: Split, after: Split) -> set[tuple[str, int]]:
-    """Return modality and row of everything that is not as before: labels, ids, features, or gone."""
+    """Return modality and row of all rows that are gone or have other labels, ids or features."""
     found = set()
     for name, old in before.items():
         new = after[name]
-        rows = {bytes(row): place for place, row in enumerate(new.features)}
+        rows = {bytes(row): index for index, row in enumerate(new.features)}
         for row, features in enumerate(old.features):
-            place = rows.get(bytes(features))
-            same = place is not None and np.array_equal(old.labels[row], new.labels[place])
+            index = rows.get(bytes(features))
+            same = index is not None and np.array_equal(old.labels[row], new.labels[index])
             if same and old.ids is not None and new.ids is not None:
-                same = old.ids[row] == new.ids[place]
+                same = old.ids[row] == new.ids[index]
             found |= set() if same else {(name, row)}
     return found
 
@@ -91,9 +91,8 @@ def _changed(before: Split, after: Split) -> set[tuple[str, int]]:
 @promise("has a complete card", "name, title, what changes, levels")
 def complete_card(tested: ConditionUnderTest) -> None:
     """A card without words cannot be listed."""
-    card = tested.cls.card
-    missing = [word for word in ("name", "title", "changes", "levels") if not getattr(card, word)]
-    if missing:
+    needed = ("name", "title", "changes", "levels")
+    if missing := [field for field in needed if not getattr(tested.cls.card, field)]:
         raise Broken(f"its card lacks {', '.join(missing)}")
 
 
@@ -141,7 +140,7 @@ def nested(tested: ConditionUnderTest) -> None:
 
 @promise("hides what it takes away", "give copies, not views of labels and ids")
 def unreachable(tested: ConditionUnderTest) -> None:
-    """No array that is given leads to the memory of what was there before."""
+    """No array of the changed rows shares memory with labels or ids before the change."""
     for level in tested.levels:
         for name, given in tested.at(level).items():
             old = tested.split[name]
@@ -186,19 +185,19 @@ def read_back(tested: ConditionUnderTest) -> None:
             path = Path(folder) / f"{level}.npz"
             write_drawn(path, tested.split, edited, {"condition": applied.id})
             read = replace(applied, level="", file=ConditionFile.at(path)).drawn(tested.split, _SCOPE, 0)
-            one, other = edited.of(tested.split), read.of(tested.split)
-            for name in one:
-                if not _same_rows(one[name], other[name]):
+            drawn, again = edited.of(tested.split), read.of(tested.split)
+            for name in drawn:
+                if not _same_rows(drawn[name], again[name]):
                     raise Broken(f"at level {level} a file of it gives other rows of {name}")
-            if one.n_classes != other.n_classes:
-                raise Broken(f"at level {level} a file of it gives {other.n_classes} classes")
+            if drawn.n_classes != again.n_classes:
+                raise Broken(f"at level {level} a file of it gives {again.n_classes} classes")
 
 
 _CHECKS: Final = (complete_card, clean_at_zero, repeatable, nested, unreachable, untouched, read_back)
 
 
 def condition_outcomes(name: str) -> Iterator[Outcome]:
-    """Yield how every promise of a condition ends, for all its variants; a broken one names its variant.
+    """Yield the outcome of every promise of a condition; a broken one names its variant.
 
     Raises:
         UsageError: if there is no such condition.

@@ -38,7 +38,7 @@ def examine(fitted: Fitted) -> None:
     """Check that every modality is embedded as finite rows ``(n, d)`` of one width d.
 
     Raises:
-        Broken: if not; says what was seen.
+        Broken: if not.
     """
     widths: dict[str, int] = {}
     for name, rows in fitted.embeddings().items():
@@ -58,7 +58,7 @@ def examine(fitted: Fitted) -> None:
     "fits, and embeds every modality into one space", "embed returns finite floats (n, d), one d for all"
 )
 def basics(method: MethodUnderTest) -> None:
-    """Without this nothing else can be said about a method."""
+    """All other promises of fitted methods need this one."""
     try:
         examine(method.fitted())
     except NotApplicable as error:
@@ -87,7 +87,7 @@ def no_change(method: MethodUnderTest) -> None:
 
 @promise("never touches test data", "nothing may open a test split: rows are handed over", basics)
 def sealed(method: MethodUnderTest) -> None:
-    """Nothing that a method does under the harness's seal trips it, or hides that it did."""
+    """A method never opens test data under the seal, and never hides that it did."""
     try:
         with sealed_test():
             fitted = method.fit()
@@ -111,7 +111,7 @@ def sealed(method: MethodUnderTest) -> None:
     basics,
 )
 def deterministic(method: MethodUnderTest) -> None:
-    """Whatever ran before in this process, and however global generators stand."""
+    """Other fits in the process and states of global generators change nothing."""
     before = method.fitted().embeddings()
     _disturb()
     method.fit(Sample(rows=(20, 20)), seed=1).embeddings()
@@ -186,7 +186,7 @@ def float_types(method: MethodUnderTest) -> None:
 def indifferent_to_scale(method: MethodUnderTest) -> None:
     """Features times 1024, one modality at a time, give the same similarities."""
     if method.card.family == "no learning":
-        raise NotApplicable("learns nothing: the values of a row only name what is drawn for it")
+        raise NotApplicable("it learns nothing: the values of a row seed its random embedding")
     usual = method.fitted().similarities()
     for name in PLAIN.modalities:
         other = method.fitted(replace(PLAIN, enlarged=name, factor=FACTOR)).similarities()
@@ -211,7 +211,7 @@ def trace(method: MethodUnderTest) -> None:
 
 @promise("stops at the deadline", "call context.check_deadline() in every epoch", basics)
 def deadline(method: MethodUnderTest) -> None:
-    """A cell whose time is over ends by itself, before it has to be killed."""
+    """A cell whose time is over ends before it is killed."""
     _needs_epochs(method)
     over = method.context(deadline=time.monotonic() - 1.0)
     prepared = method.prepare(PLAIN, over)
@@ -234,11 +234,10 @@ def restoring(method: MethodUnderTest) -> None:
     fitted = method.fit()
     rules = list(fitted.method.checkpoints())
     if not rules:
-        raise NotApplicable("it lists no checkpoints: what fit leaves is what counts")
+        raise NotApplicable("it lists no checkpoints: the state after fit is evaluated")
     first = {rule: _restored(fitted, rule) for rule in rules}
     again = {rule: _restored(fitted, rule) for rule in reversed(rules)}
-    changed = [rule for rule in rules if first[rule] != again[rule]]
-    if changed:
+    if changed := [rule for rule in rules if first[rule] != again[rule]]:
         raise Broken(f"restoring {', '.join(changed)} a second time gives other embeddings")
     try:
         fitted.method.restore("no such rule")
@@ -267,8 +266,7 @@ def storing(method: MethodUnderTest) -> None:
     except Exception as error:
         raise Broken(f"load_state raised {in_a_line(error, method.cls)}") from error
     trained, loaded = fitted.embeddings(), twin.embeddings()
-    differing = [name for name, rows in trained.items() if rows.tobytes() != loaded[name].tobytes()]
-    if differing:
+    if differing := [name for name, rows in trained.items() if rows.tobytes() != loaded[name].tobytes()]:
         raise Broken(f"a loaded instance embeds {', '.join(differing)} differently")
     if fitted.similarities().tobytes() != twin.similarities().tobytes():
         raise Broken("a loaded instance compares differently")
@@ -288,7 +286,7 @@ def _needs_epochs(method: MethodUnderTest) -> None:
 
 
 def _cosines(fitted: Fitted) -> Array:
-    """Return what the first two modalities have in common; an axis may change its sign."""
+    """Return the cosines between the first two modalities, which no sign of an axis changes."""
     left, right = list(fitted.embeddings().values())[:2]
     lengths = np.outer(np.linalg.norm(left, axis=1), np.linalg.norm(right, axis=1))
     return np.asarray(left @ right.T / np.where(lengths > 0, lengths, 1.0))
@@ -304,7 +302,7 @@ def _close(one: Array, other: Array, what: str, tolerance: float = 1e-2) -> None
 
 
 def _disturb() -> None:
-    """Leave every global generator somewhere else, torch's as well if it is loaded."""
+    """Seed every global generator at random, torch's as well if it is loaded."""
     seed = int(np.random.default_rng().integers(2**32))
     random.seed(seed)
     np.random.seed(seed)

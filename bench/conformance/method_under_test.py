@@ -1,4 +1,4 @@
-"""Checks and how they end; and the method under test, made small and fitted on tiny data, once per sample."""
+"""Checks, their outcomes, and the method under test: small, and fitted once on each tiny sample."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _WIDTH_WORDS = ("hidden", "dimension", "dim", "width", "latent", "embedding")
 
 
 class Broken(Exception):
-    """A promise was not kept; the message says what was seen instead."""
+    """A promise was not kept; the message describes the result."""
 
 
 class NotApplicable(Exception):
@@ -48,7 +48,7 @@ class Check:
         name: the promise in words, completing "the method ...".
         hint: what to look at when it is broken.
         function: raises `Broken` or `NotApplicable`; returns where the promise is kept.
-        after: a promise without which this one says nothing; None for none.
+        after: a promise that this one needs; None for none.
     """
 
     name: str
@@ -113,14 +113,14 @@ class Fitted:
             raise Broken(f"embed({name!r}) returned {type(rows).__name__}, not a NumPy array")
         return rows
 
-    def similarities(self, *, backwards: bool = False) -> Array:
-        """Return the similarities ``(n, n)`` of two modalities' rows; ``backwards``: the second asks.
+    def similarities(self, *, reverse: bool = False) -> Array:
+        """Return the similarities ``(n, n)`` of two modalities' rows; ``reverse``: queries of the second.
 
         Raises:
             Broken: if the method raises anything.
         """
         pair = list(self.train.items())[:2]
-        (query, left), (gallery, right) = reversed(pair) if backwards else pair
+        (query, left), (gallery, right) = reversed(pair) if reverse else pair
         try:
             return np.asarray(self.method.similarity(query, left.features, gallery, right.features))
         except Exception as error:
@@ -196,9 +196,9 @@ class MethodUnderTest:
             NotApplicable: if the card declares that the method cannot take this data.
             Broken: if an instance cannot be made from the settings.
         """
-        dataset = sample.dataset()
         from bench.data import training_rows
 
+        dataset = sample.dataset()
         train = dataset.train.select(tuple(modalities)) if modalities else dataset.train
         train = training_rows(self.card, train, context.generator("pseudo-pairs"))
         reason = unsuitable(self.card, train)
@@ -210,7 +210,7 @@ class MethodUnderTest:
         """Return a new instance.
 
         Raises:
-            Broken: if the settings do not convert to the class's own.
+            Broken: if the settings do not convert to `Settings` of the class.
         """
         values = {**self.settings, **changes}
         try:
@@ -238,8 +238,8 @@ def shrunk(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def in_a_line(error: Exception, cls: type) -> str:
-    """Return an error in one line, with the place in the plug-in's file where it came up."""
+    """Return an error in one line, with the line of the plug-in's file that raised it."""
     file = getattr(sys.modules.get(cls.__module__), "__file__", None)
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
-    place = f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""
-    return f"{type(error).__name__}: {error}{place}"
+    line = f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""
+    return f"{type(error).__name__}: {error}{line}"

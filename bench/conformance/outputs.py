@@ -17,7 +17,7 @@ from bench.evaluation.independence import TOLERANCE, check_embedding, check_simi
 
 @promise("embeds a single row", "features have shape (1, d_v) then; keep the row axis", basics)
 def single_row(method: MethodUnderTest) -> None:
-    """One query is the usual case outside of benchmarks."""
+    """A single query is the usual case in a search."""
     fitted = method.fitted()
     for name, modality in fitted.train.items():
         rows = fitted.embed(name, modality.features[:1])
@@ -40,7 +40,7 @@ def not_collapsed(method: MethodUnderTest) -> None:
         if 2 * np.count_nonzero(np.linalg.norm(rows, axis=1)) < len(rows):
             raise Broken(f"more than half of the rows of {name} are embedded at length zero")
         if np.ptp(rows, axis=0).max() == 0:
-            raise Broken(f"all rows of {name} are embedded at the same place")
+            raise Broken(f"all rows of {name} have the same embedding")
 
 
 @promise("ranks by finite similarities", "return finite floats (n_queries, n_gallery)", not_collapsed)
@@ -54,7 +54,7 @@ def similarities(method: MethodUnderTest) -> None:
     if not np.isfinite(matrix).all():
         raise Broken("similarity holds values that are not finite")
     if method.cls.mutual:
-        apart = float(np.abs(matrix - fitted.similarities(backwards=True).T).max())
+        apart = float(np.abs(matrix - fitted.similarities(reverse=True).T).max())
         if not apart <= TOLERANCE * float(np.abs(matrix).max()):
             raise Broken(f"similarity is declared mutual, but differs by up to {apart:.3g}")
 
@@ -65,7 +65,7 @@ def similarities(method: MethodUnderTest) -> None:
     similarities,
 )
 def pair_by_pair(method: MethodUnderTest) -> None:
-    """A method's own similarity of two rows depends neither on the other rows nor on their order."""
+    """An overridden similarity of two rows depends neither on the other rows nor on their order."""
     if method.cls.similarity is Method.similarity:
         raise NotApplicable("it ranks by the cosine of its embeddings")
     fitted = method.fitted()
@@ -102,7 +102,7 @@ def valid_variants(method: MethodUnderTest) -> None:
     basics,
 )
 def multi_label(method: MethodUnderTest) -> None:
-    """A card that says so keeps its word on a label matrix."""
+    """Label matrices are taken where the card says so."""
     examine(method.fitted(Sample(multi_label=True)))
 
 
@@ -110,7 +110,7 @@ def multi_label(method: MethodUnderTest) -> None:
     "takes five modalities at once", "go over the modalities of train; or leave any_modalities=False", basics
 )
 def five_modalities(method: MethodUnderTest) -> None:
-    """A card that says so keeps its word on five modalities."""
+    """Five modalities are taken where the card says so."""
     examine(method.fitted(Sample(modalities=tuple(WIDTHS), rows=(24,) * len(WIDTHS))))
 
 

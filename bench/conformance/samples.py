@@ -1,4 +1,4 @@
-"""Tiny data on which every promise can be tried in a fraction of a second."""
+"""Tiny datasets, on which a promise is tested in a fraction of a second."""
 
 from __future__ import annotations
 
@@ -77,10 +77,10 @@ class Sample:
         if self.unlabelled is None and not self.shift:
             return train
         modalities = {}
-        for place, (name, one) in enumerate(train.items()):
+        for index, (name, one) in enumerate(train.items()):
             third = np.arange(len(one)) % 3 == 1
             labels = one.labels if self.unlabelled is None else np.where(third, self.unlabelled, one.labels)
-            modalities[name] = replace(one, labels=labels, ids=np.arange(len(one)) + place * self.shift)
+            modalities[name] = replace(one, labels=labels, ids=np.arange(len(one)) + index * self.shift)
         return Split(modalities, CLASSES)
 
     def _modality(self, name: str, part: str, count: int, without: int | None) -> Modality:

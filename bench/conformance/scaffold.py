@@ -43,7 +43,7 @@ def write_method(name: str, folder: Path | None = None, kind: Kind = "deep") -> 
         raise UsageError(f"method {name!r} is already defined by {known[name].where}; choose another name")
     if folder is None:
         folder = registry.folder_of("methods")
-        if folder.name != "methods":  # inside an installed package, where nobody would look for it
+        if folder.name != "methods":  # inside an installed package
             folder = Path()
     path = _write(folder / f"{name}.py", render(name, kind))
     registry.rescan()

@@ -46,7 +46,7 @@ CHECKS: Final = (
 
 
 def examine(check: Check, method: MethodUnderTest) -> Outcome:
-    """Examine one promise; what rests on a broken one waits for it, so that the cause stands alone."""
+    """Examine one promise; skip it if a promise that it needs is broken."""
     if check not in method.known:
         if check.after is not None and examine(check.after, method).status != "passed":
             outcome = Outcome(check, "skipped", f"waits until the method {check.after.name}")
@@ -59,7 +59,7 @@ def examine(check: Check, method: MethodUnderTest) -> Outcome:
 def check_class(
     cls: type[Method], *, settings: Mapping[str, Any] | None = None, device: str = "cpu"
 ) -> list[Outcome]:
-    """Examine every promise on a class, registered or not: for the tests of a plug-in of one's own."""
+    """Examine every promise on a class, registered or not: for the tests of a plug-in."""
     return list(outcomes(MethodUnderTest(cls, settings, device)))
 
 

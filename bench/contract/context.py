@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 Value = str | int | float | None
 
-
 Progress = Callable[[str, int, int, dict[str, Value]], None]
 """Takes stage, epoch, planned epochs and values of an epoch that is finished."""
 
@@ -53,7 +52,7 @@ class Context:
         deadline: `time.monotonic` value after which work should end; None for no limit.
         progress: called after every epoch.
         trace: the log that a method writes its per-epoch values to.
-        oracle: on request only: mean test mAP of the method as it stands, for the labelled oracle trace.
+        oracle: on request only: mean test mAP of the method in its present state, for the oracle trace.
     """
 
     seed: int = 0

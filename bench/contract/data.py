@@ -2,7 +2,7 @@
 
 Features are matrices with one row per sample. Labels are either class numbers ``(n,)`` counted from 0,
 or 0/1 matrices ``(n, C)`` where a sample may belong to several classes; -1 (in a matrix, a row of -1) marks a
-training row whose label is not known. Ids say which rows of different modalities show the same thing.
+training row whose label is not known. Rows of different modalities with the same id show the same thing.
 """
 
 from __future__ import annotations
@@ -98,9 +98,9 @@ class Split(Mapping[str, Modality]):
     Attributes:
         modalities: in the dataset's order.
         n_classes: number of classes C of the whole dataset, also where a split misses some.
-        pairing: ``natural`` if row i of every modality shows the same thing; ``partial`` if ids say which
-            rows correspond; ``class-matched`` for pseudo-pairs of rows of the same class; ``none`` otherwise.
-            If all modalities have ids, these decide between ``natural``, ``partial`` and ``none``.
+        pairing: ``natural`` if row i of every modality shows the same thing; ``partial`` if some rows
+            correspond by their ids; ``class-matched`` for pseudo-pairs of rows of the same class; ``none``
+            otherwise. If all modalities have ids, these decide between ``natural``, ``partial`` and ``none``.
     """
 
     modalities: Mapping[str, Modality]
@@ -108,7 +108,7 @@ class Split(Mapping[str, Modality]):
     pairing: Pairing = "none"
 
     def __post_init__(self) -> None:
-        """Check that the rows can be pairs where they are said to be; number natural pairs without ids."""
+        """Check declared pairs; number natural pairs without ids."""
         if not self.modalities:
             raise DataError("a split needs at least one modality")
         counts = {name: len(modality) for name, modality in self.modalities.items()}
@@ -163,7 +163,7 @@ class Split(Mapping[str, Modality]):
     def pairs(self, a: str, b: str) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         """Return the rows of modality ``a`` and of modality ``b`` that correspond, two arrays ``(p,)``.
 
-        A row takes part once for each row of the other modality with its id; in rows that stand side by side
+        A row takes part once for each row of the other modality with its id; in pairs
         (`paired`), row i goes with row i. The order is that of ``a``.
         """
         left, right = self.modalities[a], self.modalities[b]

@@ -188,7 +188,7 @@ class DatasetLoader(ABC):
     """Reads one dataset's files as their publisher made them.
 
     The harness finds the files, checks what `read` returns against the card (shapes, finite values,
-    label range) and adds the fingerprint; a loader only knows the layout.
+    label range) and adds the fingerprint; a loader only reads the layout.
 
     Attributes:
         card: what is known about the dataset.
@@ -210,9 +210,9 @@ class DatasetLoader(ABC):
         """
 
     def items(self, files: dict[str, Path]) -> Items:
-        """Return what the rows of the test split look like to people, in the order of `read`.
+        """Return texts or pictures of the rows of the test split, in the order of `read`.
 
-        A loader may leave this out. What it gives is shown in galleries of results and has no part in any
-        number; it is asked for after the evaluation, and not for look-alikes.
+        A loader may leave this out. Items are shown in galleries of results, change no number, and are read
+        after the evaluation of real data.
         """
         return Items()

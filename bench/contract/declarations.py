@@ -33,7 +33,7 @@ def setting(value: T, meaning: str, source: str = "") -> T:
     Args:
         value: the default; a mapping is copied for each instance.
         meaning: what the setting does, in a few words.
-        source: ``release``, ``paper``, ``ours`` or a phrase; empty where there is nothing to say.
+        source: ``release``, ``paper``, ``ours`` or a phrase; empty if there is none.
     """
     words = {"meaning": meaning, "source": source}
     if isinstance(value, (Mapping, list, set)):
@@ -44,7 +44,7 @@ def setting(value: T, meaning: str, source: str = "") -> T:
 def card(name: str, **fields: Any) -> MethodCard:
     """Return the card of a method: the given fields, or else the entry ``name`` of ``cards.yaml``.
 
-    The file lies beside the one that calls. Call it in the body of the method's class.
+    The file is in the folder of the calling file. Call it in the body of the method's class.
 
     Args:
         name: registry name of the method.

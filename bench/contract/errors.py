@@ -8,7 +8,7 @@ from typing import ClassVar, Final
 
 
 class BenchError(Exception):
-    """A problem that the user can act on: its message says what, where and what to do next."""
+    """A problem that the user can act on: its message states what, where and what to do next."""
 
     exit_status: ClassVar[int] = 1
 
@@ -20,7 +20,7 @@ class UsageError(BenchError):
 
 
 class DataError(BenchError):
-    """A data file is missing, damaged or not what its dataset's card says."""
+    """A data file is missing, damaged or unlike its dataset's card."""
 
     exit_status: ClassVar[int] = 2
 
@@ -40,15 +40,15 @@ class RefusedEmbeddings(BenchError):
 
 
 class SealedTestError(BenchError):
-    """Test data was asked for while a method was being fitted."""
+    """Test data was opened while a method was being fitted."""
 
 
 class DeadlineExceeded(BenchError):
-    """A method noticed that its time is over."""
+    """The time of a method is over."""
 
 
 def lacks_memory(error: BaseException) -> bool:
-    """Whether an exception says that memory ran out, on the CPU or on a GPU."""
+    """Whether an exception means that memory ran out, on the CPU or on a GPU."""
     # PyTorch is not imported for this: its type for a full GPU is known by name, its CPU allocator by words.
     names = {parent.__name__ for parent in type(error).__mro__}
     if isinstance(error, OSError):
@@ -68,8 +68,8 @@ _FULL_WORDS: Final = re.compile(
 
 
 def lacks_room(error: BaseException) -> bool:
-    """Whether an exception, or one that it was raised from, says that a disk is full or a quota used up."""
-    seen: set[int] = set()  # whoever raises an error from itself makes a circle
+    """Whether an exception, or one that it was raised from, means a full disk or a used-up quota."""
+    seen: set[int] = set()  # an error that is raised from itself makes a cycle
     one: BaseException | None = error
     while one is not None and id(one) not in seen:
         number = one.errno if isinstance(one, OSError) else None
@@ -81,8 +81,8 @@ def lacks_room(error: BaseException) -> bool:
 
 
 def words_of(error: BaseException) -> str:
-    """Return an exception's message; empty if it has none that can be had."""
+    """Return an exception's message; empty if it has none."""
     try:
         return str(error)
-    except Exception:  # a plug-in's exception may not even be able to say what it is
+    except Exception:  # a plug-in's exception may fail to give its message
         return ""

@@ -53,9 +53,9 @@ class State:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
     def array(self, name: str, *shape: int | None) -> Array:
-        """Return an array of finite floating-point numbers, checked: the file may be anybody's.
+        """Return an array of finite floating-point numbers, checked: the file may be untrusted.
 
-        In ``shape`` None stands for any length.
+        In ``shape`` None means any length.
 
         Raises:
             DataError: if it is missing, of another shape, or of other numbers.
@@ -201,7 +201,7 @@ def fitted_part(parts: Mapping[str, P], modality: str, method: str) -> P:
         UsageError: if there is no such modality.
     """
     if modality not in parts:
-        fitted = f"it knows {', '.join(parts)}" if parts else "call fit first"
+        fitted = f"it was fitted on {', '.join(parts)}" if parts else "call fit first"
         raise UsageError(f"{method} was not fitted on a modality {modality!r}; {fitted}")
     return parts[modality]
 

@@ -39,7 +39,7 @@ def encoders(plugins: Sequence[Path] = ()) -> Encoders:
     for point in sorted(entry_points(group=GROUP), key=lambda one: one.name):
         try:
             loaded = point.load()
-        except (Exception, SystemExit):  # noqa: S112 (it must not hinder those who do not use it)
+        except (Exception, SystemExit):  # noqa: S112 (other encoders stay available)
             continue
         _add(found, _classes(loaded) if isinstance(loaded, ModuleType) else [loaded])
     for path in plugins:

@@ -89,7 +89,7 @@ class Encoder(ABC, Generic[Item]):
         self.device = device
 
     def fit(self, items: Sequence[Item]) -> None:
-        """Learn from the training items; called once, and only where the card says ``fitted``."""
+        """Learn from the training items; called once, and only if the card has ``fitted``."""
         raise NotImplementedError
 
     @abstractmethod

@@ -153,7 +153,7 @@ def extract(
 
 
 def read_card(path: Path) -> dict[str, Any] | None:
-    """Return how a bundle's features were made; None where it does not say.
+    """Return the card of a bundle's features; None if it has none.
 
     Raises:
         DataError: if the file is no bundle.
@@ -167,7 +167,7 @@ def read_card(path: Path) -> dict[str, Any] | None:
 
 
 def summary_lines(card: dict[str, Any]) -> list[str]:
-    """Return a card in lines for people: one for each modality, and the split."""
+    """Return a card in lines of text: one for each modality, and the split."""
     lines = [
         f"{name}: {made.get('title')} ({made.get('encoder')}; weights {made.get('weights')}; "
         f"{made.get('width')} values)"
@@ -265,13 +265,13 @@ def _encoded(items: _Items, at: range, wanted: Wanted, *, skip_broken: bool) -> 
     read: list[Any] = []
     kept = np.ones(len(at), dtype=bool)
     reason = ""
-    for place, i in enumerate(at):
+    for index, i in enumerate(at):
         try:
             read.append(items.read(i))
         except DataError as error:
             if not skip_broken:
-                raise DataError(f"{error}; mend it, or leave such items out with --skip-broken") from error
-            kept[place] = False
+                raise DataError(f"{error}; repair it, or leave such items out with --skip-broken") from error
+            kept[index] = False
             reason = reason or str(error)
     encoded = wanted.encoder.encode(read) if read else np.zeros((0, 0))
     features = np.ascontiguousarray(encoded, dtype=np.float32)

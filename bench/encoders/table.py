@@ -1,4 +1,4 @@
-"""Tables of raw data: CSV, TSV, parquet and JSON lines, and what their rows say besides the items."""
+"""Tables of raw data (CSV, TSV, parquet, JSON lines): columns of items, labels, parts and ids."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Rows:
-    """What the table says of each row.
+    """Part, label and id of each row.
 
     Attributes:
         parts: ``train``, ``validation`` or ``test``.
@@ -132,14 +132,14 @@ def read_rows(
     *,
     multi_label: bool = False,
 ) -> Rows:
-    """Read the columns of labels, parts and ids; None stands for the first that has a usual name.
+    """Read the columns of labels, parts and ids; None means the first that has a usual name.
 
     Without a column of parts ids are split by their hashes, without one of ids the rows are numbered. Under
     ``multi_label`` a cell may hold several classes, as a list or separated by ``;``.
 
     Raises:
         UsageError: if a column is missing.
-        DataError: if a value cannot be what its column says.
+        DataError: if a value does not fit its column.
     """
     names = {
         kind: given or table.first_of(_COLUMNS[kind])
@@ -226,17 +226,17 @@ def _labels(table: Table, name: str, multi_label: bool) -> tuple[Array, tuple[st
     values = table.column(name)
     several = multi_label or any(isinstance(value, (list, tuple, np.ndarray)) for value in values)
     named = [_classes_of(table, row, value, several) for row, value in enumerate(values)]
-    known = {one for found in named for one in found}
+    known = {name for found in named for name in found}
     if len(known) < 2:
         raise DataError(f"{table.path}: column {name!r} has {len(known)} class; at least two are needed")
-    is_number = all(one.isascii() and one.isdecimal() and len(one) < 19 for one in known)
-    classes = sorted(known, key=(lambda one: (int(one), one)) if is_number else str)
-    number = {one: i for i, one in enumerate(classes)}
+    is_number = all(name.isascii() and name.isdecimal() and len(name) < 19 for name in known)
+    classes = sorted(known, key=(lambda name: (int(name), name)) if is_number else str)
+    number = {name: i for i, name in enumerate(classes)}
     if not several:
         return np.array([number[found[0]] if found else -1 for found in named], np.int64), tuple(classes)
     matrix = np.zeros((len(named), len(classes)), dtype=np.int8)
     for row, found in enumerate(named):
-        matrix[row, [number[one] for one in found]] = 1
+        matrix[row, [number[name] for name in found]] = 1
         if not found:
             matrix[row] = -1
     return matrix, tuple(classes)

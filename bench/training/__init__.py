@@ -36,14 +36,25 @@ from bench.training.networks import (
     label_scores,
     mlp,
     normalised,
-    perceptrons,
     row_norm,
     unit,
 )
-from bench.training.seeding import generator, reproducible, seeded
-from bench.training.selection import BY_LOSS, BY_MAP, LAST, Rule
+from bench.training.seeding import reproducible, seeded
 from bench.training.settings import DeepSettings, FaithfulTo, PerModality, Selection, per_modality
-from bench.training.track import Clock, Loss, Stage, Step, Track, adam, cosine_decay, parameters_of
+from bench.training.track import (
+    BY_LOSS,
+    BY_MAP,
+    LAST,
+    Clock,
+    Loss,
+    Rule,
+    Stage,
+    Step,
+    Track,
+    adam,
+    cosine_decay,
+    parameters_of,
+)
 
 __all__ = [
     "BY_LOSS",
@@ -86,7 +97,6 @@ __all__ = [
     "covariance",
     "distance",
     "gce",
-    "generator",
     "gradual",
     "label_scores",
     "mlp",
@@ -98,7 +108,6 @@ __all__ = [
     "pair_nll",
     "parameters_of",
     "per_modality",
-    "perceptrons",
     "reproducible",
     "reverse_gradient",
     "robust_clustering",

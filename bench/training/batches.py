@@ -1,7 +1,7 @@
 """Batch plans: which rows make up the batches of an epoch.
 
-A plan only declares; its draws come from streams of the context, so that every method with the same
-plan meets the same batches, and no method's draws depend on another's.
+A plan draws from streams of the context, so that all methods with the same plan get the same batches, and no
+method's draws depend on another's.
 """
 
 from __future__ import annotations
@@ -45,26 +45,23 @@ class AlignedPairs(Plan):
 
     Attributes:
         minimum: a last batch with fewer rows joins the one before.
-        shuffle: whether each epoch has an order of its own.
-        keep_rest: whether rows that do not fill the last batch are used.
+        shuffle: whether each epoch has a new order.
     """
 
     batch_size: int = 0
     minimum: int = 1
     shuffle: bool = True
-    keep_rest: bool = True
 
     def epochs(self, train: Split, context: Context, stream: str) -> Iterator[list[Rows]]:
         """Yield batches whose rows are equal in all modalities."""
         count = len(next(iter(train.values())))
         for order in _orders(count, context, f"{stream}/pairs", self.shuffle):
-            parts = cut(order, self.batch_size, self.minimum, self.keep_rest)
-            yield [dict.fromkeys(train, part) for part in parts]
+            yield [dict.fromkeys(train, part) for part in cut(order, self.batch_size, self.minimum)]
 
 
 @dataclass(frozen=True)
 class Independent(Plan):
-    """Every modality in an order of its own; rows of a batch have nothing to do with each other.
+    """Every modality in another order; the rows of a batch do not correspond.
 
     Attributes:
         minimum: a last batch with fewer rows joins the one before.
@@ -93,7 +90,7 @@ class Independent(Plan):
 
 @dataclass(frozen=True)
 class Joint(Plan):
-    """Pairs where the data has them, else every modality in an order of its own.
+    """Pairs where the data has them, else every modality in another order.
 
     For losses that relate the rows of a batch through their labels and need no pairs.
 
@@ -105,7 +102,7 @@ class Joint(Plan):
     minimum: int = 1
 
     def epochs(self, train: Split, context: Context, stream: str) -> Iterator[list[Rows]]:
-        """Yield batches of pairs, or of rows that have nothing to do with each other."""
+        """Yield batches of pairs, or of rows that do not correspond."""
         plan = AlignedPairs if train.paired else Independent
         return plan(self.batch_size, minimum=self.minimum).epochs(train, context, stream)
 
@@ -116,32 +113,21 @@ class ClassCovering(Plan):
 
     The rows of each class are dealt out evenly over the batches of an epoch. A class with fewer rows
     than there are batches is topped up with rows drawn again, so batches may be a little larger than
-    asked for. Every row is visited at least once per epoch.
-
-    Attributes:
-        least: how often each class occurs in each batch at least.
-        aligned: whether the same rows are taken in every modality.
+    ``batch_size``. Every row is visited at least once per epoch.
     """
 
     batch_size: int = 0
-    least: int = 1
-    aligned: bool = False
     modalities: tuple[str, ...] | None = None
 
     def epochs(self, train: Split, context: Context, stream: str) -> Iterator[list[Rows]]:
         """Yield batches that hold every class that the modality has."""
         names = self.modalities or tuple(train)
         count = max(1, max(len(train[name]) for name in names) // self.batch_size)
-        leaders = names[:1] if self.aligned else names
-        targets = {name: train.targets(name) for name in leaders}
-        generators = {
-            name: context.generator(f"{stream}/{'pairs' if self.aligned else name}") for name in leaders
-        }
+        targets = {name: train.targets(name) for name in names}
+        generators = {name: context.generator(f"{stream}/{name}") for name in names}
         while True:
-            dealt = {name: self._deal(targets[name], count, generators[name]) for name in leaders}
-            yield [
-                {name: dealt[names[0] if self.aligned else name][i] for name in names} for i in range(count)
-            ]
+            dealt = {name: self._deal(targets[name], count, generators[name]) for name in names}
+            yield [{name: dealt[name][i] for name in names} for i in range(count)]
 
     def _deal(
         self, targets: NDArray[np.float32], count: int, generator: np.random.Generator
@@ -155,10 +141,9 @@ class ClassCovering(Plan):
         for start in range(count):
             parts = [order[start::count]]
             held = targets[parts[0]].sum(axis=0)
-            for label in np.flatnonzero(held < self.least).tolist():
-                missing = self.least - int(held[label])
-                if missing > 0 and len(members[label]):
-                    drawn = members[label][generator.integers(len(members[label]), size=missing)]
+            for label in np.flatnonzero(held < 1).tolist():
+                if held[label] < 1 and len(members[label]):
+                    drawn = members[label][generator.integers(len(members[label]), size=1)]
                     held += targets[drawn].sum(axis=0)
                     parts.append(drawn)
             batches.append(generator.permutation(np.concatenate(parts)))

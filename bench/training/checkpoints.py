@@ -9,8 +9,7 @@ from torch import Tensor, nn
 
 from bench.contract import Checkpoint
 from bench.contract.context import Value
-from bench.training.selection import LAST, Rule
-from bench.training.track import Stage
+from bench.training.track import LAST, Rule, Stage
 
 State = list[dict[str, Tensor]]
 

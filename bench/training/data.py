@@ -16,7 +16,7 @@ from bench.training.batches import Rows
 
 @dataclass(frozen=True)
 class Batch:
-    """What a loss sees.
+    """The input of a loss.
 
     Attributes:
         features: per modality ``(n, d_v)``.
@@ -44,7 +44,7 @@ class DeviceSplit:
         split: where the rows come from.
         features: per modality ``(n, d_v)`` float32.
         targets: per modality ``(n, C)`` float32.
-        device: where the tensors lie.
+        device: of the tensors.
     """
 
     def __init__(self, split: Split, device: str, scalers: Mapping[str, Scaler] | None = None) -> None:

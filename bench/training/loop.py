@@ -16,8 +16,18 @@ from bench.contract.context import Value
 from bench.training.checkpoints import Keeper, Kept
 from bench.training.data import Batch
 from bench.training.seeding import Noise
-from bench.training.selection import BY_LOSS, BY_MAP, BY_ORACLE, LAST, Rule
-from bench.training.track import Clock, Loss, Stage, Step, Track
+from bench.training.track import (
+    BY_LOSS,
+    BY_MAP,
+    BY_ORACLE,
+    LAST,
+    Clock,
+    Loss,
+    Rule,
+    Stage,
+    Step,
+    Track,
+)
 from bench.training.validation import Material, Validation, oracle_map, unchanged_generators
 
 VALIDATION_ROWS = 8192
@@ -25,15 +35,15 @@ VALIDATION_ROWS = 8192
 
 
 def train_stage(method: Method, stage: Stage, material: Material, context: Context) -> Kept:
-    """Run a stage and return the states that its rules chose; modules are left as ``stage.then`` says.
+    """Run a stage and return the states that its rules chose; modules are left in the state ``stage.then``.
 
     Every epoch adds a row to ``context.trace``: ``<step>_loss/<track>``, named parts of losses,
     ``validation_loss/<track>``, what the tracks measure, and in scored stages ``validation_map``
-    (mean), ``validation_map/<query>><gallery>`` and, where asked for, ``oracle_map``.
+    (mean), ``validation_map/<query>><gallery>`` and, on request, ``oracle_map``.
 
     Raises:
         DeadlineExceeded: between two batches, when the time is over.
-        Unsupported: if the settings ask for a selection by validation loss and the method has none.
+        Unsupported: if the settings select by validation loss and the method has none.
         PluginError: if the stage is to be selected by validation losses that its tracks do not have.
     """
     scored = stage.scored and len(material.validation.split) > 1
@@ -63,12 +73,12 @@ def train_stage(method: Method, stage: Stage, material: Material, context: Conte
 
 def _rules(method: Method, stage: Stage, context: Context) -> dict[str, Rule]:
     declared: dict[str, Rule] = {"map": BY_MAP, "loss": BY_LOSS, "none": LAST}
-    asked = method.settings.select
-    best = stage.rule or declared[method.card.selects_by if asked == "card" else asked]
+    select = method.settings.select
+    best = stage.rule or declared[method.card.selects_by if select == "card" else select]
     if best is BY_MAP and not stage.scored:
         best = LAST
     if best is BY_LOSS and any(track.validation_loss is None for track in stage.tracks):
-        if asked == "loss":
+        if select == "loss":
             raise Unsupported(
                 f"{method.card.name} has no validation loss to be selected by; set `select` to map or card"
             )
@@ -100,7 +110,7 @@ def _scores(
 
 
 class _TrackRun:
-    """A track on its way through a stage."""
+    """The training of a track in a stage."""
 
     def __init__(self, track: Track, stage: Stage, material: Material, context: Context) -> None:
         self.track = track
@@ -130,7 +140,7 @@ class _TrackRun:
         return sums.means(self.track.name)
 
     def measure(self) -> dict[str, Value]:
-        """Return the track's own measures and its validation loss after an epoch."""
+        """Return the track's measures and its validation loss after an epoch."""
         for module in self.track.modules:
             module.eval()
         row: dict[str, Value] = {}

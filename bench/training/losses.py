@@ -102,7 +102,7 @@ def multimodal_contrast(views: Sequence[Tensor], tau: float = 1.0) -> Tensor:
 
 
 def neighbour_logits(z: Tensor, tau: float) -> Tensor:
-    """Return ``z z^T / tau`` with ``-inf`` on the diagonal, so that no row is its own neighbour."""
+    """Return ``z z^T / tau`` with ``-inf`` on the diagonal, so that no row is a neighbour of itself."""
     itself = torch.eye(len(z), dtype=torch.bool, device=z.device)
     return (z @ z.T / tau).masked_fill(itself, -torch.inf)
 
@@ -132,7 +132,7 @@ def reverse_gradient(x: Tensor, weight: float) -> Tensor:
 def gradual(done: float) -> float:
     """Return ``2 / (1 + exp(-10 done)) - 1``: 0 at the start of training, nearly 1 at its end.
 
-    ``done`` is the share of the training that lies behind, `bench.training.Clock.done`.
+    ``done`` is the share of the training that is done, `bench.training.Clock.done`.
 
     Source: Ganin and Lempitsky, ICML 2015, sec. 4.
     """
@@ -140,12 +140,12 @@ def gradual(done: float) -> float:
 
 
 def modality_cross_entropy(logits: Sequence[Tensor]) -> Tensor:
-    """Return the mean over rows of the cross-entropy with which V modalities are told apart.
+    """Return the mean over rows of the cross-entropy of a classifier of V modalities.
 
-    Of the logits ``(n_v, V)`` of each modality column v stands for the v-th of them.
+    In the logits ``(n_v, V)`` of each modality, column v is that of the v-th modality.
     """
-    places = [rows.new_full((len(rows),), place, dtype=torch.long) for place, rows in enumerate(logits)]
-    return cross_entropy(torch.cat(list(logits)), torch.cat(places))
+    classes = [rows.new_full((len(rows),), v, dtype=torch.long) for v, rows in enumerate(logits)]
+    return cross_entropy(torch.cat(list(logits)), torch.cat(classes))
 
 
 class _Reversal(torch.autograd.Function):
@@ -175,8 +175,8 @@ def whitened(middle: Tensor, left: Tensor, right: Tensor | None = None) -> Tenso
 
 def covariance(left: Tensor, right: Tensor, ridge: float = 0.0) -> Tensor:
     """Return the covariance ``(p, q)`` of corresponding rows, with ``ridge`` on its diagonal."""
-    one, other = left - left.mean(dim=0), right - right.mean(dim=0)
-    product = one.T @ other / max(len(left) - 1, 1)
+    x, y = left - left.mean(dim=0), right - right.mean(dim=0)
+    product = x.T @ y / max(len(left) - 1, 1)
     return product + ridge * torch.eye(*product.shape, dtype=product.dtype, device=product.device)
 
 

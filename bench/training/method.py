@@ -36,7 +36,7 @@ from bench.training.batches import Independent, Plan
 from bench.training.checkpoints import Kept, merged
 from bench.training.data import Batch, DeviceSplit
 from bench.training.loop import train_stage
-from bench.training.networks import Prototypes, built, perceptrons
+from bench.training.networks import Prototypes, built, mlp, unit
 from bench.training.seeding import reproducible
 from bench.training.settings import DeepSettings, per_modality
 from bench.training.stored import (
@@ -54,7 +54,7 @@ from bench.training.validation import Material
 M = TypeVar("M", bound=nn.Module)
 
 Views = dict[str, Tensor]
-"""A batch as the networks see it: modality -> ``(n, d)``."""
+"""Outputs of the networks for a batch: modality -> ``(n, d)``."""
 
 LossOfViews = Callable[[Views, Batch, Clock], Loss]
 
@@ -69,6 +69,7 @@ class DeepMethod(Method):
         batches: plan of the batches; their size is the setting ``batch_size``.
         independent: whether each modality is trained separately. Then `loss` is called with one modality at
             a time, and each trained module is a value in a dictionary by modality, such as ``self.encoders``.
+        unit_length: whether `encode` scales embeddings to length 1.
         encoders: the networks that `build` and `encode` use unless overridden.
         context: context of the fit: seed, device, random streams, trace.
     """
@@ -76,6 +77,7 @@ class DeepMethod(Method):
     Settings = DeepSettings
     batches: ClassVar[Plan] = Independent()
     independent: ClassVar[bool] = False
+    unit_length: ClassVar[bool] = False
     search: ClassVar[Mapping[str, Sequence[Any]]] = {
         "batch_size": (50, 100, 200),
         "lr": (1e-4, 3e-4, 1e-3, 3e-3),
@@ -101,7 +103,7 @@ class DeepMethod(Method):
         self._parameters: dict[int, nn.Parameter] = {}
         self._threads: int | None = None
 
-    # What a method defines.
+    # Defined by a method.
 
     def build(self, data: DeviceSplit) -> None:
         """Make the modules and keep them as attributes, alone or in dictionaries by modality.
@@ -114,7 +116,7 @@ class DeepMethod(Method):
     def encode(self, modality: str, x: Tensor) -> Tensor:
         """Return the embedding ``(n, d)`` of features ``(n, d_v)`` on the device."""
         embedding: Tensor = self.encoders[modality](x)
-        return embedding
+        return unit(embedding) if self.unit_length else embedding
 
     def loss(self, z: Views, batch: Batch, clock: Clock) -> Loss:
         """Return the loss of a batch, or its named parts, of which ``loss`` is minimised.
@@ -129,7 +131,7 @@ class DeepMethod(Method):
     # Hooks.
 
     def forward(self, modality: str, x: Tensor) -> Tensor:
-        """Return what the loss sees of features; the embedding unless overridden."""
+        """Return what the loss gets of features; the embedding unless overridden."""
         return self.encode(modality, x)
 
     def validation_loss(self, z: Views, batch: Batch, clock: Clock) -> Loss:
@@ -181,19 +183,19 @@ class DeepMethod(Method):
         """
         return [*modules_added(self, partial(self.build, data))]
 
-    # What hooks are made of.
+    # Parts of hooks.
 
     def mlps(
         self, data: DeviceSplit, dim: int | None = None, prefix: str = "", **options: Any
     ) -> dict[str, nn.Module]:
-        """Return a perceptron ``d_v - hidden - dim`` for each modality; see `perceptrons`.
+        """Return a perceptron ``d_v - hidden - dim`` for each modality; see `each`.
 
-        Widths are those of the settings where ``dim`` or ``hidden`` is not given; ``prefix`` begins the names
-        of the streams that weights are drawn from, and ``options`` are those of `mlp`.
+        Widths are those of the settings where ``dim`` or ``hidden`` is not given; ``options`` are those of
+        `mlp`.
         """
         hidden = options.pop("hidden") if "hidden" in options else self.settings.hidden
         width = self.settings.dim if dim is None else dim
-        return perceptrons(data, hidden, width, self.context, prefix, **options)
+        return dict(self.each(data, lambda d_v: mlp((d_v, *hidden, width), **options), prefix))
 
     def each(self, data: DeviceSplit, make: Callable[[int], M], prefix: str = "") -> dict[str, M]:
         """Return the module ``make(d_v)`` for each modality, drawn from ``init/<prefix><modality>``."""
@@ -256,7 +258,7 @@ class DeepMethod(Method):
         wrapped = self._on_views(loss or self.loss, track)
         return Step(wrapped, optimiser, self.schedule, self.before, self.after, name)
 
-    # What the harness calls.
+    # Called by the harness.
 
     def fit(self, train: Split, validation: Split, context: Context) -> None:
         """Run all stages; the method is left in its ``best`` state.
@@ -281,8 +283,8 @@ class DeepMethod(Method):
         Its state is chosen by its validation loss, where the method has one, and is the last one otherwise.
 
         Raises:
-            Unsupported: if the card does not say ``late``, or labels are missing.
-            UsageError: if the method knows the modality already.
+            Unsupported: if the card lacks ``late``, or labels are missing.
+            UsageError: if the modality was trained already.
             DeadlineExceeded: when the time is over.
         """
         if not self.card.late:
@@ -290,7 +292,7 @@ class DeepMethod(Method):
         if (reason := unsuitable(self.card, train)) is not None:
             raise Unsupported(reason)
         if modality in self._scalers:
-            raise UsageError(f"{self.card.title} knows {modality} already")
+            raise UsageError(f"{self.card.title} was fitted on {modality} already")
         self.context = context
         widths = {**self._outline.widths, modality: train[modality].dimension}
         self._outline = replace(self._outline, widths=widths)

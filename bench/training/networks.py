@@ -1,15 +1,13 @@
 """Networks that the methods share, how their weights start, and graphs of classes.
 
-A graph of classes says how often labels occur together. Where every sample has one class, no two do, and the
-graph is diagonal.
+A graph of classes comes from counts of labels that occur together; with one class per sample it is diagonal.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from itertools import pairwise
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -43,28 +41,15 @@ def mlp(
     """
     layers: list[nn.Module] = []
     last = len(widths) - 2
-    for place, (before, after) in enumerate(pairwise(widths)):
-        layers.append(nn.Linear(before, after, bias=bias_last or place < last))
-        if place < last or activate_last:
+    for index, (before, after) in enumerate(pairwise(widths)):
+        layers.append(nn.Linear(before, after, bias=bias_last or index < last))
+        if index < last or activate_last:
             if norm is not None:
                 layers.append(norm(after))
             layers.append(activation())
             if dropout:
                 layers.append(nn.Dropout(dropout))
     return nn.Sequential(*layers)
-
-
-def perceptrons(
-    train: DeviceSplit, hidden: Sequence[int], dim: int, context: Context, stream: str = "", **options: Any
-) -> dict[str, nn.Module]:
-    """Return a perceptron ``d_v - hidden - dim`` for each modality, on the device, with the options of `mlp`.
-
-    The weights of a modality are drawn from ``init/<stream><modality>``.
-    """
-    return {
-        name: built(partial(mlp, (train.dimension(name), *hidden, dim), **options), context, stream + name)
-        for name in train
-    }
 
 
 def row_norm(rows: Tensor, eps: float = 1e-8) -> Tensor:
@@ -140,7 +125,7 @@ def normalised(adjacency: Tensor) -> Tensor:
 
 
 class LabelNetwork(nn.Module):
-    """Turns every class into a vector by graph convolutions, which look at nearer and farther neighbours.
+    """Graph convolutions that turn every class into a vector.
 
     ``H^l = LeakyReLU_.2(adjacency H^(l-1) weight_l)``; the vectors are a linear map of all layers'
     outputs side by side. Draws from torch's global generator.

@@ -25,16 +25,11 @@ def seeded(context: Context, stream: str) -> Iterator[None]:
         yield
 
 
-def generator(context: Context, stream: str) -> torch.Generator:
-    """Return a fresh CPU generator of torch for ``stream``."""
-    return torch.Generator().manual_seed(context.stream_seed(stream))
-
-
 class Noise:
     """A stream of torch's global random numbers that can be left and taken up again.
 
-    Dropout, sampling and the like draw from global generators. With a stream of its own, what a track
-    draws does not depend on the tracks that train beside it.
+    Dropout and sampling draw from global generators. With one stream per track, the draws of a track do not
+    depend on the others.
     """
 
     def __init__(self, context: Context, stream: str) -> None:

@@ -12,13 +12,13 @@ from bench.data.scaling import Scaling
 T = TypeVar("T", int, float)
 
 PerModality = float | Mapping[str, float]
-"""One value for all modalities, or modality -> value, where ``default`` stands for those not named."""
+"""One value for all modalities, or modality -> value, where ``default`` holds for all others."""
 
 Selection = Literal["card", "map", "loss"]
-"""What `best` is chosen by: what the method's card says, mean validation mAP, or each track's loss."""
+"""What `best` is chosen by: the criterion of the method's card, mean validation mAP, or each track's loss."""
 
 FaithfulTo = Literal["paper", "release"]
-"""Whom to follow where the two differ: the publication, or the released code with its quirks."""
+"""Follow the publication, or the released code where it differs."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 _META: Final = "meta"
 _PER_ARRAY: Final = 4
-"""Parameters that `build` may make for each array of a file; settings in it could ask for millions."""
+"""Parameters that `build` may make for each array of a file; its settings could make millions."""
 
 Length = Annotated[int, msgspec.Meta(ge=1, le=1 << 22)]
 
@@ -118,7 +118,7 @@ def outline_of(state: State) -> Outline:
     try:
         return msgspec.convert(dict(state.facts), Outline)
     except msgspec.ValidationError as error:
-        raise DataError(f"the stored state does not say what data it is of ({error})") from error
+        raise DataError(f"the stored state has no outline of its data ({error})") from error
 
 
 def build_from(method: DeepMethod, outline: Outline, state: State, device: str) -> list[nn.Module]:
@@ -182,7 +182,7 @@ def _limited(most: int) -> Iterator[None]:
         nonlocal count
         count += 1
         if count > most:
-            raise DataError("the stored settings ask for more parameters than the stored state has")
+            raise DataError("the stored settings need more parameters than the stored state has")
 
     handle = register_module_parameter_registration_hook(counted)
     try:

@@ -1,4 +1,4 @@
-"""Clocks, steps, tracks and stages: what a method passes to the training loop; the usual optimiser."""
+"""Parts of a training: selection rules, clocks, steps, tracks, stages, and the usual optimiser."""
 
 from __future__ import annotations
 
@@ -11,9 +11,63 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from bench.contract.context import Value
 from bench.training.batches import Plan
 from bench.training.data import Batch
-from bench.training.selection import Rule
+
+Row = Mapping[str, Value]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Chooses the epoch at which a traced column is best, of equal epochs the first.
+
+    Attributes:
+        column: of the trace; per track it is looked up as ``<column>/<track>``. None for the last epoch.
+        criterion: the column in words.
+        highest: whether more is better.
+        per_track: whether each track is chosen by its column.
+        rankable: whether an epoch counts only if its validation embeddings could be ranked, where a stage
+            tried to. A network may collapse while its loss still falls.
+    """
+
+    column: str | None
+    criterion: str
+    highest: bool = True
+    per_track: bool = False
+    rankable: bool = True
+
+    def choose(self, rows: Sequence[Row], tracks: Sequence[str]) -> dict[str, int]:
+        """Return the chosen epoch (from 1) of each track; ``rows`` are the epochs of one stage.
+
+        Epochs without a number, or that do not count, never win unless there are no others.
+        """
+        return {track: self._best(rows, track)[0] for track in tracks}
+
+    def values(self, rows: Sequence[Row], tracks: Sequence[str]) -> dict[str, float] | None:
+        """Return the value of each track at its chosen epoch; None for the last epoch."""
+        return {track: self._best(rows, track)[1] for track in tracks} if self.column else None
+
+    def _best(self, rows: Sequence[Row], track: str) -> tuple[int, float]:
+        """Return the chosen epoch and its value."""
+        if self.column is None:
+            return len(rows), math.nan
+        column = f"{self.column}/{track}" if self.per_track else self.column
+        values = [math.nan if row.get(column) is None else float(row[column] or 0.0) for row in rows]
+        counts = [not self.rankable or row.get("validation_map", 0.0) is not None for row in rows]
+        scores = [
+            (value if self.highest else -value) if math.isfinite(value) and counted else -math.inf
+            for value, counted in zip(values, counts, strict=True)
+        ]
+        index = max(range(len(scores)), key=scores.__getitem__)
+        return index + 1, values[index]
+
+
+BY_MAP = Rule("validation_map", "mean validation mAP@all over directions")
+BY_LOSS = Rule("validation_loss", "validation loss of each track", highest=False, per_track=True)
+BY_ORACLE = Rule("oracle_map", "mean TEST mAP@all over directions (oracle)")
+LAST = Rule(None, "last epoch")
+
 
 Loss = Tensor | Mapping[str, Tensor]
 """A scalar to minimise, or named scalars: ``loss`` is minimised, the others are only traced."""
@@ -21,7 +75,7 @@ Loss = Tensor | Mapping[str, Tensor]
 
 @dataclass(frozen=True)
 class Clock:
-    """Where a stage stands.
+    """Time within a stage.
 
     Attributes:
         epoch: from 1.
@@ -37,7 +91,7 @@ class Clock:
 
     @property
     def done(self) -> float:
-        """Share of the stage that lies behind, in [0, 1]."""
+        """Share of the stage that is done, in [0, 1]."""
         return self.iteration / self.iterations
 
 
@@ -47,7 +101,7 @@ class Step:
 
     Attributes:
         loss: of the batch; see `Loss`.
-        optimiser: holds the parameters that this step changes; groups may have their own rates.
+        optimiser: holds the parameters that this step changes; groups may have different rates.
         schedule: factor on every group's learning rate at a time.
         before: called before the loss, as for centres that are re-normalised.
         after: called after the update, as for averaged weights.
@@ -64,7 +118,7 @@ class Step:
 
 @dataclass
 class Track:
-    """Parameters that are optimised apart from all other tracks, on batches of their own.
+    """Parameters that are optimised separately from other tracks, on separate batches.
 
     A joint method has one track; a method that trains each modality alone has one per modality.
 
@@ -95,8 +149,8 @@ class Stage:
         tracks: run epoch by epoch in lockstep.
         epochs: passes over the training split.
         name: as traced, and part of the streams of random numbers.
-        rule: chooses the stage's best state; None means what the setting `select` or the method's card
-            says, and the last epoch where that is validation mAP and the stage is not scored.
+        rule: chooses the stage's best state; None means that of the setting `select` or of the
+            method's card, and the last epoch where that is validation mAP and the stage is not scored.
         scored: whether validation mAP is traced: the method can embed all modalities by now.
         kept: whether the states belong to the method's checkpoints; otherwise they serve later stages only.
         then: the state in which the stage leaves its modules.
@@ -119,7 +173,7 @@ def adam(
     betas: tuple[float, float] = (0.5, 0.999),
     weight_decay: float = 0.0,
 ) -> torch.optim.Adam:
-    """Return Adam with the family's first moment of .5, of parameters or of groups with their own rates.
+    """Return Adam with the family's first moment of .5, of parameters or of groups with rates.
 
     The fused kernel computes the same update (within rounding) in one pass over memory; on the CPU it
     takes a tenth of the time where layers are 4096 wide, and it is deterministic.

@@ -25,8 +25,8 @@ class Material:
     Attributes:
         train: training rows on the device.
         validation: validation rows there.
-        embed: returns embeddings of a modality's scaled rows, on the device; None where a method embeds or
-            compares rows in a way of its own.
+        embed: returns embeddings of a modality's scaled rows, on the device; None where a method overrides
+            `embed` or `similarity`.
     """
 
     train: DeviceSplit
@@ -82,7 +82,7 @@ def ranks_on(device: str) -> bool:
 
 
 def oracle_map(method: Method, modules: Sequence[nn.Module], context: Context) -> float | None:
-    """Return the oracle's mean test mAP of a method as it stands; None if its state cannot be ranked.
+    """Return the oracle's mean test mAP of a method in its present state; None if its state cannot be ranked.
 
     Global generators, modules and attributes are put back afterwards, so that training gives the same bytes
     with and without an oracle. An unexpected error becomes a warning, which the record's log keeps.
@@ -110,8 +110,8 @@ def oracle_map(method: Method, modules: Sequence[nn.Module], context: Context) -
 @contextmanager
 def unchanged_generators(device: str) -> Iterator[None]:
     """Put the global generators of Python, NumPy and torch back after the body."""
-    place = torch.device(device)
-    cuda = [torch.device("cuda", place.index or 0)] if place.type == "cuda" else []
+    where = torch.device(device)
+    cuda = [torch.device("cuda", where.index or 0)] if where.type == "cuda" else []
     python, numpy = random.getstate(), np.random.get_state()
     with torch.random.fork_rng(cuda):
         try:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -16,7 +14,7 @@ from bench.evaluation import STANDARD_PROTOCOLS, Protocol, mean_average_precisio
 from bench.evaluation.inputs import label_sets
 from bench.evaluation.measures import measure_of
 from bench.evaluation.ranking import Ranking
-from bench.evaluation.similarity import Side, embedded_side
+from bench.evaluation.similarity import embedded_side
 
 
 def _arguments(n_queries: int, n_gallery: int, d: int) -> tuple[Any, ...]:
@@ -36,13 +34,6 @@ def test_validation_of_one_direction_takes_a_fraction_of_an_epoch(benchmark: Any
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("n_queries", "n_gallery", "d"), [(2000, 10000, 128), (4000, 4000, 2048)])
-def test_time_at_the_sizes_of_the_benchmarks(benchmark: Any, n_queries: int, n_gallery: int, d: int) -> None:
-    arguments = _arguments(n_queries, n_gallery, d)
-    _fastest(benchmark, lambda: mean_average_precision(*arguments), rounds=5)
-
-
-@pytest.mark.slow
 @pytest.mark.parametrize("n", [1000, 2000, 4000, 8000, 16000, 32000])
 def test_growth_with_the_number_of_items(benchmark: Any, n: int) -> None:
     arguments = _arguments(n, n, 128)
@@ -53,7 +44,8 @@ def test_growth_with_the_number_of_items(benchmark: Any, n: int) -> None:
 @pytest.mark.parametrize("protocols", [1, 4])
 def test_four_protocols_cost_little_more_than_one(benchmark: Any, protocols: int) -> None:
     queries, gallery, wanted, offered = _arguments(2000, 10000, 128)
-    sides = _side(queries, wanted), _side(gallery, offered)
+    rows = ((queries, wanted), (gallery, offered))
+    sides = [embedded_side(x, label_sets(y, len(x), "labels"), "float32", "rows") for x, y in rows]
     measures = [measure_of(rule) for rule in STANDARD_PROTOCOLS[:protocols]]
     _fastest(benchmark, lambda: Ranking.of_sides(*sides).measure(measures), rounds=3)
 
@@ -96,24 +88,3 @@ def test_instance_measures_of_unique_ids_add_little_to_a_ranking() -> None:
         ranking.evaluate([*map(Protocol.parse, names[:count])])
         seconds.append(time.process_time() - start)
     assert seconds[1] <= 1.5 * seconds[0]
-
-
-@pytest.mark.slow
-def test_resident_memory_of_two_thousand_by_ten_thousand() -> None:
-    script = """
-import resource, numpy as np
-from bench.evaluation import mean_average_precision
-rng = np.random.default_rng(0)
-queries, gallery = rng.standard_normal((2000, 128), np.float32), rng.standard_normal((10000, 128), np.float32)
-labels = rng.integers(0, 10, 10000)
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-mean_average_precision(queries, gallery, labels[:2000], labels)
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
-"""
-    done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
-    unit = 1 if sys.platform == "darwin" else 1024
-    assert int(done.stdout) * unit <= 300e6
-
-
-def _side(rows: Any, labels: Any) -> Side:
-    return embedded_side(rows, label_sets(labels, len(rows), "labels"), "float32", "rows")

@@ -33,7 +33,7 @@ from tests.grid import FAULTS, cells_of, only_plugins, write_bundle
 from tests.records import making
 
 ROOT = Path(__file__).resolve().parents[2]
-PLACE = RunContext(plugins=(str(FAULTS),))
+CONTEXT = RunContext(plugins=(str(FAULTS),))
 
 
 @pytest.fixture(autouse=True)
@@ -47,7 +47,7 @@ def small(tmp_path: Path) -> Path:
     return write_bundle(tmp_path / "small.npz")
 
 
-def run(cells: Sequence[Cell], results: Path, slots: int, place: RunContext = PLACE) -> dict[float, str]:
+def run(cells: Sequence[Cell], results: Path, slots: int, context: RunContext = CONTEXT) -> dict[float, str]:
     """Run cells and return when each ended, with its digest."""
     ends: dict[float, str] = {}
 
@@ -55,8 +55,8 @@ def run(cells: Sequence[Cell], results: Path, slots: int, place: RunContext = PL
         if isinstance(event, Ended):
             ends[time.perf_counter()] = event.cell.identity.digest
 
-    execute = local_executor(local_slots(slots, 1), timeout=hard_limit(place.seconds))
-    run_cells(cells, Store(results), place, execute=execute, on_event=note)
+    execute = local_executor(local_slots(slots, 1), timeout=hard_limit(context.seconds))
+    run_cells(cells, Store(results), context, execute=execute, on_event=note)
     return ends
 
 
@@ -107,7 +107,7 @@ CELLS = 60
 def test_overhead_of_a_cell_in_a_warm_worker(benchmark: Any, small: Path, tmp_path: Path) -> None:
     """All but fit and evaluation: claim, data, what a report draws, the record flushed to the disk.
 
-    One round is one cell: from the end of the one before to its own, less its own fit and evaluation.
+    One round is one cell: from the end of the one before to its end, less its fit and evaluation.
     """
     OVERHEADS.measure(cells_of(["plain"], small, seeds=range(CELLS + 1)), tmp_path / "r")
     benchmark.pedantic(OVERHEADS.step, rounds=CELLS)

@@ -128,7 +128,7 @@ print(tracemalloc.get_traced_memory()[1])
 @pytest.mark.slow
 @pytest.mark.parametrize("name", FILES)
 def test_memory_of_reading_features(name: str, tmp_path: Path) -> None:
-    """In a process of its own, after it has read a small file."""
+    """In a separate process, after it has read a small file."""
     for folder, count in (("small", 100), ("large", ROWS.get(name, 36_000))):
         arrays = of_all_rows(count, {"image": 1024, "text": 1024})
         arrays |= {"train_idx": np.arange(count * 4 // 5), "test_idx": np.arange(count * 4 // 5, count)}

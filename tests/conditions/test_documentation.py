@@ -1,4 +1,4 @@
-"""The page about conditions does what it says: every block of it is executed, in order."""
+"""The page about conditions works: every block of it is executed, in order."""
 
 from __future__ import annotations
 

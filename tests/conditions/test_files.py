@@ -129,7 +129,7 @@ def test_public_label_files_give_their_labels(layout: str, tmp_path: Path) -> No
 
 
 def test_lists_and_arrays_of_modalities_go_to_the_modality_that_they_are_of(tmp_path: Path) -> None:
-    lists = {name: np.roll(NOISY, place).tolist() for place, name in enumerate(("image", "text", "audio"))}
+    lists = {name: np.roll(NOISY, index).tolist() for index, name in enumerate(("image", "text", "audio"))}
     _json(tmp_path / "l.json", [*lists.values()])
     np.savez(tmp_path / "l.npz", **{f"{name}_labels": values for name, values in lists.items()})
     split = _split(ROWS, modalities=3)
@@ -172,7 +172,7 @@ HEAD = "modality,row,kept,label,new_label,id,new_id\n"
 REFUSED: dict[str, tuple[str, Callable[[Path, Any], object], Any, str]] = {
     "too few": ("l.npy", _npy, NOISY[1:], "119 labels"),
     "a class too far": ("l.json", _json, [[*NOISY[1:].tolist(), CLASSES]] * 2, "one class too far"),
-    "a class too far, one-hot": ("l.mat", _mat, np.eye(CLASSES + 1, dtype=int)[NOISY], "stands for no class"),
+    "a class too far, one-hot": ("l.mat", _mat, np.eye(CLASSES + 1, dtype=int)[NOISY], "no class"),
     "negative": ("l.npy", _npy, NOISY - 1, "-1"),
     "fractions": ("l.npy", _npy, NOISY + 0.5, "whole"),
     "not numbers": ("l.npy", _npy, NOISY.astype(str), "whole numbers"),

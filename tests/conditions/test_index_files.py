@@ -37,7 +37,7 @@ def _split(captions: int = CAPTIONS, beside: bool = False, audio: bool = False) 
 
 
 def _shuffled(right: Array, share: float, seed: int = 0) -> Array:
-    """Return indices of which a share changes places among itself, where some may come back to their own."""
+    """Return indices of which a share is permuted at random, where some may stay."""
     random = np.random.default_rng(seed)
     chosen = random.permutation(len(right))[: int(share * len(right))]
     noisy = right.copy()

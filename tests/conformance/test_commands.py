@@ -1,8 +1,7 @@
-"""``new`` writes what works at once; ``check`` says what is wrong and ends accordingly."""
+"""``new`` writes a method that passes; ``check`` names broken promises and sets its exit status."""
 
 from __future__ import annotations
 
-import ast
 import importlib
 import subprocess
 import sys
@@ -31,13 +30,17 @@ def no_plugins() -> Iterator[None]:
 def _toy(folder: Path, base: str) -> str:
     file = folder / f"{base.lower()}_file.py"
     name = f"{base.lower()}_toy"
-    file.write_text(TOYS + f"class Own(toys.{base}):\n    card = replace(toys.{base}.card, name={name!r})\n")
+    file.write_text(
+        TOYS + f"class Named(toys.{base}):\n    card = replace(toys.{base}.card, name={name!r})\n"
+    )
     return str(file)
 
 
 @pytest.mark.parametrize("kind", ["deep", "linear"])
-def test_a_new_file_keeps_every_promise_and_the_houses_style(kind: scaffold.Kind, tmp_path: Path) -> None:
-    name = f"my_{kind}_method"
+def test_a_new_file_keeps_every_promise_and_the_style_with_the_longest_name(
+    kind: scaffold.Kind, tmp_path: Path
+) -> None:
+    name = "a_" + "long" * 6 + "_b22"
     file = tmp_path / f"{name}.py"
     flags = ["--linear"] if kind == "linear" else []
     made = say("new", "method", name, "--folder", tmp_path, *flags)
@@ -56,7 +59,7 @@ def test_a_new_file_is_typed(kind: scaffold.Kind, tmp_path: Path) -> None:
     subprocess.run([*mypy, "--follow-imports=silent", str(file)], check=True, cwd=ROOT)
 
 
-def test_a_file_in_the_projects_folder_is_found_by_its_place(
+def test_a_file_in_the_folder_of_methods_is_registered(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "methods").mkdir()
@@ -80,14 +83,12 @@ def test_a_name_that_cannot_be_used_is_refused(name: str, tmp_path: Path) -> Non
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_file_is_never_overwritten_and_a_folder_that_cannot_be_made_is_told(
-    tmp_path: Path,
-) -> None:
+def test_a_file_is_never_overwritten_and_needs_a_folder(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text("precious\n")
-    with pytest.raises(UsageError, match=r"mine\.py exists already; choose another name"):
+    with pytest.raises(UsageError, match=r"mine\.py"):
         scaffold.write_method("mine", tmp_path)
     assert (tmp_path / "mine.py").read_text() == "precious\n"
-    with pytest.raises(UsageError, match=r"cannot be written|exists already"):
+    with pytest.raises(UsageError, match="mine"):
         scaffold.write_method("mine", tmp_path / "mine.py" / "below")
 
 
@@ -100,17 +101,11 @@ def test_an_installed_copy_writes_into_the_current_folder(
     assert [path.name for path in tmp_path.iterdir()] == ["mine.py"]
 
 
-@pytest.mark.parametrize("kind", ["deep", "linear"])
-def test_the_longest_name_still_fits_the_lines(kind: scaffold.Kind) -> None:
-    text = scaffold.render("a_" + "long" * 6 + "_b2", kind)
-    ast.parse(text)
-    assert max(map(len, text.splitlines())) <= 110
-
-
 def test_check_prints_every_promise_with_the_reason_why_not_and_ends_with_0(tmp_path: Path) -> None:
-    said = say("check", "modest_toy", "--plugin", _toy(tmp_path, "Modest"))
     reason = "  skipped  takes five modalities at once\n           Toy takes exactly two modalities"
-    said.check(0, " passed, 0 failed, 5 skipped", reason)
+    say("check", "modest_toy", "--plugin", _toy(tmp_path, "Modest")).check(
+        0, " passed, 0 failed, 5 skipped", reason
+    )
 
 
 def test_check_gives_reason_and_hint_for_a_broken_promise_and_ends_with_1(tmp_path: Path) -> None:

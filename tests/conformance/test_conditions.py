@@ -61,7 +61,7 @@ def plugin(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[str]:
     from bench.conformance.scaffold import render
 
     lines = render("breaks", "condition").splitlines()
-    at = next(place for place, line in enumerate(lines) if "gone = numbers" in line)
+    at = next(index for index, line in enumerate(lines) if "gone = numbers" in line)
     lines[at] = f"        n = len(numbers)\n        {request.param}\n        gone = numbers[rows]"
     file = tmp_path / "breaks.py"
     file.write_text("\n".join(lines).replace("float(level)", "level"), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The tutorial does what it says: every block of it is executed, in order, in a copy of the project."""
+"""The tutorial works: every block of it is executed, in order, in a copy of the project."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ print(registry.resolve_settings(registry.method("my_method"), profile="paper", d
 def _shortened(text: str) -> str:
     """Return a block whose runs have fewer epochs and no workers, and whose report draws nothing.
 
-    The library's example trains as it stands.
+    The example of the library is unchanged.
     """
     if "bench run" in text:
         return text.split(" --set")[0].strip() + " --jobs 0 --set my_method.epochs=1\n"

@@ -1,4 +1,4 @@
-"""Imports point one way, and what must be quick to import never brings torch."""
+"""Structure of the code: imports point one way, some never load torch, and no function is long."""
 
 from __future__ import annotations
 
@@ -28,31 +28,11 @@ FORBIDDEN = {
     "bench/analysis": {"bench.experiment", "bench.execution", "bench.report", "bench.evaluation"},
     "bench/report": {"bench.experiment", "bench.execution", "bench.evaluation", "bench.data"},
 }
-TOOLKITS = {
-    "bench.contract",
-    "bench.training",
-    "bench.linear",
-    "bench.data",
-    "bench.evaluation",
-    "bench.encoders",
-}
+TOOLKITS = {f"bench.{name}" for name in ("contract", "training", "linear", "data", "evaluation", "encoders")}
 WITHOUT_TORCH = (
-    "bench",
-    "bench.analysis",
-    "bench.cli",
-    "bench.cli.check",
-    "bench.cli.new",
-    "bench.conditions",
-    "bench.conformance",
-    "bench.conformance.scaffold",
-    "bench.contract",
-    "bench.data",
-    "bench.encoders",
-    "bench.evaluation",
-    "bench.records",
-    "bench.registry",
-    "bench.report",
-    "bench.searching",
+    *("bench", "bench.analysis", "bench.cli", "bench.cli.check", "bench.cli.new", "bench.conditions"),
+    *("bench.conformance", "bench.conformance.scaffold", "bench.contract", "bench.data", "bench.encoders"),
+    *("bench.evaluation", "bench.records", "bench.registry", "bench.report", "bench.searching"),
 )
 
 
@@ -72,7 +52,7 @@ def _imports(folder: str) -> dict[Path, set[str]]:
     return found
 
 
-def _room(module: str) -> str:
+def _package(module: str) -> str:
     return ".".join(module.split(".")[:2])
 
 
@@ -81,15 +61,15 @@ def test_the_harness_imports_no_plug_in_by_name_and_nothing_imports_the_command_
     for path, names in _imports("bench").items():
         assert not {"methods", "datasets"} & {name.split(".")[0] for name in names}, path
         if "cli" not in path.parts and path.name != "__main__.py":
-            assert "bench.cli" not in map(_room, names), path
+            assert "bench.cli" not in map(_package, names), path
 
 
 @pytest.mark.clone
 @pytest.mark.parametrize("folder", FORBIDDEN)
-def test_a_room_does_not_import_those_above_it(folder: str) -> None:
+def test_a_package_does_not_import_those_above_it(folder: str) -> None:
     for path, names in _imports("bench").items():
         if path.is_relative_to(ROOT / folder):
-            assert not FORBIDDEN[folder] & set(map(_room, names)), path
+            assert not FORBIDDEN[folder] & set(map(_package, names)), path
 
 
 @pytest.mark.clone
@@ -98,7 +78,7 @@ def test_plug_ins_import_the_contract_the_toolkits_and_each_other_relatively(fol
     for path, names in _imports(folder).items():
         for name in names:
             assert name.split(".")[0] not in ("methods", "datasets"), f"{path} imports {name}"
-            assert not name.startswith("bench") or _room(name) in TOOLKITS, f"{path} imports {name}"
+            assert not name.startswith("bench") or _package(name) in TOOLKITS, f"{path} imports {name}"
 
 
 def test_quick_modules_and_ranking_never_bring_torch() -> None:
@@ -113,3 +93,17 @@ def test_quick_modules_and_ranking_never_bring_torch() -> None:
     words = [sys.executable, "-c", program, *WITHOUT_TORCH]
     done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.clone
+def test_no_function_is_longer_than_fifty_lines() -> None:
+    long = [
+        f"{path.relative_to(ROOT)}: {node.name}"
+        for folder in ("bench", "methods", "datasets")
+        for path in (ROOT / folder).rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
+        and node.end_lineno is not None
+        and node.end_lineno - node.lineno >= 50
+    ]
+    assert long == []

@@ -1,6 +1,8 @@
-"""Modalities and splits refuse what cannot be, and pairs stay pairs only where they are."""
+"""Modalities, splits and pairs; data that does not fit is refused."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,16 +22,12 @@ def _split(*, pairing: str = "natural", labels: Array = LABELS) -> Split:
 
 
 @pytest.mark.parametrize(
-    ("features", "labels", "message"),
-    [
-        (np.zeros(3), np.zeros(3, int), r"must be a matrix \(n, d\), not of shape \(3,\)"),
-        (np.zeros((3, 2)), np.zeros((3, 1, 1), int), r"not of shape \(3, 1, 1\)"),
-        (np.zeros((3, 2)), np.zeros(2, int), "3 feature rows but 2 label rows"),
-    ],
+    ("features", "labels", "noun"),
+    [((3,), (3,), "features"), ((3, 2), (3, 1, 1), "labels"), ((3, 2), (2,), "2 label")],
 )
-def test_a_modality_refuses_shapes_that_do_not_fit(features: Array, labels: Array, message: str) -> None:
-    with pytest.raises(DataError, match=message):
-        Modality(features, labels)
+def test_a_modality_refuses_shapes_that_do_not_fit(features: Any, labels: Any, noun: str) -> None:
+    with pytest.raises(DataError, match=noun):
+        Modality(np.zeros(features), np.zeros(labels, int))
 
 
 def test_arrays_are_read_only_views_of_what_was_given() -> None:
@@ -43,7 +41,7 @@ def test_arrays_are_read_only_views_of_what_was_given() -> None:
         for array in (part.features, part.labels):
             with pytest.raises(ValueError, match="read-only"):
                 array[0] = 1
-    features[0], labels[0] = 5.0, 1  # whoever made them may go on, and nothing was copied
+    features[0], labels[0] = 5.0, 1  # the arrays given stay writable, and are not copied
     assert modality.features[0, 0] == 5.0
     assert modality.labels[0] == 1
 
@@ -53,7 +51,7 @@ def test_a_split_needs_modalities_and_equal_counts_where_rows_are_pairs() -> Non
         Split({}, 2)
     parts = {"image": Modality(np.zeros((2, 1)), LABELS[:2]), "text": Modality(np.zeros((3, 1)), LABELS[:3])}
     assert not Split(parts, 4).paired
-    with pytest.raises(DataError, match=r"equally many rows, not \{'image': 2, 'text': 3\}"):
+    with pytest.raises(DataError, match="'image': 2, 'text': 3"):
         Split(parts, 4, "natural")
 
 
@@ -68,13 +66,10 @@ def test_a_split_is_a_mapping_in_the_datasets_order() -> None:
         split["audio"]
 
 
-def test_targets_have_a_column_for_every_class_also_for_absent_ones() -> None:
+def test_targets_have_a_column_for_every_class() -> None:
     targets = _split().targets("image")
     assert targets.dtype == np.float32
     assert targets.tolist() == [[1, 0, 0, 0], [0, 0, 1, 0], [0, 1, 0, 0], [0, 0, 1, 0]]
-
-
-def test_targets_of_several_classes_are_the_labels() -> None:
     labels = np.array([[1, 0, 1, 0], [0, 0, 0, 1]])
     split = _split(labels=labels)
     assert split.multi_label
@@ -134,7 +129,7 @@ def test_rows_without_a_label_have_no_target_and_can_be_left_out() -> None:
     assert Split({"tags": matrix}, 2).targets("tags").tolist() == [[0, 0], [0, 1]]
 
 
-def test_rows_of_which_nothing_is_known_do_not_correspond() -> None:
+def test_rows_without_ids_do_not_correspond() -> None:
     split = _split(pairing="none")
     assert split.pairing == "none"
     assert len(split.pairs("image", "text")[0]) == 0

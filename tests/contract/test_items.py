@@ -26,11 +26,11 @@ def test_items_follow_their_rows_and_modalities() -> None:
 @pytest.mark.parametrize(
     ("shown", "classes", "message"),
     [
-        ({"image": PICTURES.astype(float)}, (), "the items of 'image' are float64 of shape"),
-        ({"image": PICTURES[..., :2]}, (), r"give texts, or pictures \(n, height, width, 3\) of uint8"),
-        ({"image": np.zeros((1, 33, 8, 3), np.uint8)}, (), "32 pixels wide at most"),
-        ({"text": ["a", 7]}, (), "neither texts nor an array of pictures"),
-        ({}, [1], "the names of classes must be texts"),
+        ({"image": PICTURES.astype(float)}, (), "float64"),
+        ({"image": PICTURES[..., :2]}, (), "pictures"),
+        ({"image": np.zeros((1, 33, 8, 3), np.uint8)}, (), "32 pixels"),
+        ({"text": ["a", 7]}, (), "texts"),
+        ({}, [1], "classes"),
     ],
 )
 def test_anything_else_is_refused(shown: Any, classes: Any, message: str) -> None:
@@ -39,12 +39,13 @@ def test_anything_else_is_refused(shown: Any, classes: Any, message: str) -> Non
 
 
 def test_as_many_items_as_rows_and_names_as_classes() -> None:
-    with pytest.raises(PluginError, match="4 items of 'image' for 5 test rows"):
-        Items({"image": PICTURES}).check({"image": 5}, 2)
-    with pytest.raises(PluginError, match="4 items of 'image' for 0 test rows"):
-        Items({"image": PICTURES}).check({"text": 4}, 2)
-    with pytest.raises(PluginError, match="1 names for 2 classes"):
-        Items({}, ["a"]).check({}, 2)
+    for items, rows, noun in (
+        (Items({"image": PICTURES}), {"image": 5}, "'image' for 5"),
+        (Items({"image": PICTURES}), {"text": 4}, "'image' for 0"),
+        (Items({}, ["a"]), {}, "2 classes"),
+    ):
+        with pytest.raises(PluginError, match=noun):
+            items.check(rows, 2)
 
 
 def test_items_are_under_the_seal_of_the_test_rows() -> None:

@@ -1,13 +1,14 @@
-"""What a method gets for nothing, and how errors end a command."""
+"""Defaults of a method, limits of its card, and exit statuses of errors."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
 
-from bench.contract import Array, Context, Method, MethodCard, Split, errors
+from bench.conformance.samples import WIDTHS, Sample
+from bench.contract import Array, Context, Method, MethodCard, Split, errors, unsuitable
 
 
 class Plain(Method):
@@ -54,3 +55,37 @@ def test_wrong_input_ends_with_2_and_a_failing_cell_with_1(status: int, names: t
     for error in (getattr(errors, name) for name in names):
         assert issubclass(error, errors.BenchError)
         assert error.exit_status == status
+
+
+ABLE = MethodCard("x", "Able", "A", 2025, "V", "F", pairs="unused", any_modalities=True, multi_label=True)
+FIVE = Sample(modalities=tuple(WIDTHS), rows=(8,) * 5)
+
+
+@pytest.mark.parametrize(
+    ("change", "sample", "noun"),
+    [
+        ({}, Sample(modalities=("image",), rows=(8,)), "only image"),
+        ({"any_modalities": False}, FIVE, "image, text, audio"),
+        ({"multi_label": False}, Sample(multi_label=True), "one class"),
+        ({"pairs": "needed"}, Sample(rows=(8, 9), pairing="none"), "class_matched"),
+    ],
+)
+def test_data_beyond_the_limits_of_a_card_has_a_reason(
+    change: dict[str, object], sample: Sample, noun: str
+) -> None:
+    reason = unsuitable(replace(ABLE, **change), sample.dataset().train)  # type: ignore[arg-type]
+    assert reason is not None
+    assert reason.startswith("Able ")
+    assert noun in reason
+
+
+@pytest.mark.parametrize("pairs", ["labels", "unused"])
+def test_a_method_without_limits_takes_everything(pairs: str) -> None:
+    card = replace(ABLE, pairs=pairs)  # type: ignore[arg-type]
+    for sample in (Sample(), FIVE, Sample(multi_label=True), Sample(rows=(8, 9), pairing="none")):
+        assert unsuitable(card, sample.dataset().train) is None
+
+
+def test_class_matched_rows_count_as_pairs() -> None:
+    card = replace(ABLE, pairs="needed", any_modalities=False, multi_label=False)
+    assert unsuitable(card, Sample(pairing="class-matched").dataset().train) is None

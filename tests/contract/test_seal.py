@@ -1,4 +1,4 @@
-"""Test data is closed while a method is fitted, and an attempt never stays unnoticed."""
+"""Test data is sealed while a method is fitted, and every attempt to open it is noticed."""
 
 from __future__ import annotations
 
@@ -23,28 +23,23 @@ def dataset() -> Dataset:
 
 
 @pytest.mark.parametrize(
-    "ask",
+    "opens",
     [
         lambda dataset: dataset.test,
         lambda dataset: dataset.open_test(),
         lambda dataset: dataset.select(("image",)).test,
     ],
 )
-def test_asking_under_the_seal_is_refused_whatever_the_way(dataset: Dataset, ask: Any) -> None:
+def test_every_way_to_test_data_is_refused_under_the_seal(dataset: Dataset, opens: Any) -> None:
     assert len(dataset.test["image"]) == 12
     with pytest.raises(SealedTestError, match="test split of conformance"), sealed_test():
-        ask(dataset)
+        opens(dataset)
     assert dataset.test
 
 
-def test_hiding_the_refusal_does_not_help(dataset: Dataset) -> None:
+def test_an_attempt_whose_refusal_is_hidden_fails_this_fit_and_not_the_next(dataset: Dataset) -> None:
     with pytest.raises(SealedTestError, match="hid the refusal"):
         _hidden_attempt(dataset)
-
-
-def test_an_earlier_attempt_is_not_held_against_a_later_fit(dataset: Dataset) -> None:
-    with contextlib.suppress(SealedTestError), sealed_test():
-        dataset.test  # noqa: B018
     with sealed_test():
         pass
 
@@ -113,7 +108,7 @@ def test_the_seal_leaves_no_file_and_no_variable(dataset: Dataset) -> None:
 def test_the_harness_opens_test_data_in_its_thread_alone(dataset: Dataset) -> None:
     refused: list[bool] = []
 
-    def ask() -> None:
+    def open_test() -> None:
         try:
             dataset.test  # noqa: B018
         except SealedTestError:
@@ -124,8 +119,8 @@ def test_the_harness_opens_test_data_in_its_thread_alone(dataset: Dataset) -> No
             with opened_by_harness():
                 assert dataset.test
             assert dataset.test
-            thread = threading.Thread(target=ask)
+            thread = threading.Thread(target=open_test)
             thread.start()
             thread.join()
-        ask()
+        open_test()
     assert refused == [True, True]

@@ -1,4 +1,4 @@
-"""Encoders: cards, plug-ins, and features that are what the card says."""
+"""Encoders: cards, plug-ins, and their features."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_a_broken_file_costs_a_sentence(program: str, noun: str, tmp_path: Path)
         encoders([path])
 
 
-def test_an_entry_point_brings_encoders_and_a_broken_one_hinders_nobody(
+def test_an_entry_point_adds_encoders_and_a_broken_one_is_left_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from importlib.metadata import EntryPoint

@@ -39,17 +39,16 @@ def rows(tmp_path: Path) -> Rows:
 
 def extracted(table: Path, *words: str, name: str = "mine.npz") -> Path:
     output = table.parent / name
-    said = say("data", "extract", str(table), "--output", str(output), *(words or ENCODERS))
-    assert said.status == 0, said.err
+    say("data", "extract", str(table), "--output", str(output), *(words or ENCODERS)).check(0)
     return output
 
 
 def refusal(table: Path, *words: str) -> str:
-    said = say("data", "extract", str(table), "--output", str(table.parent / "x.npz"), *(words or ENCODERS))
-    assert (said.status, said.out) == (2, ""), said.out + said.err
-    assert "Traceback" not in said.err
+    done = say("data", "extract", str(table), "--output", str(table.parent / "x.npz"), *(words or ENCODERS))
+    assert (done.status, done.out) == (2, ""), done.out + done.err
+    assert "Traceback" not in done.err
     assert not (table.parent / "x.npz").exists()
-    return said.err
+    return done.err
 
 
 def arrays(path: Path) -> dict[str, np.ndarray]:
@@ -232,9 +231,6 @@ def test_columns_may_have_any_names_and_a_kind_several_modalities(tmp_path: Path
     columns = ("--labels", "the_label", "--split", "the_split", "--ids", "the_id")
     found = arrays(extracted(write_csv(tmp_path / "t.csv", renamed), *words, *columns))
     assert {"train_the_image", "train_the_text", "test_the_label"} <= found.keys()
-
-
-def test_columns_with_usual_names_need_not_be_named(tmp_path: Path, rows: Rows) -> None:
     usual = {"image": "path", "text": "Caption", "label": "class", "split": "part"}
     renamed = [{usual.get(key, key): value for key, value in row.items()} for row in rows]
     found = arrays(extracted(write_csv(tmp_path / "t.csv", renamed)))
@@ -248,9 +244,9 @@ def test_a_broken_picture_costs_a_sentence_or_itself(
     path = tmp_path / "7.png"
     path.unlink() if damage is None else path.write_bytes(damage)
     table = write_csv(tmp_path / "t.csv", rows)
-    said = refusal(table)
-    assert "row 8" in said
-    assert "--skip-broken" in said
+    done = refusal(table)
+    assert "row 8" in done
+    assert "--skip-broken" in done
     bundle = extracted(table, *ENCODERS, "--skip-broken")
     found, card = arrays(bundle), read_card(bundle)
     assert (len(found["train_image"]), len(found["train_text"])) == (15, 16)
@@ -278,20 +274,17 @@ def test_paths_stay_below_the_folder_of_the_table(path: str, tmp_path: Path, row
     (folder / "link.png").symlink_to(tmp_path / "secret.png")
     inside = write_items(folder)
     inside[3]["image"] = path
-    said = refusal(write_csv(folder / "t.csv", inside))
-    assert "row 4" in said
-    assert "--allow-outside" in said
+    done = refusal(write_csv(folder / "t.csv", inside))
+    assert "row 4" in done
+    assert "--allow-outside" in done
     if "etc" not in path:
         extracted(folder / "t.csv", *ENCODERS, "--allow-outside")
 
 
-def test_a_pipe_is_no_picture(tmp_path: Path, rows: Rows) -> None:
+def test_a_pipe_is_no_picture_and_a_table_needs_labels(tmp_path: Path, rows: Rows) -> None:
     os.mkfifo(tmp_path / "pipe.png")
     rows[0]["image"] = "pipe.png"
     assert "no such file" in refusal(write_csv(tmp_path / "t.csv", rows))
-
-
-def test_a_table_without_labels_is_refused(tmp_path: Path, rows: Rows) -> None:
     for row in rows:
         del row["label"]
     assert "label" in refusal(as_json_lines(tmp_path, rows))
@@ -312,9 +305,9 @@ def test_a_wrong_value_is_named_with_its_row(
     change: dict[str, Any], noun: str, tmp_path: Path, rows: Rows
 ) -> None:
     rows[2].update(change)
-    said = refusal(as_json_lines(tmp_path, rows))
-    assert noun in said
-    assert "row 3" in said
+    done = refusal(as_json_lines(tmp_path, rows))
+    assert noun in done
+    assert "row 3" in done
 
 
 @pytest.mark.parametrize(

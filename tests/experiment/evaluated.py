@@ -118,7 +118,8 @@ class Collapsing(t.DeepMethod):
     settings: CollapsingSettings
 
     def stages(self, train: t.DeviceSplit, context: Context) -> Iterator[t.Stage]:
-        self.nets = t.perceptrons(train, (8,), train.n_classes, context)
+        self.context = context
+        self.nets = self.mlps(train, train.n_classes, hidden=(8,))
         self.epoch = 0
         yield t.Stage([self._track(name) for name in train], self.settings.epochs)
 

@@ -81,7 +81,7 @@ def headline(run: Run) -> str:
     machine = platform.processor() or platform.machine()
     name = torch.cuda.get_device_name(run.device) if run.on_gpu else machine
     cuda = f", CUDA {torch.version.cuda}" if run.on_gpu else ""
-    size = ", tiny sizes that say nothing of speed" if run.sizes == TINY else ""
+    size = ", tiny sizes, no measure of speed" if run.sizes == TINY else ""
     return f"## {name}\n\nPyTorch {torch.__version__}{cuda}, Python {platform.python_version()}{size}.\n"
 
 

@@ -71,12 +71,12 @@ def three_cells(run: Run) -> Found:
     found = Found("Three cells at once", _HEADERS)
     results = run.folder / "three"
     _cells(run, results, "gpu_plain", "0-0")
-    said = _cells(run, results, "gpu_plain", "1-3", at_once=3)
+    line = _cells(run, results, "gpu_plain", "1-3", at_once=3)
     records = [record for record in Store(results).records() if record.identity.seed > 0]
     done = [record for record in records if record.status == "done"]
     spans = [_span(record) for record in done]
     together = all(max(a[0], b[0]) < min(a[1], b[1]) for a, b in combinations(spans, 2))
-    found.check("all are done", len(done) == 3, f"{len(done)} of 3" if len(done) == 3 else said)
+    found.check("all are done", len(done) == 3, f"{len(done)} of 3" if len(done) == 3 else line)
     found.check("all run at the same time", together and len(spans) == 3, "by the times of their records")
     return found
 
@@ -85,16 +85,16 @@ def full_device(run: Run) -> Found:
     """Run a cell that needs more memory than there is, and one after it."""
     found = Found("A cell that runs out of memory", _HEADERS)
     results = run.folder / "full"
-    said = _cells(run, results, "gpu_full", "0-0")
+    line = _cells(run, results, "gpu_full", "0-0")
     after = _cells(run, results, "gpu_plain", "0-0")
     records = {record.identity.method: record for record in Store(results).records()}
     full, plain = records.get("gpu_full"), records.get("gpu_plain")
     reason = "" if full is None or full.failure is None else full.failure.reason
     found.check(
-        "its status is out-of-memory", full is not None and full.status == "out-of-memory", reason or said
+        "its status is out-of-memory", full is not None and full.status == "out-of-memory", reason or line
     )
     names_need = "needs at least" in reason if run.on_gpu else None
-    found.check("the reason names its need", names_need, "" if run.on_gpu else "that is said of GPUs")
+    found.check("the reason names its need", names_need, "" if run.on_gpu else "only on GPUs")
     next_is_done = plain is not None and plain.status == "done"
     found.check("the next cell is done", next_is_done, "" if next_is_done else after)
     return found
@@ -107,7 +107,7 @@ def broken_device(run: Run) -> Found:
         found.check("the worker is replaced", None, "a CPU has no faults inside kernels")
         return found
     results = run.folder / "fault"
-    said = _cells(run, results, "gpu_fault", "0-1")
+    line = _cells(run, results, "gpu_fault", "0-1")
     after = _cells(run, results, "gpu_plain", "0-0")
     store = Store(results)
     records = list(store.records())
@@ -116,7 +116,7 @@ def broken_device(run: Run) -> Found:
     processes = {log[1] for log in logs if log is not None}
     kinds = {record.status for record in faults}
     plain = [record.status for record in records if record.identity.method == "gpu_plain"]
-    found.check("both cells fail", kinds == {"failed"} and len(faults) == 2, ", ".join(kinds) or said)
+    found.check("both cells fail", kinds == {"failed"} and len(faults) == 2, ", ".join(kinds) or line)
     found.check("the worker is replaced", len(processes) == 2, f"{len(processes)} processes of 2 cells")
     found.check("the next cell is done", plain == ["done"], "" if plain == ["done"] else after)
     return found

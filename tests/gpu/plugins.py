@@ -10,7 +10,7 @@ import torch
 
 from bench.contract import Array, Context, Method, MethodCard, Split
 
-_USUAL = {"authors": "nobody", "year": 2026, "venue": "nowhere", "family": "test"}
+_USUAL = {"authors": "A. Uthor", "year": 2026, "venue": "Venue", "family": "test"}
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class GpuPlain(Method):
 
 
 class GpuFull(GpuPlain):
-    """Asks for more memory than there is."""
+    """Allocates more memory than there is."""
 
     card = MethodCard(name="gpu_full", title="Full", **_USUAL)  # type: ignore[arg-type]
 

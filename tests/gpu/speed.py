@@ -92,7 +92,7 @@ def yardstick(run: Run) -> Found:
 
 
 class PlainDRCL:
-    """RSC of DRCL as a loop of PyTorch that knows nothing of the harness."""
+    """RSC of DRCL as a plain loop of PyTorch."""
 
     def __init__(self, x: Tensor, y: Tensor, hidden: int, dim: int, batch: int) -> None:
         """Make the network and its optimiser."""

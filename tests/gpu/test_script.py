@@ -56,11 +56,11 @@ def test_a_part_that_breaks_or_has_no_time_costs_itself_only(
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
-def test_without_a_gpu_it_says_what_it_would_have_run(capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_a_gpu_the_parts_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 0
-    said = capsys.readouterr().out
-    assert all(f"- {name}: " in said for name in PARTS)
-    assert "There is no GPU" in said
+    printed = capsys.readouterr().out
+    assert all(f"- {name}: " in printed for name in PARTS)
+    assert "There is no GPU" in printed
 
 
 def test_a_check_that_fails_is_the_exit_status(monkeypatch: pytest.MonkeyPatch) -> None:

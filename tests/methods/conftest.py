@@ -21,7 +21,7 @@ ROUNDING = {"rtol": 1e-4, "atol": 1e-5}
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Keep the tests against numbers of released code, if a device is asked for."""
+    """Keep the tests against numbers of released code alone, if a device is given."""
     if DEVICE:
         kept = [item for item in items if "numbers" in getattr(item, "fixturenames", ())]
         config.hook.pytest_deselected(items=[item for item in items if item not in kept])

@@ -26,13 +26,13 @@ def separable(
     generator = np.random.default_rng(seed)
     centres = np.random.default_rng(99).normal(size=(len(rows), n_classes, dimension)) * 3
     modalities = {}
-    for place, (name, count) in enumerate(rows.items()):
+    for index, (name, count) in enumerate(rows.items()):
         classes = np.arange(count) % n_classes
         labels: Any = classes
         if multi_label:
             labels = np.eye(n_classes, dtype=np.int64)[classes]
             labels[::4, 0] = 1
-        features = centres[place, classes] + generator.normal(size=(count, dimension))
+        features = centres[index, classes] + generator.normal(size=(count, dimension))
         modalities[name] = Modality(features.astype(np.float32), labels)
     return Split(modalities, n_classes, pairing)
 

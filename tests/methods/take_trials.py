@@ -68,17 +68,17 @@ def taken_over(settings: str, trials: str) -> str:
 
 def _section(lines: list[str], keys: tuple[str, ...]) -> tuple[int, int]:
     """Return where a section's entries begin and end: the lines that are indented below its key."""
-    place = -1
+    index = -1
     for depth, key in enumerate(keys):
         head = f"{'  ' * depth}{key}:"
-        found = [number for number, line in enumerate(lines) if number > place and line.startswith(head)]
+        found = [number for number, line in enumerate(lines) if number > index and line.startswith(head)]
         if not found:
             raise ValueError(f"quick.yaml has no section {' > '.join(keys)}")
-        place = found[0]
-    end = place + 1
+        index = found[0]
+    end = index + 1
     while end < len(lines) and lines[end].startswith("  " * len(keys)):
         end += 1
-    return place + 1, end
+    return index + 1, end
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""What the cards of GMLDA and MvDA-VC say of their limit: the directions are good, their cosine loses it."""
+"""Limits on the cards of GMLDA and MvDA-VC: directions are good, and their cosine loses accuracy."""
 
 from __future__ import annotations
 

@@ -28,12 +28,12 @@ TRAIN, VALIDATION = separable(PAIR), separable({"image": 9, "text": 9}, seed=1)
 @pytest.mark.parametrize("kind", KINDS)
 def test_gce_and_its_gradient_equal_the_releases(numbers: Golden, kind: str) -> None:
     y = torch.tensor(numbers[f"gce_{kind}"])
-    for place, q in enumerate(numbers["gce_q"]):
+    for index, q in enumerate(numbers["gce_q"]):
         (logits,) = leaves(numbers, "gce_logits")
         value = gce(logits, y, float(q))
         # Mixed labels were rounded to float32 on the way.
-        assert_allclose(value.item(), numbers[f"gce_value_{kind}"][place], rtol=1e-7)
-        assert_gradients(value, [logits], [numbers[f"gce_grad_{kind}"][place]], rtol=1e-5, atol=1e-10)
+        assert_allclose(value.item(), numbers[f"gce_value_{kind}"][index], rtol=1e-7)
+        assert_gradients(value, [logits], [numbers[f"gce_grad_{kind}"][index]], rtol=1e-5, atol=1e-10)
 
 
 @pytest.mark.parametrize("kind", ["raw", "unit"])
@@ -61,10 +61,10 @@ def test_full_loss_and_its_gradient_equal_the_releases(numbers: Golden, matrix: 
     assert_allclose(inverse, numbers[f"full_{matrix}_pinv"], atol=1e-12)
     assert_allclose(y @ inverse, numbers[f"recast_{matrix}_{kind}"], rtol=1e-6, atol=1e-7)
     (z,) = leaves(numbers, "full_features")
-    for place, epoch in enumerate(numbers["full_epochs"]):
+    for index, epoch in enumerate(numbers["full_epochs"]):
         value = drcl_loss(z, y, w, inverse, generalisation(int(epoch)), DRCLSettings())["loss"]
-        assert_allclose(value.item(), numbers[f"full_{matrix}_{kind}_value"][place], rtol=1e-7)
-        assert_gradients(value, [z], [numbers[f"full_{matrix}_{kind}_grad"][place]], rtol=1e-5, atol=1e-10)
+        assert_allclose(value.item(), numbers[f"full_{matrix}_{kind}_value"][index], rtol=1e-7)
+        assert_gradients(value, [z], [numbers[f"full_{matrix}_{kind}_grad"][index]], rtol=1e-5, atol=1e-10)
     if kind == "onehot":
         settings = DRCLSettings(alpha=0.3, beta=0.7, eta=2.0)
         value = drcl_loss(z, y, w, inverse, generalisation(20), settings)["loss"]
@@ -144,7 +144,7 @@ class Replayed(Released):
 
 def weights(story: Golden, prefix: str) -> dict[str, Tensor]:
     """Return an encoder's state from the stored layers ``fc1``, ``fc2``, ``fc3``."""
-    return layers(story, {str(2 * place): f"{prefix}_fc{place + 1}" for place in range(3)})
+    return layers(story, {str(2 * index): f"{prefix}_fc{index + 1}" for index in range(3)})
 
 
 def part(story: Golden, name: str) -> Split:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -86,9 +87,9 @@ def test_averaged_weights_embed_unless_averaging_is_off() -> None:
     assert not np.allclose(last(SMALL), last(replace(SMALL, average=0.0)))
 
 
-@pytest.mark.parametrize("whom", ["paper", "release"])
-def test_averages_are_no_further_parameters(whom: str) -> None:
-    method = fitted(ELRCMR(replace(SMALL, epochs=1, faithful_to=whom)), SPLIT)  # type: ignore[arg-type]
+@pytest.mark.parametrize("faithful_to", ["paper", "release"])
+def test_averages_are_no_further_parameters(faithful_to: Any) -> None:
+    method = fitted(ELRCMR(replace(SMALL, epochs=1, faithful_to=faithful_to)), SPLIT)
     assert method.notes()["parameters"] == 2 * (6 * 8 + 8 + 8 * 5 + 5) + 5 * 3
 
 

@@ -71,18 +71,18 @@ def test_network_in_training_and_evaluation_equals_the_releases(numbers: Golden)
     labels.load_state_dict(state(numbers, names) | layers(numbers, {"head": "net_hypo"}))
     vectors = labels(torch.tensor(numbers["net_adj"]))
     assert_allclose(vectors.detach(), numbers["net_train_label_embeddings"], rtol=1e-5, atol=1e-6)
-    for place, (name, width) in enumerate((("img", 20), ("text", 17)), start=1):
+    for index, (name, width) in enumerate((("img", 20), ("text", 17)), start=1):
         net = encoder(width, 8)
         running = ("running_mean", "running_var", "num_batches_tracked")
         statistics = state(numbers, {f"0.{kind}": f"net_{name}_net_bn_{kind}" for kind in running})
         prefix = f"net_{name}_net"
         net.load_state_dict(statistics | layers(numbers, {"0": f"{prefix}_bn", "1": f"{prefix}_denseL1"}))
-        x = torch.tensor(numbers[f"net_x{place}"])
+        x = torch.tensor(numbers[f"net_x{index}"])
         z = net.train()(x)
         for value, key in (
-            (z, f"net_train_z{place}"),
-            (net.eval()(x), f"net_eval_after_one_forward_z{place}"),
-            (label_scores(z, vectors), f"net_train_pred{place}"),
+            (z, f"net_train_z{index}"),
+            (net.eval()(x), f"net_eval_after_one_forward_z{index}"),
+            (label_scores(z, vectors), f"net_train_pred{index}"),
         ):
             assert_allclose(value.detach(), numbers[key], rtol=1e-5, atol=1e-6)
 

@@ -29,16 +29,11 @@ def _extend(method: Method, modality: str) -> None:
     method.extend(modality, DATASET.train.select(chosen), DATASET.validation.select(chosen), CONTEXT)
 
 
-def test_the_methods_that_train_modalities_towards_a_common_target_can_be_extended() -> None:
-    assert set(LATE) == {"drcl", "sdml", "mars", "deep_sm", "sm", "clip4cmr"}
-
-
-@pytest.mark.parametrize("early", [("image",), ("image", "text")])
 @pytest.mark.parametrize("name", LATE)
-def test_late_modalities_are_learnt_one_by_one_and_the_others_stay(name: str, early: tuple[str, ...]) -> None:
-    method, test = _fitted(name, early), DATASET.test
-    before = {known: method.embed(known, test[known].features) for known in early}
-    for late in DATASET.modalities[len(early) :]:
+def test_late_modalities_are_learnt_one_by_one_and_the_others_stay(name: str) -> None:
+    method, test = _fitted(name, ("image",)), DATASET.test
+    before = {"image": method.embed("image", test["image"].features)}
+    for late in ("text", "audio"):
         _extend(method, late)
         for rule in reversed(list(method.checkpoints())):  # ends with the first, which is the best one
             method.restore(rule)

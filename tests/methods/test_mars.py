@@ -1,4 +1,4 @@
-"""MARS: its network, losses and gradients equal the released code's; its two stages are what they say."""
+"""MARS: its network, losses and gradients equal the released code's; its two stages train as declared."""
 
 from __future__ import annotations
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from numpy.testing import assert_allclose
@@ -15,9 +13,6 @@ from torch import Tensor
 from bench.training import Batch, Clock, multimodal_contrast, robust_clustering
 from methods.mrl import MRL, MRLSettings
 from tests.methods.golden import Golden, assert_gradients, leaves
-from tests.methods.small_splits import fitted, separable
-
-SMALL = MRLSettings(epochs=3, batch_size=7, hidden=(8,), dim=5, lr=1e-2)
 
 
 @pytest.mark.parametrize("count", [2, 3])
@@ -47,13 +42,3 @@ def loss(views: list[Tensor], targets: list[Tensor], centres: Tensor, settings: 
     z, y = ({str(v): rows for v, rows in enumerate(values)} for values in (views, targets))
     parts = method.loss(z, Batch({}, y, {}), Clock(1, 1, 0, 1))
     return parts["loss"] if isinstance(parts, dict) else parts
-
-
-@pytest.mark.parametrize("beta", [0.0, 1.0])
-def test_clustering_and_contrast_both_matter(beta: float) -> None:
-    split = separable({"image": 20, "text": 20}, pairing="natural")
-    half, alone = (
-        fitted(MRL(replace(SMALL, beta=value)), split).embed("image", split["image"].features)
-        for value in (0.5, beta)
-    )
-    assert not np.allclose(half, alone)

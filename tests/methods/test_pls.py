@@ -34,18 +34,6 @@ def test_weights_scores_and_covariances_are_those_of_cca_zoo(numbers: Golden) ->
     np.testing.assert_allclose(method.notes()["eigenvalues"], numbers["singular_values_derived"], rtol=1e-8)
 
 
-def test_no_pair_of_directions_covaries_more_than_the_first() -> None:
-    generator = np.random.default_rng(0)
-    hidden = generator.normal(size=(70, 2))
-    views = [hidden @ generator.normal(size=(2, d)) + generator.normal(size=(70, d)) for d in (6, 4)]
-    scores = []
-    for view in views:
-        directions = generator.normal(size=(view.shape[1], 500))
-        scores.append((view - view.mean(axis=0)) @ (directions / np.linalg.norm(directions, axis=0)))
-    covariances = np.abs(np.sum(scores[0] * scores[1], axis=0) / 69)
-    assert covariances.max() < _fitted(views).notes()["eigenvalues"][0]
-
-
 @pytest.mark.parametrize(("width", "components"), [(9, 4), (3, 3)])
 def test_components_default_to_one_less_than_the_classes_and_end_with_the_narrower_modality(
     width: int, components: int

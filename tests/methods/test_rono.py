@@ -44,13 +44,13 @@ def test_contrast_and_total_equal_the_releases(numbers: Golden, y: torch.Tensor)
     assert_allclose(parts["loss"].item(), numbers["total_epoch10"], rtol=1e-6)
 
 
-@pytest.mark.parametrize("place", range(4))
-def test_centre_loss_equals_the_releases_at_every_epoch(numbers: Golden, y: torch.Tensor, place: int) -> None:
+@pytest.mark.parametrize("index", range(4))
+def test_centre_loss_equals_the_releases_at_every_epoch(numbers: Golden, y: torch.Tensor, index: int) -> None:
     z, centres = leaves(numbers, "z_stacked", "centres")
-    turned = min(int(numbers["rdc_epochs"][place]) / (PUBLISHED.warm_up - 1), 1.0)
+    turned = min(int(numbers["rdc_epochs"][index]) / (PUBLISHED.warm_up - 1), 1.0)
     loss = centre_loss(z, torch.cat([y, y]), centres, turned, PUBLISHED.alpha, PUBLISHED.scale)
-    assert_allclose(loss.item(), numbers["RDC"][place], rtol=1e-8)
-    assert_gradients(loss, [z, centres], [numbers[f"grad_RDC_{name}"][place] for name in ("z", "centres")])
+    assert_allclose(loss.item(), numbers["RDC"][index], rtol=1e-8)
+    assert_gradients(loss, [z, centres], [numbers[f"grad_RDC_{name}"][index] for name in ("z", "centres")])
 
 
 def test_several_classes_have_the_mean_of_their_centres() -> None:

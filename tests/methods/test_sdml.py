@@ -22,7 +22,7 @@ SPLIT = separable({"image": 25, "text": 25})
 
 
 def state(numbers: Golden, prefix: str) -> dict[str, Tensor]:
-    return layers(numbers, {str(2 * place): f"{prefix}_fc{place + 1}" for place in range(3)})
+    return layers(numbers, {str(2 * index): f"{prefix}_fc{index + 1}" for index in range(3)})
 
 
 def test_network_losses_and_gradient_equal_the_releases(numbers: Golden) -> None:

@@ -22,11 +22,11 @@ HERE, FOLDER = Path(__file__).parent, take_trials.FOLDER
 
 
 @pytest.mark.parametrize("name", registry.method_names())
-def test_a_card_says_what_is_held_against_somebody_elses_numbers(name: str) -> None:
+def test_a_card_names_the_numbers_that_are_compared_and_their_source(name: str) -> None:
     parity = registry.method(name).card.parity
     what, _, whose = parity.partition(": ")
-    assert what, f"the card of {name} has no parity; say none, and why, if there is nothing to compare"
-    assert whose, f"the parity of {name} names nobody whose numbers these are: {parity!r}"
+    assert what, f"the card of {name} has no parity; write none, and why, if there is nothing to compare"
+    assert whose, f"the parity of {name} names no source of its numbers: {parity!r}"
     if what != "none":
         assert (HERE.parent / "golden" / f"{name}.npz").is_file()
         assert "golden" in (HERE / f"test_{name}.py").read_text(encoding="utf-8")
@@ -135,7 +135,7 @@ def tried_on(kind: DataKind) -> dict[str, list[dict[str, str]]]:
 @pytest.mark.clone
 @pytest.mark.parametrize("kind", TUNED_ON)
 def test_every_method_had_the_same_budget_and_no_trial_is_left_out(kind: DataKind) -> None:
-    """A method that somebody adds runs with the untuned values until it is tuned; one may also be removed."""
+    """Methods may be added, which run with untuned values until they are tuned, or removed."""
     tried = tried_on(kind)
     names = registry.method_names()
     ours = {name for name in names if registry.method(name).card.role != "extra"}

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.contract import Array, Modality, Split, Unsupported, UsageError
+from bench.contract import Array, Modality, Split, Unsupported
 from methods.sm import SM, SMSettings
 from tests.methods.small_splits import fitted, separable
 
@@ -32,12 +32,6 @@ def test_posteriors_sum_to_one_and_name_the_class() -> None:
         assert posteriors.dtype == np.float32
         np.testing.assert_allclose(posteriors.sum(axis=1), 1.0, rtol=1e-6)
         assert np.mean(posteriors.argmax(axis=1) == part.labels) > 0.95
-
-
-def test_a_modality_is_learnt_alone() -> None:
-    rows = TRAIN["image"].features
-    alone, other = (_fitted(split).embed("image", rows) for split in (TRAIN, _with_texts(np.arange(20))))
-    np.testing.assert_array_equal(alone, other)
 
 
 def test_a_class_never_shown_has_no_posterior_and_one_class_alone_is_refused() -> None:
@@ -67,10 +61,3 @@ def test_a_regression_cut_short_is_warned_of_and_recorded() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert _fitted(TRAIN).notes()["converged"] == {"image": True, "text": True}
-
-
-def test_an_unknown_modality_is_named() -> None:
-    with pytest.raises(UsageError, match="fit"):
-        SM().embed("image", np.ones((1, 6)))
-    with pytest.raises(UsageError, match="image, text"):
-        _fitted(TRAIN).embed("audio", np.ones((1, 6)))

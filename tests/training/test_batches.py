@@ -1,4 +1,4 @@
-"""Batch plans: every row is visited, draws depend on the stream alone, and the rest is dealt with as said."""
+"""Batch plans: every row is visited, draws depend on the stream alone, last batches follow the options."""
 
 from __future__ import annotations
 
@@ -76,23 +76,17 @@ def test_independent_epochs_end_with_the_longest_or_the_shortest(
 @given(
     classes=st.lists(st.integers(0, 4), min_size=5, max_size=60),
     size=st.integers(1, 30),
-    least=st.integers(1, 2),
-    aligned=st.booleans(),
 )
-def test_class_covering_batches_hold_every_class_and_visit_every_row(
-    classes: list[int], size: int, least: int, aligned: bool
-) -> None:
+def test_class_covering_batches_hold_every_class_and_visit_every_row(classes: list[int], size: int) -> None:
     labels = np.array(classes)
     modality = Modality(np.zeros((len(labels), 2)), labels)
     train = Split({"image": modality, "text": modality}, 6)
-    for epoch in drawn(ClassCovering(size, least, aligned), train, epochs=2):
+    for epoch in drawn(ClassCovering(size), train, epochs=2):
         for name in train:
             assert set(visited(epoch, name)) == set(range(len(labels)))
         for batch in epoch:
             for label in set(classes):
-                assert (labels[batch["image"]] == label).sum() >= least
-            if aligned:
-                assert np.array_equal(batch["image"], batch["text"])
+                assert (labels[batch["image"]] == label).any()
 
 
 def test_class_covering_counts_every_class_of_a_sample() -> None:
@@ -114,12 +108,9 @@ def test_draws_depend_on_scope_seed_and_stream_alone() -> None:
 def test_joint_batches_are_pairs_where_there_are_pairs_and_independent_elsewhere() -> None:
     plan, loose = Joint(4, minimum=2), split(image=9, text=9)
     paired = Split(loose.modalities, 3, "natural")
-    assert_same(drawn(plan, paired), drawn(AlignedPairs(4, minimum=2), paired))
-    assert_same(drawn(plan, loose), drawn(Independent(4, minimum=2), loose))
-
-
-def assert_same(one: list[list[Rows]], other: list[list[Rows]]) -> None:
-    for left, right in zip(one[0], other[0], strict=True):
-        assert {name: rows.tolist() for name, rows in left.items()} == {
-            name: rows.tolist() for name, rows in right.items()
-        }
+    for train, same in ((paired, AlignedPairs(4, minimum=2)), (loose, Independent(4, minimum=2))):
+        found, expected = (
+            [{name: rows.tolist() for name, rows in batch.items()} for batch in drawn(each, train)[0]]
+            for each in (plan, same)
+        )
+        assert found == expected

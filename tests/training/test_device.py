@@ -60,7 +60,7 @@ class Blocking(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.found: list[str] = []
+        self.copies: list[str] = []
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None
@@ -69,7 +69,7 @@ class Blocking(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if func is torch.ops.aten._to_copy.default:
             moved = args[0].device != result.device
             if moved and not (kwargs or {}).get("non_blocking"):
-                self.found.append(f"{args[0].device} -> {result.device}")
+                self.copies.append(f"{args[0].device} -> {result.device}")
         return result
 
 
@@ -88,7 +88,7 @@ def take_all_steps(method: DeepMethod, device: str, inside: Any) -> None:
 
 @pytest.mark.parametrize("name", deep_methods())
 def test_a_step_reads_no_value_of_the_device(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tensors of the device `meta` have no values: what reads one fails there, and would wait for a GPU."""
+    """Tensors of the device `meta` have no values: reading one fails there, and waits for a GPU."""
     usual, blocking = torch.optim.Adam, Blocking()
 
     def for_tensors_without_values(*args: Any, **options: Any) -> torch.optim.Optimizer:
@@ -100,12 +100,12 @@ def test_a_step_reads_no_value_of_the_device(name: str, monkeypatch: pytest.Monk
             take_all_steps(small(name), "meta", lambda: blocking)
     else:
         take_all_steps(small(name), "meta", lambda: blocking)
-    assert blocking.found == []
+    assert blocking.copies == []
 
 
 @contextmanager
 def waiting_forbidden() -> Iterator[None]:
-    """Let whatever waits for a GPU raise."""
+    """Raise an error in the body for every wait for a GPU."""
     torch.cuda.set_sync_debug_mode("error")
     try:
         yield
@@ -119,7 +119,7 @@ def test_a_step_does_not_wait_for_the_gpu(name: str) -> None:
     take_all_steps(small(name), "cuda", waiting_forbidden)
 
 
-def test_row_numbers_of_an_epoch_are_brought_over_at_once() -> None:
+def test_batches_hold_the_rows_of_their_numbers() -> None:
     train = separable({"image": 10, "text": 7})
     data = DeviceSplit(train, "cpu")
     epoch = [
@@ -139,7 +139,7 @@ def test_row_numbers_of_an_epoch_are_brought_over_at_once() -> None:
 def test_validation_on_the_device_equals_that_of_the_host(
     name: str, device: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """DRSL has a similarity of its own, for which it is asked on either."""
+    """DRSL overrides `similarity`, which is then called in both cases."""
     train = separable({"image": 40, "text": 40}, pairing="natural")
     held_out = separable({"image": 25, "text": 25}, pairing="natural", seed=1)
     traces = []
@@ -154,8 +154,11 @@ def test_validation_on_the_device_equals_that_of_the_host(
             assert there[column] == (pytest.approx(value, abs=1e-6) if "map" in column else value), column
 
 
-def test_a_state_that_cannot_be_ranked_has_no_validation_map(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bench.training.validation.ranks_on", lambda _: True)
+@pytest.mark.parametrize("on_device", [False, True])
+def test_a_state_that_cannot_be_ranked_has_no_validation_map(
+    on_device: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bench.training.validation.ranks_on", lambda _: on_device)
     method, context = small("mrl"), Context(scope=("small",))
     monkeypatch.setattr(method, "encode", lambda name, x: torch.zeros(len(x), 4))
     monkeypatch.setattr(method, "forward", type(method).encode.__get__(method))

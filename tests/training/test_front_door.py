@@ -1,4 +1,4 @@
-"""A method that states networks and a loss trains like one that hands stages to the loop itself."""
+"""A method of networks and a loss trains like one that passes stages to the loop itself."""
 
 from __future__ import annotations
 
@@ -53,7 +53,8 @@ class InStages(t.DeepMethod):
 
     def stages(self, train: t.DeviceSplit, context: t.Context) -> Iterator[t.Stage]:
         s = self.settings
-        self.nets = t.perceptrons(train, s.hidden, s.dim, context)
+        widths = {name: (train.dimension(name), *s.hidden, s.dim) for name in train}
+        self.nets = {name: t.built(partial(t.mlp, widths[name]), context, name) for name in train}
         step = t.Step(self.total, t.adam(t.parameters_of(self.nets.values()), s.lr))
         track = t.Track("joint", [*self.nets.values()], [step], t.Independent(s.batch_size))
         yield t.Stage([track], s.epochs, patience=s.patience)
@@ -164,7 +165,7 @@ def test_a_method_without_loss_and_stages_is_refused() -> None:
 
 @pytest.mark.parametrize("name", RELEASED)
 def test_released_quirks_run_instead_of_the_method_when_the_release_is_followed(name: str) -> None:
-    paper, release = (registry.create_method(name, faithful_to=whom) for whom in ("paper", "release"))
+    paper, release = (registry.create_method(name, faithful_to=source) for source in ("paper", "release"))
     package = type(paper).__module__.removesuffix(f".{name}")
     assert type(release).__module__ == f"{package}.released.{name}"
     assert isinstance(release, type(paper))

@@ -1,20 +1,27 @@
-"""Encoders, losses, seeding, scaling and settings: each law that methods rely on."""
+"""Networks, label graphs, seeding, selection rules and settings: what methods rely on."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.testing import assert_allclose
-from torch import nn
+from torch import Tensor, nn
 
 from bench import training as t
+from bench.conformance.samples import Sample
 from bench.contract import Context, Modality, Split, UsageError
 from bench.data.scaling import Scaler, Scaling
 from bench.training.seeding import Noise
+from bench.training.track import Row
+from tests.faults import card
 
 
 def test_mlp_puts_norm_activation_and_dropout_after_every_layer_but_the_last() -> None:
@@ -24,42 +31,6 @@ def test_mlp_puts_norm_activation_and_dropout_after_every_layer_but_the_last() -
     assert isinstance(t.mlp((4, 3), activate_last=True)[-1], nn.ReLU)
 
 
-def test_unit_rows_have_length_one_and_zero_rows_a_finite_gradient() -> None:
-    rows = torch.tensor([[3.0, 4.0], [0.0, 0.0]], requires_grad=True)
-    (t.unit(rows).sum() + t.row_norm(rows).sum()).backward()  # type: ignore[no-untyped-call]
-    assert_allclose(t.unit(rows).detach()[0], [0.6, 0.8], rtol=1e-6)
-    assert rows.grad is not None
-    assert torch.isfinite(rows.grad).all()
-
-
-def test_cosines_are_those_of_the_definition() -> None:
-    a, b = torch.randn(3, 5), torch.randn(4, 5)
-    assert_allclose(t.cosines(a, b), torch.cosine_similarity(a[:, None], b[None], dim=2), atol=1e-6)
-    assert_allclose(t.distance(a, a + 2), np.sqrt(20), rtol=1e-6)
-
-
-def test_pair_nll_is_the_binary_cross_entropy_of_hard_labels() -> None:
-    scores, s = torch.randn(4, 6), torch.randint(0, 2, (4, 6)).float()
-    assert_allclose(
-        t.pair_nll(scores, s), nn.functional.binary_cross_entropy_with_logits(scores, s), rtol=1e-5
-    )
-
-
-def test_the_shared_cross_entropy_aims_at_equal_shares_of_a_rows_classes() -> None:
-    y = torch.tensor([[1.0, 1.0, 0.0], [0.0, 0.0, 1.0], [0.0, 0.0, 0.0]])
-    logits = torch.tensor([[50.0, 50.0, 0.0], [0.0, 0.0, 50.0], [1.0, 2.0, 3.0]])
-    assert t.shared_cross_entropy(logits, y).item() == pytest.approx(math.log(2.0) / 3)
-
-
-@pytest.mark.parametrize("q", [0.0, 0.01, 1.0])
-def test_gce_of_rows_without_a_class_is_finite_and_has_no_gradient(q: float) -> None:
-    logits = torch.randn(2, 3, requires_grad=True)
-    t.gce(logits, torch.zeros(2, 3), q).backward()  # type: ignore[no-untyped-call]
-    assert torch.isfinite(t.class_log_probability(logits, torch.zeros(2, 3))).all()
-    assert logits.grad is not None
-    assert_allclose(logits.grad, 0, atol=1e-6)
-
-
 def test_prototypes_are_orthonormal_and_refuse_too_narrow_a_space() -> None:
     w = t.Prototypes(7, 4, trained=False)
     assert_allclose(w.weight.T @ w.weight, np.eye(4), atol=1e-6)
@@ -67,6 +38,12 @@ def test_prototypes_are_orthonormal_and_refuse_too_narrow_a_space() -> None:
     assert w(torch.ones(2, 7)).shape == (2, 4)
     with pytest.raises(UsageError, match="dim=3"):
         t.Prototypes(3, 4)
+    prototypes = t.Prototypes(5, 3)
+    directions = prototypes.weight.detach().clone()
+    prototypes.weight.data *= torch.tensor([2.0, 0.5, 3.0])
+    prototypes.renormalise()
+    assert_allclose(prototypes.weight.detach(), directions, rtol=1e-5, atol=1e-7)
+    assert prototypes.weight.requires_grad
 
 
 def test_modules_start_alike_for_the_same_stream_and_leave_the_global_generator_alone() -> None:
@@ -77,8 +54,6 @@ def test_modules_start_alike_for_the_same_stream_and_leave_the_global_generator_
     assert torch.equal(one[0].weight, two[0].weight)  # type: ignore[arg-type]
     assert not torch.equal(one[0].weight, other[0].weight)  # type: ignore[arg-type]
     assert torch.equal(torch.get_rng_state(), before)
-    draws = [torch.rand(2, generator=t.generator(context, "a")) for _ in range(2)]
-    assert torch.equal(draws[0], draws[1])
 
 
 def test_a_noise_stream_goes_on_where_it_was_left() -> None:
@@ -144,3 +119,92 @@ def test_settings_refuse_counts_and_widths_below_one() -> None:
         with pytest.raises(ValueError, match=next(iter(wrong))):
             Widths(**wrong)
     assert Widths().patience is None
+
+
+# Class 0 always comes with class 1, which often comes alone; class 3 never occurs.
+COUNTS = torch.tensor(
+    [[2.0, 2.0, 0.0, 0.0], [2.0, 8.0, 0.0, 0.0], [0.0, 0.0, 3.0, 0.0], [0.0, 0.0, 0.0, 0.0]]
+)
+
+
+def test_neighbours_follow_from_the_probability_of_the_second_class_given_the_first() -> None:
+    expected = np.diag([1.5, 1.5, 1.5, 1.0]) + 0.5 * np.outer(np.eye(4)[0], np.eye(4)[1])
+    assert_allclose(t.correlations(COUNTS, 0.4), expected)
+
+
+def test_cooccurrence_counts_the_rows_of_all_modalities() -> None:
+    labels = np.array([[1, 1, 0], [0, 1, 0]]), np.array([[0, 1, 1]])
+    parts = {name: Modality(np.ones((len(y), 2)), y) for name, y in zip("ab", labels, strict=True)}
+    assert_allclose(t.cooccurrence(t.DeviceSplit(Split(parts, 3), "cpu")), [[1, 1, 0], [1, 3, 1], [0, 1, 1]])
+
+
+def test_a_class_without_any_weight_in_the_graph_leaves_numbers_finite() -> None:
+    a = torch.zeros(2, 2, requires_grad=True)
+    assert torch.isfinite(torch.autograd.grad(t.normalised(a).sum(), [a])[0]).all()
+
+
+def test_the_label_network_reads_neighbours_alone() -> None:
+    torch.manual_seed(0)
+    net = t.LabelNetwork(3, 4, 5, layers=2)
+    chain = torch.eye(3) + torch.diag(torch.ones(2), 1)  # 0 reads 1, 1 reads 2
+    (reached,) = torch.autograd.grad(net(chain)[1].sum(), net.inputs)
+    assert [bool(row.any()) for row in reached] == [False, True, True]
+
+
+def test_label_scores_are_cosines_and_zero_for_rows_without_direction() -> None:
+    scores = t.label_scores(torch.tensor([[3.0, 4.0], [0.0, 0.0]]), torch.tensor([[3.0, 4.0], [4.0, -3.0]]))
+    assert_allclose(scores, [[1, 0], [0, 0]], atol=1e-6)
+
+
+@given(st.lists(st.floats(0, 1) | st.just(math.nan) | st.none(), min_size=1))
+def test_the_first_of_the_highest_maps_is_chosen(values: list[float | None]) -> None:
+    rows = [{"validation_map": value} for value in values]
+    numbers = [-1.0 if value is None or math.isnan(value) else value for value in values]
+    assert t.BY_MAP.choose(rows, ("a", "b")) == dict.fromkeys("ab", 1 + numbers.index(max(numbers)))
+
+
+def test_losses_are_chosen_per_track_and_the_last_epoch_compares_nothing() -> None:
+    rows = [
+        {"validation_loss/a": 3.0, "validation_loss/b": 1.0},
+        {"validation_loss/a": 2.0, "validation_loss/b": math.inf},
+    ]
+    assert t.BY_LOSS.choose(rows, ("a", "b")) == {"a": 2, "b": 1}
+    assert t.BY_LOSS.values(rows, ("a", "b")) == {"a": 2.0, "b": 1.0}
+    assert (t.LAST.choose(rows, ("a",)), t.LAST.values(rows, ("a",))) == ({"a": 2}, None)
+
+
+def test_an_epoch_that_could_not_be_ranked_is_not_chosen_by_its_loss() -> None:
+    losses, maps = (3.0, 2.0, 1.0), (0.5, 0.2, None)
+    unscored: list[Row] = [{"validation_loss/a": loss} for loss in losses]
+    rows: list[Row] = [{**row, "validation_map": value} for row, value in zip(unscored, maps, strict=True)]
+    assert t.BY_LOSS.choose(rows, ("a",)) == {"a": 2}
+    assert replace(t.BY_LOSS, rankable=False).choose(rows, ("a",)) == {"a": 3}
+    assert t.BY_LOSS.choose(unscored, ("a",)) == {"a": 3}
+
+
+class InPlace(t.DeepMethod):
+    """Changes the tensors that it is given."""
+
+    card = card("in_place", deep=True)
+
+    def stages(self, train: t.DeviceSplit, context: Context) -> Iterator[t.Stage]:
+        for features in train.features.values():
+            features.sub_(features.mean(dim=0))
+        return iter(())
+
+    def encode(self, modality: str, x: Tensor) -> Tensor:
+        return x.sub_(1.0)
+
+
+@pytest.mark.parametrize("scaling", ["none", "standard", "unit"])
+def test_changes_of_tensors_do_not_reach_read_only_features(scaling: Scaling) -> None:
+    data, untouched = Sample().dataset(), Sample().dataset()
+    method = InPlace(t.DeepSettings(scaling=scaling))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        method.fit(data.train, data.validation, Context())
+        for _ in range(2):
+            rows = method.embed("image", data.test["image"].features)
+    assert np.isfinite(rows).all()
+    for part, before in ((data.train, untouched.train), (data.test, untouched.test)):
+        assert part["image"].features.tobytes() == before["image"].features.tobytes()

@@ -41,7 +41,7 @@ def main(words: Sequence[str] | None = None) -> int:
         help="Raise the version of this room, method or dataset in any case; may be repeated.",
     )
     parser.add_argument(
-        "--dry-run", action="store_true", help="Say what would be written, and write nothing."
+        "--dry-run", action="store_true", help="Print what would be written, and write nothing."
     )
     given = parser.parse_args(words)
     lock, units, stored = read_lock(), Versions().units(), reference.read_stored()
@@ -77,14 +77,14 @@ def _say(change: Change, moved: Mapping[str, Sequence[str]], largest: tuple[floa
     if len(sentences) > _SHOWN:
         print(f"and {len(sentences) - _SHOWN} more numbers")
     if not moved:
-        place = f" ({largest[2]})" if largest[0] else ""
-        print(f"no number moved; the largest difference is {largest[0]:.2g} of the tolerance{place}")
+        where = f" ({largest[2]})" if largest[0] else ""
+        print(f"no number moved; the largest difference is {largest[0]:.2g} of the tolerance{where}")
     for _, name in change.raised:
         print(f"raised: {name}")
     for _, name in change.confirmed:
         print(f"confirmed with the same numbers: {name}")
     if change.raised:
-        print("Name what moved, and why, in CHANGELOG.md; docs/changing-numbers.md says how to show it.")
+        print("Name what moved, and why, in CHANGELOG.md; docs/changing-numbers.md describes how to show it.")
 
 
 def _json(content: Any) -> str:

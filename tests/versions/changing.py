@@ -52,9 +52,9 @@ def change_of(
 ) -> Change:
     """Return the new versions.
 
-    A method that moved and whose own code changed is raised. A room that changed is raised where a method
-    moved whose own code did not change, or where all methods that depend on it moved: otherwise the room is
-    not what moved them, and the records of the others stay valid.
+    A method that moved and whose file changed is raised. A room (package) that changed is raised if a method
+    moved whose file did not change, or if all methods that depend on it moved: otherwise the room did not
+    move them, and the records of the others stay valid.
 
     Args:
         lock: versions as they are.

@@ -127,8 +127,8 @@ def _cells(folder: Path) -> Iterator[Cell]:
     request = Request(names, list(sources.usable), profile="paper", overrides={"*": _SMALL, **_LESS})
     pairs, several, three = sources.usable
     seen = set()
-    for asked in (request, *_under_conditions(request, pairs, several, three)):
-        for cell in plan(asked, sources.usable):
+    for each in (request, *_under_conditions(request, pairs, several, three)):
+        for cell in plan(each, sources.usable):
             key = (cell.identity.method, cell.identity.dataset, cell.identity.condition)
             if key not in seen:
                 seen.add(key)
@@ -151,12 +151,12 @@ def _under_conditions(clean: Request, pairs: str, several: str, three: str) -> I
         mildest = max if cls.card.lower_is_harder else min
         level = f"{mildest(levels):g}" if levels else "last"
         ids = [f"{name}/{variant}@{level}" for variant in cls.card.variants] or [f"{name}@{level}"]
-        asked = [applied.id if applied else "" for applied in parse_conditions(ids)]
+        requested = [applied.id if applied else "" for applied in parse_conditions(ids)]
         about = {"label-noise-multi": (["sdml"], several), "late": (["sdml"], three)}
         usual = ["mcca"] if cls.card.group == "pairs" else ["sm"]
         methods, dataset = about.get(name, (usual, pairs))
         settings = {"*": _SMALL} if methods == ["sdml"] else {}  # the others have none of these
-        yield replace(clean, methods=methods, datasets=[dataset], conditions=asked, overrides=settings)
+        yield replace(clean, methods=methods, datasets=[dataset], conditions=requested, overrides=settings)
 
 
 def _is_ours(method: str) -> bool:

@@ -22,7 +22,7 @@ def test_the_numbers_of_the_reference_grid_are_those_stored(tmp_path: Path) -> N
     if moved:
         conditioned = reference.only_under_conditions(moved)
         change = change_of(read_lock(), Versions().units(), toolkits(), moved, under_conditions=conditioned)
-        units = ", ".join(name for _, name in change.raised) or "none that its versions know of"
+        units = ", ".join(name for _, name in change.raised) or "none of the units with versions"
         first = "; ".join(sentence for name in sorted(moved) for sentence in moved[name][:2])
         pytest.fail(f"numbers moved ({first}); versions to raise: {units}; {COMMAND}")
     cells, known = (

@@ -24,7 +24,7 @@ class TransformersSettings:
 
     Attributes:
         model: folder with the model's files, or its name on the hub.
-        pooling: ``projected`` (into the space that CLIP-like models share), ``pooler`` (the model's own),
+        pooling: ``projected`` (into the space that CLIP-like models share), ``pooler`` (of the model),
             ``first`` or ``mean`` of the token vectors; ``auto`` takes the first of these that the model
             has, and for texts and sounds the mean rather than the pooler.
         revision: of a model on the hub.
@@ -111,7 +111,7 @@ class _Pretrained(Encoder[Item]):
         return (vectors * weight).sum(1) / torch.clamp(weight.sum(1), min=1)
 
     def _stated_pooling(self) -> str:
-        """Return what the folder of a sentence encoder says, else what is usual for the kind."""
+        """Return the pooling that the folder of a sentence encoder states, else the usual one of the kind."""
         stated = Path(self.settings.model) / "1_Pooling" / "config.json"
         if stated.is_file() and json.loads(stated.read_bytes()).get("pooling_mode_cls_token"):
             return "first"
@@ -139,7 +139,7 @@ class TransformersText(_Pretrained[str]):
         """Return the features of texts; what a model cannot take in is cut off."""
         config = self._model.config
         longest = getattr(getattr(config, "text_config", config), "max_position_embeddings", 512)
-        # SigLIP was trained on texts of full length, and its tokenizer says so by giving no mask.
+        # SigLIP was trained on texts of full length; its tokenizer gives no mask.
         is_masked = "attention_mask" in self.processor.model_input_names
         inputs = self.processor(
             list(batch),
