@@ -100,7 +100,7 @@ def reference_of(rows: Iterable[PerQueryRow], method: str) -> PerQueryRow | None
 
 
 def principals(rows: Sequence[PerQueryRow]) -> list[PerQueryRow]:
-    """Return the rows that stand for their methods: with usual settings, or any where there is none such.
+    """Return the rows that represent their methods: with usual settings, or any where there is none such.
 
     Variants and other settings of a method are compared with the method itself, in the report's ablations;
     among all methods they would only make every other comparison pay for their number.
@@ -283,7 +283,7 @@ def _comparison(pair: Pair, by_query: Array, p: float, interval: Interval, permu
     mean = float(by_query.mean())
     # The standard deviation of the differences around the mean of their stratum.
     freedom = len(by_query) - len(pair.sizes)
-    parts = np.split(by_query, np.cumsum(pair.sizes)[:-1])
+    parts = np.split(by_query, np.cumsum(pair.sizes)[:-1]) if pair.strata else [by_query]
     squares = sum(float(np.square(part - part.mean()).sum()) for part in parts)
     deviation = float(np.sqrt(squares / freedom)) if freedom > 0 else 0.0
     about = pair.first, pair.second, pair.direction, len(by_query), pair.seeds, pair.means
@@ -323,7 +323,7 @@ def with_marks(tables: Sequence[Table], families: Sequence[Family]) -> list[Tabl
 
 
 def marks_note(table: Table) -> str:
-    """Return what the marks of a table say, in words."""
+    """Return the meaning of a table's marks as a sentence."""
     one_seed = any(entry.seeds == 1 for row in table.rows for entry in row.entries.values())
     return (
         f"{HOLDS}: differs from {table.reference} in this column (randomization test over queries, "

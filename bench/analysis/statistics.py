@@ -30,7 +30,7 @@ _ROPE_SEED: Final = 20_250_603
 _SIGN_BLOCK: Final = 2_000_000
 """Signs drawn at once; another number would draw others."""
 _SIGN_CHUNK: Final = 500_000
-"""Signs used at once: 4 MB as doubles, near to what a processor keeps at hand."""
+"""Signs used at once: 4 MB as doubles, about the size of a cache."""
 _WEIGHT_BLOCK: Final = 2_000_000
 """Weights at once: 16 MB as doubles; another number would draw others."""
 _SUM_ROUNDING: Final = 1e-12
@@ -38,7 +38,7 @@ _SUM_ROUNDING: Final = 1e-12
 _SAME: Final = 1e-12
 """Scores nearer than this are tied: their order would be rounding."""
 _PRIOR: Final = 0.5
-"""Weight of the one observation that is made up before the data: no difference at all."""
+"""Weight of the prior's one observation: no difference."""
 
 
 class Interval(NamedTuple):
@@ -84,16 +84,14 @@ def is_exact(queries: int, permutations: int = PERMUTATIONS) -> bool:
     return queries < permutations.bit_length() and 2**queries <= permutations
 
 
-def paired_permutation_test(
-    differences: Array, permutations: int = PERMUTATIONS, seed: int = _SIGN_SEED
-) -> Array:
+def paired_permutation_test(differences: Array, permutations: int = PERMUTATIONS) -> Array:
     """Two-sided paired sign-flip permutation test: return the p-value of every comparison ``(comparisons,)``.
 
     If two methods do not differ, each query's difference is as likely to have the other sign. With b of m
     random assignments of signs at least as extreme as the observed mean, p = (b + 1) / (m + 1); where all
     assignments are few enough to be counted (`is_exact`), p is their exact share. All comparisons share the
     signs, which makes the work one matrix product; each p-value is valid by itself. ``differences`` are
-    ``(queries, comparisons)``, one method's value minus the other's; the same seed gives the same p-values.
+    ``(queries, comparisons)``, one method's value minus the other's; the signs are the same in every call.
 
     Raises:
         ValueError: if there are no queries.
@@ -105,7 +103,7 @@ def paired_permutation_test(
     observed = np.abs(differences.sum(axis=0))
     limit = observed - _SUM_ROUNDING * np.abs(differences).sum(axis=0)
     extreme = np.zeros(differences.shape[1], dtype=np.int64)
-    for bits in _sign_bits(queries, permutations, seed):
+    for bits in _sign_bits(queries, permutations):
         signs = bits.astype(np.float64)
         signs *= -2.0
         signs += 1.0
@@ -115,12 +113,12 @@ def paired_permutation_test(
     return np.asarray((extreme + 1) / (permutations + 1), dtype=np.float64)
 
 
-def _sign_bits(queries: int, permutations: int, seed: int) -> Iterator[NDArray[np.integer]]:
+def _sign_bits(queries: int, permutations: int) -> Iterator[NDArray[np.integer]]:
     """Yield chunks of bits ``(permutations, queries)``: every assignment of signs, or random ones."""
     if is_exact(queries, permutations):
         yield (np.arange(2**queries, dtype=np.int64)[:, None] >> np.arange(queries)) & 1
         return
-    random = np.random.default_rng(seed)
+    random = np.random.default_rng(_SIGN_SEED)
     rows, step = max(1, _SIGN_BLOCK // queries), max(1, _SIGN_CHUNK // queries)
     width = -(-queries // 8)
     for start in range(0, permutations, rows):
@@ -144,25 +142,19 @@ def holm(p_values: Array) -> Array:
 
 
 def two_level_intervals(
-    differences: Sequence[Array],
-    resamples: int = RESAMPLES,
-    level: float = LEVEL,
-    seed: int = _RESAMPLING_SEED,
-    strata: Sequence[int] = (),
+    differences: Sequence[Array], resamples: int = RESAMPLES, strata: Sequence[int] = ()
 ) -> list[Interval]:
     """Return the interval of every mean difference: a two-level bootstrap over seeds and queries.
 
     Seeds are drawn with replacement, then queries; the queries drawn are the same under every seed, as they
     are in the data. Alone, this bootstrap counts what seed and query do together three times instead of once,
-    and from few seeds it sees too small a spread of them. Its quantiles therefore only say how asymmetric
-    the interval is; the length is that of the variance of the crossed design, with Student's quantile for
-    the degrees of freedom behind that variance (Satterthwaite). The same seed gives the same intervals.
+    and the spread of few seeds comes out too small. Its quantiles therefore only give the asymmetry of
+    the interval; the length is that of the variance of the crossed design, with Student's quantile for
+    the degrees of freedom behind that variance (Satterthwaite). Equal arguments give equal intervals.
 
     Args:
         differences: ``(seeds, queries)`` each, all with the same number of queries.
         resamples: of seeds and queries.
-        level: share of intervals that hold the true difference.
-        seed: of the draws.
         strata: sizes of the consecutive groups of queries within which queries are drawn; all if empty.
 
     Raises:
@@ -173,23 +165,28 @@ def two_level_intervals(
     queries = differences[0].shape[1]
     if not queries or not all(map(len, differences)):
         raise ValueError("an interval needs at least one query and one seed")
-    random = np.random.default_rng(seed)
+    random = np.random.default_rng(_RESAMPLING_SEED)
     counts = {rows: _weights(random, resamples, rows) for rows in sorted({len(rows) for rows in differences})}
     stacked, groups = np.concatenate(differences).T, tuple(strata) or (queries,)
-    size = max(1, _WEIGHT_BLOCK // queries)
-    blocks = [min(size, resamples - start) for start in range(0, resamples, size)]
-    means = np.concatenate([_stratified(random, rows, groups) @ stacked for rows in blocks])
-    # A handful of seeds says nothing about which side their spread leans to: each draw's deviation from the
-    # mean of the seeds is taken with either sign.
+    step = max(1, _WEIGHT_BLOCK // queries)
+    parts = []
+    for start in range(0, resamples, step):
+        count = min(step, resamples - start)
+        weights = [_weights(random, count, size) * (size / queries) for size in groups]
+        parts.append(np.concatenate(weights, axis=1) @ stacked)  # each stratum keeps its size
+    means = np.concatenate(parts)
+    # Few seeds do not show the skewness of their spread: each draw's deviation from the mean of the seeds is
+    # taken with either sign.
     mirror = random.choice([-1.0, 1.0], resamples)
     resampled = []
     for rows, end in zip(differences, np.cumsum([len(rows) for rows in differences]), strict=True):
         by_seed = means[:, end - len(rows) : end]
         mean = by_seed.mean(axis=1)
         resampled.append(mean + mirror * ((counts[len(rows)] * by_seed).sum(axis=1) - mean))
-    tail = (1 - level) / 2
+    tail = (1 - LEVEL) / 2
     ends = np.quantile(np.stack(resampled), (tail, 1 - tail), axis=1).T
-    return [_interval(rows, end, level, groups) for rows, end in zip(differences, ends, strict=True)]
+    variances = _variances_of_means(differences, groups)
+    return [_interval(*each) for each in zip(differences, variances, ends, strict=True)]
 
 
 def _weights(random: np.random.Generator, resamples: int, size: int) -> Array:
@@ -199,52 +196,64 @@ def _weights(random: np.random.Generator, resamples: int, size: int) -> Array:
     return np.bincount(drawn.ravel(), minlength=resamples * size).reshape(resamples, size) / size
 
 
-def _stratified(random: np.random.Generator, resamples: int, strata: Sequence[int]) -> Array:
-    """Return the shares of all draws ``(resamples, queries)`` where each stratum keeps its size."""
-    queries = sum(strata)
-    parts = [_weights(random, resamples, size) * (size / queries) for size in strata]
-    return np.concatenate(parts, axis=1)
-
-
-def _interval(rows: Array, ends: Array, level: float, strata: Sequence[int]) -> Interval:
+def _interval(rows: Array, variance_and_freedom: tuple[float, float], ends: Array) -> Interval:
     """Return the interval of the mean of ``rows`` (seeds, queries); ``ends`` are its resampled quantiles."""
     from scipy.special import stdtrit
 
-    mean = float(rows.mean())
-    variance, freedom = _variance_of_mean(rows, strata)
+    mean, (variance, freedom) = float(rows.mean()), variance_and_freedom
     low, high = ends - mean
     if variance <= 0 or high <= low:
         return Interval(mean, mean, freedom, len(rows))
-    scale = 2 * float(stdtrit(freedom, (1 + level) / 2)) * np.sqrt(variance) / (high - low)
+    scale = 2 * float(stdtrit(freedom, (1 + LEVEL) / 2)) * np.sqrt(variance) / (high - low)
     low, high = float(low * scale), float(high * scale)
     return Interval(max(-1.0, mean + low), min(1.0, mean + high), freedom, len(rows))
 
 
-def _variance_of_mean(table: Array, strata: Sequence[int]) -> tuple[float, float]:
-    """Return the variance of the mean of a seeds x queries table, and its degrees of freedom.
+def _variances_of_means(differences: Sequence[Array], strata: Sequence[int]) -> list[tuple[float, float]]:
+    """Return the variance of the mean of each seeds x queries table, and its degrees of freedom.
 
     Both seeds and queries are random and crossed: mean squares of seeds plus of queries minus of what is
     left, over the number of cells. The last is what the first two both contain. Queries vary around the mean
-    of their own stratum; the parts of the strata add up.
+    of their stratum; the parts of the strata add up.
     """
-    seeds, queries = table.shape
-    by_seed = table.mean(axis=1)
-    of_seeds = _share(np.square(by_seed - by_seed.mean()).sum() / seeds, seeds - 1)
-    parts = [_share(of_seeds**2, seeds - 1)]
-    of_queries = of_rest = 0.0
-    for rows in np.split(table, np.cumsum(strata)[:-1], axis=1):
-        size = rows.shape[1]
-        weight = (size / queries) ** 2
-        part_by_seed = by_seed if size == queries else rows.mean(axis=1)
-        centred = rows.mean(axis=0) - part_by_seed.mean()
-        spread = weight * _share(np.square(centred).sum() / size, size - 1)
-        rest = rows - part_by_seed[:, None] - centred
-        left = weight * _share(np.square(rest).sum() / (seeds * size), (seeds - 1) * (size - 1))
-        parts += [_share(spread**2, size - 1), _share(left**2, (seeds - 1) * (size - 1))]
-        of_queries, of_rest = of_queries + spread, of_rest + left
+    found: dict[int, tuple[float, float]] = {}
+    for seeds in {len(rows) for rows in differences}:  # tables of one shape at once
+        places = [place for place, rows in enumerate(differences) if len(rows) == seeds]
+        tables = np.stack([differences[place] for place in places])
+        by_seed = tables.mean(axis=2)
+        of_seeds = _squares(by_seed - by_seed.mean(axis=1)[:, None])
+        parts = []
+        for rows in np.split(tables, np.cumsum(strata)[:-1], axis=2):
+            means = rows.mean(axis=2)
+            centred = rows.mean(axis=1) - means.mean(axis=1)[:, None]
+            rest = rows - means[:, :, None] - centred[:, None]
+            parts.append((_squares(centred), _squares(rest.reshape(len(rest), -1))))
+        for number, place in enumerate(places):
+            squares = [(centred[number], rest[number]) for centred, rest in parts]
+            found[place] = _variance_of_mean(seeds, strata, of_seeds[number], squares)
+    return [found[place] for place in range(len(differences))]
+
+
+def _squares(rows: Array) -> list[float]:
+    return np.square(rows).sum(axis=1).tolist()  # type: ignore[no-any-return]
+
+
+def _variance_of_mean(
+    seeds: int, strata: Sequence[int], of_seeds: float, squares: Sequence[tuple[float, float]]
+) -> tuple[float, float]:
+    """Return variance and freedom from sums of squares: of seeds; of queries and of the rest by stratum."""
+    queries = sum(strata)
+    by_seed = _share(of_seeds / seeds, seeds - 1)
+    parts, by_query, left = [_share(by_seed**2, seeds - 1)], 0.0, 0.0
+    for size, (of_queries, of_rest) in zip(strata, squares, strict=True):
+        weight, both = (size / queries) ** 2, (seeds - 1) * (size - 1)
+        spread = weight * _share(of_queries / size, size - 1)
+        rest = weight * _share(of_rest / (seeds * size), both)
+        parts += [_share(spread**2, size - 1), _share(rest**2, both)]
+        by_query, left = by_query + spread, left + rest
     if seeds == 1:
-        return of_queries, max(1.0, float(queries - len(strata)))
-    variance = max(of_seeds + of_queries - of_rest, of_seeds, of_queries)
+        return by_query, max(1.0, float(queries - len(strata)))
+    variance = max(by_seed + by_query - left, by_seed, by_query)
     return variance, variance**2 / sum(parts) if sum(parts) > 0 else 1.0
 
 
@@ -285,18 +294,18 @@ def omnibus(scores: Array) -> Omnibus | None:
     return Omnibus(statistic, float(chdtrc(above, statistic)), float(ratio), p)
 
 
-def half_width(deviation: float, seeds: int, level: float = LEVEL) -> float:
+def half_width(deviation: float, seeds: int) -> float:
     """Return half the t interval of a mean over ``seeds`` independent seeds; at least two are needed."""
     from scipy.special import stdtrit  # `scipy.stats` takes a third of the tables' time to load
 
-    return float(stdtrit(seeds - 1, 0.5 + level / 2)) * deviation / math.sqrt(seeds)
+    return float(stdtrit(seeds - 1, 0.5 + LEVEL / 2)) * deviation / math.sqrt(seeds)
 
 
-def critical_difference(methods: int, datasets: int, alpha: float = ALPHA) -> float:
-    """Return how far average ranks must be apart for Nemenyi's test to tell two methods apart."""
+def critical_difference(methods: int, datasets: int) -> float:
+    """Return the difference of average ranks from which two methods differ by Nemenyi's test."""
     from scipy.stats import studentized_range
 
-    quantile = float(studentized_range.ppf(1 - alpha, methods, np.inf))
+    quantile = float(studentized_range.ppf(1 - ALPHA, methods, np.inf))
     return quantile * math.sqrt(methods * (methods + 1) / (12 * datasets))
 
 
@@ -316,9 +325,9 @@ def nemenyi(scores: Array) -> Array:
 
 
 def cliques(average_ranks: Array, difference: float) -> list[tuple[int, ...]]:
-    """Return the largest groups that Nemenyi's test cannot tell apart, as a diagram joins them by bars.
+    """Return the largest groups without a difference by Nemenyi's test, as a diagram joins them by bars.
 
-    They are groups of at least two places in ``average_ranks`` ``(methods,)``, best rank first, within the
+    They are groups of at least two indices of ``average_ranks`` ``(methods,)``, best rank first, within the
     critical difference.
     """
     order = np.argsort(average_ranks, kind="stable")
@@ -365,17 +374,15 @@ def smallest_wilcoxon_p(datasets: int) -> float:
     return float(min(1.0, 2.0 ** (1 - datasets)))
 
 
-def bayesian_signed_rank(
-    first: Array, others: Array, region: float = REGION, samples: int = SAMPLES, seed: int = _ROPE_SEED
-) -> list[RopeProbabilities]:
-    """Return what to believe of mAP ``(datasets,)`` against that of other methods ``(methods, datasets)``.
+def bayesian_signed_rank(first: Array, others: Array, region: float = REGION) -> list[RopeProbabilities]:
+    """Return the ROPE probabilities of mAP ``(datasets,)`` against other methods ``(methods, datasets)``.
 
     The datasets' weights are Dirichlet; a state's weight is that of the pairs of datasets whose mean
     difference is in it; its probability is how often it has the largest weight. ``region`` is half the width
-    of the region of practical equivalence; all others share the ``samples`` of the posterior.
+    of the region of practical equivalence; all others share the samples of the posterior.
     """
-    random = np.random.default_rng(seed)
-    weights = random.dirichlet([_PRIOR, *[1.0] * len(first)], samples)
+    random = np.random.default_rng(_ROPE_SEED)
+    weights = random.dirichlet([_PRIOR, *[1.0] * len(first)], SAMPLES)
     found = []
     for other in others:
         differences = np.concatenate([[0.0], first - other])

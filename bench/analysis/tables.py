@@ -1,7 +1,6 @@
 """mAP tables: methods x directions, mean and deviation over seeds, pivoted from the results frame.
 
-What `Data` names, protocols and selection rules each get tables of their own; what `RowKey` names gets rows
-of its own.
+Each `Data`, protocol and selection rule has a separate table; each `RowKey` has a separate row.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 Direction = tuple[str, str]
 """Query modality, gallery modality."""
 AVERAGE: Final = ("average", "")
-"""Stands for the mean over all directions."""
+"""The mean over all directions."""
 NOT_RUN: Final = "not run"
 """Why there is no number where no cell is recorded."""
 
@@ -66,8 +65,8 @@ class Entry:
 
     mean: float | None  # over seeds; None where there is no result
     deviation: float | None = None  # sample standard deviation over seeds; None with fewer than two
-    seeds: int = 0  # how many seeds it rests on
-    records: tuple[str, ...] = ()  # digests of the records behind it, or of those that say why there is none
+    seeds: int = 0  # number of seeds behind it
+    records: tuple[str, ...] = ()  # digests of the records behind it, or of those without it
     reason: str = ""  # why there is no number; empty where there is one
     mark: str = ""  # ``a`` or ``b`` where it differs from the table's reference, see `comparisons.with_marks`
     brief: str = ""  # the reason in two or three words, to be printed instead of the number
@@ -183,7 +182,7 @@ def seed_values(
     values, digests = (
         frame.reindex(columns=list(directions)) for frame in results.numbers(data, protocol, selection)
     )
-    values[AVERAGE] = [statistics.fmean(numbers) for numbers in values.to_numpy()]
+    values[AVERAGE] = [statistics.fmean(numbers) for numbers in values.to_numpy().tolist()]
     return values, digests
 
 
@@ -213,11 +212,13 @@ def rows_of(
         MixedCells: if two records give the same number.
     """
     values, digests = seed_values(results, data_of(groups[0].records[0]), directions, protocol, selection)
+    labels = values.index.get_level_values("label").to_numpy()
+    every, behind_every = values.to_numpy(), digests.to_numpy()
     rows = []
     for group in groups:
         cell, members, entries = group.identity, group.records, dict[Direction, Entry]()
-        chosen = values.index.get_level_values("label") == group.label
-        numbers, behind = values.to_numpy()[chosen], digests.to_numpy()[chosen]
+        chosen = labels == group.label
+        numbers, behind = every[chosen], behind_every[chosen]
         for place, column in enumerate([*directions, AVERAGE]):
             having = [seed for seed, value in enumerate(numbers[:, place]) if not math.isnan(value)]
             if not having:
@@ -269,7 +270,7 @@ def _absent(
     protocol: str,
     selection: str,
 ) -> Entry:
-    """Return an entry that says why there is no number; ``entries`` are those of all directions."""
+    """Return an entry with the reason why there is no number; ``entries`` are those of all directions."""
     if column == AVERAGE:
         lacking = [entry for entry in entries.values() if entry.mean is None]
         return lacking[0] if lacking else Entry(None, reason="no seed has all directions", brief="incomplete")
@@ -296,7 +297,7 @@ def _absent(
 
 
 def _lacking(records: Sequence[Record], selection: str) -> tuple[str, ...]:
-    """Say how the cells ended that have no result, or no state of this rule that can be ranked."""
+    """Return how the cells ended that have no result, or no state of this rule that can be ranked."""
     counts = Counter(reason for record in records if (reason := _ending(record, selection)))
     return tuple(
         reason if number == len(records) else f"{number} of {len(records)} cells {reason}"

@@ -146,7 +146,7 @@ def with_queries(store: Store, records: Iterable[Record], wanted: Callable[[Seri
     for record in records:
         try:
             if record.result is not None:
-                result.values[record.digest] = store.per_query(record.digest, wanted)
+                result.values[record.digest] = store.per_query(record.digest, wanted, record=record)
         except DataError as error:
             warn(f"left out: {error}")
             result.problems.append((str(store.runs / record.digest), str(error)))

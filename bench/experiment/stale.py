@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache, partial
 
 import msgspec
 
@@ -61,16 +62,17 @@ def stale_changes(record: Record) -> tuple[str, ...]:
 def stale_records(records: Sequence[Record], versions: registry.Versions | None = None) -> list[Stale]:
     """Return the records that other code made, in their order."""
     versions = registry.Versions() if versions is None else versions
-    made_by = [(record.identity.harness, record.identity.code) for record in records]
-    # A method that is gone keeps its version.
-    present = [
-        (harness_of(one.condition, versions), versions.code(one.method) or one.code)
-        for one in (record.identity for record in records)
-    ]
-    rows = list(zip(records, made_by, present, strict=True))
-    fresh = {_cell(record) for record, old, new in rows if old == new}
-    stale = ((record, versions_apart(old, new)) for record, old, new in rows if old != new)
-    return [Stale(record, changes, _cell(record) in fresh) for record, changes in stale]
+    code_of, harness_under = cache(versions.code), cache(partial(harness_of, versions=versions))
+    rows = []
+    for record in records:
+        cell = record.identity
+        # A method that is gone keeps its version.
+        present = harness_under(cell.condition), code_of(cell.method) or cell.code
+        rows.append((record, (cell.harness, cell.code), present))
+    stale = [row for row in rows if row[1] != row[2]]
+    fresh = {_cell(record) for record, old, new in rows if old == new} if stale else set()
+    apart = cache(versions_apart)
+    return [Stale(record, apart(old, new), _cell(record) in fresh) for record, old, new in stale]
 
 
 def stale_cells(

@@ -147,13 +147,19 @@ class Store:
         """Return one record after a look into each of its files, and at its values per query."""
         return self._read(digest, verified_record)[0]
 
-    def per_query(self, digest: str, wanted: Callable[[Series], bool] = lambda _: True) -> PerQuery:
-        """Return the values of the ``wanted`` series, every query's ``(n_queries,)``."""
+    def per_query(
+        self, digest: str, wanted: Callable[[Series], bool] = lambda _: True, *, record: Record | None = None
+    ) -> PerQuery:
+        """Return the values of the ``wanted`` series, every query's ``(n_queries,)``.
+
+        They are compared with the metrics of the ``record``, which is read unless it is given.
+        """
 
         def read(folder: Path) -> PerQuery:
-            files = load(folder, encoding.RECORD, encoding.PER_QUERY)
-            record = decode(folder, files)
-            return encoding.decode_per_query(files[encoding.PER_QUERY], record.result, wanted)
+            names = (encoding.PER_QUERY,) if record is not None else (encoding.PER_QUERY, encoding.RECORD)
+            files = load(folder, *names)
+            known = decode(folder, files) if record is None else record
+            return encoding.decode_per_query(files[encoding.PER_QUERY], known.result, wanted)
 
         return self._read(digest, read)
 
