@@ -56,7 +56,7 @@ class Ablation:
     protocol: str
     selection: str
     method: str
-    label: str  # of the method's own row in the tables
+    label: str  # of the row of the method itself
     columns: tuple[Direction, ...]
     full: Row  # numbers of the method itself
     components: tuple[Component, ...]  # variants in the order in which the method's file names them
@@ -180,7 +180,7 @@ def _ablation(
     order = {variant: place for place, variant in enumerate(offered)}
     variants.sort(key=lambda each: (order.get(each.key.variant, len(order)), each.label))
     directions = directions_of([record for group in family for record in group.records], results.labels)
-    own_row, *rows = rows_of(results, [full, *variants], directions, protocol, selection)
+    full_row, *rows = rows_of(results, [full, *variants], directions, protocol, selection)
     values, _ = seed_values(results, data, directions, protocol, selection)
     components = []
     for variant, row in zip(variants, rows, strict=True):
@@ -205,7 +205,7 @@ def _ablation(
         label=full.label,
         usual=full.usual,
         columns=(*directions, AVERAGE),
-        full=own_row,
+        full=full_row,
         components=tuple(components),
         choice=(fixing, full.identity.settings.get(fixing)),
         chosen=chosen,

@@ -33,7 +33,7 @@ def near_chance(records: Sequence[Record], selection: str = "") -> NearChance | 
 
     Args:
         records: of any status; those without a result, or without a chance level, do not count.
-        selection: rule; closed forms, which select nothing, always count. Empty: each record's own rule.
+        selection: rule; closed forms, which select nothing, always count. Empty: the rule of each record.
     """
     cells = []
     for result in filter(None, (record.result for record in records)):

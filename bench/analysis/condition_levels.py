@@ -173,7 +173,7 @@ class Taken(NamedTuple):
 
 
 def flexibility(results: Results) -> dict[Data, dict[str, dict[str, Taken]]]:
-    """Return how methods took conditions, by data, method and condition; of data that met any condition."""
+    """Return how methods took conditions, by data, method and condition; of data under any condition."""
     groups: dict[Data, dict[str, dict[str, list[Record]]]] = defaultdict(
         lambda: defaultdict(lambda: defaultdict(list))
     )

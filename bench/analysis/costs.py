@@ -118,7 +118,7 @@ def score_and_cost(row: Row, records: Mapping[str, Record]) -> ScoreAndCost | No
 
 
 def pareto_front(costs: Sequence[float | None], scores: Sequence[float]) -> list[int]:
-    """Return the places that no other one beats in both cost and score, the cheapest first.
+    """Return the indices that no other one beats in both cost and score, the cheapest first.
 
     Less cost and more score is better; an unknown cost takes no part. Of equals the first counts.
     """

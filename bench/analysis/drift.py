@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from bench.records.schema import Environment, Record, Result, Series
 
 ELSEWHERE: Final = 0.01
-"""What numbers may differ by where versions, machine or device are others: as between published and ours."""
+"""Tolerance of numbers where versions, machine or device differ: as between published values and ours."""
 
 _MACHINE: Final = ("platform", "processor")
 
@@ -28,7 +28,7 @@ class Recorded(NamedTuple):
 
 @dataclass(frozen=True)
 class Drift:
-    """How far two records of one cell are apart."""
+    """Differences between two records of one cell."""
 
     numbers: int  # how many both have
     largest: float  # largest difference between two of them, without sign
@@ -43,13 +43,13 @@ class Drift:
         """Whether the results and the average precisions per query are the same bytes."""
         return not (self.largest or self.per_query or self.lacking or self.otherwise)
 
-    def tolerance(self, wanted: float | None) -> float:
-        """Return what the numbers may differ by: what is wanted, else nothing or `ELSEWHERE`."""
-        return (0.0 if self.comparable else ELSEWHERE) if wanted is None else wanted
+    def tolerance(self, given: float | None) -> float:
+        """Return the tolerance of the numbers: the given one, else 0 or `ELSEWHERE`."""
+        return (0.0 if self.comparable else ELSEWHERE) if given is None else given
 
-    def agrees(self, wanted: float | None = None) -> bool:
+    def agrees(self, tolerance: float | None = None) -> bool:
         """Whether the numbers agree within the tolerance; within none, the bytes must be the same."""
-        tolerance = self.tolerance(wanted)
+        tolerance = self.tolerance(tolerance)
         return self.identical or (tolerance > 0 and self.largest <= tolerance and not self.lacking)
 
 
@@ -98,7 +98,7 @@ def comparable(old: Environment, new: Environment) -> bool:
 
 
 def changes(old: Environment, new: Environment) -> list[str]:
-    """Return in words what was different: versions, machine, device, commit and the method's own file."""
+    """Return in words what was different: versions, machine, device, commit and the method's file."""
     names = sorted(old.versions.keys() | new.versions.keys())
     pairs = [(name, old.versions.get(name, "absent"), new.versions.get(name, "absent")) for name in names]
     pairs += [(name, old.host.get(name, ""), new.host.get(name, "")) for name in ("name", *_MACHINE)]
@@ -108,7 +108,7 @@ def changes(old: Environment, new: Environment) -> list[str]:
 
 
 def _per_query(old: Mapping[Series, NDArray[np.float64]], new: Mapping[Series, NDArray[np.float64]]) -> float:
-    """Return the largest difference; infinite where other queries were asked."""
+    """Return the largest difference; infinite for other queries."""
     if {name: values.shape for name, values in old.items()} != {name: new[name].shape for name in new}:
         return float("inf")
     return max((float(np.abs(new[name] - old[name]).max(initial=0.0)) for name in old), default=0.0)

@@ -24,12 +24,12 @@ def verdict(comparison: Comparison) -> str:
     words = f"{one.first} and {one.second}, {direction_name(one.direction)}: "
     if one.difference == 0 and one.effect is None:
         return words + "their average precisions are the same on every query"
-    lies = f"{one.first} is {'above' if one.difference > 0 else 'below'} by {abs(one.difference):.4f}"
+    level = f"{one.first} is {'above' if one.difference > 0 else 'below'} by {abs(one.difference):.4f}"
     if one.holds:
-        return words + lies + ("" if len(one.seeds) > 1 else ", as far as one seed's models go")
+        return words + level + ("" if len(one.seeds) > 1 else ", as far as one seed's models go")
     if one.differs:
         return (
-            f"{words}{lies} with these trained models, but the interval over seeds and queries holds zero: "
+            f"{words}{level} with these trained models, but the interval over seeds and queries holds zero: "
             "it may not come back with other seeds"
         )
     return (
@@ -41,7 +41,7 @@ def verdict(comparison: Comparison) -> str:
 def findings(family: Family) -> list[str]:
     """Return a sentence per direction and one for the average: what the reference is above, below and so on.
 
-    Without a reference: how many of all pairs are told apart.
+    Without a reference: how many of all pairs differ.
     """
     sentences = []
     for direction in dict.fromkeys(one.direction for one in family.comparisons):

@@ -14,18 +14,18 @@ from bench.contract.errors import BenchError
 from bench.records.schema import FILE, Environment, Identity, Record
 
 CLEAN: Final = "clean"
-"""Stands for no condition."""
+"""No condition."""
 
 FROM_FILE: Final = "as in the file"
-"""Stands for the level of a condition that is read from a file."""
+"""The level of a condition that is read from a file."""
 
 
 class MixedCells(BenchError):
-    """Two cells would give one number: a mistake in how records are grouped, never averaged over."""
+    """Two cells would give one number: an error of grouping, never averaged over."""
 
 
 class Data(NamedTuple):
-    """What records must share to stand in one table, a mean over datasets apart; nothing of it is mixed."""
+    """What records must share to be in one table; nothing of it is mixed but in means over datasets."""
 
     kind: str  # ``real`` or ``look-alike``
     profile: str  # ``quick`` or ``paper``
@@ -54,7 +54,9 @@ class RowGroup(NamedTuple):
 
     label: str  # the method's title, with variant and whatever sets the row apart from the usual
     records: list[Record]  # in the order of their digests
-    usual: bool  # whether it stands for the method: as it is usually set, and the last such row that was made
+    usual: (
+        bool  # whether it represents the method: with the usual settings, and the last such row that was made
+    )
     title: str  # the method's title, with its registry name where another method has the same
     key: RowKey  # what the records share
 
@@ -73,12 +75,12 @@ _Rows = Mapping[RowKey, Sequence[Record]]
 
 
 def data_of(record: Record) -> Data:
-    """Return what a record must share with others to stand in one table with them."""
+    """Return what a record must share with others to be in one table with them."""
     return data_key(record.identity, device_of(record.identity, record.environment))
 
 
 def data_key(cell: Identity, device: str) -> Data:
-    """Return what cells on a kind of device must share to stand in one table with one."""
+    """Return what cells on a kind of device must share with one to be in one table with it."""
     version = cell.fingerprint, device, cell.harness
     return Data(cell.data_kind, cell.profile, cell.dataset, *version, cell.condition or CLEAN)
 
@@ -120,7 +122,7 @@ def condition_order(condition: str) -> tuple[object, ...]:
 
 
 def row_key(identity: Identity) -> RowKey:
-    """Return what two records must share to stand in one row."""
+    """Return what two records must share to be in one row."""
     together = identity.modalities if len(identity.modalities) > 2 else ()
     shared = json.dumps(identity.settings, sort_keys=True), identity.code, identity.device
     return RowKey(identity.method, identity.variant, identity.threads, together, *shared)
@@ -133,7 +135,7 @@ def row_groups(records: Sequence[Record], labels: Labels) -> list[RowGroup]:
         MixedCells: if two records would give the same number.
     """
     rows = _rows(records)
-    usual = _standing_for_their_methods(rows, labels)
+    usual = _representatives(rows, labels)
     # pandas before 2.2 takes all texts with half of a surrogate pair for one
     names = {key.method for key in rows}
     plain = {name: labels.title(name).encode("utf-8", "backslashreplace").decode() for name in names}
@@ -151,24 +153,24 @@ def row_groups(records: Sequence[Record], labels: Labels) -> list[RowGroup]:
 
 
 def _rows(records: Sequence[Record]) -> dict[RowKey, list[Record]]:
-    """Return the records of each row; those that would meet in a direction and seed are kept apart."""
+    """Return the records of each row; those with the same direction and seed are separated."""
     groups: dict[RowKey, list[Record]] = defaultdict(list)
     for record in records:
         groups[row_key(record.identity)].append(record)
     rows: dict[RowKey, list[Record]] = defaultdict(list)
     for key, members in groups.items():
-        apart = _meeting(members)
+        collide = _collision(members)
         for record in members:
-            rows[key._replace(modalities=record.identity.modalities) if apart else key].append(record)
+            rows[key._replace(modalities=record.identity.modalities) if collide else key].append(record)
     for members in rows.values():
-        if digests := _meeting(members):
+        if digests := _collision(members):
             raise MixedCells(
                 f"{members[0].identity.title}: records {' and '.join(digests)} are of one cell of a table"
             )
     return rows
 
 
-def _meeting(members: Sequence[Record]) -> tuple[str, str] | None:
+def _collision(members: Sequence[Record]) -> tuple[str, str] | None:
     """Return the digests of two records of the same modalities and seed; None where there are none."""
     known: dict[tuple[frozenset[str], int], str] = {}
     for record in members:
@@ -179,8 +181,8 @@ def _meeting(members: Sequence[Record]) -> tuple[str, str] | None:
     return None
 
 
-def _standing_for_their_methods(rows: _Rows, labels: Labels) -> set[RowKey]:
-    """Return of each method, and of each variant, the row that stands for it.
+def _representatives(rows: _Rows, labels: Labels) -> set[RowKey]:
+    """Return of each method, and of each variant, the row that represents it.
 
     That is the row with the settings that were usual when it was made, or, where that is unknown, with the
     only settings that there are. Of several, as after a change of the code or of a settings file, a row with
@@ -228,7 +230,7 @@ def differs_in(row: RowGroup, rows: Iterable[RowGroup]) -> list[str]:
 
 
 def _unusual_settings(key: RowKey, family: _Rows, base: RowKey | None, labels: Labels) -> list[str]:
-    """Return in words in which settings a row differs from the row that stands for its method and variant.
+    """Return in words in which settings a row differs from the row that represents its method and variant.
 
     Without such a row the settings that were usual count, and where these are not known all other rows.
     """

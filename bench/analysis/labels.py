@@ -16,12 +16,12 @@ from bench.contract import BenchError, DataKind, MethodCard
 from bench.records.schema import Identity, Record
 
 _LAST = 10_000
-"""Where methods stand of which no card is known: after all cards' positions."""
+"""Position of methods without a known card: after those of all cards."""
 
 
 @dataclass(frozen=True)
 class Labels:
-    """What is known about methods and datasets besides their records."""
+    """Facts about methods and datasets that records do not hold."""
 
     title: Callable[[str], str]  # what to print for a method's name
     order: Callable[[str], tuple[int, str]]  # sort key of a method's name
@@ -38,12 +38,12 @@ class Labels:
 def registry_labels(records: Iterable[Record] = ()) -> Labels:
     """Return names and order by the registered cards.
 
-    Methods that are gone go by the card in the last of their ``records``; without any by their registry name.
+    Methods that are gone have the card in the last of their ``records``, or else their registry name.
     """
     found, cards = registry.registered(), cards_of(records)
     modalities = {name: [each.name for each in data.card.modalities] for name, data in found.datasets.items()}
 
-    @cache  # every table asks again
+    @cache  # called for every table
     def usual(method: str, profile: str, dataset: str, kind: DataKind, variant: str) -> dict[str, Any] | None:
         try:
             description = registry.method(method)
@@ -112,7 +112,7 @@ def changed_settings(settings: Mapping[str, Any], usual: Mapping[str, Any]) -> d
 def abbreviations(modalities: Sequence[str]) -> dict[str, str]:
     """Return a short name for each modality: its first characters in capitals, as many as are needed.
 
-    It has at least one letter and is unlike any other's; names that cannot be told apart so stay as they are.
+    It has at least one letter and differs from all others; names without such a one stay as they are.
     """
     short = {}
     for name in modalities:

@@ -79,13 +79,13 @@ class Names(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @dataclass(frozen=True)
 class Meaning:
-    """What a value is here."""
+    """A published value in names of this project."""
 
     method: str  # registry name; empty if the project has no such method
     dataset: str  # registry name; empty if the project has no such dataset
     modalities: tuple[str, ...]  # of the cells that could reproduce it, in the dataset's order
     direction: Direction | None  # query and gallery, or their average
-    protocol: str  # id; empty where ``because`` says that it is none
+    protocol: str  # id; empty where ``because`` states why it is none
     because: str  # why it can never be compared; empty where it can
     remark: str  # what to know about a comparison
 
@@ -147,10 +147,10 @@ def read_published(folder: Path | None = None) -> Published:
     """Return the published values of a folder, by default the project's; none where there is no such file.
 
     Raises:
-        DataError: if a file is not what it should be; says which, where, and why.
+        DataError: if a file is damaged; names file, line and reason.
     """
-    place = published_folder() if folder is None else folder
-    values, names = place / VALUES, place / NAMES
+    folder = published_folder() if folder is None else folder
+    values, names = folder / VALUES, folder / NAMES
     if not values.is_file():
         return Published()
     return Published(tuple(_values(values)), _names(names) if names.is_file() else Names())
@@ -192,10 +192,10 @@ CLOSE: Final = 0.03
 """Largest differences of mAP, in either direction, of these verdicts."""
 
 SEEDS: Final = 5
-"""Of the command that would run what nobody has run yet."""
+"""Of the command that runs what was not run yet."""
 
 _SELECTION: Final = "best"
-"""No other rule is a result."""
+"""The only rule whose numbers are results."""
 
 _ROUNDING: Final = 1e-9
 
@@ -212,11 +212,11 @@ Verdict = Literal[
 
 
 class Ours(NamedTuple):
-    """What the records have for a published value."""
+    """The recorded result for a published value."""
 
     data: Data  # kind, profile, dataset and version
     entry: Entry  # mean over seeds, or why there is none
-    # why these records cannot stand beside a published value, such as ``look-alike``; empty if they can
+    # why these records cannot be compared with a published value, such as ``look-alike``; empty if they can
     other: str
 
 
@@ -234,10 +234,10 @@ class LedgerRow:
 
 
 def ledger_of(results: Results, published: Published) -> list[LedgerRow]:
-    """Return a line per published value and version of the real data that it can be held against.
+    """Return a line per published value and version of the real data that it can be compared with.
 
     Only full methods with their usual settings, on clean real data, in the paper profile, under the same
-    protocol and on the same modalities are held against a published value. Where there are none such, what
+    protocol and on the same modalities are compared with a published value. Where there are none such, what
     there is instead is named.
     """
     recorded = cache(partial(_recorded, results))
@@ -264,7 +264,7 @@ _Recorded = list[tuple[Data, RowGroup, Row]]
 
 
 def _recorded(results: Results, dataset: str, modalities: tuple[str, ...], protocol: str) -> _Recorded:
-    """Return the rows of all methods that a value on these modalities of a dataset may be held against."""
+    """Return the rows of all methods that a value on these modalities of a dataset may be compared with."""
     chosen = Filter(variants=["full"], datasets=[dataset], conditions=[CLEAN])
     fitting = results.where(lambda record: chosen.admits(record) and _took(record, modalities))
     directions = list(permutations(modalities, 2))
@@ -276,7 +276,7 @@ def _recorded(results: Results, dataset: str, modalities: tuple[str, ...], proto
 
 
 def _not_comparable(data: Data, group: RowGroup) -> str:
-    """Return why a row cannot be held against a published value; empty where it can."""
+    """Return why a row cannot be compared with a published value; empty where it can."""
     if data.kind != "real":
         return "look-alike: generated data, not the benchmark"
     if data.profile != "paper":

@@ -18,7 +18,7 @@ from bench.registry import unknown
 class PairwiseComparison(Family):
     """Two rows, chosen by name, on one data; from one results folder or from two.
 
-    The comparisons have the names that were asked for; Holm's adjustment is over all directions. The
+    The comparisons have the given names; Holm's adjustment is over all directions. The
     reference is the label of the first row, and ``table`` is what that is from.
     """
 
@@ -95,7 +95,7 @@ def _newest(keys: Iterable[_Key]) -> dict[_Key, _Key]:
 
 
 def _require_one_version(found: Sequence[Data]) -> None:
-    """Refuse data that share a name alone (`UsageError`): nobody can have meant both."""
+    """Refuse data that share a name alone (`UsageError`): the name is ambiguous."""
     versions: dict[Data, set[str]] = defaultdict(set)
     for data in found:
         versions[data._replace(fingerprint="")].add(data.fingerprint)

@@ -57,7 +57,7 @@ def per_query_tables(
     """Yield the values per query of every table, in the tables' order; rows without a result have none.
 
     ``protocols`` are ids without ``/gallery``; closed-form methods, which select nothing, always take part.
-    Every record's arrays are asked for once, however many protocols there are.
+    Every record's arrays are read once, however many protocols there are.
 
     Raises:
         MixedCells: if two records of a row have values for one direction and seed.

@@ -31,7 +31,7 @@ COLUMNS: Final = (
 """Of the results frame. ``label`` is the row in the tables; ``settings`` a digest of the complete settings.
 
 A cell without a result has one row, and so has a selection rule whose state could not be ranked: ``value`` is
-NaN, ``status`` and ``reason`` say why, and text that does not apply is empty.
+NaN, ``status`` and ``reason`` give the cause, and text that does not apply is empty.
 """
 ROW_KEYS: Final = (*Data._fields, "label")
 """Columns whose values numbers must share to be averaged over seeds: those of one table, and the row."""
@@ -238,8 +238,8 @@ def frame_of(
     frame = results.frame[results.frame["record"].isin({each.digest for each in chosen.of(records)})]
     if selection != "every":
         rules = {digest: each.result.selection for digest, each in results.by_digest.items() if each.result}
-        wanted = frame["record"].map(rules) if selection is None else selection
-        frame = frame[frame["selection"].isin(("", "none")) | (frame["selection"] == wanted)]
+        rule = frame["record"].map(rules) if selection is None else selection
+        frame = frame[frame["selection"].isin(("", "none")) | (frame["selection"] == rule)]
     known = {*results.frame["protocol"]} - {""}
     for word in protocols:
         if not any(_fits(name, [word]) for protocol in known for name in (protocol, base_of(protocol))):

@@ -48,9 +48,9 @@ class Sensitivity:
     columns: tuple[Direction, ...]
     points: tuple[Point, ...]  # sorted by their values
 
-    def values(self, place: int) -> list[Any]:
-        """Return the values of the setting at a place, each once, in order."""
-        return sorted_values(point.values[place] for point in self.points)
+    def values(self, index: int) -> list[Any]:
+        """Return the values of the setting at an index, each once, in order."""
+        return sorted_values(point.values[index] for point in self.points)
 
 
 def sensitivities_of(
@@ -121,7 +121,7 @@ def _series(
     varying = [name for name in sorted(written[0]) if len({each[name] for each in written}) > 1]
 
     def sharing(*names: str) -> list[list[int]]:
-        """Return the places of the rows that have all settings in common but these."""
+        """Return the indices of the rows that have all settings in common but these."""
         places: dict[Hashable, list[int]] = defaultdict(list)
         for place, each in enumerate(written):
             places[tuple(each[name] for name in varying if name not in names)].append(place)
@@ -144,7 +144,7 @@ def _series(
 
 
 def _grid(cells: Mapping[int, tuple[str, str]], usual: Collection[int]) -> list[int]:
-    """Return the places of those cells that make a grid; none where there is no grid."""
+    """Return the indices of those cells that make a grid; none where there is no grid."""
     by_row: dict[str, set[str]] = defaultdict(set)
     for row, column in cells.values():
         by_row[row].add(column)

@@ -38,15 +38,17 @@ class SettingOrigin(NamedTuple):
 class SettingsProvenance(NamedTuple):
     """All settings of a record."""
 
-    defaults: str  # what the method's file says of its defaults as a whole; empty where it says nothing
-    settings: tuple[SettingOrigin, ...]  # in the order of the method's own settings
+    defaults: (
+        str  # where the defaults of the method's file are from as a whole; empty where it does not state that
+    )
+    settings: tuple[SettingOrigin, ...]  # in the order of the method's settings
 
 
 def settings_provenance(record: Record) -> SettingsProvenance:
     """Return where the settings of a record have their values from.
 
-    The record itself says so, whatever has become of settings files since. For a record of layout 1, the
-    answer is what is known today: a method that is gone, or has lost the variant, explains no settings.
+    The record itself states that, whatever settings files are now. For a record of layout 1 it is what is
+    known today: settings of a method that is gone, or lost the variant, have no explanation.
     """
     settings, method = record.identity.settings, record.method
     description = registry.registered().methods.get(record.identity.method)
@@ -113,7 +115,7 @@ def _words(origin: str, key: str, usual: Mapping[str, Any], record: Record) -> s
 
 
 def _words_of_today(record: Record) -> dict[str, str]:
-    """Return by setting where its value is from, as far as that can be told today; errors as of `_layers`."""
+    """Return by setting where its value is from, as far as that is known today; errors as of `_layers`."""
     layers, words = _layers(record), {}
     try:
         command = shlex.split(record.environment.command)
@@ -180,7 +182,7 @@ class Tuning:
 
 
 def tunings_of(trials: Iterable[Trial]) -> list[Tuning]:
-    """Gather trials; those of other code, modalities, device or kind of search are a tuning of their own.
+    """Gather trials; those of other code, modalities, device or kind of search are another tuning.
 
     Settings that were not tried on all of a method's cells are left out, for fairness. Those that a pruner
     stopped count, and cannot win.

@@ -18,18 +18,18 @@ from bench.records.snapshot import Curves, Snapshot, Space
 SELECTION = "best"
 """The rule whose state snapshots show; in closed form there is one state for every rule."""
 LEAST_POINTS = 10
-"""Rows below which a map of the common space says nothing."""
+"""Rows below which a map of the common space is not drawn."""
 
 Vector = NDArray[np.float64]
 
 
 class Snapshots:
-    """Snapshots by record's digest, read when they are asked for, each once.
+    """Snapshots by record's digest, read on first use.
 
     One that cannot be read costs itself only: it is as if the record had none.
 
     Attributes:
-        problems: digest -> why its snapshot cannot be read, of those asked for so far.
+        problems: digest -> why its snapshot cannot be read, of those used so far.
     """
 
     def __init__(self, read: Callable[[str], Snapshot | None]) -> None:
@@ -49,7 +49,7 @@ class Snapshots:
         return self._known[digest]
 
     def unread(self, digests: Iterable[str]) -> str:
-        """Say which of some records have snapshots that cannot be read, as sentences for a caption."""
+        """Return which of some records have snapshots that cannot be read, as sentences for a caption."""
         return "".join(f" Left out: {self.problems[each]}." for each in digests if each in self.problems)
 
 
@@ -135,7 +135,7 @@ class GalleryExample(NamedTuple):
     """Some queries of one direction of one cell: that of the lowest seed of a table's row.
 
     ``query`` and ``gallery`` are modalities; ``queries`` are in the order of the record, classes in turn;
-    ``shows_text`` says whether the results are texts rather than pictures.
+    ``shows_text`` is whether the results are texts rather than pictures.
     """
 
     row: Row
@@ -200,7 +200,7 @@ def _item(snapshot: Snapshot, modality: str, row: int) -> Item:
 class SpaceExample(NamedTuple):
     """One cell of a row, that of the lowest seed, and what is drawn of it.
 
-    ``why`` says in a few words why it was chosen; ``score`` is the row's mAP over directions and seeds.
+    ``why`` is the reason of the choice in a few words; ``score`` is the row's mAP over directions and seeds.
     """
 
     row: Row

@@ -23,44 +23,31 @@ WHOLE: Final = Fraction(1)
 CUTOFFS: Final = (50,)
 SHARES: Final = (WHOLE, Fraction(1, 2), Fraction(1, 4), Fraction(1, 8))
 DRAWS: Final = 5
-"""Random parts of the gallery per size: one alone would show its own luck."""
+"""Random parts of the gallery per size: one alone would depend on its draw."""
 NEAR: Final = 5e-4
 """How far a number of three printed digits may be from what was printed."""
 NEAR_RANK: Final = 0.05
 """How far a median or mean rank may be from what was printed with one digit."""
 RECALLS: Final = (1, 5, 10)
-"""Cut-offs of recall by instance, besides those asked for."""
+"""Cut-offs of recall by instance, besides the given ones."""
 
 
 @dataclass(frozen=True)
 class Reading:
-    """The number of the embeddings in one direction under one convention.
+    """The number of the embeddings in one direction under one convention."""
 
-    Attributes:
-        query: modality of the queries; ``average`` for the mean over directions.
-        gallery: modality of the gallery; empty for the mean over directions.
-        protocol: measure, cut-off, denominator, ties, and queries without hits.
-        similarity: by which embeddings are compared; None for a method's own.
-        share: part of the gallery that was ranked.
-        queries: how many there are; None for the mean over directions.
-        items: size of what was ranked; None for the mean over directions.
-        value: of all queries, the mean over draws where a part was ranked; None if all queries were skipped.
-        low: least value of a draw.
-        high: largest value of a draw.
-        skipped: queries that the convention leaves out, at most in a draw.
-    """
-
-    query: str
-    gallery: str
-    protocol: Protocol
-    similarity: Similarity | None
-    share: Fraction
-    queries: int | None
-    items: int | None
+    query: str  # modality of the queries; ``average`` for the mean over directions
+    gallery: str  # modality of the gallery; empty for the mean over directions
+    protocol: Protocol  # measure, cut-off, denominator, ties, and queries without hits
+    similarity: Similarity | None  # by which embeddings are compared; None for a learned one
+    share: Fraction  # part of the gallery that was ranked
+    queries: int | None  # how many there are; None for the mean over directions
+    items: int | None  # size of what was ranked; None for the mean over directions
+    # of all queries, the mean over draws where a part was ranked; None if all queries were skipped
     value: float | None
-    low: float | None
-    high: float | None
-    skipped: int
+    low: float | None  # least value of a draw
+    high: float | None  # largest value of a draw
+    skipped: int  # queries that the convention leaves out, at most in a draw
 
     @property
     def direction(self) -> tuple[str, str]:

@@ -36,21 +36,13 @@ _BLOCK_NUMBERS = 1 << 23
 
 @dataclass(frozen=True, eq=False)
 class Ranked:
-    """Rankings of b queries over n items: relevance by rank, and the group of tied items at each rank.
+    """Rankings of b queries over n items: relevance by rank, and the group of tied items at each rank."""
 
-    Attributes:
-        relevant: ``(b, n)`` whether the item at each rank is relevant.
-        before: ``(b, n)`` p, items before the group.
-        size: ``(b, n)`` t, items in the group.
-        hits: ``(b, n)`` h, relevant items before the group.
-        inside: ``(b, n)`` r, relevant items in the group.
-    """
-
-    relevant: Tensor
-    before: Tensor
-    size: Tensor
-    hits: Tensor
-    inside: Tensor
+    relevant: Tensor  # ``(b, n)`` whether the item at each rank is relevant
+    before: Tensor  # ``(b, n)`` p, items before the group
+    size: Tensor  # ``(b, n)`` t, items in the group
+    hits: Tensor  # ``(b, n)`` h, relevant items before the group
+    inside: Tensor  # ``(b, n)`` r, relevant items in the group
 
     @classmethod
     def of(cls, groups: Groups, relevant: Tensor) -> Ranked:
@@ -101,17 +93,11 @@ class Ranked:
 
 @dataclass(frozen=True, eq=False)
 class Groups:
-    """Tied items of b rankings of n items.
+    """Tied items of b rankings of n items."""
 
-    Attributes:
-        index: ``(b, n)`` gallery position at each rank; among tied items in any order.
-        before: ``(b, n)`` items before the group of each rank.
-        size: ``(b, n)`` items in that group.
-    """
-
-    index: Tensor
-    before: Tensor
-    size: Tensor
+    index: Tensor  # ``(b, n)`` gallery position at each rank; among tied items in any order
+    before: Tensor  # ``(b, n)`` items before the group of each rank
+    size: Tensor  # ``(b, n)`` items in that group
 
     @classmethod
     def of(cls, values: Tensor) -> Groups:
@@ -210,12 +196,12 @@ def _distinct(queries: DeviceSide, *, every: bool) -> tuple[Tensor, Tensor]:
 
 
 def _relevance(queries: DeviceSide, gallery: DeviceSide, level: Level) -> Callable[[Tensor, Groups], Tensor]:
-    """Return what tells which items ``(b, n)`` are relevant to a block of queries, by rank."""
+    """Return the function of whether items ``(b, n)`` are relevant to a block of queries, by rank."""
     if level == "instance":
-        mine, theirs = queries.ids, gallery.ids
-        assert mine is not None
-        assert theirs is not None
-        return lambda block, groups: theirs[groups.index] == mine[block][:, None]
+        of_queries, of_items = queries.ids, gallery.ids
+        assert of_queries is not None
+        assert of_items is not None
+        return lambda block, groups: of_items[groups.index] == of_queries[block][:, None]
     sets = queries.labels.sets, gallery.labels.sets
     single, classes = sets[0].ndim == 1, np.unique(np.concatenate(sets))
     asked, offered = (

@@ -32,27 +32,17 @@ _ZEROS_REFUSED = 2
 
 @dataclass(frozen=True, eq=False)
 class DeviceSide:
-    """Queries or gallery on a device: items in canonical order, each distinct row once.
+    """Queries or gallery on a device: items in canonical order, each distinct row once."""
 
-    Attributes:
-        labels: distinct label sets, on the host.
-        codes: ``(n,)`` label set at each position.
-        order: ``(n,)`` the caller's row at each position.
-        member: ``(n,)`` which distinct row is at each position; None where position i holds row i.
-        rows: ``(m, d)`` the distinct rows, scaled.
-        squares: ``(m,)`` as `Scale.squares`.
-        similarity: how rows are compared.
-        ids: ``(n,)`` ids by position; None where they are not known.
-    """
-
-    labels: LabelSets
-    codes: Tensor
-    order: Tensor
+    labels: LabelSets  # distinct label sets, on the host
+    codes: Tensor  # ``(n,)`` label set at each position
+    order: Tensor  # ``(n,)`` the caller's row at each position
+    # ``(n,)`` which distinct row is at each position; None where position i holds row i
     member: Tensor | None
-    rows: Tensor
-    squares: Tensor
-    similarity: Similarity
-    ids: Tensor | None = None
+    rows: Tensor  # ``(m, d)`` the distinct rows, scaled
+    squares: Tensor  # ``(m,)`` as `Scale.squares`
+    similarity: Similarity  # how rows are compared
+    ids: Tensor | None = None  # ``(n,)`` ids by position; None where they are not known
 
     def __len__(self) -> int:
         return len(self.order)
@@ -112,7 +102,7 @@ def scale_of(similarity: Similarity, sides: list[Tensor]) -> Scale:
     """
     if similarity == "cosine":
         return Scale.of(similarity, [])
-    if similarity == "hamming":  # one number of each kind that occurs stands for all
+    if similarity == "hamming":  # one number of each kind that occurs represents all
         binary = all(bool(((side == 0) | (side == 1)).all()) for side in sides)
         signs = binary or all(bool((side.abs() == 1).all()) for side in sides)
         return Scale.of(similarity, [np.array([[0.0 if binary else -1.0 if signs else 0.5, 1.0]])])
@@ -137,7 +127,7 @@ def check_on_device(modality: str, rows: Tensor, similarity: Similarity) -> None
         bad = ~torch.isfinite(rows).all() | collapsed | (zeros if similarity == "cosine" else False)
         if not bool(bad):
             return
-    check_embeddings(modality, rows, len(rows), similarity)  # says what it is
+    check_embeddings(modality, rows, len(rows), similarity)  # raises the error with the reason
 
 
 def similarities(queries: DeviceSide, gallery: DeviceSide) -> Callable[[Tensor | Indices], Tensor]:

@@ -24,7 +24,7 @@ class Direction:
         gallery: modality of the gallery.
         ap: protocol id -> average precision, or what else it measures, per query, ``(n_queries,)``; NaN where
             skipped.
-        measured: what else was asked for, by its name: ``(n_queries, width)``.
+        measured: further measures, by name: ``(n_queries, width)``.
     """
 
     query: str
@@ -54,9 +54,9 @@ class Evaluation:
 
     Attributes:
         directions: in the order of the split's modalities.
-        embeddings: modality -> rows ``(n, d)`` that were ranked; empty under a method's own similarity.
+        embeddings: modality -> rows ``(n, d)`` that were ranked; empty under a learned similarity.
         zero_rows: modality -> how many of these rows are zero; modalities without such rows are left out.
-        similarity: by which embeddings were compared; None for a method's own.
+        similarity: by which embeddings were compared; None for a learned one.
     """
 
     directions: tuple[Direction, ...]

@@ -1,8 +1,8 @@
 """Row independence: tests that the embedding of a row depends on no other row and on no position.
 
-In a file, rows may be sorted by class, and row i may be the same thing in every modality: a method that looks
-at positions would be rewarded for it. So each modality's rows are shuffled before the method gets them, and
-it is checked that a row's result depends neither on which other rows there are nor on their order.
+In a file, rows may be sorted by class, and row i may be the same object in every modality: a method could use
+positions. So each modality's rows are shuffled before the method gets them, and it is checked that a row's
+result depends neither on the other rows nor on their order.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from bench.evaluation.inputs import Indices, check_embeddings, check_similaritie
 from bench.evaluation.order import row_order
 
 SAMPLE: Final = 64
-"""Rows per modality that `check_independence` looks at."""
+"""Rows per modality that `check_independence` tests."""
 
 TOLERANCE: Final = 1e-3
 """Relative to the largest entry: matrix products of other shapes round in other positions."""
@@ -59,7 +59,7 @@ def compare_rows(method: Method, query: str, queries: Array, gallery: str, items
 def check_independence(method: Method, split: Split) -> None:
     """Embed or compare a sample of a split in several ways, and refuse a method that gives different results.
 
-    Looks at the similarity where the method has one of its own, and at the embeddings otherwise: at what is
+    Tests a learned similarity where the method has one, and the embeddings otherwise: what is
     ranked. What cannot be ranked at all (a wrong shape, NaN) is left to the evaluation.
 
     Raises:
@@ -97,19 +97,20 @@ def check_similarity(method: Method, query: tuple[str, Modality], gallery: tuple
     Raises:
         PluginError: if a similarity differs by more than `TOLERANCE`.
     """
-    (asking, queries), (asked, items) = query, gallery
-    whole = to_array(method.similarity(asking, queries.features, asked, items.features))
+    (query_name, queries), (item_name, items) = query, gallery
+    whole = to_array(method.similarity(query_name, queries.features, item_name, items.features))
     if whole.shape != (len(queries), len(items)):
         return
     order = _requests(len(items))[0]
     for rows in _requests(len(queries)):
-        part = method.similarity(asking, queries.take(rows).features, asked, items.take(order).features)
-        what = f"queries of {asking} and items of {asked} are compared"
+        chosen = queries.take(rows).features, items.take(order).features
+        part = method.similarity(query_name, chosen[0], item_name, chosen[1])
+        what = f"queries of {query_name} and items of {item_name} are compared"
         _require_equal(whole[np.ix_(rows, order)], part, what, "similarity")
 
 
 def _requests(count: int) -> list[Indices]:
-    """Return rows to ask for: all in another order, some of them, one of them."""
+    """Return rows to embed: all in another order, some of them, one of them."""
     order = np.random.default_rng(count).permutation(count)
     return [order[:size] for size in dict.fromkeys((count, -(-count // 3), 1))]
 

@@ -36,7 +36,7 @@ def to_array(values: Any) -> Array:
 
 
 def cuda_device_of(*values: Any) -> str | None:
-    """Return the torch name of the CUDA device that one of ``values`` lives on; None if there is none."""
+    """Return the torch name of the CUDA device of one of the ``values``; None if there is none."""
     return next((str(value.device) for value in values if _is_tensor(value) and value.is_cuda), None)
 
 
@@ -148,15 +148,10 @@ def not_finite(rows: Array) -> str | None:
 
 @dataclass(frozen=True, eq=False)
 class LabelSets:
-    """The labels of n items, each distinct set of labels kept once; relevant means a shared label.
+    """The labels of n items, each distinct set of labels kept once; relevant means a shared label."""
 
-    Attributes:
-        sets: ``(g,)`` class numbers, or ``(g, C)`` booleans; distinct, in a fixed order.
-        codes: ``(n,)`` which set every item has.
-    """
-
-    sets: Array
-    codes: Indices
+    sets: Array  # ``(g,)`` class numbers, or ``(g, C)`` booleans; distinct, in a fixed order
+    codes: Indices  # ``(n,)`` which set every item has
 
     def relevant_to(self, labels: Array) -> NDArray[np.bool_]:
         """Return which of the sets ``(g,)`` share a label with the set ``labels`` of a query."""

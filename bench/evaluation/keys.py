@@ -18,7 +18,7 @@ _INTEGERS: dict[np.dtype[Any], type[np.signedinteger[Any]]] = {
 def order_keys(values: Array) -> Array:
     """Turn similarities ``(b, n)`` into even integers: the more similar the less, equal where they are equal.
 
-    Only keys of one row can be compared. Those of float32 and float64 take the place of ``values``; keys stay
+    Only keys of one row can be compared. Those of float32 and float64 overwrite ``values``; keys stay
     as they are.
 
     The bits of a float without its sign are an integer that rises with the magnitude. Half of all magnitudes
@@ -75,8 +75,8 @@ def marked_ranks(keys: Array, n_marked: int) -> tuple[Counts, Counts, Counts, Co
         n_marked: marked items of each row, whether among these or not.
 
     Returns:
-        The place of each marked item in its row, ``(b, n_marked)``, k for those that are not there; then of
-        each group of tied items row, first place and size, ``(g,)`` each.
+        The index of each marked item in its row, ``(b, n_marked)``, k for those that are not there; then of
+        each group of tied items row, first index and size, ``(g,)`` each.
     """
     b, k = keys.shape
     marks = keys.astype(np.int8)

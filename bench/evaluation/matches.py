@@ -15,17 +15,11 @@ from bench.evaluation.ties import Counts, Ranks, tie_groups
 
 @dataclass(frozen=True, eq=False)
 class Matches:
-    """The gallery positions that have each query's id; those of one id stand side by side.
+    """The gallery positions that have each query's id; those of one id are adjacent."""
 
-    Attributes:
-        positions: ``(n,)`` gallery positions, by id.
-        begin: ``(n_queries,)`` first of a query's entries in ``positions``.
-        count: ``(n_queries,)`` how many there are.
-    """
-
-    positions: Indices
-    begin: Indices
-    count: Indices
+    positions: Indices  # ``(n,)`` gallery positions, by id
+    begin: Indices  # ``(n_queries,)`` first of a query's entries in ``positions``
+    count: Indices  # ``(n_queries,)`` how many there are
 
     @classmethod
     def by_ids(cls, queries: Array | None, items: Array | None, gallery: CanonicalOrder) -> Matches | None:

@@ -46,7 +46,7 @@ def rank_embeddings(
 ) -> Ranking:
     """Return the ranking of a gallery by embeddings; see `average_precision` for the arguments.
 
-    With ids ``(n,)`` of both, which say what shows the same thing, it has the measures of instance level.
+    With ids ``(n,)`` of both, equal for the same object, it has the measures of instance level.
 
     Raises:
         UsageError: for shapes or options that do not fit.
@@ -139,9 +139,9 @@ def average_precision(
         denominator: ``hits`` found in the top k, ``min`` (min(R, k)), ``relevant`` (R, all relevant items),
             or ``first``: the mean over the first min(R, k) relevant items, wherever they rank.
         ties: ``expected``, or the bounds ``optimistic`` and ``pessimistic``: the best and worst order. To
-            meet a printed number, ``argsort``: the order in which NumPy's unstable sort of SciPy's cosine
-            distances leaves tied items, as in released evaluators; the gallery's order and the processor
-            then have a part in the result.
+            reproduce a printed number, ``argsort``: the order of tied items after NumPy's unstable sort of
+            SciPy's cosine distances, as in released evaluators; it depends on the gallery's order and on the
+            processor.
         similarity: ``cosine``, ``dot`` (inner product), ``euclidean`` (least distance first), or ``hamming``
             (fewest different positions first; codes of 0 and 1, or of -1 and 1).
         dtype: precision of the similarities; results are float64 in any case.

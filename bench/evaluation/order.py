@@ -1,7 +1,7 @@
 """Canonical order of rows: given by label and content alone, so that the caller's order cannot matter.
 
 Equal similarities must come out as equal numbers, yet a matrix product rounds an entry differently
-depending on where in the matrix it stands. So rows are put into an order given by label and content, and
+depending on its position in the matrix. So rows are put into an order given by label and content, and
 a row that occurs several times takes part in the product once.
 """
 
@@ -19,20 +19,13 @@ from bench.evaluation.inputs import Indices, LabelSets
 
 @dataclass(frozen=True, eq=False)
 class CanonicalOrder:
-    """Positions of n items, sorted by label set and, within one, by content.
+    """Positions of n items, sorted by label set and, within one, by content."""
 
-    Attributes:
-        labels: label sets; positions follow their codes.
-        order: ``(n,)`` original row at every position.
-        starts: ``(g + 1,)`` first position of every label set, and n.
-        distinct: ``(m,)`` an original row for each distinct content.
-        member: ``(n,)`` which distinct content is at each position; None if position i holds content i.
-    """
-
-    labels: LabelSets
-    order: Indices
-    starts: Indices
-    distinct: Indices
+    labels: LabelSets  # label sets; positions follow their codes
+    order: Indices  # ``(n,)`` original row at every position
+    starts: Indices  # ``(g + 1,)`` first position of every label set, and n
+    distinct: Indices  # ``(m,)`` an original row for each distinct content
+    # ``(n,)`` which distinct content is at each position; None if position i holds content i
     member: Indices | None
 
     def __len__(self) -> int:
@@ -52,8 +45,8 @@ class CanonicalOrder:
 def row_order(modality: str, n_rows: int) -> Indices:
     """Return the order ``(n_rows,)`` in which a method gets the rows of a modality.
 
-    It depends on the modality's name and the number of rows alone, so that a position says nothing of a
-    row's label, nor of the row that shows the same thing in another modality.
+    It depends on the modality's name and the number of rows alone, so that a position is unrelated to
+    a row's label, and to the row of the same object in another modality.
     """
     seed = blake2b(f"{modality}\x1f{n_rows}".encode(), digest_size=16).digest()
     return np.random.default_rng(int.from_bytes(seed, "big")).permutation(n_rows)
@@ -89,7 +82,7 @@ def canonical_order(rows: Array | None, labels: LabelSets) -> CanonicalOrder:
 def _content_keys(rows: Array) -> NDArray[np.uint64]:
     """Return 128 bits per row, ``(n, 2)``, that are equal where rows are equal and nowhere else.
 
-    The first 16 bytes of a row tell most embeddings apart. Rows that share them get a cryptographic
+    The first 16 bytes of a row distinguish most embeddings. Rows that share them get a cryptographic
     digest of the whole row instead.
     """
     raw = rows.view(np.uint8)

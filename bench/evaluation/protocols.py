@@ -42,7 +42,7 @@ Level = Literal["instance", "class"]
 
 _RANKS: Final = ("medr", "meanr")
 _BY_IDS: Final = ("recall", "mrr", *_RANKS)
-"""Measures of the instance level, unless their id says ``/class``."""
+"""Measures of the instance level, unless their id ends in ``/class``."""
 _CUT: Final = ("map", "recall", "precision", "ndcg")
 _UNCUT: Final = ("map", "ndcg")
 """Measures that have a cut-off, and those of them that are also defined without."""
@@ -144,7 +144,7 @@ class Protocol:
     def aggregate(self, values: Vector) -> float:
         """Return the number of all queries ``(n_queries,)``: the median for ``medr``, otherwise the mean.
 
-        NaN stands for queries that are left out; if all are, it is the result.
+        NaN is a query that is left out; if all are, it is the result.
         """
         counted = values[~np.isnan(values)]
         middle = np.median if self.measure == "medr" else np.mean
@@ -229,7 +229,7 @@ def usable_protocols(further: Iterable[str], split: Split, gallery: Split | None
 def further_protocols(words: Sequence[str]) -> tuple[str, ...]:
     """Return the ids, without ``/gallery``, that words ask for beyond `STANDARD_PROTOCOLS`.
 
-    ``standard`` stands for `FURTHER_PROTOCOLS`.
+    ``standard`` means `FURTHER_PROTOCOLS`.
 
     Raises:
         UsageError: for a word that is no protocol, or one that leaves queries out: records have all.

@@ -1,7 +1,7 @@
 """The ranking of a gallery by queries: one pass serves every measure.
 
-Per query, all similarities are sorted, as integers whose lowest bit tells relevant items from others: where
-such a bit stands is a rank. Any number of measures is then computed from the ranks, so that four protocols
+Per query, all similarities are sorted, as integers whose lowest bit marks relevant items: the index of a
+marked one is a rank. Any number of measures is then computed from the ranks, so that four protocols
 cost one ranking.
 """
 
@@ -66,29 +66,20 @@ def rank_numpy(block: Array, columns: Columns, k: int | None = None) -> Ranks:
 
 @dataclass(frozen=True, eq=False)
 class Ranking:
-    """Queries that rank a gallery: similarities, relevance and the order of ties; all measures come from it.
+    """Queries that rank a gallery: similarities, relevance and the order of ties, for all measures."""
 
-    Attributes:
-        queries: canonical order of the queries, with their labels.
-        gallery: canonical order of the gallery, with its labels.
-        similarities: block by block; equal ones are tied.
-        sorted_similarities: what the tie rule ``argsort`` sorts.
-        rank_block: ranks a block of similarities.
-        threads: CPU threads, None for as many as the process may use; the result does not depend on it.
-        in_row_order: whether similarities are asked for in the order of the queries' rows, and not label by
-            label: for similarities of a method, which must not learn labels from its queries' positions.
-        matches: which items have a query's id; None where ids are not known.
-        on_device: computes those of some protocols that need nothing of the host; None on the CPU.
-    """
-
-    queries: CanonicalOrder
-    gallery: CanonicalOrder
-    similarities: Block
-    sorted_similarities: Block
-    rank_block: RankBlock = rank_numpy
+    queries: CanonicalOrder  # canonical order of the queries, with their labels
+    gallery: CanonicalOrder  # canonical order of the gallery, with its labels
+    similarities: Block  # block by block; equal ones are tied
+    sorted_similarities: Block  # what the tie rule ``argsort`` sorts
+    rank_block: RankBlock = rank_numpy  # ranks a block of similarities
+    # CPU threads, None for as many as the process may use; the result does not depend on it
     threads: int | None = None
+    # whether similarities are computed in the order of the queries' rows, and not label by label: for a
+    # learned similarity, which must not get labels from its queries' positions
     in_row_order: bool = False
-    matches: Matches | None = None
+    matches: Matches | None = None  # which items have a query's id; None where ids are not known
+    # computes those of some protocols that need nothing of the host; None on the CPU
     on_device: Callable[[Sequence[Protocol]], dict[str, Vector]] | None = None
 
     @classmethod
@@ -139,7 +130,7 @@ class Ranking:
         by_class = [rule for rule in protocols if rule.level == "class"]
         by_id = [rule for rule in protocols if rule.level == "instance"]
         if by_id and self.matches is None:
-            raise UsageError(f"{by_id[0]} needs ids of both modalities, which say what shows the same thing")
+            raise UsageError(f"{by_id[0]} needs ids of both modalities, which name the same objects")
         graded = self.queries.labels.sets.ndim == 2 and any(rule.measure == "ndcg" for rule in by_class)
         cuts = [rule.k for rule in by_class if rule.k is not None and rule.denominator != "first"]
         all_cut = len(cuts) == len(by_class) and not measures
@@ -251,7 +242,7 @@ class Ranking:
         queries = self.queries
         codes = queries.labels.codes[queries.order]
         fresh = np.ones(len(codes), dtype=bool)
-        if queries.member is not None:  # equal contents of one label set stand side by side
+        if queries.member is not None:  # equal contents of one label set are adjacent
             fresh[1:] = (codes[1:] != codes[:-1]) | (queries.member[1:] != queries.member[:-1])
         which = np.empty(len(codes), dtype=np.intp)
         which[queries.order] = np.cumsum(fresh) - 1

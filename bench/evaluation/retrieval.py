@@ -28,16 +28,11 @@ from bench.evaluation.similarity import Compare, Side, embedded_side, expanded, 
 
 
 class Embedded(NamedTuple):
-    """Embeddings of several modalities, each by name.
+    """Embeddings of several modalities, each by name."""
 
-    Attributes:
-        rows: ``(n, d)``.
-        labels: ``(n,)`` class numbers or ``(n, C)`` 0/1.
-        ids: ``(n,)`` integers: items with the same id show the same thing; empty where that is not known.
-    """
-
-    rows: Mapping[str, Any]
-    labels: Mapping[str, Any]
+    rows: Mapping[str, Any]  # ``(n, d)``
+    labels: Mapping[str, Any]  # ``(n,)`` class numbers or ``(n, C)`` 0/1
+    # ``(n,)`` integers, equal for the same object; empty where they are not known
     ids: Mapping[str, Any] = {}
 
 
@@ -45,15 +40,15 @@ _KEPT_NUMBERS = 1 << 26
 """Learned similarities of at most this many pairs are kept for the other direction, 256 MB."""
 
 _ASKED_ROWS = 256
-"""Queries at a time that a method's similarity is asked for."""
+"""Queries at a time whose learned similarities are computed."""
 
 
 class Retrieval:
     """Items of several modalities in canonical order, and how they are compared.
 
     Attributes:
-        similarity: by which embeddings are compared; None for a method's own.
-        embeddings: modality -> rows ``(n, d)`` of the queries; empty under a method's own similarity.
+        similarity: by which embeddings are compared; None for a learned one.
+        embeddings: modality -> rows ``(n, d)`` of the queries; empty under a learned similarity.
         zero_rows: modality -> how many of the queries' rows are zero, which the cosine cannot compare;
             modalities without such rows are left out.
     """
@@ -92,10 +87,10 @@ class Retrieval:
         *,
         gallery: Split | None = None,
     ) -> Retrieval:
-        """Embed a split with a fitted method, or take its features where the method has its own similarity.
+        """Embed a split with a fitted method, or take its features where the method has a learned similarity.
 
-        Either way the method gets the rows of each modality in an order that has nothing to do with their
-        labels, nor with another modality's order. Embeddings are compared by the similarity of the method's
+        Either way the method gets the rows of each modality in an order unrelated to their
+        labels and to another modality's order. Embeddings are compared by the similarity of the method's
         card. ``device`` and ``gallery`` are as in `evaluate`.
 
         Raises:
@@ -181,16 +176,12 @@ class Retrieval:
             RefusedEmbeddings: if they cannot be compared so.
         """
         return self.of_embeddings(
-            *self._given,
-            similarity=similarity,
-            dtype=self._dtype,
-            threads=self._threads,
-            device=self._device,
+            *self._given, similarity=similarity, dtype=self._dtype, threads=self._threads, device=self._device
         )
 
     @property
     def knows_ids(self) -> bool:
-        """Whether ids say, in every direction, which items show the same thing."""
+        """Whether ids name the same objects in every direction."""
         sides = *self._sides.values(), *self._items.values()
         return all(side.ids is not None for side in sides)
 
@@ -229,25 +220,25 @@ class Retrieval:
     def _learned(
         self, method: Method, query: tuple[str, Side], gallery: tuple[str, Side], *, whole: bool
     ) -> Compare:
-        """Return a method's similarities; those that hold from either side are asked for once.
+        """Return a method's learned similarities; symmetric ones are computed once.
 
-        That is possible where these are the ``whole`` modalities, which are ranked the other way round, too.
+        That is possible for ``whole`` modalities, which are ranked in the other direction, too.
         """
-        (asking, left), (asked, right) = query, gallery
+        (query_name, left), (item_name, right) = query, gallery
 
         def compare(rows: Indices) -> Array:
             queries, items = read_only(left.rows[rows]), read_only(right.rows)
-            values = method.similarity(asking, queries, asked, items)
+            values = method.similarity(query_name, queries, item_name, items)
             return check_similarities(values, (len(queries), len(items))).copy()
 
         if not (method.mutual and whole and len(left.rows) * len(right.rows) <= _KEPT_NUMBERS):
             return compare
-        if (asked, asking) in self._kept:
-            kept = self._kept[asked, asking].T
+        if (item_name, query_name) in self._kept:
+            kept = self._kept[item_name, query_name].T
         else:
             rows = np.arange(len(left.rows))
             blocks = [rows[start : start + _ASKED_ROWS] for start in range(0, len(rows), _ASKED_ROWS)]
-            kept = self._kept[asking, asked] = np.concatenate([compare(block) for block in blocks])
+            kept = self._kept[query_name, item_name] = np.concatenate([compare(block) for block in blocks])
         return lambda rows: np.asarray(kept[rows])
 
 

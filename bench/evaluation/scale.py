@@ -21,26 +21,20 @@ from bench.evaluation.inputs import Matrix, Vector
 
 @dataclass(frozen=True, eq=False)
 class Scale:
-    """What the rows of both sides of a comparison go through.
+    """What the rows of both sides of a comparison go through."""
 
-    Attributes:
-        similarity: by which they are compared.
-        exponent: all rows are divided by this power of two; 0 for the cosine, whose rows have each their own.
-        centre: ``(d,)`` what is subtracted from all rows for Euclidean distances.
-        binary: whether codes of 0 and 1 become -1 and 1, for Hamming distances.
-    """
-
-    similarity: Similarity = "cosine"
+    similarity: Similarity = "cosine"  # by which they are compared
+    # all rows are divided by this power of two; 0 for the cosine, whose rows are scaled alone
     exponent: int = 0
-    centre: Vector | None = None
-    binary: bool = False
+    centre: Vector | None = None  # ``(d,)`` what is subtracted from all rows for Euclidean distances
+    binary: bool = False  # whether codes of 0 and 1 become -1 and 1, for Hamming distances
 
     @classmethod
     def of(cls, similarity: Similarity, sides: Iterable[Array]) -> Scale:
         """Return the scale of all rows ``(n, d)`` that are compared; their order has no part in it.
 
         Raises:
-            RefusedEmbeddings: if rows are no codes where Hamming distances are asked for.
+            RefusedEmbeddings: if rows are no codes under Hamming distances.
             UsageError: for an unknown similarity.
         """
         if similarity not in get_args(Similarity):

@@ -30,22 +30,14 @@ _WORTH_THREADS = 16  # parts; fewer are done before threads have started
 
 @dataclass(frozen=True, eq=False)
 class Side:
-    """Queries or gallery of a comparison: items in canonical order, each distinct row once.
+    """Queries or gallery of a comparison: items in canonical order, each distinct row once."""
 
-    Attributes:
-        order: canonical order of the items.
-        rows: ``(m, d)`` the distinct rows; embeddings are in the form of a `Scale`.
-        squares: ``(m,)`` squared norms of the rows, see `Scale.squares`; of raw features, whose similarity is
-            learned, 0.
-        similarity: how the rows are compared; None for raw features.
-        ids: ``(n,)`` of the items, in the caller's order; None where they are not known.
-    """
-
-    order: CanonicalOrder
-    rows: Array
+    order: CanonicalOrder  # canonical order of the items
+    rows: Array  # ``(m, d)`` the distinct rows; embeddings are in the form of a `Scale`
+    # ``(m,)`` squared norms of the rows, see `Scale.squares`; of raw features, whose similarity is learned, 0
     squares: Array
-    similarity: Similarity | None
-    ids: Array | None = None
+    similarity: Similarity | None  # how the rows are compared; None for raw features
+    ids: Array | None = None  # ``(n,)`` of the items, in the caller's order; None where they are not known
 
     def confined(self, items: Indices, modality: str) -> Side:
         """Return a side with only some of its items ``(m,)``, in the caller's order."""
@@ -179,7 +171,7 @@ def sorted_by_others(queries: Side, gallery: Side) -> Compare:
 
 
 def argsort_ranks(block: Block, gallery: CanonicalOrder) -> Block:
-    """Return negated ranks, no two in a row equal: tied items stand as NumPy's default sort leaves them.
+    """Return negated ranks, no two in a row equal: tied items are in the order of NumPy's default sort.
 
     That order depends on the gallery's order and, the sort being unstable, on the machine's processor.
     """
@@ -197,7 +189,7 @@ def argsort_ranks(block: Block, gallery: CanonicalOrder) -> Block:
 
 
 def similarities(similarity: Similarity, left: Array, right: Array) -> Matrix:
-    """Return the similarities ``(n, m)`` of embeddings ``(n, d)`` and ``(m, d)`` as numbers for people.
+    """Return the similarities ``(n, m)`` of embeddings ``(n, d)`` and ``(m, d)`` as plain numbers.
 
     They are cosines (0 for rows of zeros), inner products, or minus Euclidean distances, which for codes give
     the order of Hamming distances. What is ranked for measures is `compared`, where ties are exact.

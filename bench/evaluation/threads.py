@@ -53,7 +53,7 @@ class _SerialBlas:
                 library.set_num_threads(count)
 
     def limits_before(self) -> list[int]:
-        """Return the limits that BLAS had outside of any evaluation."""
+        """Return the limits of BLAS outside of any evaluation."""
         with self._lock:
             return self._before if self._inside else self._limits()
 

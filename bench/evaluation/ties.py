@@ -33,21 +33,13 @@ _FIXED_POINT = 58  # fractional bits; H(n) stays below 2**5 for any n that fits 
 
 
 class TieGroups(NamedTuple):
-    """Groups of two or more equally similar items of which at least one is relevant.
+    """Groups of two or more equally similar items of which at least one is relevant."""
 
-    Attributes:
-        row: ``(g,)`` query, ascending.
-        hits: ``(g,)`` relevant items before the group, h; also its first column in the ranks.
-        relevant: ``(g,)`` relevant items in the group, r.
-        before: ``(g,)`` items before the group, p.
-        size: ``(g,)`` items in the group, t.
-    """
-
-    row: Counts
-    hits: Counts
-    relevant: Counts
-    before: Counts
-    size: Counts
+    row: Counts  # ``(g,)`` query, ascending
+    hits: Counts  # ``(g,)`` relevant items before the group, h; also its first column in the ranks
+    relevant: Counts  # ``(g,)`` relevant items in the group, r
+    before: Counts  # ``(g,)`` items before the group, p
+    size: Counts  # ``(g,)`` items in the group, t
 
     def take(self, chosen: Indices) -> TieGroups:
         """Return some of the groups."""
@@ -61,19 +53,13 @@ class TieGroups(NamedTuple):
 
 
 class Ranks(NamedTuple):
-    """Ranks of the R relevant items of b queries, best first.
+    """Ranks of the R relevant items of b queries, best first."""
 
-    Attributes:
-        above: ``(b, R)`` how many gallery items are strictly more similar; never falls along a row.
-        ties: groups of equally similar items among which there are relevant ones.
-        n_gallery: number of gallery items n.
-        gains: ``(b, R)`` labels that each of these items shares with the query; among tied items they fall.
-            None for 1 each.
-    """
-
-    above: Counts
-    ties: TieGroups
-    n_gallery: int
+    above: Counts  # ``(b, R)`` how many gallery items are strictly more similar; never falls along a row
+    ties: TieGroups  # groups of equally similar items among which there are relevant ones
+    n_gallery: int  # number of gallery items n
+    # ``(b, R)`` labels that each of these items shares with the query; among tied items they fall. None for 1
+    # each
     gains: Counts | None = None
 
 
@@ -158,7 +144,7 @@ def hits_inside(size: int, relevant: int, inside: int) -> tuple[Counts, Vector]:
 
 @lru_cache(maxsize=256)
 def first_hits(size: int, relevant: int, count: int) -> tuple[Vector, Vector]:
-    """Return where the first ``count`` of ``relevant`` hits stand among ``size`` items in random order.
+    """Return the ranks of the first ``count`` of ``relevant`` hits among ``size`` items in random order.
 
     Returns:
         By rank 1 to ``size``: the chance that one of these hits is there, and the expected number of the

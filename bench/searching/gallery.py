@@ -22,21 +22,13 @@ from bench.searching.features import read_features
 
 @dataclass(frozen=True, eq=False)
 class Gallery:
-    """Items of one modality.
+    """Items of one modality."""
 
-    Attributes:
-        title: what they are, in words.
-        modality: of the model.
-        features: ``(n, d_v)``.
-        labels: ``(n,)`` class numbers or ``(n, C)`` 0/1; None where they are not known.
-        names: one for each item; empty where they have none.
-    """
-
-    title: str
-    modality: str
-    features: Array
-    labels: Array | None = None
-    names: Sequence[str] = field(default=())
+    title: str  # what they are, in words
+    modality: str  # of the model
+    features: Array  # ``(n, d_v)``
+    labels: Array | None = None  # ``(n,)`` class numbers or ``(n, C)`` 0/1; None where they are not known
+    names: Sequence[str] = field(default=())  # one for each item; empty where they have none
 
     def classes_of(self, row: int, names: Sequence[str]) -> str:
         """Return the classes of an item in words; empty where they are not known."""
@@ -48,7 +40,7 @@ class Gallery:
 
 
 def dataset_of(model: StoredMethod, folder: Path, data_dir: str | Path | None) -> Dataset:
-    """Return the dataset that a model was trained on; the record beside its folder says which bundle it was.
+    """Return the dataset that a model was trained on; the record beside its folder names the bundle.
 
     Raises:
         UsageError: if it is not known where the data is.
@@ -73,7 +65,7 @@ def dataset_of(model: StoredMethod, folder: Path, data_dir: str | Path | None) -
 
 
 def gallery_of_dataset(dataset: Dataset, modality: str) -> Gallery:
-    """Return what test rows are ranked against, with the names that the dataset has for them."""
+    """Return the items that test rows rank, with the names that the dataset has for them."""
     split, items = dataset.gallery, Items()
     part = "gallery"
     if split is None:

@@ -16,22 +16,17 @@ BLOCK: Final = 1 << 14
 """Gallery rows that are compared at a time."""
 
 _ROWS_PER_CELL: Final = 39
-"""Rows that FAISS wants for each cell of an inverted file."""
+"""Rows that FAISS needs for each cell of an inverted file."""
 
 _MOST_PER_CELL: Final = 64
 """Rows for each cell that the cells are learned from."""
 
 
 class Nearest(NamedTuple):
-    """The nearest items of each query, the nearest first; equally near ones by their row.
+    """The nearest items of each query, the nearest first; equally near ones by their row."""
 
-    Attributes:
-        rows: ``(n_queries, k)``; -1 where an index found fewer.
-        scores: ``(n_queries, k)``.
-    """
-
-    rows: NDArray[np.int64]
-    scores: NDArray[np.float64]
+    rows: NDArray[np.int64]  # ``(n_queries, k)``; -1 where an index found fewer
+    scores: NDArray[np.float64]  # ``(n_queries, k)``
 
 
 def nearest_of(blocks: Iterable[tuple[int, Array]], top: int) -> Nearest:
@@ -110,10 +105,10 @@ def faiss_module() -> Any:
         raise UsageError("approximate search needs the package faiss-cpu: pip install '.[search]'") from error
 
 
-def recall(found: Nearest, wanted: Nearest) -> float:
+def recall(found: Nearest, nearest: Nearest) -> float:
     """Return the mean share of the exact nearest items that were found."""
     shares = [
-        len({*mine.tolist()} & {*theirs.tolist()}) / len(theirs)
-        for mine, theirs in zip(found.rows, wanted.rows, strict=True)
+        len({*rows.tolist()} & {*exact_rows.tolist()}) / len(exact_rows)
+        for rows, exact_rows in zip(found.rows, nearest.rows, strict=True)
     ]
     return float(np.mean(shares))

@@ -24,67 +24,43 @@ LARGE: Final = 100_000
 """Gallery rows above which an index is used, where FAISS is installed."""
 
 _TRIED: Final = 200
-"""Queries whose exact results tell an index's recall."""
+"""Queries whose exact results give an index's recall."""
 
 Way = Literal["auto", "exact", "faiss"]
 
 
 @dataclass(frozen=True)
 class Hit:
-    """An item that was found.
+    """An item that was found."""
 
-    Attributes:
-        row: of the gallery, from 0.
-        score: similarity: cosine, inner product, minus distance, or learned.
-        name: of the item; empty where it has none.
-        classes: of the item, in words; empty where they are not known.
-    """
-
-    row: int
-    score: float
-    name: str
-    classes: str
+    row: int  # of the gallery, from 0
+    score: float  # similarity: cosine, inner product, minus distance, or learned
+    name: str  # of the item; empty where it has none
+    classes: str  # of the item, in words; empty where they are not known
 
 
 @dataclass(frozen=True)
 class Found:
-    """What a search found.
+    """What a search found."""
 
-    Attributes:
-        query: in words.
-        modality: of the query.
-        gallery: in words.
-        gallery_modality: of the items.
-        size: number of items.
-        hits: the nearest first.
-        way: how they were looked for: ``exact``, or the index with its recall against exact search.
-        recall: mean share of the exact results among those of the index; None for exact search.
-    """
-
-    query: str
-    modality: str
-    gallery: str
-    gallery_modality: str
-    size: int
-    hits: tuple[Hit, ...]
-    way: str
+    query: str  # in words
+    modality: str  # of the query
+    gallery: str  # in words
+    gallery_modality: str  # of the items
+    size: int  # number of items
+    hits: tuple[Hit, ...]  # the nearest first
+    way: str  # how they were looked for: ``exact``, or the index with its recall against exact search
+    # mean share of the exact results among those of the index; None for exact search
     recall: float | None = None
 
 
 class Query(NamedTuple):
-    """A query.
+    """A query."""
 
-    Attributes:
-        title: what it is, in words.
-        modality: of the model.
-        features: ``(1, d_v)``.
-        row: of the test split, where it is one.
-    """
-
-    title: str
-    modality: str
-    features: Array
-    row: int | None = None
+    title: str  # what it is, in words
+    modality: str  # of the model
+    features: Array  # ``(1, d_v)``
+    row: int | None = None  # of the test split, where it is one
 
 
 class Searcher:
@@ -168,14 +144,14 @@ class Searcher:
         Raises:
             BenchError: if query, gallery or index cannot be used; one sentence.
         """
-        asked = self.query(query, modality)
-        gallery = self._gallery(asked.modality)
+        item = self.query(query, modality)
+        gallery = self._gallery(item.modality)
         top, classes = min(top, len(gallery.features)), self.model.classes
         way, share = "exact", None
         if self._uses_index(len(gallery.features)):
-            nearest, way, share = self._by_index(asked, gallery, top)
+            nearest, way, share = self._by_index(item, gallery, top)
         else:
-            nearest = self._exact(asked.modality, asked.features, gallery, top)
+            nearest = self._exact(item.modality, item.features, gallery, top)
         found = zip(nearest.rows[0].tolist(), nearest.scores[0].tolist(), strict=True)
         hits = (
             Hit(row, score, gallery.names[row] if gallery.names else "", gallery.classes_of(row, classes))
@@ -183,7 +159,7 @@ class Searcher:
             if row >= 0
         )
         return Found(
-            *(asked.title, asked.modality, gallery.title, gallery.modality, len(gallery.features)),
+            *(item.title, item.modality, gallery.title, gallery.modality, len(gallery.features)),
             *(tuple(hits), way, share),
         )
 
@@ -191,9 +167,9 @@ class Searcher:
         if modality not in self.model.modalities:
             raise registry.unknown("modality of this model", modality, self.model.modalities)
 
-    def _gallery(self, asking: str) -> Gallery:
-        others = [name for name in self.model.modalities if name != asking]
-        name = self._modality or next(chain(others, [asking]))
+    def _gallery(self, query_modality: str) -> Gallery:
+        others = [name for name in self.model.modalities if name != query_modality]
+        name = self._modality or next(chain(others, [query_modality]))
         if name not in self._galleries:
             width = self.model.modalities[name]
             if self._file is None:
@@ -222,12 +198,12 @@ class Searcher:
         compare = partial(self.model.similarity, modality, features, gallery.modality)
         return nearest_of(((start, compare(items[start : start + BLOCK])) for start in starts), top)
 
-    def _by_index(self, asked: Query, gallery: Gallery, top: int) -> tuple[Nearest, str, float]:
-        """Return what an index finds, in words how, and its recall for further queries, too."""
+    def _by_index(self, query: Query, gallery: Gallery, top: int) -> tuple[Nearest, str, float]:
+        """Return what an index finds, a description of it, and its recall over further queries."""
         model, name = self.model, gallery.modality
         if not model.has_space:
             raise UsageError(
-                f"{model.card.title} compares by a similarity that it has learned, which no index knows; "
+                f"{model.card.title} compares by a similarity that it has learned, which no index has; "
                 "search exactly"
             )
         rows = self._rows(gallery)
@@ -235,13 +211,13 @@ class Searcher:
             self._indices[name] = FaissIndex(model.card.similarity, rows)
         index = self._indices[name]
         if self._file is None:
-            tried, what = self.dataset.test[asked.modality].features[:_TRIED], f"{asked.modality} test rows"
-            queries = model.embed(asked.modality, tried)
+            tried, what = self.dataset.test[query.modality].features[:_TRIED], f"{query.modality} test rows"
+            queries = model.embed(query.modality, tried)
         else:
             queries, what = rows[:: max(1, len(rows) // _TRIED)][:_TRIED], "gallery rows"
         share = recall(index.nearest(queries, top), exact(model.card.similarity, queries, rows, top))
         way = f"{index.title}; recall@{top} against exact search {share:.3f} over {len(queries)} {what}"
-        return index.nearest(model.embed(asked.modality, asked.features), top), way, share
+        return index.nearest(model.embed(query.modality, query.features), top), way, share
 
 
 def search(
@@ -321,6 +297,6 @@ def _encoding(model: StoredMethod, kinds: Sequence[str], modality: str | None) -
         raise UsageError(f"a {what} may be {' or '.join(known)} for this model; name one with --modality")
     where = f"modality {modality}" if modality else "any modality"
     raise UsageError(
-        f"{model.identity.dataset} does not say by which {what} encoder the features of {where} were made, "
+        f"{model.identity.dataset} does not state which {what} encoder made the features of {where}, "
         "so that no new item can be made alike; give a row or features as the query"
     )
