@@ -64,25 +64,17 @@ def changes() -> list[dict[str, Any]]:
 
 
 def add(shelf: Shelf, value: float, **fields: Any) -> Record:
-    """Add a finished cell: every number of it is ``value``, and no other cell's should be."""
+    """Add a finished cell whose numbers are all ``value``."""
     fields = {**BASE, **fields}
     directions = list(permutations(fields["modalities"], 2))
-    spread = np.array([-0.001, 0.0, 0.001])
-    rules = ("best", "last", "oracle")
+    rules, queries = ("best", "last", "oracle"), np.array([-0.001, 0.0, 0.001]) + value
     record = making.record(**fields)
     assert record.result is not None
-    arrays = {
-        Series(rule, "map@all", *direction): value + spread for direction in directions for rule in rules
-    }
-    metrics = [
-        metric((series.query, series.gallery), value, selection=series.selection, items=3)
-        for series in arrays
-    ]
-    split = registry.registered().datasets[fields["dataset"]].card.split
+    arrays = {Series(rule, "map@all", *each): queries.copy() for each in directions for rule in rules}
     record = with_result(
         record,
-        metrics=metrics,
-        split=split,
+        metrics=[metric(each, value, selection=rule, items=3) for each in directions for rule in rules],
+        split=registry.registered().datasets[fields["dataset"]].card.split,
         selected=[msgspec.structs.replace(record.result.selected[0], rule=rule) for rule in rules],
         rows={name: msgspec.structs.replace(one, test=3) for name, one in record.result.rows.items()},
     )

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
+import pytest
 from numpy.typing import ArrayLike, NDArray
 
 from bench.analysis.per_query import PerQueryRow
@@ -23,6 +24,11 @@ def metric(direction: tuple[str, str], value: float = 0.25, protocol: str = "map
     query, gallery = direction
     fields = {"selection": "best", "queries": 3, "items": 4, **more}
     return Metric(query=query, gallery=gallery, protocol=protocol, value=value, **fields)
+
+
+def close(value: float, **tolerance: Any) -> Any:
+    """Return `pytest.approx` of a number, for comparison as a part of a tuple."""
+    return pytest.approx(value, **tolerance)
 
 
 def with_result(record: Record, **changes: Any) -> Record:

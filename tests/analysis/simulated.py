@@ -1,4 +1,4 @@
-"""Average precisions as they look in this field, of two methods that do not differ."""
+"""Average precisions as they look in this field, of two methods without a difference."""
 
 from __future__ import annotations
 
@@ -18,9 +18,8 @@ def differences(
 ) -> NDArray[np.float64]:
     """Return differences of average precision ``(seeds, queries)`` whose expectation is zero.
 
-    A query is easy or hard for both methods; each method has its own queries that it likes, its seeds
-    differ, and so does what a seed makes of a query. Spreads are in log-odds; average precision is between
-    0 and 1 and lopsided.
+    Effects in log-odds: of a query on both methods, of a query on each method, of a seed, and of both.
+    Average precision is between 0 and 1 and has a skewed distribution.
     """
     easy = random.normal(-0.3, 1.2, queries)
     ours, theirs = (
@@ -47,40 +46,31 @@ def directions(
 ) -> list[NDArray[np.float64]]:
     """Return differences of average precision of several directions, ``(seeds, queries)`` each.
 
-    The expectation of each is zero. Where all directions have as many queries, row i of each is the same
-    item: a share ``shared`` of what a method makes of a query is the same in all directions. What a seed
-    makes of a method is, too.
-
-    Args:
-        random: source of the draws.
-        seeds: number of seeds.
-        queries: of each direction.
-        shared: share of the variance of queries, and of seeds, that directions have in common.
-        seed_spread: deviation over seeds, in log-odds.
-        query_spread: deviation of a method's liking of queries, in log-odds.
-        rest: deviation of what a seed makes of a query, in log-odds.
+    The expectation of each is zero. ``shared`` is the share of the variance over seeds that directions have
+    in common and, where all have as many queries and row i of each is the same item, of that over queries.
+    The deviations are those of a method's effects by seed, by query and by both, in log-odds.
     """
     joint = len(set(queries)) == 1
-    own, common = np.sqrt(1 - shared), np.sqrt(shared)
+    alone, common = np.sqrt(1 - shared), np.sqrt(shared)
 
     def drawn(spread: float, shape: tuple[int, ...]) -> NDArray[np.float64]:
         return np.asarray(spread * random.normal(size=shape))
 
     items = [drawn(query_spread, (queries[0],)) for _ in range(2)]
     models = [drawn(seed_spread, (seeds, 1)) for _ in range(2)]
-    found = []
+    tables = []
     for count in queries:
         easy = random.normal(-0.3, 1.2, count)
         ours, theirs = (
             expit(
                 easy
                 + (common * items[side] if joint else 0.0)
-                + drawn(query_spread * (own if joint else 1.0), (count,))
+                + drawn(query_spread * (alone if joint else 1.0), (count,))
                 + common * models[side]
-                + drawn(seed_spread * own, (seeds, 1))
+                + drawn(seed_spread * alone, (seeds, 1))
                 + drawn(rest, (seeds, count))
             )
             for side in range(2)
         )
-        found.append(np.asarray(ours - theirs, dtype=np.float64))
-    return found
+        tables.append(np.asarray(ours - theirs, dtype=np.float64))
+    return tables

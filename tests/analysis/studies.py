@@ -20,7 +20,7 @@ LABELS = Labels(
     title=str.upper,
     order=lambda method: (0, method),
     role=lambda _: "proposed",
-    usual=lambda who: {**USUAL, **VARIANTS.get(who.variant, {})},
+    usual=lambda cell: {**USUAL, **VARIANTS.get(cell.variant, {})},
     modalities=lambda _: (),
     variants=lambda method: VARIANTS if method == "ours" else {},
 )

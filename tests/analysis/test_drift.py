@@ -1,4 +1,4 @@
-"""Two records of one cell: identical, within a tolerance, or adrift, and what else was different."""
+"""Two records of one cell: identical, within a tolerance, or different, and what else differs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from bench.analysis.drift import ELSEWHERE, Recorded, changes, drawn, drift_of
-from bench.records import Record, Series
+from bench.records import Series
 from tests.analysis.making import with_result
 from tests.records import making
 
@@ -17,7 +17,7 @@ SERIES = Series("best", "map@all", "image", "text")
 
 
 def recorded(value: float = 0.5, *, ap: float = 0.5, **more: Any) -> Recorded:
-    """Return a record whose environment have ``more`` fields."""
+    """Return a record; ``more`` are fields of its environment."""
     record = msgspec.structs.replace(
         making.record(), result=making.result(value), environment=making.environment(**more)
     )
@@ -28,7 +28,6 @@ def test_what_varies_from_run_to_run_is_no_drift() -> None:
     drift = drift_of(recorded(), recorded(started="later", seconds={"total": 9.0}, peak_memory=1))
     assert drift.identical
     assert drift.agrees()
-    assert drift.agrees(0.0)
     assert (drift.numbers, drift.largest, drift.place) == (4, 0.0, "")
 
 
@@ -38,14 +37,12 @@ def test_a_number_that_moved_is_named_with_its_size() -> None:
     assert drift.per_query == pytest.approx(0.012)
     assert drift.place == "image→text map@all (best)"
     assert drift.otherwise == ("metrics",)
-    assert not drift.agrees()
-    assert drift.agrees(0.005)
-    assert not drift.agrees(0.003)
+    assert [drift.agrees(tolerance) for tolerance in (None, 0.005, 0.003)] == [False, True, False]
 
 
 def test_without_a_tolerance_the_bytes_must_be_the_same() -> None:
-    one = recorded()
-    drift = drift_of(one, one._replace(record=with_result(one.record, notes={"prior": "text"})))
+    old = recorded()
+    drift = drift_of(old, old._replace(record=with_result(old.record, notes={"prior": "text"})))
     assert (drift.largest, drift.otherwise) == (0.0, ("notes",))
     assert not drift.agrees()
     assert drift.agrees(1e-9)
@@ -58,10 +55,9 @@ def test_a_query_that_moved_without_its_mean_is_drift() -> None:
 
 
 def test_numbers_that_only_one_has_never_agree() -> None:
-    one = recorded()
-    metrics = making.result().metrics
+    old, metrics = recorded(), making.result().metrics
     last = msgspec.structs.replace(metrics[0], selection="last")
-    drift = drift_of(one, one._replace(record=with_result(one.record, metrics=[*metrics, last])))
+    drift = drift_of(old, old._replace(record=with_result(old.record, metrics=[*metrics, last])))
     assert drift.lacking == ("image→text map@all (last)",)
     assert not drift.agrees(1.0)
 
@@ -77,39 +73,27 @@ def test_numbers_that_only_one_has_never_agree() -> None:
 def test_elsewhere_numbers_may_differ_a_little(more: dict[str, Any], words: list[str]) -> None:
     old, new = recorded(), recorded(0.5 + 0.9 * ELSEWHERE, **more)
     drift = drift_of(old, new)
-    assert not drift.comparable
-    assert drift.agrees()
-    assert not drift.agrees(0.0)
+    assert (drift.comparable, drift.agrees(), drift.agrees(0.0)) == (False, True, False)
     assert changes(old.record.environment, new.record.environment) == words
     assert not drift_of(old, recorded(0.5 + 1.1 * ELSEWHERE, **more)).agrees()
 
 
 def test_another_commit_is_named_but_excuses_nothing() -> None:
     old, new = recorded(commit="a" * 40), recorded(0.505, commit="b" * 40, dirty=True, source="t" * 16)
-    assert drift_of(old, new).comparable
-    assert not drift_of(old, new).agrees()
+    assert (drift_of(old, new).comparable, drift_of(old, new).agrees()) == (True, False)
     assert changes(old.record.environment, new.record.environment) == [
         "commit aaaaaaaa → bbbbbbbb with uncommitted changes",
         "the method's file has changed",
     ]
 
 
-def _records(count: int) -> list[Record]:
-    return [making.record(seed) for seed in range(count)]
-
-
-def test_a_draw_can_be_repeated_and_takes_finished_cells_only() -> None:
-    records = [*_records(30), making.record(99, "failed")]
+def test_a_draw_takes_finished_cells_can_be_repeated_and_changes_little_with_the_records() -> None:
+    done = [making.record(seed) for seed in range(31)]
+    records = [*done[:30], making.record(99, "failed")]
     first = drawn(records, 5, 0)
     assert len(first) == 5
-    assert drawn(list(reversed(records)), 5, 0) == first
+    assert drawn(records[::-1], 5, 0) == first
     assert drawn(records, 5, 1) != first
-    assert len(drawn(records, 99, 0)) == 30
-    everything = {record.identity.seed for record in drawn(records, 99, 3)}
-    assert 99 not in everything
-
-
-def test_a_draw_changes_little_with_the_records() -> None:
-    before = {record.digest for record in drawn(_records(30), 5, 0)}
-    after = {record.digest for record in drawn(_records(31), 5, 0)}
-    assert len(before & after) >= 4
+    assert {record.identity.seed for record in drawn(records, 99, 3)} == {*range(30)}
+    digests = [{record.digest for record in drawn(done[:count], 5, 0)} for count in (30, 31)]
+    assert len(digests[0] & digests[1]) >= 4

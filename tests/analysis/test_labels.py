@@ -1,4 +1,4 @@
-"""Labels: what is gone has plain names; versions of code say which is newer, and in what two differ."""
+"""Labels: methods that are gone have plain names; versions of code are ordered and compared by part."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_newer_versions_come_first_and_none_last() -> None:
     assert sorted(shuffled, key=newest_first) == ordered
 
 
-def test_in_short_they_are_numbers_and_never_alike_where_parts_are_not() -> None:
+def test_short_versions_are_numbers_and_differ_where_parts_do() -> None:
     assert short_versions("data 1, evaluation 2, experiment 1") == "1.2.1"
     assert short_versions("data 1, evaluation 2+ab12cd34") == "1.2+ab12cd34"
     assert short_versions("mine 12345678") == "12345678"

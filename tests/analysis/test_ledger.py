@@ -1,10 +1,11 @@
-"""The ledger: like stands beside like, and everything else says why it does not."""
+"""The ledger: published values as printed, compared with like records, or why they cannot be."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import permutations
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,9 +20,13 @@ from bench.analysis.ledger import (
     SourceName,
     Value,
     ledger_of,
+    published_folder,
+    read_published,
     verdict_of,
 )
 from bench.analysis.results import Results
+from bench.analysis.tables import AVERAGE
+from bench.contract import DataError
 from bench.records import Record
 from bench.report import ReportData
 from bench.report.exhibit import Part
@@ -70,32 +75,26 @@ def only(records: list[Record], *values: Value) -> LedgerRow:
     return line
 
 
-@pytest.mark.parametrize(
-    ("difference", "verdict"),
-    [
-        (0.0, "reproduced"),
-        (0.51 - 0.5, "reproduced"),
-        (-0.01, "reproduced"),
-        (0.0101, "close"),
-        (-0.03, "close"),
-        (0.0301, "not reproduced"),
-        (-0.2, "not reproduced"),
-    ],
-)
-def test_the_verdict_goes_by_the_difference_in_either_direction(difference: float, verdict: str) -> None:
-    assert verdict_of(difference) == verdict
+def test_the_verdict_depends_on_the_difference_in_either_direction() -> None:
+    verdicts = {
+        "reproduced": (0.0, 0.51 - 0.5, -0.01),
+        "close": (0.0101, -0.03),
+        "not reproduced": (0.0301, -0.2),
+    }
+    for verdict, differences in verdicts.items():
+        assert {*map(verdict_of, differences)} == {verdict}
 
 
 def test_ours_is_the_mean_over_seeds_and_names_its_records() -> None:
     records = [on(values={IT: level, TI: 0.1}, seed=seed) for seed, level in enumerate((0.5, 0.52))]
     line = only(records)
-    assert line.difference == pytest.approx(0.01)
     assert (line.verdict, line.because, line.command) == ("reproduced", "", "")
+    assert line.difference == pytest.approx(0.01)
     assert line.ours is not None
-    assert (line.ours.entry.seeds, set(line.ours.entry.records)) == (2, {record.digest for record in records})
+    assert set(line.ours.entry.records) == {record.digest for record in records}
 
 
-def test_an_average_is_held_against_an_average_and_each_protocol_against_its_own() -> None:
+def test_averages_are_compared_with_averages_and_numbers_of_one_protocol() -> None:
     record, other = on(values={IT: 0.4, TI: 0.7}), on(values=0.8, protocol="map@50/hits")
     assert record.result is not None
     assert other.result is not None
@@ -105,9 +104,11 @@ def test_an_average_is_held_against_an_average_and_each_protocol_against_its_own
     assert [line.meaning.remark for line in lines] == ["", "hits within 50"]
 
 
-def test_contradictory_sources_have_a_line_each() -> None:
+def test_contradictory_sources_and_versions_of_the_data_have_a_line_each() -> None:
     lines = ledger([on(values=0.5)], value(value=0.5), value(value=0.6, source="Other log"))
     assert [line.verdict for line in lines] == ["reproduced", "not reproduced"]
+    lines = ledger([on(values=0.5), on(values=0.6, fingerprint="0" * 16)])
+    assert [line.verdict for line in lines] == ["not reproduced", "reproduced"]
 
 
 @pytest.mark.parametrize(
@@ -118,15 +119,13 @@ def test_contradictory_sources_have_a_line_each() -> None:
         ({"settings": {**making.identity().settings, "epochs": 5}}, "other settings: DRCL [epochs=5]"),
     ],
 )
-def test_what_is_run_otherwise_stands_beside_nothing_and_says_why(
+def test_what_was_run_otherwise_is_not_compared_and_the_reason_is_given(
     record: Mapping[str, Any], because: str
 ) -> None:
     line = only([on(**record)])
     assert (line.verdict, line.because, line.difference) == ("not comparable", because, None)
     assert line.ours is not None
-    assert line.command == (
-        "python -m bench run --profile paper --datasets wikipedia --methods drcl --seeds 5"
-    )
+    assert line.command.endswith("--profile paper --datasets wikipedia --methods drcl --seeds 5")
 
 
 @pytest.mark.parametrize(
@@ -151,20 +150,11 @@ def test_the_comparable_is_taken_where_there_is_more_than_one_kind() -> None:
     assert (line.verdict, line.difference) == ("reproduced", 0.0)
 
 
-def test_every_version_of_the_real_data_has_a_line_of_its_own() -> None:
-    lines = ledger([on(values=0.5), on(values=0.6, fingerprint="0" * 16)])
-    assert [line.verdict for line in lines] == ["not reproduced", "reproduced"]
-    assert len({line.ours.data for line in lines if line.ours is not None}) == 2
-
-
-def test_what_nobody_has_run_says_so_with_the_command() -> None:
+def test_what_was_not_run_has_the_command_that_runs_it() -> None:
     plain, confined = ledger([], value(), value(dataset="XNet(I-T)", method="MCCA"))
     assert (plain.verdict, plain.because, plain.ours) == ("not run yet", "no record", None)
     assert confined.because == "no record of image+text alone"
-    assert confined.command == (
-        "python -m bench run --profile paper --datasets xmedianet --methods mcca --seeds 5 "
-        "--modalities image,text"
-    )
+    assert confined.command.endswith("--datasets xmedianet --methods mcca --seeds 5 --modalities image,text")
 
 
 def test_a_method_that_was_trained_on_more_modalities_is_not_the_one_of_two() -> None:
@@ -200,7 +190,7 @@ def test_all_modalities_are_taken_at_once_or_by_a_pair_method_pair_by_pair() -> 
         ({"dataset": "Pascal"}, "not in this project", "this project has no dataset Pascal"),
     ],
 )
-def test_what_can_never_be_compared_is_not_even_looked_for(
+def test_what_can_never_be_compared_is_not_looked_for(
     changes: dict[str, str], verdict: str, because: str
 ) -> None:
     line = only([on()], value(**changes))
@@ -222,13 +212,11 @@ def part() -> Part:
     return part_of(records, [value(), value(value=0.9, source="Other"), *names, *others])
 
 
-def test_the_page_counts_compares_explains_and_says_what_to_run(part: Part) -> None:
+def test_the_page_compares_explains_and_states_what_to_run(part: Part) -> None:
     page = page_of([part])
-    compared = page.split("## Beside ours: wikipedia — paper profile, data ffffffff")[1].split("\n## ")[0]
-    assert r"| DRCL     | image→text  | map@all    | 0.5000      | \[1\]    | 0.5050 | 1" in compared
-    assert "+0.0050" in compared
-    assert "-0.3950" in compared
-    assert r"\[2\] Other" in compared
+    compared = page.split("wikipedia — paper profile, data ffffffff")[1].split("\n## ")[0]
+    for shown in ("| 0.5050 | 1", "+0.0050", "-0.3950", r"\[2\] Other"):
+        assert shown in compared
     assert "MCCA" not in compared
     assert "look-alike: generated data, not the benchmark" in page
     (command,), absent = (one.items for one in part.listings)
@@ -236,21 +224,132 @@ def test_the_page_counts_compares_explains_and_says_what_to_run(part: Part) -> N
     assert [line.split(": ")[1] for line in absent] == ["SCL (1).", "Pascal (1)."]
 
 
-def test_look_alikes_and_other_profiles_never_stand_in_a_table_of_numbers() -> None:
+def test_look_alikes_and_other_profiles_are_in_no_table_of_numbers() -> None:
     records = [on(values=0.5, data_kind="look-alike"), on(values=0.5, profile="quick", method="mcca")]
     part = part_of(records, [value(), value(method="MCCA")])
     assert [one.name for one in part.tables] == ["ledger_verdicts", "ledger_apart"]
 
 
-def test_csv_has_every_value_with_what_is_known_about_it(part: Part) -> None:
+def test_csv_has_every_value(part: Part) -> None:
     rows = csv_of([part])
     assert len(rows) == 7
-    first = rows[0]
-    assert (first["published"], first["ours"], float(first["difference"])) == ("0.5", "0.505", 0.505 - 0.5)
-    assert (first["data_kind"], first["profile"], first["verdict"]) == ("real", "paper", "reproduced")
-    beside = next(row for row in rows if row["method"] == "MCCA")
-    assert (beside["data_kind"], beside["ours"], beside["difference"]) == ("look-alike", "0.9", "")
+    keys = ("published", "ours", "difference", "data_kind", "profile", "verdict")
+    numbers = ("0.5", "0.505", str(0.505 - 0.5))
+    assert tuple(rows[0][key] for key in keys) == (*numbers, "real", "paper", "reproduced")
+    other = next(row for row in rows if row["method"] == "MCCA")
+    assert (other["data_kind"], other["ours"], other["difference"]) == ("look-alike", "0.9", "")
 
 
-def test_without_published_values_the_page_says_where_they_belong() -> None:
-    assert "they belong into results/published" in page_of([part_of([], [])])
+def test_without_published_values_the_page_names_their_folder() -> None:
+    assert "results/published" in page_of([part_of([], [])])
+
+
+def printed(**changes: str) -> Value:
+    """Return a value with names as the project's list has them."""
+    fields = {"method": "DRCL", "dataset": "Wikipedia", "direction": "I2T", "metric": "MAP@all"}
+    return Value(**(fields | {"source": "DRCL repo logging/wiki.log"} | changes), value=0.5)
+
+
+@pytest.fixture(scope="module")
+def published() -> Published:
+    return read_published()
+
+
+def test_every_value_of_the_project_is_read_and_every_name_is_defined(published: Published) -> None:
+    text = (published_folder() / "published_map.csv").read_text(encoding="utf-8")
+    assert len(published.values) == len(text.splitlines()) - 1 > 900
+    names = published.names
+    assert {one.metric for one in published.values} == set(names.metrics)
+    assert {one.dataset for one in published.values} - set(names.datasets) == {"PascalSentence"}
+    for one in published.values:
+        meaning = published.meaning(one)
+        assert meaning.direction is not None or not meaning.dataset
+        assert bool(meaning.protocol) != bool(names.metrics[one.metric].because)
+
+
+def test_every_method_and_dataset_that_is_meant_is_registered(published: Published) -> None:
+    meant = [published.meaning(one) for one in published.values]
+    roster = "acmr algcn dccae drcl drsl dscmr elrcmr gmlda gnn4cmr man mars mcca mrl mvda_vc rono sdml"
+    assert {one.method for one in meant} >= {*roster.split()}
+    datasets = {name.dataset for name in published.names.datasets.values()}
+    assert datasets == {one.dataset for one in meant if one.dataset}
+
+
+@pytest.mark.parametrize(
+    ("dataset", "direction", "meant"),
+    [
+        ("Wikipedia", "I2T", ("image", "text")),
+        ("Wikipedia", "Avg", AVERAGE),
+        ("Wikipedia", "I->A", None),
+        ("Wikipedia", "I2I", None),
+        ("XMediaNet(img-txt)", "T2I", ("text", "image")),
+        ("XMedia(5 modalities)", "3D->V", ("3d", "video")),
+        ("XMedia(5 modalities)", "Avg20", AVERAGE),
+    ],
+)
+def test_directions_are_read_by_the_modalities_of_the_dataset(
+    published: Published, dataset: str, direction: str, meant: tuple[str, str] | None
+) -> None:
+    meaning = published.meaning(printed(dataset=dataset, direction=direction))
+    assert meaning.direction == meant
+    assert bool(meaning.because) == (meant is None)
+
+
+def test_a_method_is_known_by_its_title_in_any_case_or_by_a_given_name() -> None:
+    names = Names(methods={"Ours (full)": "drcl", "Gone": "never_heard_of"})
+    meaning = Published((), names).meaning
+    found = [meaning(printed(method=name)).method for name in ("mvda-vc", "OURS (FULL)", "Gone", "SCL")]
+    assert found == ["mvda_vc", "drcl", "", ""]
+
+
+@pytest.mark.parametrize(
+    ("changes", "because"),
+    [
+        ({"metric": "MAP@all_NOISE0.2"}, "other training data"),
+        ({"metric": "NDCG"}, "other protocol: NDCG"),
+        ({"source": "JFSE TPAMI Table 4"}, "other split"),
+        ({"dataset": "NUS-WIDE(MvLDAN protocol)"}, "other split"),
+        ({}, ""),
+    ],
+)
+def test_values_of_another_protocol_have_the_reason(
+    published: Published, changes: dict[str, str], because: str
+) -> None:
+    assert published.meaning(printed(**changes)).because.startswith(because)
+    assert bool(published.meaning(printed(**changes)).because) == bool(because)
+
+
+HEADER = "method,dataset,direction,metric,value,source\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("a,b\n", "columns"),
+        (HEADER + "DRCL,Wikipedia,I2T,MAP@all,0.5\n", "line 2: 5 columns"),
+        *(
+            (HEADER + f"DRCL,Wikipedia,I2T,MAP@all,{bad},x\n", f"line 2: '{bad}'")
+            for bad in ("high", "56.2", "nan")
+        ),
+    ],
+)
+def test_a_damaged_list_is_named_with_the_line(tmp_path: Path, content: str, reason: str) -> None:
+    (tmp_path / "published_map.csv").write_text(content)
+    with pytest.raises(DataError) as raised:
+        read_published(tmp_path)
+    assert reason in str(raised.value)
+    assert str(tmp_path / "published_map.csv") in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "content", ["metrics: [1", "metric: {}", "datasets: {X: {modalities: [image]}}", "- 1"]
+)
+def test_damaged_names_are_named_in_one_line(tmp_path: Path, content: str) -> None:
+    (tmp_path / "published_map.csv").write_text(HEADER)
+    (tmp_path / "names.yaml").write_text(content)
+    with pytest.raises(DataError, match=r"^[^\n]*names\.yaml: [^\n]*$"):
+        read_published(tmp_path)
+
+
+def test_a_folder_without_values_has_none(tmp_path: Path) -> None:
+    assert read_published(tmp_path).values == ()

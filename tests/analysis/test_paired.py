@@ -1,4 +1,4 @@
-"""Comparisons paired by query: like with like, shared seeds only, and reasons for what is left out."""
+"""Comparisons paired by query: same queries, shared seeds only, and reasons for what is left out."""
 
 from __future__ import annotations
 
@@ -47,24 +47,21 @@ def test_effect_and_difference_are_of_the_means_over_seeds() -> None:
     assert found.difference == pytest.approx(rows.mean())
     assert found.effect == pytest.approx(by_query.mean() / by_query.std(ddof=1))
     assert (found.queries, found.seeds) == (60, (0, 1, 2))
-
-
-def test_differences_that_do_not_vary_have_no_standardised_effect() -> None:
-    assert compare([pair(np.zeros((2, 20)))])[0].effect is None
-    assert compare([pair(np.zeros((1, 1)))])[0].effect is None
+    for shape in ((2, 20), (1, 1)):  # differences that do not vary
+        assert compare([pair(np.zeros(shape))])[0].effect is None
 
 
 def test_holm_is_over_the_comparisons_of_a_direction_or_over_all() -> None:
     pairs = [pair(noise(n, 0.02 * n), direction) for n in range(3) for direction in (IT, TI)]
     found = compare(pairs)
     for direction in (IT, TI):
-        own = [one for one in found if one.direction == direction]
-        assert [one.adjusted for one in own] == pytest.approx(holm(np.array([one.p for one in own])))
+        here = [test for test in found if test.direction == direction]
+        assert [test.adjusted for test in here] == pytest.approx(holm(np.array([test.p for test in here])))
     together = compare(pairs, one_family=True)
     assert [one.adjusted for one in together] == pytest.approx(holm(np.array([one.p for one in found])))
 
 
-def test_pairs_of_different_numbers_of_queries_keep_their_places() -> None:
+def test_pairs_of_different_numbers_of_queries_keep_their_order() -> None:
     sizes = [40, 7, 40, 12, 7]
     pairs = [pair(noise(n, 0.03, queries=size), name=str(n)) for n, size in enumerate(sizes)]
     together = compare(pairs)
@@ -87,15 +84,16 @@ def test_only_shared_seeds_are_compared() -> None:
 @pytest.mark.parametrize(
     ("values", "reason"),
     [
-        ({IT: {5: [0.1, 0.2]}}, "image→text: A and B have no seed in common"),
-        ({TI: {0: [0.1, 0.2]}}, "image→text: A and B have no seed in common"),
-        ({IT: {0: [0.1, 0.2, 0.3]}}, r"image→text: A and B were not asked the same queries (2, 3)"),
-        ({IT: {0: []}}, r"image→text: A and B were not asked the same queries (0, 2)"),
+        ({IT: {5: [0.1, 0.2]}}, "seed"),
+        ({TI: {0: [0.1, 0.2]}}, "seed"),
+        ({IT: {0: [0.1, 0.2, 0.3]}}, "(2, 3)"),
+        ({IT: {0: []}}, "(0, 2)"),
     ],
 )
 def test_what_cannot_be_compared_is_named(values: Any, reason: str) -> None:
     family = against_reference(field_of(member("A", {IT: {0: [0.1, 0.2]}}), member("B", values)), "a")
-    assert reason in family.omitted
+    (omitted,) = [each for each in family.omitted if each.startswith("image→text: A and B")]
+    assert reason in omitted
     assert family.comparisons == ()
 
 
@@ -106,14 +104,14 @@ def test_the_reference_is_compared_with_every_other_row_and_all_pairs_on_request
     assert family.reference == "C"
     assert len(all_pairs(field_of(*members)).comparisons) == 6
     absent = against_reference(field_of(*members), "zeta")
-    assert absent.omitted == ("zeta has no result here to compare with",)
+    assert "zeta" in absent.omitted[0]
 
 
 def test_many_fields_at_once_give_each_the_numbers_that_it_has_alone() -> None:
     def field(number: int, queries: int, seeds: tuple[int, ...]) -> PerQueryTable:
         random = np.random.default_rng(number)
         values = [{IT: {seed: random.random(queries) for seed in range(count)}} for count in seeds]
-        return field_of(*(member(name, own) for name, own in zip("ABC", values, strict=True)))
+        return field_of(*(member(name, each) for name, each in zip("ABC", values, strict=True)))
 
     sizes = ((40, (2, 2, 1)), (40, (2, 2, 1)), (40, (1, 1, 1)), (25, (2, 2, 2)))
     fields = [field(number, *size) for number, size in enumerate(sizes)]
@@ -124,7 +122,7 @@ def test_many_fields_at_once_give_each_the_numbers_that_it_has_alone() -> None:
             assert (found.p, found.adjusted) == (expected.p, expected.adjusted)
             ends = expected.interval.low, expected.interval.high
             assert (found.interval.low, found.interval.high) == pytest.approx(ends, abs=1e-12)
-    assert together[-1].omitted == ("a has no result here to compare with",)
+    assert not together[-1].comparisons
 
 
 def test_the_reference_is_the_method_itself_and_no_ablation_of_it() -> None:

@@ -1,4 +1,4 @@
-"""The randomization test: right by enumeration, blind to order and sign, and as often wrong as it says."""
+"""The permutation test: equal to enumeration, independent of order and sign, with the stated error rate."""
 
 from __future__ import annotations
 
@@ -23,18 +23,15 @@ P_VALUES = arrays(np.float64, st.integers(1, 20), elements=st.floats(0, 1))
 @given(FEW)
 def test_few_queries_are_enumerated(values: np.ndarray) -> None:
     found = paired_permutation_test(values)
-    deals = np.array(list(product((1, -1), repeat=len(values))))
-    sums = np.abs(deals @ values)
+    signs = np.array(list(product((1, -1), repeat=len(values))))
+    sums = np.abs(signs @ values)
     expected = (sums >= np.abs(values.sum(axis=0)) - 1e-9).mean(axis=0)
     assert found == pytest.approx(expected, abs=1e-12)
 
 
-def test_all_deals_are_counted_only_where_they_are_no_more_than_would_be_drawn() -> None:
-    assert is_exact(13, 10_000)
-    assert not is_exact(14, 10_000)
-    assert is_exact(3, 8)
-    assert not is_exact(3, 7)
-    assert not is_exact(5_000, 10_000)
+def test_all_signs_are_counted_only_where_they_are_no_more_than_would_be_drawn() -> None:
+    assert all(is_exact(*sizes) for sizes in ((13, 10_000), (3, 8)))
+    assert not any(is_exact(*sizes) for sizes in ((14, 10_000), (3, 7), (5_000, 10_000)))
 
 
 def test_scipy_agrees_exactly_where_it_enumerates() -> None:
@@ -43,7 +40,7 @@ def test_scipy_agrees_exactly_where_it_enumerates() -> None:
     assert float(paired_permutation_test(values[:, None])[0]) == pytest.approx(other.pvalue, abs=1e-9)
 
 
-@pytest.mark.parametrize("shift", [0.0, 0.01, 0.02, 0.03])
+@pytest.mark.parametrize("shift", [0.0, 0.02])
 def test_scipy_agrees_within_monte_carlo_error_where_signs_are_drawn(shift: float) -> None:
     values = np.random.default_rng(1).normal(shift, 0.2, 300)
     scipy_test: Any = stats.permutation_test  # the name `rng` came with SciPy 1.15
@@ -71,11 +68,9 @@ def test_the_order_of_queries_changes_nothing_but_the_draw() -> None:
 
 
 def test_no_difference_gives_one_and_a_sure_one_the_smallest_p() -> None:
-    assert paired_permutation_test(np.zeros((50, 1)))[0] == 1
-    assert paired_permutation_test(np.zeros((5, 1)))[0] == 1
-    assert paired_permutation_test(np.full((50, 1), 0.1))[0] == 1 / 10_001
-    assert paired_permutation_test(np.full((6, 1), 0.1))[0] == 2 / 64
-    with pytest.raises(ValueError, match="at least one query"):
+    for queries, value, p in ((50, 0.0, 1), (5, 0.0, 1), (50, 0.1, 1 / 10_001), (6, 0.1, 2 / 64)):
+        assert paired_permutation_test(np.full((queries, 1), value))[0] == p
+    with pytest.raises(ValueError, match="query"):
         paired_permutation_test(np.empty((0, 1)))
 
 
@@ -86,20 +81,18 @@ def test_blocks_do_not_change_what_is_drawn(monkeypatch: pytest.MonkeyPatch) -> 
     assert np.array_equal(paired_permutation_test(values, 1_000), whole)
 
 
-@given(P_VALUES)
-def test_holm_keeps_the_order_and_never_lowers_a_p_value(p_values: np.ndarray) -> None:
+@given(P_VALUES, st.integers(0, 1_000))
+def test_holm_keeps_the_order_lowers_no_p_value_and_ignores_the_order_of_tests(
+    p_values: np.ndarray, number: int
+) -> None:
     adjusted = holm(p_values)
     assert (adjusted >= p_values).all()
     assert (adjusted <= 1).all()
     order = np.argsort(p_values, kind="stable")
     assert (np.diff(adjusted[order]) >= 0).all()
     assert adjusted[order[0]] == min(1, p_values[order[0]] * len(p_values))
-
-
-@given(P_VALUES, st.integers(0, 1_000))
-def test_holm_does_not_depend_on_the_order_of_tests(p_values: np.ndarray, number: int) -> None:
-    order = np.random.default_rng(number).permutation(len(p_values))
-    assert holm(p_values[order]) == pytest.approx(holm(p_values)[order], abs=1e-15)
+    shuffle = np.random.default_rng(number).permutation(len(p_values))
+    assert holm(p_values[shuffle]) == pytest.approx(adjusted[shuffle], abs=1e-15)
 
 
 def test_holm_by_hand() -> None:
@@ -107,7 +100,7 @@ def test_holm_by_hand() -> None:
     assert len(holm(np.array([]))) == 0
 
 
-def test_under_the_null_as_many_tests_reject_as_the_level_says() -> None:
+def test_under_the_null_the_level_is_the_share_of_rejections() -> None:
     # Simulations share the signs, as comparisons of a table do, but not the data.
     rejected = []
     for start in range(4):

@@ -1,4 +1,4 @@
-"""Ranks over datasets: the values that other tools give, and the limits of few datasets."""
+"""Rank tests over datasets: equal to other tools, and the limits of few datasets."""
 
 from __future__ import annotations
 
@@ -69,24 +69,18 @@ def test_iman_and_davenport_as_in_demsars_example() -> None:
     assert pytest.approx(3.69, abs=0.005) == 13 * 9.28 / (14 * 3 - 9.28)
 
 
-def test_datasets_that_agree_on_every_rank_leave_no_doubt_for_iman_and_davenport() -> None:
+def test_the_omnibus_test_of_datasets_that_agree_on_every_rank_and_of_too_few() -> None:
     found = omnibus(np.array([[0.9] * 4, [0.5] * 4, [0.1] * 4]))
     assert found is not None
-    assert found.iman_davenport == np.inf
-    assert found.iman_davenport_p == 0
+    assert (found.iman_davenport, found.iman_davenport_p) == (np.inf, 0)
+    for shape in ((2, 5), (3, 1), (1, 1)):
+        assert omnibus(random_scores(*shape)) is None
 
 
-@pytest.mark.parametrize("shape", [(2, 5), (3, 1), (1, 1)])
-def test_too_few_methods_or_datasets_have_no_omnibus_test(shape: tuple[int, int]) -> None:
-    assert omnibus(random_scores(*shape)) is None
-
-
-@pytest.mark.parametrize(
-    ("methods", "quantile"), [(2, 1.960), (5, 2.728), (10, 3.164), (3, 2.343), (4, 2.569)]
-)
-def test_the_critical_difference_has_demsars_quantiles(methods: int, quantile: float) -> None:
-    expected = quantile * np.sqrt(methods * (methods + 1) / (6 * 14))
-    assert critical_difference(methods, 14) == pytest.approx(expected, rel=3e-4)
+def test_the_critical_difference_has_demsars_quantiles() -> None:
+    for methods, quantile in {2: 1.960, 5: 2.728, 10: 3.164, 3: 2.343, 4: 2.569}.items():
+        expected = quantile * np.sqrt(methods * (methods + 1) / (6 * 14))
+        assert critical_difference(methods, 14) == pytest.approx(expected, rel=3e-4)
 
 
 def test_nemenyis_p_is_at_the_level_where_ranks_are_apart_by_the_critical_difference() -> None:
@@ -128,10 +122,10 @@ def test_wilcoxon_with_ties_is_exact_too_and_of_many_datasets_scipys() -> None:
     assert wilcoxon(rounded, np.zeros(len(rounded))) == pytest.approx(expected.pvalue, abs=0.02)
 
 
-@pytest.mark.parametrize("datasets", range(1, 9))
-def test_the_smallest_p_of_wilcoxon_is_that_of_all_datasets_agreeing(datasets: int) -> None:
-    gains = np.arange(1, datasets + 1) / 100
-    assert wilcoxon(gains, np.zeros(datasets)) == pytest.approx(smallest_wilcoxon_p(datasets))
+def test_the_smallest_p_of_wilcoxon_is_that_of_all_datasets_agreeing() -> None:
+    for datasets in range(1, 9):
+        gains = np.arange(1, datasets + 1) / 100
+        assert wilcoxon(gains, np.zeros(datasets)) == pytest.approx(smallest_wilcoxon_p(datasets))
 
 
 def test_the_reference_is_compared_with_every_other_method_after_holm() -> None:
@@ -142,7 +136,7 @@ def test_the_reference_is_compared_with_every_other_method_after_holm() -> None:
     assert (adjusted >= p_values).all()
 
 
-def test_beliefs_sum_to_one_and_swap_with_the_methods() -> None:
+def test_rope_probabilities_sum_to_one_and_swap_with_the_methods() -> None:
     scores = random_scores(3, 6, 4)
     for one, other in ((0, 1), (1, 2)):
         (found,) = bayesian_signed_rank(scores[one], scores[[other]])
@@ -151,7 +145,7 @@ def test_beliefs_sum_to_one_and_swap_with_the_methods() -> None:
         assert (found.better, found.worse) == (back.worse, back.better)
 
 
-def test_beliefs_follow_the_region_of_practical_equivalence() -> None:
+def test_rope_probabilities_depend_on_the_region_of_practical_equivalence() -> None:
     ours, theirs = np.full(6, 0.505), np.full((1, 6), 0.5)
     assert bayesian_signed_rank(ours, theirs)[0].equivalent == 1
     assert bayesian_signed_rank(ours, theirs, region=0.001)[0].better > 0.95

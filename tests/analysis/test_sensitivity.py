@@ -11,7 +11,7 @@ import pytest
 from bench.analysis.results import Results
 from bench.analysis.sensitivity import Sensitivity, is_geometric, sensitivities_of, sorted_values
 from bench.analysis.tables import AVERAGE
-from tests.analysis.making import Shelf
+from tests.analysis.making import Shelf, close
 from tests.analysis.studies import LABELS, add
 
 ALPHAS, BETAS = (0.01, 0.1, 1.0), (1.0, 2.0, 3.0)
@@ -25,29 +25,19 @@ def shapes(shelf: Shelf) -> list[tuple[tuple[str, ...], int]]:
     return [(one.settings, len(one.points)) for one in found(shelf)]
 
 
-def cross(shelf: Shelf) -> None:
-    """Add a sweep of each of two settings, the other as usual."""
-    for alpha in ALPHAS:
-        add(shelf, alpha=alpha)
-    for beta in BETAS[1:]:
-        add(shelf, beta=beta)
-
-
 def test_one_setting_makes_a_curve_with_the_usual_value_marked() -> None:
     shelf = Shelf()
     for seed, alpha in product(range(2), ALPHAS):
         add(shelf, 0.5 + alpha / 10 + seed / 50, seed=seed, alpha=alpha)
     (curve,) = found(shelf)
     assert (curve.settings, curve.title) == (("alpha",), "OURS")
-    assert [point.values for point in curve.points] == [(0.01,), (0.1,), (1.0,)]
-    assert [point.usual for point in curve.points] == [False, True, False]
+    points = [(*point.values, point.usual) for point in curve.points]
+    assert points == [(0.01, False), (0.1, True), (1.0, False)]
     last = curve.points[-1].row.entries[AVERAGE]
-    assert last.mean == pytest.approx(0.61)
-    assert last.seeds == 2
-    assert last.deviation == pytest.approx(0.02 / 2**0.5)
+    assert (last.mean, last.deviation, last.seeds) == pytest.approx((0.61, 0.02 / 2**0.5, 2))
 
 
-def test_a_grid_holds_the_usual_settings_also_where_they_lie_outside() -> None:
+def test_a_grid_holds_the_usual_settings_also_where_they_are_outside() -> None:
     shelf = Shelf()
     add(shelf)
     for alpha, beta in product((5.0, 6.0), (7.0, 8.0)):
@@ -57,7 +47,7 @@ def test_a_grid_holds_the_usual_settings_also_where_they_lie_outside() -> None:
     assert [point.values for point in grid.points if point.usual] == [(0.1, 1.0)]
 
 
-def test_what_stands_alone_beside_a_grid_is_left_out_of_it_and_makes_a_curve() -> None:
+def test_rows_beside_a_grid_that_share_one_value_make_a_curve() -> None:
     shelf = Shelf()
     for alpha, beta in product(ALPHAS, BETAS[:2]):
         add(shelf, alpha=alpha, beta=beta)
@@ -98,7 +88,7 @@ def test_whatever_else_differs_makes_no_curve(change: Mapping[str, Any]) -> None
     assert found(shelf) == []
 
 
-def test_variants_have_curves_of_their_own() -> None:
+def test_variants_have_separate_curves() -> None:
     shelf = Shelf()
     for variant, alpha in product(("full", "random"), ALPHAS):
         add(shelf, variant=variant, alpha=alpha)
@@ -115,28 +105,15 @@ def test_values_of_every_kind_are_sorted_numbers_first() -> None:
     assert curve.values(0) == ["selected", ["image"], None, {"image": 1}]
 
 
-@pytest.mark.parametrize(
-    ("values", "geometric"),
-    [
-        ([0.01, 0.1, 1.0, 10.0], True),
-        ([64, 128, 256, 512], True),
-        ([0.1, 0.3, 1, 3], True),
-        ([0.5, 0.7, 0.9, 1.0], False),
-        ([1, 2, 4], False),  # too near each other to matter
-        ([1, 11, 21, 31], False),
-        ([0, 0.1, 1, 10], False),
-        ([-1, 1, 100], False),
-        ([1], False),
-        ([], False),
-        (["a", "b"], False),
-        ([True, 1000], False),
-        ([1, None], False),
-    ],
-)
-def test_values_are_spread_geometrically_if_their_ratios_are_more_even_than_their_steps(
-    values: list[object], geometric: bool
-) -> None:
-    assert is_geometric(values) is geometric
+def test_values_are_spread_geometrically_if_their_ratios_are_more_even_than_their_steps() -> None:
+    geometric: list[list[Any]] = [[0.01, 0.1, 1.0, 10.0], [64, 128, 256, 512], [0.1, 0.3, 1, 3]]
+    others: list[list[Any]] = [
+        *([1, 2, 4], [0.5, 0.7, 0.9, 1.0]),  # close
+        *([1, 11, 21, 31], [0, 0.1, 1, 10], [-1, 1, 100]),
+        *([1], [], ["a", "b"], [True, 1000], [1, None]),
+    ]
+    assert all(map(is_geometric, geometric))
+    assert not any(map(is_geometric, others))
 
 
 def test_validation_is_the_highest_of_the_epochs_by_seed_and_each_trace_is_read_once() -> None:
@@ -146,7 +123,8 @@ def test_validation_is_the_highest_of_the_epochs_by_seed_and_each_trace_is_read_
         record = add(shelf, seed=seed, alpha=alpha)
         numbers: list[object] = [None, "", 0.2, 0.6 + seed / 10, 0.3] if alpha < 1 else []
         rows[record.digest] = [{"validation_map": number} for number in numbers]
-    cross(shelf)
+    for beta in BETAS[1:]:  # a sweep of another setting
+        add(shelf, beta=beta)
     asked = []
 
     def trace(digest: str) -> Sequence[Mapping[str, object]]:
@@ -154,12 +132,10 @@ def test_validation_is_the_highest_of_the_epochs_by_seed_and_each_trace_is_read_
         return rows.get(digest, ())
 
     protocols = ["map@all", "map@50/hits"]
-    records = list({record.digest: record for record in shelf.records}.values())
-    curve = sensitivities_of(Results(records, LABELS), protocols, trace=trace)[0]
+    curve = sensitivities_of(Results(shelf.records, LABELS), protocols, trace=trace)[0]
     assert curve.settings == ("alpha",)
     validation = curve.points[0].validation
     assert validation is not None
-    assert validation.mean == pytest.approx(0.65)
-    assert validation.seeds == 2
+    assert (validation.mean, validation.seeds) == (close(0.65), 2)
     assert curve.points[-1].validation is None
     assert len(asked) == len(set(asked))

@@ -1,4 +1,4 @@
-"""What a cell's story is told from: origins of settings, epochs in short, the place in a table."""
+"""What the report of a cell is made from: origins of settings, trace summary, rank in a table."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def words_of(record: Record) -> dict[str, str]:
     return {origin.setting: origin.words for origin in settings_provenance(record).settings}
 
 
-def test_every_setting_says_where_its_value_is_from() -> None:
+def test_every_setting_has_the_origin_of_its_value() -> None:
     words = words_of(of_method("drcl", "python -m bench run --set 'drcl.eta=2.0'", eta=2.0, lr=0.5))
     assert words["epochs"] == "quick profile, shared by all methods"
     assert words["spl_epochs"] == "quick profile, what this method needs"
@@ -44,9 +44,10 @@ def test_every_setting_says_where_its_value_is_from() -> None:
     usual = registry.covered(registry.settings_layers(registry.method("drcl"), dataset="emoji"))
     assert words["lr"] == f"of an earlier settings file, or typed; today it would be {usual['lr']}"
     assert list(words) == list(registry.method("drcl").defaults)
+    assert "released code" in settings_provenance(of_method("drcl")).defaults
 
 
-def test_a_record_that_holds_its_origins_needs_no_settings_file(edited_settings: Callable[[], None]) -> None:
+def test_a_record_with_origins_needs_no_settings_file(edited_settings: Callable[[], None]) -> None:
     old = of_method("drcl", eta=2.0, lr=0.5)
     layers = registry.settings_layers(registry.method("drcl"), dataset="emoji")
     origins: dict[str, str] = {key: layer.origin for layer in layers for key in layer.values}
@@ -77,33 +78,21 @@ def test_a_record_with_the_usual_settings_of_its_kind_of_data_has_nothing_typed(
         assert not [words for words in words_of(record).values() if "typed" in words]
 
 
-def test_the_defaults_provenance_comes_from_the_methods_file() -> None:
-    assert "released code" in settings_provenance(of_method("drcl")).defaults
-
-
 def test_settings_that_are_gone_or_of_a_method_that_is_gone_are_shown_unexplained() -> None:
     record = making.record(method="gone")
     assert words_of(record) == dict.fromkeys(record.identity.settings, "unknown method 'gone'")
     assert words_of(of_method("drcl", zeal=1))["zeal"].startswith("unknown: ")
 
 
-def prior(epoch: int) -> dict[str, object]:
-    return {"stage": "prior", "epoch": epoch, "train_loss/a": 1.0 / epoch}
-
-
-def fit(epoch: int) -> dict[str, object]:
-    numbers = {"train_loss/a": 0.1, "J_L/a": 7.0, "validation_map": 0.1 * epoch}
-    return {"stage": "fit", "epoch": epoch, **numbers}
-
-
-TRACE = [*map(prior, (1, 2, 3)), *map(fit, (1, 2, 3, 4))]
-
-
-def test_a_trace_in_short_has_first_last_and_selected_epochs() -> None:
+def test_a_trace_summary_has_first_last_and_selected_epochs() -> None:
+    losses = {"train_loss/a": 0.1, "J_L/a": 7.0}
+    trace: list[dict[str, object]] = []
+    trace += [{"stage": "prior", "epoch": epoch, "train_loss/a": 1.0 / epoch} for epoch in (1, 2, 3)]
+    trace += [{"stage": "fit", "epoch": epoch, **losses, "validation_map": 0.1} for epoch in (1, 2, 3, 4)]
     chosen = Selected(rule="best", criterion="c", epoch={"a": 2, "b": 4}, value=None)
     last = Selected(rule="last", criterion="l", epoch=4, value=None)
     result = msgspec.structs.replace(making.result(), selected=[chosen, last])
-    brief = trace_summary(TRACE, result)
+    brief = trace_summary(trace, result)
     shown = [(why, row["stage"], row["epoch"]) for why, row in brief.rows]
     selected = [("first", "fit", 1), ("best of a", "fit", 2), ("last, best of b", "fit", 4)]
     assert shown == [("first", "prior", 1), ("last", "prior", 3), *selected]
@@ -128,17 +117,15 @@ def table() -> Table:
     return Table(Data("real", "quick", "emoji", "f", "cpu", ""), "map@all", "best", (IT, AVERAGE), rows)
 
 
-def test_a_row_is_found_by_any_of_its_records(table: Table) -> None:
-    found = row_with_record(table, "digest of B")
-    assert found is not None
-    assert found.label == "B"
+def test_a_row_is_found_by_its_records(table: Table) -> None:
+    assert row_with_record(table, "digest of B") is table.rows[1]
     assert row_with_record(table, "digest of D") is None
 
 
 def test_reference_points_and_missing_numbers_do_not_compete(table: Table) -> None:
     ranks = {
-        own.label: [(place.rank, place.of, place.best) for place in ranks_in_table(table, own)]
-        for own in table.rows
+        row.label: [(found.rank, found.of, found.best) for found in ranks_in_table(table, row)]
+        for row in table.rows
     }
     assert ranks["B"] == [(1, 3, "A")] * 2
     assert ranks["A"] == ranks["C"] == [(2, 3, "B")] * 2

@@ -1,20 +1,24 @@
-"""Tables: means over seeds of like with like, and a reason wherever a number is missing."""
+"""Tables: means over seeds of like cells, a reason for each missing number, and notes on doubtful ones."""
 
 from __future__ import annotations
 
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import permutations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.analysis import AVERAGE, Labels, Row, Table, tables_of
+from bench.analysis.chance import NEAR, advice, near_chance
 from bench.analysis.results import Results
-from bench.records import Identity, Record
-from tests.analysis.making import IT, TI, metric, with_result
+from bench.records import Identity, Record, Rows
+from bench.report.topics.map_tables import table_exhibit
+from bench.report.writers import csv, html, latex, markdown
+from tests.analysis.making import IT, TI, close, metric, with_result
 from tests.records import making
 
 
@@ -57,24 +61,23 @@ def row(records: Sequence[Record], selection: str = "best") -> Row:
 
 
 NUMBERS = st.floats(0.0, 1.0)
+PAIRS = [("image", "text"), ("image", "audio"), ("text", "audio")]
 
 
+@settings(max_examples=25)
 @given(st.lists(st.tuples(NUMBERS, NUMBERS), min_size=1, max_size=6), st.randoms(use_true_random=False))
 def test_an_entry_is_the_mean_and_sample_deviation_over_seeds_in_any_order(
     pairs: list[tuple[float, float]], random: Any
 ) -> None:
     records = [done({IT: a, TI: b}, seed=seed) for seed, (a, b) in enumerate(pairs)]
     random.shuffle(records)
-    found = row(records)
+    entries = row(records).entries
     averages = [(a + b) / 2 for a, b in pairs]
     for column, values in ((IT, [a for a, _ in pairs]), (TI, [b for _, b in pairs]), (AVERAGE, averages)):
-        entry = found.entries[column]
-        assert entry.seeds == len(pairs)
-        assert entry.mean == pytest.approx(statistics.fmean(values), abs=1e-12)
-        if len(pairs) == 1:
-            assert entry.deviation is None
-        else:
-            assert entry.deviation == pytest.approx(statistics.stdev(values), abs=1e-9)
+        entry = entries[column]
+        assert (entry.mean, entry.seeds) == (close(statistics.fmean(values), abs=1e-12), len(pairs))
+        deviation = pytest.approx(statistics.stdev(values), abs=1e-9) if len(pairs) > 1 else None
+        assert entry.deviation == deviation
         assert set(entry.records) == {record.digest for record in records}
 
 
@@ -87,7 +90,7 @@ def test_an_entry_is_the_mean_and_sample_deviation_over_seeds_in_any_order(
         ({"settings": {"epochs": 20}}, "DRCL [layers=null"),
     ],
 )
-def test_what_was_run_otherwise_gets_a_row_of_its_own_and_says_how(
+def test_what_was_run_otherwise_has_a_separate_row_whose_label_names_it(
     change: dict[str, Any], label: str
 ) -> None:
     rows = table([done(0.1), done(0.9, seed=1, **change)]).rows
@@ -106,86 +109,65 @@ def test_settings_of_a_method_that_is_gone_are_compared_with_each_other() -> Non
     assert rows["GONE [epochs=20]"].entries[IT].mean == pytest.approx(0.2)
 
 
-def test_methods_of_one_title_can_be_told_apart() -> None:
+def test_no_two_rows_have_one_label() -> None:
     same = replace(LABELS, title=lambda _: "Same")
     (found,) = tables_of(Results([done(method="a"), done(method="b")], same), ["map@all"])
     assert [line.label for line in found.rows] == ["Same (a)", "Same (b)"]
-
-
-def test_settings_that_differ_only_in_what_a_label_cannot_show_still_get_two_rows() -> None:
-    settings = making.identity().settings
-    rows = table([done(), done(seed=1, settings={**settings, "new": None})]).rows
-    assert len({found.label for found in rows}) == len(rows) == 2
-
-
-def test_a_method_that_took_all_modalities_is_not_mixed_with_its_pairs() -> None:
-    three = ("image", "text", "audio")
-    joint = done({("image", "text"): 0.9, ("text", "image"): 0.9}, modalities=three)
-    pair = done({("image", "text"): 0.1, ("text", "image"): 0.1})
-    rows = table([joint, pair]).rows
-    assert sorted(found.entries[IT].mean or 0 for found in rows) == [0.1, 0.9]
-    assert {found.label for found in rows} == {"DRCL [image+text+audio]", "DRCL [image+text]"}
-    assert [found.usual for found in rows] == [True, False]  # that of most modalities stands for the method
+    unnamed = {**making.identity().settings, "new": None}  # which a label does not show
+    assert len({line.label for line in table([done(), done(seed=1, settings=unnamed)]).rows}) == 2
 
 
 def test_pairs_of_modalities_make_up_one_row_whose_average_needs_all_of_them() -> None:
-    names = ("image", "text", "audio")
-    pairs = [("image", "text"), ("image", "audio"), ("text", "audio")]
-    records = [done({p: 0.2, p[::-1]: 0.4}, modalities=p) for p in pairs]
-    full = row(records)
-    assert full.entries[AVERAGE].mean == pytest.approx(0.3)
-    assert len(full.entries) == 7
-    assert set(full.entries) - {AVERAGE} == {(a, b) for a in names for b in names if a != b}
-    failed = making.record(status="failed", reason="singular", modalities=pairs[2])
-    partial = row([*records[:2], failed])
-    assert partial.entries["text", "audio"].reason == "failed: singular"
-    assert partial.entries[AVERAGE].mean is None
-    assert partial.entries[AVERAGE].reason == "failed: singular"
-    assert partial.entries["image", "text"].mean == pytest.approx(0.2)
+    records = [done({p: 0.2, p[::-1]: 0.4}, modalities=p) for p in PAIRS]
+    full = row(records).entries
+    assert full[AVERAGE].mean == pytest.approx(0.3)
+    assert set(full) == {*permutations(("image", "text", "audio"), 2), AVERAGE}
+    failed = making.record(status="failed", reason="singular", modalities=PAIRS[2])
+    partial = row([*records[:2], failed]).entries
+    assert partial["text", "audio"].reason == "failed: singular"
+    assert (partial[AVERAGE].mean, partial[AVERAGE].reason) == (None, "failed: singular")
+    assert partial["image", "text"].mean == pytest.approx(0.2)
     assert row(records[:2]).entries["audio", "text"].reason == "not run"
 
 
 def test_an_average_uses_the_seeds_that_have_all_directions() -> None:
-    pairs = [("image", "text"), ("image", "audio"), ("text", "audio")]
-    records = [done({p: 0.2, p[::-1]: 0.2}, modalities=p, seed=0) for p in pairs]
-    extra = done({pairs[0]: 0.8, pairs[0][::-1]: 0.8}, modalities=pairs[0], seed=1)
-    found = row([*records, extra])
-    assert found.entries[IT].seeds == 2
-    assert found.entries[AVERAGE].seeds == 1
-    assert found.entries[AVERAGE].mean == pytest.approx(0.2)
-    assert extra.digest not in found.entries[AVERAGE].records
-    scattered = [done({p: 0.2, p[::-1]: 0.2}, modalities=p, seed=n) for n, p in enumerate(pairs)]
+    records = [done({p: 0.2, p[::-1]: 0.2}, modalities=p, seed=0) for p in PAIRS]
+    extra = done(0.8, modalities=PAIRS[0], seed=1)
+    entries = row([*records, extra]).entries
+    assert entries[IT].seeds == 2
+    assert (entries[AVERAGE].mean, entries[AVERAGE].seeds) == (close(0.2), 1)
+    assert extra.digest not in entries[AVERAGE].records
+    scattered = [done({p: 0.2, p[::-1]: 0.2}, modalities=p, seed=n) for n, p in enumerate(PAIRS)]
     assert row(scattered).entries[AVERAGE].reason == "no seed has all directions"
 
 
 @pytest.mark.parametrize("status", ["failed", "timeout", "out-of-memory", "refused", "skipped"])
-def test_a_row_without_numbers_says_why(status: Any) -> None:
-    found = row([making.record(status=status, reason="this and that\nmore")])
-    assert {entry.reason for entry in found.entries.values()} == {f"{status}: this and that"}
-    assert found.lacking == (f"{status}: this and that",)
+def test_missing_numbers_have_the_reason_of_their_cells(status: Any) -> None:
+    failed = [making.record(seed=seed, status=status, reason="this and that\nmore") for seed in (1, 2)]
+    alone, beside = row(failed[:1]), row([done(seed=0), *failed])
+    assert {entry.reason for entry in alone.entries.values()} == {f"{status}: this and that"}
+    assert alone.lacking == (f"{status}: this and that",)
+    assert (beside.entries[IT].seeds, beside.lacking) == (1, (f"2 of 3 cells {status}: this and that",))
+    rows = {found.method: found for found in table([failed[0], done(method="good")]).rows}
+    assert {entry.records for entry in rows["drcl"].entries.values()} == {(failed[0].digest,)}
 
 
-def test_a_row_with_some_numbers_counts_the_cells_that_have_none() -> None:
-    failed = [making.record(seed=seed, status="failed", reason="x") for seed in (1, 2)]
-    found = row([done(seed=0), *failed])
-    assert found.entries[IT].seeds == 1
-    assert found.lacking == ("2 of 3 cells failed: x",)
-
-
-def test_numbers_under_another_rule_are_not_borrowed() -> None:
+def test_numbers_of_another_rule_are_not_taken() -> None:
     record = done(0.5)
     (other,) = tables_of(Results([record], LABELS), ["map@50/hits"])
     assert {entry.reason for entry in other.rows[0].entries.values()} == {"not evaluated under map@50/hits"}
     assert row([record], "oracle").entries[IT].reason == "nothing was selected by the rule oracle"
     assert row([done(0.5, selection="none")], "oracle").entries[IT].mean == 0.5
+    unselected = row([done(selection="last")]).entries.values()
+    assert all(entry.mean is None and entry.records for entry in unselected)
 
 
 def test_real_data_come_first_and_rows_in_the_rosters_order() -> None:
     records = [done(data_kind="look-alike", dataset="a"), done(dataset="z"), done(dataset="b")]
     records += [done(dataset="z", method="sm"), done(dataset="z", variant="x")]
     tables = tables_of(Results(records, LABELS), ["map@all"])
-    found = [(one.data.kind, one.data.dataset) for one in tables]
-    assert found == [("real", "b"), ("real", "z"), ("look-alike", "a")]
+    data = [(found.data.kind, found.data.dataset) for found in tables]
+    assert data == [("real", "b"), ("real", "z"), ("look-alike", "a")]
     assert [found.label for found in tables[1].rows] == ["SM", "DRCL", "DRCL x"]
     assert tables[1].rows[0].role == "reference"
 
@@ -207,10 +189,79 @@ def test_pseudo_pairs_mark_the_whole_row() -> None:
     assert row([done(pairing="none")]).pairing == ""
 
 
-def test_a_missing_number_names_the_records_that_say_why() -> None:
-    failed, other = making.record(status="failed", method="bad"), done(method="good")
-    rows = {row.method: row for row in table([failed, other]).rows}
-    assert {entry.records for entry in rows["bad"].entries.values()} == {(failed.digest,)}
-    unselected = row([done(selection="last")])
-    assert all(entry.records for entry in unselected.entries.values())
-    assert all(entry.mean is None for entry in unselected.entries.values())
+SIZES = {name: Rows(train=10, validation=2, test=50, dimension=5) for name in ("image", "text", "audio")}
+CHANCE = {"image>text": 0.16, "text>image": 0.18}
+
+
+def test_entries_name_the_rows_without_a_direction_behind_them() -> None:
+    zeros = {"best": {"audio": 3}, "last": {"image": 9}}
+    cells = [
+        done(dict.fromkeys(permutations(SIZES, 2), 0.5), selection=rule, modalities=tuple(SIZES), seed=seed)
+        for seed in range(2)
+        for rule in ("best", "last")
+    ]
+    records = []
+    for best, last in (cells[:2], cells[2:]):
+        assert best.result is not None
+        assert last.result is not None
+        records.append(with_result(best, metrics=[*best.result.metrics, *last.result.metrics]))
+    records[0] = with_result(records[0], zero_rows=zeros, rows=SIZES)
+    entries, last_entries = row(records).entries, row(records, "last").entries
+    assert entries[IT].zeros == last_entries["text", "audio"].zeros == ()
+    assert [each.words for each in entries["audio", "text"].zeros] == ["3 of 50 audio (seed 0)"]
+    assert entries["image", "audio"].zeros == entries["audio", "text"].zeros == entries[AVERAGE].zeros
+    assert [each.words for each in last_entries[IT].zeros] == ["9 of 50 image (seed 0)"]
+
+
+@pytest.mark.parametrize(
+    ("write", "sign"), [(markdown.table, "‡"), (html.document, "‡"), (latex.table, r"$\ddagger$")]
+)
+def test_every_format_marks_rows_without_a_direction_and_explains_the_mark(write: Any, sign: str) -> None:
+    record = with_result(done(), zero_rows={"best": {"image": 5}}, rows=SIZES)
+    plain, marked = (write(table_exhibit(table([one]))) for one in (done(), record))
+    assert sign not in plain
+    assert marked.count(sign) == 4  # both directions, the average, and the note
+    assert "5 of 50 image (seed 0)" in marked
+    assert csv.table(table_exhibit(table([record]))).count("5 of 50 image (seed 0)") == 3
+
+
+def test_a_refused_state_is_the_reason_of_its_rule_only() -> None:
+    record = with_result(done(0.5), refused={"last": "all rows are equal\nmore"})
+    assert (row([record]).entries[IT].mean, row([record]).lacking) == (0.5, ())
+    last = row([record], "last").entries.values()
+    assert {(entry.mean, entry.brief) for entry in last} == {(None, "refused")}
+    assert all("all rows are equal" in entry.reason and "more" not in entry.reason for entry in last)
+    both = row([record, done(0.6, selection="last", seed=1)], "last")
+    assert both.entries[IT].seeds == 1
+    assert both.lacking == ("1 of 2 cells refused under the rule last: all rows are equal",)
+
+
+@pytest.mark.parametrize(
+    ("value", "near"), [(0.1, True), (0.17 + NEAR - 0.001, True), (0.17 + NEAR + 0.001, False)]
+)
+def test_a_result_is_near_chance_up_to_a_fixed_distance(value: float, near: bool) -> None:
+    record = with_result(done(value), chance=CHANCE)
+    found = near_chance([record])
+    assert (found is not None) is near
+    if found is not None:
+        assert found[:2] == pytest.approx((value, 0.17))
+    assert near_chance([with_result(record, chance={})]) is near_chance([]) is None
+
+
+def test_tables_state_what_to_try_for_a_row_near_chance() -> None:
+    low = with_result(done(0.17, settings={"scaling": "none"}), chance=CHANCE)
+    high = with_result(done(0.9, method="mcca"), chance=CHANCE)
+    text = markdown.table(table_exhibit(table([low, high])))
+    assert "of chance (0.170)" in text
+    assert "--set drcl.scaling=standard" in text
+    assert text.count("of chance") == 1
+    both = [with_result(done(value, seed=seed), chance=CHANCE) for seed, value in enumerate((0.16, 0.5))]
+    assert row(both).near is None  # the mean over seeds counts
+
+
+def test_advice_names_only_settings_that_a_method_has() -> None:
+    both = advice(making.identity(settings={"scaling": "unit", "learning_rate": 0.001}))
+    assert "drcl.scaling=standard" in both
+    assert "drcl.learning_rate=0.0001" in both
+    assert "scaling=" not in advice(making.identity(settings={"scaling": "standard"}))
+    assert "--set" not in advice(making.identity(settings={}))

@@ -1,10 +1,9 @@
-"""Which rows stand for their methods: by what was usual when their records were made."""
+"""Which rows represent their methods: by what was usual when their records were made."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -22,8 +21,7 @@ from tests.analysis.cells_apart import SETTINGS, add
 from tests.analysis.making import Shelf
 from tests.analysis.test_keys import LABELS
 
-EDITED = replace(LABELS, usual=lambda _: {**SETTINGS, "epochs": 99})
-"""What is known after a settings file was edited."""
+EDITED = replace(LABELS, usual=lambda _: {**SETTINGS, "epochs": 99})  # after an edit of a settings file
 CHANGED = {**SETTINGS, "epochs": 5}
 
 
@@ -49,30 +47,27 @@ def test_an_edited_settings_file_changes_nothing_about_the_tables_of_earlier_rec
         made(shelf, 0.5 + seed / 100, seed=seed)
         made(shelf, 0.4, seed=seed, method="mcca")
         made(shelf, 0.3, seed=seed, settings=CHANGED)
-    before, after = (tables_of(Results(shelf.records, labels), ["map@all"]) for labels in (LABELS, EDITED))
-    assert before == after
-    assert [row.label for row in before[0].competing] == ["DRCL", "MCCA"]
-    families = [
-        against_reference(field, "drcl", 20)
-        for labels in (LABELS, EDITED)
-        for field in per_query_tables(Results(shelf.records, labels), ["map@all"], "best", shelf.per_query)
-    ]
-    assert [one.comparisons for one in families[:1]] == [one.comparisons for one in families[1:]]
-    assert len(families[0].comparisons) == 3
-    (one,), (other,) = (
-        sensitivities_of(Results(shelf.records, labels), ["map@all"]) for labels in (LABELS, EDITED)
-    )
-    assert [point.usual for point in one.points] == [point.usual for point in other.points] == [False, True]
+    tables, comparisons, points = [], [], []
+    for results in (Results(shelf.records, labels) for labels in (LABELS, EDITED)):
+        tables.append(tables_of(results, ["map@all"]))
+        (per_query,) = per_query_tables(results, ["map@all"], "best", shelf.per_query)
+        comparisons.append(against_reference(per_query, "drcl", 20).comparisons)
+        (sensitivity,) = sensitivities_of(results, ["map@all"])
+        points.append([point.usual for point in sensitivity.points])
+    assert tables[0] == tables[1]
+    assert [row.label for row in tables[0][0].competing] == ["DRCL", "MCCA"]
+    assert comparisons[0] == comparisons[1]
+    assert (len(comparisons[0]), *points) == (3, [False, True], [False, True])
 
 
-def test_records_of_layout_1_go_by_what_is_usual_today() -> None:
+def test_records_of_layout_1_are_compared_with_what_is_usual_today() -> None:
     shelf = Shelf()
     made(shelf, 0.5, usual=None)
     assert [row.usual for row in rows(shelf.records).values()] == [True]
     assert list(rows(shelf.records, EDITED)) == ["DRCL [epochs=20]"]
 
 
-def test_of_several_usual_rows_the_one_made_last_competes_and_the_others_say_what_differs() -> None:
+def test_of_several_usual_rows_the_one_made_last_competes_and_the_others_name_what_differs() -> None:
     shelf = Shelf()
     made(shelf, 0.7, day=1)
     made(shelf, 0.5, day=2, usual=CHANGED, settings=CHANGED)
@@ -84,7 +79,7 @@ def test_of_several_usual_rows_the_one_made_last_competes_and_the_others_say_wha
     assert table.rows[0].entries[AVERAGE].mean == pytest.approx(0.5)
 
 
-def test_old_settings_run_again_on_purpose_do_not_stand_for_the_method() -> None:
+def test_old_settings_run_again_on_purpose_do_not_represent_the_method() -> None:
     shelf = Shelf()
     made(shelf, 0.7, day=1)
     made(shelf, 0.5, day=2, usual=CHANGED, settings=CHANGED)
@@ -94,7 +89,7 @@ def test_old_settings_run_again_on_purpose_do_not_stand_for_the_method() -> None
     assert found["DRCL [epochs=20]"].entries[AVERAGE].seeds == 2
 
 
-def test_a_row_without_a_result_does_not_push_out_one_that_has_one() -> None:
+def test_a_row_with_a_result_comes_before_one_without() -> None:
     shelf = Shelf()
     made(shelf, 0.5, day=1)
     failed = made(shelf, 0.1, day=2, code="training 1, drcl 2")
@@ -115,7 +110,7 @@ def test_what_a_variant_sets_is_no_other_choice_of_settings() -> None:
     assert usual == {"DRCL": True, "DRCL without_fa": False}
 
 
-def test_a_method_that_is_gone_goes_by_the_card_in_its_last_record() -> None:
+def test_a_method_that_is_gone_has_the_card_in_its_last_record() -> None:
     shelf = Shelf()
     record = add(shelf, 0.5, method="gone")
     card = {"name": "gone", "authors": "A", "year": 1999, "venue": "V", "family": "f", "unheard_of": 1}
@@ -133,21 +128,3 @@ def test_a_method_that_is_gone_goes_by_the_card_in_its_last_record() -> None:
     assert registry_labels([later, first]).title("gone") == "Last"
     assert registry_labels([first]).title("drcl") == registry.method("drcl").card.title
     assert registry_labels([carrying({"x": 1}, "2026")]).title("gone") == "gone"
-
-
-def test_a_report_of_an_edited_quick_yaml_is_the_same(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from bench.registry import settings as settings_files
-
-    shelf = Shelf()
-    usual = registry.resolve_settings(registry.method("drcl"))
-    made(shelf, 0.5, usual=usual, settings=usual)
-    before = tables_of(Results(shelf.records, registry_labels(shelf.records)), ["map@all"])
-    folder = tmp_path / "methods" / "settings"
-    folder.mkdir(parents=True)
-    (folder / "quick.yaml").write_text("defaults: {epochs: 3}\n")
-    monkeypatch.setattr(settings_files, "folder_of", lambda _: tmp_path / "methods")
-    assert registry.resolve_settings(registry.method("drcl")) != usual
-    assert tables_of(Results(shelf.records, registry_labels(shelf.records)), ["map@all"]) == before
-    assert before[0].rows[0].usual

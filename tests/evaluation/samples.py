@@ -16,7 +16,7 @@ from bench.evaluation.similarity import Side, embedded_side
 class AsGiven(Method):
     """Embeds rows as they are."""
 
-    card = MethodCard("given", "Given", "nobody", 2000, "nowhere", "test")
+    card = MethodCard("given", "Given", "A. Author", 2000, "Venue", "test")
     Settings = dict
 
     def fit(self, train: Split, validation: Split, context: Context) -> None:

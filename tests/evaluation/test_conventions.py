@@ -1,4 +1,4 @@
-"""Every convention of mean average precision on one set of embeddings: each says what the library says."""
+"""Every convention of mean average precision on one set of embeddings: each equals the library's number."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_every_rule_is_there_once_and_gives_the_same_readings_again(
     assert readings(retrieval, cutoffs=[5], shares=[HALF], draws=3) == found
 
 
-def test_with_the_whole_gallery_each_says_what_the_library_says(found: list[Reading]) -> None:
+def test_with_the_whole_gallery_each_equals_the_librarys_number(found: list[Reading]) -> None:
     rules = conventions([5])
     every = [one for one in found if one.share == WHOLE and one.direction != AVERAGE]
     assert len(every) == 6 * 3 * len(rules)  # these rows are no codes

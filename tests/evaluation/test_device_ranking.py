@@ -1,4 +1,4 @@
-"""The torch kernel gives what the NumPy kernel gives, here on the CPU: ties, protocols, refusals."""
+"""The torch kernel equals the NumPy kernel, here on the CPU: ties, protocols, refusals."""
 
 from __future__ import annotations
 
@@ -31,19 +31,9 @@ from bench.evaluation.similarity import Side, embedded_side
 from tests.evaluation.samples import AsGiven, side
 
 EXPECTED = [
-    *("map@all", "map@3/hits", "map@3/min", "map@5/relevant", "map@2/first", "map@all/skip"),
-    *("map@4/hits/skip", "precision@3", "precision@1/skip", "recall@2/class", "recall@100/class", "ndcg@4"),
-    *(
-        "ndcg@all",
-        "mrr/class",
-        "medr/class",
-        "meanr/class/skip",
-        "recall@1",
-        "recall@5",
-        "mrr",
-        "medr",
-        "meanr",
-    ),
+    *("map@all", "map@3/hits", "map@3/min", "map@5/relevant", "map@2/first", "map@all/skip", "ndcg@4", "mrr"),
+    *("map@4/hits/skip", "precision@3", "precision@1/skip", "recall@2/class", "recall@100/class", "ndcg@all"),
+    *("mrr/class", "medr/class", "meanr/class/skip", "recall@1", "recall@5", "medr", "meanr"),
 ]
 ALWAYS = {"map@all", "map@3/hits", "map@3/min", "precision@3", "recall@2/class", "medr", "medr/class"}
 OTHERS = ["map@3/hits/optimistic", "map@all/pessimistic", "mrr/pessimistic"]
@@ -59,7 +49,7 @@ def rows_of(rng: np.random.Generator, n: int, spread: int, similarity: Similarit
     return rows
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=75, deadline=None)
 @given(
     seed=st.integers(0, 2**32 - 1),
     sizes=st.tuples(st.integers(2, 12), st.integers(2, 40)),
@@ -122,7 +112,7 @@ DEVICES = pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=p
 
 
 @DEVICES
-def test_floats_without_ties_agree_within_a_millionth_and_need_nothing_of_the_host(device: str) -> None:
+def test_floats_without_ties_agree_within_a_millionth_and_need_no_host_values(device: str) -> None:
     rows, labels = floats()
     rules = [rule for rule in PROTOCOLS if rule.level == "class" and rule.id in EXPECTED]
     found = evaluate_on_device(*sides_on(rows, labels, device), rules)
@@ -133,7 +123,7 @@ def test_floats_without_ties_agree_within_a_millionth_and_need_nothing_of_the_ho
 
 
 @DEVICES
-def test_equal_rows_are_tied_wherever_they_stand(device: str) -> None:
+def test_equal_rows_are_tied_in_any_order(device: str) -> None:
     (queries, gallery), labels = floats()
     gallery = np.concatenate([gallery, gallery[:300]])
     queries = np.concatenate([queries, queries])
@@ -148,7 +138,7 @@ def test_equal_rows_are_tied_wherever_they_stand(device: str) -> None:
     np.testing.assert_array_equal(usual[:60], usual[60:])
 
 
-def test_rows_whose_hashes_are_equal_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rows_whose_hashes_are_equal_stay_distinct(monkeypatch: pytest.MonkeyPatch) -> None:
     rows, labels = floats()
     rows[1][5:9] = rows[1][0]
     rules = [Protocol.parse("map@all")]
@@ -163,27 +153,24 @@ def test_rows_whose_hashes_are_equal_are_told_apart(monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize(
     "rows",
     [
-        np.ones((4, 2)),
-        np.array([[1.0, 2], [0, 0], [1, 2]]),
-        np.array([[1.0, 2], [0, 0], [0, 0]]),
-        np.array([[1.0, 2], [np.nan, 0], [2, 1]]),
-        np.array([[1.0, 2], [np.inf, 0], [2, 1]]),
+        *(np.ones((4, 2)), np.ones((1, 2)), np.zeros((3, 2)), np.empty((3, 0))),
+        *(np.array([[1.0, 2], [0, 0], last]) for last in ([1, 2], [0, 0])),
+        *(np.array([[1.0, 2], [value, 0], [2, 1]]) for value in (np.nan, np.inf)),
         np.array([[1.0, 2], [2, 1], [0, 0]]),
-        np.zeros((3, 2)),
-        np.empty((3, 0)),
-        np.ones((1, 2)),
     ],
 )
 def test_what_cannot_be_ranked_is_refused_as_on_the_host(rows: Any, similarity: Similarity) -> None:
-    def outcome(check: Any, given: Any) -> str:
+    outcomes = []
+    for check in (
+        lambda: check_on_device("text", torch.as_tensor(rows), similarity),
+        lambda: check_embeddings("text", rows, len(rows), similarity),
+    ):
         try:
-            check(given)
+            check()
+            outcomes.append("")
         except RefusedEmbeddings as error:
-            return str(error)
-        return ""
-
-    there = outcome(lambda given: check_on_device("text", given, similarity), torch.as_tensor(rows))
-    assert there == outcome(lambda given: check_embeddings("text", given, len(given), similarity), rows)
+            outcomes.append(str(error))
+    assert outcomes[0] == outcomes[1]
 
 
 MEASURES = [

@@ -87,23 +87,18 @@ def test_every_direction_and_protocol_equals_the_single_call(multi: bool) -> Non
 
 
 @pytest.mark.parametrize("rules", [["map@all"], ["map@all/argsort"]])
-def test_further_measures_come_from_the_same_ranking(rules: list[str]) -> None:
+def test_further_measures_come_from_the_same_ranking_and_embeddings_are_kept(rules: list[str]) -> None:
     split, method = _split(), _Projection()
     more = {"p": precision_at_measure([1, 7]), "r": interpolated_precision_measure([0.0, 0.5])}
-    for direction in evaluate(method, split, rules, measures=more).directions:
+    result = evaluate(method, split, rules, measures=more)
+    for direction in result.directions:
         left, right = split[direction.query], split[direction.gallery]
         rows = left.features[:, :5], right.features[:, :5], left.labels, right.labels
         np.testing.assert_array_equal(direction.measured["p"], precision_at_k(*rows, [1, 7]))
         np.testing.assert_array_equal(direction.measured["r"], precision_recall(*rows, [0.0, 0.5]))
+        np.testing.assert_array_equal(result.embeddings[direction.query], rows[0])
         assert list(direction.ap) == rules
     assert method.calls == dict.fromkeys(split, 1)
-
-
-def test_an_evaluation_holds_what_was_ranked_unless_a_method_has_its_own_similarity() -> None:
-    split = _split()
-    result = evaluate(_Projection(), split)
-    for name, part in split.items():
-        np.testing.assert_array_equal(result.embeddings[name], part.features[:, :5])
     learned = evaluate(_Distance(), split, measures={"p": precision_at_measure([1])})
     assert learned.embeddings == {}
     assert learned["text", "image"].measured["p"].shape == (360, 1)
@@ -123,9 +118,7 @@ def test_the_table_shows_every_direction_and_protocol() -> None:
     for direction in result.directions:
         assert f"{direction.name} " in table
         assert f"{direction.map('map@50/min'):.4f}" in table
-    assert "map@50/relevant" in table
     assert f"{result.mean():.4f}" in table.splitlines()[-1]
-    assert repr(result) == table
 
 
 def test_unknown_directions_and_protocols_are_named() -> None:
@@ -140,7 +133,7 @@ def test_unknown_directions_and_protocols_are_named() -> None:
         evaluate(_Projection(), _split(), [])
 
 
-def test_a_learned_similarity_is_asked_for_in_blocks_and_ranked_as_it_is() -> None:
+def test_a_learned_similarity_is_computed_in_blocks_and_ranked_as_it_is() -> None:
     split, method = _split(tuple(DIMENSIONS)), _Distance()
     result = evaluate(method, split)
     assert method.calls["audio>text"] == len(split["audio"])
@@ -154,7 +147,7 @@ def test_a_learned_similarity_is_asked_for_in_blocks_and_ranked_as_it_is() -> No
 
 
 @pytest.mark.parametrize("kept", [True, False])
-def test_a_similarity_that_holds_from_either_side_is_asked_for_once_where_memory_allows(
+def test_a_mutual_similarity_is_computed_once_where_memory_allows(
     monkeypatch: pytest.MonkeyPatch, kept: bool
 ) -> None:
     """Rows that occur twice are compared once, and tied."""
@@ -173,7 +166,6 @@ def test_a_similarity_that_holds_from_either_side_is_asked_for_once_where_memory
 @pytest.mark.parametrize(
     ("method", "message"),
     [
-        (_Projection(lambda modality, rows: np.ones_like(rows)), "'image' .*collapsed"),
         (_Projection(lambda modality, rows: rows[:-1]), "59 rows"),
         (_Projection(lambda modality, rows: rows[:, :4] if modality == "text" else rows), "widths"),
         (_Distance(lambda modality, rows: rows), "numbers"),

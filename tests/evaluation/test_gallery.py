@@ -9,13 +9,7 @@ import numpy as np
 import pytest
 
 from bench.contract import Method, Modality, RefusedEmbeddings, Split, UsageError
-from bench.evaluation import (
-    Protocol,
-    evaluate,
-    rank_embeddings,
-    rank_similarities,
-    standard_protocols,
-)
+from bench.evaluation import Protocol, evaluate, rank_embeddings, rank_similarities, standard_protocols
 from bench.evaluation.conventions import readings
 from bench.evaluation.retrieval import Embedded, Retrieval
 from tests.evaluation.samples import AsGiven, Cubes

@@ -1,4 +1,4 @@
-"""What callers may pass, and what is refused with a reason."""
+"""What functions accept, and what is refused with a reason."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ import pytest
 
 from bench.contract import Array
 from bench.evaluation import average_precision_of_similarities
-from bench.evaluation.keys import best, marked_ranks, order_keys
+from bench.evaluation.keys import order_keys
 
 EVERY = ["float32", "float64", "longdouble"]
 
@@ -39,23 +39,6 @@ def test_keys_compare_as_the_similarities_do(dtype: str, limit: float) -> None:
 def test_numbers_of_one_scale_keep_their_memory(scale: float) -> None:
     values = (np.random.default_rng(0).standard_normal((3, 50)) * scale).astype(np.float32)
     assert np.shares_memory(order_keys(values), values)
-
-
-def test_the_first_items_are_enough_only_without_a_tie_at_the_cut() -> None:
-    rows = np.array([[5, 4, 3, 2, 1, 0], [5, 4, 4, 2, 1, 0]], dtype=np.float32)
-    assert best(order_keys(rows[:1].copy()), 2).shape == (1, 2)
-    assert best(order_keys(rows.copy()), 2).shape == (2, 6)
-
-
-def test_marked_items_and_ties_of_each_row() -> None:
-    keys = np.array([[-4, -2, -2, 0], [-4, -4, 2, 2]], dtype=np.int32) | [[0, 1, 0, 1], [0, 0, 1, 1]]
-    places, row, first, size = marked_ranks(keys, 2)
-    assert places.tolist() == [[1, 3], [2, 3]]
-    assert list(zip(row.tolist(), first.tolist(), size.tolist(), strict=True)) == [
-        (0, 1, 2),
-        (1, 0, 2),
-        (1, 2, 2),
-    ]
 
 
 @pytest.mark.parametrize("dtype", EVERY)

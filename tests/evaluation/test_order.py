@@ -36,7 +36,7 @@ def _data(shape: Shape, precision: Precision) -> tuple[NDArray[Any], ...]:
     return queries, gallery, rng.integers(0, 3, n_queries), rng.integers(0, 3, n_gallery)
 
 
-@settings(max_examples=75, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(sizes(), PRECISIONS, st.sampled_from([None, 1, 10]))
 def test_neither_gallery_nor_query_order_changes_a_bit(
     shape: Shape, precision: Precision, k: int | None
@@ -60,7 +60,7 @@ def test_neither_gallery_nor_query_order_changes_a_bit(
     ],
     ids=["precision", "curve", "multi-label"],
 )
-def test_other_measures_do_not_see_the_gallery_order_either(measure: Any) -> None:
+def test_other_measures_do_not_depend_on_the_gallery_order_either(measure: Any) -> None:
     queries, gallery, wanted, offered = _data((65, 130, 16, 3), "float32")
     order = np.random.default_rng(0).permutation(len(gallery))
     plain = measure(queries, gallery, wanted, offered)
@@ -80,7 +80,7 @@ def test_rows_of_one_direction_take_part_once() -> None:
         assert len(side(rows, np.array(labels)).rows) == 2
 
 
-def test_equal_rows_are_tied_wherever_they_stand() -> None:
+def test_equal_rows_are_tied_in_any_order() -> None:
     rng = np.random.default_rng(0)
     queries = rng.standard_normal((50, 65), dtype=np.float32)
     gallery = np.repeat(rng.standard_normal((67, 65), dtype=np.float32), 2, axis=0)
@@ -99,6 +99,6 @@ def test_only_directions_count_not_lengths(scale: float) -> None:
     np.testing.assert_allclose(scaled, average_precision(queries, gallery, *labels), atol=1e-12, rtol=0)
 
 
-def test_tiny_cosines_are_still_told_apart_in_float32() -> None:
+def test_tiny_cosines_differ_in_float32() -> None:
     gallery = np.array([[1, 1e-25], [1, 1e-28], [1, 1e-30]])
     np.testing.assert_array_equal(average_precision([[0.0, 1.0]], gallery, [1], [0, 1, 0]), [0.5])

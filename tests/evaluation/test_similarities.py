@@ -1,4 +1,4 @@
-"""Similarities of embeddings: exact ties for whole numbers, distances as SciPy has them, and refusals."""
+"""Similarities of embeddings: exact ties of whole numbers, distances equal to SciPy's, and refusals."""
 
 from __future__ import annotations
 
@@ -14,14 +14,16 @@ from scipy.spatial.distance import cdist
 from bench.contract import Array, Modality, RefusedEmbeddings, Similarity, Split, UsageError
 from bench.evaluation import (
     STANDARD_PROTOCOLS,
+    Denominator,
     Protocol,
     average_precision,
+    average_precision_of_similarities,
     evaluate,
     rank_embeddings,
     rank_similarities,
 )
 from tests.evaluation.naive import naive_ap
-from tests.evaluation.samples import AsGiven
+from tests.evaluation.samples import AsGiven, Cubes, coarse
 
 OTHERS: tuple[Similarity, ...] = ("dot", "euclidean", "hamming")
 
@@ -98,6 +100,38 @@ def test_argsort_follows_the_sort_of_distances(similarity: Similarity) -> None:
     np.testing.assert_allclose(ours, naive_ap(order, wanted, offered, 5, "hits"), rtol=1e-12)
 
 
+@pytest.mark.parametrize("k", [5, 300])
+@pytest.mark.parametrize("denominator", ["hits", "min", "relevant"])
+def test_argsort_orders_ties_as_released_evaluators_do(k: int, denominator: Denominator) -> None:
+    (queries, wanted), (gallery, offered) = coarse(0, 40, zeros=0.1), coarse(1, 300, zeros=0.1)
+    distances = np.nan_to_num(cdist(queries, gallery, "cosine"), nan=1.0)  # NaN: rows of zeros
+    naive = naive_ap(distances.argsort(axis=1), wanted, offered, k, denominator)
+    low, expected, high, ours = (
+        average_precision(queries, gallery, wanted, offered, k, denominator, ties, dtype="float64")
+        for ties in ("pessimistic", "expected", "optimistic", "argsort")
+    )
+    given = average_precision_of_similarities(-distances, wanted, offered, k, denominator, "argsort")
+    np.testing.assert_allclose(ours, naive, rtol=1e-12, atol=0)
+    np.testing.assert_allclose(given, naive, rtol=1e-12, atol=0)
+    assert (np.abs(ours - expected) > 1e-3).any()
+    # SciPy rounds cosines that are equal to unequal numbers, so that only rows of zeros are compared.
+    zero = ~queries.any(axis=1)
+    assert zero.any()
+    assert (low[zero] <= ours[zero] + 1e-12).all()
+    assert (ours[zero] <= high[zero] + 1e-12).all()
+
+
+@pytest.mark.parametrize("learned", [False, True])
+def test_evaluate_takes_argsort_beside_other_rules(learned: bool) -> None:
+    left, right = (Modality(*coarse(seed, 60)) for seed in (0, 1))
+    method, split = Cubes() if learned else AsGiven(), Split({"image": left, "text": right}, 3)
+    result = evaluate(method, split, ["map@10/hits/argsort", Protocol()], dtype="float64")
+    cubes = -((left.features @ right.features.T) ** 3)
+    distances = cubes if learned else cdist(left.features, right.features, "cosine")
+    naive = naive_ap(distances.argsort(axis=1), left.labels, right.labels, 10, "hits")
+    np.testing.assert_allclose(result["image", "text"].ap["map@10/hits/argsort"], naive, rtol=1e-12, atol=0)
+
+
 @pytest.mark.parametrize(
     ("similarity", "rows", "refusal"),
     [
@@ -150,13 +184,9 @@ def test_fico_itr_agrees_on_ranks_and_category_retrieval_under_every_similarity(
         maps = fico_itr.category_retrieval(matrix, labels, captions_per_image=5)
         sides = [(images, labels, np.arange(30)), (captions, labels[ids], ids)]
         for (left, right), values, mean in zip((sides, sides[::-1]), theirs, maps, strict=True):
-            ranking = rank_embeddings(
-                *(left[0], right[0], left[1], right[1]),
-                query_ids=left[2],
-                gallery_ids=right[2],
-                similarity=similarity,
-                dtype="float64",
-            )
+            given: dict[str, Any] = {"query_ids": left[2], "gallery_ids": right[2], "similarity": similarity}
+            rows = left[0], right[0], left[1], right[1]
+            ranking = rank_embeddings(*rows, **given, dtype="float64")
             ours = {rule.id: rule.aggregate(ranking.evaluate(rules)[0][rule.id]) for rule in rules}
             assert ours["map@all"] == pytest.approx(mean, abs=1e-9)
             assert np.floor(ours["medr"]) == values["MedianR"]

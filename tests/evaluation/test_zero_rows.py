@@ -46,7 +46,7 @@ def test_as_a_query_it_ties_the_whole_gallery(k: int | None, dtype: Precision) -
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_as_an_item_it_stands_between_positive_and_negative_cosines(dtype: Precision) -> None:
+def test_as_an_item_it_ranks_between_positive_and_negative_cosines(dtype: Precision) -> None:
     gallery = np.array([[-1e-9, 1.0], [0, 0], [1e-9, 1.0], [3.0, 0], [-3.0, 0]])
     for row, rank in {3: 1, 2: 2, 1: 3, 0: 4, 4: 5}.items():
         offered = (np.arange(5) == row).astype(int)
