@@ -161,22 +161,22 @@ def test_a_method_that_was_trained_on_more_modalities_is_not_the_one_of_two() ->
     five = ("image", "text", "video", "audio", "3d")
     joint = on("xmedianet", {IT: 0.5, TI: 0.5}, method="mcca", modalities=five)
     pair = on("xmedianet", {IT: 0.5, TI: 0.5}, method="mcca", modalities=IT)
-    asked = value(dataset="XNet(I-T)", method="MCCA")
-    assert only([joint], asked).verdict == "not run yet"
-    assert only([joint, pair], asked).verdict == "reproduced"
+    printed_value = value(dataset="XNet(I-T)", method="MCCA")
+    assert only([joint], printed_value).verdict == "not run yet"
+    assert only([joint, pair], printed_value).verdict == "reproduced"
 
 
 def test_all_modalities_are_taken_at_once_or_by_a_pair_method_pair_by_pair() -> None:
     names = ("image", "text", "audio", "3d", "video")
-    asked = [value(dataset="XMedia", method=name, direction="Avg") for name in ("MCCA", "ACMR")]
+    printed_values = [value(dataset="XMedia", method=name, direction="Avg") for name in ("MCCA", "ACMR")]
     ways = list(permutations(names, 2))
     joint = on("xmedia", dict.fromkeys(ways, 0.5), method="mcca", modalities=names)
     pairs = [
         on("xmedia", {(a, b): 0.5, (b, a): 0.5}, method="acmr", modalities=(a, b)) for a, b in ways if a < b
     ]
     part = on("xmedia", {IT: 0.9, TI: 0.9}, method="mcca", modalities=IT)
-    assert [line.verdict for line in ledger([joint, *pairs, part], *asked)] == ["reproduced"] * 2
-    lines = ledger([part, *pairs[1:]], *asked)
+    assert [line.verdict for line in ledger([joint, *pairs, part], *printed_values)] == ["reproduced"] * 2
+    lines = ledger([part, *pairs[1:]], *printed_values)
     assert [line.verdict for line in lines] == ["not run yet"] * 2
     assert lines[1].because == "not all pairs of modalities were run"
 

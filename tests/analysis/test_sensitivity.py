@@ -125,10 +125,10 @@ def test_validation_is_the_highest_of_the_epochs_by_seed_and_each_trace_is_read_
         rows[record.digest] = [{"validation_map": number} for number in numbers]
     for beta in BETAS[1:]:  # a sweep of another setting
         add(shelf, beta=beta)
-    asked = []
+    read = []
 
     def trace(digest: str) -> Sequence[Mapping[str, object]]:
-        asked.append(digest)
+        read.append(digest)
         return rows.get(digest, ())
 
     protocols = ["map@all", "map@50/hits"]
@@ -138,4 +138,4 @@ def test_validation_is_the_highest_of_the_epochs_by_seed_and_each_trace_is_read_
     assert validation is not None
     assert (validation.mean, validation.seeds) == (close(0.65), 2)
     assert curve.points[-1].validation is None
-    assert len(asked) == len(set(asked))
+    assert len(read) == len(set(read))

@@ -117,6 +117,14 @@ def test_no_two_rows_have_one_label() -> None:
     assert len({line.label for line in table([done(), done(seed=1, settings=unnamed)]).rows}) == 2
 
 
+def test_the_row_of_most_modalities_represents_the_method() -> None:
+    rows = table([done(0.9, modalities=("image", "text", "audio")), done(0.1)]).rows
+    assert [(found.label, found.entries[IT].mean, found.usual) for found in rows] == [
+        ("DRCL [image+text+audio]", 0.9, True),
+        ("DRCL [image+text]", 0.1, False),
+    ]
+
+
 def test_pairs_of_modalities_make_up_one_row_whose_average_needs_all_of_them() -> None:
     records = [done({p: 0.2, p[::-1]: 0.4}, modalities=p) for p in PAIRS]
     full = row(records).entries

@@ -76,8 +76,8 @@ def test_every_protocol_equals_the_numpy_kernels(
         tensors = [torch.as_tensor(part) for part in rows]
         there = scale_of(similarity, tensors)
         assert there.exponent == scale.exponent
-        asked, offered = (DeviceSide.of_rows(*one, there) for one in zip(tensors, sets, strict=True))
-        found = evaluate_on_device(asked, offered, [rule for rule in PROTOCOLS if rule.level == "class"])
+        queries, gallery = (DeviceSide.of_rows(*one, there) for one in zip(tensors, sets, strict=True))
+        found = evaluate_on_device(queries, gallery, [rule for rule in PROTOCOLS if rule.level == "class"])
     else:
         ranking = Ranking.of_sides(*sides, device="cpu")
         assert ranking.on_device is not None

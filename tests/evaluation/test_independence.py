@@ -37,7 +37,7 @@ def check(method: AsGiven, rows: int = 150) -> None:
 
 
 def _where_few(change: float) -> Rule:
-    """Return a rule that moves entries by a share of the largest where not all rows are asked for."""
+    """Return a rule that moves entries by a share of the largest where not all rows are given."""
     return lambda rows: rows + (len(rows) < 64) * change * np.abs(rows).max()
 
 

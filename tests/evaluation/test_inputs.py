@@ -127,7 +127,7 @@ def test_what_does_not_fit_is_named(change: dict[str, Any], noun: str) -> None:
         average_precision(**(given | change))
 
 
-def test_measures_check_their_own_arguments() -> None:
+def test_measures_check_their_arguments() -> None:
     with pytest.raises(UsageError, match="rank"):
         precision_at_k(QUERIES, GALLERY, WANTED, OFFERED, [5, 0])
     with pytest.raises(UsageError, match="between 0 and 1"):

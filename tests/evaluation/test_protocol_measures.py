@@ -215,7 +215,7 @@ def test_trec_eval_agrees(graded: Any) -> None:
         np.testing.assert_allclose(ours[name], [theirs[f"q{i}"][other] for i in range(12)], **CLOSE)
     for i, total in enumerate((shared > 0).sum(axis=1).tolist()):
         curve = [theirs[f"q{i}"][f"iprec_at_recall_{tenth / 10:.2f}"] for tenth in range(11)]
-        # trec_eval looks from trunc(level R + .9) hits on, where the definition says ceil(level R).
+        # trec_eval looks from trunc(level R + .9) hits on, where the definition has ceil(level R).
         levels = [int(tenth / 10 * total + 0.9) / total for tenth in range(11)]
         interpolated = ranking.measure([interpolated_precision_measure(levels)])[0]
         np.testing.assert_allclose(interpolated[i], curve, **CLOSE)

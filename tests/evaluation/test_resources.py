@@ -70,7 +70,7 @@ def test_matrix_products_keep_to_their_thread_and_the_limit_comes_back(threads: 
 
         def work(block: slice) -> None:
             seen.append((block.start, _blas_limits()))
-            assert allowed_threads() == allowed  # asked from inside, it is still the outer limit
+            assert allowed_threads() == allowed  # inside, too, it is the outer limit
             if block.start == 0:
                 run_blocks(lambda inner: None, BLOCKS, threads)
 

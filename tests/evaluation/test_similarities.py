@@ -64,7 +64,7 @@ def test_ties_of_whole_numbers_are_exact(
 
 
 @pytest.mark.parametrize("offset", [0.0, 0.7, 300.0])
-def test_small_distances_far_from_the_origin_are_told_apart(offset: float) -> None:
+def test_small_distances_far_from_the_origin_are_distinguished(offset: float) -> None:
     numbers = np.random.default_rng(0)
     queries, items = (offset + 1e-3 * numbers.standard_normal((n, 40)) for n in (20, 300))
     labels = numbers.integers(0, 4, 20), numbers.integers(0, 4, 300)
@@ -147,7 +147,7 @@ def test_what_cannot_be_compared_is_refused(similarity: Any, rows: Any, refusal:
         average_precision(rows, rows, [0, 1], [0, 1], similarity=similarity)
 
 
-def test_a_methods_card_says_how_its_embeddings_are_compared_and_zero_rows_are_ordinary_codes() -> None:
+def test_a_methods_card_states_how_its_embeddings_are_compared_and_zero_rows_are_ordinary_codes() -> None:
     numbers = np.random.default_rng(0)
     codes = {name: numbers.integers(0, 2, (40, 2)).astype(float) for name in ("image", "text")}
     codes["image"][:25] = 0

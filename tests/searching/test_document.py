@@ -1,4 +1,4 @@
-"""The page on kept models does what it says."""
+"""The page on kept models runs with the printed results."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from pathlib import Path
 from tests.documents import ROOT, blocks, copy_with_methods, execute
 
 
-def test_the_page_on_models_does_what_it_says(tmp_path: Path) -> None:
+def test_the_page_on_models_runs_with_the_printed_results(tmp_path: Path) -> None:
     copy_with_methods(tmp_path, "mcca", "mrl")
     shown = [block for block in blocks(ROOT / "docs" / "models.md") if block.language != "text"]
     quick = [
         replace(b, text=b.text.replace("bench run ", "bench run --jobs 0 --set mrl.epochs=2 ")) for b in shown
     ]
     printed = "\n".join(execute(quick, tmp_path))
-    for said in (
+    for shown_text in (
         "kept models: 2, ",
         "(364, 256) float32 {'image': 1280, 'text': 384} ('Activities', 'Animals & Nature')",
         "(2, 364) cosine",
@@ -23,4 +23,4 @@ def test_the_page_on_models_does_what_it_says(tmp_path: Path) -> None:
         "2 of 2 agree",
         "embeds alike when its state is stored and loaded",
     ):
-        assert said in printed, said
+        assert shown_text in printed, shown_text
