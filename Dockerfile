@@ -1,5 +1,7 @@
 # The benchmark in an image: docker build -t cmbench .
-# Data, records and reports lie in a folder of the host: docker run --rm -v "$PWD:/work" cmbench run --datasets emoji
+# Data, records and reports lie in a folder of the host, and with --user belong to who calls it:
+#   docker run --rm --user "$(id -u):$(id -g)" -v "$PWD:/work" cmbench run --datasets emoji
+# Where a message says `python -m bench`, write this command up to `cmbench`.
 FROM python:3.11-slim
 # The CPU build of PyTorch; for GPUs: --build-arg TORCH_INDEX=https://pypi.org/simple, and docker run --gpus all
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu

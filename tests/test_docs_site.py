@@ -95,5 +95,6 @@ def test_the_image_takes_files_that_exist_and_runs_the_console_script() -> None:
     assert {"constraints.txt", "pyproject.toml", "bench", "methods", "datasets", "results/published"} <= set(
         kept
     )
+    assert {".dockerignore", "Dockerfile"} <= set(text_of("MANIFEST.in").split())
     (entry,) = re.findall(r'^ENTRYPOINT \["(\w+)"\]$', text_of("Dockerfile"), re.M)
     assert f'\n{entry} = "bench.cli:main"\n' in text_of("pyproject.toml")

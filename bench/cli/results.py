@@ -42,7 +42,7 @@ def command(
     wrong usage or no records.
 
     Args:
-        format_: Output format; parquet needs --output and a Parquet library (pyarrow).
+        format_: Output format; parquet needs --output and a library for it (fastparquet or pyarrow).
         output: File to write instead of printing.
         methods: Only these methods; names or globs.
         datasets: Only these datasets; names or globs.
@@ -90,6 +90,8 @@ def _write_parquet(frame: pd.DataFrame, output: Path | None) -> None:
     if output is None:
         raise UsageError("--format parquet needs --output FILE: the format is not text")
     if find_spec("pyarrow") is None and find_spec("fastparquet") is None:
-        raise UsageError("to write Parquet files, install a library for them: pip install '.[parquet]'")
+        raise UsageError(
+            "to write Parquet files, install a library for them: pip install 'cross-modal-bench[parquet]'"
+        )
     output.parent.mkdir(parents=True, exist_ok=True)
     frame.to_parquet(output, index=False)

@@ -139,7 +139,8 @@ def open_cluster(
         import distributed  # noqa: F401
     except ImportError as error:
         raise UsageError(
-            f"--executor dask needs Dask, which cannot be loaded here ({error}): pip install -e '.[dask]'"
+            f"--executor dask needs Dask, which cannot be loaded here ({error}): "
+            "pip install 'cross-modal-bench[dask]'"
         ) from error
     with _quiet(), _running_loop() as loop:
         cluster = Cluster(address, loop, patience)

@@ -102,7 +102,9 @@ def faiss_module() -> Any:
     try:
         return importlib.import_module("faiss")
     except ImportError as error:
-        raise UsageError("approximate search needs the package faiss-cpu: pip install '.[search]'") from error
+        raise UsageError(
+            "approximate search needs the package faiss-cpu: pip install 'cross-modal-bench[search]'"
+        ) from error
 
 
 def recall(found: Nearest, nearest: Nearest) -> float:

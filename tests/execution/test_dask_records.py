@@ -167,7 +167,7 @@ def test_without_dask_the_message_names_the_command(
     said = run(tmp_path, "tcp://127.0.0.1:1", "--datasets", grid.small)
     assert said.status == 2
     assert said.err.startswith("error: --executor dask needs Dask, ")
-    assert "pip install -e '.[dask]'" in said.err
+    assert "pip install 'cross-modal-bench[dask]'" in said.err
 
 
 @pytest.mark.slow

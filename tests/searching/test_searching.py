@@ -194,7 +194,7 @@ def test_without_faiss_an_index_is_refused_and_large_galleries_are_searched_exac
     monkeypatch.setattr("bench.searching.searcher.LARGE", 10)
     monkeypatch.setitem(sys.modules, "faiss", None)
     searcher = Searcher(kept.digests["mrl"], results=kept.results, way="faiss")
-    with pytest.raises(UsageError, match=r"pip install '\.\[search\]'"):
+    with pytest.raises(UsageError, match=r"pip install 'cross-modal-bench\[search\]'"):
         searcher.search(0)
     assert Searcher(kept.digests["mrl"], results=kept.results).search(0).way == "exact"
 

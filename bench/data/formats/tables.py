@@ -355,7 +355,8 @@ def _parquet(path: Path) -> _Stored:
         numeric = _without_index(kinds, table.pandas_metadata)
     else:
         raise DataError(
-            f"{path}: to read Parquet files, install a library for them: pip install '.[parquet]'"
+            f"{path}: to read Parquet files, install a library for them: "
+            "pip install 'cross-modal-bench[parquet]'"
         )
     return _Stored(partial(pandas.read_parquet, path), numeric)
 
