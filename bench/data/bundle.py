@@ -86,7 +86,7 @@ def _cut_validation(train: Split) -> tuple[Split, Split]:
     whole = {
         name: base
         for name, base in bases.items()
-        if base is not None and base.flags.owndata and base.flags.writeable
+        if base is not None and base.flags.owndata and base.flags.writeable and base.ndim == 2
     }
     if len(whole) < len(bases):
         return train.take(kept), validation

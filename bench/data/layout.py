@@ -22,9 +22,10 @@ from bench.data.cutting import cut
 from bench.data.formats.array_file import ArrayFile, are_texts, texts
 from bench.data.keys import Choices, Keys, Role
 from bench.data.roles import roles_of
+from bench.data.stacked import Stacked, not_stacked
 from bench.data.targets import Raw, Slot, Targets, targets_of
 
-VERSION: Final = 4
+VERSION: Final = 5
 """Part of the fingerprint of files in more than the plain layout of a bundle; see `is_plain`."""
 
 _BLOCK: Final = 4096
@@ -62,7 +63,7 @@ def layout_of(source: ArrayFile, choices: Choices | None = None) -> Layout:
     if keys.of_all_rows:
         source, keys, said = cut(source, keys)
         notes += said
-    return _Reading(source, keys, choices, notes).layout()
+    return _Reading(Stacked(source, keys), keys, choices, notes).layout()
 
 
 def is_plain(source: ArrayFile) -> bool:
@@ -74,6 +75,8 @@ def is_plain(source: ArrayFile) -> bool:
             return False
         if role.what == "labels":
             counts.setdefault(role.part, set()).add(source.shape(key))
+        elif sum(length > 1 for length in source.shape(key)) > 2:
+            return False
     stated = keys.paired or keys.multi_label or keys.of_all_rows or keys.class_names or not keys.literal
     equal = all(len(shapes) == 1 and len(shape) == 1 for shapes in counts.values() for shape in shapes)
     return not stated and equal and "gallery" not in keys.parts
@@ -82,7 +85,7 @@ def is_plain(source: ArrayFile) -> bool:
 class _Reading:
     """One file being read."""
 
-    def __init__(self, source: ArrayFile, keys: Keys, choices: Choices, notes: list[str]) -> None:
+    def __init__(self, source: Stacked, keys: Keys, choices: Choices, notes: list[str]) -> None:
         self.source, self.keys, self.path, self.notes = source, keys, source.path, notes
         self.choices, self.by_part = choices, dict[str, list[str]]()
         self.names = [*keys.features(keys.parts[0])]
@@ -134,7 +137,9 @@ class _Reading:
             if "" in own["labels"] and any(own["ids"]):
                 values = self._by_ids(slot, key, values)
             shape = self.source.shape(features)
-            if "" in own["labels"]:
+            if slot in self.source.times:
+                values = self.source.labels(slot, values, shape[0])
+            elif "" in own["labels"]:
                 values = self._for_repeated(slot, key, values, shape)
             known = shape[0] if len(shape) == 2 else None
             if known is not None and values.ndim == 2 and 1 not in values.shape:
@@ -244,6 +249,8 @@ class _Reading:
                 f"{str(values.reshape(-1)[:1])[:60]}; to make features of texts, or of files: "
                 f"python -m bench data extract {self.path} --output mine.npz --{name} ENCODER"
             )
+        if values.ndim == 3:
+            raise not_stacked(values.shape, part, name, where)
         if values.ndim != 2 or 0 in values.shape or values.dtype.kind not in "biuf":
             return feature_matrix(values, where)
         return values
@@ -284,13 +291,14 @@ class _Reading:
         stated = self._paired(part)
         given = {name: self.keys.of(part, "ids", name) for name in labels}
         if any(given.values()):
-            keys = self._completed(part, given, labels, shared)
-            ids = stated_ids(self.source, keys, labels)
             if stated is False:
                 raise DataError(f"{self.path}: {part} has ids, and says that it is not paired; leave out one")
-            for a, b in combinations(ids, 2):
-                if not np.isin(ids[a], ids[b]).any():
-                    self._note(part, f"no id of {a} is among those of {b}: none of their rows correspond")
+            keys = self._completed(part, given, labels, shared)
+            return self._given_ids(part, stated_ids(self.source, keys, labels)), "none"
+        ids = {} if stated is False else self.source.ids(part, labels)
+        if ids and (shared or stated or self._seem_pairs(part, self.source.first_labels(part, labels))):
+            for name in (name for of_part, name in self.source.times if of_part == part):
+                self._note(part, f"all rows of one entry of {name} show the same thing")
             return ids, "none"
         counts = {name: len(rows) for name, rows in labels.items()}
         equal = len(set(counts.values())) == 1
@@ -308,6 +316,12 @@ class _Reading:
         if not stated:
             return {}, "none"
         return {name: np.arange(count) for name, count in counts.items()}, "natural"
+
+    def _given_ids(self, part: str, ids: dict[str, NDArray[np.int64]]) -> dict[str, NDArray[np.int64]]:
+        for a, b in combinations(ids, 2):
+            if not np.isin(ids[a], ids[b]).any():
+                self._note(part, f"no id of {a} is among those of {b}: none of their rows correspond")
+        return ids
 
     def _completed(
         self, part: str, keys: Mapping[str, str | None], labels: Mapping[str, Array], shared: bool

@@ -283,6 +283,7 @@ class _Roles:
             found.roles |= {role._replace(part="train"): key for role, key in whole.items()}
             return
         elif "train" not in found.rows:
+            self._refuse_numbered()
             named = ", ".join(f"{role.say()} = {key}" for role, key in whole.items())
             raise DataError(
                 f"{path}: its arrays are of all rows ({named}), and nothing says which rows are of train and "
@@ -295,6 +296,26 @@ class _Roles:
         found.roles = {}
         for role, key in given:
             self._put(found, role, key)
+
+    def _refuse_numbered(self) -> None:
+        """Refuse two structures of arrays with the same names, with a recipe for both as parts."""
+        numbered: dict[str, dict[str, str]] = {}
+        for key in self.rest:
+            *folders, number, name = ["", "", *key.split("/")]
+            if number.isdigit():
+                role = _role("", words_of(name), True)
+                numbered.setdefault("/".join([*folders, number]), {})[role.say() if role else name] = key
+        first, *others = [*numbered.values()] or [{}]
+        if len(others) != 1 or first.keys() != others[0].keys() or len(first) < 3:
+            return
+        parts = ", ".join(
+            f"{part}: {{{', '.join(f'{name}: {key}' for name, key in keys.items())}}}"
+            for part, keys in (("train", first), ("test", others[0]))
+        )
+        raise DataError(
+            f"{self.path}: two structures hold the same arrays; name each in a recipe, a file mine.yaml with "
+            f"lines such as: {{files: {self.path.name}, {parts}}}"
+        )
 
     def _require_train(self, found: Keys, words: Mapping[str, Sequence[str]]) -> None:
         """Refuse a gallery without rows to train on, with the command that trains on the gallery."""

@@ -6,7 +6,7 @@ matrices, names; in rows or in columns. Whatever is more than reading along is s
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -19,6 +19,8 @@ from bench.data.formats.array_file import LISTS, are_texts, texts
 
 _MOST_CLASSES: Final = 100_000
 _LISTED: Final = 12
+_MARKERS: Final = frozenset(("na", "n/a", "#n/a", "<na>", "nan", "null", "none"))
+"""Words, in lower case, that some programs write where a value is missing."""
 _UNKNOWN: Final = (0, 255, 65535)
 """Numbers that some files write where a row has no label."""
 
@@ -121,8 +123,11 @@ class _Labels:
         if not mark:
             return
         words = {cell: [word.strip() for word in cell.split(mark) if word.strip()] for cell in cells}
+        present = {word for of_cell in words.values() for word in of_cell}
+        present -= (missing := self._missing(present))
+        words = {cell: [word for word in of_cell if word not in missing] for cell, of_cell in words.items()}
         known = sorted(
-            {word for of_cell in words.values() for word in of_cell},
+            present,
             key=lambda word: (not word.isdigit(), int(word) if word.isdigit() else 0, word),
         )
         if len(known) > _MOST_CLASSES:
@@ -241,8 +246,10 @@ class _Labels:
 
     def _by_name(self, shaped: Mapping[Slot, Array]) -> Targets:
         """Return one class for each row, numbered in the order of names."""
-        present = sorted({name for values in shaped.values() for name in values.tolist() if name})
-        number = {name: index for index, name in enumerate(present)} | {"": -1}
+        words = {name for values in shaped.values() for name in values.tolist() if name}
+        missing = self._missing(words)
+        present = sorted(words - missing)
+        number = {name: index for index, name in enumerate(present)} | dict.fromkeys({"", *missing}, -1)
         self._require_some(present)
         numbers: dict[Slot, Array] = {}
         for slot, values in shaped.items():
@@ -251,6 +258,23 @@ class _Labels:
             numbers[slot] = np.array([number[name] for name in values.tolist()], dtype=np.int64)
         self.notes.append(f"classes are numbered in the order of their names: {_listed(present)}")
         return Targets(numbers, len(present), tuple(present))
+
+    def _missing(self, words: Collection[str]) -> set[str]:
+        """Return the words that mean "no label": markers such as NA, if all other words are numbers.
+
+        Among names of classes, such a word is a class of its own, and a note says so.
+        """
+        markers = {word for word in words if word.lower() in _MARKERS}
+        others = {*words} - markers
+        if markers and others and all(word.lstrip("+-").replace(".", "", 1).isdigit() for word in others):
+            self.notes.append(f"rows with the label {_listed(sorted(markers))} among numbers have no label")
+            return markers
+        if markers:
+            self.notes.append(
+                f"the label {_listed(sorted(markers))} is a class, as any other word is; if it marks rows "
+                "without a label, leave it empty there"
+            )
+        return set()
 
     def _require_some(self, classes: Sequence[object]) -> None:
         if not classes:

@@ -1,6 +1,6 @@
-"""Reads mutated files of one format one after another: ``python -m tests.data.fuzzing FORMAT COUNT FOLDER``.
+"""Reads mutated files: ``python -m tests.data.fuzzing FORMATS COUNT FOLDER``, FORMATS being ``npz,mat5``.
 
-Writes ``found.json``: how many were read, how many refused, the peak memory in MB, and every exception that
+Writes ``FORMAT.json``: how many were read, how many refused, the peak memory in MB, and every exception that
 is no sentence. A file that is being read is named in ``current``, so that a crash or hang can be laid to it.
 """
 
@@ -73,8 +73,13 @@ def _samples(path: Path) -> None:
 
 
 SEEDS: dict[str, list[str | tuple[str, Callable[[Path], object]]]] = {
-    "npz": ["mine.npz", "dicts.npz", ("c.npz", lambda path: save_npz(path, csr_matrix(np.eye(5))))],
-    "npy": ["dict.npy", ("b.npy", lambda path: np.save(path, "ab"))],
+    "npz": [
+        "mine.npz",
+        "dicts.npz",
+        "records.npz",
+        ("c.npz", lambda path: save_npz(path, csr_matrix(np.eye(5)))),
+    ],
+    "npy": ["dict.npy", "records.npy", ("b.npy", lambda path: np.save(path, "ab"))],
     "mat5": [
         "structures.mat",
         "array.mat",
@@ -85,10 +90,14 @@ SEEDS: dict[str, list[str | tuple[str, Callable[[Path], object]]]] = {
     ],
     "mat4": [("a.mat", _oldest)],
     "safetensors": ["tensors.safetensors"],
-    "mat73": ["structures73.mat", "names73.mat", ("a.mat", _cells)],
-    "hdf5": [("a.h5", lambda path: _hdf5(path, False)), ("b.h5", lambda path: _hdf5(path, True))],
+    "mat73": ["structures73.mat", "array73.mat", "names73.mat", ("a.mat", _cells)],
+    "hdf5": [
+        "records.h5",
+        ("a.h5", lambda path: _hdf5(path, False)),
+        ("b.h5", lambda path: _hdf5(path, True)),
+    ],
     "pickle": [
-        *("dicts.pkl", "tensors.pkl", "tensors2.pkl"),
+        *("dicts.pkl", "records.pkl", "table.pkl", "tensors.pkl", "tensors2.pkl"),
         ("b.pkl", _nested),
         ("c.pkl", lambda path: _large(path, 2)),
         ("d.pkl", lambda path: _large(path, 5)),
@@ -188,8 +197,9 @@ def main(kind: str, count: int, folder: Path) -> None:
     found["peak"] = int(peak) // 1024
     found["peak_of_children"] = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024
     # Libraries print about damaged files, so that standard output holds more than this.
-    (folder / "found.json").write_text(json.dumps(found))
+    (folder / f"{kind}.json").write_text(json.dumps(found))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), Path(sys.argv[3]))
+    for one in sys.argv[1].split(","):
+        main(one, int(sys.argv[2]), Path(sys.argv[3]))

@@ -239,15 +239,44 @@ def _names_of_hdf5(path: Path) -> None:
                 node[index, 0] = _letters(file, f"#refs#/{key}{index}", name)
 
 
-def _array_of_structures(path: Path) -> None:
+def arrays_of_structures() -> Arrays:
+    """Return a record of objects for each row, which SciPy writes as an array of structures."""
     kind = [("image", object), ("text", object), ("label", object)]
-    savemat(
-        path,
-        {
-            part: np.array([tuple(row[name] for name, _ in kind) for row in listed[0]], dtype=kind)
-            for part, listed in structures().items()
-        },
-    )
+    return {
+        part: np.array([tuple(row[name] for name, _ in kind) for row in listed[0]], dtype=kind)
+        for part, listed in structures().items()
+    }
+
+
+def _array_of_structures_73(path: Path) -> None:
+    write_mat73(path, {})
+    with h5py.File(path, "r+") as file:
+        for part, records in arrays_of_structures().items():
+            for name in records.dtype.names:
+                node = file.create_dataset(f"data/{part}/{name}", (len(records), 1), dtype=h5py.ref_dtype)
+                for index, value in enumerate(records[name]):
+                    key = f"#refs#/{part}{name}{index}"
+                    file[key] = np.ones(1) if name == "label" else value[:, None]
+                    node[index, 0] = _letters(file, f"{key}x", value) if name == "label" else file[key].ref
+
+
+def records() -> Arrays:
+    """Return a record of vectors and a name for each row."""
+    found: Arrays = {}
+    for part in PARTS:
+        values = {name: named()[f"{part}_{name}"] for name in ("image", "text", "labels")}
+        kind = [(name, one.dtype, one.shape[1:]) for name, one in values.items()]
+        found[part] = np.empty(PARTS[part], dtype=kind)
+        for name, one in values.items():
+            found[part][name] = one
+    return found
+
+
+def _records_of_hdf5(path: Path) -> None:
+    with h5py.File(path, "w") as file:
+        for part, values in records().items():
+            kind = [(name, values.dtype[name]) for name in ("image", "text")]
+            file[part] = values.astype([*kind, ("labels", "S8")])
 
 
 def _folder(path: Path, write: Callable[[Path, Any], Any], values: Arrays) -> None:
@@ -338,7 +367,14 @@ FILES: dict[str, Callable[[Path], Any]] = {
     "seven.mat": lambda path: write_mat73(path, columns(shared())),
     "names73.mat": _names_of_hdf5,
     "structures.mat": lambda path: savemat(path, structures()),
-    "array.mat": _array_of_structures,
+    "array.mat": lambda path: savemat(path, arrays_of_structures()),
+    "nested_array.mat": lambda path: savemat(path, {"data": arrays_of_structures()}),
+    "array73.mat": _array_of_structures_73,
+    "records.npz": lambda path: np.savez(path, **records()),
+    "records.npy": lambda path: np.save(path, table_of(arrays()).to_records(index=False)),
+    "records.pkl": lambda path: dump(path, records()),
+    "table.pkl": lambda path: dump(path, table_of(arrays()).to_records()),
+    "records.h5": _records_of_hdf5,
     "structures73.mat": _structures_of_hdf5,
     "mine.hdf5": _h5,
     "mine.pkl": lambda path: dump(path, {k: v if v.ndim == 2 else v.tolist() for k, v in named().items()}),

@@ -13,7 +13,7 @@ import pytest
 from scipy.io import savemat
 
 import bench
-from bench.contract import Array, DataError, UsageError
+from bench.contract import Array, DataError, Dataset, UsageError
 from bench.data import Choices, fingerprint_of, load_dataset
 from bench.data.bundle import import_files
 from tests.data.layouts import (
@@ -30,6 +30,7 @@ from tests.data.layouts import (
     notes,
     of_all_rows,
     require,
+    samples,
     shared,
     table_of,
     views,
@@ -71,6 +72,20 @@ def repeated(**more: Any) -> Arrays:
     for key in [key for key in values if "text" in key]:
         values[key] = np.repeat(values[key], 5, axis=0)
     return values | more
+
+
+def captions_in_one_array(label: str = "labels", **more: Any) -> Arrays:
+    """Return five texts for each image as an array with three dimensions."""
+    values = renamed("image_labels", label, without("text_labels"))
+    stacked = {f"{part}_text": np.repeat(values[f"{part}_text"][:, None], 5, axis=1) for part in PARTS}
+    return values | stacked | more
+
+
+def labels_of_each(times: int) -> Arrays:
+    return {
+        f"{part}_text_labels": np.repeat(arrays()[f"{part}_text_labels"][:, None], times, axis=1)
+        for part in PARTS
+    }
 
 
 def captions_by_id() -> Arrays:
@@ -177,6 +192,24 @@ READ: dict[str, tuple[Arrays, dict[str, Any], str]] = {
         "follow each other",
     ),
     "captions by id": (captions_by_id(), {"second": 120, "pairs": 120}, ""),
+    **{
+        f"captions in one array, {name}": (values, {"second": 120, "pairs": 120}, "")
+        for name, values in {
+            "labels of all": captions_in_one_array(),
+            "labels of each": captions_in_one_array("image_labels", **labels_of_each(1)),
+            "labels of captions": captions_in_one_array("image_labels", **labels_of_each(5)),
+            "ids": captions_in_one_array(train_ids=np.array([f"p{i}" for i in range(24)])),
+            "columns": {k: v.T if v.ndim == 3 else v for k, v in captions_in_one_array().items()},
+            "rows of all": of_all_rows()
+            | {"text": np.repeat(of_all_rows()["text"][:, None], 5, axis=1), "split": HALF},
+        }.items()
+    },
+    "captions in one array, missing": (
+        captions_in_one_array(train_text_missing=np.arange(24) % 4 == 0), {"second": 90, "pairs": 90}, "",
+    ),
+    "captions in one array, unpaired": (
+        captions_in_one_array(paired=False), {"second": 120, "pairs": 0}, "",
+    ),
     "views by id": (views_of_objects(), {"second": 6, "same": False, "partners": False}, ""),
     "partial pairs": (texts_of_some(), {"second": 18, "pairs": 18}, ""),
     "row numbers": (of_all_rows() | {"train_idx": TRAIN, "test_idx": TEST}, {}, ""),
@@ -278,6 +311,7 @@ REFUSED: dict[str, tuple[Arrays, str]] = {
     "NaN": (arrays() | {"test_image": np.where(np.eye(12, 6) > 0, np.nan, 1)}, "row 0, column 0 is nan"),
     "empty": (arrays() | {"test_image": np.ones((0, 6))}, "'test_image'.*empty"),
     "objects": (arrays() | {"train_image": np.array([[object()]])}, "pickle"),
+    "pixels": (arrays() | {"train_image": np.ones((24, 8, 8))}, "'train_image_ids' = numpy.repeat"),
     "texts": (shared() | {"train_text": np.full(24, "a b"), "test_text": np.full(12, "a b")}, "data extract"),
     "no labels": (without("test_text_labels"), "'test_text_labels' is missing"),
     "labels of one": (without("text_labels"), "train_text_labels"),
@@ -365,6 +399,39 @@ def test_empty_cells_are_rows_without_a_label_or_a_modality(tmp_path: Path) -> N
     require(load_dataset(tmp_path / "mine.csv"), second=22, pairs=22, labelled=21)
 
 
+def written(path: Path, change: Callable[[Any], Any]) -> Dataset:
+    """Return a dataset of which each name of a class was changed, in the format that a path states."""
+    known = [change(NAMES[label]) for label in of_all_rows()["labels"]]
+    if path.suffix == ".csv":
+        table = table_of(arrays())
+        table.assign(label=known).to_csv(path, index=False)
+    elif path.suffix == ".npz":
+        np.savez(path, **of_all_rows() | {"labels": np.array(known), "split": HALF})
+    else:
+        path.write_text(
+            json.dumps([row | {"label": one} for row, one in zip(samples(True), known, strict=True)])
+        )
+    return load_dataset(path, profile="paper")
+
+
+@pytest.mark.parametrize("name", ["x.csv", "x.npz", "x.json"])
+def test_a_word_that_marks_missing_values_is_a_class_unless_all_others_are_numbers(
+    tmp_path: Path, name: str
+) -> None:
+    data = written(tmp_path / name, {"art": "None", "music": "n/a", "war": "war"}.get)
+    require(data)
+    assert tuple(data.items.classes) == ("None", "n/a", "war")
+    assert "None, n/a is a class" in notes(data)
+    rows = iter(range(36))
+    numbers = {"art": "1", "music": "2", "war": "3"}
+    data = written(tmp_path / name, lambda word: "NA" if next(rows) in (1, 2, 4) else numbers[word])
+    require(data, labelled=21)
+    assert "train: 3 of 24 rows of image have no label" in notes(data)
+    rows = iter(range(36))
+    with pytest.raises(DataError, match="12 test rows of image have no label"):
+        written(tmp_path / name, lambda word: "NA" if next(rows) > 23 else numbers[word])
+
+
 @pytest.mark.parametrize("named", ["Y", "gt", "labels"])
 @pytest.mark.parametrize("turned", [False, True])
 def test_cells_are_views_and_test_rows_are_drawn_on_request(tmp_path: Path, turned: bool, named: str) -> None:
@@ -401,6 +468,16 @@ def test_a_tuple_of_arrays_is_read_by_the_recipe_that_its_refusal_names(tmp_path
     dump(tmp_path / "x.pkl", tuple(shared()[f"{p}_{n}"] for n in ("image", "text", "labels") for p in PARTS))
     with pytest.raises(DataError, match="recipe") as refused:
         load_dataset(tmp_path / "x.pkl")
+    (tmp_path / "mine.yaml").write_text(str(refused.value).partition("such as: ")[2])
+    require(load_dataset(tmp_path / "mine.yaml"))
+
+
+def test_two_structures_of_an_array_are_parts_by_the_recipe_that_the_refusal_names(tmp_path: Path) -> None:
+    kind = [(name, object) for name in ("image", "text", "labels")]
+    parts = [tuple(shared()[f"{part}_{name}"] for name, _ in kind) for part in PARTS]
+    savemat(tmp_path / "x.mat", {"data": np.array(parts, dtype=kind)})
+    with pytest.raises(DataError, match="recipe") as refused:
+        load_dataset(tmp_path / "x.mat")
     (tmp_path / "mine.yaml").write_text(str(refused.value).partition("such as: ")[2])
     require(load_dataset(tmp_path / "mine.yaml"))
 

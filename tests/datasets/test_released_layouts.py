@@ -93,22 +93,13 @@ def test_wikipedia_uses_the_text_labels_of_the_test_block_where_they_are(tmp_pat
     ("changes", "words"),
     [
         ({"train_texts_doc": None}, "'train_texts_doc' is missing"),
-        ({"train_imgs_deep": features(20, 6, 0)}, "6 wide, expected 5"),
-        ({"train_imgs_deep": features(5, 20, 0)}, "transposed"),
-        ({"train_imgs_deep": features(19, 5, 0)}, "19 rows, but 20 labels"),
         ({"train_imgs_labels": 1 + np.arange(20)[None] % 4}, "counted from 1"),
-        ({"train_imgs_labels": np.full((1, 20), 9)}, "from 9 to 9, expected 0 to 3"),
-        ({"train_imgs_labels": np.arange(20)[None] % 4 + 0.5}, "whole numbers"),
-        ({"test_texts_doc": np.full((10, 3), np.nan)}, "row 0, column 0 is nan"),
         ({"test": 4}, "4 image rows"),
         ({"test": 9}, "20/4/5 rows .*expected 20/4/6"),
     ],
 )
-@pytest.mark.parametrize("write", MATLAB)
-def test_a_bad_wikipedia_file_is_one_clear_sentence(
-    tmp_path: Path, write: Write, changes: Arrays, words: str
-) -> None:
-    write(tmp_path / "wiki.mat", wiki(**changes))
+def test_a_bad_wikipedia_file_is_one_clear_sentence(tmp_path: Path, changes: Arrays, words: str) -> None:
+    write_mat5(tmp_path / "wiki.mat", wiki(**changes))
     with pytest.raises(DataError, match=words) as caught:
         load(WIKI, tmp_path)
     assert str(tmp_path / "wiki.mat") in str(caught.value)

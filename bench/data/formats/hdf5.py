@@ -27,6 +27,7 @@ from bench.data.formats.array_file import (
     texts,
 )
 from bench.data.formats.nested import Nested
+from bench.data.formats.records import fields_of
 from bench.data.formats.samples import single
 from bench.data.formats.stored import BLOCK, Stored
 
@@ -69,6 +70,20 @@ class Hdf5(ArrayFile):
                 raise ValueError("no structure")
             yield {name: single(self._value(cell[name], self.where(key))) for name in names}
 
+    def _array_of_structures(self, node: Any, key: str) -> dict[str, list[Any]]:
+        """Return the fields of an array of structures, a sample each: MATLAB stores a cell array of each."""
+        fields = [node[name] for name in node if isinstance(node.get(name, getlink=True), h5py.HardLink)]
+        cells = [isinstance(one, h5py.Dataset) and h5py.check_ref_dtype(one.dtype) for one in fields]
+        shapes = {one.shape for one, kind in zip(fields, cells, strict=True) if kind is h5py.Reference}
+        if len(fields) < max(2, len(node)) or {*cells} != {h5py.Reference} or len(shapes) > 1:
+            return {}
+        where = self.where(key)
+        found = {
+            name: [single(self._value(cell, where)) for cell in self._referenced(one, where)]
+            for name, one in zip(node, fields, strict=True)
+        }
+        return found if len(next(iter(found.values()))) > 1 else {}
+
     def close(self) -> None:
         """Let go of the file."""
         self._file.close()
@@ -87,28 +102,40 @@ class Hdf5(ArrayFile):
             link = group.get(name, getlink=True)
             kind = group.get(name, getclass=True) if isinstance(link, h5py.HardLink) else None
             if kind is h5py.Group:
-                node = group[name]
-                if "MATLAB_sparse" in node.attrs or {*node} >= {"data", "ir", "jc"}:
-                    yield key
-                    continue
-                about = h5py.h5o.get_info(node.id)
-                if (about.fileno, about.addr) in self._seen:
-                    raise DataError(f"{self.path}: the group {key!r} stands in itself")
-                self._seen.add((about.fileno, about.addr))
-                before = len(self._seen)
-                inner = list(self._walk(node, f"{key}/", depth + 1, listed))
-                yield from inner or ([key] if before == len(self._seen) else [])
-            else:
-                self._seen.add((key, len(self._seen)))
-                node = group[name] if kind is h5py.Dataset else None
-                cells = node is not None and h5py.check_ref_dtype(node.dtype) is h5py.Reference and node.size
-                if cells:
-                    with suppress(ValueError, DataError):  # said when it is read
-                        listed[key] = [*self._structures(node, key)]
-                        continue
-                yield key
-                if cells and cells <= MOST_VIEWS:
-                    yield from self._views(node, key)
+                yield from self._walk_group(group[name], key, depth, listed)
+                continue
+            self._seen.add((key, len(self._seen)))
+            yield from self._walk_dataset(group[name] if kind is h5py.Dataset else None, key, listed)
+
+    def _walk_group(self, node: Any, key: str, depth: int, listed: dict[str, Any]) -> Iterator[str]:
+        if "MATLAB_sparse" in node.attrs or {*node} >= {"data", "ir", "jc"}:
+            yield key
+            return
+        about = h5py.h5o.get_info(node.id)
+        if (about.fileno, about.addr) in self._seen:
+            raise DataError(f"{self.path}: the group {key!r} stands in itself")
+        self._seen.add((about.fileno, about.addr))
+        with suppress(ValueError, DataError):  # reported when it is read
+            if columns := self._array_of_structures(node, key):
+                listed[key] = columns
+                return
+        before = len(self._seen)
+        inner = list(self._walk(node, f"{key}/", depth + 1, listed))
+        yield from inner or ([key] if before == len(self._seen) else [])
+
+    def _walk_dataset(self, node: Any, key: str, listed: dict[str, Any]) -> Iterator[str]:
+        cells = node is not None and h5py.check_ref_dtype(node.dtype) is h5py.Reference and node.size
+        with suppress(ValueError, DataError):  # reported when it is read
+            if cells:
+                listed[key] = [*self._structures(node, key)]
+                return
+            if node is not None and node.dtype.names and not _has_references(node.dtype):
+                self._check(node, self.where(key), node.dtype.itemsize)
+                listed[key] = fields_of(np.asarray(node[()]).reshape(-1), key.rpartition("/")[2])
+                return
+        yield key
+        if cells and cells <= MOST_VIEWS:
+            yield from self._views(node, key)
 
     def _views(self, node: Any, key: str) -> Iterator[str]:
         """Yield keys of the matrices in a cell array of few."""
@@ -263,6 +290,12 @@ class Hdf5(ArrayFile):
         pointers, rows = read["jc"].astype(np.int64), read["ir"].astype(np.int64)
         data = read["data"].astype(bool) if _matlab_class(node) == "logical" else read["data"]
         return sparse_matrix({"data": data, "indices": rows, "indptr": pointers}, "csc", shape, where)
+
+
+def _has_references(kind: Any) -> bool:
+    """Return whether a type with fields has one that is neither numbers nor texts."""
+    inner = [kind[name].subdtype[0] if kind[name].subdtype else kind[name] for name in kind.names]
+    return any(one.names or (one.kind == "O" and h5py.check_string_dtype(one) is None) for one in inner)
 
 
 def _matlab_class(node: Any) -> str:

@@ -82,12 +82,13 @@ class Mat5(ArrayFile):
             self._found = dict(found)
             samples: dict[str, list[dict[str, Any]]] = {}
             for key, (_, item) in found:
-                if "/" not in key and (item.family == _CELL or (item.family == _STRUCT and item.count > 1)):
+                if item.family == _CELL or (item.family == _STRUCT and item.count > 1):
                     with suppress(ValueError, DataError):  # said when it is read
                         samples[key] = [*self._samples(*self._positioned(key), key)]
             self._nested = Nested(path, samples)
-            for key in [key for key in self._found if key.split("/")[0] in samples]:
-                del self._found[key]
+            for key in [*self._found]:
+                if any(key == name or key.startswith(f"{name}/") for name in samples):
+                    del self._found[key]
 
     def keys(self) -> list[str]:
         """Return the variables' names; fields of structures are called ``structure/field``."""
@@ -141,9 +142,15 @@ class Mat5(ArrayFile):
                     yield from self._walk(stream, cell, f"{key}/{index}", depth + 1)
                 else:
                     stream.skip(cell.rest)
-        elif variable.family == _STRUCT and variable.count == 1:
+        elif variable.family == _STRUCT and 0 < variable.count <= MOST_VIEWS:
+            several = variable.count > 1
+            if several:
+                yield key, variable
+            numbers = dict[str, int]()
             for field, size in self._fields(stream, variable):
-                yield from self._walk(stream, self._header(stream, size), f"{key}/{field}", depth + 1)
+                numbers[field] = numbers.get(field, 0) + 1
+                name = f"{key}/{numbers[field]}/{field}" if several else f"{key}/{field}"
+                yield from self._walk(stream, self._header(stream, size), name, depth + 1)
         else:
             yield key, variable
             if depth:

@@ -20,8 +20,10 @@ from bench.data.formats.array_file import (
     require_memory,
     sparse_matrix,
 )
+from bench.data.formats.file_arrays import FileArray, Piece, Storage, contiguous
 from bench.data.formats.nested import Nested
 from bench.data.formats.pickles import unpickled
+from bench.data.formats.records import fields_of
 from bench.data.formats.stored import BLOCK, Stored, blocks_of
 
 _SPARSE: Final = ({"format", "shape", "data"}, {"format", "shape", "data", "indices", "indptr", "row", "col"})
@@ -36,38 +38,51 @@ class _Member:
         with opener() as stream:
             read = np.lib.format.read_magic(stream) == (1, 0)
             header = np.lib.format.read_array_header_1_0 if read else np.lib.format.read_array_header_2_0
-            self.shape, self._fortran, self.dtype = header(stream)
-            self._start = stream.tell()
+            self.shape, self.fortran, self.dtype = header(stream)
+            self.start = stream.tell()
         if any(not isinstance(length, int) or length < 0 for length in self.shape):
             raise ValueError("a negative length")
         if math.prod(self.shape) * self.dtype.itemsize > unpacked and not self.dtype.hasobject:
             raise ValueError(f"its header promises more bytes than the {unpacked} that there are")
 
-    def objects(self) -> Any:
-        """Return what an array of Python objects holds, if these are plain containers."""
+    @property
+    def nested(self) -> bool:
+        """Whether entries are records or Python objects."""
+        return self.dtype.names is not None or self.dtype.hasobject
+
+    def content(self, stem: str) -> Any:
+        """Return the fields of records by name, or what Python objects are if these are plain containers."""
+        if not self.dtype.hasobject:
+            return fields_of(self.array().reshape(-1), stem)
         require_memory(*self._sizes)
         try:
             with self._opener() as stream:
                 while stream.read(BLOCK):  # an archive checks its checksum at the end
                     pass
-            return unpickled(self._opener, self._start, self._sizes[0] - self._start)
+            return unpickled(self._opener, self.start, self._sizes[0] - self.start)
         except Exception as error:
             raise DataError(
                 f"{self._where}: holds Python objects (a pickle), of which only plain containers of numbers, "
                 f"texts and arrays are read ({error})"
             ) from error
 
+    def numbers(self, size: int) -> FileArray:
+        """Return the array of a file of so many bytes, which stays there until it is asked for."""
+        stored, count = size - self.start, math.prod(self.shape)
+        piece = Piece(self._opener, self.start, stored, count * self.dtype.itemsize)
+        return contiguous(Storage(self.dtype, count, piece), self.shape, self.fortran)
+
     def array(self) -> Array:
         """Return all of it."""
         if self.dtype.hasobject:
-            self.objects()
+            self.content("")  # which raises what was suppressed before
         require_memory(*self._sizes)
         count = math.prod(self.shape)
         with self._opener() as stream:
-            stream.read(self._start)  # no step over it, or the checksum is not checked
+            stream.read(self.start)  # no step over it, or the checksum is not checked
             values = np.frombuffer(stream.read(count * self.dtype.itemsize), self.dtype, count)
             stream.read(1)
-        return values.reshape(self.shape, order="F" if self._fortran else "C")
+        return values.reshape(self.shape, order="F" if self.fortran else "C")
 
     def matrix(self) -> Stored | None:
         """Return a matrix of numbers to be read in blocks; None where the array is anything else."""
@@ -78,11 +93,11 @@ class _Member:
 
         def blocks() -> Iterator[Array]:
             with self._opener() as stream:
-                stream.read(self._start)
-                yield from blocks_of(stream.read, shape, self.dtype, self._fortran)
+                stream.read(self.start)
+                yield from blocks_of(stream.read, shape, self.dtype, self.fortran)
                 stream.read(1)
 
-        return Stored(shape, self._fortran, blocks())
+        return Stored(shape, self.fortran, blocks())
 
 
 class Npz(ArrayFile):
@@ -105,8 +120,8 @@ class Npz(ArrayFile):
             require_distinct(keys, path)
         for key in keys:
             with suppress(Exception):  # said when it is read
-                if (member := self._member(key)).dtype.hasobject:
-                    found[key] = member.objects()
+                if (member := self._member(key)).nested:
+                    found[key] = member.content(key)
         self._nested = Nested(path, found)
         self._keys = [*(key for key in keys if key not in found), *self._nested.keys()]
         self._known = {*self._keys}
@@ -151,30 +166,9 @@ class Npz(ArrayFile):
         return tuple(int(length) for length in values.reshape(-1))
 
 
-class _Npy(ArrayFile):
-    """One array in NumPy's format; its key is the file's stem."""
-
-    def __init__(self, path: Path, member: _Member) -> None:
-        super().__init__(path)
-        self._member = member
-
-    def keys(self) -> list[str]:
-        """Return the stem of the file's name."""
-        return [self.path.stem]
-
-    def _shape(self, key: str) -> tuple[int, ...]:
-        return self._member.shape
-
-    def _read(self, key: str) -> Array:
-        return self._member.array()
-
-    def _stored(self, key: str) -> Stored | None:
-        return self._member.matrix()
-
-
 def npy(path: Path) -> ArrayFile:
-    """Open a .npy file: of one array, or of Python objects such as a dict of arrays."""
+    """Open a .npy file: of one array, of records, or of Python objects such as a dict of arrays."""
     with blamed(str(path)):
         size = path.stat().st_size
         member = _Member(lambda: path.open("rb"), size, size, f"{path}, key {path.stem!r}")
-        return Nested(path, member.objects()) if member.dtype.hasobject else _Npy(path, member)
+        return Nested(path, member.content(path.stem) if member.nested else {path.stem: member.numbers(size)})

@@ -27,9 +27,10 @@ import numpy as np
 from bench.contract import Array, DataError
 from bench.data.formats.array_file import sparse_matrix
 from bench.data.formats.file_arrays import FileArray, Lazy, Piece, Storage, contiguous
+from bench.data.formats.records import fields_of, grouped
 from bench.data.formats.stored import BLOCK
 
-_PLAIN_TYPE: Final = re.compile(r"[<>|=]?([biufSU]\d{1,9}|\?|O8?|[bhilqBHILQefd])")
+_PLAIN_TYPE: Final = re.compile(r"[<>|=]?([biufSUV]\d{1,9}|\?|O8?|[bhilqBHILQefd])")
 _SPARSE: Final = re.compile(r"scipy\.sparse\.(?:_?(csr|csc|coo)\.(?:csr|csc|coo)_(?:matrix|array))")
 _STORAGE: Final = re.compile(r"torch\.(?:storage\.)?(\w+)Storage")
 _TENSOR_TYPES: Final = {
@@ -50,10 +51,15 @@ class _Type:
         self.dtype = np.dtype(name)
 
     def build(self, state: Any) -> None:
-        if state[3] is not None or state[4] is not None:
-            raise DataError("a pickled array with fields; store a plain array")
-        if state[1] in ("<", ">") and self.dtype.kind != "O":
-            self.dtype = self.dtype.newbyteorder(state[1])
+        _, order, inner, names, fields, *more = state
+        if inner is not None:  # a vector or a matrix in each record
+            self.dtype = np.dtype((inner[0].dtype, inner[1]))
+        elif names is not None:
+            kinds, starts = zip(*(fields[name] for name in names), strict=True)
+            described = {"names": [*names], "formats": [kind.dtype for kind in kinds], "offsets": [*starts]}
+            self.dtype = np.dtype({**described, "itemsize": more[0]})
+        elif order in ("<", ">") and self.dtype.kind != "O":
+            self.dtype = self.dtype.newbyteorder(order)
 
 
 class _Values:
@@ -101,11 +107,13 @@ def _size(content: Any) -> int:
 
 def _array(raw: Any, kind: Any, shape: Any, order: Any) -> Any:
     """Return the array with these bytes; a list, nested as its shape says, for an array of objects."""
-    dtype = kind.dtype
+    dtype: np.dtype[Any] = kind.dtype
     shape = (shape,) if isinstance(shape, int) else tuple(shape)
     if not all(isinstance(length, int) and length >= 0 for length in shape) or order not in ("C", "F"):
         raise ValueError("an array of a wrong shape")
     count = math.prod(shape)
+    if dtype.names is not None:
+        return _records(raw, dtype, count)
     if dtype.kind == "O":
         if not isinstance(raw, list) or len(raw) != count or (order == "F" and len(shape) > 1):
             raise DataError("a pickled array of objects that is no list of texts or arrays")
@@ -119,6 +127,22 @@ def _array(raw: Any, kind: Any, shape: Any, order: Any) -> Any:
     if isinstance(raw, Piece):
         return contiguous(Storage(dtype, count, raw), shape, order == "F")
     return np.frombuffer(raw, dtype).reshape(shape, order=order) if size else np.zeros(shape, dtype)
+
+
+def _records(raw: Any, dtype: np.dtype[Any], count: int) -> dict[str, Any]:
+    """Return the fields of a record array; pickles hold its bytes, or tuples if there are objects in it."""
+    if not dtype.hasobject:
+        raw = raw.content() if isinstance(raw, Piece) else raw
+        raw = raw.encode("latin-1") if isinstance(raw, str) else raw
+        return fields_of(np.frombuffer(raw, dtype, count), "records")
+    if not isinstance(raw, list) or len(raw) != count:
+        raise DataError("a pickled array of records that is no list of them")
+    columns: dict[str, Any] = dict(zip(dtype.names or (), map(list, zip(*raw, strict=True)), strict=True))
+    numeric = {name: dtype[name].kind in "biuf" for name in columns}
+    return {
+        name: columns[name] if listed == [name] else [*zip(*(columns[one] for one in listed), strict=True)]
+        for name, listed in grouped(numeric, "records").items()
+    }
 
 
 def _latin(text: Any, encoding: str) -> bytes | Piece:
@@ -178,6 +202,7 @@ _ALLOWED: Final[Mapping[tuple[str, str], Callable[..., Any]]] = {
         )
     },
     ("numpy", "ndarray"): _refused,
+    **{(f"numpy{module}", "recarray"): _refused for module in ("", ".rec")},
     ("numpy", "dtype"): _Type,
     ("_codecs", "encode"): _latin,
     ("collections", "OrderedDict"): dict,
@@ -289,6 +314,8 @@ class Unpickler(pickle._Unpickler):
         """Return the function that stands in for a constructor, or the kind of a tensor's numbers."""
         if sparse := _SPARSE.fullmatch(f"{module}.{name}"):
             return SparseParts, sparse[1]
+        if name == "record" and module in ("numpy", "numpy.rec"):
+            return "V1"  # the type of a record array, whose fields follow
         if (storage := _STORAGE.fullmatch(f"{module}.{name}")) and storage[1] in _TENSOR_TYPES:
             return storage[1]
         if (module, name) not in _ALLOWED:

@@ -33,9 +33,9 @@ from bench.data.formats.array_file import (
     require_memory,
     texts,
 )
+from bench.data.formats.records import grouped
 from bench.data.formats.stored import BLOCK, Stored
 
-_NUMBERED: Final = re.compile(r"(.*?)[_.\-\[ ]?(\d{1,6})\]?")
 _NUMBER: Final = re.compile(r"[-+]?\d+(?:\.\d+)?")
 _NUMBERS: Final = re.compile(r"[-+.\d][-+.\deE]*(?:[,\s]+[-+.\d][-+.\deE]*)+")
 _MOST_COLUMNS: Final = 100_000
@@ -85,11 +85,10 @@ class _Text(_Source):
             text = io.StringIO()
             for chunk in self.blocks(columns, dtype=str, keep_default_na=False):
                 chunk.to_csv(text, index=False, header=not text.tell())
-            text.seek(0)
-            return pandas.read_csv(text, decimal=self._decimal, low_memory=False)
-        frame: DataFrame = self._read(low_memory=False)
+            return _with_words(partial(_read_again, text, decimal=self._decimal))
+        frame = _with_words(self._read)
         if not self.headless and _is_data(frame):
-            frame = self._read(low_memory=False, header=None)
+            frame = _with_words(partial(self._read, header=None))
         if [*map(str, frame.columns)] == ["0"] and not _is_numeric(frame.dtypes.iloc[0]):
             frame.columns = [self._path.stem]
         return frame
@@ -137,9 +136,9 @@ class Table(ArrayFile):
     def _open(self, source: _Source) -> None:
         size = self.path.stat().st_size
         numeric = source.numeric if size > _LARGE else {}
-        grouped = _grouped(numeric, self.path.stem)
-        large = {key for key, names in grouped.items() if len(names) > 1 and all(map(numeric.get, names))}
-        rest = [name for key, columns in grouped.items() if key not in large for name in columns]
+        arrays = grouped(numeric, self.path.stem)
+        large = {key for key, names in arrays.items() if len(names) > 1 and all(map(numeric.get, names))}
+        rest = [name for key, columns in arrays.items() if key not in large for name in columns]
         require_memory(int(4 * size * len(rest) / len(numeric)) if large else 4 * size, str(self.path))
         self._frame = source.frame((rest or [*numeric][:1]) if large else ())
         if max(self._frame.shape[1], len(numeric)) > _MOST_COLUMNS:
@@ -148,10 +147,10 @@ class Table(ArrayFile):
         first = self._frame.columns[0] if self._frame.shape[1] > 1 else ""
         if first == _INDEX and [*self._frame[first]] == [*range(len(self._frame))]:
             self._frame = self._frame.drop(columns=first)
-            grouped.pop(first, None)
+            arrays.pop(first, None)
         require_distinct([*self._frame.columns], self.path)
         kinds = dict(zip(self._frame.columns, map(_is_numeric, self._frame.dtypes), strict=True))
-        self._columns = grouped if large else _grouped(kinds, self.path.stem)
+        self._columns = arrays if large else grouped(kinds, self.path.stem)
         self._source, self._large = source, large
 
     def keys(self) -> list[str]:
@@ -216,28 +215,6 @@ class Table(ArrayFile):
             raise DataError(f"{self.where(key)}: lists of different lengths") from None
 
 
-def _grouped(numeric: Mapping[str, bool], stem: str) -> dict[str, list[str]]:
-    """Return the columns of each array, by whether they hold numbers."""
-    names = [*numeric]
-    if names and all(name.isdigit() for name in names):  # without a header
-        return {stem: names} if all(numeric.values()) else {name: [name] for name in names}
-    numbered: dict[str, dict[int, str]] = {}
-    for name in names:
-        if (match := _NUMBERED.fullmatch(name)) is not None:
-            numbered.setdefault(match[1] or stem, {})[int(match[2])] = name
-    grouped: dict[str, list[str]] = {}
-    for name in names:
-        match = _NUMBERED.fullmatch(name)
-        prefix = (match[1] or stem) if match else name
-        run = numbered.get(prefix, {})
-        whole = len(run) > 1 and sorted(run) == [*range(min(run), min(run) + len(run))] and min(run) <= 1
-        if match and whole and prefix not in names:
-            grouped[prefix] = [run[number] for number in sorted(run)]
-        else:
-            grouped[name] = [name]
-    return grouped
-
-
 def _lists_in(cells: Sequence[str]) -> list[list[Any] | None] | None:
     """Return the lists of numbers or words that all texts hold (``[1, 2]``, ``0.5 0.25``); None if not."""
     filled = [cell.strip() for cell in cells if cell.strip()]
@@ -277,6 +254,23 @@ def _separated(path: Path) -> _Text:
     headless &= len(words) < 3 or words != [*map(str, range(len(words)))]  # as pandas counts columns
     header = None if headless else 0
     return _Text(path, sep=separator, header=header, encoding=encoding, decimal=decimal)
+
+
+def _read_again(text: io.StringIO, **options: Any) -> DataFrame:
+    text.seek(0)
+    return pandas.read_csv(text, **options)
+
+
+def _with_words(read: Callable[..., DataFrame]) -> DataFrame:
+    """Return a table in which only empty cells of a column of texts are missing, and no words such as NA."""
+    frame = read(low_memory=False)
+    texts_in = [not _is_numeric(kind) for kind in frame.dtypes]
+    columns = np.flatnonzero(texts_in & frame.isna().any().to_numpy()).tolist()
+    if columns and isinstance(frame.index, pandas.RangeIndex):
+        words = read(usecols=columns, dtype=str, keep_default_na=False)
+        for column, name in zip(columns, words.columns, strict=True):
+            frame.isetitem(column, words[name])
+    return frame
 
 
 def _is_data(frame: DataFrame) -> bool:
