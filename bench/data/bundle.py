@@ -1,7 +1,7 @@
 """Feature bundles, other files of arrays, folders and recipes, read as datasets; bundles are also written.
 
 The plain layout is one .npz file with ``{train,validation,test}_{modality}`` for features ``(n, d)`` and the
-same with ``_labels``; ``keys`` and ``layout`` say what else is understood. Without validation rows, a
+same with ``_labels``; ``keys`` and ``layout`` state what else is understood. Without validation rows, a
 stratified 15 % of the training rows is cut off.
 """
 
@@ -62,7 +62,7 @@ def read_bundle(path: Path, choices: Choices | None = None) -> Bundle:
 
     Args:
         path: of it.
-        choices: what its user says of it, before any guess.
+        choices: what its user states of it, before any guess.
 
     Raises:
         DataError: if a key is missing, or an array cannot be understood, or in two ways.
@@ -112,7 +112,7 @@ def bundle_files(path: Path) -> dict[str, Path]:
 
 
 def layout_facts(path: Path) -> dict[str, int]:
-    """Return what a file's fingerprint must say besides its content: the version of the rules of reading.
+    """Return what a file's fingerprint contains besides its content: the version of the rules of reading.
 
     Empty for plain bundles, which are read as ever.
     """
@@ -121,7 +121,7 @@ def layout_facts(path: Path) -> dict[str, int]:
             with opened(path) as (source, _):
                 if is_plain(source):
                     return {}
-        except DataError:  # said when it is read
+        except DataError:  # reported when it is read
             return {}
     return {"layout": VERSION}
 
@@ -185,7 +185,7 @@ def import_files(
     Args:
         files: a file, a folder or a recipe; or several files, whose arrays are those of one dataset.
         output: path of the bundle.
-        choices: what their user says of them.
+        choices: what their user states of them.
         leave_out: kinds of findings whose rows are left out; see `bench.data.findings.without`.
 
     Returns:
@@ -219,7 +219,7 @@ def _arrays(split: Mapping[str, Any]) -> dict[str, Array]:
             found |= {} if value.ids is None else {f"{name}_ids": value.ids}
         else:
             found[name] = np.asarray(value)
-    if isinstance(split, Split) and split.pairing != "partial":  # else the ids say which rows correspond
+    if isinstance(split, Split) and split.pairing != "partial":  # else the ids state which rows correspond
         found = {key: values for key, values in found.items() if not key.endswith("_ids")}
         found["paired"] = np.array(split.pairing == "natural")
     return found

@@ -86,7 +86,7 @@ def class_numbers(
 
 
 def first_class(source: ArrayFile, keys: Iterable[str], n_classes: int) -> int:
-    """Return whether a file's labels count from 0 or from 1, where its publisher does not say.
+    """Return whether a file's labels count from 0 or from 1, where its publisher does not state it.
 
     All its lists of labels decide together: they count from 1 where none is 0 and one is ``n_classes``.
 
@@ -121,7 +121,7 @@ def read_modality(
 
     Args:
         source: the open file.
-        card: says the number of classes and the features' width.
+        card: states the number of classes and the features' width.
         name: which of the card's modalities this is.
         features: key of the features.
         labels: key of the labels.
@@ -166,7 +166,7 @@ def checked_modality(
 
 
 def stated_rows(card: DatasetCard, part: str) -> dict[str, int]:
-    """Return how many rows of each modality the card gives to ``part``; 0 where it does not know."""
+    """Return how many rows of each modality the card gives to ``part``; 0 where it does not state them."""
     index = PARTS.index(part)
     return {modality.name: (modality.rows.value or (0, 0, 0))[index] for modality in card.modalities}
 

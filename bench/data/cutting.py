@@ -111,7 +111,7 @@ class _Cutter:
         self.source, self.keys, self.notes = source, keys, list[str]()
 
     def require_same_order(self) -> None:
-        """Refuse arrays of as many rows whose ids stand in different orders: one list cannot cut them all."""
+        """Refuse arrays of as many rows whose ids are in different orders: one list cannot cut them all."""
         ids: dict[int, tuple[str, Array]] = {}
         for role, key in self.keys.roles.items():
             if role.what == "ids":
@@ -136,7 +136,7 @@ class _Cutter:
                 numbers = ", ".join(map(str, np.unique(listed)[:8].tolist()))
                 raise DataError(
                     f"{where}: the part of each row must be a word such as train or test, found {numbers}; "
-                    "write train, validation, test or gallery in their place"
+                    "write train, validation, test or gallery instead"
                 )
             words = texts(listed.reshape(-1).tolist()).tolist()
             named = {word: part_named(word) for word in dict.fromkeys(words)}

@@ -1,4 +1,4 @@
-"""Doctor: checks a dataset's files, compares their contents with its card, and says where to get them."""
+"""Doctor: checks a dataset's files, compares their contents with its card, and states where to get them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class FoundFile:
 
     Attributes:
         name: as its card calls it.
-        path: where it lies; None if it does not.
+        path: of it; None if it is missing.
         size: in bytes.
         sha256: of its content.
         remark: how it differs from the published file; empty where it does not or that is not known.

@@ -36,7 +36,7 @@ OnBytes = Callable[[int, int | None], None]
 
 
 class Refused(Exception):
-    """This address will not give the file, however often it is asked."""
+    """This address does not give the file, however often it is requested."""
 
 
 class _Interrupted(Exception):
@@ -72,7 +72,7 @@ def fetch(
     """Fetch the files of a dataset that have public addresses.
 
     Each is downloaded beside its final name, checked against size and checksum as far as its card
-    knows them, flushed to disk and then renamed. A file that is there and right is left alone.
+    states them, flushed to disk and then renamed. A file that is present and right is not fetched.
 
     Args:
         card: names the files and their addresses.
@@ -81,7 +81,7 @@ def fetch(
         progress: called with the state of the file in transfer.
 
     Returns:
-        Where each file lies, in the card's order; nothing for embedded data.
+        The path of each file, in the card's order; nothing for embedded data.
 
     Raises:
         DataError: if a file has no public address, or none of its addresses gives it.
@@ -148,7 +148,7 @@ def _fetch_from(url: str, file: FileCard, target: Path, patience: Patience, prog
 
 @dataclass
 class _Part:
-    """The unfinished file, and a note beside it that says of which version of the whole it is."""
+    """The unfinished file, and a note beside it with the version of the whole file."""
 
     path: Path
     url: str
@@ -208,7 +208,7 @@ def _transfer(
 
     offset, validator, total = part.resumable()
     if offset and offset == total:
-        return  # complete, but the process ended before it could say so
+        return  # complete, but the process ended before it deleted the note
     headers = {"Accept-Encoding": "identity"}
     if offset:
         headers |= {"Range": f"bytes={offset}-", "If-Range": validator}
@@ -245,7 +245,7 @@ def _begin(response: requests.Response, part: _Part, offset: int) -> tuple[int, 
         if found is not None and int(found[1]) == offset:
             return offset, int(found[2])
         part.discard()
-        raise _Interrupted("the server sent another range than was asked for")
+        raise _Interrupted("the server sent another range than the requested one")
     if status == 200:
         length, etag = headers.get("Content-Length", ""), headers.get("ETag", "")
         total = int(length) if length.isdecimal() else None

@@ -37,7 +37,7 @@ class Finding:
         what: what was found, with counts.
         effect: what it does to numbers.
         remedy: what to do about it; empty where it is a fact to state.
-        severe: whether `run` says so as well.
+        severe: whether `run` prints it as well.
     """
 
     kind: str
@@ -75,7 +75,7 @@ def _overlaps(splits: Splits) -> Iterator[Finding]:
     digests = {part: {name: _digests(m) for name, m in split.items()} for part, split in splits.items()}
 
     def shared(part: str, *earlier: str) -> dict[str, int]:
-        """Count the rows of a part that stand in one of the earlier parts, by modality."""
+        """Count the rows of a part that are also in one of the earlier parts, by modality."""
         counts = {
             name: int(np.isin(rows, np.concatenate([digests[other][name] for other in earlier])).sum())
             for name, rows in digests[part].items()
@@ -131,7 +131,7 @@ def _readable(splits: Splits) -> Iterator[Finding]:
         numbers = modality.labels[known][:, None] if modality.labels.ndim == 1 else targets[:, :0]
         found = _correlations(np.hstack([targets, numbers]), features).max(axis=1, initial=0.0) > _PERFECT
         if found[: targets.shape[1]].all() or found[targets.shape[1] :].any():
-            what = f"the labels stand in the features of {name}"
+            what = f"the labels are columns of the features of {name}"
             effect = "its queries are solved without learning"
             yield Finding("readable", what, effect, "take the columns of the labels out", severe=True)
 
@@ -170,7 +170,7 @@ def _columns(splits: Splits) -> Iterator[Finding]:
         mean, deviation = mean_and_deviation(modality.features)
         if count := int((deviation <= CONSTANT * np.abs(mean)).sum()):
             what = f"{count} of {modality.dimension} columns of {name} are constant in training"
-            yield Finding("constant", what, "they say nothing, and standardising sets them to 0")
+            yield Finding("constant", what, "they have no information, and standardising sets them to 0")
     for part, split in splits.items():
         for name, modality in split.items():
             if count := int((~modality.features.any(axis=1)).sum()):
@@ -204,7 +204,7 @@ def without(splits: Splits, kind: str) -> dict[str, Split]:
 
     Args:
         splits: as for `findings`.
-        kind: ``overlap``: training and validation rows that stand in test, and training rows that stand in
+        kind: ``overlap``: training and validation rows that are also in test, and training rows in
             validation, in any modality, with all rows of their ids.
 
     Raises:

@@ -80,7 +80,7 @@ def holds_similarities(path: Path) -> bool:
     """Return whether a file with labels holds similarities, and not embeddings."""
     try:
         return kind_of_given(path).similarities
-    except DataError:  # whoever reads it as embeddings says what is wrong
+    except DataError:  # reported when it is read as embeddings
         return False
 
 
@@ -129,7 +129,7 @@ def read_given(path: Path, test: Split | None = None, gallery: Split | None = No
     A file holds ``{modality}`` ``(n, d)`` for each modality, and ``gallery_{modality}`` where the dataset has
     a gallery split; or similarities such as ``image_text`` ``(n_image, n_text)``, of which one serves both
     directions. ``{modality}_labels`` and ``{modality}_ids`` may be beside them, and ``_labels`` must be where
-    no split says which rows these are. Nothing of the file is ever executed.
+    no split states which rows these are. Nothing of the file is ever executed.
 
     Raises:
         DataError: if an array is not as described, or not of the rows of the split; in one sentence.
@@ -190,7 +190,7 @@ def dataset_of_file(path: Path, fingerprint: str) -> Dataset:
 
 
 def read_ids(source: ArrayFile, key: str, n_rows: int) -> Array:
-    """Return ids ``(n,)``, also where they lie in one row or column.
+    """Return ids ``(n,)``, also from one row or column.
 
     Raises:
         DataError: unless they are whole numbers, one for each row.
@@ -204,7 +204,7 @@ def read_ids(source: ArrayFile, key: str, n_rows: int) -> Array:
 
 
 def read_labels(source: ArrayFile, key: str) -> Array:
-    """Return class numbers ``(n,)``, also where they lie in one row or column, or a 0/1 matrix.
+    """Return class numbers ``(n,)``, also from one row or column, or a 0/1 matrix.
 
     Raises:
         DataError: if they are neither.
@@ -248,7 +248,7 @@ def _keys(path: Path, keys: Collection[str], dataset: Sequence[str]) -> _Keys:
             f"arrays: {shown}"
         )
     if len(rows) > 1 and matrices:
-        raise DataError(f"{path}: it has embeddings and similarities; put each in a file of its own")
+        raise DataError(f"{path}: it has embeddings and similarities; put each in a separate file")
     rows = rows if len(rows) > 1 else {}
     kept = _modalities(rows, matrices)
     return _Keys(

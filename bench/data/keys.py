@@ -30,11 +30,11 @@ class Keys:
         roles: key of each array that is used.
         paired: key that states pairs, by part; under the empty part for all.
         multi_label: key that states whether rows may have several classes; empty if none does.
-        split: key of the list that says the part of each row; empty where arrays are of one part.
-        splits: keys of such lists in all, where modalities have numbers of rows of their own.
+        split: key of the list of the part of each row; empty where arrays are of one part.
+        splits: keys of such lists in all, where modalities have different numbers of rows.
         rows: key of each part's row numbers (or mask of rows), where arrays are of all rows.
         class_names: key of the names of classes; empty if there is none.
-        share: of the rows that is drawn for test, where arrays are of all rows and nothing says their parts.
+        share: of the rows that is drawn for test, where arrays are of all rows without any list of parts.
         unused: other keys.
         literal: whether the keys are the ones of a feature bundle.
     """
@@ -95,7 +95,7 @@ class Ambiguous(DataError):
 
 @dataclass(frozen=True)
 class Choices:
-    """What a user says of a file: these decide before any guess.
+    """What a user states of a file: these decide before any guess.
 
     Attributes:
         modalities: key of each modality's features in any part, such as ``{"image": "train_imgs_deep"}``.

@@ -1,6 +1,6 @@
 """A file's arrays as a dataset: which rows correspond, which are missing, and what was only assumed.
 
-Every modality of a split gets ids where anything says which rows show the same thing: ids in the file, a key
+Every modality of a split gets ids if anything states which rows show the same thing: ids in the file, a key
 ``paired``, or equal counts with equal labels, which are *taken* for pairs. All that was assumed or converted
 is returned as short sentences.
 """
@@ -52,7 +52,7 @@ def layout_of(source: ArrayFile, choices: Choices | None = None) -> Layout:
 
     Args:
         source: of the arrays.
-        choices: what its user says, before any guess.
+        choices: what its user states, before any guess.
 
     Raises:
         DataError: if it is none, or can be read in two ways.
@@ -61,8 +61,8 @@ def layout_of(source: ArrayFile, choices: Choices | None = None) -> Layout:
     keys = roles_of(source, choices)
     notes = [*keys.say()]
     if keys.of_all_rows:
-        source, keys, said = cut(source, keys)
-        notes += said
+        source, keys, assumptions = cut(source, keys)
+        notes += assumptions
     return _Reading(Stacked(source, keys), keys, choices, notes).layout()
 
 
@@ -133,13 +133,13 @@ class _Reading:
             shared |= {slot[0]} if key in read else set()
             values = read[key] if key in read else self.source.array(key)
             read[key] = values
-            own = {what: self._all_of(slot[0], what) for what in ("labels", "ids")}
-            if "" in own["labels"] and any(own["ids"]):
+            given = {what: self._all_of(slot[0], what) for what in ("labels", "ids")}
+            if "" in given["labels"] and any(given["ids"]):
                 values = self._by_ids(slot, key, values)
             shape = self.source.shape(features)
             if slot in self.source.times:
                 values = self.source.labels(slot, values, shape[0])
-            elif "" in own["labels"]:
+            elif "" in given["labels"]:
                 values = self._for_repeated(slot, key, values, shape)
             known = shape[0] if len(shape) == 2 else None
             if known is not None and values.ndim == 2 and 1 not in values.shape:
@@ -148,7 +148,7 @@ class _Reading:
         return raw, shared
 
     def _all_of(self, part: str, what: str) -> set[str]:
-        """Return the modalities that have labels or ids of their own; empty for those of all."""
+        """Return the modalities that have separate labels or ids; empty for those of all."""
         return {role.modality for role in self.keys.roles if role[:2] == (part, what)}
 
     def _for_repeated(self, slot: Slot, key: str, values: Array, shape: tuple[int, ...]) -> Array:
@@ -158,7 +158,7 @@ class _Reading:
             return values
         times = shape[0] // count
         self._note(
-            slot[0], f"each label in {key} stands for {times} rows of {slot[1]} that follow each other"
+            slot[0], f"each label in {key} is that of {times} rows of {slot[1]} that follow each other"
         )
         return np.repeat(values.reshape(count, -1), times, axis=0)
 
@@ -169,10 +169,10 @@ class _Reading:
         if ids[name] is None:
             return values
         mine = self.source.array(str(ids[name])).reshape(-1)
-        own = self.keys.roles.get(Role(part, "ids", ""), ids[name])
-        if own == ids[name] and len(mine) == len(values):
+        labelled = self.keys.roles.get(Role(part, "ids", ""), ids[name])
+        if labelled == ids[name] and len(mine) == len(values):
             return values
-        for found in ids.values() if own == ids[name] else (own,):
+        for found in ids.values() if labelled == ids[name] else (labelled,):
             known = self.source.array(found).reshape(-1) if found else values[:0]
             if len(known) == len(values) and len(np.unique(known)) == len(known):
                 order = np.argsort(known, kind="stable")
@@ -181,9 +181,9 @@ class _Reading:
                 if (known[rows] == mine).all():
                     self._note(part, f"rows of {name} have the labels of their ids in {key}")
                     return np.asarray(values[rows])
-        if own != ids[name]:
+        if labelled != ids[name]:
             raise DataError(
-                f"{self.path}: not all ids in {ids[name]!r} are, once each, in {own!r} of the labels"
+                f"{self.path}: not all ids in {ids[name]!r} are, once each, in {labelled!r} of the labels"
             )
         return values
 
@@ -232,7 +232,7 @@ class _Reading:
                 self.notes.append(f"{part}: {int(gone.sum())} rows without {name} are left out of it")
                 matrix, numbers = matrix[~gone], numbers[~gone]
                 known = None if known is None else known[~gone]
-                pairing = "none"  # ids say which of the rest correspond
+                pairing = "none"  # ids state which of the rest correspond
             modalities[name] = Modality(feature_matrix(matrix, where), numbers, known)
         split = Split(modalities, targets.n_classes, pairing)
         self._require_labelled(part, split)
@@ -262,7 +262,7 @@ class _Reading:
         where = self.source.where(self.keys.features(part)[name])
         message = f"{where}: {rows} rows, but {labels} labels in {key!r}"
         if key == self.keys.roles.get(Role(part, "labels", "")):
-            message += f"; give each modality labels of its own, such as '{part}_{name}_labels'"
+            message += f"; give each modality separate labels, such as '{part}_{name}_labels'"
         raise DataError(message)
 
     def _missing(self, part: str, name: str, features: Array) -> NDArray[np.bool_]:
@@ -287,12 +287,14 @@ class _Reading:
     def _ids(
         self, part: str, labels: Mapping[str, Array], shared: bool
     ) -> tuple[dict[str, NDArray[np.int64]], Pairing]:
-        """Return ids of the rows, and whether they are pairs, by what the file says or its labels suggest."""
+        """Return ids of the rows, and whether they are pairs, as the file states or its labels suggest."""
         stated = self._paired(part)
         given = {name: self.keys.of(part, "ids", name) for name in labels}
         if any(given.values()):
             if stated is False:
-                raise DataError(f"{self.path}: {part} has ids, and says that it is not paired; leave out one")
+                raise DataError(
+                    f"{self.path}: {part} has ids, and states that it is not paired; leave out one"
+                )
             keys = self._completed(part, given, labels, shared)
             return self._given_ids(part, stated_ids(self.source, keys, labels)), "none"
         ids = {} if stated is False else self.source.ids(part, labels)
@@ -311,7 +313,7 @@ class _Reading:
             self._note(part, "rows are pairs, as one list of labels serves all modalities")
         if stated and not equal:
             raise DataError(
-                f"{self.path}: {part} says that rows are pairs, but their counts differ: {counts}"
+                f"{self.path}: {part} states that rows are pairs, but their counts differ: {counts}"
             )
         if not stated:
             return {}, "none"
@@ -346,7 +348,7 @@ class _Reading:
         return self._flag(key) != key.lower().endswith("unpaired") if key else None
 
     def _seem_pairs(self, part: str, labels: Mapping[str, Array]) -> bool:
-        """Return whether equal labels suggest pairs, and say so."""
+        """Return whether equal labels suggest pairs, with a note."""
         first, *others = labels.values()
         state = "a key 'paired' or '..._ids' states it"
         different, known = np.zeros(len(first), dtype=bool), _labelled(first)
@@ -365,7 +367,7 @@ class _Reading:
         return True
 
     def _repeated(self, part: str, labels: Mapping[str, Array]) -> dict[str, NDArray[np.int64]]:
-        """Return ids where rows of one modality seem to stand for several rows of another each, in order."""
+        """Return ids where rows of one modality seem to have several rows of another each, in order."""
         ids = repeated_ids(labels)
         state = "keys '..._ids' state which rows correspond"
         if not ids:

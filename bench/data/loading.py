@@ -38,11 +38,11 @@ What = type[DatasetLoader] | str | Path
 
 @dataclass(frozen=True)
 class Source:
-    """The files that a dataset's name or path stands for; nothing of them is read yet.
+    """The files that a dataset's name or path denotes; nothing of them is read yet.
 
     Attributes:
         name: of the dataset: registry name, or a bundle's stem.
-        kind: ``real`` where there are files, ``look-alike`` where a generating rule stands in.
+        kind: ``real`` where there are files, ``look-alike`` where a generating rule replaces them.
         files: the files to read, by the card's name for them; empty for a look-alike.
         card: of a registered dataset; None for a feature bundle.
         loader: class that reads the files, if it is at hand; else the registry imports it.
@@ -119,7 +119,7 @@ class Source:
 
 @dataclass(frozen=True)
 class DatasetSummary:
-    """What planning must know of a dataset that was opened and checked; plain data for another process.
+    """What planning needs of a dataset that was opened and checked; plain data for another process.
 
     Attributes:
         given: name or path as given.
@@ -185,7 +185,7 @@ def load_dataset(what: What, data_dir: str | Path | None = None, *, profile: str
     """Load a dataset by its name, or a feature bundle by its path.
 
     Real data is not changed, except for the profile's row limits, which are a stratified draw with a
-    fixed seed. If a benchmark's files are absent, a look-alike replaces it, and ``kind`` says so; a
+    fixed seed. If a benchmark's files are absent, a look-alike replaces it, and ``kind`` states it; a
     damaged file is an error and is never replaced.
 
     Args:
@@ -255,7 +255,7 @@ def fingerprint_of(
 
     Raises:
         UsageError: if there is no such dataset, bundle or profile.
-        DataError: if files are missing and nothing stands in, or one cannot be read.
+        DataError: if files are missing and nothing replaces them, or one cannot be read.
     """
     source = source_of(name_or_path, data_dir)
     return source.kind, source.fingerprint(row_limits(profile, source.kind), cache)
@@ -287,7 +287,7 @@ def source_of(what: What, data_dir: str | Path | None = None) -> Source:
 
     Raises:
         UsageError: if there is no such dataset or bundle.
-        DataError: if its files are not there and nothing stands in for them.
+        DataError: if its files are missing and nothing replaces them.
     """
     loader = what if isinstance(what, type) else None
     if isinstance(what, str | Path) and is_bundle(what):

@@ -27,7 +27,7 @@ def data_folder(data_dir: str | Path | None = None) -> Path:
 
 
 def find_file(card: DatasetCard, file: FileCard, folder: Path) -> Path | None:
-    """Return where a dataset's file lies: in the dataset's folder, the data folder itself, or folders below.
+    """Return the path of a dataset's file: in the dataset's folder, the data folder itself, or folders below.
 
     There its name may be in other letters, or one of its aliases: publishers keep it under other folders.
 
@@ -92,7 +92,7 @@ def path_of(card: DatasetCard, file: FileCard, folder: Path) -> Path:
 
 
 def how_to_get(card: DatasetCard, file: FileCard, folder: Path) -> str:
-    """Say where a file comes from and where to put it."""
+    """Return where a file comes from and where to put it."""
     way = (
         f"run `python -m bench data fetch {card.name}`, or get it by hand" if file.urls else "get it by hand"
     )

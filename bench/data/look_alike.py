@@ -2,15 +2,15 @@
 
 A class has several modes ("warfare" shows ships, battles and medals). Every sample has latent content: a
 mode of its class plus a small deviation. Modes have a hierarchy: a super-class's centre, the class's part
-and the mode's part, so some classes lie nearer to each other than others. Some samples are ambiguous: they
-lie part of the way to a near mode of another class. Beside the content a sample has latent nuisance that
-says nothing about its class: some is common to all modalities, where unsupervised methods find it, the rest
+and the mode's part, so some classes are nearer to each other than others. Some samples are ambiguous: they
+are part of the way to a near mode of another class. Beside the content a sample has latent nuisance that
+is independent of its class: some is common to all modalities, where unsupervised methods find it, the rest
 belongs to one modality.
 
 A modality sees the content through noise (images through more than texts), mixes content and nuisance by a
 map that is linear for the most part, and then takes on the character of its features: ReLU-like, counts,
 topic shares or dense descriptors. Where the benchmark is paired, content and common nuisance of a row are
-shared by all modalities; otherwise each row has its own.
+shared by all modalities; otherwise each row has separate ones.
 
 The constants are the same for all datasets. They were chosen by the order of families of methods in print
 (unsupervised linear, supervised linear, deep supervised) and by the rank correlation of the whole order with
@@ -53,13 +53,13 @@ CROWDING = 0.5
 SUPER_SHARE = 0.36
 """Share of the centres' variance that classes of one super-class have in common."""
 AMBIGUOUS = 0.35
-"""Probability that a sample lies between its mode and a near one of another class."""
+"""Probability that a sample is between its mode and a near one of another class."""
 TOWARDS = (0.4, 0.7)
 """How far on that way, at least and at most."""
 NEAR = 3
-"""Modes of other classes, the nearest ones, that a sample may lie next to."""
+"""Modes of other classes, the nearest ones, that a sample may be next to."""
 COMMON_NUISANCE = 12
-"""Latent dimensions that all modalities see and that say nothing about the class."""
+"""Latent dimensions that all modalities share and that are independent of the class."""
 OWN_NUISANCE = 16
 """The same of one modality."""
 NUISANCE = 0.5
@@ -73,7 +73,7 @@ ENTRY_NOISE = 0.05
 SECOND_CLASS = 0.3
 """Multi-label data: probability that a sample also belongs to another class of its super-class."""
 UNKNOWN_DIMENSION = 512
-"""Width where the benchmark's own is not public."""
+"""Width where that of the benchmark is not public."""
 UNKNOWN_ROWS = (1000, 200, 200)
 
 Floats = NDArray[np.float32]
@@ -85,7 +85,7 @@ class _Classes:
     """What the classes of a look-alike are drawn with, before any of their samples.
 
     Attributes:
-        modes: ``(C, MODES, CONTENT)``, where the modes of each class lie.
+        modes: ``(C, MODES, CONTENT)``, the modes of each class.
         near: ``(C, MODES, NEAR)``, numbers ``class * MODES + mode`` of the nearest modes of other classes.
         super_class: ``(C,)``.
         weights: ``(C,)``, relative numbers of rows.
@@ -98,7 +98,7 @@ class _Classes:
 
 
 def look_alike(card: DatasetCard, limits: RowLimits | None = None) -> dict[str, Split]:
-    """Generate the splits of a stand-in for a dataset.
+    """Generate the splits of a look-alike of a dataset.
 
     Args:
         card: modalities, classes, label type and pairing to imitate.
@@ -145,7 +145,7 @@ def _draw_classes(card: DatasetCard, count: int) -> _Classes:
 
 
 def _nearest(modes: Floats) -> NDArray[np.int64]:
-    """Return the `NEAR` modes of other classes that lie nearest to each mode ``(C * MODES, CONTENT)``."""
+    """Return the `NEAR` modes of other classes that are nearest to each mode ``(C * MODES, CONTENT)``."""
     distance = np.zeros((len(modes), len(modes)), dtype=np.float32)
     for column in modes.T:
         difference = column[:, None] - column

@@ -36,7 +36,7 @@ def class_matched(split: Split, generator: np.random.Generator) -> Split:
     """Return class-matched pseudo-pairs: rows of different modalities that share only their class.
 
     For every class, each modality's rows of that class are shuffled and then repeated in turn up to
-    the largest number of rows that any modality has of it; row i of every modality then stands for
+    the largest number of rows that any modality has of it; row i of every modality then has
     the same class. Classes that a modality lacks are dropped. The rows' order is shuffled at the end.
     A multi-label row's class is its whole set of labels. Rows without a label are left out.
 

@@ -109,7 +109,7 @@ def apportion(available: Rows, total: int, least: int) -> Rows:
 
     Args:
         available: the most that each stratum can give.
-        total: how much is asked for; what exceeds the sum of ``available`` is left out.
+        total: number of rows to share out; what exceeds the sum of ``available`` is left out.
         least: given to every stratum first, if ``total`` reaches that far.
 
     Returns:
@@ -122,7 +122,7 @@ def apportion(available: Rows, total: int, least: int) -> Rows:
     wanted = min(total - int(first.sum()), int(rest.sum()))
     if wanted == 0:
         return first
-    scaled = rest * wanted  # integers, so that no rounding of a quotient decides who is served
+    scaled = rest * wanted  # integers, so that no rounding of a quotient decides which stratum gets a row
     share, remainder = np.divmod(scaled, int(rest.sum()))
     missing = wanted - int(share.sum())
     share[np.argsort(-remainder, kind="stable")[:missing]] += 1
@@ -195,7 +195,7 @@ def capped(split: Split, part: str, limit: int) -> Split:
 
     Args:
         split: rows to draw from; rows with the same id stay together.
-        part: ``train``, ``validation``, ``test`` or ``gallery``: each has a stream of its own.
+        part: ``train``, ``validation``, ``test`` or ``gallery``: each has a separate random stream.
         limit: most rows to keep.
     """
     rows = capped_rows(split, part, limit)

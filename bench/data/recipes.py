@@ -6,8 +6,8 @@
     gallery: {image: I_db, text: T_db, labels: L_db}
     paired: true
 
-With several files, ``NAME:KEY`` names an array; ``KEY[2]`` is a cell of a cell array. ``all`` in place of
-``train`` and ``test`` names arrays of all rows, and ``split`` in it the list that says the part of each.
+With several files, ``NAME:KEY`` names an array; ``KEY[2]`` is a cell of a cell array. ``all`` instead of
+``train`` and ``test`` names arrays of all rows, and ``split`` in it the list of the part of each.
 """
 
 from __future__ import annotations

@@ -45,7 +45,7 @@ def roles_of(source: ArrayFile, choices: Choices | None = None) -> Keys:
 
     Args:
         source: open file.
-        choices: what its user says.
+        choices: what its user states.
 
     Raises:
         DataError: if there are no features to train or test on, or two arrays could be the same thing.
@@ -54,7 +54,7 @@ def roles_of(source: ArrayFile, choices: Choices | None = None) -> Keys:
     lists_of_arrays = {key.rpartition("/")[0] for key in keys}
     keys = [key for key in keys if key not in lists_of_arrays]
     for key in keys:
-        with suppress(DataError):  # said when it is read
+        with suppress(DataError):  # reported when it is read
             shape = source.shape(key)
             lists |= {key} if len(shape) < 2 or (len(shape) == 2 and 1 in shape) else set()
     try:
@@ -64,13 +64,13 @@ def roles_of(source: ArrayFile, choices: Choices | None = None) -> Keys:
         if not named and len(keys) > 1:
             raise _unnamed(source, keys) from None
         try:
-            return _Roles(source.path, keys, choices, set()).found()  # a list stands where features should
+            return _Roles(source.path, keys, choices, set()).found()  # a list is where features are expected
         except DataError:
             raise error from None
 
 
 def _unnamed(source: ArrayFile, keys: Sequence[str]) -> DataError:
-    """Return what to say of arrays without names: their shapes, and a recipe that may be the right one."""
+    """Return the refusal of arrays without names: their shapes, and a recipe that may be the right one."""
     shapes = {key: source.shape(key) for key in keys}
     parts: dict[int, dict[str, str]] = {}
     for key, shape in shapes.items():
@@ -122,7 +122,7 @@ class _Roles:
         return literal
 
     def _take_out_statements(self) -> None:
-        """Take out the keys that say something of the whole file."""
+        """Take out the keys that state something of the whole file."""
         found = self.stated
         of_parts = any(
             part_of(words_of(key), PART_OF) == "train" for key in self.keys if key not in self.lists
@@ -141,7 +141,7 @@ class _Roles:
                 found.class_names = key
             elif last in _PAIRED and (part in ("", "is", "are") or part in PART_OF):
                 found.paired[PART_OF.get(part, "")] = key
-            elif word != "card":  # which says how `data extract` made the features
+            elif word != "card":  # which states how `data extract` made the features
                 self.rest.append(key)
 
     def literal(self) -> Keys:
@@ -218,7 +218,7 @@ class _Roles:
                 self._put(found, role, key)
             else:
                 whole.append((role, key))
-        for part, word in choices.split.items():  # of which one may stand for two parts
+        for part, word in choices.split.items():  # of which one may mean two parts
             same = parts[word.lower()]
             found.roles |= {
                 role._replace(part=part): key for role, key in [*found.roles.items()] if role.part == same
@@ -286,9 +286,9 @@ class _Roles:
             self._refuse_numbered()
             named = ", ".join(f"{role.say()} = {key}" for role, key in whole.items())
             raise DataError(
-                f"{path}: its arrays are of all rows ({named}), and nothing says which rows are of train and "
-                "which of test; add a list 'split' of the words train and test (also validation, gallery), "
-                "or lists 'train_index' and 'test_index' of row numbers. A list may stand in another file: "
+                f"{path}: its arrays are of all rows ({named}), and no list states which rows are of train "
+                "or of test; add a list 'split' of the words train and test (also validation, gallery), "
+                "or lists 'train_index' and 'test_index' of row numbers. A list may be in another file: "
                 f"python -m bench data import {path} split.csv --output mine.npz. To draw a fifth of each "
                 f"class for test: {self.command} --split test=0.2"
             )

@@ -111,7 +111,7 @@ class Stacked(ArrayFile):
 
 
 def not_stacked(shape: tuple[int, ...], part: str, name: str, where: str) -> DataError:
-    """Return what to say of an array with three dimensions that may be anything, such as pixels or words."""
+    """Return the refusal of an array with three dimensions that may be anything, such as pixels or words."""
     count, times, width = shape
     return DataError(
         f"{where}: features must be a matrix (n, d), found shape {shape}. If these are {times} rows for each "

@@ -1,7 +1,7 @@
 """Labels in any common form, converted to class numbers from 0 or 0/1 matrices.
 
 All lists of labels of a dataset decide together: numbers from 0 or 1 or any others, one-hot rows, 0/1 or +-1
-matrices, names; in rows or in columns. Whatever is more than reading along is said.
+matrices, names; in rows or in columns. A note states every conversion.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def targets_of(
     Args:
         path: of the file, for messages.
         raw: as read.
-        multi_label: whether rows may have several classes; None if nothing says so.
+        multi_label: whether rows may have several classes; None if nothing states it.
         names: of the classes, in the order of their numbers or columns; empty if not given.
 
     Raises:
@@ -96,7 +96,7 @@ class _Labels:
             found = self._matrices(shaped)
         elif dimensions == {1}:
             if self.multi_label:
-                raise DataError(f"{self.path}: it says multi_label, but its labels are one for each row")
+                raise DataError(f"{self.path}: multi_label is true, but its labels are one for each row")
             named = {values.dtype == object for values in shaped.values()}
             if len(named) > 1:
                 raise DataError(f"{self.path}: some labels are names and others numbers; use one for all")
@@ -147,7 +147,7 @@ class _Labels:
         """Return one-hot rows as class numbers where other labels are numbers; else all as given.
 
         Raises:
-            DataError: if the numbers do not say whether they count from 0 or from 1.
+            DataError: if the numbers do not show whether they count from 0 or from 1.
         """
         matrices = [values for values in shaped.values() if values.ndim == 2]
         numbers = [values for values in shaped.values() if values.ndim == 1 and values.dtype.kind in "biuf"]
@@ -161,13 +161,13 @@ class _Labels:
             return shaped
         if known[0] and known[-1] < width:
             raise DataError(
-                f"{self.path}: labels are one-hot rows of {width} columns in one place, and numbers from "
+                f"{self.path}: labels are one-hot rows of {width} columns in one array, and numbers from "
                 f"{known[0]:g} to {known[-1]:g} in another, which may count from 0 or from 1; write numbers "
                 "from 0, or one-hot rows, in all"
             )
         first = int(known[0] != 0)
         self.notes.append(
-            f"labels are one-hot rows in one place and numbers from {first} in another: the same classes"
+            f"labels are one-hot rows in one array and numbers from {first} in another: the same classes"
         )
         return {
             slot: values if values.ndim == 1 else values.argmax(axis=1) + first
@@ -262,7 +262,7 @@ class _Labels:
     def _missing(self, words: Collection[str]) -> set[str]:
         """Return the words that mean "no label": markers such as NA, if all other words are numbers.
 
-        Among names of classes, such a word is a class of its own, and a note says so.
+        Among names of classes, such a word is a class, and a note states it.
         """
         markers = {word for word in words if word.lower() in _MARKERS}
         others = {*words} - markers
@@ -329,7 +329,7 @@ class _Labels:
         one_each = at_most_one and all((one != 0).all() for one in tested)
         if multi_label is False and not at_most_one:
             raise DataError(
-                f"{self.path}: it says multi_label=false, but rows have up to {int(sums.max())} classes"
+                f"{self.path}: multi_label is false, but rows have up to {int(sums.max())} classes"
             )
         if multi_label or not (one_each or (multi_label is False and at_most_one)):
             if without and not multi_label:

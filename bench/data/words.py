@@ -8,7 +8,7 @@ from functools import cache
 from typing import Final, Literal, TypeVar
 
 What = Literal["features", "labels", "ids", "missing", "present", "rows"]
-"""What an array holds; ``rows``: numbers of rows, or a mask of them, that say which are of a part."""
+"""What an array holds; ``rows``: numbers of rows, or a mask of them, that are the rows of a part."""
 
 PARTS: Final = {
     "train": "train tr trn training trainval restval",

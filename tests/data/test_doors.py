@@ -73,7 +73,7 @@ def one_modality_twice() -> Arrays:
     ("values", "said"),
     [
         (leaking(), "12 test rows stand in train"),
-        (labels_in_the_features(), "the labels stand in the features of text"),
+        (labels_in_the_features(), "the labels are columns of the features of text"),
         (one_modality_twice(), "image and text hold the same features"),
         (labels(lambda y: y if len(y) == 12 else y % 2), "class 2 has test rows, but no training row"),
     ],

@@ -142,7 +142,7 @@ def test_a_tensor_whose_numbers_stand_in_the_file_once_is_read_once(tmp_path: Pa
 
 @pytest.mark.parametrize("protocol", [0, 1, 2, 3, 4, 5])
 def test_large_parts_of_a_pickle_are_read_where_they_are_asked_for(tmp_path: Path, protocol: int) -> None:
-    large = np.random.default_rng(0).normal(size=(300, 70))
+    large = np.random.default_rng(0).normal(size=(130, 70))
     values: dict[str, Any] = {
         "C": large,
         "F": np.asfortranarray(large),

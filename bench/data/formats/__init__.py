@@ -42,7 +42,7 @@ _TELLTALES: Final = (
     (b"<!doctype html", "a web page"),
     (b"<html", "a web page"),
     (b"<?xml", "an XML document"),
-    (b"version https://git-lfs", "a Git LFS pointer, not the file that it stands for"),
+    (b"version https://git-lfs", "a Git LFS pointer, not the file itself"),
     (b"\x1f\x8b", "a gzip archive; unpack it first"),
     (b"rar!", "a RAR archive; unpack it first"),
     (b"%pdf", "a PDF document"),
@@ -139,7 +139,7 @@ def container_of(path: Path) -> str:
 
 
 def telltale(head: bytes) -> str:
-    """Say in words what a file that begins with ``head`` seems to be."""
+    """Return in words what a file that begins with ``head`` seems to be."""
     if not head:
         return "an empty file"
     if head[257:262] == b"ustar":

@@ -48,7 +48,7 @@ class ArrayFile(ABC):
     """An open file (or a folder of files) that holds named arrays."""
 
     _nested: ArrayFile | None = None
-    """Reads those arrays of the file that stand in lists and the like."""
+    """Reads those arrays of the file that are entries of lists, dicts or records."""
 
     def __init__(self, path: Path) -> None:
         """Remember where the file is."""
@@ -119,7 +119,7 @@ class ArrayFile(ABC):
         return key in self.keys()
 
     def close(self) -> None:  # noqa: B027 - a reader that keeps nothing open has nothing to do
-        """Let go of the file."""
+        """Close the file."""
 
     def _require(self, key: str) -> None:
         if key in self:
@@ -195,13 +195,13 @@ def require_regular(path: Path) -> None:
 
 
 def require_distinct(keys: Sequence[str], path: Path) -> None:
-    """Refuse a file in which a key stands twice, or which has too many."""
+    """Refuse a file in which a key occurs twice, or which has too many."""
     if len(keys) > _MOST_KEYS:
         raise DataError(f"{path}: {len(keys)} arrays are more than the {_MOST_KEYS} that are read")
     seen: set[str] = set()
     for key in keys:
         if key in seen:
-            raise DataError(f"{path}: the key {key!r} stands in it twice; which of the two is meant?")
+            raise DataError(f"{path}: the key {key!r} occurs twice in it; which of the two is meant?")
         seen.add(key)
 
 

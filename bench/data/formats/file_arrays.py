@@ -1,4 +1,4 @@
-"""Arrays that stay in their file until they are asked for: those of pickles and PyTorch files."""
+"""Arrays that stay in their file until they are read: those of pickles and PyTorch files."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from bench.data.formats.stored import BLOCK, Stored, blocks_of, widened
 
 
 class Lazy(ABC):
-    """What becomes an array when it is asked for."""
+    """A value that is read as an array on demand."""
 
     __slots__ = ()
 
@@ -38,7 +38,7 @@ class Piece(NamedTuple):
         opened: opens the file, or the member of an archive.
         start: where they begin.
         stored: number of bytes in the file.
-        size: number of bytes that they stand for.
+        size: number of bytes that they encode.
         letters: whether each byte is stored as the UTF-8 of a letter, as pickles of protocol 2 do.
     """
 

@@ -31,18 +31,18 @@ class Part(NamedTuple):
         cells = self.source.cells(self.key)
         if self.cell >= len(cells):
             raise DataError(
-                f"{self.source.where(self.key)}: {len(cells)} cells, and cell {self.cell} is asked for"
+                f"{self.source.where(self.key)}: {len(cells)} cells, and cell {self.cell} is named"
             )
         return cells[self.cell]
 
 
 class Renamed(ArrayFile):
-    """Arrays of open files under names of their own."""
+    """Arrays of open files under other names."""
 
     def __init__(
         self, path: Path, parts: Mapping[str, Part], values: Mapping[str, Array] | None = None
     ) -> None:
-        """Remember which array of a file each key stands for, or which value."""
+        """Remember the array of a file, or the value, of each key."""
         super().__init__(path)
         self._parts, self._values = dict(parts), dict(values or {})
 

@@ -85,7 +85,7 @@ class Hdf5(ArrayFile):
         return found if len(next(iter(found.values()))) > 1 else {}
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._file.close()
 
     def _walk(self, group: Any, prefix: str, depth: int, listed: dict[str, Any]) -> Iterator[str]:
@@ -113,7 +113,7 @@ class Hdf5(ArrayFile):
             return
         about = h5py.h5o.get_info(node.id)
         if (about.fileno, about.addr) in self._seen:
-            raise DataError(f"{self.path}: the group {key!r} stands in itself")
+            raise DataError(f"{self.path}: the group {key!r} contains itself")
         self._seen.add((about.fileno, about.addr))
         with suppress(ValueError, DataError):  # reported when it is read
             if columns := self._array_of_structures(node, key):
@@ -204,7 +204,7 @@ class Hdf5(ArrayFile):
             for index in range(node.id.get_num_chunks()):
                 piece = node.id.get_chunk_info(index)
                 if piece.byte_offset is None or piece.byte_offset + piece.size > size:
-                    raise ValueError("a piece of it lies outside of the file")
+                    raise ValueError("a piece of it is outside of the file")
 
     def _referenced(self, node: Any, where: str) -> Iterator[Any]:
         self._check(node, where, 64)
@@ -237,12 +237,12 @@ class Hdf5(ArrayFile):
         return value.T if self._transposed(node) else value
 
     def _check(self, node: Any, where: str, itemsize: int) -> None:
-        """Refuse a dataset that stands elsewhere, has an unknown filter, or is larger than its bytes."""
+        """Refuse a dataset that is stored elsewhere, has an unknown filter, or is larger than its bytes."""
         if node.shape is None:
             raise DataError(f"{where}: is empty")
         if node.is_virtual or node.external:
             raise DataError(
-                f"{where}: its numbers stand in another file, which is not opened; copy them into this one"
+                f"{where}: its numbers are in another file, which is not opened; copy them into this one"
             )
         about = node.id.get_create_plist()
         filters = [about.get_filter(index)[0] for index in range(about.get_nfilters())]

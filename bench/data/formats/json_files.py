@@ -1,6 +1,6 @@
 """JSON and JSON lines: nested objects and lists of numbers and texts.
 
-Long lists of numbers stay in the file until they are asked for: as Python's numbers they take eight times the
+Long lists of numbers stay in the file until they are read: as Python's numbers they take eight times the
 memory of float32, and as text up to five times.
 """
 
@@ -31,7 +31,7 @@ _TOKEN: Final = re.compile(
 )
 """A text (1), a long list of numbers (2), or the beginning of either at the end of what is read."""
 _MARK: Final = "\0"
-"""Begins the text that stands for a list of numbers; the number of the list follows."""
+"""Begins the text that replaces a list of numbers; the number of the list follows."""
 
 
 class Json(Nested):
@@ -59,7 +59,7 @@ class _Lists:
         self.path, self.starts, self.ends, self.lengths = path, array("Q"), array("Q"), array("Q")
 
     def rest(self) -> bytearray:
-        """Find the lists, and return the rest of the file, in which a text stands for each."""
+        """Find the lists, and return the rest of the file, in which a text replaces each."""
         rest, text, at = bytearray(), b"", 0
         with self.path.open("rb") as stream:
             while block := stream.read(max(BLOCK, len(text))):
@@ -85,7 +85,7 @@ class _Lists:
         return {key: self.found(value) for key, value in pairs}
 
     def found(self, value: Any) -> Any:
-        """Return a value with the lists that texts in it stand for; objects in it have theirs already."""
+        """Return a value with the lists that texts in it replace; objects in it have theirs already."""
         if isinstance(value, str) and value.startswith(_MARK):
             return _Numbers(self, int(value[1:]))
         if not isinstance(value, list):

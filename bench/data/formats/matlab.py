@@ -76,14 +76,14 @@ class Mat5(ArrayFile):
                 (key, (part, item))
                 for part in self._top_level()
                 for key, item in self._walked(part)[1]
-                if item.name or "/" in key  # without a name: what MATLAB stores for its own objects
+                if item.name or "/" in key  # without a name: what MATLAB stores of objects
             ]
             require_distinct([key for key, _ in found], path)
             self._found = dict(found)
             samples: dict[str, list[dict[str, Any]]] = {}
             for key, (_, item) in found:
                 if item.family == _CELL or (item.family == _STRUCT and item.count > 1):
-                    with suppress(ValueError, DataError):  # said when it is read
+                    with suppress(ValueError, DataError):  # reported when it is read
                         samples[key] = [*self._samples(*self._positioned(key), key)]
             self._nested = Nested(path, samples)
             for key in [*self._found]:
@@ -95,7 +95,7 @@ class Mat5(ArrayFile):
         return [*self._found, *self._nested.keys()]
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._file.close()
 
     def _top_level(self) -> Iterator[tuple[int, int, bool]]:
@@ -130,7 +130,7 @@ class Mat5(ArrayFile):
     ) -> Iterator[tuple[str, _Variable]]:
         """Yield a variable, or fields of structures and matrices in cells, the stream behind each header.
 
-        Who reads on must not go on.
+        The iterator must not be used after a caller has read on from the stream.
         """
         key = prefix or variable.name
         if depth > _DEEPEST:
@@ -207,7 +207,7 @@ class Mat5(ArrayFile):
         return _Variable(decoded, family, shape, bool(word & 0x200), bool(word & 0x800), rest)
 
     def _tag(self, stream: Stream, most: int) -> tuple[int, int, bytes | None, int]:
-        """Return an element's kind and size, its content if it stands in the tag, and its bytes in all."""
+        """Return an element's kind and size, its content if it is in the tag, and its bytes in all."""
         if most < 8:
             raise ValueError("an element is missing")
         tag = stream.read(8)

@@ -85,7 +85,7 @@ class Nested(ArrayFile):
         return values
 
     def _opened(self, value: Sequence[Any], key: str) -> list[Any]:
-        """Return the entries of a list, what is read when asked for among them as arrays."""
+        """Return the entries of a list, those that are read on demand as arrays."""
         entries = [opened(one) for one in value]
         sizes = (math.prod(shape_of(one)) for one in entries if not isinstance(one, np.ndarray))
         require_memory(8 * sum(sizes), self.where(key))

@@ -33,7 +33,7 @@ class _Member:
     """An array in NumPy's format: a file, or a member of an archive."""
 
     def __init__(self, opener: Callable[[], IO[bytes]], unpacked: int, stored: int, where: str) -> None:
-        """Read what it says of its array; it has ``unpacked`` bytes, or ``stored`` in the archive."""
+        """Read the header of its array; it has ``unpacked`` bytes, or ``stored`` in the archive."""
         self._opener, self._sizes, self._where = opener, (unpacked, where, stored), where
         with opener() as stream:
             read = np.lib.format.read_magic(stream) == (1, 0)
@@ -67,7 +67,7 @@ class _Member:
             ) from error
 
     def numbers(self, size: int) -> FileArray:
-        """Return the array of a file of so many bytes, which stays there until it is asked for."""
+        """Return the array of a file of so many bytes, which stays there until it is read."""
         stored, count = size - self.start, math.prod(self.shape)
         piece = Piece(self._opener, self.start, stored, count * self.dtype.itemsize)
         return contiguous(Storage(self.dtype, count, piece), self.shape, self.fortran)
@@ -119,7 +119,7 @@ class Npz(ArrayFile):
                 )
             require_distinct(keys, path)
         for key in keys:
-            with suppress(Exception):  # said when it is read
+            with suppress(Exception):  # reported when it is read
                 if (member := self._member(key)).nested:
                     found[key] = member.content(key)
         self._nested = Nested(path, found)
@@ -136,7 +136,7 @@ class Npz(ArrayFile):
         return key == "matrix" if self._sparse else key in self._known
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._archive.close()
 
     def _member(self, key: str) -> _Member:

@@ -1,9 +1,8 @@
 """Pickles of arrays, tensors and plain containers: read without executing anything.
 
 A pickle is a program. Here it can build numbers, texts, lists, tuples, dicts, NumPy arrays, SciPy's sparse
-matrices and PyTorch's tensors; these come from functions of this module that stand in for the libraries'
-constructors. A pickle that asks for anything else is refused. Large arrays stay in the file until they are
-asked for.
+matrices and PyTorch's tensors; these come from functions of this module that replace the libraries'
+constructors. A pickle that needs anything else is refused. Large arrays stay in the file until they are read.
 
 PyTorch does not read its tensors: ``torch.load(weights_only=True)`` executes crafted files before release 2.6
 (CVE-2025-32434), and NumPy's types, once allowed there, make arrays of objects whose addresses are bytes of
@@ -63,7 +62,7 @@ class _Type:
 
 
 class _Values:
-    """A NumPy array being unpickled; its state says all of it."""
+    """A NumPy array being unpickled; its state is all of it."""
 
     def __init__(self, *_: Any) -> None:
         self.value: Any = None
@@ -106,7 +105,7 @@ def _size(content: Any) -> int:
 
 
 def _array(raw: Any, kind: Any, shape: Any, order: Any) -> Any:
-    """Return the array with these bytes; a list, nested as its shape says, for an array of objects."""
+    """Return the array with these bytes; a list, nested by its shape, for an array of objects."""
     dtype: np.dtype[Any] = kind.dtype
     shape = (shape,) if isinstance(shape, int) else tuple(shape)
     if not all(isinstance(length, int) and length >= 0 for length in shape) or order not in ("C", "F"):
@@ -217,17 +216,17 @@ _ALLOWED: Final[Mapping[tuple[str, str], Callable[..., Any]]] = {
     ("torch.storage", "_load_from_bytes"): _embedded,
     ("torch", "Size"): tuple,
 }
-"""What stands in for the constructors of arrays and plain containers."""
+"""Replacements of the constructors of arrays and plain containers."""
 
 _HINTS: Final[Mapping[str, str]] = {
     "pandas": "; save the table with to_csv or to_parquet",
     "torch": "; save tensors, or a dict of them, with torch.save",
 }
-"""What to do about a pickle that asks for one of these libraries."""
+"""What to do about a pickle that needs one of these libraries."""
 
 
 class Bounded:
-    """A stream over a part of a file that reads no more than there is, however much is asked for."""
+    """A stream over a part of a file that reads no more than there is, whatever the requested size."""
 
     def __init__(self, opener: Callable[[], IO[bytes]], start: int, size: int) -> None:
         """Open the file, of which the part begins at ``start`` and has so many bytes."""
@@ -263,7 +262,7 @@ class Bounded:
         return Piece(self._opener, start, stored, size, letters)
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._stream.close()
 
 
@@ -305,13 +304,13 @@ class Unpickler(pickle._Unpickler):
     append: Callable[[Any], None]
     _unframer: Any
 
-    def __init__(self, source: Bounded, place: Callable[[str], Piece] | None = None) -> None:
-        """Read the next pickle of a stream; ``place`` finds numbers outside of it, by their key."""
+    def __init__(self, source: Bounded, find: Callable[[str], Piece] | None = None) -> None:
+        """Read the next pickle of a stream; ``find`` returns numbers outside of it by their key."""
         super().__init__(source, encoding="latin1")
-        self.source, self._place, self.storages = source, place, dict[Any, Storage]()
+        self.source, self._find, self.storages = source, find, dict[Any, Storage]()
 
     def find_class(self, module: str, name: str) -> Any:
-        """Return the function that stands in for a constructor, or the kind of a tensor's numbers."""
+        """Return the replacement of a constructor, or the kind of a tensor's numbers."""
         if sparse := _SPARSE.fullmatch(f"{module}.{name}"):
             return SparseParts, sparse[1]
         if name == "record" and module in ("numpy", "numpy.rec"):
@@ -354,13 +353,13 @@ class Unpickler(pickle._Unpickler):
         made.build(state)
 
     def persistent_load(self, pid: Any) -> Storage:
-        """Return the numbers of tensors by what stands for them: kind, key, device and count."""
+        """Return the numbers of tensors by their description: kind, key, device and count."""
         what, kind, key, _, count, *view = pid
         if what != "storage" or kind not in _TENSOR_TYPES or not isinstance(count, int) or any(view):
             raise DataError("it refers to what is no storage of a tensor")
         if key not in self.storages:
             dtype = np.dtype(_TENSOR_TYPES[kind])
-            piece = self._place(key) if self._place else None
+            piece = self._find(key) if self._find else None
             count = piece.size // dtype.itemsize if piece else count
             self.storages[key] = Storage(dtype, count, piece, kind == "BFloat16")
         return self.storages[key]
@@ -378,7 +377,7 @@ class Unpickler(pickle._Unpickler):
 def older_torch(opener: Callable[[], IO[bytes]], start: int, size: int) -> Any:
     """Return what PyTorch's format before version 1.6 holds: pickles, and the numbers of tensors behind them.
 
-    The file is opened again where a tensor in it is asked for.
+    The file is opened again when a tensor in it is read.
     """
     with closing(Bounded(opener, start, size)) as source:
         magic, _, system = (Unpickler(source).load() for _ in range(3))
@@ -398,17 +397,17 @@ def older_torch(opener: Callable[[], IO[bytes]], start: int, size: int) -> Any:
 def unpickled(opener: Callable[[], IO[bytes]], start: int, size: int) -> Any:
     """Return what a pickle in a part of a file holds: plain containers, numbers, texts and arrays.
 
-    The file is opened again where a large array in it is asked for.
+    The file is opened again when a large array in it is read.
 
     Raises:
-        DataError: if the pickle asks for anything else.
+        DataError: if the pickle needs anything else.
     """
     with closing(Bounded(opener, start, size)) as source:
         return opened(Unpickler(source).load())
 
 
 def opened(value: Any) -> Any:
-    """Return what a stand-in holds."""
+    """Return the value that a placeholder holds."""
     if isinstance(value, Piece):
         content = value._replace(letters=False, size=value.stored).content()
         return content.decode("utf-8") if value.letters else content

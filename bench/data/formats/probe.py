@@ -1,7 +1,7 @@
 """Reading a file through in another process, before a library that can crash or hang reads it in this one.
 
 Run as a program, it reads paths of files, a line each, and answers with what is wrong: a JSON text, empty
-where nothing is. It limits its memory, and ends when its input does or nothing was asked for a while.
+where nothing is. It limits its memory, and ends when its input does or no request came for a while.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def _problem(path: Path) -> str:
         ended = -reader.wait()
         if ended == signal.SIGPROF:
             return f"{path}: reading it does not end; the file is damaged. Get it again"
-        if ended != signal.SIGALRM:  # for want of questions
+        if ended != signal.SIGALRM:  # no request came in time
             break
     return f"{path}: reading it crashes the library that reads it; the file is damaged. Get it again"
 
@@ -105,7 +105,7 @@ def read_through(path: Path) -> None:
 
     with open_arrays(path, probe=False) as source:
         for key in source.keys():  # noqa: SIM118 - a file of arrays is no dictionary
-            with suppress(DataError):  # said when the array is asked for
+            with suppress(DataError):  # reported when the array is read
                 if isinstance(source, Hdf5):
                     source.visit_pieces(key)
                 if math.prod(source.shape(key)) <= _WHOLE:

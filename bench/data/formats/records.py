@@ -14,7 +14,7 @@ _NUMBERED: Final = re.compile(r"(.*?)[_.\-\[ ]?(\d{1,6})\]?")
 
 
 def fields_of(records: Array, stem: str) -> dict[str, Any]:
-    """Return the fields of a record array ``(n,)`` as arrays, those with fields of their own as dicts.
+    """Return the fields of a record array ``(n,)`` as arrays, those that have fields themselves as dicts.
 
     Fields ``name_0``, ``name_1``, ... of numbers are the columns of one matrix ``name``.
     """

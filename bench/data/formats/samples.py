@@ -38,7 +38,7 @@ def columns_of(value: Any) -> dict[str, list[Any]] | None:
 def aligned(value: Mapping[Any, Any]) -> Mapping[Any, Any]:
     """Return a dict with the dicts of samples in it as lists, in one order where they have the same ids.
 
-    A dict of samples has a vector for each id; or a label or the like, if it stands beside one of vectors, or
+    A dict of samples has a vector for each id; or a label or the like, if it is beside one of vectors, or
     is alone and called labels.
     """
     entries = {key: opened(one) for key, one in value.items()}
@@ -58,7 +58,7 @@ def aligned(value: Mapping[Any, Any]) -> Mapping[Any, Any]:
 
 
 def of_sentences(root: Any) -> dict[str, Any] | None:
-    """Return what Karpathy's JSON says of rows of pictures and of sentences; None for any other.
+    """Return splits, ids and labels of pictures and sentences in Karpathy's JSON; None for any other.
 
     The sentences' rows are in the order of their numbers where these are 0 to M - 1, else of the file.
 

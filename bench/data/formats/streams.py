@@ -63,7 +63,7 @@ class Stream:
             count -= len(self.read(min(count, _PIECE)))
 
     def finish(self) -> None:
-        """Check the checksum of compressed bytes, which stands at their end.
+        """Check the checksum of compressed bytes, which is at their end.
 
         Raises:
             ValueError: if there are more bytes, or the checksum is missing.

@@ -3,7 +3,7 @@
 Columns ``name_0``, ``name_1``, ... (or ``name0``, ``name1``) are the columns of one matrix ``name``. A table
 without a header is one matrix, called as the file, or columns ``0``, ``1``, ... if it holds texts. A text
 file (.txt, .list) is a matrix of numbers, a table, or a text for each line. Of large files, the matrices are
-read in blocks when they are asked for.
+read in blocks on demand.
 """
 
 from __future__ import annotations
@@ -95,9 +95,9 @@ class _Text(_Source):
 
     def blocks(self, columns: Sequence[str], count: int = 0, **options: Any) -> Iterator[DataFrame]:
         wanted, rows = {*columns}, max(1, BLOCK // (8 * len(self.names)))
-        places = [place for place, name in enumerate(self.names) if name in wanted]
-        for chunk in self._read(usecols=places, chunksize=rows, **options):
-            chunk.columns = [self.names[place] for place in places]
+        positions = [index for index, name in enumerate(self.names) if name in wanted]
+        for chunk in self._read(usecols=positions, chunksize=rows, **options):
+            chunk.columns = [self.names[index] for index in positions]
             yield chunk[[*columns]]
 
 
