@@ -57,10 +57,15 @@ def of_all_rows() -> Arrays:
     return {name: np.concatenate([values[f"{part}_{name}"] for part in PARTS]) for name in names}
 
 
+def saved(path: Path, values: Arrays) -> Path:
+    """Write a bundle of these arrays."""
+    np.savez(path, **values)
+    return path
+
+
 def loaded(path: Path, values: Arrays) -> Dataset:
     """Return the dataset that a bundle of these arrays is."""
-    np.savez(path / "mine.npz", **values)
-    return load_dataset(path / "mine.npz", profile="paper")
+    return load_dataset(saved(path / "mine.npz", values), profile="paper")
 
 
 def notes(data: Dataset) -> str:

@@ -12,7 +12,7 @@ import pytest
 from bench import registry
 from bench.contract import FileCard
 from bench.data import diagnose
-from tests.data.test_bundle import arrays, save
+from tests.data.layouts import arrays, saved
 from tests.data.test_loading import Empty, Tiny, put
 
 
@@ -101,8 +101,8 @@ def test_a_file_that_cannot_be_opened_is_a_finding(tmp_path: Path, monkeypatch: 
 def test_bundles_are_examined_by_path_and_wrong_names_are_findings_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert diagnose(save(tmp_path / "good.npz", arrays())).status == "complete"
-    bad = save(tmp_path / "bad.npz", arrays(test_image=np.full((12, 6), np.nan)))
+    assert diagnose(saved(tmp_path / "good.npz", arrays())).status == "complete"
+    bad = saved(tmp_path / "bad.npz", arrays() | {"test_image": np.full((12, 6), np.nan)})
     assert "row 0, column 0 is nan" in diagnose(str(bad)).problem
     assert "no file" in diagnose(tmp_path / "none.npz").problem
     assert "emoji" in diagnose("emojy", tmp_path).problem

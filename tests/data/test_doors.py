@@ -17,13 +17,8 @@ from bench.contract import Array
 from bench.data import diagnose
 from bench.data.loading import open_and_check
 from bench.records import Store
-from tests.data.layouts import NAMES, Arrays, arrays, cells, labels, require
+from tests.data.layouts import NAMES, Arrays, arrays, cells, labels, require, saved
 from tests.grid import say
-
-
-def saved(path: Path, values: Arrays) -> Path:
-    np.savez(path, **values)
-    return path
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ from bench.data.fingerprint import file_digests, forget_digests
 from bench.data.locations import data_folder
 from bench.data.look_alike import rule_digest
 from bench.data.partition import QUICK, QUICK_LOOK_ALIKE, RowLimits
-from tests.data.test_bundle import arrays, save
+from tests.data.layouts import arrays, loaded, saved
 from tests.grid import only_plugins
 
 
@@ -80,6 +80,22 @@ def put(folder: Path, rows: int = 8) -> Path:
     np.savez(folder / "x.npz", X=np.arange(rows * 3.0).reshape(rows, 3), y=np.arange(rows) % 2)
     (folder / "y.list").write_text("1\n")
     return folder
+
+
+def test_a_bundle_is_a_dataset_of_which_a_stratified_share_is_validated_on(tmp_path: Path) -> None:
+    values = arrays(40)
+    data = loaded(tmp_path, values)
+    assert (data.name, data.kind, data.n_classes, data.modalities) == ("mine", "real", 3, ("image", "text"))
+    np.testing.assert_array_equal(data.test["text"].features, values["test_text"])
+    assert (len(data.train["image"]), len(data.validation["image"])) == (34, 6)
+    np.testing.assert_array_equal(np.bincount(data.validation["image"].labels), [2, 2, 2])
+    np.testing.assert_array_equal(data.validation["image"].labels, data.validation["text"].labels)
+    assert data.train.pairing == data.test.pairing == "natural"
+    path = str(tmp_path / "mine.npz")
+    assert fingerprint_of(path, profile="paper") == ("real", data.fingerprint)
+    assert card_of(path) == data.card
+    parts = {f"validation_{key[5:]}": value for key, value in values.items() if key.startswith("test_")}
+    assert len(loaded(tmp_path, values | parts).validation["image"]) == 12
 
 
 def test_absent_files_give_a_look_alike_that_says_so(tmp_path: Path) -> None:
@@ -258,7 +274,7 @@ def test_all_quick_look_alikes_together_are_small(tmp_path: Path) -> None:
 
 
 def test_a_dataset_that_is_opened_and_checked_is_summarised_as_plain_data(tmp_path: Path) -> None:
-    bundle = save(tmp_path / "mine.npz", arrays())
+    bundle = saved(tmp_path / "mine.npz", arrays())
     for given, kind in (("emoji", "real"), ("wikipedia", "look-alike"), (bundle, "real")):
         found, data = open_and_check(given, tmp_path), load_dataset(given, tmp_path)
         assert (found.kind, found.fingerprint) == (kind, data.fingerprint)
@@ -273,7 +289,7 @@ def test_a_dataset_that_is_opened_and_checked_is_summarised_as_plain_data(tmp_pa
 def test_what_is_wrong_with_a_dataset_is_one_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    bad = save(tmp_path / "bad.npz", arrays(test_image=np.full((12, 6), np.nan)))
+    bad = saved(tmp_path / "bad.npz", arrays() | {"test_image": np.full((12, 6), np.nan)})
     for given, error in (
         (bad, DataError),
         (tmp_path / "none.npz", UsageError),
