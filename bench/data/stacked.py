@@ -22,7 +22,7 @@ class _List(NamedTuple):
     """Ids or the like of n entries of k rows each."""
 
     key: str
-    count: int
+    entries: int
     times: int
 
 

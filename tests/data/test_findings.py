@@ -34,12 +34,27 @@ def test_nothing_is_found_in_sound_data() -> None:
     assert findings(_splits(_data())) == []
 
 
-def _change_labels(data: Data, part: str, change: Callable[[Array], Array]) -> None:
-    data[part] = {name: (features, change(labels)) for name, (features, labels) in data[part].items()}
+def _labels(change: Callable[[Array], Array], *parts: str) -> Callable[[Data], None]:
+    """Return what changes the labels of some parts."""
+
+    def changed(data: Data) -> None:
+        for part in parts:
+            data[part] = {name: (features, change(labels)) for name, (features, labels) in data[part].items()}
+
+    return changed
+
+
+def _identical(data: Data) -> None:
+    for part in data.values():
+        part["text"] = part["image"]
 
 
 def _overlap(data: Data) -> None:
     data["test"] = {name: (x[:40], labels[:40]) for name, (x, labels) in data["train"].items()}
+
+
+def _repeated(data: Data) -> None:
+    data["train"]["image"][0][5] = data["train"]["image"][0][6]
 
 
 def _of_text(change: Callable[[Array, Array], Array]) -> Callable[[Data], None]:
@@ -58,19 +73,16 @@ def _set(part: str, name: str, at: Any, value: Any) -> Callable[[Data], None]:
 
 CHANGES: list[tuple[Callable[[Data], Any], str, str]] = [
     (_overlap, "overlap", "40 test rows stand in train"),
-    (lambda data: [part.update(text=part["image"]) for part in data.values()], "identical", "image and text"),
+    (_identical, "identical", "image and text"),
     (_of_text(lambda x, y: np.hstack([x, 3 * np.eye(4)[y] + 1])), "readable", "text"),
     (_of_text(lambda x, y: np.hstack([x, y[:, None]])), "readable", "text"),
-    (lambda data: _change_labels(data, "train", lambda y: y % 3), "unseen", "class 3"),
-    (lambda data: [_change_labels(data, part, lambda y: y % 3) for part in data], "dead", "class 3"),
-    (lambda data: _change_labels(data, "train", lambda y: np.where(np.arange(60) % 3, -1, y)),
-     "unlabelled", "40 of 60"),
-    (lambda data: _set("train", "image", 5, data["train"]["image"][0][6])(data),
-     "repeated", "1 train rows of image"),
+    (_labels(lambda y: y % 3, "train"), "unseen", "class 3"),
+    (_labels(lambda y: y % 3, *PARTS), "dead", "class 3"),
+    (_labels(lambda y: np.where(np.arange(60) % 3, -1, y), "train"), "unlabelled", "40 of 60"),
+    (_repeated, "repeated", "1 train rows of image"),
     (_set("train", "image", np.s_[:, 3], 0.1), "constant", "1 of 12 columns of image"),
     (_set("test", "text", 7, 0), "zero", "1 test rows of text"),
-    (lambda data: data["train"].update(image=(data["train"]["image"][0] * 1000, np.arange(60) % 4)),
-     "scales", "image"),
+    (_set("train", "image", np.s_[:, :6], 1000), "scales", "image"),
 ]  # fmt: skip
 
 

@@ -258,7 +258,8 @@ def _separated(path: Path) -> _Text:
 
 def _read_again(text: io.StringIO, **options: Any) -> DataFrame:
     text.seek(0)
-    return pandas.read_csv(text, **options)
+    frame: DataFrame = pandas.read_csv(text, **options)
+    return frame
 
 
 def _with_words(read: Callable[..., DataFrame]) -> DataFrame:
@@ -269,7 +270,7 @@ def _with_words(read: Callable[..., DataFrame]) -> DataFrame:
     if columns and isinstance(frame.index, pandas.RangeIndex):
         words = read(usecols=columns, dtype=str, keep_default_na=False)
         for column, name in zip(columns, words.columns, strict=True):
-            frame.isetitem(column, words[name])
+            frame.isetitem(column, words[name].to_numpy())
     return frame
 
 
