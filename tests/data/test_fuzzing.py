@@ -18,7 +18,16 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def require_sentences(kinds: Sequence[str], count: int, folder: Path) -> None:
     """Read mutated files in another process: each must be read or refused, in little memory."""
-    words = [sys.executable, "-W", "ignore", "-m", "tests.data.fuzzing", ",".join(kinds), str(count), folder]
+    words = [
+        sys.executable,
+        "-W",
+        "ignore",
+        "-m",
+        "tests.data.fuzzing",
+        ",".join(kinds),
+        str(count),
+        str(folder),
+    ]
     done = subprocess.run(words, capture_output=True, text=True, check=False, cwd=ROOT)
     assert done.returncode == 0, f"{folder}/current: {done.stderr[-2000:]}"
     for kind in kinds:
