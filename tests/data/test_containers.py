@@ -183,11 +183,12 @@ def test_an_array_that_unpacks_to_more_than_the_free_memory_is_not_read(
         read(path)
 
 
-def test_a_code_of_no_letter_is_a_sentence(tmp_path: Path) -> None:
+def test_texts_with_a_code_of_no_character_or_in_no_utf_8_are_a_sentence(tmp_path: Path) -> None:
     names = np.array(["art", "war"])
     names.view(np.uint32)[0] = 0x7FFFFFFF
-    with pytest.raises(DataError, match="'X'"):
-        read(write_npz(tmp_path / "x.npz", {"X": names}))
+    for wrong in (names, np.array([b"art", b"\xff\xfe"])):
+        with pytest.raises(DataError, match="'X'"):
+            read(write_npz(tmp_path / "x.npz", {"X": wrong}))
 
 
 def test_a_header_that_promises_more_than_the_archive_holds_is_refused(tmp_path: Path) -> None:

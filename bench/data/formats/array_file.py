@@ -81,6 +81,8 @@ class ArrayFile(ABC):
         self._require(key)
         with blamed(self.where(key)):
             values = self._reader(key)._read(key)
+            if values.dtype.kind == "S":
+                values = np.char.decode(values, "utf-8")
             if values.dtype.kind == "U" and values.nbytes:
                 native = values.astype(values.dtype.newbyteorder("="), copy=False)
                 codes = np.ascontiguousarray(native).reshape(-1).view(np.uint32)

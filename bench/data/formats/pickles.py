@@ -55,12 +55,9 @@ class _Type:
             self.dtype = np.dtype((inner[0].dtype, inner[1]))
         elif names is not None:
             kinds, starts = zip(*(fields[name] for name in names), strict=True)
-            described: Any = {
-                "names": [*names],
-                "formats": [kind.dtype for kind in kinds],
-                "offsets": [*starts],
-            }
-            self.dtype = np.dtype({**described, "itemsize": more[0]})
+            formats = [kind.dtype for kind in kinds]
+            described: Any = {"names": names, "formats": formats, "offsets": starts, "itemsize": more[0]}
+            self.dtype = np.dtype(described)
         elif order in ("<", ">") and self.dtype.kind != "O":
             self.dtype = self.dtype.newbyteorder(order)
 
