@@ -76,8 +76,8 @@ def notes(data: Dataset) -> str:
 def require(data: Dataset, same: bool = True, partners: bool = True, **others: Any) -> None:
     """Check counts (those of training before validation was cut off), and that every row is what it was.
 
-    Rows are told by their features: each must have its class by any number (if ``same``), and its partner (if
-    ``partners``).
+    Rows are identified by their features: each must have its class by any number (if ``same``), and its
+    partner (if ``partners``).
     """
     first, second = data.modalities[:2]
     both = (data.train, data.validation)

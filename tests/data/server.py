@@ -17,12 +17,12 @@ class Behaviour:
     Attributes:
         content: the file.
         drop_after: bytes of the body after which a connection is cut; one entry per request, then never.
-        ranges: whether a range that is asked for is served.
+        ranges: whether a requested range is served.
         validator: ``etag``, ``date``, ``weak`` or ``none``.
         announced: Content-Length to announce instead of the true one.
         statuses: status codes to answer with, one per request, before serving.
         chunked: give no length at all.
-        wrong_range: serve another range than was asked for.
+        wrong_range: serve another range than the requested one.
         requests: the headers of every request so far.
     """
 
@@ -54,7 +54,7 @@ class _Server(ThreadingHTTPServer):
 
 
 class _Handler(BaseHTTPRequestHandler):
-    """Answers one request as the server's behaviour says."""
+    """Answers one request with the server's behaviour."""
 
     @property
     def behaviour(self) -> Behaviour:
@@ -73,12 +73,12 @@ class _Handler(BaseHTTPRequestHandler):
         self._body(self._head())
 
     def _head(self) -> bytes:
-        """Send status and headers, and return the content from the byte on that was asked for."""
+        """Send status and headers, and return the content from the requested byte on."""
         behaviour = self.behaviour
         content, start = behaviour.content, 0
-        asked = self.headers.get("Range")
-        if asked and behaviour.ranges and self.headers.get("If-Range") == behaviour.tag:
-            start = int(asked.removeprefix("bytes=").rstrip("-"))
+        requested = self.headers.get("Range")
+        if requested and behaviour.ranges and self.headers.get("If-Range") == behaviour.tag:
+            start = int(requested.removeprefix("bytes=").rstrip("-"))
         if start and start >= len(content):
             self.send_response(416)
             self.send_header("Content-Length", "0")

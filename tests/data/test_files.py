@@ -1,4 +1,4 @@
-"""One dataset in every container that people have, read in place and imported."""
+"""One dataset in every container that people have, read directly and imported."""
 
 from __future__ import annotations
 

@@ -88,7 +88,7 @@ def test_no_pickle_is_executed(tmp_path: Path, name: str) -> None:
 
 
 class Type:
-    """An array's type that says of its entries, which are objects, that they are none."""
+    """An array's type that states of its entries, which are objects, that they are none."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         return np.dtype, ("O8", False, True), (3, "|", None, None, None, -1, -1, 0)
@@ -335,8 +335,8 @@ probe._serve()
     paths = [tmp_path / "a.npz", tmp_path / "b.npz"]
     for path in paths:
         path.touch()
-    asked = "".join(f"{json.dumps(str(path))}\n" for path in paths)
+    requests = "".join(f"{json.dumps(str(path))}\n" for path in paths)
     done = subprocess.run(
-        [sys.executable, "-c", program], input=asked, capture_output=True, text=True, check=True
+        [sys.executable, "-c", program], input=requests, capture_output=True, text=True, check=True
     )
     assert [json.loads(line) for line in done.stdout.splitlines()] == ["", ""]

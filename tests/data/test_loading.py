@@ -121,9 +121,9 @@ def test_real_data_shows_its_test_rows_and_a_look_alike_has_nothing_to_show(
     assert data.items.shown["text"] == [f"row {row:g}" for row in kept]
 
 
-@pytest.mark.parametrize("place", ["", "tiny"])
-def test_files_are_found_in_the_dataset_s_folder_and_in_the_data_folder(tmp_path: Path, place: str) -> None:
-    put(tmp_path / place)
+@pytest.mark.parametrize("folder", ["", "tiny"])
+def test_files_are_found_in_the_dataset_s_folder_and_in_the_data_folder(tmp_path: Path, folder: str) -> None:
+    put(tmp_path / folder)
     data = load_dataset(Tiny, tmp_path)
     assert data.kind == "real"
     np.testing.assert_array_equal(data.train["image"].features, np.arange(24.0).reshape(8, 3))
@@ -211,15 +211,15 @@ def test_digests_are_remembered_until_a_file_changes(tmp_path: Path, monkeypatch
 
 
 @pytest.mark.parametrize("size", [3, 100_000])
-@pytest.mark.parametrize("place", [0, 1, -1])
+@pytest.mark.parametrize("index", [0, 1, -1])
 def test_a_file_of_equal_size_and_time_is_not_taken_for_the_one_before(
-    tmp_path: Path, size: int, place: int
+    tmp_path: Path, size: int, index: int
 ) -> None:
     cache, path = tmp_path / "cache.json", tmp_path / "mine.npz"
     path.write_bytes(bytes(size))
     first, times = file_digests({"x": path}, cache), path.stat()
     content = bytearray(size)
-    content[place] = 1
+    content[index] = 1
     path.write_bytes(content)
     os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
     assert path.stat().st_mtime_ns == times.st_mtime_ns

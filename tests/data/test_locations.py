@@ -21,7 +21,7 @@ CARD = registry.dataset("nus_wide").card
 
 
 @pytest.mark.parametrize(
-    ("dataset", "place"),
+    ("dataset", "where"),
     [
         ("nus_wide", f"nus_wide/{FILE.name}"),
         ("nus_wide", FILE.name),
@@ -34,11 +34,11 @@ CARD = registry.dataset("nus_wide").card
     ],
 )
 def test_a_file_is_found_under_other_folders_letters_and_names(
-    tmp_path: Path, dataset: str, place: str
+    tmp_path: Path, dataset: str, where: str
 ) -> None:
     card = registry.dataset(dataset).card
     assert find_file(card, card.files[0], tmp_path) is None
-    path = tmp_path / place
+    path = tmp_path / where
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(b"content")
     assert find_file(card, card.files[0], tmp_path) == path

@@ -1,4 +1,4 @@
-"""The order of methods on look-alikes: what the page says of it, and the families' order."""
+"""The order of methods on look-alikes: the table of the page, and the families' order."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Memory: reading takes little more than the arrays that are used, whatever stands beside them in a file."""
+"""Memory: reading takes little more than the arrays that are used, whatever else is in a file."""
 
 from __future__ import annotations
 

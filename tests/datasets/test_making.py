@@ -95,7 +95,7 @@ def test_the_japanese_features_are_those_of_the_embedded_texts() -> None:
     encoder = create_encoder(*emoji_views.ENCODERS["japanese"])  # type: ignore[arg-type]
     encoder.fit([text for text, one in zip(texts, is_test, strict=True) if not one])
     found = encoder.encode(texts)
-    similarity = found @ found.T  # singular vectors have no sign of their own
+    similarity = found @ found.T  # the sign of a singular vector is arbitrary
     stored = made["japanese"].astype(np.float32)
     np.testing.assert_allclose(similarity, stored @ stored.T, atol=0.02)
 
