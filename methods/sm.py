@@ -115,27 +115,15 @@ class SM(t.Method):
 
 @dataclass(frozen=True)
 class _Classifier:
-    """Scaling and regressions of one modality.
-
-    Attributes:
-        scaler: as fitted.
-        constant: posteriors ``(C,)`` of classes without a regression.
-        columns: classes and their regression: a multinomial one, or one per class of multi-label data.
-        used: iterations of the solver, the most over classes.
-    """
+    """Scaling and regressions of one modality: a multinomial one, or one per class for multi-label data."""
 
     scaler: Scaler
-    constant: t.Array
+    constant: t.Array  # posteriors (C,) of classes without a regression
     columns: list[tuple[Any, LogisticRegression]]
-    used: int = 0
+    used: int = 0  # iterations of the solver, the most over classes
 
     @classmethod
     def fitted(cls, modality: t.Modality, n_classes: int, settings: SMSettings) -> _Classifier:
-        """Fit the regressions.
-
-        Raises:
-            Unsupported: if there are fewer than two classes.
-        """
         scaler, constant = Scaler.fit(modality.features, settings.scaling), np.zeros(n_classes)
         rows, columns = scaler(modality.features), list[tuple[Any, Any]]()
         if modality.multi_label:

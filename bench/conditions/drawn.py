@@ -57,13 +57,13 @@ def write_drawn(path: Path, split: Split, edited: Edited, about: dict[str, Any])
 
 
 def _arrays(split: Split, edited: Edited) -> dict[str, Array]:
-    found: dict[str, Array] = {}
+    arrays: dict[str, Array] = {}
     for name, old in split.items():
         new = edited.edits[name]
-        found |= {f"{name}_rows": new.rows, f"{name}_labels": old.labels, f"{name}_new_labels": new.labels}
-        found |= {} if old.ids is None else {f"{name}_ids": old.ids}
-        found |= {} if new.ids is None else {f"{name}_new_ids": new.ids}
-    return found
+        parts = {"rows": new.rows, "labels": old.labels, "new_labels": new.labels}
+        parts |= {part: ids for part, ids in (("ids", old.ids), ("new_ids", new.ids)) if ids is not None}
+        arrays |= {f"{name}_{part}": values for part, values in parts.items()}
+    return arrays
 
 
 def _lines(split: Split, edited: Edited) -> Iterator[tuple[object, ...]]:
@@ -170,7 +170,7 @@ def _from_csv(path: Path) -> dict[str, Mapping[str, Array]]:
                 into = columns.setdefault(line["modality"], {field: [] for field in FIELDS[1:]})
                 for field, words in into.items():
                     words.append(line[field])
-        return {name: _arrays_of(one) for name, one in columns.items()}
+        return {name: _arrays_of(part) for name, part in columns.items()}
 
 
 def _arrays_of(columns: Mapping[str, list[str]]) -> dict[str, Array]:
@@ -181,10 +181,10 @@ def _arrays_of(columns: Mapping[str, list[str]]) -> dict[str, Array]:
         raise ValueError("a row whose column 'kept' is neither 0 nor 1")
     rows = np.flatnonzero(np.array(columns["kept"]) == "1")
     new_labels, new_ids = ([columns[field][row] for row in rows] for field in ("new_label", "new_id"))
-    found = {"rows": rows, "labels": np.array(columns["label"]), "new_labels": np.array(new_labels)}
+    arrays = {"rows": rows, "labels": np.array(columns["label"]), "new_labels": np.array(new_labels)}
     for field, ids in (("ids", columns["id"]), ("new_ids", new_ids)):
-        found |= {field: np.array(ids, dtype=np.int64)} if any(ids) else {}
-    return found
+        arrays |= {field: np.array(ids, dtype=np.int64)} if any(ids) else {}
+    return arrays
 
 
 def _edit(where: str, modality: Modality, table: Mapping[str, Array], n_classes: int) -> Edit:
@@ -227,16 +227,16 @@ def _labels_of(values: Array, width: int | None, where: str) -> NDArray[np.int64
         except ValueError as error:
             raise DataError(f"{where}: labels must be whole numbers") from error
         if width is None:
-            if any(len(found) != 1 for found in classes):
+            if any(len(listed) != 1 for listed in classes):
                 raise DataError(f"{where}: rows of several classes or none, and these rows have one each")
-            values = np.array([found[0] for found in classes], dtype=np.int64)
+            values = np.array([listed[0] for listed in classes], dtype=np.int64)
         else:
             values = np.zeros((len(classes), width), dtype=np.int64)
-            for row, found in enumerate(classes):
-                if found == [-1]:
+            for row, listed in enumerate(classes):
+                if listed == [-1]:
                     values[row] = -1
-                elif all(0 <= one < width for one in found):
-                    values[row, found] = 1
+                elif all(0 <= label < width for label in listed):
+                    values[row, listed] = 1
                 else:
                     raise DataError(f"{where}: classes must be numbers from 0 to {width - 1}")
     if values.dtype.kind not in "iu" or values.shape[1:] != (() if width is None else (width,)):

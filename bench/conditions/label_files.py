@@ -49,10 +49,10 @@ def read_label_file(path: Path, split: Split, order: Sequence[str], *, unlabelle
             )
     labels = (_matrices if split.multi_label else _numbers)(found, split, unlabelled)
     edits = {}
-    for name, one in split.items():
-        known = one.labelled if not split.multi_label else one.labelled[:, None]
-        kind = np.int64 if (labels[name] < 0).any() else one.labels.dtype
-        edits[name] = edit_of(one, labels=np.where(known, labels[name], -1).astype(kind))
+    for name, part in split.items():
+        known = part.labelled if not split.multi_label else part.labelled[:, None]
+        kind = np.int64 if (labels[name] < 0).any() else part.labels.dtype
+        edits[name] = edit_of(part, labels=np.where(known, labels[name], -1).astype(kind))
     return edits
 
 
@@ -83,9 +83,9 @@ def _lists(path: Path, split: Split, order: Sequence[str]) -> Iterator[tuple[str
         require_regular(path)
         require_memory(16 * path.stat().st_size, str(path))
         lists = msgspec.json.decode(path.read_bytes(), type=list[list[int] | int])
-        if all(isinstance(one, int) for one in lists):
-            lists = [[one for one in lists if isinstance(one, int)]] * len(order)
-        arrays = [np.array(one) for one in lists if isinstance(one, list)]
+        if all(isinstance(entry, int) for entry in lists):
+            lists = [[entry for entry in lists if isinstance(entry, int)]] * len(order)
+        arrays = [np.array(entry) for entry in lists if isinstance(entry, list)]
     if len(arrays) != len(lists) or len(arrays) != len(order):
         raise DataError(
             f"{path}: {len(lists)} lists, and the dataset has the modalities {', '.join(order)}; a file has "

@@ -34,8 +34,8 @@ class LabelNoise(t.Condition):
             edits = t.relabelled(split, lambda labels: self._noisy(labels, classes, share, draws, "ids"))
         else:
             edits = {
-                name: t.edit_of(one, labels=self._noisy(one.labels, classes, share, draws, name))
-                for name, one in split.items()
+                name: t.edit_of(part, labels=self._noisy(part.labels, classes, share, draws, name))
+                for name, part in split.items()
             }
         return t.Edited(edits, self.reached(split, edits))
 

@@ -33,17 +33,17 @@ class Late(t.Condition):
     @classmethod
     def named_level(cls, level: str) -> str:
         """Return ``last`` for ``last-1``; see `Condition.named_level`."""
-        if (found := _LAST.fullmatch(level)) is None and level:
+        if (match := _LAST.fullmatch(level)) is None and level:
             return level
-        if found is None or (count := int(found[1] or 1)) < 1:
+        if match is None or (count := int(match[1] or 1)) < 1:
             raise ValueError(level)
         return "last" if count == 1 else f"last-{count}"
 
 
 def named_late(conditions: Iterable[str]) -> list[str]:
     """Return the modalities that ids of conditions name as late."""
-    found = [condition.partition("@") for condition in conditions]
-    return [level for head, _, level in found if head == "late" and not _LAST.fullmatch(level)]
+    parts = [condition.partition("@") for condition in conditions]
+    return [level for head, _, level in parts if head == "late" and not _LAST.fullmatch(level)]
 
 
 def late_modalities(level: str, modalities: Sequence[str], dataset: str) -> tuple[str, ...]:
@@ -54,12 +54,12 @@ def late_modalities(level: str, modalities: Sequence[str], dataset: str) -> tupl
     Raises:
         Unsupported: if there is no such modality, or none is left to be trained first.
     """
-    if (found := _LAST.fullmatch(level)) is None:
+    if (match := _LAST.fullmatch(level)) is None:
         if level not in modalities:
             names = ", ".join(modalities)
             raise Unsupported(f"{dataset} has no modality {level} to be added later: {names}")
         return (level,)
-    count = int(found[1] or 1)
+    count = int(match[1] or 1)
     if count >= len(modalities):
         raise Unsupported(
             f"late@{level} leaves no modality to be trained first: it needs {count + 1}, and there are "

@@ -57,16 +57,16 @@ def conditions() -> dict[str, type[Condition]]:
 def _conditions(_plugins: tuple[str, ...]) -> dict[str, type[Condition]]:
     folder = pkgutil.iter_modules([str(Path(__file__).parent)])
     modules = [importlib.import_module(f"bench.conditions.{info.name}") for info in folder]
-    found = [(cls, module.__name__) for module in modules for cls in _classes_in(module)]
+    classes = [(cls, module.__name__) for module in modules for cls in _classes_in(module)]
     for point in entry_points(group="bench.conditions"):
         cls = point.load()
         if not (isinstance(cls, ABCMeta) and issubclass(cls, Condition)):
             raise PluginError(f"entry point {point.name} of {point.value} is no condition")
-        found.append((cls, f"entry point {point.name}"))
+        classes.append((cls, f"entry point {point.name}"))
     given = registry.given_modules("bench.conditions")
-    found += [(cls, str(module.__file__)) for module in given for cls in _classes_in(module)]
+    classes += [(cls, str(module.__file__)) for module in given for cls in _classes_in(module)]
     by_name: dict[str, type[Condition]] = {}
-    for cls, where in found:
+    for cls, where in classes:
         if cls.card.name in by_name or cls.card.name == CLEAN:
             raise PluginError(f"condition {cls.card.name!r} of {where} is defined already; rename it")
         by_name[cls.card.name] = cls
@@ -75,13 +75,13 @@ def _conditions(_plugins: tuple[str, ...]) -> dict[str, type[Condition]]:
 
 def _classes_in(module: ModuleType) -> Iterable[type[Condition]]:
     """Return the conditions that a module defines."""
-    found: dict[str, type[Condition]] = {}
+    classes: dict[str, type[Condition]] = {}
     for value in vars(module).values():
         # Before Python 3.11 a generic type passes for a class by the first test alone.
         is_class = isinstance(value, ABCMeta) and issubclass(type(value), ABCMeta)
         if is_class and issubclass(value, Condition) and value.__module__ == module.__name__:
-            found |= {} if value is Condition else {value.card.name: value}
-    return found.values()
+            classes |= {} if value is Condition else {value.card.name: value}
+    return classes.values()
 
 
 def condition_class(name: str) -> type[Condition]:
@@ -201,7 +201,7 @@ class Applied:
         if self.same or not condition.card.training_only:
             validation = condition.edit(validation, self.level, self._draws(scope, seed)).of(validation)
         elif (known := edited.n_classes) is not None:
-            kept = {name: np.flatnonzero(one.labels < known) for name, one in validation.items()}
+            kept = {name: np.flatnonzero(part.labels < known) for name, part in validation.items()}
             validation = replace(validation.take(kept), n_classes=known)
         return edited.of(train), validation, edited.effective
 
@@ -289,19 +289,19 @@ def parse_conditions(words: Sequence[str]) -> list[Applied | None]:
     Raises:
         UsageError: for an unknown condition, variant or level, or a file that cannot be read.
     """
-    found: list[Applied | None] = []
+    parsed: list[Applied | None] = []
     for word in words:
         before, equals, path = word.strip().partition("=")
         if equals and "@" not in before:
-            found.append(_from_file(before, word, ConditionFile.at(Path(path).expanduser())))
+            parsed.append(_from_file(before, word, ConditionFile.at(Path(path).expanduser())))
             continue
         head, at, levels = word.strip().partition("@")
         groups = {cls.card.group for cls in conditions().values()}
         if head == CLEAN and not at:
-            found.append(None)
+            parsed.append(None)
         elif not at and (head in groups or head == "all"):
             members = [cls for cls in conditions().values() if head in ("all", cls.card.group)]
-            found += [
+            parsed += [
                 Applied(cls.card.name, next(iter(cls.card.variants), ""), level)
                 for cls in members
                 for level in cls.card.levels
@@ -309,8 +309,8 @@ def parse_conditions(words: Sequence[str]) -> list[Applied | None]:
         else:
             name, variant, same = _words(head, word)
             given = levels.split("/") if at else [str(level) for level in condition_class(name).card.levels]
-            found += [Applied(name, variant, _level(text, word, name), same) for text in given]
-    return list(dict.fromkeys(found))
+            parsed += [Applied(name, variant, _level(text, word, name), same) for text in given]
+    return list(dict.fromkeys(parsed))
 
 
 def _level(text: str, word: str, name: str) -> Level:

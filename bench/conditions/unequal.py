@@ -34,4 +34,4 @@ class Unequal(t.Condition):
 
     def reached(self, split: Split, edits: Mapping[str, t.Edit]) -> t.Level:
         """Return the share of its rows that the modality lost which lost most."""
-        return max((len(one) - len(edits[name].rows)) / len(one) for name, one in split.items())
+        return max((len(part) - len(edits[name].rows)) / len(part) for name, part in split.items())

@@ -98,11 +98,11 @@ def read_index_file(path: Path, split: Split, *, by_row: bool) -> dict[str, t.Ed
         right[name] = np.where(items[index] == ids[name], index, -1)  # item of each row; -1 for none
     if not any((index >= 0).any() for index in right.values()):
         raise Unsupported(f"wrong-pairs needs rows that correspond to {of}, and there are none")
-    other, rows = next(iter(right.items()))
+    modality, rows = next(iter(right.items()))
     of_rows = len(right) == 1 and len(values) == len(rows) and (by_row or len(rows) != len(items))
     if not of_rows and (by_row or len(values) != len(items)):
         ways = [] if by_row else [f"the {len(items)} items of {of}"]
-        ways += [f"the {len(rows)} training rows of {other}"] if len(right) == 1 else []
+        ways += [f"the {len(rows)} training rows of {modality}"] if len(right) == 1 else []
         raise DataError(
             f"{where}: {len(values)} indices, and an index file has one for each of "
             f"{' or '.join(ways) or 'the rows of the other one of two modalities'}, in the data's order"

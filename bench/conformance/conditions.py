@@ -75,7 +75,7 @@ def _same_rows(a: Modality, b: Modality) -> bool:
 
 def _changed(before: Split, after: Split) -> set[tuple[str, int]]:
     """Return modality and row of all rows that are gone or have other labels, ids or features."""
-    found = set()
+    changed = set()
     for name, old in before.items():
         new = after[name]
         rows = {bytes(row): index for index, row in enumerate(new.features)}
@@ -84,8 +84,8 @@ def _changed(before: Split, after: Split) -> set[tuple[str, int]]:
             same = index is not None and np.array_equal(old.labels[row], new.labels[index])
             if same and old.ids is not None and new.ids is not None:
                 same = old.ids[row] == new.ids[index]
-            found |= set() if same else {(name, row)}
-    return found
+            changed |= set() if same else {(name, row)}
+    return changed
 
 
 @promise("has a complete card", "name, title, what changes, levels")
@@ -162,7 +162,7 @@ def _reaches(array: Array, whole: Array) -> bool:
 @promise("leaves its input as it is", "change copies")
 def untouched(tested: ConditionUnderTest) -> None:
     """The arrays that it is given stay as they were."""
-    before = {name: (one.features.copy(), one.labels.copy()) for name, one in tested.split.items()}
+    before = {name: (part.features.copy(), part.labels.copy()) for name, part in tested.split.items()}
     for level in tested.levels:
         tested.at(level)
     for name, (features, labels) in before.items():
@@ -206,10 +206,10 @@ def condition_outcomes(name: str) -> Iterator[Outcome]:
     for check in _CHECKS:
         outcome = Outcome(check, "passed")
         for variant in cls.card.variants or ("",):
-            found = check.of(partial(ConditionUnderTest, cls, variant), cls)
-            if found.status != "passed":
+            of_variant = check.of(partial(ConditionUnderTest, cls, variant), cls)
+            if of_variant.status != "passed":
                 where = f"variant {variant}: " if variant else ""
-                outcome = replace(found, reason=f"{where}{found.reason}")
-            if found.status == "failed":
+                outcome = replace(of_variant, reason=f"{where}{of_variant.reason}")
+            if of_variant.status == "failed":
                 break
         yield outcome

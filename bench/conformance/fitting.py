@@ -173,8 +173,8 @@ def float_types(method: MethodUnderTest) -> None:
                 fitted.embed(name, modality.features.astype(kind)),
                 f"embed({name!r}) of {kind} differs from that of float32",
             )
-        other = method.fitted(Sample(dtype=kind))
-        _close(_cosines(fitted), _cosines(other), f"a fit on {kind} differs from that on float32")
+        refitted = method.fitted(Sample(dtype=kind))
+        _close(_cosines(fitted), _cosines(refitted), f"a fit on {kind} differs from that on float32")
 
 
 @promise(
@@ -189,9 +189,9 @@ def indifferent_to_scale(method: MethodUnderTest) -> None:
         raise NotApplicable("it learns nothing: the values of a row seed its random embedding")
     usual = method.fitted().similarities()
     for name in PLAIN.modalities:
-        other = method.fitted(replace(PLAIN, enlarged=name, factor=FACTOR)).similarities()
-        apart = float(np.abs(usual - other).max())
-        same = np.array_equal(usual, other, equal_nan=True)
+        scaled = method.fitted(replace(PLAIN, enlarged=name, factor=FACTOR)).similarities()
+        apart = float(np.abs(usual - scaled).max())
+        same = np.array_equal(usual, scaled, equal_nan=True)
         if not (same or apart <= TOLERANCE * float(np.abs(usual).max())):
             raise Broken(
                 f"similarities differ by up to {apart:.3g} when {name} features are {FACTOR:g} times"
@@ -292,11 +292,11 @@ def _cosines(fitted: Fitted) -> Array:
     return np.asarray(left @ right.T / np.where(lengths > 0, lengths, 1.0))
 
 
-def _close(one: Array, other: Array, what: str, tolerance: float = 1e-2) -> None:
-    if one.shape != other.shape:
-        raise Broken(f"{what}: shapes {one.shape} and {other.shape}")
-    scale = float(np.abs(one).max()) or 1.0
-    apart = float(np.abs(one.astype(np.float64) - other.astype(np.float64)).max())
+def _close(expected: Array, actual: Array, what: str, tolerance: float = 1e-2) -> None:
+    if expected.shape != actual.shape:
+        raise Broken(f"{what}: shapes {expected.shape} and {actual.shape}")
+    scale = float(np.abs(expected).max()) or 1.0
+    apart = float(np.abs(expected.astype(np.float64) - actual.astype(np.float64)).max())
     if not apart <= tolerance * scale:
         raise Broken(f"{what}, by up to {apart:.3g}")
 

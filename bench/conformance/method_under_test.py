@@ -151,8 +151,8 @@ class MethodUnderTest:
 
     def setting(self, word: str) -> str | None:
         """Return the name of the first setting that has ``word`` in it and holds a positive number."""
-        found = (name for name, value in self.settings.items() if isinstance(value, int) and value > 0)
-        return next((name for name in found if word in name), None)
+        positive = (name for name, value in self.settings.items() if isinstance(value, int) and value > 0)
+        return next((name for name in positive if word in name), None)
 
     def context(self, **options: Any) -> Context:
         """Return the context of a fit with one thread."""
@@ -171,10 +171,10 @@ class MethodUnderTest:
                 self._fits[key] = self.fit(sample, **changes)
             except (Broken, NotApplicable) as error:
                 self._fits[key] = error
-        found = self._fits[key]
-        if isinstance(found, Fitted):
-            return found
-        raise found.with_traceback(None)
+        outcome = self._fits[key]
+        if isinstance(outcome, Fitted):
+            return outcome
+        raise outcome.with_traceback(None)
 
     def fit(self, sample: Sample = PLAIN, seed: int = 0, **changes: Any) -> Fitted:
         """Return the method fitted anew; raises as `fitted` does."""

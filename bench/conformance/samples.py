@@ -77,10 +77,10 @@ class Sample:
         if self.unlabelled is None and not self.shift:
             return train
         modalities = {}
-        for index, (name, one) in enumerate(train.items()):
-            third = np.arange(len(one)) % 3 == 1
-            labels = one.labels if self.unlabelled is None else np.where(third, self.unlabelled, one.labels)
-            modalities[name] = replace(one, labels=labels, ids=np.arange(len(one)) + index * self.shift)
+        for index, (name, part) in enumerate(train.items()):
+            third = np.arange(len(part)) % 3 == 1
+            labels = part.labels if self.unlabelled is None else np.where(third, self.unlabelled, part.labels)
+            modalities[name] = replace(part, labels=labels, ids=np.arange(len(part)) + index * self.shift)
         return Split(modalities, CLASSES)
 
     def _modality(self, name: str, part: str, count: int, without: int | None) -> Modality:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Final, Literal, TypeVar
 
@@ -124,14 +125,7 @@ class Dataset:
         """Put the seal on the only ways to the test split."""
         for way in ("open_test", "open_items", "open_gallery"):
             if (opened := getattr(self, way)) is not None:
-                object.__setattr__(self, way, self._sealed(opened))
-
-    def _sealed(self, opened: Callable[[], T]) -> Callable[[], T]:
-        def open_if_allowed() -> T:
-            check_seal(self.name)
-            return opened()
-
-        return open_if_allowed
+                object.__setattr__(self, way, partial(_open_if_allowed, self.name, opened))
 
     @property
     def test(self) -> Split:
@@ -182,6 +176,11 @@ class Dataset:
             open_items=lambda: self.items.select(names),
             open_gallery=None if gallery is None else lambda: gallery().select(names),
         )
+
+
+def _open_if_allowed(dataset: str, opened: Callable[[], T]) -> T:
+    check_seal(dataset)
+    return opened()
 
 
 class DatasetLoader(ABC):

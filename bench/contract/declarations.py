@@ -121,15 +121,15 @@ def _cited(path: Path, key: str) -> dict[str, Any]:
     )
     if entry is None:
         return {}
-    found = {
+    values = {
         part[1]: " ".join(part[2].split())
         for part in re.finditer(r"^ *(\w+) *= *\{(.*?)\},?$", entry[1], re.DOTALL | re.MULTILINE)
     }
-    names = [person.partition(",")[0].strip("{} ") for person in found.get("author", "").split(" and ")]
-    venue = found.get("journal") or found.get("booktitle") or found.get("howpublished", "")
+    names = [person.partition(",")[0].strip("{} ") for person in values.get("author", "").split(" and ")]
+    venue = values.get("journal") or values.get("booktitle") or values.get("howpublished", "")
     short = re.search(r"\(([^()]+)\)$", venue)
     return {
         "authors": ", ".join(names) if len(names) <= 6 else f"{', '.join(names[:3])} et al.",
-        "year": int(found.get("year", 0)),
-        "venue": found.get("shortjournal") or (short[1] if short else venue),
+        "year": int(values.get("year", 0)),
+        "venue": values.get("shortjournal") or (short[1] if short else venue),
     }

@@ -70,13 +70,13 @@ _FULL_WORDS: Final = re.compile(
 def lacks_room(error: BaseException) -> bool:
     """Whether an exception, or one that it was raised from, means a full disk or a used-up quota."""
     seen: set[int] = set()  # an error that is raised from itself makes a cycle
-    one: BaseException | None = error
-    while one is not None and id(one) not in seen:
-        number = one.errno if isinstance(one, OSError) else None
-        if number in _FULL or (number is None and _FULL_WORDS.search(words_of(one))):
+    cause: BaseException | None = error
+    while cause is not None and id(cause) not in seen:
+        number = cause.errno if isinstance(cause, OSError) else None
+        if number in _FULL or (number is None and _FULL_WORDS.search(words_of(cause))):
             return True
-        seen.add(id(one))
-        one = one.__cause__
+        seen.add(id(cause))
+        cause = cause.__cause__
     return False
 
 

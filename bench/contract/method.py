@@ -60,19 +60,19 @@ class State:
         Raises:
             DataError: if it is missing, of another shape, or of other numbers.
         """
-        found = self.arrays.get(name)
-        if found is None:
+        values = self.arrays.get(name)
+        if values is None:
             raise DataError(f"the stored state has no array {name!r}")
-        fits = found.ndim == len(shape) and all(
-            wanted in (None, length) for wanted, length in zip(shape, found.shape, strict=True)
+        fits = values.ndim == len(shape) and all(
+            wanted in (None, length) for wanted, length in zip(shape, values.shape, strict=True)
         )
-        if not fits or found.dtype.kind != "f" or not np.isfinite(found).all():
+        if not fits or values.dtype.kind != "f" or not np.isfinite(values).all():
             wanted = ", ".join("any" if length is None else str(length) for length in shape)
             raise DataError(
-                f"the array {name!r} of the stored state is {found.dtype} of shape {found.shape}; finite "
+                f"the array {name!r} of the stored state is {values.dtype} of shape {values.shape}; finite "
                 f"numbers of shape ({wanted}) are needed"
             )
-        return found
+        return values
 
 
 class Method(ABC):

@@ -62,20 +62,20 @@ def create_encoder(kind: Kind, text: str, plugins: Sequence[Path] = (), device: 
     name, _, given = text.partition(":")
     known = encoders(plugins)
     if (kind, name) not in known:
-        raise unknown(f"encoder of kind {kind}", name, [one for at, one in known if at == kind])
+        raise unknown(f"encoder of kind {kind}", name, [other for at, other in known if at == kind])
     cls = known[kind, name]
     return cls(_settings(cls, name, given), device)
 
 
 def encoder_cards(plugins: Sequence[Path] = ()) -> list[EncoderCard]:
     """Return the cards of all encoders, by kind and name."""
-    found = encoders(plugins)
-    return [found[key].card for key in sorted(found)]
+    known = encoders(plugins)
+    return [known[key].card for key in sorted(known)]
 
 
 def _settings(cls: type[Encoder[Any]], encoder: str, given: str) -> Any:
     defaults = cls.Settings()
-    names = [one.name for one in fields(defaults)]
+    names = [field.name for field in fields(defaults)]
     values: dict[str, Any] = {}
     for part in filter(None, given.split(",")):
         name, separator, value = part.partition("=")

@@ -61,11 +61,11 @@ class Outline:
 
 def named_modules(method: Method) -> dict[str, nn.Module]:
     """Return all modules, by attribute and modality."""
-    found: dict[str, nn.Module] = {}
+    modules: dict[str, nn.Module] = {}
     for attribute, value in vars(method).items():
         parts = value.items() if isinstance(value, Mapping) else [("", value)]
-        found |= {f"{attribute}/{key}": part for key, part in parts if isinstance(part, nn.Module)}
-    return found
+        modules |= {f"{attribute}/{key}": part for key, part in parts if isinstance(part, nn.Module)}
+    return modules
 
 
 def modules_of_modality(method: Method, modality: str) -> list[nn.Module]:
@@ -74,17 +74,17 @@ def modules_of_modality(method: Method, modality: str) -> list[nn.Module]:
     Raises:
         PluginError: if a module that trains belongs to none.
     """
-    found: list[nn.Module] = []
+    modules: list[nn.Module] = []
     for name, module in named_modules(method).items():
         attribute, _, key = name.partition("/")
         if key == modality:
-            found.append(module)
+            modules.append(module)
         elif not key and any(weight.requires_grad for weight in module.parameters()):
             raise PluginError(
                 f"{type(method).__name__}.{attribute} trains, but modalities are independent: "
                 "make it a dictionary by modality, or freeze it with requires_grad_(False)"
             )
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(modules))
 
 
 def modules_added(method: Method, build: Callable[[], None]) -> Iterator[nn.Module]:
@@ -157,13 +157,13 @@ def _tensor(name: str, wanted: Tensor, state: State, device: str) -> Tensor:
     Raises:
         DataError: if it is missing, or not of the shape and type that a module has.
     """
-    found = state.arrays.get(name)
-    if found is None:
+    values = state.arrays.get(name)
+    if values is None:
         raise DataError(f"the stored state has no array {name!r}")
-    tensor = torch.tensor(found, device=device)
+    tensor = torch.tensor(values, device=device)
     if (tensor.shape, tensor.dtype) != (wanted.shape, wanted.dtype):
         raise DataError(
-            f"the array {name!r} of the stored state is {found.dtype} of shape {found.shape}; with these "
+            f"the array {name!r} of the stored state is {values.dtype} of shape {values.shape}; with these "
             f"settings it is {str(wanted.dtype).removeprefix('torch.')} of shape {tuple(wanted.shape)}"
         )
     return tensor

@@ -47,10 +47,11 @@ class Validation:
         from bench.evaluation.inputs import label_sets
         from bench.evaluation.order import inverse, row_order
 
-        parts, there = material.validation.split, partial(torch.as_tensor, device=material.validation.device)
+        parts = material.validation.split
+        on_device = partial(torch.as_tensor, device=material.validation.device)
         orders = {name: row_order(name, len(part)) for name, part in parts.items()}
-        self._orders = {name: there(order) for name, order in orders.items()}
-        self._back = {name: there(inverse(order)) for name, order in orders.items()}
+        self._orders = {name: on_device(order) for name, order in orders.items()}
+        self._back = {name: on_device(inverse(order)) for name, order in orders.items()}
         self._labels = {name: label_sets(part.labels, len(part), name) for name, part in parts.items()}
 
     def maps(self) -> dict[str, float]:

@@ -58,7 +58,7 @@ class MiniLM(Encoder[str]):
 
         tokens = self._tokenizer.encode_batch(list(batch))
         ids, mask = (
-            torch.tensor([getattr(one, name) for one in tokens], device=self.device)
+            torch.tensor([getattr(token, name) for token in tokens], device=self.device)
             for name in ("ids", "attention_mask")
         )
         with torch.inference_mode():

@@ -45,5 +45,6 @@ class Pixels(Encoder[Image]):
     def encode(self, batch: Sequence[Image]) -> Features:
         """Return the features ``(n, side * side)`` of pictures."""
         size = (self.settings.side,) * 2
-        rows = [np.asarray(one.convert("L").resize(size, Resampling.BOX)).reshape(-1) for one in batch]
+        scaled = (picture.convert("L").resize(size, Resampling.BOX) for picture in batch)
+        rows = [np.asarray(picture).reshape(-1) for picture in scaled]
         return 1.0 - np.stack(rows).astype(np.float32) / np.float32(255)

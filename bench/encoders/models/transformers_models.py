@@ -90,11 +90,11 @@ class _Pretrained(Encoder[Item]):
             if pooling == "projected" or (pooling == "auto" and hasattr(self._model, projection)):
                 if not hasattr(self._model, projection):
                     raise UsageError(f"transformers: {self.settings.model} projects no {self.card.kind}s")
-                found = getattr(self._model, projection)(**arguments)
-                found = getattr(found, "pooler_output", found)  # a tensor before release 5
+                features = getattr(self._model, projection)(**arguments)
+                features = getattr(features, "pooler_output", features)  # a tensor before release 5
             else:
-                found = self._pooled(self._model(**arguments), arguments.get("attention_mask"))
-        return np.asarray(found.float().cpu().numpy(), dtype=np.float32)
+                features = self._pooled(self._model(**arguments), arguments.get("attention_mask"))
+        return np.asarray(features.float().cpu().numpy(), dtype=np.float32)
 
     def _pooled(self, output: Any, mask: Any) -> Any:
         import torch
