@@ -15,7 +15,7 @@ from bench.plural import counted
 from bench.records.protocols import base_of
 from bench.records.store import Store
 from bench.records.trials import TrialStore
-from bench.report import PARTS, PartName, ReportData, write_report
+from bench.report import PARTS, PartName, ReportData, start_drawing, write_report
 
 
 @make_command("report")
@@ -43,6 +43,8 @@ def command(
         reports: Folder to write into.
     """
     store, (records, problems) = Store(folder.results), read_records(folder.results)
+    if not only or {"figures", "page"} & {*only}:
+        start_drawing(records)
     ids = evaluated_protocols(protocols, records)
     if selection == "oracle" and all(metric.selection != selection for metric in metrics_of(records)):
         raise UsageError("no record has a test-oracle trace; make some with python -m bench run --trace-test")

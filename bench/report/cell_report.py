@@ -72,15 +72,15 @@ class CellContext:
     folder: str  # that holds the record
     trace: TraceSummary  # in short
     log: str  # what the cell printed
-    position: tuple[str, ...]  # its place among the others, in lines; empty without a result
-    stale: tuple[str, ...] = ()  # what is another now of the code behind it; empty where nothing is
-    model: str = ""  # whether its selected state was kept, and where; empty where that was not asked for
+    position: tuple[str, ...]  # its ranks among the other rows, in lines; empty without a result
+    stale: tuple[str, ...] = ()  # which code behind it has changed; empty if none has
+    model: str = ""  # whether its selected state was kept, and where; empty if keeping it was not requested
     # settings for which settings files have other values by now
     since: Mapping[str, Any] = field(default_factory=dict)
 
 
 def cell_report(record: Record, provenance: SettingsProvenance, context: CellContext) -> list[Section]:
-    """Return everything known of a cell, in the order in which things happened; no empty section."""
+    """Return all sections about a cell, in the order of its run; no empty section."""
     training = Section("Training", list(_trace(context.trace)))
     since: list[str] = []
     if context.since:
@@ -103,7 +103,7 @@ def cell_report(record: Record, provenance: SettingsProvenance, context: CellCon
 def record_sections(
     record: Record, provenance: SettingsProvenance, context: CellContext | None = None
 ) -> list[Section]:
-    """Return what the record itself says."""
+    """Return the sections from the record alone."""
     settings = [[one.setting, json.dumps(one.value), one.words] for one in provenance.settings]
     defaults = [f"Of the defaults: {provenance.defaults}"] if provenance.defaults else []
     found = [
@@ -257,7 +257,7 @@ def _wrapped(cell: object) -> str:
 
 
 def position_lines(table: Table, row: Row) -> Iterator[str]:
-    """Yield how a row stands in every column of its table, and what its marks say."""
+    """Yield the ranks of a row in every column of its table, and what its marks mean."""
     rows = []
     tested = table.reference not in ("", row.label)
     for rank in ranks_in_table(table, row):
@@ -304,7 +304,7 @@ def overview_lines(
         if value is not None:
             groups.setdefault(key, []).append(value)
     headings = ("method", "dataset", "data", "made by", "profile", "modalities", "seed", "status")
-    yield f"{len(records)} cells fit; for the whole story of one, add what stands in its last column"
+    yield f"{len(records)} cells fit; for a full report of one, add the options of its last column"
     yield from Rows((*headings, "map@all", "only this"), rows).lines
     for key, values in groups.items():
         if len(values) > 1:
@@ -313,8 +313,9 @@ def overview_lines(
 
 
 def average_of(record: Record) -> float | None:
-    """Return map@all, mean over directions, of a record's own selection; None without a result."""
+    """Return map@all, mean over directions, of the selection of a record; None without a result."""
     if record.result is None:
         return None
-    own = [metric for metric in record.result.metrics if metric.selection == record.result.selection]
-    return {base_of(name): value for name, value in _averages(own).items()}.get("map@all")
+    result = record.result
+    selected = [metric for metric in result.metrics if metric.selection == result.selection]
+    return {base_of(name): value for name, value in _averages(selected).items()}.get("map@all")

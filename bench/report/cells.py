@@ -66,7 +66,7 @@ def number_cells(form: str, *values: float | None, records: Sequence[str] = ()) 
 def spread_cell(
     spread: Spread | None, form: str = ".3f", records: Sequence[str] = (), lacking: str = "", mark: str = ""
 ) -> Cell:
-    """Return a mean with its deviation; ``lacking`` says why there is none."""
+    """Return a mean with its deviation; ``lacking`` is the reason if there is none."""
     if spread is None:
         return Cell(lacking, missing=bool(lacking))
     deviation = "" if spread.deviation is None else format(spread.deviation, form.removeprefix("+"))
@@ -88,7 +88,7 @@ def tops_of(
 
 
 def entry_cell(entry: Entry, tops: Sequence[str] = (), mark: str = "", form: str = ".3f") -> Cell:
-    """Return an entry's cell; ``tops`` are the means that stand out, none for a row that does not compete."""
+    """Return an entry's cell; ``tops`` are the means to emphasise, none for a row that does not compete."""
     if entry.mean is None:
         return Cell(entry.brief or "no result", missing=True, records=entry.records)
     mean = format(entry.mean, form)
@@ -98,7 +98,7 @@ def entry_cell(entry: Entry, tops: Sequence[str] = (), mark: str = "", form: str
 
 
 def emphasis(text: str, tops: Sequence[str]) -> Emphasis:
-    """Return how a printed number stands out; ``tops`` are the best and the second."""
+    """Return the emphasis of a printed number; ``tops`` are the best and the second."""
     kinds: tuple[Emphasis, ...] = ("best", "second")
     return kinds[tops.index(text)] if text in tops else ""
 

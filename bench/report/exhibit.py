@@ -29,7 +29,7 @@ class Subject(NamedTuple):
     protocol: str = ""  # id of the evaluation rule
     fingerprint: str = ""  # digest of the data
     made: str = ""  # device and versions, in words
-    condition: str = ""  # of the data; empty for clean data, which stands beside those under any condition
+    condition: str = ""  # of the data; empty for clean data, which is shown beside any condition
 
     @property
     def filters(self) -> dict[str, str]:
@@ -58,7 +58,7 @@ def block_subject(key: BlockKey) -> Subject:
 class Column(NamedTuple):
     """The head of a column."""
 
-    heading: str  # what stands above the cells
+    heading: str  # printed above the cells
     meaning: str = ""  # the same in full, where the heading is an abbreviation
     group: str = ""  # common heading of this and the neighbouring columns of the same group; may be empty
     direction: str = ""  # direction of its mAP, or ``average``; empty where it holds something else
@@ -120,7 +120,7 @@ class TableExhibit:
 
     @property
     def groups(self) -> list[tuple[str, int]]:
-        """Return each group's heading and how many columns it spans; ungrouped columns stand alone."""
+        """Return each group's heading and how many columns it spans; an ungrouped column is a group."""
         runs = groupby(enumerate(self.columns), lambda item: item[1].group or item[0])
         return [(key if isinstance(key, str) else "", len(list(members))) for key, members in runs]
 
@@ -128,8 +128,8 @@ class TableExhibit:
     def words(self) -> list[bool]:
         """Return for each column whether it holds words: neither numbers nor reasons for their lack."""
         return [
-            not any(line.cells[place].number is not None or line.cells[place].missing for line in self.lines)
-            for place in range(len(self.columns))
+            not any(line.cells[index].number is not None or line.cells[index].missing for line in self.lines)
+            for index in range(len(self.columns))
         ]
 
 
@@ -140,7 +140,7 @@ class FigureExhibit:
     name: str  # of its files, without an ending: letters, digits, ``.@_-``; unlike any other's
     title: str  # what it is, in a few words
     caption: str  # what it shows, of which data, seeds and selection
-    alt: str  # what a reader who cannot see it needs to know
+    alt: str  # alternative text for readers who cannot see it
     subject: Subject  # what it is about; look-alikes and the quick profile are named in the figure itself
     draw: Callable[[], Figure]  # draws it, possibly in another process: it holds what it draws and no more
 
@@ -158,9 +158,9 @@ class Listing(NamedTuple):
 
 @dataclass(frozen=True)
 class Part:
-    """What stands under one heading of a topic."""
+    """The content under one heading of a topic."""
 
-    title: str = ""  # heading; empty for what stands right under the topic's title
+    title: str = ""  # heading; empty for the content right below the topic's title
     text: Sequence[str] = ()  # paragraphs
     exhibits: Sequence[Exhibit] = ()  # tables and figures
     listings: Sequence[Listing] = ()  # lists, which the page opens on request
@@ -168,7 +168,7 @@ class Part:
     kind: str = ""  # ``real`` or ``look-alike`` where all of it is
 
     def __bool__(self) -> bool:
-        """Return whether there is anything to show: notes alone are nothing."""
+        """Return whether it has content besides notes."""
         return bool(self.exhibits or self.listings or self.text)
 
     @property
@@ -189,7 +189,7 @@ class Topic:
     # of its Markdown page; several topics may share one. By default ``NAME.md``; ``-`` for none.
     file: str = ""
     folder: str = ""  # where its files are; whatever an earlier report left there is removed
-    # in which each table is a file of its own in that folder: ``.md``, ``.tex``, ``.html``
+    # in which each table is a file in that folder: ``.md``, ``.tex``, ``.html``
     formats: tuple[str, ...] = ()
     part: PartName = "tables"  # ``tables`` or ``statistics``: with which part of the report it is written
     # path -> columns of CSV files that are written even without a row

@@ -11,7 +11,7 @@ from bench.atomic import write_whole
 from bench.contract import UsageError
 
 LIST: Final = ".generated"
-"""Names what the last report wrote into a folder, so that the next one removes that and nothing else."""
+"""File with the names of what the last report wrote into a folder; the next report removes these alone."""
 
 
 def write_file(path: Path, content: str | bytes, *, durable: bool = False) -> None:
@@ -34,13 +34,13 @@ def write_file(path: Path, content: str | bytes, *, durable: bool = False) -> No
         if not same:
             write_whole(path.resolve(), whole, durable=durable)  # a link stays a link to the same file
     except OSError as error:
-        raise UsageError(f"cannot write {path}: {error.strerror or error}; choose another place") from error
+        raise UsageError(f"cannot write {path}: {error.strerror or error}; choose another folder") from error
 
 
 def fill_folder(folder: Path, files: Mapping[str, str | bytes]) -> None:
     """Write files into a folder and remove those that an earlier call wrote and this one does not.
 
-    Whatever else is in the folder stays: it belongs to the user. No folder is made for no files.
+    Other files in the folder, which are the user's, stay. No folder is made for no files.
 
     Raises:
         UsageError: if it cannot be written.

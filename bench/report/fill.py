@@ -1,7 +1,8 @@
-"""Keeps tables in a document up to date: a marked place is filled with a table of the report.
+"""Fills marked sections of a document with tables of the report.
 
-A place is a pair of HTML comments, invisible in Markdown. It names a dataset and a protocol, for the table of
-clean data (the profile may be left out), or any table of the report by the name of its files, with ``*``::
+A section is between two HTML comments, invisible in Markdown. The first names a dataset and a protocol, for
+the table of clean data (the profile may be left out), or any table of the report by the name of its files,
+with ``*``::
 
     <!-- table: emoji map@all quick -->
     <!-- end of table -->
@@ -27,7 +28,7 @@ from bench.report.text import table_caption
 from bench.report.topics.map_tables import table_exhibit
 from bench.report.writers import markdown
 
-_PLACE = re.compile(
+_SECTION = re.compile(
     r"(?P<start><!-- (?:table: (?P<dataset>\S+) (?P<protocol>\S+)(?: (?P<profile>(?!--)\S+))?"
     r"|exhibit: (?P<exhibit>\S+)) -->\n)"
     r"(?:(?!<!-- (?:table|exhibit): ).)*?(?P<end><!-- end of table -->)",
@@ -38,12 +39,12 @@ _PLACE = re.compile(
 def fill(
     document: Path, tables: Sequence[Table], exhibits: Callable[[], Sequence[TableExhibit]] = tuple
 ) -> int:
-    """Fill every marked place of a text file with a mAP table, or one of all exhibits; returns how many.
+    """Fill every marked section of a text file with a mAP table, or one of all exhibits; returns how many.
 
-    ``exhibits`` is called only where a place names one.
+    ``exhibits`` is called only if a section names one.
 
     Raises:
-        UsageError: if the document is absent, no text or has no such place, or a table has no records, or
+        UsageError: if the document is absent, no text or has no such section, or a table has no records, or
             more than one table fits (several profiles, devices or data versions).
     """
     try:
@@ -53,22 +54,22 @@ def fill(
         raise UsageError(f"cannot fill {document}: {reason}") from error
     plain = text.replace("\r\n", "\n")
 
-    def filled(place: re.Match[str]) -> str:
-        table = _named(place["exhibit"], exhibits()) if place["exhibit"] else _of_data(place, tables)
-        return f"{place['start']}\n{markdown.table(table).strip()}\n\n{place['end']}"
+    def filled(section: re.Match[str]) -> str:
+        table = _named(section["exhibit"], exhibits()) if section["exhibit"] else _of_data(section, tables)
+        return f"{section['start']}\n{markdown.table(table).strip()}\n\n{section['end']}"
 
-    content, count = _PLACE.subn(filled, plain)
+    content, count = _SECTION.subn(filled, plain)
     if not count:
         raise UsageError(
-            f"{document} has no place to fill; mark one with <!-- table: DATASET PROTOCOL --> and "
-            "<!-- end of table --> on lines of their own"
+            f"{document} has no section to fill; mark one with the lines <!-- table: DATASET PROTOCOL --> "
+            "and <!-- end of table -->"
         )
     write_file(document, content if plain == text else content.replace("\n", "\r\n"), durable=True)
     return count
 
 
-def _of_data(place: re.Match[str], tables: Sequence[Table]) -> TableExhibit:
-    dataset, protocol, profile = place["dataset"], place["protocol"], place["profile"]
+def _of_data(section: re.Match[str], tables: Sequence[Table]) -> TableExhibit:
+    dataset, protocol, profile = section["dataset"], section["protocol"], section["profile"]
     fitting = [
         table
         for table in tables
@@ -77,7 +78,7 @@ def _of_data(place: re.Match[str], tables: Sequence[Table]) -> TableExhibit:
         and profile in (None, table.data.profile)
     ]
     if not fitting:
-        raise UsageError(f"no record is of {dataset} under {protocol}, which a document asks a table of")
+        raise UsageError(f"no record is of {dataset} under {protocol}, which a document names")
     newest = min(newest_first(table.data.harness) for table in fitting)  # earlier code is not quoted
     fitting = [table for table in fitting if newest_first(table.data.harness) == newest]
     if len(fitting) > 1:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final, get_args
 
+from bench.records.schema import Record
 from bench.report.exhibit import FigureExhibit, Part, PartName, TableExhibit, Topic
 from bench.report.files import fill_folder, write_file
 from bench.report.fill import fill
@@ -22,10 +22,8 @@ _FIGURES: Final = (
     "column and 7 for two, and a PNG for slides. A method has one colour, marker and line everywhere; "
     "marker and filling tell it apart in black and white."
 )
-_MANY: Final = 100
-"""Records that are analysed as long as processes that draw take to start: these start before, not after."""
 _FIGURES_EACH: Final = 6
-"""Figures that a table of clean data has at least, if its records keep snapshots and traces."""
+"""Figures that a dataset has at least, if its records keep snapshots and traces."""
 _WRITERS: Final = {".md": markdown.table, ".tex": latex.table, ".html": html.document}
 
 Content = dict[str, str | bytes]
@@ -43,8 +41,8 @@ def write_report(
     """Write the parts of a report into ``folder``; returns their files, the page first, then the overviews.
 
     Files that an earlier report wrote for records that are gone are removed, so that the folder shows the
-    records as they are; parts that are not asked for stay as they were. Marked places of ``documents`` are
-    filled with tables, see `bench.report.fill`.
+    records as they are; other parts stay as they were. Marked sections of ``documents`` are filled with
+    tables, see `bench.report.fill`.
     """
     written = [topic for topic in topics if topic.part in parts]
     figures: dict[str, list[Part]] = {}
@@ -78,22 +76,27 @@ def write_report(
     return [folder / path for path in content]
 
 
+def start_drawing(records: Sequence[Record]) -> None:
+    """Load what the figures of these records need in another process, while they are read and analysed."""
+    from bench.report.figures.saving import start_workers
+
+    start_workers(_FIGURES_EACH * len({record.identity.dataset for record in records}))
+
+
 def _drawn(
     data: ReportData, topics: Sequence[Topic], formats: Sequence[str]
 ) -> tuple[dict[str, list[Part]], Iterator[dict[str, bytes]]]:
     """Return the figures of each topic that has any, and their files, which are being drawn."""
-    from bench.report.figures.saving import draw_all, start_workers
+    from bench.report.figures.saving import draw_all
 
-    many = len(data.records) >= _MANY
-    starting = start_workers(_FIGURES_EACH * len(data.first_tables)) if many else iter(())
+    start_drawing(data.records)
     figures = {topic.name: found for topic in topics if any(found := topic.figures(data))}
     shown = [one for found in figures.values() for part in found for one in part.exhibits]
-    deque(starting, maxlen=0)
     return figures, draw_all([one for one in shown if isinstance(one, FigureExhibit)], formats)
 
 
 def _write(folder: Path, content: Content, folders: Collection[str]) -> None:
-    """Write files, and leave nothing else in the folders that belong to the report."""
+    """Write files, and remove earlier files from the folders of the report."""
     for path, text in content.items():
         if path.partition("/")[0] not in folders:
             write_file(folder / path, text)

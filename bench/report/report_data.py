@@ -49,7 +49,7 @@ class ReportData:
     # whether every row is compared with every other, and not with the reference alone; the marks in the
     # tables stay those of the reference
     every_pair: bool = False
-    published: Published = field(default_factory=read_published)  # values from papers, to stand beside ours
+    published: Published = field(default_factory=read_published)  # values from papers, for the ledger
 
     @cached_property
     def results(self) -> Results:

@@ -16,9 +16,9 @@ _REPLACEMENT: Final = "\N{REPLACEMENT CHARACTER}"
 
 
 def visible(text: str) -> str:
-    """Return text in one line; what cannot be shown is replaced by a sign that says so.
+    """Return text in one line; characters that cannot be shown are replaced by U+FFFD.
 
-    That is control characters, surrogates, and characters that turn the direction of writing.
+    These are control characters, surrogates, and characters that turn the direction of writing.
     """
     line = " ".join(text.split())
     if line.isprintable():

@@ -230,7 +230,7 @@ def test_every_format_marks_rows_without_a_direction_and_explains_the_mark(write
     assert sign not in plain
     assert marked.count(sign) == 4  # both directions, the average, and the note
     assert "5 of 50 image (seed 0)" in marked
-    assert csv.table(table_exhibit(table([record]))).count("5 of 50 image (seed 0)") == 3
+    assert "".join(csv.files([table_exhibit(table([record]))]).values()).count("5 of 50 image (seed 0)") == 3
 
 
 def test_a_refused_state_is_the_reason_of_its_rule_only() -> None:

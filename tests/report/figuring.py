@@ -1,4 +1,4 @@
-"""Records to draw figures of, and looks at figures before they are saved."""
+"""Records to draw figures of, and checks of figures before they are saved."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from itertools import combinations
+from itertools import combinations, permutations, product
 from typing import TYPE_CHECKING, Any
 
 import matplotlib
@@ -50,28 +50,27 @@ def report_data(
 ) -> ReportData:
     """Return records of methods that differ, each on every dataset, with costs and traces.
 
-    Whatever settings they have count as usual. ``more`` are fields of the records' identity.
+    Their settings are the usual ones, whatever they are. ``more`` are fields of the records' identity.
     """
     shelf, traces = Shelf(), {}
     random = np.random.default_rng(0)
-    directions = [(query, gallery) for query in modalities for gallery in modalities if query != gallery]
-    for dataset in datasets:
-        for place, method in enumerate(methods):
-            level = 0.5 + 0.2 * np.sin(place) + 0.02 * random.normal()
-            for seed in range(seeds):
-                values = {one: np.clip(random.normal(level, 0.15, 40), 0, 1) for one in directions}
-                own = {"method": method, "dataset": dataset, "modalities": tuple(modalities), **more}
-                record = shelf.add(values, seed=seed, **own)
-                costs = making.environment(
-                    seconds={"fit": float(np.exp(3 * random.random())), "evaluate": 0.01 * (place + 1)},
-                    peak_memory=2**28 + int(2**28 * random.random()),
-                    peak_device_memory=2**30 + place if device else None,
-                )
-                shelf.records[-1] = msgspec.structs.replace(record, environment=costs)
-                traces[record.digest] = [
-                    {"epoch": epoch + 1, "validation_map": level - 1 / (epoch + 5), "train_loss": 9.0 - epoch}
-                    for epoch in range(epochs)
-                ]
+    directions = list(permutations(modalities, 2))
+    more["modalities"] = tuple(modalities)
+    for dataset, (place, method) in product(datasets, enumerate(methods)):
+        level = 0.5 + 0.2 * np.sin(place) + 0.02 * random.normal()
+        for seed in range(seeds):
+            values = {one: np.clip(random.normal(level, 0.15, 40), 0, 1) for one in directions}
+            record = shelf.add(values, seed=seed, method=method, dataset=dataset, **more)
+            costs = making.environment(
+                seconds={"fit": float(np.exp(3 * random.random())), "evaluate": 0.01 * (place + 1)},
+                peak_memory=2**28 + int(2**28 * random.random()),
+                peak_device_memory=2**30 + place if device else None,
+            )
+            shelf.records[-1] = msgspec.structs.replace(record, environment=costs)
+            traces[record.digest] = [
+                {"epoch": epoch + 1, "validation_map": level - 1 / (epoch + 5), "train_loss": 9.0 - epoch}
+                for epoch in range(epochs)
+            ]
     return ReportData(
         shelf.records,
         labels=replace(registry_labels(), usual=lambda identity: identity.settings),
@@ -88,7 +87,7 @@ def figures_of(parts: Sequence[Part]) -> list[FigureExhibit]:
 
 @contextmanager
 def drawn(exhibit: FigureExhibit) -> Iterator[Figure]:
-    """Draw a figure as it is drawn to be saved, which may be in another process."""
+    """Draw a figure as it is drawn for saving, which may be in another process."""
     with matplotlib.rc_context(dict(RC)), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)
         figure = laid_out(replace(exhibit, draw=pickle.loads(pickle.dumps(exhibit.draw))))
@@ -97,7 +96,7 @@ def drawn(exhibit: FigureExhibit) -> Iterator[Figure]:
 
 
 def texts_of(figure: Figure) -> list[Text]:
-    """Return the words that are seen: ticks beyond an axis's end have labels that are not."""
+    """Return the visible texts: ticks beyond the end of an axis have labels that are not."""
     hidden = set()
     for axes in figure.axes:
         for axis in (axes.xaxis, axes.yaxis):
@@ -110,7 +109,7 @@ def texts_of(figure: Figure) -> list[Text]:
 
 
 def require_legible(figure: Figure) -> None:
-    """Check that all words are inside the figure and none lies on another."""
+    """Check that all texts are inside the figure and none overlaps another."""
     texts = [text for text in texts_of(figure) if text.get_rotation() in (0, 90)]
     boxes = {text: text.get_window_extent() for text in texts}
     for text, box in boxes.items():
@@ -121,7 +120,7 @@ def require_legible(figure: Figure) -> None:
     for (one, first), (other, second) in combinations(boxes.items(), 2):
         across = min(first.x1, second.x1) - max(first.x0, second.x0)
         down = min(first.y1, second.y1) - max(first.y0, second.y0)
-        assert across <= 1 or down <= 2, f"{one.get_text()!r} lies on {other.get_text()!r}"
+        assert across <= 1 or down <= 2, f"{one.get_text()!r} overlaps {other.get_text()!r}"
 
 
 def words_of(exhibit: FigureExhibit) -> list[str]:

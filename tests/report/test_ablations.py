@@ -7,7 +7,7 @@ import io
 import json
 import random
 from dataclasses import replace
-from itertools import product
+from itertools import permutations, product
 from typing import Any
 
 import pytest
@@ -62,31 +62,23 @@ def row(page: str, start: str) -> list[str]:
     return [cell.strip() for cell in found.strip("|").split("|")]
 
 
-def test_a_variant_is_shown_with_its_changes_numbers_and_difference() -> None:
+def test_the_page_shows_variants_choices_grids_and_curves_with_their_numbers() -> None:
     page = page_of(report_data(studied()))
     assert row(page, "the method itself")[-3:] == ["**0.605 ± 0.007**", "", "2"]
     variant = row(page, r"without\_both")
     assert variant[1] == "alpha=0.0, beta=0.0"
     assert variant[-3:] == ["0.510 ± 0.014", "-0.095 ± 0.007", "2"]
     assert r"Not run: prior\_text; python -m bench ablate ours --datasets PATH/emoji.npz" in page
-
-
-def test_a_choice_has_its_quality_and_how_often_it_was_chosen() -> None:
-    page = page_of(report_data(studied()))
     assert row(page, "prior ")[1:3] == [r"quality S\_k", "chosen"]
     assert row(page, "selected")[-2] == "**0.605 ± 0.007**"
     assert row(page, "image")[1:3] == ["0.500 ± 0.000", "0 of 2"]
-
-
-def test_a_grid_has_a_line_per_value_and_a_curve_its_usual_value() -> None:
-    page = page_of(report_data(studied()))
     assert row(page, "alpha")[1:] == ["beta=1.0", "beta=2.0"]
     assert row(page, "0.1 ")[1:] == ["0.605 ± 0.007<sup>u</sup>", "0.572 ± 0.000"]
     assert row(page, "0.5 (usual)")[-3:] == ["**0.605 ± 0.007**", "*not traced*", "2"]
     assert "u: the usual settings." in page
 
 
-def test_combinations_that_nobody_ran_are_said_to_be_so() -> None:
+def test_combinations_without_a_run_are_marked() -> None:
     shelf = Shelf()
     for alpha, beta in product((0.01, 0.1, 1.0), (1.0, 2.0, 3.0)):
         if (alpha, beta) != (1.0, 2.0):
@@ -94,23 +86,18 @@ def test_combinations_that_nobody_ran_are_said_to_be_so() -> None:
     assert row(page_of(report_data(shelf)), "1.0 ")[1:] == ["**0.500**", "*not run*", "**0.500**"]
 
 
-def test_csv_files_give_back_every_number_in_full_with_its_records() -> None:
+def test_csv_files_have_every_number_in_full_with_its_records() -> None:
     shelf = studied()
     files = files_of(report_data(shelf))
     components = lines(files["components.csv"])
     variants = {"full", "without_both", "without_alpha", "random", "prior_image"}
     assert {line["variant"] for line in components} == variants
-    digests = {record.digest: record for record in shelf.records}
+    by_digest = {record.digest: record for record in shelf.records}
     for line in components:
-        records = [digests[digest] for digest in line["records"].split()]
+        records = [by_digest[digest] for digest in line["records"].split()]
         assert {record.identity.variant for record in records} == {line["variant"]}
-        values = [
-            metric.value
-            for record in records
-            if record.result
-            for metric in record.result.metrics
-            if line["query"] in (metric.query, "average")
-        ]
+        metrics = [metric for record in records if record.result for metric in record.result.metrics]
+        values = [one.value for one in metrics if line["query"] in (one.query, "average")]
         assert float(line["mean"]) == pytest.approx(sum(values) / len(values), abs=1e-12)
         assert bool(line["p_holm"]) == (line["variant"] != "full")
     points = lines(files["sensitivity.csv"])
@@ -119,25 +106,25 @@ def test_csv_files_give_back_every_number_in_full_with_its_records() -> None:
     assert [json.loads(line["value"]) for line in usual] == [0.1, 0.5]
     choices = [(one["modality"], one["quality"], one["chosen"]) for one in lines(files["choices.csv"])]
     assert choices == [("image", "0.5", "0"), ("text", "0.7", "2")]
+    random.Random(1).shuffle(shelf.records)
+    assert files_of(report_data(shelf)) == files
 
 
 def test_many_directions_are_counted_and_written_to_the_file_alone() -> None:
-    shelf = Shelf()
-    modalities = ("image", "text", "audio")
-    directions = [(one, other) for one in modalities for other in modalities if one != other]
+    shelf, modalities = Shelf(), ("image", "text", "audio")
     for variant, drop in (("full", 0.0), ("without_alpha", 0.3)):
         settings = add(Shelf(), variant=variant).identity.settings
         values = {
             direction: [0.5 + number / 100 - (drop if place < 4 else 0) for number in range(20)]
-            for place, direction in enumerate(directions)
+            for place, direction in enumerate(permutations(modalities, 2))
         }
         shelf.add(values, method="ours", variant=variant, settings=settings, modalities=modalities)
-    made = report_data(shelf)
-    page = page_of(made)
+    files = files_of(report_data(shelf))
+    page = files["ablations.md"]
     assert "image→text" not in page
     assert row(page, r"without\_alpha")[-3:] == ["4", "0", "1"]
     assert "All 6 directions: components.csv." in page
-    assert len(lines(files_of(made)["components.csv"])) == 2 * 7
+    assert len(lines(files["components.csv"])) == 2 * 7
 
 
 def test_real_data_and_look_alikes_profiles_and_versions_never_share_a_table_or_figure() -> None:
@@ -161,23 +148,21 @@ def test_what_is_missing_comes_with_the_command_that_makes_it() -> None:
     add(shelf, method="theirs")
     add(shelf, dataset="emoji", profile="paper")
     known = replace(LABELS, reference="ours", modalities=lambda name: ("image",) if name == "emoji" else ())
-    assert missing(report_data(shelf, labels=known)) == [
-        "No variants of OURS on emoji in the paper profile: "
-        "python -m bench ablate ours --datasets emoji --profile paper",
-        "No variants of OURS on emoji, other in the quick profile: "
-        "python -m bench ablate ours --datasets emoji,PATH/other.npz --profile quick",
-        "One choice of settings alone of OURS on emoji in the paper profile: "
-        "python -m bench sweep ours --param NAME=VALUE,VALUE --datasets emoji --profile paper",
-        "One choice of settings alone of OURS on emoji, other in the quick profile: "
-        "python -m bench sweep ours --param NAME=VALUE,VALUE --datasets emoji,PATH/other.npz --profile quick",
+    found = [sentence.split(": python -m bench ") for sentence in missing(report_data(shelf, labels=known))]
+    both, sweep = "emoji,PATH/other.npz", "sweep ours --param NAME=VALUE,VALUE"
+    assert [command for _, command in found] == [
+        "ablate ours --datasets emoji --profile paper",
+        f"ablate ours --datasets {both} --profile quick",
+        f"{sweep} --datasets emoji --profile paper",
+        f"{sweep} --datasets {both} --profile quick",
     ]
+    assert all("OURS on emoji" in what for what, _ in found)
 
 
-def test_one_seed_a_failure_and_the_same_settings_are_said() -> None:
+def test_notes_name_one_seed_failures_and_variants_with_the_same_settings() -> None:
     shelf = Shelf()
-    own = add(shelf)
+    settings = {**add(shelf).identity.settings, "alpha": 0.0}
     add(shelf, variant="prior_image", prior="selected")
-    settings = {**own.identity.settings, "alpha": 0.0}
     fields: dict[str, Any] = {"method": "ours", "variant": "without_alpha", "settings": settings}
     shelf.records.append(making.record(status="failed", reason="why", **fields))
     page = page_of(report_data(shelf))
@@ -187,14 +172,7 @@ def test_one_seed_a_failure_and_the_same_settings_are_said() -> None:
     assert row(page, r"without\_alpha")[-3] == "*failed*"
 
 
-def test_the_same_records_give_the_same_bytes_in_any_order() -> None:
-    shelf = studied()
-    before = files_of(report_data(shelf))
-    random.Random(1).shuffle(shelf.records)
-    assert files_of(report_data(shelf)) == before
-
-
-def test_no_records_of_variants_make_a_page_without_tables_and_no_files() -> None:
-    made = report_data(Shelf())
-    assert page_of(made).startswith("# Ablations and settings")
-    assert files_of(made).keys() == {"ablations.md"}
+def test_without_records_of_variants_there_is_a_page_and_no_file() -> None:
+    files = files_of(report_data(Shelf()))
+    assert [*files] == ["ablations.md"]
+    assert files["ablations.md"].startswith("# Ablations and settings")

@@ -1,4 +1,4 @@
-"""Figures: nothing overlaps, nothing is mixed, and what they say agrees with the numbers."""
+"""Figures: nothing overlaps, nothing is mixed, and captions agree with the numbers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.analysis.across_datasets import Block, BlockKey, dataset_tests_of
-from bench.analysis.convergence import Curve
 from bench.analysis.costs import pareto_front, score_and_cost
 from bench.analysis.tables import AVERAGE
 from bench.report import ReportData
@@ -42,14 +41,13 @@ def cost_figures(data: ReportData) -> list[FigureExhibit]:
 KINDS: Sequence[Any] = (grids, difference_figures, critical_diagrams, convergence_figures, cost_figures)
 
 
+def figures(data: ReportData) -> list[FigureExhibit]:
+    return [figure for kind in KINDS for figure in kind(data)]
+
+
 @pytest.fixture(scope="module")
 def five() -> ReportData:
     return report_data((*ROSTER, *EXTRAS, *POINTS), "abc", data_kind="look-alike", device=True)
-
-
-@pytest.fixture(scope="module")
-def many_directions() -> ReportData:
-    return report_data((*ROSTER, *POINTS), modalities=("image", "text", "audio", "3d model"))
 
 
 @pytest.fixture(scope="module")
@@ -57,44 +55,39 @@ def hostile() -> ReportData:
     return report_data(("drcl", *HOSTILE), ("a$b$_\x01" + "long" * 12, "b", "c"), seeds=1)
 
 
-def only(pictures: Sequence[FigureExhibit], beginning: str) -> FigureExhibit:
-    return next(picture for picture in pictures if picture.name.startswith(beginning))
-
-
 @pytest.mark.parametrize("kind", KINDS)
-def test_no_label_overlaps_another_or_is_cut_with_more_methods_than_the_roster(
-    five: ReportData, kind: Any
+def test_labels_of_many_methods_and_of_any_letters_fit_and_overlap_nothing(
+    five: ReportData, hostile: ReportData, kind: Any
 ) -> None:
-    assert words_of(kind(five)[0])
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_names_of_any_letters_are_shown_as_they_are_and_fit(hostile: ReportData, kind: Any) -> None:
-    picture = kind(hostile)[0]
-    texts = " ".join(words_of(picture))
+    many = words_of(kind(five)[0])
+    assert any("LOOK-ALIKE" in text and "quick profile" in text for text in many)
+    texts = " ".join(words_of(kind(hostile)[0]))
     assert "$" in texts
     assert "_hidden" in texts
+    assert "LOOK-ALIKE" not in texts
     assert not re.search("[\x00-\x1f\u202e]", texts)
 
 
-@pytest.mark.parametrize("kind", [grids, difference_figures])
-def test_many_directions_are_shown_in_a_grid_that_fits(many_directions: ReportData, kind: Any) -> None:
-    (picture,) = kind(many_directions)
-    texts = words_of(picture)
-    assert "3d model→audio" in texts
-    numbers = [text for text in texts if re.fullmatch(r"[+\N{MINUS SIGN}]?\.\d{3}", text)]
-    rows, columns = (18, 13) if kind is grids else (15, 12)
-    assert len(numbers) == rows * columns
+def test_many_directions_are_shown_in_a_grid_that_fits() -> None:
+    data = report_data((*ROSTER, *POINTS), modalities=("image", "text", "audio", "3d model"))
+    for kind, size in ((grids, 18 * 13), (difference_figures, 15 * 12)):
+        (picture,) = kind(data)
+        texts = words_of(picture)
+        assert "3d model→audio" in texts
+        assert sum(bool(re.fullmatch(r"[+\N{MINUS SIGN}]?\.\d{3}", text)) for text in texts) == size
 
 
 def test_figures_of_no_one_or_two_methods_fit_too() -> None:
-    two = report_data(ROSTER[:2], seeds=1)
-    found = [picture for kind in KINDS for picture in kind(two)]
-    assert [picture.name.split("_")[0] for picture in found] == ["differences", "convergence", "costs"]
-    assert all(map(words_of, found))
-    assert [picture for kind in KINDS for picture in kind(ReportData([]))] == []
-    alone = [picture for kind in KINDS for picture in kind(report_data(ROSTER[:1]))]
+    pictures = figures(report_data(ROSTER[:2], seeds=1, profile="paper"))
+    assert [picture.name.split("_")[0] for picture in pictures] == ["differences", "convergence", "costs"]
+    for picture in pictures:
+        assert not any("profile" in text for text in words_of(picture))
+    assert "intervals of one seed lack what seeds vary" in pictures[0].caption
+    alone = figures(report_data(ROSTER[:1], epochs=4))
     assert [picture.name.split("_")[0] for picture in alone] == ["convergence"]
+    assert "still rising in the last quarter: DRCL" in alone[0].alt
+    assert "Pale: DRCL" in alone[0].caption
+    assert figures(ReportData([])) == []
 
 
 def test_kinds_profiles_and_data_versions_never_share_a_figure() -> None:
@@ -111,17 +104,8 @@ def test_kinds_profiles_and_data_versions_never_share_a_figure() -> None:
     unlike = [picture for picture in pictures if "LOOK-ALIKE" in picture.caption]
     assert len(unlike) == 1 + 2
     assert all("LOOK-ALIKE" in picture.title for picture in unlike)
-    versions = only(pictures, "overview_real_quick").caption
+    (versions,) = (one.caption for one in pictures if one.name.startswith("overview_real_quick"))
     assert "one: its version ffffffff, since 00000000 counts already" in versions
-
-
-def test_a_picture_itself_says_that_it_is_of_generated_data(five: ReportData) -> None:
-    for kind in (critical_diagrams, cost_figures):
-        texts = words_of(kind(five)[0])
-        assert any("LOOK-ALIKE" in text and "quick profile" in text for text in texts)
-    honest = only(cost_figures(report_data(ROSTER[:3], profile="paper")), "costs")
-    texts = words_of(honest)
-    assert not any("LOOK-ALIKE" in text or "profile" in text for text in texts)
 
 
 def test_a_method_is_shown_once_as_it_is_usually_set_and_starred_where_it_never_was() -> None:
@@ -151,32 +135,20 @@ def test_the_differences_agree_with_the_tests(five: ReportData) -> None:
     assert "seeds: 2." in picture.caption
 
 
-def test_differences_of_one_seed_say_what_their_intervals_lack() -> None:
-    (picture,) = difference_figures(report_data(ROSTER[:3], seeds=1))
-    assert "intervals of one seed lack what seeds vary" in picture.caption
-
-
 def test_ranks_are_drawn_only_where_enough_datasets_could_tell_methods_apart(five: ReportData) -> None:
     (picture,) = critical_diagrams(five)
-    ((_, standing),) = five.dataset_tests
-    assert standing is not None
-    assert f"critical difference {standing.critical_difference:.2f}" in picture.caption
+    ((_, tests),) = five.dataset_tests
+    assert tests is not None
+    assert f"critical difference {tests.critical_difference:.2f}" in picture.caption
     assert "DRCL" in picture.alt
     assert critical_diagrams(report_data(ROSTER, ("a", "b"), seeds=1)) == []
-    assert critical_diagrams(report_data(ROSTER, ("a",), seeds=1)) == []
-
-
-@pytest.mark.parametrize(("methods", "datasets", "drawn"), [(16, 2, False), (16, 3, True), (3, 2, False)])
-def test_a_diagram_needs_a_critical_difference_within_the_possible_ranks(
-    methods: int, datasets: int, drawn: bool
-) -> None:
-    scores = np.random.default_rng(0).random((methods, datasets))
-    names = tuple(map(str, range(methods)))
-    sets = tuple(map(str, range(datasets)))
     about = BlockKey("real", "quick", "cpu", "", "map@all", "best")
-    standing = dataset_tests_of(Block(about, names, "0", sets, scores, (1, 1), ()))
-    assert standing is not None
-    assert can_tell(standing) is drawn
+    for methods, datasets, drawn in ((16, 2, False), (16, 3, True), (3, 2, False)):
+        scores = np.random.default_rng(0).random((methods, datasets))
+        names, sets = (tuple(map(str, range(count))) for count in (methods, datasets))
+        found = dataset_tests_of(Block(about, names, "0", sets, scores, (1, 1), ()))
+        assert found is not None
+        assert can_tell(found) is drawn
 
 
 Points = st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=1, max_size=12)
@@ -233,16 +205,8 @@ def test_a_long_curve_keeps_its_ends_and_its_highest_point() -> None:
     assert training._points(values[:80], 80)[1] == values[:80]
 
 
-def test_curves_that_still_rise_are_named() -> None:
-    rising = Curve("drcl", "DRCL", 1, tuple(0.01 * epoch for epoch in range(20)))
-    assert not rising.flat
-    (picture,) = convergence_figures(report_data(ROSTER[:2], epochs=4))
-    assert "still rising in the last quarter: DRCL, MCCA" in picture.alt
-    assert "Pale: DRCL" in picture.caption
-
-
-def test_the_page_of_figures_leads_to_every_file_and_escapes_what_records_say(hostile: ReportData) -> None:
-    pictures = [picture for kind in KINDS for picture in kind(hostile)]
+def test_the_page_of_figures_leads_to_every_file_and_escapes_names(hostile: ReportData) -> None:
+    pictures = figures(hostile)
     page = markdown.page([("Figures", [Part(exhibits=pictures)])])
     for picture in pictures:
         for ending in ("svg", "pdf", "png"):

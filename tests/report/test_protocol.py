@@ -1,4 +1,4 @@
-"""The protocol in sentences: what records hold, all of it and nothing else, in Markdown and LaTeX."""
+"""The protocol in sentences: what the records state, and nothing else, in Markdown and LaTeX."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from bench.records.schema import Failure, Record
 from bench.report import ReportData, write_report
 from bench.report.topics.methods import citations
-from bench.report.topics.protocol import TOPIC, files, parts
+from bench.report.topics.protocol import TOPIC, parts
 from tests.report.figuring import report_data
 from tests.report.making import HOSTILE
 
@@ -82,20 +82,15 @@ def test_setups_that_share_no_table_share_no_text(three: ReportData) -> None:
     assert "SDML" not in " ".join(found[1].text)
 
 
-def test_latex_cites_what_the_bibliography_of_the_report_has(three: ReportData) -> None:
-    text = files(three)["protocol.tex"]
+def test_latex_cites_entries_of_the_bibliography_and_foreign_text_is_escaped(
+    three: ReportData, tmp_path: Path
+) -> None:
+    titles = replace(three.labels, title=lambda name: f"{name} {HOSTILE}")
+    write_report(replace(three, labels=titles), tmp_path, parts=["tables"], topics=[TOPIC])
+    assert {path.name for path in tmp_path.iterdir()} == {"protocol.md", "protocol.tex"}
+    text = (tmp_path / "protocol.tex").read_text(encoding="utf-8")
     cited = re.findall(r"\\cite\{(.+?)\}", text)
     assert len(cited) == 3
     assert all(f"{{{key}," in citations(three.records) for key in cited)
-
-
-def test_foreign_text_cannot_be_read_as_latex(three: ReportData) -> None:
-    hostile = replace(three, labels=replace(three.labels, title=lambda name: f"{name} {HOSTILE}"))
-    text = files(hostile)["protocol.tex"]
     assert r"a\_b \& 100\% \$x\textasciicircum{}2\$" in text
     assert "a_b" not in text
-
-
-def test_the_report_writes_both_files(three: ReportData, tmp_path: Path) -> None:
-    write_report(three, tmp_path, parts=["tables"], topics=[TOPIC])
-    assert {path.name for path in tmp_path.iterdir()} == {"protocol.md", "protocol.tex"}

@@ -7,8 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from bench.report import write_report
 from bench.report.topics import TOPICS
 from tests.report.figuring import report_data
@@ -29,17 +27,12 @@ def test_the_topic_of_the_documentation_is_written_in_every_format(tmp_path: Pat
     assert '<section class="chapter" id="done"' in files[0].read_text(encoding="utf-8")
 
 
-def test_topics_have_names_and_files_of_their_own() -> None:
-    assert len({topic.name for topic in TOPICS}) == len(TOPICS)
+def test_titles_of_any_letters_break_no_file_and_no_two_topics_share_a_folder(tmp_path: Path) -> None:
+    data = report_data(("drcl", "sdml", "mcca"), ("one", "two"), epochs=3)
+    write_report(replace(data, labels=replace(data.labels, title=lambda name: f"{name} {TITLE}")), tmp_path)
     folders = [topic.folder for topic in TOPICS if topic.folder]
     assert len(set(folders)) == len(folders)
-
-
-@pytest.mark.parametrize("parts", [["tables", "statistics"], ["figures", "page"]])
-def test_surrogates_and_control_characters_in_titles_break_no_file(tmp_path: Path, parts: list[Any]) -> None:
-    data = report_data(("drcl", "sdml", "mcca"), ("one", "two"), epochs=3)
-    hostile = replace(data, labels=replace(data.labels, title=lambda method: f"{method} {TITLE}"))
-    write_report(hostile, tmp_path, parts=parts)
+    assert len({topic.name for topic in TOPICS}) == len(TOPICS)
     texts = [path for path in tmp_path.rglob("*") if path.suffix in (".md", ".html", ".tex", ".svg")]
     assert len(texts) > 5
     for path in texts:

@@ -28,7 +28,7 @@ from bench.report.text import block_rule, block_stem, kind_remark
 _FEW: Final = 6
 """Directions up to which every interval is drawn."""
 _NUMBERED: Final = 2
-"""Directions up to which the numbers stand beside the intervals."""
+"""Directions up to which the numbers are printed beside the intervals."""
 _ABOVE, _BELOW = style.COLOURS[0], style.COLOURS[1]
 _ROW: Final = 0.165
 _FAR: Final = 3.0
@@ -134,8 +134,8 @@ def _frame(names: Sequence[str], directions: Sequence[Direction]) -> tuple[style
     whole = 0.2 + (height + between) * -(-count // columns)
     figure = style.blank(style.TWO_COLUMNS, whole)
     axes = []
-    for place in range(count):
-        row, column = divmod(place, columns)
+    for index in range(count):
+        row, column = divmod(index, columns)
         bottom = whole - 0.4 - height - row * (height + between)
         start, width = left + column * across, across - numbers - 0.12
         box = (start / style.TWO_COLUMNS, bottom / whole, width / style.TWO_COLUMNS, height / whole)
@@ -155,27 +155,27 @@ def _dots(axis: style.Axes, found: Sequence[Comparison | None], limits: tuple[fl
     axis.axvline(0.0, color=style.INK, linewidth=0.7)
     axis.grid(visible=False, axis="y")
     axis.tick_params(axis="y", length=0)
-    for place, one in enumerate(found):
+    for index, one in enumerate(found):
         if one is None:
             continue
         colour = (_ABOVE if one.difference > 0 else _BELOW) if one.holds else style.GREY
         if not low <= one.difference <= high:
             edge, marker = (high, ">") if one.difference > 0 else (low, "<")
-            axis.plot(edge, place, marker=marker, color=colour, clip_on=False)
+            axis.plot(edge, index, marker=marker, color=colour, clip_on=False)
             continue
         ends = max(one.interval.low, low), min(one.interval.high, high)
-        axis.plot(ends, [place] * 2, color=colour, linewidth=1.1, solid_capstyle="butt")
+        axis.plot(ends, [index] * 2, color=colour, linewidth=1.1, solid_capstyle="butt")
         face = colour if one.holds else "#C8C8C8" if one.differs else "white"
-        axis.plot(one.difference, place, marker="o", color=colour, markerfacecolor=face)
+        axis.plot(one.difference, index, marker="o", color=colour, markerfacecolor=face)
 
 
 def _numbers(axis: style.Axes, found: Sequence[Comparison | None]) -> None:
     """Write each difference and its interval to the right of its row."""
-    for place, one in enumerate(found):
+    for index, one in enumerate(found):
         if one is not None:
-            said = f"{_signed(one.difference)} [{_signed(one.interval.low)}, {_signed(one.interval.high)}]"
+            text = f"{_signed(one.difference)} [{_signed(one.interval.low)}, {_signed(one.interval.high)}]"
             weight, colour = "bold" if one.holds else "normal", style.INK if one.differs else style.MUTED
-            axis.annotate(said, (1.0, place), fontweight=weight, color=colour, **_BESIDE)
+            axis.annotate(text, (1.0, index), fontweight=weight, color=colour, **_BESIDE)
 
 
 def _signed(number: float) -> str:
@@ -212,7 +212,7 @@ def _diagram(tests: DatasetTests, labels: Labels) -> FigureExhibit:
     block, key = tests.block, tests.block.about
     kind = kind_remark(key.kind)
     order = np.argsort(tests.average_ranks, kind="stable")
-    ranked = ", ".join(f"{block.methods[place]} {tests.average_ranks[place]:.2f}" for place in order)
+    ranked = ", ".join(f"{block.methods[index]} {tests.average_ranks[index]:.2f}" for index in order)
     return FigureExhibit(
         block_stem("critical", key),
         f"Average ranks over {len(block.datasets)} datasets: {key.profile} profile{kind}",
@@ -227,7 +227,7 @@ def _diagram(tests: DatasetTests, labels: Labels) -> FigureExhibit:
 
 def _draw_diagram(tests: DatasetTests, looks: list[style.Look]) -> style.Figure:
     ranks, names = tests.average_ranks, style.fitted_apart(tests.block.methods, style.NAME)
-    bars: list[tuple[int, tuple[float, float]]] = []  # each on the first level on which it meets no other
+    bars: list[tuple[int, tuple[float, float]]] = []  # each on the first level on which it overlaps no other
     for group in map(list, cliques(ranks, tests.critical_difference)):
         low, high = float(min(ranks[group])), float(max(ranks[group]))
         taken = {level for level, other in bars if other[1] >= low and other[0] <= high}
@@ -251,17 +251,17 @@ def _draw_diagram(tests: DatasetTests, looks: list[style.Look]) -> style.Figure:
         axis.plot(ends, [down] * 2, color=style.INK, linewidth=2.6, solid_capstyle="butt")
     # The better half of the names is at the left, the best on top; the others are at the right.
     half = math.ceil(len(names) / 2)
-    for position, place in enumerate(np.argsort(ranks, kind="stable")):
+    for position, index in enumerate(np.argsort(ranks, kind="stable")):
         left = position < half
         down = below + _NAME_LINE * ((position if left else len(names) - 1 - position) + 0.5)
         end = side - 0.08 if left else style.TWO_COLUMNS - side + 0.08
-        across = at(float(ranks[place]))
+        across = at(float(ranks[index]))
         axis.plot([across, across, end], [above, down, down], color=style.GREY, linewidth=0.7, zorder=1)
-        axis.plot(end, down, linestyle="", **looks[place].points)
-        words = [names[place], f"{ranks[place]:.2f}"]
-        said, shift = _SPACE.join(words if left else words[::-1]), -0.08 if left else 0.08
+        axis.plot(end, down, linestyle="", **looks[index].points)
+        words = [names[index], f"{ranks[index]:.2f}"]
+        text, shift = _SPACE.join(words if left else words[::-1]), -0.08 if left else 0.08
         ha = "right" if left else "left"
-        axis.text(end + shift, down, said, ha=ha, va="center_baseline", fontsize=style.BODY)
+        axis.text(end + shift, down, text, ha=ha, va="center_baseline", fontsize=style.BODY)
     return figure
 
 
@@ -274,5 +274,5 @@ def _ruler(axis: style.Axes, at: Callable[[float], float], most: int, down: floa
             axis.text(at(rank), down - 0.08, str(rank), ha="center", va="bottom")
     ends = [at(1), at(1 + difference)]
     axis.plot(ends, [down - 0.27] * 2, color=style.INK, linewidth=0.8, marker="|", markersize=5)
-    said = f"critical difference {difference:.2f}"
-    axis.text(ends[1] + 0.08, down - 0.27, said, va="center_baseline", fontsize=style.SMALL)
+    text = f"critical difference {difference:.2f}"
+    axis.text(ends[1] + 0.08, down - 0.27, text, va="center_baseline", fontsize=style.SMALL)

@@ -49,8 +49,8 @@ def methods_of(found: Losses) -> dict[MethodKey, Loss]:
     clean = found[0][0].clean
     order = [row.method for row in clean.rows] if clean is not None else []
     methods = {one.key: one for _, losses in found for one in losses}
-    places = {name: place for place, name in enumerate(dict.fromkeys(order))}
-    return {key: methods[key] for key in sorted(methods, key=lambda key: places.get(key.method, len(places)))}
+    ranks = {name: rank for rank, name in enumerate(dict.fromkeys(order))}
+    return {key: methods[key] for key in sorted(methods, key=lambda key: ranks.get(key.method, len(ranks)))}
 
 
 def average_entry(row: Row | None) -> Entry:
@@ -150,11 +150,11 @@ def _draw(
     known = [entry.mean for line in lines for entry in line if entry.mean is not None]
     low, high = min(known, default=0.0), max(known, default=1.0)
     edge = max(0.06 * (high - low), 0.01)
-    for place, (axis, (name, way)) in enumerate(zip(axes, named, strict=True)):
+    for index, (axis, (name, way)) in enumerate(zip(axes, named, strict=True)):
         for other, line in enumerate(lines):
-            if other != place:
+            if other != index:
                 axis.plot(*_points(line)[:2], **(_REFERENCE if other == reference else _OTHERS))
-        x, y, half = _points(lines[place])
+        x, y, half = _points(lines[index])
         below, above = (
             [mean + sign * width for mean, width in zip(y, half, strict=True)] for sign in (-1, 1)
         )
@@ -169,11 +169,11 @@ def _draw(
 
 
 def _points(line: Sequence[Entry]) -> tuple[list[int], list[float], list[float]]:
-    """Return places, means and half widths of the intervals of those levels that have a number."""
+    """Return indices of the levels that have a number, their means, and half widths of the intervals."""
     found = []
-    for place, entry in enumerate(line):
+    for index, entry in enumerate(line):
         if entry.mean is not None:
             several = entry.deviation is not None and entry.seeds > 1
             half = half_width(entry.deviation or 0.0, entry.seeds) if several else 0.0
-            found.append((place, entry.mean, half))
+            found.append((index, entry.mean, half))
     return [one[0] for one in found], [one[1] for one in found], [one[2] for one in found]

@@ -53,7 +53,7 @@ class Grid(NamedTuple):
     """A grid."""
 
     rows: Sequence[str]  # their names
-    # their names, each after the name of its group, which may be empty; groups stand together
+    # their names, each after the name of its group, which may be empty; the columns of a group are adjacent
     columns: Sequence[tuple[str, str]]
     cells: Sequence[Sequence[Shaded]]  # by row, then by column
 
@@ -160,12 +160,12 @@ def _cells(methods: Sequence[str], column: _Column) -> list[Shaded]:
 
 
 def _highest(columns: Sequence[_Column], grid: Grid) -> str:
-    said = []
-    for place, column in enumerate(columns):
-        best = [name for name, cells in zip(grid.rows, grid.cells, strict=True) if cells[place].bold]
+    texts = []
+    for index, column in enumerate(columns):
+        best = [name for name, cells in zip(grid.rows, grid.cells, strict=True) if cells[index].bold]
         if column.direction == AVERAGE and best:
-            said.append(f"{' '.join(part for part in column.head if part)}: {', '.join(best)}")
-    return "; ".join(said) or "none"
+            texts.append(f"{' '.join(part for part in column.head if part)}: {', '.join(best)}")
+    return "; ".join(texts) or "none"
 
 
 def draw_grid(grid: Grid) -> style.Figure:
@@ -186,10 +186,10 @@ def draw_grid(grid: Grid) -> style.Figure:
     axis.axis("off")
     _shade(axis, grid)
     _print(axis, grid, cell)
-    for place, name in enumerate(names):
-        axis.text(-_GAP / cell, place + 0.5, name, ha="right", va="center_baseline", fontsize=style.BODY)
-    for place, head in enumerate(heads):
-        axis.text(place + 0.5, -_GAP / _ROW, head, ha="center", va="bottom", rotation=90, fontsize=style.BODY)
+    for index, name in enumerate(names):
+        axis.text(-_GAP / cell, index + 0.5, name, ha="right", va="center_baseline", fontsize=style.BODY)
+    for index, head in enumerate(heads):
+        axis.text(index + 0.5, -_GAP / _ROW, head, ha="center", va="bottom", rotation=90, fontsize=style.BODY)
     _head_groups(axis, grid, over / _ROW, cell)
     return figure
 

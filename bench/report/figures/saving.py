@@ -8,10 +8,12 @@ import re
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing, contextmanager
 from copy import copy
+from dataclasses import replace
 from functools import partial
-from importlib import import_module
+from multiprocessing import forkserver, get_context
 from typing import Any, Final
 
 from bench.report.exhibit import FigureExhibit
@@ -22,7 +24,7 @@ from bench.report.writers.markdown import FIGURE_FORMATS
 DOTS_PER_INCH: Final = 200
 _MOST_WORKERS: Final = 8
 _EACH: Final = 6
-"""Figures that a worker must have to draw to be worth its start, which takes as long as two of them."""
+"""Figures that a worker must have to draw to be worth its start."""
 _LIBRARIES: Final = (
     *("matplotlib.backends.backend_pdf", "matplotlib.backends.backend_svg", "matplotlib.figure"),
     *("fontTools.subset", "pypdfium2", "sklearn.manifold"),
@@ -31,23 +33,22 @@ _NO_DATES: Final[Mapping[str, Mapping[str, Any]]] = {
     "svg": dict.fromkeys(("Date", "Creator", "Format", "Type")),
     "pdf": dict.fromkeys(("CreationDate", "Producer", "Creator")),
 }
-"""What would otherwise name the time and the library's version in a file."""
+"""Metadata to leave out: the time and the library's version."""
 _DECIMALS: Final = re.compile(r'(?<=[ "(,MLCQ-])(\d+\.\d\d)\d+(?=[ ",)])')
-"""Coordinates with more decimals than the hundredths of a point that anybody can see."""
+"""Coordinates with more decimals than hundredths of a point, which are invisible."""
 _COORDINATES: Final = re.compile(r' (?:d|x|y|transform|clip-path|points)="[^"]*"')
 _GLYPHS: Final[dict[tuple[str, int], tuple[list[str], list[Any]]]] = {}
 """By file and number of a font: its glyphs in order, and its tables of their names, widths, codes."""
 
 
-def start_workers(figures: int) -> Iterator[None]:
-    """Start the processes that `draw_all` will draw about so many figures with; exhaust this before.
+def start_workers(figures: int) -> None:
+    """Start the process that `draw_all` forks its workers from, if it is to draw about so many figures.
 
-    They load their libraries while the figures are computed: that takes as long as three figures.
+    It imports the libraries of drawing, once for all workers, while the figures are computed.
     """
-    from joblib import delayed
-
-    workers = _workers_for(figures)
-    return _in_workers(workers, [delayed(_load_libraries)()] * workers) if workers > 1 else iter(())
+    if _workers_for(figures) > 1:
+        forkserver.set_forkserver_preload([__name__, *_LIBRARIES])
+        forkserver.ensure_running()
 
 
 def draw_all(
@@ -55,44 +56,36 @@ def draw_all(
 ) -> Iterator[dict[str, bytes]]:
     """Draw figures, many in several processes at once; gives the files of each, in the figures' order.
 
-    The processes begin at once, also if nobody takes the files yet.
+    The processes begin at once, before the files are read.
 
     Raises:
         ValueError: if two figures have one name.
     """
-    from joblib import delayed
-
     for name, count in Counter(exhibit.name for exhibit in exhibits).items():
         if count > 1:
             raise ValueError(f"{count} figures are called {name}")
     workers = _workers_for(len(exhibits))
+    drawing = partial(draw, formats=formats)
     if workers < 2:
-        return (draw(exhibit, formats) for exhibit in exhibits)
-    return _in_workers(workers, [delayed(draw)(exhibit, formats) for exhibit in exhibits])
+        return map(drawing, exhibits)
+    from joblib import wrap_non_picklable_objects
+
+    # functions of a notebook, too
+    tasks = [replace(exhibit, draw=wrap_non_picklable_objects(exhibit.draw)) for exhibit in exhibits]
+    pool = ProcessPoolExecutor(workers, get_context("forkserver"))
+    files = pool.map(drawing, tasks)
+    pool.shutdown(wait=False)  # after these tasks
+    return files
 
 
 def _workers_for(figures: int) -> int:
-    from joblib import cpu_count
+    from joblib import cpu_count  # knows the limits of containers, too
 
     return min(int(cpu_count()), _MOST_WORKERS, figures // _EACH)
 
 
-def _in_workers(workers: int, tasks: Sequence[Any]) -> Iterator[Any]:
-    """Give the results of joblib's tasks in their order; the processes outlive them, for the next tasks."""
-    from joblib import Parallel
-
-    results: Iterator[Any] = Parallel(n_jobs=workers, max_nbytes=None, return_as="generator")(tasks)
-    return results
-
-
-def _load_libraries() -> None:
-    """Import what drawing needs."""
-    for name in _LIBRARIES:
-        import_module(name)
-
-
 def draw(exhibit: FigureExhibit, formats: Sequence[str] = FIGURE_FORMATS) -> dict[str, bytes]:
-    """Draw one figure; returns ``NAME.svg``, ``NAME.pdf`` and ``NAME.png``, or those that are wanted."""
+    """Draw one figure; returns ``NAME.svg``, ``NAME.pdf`` and ``NAME.png``, or those of ``formats``."""
     with _style(exhibit.name):
         figure = laid_out(exhibit)
         files = {"svg": _svg(figure, exhibit.alt)} if "svg" in formats else {}
@@ -104,7 +97,7 @@ def draw(exhibit: FigureExhibit, formats: Sequence[str] = FIGURE_FORMATS) -> dic
 
 
 def laid_out(exhibit: FigureExhibit) -> style.Figure:
-    """Return the figure with its warning, everything in its place; to be called under `style.RC`."""
+    """Return the figure with its warning and its final layout; to be called under `style.RC`."""
     figure = exhibit.draw()
     style.warn(figure, exhibit.subject.kind, exhibit.subject.profile)
     engine = figure.get_layout_engine()
@@ -162,8 +155,8 @@ def _pdf(figure: style.Figure) -> bytes:
 def _font(load: Callable[..., Any], path: str, options: Any) -> Any:
     """Return a font that is about to be cut, without its layout tables, which no PDF uses.
 
-    Names, widths and codes of glyphs, half of the time of a cut, are parsed once per file; a cut puts its own
-    in their place and leaves these alone.
+    Names, widths and codes of glyphs, half of the time of a cut, are parsed once per file and copied for each
+    cut, which replaces them.
     """
     font = load(path, options)
     for tag in {"GSUB", "GPOS", "GDEF"} & {*font.keys()}:

@@ -22,7 +22,7 @@ from bench.report.text import data_name, file_stem, short_hash, study_stem
 _LINES: Final = 3
 """Points from which there is something to draw; two are in the tables."""
 _APART: Final = 0.13
-"""Distance of two ticks, as a share of the axis, at which their labels do not meet."""
+"""Distance of two ticks, as a share of the axis, at which their labels do not overlap."""
 
 
 class Panel(NamedTuple):
@@ -32,7 +32,7 @@ class Panel(NamedTuple):
     values: list[Any]  # of it
     # label and mean with deviation per value; the same labels in all panels of a figure
     lines: list[tuple[str, list[Entry]]]
-    usual: list[int]  # places of the usual value
+    usual: list[int]  # indices of the usual value
 
 
 def setting_figures(data: ReportData) -> list[FigureExhibit]:
@@ -70,7 +70,7 @@ def sensitivity_stem(one: Sensitivity) -> str:
 
 def _heat_map(one: Sensitivity) -> FigureExhibit:
     points = {tuple(map(setting_text, point.values)): point for point in one.points}
-    rows, columns = ([setting_text(value) for value in one.values(place)] for place in (0, 1))
+    rows, columns = ([setting_text(value) for value in one.values(index)] for index in (0, 1))
     means = {key: point.row.entries[AVERAGE].mean for key, point in points.items()}
     known = {key: mean for key, mean in means.items() if mean is not None}
     low, high = min(known.values()), max(known.values())
@@ -100,17 +100,17 @@ def _heat_map(one: Sensitivity) -> FigureExhibit:
 
 
 def _lines(members: Sequence[Sensitivity], labels: Labels) -> FigureExhibit:
-    first, said = members[0], []
+    first, extremes = members[0], []
     for one in members:
         means = {tuple(map(setting_text, each.values)): each.row.entries[AVERAGE].mean for each in one.points}
         known = {key: mean for key, mean in means.items() if mean is not None}
-        said.append(_extremes(known, one.settings))
+        extremes.append(_extremes(known, one.settings))
     return FigureExhibit(
         file_stem("settings", sensitivity_stem(first).removeprefix("sensitivity_")),
         f"{first.title} by {', '.join(one.settings[0] for one in members)}: {data_name(first.data)}",
         f"{_about(first)} Bars: deviation over seeds. Validation: highest mAP@all on the validation rows "
         "along the epochs. Dotted: the usual value.",
-        f"Lines of mAP. {' '.join(said)}",
+        f"Lines of mAP. {' '.join(extremes)}",
         data_subject(first.data),
         partial(
             _draw_lines, list(map(_panel, members)), style.look(first.method, labels).colour, first.protocol
@@ -125,7 +125,7 @@ def _panel(one: Sensitivity) -> Panel:
     if any(point.validation for point in one.points):
         reached = [Entry(*point.validation) if point.validation else Entry(None) for point in one.points]
         lines.append(("validation", reached))
-    usual = [place for place, point in enumerate(one.points) if point.usual]
+    usual = [index for index, point in enumerate(one.points) if point.usual]
     return Panel(one.settings[0], [point.values[0] for point in one.points], lines, usual)
 
 
@@ -150,31 +150,29 @@ def _draw_lines(shown: Sequence[Panel], colour: str, protocol: str) -> style.Fig
 
 
 def _plot(axis: style.Axes, panel: Panel, colour: str) -> None:
-    places, joined = _places(axis, panel), all(map(is_number, panel.values))
+    at, joined = _positions(axis, panel), all(map(is_number, panel.values))
     for number, (label, values) in enumerate(panel.lines):
         known = [
-            (place, value.mean, value.deviation or 0.0)
-            for place, value in zip(places, values, strict=True)
+            (x, value.mean, value.deviation or 0.0)
+            for x, value in zip(at, values, strict=True)
             if value.mean is not None
         ]
         x, y, deviations = ([each[part] for each in known] for part in range(3))
         axis.errorbar(x, y, yerr=deviations, label=label, **_style(number, label, colour, joined=joined))
-    for place in panel.usual:
-        axis.axvline(
-            places[place], color=style.INK, linewidth=1.2, linestyle=":", zorder=1, label="usual value"
-        )
+    for index in panel.usual:
+        axis.axvline(at[index], color=style.INK, linewidth=1.2, linestyle=":", zorder=1, label="usual value")
     axis.set_xlabel(style.shortened(panel.name))
     axis.margins(x=0.08)
     axis.grid(visible=False, axis="x")
 
 
-def _places(axis: style.Axes, panel: Panel) -> list[float]:
-    """Return where the values stand on the axis, and scale and label it."""
+def _positions(axis: style.Axes, panel: Panel) -> list[float]:
+    """Scale and label the axis; returns the coordinates of the values."""
     values = panel.values
     if not all(map(is_number, values)):
         names = style.apart([setting_text(value) for value in values], 12)
         axis.set_xticks(range(len(values)), names, rotation=30, ha="right", rotation_mode="anchor")
-        return [float(place) for place in range(len(values))]
+        return [float(index) for index in range(len(values))]
     numbers = [float(value) for value in values]
     positive = [number for number in numbers if number > 0]
     if is_geometric(numbers):
@@ -215,12 +213,12 @@ def _extremes(numbers: Mapping[tuple[str, ...], float], names: Sequence[str]) ->
     if not numbers:
         return "No number."
 
-    def said(key: tuple[str, ...]) -> str:
+    def worded(key: tuple[str, ...]) -> str:
         settings = ", ".join(f"{name}={value}" for name, value in zip(names, key, strict=True))
         return f"{numbers[key]:.3f} at {settings}"
 
     ordered = sorted(numbers, key=lambda key: (numbers[key], key))
-    return f"Highest {said(ordered[-1])}, lowest {said(ordered[0])}."
+    return f"Highest {worded(ordered[-1])}, lowest {worded(ordered[0])}."
 
 
 def _about(one: Sensitivity) -> str:

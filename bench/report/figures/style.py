@@ -36,7 +36,7 @@ GREY: Final = "#7F7F7F"
 INK: Final = "#222222"
 FAINT: Final = "#DDDDDD"
 MUTED: Final = "#666666"
-"""Of lines and letters; the last for letters that stand back."""
+"""Of lines and letters; the last for less important letters."""
 
 COLOURS: Final = (
     *("#0055AA", "#CC1100", "#009966", "#DD9944"),
@@ -108,7 +108,7 @@ def look(method: str, labels: Labels) -> Look:
     """Return how a method is drawn in every figure.
 
     The roster's first 16 differ in marker and filling (without any colour), in colour and marker, and in
-    colour and filling. Methods of a user's own, and reference points, do not change the look of the roster.
+    colour and filling. Plug-ins and reference points do not change the look of the roster.
     """
     position, _ = labels.order(method)
     if labels.role(method) == "reference":
@@ -117,7 +117,7 @@ def look(method: str, labels: Labels) -> Look:
     if 0 <= position < _ROSTER:
         return look_number(position)
     # A plug-in's position may be any number, and one that is gone has none: its name decides. These bytes
-    # of the digest happen to give the methods that come beside the roster markers of their own.
+    # of the digest happen to give the extra methods of this repository different markers.
     number = int.from_bytes(hashlib.sha256(method.encode()).digest()[2:6], "big")
     return look_number(_ROSTER + number % (len(COLOURS) * len(_EXTRA_MARKERS) * 2))
 
@@ -125,13 +125,13 @@ def look(method: str, labels: Labels) -> Look:
 _ROSTER: Final = 2 * len(COLOURS)
 
 
-def look_number(place: int) -> Look:
-    """Return the look of what stands at a place of a series, such as a class or a variant."""
-    turn, hue = divmod(place, len(COLOURS))
-    if place < _ROSTER:
+def look_number(index: int) -> Look:
+    """Return the look of the element ``index`` of a series, such as a class or a variant."""
+    turn, hue = divmod(index, len(COLOURS))
+    if index < _ROSTER:
         marker = _MARKERS[(hue + 3 * turn) % len(_MARKERS)]  # what shares a colour does not share the marker
     else:
-        marker = _EXTRA_MARKERS[(place // 2) % len(_EXTRA_MARKERS)]
+        marker = _EXTRA_MARKERS[(index // 2) % len(_EXTRA_MARKERS)]
     return Look(COLOURS[hue], marker, _DASHES[turn % len(_DASHES)], filled=turn % 2 == 0)
 
 
@@ -157,10 +157,10 @@ def blank(width: float, height: float) -> Figure:
 def tiles(count: int, below: float, height: float = 1.12) -> tuple[Figure, list[Axes]]:
     """Return a figure of ``count`` small axes in rows, ticks labelled on the outer ones alone.
 
-    ``below`` inches stay free at the bottom, for what is said of all of them; ``height`` is that of one with
+    ``below`` inches stay free at the bottom, for a common legend; ``height`` is that of one with
     its title, in inches.
     """
-    # As few places as possible stay empty.
+    # as few empty cells as possible
     columns = count if count < 5 else min((5, 4, 3), key=lambda number: -count % number)
     width = TWO_COLUMNS if columns > 2 else ONE_COLUMN
     rows = -(-count // columns)
@@ -169,9 +169,9 @@ def tiles(count: int, below: float, height: float = 1.12) -> tuple[Figure, list[
     top, bottom = 1 - _HEAD / whole, (below + 0.18) / whole
     edges = {"left": 0.5 / width, "right": 1 - 0.06 / width, "top": top - 0.16 / whole, "bottom": bottom}
     grid = figure.add_gridspec(rows, columns, **edges, wspace=0.1, hspace=0.42)
-    axes = [figure.add_subplot(grid[divmod(place, columns)]) for place in range(count)]
-    for place, axis in enumerate(axes):
-        outer = place % columns == 0, place + columns >= count
+    axes = [figure.add_subplot(grid[divmod(index, columns)]) for index in range(count)]
+    for index, axis in enumerate(axes):
+        outer = index % columns == 0, index + columns >= count
         axis.tick_params(labelleft=outer[0], labelbottom=outer[1], left=outer[0], bottom=outer[1])
         axis.grid(visible=False, axis="x")
         axis.locator_params(axis="y", nbins=3)
@@ -188,9 +188,9 @@ def legend(figure: Figure, entries: Sequence[tuple[str, Look]], columns: int, *,
     from matplotlib.lines import Line2D
 
     rows = -(-len(entries) // columns)
-    places = [row * columns + column for column in range(columns) for row in range(rows)]
-    # matplotlib fills columns; people read rows
-    ordered = [entries[place] for place in places if place < len(entries)]
+    indices = [row * columns + column for column in range(columns) for row in range(rows)]
+    # matplotlib fills columns; readers go row by row
+    ordered = [entries[index] for index in indices if index < len(entries)]
     figure.legend(
         [Line2D([], [], **(way.line if lines else {**way.points, "linestyle": ""})) for _, way in ordered],
         [label for label, _ in ordered],
@@ -218,7 +218,7 @@ _HANDLE: Final = 0.46
 
 
 def warn(figure: Figure, kind: str, profile: str) -> None:
-    """Name in the figure itself what its numbers are not, unless they are those of a paper."""
+    """Add a warning to the figure if its data are look-alikes or its profile is quick."""
     words = ["LOOK-ALIKE: generated data, not the benchmark"] if kind == "look-alike" else []
     words += ["quick profile: small networks, few epochs"] if profile == "quick" else []
     if words:
@@ -256,7 +256,7 @@ SomeRow = TypeVar("SomeRow", Row, PerQueryRow, ScoreAndCost, Curve)
 def one_row_each(rows: Iterable[SomeRow], labels: Labels, *, reference_points: bool = True) -> list[SomeRow]:
     """Return one row per method: as it is usually set, or else the first; in the order of the rows.
 
-    Ablations and rows with other settings have figures of their own, and look the same as their method.
+    Ablations and rows with other settings have other figures, in which they look like their method.
     Reference points are methods such as chance.
     """
     chosen: dict[str, SomeRow] = {}
@@ -331,8 +331,8 @@ def width_of(text: str, size: float = BODY) -> float:
 
 def _numbered(shown: Sequence[str]) -> list[str]:
     return [
-        f"{shortened(one, max(2, len(one) - 2))} {shown[: place + 1].count(one)}"
+        f"{shortened(one, max(2, len(one) - 2))} {shown[: index + 1].count(one)}"
         if shown.count(one) > 1
         else one
-        for place, one in enumerate(shown)
+        for index, one in enumerate(shown)
     ]

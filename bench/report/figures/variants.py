@@ -16,7 +16,7 @@ from bench.report.report_data import ReportData
 from bench.report.text import data_name, short_hash, study_stem
 
 _FAR: Final = 4.0
-"""A difference that many times the next smaller one is not drawn to scale: the others could not be told."""
+"""A difference that many times the next smaller one is not drawn to scale: the others would be too small."""
 _LETTERS: Final = 38
 """Length of a row's name."""
 _PALE: Final = 0.6
@@ -34,7 +34,7 @@ AROUND: Final = 0.95
 class Bar(NamedTuple):
     """One row of a figure."""
 
-    label: str  # what stands beside it
+    label: str  # name of the row
     values: list[Entry]  # one per bar or point
     difference: Spread | None  # from the method itself, on average; None for itself or without a shared seed
     itself: bool = False  # whether it is the method itself
@@ -79,11 +79,11 @@ def _components(ablation: Ablation, others: Sequence[Component], labels: Labels)
         whole = f"{one.variant} ({changes_text(one.changes)})"
         names.append(whole if len(whole) <= _LETTERS else one.variant)
     itself = [ablation.full.entries[direction] for direction in drawn]
-    bars, told = [Bar(style.shortened(ablation.label, _LETTERS), itself, None, itself=True)], []
+    bars, gaps = [Bar(style.shortened(ablation.label, _LETTERS), itself, None, itself=True)], []
     for one, name in zip(others, style.apart(names, _LETTERS), strict=True):
         difference = one.differences[AVERAGE].spread if AVERAGE in one.differences else None
         bars.append(Bar(name, [one.row.entries[direction] for direction in drawn], difference))
-        told += [] if difference is None else [f"{one.variant} {difference.mean:+.3f}"]
+        gaps += [] if difference is None else [f"{one.variant} {difference.mean:+.3f}"]
     what = "directions" if len(drawn) > 1 else _averaged(ablation)
     way, heads = style.look(ablation.method, labels), [direction_name(one) for one in drawn]
     return FigureExhibit(
@@ -92,14 +92,14 @@ def _components(ablation: Ablation, others: Sequence[Component], labels: Labels)
         f"{ablation.label} without parts of it, or with others. {_about(ablation)} Left: {what}, with the "
         "deviation over seeds; lines: the method itself. Right: variant minus the method itself, average "
         "over directions, paired by seed.",
-        f"Bars of mAP of {len(others)} variants. Difference from the method itself: {', '.join(told)}.",
+        f"Bars of mAP of {len(others)} variants. Difference from the method itself: {', '.join(gaps)}.",
         data_subject(ablation.data),
         partial(_draw_components, bars, heads, way, ablation.protocol),
     )
 
 
 def _choices(ablation: Ablation, labels: Labels) -> FigureExhibit:
-    setting, own = ablation.choice
+    setting, default = ablation.choice
     most = max(ablation.chosen.values(), default=0)
     bars = []
     for one in ablation.choices:
@@ -109,16 +109,16 @@ def _choices(ablation: Ablation, labels: Labels) -> FigureExhibit:
         bars.append(Bar(label, [average], None, quality=quality, chosen=0 < count == most))
     # By the quality, so that one sees whether mAP follows it.
     bars.sort(key=lambda bar: -(bar.quality.mean if bar.quality else -1.0))
-    itself = Bar(setting_text(own), [ablation.full.entries[AVERAGE]], None, itself=True)
+    itself = Bar(setting_text(default), [ablation.full.entries[AVERAGE]], None, itself=True)
     chosen = ", ".join(f"{name} in {count}" for name, count in ablation.chosen.items()) or "not noted"
-    told = [f"{bar.label}: {bar.values[0].mean:.3f}" for bar in bars if bar.values[0].mean is not None]
+    scores = [f"{bar.label}: {bar.values[0].mean:.3f}" for bar in bars if bar.values[0].mean is not None]
     return FigureExhibit(
         ablation_stem("choices", ablation),
         f"Choice of a modality by {ablation.label}: {data_name(ablation.data)}",
         f"{ablation.label} with one modality's {setting} instead of its own choice "
-        f"({setting_text(own)}). {_about(ablation)} Left: the quality S_k that it chooses by. Right: "
+        f"({setting_text(default)}). {_about(ablation)} Left: the quality S_k that it chooses by. Right: "
         f"{_averaged(ablation)}. Deviations over seeds. Filled: what most of its fits chose ({chosen}).",
-        f"mAP by modality, highest quality first: {', '.join(told)}.",
+        f"mAP by modality, highest quality first: {', '.join(scores)}.",
         data_subject(ablation.data),
         partial(_draw_choices, bars, itself, setting, style.look(ablation.method, labels), ablation.protocol),
     )
@@ -153,8 +153,8 @@ def _draw_components(
     _name_rows(left, bars)
     if len(drawn) > 1:
         patches = [
-            Patch(**_fill(way, place, 2, itself=False), linewidth=0.5, label=style.shortened(name))
-            for place, name in enumerate(drawn)
+            Patch(**_fill(way, index, 2, itself=False), linewidth=0.5, label=style.shortened(name))
+            for index, name in enumerate(drawn)
         ]
         figure.legend(handles=patches, loc="outside lower left", ncols=len(drawn))
     return figure
@@ -163,9 +163,9 @@ def _draw_components(
 def _plot_bars(axis: style.Axes, bars: Sequence[Bar], count: int, way: style.Look) -> None:
     thick = 0.78 / count
     words: dict[str, Any] = {"textcoords": "offset points", "va": "center", "fontsize": style.SMALL}
-    for place, bar in enumerate(bars):
+    for index, bar in enumerate(bars):
         for number, value in enumerate(bar.values):
-            at = place + (number - (count - 1) / 2) * thick
+            at = index + (number - (count - 1) / 2) * thick
             if value.mean is None:
                 axis.text(0, at, " no result", va="center", fontsize=style.SMALL, color=style.GREY)
                 continue
@@ -178,7 +178,7 @@ def _plot_bars(axis: style.Axes, bars: Sequence[Bar], count: int, way: style.Loo
 
 
 def _plot_differences(axis: style.Axes, bars: Sequence[Bar], way: style.Look) -> None:
-    spreads = [(place, bar.difference) for place, bar in enumerate(bars) if bar.difference is not None]
+    spreads = [(index, bar.difference) for index, bar in enumerate(bars) if bar.difference is not None]
     # The axis goes as far as the largest difference, unless it dwarfs the others.
     ends = sorted(abs(one.mean) + (one.deviation or 0.0) for _, one in spreads)
     while len(ends) > 2 and ends[-1] > _FAR * max(ends[-2], 1e-3):
@@ -186,13 +186,13 @@ def _plot_differences(axis: style.Axes, bars: Sequence[Bar], way: style.Look) ->
     reach = 1.1 * max([*ends[-1:], 1e-3])
     arrow: dict[str, Any] = {"arrowstyle": "->", "color": style.INK, "linewidth": 0.8}
     axis.axvline(0, color=style.INK, linewidth=0.7)
-    for place, (mean, deviation, _) in spreads:
+    for index, (mean, deviation, _) in spreads:
         if abs(mean) <= reach:
-            axis.errorbar(mean, place, xerr=deviation, **_dot(way, filled=True))
+            axis.errorbar(mean, index, xerr=deviation, **_dot(way, filled=True))
             continue
         end, side = (reach, "right") if mean > 0 else (-reach, "left")
         words: dict[str, Any] = {"ha": side, "va": "center", "fontsize": style.SMALL}
-        axis.annotate(f"{mean:+.3f}", (end, place), (0.66 * end, place), arrowprops=arrow, **words)
+        axis.annotate(f"{mean:+.3f}", (end, index), (0.66 * end, index), arrowprops=arrow, **words)
     axis.set_xlim(-1.04 * reach, 1.04 * reach)
     axis.locator_params(axis="x", nbins=4)
     _leave_rows_bare(axis)
@@ -217,14 +217,14 @@ def _draw_choices(
 ) -> style.Figure:
     height = ROW * len(bars) + AROUND
     figure, (left, right) = style.panels(2, 1, style.TWO_COLUMNS / 2, height, sharey=True)
-    for place, bar in enumerate(bars):
+    for index, bar in enumerate(bars):
         dot, value = _dot(way, filled=bar.chosen), bar.values[0]
         if bar.quality is not None:
-            left.errorbar(bar.quality.mean, place, xerr=bar.quality.deviation, **dot)
+            left.errorbar(bar.quality.mean, index, xerr=bar.quality.deviation, **dot)
         if value.mean is not None:
-            right.errorbar(value.mean, place, xerr=value.deviation, **dot)
+            right.errorbar(value.mean, index, xerr=value.deviation, **dot)
         else:
-            right.text(0.02, place, "no result", transform=right.get_yaxis_transform(), fontsize=style.SMALL)
+            right.text(0.02, index, "no result", transform=right.get_yaxis_transform(), fontsize=style.SMALL)
     mean, deviation = itself.values[0].mean, itself.values[0].deviation
     if mean is not None:
         name = f"its own choice ({style.shortened(itself.label)})"
@@ -244,7 +244,7 @@ def _draw_choices(
 
 
 def _name_rows(axis: style.Axes, bars: Sequence[Bar]) -> None:
-    """Label the rows, the first on top; the method itself stands out."""
+    """Label the rows, the first on top; the method itself is bold."""
     axis.set_yticks(range(len(bars)), [style.shortened(bar.label, 40) for bar in bars])
     axis.set_ylim(len(bars) - 0.45, -0.55)
     axis.grid(visible=False, axis="y")

@@ -1,4 +1,4 @@
-"""The page: one HTML file with everything that a report says, for any browser, without a network."""
+"""The page: one HTML file with the whole report, for any browser, without a network."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from bench.report.writers import html
 TITLE: Final = "Cross-modal retrieval benchmark"
 _TEMPLATES: Final = Path(__file__).parent / "templates"
 _SCRIPTS: Final = ("tables.js", "records.js")
-"""One after the other they are one script."""
+"""In this order they are one script."""
 _POINT: Final = 5 / 3
 """Pixels of a page in a point: more than the usual 4/3, for letters of a printed figure are small."""
 _SIZE: Final = re.compile(rb'<svg [^>]*?\bwidth="([\d.]+)pt"')
@@ -50,15 +50,15 @@ def page_html(
     ]
     style = _source("page.css")
     script = '"use strict";\n(() => {\n' + "\n".join(map(_source, _SCRIPTS)) + "})();\n"
-    template = _environment({record.digest: place for place, record in enumerate(records)})
+    template = _environment({record.digest: index for index, record in enumerate(records)})
     text: str = template.render(
         title=TITLE,
         overview=overview,
         sections=shown,
         choices=_choices([exhibit for _, parts in shown for part in parts for exhibit in part.exhibits]),
         payload=payload(records, data),
-        style=Markup(style),  # noqa: S704 (our own file)
-        script=Markup(script),  # noqa: S704 (our own file)
+        style=Markup(style),  # noqa: S704 (a file of this package)
+        script=Markup(script),  # noqa: S704 (a file of this package)
         policy=(
             f"default-src 'none'; script-src '{_digest(script)}'; style-src '{_digest(style)}'; "
             "img-src data:; base-uri 'none'; form-action 'none'"
@@ -69,11 +69,11 @@ def page_html(
     return text
 
 
-def _environment(places: Mapping[str, int]) -> Any:
-    """Return the page's template, which links numbers to records by digest or by places in the payload."""
+def _environment(numbers: Mapping[str, int]) -> Any:
+    """Return the page's template; it links numbers to records by digest or by position in the payload."""
 
     def link(digests: Sequence[str]) -> str:
-        several = " ".join(str(places[digest]) for digest in digests if digest in places)
+        several = " ".join(str(numbers[digest]) for digest in digests if digest in numbers)
         more = f' data-records="{several}"' if len(digests) > 1 else ""
         return f'href="#record-{html.escape(digests[0])}"{more}'
 
@@ -111,7 +111,7 @@ def _source(name: str) -> str:
 
 
 def _without_repeated_notes(parts: Sequence[Part]) -> list[Part]:
-    """Return parts with the notes that most of several tables have said once, above them."""
+    """Return parts; a note that most of several tables have is moved above them, once."""
     tables = [table for part in parts for table in part.tables]
     counts = Counter(note for table in tables for note in table.notes)
     shared = [note for note, count in counts.items() if count > 1 and 2 * count > len(tables)]

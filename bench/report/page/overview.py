@@ -151,9 +151,9 @@ def _leaders(data: ReportData) -> TableExhibit:
         if known:
             lines.append(Line(one.dataset, tuple(cells), subject=data_subject(one)))
     number = "mAP" if protocol.startswith("map@") else protocol
-    places = [word for name in ("Best", "Second", "Third") for word in (name, number)]
+    ranking = [word for name in ("Best", "Second", "Third") for word in (name, number)]
     note = f"Average {protocol} over directions and seeds. Whether the differences hold is under Statistics."
-    headings = ("Dataset", "Kind", "Profile", "Data", "Made by", *places)
+    headings = ("Dataset", "Kind", "Profile", "Data", "Made by", *ranking)
     return plain_table("leaders", "Highest averages", headings, lines, text=(note,))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from statistics import fmean
 from typing import Any
 
@@ -21,14 +21,14 @@ from bench.report.topics.records import record_name
 
 
 def payload(records: Sequence[Record], data: ReportData) -> Markup:
-    """Return the records as JSON that may stand in a ``script`` element, whatever texts are in them.
+    """Return the records as JSON for a ``script`` element, safe with any texts in them.
 
     Sections that several records share are kept once.
     """
     sections: dict[str, int] = {}
     shared: list[Any] = []
 
-    def place(section: Section) -> int:
+    def number_of(section: Section) -> int:
         items: list[Any] = []
         for item in section.items:
             if isinstance(item, Rows):
@@ -43,14 +43,14 @@ def payload(records: Sequence[Record], data: ReportData) -> Markup:
             shared.append(content)
         return sections[key]
 
-    embedded = [_record(record, data, place) for record in records]
+    embedded = [_record(record, data, number_of) for record in records]
     text = msgspec.json.encode({"records": embedded, "sections": shared}).decode("utf-8")
-    for letter in "<>&":  # a script element ends at its end tag, wherever that stands
+    for letter in "<>&":  # a script element ends at the first end tag, also inside of a string
         text = text.replace(letter, f"\\u{ord(letter):04x}")
-    return Markup(text)  # noqa: S704 (nothing is left of it that HTML would read)
+    return Markup(text)  # noqa: S704 (no character of HTML is left)
 
 
-def _record(record: Record, data: ReportData, place: Any) -> dict[str, Any]:
+def _record(record: Record, data: ReportData, number_of: Callable[[Section], int]) -> dict[str, Any]:
     identity = record.identity
     name = visible(record_name(record, data.labels))
     dataset = visible(dataset_title(identity.dataset, identity.condition))
@@ -64,7 +64,7 @@ def _record(record: Record, data: ReportData, place: Any) -> dict[str, Any]:
         "row": [dataset, modalities, str(identity.seed), record.status],
         "command": visible(record.environment.command),
         "values": _values(record, data),
-        "sections": [place(section) for section in sections if section.items],
+        "sections": [number_of(section) for section in sections if section.items],
     }
 
 

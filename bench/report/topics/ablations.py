@@ -1,4 +1,4 @@
-"""Ablations and settings: what variants, choices among modalities and values of settings are worth."""
+"""Ablations and settings: effects of variants, of choices among modalities and of values of settings."""
 
 from __future__ import annotations
 
@@ -93,17 +93,17 @@ def _components(ablation: Ablation, labels: Labels) -> TableExhibit:
     tops = tops_of(shown, [one.row.entries for one in variants], ablation.protocol, 1)
     for one in variants:
         label, search = one.variant, f"{ablation.label} {one.variant}"
-        changes, told = Cell(changes_text(one.changes)), _told_apart(one) if wide else []
+        changes, counts = Cell(changes_text(one.changes)), _significant(one) if wide else []
         if one is variants[0]:
-            label, search, changes, told = "the method itself", ablation.label, _NONE, [_NONE] * len(told)
-        cells = (changes, *_numbers(one, shown, tops), *told, seeds_cell(one.row.entries.values()))
+            label, search, changes, counts = "the method itself", ablation.label, _NONE, [_NONE] * len(counts)
+        cells = (changes, *_numbers(one, shown, tops), *counts, seeds_cell(one.row.entries.values()))
         lines.append(Line(label, cells, search=search))
-    told_apart = map(Column, ("below", "above")) if wide else ()
+    below_above = map(Column, ("below", "above")) if wide else ()
     return TableExhibit(
         name=ablation_stem("components", ablation),
         caption=f"{ablation.label}, its components — {_about(ablation)}",
         corner="Variant",
-        columns=(Column("changes"), *_columns(shown), *told_apart, Column("seeds")),
+        columns=(Column("changes"), *_columns(shown), *below_above, Column("seeds")),
         lines=tuple(lines),
         notes=tuple(_notes(ablation, labels, wide=wide)),
         subject=data_subject(ablation.data, ablation.protocol),
@@ -112,15 +112,15 @@ def _components(ablation: Ablation, labels: Labels) -> TableExhibit:
 
 
 def _choices(ablation: Ablation) -> TableExhibit:
-    """Return what each fixed choice of a modality gives against the method's own."""
+    """Return the numbers of each fixed choice of a modality beside the method's choice."""
     shown = shown_columns(ablation.columns)
     rows = [one.row.entries for one in (ablation.itself, *ablation.choices)]
     tops = tops_of(shown, rows, ablation.protocol, 1)
-    setting, own = ablation.choice
+    setting, default = ablation.choice
     fits = max((spread.seeds for spread in ablation.quality.values()), default=0)
     records = ablation.full.entries[AVERAGE].records
     itself = (_NONE, _NONE, *_numbers(ablation.itself, shown, tops))
-    lines = [Line(setting_text(own), itself, search=ablation.label)]
+    lines = [Line(setting_text(default), itself, search=ablation.label)]
     for one in ablation.choices:
         chosen = f"{ablation.chosen.get(one.modality, 0)} of {fits}" if ablation.chosen else ""
         quality = spread_cell(ablation.quality.get(one.modality), ".3f", records, "not noted")
@@ -153,10 +153,10 @@ def missing(data: ReportData) -> list[str]:
     """Return which ablations and sweeps were not run and the command that runs them, in sentences."""
     labels = data.labels
     alike: dict[tuple[Data, ...], list[str]] = defaultdict(list)
-    for method, places in unablated(data.results).items():
-        for group in _by_profile(places):
+    for method, bare in unablated(data.results).items():
+        for group in _by_profile(bare):
             alike[group].append(method)
-    wanted = [
+    gaps = [
         (f"No variants of {', '.join(map(labels.title, methods))}", f"ablate {' '.join(methods)}", group)
         for group, methods in alike.items()
     ]
@@ -164,16 +164,16 @@ def missing(data: ReportData) -> list[str]:
     run = by_data(record for record in data.records if record.identity.method == reference)
     bare = [one for one in run if (one, reference) not in shown]
     alone = f"One choice of settings alone of {labels.title(reference)}"
-    wanted += [(alone, f"sweep {reference} --param NAME=VALUE,VALUE", each) for each in _by_profile(bare)]
+    gaps += [(alone, f"sweep {reference} --param NAME=VALUE,VALUE", each) for each in _by_profile(bare)]
     sentences = []
-    for what, words, group in wanted:
+    for what, words, group in gaps:
         where = f"{', '.join(dict.fromkeys(one.dataset for one in group))} in the {group[0].profile} profile"
         sentences.append(f"{what} on {where}: {command(words, group, labels)}")
     return sentences
 
 
 def command(words: str, data: Sequence[Data], labels: Labels) -> str:
-    """Return the command that runs what is missing on data of one profile, a user's own by its file."""
+    """Return the command that runs what is missing on data of one profile; bundles by their files."""
     datasets = [one.dataset if labels.modalities(one.dataset) else f"PATH/{one.dataset}.npz" for one in data]
     options = f"--datasets {shlex.quote(','.join(dict.fromkeys(datasets)))} --profile {data[0].profile}"
     return f"python -m bench {words} {options}"
@@ -199,7 +199,7 @@ def _numbers(
             yield spread_cell(difference.spread, "+.3f", entry.records, mark=mark)
 
 
-def _told_apart(component: Component) -> list[Cell]:
+def _significant(component: Component) -> list[Cell]:
     found = [
         one.comparison
         for direction, one in component.differences.items()

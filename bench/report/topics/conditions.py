@@ -191,10 +191,10 @@ def _loss_exhibit(series: LevelSeries, losses: Sequence[Loss]) -> TableExhibit:
     for one in losses:
         entries = loss_entries(series, one)
         behind = tuple(dict.fromkeys(digest for entry in entries for digest in entry.records))
-        place = means.index(one.mean.mean) + 1 if one in ranked and one.mean else None
+        rank = means.index(one.mean.mean) + 1 if one in ranked and one.mean else None
         percent = drops.index(one.percent) + 1 if one in ranked and one.percent is not None else None
         mean = spread_cell(one.mean, ".3f", behind, "not all levels")
-        cells = (*map(entry_cell, entries), *([mean] if several else []), number_cell(place, "d"))
+        cells = (*map(entry_cell, entries), *([mean] if several else []), number_cell(rank, "d"))
         if series.clean is not None:
             cells += (
                 spread_cell(one.drop, "+.3f", behind, "no pair" if one.comparable else "other test rows"),

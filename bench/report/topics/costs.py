@@ -96,7 +96,7 @@ def _figure(table: Table, costs: list[ScoreAndCost], axes: list[_Axis], data: Re
     names = style.short_names(costs, data.labels)
     measure = "mAP" if table.protocol.startswith("map@") else table.protocol
     scores = [cost.score for cost in costs]
-    best = {axis.name: [names[place] for place in pareto_front(axis.values, scores)] for axis in axes}
+    best = {axis.name: [names[index] for index in pareto_front(axis.values, scores)] for axis in axes}
     fronts = "; ".join(f"{name}: {', '.join(members)}" for name, members in best.items())
     looks = [style.look(cost.method, data.labels) for cost in costs]
     return data_figure(
@@ -136,7 +136,7 @@ def _scatter(axis: style.Axes, kind: _Axis, scores: Sequence[float], looks: Sequ
             axis.plot(cost, score, **way.points, linestyle="")
     low, high = axis.get_xlim()
     best = pareto_front(kind.values, scores)
-    costs, heights = [kind.values[place] or 0.0 for place in best], [scores[place] for place in best]
+    costs, heights = [kind.values[index] or 0.0 for index in best], [scores[index] for index in best]
     x, y = [costs[0], *costs, high], [axis.get_ylim()[0], *heights, heights[-1]]
     axis.step(x, y, where="post", color=style.GREY, linewidth=0.8, zorder=1)
     axis.set_xlim(low, high)

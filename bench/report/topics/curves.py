@@ -19,7 +19,7 @@ from bench.report.report_data import ReportData
 Numbers = NDArray[Any]
 
 _APART: Final = 2
-"""Directions up to which each has a column of its own; of more, their mean is shown."""
+"""Directions up to which each has a column; of more, their mean is shown."""
 _COLUMNS: Final = 5
 """Of the legend."""
 
@@ -58,19 +58,19 @@ def _figure(table: Table, rows: list[CurvedRow], without: Sequence[str], data: R
 
 
 def _alt(rows: Sequence[CurvedRow], directions: Sequence[Direction], many: int) -> str:
-    """Say who is in front at the first item, and who at full recall."""
+    """Return the alternative text: the best method at the first item and at full recall."""
     count = len(rows)
     rows = [row for row in rows if row.row.role != "reference"] or rows
-    said = [f"Curves of {count} methods."]
+    sentences = [f"Curves of {count} methods."]
     for direction in directions:
         first = max(rows, key=lambda row: float(row.curves[direction].precision[0]))
         last = max(rows, key=lambda row: float(row.curves[direction].interpolated[-1]))
-        said.append(
+        sentences.append(
             f"{_heading(direction, many)}: the first item is most often right with {first.row.label} "
             f"({first.curves[direction].precision[0]:.3f}); at full recall {last.row.label} is most precise "
             f"({last.curves[direction].interpolated[-1]:.3f})."
         )
-    return " ".join(said)
+    return " ".join(sentences)
 
 
 def _heading(direction: Direction, many: int) -> str:
@@ -89,8 +89,8 @@ def _draw(
     height = (2.4 if alone else 2.9) + beneath
     figure, axes = style.panels(columns, count, width=style.TWO_COLUMNS / columns, height=height)
     hidden = [True] * len(rows)
-    for place, axis in enumerate(axes):
-        by_rank, column = divmod(place, len(directions))
+    for index, axis in enumerate(axes):
+        by_rank, column = divmod(index, len(directions))
         curves = [row.curves[directions[column]] for row in rows]
         lines = [(one.ranks, one.precision) if by_rank else (one.levels, one.interpolated) for one in curves]
         low, high = _limits([y for _, y in lines], rows)
@@ -122,7 +122,7 @@ def _label_ranks(axis: style.Axes, curves: MeanCurves, *, named: bool) -> None:
 
 
 def _limits(lines: Sequence[Numbers], rows: Sequence[CurvedRow]) -> tuple[float, float]:
-    """Return where the axis begins and ends: reference points such as chance do not stretch it."""
+    """Return the limits of the axis; reference points such as chance do not stretch it."""
     competing = [y for y, row in zip(lines, rows, strict=True) if row.row.role != "reference"] or lines
     low, high = min(float(y.min()) for y in competing), max(float(y.max()) for y in competing)
     room = max(0.04 * (high - low), 0.01)

@@ -32,7 +32,7 @@ _LINE: Final = 1.2 * _SPACING * style.SMALL / 72
 
 
 class _Box(NamedTuple):
-    """A place in the figure, in inches from its lower left corner."""
+    """A rectangle of the figure, in inches from the lower left corner."""
 
     x: float
     y: float
@@ -40,12 +40,12 @@ class _Box(NamedTuple):
     height: float
 
     def inside(self, edge: float) -> _Box:
-        """Return what is within an edge of it."""
+        """Return the rectangle without an edge."""
         return _Box(self.x + edge, self.y + edge, self.width - 2 * edge, self.height - 2 * edge)
 
 
 def figures(data: ReportData) -> list[Part]:
-    """Return a figure per direction of each data that shows what its rows look like."""
+    """Return a figure per direction of each data whose records keep pictures or texts of its rows."""
     found = []
     for table in data.first_tables:
         rows = style.one_row_each(table.rows, data.labels)
@@ -83,9 +83,9 @@ def _draw(gallery: GalleryExample, queries: Sequence[Query]) -> style.Figure:
     figure = style.blank(style.TWO_COLUMNS, whole)
     axis = figure.add_axes((0.0, 0.0, 1.0, 1.0), xlim=(0, style.TWO_COLUMNS), ylim=(0, whole))
     axis.axis("off")
-    for place, query in enumerate(queries):
-        bottom = whole - _HEAD - (place + 1) * (height + 2 * _GAP) + _GAP
-        if place:
+    for index, query in enumerate(queries):
+        bottom = whole - _HEAD - (index + 1) * (height + 2 * _GAP) + _GAP
+        if index:
             over = bottom + height + _GAP
             axis.plot([_EDGE, style.TWO_COLUMNS - _EDGE], [over, over], color=style.GREY, linewidth=0.3)
         _show_query(axis, query, _Box(_EDGE, bottom, _QUERY - _EDGE - 0.08, height))
@@ -112,7 +112,7 @@ def _show_query(axis: style.Axes, query: Query, box: _Box) -> None:
         text = _wrapped(query.item.text, room, 3)
     words = [*_wrapped(query.item.class_name, room, 2), f"AP {query.ap:.3f}"]
     middle = box.y + box.height / 2
-    if text:  # its words stand below it, paler
+    if text:  # the words below the picture, paler
         _write(axis, text, left, middle + len(words) * _LINE / 2, style.INK)
     _write(axis, words, left, middle - len(text) * _LINE / 2, style.GREY if text else style.INK)
 

@@ -55,7 +55,7 @@ def parts(data: ReportData) -> list[Part]:
     if not rows:
         return [Part(text=(_INTRODUCTION, _NOTHING))]
     sources = {
-        source: place + 1 for place, source in enumerate(dict.fromkeys(row.value.source for row in rows))
+        source: index + 1 for index, source in enumerate(dict.fromkeys(row.value.source for row in rows))
     }
     by_data: dict[Data, list[LedgerRow]] = {}
     for row in rows:
@@ -72,23 +72,23 @@ def parts(data: ReportData) -> list[Part]:
         values=(Values("ledger.csv", FIELDS, list(map(_values, rows))),),
     )
     exhibits = [verdicts, *compared, *([_apart(apart, sources)] if apart else [])]
-    wanted = commands(rows)
+    needed = commands(rows)
     listings = [
-        Listing("What would have to be run", wanted, commands=True),
+        Listing("What would have to be run", needed, commands=True),
         Listing("Not in this project", absent_names(rows)),
     ]
-    text = (_INTRODUCTION, *([_REAL_FILES] if wanted else []))
+    text = (_INTRODUCTION, *([_REAL_FILES] if needed else []))
     return [Part(text=text, exhibits=exhibits, listings=[one for one in listings if one.items])]
 
 
 def commands(rows: Sequence[LedgerRow]) -> list[str]:
-    """Return what would have to be run: a command per dataset, for all its methods."""
-    wanted: dict[tuple[str, tuple[str, ...]], dict[str, None]] = {}
+    """Return the commands that would run what is missing: one per dataset, for all its methods."""
+    found: dict[tuple[str, tuple[str, ...]], dict[str, None]] = {}
     for row in rows:
         if row.command:
             key = row.meaning.dataset, confined_to(row.meaning)
-            wanted.setdefault(key, {})[row.meaning.method] = None
-    return [run_command(list(methods), *key) for key, methods in sorted(wanted.items())]
+            found.setdefault(key, {})[row.meaning.method] = None
+    return [run_command(list(methods), *key) for key, methods in sorted(found.items())]
 
 
 def absent_names(rows: Sequence[LedgerRow]) -> list[str]:
@@ -104,7 +104,7 @@ def absent_names(rows: Sequence[LedgerRow]) -> list[str]:
 
 
 def _compared(data: Data, rows: Sequence[LedgerRow], sources: dict[str, int], labels: Labels) -> TableExhibit:
-    """Return the table of one data; rows of one method stand together, in the roster's order."""
+    """Return the table of one data; rows in the roster's order of methods."""
     ordered = sorted(rows, key=lambda row: labels.order(row.meaning.method))
     used = dict.fromkeys(row.value.source for row in ordered)
     remarks = dict.fromkeys(row.meaning.remark for row in ordered if row.meaning.remark)

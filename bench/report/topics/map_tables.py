@@ -94,7 +94,7 @@ def figures(data: ReportData) -> list[Part]:
 def table_exhibit(table: Table, fold: Fold = "") -> TableExhibit:
     """Return a table of mAP: its directions, their average, and the number of seeds.
 
-    The best number of a column stands out, and the second; only `Table.competing` rows take part.
+    The best and the second number of a column are emphasised; only `Table.competing` rows compete.
     """
     competing = table.competing
     tops = tops_of(table.columns, [row.entries for row in competing], table.protocol)
@@ -114,7 +114,7 @@ def table_exhibit(table: Table, fold: Fold = "") -> TableExhibit:
 
 
 def summary_exhibit(summary: SummaryTable, fold: Fold = "") -> TableExhibit:
-    """Return methods by datasets; best and second stand out per dataset and among the ranks."""
+    """Return methods by datasets; best and second are emphasised per dataset and among the ranks."""
     key, competing = summary.about, [row.entries for row in summary.lines if row.role != "reference"]
     tops = tops_of(summary.datasets, competing, key.protocol)
     ranks = {f"{row.rank:.2f}": row.rank for row in summary.lines if row.rank is not None}

@@ -65,7 +65,7 @@ def _departures(card: MethodCard) -> list[str]:
 
 
 def bibliography() -> dict[str, str]:
-    """Return all entries of ``methods/references.bib`` by key, as they stand in the file."""
+    """Return all entries of ``methods/references.bib`` by key, unchanged."""
     path = registry.folder_of("methods") / "references.bib"
     text = path.read_text(encoding="utf-8") if path.is_file() else ""
     return {entry["key"]: entry[0] for entry in _ENTRY.finditer(text)}
@@ -74,8 +74,8 @@ def bibliography() -> dict[str, str]:
 def citations(records: Sequence[Record]) -> str:
     """Return the BibTeX entries of the methods and datasets of ``records``.
 
-    Methods come first, in the order of the tables, then datasets by name; an entry stands once. A
-    comment names what has no known reference, such as a method that is gone or a user's own data.
+    Methods come first, in the order of the tables, then datasets by name; each entry is
+    given once. A comment names what has no known reference, such as a removed method or a bundle.
     """
     methods = {record.identity.method for record in records}
     datasets = sorted({record.identity.dataset for record in records})
@@ -107,7 +107,7 @@ def method_pages() -> dict[str, str]:
 
 
 def method_page(description: MethodDescription, reference: str = "") -> str:
-    """Return what is known of a method: card, settings, variants, departures and reference."""
+    """Return a method's card, settings, variants, departures and reference."""
     card = description.card
     per_dataset = [
         (f"`{name}`", _assigned(entry.get("settings", {})), escape(str(entry.get("source", ""))))
@@ -174,13 +174,13 @@ def _code(text: str) -> str:
 
 
 def _prose(text: str) -> str:
-    """Return docstring text as Markdown: what stands in backticks is code, the rest has no markup."""
+    """Return docstring text as Markdown: text in backticks is code, the rest has no markup."""
     pieces = re.split(r"(`+)(.+?)\1", " ".join(text.split()))
     return "".join(
-        # Spaces at the ends belong to the sentence around a piece.
-        _code(piece) if place % 3 == 2 else escape(f"x{piece}x")[1:-1]
-        for place, piece in enumerate(pieces)
-        if place % 3 != 1
+        # `escape` drops spaces at the ends, which belong to the sentence
+        _code(piece) if index % 3 == 2 else escape(f"x{piece}x")[1:-1]
+        for index, piece in enumerate(pieces)
+        if index % 3 != 1
     )
 
 

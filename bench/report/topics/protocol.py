@@ -42,7 +42,7 @@ _PAIRING: Final = {
 
 
 class Setup(NamedTuple):
-    """What numbers share that may stand in one paper's table; a setup has one protocol text."""
+    """What the numbers of one table have in common; a setup has one protocol text."""
 
     kind: str
     profile: str
@@ -51,7 +51,7 @@ class Setup(NamedTuple):
 
 
 Paragraph = tuple[str, str]
-"""Title and text. Keys to cite stand between NUL: LaTeX prints them, other formats leave them out."""
+"""Title and text. Keys to cite are between NUL: LaTeX prints them, other formats leave them out."""
 
 
 def parts(data: ReportData) -> list[Part]:
@@ -189,7 +189,7 @@ def _selection(data: ReportData, done: Sequence[Record]) -> Iterator[str]:
 
 def _evaluation(data: ReportData, done: Sequence[Record]) -> Iterator[str]:
     ids = {metric.protocol for one in done if one.result is not None for metric in one.result.metrics}
-    shown = [name for wanted in data.protocols for name in sorted(ids) if base_of(name) == base_of(wanted)]
+    shown = [name for base in data.protocols for name in sorted(ids) if base_of(name) == base_of(base)]
     yield f"Reported are {_listed([_measure(name) for name in shown]) or 'no measures'}."
     if any(name.endswith("/gallery") for name in shown):
         split = "queries are the test rows and items are a separate gallery split"
@@ -214,7 +214,7 @@ def _evaluation(data: ReportData, done: Sequence[Record]) -> Iterator[str]:
 
 
 def _measure(protocol: str) -> str:
-    """Return what an id stands for, and the id."""
+    """Return the name of a measure with its rules, and its id."""
     head, *rest = base_of(protocol).split("/")
     name, _, cut = head.partition("@")
     words = _MEASURES.get(name, name)

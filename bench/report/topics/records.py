@@ -52,7 +52,7 @@ def all_records(data: ReportData) -> list[Part]:
 
 
 def in_order(records: Iterable[Record], labels: Labels) -> list[Record]:
-    """Return records as a reader looks for them: by data, then in the order of the tables, then by seed."""
+    """Return records by data, then in the order of the tables, then by seed."""
 
     def key(record: Record) -> tuple[Any, ...]:
         identity = record.identity
@@ -67,7 +67,7 @@ def in_order(records: Iterable[Record], labels: Labels) -> list[Record]:
 
 
 def record_name(record: Record, labels: Labels) -> str:
-    """Return a record's method and variant, as people call them."""
+    """Return the title of a record's method, with its variant."""
     variant = record.identity.variant
     return labels.title(record.identity.method) + ("" if variant == "full" else f" {variant}")
 

@@ -68,8 +68,8 @@ def _classes(shown: Sequence[SpaceExample]) -> list[int]:
 def _draw(shown: list[SpaceExample]) -> style.Figure:
     figure, axes = style.panels(len(shown), width=style.TWO_COLUMNS / max(len(shown), 2), height=3.0)
     numbers, named = _classes(shown), bool(shown[0].view.class_names)
-    # what stands for a class: its own number, or its place in the legend where it has a name
-    keys = {number: str(place + 1 if named else number) for place, number in enumerate(numbers)}
+    # the label of a class: its number, or its position in the legend if it has a name
+    keys = {number: str(index + 1 if named else number) for index, number in enumerate(numbers)}
     for axis, one in zip(axes, shown, strict=True):
         plane = laid_out(np.concatenate(list(one.space.points.values())))
         _scatter(axis, one, plane, keys)
@@ -108,20 +108,20 @@ def _scatter(axis: style.Axes, one: SpaceExample, plane: Plane, keys: dict[int, 
     modalities = np.repeat(np.arange(len(counts)), counts)
     classes = np.concatenate(list(one.space.classes.values()))
     middles = {}
-    for place, number in enumerate(keys):
+    for index, number in enumerate(keys):
         for modality in range(len(counts)):
             rows = plane[(classes == number) & (modalities == modality)]
-            axis.plot(rows[:, 0], rows[:, 1], **_points(modality, _colour(place)))
+            axis.plot(rows[:, 0], rows[:, 1], **_points(modality, _colour(index)))
         if (classes == number).any():
-            middles[place] = np.median(plane[classes == number], axis=0)
-    for place, (x, y) in _spread(middles, float(np.ptp(plane, axis=0).max())).items():
-        written: dict[str, Any] = {"fontsize": style.BODY, "fontweight": "bold", "color": _colour(place)}
+            middles[index] = np.median(plane[classes == number], axis=0)
+    for index, (x, y) in _spread(middles, float(np.ptp(plane, axis=0).max())).items():
+        written: dict[str, Any] = {"fontsize": style.BODY, "fontweight": "bold", "color": _colour(index)}
         rim = [withStroke(linewidth=2.2, foreground="white")]
-        axis.text(x, y, [*keys.values()][place], ha="center", va="center", path_effects=rim, **written)
+        axis.text(x, y, [*keys.values()][index], ha="center", va="center", path_effects=rim, **written)
 
 
-def _colour(place: int) -> str:
-    return _CLASS_COLOURS[place % len(_CLASS_COLOURS)]
+def _colour(index: int) -> str:
+    return _CLASS_COLOURS[index % len(_CLASS_COLOURS)]
 
 
 def _points(modality: int, colour: str, size: float = 2.8) -> dict[str, Any]:
@@ -143,23 +143,23 @@ def _spread(middles: dict[int, Plane], extent: float) -> dict[int, Plane]:
     turns = [np.asarray([np.cos(turn), np.sin(turn)]) for turn in np.arange(8) * np.pi / 4]
     steps = [least * ring * turn for ring in (1.0, 1.5, 2.0) for turn in turns]
     placed: dict[int, Plane] = {}
-    for place, middle in middles.items():
+    for index, middle in middles.items():
         spots = [middle, *(middle + step for step in steps)]
         apart_from = list(placed.values())
         free = (spot for spot in spots if all(np.linalg.norm(spot - one) >= least for one in apart_from))
-        placed[place] = next(free, middle)
+        placed[index] = next(free, middle)
     return placed
 
 
 def _explain(figure: style.Figure, one: SpaceExample, keys: dict[int, str]) -> None:
-    """Put modalities and classes below."""
+    """Add the legend of modalities and classes."""
     from matplotlib.artist import Artist
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
     shapes = range(len(one.space.rows))
     points: list[Artist] = [Line2D([], [], **_points(modality, style.GREY, 4.5)) for modality in shapes]
-    colours = [Patch(color=_colour(place)) for place in range(len(keys))]
+    colours = [Patch(color=_colour(index)) for index in range(len(keys))]
     classes = [f"class {key}" for key in keys.values()]
     if one.view.class_names:
         names = style.apart([one.view.class_names[number] for number in keys], 20)

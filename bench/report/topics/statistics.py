@@ -119,7 +119,7 @@ def figures(data: ReportData) -> list[Part]:
 
 
 def _paired(family: Family, records: _Records, fold: str) -> TableExhibit:
-    """Return the comparisons of one table's rows, with what they show and cannot show in words."""
+    """Return the comparisons of one table's rows, with findings and limits as sentences."""
     table = family.table
     few = len(table.directions) <= _FULL
     lines = []
@@ -150,7 +150,7 @@ def _paired(family: Family, records: _Records, fold: str) -> TableExhibit:
 
 
 def _ranks(block: Block, tests: DatasetTests | None, fold: str) -> TableExhibit:
-    """Return the average ranks of a block, and how the reference stands to each other method."""
+    """Return the average ranks of a block, and the tests of the reference against each other method."""
     key = block.about
     headings = ["Method", "average rank", "mean"]
     if block.reference:
@@ -162,17 +162,17 @@ def _ranks(block: Block, tests: DatasetTests | None, fold: str) -> TableExhibit:
     if tests is not None:
         text += findings.ranking_findings(tests)
         ranked = [
-            (method, float(tests.average_ranks[place]), float(block.scores[place].mean()))
-            for place, method in enumerate(block.methods)
+            (method, float(tests.average_ranks[index]), float(block.scores[index].mean()))
+            for index, method in enumerate(block.methods)
         ]
-        for place in np.argsort(tests.average_ranks, kind="stable"):
-            (method, rank, mean), records = ranked[place], block.records[place] if block.records else ()
-            own = (number_cell(rank, ".2f", records), number_cell(mean, ".3f", records))
+        for index in np.argsort(tests.average_ranks, kind="stable"):
+            (method, rank, mean), records = ranked[index], block.records[index] if block.records else ()
+            ranking = (number_cell(rank, ".2f", records), number_cell(mean, ".3f", records))
             against = tests.against.get(method, _ITSELF) if tests.against else ()
-            cells = (*own, *number_cells(".3g", *against, records=records))
+            cells = (*ranking, *number_cells(".3g", *against, records=records))
             lines.append(Line(method, cells, search=method))
         for group in cliques(tests.average_ranks, tests.critical_difference):
-            names = ", ".join(block.methods[place] for place in group)
+            names = ", ".join(block.methods[index] for index in group)
             notes.append(f"Not told apart by Nemenyi's test: {names}.")
         head = (*key, " ".join(block.datasets))
         rows = [
@@ -221,7 +221,7 @@ def _nemenyi(tests: DatasetTests, head: Sequence[object]) -> list[list[object]]:
 
 
 def _nine_digits(*values: object) -> list[object]:
-    """Return values with numbers in nine digits, far more than chance leaves sure."""
+    """Return values with numbers in nine digits, far more than the resampling determines."""
     return [f"{value:.9g}" if isinstance(value, float) else value for value in values]
 
 

@@ -1,4 +1,4 @@
-"""Training: whether it had converged when it ended, and what the trials of ``tune`` found."""
+"""Training: whether it had converged when it ended, and the trials of ``tune``."""
 
 from __future__ import annotations
 
@@ -96,8 +96,8 @@ def _figure(one: Data, curves: list[Curve], data: ReportData) -> FigureExhibit:
     state = f"still rising in the last quarter: {', '.join(rising)}" if rising else "all have converged"
     methods = [curve.method for curve in curves]
     reference = data.labels.reference
-    place = methods.index(reference) if reference in methods else None
-    behind = "" if place is None else f" Pale: {names[place]}, for comparison."
+    index = methods.index(reference) if reference in methods else None
+    behind = "" if index is None else f" Pale: {names[index]}, for comparison."
     return data_figure(
         "convergence",
         one,
@@ -107,7 +107,7 @@ def _figure(one: Data, curves: list[Curve], data: ReportData) -> FigureExhibit:
         f"its own highest at the top, as losses of different methods have no common scale.{behind} "
         f"Epochs in percent of each method's own number.{style.star_note(curves)}",
         f"Curves of validation mAP and training loss of {len(curves)} methods; {state}.",
-        partial(_draw, curves, names, [style.look(method, data.labels) for method in methods], place),
+        partial(_draw, curves, names, [style.look(method, data.labels) for method in methods], index),
     )
 
 
@@ -123,9 +123,9 @@ def _draw(
     edge = max(0.06 * (high - low), 0.01)
     low, high = low - edge, high + edge
     room = axes[0].get_position().width * figure.get_figwidth()
-    for place, (axis, curve, way) in enumerate(zip(axes, curves, looks, strict=True)):
+    for index, (axis, curve, way) in enumerate(zip(axes, curves, looks, strict=True)):
         axis.set(xlim=(0, 103), ylim=(low, high), xticks=(50, 100))
-        if reference is not None and place != reference:
+        if reference is not None and index != reference:
             axis.plot(*_points(curves[reference].values, _FEWER), color=_PALE, linewidth=0.9)
         axis.plot(*_points(_scaled(curve.losses, low, high), _FEWER), **_LOSS)
         known = [value if math.isfinite(value) else -math.inf for value in curve.values]
@@ -133,7 +133,7 @@ def _draw(
         axis.plot(*_points(curve.values, _MOST, best), color=way.colour, linewidth=1.3)
         axis.plot(100 * (best + 1) / len(known), curve.values[best], **way.points, linestyle="")
         epochs = f" · {len(curve.values)} ep."
-        axis.set_title(style.fitted(names[place], room - style.width_of(epochs)) + epochs, pad=3)
+        axis.set_title(style.fitted(names[index], room - style.width_of(epochs)) + epochs, pad=3)
     below = (0.04 + 0.16 * lines) / figure.get_figheight()
     figure.supxlabel("epochs in % of the method's own number", fontsize=style.LARGE, y=below)
     figure.supylabel("validation mAP@all", fontsize=style.LARGE, x=0.06 / figure.get_figwidth())
@@ -158,7 +158,7 @@ def _points(values: Sequence[float], most: int, *always: int) -> tuple[list[floa
 
 
 def _scaled(losses: Sequence[float], low: float, high: float) -> list[float]:
-    """Return losses with their own range put on that of the panel; nothing where they do not vary."""
+    """Return losses with their range mapped to that of the panel; nothing if they do not vary."""
     finite = [loss for loss in losses if math.isfinite(loss)]
     least, most = min(finite, default=0.0), max(finite, default=0.0)
     if most <= least:

@@ -21,18 +21,6 @@ def files(exhibits: Iterable[TableExhibit]) -> dict[str, str]:
     }
 
 
-def table(exhibit: TableExhibit) -> str:
-    """Return one exhibit: its values, or else what it shows, with numbers in full."""
-    if exhibit.values:
-        return text(exhibit.values[0].fields, exhibit.values[0].rows)
-    fields = [exhibit.corner, *(column.meaning or column.heading for column in exhibit.columns)]
-    rows = (
-        [line.label, *(cell.shown if cell.number is None else cell.number for cell in line.cells)]
-        for line in exhibit.lines
-    )
-    return text(fields, rows)
-
-
 def text(fields: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """Return rows under their heads; doubles read back to the same value, None is nothing."""
     out = io.StringIO()

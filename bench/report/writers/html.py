@@ -1,4 +1,4 @@
-"""Tables as HTML: a ``<table>`` for any page, and a page of its own; everything in it is escaped."""
+"""Tables as HTML: a ``<table>`` for any page, or a page with one table; all texts are escaped."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _STYLE: Final = (
 
 
 def escape(text: str) -> str:
-    """Return text in one line that HTML reads as text, also within an attribute."""
+    """Return text in one line, escaped for HTML and its attributes."""
     return str(escape_markup(visible(text)))
 
 
@@ -51,12 +51,12 @@ def attributes(subject: Subject) -> str:
 def table(exhibit: TableExhibit, link: Link | None = None) -> Markup:
     """Return a ``<table>``: caption, heads with their scope, best bold, second underlined.
 
-    Cells with a number have it in full precision as ``data-value``, to sort by, and lead to where ``link``
-    says; cells without one are of the class ``missing``.
+    Cells with a number have it in full precision as ``data-value``, to sort by, and the link that ``link``
+    gives; cells without one are of the class ``missing``.
     """
     words = exhibit.words
-    places = range(len(exhibit.columns))
-    spread = [any(line.cells[place].spread for line in exhibit.lines) for place in places]
+    indices = range(len(exhibit.columns))
+    spread = [any(line.cells[index].spread for line in exhibit.lines) for index in indices]
     rows = []
     for line in exhibit.lines:
         anchor = f' id="{escape(line.anchor)}"' if line.anchor else ""
@@ -95,26 +95,26 @@ def document(exhibit: TableExhibit) -> str:
 
 def _head(exhibit: TableExhibit, words: Sequence[bool]) -> str:
     heads = []
-    for place, (column, is_words) in enumerate(zip(exhibit.columns, words, strict=True)):
+    for index, (column, is_words) in enumerate(zip(exhibit.columns, words, strict=True)):
         text = escape(column.heading)
         if column.meaning:
             text = f'<abbr title="{escape(column.meaning)}">{text}</abbr>'
         direction = f' data-direction="{escape(column.direction)}"' if column.direction else ""
         kind = ' class="words"' if is_words else ""
-        heads.append(f'<th scope="col" data-column="{place + 1}"{direction}{kind}>{text}</th>')
+        heads.append(f'<th scope="col" data-column="{index + 1}"{direction}{kind}>{text}</th>')
     corner = f'<th scope="col" data-column="0">{escape(exhibit.corner)}</th>'
     if not any(column.group for column in exhibit.columns):
         return f"<thead>\n<tr>{corner}{''.join(heads)}</tr>\n</thead>\n"
-    spans, below, place = ["<colgroup></colgroup>"], list[str](), 0
+    spans, below, index = ["<colgroup></colgroup>"], list[str](), 0
     above = [corner.replace("<th", '<th rowspan="2"', 1)]
     for group, count in exhibit.groups:
         spans.append(f'<colgroup span="{count}"></colgroup>')
         if group:
             above.append(f'<th scope="colgroup" colspan="{count}">{escape(group)}</th>')
-            below += heads[place : place + count]
+            below += heads[index : index + count]
         else:
-            above.append(heads[place].replace("<th", '<th rowspan="2"', 1))
-        place += count
+            above.append(heads[index].replace("<th", '<th rowspan="2"', 1))
+        index += count
     rows = f"<tr>{''.join(above)}</tr>\n<tr>{''.join(below)}</tr>\n"
     return f"{''.join(spans)}\n<thead>\n{rows}</thead>\n"
 
@@ -128,7 +128,7 @@ def _cell(cell: Cell, words: bool, spread: bool, link: Link | None) -> str:
     if cell.mark:
         text += f"<sup>{escape(cell.mark)}</sup>"
     if spread and cell.number is not None and not cell.spread:
-        text += '<small class="none"> ± 0.000</small>'  # digits stand under digits
+        text += '<small class="none"> ± 0.000</small>'  # aligns the digits of a column
     value = "" if cell.number is None else f' data-value="{cell.number!r}"'
     names = ["missing"] if cell.missing else ["words", *_long(cell.text)] if words else []
     return f"<td{value}{_class(names)}>{text}</td>"

@@ -13,7 +13,7 @@ WIDEST: Final = 12
 NARROW: Final = 6
 """Columns of numbers that can still be read when they are shrunk to one column of a two-column page."""
 LONGEST: Final = 40
-"""Characters of a label that stand in one line."""
+"""Characters of a label up to which it is not broken into lines."""
 
 _SHRINK: Final = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"
 """Makes what is wider than the text as wide as the text, and leaves anything else alone."""
@@ -47,7 +47,7 @@ _ACCENTS: Final = dict(
 
 
 def escape(text: str) -> str:
-    """Return text in one line with nothing left that LaTeX would read as a command.
+    """Return text in one line, escaped for LaTeX.
 
     Letters with accents are composed; what LaTeX's usual fonts lack is given by its code, as in ``[U+4E2D]``.
     """
@@ -116,14 +116,14 @@ def _parts(exhibit: TableExhibit) -> list[list[tuple[str, int, int]]]:
 def _stacked(exhibit: TableExhibit, part: Sequence[tuple[str, int, int]], width: int) -> list[str]:
     """Return heads and rows of a part, filled up to ``width`` columns."""
     start, columns = part[0][1] if part else 0, sum(count for *_, count in part)
-    own, rest, lines = slice(start, start + columns), [""] * (width - columns), []
+    inside, rest, lines = slice(start, start + columns), [""] * (width - columns), []
     if any(group for group, *_ in part):
         heads = [rf"\multicolumn{{{count}}}{{c}}{{{escape(group)}}}" for group, _, count in part]
         ends = [(at - start + 2, at - start + count + 1) for group, at, count in part if group]
-        lines += [_row(["", *heads]), "".join(rf"\cmidrule(lr){{{one}-{two}}}" for one, two in ends)]
-    heads = [escape(column.heading) for column in exhibit.columns[own]]
+        lines += [_row(["", *heads]), "".join(rf"\cmidrule(lr){{{first}-{last}}}" for first, last in ends)]
+    heads = [escape(column.heading) for column in exhibit.columns[inside]]
     lines += [_row([escape(exhibit.corner), *heads, *rest]), r"\midrule"]
-    rows = ([escape(line.label), *map(_cell, line.cells[own]), *rest] for line in exhibit.lines)
+    rows = ([escape(line.label), *map(_cell, line.cells[inside]), *rest] for line in exhibit.lines)
     return [*lines, *map(_row, rows)]
 
 

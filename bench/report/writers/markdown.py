@@ -21,7 +21,7 @@ _SPECIAL: Final = str.maketrans(
 
 
 def escape(text: str) -> str:
-    """Return text in one line with everything escaped that Markdown or HTML would read as markup."""
+    """Return text in one line, escaped for Markdown and HTML."""
     return visible(text).translate(_SPECIAL)
 
 
@@ -39,13 +39,13 @@ def table(exhibit: TableExhibit, level: int = 3) -> str:
 def page(topics: Sequence[tuple[str, Sequence[Part]]], opening: Sequence[str] = ()) -> str:
     """Return a page of topics: the first title is the page's, the others are sections of it.
 
-    ``opening`` is Markdown to stand after the title.
+    ``opening`` is Markdown that follows the title.
     """
     pieces: list[str] = []
-    for place, (title, parts) in enumerate(topics):
-        level = min(place, 1) + 1
+    for index, (title, parts) in enumerate(topics):
+        level = min(index, 1) + 1
         pieces.append(f"{'#' * level} {escape(title)}")
-        pieces += [] if place else opening
+        pieces += [] if index else opening
         for part in filter(None, parts):
             pieces += _part(part, level + 1)
     return "\n\n".join(piece.strip() for piece in pieces) + "\n"

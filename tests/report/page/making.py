@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from itertools import permutations
+from itertools import permutations, product
 from typing import Any
 
 import msgspec
@@ -39,18 +39,13 @@ def done(
     record = making.record(modalities=tuple(modalities), **changes)
     assert record.result is not None
     random = np.random.default_rng(record.identity.seed)
-    own: dict[Series, Any] = {}
-    metrics = []
-    for place, (query, gallery) in enumerate(permutations(modalities, 2)):
-        for protocol in PROTOCOLS:
-            for rule in rules:
-                values = np.clip(level + 0.01 * place + 0.05 * random.normal(size=QUERIES), 0, 1)
-                own[Series(rule, protocol, query, gallery)] = values
-                sizes = {"queries": QUERIES, "items": QUERIES}
-                metrics.append(
-                    metric((query, gallery), float(values.mean()), protocol, selection=rule, **sizes)
-                )
-    arrays[record.digest] = own
+    found, metrics = arrays.setdefault(record.digest, {}), []
+    sizes = {"queries": QUERIES, "items": QUERIES}
+    directions = enumerate(permutations(modalities, 2))
+    for (place, direction), protocol, rule in product(directions, PROTOCOLS, rules):
+        values = np.clip(level + 0.01 * place + 0.05 * random.normal(size=QUERIES), 0, 1)
+        found[Series(rule, protocol, *direction)] = values
+        metrics.append(metric(direction, float(values.mean()), protocol, selection=rule, **sizes))
     result = msgspec.structs.replace(record.result, metrics=metrics, notes={"parameters": 5, "s": HOSTILE})
     return msgspec.structs.replace(record, result=result)
 
@@ -75,15 +70,15 @@ def records_of(arrays: Arrays) -> list[Record]:
 
 
 def data_of(records: Sequence[Record], arrays: Mapping[str, Mapping[Series, Any]], **more: Any) -> ReportData:
-    """Return what a page is made of; no published values, to be quick."""
-    settings: dict[str, Any] = {
+    """Return the data of a page, without published values, to be quick."""
+    fields: dict[str, Any] = {
         "labels": replace(LABELS, title=lambda method: method, reference="drcl"),
         "protocols": PROTOCOLS,
         "per_query": lambda digest: arrays.get(digest, {}),
         "problems": [("runs/x", f"runs/x: damaged {SCRIPT}")],
         "published": Published(),
     }
-    return ReportData(records, **(settings | more))
+    return ReportData(records, **(fields | more))
 
 
 def full() -> ReportData:

@@ -1,4 +1,4 @@
-"""The page in a real browser: found, sorted, filtered, followed, read by everyone, and silent."""
+"""The page in a browser: sorting, filters, records behind numbers, accessibility; no error and no request."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 DESKTOP = {"width": 1280, "height": 800}
 PHONE = {"width": 390, "height": 844}
-EMOJI = "table[id^=emoji][id*='map@all']"
+EMOJI, MANY = "table[id^=emoji][id*='map@all']", "table[id^=many][id*='map@all']"
 
 pytestmark = pytest.mark.skipif(
     CHROMIUM is None, reason="no Chromium on the PATH; on Debian: apt-get install chromium"
@@ -45,10 +45,10 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture
 def visit(browser: Browser, address: str) -> Iterator[Callable[..., Page]]:
-    """Opens the page; whatever it complains of, asks for or pops up is an error at the end of the test."""
+    """Opens the page; messages, pop-ups and requests of it are errors at the end of the test."""
     contexts: list[BrowserContext] = []
     complaints: list[str] = []
-    asked: list[str] = []
+    requests: list[str] = []
 
     def dismiss(dialog: Dialog) -> None:
         complaints.append(f"popup: {dialog.message}")
@@ -62,7 +62,7 @@ def visit(browser: Browser, address: str) -> Iterator[Callable[..., Page]]:
         page.on("console", lambda message: complaints.append(f"console: {message.text}"))
         page.on("pageerror", lambda error: complaints.append(f"error: {error}"))
         page.on("dialog", dismiss)
-        page.on("request", lambda request: asked.append(request.url))
+        page.on("request", lambda request: requests.append(request.url))
         page.goto(address + fragment)
         return page
 
@@ -70,8 +70,8 @@ def visit(browser: Browser, address: str) -> Iterator[Callable[..., Page]]:
     for context in contexts:
         context.close()
     assert complaints == []
-    # Its own pictures are part of the page: they are asked of nobody.
-    assert [url for url in asked if not url.startswith((address, "data:image/svg+xml;base64,"))] == []
+    inside = (address, "data:image/svg+xml;base64,")  # figures are part of the page
+    assert [url for url in requests if not url.startswith(inside)] == []
 
 
 def column(page: Page, number: int, table: str = EMOJI) -> list[str]:
@@ -80,7 +80,7 @@ def column(page: Page, number: int, table: str = EMOJI) -> list[str]:
     return [text.strip() for text in cells.all_inner_texts()]
 
 
-def test_a_click_on_a_heading_sorts_and_a_third_one_restores(visit: Callable[..., Page]) -> None:
+def test_clicks_and_keys_on_headings_sort_and_a_third_one_restores(visit: Callable[..., Page]) -> None:
     page = visit()
     before = column(page, 1)
     head = page.locator(f"{EMOJI} th[data-column='3']")
@@ -95,10 +95,6 @@ def test_a_click_on_a_heading_sorts_and_a_third_one_restores(visit: Callable[...
     head.get_by_role("button").click()
     assert head.get_attribute("aria-sort") is None
     assert column(page, 1) == before
-
-
-def test_keys_sort_too_and_names_go_up_first(visit: Callable[..., Page]) -> None:
-    page = visit()
     head = page.locator(f"{EMOJI} th[data-column='0']")
     head.get_by_role("button").focus()
     page.keyboard.press("Enter")
@@ -106,19 +102,14 @@ def test_keys_sort_too_and_names_go_up_first(visit: Callable[..., Page]) -> None
     names = column(page, 1)
     assert names.index("bad") < names.index("drcl") < names.index("sdml")
     assert page.locator("#live").inner_text() == "Sorted by Method, ascending"
-
-
-def test_a_column_under_a_group_sorts_its_own_numbers(visit: Callable[..., Page]) -> None:
-    page = visit()
-    many = "table[id^=many][id*='map@all']"
-    head = page.locator(f"{many} thead tr:nth-child(2) th").nth(2)
+    head = page.locator(f"{MANY} thead tr:nth-child(2) th").nth(2)  # under a group
     assert head.get_attribute("data-direction") == "text→image"
     head.get_by_role("button").click()
-    page.locator(f"{many} td").first.scroll_into_view_if_needed()
-    values = column(page, 4, many)
+    page.locator(f"{MANY} td").first.scroll_into_view_if_needed()
+    values = column(page, 4, MANY)
     assert len(values) == 2
     assert values == sorted(values, reverse=True)
-    groups = page.locator(f"{many} thead th[scope=colgroup]").all_inner_texts()
+    groups = page.locator(f"{MANY} thead th[scope=colgroup]").all_inner_texts()
     assert groups[:2] == ["image queries", "text queries"]
 
 
@@ -166,25 +157,22 @@ def test_a_number_shows_the_records_behind_it_and_escape_leads_back(visit: Calla
     assert number.evaluate("one => one === document.activeElement")
 
 
-def test_the_back_button_goes_from_a_record_to_the_list_to_the_page(visit: Callable[..., Page]) -> None:
+def test_the_back_button_leads_from_a_record_to_the_list_to_the_page_and_focus_stays_in_the_dialog(
+    visit: Callable[..., Page],
+) -> None:
     page = visit()
     page.locator(f"{EMOJI} td a[data-records]").first.click()
     page.get_by_role("dialog").get_by_role("link").first.click()
+    outside = "document.activeElement !== document.body && !document.activeElement.closest('dialog')"
+    for _ in range(12):
+        page.keyboard.press("Tab")
+        assert not page.evaluate(outside)
     page.go_back()
     page.get_by_role("dialog").get_by_role("heading", level=2, name="3 records").wait_for()
     page.go_back()
     page.get_by_role("dialog").wait_for(state="hidden")
     page.go_forward()
     page.get_by_role("dialog").wait_for()
-
-
-def test_focus_stays_in_the_dialog(visit: Callable[..., Page]) -> None:
-    page = visit()
-    page.locator(f"{EMOJI} td a:not([data-records])").first.click()
-    for _ in range(12):
-        page.keyboard.press("Tab")
-        outside = "document.activeElement !== document.body && !document.activeElement.closest('dialog')"
-        assert not page.evaluate(outside)
 
 
 def test_an_address_leads_to_its_record(visit: Callable[..., Page]) -> None:
@@ -200,8 +188,20 @@ def test_an_address_leads_to_its_record(visit: Callable[..., Page]) -> None:
     assert page.get_by_role("dialog").get_by_text("names no record of this report").is_visible()
 
 
-def test_the_command_is_copied(visit: Callable[..., Page]) -> None:
+def test_names_from_records_are_words_everywhere_and_the_command_is_copied(
+    visit: Callable[..., Page],
+) -> None:
     page = visit(permissions=["clipboard-read", "clipboard-write"])
+    markup = "main img:not(.drawing img), main b, main script, dialog img, dialog b, dialog script"
+    assert page.locator(markup).count() == 0
+    row = page.locator(f"{EMOJI} tbody tr", has_text="onerror").first
+    assert HOSTILE in row.inner_text()
+    row.get_by_role("link").first.click()
+    page.get_by_role("dialog").get_by_role("link").first.click()
+    assert HOSTILE in page.get_by_role("dialog").inner_text()
+    assert page.locator(markup).count() == 0
+    page.keyboard.press("Escape")
+    page.wait_for_url(lambda url: "#" not in url)
     page.locator(f"{EMOJI} td.missing a").first.click()
     page.get_by_role("button", name="Copy").click()
     page.get_by_role("button", name="Copied").wait_for()
@@ -209,22 +209,10 @@ def test_the_command_is_copied(visit: Callable[..., Page]) -> None:
     assert copied == "python -m bench run --methods '<script>alert('ran')</script>'"
 
 
-def test_names_from_records_are_words_everywhere(visit: Callable[..., Page]) -> None:
-    page = visit()
-    markup = "main img:not(.drawing img), main b, main script, dialog img, dialog script"
-    assert page.locator(markup).count() == 0
-    row = page.locator(f"{EMOJI} tbody tr", has_text="onerror").first
-    assert HOSTILE in row.inner_text()
-    row.get_by_role("link").first.click()
-    page.get_by_role("dialog").get_by_role("link").first.click()
-    assert HOSTILE in page.get_by_role("dialog").inner_text()
-    assert page.locator("dialog img, dialog b, dialog script").count() == 0
-
-
 def test_a_phone_shows_it_without_scrolling_sideways(visit: Callable[..., Page]) -> None:
     page = visit(viewport=PHONE, is_mobile=True, has_touch=True)
     assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
-    box = page.locator("table[id^=many][id*='map@all']").locator("xpath=..")
+    box = page.locator(MANY).locator("xpath=..")
     box.evaluate("one => one.scrollLeft = 200")
     left = (
         "one => one.querySelector('tbody th').getBoundingClientRect().left - one.getBoundingClientRect().left"
@@ -257,38 +245,19 @@ AXE = """async () => {
 }"""
 
 
-@pytest.fixture(scope="module")
-def check() -> Callable[[Page], list[Any]]:
-    """Asks axe-core what is wrong with a page as it stands."""
+@pytest.mark.parametrize(
+    "scheme",
+    ["", pytest.param("light", marks=pytest.mark.slow), pytest.param("dark", marks=pytest.mark.slow)],
+)
+def test_axe_core_finds_no_fault_of_accessibility(visit: Callable[..., Page], scheme: str) -> None:
     pytest.importorskip("axe_playwright_python", reason="pip install -e '.[browser]'")
     axe = (importlib.resources.files("axe_playwright_python") / "axe.min.js").read_text(encoding="utf-8")
-
-    def check(page: Page) -> list[Any]:
-        page.evaluate(axe)
-        found: list[Any] = page.evaluate(AXE)
-        return found
-
-    return check
-
-
-def test_a_checker_of_accessibility_finds_nothing(
-    visit: Callable[..., Page], check: Callable[[Page], list[Any]]
-) -> None:
-    page = visit()
+    page = visit(color_scheme=scheme, reduced_motion="reduce") if scheme else visit()
     page.evaluate(UNFOLD)
-    assert check(page) == []
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_checker_of_accessibility_finds_nothing_in_the_dark_and_in_a_record(
-    visit: Callable[..., Page], check: Callable[[Page], list[Any]], scheme: str
-) -> None:
-    page = visit(color_scheme=scheme, reduced_motion="reduce")
-    page.evaluate(UNFOLD)
-    assert check(page) == []
-    for number in (f"{EMOJI} td.missing a", f"{EMOJI} td a[data-records]"):
+    page.evaluate(axe)
+    assert page.evaluate(AXE) == []
+    for number in (f"{EMOJI} td.missing a", f"{EMOJI} td a[data-records]") if scheme else ():
         page.locator(number).first.click()
-        assert check(page) == []
+        assert page.evaluate(AXE) == []
         page.keyboard.press("Escape")
         page.wait_for_url(lambda url: "#" not in url)

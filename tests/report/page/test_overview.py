@@ -1,11 +1,10 @@
-"""The head of the page and its statistics: counts that say what they count, numbers from their sources."""
+"""The head of the page and its statistics: counts and numbers agree with the records and the tests."""
 
 from __future__ import annotations
 
 import pytest
 
 from bench.analysis import AVERAGE
-from bench.report.exhibit import Cell
 from bench.report.page.overview import overview_of
 from bench.report.topics import map_tables, statistics
 from tests.analysis.cells_apart import add, changes
@@ -13,22 +12,17 @@ from tests.analysis.making import Shelf
 from tests.report.page.making import Arrays, data_of, done, full
 
 
-def facts(seeds: list[int]) -> tuple[dict[str, list[str]], list[Cell]]:
-    arrays: Arrays = {}
-    records = [done(0.5, arrays, seed=seed, method=name) for seed in seeds for name in ("drcl", "sdml")]
-    found = overview_of(data_of(records, arrays))
-    (line,) = found.exhibits[0].lines
-    return dict(found.facts), list(line.cells)
-
-
 @pytest.mark.parametrize(
     ("seeds", "words"),
     [([0], "1 (seed 0)"), ([3], "1 (seed 3)"), ([0, 1, 2], "3 (0-2)"), ([0, 1, 4], "3 (0-1, 4)")],
 )
-def test_seeds_say_how_many_and_which(seeds: list[int], words: str) -> None:
-    known, cells = facts(seeds)
-    assert known["Seeds"] == [words]
-    assert [cell.number for cell in cells if cell.text == words] == [len(seeds)]
+def test_seeds_are_counted_and_listed(seeds: list[int], words: str) -> None:
+    arrays: Arrays = {}
+    records = [done(0.5, arrays, seed=seed, method=name) for seed in seeds for name in ("drcl", "sdml")]
+    overview = overview_of(data_of(records, arrays))
+    assert dict(overview.facts)["Seeds"] == [words]
+    (line,) = overview.exhibits[0].lines
+    assert [cell.number for cell in line.cells if cell.text == words] == [len(seeds)]
 
 
 def test_numbers_of_the_statistics_are_those_of_the_tests_in_full() -> None:
@@ -61,9 +55,9 @@ def test_no_two_tables_of_the_page_share_an_id_or_records_of_different_cells() -
     assert len(names) == len(set(names))
     heads = [(one.title, one.subject, one.caption) for one in exhibits]
     assert len(heads) == len(set(heads))
-    who = {record.digest: record.identity for record in shelf.records}
+    identities = {record.digest: record.identity for record in shelf.records}
     for exhibit in exhibits:
         for line in exhibit.lines:
             for cell in line.cells:
-                own = [who[digest] for digest in cell.records]
-                assert len({(one.method, one.code, one.device, one.harness) for one in own}) <= 1
+                found = [identities[digest] for digest in cell.records]
+                assert len({(one.method, one.code, one.device, one.harness) for one in found}) <= 1
