@@ -46,11 +46,11 @@ class Rows(NamedTuple):
 
 
 class Section(NamedTuple):
-    """A part of the report; its items may hold anything that a record holds, control characters too."""
+    """A part of the report; its items may hold any text of a record, with control characters."""
 
-    title: str  # what it is about
+    title: str  # heading
     items: Sequence[str | Rows]  # sentences and tables
-    verbatim: bool = False  # whether its sentences are lines of a program's output, or commands
+    verbatim: bool = False  # whether its sentences are output of a program, or commands
 
     @property
     def lines(self) -> list[str]:
@@ -66,12 +66,12 @@ class Section(NamedTuple):
 
 @dataclass(frozen=True)
 class CellContext:
-    """What the report of a cell needs besides its record."""
+    """The input of the report of a cell, besides its record."""
 
     label: str  # of its row in the tables
     folder: str  # that holds the record
     trace: TraceSummary  # in short
-    log: str  # what the cell printed
+    log: str  # printed output of the cell
     position: tuple[str, ...]  # its ranks among the other rows, in lines; empty without a result
     stale: tuple[str, ...] = ()  # which code behind it has changed; empty if none has
     model: str = ""  # whether its selected state was kept, and where; empty if keeping it was not requested
@@ -284,7 +284,7 @@ def position_lines(table: Table, row: Row) -> Iterator[str]:
 def overview_lines(
     records: Sequence[Record], labels: Callable[[Record], str], narrowing: Callable[[Record], str]
 ) -> Iterator[str]:
-    """Yield a line per cell, and the mean over seeds of cells that differ in nothing else.
+    """Yield a line per cell, and the mean of cells that differ in the seed alone.
 
     ``labels`` gives the label of a record's row in the tables, ``narrowing`` the options that single it out.
     """

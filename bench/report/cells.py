@@ -27,7 +27,7 @@ ONE_SEED_NOTE: Final = (
 )
 REFERENCE_NOTE: Final = "Reference points do not compete with the methods: {}."
 NO_DIRECTION: Final = "‡"
-"""Marks numbers that rest on embeddings of norm zero."""
+"""Marks numbers with embeddings of norm zero among them."""
 NO_DIRECTION_NOTE: Final = (
     f"{NO_DIRECTION} some test rows have no direction, as their embeddings are zero: their similarity to "
     "everything is 0, and ties count by their expectation. They are {}."
@@ -35,7 +35,7 @@ NO_DIRECTION_NOTE: Final = (
 DATA_FIELDS: Final = ("dataset", "data_kind", "profile", "fingerprint", "condition", "device", "harness")
 STUDY_FIELDS: Final = (*DATA_FIELDS, "protocol", "selection", "method", "label")
 FEW_DIRECTIONS: Final = 2
-"""Directions up to which a table of variants or settings shows every one beside the average."""
+"""Directions up to which a table of variants or settings shows them all, besides the average."""
 
 
 def data_values(data: Data) -> tuple[str, ...]:
@@ -52,7 +52,7 @@ def entry_values(entry: Entry) -> tuple[object, ...]:
 def number_cell(
     value: float | None, form: str = ",.2f", records: Sequence[str] = (), lacking: str = "—"
 ) -> Cell:
-    """Return a number in a format, or ``lacking`` where there is none."""
+    """Return a formatted number, or ``lacking`` without a number."""
     if value is None:
         return Cell(lacking, records=tuple(records))
     return Cell(format(value, form), number=float(value), records=tuple(records))
@@ -75,7 +75,7 @@ def spread_cell(
 
 
 def top_two(entries: Iterable[Entry], protocol: str) -> list[str]:
-    """Return the two best means as they are printed: what is printed alike is ranked alike."""
+    """Return the two best means as printed: means that are printed alike have the same rank."""
     means = {f"{entry.mean:.3f}" for entry in entries if entry.mean is not None}
     return sorted(means, key=float, reverse=not is_rank(protocol))[:2]
 
@@ -83,7 +83,7 @@ def top_two(entries: Iterable[Entry], protocol: str) -> list[str]:
 def tops_of(
     columns: Iterable[_Key], rows: Sequence[Mapping[_Key, Entry]], protocol: str, count: int = 2
 ) -> dict[_Key, list[str]]:
-    """Return the best means of each column as they are printed, at most two."""
+    """Return the best means of each column as printed, at most two."""
     return {column: top_two((row[column] for row in rows), protocol)[:count] for column in columns}
 
 
@@ -104,14 +104,14 @@ def emphasis(text: str, tops: Sequence[str]) -> Emphasis:
 
 
 def seeds_cell(entries: Iterable[Entry]) -> Cell:
-    """Return how many seeds entries rest on: ``5``, or ``3-5`` where they differ."""
+    """Return the number of seeds of entries: ``5``, or ``3-5`` if it differs."""
     counts = sorted({entry.seeds for entry in entries})
     text = str(counts[0]) if len(counts) == 1 else f"{counts[0]}-{counts[-1]}"
     return Cell(text, number=float(counts[-1]))
 
 
 def directions_note(rows: Iterable[Row]) -> list[str]:
-    """Return the note on embeddings without a direction; nothing where there are none."""
+    """Return the note on embeddings of norm zero; empty without such embeddings."""
     found = [
         f"{row.label}: {', '.join(zeros.words for zeros in row.zeros)}"
         for row in rows
@@ -127,7 +127,7 @@ def given_note(files: Iterable[tuple[str, str]]) -> list[str]:
 
 
 def shown_columns(columns: Sequence[Direction]) -> tuple[Direction, ...]:
-    """Return the directions that a table of variants or settings has room for, then the average."""
+    """Return the directions that a table of variants or settings shows, then the average."""
     directions = [column for column in columns if column != AVERAGE]
     return (*(directions if len(directions) <= FEW_DIRECTIONS else ()), AVERAGE)
 
@@ -138,5 +138,5 @@ def setting_text(value: Any) -> str:
 
 
 def changes_text(changes: Mapping[str, Any]) -> str:
-    """Return settings as they are typed, or that there are none."""
+    """Return settings as they are typed, or a remark that there are none."""
     return ", ".join(f"{key}={setting_text(value)}" for key, value in changes.items()) or "nothing here"

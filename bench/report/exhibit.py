@@ -21,7 +21,7 @@ PartName = Literal["tables", "statistics", "figures", "page"]
 
 
 class Subject(NamedTuple):
-    """What an exhibit or a row is about; a field is empty where it is about several."""
+    """The data and protocol of an exhibit or a row; a field is empty if there are several."""
 
     dataset: str = ""  # registry name
     kind: str = ""  # ``real`` or ``look-alike``
@@ -38,7 +38,7 @@ class Subject(NamedTuple):
 
 
 EVERYTHING: Final = Subject()
-"""Of what is about nothing in particular."""
+"""The subject of exhibits about several data and protocols."""
 FILTERS: Final = ("dataset", "kind", "profile", "protocol", "condition")
 
 
@@ -72,8 +72,8 @@ class Cell:
     emphasis: Emphasis = ""  # whether it is the best or the second of its column
     mark: str = ""  # superscript: a letter of significance, or a sign that a note explains
     missing: bool = False  # whether the text says why there is no number
-    number: float | None = None  # the number in full precision; None where there is none
-    # digests of the records behind it, or of those that say why there is no number
+    number: float | None = None  # the number in full precision, if any
+    # digests of the records of the number, or of those with the reason why there is none
     records: tuple[str, ...] = ()
     spread: str = ""  # the deviation over seeds as printed; empty where there is none
 
@@ -95,11 +95,11 @@ class Line:
 
 
 class Values(NamedTuple):
-    """The numbers of an exhibit in full precision: rows of a CSV file, which several exhibits may share."""
+    """The numbers of an exhibit in full precision: rows of a CSV file that several exhibits may share."""
 
     file: str  # path in the reports folder
     fields: tuple[str, ...]  # names of its columns
-    rows: Sequence[Sequence[object]]  # a value per column; None is written as nothing
+    rows: Sequence[Sequence[object]]  # a value per column; None is an empty field
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ class TableExhibit:
     """A table."""
 
     name: str  # of its files, without an ending, and its id on the page; unlike any other's
-    caption: str  # what it shows, in one line
+    caption: str  # one line
     corner: str  # heading of the labels
     columns: tuple[Column, ...]  # heads of the other columns
     lines: tuple[Line, ...]  # rows
@@ -115,7 +115,7 @@ class TableExhibit:
     title: str = ""  # short heading on the page, which shows the subject beside it; empty: the caption
     subject: Subject = EVERYTHING  # what it is about
     text: tuple[str, ...] = ()  # sentences before it
-    fold: Fold = ""  # what of it opens on request only: nothing, the numbers, or all of it
+    fold: Fold = ""  # which part opens on request only
     values: tuple[Values, ...] = ()  # the numbers in full, for CSV files
 
     @property
@@ -142,7 +142,7 @@ class FigureExhibit:
     caption: str  # what it shows, of which data, seeds and selection
     alt: str  # alternative text for readers who cannot see it
     subject: Subject  # what it is about; look-alikes and the quick profile are named in the figure itself
-    draw: Callable[[], Figure]  # draws it, possibly in another process: it holds what it draws and no more
+    draw: Callable[[], Figure]  # draws it, possibly in another process: holds only the data to draw
 
 
 Exhibit = TableExhibit | FigureExhibit
@@ -164,7 +164,7 @@ class Part:
     text: Sequence[str] = ()  # paragraphs
     exhibits: Sequence[Exhibit] = ()  # tables and figures
     listings: Sequence[Listing] = ()  # lists, which the page opens on request
-    notes: Sequence[str] = ()  # what holds for several of the tables
+    notes: Sequence[str] = ()  # notes on several of the tables
     kind: str = ""  # ``real`` or ``look-alike`` where all of it is
 
     def __bool__(self) -> bool:
@@ -188,7 +188,7 @@ class Topic:
     figures: Callable[[ReportData], list[Part]] = lambda _: []  # gives its figures
     # of its Markdown page; several topics may share one. By default ``NAME.md``; ``-`` for none.
     file: str = ""
-    folder: str = ""  # where its files are; whatever an earlier report left there is removed
+    folder: str = ""  # of its files; files of earlier reports are removed from it
     # in which each table is a file in that folder: ``.md``, ``.tex``, ``.html``
     formats: tuple[str, ...] = ()
     part: PartName = "tables"  # ``tables`` or ``statistics``: with which part of the report it is written

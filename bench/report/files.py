@@ -27,7 +27,7 @@ def write_file(path: Path, content: str | bytes, *, durable: bool = False) -> No
     Raises:
         UsageError: if it cannot be written there.
     """
-    # What no file can hold, such as half of a surrogate pair, is written as its code.
+    # what UTF-8 cannot encode, such as half of a surrogate pair, is written as its code
     whole = content.encode("utf-8", "backslashreplace") if isinstance(content, str) else content
     try:
         same = path.is_file() and path.stat().st_size == len(whole) and path.read_bytes() == whole

@@ -108,7 +108,7 @@ def _write(folder: Path, content: Content, folders: Collection[str]) -> None:
 def topic_files(
     topics: Sequence[Topic], tables: Mapping[str, list[Part]], data: ReportData
 ) -> dict[str, str]:
-    """Return path -> content of what topics write without figures: pages, single tables, CSV files."""
+    """Return path -> content of the files of topics but figures: pages, single tables, CSV files."""
     singles: dict[str, str] = {}
     pages: dict[str, list[Topic]] = {}
     linked: dict[str, list[str]] = {}
@@ -133,7 +133,7 @@ def topic_files(
 
 
 def _links(page: str, pages: Mapping[str, Sequence[Topic]], files: Sequence[str]) -> list[str]:
-    """Return links to the files behind a page, and from the first page to all others."""
+    """Return links to the CSV files of a page, and from the first page to all others."""
     here = page.rpartition("/")[0]
     links = [f"[{path}]({path.removeprefix(f'{here}/')})" for path in files]
     opening = [f"Every number: {', '.join(links)}."] if links else []

@@ -1,4 +1,4 @@
-"""The data of a report: the records, and what several topics compute from them, once."""
+"""The data of a report: the records, and cached results that several topics need."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ PROTOCOLS = ("map@all", "map@50/hits")
 
 @dataclass(frozen=True)
 class ReportData:
-    """Records and how to report them; what several topics need is computed once."""
+    """Records and options of the report; cached properties are what several topics need."""
 
     records: Sequence[Record]  # of any status
     # titles, order and modalities of methods and datasets
@@ -38,13 +38,13 @@ class ReportData:
     protocols: Sequence[str] = PROTOCOLS  # ids to tabulate, without ``/gallery``; figures show the first
     selection: str = "best"  # selection rule to print
     problems: Sequence[tuple[str, str]] = ()  # damaged records (folder, sentence), to be named
-    stale: Sequence[str] = ()  # what there is of records that other code made, in sentences
+    stale: Sequence[str] = ()  # sentences about records that other code made
     trials: Sequence[Trial] = ()  # of `tune`
     trace: Callable[[str], Trace] = lambda _: ()  # gives a record's trace by its digest
     # gives a record's average precisions per query by its digest, those of ``protocols`` and ``selection`` at
     # least
     per_query: PerQuery = lambda _: {}
-    # gives what a record keeps for figures by its digest; None where it keeps nothing
+    # gives the snapshot of a record by its digest; None without a snapshot
     snapshot: Callable[[str], Snapshot | None] = lambda _: None
     # whether every row is compared with every other, and not with the reference alone; the marks in the
     # tables stay those of the reference
@@ -87,28 +87,28 @@ class ReportData:
         return base_of(protocol) == self.protocols[0] and condition == CLEAN
 
     def fold(self, protocol: str, condition: str) -> Literal["", "all"]:
-        """Return what of a table opens on request: all of it, unless it `is_first`."""
+        """Return which part of a table is folded: all of it, unless it `is_first`."""
         return "" if self.is_first(protocol, condition) else "all"
 
     @cached_property
     def losses(self) -> list[tuple[LevelSeries, list[Loss]]]:
-        """Return every condition's levels on every data by the first protocol, and what methods lose."""
+        """Return every condition's levels on every data by the first protocol, with the methods' losses."""
         first = [table for table in self.plain_tables if self.is_first(table.protocol)]
         return [(series, losses_of(series, self.results)) for series in level_series(first)]
 
     @cached_property
     def tables(self) -> list[Table]:
-        """Return the tables as they are printed."""
+        """Return the tables with marks of significance."""
         return with_marks(self.plain_tables, self.families)
 
     @cached_property
     def blocks(self) -> list[Block]:
-        """Return what can be compared over datasets, of every kind, profile and protocol."""
+        """Return the complete blocks of methods by datasets, of every kind, profile and protocol."""
         return blocks_of(self.plain_tables, self.labels.reference)
 
     @cached_property
     def dataset_tests(self) -> list[tuple[Block, DatasetTests | None]]:
-        """Return the tests over datasets of each block, with None where too little is there for a test."""
+        """Return the tests over datasets of each block, with None if there are too few for a test."""
         return [(block, dataset_tests_of(block)) for block in self.blocks]
 
     @cached_property

@@ -28,7 +28,7 @@ def visible(text: str) -> str:
 
 
 def table_caption(table: Table) -> str:
-    """Return what a table shows, in one line."""
+    """Return the caption of a table."""
     data = table.data
     return (
         f"{data.dataset}{_unlike(data)} — {table.protocol}, {data.profile} profile, selection "
@@ -37,7 +37,7 @@ def table_caption(table: Table) -> str:
 
 
 def data_name(data: Data) -> str:
-    """Return what data something is about, in one line."""
+    """Return data with profile, condition and versions, for captions."""
     return f"{data.dataset}{_unlike(data)} — {data.profile} profile, {under(data)}{_version(data)}"
 
 
@@ -47,18 +47,18 @@ def condition_name(about: Data | BlockKey) -> str:
 
 
 def under(about: Data | BlockKey, effective: str = "") -> str:
-    """Return what a caption says of a condition and the level that was reached; nothing for clean data."""
+    """Return the condition and its effective level for a caption; empty for clean data."""
     level = f" (effective {effective})" if effective else ""
     return f"under {about.condition}{level}, " if condition_name(about) else ""
 
 
 def dataset_title(dataset: str, condition: str) -> str:
-    """Return a dataset and what was done to it, in a few words."""
+    """Return a dataset with its condition, as a heading."""
     return f"{dataset} under {condition}" if condition not in ("", CLEAN) else dataset
 
 
 def kind_remark(kind: str) -> str:
-    """Return what a title over several datasets says of their kind; nothing for real data."""
+    """Return the kind of several datasets for a title; empty for real data."""
     return "" if kind == "real" else " — LOOK-ALIKES, generated data, not the benchmarks"
 
 
@@ -70,7 +70,7 @@ def made_by(device: str, harness: str) -> str:
 
 
 def data_stem(data: Data) -> str:
-    """Return the name of a file about data, without an ending; unlike that of any other data."""
+    """Return the name of a file about data, without an ending; different for other data."""
     return file_stem(
         *(data.dataset, data.kind, data.profile, data.fingerprint[:8]),
         *made_by_stem(data.device, data.harness, data.condition),
@@ -78,7 +78,7 @@ def data_stem(data: Data) -> str:
 
 
 def made_by_stem(device: str, harness: str, condition: str = CLEAN) -> list[str]:
-    """Return what the name of a file says of device and versions behind its numbers, and of a condition."""
+    """Return device, versions and condition as parts of a file's name."""
     device = "" if device == "cpu" else device or "unknown"
     return [*filter(None, (device, short_versions(harness), condition if condition != CLEAN else ""))]
 
@@ -90,7 +90,7 @@ def block_stem(what: str, key: BlockKey) -> str:
 
 
 def block_rule(key: BlockKey) -> str:
-    """Return what a caption says of how the numbers of several datasets were made."""
+    """Return profile, selection, condition, device and versions of several datasets, for a caption."""
     made = f"{under(key)}{made_by(key.device, key.harness)}"
     return f"{key.profile} profile, selection {key.selection}, {made}"
 
@@ -101,7 +101,7 @@ def file_stem(*parts: str) -> str:
 
 
 def study_stem(data: Data, protocol: str, selection: str, *parts: str, mark: str = "") -> str:
-    """Return the name of files about a table or parts of it; ``mark`` tells apart what is spelled alike."""
+    """Return the name of files about a table or parts of it; ``mark`` separates equal spellings."""
     return file_stem(
         *(*parts, data.dataset, data.kind, data.profile, protocol, selection, data.fingerprint[:8]),
         *(*made_by_stem(data.device, data.harness, data.condition), *([mark] if mark else [])),
@@ -109,7 +109,7 @@ def study_stem(data: Data, protocol: str, selection: str, *parts: str, mark: str
 
 
 def short_hash(text: str) -> str:
-    """Return six digits that other texts hardly share."""
+    """Return six hexadecimal digits of a text's digest."""
     return hashlib.sha256(text.encode()).hexdigest()[:6]
 
 

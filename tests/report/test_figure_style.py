@@ -121,6 +121,7 @@ def test_literal_texts_stay_in_one_line_and_hold_no_control_characters(text: str
     if text.isprintable():
         assert shown == " ".join(text.split())
     assert len(shortened(text, 5)) <= 5
+    assert visible("a\x00b") == "a\N{REPLACEMENT CHARACTER}b"
 
 
 def test_texts_fit_into_their_room_and_those_that_are_shortened_to_the_same_are_numbered() -> None:

@@ -125,7 +125,7 @@ def test_every_format_has_marks_notes_and_what_data_it_is_of(write: Callable[[Ta
         assert all(part in shown for part in ("map@all", "quick profile", "selection best", "data 01234567"))
     marked = replace(with_first(A, mean=0.5, deviation=0.0126, mark="a", seeds=1), pairing="class-matched")
     shown = write(exhibit(marked, reference="DRCL"))
-    number = {
+    number: dict[Any, str] = {
         markdown.table: "| **0.500 ± 0.013**<sup>a</sup> ",
         latex.table: r"& \textbf{0.500}{\scriptsize\,$\pm$\,0.013}\textsuperscript{a} ",
         html.document: "<strong>0.500</strong><small> ± 0.013</small><sup>a</sup>",

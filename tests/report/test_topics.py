@@ -7,8 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from bench.report import write_report
 from bench.report.topics import TOPICS
+from bench.report.writers import markdown
 from tests.report.figuring import report_data
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "report.md"
@@ -27,7 +30,10 @@ def test_the_topic_of_the_documentation_is_written_in_every_format(tmp_path: Pat
     assert '<section class="chapter" id="done"' in files[0].read_text(encoding="utf-8")
 
 
-def test_titles_of_any_letters_break_no_file_and_no_two_topics_share_a_folder(tmp_path: Path) -> None:
+def test_titles_of_any_letters_break_no_file_and_no_two_topics_share_a_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(markdown, "FIGURE_FORMATS", ("svg",))  # to be quick
     data = report_data(("drcl", "sdml", "mcca"), ("one", "two"), epochs=3)
     write_report(replace(data, labels=replace(data.labels, title=lambda name: f"{name} {TITLE}")), tmp_path)
     folders = [topic.folder for topic in TOPICS if topic.folder]

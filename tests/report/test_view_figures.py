@@ -37,7 +37,6 @@ LABELS = Labels(
     modalities=lambda _: (),
     reference="ours",
 )
-ONE, POINT = np.zeros(1, np.int32), np.zeros((1, 2), np.float32)
 RANKS, LEVELS = np.array([1, 2, 5], np.int32), np.array([0.0, 0.5, 1.0])
 
 
@@ -205,8 +204,8 @@ def test_spaces_are_chosen_by_rule_and_need_a_sample_of_all_modalities() -> None
     assert spaces(roster()) == list(zip(["ours", "m00", "m02"], rule, strict=True))
     cells = Cells()
     cells.put("learned", 0.9, view_at(0.9, common=False))
-    one, point = (dict.fromkeys(("image", "text"), array) for array in (ONE, POINT))
-    tiny = Space(one, one, point, 1.0)
+    rows = dict.fromkeys(("image", "text"), np.zeros(1, np.int32))
+    tiny = Space(rows, rows, dict.fromkeys(rows, np.zeros((1, 2), np.float32)), 1.0)
     cells.put("few", 0.9, msgspec.structs.replace(view_at(0.9), space=tiny))
     cells.put("other", 0.6, view_at(0.6))
     cells.put("chance", 0.7, view_at(0.7), closed=True)

@@ -32,7 +32,7 @@ _NUMBERED: Final = 2
 _ABOVE, _BELOW = style.COLOURS[0], style.COLOURS[1]
 _ROW: Final = 0.165
 _FAR: Final = 3.0
-"""Differences are off the axis beyond this many times the median of how far intervals reach."""
+"""Differences beyond this many times the median reach of intervals are off the axis."""
 _TEST: Final = f"(randomization test over queries, p <= {ALPHA} after Holm)"
 _BESIDE: Final[dict[str, Any]] = {
     "xycoords": ("axes fraction", "data"),
@@ -125,7 +125,7 @@ def _draw_dots(
 
 
 def _frame(names: Sequence[str], directions: Sequence[Direction]) -> tuple[style.Figure, list[style.Axes]]:
-    """Return a figure with axes for each direction, with room for numbers beside few of them."""
+    """Return a figure with axes for each direction; few directions have room for numbers beside them."""
     count = len(directions)
     columns = count if count <= _NUMBERED else -(-count // 2)
     left, numbers = 0.15 + style.widest(names), 1.12 if count <= _NUMBERED else 0.0

@@ -27,7 +27,7 @@ Losses = list[tuple[LevelSeries, list[Loss]]]
 
 
 def losses_by_data(data: ReportData) -> dict[Data, Losses]:
-    """Return conditions, and what methods lose under them, by data that have clean cells."""
+    """Return conditions with the losses of methods, by data that have clean cells."""
     found: dict[Data, Losses] = defaultdict(list)
     for series, losses in data.losses:
         if series.clean is not None:
@@ -36,7 +36,7 @@ def losses_by_data(data: ReportData) -> dict[Data, Losses]:
 
 
 def columns_of(found: Losses) -> list[tuple[LevelSeries, str, dict[MethodKey, Loss]]]:
-    """Return every level of every condition, with what each method loses under that condition."""
+    """Return every level of every condition, with the methods' losses under that condition."""
     return [
         (series, level, {one.key: one for one in losses})
         for series, losses in found
@@ -54,7 +54,7 @@ def methods_of(found: Losses) -> dict[MethodKey, Loss]:
 
 
 def average_entry(row: Row | None) -> Entry:
-    """Return the average over directions of a row; without a row, that nothing was run."""
+    """Return the average over directions of a row; an absent entry without a row."""
     return ABSENT if row is None else row.entries[AVERAGE]
 
 

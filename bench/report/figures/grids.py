@@ -59,7 +59,7 @@ class Grid(NamedTuple):
 
 
 class _Column(NamedTuple):
-    """A column of a grid: group and name, direction, the rows of its table by method, what is better."""
+    """A column of a grid: group and name, direction, the rows of its table by method."""
 
     head: tuple[str, str]
     direction: Direction
@@ -126,7 +126,7 @@ def _columns(table: Table, labels: Labels, group: str = "") -> list[_Column]:
 
 
 def _grid(columns: Sequence[_Column], labels: Labels) -> tuple[Grid, str]:
-    """Return the grid and what a caption says of its rows."""
+    """Return the grid, and the sentence on its rows for the caption."""
     methods = sorted({name for column in columns for name in column.rows}, key=labels.order)
     shown = [
         # a row with a star, if the method has any

@@ -113,7 +113,7 @@ def _style(salt: str) -> Iterator[None]:
     import matplotlib
 
     collected = gc.isenabled()
-    gc.disable()  # a figure is many small objects, among which nothing is free before it is written
+    gc.disable()  # a figure is many small objects that are all in use until it is written
     try:
         with matplotlib.rc_context({**style.RC, "svg.hashsalt": salt}), warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)
@@ -124,7 +124,7 @@ def _style(salt: str) -> Iterator[None]:
 
 
 def _svg(figure: style.Figure, alt: str) -> bytes:
-    """Return a figure as SVG, its coordinates in hundredths of a point; letters stay as they are."""
+    """Return a figure as SVG, coordinates rounded to hundredths of a point, texts as text."""
     from matplotlib.backends.backend_svg import FigureCanvasSVG
 
     buffer = io.BytesIO()

@@ -20,7 +20,7 @@ from bench.report.report_data import ReportData
 from bench.report.text import data_name, file_stem, short_hash, study_stem
 
 _LINES: Final = 3
-"""Points from which there is something to draw; two are in the tables."""
+"""Points from which a figure is drawn; tables show fewer, too."""
 _APART: Final = 0.13
 """Distance of two ticks, as a share of the axis, at which their labels do not overlap."""
 
@@ -50,12 +50,12 @@ def setting_figures(data: ReportData) -> list[FigureExhibit]:
 
 
 def heading(one: Sensitivity) -> str:
-    """Return what varies in which method, in one line."""
+    """Return the heading: the method and the settings that vary."""
     return f"{one.title} by {' and '.join(one.settings)}"
 
 
 def uneven_seeds(one: Sensitivity) -> str:
-    """Return a sentence where points rest on different numbers of seeds; else nothing."""
+    """Return a sentence if points have different numbers of seeds; else an empty text."""
     counts = sorted({point.row.entries[AVERAGE].seeds for point in one.points} - {0})
     if len(counts) < 2:
         return ""

@@ -116,7 +116,7 @@ def look(method: str, labels: Labels) -> Look:
         return Look(GREY, cross, dash, filled=False)
     if 0 <= position < _ROSTER:
         return look_number(position)
-    # A plug-in's position may be any number, and one that is gone has none: its name decides. These bytes
+    # A plug-in's position may be any number, and a removed one has none: its name decides. These bytes
     # of the digest happen to give the extra methods of this repository different markers.
     number = int.from_bytes(hashlib.sha256(method.encode()).digest()[2:6], "big")
     return look_number(_ROSTER + number % (len(COLOURS) * len(_EXTRA_MARKERS) * 2))
@@ -129,7 +129,7 @@ def look_number(index: int) -> Look:
     """Return the look of the element ``index`` of a series, such as a class or a variant."""
     turn, hue = divmod(index, len(COLOURS))
     if index < _ROSTER:
-        marker = _MARKERS[(hue + 3 * turn) % len(_MARKERS)]  # what shares a colour does not share the marker
+        marker = _MARKERS[(hue + 3 * turn) % len(_MARKERS)]  # methods of one colour have different markers
     else:
         marker = _EXTRA_MARKERS[(index // 2) % len(_EXTRA_MARKERS)]
     return Look(COLOURS[hue], marker, _DASHES[turn % len(_DASHES)], filled=turn % 2 == 0)
@@ -205,7 +205,7 @@ def legend(figure: Figure, entries: Sequence[tuple[str, Look]], columns: int, *,
 
 
 def legend_columns(labels: Sequence[str], width: float) -> tuple[list[str], int]:
-    """Return labels and in how many columns they fit below a figure ``width`` inches wide, lines shown.
+    """Return labels and the number of columns in which they fit below a figure of ``width`` inches.
 
     A label has at most a third of the width.
     """

@@ -66,7 +66,7 @@ def _any_known(components: Sequence[Component]) -> bool:
 
 
 def ablation_stem(what: str, ablation: Ablation) -> str:
-    """Return the name of files that show ``what`` of an ablation, without an ending; unlike any other's."""
+    """Return the name of files about ``what`` of an ablation, without an ending; unique."""
     mark = "" if ablation.usual else short_hash(ablation.label)
     return study_stem(ablation.data, ablation.protocol, ablation.selection, what, ablation.method, mark=mark)
 
@@ -107,7 +107,7 @@ def _choices(ablation: Ablation, labels: Labels) -> FigureExhibit:
         label = one.modality + (f" (chosen {count}\N{MULTIPLICATION SIGN})" if count else "")
         quality, average = ablation.quality.get(one.modality), one.row.entries[AVERAGE]
         bars.append(Bar(label, [average], None, quality=quality, chosen=0 < count == most))
-    # By the quality, so that one sees whether mAP follows it.
+    # by quality, to show whether mAP follows it
     bars.sort(key=lambda bar: -(bar.quality.mean if bar.quality else -1.0))
     itself = Bar(setting_text(default), [ablation.full.entries[AVERAGE]], None, itself=True)
     chosen = ", ".join(f"{name} in {count}" for name, count in ablation.chosen.items()) or "not noted"

@@ -128,7 +128,7 @@ def _without_repeated_notes(parts: Sequence[Part]) -> list[Part]:
 
 
 def _choices(exhibits: Sequence[Exhibit]) -> list[tuple[str, str, list[str]]]:
-    """Return what the page can be filtered by, where it has several: attribute, label, values."""
+    """Return the filters of the page with several values: attribute, label, values."""
     subjects: set[Subject] = set()
     for exhibit in exhibits:
         subjects.add(exhibit.subject)

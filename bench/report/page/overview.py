@@ -1,4 +1,4 @@
-"""The head of the page: what was run, on what data and machines, how much of it is done, and what leads."""
+"""The overview of the page: methods, data, machines and status of the cells, and the best methods."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ _RULES: Final = {
 
 
 class Overview(NamedTuple):
-    """What the head of the page says."""
+    """The content of the overview."""
 
     counts: list[tuple[str, str]]  # number and what it counts, most important first
-    # what the records have in common, or all that they have: name and values
+    # properties of the records: name and values
     facts: list[tuple[str, list[str]]]
-    line: list[str]  # when, with which commit, and how long it took
-    warnings: list[str]  # sentences that a reader must see before any number
-    exhibits: list[TableExhibit]  # what was run, and which methods lead
+    line: list[str]  # date, commit and computing time
+    warnings: list[str]  # sentences to show before any number
+    exhibits: list[TableExhibit]  # the data of the records, and the best methods
 
 
 def overview_of(data: ReportData) -> Overview:
@@ -158,14 +158,14 @@ def _leaders(data: ReportData) -> TableExhibit:
 
 
 def _distinct(records: Sequence[Record], value: Callable[[Record], str]) -> list[str]:
-    """Return each value, the most frequent first, with how many records have it where there are several."""
+    """Return the values, the most frequent first; several with the number of their records."""
     counts = Counter(map(value, records))
     ordered = sorted(counts, key=lambda name: (-counts[name], name))
     return [name if len(ordered) == 1 else f"{name} ({counts[name]})" for name in ordered]
 
 
 def _seeds(records: Iterable[Record]) -> Cell:
-    """Return how many seeds there are, and which: ``1 (seed 0)``, ``3 (0-2)``, ``3 (0-1, 4)``."""
+    """Return the number of seeds and their indices: ``1 (seed 0)``, ``3 (0-2)``, ``3 (0-1, 4)``."""
     seeds = sorted({record.identity.seed for record in records})
     runs = [[seed for _, seed in run] for _, run in groupby(enumerate(seeds), lambda one: one[1] - one[0])]
     ranges = ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs)

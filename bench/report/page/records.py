@@ -1,4 +1,4 @@
-"""The records on the page: embedded once, as sections of sentences and tables, behind every number."""
+"""The records in the page: JSON with sections of sentences and tables, to which every number links."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def visible_line(line: str) -> str:
 
 
 def _values(record: Record, data: ReportData) -> dict[str, dict[str, str]]:
-    """Return what a record adds to the numbers of the report's tables, by protocol and direction."""
+    """Return a record's contributions to the numbers of the tables, by protocol and direction."""
     found: dict[str, dict[str, float]] = defaultdict(dict)
     for metric in () if record.result is None else record.result.metrics:
         if base_of(metric.protocol) in data.protocols and metric.selection in (data.selection, "none"):

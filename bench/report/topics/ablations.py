@@ -61,7 +61,7 @@ _INTRODUCTION: Final = (
 
 
 def parts(data: ReportData) -> list[Part]:
-    """Return components, choices among modalities and settings, and what was not run of them."""
+    """Return components, choices among modalities and settings, and commands for those without a run."""
     ablations = data.tested_ablations
     components = [_components(one, data.labels) for one in ablations]
     gaps = missing(data)
@@ -82,10 +82,10 @@ def figures(data: ReportData) -> list[Part]:
 
 
 def _components(ablation: Ablation, labels: Labels) -> TableExhibit:
-    """Return every variant's numbers, and how far they are from those of the method itself.
+    """Return every variant's numbers, and their differences from those of the method itself.
 
-    Of many directions the average alone is shown, and in how many others a variant is significantly below
-    and above.
+    Of many directions only the average is shown, with the numbers of directions in which a variant is
+    significantly below and above.
     """
     shown = shown_columns(ablation.columns)
     wide = AVERAGE in shown and len(shown) == 1
@@ -150,7 +150,7 @@ def _choices(ablation: Ablation) -> TableExhibit:
 
 
 def missing(data: ReportData) -> list[str]:
-    """Return which ablations and sweeps were not run and the command that runs them, in sentences."""
+    """Return sentences that name ablations and sweeps without a run, with their commands."""
     labels = data.labels
     alike: dict[tuple[Data, ...], list[str]] = defaultdict(list)
     for method, bare in unablated(data.results).items():

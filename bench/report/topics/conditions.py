@@ -1,4 +1,4 @@
-"""Conditions: mAP against the level, what is lost from clean data, and which methods take which condition."""
+"""Conditions: mAP by level, drop from clean data, and which methods accept which condition."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def _exhibit(
 
 
 def _drop_exhibits(data: ReportData) -> Iterator[TableExhibit]:
-    """Return for each data what methods lose at every level of every condition."""
+    """Return a table per data: the drops of methods at every level of every condition."""
     for about, found in losses_by_data(data).items():
         columns, lines = columns_of(found), []
         for method, one in methods_of(found).items():
@@ -140,7 +140,7 @@ def _drop_exhibits(data: ReportData) -> Iterator[TableExhibit]:
 
 
 def _choice_exhibits(data: ReportData) -> list[TableExhibit]:
-    """Return for each data and method that chooses among modalities what every choice is worth."""
+    """Return a table per data and method that chooses among modalities: numbers of every choice."""
     groups: dict[tuple[Data, str], list[Ablation]] = defaultdict(list)
     for one in data.ablations:
         if one.choices and one.usual and data.is_first(one.protocol):

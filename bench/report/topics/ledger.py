@@ -50,7 +50,7 @@ _LONG: Final = 40
 
 
 def parts(data: ReportData) -> list[Part]:
-    """Return counts by verdict, a table per data, what could not be compared, and what to run."""
+    """Return counts by verdict, a table per data, values without comparison, and commands to run."""
     rows, labels = ledger_of(data.results, data.published), data.labels
     if not rows:
         return [Part(text=(_INTRODUCTION, _NOTHING))]
@@ -92,7 +92,7 @@ def commands(rows: Sequence[LedgerRow]) -> list[str]:
 
 
 def absent_names(rows: Sequence[LedgerRow]) -> list[str]:
-    """Return which published methods and datasets the project does not have, in sentences."""
+    """Return sentences with the published methods and datasets that the project does not have."""
     absent = [row for row in rows if row.verdict == "not in this project"]
     methods = Counter(row.value.method for row in absent if not row.meaning.method)
     datasets = Counter(row.value.dataset for row in absent if not row.meaning.dataset)
@@ -138,7 +138,7 @@ def _line(row: LedgerRow, source: int, labels: Labels) -> Line:
 
 
 def _apart(rows: Sequence[LedgerRow], sources: dict[str, int]) -> TableExhibit:
-    """Return why values have nothing beside them, by dataset, source and reason."""
+    """Return the values without comparison, by dataset, source and reason."""
     groups: dict[tuple[str, ...], list[str]] = {}
     for row in rows:
         value = row.value

@@ -1,4 +1,4 @@
-"""Methods: their cards, where they depart from their sources, a page for each, and what to cite."""
+"""Methods: cards, departures from their sources, a page for each, and references to cite."""
 
 from __future__ import annotations
 

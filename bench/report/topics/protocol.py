@@ -1,4 +1,4 @@
-"""The protocol in sentences for a paper, in Markdown and LaTeX: only what the records hold."""
+"""The protocol as text for a paper, in Markdown and LaTeX, from the records alone."""
 
 from __future__ import annotations
 
@@ -315,7 +315,7 @@ def _setup_name(setup: Setup) -> str:
 
 
 def _cite(key: str, entries: Mapping[str, str]) -> str:
-    """Return a citation of what the bibliography knows."""
+    """Return a citation if the bibliography has the key."""
     return f"\0{key}\0" if key in entries else ""
 
 
@@ -333,12 +333,12 @@ def _listed(words: Iterable[str]) -> str:
 
 
 def _grouped(titles: Mapping[str, Iterable[str]]) -> str:
-    """Return what holds for some methods, with their titles."""
+    """Return properties, each with the titles of its methods."""
     return "; ".join(f"{what} ({', '.join(sorted(of))})" for what, of in sorted(titles.items()))
 
 
 def _span(numbers: Iterable[Any]) -> str:
-    """Return the least and the largest of some numbers, or other values that there are."""
+    """Return the smallest and the largest of numbers or other values."""
     values = sorted(set(numbers), key=lambda value: (isinstance(value, str), value))
     words = [
         value if isinstance(value, str) else f"{value:,.3g}" if isinstance(value, float) else f"{value:,}"

@@ -16,7 +16,7 @@ from bench.report.text import dataset_title
 
 
 def without_result(data: ReportData) -> list[Part]:
-    """Return what failed, was refused or skipped, and records that are left out or stale."""
+    """Return the cells without a result, and records that are left out or stale."""
     headings = ("Method", "Status", "Dataset", "Kind", "Profile", "Modalities", "Seed", "Record", "Reason")
     lines = []
     for record in sorted(data.records, key=lambda record: (record.identity.title, record.digest)):

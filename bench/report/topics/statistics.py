@@ -76,10 +76,10 @@ _DATASETS_NOTE: Final = (
 )
 
 _ITSELF: Final = (None,) * 6
-"""The reference against itself, and any method without a reference: nothing of `AgainstReference`."""
+"""Instead of `AgainstReference`, for the reference itself and for methods without a reference."""
 
 _Records = Mapping[tuple[object, ...], tuple[str, ...]]
-"""Digests behind a number, by data, protocol, label and direction."""
+"""Digests of the records of a number, by data, protocol, label and direction."""
 
 
 def parts(data: ReportData) -> list[Part]:

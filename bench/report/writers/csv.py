@@ -10,7 +10,7 @@ from bench.report.exhibit import TableExhibit, Values
 
 
 def files(exhibits: Iterable[TableExhibit]) -> dict[str, str]:
-    """Return path -> content of the files that exhibits name; rows of one file follow each other."""
+    """Return path -> content of the files that exhibits name; rows of one file are joined."""
     found: dict[str, list[Values]] = {}
     for exhibit in exhibits:
         for values in exhibit.values:
@@ -22,7 +22,7 @@ def files(exhibits: Iterable[TableExhibit]) -> dict[str, str]:
 
 
 def text(fields: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Return rows under their heads; doubles read back to the same value, None is nothing."""
+    """Return a header and rows; doubles read back to the same value, None is an empty field."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(fields)

@@ -44,7 +44,7 @@ def escape(text: str) -> str:
 
 
 def attributes(subject: Subject) -> str:
-    """Return what the page can be filtered by as attributes, each with a space before it."""
+    """Return the filters of a subject as attributes, each after a space."""
     return "".join(f' data-{name}="{escape(value)}"' for name, value in subject.filters.items())
 
 
@@ -76,13 +76,13 @@ def table(exhibit: TableExhibit, link: Link | None = None) -> Markup:
 
 
 def notes(sentences: Sequence[str]) -> Markup:
-    """Return sentences below a table as a ``<ul>``; nothing where there are none."""
+    """Return the notes of a table as a ``<ul>``; empty without notes."""
     items = "".join(f"<li>{escape(note)}</li>\n" for note in sentences)
     return Markup(f'<ul class="notes">\n{items}</ul>\n' if items else "")  # noqa: S704 (escaped)
 
 
 def document(exhibit: TableExhibit) -> str:
-    """Return a page that holds the table and its notes and needs nothing else."""
+    """Return a complete page with the table and its notes."""
     title = escape(exhibit.caption)
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'

@@ -1,4 +1,4 @@
-"""Tables as LaTeX: floats that compile as they are, with the packages booktabs and graphicx."""
+"""Tables as LaTeX floats, for the packages booktabs and graphicx."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LONGEST: Final = 40
 """Characters of a label up to which it is not broken into lines."""
 
 _SHRINK: Final = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"
-"""Makes what is wider than the text as wide as the text, and leaves anything else alone."""
+"""Shrinks a table to the width of the text if it is wider."""
 _EMPHASIS: Final = {"best": r"\textbf{{{}}}", "second": r"\underline{{{}}}", "": "{}"}
 _SPECIAL: Final = {
     **{letter: f"\\{letter}" for letter in "&%$#_{}"},

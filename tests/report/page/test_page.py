@@ -193,14 +193,6 @@ def test_figures_are_images_with_words_and_links_where_files_are(
     assert "figures/" not in page_of(data, [figure("one")])
 
 
-def test_control_characters_and_turned_writing_do_not_reach_the_words_of_the_page() -> None:
-    arrays: Arrays = {}
-    page = page_of(data_of([done(0.5, arrays, method="a\x00b\u202ec\u0007")], arrays))
-    body = page[: page.index('<script type="application/json"')]
-    assert not set("\x00\u202e\u0007") & set(body)
-    assert "a\N{REPLACEMENT CHARACTER}b" in body
-
-
 @pytest.mark.parametrize("parts", [["page"], ["tables", "page", "figures"]])
 def test_the_report_writes_the_page_and_draws_what_it_needs(tmp_path: Path, parts: list[Any]) -> None:
     written = write_report(ReportData([making.record()]), tmp_path, parts=parts)
