@@ -35,7 +35,7 @@ NO_DIRECTION_NOTE: Final = (
 DATA_FIELDS: Final = ("dataset", "data_kind", "profile", "fingerprint", "condition", "device", "harness")
 STUDY_FIELDS: Final = (*DATA_FIELDS, "protocol", "selection", "method", "label")
 FEW_DIRECTIONS: Final = 2
-"""Directions up to which a table of variants or settings shows them all, besides the average."""
+"""Directions up to which tables show each in full; of more they show averages or short headings."""
 
 
 def data_values(data: Data) -> tuple[str, ...]:

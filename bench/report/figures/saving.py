@@ -7,7 +7,7 @@ import io
 import re
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing, contextmanager
 from copy import copy
@@ -29,11 +29,6 @@ _LIBRARIES: Final = (
     *("matplotlib.backends.backend_pdf", "matplotlib.backends.backend_svg", "matplotlib.figure"),
     *("fontTools.subset", "pypdfium2", "sklearn.manifold"),
 )
-_NO_DATES: Final[Mapping[str, Mapping[str, Any]]] = {
-    "svg": dict.fromkeys(("Date", "Creator", "Format", "Type")),
-    "pdf": dict.fromkeys(("CreationDate", "Producer", "Creator")),
-}
-"""Metadata to leave out: the time and the library's version."""
 _DECIMALS: Final = re.compile(r'(?<=[ "(,MLCQ-])(\d+\.\d\d)\d+(?=[ ",)])')
 """Coordinates with more decimals than hundredths of a point, which are invisible."""
 _COORDINATES: Final = re.compile(r' (?:d|x|y|transform|clip-path|points)="[^"]*"')
@@ -130,7 +125,8 @@ def _svg(figure: style.Figure, alt: str) -> bytes:
     buffer = io.BytesIO()
     figure.dpi = 72
     canvas: Any = FigureCanvasSVG(figure)
-    canvas.print_svg(buffer, metadata={**_NO_DATES["svg"], "Title": visible(alt)})
+    metadata = dict.fromkeys(("Date", "Creator", "Format", "Type"))  # without time and version
+    canvas.print_svg(buffer, metadata={**metadata, "Title": visible(alt)})
     text = re.sub("\n +", "\n", buffer.getvalue().decode("utf-8"))
     return _COORDINATES.sub(lambda part: _DECIMALS.sub(r"\1", part[0]), text).encode("utf-8")
 
@@ -146,7 +142,7 @@ def _pdf(figure: style.Figure) -> bytes:
     canvas: Any = FigureCanvasPdf(figure)
     subset.load_font = partial(_font, load)
     try:
-        canvas.print_pdf(buffer, metadata=_NO_DATES["pdf"])
+        canvas.print_pdf(buffer, metadata=dict.fromkeys(("CreationDate", "Producer", "Creator")))
     finally:
         subset.load_font = load
     return buffer.getvalue()

@@ -11,6 +11,7 @@ from bench.analysis.labels import abbreviations
 from bench.analysis.tables import AVERAGE, Direction, Row, Table, direction_name
 from bench.report.cells import (
     DATA_FIELDS,
+    FEW_DIRECTIONS,
     NO_DIRECTION_NOTE,
     ONE_SEED_NOTE,
     PSEUDO_PAIRS,
@@ -64,8 +65,6 @@ _STUDIES_NOTE: Final = (
     "Variants and other settings of a method do not compete either, nor are they tested here: the best of "
     "them would be chosen on test data. What they are worth: ablations.md."
 )
-_FEW: Final = 2
-"""Directions that can be written out; more are abbreviated and grouped by the modality of the queries."""
 
 
 def parts(data: ReportData) -> list[Part]:
@@ -146,7 +145,7 @@ def _columns(table: Table) -> Iterator[Column]:
     short = abbreviations(list(dict.fromkeys(query for query, _ in table.directions)))
     for direction in table.columns:
         name = direction_name(direction)
-        if direction == AVERAGE or len(table.directions) <= _FEW:
+        if direction == AVERAGE or len(table.directions) <= FEW_DIRECTIONS:
             yield Column(name, direction=name)
         else:
             query, gallery = direction
@@ -155,7 +154,7 @@ def _columns(table: Table) -> Iterator[Column]:
 
 def _notes(table: Table) -> Iterator[str]:
     entries = [entry for row in table.rows for entry in row.entries.values()]
-    if len(table.directions) > _FEW:
+    if len(table.directions) > FEW_DIRECTIONS:
         short = abbreviations(list(dict.fromkeys(query for query, _ in table.directions)))
         named = ", ".join(f"{letters} {name}" for name, letters in short.items())
         yield f"Columns are query→gallery: {named}; the average is over all {len(table.directions)}."

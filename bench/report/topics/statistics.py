@@ -14,7 +14,7 @@ from bench.analysis.comparisons import Family, all_pairs
 from bench.analysis.statistics import PERMUTATIONS, REGION, cliques
 from bench.analysis.tables import AVERAGE, direction_name
 from bench.records.protocols import is_rank
-from bench.report.cells import DATA_FIELDS, data_values, number_cell, number_cells
+from bench.report.cells import DATA_FIELDS, FEW_DIRECTIONS, data_values, number_cell, number_cells
 from bench.report.exhibit import (
     Cell,
     Line,
@@ -40,8 +40,6 @@ from bench.report.text import (
     under,
 )
 
-_FULL: Final = 2
-"""Directions up to which every number is shown; of more the averages are, and the CSV file has all."""
 _BLOCK_FIELDS: Final = (
     *("data_kind", "profile", "device", "harness", "protocol", "selection", "condition", "datasets"),
 )
@@ -121,7 +119,7 @@ def figures(data: ReportData) -> list[Part]:
 def _paired(family: Family, records: _Records, fold: str) -> TableExhibit:
     """Return the comparisons of one table's rows, with findings and limits as sentences."""
     table = family.table
-    few = len(table.directions) <= _FULL
+    few = len(table.directions) <= FEW_DIRECTIONS
     lines = []
     for one in family.comparisons:
         if few or one.direction == AVERAGE:
