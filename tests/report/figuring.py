@@ -56,15 +56,15 @@ def report_data(
     random = np.random.default_rng(0)
     directions = list(permutations(modalities, 2))
     more["modalities"] = tuple(modalities)
-    for dataset, (place, method) in product(datasets, enumerate(methods)):
-        level = 0.5 + 0.2 * np.sin(place) + 0.02 * random.normal()
+    for dataset, (index, method) in product(datasets, enumerate(methods)):
+        level = 0.5 + 0.2 * np.sin(index) + 0.02 * random.normal()
         for seed in range(seeds):
             values = {one: np.clip(random.normal(level, 0.15, 40), 0, 1) for one in directions}
             record = shelf.add(values, seed=seed, method=method, dataset=dataset, **more)
             costs = making.environment(
-                seconds={"fit": float(np.exp(3 * random.random())), "evaluate": 0.01 * (place + 1)},
+                seconds={"fit": float(np.exp(3 * random.random())), "evaluate": 0.01 * (index + 1)},
                 peak_memory=2**28 + int(2**28 * random.random()),
-                peak_device_memory=2**30 + place if device else None,
+                peak_device_memory=2**30 + index if device else None,
             )
             shelf.records[-1] = msgspec.structs.replace(record, environment=costs)
             traces[record.digest] = [

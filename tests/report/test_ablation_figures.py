@@ -31,7 +31,7 @@ def words(figure: Figure) -> list[str]:
 def ablated(modalities_: tuple[str, ...] = ("image", "text"), seeds: int = 2) -> Shelf:
     """Return a method with all its variants on data of these modalities."""
     shelf = Shelf()
-    quality = {name: 0.5 + place / 50 for place, name in enumerate(modalities_)}
+    quality = {name: 0.5 + index / 50 for index, name in enumerate(modalities_)}
     variants = [name for name in ("full", *VARIANTS) if name != "prior_audio" or "audio" in modalities_]
     for seed, variant in product(range(seeds), variants):
         value = 0.1 if variant == "random" else 0.7 + len(variant) / 1000 + seed / 100

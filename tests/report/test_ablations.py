@@ -115,8 +115,8 @@ def test_many_directions_are_counted_and_written_to_the_file_alone() -> None:
     for variant, drop in (("full", 0.0), ("without_alpha", 0.3)):
         settings = add(Shelf(), variant=variant).identity.settings
         values = {
-            direction: [0.5 + number / 100 - (drop if place < 4 else 0) for number in range(20)]
-            for place, direction in enumerate(permutations(modalities, 2))
+            direction: [0.5 + number / 100 - (drop if index < 4 else 0) for number in range(20)]
+            for index, direction in enumerate(permutations(modalities, 2))
         }
         shelf.add(values, method="ours", variant=variant, settings=settings, modalities=modalities)
     files = files_of(report_data(shelf))

@@ -1,4 +1,4 @@
-"""How figures look: methods told apart without colours, letters as they are, the same bytes anywhere."""
+"""How figures look: methods differ without colours, texts stay texts, the same bytes anywhere."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ HARD = r"a_b & $x^2$ <i>~{y}%"
 
 def linear(colours: tuple[str, ...]) -> NDArray[np.float64]:
     """Return linear red, green and blue."""
-    values = np.array([[int(one[place : place + 2], 16) / 255 for place in (1, 3, 5)] for one in colours])
+    values = np.array([[int(one[index : index + 2], 16) / 255 for index in (1, 3, 5)] for one in colours])
     return np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
 
 
@@ -74,7 +74,7 @@ def figure_of(label: str) -> Any:
     axis.plot(range(40), [number % 7 / 7 for number in range(40)], **look_number(9).line)
     axis.bar([3], [1.0], hatch="//", facecolor="white")
     axis.set(xlabel=label, ylabel="y")
-    legend(figure, [(label, look_number(place)) for place in range(9)], 3)
+    legend(figure, [(label, look_number(index)) for index in range(9)], 3)
     return figure
 
 

@@ -156,7 +156,7 @@ Points = st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=1, m
 
 @given(Points)
 def test_the_front_holds_exactly_what_no_other_beats(points: list[tuple[float, float]]) -> None:
-    best = [points[place] for place in pareto_front(*zip(*points, strict=True))]
+    best = [points[index] for index in pareto_front(*zip(*points, strict=True))]
     for cost, score in points:
         beaten = any(other[0] <= cost and other[1] >= score and other != (cost, score) for other in points)
         assert ((cost, score) in best) is not beaten

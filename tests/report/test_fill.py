@@ -61,7 +61,7 @@ def test_windows_line_ends_permissions_and_links_stay(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (b"no place", "has no section to fill"),
+        (b"no mark", "has no section to fill"),
         (f"{START} and no end".encode(), "has no section to fill"),
         (b"\xff\xfe\x00", "it is not UTF-8 text"),
         (f"<!-- table: nope map@all -->\n{END}".encode(), "nope under map@all"),

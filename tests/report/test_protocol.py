@@ -24,10 +24,10 @@ def paragraphs(data: ReportData) -> dict[str, str]:
     return {title: text for title, _, text in (one.partition(". ") for one in part.text)}
 
 
-def changed(data: ReportData, place: int, **fields: Any) -> ReportData:
+def changed(data: ReportData, index: int, **fields: Any) -> ReportData:
     """Return the data with other fields of one record."""
     records: list[Record] = [*data.records]
-    records[place] = msgspec.structs.replace(records[place], **fields)
+    records[index] = msgspec.structs.replace(records[index], **fields)
     return replace(data, records=records)
 
 

@@ -1,4 +1,4 @@
-"""Tables in every format: the right number stands out, a gap has its reason, and no name becomes markup."""
+"""Tables in every format: the best numbers are emphasised, gaps have reasons, and no name becomes markup."""
 
 from __future__ import annotations
 
@@ -283,9 +283,9 @@ def test_latex_compiles_as_it_is(tmp_path: Path) -> None:
     marked = replace(marked, entries={**marked.entries, IT: entry(0.5, 0.1)})
     sheets = [table_exhibit(wide(*names[:3])), exhibit(with_first(marked, mark="a"), reference=HOSTILE)]
     sheets += [exhibit(*(row(name, 0.5, 0.1, 0.2) for name in names[3::10]), dataset=HOSTILE)]
-    for place, sheet in enumerate(sheets):
-        (tmp_path / f"{place}.tex").write_text(latex.table(sheet), encoding="utf-8")
-    body = "".join(f"\\input{{{place}.tex}}\n" for place in range(len(sheets)))
+    for index, sheet in enumerate(sheets):
+        (tmp_path / f"{index}.tex").write_text(latex.table(sheet), encoding="utf-8")
+    body = "".join(f"\\input{{{index}.tex}}\n" for index in range(len(sheets)))
     head = r"\documentclass{article}\usepackage{booktabs,graphicx}"
     (tmp_path / "all.tex").write_text(f"{head}\\begin{{document}}\n{body}\\end{{document}}\n")
     command = ["pdflatex", "-halt-on-error", "-interaction=nonstopmode", "all.tex"]

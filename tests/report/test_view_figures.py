@@ -90,8 +90,7 @@ class Cells(Shelf):
         """Add a finished cell whose mAP is ``level``; ``closed``: it has no epochs."""
         modalities = more.pop("modalities", ("image", "text"))
         values = {one: np.full(4, level) for one in permutations(modalities, 2)}
-        settings = more.pop("settings", SETTINGS)
-        record = self.add(values, method=method, modalities=modalities, settings=settings, **more)
+        record = self.add(values, method=method, modalities=modalities, settings=SETTINGS, **more)
         if closed:
             assert record.result is not None
             metrics = [msgspec.structs.replace(one, selection="none") for one in record.result.metrics]
@@ -106,13 +105,13 @@ class Cells(Shelf):
         return ReportData(self.records, labels=LABELS, selection=selection, **more)
 
 
-def roster(**view: Any) -> Cells:
+def roster() -> Cells:
     """Return 16 methods and chance; the second is the best, every third has no epochs."""
     cells = Cells()
-    for place, method in enumerate(ROSTER):
-        level = 0.9 - 0.03 * place + (0.1 if place == 1 else 0.0)
-        cells.put(method, level, view_at(level, **view), closed=place % 3 == 0 and place > 0)
-    cells.put("chance", 0.02, view_at(0.02, **view), closed=True)
+    for index, method in enumerate(ROSTER):
+        level = 0.9 - 0.03 * index + (0.1 if index == 1 else 0.0)
+        cells.put(method, level, view_at(level), closed=index % 3 == 0 and index > 0)
+    cells.put("chance", 0.02, view_at(0.02), closed=True)
     return cells
 
 

@@ -42,8 +42,8 @@ def done(
     found, metrics = arrays.setdefault(record.digest, {}), []
     sizes = {"queries": QUERIES, "items": QUERIES}
     directions = enumerate(permutations(modalities, 2))
-    for (place, direction), protocol, rule in product(directions, PROTOCOLS, rules):
-        values = np.clip(level + 0.01 * place + 0.05 * random.normal(size=QUERIES), 0, 1)
+    for (index, direction), protocol, rule in product(directions, PROTOCOLS, rules):
+        values = np.clip(level + 0.01 * index + 0.05 * random.normal(size=QUERIES), 0, 1)
         found[Series(rule, protocol, *direction)] = values
         metrics.append(metric(direction, float(values.mean()), protocol, selection=rule, **sizes))
     result = msgspec.structs.replace(record.result, metrics=metrics, notes={"parameters": 5, "s": HOSTILE})
@@ -88,7 +88,7 @@ def full() -> ReportData:
 
 
 def page_of(data: ReportData, figures: Sequence[FigureExhibit] = (), folder: str = "") -> str:
-    """Return the page of data, with figures in a section of their own."""
+    """Return the page of data, with figures in a further section."""
     sections = [(topic, topic.tables(data)) for topic in TOPICS]
     if figures:
         sections.append((Topic("drawn", "Drawn"), [Part(exhibits=figures)]))

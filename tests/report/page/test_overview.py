@@ -46,9 +46,9 @@ def test_numbers_of_the_statistics_are_those_of_the_tests_in_full() -> None:
 
 def test_no_two_tables_of_the_page_share_an_id_or_records_of_different_cells() -> None:
     shelf = Shelf()
-    for place, change in enumerate(changes()):
+    for index, change in enumerate(changes()):
         if len(change) < 2:
-            add(shelf, 0.1 + place / 100, **change)
+            add(shelf, 0.1 + index / 100, **change)
     data = data_of(shelf.records, {}, per_query=shelf.per_query, protocols=("map@all",))
     exhibits = [one for part in map_tables.parts(data) for one in part.tables]
     names = [one.name for one in exhibits]

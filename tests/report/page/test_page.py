@@ -94,9 +94,9 @@ def test_every_number_leads_to_a_record_that_is_there(data: ReportData, read: Re
     assert {one["href"] for one in links} <= {f"#{anchor}" for anchor in anchors}
     several = [one["data-records"] for one in links if one.get("data-records")]
     assert several
-    for places in several:
-        assert places is not None
-        assert all(0 <= int(place) < len(records) for place in places.split())
+    for numbers in several:
+        assert numbers is not None
+        assert all(0 <= int(index) < len(records) for index in numbers.split())
 
 
 def test_every_number_of_a_map_table_has_its_records_and_marks(page: str) -> None:
@@ -113,7 +113,7 @@ def test_every_number_of_a_map_table_has_its_records_and_marks(page: str) -> Non
 def test_a_record_has_all_that_is_needed_to_judge_and_to_repeat_it(read: Reader) -> None:
     content = embedded(read)
     record = next(one for one in content["records"] if one["name"] == "sdml" and one["row"][2] == "1")
-    sections = {one["title"]: one for one in (content["sections"][place] for place in record["sections"])}
+    sections = {one["title"]: one for one in (content["sections"][index] for index in record["sections"])}
     assert ["epochs", "20"] in [row[:2] for row in sections["Settings"]["items"][-1]["rows"]]
     assert f"audit: {making.result().audit}" in sections["Selection"]["items"]
     assert record["command"] == "python -m bench run"
@@ -121,8 +121,8 @@ def test_a_record_has_all_that_is_needed_to_judge_and_to_repeat_it(read: Reader)
     table = sections["Result"]["items"][1]
     assert table["head"] == ["direction", "queries", "gallery", "map@all", "map@50/hits"]
     assert [row[0] for row in table["rows"]] == ["image→text", "text→image", "average"]
-    for place, protocol in enumerate(("map@all", "map@50/hits")):
-        assert {row[0]: row[3 + place] for row in table["rows"]} == record["values"][protocol]
+    for index, protocol in enumerate(("map@all", "map@50/hits")):
+        assert {row[0]: row[3 + index] for row in table["rows"]} == record["values"][protocol]
 
 
 def test_texts_of_records_are_never_markup(page: str, read: Reader) -> None:
@@ -216,7 +216,7 @@ def test_published_values_optimism_and_variants_are_on_the_page() -> None:
 def test_the_page_of_400_records_of_five_modalities_stays_small() -> None:
     arrays: Arrays = {}
     five = ("image", "text", "audio", "3d", "video")
-    methods = [f"method{place}" for place in range(40)]
+    methods = [f"method{index}" for index in range(40)]
     records = [done(0.5, arrays, five, method=method, seed=seed) for method in methods for seed in range(10)]
     assert len(records) == 400
     page = page_of(data_of(records, {}))
