@@ -1,6 +1,6 @@
 """Benchmark harness for supervised cross-modal retrieval.
 
-The names below load on first use, so that ``import bench`` costs next to nothing and never brings torch.
+The names below are imported on first use, so that ``import bench`` is fast and does not import torch.
 """
 
 from __future__ import annotations
@@ -25,26 +25,16 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-_HOME = {
-    "Context": "bench.contract",
-    "Dataset": "bench.contract",
-    "Method": "bench.contract",
-    "MethodCard": "bench.contract",
-    "Modality": "bench.contract",
-    "Split": "bench.contract",
-    "average_precision": "bench.evaluation",
-    "class_matched": "bench.data",
+_MODULES = {
+    "Context Dataset Method MethodCard Modality Split": "bench.contract",
+    "class_matched load_dataset save_bundle": "bench.data",
+    "average_precision evaluate mean_average_precision precision_at_k precision_recall": "bench.evaluation",
     "create_method": "bench.registry",
-    "evaluate": "bench.evaluation",
-    "load_dataset": "bench.data",
     "load_method": "bench.experiment.models",
-    "mean_average_precision": "bench.evaluation",
-    "precision_at_k": "bench.evaluation",
-    "precision_recall": "bench.evaluation",
     "results": "bench.analysis.results",
-    "save_bundle": "bench.data",
     "search": "bench.searching",
 }
+_MODULE_OF = {name: module for names, module in _MODULES.items() for name in names.split()}
 
 __all__ = [
     "Context",
@@ -69,10 +59,10 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name from the room that owns it (PEP 562)."""
-    if name not in _HOME:
+    """Import a public name from the module that defines it (PEP 562)."""
+    if name not in _MODULE_OF:
         raise AttributeError(f"module 'bench' has no attribute {name!r}")
-    return getattr(import_module(_HOME[name]), name)
+    return getattr(import_module(_MODULE_OF[name]), name)
 
 
 def __dir__() -> list[str]:

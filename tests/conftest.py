@@ -1,4 +1,4 @@
-"""What tests of several rooms share."""
+"""Fixtures of several packages."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("no clock")
 
 _LONG = ("test_readme.py", "test_tutorial.py", "test_notebooks.py", "test_newcomers_hour.py")
-"""They take longest: started last, one of them would keep one worker busy while the others wait."""
+"""The longest tests start first: otherwise all workers but one would wait for them at the end."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let the longest tests begin first; leave out what needs a GPU where there is none."""
+    """Start the longest tests first; skip tests for GPUs if there is none."""
     items.sort(key=lambda item: item.path.name not in _LONG)
     on_gpu = [item for item in items if item.get_closest_marker("cuda") is not None]
     if on_gpu and not _has_gpu():
@@ -45,12 +45,12 @@ def grid(tmp_path_factory: pytest.TempPathFactory) -> Grid:
     if "PYTEST_XDIST_WORKER" not in os.environ:
         return run_grid(tmp_path_factory.mktemp("grid"))
     shared = tmp_path_factory.getbasetemp().parent  # of all workers
-    made = shared / "grid.pickle"
+    stored = shared / "grid.pickle"
     with FileLock(shared / "grid.lock"):
-        if not made.exists():
+        if not stored.exists():
             (shared / "grid").mkdir()
-            made.write_bytes(pickle.dumps(run_grid(shared / "grid")))
-    grid: Grid = pickle.loads(made.read_bytes())
+            stored.write_bytes(pickle.dumps(run_grid(shared / "grid")))
+    grid: Grid = pickle.loads(stored.read_bytes())
     return grid
 
 
@@ -63,13 +63,13 @@ def faults() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a feature bundle of a few rows; to be read only, and described by one worker for all tests."""
+    """Return a feature bundle of a few rows; to be read only."""
     return write_bundle(tmp_path_factory.mktemp("small") / "small.npz")
 
 
 @pytest.fixture
 def edited_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], None]]:
-    """Return what edits the quick profile's settings file as a user might: other epochs, rates and widths."""
+    """Return a function that edits the settings file of the quick profile: other epochs, rates and widths."""
 
     def edit() -> None:
         home = tmp_path / "edited"

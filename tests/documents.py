@@ -1,4 +1,4 @@
-"""Executes what documents show: fenced blocks, in order, in a copy of the project."""
+"""Executes the fenced blocks of documents, in order, in a copy of the project."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ V = TypeVar("V")
 ROOT = Path(__file__).resolve().parent.parent
 _FENCE = re.compile(r'^```(?P<language>\w+)(?: title="(?P<title>[^"]+)")?\n(?P<text>.*?)^```$', re.M | re.S)
 UNFINISHED = shutil.ignore_patterns("*.pyc.*")
-"""Compiled files are copied too, for compiling takes seconds; but not those that are just being written."""
+"""Compiled files are copied too, as compiling takes seconds, but not those that are being written."""
 
 _FORKS = get_context("forkserver")
 # Loading these takes 5 s; the harness is not among them, for each process imports its own copy.
@@ -48,7 +48,7 @@ def blocks(document: Path) -> Iterator[Block]:
 
 
 def copy_of_the_project(folder: Path) -> Path:
-    """Copy what a clone has and its commands use; results, reports and data start empty."""
+    """Copy the files of a clone that commands use; results, reports and data start empty."""
     for name in ("bench", "methods", "datasets", "docs"):
         shutil.copytree(ROOT / name, folder / name, ignore=UNFINISHED)
     for name in ("README.md", "pyproject.toml", "Makefile", "constraints.txt"):
@@ -117,7 +117,7 @@ def apart(work: Callable[..., V], *arguments: Any, folder: Path, source: Path) -
     Args:
         work: function of a module that does not import the harness.
         arguments: of the function.
-        folder: where it works.
+        folder: its working directory.
         source: folder from which it imports the harness.
 
     Raises:
@@ -142,7 +142,7 @@ def _answer(
 ) -> None:
     os.chdir(folder)
     os.environ.update(environment_of(folder))
-    sys.path[:] = [str(source), *(one for one in sys.path if one and Path(one).resolve() != ROOT)]
+    sys.path[:] = [str(source), *(path for path in sys.path if path and Path(path).resolve() != ROOT)]
     printed = io.StringIO()
     try:
         with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
@@ -154,7 +154,7 @@ def _answer(
 
 
 def environment_of(clone: Path) -> dict[str, str]:
-    """Return the environment of somebody who works in ``clone`` with our libraries."""
+    """Return the environment of a process in ``clone`` with the installed libraries."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     return {**os.environ, "PATH": path, "PYTHONPATH": "", "XDG_CACHE_HOME": str(clone / "cache")}
 

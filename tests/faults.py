@@ -19,7 +19,7 @@ from bench.data import load_dataset
 
 @dataclass(frozen=True)
 class FaultySettings:
-    """What can be asked of them."""
+    """Settings of these methods."""
 
     seconds: float = 30.0
     widths: tuple[int, ...] = (3, 2)
@@ -30,9 +30,9 @@ class FaultySettings:
 def card(name: str, **changes: Any) -> MethodCard:
     usual: dict[str, Any] = {
         "title": name.title(),
-        "authors": "nobody",
+        "authors": "A",
         "year": 2025,
-        "venue": "nowhere",
+        "venue": "V",
         "family": "faulty",
         "deep": False,
         "pairs": "unused",
@@ -55,7 +55,7 @@ class _Faulty(Method):
 
 
 class Plain(_Faulty):
-    """Does what it should; ``context`` is kept for the tests."""
+    """Works; notes its draws, prints and warns."""
 
     card = card("plain", title=r"Plain & 100% $x_1$ <b>|*a*| [1]")
     variants: ClassVar[dict[str, dict[str, str]]] = {"loud": {"word": "b"}}
@@ -130,7 +130,7 @@ class Paired(_Faulty):
 
 
 class Sleeps(_Faulty):
-    """Watches no deadline; wakes up when the file exists that its setting ``word`` names."""
+    """Checks no deadline; ends when the file of its setting ``word`` exists."""
 
     card = card("sleeps")
 
@@ -141,7 +141,7 @@ class Sleeps(_Faulty):
 
 
 class Watches(_Faulty):
-    """Watches its deadline."""
+    """Checks its deadline."""
 
     card = card("watches")
 
@@ -163,7 +163,7 @@ class Hungry(_Faulty):
 
 
 class Hoards(_Faulty):
-    """Wants more memory than any limit of a test allows."""
+    """Allocates more memory than any limit of a test allows."""
 
     card = card("hoards")
 
@@ -172,7 +172,7 @@ class Hoards(_Faulty):
 
 
 class Fills(_Faulty):
-    """Leaves a worker in which every disk is full."""
+    """Leaves a worker in which every write fails for a full disk."""
 
     card = card("fills")
 
@@ -184,7 +184,7 @@ class Fills(_Faulty):
 
 
 class Pinned(_Faulty):
-    """Says which devices it sees and when it was at work."""
+    """Prints the devices that it sees, and the times of its start and end."""
 
     card = card("pinned")
 

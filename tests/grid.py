@@ -35,7 +35,7 @@ def write_bundle(
     classes: int = 3,
     seed: int = 0,
 ) -> Path:
-    """Write a feature bundle whose classes can be learnt; all parts have labels of their own."""
+    """Write a feature bundle whose classes can be learnt; every modality of a part has its labels."""
     random = np.random.default_rng(seed)
     centres = {name: 1.5 * random.normal(size=(classes, WIDTHS[name])) for name in modalities}
     arrays: dict[str, Any] = {"paired": np.array(paired)}
@@ -44,10 +44,12 @@ def write_bundle(
     for part, count in (("train", rows), ("validation", rows // 2), ("test", rows // 2)):
         numbers = random.permutation(np.arange(count) % classes)
         for name in modalities:
-            own = numbers if paired else random.permutation(numbers)
+            labels = numbers if paired else random.permutation(numbers)
             noise = random.normal(size=(count, WIDTHS[name]))
-            arrays[f"{part}_{name}"] = (centres[name][own] + noise).astype(np.float32)
-            arrays[f"{part}_{name}_labels"] = np.eye(classes, dtype=np.int64)[own] if multi_label else own
+            arrays[f"{part}_{name}"] = (centres[name][labels] + noise).astype(np.float32)
+            arrays[f"{part}_{name}_labels"] = (
+                np.eye(classes, dtype=np.int64)[labels] if multi_label else labels
+            )
     np.savez(path, **arrays)
     return path
 
@@ -66,7 +68,7 @@ def cells_of(
 
 @contextlib.contextmanager
 def only_plugins(*files: Path) -> Any:
-    """Let exactly these files be named by hand in the body."""
+    """Let exactly these files be the plug-ins given by path in the body."""
     from bench.registry import sources
 
     before = list(sources._PLUGINS)
@@ -81,14 +83,14 @@ def only_plugins(*files: Path) -> Any:
 
 @dataclass(frozen=True)
 class Said:
-    """How a command ended."""
+    """Exit status and output of a command."""
 
     status: int
     out: str
     err: str
 
     def check(self, status: int, *keys: str, silent: bool = False) -> Said:
-        """Check the exit status, what was printed, and if ``silent`` that nothing was warned of."""
+        """Check the exit status, keys of the output, and if ``silent`` that there was no warning."""
         assert self.status == status, self
         assert not (silent and self.err), self
         for key in keys:
@@ -100,7 +102,7 @@ class Said:
 def data_opened_here() -> Iterator[None]:
     """Open datasets in this process in the body: a worker for each bundle costs half a second.
 
-    What a worker protects from is tested in ``execution/test_data_check.py``.
+    Faults of data in workers are tested in ``execution/test_data_check.py``.
     """
 
     def here(tasks: Any, work: Any, slots: Any, **limits: Any) -> Any:
@@ -118,7 +120,7 @@ _WORKERS = {
 
 
 def say(*words: object) -> Said:
-    """Run a command in this process, with no plug-in but those that it names.
+    """Run a command in this process, with no plug-ins given by path but its options.
 
     Cells run here, too, unless options name their workers: one that loads torch costs two seconds.
     """
@@ -126,12 +128,7 @@ def say(*words: object) -> Said:
     if line[0] in _FITTING and not _WORKERS & {*line}:
         line += ["--jobs", "0"]
     out, err = io.StringIO(), io.StringIO()
-    with (
-        only_plugins(),
-        data_opened_here(),
-        contextlib.redirect_stdout(out),
-        contextlib.redirect_stderr(err),
-    ):
+    with only_plugins(), data_opened_here(), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         status = invoke(line)
     return Said(status, out.getvalue(), err.getvalue())
 
@@ -144,7 +141,7 @@ class Grid:
         results: the folder.
         small: single-label bundle, two modalities.
         multi: multi-label bundle, two modalities.
-        said: how the run ended.
+        said: status and output of the run.
     """
 
     results: Path
@@ -176,14 +173,14 @@ def run_grid(folder: Path) -> Grid:
         *("--set", "*.spl_epochs=2", "--seeds", 2, "--datasets", f"{small},{multi}"),
         *("--methods", "mcca,sm,sdml,drcl,plain,raises,nan,peeks,sneaks,single"),
     )
-    # A method that takes its process with it costs a new process: once is enough.
+    # A method that ends its process needs a new worker: one such cell is enough.
     usual = ("run", "--results", results, "--plugin", FAULTS, "--jobs", 1)
     last = say(*usual, "--datasets", small, "--methods", "leaves")
     return Grid(results, small, multi, Said(max(said.status, last.status), said.out + last.out, said.err))
 
 
 def bytes_of(results: Path) -> dict[str, tuple[str, list[bytes]]]:
-    """Return what must not depend on environment, by digest: the record, and the content of its files."""
+    """Return, by digest, the parts of records that must not depend on the environment, and their files."""
     found = {}
     for folder in sorted((results / "runs").iterdir()):
         record = json.loads((folder / "record.json").read_text(encoding="utf-8"))
@@ -195,7 +192,7 @@ def bytes_of(results: Path) -> dict[str, tuple[str, list[bytes]]]:
 
 
 def make_newer(folder: Path) -> None:
-    """Let a record look as if a later version of the program had written it."""
+    """Edit a record as if a later version of the program had written it."""
     files = {name: (folder / name).read_bytes() for name in FILES}
     files["record.json"] = files["record.json"].replace(b'"schema": 3', b'"schema": 99')
     (folder / "record.json").write_bytes(files["record.json"])

@@ -1,4 +1,4 @@
-"""A plug-in of pytest for `make test-wheel`: an installed copy answers to the names of a clone.
+"""A plug-in of pytest for `make test-wheel`: gives an installed copy the module names of a clone.
 
 Tests import methods and datasets as the clone has them, such as ``methods.drcl``. An installed copy holds
 them inside ``bench``; here the names of the clone lead to these modules.

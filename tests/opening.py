@@ -1,4 +1,4 @@
-"""Opens a test split and hides the refusal; importable, so that processes of every kind can do it."""
+"""Opens a test split and hides the refusal; a module of its own, which processes of every kind import."""
 
 from __future__ import annotations
 
@@ -11,6 +11,6 @@ PROGRAM = "from tests.opening import open_quietly; open_quietly()"
 
 
 def open_quietly() -> None:
-    """Ask for the test split of a dataset, and say nothing about a refusal."""
+    """Open the test split of a dataset, and hide a refusal."""
     with suppress(SealedTestError):
         load_dataset("emoji").test  # noqa: B018

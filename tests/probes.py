@@ -1,4 +1,4 @@
-"""Methods that reach for test data, or whose numbers show what other cells left; given with ``--plugin``."""
+"""Methods that open test data, or whose numbers depend on other cells; given with ``--plugin``."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ if os.environ.get("OPEN_AT_IMPORT"):
     open_quietly()
 
 SEEN: list[int] = []
-"""State at module level, which an unwise plug-in keeps."""
+"""State at module level."""
 
 
 @dataclass(frozen=True)
 class ProbeSettings:
-    """Where it goes wrong; empty for nowhere."""
+    """Call in which the fault occurs; empty for none."""
 
     where: str = ""
 
@@ -77,7 +77,7 @@ WAYS: dict[str, Any] = {
 
 
 class Opens(_Probe):
-    """Opens test data where its setting says, and hides the refusal."""
+    """Opens test data in the call of its setting, and hides the refusal."""
 
     card = card("opens")
 
@@ -111,7 +111,7 @@ class Opens(_Probe):
 
 
 class Compares(Opens):
-    """Has a similarity of its own."""
+    """Defines a similarity."""
 
     card = card("compares")
 
@@ -121,7 +121,7 @@ class Compares(Opens):
 
 
 class Late(_Probe):
-    """Opens test data once it embeds rows that are not of the validation split."""
+    """Opens test data when it embeds rows that are not of the validation split."""
 
     card = card("late")
 
@@ -161,7 +161,7 @@ class Draws(_Probe):
 
 
 class Blurs(_Probe):
-    """Embeds with a little noise of the global generator, and asks the oracle where there is one."""
+    """Embeds with a little noise of the global generator, and calls the oracle if there is one."""
 
     card = card("blurs")
 
@@ -180,7 +180,7 @@ class Blurs(_Probe):
 
 
 def settings_seen() -> dict[str, Any]:
-    """Return process-wide settings as they are."""
+    """Return the process-wide settings."""
     import torch
 
     return {

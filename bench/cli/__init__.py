@@ -39,7 +39,7 @@ _COMMANDS: Final = {
 }
 
 _WORKING: Final = {"run", "ablate", "sweep", "tune", "verify", "merge", "check", "data"}
-"""Commands that print while they run: if the reader of their output goes away, they are interrupted."""
+"""Commands that print while they run: a closed output interrupts them."""
 
 _NOT_ON_WINDOWS: Final = (
     "error: bench runs on Linux, not on Windows, which lacks the locks, signals and process groups that "
@@ -64,7 +64,7 @@ Then:          python -m bench report
 
 @contextlib.contextmanager
 def no_collection() -> Iterator[None]:
-    """Collect no garbage in the body, which loads what stays: that is a fifth of a short command's time."""
+    """Collect no garbage in the body, which imports modules: collection takes a fifth of a short command."""
     gc.disable()
     try:
         yield
@@ -116,7 +116,7 @@ def invoke(arguments: list[str] | None = None) -> int:
         click.echo(_NOT_ON_WINDOWS, err=True)
         return 2
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # an encoding such as ASCII lacks letters of the output
+        if isinstance(stream, io.TextIOWrapper):  # encodings such as ASCII lack letters of the output
             stream.reconfigure(errors="backslashreplace")
     try:
         for word in words:  # records and reports cannot hold it
@@ -144,7 +144,7 @@ def invoke(arguments: list[str] | None = None) -> int:
 
 @contextlib.contextmanager
 def _terminable() -> Iterator[None]:
-    """Let SIGTERM end the body as `KeyboardInterrupt`, so that it leaves no process and no file behind."""
+    """Raise `KeyboardInterrupt` in the body at SIGTERM, so that it leaves no process and no file behind."""
 
     def interrupt(*_: object) -> None:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)  # while the command ends
@@ -162,10 +162,7 @@ def _terminable() -> Iterator[None]:
 
 
 def _discard_output() -> None:
-    """Send what is still to be printed nowhere if the reader of our output has gone, as after `| head`.
-
-    Otherwise Python would stumble over the closed pipe once more while it ends.
-    """
+    """Discard buffered output if the output is closed, as by `| head`: Python would fail when it flushes."""
     try:
         sys.stdout.flush()
     except BrokenPipeError:
@@ -173,7 +170,7 @@ def _discard_output() -> None:
 
 
 def _explain(error: Exception) -> int:
-    """Print a problem that the user can act on; let a defect of the program be seen as what it is."""
+    """Print an error that the user can act on and return its exit status; raise any other error."""
     from bench.cli.formatting import say, warn
     from bench.contract.errors import BenchError
 

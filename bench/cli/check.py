@@ -20,11 +20,7 @@ _COLOURS: Final = {"passed": "green", "failed": "red", "skipped": "yellow"}
 
 
 @make_command("check")
-def command(
-    names: Annotated[tuple[str, ...], ARGUMENT],
-    device: Device = "cpu",
-    set_: Settings = (),
-) -> int:
+def command(names: Annotated[tuple[str, ...], ARGUMENT], device: Device = "cpu", set_: Settings = ()) -> int:
     """Run the conformance suite on NAMES: methods, groups such as `all`, globs, or conditions.
 
     Every promise is tested on tiny data. Exit status 0: all are kept; 1: one is broken; 2: wrong usage.
@@ -48,7 +44,7 @@ def command(
 
 
 def _print(name: str, outcomes: Iterable[Outcome]) -> bool:
-    """Print outcomes as they become known; return whether a promise was broken."""
+    """Print outcomes as they arrive; return whether a promise was broken."""
     start = time.perf_counter()
     say(f"{name} ...")
     counts: Counter[str] = Counter()

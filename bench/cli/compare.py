@@ -32,7 +32,7 @@ from bench.report.text import made_by, under
 
 @dataclass(frozen=True)
 class CompareOptions:
-    """What the two are compared on.
+    """Data and numbers of the comparison.
 
     Attributes:
         dataset: Name of the dataset in the records; where several have this name, NAME@FINGERPRINT or the
@@ -85,10 +85,13 @@ def command(
 def _fields(
     results: Path, options: CompareOptions, names: Sequence[str], *, earlier: bool = False
 ) -> tuple[list[PerQueryTable], int]:
-    """Return what a folder has on a dataset, and how many of its records are damaged; raises `UsageError`.
+    """Return a folder's values per query on a dataset, and the number of its damaged records.
 
-    Of a cell that several versions of the code have made, the newest record is taken; with ``earlier`` the
-    newest that other code than that at hand has made.
+    If several versions of the code have made a cell, the newest record is taken; with ``earlier`` the newest
+    stale one.
+
+    Raises:
+        UsageError: if there is no such record, or a method has failed there.
     """
     records, problems = read_records(results)
     records = newest(records, earlier=earlier)
@@ -99,9 +102,9 @@ def _fields(
     chosen.require_known(records)
     admitted = [record for record in chosen.of(records) if data.admits(record.identity)]
     if not admitted:
-        identities = [record.identity for record in records]
-        versions = {f"{one.dataset}@{one.fingerprint[:8]}" for one in identities if one.dataset == data.name}
-        known = versions or {one.dataset for one in identities}
+        cells = [record.identity for record in records]
+        versions = {f"{cell.dataset}@{cell.fingerprint[:8]}" for cell in cells if cell.dataset == data.name}
+        known = versions or {cell.dataset for cell in cells}
         raise unknown(f"dataset in the records of {results}", options.dataset, known)
     for name in names:
         named = [record for record in admitted if record.identity.method == name]

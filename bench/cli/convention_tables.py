@@ -19,7 +19,7 @@ TIES: Final[tuple[TieRule, ...]] = get_args(TieRule)
 
 
 def row_of(reading: Reading) -> dict[str, Any]:
-    """Return a reading as a flat row; what is not known is None."""
+    """Return a reading as a flat row; unknown values are None."""
     rule = reading.protocol
     return {
         "query": reading.query,
@@ -50,7 +50,7 @@ def csv_of(readings: Sequence[Reading]) -> str:
 def json_of(
     facts: Mapping[str, Any], readings: Sequence[Reading], matches: Mapping[float, Sequence[Match]]
 ) -> str:
-    """Return all that is known as JSON: the source's facts, the readings, and what printed numbers may be."""
+    """Return the source's facts, the readings, and the matches of printed numbers as JSON."""
     printed = [
         {
             "printed": number,
@@ -68,25 +68,43 @@ def table_lines(readings: Sequence[Reading]) -> Iterator[str]:
         here = [reading for reading in readings if reading.direction == direction]
         given = [reading for reading in here if reading.similarity == here[0].similarity]
         whole = [reading for reading in given if reading.share == WHOLE]
-        plain = [one for one in here if (one.protocol.ties, one.protocol.empty) == ("expected", "zero")]
-        usual = [one for one in plain if one in given and one.protocol.measure == "map"]
+        plain = [
+            reading
+            for reading in here
+            if (reading.protocol.ties, reading.protocol.empty) == ("expected", "zero")
+        ]
+        usual = [reading for reading in plain if reading in given and reading.protocol.measure == "map"]
         size = f"{counted(here[0].queries or 0, 'query')}, a gallery of {here[0].items}"
         average = direction == AVERAGE
         yield from ["", "average over all directions" if average else f"{_name(direction)}: {size}"]
         yield from _ties_table(whole)
-        if len(given) < len(here):
-            yield from ["", *_similarities_table(plain)]
-        if len(whole) < len(given):
-            yield from ["", *_galleries_table(usual)]
-        yield from _extremes("by convention alone", [one for one in whole if one.protocol.measure == "map"])
+        if len(given) < len(here):  # of several similarities: the whole gallery, a line per rule
+            shown = [reading for reading in plain if reading.share == WHOLE]
+            by_rule = _pivot(
+                shown, lambda reading: reading.protocol.id, lambda reading: reading.similarity or ""
+            )
+            names = list(dict.fromkeys(reading.similarity or "" for reading in shown))
+            rows = [
+                [rule, *(_number(by_name[name], 6) for name in names)] for rule, by_name in by_rule.items()
+            ]
+            yield from ["", *table(rows, ["ties expected", *names])]
+        if len(whole) < len(given):  # of parts of the gallery: the mean over draws, and their span
+            by_share = _pivot(usual, lambda reading: reading.share, lambda reading: reading.protocol.id)
+            lines = {share: [*line.values()] for share, line in by_share.items()}
+            rows = [[_part(share), line[0].items, *map(_spread, line)] for share, line in lines.items()]
+            rules = dict.fromkeys(reading.protocol.id for reading in usual)
+            yield from ["", *table(rows, ["part of the gallery", "items", *rules])]
+        yield from _extremes(
+            "by convention alone", [reading for reading in whole if reading.protocol.measure == "map"]
+        )
         if len(whole) < len(given):
             yield from _extremes(
-                "by the gallery's size alone", [one for one in usual if one.protocol.k is None]
+                "by the gallery's size alone", [reading for reading in usual if reading.protocol.k is None]
             )
 
 
 def match_lines(printed: float, matches: Sequence[Match]) -> Iterator[str]:
-    """Yield the lines that say what a printed number may be; readings that differ in ties alone share one."""
+    """Yield the lines of a printed number's matches; readings that differ in ties alone share one."""
     if not matches:
         yield f"{printed:g}: no convention gives a number within {NEAR:g} of it"
         return
@@ -125,7 +143,9 @@ def _pivot(
 def _ties_table(readings: Sequence[Reading]) -> Iterator[str]:
     """Yield the table of the whole gallery: a line per rule, a column per rule for ties."""
     values = _pivot(
-        readings, lambda one: replace(one.protocol, ties="expected"), lambda one: one.protocol.ties
+        readings,
+        lambda reading: replace(reading.protocol, ties="expected"),
+        lambda reading: reading.protocol.ties,
     )
     rows = [
         [rule.id, *(_number(by_ties[ties], 6) for ties in TIES), by_ties["expected"].skipped]
@@ -135,23 +155,6 @@ def _ties_table(readings: Sequence[Reading]) -> Iterator[str]:
     yield from table(rows, ["rule", *TIES, "queries left out"])
     if len(rows) < len(values):
         yield "a /skip that is not listed would leave out no query"
-
-
-def _similarities_table(readings: Sequence[Reading]) -> list[str]:
-    """Return the table of similarities, ties expected, of the whole gallery: a line per rule."""
-    whole = [reading for reading in readings if reading.share == WHOLE]
-    values = _pivot(whole, lambda one: one.protocol.id, lambda one: one.similarity or "")
-    names = list(dict.fromkeys(reading.similarity or "" for reading in whole))
-    rows = [[rule, *(_number(by_name[name], 6) for name in names)] for rule, by_name in values.items()]
-    return table(rows, ["ties expected", *names])
-
-
-def _galleries_table(readings: Sequence[Reading]) -> list[str]:
-    """Return the table of parts of the gallery, ties expected: the mean over draws, and their span."""
-    values = _pivot(readings, lambda one: one.share, lambda one: one.protocol.id)
-    lines = {share: [*line.values()] for share, line in values.items()}
-    rows = [[_part(share), line[0].items, *map(_spread, line)] for share, line in lines.items()]
-    return table(rows, ["part of the gallery", "items", *dict.fromkeys(one.protocol.id for one in readings)])
 
 
 def _part(share: Fraction) -> str:
@@ -164,9 +167,10 @@ def _extremes(what: str, readings: Sequence[Reading]) -> Iterator[str]:
     if known:
         # Of equal numbers the first is named: the usual rule comes before its variations.
         ends = [pick(known, key=lambda pair: pair[0]) for pick in (min, max)]
-        parts = ["" if one.share == WHOLE else f", {one.share} of the gallery" for _, one in ends]
+        parts = ["" if reading.share == WHOLE else f", {reading.share} of the gallery" for _, reading in ends]
         low, high = (
-            f"{value:.4f} ({one.protocol.id}{part})" for (value, one), part in zip(ends, parts, strict=True)
+            f"{value:.4f} ({reading.protocol.id}{part})"
+            for (value, reading), part in zip(ends, parts, strict=True)
         )
         yield f"{what}: from {low} to {high}"
 

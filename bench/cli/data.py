@@ -37,8 +37,8 @@ def doctor(*, names: Annotated[tuple[str, ...], ARGUMENT] = (), folder: DataOpti
     for diagnosis in found:
         say(*str(diagnosis).split("\n"))
     wrong = [
-        one.status == "damaged" or (one.status == "missing" and datasets.is_bundle(name))
-        for name, one in zip(given, found, strict=True)
+        diagnosis.status == "damaged" or (diagnosis.status == "missing" and datasets.is_bundle(name))
+        for name, diagnosis in zip(given, found, strict=True)
     ]
     return 2 if any(wrong) else 0
 
@@ -91,7 +91,7 @@ def condition(
     for word in names:
         if word not in order:
             raise registry.unknown(f"modality of {data.name}", word, order)
-    data = data.select(tuple(one for one in data.modalities if one in names)) if names else data
+    data = data.select(tuple(word for word in data.modalities if word in names)) if names else data
     applied = found[0]
     if not condition_class(applied.name).card.in_files:
         raise UsageError(f"a file holds rows, labels and ids of training rows, not what {applied.name} does")

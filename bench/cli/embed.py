@@ -49,7 +49,7 @@ def command(
 
 
 def warn_of_changes(changes: tuple[str, ...]) -> None:
-    """Print which code is another now than that which made a model."""
+    """Print which versions of the code have changed since a model was made."""
     if changes:
         warn(
             f"the code has changed since this model was made ({', '.join(changes)}); if in doubt, run the "

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import click
 
 from bench import registry
-from bench.cli.formatting import note
+from bench.cli.formatting import warn
 from bench.cli.options import FiniteRange, Words
 from bench.contract.errors import UsageError
 from bench.execution import devices
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from bench.execution.dask_cluster import Cluster
 
 _PATIENCE: Final = 300.0
-_LONGEST: Final = 10_000_000  # seconds, about four months: what clocks and locks of the system can wait for
+_LONGEST: Final = 10_000_000  # seconds, about four months: timeouts that the system's locks accept
 _LARGEST: Final = 1 << 50
 
 
@@ -63,7 +63,7 @@ class DeviceOptions:
     retries: Annotated[int, click.IntRange(0, 1000)] = 1
 
     def context(self, site: Site, data_dir: Path, **asked: Any) -> RunContext:
-        """Return the run context of cells at a site, which are ``asked`` for further fields of it."""
+        """Return the run context of cells at a site; ``asked`` are further fields of it."""
         limits: dict[str, Any] = {"seconds": self.timeout, "max_memory": self.max_memory}
         return RunContext(data_dir.resolve(), site.device, registry.plugins(), **limits, **asked)
 
@@ -91,7 +91,7 @@ class ExecutorOptions:
 
 @dataclass(frozen=True)
 class Site:
-    """Where cells run: in these slots, or in this process without any; the device as a worker sees it."""
+    """Slots in which cells run, none for this process; and the device as a worker sees it."""
 
     slots: list[Slot]
     device: str
@@ -100,7 +100,7 @@ class Site:
 
 @dataclass
 class LocalMachine:
-    """This machine, for cells of so many threads; GPUs are listed when needed, which takes seconds."""
+    """This machine, for cells of ``threads`` threads; GPUs are listed when needed, which takes seconds."""
 
     options: DeviceOptions
     threads: int = 1
@@ -108,7 +108,7 @@ class LocalMachine:
 
     @cached_property
     def devices(self) -> str:
-        """The devices of the options, with ``auto`` replaced by those that there are; raises as `site`."""
+        """The devices of the options, with ``auto`` replaced by the available ones; raises as `site`."""
         words = self.options.devices.strip()
         if "auto" not in [word.strip() for word in words.split(",")]:
             return words
@@ -161,7 +161,7 @@ class LocalMachine:
 
 @dataclass
 class DaskMachines:
-    """The machines of a Dask cluster; connected when they are needed, for as long as ``stack`` is open."""
+    """The machines of a Dask cluster; connected when needed, for as long as ``stack`` is open."""
 
     executor: ExecutorOptions
     options: DeviceOptions
@@ -179,17 +179,16 @@ class DaskMachines:
         from bench.execution.dask_cluster import open_cluster
 
         patience = _PATIENCE if self.executor.patience is None else self.executor.patience
-        opening = open_cluster(
-            self.executor.scheduler or "", device=self.options.devices, patience=patience, say=note
-        )
+        address, say = self.executor.scheduler or "", partial(warn, kind="note")
+        opening = open_cluster(address, device=self.options.devices, patience=patience, say=say)
         return self.stack.enter_context(opening)
 
     def site(self, *, needed: bool = True) -> Site:
         """Return the slots of the workers, if any is ``needed``.
 
         Raises:
-            UsageError: if the scheduler or fitting workers are not there.
-            WorkerError: if no Dask worker comes within the patience.
+            UsageError: if there is no scheduler, or no worker with such devices.
+            WorkerError: if no Dask worker connects within the patience.
         """
         if not needed:
             return Site([], "cpu")
@@ -198,7 +197,7 @@ class DaskMachines:
 
         cluster, options = self._cluster, self.options
         if cluster.device == "cpu" and any(facts.slots(GPU) for facts in cluster.workers):
-            note("the cluster has GPUs, but this run is on CPUs; --devices cuda uses the GPUs")
+            warn("the cluster has GPUs, but this run is on CPUs; --devices cuda uses the GPUs", "note")
         slots = cluster.slots(self.threads)
         return Site(slots, slots[0].device, dask_executor(cluster, threads=self.threads, **options.limits))
 

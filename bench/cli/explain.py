@@ -16,15 +16,7 @@ from bench.analysis.drift import changes
 from bench.cli.convention_tables import csv_of, json_of, match_lines, table_lines
 from bench.cli.executor_options import kind_of
 from bench.cli.formatting import say, write_data
-from bench.cli.options import (
-    ARGUMENT,
-    DataOption,
-    Device,
-    FiniteRange,
-    ResultsOption,
-    Words,
-    make_command,
-)
+from bench.cli.options import ARGUMENT, DataOption, Device, FiniteRange, ResultsOption, Words, make_command
 from bench.cli.select_records import RecordOptions, narrowing, read_records, select_records
 from bench.contract import Similarity
 from bench.contract.errors import DataError, RefusedEmbeddings, UsageError
@@ -42,7 +34,7 @@ from bench.records.protocols import base_of
 from bench.records.schema import Record, Result
 
 _SHOWN: Final = 6
-"""Directions that a table shows one by one; of more it shows the average, and those that are asked for."""
+"""Directions that a table shows one by one; of more it shows the average, and those that are chosen."""
 
 _LONGEST: Final = 200  # letters of a list of cut-offs or parts
 
@@ -146,19 +138,21 @@ def command(
 def _print(source: Source, every: Sequence[Reading], conventions: ConventionOptions) -> None:
     facts, lines = source.describe(every)
     query, gallery = conventions.query, conventions.gallery
-    asked = [one for one in every if query in (None, one.query) and gallery in (None, one.gallery)]
-    matches = {printed: near(asked, printed) for printed in conventions.printed}
+    chosen = [
+        reading for reading in every if query in (None, reading.query) and gallery in (None, reading.gallery)
+    ]
+    matches = {printed: near(chosen, printed) for printed in conventions.printed}
     if conventions.format_ == "csv":
-        write_data(csv_of(asked))
+        write_data(csv_of(chosen))
     elif conventions.format_ == "json":
-        write_data(json_of(facts, asked, matches))
+        write_data(json_of(facts, chosen, matches))
     else:
-        directions = {reading.direction for reading in asked} - {AVERAGE}
-        averages = [reading for reading in asked if reading.direction == AVERAGE]
+        directions = {reading.direction for reading in chosen} - {AVERAGE}
+        averages = [reading for reading in chosen if reading.direction == AVERAGE]
         if averages and len(directions) > _SHOWN:
             say(f"{len(directions)} directions: here their average; one of them with --query and --gallery")
-            asked = averages
-        say(*lines, *table_lines(asked))
+            chosen = averages
+        say(*lines, *table_lines(chosen))
         for printed, matching in matches.items():
             say("", *match_lines(printed, matching))
 
@@ -203,15 +197,15 @@ def read_files(words: Sequence[str], similarity: Similarity) -> Source:
 
 
 def refit_cell(chosen: Sequence[Record], device: str, data_dir: Path) -> Source:
-    """Fit the one cell that the ``chosen`` records are of again, in this process; of several seeds the first.
+    """Fit again, in this process, the cell of the ``chosen`` records; of several seeds the first.
 
     Raises:
         BenchError: if several cells fit, the cell has no result, or it cannot be run again.
     """
     record = chosen[0]
     seed = record.identity.seed
-    if any(msgspec.structs.replace(one.identity, seed=seed) != record.identity for one in chosen):
-        ways = "; or ".join(narrowing(one, chosen) for one in chosen[:4])
+    if any(msgspec.structs.replace(another.identity, seed=seed) != record.identity for another in chosen):
+        ways = "; or ".join(narrowing(another, chosen) for another in chosen[:4])
         raise UsageError(f"{len(chosen)} cells fit; say which, such as: {ways}")
     if record.result is None:
         reason = record.failure.reason if record.failure is not None else "no result"
@@ -227,8 +221,8 @@ def _compare_with_record(
 ) -> tuple[dict[str, Any], list[str]]:
     """Return which cell was fitted again, and mAP@all of its record and now."""
     rule = STANDARD_PROTOCOLS[0]
-    given = [one for one in every if one.similarity == every[0].similarity and one.share == 1]
-    now = {one.direction: one.value for one in given if one.protocol == rule}
+    given = [reading for reading in every if reading.similarity == every[0].similarity and reading.share == 1]
+    now = {reading.direction: reading.value for reading in given if reading.protocol == rule}
     drift = [
         (metric.query, metric.gallery, metric.value, value, value - metric.value)
         for metric in result.metrics
@@ -257,10 +251,7 @@ def _compare_with_record(
         f"fitted again in {again.environment.seconds['total']:.1f} s",
         again.audit,
         f"mAP@all of the record and now: {verdict}",
-        *(
-            f"  {query}→{gallery}: {old:.6f} and {new:.6f}"
-            for query, gallery, old, new, _ in drift
-            if largest
-        ),
     ]
+    for query, gallery, old, new, _ in drift if largest else ():
+        lines.append(f"  {query}→{gallery}: {old:.6f} and {new:.6f}")
     return facts, lines

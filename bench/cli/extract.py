@@ -80,8 +80,8 @@ def command(
 
     rows_of = encoders.read_table(table)
     given = {"image": image, "text": text, "audio": audio}
-    wanted = [_wanted(rows_of, kind, one, plugin, device) for kind in given for one in given[kind]]
-    names = [one.name for one in wanted]
+    wanted = [_wanted(rows_of, kind, word, plugin, device) for kind in given for word in given[kind]]
+    names = [modality.name for modality in wanted]
     if not 2 <= len(names) == len(set(names)):
         what = f"the modalities are {', '.join(names) or 'none'}"
         raise UsageError(f"{what}; name two or more different ones: --image, --text, --audio")
@@ -112,7 +112,7 @@ def _wanted(rows_of: Any, kind: str, given: str, plugins: Sequence[Path], device
 
 
 class _Progress:
-    """Prints how far a modality is: in one line on a terminal, now and then in a log."""
+    """Prints the progress of a modality: in one line on a terminal, every ten seconds in a log."""
 
     def __init__(self) -> None:
         self._name = ""

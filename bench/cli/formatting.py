@@ -14,11 +14,11 @@ from bench.plural import counted
 if TYPE_CHECKING:
     from bench.records.heartbeat import RunningCell, RunState
 
-_ENDLESS: Final = 400  # letters of a word, such as a path, that an error does not repeat
+_LONGEST: Final = 400  # letters; an error cuts longer words, such as paths
 
 
 def printable(text: str) -> str:
-    """Return text in one line, with U+FFFD for every control, format or surrogate character."""
+    """Return text in one line, with U+FFFD for every control, format and surrogate character."""
     return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
 
 
@@ -35,14 +35,9 @@ def say(*lines: str, err: bool = False, colour: str | None = None) -> None:
 
 
 def warn(sentence: str, kind: str = "warning") -> None:
-    """Print a sentence to the standard error; its further lines are kept, and endless words are cut."""
-    short = re.sub(rf"\S{{{_ENDLESS},}}", lambda word: f"{word[0][:60]}...{word[0][-20:]}", sentence)
+    """Print a sentence to the standard error; its further lines are kept, and very long words are cut."""
+    short = re.sub(rf"\S{{{_LONGEST},}}", lambda word: f"{word[0][:60]}...{word[0][-20:]}", sentence)
     say(*f"{kind}: {short}".split("\n"), err=True)
-
-
-def note(sentence: str) -> None:
-    """Print a note to the standard error."""
-    warn(sentence, "note")
 
 
 def write_data(text: str) -> None:

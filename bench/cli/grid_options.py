@@ -69,14 +69,14 @@ class Wanted:
 def plan_cells(
     wanted: Wanted, device: DeviceKind, results: Path, data_dir: Path, *, remember: bool, **limits: Any
 ) -> tuple[Sources, list[Cell]]:
-    """Turn words into cells for a kind of device; every word is checked before any data is looked at.
+    """Turn words into cells for a kind of device; every word is checked before any data is read.
 
     Args:
         wanted: as given.
         device: kind of device that the cells are for.
         results: folder of the records, which keeps the digests of data files.
         data_dir: folder of the data files.
-        remember: whether the folder of the records may be made for them.
+        remember: whether the folder of the records may be made for these digests.
         limits: ``timeout`` and ``max_memory`` of a cell.
 
     Raises:
@@ -109,8 +109,8 @@ def plan_cells(
     for changes in wanted.grid if sources.usable and request.methods else ():
         names = (*overrides, *changes)
         merged = {name: {**overrides.get(name, {}), **changes.get(name, {})} for name in names}
-        asked = replace(request, datasets=list(sources.usable), overrides=merged)
-        cells.update((cell.identity.digest, cell) for cell in plan(asked, sources.usable, versions))
+        part = replace(request, datasets=list(sources.usable), overrides=merged)
+        cells.update((cell.identity.digest, cell) for cell in plan(part, sources.usable, versions))
     return sources, list(cells.values())
 
 
@@ -129,13 +129,15 @@ def _request(wanted: Wanted, device: DeviceKind) -> Request:
         threads=options.threads,
         modalities=split_words(options.modalities),
         conditions=[applied.id if applied else "" for applied in conditions],
-        condition_files={one.id: one.file.path for one in conditions if one is not None and one.file},
+        condition_files={
+            applied.id: applied.file.path for applied in conditions if applied is not None and applied.file
+        },
         device=device,
     )
 
 
 def _require_as_given(request: Request) -> None:
-    """Raise `UsageError` for conditions or seeds, which embeddings of another program cannot have."""
+    """Raise `UsageError` for conditions and seeds, which embeddings of another program do not have."""
     if any(request.conditions):
         raise UsageError(
             "--conditions is for what is trained here: under which condition embeddings were trained cannot "
@@ -143,15 +145,15 @@ def _require_as_given(request: Request) -> None:
         )
     if not request.methods and [*request.seeds] != [0]:
         raise UsageError(
-            "--seeds is for what is trained here: the files of a row stand as its seeds 0, 1, ... in the "
-            "order given; leave --seeds out, or name methods"
+            "--seeds is for what is trained here: the files of a row are its seeds 0, 1, ... in the order "
+            "given; leave --seeds out, or name methods"
         )
 
 
 def _given_cells(
     files: Mapping[str, Sequence[Path]], sources: Sources, wanted: Wanted, harness: str, **limits: Any
 ) -> tuple[list[Cell], dict[str, str]]:
-    """Return the cells of embeddings that another program computed, and why other files have none."""
+    """Return the cells of embeddings that another program computed, and by file why it has none."""
     usual = wanted.similarity, wanted.cells.profile, wanted.cells.threads, harness
     datasets = []
     for data in sources.usable.values():

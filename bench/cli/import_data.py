@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +20,7 @@ Key = Annotated[str | None, Words("KEY")]
 
 @dataclass(frozen=True)
 class LayoutOptions:
-    """Which array is what, as stated by the user.
+    """Roles of the arrays, as stated by the user.
 
     Attributes:
         image: Key of the features of images.
@@ -51,7 +50,7 @@ class LayoutOptions:
     single_label: bool = False
 
     def choices(self) -> Choices:
-        """Return them for the reader.
+        """Return the options as the reader of files takes them.
 
         Raises:
             UsageError: if they contradict each other or are not of the form shown.
@@ -61,13 +60,18 @@ class LayoutOptions:
         if (self.paired and self.unpaired) or (self.multi_label and self.single_label):
             raise UsageError("two options that exclude each other are given; which of the two is meant?")
         named = {"image": self.image, "text": self.text, "audio": self.audio, "video": self.video}
+        for word in self.modality:
+            name, _, value = word.partition("=")
+            if not (name and value):
+                raise UsageError(f"--modality {word!r} is not of the form NAME=KEY")
+            named[name] = value
         parts = dict(word.split("=", 1) for word in self.split if "=" in word)
         key = next((word for word in self.split if "=" not in word), "")
         if len(parts) + bool(key) != len(self.split) or (parts and key):
             raise UsageError("--split takes one KEY, or PART=WORD once for each part")
         share = _share(parts["test"]) if [*parts] == ["test"] else 0.0
         return Choices(
-            modalities={name: one for name, one in named.items() if one is not None} | _keys(self.modality),
+            modalities={name: value for name, value in named.items() if value is not None},
             labels=self.labels or "",
             split={} if share else parts,
             test_share=share,
@@ -103,7 +107,8 @@ def command(
     understood = import_files(files, output, choices, without)
     for part, rows in understood.splits.items():
         counts = [
-            f"{counted(len(one), 'row')} of {name} ({one.dimension} wide)" for name, one in rows.items()
+            f"{counted(len(modality), 'row')} of {name} ({modality.dimension} wide)"
+            for name, modality in rows.items()
         ]
         say(f"{part}: {', '.join(counts)}")
     kind = "multi-label" if understood.splits["train"].multi_label else "single-label"
@@ -116,12 +121,3 @@ def _share(word: str) -> float:
         if 0 < float(word) < 1:
             return float(word)
     return 0.0
-
-
-def _keys(words: Sequence[str]) -> dict[str, str]:
-    """Return the keys of modalities by their names, from words of the form NAME=KEY."""
-    pairs = [word.partition("=") for word in words]
-    for word, (name, _, key) in zip(words, pairs, strict=True):
-        if not (name and key):
-            raise UsageError(f"--modality {word!r} is not of the form NAME=KEY")
-    return {name: key for name, _, key in pairs}

@@ -18,7 +18,7 @@ from bench.execution.progress import Ended, RunEvent, RunProgress
 _COLOURS: Final = {"done": "green", "skipped": "yellow"}
 _REFRESHES: Final = 4  # per second
 _OTHER_ROWS: Final = 4
-"""Rows of the screen that the list of running cells leaves free: head, bar, last line, cursor."""
+"""Rows of the screen besides the list of running cells: head, bar, last line, cursor."""
 
 _BAR: Final = 60
 _STAGE: Final = 12
@@ -26,13 +26,13 @@ _TITLE: Final = 20  # widths, in columns: the bar at most, stage and epoch, a ti
 
 
 class LiveDisplay(Display):
-    """Plain lines of what has ended, which scroll away, and below them what runs now."""
+    """Plain lines of ended cells, which scroll away, and below them the running cells."""
 
     def __init__(self, tally: RunProgress) -> None:
-        """Pass every event to ``tally``, and show what it counts."""
+        """Pass every event to ``tally``, and show its counts."""
         super().__init__(tally)
         self._console = Console(file=self._out)
-        # What cells print in this process goes to their logs, not above the view.
+        # The output of cells in this process goes to their logs, not above the view.
         self._live = Live(
             View(tally),
             console=self._console,
@@ -43,7 +43,7 @@ class LiveDisplay(Display):
         )
 
     def view(self) -> Live:
-        """Return the view, which is cleared in the end; the lines above it stay."""
+        """Return the view, which is cleared at the end; the lines above it stay."""
         return self._live
 
     def write(self, line: str, event: RunEvent) -> None:
@@ -54,7 +54,7 @@ class LiveDisplay(Display):
         self._console.print(text, no_wrap=True, overflow="ellipsis", soft_wrap=False)
 
     def stop(self) -> None:
-        """Let the view say that no cell starts any more."""
+        """Show that no further cell starts."""
         self._tally.stop()
 
 

@@ -37,7 +37,7 @@ class FiniteRange(click.FloatRange):
     """A number within bounds that is finite: bounds alone let NaN pass."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Return the number; the command ends as wrongly used where it is none."""
+        """Return the number; a usage error if it is not finite."""
         number = click.FLOAT.convert(value, param, ctx)
         if not math.isfinite(number):
             self.fail(f"{value!r} is not a finite number.", param, ctx)
@@ -48,12 +48,12 @@ class FilePath(click.Path):
     """The path of a file or a folder that the file system can hold; ``variable`` gives another default."""
 
     def __init__(self, kind: Literal["file", "folder", "any"] = "file", variable: str | None = None) -> None:
-        """Take paths of this kind, whether there is something or not."""
+        """Take paths of this kind; they need not exist."""
         super().__init__(file_okay=kind != "folder", dir_okay=kind != "file", path_type=Path)
         self.variable = variable
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Return the path; the command ends as wrongly used where it is too long or names the wrong thing."""
+        """Return the path; a usage error if it is too long, or of another kind."""
         name = os.fsencode(value)
         if len(name) > _LONGEST_PATH or any(len(part) > _LONGEST_NAME for part in name.split(b"/")):
             allowed = f"{_LONGEST_PATH}, and {_LONGEST_NAME} for each name in it"
@@ -62,7 +62,7 @@ class FilePath(click.Path):
 
 
 class Words(click.ParamType):  # type: ignore[type-arg]  # generic in newer releases only
-    """Text of a form that the help shows, and what turns it into a value or raises `UsageError`."""
+    """Text of a form that the help shows, and the function that parses it or raises `UsageError`."""
 
     def __init__(self, form: str, parse: Callable[[str], Any] = str) -> None:
         """Show ``form`` in the help."""
@@ -156,7 +156,7 @@ def _load_plugins(files: Sequence[Path], *, warn_of_others: bool) -> None:
 
 
 def _described(owner: Callable[..., Any]) -> tuple[str, dict[str, str]]:
-    """Return a docstring without its last section, and what that says of each parameter or field."""
+    """Return a docstring without its last section, and that section's text by parameter or field."""
     text, *section = re.split(r"\n(?:Args|Attributes):\n", inspect.getdoc(owner) or "")
     entries = re.findall(r"^ {4}(\w+): (.*(?:\n {5,}.*)*)", section[0], re.MULTILINE) if section else []
     return text.strip(), {name: " ".join(words.split()) for name, words in entries}
@@ -165,7 +165,10 @@ def _described(owner: Callable[..., Any]) -> tuple[str, dict[str, str]]:
 def _fields(owner: Callable[..., Any]) -> list[tuple[str, Any, Any]]:
     """Return name, type and default (`inspect.Parameter.empty` if none) of each parameter or field."""
     hints = inspect.get_annotations(owner, eval_str=True)
-    return [(one.name, hints[one.name], one.default) for one in inspect.signature(owner).parameters.values()]
+    return [
+        (parameter.name, hints[parameter.name], parameter.default)
+        for parameter in inspect.signature(owner).parameters.values()
+    ]
 
 
 def _collected(owner: Callable[..., Any], values: Mapping[str, Any]) -> dict[str, Any]:

@@ -49,7 +49,9 @@ def command(
     if selection == "oracle" and all(metric.selection != selection for metric in metrics_of(records)):
         raise UsageError("no record has a test-oracle trace; make some with python -m bench run --trace-test")
     rules, stale = (selection, "none"), sentences(stale_records(records))
-    sound = with_queries(store, records, lambda one: base_of(one.protocol) in ids and one.selection in rules)
+    sound = with_queries(
+        store, records, lambda series: base_of(series.protocol) in ids and series.selection in rules
+    )
     data = ReportData(
         sound.records,
         labels=registry_labels(records),

@@ -38,7 +38,7 @@ Retry = Literal[
 
 @dataclass(frozen=True)
 class JobOptions:
-    """How cells are run, and where their records are stored.
+    """Options of running cells and storing their records.
 
     Attributes:
         retry: Run cells with this status again; may be repeated. failed includes exited, killed, lost and
@@ -65,11 +65,11 @@ class JobOptions:
     dry_run: bool = False
 
     @property
-    def asked(self) -> dict[str, Any]:
-        """What a cell is to have besides the usual numbers.
+    def additions(self) -> dict[str, Any]:
+        """The additions to a cell's usual numbers, as fields of its run context.
 
         Raises:
-            UsageError: for a protocol that is none.
+            UsageError: for an unknown protocol.
         """
         further = further_protocols(split_words(self.protocols))
         return {"trace_test": self.trace_test, "keep_models": self.keep_models, "protocols": further}
@@ -113,25 +113,25 @@ def command(
 
 
 def _given_seeds_notes(cells: Sequence[Cell]) -> Iterable[str]:
-    """Yield a note where methods have other seeds than the embeddings beside them have files."""
+    """Yield a note if methods have seeds for which embeddings have no file."""
     given = dict.fromkeys(cell.identity.method for cell in cells if cell.identity.given)
     files, seeds = ({c.identity.seed for c in cells if c.identity.given is kind} for kind in (True, False))
     if given and seeds - files:
         names = ", ".join(given)
-        yield f"note: --seeds does not apply to {names}: the files of a row stand as its seeds 0, 1, ..."
+        yield f"note: --seeds does not apply to {names}: the files of a row are its seeds 0, 1, ..."
 
 
 def run_grid(
     job: JobOptions, wanted: Wanted, notes: Callable[[Sequence[Cell]], Iterable[str]] = lambda _: ()
 ) -> int:
-    """Run the cells that are missing, or print which these are, and return the exit status.
+    """Run the missing cells, or print them in a dry run, and return the exit status.
 
-    Of the planned cells ``notes`` are printed.
+    The ``notes`` on the planned cells are printed.
 
     Raises:
-        UsageError: for wrong words, before any data is looked at.
+        UsageError: for wrong words, before any data is read.
     """
-    shard, asked = None if job.shard is None else parse_shard(job.shard), job.asked
+    shard, additions = None if job.shard is None else parse_shard(job.shard), job.additions
     results, data_dir = job.records.results, job.files.data
     with machines(job.executor, job.devices, wanted.cells.threads) as where:
         limits = {"timeout": job.devices.timeout, "max_memory": job.devices.max_memory}
@@ -142,7 +142,7 @@ def run_grid(
         store = Store(results)
         claims = Claims(store)
         stale = stale_cells(cells, store)
-        todo = remaining(cells, store, job.retry, **asked, stale=stale)
+        todo = remaining(cells, store, job.retry, **additions, stale=stale)
         _announce(sources, store, cells, [] if "stale" in job.retry else [*stale.values()])
         site = where.site(needed=bool(todo))
         if job.dry_run:
@@ -152,14 +152,9 @@ def run_grid(
 
 
 def _run(
-    job: JobOptions,
-    cells: Sequence[Cell],
-    todo: Sequence[Cell],
-    store: Store,
-    claims: Claims,
-    site: Site,
+    job: JobOptions, cells: Sequence[Cell], todo: Sequence[Cell], store: Store, claims: Claims, site: Site
 ) -> int:
-    """Run what is to do, and print how all cells stand."""
+    """Run the cells of ``todo``, and print the status of all cells."""
     prepare_results(store)
     recorded = len(cells) - len(todo)
     fitted = [cell.identity.method for cell in todo if not cell.identity.given]
@@ -167,7 +162,7 @@ def _run(
     ready = [cell for cell in todo if cell.identity.method not in left_out]
     progress = RunProgress(recorded + len(ready), recorded, f"shard {job.shard}" if job.shard else "")
     progress.left_out |= left_out
-    context = job.devices.context(site, job.files.data, **job.asked)
+    context = job.devices.context(site, job.files.data, **job.additions)
     begin = time.monotonic()
     stopped = bool(ready) and run_displayed(ready, store, context, site, progress, claims)
     seconds = time.monotonic() - begin
@@ -195,7 +190,7 @@ def run_displayed(
 
 
 def prepare_results(store: Store) -> None:
-    """Make a results folder where there is none, and remove what killed runs left; a `UsageError` if not."""
+    """Make a results folder if there is none, and remove what killed runs left; raises `UsageError`."""
     try:
         store.prepare()
     except StoreError as error:
@@ -204,7 +199,7 @@ def prepare_results(store: Store) -> None:
 
 
 def _announce(sources: Sources, store: Store, cells: Sequence[Cell], stale: Sequence[Stale]) -> None:
-    """Print what must be known of the data and of earlier records before anything runs."""
+    """Print notes on the data and on earlier records before anything runs."""
     look_alikes = [source.name for source in sources.usable.values() if source.kind == "look-alike"]
     if look_alikes:
         say(
@@ -212,9 +207,9 @@ def _announce(sources: Sources, store: Store, cells: Sequence[Cell], stale: Sequ
             "where to get them: python -m bench data doctor"
         )
     say(*(f"note: {source.name}: {note}" for source in sources.usable.values() for note in source.notes))
-    asked = {cell.identity.digest for cell in cells}
+    digests = {cell.identity.digest for cell in cells}
     for problem in store.problems:
-        if problem.folder.name in asked:
+        if problem.folder.name in digests:
             warn(f"{'cell left out' if problem.newer else 'cell to be run again'}: {problem.sentence}")
     say(*(f"note: {sentence}" for sentence in sentences(stale)))
     if stale:

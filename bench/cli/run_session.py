@@ -18,20 +18,20 @@ from bench.experiment.grid import Cell
 from bench.records.heartbeat import heartbeat
 
 STOPPING: Final = "stopping: cells that run may finish; Ctrl-C again abandons them"
-"""What is printed after the first Ctrl-C."""
+"""Printed after the first Ctrl-C."""
 
 _STDERR: Final = 2
 
 
 @contextmanager
 def run_session(tally: RunProgress, results: Path) -> Iterator[Display]:
-    """Display a run while the body makes it, keep its heartbeat file, and handle Ctrl-C.
+    """Display the run of the body, keep its heartbeat file, and handle Ctrl-C.
 
-    The display takes the run's events. The first Ctrl-C makes it ``interrupted``; the second ends the body at
-    once, and this as if the run had come to its end.
+    The display takes the run's events. The first Ctrl-C makes it ``interrupted``; the second ends the body,
+    without an exception.
 
     Raises:
-        KeyboardInterrupt: for SIGTERM, or if nobody reads the output any more.
+        KeyboardInterrupt: for SIGTERM, or if the output is closed.
     """
     display = display_for(tally)
 
@@ -59,31 +59,30 @@ def run_session(tally: RunProgress, results: Path) -> Iterator[Display]:
 
 
 class Display:
-    """Receives the events of a run, counts them, and writes a plain line per event worth one.
+    """Counts the events of a run, and writes a plain line for each that `line_of` mentions.
 
-    It writes to the standard output of the moment it is made: a cell that runs in this process sends
-    what is printed meanwhile to its log.
+    It keeps the standard output of its creation: a cell in this process redirects output to its log.
 
     Attributes:
         interrupted: whether Ctrl-C was pressed.
-        unread: whether the reader of the output has gone away.
+        unread: whether the output is closed.
     """
 
     def __init__(self, tally: RunProgress) -> None:
-        """Pass every event to ``tally``, and show what it counts."""
+        """Pass every event to ``tally``, and show its counts."""
         self.interrupted = self.unread = False
         self._tally = tally
         self._out = sys.stdout
 
     def view(self) -> AbstractContextManager[object]:
-        """Return what shows the state of the run in its body; a log has nothing but lines."""
+        """Return the context in which the state of the run is shown; a log has lines only."""
         return nullcontext()
 
     def __call__(self, event: RunEvent) -> None:
         """Count an event and show it.
 
         Raises:
-            KeyboardInterrupt: if nobody reads on, as after ``| head``: that ends the run like Ctrl-C.
+            KeyboardInterrupt: if the output is closed, as by ``| head``: that ends the run like Ctrl-C.
         """
         self._tally(event)
         line = printable(line_of(event, self._tally))
@@ -100,13 +99,13 @@ class Display:
         self._out.flush()
 
     def stop(self) -> None:
-        """Say that no cell starts any more; for a signal's handler, which may not use Python's streams."""
+        """Print that no further cell starts; for a signal handler, which may not use Python's streams."""
         self._tally.stop()
         os.write(_STDERR, f"{STOPPING}\n".encode())
 
 
 def display_for(tally: RunProgress) -> Display:
-    """Return the display that suits the standard output; only a terminal pays for loading the live one."""
+    """Return the display for the standard output; the live one is imported for a terminal only."""
     if not sys.stdout.isatty():
         return Display(tally)
     from bench.cli.live_display import LiveDisplay
@@ -115,7 +114,7 @@ def display_for(tally: RunProgress) -> Display:
 
 
 def line_of(event: RunEvent, tally: RunProgress) -> str:
-    """Return the line of an event in a log; empty for one that it does not mention."""
+    """Return the line of an event in a log; empty for an event without one."""
     if isinstance(event, Ended):
         state = tally.state()
         count = f"[{state.ended:>{len(str(state.total))}}/{state.total}]"

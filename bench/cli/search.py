@@ -10,16 +10,7 @@ from typing import Annotated
 from bench import registry
 from bench.cli.embed import warn_of_changes
 from bench.cli.formatting import say, table, write_data
-from bench.cli.options import (
-    ARGUMENT,
-    Count,
-    DataOption,
-    Device,
-    FilePath,
-    Form,
-    ResultsOption,
-    make_command,
-)
+from bench.cli.options import ARGUMENT, Count, DataOption, Device, FilePath, Form, ResultsOption, make_command
 from bench.contract.errors import UsageError
 from bench.plural import counted
 from bench.searching import Searcher
@@ -28,7 +19,7 @@ from bench.searching.searcher import Way
 
 @dataclass(frozen=True)
 class QueryOptions:
-    """The query, if it is not a text.
+    """A query that is not a text.
 
     Attributes:
         file: A picture or a sound as query, encoded as the dataset's features were.
@@ -43,7 +34,7 @@ class QueryOptions:
 
 @dataclass(frozen=True)
 class GalleryOptions:
-    """The gallery, and how it is searched.
+    """The gallery and the kind of search.
 
     Attributes:
         in_: Modality of the gallery.  [default: the first that is not the query's]
@@ -84,7 +75,7 @@ def command(
         format_: Output format.
         device: Device to embed on.
     """
-    given = [one for one in (query, options.file, options.row) if one is not None]
+    given = [value for value in (query, options.file, options.row) if value is not None]
     if len(given) != 1:
         raise UsageError("give one query: a text after RECORD, or --file, or --row")
     searcher = Searcher(

@@ -55,7 +55,7 @@ class RecordOptions:
     condition: str | None = None
 
     def filter(self, records: Sequence[Record]) -> Filter:
-        """Return what admits the records that are meant among some."""
+        """Return the filter of these options for some records."""
         clean = [CLEAN] if any(not record.identity.condition for record in records) else []
 
         def given(value: T | None) -> tuple[T, ...]:
@@ -73,7 +73,7 @@ class RecordOptions:
 
 
 def condition_words(words: Sequence[str], records: Sequence[Record]) -> list[str]:
-    """Return what a filter takes for conditions as they are typed, as for `run`, or globs.
+    """Return conditions for a filter, from words as for `run`, or globs.
 
     A name or a group means all its levels in ``records``.
 
@@ -91,17 +91,17 @@ def condition_words(words: Sequence[str], records: Sequence[Record]) -> list[str
             found += [applied.id for applied in parse_conditions([word]) if applied]
         else:
             names = {applied.name for applied in parse_conditions([word]) if applied}
-            found += [one for one in known if name_of(one) in names] or [word]
+            found += [condition for condition in known if name_of(condition) in names] or [word]
     return found
 
 
 def _of_file(word: str, known: Sequence[str]) -> list[str]:
-    """Return the condition of a file; of one that is gone, all that were read from files of its name."""
+    """Return the condition of a file; if the file is gone, those read from files of its name."""
     head, _, path = word.partition("=")
     if Path(path).expanduser().is_file():
         return [applied.id for applied in parse_conditions([word]) if applied]
     beginning = f"{head}={file_name(Path(path))}:"
-    return [one for one in known if one.startswith(beginning)] or [word]
+    return [condition for condition in known if condition.startswith(beginning)] or [word]
 
 
 class RecordsError(BenchError):
@@ -112,8 +112,8 @@ def read_records(results: Path, *, may_be_none: bool = False) -> tuple[list[Reco
     """Return all readable records, and (folder, sentence) for those left out, which are also printed.
 
     Raises:
-        UsageError: if there is no record at all, unless there ``may_be_none``.
-        RecordsError: if there are some, but none is sound.
+        UsageError: if there is no record, unless there ``may_be_none``.
+        RecordsError: if there are records, but none is sound.
     """
     store = Store(results)
     records = list(store.records())
@@ -131,8 +131,8 @@ class WithQueries(NamedTuple):
     """Records whose values per query agree with their metrics, and all without a result.
 
     Attributes:
-        values: by digest of a finished record, what was asked for.
-        problems: (folder, sentence) of the others.
+        values: of the wanted series, by digest of a finished record.
+        problems: (folder, sentence) of the other records.
     """
 
     records: list[Record]
@@ -141,7 +141,7 @@ class WithQueries(NamedTuple):
 
 
 def with_queries(store: Store, records: Iterable[Record], wanted: Callable[[Series], bool]) -> WithQueries:
-    """Read values per query; records that these contradict are left out and printed."""
+    """Read values per query; records whose metrics contradict them are left out and printed."""
     result = WithQueries([], {}, [])
     for record in records:
         try:
@@ -159,7 +159,7 @@ def evaluated_protocols(words: Sequence[str], records: Sequence[Record]) -> list
     """Return the ids of protocols without ``/gallery``, each once.
 
     Raises:
-        UsageError: for an id that is none, or that no record has numbers for.
+        UsageError: for an unknown id, or one without numbers in the records.
     """
     known = {base_of(metric.protocol) for metric in metrics_of(records)}
     ids = [Protocol.parse(word).base for word in words_of(words)]
@@ -177,7 +177,7 @@ def metrics_of(records: Sequence[Record]) -> Iterator[Metric]:
 
 
 class DatasetName(NamedTuple):
-    """A dataset as named in a command; if beginnings of fingerprints are given, only data of these."""
+    """A dataset as named in a command; with ``versions``, only data whose fingerprints begin so."""
 
     name: str
     versions: tuple[str, ...] = ()
@@ -188,12 +188,12 @@ class DatasetName(NamedTuple):
 
 
 def dataset_named(word: str, records: Sequence[Record]) -> DatasetName:
-    """Return which data a word means: a name, ``name@fingerprint``, or the path of a feature bundle.
+    """Return the data of a word: a name, ``name@fingerprint``, or the path of a feature bundle.
 
-    Two files of one name are two data: where the file is there, its content decides.
+    Two files of one name are different data: if the file exists, its content decides.
 
     Raises:
-        BenchError: if there is such a file and it cannot be read.
+        BenchError: if the file cannot be read.
     """
     known = {record.identity.dataset for record in records}
     name, at, version = word.rpartition("@")
@@ -210,13 +210,13 @@ def dataset_named(word: str, records: Sequence[Record]) -> DatasetName:
 def select_records(
     records: Sequence[Record], method: str, dataset: str, options: RecordOptions, results: Path
 ) -> list[Record]:
-    """Return the records that are meant, in the order of variant, profile, modalities and seed.
+    """Return the matching records, in the order of variant, profile, modalities and seed.
 
-    A stale record is meant only if it is named, or if the code at hand has not made its cell again. The
-    method is a registry name or ``method/variant``, the dataset what `dataset_named` takes.
+    A stale record is left out if the code at hand has made its cell again, unless its digest is given.
+    ``method`` is a registry name or ``method/variant``, ``dataset`` a word for `dataset_named`.
 
     Raises:
-        UsageError: if there is none; says which there are, or what makes one.
+        UsageError: if none matches; names the available ones, or the command that makes one.
     """
     name, slash, variant = method.partition("/")
     if slash and options.variant is None:
@@ -247,7 +247,7 @@ def select_records(
 
 
 def narrowing(record: Record, others: Sequence[Record]) -> str:
-    """Return the options that single a record out among others, such as ``--seed 0 --profile quick``."""
+    """Return the options that select a record among others, such as ``--seed 0 --profile quick``."""
 
     def options(identity: Identity) -> dict[str, str]:
         return {
@@ -269,11 +269,11 @@ def narrowing(record: Record, others: Sequence[Record]) -> str:
 
 
 def _order(record: Record) -> tuple[Any, ...]:
-    one = record.identity
+    cell = record.identity
     return (
-        *(one.variant != "full", one.variant, one.profile, one.data_kind, one.fingerprint, one.device),
-        *(newest_first(one.harness), newest_first(one.code), condition_order(one.condition)),
-        *(one.modalities, one.seed, record.digest),
+        *(cell.variant != "full", cell.variant, cell.profile, cell.data_kind, cell.fingerprint, cell.device),
+        *(newest_first(cell.harness), newest_first(cell.code), condition_order(cell.condition)),
+        *(cell.modalities, cell.seed, record.digest),
     )
 
 
@@ -281,11 +281,11 @@ def _listed(records: Sequence[Record]) -> str:
     several = len({record.identity.fingerprint for record in records}) > 1
     names = []
     for record in sorted(records, key=_order):
-        one = record.identity
-        data = f" of {one.dataset}@{one.fingerprint[:8]}" if several else ""
-        modalities = "+".join(one.modalities)
-        seed = f"seed {one.seed}" + (f", {one.condition}" if one.condition else "")
-        cell = f"{one.variant}, {one.profile} profile, {modalities}, {seed}"
+        identity = record.identity
+        data = f" of {identity.dataset}@{identity.fingerprint[:8]}" if several else ""
+        modalities = "+".join(identity.modalities)
+        seed = f"seed {identity.seed}" + (f", {identity.condition}" if identity.condition else "")
+        cell = f"{identity.variant}, {identity.profile} profile, {modalities}, {seed}"
         names.append(f"{cell} ({record.digest[:8]}){data}")
     return and_more(names, _LISTED)
 

@@ -58,7 +58,7 @@ def command(*, format_: Form = "table", folder: ResultsOption) -> int:
             if record.result is not None and record.result.snapshot_error
         ],
         "moved": moved_condition_files(records),
-        "stale": [{**_cell(one.record), "changes": one.changes, "again": one.again} for one in stale],
+        "stale": [{**_cell(item.record), "changes": item.changes, "again": item.again} for item in stale],
     }
     if format_ == "json":
         write_data(json.dumps(facts, indent=1))
@@ -72,12 +72,12 @@ def _cell(record: Record) -> dict[str, Any]:
 
 
 def _counts(records: Sequence[Record]) -> list[dict[str, Any]]:
-    """Return a row per method and data: how many cells ended how, and their seconds."""
+    """Return a row per method and data: numbers of cells by status, and their seconds."""
     groups: dict[tuple[str, ...], list[Record]] = {}
     for record in records:
-        one = record.identity
-        data = (one.dataset, one.data_kind, one.fingerprint[:8], one.profile, one.condition or CLEAN)
-        groups.setdefault((*data, one.method, one.variant), []).append(record)
+        cell = record.identity
+        data = (cell.dataset, cell.data_kind, cell.fingerprint[:8], cell.profile, cell.condition or CLEAN)
+        groups.setdefault((*data, cell.method, cell.variant), []).append(record)
     keys = ("dataset", "data", "fingerprint", "profile", "condition", "method", "variant")
     rows = []
     for key, members in sorted(groups.items()):
@@ -116,7 +116,7 @@ def _lines(
     yield from (f"no model of record {digest}: {why}" for digest, why in models["not_kept"].items())
     for digest in models["without_record"]:
         yield f"model {digest} has no record here; merge or remove it"
-    if any(not one.again for one in stale):
+    if any(not record.again for record in stale):
         yield "run with --retry stale makes the cells of stale records again; these records stay"
     now = time.time()
     for name, state in runs:

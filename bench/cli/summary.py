@@ -1,4 +1,4 @@
-"""What `run` prints about a whole grid: the forecast of a dry run, and the summary at the end of a run."""
+"""Output of `run` on a whole grid: the forecast of a dry run, and the summary at the end of a run."""
 
 from __future__ import annotations
 
@@ -33,10 +33,9 @@ _ORDER: Final[tuple[str, ...]] = (*STATUSES, "stale", "missing")
 def forecast(
     cells: Sequence[Cell], todo: Sequence[Cell], store: Store, site: Site, stale: Collection[str] = ()
 ) -> Iterator[str]:
-    """Yield a line per cell, one per device, and how long all take, from a simulation of the slots.
+    """Yield a line per cell, one per device, and the total time, from a simulation of the slots.
 
-    Of the ``cells`` that are asked for those ``todo`` would run; of the others the ``stale`` are finished by
-    other code only.
+    Of the ``cells``, those of ``todo`` would run; other code has finished the ``stale`` ones.
     """
     expected = expect(todo, store)
     for cell in cells:
@@ -81,7 +80,7 @@ def summarise(
 ) -> tuple[list[str], bool]:
     """Return the lines to print, and whether every cell is done, by any code, or skipped as declared.
 
-    Those that were run now, as ``run`` tells, took so many seconds; Ctrl-C may have ``stopped`` them.
+    ``run`` has counted the cells that were run now, in ``seconds``; ``stopped``: Ctrl-C ended them.
     """
     statuses = standings(cells, store, run.unwritten)
     counts = Counter(statuses.values())
@@ -101,7 +100,7 @@ def summarise(
     kept, size, unkept = store.models.tally(by_digest.keys())
     lines += [f"kept models: {kept}, {bytes_of(size)} in {store.models.root}"] if kept else []
     lines += named("done without a model", unkept)
-    if run.ran:  # of a grid that was finished before, the report says it
+    if run.ran:  # for a grid that was finished before, the report has this
         done = [cell for digest, cell in by_digest.items() if statuses[digest] == "done"]
         lines += _near_chance(done, store)
     bad = len(cells) - counts["done"] - counts["skipped"] - counts["stale"]
@@ -166,7 +165,7 @@ def _reason(cell: Cell, status: str, store: Store, run: RunProgress, stopped: bo
 
 
 def _near_chance(cells: Sequence[Cell], store: Store) -> Iterator[str]:
-    """Yield a line per method and data whose mean over cells is near chance, with what to try."""
+    """Yield a line per method and data whose mean over cells is near chance, with advice."""
     methods = registry.registered().methods
     groups: dict[tuple[object, ...], list[Record]] = {}
     for cell in cells:

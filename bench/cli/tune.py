@@ -113,7 +113,7 @@ def _subjects(
     results: Path,
     device: DeviceKind,
 ) -> list[list[Cell]]:
-    """Return the cells of every method, with the settings that its trials start from."""
+    """Return the cells of every method, with the settings of its first trial."""
     limits = {"timeout": context.seconds, "max_memory": context.max_memory}
     sources = describe_sources([dataset], context.data_dir, wanted.profile, results, **limits)
     for name, reason in sources.damaged.items():

@@ -13,15 +13,7 @@ from bench.analysis.drift import Drift, Recorded, changes, drawn, drift_of
 from bench.analysis.results import Filter, words_of
 from bench.cli.executor_options import DeviceOptions, LocalMachine
 from bench.cli.formatting import say, table
-from bench.cli.options import (
-    ARGUMENT,
-    FOLDER,
-    Count,
-    DataOption,
-    FiniteRange,
-    ResultsOption,
-    make_command,
-)
+from bench.cli.options import ARGUMENT, FOLDER, Count, DataOption, FiniteRange, ResultsOption, make_command
 from bench.cli.run import prepare_results, run_displayed
 from bench.cli.select_records import condition_words, read_records
 from bench.contract.errors import BenchError, UsageError
@@ -36,7 +28,7 @@ from bench.records.store import Store
 
 @dataclass(frozen=True)
 class SampleOptions:
-    """Which cells to run again, and what their numbers may differ by.
+    """Cells to run again, and the tolerance of their numbers.
 
     Attributes:
         cells: Number of cells to draw at random.
@@ -62,7 +54,7 @@ class SampleOptions:
 
 @dataclass(frozen=True)
 class Check:
-    """One record and the cell run again: their drift and what else was different, or why there is none."""
+    """Comparison of a record with its cell run again: drift and changed versions, or why there is none."""
 
     record: Record
     drift: Drift | None = None
@@ -113,7 +105,7 @@ def command(
 def _candidates(
     known: Sequence[Record], records: Sequence[str], sample: SampleOptions, store: Store
 ) -> list[Record]:
-    """Return the records that are asked for; without ``--models`` those of the code at hand, naming others.
+    """Return the records to draw from; without ``--models`` stale ones are printed and left out.
 
     Raises:
         UsageError: if all are stale.
@@ -136,16 +128,16 @@ def _candidates(
             f"all {len(candidates)} records that are asked for are stale; make the cells again with "
             "`python -m bench run` and --retry stale, and hold them against these with compare"
         )
-    left_out = {one.record.digest for one in stale}
+    left_out = {item.record.digest for item in stale}
     return [record for record in candidates if record.digest not in left_out]
 
 
 @contextmanager
 def _new_folder(keep: Path | None) -> Iterator[Path]:
-    """Yield the folder for the new records: a temporary one, or one that holds none yet.
+    """Yield the folder for the new records: a temporary one, or one without records.
 
     Raises:
-        UsageError: if it holds some: an older record might be taken for a new one.
+        UsageError: if it has records: an older one might be taken for a new one.
     """
     if keep is not None and Store(keep).stamps():
         raise UsageError(f"--keep {keep} holds records already; name a new folder")
@@ -156,10 +148,10 @@ def _new_folder(keep: Path | None) -> Iterator[Path]:
 def _run_again(
     picked: Sequence[Record], old: Store, new: Store, devices: DeviceOptions, data_dir: Path
 ) -> tuple[list[Check], bool]:
-    """Run the cells of records again; returns a check of each, and whether Ctrl-C ended the run."""
+    """Run the cells of records again; return a check of each, and whether Ctrl-C ended the run."""
     kind = LocalMachine(devices).kind
     checks: dict[str, Check] = {}
-    groups: dict[tuple[int, bool, tuple[str, ...]], dict[str, Cell]] = {}  # what must be evaluated alike
+    groups: dict[tuple[int, bool, tuple[str, ...]], dict[str, Cell]] = {}  # cells with one run context
     for record in picked:
         try:
             result = old.verify(record.digest).result
@@ -187,7 +179,7 @@ def _check(record: Record, digest: str, old: Store, new: Store) -> Check:
     """Compare the new record of a cell, which has this digest on the device at hand, with the old one."""
     try:
         now = new.read(digest)
-        pair = [Recorded(one, store.per_query(one.digest)) for one, store in ((record, old), (now, new))]
+        pair = [Recorded(item, store.per_query(item.digest)) for item, store in ((record, old), (now, new))]
     except BenchError:
         return Check(record, reason="it was not run to its end")
     if now.failure is not None:

@@ -25,7 +25,7 @@ from bench.records.store import Store
 from bench.report.cell_report import CellContext, cell_report, overview_lines, position_lines
 
 _TESTED: Final = 2_000
-"""Queries up to which the tests behind the tables' marks are done at once; the report does the others."""
+"""With more queries, the tests behind the tables' marks are left to the report."""
 
 PROTOCOL: Final = "map@all"
 
@@ -57,7 +57,11 @@ def command(
     else:
         rows = {record.digest: _label(record, _peers(record, records), labels) for record in chosen}
         narrowings = {record.digest: narrowing(record, chosen) for record in chosen}
-        say(*overview_lines(chosen, lambda one: rows[one.digest], lambda one: narrowings[one.digest]))
+        say(
+            *overview_lines(
+                chosen, lambda record: rows[record.digest], lambda record: narrowings[record.digest]
+            )
+        )
     return int(bool(problems))
 
 
@@ -80,7 +84,7 @@ def _report(record: Record, records: Sequence[Record], store: Store, labels: Lab
 
 
 def _model(record: Record, store: Store) -> str:
-    """Return what was kept of a cell's fit; empty if nothing was asked for."""
+    """Describe the stored model of a cell; empty if none was wanted."""
     try:
         card = store.models.card(record.digest)
     except DataError as error:

@@ -55,7 +55,7 @@ PerQuery = dict[tuple[str, str, str, str], Any]
 
 @dataclass(frozen=True)
 class Finished:
-    """A cell's record and the files that go with it; a cell that is done has a view, and a model if asked."""
+    """A cell's record and its files; a cell that is done has a snapshot, and a model if one is kept."""
 
     record: Record
     per_query: PerQuery = field(default_factory=dict)
@@ -66,13 +66,13 @@ class Finished:
 
 
 def run_cell(cell: Cell, context: RunContext, progress: Progress | None = None) -> Finished:
-    """Run a cell and return its record, whatever happens inside: only the process's end is not caught."""
+    """Run a cell and return its record, also if it fails; only the end of the process is not caught."""
     run = CellRun.of(cell, context, progress)
     reset_peak_memory(context.device)
     result, status, failure = run.attempt(run.result)
     record = cell.record(status, run.environment(), result, failure)
     finished = Finished(record, trace=run.trace.rows, log=run.log.getvalue())
-    if result is None:  # an attempt on test data may show at the very end
+    if result is None:  # an attempt on test data may be noticed only at the end
         return finished
     return replace(finished, per_query=run.per_query, view=run.view, model=run.model)
 
@@ -85,7 +85,7 @@ def lost(
     environment = environment_of(
         cell, context, started.isoformat(timespec="milliseconds"), {"total": round(seconds, 6)}
     )
-    # The memory that can be measured here is not that of the process that is gone.
+    # The memory of this process is not that of the worker.
     environment = msgspec.structs.replace(environment, peak_memory=None, peak_device_memory=None)
     record = cell.record(status, environment, failure=failure)
     return Finished(record, log=f"{output}\n{status}: {failure.reason}\n")
@@ -108,7 +108,7 @@ class Selection(NamedTuple):
         method: fitted.
         dataset: under the cell's condition.
         train: training rows as the method got them.
-        audit: says what was selected before the test split is opened.
+        audit: states what was selected before the test split is opened.
         checkpoints: states that can be restored, by selection rule; none in closed form.
         selected: what each rule chose.
         notes: facts that the method reports about its fit.
@@ -124,7 +124,7 @@ class Selection(NamedTuple):
 
 
 class CellRun:
-    """The run of a cell; its attributes hold what there is to record, even if it fails half-way."""
+    """The run of a cell; its attributes hold what is recorded, also of a cell that fails."""
 
     def __init__(self, cell: Cell, context: RunContext, progress: Progress | None = None) -> None:
         self.trace = Trace()
@@ -153,7 +153,7 @@ class CellRun:
         return GivenRun(cell, context, progress)
 
     def attempt(self, work: Callable[[], T]) -> tuple[T | None, Status, Failure | None]:
-        """Do ``work`` isolated from the rest of the process, output to the log, exceptions to a status."""
+        """Call ``work`` isolated from the process; its output goes to the log, an exception to a status."""
         with captured(self.log):
             try:
                 with isolated(self._cell.identity, self._context):
@@ -177,7 +177,7 @@ class CellRun:
     def _stage(self, part: str, *, limited: bool = True) -> Iterator[None]:
         """Measure a part, with numerical libraries confined to the cell's threads."""
         begin = time.perf_counter()
-        modules = len(sys.modules)  # it grows within a cell, and with it what there is to confine
+        modules = len(sys.modules)  # imports in the cell may load further libraries
         if limited and modules not in self._libraries:  # to find them takes milliseconds
             self._libraries = {modules: ThreadpoolController()}
         threads = self._cell.identity.threads
@@ -205,7 +205,7 @@ class CellRun:
 
         Raises:
             Unsupported: as `fitted`.
-            SealedTestError: if the method has asked for test data.
+            SealedTestError: if the method has opened test data.
             PluginError: if its result for a row depends on other rows.
         """
         with sealed_test():
@@ -231,7 +231,7 @@ class CellRun:
         return Selection(method, dataset, train, audit, checkpoints, selected, notes)
 
     def result(self) -> Result:
-        """Take the cell from its data to its numbers."""
+        """Return the result of the cell: load, fit, select, evaluate."""
         chosen = self.selection()
         dataset, train, shown = chosen.dataset, chosen.train, "best" if chosen.checkpoints else "none"
         test, gallery = opened_test(dataset)
@@ -239,7 +239,9 @@ class CellRun:
         with self._stage("evaluate"):
             ranked, refused = self._ranked(chosen, shown, test, gallery, protocols)
         self._draw(chosen.method, dataset, ranked[shown], restore=bool(chosen.checkpoints))
-        self._keep(chosen.method, dataset, next((one for one in chosen.selected if one.rule == shown), None))
+        self._keep(
+            chosen.method, dataset, next((point for point in chosen.selected if point.rule == shown), None)
+        )
         return Result(
             selection=shown,
             selected=[*chosen.selected],
@@ -273,8 +275,8 @@ class CellRun:
     ) -> tuple[dict[str, Evaluation], dict[str, str]]:
         """Evaluate the state that each selection rule chose, each state once even if several chose it.
 
-        A state that cannot be ranked costs the rules that chose it their numbers, and no other. What the
-        tables print has `MEASURES`, too.
+        If a state cannot be ranked, only the rules that chose it have no numbers. The evaluation of the
+        ``shown`` rule has `MEASURES`, too.
 
         Returns:
             The evaluations by selection rule, and why the states of others could not be ranked.
@@ -304,7 +306,7 @@ class CellRun:
         )
 
     def _metrics(self, ranked: Mapping[str, Evaluation], test: Split, gallery: Split | None) -> list[Metric]:
-        """Return the numbers, and keep those of every query."""
+        """Return the metrics, and keep the values per query."""
         metrics = []
         for rule, evaluation in ranked.items():
             for direction in evaluation.directions:
@@ -325,7 +327,7 @@ class CellRun:
         return metrics
 
     def _draw(self, method: Method, dataset: Dataset, shown: Evaluation, *, restore: bool) -> None:
-        """Take the snapshot; the numbers are not lost where nothing can be drawn."""
+        """Take the snapshot; a failure is noted and costs no number."""
         try:
             with self._stage("view"):
                 if restore:
@@ -336,7 +338,7 @@ class CellRun:
             print("nothing can be drawn of this cell:", traceback.format_exc(), sep="\n", file=self.log)
 
     def _keep(self, method: Method, dataset: Dataset, selected: Selected | None) -> None:
-        """Store the selected state, or why that cannot be done, where that is asked for."""
+        """Store the selected state, or the reason why it cannot be stored, if models are kept."""
         if not self._context.keep_models or self._cell.identity.given:
             return
         with self._stage("keep"), generators_kept():
@@ -349,7 +351,7 @@ class CellRun:
 
     def _load(self) -> Dataset:
         identity = self._cell.identity
-        # First, under the seal: a loader may open test data, and may stand in the same file as the method.
+        # First, under the seal: a loader may open test data, and may be in the same file as the method.
         registry.method_class(identity.method)
         with self._stage("load", limited=False):
             dataset = self.dataset()
@@ -364,7 +366,7 @@ class CellRun:
         """Return the dataset that the cell was planned with, whole.
 
         Raises:
-            DataChanged: if it is another by now.
+            DataChanged: if its content has changed.
         """
         identity = self._cell.identity
         with opened_by_harness():

@@ -74,7 +74,7 @@ def _of_test(dataset: Dataset, applied: Applied, scope: tuple[str, ...], seed: i
         return dataset.test if items is None else items
 
     def open_items() -> Items:
-        """Return what is shown of the test rows that stay; their ids tell which these are."""
+        """Return the items of the test rows that are kept, found by their ids."""
         items, before, after = dataset.items, dataset.test, test_and_gallery()[0]
         rows = {}
         for name, modality in after.items():
@@ -100,7 +100,7 @@ def _of_test(dataset: Dataset, applied: Applied, scope: tuple[str, ...], seed: i
 def fit(method: Method, dataset: Dataset, condition: str, context: Context) -> Split:
     """Fit a method on a dataset that is under a condition; return the training rows that it was given.
 
-    Under ``late`` the method first sees the other modalities, and then each of those that come later alone.
+    Under ``late`` the method is first fitted on the other modalities, and then extended by each late one.
 
     Raises:
         Unsupported: if the method's card declares that it cannot take this data or this condition.

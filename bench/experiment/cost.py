@@ -2,8 +2,8 @@
 
 Seconds of a cell, by the first rule that applies:
 
-0. next to nothing, where a clean cell has its numbers (`clean_twin`), recorded or among those asked for: so
-   it starts last;
+0. `REUSED_SECONDS`, if a clean cell has its numbers (`clean_twin`), recorded or planned too: so it starts
+   last;
 1. the median of the finished records of the same method, profile, kind of device and dataset with as many
    modalities;
 2. the median over those of the same method, profile and device on other data, each multiplied by the ratio of
@@ -43,21 +43,15 @@ MEMORY_BESIDES: Final = 768 << 20
 """Bytes that a process holds on a GPU besides its allocations: the driver's context and the kernels."""
 
 REUSED_SECONDS: Final = 0.2
-"""To load the data of a cell that is not trained."""
+"""Time to load the data of a cell that is not trained."""
 
 Basis = Literal["clean", "data", "rows", "method", "prior"]
-"""Which of the five rules seconds rest on."""
+"""The rule that gives the seconds."""
 
 
 @dataclass(frozen=True)
 class Expectation:
-    """What a cell will take.
-
-    Attributes:
-        seconds: in all.
-        basis: what the seconds rest on.
-        memory: bytes of a GPU; None where unknown.
-    """
+    """Expected cost of a cell: total seconds, the rule behind them, and bytes of a GPU (None: unknown)."""
 
     seconds: float
     basis: Basis
@@ -65,7 +59,7 @@ class Expectation:
 
 
 def expect(cells: Sequence[Cell], store: Store) -> dict[str, Expectation]:
-    """Return what each cell will take, by digest."""
+    """Return the expected cost of each cell, by digest."""
     seconds: dict[tuple[str, ...], list[float]] = defaultdict(list)
     per_row: dict[tuple[str, ...], list[float]] = defaultdict(list)
     train_rows: dict[tuple[str, str], dict[str, int]] = defaultdict(dict)
@@ -113,6 +107,6 @@ def expect(cells: Sequence[Cell], store: Store) -> dict[str, Expectation]:
 
 
 def _keys(identity: Identity) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return what records of a method share, and those of a method on data."""
+    """Return the keys of records of a method, and of a method on data."""
     method = identity.method, identity.profile, identity.device
     return method, (*method, identity.dataset, str(len(identity.modalities)))

@@ -19,11 +19,10 @@ _CONTEXT: Final = 1 << 30
 def failure_of(
     error: Exception, max_memory: int | None = None, used: DeviceMemory | None = None
 ) -> tuple[Status, Failure]:
-    """Return how a cell ended that raised ``error``.
+    """Return the status and failure of a cell that raised ``error``.
 
-    Only real failures carry a traceback: a declared limit, a refusal and a deadline explain themselves. The
-    limit of the process, ``max_memory`` in bytes, is named where it was met, which is not where a GPU was
-    full; ``used`` is the memory of that GPU.
+    A declared limit, a refusal and a deadline have no traceback. The limit of the process, ``max_memory`` in
+    bytes, is named if host memory was exceeded; ``used`` is the memory of the GPU, if that was exceeded.
     """
     kind, reason = type(error).__name__, sentence_of(error)
     if isinstance(error, Unsupported):
@@ -61,9 +60,9 @@ def sentence_of(error: Exception) -> str:
 
 
 def device_memory_text(reason: str, used: DeviceMemory) -> str:
-    """Return what a cell needed of a full GPU by PyTorch's sentence and its memory, and what to do next."""
-    asked = re.search(r"Tried to allocate ([\d.]+) ([KMG])iB", reason)
-    more = 0 if asked is None else parse_size(asked[1] + asked[2])
+    """Return the memory that a cell needed of a full GPU, by PyTorch's message, and what to do next."""
+    request = re.search(r"Tried to allocate ([\d.]+) ([KMG])iB", reason)
+    more = 0 if request is None else parse_size(request[1] + request[2])
     others = max(0, used.total - used.free - used.reserved)
     needed = f"it held {describe_size(used.peak)} at its peak"
     if more:
@@ -79,5 +78,5 @@ def device_memory_text(reason: str, used: DeviceMemory) -> str:
 
 
 def memory_limit_text(limit: int) -> str:
-    """Return what a reason says about a memory limit that was met."""
+    """Return the sentence on a memory limit that was exceeded."""
     return f"its worker may take {describe_size(limit)} beyond its libraries (--max-memory)"

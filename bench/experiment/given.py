@@ -34,7 +34,7 @@ UNKNOWN: Final = "unknown"
 
 @dataclass(frozen=True)
 class GivenSource:
-    """Files as planning needs them: their row, their paths and digests by seed, and what all of them hold."""
+    """Files as planning needs them: their row, paths and digests by seed, and their common content."""
 
     name: str
     paths: tuple[str, ...]
@@ -104,14 +104,14 @@ def given_cells(
     )
     source, file = "" if data is None else data.given, GivenFile(given.paths, similarity)
     identities = (msgspec.structs.replace(identity, seed=seed) for seed in range(len(given.paths)))
-    return [Cell(one, source, method=snapshot, file=file) for one in identities]
+    return [Cell(numbered, source, method=snapshot, file=file) for numbered in identities]
 
 
 class GivenRun(CellRun):
-    """Evaluation of a file: nothing is fitted, and what came before the file is unknown."""
+    """Evaluation of a file: nothing is fitted; training data and selection are unknown."""
 
     def selection(self) -> Selection:
-        """Read the file and hold it against the test split; there is nothing to select.
+        """Read the file and check it against the test split; there is nothing to select.
 
         Raises:
             DataError: if the file is not of these rows.
@@ -162,7 +162,7 @@ class GivenRun(CellRun):
 
 
 def retrieval_of_similarities(path: Path) -> tuple[GivenResults, Retrieval]:
-    """Return the similarities that a file with labels holds, and what ranks by them.
+    """Return the similarities of a file with labels, and the retrieval that ranks by them.
 
     Raises:
         DataError: if the file is not as `read_given` describes.
@@ -173,7 +173,7 @@ def retrieval_of_similarities(path: Path) -> tuple[GivenResults, Retrieval]:
 
 
 class _Given(Method):
-    """What a file holds, as a method: a row's feature is its number."""
+    """Method of the embeddings in a file: a row's feature is its number."""
 
     Settings = dict
     given: GivenResults
@@ -187,12 +187,12 @@ class _Given(Method):
         return np.asarray(self.given.rows[modality][features[:, 0].astype(np.int64)])
 
     def notes(self) -> Mapping[str, Any]:
-        """Return what is not known."""
+        """Return the unknown facts."""
         return {"training data": UNKNOWN, "selection": UNKNOWN}
 
 
 class _GivenSimilarities(_Given):
-    """A file of similarities."""
+    """Method of the similarities in a file."""
 
     def similarity(self, query_modality: str, queries: Array, gallery_modality: str, gallery: Array) -> Array:
         """Return the similarities of rows and columns of these numbers."""

@@ -21,7 +21,7 @@ from bench.records.schema import Environment, Failure, Identity, MethodSnapshot,
 DeviceKind = Literal["cpu", "cuda"]
 
 LOOK_ALIKE_MODALITIES: Final = 3
-"""Of a look-alike the quick profile takes the first three, unless the request names some."""
+"""Number of modalities of a look-alike in the quick profile, unless the request names some."""
 
 OVERRIDDEN: Final = "set"
 """Origin of a setting that the request overrode."""
@@ -32,7 +32,7 @@ EVERY_VARIANT: Final = "all"
 
 @dataclass(frozen=True)
 class Request:
-    """The grid that is asked for.
+    """A requested grid of cells.
 
     Attributes:
         methods: names, expanded.
@@ -92,9 +92,9 @@ class Cell:
     Attributes:
         identity: what its numbers depend on.
         source: dataset name or bundle path to load.
-        changes: settings that the request changed, by which people tell the cells of a sweep apart.
-        method: what is known of the method; goes into the record.
-        file: what is evaluated where nothing is fitted; its dataset is itself where ``source`` is empty.
+        changes: settings that the request changed; titles of a sweep's cells name them.
+        method: card and provenance of settings, for the record.
+        file: evaluated instead of a fit; if ``source`` is empty, the file is its dataset, too.
         condition_file: path of the file that the condition is read from; empty where it is drawn.
     """
 
@@ -136,7 +136,7 @@ def plan(
 
     Raises:
         UsageError: for variants, settings or modalities that are unknown, do not fit or concern no method of
-            the request, for settings that would undo a variant, or when nothing is asked for.
+            the request, for settings that would undo a variant, or when nothing is requested.
     """
     _check(request, data)
     versions = registry.Versions() if versions is None else versions
@@ -145,8 +145,8 @@ def plan(
     for given, method in product(request.datasets, request.methods):
         variants = registry.method(method).variants
         offered = ["full", *variants]
-        asked = [name for word in request.variants for name in (offered if word == EVERY_VARIANT else [word])]
-        for name in [name for name in dict.fromkeys(asked) if name in offered]:
+        named = [name for word in request.variants for name in (offered if word == EVERY_VARIANT else [word])]
+        for name in [name for name in dict.fromkeys(named) if name in offered]:
             cell = _variant(request, method, name, data[given], versions)
             for modalities in _modalities(request, method, data[given]):
                 if name not in request.variants and not registry.concerns(variants.get(name, {}), modalities):
@@ -227,7 +227,7 @@ def _variant(request: Request, method: str, name: str, data: DataSource, version
 
 
 def _check(request: Request, data: Mapping[str, DataSource]) -> None:
-    """Refuse names that no dataset and no method knows, and settings that would change nothing."""
+    """Refuse unknown modalities and variants, and settings that would change nothing."""
     descriptions = {method: registry.method(method) for method in request.methods}
     variants = {name for method in descriptions.values() for name in method.variants}
     modalities = {name for given in request.datasets for name in data[given].modalities}
@@ -252,7 +252,7 @@ def _check(request: Request, data: Mapping[str, DataSource]) -> None:
 
 
 class Shard(NamedTuple):
-    """A part of a grid, counted from 1, for machines that know nothing of each other."""
+    """A part of a grid, counted from 1, for machines that share nothing."""
 
     number: int
     of: int
@@ -280,9 +280,9 @@ def parse_shard(text: str) -> Shard:
 def cells_of_shard(cells: Sequence[Cell], shard: Shard) -> list[Cell]:
     """Return the cells of one shard, in their order; every cell is in exactly one shard.
 
-    The cells of each method are dealt out in turn, beginning one shard further for each method: so every
-    shard gets its part of every method and of every dataset, and none gets all that is slow. What is recorded
-    plays no role: the same request gives the same shards on every machine and at any time.
+    The cells of each method go to the shards in turn, beginning one shard further for each method: so every
+    shard gets its part of every method and of every dataset. Shards depend on the request alone, not on what
+    is recorded.
     """
     methods = list(dict.fromkeys(cell.identity.method for cell in cells))
     dealt = {method: count(first) for first, method in enumerate(methods)}
@@ -290,11 +290,11 @@ def cells_of_shard(cells: Sequence[Cell], shard: Shard) -> list[Cell]:
 
 
 def describe_data(given: str, data_dir: Path | None, profile: str, cache: Path | None) -> DataSource:
-    """Return what planning must know of a dataset.
+    """Return the facts about a dataset that planning needs.
 
     Raises:
         UsageError: if there is no such dataset.
-        DataError: if its files are absent and nothing stands in, or if a bundle cannot be read.
+        DataError: if its files are absent and it has no look-alike, or if a bundle cannot be read.
     """
     from bench.data import card_of, fingerprint_of
 

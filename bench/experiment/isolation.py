@@ -57,9 +57,9 @@ def captured(log: io.StringIO) -> Iterator[None]:
 
 @contextmanager
 def isolated(identity: Identity, context: RunContext) -> Iterator[None]:
-    """Run a cell by itself in the body: nothing reaches it from earlier cells, nothing is left for later.
+    """Isolate the cell in the body: it gets no state of earlier cells and leaves none to later ones.
 
-    Test data is sealed, except where `opened_by_harness` says otherwise. The method's modules are executed
+    Test data is sealed, except within `opened_by_harness`. The method's modules are executed
     anew. The global generators of ``random``, NumPy and PyTorch start from the cell's seed. Afterwards the
     modules, the generators and the process-wide settings are again as the caller had them.
 
@@ -78,7 +78,7 @@ def isolated(identity: Identity, context: RunContext) -> Iterator[None]:
 
 @contextmanager
 def generators_kept() -> Iterator[None]:
-    """Restore the global generators after the body, whatever it draws from them."""
+    """Restore the global generators after the body."""
     with ExitStack() as stack:
         _keep_generators(stack)
         yield

@@ -53,13 +53,10 @@ _DIGEST = re.compile(r"[0-9a-f]{4,20}")
 def kept_model(
     method: Method, dataset: Dataset, identity: Identity, selected: Selected | None, device: str
 ) -> tuple[dict[str, bytes], str]:
-    """Return the files of a fitted method in its present state, or the one that says why there are none.
+    """Return the files of a fitted method in its present state and "", or a card alone and its reason.
 
-    That reason, empty where there is a model, comes with them. ``selected`` is what chose the state, None in
-    closed form.
-
-    What was stored is loaded into a new instance first, which must embed validation rows alike, bit by bit.
-    Of the test rows only the names of classes are looked at.
+    ``selected`` describes the state, None in closed form. The stored state is loaded into a new instance,
+    which must give the same bits for validation rows. Of the test split only the names of classes are read.
     """
     classes: list[str] = []
     with suppress(Exception), opened_by_harness():  # a plug-in's items; the model does not depend on them
@@ -92,7 +89,7 @@ def kept_model(
 
 
 def _require_alike(method: Method, twin: Method, split: Split) -> None:
-    """Compare what two methods say of the first rows of a split.
+    """Compare the results of two methods for the first rows of a split.
 
     Raises:
         Unsupported: if it differs by a bit.
@@ -104,7 +101,7 @@ def _require_alike(method: Method, twin: Method, split: Split) -> None:
     else:
         calls = {name: ("embed", name, part) for name, part in rows.items()}
     for what, (name, *arguments) in calls.items():
-        left, right = (to_array(getattr(one, name)(*arguments)) for one in (method, twin))
+        left, right = (to_array(getattr(instance, name)(*arguments)) for instance in (method, twin))
         if (left.shape, left.dtype, left.tobytes()) != (right.shape, right.dtype, right.tobytes()):
             raise Unsupported(
                 f"{method.card.title} cannot be stored: loaded again, it gives other results for {what}; "
@@ -129,8 +126,10 @@ class StoredMethod:
         """Take a method that is in its stored state."""
         self.card: MethodCard = method.card
         self.identity = card.identity
-        self.modalities: Mapping[str, int] = {name: one.width for name, one in card.modalities.items()}
-        self.encodings = {name: one.encoding for name, one in card.modalities.items()}
+        self.modalities: Mapping[str, int] = {
+            name: modality.width for name, modality in card.modalities.items()
+        }
+        self.encodings = {name: modality.encoding for name, modality in card.modalities.items()}
         self.classes = tuple(card.classes)
         self.n_classes = card.n_classes
         self.size = card.size
@@ -164,7 +163,7 @@ class StoredMethod:
     ) -> NDArray[np.floating[Any]]:
         """Return similarities ``(n_queries, n_gallery)`` of features; higher is nearer.
 
-        As the method's card says, they are cosines, inner products, minus distances, or learned.
+        They are cosines, inner products, minus distances, or learned, as stated by the method's card.
 
         Raises:
             UsageError: as `embed`.
@@ -176,10 +175,10 @@ class StoredMethod:
         return similarities(self.card.similarity, left, right)
 
     def checked(self, modality: str, features: Any) -> Array:
-        """Return features, checked for the method.
+        """Return features that fit the method.
 
         Raises:
-            UsageError: otherwise.
+            UsageError: as `embed`.
         """
         if modality not in self.modalities:
             raise registry.unknown("modality of this model", modality, self.modalities)

@@ -34,18 +34,12 @@ class RefitFailed(BenchError):
 
 
 class StaleRecord(BenchError):
-    """Other code made a record than is at hand: its numbers need not come out again."""
+    """Other code than that at hand made a record: its numbers need not come out again."""
 
 
 @dataclass(frozen=True)
 class Refit:
-    """A cell that was fitted again.
-
-    Attributes:
-        retrieval: the test split as the selected state embeds it.
-        audit: what was selected before that split was opened.
-        environment: where and with what.
-    """
+    """A cell that was fitted again: its test split as embedded by the selected state, and its audit line."""
 
     retrieval: Retrieval
     audit: str
@@ -55,10 +49,9 @@ class Refit:
 def cell_of(
     record: Record, data_dir: Path | None, device: str | None = None, *, any_code: bool = False
 ) -> Cell:
-    """Return the cell of a record, if everything that its numbers depend on is still there.
+    """Return the cell of a record, if everything that its numbers depend on still exists.
 
-    Another kind of ``device`` than the record's makes another cell of it. With ``any_code`` a stale record
-    will do.
+    ``device`` replaces the record's kind of device. With ``any_code`` the record may be stale.
 
     Raises:
         StaleRecord: if other code made the record; names what differs now.
@@ -117,7 +110,7 @@ def _condition_file(record: Record) -> str:
 
 
 def moved_condition_files(records: Iterable[Record]) -> list[str]:
-    """Return a sentence for each file of a condition that is not where it was, or is another one by now."""
+    """Return a sentence for each file of a condition that has moved or changed."""
     found: dict[str, None] = {}
     for record in records:
         try:
@@ -131,7 +124,7 @@ def _given_cell_of(record: Record) -> Cell:
     """Return the cell of embeddings that another program computed; its record's command names their file.
 
     Raises:
-        UsageError: if that says nothing, or the file is gone.
+        UsageError: if the command names no file, or the file is gone.
     """
     identity, options = record.identity, _options_of(record)
     named = (word.partition("=") for option, word in options if option == "--embeddings")
@@ -157,7 +150,7 @@ def _options_of(record: Record) -> list[tuple[str, str]]:
 
 
 def source_of_record(record: Record) -> str:
-    """Return what to load: the dataset's name, or the path of the feature bundle that was used.
+    """Return the source of a record's data: the dataset's name, or the path of its feature bundle.
 
     Raises:
         UsageError: if neither is known.
@@ -179,8 +172,8 @@ def source_of_record(record: Record) -> str:
 def refit(cell: Cell, context: RunContext, rule: str, progress: Progress | None = None) -> Refit:
     """Fit a cell in this process, as `run_cell` does, and embed its test split with the selected state.
 
-    The test split is opened once the selection is written down. ``rule`` is the selection rule whose state
-    is wanted, ``none`` in closed form.
+    The test split is opened once the selection is written down. ``rule`` is the selection rule of the
+    state, ``none`` in closed form.
 
     Raises:
         RefitFailed: if it fails.
@@ -204,12 +197,9 @@ def refit(cell: Cell, context: RunContext, rule: str, progress: Progress | None 
 
 
 class Rechecked(NamedTuple):
-    """The part of a record that its model can give again, and what it gives.
+    """A record with the numbers of its selected state alone, and the same with those of its stored model.
 
-    Attributes:
-        old: the record with the numbers of its selected state alone.
-        new: the same with the numbers that come out now.
-        per_query: average precisions now, by series.
+    ``per_query`` has the new average precisions by series.
     """
 
     old: Record

@@ -1,8 +1,8 @@
-"""Cells that need no training: where a condition changes pairs alone, and the method makes no use of pairs.
+"""Cells that need no training: the condition changes pairs alone, and the method makes no use of pairs.
 
 Such a cell has the numbers of the cell on clean data of the same method, settings, seed, threads, device and
-code: the random streams of a method do not depend on the condition. The conformance suite holds every method
-to what its card says of pairs.
+code: the random streams of a method do not depend on the condition. The conformance suite checks what a card
+states about pairs.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def clean_twin(cell: Cell) -> Identity | None:
 
 
 def reused(cell: Cell, context: RunContext, store: Store) -> Finished | None:
-    """Return what a cell comes to by its clean twin's record in a store; None where the cell must be run."""
+    """Return a cell finished by the record of its clean twin in a store; None if the cell must be run."""
     twin = None if context.keep_models else clean_twin(cell)
     try:
         clean = None if twin is None else store.verify(twin.digest)

@@ -24,7 +24,7 @@ _SIZE: Final = re.compile(r"(?P<number>\d+(?:\.\d+)?)(?P<unit>[KMGT])(?:I?B)?", 
 
 @dataclass(frozen=True)
 class RunContext:
-    """Where a cell runs: nothing here may change its numbers, but for the kind of device.
+    """Options of a run that change no number of a cell, except for the kind of device.
 
     Attributes:
         data_dir: folder of the data files; None for the default.
@@ -48,9 +48,9 @@ class RunContext:
 
 
 def has_all(result: Result, protocols: Collection[str], *, trace_test: bool) -> bool:
-    """Return whether a result has what is asked for besides the numbers that every one has.
+    """Return whether a result has further protocols, by ids without ``/gallery``, and the oracle's trace.
 
-    That are protocols, by ids without ``/gallery``, and the oracle's trace, which a closed form has not.
+    Methods in closed form have no trace.
     """
     known = {*(base_of(metric.protocol) for metric in result.metrics), *result.unavailable}
     traced = result.selection == "none" or any(item.rule == "oracle" for item in result.selected)
@@ -58,7 +58,7 @@ def has_all(result: Result, protocols: Collection[str], *, trace_test: bool) -> 
 
 
 def keeping(context: RunContext, result: Result | None) -> RunContext:
-    """Return the context under which a finished cell gets all its numbers again, and those asked for."""
+    """Return the context under which a finished cell gets all its numbers again, and those of ``context``."""
     if result is None:
         return context
     further = [base_of(metric.protocol) for metric in result.metrics] + [*result.unavailable]
@@ -126,10 +126,10 @@ def _changed(cell: Cell) -> dict[str, Any]:
 
 
 def parse_size(word: str) -> int:
-    """Return the bytes that a word such as ``500M`` or ``1.5G`` stands for; units are powers of 1024.
+    """Return the bytes of a word such as ``500M`` or ``1.5G``; units are powers of 1024.
 
     Raises:
-        UsageError: if it is no such word, or less than 1 MB.
+        UsageError: for another word, or less than 1 MB.
     """
     match = _SIZE.fullmatch(word.strip())
     size = 0 if match is None else int(float(match["number"]) * _UNITS[match["unit"].upper()])

@@ -46,7 +46,7 @@ def select_methods(words: Sequence[str]) -> list[str]:
 def select_datasets(words: Sequence[str], is_real: Callable[[str], bool]) -> list[str]:
     """Return dataset names and bundle paths for groups (``all``, ``real``, ``every``), globs and names.
 
-    ``is_real`` tells whether a dataset's own files (not a look-alike) are at hand.
+    ``is_real`` returns whether the files of a dataset are available, so that it needs no look-alike.
 
     Raises:
         UsageError: for a word that matches nothing; suggests near misses.
@@ -80,7 +80,7 @@ def parse_seeds(text: str) -> list[int]:
     """Return seed indices: ``3`` means 0, 1, 2; ``0,4`` and ``2-5`` name them.
 
     Raises:
-        UsageError: if the text is neither, or means more than `MOST_SEEDS`.
+        UsageError: for another text, or more than `MOST_SEEDS`.
     """
     if re.fullmatch(r"\s*\d{1,9}\s*", text, re.ASCII):
         ranges = [range(int(text))]

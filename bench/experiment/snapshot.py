@@ -27,7 +27,7 @@ MEASURES: Final[Mapping[str, Measure]] = {
     "precision": precision_at_measure(RANKS),
     "interpolated": interpolated_precision_measure(LEVELS),
 }
-"""What `evaluate` has to compute, besides its protocols, for a snapshot."""
+"""Measures of `evaluate`, besides its protocols, that a snapshot needs."""
 
 CLASSES: Final = 10
 POINTS: Final = 400
@@ -35,7 +35,7 @@ POINTS: Final = 400
 DIMENSIONS: Final = 32
 RESULTS: Final = 10
 COLOURS: Final = 256
-"""At this size an eye hardly sees a difference to the full range, and the file is a quarter as large."""
+"""With so many colours hardly a difference is visible, and the file is a quarter as large."""
 TEXT: Final = 120
 """Characters of an item's text."""
 
@@ -43,7 +43,7 @@ _Rows = NDArray[np.int64]
 
 
 def snapshot_of(method: Method, dataset: Dataset, evaluation: Evaluation) -> Snapshot:
-    """Return what is drawn of a method and its evaluation on test rows, with `MEASURES` and ``map@all``."""
+    """Return the snapshot of a method and its evaluation on test rows, with `MEASURES` and ``map@all``."""
     with opened_by_harness():
         test, gallery, items = dataset.test, dataset.gallery, dataset.items
     classes = {name: classes_of(modality.labels) for name, modality in test.items()}
@@ -65,7 +65,9 @@ def snapshot_of(method: Method, dataset: Dataset, evaluation: Evaluation) -> Sna
         sizes={name: max(len(modality), len(ranked[name])) for name, modality in test.items()},
         n_classes=test.n_classes,
         class_names=tuple(items.classes),
-        curves=tuple(_curves(one, len(ranked[one.gallery])) for one in evaluation.directions),
+        curves=tuple(
+            _curves(direction, len(ranked[direction.gallery])) for direction in evaluation.directions
+        ),
         space=space,
         no_space="" if space else no_space,
         galleries=galleries,

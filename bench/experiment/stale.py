@@ -1,7 +1,6 @@
-"""Stale records: of a cell that is wanted now, made by other code.
+"""Stale records: the versions of the code in their identity are not those of the code at hand.
 
-A record is stale where the versions of the code in its identity are not those of the code at hand. It is
-kept: its numbers are those of the code that made them.
+They are kept: their numbers are those of the code that made them.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ class Stale:
 
 
 def versions_apart(old: tuple[str, str], new: tuple[str, str]) -> tuple[str, ...]:
-    """Return in words how versions differ, given as those of the harness and those of the method's code."""
+    """Return the differences of versions in words; given are those of the harness and of the method."""
     words: dict[str, None] = {}
     for before, after in zip(old, new, strict=True):
         was, now = (
@@ -55,7 +54,7 @@ def versions_apart(old: tuple[str, str], new: tuple[str, str]) -> tuple[str, ...
 
 
 def stale_changes(record: Record) -> tuple[str, ...]:
-    """Return in words which versions of the code differ now from those that made a record."""
+    """Return in words the versions of the code that have changed since a record."""
     return tuple(change for stale in stale_records([record]) for change in stale.changes)
 
 
@@ -110,7 +109,7 @@ def newest(records: Sequence[Record], *, earlier: bool = False) -> list[Record]:
 
 def made_by_other_code(wanted: Iterable[Identity], known: Collection[Identity]) -> int:
     """Return how many of the wanted identities are known but for the versions of the code."""
-    have, keys = {one.digest for one in known}, {_key(one) for one in known}
+    have, keys = {identity.digest for identity in known}, {_key(identity) for identity in known}
     return sum(identity.digest not in have and _key(identity) in keys for identity in wanted)
 
 
@@ -139,7 +138,7 @@ def identity_of(record: Record) -> Identity:
 
 
 def _cell(record: Record) -> str:
-    """Return which cell a record is of, whatever code made it."""
+    """Return a key of a record's cell that does not depend on the code."""
     return _key(identity_of(record))
 
 

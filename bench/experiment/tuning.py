@@ -1,4 +1,4 @@
-"""Choosing settings on validation data: the same number of trials for every method, never a look at test."""
+"""Choice of settings on validation data: the same number of trials for every method, test data sealed."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from bench.records.trials import Pruner, Sampler, Trial, trial_digest
 
 @dataclass(frozen=True)
 class Search:
-    """How settings are searched for; the same for every method.
+    """A search for settings, the same for every method.
 
     Attributes:
-        trials: settings that are tried of each method; one that the pruner stops counts.
-        sampler: what chooses them.
-        pruner: what may stop one.
+        trials: number of trials of each method; one that the pruner stops counts.
+        sampler: rule that chooses the settings of a trial.
+        pruner: rule that stops trials early.
     """
 
     trials: int = 8
@@ -49,8 +49,8 @@ def draw_changes(
 ) -> list[dict[str, Any]]:
     """Return the changes of settings to try: none at first, then a random choice of the search space.
 
-    The space is `Method.search`; fields that the method does not have, and values that are there already,
-    are left out. A small space may give fewer trials than asked for.
+    The space is `Method.search` without unknown settings and default values. A small space may give fewer
+    trials.
     """
     import numpy as np
     from sklearn.model_selection import ParameterSampler
@@ -79,7 +79,7 @@ def trial_cells(cells: Sequence[Cell], changes: Mapping[str, Any]) -> list[Cell]
 
 
 class Tried(NamedTuple):
-    """A trial and what it left.
+    """A trial and its log.
 
     Attributes:
         trial: of any status.

@@ -1,4 +1,4 @@
-"""Catalogue of plug-ins by name: read from source text at once, imported only where that is needed."""
+"""Catalogue of plug-ins by name: read from source text, imported only if needed."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Problem(NamedTuple):
 
 
 class Registered:
-    """Everything found; where declarations are computed, once `complete` has imported the plug-in.
+    """All plug-ins; those whose declarations are computed are added by `complete`, which imports them.
 
     Attributes:
         methods: by name.

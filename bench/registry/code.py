@@ -60,7 +60,8 @@ def read_lock(path: Path = LOCK) -> Lock:
         content: Any = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else lock
         for kind, units in lock.items():
             units |= {
-                name: Confirmed(int(one["version"]), one["digest"]) for name, one in content[kind].items()
+                name: Confirmed(int(fields["version"]), fields["digest"])
+                for name, fields in content[kind].items()
             }
     except (AttributeError, KeyError, TypeError, ValueError, yaml.YAMLError) as error:
         raise PluginError(f"{path} is not as `make versions` writes it ({error!r}); restore it") from error
@@ -83,7 +84,7 @@ class CodeDigests:
         self._fresh = False
 
     def of_files(self, files: Mapping[str, Path], besides: str = "") -> str:
-        """Return the digest of files, by names that do not depend on where they lie, and of a further text.
+        """Return the digest of files, by names that do not depend on their folder, and of a further text.
 
         Raises:
             OSError: if one cannot be read.
@@ -92,7 +93,7 @@ class CodeDigests:
         return hashlib.sha256("".join([*parts, besides]).encode()).hexdigest()[:16]
 
     def remember(self) -> None:
-        """Write down what was new; a file that cannot be written costs time, nothing else."""
+        """Write new digests to the cache; if that fails, they are computed again."""
         if self._fresh:
             kept = self._used if len(self._known) > _MOST else {**self._known, **self._used}
             with contextlib.suppress(OSError, RuntimeError):
@@ -203,7 +204,7 @@ def _is_idle(node: ast.AST, in_class: bool) -> bool:
 
 
 def _merged(values: Sequence[ast.expr]) -> list[ast.expr]:
-    """Join neighbouring texts of a formatted string: versions of Python cut them in different places."""
+    """Join neighbouring texts of a formatted string: versions of Python split them differently."""
     merged: list[ast.expr] = []
     for value in values:
         if isinstance(value, ast.Constant) and isinstance(value.value, str):

@@ -80,7 +80,7 @@ def describe(cls: type, where: str, key: str) -> Description:
     """Describe a plug-in's class, imported or rebuilt from its source, at a file or entry point.
 
     Raises:
-        PluginError: if a declaration is not what the contract asks for.
+        PluginError: if a declaration is not as the contract requires.
     """
     try:
         kind: Any = MethodCard if issubclass(cls, Method) else DatasetCard
@@ -102,7 +102,7 @@ def describe(cls: type, where: str, key: str) -> Description:
         return msgspec.convert(msgspec.to_builtins(made), type(made))
     except PluginError:
         raise
-    except Exception as error:  # whatever is wrong with a class must not hinder the other plug-ins
+    except Exception as error:  # a fault of a class must not affect other plug-ins
         reason = str(error).replace("`", "") or type(error).__name__
         raise PluginError(f"{where}: {cls.__name__} cannot be described: {reason}") from error
 

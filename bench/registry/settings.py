@@ -1,4 +1,4 @@
-"""Which settings a method runs with: published defaults, per-dataset values, profile, variant, overrides."""
+"""Settings of a run: published defaults, values per dataset, profile, variant, overrides."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _Loader.add_implicit_resolver("tag:yaml.org,2002:float", _FLOAT, list("-+.012345
 
 
 def parse_yaml(text: str) -> Any:
-    """Return the value that ``text`` stands for; nothing is ever executed.
+    """Return the value of a YAML text; nothing is executed.
 
     Raises:
         yaml.YAMLError: if it is not YAML.
@@ -124,7 +124,7 @@ def settings_layers(
 def _quick(description: MethodDescription, path: Path, kind: DataKind, tuned: bool) -> list[Layer]:
     """Return what all methods share, and all deep ones, what this one needs, and what its trials chose.
 
-    Look-alikes have other trials, and shared and needed values of their own over those of real data.
+    Look-alikes have other trials, and further shared and needed values over those of real data.
     """
     name, where = description.card.name, f"the settings file of {description.card.name}"
     sections: list[tuple[str, ...]] = [(), ("look_alikes",)] if kind == "look-alike" else [()]
@@ -166,8 +166,8 @@ def _converted(name: str, cls: type[Method], settings: Mapping[str, Any]) -> Any
     try:
         return msgspec.convert(dict(settings), cls.Settings)
     except (msgspec.ValidationError, TypeError, ValueError) as error:
-        reason, _, place = str(error).partition(" - at `$")
-        where = f"{place.strip('`.')}: " if place else ""
+        reason, _, path = str(error).partition(" - at `$")
+        where = f"{path.strip('`.')}: " if path else ""
         raise UsageError(f"settings of {name}: {where}{reason.replace('`', '')}") from error
 
 

@@ -103,7 +103,7 @@ class Source:
         return [cls for cls in defined if self._is_meant(cls)]
 
     def _load(self) -> Any:
-        """Return the module, or whatever an entry point refers to."""
+        """Return the module, or the object of an entry point."""
         if self.is_entry:
             loaded: Any = importlib.import_module(self.module)
             for name in filter(None, self.attribute.split(".")):
@@ -191,7 +191,7 @@ def given_modules(package: str) -> list[ModuleType]:
     found = []
     for source in map(_given, _PLUGINS):
         if source.names(package):
-            source.classes()  # the errors of an import are told there
+            source.classes()  # raises the error of an import
             found.append(sys.modules[source.module])
     return found
 
@@ -204,8 +204,8 @@ def plugins() -> tuple[str, ...]:
 def _home(kind: Kind) -> tuple[Path, str]:
     """Return the folder and the package name under which its files are imported.
 
-    An installed copy holds them inside ``bench``. In a clone they lie at the top, where another package
-    of the same name may come first on the path: then they are imported under another name.
+    An installed copy holds them inside ``bench``. In a clone they are at the top, and another package of the
+    same name may come first on the path: then they are imported under another name.
     """
     bench = Path(__file__).resolve().parent.parent
     inside = bench / f"installed_{kind}"
@@ -285,8 +285,8 @@ def fresh_modules_of(source: Source) -> Iterator[None]:
     """Let the modules of a source be executed anew where they are imported in the body.
 
     These are: for a file in a folder of plug-ins, that folder's package; for an entry point, its top-level
-    package; for a file given by path, its module and whatever lies beside it. After the body the modules of
-    earlier imports come back, so that classes that a caller holds stay those that ``import`` gives.
+    package; for a file given by path, its module and those of its folder. After the body the modules of
+    earlier imports are restored, so that ``import`` gives the classes that a caller already has.
     """
     before = _removed(source)
     try:

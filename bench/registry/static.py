@@ -2,7 +2,7 @@
 
 Of a class only the declarations are executed: its functions and other attributes become stubs. Names are
 followed through the harness and the plug-in's package. A declaration that must be computed raises
-`NotLiteral`: then only an import can tell.
+`NotLiteral`: then the file must be imported.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _BUILTINS: Final = {"__build_class__": __build_class__, "__import__": __import__
 
 
 class NotLiteral(Exception):
-    """A declaration is computed, or something about it is wrong: importing the file will tell."""
+    """A declaration is computed or wrong: the file must be imported."""
 
 
 class _Names(dict[str, Any]):
@@ -58,7 +58,7 @@ _abstract_stub: Final = abstractmethod(lambda: None)
 
 
 def _dataclass(cls: type | None = None, **options: Any) -> Any:
-    """Make a dataclass without methods that nobody calls here: they take most of its time."""
+    """Make a dataclass without unused methods: they take most of its time."""
     return dataclasses.dataclass(cls, **(options | {"repr": False, "eq": False}))
 
 
@@ -70,7 +70,7 @@ _REAL: Final = {
     "pathlib": _Names(Path=Path),
     "types": _Names(MappingProxyType=types.MappingProxyType),
 }
-"""Modules whose names mean what they say."""
+"""Modules whose names have their usual values."""
 
 
 class Packages:
@@ -134,7 +134,7 @@ def module_file(root: Path, names: Sequence[str]) -> Path | None:
 
 
 class _Module(_Names):
-    """The values of a module's names, each found when it is asked for."""
+    """The values of a module's names, each computed on first access."""
 
     def __init__(self, name: str, path: Path, packages: Packages) -> None:
         self.tree = ast.parse(path.read_bytes())
@@ -186,7 +186,7 @@ class _Module(_Names):
             raise NotLiteral(f"{name}: {error}") from error
 
     def _declarations(self, node: ast.ClassDef) -> ast.ClassDef:
-        """Return a class with its declarations, and stubs for whatever else it defines."""
+        """Return a class with its declarations, and stubs for its other attributes."""
         if node.keywords:
             raise NotLiteral(f"class {node.name} has keywords")
         _require_literal(*node.bases, *node.decorator_list)
@@ -198,7 +198,7 @@ class _Module(_Names):
         return found
 
     def _kept(self, statement: ast.stmt, is_dataclass: bool) -> Iterator[ast.stmt]:
-        """Yield what stands for a statement of a class's body."""
+        """Yield the replacement of a statement of a class's body."""
         names = _defined(statement)
         if isinstance(statement, ast.ClassDef) and names & _DECLARED:
             yield self._declarations(statement)

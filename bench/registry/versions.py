@@ -36,13 +36,10 @@ _WITHOUT: Final[Mapping[str, frozenset[str]]] = {
     "data": frozenset({"doctor", "fetching", "fingerprint"}),
     "evaluation": frozenset({"conventions"}),
     "experiment": frozenset(
-        {
-            *("cost", "failures", "grid", "models", "refit", "run_context", "selection"),
-            *("snapshot", "stale"),
-        }
+        {*("cost", "failures", "grid", "models", "refit", "run_context", "selection"), *("snapshot", "stale")}
     ),
 }
-"""Modules that change no number of a cell, or whose outcome is in its identity; any other counts."""
+"""Modules that change no number of a cell, or whose outcome is in its identity."""
 
 _ROOMS: Final = Path(__file__).resolve().parent.parent
 _TOOLKIT: Final = re.compile(
@@ -53,7 +50,7 @@ _IMPORT: Final = re.compile(r"^[ \t]*(?:from|import)\b[^\n(]*(?:\([^)]*\))?", re
 _PACKAGE: Final = re.compile(
     r"^[ \t]*(?:from[ \t]+\.+[ \t]+import[ \t]+\(?([^)\n]+)|(?:from|import)[ \t]+\.*(\w+))", re.MULTILINE
 )
-"""Gives the first part of what is imported, or what is imported from the folder itself."""
+"""Matches the first part of an imported module, or the names imported from the folder itself."""
 
 _UNCLEAR: Final = ("import_module", "__import__", "import *")
 
@@ -153,9 +150,9 @@ def room_files(name: str) -> dict[str, Path]:
 
 
 def plugin_files(where: str) -> dict[str, Path]:
-    """Return the files that a plug-in at `MethodDescription.where` is made of, by names without their place.
+    """Return the files of a plug-in at `MethodDescription.where`, by names relative to their folder.
 
-    A file comes with those beside it that it imports; an entry point with its whole package.
+    These are a file and those beside it that it imports, or the whole package of an entry point.
     """
     start = Path(where)
     if not start.is_file():

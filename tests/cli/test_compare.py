@@ -1,15 +1,19 @@
-"""`compare`: two methods on one dataset in words, and one sentence for whatever cannot be compared."""
+"""`compare`, and how commands tell apart cells on data of one name."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
-from bench.records import Store
-from tests.analysis.making import IT, TI, Shelf
-from tests.grid import Grid, Said, say
+from bench.data import fingerprint_of
+from bench.records import Rows, Store
+from tests.analysis.cells_apart import add
+from tests.analysis.making import IT, TI, Shelf, with_result
+from tests.grid import Said, say, write_bundle
 from tests.records import making
 
 
@@ -46,30 +50,23 @@ def compare(results: Path, *words: object) -> Said:
 
 
 def test_two_methods_are_compared_in_each_direction(results: Path) -> None:
-    said = compare(results, "drcl", "mcca", "--dataset", "emoji")
-    assert (said.status, said.err) == (0, "")
+    said = compare(results, "drcl", "mcca", "--dataset", "emoji").check(0, "emoji (real data)", silent=True)
     lines = [line.split() for line in said.out.splitlines()]
     (image,) = (line for line in lines if line[:1] == ["image→text"])
     assert float(image[3]) == pytest.approx(float(image[1]) - float(image[2]), abs=2e-4)
     assert image[-2:] == ["80", "3"]
     assert "drcl and mcca, image→text: drcl is above by 0.1" in said.out
     assert "the same on every query" in said.out
-    assert "3 seeds tell little about their spread" in said.out
-    assert "emoji (real data), quick profile" in said.out
+    assert "3 seeds" in said.out
+    alike = compare(results, "drcl", "mcca", "--dataset", "wikipedia")
+    alike.check(0, "LOOK-ALIKE", "rest on one seed")
 
 
 def test_an_ablation_and_a_whole_label_are_names_too(results: Path) -> None:
-    said = compare(results, "drcl", "drcl/without_fa", "--dataset", "emoji")
-    assert said.status == 0
+    said = compare(results, "drcl", "drcl/without_fa", "--dataset", "emoji").check(0)
     (label,) = [line[3:] for line in said.out.splitlines() if line.startswith("B: DRCL without_fa")]
     again = compare(results, "drcl", label, "--dataset", "emoji")
     assert again.out.splitlines()[1] == f"B: {label}"
-
-
-def test_look_alikes_are_named_and_one_seed_is_too(results: Path) -> None:
-    said = compare(results, "drcl", "mcca", "--dataset", "wikipedia")
-    assert "LOOK-ALIKE, generated data, not the benchmark" in said.out
-    assert "rest on one seed" in said.out
 
 
 def test_a_method_before_and_after_a_change(results: Path, tmp_path: Path) -> None:
@@ -77,22 +74,20 @@ def test_a_method_before_and_after_a_change(results: Path, tmp_path: Path) -> No
     for seed in range(3):
         shelf.add(values(0.2, seed), seed=seed)
     before = stored(tmp_path / "before", shelf)
-    said = compare(results, "drcl", "drcl", "--dataset", "emoji", "--other-results", before)
-    assert said.status == 0
-    assert f"drcl in {results} and drcl in {before}, image→text: drcl in {results} is above" in said.out
-    assert "+0.3000" in said.out
-    same = compare(results, "drcl", "drcl", "--dataset", "emoji", "--other-results", results).check(0)
-    assert "is above" not in same.out
+    words = ("drcl", "drcl", "--dataset", "emoji", "--other-results")
+    above = f"drcl in {results} and drcl in {before}, image→text: drcl in {results} is above"
+    compare(results, *words, before).check(0, above, "+0.3000")
+    assert "is above" not in compare(results, *words, results).check(0).out
 
 
 @pytest.mark.parametrize(
     ("words", "reason"),
     [
-        (("drlc", "mcca", "--dataset", "emoji"), "'drlc' with a result here (did you mean 'drcl'"),
-        (("drcl", "mca", "--dataset", "emoji"), "'mca' with a result here (did you mean 'mcca'"),
+        (("drlc", "mcca", "--dataset", "emoji"), "'drcl'"),
+        (("drcl", "mca", "--dataset", "emoji"), "'mcca'"),
         (("drcl", "mcca", "--dataset", "emojo"), "(did you mean 'emoji'?)"),
-        (("drcl", "drcl", "--dataset", "emoji"), "drcl would be compared with itself"),
-        (("drcl", "sm", "--dataset", "emoji"), "have no result on the same data"),
+        (("drcl", "drcl", "--dataset", "emoji"), "itself"),
+        (("drcl", "sm", "--dataset", "emoji"), "same data"),
         (("drcl", "pls", "--dataset", "emoji"), "pls has no result on emoji"),
         (
             ("drcl", "mcca", "--dataset", "emoji", "--protocol", "map@50/hits"),
@@ -103,10 +98,8 @@ def test_a_method_before_and_after_a_change(results: Path, tmp_path: Path) -> No
     ],
 )
 def test_what_cannot_be_compared_is_one_sentence(results: Path, words: tuple[str, ...], reason: str) -> None:
-    said = compare(results, *words)
-    assert said.status == 2
+    said = compare(results, *words).check(2, reason)
     assert said.out == ""
-    assert reason in said.err
     assert said.err.startswith("error: ")
     assert said.err.count("\n") == 1
 
@@ -116,15 +109,84 @@ def test_rows_that_differ_in_settings_alone_must_be_named_in_full(tmp_path: Path
     for epochs in (1, 2):
         settings = {**making.identity().settings, "epochs": epochs}
         shelf.add(values(0.1 * epochs), method="gone", settings=settings)
-    results = stored(tmp_path, shelf)
-    compare(results, "gone", "gone", "--dataset", "emoji").check(
-        2, "2 rows are of gone; name one by its whole label: 'gone [epochs=1]', 'gone [epochs=2]'"
+    results, labels = stored(tmp_path, shelf), ("gone [epochs=1]", "gone [epochs=2]")
+    compare(results, "gone", "gone", "--dataset", "emoji").check(2, "2 rows", *map(repr, labels))
+    compare(results, *labels, "--dataset", "emoji").check(0)
+
+
+ONE, TWO = "1" * 16, "2" * 16
+BOTH = ("drcl", "mcca", "--dataset")
+
+
+@pytest.fixture
+def two(tmp_path: Path) -> Path:
+    """Return records of two methods on two bundles of one name."""
+    shelf = Shelf()
+    for fingerprint, value in ((ONE, 0.4), (TWO, 0.6)):
+        for method in ("drcl", "mcca"):
+            add(shelf, value, method=method, dataset="emoji", fingerprint=fingerprint)
+    return stored(tmp_path / "results", shelf)
+
+
+def test_commands_name_cells_of_both_and_how_to_choose(two: Path) -> None:
+    where = ("--results", two)
+    say("why", "drcl", "emoji", *where).check(0, "--data-version 11111111", "--data-version 22222222")
+    for words in (("emoji@1111",), ("emoji", "--data-version", "1111")):
+        said = say("why", "drcl", *words, *where).check(0, f"fingerprint {ONE}", "0.4000")
+        assert "0.6000" not in said.out
+    assert compare(two, *BOTH, "emoji").check(2, "emoji@11111111, emoji@22222222").out == ""
+    compare(two, *BOTH, "emoji@2222").check(0, "data 22222222")
+    compare(two, *BOTH, "emoji@3333").check(2, "emoji@11111111")
+    header, *lines = say("results", "--format", "csv", *where).out.splitlines()
+    columns = header.split(",")
+    assert {"fingerprint", "device", "harness", "code", "threads", "settings"} <= {*columns}
+    assert {line.split(",")[columns.index("fingerprint")] for line in lines} == {ONE, TWO}
+    table = say("results", *where).out.splitlines()[0].split()
+    assert ("fingerprint" in table, "harness" in table) == (True, False)  # the latter is the same everywhere
+    cells = json.loads(say("status", "--format", "json", *where).out)["cells"]
+    assert {(row["fingerprint"], row["method"], row["cells"]) for row in cells} == {
+        (fingerprint[:8], method, 1) for fingerprint in (ONE, TWO) for method in ("drcl", "mcca")
+    }
+
+
+def test_the_path_of_a_bundle_means_its_content(tmp_path: Path) -> None:
+    shelf, paths = Shelf(), []
+    for number in range(2):
+        (tmp_path / str(number)).mkdir()
+        paths.append(write_bundle(tmp_path / str(number) / "mine.npz", seed=number))
+        for method in ("drcl", "mcca"):
+            add(shelf, 0.4 + number / 5, method=method, fingerprint=fingerprint_of(paths[-1])[1])
+    for index, record in enumerate(shelf.records):
+        identity = msgspec.structs.replace(record.identity, dataset="mine")
+        shelf.arrays[identity.digest] = shelf.arrays[record.digest]
+        shelf.records[index] = msgspec.structs.replace(record, identity=identity)
+    results = stored(tmp_path / "results", shelf)
+    for number, path in enumerate(paths):
+        why = say("why", "drcl", path, "--results", results).check(0, f"{0.4 + number / 5:.4f}")
+        assert f"{0.6 - number / 5:.4f}" not in why.out
+        compare(results, *BOTH, path).check(0)
+    elsewhere = say("why", "drcl", "elsewhere/mine.npz", "--results", results)
+    assert elsewhere.out.startswith("2 cells fit")
+
+
+def test_why_says_what_is_known_beside_the_numbers(tmp_path: Path) -> None:
+    record = add(Shelf(), 0.4, settings={"scaling": "none"})
+    assert record.result is not None
+    metrics = [
+        msgspec.structs.replace(metric, queries=497, items=497)
+        for metric in record.result.metrics
+        if metric.selection != "last"
+    ]
+    rows = Rows(train=9, validation=3, test=497, dimension=4)
+    record = with_result(
+        record,
+        metrics=metrics,
+        zero_rows={"best": {"image": 5}},
+        rows={"image": rows, "text": rows},
+        refused={"last": "all rows are equal"},
+        chance={"image>text": 0.38, "text>image": 0.39},
+        snapshot_error="no room",
     )
-    full = compare(results, "gone [epochs=1]", "gone [epochs=2]", "--dataset", "emoji")
-    assert full.status == 0
-
-
-def test_the_records_of_a_real_run_are_compared(grid: Grid) -> None:
-    said = compare(grid.results, "sdml", "mcca", "--dataset", "small", "--protocol", "map@50/hits")
-    assert said.status in (0, 1)
-    assert "text→image" in said.out
+    Store(tmp_path).write(record, making.values_of(record), [], "")
+    notes = ("5 of 497 image", "all rows are equal", "of chance", "--set drcl.scaling=standard", "no room")
+    say("why", "drcl", "emoji", "--results", tmp_path).check(0, *notes, "evaluation 1")

@@ -1,4 +1,4 @@
-"""Conditions in every command: asked for, listed, filtered, and never beside clean data or each other."""
+"""Conditions in every command: run, listed, filtered, and never in one table with clean data."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ import pytest
 
 from bench.conditions import Applied
 from bench.data import load_dataset
-from bench.records import Record, Store
+from bench.records import Store
+from tests.experiment.running import done
 from tests.experiment.test_run_context import planned_again
 from tests.grid import say, write_bundle
 
@@ -52,15 +53,25 @@ def test_the_command_of_a_record_makes_the_same_cell(made: Made, tmp_path: Path)
 
 
 def test_what_is_asked_for_is_checked_before_anything_runs(made: Made, tmp_path: Path) -> None:
-    run = ("run", "--datasets", made.bundle, "--methods", "sm", "--results", tmp_path / "r", "--dry-run")
-    for word in ("labelnoise@.2", "label-noise@3", "label-noise@x", "label-noise/odd@.2"):
-        say(*run, "--conditions", word).check(2, "label-noise")
-    say(*run, "--conditions", "").check(2, "--conditions")
-    say(*run, "--conditions", "late@txet").check(2, "did you mean 'text'")
+    data = ("--datasets", made.bundle, "--results", tmp_path / "r")
+    run = ("run", "--methods", "sm", *data, "--dry-run")
+    for words, noun in (
+        ("labelnoise@.2", "label-noise"),
+        ("label-noise@3", "label-noise"),
+        ("label-noise@x", "label-noise"),
+        ("label-noise/odd@.2", "label-noise"),
+        ("", "--conditions"),
+        ("late@txet", "did you mean 'text'"),
+    ):
+        say(*run, "--conditions", words).check(2, noun)
     say(*run, "--conditions", "pairs").check(0, "8 cells, 8 to run")
-    sweep = ("sweep", "sm", "--param", "strength=1,2", *run[1:3], "--conditions", "unpaired@1", *run[5:])
+    sweep = ("sweep", "sm", "--param", "strength=1,2", *data, "--dry-run", "--conditions", "unpaired@1")
     say(*sweep).check(0, "3 to run")
     assert {row["name"] for row in json.loads(say("list", "conditions", "--format", "json").out)} >= {"late"}
+
+
+def _conditions(*words: object) -> set[str]:
+    return {row["condition"] for row in json.loads(say("results", "--format", "json", *words).out)}
 
 
 def test_commands_name_and_filter_conditions(made: Made) -> None:
@@ -74,19 +85,19 @@ def test_commands_name_and_filter_conditions(made: Made) -> None:
         ("noise", set(ASKED[1:4])),
         ("label-noise/*", {"label-noise/same@0.4"}),
     ):
-        rows = json.loads(say("results", *where, "--format", "json", "--conditions", words).out)
-        assert {row["condition"] for row in rows} == expected
+        assert _conditions(*where, "--conditions", words) == expected
     say("results", *where, "--conditions", "pairs").check(2, "condition")
-    why = say("why", "sm", "mine", *where, "--seed", 0, "--condition", "label-noise@.4")
-    why.check(0, "under label-noise@0.4", "level that the training rows")
-    overview = say("why", "sm", "mine", *where, "--seed", 1, "--modalities", "image,text", "--condition", "*")
-    assert all(f"--condition {name}" in overview.out for name in ASKED)
+    why = ("why", "sm", "mine", *where, "--seed")
+    say(*why, 0, "--condition", "label-noise@.4").check(0, "under label-noise@0.4", "training rows")
+    overview = say(*why, 1, "--modalities", "image,text", "--condition", "*")
+    overview.check(0, *(f"--condition {name}" for name in ASKED))
     compared = say("compare", "sm", "mcca", "--dataset", "mine", *where, "--conditions", "label-noise@.8")
-    assert compared.out.count("A: ") == 1
-    compared.check(0, "under label-noise@0.8")
+    assert compared.check(0, "under label-noise@0.8").out.count("A: ") == 1
+    chosen = ("--methods", "sm", "--conditions", "label-noise@.8", "--cells", 1)
+    say("verify", *where, *chosen).check(0, "1 of 1 agree", "under label-noise@0.8")
 
 
-def test_what_was_drawn_is_written_as_the_cells_meet_it(made: Made, tmp_path: Path) -> None:
+def test_what_was_drawn_is_written_as_the_cells_get_it(made: Made, tmp_path: Path) -> None:
     command = ("data", "condition", made.bundle, "label-noise@.4", "--seed", 1, "--write")
     say(*command, tmp_path / "a.npz").check(0, "effective level 0.4")
     say(*command, tmp_path / "a.csv").check(0)
@@ -107,11 +118,6 @@ def test_what_was_drawn_is_written_as_the_cells_meet_it(made: Made, tmp_path: Pa
     say(*command[:3], "late@text", "--write", tmp_path / "b.csv").check(2, "late")
     say(*command, tmp_path / "b.csv", "--modalities", "image,txet").check(2, "did you mean 'text'")
     assert not (tmp_path / "b.csv").exists()
-
-
-def test_verify_runs_a_cell_under_a_condition_again(made: Made) -> None:
-    chosen = ("--methods", "sm", "--conditions", "label-noise@.8", "--cells", 1)
-    say("verify", "--results", made.results, *chosen).check(0, "1 of 1 agree", "under label-noise@0.8")
 
 
 def test_every_table_of_a_report_is_of_one_condition(made: Made) -> None:
@@ -149,36 +155,30 @@ def test_a_condition_is_read_from_a_file_in_every_command(made: Made, tmp_path: 
     name = first.identity.condition
     assert name.startswith("label-noise=noise.csv:")
     assert other.identity.condition not in (name, "")
-    usual = {record.identity.seed: record for record in Store(made.results).records() if _is_noisy(record)}
-    for seed, record in enumerate((first, other)):
-        assert record.result is not None
-        assert record.result == usual[seed].result if seed == 0 else record.result.effective == 0.4
+    drawn_cell = ("sm", "label-noise@0.4", 0)
+    (usual,) = (
+        record
+        for record in Store(made.results).records()
+        if (record.identity.method, record.identity.condition, record.identity.seed) == drawn_cell
+    )
+    assert (first.result, done(other).effective) == (usual.result, 0.4)
+    for record in (first, other):
         assert f"to run   {record.digest} " in planned_again(record.environment.command, tmp_path)[1]
     for word in (name, f"label-noise={files[0]}"):
-        rows = json.loads(say("results", *where, "--format", "json", "--conditions", word).out)
-        assert {row["condition"] for row in rows} == {name}
+        assert _conditions(*where, "--conditions", word) == {name}
         say("why", "sm", "mine", *where, "--condition", word).check(0, f"under {name}")
     say("report", *where, "--reports", tmp_path / "reports", "--only", "tables").check(0)
     assert "@as in" not in (tmp_path / "reports" / "conditions" / "index.md").read_text(encoding="utf-8")
-    compared = say(
-        "compare", "sm", "sm", "--dataset", "mine", *where, "--conditions", f"label-noise={files[1]}"
-    )
-    assert name not in compared.out
+    chosen = ("--conditions", f"label-noise={files[1]}")
+    assert name not in say("compare", "sm", "sm", "--dataset", "mine", *where, *chosen).out
     assert len([*(tmp_path / "reports" / "tables").glob("mine*label-noise-noise.csv*.csv")]) >= 2
     say("verify", *where, "--conditions", name).check(0, "1 of 1 agree")
     files[0].rename(tmp_path / "elsewhere.csv")
     files[1].write_text(files[1].read_text(encoding="utf-8") + "\n", encoding="utf-8")
-    status = say("status", *where).check(0, "is gone; put it back", "has changed")
+    status = say("status", *where).check(0, "is gone", "has changed")
     assert status.out.count("cannot be run again") == 2
     say("verify", *where, "--cells", 2).check(1, "0 of 2 agree", "is gone", "has changed")
-    rows = json.loads(
-        say("results", *where, "--format", "json", "--conditions", f"label-noise={files[0]}").out
-    )
-    assert len({row["condition"] for row in rows}) == 2
-
-
-def _is_noisy(record: Record) -> bool:
-    return record.identity.condition == "label-noise@0.4" and record.identity.method == "sm"
+    assert _conditions(*where, "--conditions", f"label-noise={files[0]}") == {name, other.identity.condition}
 
 
 def test_a_file_that_does_not_fit_is_refused_before_anything_runs(made: Made, tmp_path: Path) -> None:

@@ -8,26 +8,22 @@ import re
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from bench.cli import invoke
 from bench.cli.formatting import headline
+from bench.cli.live_display import View
 from bench.cli.run_session import STOPPING, display_for
 from bench.execution.progress import Ended, Held, Planned, RunEvent, RunProgress, Unstarted, Waiting
 from bench.execution.tasks import Loss, Progress, Retried, Slot, Started, Task
 from bench.experiment.grid import Cell
 from tests.cli.test_startup import python
+from tests.cli.test_terminal import Terminal
 from tests.records import making
 
 CELL = Cell(making.identity(), "emoji")
 NASTY = Cell(making.identity(method="[red]x[/]", dataset="long" * 60), "emoji")
 SLOT = Slot("cpu/0", "cpu", 1)
-
-
-class Terminal(io.StringIO):
-    """Says that it is one."""
-
-    def isatty(self) -> bool:
-        return True
 
 
 def task(cell: Cell) -> Task:
@@ -47,12 +43,8 @@ def show(out: io.StringIO, monkeypatch: pytest.MonkeyPatch, *events: RunEvent) -
     return out.getvalue()
 
 
-def screen(monkeypatch: pytest.MonkeyPatch, tally: RunProgress, width: int, height: int = 12) -> list[str]:
+def screen(tally: RunProgress, width: int, height: int = 12) -> list[str]:
     """Draw the view once and return its lines."""
-    from rich.console import Console
-
-    from bench.cli.live_display import View
-
     console = Console(file=Terminal(), width=width, height=height, color_system=None)
     with console.capture() as drawn:
         console.print(View(tally))
@@ -87,7 +79,7 @@ def test_a_log_gets_one_plain_line_for_what_it_mentions(
     assert re.search(".*".join(map(re.escape, words.split())).replace("TITLE", re.escape(TITLE)), shown)
 
 
-def test_a_cell_that_waits_for_room_has_left_its_slot_and_is_counted_apart() -> None:
+def test_a_cell_that_waits_for_disk_space_has_left_its_slot_and_is_counted_apart() -> None:
     tally = RunProgress(3, 1)
     tally(Planned({CELL.identity.digest: 5.0}))
     tally(Started(task(CELL), SLOT))
@@ -113,46 +105,35 @@ def test_a_terminal_gets_the_same_lines_and_a_view_that_is_cleared(monkeypatch: 
     shown = on_terminal(monkeypatch, 100, Started(task(CELL), SLOT), Ended(CELL, "failed", "why", 1.26))
     assert "[2/3] failed     1.3 s  drcl on emoji (image+text), seed 0: why\n" in shown
     assert "1/3 cells" in shown  # the view, before the cell ended
-    assert shown.endswith("\x1b[2K")  # its last act: the view's lines are erased
-
-
-@pytest.mark.parametrize("width", [30, 60, 100])
-def test_no_line_of_the_view_is_wider_than_the_screen_and_names_stay_as_they_are(
-    monkeypatch: pytest.MonkeyPatch, width: int
-) -> None:
-    tally = RunProgress(3, 1)
-    for cell in (CELL, NASTY):
-        tally(Started(task(cell), SLOT))
-        tally(progress(cell))
-    lines = screen(monkeypatch, tally, width)
-    assert len(lines) == 4
-    assert all(len(line) <= width for line in lines)
-    assert "[red]" in lines[3]
-    assert width < 60 or "train 2/9     cpu/0  0:00:0" in lines[2]
-
-
-def test_a_long_title_does_not_wrap_a_finished_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert shown.endswith("\x1b[2K")  # at the end the view's lines are erased
     shown = on_terminal(monkeypatch, 50, Ended(NASTY, "done", "", 1.0))
     (line,) = [line for line in shown.replace("\r", "\n").splitlines() if "done" in line]
     assert "[red]x[/] on long" in line
     assert len(line.rpartition("\x1b[2K")[2].removeprefix("\x1b[?25l")) == 50
 
 
-def test_more_running_cells_than_lines_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("width", [30, 60, 100])
+def test_no_line_of_the_view_is_wider_than_the_screen_and_names_stay_as_they_are(width: int) -> None:
+    tally = RunProgress(3, 1)
+    for cell in (CELL, NASTY):
+        tally(Started(task(cell), SLOT))
+        tally(progress(cell))
+    lines = screen(tally, width)
+    assert len(lines) == 4
+    assert all(len(line) <= width for line in lines)
+    assert "[red]" in lines[3]
+    assert width < 60 or "train 2/9     cpu/0  0:00:0" in lines[2]
+    tally.stop()
+    assert screen(tally, 120)[-1] == STOPPING
+
+
+def test_more_running_cells_than_lines_are_counted() -> None:
     tally = RunProgress(9, 0)
     for seed in range(8):
         tally(Started(task(Cell(making.identity(seed=seed), "emoji")), SLOT))
-    lines = screen(monkeypatch, tally, 80, height=8)
+    lines = screen(tally, 80, height=8)
     assert len(lines) <= 7
     assert lines[-1] == "  and 5 more"
-
-
-def test_a_terminal_is_told_what_ctrl_c_does(monkeypatch: pytest.MonkeyPatch) -> None:
-    tally = RunProgress(3, 1)
-    tally(Started(task(CELL), SLOT))
-    assert STOPPING not in screen(monkeypatch, tally, 120)
-    tally.stop()
-    assert screen(monkeypatch, tally, 120)[-1] == STOPPING
 
 
 def test_the_time_left_comes_from_the_costs_and_is_corrected_by_what_was_measured() -> None:

@@ -1,11 +1,13 @@
-"""However a run ends - Ctrl-C, a reader that goes away - what is recorded is sound."""
+"""Runs that end early leave sound records; `status` shows runs in progress."""
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +15,13 @@ import psutil
 import pytest
 
 from bench.cli.run_session import STOPPING
+from bench.execution.progress import RunProgress
+from bench.execution.tasks import Slot, Started, Task
 from bench.records import Store
-from tests.drill.running import Drill
+from bench.records.heartbeat import heartbeat
+from tests.drill.running import Drill, kill_group
 from tests.execution.watching import gone
-from tests.grid import FAULTS, Grid, bytes_of, write_bundle
+from tests.grid import FAULTS, Grid, bytes_of, say, write_bundle
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -52,8 +57,8 @@ def test_ctrl_c_lets_running_cells_finish_and_the_next_run_goes_on(drill: Drill)
     assert (process.returncode, err) == (130, "")
     total, missing, following = out.splitlines()[2:]
     assert total.startswith("4 cells: 2 done, 2 missing; 2 run now in ")
-    assert missing.endswith("seed 2 and 1 more: not run before the run was stopped")
-    assert following == "next: the same command again; it runs only what is missing"
+    assert "seed 2 and 1 more: not run" in missing
+    assert following.startswith("next: the same command again")
     assert drill.starts().total() == 2
     before = bytes_of(drill.folder / "r")
     status, out, err = drill.run(*line, "--jobs", 0)  # in one process: a worker loads torch anew
@@ -117,7 +122,7 @@ def test_a_terminated_run_leaves_no_warning_no_process_and_no_mark(
 
 
 def closed_early(*line: object) -> tuple[int, str]:
-    """Return how a command ends whose reader goes away, as `| head` does once it has seen enough."""
+    """Return how a command ends whose output is closed, as by `| head`."""
     process = subprocess.Popen(
         [sys.executable, "-m", "bench", *map(str, line)],
         cwd=ROOT,
@@ -141,8 +146,41 @@ def test_a_reader_that_goes_away_is_no_error(grid: Grid, line: tuple[str, ...]) 
 
 
 @pytest.mark.drill
-def test_a_reader_that_has_seen_enough_stops_a_run_like_ctrl_c(drill: Drill) -> None:
+def test_a_reader_that_goes_away_stops_a_run_like_ctrl_c(drill: Drill) -> None:
     line = ["--results", drill.folder / "r", "--datasets", drill.folder / "small.npz", "--jobs", 1]
     status, err = closed_early("run", "--plugin", FAULTS, "--methods", "plain,sleeps", *line)
     assert (status, err) == (130, "interrupted; run the same command again to go on\n")
     recorded(drill)
+
+
+def test_status_shows_what_runs(tmp_path: Path) -> None:
+    progress = RunProgress(2, 0)
+    progress(Started(Task("0" * 20, "waits on small (image+text), seed 0", None), Slot("cpu/0", "cpu", 1)))
+    with heartbeat(tmp_path, progress.state):
+        said = say("status", "--results", tmp_path).check(0, "): 0/2 cells, 0 failed, 0:00:")
+        assert said.out.startswith("0 records: none\nrunning now (")
+        assert "\n  waits on small (image+text), seed 0, cpu/0, 0:00:" in said.out
+        (run,) = json.loads(say("status", "--results", tmp_path, "--format", "json").out)["running"]
+        assert [cell["title"] for cell in run["running"]] == ["waits on small (image+text), seed 0"]
+    assert say("status", "--results", tmp_path).status == 2
+
+
+@pytest.mark.drill
+def test_status_forgets_a_run_that_was_killed(drill: Drill, tmp_path: Path) -> None:
+    results, line = tmp_path / "r", words(drill, "waits", "--seeds", 2)
+    process = drill.start(*line, "--jobs", 1)
+    drill.wait_for(1)
+    end = time.monotonic() + 60
+    while "seed" not in (said := say("status", "--results", results)).out and time.monotonic() < end:
+        time.sleep(0.1)
+    (run,) = json.loads(say("status", "--results", results, "--format", "json").out)["running"]
+    assert run["run"].rpartition("-")[0].endswith(f"-{process.pid}")
+
+    kill_group(process)
+    said = say("status", "--results", results).check(2, f"no records in {results}")
+    assert said.out == ""
+    assert list((results / "running").iterdir())
+    drill.gate.touch()
+    assert drill.run(*line)[0] == 0
+    assert not (results / "running").exists()
+    assert "running now" not in say("status", "--results", results).out

@@ -16,6 +16,7 @@ from scipy.spatial.distance import cdist
 
 from bench.evaluation import Protocol
 from bench.records import Store
+from tests.analysis.making import with_result
 from tests.evaluation.naive import naive_map
 from tests.grid import FAULTS, Grid, Said, say
 from tests.records import making
@@ -26,54 +27,61 @@ DENOMINATORS = ("hits", "min", "relevant")
 IT, TI = ("image", "text"), ("text", "image")
 
 
-def told(*words: object) -> dict[str, Any]:
-    said = say("explain", *words, "--format", "json")
-    assert (said.status, said.err) == (0, "")
+def explained(*words: object) -> dict[str, Any]:
+    said = say("explain", *words, "--format", "json").check(0, silent=True)
     answer: dict[str, Any] = json.loads(said.out)
     return answer
 
 
 def value(answer: dict[str, Any], direction: tuple[str, str], protocol: str) -> float:
-    """Return what a convention says of the whole gallery."""
-    (found,) = [
+    """Return the value of a convention for the whole gallery."""
+    (number,) = [
         row["value"]
         for row in answer["readings"]
         if (row["query"], row["gallery"], row["protocol"], row["share"]) == (*direction, protocol, "1")
         and row["similarity"] == "cosine"
     ]
-    return float(found)
+    return float(number)
 
 
-@pytest.fixture(scope="module")
-def golden() -> dict[str, Any]:
-    with np.load(shared("golden/drcl_eval.npz")) as file:
-        return dict(file)
-
-
-def test_the_numbers_of_the_released_evaluator_are_among_the_readings(golden: dict[str, Any]) -> None:
-    answer = told("--embeddings", shared("golden/drcl_eval.npz"), "--cutoffs", "1,5,50")
-    for key, protocol in (
-        ("map_all", "map@all/argsort"),
-        ("map_at50", "map@50/hits/argsort"),
-        ("map_at5", "map@5/hits/argsort"),
-        ("map_at1", "map@1/hits/argsort"),
-    ):
-        assert value(answer, QUERY, protocol) == pytest.approx(float(golden[key]), abs=1e-6)
-
-
-def test_those_for_several_labels_leave_out_queries_without_hits(golden: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    ("arrays", "cutoffs", "protocols"),
+    [
+        (
+            "",
+            "1,5,50",
+            {
+                "map_all": "map@all/argsort",
+                "map_at50": "map@50/hits/argsort",
+                "map_at5": "map@5/hits/argsort",
+                "map_at1": "map@1/hits/argsort",
+            },
+        ),
+        (
+            "_multihot",  # queries without hits are left out
+            "5,33,50",
+            {
+                "ml_map_all": "map@all/skip",
+                "ml_map_at50": "map@50/hits/skip",
+                "ml_map_at5": "map@5/hits/skip",
+                "ml_map_default_k": "map@33/hits/skip",
+            },
+        ),
+    ],
+)
+def test_the_numbers_of_the_released_evaluator_are_among_the_values(
+    arrays: str, cutoffs: str, protocols: dict[str, str]
+) -> None:
     file = shared("golden/drcl_eval.npz")
-    answer = told(
-        *("--embeddings", f"query={file}:query:query_multihot"),
-        *("--embeddings", f"gallery={file}:gallery:gallery_multihot", "--cutoffs", "5,33,50"),
-    )
-    for key, protocol in (
-        ("ml_map_all", "map@all/skip"),
-        ("ml_map_at50", "map@50/hits/skip"),
-        ("ml_map_at5", "map@5/hits/skip"),
-        ("ml_map_default_k", "map@33/hits/skip"),
-    ):
-        assert value(answer, QUERY, protocol) == pytest.approx(float(golden[key]), abs=1e-6)
+    files = [f"{name}={file}:{name}:{name}{arrays}" for name in QUERY] if arrays else [file]
+    answer = explained(*(word for path in files for word in ("--embeddings", path)), "--cutoffs", cutoffs)
+    with np.load(file) as golden:
+        for key, protocol in protocols.items():
+            assert value(answer, QUERY, protocol) == pytest.approx(float(golden[key]), abs=1e-6)
+
+
+def explain(results: Path, *words: object) -> Said:
+    return say("explain", *words, "--results", results, "--plugin", FAULTS)
 
 
 # Exact expectations of mAP@all and mAP@50 of the embeddings that DRCL's authors released.
@@ -83,19 +91,15 @@ EXPECTED = {
 }
 
 
-@pytest.fixture(scope="module")
-def released() -> list[Path]:
-    return [shared(f"data/drcl_wikipedia_outputs/wiki_{view}.mat") for view in (0, 1)]
-
-
-def test_the_released_embeddings_show_their_numbers(released: list[Path]) -> None:
+def test_the_released_embeddings_show_their_numbers() -> None:
     """The order in which NumPy's unstable sort leaves 21 repeated rows depends on the processor."""
+    released = [shared(f"data/drcl_wikipedia_outputs/wiki_{view}.mat") for view in (0, 1)]
     words = [
         word
         for name, file in zip(("image", "text"), released, strict=True)
         for word in ("--embeddings", f"{name}={file}:test_fea:test_lab")
     ]
-    answer = told(*words, "--galleries", "1")
+    answer = explained(*words, "--galleries", "1")
     shown = say("explain", *words, "--galleries", "1", "--printed", ".538").out
     views = [loadmat(file) for file in released]
     for direction, pair in ((IT, views), (TI, views[::-1])):
@@ -121,45 +125,38 @@ def test_the_released_embeddings_show_their_numbers(released: list[Path]) -> Non
 
 def test_a_recorded_cell_is_fitted_again_and_held_against_its_record(grid: Grid) -> None:
     where = "--results", grid.results, "--plugin", FAULTS
-    answer = told("plain", "small", *where)
+    answer = explained("plain", "small", *where)
     source = answer["source"]
     assert source["cell"] == "plain on small (image+text), seed 0"  # the lowest of two seeds
     assert source["audit"].startswith("test split opened after fit had ended")
-    assert [one["difference"] for one in source["drift"]] == [0.0, 0.0]
-    # Somebody may commit while the tests run.
+    assert [row["difference"] for row in source["drift"]] == [0.0, 0.0]
+    # The commit may change while the tests run.
     assert [words for words in source["changes"] if not words.startswith("commit")] == []
     metrics = grid.record("plain")["result"]["metrics"]
     assert len(metrics) == 8
     for metric in metrics:
         assert value(answer, (metric["query"], metric["gallery"]), metric["protocol"]) == metric["value"]
     table = say("explain", "plain", "small", "--seed", 1, *where)
-    assert table.status == 0
-    assert "plain on small (image+text), seed 1" in table.out
-    assert "mAP@all of the record and now: the same numbers" in table.out
-    assert "by convention alone: from" in table.out
+    table.check(0, "plain on small (image+text), seed 1", "the same numbers", "by convention alone: from")
 
 
 def test_drift_from_the_record_is_reported_with_what_was_different(grid: Grid, tmp_path: Path) -> None:
-    (record,) = [
-        one
-        for one in grid.store.records()
-        if (one.identity.method, one.identity.dataset, one.identity.seed) == ("plain", "small", 0)
-    ]
-    assert record.result is not None
-    moved = [msgspec.structs.replace(one, value=0.25) for one in record.result.metrics]
-    versions = {**record.environment.versions, "numpy": "0.1"}
-    changed = msgspec.structs.replace(
-        record,
-        result=msgspec.structs.replace(record.result, metrics=moved),
-        environment=msgspec.structs.replace(record.environment, versions=versions),
+    cell = ("plain", "small", 0)
+    record = next(
+        record
+        for record in grid.store.records()
+        if (record.identity.method, record.identity.dataset, record.identity.seed) == cell
     )
+    assert record.result is not None
+    moved = [msgspec.structs.replace(metric, value=0.25) for metric in record.result.metrics]
+    versions = {**record.environment.versions, "numpy": "0.1"}
+    environment = msgspec.structs.replace(record.environment, versions=versions)
+    changed = msgspec.structs.replace(with_result(record, metrics=moved), environment=environment)
     Store(tmp_path).write(changed, making.values_of(changed), [], "")
-    said = say("explain", "plain", "small", "--results", tmp_path, "--plugin", FAULTS)
-    assert said.status == 0
-    values = [one.value for one in record.result.metrics if one.protocol == "map@all"]
-    assert f"DRIFT, at most {max(abs(value - 0.25) for value in values):.2g}; different: " in said.out
-    assert f"numpy 0.1 → {np.__version__}" in said.out
-    assert "image→text: 0.250000 and" in said.out
+    values = [metric.value for metric in record.result.metrics if metric.protocol == "map@all"]
+    drift = f"DRIFT, at most {max(abs(value - 0.25) for value in values):.2g}; different: "
+    said = explain(tmp_path, "plain", "small")
+    said.check(0, drift, f"numpy 0.1 → {np.__version__}", "image→text: 0.250000 and")
 
 
 def embeddings(path: Path, names: tuple[str, ...] = ("image", "text"), **more: Any) -> Path:
@@ -172,12 +169,12 @@ def embeddings(path: Path, names: tuple[str, ...] = ("image", "text"), **more: A
     return path
 
 
-def test_csv_has_a_row_per_reading_in_full_precision(tmp_path: Path) -> None:
+def test_csv_has_a_row_per_value_in_full_precision(tmp_path: Path) -> None:
     file = embeddings(tmp_path / "a.npz")
     said = say("explain", "--embeddings", file, "--format", "csv", "--galleries", "1/2,1")
     rows = list(csv.DictReader(io.StringIO(said.out)))
     assert len(rows) == 3 * (3 * 4 * 2 * 10 + 5 * 2)  # three similarities of ten rules; parts
-    answer = told("--embeddings", file, "--galleries", ".5")
+    answer = explained("--embeddings", file, "--galleries", ".5")
     assert [
         {key: "" if item is None else str(item) for key, item in row.items()} for row in answer["readings"]
     ] == rows
@@ -188,30 +185,20 @@ def test_directions_can_be_chosen_and_many_are_averaged(tmp_path: Path) -> None:
     said = say("explain", "--embeddings", file)
     assert said.out.startswith("12 directions: here their average")
     assert "→" not in said.out.partition("average over all directions")[2].replace("by", "")
-    one = say("explain", "--embeddings", file, "--query", "audio", "--gallery", "video")
-    assert "audio→video: 12 queries, a gallery of 12" in one.out
-    assert "average" not in one.out
+    chosen = say(
+        "explain", "--embeddings", file, "--query", "audio", "--gallery", "video", "--printed", "3.33"
+    )
+    chosen.check(0, "audio→video: 12 queries, a gallery of 12", "3.33: no convention")
+    assert "average" not in chosen.out
 
 
-def test_a_printed_number_that_no_convention_gives_is_said_to_be_none(tmp_path: Path) -> None:
-    said = say("explain", "--embeddings", embeddings(tmp_path / "a.npz"), "--printed", "3.33")
-    assert "3.33: no convention gives a number within 0.0005 of it" in said.out
-
-
-def explain(results: Path, *words: object) -> Said:
-    return say("explain", *words, "--results", results, "--plugin", FAULTS)
-
-
-def test_a_cell_without_embeddings_or_not_one_cell_is_one_sentence(grid: Grid, tmp_path: Path) -> None:
+def test_a_cell_without_embeddings_or_not_one_cell_is_one_sentence(tmp_path: Path) -> None:
     store = Store(tmp_path)
     for variant in ("full", "without_fa"):
         store.write(making.record(variant=variant), making.per_query(), making.TRACE, "")
-    explain(tmp_path, "drcl", "emoji").check(
-        2, "2 cells fit; say which, such as: --variant full; or --variant without_fa"
-    )
-    changed = explain(tmp_path, "drcl", "emoji", "--variant", "full")
-    assert changed.status == 2
-    assert "drcl has" in changed.err  # the settings of these made-up records are not the method's
+    explain(tmp_path, "drcl", "emoji").check(2, "2 cells fit", "--variant full", "--variant without_fa")
+    # the settings of these made-up records are not those of the method
+    explain(tmp_path, "drcl", "emoji", "--variant", "full").check(2, "drcl has")
 
 
 def test_codes_and_ids_of_a_file_show_hamming_distances_and_recall_by_instance(tmp_path: Path) -> None:
@@ -222,10 +209,8 @@ def test_codes_and_ids_of_a_file_show_hamming_distances_and_recall_by_instance(t
     arrays["image"][:7] = 0  # too many rows of zeros for the cosine, ordinary codes otherwise
     file = embeddings(tmp_path / "a.npz", **arrays)
     assert say("explain", "--embeddings", file).status == 2
-    answer = told("--embeddings", file, "--similarity", "hamming", "--galleries", "1", "--printed", "1")
+    answer = explained("--embeddings", file, "--similarity", "hamming", "--galleries", "1", "--printed", "1")
     assert {row["similarity"] for row in answer["readings"]} == {"hamming", "dot", "euclidean"}
     assert {"recall@10", "medr", "mrr", "ndcg@all"} <= {row["protocol"] for row in answer["readings"]}
     wrong = embeddings(tmp_path / "b.npz", **arrays | {"text_ids": np.arange(11)})
-    said = say("explain", "--embeddings", wrong, "--similarity", "hamming")
-    assert said.status == 2
-    assert "text_ids" in said.err
+    say("explain", "--embeddings", wrong, "--similarity", "hamming").check(2, "text_ids")

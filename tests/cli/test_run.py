@@ -1,4 +1,4 @@
-"""``run`` on the command line: bad data costs itself, what is recorded stays, the status says the rest."""
+"""``run``: bad data is left out, records stay, the exit status states the outcome."""
 
 from __future__ import annotations
 
@@ -13,7 +13,13 @@ import pytest
 
 from bench.cli.executor_options import DeviceOptions, LocalMachine
 from bench.cli.run import Retry
+from bench.cli.summary import summarise
+from bench.execution.progress import RunProgress
+from bench.experiment.grid import Cell
 from bench.records import STATUSES, Store
+from tests.analysis.cells_apart import SETTINGS, add
+from tests.analysis.making import Shelf, with_result
+from tests.cli.test_compare import stored
 from tests.execution.full_disk import FullDisk
 from tests.grid import FAULTS, Grid, Said, bytes_of, cells_of, make_newer, only_plugins, say, write_bundle
 
@@ -52,62 +58,48 @@ def test_a_failure_gives_status_1_names_the_reason_and_the_way_to_try_again(
     run(results, small, "--retry", "failed", methods=both).check(1, "1 run now")
 
 
-def test_a_cell_of_which_nothing_can_be_drawn_is_done_but_counted_and_named_everywhere(
+def test_a_cell_without_a_snapshot_is_done_but_counted_and_named_everywhere(
     results: Path, small: Path, tmp_path: Path
 ) -> None:
     def fail(*_: object) -> None:
         raise ValueError("no <b>space</b>")
 
     words, reason = (small, "--seeds", 2), "ValueError: no <b>space</b>"
-    cells = "plain on small (image+text), seed 0 and 1 more"
-    line = f"  2 done without a snapshot for figures: {cells}: {reason}\n"
+    line = (
+        f"  2 done without a snapshot for figures: plain on small (image+text), seed 0 and 1 more: {reason}\n"
+    )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("bench.experiment.cell.snapshot_of", fail)
         run(results, *words).check(0, line)
     run(results, *words).check(0, line)  # also of a grid that was finished before
-
-    status = say("status", "--results", results).check(0)
-    assert status.out.count("done without a snapshot for figures: plain on small (image+text), seed ") == 2
-    assert status.out.count(reason) == 2
-    listed = json.loads(say("status", "--results", results, "--format", "json").out)["undrawn"]
-    assert [one["reason"] for one in listed] == [reason] * 2
-
-    say("report", "--results", results, "--reports", tmp_path / "reports", "--only", "tables").check(0)
-    page = (tmp_path / "reports" / "tables.md").read_text(encoding="utf-8")
-    assert "**Cells without a snapshot for figures**\n\n- 2 cells: ValueError: no " in page
-    assert "<b>" not in page.partition("Cells without a snapshot")[2]
+    where = ("--results", results)
+    assert say("status", *where).check(0).out.count(reason) == 2
+    listed = json.loads(say("status", *where, "--format", "json").out)["undrawn"]
+    assert [cell["reason"] for cell in listed] == [reason] * 2
+    say("report", *where, "--reports", tmp_path / "reports", "--only", "tables").check(0)
+    page = (tmp_path / "reports" / "tables.md").read_text(encoding="utf-8").partition("without a snapshot")[2]
+    assert "- 2 cells: ValueError: no " in page
+    assert "<b>" not in page
     run(tmp_path / "fine", *words)
     assert "snapshot" not in say("status", "--results", tmp_path / "fine").out
 
 
-def test_a_record_without_room_is_named_with_what_to_do_and_the_status_is_1(
+def test_records_without_disk_space_are_named_with_what_to_do_and_the_status_is_1(
     results: Path, small: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    words = (results, small, "--seeds", 3)
+    words, free = (results, small, "--seeds", 3), f"next: free some space for {results}"
     with only_plugins(FAULTS):
         unlucky = cells_of(["plain"], small, seeds=range(3))[1]
     with monkeypatch.context() as patch:
+        FullDisk(patch, lambda name: True)
+        patch.setattr("bench.execution.record_writer.seems_free", lambda runs: 0)
+        reason = "seed 0 and 2 more: not started, because the disk of the results is full"
+        run(*words).check(1, "3 cells: 3 missing; 0 run now", free, reason, silent=True)
+    with monkeypatch.context() as patch:
         FullDisk(patch, lambda name: name == unlucky.identity.digest)
-        said = run(*words)
-    assert (said.status, said.err) == (1, "")
-    total, why, then = said.out.splitlines()[-3:]
-    assert total.startswith("3 cells: 2 done, 1 disk-full; 3 run now")
-    assert why.startswith(
-        f"  1 disk-full: {unlucky.title}: it was done, but not recorded: cannot write results"
-    )
-    assert then == f"next: free some space for {results}, then the same command; it runs only what is missing"
+        reason = f"1 disk-full: {unlucky.title}: it was done, but not recorded: "
+        run(*words).check(1, "3 cells: 2 done, 1 disk-full; 3 run now", reason, free, silent=True)
     run(*words).check(0, "3 cells: 3 done; 1 run now")
-
-
-def test_cells_that_are_not_started_for_a_full_disk_are_missing_with_that_reason(
-    results: Path, small: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    FullDisk(monkeypatch, lambda name: True)
-    monkeypatch.setattr("bench.execution.record_writer.seems_free", lambda runs: 0)
-    said = run(results, small, "--seeds", 3)
-    said.check(1, "3 cells: 3 missing; 0 run now", "next: free some space for ")
-    assert "seed 0 and 2 more: not started, because the disk of the results is full" in said.out
-    assert said.err == ""
 
 
 def test_every_way_to_end_without_a_result_can_be_named_to_retry() -> None:
@@ -122,8 +114,7 @@ def test_features_that_turn_out_bad_are_named_before_anything_is_fitted(
         arrays = dict(content)
     arrays["test_text"][0, 0] = np.inf
     np.savez(bad, **arrays)
-    said = run(results, f"{bad},{small}")
-    said.check(2, f"error: {bad} is left out: ", "row 0, column 0 is inf", "1 cell: 1 done; 1 run now")
+    run(results, f"{bad},{small}").check(2, f"{bad} is left out", "row 0, column 0 is inf", "1 cell: 1 done")
     run(results, bad).check(2, "0 cells: none")
 
 
@@ -151,11 +142,15 @@ def test_a_signal_in_this_process_ends_with_130(
         signal.raise_signal(number)
 
     monkeypatch.setattr("bench.execution.cell_task.run_cell", interrupt)
-    said = run(results, small)
+    usual = signal.signal(signal.SIGTERM, signal.SIG_DFL)  # coverage sets a handler
+    try:
+        said = run(results, small)
+    finally:
+        signal.signal(signal.SIGTERM, usual)
     assert (said.status, said.err) == (130, "interrupted; run the same command again to go on\n")
 
 
-def test_a_defect_of_the_program_is_not_dressed_up_as_the_users(
+def test_a_defect_of_the_program_is_raised_as_it_is(
     results: Path, small: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def stumble(*_: object, **__: object) -> None:
@@ -174,21 +169,17 @@ def test_as_many_workers_as_processors_unless_asked_otherwise(monkeypatch: pytes
     assert LocalMachine(replace(usual, jobs=0)).site().slots == []
 
 
-def test_a_damaged_record_is_named_and_made_again(results: Path, small: Path) -> None:
+def test_a_damaged_record_is_made_again_and_one_of_a_later_version_left_alone(
+    results: Path, small: Path
+) -> None:
     run(results, small)
     (record,) = results.glob("runs/*/record.json")
     record.write_text("{}")
-    run(results, small).check(0, f"warning: cell to be run again: {record.parent}: record.json ", "1 run now")
-
-
-def test_a_record_of_a_later_version_is_neither_read_nor_replaced(results: Path, small: Path) -> None:
-    run(results, small)
-    (record,) = results.glob("runs/*/record.json")
+    run(results, small).check(0, f"cell to be run again: {record.parent}: record.json ", "1 run now")
     make_newer(record.parent)
     before = record.read_bytes()
-    run(results, small).check(
-        1, "warning: cell left out: ", "layout version 99", "1 cell: 1 missing; 0 run now"
-    )
+    newer = ("cell left out: ", "layout version 99", "1 cell: 1 missing; 0 run now")
+    run(results, small).check(1, *newer)
     assert record.read_bytes() == before
 
 
@@ -244,3 +235,27 @@ def test_a_method_more_leaves_every_number_as_it_was(grid: Grid, results: Path) 
     alone, expected = bytes_of(results), bytes_of(grid.results)
     shared = {record.digest for record in Store(results).records() if record.identity.method != "twin"}
     assert {key: alone[key] for key in shared} == {key: expected[key] for key in shared}
+
+
+@pytest.mark.parametrize(
+    ("method", "value", "said"), [("drcl", 0.17, True), ("drcl", 0.5, False), ("sm", 0.17, False)]
+)
+def test_a_run_names_methods_near_chance_and_what_to_try(
+    tmp_path: Path, method: str, value: float, said: bool
+) -> None:
+    shelf = Shelf()
+    for seed in range(2):
+        settings = {**SETTINGS, "scaling": "none"}
+        record = add(shelf, value, method=method, seed=seed, settings=settings)
+        shelf.records[-1] = with_result(record, chance={"image>text": 0.16, "text>image": 0.18})
+    store = Store(stored(tmp_path, shelf))
+    cells = [Cell(record.identity, "emoji") for record in shelf.records]
+    progress = RunProgress(2, 0)
+    progress.ran = 2
+    lines, complete = summarise(cells, store, progress, 1.0, stopped=False)
+    assert complete
+    near = [line for line in lines if "chance" in line]
+    assert len(near) == said  # one for both seeds
+    assert all("--set drcl.scaling=standard" in line and "0.170" in line for line in near)
+    again, _ = summarise(cells, store, RunProgress(2, 2), 0.1, stopped=False)
+    assert not [line for line in again if "chance" in line]

@@ -1,4 +1,4 @@
-"""Commands that only print start at once: they never wait for torch."""
+"""Commands that only print do not import torch."""
 
 from __future__ import annotations
 
@@ -39,19 +39,14 @@ def python(*words: object) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_importing_the_harness_brings_neither_numpy_nor_torch() -> None:
-    done = python("-c", "import sys, bench; assert not {'numpy', 'torch', 'click'} & set(sys.modules)")
+def without_torch(program: str, *lines: object) -> str:
+    """Run command lines where torch cannot be imported; return what they print."""
+    done = python("-c", program, *lines)
     assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
-def test_every_public_name_leads_to_something() -> None:
-    import bench
-
-    assert all(getattr(bench, name) is not None for name in bench.__all__)
-    assert set(bench.__all__) <= set(dir(bench))
-
-
-def test_help_and_whatever_reads_records_work_without_torch(grid: Grid, tmp_path: Path) -> None:
+def test_help_and_commands_that_read_records_work_without_torch(grid: Grid, tmp_path: Path) -> None:
     say("list")  # descriptions are made by another process where they are not remembered
     lines = [f"{name} --help" for name in cli._COMMANDS]
     lines += ["--help", "-h", "--version", "list", "list methods --format json"]
@@ -60,39 +55,35 @@ def test_help_and_whatever_reads_records_work_without_torch(grid: Grid, tmp_path
     lines += [f"explain --embeddings {ROOT}/tests/golden/drcl_eval.npz"]
     lines += [f"report --only tables --results {grid.results} --reports {tmp_path}"]
     lines += [f"run --datasets {grid.small} --methods all --dry-run --results {tmp_path}"]
-    done = python("-c", WITHOUT_SKLEARN, *lines)
-    assert done.returncode == 0, done.stderr
-    for name in cli._COMMANDS:
-        assert f"Usage: python -m bench {name}" in done.stdout
+    printed = without_torch(WITHOUT_SKLEARN, *lines)
+    assert [name for name in cli._COMMANDS if f"Usage: python -m bench {name}" not in printed] == []
 
 
 @pytest.mark.slow
 def test_statistics_and_the_page_with_its_figures_work_without_torch(grid: Grid, tmp_path: Path) -> None:
     line = f"report --only statistics --only page --results {grid.results} --reports {tmp_path}"
-    done = python("-c", WITHOUT_TORCH, line)
-    assert done.returncode == 0, done.stderr
+    without_torch(WITHOUT_TORCH, line)
     assert "figure-space_" in (tmp_path / "index.html").read_text(encoding="utf-8")
 
 
-def test_help_names_the_exit_statuses_and_loads_no_room_of_the_harness_and_no_library_but_click() -> None:
+def test_importing_the_harness_and_its_help_loads_no_package_of_it_and_no_library_but_click() -> None:
     program = """
-import sys
+import sys, bench
+heavy = {"numpy", "scipy", "torch", "pandas", "sklearn", "matplotlib", "msgspec", "h5py", "requests", "dask"}
+assert not (heavy | {"click"}) & set(sys.modules)
 from bench.cli import invoke
 assert invoke(["--help"]) == 0
-rooms = {name for name in sys.modules if name.split(".")[0] == "bench"}
-assert rooms <= {"bench", "bench.cli"}, rooms
-heavy = {"numpy", "scipy", "torch", "pandas", "sklearn", "matplotlib", "msgspec", "h5py", "requests", "dask"}
+packages = {name for name in sys.modules if name.split(".")[0] == "bench"}
+assert packages <= {"bench", "bench.cli"}, packages
 assert not heavy & set(sys.modules), heavy & set(sys.modules)
 """
-    done = python("-c", program)
-    assert done.returncode == 0, done.stderr
-    assert "Exit status: 0 every requested cell is done" in done.stdout
-    assert "python -m bench run --methods all --datasets all\n  Then:" in done.stdout
+    printed = without_torch(program)
+    assert "Exit status: 0" in printed
+    assert "python -m bench run --methods all --datasets all\n  Then:" in printed
 
 
-def test_a_plug_in_is_imported_for_a_list_and_needs_no_torch_of_its_own() -> None:
-    done = python("-c", WITHOUT_TORCH, f"list methods --plugin {FAULTS}")
-    assert done.returncode == 0, done.stderr
+def test_a_plug_in_is_imported_for_a_list_without_torch() -> None:
+    without_torch(WITHOUT_TORCH, f"list methods --plugin {FAULTS}")
 
 
 AS_ON_WINDOWS = """
@@ -109,12 +100,11 @@ main(sys.argv[1:])
 def test_windows_is_refused_in_one_line_without_a_traceback(line: str) -> None:
     done = python("-c", AS_ON_WINDOWS, *line.split())
     assert (done.returncode, done.stdout) == (2, "")
-    (said,) = done.stderr.splitlines()
-    assert "Windows" in said
-    assert "WSL" in said
+    (sentence,) = done.stderr.splitlines()
+    assert "WSL" in sentence.partition("Windows")[2]
 
 
-@pytest.mark.parametrize(("platform", "status"), [("win32", 2), ("linux", 0), ("darwin", 0)])
-def test_only_windows_is_refused(platform: str, status: int, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("platform", ["linux", "darwin"])
+def test_other_systems_are_not_refused(platform: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", platform)
-    assert cli.invoke(["--version"]) == status
+    assert cli.invoke(["--version"]) == 0

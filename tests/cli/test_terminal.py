@@ -1,4 +1,4 @@
-"""Whatever records hold and whatever the terminal can show: no escape sequence, no crash for an encoding."""
+"""Names in records send no escape sequence to a terminal, and no encoding makes a command fail."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_data_are_written_unchanged_into_a_file(monkeypatch: pytest.MonkeyPatch,
 
 
 @pytest.mark.parametrize("letter", ["\x00", "\x1b", "\x7f", "\x9b", "\n", "\t", "\u2028", "\u202e", "\ud800"])
-def test_what_is_not_printable_is_replaced(letter: str) -> None:
+def test_unprintable_characters_are_replaced(letter: str) -> None:
     assert printable(f"a{letter}b→é") == "a\N{REPLACEMENT CHARACTER}b→é"
 
 

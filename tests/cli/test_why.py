@@ -1,4 +1,4 @@
-"""`why`: the whole story of a cell from its record, whatever its status, or which cells there are."""
+"""`why`: everything that a record holds of a cell, or the cells that match."""
 
 from __future__ import annotations
 
@@ -27,92 +27,78 @@ TITLES = (
 )
 
 
-def test_a_finished_cell_tells_everything(grid: Grid) -> None:
-    said = why(grid.results, "drcl", "small", "--seed", 0)
-    assert (said.status, said.err) == (0, "")
-    told = sections(said)
-    assert tuple(told) == TITLES
+def test_a_finished_cell_has_every_section(grid: Grid) -> None:
+    shown = sections(why(grid.results, "drcl", "small", "--seed", 0).check(0, silent=True))
+    assert tuple(shown) == TITLES
     record = grid.record("drcl")
-    assert "drcl on small (image+text), seed 0: done" in told["Cell"]
-    assert record["identity"]["fingerprint"][:16] in told["Data"]
-    assert "typed (--set)" in told["Settings"]
-    assert "tuned: chosen by trials" in told["Settings"]
-    assert "by validation loss of each track" in told["Selection"]
-    assert " ".join(record["result"]["audit"].split()) in " ".join(told["Selection"].split())
-    assert "train_loss/image" in told["Training"]
-    own = [one for one in record["result"]["metrics"] if one["selection"] == "best"]
-    assert len(own) == 8
-    assert all(f"{one['value']:.4f}" in told["Result"] for one in own)
-    assert "selection last instead, average: map@all" in told["Result"]
-    assert "SM 0." in told["Rank among methods"]  # a reference point beside it
-    assert record["circumstances"]["commit"] in told["Environment"]
-    assert told["Command"].strip() == record["circumstances"]["command"]
+    expected = {
+        "Cell": "drcl on small (image+text), seed 0: done",
+        "Data": record["identity"]["fingerprint"][:16],
+        "Settings": "typed (--set)",
+        "Selection": "by validation loss of each track",
+        "Training": "train_loss/image",
+        "Result": "selection last instead, average: map@all",
+        "Rank among methods": "SM 0.",  # a reference point beside it
+        "Environment": record["circumstances"]["commit"],
+        "Command": record["circumstances"]["command"],
+    }
+    for title, text in expected.items():
+        assert text in shown[title]
+    assert "tuned: chosen by trials" in shown["Settings"]
+    assert " ".join(record["result"]["audit"].split()) in " ".join(shown["Selection"].split())
+    best = [metric for metric in record["result"]["metrics"] if metric["selection"] == "best"]
+    assert len(best) == 8
+    assert all(f"{metric['value']:.4f}" in shown["Result"] for metric in best)
 
 
 def test_the_rank_is_that_of_the_table(grid: Grid) -> None:
-    told = sections(why(grid.results, "sdml", "small", "--seed", 1))["Rank among methods"]
-    (line,) = [line for line in told.splitlines() if line.strip().startswith("average")]
+    ranks = sections(why(grid.results, "sdml", "small", "--seed", 1))["Rank among methods"]
+    (line,) = [line for line in ranks.splitlines() if line.strip().startswith("average")]
     means: dict[str, list[float]] = {}
     for record in grid.store.records():
-        who, result = record.identity, record.result
-        if who.dataset == "small" and result is not None and who.method != "sm":
-            values = [
-                metric.value
-                for metric in result.metrics
-                if (metric.protocol, metric.selection) == ("map@all", result.selection)
-            ]
-            means.setdefault(who.method, []).append(sum(values) / 2)
+        identity, result = record.identity, record.result
+        if identity.dataset == "small" and result is not None and identity.method != "sm":
+            chosen = ("map@all", result.selection)
+            values = [one.value for one in result.metrics if (one.protocol, one.selection) == chosen]
+            means.setdefault(identity.method, []).append(sum(values) / 2)
     ordered = sorted(means, key=lambda method: -sum(means[method]) / len(means[method]))
     assert f" {ordered.index('sdml') + 1} of {len(ordered)} " in line
     assert f" {sum(means['sdml']) / 2:.4f} ± " in line
 
 
-def test_a_failed_cell_tells_its_reason_its_traceback_and_its_last_words(grid: Grid) -> None:
-    told = sections(why(grid.results, "raises", "small", "--seed", 0))
-    assert "failed (ValueError): ValueError: the matrix is singular" in told["Reason"]
-    assert 'raise ValueError("the matrix is singular' in told["Reason"]
-    assert "the matrix is singular" in told["End of the log"]
-    assert "shown as" in told["Training"]
-    assert "Result" not in told
+def test_a_failed_cell_shows_its_reason_its_traceback_and_the_end_of_its_log(grid: Grid) -> None:
+    shown = sections(why(grid.results, "raises", "small", "--seed", 0))
+    assert "failed (ValueError): ValueError: the matrix is singular" in shown["Reason"]
+    assert 'raise ValueError("the matrix is singular' in shown["Reason"]
+    assert "the matrix is singular" in shown["End of the log"]
+    assert "shown as" in shown["Training"]
+    assert "Result" not in shown
     for words, sentence in (
         (("single", "multi"), "skipped (declared): Single takes one class per sample"),
-        (("mcca", "small"), "in closed form: there was nothing to select"),
+        (("mcca", "small"), "in closed form"),
         (("plain", "small", "--plugin", FAULTS), r"Plain & 100% $x_1$ <b>|*a*| [1]"),
     ):
         why(grid.results, *words, "--seed", 0).check(0, sentence)
 
 
-def test_several_seeds_have_a_line_each_and_the_way_to_one(grid: Grid) -> None:
-    said = why(grid.results, "sdml", "small")
-    assert said.status == 0
-    assert said.out.startswith("2 cells fit;")
+def test_several_cells_have_a_line_each_and_the_options_that_select_one(grid: Grid, tmp_path: Path) -> None:
+    said = why(grid.results, "sdml", "small").check(0, "SDML [epochs=2] (image+text), real, quick profile")
+    assert said.out.startswith("2 cells fit")
     assert [line.split()[-2:] for line in said.out.splitlines()[3:5]] == [["--seed", "0"], ["--seed", "1"]]
-    assert "SDML [epochs=2] (image+text), real, quick profile" in said.out
     assert "over 2 seeds" in said.out
-    failed = why(grid.results, "raises", "small")
-    assert failed.out.count("ValueError: the matrix is singular") == 2
+    assert why(grid.results, "raises", "small").out.count("ValueError: the matrix is singular") == 2
 
-
-def test_cells_that_no_option_tells_apart_are_told_apart_by_their_digests(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    for epochs in (1, 2):
+    for epochs in (1, 2):  # cells that no option tells apart
         settings = {**making.identity().settings, "epochs": epochs}
         store.write(making.record(settings=settings), making.per_query(), making.TRACE, "")
-    said = why(tmp_path, "drcl", "emoji")
-    digests = sorted(record.digest for record in store.records())
-    for digest in digests:
-        assert f"--record {digest[:8]}" in said.out
-    one = why(tmp_path, "drcl", "emoji", "--record", digests[0][:8])
-    assert f"record {digests[0]} in" in one.out
-
-
-def test_an_ablation_is_named_with_a_slash(tmp_path: Path) -> None:
-    store = Store(tmp_path)
-    for variant in ("full", "without_fa"):
-        store.write(making.record(variant=variant), making.per_query(), making.TRACE, "")
-    said = why(tmp_path, "drcl/without_fa", "emoji")
-    assert "drcl/without_fa on emoji (image+text), seed 0: done" in said.out
-    assert "--variant without_fa" in why(tmp_path, "drcl", "emoji").out
+    first, second = sorted(record.digest for record in store.records())
+    why(tmp_path, "drcl", "emoji").check(0, f"--record {first[:8]}", f"--record {second[:8]}")
+    why(tmp_path, "drcl", "emoji", "--record", first[:8]).check(0, f"record {first} in")
+    store.write(making.record(variant="without_fa"), making.per_query(), making.TRACE, "")
+    ablation = "drcl/without_fa on emoji (image+text), seed 0: done"
+    why(tmp_path, "drcl/without_fa", "emoji").check(0, ablation)
+    why(tmp_path, "drcl", "emoji").check(0, "--variant without_fa")
 
 
 def test_an_edited_settings_file_changes_nothing_about_an_earlier_record(
@@ -120,7 +106,7 @@ def test_an_edited_settings_file_changes_nothing_about_an_earlier_record(
 ) -> None:
     small = write_bundle(tmp_path / "small.npz")
     words = ("--methods", "sdml", "--datasets", small, "--jobs", 0, "--results", tmp_path / "r")
-    assert say("run", *words, "--set", "sdml.epochs=2").status == 0
+    say("run", *words, "--set", "sdml.epochs=2").check(0)
     before = sections(why(tmp_path / "r", "sdml", small))
     assert "typed (--set); without it: 20" in before["Settings"]
     edited_settings()
@@ -136,7 +122,7 @@ def test_an_edited_settings_file_changes_nothing_about_an_earlier_record(
 
 
 def test_a_record_holds_the_card_and_where_each_setting_is_from(grid: Grid) -> None:
-    record = next(one for one in grid.store.records() if one.identity.method == "drcl")
+    record = next(record for record in grid.store.records() if record.identity.method == "drcl")
     assert record.method is not None
     assert record.method.card["title"] == "DRCL"
     assert record.method.usual.keys() == record.method.origins.keys() == record.identity.settings.keys()
@@ -144,6 +130,6 @@ def test_a_record_holds_the_card_and_where_each_setting_is_from(grid: Grid) -> N
     assert changed == {key for key, origin in record.method.origins.items() if origin == "set"}
     assert {"epochs", "spl_epochs"} == changed
     assert record.method.origins["batch_size"] == "tuned"
-    for one in grid.store.records():
-        assert one.method is not None  # of a cell that failed, or whose worker was lost, too
-        assert one.method.card["name"] == one.identity.method
+    for record in grid.store.records():
+        assert record.method is not None  # of a cell that failed, or whose worker was lost, too
+        assert record.method.card["name"] == record.identity.method

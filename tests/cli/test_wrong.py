@@ -14,7 +14,7 @@ SWEEP = "sweep plain --datasets emoji"
 COMBINATIONS = f"seconds={','.join(map(str, range(1, 102)))} --param word={','.join(map(str, range(100)))}"
 
 PLANNING = [
-    ("reprot", "unknown command 'reprot' (did you mean 'report'"),
+    ("reprot", "'reprot' (did you mean 'report'"),
     ("list method", "did you mean 'methods'"),
     ("check chance --device tpu", "'tpu' is no device; allowed are cpu, cuda"),
     ("merge nowhere", "nowhere does not exist"),
@@ -24,7 +24,7 @@ PLANNING = [
     ("run --datasets missing.npz", "missing.npz"),
     ("run --profile papr", "did you mean 'paper'"),
     ("run --variants lout", "unknown variant 'lout' (did you mean 'loud'?)"),
-    ("run --seeds three", "--seeds 'three' is neither a number of seeds (3) nor a list"),
+    ("run --seeds three", "--seeds 'three'"),
     ("run --seeds 20240101", "to name one seed write it twice"),
     ("run --set plain.seconds", "is not of the form METHOD.PARAM=VALUE"),
     ("run --set seconds=3", "is not of the form METHOD.PARAM=VALUE"),
@@ -32,22 +32,22 @@ PLANNING = [
     ("run --set plian.seconds=3", "unknown method 'plian' (did you mean 'plain'"),
     ("run --set plain.second=3", "unknown setting 'second' of plain (did you mean 'seconds'?)"),
     ("run --set *.epochs=3", "unknown setting 'epochs' of any of the methods"),
-    ("run --set drcl.epochs=3", "settings are given for drcl, which is not among the methods asked for"),
+    ("run --set drcl.epochs=3", "settings are given for drcl"),
     ("run --set plain.seconds=abc", "settings of plain: seconds: Expected float, got str"),
     ("run --set plain.seconds=", "settings of plain: seconds: Expected float, got null"),
     ("run --set plain.seconds=[1", "the value is not valid YAML"),
-    ("run --set plain.seconds=.nan", "neither text, finite number, list nor map"),
-    ("run --set plain.seconds=2020-01-01", "neither text, finite number, list nor map"),
+    ("run --set plain.seconds=.nan", "finite number"),
+    ("run --set plain.seconds=2020-01-01", "finite number"),
     ("run --set 'plain.widths=[1, two]'", "settings of plain: widths[1]: Expected int, got str"),
-    ("run --shard 5/3", "--shard '5/3' is not one of n parts of the grid; write i/n with i from 1 to n"),
-    ("run --shard a/b", "--shard 'a/b' is not one of n parts of the grid"),
+    ("run --shard 5/3", "--shard '5/3'"),
+    ("run --shard a/b", "--shard 'a/b'"),
     ("run --data /no/such/folder", "there is no data folder /no/such/folder"),
-    ("run --devices gpu", "there is no device 'gpu' here; there are: cpu"),
-    ("run --devices cpu,cuda:0", "there is no device 'cuda:0' here; there are: cpu"),
-    ("run --devices ''", "there is no device '' here"),
-    ("run --jobs-per-device 2", "--jobs-per-device is for GPUs; --jobs says how many"),
-    ("run --max-memory lots", "'lots' is not an amount of memory; write a number and a unit, such as 500M"),
-    ("run --max-memory 1G", "--max-memory needs a worker process that can be stopped"),
+    ("run --devices gpu", "no device 'gpu'"),
+    ("run --devices cpu,cuda:0", "no device 'cuda:0'"),
+    ("run --devices ''", "no device ''"),
+    ("run --jobs-per-device 2", "--jobs-per-device is for GPUs"),
+    ("run --max-memory lots", "'lots' is not an amount of memory"),
+    ("run --max-memory 1G", "--max-memory needs a worker"),
     ("run --executor dask", "--executor dask needs --scheduler ADDRESS"),
     ("run --scheduler tcp://h:1", "--scheduler is of no use without --executor dask"),
     ("run --patience 3", "--patience is of no use without --executor dask"),
@@ -55,7 +55,7 @@ PLANNING = [
     ("run --plugin /no/file.py", "plug-in /no/file.py is not a Python file"),
     ("run --results FILE/below", "FILE/below"),
     ("run --results /proc/nothing", "/proc/nothing"),
-    ("ablate raises --datasets emoji", "raises: no variants to run; Method.variants in a method's file"),
+    ("ablate raises --datasets emoji", "raises: no variants"),
     ("ablate plian --datasets emoji", "unknown method 'plian' (did you mean 'plain'"),
     ("ablate plain --datasets emoji --set plain.word=c", "would undo the variant loud"),
     ("sweep plian --datasets emoji --param word=a", "unknown method 'plian' (did you mean 'plain'"),
@@ -64,12 +64,12 @@ PLANNING = [
     (f"{SWEEP} --param =1", "is not of the form PARAM=VALUE,VALUE"),
     (f"{SWEEP} --param seconds=", "'seconds=' has no values"),
     (f"{SWEEP} --param seconds=1,[2", "the value is not valid YAML"),
-    (f"{SWEEP} --param seconds=1,.inf", "neither text, finite number, list nor map"),
+    (f"{SWEEP} --param seconds=1,.inf", "finite number"),
     (f"{SWEEP} --param seconds=1,soon", "settings of plain: seconds: Expected float, got str"),
     (f"{SWEEP} --param word=a --param word=b", "--param word is given twice"),
     (f"{SWEEP} --param word=a --set *.word=b", "contradict each other; leave one out"),
-    (f"{SWEEP} --param {COMBINATIONS}", "these values make 10,100 combinations, more than 10,000"),
-    ("explain", "explain takes METHOD and DATASET of a recorded cell, or --embeddings"),
+    (f"{SWEEP} --param {COMBINATIONS}", "10,100 combinations"),
+    ("explain", "METHOD and DATASET"),
     ("explain drcl", "explain takes METHOD and DATASET"),
     ("explain drcl emoji --embeddings GOOD", "explain takes METHOD and DATASET"),
     ("explain --embeddings absent.npz", "absent.npz: the file is not there"),
@@ -81,14 +81,10 @@ PLANNING = [
     ("explain --embeddings GOOD --query smell", "unknown modality 'smell' of these embeddings"),
     ("explain --embeddings NAN", "contain NaN"),
     ("explain --embeddings WIDE", "embedded in different widths"),
-    *((f"{words} --results NONE", "no records in NONE; make some with: python -m bench run") for words in (
+    *((f"{words} --results NONE", "no records in NONE") for words in (
         "results", "status", "report", "verify", "why drcl emoji", "explain drcl emoji",
         "compare drcl mcca --dataset emoji",
     )),
-]  # fmt: skip
-"""Command lines and what is said of them; of `run`, for the method plain on emoji in this process."""
-
-OPTIONS = [
     ("run --jobs -1", "--jobs"),
     ("run --threads 0", "--threads"),
     ("run --timeout 0", "--timeout"),
@@ -101,7 +97,8 @@ OPTIONS = [
     ("sweep plain --datasets emoji", "Missing"),
     ("ablate", "Missing"),
     ("compare drcl mcca", "Missing"),
-]
+]  # fmt: skip
+"""Command lines and what their errors name; `run` is for the method plain on emoji in this process."""
 
 READING = [
     ("results --methods mcac", "unknown method 'mcac' in these records (did you mean 'mcca'?)"),
@@ -152,23 +149,21 @@ def refused(line: str, key: str, files: dict[str, str], *more: object) -> str:
     words = shlex.split(line)
     for name, path in files.items():
         words, key = [word.replace(name, path) for word in words], key.replace(name, path)
-    said = say(words[0], *more, *words[1:])
-    assert (said.status, said.out) == (2, "")
-    assert key in said.err
+    said = say(words[0], *more, *words[1:]).check(2, key)
+    assert said.out == ""
     assert "Traceback" not in said.err
     return said.err
 
 
 def usual(line: str, results: Path) -> list[object]:
-    """Return what the commands of the tables leave out."""
-    words: list[object] = (
-        [] if "--results" in line or line.startswith(("list", "check")) else ["--results", results]
-    )
+    """Return what the command lines of the table leave out."""
+    words: list[object] = []
+    if "--results" not in line and not line.startswith(("list", "check")):
+        words += ["--results", results]
     if line.startswith(("run", "ablate", "sweep")):
         words += ["--plugin", FAULTS, "--jobs", 0]
-    if line.startswith("run"):
-        words += [] if "--methods" in line else ["--methods", "plain"]
-        words += [] if "--datasets" in line else ["--datasets", "emoji"]
+    for option, value in (("--methods", "plain"), ("--datasets", "emoji")):
+        words += [option, value] if line.startswith("run") and option not in line else []
     return words
 
 
@@ -177,28 +172,22 @@ def test_a_wrong_word_is_one_sentence_before_anything_runs(
     tmp_path: Path, files: dict[str, str], line: str, key: str
 ) -> None:
     said = refused(line, key, files, *usual(line, tmp_path / "r"))
-    assert said.startswith("error: ")
+    assert said.splitlines()[-1].startswith("error: ")
     assert not list(tmp_path.glob("r/runs/*"))
-
-
-@pytest.mark.parametrize(("line", "key"), OPTIONS)
-def test_a_wrong_option_is_named(tmp_path: Path, files: dict[str, str], line: str, key: str) -> None:
-    refused(line, key, files, *usual(line, tmp_path / "r"))
 
 
 @pytest.mark.parametrize(("line", "key"), READING, ids=[line for line, _ in READING])
 def test_what_no_record_has_is_one_sentence(grid: Grid, tmp_path: Path, line: str, key: str) -> None:
-    more = ["--plugin", FAULTS] if line.startswith(("verify", "explain")) else []
-    reports = ["--reports", tmp_path] if line.startswith("report") and "--reports" not in line else []
-    only = ["--only", "tables"] if line.startswith("report") else []
-    said = refused(line, key, {}, "--results", grid.results, *more, *reports, *only)
+    more: list[object] = ["--plugin", FAULTS] if line.startswith(("verify", "explain")) else []
+    if line.startswith("report"):
+        more += ["--only", "tables", *([] if "--reports" in line else ["--reports", tmp_path])]
+    said = refused(line, key, {}, "--results", grid.results, *more)
     assert said.startswith("error: ")
     assert said.count("\n") == 1
 
 
 def test_a_broken_plug_in_is_named_with_its_line(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text("x = 1\nimport nothing_like_this\n")
-    said = refused(
-        "run", "mine.py cannot be imported: ModuleNotFoundError", {}, "--plugin", tmp_path / "mine.py"
-    )
+    said = refused("run", "mine.py cannot be imported", {}, "--plugin", tmp_path / "mine.py")
+    assert "ModuleNotFoundError" in said
     assert "line 2" in said

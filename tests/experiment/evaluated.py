@@ -1,4 +1,4 @@
-"""Methods that the evaluator must see through, or refuse in part; given to the harness with ``--plugin``."""
+"""Methods for tests of evaluation and storage; given to the harness with ``--plugin``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from torch import Tensor
 
 from bench import training as t
-from bench.contract import Array, Checkpoint, Context, Method, MethodCard, Split
+from bench.contract import Array, Checkpoint, Context, Method, MethodCard, Split, State
 
 
 def _card(name: str, deep: bool = False) -> MethodCard:
@@ -21,7 +21,7 @@ def _card(name: str, deep: bool = False) -> MethodCard:
 
 @dataclass(frozen=True)
 class NoSettings:
-    """Nothing can be set."""
+    """None."""
 
 
 class _Plain(Method):
@@ -35,7 +35,7 @@ class _Plain(Method):
 
 
 FEW = 64
-"""Rows that a run looks at before it opens the test split, to see whether positions matter."""
+"""Rows whose independence a run checks before it opens the test split."""
 
 
 class Positions(_Plain):
@@ -144,3 +144,29 @@ class Collapsing(t.DeepMethod):
 
     def notes(self) -> dict[str, Any]:
         return {}
+
+
+class Silent(_Plain):
+    """Projects at random, and defines no state to store."""
+
+    card = _card("silent")
+
+    def fit(self, train: Split, validation: Split, context: Context) -> None:
+        self.weights = {
+            name: context.generator(name).normal(size=(part.dimension, 4)) for name, part in train.items()
+        }
+
+    def embed(self, modality: str, features: Array) -> Array:
+        return np.asarray(features @ self.weights[modality])
+
+
+class Forgets(Silent):
+    """Stores weights without their last bits."""
+
+    card = _card("forgets")
+
+    def stored_state(self) -> State:
+        return State({name: weights.astype(np.float32) for name, weights in self.weights.items()})
+
+    def load_state(self, state: State, device: str = "cpu") -> None:
+        self.weights = dict(state.arrays)

@@ -24,18 +24,18 @@ def arrays(*roots: object) -> Iterator[Array]:
     seen: dict[int, object] = {}
     waiting = [*roots]
     while waiting:
-        one = waiting.pop()
-        if id(one) in seen or isinstance(one, type | ModuleType | str | bytes | int | float | None):
+        item = waiting.pop()
+        if id(item) in seen or isinstance(item, type | ModuleType | str | bytes | int | float | None):
             continue
-        seen[id(one)] = one  # keeps its id from being given to another object
-        if isinstance(one, np.ndarray):
-            yield one
-            waiting.append(one.base)
-        elif isinstance(one, FunctionType):
-            waiting += [cell.cell_contents for cell in one.__closure__ or ()]
-            waiting += [one.__defaults__, one.__kwdefaults__]
+        seen[id(item)] = item  # keeps its id from being given to another object
+        if isinstance(item, np.ndarray):
+            yield item
+            waiting.append(item.base)
+        elif isinstance(item, FunctionType):
+            waiting += [cell.cell_contents for cell in item.__closure__ or ()]
+            waiting += [item.__defaults__, item.__kwdefaults__]
         else:
-            waiting += gc.get_referents(one)
+            waiting += gc.get_referents(item)
 
 
 TAKES: dict[str, Any] = {"any_modalities": True, "multi_label": True, "unlabelled": True, "late": True}

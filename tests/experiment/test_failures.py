@@ -6,7 +6,7 @@ import errno
 import sqlite3
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.contract import DeadlineExceeded, RefusedEmbeddings, Unsupported
@@ -20,7 +20,7 @@ class OutOfMemoryError(RuntimeError):
 
 
 def raised_from(cause: Exception | None) -> ValueError:
-    """Return an error with a cause; without one, it is its own."""
+    """Return an error with a cause; without one, it is its cause itself."""
     error = ValueError("the cache cannot be kept")
     error.__cause__ = error if cause is None else cause
     return error
@@ -50,6 +50,7 @@ def test_each_way_to_fail_has_its_status(error: Exception, status: str, kind: st
     assert (found, failure.kind) == (status, kind)
 
 
+@settings(max_examples=30)
 @given(st.text())
 def test_the_reason_is_one_line_and_never_empty(message: str) -> None:
     status, failure = failure_of(ValueError(message))
@@ -66,26 +67,21 @@ ASKED = "CUDA out of memory. Tried to allocate 20.00 GiB. GPU 0 has a total capa
 @pytest.mark.parametrize(
     ("words", "used", "expected", "alone"),
     [
-        (
-            ASKED,
-            DeviceMemory(5 * GB, 5 * GB, GB, 80 * GB),
-            ("held 5G", "for 20G more", "least 25G", "held 74G"),
-            True,
-        ),
-        (ASKED, DeviceMemory(5 * GB, 5 * GB, 18 * GB, 24 * GB), ("least 25G", "24G", "held 1G"), False),
-        ("CUDA out of memory.", DeviceMemory(5 * GB, 6 * GB, GB, 24 * GB), ("held 5G", "held 17G"), True),
+        (ASKED, (5, 5, 1, 80), ("held 5G", "for 20G more", "least 25G", "held 74G"), True),
+        (ASKED, (5, 5, 18, 24), ("least 25G", "24G", "held 1G"), False),
+        ("CUDA out of memory.", (5, 6, 1, 24), ("held 5G", "held 17G"), True),
     ],
 )
 def test_a_full_gpu_is_named_with_the_need_of_the_cell_and_what_to_do(
-    words: str, used: DeviceMemory, expected: tuple[str, ...], alone: bool
+    words: str, used: tuple[int, ...], expected: tuple[str, ...], alone: bool
 ) -> None:
-    status, failure = failure_of(OutOfMemoryError(words), 3 * GB, used)
+    memory = DeviceMemory(*(size * GB for size in used))
+    status, failure = failure_of(OutOfMemoryError(words), 3 * GB, memory)
     assert (status, failure.kind) == ("out-of-memory", "memory")
-    assert all(part in failure.reason for part in expected)
+    assert all(part in failure.reason for part in (*expected, "--set"))
     assert "--max-memory" not in failure.reason
     assert ("--jobs-per-device 1" in failure.reason) == alone
-    assert "--set" in failure.reason
     assert ASKED[:18] in failure.traceback
-    on_host = failure_of(MemoryError("of the machine"), 3 * GB, used)[1]
-    assert "--max-memory" in on_host.reason
-    assert "GPU" not in on_host.reason
+    on_host = failure_of(MemoryError("of the machine"), 3 * GB, memory)[1].reason
+    assert "--max-memory" in on_host
+    assert "GPU" not in on_host

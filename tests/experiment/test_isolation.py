@@ -1,4 +1,4 @@
-"""A cell meets no test data, no array that it may change, and nothing that another cell left behind."""
+"""A cell gets no test data, no writable array, and nothing that another cell left behind."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import pytest
 from bench import registry
 from bench.experiment.cell import Finished, run_cell
 from tests.experiment.running import context, done, run, seen
-from tests.grid import bytes_of, cells_of, only_plugins, say, write_bundle
-from tests.probes import settings_seen
+from tests.grid import cells_of, only_plugins
+from tests.probes import WAYS, settings_seen
 
 PROBES = Path(__file__).parents[1] / "probes.py"
 KEEPING = ("remembers", "draws", "changes")
@@ -37,10 +37,7 @@ def numbers(finished: Finished) -> Any:
     return result.metrics, result.notes, {key: ap.tobytes() for key, ap in finished.per_query.items()}
 
 
-LIFE = ["init", "fit", "thread", "subprocess", "fork", "spawn", "checkpoints", "notes", "restore", "embed"]
-
-
-@pytest.mark.parametrize("where", LIFE)
+@pytest.mark.parametrize("where", ["init", *WAYS, "checkpoints", "notes", "restore", "embed"])
 def test_test_data_opens_nowhere_in_a_methods_life_and_hiding_does_not_help(small: Path, where: str) -> None:
     kind, reason = failure(run("opens", small, where=where))
     assert kind == "SealedTestError"
@@ -67,11 +64,10 @@ def test_test_data_does_not_open_when_the_module_is_executed(
         monkeypatch.delitem(sys.modules, name)
     registry.rescan()
     try:
-        reasons = {problem.reason for problem in registry.registered().problems}
+        (reason,) = {problem.reason for problem in registry.registered().problems}
     finally:
         registry.rescan()
-    assert len(reasons) == 1
-    assert "test data" in reasons.pop()
+    assert "test data" in reason
 
 
 @pytest.mark.parametrize("where", ["train", "labels", "embed"])
@@ -98,36 +94,17 @@ def test_global_generators_start_from_the_seed_of_the_cell(small: Path) -> None:
     assert not set(values(0)) & set(values(1))
 
 
-def _numpys() -> str:
-    return repr(np.random.get_state())
-
-
 def test_the_callers_process_is_as_before(small: Path) -> None:
     import torch
 
-    before = settings_seen()
-    states = random.getstate(), _numpys(), torch.get_rng_state()
-    threads, cls = torch.get_num_threads(), registry.method_class("changes")
+    def state() -> list[Any]:
+        generators = random.getstate(), repr(np.random.get_state()), torch.get_rng_state().tolist()
+        return [settings_seen(), torch.get_num_threads(), registry.method_class("changes"), *generators]
+
+    before = state()
     for method in ("draws", "changes"):
         assert run(method, small).record.status == "done"
-    assert settings_seen() == before
-    assert torch.get_num_threads() == threads
-    assert random.getstate() == states[0]
-    assert _numpys() == states[1]
-    assert torch.equal(torch.get_rng_state(), states[2])
-    assert registry.method_class("changes") is cls
-
-
-def test_a_worker_gives_the_bytes_of_this_process_in_another_order_of_cells(tmp_path: Path) -> None:
-    # Two workers: test_the_same_cells_give_the_same_bytes_in_any_process_company_and_order.
-    small = write_bundle(tmp_path / "small.npz")
-    found = []
-    for jobs, methods in ((0, KEEPING), (1, KEEPING[::-1])):
-        results = tmp_path / str(jobs)
-        words = ("--methods", ",".join(methods), "--datasets", small, "--seeds", 2, "--jobs", jobs)
-        assert say("run", "--results", results, "--plugin", PROBES, *words).status == 0
-        found.append(bytes_of(results))
-    assert found[0] == found[1]
+    assert state() == before
 
 
 @pytest.mark.parametrize("method", ["batch_mean", "row_numbers", "worse_at_best"])
@@ -147,8 +124,8 @@ def test_the_check_of_rows_changes_no_number(small: Path, monkeypatch: pytest.Mo
         return b"".join(part.tobytes() for part in space.points.values())
 
     def every() -> list[Any]:
-        found = [run("sdml", small, epochs=2), run("mcca", small), run("blurs", small)]
-        return [(numbers(finished), points(finished)) for finished in found]
+        cells = run("sdml", small, epochs=2), run("mcca", small), run("blurs", small)
+        return [(numbers(finished), points(finished)) for finished in cells]
 
     with_check = every()
     monkeypatch.setattr("bench.experiment.cell.check_independence", lambda method, split: None)

@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -19,16 +18,16 @@ from bench.contract import BenchError, DataError, UsageError
 from bench.data import load_dataset
 from bench.experiment.models import StoredMethod, load_method
 from bench.records.models import ARRAYS, CARD, ModelCard
-from bench.records.schema import Record
+from bench.records.schema import Record, Series
 from bench.records.store import Store
+from tests.experiment.running import done
 from tests.grid import Said, only_plugins, say, write_bundle
 
-PLUGIN = Path(__file__).with_name("unstorable.py")
+PLUGIN = Path(__file__).with_name("evaluated.py")
 METHODS = "mcca,sm,chance,mrl,drcl,mars,drsl,dccae"
 
 
-@dataclass(frozen=True)
-class Kept:
+class Kept(NamedTuple):
     """A results folder with models in it."""
 
     results: Path
@@ -40,7 +39,7 @@ class Kept:
         return Store(self.results)
 
     def record(self, method: str) -> Record:
-        return next(one for one in self.store.records() if one.identity.method == method)
+        return next(record for record in self.store.records() if record.identity.method == method)
 
     def folder(self, method: str) -> Path:
         return self.store.models.root / self.record(method).digest
@@ -69,18 +68,12 @@ def _registered() -> Iterator[None]:
 
 @pytest.mark.parametrize("method", METHODS.split(","))
 def test_a_loaded_model_embeds_test_rows_as_the_record_says(kept: Kept, method: str) -> None:
-    model, record = load_method(kept.record(method), kept.results), kept.record(method)
-    assert record.result is not None
-    test = load_dataset(kept.bundle).test
-    evaluation = bench.evaluate(model.method, test, ["map@all"])
-    for direction in evaluation.directions:
-        (metric,) = [
-            one
-            for one in record.result.metrics
-            if (one.query, one.gallery, one.protocol) == (direction.query, direction.gallery, "map@all")
-            and one.selection == record.result.selection
-        ]
-        assert direction.map("map@all") == metric.value
+    record = kept.record(method)
+    model, result, test = load_method(record, kept.results), done(record), load_dataset(kept.bundle).test
+    recorded = {metric.series: metric.value for metric in result.metrics}
+    for direction in bench.evaluate(model.method, test, ["map@all"]).directions:
+        series = (result.selection, "map@all", direction.query, direction.gallery)
+        assert direction.map("map@all") == recorded[Series(*series)]
     rows = model.embed("image", test["image"].features)
     assert (rows.dtype, len(rows)) == (np.dtype(np.float32), len(test["image"]))
     similarity = model.similarity("image", test["image"].features[:3], "text", test["text"].features)
@@ -90,29 +83,23 @@ def test_a_loaded_model_embeds_test_rows_as_the_record_says(kept: Kept, method: 
 def test_the_run_states_how_many_models_it_kept_and_why_not_all(kept: Kept) -> None:
     count = len(METHODS.split(","))
     size = sum(card.size for _, card in kept.store.models.cards() if isinstance(card, ModelCard))
-    kept.said.check(
-        0, f"kept models: {count}, ", "done without a model: forgets", "does not define stored_state"
-    )
-    assert f"kept models: {count}, {size / 1000:.1f} kB" in kept.said.out
-    for words in (("results",), ("status",), ("why", "mcca", "small")):
-        said = say(
-            *words, "--results", kept.results, *(("--plugin", PLUGIN) if words[0] != "results" else ())
-        )
-        said.check(0, "kept model" if words[0] != "why" else "Kept model", "kB")
-
-
-@pytest.mark.parametrize(
-    ("method", "reason"), [("forgets", "gives other results for"), ("silent", "does not define stored_state")]
-)
-def test_a_method_that_cannot_be_stored_costs_its_model_only(kept: Kept, method: str, reason: str) -> None:
-    record = kept.record(method)
-    assert record.status == "done"
-    card = kept.store.models.card(record.digest)
-    assert card is not None
-    assert reason in card.reason
-    assert f"the model is not kept: {card.reason}" in kept.store.log(record.digest)
-    with pytest.raises(UsageError, match=reason):
-        load_method(record, kept.results)
+    total = f"kept models: {count}, {size / 1000:.1f} kB"
+    kept.said.check(0, total, "done without a model: forgets", "does not define stored_state")
+    for *words, title in (
+        ("results", "kept model"),
+        ("status", "kept model"),
+        ("why", "mcca", "small", "Kept model"),
+    ):
+        plugin = () if words == ["results"] else ("--plugin", PLUGIN)
+        say(*words, "--results", kept.results, *plugin).check(0, title, "kB")
+    for method, reason in (("forgets", "gives other results"), ("silent", "does not define stored_state")):
+        record = kept.record(method)
+        card = kept.store.models.card(record.digest)
+        assert card is not None
+        assert reason in card.reason
+        assert (record.status, card.reason in kept.store.log(record.digest)) == ("done", True)
+        with pytest.raises(UsageError, match=reason):
+            load_method(record, kept.results)
 
 
 def test_keeping_models_changes_no_number(kept: Kept, tmp_path: Path) -> None:
@@ -199,12 +186,6 @@ def test_a_broken_model_is_one_sentence(kept: Kept, tmp_path: Path, fault: str) 
     assert "\n" not in str(caught.value)
 
 
-def test_the_model_of_another_cell_is_noticed(kept: Kept, tmp_path: Path) -> None:
-    folder = shutil.copytree(kept.folder("mrl"), tmp_path / kept.record("mcca").digest)
-    with pytest.raises(DataError, match="another cell"):
-        load_method(folder)
-
-
 @pytest.fixture(scope="module")
 def model(kept: Kept) -> StoredMethod:
     return load_method(kept.record("mcca").digest[:8], kept.results)
@@ -225,34 +206,31 @@ def test_features_that_do_not_fit_are_refused(model: StoredMethod, modality: str
         model.embed(modality, features)
 
 
-def test_records_folders_digests_and_models_name_the_same_model(kept: Kept) -> None:
+def test_records_folders_digests_and_models_name_the_same_model(kept: Kept, tmp_path: Path) -> None:
     record = kept.record("mcca")
     names: list[Any] = [record, record.digest[:6], kept.store.runs / record.digest, str(kept.folder("mcca"))]
     models = [load_method(name, kept.results) for name in names]
-    assert {one.identity.digest for one in models} == {record.digest}
+    assert {model.identity.digest for model in models} == {record.digest}
     assert (models[0].modalities, models[0].n_classes) == ({"image": 12, "text": 8}, 3)
     with pytest.raises(UsageError, match="no kept model"):
         load_method("0123456789", kept.results)
+    with pytest.raises(DataError, match="another cell"):
+        load_method(shutil.copytree(kept.folder("mrl"), tmp_path / record.digest))
 
 
 def test_a_model_is_verified_without_training(
     kept: Kept, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bench.experiment.cell.fit", None)  # nothing is fitted
-    verify = ("verify", "--plugin", PLUGIN, "--models", "--cells", 20)
+    verify, count = ("verify", "--plugin", PLUGIN, "--models", "--cells", 20), len(METHODS.split(","))
     said = say(*verify, "--results", kept.results)
-    said.check(
-        1, "forgets", "not checked", f"{len(METHODS.split(','))} of {len(METHODS.split(',')) + 2} agree"
-    )
-    assert said.out.count("the same bytes") == len(METHODS.split(","))
+    said.check(1, "forgets", "not checked", f"{count} of {count + 2} agree")
+    assert said.out.count("the same bytes") == count
     copied, digest = shutil.copytree(kept.results, tmp_path / "copied"), kept.record("mcca").digest
-    say(*verify, digest[:8], "--results", copied).check(
-        0, "1 of 1 finished cells, as named", "the same bytes"
-    )
+    say(*verify, digest[:8], "--results", copied).check(0, "1 of 1 finished cells", "the same bytes")
     folder = copied / "models" / digest
     state = dict(load_file(folder / ARRAYS))
-    state["image/weights"] = -state["image/weights"]
-    content = save(state)
+    content = save({**state, "image/weights": -state["image/weights"]})
     (folder / ARRAYS).write_bytes(content)
     _edit(_set("arrays", {"sha256": sha256(content).hexdigest(), "size": len(content)}))(folder)
     say(*verify, digest[:8], "--results", copied).check(1, "DRIFT", "0 of 1 agree")

@@ -32,7 +32,7 @@ def _words() -> Iterator[str]:
         levels = [level for level in cls.card.levels if isinstance(level, float)]
         for variant in cls.card.variants or ("",):
             head = f"{name}/{variant}" if variant else name
-            if variant != "blocks":  # of which all rows must stand side by side; it takes no row away
+            if variant != "blocks":  # it needs all rows side by side, and takes no row away
                 yield f"{head}@{levels[0]:g}" if levels else f"{head}@text"
 
 
@@ -49,7 +49,7 @@ def bundles(tmp_path_factory: pytest.TempPathFactory) -> dict[bool, Path]:
 
 
 def _in_other_order(path: Path, multi_label: bool) -> Path:
-    """Write a bundle whose texts stand in another order than its pictures, with ids."""
+    """Write a bundle with ids whose texts are in another order than its pictures."""
     with np.load(write_bundle(path, multi_label=multi_label, rows=90, classes=5)) as file:
         arrays = {name: file[name] for name in file.files if name != "paired"}
     order = np.random.default_rng(0).permutation(90)
@@ -79,9 +79,9 @@ def test_what_is_there_is_found(bundles: dict[bool, Path]) -> None:
     assert (name, Looking.card.name) == ("fit", "looking")
     for modality in whole.values():
         assert modality.ids is not None
-        for array in (modality.features, modality.labels, modality.ids):
-            assert any(same(one, array) for one in found)
-        assert any(holds_rows(one, modality.features[5:6]) for one in found)
+        for part in (modality.features, modality.labels, modality.ids):
+            assert any(same(array, part) for array in found)
+        assert any(holds_rows(array, modality.features[5:6]) for array in found)
 
 
 @pytest.mark.parametrize("word", WORDS)
@@ -96,11 +96,8 @@ def test_each_of_several_late_modalities_is_out_of_reach_before_and_after_its_tu
     (tmp_path / "looking.py").write_text(PLUGIN, encoding="utf-8")
     bundle = write_bundle(tmp_path / "three.npz", ("image", "text", "audio"), paired=False)
     whole, calls = _given(bundle, "late@last-2")
-    assert [(name, *train) for name, train, _ in calls] == [
-        ("fit", "image"),
-        ("extend", "text"),
-        ("extend", "audio"),
-    ]
+    names = [(name, *train) for name, train, _ in calls]
+    assert names == [("fit", "image"), ("extend", "text"), ("extend", "audio")]
     assert _require_out_of_reach(whole, calls) >= 2 * sum(map(len, whole.values()))
 
 
@@ -112,10 +109,10 @@ def _require_out_of_reach(whole: Split, calls: Calls) -> int:
             given = train.modalities.get(name)
             rows = {bytes(row) for row in given.features} if given is not None else set()
             gone = before.features[[bytes(row) not in rows for row in before.features]]
-            assert not any(holds_rows(one, gone) for one in found)
+            assert not any(holds_rows(array, gone) for array in found)
             for old, new in ((before.labels, given and given.labels), (before.ids, given and given.ids)):
                 if old is not None and (new is None or not same(new, old)):
-                    assert not any(same(one, old) for one in found)
+                    assert not any(same(array, old) for array in found)
                     taken += 1
             taken += len(gone)
     return taken

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from bench.experiment.grid import Cell, Request, describe_data, plan
 from bench.experiment.run_context import RunContext, command_for
 from bench.records import Store
 from tests.grid import FAULTS, Grid, cells_of, only_plugins, say, write_bundle
@@ -49,11 +50,10 @@ CHANGES: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("changes", CHANGES)
-@pytest.mark.parametrize("name", ["my own, data.npz"])
 def test_settings_of_every_kind_survive_the_way_through_a_shell(
-    tmp_path: Path, changes: dict[str, Any], name: str
+    tmp_path: Path, changes: dict[str, Any]
 ) -> None:
-    bundle = write_bundle(tmp_path / name)
+    bundle = write_bundle(tmp_path / "name, with comma.npz")
     with only_plugins(FAULTS):
         (cell,) = cells_of(["plain"], bundle, seeds=[3], **changes)
         command = command_for(cell, RunContext(plugins=(str(FAULTS),)))
@@ -62,44 +62,32 @@ def test_settings_of_every_kind_survive_the_way_through_a_shell(
     assert f"to run   {cell.identity.digest} " in out
 
 
-def test_a_variant_of_a_built_in_method_and_its_threads_are_named(tmp_path: Path) -> None:
-    said = say("run", "--methods", "drcl", "--datasets", "emoji", "--variants", "without_mrr", "--dry-run",
-               "--threads", 2, "--results", tmp_path / "r")  # fmt: skip
-    digest = said.out.split()[2]
-    from bench.experiment.grid import Request, describe_data, plan
-
-    source = describe_data("emoji", None, "quick", None)
-    request = Request(["drcl"], ["emoji"], variants=["without_mrr"], threads=2)
-    (cell,) = plan(request, {"emoji": source})
-    assert cell.identity.digest == digest
+@pytest.mark.parametrize(
+    ("request_", "option"),
+    [
+        (Request(["drcl"], ["emoji"], variants=["without_mrr"], threads=2), "--variants without_mrr"),
+        (Request(["dscmr"], ["xmedia"], modalities=["image", "video"]), "--modalities image,video"),
+    ],
+)
+def test_a_variant_and_modalities_are_named_so_that_the_command_makes_one_cell(
+    tmp_path: Path, request_: Request, option: str
+) -> None:
+    (dataset,) = request_.datasets
+    (cell,) = plan(request_, {dataset: describe_data(dataset, None, "quick", None)})
     command = command_for(cell, RunContext())
-    assert "--variants without_mrr" in command
-    assert digest in planned_again(command, tmp_path)[1]
+    assert option in command
+    status, out = planned_again(command, tmp_path)
+    assert (status, "1 cell, 1 to run" in out) == (0, True)
+    assert f"to run   {cell.identity.digest} " in out
 
 
-def test_a_pair_of_modalities_is_named_so_that_the_command_makes_one_cell(tmp_path: Path) -> None:
-    said = say("run", "--methods", "dscmr", "--datasets", "xmedia", "--dry-run", "--results", tmp_path / "r",
-               "--modalities", "video,image")  # fmt: skip
-    assert "1 cell, 1 to run" in said.out
-    digest = said.out.split("to run   ")[1].split()[0]
-    from bench.experiment.grid import Request, describe_data, plan
-
-    source = describe_data("xmedia", None, "quick", None)
-    cells = plan(Request(["dscmr"], ["xmedia"], modalities=["image", "video"]), {"xmedia": source})
-    (cell,) = [cell for cell in cells if cell.identity.modalities == ("image", "video")]
-    assert cell.identity.digest == digest
-    out = planned_again(command_for(cell, RunContext()), tmp_path)[1]
-    assert digest in out
-    assert "1 cell, 1 to run" in out
-
-
-def test_surroundings_are_told_where_they_are_not_the_usual(tmp_path: Path) -> None:
+def test_the_context_is_named_where_it_is_not_the_usual(tmp_path: Path) -> None:
     with only_plugins(FAULTS):
         (cell,) = cells_of(["plain"], write_bundle(tmp_path / "a.npz"))
         usual = command_for(cell, RunContext(Path("data").resolve()))
-        place = RunContext(tmp_path, "cuda:1", (str(FAULTS),), 2.5, trace_test=True, max_memory=3 << 29)
+        context = RunContext(tmp_path, "cuda:1", (str(FAULTS),), 2.5, trace_test=True, max_memory=3 << 29)
         on_gpu = replace(cell, identity=msgspec.structs.replace(cell.identity, device="cuda"))
-        unusual = command_for(on_gpu, place)
+        unusual = command_for(on_gpu, context)
     assert "--data " not in usual
     assert "--devices" not in usual
     words = shlex.split(unusual)[len(shlex.split(usual)) :]
@@ -109,10 +97,8 @@ def test_surroundings_are_told_where_they_are_not_the_usual(tmp_path: Path) -> N
     ]
 
 
-def test_a_method_that_is_gone_tells_all_its_settings(grid: Grid) -> None:
+def test_all_settings_of_a_method_that_is_gone_are_named(grid: Grid) -> None:
     record = next(r for r in Store(grid.results).records() if r.identity.method == "plain")
-    from bench.experiment.grid import Cell
-
     with only_plugins():
         words = shlex.split(command_for(Cell(record.identity, "x.npz"), RunContext()))
     changed = {word.partition("=")[0] for word in words if word.startswith("plain.")}

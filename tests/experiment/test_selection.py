@@ -10,16 +10,8 @@ from hypothesis import strategies as st
 
 from bench import registry
 from bench.contract import UsageError
-from bench.experiment.selection import (
-    MOST_SEEDS,
-    parse_seeds,
-    select_datasets,
-    select_methods,
-    split_words,
-)
+from bench.experiment.selection import MOST_SEEDS, parse_seeds, select_datasets, select_methods, split_words
 from tests.grid import write_bundle
-
-SEEDS = st.lists(st.integers(0, 10**9 - 1), min_size=1, max_size=20)
 
 
 def nothing_real(name: str) -> bool:
@@ -44,9 +36,9 @@ def test_methods_come_in_the_rosters_order_each_once_however_they_are_asked_for(
 
 @pytest.mark.parametrize(("word", "near"), [("drlc", "'drcl'"), ("DRCL", "'drcl'"), ("lineer", "'linear'")])
 def test_a_word_that_fits_nothing_names_the_near_ones(word: str, near: str) -> None:
-    with pytest.raises(UsageError, match=f"unknown method '{word}'.*did you mean.*{near}"):
+    with pytest.raises(UsageError, match=f"method '{word}'.*did you mean.*{near}"):
         select_methods([word])
-    with pytest.raises(UsageError, match=r"unknown dataset 'Wikipedia'.*'wikipedia'"):
+    with pytest.raises(UsageError, match=r"dataset 'Wikipedia'.*'wikipedia'"):
         select_datasets(["Wikipedia"], nothing_real)
 
 
@@ -73,34 +65,26 @@ def test_a_path_without_a_file_is_refused(tmp_path: Path, name: str) -> None:
     assert ("did you mean 'mine.npz'" in str(caught.value)) == (len(name) < 300)
 
 
-def test_a_bundle_may_not_pass_for_a_dataset(tmp_path: Path) -> None:
+def test_a_bundle_may_not_have_the_name_of_a_dataset(tmp_path: Path) -> None:
     path = write_bundle(tmp_path / "wikipedia.npz")
-    with pytest.raises(UsageError, match="has the name of a dataset; give the file another name"):
+    with pytest.raises(UsageError, match="name of a dataset"):
         select_datasets([str(path)], nothing_real)
 
 
-@given(SEEDS)
-def test_named_seeds_read_back_sorted_and_each_once(seeds: list[int]) -> None:
-    assert parse_seeds(",".join([*(f"{seed}-{seed}" for seed in seeds)])) == sorted(set(seeds))
-
-
-@given(st.integers(1, MOST_SEEDS))
-def test_a_number_of_seeds_means_the_first_ones_and_ranges_and_single_seeds_mix(count: int) -> None:
+@given(st.lists(st.integers(0, 10**9 - 1), min_size=1, max_size=20), st.integers(1, MOST_SEEDS))
+def test_a_number_means_the_first_seeds_and_named_ones_are_sorted(seeds: list[int], count: int) -> None:
+    assert parse_seeds(",".join(f"{seed}-{seed}" for seed in seeds)) == sorted(set(seeds))
     assert parse_seeds(str(count)) == list(range(count)) == parse_seeds(f"0-{count - 1}")
     assert parse_seeds("7, 2-4,3") == [2, 3, 4, 7]
 
 
 @pytest.mark.parametrize(
-    ("texts", "words"),
-    [
-        (("", "0", "x", "-1", "3-", "5-2", "0,5-2", "1,,2", "1.5", "²", "٣", "1--2"), "neither a number"),
-        (("20240101", "0-999999999"), "runs of every cell; to name one seed"),
-    ],
+    "text",
+    ["", "0", "x", "-1", "3-", "5-2", "0,5-2", "1,,2", "1.5", "²", "٣", "1--2", "20240101", "0-999999999"],
 )
-def test_what_is_no_seed_is_refused(texts: tuple[str, ...], words: str) -> None:
-    for text in texts:
-        with pytest.raises(UsageError, match=words):
-            parse_seeds(text)
+def test_what_is_no_seed_or_too_many_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="--seeds"):
+        parse_seeds(text)
 
 
 @given(st.lists(st.lists(st.text("ab*", min_size=1), min_size=1), min_size=1))

@@ -43,12 +43,13 @@ COMPUTED = METHOD.replace('"T"', "chr(84)").replace("{epochs}", "max({epochs}, 1
 """The same method, but its card and its settings must be computed."""
 
 Writer = Callable[..., Path]
+Install = Callable[..., None]
 ASK = imports._ask
 
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Folders ``methods`` and ``datasets`` that belong to the test alone."""
+    """Return the parent of new folders ``methods`` and ``datasets``."""
     root = tmp_path / "house"
     for kind in ("methods", "datasets"):
         (root / kind).mkdir(parents=True)
@@ -60,7 +61,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setattr(sources, "entry_points", lambda group: [])
     monkeypatch.delenv("BENCH_IMPORTED", raising=False)
     # another process is slow
-    monkeypatch.setattr(imports, "_ask", lambda sources: [imports.import_here(one) for one in sources])
+    monkeypatch.setattr(imports, "_ask", lambda sources: [imports.import_here(source) for source in sources])
     registry.rescan()
     settings._yaml.cache_clear()
     yield root
@@ -83,6 +84,13 @@ def write(home: Path) -> Writer:
     return writer
 
 
-def entry_point(name: str, value: str, kind: str = "methods") -> EntryPoint:
-    """Return an entry point as an installed package would declare it."""
-    return EntryPoint(name=name, value=value, group=f"bench.{kind}")
+@pytest.fixture
+def install(monkeypatch: pytest.MonkeyPatch) -> Install:
+    """Declare entry points of methods, as an installed package does."""
+
+    def declare(**values: str) -> None:
+        points = [EntryPoint(name, value, "bench.methods") for name, value in values.items()]
+        monkeypatch.setattr(sources, "entry_points", lambda group: points if group == "bench.methods" else [])
+        registry.rescan()
+
+    return declare

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from bench import registry
 from bench.contract import DatasetLoader, Method, PluginError, UsageError
-from bench.registry import sources
-from tests.registry.conftest import COMPUTED, METHOD, Writer, entry_point
+from tests.registry.conftest import COMPUTED, METHOD, Install, Writer
 
 DATASET = """
 from bench.contract import DatasetCard, DatasetLoader, Fact, ModalityCard
@@ -45,30 +43,23 @@ def _problems() -> list[str]:
     return [problem.reason for problem in registry.registered().problems]
 
 
-def test_a_file_in_the_folder_is_a_method(write: Writer) -> None:
-    write("alpha", text=METHOD + "\n\nAlias = {cls}\n")  # a second name is not a second method
-    assert registry.method_names() == ["alpha"]
+def test_files_in_the_folder_are_methods_in_the_order_of_the_roster(write: Writer) -> None:
+    write("_hidden")
+    for name, position in (("beta", 3), ("gamma", 2), ("alpha", 3)):
+        write(name, position=position, text=METHOD + "\n\nAlias = {cls}\n")  # no second method
+    assert registry.method_names() == ["gamma", "alpha", "beta"]
     assert _problems() == []
     cls = registry.method_class("alpha")
     assert issubclass(cls, Method)
     assert cls.card.name == "alpha"
 
 
-def test_methods_come_in_the_order_of_the_roster_without_hidden_files(write: Writer) -> None:
-    write("_hidden")
-    for name, position in (("beta", 3), ("gamma", 2), ("alpha", 3)):
-        write(name, position=position)
-    assert registry.method_names() == ["gamma", "alpha", "beta"]
-
-
 def test_an_unknown_name_brings_near_misses_and_the_reasons_why_files_were_left_out(write: Writer) -> None:
     write("alpha")
     write("omega", text="import no_such_module\n" + COMPUTED)
-    with pytest.raises(UsageError) as caught:
+    with pytest.raises(UsageError, match=r"(?s)did you mean 'alpha'.*no_such_module"):
         registry.method("alhpa")
-    assert "did you mean 'alpha'" in str(caught.value)
-    assert "no_such_module" in str(caught.value)
-    with pytest.raises(UsageError, match="unknown dataset 'x'; there are: none"):
+    with pytest.raises(UsageError, match=r"dataset 'x'.*none"):
         registry.dataset("x")
 
 
@@ -77,7 +68,6 @@ def test_an_unknown_name_brings_near_misses_and_the_reasons_why_files_were_left_
     [
         ("import no_such_module\n" + COMPUTED, "No module named 'no_such_module' (broken.py, line 1)"),
         ("x = = 1\n", "SyntaxError: invalid syntax (broken.py, line 1)"),
-        ("raise SystemError('stop')\n" + COMPUTED, "SystemError: stop"),
         ("import sys\nsys.exit(0)\n" + COMPUTED, "it ends the program (broken.py, line 2)"),
         ("1 / 0\n" + COMPUTED, "ZeroDivisionError: division by zero (broken.py, line 1)"),
         (METHOD.replace("    Settings = {cls}Settings\n", ""), "Settings must be a frozen dataclass"),
@@ -96,7 +86,7 @@ def test_an_unknown_name_brings_near_misses_and_the_reasons_why_files_were_left_
         (METHOD.replace('"{name}", "T"', '"{name}", 3'), "Expected str"),
     ],
 )
-def test_a_broken_plug_in_is_told_and_the_others_stay(write: Writer, text: str, reason: str) -> None:
+def test_a_broken_plug_in_is_named_and_the_others_stay(write: Writer, text: str, reason: str) -> None:
     write("alpha")
     broken = write("broken", text=text)
     assert registry.method_names() == ["alpha"]
@@ -106,13 +96,9 @@ def test_a_broken_plug_in_is_told_and_the_others_stay(write: Writer, text: str, 
 
 
 def test_bases_and_private_classes_are_no_plug_ins(write: Writer) -> None:
-    base = (
-        "from bench.contract import Method\n\n\nclass Base(Method):\n    def fit(self, *a): ...\n\n\n"
-        "class _Inner(Base):\n    def embed(self, *a): ...\n"
-    )
-    write("base", text=base)
-    assert registry.method_names() == []
-    assert _problems() == []
+    base = "from bench.contract import Method\n\n\nclass Base(Method):\n    def fit(self, *a): ...\n\n\n"
+    write("base", text=base + "class _Inner(Base):\n    def embed(self, *a): ...\n")
+    assert registry.method_names() == _problems() == []
 
 
 def test_of_two_methods_with_one_name_the_second_is_left_out(write: Writer, tmp_path: Path) -> None:
@@ -120,7 +106,7 @@ def test_of_two_methods_with_one_name_the_second_is_left_out(write: Writer, tmp_
     registry.add_plugin(second)
     assert registry.method("alpha").where == str(first)
     (problem,) = _problems()
-    assert f"{second} is already defined by {first}" in problem
+    assert str(first) in problem.partition(str(second))[2]
 
 
 def test_a_plug_in_file_may_define_methods_and_datasets(write: Writer, tmp_path: Path) -> None:
@@ -134,98 +120,64 @@ def test_a_plug_in_file_may_define_methods_and_datasets(write: Writer, tmp_path:
     assert _problems() == []
 
 
-def test_a_plug_in_file_without_plug_ins_is_told(tmp_path: Path, write: Writer) -> None:
-    write("broken", text="x = = 1\n")
-    file = tmp_path / "empty.py"
-    file.write_text("x = 1\n")
-    registry.add_plugin(file)
-    assert any("does not define a Method or DatasetLoader" in reason for reason in _problems())
-
-
-@pytest.mark.parametrize("name", ["absent.py", "notes.txt"])
-def test_a_plug_in_must_be_a_python_file(tmp_path: Path, name: str) -> None:
-    (tmp_path / "notes.txt").touch()
-    with pytest.raises(PluginError, match="is not a Python file"):
-        registry.add_plugin(tmp_path / name)
-
-
-def test_a_dataset_without_a_card_of_its_own_is_told(home: Path) -> None:
+def test_what_is_no_plug_in_or_lacks_its_card_is_named(tmp_path: Path, home: Path) -> None:
+    empty, notes = tmp_path / "empty.py", tmp_path / "notes.txt"
+    for file in (empty, notes):
+        file.write_text("x = 1\n")
+    for path in (notes, tmp_path / "absent.py"):
+        with pytest.raises(PluginError, match=path.name):
+            registry.add_plugin(path)
+    registry.add_plugin(empty)
     (home / "datasets" / "pets.py").write_text(DATASET.replace("card = DatasetCard(", "card = dict("))
     registry.rescan()
     assert registry.dataset_names() == []
-    assert "card must be a DatasetCard" in _problems()[0]
+    card, nothing = _problems()
+    assert "card must be a DatasetCard" in card
+    assert "Method or DatasetLoader" in nothing
 
 
-class TestEntryPoints:
-    """Plug-ins of installed packages."""
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a folder of installed packages."""
+    (tmp_path / "site").mkdir()
+    monkeypatch.syspath_prepend(str(tmp_path / "site"))
+    return tmp_path / "site"
 
-    @pytest.fixture
-    def folder(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-        (tmp_path / "site").mkdir()
-        monkeypatch.syspath_prepend(str(tmp_path / "site"))
-        return tmp_path / "site"
 
-    @pytest.fixture
-    def install(self, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-        def points(**values: str) -> None:
-            found = [entry_point(name, value) for name, value in values.items()]
-            monkeypatch.setattr(
-                sources, "entry_points", lambda group: [one for one in found if one.group == group]
-            )
-            registry.rescan()
+def package_of(site: Path, name: str, text: str = "") -> Path:
+    (site / name).mkdir()
+    (site / name / "__init__.py").write_text(text)
+    return site / name
 
-        return points
 
-    def test_a_class_or_a_module_may_be_named(
-        self, folder: Path, install: Callable[..., None], write: Writer
-    ) -> None:
-        for name in ("one_class", "whole_module"):
-            write(name, folder=folder)
-        install(a="one_class:One_class", b="whole_module")
-        assert registry.method_names() == ["one_class", "whole_module"]
-        assert registry.method("one_class").where == "entry point a = one_class:One_class"
-        assert registry.method_class("whole_module").__name__ == "Whole_module"
-        assert _problems() == []
+def test_an_entry_point_names_a_class_or_a_module(site: Path, install: Install, write: Writer) -> None:
+    two = METHOD + METHOD.replace("{cls}", "{cls}Two").replace('"{name}"', '"{name}_two"')
+    write("pair_of", folder=site, text=two)
+    write("whole_module", folder=site)
+    write("lion", folder=package_of(site, "zoo", "from zoo.lion import Lion\n"))
+    install(a="pair_of:Pair_of", b="pair_of:Pair_ofTwo", c="whole_module", d="zoo:Lion")
+    assert registry.method_names() == ["lion", "pair_of", "pair_of_two", "whole_module"]
+    assert registry.method("pair_of").where == "entry point a = pair_of:Pair_of"
+    assert registry.method_class("whole_module").__name__ == "Whole_module"
+    assert _problems() == []
 
-    def test_two_classes_of_one_module_do_not_get_in_each_others_way(
-        self, folder: Path, install: Callable[..., None], write: Writer
-    ) -> None:
-        text = METHOD + METHOD.replace("{cls}", "{cls}Two").replace('"{name}"', '"{name}_two"')
-        write("pair_of", folder=folder, text=text)
-        install(a="pair_of:Pair_of", b="pair_of:Pair_ofTwo")
-        assert registry.method_names() == ["pair_of", "pair_of_two"]
-        assert _problems() == []
 
-    def test_a_class_that_lives_in_another_module_is_found(
-        self, folder: Path, install: Callable[..., None], write: Writer
-    ) -> None:
-        package = folder / "zoo_of_methods"
-        package.mkdir()
-        (package / "__init__.py").write_text("from zoo_of_methods.lion import Lion\n")
-        write("lion", folder=package)
-        install(lion="zoo_of_methods:Lion")
-        assert registry.method_names() == ["lion"]
+def test_an_entry_point_without_a_method_is_named(site: Path, install: Install) -> None:
+    (site / "bare_module.py").write_text("number = 3\n")
+    install(a="bare_module", b="bare_module:number", c="no_such.module", d="bare_module:nothing")
+    reasons = _problems()
+    assert len(reasons) == 4
+    assert sum("does not define a Method" in reason for reason in reasons) == 2
+    assert sum("cannot be imported" in reason for reason in reasons) == 2
 
-    def test_what_leads_nowhere_is_told(self, folder: Path, install: Callable[..., None]) -> None:
-        (folder / "bare_module.py").write_text("number = 3\n")
-        install(a="bare_module", b="bare_module:number", c="no_such.module", d="bare_module:nothing")
-        reasons = _problems()
-        assert len(reasons) == 4
-        assert sum("does not define a Method" in reason for reason in reasons) == 2
-        assert sum("cannot be imported" in reason for reason in reasons) == 2
 
-    def test_editing_an_installed_file_is_noticed(
-        self, folder: Path, install: Callable[..., None], write: Writer
-    ) -> None:
-        package = folder / "edited_package"
-        package.mkdir()
-        (package / "__init__.py").touch()
-        file = write("puma", folder=package)
-        install(puma="edited_package.puma")
-        before = registry.method("puma").key
-        file.write_text(file.read_text().replace("= 20", "= 30"))
-        registry.rescan()
-        assert registry.method("puma").key != before
+def test_editing_an_installed_file_is_noticed(site: Path, install: Install, write: Writer) -> None:
+    file = write("puma", folder=package_of(site, "edited_package"))
+    install(puma="edited_package.puma")
+    before = registry.method("puma").key
+    file.write_text(file.read_text().replace("= 20", "= 30"))
+    registry.rescan()
+    assert registry.method("puma").key != before
 
 
 @pytest.mark.clone

@@ -14,7 +14,7 @@ import pytest
 from bench import registry
 from bench.contract import Method
 from bench.registry import sources
-from tests.registry.conftest import METHOD, Writer, entry_point
+from tests.registry.conftest import METHOD, Install, Writer
 
 COUNTING = METHOD + "\n\nSEEN = []\n"
 BESIDE = "import sys\nsys.path.insert(0, {folder!r})\nimport helper_of_fresh\n" + COUNTING
@@ -65,10 +65,9 @@ def test_a_file_named_by_hand_also_after_an_error(write: Writer, tmp_path: Path)
 
 def test_modules_beside_a_file_named_by_hand(write: Writer, tmp_path: Path) -> None:
     (tmp_path / "helper_of_fresh.py").write_text("STATE = []\n")
-    inner = tmp_path / "package_of_fresh"
-    inner.mkdir()
-    (inner / "__init__.py").touch()
-    (inner / "deep.py").write_text("STATE = []\n")
+    (tmp_path / "package_of_fresh").mkdir()
+    for name in ("__init__.py", "deep.py"):
+        (tmp_path / "package_of_fresh" / name).write_text("STATE = []\n")
     text = BESIDE.replace("{folder!r}", repr(str(tmp_path))) + "\nfrom package_of_fresh import deep\n"
     registry.add_plugin(write("alpha", folder=tmp_path, text=text))
     registry.method_class("alpha")
@@ -83,17 +82,15 @@ def test_modules_beside_a_file_named_by_hand(write: Writer, tmp_path: Path) -> N
     assert [sys.modules[name].STATE for name in names] == [[1], [1]]
 
 
-def test_methods_that_import_each_other_relatively(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    package = home / "house_of_fresh"
-    (home / "methods").rename(package)
+def test_methods_that_import_each_other_relatively(
+    home: Path, write: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = (home / "methods").rename(home / "house_of_fresh")
     monkeypatch.syspath_prepend(str(home))
     monkeypatch.setattr(sources, "_home", lambda kind: (package, "house_of_fresh"))
-    values = {"epochs": 1, "position": 1}
-    (package / "alpha.py").write_text(COUNTING.format(cls="Alpha", name="alpha", **values))
+    write("alpha", folder=package, text=COUNTING)
     relative = "\n\nfrom .alpha import Alpha\nfrom . import alpha\n\nassert alpha.Alpha is Alpha\n"
-    beta = COUNTING.format(cls="Beta", name="beta", **values) + relative
-    (package / "beta.py").write_text(beta)
-    registry.rescan()
+    write("beta", folder=package, text=COUNTING + relative)
     state_is_fresh_and_comes_back("beta")
     first = registry.method_class("alpha")
     with registry.fresh_modules("beta"):
@@ -104,14 +101,12 @@ def test_methods_that_import_each_other_relatively(home: Path, monkeypatch: pyte
     assert importlib.import_module("house_of_fresh").alpha.Alpha is first
 
 
-def test_an_entry_point(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    package = tmp_path / "outside_of_fresh"
-    package.mkdir()
-    (package / "__init__.py").touch()
-    text = COUNTING.format(cls="Alpha", name="alpha", epochs=1, position=1)
-    (package / "alpha.py").write_text(text)
+def test_an_entry_point(
+    tmp_path: Path, write: Writer, install: Install, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "outside_of_fresh").mkdir()
+    (tmp_path / "outside_of_fresh" / "__init__.py").touch()
+    write("alpha", folder=tmp_path / "outside_of_fresh", text=COUNTING)
     monkeypatch.syspath_prepend(str(tmp_path))
-    points = [entry_point("alpha", "outside_of_fresh.alpha:Alpha")]
-    monkeypatch.setattr(sources, "entry_points", lambda group: points if group == "bench.methods" else [])
-    registry.rescan()
+    install(alpha="outside_of_fresh.alpha:Alpha")
     state_is_fresh_and_comes_back("alpha")

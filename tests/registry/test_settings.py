@@ -43,39 +43,36 @@ def files(home: Path, write: Writer) -> None:
     (folder / "alpha.yaml").write_text(ALPHA)
 
 
-def test_the_paper_profile_knows_the_values_for_a_dataset() -> None:
+def test_the_paper_profile_has_the_values_for_a_dataset() -> None:
     description = registry.method("alpha")
     published = registry.resolve_settings(description, profile="paper")
     assert published == {"epochs": 20, "lr": 0.5, "hidden": [4, 4], "rates": {"image": 0.1}}
     settings = registry.resolve_settings(description, profile="paper", dataset="pets")
     assert settings["epochs"] == 70
     assert settings["rates"] == {"image": 0.3, "text": 0.4}
-    for other in ("empty", "unheard-of", None):
-        assert registry.resolve_settings(description, profile="paper", dataset=other)["epochs"] == 20
+    for dataset in ("empty", "unknown", None):
+        assert registry.resolve_settings(description, profile="paper", dataset=dataset) == published
 
 
-def test_the_quick_profile_has_shared_values_and_a_methods_own() -> None:
+def test_the_quick_profile_has_shared_values_and_those_of_a_method(home: Path) -> None:
     expected = {"epochs": 8, "lr": 0.25, "hidden": [3], "rates": {"image": 0.1}}
     assert registry.resolve_settings(registry.method("beta")) == expected
     assert registry.resolve_settings(registry.method("beta"), tuned=False)["hidden"] == [2]
     assert registry.resolve_settings(registry.method("alpha"), dataset="pets")["epochs"] == 8
     assert registry.resolve_settings(registry.method("alpha"))["lr"] == 0.125
-    assert registry.resolve_settings(registry.method("alpha"), kind="look-alike")["lr"] == 0.75
-
-
-def test_methods_without_gradient_descent_take_the_common_values_and_no_others(home: Path) -> None:
-    path = home / "methods" / "alpha.py"
+    path = home / "methods" / "alpha.py"  # a method in closed form takes the common values alone
     path.write_text(path.read_text().replace("position=", "deep=False, position="))
     registry.rescan()
     settings = registry.resolve_settings(registry.method("alpha"))
     assert (settings["lr"], settings["epochs"]) == (0.125, 20)
 
 
-def test_look_alikes_have_values_of_their_own_over_the_shared_and_needed_ones() -> None:
+def test_look_alikes_have_other_values_over_the_shared_and_needed_ones() -> None:
     beta = registry.resolve_settings(registry.method("beta"), kind="look-alike")
     assert beta == {"epochs": 12, "lr": 0.25, "hidden": [2], "rates": {"image": 0.9}}
     alpha = registry.method("alpha")
     assert registry.resolve_settings(alpha, kind="look-alike")["hidden"] == [7]
+    assert registry.resolve_settings(alpha, kind="look-alike")["lr"] == 0.75
     assert registry.resolve_settings(alpha, kind="look-alike", tuned=False)["hidden"] == [4, 4]
     assert registry.resolve_settings(alpha, kind="look-alike", profile="paper")["epochs"] == 20
 

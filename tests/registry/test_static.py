@@ -26,12 +26,12 @@ def test_what_is_read_of_the_projects_plug_ins_is_what_an_import_gives(
 ) -> None:
     monkeypatch.undo()
     registry.rescan()
-    found = Registered()
-    assert not found.computed
+    static = Registered()
+    assert not static.computed
     for source in sources():
         imported = imports.import_here(source)
-        assert all(found.methods[one.card.name] == one for one in imported.methods)
-        assert all(found.datasets[one.card.name] == one for one in imported.datasets)
+        assert all(static.methods[method.card.name] == method for method in imported.methods)
+        assert all(static.datasets[dataset.card.name] == dataset for dataset in imported.datasets)
 
 
 @pytest.mark.usefixtures("no_import")
@@ -109,7 +109,7 @@ def test_bases_and_settings_come_from_other_modules_and_toolkits(home: Path, wri
 
 
 @pytest.mark.usefixtures("no_import")
-def test_a_card_may_lie_in_a_file_beside_the_method(home: Path, write: Writer) -> None:
+def test_a_card_may_be_in_a_file_beside_the_method(home: Path, write: Writer) -> None:
     (home / "methods" / "cards.yaml").write_text("alpha: {title: Beside, pairs: unused}\n")
     text = METHOD.replace(CARD, '    card = bench.contract.card("alpha")\n')
     write("alpha", text=text.replace("import numpy", "import bench.contract\nimport numpy"))

@@ -1,7 +1,8 @@
-"""Versions of code: confirmed, edited, or unknown; an edited method makes its records stale by itself."""
+"""Digests and versions of code change with what code does, and with nothing else."""
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
@@ -9,35 +10,135 @@ import pytest
 
 from bench import registry
 from bench.contract import PluginError
+from bench.data import fingerprint_of
 from bench.registry import Versions, versions
-from bench.registry.code import CodeDigests, Confirmed, Lock, read_lock
+from bench.registry.code import CodeDigests, Confirmed, Lock, cache_file, code_digest, read_lock
 from bench.registry.versions import HARNESS, plugin_files, room_files, toolkits_of
 from tests.registry.conftest import METHOD, Writer
 
+CODE = '''
+"""A module."""
+from __future__ import annotations
+from typing import TYPE_CHECKING
+import numpy as np
+if TYPE_CHECKING:
+    from pathlib import Path
+__all__ = ["f"]
+SIZE: int = 3
+"""Explained."""
 
-def lock(**methods: Confirmed) -> Lock:
-    return {"rooms": {}, "methods": methods, "datasets": {}}
+class A:
+    """A class."""
+    width: int = 4
+    card = MethodCard(name="a", title="A", deep=True, from_paper=("x",))
+
+    def f(self, x: int, *more: float, key: str | None = None) -> float:
+        """Return it."""
+        found: dict[str, int] = {}
+        if x is None:
+            raise ValueError(f"no {x!r:>10}")
+        assert x, "a message"
+        return -0.5 * x ** 2 + {"a": 1, **found}["a"]  # why
+
+    async def g(self):
+        match self:
+            case A(width=4) | None:
+                pass
+            case [1, *rest] if rest:
+                return lambda a, /, b=1: (yield_ := a)
+        return [i async for i in self if i], b"x\\n", 1j, ..., "\u00e9\u2028"
+'''
+DIGEST = "a90a1ad5f641f8fb"
+"""Of the code above, on every version of Python."""
+
+SAME = [
+    ('"""A module."""', '"""Another text,\n\nlonger."""'),
+    ('        """Return it."""\n', ""),
+    ('"""Explained."""', ""),
+    ("# why", "# because"),
+    ("x: int, *more: float", "x: float, *more"),
+    (" -> float", ""),
+    ("found: dict[str, int] = {}", "found = {}"),
+    ("no {x!r:>10}", "none of {x}"),
+    ('assert x, "a message"', "assert x"),
+    ('__all__ = ["f"]', '__all__ = ["A", "f"]'),
+    ("    from pathlib import Path", "    from os import PathLike"),
+    ('title="A"', 'title="Method A"'),
+    ('from_paper=("x",)', 'from_paper=("x", "y"), code="https://example.org"'),
+    ("-0.5 * x ** 2", "(-0.5\n            * x**2)"),
+    ("SIZE: int = 3", "SIZE = 3"),
+    ("\n    async", "\n\n\n    async"),
+    ('b"x\\n"', "b'x\\x0a'"),
+    ("\n", "\r\n"),
+]
+OTHER = [
+    ("-0.5", "-0.25"),
+    ("x ** 2", "x * 2"),
+    ("width: int", "width: float"),  # decides how a setting is read
+    ("import numpy as np", "import torch as np"),
+    ("SIZE: int = 3", "SIZE: int = 4"),
+    ("deep=True", "deep=False"),
+    ("key: str | None = None", "key: str | None = 0"),
+    ("raise ValueError", "raise TypeError"),
+    ("is None", "is not None"),
+    ("[1, *rest]", "[2, *rest]"),
+    ("async for", "for"),
+    ("1j", "1"),
+    ('"\u00e9', '"e'),
+    ("**found", "**more"),
+]
+
+
+@pytest.mark.parametrize("change", [("x", "x"), *SAME, *OTHER])
+def test_the_digest_changes_with_what_is_computed_and_with_nothing_else(change: tuple[str, str]) -> None:
+    assert change[0] in CODE
+    assert (code_digest(CODE.replace(*change)) == DIGEST) == (change not in OTHER)
+
+
+def test_odd_texts_have_digests_too() -> None:
+    assert code_digest("def (") != code_digest("def ((")  # not Python
+    # versions of Python cut formatted strings into other pieces
+    assert code_digest('f"a{x}b" "c" f"d{y}"') == code_digest('f"a{x}bcd{y}"')
 
 
 def digest(path: Path) -> str:
     return CodeDigests().of_files({path.name: path})
 
 
-def test_a_confirmed_method_has_its_version_an_edited_one_its_digest_too(write: Writer) -> None:
+def test_digests_are_cached_by_content_in_the_users_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "a.py"
+    file.write_text("x = 1\n")
+    first = CodeDigests()
+    before = first.of_files({"a.py": file})
+    first.remember()
+    (cache,) = cache_file("").glob("code-*.json")
+    cache.write_text(json.dumps(dict.fromkeys(json.loads(cache.read_text()), "cached")))
+    assert digest(file) != before  # the cache is used
+    file.write_text("x = 2\n")
+    assert digest(file) not in (before, "cached")
+    cache.write_text("{damaged")
+    file.write_text("x = 1  # the same\n")
+    assert digest(file) == before != CodeDigests().of_files({"b.py": file})  # another module
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setenv("HOME", "/home/user")
+    assert cache_file("a.json") == Path("/home/user/.cache/cross-modal-bench/a.json")
+
+
+def lock(**methods: Confirmed) -> Lock:
+    return {"rooms": {}, "methods": methods, "datasets": {}}
+
+
+def test_a_method_has_its_confirmed_version_an_edited_one_its_digest_too(write: Writer) -> None:
     path = write("alpha")
     confirmed = lock(alpha=Confirmed(3, digest(path)))
-    assert Versions(confirmed).code("alpha") == "alpha 3"
+    before = Versions(lock()).code("alpha")
+    assert (Versions(confirmed).code("alpha"), before) == ("alpha 3", f"alpha {digest(path)[:8]}")
     path.write_text(path.read_text() + "# a comment\n")
     assert Versions(confirmed).code("alpha") == "alpha 3"
-    write("alpha", epochs=21)
-    assert Versions(confirmed).code("alpha") == f"alpha 3+{digest(path)[:8]}"
-
-
-def test_a_method_that_nobody_confirmed_is_named_by_its_digest(write: Writer) -> None:
-    path = write("alpha")
-    before = Versions(lock()).code("alpha")
-    assert before == f"alpha {digest(path)[:8]}"
     write("alpha", text=METHOD.replace("np.asarray(features)", "np.asarray(features) * 2"))
+    assert Versions(confirmed).code("alpha") == f"alpha 3+{digest(path)[:8]}"
     assert Versions(lock()).code("alpha") not in (before, "")
     assert Versions(lock()).code("gone") == ""
 
@@ -79,33 +180,31 @@ def test_an_entry_point_comes_with_its_package(tmp_path: Path, monkeypatch: pyte
     assert "their_package" not in sys.modules
 
 
-def test_the_toolkits_are_those_that_the_files_import(tmp_path: Path) -> None:
-    file = tmp_path / "a.py"
-    for text, names in (
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
         ("from bench.training import Loop\n", ["training"]),
         ("import bench.linear.eigen\nfrom bench.contract import Method\n", ["linear"]),
         ("from bench import linear, training as t\n", ["training", "linear"]),
         ('"""of bench.training"""\nfrom bench.contract import Method\n', []),
-    ):
-        file.write_text(text)
-        assert toolkits_of([file]) == names
+    ],
+)
+def test_the_toolkits_are_those_that_a_file_imports(tmp_path: Path, text: str, names: list[str]) -> None:
+    (tmp_path / "a.py").write_text(text)
+    assert toolkits_of([tmp_path / "a.py"]) == names
 
 
 def test_the_harness_has_a_version_per_room_and_ignores_what_changes_no_number() -> None:
-    named = [word.split()[0] for word in Versions(lock()).harness.split(", ")]
-    assert named == [*HARNESS]
+    assert [part.split()[0] for part in Versions(lock()).harness.split(", ")] == [*HARNESS]
     assert "cell.py" in room_files("experiment")
     assert "cost.py" not in room_files("experiment")
     assert {"context.py", "method.py", "data.py"} <= room_files("contract").keys()
-
-
-def test_what_is_left_out_of_a_room_is_there_to_be_left_out() -> None:
     for room, stems in versions._WITHOUT.items():
-        there = {path.stem for path in (Path(versions.__file__).parents[1] / room).rglob("*.py")}
-        assert stems <= there, room
+        folder = Path(versions.__file__).parents[1] / room
+        assert stems <= {path.stem for path in folder.rglob("*.py")}, room
 
 
-def test_a_damaged_lock_file_is_one_sentence(tmp_path: Path) -> None:
+def test_a_damaged_lock_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "versions.yaml"
     assert read_lock(path) == lock()
     for text in ("rooms: {}\n", "rooms: {a: 1}\nmethods: {}\ndatasets: {}\n", "[]\n"):
@@ -136,13 +235,11 @@ class Mine(DatasetLoader):
 
 
 def test_an_edited_loader_is_other_data(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from bench.data import fingerprint_of
-
     (tmp_path / "mine.bin").write_bytes(b"data")
     file = home / "datasets" / "mine.py"
-    found = []
+    fingerprints = []
     for scale in ("1", "1  # one", "2"):
         file.write_text(LOADER.replace("{SCALE}", scale))
         registry.rescan()
-        found.append(fingerprint_of("mine", tmp_path)[1])
-    assert found[0] == found[1] != found[2]
+        fingerprints.append(fingerprint_of("mine", tmp_path)[1])
+    assert fingerprints[0] == fingerprints[1] != fingerprints[2]
