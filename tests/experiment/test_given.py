@@ -138,7 +138,7 @@ def test_a_gallery_split_needs_its_rows_too(small: Path, arrays: Arrays, tmp_pat
         ({"image": np.zeros((29, 3))}, "(30, d)"),
         ({"image_labels": np.arange(30) % 3 + 1}, "labels are not those"),
         ({"text": None}, "no embeddings of two"),
-        ({"image_text": np.ones((30, 30))}, "put each in a file"),
+        ({"image_text": np.ones((30, 30))}, "similarities"),
         ({"image": np.full((30, 3), np.nan)}, "NaN"),
         ({"image": np.array([["a"] * 3] * 30)}, "must be numbers"),
     ],
