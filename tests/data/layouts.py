@@ -216,34 +216,6 @@ def _h5(path: Path) -> None:
             file.create_dataset(key.replace("_", "/", 1), data=value.astype(kind), dtype=kind)
 
 
-def _letters(group: Any, key: str, word: str) -> Any:
-    group[key] = np.frombuffer(word.encode("utf-16-le"), "<u2")[:, None]
-    group[key].attrs["MATLAB_class"] = np.bytes_("char")
-    return group[key].ref
-
-
-def _structures_of_hdf5(path: Path) -> None:
-    write_mat73(path, {})
-    with h5py.File(path, "r+") as file:
-        for part, listed in structures().items():
-            node = file.create_dataset(part, (listed.size, 1), dtype=h5py.ref_dtype)
-            for index, row in enumerate(listed[0]):
-                group = file.create_group(f"#refs#/{part}{index}")
-                for name in ("image", "text"):
-                    group[name] = row[name][:, None]
-                _letters(group, "label", row["label"])
-                node[index, 0] = group.ref
-
-
-def _names_of_hdf5(path: Path) -> None:
-    write_mat73(path, {key: value for key, value in columns(shared()).items() if "labels" not in key})
-    with h5py.File(path, "r+") as file:
-        for key in ("train_labels", "test_labels"):
-            node = file.create_dataset(key, (len(named()[key]), 1), dtype=h5py.ref_dtype)
-            for index, name in enumerate(named()[key]):
-                node[index, 0] = _letters(file, f"#refs#/{key}{index}", name)
-
-
 def arrays_of_structures() -> Arrays:
     """Return a record of objects for each row, which SciPy writes as an array of structures."""
     kind = [("image", object), ("text", object), ("label", object)]
@@ -251,18 +223,6 @@ def arrays_of_structures() -> Arrays:
         part: np.array([tuple(row[name] for name, _ in kind) for row in listed[0]], dtype=kind)
         for part, listed in structures().items()
     }
-
-
-def _array_of_structures_73(path: Path) -> None:
-    write_mat73(path, {})
-    with h5py.File(path, "r+") as file:
-        for part, records in arrays_of_structures().items():
-            for name in records.dtype.names:
-                node = file.create_dataset(f"data/{part}/{name}", (len(records), 1), dtype=h5py.ref_dtype)
-                for index, value in enumerate(records[name]):
-                    key = f"#refs#/{part}{name}{index}"
-                    file[key] = np.ones(1) if name == "label" else value[:, None]
-                    node[index, 0] = _letters(file, f"{key}x", value) if name == "label" else file[key].ref
 
 
 def records() -> Arrays:
@@ -370,17 +330,21 @@ FILES: dict[str, Callable[[Path], Any]] = {
         path, {k: csc_matrix(v) if v.ndim == 2 else v for k, v in shared().items()}, do_compression=True
     ),
     "seven.mat": lambda path: write_mat73(path, columns(shared())),
-    "names73.mat": _names_of_hdf5,
+    "names73.mat": lambda path: write_mat73(
+        path, {k: v.tolist() if v.ndim == 1 else v for k, v in named().items()}
+    ),
     "structures.mat": lambda path: savemat(path, structures()),
     "array.mat": lambda path: savemat(path, arrays_of_structures()),
     "nested_array.mat": lambda path: savemat(path, {"data": arrays_of_structures()}),
-    "array73.mat": _array_of_structures_73,
+    "array73.mat": lambda path: write_mat73(path, {"data": arrays_of_structures()}),
     "records.npz": lambda path: np.savez(path, **records()),
     "records.npy": lambda path: np.save(path, table_of(arrays()).to_records(index=False)),
     "records.pkl": lambda path: dump(path, records()),
     "table.pkl": lambda path: dump(path, table_of(arrays()).to_records()),
     "records.h5": _records_of_hdf5,
-    "structures73.mat": _structures_of_hdf5,
+    "structures73.mat": lambda path: write_mat73(
+        path, {p: [*listed[0]] for p, listed in structures().items()}
+    ),
     "mine.hdf5": _h5,
     "mine.pkl": lambda path: dump(path, {k: v if v.ndim == 2 else v.tolist() for k, v in named().items()}),
     "dicts.pkl": lambda path: dump(path, nested()),

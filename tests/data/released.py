@@ -20,18 +20,15 @@ def write_mat5(path: Path, values: Values, *, compress: bool = False) -> Path:
     return path
 
 
-def write_mat73(path: Path, values: Values) -> Path:
-    """Write what MATLAB 7.3 writes: HDF5 behind a 512-byte text, transposed matrices, cells by reference."""
+def write_mat73(path: Path, values: Mapping[str, Any]) -> Path:
+    """Write what MATLAB 7.3 writes: HDF5 behind a 512-byte text, transposed matrices, cells by reference.
+
+    A list becomes a cell array, a dict a structure, and a record array an array of structures.
+    """
     with h5py.File(path, "w", userblock_size=512) as file:
         cells = file.create_group("#refs#")
         for key, value in values.items():
-            if isinstance(value, list):
-                node = file.create_dataset(key, (len(value), 1), dtype=h5py.ref_dtype)
-                for index, cell in enumerate(value):
-                    node[index, 0] = _matlab(cells, f"{key}{index}", cell).ref
-                node.attrs["MATLAB_class"] = np.bytes_("cell")
-            else:
-                _matlab(file, key, value)
+            _matlab(cells, file, key, value)
     text = b"MATLAB 7.3 MAT-file, Platform: GLNXA64".ljust(124) + b"\x00\x02IM"
     with path.open("r+b") as stream:
         stream.write(text)
@@ -53,7 +50,22 @@ def _cells(values: list[np.ndarray[Any, Any]]) -> np.ndarray[Any, Any]:
     return cells
 
 
-def _matlab(group: Any, name: str, value: np.ndarray[Any, Any]) -> Any:
-    node = group.create_dataset(name, data=np.atleast_2d(value).T)
-    node.attrs["MATLAB_class"] = np.bytes_("double")
+def _matlab(cells: Any, group: Any, name: str, value: Any) -> Any:
+    if isinstance(value, str):
+        kind, node = (
+            "char",
+            group.create_dataset(name, data=np.frombuffer(value.encode("utf-16-le"), "<u2")[:, None]),
+        )
+    elif isinstance(value, list):
+        kind, node = "cell", group.create_dataset(name, (len(value), 1), dtype=h5py.ref_dtype)
+        for index, cell in enumerate(value):
+            node[index, 0] = _matlab(cells, cells, f"{len(cells)}", cell).ref
+    elif isinstance(value, dict) or value.dtype.names:
+        kind, node = "struct", group.create_group(name)
+        for field in value if isinstance(value, dict) else value.dtype.names:
+            one = value[field]
+            _matlab(cells, node, field, one if isinstance(value, dict) else [*one])
+    else:
+        kind, node = "double", group.create_dataset(name, data=np.atleast_2d(value).T)
+    node.attrs["MATLAB_class"] = np.bytes_(kind)
     return node

@@ -92,6 +92,7 @@ def test_it_is_found_and_named(change: Callable[[Data], Any], kind: str, words: 
     change(data)
     found = {finding.kind: finding for finding in findings(_splits(data))}
     assert words in str(found[kind])
+    assert not {"unseen", "dead"} & found.keys() - {kind}
 
 
 def test_rows_that_stand_in_test_can_be_left_out_of_train_with_their_pairs() -> None:

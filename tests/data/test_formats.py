@@ -69,6 +69,16 @@ def test_sparse_archives_and_nested_structures_are_read(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read(tmp_path / "n.pkl", "n/1/image"), X + 1)
 
 
+def test_fields_of_records_are_arrays_and_numbered_ones_are_columns(tmp_path: Path) -> None:
+    records = np.zeros(4, dtype=[("a", [("x", "f8", 3), ("y", "i8")]), ("b_0", "f4"), ("b_1", "f4")])
+    records["a"]["x"], records["b_1"] = X, X[:, 1]
+    np.save(tmp_path / "r.npy", records)
+    with open_arrays(tmp_path / "r.npy") as source:
+        assert source.keys() == ["a/x", "a/y", "b"]
+        np.testing.assert_array_equal(source.array("a/x"), X)
+        np.testing.assert_array_equal(source.array("b"), np.stack([0 * X[:, 1], X[:, 1]], axis=1))
+
+
 class Bomb:
     def __reduce__(self) -> tuple[Any, tuple[str]]:
         return exec, ("raise SystemExit(7)",)

@@ -42,10 +42,7 @@ def test_apportion_gives_exactly_what_is_asked_for_and_serves_every_stratum_firs
     served = np.minimum(available, least)
     if total >= served.sum():
         assert (share >= served).all()
-
-
-def test_apportion_is_proportional() -> None:
-    np.testing.assert_array_equal(apportion(np.array([100, 200, 700]), 100, 0), [10, 20, 70])
+    np.testing.assert_array_equal(apportion(np.array([100, 200, 700]), 100, 0), [10, 20, 70])  # in proportion
 
 
 def test_validation_is_fifteen_percent_of_every_class_leaves_the_rest_and_is_the_same_every_time() -> None:
@@ -72,12 +69,8 @@ def test_a_class_never_gives_its_last_row_to_validation() -> None:
     train, validation = stratified_validation(split)
     assert set(train["image"].labels) == {0, 1, 2, 3}
     assert len(validation["image"]) == 6
-
-
-def test_too_few_rows_for_a_validation_split_are_refused() -> None:
-    split = Split({"image": Modality(np.zeros((3, 2), np.float32), np.arange(3))}, 3)
     with pytest.raises(DataError, match="too few"):
-        stratified_validation(split)
+        stratified_validation(split.take({"image": np.arange(40, 43)}))
 
 
 def test_rare_label_sets_form_one_stratum() -> None:

@@ -24,7 +24,7 @@ def test_all_means_the_five_benchmarks_and_the_embedded_sets() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_card_states_source_licence_and_origin(name: str) -> None:
+def test_a_card_states_source_licence_and_origin_and_cites_a_known_reference(name: str) -> None:
     found = card(name)
     assert found.name == name
     assert found.title
@@ -38,10 +38,5 @@ def test_a_card_states_source_licence_and_origin(name: str) -> None:
         assert Path(file.name).name == file.name
         assert all(url.startswith("https://") for url in file.urls)
         assert (file.member is not None) == any(url.endswith(".zip") for url in file.urls)
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_a_citation_is_a_key_of_the_references(name: str) -> None:
     references = registry.folder_of("methods") / "references.bib"
-    citation = card(name).citation
-    assert not citation or f"{{{citation}," in references.read_text(encoding="utf-8")
+    assert not found.citation or f"{{{found.citation}," in references.read_text(encoding="utf-8")
