@@ -115,8 +115,10 @@ def with_tests(ablation: Ablation, tables: Sequence[PerQueryTable]) -> Ablation:
     tests = {(test.first, test.direction): test for test in compare(tried)}
     components = []
     for part in ablation.components:
-        known = part.differences.items()
-        tested = {column: Difference(one.spread, tests.get((part.label, column))) for column, one in known}
+        tested = {
+            column: replace(difference, comparison=tests.get((part.label, column)))
+            for column, difference in part.differences.items()
+        }
         components.append(replace(part, differences=tested))
     omitted = *ablation.omitted, *reasons_among(tried)
     return replace(ablation, components=tuple(components), omitted=omitted)

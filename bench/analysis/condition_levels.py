@@ -143,7 +143,7 @@ def differences_of(
 
 def _test_rows(table: Table, results: Results) -> set[tuple[str, int]]:
     """Return how many test rows the modalities of a table have."""
-    digests = {one for row in table.rows for entry in row.entries.values() for one in entry.records}
+    digests = {digest for row in table.rows for entry in row.entries.values() for digest in entry.records}
     found = (results.by_digest[digest].result for digest in digests)
     return {(name, rows.test) for result in found if result is not None for name, rows in result.rows.items()}
 

@@ -67,8 +67,8 @@ def drift_of(old: Recorded, new: Recorded) -> Drift:
     results = [each.record.result for each in (old, new)]
     before, after = (
         {
-            f"{one.query}→{one.gallery} {one.protocol} ({one.selection})": one.value
-            for one in (result.metrics if result else ())
+            f"{metric.query}→{metric.gallery} {metric.protocol} ({metric.selection})": metric.value
+            for metric in (result.metrics if result else ())
         }
         for result in results
     )

@@ -18,23 +18,22 @@ _MANY = 10
 """Datasets from which the tests over all methods are taken at their word (Demšar 2006)."""
 
 
-def verdict(comparison: Comparison) -> str:
+def verdict(test: Comparison) -> str:
     """Return what one comparison shows."""
-    one = comparison
-    words = f"{one.first} and {one.second}, {direction_name(one.direction)}: "
-    if one.difference == 0 and one.effect is None:
+    words = f"{test.first} and {test.second}, {direction_name(test.direction)}: "
+    if test.difference == 0 and test.effect is None:
         return words + "their average precisions are the same on every query"
-    level = f"{one.first} is {'above' if one.difference > 0 else 'below'} by {abs(one.difference):.4f}"
-    if one.holds:
-        return words + level + ("" if len(one.seeds) > 1 else ", as far as one seed's models go")
-    if one.differs:
+    level = f"{test.first} is {'above' if test.difference > 0 else 'below'} by {abs(test.difference):.4f}"
+    if test.holds:
+        return words + level + ("" if len(test.seeds) > 1 else ", as far as one seed's models go")
+    if test.differs:
         return (
             f"{words}{level} with these trained models, but the interval over seeds and queries holds zero: "
             "it may not come back with other seeds"
         )
     return (
-        f"{words}not told apart (adjusted p = {one.adjusted:.3g} > {ALPHA}); that is no proof of equality: "
-        f"the interval goes from {one.interval.low:+.4f} to {one.interval.high:+.4f}"
+        f"{words}not told apart (adjusted p = {test.adjusted:.3g} > {ALPHA}); that is no proof of equality: "
+        f"the interval goes from {test.interval.low:+.4f} to {test.interval.high:+.4f}"
     )
 
 
@@ -44,7 +43,7 @@ def findings(family: Family) -> list[str]:
     Without a reference: how many of all pairs differ.
     """
     sentences = []
-    for direction in dict.fromkeys(one.direction for one in family.comparisons):
+    for direction in dict.fromkeys(test.direction for test in family.comparisons):
         tests = [test for test in family.comparisons if test.direction == direction]
         if not family.reference:
             differing, holding = sum(test.differs for test in tests), sum(test.holds for test in tests)
@@ -66,7 +65,7 @@ def limits_of_seeds(comparisons: Sequence[Comparison]) -> list[str]:
     """Return what the number of seeds and queries leaves open."""
     if not comparisons:
         return []
-    counts = sorted({len(one.seeds) for one in comparisons})
+    counts = sorted({len(test.seeds) for test in comparisons})
     sentences = []
     if counts[0] == 1:
         which = "All" if counts[-1] == 1 else "Some"

@@ -104,7 +104,8 @@ class Published:
         found = registry.registered().datasets
         dataset = name.dataset if name.dataset in found else ""
         known = [modality.name for modality in found[dataset].card.modalities] if dataset else []
-        source = next((one for one in self.names.sources if fnmatchcase(value.source, one.source)), None)
+        sources = (each for each in self.names.sources if fnmatchcase(value.source, each.source))
+        source = next(sources, None)
         direction = self._direction(value.direction, known)
         reasons = [metric.because, name.because, source.because if source else ""]
         if dataset and direction is None:

@@ -203,19 +203,12 @@ def trials_csv(tunings: Sequence[Tuning]) -> str:
     for tuning in tunings:
         data, key, seeds = tuning.data, tuning.key, " ".join(map(str, tuning.seeds))
         about = data.dataset, data.kind, data.fingerprint, data.profile, data.device, data.harness
-        how = (
-            key.method,
-            key.code,
-            "+".join(key.modalities),
-            key.threads,
-            seeds,
-            tuning.sampler,
-            tuning.pruner,
-        )
-        for one in tuning.attempts:
-            best = "best" if one is tuning.best else ""
-            numbers = one.value, f"{one.seconds:.1f}"
-            writer.writerow([*about, *how, _written(one.changes), *numbers, one.status, best])
+        cell = key.method, key.code, "+".join(key.modalities), key.threads
+        how = *cell, seeds, tuning.sampler, tuning.pruner
+        for attempt in tuning.attempts:
+            best = "best" if attempt is tuning.best else ""
+            numbers = attempt.value, f"{attempt.seconds:.1f}"
+            writer.writerow([*about, *how, _written(attempt.changes), *numbers, attempt.status, best])
     return out.getvalue()
 
 
@@ -236,8 +229,9 @@ def _tuning(data: Data, key: RowKey, sampler: Sampler, pruner: Pruner, trials: S
             seconds = sum(trial.seconds for trial in members)
             attempts.append(Attempt(members[0].changes, value, seconds, status))
 
-    def rank(one: Attempt) -> tuple[float, int, str]:
-        return 1.0 if one.value is None else -one.value, len(one.changes), _written(one.changes)
+    def rank(attempt: Attempt) -> tuple[float, int, str]:
+        value = 1.0 if attempt.value is None else -attempt.value
+        return value, len(attempt.changes), _written(attempt.changes)
 
     attempts.sort(key=rank)
     seeds = tuple(sorted({seed for _, seed in everywhere}))

@@ -228,8 +228,10 @@ def rows_of(
             pairs = [(behind[seed, each], directions[each]) for seed in having for each in at]
             by_record = (_zero_rows(results.by_digest[digest], pair, selection) for digest, pair in pairs)
             spread, zeros = spread_of(numbers[having, place].tolist()), dict.fromkeys(chain(*by_record))
-            entries[column] = Entry(*spread, tuple(sorted({one for one, _ in pairs})), zeros=tuple(zeros))
-        matched = any(one.result.pairing == "class-matched" for one in members if one.result is not None)
+            records = tuple(sorted({digest for digest, _ in pairs}))
+            entries[column] = Entry(*spread, records, zeros=tuple(zeros))
+        results_of = [record.result for record in members if record.result is not None]
+        matched = any(result.pairing == "class-matched" for result in results_of)
         rows.append(
             Row(
                 method=cell.method,

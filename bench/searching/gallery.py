@@ -36,7 +36,9 @@ class Gallery:
             return ""
         label = self.labels[row]
         numbers = [int(label)] if self.labels.ndim == 1 else np.flatnonzero(label == 1).tolist()
-        return ", ".join(names[one] if one < len(names) else str(one) for one in numbers if one >= 0)
+        return ", ".join(
+            names[number] if number < len(names) else str(number) for number in numbers if number >= 0
+        )
 
 
 def dataset_of(model: StoredMethod, folder: Path, data_dir: str | Path | None) -> Dataset:

@@ -287,9 +287,13 @@ def encoded(
 
 def _encoding(model: StoredMethod, kinds: Sequence[str], modality: str | None) -> tuple[str, Encoding]:
     """Return the modality that items of some kinds belong to, and how its features were made."""
-    known = {name: one for name, one in model.encodings.items() if one is not None and one.kind in kinds}
+    known = {
+        name: encoding
+        for name, encoding in model.encodings.items()
+        if encoding is not None and encoding.kind in kinds
+    }
     if modality is not None:
-        known = {name: one for name, one in known.items() if name == modality}
+        known = {name: encoding for name, encoding in known.items() if name == modality}
     if len(known) == 1:
         return next(iter(known.items()))
     what = " or ".join(kinds)
