@@ -81,6 +81,11 @@ BOTH = ["x", "y"]
             ("rare: only 1 of 4 methods have a number on it", "MARS: no number on y"),
         ),
         (
+            [*grid(["drcl", "mcca"], BOTH), *grid(["rono", "mars"], ["x"])],  # half of them have y
+            ("DRCL", "MCCA"),
+            ("MARS: no number on y", "RONO: no number on y"),
+        ),
+        (
             [*grid(["drcl", "mcca", "sm"], BOTH), *grid(["drcl"], BOTH, variant="without_fa")],
             ("DRCL", "MCCA"),
             ("ablations and rows with other settings than usual: DRCL without_fa",),
@@ -91,7 +96,7 @@ BOTH = ["x", "y"]
             ("x: its version 00000000, since ffffffff counts already",),
         ),
     ],
-    ids=["gaps", "references and ablations", "versions of a dataset"],
+    ids=["gaps", "half", "references and ablations", "versions of a dataset"],
 )
 def test_what_is_left_out_of_a_block_is_named(
     records: list[Record], methods: tuple[str, ...], omitted: tuple[str, ...]

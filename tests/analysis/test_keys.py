@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable
+from dataclasses import replace
 from itertools import permutations
 from types import SimpleNamespace
 from typing import Any
@@ -18,7 +19,6 @@ from bench.analysis.comparisons import all_pairs
 from bench.analysis.convergence import curves_of
 from bench.analysis.costs import costs_of, shares_of
 from bench.analysis.groups import Data, MixedCells, data_of, row_groups
-from bench.analysis.labels import Labels
 from bench.analysis.ledger import Meaning, Value, ledger_of
 from bench.analysis.optimism import optimism_of
 from bench.analysis.per_query import per_query_tables
@@ -30,15 +30,15 @@ from bench.records import Identity
 from bench.records.trials import Trial
 from tests.analysis.cells_apart import BASE, OTHERWISE, SETTINGS, add, changes
 from tests.analysis.making import Shelf, close, with_result
+from tests.analysis.test_tables import LABELS as BASE_LABELS
 
-LABELS = Labels(
-    title=str.upper,
-    order=lambda method: (len(method), method),
-    role=lambda _: "baseline",
+VARIANTS = {"without_fa": {"fa": False}}
+LABELS = replace(
+    BASE_LABELS,
     usual=lambda _: SETTINGS,
     modalities=lambda _: (),
     reference="drcl",
-    variants=lambda _: {"without_fa": {"fa": False}},
+    variants=lambda _: VARIANTS,
 )
 ALL = ["map@all"]
 

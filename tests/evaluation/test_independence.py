@@ -9,26 +9,17 @@ import pytest
 
 from bench.contract import Array, Modality, PluginError, Split
 from bench.evaluation.independence import check_independence
-from tests.evaluation.samples import AsGiven, Cubes
+from tests.evaluation.samples import AsGiven, Cubes, Embeds
 
 ROWS = np.random.default_rng(0).standard_normal((150, 4))
 Rule = Callable[[Array], Array]
-
-
-class Embeds(AsGiven):
-    def __init__(self, rule: Rule) -> None:
-        super().__init__()
-        self._rule = rule
-
-    def embed(self, modality: str, features: Array) -> Array:
-        return self._rule(features)
 
 
 class Compares(Embeds):
     """Applies the rule to its similarities."""
 
     def similarity(self, query_modality: str, queries: Array, gallery_modality: str, gallery: Array) -> Array:
-        return self._rule(queries @ gallery.T)
+        return self.rule(queries @ gallery.T)
 
 
 def check(method: AsGiven, rows: int = 150) -> None:

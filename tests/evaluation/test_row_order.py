@@ -22,7 +22,7 @@ from bench.evaluation.conventions import AVERAGE, readings
 from bench.evaluation.independence import compare_rows
 from bench.evaluation.order import row_order
 from bench.evaluation.retrieval import Retrieval
-from tests.evaluation.samples import AsGiven
+from tests.evaluation.samples import AsGiven, Embeds
 
 CLASSES = 6
 NEAR_CHANCE = 0.02
@@ -64,18 +64,13 @@ class MutualSeen(Seen):
     mutual = True
 
 
-class Numbered(AsGiven):
-    """Embeds a row as a function of its number alone."""
+def on_a_circle(rows: Array) -> Array:
+    angle = np.pi * np.arange(len(rows)) / len(rows)
+    return np.stack([np.cos(angle), np.sin(angle)], axis=1)
 
-    def __init__(self, near: bool) -> None:
-        super().__init__()
-        self._near = near
 
-    def embed(self, modality: str, features: Array) -> Array:
-        if not self._near:
-            return np.random.default_rng(0).standard_normal((len(features), 64))
-        angle = np.pi * np.arange(len(features)) / len(features)
-        return np.stack([np.cos(angle), np.sin(angle)], axis=1)
+def at_random(rows: Array) -> Array:
+    return np.random.default_rng(0).standard_normal((len(rows), 64))
 
 
 def _split(rows: int, order: str, multi: bool = False) -> Split:
@@ -105,10 +100,12 @@ def test_positions_of_a_sorted_file_would_carry_information() -> None:
 
 
 @pytest.mark.parametrize("order", ["sorted", "turns"])
-@pytest.mark.parametrize(("near", "rows"), [(True, 600), (False, 120)])
-def test_an_embedding_of_row_numbers_scores_at_chance(order: str, near: bool, rows: int) -> None:
+@pytest.mark.parametrize(("rule", "rows"), [(on_a_circle, 600), (at_random, 120)])
+def test_an_embedding_of_row_numbers_scores_at_chance(
+    order: str, rule: Callable[[Array], Array], rows: int
+) -> None:
     split = _split(rows, order)
-    found = validation_map(Numbered(near), split)
+    found = validation_map(Embeds(rule), split)
     assert found == pytest.approx(expected_random_map(split), abs=NEAR_CHANCE)
 
 
