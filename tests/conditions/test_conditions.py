@@ -65,6 +65,10 @@ def test_level_0_gives_the_bytes_of_clean(name: str, variant: str, same: bool) -
 @pytest.mark.parametrize(
     ("name", "variant", "level", "effective"),
     [
+        ("label-noise", "shared", 0.4, 0.4),
+        ("label-noise", "per-modality", 0.4, 0.4),
+        ("label-noise-asymmetric", "half", 0.4, 0.2),
+        ("label-noise-open", "", 0.4, 0.5),
         ("wrong-pairs", "by-id", 0.4, 0.4),
         ("unpaired", "", 0.5, 0.5),
         ("missing", "evenly", 0.5, 0.5),
@@ -94,6 +98,17 @@ def test_label_noise_is_shared_by_the_modalities_of_an_id_unless_drawn_apart() -
     left, right = apart.pairs("image", "text")
     assert apart.pairing == "natural"
     assert (left == right).all()
+
+
+@pytest.mark.parametrize("variant", conditions()["label-noise"].card.variants)
+def test_label_noise_gives_no_label_to_rows_without_one(variant: str) -> None:
+    whole, known = _split(), np.arange(120) % 3 > 0
+    parts = {
+        name: Modality(one.features, np.where(known, one.labels, -1), one.ids) for name, one in whole.items()
+    }
+    noisy = _train("label-noise", variant, 1.0, split=Split(parts, 6))
+    for one in noisy.values():
+        assert np.array_equal(one.labelled, known)
 
 
 def test_pairs_are_lost_in_part_or_altogether() -> None:

@@ -43,6 +43,11 @@ def test_a_method_that_keeps_every_promise_passes_all() -> None:
     assert not not_passed(toys.InnerProduct)
 
 
+def test_a_few_rows_of_length_zero_are_allowed() -> None:
+    quarter = toys.embeds(lambda rows: rows * (rows.argmax(axis=1) != 0)[:, None])
+    assert outputs.not_collapsed not in not_passed(quarter)
+
+
 def test_declared_limits_are_skipped_with_the_reason() -> None:
     reasons = not_passed(toys.Modest)
     skipped = {changed_rows.pairs_unused, changed_rows.late_modality}

@@ -33,7 +33,8 @@ def visited(epoch: list[Rows], name: str) -> list[int]:
 def test_cut_keeps_every_row_once_and_no_short_rest(count: int, size: int, minimum: int) -> None:
     parts = cut(np.arange(count), size, minimum)
     assert np.concatenate(parts).tolist() == list(range(count))
-    assert len(parts) == 1 or len(parts[-1]) >= min(minimum, size)
+    full, rest = divmod(count, size)
+    assert len(parts) == max(1, full + (full > 0 and rest >= minimum))
     assert all(len(part) == size for part in parts[:-1])
 
 

@@ -201,7 +201,6 @@ class Adversarial(t.DeepMethod):
         self.net.register_buffer("mean", torch.zeros(4))
         self.events: list[str] = []
         self.clocks: list[t.Clock] = []
-        self.seen: list[t.Batch] = []
 
         def critic_loss(batch: t.Batch, _: t.Clock) -> Tensor:
             self.events.append("critic")
@@ -211,7 +210,6 @@ class Adversarial(t.DeepMethod):
         def loss(batch: t.Batch, clock: t.Clock) -> Tensor:
             self.events.append("net")
             self.clocks.append(clock)
-            self.seen.append(batch)
             value: Tensor = -self.critic(self.net(batch.features["image"])).mean()
             return value
 
@@ -252,11 +250,6 @@ def test_steps_alternate_on_every_batch_with_hooks_clocks_and_schedules(
     assert {"critic_loss/joint", "train_loss/joint", "norm/joint"} <= set(context.trace.rows[0])
     assert method.clocks == [t.Clock(1 + i // 2, 2, i, 4) for i in range(4)]
     assert [group["lr"] for group in method.sgd.param_groups] == pytest.approx([0.25, 0.025])
-    for batch in method.seen:
-        for name in ROWS:
-            rows = batch.rows[name].numpy()
-            assert_array_equal(batch.features[name], TRAIN[name].features[rows])
-            assert_array_equal(batch.targets[name].argmax(dim=1), TRAIN[name].labels[rows])
 
 
 def test_buffers_belong_to_the_state_and_gradients_do_not_outlive_training(
