@@ -11,17 +11,12 @@ from pathlib import Path
 def write_whole(path: Path, content: bytes | str, *, durable: bool = True) -> None:
     """Write under a temporary name beside ``path``, flush to the disk, rename.
 
-    A reader sees the old file or the new one, also after a crash. Text becomes UTF-8 as it stands; an
-    existing file keeps its permissions.
-
-    Args:
-        path: of the file.
-        content: all of it.
-        durable: whether it must outlive a crash of the machine right after this returns; what can be made
-            again need not wait for the disk.
+    Readers see the old file or the new one, also after a crash. Text is encoded as UTF-8 without changes of
+    line ends; an existing file keeps its permissions. Without ``durable`` this does not wait for the disk:
+    the content may be lost if the machine crashes.
 
     Raises:
-        OSError: if the folder cannot be written or the disk is full; the old file is still there then.
+        OSError: if the folder cannot be written or the disk is full; then the old file stays.
     """
     data = content.encode("utf-8") if isinstance(content, str) else content
     path.parent.mkdir(parents=True, exist_ok=True)

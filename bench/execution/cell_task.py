@@ -1,4 +1,4 @@
-"""Task of a worker: runs a cell or a trial, and records it or sends the record to its parent."""
+"""Work functions: run a cell and record it or send its record to the parent, or run a trial."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from bench import registry
 from bench.contract import BenchError
@@ -32,16 +32,14 @@ from bench.records.store import Store
 
 _LARGEST_SENT: Final = 1 << 29  # bytes of a model that is sent to another machine
 PRELOAD = ("torch",)
-"""Large libraries: a worker with a memory limit loads them first, so that no cell pays for them."""
+"""Large libraries, which a worker with a memory limit loads first, so that they do not count for a cell."""
 
 
 @dataclass(frozen=True)
 class Payload:
-    """What a worker needs to run a cell and to record it.
+    """A cell and its results folder, which a worker has only if it finds the mark `token` among the records.
 
-    Attributes:
-        results: the results folder, where this path leads to it.
-        token: name of what marks that folder among the records; see `folders.marked`.
+    See `folders.marked`.
     """
 
     cell: Cell
@@ -52,14 +50,13 @@ class Payload:
 
 @dataclass(frozen=True)
 class CellAnswer:
-    """How a cell ended.
+    """The end of a cell.
 
     Attributes:
-        reason: why it has no result; empty where it has one.
-        files: the record, where the worker does not see the results folder or found no room in it; None where
-            it is recorded.
-        data_changed: whether the data was not what the cell was planned with.
-        model: the files of a model, likewise.
+        reason: why it has no result; else empty.
+        files: the record, if the worker does not have the results folder or found no room in it; else None.
+        data_changed: whether the data differs from that of the plan.
+        model: the files of a model, as ``files``.
     """
 
     status: Status
@@ -75,7 +72,7 @@ def run_cell_task(payload: Payload) -> CellAnswer:
     Raises:
         WrongMachine: if this machine lacks the data or the code that the cell was planned with.
         ImportFailed: if the method's plug-in exits when it is imported.
-        StoreError: if the results folder is here but cannot be written, for another reason than a full disk.
+        StoreError: if the results folder cannot be written, for another reason than a full disk.
     """
     context = _context_here(payload.cell, payload.context)
 
@@ -83,7 +80,7 @@ def run_cell_task(payload: Payload) -> CellAnswer:
         report(stage=stage, epoch=epoch, epochs=epochs, validation_map=values.get("validation_map"))
 
     store = Store(payload.results)
-    # The path may exist on another machine and be another folder there: only the token tells.
+    # The path may be another folder on another machine.
     recorded = (store.runs / payload.token).is_dir()
     finished = reused(payload.cell, context, store) if recorded else None
     finished = finished or run_cell(payload.cell, context, progress)
@@ -91,13 +88,13 @@ def run_cell_task(payload: Payload) -> CellAnswer:
     files = record_files(record, finished.per_query, finished.trace, finished.log, finished.view)
     if recorded:
         try:
-            if model:  # first: a record says that its cell is done with
+            if model:  # first: a cell with a record does not run again
                 store.models.put(record.digest, model)
             store.put(record.digest, files)
-        except DiskFull:  # the run deals with that
+        except DiskFull:  # the run tries it again
             recorded = False
     if (size := sum(map(len, model.values()))) > _LARGEST_SENT and not recorded:
-        reason = f"{size >> 20} MB are too much to be sent; let the workers see the results folder"
+        reason = f"{size >> 20} MB are too much to be sent; give the workers access to the results folder"
         model = without_arrays(model, reason)
     return CellAnswer(
         record.status,
@@ -109,16 +106,15 @@ def run_cell_task(payload: Payload) -> CellAnswer:
 
 
 def _context_here(cell: Cell, context: RunContext) -> RunContext:
-    """Return the context as it is on this machine, once the method's plug-in has been imported.
+    """Return the context of this machine, after the import of the method's plug-in.
 
     Raises:
         WrongMachine: if this machine lacks the data or the code that the cell was planned with.
         ImportFailed: if the plug-in exits when it is imported.
     """
     identity = cell.identity
-    elsewhere = os.environ.get(WORKER_DATA_VARIABLE)
-    if elsewhere is not None:
-        context = replace(context, data_dir=Path(elsewhere))
+    if (data_dir := os.environ.get(WORKER_DATA_VARIABLE)) is not None:
+        context = replace(context, data_dir=Path(data_dir))
     if cell.file is not None:
         path = cell.file.paths[identity.seed]
         if not Path(path).is_file():
@@ -129,7 +125,7 @@ def _context_here(cell: Cell, context: RunContext) -> RunContext:
     try:
         for plugin in context.plugins:
             registry.add_plugin(plugin)
-        registry.method(identity.method)  # whether it is here
+        registry.method(identity.method)  # raises if it is absent
         other_code = _other_code(identity.method, identity.condition, identity.harness, identity.code)
         kind = source_of(cell.source, context.data_dir).kind
     except BenchError as error:
@@ -140,17 +136,17 @@ def _context_here(cell: Cell, context: RunContext) -> RunContext:
     if kind != identity.data_kind:
         raise WrongMachine(
             f"the data of {identity.dataset} is {kind} on this machine but {identity.data_kind} where the "
-            "run was started; put its files where the worker finds them, or tell it where by BENCH_DATA"
+            "run was started; put its files into the data folder of the worker, or set BENCH_DATA there"
         )
     _import_method(cell, context)
     return context
 
 
-_IMPORTED: set[str] = set()  # methods that this process has imported
+_IMPORTED: set[str] = set()  # names of imported methods
 
 
 def _import_method(cell: Cell, context: RunContext) -> None:
-    """Import a method's plug-in, as its cell does; one that raises is for the cell to record."""
+    """Import a method's plug-in, as its cell does; the cell records exceptions other than `ImportFailed`."""
     method = cell.identity.method
     if method in _IMPORTED:
         return
@@ -159,14 +155,13 @@ def _import_method(cell: Cell, context: RunContext) -> None:
             registry.method_class(method)
     except ImportFailed:
         raise
-    except Exception:  # the cell meets it again, and records it
+    except Exception:
         return
     _IMPORTED.add(method)
 
 
-@dataclass(frozen=True)
-class Curve:
-    """Where the validation mAP of a trial's epochs goes, for the pruner: a trial of a study in a journal."""
+class Curve(NamedTuple):
+    """Trial of a study in a journal, to which validation mAP is reported for the pruner."""
 
     journal: Path
     study: str
@@ -175,10 +170,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class TrialPayload:
-    """What a worker needs to run a trial: a cell with its settings, and what was changed of them.
-
-    Nothing prunes a trial without a curve.
-    """
+    """A trial: a cell with its settings, and the changed ones; without a ``curve`` it is not pruned."""
 
     cell: Cell
     changes: Mapping[str, Any]
@@ -198,16 +190,15 @@ def run_trial_task(payload: TrialPayload) -> Tried:
     if payload.curve is not None:
         from bench.execution.studies import Pruning  # Optuna
 
-        curve = payload.curve
-        progress = Pruning(curve.journal, curve.study, curve.number, payload.search.pruner)
+        progress = Pruning(*payload.curve, payload.search.pruner)
     return run_trial(payload.cell, payload.changes, payload.context, payload.search, progress)
 
 
 @lru_cache(maxsize=1024)
 def _other_code(method: str, condition: str, harness: str, code: str) -> tuple[str, ...]:
-    """Return which versions of the code are others here than those that a cell was planned with.
+    """Return which versions of the code differ from those of a cell's plan.
 
-    They are looked up once per process, which has just loaded the code: what is edited later does not run.
+    They are read once, when the process has loaded the code: later edits do not run.
     """
     versions = registry.Versions()
     return versions_apart((harness, code), (harness_of(condition, versions), versions.code(method)))

@@ -14,20 +14,20 @@ from bench.execution.tasks import Executor, Outcome, Task
 from bench.experiment.grid import Cell
 from bench.records.locks import Claims
 
-_PAUSE: Final = 0.3  # seconds between two looks at what other processes are doing
+_PAUSE: Final = 0.3  # seconds between two attempts to claim the tasks of other processes
 
 
 @dataclass(kw_only=True)
 class ClaimedTasks(ABC):
-    """Runs tasks, each named by a digest that this process claims before it starts.
+    """Runs tasks, whose keys are digests that this process claims before they start.
 
     A method whose plug-in ends or hangs when it is imported is left out, with all its tasks.
 
     Attributes:
-        work: what a worker does with the payload of a task.
+        work: the work function.
         cells: of the tasks, by digest.
-        on_event: receives starts, progress, and which tasks are waited for or left out.
-        stop: asked often; once it returns True no task starts any more.
+        on_event: receives events of tasks, `Waiting` and `LeftOut`.
+        stop: once it returns True no further task starts.
         left_out: why methods were left out, by their names.
     """
 
@@ -40,18 +40,18 @@ class ClaimedTasks(ABC):
 
     @abstractmethod
     def keep(self, outcome: Outcome[Any]) -> None:
-        """Keep the outcome of a task that was run."""
+        """Record the outcome of a task."""
 
     @abstractmethod
     def take_over(self, digest: str) -> None:
-        """Take what another process has recorded of a task."""
+        """Use the record of another process for a task."""
 
     def may_start(self) -> bool:
         """Return whether any task may start now."""
         return True
 
     def admit(self, digest: str) -> bool:
-        """Return whether a task may start, and claim it then."""
+        """Return whether a task may start, and claim it if so."""
         return (
             not self.stop()
             and self.cells[digest].identity.method not in self.left_out
@@ -63,10 +63,10 @@ class ClaimedTasks(ABC):
         """Run the tasks that may start; returns those that another process has."""
         # Ctrl-C stops the workers here, not when the iterator is collected.
         with closing(execute(tasks, self.work, self.on_event)) as outcomes:
-            return [outcome.task for outcome in outcomes if self._is_put_aside(outcome)]
+            return [outcome.task for outcome in outcomes if self._is_left(outcome)]
 
-    def _is_put_aside(self, outcome: Outcome[Any]) -> bool:
-        """Deal with the end of a task; return whether it is put aside for later."""
+    def _is_left(self, outcome: Outcome[Any]) -> bool:
+        """Record the end of a task; return whether another process has claimed it."""
         digest = outcome.task.key
         cell = self.cells[digest]
         method = cell.identity.method
@@ -84,9 +84,9 @@ class ClaimedTasks(ABC):
         self.on_event(LeftOut(cell, self.left_out[method]))
         return False
 
-    def wait(self, aside: Sequence[Task]) -> list[Task]:
-        """Wait while other processes have all tasks; returns what is left once some are free."""
-        left, before = [*aside], 0
+    def wait(self, tasks: Sequence[Task]) -> list[Task]:
+        """Wait while other processes have claimed all tasks; returns unrecorded tasks once some are free."""
+        left, before = [*tasks], 0
         while left and not self.stop():
             states = {task.key: self.claims.take(task.key) for task in left}
             for digest, state in states.items():

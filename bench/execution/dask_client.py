@@ -1,8 +1,8 @@
 """An executor that runs tasks on the workers of a Dask cluster.
 
-Dask would also assign tasks by itself, but it does so in advance: the death of a worker would be blamed on
-tasks that only waited there, and claims would be made long before a cell starts. So there are never more Dask
-tasks than free slots, and each is bound to one worker.
+Dask assigns waiting tasks to workers in advance: the loss of a worker would count for all of them, and cells
+would be claimed long before they start. Therefore there are never more Dask tasks than free slots, and each
+is bound to one worker.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from queue import Empty, SimpleQueue
 from typing import Any, Final
 
@@ -28,8 +28,8 @@ from bench.execution.local import received, unsendable
 from bench.execution.tasks import OnEvent, Outcome, Slot, Task
 from bench.execution.worker_process import pickled
 
-_ALLOWANCE: Final = 120.0  # time beyond a task's own: the import of its plug-in, and the way back
-_START_SECONDS: Final = 300.0  # time for a Dask worker to start a task that it was given
+_ALLOWANCE: Final = 120.0  # time in addition to that of a task, for the import of its plug-in and its answer
+_START_SECONDS: Final = 300.0  # time for a Dask worker to start an assigned task
 _NOWHERE: Final = Slot("dask", "cpu", 1)
 
 
@@ -43,13 +43,12 @@ def dask_executor(
 ) -> t.Executor[Any]:
     """Return an executor on a Dask cluster (from `open_cluster`), which must stay open while tasks run.
 
-    A task whose worker is lost starts again on another, ``retries`` times. A worker that cannot run tasks, or
-    whose answers cannot be believed, is left out. While there is none, tasks wait, up to the cluster's
-    patience. A task may take ``timeout`` seconds, and ``max_memory`` bytes beyond what its process holds
-    anyway; None is no limit.
+    A task whose worker is lost starts again on another, at most ``retries`` times. A worker that cannot run
+    tasks, or sends invalid answers, is left out. Without workers, tasks wait, up to the cluster's patience. A
+    task may take ``timeout`` seconds, and ``max_memory`` bytes beyond the memory of its process with loaded
+    libraries; None is no limit.
 
-    The generator raises `WorkerError` if the scheduler is lost, or there is no worker for too long: no task
-    is to blame then.
+    The generator raises `WorkerError` if the scheduler is lost, or there is no worker for too long.
     """
 
     def execute(
@@ -62,27 +61,28 @@ def dask_executor(
     return execute
 
 
-@dataclass(order=True)
+@dataclass
 class _Job:
-    """A task with the attempt that is made at it; the order is that in which jobs start.
-
-    It is given to the worker at ``address``; at its ``deadline`` the client gives up waiting for that.
-    """
+    """A task and its attempt on the worker at ``address``, which has to answer until ``deadline``."""
 
     rank: tuple[float, int]
-    task: Task = field(compare=False)
-    payload: bytes = field(compare=False)
-    admitted: bool = field(default=False, compare=False)
-    losses: int = field(default=0, compare=False)
-    address: str = field(default="", compare=False)
-    future: Any = field(default=None, compare=False)
-    began: float = field(default=0.0, compare=False)
-    deadline: float = field(default=0.0, compare=False)
-    slot: Slot | None = field(default=None, compare=False)
+    task: Task
+    payload: bytes
+    admitted: bool = False
+    losses: int = 0
+    address: str = ""
+    future: Any = None
+    began: float = 0.0
+    deadline: float = 0.0
+    slot: Slot | None = None
+
+    def __lt__(self, other: _Job) -> bool:
+        """Return whether this job starts first."""
+        return self.rank < other.rank
 
 
 class _DaskRun:
-    """The state of one execution; reports of workers and finished futures arrive in one queue."""
+    """One execution; reports of workers and finished futures arrive in one queue."""
 
     def __init__(
         self,
@@ -103,7 +103,7 @@ class _DaskRun:
         self._alone_since: float | None = None
 
     def outcomes(self, tasks: Sequence[Task]) -> Generator[Outcome[Any], None, None]:
-        """Run all tasks to their ends."""
+        """Run all tasks."""
         self._client.subscribe_topic(self._pattern.run, lambda event: self._inbox.put(event[1]))
         try:
             for order, task in enumerate(tasks):
@@ -124,7 +124,7 @@ class _DaskRun:
             self._leave()
 
     def _leave(self) -> None:
-        """Cancel what runs, end the children of this run in all workers, and stop listening."""
+        """Cancel running tasks, end the children of this run in all workers, and unsubscribe."""
         with suppress(Exception):
             self._client.unsubscribe_topic(self._pattern.run)
             self._cancel(self._running.values())
@@ -136,14 +136,14 @@ class _DaskRun:
             )
 
     def _cancel(self, jobs: Iterable[_Job]) -> None:
-        """Cancel attempts; however they end from now on, it does not matter."""
+        """Cancel attempts."""
         with suppress(Exception):
             futures = [job.future for job in jobs]
             self._cluster.ask(lambda: self._client.cancel(futures, force=True))
 
     def _look(self) -> Iterator[Outcome[Any]]:
-        """See which workers have come and gone, and which attempts are overdue."""
-        present = self._meet_workers()
+        """Update the workers, and end attempts that are lost or overdue."""
+        present = self._update_workers()
         for key, job in [*self._running.items()]:
             if job.address not in present:
                 yield from self._lose(key, "was lost")
@@ -151,8 +151,8 @@ class _DaskRun:
                 self._reject(job.address, f"the Dask worker {job.address} does not answer in time")
                 yield from self._lose(key, "did not answer in time")
 
-    def _meet_workers(self) -> set[str]:
-        """Return the addresses of all workers; those that are new are checked; raises `WorkerError`."""
+    def _update_workers(self) -> set[str]:
+        """Return the addresses of all workers, after a check of new ones; raises `WorkerError`."""
         try:
             if self._client.status != "running":
                 raise OSError("the connection is closed")
@@ -161,13 +161,13 @@ class _DaskRun:
                 for address in known.keys() - present:
                     del known[address]
             new = sorted(present - self._workers.keys() - self._unfit.keys())
-            found = self._cluster.survey(new, self._workers.values()) if new else {}
+            checked = self._cluster.survey(new, self._workers.values()) if new else {}
         except (OSError, *TIMEOUTS) as error:
             raise t.WorkerError(
-                f"the Dask scheduler at {self._cluster.address} no longer answers; what is finished is "
+                f"the Dask scheduler at {self._cluster.address} no longer answers; finished cells are "
                 "recorded: start it and its workers, and run again"
             ) from error
-        for address, facts in found.items():
+        for address, facts in checked.items():
             if isinstance(facts, str):
                 self._reject(address, facts)
             elif facts.slots(self._cluster.resource):
@@ -177,17 +177,17 @@ class _DaskRun:
         return present
 
     def _reject(self, address: str, reason: str) -> None:
-        """Give no more tasks to a worker; what runs there may end."""
+        """Assign no further tasks to a worker."""
         if address not in self._unfit:
             self._unfit[address] = reason
             self._on_event(t.Notice(f"left out: {reason}"))
         self._workers.pop(address, None)
 
     def _fill(self) -> Iterator[Outcome[Any]]:
-        """Give the longest tasks to free slots, and wait no longer than allowed where there is none.
+        """Assign the longest tasks to free slots.
 
         Raises:
-            WorkerError: if there is no worker for too long.
+            WorkerError: if there is no worker for longer than the cluster's patience.
         """
         resource = self._cluster.resource
         while self._queue:
@@ -233,7 +233,7 @@ class _DaskRun:
         job.future.add_done_callback(self._inbox.put)
 
     def _take(self, item: Any) -> Iterator[Outcome[Any]]:
-        """Deal with a report of a worker, or with a finished future."""
+        """Handle a report of a worker, or a finished future."""
         if hasattr(item, "key"):
             if item.key in self._running:
                 yield from self._ended(item.key, self._running[item.key])
@@ -247,7 +247,7 @@ class _DaskRun:
                     self._on_event(t.Progress(job.task, slot, report.values))
 
     def _started(self, job: _Job, name: str) -> Slot:
-        """Return the slot of a job, which is in the one of this name if it is new."""
+        """Return the slot of a job; if it has just started, that of this name."""
         if job.slot is None:
             job.slot = Slot(name, inside(self._cluster.device), self._pattern.threads)
             limit = math.inf if self._pattern.timeout is None else self._pattern.timeout + _ALLOWANCE
@@ -256,21 +256,21 @@ class _DaskRun:
         return job.slot
 
     def _ended(self, key: str, job: _Job) -> Iterator[Outcome[Any]]:
-        """Deal with a finished future: an answer, or an error of Dask or of the worker itself."""
+        """Handle a finished future: an answer, or an error of Dask or the worker."""
         try:
             content = self._cluster.ask(lambda: self._client.gather(job.future))
             answer = msgspec.msgpack.decode(content, type=Answer)
             if not 0 <= answer.finished.seconds < math.inf:
-                raise ValueError("it took no time that can be")
+                raise ValueError("its time is impossible")
         except Exception as error:
             if self._client.status != "running":
-                return  # `_look` finds out, and ends the run
+                return  # `_look` ends the run
             if type(error).__name__ == "KilledWorker":
                 yield from self._lose(key, "was lost")
                 return
             text = " ".join(str(error).split()) or type(error).__name__
             self._reject(job.address, f"the Dask worker {job.address} cannot run cells: {text}")
-            yield from self._lose(key, "gave no answer that can be read")
+            yield from self._lose(key, "gave no valid answer")
             return
         lost = answer.finished.lost
         if lost is not None and lost.exception == t.WrongMachine.__name__:
@@ -285,7 +285,7 @@ class _DaskRun:
             yield Outcome(job.task, slot, value, lost, answer.finished.seconds, answer.output)
 
     def _lose(self, key: str, lost: t.Loss | str, output: str = "") -> Iterator[Outcome[Any]]:
-        """Let a task that lost its worker start again, unless that has happened too often."""
+        """Start a task that lost its worker again, unless it has no attempt left."""
         job = self._running.pop(key)
         self._cancel([job])
         if isinstance(lost, str):

@@ -1,6 +1,6 @@
-"""A Dask cluster: the connection to its scheduler, and which of its workers can run cells.
+"""A Dask cluster: the connection to its scheduler, and the check of its workers.
 
-Nothing that a worker answers is believed unchecked, and every answer has a time limit of the client.
+Every answer of a worker is checked, and has a time limit.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from bench.execution.tasks import Slot, WorkerError
 T = TypeVar("T")
 
 CONNECT_SECONDS: Final = 5.0
-"""Time for the scheduler to answer: with the start of the command it stays below 10 s."""
+"""Time to connect to the scheduler: with the start of the command it is below 10 s."""
 
 ANSWER_SECONDS: Final = 30.0
-"""Time for a scheduler or a worker to answer a question."""
+"""Time for an answer of the scheduler or a worker."""
 
 POLL: Final = 1.0
 TIMEOUTS: Final = (TimeoutError, asyncio.TimeoutError)  # two types before Python 3.11
@@ -41,11 +41,11 @@ class Cluster:
     """A connection to a Dask cluster, whose scheduler has this address.
 
     Attributes:
-        loop: event loop of the client, which runs in a thread of its own.
+        loop: event loop of the client, in a separate thread.
         patience: seconds to wait while there is no worker.
-        client: an asynchronous `distributed.Client`; `ask` awaits what it returns.
-        workers: that were there when the connection was made.
-        resource: worker resource that is a slot; None where each thread of a worker is one.
+        client: an asynchronous `distributed.Client`.
+        workers: at the time of the connection.
+        resource: worker resource of a slot; None if each thread of a worker is a slot.
     """
 
     address: str
@@ -57,7 +57,7 @@ class Cluster:
     resource: str | None = None
 
     def ask(self, question: Callable[[], Awaitable[T]], seconds: float = ANSWER_SECONDS) -> T:
-        """Return the answer to a question; what ends the waiting ends both.
+        """Return the result of a coroutine of the client, which is cancelled with the waiting.
 
         Raises:
             TimeoutError: if there is none in time.
@@ -74,7 +74,7 @@ class Cluster:
             raise
 
     def slots(self, threads: int) -> list[Slot]:
-        """Return the slots of these workers, each for ``threads`` CPU threads; more may come."""
+        """Return the slots of `workers`, each for ``threads`` CPU threads; more may be added later."""
         return [
             Slot(f"{facts.address}/{number}", inside(self.device), threads, host_device=facts.address)
             for facts in self.workers
@@ -82,7 +82,7 @@ class Cluster:
         ]
 
     def survey(self, addresses: Sequence[str], known: Iterable[Facts] = ()) -> dict[str, Facts | str]:
-        """Ask workers what they are; a sentence stands for one that is of no use, or gives no answer."""
+        """Return the facts of workers, or in one sentence why one cannot be used."""
 
         async def describe_one(address: str) -> Any:
             question = self.client.run(describe, workers=[address], on_error="return")
@@ -94,25 +94,25 @@ class Cluster:
         async def describe_all() -> list[Any]:
             return await asyncio.gather(*map(describe_one, addresses))
 
-        found: dict[str, Facts | str] = {}
+        judged: dict[str, Facts | str] = {}
         sound = [*known]
         for address, answer in zip(addresses, self.ask(describe_all, 2 * ANSWER_SECONDS), strict=True):
-            found[address] = facts = _judge(address, answer, sound)
+            judged[address] = facts = _judge(address, answer, sound)
             sound += [facts] if isinstance(facts, Facts) else []
-        return found
+        return judged
 
     def waiting(self) -> str:
-        """Return the sentence that there is no worker."""
+        """Return the sentence for a cluster without workers."""
         how, patience = _HOW.format(self.address), self.patience
         return f"there is no Dask worker at {self.address}; waiting up to {patience:g} s for one: {how}"
 
     def deserted(self, last: str = "") -> WorkerError:
-        """Return the error that no worker came, with the last reason why one was of no use."""
+        """Return the error for a cluster without workers, with the reason why the last one was left out."""
         because = f" (last: {last})" if last else ""
         return WorkerError(
-            f"there was no Dask worker to use at {self.address} for {self.patience:g} s{because}; what is "
-            f"finished is recorded: start workers ({_HOW.format(self.address)}) and run again, with more "
-            "--patience if they take long to come"
+            f"there was no Dask worker to use at {self.address} for {self.patience:g} s{because}; finished "
+            f"cells are recorded: start workers ({_HOW.format(self.address)}) and run again, with more "
+            "--patience if they start slowly"
         )
 
 
@@ -120,20 +120,20 @@ class Cluster:
 def open_cluster(
     address: str, *, device: str = "auto", patience: float = 300.0, say: Callable[[str], None] = print
 ) -> Iterator[Cluster]:
-    """Connect to a scheduler, wait until a worker is there, and check all that are.
+    """Connect to a scheduler, wait for a first worker for ``patience`` seconds, and check all workers.
 
-    The address is such as ``tcp://host:8786``; with ``tls://`` the certificates come from Dask's
-    configuration. The device is ``cpu``, ``cuda``, or ``auto`` for GPUs if any worker declares the resource
-    ``GPU``. A first worker is waited for ``patience`` seconds.
+    The address is such as ``tcp://host:8786``; with ``tls://`` the certificates are those of Dask's
+    configuration. The device is ``cpu``, ``cuda``, or ``auto`` for GPUs if a worker declares the resource
+    ``GPU``.
 
     Raises:
-        UsageError: if Dask is not installed, no scheduler answers within 10 s, or a worker does not fit.
-        WorkerError: if no worker comes.
+        UsageError: if Dask is not installed, no scheduler answers within 10 s, or a worker is refused.
+        WorkerError: if there is no worker.
     """
     if device not in ("auto", "cpu", "cuda"):
         raise UsageError(
-            f"--devices {device} names devices of this machine, but with --executor dask each worker has its "
-            "own; use cpu, cuda or auto"
+            f"--devices {device} names devices of this machine, but --executor dask uses those of its "
+            "workers; use cpu, cuda or auto"
         )
     try:
         import distributed  # noqa: F401
@@ -166,7 +166,7 @@ async def _connect(address: str) -> Any:
     client = None
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of versions: what matters is checked by `problem`
+            warnings.simplefilter("ignore")  # of versions, which `problem` checks
             client = Client(  # type: ignore[no-untyped-call]
                 address,
                 asynchronous=True,
@@ -174,20 +174,20 @@ async def _connect(address: str) -> Any:
                 set_as_default=False,
                 name="bench",
                 serializers=["dask", "pickle"],
-                deserializers=["dask", "msgpack", "error"],  # results are bytes; nothing else is taken
+                deserializers=["dask", "msgpack", "error"],  # no pickle: results are bytes
             )
             await asyncio.wait_for(client, CONNECT_SECONDS)
             return client
-    except Exception as error:  # whatever answers there may say anything
+    except Exception as error:  # the address may be that of any server
         if client is not None:
             with suppress(Exception):
                 await asyncio.wait_for(client.close(), _CLOSE_SECONDS)  # type: ignore[no-untyped-call]
         why = (str(error) or type(error).__name__).splitlines()[0][:200]
-        # Dask's error for a time that is over has no type of its own.
+        # Dask's timeout may be a plain OSError.
         if isinstance(error, TIMEOUTS) or "Timed out" in why:
             why = f"waited {CONNECT_SECONDS:g} s"
-        elif isinstance(error, MemoryError):  # what should be the length of a message is something else
-            why = "what answers there speaks another language"
+        elif isinstance(error, MemoryError):  # the length of a message is impossible
+            why = "the server has another protocol"
         raise UsageError(
             f"no Dask scheduler answers at {address!r} ({why}); "
             "`dask scheduler` prints the address to use, such as tcp://host:8786"
@@ -195,15 +195,15 @@ async def _connect(address: str) -> Any:
 
 
 def _first_workers(cluster: Cluster, say: Callable[[str], None]) -> list[Facts]:
-    """Wait for workers that can be used; raises `UsageError`, `WorkerError`."""
+    """Wait for usable workers; raises `UsageError`, `WorkerError`."""
     end, announced = time.monotonic() + cluster.patience, False
     while True:
         present = sorted(cluster.ask(cluster.client.nthreads))
-        found = [*cluster.survey(present).values()] if present else []
-        for facts in found:
+        checked = [*cluster.survey(present).values()] if present else []
+        for facts in checked:
             if isinstance(facts, str) and "does not answer" not in facts:
                 raise UsageError(facts)
-        sound = [facts for facts in found if isinstance(facts, Facts)]
+        sound = [facts for facts in checked if isinstance(facts, Facts)]
         if sound:
             return sound
         if time.monotonic() >= end:
@@ -215,7 +215,7 @@ def _first_workers(cluster: Cluster, say: Callable[[str], None]) -> list[Facts]:
 
 
 def _judge(address: str, answer: Any, others: Iterable[Facts]) -> Facts | str:
-    """Return the facts of a worker, or in one sentence why it is of no use."""
+    """Return the facts of a worker, or in one sentence why it cannot be used."""
     if isinstance(answer, bytes):
         with suppress(msgspec.DecodeError):
             facts = msgspec.json.decode(answer, type=Facts)
@@ -224,7 +224,7 @@ def _judge(address: str, answer: Any, others: Iterable[Facts]) -> Facts | str:
         return f"the Dask worker {address} has another version of this project; start it anew"
     if isinstance(answer, (OSError, *TIMEOUTS)):
         return f"the Dask worker {address} does not answer ({answer!r})"
-    # Its own exception cannot be read: it is a pickled object.
+    # An exception of the worker is a pickled object, which is not read.
     return (
         f"the Dask worker {address} cannot load this project; "
         "install it where the workers run (pip install -e '.[dask]'), and start them from there"
@@ -247,7 +247,7 @@ def _running_loop() -> Iterator[asyncio.AbstractEventLoop]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep Dask's messages from the terminal: what matters is an event or an error here."""
+    """Suppress Dask's log messages in the body."""
     names = [name for name in logging.root.manager.loggerDict if name.startswith(("distributed", "tornado"))]
     before = {logger: logger.level for logger in map(logging.getLogger, names)}
     for logger in before:

@@ -1,6 +1,6 @@
-"""Inside a Dask worker: facts about it, and tasks in child processes, so that none can end the worker.
+"""Inside a Dask worker: facts about it, and tasks in child processes, so that no task can end the worker.
 
-What goes back to the client is bytes with a checked schema, never a pickled object.
+Answers to the client are bytes with a checked schema, never pickled objects.
 """
 
 from __future__ import annotations
@@ -34,26 +34,26 @@ CELL: Final = "cell"
 """Names of the worker resources that are slots."""
 
 _JOBS: Final = ("SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID", "JOB_ID", "OAR_JOB_ID")
-"""Variables of batch systems, which may number the GPUs of each job anew: then equal names mean nothing."""
+"""Variables of batch systems, which may number the GPUs of each job from 0."""
 
 _CODE: Final = {".py", ".yaml"}
-_HOUSE: Final = Path(__file__).resolve().parents[1]
+_ROOT: Final = Path(__file__).resolve().parents[1]
 
-_IDLE_SECONDS: Final = 60.0  # A child without a task for so long ends: its client may have been killed
+_IDLE_SECONDS: Final = 60.0  # time without a task after which a child ends: its client may have been killed
 _PAUSE: Final = 1.0  # seconds between two reports of progress
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
-    """What a Dask worker says of itself.
+    """Facts that a Dask worker reports.
 
     Attributes:
-        address: where the scheduler knows it.
+        address: at the scheduler.
         code: digest of this project's files on its disk.
         loaded: digest of the files of this package when the worker loaded them.
-        threads: how many tasks it runs at once.
-        resources: declared when it was started.
-        visible: its ``CUDA_VISIBLE_DEVICES``; None where it is not set.
-        job: of the batch system that started it; empty for none.
+        threads: number of tasks that it runs at once.
+        resources: declared at its start.
+        visible: its ``CUDA_VISIBLE_DEVICES``; None if it is not set.
+        job: id in the batch system that started it; empty without one.
     """
 
     address: str
@@ -68,11 +68,11 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     job: str
 
     def slots(self, resource: str | None) -> int:
-        """Return how many tasks it runs at once if each takes one of ``resource`` (None: one thread)."""
+        """Return the number of slots if each takes one unit of ``resource`` (None: one thread)."""
         return self.threads if resource is None else int(self.resources.get(resource, 0))
 
     def devices(self) -> list[str]:
-        """Return the GPUs that its slots take, by the names that its machine gives them."""
+        """Return the names of the GPUs of its slots on its machine."""
         count = self.slots(GPU)
         if self.visible is None:
             return [str(index) for index in range(count)]
@@ -97,7 +97,7 @@ def describe(dask_worker: Any) -> bytes:
 
 
 def problem(facts: Facts) -> str | None:
-    """Return in one sentence why a worker cannot run what this process plans; None if it can."""
+    """Return in one sentence why a worker cannot run the cells of this process; None if it can."""
     worker = f"the Dask worker {facts.address} on {facts.host}"
     if facts.python != _python():
         return (
@@ -119,27 +119,27 @@ def problem(facts: Facts) -> str | None:
     if facts.visible is not None and len(facts.devices()) < facts.slots(GPU):
         return (
             f"{worker} declares GPU={facts.slots(GPU)} but sees only {len(facts.devices())} "
-            f"(CUDA_VISIBLE_DEVICES={facts.visible}); declare one GPU for each that it sees"
+            f"(CUDA_VISIBLE_DEVICES={facts.visible}); declare one GPU for each visible one"
         )
     return None
 
 
 def shared_device(known: Iterable[Facts], new: Facts) -> str | None:
-    """Return in one sentence that two workers would run on the same GPU; None if they do not."""
+    """Return a sentence if two workers would use the same GPU, else None."""
     for other in known:
         common = {*other.devices()} & {*new.devices()}
         if (other.host, other.job) == (new.host, new.job) and other.address != new.address and common:
             return (
                 f"the Dask workers {other.address} and {new.address} on {new.host} would both use GPU "
-                f"{min(common)}; start one worker per GPU, each with its own CUDA_VISIBLE_DEVICES"
+                f"{min(common)}; start one worker per GPU, each with another CUDA_VISIBLE_DEVICES"
             )
     return None
 
 
 def choose_resource(wanted: str, workers: Iterable[Facts]) -> tuple[Device, str | None]:
-    """Return the kind of device to use and the resource that counts slots (None: threads).
+    """Return the kind of device, and the resource of a slot (None: threads).
 
-    With ``auto``, one worker that declares ``GPU`` makes all run on GPUs.
+    With ``auto``, GPUs are used if any worker declares ``GPU``.
     """
     declared = {name for facts in workers for name, amount in facts.resources.items() if amount >= 1}
     if wanted == "cuda" or (wanted == "auto" and GPU in declared):
@@ -148,13 +148,13 @@ def choose_resource(wanted: str, workers: Iterable[Facts]) -> tuple[Device, str 
 
 
 def code_digest() -> str:
-    """Return the digest of all code and settings of this project as they are on disk now."""
+    """Return the digest of all code and settings of this project on the disk."""
     from bench.registry.sources import folder_of
 
-    rooms = {"bench": _HOUSE, "methods": folder_of("methods"), "datasets": folder_of("datasets")}
+    folders = {"bench": _ROOT, "methods": folder_of("methods"), "datasets": folder_of("datasets")}
     return _digest(
-        (f"{room}/{path.relative_to(folder).as_posix()}", path)
-        for room, folder in rooms.items()
+        (f"{name}/{path.relative_to(folder).as_posix()}", path)
+        for name, folder in folders.items()
         for path in folder.rglob("*")
         if path.suffix in _CODE and not path.relative_to(folder).parts[0].startswith("installed_")
     )
@@ -171,16 +171,16 @@ def _python() -> str:
     return ".".join(platform.python_version_tuple()[:2])
 
 
-LOADED: Final = _digest((path.name, path) for path in (_HOUSE / "execution").glob("*.py"))
-"""A worker that was started long ago still runs what it loaded then."""
+LOADED: Final = _digest((path.name, path) for path in (_ROOT / "execution").glob("*.py"))
+"""Digest of this package when it was loaded: a worker keeps running old code after an edit."""
 
 
 @dataclass(frozen=True)
 class Assignment:
-    """One attempt at a task, as it is sent to a Dask worker: pickled function and payload, limits, device.
+    """One attempt at a task, as sent to a Dask worker: pickled function and payload, limits, device.
 
-    The client's ``run`` is also the topic under which the worker reports; ``key`` is unique within the run.
-    It may take ``timeout`` seconds, and ``max_memory`` bytes beyond what its process holds anyway.
+    The worker reports under the topic ``run``; ``key`` is unique within the run. The attempt may take
+    ``timeout`` seconds, and ``max_memory`` bytes beyond the memory of its process with loaded libraries.
     """
 
     run: str
@@ -202,7 +202,7 @@ class Report(msgspec.Struct):
 
 
 class Answer(msgspec.Struct):
-    """The end of an attempt: what its child process sent, what it printed, and the slot's name."""
+    """The end of an attempt: the last message and the output of its child process, and the slot's name."""
 
     finished: Finished
     output: str
@@ -210,8 +210,8 @@ class Answer(msgspec.Struct):
 
 
 @dataclass
-class _Seat:
-    """A slot of a Dask worker: a child process that is kept from task to task of one run."""
+class _ChildSlot:
+    """A slot of a Dask worker with its child process, which runs several tasks of one run."""
 
     run: str
     index: int
@@ -221,58 +221,58 @@ class _Seat:
     released: bool = False
 
 
-_SEATS: Final[dict[str, list[_Seat]]] = {}
+_SLOTS: Final[dict[str, list[_ChildSlot]]] = {}
 """By the address of the Dask worker: there may be several in a process."""
 
-_LOCK: Final = threading.Lock()  # of `_SEATS`
+_LOCK: Final = threading.Lock()  # of `_SLOTS`
 
 
 @contextmanager
-def _seat_for(worker: Any, assignment: Assignment) -> Iterator[_Seat]:
-    """Give a seat to an attempt: the one that its run used last, else a new one."""
+def _slot_for(worker: Any, assignment: Assignment) -> Iterator[_ChildSlot]:
+    """Yield a slot for an attempt: an idle one of its run, else a new one."""
     with _LOCK:
-        seats = _SEATS.setdefault(worker.address, [])
-        for seat in [seat for seat in seats if not (seat.busy or seat.child.alive)]:
-            _remove(seats, seat)
-        busy = {seat.index for seat in seats if seat.busy}
-        idle = [seat for seat in seats if seat.run == assignment.run and seat.index not in busy]
+        slots = _SLOTS.setdefault(worker.address, [])
+        for entry in [entry for entry in slots if not (entry.busy or entry.child.alive)]:
+            _remove(slots, entry)
+        busy = {entry.index for entry in slots if entry.busy}
+        idle = [entry for entry in slots if entry.run == assignment.run and entry.index not in busy]
         if idle:
-            seat = idle[-1]
-            seat.busy = True
+            entry = idle[-1]
+            entry.busy = True
         else:
             index = min({*range(len(busy) + 1)} - busy)
             slot = _slot(str(worker.name or worker.address), index, assignment)
             child = WorkerProcess(slot, assignment.work, assignment.max_memory, _IDLE_SECONDS)
-            seat = _Seat(assignment.run, index, slot, child)
-            seats.append(seat)
+            entry = _ChildSlot(assignment.run, index, slot, child)
+            slots.append(entry)
     try:
-        yield seat
+        yield entry
     finally:
         with _LOCK:
-            seat.busy = False
-            if seat.released:
-                _remove(seats, seat)
+            entry.busy = False
+            if entry.released:
+                _remove(slots, entry)
 
 
-def _remove(seats: list[_Seat], seat: _Seat) -> None:
-    seat.child.close()
-    seats.remove(seat)
+def _remove(slots: list[_ChildSlot], entry: _ChildSlot) -> None:
+    entry.child.close()
+    slots.remove(entry)
 
 
 def _slot(name: str, index: int, assignment: Assignment) -> Slot:
-    """Return the slot of a seat; a GPU worker's slots take the GPUs that it sees, in order."""
+    """Return the slot of an index; those of a GPU worker use its visible GPUs in order."""
     device = "cpu" if assignment.device == "cpu" else f"cuda:{index}"
     environment = worker_environment(assignment.threads, device)
-    if data := os.environ.get(DATA_VARIABLE):  # this machine keeps its data elsewhere
+    if data := os.environ.get(DATA_VARIABLE):  # the data folder of this machine
         environment[WORKER_DATA_VARIABLE] = data
     return Slot(f"{name}/{device}/{index}", inside(device), assignment.threads, environment)
 
 
 def perform(assignment: Assignment) -> bytes:
-    """Run one attempt and return its `Answer`; this is the task that the Dask worker gets.
+    """Run one attempt as a task of a Dask worker, and return its `Answer`.
 
-    It reports its start at once, and progress once a second. The child is killed when nobody waits for it any
-    more: the client has gone or cancelled the task, or the Dask worker is about to close.
+    It reports its start at once, and progress once a second. The child is killed if the client has gone or
+    cancelled the task, or the Dask worker is closing.
 
     Raises:
         WorkerError: if no child process can be started here.
@@ -281,26 +281,26 @@ def perform(assignment: Assignment) -> bytes:
 
     worker: Any = get_worker()
     key, silent_until = worker.get_current_task(), 0.0
-    with _seat_for(worker, assignment) as seat:
-        seat.child.begin(assignment.payload, assignment.timeout)
-        while not seat.released and _wanted(worker, key):
-            if seat.child.connection is not None:
-                wait([seat.child.connection], LOOK)
-            for message in seat.child.poll():
+    with _slot_for(worker, assignment) as entry:
+        entry.child.begin(assignment.payload, assignment.timeout)
+        while not entry.released and _wanted(worker, key):
+            if entry.child.connection is not None:
+                wait([entry.child.connection], LOOK)
+            for message in entry.child.poll():
                 if isinstance(message, Finished):
-                    return msgspec.msgpack.encode(Answer(message, seat.child.printed(), seat.slot.name))
+                    return msgspec.msgpack.encode(Answer(message, entry.child.printed(), entry.slot.name))
                 values = None if isinstance(message, TaskStarted) else message.values
                 now = time.monotonic()
                 if values is None or now >= silent_until:
                     silent_until = now if values is None else now + _PAUSE
-                    report = Report(assignment.key, seat.slot.name, values)
+                    report = Report(assignment.key, entry.slot.name, values)
                     worker.log_event(assignment.run, msgspec.msgpack.encode(report))
-        seat.child.kill()
+        entry.child.kill()
     return b""
 
 
 def _wanted(worker: Any, key: Any) -> bool:
-    """Return whether the Dask worker is still to deliver this task."""
+    """Return whether the result of this task is still awaited."""
     task = worker.state.tasks.get(key)
     return (
         task is not None
@@ -310,10 +310,10 @@ def _wanted(worker: Any, key: Any) -> bool:
 
 
 def release(run: str, dask_worker: Any) -> None:
-    """End the children of a run in a Dask worker, which passes itself; a busy one is ended by its thread."""
+    """End the idle children of a run in a Dask worker, which passes itself, and let threads end busy ones."""
     with _LOCK:
-        seats = _SEATS.get(dask_worker.address, [])
-        for seat in [seat for seat in seats if seat.run == run]:
-            seat.released = True
-            if not seat.busy:
-                _remove(seats, seat)
+        slots = _SLOTS.get(dask_worker.address, [])
+        for entry in [entry for entry in slots if entry.run == run]:
+            entry.released = True
+            if not entry.busy:
+                _remove(slots, entry)

@@ -1,4 +1,4 @@
-"""Checks of a request's datasets in a worker: a bad dataset is left out and never ends the run."""
+"""Checks of datasets in a worker: a bad dataset is left out and never ends the run."""
 
 from __future__ import annotations
 
@@ -33,18 +33,16 @@ R = TypeVar("R")
 W = TypeVar("W")
 
 FACTS_NAME: Final = "datasets.json"
-"""Of the file in a results folder that remembers what is known of unchanged datasets."""
+"""Name of the file in a results folder that caches the descriptions of unchanged datasets."""
 
-_SECONDS: Final = 600.0  # time to open a dataset where cells have no time limit
-_LEAST_SECONDS: Final = 30.0
-"""Time to open a dataset, however short the limit of cells is: it is opened once for all of them."""
-
-_SHARE: Final = 0.9  # of the free memory of the machine, for a dataset where cells have no memory limit
+_SECONDS: Final = 600.0  # time limit of a dataset if cells have none
+_LEAST_SECONDS: Final = 30.0  # least time limit of a dataset, which is opened once for all cells
+_SHARE: Final = 0.9  # of the free memory of the machine: limit of a dataset if cells have none
 
 
 @dataclass(frozen=True)
 class Sources:
-    """Datasets asked for: those that can be used, and what is wrong with the others."""
+    """Requested datasets: usable ones, and the faults of others, by their names or paths."""
 
     usable: dict[str, DataSource]
     damaged: dict[str, str]
@@ -52,7 +50,7 @@ class Sources:
 
 @dataclass(frozen=True)
 class CheckedData:
-    """A dataset that can be opened, and the state of each file on which that depends; empty if absent."""
+    """A usable dataset, and the state of each file on which it depends, empty for an absent one."""
 
     source: DataSource
     files: Mapping[str, str]
@@ -60,7 +58,7 @@ class CheckedData:
 
 @dataclass(frozen=True)
 class DataRequest:
-    """A dataset to open, by registry name or bundle path; ``digests`` remembers those of unchanged files."""
+    """A dataset to open, by registry name or bundle path; ``digests`` caches those of unchanged files."""
 
     given: str
     data_dir: Path | None
@@ -78,53 +76,53 @@ class DataRequest:
         for plugin in self.plugins:
             registry.add_plugin(plugin)
         states = {path: _state(path) for path in _files(self.given, self.data_dir)}
-        found = open_and_check(self.given, self.data_dir, self.profile, self.digests)
-        notes = [*found.notes] if is_bundle(self.given) else []
+        dataset = open_and_check(self.given, self.data_dir, self.profile, self.digests)
+        notes = [*dataset.notes] if is_bundle(self.given) else []
         if is_bundle(self.given) and self.given.lower().endswith(".npz"):
-            from bench.encoders import read_card, summary_lines  # imports what few datasets need
+            from bench.encoders import read_card, summary_lines  # slow to import, and rarely needed
 
-            card = read_card(Path(self.given).expanduser())  # how its features were extracted
+            card = read_card(Path(self.given).expanduser())  # of the extraction of its features
             notes += [] if card is None else summary_lines(card)
-        about = found.name, found.kind, found.fingerprint, found.modalities
-        return CheckedData(DataSource(self.given, *about, (*notes, *found.findings)), states)
+        about = dataset.name, dataset.kind, dataset.fingerprint, dataset.modalities
+        return CheckedData(DataSource(self.given, *about, (*notes, *dataset.findings)), states)
 
 
 def describe_sources(
     given: Sequence[str], data_dir: Path | None, profile: str, results: Path | None = None, **limits: Any
 ) -> Sources:
-    """Return what planning must know of datasets; this process opens none of their files and no plug-in.
+    """Return the descriptions of datasets without opening their files or plug-ins in this process.
 
-    The folder ``results`` remembers what is known of unchanged files; ``limits`` are ``timeout`` and
-    ``max_memory`` of a cell.
+    The folder ``results`` has a cache for unchanged files; ``limits`` are ``timeout`` and ``max_memory`` of a
+    cell.
 
     Raises:
         UsageError: if there is no such dataset or bundle.
     """
-    memory = _Memory(results, data_dir, profile)
-    found = {name: memory.recall(name) for name in dict.fromkeys(given)}
+    cache = _Cache(results, data_dir, profile)
+    described = {name: cache.recall(name) for name in dict.fromkeys(given)}
     digests = None if results is None else results / CACHE_NAME
     fresh = {
         name: DataRequest(name, data_dir, profile, registry.plugins(), digests)
-        for name, known in found.items()
+        for name, known in described.items()
         if known is None
     }
     checked, damaged = _opened(fresh, DataRequest.check, **limits)
-    found.update(checked)
+    described.update(checked)
     if fresh:
-        memory.keep({name: known for name, known in found.items() if known is not None})
-    return Sources({name: known.source for name, known in found.items() if known is not None}, damaged)
+        cache.keep({name: known for name, known in described.items() if known is not None})
+    return Sources({name: known.source for name, known in described.items() if known is not None}, damaged)
 
 
 @dataclass(frozen=True)
 class GivenRequest:
-    """Files of embeddings to look at: the name of their row, and the modalities of a dataset, if any."""
+    """Files of embeddings: the name of their row, and the modalities of their dataset, if any."""
 
     name: str
     paths: tuple[Path, ...]
     dataset: tuple[str, ...]
 
     def check(self) -> GivenSource:
-        """Read which embeddings the files hold, and their digests; runs in a worker.
+        """Read the kind of the embeddings, and the digests of the files; runs in a worker.
 
         Raises:
             DataError: if one cannot be used, or they cannot be seeds of one row.
@@ -147,10 +145,10 @@ class GivenRequest:
 def describe_given(
     files: Mapping[str, Sequence[Path]], datasets: Sequence[DataSource], **limits: Any
 ) -> tuple[dict[tuple[str, str], GivenSource], dict[str, str]]:
-    """Return what planning must know of files of embeddings, by name and dataset, and what is wrong.
+    """Return the descriptions of files of embeddings, by name and dataset, and the faults of others.
 
-    The ``files`` go by the name of their row, several of seeds 0, 1, ...; without ``datasets``, whose test
-    rows they are of, they state their labels; ``limits`` are ``timeout`` and ``max_memory`` of a cell.
+    The ``files`` are by the name of their row, several for seeds 0, 1, ...; without the ``datasets`` of their
+    test rows they contain labels; ``limits`` are ``timeout`` and ``max_memory`` of a cell.
     """
     wanted = {
         f"{name} on {data.name}" if data else name: GivenRequest(
@@ -166,7 +164,7 @@ def describe_given(
 
 @dataclass(frozen=True)
 class ConditionRequest:
-    """A condition that is read from a file, for some modalities of a dataset; none for all."""
+    """A condition that is read from a file, for some modalities of a dataset; no names mean all."""
 
     condition: str
     file: str
@@ -174,7 +172,7 @@ class ConditionRequest:
     modalities: tuple[str, ...]
 
     def check(self) -> str:
-        """Read the condition, and return the level that it reaches in words; runs in a worker.
+        """Read the condition, and return its effective level in words; runs in a worker.
 
         Raises:
             DataError: if the file is not of the training rows of the dataset.
@@ -195,7 +193,7 @@ class ConditionRequest:
 def describe_condition_files(
     request: Request, usable: Mapping[str, DataSource], data_dir: Path | None, **limits: Any
 ) -> dict[str, DataSource]:
-    """Return datasets with a note on what each file of a condition of the request makes of them.
+    """Return datasets with a note on the effective level of each condition file of the request.
 
     Raises:
         UsageError: if a file is not of the training rows of a dataset.
@@ -210,9 +208,10 @@ def describe_condition_files(
     for key, reason in damaged.items():
         raise UsageError(f"{key}: {reason}")
     noted = dict(usable)
-    for key, one in wanted.items():
-        source = noted[one.data.given]
-        noted[one.data.given] = replace(source, notes=(*source.notes, f"{one.condition}: {checked[key]}"))
+    for key, asked in wanted.items():
+        source = noted[asked.data.given]
+        notes = (*source.notes, f"{asked.condition}: {checked[key]}")
+        noted[asked.data.given] = replace(source, notes=notes)
     return noted
 
 
@@ -222,19 +221,19 @@ def _opened(
     timeout: float | None = None,
     max_memory: int | None = None,
 ) -> tuple[dict[str, W], dict[str, str]]:
-    """Return what workers found by the requests' keys, and in a sentence why others cannot be opened.
+    """Return the results of ``check`` in workers, and the faults of other requests, by their keys.
 
     Raises:
         UsageError: if a worker raises one.
     """
-    found, damaged = {}, {}
+    results, damaged = {}, {}
     tasks = [Task(key, key, request) for key, request in requests.items()]
     seconds = _SECONDS if timeout is None else max(timeout, _LEAST_SECONDS)
     most = max_memory or int(_SHARE * psutil.virtual_memory().available)
     with closing(run_local(tasks, check, local_slots(1, 1), timeout=seconds, max_memory=most)) as outcomes:
         for outcome in outcomes:
             if outcome.value is not None:
-                found[outcome.task.key] = outcome.value
+                results[outcome.task.key] = outcome.value
             if (lost := outcome.lost) is not None:
                 reason = lost.reason.splitlines()[0]
                 sentence = reason.removeprefix(f"{lost.exception}: ")
@@ -242,17 +241,17 @@ def _opened(
                     raise UsageError(sentence)
                 known = lost.exception in {DataError.__name__, PluginError.__name__}
                 damaged[outcome.task.key] = sentence if known else f"it cannot be opened: {reason}"
-    return found, damaged
+    return results, damaged
 
 
 def forget_data(given: str, results: Path, data_dir: Path | None, profile: str) -> None:
-    """Forget what was known of a dataset whose files have changed unnoticed: the next run reads them."""
-    files = _Memory(results, data_dir, profile).forget(given)
+    """Remove a dataset from the caches, because its files have changed: the next run reads them."""
+    files = _Cache(results, data_dir, profile).forget(given)
     forget_digests([Path(path) for path in files], results / CACHE_NAME)
 
 
 def _files(given: str, data_dir: Path | None) -> list[str]:
-    """Return the files on which a dataset depends, those that are absent among them."""
+    """Return the files on which a dataset depends, including absent ones."""
     source = source_of(given, data_dir)
     paths = [*source.files.values()]
     if source.card is not None:
@@ -264,7 +263,7 @@ def _files(given: str, data_dir: Path | None) -> list[str]:
 
 
 def _state(path: str | Path) -> str:
-    """Return what tells a file from every other that was ever at its path; empty where there is none."""
+    """Return a text that differs for all files that were ever at a path; empty without a file."""
     try:
         status = Path(path).stat()
     except OSError:
@@ -272,45 +271,45 @@ def _state(path: str | Path) -> str:
     return f"{status.st_size} {status.st_ino} {status.st_mtime_ns} {status.st_ctime_ns}"
 
 
-_KNOWN: dict[str, CheckedData] = {}  # of the datasets that this process has asked for
+_KNOWN: dict[str, CheckedData] = {}  # cache of this process
 _DECODER: Final[msgspec.json.Decoder[dict[str, CheckedData]]] = msgspec.json.Decoder(dict[str, CheckedData])
 
 
-class _Memory:
-    """What is known of unchanged datasets: to this process, and in a results folder."""
+class _Cache:
+    """Cache of unchanged datasets, in this process and in a results folder."""
 
     def __init__(self, results: Path | None, data_dir: Path | None, profile: str) -> None:
         self._path = None if results is None else results / FACTS_NAME
         self._data_dir = data_dir
-        house = Path(bench.__file__).parent
-        code = sorted(path for room in ("contract", "data") for path in (house / room).rglob("*.py"))
+        root = Path(bench.__file__).parent
+        code = sorted(path for package in ("contract", "data") for path in (root / package).rglob("*.py"))
         state = hashlib.sha256("\n".join(map(_state, code)).encode()).hexdigest()[:16]
         self._usual = f"{data_folder(data_dir).resolve()}|{profile}|{bench.__version__}|{state}"
         self._saved: dict[str, CheckedData] = {}
         if self._path is not None:
-            with suppress(OSError, msgspec.DecodeError):  # a lost or damaged file only costs time
+            with suppress(OSError, msgspec.DecodeError):  # then all datasets are opened
                 self._saved = _DECODER.decode(self._path.read_bytes())
 
     def recall(self, given: str) -> CheckedData | None:
-        """Return what is known and still holds."""
+        """Return a cached dataset if its files are unchanged."""
         for entries in (_KNOWN, self._saved):
             facts = entries.get(self._key(given))
             if (
                 facts
                 and all(_state(path) == state for path, state in facts.files.items())
-                and facts.files.keys() == set(_files(given, self._data_dir))  # no file has come to be found
+                and facts.files.keys() == set(_files(given, self._data_dir))
             ):
                 return facts
         return None
 
     def keep(self, facts: Mapping[str, CheckedData]) -> None:
-        """Remember what was found."""
+        """Add datasets."""
         fresh = {self._key(given): known for given, known in facts.items()}
         _KNOWN.update(fresh)
         self._save({**self._saved, **fresh})
 
     def forget(self, given: str) -> list[str]:
-        """Remember nothing of a dataset; returns the files on which it depends."""
+        """Remove a dataset; returns the files on which it depends."""
         known = [entries.pop(self._key(given), None) for entries in (_KNOWN, self._saved)]
         self._save(self._saved)
         return [path for facts in known if facts for path in facts.files]

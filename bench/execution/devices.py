@@ -22,17 +22,17 @@ for index in range(torch.cuda.device_count()):
     free = properties.total_memory
     try:
         free = torch.cuda.mem_get_info(index)[0]
-    except RuntimeError:  # somebody uses it exclusively: nothing is known of its memory
+    except RuntimeError:  # another process uses it exclusively
         pass
     found.append([properties.name, free])
 print(json.dumps(found))
 """
 _DRIVERS: Final = ("/proc/driver/nvidia/gpus", "/dev/kfd", "/dev/dxg")
-"""Where Linux shows NVIDIA's GPUs, one entry for each, and that there are others: AMD's, a Windows host's."""
+"""Paths on Linux: a folder with an entry for each NVIDIA GPU; files for GPUs of AMD and of Windows hosts."""
 
-_DIGITS: Final = 4  # no machine has so many GPUs that their numbers have so many digits
+_DIGITS: Final = 3  # of the largest index of a GPU
 _LIST_SECONDS: Final = 120.0
-_LETTERS: Final = 300  # of PyTorch's error that are repeated
+_LETTERS: Final = 300  # of PyTorch's error in messages
 
 
 class DeviceError(BenchError):
@@ -41,7 +41,7 @@ class DeviceError(BenchError):
 
 @dataclass(frozen=True)
 class Gpu:
-    """A GPU: its number as this process counts it, its name, and the bytes of its memory that are free."""
+    """A GPU: its index in this process, its name, and its free memory in bytes."""
 
     index: int
     name: str
@@ -49,13 +49,13 @@ class Gpu:
 
     @property
     def device(self) -> str:
-        """Return what users call it."""
+        """Return its name in options."""
         return f"cuda:{self.index}"
 
 
 @dataclass(frozen=True)
 class Inventory:
-    """What there is: processors that this process may use, and GPUs."""
+    """Processors that this process may use, and GPUs."""
 
     cpus: int
     gpus: tuple[Gpu, ...] = ()
@@ -67,42 +67,41 @@ class Inventory:
 
 
 def take_inventory(*, gpus: bool) -> Inventory:
-    """Look at this machine, within what a container and ``CUDA_VISIBLE_DEVICES`` allow.
+    """Return the inventory of this machine within the limits of its container and ``CUDA_VISIBLE_DEVICES``.
 
-    With ``gpus`` a process of its own asks PyTorch for GPUs, because its answer is what will hold in the
-    workers, whatever the driver's tools say; that takes some seconds.
+    With ``gpus``, a separate process lists the GPUs of PyTorch, as the workers will; that takes some seconds.
 
     Raises:
-        DeviceError: if PyTorch cannot be asked.
+        DeviceError: if PyTorch cannot list them.
     """
-    from joblib import cpu_count  # knows the limits of containers, too
+    from joblib import cpu_count  # includes the limits of containers
 
     return Inventory(max(1, int(cpu_count())), _find_gpus() if gpus and _torch_has_gpus() else ())
 
 
 def possible_inventory(words: str) -> Inventory:
-    """Return what there can be at most, as far as the system's files tell; PyTorch is not asked.
+    """Return the largest inventory that the files of the system admit, without PyTorch.
 
-    Where nothing tells how many GPUs there are, the ``words`` of ``--devices`` may name any.
+    If they do not show the number of GPUs, all that the ``words`` of ``--devices`` name are possible.
     """
     most = _most_gpus()
     if most is None:
         named = [word.partition(":")[2] for word in _split(words) if word.startswith("cuda:")]
-        numbers = [int(number) for number in named if number.isdecimal() and len(number) < _DIGITS]
+        numbers = [int(number) for number in named if number.isdecimal() and len(number) <= _DIGITS]
         most = 1 + max(numbers, default=0)
     return Inventory(1, tuple(Gpu(index, "", 0) for index in range(most)))
 
 
 def wants_gpus(words: str) -> bool:
-    """Tell whether it takes a look for GPUs to understand ``--devices``."""
+    """Return whether GPUs must be listed for the words of ``--devices``."""
     return any(word != "cpu" for word in _split(words))
 
 
 def choose_devices(words: str, inventory: Inventory) -> list[str]:
-    """Return the devices that a text such as ``cuda:0,cuda:2`` means, each once.
+    """Return the devices of a text such as ``cuda:0,cuda:2``, each once.
 
-    The words are ``cpu``; names of GPUs, separated by commas; ``cuda`` for all GPUs; ``auto`` for all GPUs,
-    or the CPU where there is none.
+    The words, separated by commas, are ``cpu``, names of GPUs, ``cuda`` for all GPUs, and ``auto`` for all
+    GPUs, or the CPU if there are none.
 
     Raises:
         UsageError: if there is no such device, or CPU and GPUs are mixed.
@@ -125,10 +124,9 @@ def choose_devices(words: str, inventory: Inventory) -> list[str]:
 def device_slots(
     devices: Sequence[str], inventory: Inventory, *, jobs: int, jobs_per_device: int, threads: int
 ) -> list[Slot]:
-    """Return the slots on some devices; those of different devices alternate, so that a few cells spread.
+    """Return the slots of devices, which alternate so that a few cells use all devices.
 
-    There are ``jobs`` slots on the CPU, or ``jobs_per_device`` on each GPU, each with so many CPU
-    ``threads``.
+    There are ``jobs`` slots on the CPU, or ``jobs_per_device`` on each GPU, with so many ``threads``.
     """
     if list(devices) == ["cpu"]:
         return local_slots(jobs, threads)
@@ -142,8 +140,8 @@ def _split(words: str) -> list[str]:
 
 
 def _torch_has_gpus() -> bool:
-    """Tell whether PyTorch is there and was built for some kind of GPU."""
-    from importlib import metadata  # slow to load, and of no use to a worker
+    """Return whether PyTorch is installed and built for GPUs."""
+    from importlib import metadata  # slow to load; workers do not need it
 
     try:
         return not metadata.version("torch").endswith("+cpu")
@@ -152,7 +150,7 @@ def _torch_has_gpus() -> bool:
 
 
 def _most_gpus() -> int | None:
-    """Return how many GPUs there can be; None where nothing tells."""
+    """Return the largest possible number of GPUs; None if it is unknown."""
     if not _torch_has_gpus():
         return 0
     nvidia, *others = (Path(path) for path in _DRIVERS)
@@ -190,7 +188,7 @@ _THREAD_VARIABLES: Final = (
 )
 
 _SAME_BYTES: Final = {
-    # Libraries that use fewer threads on a busy machine would add up in another order.
+    # With fewer threads on a busy machine, libraries would sum in another order.
     "OMP_DYNAMIC": "FALSE",
     "MKL_DYNAMIC": "FALSE",
     # The order of a set of strings must not differ between workers.
@@ -199,10 +197,10 @@ _SAME_BYTES: Final = {
 
 
 def local_slots(n_slots: int, threads: int, device: str = "cpu", memory: int | None = None) -> list[Slot]:
-    """Return slots on one device of this machine, each with so many CPU threads.
+    """Return slots on one device of this machine, each with ``threads`` CPU threads.
 
-    The device is ``cpu``, ``cuda`` or ``cuda:N``, counted as the user sees them; its ``memory`` is in bytes,
-    None where tasks need not fit.
+    The device is ``cpu``, ``cuda`` or ``cuda:N`` within ``CUDA_VISIBLE_DEVICES``; its ``memory`` is in bytes,
+    None for no limit.
 
     Raises:
         UsageError: if a number is below 1 or the device is of another kind.
@@ -214,15 +212,15 @@ def local_slots(n_slots: int, threads: int, device: str = "cpu", memory: int | N
 
 
 def inside(device: str) -> str:
-    """Return the torch name of a device in its worker, which sees no other GPU."""
+    """Return the torch name of a device in its worker, where no other GPU is visible."""
     return "cpu" if device == "cpu" else "cuda:0"
 
 
 def worker_environment(threads: int, device: str) -> dict[str, str]:
-    """Return the variables that keep a worker to its threads and its device.
+    """Return the environment variables that limit a worker to its threads and its device.
 
     Raises:
-        UsageError: if the device is neither ``cpu`` nor ``cuda:N``, or this process may not see it.
+        UsageError: if the device is neither ``cpu`` nor ``cuda:N``, or is not visible to this process.
     """
     environment = dict.fromkeys(_THREAD_VARIABLES, str(threads)) | _SAME_BYTES
     if device == "cpu":
@@ -243,6 +241,6 @@ def worker_environment(threads: int, device: str) -> dict[str, str]:
         **environment,
         "CUDA_VISIBLE_DEVICES": visible,
         "CUDA_DEVICE_ORDER": os.environ.get("CUDA_DEVICE_ORDER", "PCI_BUS_ID"),
-        # cuBLAS gives the same bits from run to run only with a workspace of fixed size.
+        # cuBLAS gives the same bits in every run only with a workspace of fixed size.
         "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
     }

@@ -1,4 +1,4 @@
-"""Runs the cells of a grid that are missing in a results folder, and records each as it ends."""
+"""Runs the missing cells of a grid, and records each in a results folder as it ends."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from bench.records.models import ModelCard
 from bench.records.schema import STATUSES, Status
 from bench.records.store import Store
 
-_GRACE: Final = 0.5  # seconds that a method which has noticed its time limit gets to end by itself
+_GRACE: Final = 0.5  # seconds for a method to end by itself after its time limit
 _RETRIED: Final[dict[str, set[Status]]] = {
     "all": set(STATUSES) - {"done", "skipped"},
     "failed": {"failed", "exited", "killed", "lost", "disk-full"},
@@ -31,9 +31,9 @@ _RETRIED: Final[dict[str, set[Status]]] = {
 
 
 def hard_limit(seconds: float | None) -> float | None:
-    """Return when a worker is killed: a moment after the time in which a method can stop by itself.
+    """Return the time limit after which a worker is killed.
 
-    A method that watches its deadline leaves its trace and its log; a killed one leaves nothing.
+    It is longer than that of the method, because a method that stops by itself leaves trace and log.
     """
     return None if seconds is None else seconds + _GRACE
 
@@ -50,17 +50,16 @@ def remaining(
 ) -> list[Cell]:
     """Return the cells that have no record yet, or one that is to be made again.
 
-    A damaged record counts as none; one of a later version of this program is not ours to replace, so its
-    cell is left out. `Store.problems` names both. A cell that only other code has finished (``stale``) is
-    left alone, too, unless ``retry`` says so: it may have taken weeks.
+    A damaged record counts as none; a cell with one of a later version of this program is left out.
+    `Store.problems` has both. A cell that only other code has finished (``stale``) is left out, too, unless
+    ``retry`` includes ``stale``.
 
-    Of the statuses to ``retry``, ``failed`` means also the other ends that are no limit's and no refusal's,
-    ``all`` every one but ``done`` and ``skipped``. A finished cell counts as missing if it lacks one of the
-    ``protocols`` (ids without ``/gallery``), an oracle trace (``trace_test``), or a model of which nothing is
-    known (``keep_models``).
+    Of the words of ``retry``, ``failed`` includes ends other than limits and refusals, ``all`` every status
+    but ``done`` and ``skipped``. A finished cell counts as missing if it lacks one of the ``protocols`` (ids
+    without ``/gallery``), an oracle trace (``trace_test``), or a model card (``keep_models``).
     """
     again = {status for word in retry for status in _RETRIED.get(word, {word})}
-    left_alone = set() if "stale" in retry else set(stale_cells(cells, store) if stale is None else stale)
+    old = set() if "stale" in retry else set(stale_cells(cells, store) if stale is None else stale)
     statuses = store.statuses()
     kept = {problem.folder.name for problem in store.problems if problem.newer}
     models = store.models.cards() if keep_models else ()
@@ -74,7 +73,7 @@ def remaining(
                 return True
             result = store.read(digest).result if trace_test or protocols else None
             return result is not None and not has_all(result, protocols, trace_test=trace_test)
-        if digest in left_alone:
+        if digest in old:
             return False
         return status in again or (status is None and digest not in kept)
 
@@ -84,17 +83,17 @@ def remaining(
 def standings(
     cells: Sequence[Cell], store: Store, unwritten: Collection[str] = ()
 ) -> dict[str, Status | Literal["missing", "stale"]]:
-    """Return the status of each of the cells, by digest.
+    """Return the status of each cell, by digest.
 
-    It is ``missing`` where there is no record, ``stale`` where only other code has a finished one, and
-    ``disk-full`` for the digests of cells that ended ``unwritten``, without room for their records.
+    It is ``missing`` without a record, ``stale`` if only other code has finished it, and ``disk-full`` for
+    the digests ``unwritten`` of cells without room for their records.
     """
     recorded = store.statuses()
     stale = stale_cells(cells, store, {*recorded, *unwritten})
-    found: dict[str, Status | Literal["missing", "stale"]] = {}
+    statuses: dict[str, Status | Literal["missing", "stale"]] = {}
     for digest in (cell.identity.digest for cell in cells):
-        found[digest] = recorded.get(digest, "stale" if digest in stale else "missing")
-    return found | dict.fromkeys(found.keys() & {*unwritten}, "disk-full")
+        statuses[digest] = recorded.get(digest, "stale" if digest in stale else "missing")
+    return statuses | dict.fromkeys(statuses.keys() & {*unwritten}, "disk-full")
 
 
 def run_cells(
@@ -109,13 +108,12 @@ def run_cells(
 ) -> int:
     """Run cells, the longest first, and record each as it ends; returns how many ended here.
 
-    A cell that fails or takes its process with it is recorded as such and costs no other cell. The
-    ``context`` names the device as the process sees it that runs a cell; `hard_limit` says when ``execute``
-    must stop one. What ``on_event`` raises stops the run; once ``stop`` returns True, no cell starts any
-    more. Make ``claims`` before looking up what is missing.
+    A cell that fails or ends its process is recorded as such and costs no other cell. ``context`` has the
+    device as named in a worker; the limit of ``execute`` is `hard_limit`. An exception of ``on_event`` stops
+    the run; once ``stop`` returns True, no further cell starts. Create ``claims`` before calling `remaining`.
 
     Raises:
-        StoreError: if records cannot be written, for another reason than a full disk, or from the start.
+        StoreError: if records cannot be written, for another reason than a full disk, or at the start.
         UsageError: if a cell is planned for another kind of device than that of ``context``.
     """
     if not cells:
@@ -143,7 +141,7 @@ def run_cells(
 
 
 def _require_device(cells: Sequence[Cell], device: str) -> None:
-    """Refuse cells of another kind of device: their identity would be false."""
+    """Raise a UsageError for cells of another kind of device: their identity would be false."""
     for cell in cells:
         if cell.identity.device not in ("", device.partition(":")[0]):
             raise UsageError(
@@ -155,16 +153,16 @@ def _require_device(cells: Sequence[Cell], device: str) -> None:
 def _tasks(
     cells: Mapping[str, Cell], store: Store, context: RunContext, token: str, admit: Callable[[str], bool]
 ) -> list[Task]:
-    """Return a task per cell, which keeps the numbers of a finished one; ``token`` marks the records."""
+    """Return a task per cell; one that is finished keeps its protocols, traces and models."""
     expected, statuses = expect([*cells.values()], store), store.statuses()
-    modelled = {*store.models.digests()}  # a record that is made again is that of its model
+    modelled = {*store.models.digests()}
     tasks = []
     for digest, cell in cells.items():
-        own = context
+        extended = context
         if statuses.get(digest) == "done":
-            own = keeping(context, store.read(digest).result)
-            own = replace(own, keep_models=context.keep_models or digest in modelled)
-        payload = Payload(cell, own, store.root.resolve(), token)
+            extended = keeping(context, store.read(digest).result)
+            extended = replace(extended, keep_models=context.keep_models or digest in modelled)
+        payload = Payload(cell, extended, store.root.resolve(), token)
         memory = None if context.device == "cpu" else expected[digest].memory
         seconds = expected[digest].seconds
         tasks.append(Task(digest, cell.title, payload, seconds, memory, partial(admit, digest)))

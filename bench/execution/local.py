@@ -1,4 +1,4 @@
-"""Executors of this machine: worker processes, one per slot; and the caller's own process, for debugging."""
+"""Executors of this machine: worker processes, one per slot, or the caller's process, for debugging."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ INLINE: Final = Slot("inline", "cpu", 1)
 
 @dataclass
 class _Lane:
-    """A slot with its worker, and the task that it is at."""
+    """A slot with its worker and its running task."""
 
     slot: Slot
     worker: WorkerProcess
@@ -41,26 +41,25 @@ def run_local(
     retries: int = 0,
     on_event: OnEvent = lambda _: None,
 ) -> Generator[Outcome[W], None, None]:
-    """Run every task in a slot where it fits, the longest first, and yield the outcomes as they come.
+    """Run every task in a slot where it fits, the longest first, and yield the outcomes as tasks end.
 
-    Each slot has one process, started in the slot's environment and used for one task after another, which
-    `Scheduler` chooses. A task that takes the process down, or is stopped by a limit, costs itself only.
-    Leaving the iteration early, as by Ctrl-C, kills the workers; none outlives the thread that iterates.
-    After an exception in the body of the loop the iterator stays open until it is collected: use
-    `contextlib.closing`.
+    Each slot has one process, started in the slot's environment, which runs the tasks that `Scheduler`
+    chooses. The loss of a process, or a limit, costs only the running task. The end of the iteration kills
+    the workers; none outlives the thread that iterates. After an exception in the body of a loop the iterator
+    stays open until it is collected: use `contextlib.closing`.
 
     Args:
-        tasks: what to do; of equal costs, the first comes first.
-        work: module-level function of a task's payload; its module is imported in each worker, once.
-        slots: where to do it.
-        timeout: seconds that a task may take, however it spends them; None for no limit.
-        max_memory: bytes that a task may take beyond what its worker holds once libraries are loaded.
-        retries: how many more attempts a task gets whose worker is lost by no fault of the task.
+        tasks: of equal costs, the first starts first.
+        work: module-level function of a task's payload; its module is imported once in each worker.
+        slots: for one task at a time each.
+        timeout: wall-clock limit of a task in seconds; None for no limit.
+        max_memory: limit of a task in bytes, beyond the memory of its worker with loaded libraries.
+        retries: number of further attempts for a task whose worker is lost without its fault.
         on_event: called in the thread that iterates, while it waits.
 
     Raises:
         UsageError: if there is no slot.
-        WorkerError: if the system does not let a worker start; the tasks are not to blame.
+        WorkerError: if the system cannot start a worker.
     """
     given, function = list(tasks), pickled(work)
     used = slots[: max(len(given), 1)]
@@ -71,7 +70,7 @@ def run_local(
 def local_executor(
     slots: Sequence[Slot], *, timeout: float | None = None, max_memory: int | None = None, retries: int = 0
 ) -> t.Executor[Any]:
-    """Return `run_local` with its slots and limits chosen."""
+    """Return `run_local` with these slots and limits."""
     limits: dict[str, Any] = {"timeout": timeout, "max_memory": max_memory, "retries": retries}
     return lambda tasks, work, on_event: run_local(tasks, work, slots, on_event=on_event, **limits)
 
@@ -99,7 +98,7 @@ class _LocalRun:
                 connections = [lane.worker.connection for lane in busy]
                 wait([connection for connection in connections if connection is not None], LOOK)
                 ended = [outcome for lane in busy for outcome in self._advance(lane)]
-                # A slot goes on before its outcome is looked at, which may take a while.
+                # The next task starts before the caller processes the outcome, which may take long.
                 yield from [*self._start_what_fits(), *ended]
         finally:
             for lane in self.lanes:
@@ -108,7 +107,7 @@ class _LocalRun:
     def _start_what_fits(self) -> Iterator[Outcome[Any]]:
         """Start tasks in idle slots; yields the outcomes of those that cannot or may not start."""
         started = True
-        while started:  # a task that starts may free a device that was being emptied for it
+        while started:  # the start of a task may free a device that was kept for it
             started = False
             for lane in self.lanes:
                 while lane.task is None and (task := self.scheduler.take(lane.slot)) is not None:
@@ -127,7 +126,7 @@ class _LocalRun:
                         lane.worker.begin(lane.payload, self.timeout)
 
     def _advance(self, lane: _Lane) -> Iterator[Outcome[Any]]:
-        """Pass on what a slot's worker has sent; yields the outcome if the task has ended."""
+        """Handle the messages of a slot's worker; yields the outcome if the task has ended."""
         task, slot = lane.task, lane.slot
         assert task is not None
         for message in lane.worker.poll():
@@ -149,7 +148,7 @@ class _LocalRun:
 
 
 def received(finished: Finished, work: Callable[[Any], Any]) -> tuple[Any, t.Loss | None]:
-    """Return the value that a worker answers, or why there is none."""
+    """Return the value of a task, or its loss."""
     if finished.value is None:
         return None, finished.lost or t.Loss("worker", "its worker gave neither a value nor a reason")
     try:
@@ -167,10 +166,10 @@ def unsendable(error: Exception) -> t.Loss:
 def run_inline(
     tasks: Iterable[Task], work: Callable[[Any], W], on_event: OnEvent = lambda _: None
 ) -> Generator[Outcome[W], None, None]:
-    """Run the tasks in this process, the longest first, and yield the outcomes as they come; an `Executor`.
+    """Run the tasks in this process, the longest first, and yield the outcomes as they end; an `Executor`.
 
-    An exception costs its own task only. There is no time limit, no protection against crashes, and no
-    environment of a slot: this process has started already.
+    An exception costs only its task. There are no limits, no protection against crashes, and no environment
+    of a slot.
     """
     for task in sorted(tasks, key=lambda task: -task.cost):
         if not task.admit():

@@ -1,12 +1,12 @@
-"""Memory limits of a worker, and how they are enforced.
+"""Memory limits of a worker.
 
-A limit counts what a worker takes beyond what it holds once its libraries are loaded. Linux refuses the
-allocation that would cross it (RLIMIT_DATA: private writable memory, used or not), which reaches Python as a
-MemoryError. What is not counted there (shared memory, child processes), code that ignores the refusal, and
-systems without such a limit are seen to from outside: the parent kills a worker that is resident over its
-limit, with its children. On a GPU the parent alone enforces it, since the driver maps far more than it uses.
+A limit counts memory beyond that of the worker with loaded libraries. Linux refuses an allocation over it
+(RLIMIT_DATA: private writable memory, used or not), which is a MemoryError in Python. Shared memory, child
+processes, code that ignores the refusal, and systems without such a limit are covered by the parent: it kills
+a worker whose resident memory is over the limit, with its children. With a GPU only the parent enforces the
+limit, because the driver maps much more memory than it uses.
 
-Of a GPU's memory no share is enforced. What a task took there is given back after it.
+The memory of a GPU has no limit; it is released after each task.
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ from typing import Final
 import psutil
 
 _WORN: Final = 0.25
-"""Share of the limit that a worker may still hold after a task; with more left behind it is replaced."""
+"""Share of the limit that a worker may keep after a task; with more it is replaced."""
 
 
 class Allowance:
-    """The worker's side: what this process may take."""
+    """The memory limit of this process, a worker."""
 
     def __init__(self, limit: int, on_gpu: bool, libraries: Sequence[str] = ()) -> None:
-        """Load ``libraries`` where they are installed, and take the measure of the process.
+        """Load ``libraries`` that are installed, and measure the memory of the process.
 
-        The ``limit`` counts bytes beyond what it holds then; ``on_gpu`` tells whether it works on a GPU.
+        The ``limit`` in bytes counts memory beyond that; ``on_gpu`` is whether it uses a GPU.
         """
         for name in libraries:
             if importlib.util.find_spec(name) is not None:
                 importlib.import_module(name)
-        if on_gpu and "torch" in sys.modules:  # what the driver holds is part of the libraries
-            with suppress(RuntimeError, AssertionError):  # without a GPU: whoever needs one will say so
+        if on_gpu and "torch" in sys.modules:  # the memory of the driver does not count
+            with suppress(RuntimeError, AssertionError):  # the cell will raise it again
                 sys.modules["torch"].empty(1, device="cuda")
         self.limit = limit
         self.resident = psutil.Process().memory_info().rss
@@ -46,7 +46,7 @@ class Allowance:
 
     @contextmanager
     def enforced(self) -> Iterator[None]:
-        """Let the system refuse what would cross the limit, in the body only."""
+        """Let the system refuse allocations over the limit in the body."""
         if not self._enforced:
             yield
             return
@@ -58,19 +58,19 @@ class Allowance:
         try:
             yield
         finally:
-            # Whoever explains the failure needs some memory for that.
+            # The report of a failure needs memory, too.
             resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
 
     def worn(self) -> bool:
-        """Tell whether a task left so much behind that the next one would miss it."""
+        """Return whether the last task left too much memory allocated for the next one."""
         if self._held() - self._base <= _WORN * self.limit:
             return False
         gc.collect()
         return self._held() - self._base > _WORN * self.limit
 
     def _held(self) -> int:
-        """Return the bytes that count here: a GPU's driver maps far more than it uses."""
-        if self._enforced:  # private writable memory, by the kernel's account
+        """Return the bytes that count for the limit."""
+        if self._enforced:  # private writable memory
             with suppress(OSError):
                 status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
                 for line in status.splitlines():
@@ -80,15 +80,15 @@ class Allowance:
 
 
 def leave_gpu() -> bool:
-    """Give back what PyTorch keeps of a GPU after a task: the next task of another slot may need it.
+    """Release the cached memory of a GPU after a task: the task of another slot may need it.
 
     Returns:
-        False if the GPU is of no use to this process any more, as after a fault inside a kernel.
+        False if this process cannot use the GPU any more, as after a fault inside a kernel.
     """
     torch = sys.modules.get("torch")
     if torch is None or not torch.cuda.is_initialized():
         return True
-    gc.collect()  # what is in a circle is still held
+    gc.collect()  # objects in reference cycles
     try:
         torch.cuda.synchronize()
         torch.cuda.empty_cache()
@@ -98,7 +98,7 @@ def leave_gpu() -> bool:
 
 
 def resident(pid: int) -> int:
-    """Return the resident bytes of a process and its children; 0 if it is gone."""
+    """Return the resident bytes of a process and its children; 0 if it has ended."""
     total = 0
     with suppress(psutil.Error):
         process = psutil.Process(pid)

@@ -1,4 +1,4 @@
-"""Events of a run of cells, and the progress that they add up to."""
+"""Events of a run of cells, and its progress."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from bench.records.schema import Status
 
 @dataclass(frozen=True)
 class Planned:
-    """Cells are about to be run, with their expected seconds by digest; and why none can be claimed."""
+    """Cells will run, with their expected seconds by digest; ``unclaimed`` is why claims are impossible."""
 
     costs: Mapping[str, float]
     unclaimed: str = ""
@@ -26,16 +26,16 @@ class Planned:
 
 @dataclass(frozen=True)
 class Waiting:
-    """All that is left are cells that other runs on the same folder are running."""
+    """The remaining cells are claimed by other runs on the same folder."""
 
     cells: Sequence[Cell]
 
 
 @dataclass(frozen=True)
 class Held:
-    """A cell's run is over, but the disk has no room for its record, which is kept in memory for now.
+    """The record of a cell waits in memory, because the disk has no room for it.
 
-    It ends later: when its record found room after all, or when the run gives it up.
+    The cell ends when its record is written, or when the run ends.
     """
 
     cell: Cell
@@ -44,14 +44,14 @@ class Held:
 
 @dataclass(frozen=True)
 class Unstarted:
-    """Cells that are not started, because the disk of the results has no room for their records."""
+    """Cells that do not start, because the disk of the results is full."""
 
     cells: Sequence[Cell]
 
 
 @dataclass(frozen=True)
 class LeftOut:
-    """A cell that is not run, because its method's plug-in ends or hangs when it is imported."""
+    """A cell does not run, because its method's plug-in ends or hangs when it is imported."""
 
     cell: Cell
     reason: str
@@ -62,10 +62,10 @@ class Ended:
     """A cell has ended.
 
     Attributes:
-        reason: why it has no result; empty where it has one.
-        seconds: that it took.
-        elsewhere: whether another run on the same folder did it.
-        on_disk: whether this stands in its record; False where that found no room.
+        reason: why it has no result; else empty.
+        seconds: its duration.
+        elsewhere: whether another run on the same folder ran it.
+        on_disk: whether it has a record; False if there was no room for one.
     """
 
     cell: Cell
@@ -78,24 +78,24 @@ class Ended:
 
 RunEvent = Event | Planned | Waiting | Held | Unstarted | LeftOut | Ended
 
-_TRUSTED = 3  # so many cells must have ended before their times correct the estimates of those that are left
+_TRUSTED = 3  # cells that must have ended before their times correct the estimates of the others
 
 
 class RunProgress:
-    """Counts what has ended and knows what is running.
+    """Progress of a run, from its events.
 
     Attributes:
         what: part of the grid, such as ``shard 1/4``; empty for all of it.
-        ran: how many cells ended in this run.
-        unwritten: why, by digest, cells that ended in this run have no record.
-        unstarted: digests of the cells for which the disk of the results had no room.
-        left_out: why methods were not run, by their names: their plug-ins cannot be imported.
+        ran: number of cells that ended in this run.
+        unwritten: why cells that ended in this run have no record, by digest.
+        unstarted: digests of cells that did not start because the disk was full.
+        left_out: why the plug-ins of methods cannot be imported, by their names.
     """
 
     def __init__(
         self, total: int, recorded: int, what: str = "", clock: Callable[[], float] = time.time
     ) -> None:
-        """Count from now on; of ``total`` cells, ``recorded`` need not run."""
+        """Start with ``total`` cells, of which ``recorded`` do not run."""
         self._total, self._recorded, self.what, self._clock = total, recorded, what, clock
         self._began = clock()
         self._lock = threading.Lock()
@@ -114,7 +114,7 @@ class RunProgress:
         self._stopping = False
 
     def __call__(self, event: RunEvent) -> None:
-        """Take note of an event."""
+        """Count an event."""
         with self._lock:
             if isinstance(event, Planned):
                 self._costs = dict(event.costs)
@@ -129,16 +129,16 @@ class RunProgress:
                 )
                 self._slots = max(self._slots, len(self._running))
             elif isinstance(event, Progress) and event.task.key in self._running:
-                types = {"stage": str, "epoch": int, "epochs": int}  # a worker may report anything
-                told = event.values.items()
-                known = {key: value for key, value in told if isinstance(value, types.get(key, ()))}
+                types = {"stage": str, "epoch": int, "epochs": int}  # other values are ignored
+                values = event.values.items()
+                valid = {key: value for key, value in values if isinstance(value, types.get(key, ()))}
                 running = self._running[event.task.key]
-                self._running[event.task.key] = msgspec.structs.replace(running, **known)
+                self._running[event.task.key] = msgspec.structs.replace(running, **valid)
             elif isinstance(event, Held | LeftOut | Ended):
                 self._leave(event)
 
     def _leave(self, event: Held | LeftOut | Ended) -> None:
-        """Note that a cell runs no more."""
+        """Count a cell that does not run any more."""
         digest = event.cell.identity.digest
         self._running.pop(digest, None)
         cost = self._costs.pop(digest, None)
@@ -160,11 +160,11 @@ class RunProgress:
                 self._times.append((cost, event.seconds))
 
     def stop(self) -> None:
-        """Take note that no cell starts any more; for a signal's handler, so it waits for no lock."""
+        """Set that no further cell starts; for a signal's handler, therefore without the lock."""
         self._stopping = True
 
     def state(self) -> RunState:
-        """Return where the run stands."""
+        """Return the state of the run."""
         with self._lock:
             now = self._clock()
             return RunState(
@@ -183,10 +183,10 @@ class RunProgress:
             )
 
     def _left(self, now: float) -> float | None:
-        """Return the expected seconds until all has ended; None where nothing is known.
+        """Return the expected seconds until the end; None if unknown.
 
-        The slots are as many as ran at once so far. Once some cells have ended, the others are expected to
-        miss their estimates by the same factor.
+        The number of slots is the largest number of cells that ran at once. Estimates are corrected by the
+        factor by which ended cells missed theirs.
         """
         if not self._costs:
             return None

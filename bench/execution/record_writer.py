@@ -1,4 +1,4 @@
-"""Records cells as they end. A full disk costs the cells whose records find no room, and no others."""
+"""Records cells as they end. A full disk costs only the cells whose records have no room."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ _STATUSES: Final[dict[LossKind, Status]] = {
     "import": "failed",
 }
 
-_IN_A_ROW: Final = 3  # so many records in a row that found no room: then no cell starts any more
-_ROOM: Final = 64 << 10  # bytes of a small record: with less room no cell starts
-_LARGEST: Final = 1 << 30  # bytes of the largest record, with its model, that is taken from another machine
+_IN_A_ROW: Final = 3  # records in a row without room, after which no cell starts
+_ROOM: Final = 64 << 10  # bytes of a small record, without room for which no cell starts
+_LARGEST: Final = 1 << 30  # bytes of the largest record, with its model, that another machine may send
 
 
 def status_of(loss: Loss) -> Status:
@@ -43,7 +43,7 @@ def status_of(loss: Loss) -> Status:
 
 
 def reason_of(loss: Loss, seconds: float | None) -> str:
-    """Return why a task was lost, in one sentence; ``seconds`` is the time limit as its user gave it."""
+    """Return why a task was lost, in one sentence; ``seconds`` is the time limit of the options."""
     if loss.kind == "timeout" and seconds is not None:
         return f"it went on after its time limit of {seconds:g} s and was stopped"
     return loss.reason
@@ -51,7 +51,7 @@ def reason_of(loss: Loss, seconds: float | None) -> str:
 
 @dataclass(frozen=True)
 class _Unwritten:
-    """The end of a cell, and the files of its record and model, for which there was no room."""
+    """An ended cell with the files of its record and model, which are not written yet."""
 
     ended: Ended
     files: Mapping[str, bytes]
@@ -61,14 +61,13 @@ class _Unwritten:
 
 @dataclass(kw_only=True)
 class RecordWriter(ClaimedTasks):
-    """Runs cells and writes their records, in the thread that runs it.
+    """Runs cells and writes their records.
 
-    A record that finds no room stays in memory. It is tried again after every other record and at the end of
-    the run; then its cell is given up, as `disk-full`, and nothing of it is on the disk: the next run makes
-    it again.
+    A record without room stays in memory. It is tried again after every other record and at the end of the
+    run; then its cell ends as `disk-full` without a file on the disk, and the next run makes it again.
 
     Attributes:
-        ended: how many cells have ended.
+        ended: number of cells that have ended.
     """
 
     work = staticmethod(run_cell_task)
@@ -96,15 +95,15 @@ class RecordWriter(ClaimedTasks):
                 return
         assert loss is not None
         if loss.exception == StoreError.__name__:
-            # The worker could not write: not the cell's fault, so it gets no record and runs again next time.
+            # Not a fault of the cell: without a record it runs again next time.
             raise StoreError(loss.reason.removeprefix(f"{StoreError.__name__}: "))
         if answer is None and self.claims.recorded(outcome.task.key):
-            self._written(self._recorded(cell))  # the worker was lost between its record and its answer
+            self._written(self._recorded(cell))  # its worker was lost between record and answer
             return
         status, reason = status_of(loss), reason_of(loss, self.context.seconds)
         failure = Failure(reason=reason, kind=loss.kind, traceback=loss.traceback)
-        made = record_of_lost(cell, self.context, status, failure, outcome.seconds, outcome.output)
-        files = record_files(made.record, made.per_query, made.trace, made.log)
+        lost = record_of_lost(cell, self.context, status, failure, outcome.seconds, outcome.output)
+        files = record_files(lost.record, lost.per_query, lost.trace, lost.log)
         self._write(_Unwritten(Ended(cell, status, reason, outcome.seconds), files, ""))
 
     def take_over(self, digest: str) -> None:
@@ -112,26 +111,26 @@ class RecordWriter(ClaimedTasks):
         self._report(replace(self._recorded(self.cells[digest]), elsewhere=True))
 
     def may_start(self) -> bool:
-        """Return whether a cell may start, as far as the disk is concerned.
+        """Return whether the disk has room for a further cell.
 
-        Hours of work are not worth starting if nothing of them can be kept: where little is free, or a record
-        was refused, a small one must find room first, and after some refusals in a row no cell starts.
+        If little is free, or the last record had no room, this writes a small file to find out; after several
+        records in a row without room no cell starts.
         """
         if self._refused == 0 and seems_free(self.store.runs) >= _ROOM:
             return True
         return self._refused < _IN_A_ROW and has_room(self.store.runs, _ROOM)
 
     def try_again(self) -> None:
-        """Write what found no room before and does now."""
+        """Write records that had no room before."""
         for item in [*self._unwritten]:
             if not self._put(item):
-                # Taken out before it is reported: a listener may stop the run.
+                # Removed before it is reported: the event handler may stop the run.
                 self._unwritten.remove(item)
                 self._refused = 0
                 self._report(item.ended)
 
     def settle(self) -> None:
-        """Try a last time, and give up what finds no room."""
+        """Try the remaining records a last time; their cells end as ``disk-full``."""
         self.try_again()
         while self._unwritten:
             item = self._unwritten.pop(0)
@@ -140,7 +139,7 @@ class RecordWriter(ClaimedTasks):
             self._report(replace(item.ended, status="disk-full", reason=reason, on_disk=False))
 
     def _distrust(self, digest: str, answer: CellAnswer) -> Loss | None:
-        """Return why an answer cannot be believed; None if it can."""
+        """Return the fault of an answer; None if it is sound."""
         if answer.files is None:
             if self.claims.recorded(digest):
                 return None
@@ -152,9 +151,9 @@ class RecordWriter(ClaimedTasks):
             if answer.model:
                 verified_model(digest, answer.model)
         except (DataError, Damaged) as error:
-            return Loss("worker", f"its worker sent a record that cannot be believed: {error}")
+            return Loss("worker", f"its worker sent a damaged record: {error}")
         if record.status != answer.status:
-            return Loss("worker", f"its worker reports {answer.status}, but its record says {record.status}")
+            return Loss("worker", f"its worker reports {answer.status}, but its record has {record.status}")
         return None
 
     def _write(self, item: _Unwritten) -> None:
@@ -167,7 +166,7 @@ class RecordWriter(ClaimedTasks):
             self._written(item.ended)
 
     def _put(self, item: _Unwritten) -> str:
-        """Return why there was no room; empty if it is written."""
+        """Write the files; return the error if there is no room, else an empty text."""
         digest = item.ended.cell.identity.digest
         try:
             if item.model:
@@ -190,7 +189,7 @@ class RecordWriter(ClaimedTasks):
     def _recorded(self, cell: Cell) -> Ended:
         try:
             record = self.store.read(cell.identity.digest)
-        except DataError:  # removed or damaged just now: the next run sees to that
-            return Ended(cell, "lost", "it was recorded, but its record is gone or damaged", 0.0)
+        except DataError:  # removed or damaged meanwhile: the next run makes it again
+            return Ended(cell, "lost", "it was recorded, but its record was removed or damaged", 0.0)
         reason = "" if record.failure is None else record.failure.reason
         return Ended(cell, record.status, reason, record.environment.seconds.get("total", 0.0))

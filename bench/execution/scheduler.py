@@ -12,15 +12,15 @@ from bench.execution.tasks import Slot, Task
 
 
 class _Device:
-    """A device that slots share: its bytes of memory (infinite for no limit), and what is reserved."""
+    """A device that slots share: its memory in bytes, infinite for no limit, and reservations."""
 
     def __init__(self, memory: float) -> None:
         self.memory = memory
         self.reserved: dict[str, float] = {}  # bytes by the name of a busy slot
-        self.kept_for: str | None = None  # key of the task for which it is being emptied
+        self.kept_for: str | None = None  # key of the task that starts next here
 
     def need(self, task: Task) -> float:
-        """Return the bytes to reserve for a task: all where its need is unknown or larger than the device."""
+        """Return the bytes to reserve for a task: all if its need is unknown or larger than the device."""
         if self.memory == math.inf:
             return 0
         return self.memory if task.memory is None else min(task.memory, self.memory)
@@ -35,13 +35,12 @@ class Scheduler:
     """Waiting tasks and busy devices.
 
     - The longest task comes first; of equal costs, the first given.
-    - Two tasks share a device only if both fit its memory. One whose need is unknown, on a device whose
-      memory is limited, has the device to itself.
-    - A task that is too big for a device waits for a bigger one; if it is too big for all, it runs alone.
-    - A task that is next and does not fit has the device of the asking slot emptied for it, so that small
-      tasks cannot overtake it for ever. It starts there, or before that on any other device where it fits.
-    - A slot without a task that fits waits while the others go on.
-
+    - Two tasks share a device only if both fit its memory. On a device with limited memory, a task of unknown
+      need runs alone.
+    - A task that is too large for a device waits for a larger one; if it is too large for all, it runs alone.
+    - If the next task does not fit, the device is kept for it, so that small tasks cannot overtake it for
+      ever. It starts there, or before that on any other device where it fits.
+    - A slot without a task that fits waits.
     """
 
     def __init__(self, tasks: Iterable[Task], slots: Sequence[Slot]) -> None:
@@ -61,7 +60,7 @@ class Scheduler:
         self._largest = max(device.memory for device in self._devices.values())
 
     def take(self, slot: Slot) -> Task | None:
-        """Return the task that the slot starts now; None if there is none for it until another ends."""
+        """Return the task that the slot starts now; None if it has to wait for the end of another."""
         device = self._devices[slot.host_device]
         for number, task in enumerate(self._waiting):
             too_big = task.memory is not None and device.memory < task.memory <= self._largest
@@ -80,12 +79,12 @@ class Scheduler:
         return None
 
     def release(self, slot: Slot) -> None:
-        """Free what was reserved for the task in the slot, which has ended."""
+        """Release the reservation for the task in the slot, which has ended."""
         del self._devices[slot.host_device].reserved[slot.name]
 
 
 class ScheduledTask(NamedTuple):
-    """When a task is in a slot, in seconds from the start."""
+    """Time of a task in a slot, in seconds from the start."""
 
     task: Task
     slot: Slot
@@ -94,7 +93,7 @@ class ScheduledTask(NamedTuple):
 
 
 def simulate(tasks: Iterable[Task], slots: Sequence[Slot]) -> list[ScheduledTask]:
-    """Return when and where each task would run if its cost were its seconds, in the order of their ends.
+    """Return the schedule of tasks whose costs are their seconds, in the order of their ends.
 
     Raises:
         UsageError: if there is no slot.
@@ -106,7 +105,7 @@ def simulate(tasks: Iterable[Task], slots: Sequence[Slot]) -> list[ScheduledTask
     now = 0.0
     while True:
         started = True
-        while started:  # a task that starts may free a device that was being emptied for it
+        while started:  # the start of a task may free a device that was kept for it
             started = False
             for slot in list(idle):
                 if (task := scheduler.take(slot)) is not None:

@@ -1,8 +1,8 @@
-"""Studies of Optuna: which settings of a method are tried, by which process, and which trials are stopped.
+"""Studies of Optuna: the choice of settings for trials, and pruning.
 
-A results folder has one journal of Optuna for all processes. It holds what Optuna chose and the curves that
-its pruners compare; what came out is in the trials (`bench.records.trials`), from which a lost journal is
-filled again. Importing this module imports Optuna.
+A results folder has one journal of Optuna for all processes, with Optuna's choices and the curves that its
+pruners compare. Results are in the trials (`bench.records.trials`), from which a lost journal is rebuilt.
+This module imports Optuna.
 """
 
 from __future__ import annotations
@@ -36,23 +36,23 @@ from bench.records.trials import Pruner
 from bench.records.trials import Trial as TrialRecord
 
 FIRST_EPOCHS: Final = 3
-"""Epochs that no trial is stopped before the end of."""
+"""Epochs of every trial that are not pruned."""
 
 FIRST_TRIALS: Final = 4
-"""Trials at the beginning of a study that the sampler draws at random, and that the pruner does not stop."""
+"""Trials of a study that are drawn at random and not pruned."""
 
 _REPEATS: Final = "repeats"
-"""User attribute of what Optuna asked for a second time: the number of the trial that has these settings."""
+"""User attribute of a trial with the settings of an earlier one: the number of that."""
 
-_ASKED: Final = 3  # how often a sampler may repeat itself before the next settings are drawn at random
-_GRACE: Final = 30  # seconds without a change after which a journal's lock counts as left by a killed process
+_ASKED: Final = 3  # attempts of a sampler at new settings before they are drawn at random
+_GRACE: Final = 30  # seconds without a change after which the lock of a journal is ignored
 
 
 class _Lock(JournalFileOpenLock):
-    """The lock of a journal, which is a file and needs no locks of the kernel.
+    """Lock of a journal: a file, without locks of the kernel.
 
-    Half a line, which a killed process or a full disk leaves at the journal's end, is cut off: Optuna could
-    not read what follows it.
+    An unfinished line at the journal's end, of a killed process or a full disk, is cut off: Optuna could not
+    read the lines after it.
     """
 
     def __init__(self, journal: Path) -> None:
@@ -70,10 +70,10 @@ class _Lock(JournalFileOpenLock):
 
 
 def open_journal(journal: Path) -> JournalStorage:
-    """Open a journal, which is made if there is none.
+    """Open a journal, which is created if it is absent.
 
     Raises:
-        DataError: if it cannot be understood.
+        DataError: if it is damaged.
         OSError: if it cannot be read or written.
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -82,7 +82,7 @@ def open_journal(journal: Path) -> JournalStorage:
         return JournalStorage(backend)
     except OSError:
         raise
-    except Exception as error:  # of many types: Optuna trusts what it has written
+    except Exception as error:  # Optuna does not check the content
         raise DataError(
             f"{journal} is not a journal of Optuna any more; remove it: finished trials are kept beside it"
         ) from error
@@ -90,13 +90,13 @@ def open_journal(journal: Path) -> JournalStorage:
 
 @dataclass(frozen=True)
 class Point:
-    """Settings that are tried: a trial of Optuna.
+    """Settings to try: a trial of Optuna.
 
     Attributes:
         number: in its study, from 0.
         changes: of the settings that trials start from.
         cells: with these settings, of every seed and set of modalities.
-        open: whether it is not known yet what came out.
+        open: whether it has no result yet.
     """
 
     number: int
@@ -106,14 +106,14 @@ class Point:
 
 
 class Study:
-    """The trials of a method on a dataset; processes on the same folder have it in common.
+    """The trials of a method on a dataset, shared by processes on the same folder.
 
-    The first trial is the usual settings. The others of random search are drawn with a fixed seed, before any
-    is run; another sampler is asked for one after another, and never takes the same settings twice.
+    The first trial has the usual settings. Those of random search are drawn with a fixed seed in advance;
+    other samplers are asked one trial after another, and never repeat settings.
     """
 
     def __init__(self, cells: Sequence[Cell], search: Search, storage: BaseStorage) -> None:
-        """Open or make the study of a search in a journal.
+        """Open or create the study of a search in a journal.
 
         The ``cells``, of every seed and set of modalities, have the settings that trials start from.
         """
@@ -144,7 +144,7 @@ class Study:
         )
 
     def points(self) -> list[Point]:
-        """Return what is tried in the search, in order; of a study that went on for longer its beginning."""
+        """Return the settings of the search in order; a longer study begins with them."""
         points = [self._point(trial) for trial in self._trials()]
         if self._search.sampler == "random":
             by_changes = {_text(point.changes): point for point in points}
@@ -152,7 +152,7 @@ class Study:
         return points[: self._search.trials]
 
     def ask(self, width: int) -> int:
-        """Choose further settings, ``width`` at most where they depend on earlier trials; return how many."""
+        """Choose further settings, at most ``width`` if they depend on results; return their number."""
         known = {_text(self._point(trial).changes) for trial in self._trials()}
         drawn = [changes for changes in self._drawn if _text(changes) not in known]
         if self._search.pruner != "none":
@@ -172,7 +172,7 @@ class Study:
         return len(drawn) + len(further)
 
     def tell(self, known: Mapping[str, TrialRecord]) -> None:
-        """Tell Optuna the outcome of all trials whose cells have ended; ``known`` are these, by digest."""
+        """Report the results of trials to Optuna if all their cells are ``known``, by digest."""
         for point in self.points():
             digests = [self._search.digest(cell.identity) for cell in point.cells]
             ended = [known[digest] for digest in digests if digest in known]
@@ -188,13 +188,13 @@ class Study:
                     self._study.tell(point.number, statistics.fmean(values))
 
     def _ask_new(self) -> None:
-        """Ask for settings that were not tried yet."""
+        """Ask Optuna for settings without a trial."""
         for attempt in range(1_000_000):
             trials = self._study.get_trials(deepcopy=False)
             earlier = {
                 _text(trial.params): trial.number for trial in trials if _REPEATS not in trial.user_attrs
             }
-            # The seed depends on the place in the study: a run that goes on after a kill asks for the same.
+            # The seed depends on the number of trials: after a kill, the same settings are chosen.
             seed = len(trials)
             self._study.sampler = (
                 TPESampler(seed=seed, n_startup_trials=FIRST_TRIALS, constant_liar=True)
@@ -219,7 +219,7 @@ class Study:
 
 @contextmanager
 def choosing(lock: Path, journal: Path) -> Iterator[None]:
-    """Let one process at a time change studies in the body.
+    """Let only one process at a time run the body, which changes studies.
 
     Raises:
         StoreError: if the journal cannot be written.
@@ -233,10 +233,10 @@ def choosing(lock: Path, journal: Path) -> Iterator[None]:
 
 
 class Pruning:
-    """Called after every epoch of a trial: reports its validation mAP, and stops it where it lags behind."""
+    """Callable for the end of every epoch: reports validation mAP to the pruner, which may stop the trial."""
 
     def __init__(self, journal: Path, study: str, number: int, pruner: Pruner) -> None:
-        """Find the trial of this number in a study of a journal."""
+        """Load the trial of this number in a study of a journal."""
         rule: optuna.pruners.BasePruner = optuna.pruners.MedianPruner(n_startup_trials=FIRST_TRIALS)
         if pruner == "hyperband":
             rule = optuna.pruners.HyperbandPruner()
@@ -248,7 +248,7 @@ class Pruning:
         self._epochs = 0
 
     def __call__(self, stage: str, epoch: int, epochs: int, values: dict[str, Value]) -> None:
-        """Take the values of an epoch; those of a stage that is not judged do not count.
+        """Report the values of an epoch, unless its stage has no validation.
 
         Raises:
             Pruned: if the trial is to stop.
@@ -257,9 +257,9 @@ class Pruning:
             return
         self._epochs += 1
         value = values["validation_map"]
-        if value is None:  # embeddings that cannot be ranked: they may recover
+        if value is None:  # embeddings that cannot be ranked; later ones may be
             return
-        with warnings.catch_warnings():  # what a killed process has reported stands
+        with warnings.catch_warnings():  # a killed process may have reported this epoch
             warnings.simplefilter("ignore")
             self._trial.report(float(value), self._epochs - 1)
         first = self._trial.number < FIRST_TRIALS or self._epochs < FIRST_EPOCHS
@@ -268,7 +268,7 @@ class Pruning:
 
 
 def _label(value: Any) -> bool | int | float | str | None:
-    """Return what stands for a value in Optuna, which knows no lists and no mappings."""
+    """Return the representation of a value in Optuna, which has no lists and mappings."""
     return value if value is None or isinstance(value, bool | int | float | str) else _text(value)
 
 

@@ -11,13 +11,12 @@ from bench.contract.errors import BenchError, PluginError, lacks_memory
 W = TypeVar("W")
 
 LossKind = Literal["exception", "memory", "exit", "signal", "timeout", "worker", "import"]
-"""Why a task has no value: its own exception, a lack of memory, the end of its process by itself or by a
-signal, the time limit, the loss of its worker (not the task's fault), or a plug-in that ended or hung while
-it was imported."""
+"""Why a task has no value: an exception, lack of memory, the end of its process by itself or by a signal, the
+time limit, the loss of its worker without its fault, or a plug-in that ended or hung when it was imported."""
 
 
 class WorkerError(BenchError):
-    """No worker can be started, or the connection to all of them is lost; no task is to blame."""
+    """No worker can be started, or the connection to all of them is lost, without a fault of tasks."""
 
 
 class WrongMachine(BenchError):
@@ -34,12 +33,12 @@ class Task:
 
     Attributes:
         key: unique among the tasks.
-        title: in one line, for people.
+        title: in one readable line.
         payload: argument of the work function; must be picklable.
-        cost: expected seconds, or anything proportional: the longest tasks start first.
-        memory: bytes of device memory that it will need; None where unknown.
-        admit: asked in the caller's process right before the task would start; if it returns False the task
-            is not run, and its outcome is marked as skipped.
+        cost: expected seconds, or a number in proportion: the longest tasks start first.
+        memory: expected device memory in bytes; None if unknown.
+        admit: called in the caller's process right before the start; if it returns False the task does not
+            run, and its outcome is skipped.
     """
 
     key: str
@@ -56,10 +55,10 @@ class Slot:
 
     Attributes:
         name: unique, such as ``cpu/0`` or ``cuda:1/0``.
-        device: torch name of the device as seen inside the slot's process.
-        environment: variables that its process starts with, before any library is loaded.
-        host_device: the device as the machine counts it, such as ``cuda:1``; slots may share it.
-        memory: bytes of memory of that device, for all its slots together; None for no limit.
+        device: torch name of the device in the slot's process.
+        environment: variables of its process, set before any library is loaded.
+        host_device: name of the device on the machine, such as ``cuda:1``; slots may share it.
+        memory: bytes of that device, for all its slots together; None for no limit.
     """
 
     name: str
@@ -76,10 +75,10 @@ class Loss:
 
     Attributes:
         reason: one sentence.
-        exception: name of the exception's type; empty where there was none.
-        traceback: of Python or of the crashed process; empty where there is none.
-        outside: whether the worker was lost by no fault of the task, as far as can be seen: killed from
-            outside, or its connection broke. Such a task may be tried again.
+        exception: name of the exception's type; empty without one.
+        traceback: of Python or of the crashed process; empty without one.
+        outside: whether the worker was lost probably without a fault of the task: killed from outside, or its
+            connection broke. Such a task may be tried again.
     """
 
     kind: LossKind
@@ -99,7 +98,7 @@ class Started:
 
 @dataclass(frozen=True)
 class Progress:
-    """A running task reports values: those that its work function gave to `worker.report`."""
+    """Values that a running task gave to `worker.report`."""
 
     task: Task
     slot: Slot
@@ -108,7 +107,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class Retried:
-    """A task's worker was lost by no fault of the task: its second or a later attempt follows, of so many."""
+    """A task's worker was lost without its fault: this ``attempt`` of at most ``attempts`` follows."""
 
     task: Task
     slot: Slot
@@ -119,7 +118,7 @@ class Retried:
 
 @dataclass(frozen=True)
 class Notice:
-    """A fact about slots or workers that people should know, in one sentence."""
+    """A fact about slots or workers for the user, in one sentence."""
 
     sentence: str
 
@@ -135,8 +134,8 @@ class Outcome(Generic[W]):
     Attributes:
         lost: why it has no value.
         seconds: from the task's start to its end.
-        output: the end of what the work printed in its worker process.
-        skipped: whether the task was not admitted: it never started.
+        output: the end of its output in a worker process.
+        skipped: whether the task was not admitted and did not start.
     """
 
     task: Task
@@ -149,12 +148,12 @@ class Outcome(Generic[W]):
 
 
 Executor = Callable[[Sequence[Task], Callable[[Any], W], OnEvent], Generator[Outcome[W], None, None]]
-"""A way to run tasks, with its slots and limits chosen: it takes tasks, a module-level work function and an
-event handler, and yields one outcome per task as they end. Closing the generator stops what is running."""
+"""Function that runs tasks: it takes tasks, a module-level work function and an event handler, and yields one
+outcome per task as they end. Closing the generator stops running tasks."""
 
 
 def loss_of(error: BaseException, traceback: str) -> Loss:
-    """Return the loss that an exception of the work function means."""
+    """Return the loss of a task by an exception."""
     name = type(error).__name__
     reason = f"{name}: {error}" if str(error) else name
     if isinstance(error, SystemExit):
@@ -165,7 +164,7 @@ def loss_of(error: BaseException, traceback: str) -> Loss:
 
 
 def given_up(lost: Loss, attempts: int) -> Loss:
-    """Return the loss of a task after its last attempt, with how many were made."""
+    """Return the loss of a task after its last attempt, with the number of attempts."""
     if attempts == 1:
         return lost
     return replace(lost, reason=f"{lost.reason}; {attempts} attempts were made")

@@ -1,4 +1,4 @@
-"""Runs the trials of `tune` that are missing in a results folder, and keeps each as it ends."""
+"""Runs the missing trials of `tune`, and records each in a results folder as it ends."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TakenOver:
-    """A trial that another run on the same folder has made meanwhile."""
+    """A trial that another run on the same folder has recorded."""
 
     trial: Trial
 
@@ -45,19 +45,19 @@ def run_trials(
     on_event: Callable[[TrialEvent], None],
     slots: int = 1,
 ) -> list[Trial]:
-    """Return the trials of a search, the same for all methods; run and keep those that are missing.
+    """Return the trials of a search, the same for all methods, after running those that are missing.
 
-    The ``subjects`` are, of each method, its cells with the settings that trials start from; so many trials
-    run at once as there are ``slots``, of the device that ``context`` names as its process sees it.
+    The ``subjects`` are, of each method, its cells with the settings that trials start from. As many trials
+    run at once as there are ``slots``, on the device of ``context``.
 
     Raises:
-        StoreError: if trials cannot be written; those before it are kept.
+        StoreError: if trials cannot be written; earlier ones are kept.
         DataError: if the journal of Optuna is damaged.
     """
-    from bench.execution import studies  # Optuna, which commands that only look at trials need not wait for
+    from bench.execution import studies  # imports Optuna, which takes long
 
     store = TrialStore(results)
-    claims = Claims(store)  # before the trials are read: what comes later is taken over
+    claims = Claims(store)  # before the trials are read: later ones count as recorded by another run
     known = {trial.digest: trial for trial in store.read()}
     store.prepare()
     with claims:
@@ -89,7 +89,7 @@ class _Run(ClaimedTasks):
     def complete(
         self, execute: Executor[Tried], choosing: Callable[[], AbstractContextManager[None]], width: int
     ) -> None:
-        """Run what is open and choose what comes next, until nothing is missing."""
+        """Run open trials and choose further ones, until none is missing."""
         while True:
             tasks = [*self.tasks()]
             aside = self.run(tasks, execute) if tasks else []
@@ -97,17 +97,17 @@ class _Run(ClaimedTasks):
                 for study in self.studies:
                     study.tell(self.known)
                 if len(aside) < len(tasks):
-                    continue  # first what is open: where trials depend on others, these come to an end
+                    continue  # further trials depend on the results of these
                 asked = [study.ask(width) for study in self.studies if study.method not in self.left_out]
             if aside and not any(asked):
-                self.wait(aside)  # what is free then is among the next tasks
+                self.wait(aside)  # the next tasks include those that are free then
             elif not any(asked) and next(self.tasks(), None) is None:
-                return  # another run may have asked for a trial since this one looked
+                return  # another run may have asked for a trial meanwhile
 
     def tasks(self) -> Iterator[Task]:
-        """Yield the tasks of trials that are missing now.
+        """Yield the tasks of missing trials.
 
-        A pruner looks at the first cell of a trial; the others follow once it was not stopped.
+        With a pruner, the other cells of a trial follow only if the first was not stopped.
         """
         pruner = self.search.pruner != "none"
         for study in self.studies:
@@ -127,7 +127,7 @@ class _Run(ClaimedTasks):
                     yield Task(digest, cell.identity.title, payload, admit=partial(self.admit, digest))
 
     def keep(self, outcome: Outcome[Tried]) -> None:
-        """Write the trial of a task that has ended."""
+        """Write the trial of an ended task."""
         digest, payload = outcome.task.key, outcome.task.payload
         tried = outcome.value or _lost(outcome, payload)
         if tried.data_changed:
@@ -139,7 +139,7 @@ class _Run(ClaimedTasks):
         self.on_event(tried.trial)
 
     def take_over(self, digest: str) -> None:
-        """Take a trial that another run has made."""
+        """Use the trial of another run."""
         trial = self.store.get(digest)
         if trial is not None:
             self.known[digest] = trial
@@ -147,7 +147,7 @@ class _Run(ClaimedTasks):
 
 
 def _lost(outcome: Outcome[Tried], payload: TrialPayload) -> Tried:
-    """Return the trial whose worker was lost, with what it had printed."""
+    """Return the trial of a lost task, with its output."""
     assert outcome.lost is not None
     status, reason = status_of(outcome.lost), reason_of(outcome.lost, payload.context.seconds)
     trial = Trial(

@@ -1,7 +1,7 @@
-"""Child side of a worker: the code of a slot's process, and the messages that it sends to its parent.
+"""Child side of a worker: the code of a slot's process, and its messages to the parent.
 
-Messages are MessagePack with a checked schema, each behind its length. So is the value of a work function: it
-is decoded as the type that the function declares to return, and nothing that comes back is unpickled.
+Messages are MessagePack with a checked schema, after their length. The value of a work function is decoded as
+the declared return type; the parent unpickles no message.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ from bench.experiment.failures import memory_limit_text
 _PAUSE: Final = 0.1  # seconds between two progress messages; those in between are dropped
 _PR_SET_PDEATHSIG: Final = 1
 _LENGTH: Final = struct.Struct(">Q")
-_LARGEST: Final = 1 << 34  # bytes of the longest message that is waited for
+_LARGEST: Final = 1 << 34  # bytes of the longest message
 
 
 class Ready(msgspec.Struct, tag=True):
-    """The work function is loaded; ``resident`` are the bytes that the process holds, 0 where unlimited."""
+    """The work function is loaded; ``resident`` is the memory of the process, 0 without a limit."""
 
     resident: int
 
@@ -48,22 +48,21 @@ class TaskStarted(msgspec.Struct, tag=True):
 
 
 class TaskProgress(msgspec.Struct, tag=True):
-    """What the work function gave to `report`."""
+    """Values that the work function gave to `report`."""
 
     values: dict[str, Any]
 
 
 class Importing(msgspec.Struct, tag=True):
-    """The task begins to import a plug-in; an empty name: it is imported."""
+    """The task begins to import a plug-in, or, with an empty name, has imported it."""
 
     name: str
 
 
 class Finished(msgspec.Struct, tag=True):
-    """The end of a task: the encoded value of the work function, or why there is none.
+    """The end of a task: the encoded value of the work function, or its loss.
 
-    It is ``worn`` if the process is unfit for another task: too much memory is left behind for the same
-    limit, or its GPU has failed.
+    The process is ``worn`` if it cannot run another task: it holds too much memory, or its GPU has failed.
     """
 
     value: bytes | None
@@ -77,10 +76,10 @@ _MESSAGES: Final[msgspec.msgpack.Decoder[Message]] = msgspec.msgpack.Decoder(Mes
 
 
 class Setup(typing.NamedTuple):
-    """What a worker needs before its first task: the pickled work function, limits, and when to end.
+    """First message to a worker: the pickled work function, and limits, of which None is no limit.
 
-    A task may take ``max_memory`` bytes beyond what is held after unpickling, which imports the function's
-    module; without a task for ``idle_seconds`` the process ends. None is no limit.
+    A task may take ``max_memory`` bytes beyond the memory of the process after the import of the function's
+    module; without a task for ``idle_seconds`` the process ends.
     """
 
     work: bytes
@@ -89,16 +88,16 @@ class Setup(typing.NamedTuple):
 
 
 def encode_value(value: Any) -> bytes:
-    """Encode what a work function returned.
+    """Encode the value of a work function.
 
     Raises:
-        TypeError: if it holds anything but plain values, arrays of bytes, dataclasses and structs.
+        TypeError: if it has other parts than plain values, bytes, dataclasses and structs.
     """
     return msgspec.msgpack.encode(value, enc_hook=_plain)
 
 
 def decode_value(content: bytes, work: Callable[[Any], Any]) -> Any:
-    """Decode the value of a work function, as the type that it declares to return.
+    """Decode the value of a work function as its declared return type.
 
     Raises:
         msgspec.DecodeError: if the content is not such a value.
@@ -114,12 +113,12 @@ def _plain(value: Any) -> Any:
 
 
 def framed(content: bytes) -> bytes:
-    """Return a message behind its length."""
+    """Return a message after its length."""
     return _LENGTH.pack(len(content)) + content
 
 
 def unframed(buffer: bytearray) -> Iterator[Message]:
-    """Take the complete messages out of what has arrived so far.
+    """Remove the complete messages from a buffer, and yield them.
 
     Raises:
         msgspec.DecodeError: if one is no message.
@@ -136,17 +135,17 @@ def unframed(buffer: bytearray) -> Iterator[Message]:
 
 
 class Reporter:
-    """Where `report` sends to: the parent of a worker, a function of the caller's process, or nowhere."""
+    """Receiver of `report`: the parent of a worker, a function of the caller's process, or none."""
 
     def __init__(self) -> None:
         self.connect(None)
 
     def connect(self, send: Callable[[dict[str, Any]], None] | None) -> None:
-        """Send to ``send`` from now on; None for nowhere."""
+        """Set the receiver; None drops all values."""
         self._send, self._next = send, 0.0
 
     def __call__(self, values: dict[str, Any]) -> None:
-        """Send ``values`` unless something was sent just now."""
+        """Send ``values`` unless others were sent just before."""
         now = time.monotonic()
         if self._send is not None and now >= self._next:
             self._next = now + _PAUSE
@@ -158,19 +157,16 @@ _parent: _Parent | None = None
 
 
 def report(**values: Any) -> None:
-    """Send the progress of a task to the parent; cheap enough to call in every epoch.
-
-    At most ten messages a second are sent, the others are dropped. Outside a task nothing happens.
-    """
+    """Send the progress of a task to the parent, at most ten times a second; others are dropped."""
     REPORTER(values)
 
 
 @contextmanager
 def importing(plugin: str) -> Iterator[None]:
-    """Let the body import a plug-in: the parent blames it if the process ends or hangs meanwhile.
+    """Report the body as the import of a plug-in, which is at fault if the process ends or hangs meanwhile.
 
     Raises:
-        ImportFailed: if the plug-in asks the process to exit.
+        ImportFailed: if the plug-in exits the process.
     """
     if _parent is not None:
         _parent.send(Importing(plugin))
@@ -191,16 +187,16 @@ class _Parent:
         os.close(handle)
 
     def send(self, message: Message) -> None:
-        """Send a message; it waits for a parent that is busy."""
+        """Send a message, and wait if the parent is busy."""
         self._socket.sendall(framed(msgspec.msgpack.encode(message, enc_hook=_plain)))
 
     def progress(self, values: dict[str, Any]) -> None:
-        """Send progress, unless the parent is too busy to read it."""
+        """Send progress, unless the parent is busy."""
         if select.select([], [self._socket], [], 0)[1]:
             self.send(TaskProgress(values))
 
     def receive(self, idle_seconds: float | None = None) -> bytes:
-        """Return the next payload, empty if the parent has closed the connection or nothing came in time."""
+        """Return the next payload; empty if the parent has closed the connection or none came in time."""
         if idle_seconds is not None and not select.select([self._socket], [], [], idle_seconds)[0]:
             return b""
         head = self._socket.recv(_LENGTH.size, socket.MSG_WAITALL)
@@ -209,25 +205,24 @@ class _Parent:
         return content if len(content) == size else b""
 
     def watch(self) -> None:
-        """End this process when the parent has ended: nobody would collect the results."""
+        """End this process when the parent has ended."""
         if sys.platform == "linux":
-            # The kernel does it, even while C code holds the interpreter.
+            # The kernel kills it, also while C code blocks the interpreter.
             ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         poll = select.poll()
-        poll.register(self._socket, 0)  # nothing but the end of the connection
+        poll.register(self._socket, 0)  # only the end of the connection
 
         def wait() -> None:
             poll.poll()
-            os._exit(1)  # without any clean-up
+            os._exit(1)  # without clean-up
 
         threading.Thread(target=wait, name="parent-watch", daemon=True).start()
 
 
 def serve(handle: int) -> None:
-    """Be a worker: take the setup, then one payload after another, until the parent closes the connection.
+    """Run a worker: read the setup, then one payload after another, until the parent closes the connection.
 
-    Args:
-        handle: file descriptor of the socket to the parent; standard output and error go to a file already.
+    ``handle`` is the file descriptor of the socket to the parent; standard output and error are a file.
     """
     global _parent
     _parent = parent = _Parent(handle)
@@ -253,7 +248,7 @@ def serve(handle: int) -> None:
 def _perform(
     parent: _Parent, work: Callable[[Any], Any], payload: bytes, allowance: Allowance | None
 ) -> Finished:
-    """Run one task; whatever it raises becomes a `Loss`."""
+    """Run one task; any exception becomes a `Loss`."""
     with suppress(OSError):
         os.ftruncate(1, 0)
         os.lseek(1, 0, os.SEEK_SET)

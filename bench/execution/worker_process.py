@@ -1,4 +1,4 @@
-"""Parent side of a worker: a child process that runs one task after another."""
+"""Parent side of a worker: starts a child process that runs one task after another."""
 
 from __future__ import annotations
 
@@ -35,21 +35,21 @@ from bench.execution.worker import (
 from bench.experiment.failures import memory_limit_text
 
 LOOK: Final = 0.2
-"""Seconds between two looks at a process and its memory."""
+"""Seconds between two checks of a process and its memory."""
 
 _PAUSES: Final = (0.0, 0.2, 1.0)  # seconds to wait before each attempt to start a process
 _START_SECONDS: Final = 120.0  # time for a process to load the work function
-_IMPORT_SECONDS: Final = 60.0  # time for a plug-in to be imported; it does not count as the task's
+_IMPORT_SECONDS: Final = 60.0  # time for the import of a plug-in, which does not count for the task
 _TAIL: Final = 65_536
 _PROGRAM: Final = (
     "import sys; sys.path[:] = {path!r}; from bench.execution.worker import serve; serve({handle})"
 )
 _BLOCK: Final = 1 << 20
 _REFUSED: Final = re.compile("bad_alloc|cannot allocate memory|memory allocation|memoryerror", re.IGNORECASE)
-"""What code prints that gives up because it was refused memory."""
+"""Output of a process that ends for lack of memory."""
 
 _OUTSIDE: Final = (signal.SIGKILL, signal.SIGTERM)
-"""Signals that come from outside; the others are what a process does to itself."""
+"""Signals from outside; others are caused by the process itself."""
 
 
 def pickled(value: Any) -> bytes:
@@ -59,10 +59,10 @@ def pickled(value: Any) -> bytes:
 
 @dataclass
 class _Current:
-    """The task that a process is at.
+    """The current task of a process.
 
-    Its present step is overdue at ``deadline``: the start of a process (``starts`` were in vain), the task
-    itself, or the import of a plug-in (``importing``), after which so much of the task's time is ``left``.
+    ``deadline`` is that of the current step: the start of a process (after ``starts`` failed ones), the task
+    itself, or the import of a plug-in (``importing``), after which the task has its time that is ``left``.
     """
 
     payload: bytes = b""
@@ -75,19 +75,19 @@ class _Current:
 
 
 class WorkerProcess:
-    """Runs tasks in the slot's process; another one starts whenever that has ended.
+    """Runs tasks in the slot's process, and starts another process when it has ended.
 
-    The caller waits for `connection`, at most `LOOK` seconds, and then asks `poll`. The process leads a
-    session of its own, so that Ctrl-C does not reach it, and dies with the thread that started it.
+    The caller waits for `connection`, at most `LOOK` seconds, and then calls `poll`. The process leads a
+    separate session, so that Ctrl-C does not reach it, and ends with the thread that started it.
     """
 
     def __init__(
         self, slot: Slot, work: bytes, max_memory: int | None = None, idle_seconds: float | None = None
     ) -> None:
-        """Describe the worker of a slot; the process starts with the first task.
+        """Prepare the worker of a slot, whose process starts with the first task.
 
-        A task may take ``max_memory`` bytes beyond what the process holds once libraries are loaded; a
-        process without a task for ``idle_seconds`` ends. None is no limit.
+        A task may take ``max_memory`` bytes beyond the memory of the process with loaded libraries; a process
+        without a task for ``idle_seconds`` ends. None is no limit.
         """
         self._slot = slot
         self._setup = pickled(tuple(Setup(work, max_memory, idle_seconds)))
@@ -106,7 +106,7 @@ class WorkerProcess:
         return self._process is not None and self._process.poll() is None
 
     def begin(self, payload: bytes, timeout: float | None) -> None:
-        """Begin a task with its pickled payload, and seconds that it may take; `poll` tells how it goes."""
+        """Begin a task with its pickled payload and time limit in seconds; `poll` yields its messages."""
         self._task = _Current(payload, math.inf if timeout is None else timeout)
         if self.alive:
             self._task.deadline = time.monotonic() + _START_SECONDS
@@ -115,9 +115,9 @@ class WorkerProcess:
             self._start()
 
     def poll(self) -> Iterator[TaskStarted | TaskProgress | Finished]:
-        """Return what the task has sent, without waiting; its last message is `Finished`.
+        """Yield the messages of the task, without waiting; the last one is `Finished`.
 
-        A process that ends before the task has started is not the task's fault: another one is tried.
+        If the process ends before the start of the task, another process is started.
 
         Raises:
             WorkerError: if none can be started.
@@ -145,7 +145,7 @@ class WorkerProcess:
             yield from self._lose(lost)
 
     def printed(self) -> str:
-        """Return the end of what the last task has printed."""
+        """Return the end of the output of the last task."""
         if self._output is None:
             return ""
         size = os.fstat(self._output.fileno()).st_size
@@ -153,13 +153,13 @@ class WorkerProcess:
         return tail.decode("utf-8", "replace")
 
     def kill(self) -> None:
-        """End the process and what it has started; the next task starts another.
+        """Kill the process and its children; the next task starts another process.
 
-        A polite signal would be in vain: its handler cannot run while C code holds the interpreter.
+        Handlers of other signals than SIGKILL cannot run while C code blocks the interpreter.
         """
         process, self._process, self._resident = self._process, None, None
         if process is not None:
-            with suppress(ProcessLookupError, PermissionError):  # nothing is left of its group
+            with suppress(ProcessLookupError, PermissionError):  # its group has ended
                 os.killpg(process.pid, signal.SIGKILL)
             process.kill()
             process.wait()
@@ -176,7 +176,7 @@ class WorkerProcess:
             self._output = None
 
     def _start(self) -> None:
-        """Start a process in the slot's environment: libraries read it when they are loaded, not later."""
+        """Start a process in the slot's environment, which libraries read only when they are loaded."""
         self.kill()
         try:
             if self._output is None:
@@ -198,21 +198,21 @@ class WorkerProcess:
             return
         self.connection = ours
         self._task.deadline = time.monotonic() + _START_SECONDS
-        self._send(self._setup, self._task.payload)  # it starts even if the caller is busy meanwhile
+        self._send(self._setup, self._task.payload)  # both at once: the caller may be busy later
 
     def _start_again(self, reason: str) -> None:
-        """Let another process be started in a moment; raises `WorkerError`."""
+        """Schedule another start of a process; raises `WorkerError` after the last."""
         self._task.starts += 1
         if self._task.starts == len(_PAUSES):
             raise WorkerError(
-                f"no worker process could be started for slot {self._slot.name}: {reason}; what is finished "
-                "is recorded, so run again when that is solved (TMPDIR names the folder of temporary files)"
+                f"no worker process could be started for slot {self._slot.name}: {reason}; finished cells "
+                "are recorded, so run again when that is solved (TMPDIR names the folder of temporary files)"
             )
         self.kill()
         self._task.deadline = time.monotonic() + _PAUSES[self._task.starts]
 
     def _send(self, *contents: bytes) -> None:
-        """Send to the process; one that has died is noticed later."""
+        """Send to the process; `poll` notices one that has ended."""
         assert self.connection is not None
         self.connection.settimeout(_START_SECONDS)
         with suppress(OSError):
@@ -220,7 +220,7 @@ class WorkerProcess:
         self.connection.setblocking(False)
 
     def _receive(self) -> bool:
-        """Take in what has arrived; return whether the connection is still open."""
+        """Read into the buffer; return whether the connection is still open."""
         assert self.connection is not None
         with suppress(ConnectionError):
             try:
@@ -231,7 +231,7 @@ class WorkerProcess:
         return False
 
     def _note(self, message: Message) -> None:
-        """Keep track of what the process is doing, and until when it may."""
+        """Update the current step of the process and its deadline."""
         now, task = time.monotonic(), self._task
         if isinstance(message, Ready):
             self._resident = message.resident
@@ -245,7 +245,7 @@ class WorkerProcess:
             task.importing = message.name
 
     def _lose(self, lost: Loss) -> Iterator[Finished]:
-        """End the process, and the task with it unless it had not started."""
+        """Kill the process; yield the end of the task if that had started."""
         task = self._task
         self.kill()
         if task.began is None:
@@ -257,15 +257,15 @@ class WorkerProcess:
         yield Finished(None, lost, time.monotonic() - task.began)
 
     def _loss(self, process: subprocess.Popen[bytes], task: _Current, open_still: bool) -> Loss | None:
-        """Return why the task is lost; None as long as it is not."""
+        """Return the loss of the task; None if it is not lost."""
         if not open_still or process.poll() is not None:
             return self._death(process)
         now = time.monotonic()
         if self._max_memory is not None and self._resident and now >= self._next_look:
             self._next_look = now + LOOK
-            if resident(process.pid) - self._resident > self._max_memory:  # whatever its code refuses
+            if resident(process.pid) - self._resident > self._max_memory:
                 words = memory_limit_text(self._max_memory)
-                return Loss("memory", f"it took more memory than it may: {words}")
+                return Loss("memory", f"it took more memory than allowed: {words}")
         if now <= task.deadline:
             return None
         if task.began is None:
@@ -274,7 +274,7 @@ class WorkerProcess:
         return Loss("timeout", f"it was stopped after {limit}")
 
     def _death(self, process: subprocess.Popen[bytes]) -> Loss:
-        """Return why a task is lost whose process has ended or closed the connection."""
+        """Return the loss of a task whose process has ended or closed the connection."""
         try:
             status = process.wait(1.0)
         except subprocess.TimeoutExpired:
@@ -290,10 +290,10 @@ class WorkerProcess:
 
 
 def _by_signal(number: int) -> str:
-    known = {one.value: one.name for one in signal.Signals}
+    known = {member.value: member.name for member in signal.Signals}
     name = known.get(number, f"signal {number}")
     hint = {
-        "SIGKILL": ", from outside: often the system does that when memory runs out",
-        "SIGSEGV": ": C code touched memory that is not its own",
+        "SIGKILL": ", from outside: often by the system for lack of memory",
+        "SIGSEGV": ": C code accessed invalid memory",
     }
     return f"its process was killed by {name}{hint.get(name, '')}"

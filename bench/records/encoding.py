@@ -1,7 +1,7 @@
 """The bytes of a record's files: the same content always gives the same bytes.
 
-Nothing here is ever unpickled. Numbers survive exactly: JSON and CSV hold the shortest text that reads back
-to the same double, the arrays are stored as they are.
+No file is ever unpickled. Numbers are kept exactly: JSON and CSV have the shortest text that reads back to
+the same double.
 """
 
 from __future__ import annotations
@@ -31,23 +31,21 @@ LOG: Final = "log.txt"
 SUMS: Final = "sha256sums.txt"
 SNAPSHOT: Final = "view.npz"
 FILES: Final = (LOG, PER_QUERY, RECORD, TRACE)
-"""What every record has; a finished one since layout 2 has a `SNAPSHOT`, too."""
+"""Files of every record; a finished one since layout 2 has a `SNAPSHOT`, too."""
 
 Value = str | int | float | None
 PerQuery = dict[Series, NDArray[np.float64]]
 
 _FIRST_COLUMNS: Final = ("stage", "epoch")
-_MEAN_TOLERANCE: Final = 1e-12
-"""How far a metric may be from the mean of its queries, for another order of summation."""
-
-_HEADERS: Final = 1 << 22  # bytes that the names and headers of the arrays in an .npz may take
+_MEAN_TOLERANCE: Final = 1e-12  # of a metric and the mean of its queries, for another order of summation
+_HEADERS: Final = 1 << 22  # largest size of the names and headers of the arrays in an .npz, in bytes
 _NPZ_ERRORS: Final = (
     ValueError,
     TypeError,
     OSError,
     EOFError,
-    MemoryError,  # a header that is nested too deeply to be parsed
-    NotImplementedError,  # a compression that this Python does not know
+    MemoryError,  # a header that is nested too deeply
+    NotImplementedError,  # an unknown compression
     RuntimeError,  # an encrypted member
     zipfile.BadZipFile,
     zlib.error,
@@ -55,15 +53,15 @@ _NPZ_ERRORS: Final = (
 
 
 UNREADABLE: Final = (msgspec.MsgspecError, ValueError, TypeError, LookupError, RecursionError)
-"""What msgspec raises for any bytes, and what an array of any shape raises."""
+"""Exceptions of msgspec for any bytes, and of NumPy for arrays of any shape."""
 
 
 class Damaged(ValueError):
-    """A record's file is not what its writer left; the message is one sentence without the path."""
+    """A record's file was damaged or edited; the message is one sentence without the path."""
 
 
 class Newer(Damaged):
-    """A record's file is of a layout that a later version of this program made."""
+    """A record's file has the layout of a later version of this program."""
 
 
 _RECORDS = msgspec.json.Decoder(Record)
@@ -71,12 +69,12 @@ R = TypeVar("R")
 
 
 def encode_record(record: Record) -> bytes:
-    """Return a record as indented JSON with sorted keys; NumPy numbers and arrays become plain ones.
+    """Return a record as indented JSON with sorted keys.
 
-    JSON has no word for NaN and infinity: in free notes they become null.
+    In notes, NumPy numbers and arrays become plain ones, and NaN and infinity null.
 
     Raises:
-        ValueError: if what was written could not be read back, as with a metric that is NaN.
+        ValueError: if the record could not be read back, as with a metric that is NaN.
     """
 
     def plain(value: Any) -> Any:
@@ -93,7 +91,7 @@ def encode_record(record: Record) -> bytes:
 
 
 def decode_record(content: bytes) -> Record:
-    """Return the record that ``content`` holds, with every field checked, and all fields against each other.
+    """Return the record of the content of a file, after a check of all fields.
 
     Raises:
         Damaged: if it is not JSON, of another schema (`Newer` for a later one), or contradicts itself.
@@ -107,7 +105,7 @@ def decode_record(content: bytes) -> Record:
 
 
 def decoded(name: str, content: bytes, decoder: msgspec.json.Decoder[R], field: str, newest: int) -> R:
-    """Return what a JSON file of this ``name`` holds; ``field`` states its layout.
+    """Return the decoded JSON file ``name``, whose layout is in a ``field``.
 
     Raises:
         Damaged: if it does not fit the schema; `Newer` if its layout is a later one.
@@ -124,7 +122,7 @@ def decoded(name: str, content: bytes, decoder: msgspec.json.Decoder[R], field: 
 
 
 def layout_error(name: str, layout: int, newest: int) -> Damaged:
-    """Return the error for a file of a layout that this program does not read."""
+    """Return the error for a file of an unknown layout."""
     kind = Newer if layout > newest else Damaged
     return kind(f"{name} has layout version {layout}, but this program reads up to version {newest}")
 
@@ -132,8 +130,8 @@ def layout_error(name: str, layout: int, newest: int) -> Damaged:
 def encode_per_query(per_query: Mapping[tuple[str, str, str, str], ArrayLike]) -> bytes:
     """Return values per query ``(n_queries,)`` as an uncompressed .npz of three arrays.
 
-    ``values`` are those of all series one after another, float64; ``series`` names each, and ``ends`` says
-    where each ends. `numpy.savez` dates its members at a fixed time.
+    ``values`` has all series one after another, float64; ``series`` has their names, and ``ends`` the end of
+    each. `numpy.savez` writes a fixed date.
 
     Raises:
         ValueError: if an array is not a vector of finite numbers.
@@ -142,7 +140,7 @@ def encode_per_query(per_query: Mapping[tuple[str, str, str, str], ArrayLike]) -
     for series, values in arrays.items():
         if values.ndim != 1 or not np.isfinite(values).all():
             raise ValueError(f"values of {series} must be a vector of finite numbers")
-    # Ids of protocols contain slashes and a user's modalities may contain anything: each part is quoted.
+    # Each part is quoted: ids of protocols contain slashes, and names of modalities any characters.
     names = ["/".join(quote(part, safe="@") for part in series) for series in arrays]
     buffer = io.BytesIO()
     np.savez(
@@ -157,10 +155,9 @@ def encode_per_query(per_query: Mapping[tuple[str, str, str, str], ArrayLike]) -
 def decode_per_query(
     content: bytes, result: Result | None, wanted: Callable[[Series], bool] = lambda _: True
 ) -> PerQuery:
-    """Return the arrays of `encode_per_query` of any layout, or those that are ``wanted``.
+    """Return the ``wanted`` arrays of `encode_per_query`, of any layout, after a check with the metrics.
 
-    ``result`` has the metrics that are their means, which this checks; None for a failed cell, which may have
-    any arrays, for nothing rests on them.
+    ``result`` is None for a failed cell, whose arrays are not checked.
 
     Raises:
         Damaged: if this is no such archive, one that would need pickle, or not that of the metrics.
@@ -176,19 +173,19 @@ def decode_per_query(
             bounds = zip([0, *ends.tolist()], ends.tolist(), strict=False)
             parts = [arrays["values"][start:end] for start, end in bounds]
             arrays = dict(zip(names, parts, strict=True))
-        # Before layout 3, each series was an array of its own under its name.
-        found = {_series(name): np.asarray(values, np.float64) for name, values in arrays.items()}
+        # Before layout 3, each series was a separate array.
+        per_query = {_series(name): np.asarray(values, np.float64) for name, values in arrays.items()}
     except UNREADABLE as error:
         raise Damaged(f"{PER_QUERY} cannot be read: {error}") from error
     try:
         if result is not None:
-            require_equal(found.keys(), metrics, "values per query")
-        found = {series: values for series, values in found.items() if wanted(series)}
-        for series in found.keys() & metrics.keys():
-            values, metric = found[series], metrics[series]
+            require_equal(per_query.keys(), metrics, "values per query")
+        per_query = {series: values for series, values in per_query.items() if wanted(series)}
+        for series in per_query.keys() & metrics.keys():
+            values, metric = per_query[series], metrics[series]
             if values.shape != (metric.queries,):
                 raise ValueError(f"{series} has values of shape {values.shape} for {metric.queries} queries")
-            # Bare reductions take half the time of the methods, and a record may have hundreds of series.
+            # These reductions take half the time of the methods; a record may have hundreds of series.
             low, high = bounds_of(series.protocol, metric.items)
             if not (np.minimum.reduce(values) >= low and np.maximum.reduce(values) <= high):  # NaN is neither
                 raise ValueError(f"{series} has a query outside of {low:g} to {high:g}")
@@ -197,7 +194,7 @@ def decode_per_query(
                 raise ValueError(f"{series} is {metric.value!r}, but its queries give {number!r}")
     except ValueError as error:
         raise Damaged(f"{PER_QUERY} cannot be believed: {error}") from error
-    return found
+    return per_query
 
 
 @lru_cache(maxsize=10_000)
@@ -206,10 +203,10 @@ def _series(name: str) -> Series:
 
 
 def read_npz(content: bytes, largest: int) -> dict[str, NDArray[Any]]:
-    """Return the arrays of an .npz, of which none is unpickled; together they may take ``largest`` bytes.
+    """Return the arrays of an .npz without pickle.
 
     Raises:
-        ValueError: if this is no such archive, one that would need pickle, or one that is larger.
+        ValueError: if this is no such archive, one that would need pickle, or larger than ``largest`` bytes.
     """
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
@@ -218,7 +215,7 @@ def read_npz(content: bytes, largest: int) -> dict[str, NDArray[Any]]:
                 raise ValueError(f"it would take {size:,} bytes, more than the {largest:,} allowed")
             arrays = {}
             for member in archive.infolist():
-                # Its memory is that of its numbers: NumPy would first take what the header claims.
+                # NumPy would allocate the size that the header states.
                 array = archive.read(member)
                 start = 10 + int.from_bytes(array[8:10], "little")
                 shape, fortran, dtype = _header(array[:start])
@@ -233,24 +230,24 @@ def read_npz(content: bytes, largest: int) -> dict[str, NDArray[Any]]:
 
 @lru_cache(maxsize=1_000)
 def _header(content: bytes) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    """Return shape, order and type; NumPy parses a header as Python, which takes longer than all numbers."""
+    """Return shape, order and type; cached, because NumPy parses a header as Python source."""
     stream = io.BytesIO(content)
     if np.lib.format.read_magic(stream) != (1, 0):
         raise ValueError("an array has a header of another version than 1.0")
     shape, fortran, dtype = np.lib.format.read_array_header_1_0(stream)
     if dtype.hasobject:
-        raise ValueError("an array of objects would need allow_pickle, which nothing here uses")
+        raise ValueError("an array of objects would need allow_pickle, which is never used")
     return shape, fortran, dtype
 
 
 def encode_trace(rows: Iterable[Mapping[str, Value]]) -> bytes:
-    """Return the rows of a trace as CSV: `stage` and `epoch` first, then columns as they first appear."""
+    """Return the rows of a trace as CSV: `stage`, `epoch`, then other columns as they first appear."""
 
     def text(value: Any) -> str:
         value = value.item() if isinstance(value, np.generic) else value
         value = int(value) if isinstance(value, bool) else value
         word = "" if value is None else repr(value) if isinstance(value, int | float) else str(value)
-        # The standard writer leaves a lone carriage return bare; its reader ends the line there.
+        # The standard library does not quote a carriage return, which ends a line for its reader.
         if any(mark in word for mark in ',"\r\n\0'):
             word = '"' + word.replace("\0", "\\0").replace('"', '""') + '"'
         return word
@@ -261,13 +258,13 @@ def encode_trace(rows: Iterable[Mapping[str, Value]]) -> bytes:
     lines: list[list[Any]] = []
     if columns:
         lines = [list(columns), *([row.get(column) for column in columns] for row in rows)]
-    # A row of nothing is written as one empty text: a blank line would be no row at all.
+    # A row without values is written as an empty text: a blank line would be no row.
     content = "".join((",".join(map(text, line)) or '""') + "\n" for line in lines)
     return content.encode("utf-8", "backslashreplace")
 
 
 def decode_trace(content: bytes) -> list[dict[str, Value]]:
-    """Return the rows of `encode_trace`; empty cells are left out, text that is a number reads as one.
+    """Return the rows of `encode_trace` without empty cells; numeric text becomes a number.
 
     Raises:
         Damaged: if this is not such a table.
@@ -277,7 +274,7 @@ def decode_trace(content: bytes) -> list[dict[str, Value]]:
 
 
 def read_table(content: bytes) -> list[list[str]]:
-    """Return the lines of a trace, the names of its columns first.
+    """Return the lines of a trace, with the names of its columns first.
 
     Raises:
         Damaged: if this is no CSV, or one with rows of different lengths.
@@ -292,7 +289,7 @@ def read_table(content: bytes) -> list[list[str]]:
 
 
 def _value(text: str) -> Value:
-    if "." not in text:  # most cells are fractions: a failure each would cost more than the rest
+    if "." not in text:  # an exception for each fraction would take most of the time
         with suppress(ValueError):
             return int(text)
     try:

@@ -1,4 +1,4 @@
-"""Collects what may differ between two runs of the same cell: machine, versions, commit, memory, time."""
+"""Collects the environment of a cell: machine, versions, commit, memory, time."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from typing import Final, NamedTuple
 from bench.records.schema import Environment
 
 LIBRARIES: Final = ("numpy", "scipy", "torch", "scikit-learn")
-"""Distributions that numbers depend on; their versions are looked up without importing them."""
+"""Distributions that numbers depend on; their versions are read without importing them."""
 
 _PROCESS: Final = Path("/proc/self")
 
@@ -32,11 +32,7 @@ def collect(
     command: str,
     peak_device_memory: int | None = None,
 ) -> Environment:
-    """Return the environment of the run that ends now, in this process.
-
-    It has ``started`` at a `utc_now`; ``seconds`` are those of its parts, ``source`` is the digest of the
-    method's file, ``command`` what makes the record again, ``peak_device_memory`` in bytes.
-    """
+    """Return the environment of a cell that has just ended in this process, with these fields."""
     commit, dirty = find_checkout()
     torch = _initialised_torch(device)
     gpu = {} if torch is None else {"gpu": str(torch.cuda.get_device_name(device))}
@@ -77,7 +73,7 @@ def describe_host() -> Mapping[str, str]:
 
 @lru_cache(maxsize=1)
 def describe_versions() -> Mapping[str, str]:
-    """Return the versions of Python and of `LIBRARIES`; those not installed are left out."""
+    """Return the versions of Python and of the installed `LIBRARIES`."""
     versions = {"python": platform.python_version()}
     for name in LIBRARIES:
         with suppress(PackageNotFoundError):
@@ -87,9 +83,9 @@ def describe_versions() -> Mapping[str, str]:
 
 @lru_cache(maxsize=1)
 def find_checkout() -> tuple[str, bool]:
-    """Return the commit of the checkout that holds this file, empty outside one, and whether it is edited."""
+    """Return the commit of the checkout with this file, empty outside one, and whether it has changes."""
     here = Path(__file__).resolve()
-    # A copy installed into a virtual environment may lie inside somebody else's repository.
+    # The repository around an installed copy is another one.
     if _git(here.parent, "ls-files", "--error-unmatch", here.name) is None:
         return "", False
     commit = _git(here.parent, "rev-parse", "HEAD")
@@ -98,10 +94,9 @@ def find_checkout() -> tuple[str, bool]:
 
 
 def peak_memory() -> int | None:
-    """Return the largest resident size of this process in bytes, since `reset_peak_memory` where it works.
+    """Return the largest resident size of this process in bytes, on Linux since `reset_peak_memory`.
 
-    On Linux it is read from the kernel's own account of the process: `getrusage` would also count the memory
-    of the parent at the moment of the fork.
+    There `getrusage` would include the memory of the parent at the fork.
     """
     with suppress(OSError):
         if size := re.search(r"^VmHWM:\s*(\d+)", (_PROCESS / "status").read_text(), re.MULTILINE):
@@ -121,7 +116,7 @@ def device_peak_memory(device: str) -> int | None:
 
 
 class DeviceMemory(NamedTuple):
-    """Bytes of a GPU: the peak of this process and what it holds now; what is free; all."""
+    """Bytes of a GPU: peak and present memory of this process, free memory, all memory."""
 
     peak: int
     reserved: int
@@ -130,20 +125,20 @@ class DeviceMemory(NamedTuple):
 
 
 def device_memory(device: str) -> DeviceMemory | None:
-    """Return the memory of a GPU and this process's part of it; None without one, or after a fault of it."""
+    """Return the memory of a GPU; None without one, or after a fault of it."""
     torch = _initialised_torch(device)
     if torch is None:
         return None
     try:
         free, total = torch.cuda.mem_get_info(device)
-    except RuntimeError:  # nothing answers after a fault inside a kernel
+    except RuntimeError:  # after a fault inside a kernel
         return None
     peak, reserved = torch.cuda.max_memory_allocated(device), torch.cuda.memory_reserved(device)
     return DeviceMemory(int(peak), int(reserved), int(free), int(total))
 
 
 def reset_peak_memory(device: str = "cpu") -> None:
-    """Start counting anew, so that one worker's cells have each their own; of the process on Linux only."""
+    """Reset the peaks, so that they are those of one cell; that of the process on Linux only."""
     with suppress(OSError):
         (_PROCESS / "clear_refs").write_text("5")
     torch = _initialised_torch(device)
@@ -152,7 +147,7 @@ def reset_peak_memory(device: str = "cpu") -> None:
 
 
 def _initialised_torch(device: str) -> ModuleType | None:
-    """Return torch if this process has used a GPU with it; asking must never be what loads or starts it."""
+    """Return torch if this process has used a GPU with it, without loading or initialising it."""
     torch = sys.modules.get("torch")
     if torch is None or not device.startswith("cuda") or not torch.cuda.is_initialized():
         return None
@@ -168,7 +163,7 @@ def _git(folder: Path, *arguments: str) -> str | None:
             text=True,
             timeout=10,
             check=True,
-            # Without optional locks `git status` cannot disturb a git command of the user.
+            # With optional locks, `git status` can disturb a git command of the user.
             env={**os.environ, "GIT_OPTIONAL_LOCKS": "0"},
         )
     except (OSError, subprocess.SubprocessError):

@@ -1,4 +1,4 @@
-"""The files of a record: made of what is known of a cell, read back from its folder, and checked."""
+"""The files of a record: encoded, read from its folder, and checked."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from bench.records.snapshot import Snapshot, decode_snapshot, encode_snapshot
 _DIGEST: Final = re.compile(r"[0-9a-f]{20}")
 _CHUNK: Final = 1 << 20
 _LARGEST: Final = 1 << 29
-"""Bytes that a file may have; a log may have more, and then only its checksum is looked at."""
+"""Largest size of a file in bytes; a log may be larger, and then only its checksum is read."""
 
 
 def record_files(
@@ -31,17 +31,17 @@ def record_files(
     log: str,
     snapshot: Snapshot | None = None,
 ) -> dict[str, bytes]:
-    """Return the files of a record by name, their checksums among them.
+    """Return the files of a record by name, with their checksums.
 
     Args:
-        record: what is known about the cell.
-        per_query: (selection, protocol, query, gallery) -> average precisions ``(n_queries,)``.
-        trace: rows of the training's trace.
-        log: what the cell printed.
-        snapshot: what a report draws of the cell; None for nothing.
+        record: the record.
+        per_query: (selection, protocol, query, gallery) -> values per query ``(n_queries,)``.
+        trace: rows of the training trace.
+        log: output of the cell.
+        snapshot: content of figures; None without one.
 
     Raises:
-        ValueError: if the content cannot be stored faithfully, or its numbers cannot be.
+        ValueError: if the content cannot be stored exactly, or its numbers contradict each other.
     """
     files = {
         RECORD: encoding.encode_record(record),
@@ -56,7 +56,7 @@ def record_files(
 
 
 def verified_files(digest: str, files: Mapping[str, bytes]) -> Record:
-    """Return the record of files that were made elsewhere, after a look into each of them.
+    """Return the record of the files of another process, after a check of each.
 
     Raises:
         DataError: if they are not the files of a sound record of this cell; one sentence.
@@ -73,11 +73,11 @@ def verified_files(digest: str, files: Mapping[str, bytes]) -> Record:
 
 
 def sound_record(folder: Path) -> Record:
-    """Return the record in a folder after a look at all checksums and at the shape of its trace.
+    """Return the record in a folder after a check of all checksums and the shape of its trace.
 
     Raises:
         FileNotFoundError: if there is no such folder.
-        Damaged: if it cannot be believed.
+        Damaged: if it is not sound.
     """
     files = load(folder, RECORD, TRACE, rest=True)
     encoding.read_table(files[TRACE])
@@ -85,7 +85,7 @@ def sound_record(folder: Path) -> Record:
 
 
 def verified_record(folder: Path) -> tuple[Record, dict[str, bytes]]:
-    """Return a record and its files after a look into each of them; raises as `sound_record`."""
+    """Return a record and its files after a check of each; raises as `sound_record`."""
     files = load(folder, *FILES, SNAPSHOT)
     return _look_into(folder, files), files
 
@@ -93,8 +93,8 @@ def verified_record(folder: Path) -> tuple[Record, dict[str, bytes]]:
 def decode(folder: Path, files: Mapping[str, bytes]) -> Record:
     """Return the record that files hold; raises `Damaged` unless it is that of the folder."""
     record = encoding.decode_record(files[RECORD])
-    # A folder that is about to be put in place has a hidden name.
-    if record.digest != folder.name and not folder.name.startswith("."):
+    # Before it is published, and while it is replaced, a folder has a name such as `.tmp-<digest>-<word>`.
+    if record.digest != (folder.name.split("-")[1] if folder.name.startswith(".") else folder.name):
         raise Damaged(f"{RECORD} belongs to the cell {record.digest}, not to this folder")
     return record
 
@@ -109,7 +109,7 @@ def _look_into(folder: Path, files: Mapping[str, bytes]) -> Record:
 
 
 def load(folder: Path, *names: str, rest: bool = False) -> dict[str, bytes]:
-    """Return those files of a record of these ``names`` that it has; each is equal to its checksum.
+    """Return those of the files ``names`` that a record has, after a check of their checksums.
 
     With ``rest`` the checksums of the other files are checked, too.
 
@@ -119,7 +119,7 @@ def load(folder: Path, *names: str, rest: bool = False) -> dict[str, bytes]:
     """
     try:
         return _load(folder, names, rest)
-    except Damaged:  # it may have been replaced between two reads: a second look tells
+    except Damaged:  # it may have been replaced between two reads
         return _load(folder, names, rest)
 
 
@@ -150,7 +150,7 @@ def _load(folder: Path, names: Iterable[str], rest: bool) -> dict[str, bytes]:
 
 
 def read_file(path: Path, *, keep: bool = True, largest: int = _LARGEST) -> tuple[str, bytes]:
-    """Return a file's SHA-256, and its content if it is to be kept.
+    """Return a file's SHA-256, and its content or, without ``keep``, no bytes.
 
     Raises:
         OSError: if it cannot be read.
@@ -174,6 +174,6 @@ def read_file(path: Path, *, keep: bool = True, largest: int = _LARGEST) -> tupl
 
 
 def printable(text: object) -> str:
-    """Return a text in which escapes stand for bytes that are not UTF-8 and for control characters."""
+    """Return a text with bytes that are not UTF-8 and control characters replaced by escapes."""
     kept = str(text).encode("utf-8", "backslashreplace").decode()
     return "".join(mark if mark.isprintable() else mark.encode("unicode_escape").decode() for mark in kept)

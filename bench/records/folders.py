@@ -1,10 +1,9 @@
 """Writes a record's folder whole or not at all, also with concurrent writers and crashes.
 
-A folder is built under a hidden name beside its final one, flushed to the disk, and renamed. POSIX and
-network file systems rename a folder in one step, but never onto a full one; so an old record is first moved
-aside (`.old-...`) and removed when the new one stands. A process that dies between the two steps leaves the
-old record aside, and `tidy` puts it back. A lock beside the hidden folder tells whether its maker lives;
-where there are no locks, its age decides.
+A folder is built under a hidden name beside its final one, flushed to the disk, and renamed. A rename is one
+step, but not possible onto a folder with content; so an old record is first moved aside (`.old-...`), and
+removed after the rename. If the process dies between the two steps, `tidy` restores the old record. A lock
+beside the hidden folder shows whether its writer is alive; without locks, the age of the folder decides.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ _HIDDEN: Final = re.compile(
     r"\.(?P<kind>tmp|old)-(?P<digest>[0-9a-f]+)-(.+-\d+-)?[0-9a-f]{8,16}(?P<lock>\.lock)?"
 )
 _STALE_SECONDS: Final = 86_400.0
-"""Age of a hidden folder that counts as left where nobody can tell whether its writer lives."""
+"""Age at which a hidden folder is removed if the state of its writer is unknown."""
 
 _ADVICE: Final = {
     errno.ENOSPC: "the disk is full; free some space and run again",
@@ -40,7 +39,7 @@ _ADVICE: Final = {
 }
 
 Rank = Callable[[Path], int]
-"""How much a record's folder is worth keeping; a lower one never replaces a higher one."""
+"""Rank of a record's folder; one of lower rank never replaces one of higher rank."""
 
 
 class StoreError(BenchError):
@@ -48,26 +47,26 @@ class StoreError(BenchError):
 
 
 class DiskFull(StoreError):
-    """The disk of the results is full, or this user's part of it: what is smaller may find room, or later."""
+    """The disk or the quota is full: there may be room for a smaller record, or later."""
 
 
 def explain(error: OSError, folder: Path) -> StoreError:
-    """Return the error to raise for ``error``, with what to do about it."""
+    """Return the error to raise for ``error``, with advice."""
     advice = _ADVICE.get(error.errno or 0, f"{error.strerror or error}; check the disk and run again")
     kind = DiskFull if lacks_room(error) else StoreError
     return kind(f"cannot write results to {folder}: {advice}")
 
 
 def seems_free(runs: Path) -> int:
-    """Return how many bytes the system says are free there; it knows nothing of quotas."""
+    """Return the free bytes of the disk, without regard to quotas; 0 if the folder is absent."""
     try:
         return shutil.disk_usage(runs).free
-    except OSError:  # somebody moved the folder away: whoever writes there says so
+    except OSError:
         return 0
 
 
 def has_room(runs: Path, size: int) -> bool:
-    """Tell whether a file of so many bytes can be written there now, also under a quota, by trying it."""
+    """Return whether a file of ``size`` bytes can be written there now, by writing one: quotas count."""
     try:
         with _hidden(runs, "tmp") as trial:
             _build(trial, {"room": os.urandom(size)})
@@ -77,10 +76,10 @@ def has_room(runs: Path, size: int) -> bool:
 
 
 def make(folder: Path) -> None:
-    """Make a folder if it is not there.
+    """Create a folder if it is absent.
 
     Raises:
-        StoreError: if it cannot be made.
+        StoreError: if it cannot be created.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -89,7 +88,7 @@ def make(folder: Path) -> None:
 
 
 def entries(folder: Path) -> list[Path]:
-    """Return what is in a folder but hidden things, sorted; nothing where there is none."""
+    """Return the sorted entries of a folder without hidden ones; none if it is absent."""
     try:
         return sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
     except (FileNotFoundError, NotADirectoryError):
@@ -97,7 +96,7 @@ def entries(folder: Path) -> list[Path]:
 
 
 def stamps(paths: Iterable[Path]) -> dict[str, Stamp]:
-    """Return the stamps of files or folders that are there, by their names without suffix."""
+    """Return the stamps of existing files or folders, by their names without suffix."""
     found = {}
     for path in paths:
         with suppress(OSError):
@@ -108,13 +107,13 @@ def stamps(paths: Iterable[Path]) -> dict[str, Stamp]:
 
 @contextmanager
 def marked(runs: Path) -> Iterator[str]:
-    """Mark the folder of the records for a time; a process that finds the name in it sees this very folder.
+    """Create a hidden folder among the records in the body: a process that finds it sees the same results.
 
     Yields:
-        The name of a hidden folder, which `tidy` removes if its maker dies.
+        Its name; `tidy` removes it if this process dies.
 
     Raises:
-        StoreError: if nothing can be written there.
+        StoreError: if the folder cannot be written.
     """
     make(runs)
     with ExitStack() as stack:
@@ -127,13 +126,13 @@ def marked(runs: Path) -> Iterator[str]:
 
 
 def publish(target: Path, files: Mapping[str, bytes], rank: Rank) -> bool:
-    """Make ``target`` a folder with these files, unless one of higher rank is there already.
+    """Make ``target`` a folder with these files, unless it has a higher rank already.
 
     Returns:
-        Whether the new folder is the one that stands.
+        Whether the new folder is in place.
 
     Raises:
-        StoreError: if the disk is full or refuses; what was there before is still there then.
+        StoreError: if the folder cannot be written or the disk is full; then the old one stays.
     """
     try:
         with _hidden(target.parent, "tmp", target.name) as fresh:
@@ -144,7 +143,7 @@ def publish(target: Path, files: Mapping[str, bytes], rank: Rank) -> bool:
 
 
 def tidy(runs: Path) -> None:
-    """Remove what dead writers left, and put back a record that one of them had moved aside."""
+    """Remove hidden folders of dead writers, and restore a record that one of them moved aside."""
     for entry in [*runs.iterdir()]:
         match = _HIDDEN.fullmatch(entry.name)
         if match is None:
@@ -158,7 +157,7 @@ def tidy(runs: Path) -> None:
                     if time.time() - entry.stat().st_mtime <= _STALE_SECONDS:
                         continue
             if match["kind"] == "old":
-                with suppress(OSError):  # its successor stands, or another process was quicker
+                with suppress(OSError):  # there is a new record, or another process restored this one
                     folder.rename(runs / match["digest"])
             shutil.rmtree(folder, ignore_errors=True)
             lock_of(folder).unlink(missing_ok=True)
@@ -166,10 +165,10 @@ def tidy(runs: Path) -> None:
 
 @contextmanager
 def _hidden(runs: Path, kind: str, digest: str = "0") -> Iterator[Path]:
-    """Give a hidden name to a folder that nobody else removes while its maker lives; remove it at the end.
+    """Yield the path of a hidden folder that no living process removes, and remove it after the body.
 
     Raises:
-        OSError: if nothing can be written there.
+        OSError: if its lock cannot be written.
     """
     folder = runs / f".{kind}-{digest}-{unique_word()}"
     with held(folder):
@@ -180,8 +179,8 @@ def _hidden(runs: Path, kind: str, digest: str = "0") -> Iterator[Path]:
 
 
 def _build(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Write a folder and flush its files to the disk at once: one after another takes three times as long."""
-    from concurrent.futures import ThreadPoolExecutor  # only here: who reads records need not wait for it
+    """Write a folder and flush its files to the disk in parallel, which takes a third of the time."""
+    from concurrent.futures import ThreadPoolExecutor  # loaded by writers only
 
     folder.mkdir()
     with ExitStack() as stack:
@@ -194,7 +193,7 @@ def _build(folder: Path, files: Mapping[str, bytes]) -> None:
         try:
             with ThreadPoolExecutor(len(handles)) as pool:
                 list(pool.map(os.fsync, handles))
-        except RuntimeError:  # no thread can be started, as where memory is short
+        except RuntimeError:  # no thread can be started
             for handle in handles:
                 os.fsync(handle)
     _sync(folder)
@@ -208,10 +207,10 @@ def _install(fresh: Path, target: Path, rank: Rank) -> bool:
         with _hidden(target.parent, "old", target.name) as aside:
             try:
                 target.rename(aside)
-            except FileNotFoundError:  # another writer has just moved it aside
+            except FileNotFoundError:  # another writer moved it aside
                 continue
             try:
-                # Another writer may have finished a better one since the rank was read: then it goes back.
+                # Another writer may have replaced it by a better one since its rank was read.
                 if rank(aside) > worth:
                     _install(aside, target, rank)
                     return False
@@ -225,7 +224,7 @@ def _install(fresh: Path, target: Path, rank: Rank) -> bool:
 
 
 def _renamed(folder: Path, target: Path) -> bool:
-    """Rename a folder; False if there is one of that name."""
+    """Rename a folder; return False if the target has content."""
     try:
         folder.rename(target)
     except OSError as error:
@@ -240,7 +239,7 @@ def _sync(folder: Path) -> None:
     try:
         os.fsync(handle)
     except OSError as error:
-        # Some network file systems cannot flush a directory; they order the rename themselves.
+        # Some network file systems cannot flush a directory; they keep the order by themselves.
         if error.errno not in (errno.EINVAL, errno.ENOTSUP):
             raise
     finally:

@@ -1,7 +1,7 @@
-"""Heartbeats of runs at work: a small file per `run`, ``<results>/running/<host>-<pid>-<word>.json``.
+"""Heartbeats: a file per active `run`, ``<results>/running/<host>-<pid>-<word>.json``, which `status` reads.
 
-`status` reads them. A run never fails because of them, and nothing is decided by them. A lock beside each
-shows that the run lives; where that cannot be told, a long silence shows that it does not.
+No run fails because of them, and no decision depends on them. A lock beside each file shows whether the run
+is alive; if that is unknown, the time of the last write decides.
 """
 
 from __future__ import annotations
@@ -21,21 +21,14 @@ import msgspec
 from bench.records.encoding import UNREADABLE
 from bench.records.locks import Holder, held, lock_of, looked_at, unique_word
 
-_PAUSE: Final = 1.0  # seconds between two looks at whether there is something new to write
-_SIGN_OF_LIFE: Final = 10.0  # seconds after which the file is written even if nothing has changed
-_SILENT: Final = 120.0
-"""Seconds of silence after which a run counts as dead: it may be on a machine that is gone."""
-
-_FORGOTTEN: Final = 86_400.0
-"""Seconds after which the file of a silent run is removed of which nobody can tell whether it lives."""
+_PAUSE: Final = 1.0  # seconds between two comparisons with the last written state
+_INTERVAL: Final = 10.0  # seconds after which an unchanged state is written
+_SILENT: Final = 120.0  # seconds without a write after which a run counts as dead
+_FORGOTTEN: Final = 86_400.0  # seconds without a write after which the file of an unknown run is removed
 
 
 class RunningCell(msgspec.Struct, frozen=True, kw_only=True):
-    """A cell on its way: in a slot, since ``began`` (seconds since 1970).
-
-    The stage of the fit is empty before the first report; ``epoch`` is of at most ``epochs``, 0 where
-    unknown.
-    """
+    """A running cell: its slot and start in seconds since 1970; stage and epoch are empty or 0 if unknown."""
 
     digest: str
     title: str
@@ -47,21 +40,21 @@ class RunningCell(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RunState(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a run stands.
+    """State of a run.
 
     Attributes:
-        began: seconds since 1970.
-        written: the same, of this state.
+        began: start of the run, in seconds since 1970.
+        written: time of this state, in seconds since 1970.
         what: part of the grid, such as ``shard 1/4``; empty for all of it.
-        total: cells asked for.
-        recorded: of these, how many were recorded before.
-        statuses: how many ended since, by status.
-        elsewhere: of those, how many another run did.
-        waiting: how many are left that other runs are running, once all else is done.
-        running: cells on their way.
-        left: expected seconds until all has ended; None where nothing is known.
-        stopping: whether no cell starts any more, because of Ctrl-C.
-        held: how many are over, but wait for room on the disk.
+        total: number of requested cells.
+        recorded: number of those that were recorded before the run.
+        statuses: number of cells that have ended since, by status.
+        elsewhere: number of those that another run ran.
+        waiting: number of cells that other runs are running, once no other cell is left.
+        running: running cells.
+        left: expected seconds until the end; None if unknown.
+        stopping: whether no further cell starts, because of Ctrl-C.
+        held: number of cells whose records wait for room on the disk.
     """
 
     began: float
@@ -79,20 +72,20 @@ class RunState(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def ended(self) -> int:
-        """Return how many cells need not run any more."""
+        """Return how many cells are recorded or have ended."""
         return self.recorded + sum(self.statuses.values())
 
     @property
     def failed(self) -> int:
-        """Return how many of the cells that ended have no result, for no declared reason."""
+        """Return how many cells ended without a result and were not skipped."""
         return sum(number for status, number in self.statuses.items() if status not in ("done", "skipped"))
 
 
 @contextlib.contextmanager
 def heartbeat(results: Path, state: Callable[[], RunState], pause: float = _PAUSE) -> Iterator[None]:
-    """Keep the file of this run up to date in the body, in a thread; remove what dead runs have left.
+    """Keep the file of this run up to date in the body, in a thread, and remove those of dead runs.
 
-    Every ``pause`` seconds ``state`` is asked where the run stands.
+    ``state`` is called every ``pause`` seconds.
     """
     remove_dead_runs(results)
     host = re.sub(r"[^A-Za-z0-9.]", "_", platform.node()) or "_"
@@ -100,7 +93,7 @@ def heartbeat(results: Path, state: Callable[[], RunState], pause: float = _PAUS
     over = threading.Event()
 
     def write(now: RunState) -> None:
-        # Not flushed to the disk: after a crash of the machine the file means nothing anyway.
+        # Not flushed to the disk: after a crash of the machine the file has no meaning.
         temporary = path.with_suffix(".tmp")
         with contextlib.suppress(OSError):
             temporary.write_bytes(msgspec.json.encode(now))
@@ -111,7 +104,7 @@ def heartbeat(results: Path, state: Callable[[], RunState], pause: float = _PAUS
         while not over.wait(pause):
             now = state()
             same = msgspec.structs.replace(now, written=last.written, left=last.left) == last
-            if not same or now.written - last.written >= _SIGN_OF_LIFE:
+            if not same or now.written - last.written >= _INTERVAL:
                 write(now)
                 last = now
 
@@ -135,32 +128,32 @@ def heartbeat(results: Path, state: Callable[[], RunState], pause: float = _PAUS
 
 
 def active_runs(results: Path) -> list[tuple[str, RunState]]:
-    """Return (name, state) of the runs that are at work in a results folder; the name is the file's stem."""
+    """Return (name, state) of the active runs of a results folder; the name is the file's stem."""
     runs = []
     for path, holder, silence in _files(results / "running"):
         if holder == "dead" or silence > _SILENT:
             continue
-        with contextlib.suppress(OSError, *UNREADABLE):  # of these, one that has just ended
+        with contextlib.suppress(OSError, *UNREADABLE):  # the run may have just ended
             runs.append((path.stem, msgspec.json.decode(path.read_bytes(), type=RunState)))
     return runs
 
 
 def remove_dead_runs(results: Path) -> None:
-    """Remove the files that dead runs have left."""
+    """Remove the files of dead runs."""
     folder = results / "running"
     with contextlib.suppress(OSError):
         for path, holder, silence in _files(folder):
             if holder == "dead" or (holder == "unknown" and silence > _FORGOTTEN):
                 for left in (path, path.with_suffix(".tmp"), path.with_suffix(".lock"), lock_of(path)):
                     left.unlink(missing_ok=True)
-        folder.rmdir()  # unless runs are at work
+        folder.rmdir()  # unless runs are active
 
 
 def _files(folder: Path) -> Iterator[tuple[Path, Holder, float]]:
-    """Iterate over the files of runs, what is known of their holders, and the seconds of silence."""
+    """Iterate over the files of runs, the states of their locks, and the seconds since the last write."""
     names = {path.name.partition(".json")[0].removesuffix(".lock") for path in folder.glob("*.[jl]*")}
     for path in sorted(folder / f"{name}.json" for name in names):
-        # A run that has died before its first heartbeat has left its lock only.
+        # A run that died before its first heartbeat has left only its lock.
         times = [found.stat().st_mtime for found in (path, lock_of(path)) if found.exists()]
         with looked_at(path) as holder:
             yield path, holder, time.time() - max(times, default=0.0)

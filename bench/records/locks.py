@@ -1,11 +1,9 @@
-"""File locks: they show which writers and runs are alive, and runs claim cells by them.
+"""File locks: a writer or run holds one while it is alive, and runs claim cells by them.
 
-These are locks of the kernel (flock), released however a process ends, and shared by all processes of one
-kernel, whatever host name or process namespace they see; a process id proves nothing across containers.
-
-A free lock proves that its holder is dead only under the kernel that the holder ran under: a network file
-system may keep the locks of each machine apart. So names end with the kernel (`unique_word`), and for another
-kernel, or where there are no locks, nobody can tell.
+These are locks of the kernel (flock), released however a process ends, and valid for all processes of one
+kernel in any namespace; a process id is not unique across containers. On a network file system a free lock
+proves that its holder is dead only on the kernel of the holder. Therefore names end with the kernel
+(`unique_word`), and for another kernel, or without locks, the state is unknown.
 """
 
 from __future__ import annotations
@@ -19,28 +17,31 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal, Protocol
+from typing import TYPE_CHECKING, Final, Literal
 
 if TYPE_CHECKING:
     from filelock import UnixFileLock
 
-Holder = Literal["alive", "dead", "unknown"]
-"""Of a lock: a process holds it, none does any more, or that cannot be told here."""
+    from bench.records.store import Store
+    from bench.records.trials import TrialStore
 
-Standing = Literal["mine", "recorded", "elsewhere"]
-"""Of a cell: claimed by this process, recorded by another run since this one began, or claimed by another."""
+Holder = Literal["alive", "dead", "unknown"]
+"""State of the holder of a lock."""
+
+Claim = Literal["mine", "recorded", "elsewhere"]
+"""State of a cell: claimed here, recorded by another run since this one began, or claimed by another."""
 
 Stamp = tuple[int, int]
-"""Of a record: the number of its file or folder, and when that changed last."""
+"""Inode and time of the last change of a record's file or folder."""
 
 _BOOT: Final = Path("/proc/sys/kernel/random/boot_id")
-_PAUSE: Final = 0.002  # seconds between two attempts while another process just looks at a lock
-_PATIENCE: Final = 0.2  # seconds in which whoever just looks at a lock gives it back
+_PAUSE: Final = 0.002  # seconds between two attempts to lock a file
+_PATIENCE: Final = 0.2  # seconds that a process may keep a lock only to read its state
 
 
 @lru_cache(maxsize=1)
 def kernel() -> str:
-    """Return 8 digits that tell this start of this kernel from others; random ones where nothing does."""
+    """Return 8 digits that identify this boot of this kernel; random ones where they are not known."""
     with suppress(OSError):
         return _BOOT.read_text().strip()[:8]
     if platform.system() == "Linux":  # a sandbox that may keep locks to itself
@@ -49,15 +50,15 @@ def kernel() -> str:
 
 
 def unique_word() -> str:
-    """Return a word for a name that no other process makes; it begins with the kernel."""
+    """Return a random word that begins with the kernel."""
     return kernel() + secrets.token_hex(4)
 
 
 def try_lock(path: Path, seconds: float = 0.0) -> UnixFileLock | None:
-    """Lock a file, which is made if there is none.
+    """Lock a file, which is created if it is absent.
 
     Returns:
-        None if another process or thread holds the lock for so many ``seconds``; negative: for ever.
+        None if another process or thread holds the lock for ``seconds``; negative seconds mean no limit.
 
     Raises:
         OSError: if the file cannot be written, or has no locks.
@@ -78,12 +79,12 @@ def try_lock(path: Path, seconds: float = 0.0) -> UnixFileLock | None:
             raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
         if path.exists():
             return lock
-        lock.release()  # its last holder has removed the file before it was locked here
+        lock.release()  # the last holder removed the file before it was locked here
 
 
 @contextmanager
 def exclusive(path: Path) -> Iterator[None]:
-    """Let one process at a time into the body; where there are no locks, all.
+    """Let one process at a time run the body; without locks, all.
 
     Raises:
         OSError: if the lock's file cannot be written.
@@ -106,10 +107,10 @@ def lock_of(path: Path) -> Path:
 
 @contextmanager
 def held(path: Path) -> Iterator[bool]:
-    """Hold the lock of a new file or folder, whose name ends with a `unique_word`; it is removed at the end.
+    """Hold the lock of a new file or folder, whose name ends with a `unique_word`, in the body.
 
     Yields:
-        Whether the lock is held; False where there are no locks, and then there is no file either.
+        Whether the lock is held; False without locks, and then there is no lock file either.
 
     Raises:
         OSError: if the lock's file cannot be written.
@@ -131,7 +132,7 @@ def held(path: Path) -> Iterator[bool]:
 
 @contextmanager
 def looked_at(path: Path) -> Iterator[Holder]:
-    """Yield whether the holder of a file's or folder's lock lives; nobody takes it in the body."""
+    """Yield the state of the holder of a file's or folder's lock; no process takes the lock in the body."""
     file, lock = lock_of(path), None
     holder: Holder = "unknown"
     if path.stem.rpartition("-")[2].startswith(kernel()) and file.exists():
@@ -145,29 +146,18 @@ def looked_at(path: Path) -> Iterator[Holder]:
             lock.release()
 
 
-class _Claimable(Protocol):
-    """What `Claims` asks of a store; see `bench.records.Store`."""
-
-    @property
-    def claims(self) -> Path: ...
-    def stamps(self) -> dict[str, Stamp]: ...
-    def stamp(self, digest: str) -> Stamp | None: ...
-    def has(self, digest: str) -> bool: ...
-
-
 class Claims:
     """Context manager: the claims of this process on cells; of several runs, one at a time runs a cell.
 
-    It notes at once which records are there, so make it before reading what is to be done.
-    A claim is a lock on a file of the cell. It holds on one machine, and between machines as far as their
-    shared file system carries locks. Without locks, a run goes on and says so; then two runs may do a cell
-    twice, which costs time but harms no record.
+    It lists the records when it is created: create it before planning. A claim is a lock on a file of the
+    cell, valid on one machine, and between machines if their file system shares locks. Without locks, a run
+    continues; then two runs may run a cell twice, which damages no record.
 
     Attributes:
-        unavailable: why there are no claims here, in a few words; empty where there are.
+        unavailable: why there are no locks, in a few words; empty where there are.
     """
 
-    def __init__(self, store: _Claimable) -> None:
+    def __init__(self, store: Store | TrialStore) -> None:
         self._store = store
         self.unavailable = ""
         self._seen = store.stamps()
@@ -185,11 +175,8 @@ class Claims:
         for digest in [*self._locks]:
             self.release(digest)
 
-    def take(self, digest: str) -> Standing:
-        """Claim a cell if it is free; a cell that another run has recorded in the meantime is left alone.
-
-        Safe in any thread, as long as no two ask for the same cell.
-        """
+    def take(self, digest: str) -> Claim:
+        """Claim a cell if it is free and not recorded meanwhile; for one thread per cell."""
         if digest in self._locks:
             return "mine"
         lock = None
@@ -202,18 +189,18 @@ class Claims:
                 if lock is None:
                     return "elsewhere"
         self._locks[digest] = lock
-        # Looked at under the lock: whoever held it before has recorded what it did.
+        # Read under the lock: its last holder has recorded the cell before.
         if self.recorded(digest):
             self.release(digest)
             return "recorded"
         return "mine"
 
     def recorded(self, digest: str) -> bool:
-        """Return whether another run has recorded this cell since the claims were made."""
+        """Return whether another run has recorded this cell since these claims were created."""
         return self._store.stamp(digest) != self._seen.get(digest) and self._store.has(digest)
 
     def release(self, digest: str) -> None:
-        """Give a claim back: the cell is recorded."""
+        """Release a claim."""
         lock = self._locks.pop(digest, None)
         if lock is not None:
             with suppress(OSError):

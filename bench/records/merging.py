@@ -15,21 +15,21 @@ from bench.records.store import Store
 from bench.records.trials import TrialStore
 
 Fate = Literal["copied", "replaced", "known", "kept", "conflict", "damaged"]
-"""What became of a record of the other folder:
+"""What was done with a record of the other folder:
 
-copied: there was none here; replaced: the one here was a failure or damaged; known: the one here says the
-same; kept: the one here is worth more, or of a later version; conflict: both are done and their numbers
-differ, so the one here stays; damaged: it cannot be believed, or only a later version can read it.
+copied: it was absent here; replaced: the one here was a failure or damaged; known: the same record is here;
+kept: the one here has a higher rank; conflict: both are done with different numbers, and the one here stays;
+damaged: it is not sound, or only a later version can read it.
 """
 
 
 @dataclass(frozen=True)
 class Merged:
-    """What became of one record, model or trial.
+    """What was done with one record, model or trial.
 
     Attributes:
-        title: of the cell; the path of a damaged one.
-        why: one sentence for a conflict or a damaged one; else empty.
+        title: of the cell; the path of a damaged record.
+        why: one sentence for a conflict or a damaged record; else empty.
     """
 
     kind: Literal["record", "model", "trial"]
@@ -39,15 +39,14 @@ class Merged:
 
 
 def merge(other: Path, results: Path) -> Iterator[Merged]:
-    """Copy what is in ``other`` into ``results`` and say of each record and trial what became of it.
+    """Copy the records, models and trials of ``other`` into ``results``; yields what was done with each.
 
-    Every record is checked against its checksums and the schema before it is copied, and copied whole or not
-    at all; a merge that is stopped in between can be repeated. ``other`` is only read, ``results`` made if
-    need be.
+    Every record is checked before it is copied, and copied whole or not at all; an interrupted merge can be
+    repeated. ``other`` is only read.
 
     Raises:
         UsageError: if ``other`` is no results folder, is empty, or is ``results`` itself.
-        StoreError: if ``results`` cannot be written; what is there already stays.
+        StoreError: if ``results`` cannot be written.
     """
     if not (other / "runs").is_dir() and not (other / "trials").is_dir():
         known = "a results folder has a folder runs or trials in it"
@@ -76,7 +75,7 @@ def merge(other: Path, results: Path) -> Iterator[Merged]:
 
 
 def _merge_record(record: Record, theirs: Store, ours: Store) -> Merged:
-    """Copy a sound record unless what is here is as good."""
+    """Copy a sound record unless the one here has the same rank or a higher one."""
     title = record.identity.title
     try:
         theirs.verify(record.digest)
@@ -98,7 +97,7 @@ def _merge_record(record: Record, theirs: Store, ours: Store) -> Merged:
 
 
 def _merge_model(record: Record, theirs: Store, ours: Store) -> Iterator[Merged]:
-    """Copy the model of a record that is the same in both folders; none is no news."""
+    """Copy the model of a record that is the same in both folders, if there is one."""
     try:
         if ours.models.adopt(theirs.models, record.digest):
             yield Merged("model", record.identity.title, "copied")
@@ -109,7 +108,7 @@ def _merge_model(record: Record, theirs: Store, ours: Store) -> Iterator[Merged]
 
 
 def _difference(theirs: Store, their: Record, ours: Store, our: Record) -> str:
-    """Say in a sentence in what two finished records of a cell differ; empty if their results agree.
+    """Return a sentence on the difference of two finished records of a cell; empty if their results agree.
 
     An oracle trace that only one of them has is no difference.
     """
@@ -119,13 +118,13 @@ def _difference(theirs: Store, their: Record, ours: Store, our: Record) -> str:
         {metric.series: metric.value for metric in result.metrics} for result in (their.result, our.result)
     )
     for series in sorted(their_metrics.keys() | our_metrics.keys()):
-        mine, other = our_metrics.get(series), their_metrics.get(series)
-        if mine is not None and other is not None and mine != other:
-            return f"{series} is {mine!r} here and {other!r} there"
-        if (mine is None or other is None) and series.selection != "oracle":
-            return f"{series} is only {'there' if mine is None else 'here'}"
+        here, there = our_metrics.get(series), their_metrics.get(series)
+        if here is not None and there is not None and here != there:
+            return f"{series} is {here!r} here and {there!r} there"
+        if (here is None or there is None) and series.selection != "oracle":
+            return f"{series} is only {'there' if here is None else 'here'}"
     if _without_oracle(their.result) != _without_oracle(our.result):
-        return "their metrics agree, but not what else the result says (selection, rows, notes)"
+        return "their metrics agree, but not the rest of their results (selection, rows, notes)"
     our_values, their_values = ours.per_query(our.digest), theirs.per_query(our.digest)
     for series in our_values.keys() & their_values.keys():
         if our_values[series].tobytes() != their_values[series].tobytes():
@@ -134,7 +133,7 @@ def _difference(theirs: Store, their: Record, ours: Store, our: Record) -> str:
 
 
 def _without_oracle(result: Result) -> bytes:
-    """Return what must agree besides the metrics, without what an oracle trace adds."""
+    """Return the parts of a result that must agree besides the metrics, without those of an oracle trace."""
     rest = msgspec.structs.replace(
         result,
         selected=[item for item in result.selected if item.rule != "oracle"],

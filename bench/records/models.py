@@ -1,8 +1,8 @@
 """Kept models: the selected state of a cell beside its record, whole or absent.
 
-``<results>/models/<digest>/`` holds ``model.json``, all that is no number, and ``state.safetensors``, the
-arrays. The digest is that of the cell's identity, which stands in ``model.json`` beside the SHA-256 of the
-arrays: a file of another cell, or an edited one, is noticed. Nothing of either file is ever executed.
+``<results>/models/<digest>/`` has ``model.json`` and the arrays, ``state.safetensors``. The former has the
+cell's identity, whose digest names the folder, and the SHA-256 of the arrays: a file of another cell, or an
+edited one, is refused. Neither file is ever executed.
 """
 
 from __future__ import annotations
@@ -36,26 +36,26 @@ class Arrays(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
 
 class ModelModality(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A modality that a model embeds: its features' width, and the encoder that makes them, if known."""
+    """A modality that a model embeds: width of its features, and their encoder, if known."""
 
     width: Size
     encoding: Encoding | None = None
 
 
 class ModelCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What is known of a kept model besides its numbers.
+    """Description of a kept model.
 
     Attributes:
-        identity: of the cell; method, variant, settings and data are there.
+        identity: of the cell, with method, variant, settings and data.
         modalities: that it embeds, by name.
         n_classes: number of classes C.
-        classes: their names by number; empty where they have none.
-        selected: what chose the state; None in closed form.
+        classes: names by number; empty if the classes have none.
+        selected: the selected epoch; None in closed form.
         facts: of the method's `State`.
-        versions: of Python and the libraries that made it.
-        arrays: None where the method's state could not be kept.
-        fortran: arrays that lay in memory column by column, which the last bits of a product depend on.
-        reason: why not, in one sentence; empty where it was.
+        versions: of Python and the libraries that trained it.
+        arrays: None if the method's state could not be kept.
+        fortran: names of arrays in column-major order, on which the last bits of products depend.
+        reason: why the state could not be kept, in one sentence; else empty.
     """
 
     layout: Literal[1] = LAYOUT
@@ -72,7 +72,7 @@ class ModelCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
 
     def __post_init__(self) -> None:
         if (self.arrays is None) != bool(self.reason):
-            raise ValueError("a model has arrays, or a reason why it has none")
+            raise ValueError("a model has either arrays or a reason for their absence")
         if len(self.classes) not in (0, self.n_classes):
             raise ValueError(f"there are {len(self.classes)} names for {self.n_classes} classes")
 
@@ -86,10 +86,10 @@ _CARDS: Final = msgspec.json.Decoder(ModelCard)
 
 
 def model_files(card: ModelCard, state: State | None) -> dict[str, bytes]:
-    """Return the files of a model by name: of the card alone, or of the card with a state added to it.
+    """Return the files of a model by name: the card, and the arrays of a state if there is one.
 
     Raises:
-        ValueError: if the state cannot be stored faithfully, such as arrays of objects.
+        ValueError: if the state cannot be stored exactly, such as arrays of objects.
     """
     if state is None:
         return {CARD: _encoded(card)}
@@ -100,22 +100,22 @@ def model_files(card: ModelCard, state: State | None) -> dict[str, bytes]:
 
 
 def without_arrays(files: Mapping[str, bytes], reason: str) -> dict[str, bytes]:
-    """Return the file that says why a model is not kept, instead of the files of that model."""
+    """Return the card of a model's files without arrays, with the reason for that."""
     card = msgspec.structs.replace(_decoded(files[CARD]), arrays=None, fortran=[], facts={}, reason=reason)
     return {CARD: _encoded(card)}
 
 
 def packed(state: State) -> tuple[bytes, dict[str, Any], list[str]]:
-    """Return a state as a file of arrays, plain facts, and the names of arrays that lie column by column.
+    """Return a state as a file of arrays, plain facts, and the names of arrays in column-major order.
 
     Raises:
-        ValueError: if it cannot be stored faithfully, such as arrays of objects.
+        ValueError: if it cannot be stored exactly, such as arrays of objects.
     """
     from safetensors import SafetensorError
     from safetensors.numpy import save
 
     try:
-        # what keeps a scalar a scalar, unlike `ascontiguousarray`
+        # unlike `ascontiguousarray`, this keeps scalars
         content = save({name: np.asarray(array, order="C") for name, array in state.arrays.items()})
         facts = msgspec.json.decode(msgspec.json.encode(dict(state.facts)), type=dict[str, Any])
         return content, facts, [name for name, array in sorted(state.arrays.items()) if np.isfortran(array)]
@@ -124,10 +124,10 @@ def packed(state: State) -> tuple[bytes, dict[str, Any], list[str]]:
 
 
 def unpacked(content: bytes, facts: Mapping[str, Any], fortran: Sequence[str]) -> State:
-    """Return the state of `packed`; nothing of it is executed.
+    """Return the state of `packed`, without executing any of it.
 
     Raises:
-        Damaged: if it is none.
+        Damaged: if this is no state.
     """
     from safetensors import SafetensorError
     from safetensors.numpy import load
@@ -140,10 +140,10 @@ def unpacked(content: bytes, facts: Mapping[str, Any], fortran: Sequence[str]) -
 
 
 def verified_model(digest: str, files: Mapping[str, bytes]) -> tuple[ModelCard, State | None]:
-    """Return card and state of a model whose files are at hand.
+    """Return card and state of the files of a model.
 
     Raises:
-        Damaged: if they are not those of a sound model of this cell.
+        Damaged: if they are not the files of a sound model of this cell.
     """
     card = _decoded(files.get(CARD, b""), digest)
     if files.keys() != ({CARD} if card.arrays is None else {CARD, ARRAYS}):
@@ -157,10 +157,10 @@ def verified_model(digest: str, files: Mapping[str, bytes]) -> tuple[ModelCard, 
 
 
 def read_model(folder: Path) -> tuple[ModelCard, State | None]:
-    """Return the model in a folder, of whatever name; nothing of it is executed.
+    """Return the model in a folder of any name, without executing any of it.
 
     Raises:
-        DataError: if there is none, it cannot be believed, or it does not fit into memory; one sentence.
+        DataError: if there is none, it is damaged, or it does not fit into memory; one sentence.
     """
     import psutil
 
@@ -184,7 +184,7 @@ def read_model(folder: Path) -> tuple[ModelCard, State | None]:
 
 
 class ModelStore:
-    """The models of a results folder; making one creates nothing.
+    """The models of a results folder; an instance alone creates no folder.
 
     Attributes:
         root: folder of the models.
@@ -194,11 +194,11 @@ class ModelStore:
         self.root = Path(results) / "models"
 
     def digests(self) -> list[str]:
-        """Return the cells of which something is there."""
+        """Return the digests of cells with a folder."""
         return [folder.name for folder in folders.entries(self.root) if folder.is_dir()]
 
     def put(self, digest: str, files: Mapping[str, bytes]) -> bool:
-        """Put a model in place, whole or not at all; one of a later version of this program stays.
+        """Write a model whole or not at all; one of a later version of this program stays.
 
         Raises:
             StoreError: if the folder cannot be written or the disk is full.
@@ -207,7 +207,7 @@ class ModelStore:
         return folders.publish(self.root / digest, files, _rank)
 
     def card(self, digest: str) -> ModelCard | None:
-        """Return what is known of a cell's model, whose arrays are not read; None where there is none.
+        """Return the card of a cell's model without reading its arrays; None without a model.
 
         Raises:
             DataError: if it is damaged.
@@ -221,7 +221,7 @@ class ModelStore:
             raise DataError(_sentence(folder, error)) from error
 
     def cards(self) -> Iterator[tuple[str, ModelCard | DataError]]:
-        """Iterate over digests and what is known of their models, or why one cannot be believed."""
+        """Iterate over digests and cards, or the errors of damaged ones."""
         for digest in self.digests():
             try:
                 if (card := self.card(digest)) is not None:
@@ -230,7 +230,7 @@ class ModelStore:
                 yield digest, error
 
     def tally(self, digests: Collection[str]) -> tuple[int, int, dict[str, str]]:
-        """Return how many of some cells have a model, its bytes for all of them, and why others have none."""
+        """Return the number of models of some cells, their bytes, and why other cells have none."""
         sizes, reasons = [], {}
         for digest, card in self.cards():
             if digest in digests and isinstance(card, ModelCard) and not card.reason:
@@ -240,10 +240,10 @@ class ModelStore:
         return len(sizes), sum(sizes), reasons
 
     def adopt(self, other: ModelStore, digest: str) -> bool:
-        """Copy a sound model of another store, unless a sound one is here; return whether it was copied.
+        """Copy a sound model of another store unless one is here; return whether it was copied.
 
         Raises:
-            DataError: if the other's is damaged.
+            DataError: if the other model is damaged.
             StoreError: if it cannot be written.
         """
         folder = other.root / digest
@@ -271,7 +271,7 @@ def _decoded(content: bytes, digest: str | None = None) -> ModelCard:
 
 
 def _card_in(folder: Path, digest: str | None = None) -> ModelCard:
-    """Return the card in a folder, whose file of arrays has the size that it says."""
+    """Return the card in a folder after a check of the size of the arrays; raises `Damaged`, OSError."""
     card = _decoded(read_file(folder / CARD, largest=_LARGEST_CARD)[1], digest)
     if card.arrays is not None and (folder / ARRAYS).stat().st_size != card.arrays.size:
         raise Damaged(f"{ARRAYS} was truncated or swapped: it is not of the size that {CARD} says")
@@ -279,7 +279,7 @@ def _card_in(folder: Path, digest: str | None = None) -> ModelCard:
 
 
 def _rank(folder: Path) -> int:
-    """Return how much a folder is worth keeping: by a later version, a model, why there is none, damaged."""
+    """Return the rank of a folder: of a later version, with arrays, without arrays, damaged."""
     try:
         card = _card_in(folder)
     except Newer:

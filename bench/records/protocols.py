@@ -12,7 +12,7 @@ _RANKS: Final = ("medr", "meanr")
 
 
 def base_of(protocol: str) -> str:
-    """Return an id without ``/gallery``: by it tables and figures are chosen."""
+    """Return an id without ``/gallery``, by which tables and figures are selected."""
     return protocol.removesuffix(_GALLERY)
 
 
@@ -22,17 +22,17 @@ def with_gallery(protocol: str) -> str:
 
 
 def is_rank(protocol: str) -> bool:
-    """Return whether numbers are ranks, of which lower ones are better, and not between 0 and 1."""
+    """Return whether numbers are ranks, where lower is better, instead of shares."""
     return protocol.partition("/")[0] in _RANKS
 
 
 def bounds_of(protocol: str, items: int) -> tuple[float, float]:
-    """Return the least and the largest number; a query without hits gets the rank after the last item."""
+    """Return the least and the largest number; a query without hits has the rank after the last item."""
     return (1.0, items + 1.0) if is_rank(protocol) else (0.0, 1.0)
 
 
 def aggregate(protocol: str, values: NDArray[np.float64]) -> float:
-    """Return the number of all queries, at least one: their mean, or under ``medr`` their median."""
+    """Return the mean of the values of queries, or for ``medr`` their median."""
     if protocol.partition("/")[0] == "medr":
         return float(np.median(values))
     return float(np.add.reduce(values)) / len(values)

@@ -1,8 +1,8 @@
-"""What a record holds. msgspec checks types and ranges of all fields on reading and refuses unknown ones.
+"""The schema of a record. msgspec checks types and ranges of all fields on reading and refuses unknown ones.
 
-`Identity` says which cell it is; its digest names the record's folder. `Result` depends on the identity
-alone: two runs on the same machine give the same bytes. What differs from run to run (times, host, memory)
-stands apart in `Environment`.
+The digest of the `Identity` names the record's folder. `Result` depends on the identity alone: two runs on
+the same machine give the same bytes. Times, host and memory, which differ from run to run, are in
+`Environment`.
 """
 
 from __future__ import annotations
@@ -18,24 +18,24 @@ from msgspec import Meta
 from bench.records.protocols import bounds_of
 
 SCHEMA: Final = 3
-"""Version of the record's layout; raised with every change that a reader must know of.
+"""Version of the record's layout.
 
-Layout 3 keeps the values per query, and the arrays of the snapshot, in one array each; layout 2 added fields
-that layout 1 lacks, which are read with their defaults.
+Layout 3 has one array each for values per query and snapshots. Layout 2 added fields, which are read with
+their defaults from layout 1.
 """
 
 
 GIVEN: Final = "not trained here"
-"""Stands for the versions of the code that made embeddings elsewhere."""
+"""Version of the code of embeddings from another program."""
 
 FILE: Final = "file_sha256"
-"""Stands among the settings of such embeddings for the digest of their file."""
+"""Setting of such embeddings: the digest of their file."""
 
 Name = Annotated[str, Meta(max_length=200)]
-"""Names become parts of file names, which are 255 bytes long at most."""
+"""Names become parts of file names, which have at most 255 bytes."""
 
 Protocol = Annotated[str, Meta(pattern="^((map|ndcg|recall|precision)@|(mrr|medr|meanr)(/|$))")]
-"""Id of an evaluation rule, which begins with the measure."""
+"""Id of a protocol, which begins with the measure."""
 
 Count = Annotated[int, Meta(ge=0)]
 Size = Annotated[int, Meta(ge=1)]
@@ -45,7 +45,7 @@ Seconds = Annotated[float, Meta(ge=0.0)]
 
 
 class Series(NamedTuple):
-    """Names a metric and the array of its values per query: selection rule, protocol and direction."""
+    """Key of a metric and of its values per query: selection rule, protocol and direction."""
 
     selection: str
     protocol: str
@@ -71,21 +71,21 @@ Status = Literal[
 """How a cell ended:
 
 done: it has a result; failed: an exception; exited: its process ended by itself; killed: its process died of
-a signal; lost: what ran it was lost; timeout: the time limit; out-of-memory: too little memory, on the
-machine or the GPU; disk-full: no room for its files; refused: embeddings that cannot be ranked; skipped: data
-that the method's card says it cannot take.
+a signal; lost: its worker was lost; timeout: the time limit; out-of-memory: too little memory, on the machine
+or the GPU; disk-full: no room for its files; refused: embeddings that cannot be ranked; skipped: data that
+the method's card excludes.
 
-Records from before these were told apart say `failed` for exited, killed, lost and disk-full, too.
+Old records have `failed` also for exited, killed, lost and disk-full.
 """
 
 STATUSES: Final[tuple[Status, ...]] = get_args(Status)
 
 
 class Identity(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
-    """Which cell: everything that its numbers depend on, and nothing else.
+    """Identity of a cell: everything that its numbers depend on, and nothing else.
 
-    Fields with a default were added in layout 2. They are left out where they are empty, so that an identity
-    of layout 1 keeps its digest.
+    Fields with a default were added in layout 2. Empty ones are left out, so that an identity of layout 1
+    keeps its digest.
 
     Attributes:
         variant: ``full`` or the name of an ablation.
@@ -93,10 +93,10 @@ class Identity(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         fingerprint: digest of the data.
         modalities: in the dataset's order.
         threads: CPU threads of the fit; results are reproducible for a fixed number only.
-        condition: what was done to the data, such as ``label-noise@0.4``; empty for clean data.
+        condition: change of the data, such as ``label-noise@0.4``; empty for clean data.
         device: kind of device that the cell was planned for: ``cpu`` or ``cuda``.
-        harness: versions of the rooms that all numbers depend on, as ``data 1, evaluation 1, experiment 1``.
-        code: versions of the method and of the toolkit that it is built on, as ``training 1, drcl 1``.
+        harness: versions of packages that all numbers depend on, as ``data 1, evaluation 1, experiment 1``.
+        code: versions of the method and its toolkit, as ``training 1, drcl 1``.
     """
 
     method: Name
@@ -121,7 +121,7 @@ class Identity(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
     @property
     def file_sha256(self) -> str:
-        """Return the digest of the file that these are in; empty for what was trained here."""
+        """Return the digest of the file of such embeddings; empty for a trained cell."""
         return str(self.settings.get(FILE, "unknown")) if self.given else ""
 
     @property
@@ -131,7 +131,7 @@ class Identity(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
     @property
     def title(self) -> str:
-        """Return the cell in one line, for people."""
+        """Return the cell in one readable line."""
         variant = "" if self.variant == "full" else f"/{self.variant}"
         condition = f" under {self.condition}" if self.condition else ""
         where = f"{self.dataset} ({'+'.join(self.modalities)}){condition}"
@@ -139,7 +139,7 @@ class Identity(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
 
 class Metric(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One number: that of a direction under one protocol and selection rule.
+    """One number of a direction under one protocol and selection rule.
 
     Attributes:
         query: modality of the queries; ``gallery`` that of the items.
@@ -158,12 +158,12 @@ class Metric(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
     @property
     def series(self) -> Series:
-        """Name the array of its values per query."""
+        """Return the key of the values per query."""
         return Series(self.selection, self.protocol, self.query, self.gallery)
 
 
 class Selected(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What a selection rule chose before test data was opened."""
+    """Choice of a selection rule before test data was opened."""
 
     rule: str
     criterion: str
@@ -176,9 +176,9 @@ class Rows(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 
     Attributes:
         train: rows that the method trained on; pseudo-pairs and captions repeat some.
-        given: training rows of the dataset under its condition; 0 where they are as many.
-        unlabelled: those of the rows trained on that have no label.
-        gallery: rows of the gallery split; 0 where test rows are ranked.
+        given: training rows of the dataset under its condition; 0 if they are equal to ``train``.
+        unlabelled: rows of ``train`` without a label.
+        gallery: rows of the gallery split; 0 if test rows are ranked.
     """
 
     train: Count
@@ -191,23 +191,22 @@ class Rows(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 
 
 class Result(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What came out; depends on the identity alone.
+    """Numbers of a finished cell, which depend on the identity alone.
 
     Attributes:
         selection: the rule whose numbers the tables print: ``best``, or ``none`` in closed form.
-        selected: what each rule chose.
-        audit: says when the test split was opened, and after what.
-        pairing: how training rows corresponded: ``natural``, ``class-matched`` or ``none``.
+        selected: choice of each rule.
+        audit: when the test split was opened, and after which steps.
+        pairing: correspondence of training rows: ``natural``, ``class-matched`` or ``none``.
         split: name of the dataset's partition.
         rows: sizes by modality.
         notes: facts that the method reports about its fit.
-        zero_rows: test rows whose embedding is zero, by selection rule and modality; modalities without such
-            rows are left out.
-        refused: why a rule's state could not be ranked, by selection rule; rules without numbers only.
+        zero_rows: number of test rows with a zero embedding, by selection rule and modality; 0 is left out.
+        refused: why a rule's state could not be ranked, by selection rule.
         chance: exact expectation of map@all of a random ranking, by direction such as ``image>text``.
-        effective: level of the condition that was reached in the training rows; None for clean data.
-        unavailable: why the data does not admit a protocol that was asked for, by its id.
-        snapshot_error: why nothing can be drawn of this cell; empty where there is a snapshot.
+        effective: effective level of the condition in the training rows; None for clean data.
+        unavailable: why the data does not admit a requested protocol, by its id.
+        snapshot_error: why there is no snapshot; else empty.
     """
 
     selection: str
@@ -227,7 +226,7 @@ class Result(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
 
 class Failure(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Why there is no result.
+    """Reason for a missing result.
 
     Attributes:
         reason: one sentence.
@@ -242,7 +241,7 @@ class Failure(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
 
 
 class Environment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
-    """Everything that may differ between two runs of the same cell.
+    """Facts that may differ between two runs of the same cell.
 
     Attributes:
         started: UTC time, ISO 8601.
@@ -254,9 +253,9 @@ class Environment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
         versions: of Python and the libraries that numbers depend on.
         commit: of the harness's checkout; empty outside one. ``dirty`` if it had uncommitted changes.
         source: digest of the method's source file.
-        command: what makes this record again.
-        reused: digest of the record whose numbers these are, where nothing was trained; its ``seconds``
-            but for ``total`` are among those here.
+        command: command that makes this record again.
+        reused: digest of the record that the numbers were taken from, if the method was not trained; its
+            ``seconds`` except ``total`` are included.
     """
 
     started: str
@@ -274,12 +273,12 @@ class Environment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
 
 
 class MethodSnapshot(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What was known of a method when the cell was planned, so that a report needs no registry for it.
+    """Card and settings of a method when the cell was planned, so that a report needs no registry.
 
     Attributes:
         card: fields of the method's card.
-        usual: the complete settings that the profile gave this cell, before anything was overridden.
-        origins: where the value of each setting came from (`registry.Layer.origin`).
+        usual: complete settings of the profile, without overrides.
+        origins: source of the value of each setting (`registry.Layer.origin`).
     """
 
     card: dict[str, Any]
@@ -288,11 +287,7 @@ class MethodSnapshot(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
 
 
 class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Everything known about a finished or failed cell.
-
-    Attributes:
-        method: what was known of the method when the cell was planned; None in layout 1.
-    """
+    """A finished or failed cell; ``method`` is None in layout 1."""
 
     schema: Literal[1, 2, 3] = SCHEMA
     identity: Identity
@@ -315,10 +310,10 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
 
 def check_record(record: Record) -> None:
-    """Check what must hold between the fields of a record, so that fitting checksums are not enough.
+    """Check the fields of a record against each other.
 
     Raises:
-        ValueError: if its numbers cannot be; one sentence.
+        ValueError: if they contradict each other; one sentence.
     """
     result, identity = record.result, record.identity
     if result is None:
@@ -361,11 +356,7 @@ def check_record(record: Record) -> None:
 
 
 def require_equal(found: Collection[Series], wanted: Iterable[Series], what: str) -> None:
-    """Require that there is ``what`` of exactly the ``wanted`` series.
-
-    Raises:
-        ValueError: otherwise.
-    """
+    """Raise a ValueError unless the series are exactly the ``wanted`` ones; ``what`` names their content."""
     odd = sorted({*found} ^ {*wanted})
     if odd:
         fault = "which cannot be" if odd[0] in found else "which are missing"

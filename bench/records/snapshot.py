@@ -1,10 +1,10 @@
 """Snapshot of a cell for figures: curves, a sample of the common space, first results.
 
-All of it belongs to the selected state and to test rows, and is small: a sample where the data is large. Each
-part refuses values that contradict each other, so that whoever draws need not check.
+It describes the selected state on test rows, or a sample of them. Each part refuses values that contradict
+each other, so that figures need no checks.
 
-On disk it is a compressed .npz of two arrays: ``head`` is JSON, in which [type, shape, offset] stand for an
-array, and ``data`` holds the bytes of all arrays one after another.
+On disk it is a compressed .npz of two arrays: ``head`` is JSON, in which [type, shape, offset] represents an
+array, and ``data`` has the bytes of all arrays one after another.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Iterable, Mapping
-from itertools import chain
 from typing import Any, Final, get_args
 
 import msgspec
@@ -22,9 +21,9 @@ from numpy.typing import NDArray
 from bench.records.encoding import SNAPSHOT, UNREADABLE, Damaged, layout_error, read_npz
 
 LAYOUT: Final = 2
-"""Version of the snapshot's layout; raised with every change that a reader must know of."""
+"""Version of the snapshot's layout."""
 
-_LARGEST: Final = 1 << 24  # bytes that a snapshot may take in memory: a hundred times what one takes
+_LARGEST: Final = 1 << 24  # bytes of a snapshot in memory: a hundred times the usual size
 Vector = NDArray[np.float64]
 Rows = NDArray[np.int32]
 
@@ -36,9 +35,9 @@ class Curves(msgspec.Struct, frozen=True, eq=False, forbid_unknown_fields=True):
         query: modality of the queries.
         gallery: modality of the gallery.
         ranks: ``(k,)`` ascending, within the gallery.
-        precision: ``(k,)`` mean precision among the first so many items.
-        levels: ``(l,)`` of recall, ascending from 0 to 1.
-        interpolated: ``(l,)`` mean interpolated precision there.
+        precision: ``(k,)`` mean precision up to each rank.
+        levels: ``(l,)`` levels of recall, ascending from 0 to 1.
+        interpolated: ``(l,)`` mean interpolated precision at each level.
     """
 
     query: str
@@ -50,23 +49,22 @@ class Curves(msgspec.Struct, frozen=True, eq=False, forbid_unknown_fields=True):
 
     def __post_init__(self) -> None:
         what = f"the curves of {self.query} -> {self.gallery}"
-        for places, values in ((self.ranks, self.precision), (self.levels, self.interpolated)):
-            fits = places.shape == values.shape and len(places) > 0 and _ascends(places)
-            _require(fits and _are_shares(values), f"{what} are no shares at ascending places")
+        for points, values in ((self.ranks, self.precision), (self.levels, self.interpolated)):
+            fits = points.shape == values.shape and len(points) > 0 and _ascends(points)
+            _require(fits and _are_shares(values), f"{what} are no shares at ascending points")
         _require(self.ranks[0] >= 1, f"{what} begin before rank 1")
 
 
 class Space(msgspec.Struct, frozen=True, eq=False, forbid_unknown_fields=True):
-    """A sample of test rows in the common space, at most 32 dimensions of it.
+    """A sample of test rows in at most 32 dimensions of the common space.
 
-    Directions of unit length are kept, since that is what the cosine compares: distances between points are
-    those between the directions, as far as the kept dimensions hold them.
+    Embeddings are scaled to unit length, as for the cosine, and projected to d dimensions.
 
     Attributes:
         rows: by modality ``(m,)``, of the test split.
-        classes: by modality ``(m,)``, the class of each row, the rarest where it has several.
+        classes: by modality ``(m,)``, class of each row, or the rarest of several.
         points: by modality ``(m, d)`` float32.
-        explained: share of the sample's variance that the d dimensions hold.
+        explained: share of the sample's variance in the d dimensions.
     """
 
     rows: Mapping[str, Rows]
@@ -114,13 +112,13 @@ class Gallery(msgspec.Struct, frozen=True, eq=False, forbid_unknown_fields=True)
 
 
 class RowDetails(msgspec.Struct, frozen=True, eq=False, forbid_unknown_fields=True):
-    """What is known of the rows that occur in galleries.
+    """Classes, texts and pictures of the rows that occur in galleries.
 
     Attributes:
         rows: ``(m,)`` of the test split.
-        classes: ``(m,)`` the class of each, the rarest where it has several.
-        texts: one for each row; None where the dataset shows none.
-        pixels: ``(m, height, width)`` uint8, numbers of colours; None where it shows no pictures.
+        classes: ``(m,)`` class of each row, or the rarest of several.
+        texts: one for each row; None if the dataset has none.
+        pixels: ``(m, height, width)`` uint8, indices into the palette; None without pictures.
         palette: ``(c, 3)`` uint8, the colours of the pictures; None without pictures.
     """
 
@@ -143,25 +141,25 @@ class RowDetails(msgspec.Struct, frozen=True, eq=False, forbid_unknown_fields=Tr
             _require(palette.ndim == 2 and palette.shape[1] == 3, "a palette is (c, 3)")
             _require(int(pixels.max(initial=0)) < len(palette), "its pictures have unknown colours")
 
-    def picture(self, place: int) -> NDArray[np.uint8] | None:
-        """Return the picture ``(height, width, 3)`` at a place in ``rows``; None where there are none."""
+    def picture(self, index: int) -> NDArray[np.uint8] | None:
+        """Return the picture ``(height, width, 3)`` of ``rows[index]``; None without pictures."""
         if self.pixels is None or self.palette is None:
             return None
-        return np.asarray(self.palette[self.pixels[place]])
+        return np.asarray(self.palette[self.pixels[index]])
 
 
 class Snapshot(msgspec.Struct, frozen=True, eq=False, forbid_unknown_fields=True):
-    """What is drawn of one cell.
+    """Content of the figures of one cell.
 
     Attributes:
-        sizes: test rows by modality, or rows of the gallery split where these are more.
+        sizes: number of test rows by modality, or of rows of the gallery split if that is larger.
         n_classes: number of classes.
-        class_names: by number; empty where the dataset does not tell.
+        class_names: by number; empty if the dataset has none.
         curves: one for each direction.
         space: a sample of the common space; None without one.
-        no_space: why there is none, in one sentence; else empty.
-        galleries: one for each direction; none where test rows are ranked against a gallery split.
-        details: by modality, the rows that occur in galleries.
+        no_space: reason for a missing sample, in one sentence; else empty.
+        galleries: one for each direction; none if test rows are ranked against a gallery split.
+        details: by modality, rows that occur in galleries.
     """
 
     sizes: Mapping[str, int]
@@ -176,11 +174,11 @@ class Snapshot(msgspec.Struct, frozen=True, eq=False, forbid_unknown_fields=True
     def __post_init__(self) -> None:
         _require(len(self.class_names) in (0, self.n_classes), "there is no name for each class")
         _require((self.space is None) == bool(self.no_space), "a missing sample needs its reason")
-        directions = [(one.query, one.gallery) for one in self.curves]
-        directions += [(one.query, one.gallery) for one in self.galleries]
-        _require({*chain(*directions)} <= self.sizes.keys(), "a direction has unknown modalities")
+        parts: tuple[Curves | Gallery, ...] = (*self.curves, *self.galleries)
+        modalities = {name for part in parts for name in (part.query, part.gallery)}
+        _require(modalities <= self.sizes.keys(), "a direction has unknown modalities")
         for curves in self.curves:
-            _require(int(curves.ranks[-1]) <= self.sizes[curves.gallery], "a rank lies beyond its gallery")
+            _require(int(curves.ranks[-1]) <= self.sizes[curves.gallery], "a rank is beyond its gallery")
         if self.space is not None:
             _require(self.space.rows.keys() <= self.sizes.keys(), "the sample has unknown modalities")
             for name, rows in self.space.rows.items():
@@ -198,11 +196,11 @@ class Snapshot(msgspec.Struct, frozen=True, eq=False, forbid_unknown_fields=True
 
     def _check_shown(self, name: str, rows: Rows) -> None:
         known = self.details[name].rows if name in self.details else np.empty(0, np.int32)
-        _require(bool(np.isin(rows, known).all()), f"a gallery has a row of {name} of which nothing is known")
+        _require(bool(np.isin(rows, known).all()), f"a gallery has a row of {name} without details")
 
 
 def encode_snapshot(snapshot: Snapshot) -> bytes:
-    """Return a snapshot's bytes: the same snapshot always gives the same.
+    """Return a snapshot's bytes, which are always the same for the same snapshot.
 
     Raises:
         ValueError: if it could not be read back, as with arrays of another type than their fields.
@@ -254,7 +252,7 @@ def decode_snapshot(content: bytes) -> Snapshot:
 
 
 def _typed(kind: Any, values: Any) -> NDArray[Any]:
-    """Return an array whose type is that of its field, ``NDArray[...]``."""
+    """Return an array of the type of its field, ``NDArray[...]``; raises ValueError."""
     (wanted,) = get_args(get_args(kind)[1])
     if not isinstance(values, np.ndarray) or values.dtype != np.dtype(wanted):
         raise ValueError(f"an array of {wanted.__name__} is {getattr(values, 'dtype', 'missing')}")
@@ -262,33 +260,30 @@ def _typed(kind: Any, values: Any) -> NDArray[Any]:
 
 
 def _layout_1(head: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> dict[str, Any]:
-    """Return a snapshot's fields from a head that lists its parts, and one array for each of their fields.
-
-    Raises:
-        KeyError: if an array is missing.
-    """
+    """Return a snapshot's fields from a head with its parts, and one array for each of their fields."""
 
     def part(folder: str, **fields: Any) -> dict[str, Any]:
         names = [name for name in arrays if name.rpartition("/")[0] == folder]
         return fields | {name.rpartition("/")[2]: arrays[name] for name in names}
 
-    def directed(folder: str) -> list[dict[str, Any]]:
-        pairs = enumerate(head[folder])
-        return [part(f"{folder}/{number}", query=pair[0], gallery=pair[1]) for number, pair in pairs]
-
     space = head["space"]
     if space is not None:
         parts = {name: part(f"space/{number}") for number, name in enumerate(space["modalities"])}
-        fields = ("rows", "classes", "points")
-        space = {field: {name: found[field] for name, found in parts.items()} for field in fields}
+        space = {
+            field: {name: arrays[field] for name, arrays in parts.items()}
+            for field in ("rows", "classes", "points")
+        }
         space["explained"] = head["space"]["held"]
     details = {
         found["modality"]: part(f"exhibits/{number}", texts=found["texts"])
         for number, found in enumerate(head["exhibits"])
     }
-    same = ("sizes", "n_classes", "class_names", "no_space")
-    made = {"curves": directed("curves"), "space": space, "galleries": directed("galleries")}
-    return {name: head[name] for name in same} | made | {"details": details}
+    fields = {name: head[name] for name in ("sizes", "n_classes", "class_names", "no_space")}
+    for name in ("curves", "galleries"):
+        fields[name] = [
+            part(f"{name}/{number}", query=pair[0], gallery=pair[1]) for number, pair in enumerate(head[name])
+        ]
+    return fields | {"space": space, "details": details}
 
 
 def _require(holds: Any, sentence: str) -> None:

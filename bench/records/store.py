@@ -23,9 +23,9 @@ class Problem(NamedTuple):
     """A folder that is not a sound record.
 
     Attributes:
-        folder: of the record, with marks for what cannot be printed of its name.
-        sentence: why, and what to do about it.
-        newer: whether `Store.put` keeps it, because a later version of this program made it.
+        folder: of the record; its name is escaped where it cannot be printed.
+        sentence: the reason, with advice.
+        newer: whether a later version of this program wrote it: then `Store.put` does not replace it.
     """
 
     folder: Path
@@ -34,21 +34,20 @@ class Problem(NamedTuple):
 
 
 class Store:
-    """Writes, finds and reads records; making one creates nothing.
+    """Writes, finds and reads records; an instance alone creates no folder.
 
-    Every file of a record is checked against ``sha256sums.txt`` before it is believed, and its numbers
-    against each other: a record that is truncated, edited or impossible counts as absent, is named in
-    `problems`, and the next run makes it again. What asks for one file of a record reads and checks that one
-    alone; it raises DataError if there is none or it is damaged. Values per query are compared with the
-    metrics whenever they are read.
+    Files of a record are checked against ``sha256sums.txt``, and its numbers against each other: a record
+    that is truncated, edited or contradictory counts as absent, is listed in `problems`, and the next run
+    makes it again. Methods that return one file read and check only that file, and raise DataError if the
+    record is absent or the file is damaged. Values per query are always compared with the metrics.
 
     Attributes:
         root: the results folder; it need not exist for reading.
-        runs: the folder of the records.
-        claims: the folder of the locks on cells.
+        runs: folder of the records.
+        claims: folder of the locks on cells.
         models: the kept models.
-        problems: what the last `statuses` or `records` left out, and why.
-        without_snapshot: why finished cells that these found have no snapshot, by digest.
+        problems: damaged records that the last `statuses` or `records` left out.
+        without_snapshot: reasons for missing snapshots of the finished cells of that call, by digest.
     """
 
     def __init__(self, root: Path | str) -> None:
@@ -60,7 +59,7 @@ class Store:
         self.without_snapshot: dict[str, str] = {}
 
     def prepare(self) -> None:
-        """Make the results folder, prove that it can be written, and clear what dead writers left in it.
+        """Create the results folder, check that it can be written, and remove files of dead writers.
 
         Raises:
             StoreError: if it cannot be written.
@@ -72,21 +71,20 @@ class Store:
                 folders.tidy(self.models.root)
 
     def write(self, record: Record, *content: Any) -> bool:
-        """Put what `record_files` makes of a record and further content."""
+        """Put the `record_files` of a record and further content."""
         return self.put(record.digest, record_files(record, *content))
 
     def put(self, digest: str, files: Mapping[str, bytes]) -> bool:
-        """Write the files of a record, which `record_files` made; it is on disk when this returns.
+        """Write `record_files`; they are on the disk when this returns.
 
-        A record of the same cell is replaced, but never a finished one by a failure. At every moment the
-        folder holds one whole record or is absent; several processes may write the same cell at once.
+        A record of the same cell is replaced, except a finished one by a failure, and one of a later version
+        of this program. The folder is always a whole record or absent, also with several writers at once.
 
         Returns:
-            False if this record was dropped: a failure where a finished one was there, or any where one of a
-            later version of this program is.
+            Whether this record was written.
 
         Raises:
-            StoreError: if the folder cannot be written or the disk is full; nothing is lost then.
+            StoreError: if the folder cannot be written or the disk is full; then the old record stays.
         """
         folders.make(self.runs)
         return folders.publish(self.runs / digest, files, _rank)
@@ -101,22 +99,22 @@ class Store:
         return self.put(digest, {**files, encoding.SUMS: encoding.encode_sums(files)})
 
     def has(self, digest: str) -> bool:
-        """Return whether there is a sound record of this cell, whatever its status."""
+        """Return whether there is a sound record of this cell, of any status."""
         return self.status(digest) is not None
 
     def status(self, digest: str) -> Status | None:
-        """Return a record's status; None where there is none or it is damaged."""
+        """Return a record's status; None if it is absent or damaged."""
         try:
             return sound_record(self.runs / digest).status
         except (Damaged, FileNotFoundError):
             return None
 
     def stamps(self) -> dict[str, Stamp]:
-        """Return digest -> stamp of whatever is there; cheap, nothing is read."""
+        """Return digest -> stamp of all records, without reading them."""
         return stamps(entries(self.runs))
 
     def stamp(self, digest: str) -> Stamp | None:
-        """Return what changes whenever a record is put in place; None where there is none."""
+        """Return a value that changes whenever a record is put; None without one."""
         return stamps([self.runs / digest]).get(digest)
 
     def statuses(self) -> dict[str, Status]:
@@ -129,7 +127,7 @@ class Store:
         for folder in filter(Path.is_dir, entries(self.runs)):
             try:
                 record = sound_record(folder)
-            except FileNotFoundError:  # replaced just now, or removed
+            except FileNotFoundError:  # replaced or removed meanwhile
                 continue
             except Damaged as error:
                 sentence = _sentence(folder, error)
@@ -144,13 +142,13 @@ class Store:
         return self._read(digest, sound_record)
 
     def verify(self, digest: str) -> Record:
-        """Return one record after a look into each of its files, and at its values per query."""
+        """Return one record after a check of each of its files."""
         return self._read(digest, verified_record)[0]
 
     def per_query(
         self, digest: str, wanted: Callable[[Series], bool] = lambda _: True, *, record: Record | None = None
     ) -> PerQuery:
-        """Return the values of the ``wanted`` series, every query's ``(n_queries,)``.
+        """Return the values per query ``(n_queries,)`` of the ``wanted`` series.
 
         They are compared with the metrics of the ``record``, which is read unless it is given.
         """
@@ -164,17 +162,17 @@ class Store:
         return self._read(digest, read)
 
     def trace(self, digest: str) -> list[dict[str, Value]]:
-        """Return the rows of the training's trace, empty cells left out."""
+        """Return the rows of the training trace, without empty cells."""
         name = encoding.TRACE
         return self._read(digest, lambda folder: encoding.decode_trace(load(folder, name)[name]))
 
     def snapshot(self, digest: str) -> Snapshot | None:
-        """Return what is drawn of the cell; None where the record has nothing of the kind."""
+        """Return the snapshot; None if the record has none."""
         content = self._read(digest, lambda folder: load(folder, encoding.SNAPSHOT).get(encoding.SNAPSHOT))
         return self._read(digest, lambda _: None if content is None else decode_snapshot(content))
 
     def log(self, digest: str) -> str:
-        """Return what the cell printed."""
+        """Return the output of the cell."""
         name = encoding.LOG
         return self._read(digest, lambda folder: load(folder, name)[name].decode("utf-8", "replace"))
 
@@ -189,10 +187,10 @@ class Store:
 
 
 def _rank(folder: Path) -> int:
-    """Return how much a folder is worth keeping: finished, otherwise sound, or damaged."""
+    """Return the rank of a folder: of a later version, finished, otherwise sound, damaged."""
     try:
         record = sound_record(folder)
-    except Newer:  # of a newer version of this program: not ours to throw away
+    except Newer:
         return 3
     except (Damaged, FileNotFoundError):
         return 0

@@ -1,4 +1,4 @@
-"""Trials of `tune`: what one holds, and their JSON files, one per cell and setting, with a log beside it."""
+"""Trials of `tune`, and their JSON files, one per cell and setting, with a log beside each."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ from bench.records.locks import Stamp
 from bench.records.schema import Identity, Seconds, Share, Status
 
 Sampler = Literal["random", "tpe"]
-"""What chooses the settings of a trial: a random draw, or a tree-structured Parzen estimator."""
+"""Choice of a trial's settings: random, or by a tree-structured Parzen estimator."""
 
 Pruner = Literal["none", "median", "hyperband"]
-"""What stops a trial whose validation mAP by epoch lags behind that of others."""
+"""Rule that stops a trial whose validation mAP by epoch is lower than that of others."""
 
 
 class Trial(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One setting of one method on one selection of modalities, judged on validation data by `tune`.
+    """A setting of a method on a set of modalities, evaluated on validation data by `tune`.
 
     Attributes:
-        schema: version of this layout; layout 1 lacks sampler and pruner, and its trials had the defaults.
-        identity: the cell, with the settings that were tried.
-        changes: what the trial changed of the settings that trials start from.
-        status: ``done``, or why there is no value; ``pruned``: the pruner stopped it.
-        reason: one sentence; empty where it is done.
+        schema: version of the layout; layout 1 has no sampler and pruner: they were the defaults.
+        identity: the cell, with the settings of the trial.
+        changes: changed settings and their values.
+        status: ``done``, or why there is no value; ``pruned``: stopped by the pruner.
+        reason: one sentence; empty if it is done.
         validation_map: mean validation mAP@all over directions of the selected state; None without one.
         seconds: of loading and fitting.
-        sampler: what chose the settings.
-        pruner: what could stop it.
+        sampler: choice of the settings.
+        pruner: rule that could stop the trial.
     """
 
     schema: int = 2
@@ -59,13 +59,13 @@ class Trial(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
         if (self.status == "done") != (self.validation_map is not None):
             raise ValueError("a trial has a value exactly when its status is done")
         if self.status == "pruned" and self.pruner == "none":
-            raise ValueError("a trial is pruned that no pruner could stop")
+            raise ValueError("a trial without pruner is pruned")
 
 
 def trial_digest(identity: Identity, sampler: Sampler, pruner: Pruner) -> str:
-    """Return the digest of a trial; that of random search without pruning is the cell's, as in layout 1.
+    """Return the digest of a trial, which differs between searches, so that these share no budget.
 
-    Each search has trials of its own, so that none takes part in the budget of another.
+    That of random search without pruning is the digest of the cell, as in layout 1.
     """
     if (sampler, pruner) == ("random", "none"):
         return identity.digest
@@ -73,12 +73,12 @@ def trial_digest(identity: Identity, sampler: Sampler, pruner: Pruner) -> str:
 
 
 class TrialStore:
-    """Writes and reads the trials in ``<results>/trials``; making one creates nothing.
+    """Writes and reads the trials in ``<results>/trials``; an instance alone creates no folder.
 
     Attributes:
         folder: of the trials.
-        claims: the folder of the locks on trials, apart from those on cells with the same settings.
-        journal: of Optuna, which holds what it chose.
+        claims: folder of the locks on trials, separate from those on cells with the same settings.
+        journal: of Optuna, with its choices.
     """
 
     def __init__(self, results: Path) -> None:
@@ -87,7 +87,7 @@ class TrialStore:
         self.journal = self.folder / "optuna.log"
 
     def prepare(self) -> None:
-        """Make the folders.
+        """Create the folders.
 
         Raises:
             StoreError: if they cannot be written.
@@ -96,7 +96,7 @@ class TrialStore:
         folders.make(self.claims)
 
     def write(self, trial: Trial, log: str = "") -> None:
-        """Write a trial and what it printed, each file whole or not at all, the log first.
+        """Write a trial and its output, each file whole or not at all, the log first.
 
         Raises:
             StoreError: if the folder cannot be written or the disk is full.
@@ -105,7 +105,7 @@ class TrialStore:
         self.put(trial.digest, content + b"\n", log.encode("utf-8", "backslashreplace"))
 
     def put(self, digest: str, content: bytes, log: bytes | None) -> None:
-        """Write the files of a trial; see `write`. Trials of before there were logs have none."""
+        """Write the files of a trial; see `write`. Old trials have no log."""
         try:
             if log is not None:
                 write_whole(self.log_path(digest), log)
@@ -114,7 +114,7 @@ class TrialStore:
             raise folders.explain(error, self.folder) from error
 
     def read(self) -> Iterator[Trial]:
-        """Iterate over all sound trials, in the order of their digests; the others are run again."""
+        """Iterate over all sound trials, in the order of their digests."""
         yield from filter(None, map(self.get, self.digests()))
 
     def digests(self) -> list[str]:
@@ -122,10 +122,10 @@ class TrialStore:
         return [path.stem for path in entries(self.folder) if path.suffix == ".json"]
 
     def get(self, digest: str) -> Trial | None:
-        """Return a trial; None where there is none, or it cannot be believed."""
+        """Return a trial; None if it is absent or damaged."""
         try:
             return self.load(digest)[0]
-        except DataError:  # a trial is cheap, and nothing is built on it unread
+        except DataError:
             return None
 
     def load(self, digest: str) -> tuple[Trial, bytes, bytes | None]:
@@ -149,11 +149,11 @@ class TrialStore:
         return self.folder / f"{digest}.txt"
 
     def stamps(self) -> dict[str, Stamp]:
-        """Return digest -> stamp of whatever is there."""
+        """Return digest -> stamp of all trials."""
         return stamps(map(self._path, self.digests()))
 
     def stamp(self, digest: str) -> Stamp | None:
-        """Return what changes whenever a trial is put in place; None where there is none."""
+        """Return a value that changes whenever a trial is put; None without one."""
         return stamps([self._path(digest)]).get(digest)
 
     def _path(self, digest: str) -> Path:
